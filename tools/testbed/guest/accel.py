@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Finds out whether QEMU can use KVM here, by trying.
+
+That /dev/kvm can be opened says little: inside some virtual machines it can,
+but a guest never gets anywhere.
+"""
+
+import argparse
+import os
+import select
+import subprocess
+from pathlib import Path
+
+FIRMWARE_SIZE = 0x10000
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+SILENCE_SECONDS = 4
+
+
+def choose(options: argparse.Namespace) -> str:
+    """kvm or tcg: as the environment says, or as a trial showed since the host's boot."""
+    forced = os.environ.get("VIRTIO_CRYPTO_RS_ACCEL", "")
+    if forced:
+        return forced
+    known = options.run_dir.parent.parent / f"accel-{BOOT_ID.read_text().strip()}"
+    if known.exists():
+        return known.read_text().strip()
+    found = "kvm" if _kvm_works(options) else "tcg"
+    for old in known.parent.glob("accel-*"):
+        old.unlink(missing_ok=True)
+    new = options.run_dir / "accel"
+    new.write_text(f"{found}\n")
+    new.replace(known)
+    return found
+
+
+def _kvm_works(options: argparse.Namespace) -> bool:
+    return (
+        os.access("/dev/kvm", os.R_OK | os.W_OK)
+        and _runs_firmware(options.run_dir / "firmware")
+        and _runs_kernel(options.kernel_dir / "vmlinuz")
+    )
+
+
+def _run(*arguments: str) -> tuple[int | None, bytes]:
+    """QEMU's exit status and output with KVM; ended when it is silent for too long."""
+    command = ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "max", "-m", "512"]
+    command += ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", *arguments]
+    output = b""
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as qemu:
+        assert qemu.stdout
+        while select.select([qemu.stdout], [], [], SILENCE_SECONDS)[0]:
+            data = os.read(qemu.stdout.fileno(), 65536)
+            if not data:
+                return qemu.wait(), output
+            output += data
+        qemu.kill()
+    return None, output
+
+
+def _runs_firmware(path: Path) -> bool:
+    """The first thing the processor does: tell QEMU to exit."""
+    reset_vector = FIRMWARE_SIZE - 16
+    code = bytes([0xB0, 0x2A, 0xE6, 0xF4, 0xF4])  # mov al, 42; out 0xf4, al; hlt
+    path.write_bytes(bytes(reset_vector) + code.ljust(16, b"\xf4"))
+    status, _ = _run("-bios", str(path), "-device", "isa-debug-exit,iobase=0xf4,iosize=1")
+    return status == (42 << 1 | 1)
+
+
+def _runs_kernel(kernel: Path) -> bool:
+    """A whole kernel, as far as it gets without a root: it panics, and QEMU exits."""
+    words = "console=ttyS0 earlyprintk=serial panic=-1"
+    _, output = _run("-kernel", str(kernel), "-append", words, "-serial", "stdio")
+    return b"VFS: Unable to mount root fs" in output

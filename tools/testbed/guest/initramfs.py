@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Builds the guest's initramfs: busybox, init, and the modules init needs.
+
+It is not compressed: its few megabytes are copied into the guest's memory
+quicker than they are packed and unpacked.
+"""
+
+import lzma
+from pathlib import Path
+
+# What init mounts with. A kernel that has them built in needs no modules.
+WANTED = ("9pnet_virtio", "9p", "overlay")
+
+
+class Archive:
+    """A cpio archive of the kind the kernel unpacks (newc)."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._inode = 0
+        self._folders: set[str] = set()
+
+    def _add(self, name: str, mode: int, data: bytes) -> None:
+        self._inode += 1
+        encoded = name.encode() + b"\0"
+        # inode mode uid gid nlink mtime size major minor rmajor rminor namesize check
+        fields = (self._inode, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(encoded), 0)
+        header = b"070701" + b"".join(b"%08x" % field for field in fields)
+        for part in (header + encoded, data):
+            self._parts.append(part + b"\0" * (-len(part) % 4))
+
+    def folder(self, name: str) -> None:
+        """Adds a folder and those above it."""
+        if name in (".", "") or name in self._folders:
+            return
+        self.folder(str(Path(name).parent))
+        self._folders.add(name)
+        self._add(name, 0o040755, b"")
+
+    def file(self, name: str, data: bytes, mode: int = 0o644) -> None:
+        """Adds a file, and the folders above it."""
+        self.folder(str(Path(name).parent))
+        self._add(name, 0o100000 | mode, data)
+
+    def finish(self) -> bytes:
+        """The archive as it is written to disk."""
+        self._add("TRAILER!!!", 0, b"")
+        return b"".join(self._parts)
+
+
+def load_order(modules: Path, wanted: tuple[str, ...]) -> list[Path]:
+    """The module files behind the wanted names, each after those it needs."""
+    needs: dict[str, list[str]] = {}
+    path_of: dict[str, str] = {}
+    for line in (modules / "modules.dep").read_text().splitlines():
+        path, _, rest = line.partition(":")
+        needs[path] = rest.split()
+        path_of[Path(path).name.partition(".")[0].replace("-", "_")] = path
+
+    order: list[str] = []
+    for name in wanted:
+        if name not in path_of:
+            continue
+        path = path_of[name]
+        # modules.dep names everything a module needs, the deepest last.
+        for needed in [*reversed(needs[path]), path]:
+            if needed not in order:
+                order.append(needed)
+    return [modules / path for path in order]
+
+
+def read_module(path: Path) -> bytes:
+    """A module's plain bytes."""
+    data = path.read_bytes()
+    return lzma.decompress(data) if path.suffix == ".xz" else data
+
+
+def build(init: Path, busybox: Path, modules: Path, config: str, extra: dict[str, Path]) -> bytes:
+    """Makes the archive. extra: names below /testbed and the files to put there."""
+    archive = Archive()
+    for folder in ("proc", "sys", "dev", "lower", "rw", "root"):
+        archive.folder(folder)
+    archive.file("init", init.read_bytes(), 0o755)
+    archive.file("bin/busybox", busybox.read_bytes(), 0o755)
+    archive.file("testbed/config", config.encode())
+    for name, path in extra.items():
+        archive.file(f"testbed/{name}", read_module(path))
+    names = []
+    for path in load_order(modules, WANTED):
+        names.append(path.name.partition(".")[0])
+        archive.file(f"modules/{names[-1]}.ko", read_module(path))
+    archive.file("modules/order", "".join(f"{name}\n" for name in names).encode())
+    return archive.finish()

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The virtual machine: what QEMU is told to build."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+# QEMU, host side of the guest's virtio-serial ports.
+PORTS = ("stdout", "stderr", "control", "qmp")
+CHANNELS = ("console", "monitor", "terminal", *PORTS)
+
+
+@dataclasses.dataclass
+class Device:
+    """One --device: its kind, and its properties as NAME=VALUE."""
+
+    kind: str
+    properties: list[str]
+
+
+def parse_devices(texts: list[str]) -> list[Device]:
+    """Reads the --device options; ValueError says what is wrong with them."""
+    devices = []
+    for text in texts:
+        kind, _, rest = text.partition(":")
+        properties = [part for part in rest.split(",") if part]
+        if kind == "ref":
+            raise ValueError("--device ref: the reference device is not built yet")
+        if kind not in ("qemu", "none"):
+            raise ValueError(f"--device {text}: expected qemu, ref or none")
+        for prop in properties:
+            if "=" not in prop:
+                raise ValueError(f"--device {text}: {prop} is not NAME=VALUE")
+        devices.append(Device(kind, properties))
+    if len(devices) > 1 and any(device.kind == "none" for device in devices):
+        raise ValueError("--device none stands alone")
+    return [device for device in devices if device.kind != "none"]
+
+
+class Machine:
+    """Puts QEMU's command line together."""
+
+    def __init__(self, options: argparse.Namespace, release: str, initrd: Path, accel: str) -> None:
+        self.options = options
+        self.release = release
+        self.initrd = initrd
+        self.accel = accel
+
+    def command(self, channels: dict[str, int]) -> list[str]:
+        """QEMU's command line. channels: a connected socket for each of CHANNELS."""
+        options = self.options
+        command = [
+            "qemu-system-x86_64",
+            "-nodefaults",
+            "-no-user-config",
+            "-no-reboot",
+            *("-display", "none"),
+            *("-machine", "q35"),
+            *("-accel", "tcg,thread=multi" if self.accel == "tcg" else self.accel),
+            *("-cpu", "max"),
+            *("-smp", str(options.smp)),
+            *("-m", options.mem),
+            *("-kernel", str(options.kernel_dir / "vmlinuz")),
+            *("-initrd", str(self.initrd)),
+            *("-append", self._kernel_arguments()),
+        ]
+        if options.iommu:
+            # Interrupt remapping leaves the guest without a timer under TCG.
+            command += ["-device", "intel-iommu,intremap=off"]
+        for name, descriptor in channels.items():
+            command += ["-chardev", f"socket,id={name},fd={descriptor}"]
+        command += ["-serial", "chardev:console", "-object", "monitor-qmp,id=qmp,chardev=monitor"]
+        command += ["-device", "virtio-serial-pci,max_ports=8"]
+        for name in PORTS:
+            command += ["-device", f"virtserialport,chardev={name},name={name}"]
+        command += ["-device", "virtconsole,chardev=terminal"]
+        command += self._file_systems()
+        for number, device in enumerate(options.devices):
+            command += self._device(number, device)
+        return command
+
+    def _kernel_arguments(self) -> str:
+        arguments = [
+            "console=ttyS0",
+            "ignore_loglevel",
+            "printk.time=1",
+            "printk.devkmsg=on",
+            "panic=-1",
+        ]
+        if self.options.iommu:
+            arguments += ["intel_iommu=on", "iommu=nopt"]
+        return " ".join(arguments + self.options.append)
+
+    def _file_systems(self) -> list[str]:
+        """What the guest mounts; init knows the tags."""
+        options = self.options
+        modules = (options.kernel_dir / "modules/lib/modules" / self.release).resolve()
+        shared = [("root", options.root, True), ("project", options.project, True)]
+        if not modules.is_relative_to(options.root):
+            shared.append(("modules", modules, True))
+        if options.share:
+            shared.append(("share", options.share, False))
+        command = []
+        for tag, path, readonly in shared:
+            command += [
+                "-fsdev",
+                f"local,id={tag},path={escape(path)},security_model=none,multidevs=remap"
+                + (",readonly=on" if readonly else ""),
+                "-device",
+                f"virtio-9p-pci,fsdev={tag},mount_tag={tag}",
+            ]
+        return command
+
+    def _device(self, number: int, device: Device) -> list[str]:
+        """A crypto device behind a PCIe port of its own, so that it can be unplugged."""
+        backend = [prop for prop in device.properties if prop.startswith("throttle-")]
+        frontend = [prop for prop in device.properties if prop not in backend]
+        if self.options.iommu:
+            frontend.insert(0, "iommu_platform=on")
+        return [
+            *("-object", ",".join([f"cryptodev-backend-builtin,id=c{number}", *backend])),
+            *("-device", f"pcie-root-port,id=p{number},chassis={number + 1},bus=pcie.0"),
+            "-device",
+            ",".join(
+                [f"virtio-crypto-pci,id=v{number},cryptodev=c{number},bus=p{number}", *frontend]
+            ),
+        ]
+
+
+def escape(path: Path) -> str:
+    """A path as a value in QEMU's comma-separated options."""
+    return str(path).replace(",", ",,")

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Boots one guest and runs one command in it. Started in the root by vm."""
+
+import argparse
+import os
+import re
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import accel
+import initramfs
+import machine
+import reports
+from supervise import Interrupted, Outcome, Supervisor
+
+LAST_LINES = 40
+
+
+class Parser(argparse.ArgumentParser):
+    """Complains in few words; vm has the help."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"vm: {message}\nSee tools/testbed/vm --help.\n")
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """Reads the command line: vm's own options first, then the user's."""
+    parser = Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("mode", choices=["run", "shell"])
+    for name in ("--run-dir", "--project", "--root", "--kernel-dir"):
+        parser.add_argument(name, type=Path, required=True)
+    parser.add_argument("--kernel", choices=["stock", "debug"], required=True)
+    parser.add_argument("--driver", choices=["rust", "c", "none"], required=True)
+    parser.add_argument("--ko", type=Path)
+    parser.add_argument("--device", action="append", default=[], dest="devices")
+    parser.add_argument("--param", action="append", default=[], dest="params")
+    parser.add_argument("--module", action="append", default=[], dest="modules", type=Path)
+    parser.add_argument("--smp", type=int, default=2)
+    parser.add_argument("--mem")
+    parser.add_argument("--iommu", action="store_true")
+    parser.add_argument("--share", type=Path)
+    parser.add_argument("--append", action="append", default=[])
+    parser.add_argument("--timeout", type=float)
+    parser.add_argument("--allow-report", action="append", default=[], dest="allowed")
+    parser.add_argument("--no-kmemleak", action="store_false", dest="kmemleak")
+    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("command", nargs="*")
+    options = parser.parse_args(argv)
+
+    debug = options.kernel == "debug"
+    options.mem = options.mem or ("2048M" if debug else "1024M")
+    if options.timeout is None:
+        options.timeout = 0 if options.mode == "shell" else 3600 if debug else 900
+    try:
+        options.devices = machine.parse_devices(options.devices or ["qemu"])
+        options.allowed = [re.compile(pattern) for pattern in options.allowed]
+    except (ValueError, re.error) as error:
+        parser.error(str(error))
+    return options
+
+
+def guest_config(options: argparse.Namespace, release: str) -> str:
+    """The shell file that tells the guest's scripts what to do."""
+    cwd = Path.cwd()
+    if not cwd.is_relative_to(options.project):
+        cwd = options.project
+    size = os.get_terminal_size() if os.isatty(0) else os.terminal_size((80, 24))
+    values = {
+        "mode": options.mode,
+        "kernel": options.kernel,
+        "release": release,
+        "project": options.project,
+        "directory": cwd,
+        "driver": options.driver,
+        "modules": " ".join(path.name for path in options.modules),
+        "kmemleak": "yes" if options.kmemleak and options.kernel == "debug" else "no",
+        "selftest_limit": 600 if options.kernel == "debug" else 120,
+        "share": "yes" if options.share else "no",
+        "term": os.environ.get("TERM", "dumb"),
+        "terminal_size": f"rows {size.lines} cols {size.columns}",
+    }
+    lines = [f"{name}={shlex.quote(str(value))}" for name, value in values.items()]
+    lines.append("insmod_driver() { insmod /run/testbed/driver.ko " + shlex.join(options.params) + "; }")
+    lines.append("run_command() { exec " + shlex.join(options.command or ["true"]) + "; }")
+    return "\n".join(lines) + "\n"
+
+
+def build_initrd(options: argparse.Namespace, release: str) -> Path:
+    """Writes the initramfs for this run and returns its path."""
+    extra = {"driver.ko": options.ko} if options.ko else {}
+    extra |= {f"modules/{path.name}": path for path in options.modules}
+    path: Path = options.run_dir / "initrd"
+    path.write_bytes(
+        initramfs.build(
+            init=Path(__file__).with_name("init"),
+            busybox=options.root / "usr/bin/busybox",
+            modules=options.kernel_dir / "modules/lib/modules" / release,
+            config=guest_config(options, release),
+            extra=extra,
+        )
+    )
+    return path
+
+
+def show(lines: list[str]) -> None:
+    """Prints lines of the kernel's on standard error."""
+    for line in lines:
+        print(f"  {line}", file=sys.stderr)
+
+
+def verdict(options: argparse.Namespace, outcome: Outcome) -> int:
+    """Says what went wrong, if anything, and returns the exit status."""
+
+    def say(text: str) -> None:
+        print(f"vm: {text}", file=sys.stderr)
+
+    found = reports.find(outcome.console, options.allowed)
+    for report in found:
+        say("the guest's kernel reported:")
+        show(report.lines)
+    for line in outcome.qemu_errors:
+        say(f"qemu: {line}")
+
+    if outcome.setup_error:
+        say(outcome.setup_error)
+        show(outcome.console[-LAST_LINES:])
+        return 2
+    if outcome.timed_out:
+        say(f"the guest was ended after {options.timeout:g} seconds; its last words:")
+        show(outcome.console[-LAST_LINES:])
+        return 124
+    if outcome.status is None:
+        say("the guest died before the command ended; its last words:")
+        show(outcome.console[-LAST_LINES:])
+        return 4
+    if not outcome.powered_off:
+        say("the guest died after the command ended; its last words:")
+        show(outcome.console[-LAST_LINES:])
+        return outcome.status or 4
+    return outcome.status or (3 if found else 0)
+
+
+def main() -> int:
+    """Does what the command line says and returns the exit status."""
+    started = time.monotonic()
+    options = parse(sys.argv[1:])
+    release = (options.kernel_dir / "release").read_text().strip()
+    initrd = build_initrd(options, release)
+    guest = machine.Machine(options, release, initrd, accel.choose(options))
+    try:
+        outcome = Supervisor(options, guest, started).run()
+    except Interrupted as interrupted:
+        return interrupted.status
+    return verdict(options, outcome)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

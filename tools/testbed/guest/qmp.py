@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Lets the guest talk to the monitor of the QEMU that runs it."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+
+def command(words: list[str]) -> dict[str, Any]:
+    """The monitor command that the arguments of guest/qmp ask for."""
+    if words[0].startswith("{"):
+        asked = json.loads(words[0])
+        if not isinstance(asked, dict):
+            raise ValueError("not a command")
+        return asked
+    arguments: dict[str, Any] = {}
+    for word in words[1:]:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise ValueError(f"{word} is not KEY=VALUE")
+        try:
+            arguments[key] = json.loads(value)
+        except ValueError:
+            arguments[key] = value
+    return {"execute": words[0], "arguments": arguments}
+
+
+class Bridge:
+    """Between the guest's port and the monitor.
+
+    A request is lines: one naming it, one for each argument, an empty one. The
+    answer is one line: the request's name, "return" or "error", and JSON.
+    """
+
+    def __init__(
+        self, to_monitor: Callable[[bytes], None], to_guest: Callable[[bytes], None]
+    ) -> None:
+        self.to_monitor = to_monitor
+        self.to_guest = to_guest
+        self.monitor_rest = b""
+        self.guest_rest = b""
+        self.request: list[str] = []
+        self._send({"execute": "qmp_capabilities"})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self.to_monitor(json.dumps(message).encode() + b"\n")
+
+    def _reply(self, name: str, kind: str, value: Any) -> None:
+        self.to_guest(f"{name} {kind} {json.dumps(value)}\n".encode())
+
+    def from_guest(self, data: bytes) -> None:
+        """Takes bytes of the guest's."""
+        *lines, self.guest_rest = (self.guest_rest + data).split(b"\n")
+        for line in lines:
+            if line:
+                self.request.append(line.decode(errors="replace"))
+                continue
+            name, *words = self.request or [""]
+            self.request = []
+            try:
+                self._send({**command(words), "id": name})
+            except (ValueError, IndexError) as error:
+                self._reply(name, "error", {"class": "Usage", "desc": str(error)})
+
+    def from_monitor(self, data: bytes) -> None:
+        """Takes bytes of the monitor's: greeting, events and answers."""
+        *lines, self.monitor_rest = (self.monitor_rest + data).split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            if "id" not in message:
+                continue
+            for kind in ("return", "error"):
+                if kind in message:
+                    self._reply(message["id"], kind, message[kind])

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Runs QEMU, and carries everything between the guest and the caller."""
+
+import argparse
+import dataclasses
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import time
+import tty
+from collections.abc import Callable
+from types import FrameType
+
+from machine import CHANNELS, Machine
+from qmp import Bridge
+
+ESCAPE = b"\x1d"  # Ctrl-]
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What became of the guest and of the command."""
+
+    status: int | None = None  # the command's; None if it did not end
+    setup_error: str = ""
+    timed_out: bool = False
+    powered_off: bool = False
+    console: list[str] = dataclasses.field(default_factory=list)
+    qemu_errors: list[str] = dataclasses.field(default_factory=list)
+
+
+class Interrupted(Exception):
+    """A signal, or the caller's end, wants the guest gone."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Supervisor:
+    """One run of one guest."""
+
+    def __init__(self, options: argparse.Namespace, machine: Machine, started: float) -> None:
+        self.options = options
+        self.machine = machine
+        self.started = started
+        self.outcome = Outcome()
+        self.selector = selectors.DefaultSelector()
+        self.sockets: dict[str, socket.socket] = {}
+        self.received = {"stdout": 0, "stderr": 0}
+        self.expected: dict[str, int] | None = None  # bytes, known when the command has ended
+        self.answered = False
+        self.console_rest = b""
+        self.control_rest = b""
+        self.closed_outputs: set[int] = set()
+
+    def run(self) -> Outcome:
+        """Boots the guest and returns when it is gone."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+        alive = os.open(self.options.run_dir / "alive", os.O_RDONLY | os.O_NONBLOCK)
+        qemu = self._start_qemu()
+        bridge = Bridge(self.sockets["monitor"].sendall, self.sockets["qmp"].sendall)
+        self._watch(alive, lambda data: None, lambda: self._stop(143))
+        self._watch_socket("console", self._on_console)
+        self._watch_socket("monitor", bridge.from_monitor)
+        self._watch_socket("qmp", bridge.from_guest)
+        self._watch_socket("control", self._on_control)
+        self._watch_socket("stdout", lambda data: self._on_output("stdout", 1, data))
+        self._watch_socket("stderr", lambda data: self._on_output("stderr", 2, data))
+        self._watch_socket("terminal", lambda data: self._write(1, data))
+        restore = self._open_terminal()
+        try:
+            self._loop(qemu)
+        finally:
+            restore()
+            qemu.kill()
+            qemu.wait()
+        self._read_rest()
+        self._collect_errors(qemu.returncode)
+        return self.outcome
+
+    def _start_qemu(self) -> subprocess.Popen[bytes]:
+        theirs = {}
+        for name in CHANNELS:
+            self.sockets[name], theirs[name] = socket.socketpair()
+        with open(self.options.run_dir / "qemu.log", "wb") as log:
+            qemu = subprocess.Popen(
+                self.machine.command({name: end.fileno() for name, end in theirs.items()}),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[end.fileno() for end in theirs.values()],
+                start_new_session=True,  # the terminal's Ctrl-C is ours alone
+            )
+        for end in theirs.values():
+            end.close()
+        return qemu
+
+    def _watch(self, fd: int, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+        self.selector.register(fd, selectors.EVENT_READ, (on_data, on_end))
+
+    def _watch_socket(self, name: str, on_data: Callable[[bytes], None]) -> None:
+        self._watch(self.sockets[name].fileno(), on_data, lambda: None)
+
+    def _loop(self, qemu: subprocess.Popen[bytes]) -> None:
+        """Until QEMU is gone, or has to go."""
+        exited = os.pidfd_open(qemu.pid)
+        self.selector.register(exited, selectors.EVENT_READ, None)
+        while True:
+            timeout = None
+            if self.options.timeout:
+                timeout = self.started + self.options.timeout - time.monotonic()
+                if timeout <= 0:
+                    self.outcome.timed_out = True
+                    return
+            for key, _ in self.selector.select(timeout):
+                if key.data is None:
+                    self.selector.unregister(exited)
+                    return
+                self._read(key)
+
+    def _read(self, key: selectors.SelectorKey) -> None:
+        on_data, on_end = key.data
+        try:
+            data = os.read(key.fd, 65536)
+        except ConnectionResetError:
+            data = b""
+        if data:
+            on_data(data)
+        else:
+            self.selector.unregister(key.fd)
+            on_end()
+
+    def _read_rest(self) -> None:
+        """What the sockets hold when QEMU is gone."""
+        ours = {end.fileno() for end in self.sockets.values()}
+        for key in list(self.selector.get_map().values()):
+            if key.fd not in ours:
+                self.selector.unregister(key.fd)
+        while self.selector.get_map():
+            for key, _ in self.selector.select():
+                self._read(key)
+        if self.console_rest:
+            self._on_console(b"\n")
+
+    def _on_console(self, data: bytes) -> None:
+        *lines, self.console_rest = (self.console_rest + data).split(b"\n")
+        for raw in lines:
+            line = raw.rstrip(b"\r").decode(errors="replace")
+            self.outcome.console.append(line)
+            if self.options.verbose:
+                self._write(2, f"{line}\n".encode())
+            if "reboot: Power down" in line:
+                self.outcome.powered_off = True
+
+    def _on_control(self, data: bytes) -> None:
+        *lines, self.control_rest = (self.control_rest + data).split(b"\n")
+        for line in lines:
+            word, _, rest = line.decode(errors="replace").partition(" ")
+            if word == "started":
+                self._note("command started")
+            elif word == "failed":
+                self.outcome.setup_error = f"setting up the guest failed: {rest}"
+                self._answer()
+            elif word == "exit":
+                status, stdout, stderr = (int(number or 0) for number in rest.split(" "))
+                self.outcome.status = status
+                self.expected = {"stdout": stdout, "stderr": stderr}
+                self._note("command ended")
+                self._check_output()
+
+    def _on_output(self, name: str, fd: int, data: bytes) -> None:
+        self.received[name] += len(data)
+        self._write(fd, data)
+        self._check_output()
+
+    def _check_output(self) -> None:
+        """Lets the guest go once all the command's output is here."""
+        expected = self.expected
+        if expected and all(self.received[name] >= expected[name] for name in expected):
+            self._answer()
+
+    def _answer(self) -> None:
+        if not self.answered:
+            self.answered = True
+            self.sockets["control"].sendall(b"ok\n")
+
+    def _write(self, fd: int, data: bytes) -> None:
+        """Writes all of it; an output nobody reads any more is done without."""
+        while data and fd not in self.closed_outputs:
+            try:
+                data = data[os.write(fd, data) :]
+            except BrokenPipeError:
+                self.closed_outputs.add(fd)
+
+    def _note(self, text: str) -> None:
+        if self.options.verbose:
+            print(f"vm: {time.monotonic() - self.started:.1f} s: {text}", file=sys.stderr)
+
+    def _open_terminal(self) -> Callable[[], None]:
+        """Connects standard input with the guest's shell; returns how to undo it."""
+        if self.options.mode != "shell":
+            return lambda: None
+        terminal = self.sockets["terminal"]
+        if not os.isatty(0):
+            # A script: its end is the shell's end.
+            self._watch(0, terminal.sendall, lambda: terminal.sendall(b"\x04"))
+            return lambda: None
+
+        def on_keys(data: bytes) -> None:
+            if ESCAPE in data:
+                self._stop(130)
+            terminal.sendall(data)
+
+        before = termios.tcgetattr(0)
+        tty.setraw(0)
+        self._watch(0, on_keys, lambda: None)
+        return lambda: termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+    def _stop(self, status: int) -> None:
+        raise Interrupted(status)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._stop(128 + number)
+
+    def _collect_errors(self, returncode: int) -> None:
+        log = (self.options.run_dir / "qemu.log").read_text(errors="replace")
+        self.outcome.qemu_errors = log.splitlines()
+        if returncode > 0 and not self.outcome.console:
+            self.outcome.setup_error = "QEMU did not start"
