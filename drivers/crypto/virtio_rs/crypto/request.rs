@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Requests on their way, whatever their type.
+
+use crate::{
+    bindings,
+    support::{
+        bh::Bh,
+        lend::{
+            Lend,
+            Lists, //
+        },
+    },
+};
+use core::{
+    mem::ManuallyDrop,
+    ptr::NonNull, //
+};
+use kernel::{
+    ffi::{
+        c_int,
+        c_void, //
+    },
+    prelude::*, //
+};
+
+/// What a cipher does with the data.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Direction {
+    /// Plaintext to ciphertext.
+    Encrypt,
+    /// Ciphertext to plaintext.
+    Decrypt,
+}
+
+/// What the framework is told when a driver's callback returns.
+///
+/// Only this layer makes one: from a result, or when a request was handed over.
+#[must_use]
+pub(crate) struct Answer(c_int);
+
+impl Answer {
+    /// The request is finished.
+    ///
+    /// An error the framework gives another meaning to becomes `EIO`.
+    pub(super) fn done(result: Result) -> Self {
+        Self(match result {
+            Ok(()) => 0,
+            Err(err) if err == EINPROGRESS || err == EBUSY => EIO.to_errno(),
+            Err(err) => err.to_errno(),
+        })
+    }
+
+    /// The request was taken; its completion will be called.
+    pub(super) fn submitted(how: Submitted) -> Self {
+        Self(match how {
+            Submitted::Queued => EINPROGRESS.to_errno(),
+            Submitted::Backlogged => EBUSY.to_errno(),
+        })
+    }
+
+    /// Returns what the C callback returns.
+    pub(super) fn into_raw(self) -> c_int {
+        self.0
+    }
+}
+
+/// How a queue has taken a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Submitted {
+    /// The device has it.
+    Queued,
+    /// It waits for room; the consumer has been told to slow down.
+    Backlogged,
+}
+
+/// What every request context starts with, for a queue that does not know its type.
+#[repr(C)]
+pub(super) struct Slot {
+    /// Finishes the request and gives it back to its consumer; the slot is gone when it returns.
+    pub(super) finish: unsafe fn(NonNull<Slot>, Result, &Bh),
+    /// Tells the consumer of a backlogged request that it has moved on.
+    pub(super) accept: unsafe fn(NonNull<Slot>, &Bh),
+    pub(super) next: Option<NonNull<Slot>>,
+    pub(super) lists: Lists,
+    pub(super) segments: u32,
+    pub(super) result: *const u8,
+    pub(super) result_len: usize,
+    /// Whether the consumer allowed the request to wait for room.
+    pub(super) may_backlog: bool,
+    /// Whether the consumer is still to be told that the request left the backlog.
+    pub(super) owes_accept: bool,
+    /// Whether the request has come back without having been sent.
+    pub(super) untouched: bool,
+}
+
+/// A request that is under way, and must be completed once.
+///
+/// Dropping it completes it with `EIO`: it cannot be forgotten.
+///
+/// # Invariants
+///
+/// `slot` is the only pointer to a valid, filled slot whose request is not finished.
+#[must_use]
+pub(crate) struct Inflight {
+    slot: NonNull<Slot>,
+}
+
+// SAFETY: A request is not tied to a thread.
+unsafe impl Send for Inflight {}
+
+impl Inflight {
+    /// Takes over a request.
+    ///
+    /// # Safety
+    ///
+    /// `slot` must be valid and filled, its request not finished, and used by nobody else until it
+    /// is.
+    pub(super) unsafe fn new(slot: NonNull<Slot>) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self { slot }
+    }
+
+    /// Returns the slot, which the caller is now responsible for.
+    pub(super) fn into_slot(self) -> NonNull<Slot> {
+        ManuallyDrop::new(self).slot
+    }
+
+    /// Returns true if it may wait for room in the queue.
+    pub(crate) fn may_backlog(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.slot.as_ptr()).may_backlog }
+    }
+
+    /// Returns how many descriptors it takes.
+    pub(crate) fn segments(&self) -> u32 {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.slot.as_ptr()).segments }
+    }
+
+    /// Returns the last byte of what the device writes besides the data: 0xff unless it wrote it.
+    pub(crate) fn last_result_byte(&self) -> u8 {
+        // SAFETY: By the type invariant.
+        let (result, len) = unsafe {
+            let slot = self.slot.as_ptr();
+            ((*slot).result, (*slot).result_len)
+        };
+        // SAFETY: A filled slot has a result of at least one byte; while the request is in the
+        // driver's hands the device has no access to it.
+        unsafe { result.add(len - 1).read() }
+    }
+
+    /// Completes a request that was never sent: the driver may do it otherwise.
+    ///
+    /// Context: as for [`complete`](Self::complete).
+    pub(crate) fn refuse(self, bh: &Bh) {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.slot.as_ptr()).untouched = true };
+        self.complete(Err(ENODEV), bh);
+    }
+
+    /// Completes the request.
+    ///
+    /// Context: bottom half, no lock held: the consumer's callback may submit again.
+    pub(crate) fn complete(self, result: Result, bh: &Bh) {
+        let slot = self.into_slot();
+        // SAFETY: By the type invariant, which ends here.
+        unsafe { ((*slot.as_ptr()).finish)(slot, result, bh) };
+    }
+}
+
+impl Drop for Inflight {
+    fn drop(&mut self) {
+        let bh = Bh::disable();
+        // SAFETY: By the type invariant, which ends here.
+        unsafe { ((*self.slot.as_ptr()).finish)(self.slot, Err(EIO), &bh) };
+    }
+}
+
+// SAFETY: The pointer is the slot's, which is unique by the type invariant. The lists were made by
+// `AnyArea::fill`, of memory that stays valid until the request is finished, which takes an
+// `Inflight`.
+unsafe impl Lend for Inflight {
+    fn lists(&mut self) -> Result<Lists> {
+        // SAFETY: By the type invariant.
+        Ok(unsafe { (*self.slot.as_ptr()).lists.clone() })
+    }
+
+    fn into_raw(self) -> NonNull<c_void> {
+        self.into_slot().cast()
+    }
+
+    unsafe fn from_raw(raw: NonNull<c_void>) -> Self {
+        // INVARIANT: By the safety requirements it was given away as an `Inflight`.
+        Self { slot: raw.cast() }
+    }
+}
+
+/// A request that waits for room, whose consumer expects to be told when there is some.
+///
+/// # Invariants
+///
+/// As for [`Inflight`].
+#[must_use]
+pub(crate) struct Backlogged(Inflight);
+
+impl Backlogged {
+    /// Tells the consumer that the request moves on, unless it has been told.
+    ///
+    /// This must come before the device gets it, for the completion must not overtake it.
+    ///
+    /// Context: bottom half, no lock held.
+    pub(crate) fn accept(self, bh: &Bh) -> Inflight {
+        let slot = self.0.slot;
+        // SAFETY: By the type invariant.
+        if core::mem::take(unsafe { &mut (*slot.as_ptr()).owes_accept }) {
+            // SAFETY: By the type invariant.
+            unsafe { ((*slot.as_ptr()).accept)(slot, bh) };
+        }
+        self.0
+    }
+}
+
+/// Requests that wait for room, in order.
+///
+/// # Invariants
+///
+/// The slots from `head` to `tail`, linked by `next`, are those of [`Inflight`]s that were given up
+/// to this list.
+pub(crate) struct Fifo {
+    head: Option<NonNull<Slot>>,
+    tail: Option<NonNull<Slot>>,
+}
+
+// SAFETY: Requests are not tied to a thread.
+unsafe impl Send for Fifo {}
+
+impl Fifo {
+    /// Creates an empty list.
+    pub(crate) const fn new() -> Self {
+        // INVARIANT: No slots.
+        Self {
+            head: None,
+            tail: None,
+        }
+    }
+
+    /// Returns true if nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head.is_none()
+    }
+
+    /// Adds a request at the end; its consumer is to be answered [`Submitted::Backlogged`].
+    pub(crate) fn push_back(&mut self, request: Inflight) {
+        let slot = request.into_slot();
+        // SAFETY: The slot was an `Inflight`'s.
+        unsafe {
+            (*slot.as_ptr()).next = None;
+            (*slot.as_ptr()).owes_accept = true;
+        }
+        match self.tail {
+            // SAFETY: By the type invariant.
+            Some(tail) => unsafe { (*tail.as_ptr()).next = Some(slot) },
+            None => self.head = Some(slot),
+        }
+        self.tail = Some(slot);
+    }
+
+    /// Puts a request back to where [`pop_front`](Self::pop_front) took it from.
+    pub(crate) fn push_front(&mut self, request: Inflight) {
+        let slot = request.into_slot();
+        // SAFETY: The slot was an `Inflight`'s.
+        unsafe { (*slot.as_ptr()).next = self.head };
+        self.head = Some(slot);
+        self.tail = self.tail.or(Some(slot));
+    }
+
+    /// Takes the request that has waited longest.
+    pub(crate) fn pop_front(&mut self) -> Option<Backlogged> {
+        let slot = self.head?;
+        // SAFETY: By the type invariant.
+        self.head = unsafe { (*slot.as_ptr()).next.take() };
+        if self.head.is_none() {
+            self.tail = None;
+        }
+        // INVARIANT: The slot left the list and was an `Inflight`'s.
+        Some(Backlogged(Inflight { slot }))
+    }
+}
+
+impl Drop for Fifo {
+    fn drop(&mut self) {
+        let bh = Bh::disable();
+        while let Some(request) = self.pop_front() {
+            request.accept(&bh).complete(Err(ENODEV), &bh);
+        }
+    }
+}
+
+/// Calls the completion of a framework request.
+///
+/// # Safety
+///
+/// `request` must be valid, and under way as the framework has it; with another value than
+/// `EINPROGRESS` it is gone afterwards.
+pub(super) unsafe fn call_completion(
+    request: *mut bindings::crypto_async_request,
+    errno: c_int,
+    _bh: &Bh,
+) {
+    // SAFETY: By the safety requirements; `_bh` says that this is a bottom half.
+    unsafe { bindings::helpers::crypto_request_complete(request, errno) };
+}

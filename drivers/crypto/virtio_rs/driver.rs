@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is done when a device comes and goes.
+
+use crate::{
+    algorithms::Registry,
+    settings::Settings,
+    support::work::Chore,
+    transport::device::Device,
+    virtio, //
+};
+use core::pin::Pin;
+use kernel::{
+    device::Core,
+    prelude::*,
+    sync::Arc, //
+};
+
+/// The driver.
+pub(crate) struct Driver;
+
+/// What the driver has for one device.
+#[pin_data]
+pub(crate) struct Data {
+    registry: Arc<Registry>,
+    device: Arc<Device>,
+}
+
+impl virtio::Driver for Driver {
+    type Data<'bound> = Data;
+    type Shared = Registry;
+
+    const ID_TABLE: virtio::IdTable = &crate::DEVICE_TABLE;
+    const FEATURES: &'static [u32] = &[];
+
+    fn shared() -> Result<Arc<Registry>> {
+        use crate::module_parameters as params;
+
+        let settings = Settings::new(
+            params::priority.value(),
+            params::prefer.value(),
+            params::timeout_ms.value(),
+        )?;
+        Registry::new(crate::this_module(), settings)
+    }
+
+    fn probe<'bound>(
+        dev: &'bound virtio::Device<Core<'_>>,
+        registry: &Arc<Registry>,
+    ) -> impl PinInit<Data, Error> + 'bound {
+        let registry = registry.clone();
+        pin_init::pin_init_scope(move || {
+            let device = Device::probe(dev, registry.clone(), registry.settings().timeout())?;
+            Ok(try_pin_init!(Data { registry, device } ? Error))
+        })
+    }
+
+    fn start(_dev: &virtio::Device<Core<'_>>, data: Pin<&Data>) -> Result {
+        data.registry.add(&data.device)?;
+        // Registers algorithms if the device says it is ready.
+        data.device.run();
+        Ok(())
+    }
+
+    fn config_changed(data: Pin<&Data>) {
+        data.device.queue();
+    }
+
+    fn unbind(_dev: &virtio::Device<Core<'_>>, data: Pin<&Data>) {
+        data.registry.remove(&data.device);
+        data.device.close();
+    }
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Wrappers of the static inline functions and macros this driver uses, for
+ * Rust to call. Each does what its name says and nothing else; the Rust name is
+ * the one behind rust_helper_vc_.
+ */
+#include <crypto/algapi.h>
+#include <crypto/internal/skcipher.h>
+#include <crypto/scatterwalk.h>
+#include <crypto/utils.h>
+#include <linux/bottom_half.h>
+#include <linux/completion.h>
+#include <linux/mm.h>
+#include <linux/sched/task_stack.h>
+#include <linux/scatterlist.h>
+#include <linux/string.h>
+#include <linux/virtio.h>
+#include <linux/virtio_config.h>
+#include <linux/workqueue.h>
+
+/* memory and context */
+
+void rust_helper_vc_memzero_explicit(void *s, size_t count)
+{
+	memzero_explicit(s, count);
+}
+
+unsigned long rust_helper_vc_memneq(const void *a, const void *b, size_t size)
+{
+	return crypto_memneq(a, b, size);
+}
+
+/* May @ptr be mapped for a device: in the linear map, and not on a stack? */
+bool rust_helper_vc_is_linear(const void *ptr)
+{
+	return virt_addr_valid(ptr) && !object_is_on_stack(ptr);
+}
+
+void rust_helper_vc_local_bh_disable(void)
+{
+	local_bh_disable();
+}
+
+void rust_helper_vc_local_bh_enable(void)
+{
+	local_bh_enable();
+}
+
+void rust_helper_vc_init_work(struct work_struct *work, work_func_t func)
+{
+	INIT_WORK(work, func);
+}
+
+bool rust_helper_vc_queue_bh_work(struct work_struct *work)
+{
+	return queue_work(system_bh_wq, work);
+}
+
+bool rust_helper_vc_queue_process_work(struct work_struct *work)
+{
+	return queue_work(system_dfl_wq, work);
+}
+
+/* scatterlists */
+
+void rust_helper_vc_sg_set_buf(struct scatterlist *sg, const void *buf,
+			       unsigned int buflen)
+{
+	sg_set_buf(sg, buf, buflen);
+}
+
+void rust_helper_vc_sg_set_page(struct scatterlist *sg, struct page *page,
+				unsigned int len, unsigned int offset)
+{
+	sg_set_page(sg, page, len, offset);
+}
+
+void rust_helper_vc_sg_mark_end(struct scatterlist *sg)
+{
+	sg_mark_end(sg);
+}
+
+struct page *rust_helper_vc_sg_page(struct scatterlist *sg)
+{
+	return sg_page(sg);
+}
+
+struct scatterlist *rust_helper_vc_sg_next(struct scatterlist *sg)
+{
+	return sg_next(sg);
+}
+
+bool rust_helper_vc_sg_is_last(struct scatterlist *sg)
+{
+	return sg_is_last(sg);
+}
+
+/* crypto framework */
+
+void rust_helper_vc_crypto_request_complete(struct crypto_async_request *req,
+					    int err)
+{
+	crypto_request_complete(req, err);
+}
+
+void *rust_helper_vc_crypto_skcipher_ctx(struct crypto_skcipher *tfm)
+{
+	return crypto_skcipher_ctx(tfm);
+}
+
+struct skcipher_alg *rust_helper_vc_crypto_skcipher_alg(struct crypto_skcipher *tfm)
+{
+	return crypto_skcipher_alg(tfm);
+}
+
+u32 rust_helper_vc_crypto_skcipher_get_flags(struct crypto_skcipher *tfm)
+{
+	return crypto_skcipher_get_flags(tfm);
+}
+
+void rust_helper_vc_crypto_skcipher_set_reqsize_dma(struct crypto_skcipher *tfm,
+						    unsigned int reqsize)
+{
+	crypto_skcipher_set_reqsize_dma(tfm, reqsize);
+}
+
+unsigned int rust_helper_vc_crypto_skcipher_reqsize(struct crypto_skcipher *tfm)
+{
+	return crypto_skcipher_reqsize(tfm);
+}
+
+struct crypto_skcipher *rust_helper_vc_crypto_skcipher_reqtfm(struct skcipher_request *req)
+{
+	return crypto_skcipher_reqtfm(req);
+}
+
+void *rust_helper_vc_skcipher_request_ctx_dma(struct skcipher_request *req)
+{
+	return skcipher_request_ctx_dma(req);
+}
+
+void rust_helper_vc_skcipher_request_set_tfm(struct skcipher_request *req,
+					     struct crypto_skcipher *tfm)
+{
+	skcipher_request_set_tfm(req, tfm);
+}
+
+void rust_helper_vc_skcipher_request_set_callback(struct skcipher_request *req,
+						  u32 flags)
+{
+	skcipher_request_set_callback(req, flags, NULL, NULL);
+}
+
+void rust_helper_vc_skcipher_request_set_crypt(struct skcipher_request *req,
+					       struct scatterlist *src,
+					       struct scatterlist *dst,
+					       unsigned int cryptlen, void *iv)
+{
+	skcipher_request_set_crypt(req, src, dst, cryptlen, iv);
+}
+
+void rust_helper_vc_crypto_skcipher_set_fallback_flags(struct crypto_skcipher *fb,
+						       struct crypto_skcipher *tfm)
+{
+	crypto_skcipher_clear_flags(fb, CRYPTO_TFM_REQ_MASK);
+	crypto_skcipher_set_flags(fb, crypto_skcipher_get_flags(tfm) &
+				      CRYPTO_TFM_REQ_MASK);
+}
+
+void rust_helper_vc_crypto_free_skcipher(struct crypto_skcipher *tfm)
+{
+	crypto_free_skcipher(tfm);
+}
+
+/* virtio */
+
+bool rust_helper_vc_virtio_has_feature(const struct virtio_device *vdev,
+				       unsigned int fbit)
+{
+	return virtio_has_feature(vdev, fbit);
+}
+
+/* As the device has it: little-endian. @len is the width of the access. */
+void rust_helper_vc_virtio_config_get(struct virtio_device *vdev,
+				      unsigned int offset, void *buf,
+				      unsigned int len)
+{
+	vdev->config->get(vdev, offset, buf, len);
+}
+
+u32 rust_helper_vc_virtio_config_generation(struct virtio_device *vdev)
+{
+	return vdev->config->generation ? vdev->config->generation(vdev) : 0;
+}
+
+u8 rust_helper_vc_virtio_get_status(struct virtio_device *vdev)
+{
+	return vdev->config->get_status(vdev);
+}
+
+int rust_helper_vc_virtio_find_vqs(struct virtio_device *vdev,
+				   unsigned int nvqs, struct virtqueue **vqs,
+				   struct virtqueue_info *info)
+{
+	return virtio_find_vqs(vdev, nvqs, vqs, info, NULL);
+}
+
+void rust_helper_vc_virtio_del_vqs(struct virtio_device *vdev)
+{
+	vdev->config->del_vqs(vdev);
+}
+
+void rust_helper_vc_virtio_device_ready(struct virtio_device *vdev)
+{
+	virtio_device_ready(vdev);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What bindgen reads: the C interfaces this driver uses and the kernel crate
+ * does not bind. What is shared with the kernel crate is taken from there.
+ *
+ * linux/hrtimer_types.h comes first for the same reason as in
+ * rust/bindings/bindings_helper.h.
+ */
+#include <linux/hrtimer_types.h>
+
+#include <crypto/algapi.h>
+#include <crypto/internal/skcipher.h>
+#include <crypto/scatterwalk.h>
+#include <linux/completion.h>
+#include <linux/crypto.h>
+#include <linux/scatterlist.h>
+#include <linux/virtio.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
+#include <linux/workqueue.h>
+#include <uapi/linux/virtio_crypto.h>
+
+/* Macros that bindgen cannot evaluate. */
+static const u32 VC_CRYPTO_MINALIGN = CRYPTO_MINALIGN;
+static const u32 VC_CRYPTO_DMA_ALIGN = CRYPTO_DMA_ALIGN;
+static const u32 VC_CRYPTO_TFM_CTX_ALIGN = CRYPTO_MINALIGN;
+static const u32 VC_REQSIZE_LARGE = CRYPTO_ALG_SKCIPHER_REQSIZE_LARGE;

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the user sets when the module is loaded.
+
+use kernel::{
+    prelude::*,
+    time::Msecs, //
+};
+
+/// The priority that makes an algorithm the system's choice. The CPU's own have up to 800; an
+/// `authenc()` of them, which is reckoned as ten times the cipher and the hash, 4300 and more.
+const PREFERRED: u32 = 9000;
+
+/// The highest priority that may be asked for.
+const MAX_PRIORITY: u32 = 10000;
+
+/// How long a device may be given for an answer, in milliseconds.
+const TIMEOUTS: core::ops::RangeInclusive<u32> = 100..=600_000;
+
+/// Settings, all of them in their range.
+#[derive(Clone, Copy)]
+pub(crate) struct Settings {
+    priority: u32,
+    timeout: u32,
+}
+
+impl Settings {
+    /// Checks the values of the module's parameters.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: one is out of range; the log says which.
+    pub(crate) fn new(priority: u32, prefer: bool, timeout: u32) -> Result<Self> {
+        if priority > MAX_PRIORITY {
+            pr_err!("priority={priority} is not in 0..{MAX_PRIORITY}\n");
+            return Err(EINVAL);
+        }
+        if !TIMEOUTS.contains(&timeout) {
+            pr_err!(
+                "timeout_ms={timeout} is not in {}..{}\n",
+                TIMEOUTS.start(),
+                TIMEOUTS.end()
+            );
+            return Err(EINVAL);
+        }
+        Ok(Self {
+            priority: if prefer { PREFERRED } else { priority },
+            timeout,
+        })
+    }
+
+    /// Returns the priority of an algorithm. The synchronous flavour comes second: who can take
+    /// either is better off with the one that does not block.
+    pub(crate) fn priority(&self, synchronous: bool) -> i32 {
+        let priority = self.priority.saturating_sub(u32::from(synchronous));
+        // At most `MAX_PRIORITY`.
+        i32::try_from(priority).unwrap_or(0)
+    }
+
+    /// Returns how long a device has for an answer, in milliseconds.
+    pub(crate) fn timeout(&self) -> Msecs {
+        self.timeout
+    }
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_settings)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        assert!(Settings::new(MAX_PRIORITY + 1, false, 1000).is_err());
+        assert!(Settings::new(u32::MAX, true, 1000).is_err());
+        assert!(Settings::new(0, false, 99).is_err());
+        assert!(Settings::new(0, false, 600_001).is_err());
+        assert!(Settings::new(0, false, 100).is_ok());
+        assert!(Settings::new(MAX_PRIORITY, false, 600_000).is_ok());
+    }
+
+    #[test]
+    fn the_synchronous_flavour_comes_second() {
+        let settings = Settings::new(90, false, 1000).unwrap();
+        assert_eq!(settings.priority(false), 90);
+        assert_eq!(settings.priority(true), 89);
+        let settings = Settings::new(0, false, 1000).unwrap();
+        assert_eq!(settings.priority(true), 0);
+    }
+
+    #[test]
+    fn preferred_beats_what_the_cpu_has() {
+        let settings = Settings::new(90, true, 1000).unwrap();
+        assert!(settings.priority(true) > 4300 + 800);
+    }
+}

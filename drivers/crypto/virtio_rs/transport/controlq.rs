@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The control queue: a request, an answer, a time limit.
+
+use crate::{
+    support::{
+        bh::Bh,
+        completion::Completion, //
+    },
+    virtio::{
+        Handler,
+        Message,
+        Queue, //
+    },
+    wire::control::ANSWER,
+};
+use core::pin::Pin;
+use kernel::{
+    new_spinlock_irq,
+    prelude::*,
+    str::CString,
+    sync::{
+        Arc,
+        SpinLockIrq, //
+    },
+    time::Msecs, //
+};
+
+/// The control queue of a device.
+pub(crate) type ControlQueue = Queue<Control>;
+
+/// A request on the control queue.
+pub(crate) type ControlMessage = Pin<KBox<Message<Pending, ANSWER>>>;
+
+/// What is known of a request while the device has it.
+pub(crate) struct Pending {
+    /// Who waits for the answer, if anybody does.
+    reply: Option<Arc<Reply>>,
+    /// The next one in [`Overflow`].
+    next: Option<ControlMessage>,
+}
+
+/// An answer, as somebody waits for it.
+#[pin_data]
+struct Reply {
+    #[pin]
+    done: Completion,
+    #[pin]
+    answer: SpinLockIrq<Option<[u8; ANSWER]>>,
+}
+
+/// Requests that found the queue full, in order.
+///
+/// Linked through the messages themselves: this is used where memory cannot be allocated.
+pub(crate) struct Overflow {
+    // Two stacks make a queue: what is pushed is turned round when `out` is empty.
+    out: Option<ControlMessage>,
+    inbox: Option<ControlMessage>,
+}
+
+impl Overflow {
+    const fn new() -> Self {
+        Self {
+            out: None,
+            inbox: None,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.out.is_none() && self.inbox.is_none()
+    }
+
+    fn push(&mut self, message: ControlMessage) {
+        Self::stack(&mut self.inbox, message);
+    }
+
+    fn push_front(&mut self, message: ControlMessage) {
+        Self::stack(&mut self.out, message);
+    }
+
+    fn pop(&mut self) -> Option<ControlMessage> {
+        if self.out.is_none() {
+            while let Some(message) = Self::unstack(&mut self.inbox) {
+                Self::stack(&mut self.out, message);
+            }
+        }
+        Self::unstack(&mut self.out)
+    }
+
+    fn stack(head: &mut Option<ControlMessage>, mut message: ControlMessage) {
+        message.as_mut().data_mut().next = head.take();
+        *head = Some(message);
+    }
+
+    fn unstack(head: &mut Option<ControlMessage>) -> Option<ControlMessage> {
+        let mut message = head.take()?;
+        *head = message.as_mut().data_mut().next.take();
+        Some(message)
+    }
+}
+
+impl Drop for Overflow {
+    fn drop(&mut self) {
+        // One by one: a chain that drops itself could be deep.
+        while self.pop().is_some() {}
+    }
+}
+
+/// What the control queue does with answers.
+pub(crate) struct Control;
+
+impl Handler for Control {
+    type Buffer = ControlMessage;
+    type State = Overflow;
+
+    fn used(queue: &Queue<Self>, _bh: &Bh) {
+        loop {
+            let mut locked = queue.lock();
+            locked.disable_notifications();
+            let Some((message, _)) = locked.take_used() else {
+                if locked.enable_notifications() {
+                    return;
+                }
+                continue;
+            };
+            // There is room for one more.
+            if let Some(waiting) = locked.state().pop() {
+                match locked.add(waiting) {
+                    Ok(()) => locked.into_kick().notify(),
+                    Err((err, waiting)) if err == ENOSPC || err == ENOMEM => {
+                        locked.state().push_front(waiting);
+                        drop(locked);
+                    }
+                    Err((_, waiting)) => {
+                        drop(locked);
+                        Self::finish(waiting, false);
+                    }
+                }
+            } else {
+                drop(locked);
+            }
+            Self::finish(message, true);
+        }
+    }
+
+    fn returned(_queue: &Queue<Self>, message: ControlMessage, _bh: &Bh) {
+        Self::finish(message, false);
+    }
+
+    fn closed(queue: &Queue<Self>, _bh: &Bh) {
+        loop {
+            let message = queue.lock().state().pop();
+            match message {
+                Some(message) => Self::finish(message, false),
+                None => return,
+            }
+        }
+    }
+}
+
+impl Control {
+    /// Creates the queue of a device.
+    pub(crate) fn new_queue() -> Result<Arc<ControlQueue>> {
+        let name = CString::try_from_fmt(fmt!("control"))?;
+        Arc::pin_init(Queue::new(name, Control, Overflow::new()), GFP_KERNEL)
+    }
+
+    fn finish(message: ControlMessage, answered: bool) {
+        if let Some(reply) = &message.data().reply {
+            if answered {
+                *reply.answer.lock() = Some(message.answer());
+            }
+            reply.done.complete();
+        }
+    }
+}
+
+/// Prepares a request whose answer nobody waits for. See [`post`].
+///
+/// # Errors
+///
+/// `ENOMEM`: no memory.
+pub(super) fn prepare(request: &[u8], answer_len: usize) -> Result<ControlMessage> {
+    let pending = Pending {
+        reply: None,
+        next: None,
+    };
+    Message::new(pending, request, &[], answer_len, GFP_KERNEL)
+}
+
+/// Sends a request. If there is no device any more, it is dropped.
+///
+/// Context: process or bottom half, any lock of ours held but the queue's.
+pub(super) fn post(queue: &ControlQueue, message: ControlMessage) -> Result {
+    let mut locked = queue.lock();
+    if !locked.state().is_empty() && locked.in_flight() != 0 {
+        locked.state().push(message);
+        return Ok(());
+    }
+    match locked.add(message) {
+        Ok(()) => {
+            locked.into_kick().notify();
+            Ok(())
+        }
+        // Sent when an answer makes room.
+        Err((err, message)) if (err == ENOSPC || err == ENOMEM) && locked.in_flight() != 0 => {
+            locked.state().push(message);
+            Ok(())
+        }
+        Err((err, message)) => {
+            // The lock goes first: dropping a message may wake somebody.
+            drop(locked);
+            drop(message);
+            Err(err)
+        }
+    }
+}
+
+/// Sends a request of `request` and `key`, and waits for an answer of up to `answer_len` bytes.
+///
+/// Context: process, may sleep.
+///
+/// # Errors
+///
+/// `ENOMEM`: no memory. `ENODEV`: there is no device (any more). `ETIMEDOUT`: it has not answered
+/// within `limit` milliseconds; the memory of the request stays with it until it is reset.
+pub(super) fn call(
+    queue: &ControlQueue,
+    request: &[u8],
+    key: &[u8],
+    answer_len: usize,
+    limit: Msecs,
+) -> Result<[u8; ANSWER]> {
+    let reply = Arc::pin_init(
+        pin_init!(Reply {
+            done <- Completion::new(),
+            answer <- new_spinlock_irq!(None),
+        }),
+        GFP_KERNEL,
+    )?;
+    let pending = Pending {
+        reply: Some(reply.clone()),
+        next: None,
+    };
+    post(
+        queue,
+        Message::new(pending, request, key, answer_len, GFP_KERNEL)?,
+    )?;
+    if !reply.done.wait(limit) {
+        return Err(ETIMEDOUT);
+    }
+    let answer = *reply.answer.lock();
+    answer.ok_or(ENODEV)
+}

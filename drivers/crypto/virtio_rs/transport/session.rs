@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Sessions: a key that a device knows.
+
+use super::{
+    controlq,
+    controlq::ControlMessage,
+    device::Device, //
+};
+use crate::wire::control::{
+    Created,
+    Destroy,
+    ANSWER,
+    DESTROYED, //
+};
+use kernel::{
+    prelude::*,
+    rbtree::RBTreeNodeReservation,
+    sync::Arc, //
+};
+
+/// A session of a device. The device is asked to destroy it when the last user lets go, from
+/// wherever that is: nothing sleeps, and nothing is allocated, for that.
+pub(crate) struct Session {
+    device: Arc<Device>,
+    id: u64,
+    destroy: Option<ControlMessage>,
+}
+
+impl Session {
+    /// Creates a session: `request` is the CREATE without the key.
+    ///
+    /// Context: process, may sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EIO`, `EOPNOTSUPP`, `ENOSPC`: the device refuses. `ENODEV`: it is gone. `ETIMEDOUT`: it does
+    /// not answer; it is not used any more. `ENOMEM`: no memory.
+    pub(crate) fn create(device: &Arc<Device>, request: &[u8], key: &[u8]) -> Result<Self> {
+        // Nothing may fail once the device has a session: there must be a way to get rid of it.
+        let node = RBTreeNodeReservation::new(GFP_KERNEL)?;
+        let mut destroy = controlq::prepare(Destroy::cipher(0).as_bytes(), DESTROYED)?;
+
+        let answer = device.call(request, key, ANSWER)?;
+        let id = Created::parse(&answer)?;
+        destroy.as_mut().set_head(Destroy::cipher(id).as_bytes())?;
+        if device.add_session(id, node) {
+            Ok(Self {
+                device: device.clone(),
+                id,
+                destroy: Some(destroy),
+            })
+        } else {
+            // The device hands out the same id twice, or is being closed: then it forgets all
+            // sessions anyway.
+            Err(EIO)
+        }
+    }
+
+    /// Returns the id the device knows it by.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Returns the device.
+    pub(crate) fn device(&self) -> &Arc<Device> {
+        &self.device
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // If it is not in the books, the device has been told, or is gone.
+        if !self.device.remove_session(self.id) {
+            return;
+        }
+        if let Some(destroy) = self.destroy.take() {
+            self.device.post(destroy);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The device on the virtio bus.
+
+use super::{
+    Endpoint,
+    Queues, //
+};
+use crate::{
+    bindings,
+    bindings::helpers, //
+};
+use core::{
+    marker::PhantomData,
+    mem::offset_of,
+    ptr::NonNull, //
+};
+use kernel::{
+    device,
+    prelude::*,
+    sync::Arc,
+    types::Opaque, //
+};
+
+/// A device on the virtio bus: `struct virtio_device`.
+///
+/// # Invariants
+///
+/// An instance is a valid `struct virtio_device` created by the C portion of the kernel.
+#[repr(transparent)]
+pub(crate) struct Device<Ctx: device::DeviceContext = device::Normal>(
+    Opaque<bindings::virtio_device>,
+    PhantomData<Ctx>,
+);
+
+impl<Ctx: device::DeviceContext> Device<Ctx> {
+    pub(super) fn as_raw(&self) -> *mut bindings::virtio_device {
+        self.0.get()
+    }
+
+    /// Returns true if the device asks to be reset (DEVICE_NEEDS_RESET).
+    ///
+    /// Context: process, may sleep. Only meaningful while a driver is bound.
+    pub(crate) fn needs_reset(&self) -> bool {
+        // SAFETY: By the type invariant; the transport sets `config` before the device exists.
+        let status = unsafe { helpers::virtio_get_status(self.as_raw()) };
+        u32::from(status) & bindings::VIRTIO_CONFIG_S_NEEDS_RESET != 0
+    }
+
+    /// Returns true if feature bit `bit` has been negotiated.
+    ///
+    /// Context: any, after `probe` was called.
+    pub(crate) fn has_feature(&self, bit: u32) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { helpers::virtio_has_feature(self.as_raw(), bit) }
+    }
+
+    /// Returns the most that one segment of a buffer may hold, in bytes.
+    ///
+    /// It is small where buffers are copied to memory the device can reach.
+    pub(crate) fn max_segment(&self) -> usize {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::virtio_max_dma_size(self.as_raw()) }
+    }
+}
+
+impl Device<device::Core<'_>> {
+    /// Sets up one virtqueue for each of `endpoints`, in the device's order, which starts with 0.
+    ///
+    /// Context: process, may sleep; from `probe` only, once.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT`: the device lacks one of the queues. `EBUSY`: there are queues already. Others as
+    /// the transport has them.
+    pub(crate) fn find_queues(&self, endpoints: KVec<Arc<dyn Endpoint>>) -> Result<Arc<Queues>> {
+        Queues::find(self, endpoints)
+    }
+}
+
+impl<'a> Device<device::CoreInternal<'a>> {
+    /// Sets DRIVER_OK: the device may use its queues from here on.
+    pub(super) fn ready(&self) {
+        // SAFETY: By the type invariant; the adapter calls this once after the queues were found.
+        unsafe { helpers::virtio_device_ready(self.as_raw()) };
+    }
+}
+
+// SAFETY: `Device` is a transparent wrapper of `struct virtio_device`, which has a `struct device`
+// at that offset.
+unsafe impl<Ctx: device::DeviceContext> device::AsBusDevice<Ctx> for Device<Ctx> {
+    const OFFSET: usize = offset_of!(bindings::virtio_device, dev);
+}
+
+// SAFETY: `Device` is a transparent wrapper of a type that doesn't depend on `Device`'s generic
+// argument.
+kernel::impl_device_context_deref!(unsafe { Device });
+kernel::impl_device_context_into_aref!(Device);
+
+// SAFETY: Instances of `Device` are always reference-counted.
+unsafe impl kernel::sync::aref::AlwaysRefCounted for Device {
+    fn inc_ref(&self) {
+        // SAFETY: By the type invariant the field is valid.
+        let dev = unsafe { &raw mut (*self.as_raw()).dev };
+        // SAFETY: The existence of a shared reference guarantees that the refcount is non-zero.
+        unsafe { bindings::get_device(dev) };
+    }
+
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        // CAST: `Self` is a transparent wrapper of `bindings::virtio_device`.
+        let vdev: *mut bindings::virtio_device = obj.cast().as_ptr();
+        // SAFETY: By the type invariant the field is valid.
+        let dev = unsafe { &raw mut (*vdev).dev };
+        // SAFETY: The safety requirements guarantee that the refcount is non-zero.
+        unsafe { bindings::put_device(dev) };
+    }
+}
+
+impl<Ctx: device::DeviceContext> AsRef<device::Device<Ctx>> for Device<Ctx> {
+    fn as_ref(&self) -> &device::Device<Ctx> {
+        // SAFETY: By the type invariant the field is valid.
+        let dev = unsafe { &raw mut (*self.as_raw()).dev };
+        // SAFETY: `dev` points to a valid `struct device`, which lives as long as `self`.
+        unsafe { device::Device::from_raw(dev) }
+    }
+}
+
+// SAFETY: A `Device` is always reference-counted and can be released from any thread.
+unsafe impl Send for Device {}
+
+// SAFETY: All methods of `Device` (that is, `Device<Normal>`) are thread safe.
+unsafe impl Sync for Device {}
+
+// SAFETY: As for `Device<Normal>`; `Bound` is a zero-sized marker.
+unsafe impl Sync for Device<device::Bound> {}

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One virtqueue, its lock and its bottom half.
+
+use super::Endpoint;
+use crate::{
+    bindings,
+    support::{
+        bh::Bh,
+        lend::Lend,
+        work::{
+            bh_of_work,
+            Work, //
+        },
+    },
+};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+use kernel::{
+    error::to_result,
+    ffi::c_void,
+    new_spinlock_irq,
+    prelude::*,
+    str::CString,
+    sync::{
+        rcu,
+        SpinLockIrq,
+        SpinLockIrqGuard, //
+    },
+};
+
+/// What a driver does with a queue.
+pub(crate) trait Handler: Send + Sync + Sized + 'static {
+    /// What is sent over the queue.
+    type Buffer: Lend;
+
+    /// What the driver keeps under the queue's lock.
+    type State: Send + Unpin;
+
+    /// The device has used buffers: take them with [`Locked::take_used`].
+    ///
+    /// Context: bottom half; the queue is not locked.
+    fn used(queue: &Queue<Self>, bh: &Bh);
+
+    /// A buffer comes back that the device had when it was reset.
+    ///
+    /// Context: process, bottom halves disabled; the queue is not locked.
+    fn returned(queue: &Queue<Self>, buffer: Self::Buffer, bh: &Bh);
+
+    /// All buffers have come back after a reset; nothing will be sent any more.
+    ///
+    /// Context: process, bottom halves disabled; the queue is not locked.
+    fn closed(queue: &Queue<Self>, bh: &Bh);
+}
+
+/// What a queue has of its virtqueue.
+///
+/// # Invariants
+///
+/// In `Live` and `Detached` the pointer is valid; in `Live` the device may use the virtqueue.
+#[derive(Clone, Copy)]
+enum Ring {
+    Absent,
+    Live(NonNull<bindings::virtqueue>),
+    Detached(NonNull<bindings::virtqueue>),
+}
+
+/// What is under the queue's lock.
+///
+/// # Invariants
+///
+/// Every token in the virtqueue comes from [`Lend::into_raw`] of the handler's buffer type.
+struct Inner<S> {
+    ring: Ring,
+    in_flight: u32,
+    state: S,
+}
+
+// SAFETY: The virtqueue is accessed under the queue's lock only and is not tied to a thread.
+unsafe impl<S: Send> Send for Inner<S> {}
+
+/// One virtqueue with the lock that serialises its use, and a bottom half that is run when the
+/// device has used buffers.
+#[pin_data]
+pub(crate) struct Queue<H: Handler> {
+    // Dropped, and so waited for, before what it works on.
+    #[pin]
+    work: Work,
+    name: CString,
+    handler: H,
+    #[pin]
+    inner: SpinLockIrq<Inner<H::State>>,
+}
+
+impl<H: Handler> Queue<H> {
+    /// Creates a queue without a virtqueue.
+    pub(crate) fn new(name: CString, handler: H, state: H::State) -> impl PinInit<Self> {
+        pin_init!(&this in Self {
+            // SAFETY: `this` is valid until `work` is dropped, and `run` takes a `Queue<H>`.
+            work <- unsafe { Work::new(this.as_ptr().cast::<c_void>(), Self::run) },
+            name,
+            handler,
+            inner <- new_spinlock_irq!(Inner {
+                ring: Ring::Absent,
+                in_flight: 0,
+                state,
+            }, "virtio_queue"),
+        })
+    }
+
+    /// Returns the handler.
+    pub(crate) fn handler(&self) -> &H {
+        &self.handler
+    }
+
+    /// Locks the queue. Interrupts are off while it is locked.
+    ///
+    /// Context: any but hard interrupt.
+    pub(crate) fn lock(&self) -> Locked<'_, H> {
+        Locked {
+            rcu: rcu::read_lock(),
+            guard: self.inner.lock(),
+            _handler: PhantomData,
+        }
+    }
+
+    /// Runs the handler's bottom half soon.
+    pub(crate) fn schedule(&self) {
+        self.work.queue_bh();
+    }
+
+    /// The function of `work`.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be a valid `Queue<H>`, and the caller a work item of a BH workqueue.
+    unsafe fn run(this: *const c_void) {
+        // SAFETY: By the safety requirements.
+        let this = unsafe { &*this.cast::<Self>() };
+        // SAFETY: `work` is only queued with `queue_bh`.
+        let bh = unsafe { bh_of_work() };
+        H::used(this, &bh);
+    }
+}
+
+// SAFETY: `add`, `take_used` and the others touch the virtqueue only while the ring is `Live`, under
+// the lock and inside an RCU read-side section; `Kick` lives inside one.
+unsafe impl<H: Handler> Endpoint for Queue<H> {
+    fn name(&self) -> &CStr {
+        &self.name
+    }
+
+    unsafe fn attach(&self, vq: NonNull<bindings::virtqueue>) {
+        // INVARIANT: Valid by the safety requirements.
+        self.inner.lock().ring = Ring::Live(vq);
+    }
+
+    fn detach(&self) {
+        let mut inner = self.inner.lock();
+        if let Ring::Live(vq) = inner.ring {
+            inner.ring = Ring::Detached(vq);
+        }
+    }
+
+    unsafe fn give_back(&self) {
+        // A bottom half that is under way finds the ring detached; one that is not will not come.
+        self.work.cancel();
+        let bh = Bh::disable();
+        loop {
+            let raw = {
+                let mut inner = self.inner.lock();
+                let Ring::Detached(vq) = inner.ring else {
+                    break;
+                };
+                // SAFETY: By the type invariant of `Ring`; the device has been reset.
+                let raw = unsafe { bindings::virtqueue_detach_unused_buf(vq.as_ptr()) };
+                let Some(raw) = NonNull::new(raw) else {
+                    break;
+                };
+                inner.in_flight = inner.in_flight.saturating_sub(1);
+                raw
+            };
+            // SAFETY: By the type invariant of `Inner`; the virtqueue has let go of the token, and
+            // the device has no access any more.
+            let buffer = unsafe { H::Buffer::from_raw(raw) };
+            H::returned(self, buffer, &bh);
+        }
+        H::closed(self, &bh);
+    }
+
+    fn forget(&self) {
+        self.work.shut();
+        // INVARIANT: No pointer.
+        self.inner.lock().ring = Ring::Absent;
+    }
+
+    fn notify(&self) {
+        self.schedule();
+    }
+}
+
+/// A locked [`Queue`].
+pub(crate) struct Locked<'a, H: Handler> {
+    // Dropped in this order; a `Kick` takes the section over.
+    guard: SpinLockIrqGuard<'a, Inner<H::State>>,
+    rcu: rcu::Guard,
+    _handler: PhantomData<H>,
+}
+
+impl<H: Handler> Locked<'_, H> {
+    /// Returns the driver's state.
+    pub(crate) fn state(&mut self) -> &mut H::State {
+        &mut self.guard.state
+    }
+
+    /// Returns how many buffers the device has.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.guard.in_flight
+    }
+
+    /// Returns true if the device may be sent to.
+    pub(crate) fn is_live(&self) -> bool {
+        self.live().is_some()
+    }
+
+    /// Returns how many descriptors the ring has; 0 if there is none.
+    pub(crate) fn size(&self) -> u32 {
+        self.live().map_or(0, |vq| {
+            // SAFETY: By the type invariant of `Ring`.
+            unsafe { bindings::virtqueue_get_vring_size(vq.as_ptr()) }
+        })
+    }
+
+    /// Hands a buffer to the device, which does not know of it before it is kicked.
+    ///
+    /// # Errors
+    ///
+    /// The buffer comes back with
+    /// - `ENODEV`: there is no device (any more);
+    /// - `ENOSPC`: the ring is full;
+    /// - `ENOMEM`: no memory to map the buffer with;
+    /// - `EIO`: the virtqueue is broken;
+    /// - `EINVAL`: the buffer has nothing to send.
+    pub(crate) fn add(&mut self, mut buffer: H::Buffer) -> Result<(), (Error, H::Buffer)> {
+        let Some(vq) = self.live() else {
+            return Err((ENODEV, buffer));
+        };
+        let mut lists = match buffer.lists() {
+            Ok(lists) => lists,
+            Err(err) => return Err((err, buffer)),
+        };
+        let (sgs, readable) = lists.as_parts();
+        let (readable, writable) = (readable as u32, (sgs.len() - readable) as u32);
+
+        // INVARIANT: The token comes from `into_raw`.
+        let raw = buffer.into_raw();
+        // SAFETY: `vq` is valid and live, the lock is held; by the requirements of `Lend` the lists
+        // are valid until the token is taken back, which happens when the device is done with them.
+        let res = to_result(unsafe {
+            bindings::virtqueue_add_sgs(
+                vq.as_ptr(),
+                sgs.as_mut_ptr(),
+                readable,
+                writable,
+                raw.as_ptr(),
+                bindings::GFP_ATOMIC,
+            )
+        });
+        match res {
+            Ok(()) => {
+                self.guard.in_flight += 1;
+                Ok(())
+            }
+            // SAFETY: The virtqueue has not taken the token.
+            Err(err) => Err((err, unsafe { H::Buffer::from_raw(raw) })),
+        }
+    }
+
+    /// Takes a buffer that the device has used, and how many bytes it says it wrote.
+    ///
+    /// The number is the device's word. The buffer is one that was added and not taken yet: the
+    /// virtqueue keeps its own books and marks itself broken if the device names another.
+    pub(crate) fn take_used(&mut self) -> Option<(H::Buffer, u32)> {
+        let vq = self.live()?;
+        let mut len = 0;
+        // SAFETY: By the type invariant of `Ring`; the lock is held.
+        let raw = unsafe { bindings::virtqueue_get_buf(vq.as_ptr(), &mut len) };
+        let raw = NonNull::new(raw)?;
+        self.guard.in_flight = self.guard.in_flight.saturating_sub(1);
+        // SAFETY: By the type invariant of `Inner`; the device has returned the buffer.
+        Some((unsafe { H::Buffer::from_raw(raw) }, len))
+    }
+
+    /// Asks the device not to notify of used buffers; it may still do so.
+    pub(crate) fn disable_notifications(&mut self) {
+        if let Some(vq) = self.live() {
+            // SAFETY: By the type invariant of `Ring`; the lock is held.
+            unsafe { bindings::virtqueue_disable_cb(vq.as_ptr()) };
+        }
+    }
+
+    /// Asks the device to notify of used buffers. Returns false if there are some already.
+    pub(crate) fn enable_notifications(&mut self) -> bool {
+        self.live().is_none_or(|vq| {
+            // SAFETY: By the type invariant of `Ring`; the lock is held.
+            unsafe { bindings::virtqueue_enable_cb(vq.as_ptr()) }
+        })
+    }
+
+    /// Unlocks the queue. What is returned notifies the device of what was added, if it wants to
+    /// know.
+    #[must_use]
+    pub(crate) fn into_kick(self) -> Kick {
+        let vq = self.live().filter(|vq| {
+            // SAFETY: By the type invariant of `Ring`; the lock is held.
+            unsafe { bindings::virtqueue_kick_prepare(vq.as_ptr()) }
+        });
+        let Self { guard, rcu, .. } = self;
+        drop(guard);
+        Kick { vq, _rcu: rcu }
+    }
+
+    fn live(&self) -> Option<NonNull<bindings::virtqueue>> {
+        match self.guard.ring {
+            Ring::Live(vq) => Some(vq),
+            Ring::Absent | Ring::Detached(_) => None,
+        }
+    }
+}
+
+/// A notification that is due, to be given outside the lock: it leaves the guest.
+///
+/// # Invariants
+///
+/// `vq` was live inside the RCU read-side section that `_rcu` holds; queues are deleted and devices
+/// reset a grace period after they were detached.
+pub(crate) struct Kick {
+    vq: Option<NonNull<bindings::virtqueue>>,
+    _rcu: rcu::Guard,
+}
+
+impl Kick {
+    /// Notifies the device.
+    pub(crate) fn notify(self) {
+        if let Some(vq) = self.vq {
+            // SAFETY: By the type invariant it is still there.
+            unsafe { bindings::virtqueue_notify(vq.as_ptr()) };
+        }
+    }
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The virtqueues of one device, from their set-up to their end.
+
+use super::Device;
+use crate::{
+    bindings,
+    bindings::helpers, //
+};
+use core::ptr::NonNull;
+use kernel::{
+    device,
+    error::to_result,
+    new_mutex,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        rcu,
+        Arc,
+        Mutex, //
+    }, //
+};
+
+/// What [`Queues`] needs of a queue; [`Queue`](super::Queue) has it.
+///
+/// # Safety
+///
+/// After [`detach`](Self::detach) has returned and an RCU grace period has passed, the queue must
+/// not touch the virtqueue other than in [`give_back`](Self::give_back).
+pub(crate) unsafe trait Endpoint: Send + Sync {
+    /// Returns the queue's name, for `/proc/interrupts`.
+    fn name(&self) -> &CStr;
+
+    /// Takes a virtqueue into use.
+    ///
+    /// # Safety
+    ///
+    /// `vq` must be valid until [`forget`](Self::forget) is called, and be used by nobody else.
+    unsafe fn attach(&self, vq: NonNull<bindings::virtqueue>);
+
+    /// Refuses requests from here on.
+    fn detach(&self);
+
+    /// Returns every buffer the device had to its owner.
+    ///
+    /// # Safety
+    ///
+    /// The device must have been reset.
+    unsafe fn give_back(&self);
+
+    /// Drops the virtqueue, which is about to go.
+    fn forget(&self);
+
+    /// The device has used buffers.
+    ///
+    /// Context: hard interrupt.
+    fn notify(&self);
+}
+
+/// How far the queues of a device are.
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    /// The device uses them.
+    Live,
+    /// The device was reset: they are there, empty, and of no use.
+    Reset,
+    /// There are none any more.
+    Deleted,
+}
+
+/// The virtqueues of one device.
+///
+/// # Invariants
+///
+/// - While `state` is not `Deleted`, the device has one virtqueue for each of `endpoints`, in this
+///   order, and is bound to a driver.
+/// - `priv` of the device holds one reference until the queues are deleted.
+#[pin_data]
+pub(crate) struct Queues {
+    dev: ARef<Device>,
+    endpoints: KVec<Arc<dyn Endpoint>>,
+    #[pin]
+    state: Mutex<State>,
+}
+
+impl Queues {
+    /// Sets up the virtqueues of a device; see [`Device::find_queues`].
+    pub(super) fn find(
+        dev: &Device<device::Core<'_>>,
+        endpoints: KVec<Arc<dyn Endpoint>>,
+    ) -> Result<Arc<Self>> {
+        let vdev = dev.as_raw();
+        // SAFETY: `vdev` is valid, and `priv` is the driver's.
+        if !unsafe { (*vdev).priv_ }.is_null() {
+            return Err(EBUSY);
+        }
+
+        let mut info = KVec::with_capacity(endpoints.len(), GFP_KERNEL)?;
+        let mut vqs = KVec::with_capacity(endpoints.len(), GFP_KERNEL)?;
+        for endpoint in &endpoints {
+            info.push(
+                bindings::virtqueue_info {
+                    name: endpoint.name().as_char_ptr(),
+                    callback: Some(Self::used_callback),
+                    ctx: false,
+                },
+                GFP_KERNEL,
+            )?;
+            vqs.push(core::ptr::null_mut(), GFP_KERNEL)?;
+        }
+
+        let count = u32::try_from(endpoints.len())?;
+        let dev: &Device = dev;
+        let this = Arc::pin_init(
+            // INVARIANT: There are none yet.
+            pin_init!(Self {
+                dev: dev.into(),
+                endpoints,
+                state <- new_mutex!(State::Deleted),
+            }),
+            GFP_KERNEL,
+        )?;
+
+        // A queue may be notified as soon as it is there.
+        // SAFETY: `vdev` is valid; `used_callback` and `teardown` are the only readers of `priv`.
+        unsafe { (*vdev).priv_ = Arc::into_raw(this.clone()).cast_mut().cast() };
+        // SAFETY: `vdev` is valid, both arrays have `count` entries, and the names are part of the
+        // endpoints, which live until the queues are deleted.
+        let res = to_result(unsafe {
+            helpers::virtio_find_vqs(vdev, count, vqs.as_mut_ptr(), info.as_mut_ptr())
+        });
+        if let Err(err) = res {
+            Self::take(vdev);
+            return Err(err);
+        }
+
+        for (endpoint, vq) in this.endpoints.iter().zip(&vqs) {
+            if let Some(vq) = NonNull::new(*vq) {
+                // SAFETY: The virtqueue is new, and deleted only after `forget`.
+                unsafe { endpoint.attach(vq) };
+            }
+        }
+        // INVARIANT: All queues were found.
+        *this.state.lock() = State::Live;
+        Ok(this)
+    }
+
+    /// Resets the device for good and gives every buffer it had back; it is of no use until it is
+    /// bound again. Does nothing if that has happened.
+    ///
+    /// Context: process, may sleep; not from a queue's handler.
+    pub(crate) fn reset(&self) {
+        let mut state = self.state.lock();
+        if *state != State::Live {
+            return;
+        }
+        for endpoint in &self.endpoints {
+            endpoint.detach();
+        }
+        // Nobody adds or notifies any more after this: both happen inside read-side sections.
+        rcu::synchronize_rcu();
+        // SAFETY: By the type invariant the device is there and bound; no callback runs when this
+        // returns.
+        unsafe { bindings::virtio_reset_device(self.dev.as_raw()) };
+        *state = State::Reset;
+        drop(state);
+
+        for endpoint in &self.endpoints {
+            // SAFETY: The device was just reset.
+            unsafe { endpoint.give_back() };
+        }
+    }
+
+    /// Resets a device that is being unbound, and deletes its queues, if it has any.
+    pub(super) fn teardown(dev: &Device<device::CoreInternal<'_>>) {
+        let vdev = dev.as_raw();
+        // SAFETY: `vdev` is valid; if it is set, `priv` holds a reference by the type invariant.
+        let Some(this) = (unsafe { (*vdev).priv_.cast::<Self>().as_ref() }) else {
+            // SAFETY: `vdev` is valid, and has no queues.
+            unsafe { bindings::virtio_reset_device(vdev) };
+            return;
+        };
+        this.reset();
+
+        let mut state = this.state.lock();
+        for endpoint in &this.endpoints {
+            endpoint.forget();
+        }
+        // SAFETY: By the type invariant there are queues, which nobody uses any more.
+        unsafe { helpers::virtio_del_vqs(vdev) };
+        *state = State::Deleted;
+        drop(state);
+        Self::take(vdev);
+    }
+
+    /// Releases the device's reference.
+    fn take(vdev: *mut bindings::virtio_device) {
+        // SAFETY: The callers have a valid device without queues, so nobody else reads `priv`.
+        let this = unsafe { core::mem::replace(&mut (*vdev).priv_, core::ptr::null_mut()) };
+        // SAFETY: By the type invariant it holds a reference, which is released once, here.
+        drop(unsafe { Arc::from_raw(this.cast::<Self>().cast_const()) });
+    }
+
+    unsafe extern "C" fn used_callback(vq: *mut bindings::virtqueue) {
+        // SAFETY: The transport calls this with one of our valid virtqueues.
+        let (vdev, index) = unsafe { ((*vq).vdev, (*vq).index) };
+        // SAFETY: By the type invariant `priv` is set as long as there are queues.
+        let this = unsafe { (*vdev).priv_.cast::<Self>().as_ref() };
+        // CAST: Both targets of this driver have 32 bits at least.
+        if let Some(endpoint) = this.and_then(|this| this.endpoints.get(index as usize)) {
+            endpoint.notify();
+        }
+    }
+}

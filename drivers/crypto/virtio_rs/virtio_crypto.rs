@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Driver for the virtio crypto device: ciphers whose work is done by the host.
+//!
+//! The layers, each of which uses only those above it:
+//!
+//! - `bindings`: C, as it is;
+//! - `support`, `virtio`, `crypto`: safe interfaces to the kernel; nothing of the device;
+//! - `wire`: the bytes of the specification; nothing of the kernel;
+//! - `transport`: how a request travels to a device and comes back;
+//! - `algorithms`: what the kernel is offered;
+//! - `driver`: devices come and go.
+
+mod bindings;
+mod crypto;
+mod support;
+mod virtio;
+
+#[deny(unsafe_code)]
+mod algorithms;
+#[deny(unsafe_code)]
+mod driver;
+#[deny(unsafe_code)]
+mod settings;
+#[deny(unsafe_code)]
+mod transport;
+#[deny(unsafe_code)]
+mod wire;
+
+use driver::Driver;
+use kernel::ThisModule;
+
+/// VIRTIO_ID_CRYPTO.
+const DEVICE_ID: u32 = bindings::VIRTIO_ID_CRYPTO;
+
+kernel::module_device_table!(
+    "virtio",
+    virtio::DeviceId,
+    DEVICE_TABLE,
+    @none,
+    [virtio::DeviceId::new(DEVICE_ID)]
+);
+
+kernel::module_driver!(<T>, virtio::Adapter<T>, {
+    type: Driver,
+    name: "virtio_crypto_rs",
+    authors: ["The virtio_crypto_rs authors"],
+    description: "VirtIO crypto driver",
+    license: "GPL",
+    params: {
+        priority: u32 {
+            default: 90,
+            description: "Priority of the algorithms, 0 to 10000 (default 90: below all software)",
+        },
+        prefer: bool {
+            default: false,
+            description: "Make the device the system's choice, whatever the priority (default N)",
+        },
+        timeout_ms: u32 {
+            default: 10000,
+            description: "How long a device has for an answer, 100 to 600000 ms (default 10000)",
+        },
+    },
+});
+
+/// Returns this module.
+fn this_module() -> &'static ThisModule {
+    kernel::module::this_module::<LocalModule>()
+}

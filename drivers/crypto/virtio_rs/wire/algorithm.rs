@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Services and algorithms, by their numbers.
+
+/// The cipher service: its bit in `crypto_services`, and the high byte of its opcodes.
+pub(crate) const SERVICE_CIPHER: u32 = 0;
+
+/// A cipher (VIRTIO_CRYPTO_CIPHER_*): its number, and its bit in the mask.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub(crate) enum Cipher {
+    /// AES in cipher block chaining mode.
+    AesCbc = 3,
+}
+
+impl Cipher {
+    /// Returns the number.
+    pub(crate) const fn number(self) -> u32 {
+        // CAST: The enum is a `u32`.
+        self as u32
+    }
+}
+
+/// What a cipher session does (VIRTIO_CRYPTO_OP_*).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub(crate) enum Operation {
+    /// Plaintext to ciphertext.
+    Encrypt = 1,
+    /// Ciphertext to plaintext.
+    Decrypt = 2,
+}
+
+impl Operation {
+    /// Returns the number.
+    pub(crate) const fn number(self) -> u32 {
+        // CAST: The enum is a `u32`.
+        self as u32
+    }
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_wire_algorithm)]
+mod tests {
+    use super::*;
+    use crate::bindings;
+
+    #[test]
+    fn numbers_are_those_of_the_uapi_header() {
+        assert_eq!(
+            Cipher::AesCbc.number(),
+            bindings::VIRTIO_CRYPTO_CIPHER_AES_CBC
+        );
+        assert_eq!(
+            Operation::Encrypt.number(),
+            bindings::VIRTIO_CRYPTO_OP_ENCRYPT
+        );
+        assert_eq!(
+            Operation::Decrypt.number(),
+            bindings::VIRTIO_CRYPTO_OP_DECRYPT
+        );
+        assert_eq!(SERVICE_CIPHER, bindings::VIRTIO_CRYPTO_SERVICE_CIPHER);
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The configuration space ("Device configuration layout").
+
+use super::algorithm::SERVICE_CIPHER;
+use kernel::prelude::*;
+use zerocopy::byteorder::little_endian::{
+    U32,
+    U64, //
+};
+use zerocopy_derive::{
+    Immutable,
+    KnownLayout, //
+};
+
+/// The configuration space in 32-bit words.
+pub(crate) const WORDS: usize = size_of::<Config>() / 4;
+
+/// VIRTIO_CRYPTO_S_HW_READY: the only bit of `status`.
+const HW_READY: u32 = 1;
+
+/// The most data queues the specification allows.
+const MAX_DATA_QUEUES: u32 = 65535;
+
+/// `struct virtio_crypto_config`; the device writes all of it, the driver nothing.
+#[repr(C)]
+#[derive(FromBytes, Immutable, KnownLayout, Clone)]
+pub(crate) struct Config {
+    status: U32,
+    max_dataqueues: U32,
+    crypto_services: U32,
+    cipher_algo_l: U32,
+    cipher_algo_h: U32,
+    hash_algo: U32,
+    mac_algo_l: U32,
+    mac_algo_h: U32,
+    aead_algo: U32,
+    max_cipher_key_len: U32,
+    max_auth_key_len: U32,
+    akcipher_algo: U32,
+    max_size: U64,
+}
+
+kernel::static_assert!(size_of::<Config>() == 56);
+kernel::static_assert!(core::mem::offset_of!(Config, max_size) == 48);
+
+impl Config {
+    /// Takes the configuration space for what it says.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: it has a number of data queues that the specification does not allow.
+    pub(crate) fn parse(words: &[[u8; 4]; WORDS]) -> Result<Self> {
+        let config = Self::read_from_bytes(words.as_flattened()).map_err(|_| EINVAL)?;
+        match config.max_dataqueues.get() {
+            1..=MAX_DATA_QUEUES => Ok(config),
+            _ => Err(EINVAL),
+        }
+    }
+
+    /// Returns true if `status`, the first word, says that the device is ready.
+    pub(crate) fn is_ready(status: [u8; 4]) -> bool {
+        u32::from_le_bytes(status) & HW_READY != 0
+    }
+
+    /// Returns how many data queues the device has: 1 to 65535. The control queue comes next.
+    pub(crate) fn data_queues(&self) -> usize {
+        // CAST: At most 65535, by `parse`.
+        self.max_dataqueues.get() as usize
+    }
+
+    /// Returns true if the device says it has the cipher service.
+    pub(crate) fn has_cipher_service(&self) -> bool {
+        self.crypto_services.get() & (1 << SERVICE_CIPHER) != 0
+    }
+
+    /// Returns the longest cipher key in bytes.
+    pub(crate) fn max_cipher_key(&self) -> u32 {
+        self.max_cipher_key_len.get()
+    }
+
+    /// Returns the most bytes the variable part of a request may have: parameters, data and
+    /// results.
+    pub(crate) fn max_size(&self) -> u64 {
+        self.max_size.get()
+    }
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_wire_config)]
+mod tests {
+    use super::*;
+
+    /// What QEMU's built-in device has.
+    const QEMU: [u32; WORDS] = [1, 1, 7, 8, 0, 4, 0, 0, 0, 64, 512, 0, 0x10_0000, 0];
+
+    fn words(values: &[u32; WORDS]) -> [[u8; 4]; WORDS] {
+        values.map(u32::to_le_bytes)
+    }
+
+    #[test]
+    fn fields_are_where_the_specification_has_them() {
+        let config = Config::parse(&words(&QEMU)).unwrap();
+        assert_eq!(config.data_queues(), 1);
+        assert!(config.has_cipher_service());
+        assert_eq!(config.max_cipher_key(), 64);
+        assert_eq!(config.max_size(), 0x10_0000);
+        assert_eq!(
+            size_of::<Config>(),
+            size_of::<crate::bindings::virtio_crypto_config>()
+        );
+    }
+
+    #[test]
+    fn max_size_has_64_bits() {
+        let mut values = QEMU;
+        values[12] = u32::MAX;
+        values[13] = u32::MAX;
+        assert_eq!(Config::parse(&words(&values)).unwrap().max_size(), u64::MAX);
+    }
+
+    #[test]
+    fn impossible_numbers_of_queues_are_refused() {
+        for count in [0, 65536, u32::MAX] {
+            let mut values = QEMU;
+            values[1] = count;
+            assert!(Config::parse(&words(&values)).is_err());
+        }
+    }
+
+    #[test]
+    fn ready_is_bit_0_alone() {
+        assert!(Config::is_ready(1u32.to_le_bytes()));
+        assert!(!Config::is_ready(0u32.to_le_bytes()));
+        assert!(!Config::is_ready(0x0100_0002u32.to_le_bytes()));
+    }
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Requests on the control queue ("Control Virtqueue").
+
+use super::{
+    algorithm::{
+        Cipher,
+        Operation,
+        SERVICE_CIPHER, //
+    },
+    status::Status,
+    FIXED, //
+};
+use kernel::prelude::*;
+use zerocopy::byteorder::little_endian::{
+    U32,
+    U64, //
+};
+use zerocopy_derive::{
+    Immutable,
+    KnownLayout, //
+};
+
+/// The bytes of the longest answer: that of a CREATE, or of what the device does not know.
+pub(crate) const ANSWER: usize = size_of::<Created>();
+
+const CREATE: u32 = 2;
+const DESTROY: u32 = 3;
+
+/// `struct virtio_crypto_sym_create_session_req`: a symmetric session that is a plain cipher.
+const OP_TYPE_CIPHER: u32 = 1;
+
+const fn opcode(service: u32, op: u32) -> u32 {
+    service << 8 | op
+}
+
+/// `struct virtio_crypto_ctrl_header`.
+#[repr(C)]
+#[derive(IntoBytes, Immutable)]
+struct Header {
+    opcode: U32,
+    algo: U32,
+    flag: U32,
+    reserved: U32,
+}
+
+impl Header {
+    fn new(opcode: u32, algo: u32) -> Self {
+        Self {
+            opcode: opcode.into(),
+            algo: algo.into(),
+            flag: 0.into(),
+            reserved: 0.into(),
+        }
+    }
+}
+
+/// CREATE of a cipher session; the key follows.
+#[repr(C)]
+#[derive(IntoBytes, Immutable)]
+pub(crate) struct CreateCipher {
+    header: Header,
+    algo: U32,
+    key_len: U32,
+    op: U32,
+    padding: U32,
+    unused: [u8; 32],
+    op_type: U32,
+    padding_2: U32,
+}
+
+kernel::static_assert!(size_of::<CreateCipher>() == FIXED);
+kernel::static_assert!(core::mem::offset_of!(CreateCipher, algo) == 16);
+kernel::static_assert!(core::mem::offset_of!(CreateCipher, op_type) == 64);
+
+impl CreateCipher {
+    /// Creates the request; `key_len` in bytes.
+    pub(crate) fn new(cipher: Cipher, operation: Operation, key_len: u32) -> Self {
+        Self {
+            header: Header::new(opcode(SERVICE_CIPHER, CREATE), cipher.number()),
+            algo: cipher.number().into(),
+            key_len: key_len.into(),
+            op: operation.number().into(),
+            padding: 0.into(),
+            unused: [0; 32],
+            op_type: OP_TYPE_CIPHER.into(),
+            padding_2: 0.into(),
+        }
+    }
+}
+
+/// DESTROY of a session.
+#[repr(C)]
+#[derive(IntoBytes, Immutable)]
+pub(crate) struct Destroy {
+    header: Header,
+    session_id: U64,
+    padding: [u8; 48],
+}
+
+kernel::static_assert!(size_of::<Destroy>() == FIXED);
+kernel::static_assert!(core::mem::offset_of!(Destroy, session_id) == 16);
+
+/// The answer to a DESTROY: a status byte.
+pub(crate) const DESTROYED: usize = 1;
+
+impl Destroy {
+    /// Creates the request for a session of the cipher service.
+    pub(crate) fn cipher(session_id: u64) -> Self {
+        Self {
+            header: Header::new(opcode(SERVICE_CIPHER, DESTROY), 0),
+            session_id: session_id.into(),
+            padding: [0; 48],
+        }
+    }
+}
+
+/// The answer to a CREATE: `struct virtio_crypto_session_input`.
+#[repr(C)]
+#[derive(FromBytes, Immutable, KnownLayout)]
+pub(crate) struct Created {
+    session_id: U64,
+    status: U32,
+    padding: U32,
+}
+
+impl Created {
+    /// Takes an answer for what it says. Any id is a good one, 0 included.
+    ///
+    /// # Errors
+    ///
+    /// As [`Status::to_result`] has them; `EIO` if the device has not written an answer.
+    pub(crate) fn parse(answer: &[u8; ANSWER]) -> Result<u64> {
+        let created = Self::read_from_bytes(answer).map_err(|_| EIO)?;
+        Status::from(created.status.get()).to_result()?;
+        Ok(created.session_id.get())
+    }
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_wire_control)]
+mod tests {
+    use super::*;
+    use crate::bindings;
+
+    fn word(bytes: &[u8], offset: usize) -> u32 {
+        u32::from_le_bytes(bytes[offset..offset + 4].try_into().unwrap())
+    }
+
+    #[test]
+    fn create_cipher_has_every_field_in_its_place() {
+        let request = CreateCipher::new(Cipher::AesCbc, Operation::Decrypt, 32);
+        let bytes = request.as_bytes();
+        assert_eq!(bytes.len(), 72);
+        let set = [(0, 2), (4, 3), (16, 3), (20, 32), (24, 2), (64, 1)];
+        for offset in (0..72).step_by(4) {
+            let expected = set
+                .iter()
+                .find(|(at, _)| *at == offset)
+                .map_or(0, |(_, v)| *v);
+            assert_eq!(word(bytes, offset), expected);
+        }
+        assert_eq!(
+            word(bytes, 0),
+            bindings::VIRTIO_CRYPTO_CIPHER_CREATE_SESSION
+        );
+        assert_eq!(
+            size_of::<CreateCipher>(),
+            size_of::<bindings::virtio_crypto_op_ctrl_req>()
+        );
+    }
+
+    #[test]
+    fn destroy_has_the_whole_id_and_72_bytes() {
+        let request = Destroy::cipher(0x8877_6655_4433_2211);
+        let bytes = request.as_bytes();
+        assert_eq!(bytes.len(), 72);
+        assert_eq!(
+            word(bytes, 0),
+            bindings::VIRTIO_CRYPTO_CIPHER_DESTROY_SESSION
+        );
+        assert_eq!(word(bytes, 16), 0x4433_2211);
+        assert_eq!(word(bytes, 20), 0x8877_6655);
+        assert!(bytes[4..16]
+            .iter()
+            .chain(&bytes[24..])
+            .all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn id_0_and_the_largest_are_good() {
+        let mut answer = [0; ANSWER];
+        assert_eq!(Created::parse(&answer), Ok(0));
+        answer[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert_eq!(Created::parse(&answer), Ok(u64::MAX));
+    }
+
+    #[test]
+    fn an_id_without_ok_is_not_taken() {
+        let mut answer = [0; ANSWER];
+        for status in 1..10 {
+            answer[8] = status;
+            assert!(Created::parse(&answer).is_err());
+        }
+        // The status has 32 bits.
+        answer[8..12].copy_from_slice(&[0, 0, 0, 1]);
+        assert!(Created::parse(&answer).is_err());
+        assert_eq!(Created::parse(&[0xff; ANSWER]), Err(EIO));
+    }
+}
