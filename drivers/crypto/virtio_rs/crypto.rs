@@ -31,7 +31,6 @@ pub(crate) use self::{
     area::Area,
     request::{
         Answer,
-        Backlogged,
         Direction,
         Fifo,
         Inflight,

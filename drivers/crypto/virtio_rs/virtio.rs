@@ -33,7 +33,6 @@ pub(crate) use self::{
     message::Message,
     queue::{
         Handler,
-        Kick,
         Queue, //
     },
     queues::{

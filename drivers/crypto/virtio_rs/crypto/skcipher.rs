@@ -36,10 +36,7 @@ use kernel::{
     prelude::*, //
 };
 
-pub(crate) use self::context::{
-    Finished,
-    Prepared, //
-};
+pub(crate) use self::context::Finished;
 
 /// What a driver does for a cipher.
 pub(crate) trait Algorithm: Sized + Send + Sync + 'static {

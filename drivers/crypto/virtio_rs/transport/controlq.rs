@@ -162,7 +162,7 @@ impl Control {
     /// Creates the queue of a device.
     pub(crate) fn new_queue() -> Result<Arc<ControlQueue>> {
         let name = CString::try_from_fmt(fmt!("control"))?;
-        Arc::pin_init(Queue::new(name, Control, Overflow::new()), GFP_KERNEL)
+        Arc::pin_init(Queue::new(name, Overflow::new()), GFP_KERNEL)
     }
 
     fn finish(message: ControlMessage, answered: bool) {

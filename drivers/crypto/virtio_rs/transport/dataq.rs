@@ -52,7 +52,7 @@ impl Data {
             backlog: Fifo::new(),
             refilling: false,
         };
-        Arc::pin_init(Queue::new(name, Data, state), GFP_KERNEL)
+        Arc::pin_init(Queue::new(name, state), GFP_KERNEL)
     }
 
     /// Completes up to `BATCH` requests; returns how many.

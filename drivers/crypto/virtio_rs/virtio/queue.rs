@@ -89,30 +89,23 @@ pub(crate) struct Queue<H: Handler> {
     #[pin]
     work: Work,
     name: CString,
-    handler: H,
     #[pin]
     inner: SpinLockIrq<Inner<H::State>>,
 }
 
 impl<H: Handler> Queue<H> {
     /// Creates a queue without a virtqueue.
-    pub(crate) fn new(name: CString, handler: H, state: H::State) -> impl PinInit<Self> {
+    pub(crate) fn new(name: CString, state: H::State) -> impl PinInit<Self> {
         pin_init!(&this in Self {
             // SAFETY: `this` is valid until `work` is dropped, and `run` takes a `Queue<H>`.
             work <- unsafe { Work::new(this.as_ptr().cast::<c_void>(), Self::run) },
             name,
-            handler,
             inner <- new_spinlock_irq!(Inner {
                 ring: Ring::Absent,
                 in_flight: 0,
                 state,
             }, "virtio_queue"),
         })
-    }
-
-    /// Returns the handler.
-    pub(crate) fn handler(&self) -> &H {
-        &self.handler
     }
 
     /// Locks the queue. Interrupts are off while it is locked.

@@ -159,10 +159,7 @@ mod tests {
                 .map_or(0, |(_, v)| *v);
             assert_eq!(word(bytes, offset), expected);
         }
-        assert_eq!(
-            word(bytes, 0),
-            bindings::VIRTIO_CRYPTO_CIPHER_CREATE_SESSION
-        );
+        assert_eq!(word(bytes, 0), bindings::VC_CIPHER_CREATE_SESSION);
         assert_eq!(
             size_of::<CreateCipher>(),
             size_of::<bindings::virtio_crypto_op_ctrl_req>()
@@ -174,16 +171,11 @@ mod tests {
         let request = Destroy::cipher(0x8877_6655_4433_2211);
         let bytes = request.as_bytes();
         assert_eq!(bytes.len(), 72);
-        assert_eq!(
-            word(bytes, 0),
-            bindings::VIRTIO_CRYPTO_CIPHER_DESTROY_SESSION
-        );
+        assert_eq!(word(bytes, 0), bindings::VC_CIPHER_DESTROY_SESSION);
         assert_eq!(word(bytes, 16), 0x4433_2211);
         assert_eq!(word(bytes, 20), 0x8877_6655);
-        assert!(bytes[4..16]
-            .iter()
-            .chain(&bytes[24..])
-            .all(|byte| *byte == 0));
+        assert!(bytes[4..16].iter().all(|byte| *byte == 0));
+        assert!(bytes[24..].iter().all(|byte| *byte == 0));
     }
 
     #[test]

@@ -116,7 +116,7 @@ mod tests {
                 .map_or(0, |(_, v)| *v);
             assert_eq!(word(bytes, offset), expected);
         }
-        assert_eq!(word(bytes, 0), bindings::VIRTIO_CRYPTO_CIPHER_DECRYPT);
+        assert_eq!(word(bytes, 0), bindings::VC_CIPHER_DECRYPT);
         assert_eq!(
             size_of::<CipherRequest>(),
             size_of::<bindings::virtio_crypto_op_data_req>()
@@ -126,10 +126,7 @@ mod tests {
     #[test]
     fn encrypt_on_session_0_is_almost_all_zeros() {
         let request = CipherRequest::new(Cipher::AesCbc, Operation::Encrypt, 0, 16, 16);
-        assert_eq!(
-            word(request.as_bytes(), 0),
-            bindings::VIRTIO_CRYPTO_CIPHER_ENCRYPT
-        );
+        assert_eq!(word(request.as_bytes(), 0), bindings::VC_CIPHER_ENCRYPT);
         assert_eq!(word(request.as_bytes(), 8), 0);
     }
 
