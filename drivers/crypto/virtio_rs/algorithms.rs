@@ -52,7 +52,8 @@ impl Devices {
         let turn = self.turn.fetch_add(1, Relaxed);
         let count = members.len();
         (0..count)
-            .filter_map(|step| members.get(turn.wrapping_add(step) % count))
+            .filter_map(|step| turn.wrapping_add(step).checked_rem(count))
+            .filter_map(|position| members.get(position))
             .find(|member| member.device.is_ready() && member.does(index))
             .map(|member| member.device.clone())
     }
@@ -166,20 +167,14 @@ impl Observer for Registry {
         // this lock, so self-tests go on while it is held.
         let mut registered = self.registered.lock();
         self.explore();
-        for (index, slot) in registered.iter_mut().enumerate() {
+        for ((index, row), slot) in skcipher::TABLE.iter().enumerate().zip(&mut *registered) {
             let wanted = self.devices.any(index);
             if !wanted {
                 *slot = None;
             } else if slot.is_none() {
                 let res = skcipher::register(index, &self.devices, self.module);
                 *slot = res
-                    .inspect_err(|err| {
-                        pr_err!(
-                            "registering {} failed ({:?})\n",
-                            skcipher::TABLE[index].name,
-                            err,
-                        )
-                    })
+                    .inspect_err(|err| pr_err!("registering {} failed ({:?})\n", row.name, err,))
                     .ok();
             }
         }

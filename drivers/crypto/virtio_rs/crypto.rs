@@ -23,7 +23,6 @@ pub(crate) mod algorithm;
 mod area;
 mod request;
 mod scatterlist;
-pub(crate) mod secret;
 pub(crate) mod skcipher;
 pub(crate) mod software;
 
@@ -36,5 +35,4 @@ pub(crate) use self::{
         Inflight,
         Submitted, //
     },
-    scatterlist::Limits,
 };

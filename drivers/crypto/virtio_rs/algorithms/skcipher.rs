@@ -243,7 +243,8 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
             next_iv: [0; AES_BLOCK],
         };
         let params = [header.as_bytes(), &iv[..]];
-        let mut prepared = match request.prepare(state, &params, data::STATUS, device.limits()) {
+        let mut prepared = match request.prepare(state, &params, data::STATUS, device.max_segment())
+        {
             Ok(prepared) => prepared,
             Err((_, request)) => return request.software(software, direction),
         };

@@ -135,6 +135,11 @@ impl<R: RawAlgorithm, D: Send + Sync + 'static> Entry<R, D> {
         Ok(())
     }
 
+    /// The last user of a registered algorithm is gone: `cra_destroy`.
+    ///
+    /// # Safety
+    ///
+    /// `alg` must be part of an entry of this type that was registered; it is called once.
     unsafe extern "C" fn destroy_callback(alg: *mut bindings::crypto_alg) {
         // SAFETY: `base` returns a field of `R`, so this is its offset.
         let offset = unsafe {

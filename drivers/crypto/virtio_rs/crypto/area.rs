@@ -2,10 +2,7 @@
 
 //! The part of a request's context that a device uses.
 
-use super::scatterlist::{
-    Limits,
-    Pool, //
-};
+use super::scatterlist::Pool;
 use crate::{
     bindings,
     bindings::helpers,
@@ -64,7 +61,7 @@ pub(crate) trait AnyArea {
     /// # Errors
     ///
     /// `EINVAL`: a scatterlist is shorter than the data, or something does not fit in the area.
-    /// `E2BIG`: the data has more segments than fit, or more than `limits` allow.
+    /// `E2BIG`: the data has more segments than fit, or one of more than `max_segment` bytes.
     ///
     /// # Safety
     ///
@@ -75,7 +72,7 @@ pub(crate) trait AnyArea {
         params: &[&[u8]],
         data: &Data,
         result_len: usize,
-        limits: &Limits,
+        max_segment: usize,
     ) -> Result<Posted>;
 }
 
@@ -96,7 +93,7 @@ impl<const PARAMS: usize, const RESULT: usize> AnyArea for Area<PARAMS, RESULT> 
         params: &[&[u8]],
         data: &Data,
         result_len: usize,
-        limits: &Limits,
+        max_segment: usize,
     ) -> Result<Posted> {
         if params.is_empty() || params.len() > PARTS || result_len == 0 || result_len > RESULT {
             return Err(EINVAL);
@@ -126,20 +123,17 @@ impl<const PARAMS: usize, const RESULT: usize> AnyArea for Area<PARAMS, RESULT> 
 
         let mut pool = Pool::new(&mut self.pool);
         // SAFETY: By the safety requirements.
-        let src = unsafe { pool.exact(data.src, data.len, limits.segment)? };
+        let src = unsafe { pool.exact(data.src, data.len, max_segment)? };
         let dst = if data.src == data.dst {
             src
         } else {
             // SAFETY: By the safety requirements.
-            unsafe { pool.exact(data.dst, data.len, limits.segment)? }
+            unsafe { pool.exact(data.dst, data.len, max_segment)? }
         };
 
         let segments = (params.len() as u32 + 1)
             .saturating_add(src.segments)
             .saturating_add(dst.segments);
-        if segments > limits.segments {
-            return Err(E2BIG);
-        }
 
         let mut lists = Lists::new();
         lists.push_readable(self.parts.as_mut_ptr())?;

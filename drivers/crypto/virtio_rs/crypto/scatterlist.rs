@@ -10,15 +10,6 @@ use crate::{
 };
 use kernel::prelude::*;
 
-/// What a device, or the way to it, can take.
-#[derive(Clone, Copy)]
-pub(crate) struct Limits {
-    /// Segments of one request, those of parameters and results included.
-    pub(crate) segments: u32,
-    /// Bytes of one segment.
-    pub(crate) segment: usize,
-}
-
 /// Entries of a request's own, for lists that are not exact.
 ///
 /// # Invariants

@@ -47,8 +47,8 @@ impl Software {
             | bindings::CRYPTO_ALG_ALLOCATES_MEMORY
             | bindings::CRYPTO_ALG_KERN_DRIVER_ONLY;
         // SAFETY: `name` is a string.
-        let tfm =
-            from_err_ptr(unsafe { bindings::crypto_alloc_skcipher(name.as_char_ptr(), 0, mask) })?;
+        let tfm = unsafe { bindings::crypto_alloc_skcipher(name.as_char_ptr(), 0, mask) };
+        let tfm = from_err_ptr(tfm)?;
         // INVARIANT: The mask excludes asynchronous implementations.
         Ok(Self {
             tfm: NonNull::new(tfm).ok_or(ENOENT)?,

@@ -185,7 +185,7 @@ pub(super) fn prepare(request: &[u8], answer_len: usize) -> Result<ControlMessag
         reply: None,
         next: None,
     };
-    Message::new(pending, request, &[], answer_len, GFP_KERNEL)
+    Message::new(pending, request, &[], answer_len)
 }
 
 /// Sends a request. If there is no device any more, it is dropped.
@@ -242,10 +242,7 @@ pub(super) fn call(
         reply: Some(reply.clone()),
         next: None,
     };
-    post(
-        queue,
-        Message::new(pending, request, key, answer_len, GFP_KERNEL)?,
-    )?;
+    post(queue, Message::new(pending, request, key, answer_len)?)?;
     if !reply.done.wait(limit) {
         return Err(ETIMEDOUT);
     }

@@ -16,7 +16,6 @@ use super::{
     },
 };
 use crate::{
-    crypto::Limits,
     support::work::{
         Chore,
         Worker, //
@@ -39,7 +38,9 @@ use crate::{
     },
 };
 use kernel::{
-    device, new_mutex, new_spinlock_irq,
+    device,
+    new_mutex,
+    new_spinlock_irq,
     prelude::*,
     rbtree::{
         RBTree,
@@ -48,8 +49,10 @@ use kernel::{
     sync::{
         aref::ARef,
         atomic::{
+            Acquire,
             Atomic,
-            Relaxed, //
+            Relaxed,
+            Release, //
         },
         Arc,
         Mutex,
@@ -60,7 +63,11 @@ use kernel::{
         Delta,
         Msecs, //
     },
+    types::ScopeGuard, //
 };
+
+/// The feature bit of devices that follow version 1 of the specification.
+const VIRTIO_F_VERSION_1: u32 = 32;
 
 /// A device with a worker that looks after it.
 pub(crate) type Device = Worker<State>;
@@ -105,9 +112,11 @@ struct Sessions {
 #[pin_data]
 pub(crate) struct State {
     config: Config,
-    limits: Limits,
+    max_segment: usize,
     timeout: Msecs,
     phase: Atomic<u32>,
+    /// How many sessions are being created.
+    creating: Atomic<u32>,
     data: KVec<Arc<DataQueue>>,
     control: Arc<ControlQueue>,
     observer: Arc<dyn Observer>,
@@ -124,13 +133,20 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// `EINVAL`: its configuration makes no sense. `EAGAIN`: its configuration does not hold still.
+    /// `ENODEV`: it does not offer VIRTIO_F_VERSION_1. `EINVAL`: its configuration makes no sense. `EAGAIN`: its configuration does not hold still.
     /// Others as the transport has them.
     pub(crate) fn probe(
         dev: &virtio::Device<device::Core<'_>>,
         observer: Arc<dyn Observer>,
         timeout: Msecs,
     ) -> Result<Arc<Self>> {
+        if !dev.has_feature(VIRTIO_F_VERSION_1) {
+            dev_err!(
+                dev,
+                "the device is older than version 1 of the specification\n"
+            );
+            return Err(ENODEV);
+        }
         let config = Config::parse(&dev.read_config::<WORDS>()?).inspect_err(|_| {
             dev_err!(dev, "impossible number of data queues\n");
         })?;
@@ -154,11 +170,6 @@ impl Device {
             );
         })?;
 
-        let limits = Limits {
-            // What the smallest ring has room for; the queue knows better.
-            segments: u32::MAX,
-            segment: dev.max_segment(),
-        };
         let vdev: &virtio::Device = dev;
         let link = Link {
             vdev: vdev.into(),
@@ -168,9 +179,10 @@ impl Device {
         Arc::pin_init(
             Worker::new(pin_init!(State {
                 config,
-                limits,
+                max_segment: dev.max_segment(),
                 timeout,
                 phase: Atomic::new(Phase::Waiting as u32),
+                creating: Atomic::new(0),
                 data,
                 control,
                 observer,
@@ -225,7 +237,9 @@ impl Device {
         if answers {
             self.wait_until(|| self.data.iter().all(|queue| dataq::is_idle(queue)));
             self.destroy_sessions();
-            self.wait_until(|| self.control.lock().in_flight() == 0);
+            self.wait_until(|| {
+                self.creating.load(Acquire) == 0 && self.control.lock().in_flight() == 0
+            });
         }
         *self.link.lock() = None;
         self.shut();
@@ -265,9 +279,9 @@ impl State {
         &self.config
     }
 
-    /// Returns what one request may have.
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.limits
+    /// Returns the most that one segment of a request may hold, in bytes.
+    pub(crate) fn max_segment(&self) -> usize {
+        self.max_segment
     }
 
     /// Returns how long the device has for an answer, in milliseconds.
@@ -288,14 +302,29 @@ impl State {
         self.data.get(index).map(|queue| &**queue)
     }
 
-    /// Enters a session in the books. Returns false if it is there already, or none are taken.
-    pub(super) fn add_session(&self, id: u64, node: RBTreeNodeReservation<u64, ()>) -> bool {
+    /// Says that a session is being created, until the returned value is dropped.
+    pub(super) fn creating(&self) -> impl Drop + use<'_> {
+        self.creating.fetch_add(1, Relaxed);
+        ScopeGuard::new(|| {
+            self.creating.fetch_sub(1, Release);
+        })
+    }
+
+    /// Enters a session in the books.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST`: it is there already. `ENODEV`: the device is about to forget all sessions.
+    pub(super) fn add_session(&self, id: u64, node: RBTreeNodeReservation<u64, ()>) -> Result {
         let mut sessions = self.sessions.lock();
-        if !sessions.open || sessions.ids.get(&id).is_some() {
-            return false;
+        if sessions.ids.get(&id).is_some() {
+            return Err(EEXIST);
+        }
+        if !sessions.open {
+            return Err(ENODEV);
         }
         sessions.ids.insert(node.into_node(id, ()));
-        true
+        Ok(())
     }
 
     /// Strikes a session off the books. Returns false if it is not there.

@@ -41,19 +41,27 @@ impl Session {
         let node = RBTreeNodeReservation::new(GFP_KERNEL)?;
         let mut destroy = controlq::prepare(Destroy::cipher(0).as_bytes(), DESTROYED)?;
 
+        // Whoever closes the device waits for this.
+        let _creating = device.creating();
         let answer = device.call(request, key, ANSWER)?;
         let id = Created::parse(&answer)?;
         destroy.as_mut().set_head(Destroy::cipher(id).as_bytes())?;
-        if device.add_session(id, node) {
-            Ok(Self {
+        match device.add_session(id, node) {
+            Ok(()) => Ok(Self {
                 device: device.clone(),
                 id,
                 destroy: Some(destroy),
-            })
-        } else {
-            // The device hands out the same id twice, or is being closed: then it forgets all
-            // sessions anyway.
-            Err(EIO)
+            }),
+            // The device is being closed, and still has this one.
+            Err(err) if err == ENODEV => {
+                device.post(destroy);
+                Err(ENODEV)
+            }
+            // The device hands out an id twice. It is somebody else's session, and not destroyed.
+            Err(_) => {
+                kernel::pr_err_once!("the device gave two sessions the same id\n");
+                Err(EIO)
+            }
         }
     }
 

@@ -47,6 +47,14 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
         u32::from(status) & bindings::VIRTIO_CONFIG_S_NEEDS_RESET != 0
     }
 
+    /// Returns true if feature bit `bit` has been negotiated.
+    ///
+    /// Context: any, after `probe` was called.
+    pub(crate) fn has_feature(&self, bit: u32) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { helpers::virtio_has_feature(self.as_raw(), bit) }
+    }
+
     /// Returns the most that one segment of a buffer may hold, in bytes.
     ///
     /// It is small where buffers are copied to memory the device can reach.

@@ -130,8 +130,8 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
         raw.config_changed = Some(Self::config_changed_callback);
 
         // SAFETY: `drv` is a filled-in `struct virtio_driver` that stays where it is.
-        let res =
-            to_result(unsafe { bindings::__register_virtio_driver(drv.cast(), module.as_ptr()) });
+        let res = unsafe { bindings::__register_virtio_driver(drv.cast(), module.as_ptr()) };
+        let res = to_result(res);
         if res.is_err() {
             // SAFETY: Registration failed, nobody uses it.
             unsafe { (*drv).shared = None };
@@ -216,7 +216,7 @@ impl DeviceId {
     pub(crate) const fn new(device: u32) -> Self {
         Self(bindings::virtio_device_id {
             device,
-            vendor: bindings::VIRTIO_DEV_ANY_ID as u32,
+            vendor: bindings::VIRTIO_DEV_ANY_ID,
         })
     }
 }

@@ -5,9 +5,12 @@
 use crate::{
     bindings,
     bindings::helpers,
-    support::lend::{
-        Lend,
-        Lists, //
+    support::{
+        lend::{
+            Lend,
+            Lists, //
+        },
+        secret::Secret,
     },
 };
 use core::{
@@ -30,10 +33,10 @@ use kernel::{
 ///
 /// `parts` describes `bytes` and the first `answer_len` bytes of `answer`, and is rebuilt before
 /// each use.
-#[pin_data(PinnedDrop)]
+#[pin_data]
 pub(crate) struct Message<T, const ANSWER: usize> {
     data: T,
-    bytes: KVec<u8>,
+    bytes: Secret,
     split: usize,
     answer_len: usize,
     // The device writes here.
@@ -64,15 +67,11 @@ impl<T, const ANSWER: usize> Message<T, ANSWER> {
         head: &[u8],
         tail: &[u8],
         answer_len: usize,
-        flags: kernel::alloc::Flags,
     ) -> Result<Pin<KBox<Self>>> {
         if head.is_empty() || answer_len == 0 || answer_len > ANSWER {
             return Err(EINVAL);
         }
-        // The capacity is exact: nothing is moved, so no copy is left behind.
-        let mut bytes = KVec::with_capacity(head.len() + tail.len(), flags)?;
-        bytes.extend_from_slice(head, flags)?;
-        bytes.extend_from_slice(tail, flags)?;
+        let bytes = Secret::new(&[head, tail])?;
         KBox::pin_init(
             pin_init!(Self {
                 data,
@@ -84,7 +83,7 @@ impl<T, const ANSWER: usize> Message<T, ANSWER> {
                 parts: Opaque::new(Default::default()),
                 _pin: PhantomPinned,
             }),
-            flags,
+            GFP_KERNEL,
         )
     }
 
@@ -99,7 +98,7 @@ impl<T, const ANSWER: usize> Message<T, ANSWER> {
         if head.len() != this.split {
             return Err(EINVAL);
         }
-        let bytes = this.bytes.get_mut(..head.len()).ok_or(EINVAL)?;
+        let bytes = this.bytes.bytes_mut().get_mut(..head.len()).ok_or(EINVAL)?;
         bytes.copy_from_slice(head);
         Ok(())
     }
@@ -123,25 +122,15 @@ impl<T, const ANSWER: usize> Message<T, ANSWER> {
     }
 }
 
-#[pinned_drop]
-impl<T, const ANSWER: usize> PinnedDrop for Message<T, ANSWER> {
-    fn drop(self: Pin<&mut Self>) {
-        // SAFETY: `bytes` is not structurally pinned.
-        let bytes = unsafe { &mut self.get_unchecked_mut().bytes };
-        let len = bytes.len();
-        // SAFETY: The vector's memory is valid for writes of its length.
-        unsafe { helpers::memzero_explicit(bytes.as_mut_ptr().cast(), len) };
-    }
-}
-
 // SAFETY: The pointer is that of a `KBox`, and so unique; the lists are terminated and describe heap
 // memory that the message owns: `bytes`, which is not changed, and `answer`, which is behind an
 // `Opaque` and only read by who has the message.
 unsafe impl<T: Send, const ANSWER: usize> Lend for Pin<KBox<Message<T, ANSWER>>> {
     fn lists(&mut self) -> Result<Lists> {
-        let tail = self.bytes.len() - self.split;
+        let bytes = self.bytes.bytes();
+        let tail = bytes.len() - self.split;
         let parts = self.parts.get().cast::<bindings::scatterlist>();
-        let (head_ptr, split) = (self.bytes.as_ptr(), self.split);
+        let (head_ptr, split) = (bytes.as_ptr(), self.split);
         let readable = if tail == 0 { 1 } else { 2 };
 
         // SAFETY: `parts` has three entries: up to two here and one below.

@@ -201,6 +201,11 @@ impl Queues {
         drop(unsafe { Arc::from_raw(this.cast::<Self>().cast_const()) });
     }
 
+    /// The device has used buffers of a queue.
+    ///
+    /// # Safety
+    ///
+    /// `vq` must be one of the virtqueues of a device with a `Queues`.
     unsafe extern "C" fn used_callback(vq: *mut bindings::virtqueue) {
         // SAFETY: The transport calls this with one of our valid virtqueues.
         let (vdev, index) = unsafe { ((*vq).vdev, (*vq).index) };

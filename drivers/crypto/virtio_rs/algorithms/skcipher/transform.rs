@@ -11,12 +11,14 @@ use super::{
 };
 use crate::{
     crypto::{
-        secret::Secret,
         skcipher::Key,
         software::Software,
         Direction, //
     },
-    support::pinned::Pinned,
+    support::{
+        pinned::Pinned,
+        secret::Secret, //
+    },
     transport::session::Session,
 };
 use kernel::{
@@ -106,7 +108,7 @@ impl Transform {
             }
         }
         let keyed = Keyed {
-            key: Secret::new(key.bytes())?,
+            key: Secret::new(&[key.bytes()])?,
             sessions: self.create_sessions(key.bytes()),
         };
         *self.keyed.lock() = Some(keyed);

@@ -17,7 +17,6 @@ use super::{
             Submitted, //
         },
         scatterlist,
-        scatterlist::Limits,
         software::Software, //
     },
     Algorithm,
@@ -64,7 +63,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
     /// Makes the request ready for a device.
     ///
     /// The device reads `params`, each in a segment of its own, then the data; it writes the data,
-    /// then `result_len` bytes.
+    /// then `result_len` bytes. It takes segments of up to `max_segment` bytes.
     ///
     /// # Errors
     ///
@@ -77,7 +76,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
         state: A::Request,
         params: &[&[u8]],
         result_len: usize,
-        limits: &Limits,
+        max_segment: usize,
     ) -> Result<Prepared<'a, A>, (Error, Self)> {
         // SAFETY: By the type invariant.
         let context = unsafe { helpers::skcipher_request_ctx_dma(self.raw.as_ptr()) };
@@ -137,7 +136,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
         let area = unsafe { &mut (*context.as_ptr()).area };
         // SAFETY: The area is in linear memory and stays there until the request is finished; so
         // do the consumer's scatterlists.
-        match unsafe { area.fill(params, &data, result_len, limits) } {
+        match unsafe { area.fill(params, &data, result_len, max_segment) } {
             Ok(posted) => {
                 // SAFETY: As above.
                 let slot = unsafe { &mut (*context.as_ptr()).slot };

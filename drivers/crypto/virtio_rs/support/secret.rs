@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Bytes that leave no trace.
+
+use crate::bindings::helpers;
+use kernel::prelude::*;
+
+/// Bytes in memory of their own, wiped when they are dropped.
+///
+/// # Invariants
+///
+/// The vector is never reallocated: no copy of the bytes is left behind.
+pub(crate) struct Secret(KVec<u8>);
+
+impl Secret {
+    /// Makes a copy of `parts`, one behind the other.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: no memory.
+    pub(crate) fn new(parts: &[&[u8]]) -> Result<Self> {
+        let len = parts.iter().map(|part| part.len()).sum();
+        // INVARIANT: The capacity is exact.
+        let mut copy = Self(KVec::with_capacity(len, GFP_KERNEL)?);
+        for part in parts {
+            copy.0.extend_from_slice(part, GFP_KERNEL)?;
+        }
+        Ok(copy)
+    }
+
+    /// Returns the bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Returns the bytes.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+
+    /// Returns true if the secret is `bytes`, in a time that tells nothing about where they differ.
+    pub(crate) fn is(&self, bytes: &[u8]) -> bool {
+        let len = self.0.len();
+        if len != bytes.len() {
+            return false;
+        }
+        // SAFETY: Both are valid for reads of `len` bytes.
+        unsafe { helpers::memneq(self.0.as_ptr().cast(), bytes.as_ptr().cast(), len) == 0 }
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        let len = self.0.len();
+        // SAFETY: The vector's memory is valid for writes of its length.
+        unsafe { helpers::memzero_explicit(self.0.as_mut_ptr().cast(), len) };
+    }
+}
