@@ -26,6 +26,9 @@ kernel_dir() { # stock|debug
 	echo "$cache/$1-$(hash_of "$testbed/packages" "$testbed/setup-root" "${from[@]}")"
 }
 
+# Where the driver is built, apart for each project tree and kernel.
+module_dir() { echo "$cache/module-$1-$(sha256sum <<<"$top" | cut -c1-12)"; } # stock|debug
+
 # as_root COMMAND...: runs it as root, or as the root of a user namespace of
 # its own when an ordinary user asks.
 as_root() {

@@ -5,6 +5,7 @@ import argparse
 import os
 import re
 import shlex
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -67,7 +68,7 @@ def guest_config(options: argparse.Namespace, release: str) -> str:
     cwd = Path.cwd()
     if not cwd.is_relative_to(options.project):
         cwd = options.project
-    size = os.get_terminal_size() if os.isatty(0) else os.terminal_size((80, 24))
+    size = shutil.get_terminal_size()
     values = {
         "mode": options.mode,
         "kernel": options.kernel,
@@ -80,7 +81,8 @@ def guest_config(options: argparse.Namespace, release: str) -> str:
         "selftest_limit": 600 if options.kernel == "debug" else 120,
         "share": "yes" if options.share else "no",
         "term": os.environ.get("TERM", "dumb"),
-        "terminal_size": f"rows {size.lines} cols {size.columns}",
+        "rows": size.lines,
+        "columns": size.columns,
     }
     lines = [f"{name}={shlex.quote(str(value))}" for name, value in values.items()]
     lines.append("insmod_driver() { insmod /run/testbed/driver.ko " + shlex.join(options.params) + "; }")
@@ -143,19 +145,20 @@ def verdict(options: argparse.Namespace, outcome: Outcome) -> int:
     return outcome.status or (3 if found else 0)
 
 
-def main() -> int:
-    """Does what the command line says and returns the exit status."""
+def run(options: argparse.Namespace) -> int:
+    """Boots the guest and returns the exit status."""
     started = time.monotonic()
-    options = parse(sys.argv[1:])
     release = (options.kernel_dir / "release").read_text().strip()
     initrd = build_initrd(options, release)
     guest = machine.Machine(options, release, initrd, accel.choose(options))
     try:
-        outcome = Supervisor(options, guest, started).run()
+        return verdict(options, Supervisor(options, guest, started).run())
     except Interrupted as interrupted:
         return interrupted.status
-    return verdict(options, outcome)
+    finally:
+        # vm does this too, but may have been killed.
+        shutil.rmtree(options.run_dir, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(parse(sys.argv[1:])))

@@ -57,6 +57,7 @@ class Supervisor:
         self.console_rest = b""
         self.control_rest = b""
         self.closed_outputs: set[int] = set()
+        self.restore_terminal: Callable[[], None] = lambda: None
 
     def run(self) -> Outcome:
         """Boots the guest and returns when it is gone."""
@@ -73,11 +74,10 @@ class Supervisor:
         self._watch_socket("stdout", lambda data: self._on_output("stdout", 1, data))
         self._watch_socket("stderr", lambda data: self._on_output("stderr", 2, data))
         self._watch_socket("terminal", lambda data: self._write(1, data))
-        restore = self._open_terminal()
         try:
             self._loop(qemu)
         finally:
-            restore()
+            self.restore_terminal()
             qemu.kill()
             qemu.wait()
         self._read_rest()
@@ -164,6 +164,8 @@ class Supervisor:
             word, _, rest = line.decode(errors="replace").partition(" ")
             if word == "started":
                 self._note("command started")
+                if self.options.mode == "shell":
+                    self._open_terminal()
             elif word == "failed":
                 self.outcome.setup_error = f"setting up the guest failed: {rest}"
                 self._answer()
@@ -202,15 +204,9 @@ class Supervisor:
         if self.options.verbose:
             print(f"vm: {time.monotonic() - self.started:.1f} s: {text}", file=sys.stderr)
 
-    def _open_terminal(self) -> Callable[[], None]:
-        """Connects standard input with the guest's shell; returns how to undo it."""
-        if self.options.mode != "shell":
-            return lambda: None
+    def _open_terminal(self) -> None:
+        """Connects the caller's terminal with the guest's shell."""
         terminal = self.sockets["terminal"]
-        if not os.isatty(0):
-            # A script: its end is the shell's end.
-            self._watch(0, terminal.sendall, lambda: terminal.sendall(b"\x04"))
-            return lambda: None
 
         def on_keys(data: bytes) -> None:
             if ESCAPE in data:
@@ -218,9 +214,9 @@ class Supervisor:
             terminal.sendall(data)
 
         before = termios.tcgetattr(0)
+        self.restore_terminal = lambda: termios.tcsetattr(0, termios.TCSADRAIN, before)
         tty.setraw(0)
         self._watch(0, on_keys, lambda: None)
-        return lambda: termios.tcsetattr(0, termios.TCSADRAIN, before)
 
     def _stop(self, status: int) -> None:
         raise Interrupted(status)

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# For people; the kernel's build reads Kbuild. See README.md.
+#
+# KDIR names the kernel to build for: its source tree, its O= directory, or its
+# header packages, if these can build Rust modules. Without it that of the
+# running kernel is taken if it can, or else the test bed's Debian kernel.
+
+testbed := tools/testbed
+running := /lib/modules/$(shell uname -r)/build
+
+ifndef KDIR
+ifneq ($(wildcard $(running)/rust/libkernel.rmeta),)
+KDIR := $(running)
+endif
+endif
+
+.PHONY: all modules modules_install clean run shell test help
+
+all: modules
+
+ifdef KDIR
+modules modules_install:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
+
+clean:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) clean
+else
+modules:
+	@echo "This machine's kernel cannot build Rust modules: building for Debian's, in the test bed."
+	@$(testbed)/build-module stock
+
+modules_install:
+	@test -n "$(INSTALL_MOD_PATH)" || { \
+		echo "This machine's kernel cannot build Rust modules, so there is nothing to install into it." >&2; \
+		echo "Name a kernel with KDIR=, or a folder with INSTALL_MOD_PATH= for Debian's kernel." >&2; \
+		exit 2; }
+	@$(testbed)/install-module stock "$(abspath $(INSTALL_MOD_PATH))"
+
+clean:
+	@$(testbed)/clean-modules
+endif
+
+run:
+	@$(testbed)/vm run -- tools/tests/guest/demo
+
+shell:
+	@$(testbed)/vm shell
+
+test:
+	@tools/tests/run $(TESTS)
+
+help:
+	@echo "make [KDIR=...]            builds virtio_crypto_rs.ko"
+	@echo "make modules_install       installs it (KDIR=..., INSTALL_MOD_PATH=...)"
+	@echo "make clean                 removes what was built"
+	@echo "make run                   boots a guest and shows the driver at work"
+	@echo "make shell                 boots a guest and gives you a shell in it"
+	@echo "make test [TESTS=...]      runs the tests, or those whose names match"
