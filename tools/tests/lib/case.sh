@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the cases share. To be sourced.
+
+. "$(dirname "${BASH_SOURCE[0]}")/../../testbed/lib.sh"
+vm=$testbed/vm
+guest=$top/tools/tests/guest
+
+# ok NAME COMMAND...: one test: does COMMAND succeed? Its output is shown, as
+# comments, if it does not.
+ok() {
+	local name=$1 out
+	shift
+	if out=$("$@" 2>&1); then
+		echo "ok - $name"
+	else
+		echo "not ok - $name"
+		printf '%s\n' "$out" | tail -n 60 | sed 's/^/# /'
+	fi
+}
+
+# status N COMMAND...: succeeds if COMMAND ends with status N.
+status() {
+	local want=$1 got=0
+	shift
+	"$@" || got=$?
+	[ "$got" = "$want" ] || { echo "status $got, should be $want"; return 1; }
+}
+
+# in_guest NAME [VM-OPTION...] -- COMMAND...: runs a test program in a guest. Its
+# TAP is passed on, with NAME in each line; the guest itself is one more test:
+# no report of the kernel's, no death.
+in_guest() {
+	local name=$1 status=0
+	shift
+	"$vm" run "$@" 2>&1 | sed -u -E "s/^(ok|not ok)( [0-9]+)?( -)? /\1 - $name: /" ||
+		status=${PIPESTATUS[0]}
+	if [ "$status" = 0 ]; then
+		echo "ok - $name: the kernel has nothing to report"
+	else
+		echo "not ok - $name: vm ended with status $status"
+	fi
+}
