@@ -58,12 +58,12 @@ impl Devices {
             .map(|member| member.device.clone())
     }
 
-    /// Returns true if a ready device does row `index` of the cipher table.
+    /// Returns true if a device does row `index` of the cipher table, even if not just now.
     fn any(&self, index: usize) -> bool {
         let members = self.members.lock();
         members
             .iter()
-            .any(|member| member.device.is_ready() && member.does(index))
+            .any(|member| member.device.may_return() && member.does(index))
     }
 
     /// Returns a ready device that was not asked yet what it does.
@@ -144,13 +144,18 @@ impl Registry {
             index.and_then(|index| members.remove(index).ok())
         };
         drop(removed);
-        self.changed();
+        // What could not be done will be when the next device comes.
+        let _ = self.changed();
     }
 
     /// Asks devices that became ready what they do.
-    fn explore(&self) {
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN`: one has not answered.
+    fn explore(&self) -> Result {
         while let Some(device) = self.devices.unknown() {
-            let ciphers = skcipher::explore(&device);
+            let ciphers = skcipher::explore(&device).map_err(|_| EAGAIN)?;
             let mut members = self.devices.members.lock();
             for member in &mut *members {
                 if Arc::ptr_eq(&member.device, &device) {
@@ -158,25 +163,28 @@ impl Registry {
                 }
             }
         }
+        Ok(())
     }
 }
 
 impl Observer for Registry {
-    fn changed(&self) {
+    fn changed(&self) -> Result {
         // Also sees to it that there is one change at a time. Neither transforms nor requests take
         // this lock, so self-tests go on while it is held.
         let mut registered = self.registered.lock();
-        self.explore();
+        let mut outcome = self.explore();
         for ((index, row), slot) in skcipher::TABLE.iter().enumerate().zip(&mut *registered) {
-            let wanted = self.devices.any(index);
-            if !wanted {
+            if !self.devices.any(index) {
                 *slot = None;
             } else if slot.is_none() {
-                let res = skcipher::register(index, &self.devices, self.module);
-                *slot = res
-                    .inspect_err(|err| pr_err!("registering {} failed ({:?})\n", row.name, err,))
-                    .ok();
+                match skcipher::register(index, &self.devices, self.module) {
+                    Ok(registrations) => *slot = Some(registrations),
+                    // The self-test of an earlier registration is still under way.
+                    Err(err) if err == EEXIST => outcome = Err(EAGAIN),
+                    Err(err) => pr_err!("registering {} failed ({:?})\n", row.name, err),
+                }
             }
         }
+        outcome
     }
 }

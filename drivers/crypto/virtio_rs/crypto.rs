@@ -14,7 +14,8 @@
 //!    took it. The queue owes it one [`Inflight::complete`]; one that is dropped is completed with
 //!    `EIO`.
 //!
-//! A request that is neither answered nor handed over, or answered twice, does not compile.
+//! Ownership keeps count: a request cannot be answered twice, or answered "queued" while it is
+//! still in the caller's hands.
 //!
 //! C headers: [`include/crypto/internal/skcipher.h`](srctree/include/crypto/internal/skcipher.h),
 //! [`include/crypto/algapi.h`](srctree/include/crypto/algapi.h)

@@ -58,12 +58,18 @@ impl virtio::Driver for Driver {
     fn start(_dev: &virtio::Device<Core<'_>>, data: Pin<&Data>) -> Result {
         data.registry.add(&data.device)?;
         // Registers algorithms if the device says it is ready.
-        data.device.run();
+        if let Some(delay) = data.device.run() {
+            data.device.queue_in(delay);
+        }
         Ok(())
     }
 
     fn config_changed(data: Pin<&Data>) {
         data.device.queue();
+    }
+
+    fn freeze(_dev: &virtio::Device<Core<'_>>, data: Pin<&Data>) {
+        data.device.freeze();
     }
 
     fn unbind(_dev: &virtio::Device<Core<'_>>, data: Pin<&Data>) {

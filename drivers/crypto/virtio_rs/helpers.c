@@ -46,9 +46,19 @@ void rust_helper_vc_local_bh_enable(void)
 	local_bh_enable();
 }
 
-void rust_helper_vc_init_work(struct work_struct *work, work_func_t func)
+/*
+ * One initialiser for each context: lockdep takes all work that is initialised
+ * by the same line for the same.
+ */
+void rust_helper_vc_init_bh_work(struct work_struct *work, work_func_t func)
 {
 	INIT_WORK(work, func);
+}
+
+void rust_helper_vc_init_process_work(struct delayed_work *work,
+				      work_func_t func)
+{
+	INIT_DELAYED_WORK(work, func);
 }
 
 bool rust_helper_vc_queue_bh_work(struct work_struct *work)
@@ -56,9 +66,15 @@ bool rust_helper_vc_queue_bh_work(struct work_struct *work)
 	return queue_work(system_bh_wq, work);
 }
 
-bool rust_helper_vc_queue_process_work(struct work_struct *work)
+bool rust_helper_vc_queue_process_work(struct delayed_work *work)
 {
-	return queue_work(system_dfl_wq, work);
+	return mod_delayed_work(system_dfl_wq, work, 0);
+}
+
+bool rust_helper_vc_queue_process_work_in(struct delayed_work *work,
+					  unsigned long delay)
+{
+	return queue_delayed_work(system_dfl_wq, work, delay);
 }
 
 /* scatterlists */
@@ -127,6 +143,11 @@ void rust_helper_vc_crypto_skcipher_set_reqsize_dma(struct crypto_skcipher *tfm,
 unsigned int rust_helper_vc_crypto_skcipher_reqsize(struct crypto_skcipher *tfm)
 {
 	return crypto_skcipher_reqsize(tfm);
+}
+
+unsigned int rust_helper_vc_crypto_skcipher_ivsize(struct crypto_skcipher *tfm)
+{
+	return crypto_skcipher_ivsize(tfm);
 }
 
 struct crypto_skcipher *rust_helper_vc_crypto_skcipher_reqtfm(struct skcipher_request *req)

@@ -32,6 +32,7 @@ pub(crate) use self::{
     },
     message::Message,
     queue::{
+        Fate,
         Handler,
         Queue, //
     },

@@ -76,20 +76,27 @@ pub(super) const TABLE: [Row; 1] = [Row {
 }];
 
 /// Finds out which ciphers a device does; returns a bit for each row of the table.
-pub(super) fn explore(device: &Arc<Device>) -> u32 {
+///
+/// # Errors
+///
+/// Any: the device could not be asked.
+pub(super) fn explore(device: &Arc<Device>) -> Result<u32> {
     if !device.config().has_cipher_service() {
-        return 0;
+        return Ok(0);
     }
     let mut found = 0;
     for (index, row) in TABLE.iter().enumerate() {
         let key = [0; 64];
         // CAST: The longest key of any cipher is 64 bytes.
-        let key = key.get(..row.min_key_size as usize);
-        if key.is_some_and(|key| create(device, row.cipher, Operation::Encrypt, key).is_ok()) {
-            found |= 1 << index;
+        let key = key.get(..row.min_key_size as usize).ok_or(EINVAL)?;
+        match create(device, row.cipher, Operation::Encrypt, key) {
+            Ok(_) => found |= 1 << index,
+            // That is its answer.
+            Err(err) if [EIO, EOPNOTSUPP, ENOSPC, EINVAL].contains(&err) => {}
+            Err(err) => return Err(err),
         }
     }
-    found
+    Ok(found)
 }
 
 /// Creates a session for a cipher.
@@ -203,8 +210,7 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
     }
 
     fn crypt(request: Request<'_, Self>, direction: Direction) -> Answer {
-        let transform = request.tfm();
-        let row = transform.row();
+        let row = request.tfm().row();
         let len = request.len();
         if len.checked_rem(row.block_size) != Some(0) {
             return request.done(Err(EINVAL));
@@ -214,22 +220,23 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
         }
 
         // Whatever the device cannot do, or not for this request, software does.
-        let software = transform.software();
         if SYNC && !request.may_sleep() {
-            return request.software(software, direction);
+            return request.software(direction);
         }
-        let Some(session) = transform.session(direction) else {
-            return request.software(software, direction);
+        let Some(session) = request.tfm().session(direction) else {
+            return request.software(direction);
         };
         let device = session.device().clone();
         let (Some(queue), true) = (
             device.data_queue(),
             data::cipher_fits(row.iv_size, len, device.config().max_size()),
         ) else {
-            return request.software(software, direction);
+            return request.software(direction);
         };
 
-        let iv = request.iv::<AES_BLOCK>();
+        let Ok(iv) = request.iv::<AES_BLOCK>() else {
+            return request.done(Err(EINVAL));
+        };
         let header = CipherRequest::new(
             row.cipher,
             operation(direction),
@@ -246,7 +253,7 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
         let mut prepared = match request.prepare(state, &params, data::STATUS, device.max_segment())
         {
             Ok(prepared) => prepared,
-            Err((_, request)) => return request.software(software, direction),
+            Err((_, request)) => return request.software(direction),
         };
         if direction == Direction::Decrypt {
             // The last ciphertext block: gone afterwards if it is done in place.
@@ -258,28 +265,27 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
 
         let submitted = prepared.submit(
             device.timeout(),
-            |inflight| dataq::submit(queue, inflight),
+            |inflight| dataq::submit(queue, inflight, || device.watch()),
             || device.fail(),
         );
         match submitted {
             Ok(answer) => answer,
             // The consumer did not want to wait, and is to know that it would have had to.
             Err((err, request)) if err == ENOSPC => request.done(Err(ENOSPC)),
-            Err((_, request)) => request.software(software, direction),
+            Err((_, request)) => request.software(direction),
         }
     }
 
     fn finish(state: State, request: &Finished<'_, Self>, result: Result) -> Result {
         if request.is_untouched() {
-            return request.software(request.tfm().software(), state.direction);
+            return request.software(state.direction);
         }
         result?;
         let mut iv = state.next_iv;
         if state.direction == Direction::Encrypt {
             request.read_destination_tail(&mut iv)?;
         }
-        request.set_iv(&iv);
-        Ok(())
+        request.set_iv(&iv)
     }
 }
 

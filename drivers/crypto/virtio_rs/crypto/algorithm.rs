@@ -41,15 +41,11 @@ pub(crate) struct Names {
 ///
 /// # Safety
 ///
-/// `base` must return the `struct crypto_alg` embedded in `alg`, and `register` and `unregister` be
-/// the framework's functions for the type.
+/// `BASE` must be the offset of the `struct crypto_alg` embedded in the type, and `register` and
+/// `unregister` the framework's functions for the type.
 pub(super) unsafe trait RawAlgorithm: Sized {
-    /// Returns the part that all types have.
-    ///
-    /// # Safety
-    ///
-    /// `alg` must be valid.
-    unsafe fn base(alg: *mut Self) -> *mut bindings::crypto_alg;
+    /// Where the part is that all types have, in bytes.
+    const BASE: usize;
 
     /// Registers the algorithm.
     ///
@@ -102,8 +98,10 @@ impl<R: RawAlgorithm, D: Send + Sync + 'static> Entry<R, D> {
             }),
             GFP_KERNEL,
         )?;
-        // SAFETY: The entry is new, nobody else uses it.
-        let base = unsafe { &mut *R::base(this.raw.get()) };
+        // SAFETY: By the safety requirements of `RawAlgorithm`.
+        let base = unsafe { this.raw.get().byte_add(R::BASE) };
+        // SAFETY: As above; the entry is new, nobody else uses it.
+        let base = unsafe { &mut *base.cast::<bindings::crypto_alg>() };
         Self::copy_name(&mut base.cra_name, names.name)?;
         Self::copy_name(&mut base.cra_driver_name, names.driver_name)?;
         base.cra_priority = names.priority;
@@ -141,12 +139,8 @@ impl<R: RawAlgorithm, D: Send + Sync + 'static> Entry<R, D> {
     ///
     /// `alg` must be part of an entry of this type that was registered; it is called once.
     unsafe extern "C" fn destroy_callback(alg: *mut bindings::crypto_alg) {
-        // SAFETY: `base` returns a field of `R`, so this is its offset.
-        let offset = unsafe {
-            let raw = core::ptr::NonNull::<R>::dangling().as_ptr();
-            R::base(raw).byte_offset_from(raw)
-        };
-        let raw = alg.wrapping_byte_offset(-offset).cast::<R>();
+        // SAFETY: By the safety requirements it is that far into an `R`.
+        let raw = unsafe { alg.byte_sub(R::BASE) }.cast::<R>();
         // SAFETY: The framework calls this with an algorithm that was registered, so it is part of
         // an entry.
         let this = unsafe { Self::of(raw) };

@@ -53,9 +53,10 @@ impl Answer {
 
     /// The request was taken; its completion will be called.
     pub(super) fn submitted(how: Submitted) -> Self {
-        Self(match how {
-            Submitted::Queued => EINPROGRESS.to_errno(),
-            Submitted::Backlogged => EBUSY.to_errno(),
+        Self(if how.backlogged {
+            EBUSY.to_errno()
+        } else {
+            EINPROGRESS.to_errno()
         })
     }
 
@@ -66,12 +67,18 @@ impl Answer {
 }
 
 /// How a queue has taken a request.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Submitted {
-    /// The device has it.
-    Queued,
-    /// It waits for room; the consumer has been told to slow down.
-    Backlogged,
+#[derive(Clone, Copy)]
+pub(crate) struct Submitted {
+    backlogged: bool,
+}
+
+impl Submitted {
+    /// The request is on its way: whoever has it owes it its completion.
+    pub(crate) const QUEUED: Self = Self { backlogged: false };
+
+    /// It waits for room; the consumer is told to slow down. Only [`Fifo`] says so, of requests that
+    /// allow it.
+    const BACKLOGGED: Self = Self { backlogged: true };
 }
 
 /// What every request context starts with, for a queue that does not know its type.
@@ -127,9 +134,14 @@ impl Inflight {
     }
 
     /// Returns true if it may wait for room in the queue.
-    pub(crate) fn may_backlog(&self) -> bool {
+    fn may_backlog(&self) -> bool {
         // SAFETY: By the type invariant.
         unsafe { (*self.slot.as_ptr()).may_backlog }
+    }
+
+    /// Returns true if it is the request whose slot that is.
+    pub(super) fn is_at(&self, slot: NonNull<Slot>) -> bool {
+        self.slot == slot
     }
 
     /// Returns how many descriptors it takes.
@@ -165,6 +177,31 @@ impl Inflight {
     pub(crate) fn complete(self, result: Result, bh: &Bh) {
         let slot = self.into_slot();
         // SAFETY: By the type invariant, which ends here.
+        unsafe { Self::end(slot, result, bh) };
+    }
+
+    /// Tells the consumer that the request has left the backlog, if it is still to be told.
+    ///
+    /// # Safety
+    ///
+    /// `slot` must be that of an `Inflight`.
+    unsafe fn pay_accept(slot: NonNull<Slot>, bh: &Bh) {
+        // SAFETY: By the safety requirements.
+        if core::mem::take(unsafe { &mut (*slot.as_ptr()).owes_accept }) {
+            // SAFETY: By the safety requirements.
+            unsafe { ((*slot.as_ptr()).accept)(slot, bh) };
+        }
+    }
+
+    /// Finishes the request.
+    ///
+    /// # Safety
+    ///
+    /// `slot` must be that of an `Inflight` that is used no more.
+    unsafe fn end(slot: NonNull<Slot>, result: Result, bh: &Bh) {
+        // SAFETY: By the safety requirements.
+        unsafe { Self::pay_accept(slot, bh) };
+        // SAFETY: By the safety requirements.
         unsafe { ((*slot.as_ptr()).finish)(slot, result, bh) };
     }
 }
@@ -173,7 +210,7 @@ impl Drop for Inflight {
     fn drop(&mut self) {
         let bh = Bh::disable();
         // SAFETY: By the type invariant, which ends here.
-        unsafe { ((*self.slot.as_ptr()).finish)(self.slot, Err(EIO), &bh) };
+        unsafe { Self::end(self.slot, Err(EIO), &bh) };
     }
 }
 
@@ -211,12 +248,8 @@ impl Backlogged {
     ///
     /// Context: bottom half, no lock held.
     pub(crate) fn accept(self, bh: &Bh) -> Inflight {
-        let slot = self.0.slot;
         // SAFETY: By the type invariant.
-        if core::mem::take(unsafe { &mut (*slot.as_ptr()).owes_accept }) {
-            // SAFETY: By the type invariant.
-            unsafe { ((*slot.as_ptr()).accept)(slot, bh) };
-        }
+        unsafe { Inflight::pay_accept(self.0.slot, bh) };
         self.0
     }
 }
@@ -250,8 +283,11 @@ impl Fifo {
         self.head.is_none()
     }
 
-    /// Adds a request at the end; its consumer is to be answered [`Submitted::Backlogged`].
-    pub(crate) fn push_back(&mut self, request: Inflight) {
+    /// Adds a request at the end, if it may wait; else it comes back.
+    pub(crate) fn push_back(&mut self, request: Inflight) -> Result<Submitted, Inflight> {
+        if !request.may_backlog() {
+            return Err(request);
+        }
         let slot = request.into_slot();
         // SAFETY: The slot was an `Inflight`'s.
         unsafe {
@@ -264,6 +300,7 @@ impl Fifo {
             None => self.head = Some(slot),
         }
         self.tail = Some(slot);
+        Ok(Submitted::BACKLOGGED)
     }
 
     /// Puts a request back to where [`pop_front`](Self::pop_front) took it from.

@@ -28,6 +28,7 @@ use crate::{
 };
 use core::{
     marker::PhantomData,
+    mem::offset_of,
     ptr::NonNull, //
 };
 use kernel::{
@@ -122,12 +123,10 @@ pub(crate) struct Description {
     pub(crate) iv_size: u32,
 }
 
-// SAFETY: `base` returns the `struct crypto_alg` of a `struct skcipher_alg`; the functions are its.
+// SAFETY: That is where the `struct crypto_alg` of a `struct skcipher_alg` is; the functions are its.
 unsafe impl RawAlgorithm for bindings::skcipher_alg {
-    unsafe fn base(alg: *mut Self) -> *mut bindings::crypto_alg {
-        // SAFETY: By the safety requirements.
-        unsafe { &raw mut (*common(alg)).base }
-    }
+    const BASE: usize = offset_of!(bindings::skcipher_alg, __bindgen_anon_1)
+        + offset_of!(bindings::skcipher_alg_common, base);
 
     unsafe fn register(alg: *mut Self) -> c_int {
         // SAFETY: By the safety requirements.
@@ -202,14 +201,19 @@ pub(crate) fn register<A: Algorithm>(
 #[must_use]
 pub(crate) struct Request<'a, A: Algorithm> {
     raw: NonNull<bindings::skcipher_request>,
-    tfm: &'a A::Tfm,
-    _algorithm: PhantomData<A>,
+    _algorithm: PhantomData<&'a A>,
 }
 
 impl<'a, A: Algorithm> Request<'a, A> {
     /// Returns the transform.
-    pub(crate) fn tfm(&self) -> &'a A::Tfm {
-        self.tfm
+    pub(crate) fn tfm(&self) -> &A::Tfm {
+        // SAFETY: By the type invariant the transform is initialised; it outlives its requests.
+        unsafe { &*A::context(self.raw_tfm()) }
+    }
+
+    fn raw_tfm(&self) -> *mut bindings::crypto_skcipher {
+        // SAFETY: By the type invariant.
+        unsafe { helpers::crypto_skcipher_reqtfm(self.raw.as_ptr()) }
     }
 
     /// Returns the length of the data in bytes.
@@ -223,12 +227,25 @@ impl<'a, A: Algorithm> Request<'a, A> {
         self.flags() & bindings::CRYPTO_TFM_REQ_MAY_SLEEP != 0
     }
 
-    /// Returns the first `N` bytes of the IV, which must be the algorithm's IV size at most.
-    pub(crate) fn iv<const N: usize>(&self) -> [u8; N] {
-        // SAFETY: By the type invariant.
-        let iv = unsafe { self.raw.as_ref() }.iv;
+    /// Returns the IV.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: the algorithm's IV is shorter than `N` bytes.
+    pub(crate) fn iv<const N: usize>(&self) -> Result<[u8; N]> {
+        let iv = self.raw_iv::<N>()?;
         // SAFETY: The framework's contract: the IV has the algorithm's size.
-        unsafe { iv.cast::<[u8; N]>().read_unaligned() }
+        Ok(unsafe { iv.read_unaligned() })
+    }
+
+    fn raw_iv<const N: usize>(&self) -> Result<*mut [u8; N]> {
+        // SAFETY: By the type invariant.
+        let size = unsafe { helpers::crypto_skcipher_ivsize(self.raw_tfm()) };
+        if u32::try_from(N)? > size {
+            return Err(EINVAL);
+        }
+        // SAFETY: By the type invariant.
+        Ok(unsafe { self.raw.as_ref() }.iv.cast())
     }
 
     /// Answers it.
@@ -236,18 +253,24 @@ impl<'a, A: Algorithm> Request<'a, A> {
         Answer::done(result)
     }
 
-    /// Has `software` do it, and answers it.
-    pub(crate) fn software(self, software: &Software, direction: Direction) -> Answer {
+    /// Has the transform's software do it, and answers it.
+    pub(crate) fn software(self, direction: Direction) -> Answer {
         let flags = self.flags() & bindings::CRYPTO_TFM_REQ_MAY_SLEEP;
-        let result = self.run_software(software, direction, flags);
+        let result = self.run_software(direction, flags);
         self.done(result)
     }
 
-    /// Has `software` do it, in the request's context.
-    fn run_software(&self, software: &Software, direction: Direction, flags: u32) -> Result {
+    /// Has the transform's software do it, in the request's context.
+    fn run_software(&self, direction: Direction, flags: u32) -> Result {
+        let software = A::software(self.tfm());
+        // SAFETY: By the type invariant.
+        let room = unsafe { helpers::crypto_skcipher_reqsize(self.raw_tfm()) };
+        if software.request_size() > room {
+            // Not the one that `init_callback` has seen.
+            return Err(EINVAL);
+        }
         let raw = self.raw.as_ptr();
-        // SAFETY: By the type invariant the context is unused; `init_callback` made it large enough
-        // for a request of `software`.
+        // SAFETY: By the type invariant the context is unused; it is large enough.
         let sub = unsafe { helpers::skcipher_request_ctx_dma(raw) };
         let sub = sub.cast::<bindings::skcipher_request>();
         // SAFETY: `sub` is valid for writes, and `software` a valid transform.
@@ -279,14 +302,9 @@ impl<'a, A: Algorithm> Request<'a, A> {
     /// `raw` must be a valid request of an initialised transform of `A`, not answered yet, and its
     /// context unused.
     unsafe fn from_raw(raw: NonNull<bindings::skcipher_request>) -> Self {
-        // SAFETY: By the safety requirements.
-        let tfm = unsafe { helpers::crypto_skcipher_reqtfm(raw.as_ptr()) };
-        // SAFETY: By the safety requirements; a transform outlives its requests.
-        let tfm = unsafe { &*A::context(tfm) };
         // INVARIANT: By the safety requirements.
         Self {
             raw,
-            tfm,
             _algorithm: PhantomData,
         }
     }

@@ -3,8 +3,8 @@
 //! Work that runs later, and no longer than what it works on.
 //!
 //! The kernel crate's `Work` keeps its object alive by a reference count and cannot be cancelled: a
-//! driver that is unloaded cannot know when its code ran for the last time. A [`Work`] here is part
-//! of its object and is cancelled, and waited for, when it is dropped.
+//! driver that is unloaded cannot know when its code ran for the last time. Work here is part of its
+//! object and is cancelled, and waited for, when it is dropped.
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 
@@ -25,35 +25,40 @@ use kernel::{
         Atomic,
         Relaxed, //
     },
+    time::{
+        msecs_to_jiffies,
+        Msecs, //
+    },
     types::Opaque, //
 };
 
-/// A function that runs in process context or in a bottom half, on behalf of its owner.
+/// A function that runs in a bottom half, on behalf of its owner.
 ///
 /// # Invariants
 ///
-/// - `work` is an initialised work item whose function is [`Work::run_callback`].
+/// - `work` is an initialised work item whose function is [`BhWork::run_callback`]; it is only
+///   queued on the BH workqueue.
 /// - While the item is queued or runs, `owner` is valid for `func`.
 /// - If `shut` is set, the item is not queued and will not be.
 #[pin_data(PinnedDrop)]
-pub(crate) struct Work {
+pub(crate) struct BhWork {
     #[pin]
     work: Opaque<bindings::work_struct>,
     shut: Atomic<u32>,
     owner: *const c_void,
-    func: unsafe fn(*const c_void),
+    func: unsafe fn(*const c_void, &Bh),
     #[pin]
     _pin: PhantomPinned,
 }
 
-// SAFETY: A work item may be queued and cancelled by any thread; `owner` is `Sync` by the safety
-// requirements of `new`.
-unsafe impl Send for Work {}
+// SAFETY: A work item may be queued and cancelled by any thread; `owner` may be used by any thread,
+// by the safety requirements of `new`.
+unsafe impl Send for BhWork {}
 
 // SAFETY: As above; the workqueue does its own locking.
-unsafe impl Sync for Work {}
+unsafe impl Sync for BhWork {}
 
-impl Work {
+impl BhWork {
     /// Creates work that calls `func` with `owner`.
     ///
     /// # Safety
@@ -61,41 +66,33 @@ impl Work {
     /// `owner` must be valid for `func`, from any thread, until the returned value is dropped.
     pub(crate) unsafe fn new(
         owner: *const c_void,
-        func: unsafe fn(*const c_void),
+        func: unsafe fn(*const c_void, &Bh),
     ) -> impl PinInit<Self> {
         pin_init!(Self {
-            // INVARIANT: `init_work` initialises it with that function.
+            // INVARIANT: `init_bh_work` initialises it with that function.
             work <- Opaque::ffi_init(|slot: *mut bindings::work_struct| {
                 // SAFETY: `slot` is valid for writes and stays where it is.
-                unsafe { helpers::init_work(slot, Some(Self::run_callback)) };
+                unsafe { helpers::init_bh_work(slot, Some(Self::run_callback)) };
             }),
+            shut: Atomic::new(0),
             // INVARIANT: Valid until `drop`, by the safety requirements; `drop` waits for the item.
             owner,
             func,
-            shut: Atomic::new(0),
             _pin: PhantomPinned,
         })
     }
 
-    /// Has it run soon in a bottom half, on this CPU; if it waits to run already, that is enough.
+    /// Has it run soon, on this CPU; if it waits to run already, that is enough.
     ///
     /// Context: any.
-    pub(crate) fn queue_bh(&self) {
+    pub(crate) fn queue(&self) {
         // SAFETY: By the type invariant.
         unsafe { helpers::queue_bh_work(self.work.get()) };
     }
 
-    /// Has it run soon in process context; if it waits to run already, that is enough.
-    ///
-    /// Context: any.
-    pub(crate) fn queue_process(&self) {
-        // SAFETY: By the type invariant.
-        unsafe { helpers::queue_process_work(self.work.get()) };
-    }
-
     /// Takes it off its queue, or waits until it has run.
     ///
-    /// Context: process, may sleep; not from the work itself.
+    /// Context: process, may sleep.
     pub(crate) fn cancel(&self) {
         // SAFETY: By the type invariant.
         unsafe { bindings::cancel_work_sync(self.work.get()) };
@@ -105,7 +102,7 @@ impl Work {
     ///
     /// After this it can be dropped where sleeping is not allowed.
     ///
-    /// Context: process, may sleep; not from the work itself.
+    /// Context: process, may sleep.
     pub(crate) fn shut(&self) {
         // INVARIANT: Queueing has no effect after this.
         // SAFETY: By the type invariant.
@@ -116,17 +113,19 @@ impl Work {
     extern "C" fn run_callback(work: *mut bindings::work_struct) {
         // CAST: `Opaque` is transparent.
         let work = work.cast::<Opaque<bindings::work_struct>>();
-        // SAFETY: By the type invariant the item is part of a `Work`.
+        // SAFETY: By the type invariant the item is part of a `BhWork`.
         let this = unsafe { container_of!(work, Self, work) };
         // SAFETY: `drop` waits for the item, so `this` is alive.
         let (func, owner) = unsafe { ((*this).func, (*this).owner) };
+        // SAFETY: By the type invariant this is a BH workqueue, which runs its work in softirq.
+        let bh = unsafe { Bh::assume() };
         // SAFETY: By the type invariant.
-        unsafe { func(owner) };
+        unsafe { func(owner, &bh) };
     }
 }
 
 #[pinned_drop]
-impl PinnedDrop for Work {
+impl PinnedDrop for BhWork {
     fn drop(self: Pin<&mut Self>) {
         if self.shut.load(Relaxed) == 0 {
             self.cancel();
@@ -136,28 +135,43 @@ impl PinnedDrop for Work {
 
 /// What a [`Worker`] does.
 pub(crate) trait Chore: Send + Sync + 'static {
-    /// Does it.
+    /// Does it. Returns in how many milliseconds to do it again, if at all.
     ///
     /// Context: process, may sleep; never twice at a time.
-    fn run(&self);
+    fn run(&self) -> Option<Msecs>;
 }
 
-/// An object with something to do in process context, when asked to.
-#[pin_data]
+/// An object with something to do in process context, when asked to or after a time.
+///
+/// # Invariants
+///
+/// - `work` is an initialised delayed work item whose function is [`Worker::run_callback`].
+/// - If `shut` is set, the item is not queued and will not be.
+#[pin_data(PinnedDrop)]
 pub(crate) struct Worker<T: Chore> {
-    // Dropped, and so waited for, before what it works on.
     #[pin]
-    work: Work,
+    work: Opaque<bindings::delayed_work>,
+    shut: Atomic<u32>,
     #[pin]
     inner: T,
 }
 
+// SAFETY: A work item may be queued and cancelled by any thread; a `Chore` is `Send`.
+unsafe impl<T: Chore> Send for Worker<T> {}
+
+// SAFETY: The workqueue does its own locking; a `Chore` is `Sync`.
+unsafe impl<T: Chore> Sync for Worker<T> {}
+
 impl<T: Chore> Worker<T> {
     /// Creates an object that has nothing to do yet.
     pub(crate) fn new(inner: impl PinInit<T>) -> impl PinInit<Self> {
-        pin_init!(&this in Self {
-            // SAFETY: `this` is valid until `work` is dropped, and `run` takes a `Worker<T>`.
-            work <- unsafe { Work::new(this.as_ptr().cast::<c_void>(), Self::run) },
+        pin_init!(Self {
+            // INVARIANT: `init_process_work` initialises it with that function.
+            work <- Opaque::ffi_init(|slot: *mut bindings::delayed_work| {
+                // SAFETY: `slot` is valid for writes and stays where it is.
+                unsafe { helpers::init_process_work(slot, Some(Self::run_callback)) };
+            }),
+            shut: Atomic::new(0),
             inner <- inner,
         })
     }
@@ -166,25 +180,40 @@ impl<T: Chore> Worker<T> {
     ///
     /// Context: any.
     pub(crate) fn queue(&self) {
-        self.work.queue_process();
+        // SAFETY: By the type invariant.
+        unsafe { helpers::queue_process_work(self.work.get()) };
     }
 
-    /// Waits until nothing is under way; [`queue`](Self::queue) has no effect from here on.
+    /// Has [`Chore::run`] called in `delay` milliseconds, unless it will be called anyway.
+    ///
+    /// Context: any.
+    pub(crate) fn queue_in(&self, delay: Msecs) {
+        // SAFETY: By the type invariant.
+        unsafe { helpers::queue_process_work_in(self.work.get(), msecs_to_jiffies(delay)) };
+    }
+
+    /// Waits until nothing is under way; queueing has no effect from here on.
     ///
     /// Context: process, may sleep; not from [`Chore::run`].
     pub(crate) fn shut(&self) {
-        self.work.shut();
+        // INVARIANT: Queueing has no effect after this.
+        // SAFETY: By the type invariant.
+        unsafe { bindings::disable_delayed_work_sync(self.work.get()) };
+        self.shut.store(1, Relaxed);
     }
 
-    /// The function of `work`.
-    ///
-    /// # Safety
-    ///
-    /// `this` must be a valid `Worker<T>`.
-    unsafe fn run(this: *const c_void) {
-        // SAFETY: By the safety requirements.
-        let this = unsafe { &*this.cast::<Self>() };
-        this.inner.run();
+    extern "C" fn run_callback(work: *mut bindings::work_struct) {
+        // SAFETY: By the type invariant the item is the first part of a delayed one.
+        let work = unsafe { container_of!(work, bindings::delayed_work, work) };
+        // CAST: `Opaque` is transparent.
+        let work = work.cast::<Opaque<bindings::delayed_work>>();
+        // SAFETY: By the type invariant the item is part of a `Worker`.
+        let this = unsafe { container_of!(work, Self, work) };
+        // SAFETY: `drop` waits for the item, so `this` is alive.
+        let this = unsafe { &*this };
+        if let Some(delay) = this.inner.run() {
+            this.queue_in(delay);
+        }
     }
 }
 
@@ -196,12 +225,11 @@ impl<T: Chore> Deref for Worker<T> {
     }
 }
 
-/// Returns the context of a function that [`Work::queue_bh`] has called.
-///
-/// # Safety
-///
-/// Must be called from such a function only, and the value must not outlive it.
-pub(crate) unsafe fn bh_of_work() -> Bh {
-    // SAFETY: `system_bh_wq` runs its work in softirq context.
-    unsafe { Bh::assume() }
+#[pinned_drop]
+impl<T: Chore> PinnedDrop for Worker<T> {
+    fn drop(self: Pin<&mut Self>) {
+        if self.shut.load(Relaxed) == 0 {
+            self.shut();
+        }
+    }
 }

@@ -8,6 +8,7 @@ use crate::{
         completion::Completion, //
     },
     virtio::{
+        Fate,
         Handler,
         Message,
         Queue, //
@@ -127,31 +128,34 @@ impl Handler for Control {
             if let Some(waiting) = locked.state().pop() {
                 match locked.add(waiting) {
                     Ok(()) => locked.into_kick().notify(),
-                    Err((err, waiting)) if err == ENOSPC || err == ENOMEM => {
+                    // The next answer makes room.
+                    Err((err, waiting))
+                        if (err == ENOSPC || err == ENOMEM) && locked.in_flight() != 0 =>
+                    {
                         locked.state().push_front(waiting);
                         drop(locked);
                     }
                     Err((_, waiting)) => {
                         drop(locked);
-                        Self::finish(waiting, false);
+                        Self::reply(waiting, Fate::Returned);
                     }
                 }
             } else {
                 drop(locked);
             }
-            Self::finish(message, true);
+            Self::reply(message, Fate::Used);
         }
     }
 
-    fn returned(_queue: &Queue<Self>, message: ControlMessage, _bh: &Bh) {
-        Self::finish(message, false);
+    fn finish(_queue: &Queue<Self>, message: ControlMessage, fate: Fate, _bh: &Bh) {
+        Self::reply(message, fate);
     }
 
     fn closed(queue: &Queue<Self>, _bh: &Bh) {
         loop {
             let message = queue.lock().state().pop();
             match message {
-                Some(message) => Self::finish(message, false),
+                Some(message) => Self::reply(message, Fate::Returned),
                 None => return,
             }
         }
@@ -165,9 +169,9 @@ impl Control {
         Arc::pin_init(Queue::new(name, Overflow::new()), GFP_KERNEL)
     }
 
-    fn finish(message: ControlMessage, answered: bool) {
+    fn reply(message: ControlMessage, fate: Fate) {
         if let Some(reply) = &message.data().reply {
-            if answered {
+            if fate == Fate::Used {
                 *reply.answer.lock() = Some(message.answer());
             }
             reply.done.complete();

@@ -10,6 +10,7 @@ use crate::{
     },
     support::bh::Bh,
     virtio::{
+        Fate,
         Handler,
         Queue, //
     },
@@ -38,6 +39,14 @@ pub(crate) struct State {
     backlog: Fifo,
     /// The bottom half has one of the backlog in hand: nobody overtakes it.
     refilling: bool,
+    /// Somebody calls [`look`] until it is idle.
+    watched: bool,
+    /// How many requests have come back.
+    reaped: u64,
+    /// What `reaped` was when [`look`] was called last.
+    seen: u64,
+    /// How often [`look`] was called since something came back.
+    idle_looks: u32,
 }
 
 /// What a data queue does with requests that come back.
@@ -51,6 +60,10 @@ impl Data {
             open: true,
             backlog: Fifo::new(),
             refilling: false,
+            watched: false,
+            reaped: 0,
+            seen: 0,
+            idle_looks: 0,
         };
         Arc::pin_init(Queue::new(name, state), GFP_KERNEL)
     }
@@ -71,12 +84,19 @@ impl Data {
                 }
                 count += 1;
             }
+            let state = locked.state();
+            // CAST: `u64` is the wider one.
+            state.reaped = state.reaped.wrapping_add(count as u64);
         }
         for request in batch.into_iter().flatten() {
-            let status = Status::from(request.last_result_byte());
-            request.complete(status.to_result(), bh);
+            Self::complete(request, bh);
         }
         count
+    }
+
+    fn complete(request: Inflight, bh: &Bh) {
+        let status = Status::from(request.last_result_byte());
+        request.complete(status.to_result(), bh);
     }
 
     /// Sends what waits, as long as there is room.
@@ -137,10 +157,13 @@ impl Handler for Data {
         }
     }
 
-    fn returned(_queue: &Queue<Self>, request: Inflight, bh: &Bh) {
-        // The device may have written a part of the result: only the consumer knows what that is
-        // worth.
-        request.complete(Err(EIO), bh);
+    fn finish(_queue: &Queue<Self>, request: Inflight, fate: Fate, bh: &Bh) {
+        match fate {
+            Fate::Used => Self::complete(request, bh),
+            // The device may have written a part of the result: only the consumer knows what that
+            // is worth.
+            Fate::Returned => request.complete(Err(EIO), bh),
+        }
     }
 
     fn closed(queue: &Queue<Self>, bh: &Bh) {
@@ -149,7 +172,8 @@ impl Handler for Data {
     }
 }
 
-/// Sends a request, or has it wait for room if it may.
+/// Sends a request, or has it wait for room if it may. Calls `watch` if somebody is to call [`look`]
+/// from now on, until it finds that the queue is idle.
 ///
 /// Context: process or bottom half.
 ///
@@ -159,7 +183,11 @@ impl Handler for Data {
 /// - `ENOSPC`: the queue is full, and the request may not wait;
 /// - `E2BIG`: it has more segments than the ring has descriptors;
 /// - `ENODEV`, `EIO`, `ENOMEM`: it cannot be sent at all.
-pub(crate) fn submit(queue: &DataQueue, request: Inflight) -> Result<Submitted, (Error, Inflight)> {
+pub(crate) fn submit(
+    queue: &DataQueue,
+    request: Inflight,
+    watch: impl FnOnce(),
+) -> Result<Submitted, (Error, Inflight)> {
     let mut locked = queue.lock();
     if !locked.state().open || !locked.is_live() {
         return Err((ENODEV, request));
@@ -174,8 +202,12 @@ pub(crate) fn submit(queue: &DataQueue, request: Inflight) -> Result<Submitted, 
     } else {
         match locked.add(request) {
             Ok(()) => {
+                let watched = core::mem::replace(&mut locked.state().watched, true);
                 locked.into_kick().notify();
-                return Ok(Submitted::Queued);
+                if !watched {
+                    watch();
+                }
+                return Ok(Submitted::QUEUED);
             }
             // Somebody has to come back for the backlog to move.
             Err((err, request)) if (err == ENOSPC || err == ENOMEM) && locked.in_flight() != 0 => {
@@ -186,16 +218,56 @@ pub(crate) fn submit(queue: &DataQueue, request: Inflight) -> Result<Submitted, 
             }
         }
     };
-    if !request.may_backlog() {
-        return Err((ENOSPC, request));
-    }
-    locked.state().backlog.push_back(request);
-    Ok(Submitted::Backlogged)
+    locked
+        .state()
+        .backlog
+        .push_back(request)
+        .map_err(|request| (ENOSPC, request))
 }
 
-/// Takes no more requests; those that wait for room go back to be done without the device.
-pub(super) fn close(queue: &DataQueue) {
-    queue.lock().state().open = false;
+/// What [`look`] finds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Look {
+    /// The device has nothing to do.
+    Idle,
+    /// The device works, or has not been looked at for long enough.
+    Busy,
+    /// Nothing has come back between the last looks, or nothing can.
+    Stuck,
+}
+
+/// Looks whether the device gets on with its requests. It is [`Look::Stuck`] if it had some, and
+/// returned none, all the time between this call and the last but one.
+pub(super) fn look(queue: &DataQueue) -> Look {
+    /// One look may come right after a request was sent.
+    const LOOKS: u32 = 2;
+
+    let mut locked = queue.lock();
+    let (in_flight, broken) = (locked.in_flight(), locked.is_broken());
+    let state = locked.state();
+    let waiting = !state.backlog.is_empty();
+    let moved = state.reaped != state.seen;
+    state.seen = state.reaped;
+    if in_flight == 0 && !waiting {
+        state.idle_looks = 0;
+        state.watched = false;
+        return Look::Idle;
+    }
+    state.idle_looks = if moved {
+        0
+    } else {
+        state.idle_looks.saturating_add(1)
+    };
+    if broken || state.idle_looks > LOOKS {
+        Look::Stuck
+    } else {
+        Look::Busy
+    }
+}
+
+/// Takes requests, or does not; those that wait for room go back then, to be done without the device.
+pub(super) fn set_open(queue: &DataQueue, open: bool) {
+    queue.lock().state().open = open;
     queue.schedule();
 }
 

@@ -12,7 +12,8 @@ use super::{
     dataq,
     dataq::{
         Data,
-        DataQueue, //
+        DataQueue,
+        Look, //
     },
 };
 use crate::{
@@ -47,12 +48,9 @@ use kernel::{
         RBTreeNodeReservation, //
     },
     sync::{
-        aref::ARef,
         atomic::{
-            Acquire,
             Atomic,
-            Relaxed,
-            Release, //
+            Relaxed, //
         },
         Arc,
         Mutex,
@@ -66,8 +64,8 @@ use kernel::{
     types::ScopeGuard, //
 };
 
-/// The feature bit of devices that follow version 1 of the specification.
-const VIRTIO_F_VERSION_1: u32 = 32;
+/// How long after it could not be done at once something is tried again, in milliseconds.
+const RETRY: Msecs = 1000;
 
 /// A device with a worker that looks after it.
 pub(crate) type Device = Worker<State>;
@@ -91,12 +89,15 @@ pub(crate) trait Observer: Send + Sync {
     /// A device has become ready, or is ready no more.
     ///
     /// Context: process, may sleep.
-    fn changed(&self);
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN`: not everything that follows could be done; to be called again after a while.
+    fn changed(&self) -> Result;
 }
 
 /// What is there only while the device is bound.
 struct Link {
-    vdev: ARef<virtio::Device>,
     queues: Arc<Queues>,
     /// The device was reset after a failure.
     reset: bool,
@@ -104,7 +105,10 @@ struct Link {
 
 /// The sessions that the device has for us.
 struct Sessions {
+    /// Some may be created.
     open: bool,
+    /// How many are being created.
+    creating: u32,
     ids: RBTree<u64, ()>,
 }
 
@@ -115,8 +119,8 @@ pub(crate) struct State {
     max_segment: usize,
     timeout: Msecs,
     phase: Atomic<u32>,
-    /// How many sessions are being created.
-    creating: Atomic<u32>,
+    /// How often the device was not ready any more: what it knew before is void.
+    epoch: Atomic<u32>,
     data: KVec<Arc<DataQueue>>,
     control: Arc<ControlQueue>,
     observer: Arc<dyn Observer>,
@@ -140,7 +144,7 @@ impl Device {
         observer: Arc<dyn Observer>,
         timeout: Msecs,
     ) -> Result<Arc<Self>> {
-        if !dev.has_feature(VIRTIO_F_VERSION_1) {
+        if !dev.is_version_1() {
             dev_err!(
                 dev,
                 "the device is older than version 1 of the specification\n"
@@ -170,9 +174,7 @@ impl Device {
             );
         })?;
 
-        let vdev: &virtio::Device = dev;
         let link = Link {
-            vdev: vdev.into(),
             queues,
             reset: false,
         };
@@ -182,12 +184,13 @@ impl Device {
                 max_segment: dev.max_segment(),
                 timeout,
                 phase: Atomic::new(Phase::Waiting as u32),
-                creating: Atomic::new(0),
+                epoch: Atomic::new(0),
                 data,
                 control,
                 observer,
                 sessions <- new_spinlock_irq!(Sessions {
                     open: true,
+                    creating: 0,
                     ids: RBTree::new(),
                 }),
                 link <- new_mutex!(Some(link)),
@@ -224,25 +227,46 @@ impl Device {
         res
     }
 
-    /// Waits until the device has returned all requests, tells it to forget our sessions, and cuts
-    /// the link to it. It must be about to be unbound.
+    /// Ends the use of a device that is about to be unbound, and cuts the link to it.
     ///
     /// Context: process, may sleep.
     pub(crate) fn close(&self) {
+        self.quiesce(Phase::Closed);
+        *self.link.lock() = None;
+        self.shut();
+    }
+
+    /// Ends the use of a device that is about to lose its power.
+    ///
+    /// Context: process, may sleep.
+    pub(crate) fn freeze(&self) {
+        self.quiesce(Phase::Failed);
+        if let Some(link) = &mut *self.link.lock() {
+            link.reset = true;
+        }
+    }
+
+    /// Waits until the device has returned all requests, and tells it to forget our sessions.
+    fn quiesce(&self, phase: Phase) {
         let answers = self.is_ready();
-        self.advance(Phase::Closed);
+        self.advance(phase);
         for queue in &self.data {
-            dataq::close(queue);
+            dataq::set_open(queue, false);
         }
         if answers {
             self.wait_until(|| self.data.iter().all(|queue| dataq::is_idle(queue)));
+            self.sessions.lock().open = false;
+            self.wait_until(|| self.sessions.lock().creating == 0);
             self.destroy_sessions();
-            self.wait_until(|| {
-                self.creating.load(Acquire) == 0 && self.control.lock().in_flight() == 0
-            });
+            self.wait_until(|| self.control.lock().in_flight() == 0);
         }
-        *self.link.lock() = None;
-        self.shut();
+    }
+
+    /// Sees to it that requests that do not come back are noticed.
+    ///
+    /// Context: any but hard interrupt.
+    pub(crate) fn watch(&self) {
+        self.queue_in(self.look_interval());
     }
 
     /// Waits until `condition` is met, for as long as a device has for an answer.
@@ -260,7 +284,6 @@ impl Device {
     fn destroy_sessions(&self) {
         let mut ids = {
             let mut sessions = self.sessions.lock();
-            sessions.open = false;
             core::mem::replace(&mut sessions.ids, RBTree::new())
         };
         while let Some(id) = ids.cursor_front().map(|cursor| *cursor.current().0) {
@@ -302,35 +325,92 @@ impl State {
         self.data.get(index).map(|queue| &**queue)
     }
 
-    /// Says that a session is being created, until the returned value is dropped.
-    pub(super) fn creating(&self) -> impl Drop + use<'_> {
-        self.creating.fetch_add(1, Relaxed);
-        ScopeGuard::new(|| {
-            self.creating.fetch_sub(1, Release);
-        })
+    /// Returns true if the device takes requests, or may do so again.
+    pub(crate) fn may_return(&self) -> bool {
+        self.phase.load(Relaxed) <= Phase::Ready as u32
+    }
+
+    /// Returns in which of its lives the device is.
+    pub(super) fn epoch(&self) -> u32 {
+        self.epoch.load(Relaxed)
+    }
+
+    /// Says that a session is being created, until the returned value is dropped; returns the
+    /// device's life with it.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: the device is about to forget all sessions.
+    pub(super) fn creating(&self) -> Result<(u32, impl Drop + use<'_>)> {
+        let mut sessions = self.sessions.lock();
+        if !sessions.open {
+            return Err(ENODEV);
+        }
+        sessions.creating += 1;
+        let guard = ScopeGuard::new(|| self.sessions.lock().creating -= 1);
+        Ok((self.epoch(), guard))
     }
 
     /// Enters a session in the books.
     ///
     /// # Errors
     ///
-    /// `EEXIST`: it is there already. `ENODEV`: the device is about to forget all sessions.
-    pub(super) fn add_session(&self, id: u64, node: RBTreeNodeReservation<u64, ()>) -> Result {
+    /// `EEXIST`: it is there already. `ENODEV`: the device is about to forget all sessions, or has.
+    pub(super) fn add_session(
+        &self,
+        epoch: u32,
+        id: u64,
+        node: RBTreeNodeReservation<u64, ()>,
+    ) -> Result {
         let mut sessions = self.sessions.lock();
+        if !sessions.open || epoch != self.epoch() {
+            return Err(ENODEV);
+        }
         if sessions.ids.get(&id).is_some() {
             return Err(EEXIST);
-        }
-        if !sessions.open {
-            return Err(ENODEV);
         }
         sessions.ids.insert(node.into_node(id, ()));
         Ok(())
     }
 
     /// Strikes a session off the books. Returns false if it is not there.
-    pub(super) fn remove_session(&self, id: u64) -> bool {
-        let node = self.sessions.lock().ids.remove_node(&id);
+    pub(super) fn remove_session(&self, epoch: u32, id: u64) -> bool {
+        let mut sessions = self.sessions.lock();
+        if epoch != self.epoch() {
+            return false;
+        }
+        let node = sessions.ids.remove_node(&id);
+        drop(sessions);
         node.is_some()
+    }
+
+    /// Begins another life: what the device knew is void.
+    fn forget_sessions(&self) {
+        let ids = {
+            let mut sessions = self.sessions.lock();
+            self.epoch.fetch_add(1, Relaxed);
+            core::mem::replace(&mut sessions.ids, RBTree::new())
+        };
+        drop(ids);
+    }
+
+    /// Returns how often to look after requests: a device that has not returned any for its time
+    /// is found out after three to four looks.
+    fn look_interval(&self) -> Msecs {
+        (self.timeout / 2).max(1)
+    }
+
+    /// Looks after requests that do not come back. Returns true if there are some to look after.
+    fn look(&self) -> bool {
+        let looks = self.data.iter().map(|queue| dataq::look(queue));
+        let worst = looks.max().unwrap_or(Look::Idle);
+        if worst == Look::Stuck && self.advance(Phase::Failed) {
+            pr_err!(
+                "a device has not returned requests for {} ms or more\n",
+                self.timeout
+            );
+        }
+        worst != Look::Idle
     }
 
     /// Sends a control request whose answer is of no interest.
@@ -364,41 +444,64 @@ impl State {
 }
 
 impl Chore for State {
-    /// Looks what the device says of itself, and does what follows.
-    fn run(&self) {
-        {
-            let mut guard = self.link.lock();
-            let Some(link) = &mut *guard else {
-                return;
-            };
-            let dev = &*link.vdev;
+    /// Looks how the device is, and does what follows.
+    fn run(&self) -> Option<Msecs> {
+        let watch = self.look().then(|| self.look_interval());
+        let news = match &mut *self.link.lock() {
+            Some(link) => self.check(link),
+            None => return None,
+        };
+        if news && self.observer.changed().is_err() {
+            return Some(RETRY);
+        }
+        watch
+    }
+}
+
+impl State {
+    /// Looks what the device says of itself; returns true if others want to know, too.
+    fn check(&self, link: &mut Link) -> bool {
+        let queues = &link.queues;
+        let says = queues.with_device(|dev| {
             if dev.needs_reset() && self.advance(Phase::Failed) {
                 dev_err!(dev, "the device asks to be reset\n");
             }
-            if self.phase.load(Relaxed) == Phase::Failed as u32 {
-                if link.reset {
-                    return;
-                }
+            Config::is_ready(dev.read_config_word(0))
+        });
+        let Some(ready) = says else {
+            return false;
+        };
+        if self.phase.load(Relaxed) == Phase::Failed as u32 {
+            if !link.reset {
                 link.reset = true;
-                dev_err!(dev, "the device is given up; bind it again to use it\n");
-                link.queues.reset();
-            } else {
-                let ready = Config::is_ready(dev.read_config_word(0));
-                if !self.set_ready(ready) {
-                    return;
-                }
-                if ready {
-                    dev_info!(
-                        dev,
-                        "ready: {} data queue(s), requests of up to {} bytes\n",
-                        self.data.len(),
-                        self.config.max_size(),
-                    );
-                } else {
-                    dev_warn!(dev, "the device is not ready\n");
-                }
+                queues.with_device(|dev| {
+                    dev_err!(dev, "the device is given up; bind it again to use it\n");
+                });
+                queues.reset();
             }
+            return true;
         }
-        self.observer.changed();
+        if !self.set_ready(ready) {
+            // Something may be left to do since the last time.
+            return ready;
+        }
+        queues.with_device(|dev| {
+            if ready {
+                let (queues, bytes) = (self.data.len(), self.config.max_size());
+                dev_info!(
+                    dev,
+                    "ready: {queues} data queue(s), requests of up to {bytes} bytes\n"
+                );
+            } else {
+                dev_warn!(dev, "the device is not ready\n");
+            }
+        });
+        for queue in &self.data {
+            dataq::set_open(queue, ready);
+        }
+        if !ready {
+            self.forget_sessions();
+        }
+        true
     }
 }

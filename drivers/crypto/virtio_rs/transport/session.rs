@@ -23,6 +23,8 @@ use kernel::{
 /// wherever that is: nothing sleeps, and nothing is allocated, for that.
 pub(crate) struct Session {
     device: Arc<Device>,
+    /// The device's life in which it was created.
+    epoch: u32,
     id: u64,
     destroy: Option<ControlMessage>,
 }
@@ -42,17 +44,18 @@ impl Session {
         let mut destroy = controlq::prepare(Destroy::cipher(0).as_bytes(), DESTROYED)?;
 
         // Whoever closes the device waits for this.
-        let _creating = device.creating();
+        let (epoch, _creating) = device.creating()?;
         let answer = device.call(request, key, ANSWER)?;
         let id = Created::parse(&answer)?;
         destroy.as_mut().set_head(Destroy::cipher(id).as_bytes())?;
-        match device.add_session(id, node) {
+        match device.add_session(epoch, id, node) {
             Ok(()) => Ok(Self {
                 device: device.clone(),
+                epoch,
                 id,
                 destroy: Some(destroy),
             }),
-            // The device is being closed, and still has this one.
+            // The device is being closed, or has begun another life, and may still have this one.
             Err(err) if err == ENODEV => {
                 device.post(destroy);
                 Err(ENODEV)
@@ -70,6 +73,11 @@ impl Session {
         self.id
     }
 
+    /// Returns true if the device takes requests, and still knows the session.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.device.is_ready() && self.device.epoch() == self.epoch
+    }
+
     /// Returns the device.
     pub(crate) fn device(&self) -> &Arc<Device> {
         &self.device
@@ -79,7 +87,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         // If it is not in the books, the device has been told, or is gone.
-        if !self.device.remove_session(self.id) {
+        if !self.device.remove_session(self.epoch, self.id) {
             return;
         }
         if let Some(destroy) = self.destroy.take() {

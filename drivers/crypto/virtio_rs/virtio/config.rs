@@ -9,7 +9,7 @@ use kernel::{
     prelude::*, //
 };
 
-impl<Ctx: device::DeviceContext> Device<Ctx> {
+impl Device<device::Bound> {
     /// Reads a configuration space of `N` 32-bit words, all of one generation.
     ///
     /// The words are as the device has them, little-endian; they are read one by one, which is how
@@ -48,7 +48,7 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
     }
 
     fn read_word(&self, offset: u32, word: &mut [u8; 4]) {
-        // SAFETY: By the type invariant; `word` is valid for writes of 4 bytes.
+        // SAFETY: The device is valid and bound; `word` is valid for writes of 4 bytes.
         unsafe { helpers::virtio_config_get(self.as_raw(), offset, word.as_mut_ptr().cast(), 4) };
     }
 

@@ -37,29 +37,33 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
     pub(super) fn as_raw(&self) -> *mut bindings::virtio_device {
         self.0.get()
     }
+}
 
+impl Device<device::Bound> {
     /// Returns true if the device asks to be reset (DEVICE_NEEDS_RESET).
     ///
-    /// Context: process, may sleep. Only meaningful while a driver is bound.
+    /// Context: process, may sleep.
     pub(crate) fn needs_reset(&self) -> bool {
-        // SAFETY: By the type invariant; the transport sets `config` before the device exists.
+        // SAFETY: By the type invariant; the device is bound, so its transport is there.
         let status = unsafe { helpers::virtio_get_status(self.as_raw()) };
         u32::from(status) & bindings::VIRTIO_CONFIG_S_NEEDS_RESET != 0
     }
 
-    /// Returns true if feature bit `bit` has been negotiated.
+    /// Returns true if the device follows version 1 of the specification, or a later one
+    /// (VIRTIO_F_VERSION_1).
     ///
-    /// Context: any, after `probe` was called.
-    pub(crate) fn has_feature(&self, bit: u32) -> bool {
-        // SAFETY: By the type invariant.
-        unsafe { helpers::virtio_has_feature(self.as_raw(), bit) }
+    /// Context: any.
+    pub(crate) fn is_version_1(&self) -> bool {
+        // SAFETY: By the type invariant; this is a transport feature, which may be asked for
+        // whatever the driver's feature table has.
+        unsafe { helpers::virtio_has_feature(self.as_raw(), bindings::VIRTIO_F_VERSION_1) }
     }
 
     /// Returns the most that one segment of a buffer may hold, in bytes.
     ///
     /// It is small where buffers are copied to memory the device can reach.
     pub(crate) fn max_segment(&self) -> usize {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant; the device is bound, so its transport is there.
         unsafe { bindings::virtio_max_dma_size(self.as_raw()) }
     }
 }

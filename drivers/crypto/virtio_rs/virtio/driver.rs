@@ -64,6 +64,12 @@ pub(crate) trait Driver {
     /// `unbind` was called.
     fn config_changed<'bound>(data: Pin<&Self::Data<'bound>>);
 
+    /// The system is about to sleep: ends the use of the device, which is reset afterwards and not
+    /// set up again.
+    ///
+    /// Context: process, may sleep.
+    fn freeze<'bound>(dev: &'bound Device<device::Core<'_>>, data: Pin<&Self::Data<'bound>>);
+
     /// Ends the use of the device, which still answers.
     ///
     /// Context: process, may sleep.
@@ -127,6 +133,7 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
         raw.feature_table_size = T::FEATURES.len() as u32;
         raw.probe = Some(Self::probe_callback);
         raw.remove = Some(Self::remove_callback);
+        raw.freeze = Some(Self::freeze_callback);
         raw.config_changed = Some(Self::config_changed_callback);
 
         // SAFETY: `drv` is a filled-in `struct virtio_driver` that stays where it is.
@@ -154,6 +161,8 @@ impl<T: Driver> Adapter<T> {
         // INVARIANT: `vdev` is valid for the duration of the callback.
         let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
 
+        // The last driver of the device may have left something.
+        Queues::forget_others(dev);
         from_result(|| {
             Self::probe(dev).inspect_err(|_| Queues::teardown(dev))?;
             Ok(0)
@@ -192,6 +201,18 @@ impl<T: Driver> Adapter<T> {
 
         T::unbind(dev, data);
         Queues::teardown(dev);
+    }
+
+    extern "C" fn freeze_callback(vdev: *mut bindings::virtio_device) -> c_int {
+        // SAFETY: The virtio core calls this with a valid device that is bound, and stays so.
+        let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
+        let base: &device::Device<device::CoreInternal<'_>> = dev.as_ref();
+        // SAFETY: As above, so the data is set.
+        let data = unsafe { base.drvdata_borrow::<T::Data<'_>>() };
+
+        T::freeze(dev, data);
+        Queues::stop(dev);
+        0
     }
 
     extern "C" fn config_changed_callback(vdev: *mut bindings::virtio_device) {

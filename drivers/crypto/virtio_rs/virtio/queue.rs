@@ -8,10 +8,7 @@ use crate::{
     support::{
         bh::Bh,
         lend::Lend,
-        work::{
-            bh_of_work,
-            Work, //
-        },
+        work::BhWork, //
     },
 };
 use core::{
@@ -44,10 +41,10 @@ pub(crate) trait Handler: Send + Sync + Sized + 'static {
     /// Context: bottom half; the queue is not locked.
     fn used(queue: &Queue<Self>, bh: &Bh);
 
-    /// A buffer comes back that the device had when it was reset.
+    /// A buffer comes back from a device that was reset.
     ///
     /// Context: process, bottom halves disabled; the queue is not locked.
-    fn returned(queue: &Queue<Self>, buffer: Self::Buffer, bh: &Bh);
+    fn finish(queue: &Queue<Self>, buffer: Self::Buffer, fate: Fate, bh: &Bh);
 
     /// All buffers have come back after a reset; nothing will be sent any more.
     ///
@@ -87,7 +84,7 @@ unsafe impl<S: Send> Send for Inner<S> {}
 pub(crate) struct Queue<H: Handler> {
     // Dropped, and so waited for, before what it works on.
     #[pin]
-    work: Work,
+    work: BhWork,
     name: CString,
     #[pin]
     inner: SpinLockIrq<Inner<H::State>>,
@@ -98,7 +95,7 @@ impl<H: Handler> Queue<H> {
     pub(crate) fn new(name: CString, state: H::State) -> impl PinInit<Self> {
         pin_init!(&this in Self {
             // SAFETY: `this` is valid until `work` is dropped, and `run` takes a `Queue<H>`.
-            work <- unsafe { Work::new(this.as_ptr().cast::<c_void>(), Self::run) },
+            work <- unsafe { BhWork::new(this.as_ptr().cast::<c_void>(), Self::run) },
             name,
             inner <- new_spinlock_irq!(Inner {
                 ring: Ring::Absent,
@@ -121,21 +118,55 @@ impl<H: Handler> Queue<H> {
 
     /// Runs the handler's bottom half soon.
     pub(crate) fn schedule(&self) {
-        self.work.queue_bh();
+        self.work.queue();
     }
 
     /// The function of `work`.
     ///
     /// # Safety
     ///
-    /// `this` must be a valid `Queue<H>`, and the caller a work item of a BH workqueue.
-    unsafe fn run(this: *const c_void) {
+    /// `this` must be a valid `Queue<H>`.
+    unsafe fn run(this: *const c_void, bh: &Bh) {
         // SAFETY: By the safety requirements.
         let this = unsafe { &*this.cast::<Self>() };
-        // SAFETY: `work` is only queued with `queue_bh`.
-        let bh = unsafe { bh_of_work() };
-        H::used(this, &bh);
+        H::used(this, bh);
     }
+
+    /// Takes a buffer out of a virtqueue whose device was reset: what it had used first.
+    ///
+    /// # Safety
+    ///
+    /// The device must have been reset.
+    unsafe fn take_back(&self) -> Option<(H::Buffer, Fate)> {
+        let mut inner = self.inner.lock();
+        let Ring::Detached(vq) = inner.ring else {
+            return None;
+        };
+        let mut len = 0;
+        // SAFETY: By the type invariant of `Ring`; the lock is held.
+        let used = unsafe { bindings::virtqueue_get_buf(vq.as_ptr(), &mut len) };
+        let (raw, fate) = match NonNull::new(used) {
+            Some(raw) => (raw, Fate::Used),
+            None => {
+                // SAFETY: As above; the device has been reset.
+                let raw = unsafe { bindings::virtqueue_detach_unused_buf(vq.as_ptr()) };
+                (NonNull::new(raw)?, Fate::Returned)
+            }
+        };
+        inner.in_flight = inner.in_flight.saturating_sub(1);
+        // SAFETY: By the type invariant of `Inner`; the virtqueue has let go of the token, and the
+        // device has no access any more.
+        Some((unsafe { H::Buffer::from_raw(raw) }, fate))
+    }
+}
+
+/// What became of a buffer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fate {
+    /// The device has used it.
+    Used,
+    /// The device had it when it was reset.
+    Returned,
 }
 
 // SAFETY: `add`, `take_used` and the others touch the virtqueue only while the ring is `Live`, under
@@ -145,9 +176,14 @@ unsafe impl<H: Handler> Endpoint for Queue<H> {
         &self.name
     }
 
-    unsafe fn attach(&self, vq: NonNull<bindings::virtqueue>) {
+    unsafe fn attach(&self, vq: NonNull<bindings::virtqueue>) -> Result {
+        let mut inner = self.inner.lock();
+        if !matches!(inner.ring, Ring::Absent) {
+            return Err(EBUSY);
+        }
         // INVARIANT: Valid by the safety requirements.
-        self.inner.lock().ring = Ring::Live(vq);
+        inner.ring = Ring::Live(vq);
+        Ok(())
     }
 
     fn detach(&self) {
@@ -161,24 +197,9 @@ unsafe impl<H: Handler> Endpoint for Queue<H> {
         // A bottom half that is under way finds the ring detached; one that is not will not come.
         self.work.cancel();
         let bh = Bh::disable();
-        loop {
-            let raw = {
-                let mut inner = self.inner.lock();
-                let Ring::Detached(vq) = inner.ring else {
-                    break;
-                };
-                // SAFETY: By the type invariant of `Ring`; the device has been reset.
-                let raw = unsafe { bindings::virtqueue_detach_unused_buf(vq.as_ptr()) };
-                let Some(raw) = NonNull::new(raw) else {
-                    break;
-                };
-                inner.in_flight = inner.in_flight.saturating_sub(1);
-                raw
-            };
-            // SAFETY: By the type invariant of `Inner`; the virtqueue has let go of the token, and
-            // the device has no access any more.
-            let buffer = unsafe { H::Buffer::from_raw(raw) };
-            H::returned(self, buffer, &bh);
+        // SAFETY: By the safety requirements.
+        while let Some((buffer, fate)) = unsafe { self.take_back() } {
+            H::finish(self, buffer, fate, &bh);
         }
         H::closed(self, &bh);
     }
@@ -216,6 +237,14 @@ impl<H: Handler> Locked<'_, H> {
     /// Returns true if the device may be sent to.
     pub(crate) fn is_live(&self) -> bool {
         self.live().is_some()
+    }
+
+    /// Returns true if the virtqueue was found to be broken: nothing comes back any more.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.live().is_some_and(|vq| {
+            // SAFETY: By the type invariant of `Ring`.
+            unsafe { bindings::virtqueue_is_broken(vq.as_ptr()) }
+        })
     }
 
     /// Returns how many descriptors the ring has; 0 if there is none.

@@ -33,10 +33,14 @@ pub(crate) unsafe trait Endpoint: Send + Sync {
 
     /// Takes a virtqueue into use.
     ///
+    /// # Errors
+    ///
+    /// `EBUSY`: the queue has one already.
+    ///
     /// # Safety
     ///
     /// `vq` must be valid until [`forget`](Self::forget) is called, and be used by nobody else.
-    unsafe fn attach(&self, vq: NonNull<bindings::virtqueue>);
+    unsafe fn attach(&self, vq: NonNull<bindings::virtqueue>) -> Result;
 
     /// Refuses requests from here on.
     fn detach(&self);
@@ -74,7 +78,8 @@ enum State {
 ///
 /// - While `state` is not `Deleted`, the device has one virtqueue for each of `endpoints`, in this
 ///   order, and is bound to a driver.
-/// - `priv` of the device holds one reference until the queues are deleted.
+/// - `priv` of a device that is bound to a driver of this layer is null, or holds one reference until
+///   the queues are deleted.
 #[pin_data]
 pub(crate) struct Queues {
     dev: ARef<Device>,
@@ -134,14 +139,14 @@ impl Queues {
             return Err(err);
         }
 
-        for (endpoint, vq) in this.endpoints.iter().zip(&vqs) {
-            if let Some(vq) = NonNull::new(*vq) {
-                // SAFETY: The virtqueue is new, and deleted only after `forget`.
-                unsafe { endpoint.attach(vq) };
-            }
-        }
         // INVARIANT: All queues were found.
         *this.state.lock() = State::Live;
+        // If this fails the adapter tears down what there is.
+        for (endpoint, vq) in this.endpoints.iter().zip(&vqs) {
+            let vq = NonNull::new(*vq).ok_or(ENOENT)?;
+            // SAFETY: The virtqueue is new, and deleted only after `forget`.
+            unsafe { endpoint.attach(vq)? };
+        }
         Ok(this)
     }
 
@@ -163,12 +168,40 @@ impl Queues {
         // returns.
         unsafe { bindings::virtio_reset_device(self.dev.as_raw()) };
         *state = State::Reset;
-        drop(state);
-
+        // Still locked: nobody deletes the queues before they are empty.
         for endpoint in &self.endpoints {
             // SAFETY: The device was just reset.
             unsafe { endpoint.give_back() };
         }
+    }
+
+    /// Calls `f` with the device, if it is still bound to its driver, which it stays meanwhile.
+    ///
+    /// Context: process, may sleep.
+    pub(crate) fn with_device<R>(&self, f: impl FnOnce(&Device<device::Bound>) -> R) -> Option<R> {
+        let state = self.state.lock();
+        if *state == State::Deleted {
+            return None;
+        }
+        let dev: *const Device = &*self.dev;
+        // SAFETY: By the type invariant the device is bound while `state` is not `Deleted`, which it
+        // cannot become while it is locked. The context is a marker without a size.
+        Some(f(unsafe { &*dev.cast::<Device<device::Bound>>() }))
+    }
+
+    /// Resets a device that stays bound.
+    pub(super) fn stop(dev: &Device<device::CoreInternal<'_>>) {
+        // SAFETY: `dev` is valid; if it is set, `priv` holds a reference by the type invariant.
+        if let Some(this) = unsafe { (*dev.as_raw()).priv_.cast::<Self>().as_ref() } {
+            this.reset();
+        }
+    }
+
+    /// Forgets what another driver has left in a device that is being bound.
+    pub(super) fn forget_others(dev: &Device<device::CoreInternal<'_>>) {
+        // INVARIANT: Null.
+        // SAFETY: `dev` is valid; `priv` belongs to the driver that is being bound.
+        unsafe { (*dev.as_raw()).priv_ = core::ptr::null_mut() };
     }
 
     /// Resets a device that is being unbound, and deletes its queues, if it has any.

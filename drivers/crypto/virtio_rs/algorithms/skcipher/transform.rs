@@ -87,7 +87,7 @@ impl Transform {
             Direction::Encrypt => &sessions.encrypt,
             Direction::Decrypt => &sessions.decrypt,
         };
-        session.device().is_ready().then(|| session.clone())
+        session.is_usable().then(|| session.clone())
     }
 
     /// Sets a key.
@@ -131,7 +131,7 @@ impl Transform {
 impl Keyed {
     /// Returns true if it is that key, and a device has it.
     fn is_current(&self, key: &[u8]) -> bool {
-        let alive = |sessions: &Sessions| sessions.encrypt.device().is_ready();
+        let alive = |sessions: &Sessions| sessions.encrypt.is_usable();
         self.key.is(key) && self.sessions.as_ref().is_some_and(alive)
     }
 }

@@ -16,8 +16,7 @@ use super::{
             Slot,
             Submitted, //
         },
-        scatterlist,
-        software::Software, //
+        scatterlist, //
     },
     Algorithm,
     Request, //
@@ -208,37 +207,36 @@ impl<'a, A: Algorithm> Prepared<'a, A> {
         let Self { context, request } = self;
         // SAFETY: By the type invariant; `Context` begins with the slot.
         let inflight = unsafe { Inflight::new(context.cast()) };
-        match queue(inflight) {
-            Ok(how) if !A::SYNCHRONOUS => Ok(Answer::submitted(how)),
-            Ok(_) => {
-                // SAFETY: The context lives until this function drops it: a synchronous request
-                // is only woken by `wake`. By its invariant the waiter is initialised.
-                let waiter = unsafe { (*context.as_ptr()).waiter.assume_init_ref() };
-                while !waiter.wait(limit) {
-                    stuck();
-                }
-                // SAFETY: `wake` was the last to use it.
-                let Context {
-                    state,
-                    outcome,
-                    slot,
-                    ..
-                } = unsafe { context.read() };
-                let finished = Finished::new(&request, slot.untouched);
-                let result = A::finish(state, &finished, outcome);
-                Ok(request.done(result))
-            }
-            Err((err, inflight)) => {
-                if inflight.into_slot() != context.cast() {
-                    // Not reachable with one request in the closure's hands. Ours is on its way,
-                    // then, and the other is left alone rather than answered twice.
-                    return Ok(Answer::submitted(Submitted::Queued));
-                }
+        let how = match queue(inflight) {
+            Ok(how) => how,
+            Err((err, back)) if back.is_at(context.cast()) => {
+                let _ = back.into_slot();
                 // SAFETY: It came back, so the context is ours again.
                 unsafe { context.drop_in_place() };
-                Err((err, request))
+                return Err((err, request));
             }
+            // Another request came back, which ends here. Ours is on its way, then.
+            Err(_) => Submitted::QUEUED,
+        };
+        if !A::SYNCHRONOUS {
+            return Ok(Answer::submitted(how));
         }
+
+        // SAFETY: The context lives until this function takes it: a synchronous request is only
+        // woken by `wake`. By its invariant the waiter is initialised.
+        let waiter = unsafe { (*context.as_ptr()).waiter.assume_init_ref() };
+        while !waiter.wait(limit) {
+            stuck();
+        }
+        // SAFETY: `wake` was the last to use it.
+        let Context {
+            state,
+            outcome,
+            slot,
+            ..
+        } = unsafe { context.read() };
+        let result = A::finish(state, &Finished::new(&request, slot.untouched), outcome);
+        Ok(request.done(result))
     }
 }
 
@@ -253,23 +251,21 @@ impl<'a, A: Algorithm> Finished<'a, A> {
         Self { request, untouched }
     }
 
-    /// Returns the transform.
-    pub(crate) fn tfm(&self) -> &A::Tfm {
-        self.request.tfm
-    }
-
     /// Returns true if no device has had the request, so that it may still be done otherwise.
     pub(crate) fn is_untouched(&self) -> bool {
         self.untouched
     }
 
-    /// Has `software` do the request after all; the device must not have had it.
+    /// Has the transform's software do the request after all.
     ///
     /// # Errors
     ///
-    /// What `software` answers.
-    pub(crate) fn software(&self, software: &Software, direction: Direction) -> Result {
-        self.request.run_software(software, direction, 0)
+    /// `EIO`: the device has had it. Others as the software answers.
+    pub(crate) fn software(&self, direction: Direction) -> Result {
+        if !self.untouched {
+            return Err(EIO);
+        }
+        self.request.run_software(direction, 0)
     }
 
     /// Copies the last bytes of the destination, as many as `bytes` has room for.
@@ -286,13 +282,16 @@ impl<'a, A: Algorithm> Finished<'a, A> {
         Ok(())
     }
 
-    /// Writes the IV that the consumer chains the next request with. `N` must be the algorithm's IV
-    /// size at most.
-    pub(crate) fn set_iv<const N: usize>(&self, iv: &[u8; N]) {
-        // SAFETY: By the invariant of `Request`.
-        let to = unsafe { self.request.raw.as_ref() }.iv;
+    /// Writes the IV that the consumer chains the next request with.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: the algorithm's IV is shorter.
+    pub(crate) fn set_iv<const N: usize>(&self, iv: &[u8; N]) -> Result {
+        let to = self.request.raw_iv::<N>()?;
         // SAFETY: The framework's contract: the IV has the algorithm's size, and may be written.
-        unsafe { to.cast::<[u8; N]>().write_unaligned(*iv) };
+        unsafe { to.write_unaligned(*iv) };
+        Ok(())
     }
 }
 
