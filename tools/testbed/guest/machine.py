@@ -5,9 +5,9 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-# QEMU, host side of the guest's virtio-serial ports.
+# The guest's virtio-serial ports, and all that QEMU has a socket for.
 PORTS = ("stdout", "stderr", "control", "qmp")
-CHANNELS = ("console", "monitor", "terminal", *PORTS)
+SOCKETS = ("monitor", "terminal", *PORTS)
 
 
 @dataclasses.dataclass
@@ -46,8 +46,8 @@ class Machine:
         self.initrd = initrd
         self.accel = accel
 
-    def command(self, channels: dict[str, int]) -> list[str]:
-        """QEMU's command line. channels: a connected socket for each of CHANNELS."""
+    def command(self, console: int, sockets: dict[str, int]) -> list[str]:
+        """QEMU's command line, given a pipe and a connected socket for each of SOCKETS."""
         options = self.options
         command = [
             "qemu-system-x86_64",
@@ -57,7 +57,10 @@ class Machine:
             *("-display", "none"),
             *("-machine", "q35"),
             *("-accel", "tcg,thread=multi" if self.accel == "tcg" else self.accel),
-            *("-cpu", "max"),
+            # Without five-level paging: KASAN asks how many levels there are while
+            # the boot CPU's features are being found out, and an interrupt at that
+            # moment gets a false report.
+            *("-cpu", "max,la57=off"),
             *("-smp", str(options.smp)),
             *("-m", options.mem),
             *("-kernel", str(options.kernel_dir / "vmlinuz")),
@@ -67,9 +70,11 @@ class Machine:
         if options.iommu:
             # Interrupt remapping leaves the guest without a timer under TCG.
             command += ["-device", "intel-iommu,intremap=off"]
-        for name, descriptor in channels.items():
+        for name, descriptor in sockets.items():
             command += ["-chardev", f"socket,id={name},fd={descriptor}"]
-        command += ["-serial", "chardev:console", "-object", "monitor-qmp,id=qmp,chardev=monitor"]
+        command += ["-object", "monitor-qmp,id=qmp,chardev=monitor"]
+        command += ["-chardev", f"file,id=console,path=/proc/self/fd/{console}"]
+        command += ["-serial", "chardev:console"]
         command += ["-device", "virtio-serial-pci,max_ports=8"]
         for name in PORTS:
             command += ["-device", f"virtserialport,chardev={name},name={name}"]
@@ -85,8 +90,12 @@ class Machine:
             "ignore_loglevel",
             "printk.time=1",
             "printk.devkmsg=on",
+            "log_buf_len=4M",
             "panic=-1",
         ]
+        if self.options.kernel == "debug":
+            # Caches would keep pointers to objects handed out, and hide leaks.
+            arguments.append("slab_debug=F")
         if self.options.iommu:
             arguments += ["intel_iommu=on", "iommu=nopt"]
         return " ".join(arguments + self.options.append)

@@ -3,6 +3,7 @@
 #
 # What the cases share. To be sourced.
 
+set -u -o pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../testbed/lib.sh"
 vm=$testbed/vm
 guest=$top/tools/tests/guest
