@@ -5,6 +5,7 @@
 # enter the Debian root. To be sourced.
 
 # The kernel series the driver is written for.
+# shellcheck disable=SC2034 # used by those who source this
 series=7.3
 
 testbed=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)

@@ -21,7 +21,7 @@ def choose(options: argparse.Namespace) -> str:
     forced = os.environ.get("VIRTIO_CRYPTO_RS_ACCEL", "")
     if forced:
         return forced
-    known = options.run_dir.parent.parent / f"accel-{BOOT_ID.read_text().strip()}"
+    known: Path = options.run_dir.parent.parent / f"accel-{BOOT_ID.read_text().strip()}"
     if known.exists():
         return known.read_text().strip()
     found = "kvm" if _kvm_works(options) else "tcg"

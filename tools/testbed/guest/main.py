@@ -15,7 +15,7 @@ import accel
 import initramfs
 import machine
 import reports
-from supervise import Interrupted, Outcome, Supervisor
+from supervise import Interrupted, Outcome, Supervisor, catch_signals
 
 LAST_LINES = 40
 
@@ -56,11 +56,25 @@ def parse(argv: list[str]) -> argparse.Namespace:
     if options.timeout is None:
         options.timeout = 0 if options.mode == "shell" else 3600 if debug else 900
     try:
+        check_parameters(options)
         options.devices = machine.parse_devices(options.devices or ["qemu"])
         options.allowed = [re.compile(pattern) for pattern in options.allowed]
     except (ValueError, re.error) as error:
         parser.error(str(error))
     return options
+
+
+def check_parameters(options: argparse.Namespace) -> None:
+    """The kernel would only mention a parameter it does not know; ValueError does more."""
+    known = options.ko.read_bytes() if options.ko else b""
+    for parameter in options.params:
+        name, equals, _ = parameter.partition("=")
+        if not equals:
+            raise ValueError(f"--param {parameter}: expected NAME=VALUE")
+        if not options.ko:
+            raise ValueError(f"--param {parameter}: only the rust driver takes parameters")
+        if f"\0parmtype={name}:".encode() not in b"\0" + known:
+            raise ValueError(f"--param {parameter}: the driver has no parameter {name}")
 
 
 def guest_config(options: argparse.Namespace, release: str) -> str:
@@ -85,8 +99,9 @@ def guest_config(options: argparse.Namespace, release: str) -> str:
         "columns": size.columns,
     }
     lines = [f"{name}={shlex.quote(str(value))}" for name, value in values.items()]
-    lines.append("insmod_driver() { insmod /run/testbed/driver.ko " + shlex.join(options.params) + "; }")
-    lines.append("run_command() { exec " + shlex.join(options.command or ["true"]) + "; }")
+    insmod = ["insmod", "/run/testbed/driver.ko", *options.params]
+    lines.append("insmod_driver() { " + shlex.join(insmod) + "; }")
+    lines.append("run_command() { exec " + shlex.join(options.command) + "; }")
     return "\n".join(lines) + "\n"
 
 
@@ -148,10 +163,11 @@ def verdict(options: argparse.Namespace, outcome: Outcome) -> int:
 def run(options: argparse.Namespace) -> int:
     """Boots the guest and returns the exit status."""
     started = time.monotonic()
-    release = (options.kernel_dir / "release").read_text().strip()
-    initrd = build_initrd(options, release)
-    guest = machine.Machine(options, release, initrd, accel.choose(options))
+    catch_signals()
     try:
+        release = (options.kernel_dir / "release").read_text().strip()
+        initrd = build_initrd(options, release)
+        guest = machine.Machine(options, release, initrd, accel.choose(options))
         return verdict(options, Supervisor(options, guest, started).run())
     except Interrupted as interrupted:
         return interrupted.status

@@ -5,12 +5,16 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-# How many lines a report without an end mark is taken to have.
+# How many lines a report without an end mark is taken to have, and how many a
+# trace may be away from the end mark.
 LONGEST = 60
+TRACE_TO_END = 10
 
 _STAMP = re.compile(r"^\[ *\d+\.\d{6}\](?:\[ *[TC]\d+\])? ")
 _END = re.compile(r"---\[ end (trace|Kernel panic)")
 _BEGIN = re.compile(r"-+\[ cut here \]-+$|={20,}$")
+_TRACE_END = re.compile(r" *</(TASK|IRQ|NMI)>$")
+_DROPPED = re.compile(r"\*\* \d+ printk messages dropped \*\*")
 
 # Headlines of reports, as matched from the line's beginning behind the time.
 _LONG = (
@@ -35,13 +39,14 @@ _LONG = (
     r"rcu: rcu_\w+ kthread .*starved",
     r"\S+: page allocation failure: ",
     r"irq \d+: nobody cared",
-    r"unreferenced object 0x",
     r"\S+: panicked at ",
+    r"kmemleak: \d+ new suspected memory leaks",
+    r"kmemleak: Kernel memory leak detector disabled",
 )
 _SHORT = (
     r"alg: .*\b(fail|failed|fails|failure|wrong|mismatch|unexpected\w*|overran|corrupt\w*)\b",
-    r"kmemleak: (\d+ new suspected memory leaks|Kernel memory leak detector disabled)",
     r" *not ok \d",
+    r"\*\* \d+ printk messages dropped",
 )
 _LONG_RE = re.compile("|".join(_LONG))
 _SHORT_RE = re.compile("|".join(_SHORT))
@@ -58,25 +63,38 @@ class Report:
 def _text(line: str) -> str | None:
     """The line without its time; None if the kernel did not print it."""
     stamp = _STAMP.match(line)
-    return line[stamp.end() :] if stamp else None
+    if stamp:
+        return line[stamp.end() :]
+    return line if _DROPPED.match(line) else None
 
 
-def _extent(texts: Sequence[str], headline: int) -> tuple[int, int]:
-    """First and last line (exclusive) of the long report with this headline."""
-    first = headline
+def _first(texts: Sequence[str], headline: int) -> int:
+    """The line with which the report with this headline begins."""
     for before in range(headline - 1, max(headline - 4, -1), -1):
         if _BEGIN.match(texts[before]):
-            first = before
-            break
-    limit = min(headline + LONGEST, len(texts))
-    for last in range(headline, limit):
-        if _END.match(texts[last]):
-            return first, last + 1
-    # No end mark: another headline must be another report's.
-    for last in range(headline + 1, limit):
-        if _BEGIN.match(texts[last]) or _LONG_RE.match(texts[last]):
-            return first, last
-    return first, limit
+            return before
+    return headline
+
+
+def _last(texts: Sequence[str], first: int, headline: int) -> int:
+    """The line behind the long report with this headline."""
+    titled = texts[first].startswith("====")  # lockdep's, or KASAN's that ends so too
+    framed = titled and "KASAN" in texts[headline]
+    limit = headline + (2 * LONGEST if titled else LONGEST)
+    trace_end = 0
+    for at in range(headline + 1, min(limit, len(texts))):
+        if _END.match(texts[at]):
+            return at + 1
+        if _BEGIN.match(texts[at]):
+            return at + 1 if framed else at
+        # Behind a trace there may be an end mark, but no headline of the same.
+        if trace_end and _LONG_RE.match(texts[at]):
+            return trace_end
+        if trace_end and at > trace_end + TRACE_TO_END:
+            return trace_end
+        if _TRACE_END.match(texts[at]) and not framed:
+            trace_end = at + 1
+    return trace_end or min(limit, len(texts))
 
 
 def find(console: Sequence[str], allowed: Sequence[re.Pattern[str]] = ()) -> list[Report]:
@@ -93,14 +111,17 @@ def find(console: Sequence[str], allowed: Sequence[re.Pattern[str]] = ()) -> lis
     at = 0
     while at < len(texts):
         if _LONG_RE.match(texts[at]):
-            first, last = _extent(texts, at)
+            first = _first(texts, at)
+            last = _last(texts, first, at)
         elif _SHORT_RE.match(texts[at]):
             first, last = at, at + 1
         else:
             at += 1
             continue
-        headlines = [text for text in texts[at:last] if _LONG_RE.match(text) or _SHORT_RE.match(text)]
+        headlines = [
+            text for text in texts[at:last] if _LONG_RE.match(text) or _SHORT_RE.match(text)
+        ]
         if not any(pattern.search(text) for pattern in allowed for text in headlines):
-            found.append(Report(headlines, list(lines[first:last])))
+            found.append(Report(headlines, lines[first:last]))
         at = last
     return found

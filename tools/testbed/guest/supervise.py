@@ -3,6 +3,7 @@
 
 import argparse
 import dataclasses
+import fcntl
 import os
 import selectors
 import signal
@@ -15,9 +16,10 @@ import tty
 from collections.abc import Callable
 from types import FrameType
 
-from machine import CHANNELS, Machine
+from machine import SOCKETS, Machine
 from qmp import Bridge
 
+CONSOLE_BUFFER = 1 << 20
 ESCAPE = b"\x1d"  # Ctrl-]
 
 
@@ -41,6 +43,16 @@ class Interrupted(Exception):
         self.status = status
 
 
+def catch_signals() -> None:
+    """From now on the signals that end a program raise Interrupted."""
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        raise Interrupted(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+
+
 class Supervisor:
     """One run of one guest."""
 
@@ -51,23 +63,21 @@ class Supervisor:
         self.outcome = Outcome()
         self.selector = selectors.DefaultSelector()
         self.sockets: dict[str, socket.socket] = {}
+        self.console = -1
         self.received = {"stdout": 0, "stderr": 0}
         self.expected: dict[str, int] | None = None  # bytes, known when the command has ended
         self.answered = False
         self.console_rest = b""
         self.control_rest = b""
-        self.closed_outputs: set[int] = set()
         self.restore_terminal: Callable[[], None] = lambda: None
 
     def run(self) -> Outcome:
         """Boots the guest and returns when it is gone."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
         alive = os.open(self.options.run_dir / "alive", os.O_RDONLY | os.O_NONBLOCK)
         qemu = self._start_qemu()
         bridge = Bridge(self.sockets["monitor"].sendall, self.sockets["qmp"].sendall)
         self._watch(alive, lambda data: None, lambda: self._stop(143))
-        self._watch_socket("console", self._on_console)
+        self._watch(self.console, self._on_console, lambda: None)
         self._watch_socket("monitor", bridge.from_monitor)
         self._watch_socket("qmp", bridge.from_guest)
         self._watch_socket("control", self._on_control)
@@ -86,17 +96,23 @@ class Supervisor:
 
     def _start_qemu(self) -> subprocess.Popen[bytes]:
         theirs = {}
-        for name in CHANNELS:
+        for name in SOCKETS:
             self.sockets[name], theirs[name] = socket.socketpair()
+        # A socket holds a few hundred single characters only, then QEMU's serial
+        # port would lose some.
+        self.console, console = os.pipe()
+        fcntl.fcntl(console, fcntl.F_SETPIPE_SZ, CONSOLE_BUFFER)
+        descriptors = {name: end.fileno() for name, end in theirs.items()}
         with open(self.options.run_dir / "qemu.log", "wb") as log:
             qemu = subprocess.Popen(
-                self.machine.command({name: end.fileno() for name, end in theirs.items()}),
+                self.machine.command(console, descriptors),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                pass_fds=[end.fileno() for end in theirs.values()],
+                pass_fds=[console, *descriptors.values()],
                 start_new_session=True,  # the terminal's Ctrl-C is ours alone
             )
+        os.close(console)
         for end in theirs.values():
             end.close()
         return qemu
@@ -138,7 +154,7 @@ class Supervisor:
 
     def _read_rest(self) -> None:
         """What the sockets hold when QEMU is gone."""
-        ours = {end.fileno() for end in self.sockets.values()}
+        ours = {self.console, *(end.fileno() for end in self.sockets.values())}
         for key in list(self.selector.get_map().values()):
             if key.fd not in ours:
                 self.selector.unregister(key.fd)
@@ -155,6 +171,8 @@ class Supervisor:
             self.outcome.console.append(line)
             if self.options.verbose:
                 self._write(2, f"{line}\n".encode())
+            if "] testbed: init: " in line:
+                self.outcome.setup_error = "setting up the guest failed"
             if "reboot: Power down" in line:
                 self.outcome.powered_off = True
 
@@ -193,12 +211,12 @@ class Supervisor:
             self.sockets["control"].sendall(b"ok\n")
 
     def _write(self, fd: int, data: bytes) -> None:
-        """Writes all of it; an output nobody reads any more is done without."""
-        while data and fd not in self.closed_outputs:
+        """Writes all of it. As any command, the guest ends when nobody reads any more."""
+        while data:
             try:
                 data = data[os.write(fd, data) :]
             except BrokenPipeError:
-                self.closed_outputs.add(fd)
+                self._stop(128 + signal.SIGPIPE)
 
     def _note(self, text: str) -> None:
         if self.options.verbose:
@@ -220,9 +238,6 @@ class Supervisor:
 
     def _stop(self, status: int) -> None:
         raise Interrupted(status)
-
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        self._stop(128 + number)
 
     def _collect_errors(self, returncode: int) -> None:
         log = (self.options.run_dir / "qemu.log").read_text(errors="replace")
