@@ -1,0 +1,285 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Encryption by programs, through AF_ALG: the result is openssl's, and the host did the work.
+
+For a guest with the driver loaded. What holds for "cbc(aes)" depends on whether the module was
+loaded with prefer=1; the program sees from /proc/crypto which it was. Run it both ways.
+"""
+
+import errno
+import itertools
+import multiprocessing
+import os
+import random
+import subprocess
+import tempfile
+from pathlib import Path
+
+from lib import afalg, crypto, host, tap
+from lib.afalg import BLOCK, DECRYPT, ENCRYPT, LARGEST
+from lib.host import Work
+from lib.tap import check, check_equal, check_same, holds
+
+KEYS = (16, 24, 32)
+SIZES = (16, 32, 48, 256, 4080, 4096, 4112, 8192, 12304, 65536, 65552, 262144, LARGEST)
+PROCESSES = 8
+MIB = 1024 * 1024
+
+
+@holds("AF_ALG does not find the asynchronous flavour")
+def _() -> None:
+    check(crypto.ASYNC in crypto.ours(), f"{crypto.ASYNC} is not registered at all")
+    try:
+        afalg.Transform(crypto.ASYNC).close()
+    except OSError as error:
+        check_equal(error.errno, errno.ENOENT, "bind()'s errno")
+    else:
+        raise tap.Failure("bind() succeeded")
+
+
+def every_size(key_size: int) -> None:
+    """Sizes that the device takes, in one request each."""
+    key, iv = afalg.random_key(key_size)
+    data = os.urandom(max(SIZES))
+    expected = afalg.openssl(key, iv, data)  # CBC: shorter ones are its beginning
+    total = sum(SIZES)
+    with (
+        host.does_exactly(Work(len(SIZES), total, len(SIZES), total)),
+        afalg.Transform(crypto.SYNC, key) as transform,
+    ):
+        for size in SIZES:
+            result = transform.crypt(ENCRYPT, iv, data[:size])
+            check_same(result, expected[:size], f"{size} bytes encrypted")
+            result = transform.crypt(DECRYPT, iv, expected[:size])
+            check_same(result, data[:size], f"{size} bytes decrypted")
+
+
+for bits in KEYS:
+    holds(
+        f"AES-{bits * 8}: one request of 16 bytes to {LARGEST} is openssl's result, "
+        "in both directions, and one request for the host"
+    )(lambda bits=bits: every_size(bits))
+
+
+@holds("a request longer than the device takes is right, and the host is not asked")
+def _() -> None:
+    key, iv = afalg.random_key(32)
+    data = os.urandom(MIB)
+    expected = afalg.openssl(key, iv, data)
+    with host.does_nothing(), afalg.Transform(crypto.SYNC, key) as transform:
+        for size in (LARGEST + BLOCK, MIB):
+            result = transform.crypt(ENCRYPT, iv, data[:size])
+            check_same(result, expected[:size], f"{size} bytes encrypted")
+            result = transform.crypt(DECRYPT, iv, expected[:size])
+            check_same(result, data[:size], f"{size} bytes decrypted")
+
+
+def file_through(operation: afalg.Operation, op: int, iv: bytes, data: bytes, part: int) -> bytes:
+    """Sends data part by part as one stream and receives part by part."""
+    result = bytearray()
+    for start in range(0, len(data), part):
+        piece = data[start : start + part]
+        more = start + part < len(data)
+        operation.send(piece, op if start == 0 else None, iv if start == 0 else None, more)
+        result += operation.recv_all(len(piece))
+    return bytes(result)
+
+
+def check_file(content: bytes, part: int) -> None:
+    """Encrypts and decrypts a file's content as a program would."""
+    data = content[: len(content) // BLOCK * BLOCK]
+    key, iv = afalg.random_key(32)
+    expected = afalg.openssl(key, iv, data)
+    with host.watched() as work, afalg.Transform(crypto.SYNC, key) as transform:
+        # The usual buffers: the kernel cuts what is longer than they are.
+        with transform.operation(whole=False) as operation:
+            check_same(file_through(operation, ENCRYPT, iv, data, part), expected, "encrypted")
+        with transform.operation(whole=False) as operation:
+            check_same(file_through(operation, DECRYPT, iv, expected, part), data, "decrypted")
+    check_equal(work.encrypt_bytes, len(data), "bytes encrypted by the host")
+    check_equal(work.decrypt_bytes, len(data), "bytes decrypted by the host")
+
+
+@holds("a text file is encrypted and decrypted right, by the host to the last byte")
+def _() -> None:
+    check_file(Path("/usr/share/common-licenses/GPL-3").read_bytes(), 4096)
+
+
+@holds("4 MiB of a program are encrypted and decrypted right, by the host to the last byte")
+def _() -> None:
+    with open("/usr/bin/qemu-system-x86_64", "rb") as file:
+        check_file(file.read(4 * MIB), 131072)
+
+
+def odd_pieces(data: bytes, chance: random.Random) -> list[memoryview]:
+    """Data in pieces of odd sizes, many of one byte; as many as one call takes at most."""
+    view = memoryview(data)
+    pieces = []
+    while len(view) and len(pieces) < 1023:
+        size = chance.choice((1, 1, 3, 7, 13, 17, 33, 129, 1023, 4097))
+        pieces.append(view[:size])
+        view = view[size:]
+    return [*pieces, view] if len(view) else pieces
+
+
+def odd_buffers(size: int, count: int, chance: random.Random) -> tuple[bytearray, list[memoryview]]:
+    """`count` buffers of size bytes together, with gaps between them, at odd addresses."""
+    cuts = [0, *sorted(chance.sample(range(1, size), count - 1)), size]
+    store = bytearray(size + 16 * count)
+    view = memoryview(store)
+    buffers, at = [], 1
+    for start, end in itertools.pairwise(cuts):
+        buffers.append(view[at : at + end - start])
+        at += end - start + chance.choice((1, 2, 3, 5, 9))
+    return store, buffers
+
+
+@holds("data sent in odd pieces and received into many odd buffers is right, by the host")
+def _() -> None:
+    seed = int.from_bytes(os.urandom(4))
+    tap.note(f"seed {seed}")
+    chance = random.Random(seed)
+    key, iv = afalg.random_key(16)
+    shapes = ((16, 16), (48, 5), (4096, 2), (4112, 200), (65536, 100), (262144, 60))
+    total = sum(size for size, _ in shapes)
+    with (
+        host.does_exactly(Work(len(shapes), total, len(shapes), total)),
+        afalg.Transform(crypto.SYNC, key) as transform,
+    ):
+        for size, count in shapes:
+            data = os.urandom(size)
+            expected = afalg.openssl(key, iv, data)
+            for op, source, wanted in ((ENCRYPT, data, expected), (DECRYPT, expected, data)):
+                store, buffers = odd_buffers(size, count, chance)
+                with transform.operation() as operation:
+                    operation.send(odd_pieces(source, chance), op, iv)
+                    check_equal(operation.recv_into(buffers), size, "bytes received")
+                what = f"{size} bytes into {count} buffers, op {op}"
+                check_same(b"".join(buffers), wanted, what)
+                for buffer in buffers:
+                    buffer[:] = bytes(len(buffer))
+                check(not any(store), f"{what}: bytes between the buffers were written")
+
+
+@holds("single bytes sent one by one, and more buffers than the ring has room for, are right")
+def _() -> None:
+    key, iv = afalg.random_key(16)
+    data = os.urandom(1024)
+    expected = afalg.openssl(key, iv, data)
+    with afalg.Transform(crypto.SYNC, key) as transform, transform.operation() as operation:
+        operation.send(data[:1], ENCRYPT, iv, more=True)
+        for at in range(1, len(data)):
+            operation.send(data[at : at + 1], more=at + 1 < len(data))
+        store = bytearray(2 * len(data))
+        buffers = [memoryview(store)[at : at + 1] for at in range(0, len(store), 2)]
+        check_equal(operation.recv_into(buffers), len(data), "bytes received")
+        check_same(bytes(store[::2]), expected, "result")
+        check(not any(store[1::2]), "bytes between the buffers were written")
+
+
+@holds("requests on one stream continue the IV, in both directions, by the host")
+def _() -> None:
+    key, iv = afalg.random_key(24)
+    data = os.urandom(64 * 1024)
+    expected = afalg.openssl(key, iv, data)
+    lengths = (16, 32, 4096, 16, 4080, 8208, 16384, 32, 32672)
+    check_equal(sum(lengths), len(data), "the test's own sum")
+    twice = (2 * len(lengths), 2 * len(data))  # with MSG_MORE and without
+    with host.does_exactly(Work(*twice, *twice)), afalg.Transform(crypto.SYNC, key) as transform:
+        for op, source, wanted in ((ENCRYPT, data, expected), (DECRYPT, expected, data)):
+            for more in (True, False):
+                with transform.operation() as operation:
+                    at = 0
+                    for length in lengths:
+                        end = at + length
+                        start = (op, iv) if at == 0 else (None, None)
+                        operation.send(source[at:end], *start, more and end < len(data))
+                        what = f"op {op}, MSG_MORE {more}, {length} bytes from {at} on"
+                        check_same(operation.recv(length), wanted[at:end], what)
+                        at = end
+
+
+@holds("a stream received in pieces of other sizes than it was sent in is right")
+def _() -> None:
+    key, iv = afalg.random_key(32)
+    data = os.urandom(48 * 1024)
+    expected = afalg.openssl(key, iv, data)
+    with afalg.Transform(crypto.SYNC, key) as transform:
+        for op, source, wanted in ((ENCRYPT, data, expected), (DECRYPT, expected, data)):
+            with host.watched() as work, transform.operation() as operation:
+                operation.send(odd_pieces(source[:30001], random.Random(op)), op, iv, more=True)
+                operation.send(source[30001:])
+                result = bytearray()
+                while len(result) < len(data):
+                    # Not a multiple of the block: the kernel gives whole blocks.
+                    result += operation.recv(min(1003, len(data) - len(result)))
+            check_same(bytes(result), wanted, f"op {op}")
+            check_equal(work.total, len(data), "bytes done by the host")
+
+
+@holds("kcapi-enc encrypts a file as openssl does and decrypts it again, by the host")
+def _() -> None:
+    key, iv = afalg.random_key(32)
+    data = os.urandom(300_000) + b"not a whole block"
+    with tempfile.TemporaryDirectory() as name:
+        plain, secret, again, key_file = (Path(name, file) for file in ("p", "s", "a", "k"))
+        plain.write_bytes(data)
+        key_file.write_bytes(key)
+        with host.watched() as work:
+            for flag, source, target in (("-e", plain, secret), ("-d", secret, again)):
+                with key_file.open("rb") as keys:
+                    command = ["kcapi-enc", "-q", flag, "-c", crypto.SYNC, "--iv", iv.hex()]
+                    command += ["--keyfd", str(keys.fileno()), "-i", source, "-o", target]
+                    subprocess.run(command, check=True, pass_fds=[keys.fileno()])
+        expected = afalg.openssl(key, iv, data, pad=True)
+        check_same(secret.read_bytes(), expected, "encrypted file")
+        check_same(again.read_bytes(), data, "decrypted file")
+        check_equal(work.encrypt_bytes, len(expected), "bytes encrypted by the host")
+        check_equal(work.decrypt_bytes, len(expected), "bytes decrypted by the host")
+
+
+@holds(f"a program that asks for {crypto.NAME} gets the host if and only if that is preferred")
+def _() -> None:
+    preferred = crypto.preferred()
+    tap.note(f"the driver is {'' if preferred else 'not '}preferred")
+    key, iv = afalg.random_key(16)
+    data = os.urandom(65536)
+    expected = afalg.openssl(key, iv, data)
+    work = Work(1, len(data), 1, len(data)) if preferred else Work()
+    with host.does_exactly(work), afalg.Transform(crypto.NAME, key) as transform:
+        check_same(transform.crypt(ENCRYPT, iv, data), expected, "encrypted")
+        check_same(transform.crypt(DECRYPT, iv, expected), data, "decrypted")
+
+
+def client(number: int, rounds: int) -> tuple[int, str]:
+    """One of several processes: bytes it has had encrypted, and what was wrong."""
+    chance = random.Random(number)
+    done = 0
+    try:
+        for _ in range(rounds):
+            key, iv = afalg.random_key(chance.choice(KEYS))
+            data = os.urandom(chance.choice((16, 512, 4096, 40000 // BLOCK * BLOCK)))
+            expected = afalg.openssl(key, iv, data)
+            with afalg.Transform(crypto.SYNC, key) as transform:
+                for _ in range(20):
+                    check_same(transform.crypt(ENCRYPT, iv, data), expected, "encrypted")
+                    check_same(transform.crypt(DECRYPT, iv, expected), data, "decrypted")
+                    done += len(data)
+    except Exception as error:  # reported by the parent
+        return done, f"process {number}: {error!r}"
+    return done, ""
+
+
+@holds(f"{PROCESSES} processes at once with keys of their own all get their own results")
+def _() -> None:
+    with host.watched() as work, multiprocessing.get_context("fork").Pool(PROCESSES) as pool:
+        results = pool.starmap(client, [(number, 4) for number in range(PROCESSES)], 1)
+    wrong = [text for _, text in results if text]
+    check(not wrong, "\n".join(wrong))
+    total = sum(done for done, _ in results)
+    check_equal((work.encrypt_bytes, work.decrypt_bytes), (total, total), "the host's bytes")
+
+
+if __name__ == "__main__":
+    afalg.prepare()
+    tap.run()

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Ciphers by AF_ALG, and openssl's answer to the same question.
+
+One `send` and one `recv` through an Operation make one request of the kernel, whatever
+the size: the socket's buffers are made large enough, which takes root.
+"""
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+SOL_ALG = 279
+SO_SNDBUFFORCE = 32
+SO_RCVBUFFORCE = 33
+BLOCK = 16
+ENCRYPT = 1
+DECRYPT = 0
+# A request that the device may be given is, with its IV, its result and its status, no longer
+# than 1 MiB. Longer ones are done in software.
+LARGEST = (1024 * 1024 - BLOCK - 1) // 2 // BLOCK * BLOCK
+
+
+def prepare() -> None:
+    """Lets AF_ALG have any algorithm, on kernels that restrict it."""
+    with socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET):
+        pass
+    restrict = Path("/proc/sys/crypto/af_alg_restrict")
+    if restrict.exists():
+        restrict.write_text("0\n")
+
+
+class Operation:
+    """A stream of requests that share a transform's key and continue one IV."""
+
+    def __init__(self, sock: socket.socket, whole: bool) -> None:
+        self.sock = sock
+        if whole:
+            sock.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 4 << 20)
+            sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
+
+    def send(
+        self,
+        pieces: bytes | Iterable[bytes | memoryview],
+        op: int | None = None,
+        iv: bytes | None = None,
+        more: bool = False,
+    ) -> int:
+        """Sends data, with what is to be done with it if that is given."""
+        buffers = [pieces] if isinstance(pieces, bytes) else list(pieces)
+        flags = socket.MSG_MORE if more else 0
+        if op is None:
+            return self.sock.sendmsg(buffers, [], flags)
+        return self.sock.sendmsg_afalg(buffers, op=op, iv=iv, flags=flags)
+
+    def recv(self, size: int) -> bytes:
+        """Receives up to size bytes of the result."""
+        return self.sock.recv(size)
+
+    def recv_all(self, size: int) -> bytes:
+        """Receives size bytes, by as many calls as that takes."""
+        result = bytearray()
+        while len(result) < size:
+            result += self.sock.recv(size - len(result))
+        return bytes(result)
+
+    def recv_into(self, buffers: list[memoryview]) -> int:
+        """Receives into several buffers with one call."""
+        return self.sock.recvmsg_into(buffers)[0]
+
+    def crypt(self, op: int, iv: bytes, data: bytes) -> bytes:
+        """One request."""
+        self.send(data, op, iv)
+        return self.recv_all(len(data))
+
+    def close(self) -> None:
+        """Ends the stream."""
+        self.sock.close()
+
+    def __enter__(self) -> "Operation":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Transform:
+    """An algorithm with a key."""
+
+    def __init__(self, name: str, key: bytes | None = None, kind: str = "skcipher") -> None:
+        self.sock = socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET)
+        try:
+            self.sock.bind((kind, name))
+            if key is not None:
+                self.set_key(key)
+        except OSError:
+            self.sock.close()
+            raise
+
+    def set_key(self, key: bytes) -> None:
+        """Sets the key."""
+        self.sock.setsockopt(SOL_ALG, socket.ALG_SET_KEY, key)
+
+    def operation(self, whole: bool = True) -> Operation:
+        """A new stream. whole: its requests are not cut to the usual size of buffers."""
+        return Operation(self.sock.accept()[0], whole)
+
+    def crypt(self, op: int, iv: bytes, data: bytes) -> bytes:
+        """One request on a stream of its own."""
+        with self.operation() as operation:
+            return operation.crypt(op, iv, data)
+
+    def close(self) -> None:
+        """Lets the transform go, as far as this socket is concerned."""
+        self.sock.close()
+
+    def __enter__(self) -> "Transform":
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _value: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def openssl(key: bytes, iv: bytes, data: bytes, op: int = ENCRYPT, pad: bool = False) -> bytes:
+    """What openssl makes of it."""
+    command = ["openssl", "enc", f"-aes-{len(key) * 8}-cbc", "-K", key.hex(), "-iv", iv.hex()]
+    command += ["-e" if op == ENCRYPT else "-d"]
+    command += [] if pad else ["-nopad"]
+    return subprocess.run(command, input=data, check=True, capture_output=True).stdout
+
+
+def random_key(size: int) -> tuple[bytes, bytes]:
+    """A new key and IV."""
+    return os.urandom(size), os.urandom(BLOCK)

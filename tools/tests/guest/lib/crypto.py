@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The kernel's list of algorithms, and which of them are the driver's."""
+
+import dataclasses
+import socket
+from pathlib import Path
+
+from . import tap
+
+NAME = "cbc(aes)"
+ASYNC = "cbc-aes-virtio"
+SYNC = "cbc-aes-virtio-sync"
+MODULE = "virtio_crypto_rs"
+FLAVOURS = (ASYNC, SYNC)
+
+
+@dataclasses.dataclass
+class Algorithm:
+    """One paragraph of /proc/crypto."""
+
+    fields: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """What consumers ask for."""
+        return self.fields["name"]
+
+    @property
+    def driver(self) -> str:
+        """Which of those that have the name it is."""
+        return self.fields["driver"]
+
+    @property
+    def priority(self) -> int:
+        """The highest of a name is the system's choice."""
+        return int(self.fields["priority"])
+
+    @property
+    def users(self) -> int:
+        """Transforms and templates that use it."""
+        return int(self.fields["refcnt"]) - 1
+
+    @property
+    def passed(self) -> bool:
+        """Its self-test has ended well."""
+        return self.fields["selftest"] == "passed" and self.fields["type"] != "larval"
+
+    @property
+    def ours(self) -> bool:
+        """It belongs to the driver under test."""
+        return self.fields["module"] == MODULE
+
+    @property
+    def synchronous(self) -> bool:
+        """AF_ALG takes it."""
+        return self.fields.get("async") == "no"
+
+
+def algorithms() -> list[Algorithm]:
+    """All that are registered. One that is replaced or being tested may be there twice."""
+    found = []
+    for paragraph in Path("/proc/crypto").read_text().split("\n\n"):
+        fields = {}
+        for line in paragraph.splitlines():
+            key, _, value = line.partition(":")
+            fields[key.strip()] = value.strip()
+        if "driver" in fields:
+            found.append(Algorithm(fields))
+    return found
+
+
+def ours() -> dict[str, Algorithm]:
+    """The driver's own ones, by driver name; larvals left out."""
+    return {
+        alg.driver: alg for alg in algorithms() if alg.ours and alg.fields["type"] != "larval"
+    }
+
+
+def software() -> Algorithm:
+    """A synchronous cbc(aes) of the kernel's own: the one without special instructions if it is
+    there, else the one of highest priority."""
+    found = [
+        alg
+        for alg in algorithms()
+        if alg.name == NAME and not alg.ours and alg.synchronous
+        and alg.passed and alg.fields.get("internal") == "no" and "virtio" not in alg.driver
+    ]
+    tap.check(found, f"/proc/crypto has no software {NAME}")
+    return max(found, key=lambda alg: (alg.driver == "cbc-aes-lib", alg.priority))
+
+
+def best(name: str) -> str:
+    """The driver name of the system's choice for a hash."""
+    with socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET) as sock:
+        sock.bind(("hash", name))  # loads the module, if it is one
+    found = [alg for alg in algorithms() if alg.name == name and alg.passed]
+    return max(found, key=lambda alg: alg.priority).driver
+
+
+def preferred() -> bool:
+    """The driver is the system's choice."""
+    others = [alg.priority for alg in algorithms() if alg.name == NAME and not alg.ours]
+    mine = ours()
+    tap.check(SYNC in mine, f"{SYNC} is not registered")
+    return mine[SYNC].priority > max(others, default=0)

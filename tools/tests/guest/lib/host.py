@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the host has done: the crypto back ends' own counters."""
+
+import collections
+import contextlib
+import dataclasses
+import subprocess
+from collections.abc import Iterator
+
+from . import tap
+
+
+@dataclasses.dataclass
+class Work:
+    """Requests, and bytes in them, that the host has had."""
+
+    encrypt_ops: int = 0
+    encrypt_bytes: int = 0
+    decrypt_ops: int = 0
+    decrypt_bytes: int = 0
+
+    @property
+    def ops(self) -> int:
+        """Requests of either kind."""
+        return self.encrypt_ops + self.decrypt_ops
+
+    @property
+    def total(self) -> int:
+        """Bytes of either kind."""
+        return self.encrypt_bytes + self.decrypt_bytes
+
+
+def work() -> Work:
+    """All the host has done since it was started, by all its back ends together."""
+    output = subprocess.run(["host-stats"], check=True, capture_output=True, text=True).stdout
+    sums: collections.Counter[str] = collections.Counter()
+    for line in output.splitlines():
+        _, name, value = line.split()
+        sums[name] += int(value)
+    tap.check("sym-encrypt-ops" in sums, f"host-stats has no sym-encrypt-ops:\n{output}")
+    return Work(
+        sums["sym-encrypt-ops"],
+        sums["sym-encrypt-bytes"],
+        sums["sym-decrypt-ops"],
+        sums["sym-decrypt-bytes"],
+    )
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[Work]:
+    """Yields a Work that, after the block, holds what the host did during the block."""
+    before = work()
+    done = Work()
+    yield done
+    after = work()
+    for field in dataclasses.fields(Work):
+        setattr(done, field.name, getattr(after, field.name) - getattr(before, field.name))
+
+
+@contextlib.contextmanager
+def does_exactly(expected: Work) -> Iterator[None]:
+    """Fails the test unless the host does just that much during the block."""
+    with watched() as done:
+        yield
+    tap.check_equal(done, expected, "work done by the host")
+
+
+def does_nothing() -> contextlib.AbstractContextManager[None]:
+    """Fails the test if the host does anything during the block."""
+    return does_exactly(Work())

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the kernel has said since a certain moment."""
+
+import os
+import re
+import uuid
+from pathlib import Path
+
+from . import tap
+
+# What no test expects to see.
+TROUBLE = re.compile(
+    r"I/O error|EXT4-fs (error|warning)|\bWARNING:|\bBUG:|Oops|general protection|"
+    r"self-tests for .* failed|alg: .* failed|blocked for more than|KASAN|refcount_t"
+)
+
+
+class KernelLog:
+    """The messages from its making on."""
+
+    def __init__(self) -> None:
+        self._mark = f"test {uuid.uuid4()}"
+        Path("/dev/kmsg").write_text(self._mark + "\n")
+
+    def lines(self) -> list[str]:
+        """The messages, oldest first."""
+        descriptor = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+        found: list[str] = []
+        try:
+            while True:
+                try:
+                    record = os.read(descriptor, 8192).decode(errors="replace")
+                except BrokenPipeError:  # overwritten while we were reading
+                    continue
+                except BlockingIOError:
+                    return found
+                text = record.partition(";")[2].splitlines()[0]
+                if self._mark in text:
+                    found = []
+                else:
+                    found.append(text)
+        finally:
+            os.close(descriptor)
+
+    def matching(self, pattern: str) -> list[str]:
+        """The messages in which the pattern occurs."""
+        return [line for line in self.lines() if re.search(pattern, line)]
+
+    def check_quiet(self) -> None:
+        """Fails the test if there was trouble."""
+        bad = [line for line in self.lines() if TROUBLE.search(line)]
+        tap.check(not bad, "the kernel says:\n" + "\n".join(bad[:20]))

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The driver's module and its devices: load, unload, bind, unbind."""
+
+import subprocess
+from pathlib import Path
+
+from . import crypto, tap
+
+DEVICES = Path("/sys/bus/virtio/devices")
+DRIVER = Path("/sys/bus/virtio/drivers", crypto.MODULE)
+CRYPTO_DEVICE = 0x14
+
+
+def loaded() -> bool:
+    """The module is in the kernel."""
+    return Path("/sys/module", crypto.MODULE).exists()
+
+
+def insmod(file: Path, *parameters: str) -> subprocess.CompletedProcess[str]:
+    """Tries to load the module."""
+    return subprocess.run(["insmod", file, *parameters], capture_output=True, text=True)
+
+
+def rmmod() -> subprocess.CompletedProcess[str]:
+    """Tries to unload the module."""
+    return subprocess.run(["rmmod", crypto.MODULE], capture_output=True, text=True)
+
+
+def load(file: Path, *parameters: str, seconds: float) -> None:
+    """Loads the module and waits until both flavours are there."""
+    done = insmod(file, *parameters)
+    tap.check(done.returncode == 0, f"insmod {' '.join(parameters)}: {done.stderr}")
+    wait_registered(seconds)
+
+
+def unload(seconds: float) -> None:
+    """Unloads the module; waits for as long as a self-test is still using it."""
+    last = ""
+
+    def gone() -> bool:
+        nonlocal last
+        done = rmmod()
+        last = done.stderr.strip()
+        return done.returncode == 0
+
+    try:
+        tap.wait_until(gone, seconds, "rmmod")
+    except tap.Failure as failure:
+        raise tap.Failure(f"{failure}: {last}") from None
+    tap.check(not loaded(), "the module is there after rmmod")
+    check_no_algorithms()
+
+
+def devices() -> list[str]:
+    """The names of all virtio crypto devices."""
+    found = [
+        path.name
+        for path in DEVICES.iterdir()
+        if int((path / "device").read_text(), 16) == CRYPTO_DEVICE
+    ]
+    tap.check(found, "there is no virtio crypto device")
+    return sorted(found)
+
+
+def bind(seconds: float) -> None:
+    """Binds every device and waits until both flavours are there: while the self-test of an
+    earlier registration runs, the framework does not take the next."""
+    for name in devices():
+        (DRIVER / "bind").write_text(name)
+    wait_registered(seconds)
+
+
+def unbind() -> None:
+    """Unbinds every device; there must be no algorithm left then."""
+    for name in devices():
+        (DRIVER / "unbind").write_text(name)
+    check_no_algorithms()
+
+
+def check_no_algorithms() -> None:
+    """Fails the test if one of the driver's algorithms can be had."""
+    left = list(crypto.ours())
+    tap.check(not left, f"/proc/crypto still has {left}")
+
+
+def wait_registered(seconds: float) -> None:
+    """Waits until both flavours are registered, tested or not."""
+    tap.wait_until(
+        lambda: set(crypto.ours()) == set(crypto.FLAVOURS), seconds, "both flavours are registered"
+    )
+
+
+def wait_passed(seconds: float) -> None:
+    """Waits until both flavours have passed their self-tests."""
+
+    def passed() -> bool:
+        found = crypto.ours()
+        return set(found) == set(crypto.FLAVOURS) and all(alg.passed for alg in found.values())
+
+    tap.wait_until(passed, seconds, "both flavours have passed their self-tests")

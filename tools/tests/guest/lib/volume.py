@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Encrypted volumes: a file as a disk, dm-crypt on it, a file system on that."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import tap
+
+SECTOR = 512
+MOUNTS = Path("/tmp/volumes")
+
+
+def run(*command: str | Path) -> str:
+    """Runs a command and returns its output; the test fails if the command does."""
+    done = subprocess.run(command, capture_output=True, text=True)
+    text = " ".join(map(str, command))
+    tap.check(done.returncode == 0, f"{text}: status {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+@contextlib.contextmanager
+def disk(mebibytes: int) -> Iterator[Path]:
+    """A block device of that size, over a file in memory."""
+    for module in ("loop", "dm_crypt"):
+        # Where they are built in there is nothing to load, and modprobe may say so.
+        subprocess.run(["modprobe", "-q", module], check=False)
+    MOUNTS.mkdir(exist_ok=True)
+    file = MOUNTS / f"disk{os.getpid()}"
+    with file.open("wb") as opened:
+        opened.truncate(mebibytes << 20)
+    try:
+        device = run("losetup", "--find", "--show", file).strip()
+        try:
+            yield Path(device)
+        finally:
+            run("losetup", "--detach", device)
+    finally:
+        file.unlink()
+
+
+def table(device: Path, cipher: str, key: bytes, sector_size: int, options: str = "") -> str:
+    """The device mapper's line for the whole of a device, encrypted."""
+    sectors = int(run("blockdev", "--getsz", device))
+    extra = [*options.split()]
+    if sector_size != SECTOR:
+        extra.append(f"sector_size:{sector_size}")
+    line = f"0 {sectors} crypt {cipher} {key.hex()} 0 {device} 0"
+    return " ".join([line, str(len(extra)), *extra]) if extra else line
+
+
+@contextlib.contextmanager
+def mapped(name: str, line: str) -> Iterator[Path]:
+    """A device-mapper device with that line as its table."""
+    run("dmsetup", "create", name, "--table", line)
+    try:
+        yield Path("/dev/mapper", name)
+    finally:
+        # What has looked at the new device may still have it open.
+        run("dmsetup", "remove", "--retry", name)
+
+
+@contextlib.contextmanager
+def mounted(device: Path, options: str = "noatime") -> Iterator[Path]:
+    """The file system of a device, at a folder."""
+    folder = MOUNTS / device.name
+    folder.mkdir(exist_ok=True)
+    run("mount", "-t", "ext4", "-o", options, device, folder)
+    try:
+        yield folder
+    finally:
+        run("umount", folder)
+
+
+def make_file_system(device: Path) -> None:
+    """Makes an empty ext4, everything written at once and nothing later."""
+    options = "lazy_itable_init=0,lazy_journal_init=0,nodiscard"
+    run("mkfs.ext4", "-q", "-F", "-b", "4096", "-E", options, device)
+
+
+def check_file_system(device: Path) -> None:
+    """Fails the test unless e2fsck finds nothing to complain about."""
+    forget()
+    run("e2fsck", "-f", "-n", device)
+
+
+def forget() -> None:
+    """Makes the kernel read from the devices what it reads next."""
+    os.sync()
+    Path("/proc/sys/vm/drop_caches").write_text("3\n")
+
+
+def some_tree(source: Path, target: Path, limit: int) -> int:
+    """Copies files below source, folders and all, until there are limit bytes; returns how many."""
+    total = 0
+    for path in sorted(source.rglob("*")):
+        if path.is_symlink() or not path.is_file() or total >= limit:
+            continue
+        place = target / path.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
+        total += path.stat().st_size
+    return total
+
+
+def fingerprints(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file below a folder."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            found[str(path.relative_to(folder))] = digest
+    return found
+
+
+def check_tree(folder: Path, expected: dict[str, str]) -> None:
+    """Fails the test unless the files below a folder are just the expected ones."""
+    found = fingerprints(folder)
+    found = {name: value for name, value in found.items() if not name.startswith("lost+found")}
+    wrong = sorted(
+        name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)
+    )
+    tap.check(not wrong, f"{len(wrong)} of {len(expected)} files differ: {', '.join(wrong[:5])}")
+    tap.check(expected, "there were no files to compare")

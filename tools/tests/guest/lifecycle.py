@@ -1,0 +1,270 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""The module and its devices come and go, with and without users.
+
+usage: lifecycle.py [--cycles N] [--ko FILE] [--selftest SECONDS] [--wait-each]
+
+At the end everything is as it was: both flavours pass their self-tests, the device has as
+much room for sessions as at the beginning, nothing has leaked, the kernel has no complaint.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import multiprocessing
+import os
+import re
+import time
+from collections.abc import Iterator
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+from lib import afalg, crypto, host, module, tap, volume
+from lib.afalg import ENCRYPT
+from lib.kernel_log import KernelLog
+from lib.tap import check, check_equal, check_same, holds
+
+KMEMLEAK = Path("/sys/kernel/debug/kmemleak")
+# More than the device has room for: a transform has two sessions, QEMU keeps 256.
+MANY = 150
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--cycles", type=int, default=50)
+parser.add_argument("--ko", type=Path, default=Path("/run/testbed/driver.ko"))
+parser.add_argument("--selftest", type=int, default=60, help="seconds the self-tests may take")
+parser.add_argument("--wait-each", action="store_true", help="wait for them in every cycle")
+options = parser.parse_args()
+log = KernelLog()
+
+
+def capacity() -> int:
+    """How many of MANY transforms that exist at once the host works for; all must work."""
+    key, iv = afalg.random_key(16)
+    data = os.urandom(64)
+    expected = afalg.openssl(key, iv, data)
+    with host.watched() as work, contextlib.ExitStack() as stack:
+        transforms = [
+            stack.enter_context(afalg.Transform(crypto.SYNC, key)) for _ in range(MANY)
+        ]
+        for number, transform in enumerate(transforms):
+            check_same(transform.crypt(ENCRYPT, iv, data), expected, f"transform {number}")
+    return work.encrypt_ops
+
+
+module.wait_passed(options.selftest)
+afalg.prepare()
+CAPACITY = capacity()
+
+
+def cycle_done(number: int) -> None:
+    """Waits for the self-tests if this is the last cycle, or if they are always waited for."""
+    if options.wait_each or number == options.cycles - 1:
+        module.wait_passed(options.selftest)
+
+
+@holds("at the beginning the host works for transforms, and in one device for not all of many")
+def _() -> None:
+    tap.note(f"{CAPACITY} of {MANY}")
+    check(60 <= CAPACITY < MANY, f"{CAPACITY}: what follows would prove nothing")
+
+
+@holds("parameters out of range: the module is refused with EINVAL and the log says why")
+def _() -> None:
+    module.unload(options.selftest)
+    for text in ("priority=10001", "timeout_ms=1", "timeout_ms=99", "timeout_ms=600001"):
+        done = module.insmod(options.ko, text)
+        check(done.returncode, f"{text}: insmod succeeded")
+        check(re.search("Invalid (argument|parameters)", done.stderr), f"{text}: {done.stderr}")
+        check(not module.loaded(), f"{text}: the module is in the kernel")
+        line = f"{crypto.MODULE}: {text} is not in"
+        check(log.matching(re.escape(line)), f"{text}: the log has no line with {line!r}")
+    module.check_no_algorithms()
+
+
+@holds("the priorities are those asked for, the synchronous flavour's one less")
+def _() -> None:
+    for parameters, expected in (
+        (["priority=5"], (5, 4)),
+        (["priority=0"], (0, 0)),
+        (["priority=10000"], (10000, 9999)),
+        (["prefer=1"], (9000, 8999)),
+        (["prefer=1", "priority=5"], (9000, 8999)),
+        ([], (90, 89)),
+    ):
+        module.load(options.ko, *parameters, seconds=options.selftest)
+        found = crypto.ours()
+        priorities = (found[crypto.ASYNC].priority, found[crypto.SYNC].priority)
+        check_equal(priorities, expected, f"priorities with {parameters}")
+        module.unload(options.selftest)
+
+
+@holds(f"{options.cycles} times loaded and unloaded: both flavours come and go")
+def _() -> None:
+    for number in range(options.cycles):
+        module.load(options.ko, seconds=options.selftest)
+        cycle_done(number)
+        module.unload(options.selftest)
+    module.load(options.ko, seconds=options.selftest)
+    module.wait_passed(options.selftest)
+
+
+@holds(f"{options.cycles} times unbound and bound: both flavours go and come")
+def _() -> None:
+    for number in range(options.cycles):
+        module.unbind()
+        module.bind(options.selftest)
+        cycle_done(number)
+
+
+@holds("unbound at various moments of the self-tests, which end well or are given up")
+def _() -> None:
+    module.unbind()
+    module.bind(options.selftest)
+    started = time.monotonic()
+    module.wait_passed(options.selftest)
+    duration = time.monotonic() - started
+    tap.note(f"they take {duration:.2f} s")
+    for number in range(options.cycles):
+        module.unbind()
+        module.bind(options.selftest)
+        time.sleep(duration * number / options.cycles)
+        check(set(crypto.ours()) == set(crypto.FLAVOURS), "a flavour has gone by itself")
+    module.wait_passed(options.selftest)
+
+
+def write_files(folder: Path, stop: Event, results: "multiprocessing.Queue[object]") -> None:
+    """A process: writes and reads back files until told to stop; the result is what is there."""
+    written: dict[str, str] = {}
+    try:
+        number = 0
+        while not stop.is_set():
+            data = os.urandom(100_000 + number % 7 * 4096)
+            path = folder / f"file{number % 100}"
+            with path.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            written[path.name] = hashlib.sha256(data).hexdigest()
+            if path.read_bytes() != data:
+                raise OSError(f"{path} is not what was written")
+            number += 1
+        results.put((number, written))
+    except OSError as error:
+        results.put(repr(error))
+
+
+@contextlib.contextmanager
+def writing(folder: Path, written: dict[str, str]) -> Iterator[None]:
+    """While the block runs another process writes; what it wrote is in `written` afterwards."""
+    context = multiprocessing.get_context("fork")
+    stop, results = context.Event(), context.Queue()
+    process = context.Process(target=write_files, args=(folder, stop, results), daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        with tap.time_limit(60, "the writer ends"):
+            result = results.get()
+        process.join()
+    check(isinstance(result, tuple), f"the writer failed: {result}")
+    tap.note(f"{result[0]} files written meanwhile")
+    check(result[0] > options.cycles, "hardly anything was written meanwhile")
+    written.update(result[1])
+
+
+def check_rmmod_refused() -> None:
+    """Fails the test unless the module stays because it is in use."""
+    done = module.rmmod()
+    check(done.returncode and "in use" in done.stderr, f"rmmod: {done.returncode} {done.stderr}")
+    check(module.loaded(), "the module is gone")
+
+
+@holds("unbound and bound under a volume that is being written: nothing fails, nothing is lost")
+def _() -> None:
+    key = os.urandom(32)
+    written: dict[str, str] = {}
+    with volume.disk(64) as disk:
+        ours = volume.table(disk, f"capi:{crypto.ASYNC}-plain64", key, volume.SECTOR)
+        software = f"capi:{crypto.software().driver}-plain64"
+        with volume.mapped("ours", ours) as opened:
+            volume.make_file_system(opened)
+            with volume.mounted(opened) as folder, writing(folder, written):
+                with host.watched() as work:
+                    time.sleep(2)
+                check(work.encrypt_bytes > 0, "the host did nothing for the writer")
+                check_rmmod_refused()
+                for _ in range(options.cycles):
+                    module.unbind()
+                    time.sleep(0.1)
+                    module.bind(options.selftest)
+                    time.sleep(0.1)
+                module.unbind()
+                check_rmmod_refused()
+                module.bind(options.selftest)
+            volume.check_file_system(opened)
+        other = volume.table(disk, software, key, volume.SECTOR)
+        with volume.mapped("software", other) as opened:
+            volume.check_file_system(opened)
+            with volume.mounted(opened, "ro") as folder:
+                volume.check_tree(folder, written)
+    module.wait_passed(options.selftest)
+
+
+@holds("a transform whose device is unbound goes on in software")
+def _() -> None:
+    key, iv = afalg.random_key(24)
+    data = os.urandom(8192)
+    expected = afalg.openssl(key, iv, data)
+    with afalg.Transform(crypto.SYNC, key) as transform, transform.operation() as operation:
+        with host.does_exactly(host.Work(1, len(data))):
+            check_same(operation.crypt(ENCRYPT, iv, data), expected, "before")
+        module.unbind()
+        with host.does_nothing():
+            check_same(operation.crypt(ENCRYPT, iv, data), expected, "unbound")
+        module.bind(options.selftest)
+        check_same(operation.crypt(ENCRYPT, iv, data), expected, "bound again")
+    module.wait_passed(options.selftest)
+
+
+@holds("600 transforms one after the other: the host works for each")
+def _() -> None:
+    key, iv = afalg.random_key(32)
+    data = os.urandom(64)
+    expected = afalg.openssl(key, iv, data)
+    with host.does_exactly(host.Work(600, 600 * len(data))):
+        for number in range(600):
+            with afalg.Transform(crypto.SYNC, key) as transform:
+                check_same(transform.crypt(ENCRYPT, iv, data), expected, f"transform {number}")
+
+
+@holds("after all this the device has as much room for sessions as at the beginning")
+def _() -> None:
+    module.unbind()
+    module.bind(options.selftest)
+    module.wait_passed(options.selftest)
+    check_equal(capacity(), CAPACITY, f"of {MANY} transforms the host worked for")
+
+
+@holds("the module can be unloaded and loaded once more, and the kernel has nothing to report")
+def _() -> None:
+    module.unload(options.selftest)
+    module.load(options.ko, seconds=options.selftest)
+    module.wait_passed(options.selftest)
+    log.check_quiet()
+
+
+@holds("kmemleak finds nothing")
+def _() -> None:
+    if not KMEMLEAK.exists():
+        raise tap.Skip("this kernel has no kmemleak")
+    for _ in range(2):
+        time.sleep(7)  # younger objects are not looked at
+        KMEMLEAK.write_text("scan")
+    report = KMEMLEAK.read_text()
+    check(not report, report)
+
+
+if __name__ == "__main__":
+    tap.run()
