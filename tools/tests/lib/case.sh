@@ -5,7 +5,9 @@
 
 set -u -o pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../testbed/lib.sh"
+# shellcheck disable=SC2034 # used by the cases
 vm=$testbed/vm
+# shellcheck disable=SC2034
 guest=$top/tools/tests/guest
 
 # ok NAME COMMAND...: one test: does COMMAND succeed? Its output is shown, as
