@@ -107,8 +107,8 @@ struct Link {
 struct Sessions {
     /// Some may be created.
     open: bool,
-    /// How many are being created.
-    creating: u32,
+    /// How many are being created or destroyed just now.
+    busy: u32,
     ids: RBTree<u64, ()>,
 }
 
@@ -190,7 +190,7 @@ impl Device {
                 observer,
                 sessions <- new_spinlock_irq!(Sessions {
                     open: true,
-                    creating: 0,
+                    busy: 0,
                     ids: RBTree::new(),
                 }),
                 link <- new_mutex!(Some(link)),
@@ -256,9 +256,11 @@ impl Device {
         if answers {
             self.wait_until(|| self.data.iter().all(|queue| dataq::is_idle(queue)));
             self.sessions.lock().open = false;
-            self.wait_until(|| self.sessions.lock().creating == 0);
+            self.wait_until(|| self.sessions.lock().busy == 0);
             self.destroy_sessions();
-            self.wait_until(|| self.control.lock().in_flight() == 0);
+            self.wait_until(|| {
+                self.sessions.lock().busy == 0 && self.control.lock().in_flight() == 0
+            });
         }
     }
 
@@ -346,8 +348,8 @@ impl State {
         if !sessions.open {
             return Err(ENODEV);
         }
-        sessions.creating += 1;
-        let guard = ScopeGuard::new(|| self.sessions.lock().creating -= 1);
+        sessions.busy += 1;
+        let guard = ScopeGuard::new(|| self.sessions.lock().busy -= 1);
         Ok((self.epoch(), guard))
     }
 
@@ -373,15 +375,16 @@ impl State {
         Ok(())
     }
 
-    /// Strikes a session off the books. Returns false if it is not there.
-    pub(super) fn remove_session(&self, epoch: u32, id: u64) -> bool {
+    /// Strikes a session off the books. Returns nothing if it is not there; else the device is not
+    /// closed before the returned value is dropped, so that it can be told.
+    pub(super) fn remove_session(&self, epoch: u32, id: u64) -> Option<impl Drop + use<'_>> {
         let mut sessions = self.sessions.lock();
         if epoch != self.epoch() {
-            return false;
+            return None;
         }
-        let node = sessions.ids.remove_node(&id);
-        drop(sessions);
-        node.is_some()
+        sessions.ids.remove_node(&id)?;
+        sessions.busy += 1;
+        Some(ScopeGuard::new(|| self.sessions.lock().busy -= 1))
     }
 
     /// Begins another life: what the device knew is void.

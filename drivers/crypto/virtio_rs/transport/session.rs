@@ -87,9 +87,9 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         // If it is not in the books, the device has been told, or is gone.
-        if !self.device.remove_session(self.epoch, self.id) {
+        let Some(_busy) = self.device.remove_session(self.epoch, self.id) else {
             return;
-        }
+        };
         if let Some(destroy) = self.destroy.take() {
             self.device.post(destroy);
         }
