@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Algorithm chaining: a cipher and a digest in one request.
+//!
+//! Where the specification is open: the digest's input is the associated data, then the
+//! range to hash, of the source if the hash comes first and of the destination if the
+//! cipher does. Source data outside the range to cipher is copied to the destination.
+//! The device always makes a digest; to compare it is for the driver.
+
+use crate::arithmetic::cipher::Cipher;
+use crate::arithmetic::hash;
+use crate::arithmetic::mac::Mac;
+use crate::failure::{Failure, Result};
+use crate::memory::Span;
+use crate::operate::Parts;
+use crate::protocol::algorithm::{ChainOrder, HashAlgorithm};
+use crate::protocol::data::ChainLengths;
+
+/// The digest's half.
+pub enum Digest {
+    /// A hash without a key.
+    Plain(HashAlgorithm),
+    /// A MAC.
+    Auth(Mac),
+}
+
+/// Both halves.
+pub struct Chaining {
+    order: ChainOrder,
+    cipher: Cipher,
+    digest: Digest,
+    result_len: usize,
+}
+
+impl Chaining {
+    /// Puts the halves together.
+    pub fn new(order: ChainOrder, cipher: Cipher, digest: Digest, result_len: usize) -> Self {
+        Chaining { order, cipher, digest, result_len }
+    }
+
+    /// The digest's length, in bytes.
+    pub fn result_len(&self) -> usize {
+        self.result_len
+    }
+
+    /// Serves a request: the destination gets as much as the source has, `result` the digest. `Err`: a
+    /// range or a length is not right.
+    pub(crate) fn run(
+        &self,
+        lengths: &ChainLengths,
+        iv: &[u8],
+        parts: &Parts<'_>,
+        result: &mut [u8],
+        scratch: &mut Vec<u8>,
+    ) -> Result<()> {
+        let (aad, src) = (&parts.aad, &parts.src);
+        let dst = &parts.dst.get(0, src.len()).ok_or(Failure::Err)?;
+        let (start, len) =
+            (lengths.cipher_start_src_offset as usize, lengths.len_to_cipher as usize);
+        let to_cipher = src.get(start, len).ok_or(Failure::Err)?;
+        let ciphered = dst.get(start, len).ok_or(Failure::Err)?;
+        // Before anything is written, or it would be too late to refuse.
+        let hash_from = lengths.hash_start_src_offset as usize;
+        let to_hash =
+            |span: &Span<'_>| span.get(hash_from, lengths.len_to_hash as usize).map(|_| ());
+        to_hash(src).ok_or(Failure::Err)?;
+
+        if self.order == ChainOrder::HashThenCipher {
+            self.digest(lengths, aad, src, result)?;
+        }
+        self.cipher.run(iv, &to_cipher, &ciphered, scratch)?;
+        let end = start + len;
+        for (from, len) in [(0, start), (end, src.len() - end)] {
+            let (Some(from_src), Some(to_dst)) = (src.get(from, len), dst.get(from, len)) else {
+                return Err(Failure::Err);
+            };
+            scratch.resize(scratch.len().max(len), 0);
+            from_src.read(&mut scratch[..len]);
+            to_dst.write(&scratch[..len]);
+        }
+        if self.order == ChainOrder::CipherThenHash {
+            self.digest(lengths, aad, dst, result)?;
+        }
+        Ok(())
+    }
+
+    fn digest<'m>(
+        &self,
+        lengths: &ChainLengths,
+        aad: &Span<'m>,
+        data: &Span<'m>,
+        result: &mut [u8],
+    ) -> Result<()> {
+        let (start, len) = (lengths.hash_start_src_offset, lengths.len_to_hash);
+        let data = data.get(start as usize, len as usize).ok_or(Failure::Err)?;
+        match &self.digest {
+            Digest::Plain(algorithm) => {
+                let mut all = aad.clone();
+                all.extend(&data);
+                hash::digest(*algorithm, &all, result)
+            }
+            Digest::Auth(mac) => mac.run(&[aad, &data], result),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the device has done, in numbers.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+
+use crate::failure::status_name;
+use crate::fault::QueueId;
+
+/// What is counted apart.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Key {
+    /// What was asked for, as `CIPHER_ENCRYPT`; see [`crate::trace::opcode_name`].
+    pub operation: &'static str,
+    /// The algorithm's name, or an empty text if it is not known.
+    pub algorithm: &'static str,
+    /// Whether the request was stateless.
+    pub stateless: bool,
+    /// The status that was answered.
+    pub status: u8,
+}
+
+/// Requests of one kind.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Count {
+    requests: u64,
+    bytes: u64,
+}
+
+/// One line of the counters.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Line {
+    pub queue: QueueId,
+    pub operation: &'static str,
+    pub algorithm: &'static str,
+    pub stateless: bool,
+    pub status: &'static str,
+    pub requests: u64,
+    /// Source data, without keys, IVs and associated data.
+    pub bytes: u64,
+}
+
+/// Counters, apart for each queue: a worker meets nobody at its own.
+#[derive(Debug)]
+pub struct Counters {
+    queues: Vec<(QueueId, Mutex<BTreeMap<Key, Count>>)>,
+}
+
+impl Counters {
+    /// All zero, for so many data queues and the control queue.
+    pub fn new(data_queues: u16) -> Self {
+        let ids = (0..data_queues).map(QueueId::Data).chain([QueueId::Control]);
+        Counters { queues: ids.map(|id| (id, Mutex::default())).collect() }
+    }
+
+    /// Counts a request that had so many bytes of source data.
+    pub fn count(&self, queue: QueueId, key: Key, bytes: u64) {
+        let at = match queue {
+            QueueId::Data(index) => usize::from(index),
+            QueueId::Control => self.queues.len() - 1,
+        };
+        if let Some((_, counts)) = self.queues.get(at) {
+            let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = counts.entry(key).or_default();
+            count.requests += 1;
+            count.bytes += bytes;
+        }
+    }
+
+    /// All that are not zero.
+    pub fn lines(&self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        for (queue, counts) in &self.queues {
+            for (key, count) in &*counts.lock().unwrap_or_else(PoisonError::into_inner) {
+                lines.push(Line {
+                    queue: *queue,
+                    operation: key.operation,
+                    algorithm: key.algorithm,
+                    stateless: key.stateless,
+                    status: status_name(key.status),
+                    requests: count.requests,
+                    bytes: count.bytes,
+                });
+            }
+        }
+        lines
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Why a request was not served.
+
+use serde::Serialize;
+
+/// What the device answers when it does not answer `VIRTIO_CRYPTO_OK`.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, thiserror::Error)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[repr(u8)]
+pub enum Failure {
+    /// `VIRTIO_CRYPTO_ERR`: anything that has no status of its own.
+    #[error("the request is not valid")]
+    Err = 1,
+    /// `VIRTIO_CRYPTO_BADMSG`: an authentication tag is wrong.
+    #[error("the message is not authentic")]
+    BadMsg = 2,
+    /// `VIRTIO_CRYPTO_NOTSUPP`: the operation or the algorithm is not served.
+    #[error("not supported")]
+    NotSupp = 3,
+    /// `VIRTIO_CRYPTO_INVSESS`: there is no such session.
+    #[error("no such session")]
+    InvSess = 4,
+    /// `VIRTIO_CRYPTO_NOSPC`: the session table is full.
+    #[error("no session is free")]
+    NoSpc = 5,
+    /// `VIRTIO_CRYPTO_KEY_REJECTED`: a signature is not the key's.
+    #[error("the signature is wrong")]
+    KeyRejected = 6,
+}
+
+/// What serving a request comes to.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+/// The library's errors say nothing a guest should know.
+impl From<openssl::error::ErrorStack> for Failure {
+    fn from(_: openssl::error::ErrorStack) -> Self {
+        Failure::Err
+    }
+}
+
+/// Puts a status to its name, for traces and counters.
+pub fn status_name(status: u8) -> &'static str {
+    match status {
+        0 => "OK",
+        1 => "ERR",
+        2 => "BADMSG",
+        3 => "NOTSUPP",
+        4 => "INVSESS",
+        5 => "NOSPC",
+        6 => "KEY_REJECTED",
+        _ => "unknown",
+    }
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The monitor: a unix socket that takes commands while the device runs.
+//!
+//! A command is a line of JSON, and so is its answer: an object that has `"ok": true`, or
+//! an `"error"`. Nothing a client sends closes its connection.
+//!
+//! | command | effect |
+//! |---|---|
+//! | `{"command": "status"}` | tells how the device is, and what it has done: [`Status`] |
+//! | `{"command": "fault", "fault": FAULT}` | adds a fault: an object as [`Fault`] has it, or a text as for `--fault` |
+//! | `{"fault": FAULT}` | the same |
+//! | `{"command": "clear", "name": NAME}` | removes all faults of that name; without a name all there are |
+//! | `{"command": "ready", "ready": BOOL}` | makes the device ready, or not, and tells the driver |
+//! | `{"command": "config-change"}` | tells the driver that the configuration has changed |
+//! | `{"command": "complete", "order": ORDER, "queue": QUEUE}` | answers all requests that are held back, `"fifo"` or `"lifo"`; of all queues, unless one is named. Answers with their number as `"completed"` |
+//! | `{"command": "exit"}` | ends the device |
+//!
+//! [`Status`]: crate::report::Status
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::thread;
+
+use serde::Deserialize;
+use serde_json::{json, Value};
+
+use crate::fault::{Fault, Kind, QueueId};
+use crate::queue::{Order, Queue};
+use crate::service::Service;
+
+/// The longest line.
+const MAX_LINE: usize = 64 << 10;
+
+/// The most clients at a time.
+const MAX_CLIENTS: usize = 32;
+
+/// A command.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+enum Command {
+    Status {},
+    Fault {
+        fault: Value,
+    },
+    Clear {
+        #[serde(default)]
+        name: Option<Kind>,
+    },
+    Ready {
+        ready: bool,
+    },
+    ConfigChange {},
+    Complete {
+        #[serde(default)]
+        order: Order,
+        #[serde(default)]
+        queue: Option<QueueId>,
+    },
+    Exit {},
+}
+
+/// Serves clients, from now on.
+pub fn start(service: Arc<Service>, listener: UnixListener) -> io::Result<()> {
+    let clients = Arc::new(AtomicUsize::new(0));
+    let accept = move || loop {
+        match listener.accept() {
+            Ok((client, _)) => welcome(&service, &clients, client),
+            Err(error) => {
+                tracing::warn!("a client of the monitor is lost: {error}");
+                // It will be the same again if there are no descriptors left.
+                thread::sleep(std::time::Duration::from_millis(100));
+            }
+        }
+    };
+    thread::Builder::new().name("monitor".into()).spawn(accept)?;
+    Ok(())
+}
+
+fn welcome(service: &Arc<Service>, clients: &Arc<AtomicUsize>, mut client: UnixStream) {
+    if clients.fetch_add(1, Ordering::SeqCst) >= MAX_CLIENTS {
+        clients.fetch_sub(1, Ordering::SeqCst);
+        // It sees the end of the connection, if nothing else.
+        let _ = writeln!(client, "{}", json!({"error": "there are too many clients"}));
+        return;
+    }
+    let (service, count) = (service.clone(), clients.clone());
+    let talk = move || {
+        if let Err(error) = talk(&service, &client) {
+            tracing::debug!("a client of the monitor is gone: {error}");
+        }
+        count.fetch_sub(1, Ordering::SeqCst);
+    };
+    if let Err(error) = thread::Builder::new().name("client".into()).spawn(talk) {
+        clients.fetch_sub(1, Ordering::SeqCst);
+        tracing::warn!("no thread for a client of the monitor: {error}");
+    }
+}
+
+fn talk(service: &Service, mut client: &UnixStream) -> io::Result<()> {
+    let mut reader = BufReader::new(client);
+    while let Some(line) = read_line(&mut reader)? {
+        let (answer, ends) = match line {
+            Line::Whole(line) if line.trim_ascii().is_empty() => continue,
+            Line::Whole(line) => respond(service, &line),
+            Line::TooLong => (Err("the line is too long".into()), false),
+        };
+        let answer = answer.unwrap_or_else(|error| json!({ "error": error }));
+        let mut text = serde_json::to_vec(&answer)?;
+        text.push(b'\n');
+        let sent = client.write_all(&text);
+        if ends {
+            service.finish(0);
+        }
+        sent?;
+    }
+    Ok(())
+}
+
+/// A line, without what ends it.
+enum Line {
+    Whole(Vec<u8>),
+    TooLong,
+}
+
+/// The next line, or `None` at the end. The last one may lack its end.
+fn read_line(reader: &mut impl BufRead) -> io::Result<Option<Line>> {
+    let mut line = Vec::new();
+    let (mut any, mut too_long) = (false, false);
+    loop {
+        let bytes = match reader.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            bytes => bytes?,
+        };
+        let end = bytes.iter().position(|&byte| byte == b'\n');
+        let len = end.unwrap_or(bytes.len());
+        any |= !bytes.is_empty();
+        too_long |= line.len() + len > MAX_LINE;
+        if !too_long {
+            line.extend_from_slice(&bytes[..len]);
+        }
+        let last = bytes.is_empty();
+        reader.consume(end.map_or(len, |end| end + 1));
+        if last && !any {
+            return Ok(None);
+        }
+        if last || end.is_some() {
+            return Ok(Some(if too_long { Line::TooLong } else { Line::Whole(line) }));
+        }
+    }
+}
+
+/// The answer to a line, and whether the device is to end.
+fn respond(service: &Service, line: &[u8]) -> (Result<Value, String>, bool) {
+    match parse(line) {
+        Ok(command) => {
+            let ends = matches!(command, Command::Exit {});
+            (execute(service, command), ends)
+        }
+        Err(error) => (Err(error), false),
+    }
+}
+
+fn parse(line: &[u8]) -> Result<Command, String> {
+    let mut value: Value = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    if let Value::Object(object) = &mut value {
+        if object.contains_key("fault") {
+            object.entry("command").or_insert_with(|| "fault".into());
+        }
+    }
+    serde_json::from_value(value).map_err(|error| error.to_string())
+}
+
+fn execute(service: &Service, command: Command) -> Result<Value, String> {
+    let mut answer = json!({"ok": true});
+    match command {
+        Command::Status {} => {
+            let status = serde_json::to_value(service.status());
+            if let (Value::Object(status), Value::Object(answer)) =
+                (status.map_err(|error| error.to_string())?, &mut answer)
+            {
+                answer.extend(status);
+            }
+        }
+        Command::Fault { fault } => {
+            let mut fault: Fault = match fault {
+                Value::String(text) => text.parse()?,
+                fault => serde_json::from_value(fault).map_err(|error| error.to_string())?,
+            };
+            fault.happened = 0;
+            service.device.faults.add(fault);
+            service.ticker.wake();
+        }
+        Command::Clear { name } => {
+            service.device.faults.clear(name);
+            service.ticker.wake();
+        }
+        Command::Ready { ready } => service.set_ready(ready),
+        Command::ConfigChange {} => {
+            service.channel.config_change().map_err(|error| error.to_string())?;
+        }
+        Command::Complete { order, queue } => {
+            let meant = |each: &&Queue| queue.is_none_or(|queue| queue == each.id());
+            let queues = service.queues.iter().filter(meant);
+            let completed: usize = queues.map(|queue| queue.complete(order)).sum();
+            answer["completed"] = completed.into();
+        }
+        Command::Exit {} => {}
+    }
+    Ok(answer)
+}

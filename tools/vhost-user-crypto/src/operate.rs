@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Does what a data request asks for, once its parts are found.
+
+use crate::device::{Device, Worker};
+use crate::failure::{Failure, Result};
+use crate::memory::Span;
+use crate::protocol::algorithm::{Direction, RsaPadding};
+use crate::protocol::control::{Chain, Parameters};
+use crate::protocol::data::{Lengths, Operation, Request};
+use crate::requirement::Requirement;
+use crate::session::{Engine, Session};
+
+/// The longest IV of any algorithm, in bytes.
+const MAX_IV_LEN: usize = 64;
+
+/// The parts of a request that follow its fixed fields; those it has none of are empty.
+#[derive(Default)]
+pub(crate) struct Parts<'m> {
+    pub(crate) iv: Span<'m>,
+    pub(crate) aad: Span<'m>,
+    pub(crate) src: Span<'m>,
+    /// What a signature is verified for.
+    pub(crate) digest: Span<'m>,
+    pub(crate) dst: Span<'m>,
+    /// Where a digest goes.
+    pub(crate) result: Span<'m>,
+}
+
+/// Flips a bit of the byte at `at`, if there is one.
+fn flip(span: &Span<'_>, at: usize) {
+    if let Some(byte) = span.get(at, 1) {
+        let mut value = [0];
+        byte.read(&mut value);
+        byte.write(&[value[0] ^ 1]);
+    }
+}
+
+impl Parts<'_> {
+    /// Makes the output wrong.
+    pub(crate) fn spoil_output(&self) {
+        match self.dst.is_empty() {
+            true => flip(&self.result, 0),
+            false => flip(&self.dst, 0),
+        }
+    }
+
+    /// Makes a tag wrong that was made, and refuses one that was verified.
+    pub(crate) fn spoil_tag(&self, session: &Session, request: &Request) -> Result<()> {
+        match (request.operation, &session.engine) {
+            (Operation::Aead(Direction::Encrypt), Engine::Aead(_, tag_len)) => {
+                flip(&self.dst, self.src.len() + tag_len - 1);
+            }
+            (Operation::Aead(_), _) => return Err(Failure::BadMsg),
+            (Operation::AkcipherVerify, _) => return Err(Failure::KeyRejected),
+            _ => flip(&self.result, 0),
+        }
+        Ok(())
+    }
+}
+
+/// Serves a request; returns how many bytes were written before the status.
+pub(crate) fn operate(
+    device: &Device,
+    session: &Session,
+    request: &Request,
+    parts: &Parts<'_>,
+    worker: &mut Worker,
+) -> Result<u32> {
+    let mut iv = [0; MAX_IV_LEN];
+    if parts.iv.len() > MAX_IV_LEN {
+        return Err(Failure::Err);
+    }
+    let iv_len = parts.iv.read(&mut iv);
+    let iv = &iv[..iv_len];
+    let Worker { scratch, output } = worker;
+    let (src, dst) = (&parts.src, &parts.dst);
+    let same_direction = |op: u32, direction: Direction| {
+        device.violations.check(Requirement::Direction, op == direction.number());
+        match op == direction.number() {
+            true => Ok(()),
+            false => Err(Failure::Err),
+        }
+    };
+    match (&session.engine, request.operation, &request.lengths, &session.parameters) {
+        (
+            Engine::Cipher(cipher),
+            Operation::Cipher(direction),
+            Lengths::Cipher { .. },
+            Parameters::Cipher { op, .. },
+        ) => {
+            same_direction(*op, direction)?;
+            let dst = dst.get(0, src.len()).ok_or(Failure::Err)?;
+            cipher.run(iv, src, &dst, scratch)?;
+            Ok(src.len() as u32)
+        }
+        (
+            Engine::Chaining(chaining),
+            Operation::Cipher(direction),
+            Lengths::Chain(lengths),
+            Parameters::Chain(Chain { op, .. }),
+        ) => {
+            same_direction(*op, direction)?;
+            if parts.result.len() != chaining.result_len() {
+                return Err(Failure::Err);
+            }
+            output.resize(chaining.result_len(), 0);
+            chaining.run(lengths, iv, parts, output, scratch)?;
+            Ok((src.len() + parts.result.write(output)) as u32)
+        }
+        (Engine::Hash(algorithm, len), Operation::Hash, ..) => {
+            if parts.result.len() != *len {
+                return Err(Failure::Err);
+            }
+            output.resize(*len, 0);
+            crate::arithmetic::hash::digest(*algorithm, src, output)?;
+            Ok(parts.result.write(output) as u32)
+        }
+        (Engine::Mac(mac, len), Operation::Mac, ..) => {
+            if parts.result.len() != *len {
+                return Err(Failure::Err);
+            }
+            output.resize(*len, 0);
+            mac.run(&[src], output)?;
+            Ok(parts.result.write(output) as u32)
+        }
+        (
+            Engine::Aead(aead, session_tag_len),
+            Operation::Aead(direction),
+            Lengths::Aead { tag_len, .. },
+            Parameters::Aead { op, .. },
+        ) => {
+            same_direction(*op, direction)?;
+            // A driver that only knows the kernel's header leaves the field 0.
+            if *tag_len != 0 && *tag_len as usize != *session_tag_len {
+                return Err(Failure::Err);
+            }
+            let len = match direction {
+                Direction::Encrypt => src.len().checked_add(*session_tag_len),
+                Direction::Decrypt => src.len().checked_sub(*session_tag_len),
+            };
+            let dst = len.and_then(|len| dst.get(0, len)).ok_or(Failure::Err)?;
+            match direction {
+                Direction::Encrypt => aead.encrypt(iv, &parts.aad, src, &dst, scratch)?,
+                Direction::Decrypt => aead.decrypt(iv, &parts.aad, src, &dst, scratch)?,
+            }
+            Ok(dst.len() as u32)
+        }
+        (Engine::Rsa(_) | Engine::Ecdsa(_), operation, ..) => {
+            akcipher(device, session, operation, parts, output)
+        }
+        // A cipher's request to a chain's session, or the other way round.
+        _ => {
+            device.violations.record(Requirement::OpType);
+            Err(Failure::Err)
+        }
+    }
+}
+
+fn akcipher(
+    device: &Device,
+    session: &Session,
+    operation: Operation,
+    parts: &Parts<'_>,
+    output: &mut Vec<u8>,
+) -> Result<u32> {
+    let src = parts.src.to_vec();
+    let raw = matches!(
+        session.parameters,
+        Parameters::Akcipher { detail: [padding, _], .. } if padding == RsaPadding::Raw.number()
+    );
+    let signs = matches!(operation, Operation::AkcipherSign | Operation::AkcipherVerify);
+    if matches!(session.engine, Engine::Rsa(_)) && raw && signs {
+        device.violations.record(Requirement::RawSign);
+        return Err(Failure::Err);
+    }
+    match (&session.engine, operation) {
+        (Engine::Rsa(rsa), Operation::AkcipherEncrypt) => rsa.encrypt(&src, output)?,
+        (Engine::Rsa(rsa), Operation::AkcipherDecrypt) => rsa.decrypt(&src, output)?,
+        (Engine::Rsa(rsa), Operation::AkcipherSign) => rsa.sign(&src, output)?,
+        (Engine::Rsa(rsa), Operation::AkcipherVerify) => {
+            rsa.verify(&src, &parts.digest.to_vec())?
+        }
+        (Engine::Ecdsa(ecdsa), Operation::AkcipherSign) => ecdsa.sign(&src, output)?,
+        (Engine::Ecdsa(ecdsa), Operation::AkcipherVerify) => {
+            ecdsa.verify(&src, &parts.digest.to_vec())?;
+        }
+        _ => return Err(Failure::NotSupp),
+    }
+    // A result shorter than the room for it is what the number of bytes written is for.
+    if output.len() > parts.dst.len() {
+        return Err(Failure::Err);
+    }
+    Ok(parts.dst.write(output) as u32)
+}

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The command line.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::backend::{EVENT_IDX, INDIRECT_DESC};
+use crate::fault::{Fault, Kind};
+use crate::offer::{ChainAad, EcdsaNumber, Offer, SessionIds, StatelessBy};
+use crate::protocol::algorithm::Service;
+use crate::protocol::feature;
+
+/// More data queues than these there cannot be: the sets of rings that vhost-user-backend
+/// hands to its threads have 64 bits, and one is the control queue's.
+const MAX_QUEUES: u16 = 63;
+
+/// A virtio crypto device behind vhost-user: complete, and a liar on demand.
+#[derive(Debug, Parser)]
+#[command(name = "vhost-user-crypto", version)]
+pub struct Options {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What there is to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Be the device: wait for a front end, and serve it until it disconnects
+    #[command(after_help = faults_help())]
+    Serve(Box<Serve>),
+    /// List the faults that the device can have
+    Faults {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send commands to a device's monitor and print the answers; exit status 1 if one is
+    /// an error
+    Ctl(Ctl),
+}
+
+/// Options of `serve`.
+#[derive(Args, Clone, Debug)]
+pub struct Serve {
+    /// Socket to wait for the front end at
+    #[arg(long, value_name = "PATH")]
+    pub socket_path: PathBuf,
+
+    /// Number of data queues, 1 to 63
+    #[arg(long, value_name = "N", default_value_t = Offer::default().queues)]
+    #[arg(value_parser = queues)]
+    pub queues: u16,
+
+    /// Features to offer
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub features: Vec<Feature>,
+
+    /// Offer revision-1
+    #[arg(long)]
+    pub revision_1: bool,
+
+    /// Offer revision-1 and all stateless modes
+    #[arg(long)]
+    pub stateless: bool,
+
+    /// Do not offer VIRTIO_F_INDIRECT_DESC
+    #[arg(long)]
+    pub no_indirect_desc: bool,
+
+    /// Do not offer VIRTIO_F_EVENT_IDX
+    #[arg(long)]
+    pub no_event_idx: bool,
+
+    /// Services to offer: cipher, hash, mac, aead, akcipher; or none [default: all]
+    #[arg(long, value_name = "NAME,...", value_parser = services)]
+    pub services: Option<Services>,
+
+    /// Bits of the cipher mask that may be offered, as all masks here a number [default: all]
+    #[arg(long, value_name = "MASK", value_parser = number::<u64>)]
+    pub cipher_mask: Option<u64>,
+
+    /// Bits of the hash mask that may be offered
+    #[arg(long, value_name = "MASK", value_parser = number::<u32>)]
+    pub hash_mask: Option<u32>,
+
+    /// Bits of the MAC mask that may be offered
+    #[arg(long, value_name = "MASK", value_parser = number::<u64>)]
+    pub mac_mask: Option<u64>,
+
+    /// Bits of the AEAD mask that may be offered
+    #[arg(long, value_name = "MASK", value_parser = number::<u32>)]
+    pub aead_mask: Option<u32>,
+
+    /// Bits of the akcipher mask that may be offered
+    #[arg(long, value_name = "MASK", value_parser = number::<u32>)]
+    pub akcipher_mask: Option<u32>,
+
+    /// Serve what is not offered as well, as QEMU does
+    #[arg(long)]
+    pub serve_unadvertised: bool,
+
+    /// Longest cipher or AEAD key, in bytes
+    #[arg(long, value_name = "BYTES", value_parser = number::<u32>)]
+    #[arg(default_value_t = Offer::default().max_cipher_key_len)]
+    pub max_cipher_key_len: u32,
+
+    /// Longest MAC key, in bytes
+    #[arg(long, value_name = "BYTES", value_parser = number::<u32>)]
+    #[arg(default_value_t = Offer::default().max_auth_key_len)]
+    pub max_auth_key_len: u32,
+
+    /// Longest request, in bytes
+    #[arg(long, value_name = "BYTES", value_parser = number::<u64>)]
+    #[arg(default_value_t = Offer::default().max_size)]
+    pub max_size: u64,
+
+    /// Most sessions at a time
+    #[arg(long, value_name = "N", value_parser = number::<usize>)]
+    #[arg(default_value_t = Offer::default().table_size)]
+    pub table_size: usize,
+
+    /// Numbers of new sessions
+    #[arg(long, value_enum, default_value_t)]
+    pub session_ids: SessionIds,
+
+    /// Place of a chained request's associated data in session mode
+    #[arg(long, value_enum, default_value_t)]
+    pub chain_aad: ChainAad,
+
+    /// Which requests are stateless where a stateless mode is negotiated
+    #[arg(long, value_enum, default_value_t)]
+    pub stateless_by: StatelessBy,
+
+    /// Number of ECDSA
+    #[arg(long, value_enum, default_value_t)]
+    pub ecdsa_number: EcdsaNumber,
+
+    /// Do not be ready in the beginning
+    #[arg(long)]
+    pub not_ready: bool,
+
+    /// Have a fault, one of those below: NAME[:value=N][:queue=N|control][:opcode=N]
+    /// [:after=N][:count=N]; repeatable
+    #[arg(long = "fault", value_name = "FAULT")]
+    pub faults: Vec<Fault>,
+
+    /// Socket that takes commands while the device runs; see ctl
+    #[arg(long, value_name = "PATH")]
+    pub monitor: Option<PathBuf>,
+
+    /// File to leave a report in at the end, as JSON
+    #[arg(long, value_name = "PATH")]
+    pub report: Option<PathBuf>,
+
+    /// File to write each request to, as a line of JSON
+    #[arg(long, value_name = "PATH")]
+    pub trace: Option<PathBuf>,
+
+    /// Wait for another front end when one has disconnected
+    #[arg(long)]
+    pub keep_serving: bool,
+
+    /// What to log to standard error, as env_logger has it: info, vhost_user_crypto=debug...
+    #[arg(long, value_name = "FILTER", default_value = "warn", value_parser = log_filter)]
+    pub log: String,
+}
+
+/// Options of `ctl`.
+#[derive(Args, Clone, Debug)]
+pub struct Ctl {
+    /// The monitor's socket; without it, the first word is
+    #[arg(long, value_name = "PATH")]
+    pub monitor: Option<PathBuf>,
+
+    /// Commands as JSON, each a word, or one of: status; fault FAULT...; clear [NAME];
+    /// ready on|off; config-change; complete [fifo|lifo]; exit. Without any, lines of JSON
+    /// are read from standard input
+    #[arg(value_name = "WORD")]
+    pub words: Vec<String>,
+}
+
+/// A feature of the device's own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+#[value(rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum Feature {
+    #[value(name = "revision-1")]
+    Revision1,
+    CipherStateless,
+    HashStateless,
+    MacStateless,
+    AeadStateless,
+    AkcipherStateless,
+}
+
+/// Services, of which there may be none.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Services(pub Vec<Service>);
+
+impl Feature {
+    fn bit(self) -> u64 {
+        match self {
+            Feature::Revision1 => feature::REVISION_1,
+            Feature::CipherStateless => feature::stateless(Service::Cipher),
+            Feature::HashStateless => feature::stateless(Service::Hash),
+            Feature::MacStateless => feature::stateless(Service::Mac),
+            Feature::AeadStateless => feature::stateless(Service::Aead),
+            Feature::AkcipherStateless => feature::stateless(Service::Akcipher),
+        }
+    }
+}
+
+impl Serve {
+    /// What the device offers.
+    pub fn offer(&self) -> Offer {
+        let default = Offer::default();
+        let mut features = self.features.iter().fold(0, |bits, feature| bits | feature.bit());
+        if self.revision_1 {
+            features |= feature::REVISION_1;
+        }
+        if self.stateless {
+            features |= feature::ALL;
+        }
+        Offer {
+            queues: self.queues,
+            features,
+            services: self.services.clone().map_or(default.services, |services| services.0),
+            cipher_mask: self.cipher_mask.unwrap_or(default.cipher_mask),
+            hash_mask: self.hash_mask.unwrap_or(default.hash_mask),
+            mac_mask: self.mac_mask.unwrap_or(default.mac_mask),
+            aead_mask: self.aead_mask.unwrap_or(default.aead_mask),
+            akcipher_mask: self.akcipher_mask.unwrap_or(default.akcipher_mask),
+            serve_unadvertised: self.serve_unadvertised,
+            max_cipher_key_len: self.max_cipher_key_len,
+            max_auth_key_len: self.max_auth_key_len,
+            max_size: self.max_size,
+            table_size: self.table_size,
+            session_ids: self.session_ids,
+            chain_aad: self.chain_aad,
+            stateless_by: self.stateless_by,
+            ecdsa_number: self.ecdsa_number,
+        }
+    }
+
+    /// Features of rings that are not offered.
+    pub fn without(&self) -> u64 {
+        let mut without = 0;
+        if self.no_indirect_desc {
+            without |= INDIRECT_DESC;
+        }
+        if self.no_event_idx {
+            without |= EVENT_IDX;
+        }
+        without
+    }
+}
+
+fn queues(text: &str) -> Result<u16, String> {
+    let count = number(text)?;
+    if (1..=MAX_QUEUES).contains(&count) {
+        Ok(count)
+    } else {
+        Err(format!("it has to be 1 to {MAX_QUEUES}: more rings vhost-user-backend cannot have"))
+    }
+}
+
+fn services(text: &str) -> Result<Services, String> {
+    let service = |text: &str| {
+        let mut services = Service::ALL.iter();
+        let found = services.find(|service| service.name().to_ascii_lowercase() == text);
+        let error = || format!("'{text}' is none of cipher, hash, mac, aead, akcipher");
+        found.copied().ok_or_else(error)
+    };
+    match text {
+        "none" => Ok(Services(Vec::new())),
+        _ => text.split(',').map(service).collect::<Result<_, _>>().map(Services),
+    }
+}
+
+/// A decimal number, or a hexadecimal one behind `0x`.
+fn number<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    let number = number.map_err(|error| error.to_string())?;
+    T::try_from(number).map_err(|_| "it is too big".into())
+}
+
+/// Only whether it can be read; it is not `Clone`, as a value here has to be.
+fn log_filter(text: &str) -> Result<String, String> {
+    let filter = tracing_subscriber::EnvFilter::try_new(text);
+    filter.map(|_| text.into()).map_err(|error| error.to_string())
+}
+
+/// The catalogue of faults, for `--help`.
+pub fn faults_help() -> String {
+    let mut text = "Faults, with the VALUE they have if none is given:\n".to_string();
+    text += &faults_list();
+    text
+}
+
+/// The catalogue of faults, as text.
+pub fn faults_list() -> String {
+    let mut text = String::new();
+    for kind in Kind::ALL {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "  {:<20}{}", kind.name(), kind.help());
+        if kind.help().contains("VALUE") {
+            let _ = write!(text, " [{}]", kind.default_value());
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The catalogue of faults, as JSON.
+pub fn faults_json() -> serde_json::Value {
+    let fault = |kind: &Kind| {
+        serde_json::json!({
+            "name": kind.name(),
+            "help": kind.help(),
+            "default_value": kind.default_value(),
+        })
+    };
+    Kind::ALL.iter().map(fault).collect()
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Requests on the control queue: sessions are created and destroyed.
+
+use serde::Serialize;
+
+use super::algorithm::{HashMode, Service, SymOp};
+use super::{Fields, Layout, PADDED_LEN};
+use crate::failure::{Failure, Result};
+
+/// The header's size, in bytes.
+pub const HEADER_LEN: usize = 16;
+/// The outcome of a CREATE, in bytes.
+pub const CREATE_OUTCOME_LEN: usize = 16;
+
+/// `struct virtio_crypto_ctrl_header`
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Header {
+    pub opcode: u32,
+    pub algo: u32,
+    pub flag: u32,
+    /// Reserved; QEMU and the kernel's header call it `queue_id`.
+    pub reserved: u32,
+}
+
+/// What a session is to do: the fixed fields of a CREATE, or of a stateless request.
+/// Numbers are as they came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Parameters {
+    Cipher { algo: u32, key_len: u32, op: u32 },
+    Chain(Chain),
+    Hash { algo: u32, hash_result_len: u32 },
+    Mac { algo: u32, hash_result_len: u32, auth_key_len: u32 },
+    Aead { algo: u32, key_len: u32, tag_len: u32, aad_len: u32, op: u32 },
+    Akcipher { algo: u32, key_type: u32, key_len: u32, detail: [u32; 2] },
+}
+
+/// The parameters of an algorithm chain.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Chain {
+    pub alg_chain_order: u32,
+    pub hash_mode: u32,
+    pub cipher_algo: u32,
+    pub key_len: u32,
+    pub op: u32,
+    pub hash_algo: u32,
+    pub hash_result_len: u32,
+    pub auth_key_len: u32,
+    pub aad_len: u32,
+}
+
+impl Parameters {
+    /// The service these are for.
+    pub fn service(&self) -> Service {
+        match self {
+            Parameters::Cipher { .. } | Parameters::Chain(_) => Service::Cipher,
+            Parameters::Hash { .. } => Service::Hash,
+            Parameters::Mac { .. } => Service::Mac,
+            Parameters::Aead { .. } => Service::Aead,
+            Parameters::Akcipher { .. } => Service::Akcipher,
+        }
+    }
+
+    /// How long the keys are that follow: the cipher's or the only one, and the chain's
+    /// second, in bytes.
+    pub fn key_lens(&self) -> (u32, u32) {
+        match *self {
+            Parameters::Cipher { key_len, .. }
+            | Parameters::Aead { key_len, .. }
+            | Parameters::Akcipher { key_len, .. } => (key_len, 0),
+            Parameters::Chain(Chain { key_len, auth_key_len, .. }) => (key_len, auth_key_len),
+            Parameters::Hash { .. } => (0, 0),
+            Parameters::Mac { auth_key_len, .. } => (auth_key_len, 0),
+        }
+    }
+
+    /// The algorithm's number; a chain's is its cipher's.
+    pub fn algo(&self) -> u32 {
+        match *self {
+            Parameters::Cipher { algo, .. }
+            | Parameters::Hash { algo, .. }
+            | Parameters::Mac { algo, .. }
+            | Parameters::Aead { algo, .. }
+            | Parameters::Akcipher { algo, .. } => algo,
+            Parameters::Chain(Chain { cipher_algo, .. }) => cipher_algo,
+        }
+    }
+}
+
+/// What a request on the control queue asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Operation {
+    Create(Parameters),
+    Destroy { service: Service, session_id: u64 },
+}
+
+/// A request on the control queue, without what follows its fixed fields.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct Request {
+    /// The header.
+    pub header: Header,
+    /// The fixed fields.
+    pub operation: Operation,
+    /// Header and fixed fields, in bytes.
+    #[serde(skip)]
+    pub fixed_len: usize,
+    /// Whether what the specification leaves unused is 0.
+    #[serde(skip)]
+    pub padding_is_zero: bool,
+}
+
+impl Header {
+    /// Reads the header; `Err` if it is not whole.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let fields = Fields::new(bytes, HEADER_LEN)?;
+        Ok(Header {
+            opcode: fields.u32(0),
+            algo: fields.u32(4),
+            flag: fields.u32(8),
+            reserved: fields.u32(12),
+        })
+    }
+
+    /// The opcode's service, and whether it creates or destroys; `NotSupp` if the
+    /// specification does not define it.
+    pub fn operation(&self) -> Result<(Service, bool)> {
+        let service = Service::try_from(self.opcode >> 8).map_err(|_| Failure::NotSupp)?;
+        match (service, self.opcode & 0xff) {
+            (Service::Akcipher, 4) => Ok((service, true)),
+            (Service::Akcipher, 5) => Ok((service, false)),
+            (Service::Akcipher, _) => Err(Failure::NotSupp),
+            (_, 2) => Ok((service, true)),
+            (_, 3) => Ok((service, false)),
+            _ => Err(Failure::NotSupp),
+        }
+    }
+}
+
+impl Request {
+    /// Reads header and fixed fields. `NotSupp`: an opcode, or a kind of symmetric
+    /// session, that is not defined; `Err`: the request is too short.
+    pub fn parse(bytes: &[u8], layout: Layout) -> Result<Self> {
+        let header = Header::parse(bytes)?;
+        let (service, create) = header.operation()?;
+        let fixed_len = match (layout, create, service) {
+            (Layout::Natural, false, _) | (Layout::Natural, true, Service::Hash) => 24,
+            (Layout::Natural, true, Service::Mac) => 32,
+            (Layout::Natural, true, Service::Aead) => 40,
+            _ => PADDED_LEN,
+        };
+        let fields = Fields::new(bytes, fixed_len)?;
+        let (operation, used) = if create {
+            let (parameters, used) = parameters(service, fields)?;
+            (Operation::Create(parameters), used)
+        } else {
+            (Operation::Destroy { service, session_id: fields.u64(16) }, 24)
+        };
+        let op_type = matches!(operation, Operation::Create(p) if p.service() == Service::Cipher);
+        let unused_end = if op_type { 64 } else { PADDED_LEN };
+        Ok(Request {
+            header,
+            operation,
+            fixed_len,
+            padding_is_zero: fields.zero(used, unused_end) && (!op_type || fields.zero(68, 72)),
+        })
+    }
+}
+
+/// A CREATE's fixed fields, and where they end.
+fn parameters(service: Service, fields: Fields<'_>) -> Result<(Parameters, usize)> {
+    Ok(match service {
+        Service::Cipher => match SymOp::try_from(fields.u32(64)) {
+            Ok(SymOp::Cipher) => (
+                Parameters::Cipher {
+                    algo: fields.u32(16),
+                    key_len: fields.u32(20),
+                    op: fields.u32(24),
+                },
+                28,
+            ),
+            Ok(SymOp::AlgorithmChaining) => {
+                let hash_mode = fields.u32(20);
+                let auth = hash_mode == HashMode::Auth.number();
+                (
+                    Parameters::Chain(Chain {
+                        alg_chain_order: fields.u32(16),
+                        hash_mode,
+                        cipher_algo: fields.u32(24),
+                        key_len: fields.u32(28),
+                        op: fields.u32(32),
+                        hash_algo: fields.u32(40),
+                        hash_result_len: fields.u32(44),
+                        auth_key_len: if auth { fields.u32(48) } else { 0 },
+                        aad_len: fields.u32(56),
+                    }),
+                    60,
+                )
+            }
+            Err(_) => return Err(Failure::NotSupp),
+        },
+        Service::Hash => {
+            (Parameters::Hash { algo: fields.u32(16), hash_result_len: fields.u32(20) }, 24)
+        }
+        Service::Mac => (
+            Parameters::Mac {
+                algo: fields.u32(16),
+                hash_result_len: fields.u32(20),
+                auth_key_len: fields.u32(24),
+            },
+            28,
+        ),
+        Service::Aead => (
+            Parameters::Aead {
+                algo: fields.u32(16),
+                key_len: fields.u32(20),
+                tag_len: fields.u32(24),
+                aad_len: fields.u32(28),
+                op: fields.u32(32),
+            },
+            36,
+        ),
+        Service::Akcipher => (
+            Parameters::Akcipher {
+                algo: fields.u32(16),
+                key_type: fields.u32(20),
+                key_len: fields.u32(24),
+                detail: [fields.u32(28), fields.u32(32)],
+            },
+            36,
+        ),
+    })
+}
+
+/// The outcome of a CREATE, `struct virtio_crypto_create_session_input`: the session's
+/// number is there only if it was made.
+pub fn create_outcome(result: Result<u64>) -> [u8; CREATE_OUTCOME_LEN] {
+    let mut bytes = [0; CREATE_OUTCOME_LEN];
+    match result {
+        Ok(id) => bytes[..8].copy_from_slice(&id.to_le_bytes()),
+        Err(failure) => bytes[8..12].copy_from_slice(&(failure as u32).to_le_bytes()),
+    }
+    bytes
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The process that is the device: listens, serves a front end, and ends.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use libc::{c_int, c_void, siginfo_t, SIGINT, SIGTERM};
+use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
+use vhost::vhost_user::{Error as VhostError, Listener};
+use vhost_user_backend::{Error as DaemonError, VhostUserDaemon};
+use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
+use vmm_sys_util::eventfd::EventFd;
+use vmm_sys_util::signal::register_signal_handler;
+use vmm_sys_util::tempdir::TempDir;
+
+use crate::backend::Backend;
+use crate::device::Device;
+use crate::options::Serve;
+use crate::protocol::feature;
+use crate::service::{Service, Settings};
+use crate::trace::Trace;
+use crate::{monitor, relay, ticker};
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum Error {
+    #[error("{0}: {1}")]
+    Path(String, io::Error),
+    #[error("{0}: there is something that is not a socket")]
+    NotSocket(String),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Daemon(DaemonError),
+}
+
+/// Serves the device until it ends; returns only if it cannot begin.
+pub fn serve(options: &Serve) -> Result<(), Error> {
+    allow_files();
+    let trace = match &options.trace {
+        Some(path) => Trace::new(Box::new(fs::File::create(path).map_err(at(path))?)),
+        None => Trace::default(),
+    };
+    let offer = options.offer();
+    if !feature::consistent(offer.features) {
+        tracing::warn!("stateless modes are offered without revision-1, which they need");
+    }
+    let device = Device::new(offer, trace);
+    device.set_ready(!options.not_ready);
+    for fault in &options.faults {
+        device.faults.add(fault.clone());
+    }
+    let sockets = options.monitor.iter().chain([&options.socket_path]);
+    let settings = Settings {
+        report: options.report.clone(),
+        sockets: sockets.cloned().collect(),
+        without: options.without(),
+    };
+    let service = Service::new(device, settings)?;
+    end_by_signal(service.clone())?;
+    ticker::start(service.clone())?;
+    service.ticker.wake();
+    if let Some(path) = &options.monitor {
+        monitor::start(service.clone(), bind(path)?)?;
+    }
+    let listener = bind(&options.socket_path)?;
+    let status = loop {
+        let (front, _) = listener.accept()?;
+        tracing::info!("a front end has connected");
+        let result = converse(&service, front);
+        match &result {
+            Ok(()) => tracing::info!("the front end has disconnected"),
+            Err(error) => tracing::error!("the connection to the front end ends: {error}"),
+        }
+        if !options.keep_serving {
+            break i32::from(result.is_err());
+        }
+        service.device.start(0);
+        service.features.store(0, Ordering::SeqCst);
+    };
+    service.finish(status)
+}
+
+/// Serves one front end until it is gone.
+pub fn converse(service: &Arc<Service>, front: UnixStream) -> Result<(), Error> {
+    let memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
+    let backend = Backend::new(service.clone(), memory.clone());
+    let name = "vhost-user".to_string();
+    let mut daemon = VhostUserDaemon::new(name, backend.clone(), memory).map_err(Error::Daemon)?;
+    backend.employ(&daemon.get_epoll_handlers())?;
+    // The daemon takes no socket that is connected already, so it gets one to listen at,
+    // in a directory that nobody else can enter.
+    let directory = TempDir::new_with_prefix(std::env::temp_dir().join("vhost-user-crypto-"));
+    let directory = directory.map_err(io::Error::from)?;
+    let path = directory.as_path().join("socket");
+    let mut listener = Listener::new(&path, false).map_err(io::Error::from)?;
+    let back = UnixStream::connect(&path)?;
+    daemon.start(&mut listener).map_err(Error::Daemon)?;
+    drop((listener, directory));
+    service.connected.store(true, Ordering::SeqCst);
+    relay::start(service.clone(), front, back)?;
+    let result = daemon.wait();
+    service.connected.store(false, Ordering::SeqCst);
+    service.channel.set(None);
+    for queue in &service.queues {
+        queue.dismiss();
+    }
+    match result {
+        Ok(())
+        | Err(DaemonError::HandleRequest(VhostError::Disconnected | VhostError::PartialMessage)) => {
+            Ok(())
+        }
+        Err(error) => Err(Error::Daemon(error)),
+    }
+}
+
+/// Listens at a path, where there may be a socket that nobody listens at any more.
+pub fn bind(path: &Path) -> Result<UnixListener, Error> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => {
+            fs::remove_file(path).map_err(at(path))?;
+        }
+        Ok(_) => return Err(Error::NotSocket(path.display().to_string())),
+        Err(_) => {}
+    }
+    UnixListener::bind(path).map_err(at(path))
+}
+
+/// Each ring needs about ten descriptors, and vhost-user-backend does not give all of them
+/// back when a front end disconnects.
+fn allow_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let current = limit.maximum;
+    let raised = setrlimit(Resource::Nofile, Rlimit { current, ..limit });
+    if let Err(error) = raised {
+        tracing::warn!("there may be too few file descriptors: {error}");
+    }
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.display().to_string();
+    |error| Error::Path(path, error)
+}
+
+/// Written to by the signal handler.
+static SIGNAL: OnceLock<EventFd> = OnceLock::new();
+
+extern "C" fn on_signal(_: c_int, _: *mut siginfo_t, _: *mut c_void) {
+    if let Some(event) = SIGNAL.get() {
+        // There is nobody to tell if it fails.
+        let _ = event.write(1);
+    }
+}
+
+/// SIGTERM and SIGINT end the process as if the front end were gone.
+fn end_by_signal(service: Arc<Service>) -> Result<(), Error> {
+    let event = EventFd::new(libc::EFD_CLOEXEC)?;
+    let for_handler = event.try_clone()?;
+    SIGNAL.get_or_init(|| for_handler);
+    let wait = move || loop {
+        match event.read() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            _ => service.finish(0),
+        }
+    };
+    thread::Builder::new().name("signals".into()).spawn(wait)?;
+    for signal in [SIGTERM, SIGINT] {
+        register_signal_handler(signal, on_signal).map_err(io::Error::from)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+//! All that the threads of a running device share.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::channel::Channel;
+use crate::device::Device;
+use crate::fault::QueueId;
+use crate::queue::Queue;
+use crate::report::{self, Report, Status};
+use crate::ticker::Ticker;
+
+/// The exit status of a device that dies on purpose.
+pub const DIED_ON_PURPOSE: i32 = 42;
+
+/// What is chosen about the process, rather than about the device.
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// Where the report is to be left.
+    pub report: Option<PathBuf>,
+    /// Sockets, which are removed in the end.
+    pub sockets: Vec<PathBuf>,
+    /// Features of rings that are not offered.
+    pub without: u64,
+}
+
+/// A device at work.
+pub struct Service {
+    /// The device itself.
+    pub device: Arc<Device>,
+    /// Its data queues, and behind them the control queue.
+    pub queues: Vec<Queue>,
+    /// The way to the front end.
+    pub channel: Channel,
+    /// What is done from time to time.
+    pub ticker: Ticker,
+    /// Whether a front end is connected.
+    pub connected: AtomicBool,
+    /// How often the driver's features were told.
+    pub starts: AtomicU64,
+    /// What they were.
+    pub features: AtomicU64,
+    /// What was chosen.
+    pub settings: Settings,
+    end: Mutex<()>,
+}
+
+impl Service {
+    /// A device that waits for its front end.
+    pub fn new(device: Device, settings: Settings) -> std::io::Result<Arc<Self>> {
+        let device = Arc::new(device);
+        let count = device.offer.queues;
+        let ids = (0..count).map(QueueId::Data).chain([QueueId::Control]);
+        let mut failure = None;
+        let service = Arc::new_cyclic(|service: &std::sync::Weak<Service>| {
+            let queue = |id| {
+                let service = service.clone();
+                let die = move || {
+                    if let Some(service) = service.upgrade() {
+                        service.finish(DIED_ON_PURPOSE);
+                    }
+                };
+                Queue::new(id, device.clone(), Box::new(die))
+            };
+            let queues: Result<Vec<Queue>, _> = ids.map(queue).collect();
+            Service {
+                queues: queues.unwrap_or_else(|error| {
+                    failure = Some(error);
+                    Vec::new()
+                }),
+                device: device.clone(),
+                channel: Channel::default(),
+                ticker: Ticker::default(),
+                connected: AtomicBool::new(false),
+                starts: AtomicU64::new(0),
+                features: AtomicU64::new(0),
+                settings,
+                end: Mutex::new(()),
+            }
+        });
+        failure.map_or(Ok(service), Err)
+    }
+
+    /// How it is.
+    pub fn status(&self) -> Status {
+        Status {
+            connected: self.connected.load(Ordering::SeqCst),
+            starts: self.starts.load(Ordering::SeqCst),
+            features: self.features.load(Ordering::SeqCst),
+            ready: self.device.is_ready(),
+            sessions: self.device.sessions(),
+            sessions_left_behind: self.device.sessions_left_behind(),
+            config_changes: self.channel.config_changes(),
+            queues: self.queues.iter().map(Queue::status).collect(),
+            counters: self.device.counters.lines(),
+            violations: self.device.violations.list(),
+            faults: self.device.faults.list(),
+        }
+    }
+
+    /// Makes the device ready, or not, and tells the driver, if there is one.
+    pub fn set_ready(&self, ready: bool) {
+        self.device.set_ready(ready);
+        if let Err(error) = self.channel.config_change() {
+            tracing::debug!("the driver is not told: {error}");
+        }
+    }
+
+    /// The driver has begun to negotiate anew, or is gone: there are no requests any more.
+    pub fn forget_requests(&self) {
+        self.queues.iter().for_each(Queue::forget);
+    }
+
+    /// Writes the report and ends the process.
+    pub fn finish(&self, status: i32) -> ! {
+        // The first one to come here ends the process, with its own status.
+        let _end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut status = status;
+        if let Some(path) = &self.settings.report {
+            let report = Report {
+                status: self.status(),
+                died_on_purpose: status == DIED_ON_PURPOSE,
+                offer: self.device.offer.clone(),
+            };
+            if let Err(error) = report::write(path, &report) {
+                tracing::error!("{}: {error}", path.display());
+                status = status.max(1);
+            }
+        }
+        for path in &self.settings.sockets {
+            // Whoever needed it may have removed it.
+            let _ = std::fs::remove_file(path);
+        }
+        std::process::exit(status)
+    }
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What a session, or a stateless request, computes with.
+
+use crate::arithmetic::aead::Aead;
+use crate::arithmetic::cipher::Cipher;
+use crate::arithmetic::ecdsa::Ecdsa;
+use crate::arithmetic::hash;
+use crate::arithmetic::mac::{self, Mac};
+use crate::arithmetic::rsa::Rsa;
+use crate::chaining::{Chaining, Digest};
+use crate::failure::{Failure, Result};
+use crate::offer::Offer;
+use crate::protocol::algorithm::{
+    defined, supported, AeadAlgorithm, ChainOrder, CipherAlgorithm, Direction, HashAlgorithm,
+    HashMode, KeyType, MacAlgorithm, RsaPadding, Service,
+};
+use crate::protocol::config::Config;
+use crate::protocol::control::{Chain, Parameters};
+
+/// The longest key of a public-key session, in bytes; the specification has no limit. An
+/// RSA key of 8192 bits has some 5000.
+pub const MAX_AKCIPHER_KEY_LEN: u32 = 16384;
+
+/// A session: its parameters as the driver gave them, and what they come to.
+pub struct Session {
+    /// As the driver gave them.
+    pub parameters: Parameters,
+    /// The algorithm's name, for counters.
+    pub algorithm: &'static str,
+    /// What serves requests.
+    pub engine: Engine,
+}
+
+/// What serves a session's requests.
+pub enum Engine {
+    /// A cipher in one direction.
+    Cipher(Cipher),
+    /// A cipher and a digest.
+    Chaining(Chaining),
+    /// A hash, and its result's length.
+    Hash(HashAlgorithm, usize),
+    /// A MAC, and its result's length.
+    Mac(Mac, usize),
+    /// Authenticated encryption in one direction, and its tag's length.
+    Aead(Aead, usize),
+    /// An RSA key.
+    Rsa(Rsa),
+    /// A key on an elliptic curve.
+    Ecdsa(Ecdsa),
+}
+
+impl Session {
+    /// Makes a session of its parameters and keys. `NotSupp`: an algorithm that is not
+    /// offered or not known; `Err`: anything else that is not right.
+    pub fn new(
+        parameters: Parameters,
+        key: &[u8],
+        auth_key: &[u8],
+        offer: &Offer,
+        config: &Config,
+    ) -> Result<Self> {
+        let serves = |service, number| match offer.serves(config, service, number) {
+            true => Ok(()),
+            false => Err(Failure::NotSupp),
+        };
+        let (algorithm, engine) = match parameters {
+            Parameters::Cipher { algo, op, .. } => {
+                serves(Service::Cipher, algo)?;
+                let algorithm: CipherAlgorithm = supported(algo)?;
+                let cipher = Cipher::new(algorithm, defined(op)?, key)?;
+                (algorithm.name(), Engine::Cipher(cipher))
+            }
+            Parameters::Chain(chain) => {
+                serves(Service::Cipher, chain.cipher_algo)?;
+                let algorithm: CipherAlgorithm = supported(chain.cipher_algo)?;
+                let chaining = chaining(algorithm, chain, key, auth_key)?;
+                (algorithm.name(), Engine::Chaining(chaining))
+            }
+            Parameters::Hash { algo, hash_result_len } => {
+                serves(Service::Hash, algo)?;
+                let algorithm = supported(algo)?;
+                let len = hash_len(algorithm, hash_result_len)?;
+                (algorithm.name(), Engine::Hash(algorithm, len))
+            }
+            Parameters::Mac { algo, hash_result_len, .. } => {
+                serves(Service::Mac, algo)?;
+                let algorithm = supported(algo)?;
+                let mac = Mac::new(algorithm, key)?;
+                (algorithm.name(), Engine::Mac(mac, mac_len(algorithm, hash_result_len)?))
+            }
+            Parameters::Aead { algo, tag_len, op, .. } => {
+                serves(Service::Aead, algo)?;
+                let algorithm: AeadAlgorithm = supported(algo)?;
+                let tag_len = tag_len as usize;
+                let aead = Aead::new(algorithm, defined(op)?, key, tag_len)?;
+                (algorithm.name(), Engine::Aead(aead, tag_len))
+            }
+            Parameters::Akcipher { algo, key_type, detail, .. } => {
+                serves(Service::Akcipher, algo)?;
+                akcipher(algo, defined(key_type)?, detail, key, offer)?
+            }
+        };
+        Ok(Session { parameters, algorithm, engine })
+    }
+}
+
+fn akcipher(
+    algo: u32,
+    key_type: KeyType,
+    detail: [u32; 2],
+    key: &[u8],
+    offer: &Offer,
+) -> Result<(&'static str, Engine)> {
+    if algo == offer.ecdsa_number.number() {
+        let ecdsa = Ecdsa::new(key_type, key, supported(detail[0])?)?;
+        Ok(("Ecdsa", Engine::Ecdsa(ecdsa)))
+    } else if algo == 1 {
+        let padding: RsaPadding = supported(detail[0])?;
+        // Without padding there is no hash, and the field is not looked at.
+        let hash = match padding {
+            RsaPadding::Raw => 0,
+            RsaPadding::Pkcs1 => detail[1],
+        };
+        let name = match padding {
+            RsaPadding::Raw => "Rsa",
+            RsaPadding::Pkcs1 => "RsaPkcs1",
+        };
+        Ok((name, Engine::Rsa(Rsa::new(key_type, key, padding, supported(hash)?)?)))
+    } else {
+        Err(Failure::NotSupp)
+    }
+}
+
+fn chaining(
+    algorithm: CipherAlgorithm,
+    chain: Chain,
+    key: &[u8],
+    auth_key: &[u8],
+) -> Result<Chaining> {
+    let order: ChainOrder = supported(chain.alg_chain_order)?;
+    let direction: Direction = defined(chain.op)?;
+    let (digest, len) = match supported(chain.hash_mode)? {
+        HashMode::Plain => {
+            let algorithm = supported(chain.hash_algo)?;
+            if !hash::available(algorithm) {
+                return Err(Failure::NotSupp);
+            }
+            (Digest::Plain(algorithm), hash_len(algorithm, chain.hash_result_len)?)
+        }
+        HashMode::Auth => {
+            let algorithm = supported(chain.hash_algo)?;
+            let mac = Mac::new(algorithm, auth_key)?;
+            (Digest::Auth(mac), mac_len(algorithm, chain.hash_result_len)?)
+        }
+    };
+    Ok(Chaining::new(order, Cipher::new(algorithm, direction, key)?, digest, len))
+}
+
+/// A result may be cut short, but not be empty; the extendable ones may have any length.
+fn hash_len(algorithm: HashAlgorithm, len: u32) -> Result<usize> {
+    let len = len as usize;
+    match hash::digest_len(algorithm) {
+        Some(whole) if len > whole => Err(Failure::Err),
+        _ if len == 0 => Err(Failure::Err),
+        _ => Ok(len),
+    }
+}
+
+fn mac_len(algorithm: MacAlgorithm, len: u32) -> Result<usize> {
+    let len = len as usize;
+    match len == 0 || len > mac::mac_len(algorithm) {
+        true => Err(Failure::Err),
+        false => Ok(len),
+    }
+}

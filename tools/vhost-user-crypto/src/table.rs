@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The session table.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::failure::{Failure, Result};
+use crate::offer::SessionIds;
+use crate::session::Session;
+
+/// All sessions, by their numbers. A session that is in use outlives its place here.
+pub struct Table {
+    capacity: usize,
+    ids: SessionIds,
+    inner: RwLock<Inner>,
+    left_behind: AtomicU64,
+}
+
+#[derive(Default)]
+struct Inner {
+    sessions: HashMap<u64, Arc<Session>>,
+    /// Numbers that were given back.
+    free: BTreeSet<u64>,
+    /// How many numbers were ever given out.
+    given: u64,
+    last: Option<u64>,
+}
+
+impl Table {
+    /// An empty table for so many sessions.
+    pub fn new(capacity: usize, ids: SessionIds) -> Self {
+        Table { capacity, ids, inner: RwLock::default(), left_behind: AtomicU64::new(0) }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a session and returns its number; `NoSpc` if the table is full.
+    pub fn insert(&self, session: Session) -> Result<u64> {
+        let mut inner = self.write();
+        if inner.sessions.len() >= self.capacity {
+            return Err(Failure::NoSpc);
+        }
+        let id = loop {
+            let number = inner.free.pop_first().unwrap_or_else(|| {
+                inner.given += 1;
+                inner.given - 1
+            });
+            let id = match self.ids {
+                SessionIds::Sequential => number,
+                SessionIds::Sparse => number.reverse_bits(),
+            };
+            // A number that a fault has chosen may be in the way.
+            if !inner.sessions.contains_key(&id) {
+                break id;
+            }
+        };
+        inner.sessions.insert(id, Arc::new(session));
+        inner.last = Some(id);
+        Ok(id)
+    }
+
+    /// Adds a session under a number that a fault has chosen, in place of what is there.
+    pub fn insert_as(&self, id: u64, session: Session) {
+        self.write().sessions.insert(id, Arc::new(session));
+    }
+
+    /// The number that was given out last.
+    pub fn last(&self) -> Option<u64> {
+        self.read().last
+    }
+
+    /// The session of this number.
+    pub fn get(&self, id: u64) -> Option<Arc<Session>> {
+        self.read().sessions.get(&id).cloned()
+    }
+
+    /// Takes a session out.
+    pub fn remove(&self, id: u64) -> Option<Arc<Session>> {
+        let mut inner = self.write();
+        let session = inner.sessions.remove(&id)?;
+        let number = match self.ids {
+            SessionIds::Sequential => id,
+            SessionIds::Sparse => id.reverse_bits(),
+        };
+        if number < inner.given {
+            inner.free.insert(number);
+        }
+        Some(session)
+    }
+
+    /// Takes all out; those found are counted as left behind.
+    pub fn clear(&self) {
+        let mut inner = self.write();
+        let found = inner.sessions.len() as u64;
+        self.left_behind.fetch_add(found, Ordering::Relaxed);
+        *inner = Inner::default();
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.read().sessions.len()
+    }
+
+    /// How many [`Table::clear`] has found in all.
+    pub fn left_behind(&self) -> u64 {
+        self.left_behind.load(Ordering::Relaxed)
+    }
+}

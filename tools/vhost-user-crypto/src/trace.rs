@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A line of JSON for each request, decoded, so that a test can see what the driver
+//! really sent. Keys and data are not in it.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+
+use crate::failure::status_name;
+use crate::fault::QueueId;
+use crate::memory::Chain;
+use crate::protocol::{control, data};
+
+/// A request as decoded.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// One on the control queue.
+    Control(control::Request),
+    /// One on a data queue.
+    Data(data::Request),
+    /// One that could not be: its opcode, if it had as much.
+    Malformed {
+        /// The opcode.
+        opcode: Option<u32>,
+    },
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    number: u64,
+    queue: QueueId,
+    #[serde(flatten)]
+    request: &'a Request,
+    readable: Vec<usize>,
+    writable: Vec<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<u64>,
+    status: &'static str,
+    written: u32,
+}
+
+/// Where the lines go, if anywhere.
+#[derive(Default)]
+pub struct Trace {
+    out: Option<Mutex<Box<dyn Write + Send>>>,
+    number: AtomicU64,
+}
+
+impl Trace {
+    /// Writes lines to `out`.
+    pub fn new(out: Box<dyn Write + Send>) -> Self {
+        Trace { out: Some(Mutex::new(out)), number: AtomicU64::new(0) }
+    }
+
+    /// Writes a line about a request that was answered. `session_id` is that of a
+    /// session just made. A line that cannot be written ends nothing.
+    pub fn write(
+        &self,
+        queue: QueueId,
+        request: &Request,
+        chain: &Chain<'_>,
+        session_id: Option<u64>,
+        status: u8,
+        written: u32,
+    ) {
+        let Some(out) = &self.out else { return };
+        let line = Line {
+            number: self.number.fetch_add(1, Ordering::Relaxed),
+            queue,
+            request,
+            readable: chain.readable.slices().iter().map(|slice| slice.len()).collect(),
+            writable: chain.writable.slices().iter().map(|slice| slice.len()).collect(),
+            session_id,
+            status: status_name(status),
+            written,
+        };
+        if let Ok(mut text) = serde_json::to_vec(&line) {
+            text.push(b'\n');
+            let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(error) = out.write_all(&text).and_then(|()| out.flush()) {
+                tracing::warn!("the trace cannot be written: {error}");
+            }
+        }
+    }
+}
+
+/// An opcode's name, without the `VIRTIO_CRYPTO_` in front.
+pub fn opcode_name(opcode: u32) -> &'static str {
+    match opcode {
+        0x0000 => "CIPHER_ENCRYPT",
+        0x0001 => "CIPHER_DECRYPT",
+        0x0002 => "CIPHER_CREATE_SESSION",
+        0x0003 => "CIPHER_DESTROY_SESSION",
+        0x0100 => "HASH",
+        0x0102 => "HASH_CREATE_SESSION",
+        0x0103 => "HASH_DESTROY_SESSION",
+        0x0200 => "MAC",
+        0x0202 => "MAC_CREATE_SESSION",
+        0x0203 => "MAC_DESTROY_SESSION",
+        0x0300 => "AEAD_ENCRYPT",
+        0x0301 => "AEAD_DECRYPT",
+        0x0302 => "AEAD_CREATE_SESSION",
+        0x0303 => "AEAD_DESTROY_SESSION",
+        0x0400 => "AKCIPHER_ENCRYPT",
+        0x0401 => "AKCIPHER_DECRYPT",
+        0x0402 => "AKCIPHER_SIGN",
+        0x0403 => "AKCIPHER_VERIFY",
+        0x0404 => "AKCIPHER_CREATE_SESSION",
+        0x0405 => "AKCIPHER_DESTROY_SESSION",
+        _ => "unknown",
+    }
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Public keys through the device: V-26 and V-30, all layouts, every operation.
+
+#![allow(missing_docs)]
+
+mod kit;
+
+use kit::*;
+use openssl::bn::BigNumContext;
+use openssl::ec::{EcGroup, EcKey, PointConversionForm};
+use openssl::ecdsa::EcdsaSig;
+use openssl::nid::Nid;
+use openssl::rsa::{Padding, Rsa};
+use vhost_user_crypto::offer::{EcdsaNumber, Offer};
+use vhost_user_crypto::protocol::feature;
+
+const RSA: u32 = 1;
+const RAW: u32 = 0;
+const PKCS1: u32 = 1;
+const SHA256: u32 = 6;
+const PUBLIC: u32 = 1;
+const PRIVATE: u32 = 2;
+const ENC: u32 = 0x0400;
+const DEC: u32 = 0x0401;
+const SIGN: u32 = 0x0402;
+const VERIFY: u32 = 0x0403;
+
+/// A request with its source and room for a result.
+fn send(kit: &Kit, opcode: u32, id: u64, src: &[u8], room: usize) -> Answer {
+    kit.data(opcode, id, &[src.len() as u32, room as u32], 32, &[src], room)
+}
+
+fn verify(kit: &Kit, id: u64, signature: &[u8], digest: &[u8]) -> Answer {
+    let fields = [signature.len() as u32, digest.len() as u32];
+    kit.data(VERIFY, id, &fields, 32, &[signature, digest], 0)
+}
+
+#[test]
+fn v26_rsa_does_what_openssl_does() {
+    let rsa = Rsa::generate(2048).unwrap();
+    let (private, public) =
+        (rsa.private_key_to_der().unwrap(), rsa.public_key_to_der_pkcs1().unwrap());
+    for features in [0, feature::REVISION_1, STATELESS] {
+        let kit = Kit::with(Offer::default(), features);
+        let open = kit.akcipher(RSA, PRIVATE, [RAW, 0], &private).unwrap();
+        let seal = kit.akcipher(RSA, PUBLIC, [RAW, 0], &public).unwrap();
+        let message = [&[0; 200][..], &[0x5a; 56]].concat();
+        let mut want = vec![0; 256];
+        rsa.public_encrypt(&message, &mut want, Padding::NONE).unwrap();
+        let answer = send(&kit, ENC, seal, &message, 256);
+        assert_eq!(answer, Answer { status: OK, output: want.clone(), written: 257 });
+        assert_eq!(send(&kit, DEC, open, &want, 256).output, message);
+        // Short input is a number; more room than needed is left alone.
+        let answer = send(&kit, ENC, seal, &message[200..], 300);
+        assert_eq!((&answer.output[..256], answer.written), (&want[..], 257));
+        assert_eq!(send(&kit, ENC, seal, &message, 255).status, ERR);
+        if features == STATELESS {
+            let fields = [RSA, PUBLIC, public.len() as u32, RAW, 0, 256, 256];
+            let answer = kit.stateless(ENC, &fields, 52, &[&public, &message], 256);
+            assert_eq!((answer.status, answer.output), (OK, want));
+        }
+        kit.assert_no_violation();
+        assert_eq!(send(&kit, SIGN, open, &message, 256).status, ERR);
+        assert_eq!(kit.violations(), ["D-29"]);
+        assert_eq!(kit.destroy(0x0405, open), OK);
+    }
+}
+
+#[test]
+fn v30_pkcs1_signs_verifies_and_rejects() {
+    let rsa = Rsa::generate(2048).unwrap();
+    let (private, public) =
+        (rsa.private_key_to_der().unwrap(), rsa.public_key_to_der_pkcs1().unwrap());
+    let kit = Kit::new();
+    let signer = kit.akcipher(RSA, PRIVATE, [PKCS1, SHA256], &private).unwrap();
+    let verifier = kit.akcipher(RSA, PUBLIC, [PKCS1, SHA256], &public).unwrap();
+    let digest = openssl::sha::sha256(b"message");
+    let signature = send(&kit, SIGN, signer, &digest, 256);
+    assert_eq!((signature.status, signature.written), (OK, 257));
+    assert_eq!(verify(&kit, verifier, &signature.output, &digest).status, OK);
+    let mut wrong = signature.output.clone();
+    wrong[100] ^= 1;
+    assert_eq!(verify(&kit, verifier, &wrong, &digest).status, KEY_REJECTED);
+    assert_eq!(verify(&kit, verifier, &signature.output, &[0; 32]).status, KEY_REJECTED);
+    // A decrypted message is shorter than the room for it: D-31.
+    let sealed = send(&kit, ENC, verifier, b"short", 256).output;
+    let answer = send(&kit, DEC, signer, &sealed, 256);
+    assert_eq!((&answer.output[..5], answer.written), (&b"short"[..], 6));
+    assert_eq!(kit.akcipher(RSA, PRIVATE, [2, 0], &private), Err(NOTSUPP));
+    assert_eq!(kit.akcipher(RSA, PRIVATE, [PKCS1, 2], &private), Err(NOTSUPP));
+    assert_eq!(kit.akcipher(RSA, 3, [RAW, 0], &private), Err(ERR));
+    assert_eq!(kit.akcipher(RSA, PRIVATE, [RAW, 0], &private[..100]), Err(ERR));
+    kit.assert_no_violation();
+}
+
+#[test]
+fn v26_v30_ecdsa_signs_verifies_and_rejects() {
+    let curves = [
+        (1, Nid::X9_62_PRIME192V1),
+        (2, Nid::SECP224R1),
+        (3, Nid::X9_62_PRIME256V1),
+        (4, Nid::SECP384R1),
+        (5, Nid::SECP521R1),
+    ];
+    for (number, nid) in curves {
+        let group = EcGroup::from_curve_name(nid).unwrap();
+        let key = EcKey::generate(&group).unwrap();
+        let private = key.private_key_to_der().unwrap();
+        let mut context = BigNumContext::new().unwrap();
+        let form = PointConversionForm::UNCOMPRESSED;
+        let public = key.public_key().to_bytes(&group, form, &mut context).unwrap();
+        for (ecdsa_number, algo) in [(EcdsaNumber::Specification, 2), (EcdsaNumber::Uapi, 3)] {
+            let kit = Kit::with(Offer { ecdsa_number, ..Offer::default() }, 0);
+            let mask = u32::from_le_bytes(kit.device.config()[44..48].try_into().unwrap());
+            assert_eq!(mask, 1 << RSA | 1 << algo);
+            let signer = kit.akcipher(algo, PRIVATE, [number, 0], &private).unwrap();
+            let verifier = kit.akcipher(algo, PUBLIC, [number, 0], &public).unwrap();
+            let digest = openssl::sha::sha256(b"message");
+            let answer = send(&kit, SIGN, signer, &digest, 150);
+            assert_eq!(answer.status, OK);
+            let signature = &answer.output[..answer.written as usize - 1];
+            let theirs = EcdsaSig::from_der(signature).unwrap();
+            assert!(theirs.verify(&digest, &key).unwrap());
+            assert_eq!(verify(&kit, verifier, signature, &digest).status, OK);
+            assert_eq!(verify(&kit, verifier, signature, &[0; 32]).status, KEY_REJECTED);
+            assert_eq!(verify(&kit, verifier, &signature[1..], &digest).status, KEY_REJECTED);
+            assert_eq!(send(&kit, ENC, verifier, &digest, 150).status, NOTSUPP);
+            assert_eq!(kit.akcipher(5 - algo, PUBLIC, [number, 0], &public), Err(NOTSUPP));
+            assert_eq!(kit.akcipher(algo, PUBLIC, [0, 0], &public), Err(NOTSUPP));
+            kit.assert_no_violation();
+        }
+    }
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The command line: what is taken, what is refused, and what the program does then.
+
+use std::process::{Command as Process, Output};
+
+use clap::{CommandFactory, Parser};
+use vhost_user_crypto::backend::{EVENT_IDX, INDIRECT_DESC};
+use vhost_user_crypto::fault::Kind;
+use vhost_user_crypto::offer::{ChainAad, EcdsaNumber, Offer, SessionIds, StatelessBy};
+use vhost_user_crypto::options::{Command, Options, Serve};
+use vhost_user_crypto::protocol::algorithm::Service;
+
+fn parse(arguments: &[&str]) -> Result<Serve, String> {
+    let base = ["vhost-user-crypto", "serve", "--socket-path", "s"];
+    match Options::try_parse_from(base.iter().chain(arguments)) {
+        Ok(options) => match options.command {
+            Command::Serve(serve) => Ok(*serve),
+            other => panic!("{other:?}"),
+        },
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[test]
+fn clap_finds_nothing_wrong() {
+    Options::command().debug_assert();
+}
+
+#[test]
+fn without_options_the_offer_is_the_default() {
+    let offer = parse(&[]).unwrap().offer();
+    let text = |offer: &Offer| serde_json::to_value(offer).unwrap();
+    assert_eq!(text(&offer), text(&Offer::default()));
+    assert_eq!(parse(&[]).unwrap().without(), 0);
+}
+
+#[test]
+fn every_option_arrives() {
+    let options = parse(&[
+        "--queues=63",
+        "--features=revision-1,hash-stateless",
+        "--services=cipher,akcipher",
+        "--cipher-mask=0xffffffffffffffff",
+        "--hash-mask=0x10",
+        "--mac-mask=2",
+        "--aead-mask=3",
+        "--akcipher-mask=4",
+        "--serve-unadvertised",
+        "--max-cipher-key-len=32",
+        "--max-auth-key-len=0x40",
+        "--max-size=18446744073709551615",
+        "--table-size=0",
+        "--session-ids=sparse",
+        "--chain-aad=before-src",
+        "--stateless-by=feature",
+        "--ecdsa-number=uapi",
+        "--no-event-idx",
+        "--not-ready",
+        "--fault=delay:value=5",
+        "--fault",
+        "die:after=3",
+        "--log=debug",
+    ])
+    .unwrap();
+    let offer = options.offer();
+    assert_eq!(offer.queues, 63);
+    assert_eq!(offer.features, 0b101);
+    assert_eq!(offer.services, [Service::Cipher, Service::Akcipher]);
+    assert_eq!((offer.cipher_mask, offer.hash_mask), (u64::MAX, 16));
+    assert_eq!((offer.mac_mask, offer.aead_mask, offer.akcipher_mask), (2, 3, 4));
+    assert!(offer.serve_unadvertised);
+    assert_eq!((offer.max_cipher_key_len, offer.max_auth_key_len), (32, 64));
+    assert_eq!((offer.max_size, offer.table_size), (u64::MAX, 0));
+    assert_eq!(offer.session_ids, SessionIds::Sparse);
+    assert_eq!(offer.chain_aad, ChainAad::BeforeSrc);
+    assert_eq!(offer.stateless_by, StatelessBy::Feature);
+    assert_eq!(offer.ecdsa_number, EcdsaNumber::Uapi);
+    assert_eq!(options.without(), EVENT_IDX);
+    assert!(options.not_ready && !options.keep_serving);
+    let names: Vec<Kind> = options.faults.iter().map(|fault| fault.name).collect();
+    assert_eq!(names, [Kind::Delay, Kind::Die]);
+
+    let none = parse(&["--services=none"]).unwrap().offer();
+    assert_eq!(none.services, []);
+
+    let features = |arguments: &[&str]| parse(arguments).unwrap().offer().features;
+    assert_eq!(features(&["--revision-1"]), 1);
+    assert_eq!(features(&["--stateless"]), 0x3f);
+    assert_eq!(features(&["--features", "aead-stateless", "--revision-1"]), 0x11);
+    assert_eq!(features(&["--features=akcipher-stateless"]), 0x20);
+    assert_eq!(parse(&["--no-indirect-desc"]).unwrap().without(), INDIRECT_DESC);
+}
+
+#[test]
+fn bad_values_are_refused_with_a_reason() {
+    for (argument, reason) in [
+        ("--queues=0", "1 to 63"),
+        ("--queues=64", "vhost-user-backend"),
+        ("--queues=65537", "too big"),
+        ("--queues=-1", "invalid"),
+        ("--queues=x", "invalid digit"),
+        ("--features=revision-2", "revision-1"),
+        ("--services=cipher,magic", "'magic' is none of cipher, hash"),
+        ("--services=none,cipher", "'none' is none of"),
+        ("--services=", "none of cipher, hash"),
+        ("--cipher-mask=0x10000000000000000", "too large"),
+        ("--hash-mask=0x100000000", "too big"),
+        ("--mac-mask=0x", "empty"),
+        ("--max-size=1M", "invalid digit"),
+        ("--table-size=", "empty"),
+        ("--session-ids=random", "sparse"),
+        ("--chain-aad=behind", "after-src"),
+        ("--fault=lie", "there is no fault 'lie'"),
+        ("--fault=delay:5", "'5' is not KEY=VALUE"),
+        ("--log=a=b=c", "level filter"),
+        ("--magic", "unexpected argument"),
+    ] {
+        let error = parse(&[argument]).expect_err(argument);
+        assert!(error.contains(reason), "{argument}: {error}");
+    }
+    assert!(Options::try_parse_from(["vhost-user-crypto", "serve"]).is_err());
+    assert!(Options::try_parse_from(["vhost-user-crypto"]).is_err());
+}
+
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let program = env!("CARGO_BIN_EXE_vhost-user-crypto");
+    let output = Process::new(program).args(arguments).output().unwrap();
+    let Output { status, stdout, stderr } = output;
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code(), text(stdout), text(stderr))
+}
+
+#[test]
+fn help_ends_with_the_faults() {
+    let (code, help, _) = run(&["serve", "--help"]);
+    assert_eq!(code, Some(0));
+    let faults = help.split("Faults").nth(1).unwrap();
+    for kind in Kind::ALL {
+        assert!(faults.contains(kind.name()));
+        assert!(faults.contains(kind.help()));
+    }
+    let delay = faults.lines().find(|line| line.contains(" delay ")).unwrap();
+    assert!(delay.ends_with("[100]"));
+}
+
+#[test]
+fn faults_are_listed() {
+    let (code, text, _) = run(&["faults"]);
+    assert_eq!((code, text.lines().count()), (Some(0), Kind::ALL.len()));
+    let (_, json, _) = run(&["faults", "--json"]);
+    let faults: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+    assert_eq!(faults.len(), Kind::ALL.len());
+    assert_eq!(faults[0]["name"], Kind::ALL[0].name());
+    assert!(faults.iter().all(|fault| fault["default_value"].is_u64()));
+}
+
+#[test]
+fn what_cannot_begin_says_why() {
+    for (arguments, code, reason) in [
+        (&["serve", "--socket-path", "/nowhere/socket"][..], 2, "/nowhere/socket"),
+        (&["serve", "--socket-path", "/dev/null"], 2, "not a socket"),
+        (&["serve", "--socket-path=/tmp/x", "--trace=/nowhere/trace"], 2, "/nowhere/trace"),
+        (&["serve", "--socket-path=/tmp/x", "--monitor=/nowhere/m"], 2, "/nowhere/m"),
+        (&["serve", "--socket-path=/tmp/x", "--queues=64"], 2, "1 to 63"),
+        (&["ctl", "/nowhere/monitor", "status"], 2, "/nowhere/monitor"),
+        (&["ctl"], 2, "is not named"),
+        (&["ctl", "m", "lie"], 2, "'lie' is no command"),
+    ] {
+        let (status, _, text) = run(arguments);
+        assert_eq!(status, Some(code), "{arguments:?}");
+        assert!(text.contains(reason), "{arguments:?}: {text}");
+    }
+}
