@@ -241,3 +241,66 @@ pub(crate) fn local(scratch: &mut Vec<u8>, len: usize) -> &mut [u8] {
     }
     &mut scratch[..len]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pools_keep_what_works() {
+        let pool = Pool::new();
+        let made = std::cell::Cell::new(0);
+        let make = || {
+            made.set(made.get() + 1);
+            Ok(made.get())
+        };
+        assert_eq!(pool.with(make, |&mut one| Ok(one)), Ok(1));
+        assert_eq!(pool.with(make, |&mut one| Ok(one)), Ok(1));
+        let both = pool.with(make, |&mut one| Ok((one, pool.with(make, |&mut one| Ok(one))?)));
+        assert_eq!(both, Ok((1, 2)));
+        assert_eq!(pool.idle().len(), 2);
+        // Whose state nobody knows.
+        assert_eq!(pool.with(make, |_| Err::<(), _>(Failure::BadMsg)), Err(Failure::BadMsg));
+        assert_eq!(pool.idle().len(), 1);
+        pool.idle().clear();
+        assert_eq!(pool.with(|| Err(Failure::Err), |_| Ok(())), Err(Failure::Err));
+        assert!(pool.idle().is_empty());
+    }
+
+    #[test]
+    fn the_library_gets_what_it_takes() {
+        let mut bytes = vec![0; 3 * LONGEST];
+        let memory = Slice::from(&mut bytes[..]);
+        let at = |from, len| memory.subslice(from, len).unwrap();
+        let mut span = Span::from(at(0, 2 * LONGEST + 1));
+        span.push(at(2 * LONGEST + 1, 5));
+        let lengths: Vec<_> = pieces(&span).map(|piece| piece.len()).collect();
+        assert_eq!(lengths, [LONGEST, LONGEST, 1, 5]);
+
+        assert!(compatible(at(100, 10), at(100, 10)));
+        assert!(compatible(at(100, 10), at(110, 10)));
+        assert!(compatible(at(100, 10), at(90, 10)));
+        assert!(!compatible(at(100, 10), at(109, 10)));
+        assert!(!compatible(at(100, 10), at(91, 10)));
+
+        // What `update` is given, and that nothing but whole blocks is.
+        let given = |src: &Span<'_>, dst: &Span<'_>| {
+            let mut given = Vec::new();
+            let done = transform(src, dst, 16, |src, dst| {
+                assert!(compatible(src, dst) && src.len() % 16 == 0 && dst.len() == src.len());
+                given.push(src.len());
+                Ok(())
+            });
+            done.map(|()| given)
+        };
+        let (mut src, mut dst) = (Span::from(at(0, 40)), Span::from(at(200, 33)));
+        src.push(at(40, 120));
+        dst.push(at(233, 127));
+        // The third block is in two pieces on either side.
+        assert_eq!(given(&src, &dst), Ok(vec![32, 16, 112]));
+        let overlapping = Span::from(at(1, 160));
+        assert_eq!(given(&Span::from(at(0, 160)), &overlapping), Ok(vec![64, 64, 32]));
+        assert_eq!(given(&src, &src.get(0, 159).unwrap()), Err(Failure::Err));
+        assert_eq!(given(&src.get(0, 159).unwrap(), &dst), Err(Failure::Err));
+    }
+}

@@ -285,7 +285,7 @@ pub struct Hmac(NonNull<ffi::EVP_MAC_CTX>);
 unsafe impl Send for Hmac {}
 
 impl Hmac {
-    /// Sets a key of any length up. `NotSupp`: there is no such digest.
+    /// Sets a key, of any length. `NotSupp`: there is no such digest.
     pub fn new(digest: &CStr, key: &[u8]) -> Result<Self> {
         let context = Self::without_key()?;
         let params = [

@@ -5,7 +5,7 @@
 use zeroize::Zeroizing;
 
 use super::{Contexts, Cursor};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::libcrypto::Context;
 use crate::memory::{Slice, Span};
 use crate::protocol::algorithm::Direction;
@@ -32,13 +32,13 @@ pub(crate) struct CbcMac {
     last: Last,
 }
 
-/// The cipher's names for CBC, and its block length.
+/// The cipher that this is a key of.
 fn aes(key: &[u8]) -> Result<&'static str> {
     match key.len() {
         16 => Ok("AES-128-CBC"),
         24 => Ok("AES-192-CBC"),
         32 => Ok("AES-256-CBC"),
-        _ => Err(crate::failure::Failure::Err),
+        _ => Err(Failure::Err),
     }
 }
 
@@ -106,7 +106,7 @@ impl CbcMac {
             self.absorb(ctx, &mut cursor, message.len() - last_len)?;
             cursor.read(&mut last[..last_len]);
             match &self.last {
-                // The kernel's driver encrypts what it has got, if it has got something.
+                // As the kernel has it, nothing is encrypted if there is nothing.
                 Last::Zeros if last_len == 0 => return Ok(()),
                 Last::Zeros => {}
                 Last::Masked { whole, .. } if last_len == self.block_len => xor(&mut last, whole),
