@@ -21,14 +21,19 @@ hash_of() { cat -- "$@" | sha256sum | cut -c1-12; }
 # Where each piece lives. The name holds a hash of what it is made from, so a
 # changed recipe makes a new one and an unchanged one is used again.
 root_dir() { echo "$cache/root-$(hash_of "$testbed/packages" "$testbed/setup-root")"; }
+
+# The kernels and their source outlive the root they were made in, as long as
+# its successors have the same kernel packages and compilers. The root must be there.
 kernel_dir() { # stock|debug
 	local -a from=("$testbed/setup-kernel")
 	[ "$1" = stock ] || from+=("$testbed/debug.config" "$top/.config.fragment")
-	echo "$cache/$1-$(hash_of "$testbed/packages" "$testbed/setup-root" "${from[@]}")"
+	echo "$cache/$1-$(hash_of "$(root_dir)/etc/testbed-kernel-inputs" "${from[@]}")"
 }
 
-# Where the driver is built, apart for each project tree and kernel.
-module_dir() { echo "$cache/module-$1-$(sha256sum <<<"$top" | cut -c1-12)"; } # stock|debug
+# Where the driver is built, apart for each project tree and kernel; and the
+# reference device, which is built for the root.
+module_dir() { echo "$cache/module-$1-$(hash_of - <<<"$top")"; } # stock|debug
+device_dir() { echo "$cache/device-$(hash_of - <<<"$top")"; }
 
 # as_root COMMAND...: runs it as root, or as the root of a user namespace of
 # its own when an ordinary user asks.

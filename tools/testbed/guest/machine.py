@@ -5,6 +5,8 @@ import argparse
 import dataclasses
 from pathlib import Path
 
+import reference
+
 # The guest's virtio-serial ports, and all that QEMU has a socket for.
 PORTS = ("stdout", "stderr", "control", "qmp")
 SOCKETS = ("monitor", "terminal", *PORTS)
@@ -12,10 +14,11 @@ SOCKETS = ("monitor", "terminal", *PORTS)
 
 @dataclasses.dataclass
 class Device:
-    """One --device: its kind, and its properties as NAME=VALUE."""
+    """One --device: its kind, and what was said of it, as that kind has it."""
 
     kind: str
-    properties: list[str]
+    properties: list[str]  # of QEMU's, as NAME=VALUE
+    settings: reference.Settings | None = None  # of the reference device's
 
 
 def parse_devices(texts: list[str]) -> list[Device]:
@@ -23,9 +26,13 @@ def parse_devices(texts: list[str]) -> list[Device]:
     devices = []
     for text in texts:
         kind, _, rest = text.partition(":")
-        properties = [part for part in rest.split(",") if part]
         if kind == "ref":
-            raise ValueError("--device ref: the reference device is not built yet")
+            try:
+                devices.append(Device(kind, [], reference.parse(rest)))
+            except ValueError as error:
+                raise ValueError(f"--device {text}: {error}") from None
+            continue
+        properties = [part for part in rest.split(",") if part]
         if kind not in ("qemu", "none"):
             raise ValueError(f"--device {text}: expected qemu, ref or none")
         for prop in properties:
@@ -35,6 +42,13 @@ def parse_devices(texts: list[str]) -> list[Device]:
     if len(devices) > 1 and any(device.kind == "none" for device in devices):
         raise ValueError("--device none stands alone")
     return [device for device in devices if device.kind != "none"]
+
+
+def modules_folder(options: argparse.Namespace, release: str) -> Path:
+    """The modules of the kernel: those of Debian's are in the root."""
+    own: Path = options.kernel_dir / "modules"
+    base: Path = own if own.exists() else options.root / "usr"
+    return base / "lib/modules" / release
 
 
 class Machine:
@@ -49,13 +63,22 @@ class Machine:
     def command(self, console: int, sockets: dict[str, int]) -> list[str]:
         """QEMU's command line, given a pipe and a connected socket for each of SOCKETS."""
         options = self.options
+        references = [
+            number for number, device in enumerate(options.devices) if device.kind == "ref"
+        ]
+        machine = "q35"
+        memory = []
+        if references:
+            # Their servers have it as well.
+            machine += ",memory-backend=mem0"
+            memory = ["-object", f"memory-backend-memfd,id=mem0,size={options.mem},share=on"]
         command = [
             "qemu-system-x86_64",
             "-nodefaults",
             "-no-user-config",
             "-no-reboot",
             *("-display", "none"),
-            *("-machine", "q35"),
+            *("-machine", machine),
             *("-accel", "tcg,thread=multi" if self.accel == "tcg" else self.accel),
             # Without five-level paging: KASAN asks how many levels there are while
             # the boot CPU's features are being found out, and an interrupt at that
@@ -63,6 +86,7 @@ class Machine:
             *("-cpu", "max,la57=off"),
             *("-smp", str(options.smp)),
             *("-m", options.mem),
+            *memory,
             *("-kernel", str(options.kernel_dir / "vmlinuz")),
             *("-initrd", str(self.initrd)),
             *("-append", self._kernel_arguments()),
@@ -75,10 +99,14 @@ class Machine:
         command += ["-object", "monitor-qmp,id=qmp,chardev=monitor"]
         command += ["-chardev", f"file,id=console,path=/proc/self/fd/{console}"]
         command += ["-serial", "chardev:console"]
-        command += ["-device", "virtio-serial-pci,max_ports=8"]
+        command += ["-device", f"virtio-serial-pci,max_ports={8 + len(references)}"]
         for name in PORTS:
             command += ["-device", f"virtserialport,chardev={name},name={name}"]
         command += ["-device", "virtconsole,chardev=terminal"]
+        for number in references:
+            path = reference.monitor_path(number)
+            command += ["-chardev", f"socket,id=m{number},path={path}"]
+            command += ["-device", f"virtserialport,chardev=m{number},name=device{number}"]
         command += self._file_systems()
         for number, device in enumerate(options.devices):
             command += self._device(number, device)
@@ -103,7 +131,7 @@ class Machine:
     def _file_systems(self) -> list[str]:
         """What the guest mounts; init knows the tags."""
         options = self.options
-        modules = (options.kernel_dir / "modules/lib/modules" / self.release).resolve()
+        modules = modules_folder(options, self.release)
         shared = [("root", options.root, True), ("project", options.project, True)]
         if not modules.is_relative_to(options.root):
             shared.append(("modules", modules, True))
@@ -122,17 +150,30 @@ class Machine:
 
     def _device(self, number: int, device: Device) -> list[str]:
         """A crypto device behind a PCIe port of its own, so that it can be unplugged."""
+        port = ["-device", f"pcie-root-port,id=p{number},chassis={number + 1},bus=pcie.0"]
+        if device.settings:
+            return [*port, *self._reference(number, device.settings)]
         backend = [prop for prop in device.properties if prop.startswith("throttle-")]
         frontend = [prop for prop in device.properties if prop not in backend]
         if self.options.iommu:
             frontend.insert(0, "iommu_platform=on")
         return [
             *("-object", ",".join([f"cryptodev-backend-builtin,id=c{number}", *backend])),
-            *("-device", f"pcie-root-port,id=p{number},chassis={number + 1},bus=pcie.0"),
+            *port,
             "-device",
             ",".join(
                 [f"virtio-crypto-pci,id=v{number},cryptodev=c{number},bus=p{number}", *frontend]
             ),
+        ]
+
+    def _reference(self, number: int, settings: reference.Settings) -> list[str]:
+        """All but the transport is the server's; QEMU's own knows nothing of crypto."""
+        return [
+            *("-chardev", f"socket,id=d{number},path={reference.socket_path(number)}"),
+            "-device",
+            f"vhost-user-test-device-pci,id=v{number},chardev=d{number},bus=p{number}"
+            f",virtio-id=20,num_vqs={settings.queues + 1}"
+            f",vq_size={settings.vq_size},config_size={settings.config_size}",
         ]
 
 

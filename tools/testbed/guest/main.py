@@ -36,6 +36,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--kernel", choices=["stock", "debug"], required=True)
     parser.add_argument("--driver", choices=["rust", "c", "none"], required=True)
     parser.add_argument("--ko", type=Path)
+    parser.add_argument("--server", type=Path)
     parser.add_argument("--device", action="append", default=[], dest="devices")
     parser.add_argument("--param", action="append", default=[], dest="params")
     parser.add_argument("--module", action="append", default=[], dest="modules", type=Path)
@@ -43,6 +44,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--mem")
     parser.add_argument("--iommu", action="store_true")
     parser.add_argument("--share", type=Path)
+    parser.add_argument("--device-log", type=Path)
+    parser.add_argument("--allow-violation", action="append", default=[], dest="allowed_violations")
     parser.add_argument("--append", action="append", default=[])
     parser.add_argument("--timeout", type=float)
     parser.add_argument("--allow-report", action="append", default=[], dest="allowed")
@@ -53,11 +56,14 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
     debug = options.kernel == "debug"
     options.mem = options.mem or ("2048M" if debug else "1024M")
+    if options.mem.isdecimal():
+        options.mem += "M"  # as -m has it, but not a memory back end
     if options.timeout is None:
         options.timeout = 0 if options.mode == "shell" else 3600 if debug else 900
     try:
         check_parameters(options)
         options.devices = machine.parse_devices(options.devices or ["qemu"])
+        check_devices(options)
         options.allowed = [re.compile(pattern) for pattern in options.allowed]
     except (ValueError, re.error) as error:
         parser.error(str(error))
@@ -75,6 +81,20 @@ def check_parameters(options: argparse.Namespace) -> None:
             raise ValueError(f"--param {parameter}: only the rust driver takes parameters")
         if f"\0parmtype={name}:".encode() not in b"\0" + known:
             raise ValueError(f"--param {parameter}: the driver has no parameter {name}")
+
+
+def check_devices(options: argparse.Namespace) -> None:
+    """What one device asks of the whole machine; ValueError says what it cannot have."""
+    references = [device.settings for device in options.devices if device.settings]
+    if references and options.iommu:
+        raise ValueError(
+            "--iommu: the reference device cannot be behind an IOMMU,"
+            " its server does not translate addresses"
+        )
+    if any(settings.trace for settings in references) and not options.device_log:
+        raise ValueError("--device ref:trace needs --device-log, for a folder to write to")
+    if options.device_log and not references:
+        raise ValueError("--device-log is for --device ref")
 
 
 def guest_config(options: argparse.Namespace, release: str) -> str:
@@ -114,7 +134,7 @@ def build_initrd(options: argparse.Namespace, release: str) -> Path:
         initramfs.build(
             init=Path(__file__).with_name("init"),
             busybox=options.root / "usr/bin/busybox",
-            modules=options.kernel_dir / "modules/lib/modules" / release,
+            modules=machine.modules_folder(options, release),
             config=guest_config(options, release),
             extra=extra,
         )
@@ -123,7 +143,7 @@ def build_initrd(options: argparse.Namespace, release: str) -> Path:
 
 
 def show(lines: list[str]) -> None:
-    """Prints lines of the kernel's on standard error."""
+    """Prints lines of someone else's on standard error."""
     for line in lines:
         print(f"  {line}", file=sys.stderr)
 
@@ -140,6 +160,9 @@ def verdict(options: argparse.Namespace, outcome: Outcome) -> int:
         show(report.lines)
     for line in outcome.qemu_errors:
         say(f"qemu: {line}")
+    for complaint in outcome.complaints:
+        say(complaint.text)
+        show(complaint.lines)
 
     if outcome.setup_error:
         say(outcome.setup_error)
@@ -157,7 +180,7 @@ def verdict(options: argparse.Namespace, outcome: Outcome) -> int:
         say("the guest died after the command ended; its last words:")
         show(outcome.console[-LAST_LINES:])
         return outcome.status or 4
-    return outcome.status or (3 if found else 0)
+    return outcome.status or (3 if found or outcome.complaints else 0)
 
 
 def run(options: argparse.Namespace) -> int:

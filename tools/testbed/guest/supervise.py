@@ -4,6 +4,7 @@
 import argparse
 import dataclasses
 import fcntl
+import json
 import os
 import selectors
 import signal
@@ -16,6 +17,7 @@ import tty
 from collections.abc import Callable
 from types import FrameType
 
+import reference
 from machine import SOCKETS, Machine
 from qmp import Bridge
 
@@ -33,6 +35,7 @@ class Outcome:
     powered_off: bool = False
     console: list[str] = dataclasses.field(default_factory=list)
     qemu_errors: list[str] = dataclasses.field(default_factory=list)
+    complaints: list[reference.Complaint] = dataclasses.field(default_factory=list)
 
 
 class Interrupted(Exception):
@@ -73,6 +76,42 @@ class Supervisor:
 
     def run(self) -> Outcome:
         """Boots the guest and returns when it is gone."""
+        servers: list[reference.Server] = []
+        try:
+            if self._start_servers(servers):
+                self._run_qemu()
+                self._stop_servers(servers)
+        finally:
+            for server in servers:
+                server.kill()
+        return self.outcome
+
+    def _start_servers(self, servers: list[reference.Server]) -> bool:
+        """Starts the reference devices. QEMU connects to them, so they come first."""
+        for number, device in enumerate(self.options.devices):
+            if device.settings:
+                servers.append(reference.Server(self.options, number, device.settings))
+        for server in servers:
+            try:
+                server.wait_ready()
+            except reference.NotStarted as error:
+                self.outcome.setup_error = "the reference device did not start"
+                self.outcome.complaints.append(
+                    reference.Complaint(f"{error}:", server.last_words())
+                )
+                return False
+        return True
+
+    def _stop_servers(self, servers: list[reference.Server]) -> None:
+        """Ends the reference devices and asks what they think of the driver."""
+        for server in servers:
+            server.stop()
+            self.outcome.complaints += server.complaints(self.options.allowed_violations)
+            for name, value in server.read_report().items():
+                if name != "violations":
+                    self._note(f"device {server.number}: {name}: {json.dumps(value)}")
+
+    def _run_qemu(self) -> None:
         alive = os.open(self.options.run_dir / "alive", os.O_RDONLY | os.O_NONBLOCK)
         qemu = self._start_qemu()
         bridge = Bridge(self.sockets["monitor"].sendall, self.sockets["qmp"].sendall)
@@ -92,7 +131,6 @@ class Supervisor:
             qemu.wait()
         self._read_rest()
         self._collect_errors(qemu.returncode)
-        return self.outcome
 
     def _start_qemu(self) -> subprocess.Popen[bytes]:
         theirs = {}

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The reference device: a server beside QEMU, one process for each device."""
+
+import argparse
+import dataclasses
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+START_SECONDS = 20
+STOP_SECONDS = 10
+LAST_LINES = 20
+
+# Of the server's exit statuses. It dies on purpose when a fault is to that effect.
+PANICKED = 101
+ON_PURPOSE = 42
+
+# A socket's path has to be short, which a path in the cache need not be. The
+# root's /run is this run's own.
+SOCKETS = Path("/run")
+
+# What a device may have. QEMU aborts when a ring is longer; vhost-user's messages
+# number no more rings, one of which is the control queue, and have no more room.
+MAX_QUEUES = 255
+MAX_RING = 1024
+MAX_CONFIG = 256
+
+# The server's options that are not for the caller to give.
+_OURS = ("socket-path", "monitor", "report")
+
+
+@dataclasses.dataclass
+class Settings:
+    """What --device ref:... asks for."""
+
+    queues: int = 1
+    vq_size: int = 256
+    config_size: int = 56
+    trace: bool = False
+    arguments: list[str] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
+class Complaint:
+    """What is wrong with a device or with what was done to it, and lines that tell more."""
+
+    text: str
+    lines: list[str] = dataclasses.field(default_factory=list)
+
+
+class NotStarted(Exception):
+    """The server does not listen."""
+
+
+def parse(text: str) -> Settings:
+    """Reads the part of --device behind "ref:"; ValueError says what is wrong with it."""
+    settings = Settings()
+    # As QEMU has it, a comma in a value is written twice.
+    for part in text.replace(",,", "\0").split(","):
+        name, equals, value = part.replace("\0", ",").partition("=")
+        if name == "queues":
+            settings.queues = _number(name, value, 0, MAX_QUEUES)
+        elif name == "vq-size":
+            settings.vq_size = _number(name, value, 1, MAX_RING)
+        elif name == "config-size":
+            settings.config_size = _number(name, value, 0, MAX_CONFIG)
+        elif name == "trace" and not equals:
+            settings.trace = True
+        elif name in (*_OURS, "trace"):
+            raise ValueError(f"{name} is not for --device to set")
+        elif name:
+            settings.arguments.append(f"--{name}{equals}{value}")
+        elif part:
+            raise ValueError(f"{part} has no name")
+    return settings
+
+
+def _number(name: str, value: str, least: int, most: int) -> int:
+    if not value.isdecimal() or not least <= int(value) <= most:
+        raise ValueError(f"{name} is a number from {least} to {most}")
+    return int(value)
+
+
+def socket_path(number: int) -> Path:
+    """Where QEMU finds the device."""
+    return SOCKETS / f"device{number}"
+
+
+def monitor_path(number: int) -> Path:
+    """Where the guest finds the device's monitor."""
+    return SOCKETS / f"device{number}-monitor"
+
+
+class Server:
+    """One reference device's process, from its start to what is to be said of it."""
+
+    def __init__(self, options: argparse.Namespace, number: int, settings: Settings) -> None:
+        self.number = number
+        folder: Path = options.device_log or options.run_dir
+        self.log = folder / f"server-{number}.log"
+        self.report = folder / f"report-{number}.json"
+        trace = folder / f"trace-{number}.jsonl"
+        # In a folder of the caller's they may be those of another run.
+        for path in (self.log, self.report, trace):
+            path.unlink(missing_ok=True)
+        command = [str(options.server), "serve"]
+        command += ["--socket-path", str(socket_path(number))]
+        command += ["--queues", str(settings.queues)]
+        command += ["--monitor", str(monitor_path(number))]
+        command += ["--report", str(self.report)]
+        if settings.trace:
+            command += ["--trace", str(trace)]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*command, *settings.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # the terminal's Ctrl-C is not for it
+            )
+        self.stopped = False
+        self.killed = False
+
+    def wait_ready(self) -> None:
+        """Returns when QEMU can connect."""
+        wanted = {str(socket_path(self.number)), str(monitor_path(self.number))}
+        end = time.monotonic() + START_SECONDS
+        while not wanted <= _listening():
+            if self.process.poll() is not None:
+                raise NotStarted(f"device {self.number} {self._ending()} instead of starting")
+            if time.monotonic() > end:
+                raise NotStarted(
+                    f"device {self.number} does not listen after {START_SECONDS} seconds"
+                )
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Ends the process, now that QEMU is gone."""
+        if self.process.poll() is not None:
+            return
+        self.stopped = True
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.killed = True
+            self.kill()
+
+    def kill(self) -> None:
+        """Ends the process, whatever it is doing."""
+        self.process.kill()
+        self.process.wait()
+
+    def last_words(self) -> list[str]:
+        """The end of its log."""
+        return self.log.read_text(errors="replace").splitlines()[-LAST_LINES:]
+
+    def read_report(self) -> dict[str, Any]:
+        """What it reports; empty if it does not."""
+        try:
+            report = json.loads(self.report.read_text())
+        except (OSError, ValueError):
+            return {}
+        return report if isinstance(report, dict) else {}
+
+    def complaints(self, allowed: list[str]) -> list[Complaint]:
+        """What was wrong, but for violations of allowed requirements. To be asked at the end."""
+        report = self.read_report()
+        found = []
+        if not self._ended_well(report):
+            found.append(Complaint(f"device {self.number} {self._ending()}:", self.last_words()))
+        elif "violations" not in report and self.process.returncode != ON_PURPOSE:
+            found.append(Complaint(f"device {self.number} left no report:", self.last_words()))
+        for violation in report.get("violations", []):
+            requirement = violation["requirement"]
+            if requirement not in allowed:
+                found.append(
+                    Complaint(
+                        f"device {self.number}: the driver violated {requirement}"
+                        f" (count {violation['count']}): {violation['text']}"
+                    )
+                )
+        return found
+
+    def _ended_well(self, report: dict[str, Any]) -> bool:
+        status = self.process.returncode
+        if self.stopped and status in (-signal.SIGTERM, 128 + signal.SIGTERM):
+            return True
+        if status == PANICKED or self.killed:
+            return False
+        return status in (0, ON_PURPOSE) or report.get("died_on_purpose") is True
+
+    def _ending(self) -> str:
+        status = self.process.returncode
+        if self.killed:
+            return f"did not end within {STOP_SECONDS} seconds of being told"
+        if status < 0:
+            return f"was ended by {signal.Signals(-status).name}"
+        if status == PANICKED:
+            return "panicked"
+        return f"ended with status {status}"
+
+
+def _listening() -> set[str]:
+    """The paths of all sockets that a connection can be made to."""
+    # num refcount protocol flags type state inode path; the flag is __SO_ACCEPTCON
+    rows = [line.split(maxsplit=7) for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+    return {row[7] for row in rows if len(row) == 8 and int(row[3], 16) & 0x10000}

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests of reference.py: python3 -m unittest discover -s tools/testbed/guest"""
+
+import argparse
+import json
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+import reference
+
+GOOD = {"violations": [], "sessions": 0}
+BAD = {"violations": [{"requirement": "D-15", "text": "the word is 0", "count": 3}]}
+
+
+class Options(unittest.TestCase):
+    """What may stand behind "ref:"."""
+
+    def test_defaults(self) -> None:
+        """Nothing need."""
+        self.assertEqual(reference.parse(""), reference.Settings(1, 256, 56, False, []))
+
+    def test_all(self) -> None:
+        """Some are for QEMU, the rest is for the server."""
+        settings = reference.parse("queues=3,vq-size=64,config-size=0,trace,fault=a:b=1,x,y=1,,2")
+        arguments = ["--fault=a:b=1", "--x", "--y=1,2"]
+        self.assertEqual(settings, reference.Settings(3, 64, 0, True, arguments))
+
+    def test_bad(self) -> None:
+        """What QEMU would not survive, and what is not for the caller, is refused."""
+        for text in (
+            "queues",
+            "queues=-1",
+            "queues=256",
+            "vq-size=0",
+            "vq-size=1025",
+            "config-size=257",
+            "trace=/x",
+            "report=/x",
+            "socket-path=/x",
+            "monitor",
+            "=1",
+        ):
+            with self.subTest(text=text), self.assertRaises(ValueError):
+                reference.parse(text)
+
+
+class Verdict(unittest.TestCase):
+    """What is said of a server that is a shell script here."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def server(self, script: str, report: object) -> reference.Server:
+        """One that runs, or has run, the script, and reports so."""
+        program = self.folder / "server"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        options = argparse.Namespace(run_dir=self.folder, device_log=None, server=program)
+        server = reference.Server(options, 0, reference.Settings())
+        self.addCleanup(server.kill)
+        if report is not None:
+            server.report.write_text(json.dumps(report))
+        return server
+
+    def said(self, script: str, report: object, allowed: tuple[str, ...] = ()) -> list[str]:
+        """The complaints about one that ended by itself."""
+        server = self.server(script, report)
+        server.process.wait()
+        server.stop()
+        return [complaint.text for complaint in server.complaints(list(allowed))]
+
+    def test_good(self) -> None:
+        """It may end when it is no longer needed, and die if it was asked to."""
+        died = GOOD | {"died_on_purpose": True}
+        self.assertEqual(self.said("exit 0", GOOD), [])
+        self.assertEqual(self.said("exit 42", None), [])
+        self.assertEqual(self.said("kill -ABRT $$", died), [])
+
+    def test_bad(self) -> None:
+        """It may not end otherwise, nor without a report."""
+        self.assertEqual(self.said("exit 3", GOOD), ["device 0 ended with status 3:"])
+        self.assertEqual(self.said("exit 101", GOOD), ["device 0 panicked:"])
+        self.assertEqual(self.said("kill -SEGV $$", GOOD), ["device 0 was ended by SIGSEGV:"])
+        self.assertEqual(self.said("kill $$", GOOD), ["device 0 was ended by SIGTERM:"])
+        self.assertEqual(self.said("exit 0", None), ["device 0 left no report:"])
+        self.assertEqual(self.said("exit 0", []), ["device 0 left no report:"])
+
+    def test_violations(self) -> None:
+        """The driver's errors are told, but for those allowed."""
+        (said,) = self.said("exit 0", BAD)
+        self.assertRegex(said, "D-15.*3.*the word is 0")
+        self.assertEqual(self.said("exit 0", BAD, ("D-15",)), [])
+        self.assertEqual(len(self.said("exit 1", BAD, ("D-1",))), 2)
+
+    def test_stopped(self) -> None:
+        """It is told to end, and ends."""
+        server = self.server("exec sleep 60", GOOD)
+        server.stop()
+        self.assertEqual(server.complaints([]), [])
+
+    def test_hung(self) -> None:
+        """It is told to end, and does not."""
+        server = self.server("trap '' TERM; echo ready; exec sleep 60", GOOD)
+        while not server.last_words():
+            pass
+        with mock.patch.object(reference, "STOP_SECONDS", 0.1):
+            server.stop()
+            (complaint,) = server.complaints([])
+        self.assertIn("did not end", complaint.text)
+        self.assertEqual(complaint.lines, ["ready"])
+
+    def test_not_started(self) -> None:
+        """It ends before it listens, or never does."""
+        with self.assertRaisesRegex(reference.NotStarted, "ended with status 2 instead"):
+            self.server("exit 2", None).wait_ready()
+        with (
+            mock.patch.object(reference, "START_SECONDS", 0.1),
+            self.assertRaisesRegex(reference.NotStarted, "does not listen"),
+        ):
+            self.server("exec sleep 60", None).wait_ready()
+
+
+if __name__ == "__main__":
+    unittest.main()
