@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ ON_PURPOSE = 42
 # A socket's path has to be short, which a path in the cache need not be. The
 # root's /run is this run's own.
 SOCKETS = Path("/run")
+# Guests have folders of their own for these, but the kernel's list of who listens has the
+# sockets of all.
+_OWN = uuid.uuid4().hex[:12]
 
 # What a device may have. QEMU aborts when a ring is longer; vhost-user's messages
 # number no more rings, one of which is the control queue, and have no more room.
@@ -86,12 +90,12 @@ def _number(name: str, value: str, least: int, most: int) -> int:
 
 def socket_path(number: int) -> Path:
     """Where QEMU finds the device."""
-    return SOCKETS / f"device{number}"
+    return SOCKETS / f"device{number}-{_OWN}"
 
 
 def monitor_path(number: int) -> Path:
     """Where the guest finds the device's monitor."""
-    return SOCKETS / f"device{number}-monitor"
+    return SOCKETS / f"device{number}-{_OWN}-monitor"
 
 
 class Server:
