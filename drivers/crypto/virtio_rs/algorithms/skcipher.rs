@@ -161,6 +161,7 @@ fn register_flavour<const SYNC: bool>(
         min_key_size: row.min_key_size,
         max_key_size: row.max_key_size,
         iv_size: row.iv_size,
+        chunk_size: row.block_size,
     };
     let data = Offer {
         row,
@@ -234,9 +235,10 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
             return request.software(direction);
         };
 
-        let Ok(iv) = request.iv::<AES_BLOCK>() else {
-            return request.done(Err(EINVAL));
-        };
+        let mut iv = [0; AES_BLOCK];
+        if let Err(err) = request.read_iv(&mut iv) {
+            return request.done(Err(err));
+        }
         let header = CipherRequest::new(
             row.cipher,
             operation(direction),

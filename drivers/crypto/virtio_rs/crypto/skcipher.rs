@@ -6,6 +6,7 @@
 
 mod callbacks;
 mod context;
+mod fallback;
 
 use self::callbacks::Callbacks as _;
 use super::{
@@ -32,7 +33,6 @@ use core::{
     ptr::NonNull, //
 };
 use kernel::{
-    error::to_result,
     ffi::c_int,
     prelude::*, //
 };
@@ -121,6 +121,9 @@ pub(crate) struct Description {
     pub(crate) max_key_size: u32,
     /// In bytes; 0 if the mode has none.
     pub(crate) iv_size: u32,
+    /// In bytes: a request that is continued by another has a multiple of it. The block size, but
+    /// for ciphers that take data of any length.
+    pub(crate) chunk_size: u32,
 }
 
 // SAFETY: That is where the `struct crypto_alg` of a `struct skcipher_alg` is; the functions are its.
@@ -181,6 +184,7 @@ pub(crate) fn register<A: Algorithm>(
     common.min_keysize = description.min_key_size;
     common.max_keysize = description.max_key_size;
     common.ivsize = description.iv_size;
+    common.chunksize = description.chunk_size;
     common.base.cra_ctxsize = u32::try_from(size_of::<A::Tfm>())?;
     common.base.cra_flags = bindings::CRYPTO_ALG_NEED_FALLBACK
         | if A::SYNCHRONOUS {
@@ -227,72 +231,34 @@ impl<'a, A: Algorithm> Request<'a, A> {
         self.flags() & bindings::CRYPTO_TFM_REQ_MAY_SLEEP != 0
     }
 
-    /// Returns the IV.
+    /// Copies the IV.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the algorithm's IV is shorter than `N` bytes.
-    pub(crate) fn iv<const N: usize>(&self) -> Result<[u8; N]> {
-        let iv = self.raw_iv::<N>()?;
-        // SAFETY: The framework's contract: the IV has the algorithm's size.
-        Ok(unsafe { iv.read_unaligned() })
+    /// `EINVAL`: the algorithm's IV is shorter than `iv`.
+    pub(crate) fn read_iv(&self, iv: &mut [u8]) -> Result {
+        if let Some(from) = self.raw_iv(iv.len())? {
+            // SAFETY: The IV has that many bytes, in the consumer's memory.
+            unsafe { from.copy_to_nonoverlapping(iv.as_mut_ptr(), iv.len()) };
+        }
+        Ok(())
     }
 
-    fn raw_iv<const N: usize>(&self) -> Result<*mut [u8; N]> {
+    /// Returns where the IV is, of which `len` bytes are wanted; nothing if that is 0.
+    fn raw_iv(&self, len: usize) -> Result<Option<*mut u8>> {
         // SAFETY: By the type invariant.
         let size = unsafe { helpers::crypto_skcipher_ivsize(self.raw_tfm()) };
-        if u32::try_from(N)? > size {
+        if u32::try_from(len)? > size {
             return Err(EINVAL);
         }
-        // SAFETY: By the type invariant.
-        Ok(unsafe { self.raw.as_ref() }.iv.cast())
+        // SAFETY: By the type invariant. The framework's contract: the IV has the algorithm's size.
+        let iv = unsafe { self.raw.as_ref() }.iv.cast();
+        Ok((len != 0).then_some(iv))
     }
 
     /// Answers it.
     pub(crate) fn done(self, result: Result) -> Answer {
         Answer::done(result)
-    }
-
-    /// Has the transform's software do it, and answers it.
-    pub(crate) fn software(self, direction: Direction) -> Answer {
-        let flags = self.flags() & bindings::CRYPTO_TFM_REQ_MAY_SLEEP;
-        let result = self.run_software(direction, flags);
-        self.done(result)
-    }
-
-    /// Has the transform's software do it, in the request's context.
-    fn run_software(&self, direction: Direction, flags: u32) -> Result {
-        let software = A::software(self.tfm());
-        // SAFETY: By the type invariant.
-        let room = unsafe { helpers::crypto_skcipher_reqsize(self.raw_tfm()) };
-        if software.request_size() > room {
-            // Not the one that `init_callback` has seen.
-            return Err(EINVAL);
-        }
-        let raw = self.raw.as_ptr();
-        // SAFETY: By the type invariant the context is unused; it is large enough.
-        let sub = unsafe { helpers::skcipher_request_ctx_dma(raw) };
-        let sub = sub.cast::<bindings::skcipher_request>();
-        // SAFETY: `sub` is valid for writes, and `software` a valid transform.
-        unsafe { helpers::skcipher_request_set_tfm(sub, software.as_raw()) };
-        // SAFETY: As above.
-        unsafe { helpers::skcipher_request_set_callback(sub, flags) };
-        // SAFETY: As above; the rest is what the consumer gave.
-        unsafe {
-            helpers::skcipher_request_set_crypt(
-                sub,
-                (*raw).src,
-                (*raw).dst,
-                (*raw).cryptlen,
-                (*raw).iv.cast(),
-            )
-        };
-        to_result(match direction {
-            // SAFETY: `sub` is a complete request; it is answered when this returns.
-            Direction::Encrypt => unsafe { bindings::crypto_skcipher_encrypt(sub) },
-            // SAFETY: As above.
-            Direction::Decrypt => unsafe { bindings::crypto_skcipher_decrypt(sub) },
-        })
     }
 
     /// Takes a request for what it is.

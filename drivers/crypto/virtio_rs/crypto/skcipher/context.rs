@@ -287,10 +287,11 @@ impl<'a, A: Algorithm> Finished<'a, A> {
     /// # Errors
     ///
     /// `EINVAL`: the algorithm's IV is shorter.
-    pub(crate) fn set_iv<const N: usize>(&self, iv: &[u8; N]) -> Result {
-        let to = self.request.raw_iv::<N>()?;
-        // SAFETY: The framework's contract: the IV has the algorithm's size, and may be written.
-        unsafe { to.write_unaligned(*iv) };
+    pub(crate) fn set_iv(&self, iv: &[u8]) -> Result {
+        if let Some(to) = self.request.raw_iv(iv.len())? {
+            // SAFETY: The IV has that many bytes, in the consumer's memory, and may be written.
+            unsafe { to.copy_from_nonoverlapping(iv.as_ptr(), iv.len()) };
+        }
         Ok(())
     }
 }

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Requests, or parts of them, that software does in the device's place.
+
+use super::{
+    super::request::{
+        Answer,
+        Direction, //
+    },
+    Algorithm,
+    Request, //
+};
+use crate::{
+    bindings,
+    bindings::helpers, //
+};
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+
+/// What software is to do.
+struct Part {
+    src: *mut bindings::scatterlist,
+    dst: *mut bindings::scatterlist,
+    len: u32,
+    iv: *mut u8,
+}
+
+impl<A: Algorithm> Request<'_, A> {
+    /// Has the transform's software do it, and answers it.
+    pub(crate) fn software(self, direction: Direction) -> Answer {
+        let flags = self.flags() & bindings::CRYPTO_TFM_REQ_MAY_SLEEP;
+        let result = self.run_software(direction, flags);
+        self.done(result)
+    }
+
+    /// Has the transform's software do it, in the request's context.
+    pub(super) fn run_software(&self, direction: Direction, flags: u32) -> Result {
+        // SAFETY: By the type invariant.
+        let raw = unsafe { self.raw.as_ref() };
+        let whole = Part {
+            src: raw.src,
+            dst: raw.dst,
+            len: raw.cryptlen,
+            iv: raw.iv.cast(),
+        };
+        // SAFETY: That is what the consumer gave.
+        unsafe { self.run_software_on(&whole, direction, flags) }
+    }
+
+    /// Has the transform's software do `part`, in the request's context.
+    ///
+    /// # Safety
+    ///
+    /// Scatterlists and IV of `part` must be valid, and have the length that is theirs.
+    unsafe fn run_software_on(&self, part: &Part, direction: Direction, flags: u32) -> Result {
+        let software = A::software(self.tfm());
+        // SAFETY: By the type invariant.
+        let room = unsafe { helpers::crypto_skcipher_reqsize(self.raw_tfm()) };
+        if software.request_size() > room {
+            // Not the one that `init_callback` has seen.
+            return Err(EINVAL);
+        }
+        // SAFETY: By the type invariant the context is unused; it is large enough.
+        let sub = unsafe { helpers::skcipher_request_ctx_dma(self.raw.as_ptr()) };
+        let sub = sub.cast::<bindings::skcipher_request>();
+        // SAFETY: `sub` is valid for writes, and `software` a valid transform.
+        unsafe { helpers::skcipher_request_set_tfm(sub, software.as_raw()) };
+        // SAFETY: As above.
+        unsafe { helpers::skcipher_request_set_callback(sub, flags) };
+        // SAFETY: As above; the rest by the safety requirements.
+        unsafe {
+            helpers::skcipher_request_set_crypt(sub, part.src, part.dst, part.len, part.iv.cast())
+        };
+        to_result(match direction {
+            // SAFETY: `sub` is a complete request; it is answered when this returns.
+            Direction::Encrypt => unsafe { bindings::crypto_skcipher_encrypt(sub) },
+            // SAFETY: As above.
+            Direction::Decrypt => unsafe { bindings::crypto_skcipher_decrypt(sub) },
+        })
+    }
+}
