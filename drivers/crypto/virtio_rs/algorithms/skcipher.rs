@@ -1,10 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Symmetric ciphers: the table of those the driver knows, and what a request goes through.
+//! Symmetric ciphers: how they are registered, and what a request goes through.
 
+mod iv;
+mod mode;
+mod table;
 mod transform;
 
-use self::transform::Transform;
+use self::{
+    iv::{
+        Iv,
+        MAX_IV, //
+    },
+    mode::{
+        Mode,
+        Plan, //
+    },
+    table::Row,
+    transform::Transform, //
+};
 use super::Devices;
 use crate::{
     crypto::{
@@ -45,59 +59,10 @@ use kernel::{
     sync::Arc, //
 };
 
-/// The block size of AES in bytes.
-const AES_BLOCK: usize = 16;
-
-/// A cipher the driver knows.
-pub(super) struct Row {
-    cipher: Cipher,
-    /// What the crypto framework calls it.
-    pub(super) name: &'static CStr,
-    /// What the asynchronous flavour is called.
-    driver_name: &'static CStr,
-    /// What the synchronous flavour is called.
-    sync_driver_name: &'static CStr,
-    block_size: u32,
-    min_key_size: u32,
-    max_key_size: u32,
-    iv_size: u32,
-}
-
-/// The ciphers the driver knows.
-pub(super) const TABLE: [Row; 1] = [Row {
-    cipher: Cipher::AesCbc,
-    name: c"cbc(aes)",
-    driver_name: c"cbc-aes-virtio",
-    sync_driver_name: c"cbc-aes-virtio-sync",
-    block_size: AES_BLOCK as u32,
-    min_key_size: 16,
-    max_key_size: 32,
-    iv_size: AES_BLOCK as u32,
-}];
-
-/// Finds out which ciphers a device does; returns a bit for each row of the table.
-///
-/// # Errors
-///
-/// Any: the device could not be asked.
-pub(super) fn explore(device: &Arc<Device>) -> Result<u32> {
-    if !device.config().has_cipher_service() {
-        return Ok(0);
-    }
-    let mut found = 0;
-    for (index, row) in TABLE.iter().enumerate() {
-        let key = [0; 64];
-        // CAST: The longest key of any cipher is 64 bytes.
-        let key = key.get(..row.min_key_size as usize).ok_or(EINVAL)?;
-        match create(device, row.cipher, Operation::Encrypt, key) {
-            Ok(_) => found |= 1 << index,
-            // That is its answer.
-            Err(err) if [EIO, EOPNOTSUPP, ENOSPC, EINVAL].contains(&err) => {}
-            Err(err) => return Err(err),
-        }
-    }
-    Ok(found)
-}
+pub(super) use self::table::{
+    explore,
+    TABLE, //
+};
 
 /// Creates a session for a cipher.
 ///
@@ -156,12 +121,12 @@ fn register_flavour<const SYNC: bool>(
                 row.driver_name
             },
             priority: devices.settings.priority(SYNC),
-            block_size: row.block_size,
+            block_size: row.block,
         },
         min_key_size: row.min_key_size,
         max_key_size: row.max_key_size,
-        iv_size: row.iv_size,
-        chunk_size: row.block_size,
+        iv_size: row.mode.iv_size(row.block),
+        chunk_size: row.block,
     };
     let data = Offer {
         row,
@@ -185,16 +150,17 @@ pub(super) struct Flavour<const SYNC: bool>;
 pub(super) struct State {
     /// Held until the request is back: a session is not destroyed under it.
     _session: Arc<Session>,
+    mode: Mode,
     direction: Direction,
     /// The IV of the next request, if it can be told before the device has done this one.
-    next_iv: [u8; AES_BLOCK],
+    next_iv: Iv,
 }
 
 impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
     type Data = Offer;
     type Tfm = Transform;
     type Request = State;
-    type Area = Area<{ wire::FIXED + AES_BLOCK }, { data::STATUS }>;
+    type Area = Area<{ wire::FIXED + MAX_IV }, { data::STATUS }>;
 
     const SYNCHRONOUS: bool = SYNC;
 
@@ -213,11 +179,11 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
     fn crypt(request: Request<'_, Self>, direction: Direction) -> Answer {
         let row = request.tfm().row();
         let len = request.len();
-        if len.checked_rem(row.block_size) != Some(0) {
-            return request.done(Err(EINVAL));
-        }
-        if len == 0 {
-            return request.done(Ok(()));
+        match row.mode.plan(row.block, len) {
+            Plan::Refuse => return request.done(Err(EINVAL)),
+            Plan::Nothing => return request.done(Ok(())),
+            Plan::Software => return request.software(direction),
+            Plan::Device => {}
         }
 
         // Whatever the device cannot do, or not for this request, software does.
@@ -228,41 +194,39 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
             return request.software(direction);
         };
         let device = session.device().clone();
+        let iv_size = row.mode.iv_size(row.block);
         let (Some(queue), true) = (
             device.data_queue(),
-            data::cipher_fits(row.iv_size, len, device.config().max_size()),
+            data::cipher_fits(iv_size, len, device.config().max_size()),
         ) else {
             return request.software(direction);
         };
 
-        let mut iv = [0; AES_BLOCK];
-        if let Err(err) = request.read_iv(&mut iv) {
+        let mut iv = Iv::new(iv_size);
+        if let Err(err) = request.read_iv(iv.bytes_mut()) {
             return request.done(Err(err));
         }
-        let header = CipherRequest::new(
-            row.cipher,
-            operation(direction),
-            session.id(),
-            row.iv_size,
-            len,
-        );
+        let header =
+            CipherRequest::new(row.cipher, operation(direction), session.id(), iv_size, len);
+        // A mode without an IV has no descriptor for it either: devices do not take empty ones.
+        let both = [header.as_bytes(), iv.bytes()];
+        let params = if iv_size == 0 { &both[..1] } else { &both };
         let state = State {
             _session: session,
+            mode: row.mode,
             direction,
-            next_iv: [0; AES_BLOCK],
+            next_iv: iv,
         };
-        let params = [header.as_bytes(), &iv[..]];
-        let mut prepared = match request.prepare(state, &params, data::STATUS, device.max_segment())
+        let mut prepared = match request.prepare(state, params, data::STATUS, device.max_segment())
         {
             Ok(prepared) => prepared,
             Err((_, request)) => return request.software(direction),
         };
-        if direction == Direction::Decrypt {
-            // The last ciphertext block: gone afterwards if it is done in place.
-            let mut next_iv = [0; AES_BLOCK];
+        if (row.mode, direction) == (Mode::Cbc, Direction::Decrypt) {
+            // The last block of ciphertext: gone afterwards if it is done in place.
             // The length is a multiple of the block, and not zero.
-            let _ = prepared.read_source_tail(&mut next_iv);
-            prepared.state().next_iv = next_iv;
+            let _ = prepared.read_source_tail(iv.bytes_mut());
+            prepared.state().next_iv = iv;
         }
 
         let submitted = prepared.submit(
@@ -284,10 +248,13 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
         }
         result?;
         let mut iv = state.next_iv;
-        if state.direction == Direction::Encrypt {
-            request.read_destination_tail(&mut iv)?;
+        match (state.mode, state.direction) {
+            // There is none, or it cannot be continued.
+            (Mode::Ecb | Mode::Xts, _) => return Ok(()),
+            (Mode::Cbc, Direction::Encrypt) => request.read_destination_tail(iv.bytes_mut())?,
+            (Mode::Cbc, Direction::Decrypt) => {}
         }
-        request.set_iv(&iv)
+        request.set_iv(iv.bytes())
     }
 }
 

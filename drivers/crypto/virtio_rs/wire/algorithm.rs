@@ -9,8 +9,20 @@ pub(crate) const SERVICE_CIPHER: u32 = 0;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub(crate) enum Cipher {
+    /// AES, each block by itself.
+    AesEcb = 2,
     /// AES in cipher block chaining mode.
     AesCbc = 3,
+    /// DES, each block by itself.
+    DesEcb = 5,
+    /// DES in cipher block chaining mode.
+    DesCbc = 6,
+    /// Triple DES, each block by itself.
+    TripleDesEcb = 7,
+    /// Triple DES in cipher block chaining mode.
+    TripleDesCbc = 8,
+    /// AES in XTS mode; the key is that of the data, then that of the tweak.
+    AesXts = 13,
 }
 
 impl Cipher {
@@ -46,10 +58,24 @@ mod tests {
 
     #[test]
     fn numbers_are_those_of_the_uapi_header() {
-        assert_eq!(
-            Cipher::AesCbc.number(),
-            bindings::VIRTIO_CRYPTO_CIPHER_AES_CBC
-        );
+        let ciphers = [
+            (Cipher::AesEcb, bindings::VIRTIO_CRYPTO_CIPHER_AES_ECB),
+            (Cipher::AesCbc, bindings::VIRTIO_CRYPTO_CIPHER_AES_CBC),
+            (Cipher::DesEcb, bindings::VIRTIO_CRYPTO_CIPHER_DES_ECB),
+            (Cipher::DesCbc, bindings::VIRTIO_CRYPTO_CIPHER_DES_CBC),
+            (
+                Cipher::TripleDesEcb,
+                bindings::VIRTIO_CRYPTO_CIPHER_3DES_ECB,
+            ),
+            (
+                Cipher::TripleDesCbc,
+                bindings::VIRTIO_CRYPTO_CIPHER_3DES_CBC,
+            ),
+            (Cipher::AesXts, bindings::VIRTIO_CRYPTO_CIPHER_AES_XTS),
+        ];
+        for (cipher, number) in ciphers {
+            assert_eq!(cipher.number(), number);
+        }
         assert_eq!(
             Operation::Encrypt.number(),
             bindings::VIRTIO_CRYPTO_OP_ENCRYPT
