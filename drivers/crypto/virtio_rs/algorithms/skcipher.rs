@@ -121,7 +121,7 @@ fn register_flavour<const SYNC: bool>(
                 row.driver_name
             },
             priority: devices.settings.priority(SYNC),
-            block_size: row.block,
+            block_size: row.mode.block_size(row.block),
         },
         min_key_size: row.min_key_size,
         max_key_size: row.max_key_size,
@@ -152,7 +152,9 @@ pub(super) struct State {
     _session: Arc<Session>,
     mode: Mode,
     direction: Direction,
-    /// The IV of the next request, if it can be told before the device has done this one.
+    /// How many bytes the device does, from the beginning on.
+    len: u32,
+    /// The IV of what follows, as far as it can be told before the device has done its part.
     next_iv: Iv,
 }
 
@@ -178,13 +180,12 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
 
     fn crypt(request: Request<'_, Self>, direction: Direction) -> Answer {
         let row = request.tfm().row();
-        let len = request.len();
-        match row.mode.plan(row.block, len) {
+        let len = match row.mode.plan(row.block, request.len()) {
             Plan::Refuse => return request.done(Err(EINVAL)),
             Plan::Nothing => return request.done(Ok(())),
             Plan::Software => return request.software(direction),
-            Plan::Device => {}
-        }
+            Plan::Device(len) => len,
+        };
 
         // Whatever the device cannot do, or not for this request, software does.
         if SYNC && !request.may_sleep() {
@@ -215,19 +216,24 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
             _session: session,
             mode: row.mode,
             direction,
+            len,
             next_iv: iv,
         };
-        let mut prepared = match request.prepare(state, params, data::STATUS, device.max_segment())
-        {
-            Ok(prepared) => prepared,
-            Err((_, request)) => return request.software(direction),
-        };
-        if (row.mode, direction) == (Mode::Cbc, Direction::Decrypt) {
+        let mut prepared =
+            match request.prepare(state, params, len, data::STATUS, device.max_segment()) {
+                Ok(prepared) => prepared,
+                Err((_, request)) => return request.software(direction),
+            };
+        match (row.mode, direction) {
+            (Mode::Ctr, _) => iv.count(len.checked_div(row.block).unwrap_or(0)),
             // The last block of ciphertext: gone afterwards if it is done in place.
-            // The length is a multiple of the block, and not zero.
-            let _ = prepared.read_source_tail(iv.bytes_mut());
-            prepared.state().next_iv = iv;
+            (Mode::Cbc, Direction::Decrypt) => {
+                // The length is a multiple of the block, and not zero.
+                let _ = prepared.read_source_tail(iv.bytes_mut());
+            }
+            _ => {}
         }
+        prepared.state().next_iv = iv;
 
         let submitted = prepared.submit(
             device.timeout(),
@@ -253,6 +259,9 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
             (Mode::Ecb | Mode::Xts, _) => return Ok(()),
             (Mode::Cbc, Direction::Encrypt) => request.read_destination_tail(iv.bytes_mut())?,
             (Mode::Cbc, Direction::Decrypt) => {}
+            (Mode::Ctr, direction) => {
+                request.software_rest(direction, state.len, iv.bytes_mut())?
+            }
         }
         request.set_iv(iv.bytes())
     }

@@ -147,3 +147,38 @@ pub(super) unsafe fn read(list: *mut bindings::scatterlist, offset: u32, bytes: 
     // SAFETY: By the safety requirements; `bytes` is valid for writes of `len` bytes.
     unsafe { bindings::memcpy_from_sglist(bytes.as_mut_ptr().cast(), list, offset, len) };
 }
+
+/// Returns true if a list has `len` bytes at least.
+///
+/// # Safety
+///
+/// `list` must start a valid scatterlist.
+pub(super) unsafe fn has(list: *mut bindings::scatterlist, len: u32) -> bool {
+    // SAFETY: By the safety requirements.
+    unsafe { bindings::sg_nents_for_len(list, len.into()) >= 0 }
+}
+
+/// Entries for the part of a list that does not begin with it.
+pub(super) struct Rest([bindings::scatterlist; 2]);
+
+impl Rest {
+    /// Creates unused entries.
+    pub(super) fn new() -> Self {
+        Self(Default::default())
+    }
+
+    /// Returns what is behind the first `offset` bytes of a list: a list that is valid as long as
+    /// both this and `list` are.
+    ///
+    /// # Safety
+    ///
+    /// `list` must start a valid scatterlist of more than `offset` bytes.
+    pub(super) unsafe fn of(
+        &mut self,
+        list: *mut bindings::scatterlist,
+        offset: u32,
+    ) -> *mut bindings::scatterlist {
+        // SAFETY: By the safety requirements; there are two entries, which is what it asks for.
+        unsafe { bindings::scatterwalk_ffwd(self.0.as_mut_ptr(), list, offset) }
+    }
+}

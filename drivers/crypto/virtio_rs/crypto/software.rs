@@ -64,6 +64,12 @@ impl Software {
         context.saturating_add(size_of::<bindings::skcipher_request>() as u32)
     }
 
+    /// Returns the size of the IV in bytes.
+    pub(super) fn iv_size(&self) -> u32 {
+        // SAFETY: By the type invariant.
+        unsafe { helpers::crypto_skcipher_ivsize(self.tfm.as_ptr()) }
+    }
+
     /// Sets the key, with the flags (weak keys) of the transform it stands in for.
     ///
     /// # Errors

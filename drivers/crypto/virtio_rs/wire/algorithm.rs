@@ -13,6 +13,8 @@ pub(crate) enum Cipher {
     AesEcb = 2,
     /// AES in cipher block chaining mode.
     AesCbc = 3,
+    /// AES in counter mode; the whole IV is the counter, with its most significant byte first.
+    AesCtr = 4,
     /// DES, each block by itself.
     DesEcb = 5,
     /// DES in cipher block chaining mode.
@@ -21,6 +23,8 @@ pub(crate) enum Cipher {
     TripleDesEcb = 7,
     /// Triple DES in cipher block chaining mode.
     TripleDesCbc = 8,
+    /// Triple DES in counter mode, as for AES.
+    TripleDesCtr = 9,
     /// AES in XTS mode; the key is that of the data, then that of the tweak.
     AesXts = 13,
 }
@@ -61,6 +65,7 @@ mod tests {
         let ciphers = [
             (Cipher::AesEcb, bindings::VIRTIO_CRYPTO_CIPHER_AES_ECB),
             (Cipher::AesCbc, bindings::VIRTIO_CRYPTO_CIPHER_AES_CBC),
+            (Cipher::AesCtr, bindings::VIRTIO_CRYPTO_CIPHER_AES_CTR),
             (Cipher::DesEcb, bindings::VIRTIO_CRYPTO_CIPHER_DES_ECB),
             (Cipher::DesCbc, bindings::VIRTIO_CRYPTO_CIPHER_DES_CBC),
             (
@@ -70,6 +75,10 @@ mod tests {
             (
                 Cipher::TripleDesCbc,
                 bindings::VIRTIO_CRYPTO_CIPHER_3DES_CBC,
+            ),
+            (
+                Cipher::TripleDesCtr,
+                bindings::VIRTIO_CRYPTO_CIPHER_3DES_CTR,
             ),
             (Cipher::AesXts, bindings::VIRTIO_CRYPTO_CIPHER_AES_XTS),
         ];

@@ -9,6 +9,8 @@ pub(super) enum Mode {
     Ecb,
     /// Cipher block chaining.
     Cbc,
+    /// Counter.
+    Ctr,
     /// XEX with a tweak and ciphertext stealing.
     Xts,
 }
@@ -22,8 +24,8 @@ pub(super) enum Plan {
     Nothing,
     /// Software does all of it.
     Software,
-    /// A device does it.
-    Device,
+    /// A device does so many bytes from the beginning on, software the rest.
+    Device(u32),
 }
 
 impl Mode {
@@ -31,7 +33,16 @@ impl Mode {
     pub(super) const fn iv_size(self, block: u32) -> u32 {
         match self {
             Self::Ecb => 0,
-            Self::Cbc | Self::Xts => block,
+            Self::Cbc | Self::Ctr | Self::Xts => block,
+        }
+    }
+
+    /// Returns what the crypto framework takes for the block size: what data must be a multiple of.
+    /// That of XTS, too, though it steals.
+    pub(super) const fn block_size(self, block: u32) -> u32 {
+        match self {
+            Self::Ctr => 1,
+            Self::Ecb | Self::Cbc | Self::Xts => block,
         }
     }
 
@@ -43,13 +54,15 @@ impl Mode {
         let Some(rest) = len.checked_rem(block) else {
             return Plan::Refuse;
         };
+        let whole = len - rest;
         match self {
             Self::Ecb | Self::Cbc if rest != 0 => Plan::Refuse,
             Self::Xts if len < block => Plan::Refuse,
             // The last two blocks are tied together.
             Self::Xts if rest != 0 => Plan::Software,
             _ if len == 0 => Plan::Nothing,
-            _ => Plan::Device,
+            _ if whole == 0 => Plan::Software,
+            _ => Plan::Device(whole),
         }
     }
 }
@@ -63,12 +76,30 @@ mod tests {
         for mode in [Mode::Ecb, Mode::Cbc] {
             for block in [8, 16] {
                 assert_eq!(mode.plan(block, 0), Plan::Nothing);
-                assert_eq!(mode.plan(block, block), Plan::Device);
-                assert_eq!(mode.plan(block, 10 * block), Plan::Device);
+                assert_eq!(mode.plan(block, block), Plan::Device(block));
+                assert_eq!(mode.plan(block, 10 * block), Plan::Device(10 * block));
                 for len in [1, block - 1, block + 1, 10 * block - 1, u32::MAX] {
                     assert_eq!(mode.plan(block, len), Plan::Refuse);
                 }
+                assert_eq!(mode.block_size(block), block);
             }
+        }
+    }
+
+    #[test]
+    fn ctr_takes_everything_and_leaves_the_last_part_of_a_block() {
+        for block in [8, 16] {
+            let mode = Mode::Ctr;
+            assert_eq!(mode.plan(block, 0), Plan::Nothing);
+            for len in [1, block - 1] {
+                assert_eq!(mode.plan(block, len), Plan::Software);
+            }
+            assert_eq!(mode.plan(block, block), Plan::Device(block));
+            assert_eq!(mode.plan(block, block + 1), Plan::Device(block));
+            assert_eq!(mode.plan(block, 2 * block - 1), Plan::Device(block));
+            let most = u32::MAX - (block - 1);
+            assert_eq!(mode.plan(block, u32::MAX), Plan::Device(most));
+            assert_eq!(mode.block_size(block), 1);
         }
     }
 
@@ -79,7 +110,7 @@ mod tests {
             assert_eq!(mode.plan(16, len), Plan::Refuse);
         }
         for len in [16, 32, 4096] {
-            assert_eq!(mode.plan(16, len), Plan::Device);
+            assert_eq!(mode.plan(16, len), Plan::Device(len));
         }
         for len in [17, 31, 4095, u32::MAX] {
             assert_eq!(mode.plan(16, len), Plan::Software);
@@ -89,7 +120,7 @@ mod tests {
     #[test]
     fn only_ecb_has_no_iv() {
         assert_eq!(Mode::Ecb.iv_size(16), 0);
-        for mode in [Mode::Cbc, Mode::Xts] {
+        for mode in [Mode::Cbc, Mode::Ctr, Mode::Xts] {
             assert_eq!(mode.iv_size(8), 8);
             assert_eq!(mode.iv_size(16), 16);
         }

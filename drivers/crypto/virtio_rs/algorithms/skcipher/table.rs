@@ -36,7 +36,7 @@ pub(in crate::algorithms) struct Row {
 }
 
 /// The ciphers the driver knows.
-pub(in crate::algorithms) const TABLE: [Row; 7] = [
+pub(in crate::algorithms) const TABLE: [Row; 9] = [
     Row {
         cipher: Cipher::AesEcb,
         mode: Mode::Ecb,
@@ -51,6 +51,14 @@ pub(in crate::algorithms) const TABLE: [Row; 7] = [
         name: c"cbc(aes)",
         driver_name: c"cbc-aes-virtio",
         sync_driver_name: c"cbc-aes-virtio-sync",
+        ..AES
+    },
+    Row {
+        cipher: Cipher::AesCtr,
+        mode: Mode::Ctr,
+        name: c"ctr(aes)",
+        driver_name: c"ctr-aes-virtio",
+        sync_driver_name: c"ctr-aes-virtio-sync",
         ..AES
     },
     Row {
@@ -94,6 +102,14 @@ pub(in crate::algorithms) const TABLE: [Row; 7] = [
         name: c"cbc(des3_ede)",
         driver_name: c"cbc-des3_ede-virtio",
         sync_driver_name: c"cbc-des3_ede-virtio-sync",
+        ..TRIPLE_DES
+    },
+    Row {
+        cipher: Cipher::TripleDesCtr,
+        mode: Mode::Ctr,
+        name: c"ctr(des3_ede)",
+        driver_name: c"ctr-des3_ede-virtio",
+        sync_driver_name: c"ctr-des3_ede-virtio-sync",
         ..TRIPLE_DES
     },
 ];
@@ -220,18 +236,21 @@ mod tests {
         let sizes = |name: &CStr| {
             let row = TABLE.iter().find(|row| row.name == name).unwrap();
             (
+                row.mode.block_size(row.block),
                 row.block,
                 row.mode.iv_size(row.block),
                 row.min_key_size,
                 row.max_key_size,
             )
         };
-        assert_eq!(sizes(c"ecb(aes)"), (16, 0, 16, 32));
-        assert_eq!(sizes(c"cbc(aes)"), (16, 16, 16, 32));
-        assert_eq!(sizes(c"xts(aes)"), (16, 16, 32, 64));
-        assert_eq!(sizes(c"ecb(des)"), (8, 0, 8, 8));
-        assert_eq!(sizes(c"cbc(des)"), (8, 8, 8, 8));
-        assert_eq!(sizes(c"ecb(des3_ede)"), (8, 0, 24, 24));
-        assert_eq!(sizes(c"cbc(des3_ede)"), (8, 8, 24, 24));
+        assert_eq!(sizes(c"ecb(aes)"), (16, 16, 0, 16, 32));
+        assert_eq!(sizes(c"cbc(aes)"), (16, 16, 16, 16, 32));
+        assert_eq!(sizes(c"ctr(aes)"), (1, 16, 16, 16, 32));
+        assert_eq!(sizes(c"xts(aes)"), (16, 16, 16, 32, 64));
+        assert_eq!(sizes(c"ecb(des)"), (8, 8, 0, 8, 8));
+        assert_eq!(sizes(c"cbc(des)"), (8, 8, 8, 8, 8));
+        assert_eq!(sizes(c"ecb(des3_ede)"), (8, 8, 0, 24, 24));
+        assert_eq!(sizes(c"cbc(des3_ede)"), (8, 8, 8, 24, 24));
+        assert_eq!(sizes(c"ctr(des3_ede)"), (1, 8, 8, 24, 24));
     }
 }

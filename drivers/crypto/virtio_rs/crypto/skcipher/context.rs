@@ -61,19 +61,21 @@ pub(super) struct Context<A: Algorithm> {
 impl<'a, A: Algorithm> Request<'a, A> {
     /// Makes the request ready for a device.
     ///
-    /// The device reads `params`, each in a segment of its own, then the data; it writes the data,
-    /// then `result_len` bytes. It takes segments of up to `max_segment` bytes.
+    /// The device reads `params`, each in a segment of its own, then the first `len` bytes of the
+    /// data; it writes as many, then `result_len` bytes. It takes segments of up to `max_segment`
+    /// bytes.
     ///
     /// # Errors
     ///
     /// The request comes back, to be done otherwise, with
-    /// - `EINVAL`: a scatterlist is shorter than the data;
+    /// - `EINVAL`: a scatterlist is shorter than the data, or the data than `len`;
     /// - `E2BIG`: there are too many segments, or too large ones;
     /// - `EFAULT`: the request is in memory that devices cannot reach.
     pub(crate) fn prepare(
         self,
         state: A::Request,
         params: &[&[u8]],
+        len: u32,
         result_len: usize,
         max_segment: usize,
     ) -> Result<Prepared<'a, A>, (Error, Self)> {
@@ -88,10 +90,20 @@ impl<'a, A: Algorithm> Request<'a, A> {
         };
         // SAFETY: By the type invariant.
         let raw = unsafe { self.raw.as_ref() };
+        if len != raw.cryptlen {
+            // `fill` looks at what the device gets; the rest must be there, too.
+            let has = |list| {
+                // SAFETY: The framework's contract: the consumer's lists are valid.
+                unsafe { scatterlist::has(list, raw.cryptlen) }
+            };
+            if len > raw.cryptlen || !has(raw.src) || !has(raw.dst) {
+                return Err((EINVAL, self));
+            }
+        }
         let data = Data {
             src: raw.src,
             dst: raw.dst,
-            len: raw.cryptlen,
+            len,
         };
 
         // INVARIANT: As the type wants it.
@@ -266,6 +278,18 @@ impl<'a, A: Algorithm> Finished<'a, A> {
             return Err(EIO);
         }
         self.request.run_software(direction, 0)
+    }
+
+    /// Has the transform's software do what is behind the first `offset` bytes, if there is any.
+    /// `iv` is that part's, and the one to continue with afterwards.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: the data is shorter than `offset`, or the IV not as long as the algorithm's. Others
+    /// as the software answers.
+    pub(crate) fn software_rest(&self, direction: Direction, offset: u32, iv: &mut [u8]) -> Result {
+        // SAFETY: `prepare` has found that the lists are long enough.
+        unsafe { self.request.run_software_rest(direction, offset, iv) }
     }
 
     /// Copies the last bytes of the destination, as many as `bytes` has room for.

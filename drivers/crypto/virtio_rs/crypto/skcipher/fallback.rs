@@ -3,9 +3,12 @@
 //! Requests, or parts of them, that software does in the device's place.
 
 use super::{
-    super::request::{
-        Answer,
-        Direction, //
+    super::{
+        request::{
+            Answer,
+            Direction, //
+        },
+        scatterlist, //
     },
     Algorithm,
     Request, //
@@ -47,6 +50,49 @@ impl<A: Algorithm> Request<'_, A> {
         };
         // SAFETY: That is what the consumer gave.
         unsafe { self.run_software_on(&whole, direction, flags) }
+    }
+
+    /// Has the transform's software do what is behind the first `offset` bytes, if there is any, in
+    /// the request's context. `iv` is that part's, and the one to continue with afterwards.
+    ///
+    /// # Safety
+    ///
+    /// The request's scatterlists must be as long as its data.
+    pub(super) unsafe fn run_software_rest(
+        &self,
+        direction: Direction,
+        offset: u32,
+        iv: &mut [u8],
+    ) -> Result {
+        // SAFETY: By the type invariant.
+        let raw = unsafe { self.raw.as_ref() };
+        let len = raw.cryptlen.checked_sub(offset).ok_or(EINVAL)?;
+        if len == 0 {
+            return Ok(());
+        }
+        if A::software(self.tfm()).iv_size() != u32::try_from(iv.len())? {
+            return Err(EINVAL);
+        }
+
+        let mut src = scatterlist::Rest::new();
+        let mut dst = scatterlist::Rest::new();
+        // SAFETY: By the safety requirements there is something behind `offset`.
+        let src = unsafe { src.of(raw.src, offset) };
+        let dst = if raw.src == raw.dst {
+            src
+        } else {
+            // SAFETY: As above.
+            unsafe { dst.of(raw.dst, offset) }
+        };
+        let rest = Part {
+            src,
+            dst,
+            len,
+            iv: iv.as_mut_ptr(),
+        };
+        // SAFETY: The lists live until this function returns and have `len` bytes; the IV has the
+        // size that the software wants. Sleeping is not allowed: there are no flags.
+        unsafe { self.run_software_on(&rest, direction, 0) }
     }
 
     /// Has the transform's software do `part`, in the request's context.
