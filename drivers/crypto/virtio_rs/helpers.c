@@ -226,8 +226,20 @@ int rust_helper_vc_virtio_find_vqs(struct virtio_device *vdev,
 	return virtio_find_vqs(vdev, nvqs, vqs, info, NULL);
 }
 
+/* 0, or why the transport does not take the wish. */
+int rust_helper_vc_virtqueue_set_affinity(struct virtqueue *vq,
+					  const struct cpumask *cpus)
+{
+	return virtqueue_set_affinity(vq, cpus);
+}
+
 void rust_helper_vc_virtio_del_vqs(struct virtio_device *vdev)
 {
+	struct virtqueue *vq;
+
+	/* The transport forgets to where queues share an interrupt. */
+	virtio_device_for_each_vq(vdev, vq)
+		virtqueue_set_affinity(vq, NULL);
 	vdev->config->del_vqs(vdev);
 }
 

@@ -39,6 +39,7 @@ use crate::{
     },
 };
 use kernel::{
+    cpu::CpuId,
     device,
     new_mutex,
     new_spinlock_irq,
@@ -165,7 +166,7 @@ impl Device {
         }
         let control = Control::new_queue()?;
         endpoints.push(control.clone(), GFP_KERNEL)?;
-        let queues = dev.find_queues(endpoints).inspect_err(|err| {
+        let queues = dev.find_queues(endpoints, data.len()).inspect_err(|err| {
             dev_err!(
                 dev,
                 "setting up {} queues failed ({:?})\n",
@@ -321,9 +322,7 @@ impl State {
 
     /// Returns the queue for requests made on this CPU.
     pub(crate) fn data_queue(&self) -> Option<&DataQueue> {
-        let cpu = kernel::cpu::CpuId::current().as_u32();
-        // CAST: Both targets of this driver have 32 bits at least.
-        let index = (cpu as usize).checked_rem(self.data.len())?;
+        let index = Queues::index_for(CpuId::current(), self.data.len())?;
         self.data.get(index).map(|queue| &**queue)
     }
 

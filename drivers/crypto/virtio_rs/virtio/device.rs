@@ -70,6 +70,8 @@ impl Device<device::Bound> {
 
 impl Device<device::Core<'_>> {
     /// Sets up one virtqueue for each of `endpoints`, in the device's order, which starts with 0.
+    /// The first `spread` of them are asked to interrupt the CPUs they are for, which
+    /// [`Queues::index_for`] tells.
     ///
     /// Context: process, may sleep; from `probe` only, once.
     ///
@@ -77,8 +79,12 @@ impl Device<device::Core<'_>> {
     ///
     /// `ENOENT`: the device lacks one of the queues. `EBUSY`: there are queues already. Others as
     /// the transport has them.
-    pub(crate) fn find_queues(&self, endpoints: KVec<Arc<dyn Endpoint>>) -> Result<Arc<Queues>> {
-        Queues::find(self, endpoints)
+    pub(crate) fn find_queues(
+        &self,
+        endpoints: KVec<Arc<dyn Endpoint>>,
+        spread: usize,
+    ) -> Result<Arc<Queues>> {
+        Queues::find(self, endpoints, spread)
     }
 }
 

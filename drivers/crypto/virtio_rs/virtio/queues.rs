@@ -9,6 +9,11 @@ use crate::{
 };
 use core::ptr::NonNull;
 use kernel::{
+    cpu::{
+        nr_cpu_ids,
+        CpuId, //
+    },
+    cpumask::CpumaskVar,
     device,
     error::to_result,
     new_mutex,
@@ -93,6 +98,7 @@ impl Queues {
     pub(super) fn find(
         dev: &Device<device::Core<'_>>,
         endpoints: KVec<Arc<dyn Endpoint>>,
+        spread: usize,
     ) -> Result<Arc<Self>> {
         let vdev = dev.as_raw();
         // SAFETY: `vdev` is valid, and `priv` is the driver's.
@@ -147,7 +153,33 @@ impl Queues {
             // SAFETY: The virtqueue is new, and deleted only after `forget`.
             unsafe { endpoint.attach(vq)? };
         }
+        for (index, vq) in vqs.iter().take(spread).enumerate() {
+            Self::set_cpus(*vq, index, spread);
+        }
         Ok(this)
+    }
+
+    /// Returns which of `count` queues is for the requests made on a CPU.
+    pub(crate) fn index_for(cpu: CpuId, count: usize) -> Option<usize> {
+        // CAST: Both targets of this driver have 32 bits at least.
+        (cpu.as_u32() as usize).checked_rem(count)
+    }
+
+    /// Asks for a queue's interrupts on the CPUs whose requests go to it. It is a wish: where
+    /// queues share an interrupt, or a transport cannot, they come elsewhere.
+    fn set_cpus(vq: *mut bindings::virtqueue, index: usize, count: usize) {
+        let Ok(mut cpus) = CpumaskVar::new_zero(GFP_KERNEL) else {
+            return;
+        };
+        let mine = (0..nr_cpu_ids())
+            .filter_map(CpuId::from_u32)
+            .filter(|cpu| Self::index_for(*cpu, count) == Some(index));
+        mine.for_each(|cpu| cpus.set(cpu));
+        if cpus.empty() {
+            return;
+        }
+        // SAFETY: `vq` is one of the virtqueues that were just found; the transport copies the mask.
+        unsafe { helpers::virtqueue_set_affinity(vq, cpus.as_raw().cast()) };
     }
 
     /// Resets the device for good and gives every buffer it had back; it is of no use until it is
