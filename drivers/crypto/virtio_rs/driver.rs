@@ -7,7 +7,8 @@ use crate::{
     settings::Settings,
     support::work::Chore,
     transport::device::Device,
-    virtio, //
+    virtio,
+    wire::feature, //
 };
 use core::pin::Pin;
 use kernel::{
@@ -31,7 +32,8 @@ impl virtio::Driver for Driver {
     type Shared = Registry;
 
     const ID_TABLE: virtio::IdTable = &crate::DEVICE_TABLE;
-    const FEATURES: &'static [u32] = &[];
+    const FEATURES: &'static [u32] = &feature::ALL;
+    const REQUIRES: &'static [(u32, u32)] = &feature::REQUIRES;
 
     fn shared() -> Result<Arc<Registry>> {
         use crate::module_parameters as params;
@@ -40,6 +42,7 @@ impl virtio::Driver for Driver {
             params::priority.value(),
             params::prefer.value(),
             params::timeout_ms.value(),
+            params::stateless.value(),
         )?;
         Registry::new(crate::this_module(), settings)
     }

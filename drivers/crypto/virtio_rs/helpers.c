@@ -201,6 +201,18 @@ bool rust_helper_vc_virtio_has_feature(const struct virtio_device *vdev,
 	return virtio_has_feature(vdev, fbit);
 }
 
+bool rust_helper_vc_virtio_test_bit(const struct virtio_device *vdev,
+				    unsigned int fbit)
+{
+	return __virtio_test_bit(vdev, fbit);
+}
+
+void rust_helper_vc_virtio_clear_bit(struct virtio_device *vdev,
+				     unsigned int fbit)
+{
+	__virtio_clear_bit(vdev, fbit);
+}
+
 /* As the device has it: little-endian. @len is the width of the access. */
 void rust_helper_vc_virtio_config_get(struct virtio_device *vdev,
 				      unsigned int offset, void *buf,

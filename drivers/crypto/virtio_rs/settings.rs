@@ -22,6 +22,7 @@ const TIMEOUTS: core::ops::RangeInclusive<u32> = 100..=600_000;
 pub(crate) struct Settings {
     priority: u32,
     timeout: u32,
+    stateless: bool,
 }
 
 impl Settings {
@@ -30,7 +31,7 @@ impl Settings {
     /// # Errors
     ///
     /// `EINVAL`: one is out of range; the log says which.
-    pub(crate) fn new(priority: u32, prefer: bool, timeout: u32) -> Result<Self> {
+    pub(crate) fn new(priority: u32, prefer: bool, timeout: u32, stateless: bool) -> Result<Self> {
         if priority > MAX_PRIORITY {
             pr_err!("priority={priority} is not in 0..{MAX_PRIORITY}\n");
             return Err(EINVAL);
@@ -46,6 +47,7 @@ impl Settings {
         Ok(Self {
             priority: if prefer { PREFERRED } else { priority },
             timeout,
+            stateless,
         })
     }
 
@@ -55,6 +57,11 @@ impl Settings {
         let priority = self.priority.saturating_sub(u32::from(synchronous));
         // At most `MAX_PRIORITY`.
         i32::try_from(priority).unwrap_or(0)
+    }
+
+    /// Returns true if keys are to be sent with each request where a device takes that.
+    pub(crate) fn stateless(&self) -> bool {
+        self.stateless
     }
 
     /// Returns how long a device has for an answer, in milliseconds.
@@ -69,26 +76,26 @@ mod tests {
 
     #[test]
     fn values_out_of_range_are_refused() {
-        assert!(Settings::new(MAX_PRIORITY + 1, false, 1000).is_err());
-        assert!(Settings::new(u32::MAX, true, 1000).is_err());
-        assert!(Settings::new(0, false, 99).is_err());
-        assert!(Settings::new(0, false, 600_001).is_err());
-        assert!(Settings::new(0, false, 100).is_ok());
-        assert!(Settings::new(MAX_PRIORITY, false, 600_000).is_ok());
+        assert!(Settings::new(MAX_PRIORITY + 1, false, 1000, false).is_err());
+        assert!(Settings::new(u32::MAX, true, 1000, false).is_err());
+        assert!(Settings::new(0, false, 99, false).is_err());
+        assert!(Settings::new(0, false, 600_001, false).is_err());
+        assert!(Settings::new(0, false, 100, false).is_ok());
+        assert!(Settings::new(MAX_PRIORITY, false, 600_000, false).is_ok());
     }
 
     #[test]
     fn the_synchronous_flavour_comes_second() {
-        let settings = Settings::new(90, false, 1000).unwrap();
+        let settings = Settings::new(90, false, 1000, false).unwrap();
         assert_eq!(settings.priority(false), 90);
         assert_eq!(settings.priority(true), 89);
-        let settings = Settings::new(0, false, 1000).unwrap();
+        let settings = Settings::new(0, false, 1000, false).unwrap();
         assert_eq!(settings.priority(true), 0);
     }
 
     #[test]
     fn preferred_beats_what_the_cpu_has() {
-        let settings = Settings::new(90, true, 1000).unwrap();
+        let settings = Settings::new(90, true, 1000, false).unwrap();
         assert!(settings.priority(true) > 4300 + 800);
     }
 }

@@ -56,6 +56,10 @@ kernel::module_driver!(<T>, virtio::Adapter<T>, {
             default: false,
             description: "Make the device the system's choice, whatever the priority (default N)",
         },
+        stateless: bool {
+            default: false,
+            description: "Send keys with each request instead of keeping them in the device (default N)",
+        },
         timeout_ms: u32 {
             default: 10000,
             description: "How long a device has for an answer, 100 to 600000 ms (default 10000)",

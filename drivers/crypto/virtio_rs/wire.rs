@@ -2,15 +2,16 @@
 
 //! The bytes of the virtio crypto specification (version 1.4, "Crypto Device").
 //!
-//! All integers are little-endian, and no struct has padding that is not a field. Requests have the
-//! layout that devices without VIRTIO_CRYPTO_F_REVISION_1 speak: fixed parts filled up with zeros to
-//! 72 bytes, header included.
+//! All integers are little-endian, and no struct has padding that is not a field. There are two
+//! layouts, see [`feature::Revision`]; a request is built for the padded one, of which the natural
+//! one is the beginning.
 
 pub(crate) mod algorithm;
 pub(crate) mod config;
 pub(crate) mod control;
 pub(crate) mod data;
+pub(crate) mod feature;
 pub(crate) mod status;
 
-/// The fixed part of every request, header included, in bytes.
+/// The fixed part of every padded request, header included, in bytes.
 pub(crate) const FIXED: usize = 72;

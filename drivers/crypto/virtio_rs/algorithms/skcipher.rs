@@ -16,8 +16,14 @@ use self::{
         Mode,
         Plan, //
     },
-    table::Row,
-    transform::Transform, //
+    table::{
+        Row,
+        MAX_KEY, //
+    },
+    transform::{
+        Route,
+        Transform, //
+    },
 };
 use super::Devices;
 use crate::{
@@ -43,7 +49,6 @@ use crate::{
         device::Device,
         session::Session, //
     },
-    wire,
     wire::{
         algorithm::{
             Cipher,
@@ -51,7 +56,10 @@ use crate::{
         },
         control::CreateCipher,
         data,
-        data::CipherRequest, //
+        data::{
+            CipherRequest,
+            StatelessCipherRequest, //
+        },
     },
 };
 use kernel::{
@@ -148,8 +156,8 @@ pub(super) struct Flavour<const SYNC: bool>;
 
 /// What is kept with a request that a device has.
 pub(super) struct State {
-    /// Held until the request is back: a session is not destroyed under it.
-    _session: Arc<Session>,
+    /// Held until the request is back: a session, if there is one, is not destroyed under it.
+    _session: Option<Arc<Session>>,
     mode: Mode,
     direction: Direction,
     /// How many bytes the device does, from the beginning on.
@@ -162,7 +170,7 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
     type Data = Offer;
     type Tfm = Transform;
     type Request = State;
-    type Area = Area<{ wire::FIXED + MAX_IV }, { data::STATUS }>;
+    type Area = Area<{ data::MAX_HEAD + MAX_KEY + MAX_IV }, { data::STATUS }>;
 
     const SYNCHRONOUS: bool = SYNC;
 
@@ -191,14 +199,14 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
         if SYNC && !request.may_sleep() {
             return request.software(direction);
         }
-        let Some(session) = request.tfm().session(direction) else {
+        let Some(route) = request.tfm().route(direction) else {
             return request.software(direction);
         };
-        let device = session.device().clone();
+        let device = route.device().clone();
         let iv_size = row.mode.iv_size(row.block);
         let (Some(queue), true) = (
             device.data_queue(),
-            data::cipher_fits(iv_size, len, device.config().max_size()),
+            data::cipher_fits(route.key().len(), iv_size, len, device.config().max_size()),
         ) else {
             return request.software(direction);
         };
@@ -207,20 +215,17 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
         if let Err(err) = request.read_iv(iv.bytes_mut()) {
             return request.done(Err(err));
         }
-        let header =
-            CipherRequest::new(row.cipher, operation(direction), session.id(), iv_size, len);
-        // A mode without an IV has no descriptor for it either: devices do not take empty ones.
-        let both = [header.as_bytes(), iv.bytes()];
-        let params = if iv_size == 0 { &both[..1] } else { &both };
+        let head = Head::new(&route, row, direction, len);
         let state = State {
-            _session: session,
+            _session: None,
             mode: row.mode,
             direction,
             len,
             next_iv: iv,
         };
+        let params = [head.bytes(), route.key(), iv.bytes()];
         let mut prepared =
-            match request.prepare(state, params, len, data::STATUS, device.max_segment()) {
+            match request.prepare(state, &params, len, data::STATUS, device.max_segment()) {
                 Ok(prepared) => prepared,
                 Err((_, request)) => return request.software(direction),
             };
@@ -234,6 +239,7 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
             _ => {}
         }
         prepared.state().next_iv = iv;
+        prepared.state()._session = route.into_session();
 
         let submitted = prepared.submit(
             device.timeout(),
@@ -264,6 +270,43 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
             }
         }
         request.set_iv(iv.bytes())
+    }
+}
+
+/// The fixed part of a request.
+enum Head {
+    Session(CipherRequest),
+    Stateless(StatelessCipherRequest),
+}
+
+impl Head {
+    fn new(route: &Route, row: &Row, direction: Direction, len: u32) -> Self {
+        let (operation, iv_size) = (operation(direction), row.mode.iv_size(row.block));
+        match route {
+            Route::Session(session) => Self::Session(CipherRequest::new(
+                session.device().features().revision(),
+                row.cipher,
+                operation,
+                session.id(),
+                iv_size,
+                len,
+            )),
+            Route::Stateless(_, key) => Self::Stateless(StatelessCipherRequest::new(
+                row.cipher,
+                operation,
+                // CAST: A key has `MAX_KEY` bytes at most.
+                key.bytes().len() as u32,
+                iv_size,
+                len,
+            )),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Session(request) => request.as_bytes(),
+            Self::Stateless(request) => request.as_bytes(),
+        }
     }
 }
 

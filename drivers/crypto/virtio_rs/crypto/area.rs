@@ -11,7 +11,7 @@ use crate::{
 use kernel::prelude::*;
 
 /// How many parts the parameters may have, a segment each.
-const PARTS: usize = 2;
+const PARTS: usize = 3;
 
 /// How many segments of lists that are not exact fit in a request.
 const POOL: usize = 4;
@@ -56,7 +56,8 @@ pub(crate) trait AnyArea {
     /// Returns an empty area.
     fn empty() -> Self;
 
-    /// Posts parameters, data and results.
+    /// Posts parameters, data and results. Empty parameters are left out: devices do not take empty
+    /// segments.
     ///
     /// # Errors
     ///
@@ -74,6 +75,9 @@ pub(crate) trait AnyArea {
         result_len: usize,
         max_segment: usize,
     ) -> Result<Posted>;
+
+    /// Wipes the parameters, which may hold a key. The device must be done with them.
+    fn wipe(&mut self);
 }
 
 impl<const PARAMS: usize, const RESULT: usize> AnyArea for Area<PARAMS, RESULT> {
@@ -95,14 +99,16 @@ impl<const PARAMS: usize, const RESULT: usize> AnyArea for Area<PARAMS, RESULT> 
         result_len: usize,
         max_segment: usize,
     ) -> Result<Posted> {
-        if params.is_empty() || params.len() > PARTS || result_len == 0 || result_len > RESULT {
+        let params = || params.iter().filter(|part| !part.is_empty());
+        let count = params().count();
+        if count == 0 || count > PARTS || result_len == 0 || result_len > RESULT {
             return Err(EINVAL);
         }
 
         // SAFETY: There are `PARTS` entries at least.
-        unsafe { bindings::sg_init_table(self.parts.as_mut_ptr(), params.len() as u32) };
+        unsafe { bindings::sg_init_table(self.parts.as_mut_ptr(), count as u32) };
         let mut rest = &mut self.params[..];
-        for (entry, part) in self.parts.iter_mut().zip(params) {
+        for (entry, part) in self.parts.iter_mut().zip(params()) {
             let (bytes, left) = rest.split_at_mut_checked(part.len()).ok_or(EINVAL)?;
             bytes.copy_from_slice(part);
             rest = left;
@@ -131,7 +137,7 @@ impl<const PARAMS: usize, const RESULT: usize> AnyArea for Area<PARAMS, RESULT> 
             unsafe { pool.exact(data.dst, data.len, max_segment)? }
         };
 
-        let segments = (params.len() as u32 + 1)
+        let segments = (count as u32 + 1)
             .saturating_add(src.segments)
             .saturating_add(dst.segments);
 
@@ -146,5 +152,10 @@ impl<const PARAMS: usize, const RESULT: usize> AnyArea for Area<PARAMS, RESULT> 
             result: self.result.0.as_mut_ptr(),
             result_len,
         })
+    }
+
+    fn wipe(&mut self) {
+        // SAFETY: The parameters are valid for writes of their length.
+        unsafe { helpers::memzero_explicit(self.params.as_mut_ptr().cast(), PARAMS) };
     }
 }

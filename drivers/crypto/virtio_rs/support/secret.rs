@@ -56,3 +56,40 @@ impl Drop for Secret {
         unsafe { helpers::memzero_explicit(self.0.as_mut_ptr().cast(), len) };
     }
 }
+
+/// Up to `N` bytes on the stack, wiped when they are dropped.
+pub(crate) struct ShortSecret<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+}
+
+impl<const N: usize> ShortSecret<N> {
+    /// Makes a copy.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: there are more than `N` bytes.
+    pub(crate) fn new(bytes: &[u8]) -> Result<Self> {
+        let mut copy = Self {
+            bytes: [0; N],
+            len: bytes.len(),
+        };
+        copy.bytes
+            .get_mut(..bytes.len())
+            .ok_or(EINVAL)?
+            .copy_from_slice(bytes);
+        Ok(copy)
+    }
+
+    /// Returns the bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl<const N: usize> Drop for ShortSecret<N> {
+    fn drop(&mut self) {
+        // SAFETY: The bytes are valid for writes of their length.
+        unsafe { helpers::memzero_explicit(self.bytes.as_mut_ptr().cast(), N) };
+    }
+}

@@ -36,6 +36,7 @@ use crate::{
             ANSWER,
             DESTROYED, //
         },
+        feature::Features, //
     },
 };
 use kernel::{
@@ -117,6 +118,7 @@ struct Sessions {
 #[pin_data]
 pub(crate) struct State {
     config: Config,
+    features: Features,
     max_segment: usize,
     timeout: Msecs,
     phase: Atomic<u32>,
@@ -182,6 +184,7 @@ impl Device {
         Arc::pin_init(
             Worker::new(pin_init!(State {
                 config,
+                features: Features::new(|bit| dev.has_feature(bit)),
                 max_segment: dev.max_segment(),
                 timeout,
                 phase: Atomic::new(Phase::Waiting as u32),
@@ -289,9 +292,11 @@ impl Device {
             let mut sessions = self.sessions.lock();
             core::mem::replace(&mut sessions.ids, RBTree::new())
         };
+        let revision = self.features.revision();
         while let Some(id) = ids.cursor_front().map(|cursor| *cursor.current().0) {
             ids.remove(&id);
-            match controlq::prepare(Destroy::cipher(id).as_bytes(), DESTROYED) {
+            let destroy = Destroy::cipher(id);
+            match controlq::prepare(destroy.bytes(revision), DESTROYED) {
                 Ok(destroy) => self.post(destroy),
                 Err(_) => pr_warn!("no memory to destroy session {id} of a device that goes\n"),
             }
@@ -303,6 +308,11 @@ impl State {
     /// Returns what the device says of itself.
     pub(crate) fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Returns the features in force.
+    pub(crate) fn features(&self) -> &Features {
+        &self.features
     }
 
     /// Returns the most that one segment of a request may hold, in bytes.

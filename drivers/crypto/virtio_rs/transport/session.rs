@@ -41,13 +41,16 @@ impl Session {
     pub(crate) fn create(device: &Arc<Device>, request: &[u8], key: &[u8]) -> Result<Self> {
         // Nothing may fail once the device has a session: there must be a way to get rid of it.
         let node = RBTreeNodeReservation::new(GFP_KERNEL)?;
-        let mut destroy = controlq::prepare(Destroy::cipher(0).as_bytes(), DESTROYED)?;
+        let revision = device.features().revision();
+        let mut destroy = controlq::prepare(Destroy::cipher(0).bytes(revision), DESTROYED)?;
 
         // Whoever closes the device waits for this.
         let (epoch, _creating) = device.creating()?;
         let answer = device.call(request, key, ANSWER)?;
         let id = Created::parse(&answer)?;
-        destroy.as_mut().set_head(Destroy::cipher(id).as_bytes())?;
+        destroy
+            .as_mut()
+            .set_head(Destroy::cipher(id).bytes(revision))?;
         match device.add_session(epoch, id, node) {
             Ok(()) => Ok(Self {
                 device: device.clone(),

@@ -39,6 +39,17 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
     }
 }
 
+impl<Ctx: device::DeviceContext> Device<Ctx> {
+    /// Returns true if feature `bit` is in force: the device offers it, and the driver knows it
+    /// ([`Driver::FEATURES`](super::Driver::FEATURES)) and has accepted it. False before `validate`.
+    ///
+    /// Context: any.
+    pub(crate) fn has_feature(&self, bit: u32) -> bool {
+        // SAFETY: By the type invariant. Unlike `virtio_has_feature` this may be asked for any bit.
+        unsafe { helpers::virtio_test_bit(self.as_raw(), bit) }
+    }
+}
+
 impl Device<device::Bound> {
     /// Returns true if the device asks to be reset (DEVICE_NEEDS_RESET).
     ///
@@ -89,6 +100,14 @@ impl Device<device::Core<'_>> {
 }
 
 impl<'a> Device<device::CoreInternal<'a>> {
+    /// Does not accept a feature that the device offers.
+    ///
+    /// Context: from `validate` only, where what was accepted is not in force yet.
+    pub(super) fn refuse_feature(&self, bit: u32) {
+        // SAFETY: By the type invariant; the adapter calls this where the core lets drivers do so.
+        unsafe { helpers::virtio_clear_bit(self.as_raw(), bit) };
+    }
+
     /// Sets DRIVER_OK: the device may use its queues from here on.
     pub(super) fn ready(&self) {
         // SAFETY: By the type invariant; the adapter calls this once after the queues were found.

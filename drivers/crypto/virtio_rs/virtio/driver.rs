@@ -41,6 +41,10 @@ pub(crate) trait Driver {
     /// The feature bits the driver understands, transport features aside.
     const FEATURES: &'static [u32];
 
+    /// Pairs of feature bits of which the first is of no use without the second: it is not accepted
+    /// from a device that offers it alone.
+    const REQUIRES: &'static [(u32, u32)];
+
     /// Creates what all devices share.
     fn shared() -> Result<Arc<Self::Shared>>;
 
@@ -131,6 +135,7 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
         raw.feature_table = T::FEATURES.as_ptr();
         // CAST: A table of feature bits is short.
         raw.feature_table_size = T::FEATURES.len() as u32;
+        raw.validate = Some(Self::validate_callback);
         raw.probe = Some(Self::probe_callback);
         raw.remove = Some(Self::remove_callback);
         raw.freeze = Some(Self::freeze_callback);
@@ -155,6 +160,24 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
 }
 
 impl<T: Driver> Adapter<T> {
+    extern "C" fn validate_callback(vdev: *mut bindings::virtio_device) -> c_int {
+        // SAFETY: The virtio core calls `validate` with a valid device, which stays so, and before
+        // it tells the device what was accepted.
+        //
+        // INVARIANT: `vdev` is valid for the duration of the callback.
+        let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
+        for (feature, required) in T::REQUIRES {
+            if dev.has_feature(*feature) && !dev.has_feature(*required) {
+                dev_warn!(
+                    dev,
+                    "feature {feature} is offered without feature {required}: not used\n"
+                );
+                dev.refuse_feature(*feature);
+            }
+        }
+        0
+    }
+
     extern "C" fn probe_callback(vdev: *mut bindings::virtio_device) -> c_int {
         // SAFETY: The virtio bus calls `probe` with a valid device, which stays so.
         //

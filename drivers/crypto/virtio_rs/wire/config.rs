@@ -2,7 +2,10 @@
 
 //! The configuration space ("Device configuration layout").
 
-use super::algorithm::SERVICE_CIPHER;
+use super::algorithm::{
+    Cipher,
+    SERVICE_CIPHER, //
+};
 use kernel::prelude::*;
 use zerocopy::byteorder::little_endian::{
     U32,
@@ -74,6 +77,12 @@ impl Config {
         self.crypto_services.get() & (1 << SERVICE_CIPHER) != 0
     }
 
+    /// Returns true if the device says it does that cipher. Some do more, some less.
+    pub(crate) fn advertises(&self, cipher: Cipher) -> bool {
+        let mask = u64::from(self.cipher_algo_h.get()) << 32 | u64::from(self.cipher_algo_l.get());
+        self.has_cipher_service() && mask & (1 << cipher.number()) != 0
+    }
+
     /// Returns the longest cipher key in bytes.
     pub(crate) fn max_cipher_key(&self) -> u32 {
         self.max_cipher_key_len.get()
@@ -102,6 +111,8 @@ mod tests {
         let config = Config::parse(&words(&QEMU)).unwrap();
         assert_eq!(config.data_queues(), 1);
         assert!(config.has_cipher_service());
+        assert!(config.advertises(Cipher::AesCbc));
+        assert!(!config.advertises(Cipher::AesXts));
         assert_eq!(config.max_cipher_key(), 64);
         assert_eq!(config.max_size(), 0x10_0000);
         assert_eq!(

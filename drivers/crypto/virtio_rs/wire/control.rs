@@ -8,6 +8,7 @@ use super::{
         Operation,
         SERVICE_CIPHER, //
     },
+    feature::Revision,
     status::Status,
     FIXED, //
 };
@@ -101,6 +102,9 @@ pub(crate) struct Destroy {
 kernel::static_assert!(size_of::<Destroy>() == FIXED);
 kernel::static_assert!(core::mem::offset_of!(Destroy, session_id) == 16);
 
+/// What of it is sent in the natural layout, in bytes.
+const NATURAL_DESTROY: usize = core::mem::offset_of!(Destroy, padding);
+
 /// The answer to a DESTROY: a status byte.
 pub(crate) const DESTROYED: usize = 1;
 
@@ -112,6 +116,11 @@ impl Destroy {
             session_id: session_id.into(),
             padding: [0; 48],
         }
+    }
+
+    /// Returns the bytes to send.
+    pub(crate) fn bytes(&self, revision: Revision) -> &[u8] {
+        revision.cut(self.as_bytes(), NATURAL_DESTROY)
     }
 }
 
@@ -176,6 +185,8 @@ mod tests {
         assert_eq!(word(bytes, 20), 0x8877_6655);
         assert!(bytes[4..16].iter().all(|byte| *byte == 0));
         assert!(bytes[24..].iter().all(|byte| *byte == 0));
+        assert_eq!(request.bytes(Revision::Padded), bytes);
+        assert_eq!(request.bytes(Revision::Natural), &bytes[..24]);
     }
 
     #[test]

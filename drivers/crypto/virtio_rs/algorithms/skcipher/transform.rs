@@ -6,6 +6,7 @@ use super::super::Devices;
 use super::{
     create,
     operation,
+    table::MAX_KEY,
     Offer,
     Row, //
 };
@@ -17,9 +18,15 @@ use crate::{
     },
     support::{
         pinned::Pinned,
-        secret::Secret, //
+        secret::{
+            Secret,
+            ShortSecret, //
+        },
     },
-    transport::session::Session,
+    transport::{
+        device::Device,
+        session::Session, //
+    },
 };
 use kernel::{
     new_spinlock_irq,
@@ -37,11 +44,27 @@ struct Sessions {
     decrypt: Arc<Session>,
 }
 
+/// How a device gets to know a key.
+enum Way {
+    /// It keeps it.
+    Sessions(Sessions),
+    /// It is sent with each request.
+    Stateless(Arc<Device>),
+}
+
 /// What a key has come to.
 struct Keyed {
     key: Secret,
     /// None if no device took it: software does the work.
-    sessions: Option<Sessions>,
+    way: Option<Way>,
+}
+
+/// How one request gets to a device.
+pub(super) enum Route {
+    /// In a session.
+    Session(Arc<Session>),
+    /// With its key.
+    Stateless(Arc<Device>, ShortSecret<MAX_KEY>),
 }
 
 /// A transform.
@@ -79,15 +102,24 @@ impl Transform {
         &self.software
     }
 
-    /// Returns the session for a direction, if there is one on a device that takes requests.
-    pub(super) fn session(&self, direction: Direction) -> Option<Arc<Session>> {
+    /// Returns the way to a device that takes requests, if there is one.
+    pub(super) fn route(&self, direction: Direction) -> Option<Route> {
         let keyed = self.keyed.lock();
-        let sessions = keyed.as_ref()?.sessions.as_ref()?;
-        let session = match direction {
-            Direction::Encrypt => &sessions.encrypt,
-            Direction::Decrypt => &sessions.decrypt,
-        };
-        session.is_usable().then(|| session.clone())
+        let keyed = keyed.as_ref()?;
+        match keyed.way.as_ref()? {
+            Way::Sessions(sessions) => {
+                let session = match direction {
+                    Direction::Encrypt => &sessions.encrypt,
+                    Direction::Decrypt => &sessions.decrypt,
+                };
+                session.is_usable().then(|| Route::Session(session.clone()))
+            }
+            Way::Stateless(device) if device.is_ready() => {
+                let key = ShortSecret::new(keyed.key.bytes()).ok()?;
+                Some(Route::Stateless(device.clone(), key))
+            }
+            Way::Stateless(_) => None,
+        }
     }
 
     /// Sets a key.
@@ -109,19 +141,33 @@ impl Transform {
         }
         let keyed = Keyed {
             key: Secret::new(&[key.bytes()])?,
-            sessions: self.create_sessions(key.bytes()),
+            way: self.find_way(key.bytes()),
         };
         *self.keyed.lock() = Some(keyed);
         Ok(())
     }
 
-    fn create_sessions(&self, key: &[u8]) -> Option<Sessions> {
+    /// Finds a device for a key. A session is cheaper for every request, but a device has only so
+    /// many: without one the key goes along, where the device takes that.
+    fn find_way(&self, key: &[u8]) -> Option<Way> {
         let device = self.devices.pick(self.index)?;
+        let stateless = device.features().has_stateless_ciphers();
+        if stateless && self.devices.settings.stateless() {
+            return Some(Way::Stateless(device));
+        }
+        match self.create_sessions(&device, key) {
+            Ok(sessions) => Some(Way::Sessions(sessions)),
+            Err(_) if stateless && device.is_ready() => Some(Way::Stateless(device)),
+            Err(_) => None,
+        }
+    }
+
+    fn create_sessions(&self, device: &Arc<Device>, key: &[u8]) -> Result<Sessions> {
         let create = |direction| {
-            let session = create(&device, self.row.cipher, operation(direction), key).ok()?;
-            Arc::new(session, GFP_KERNEL).ok()
+            let session = create(device, self.row.cipher, operation(direction), key)?;
+            Ok::<_, Error>(Arc::new(session, GFP_KERNEL)?)
         };
-        Some(Sessions {
+        Ok(Sessions {
             encrypt: create(Direction::Encrypt)?,
             decrypt: create(Direction::Decrypt)?,
         })
@@ -131,7 +177,37 @@ impl Transform {
 impl Keyed {
     /// Returns true if it is that key, and a device has it.
     fn is_current(&self, key: &[u8]) -> bool {
-        let alive = |sessions: &Sessions| sessions.encrypt.is_usable();
-        self.key.is(key) && self.sessions.as_ref().is_some_and(alive)
+        let alive = match &self.way {
+            Some(Way::Sessions(sessions)) => sessions.encrypt.is_usable(),
+            Some(Way::Stateless(device)) => device.is_ready(),
+            None => false,
+        };
+        alive && self.key.is(key)
+    }
+}
+
+impl Route {
+    /// Returns the device.
+    pub(super) fn device(&self) -> &Arc<Device> {
+        match self {
+            Self::Session(session) => session.device(),
+            Self::Stateless(device, _) => device,
+        }
+    }
+
+    /// Returns the key to send along; empty in a session.
+    pub(super) fn key(&self) -> &[u8] {
+        match self {
+            Self::Session(_) => &[],
+            Self::Stateless(_, key) => key.bytes(),
+        }
+    }
+
+    /// Returns the session, to be held until the request is back.
+    pub(super) fn into_session(self) -> Option<Arc<Session>> {
+        match self {
+            Self::Session(session) => Some(session),
+            Self::Stateless(..) => None,
+        }
     }
 }

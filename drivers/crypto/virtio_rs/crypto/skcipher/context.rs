@@ -58,6 +58,34 @@ pub(super) struct Context<A: Algorithm> {
     area: A::Area,
 }
 
+/// What is left of a context whose request no device has.
+struct Taken<S> {
+    state: S,
+    raw: NonNull<bindings::skcipher_request>,
+    outcome: Result,
+    untouched: bool,
+}
+
+impl<A: Algorithm> Context<A> {
+    /// Ends a context: what the device was told is wiped, the rest is returned.
+    ///
+    /// # Safety
+    ///
+    /// `context` must be filled, and not be used by anybody else, or any more.
+    unsafe fn take(context: NonNull<Self>) -> Taken<A::Request> {
+        // SAFETY: By the safety requirements.
+        let this = unsafe { &mut *context.as_ptr() };
+        this.area.wipe();
+        Taken {
+            // SAFETY: The context is filled, and not used any more; nothing else in it is dropped.
+            state: unsafe { core::ptr::read(&this.state) },
+            raw: this.raw,
+            outcome: this.outcome,
+            untouched: this.slot.untouched,
+        }
+    }
+}
+
 impl<'a, A: Algorithm> Request<'a, A> {
     /// Makes the request ready for a device.
     ///
@@ -162,7 +190,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
             }
             Err(err) => {
                 // SAFETY: The context was written above, and is not used any more.
-                unsafe { context.drop_in_place() };
+                drop(unsafe { Context::take(context) });
                 Err((err, self))
             }
         }
@@ -224,7 +252,7 @@ impl<'a, A: Algorithm> Prepared<'a, A> {
             Err((err, back)) if back.is_at(context.cast()) => {
                 let _ = back.into_slot();
                 // SAFETY: It came back, so the context is ours again.
-                unsafe { context.drop_in_place() };
+                drop(unsafe { Context::take(context) });
                 return Err((err, request));
             }
             // Another request came back, which ends here. Ours is on its way, then.
@@ -241,13 +269,13 @@ impl<'a, A: Algorithm> Prepared<'a, A> {
             stuck();
         }
         // SAFETY: `wake` was the last to use it.
-        let Context {
+        let Taken {
             state,
             outcome,
-            slot,
+            untouched,
             ..
-        } = unsafe { context.read() };
-        let result = A::finish(state, &Finished::new(&request, slot.untouched), outcome);
+        } = unsafe { Context::take(context) };
+        let result = A::finish(state, &Finished::new(&request, untouched), outcome);
         Ok(request.done(result))
     }
 }
@@ -331,12 +359,15 @@ fn tail(total: u32, len: usize) -> Result<u32> {
 /// `slot` must be that of a `Context<A>` whose request is under way; both are gone afterwards.
 unsafe fn finish<A: Algorithm>(slot: NonNull<Slot>, result: Result, bh: &Bh) {
     // SAFETY: By the safety requirements; nobody else refers to the context.
-    let Context {
-        state, raw, slot, ..
-    } = unsafe { slot.cast::<Context<A>>().read() };
+    let Taken {
+        state,
+        raw,
+        untouched,
+        ..
+    } = unsafe { Context::<A>::take(slot.cast()) };
     // SAFETY: The request is valid until its completion was called, and its context unused now.
     let request = unsafe { Request::<'_, A>::from_raw(raw) };
-    let result = A::finish(state, &Finished::new(&request, slot.untouched), result);
+    let result = A::finish(state, &Finished::new(&request, untouched), result);
     let errno = request.done(result).into_raw();
     // SAFETY: As above.
     unsafe { call_completion(&raw mut (*raw.as_ptr()).base, errno, bh) };
