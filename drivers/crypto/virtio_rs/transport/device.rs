@@ -69,6 +69,10 @@ use kernel::{
 /// How long after it could not be done at once something is tried again, in milliseconds.
 const RETRY: Msecs = 1000;
 
+/// The most data queues the driver sets up; all of them have to be. The specification allows 65535,
+/// for which transports would ask for more memory at once than there can be.
+const MAX_DATA_QUEUES: usize = 2048;
+
 /// A device with a worker that looks after it.
 pub(crate) type Device = Worker<State>;
 
@@ -140,7 +144,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// `ENODEV`: it does not offer VIRTIO_F_VERSION_1. `EINVAL`: its configuration makes no sense. `EAGAIN`: its configuration does not hold still.
+    /// `ENODEV`: it does not offer VIRTIO_F_VERSION_1. `EINVAL`: its configuration makes no sense, or it has more queues than the driver sets up. `EAGAIN`: its configuration does not hold still.
     /// Others as the transport has them.
     pub(crate) fn probe(
         dev: &virtio::Device<device::Core<'_>>,
@@ -157,6 +161,15 @@ impl Device {
         let config = Config::parse(&dev.read_config::<WORDS>()?).inspect_err(|_| {
             dev_err!(dev, "impossible number of data queues\n");
         })?;
+
+        if config.data_queues() > MAX_DATA_QUEUES {
+            dev_err!(
+                dev,
+                "{} data queues are more than the driver sets up\n",
+                config.data_queues()
+            );
+            return Err(EINVAL);
+        }
 
         // All queues must be set up; the control queue is the one behind the data queues.
         let mut data = KVec::new();
