@@ -1,0 +1,131 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Each allocation the driver makes fails once: what follows is a clean error, or software.
+
+For the debug kernel (failslab), with self-tests off. The kernel fails the N-th allocation of
+this thread that has the driver on its stack, for N from 1 on, until there are no more.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from lib import afalg, crypto, module, tap
+from lib.tap import check, check_same, holds, wait_until
+
+FAILSLAB = Path("/sys/kernel/debug/failslab")
+MOST = 2000
+IV = bytes(range(16))
+DATA = os.urandom(4096)
+KEYS = [os.urandom(16), os.urandom(32)]
+
+
+def prepare() -> None:
+    """Has the kernel count the driver's allocations, and no others."""
+    functions = [
+        int(line.split()[0], 16)
+        for line in Path("/proc/kallsyms").read_text().splitlines()
+        if line.endswith(f"[{crypto.MODULE}]") and line.split()[1] in "tT"
+    ]
+    settings = {
+        "require-start": f"{min(functions):#x}",
+        # The end of the last one's page: the next module's begins there.
+        "require-end": f"{(max(functions) | 0xfff) + 1:#x}",
+        # What the framework allocates for itself is its own affair, and it warns.
+        "stacktrace-depth": "7",
+        "ignore-gfp-wait": "N",
+        "verbose": "0",
+        "times": "-1",
+    }
+    for name, value in settings.items():
+        (FAILSLAB / name).write_text(value)
+
+
+def fail_each(what: str, operation: Callable[[], object], at_least: int) -> list[str]:
+    """Does something until nothing more fails; returns what came of it each time."""
+    thread = Path(f"/proc/self/task/{threading.get_native_id()}/fail-nth")
+    outcomes = []
+    for number in range(1, MOST):
+        thread.write_text(f"{number}\n")
+        try:
+            operation()
+            outcome = "done"
+        except OSError as error:
+            outcome = error.strerror
+        left = int(thread.read_text())
+        thread.write_text("0\n")
+        if left:
+            counts = {text: outcomes.count(text) for text in outcomes}
+            tap.note(f"{what}: {len(outcomes)} allocations failed: {counts}")
+            check(len(outcomes) >= at_least, f"only {len(outcomes)} allocations were failed")
+            return outcomes
+        outcomes.append(outcome)
+    raise tap.Failure(f"{what}: more than {MOST} allocations")
+
+
+def check_works() -> None:
+    """The device does what it should."""
+    with afalg.Transform(crypto.SYNC, KEYS[0]) as transform:
+        check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), afalg.openssl(KEYS[0], IV, DATA), "it")
+
+
+@holds("a device that cannot be bound for want of memory can be bound later")
+def _() -> None:
+    name = module.devices()[0]
+    module.unbind()
+
+    def bind() -> None:
+        (module.DRIVER / "bind").write_text(name)
+
+    def attempt() -> None:
+        try:
+            bind()
+        finally:
+            if (module.DRIVER / name).exists():
+                (module.DRIVER / "unbind").write_text(name)
+
+    fail_each("bind", attempt, 20)
+    module.check_no_algorithms()
+    wait_until(lambda: not Path(module.DRIVER, name).exists(), 10, "unbound")
+    module.bind(60)
+    check_works()
+
+
+@holds("a transform that cannot be had for want of memory can be had later")
+def _() -> None:
+    def attempt() -> None:
+        afalg.Transform(crypto.SYNC).close()
+
+    fail_each("transform", attempt, 1)
+    check_works()
+
+
+@holds("a key is taken, or refused for want of memory, and no other is used")
+def _() -> None:
+    def attempt() -> None:
+        with afalg.Transform(crypto.SYNC) as transform:
+            for key in KEYS:
+                transform.set_key(key)
+            got = transform.crypt(afalg.ENCRYPT, IV, DATA)
+            check_same(got, afalg.openssl(KEYS[1], IV, DATA), "ciphertext")
+
+    fail_each("key", attempt, 8)
+    check_works()
+
+
+@holds("a request needs no memory: it gets the right result whatever fails")
+def _() -> None:
+    with afalg.Transform(crypto.SYNC, KEYS[0]) as transform:
+        expected = afalg.openssl(KEYS[0], IV, DATA)
+
+        def attempt() -> None:
+            check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), expected, "ciphertext")
+
+        outcomes = fail_each("request", attempt, 0)
+        check(set(outcomes) <= {"done"}, f"{outcomes}")
+
+
+afalg.prepare()
+prepare()
+tap.run()

@@ -1,0 +1,75 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Requests go to the data queue of the CPU they were made on, also when CPUs come and go.
+
+usage: queues.py QUEUES
+
+For a guest with a reference device that has as many data queues.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from lib import afalg, crypto, reference, tap
+from lib.tap import check, check_equal, check_same, holds
+
+QUEUES = int(sys.argv[1])
+CPUS = os.cpu_count() or 1
+IV = bytes(range(16))
+KEY = bytes(range(16))
+DATA = os.urandom(4096)
+EXPECTED = afalg.openssl(KEY, IV, DATA)
+
+
+def served(queue: int) -> int:
+    """How many requests the device has counted on a queue."""
+    return reference.requests(reference.status(), queue=queue, status="OK")
+
+
+def encrypt_on(cpu: int, transform: afalg.Transform, times: int) -> None:
+    """Makes requests on one CPU."""
+    os.sched_setaffinity(0, {cpu})
+    for _ in range(times):
+        check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, f"ciphertext by CPU {cpu}")
+
+
+def set_online(cpu: int, online: bool) -> None:
+    """Plugs a CPU in or out."""
+    Path(f"/sys/devices/system/cpu/cpu{cpu}/online").write_text(f"{int(online)}\n")
+
+
+@holds("each CPU's requests go to its queue, and no other")
+def _() -> None:
+    with afalg.Transform(crypto.SYNC, KEY) as transform:
+        for cpu in range(CPUS):
+            before = [served(queue) for queue in range(QUEUES)]
+            encrypt_on(cpu, transform, 10)
+            made = [served(queue) - was for queue, was in enumerate(before)]
+            expected = [10 if queue == cpu % QUEUES else 0 for queue in range(QUEUES)]
+            check_equal(made, expected, f"requests of CPU {cpu} by queue")
+
+
+@holds("all queues there are CPUs for have worked")
+def _() -> None:
+    used = [queue for queue in range(QUEUES) if served(queue)]
+    check_equal(used, list(range(min(QUEUES, CPUS))), "queues")
+
+
+@holds("a CPU may go and come back")
+def _() -> None:
+    if CPUS == 1:
+        raise tap.Skip("there is one CPU only")
+    last = CPUS - 1
+    with afalg.Transform(crypto.SYNC, KEY) as transform:
+        for _ in range(3):
+            set_online(last, False)
+            check(last not in os.sched_getaffinity(0) or CPUS == 2, "the CPU is still there")
+            for cpu in range(last):
+                encrypt_on(cpu, transform, 5)
+            set_online(last, True)
+            encrypt_on(last, transform, 5)
+
+
+afalg.prepare()
+tap.run()

@@ -1,0 +1,103 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Transforms with keys of their own, more than the device has sessions for.
+
+usage: sessions.py sessions|stateless|software TRANSFORMS
+
+For a guest with a reference device. sessions: it has one for everybody. stateless: it has fewer,
+and takes keys with requests. software: it has fewer, and does not.
+"""
+
+import os
+import sys
+
+from lib import afalg, crypto, reference, tap
+from lib.tap import check, check_equal, check_same, holds, wait_until
+
+HOW, COUNT = sys.argv[1], int(sys.argv[2])
+SIZE = 512
+IV = bytes(range(16))
+STORM = 500
+
+
+def generic() -> str:
+    """A software cipher that is nobody's business."""
+    return crypto.software().driver
+
+
+def quiet() -> None:
+    """Waits until nobody has a session: the self-tests are over."""
+    wait_until(lambda: reference.status()["sessions"] == 0, 60, "no session")
+
+
+@holds("every transform gets the right result, whoever makes it")
+def _() -> None:
+    quiet()
+    before = reference.status()
+    data = os.urandom(SIZE)
+    keys = [os.urandom(16) for _ in range(COUNT)]
+    transforms = [afalg.Transform(crypto.SYNC, key) for key in keys]
+    try:
+        now = reference.status()
+        for key, transform in zip(keys, transforms):
+            with afalg.Transform(generic(), key) as software:
+                expected = software.crypt(afalg.ENCRYPT, IV, data)
+            check_same(transform.crypt(afalg.ENCRYPT, IV, data), expected, "ciphertext")
+            check_same(transform.crypt(afalg.DECRYPT, IV, expected), data, "plaintext")
+    finally:
+        for transform in transforms:
+            transform.close()
+    after = reference.status()
+
+    def served(stateless: bool) -> int:
+        return reference.data_requests(
+            after, status="OK", stateless=stateless
+        ) - reference.data_requests(before, status="OK", stateless=stateless)
+
+    tap.note(f"{now['sessions']} sessions, {served(False)} requests in them, {served(True)} without")
+    if HOW == "sessions":
+        check_equal(now["sessions"], 2 * COUNT, "sessions")
+        check_equal(served(False), 2 * COUNT, "requests in sessions")
+    else:
+        check(0 < now["sessions"] < 2 * COUNT, f"{now['sessions']} sessions")
+        check(served(False) > 0, "no request was in a session")
+    if HOW == "stateless":
+        check_equal(served(False) + served(True), 2 * COUNT, "requests to the device")
+    else:
+        check_equal(served(True), 0, "stateless requests")
+
+
+@holds("no session is left when the transforms are gone")
+def _() -> None:
+    quiet()
+
+
+@holds("a key that is set again makes no traffic")
+def _() -> None:
+    quiet()
+    key = os.urandom(16)
+    with afalg.Transform(crypto.SYNC, key) as transform:
+        before = reference.requests(reference.status(), queue="control")
+        for _ in range(STORM):
+            transform.set_key(key)
+        after = reference.requests(reference.status(), queue="control")
+    check_equal(after - before, 0, "control requests")
+
+
+@holds("keys that change do not pile up on the device")
+def _() -> None:
+    quiet()
+    keys = [os.urandom(16), os.urandom(32)]
+    data = os.urandom(SIZE)
+    with afalg.Transform(crypto.SYNC) as transform:
+        for round_ in range(STORM):
+            transform.set_key(keys[round_ % 2])
+        wait_until(lambda: reference.status()["sessions"] <= 2, 10, "two sessions")
+        with afalg.Transform(generic(), keys[1]) as software:
+            expected = software.crypt(afalg.ENCRYPT, IV, data)
+        check_same(transform.crypt(afalg.ENCRYPT, IV, data), expected, "ciphertext")
+    quiet()
+
+
+afalg.prepare()
+tap.run()
