@@ -2,10 +2,11 @@
 
 //! Abstractions for the provider side of the kernel crypto framework.
 //!
-//! A driver implements [`skcipher::Algorithm`] and registers it with
-//! [`algorithm::Registration`]. A request goes through these hands:
+//! A driver implements [`Offload`] and the trait of a type of algorithm, [`skcipher::Algorithm`] for
+//! example, and registers it; [`algorithm::Registration`] ends that. A request goes through these
+//! hands:
 //!
-//! 1. The framework calls; the driver gets a [`skcipher::Request`] and must make an
+//! 1. The framework calls; the driver gets a [`Request`](offload::Request) and must make an
 //!    [`Answer`] of it.
 //! 2. What can be answered at once is, with `done` or `software`.
 //! 3. `prepare` makes it ready for a device: what the device reads besides the data and what it
@@ -13,6 +14,7 @@
 //! 4. `submit` hands an [`Inflight`] to the driver's queue, and answers "queued" only if the queue
 //!    took it. The queue owes it one [`Inflight::complete`]; one that is dropped is completed with
 //!    `EIO`.
+//! 5. [`Offload::finish`] has the last word on the result.
 //!
 //! Ownership keeps count: a request cannot be answered twice, or answered "queued" while it is
 //! still in the caller's hands.
@@ -22,13 +24,22 @@
 
 pub(crate) mod algorithm;
 mod area;
+mod key;
+mod offload;
 mod request;
 mod scatterlist;
 pub(crate) mod skcipher;
-pub(crate) mod software;
 
 pub(crate) use self::{
-    area::Area,
+    area::{
+        Area,
+        Parts, //
+    },
+    key::Key,
+    offload::{
+        Offload,
+        Outcome, //
+    },
     request::{
         Answer,
         Direction,

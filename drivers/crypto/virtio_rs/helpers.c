@@ -96,6 +96,12 @@ void rust_helper_vc_sg_mark_end(struct scatterlist *sg)
 	sg_mark_end(sg);
 }
 
+void rust_helper_vc_sg_chain(struct scatterlist *prv, unsigned int prv_nents,
+			     struct scatterlist *sgl)
+{
+	sg_chain(prv, prv_nents, sgl);
+}
+
 struct page *rust_helper_vc_sg_page(struct scatterlist *sg)
 {
 	return sg_page(sg);
@@ -119,9 +125,9 @@ void rust_helper_vc_crypto_request_complete(struct crypto_async_request *req,
 	crypto_request_complete(req, err);
 }
 
-void *rust_helper_vc_crypto_skcipher_ctx(struct crypto_skcipher *tfm)
+void *rust_helper_vc_crypto_tfm_ctx(struct crypto_tfm *tfm)
 {
-	return crypto_skcipher_ctx(tfm);
+	return crypto_tfm_ctx(tfm);
 }
 
 struct skcipher_alg *rust_helper_vc_crypto_skcipher_alg(struct crypto_skcipher *tfm)
@@ -180,12 +186,12 @@ void rust_helper_vc_skcipher_request_set_crypt(struct skcipher_request *req,
 	skcipher_request_set_crypt(req, src, dst, cryptlen, iv);
 }
 
-void rust_helper_vc_crypto_skcipher_set_fallback_flags(struct crypto_skcipher *fb,
-						       struct crypto_skcipher *tfm)
+/* The flags that callers of setkey set. */
+void rust_helper_vc_crypto_skcipher_set_req_flags(struct crypto_skcipher *tfm,
+						  u32 flags)
 {
-	crypto_skcipher_clear_flags(fb, CRYPTO_TFM_REQ_MASK);
-	crypto_skcipher_set_flags(fb, crypto_skcipher_get_flags(tfm) &
-				      CRYPTO_TFM_REQ_MASK);
+	crypto_skcipher_clear_flags(tfm, CRYPTO_TFM_REQ_MASK);
+	crypto_skcipher_set_flags(tfm, flags);
 }
 
 void rust_helper_vc_crypto_free_skcipher(struct crypto_skcipher *tfm)

@@ -14,7 +14,8 @@ use self::{
     },
     mode::{
         Mode,
-        Plan, //
+        Plan,
+        MAX_PADDING, //
     },
     table::{
         Row,
@@ -35,14 +36,16 @@ use crate::{
         skcipher,
         skcipher::{
             Algorithm,
-            Finished,
-            Key,
-            Request, //
+            Request,
+            Software, //
         },
-        software::Software,
         Answer,
         Area,
-        Direction, //
+        Direction,
+        Key,
+        Offload,
+        Outcome,
+        Parts, //
     },
     transport::{
         dataq,
@@ -154,25 +157,75 @@ pub(super) struct Offer {
 /// One of the two ways a cipher is offered: `SYNC` answers before the call returns.
 pub(super) struct Flavour<const SYNC: bool>;
 
+/// How a request is done.
+#[derive(Clone, Copy)]
+struct Course {
+    mode: Mode,
+    direction: Direction,
+    /// How many bytes software has done before the device gets the rest.
+    done: u32,
+    /// The IV of that rest.
+    iv: Iv,
+    /// The IV of what follows the request, as far as it can be told before it is done.
+    next_iv: Iv,
+}
+
+impl Course {
+    /// Has software do what the device was to do, and never had. It does not sleep.
+    fn software<const SYNC: bool>(&self, request: &Request<'_, Flavour<SYNC>>) -> Result {
+        if self.done == 0 {
+            return request.software_all(self.direction);
+        }
+        let mut iv = self.iv;
+        request.software_tail(self.direction, self.done, iv.bytes_mut())?;
+        request.set_iv(iv.bytes())
+    }
+
+    /// Does the same for a request that is not answered yet.
+    fn answer<const SYNC: bool>(&self, request: Request<'_, Flavour<SYNC>>) -> Answer {
+        if self.done == 0 {
+            return request.software(self.direction);
+        }
+        let result = self.software(&request);
+        request.done(result)
+    }
+}
+
 /// What is kept with a request that a device has.
 pub(super) struct State {
     /// Held until the request is back: a session, if there is one, is not destroyed under it.
     _session: Option<Arc<Session>>,
-    mode: Mode,
-    direction: Direction,
-    /// How many bytes the device does, from the beginning on.
-    len: u32,
-    /// The IV of what follows, as far as it can be told before the device has done its part.
-    next_iv: Iv,
+    course: Course,
+}
+
+impl<const SYNC: bool> Offload for Flavour<SYNC> {
+    type Raw = skcipher::Raw;
+    type Tfm = Transform;
+    type State = State;
+    type Area =
+        Area<{ data::MAX_HEAD + MAX_KEY + MAX_IV + MAX_PADDING }, { MAX_PADDING + data::STATUS }>;
+
+    const SYNCHRONOUS: bool = SYNC;
+
+    fn finish(state: State, request: &Request<'_, Self>, outcome: &Outcome) -> Result {
+        let course = state.course;
+        if outcome.is_untouched() {
+            return course.software(request);
+        }
+        outcome.result()?;
+        let mut iv = course.next_iv;
+        match (course.mode, course.direction) {
+            // There is none, or it cannot be continued.
+            (Mode::Ecb | Mode::Xts, _) => return Ok(()),
+            (Mode::Cbc, Direction::Encrypt) => request.read_destination_tail(iv.bytes_mut())?,
+            (Mode::Cbc, Direction::Decrypt) | (Mode::Ctr, _) => {}
+        }
+        request.set_iv(iv.bytes())
+    }
 }
 
 impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
     type Data = Offer;
-    type Tfm = Transform;
-    type Request = State;
-    type Area = Area<{ data::MAX_HEAD + MAX_KEY + MAX_IV }, { data::STATUS }>;
-
-    const SYNCHRONOUS: bool = SYNC;
 
     fn init(offer: &Offer) -> Result<Transform> {
         Transform::new(offer)
@@ -188,11 +241,11 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
 
     fn crypt(request: Request<'_, Self>, direction: Direction) -> Answer {
         let row = request.tfm().row();
-        let len = match row.mode.plan(row.block, request.len()) {
+        let padding = match row.mode.plan(row.block, request.len()) {
             Plan::Refuse => return request.done(Err(EINVAL)),
             Plan::Nothing => return request.done(Ok(())),
             Plan::Software => return request.software(direction),
-            Plan::Device(len) => len,
+            Plan::Device { padding } => padding,
         };
 
         // Whatever the device cannot do, or not for this request, software does.
@@ -204,10 +257,9 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
         };
         let device = route.device().clone();
         let iv_size = row.mode.iv_size(row.block);
-        let (Some(queue), true) = (
-            device.data_queue(),
-            data::cipher_fits(route.key().len(), iv_size, len, device.config().max_size()),
-        ) else {
+        let room = data::cipher_room(route.key().len(), iv_size, device.config().max_size());
+        let head = row.mode.head(row.block, request.len(), padding, room);
+        let (Some(queue), Some(done)) = (device.data_queue(), head) else {
             return request.software(direction);
         };
 
@@ -215,30 +267,48 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
         if let Err(err) = request.read_iv(iv.bytes_mut()) {
             return request.done(Err(err));
         }
-        let head = Head::new(&route, row, direction, len);
-        let state = State {
-            _session: None,
-            mode: row.mode,
-            direction,
-            len,
-            next_iv: iv,
-        };
-        let params = [head.bytes(), route.key(), iv.bytes()];
-        let mut prepared =
-            match request.prepare(state, &params, len, data::STATUS, device.max_segment()) {
-                Ok(prepared) => prepared,
-                Err((_, request)) => return request.software(direction),
-            };
+        let mut next_iv = iv;
         match (row.mode, direction) {
-            (Mode::Ctr, _) => iv.count(len.checked_div(row.block).unwrap_or(0)),
+            (Mode::Ctr, _) => next_iv.count(request.len().div_ceil(row.block)),
             // The last block of ciphertext: gone afterwards if it is done in place.
             (Mode::Cbc, Direction::Decrypt) => {
-                // The length is a multiple of the block, and not zero.
-                let _ = prepared.read_source_tail(iv.bytes_mut());
+                if let Err(err) = request.read_source_tail(next_iv.bytes_mut()) {
+                    return request.done(Err(err));
+                }
             }
             _ => {}
         }
-        prepared.state().next_iv = iv;
+        // What is too long for the device begins with a part that software does.
+        if done != 0 {
+            if let Err(err) = request.software_head(direction, done, iv.bytes_mut()) {
+                return request.done(Err(err));
+            }
+        }
+
+        let course = Course {
+            mode: row.mode,
+            direction,
+            done,
+            iv,
+            next_iv,
+        };
+        let state = State {
+            _session: None,
+            course,
+        };
+        let head = Head::new(&route, row, direction, request.len() - done + padding);
+        // CAST: Less than a block.
+        let padding = &[0; MAX_PADDING][..padding as usize];
+        let parts = Parts {
+            before: &[head.bytes(), route.key(), iv.bytes()],
+            after: padding,
+            results: &[padding.len(), data::STATUS],
+            max_segment: device.max_segment(),
+        };
+        let mut prepared = match request.prepare(state, &parts, done) {
+            Ok(prepared) => prepared,
+            Err((_, request)) => return course.answer(request),
+        };
         prepared.state()._session = route.into_session();
 
         let submitted = prepared.submit(
@@ -249,27 +319,9 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
         match submitted {
             Ok(answer) => answer,
             // The consumer did not want to wait, and is to know that it would have had to.
-            Err((err, request)) if err == ENOSPC => request.done(Err(ENOSPC)),
-            Err((_, request)) => request.software(direction),
+            Err((err, request)) if err == ENOSPC && done == 0 => request.done(Err(ENOSPC)),
+            Err((_, request)) => course.answer(request),
         }
-    }
-
-    fn finish(state: State, request: &Finished<'_, Self>, result: Result) -> Result {
-        if request.is_untouched() {
-            return request.software(state.direction);
-        }
-        result?;
-        let mut iv = state.next_iv;
-        match (state.mode, state.direction) {
-            // There is none, or it cannot be continued.
-            (Mode::Ecb | Mode::Xts, _) => return Ok(()),
-            (Mode::Cbc, Direction::Encrypt) => request.read_destination_tail(iv.bytes_mut())?,
-            (Mode::Cbc, Direction::Decrypt) => {}
-            (Mode::Ctr, direction) => {
-                request.software_rest(direction, state.len, iv.bytes_mut())?
-            }
-        }
-        request.set_iv(iv.bytes())
     }
 }
 

@@ -37,16 +37,17 @@ impl<'a> Pool<'a> {
         Self { entries, next: 0 }
     }
 
-    /// Makes the first `len` bytes of `list` an exact list.
+    /// Makes the `len` bytes behind the first `offset` ones of `list` an exact list.
     ///
     /// Consumers' lists are often longer than the request, and may have empty entries; devices get
     /// every byte of a list, and some stop at an empty entry. A list that is exact is used as it
-    /// is, others are copied, which no memory is allocated for.
+    /// is, others are copied, which no memory is allocated for. Where only the beginning has to be
+    /// cut off, that takes two entries, whatever follows.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the list is shorter than `len`. `E2BIG`: there are too many segments to copy, or
-    /// one is too large.
+    /// `EINVAL`: the list is shorter than that, or `len` is 0. `E2BIG`: there are too many segments
+    /// to copy, or one is larger than `max_segment` bytes.
     ///
     /// # Safety
     ///
@@ -54,16 +55,15 @@ impl<'a> Pool<'a> {
     pub(super) unsafe fn exact(
         &mut self,
         list: *mut bindings::scatterlist,
+        offset: u32,
         len: u32,
         max_segment: usize,
     ) -> Result<Exact> {
         // What most requests have: one segment, and no more.
+        // CAST: Both targets of this driver have 32 bits at least.
+        let one = offset == 0 && len != 0 && len as usize <= max_segment;
         // SAFETY: By the safety requirements `list` is valid.
-        if unsafe { (*list).length == len && helpers::sg_is_last(list) } {
-            // CAST: Both targets of this driver have 32 bits at least.
-            if len == 0 || len as usize > max_segment {
-                return Err(if len == 0 { EINVAL } else { E2BIG });
-            }
+        if one && unsafe { (*list).length == len && helpers::sg_is_last(list) } {
             // INVARIANT: One entry, terminated and not empty.
             return Ok(Exact {
                 first: list,
@@ -71,81 +71,172 @@ impl<'a> Pool<'a> {
             });
         }
 
-        let mut segments = 0;
+        // SAFETY: By the safety requirements.
+        let (first, offset) = unsafe { skip(list, offset)? };
+        // SAFETY: By the safety requirements.
+        let found = unsafe { self.look(first, offset, len, max_segment)? };
+        if !found.trim && offset == 0 {
+            // INVARIANT: The list ends with `len`, and no entry is empty.
+            return Ok(Exact {
+                first,
+                segments: found.segments,
+            });
+        }
+
+        // CAST: Both targets of this driver have 32 bits at least.
+        let count = found.segments as usize;
+        if found.copied == count {
+            let own = self.entries.get_mut(self.next..self.next + count);
+            let own = own.ok_or(E2BIG)?;
+            let last = own.last_mut().ok_or(EINVAL)?;
+            // INVARIANT: All parts were copied, none is empty, and the last one is marked.
+            // SAFETY: `last` is a valid entry.
+            unsafe { helpers::sg_mark_end(last) };
+            self.next += count;
+            return Ok(Exact {
+                first: own.as_mut_ptr(),
+                segments: found.segments,
+            });
+        }
+        if found.trim {
+            return Err(E2BIG);
+        }
+        // The first part is a copy; what follows it is exact.
+        let own = self.entries.get_mut(self.next..self.next + 2);
+        let own = own.ok_or(E2BIG)?.as_mut_ptr();
+        // SAFETY: There is more than one segment, so another entry follows `first`.
+        let follows = unsafe { helpers::sg_next(first) };
+        // INVARIANT: The copy of the first part, then the rest of a list that is exact.
+        // SAFETY: There are two entries, the second of which becomes the link.
+        unsafe { helpers::sg_chain(own, 2, follows) };
+        self.next += 2;
+        Ok(Exact {
+            first: own,
+            segments: found.segments,
+        })
+    }
+
+    /// Looks what the first `len` bytes behind `offset` are like, which is inside the first entry.
+    /// Parts are copied as long as there is room, in case they are needed.
+    ///
+    /// # Safety
+    ///
+    /// As for [`exact`](Self::exact).
+    unsafe fn look(
+        &mut self,
+        list: *mut bindings::scatterlist,
+        mut offset: u32,
+        len: u32,
+        max_segment: usize,
+    ) -> Result<Found> {
+        let mut found = Found {
+            segments: 0,
+            copied: 0,
+            trim: false,
+        };
         let mut left = len;
-        let mut copied = 0;
-        let mut trim = false;
         let mut entry = list;
-        // One pass: entries are copied as long as there is room, in case they are needed.
         while left != 0 {
             if entry.is_null() {
                 return Err(EINVAL);
             }
             // SAFETY: By the safety requirements `entry` is valid: it is not null.
-            let (length, offset) = unsafe { ((*entry).length, (*entry).offset) };
+            let (length, start) = unsafe { ((*entry).length, (*entry).offset) };
+            let length = length.saturating_sub(offset);
             let part = length.min(left);
             if part == 0 {
-                trim = true;
+                found.trim = true;
             } else {
                 // CAST: Both targets of this driver have 32 bits at least.
                 if part as usize > max_segment {
                     return Err(E2BIG);
                 }
-                if let Some(slot) = self.entries.get_mut(self.next + copied) {
+                if let Some(slot) = self.entries.get_mut(self.next + found.copied) {
                     *slot = Default::default();
                     // SAFETY: `entry` is valid and not empty, so it has a page.
                     let page = unsafe { helpers::sg_page(entry) };
                     // SAFETY: `slot` is a valid entry, the part is inside the original one.
-                    unsafe { helpers::sg_set_page(slot, page, part, offset) };
-                    copied += 1;
+                    unsafe { helpers::sg_set_page(slot, page, part, start.wrapping_add(offset)) };
+                    found.copied += 1;
                 }
-                segments += 1;
+                found.segments += 1;
                 left -= part;
             }
-            trim |= part != length;
+            offset = 0;
             // SAFETY: `entry` is valid.
             let is_last = unsafe { helpers::sg_is_last(entry) };
-            trim |= left == 0 && !is_last;
+            found.trim |= part != length || (left == 0 && !is_last);
             // SAFETY: As above.
             entry = unsafe { helpers::sg_next(entry) };
         }
-        if !trim {
-            // INVARIANT: The list ends with `len`, and no entry is empty.
-            return Ok(Exact {
-                first: list,
-                segments,
-            });
+        if found.segments == 0 {
+            return Err(EINVAL);
         }
-
-        // CAST: As above.
-        let count = segments as usize;
-        if copied != count {
-            return Err(E2BIG);
-        }
-        let own = self.entries.get_mut(self.next..self.next + count);
-        let own = own.ok_or(E2BIG)?;
-        let last = own.last_mut().ok_or(EINVAL)?;
-        // INVARIANT: All parts were copied, none is empty, and the last one is marked.
-        // SAFETY: `last` is a valid entry.
-        unsafe { helpers::sg_mark_end(last) };
-        self.next += count;
-        Ok(Exact {
-            first: own.as_mut_ptr(),
-            segments,
-        })
+        Ok(found)
     }
 }
 
-/// Copies bytes out of a scatterlist.
+/// What [`Pool::look`] finds.
+struct Found {
+    segments: u32,
+    /// How many of the parts were copied.
+    copied: usize,
+    /// The list does not end with the data, or an entry is empty.
+    trim: bool,
+}
+
+/// Returns the entry that has byte `offset` of a list, and where in that entry it is.
+///
+/// # Errors
+///
+/// `EINVAL`: the list is shorter.
 ///
 /// # Safety
 ///
-/// `list` must start a valid scatterlist of at least `offset + bytes.len()` bytes.
-pub(super) unsafe fn read(list: *mut bindings::scatterlist, offset: u32, bytes: &mut [u8]) {
-    // CAST: Callers read a block.
-    let len = bytes.len() as u32;
-    // SAFETY: By the safety requirements; `bytes` is valid for writes of `len` bytes.
+/// `list` must start a valid scatterlist.
+unsafe fn skip(
+    list: *mut bindings::scatterlist,
+    mut offset: u32,
+) -> Result<(*mut bindings::scatterlist, u32)> {
+    let mut entry = list;
+    while offset != 0 && !entry.is_null() {
+        // SAFETY: By the safety requirements `entry` is valid: it is not null.
+        let length = unsafe { (*entry).length };
+        if offset < length {
+            break;
+        }
+        offset -= length;
+        // SAFETY: As above.
+        entry = unsafe { helpers::sg_next(entry) };
+    }
+    if entry.is_null() {
+        return Err(EINVAL);
+    }
+    Ok((entry, offset))
+}
+
+/// Copies bytes out of a scatterlist, from byte `offset` on.
+///
+/// # Errors
+///
+/// `EINVAL`: there are not so many.
+///
+/// # Safety
+///
+/// `list` must start a valid scatterlist.
+pub(super) unsafe fn read(
+    list: *mut bindings::scatterlist,
+    offset: u32,
+    bytes: &mut [u8],
+) -> Result {
+    let len = u32::try_from(bytes.len())?;
+    // SAFETY: By the safety requirements.
+    if !unsafe { has(list, offset.checked_add(len).ok_or(EINVAL)?) } {
+        return Err(EINVAL);
+    }
+    // SAFETY: The list has these bytes; `bytes` is valid for writes of `len` bytes.
     unsafe { bindings::memcpy_from_sglist(bytes.as_mut_ptr().cast(), list, offset, len) };
+    Ok(())
 }
 
 /// Returns true if a list has `len` bytes at least.
@@ -170,15 +261,24 @@ impl Rest {
     /// Returns what is behind the first `offset` bytes of a list: a list that is valid as long as
     /// both this and `list` are.
     ///
+    /// # Errors
+    ///
+    /// `EINVAL`: nothing is.
+    ///
     /// # Safety
     ///
-    /// `list` must start a valid scatterlist of more than `offset` bytes.
+    /// `list` must start a valid scatterlist.
     pub(super) unsafe fn of(
         &mut self,
         list: *mut bindings::scatterlist,
         offset: u32,
-    ) -> *mut bindings::scatterlist {
-        // SAFETY: By the safety requirements; there are two entries, which is what it asks for.
-        unsafe { bindings::scatterwalk_ffwd(self.0.as_mut_ptr(), list, offset) }
+    ) -> Result<*mut bindings::scatterlist> {
+        // SAFETY: By the safety requirements.
+        if !unsafe { has(list, offset.checked_add(1).ok_or(EINVAL)?) } {
+            return Err(EINVAL);
+        }
+        // SAFETY: The list has more than `offset` bytes; there are two entries, which is what it
+        // asks for.
+        Ok(unsafe { bindings::scatterwalk_ffwd(self.0.as_mut_ptr(), list, offset) })
     }
 }

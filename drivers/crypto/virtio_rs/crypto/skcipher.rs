@@ -5,8 +5,9 @@
 //! C header: [`include/crypto/internal/skcipher.h`](srctree/include/crypto/internal/skcipher.h)
 
 mod callbacks;
-mod context;
 mod fallback;
+mod request;
+mod software;
 
 use self::callbacks::Callbacks as _;
 use super::{
@@ -16,48 +17,33 @@ use super::{
         RawAlgorithm,
         Registration, //
     },
-    area::AnyArea,
+    offload,
     request::{
         Answer,
         Direction, //
     },
-    software::Software,
+    Key,
+    Offload, //
 };
-use crate::{
-    bindings,
-    bindings::helpers, //
-};
-use core::{
-    marker::PhantomData,
-    mem::offset_of,
-    ptr::NonNull, //
-};
+use crate::bindings;
+use core::mem::offset_of;
 use kernel::{
     ffi::c_int,
     prelude::*, //
 };
 
-pub(crate) use self::context::Finished;
+pub(crate) use self::software::Software;
+
+/// The framework's type of request.
+pub(crate) type Raw = bindings::skcipher_request;
+
+/// A request to encrypt or decrypt.
+pub(crate) type Request<'a, A> = offload::Request<'a, A, Raw>;
 
 /// What a driver does for a cipher.
-pub(crate) trait Algorithm: Sized + Send + Sync + 'static {
+pub(crate) trait Algorithm: Offload<Raw = Raw> {
     /// What all transforms of a registration share.
     type Data: Send + Sync;
-
-    /// A transform: what lies in `crypto_skcipher_ctx()`. It is dropped where sleeping is not
-    /// allowed.
-    type Tfm: Send + Sync;
-
-    /// What the driver keeps with a request that a device has.
-    type Request: Send;
-
-    /// The memory of such a request that the device uses.
-    type Area: AnyArea;
-
-    /// Whether requests are answered before the call returns. The algorithm may then be used by
-    /// those who do not take asynchronous ones; it may sleep for the device where the consumer
-    /// allows it.
-    const SYNCHRONOUS: bool;
 
     /// Creates a transform, without a key.
     ///
@@ -80,34 +66,6 @@ pub(crate) trait Algorithm: Sized + Send + Sync + 'static {
     ///
     /// Context: process or bottom half; may sleep only if [`Request::may_sleep`] says so.
     fn crypt(request: Request<'_, Self>, direction: Direction) -> Answer;
-
-    /// A device has returned a request: does what is left to be done, and has the last word on
-    /// the result.
-    ///
-    /// Context: bottom half, or process where the algorithm is synchronous; may not sleep.
-    fn finish(state: Self::Request, request: &Finished<'_, Self>, result: Result) -> Result;
-}
-
-/// A key that a consumer sets.
-pub(crate) struct Key<'a> {
-    bytes: &'a [u8],
-    tfm: NonNull<bindings::crypto_skcipher>,
-}
-
-impl Key<'_> {
-    /// Returns the bytes.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.bytes
-    }
-
-    /// Sets it for `software` too, which decides whether it is a good one.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL`: it is not.
-    pub(crate) fn set_for(&self, software: &Software) -> Result {
-        software.set_key(self.bytes, self.tfm)
-    }
 }
 
 /// What describes a cipher to the framework.
@@ -166,11 +124,6 @@ pub(crate) fn register<A: Algorithm>(
     data: A::Data,
     module: &'static ThisModule,
 ) -> Result<Registration> {
-    const {
-        assert!(align_of::<A::Tfm>() <= bindings::VC_CRYPTO_MINALIGN as usize);
-        assert!(align_of::<context::Context<A>>() <= bindings::VC_CRYPTO_DMA_ALIGN as usize);
-    }
-
     let mut raw = bindings::skcipher_alg {
         setkey: Some(A::set_key_callback),
         encrypt: Some(A::encrypt_callback),
@@ -185,98 +138,14 @@ pub(crate) fn register<A: Algorithm>(
     common.max_keysize = description.max_key_size;
     common.ivsize = description.iv_size;
     common.chunksize = description.chunk_size;
-    common.base.cra_ctxsize = u32::try_from(size_of::<A::Tfm>())?;
-    common.base.cra_flags = bindings::CRYPTO_ALG_NEED_FALLBACK
+    common.base.cra_ctxsize = offload::transform_size::<A>();
+    common.base.cra_flags = offload::flags::<A>()
         | if A::SYNCHRONOUS {
             // No requests on the stack: a device could not reach them.
             bindings::VC_REQSIZE_LARGE
         } else {
-            bindings::CRYPTO_ALG_ASYNC | bindings::CRYPTO_ALG_KERN_DRIVER_ONLY
+            0
         };
 
     Registration::new(Entry::new(raw, data, &description.names, module)?)
-}
-
-/// A request that the framework has handed in, not answered yet.
-///
-/// # Invariants
-///
-/// `raw` is a valid request of a transform of `A`, whose context is unused.
-#[must_use]
-pub(crate) struct Request<'a, A: Algorithm> {
-    raw: NonNull<bindings::skcipher_request>,
-    _algorithm: PhantomData<&'a A>,
-}
-
-impl<'a, A: Algorithm> Request<'a, A> {
-    /// Returns the transform.
-    pub(crate) fn tfm(&self) -> &A::Tfm {
-        // SAFETY: By the type invariant the transform is initialised; it outlives its requests.
-        unsafe { &*A::context(self.raw_tfm()) }
-    }
-
-    fn raw_tfm(&self) -> *mut bindings::crypto_skcipher {
-        // SAFETY: By the type invariant.
-        unsafe { helpers::crypto_skcipher_reqtfm(self.raw.as_ptr()) }
-    }
-
-    /// Returns the length of the data in bytes.
-    pub(crate) fn len(&self) -> u32 {
-        // SAFETY: By the type invariant.
-        unsafe { self.raw.as_ref() }.cryptlen
-    }
-
-    /// Returns true if the consumer allows the call to sleep.
-    pub(crate) fn may_sleep(&self) -> bool {
-        self.flags() & bindings::CRYPTO_TFM_REQ_MAY_SLEEP != 0
-    }
-
-    /// Copies the IV.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL`: the algorithm's IV is shorter than `iv`.
-    pub(crate) fn read_iv(&self, iv: &mut [u8]) -> Result {
-        if let Some(from) = self.raw_iv(iv.len())? {
-            // SAFETY: The IV has that many bytes, in the consumer's memory.
-            unsafe { from.copy_to_nonoverlapping(iv.as_mut_ptr(), iv.len()) };
-        }
-        Ok(())
-    }
-
-    /// Returns where the IV is, of which `len` bytes are wanted; nothing if that is 0.
-    fn raw_iv(&self, len: usize) -> Result<Option<*mut u8>> {
-        // SAFETY: By the type invariant.
-        let size = unsafe { helpers::crypto_skcipher_ivsize(self.raw_tfm()) };
-        if u32::try_from(len)? > size {
-            return Err(EINVAL);
-        }
-        // SAFETY: By the type invariant. The framework's contract: the IV has the algorithm's size.
-        let iv = unsafe { self.raw.as_ref() }.iv.cast();
-        Ok((len != 0).then_some(iv))
-    }
-
-    /// Answers it.
-    pub(crate) fn done(self, result: Result) -> Answer {
-        Answer::done(result)
-    }
-
-    /// Takes a request for what it is.
-    ///
-    /// # Safety
-    ///
-    /// `raw` must be a valid request of an initialised transform of `A`, not answered yet, and its
-    /// context unused.
-    unsafe fn from_raw(raw: NonNull<bindings::skcipher_request>) -> Self {
-        // INVARIANT: By the safety requirements.
-        Self {
-            raw,
-            _algorithm: PhantomData,
-        }
-    }
-
-    fn flags(&self) -> u32 {
-        // SAFETY: By the type invariant.
-        unsafe { self.raw.as_ref() }.base.flags
-    }
 }

@@ -20,8 +20,9 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
-    /// How many lists one request may have: parameters, source, destination, result.
-    pub(crate) const MAX: usize = 4;
+    /// How many lists one request may have: parameters, source, more parameters, destination,
+    /// results.
+    pub(crate) const MAX: usize = 5;
 
     /// No lists.
     pub(crate) const fn new() -> Self {

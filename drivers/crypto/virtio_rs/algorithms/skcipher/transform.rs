@@ -12,9 +12,9 @@ use super::{
 };
 use crate::{
     crypto::{
-        skcipher::Key,
-        software::Software,
-        Direction, //
+        skcipher::Software,
+        Direction,
+        Key, //
     },
     support::{
         pinned::Pinned,
@@ -130,7 +130,7 @@ impl Transform {
     pub(super) fn set_key(&self, key: &Key<'_>) -> Result {
         // What is dropped here may talk to a device, so not under the lock.
         let old = self.keyed.lock().take();
-        key.set_for(&self.software)?;
+        self.software.set_key(key)?;
 
         if let Some(old) = old {
             // The same key again: consumers do that for every message.

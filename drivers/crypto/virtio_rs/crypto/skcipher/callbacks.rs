@@ -3,7 +3,7 @@
 //! What the framework calls.
 
 use super::{
-    context::Context,
+    offload,
     Algorithm,
     Direction,
     Entry,
@@ -37,9 +37,9 @@ pub(super) trait Callbacks: Algorithm {
         from_result(|| {
             let state = Self::init(data)?;
             let software = Self::software(&state).request_size();
-            let own = u32::try_from(size_of::<Context<Self>>())?;
+            let size = offload::context_size::<Self>(software);
             // SAFETY: By the safety requirements.
-            unsafe { helpers::crypto_skcipher_set_reqsize_dma(tfm, own.max(software)) };
+            unsafe { helpers::crypto_skcipher_set_reqsize_dma(tfm, size) };
             // SAFETY: The context has the size and alignment of `Tfm`, and is not used yet.
             unsafe { Self::context(tfm).write(state) };
             Ok(0)
@@ -62,18 +62,14 @@ pub(super) trait Callbacks: Algorithm {
         key: *const u8,
         len: c_uint,
     ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let state = unsafe { &*Self::context(tfm) };
+        // SAFETY: By the safety requirements.
+        let flags = unsafe { helpers::crypto_skcipher_get_flags(tfm) };
+        // SAFETY: By the safety requirements.
+        let key = unsafe { Key::from_raw(key, len, flags) };
         from_result(|| {
-            let tfm = NonNull::new(tfm).ok_or(EINVAL)?;
-            // SAFETY: By the safety requirements.
-            let state = unsafe { &*Self::context(tfm.as_ptr()) };
-            let bytes = if len == 0 {
-                &[]
-            } else {
-                // SAFETY: By the safety requirements.
-                // CAST: Both targets of this driver have 32 bits at least.
-                unsafe { core::slice::from_raw_parts(key, len as usize) }
-            };
-            Self::set_key(state, &Key { bytes, tfm })?;
+            Self::set_key(state, &key)?;
             Ok(0)
         })
     }
@@ -113,7 +109,7 @@ pub(super) trait Callbacks: Algorithm {
     /// `tfm` must be a transform of an algorithm registered by this layer.
     unsafe fn context(tfm: *mut bindings::crypto_skcipher) -> *mut Self::Tfm {
         // SAFETY: By the safety requirements.
-        unsafe { helpers::crypto_skcipher_ctx(tfm) }.cast()
+        unsafe { helpers::crypto_tfm_ctx(&raw mut (*tfm).base) }.cast()
     }
 }
 

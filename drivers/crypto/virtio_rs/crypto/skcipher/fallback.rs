@@ -38,10 +38,77 @@ impl<A: Algorithm> Request<'_, A> {
         self.done(result)
     }
 
-    /// Has the transform's software do it, in the request's context.
-    pub(super) fn run_software(&self, direction: Direction, flags: u32) -> Result {
-        // SAFETY: By the type invariant.
-        let raw = unsafe { self.raw.as_ref() };
+    /// Has the transform's software do it, in the request's context. It does not sleep.
+    ///
+    /// # Errors
+    ///
+    /// As the software answers.
+    pub(crate) fn software_all(&self, direction: Direction) -> Result {
+        self.run_software(direction, 0)
+    }
+
+    /// Has the transform's software do the first `len` bytes, in the request's context. `iv` is the
+    /// one to begin with, and becomes the one to continue with.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: the data is shorter than `len`, or the IV not as long as the algorithm's. Others as
+    /// the software answers.
+    pub(crate) fn software_head(&self, direction: Direction, len: u32, iv: &mut [u8]) -> Result {
+        if len > self.len() {
+            return Err(EINVAL);
+        }
+        let head = Part {
+            src: self.fields().src,
+            dst: self.fields().dst,
+            len,
+            iv: self.check_iv(iv)?,
+        };
+        let flags = self.flags() & bindings::CRYPTO_TFM_REQ_MAY_SLEEP;
+        // SAFETY: These are the consumer's lists, and the IV has the size that the software wants.
+        unsafe { self.run_software_on(&head, direction, flags) }
+    }
+
+    /// Has the transform's software do what is behind the first `offset` bytes, if there is any, in
+    /// the request's context. `iv` is that part's, and becomes the one to continue with. It does not
+    /// sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: the data is shorter than `offset`, or the IV not as long as the algorithm's. Others
+    /// as the software answers.
+    pub(crate) fn software_tail(&self, direction: Direction, offset: u32, iv: &mut [u8]) -> Result {
+        let len = self.len().checked_sub(offset).ok_or(EINVAL)?;
+        if len == 0 {
+            return Ok(());
+        }
+        let iv = self.check_iv(iv)?;
+        let raw = self.fields();
+        let mut src = scatterlist::Rest::new();
+        let mut dst = scatterlist::Rest::new();
+        // SAFETY: The framework's contract: the consumer's lists are valid.
+        let src = unsafe { src.of(raw.src, offset)? };
+        let dst = if raw.src == raw.dst {
+            src
+        } else {
+            // SAFETY: As above.
+            unsafe { dst.of(raw.dst, offset)? }
+        };
+        let tail = Part { src, dst, len, iv };
+        // SAFETY: The lists live until this function returns; the IV has the size that the software
+        // wants.
+        unsafe { self.run_software_on(&tail, direction, 0) }
+    }
+
+    fn check_iv(&self, iv: &mut [u8]) -> Result<*mut u8> {
+        if A::software(self.tfm()).iv_size() != u32::try_from(iv.len())? {
+            return Err(EINVAL);
+        }
+        Ok(iv.as_mut_ptr())
+    }
+
+    fn run_software(&self, direction: Direction, flags: u32) -> Result {
+        let raw = self.fields();
         let whole = Part {
             src: raw.src,
             dst: raw.dst,
@@ -52,54 +119,11 @@ impl<A: Algorithm> Request<'_, A> {
         unsafe { self.run_software_on(&whole, direction, flags) }
     }
 
-    /// Has the transform's software do what is behind the first `offset` bytes, if there is any, in
-    /// the request's context. `iv` is that part's, and the one to continue with afterwards.
-    ///
-    /// # Safety
-    ///
-    /// The request's scatterlists must be as long as its data.
-    pub(super) unsafe fn run_software_rest(
-        &self,
-        direction: Direction,
-        offset: u32,
-        iv: &mut [u8],
-    ) -> Result {
-        // SAFETY: By the type invariant.
-        let raw = unsafe { self.raw.as_ref() };
-        let len = raw.cryptlen.checked_sub(offset).ok_or(EINVAL)?;
-        if len == 0 {
-            return Ok(());
-        }
-        if A::software(self.tfm()).iv_size() != u32::try_from(iv.len())? {
-            return Err(EINVAL);
-        }
-
-        let mut src = scatterlist::Rest::new();
-        let mut dst = scatterlist::Rest::new();
-        // SAFETY: By the safety requirements there is something behind `offset`.
-        let src = unsafe { src.of(raw.src, offset) };
-        let dst = if raw.src == raw.dst {
-            src
-        } else {
-            // SAFETY: As above.
-            unsafe { dst.of(raw.dst, offset) }
-        };
-        let rest = Part {
-            src,
-            dst,
-            len,
-            iv: iv.as_mut_ptr(),
-        };
-        // SAFETY: The lists live until this function returns and have `len` bytes; the IV has the
-        // size that the software wants. Sleeping is not allowed: there are no flags.
-        unsafe { self.run_software_on(&rest, direction, 0) }
-    }
-
     /// Has the transform's software do `part`, in the request's context.
     ///
     /// # Safety
     ///
-    /// Scatterlists and IV of `part` must be valid, and have the length that is theirs.
+    /// Scatterlists and IV of `part` must be valid, and the IV as long as the software's.
     unsafe fn run_software_on(&self, part: &Part, direction: Direction, flags: u32) -> Result {
         let software = A::software(self.tfm());
         // SAFETY: By the type invariant.
@@ -109,7 +133,7 @@ impl<A: Algorithm> Request<'_, A> {
             return Err(EINVAL);
         }
         // SAFETY: By the type invariant the context is unused; it is large enough.
-        let sub = unsafe { helpers::skcipher_request_ctx_dma(self.raw.as_ptr()) };
+        let sub = unsafe { helpers::skcipher_request_ctx_dma(self.as_raw().as_ptr()) };
         let sub = sub.cast::<bindings::skcipher_request>();
         // SAFETY: `sub` is valid for writes, and `software` a valid transform.
         unsafe { helpers::skcipher_request_set_tfm(sub, software.as_raw()) };

@@ -4,6 +4,7 @@
 //!
 //! C header: [`include/crypto/skcipher.h`](srctree/include/crypto/skcipher.h)
 
+use super::super::Key;
 use crate::{
     bindings,
     bindings::helpers, //
@@ -70,21 +71,19 @@ impl Software {
         unsafe { helpers::crypto_skcipher_ivsize(self.tfm.as_ptr()) }
     }
 
-    /// Sets the key, with the flags (weak keys) of the transform it stands in for.
+    /// Sets the key.
     ///
     /// # Errors
     ///
     /// What the implementation answers: `EINVAL` for a key it does not take.
-    pub(super) fn set_key(&self, key: &[u8], like: NonNull<bindings::crypto_skcipher>) -> Result {
-        // SAFETY: By the type invariant; `like` is valid by the callers' invariants.
-        unsafe { helpers::crypto_skcipher_set_fallback_flags(self.tfm.as_ptr(), like.as_ptr()) };
-        // SAFETY: By the type invariant; `key` is valid for reads of its length.
+    pub(crate) fn set_key(&self, key: &Key<'_>) -> Result {
+        let tfm = self.tfm.as_ptr();
+        let bytes = key.bytes();
+        // SAFETY: By the type invariant.
+        unsafe { helpers::crypto_skcipher_set_req_flags(tfm, key.flags()) };
+        // SAFETY: By the type invariant; `bytes` is valid for reads of its length.
         to_result(unsafe {
-            bindings::crypto_skcipher_setkey(
-                self.tfm.as_ptr(),
-                key.as_ptr(),
-                u32::try_from(key.len())?,
-            )
+            bindings::crypto_skcipher_setkey(tfm, bytes.as_ptr(), u32::try_from(bytes.len())?)
         })
     }
 

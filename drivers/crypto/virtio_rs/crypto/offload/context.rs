@@ -6,19 +6,20 @@ use super::{
     super::{
         area::{
             AnyArea,
-            Data, //
+            Data,
+            Parts, //
         },
         request::{
             call_completion,
             Answer,
-            Direction,
             Inflight,
             Slot,
             Submitted, //
-        },
-        scatterlist, //
+        }, //
     },
-    Algorithm,
+    Offload,
+    Outcome,
+    RawRequest,
     Request, //
 };
 use crate::{
@@ -49,30 +50,36 @@ use kernel::{
 /// - `raw` is the request the context belongs to.
 /// - `waiter` is initialised if the algorithm is synchronous.
 #[repr(C)]
-pub(super) struct Context<A: Algorithm> {
+struct Context<A: Offload> {
     slot: Slot,
-    raw: NonNull<bindings::skcipher_request>,
+    raw: NonNull<A::Raw>,
     outcome: Result,
     waiter: MaybeUninit<Completion>,
-    state: A::Request,
+    state: A::State,
     area: A::Area,
 }
 
+/// Returns how much context a request of `A` needs, in bytes, where a device does it.
+pub(super) const fn size<A: Offload>() -> usize {
+    assert!(align_of::<Context<A>>() <= bindings::VC_CRYPTO_DMA_ALIGN as usize);
+    size_of::<Context<A>>()
+}
+
 /// What is left of a context whose request no device has.
-struct Taken<S> {
-    state: S,
-    raw: NonNull<bindings::skcipher_request>,
+struct Taken<A: Offload> {
+    state: A::State,
+    raw: NonNull<A::Raw>,
     outcome: Result,
     untouched: bool,
 }
 
-impl<A: Algorithm> Context<A> {
+impl<A: Offload> Context<A> {
     /// Ends a context: what the device was told is wiped, the rest is returned.
     ///
     /// # Safety
     ///
     /// `context` must be filled, and not be used by anybody else, or any more.
-    unsafe fn take(context: NonNull<Self>) -> Taken<A::Request> {
+    unsafe fn take(context: NonNull<Self>) -> Taken<A> {
         // SAFETY: By the safety requirements.
         let this = unsafe { &mut *context.as_ptr() };
         this.area.wipe();
@@ -86,29 +93,38 @@ impl<A: Algorithm> Context<A> {
     }
 }
 
-impl<'a, A: Algorithm> Request<'a, A> {
+impl<A: Offload> Taken<A> {
+    /// Has the driver finish the request.
+    fn finish(self, request: &Request<'_, A, A::Raw>, result: Result) -> Result {
+        let outcome = Outcome {
+            result,
+            untouched: self.untouched,
+        };
+        A::finish(self.state, request, &outcome)
+    }
+}
+
+impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
     /// Makes the request ready for a device.
-    ///
-    /// The device reads `params`, each in a segment of its own, then the first `len` bytes of the
-    /// data; it writes as many, then `result_len` bytes. It takes segments of up to `max_segment`
-    /// bytes.
     ///
     /// # Errors
     ///
     /// The request comes back, to be done otherwise, with
-    /// - `EINVAL`: a scatterlist is shorter than the data, or the data than `len`;
+    /// - `EINVAL`: a scatterlist is shorter than the data;
     /// - `E2BIG`: there are too many segments, or too large ones;
     /// - `EFAULT`: the request is in memory that devices cannot reach.
-    pub(crate) fn prepare(
+    ///
+    /// # Safety
+    ///
+    /// The scatterlists of `data` must be the request's.
+    pub(in crate::crypto) unsafe fn hold(
         self,
-        state: A::Request,
-        params: &[&[u8]],
-        len: u32,
-        result_len: usize,
-        max_segment: usize,
-    ) -> Result<Prepared<'a, A>, (Error, Self)> {
+        state: A::State,
+        parts: &Parts<'_>,
+        data: &Data,
+    ) -> Result<Prepared<'a, A, R>, (Error, Self)> {
         // SAFETY: By the type invariant.
-        let context = unsafe { helpers::skcipher_request_ctx_dma(self.raw.as_ptr()) };
+        let context = unsafe { R::context(self.raw.as_ptr()) };
         // SAFETY: This looks at the pointer only.
         if !unsafe { helpers::is_linear(context) } {
             return Err((EFAULT, self));
@@ -116,27 +132,10 @@ impl<'a, A: Algorithm> Request<'a, A> {
         let Some(context) = NonNull::new(context.cast::<Context<A>>()) else {
             return Err((EFAULT, self));
         };
-        // SAFETY: By the type invariant.
-        let raw = unsafe { self.raw.as_ref() };
-        if len != raw.cryptlen {
-            // `fill` looks at what the device gets; the rest must be there, too.
-            let has = |list| {
-                // SAFETY: The framework's contract: the consumer's lists are valid.
-                unsafe { scatterlist::has(list, raw.cryptlen) }
-            };
-            if len > raw.cryptlen || !has(raw.src) || !has(raw.dst) {
-                return Err((EINVAL, self));
-            }
-        }
-        let data = Data {
-            src: raw.src,
-            dst: raw.dst,
-            len,
-        };
 
         // INVARIANT: As the type wants it.
-        // SAFETY: The context is unused, and `init_callback` made it large enough; it is aligned
-        // for `Context<A>`, which `register` has checked.
+        // SAFETY: The context is unused, and was made large enough, by `size`; it is aligned for
+        // `Context<A>`, which `size` has checked.
         unsafe {
             context.write(Context {
                 slot: Slot {
@@ -175,7 +174,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
         let area = unsafe { &mut (*context.as_ptr()).area };
         // SAFETY: The area is in linear memory and stays there until the request is finished; so
         // do the consumer's scatterlists.
-        match unsafe { area.fill(params, &data, result_len, max_segment) } {
+        match unsafe { area.fill(parts, data) } {
             Ok(posted) => {
                 // SAFETY: As above.
                 let slot = unsafe { &mut (*context.as_ptr()).slot };
@@ -183,6 +182,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
                 slot.segments = posted.segments;
                 slot.result = posted.result;
                 slot.result_len = posted.result_len;
+                // INVARIANT: It was just filled.
                 Ok(Prepared {
                     context,
                     request: self,
@@ -203,30 +203,16 @@ impl<'a, A: Algorithm> Request<'a, A> {
 ///
 /// `context` is filled, and that of `request`; nobody else uses it.
 #[must_use]
-pub(crate) struct Prepared<'a, A: Algorithm> {
+pub(crate) struct Prepared<'a, A: Offload<Raw = R>, R: RawRequest> {
     context: NonNull<Context<A>>,
-    request: Request<'a, A>,
+    request: Request<'a, A, R>,
 }
 
-impl<'a, A: Algorithm> Prepared<'a, A> {
+impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
     /// Returns what the driver keeps with the request.
-    pub(crate) fn state(&mut self) -> &mut A::Request {
+    pub(crate) fn state(&mut self) -> &mut A::State {
         // SAFETY: By the type invariant.
         unsafe { &mut (*self.context.as_ptr()).state }
-    }
-
-    /// Copies the last bytes of the source, as many as `bytes` has room for.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL`: there are not so many.
-    pub(crate) fn read_source_tail(&self, bytes: &mut [u8]) -> Result {
-        let offset = tail(self.request.len(), bytes.len())?;
-        // SAFETY: By the invariant of `Request`.
-        let src = unsafe { self.request.raw.as_ref() }.src;
-        // SAFETY: `prepare` has found that the source has `len` bytes.
-        unsafe { scatterlist::read(src, offset, bytes) };
-        Ok(())
     }
 
     /// Hands the request to `queue`.
@@ -243,7 +229,7 @@ impl<'a, A: Algorithm> Prepared<'a, A> {
         limit: Msecs,
         queue: impl FnOnce(Inflight) -> Result<Submitted, (Error, Inflight)>,
         stuck: impl Fn(),
-    ) -> Result<Answer, (Error, Request<'a, A>)> {
+    ) -> Result<Answer, (Error, Request<'a, A, R>)> {
         let Self { context, request } = self;
         // SAFETY: By the type invariant; `Context` begins with the slot.
         let inflight = unsafe { Inflight::new(context.cast()) };
@@ -269,87 +255,11 @@ impl<'a, A: Algorithm> Prepared<'a, A> {
             stuck();
         }
         // SAFETY: `wake` was the last to use it.
-        let Taken {
-            state,
-            outcome,
-            untouched,
-            ..
-        } = unsafe { Context::take(context) };
-        let result = A::finish(state, &Finished::new(&request, untouched), outcome);
+        let taken = unsafe { Context::take(context) };
+        let result = taken.outcome;
+        let result = taken.finish(&request, result);
         Ok(request.done(result))
     }
-}
-
-/// A request that has come back from the device.
-pub(crate) struct Finished<'a, A: Algorithm> {
-    request: &'a Request<'a, A>,
-    untouched: bool,
-}
-
-impl<'a, A: Algorithm> Finished<'a, A> {
-    fn new(request: &'a Request<'a, A>, untouched: bool) -> Self {
-        Self { request, untouched }
-    }
-
-    /// Returns true if no device has had the request, so that it may still be done otherwise.
-    pub(crate) fn is_untouched(&self) -> bool {
-        self.untouched
-    }
-
-    /// Has the transform's software do the request after all.
-    ///
-    /// # Errors
-    ///
-    /// `EIO`: the device has had it. Others as the software answers.
-    pub(crate) fn software(&self, direction: Direction) -> Result {
-        if !self.untouched {
-            return Err(EIO);
-        }
-        self.request.run_software(direction, 0)
-    }
-
-    /// Has the transform's software do what is behind the first `offset` bytes, if there is any.
-    /// `iv` is that part's, and the one to continue with afterwards.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL`: the data is shorter than `offset`, or the IV not as long as the algorithm's. Others
-    /// as the software answers.
-    pub(crate) fn software_rest(&self, direction: Direction, offset: u32, iv: &mut [u8]) -> Result {
-        // SAFETY: `prepare` has found that the lists are long enough.
-        unsafe { self.request.run_software_rest(direction, offset, iv) }
-    }
-
-    /// Copies the last bytes of the destination, as many as `bytes` has room for.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL`: there are not so many.
-    pub(crate) fn read_destination_tail(&self, bytes: &mut [u8]) -> Result {
-        let offset = tail(self.request.len(), bytes.len())?;
-        // SAFETY: By the invariant of `Request`.
-        let dst = unsafe { self.request.raw.as_ref() }.dst;
-        // SAFETY: `prepare` has found that the destination has `len` bytes.
-        unsafe { scatterlist::read(dst, offset, bytes) };
-        Ok(())
-    }
-
-    /// Writes the IV that the consumer chains the next request with.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL`: the algorithm's IV is shorter.
-    pub(crate) fn set_iv(&self, iv: &[u8]) -> Result {
-        if let Some(to) = self.request.raw_iv(iv.len())? {
-            // SAFETY: The IV has that many bytes, in the consumer's memory, and may be written.
-            unsafe { to.copy_from_nonoverlapping(iv.as_ptr(), iv.len()) };
-        }
-        Ok(())
-    }
-}
-
-fn tail(total: u32, len: usize) -> Result<u32> {
-    total.checked_sub(u32::try_from(len)?).ok_or(EINVAL)
 }
 
 /// Finishes an asynchronous request: [`Slot::finish`].
@@ -357,20 +267,18 @@ fn tail(total: u32, len: usize) -> Result<u32> {
 /// # Safety
 ///
 /// `slot` must be that of a `Context<A>` whose request is under way; both are gone afterwards.
-unsafe fn finish<A: Algorithm>(slot: NonNull<Slot>, result: Result, bh: &Bh) {
+unsafe fn finish<A: Offload>(slot: NonNull<Slot>, result: Result, bh: &Bh) {
     // SAFETY: By the safety requirements; nobody else refers to the context.
-    let Taken {
-        state,
-        raw,
-        untouched,
-        ..
-    } = unsafe { Context::<A>::take(slot.cast()) };
+    let taken = unsafe { Context::<A>::take(slot.cast()) };
+    let raw = taken.raw;
     // SAFETY: The request is valid until its completion was called, and its context unused now.
-    let request = unsafe { Request::<'_, A>::from_raw(raw) };
-    let result = A::finish(state, &Finished::new(&request, untouched), result);
+    let request = unsafe { Request::<'_, A, A::Raw>::from_raw(raw) };
+    let result = taken.finish(&request, result);
     let errno = request.done(result).into_raw();
-    // SAFETY: As above.
-    unsafe { call_completion(&raw mut (*raw.as_ptr()).base, errno, bh) };
+    // SAFETY: The request is valid.
+    let base = unsafe { A::Raw::base(raw.as_ptr()) };
+    // SAFETY: It is under way.
+    unsafe { call_completion(base, errno, bh) };
 }
 
 /// Wakes the thread that waits for a synchronous request: [`Slot::finish`].
@@ -379,7 +287,7 @@ unsafe fn finish<A: Algorithm>(slot: NonNull<Slot>, result: Result, bh: &Bh) {
 ///
 /// `slot` must be that of a `Context<A>` of a synchronous algorithm whose request is under way; it
 /// must not be used afterwards.
-unsafe fn wake<A: Algorithm>(slot: NonNull<Slot>, result: Result, _bh: &Bh) {
+unsafe fn wake<A: Offload>(slot: NonNull<Slot>, result: Result, _bh: &Bh) {
     let context = slot.cast::<Context<A>>().as_ptr();
     // SAFETY: By the safety requirements; the waiter does not look before it is woken.
     unsafe { (*context).outcome = result };
@@ -393,13 +301,15 @@ unsafe fn wake<A: Algorithm>(slot: NonNull<Slot>, result: Result, _bh: &Bh) {
 /// # Safety
 ///
 /// `slot` must be that of a `Context<A>` whose request is under way.
-unsafe fn accept<A: Algorithm>(slot: NonNull<Slot>, bh: &Bh) {
+unsafe fn accept<A: Offload>(slot: NonNull<Slot>, bh: &Bh) {
     if A::SYNCHRONOUS {
         // The consumer was not told that it waits.
         return;
     }
     // SAFETY: By the safety requirements.
     let raw = unsafe { (*slot.cast::<Context<A>>().as_ptr()).raw };
+    // SAFETY: As above: the request is valid.
+    let base = unsafe { A::Raw::base(raw.as_ptr()) };
     // SAFETY: The request is under way.
-    unsafe { call_completion(&raw mut (*raw.as_ptr()).base, EINPROGRESS.to_errno(), bh) };
+    unsafe { call_completion(base, EINPROGRESS.to_errno(), bh) };
 }

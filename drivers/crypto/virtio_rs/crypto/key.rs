@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Keys as consumers set them.
+
+use crate::bindings;
+use core::marker::PhantomData;
+use kernel::ffi::c_uint;
+
+/// A key that a consumer sets.
+///
+/// # Invariants
+///
+/// `bytes` is valid for reads of `len` bytes, unless that is 0, for the lifetime.
+pub(crate) struct Key<'a> {
+    bytes: *const u8,
+    len: usize,
+    flags: u32,
+    _bytes: PhantomData<&'a [u8]>,
+}
+
+impl Key<'_> {
+    /// Takes over a key, for a transform with `flags`.
+    ///
+    /// # Safety
+    ///
+    /// `bytes` must be valid for reads of `len` bytes, unless that is 0, for the lifetime.
+    pub(super) unsafe fn from_raw(bytes: *const u8, len: c_uint, flags: u32) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self {
+            bytes,
+            // CAST: Both targets of this driver have 32 bits at least.
+            len: len as usize,
+            flags: flags & bindings::CRYPTO_TFM_REQ_MASK,
+            _bytes: PhantomData,
+        }
+    }
+
+    /// Returns the bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        if self.len == 0 {
+            return &[];
+        }
+        // SAFETY: By the type invariant.
+        unsafe { core::slice::from_raw_parts(self.bytes, self.len) }
+    }
+
+    /// Returns the flags (weak keys) that software which stands in for the device needs.
+    pub(super) fn flags(&self) -> u32 {
+        self.flags
+    }
+}
