@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """dm-crypt on the driver: what it writes the kernel's own ciphers read, and the reverse.
 
-usage: dmcrypt.py plain64|essiv|luks2 [--tree MIB] [--sector-size BYTES]
+usage: dmcrypt.py plain64|essiv|xts|luks2|luks2-default [--tree MIB] [--sector-size BYTES]
 
-plain64 and essiv name the driver's algorithm in a table for dmsetup. luks2 lets cryptsetup
-ask for aes-cbc-essiv:sha256 as everybody does: loaded with prefer=1 the module must be what
-does it, without it must not. A tree of files is written through one side and read through
+plain64 and essiv, for CBC, and xts name the driver's algorithm in a table for dmsetup. luks2 lets
+cryptsetup ask for aes-cbc-essiv:sha256, luks2-default for what it takes if it is told nothing,
+aes-xts-plain64 with a key of 512 bits: loaded with prefer=1 the module must be what does it,
+without it must not. A tree of files is written through one side and read through
 the other, which must not find anything wrong with it.
 """
 
@@ -17,20 +18,24 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from lib import crypto, host, tap, volume
+from lib import ciphers, crypto, host, tap, volume
 from lib.kernel_log import KernelLog
 from lib.tap import check, holds
 from lib.volume import run
 
 SOURCE = Path("/usr/lib/python3.13")
 TREE = volume.MOUNTS / "tree"
-CASES = ("plain64", "essiv", "luks2")
+CASES = ("plain64", "essiv", "xts", "luks2", "luks2-default")
+# What cryptsetup writes into the table of a LUKS volume.
+LUKS = {"luks2": "aes-cbc-essiv:sha256", "luks2-default": "aes-xts-plain64"}
 
 parser = argparse.ArgumentParser()
 parser.add_argument("case", choices=CASES)
 parser.add_argument("--tree", type=int, default=12, help="MiB of files to write")
 parser.add_argument("--sector-size", type=int, default=512)
 options = parser.parse_args()
+XTS = options.case in ("xts", "luks2-default")
+CIPHER = ciphers.XTS if XTS else ciphers.ALL[crypto.NAME]
 
 
 def cipher(driver: str) -> str:
@@ -39,7 +44,8 @@ def cipher(driver: str) -> str:
     A template is found by the names of all its parts or by the driver names of all its parts;
     a mixture is EEXIST, whatever the drivers.
     """
-    inner = driver if options.case == "plain64" else f"essiv({driver},{crypto.best('sha256')})"
+    essiv = options.case in ("essiv", "luks2")
+    inner = f"essiv({driver},{crypto.best('sha256')})" if essiv else driver
     return f"capi:{inner}-plain64"
 
 
@@ -48,7 +54,7 @@ class Plain:
 
     def __init__(self, device: Path) -> None:
         self.device = device
-        self.key = os.urandom(32)
+        self.key = CIPHER.random_key()
 
     def format(self) -> None:
         """There is nothing on it but data."""
@@ -59,11 +65,11 @@ class Plain:
 
     def ours(self) -> contextlib.AbstractContextManager[Path]:
         """Opened with the driver's algorithm."""
-        return self._opened(crypto.ASYNC)
+        return self._opened(CIPHER.asynchronous)
 
     def software(self) -> contextlib.AbstractContextManager[Path]:
         """Opened with the kernel's own."""
-        return self._opened(crypto.software().driver)
+        return self._opened(crypto.software(CIPHER.name).driver)
 
 
 class Luks:
@@ -77,7 +83,7 @@ class Luks:
     def format(self) -> None:
         """Writes the header."""
         iterations = ("--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000")
-        how = ("--cipher", "aes-cbc-essiv:sha256", "--key-size", "256")
+        how = ("--cipher", LUKS["luks2"], "--key-size", "256") if options.case == "luks2" else ()
         sector = ("--sector-size", str(options.sector_size))
         run("cryptsetup", "luksFormat", "--batch-mode", "--type", "luks2", *how, *iterations,
             *sector, "--key-file", self.key_file, self.device)  # fmt: skip
@@ -99,8 +105,9 @@ class Luks:
         """The table that cryptsetup made, but for the kernel's own cipher."""
         with self.ours():
             pass
-        check(" aes-cbc-essiv:sha256 " in self.line, f"unexpected table: {self.line}")
-        line = self.line.replace("aes-cbc-essiv:sha256", cipher(crypto.software().driver))
+        name = LUKS[options.case]
+        check(f" {name} " in self.line, f"unexpected table: {self.line}")
+        line = self.line.replace(name, cipher(crypto.software(CIPHER.name).driver))
         with volume.mapped("luks-by-software", line) as device:
             yield device
 
@@ -112,7 +119,7 @@ def tree_bytes() -> int:
 
 def wanted() -> bool:
     """Whether the host must do it."""
-    return options.case != "luks2" or crypto.preferred()
+    return options.case not in LUKS or crypto.preferred(CIPHER.name)
 
 
 def check_work(name: str, count: int) -> None:
@@ -157,11 +164,11 @@ def main() -> None:
     volume.some_tree(SOURCE, TREE, options.tree << 20)
     expected = volume.fingerprints(TREE)
     log = KernelLog()
-    disk = Luks(device) if options.case == "luks2" else Plain(device)
+    disk = Luks(device) if options.case in LUKS else Plain(device)
     case = f"{options.case}, sectors of {options.sector_size}"
-    tap.note(f"{len(expected)} files, {tree_bytes()} bytes; software: {crypto.software().driver}")
-    if options.case == "luks2":
-        tap.note(f"the driver is {'' if crypto.preferred() else 'not '}preferred")
+    tap.note(f"{len(expected)} files, {tree_bytes()} bytes; software: {crypto.software(CIPHER.name).driver}")
+    if options.case in LUKS:
+        tap.note(f"the driver is {'' if wanted() else 'not '}preferred")
 
     @holds(f"{case}: a file system is made and files are written, by whom it should be")
     def _() -> None:

@@ -45,8 +45,16 @@ static bool backlog = true;
 module_param(backlog, bool, 0444);
 MODULE_PARM_DESC(backlog, "Whether requests under load may be backlogged");
 
-#define BLOCK	16
-#define MAX_SG	128
+#define MAX_BLOCK	16
+#define MAX_KEY		64
+#define MAX_SG		128
+
+/* What the cipher is like. */
+static unsigned int block;	/* bytes that belong together */
+static unsigned int iv_size;
+static unsigned int key_size;
+static bool any_length;		/* data need not be whole blocks */
+static bool chains;		/* the IV of the next request is defined */
 
 static unsigned int tests;
 static unsigned int failures;
@@ -100,10 +108,24 @@ static int run(const struct op *op)
 	return ret;
 }
 
+static void look_at(struct crypto_skcipher *tfm)
+{
+	block = crypto_skcipher_chunksize(tfm);
+	iv_size = crypto_skcipher_ivsize(tfm);
+	key_size = crypto_skcipher_max_keysize(tfm);
+	chains = !strstr(reference, "xts");
+	any_length = !chains || crypto_skcipher_blocksize(tfm) == 1;
+}
+
+static bool same_iv(const u8 *a, const u8 *b)
+{
+	return !chains || !memcmp(a, b, iv_size);
+}
+
 static void bad_keys(struct crypto_skcipher *tfm, struct crypto_skcipher *ref)
 {
 	unsigned int len, wrong = 0;
-	u8 key[66];
+	u8 key[MAX_KEY + 2];
 
 	get_random_bytes(key, sizeof(key));
 	for (len = 0; len <= sizeof(key); len++) {
@@ -119,17 +141,64 @@ static void bad_keys(struct crypto_skcipher *tfm, struct crypto_skcipher *ref)
 	result(!wrong, "keys of any length get the error they should");
 }
 
+/* Keys with parts that are the same, or weak, with and without leave to refuse them. */
+static void weak_keys(struct crypto_skcipher *tfm, struct crypto_skcipher *ref)
+{
+	/* Of DES: a weak one, a semi-weak one, with other parities, and a good one. */
+	static const u8 part[][8] = {
+		{ 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01 },
+		{ 0x1f, 0xe0, 0x1f, 0xe0, 0x0e, 0xf1, 0x0e, 0xf1 },
+		{ 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00 },
+		{ 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef },
+	};
+	unsigned int forbid, i, at, wrong = 0, refused = 0;
+	u8 key[MAX_KEY];
+
+	for (forbid = 0; forbid < 2; forbid++) {
+		u32 flag = CRYPTO_TFM_REQ_FORBID_WEAK_KEYS;
+
+		crypto_skcipher_clear_flags(tfm, flag);
+		crypto_skcipher_clear_flags(ref, flag);
+		if (forbid) {
+			crypto_skcipher_set_flags(tfm, flag);
+			crypto_skcipher_set_flags(ref, flag);
+		}
+		for (i = 0; i < 3 * ARRAY_SIZE(part); i++) {
+			int is, should;
+
+			get_random_bytes(key, sizeof(key));
+			/* The same all over, or but for the first, or the last part. */
+			for (at = 0; at < key_size; at += 8)
+				if (!(i % 3 == 1 && at == 0) &&
+				    !(i % 3 == 2 && at == key_size - 8))
+					memcpy(key + at, part[i / 3], 8);
+			is = crypto_skcipher_setkey(tfm, key, key_size);
+			should = crypto_skcipher_setkey(ref, key, key_size);
+			if (is != should) {
+				pr_info("TAP # key %u: %d instead of %d\n",
+					i, is, should);
+				wrong++;
+			}
+			refused += !!should;
+		}
+	}
+	crypto_skcipher_clear_flags(tfm, CRYPTO_TFM_REQ_FORBID_WEAK_KEYS);
+	crypto_skcipher_clear_flags(ref, CRYPTO_TFM_REQ_FORBID_WEAK_KEYS);
+	memzero_explicit(key, sizeof(key));
+	result(!wrong, "weak keys get the error they should: %u are refused", refused);
+}
+
 static void no_key(void)
 {
 	struct scatterlist sg;
-	u8 iv[BLOCK] = {};
-	struct op op = { .src = &sg, .dst = &sg, .len = BLOCK, .iv = iv };
-	u8 *data = kzalloc(BLOCK, GFP_KERNEL);
+	u8 iv[MAX_BLOCK] = {};
+	struct op op = { .src = &sg, .dst = &sg, .len = MAX_BLOCK, .iv = iv };
+	u8 *data = kzalloc(MAX_BLOCK, GFP_KERNEL);
 	int is = -ENOMEM, should = -ENOMEM;
 
 	if (!data)
 		goto out;
-	sg_init_one(&sg, data, BLOCK);
+	sg_init_one(&sg, data, MAX_BLOCK);
 	op.tfm = crypto_alloc_skcipher(driver, 0, 0);
 	if (!IS_ERR(op.tfm)) {
 		is = run(&op);
@@ -154,21 +223,24 @@ static void lengths(struct crypto_skcipher *tfm, struct crypto_skcipher *ref)
 	for (encrypt = 0; a && b && encrypt < 2; encrypt++) {
 		for (len = 0; len <= 100; len++) {
 			struct scatterlist sga, sgb;
-			u8 iva[BLOCK], ivb[BLOCK];
+			u8 iva[MAX_BLOCK], ivb[MAX_BLOCK];
 			struct op opa = { tfm, &sga, &sga, len, iva, encrypt };
 			struct op opb = { ref, &sgb, &sgb, len, ivb, encrypt };
 			int is, should;
 
 			get_random_bytes(a, 128);
 			memcpy(b, a, 128);
-			get_random_bytes(iva, BLOCK);
-			memcpy(ivb, iva, BLOCK);
+			get_random_bytes(iva, MAX_BLOCK);
+			/* Half of the counters are about to wrap. */
+			if (len & 1)
+				memset(iva, 0xff, MAX_BLOCK);
+			memcpy(ivb, iva, MAX_BLOCK);
 			sg_init_one(&sga, a, len);
 			sg_init_one(&sgb, b, len);
 			is = run(&opa);
 			should = run(&opb);
 			if (is != should || (!is && (memcmp(a, b, 128) ||
-						     memcmp(iva, ivb, BLOCK)))) {
+						     !same_iv(iva, ivb)))) {
 				pr_info("TAP # %u bytes: %d instead of %d\n",
 					len, is, should);
 				wrong++;
@@ -223,7 +295,7 @@ static void shapes(struct crypto_skcipher *tfm, struct crypto_skcipher *ref)
 		{ "a request that no device can reach", 2, .vmalloc = true },
 	};
 	struct scatterlist *sgs = kcalloc(2 * MAX_SG, sizeof(*sgs), GFP_KERNEL);
-	const unsigned int len = 2048, size = 4096;
+	const unsigned int size = 4096;
 	u8 *src = kmalloc(size, GFP_KERNEL);
 	u8 *dst = kmalloc(size, GFP_KERNEL);
 	u8 *expect = kmalloc(size, GFP_KERNEL);
@@ -237,8 +309,11 @@ static void shapes(struct crypto_skcipher *tfm, struct crypto_skcipher *ref)
 		unsigned int wrong = 0;
 
 		for (turn = 0; turn < 20; turn++) {
+			/* Each direction with whole blocks and without. */
+			unsigned int len = 2048 - (any_length && turn & 2 ?
+						   1 + turn % (block - 1) : 0);
 			struct scatterlist one, *to = sgs;
-			u8 iva[BLOCK], ivb[BLOCK];
+			u8 iva[MAX_BLOCK], ivb[MAX_BLOCK];
 			struct op op = { tfm, sgs, NULL, len, iva, turn & 1,
 					 shape[c].atomic, shape[c].vmalloc };
 			struct op refop = { ref, &one, &one, len, ivb, turn & 1 };
@@ -246,8 +321,8 @@ static void shapes(struct crypto_skcipher *tfm, struct crypto_skcipher *ref)
 
 			get_random_bytes(src, size);
 			get_random_bytes(dst, size);
-			get_random_bytes(iva, BLOCK);
-			memcpy(ivb, iva, BLOCK);
+			get_random_bytes(iva, MAX_BLOCK);
+			memcpy(ivb, iva, MAX_BLOCK);
 			/* What is behind the data must stay as it is. */
 			memcpy(expect, shape[c].in_place ? src : dst, size);
 			memcpy(expect, src, len);
@@ -263,7 +338,7 @@ static void shapes(struct crypto_skcipher *tfm, struct crypto_skcipher *ref)
 			}
 			op.dst = to;
 			is = run(&op);
-			if (is || should || memcmp(iva, ivb, BLOCK) ||
+			if (is || should || !same_iv(iva, ivb) ||
 			    memcmp(shape[c].in_place ? src : dst, expect, size)) {
 				pr_info("TAP # turn %u: %d instead of %d\n",
 					turn, is, should);
@@ -313,8 +388,8 @@ struct job {
 	u8 *in;
 	u8 *out;
 	u8 *expect;
-	u8 iv[BLOCK];
-	u8 next_iv[BLOCK];
+	u8 iv[MAX_BLOCK];
+	u8 next_iv[MAX_BLOCK];
 	unsigned int len;
 	int answer;
 	int ret;
@@ -355,11 +430,14 @@ static int job_prepare(struct loader *l, struct job *job)
 	struct op op = { l->ref, &one, &one, 0, job->next_iv };
 	unsigned int cut;
 
-	job->len = BLOCK * get_random_u32_inclusive(1, max_len / BLOCK);
+	if (any_length && !get_random_u32_below(4))
+		job->len = get_random_u32_inclusive(block, max_len);
+	else
+		job->len = block * get_random_u32_inclusive(1, max_len / block);
 	job->encrypt = get_random_u32_below(2);
 	get_random_bytes(job->in, job->len);
-	get_random_bytes(job->iv, BLOCK);
-	memcpy(job->next_iv, job->iv, BLOCK);
+	get_random_bytes(job->iv, MAX_BLOCK);
+	memcpy(job->next_iv, job->iv, MAX_BLOCK);
 	memcpy(job->expect, job->in, job->len);
 	sg_init_one(&one, job->expect, job->len);
 	op.len = job->len;
@@ -399,7 +477,7 @@ static bool job_is_right(struct job *job)
 		return false;
 	}
 	if (ret || memcmp(job->out, job->expect, job->len) ||
-	    memcmp(job->iv, job->next_iv, BLOCK)) {
+	    !same_iv(job->iv, job->next_iv)) {
 		pr_info("TAP # %u bytes: %d, %s data\n", job->len, ret,
 			memcmp(job->out, job->expect, job->len) ? "wrong" : "right");
 		return false;
@@ -528,9 +606,9 @@ static void loaded(struct crypto_skcipher *tfm, struct crypto_skcipher *ref)
 static int __init vc_exercise_init(void)
 {
 	struct crypto_skcipher *tfm, *ref;
-	u8 key[32];
+	u8 key[MAX_KEY];
 
-	if (max_len < 2 * BLOCK || max_len > SZ_1M || !depth || !threads)
+	if (max_len < 2 * MAX_BLOCK || max_len > SZ_1M || !depth || !threads)
 		return -EINVAL;
 	tfm = crypto_alloc_skcipher(driver, 0, 0);
 	if (IS_ERR(tfm))
@@ -540,13 +618,20 @@ static int __init vc_exercise_init(void)
 		crypto_free_skcipher(tfm);
 		return PTR_ERR(ref);
 	}
+	look_at(tfm);
+	if (block > MAX_BLOCK || iv_size > MAX_BLOCK || key_size > MAX_KEY) {
+		crypto_free_skcipher(ref);
+		crypto_free_skcipher(tfm);
+		return -EINVAL;
+	}
 
 	flags();
 	no_key();
 	bad_keys(tfm, ref);
+	weak_keys(tfm, ref);
 	get_random_bytes(key, sizeof(key));
-	if (crypto_skcipher_setkey(tfm, key, 32) ||
-	    crypto_skcipher_setkey(ref, key, 32)) {
+	if (crypto_skcipher_setkey(tfm, key, key_size) ||
+	    crypto_skcipher_setkey(ref, key, key_size)) {
 		result(false, "setting a key");
 	} else {
 		lengths(tfm, ref);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Ciphers by AF_ALG, and openssl's answer to the same question.
+"""Ciphers by AF_ALG, and openssl's answer to the same question for CBC.
 
 One `send` and one `recv` through an Operation make one request of the kernel, whatever
 the size: the socket's buffers are made large enough, which takes root.
@@ -7,10 +7,11 @@ the size: the socket's buffers are made large enough, which takes root.
 
 import os
 import socket
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
+
+from .openssl import enc
 
 SOL_ALG = 279
 SO_SNDBUFFORCE = 32
@@ -130,10 +131,7 @@ class Transform:
 
 def openssl(key: bytes, iv: bytes, data: bytes, op: int = ENCRYPT, pad: bool = False) -> bytes:
     """What openssl makes of it."""
-    command = ["openssl", "enc", f"-aes-{len(key) * 8}-cbc", "-K", key.hex(), "-iv", iv.hex()]
-    command += ["-e" if op == ENCRYPT else "-d"]
-    command += [] if pad else ["-nopad"]
-    return subprocess.run(command, input=data, check=True, capture_output=True).stdout
+    return enc(f"aes-{len(key) * 8}-cbc", key, iv, data, op == ENCRYPT, pad)
 
 
 def random_key(size: int) -> tuple[bytes, bytes]:

@@ -5,13 +5,15 @@ import dataclasses
 import socket
 from pathlib import Path
 
-from . import tap
+from . import ciphers, tap
 
+# The cipher that tests use to which it does not matter.
 NAME = "cbc(aes)"
 ASYNC = "cbc-aes-virtio"
 SYNC = "cbc-aes-virtio-sync"
 MODULE = "virtio_crypto_rs"
-FLAVOURS = (ASYNC, SYNC)
+# What must be registered with QEMU's device: no more, no less.
+FLAVOURS = {name for cipher in ciphers.QEMU.values() for name in cipher.flavours}
 
 
 @dataclasses.dataclass
@@ -53,7 +55,7 @@ class Algorithm:
     @property
     def synchronous(self) -> bool:
         """AF_ALG takes it."""
-        return self.fields.get("async") == "no"
+        return self.fields.get("async") == "no" or self.fields["type"] == "lskcipher"
 
 
 def algorithms() -> list[Algorithm]:
@@ -76,17 +78,17 @@ def ours() -> dict[str, Algorithm]:
     }
 
 
-def software() -> Algorithm:
-    """A synchronous cbc(aes) of the kernel's own: the one without special instructions if it is
-    there, else the one of highest priority."""
+def software(name: str = NAME) -> Algorithm:
+    """A synchronous implementation of the kernel's own: the one without special instructions if
+    it is there, else the one of highest priority."""
     found = [
         alg
         for alg in algorithms()
-        if alg.name == NAME and not alg.ours and alg.synchronous
+        if alg.name == name and not alg.ours and alg.synchronous
         and alg.passed and alg.fields.get("internal") == "no" and "virtio" not in alg.driver
     ]
-    tap.check(found, f"/proc/crypto has no software {NAME}")
-    return max(found, key=lambda alg: (alg.driver == "cbc-aes-lib", alg.priority))
+    tap.check(found, f"/proc/crypto has no software {name}")
+    return max(found, key=lambda alg: (alg.driver.endswith("-aes-lib"), alg.priority))
 
 
 def best(name: str) -> str:
@@ -97,9 +99,10 @@ def best(name: str) -> str:
     return max(found, key=lambda alg: alg.priority).driver
 
 
-def preferred() -> bool:
+def preferred(name: str = NAME) -> bool:
     """The driver is the system's choice."""
-    others = [alg.priority for alg in algorithms() if alg.name == NAME and not alg.ours]
+    driver = ciphers.ALL[name].synchronous
+    others = [alg.priority for alg in algorithms() if alg.name == name and not alg.ours]
     mine = ours()
-    tap.check(SYNC in mine, f"{SYNC} is not registered")
-    return mine[SYNC].priority > max(others, default=0)
+    tap.check(driver in mine, f"{driver} is not registered")
+    return mine[driver].priority > max(others, default=0)

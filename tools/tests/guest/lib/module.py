@@ -27,7 +27,7 @@ def rmmod() -> subprocess.CompletedProcess[str]:
 
 
 def load(file: Path, *parameters: str, seconds: float) -> None:
-    """Loads the module and waits until both flavours are there."""
+    """Loads the module and waits until its algorithms are there."""
     done = insmod(file, *parameters)
     tap.check(done.returncode == 0, f"insmod {' '.join(parameters)}: {done.stderr}")
     wait_registered(seconds)
@@ -63,7 +63,7 @@ def devices() -> list[str]:
 
 
 def bind(seconds: float) -> None:
-    """Binds every device and waits until both flavours are there: while the self-test of an
+    """Binds every device and waits until the algorithms are there: while the self-test of an
     earlier registration runs, the framework does not take the next."""
     for name in devices():
         (DRIVER / "bind").write_text(name)
@@ -84,17 +84,17 @@ def check_no_algorithms() -> None:
 
 
 def wait_registered(seconds: float) -> None:
-    """Waits until both flavours are registered, tested or not."""
+    """Waits until all algorithms are registered, tested or not."""
     tap.wait_until(
-        lambda: set(crypto.ours()) == set(crypto.FLAVOURS), seconds, "both flavours are registered"
+        lambda: set(crypto.ours()) == crypto.FLAVOURS, seconds, "all algorithms are registered"
     )
 
 
 def wait_passed(seconds: float) -> None:
-    """Waits until both flavours have passed their self-tests."""
+    """Waits until all algorithms have passed their self-tests."""
 
     def passed() -> bool:
         found = crypto.ours()
-        return set(found) == set(crypto.FLAVOURS) and all(alg.passed for alg in found.values())
+        return set(found) == crypto.FLAVOURS and all(alg.passed for alg in found.values())
 
-    tap.wait_until(passed, seconds, "both flavours have passed their self-tests")
+    tap.wait_until(passed, seconds, "all algorithms have passed their self-tests")
