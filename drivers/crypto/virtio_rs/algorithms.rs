@@ -6,14 +6,22 @@
 //! it, and unregistered when the last of these is gone. What a device says it can do is not enough:
 //! some refuse what they advertise, some do more than they advertise.
 
+mod keyed;
 mod skcipher;
 
 use crate::{
     crypto::algorithm::Registration,
     settings::Settings,
-    transport::device::{
-        Device,
-        Observer, //
+    transport::{
+        device::{
+            Device,
+            Observer, //
+        },
+        session::Session,
+    },
+    wire::{
+        algorithm::Service,
+        config::Algorithm, //
     },
 };
 use kernel::{
@@ -29,11 +37,140 @@ use kernel::{
     }, //
 };
 
+/// A kind of algorithm. Each has a table, with a row for each algorithm the driver knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// Symmetric ciphers.
+    Cipher,
+}
+
+impl Kind {
+    const ALL: [Self; 1] = [Self::Cipher];
+
+    /// Returns the service of the device that has them.
+    const fn service(self) -> Service {
+        match self {
+            Self::Cipher => Service::Cipher,
+        }
+    }
+
+    /// Returns the number of rows.
+    const fn rows(self) -> usize {
+        match self {
+            Self::Cipher => skcipher::TABLE.len(),
+        }
+    }
+}
+
+// What a device does is kept as one bit for each row.
+kernel::static_assert!(Kind::Cipher.rows() <= u32::BITS as usize);
+
+/// A row of a table.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    kind: Kind,
+    row: usize,
+}
+
+impl Place {
+    /// Asks a device for a session, as a trial.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::create`] has them: why there is none.
+    fn try_session(self, device: &Arc<Device>) -> Result<Session> {
+        match self.kind {
+            Kind::Cipher => skcipher::try_session(device, self.row),
+        }
+    }
+
+    /// Returns what the algorithm is to the device; of a chain, both of it.
+    fn algorithms(self) -> [Option<Algorithm>; 2] {
+        match self.kind {
+            Kind::Cipher => [skcipher::algorithm(self.row), None],
+        }
+    }
+
+    /// Registers the algorithm, in every flavour that it has.
+    ///
+    /// # Errors
+    ///
+    /// As the crypto framework has them; none is registered then.
+    fn register(
+        self,
+        devices: &Arc<Devices>,
+        module: &'static ThisModule,
+    ) -> Result<KVec<Registration>> {
+        match self.kind {
+            Kind::Cipher => skcipher::register(self, devices, module),
+        }
+    }
+}
+
+/// What a device has shown that it does: for each kind, a bit for each row of its table.
+#[derive(Clone, Copy)]
+struct Skills([u32; Kind::ALL.len()]);
+
+impl Skills {
+    fn has(&self, place: Place) -> bool {
+        // CAST: The enum numbers the kinds.
+        self.0[place.kind as usize] & 1 << place.row != 0
+    }
+
+    fn add(&mut self, place: Place) {
+        // CAST: As above.
+        self.0[place.kind as usize] |= 1 << place.row;
+    }
+
+    /// Finds out what a device does, of the services that are wanted.
+    ///
+    /// # Errors
+    ///
+    /// Any: the device could not be asked.
+    fn explore(device: &Arc<Device>, settings: &Settings) -> Result<Self> {
+        let mut skills = Self([0; Kind::ALL.len()]);
+        for kind in Kind::ALL {
+            let service = kind.service();
+            if !settings.wants(service) || !device.config().has_service(service) {
+                continue;
+            }
+            for row in 0..kind.rows() {
+                let place = Place { kind, row };
+                match place.try_session(device) {
+                    Ok(_) => skills.add(place),
+                    // Its sessions are used up, but it needs none.
+                    Err(err)
+                        if err == ENOSPC
+                            && device.features().has_stateless(service)
+                            && place
+                                .algorithms()
+                                .into_iter()
+                                .flatten()
+                                .all(|algorithm| device.config().advertises(algorithm)) =>
+                    {
+                        skills.add(place);
+                    }
+                    // That is its answer.
+                    Err(err) if [EIO, EOPNOTSUPP, ENOSPC, EINVAL].contains(&err) => {}
+                    Err(err) => return Err(err),
+                }
+            }
+        }
+        Ok(skills)
+    }
+}
+
 /// A device, and what it has shown that it does.
 struct Member {
     device: Arc<Device>,
-    /// One bit for each row of [`skcipher::TABLE`]; none until the device was ready.
-    ciphers: Option<u32>,
+    /// None until the device was ready.
+    skills: Option<Skills>,
+}
+
+impl Member {
+    fn does(&self, place: Place) -> bool {
+        self.skills.is_some_and(|skills| skills.has(place))
+    }
 }
 
 /// The devices, for transforms to choose from.
@@ -46,24 +183,24 @@ pub(crate) struct Devices {
 }
 
 impl Devices {
-    /// Returns a ready device that does row `index` of the cipher table; they take turns.
-    fn pick(&self, index: usize) -> Option<Arc<Device>> {
+    /// Returns a ready device that does an algorithm; they take turns.
+    fn pick(&self, place: Place) -> Option<Arc<Device>> {
         let members = self.members.lock();
         let turn = self.turn.fetch_add(1, Relaxed);
         let count = members.len();
         (0..count)
             .filter_map(|step| turn.wrapping_add(step).checked_rem(count))
             .filter_map(|position| members.get(position))
-            .find(|member| member.device.is_ready() && member.does(index))
+            .find(|member| member.device.is_ready() && member.does(place))
             .map(|member| member.device.clone())
     }
 
-    /// Returns true if a device does row `index` of the cipher table, even if not just now.
-    fn any(&self, index: usize) -> bool {
+    /// Returns true if a device does an algorithm, even if not just now.
+    fn any(&self, place: Place) -> bool {
         let members = self.members.lock();
         members
             .iter()
-            .any(|member| member.device.may_return() && member.does(index))
+            .any(|member| member.device.may_return() && member.does(place))
     }
 
     /// Returns a ready device that was not asked yet what it does.
@@ -71,16 +208,15 @@ impl Devices {
         let members = self.members.lock();
         members
             .iter()
-            .find(|member| member.device.is_ready() && member.ciphers.is_none())
+            .find(|member| member.device.is_ready() && member.skills.is_none())
             .map(|member| member.device.clone())
     }
 }
 
-impl Member {
-    fn does(&self, index: usize) -> bool {
-        self.ciphers
-            .is_some_and(|ciphers| ciphers & 1 << index != 0)
-    }
+/// An algorithm, and its registrations with the crypto framework if there are any.
+struct Entry {
+    place: Place,
+    registrations: Option<KVec<Registration>>,
 }
 
 /// What is registered with the crypto framework.
@@ -88,13 +224,16 @@ impl Member {
 pub(crate) struct Registry {
     module: &'static ThisModule,
     devices: Arc<Devices>,
-    /// The flavours of each row of the cipher table that are registered.
     #[pin]
-    registered: Mutex<[Option<KVec<Registration>>; skcipher::TABLE.len()]>,
+    entries: Mutex<KVec<Entry>>,
 }
 
 impl Registry {
     /// Creates a registry without devices.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: no memory.
     pub(crate) fn new(module: &'static ThisModule, settings: Settings) -> Result<Arc<Self>> {
         let devices = Arc::pin_init(
             pin_init!(Devices {
@@ -104,11 +243,21 @@ impl Registry {
             }),
             GFP_KERNEL,
         )?;
+        let mut entries = KVec::new();
+        for kind in Kind::ALL {
+            for row in 0..kind.rows() {
+                let entry = Entry {
+                    place: Place { kind, row },
+                    registrations: None,
+                };
+                entries.push(entry, GFP_KERNEL)?;
+            }
+        }
         Arc::pin_init(
             pin_init!(Self {
                 module,
                 devices,
-                registered <- new_mutex!([const { None }; skcipher::TABLE.len()]),
+                entries <- new_mutex!(entries),
             }),
             GFP_KERNEL,
         )
@@ -127,7 +276,7 @@ impl Registry {
     pub(crate) fn add(&self, device: &Arc<Device>) -> Result {
         let member = Member {
             device: device.clone(),
-            ciphers: None,
+            skills: None,
         };
         self.devices.members.lock().push(member, GFP_KERNEL)?;
         Ok(())
@@ -155,11 +304,11 @@ impl Registry {
     /// `EAGAIN`: one has not answered.
     fn explore(&self) -> Result {
         while let Some(device) = self.devices.unknown() {
-            let ciphers = skcipher::explore(&device).map_err(|_| EAGAIN)?;
+            let skills = Skills::explore(&device, self.settings()).map_err(|_| EAGAIN)?;
             let mut members = self.devices.members.lock();
             for member in &mut *members {
                 if Arc::ptr_eq(&member.device, &device) {
-                    member.ciphers = Some(ciphers);
+                    member.skills = Some(skills);
                 }
             }
         }
@@ -171,17 +320,17 @@ impl Observer for Registry {
     fn changed(&self) -> Result {
         // Also sees to it that there is one change at a time. Neither transforms nor requests take
         // this lock, so self-tests go on while it is held.
-        let mut registered = self.registered.lock();
+        let mut entries = self.entries.lock();
         let mut outcome = self.explore();
-        for ((index, row), slot) in skcipher::TABLE.iter().enumerate().zip(&mut *registered) {
-            if !self.devices.any(index) {
-                *slot = None;
-            } else if slot.is_none() {
-                match skcipher::register(index, &self.devices, self.module) {
-                    Ok(registrations) => *slot = Some(registrations),
+        for entry in &mut *entries {
+            if !self.devices.any(entry.place) {
+                entry.registrations = None;
+            } else if entry.registrations.is_none() {
+                match entry.place.register(&self.devices, self.module) {
+                    Ok(registrations) => entry.registrations = Some(registrations),
                     // The self-test of an earlier registration is still under way.
                     Err(err) if err == EEXIST => outcome = Err(EAGAIN),
-                    Err(err) => pr_err!("registering {} failed ({:?})\n", row.name, err),
+                    Err(err) => pr_err!("registering {:?} failed ({err:?})\n", entry.place),
                 }
             }
         }

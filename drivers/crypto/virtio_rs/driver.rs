@@ -43,6 +43,7 @@ impl virtio::Driver for Driver {
             params::prefer.value(),
             params::timeout_ms.value(),
             params::stateless.value(),
+            params::services.value(),
         )?;
         Registry::new(crate::this_module(), settings)
     }

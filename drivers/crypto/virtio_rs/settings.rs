@@ -2,6 +2,7 @@
 
 //! What the user sets when the module is loaded.
 
+use crate::wire::algorithm::Service;
 use kernel::{
     prelude::*,
     time::Msecs, //
@@ -23,6 +24,7 @@ pub(crate) struct Settings {
     priority: u32,
     timeout: u32,
     stateless: bool,
+    services: u32,
 }
 
 impl Settings {
@@ -31,7 +33,13 @@ impl Settings {
     /// # Errors
     ///
     /// `EINVAL`: one is out of range; the log says which.
-    pub(crate) fn new(priority: u32, prefer: bool, timeout: u32, stateless: bool) -> Result<Self> {
+    pub(crate) fn new(
+        priority: u32,
+        prefer: bool,
+        timeout: u32,
+        stateless: bool,
+        services: u32,
+    ) -> Result<Self> {
         if priority > MAX_PRIORITY {
             pr_err!("priority={priority} is not in 0..{MAX_PRIORITY}\n");
             return Err(EINVAL);
@@ -48,6 +56,7 @@ impl Settings {
             priority: if prefer { PREFERRED } else { priority },
             timeout,
             stateless,
+            services,
         })
     }
 
@@ -57,6 +66,11 @@ impl Settings {
         let priority = self.priority.saturating_sub(u32::from(synchronous));
         // At most `MAX_PRIORITY`.
         i32::try_from(priority).unwrap_or(0)
+    }
+
+    /// Returns true if the algorithms of a service are to be offered.
+    pub(crate) fn wants(&self, service: Service) -> bool {
+        self.services & 1 << service.number() != 0
     }
 
     /// Returns true if keys are to be sent with each request where a device takes that.
@@ -74,28 +88,39 @@ impl Settings {
 mod tests {
     use super::*;
 
+    fn new(priority: u32, prefer: bool, timeout: u32) -> Result<Settings> {
+        Settings::new(priority, prefer, timeout, false, u32::MAX)
+    }
+
     #[test]
     fn values_out_of_range_are_refused() {
-        assert!(Settings::new(MAX_PRIORITY + 1, false, 1000, false).is_err());
-        assert!(Settings::new(u32::MAX, true, 1000, false).is_err());
-        assert!(Settings::new(0, false, 99, false).is_err());
-        assert!(Settings::new(0, false, 600_001, false).is_err());
-        assert!(Settings::new(0, false, 100, false).is_ok());
-        assert!(Settings::new(MAX_PRIORITY, false, 600_000, false).is_ok());
+        assert!(new(MAX_PRIORITY + 1, false, 1000).is_err());
+        assert!(new(u32::MAX, true, 1000).is_err());
+        assert!(new(0, false, 99).is_err());
+        assert!(new(0, false, 600_001).is_err());
+        assert!(new(0, false, 100).is_ok());
+        assert!(new(MAX_PRIORITY, false, 600_000).is_ok());
     }
 
     #[test]
     fn the_synchronous_flavour_comes_second() {
-        let settings = Settings::new(90, false, 1000, false).unwrap();
+        let settings = new(90, false, 1000).unwrap();
         assert_eq!(settings.priority(false), 90);
         assert_eq!(settings.priority(true), 89);
-        let settings = Settings::new(0, false, 1000, false).unwrap();
+        let settings = new(0, false, 1000).unwrap();
         assert_eq!(settings.priority(true), 0);
     }
 
     #[test]
     fn preferred_beats_what_the_cpu_has() {
-        let settings = Settings::new(90, true, 1000, false).unwrap();
+        let settings = new(90, true, 1000).unwrap();
         assert!(settings.priority(true) > 4300 + 800);
+    }
+
+    #[test]
+    fn services_are_wanted_by_their_numbers() {
+        let settings = Settings::new(90, false, 1000, false, 0b1001).unwrap();
+        assert!(settings.wants(Service::Cipher) && settings.wants(Service::Aead));
+        assert!(!settings.wants(Service::Hash) && !settings.wants(Service::Mac));
     }
 }

@@ -60,6 +60,10 @@ kernel::module_driver!(<T>, virtio::Adapter<T>, {
             default: false,
             description: "Send keys with each request instead of keeping them in the device (default N)",
         },
+        services: u32 {
+            default: 0xffff_ffff,
+            description: "Services to offer, a bit each: 1 ciphers, 2 hashes, 4 MACs, 8 AEADs (default all)",
+        },
         timeout_ms: u32 {
             default: 10000,
             description: "How long a device has for an answer, 100 to 600000 ms (default 10000)",

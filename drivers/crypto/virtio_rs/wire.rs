@@ -12,6 +12,8 @@ pub(crate) mod control;
 pub(crate) mod data;
 pub(crate) mod feature;
 pub(crate) mod status;
+#[cfg(CONFIG_KUNIT = "y")]
+mod testing;
 
 /// The fixed part of every padded request, header included, in bytes.
 pub(crate) const FIXED: usize = 72;

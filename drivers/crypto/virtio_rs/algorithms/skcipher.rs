@@ -21,12 +21,13 @@ use self::{
         Row,
         MAX_KEY, //
     },
-    transform::{
-        Route,
-        Transform, //
-    },
+    transform::Transform, //
 };
-use super::Devices;
+use super::{
+    keyed::Route,
+    Devices,
+    Place, //
+};
 use crate::{
     crypto::{
         algorithm::{
@@ -55,7 +56,8 @@ use crate::{
     wire::{
         algorithm::{
             Cipher,
-            Operation, //
+            Operation,
+            Service, //
         },
         control::CreateCipher,
         data,
@@ -71,7 +73,8 @@ use kernel::{
 };
 
 pub(super) use self::table::{
-    explore,
+    algorithm,
+    try_session,
     TABLE, //
 };
 
@@ -91,7 +94,7 @@ fn create(
         return Err(EINVAL);
     }
     let request = CreateCipher::new(cipher, operation, len);
-    Session::create(device, request.as_bytes(), key)
+    Session::create(device, Service::Cipher, request.as_bytes(), key)
 }
 
 /// Registers both flavours of a row.
@@ -100,18 +103,18 @@ fn create(
 ///
 /// As the crypto framework has them; none is registered then.
 pub(super) fn register(
-    index: usize,
+    place: Place,
     devices: &Arc<Devices>,
     module: &'static ThisModule,
 ) -> Result<KVec<Registration>> {
-    let row = TABLE.get(index).ok_or(EINVAL)?;
+    let row = TABLE.get(place.row).ok_or(EINVAL)?;
     let mut registrations = KVec::with_capacity(2, GFP_KERNEL)?;
     registrations.push(
-        register_flavour::<false>(row, index, devices, module)?,
+        register_flavour::<false>(row, place, devices, module)?,
         GFP_KERNEL,
     )?;
     registrations.push(
-        register_flavour::<true>(row, index, devices, module)?,
+        register_flavour::<true>(row, place, devices, module)?,
         GFP_KERNEL,
     )?;
     Ok(registrations)
@@ -119,7 +122,7 @@ pub(super) fn register(
 
 fn register_flavour<const SYNC: bool>(
     row: &'static Row,
-    index: usize,
+    place: Place,
     devices: &Arc<Devices>,
     module: &'static ThisModule,
 ) -> Result<Registration> {
@@ -141,7 +144,7 @@ fn register_flavour<const SYNC: bool>(
     };
     let data = Offer {
         row,
-        index,
+        place,
         devices: devices.clone(),
     };
     skcipher::register::<Flavour<SYNC>>(&description, data, module)
@@ -150,7 +153,7 @@ fn register_flavour<const SYNC: bool>(
 /// What all transforms of a cipher share.
 pub(super) struct Offer {
     row: &'static Row,
-    index: usize,
+    place: Place,
     devices: Arc<Devices>,
 }
 
@@ -332,7 +335,7 @@ enum Head {
 }
 
 impl Head {
-    fn new(route: &Route, row: &Row, direction: Direction, len: u32) -> Self {
+    fn new(route: &Route<MAX_KEY>, row: &Row, direction: Direction, len: u32) -> Self {
         let (operation, iv_size) = (operation(direction), row.mode.iv_size(row.block));
         match route {
             Route::Session(session) => Self::Session(CipherRequest::new(

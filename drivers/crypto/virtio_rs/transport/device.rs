@@ -27,6 +27,7 @@ use crate::{
         Queues, //
     },
     wire::{
+        algorithm::Service,
         config::{
             Config,
             WORDS, //
@@ -115,7 +116,7 @@ struct Sessions {
     open: bool,
     /// How many are being created or destroyed just now.
     busy: u32,
-    ids: RBTree<u64, ()>,
+    ids: RBTree<u64, Service>,
 }
 
 /// What is known of a device.
@@ -306,9 +307,12 @@ impl Device {
             core::mem::replace(&mut sessions.ids, RBTree::new())
         };
         let revision = self.features.revision();
-        while let Some(id) = ids.cursor_front().map(|cursor| *cursor.current().0) {
+        while let Some((id, service)) = ids.cursor_front().map(|cursor| {
+            let (id, service) = cursor.current();
+            (*id, *service)
+        }) {
             ids.remove(&id);
-            let destroy = Destroy::cipher(id);
+            let destroy = Destroy::new(service, id);
             match controlq::prepare(destroy.bytes(revision), DESTROYED) {
                 Ok(destroy) => self.post(destroy),
                 Err(_) => pr_warn!("no memory to destroy session {id} of a device that goes\n"),
@@ -383,8 +387,9 @@ impl State {
     pub(super) fn add_session(
         &self,
         epoch: u32,
+        service: Service,
         id: u64,
-        node: RBTreeNodeReservation<u64, ()>,
+        node: RBTreeNodeReservation<u64, Service>,
     ) -> Result {
         let mut sessions = self.sessions.lock();
         if !sessions.open || epoch != self.epoch() {
@@ -393,7 +398,7 @@ impl State {
         if sessions.ids.get(&id).is_some() {
             return Err(EEXIST);
         }
-        sessions.ids.insert(node.into_node(id, ()));
+        sessions.ids.insert(node.into_node(id, service));
         Ok(())
     }
 

@@ -7,11 +7,14 @@ use super::{
     controlq::ControlMessage,
     device::Device, //
 };
-use crate::wire::control::{
-    Created,
-    Destroy,
-    ANSWER,
-    DESTROYED, //
+use crate::wire::{
+    algorithm::Service,
+    control::{
+        Created,
+        Destroy,
+        ANSWER,
+        DESTROYED, //
+    },
 };
 use kernel::{
     prelude::*,
@@ -30,7 +33,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Creates a session: `request` is the CREATE without the key.
+    /// Creates a session of a service: `request` is the CREATE without the key.
     ///
     /// Context: process, may sleep.
     ///
@@ -38,11 +41,16 @@ impl Session {
     ///
     /// `EIO`, `EOPNOTSUPP`, `ENOSPC`: the device refuses. `ENODEV`: it is gone. `ETIMEDOUT`: it does
     /// not answer; it is not used any more. `ENOMEM`: no memory.
-    pub(crate) fn create(device: &Arc<Device>, request: &[u8], key: &[u8]) -> Result<Self> {
+    pub(crate) fn create(
+        device: &Arc<Device>,
+        service: Service,
+        request: &[u8],
+        key: &[u8],
+    ) -> Result<Self> {
         // Nothing may fail once the device has a session: there must be a way to get rid of it.
         let node = RBTreeNodeReservation::new(GFP_KERNEL)?;
         let revision = device.features().revision();
-        let mut destroy = controlq::prepare(Destroy::cipher(0).bytes(revision), DESTROYED)?;
+        let mut destroy = controlq::prepare(Destroy::new(service, 0).bytes(revision), DESTROYED)?;
 
         // Whoever closes the device waits for this.
         let (epoch, _creating) = device.creating()?;
@@ -50,8 +58,8 @@ impl Session {
         let id = Created::parse(&answer)?;
         destroy
             .as_mut()
-            .set_head(Destroy::cipher(id).bytes(revision))?;
-        match device.add_session(epoch, id, node) {
+            .set_head(Destroy::new(service, id).bytes(revision))?;
+        match device.add_session(epoch, service, id, node) {
             Ok(()) => Ok(Self {
                 device: device.clone(),
                 epoch,

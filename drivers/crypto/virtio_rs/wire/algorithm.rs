@@ -2,8 +2,27 @@
 
 //! Services and algorithms, by their numbers.
 
-/// The cipher service: its bit in `crypto_services`, and the high byte of its opcodes.
-pub(crate) const SERVICE_CIPHER: u32 = 0;
+/// A service of the device: its bit in `crypto_services`, and the high byte of its opcodes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub(crate) enum Service {
+    /// Symmetric ciphers, also with a hash or MAC behind or before them (algorithm chaining).
+    Cipher = 0,
+    /// Hashes.
+    Hash = 1,
+    /// Message authentication codes.
+    Mac = 2,
+    /// Authenticated encryption with associated data.
+    Aead = 3,
+}
+
+impl Service {
+    /// Returns the number.
+    pub(crate) const fn number(self) -> u32 {
+        // CAST: The enum is a `u32`.
+        self as u32
+    }
+}
 
 /// A cipher (VIRTIO_CRYPTO_CIPHER_*): its number, and its bit in the mask.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,7 +56,95 @@ impl Cipher {
     }
 }
 
-/// What a cipher session does (VIRTIO_CRYPTO_OP_*).
+/// A hash (VIRTIO_CRYPTO_HASH_*): its number, and its bit in the mask.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub(crate) enum Hash {
+    /// MD5.
+    Md5 = 1,
+    /// SHA-1.
+    Sha1 = 2,
+    /// SHA-224.
+    Sha224 = 3,
+    /// SHA-256.
+    Sha256 = 4,
+    /// SHA-384.
+    Sha384 = 5,
+    /// SHA-512.
+    Sha512 = 6,
+    /// SHA3-224.
+    Sha3_224 = 7,
+    /// SHA3-256.
+    Sha3_256 = 8,
+    /// SHA3-384.
+    Sha3_384 = 9,
+    /// SHA3-512.
+    Sha3_512 = 10,
+}
+
+impl Hash {
+    /// Returns the number.
+    pub(crate) const fn number(self) -> u32 {
+        // CAST: The enum is a `u32`.
+        self as u32
+    }
+}
+
+/// A message authentication code (VIRTIO_CRYPTO_MAC_*): its number, and its bit in the mask.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub(crate) enum Mac {
+    /// HMAC of MD5.
+    HmacMd5 = 1,
+    /// HMAC of SHA-1.
+    HmacSha1 = 2,
+    /// HMAC of SHA-224.
+    HmacSha224 = 3,
+    /// HMAC of SHA-256.
+    HmacSha256 = 4,
+    /// HMAC of SHA-384.
+    HmacSha384 = 5,
+    /// HMAC of SHA-512.
+    HmacSha512 = 6,
+    /// CMAC of triple DES.
+    CmacTripleDes = 25,
+    /// CMAC of AES.
+    CmacAes = 26,
+    /// CBC-MAC of AES, as CCM has it: what is left of the last block counts as zeros.
+    CbcMacAes = 49,
+    /// XCBC-MAC of AES.
+    XcbcAes = 53,
+}
+
+impl Mac {
+    /// Returns the number.
+    pub(crate) const fn number(self) -> u32 {
+        // CAST: The enum is a `u32`.
+        self as u32
+    }
+}
+
+/// Authenticated encryption (VIRTIO_CRYPTO_AEAD_*): its number, and its bit in the mask.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub(crate) enum Aead {
+    /// Galois/counter mode of AES.
+    Gcm = 1,
+    /// Counter with CBC-MAC mode of AES.
+    Ccm = 2,
+    /// ChaCha20 and Poly1305, as in RFC 7539.
+    ChaCha20Poly1305 = 3,
+}
+
+impl Aead {
+    /// Returns the number.
+    pub(crate) const fn number(self) -> u32 {
+        // CAST: The enum is a `u32`.
+        self as u32
+    }
+}
+
+/// What a session does (VIRTIO_CRYPTO_OP_*).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub(crate) enum Operation {
@@ -53,46 +160,118 @@ impl Operation {
         // CAST: The enum is a `u32`.
         self as u32
     }
+
+    /// Returns what a chain does first: the digest is always one of the ciphertext
+    /// (VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_*).
+    pub(super) const fn chain_order(self) -> u32 {
+        const HASH_THEN_CIPHER: u32 = 1;
+        const CIPHER_THEN_HASH: u32 = 2;
+
+        match self {
+            Self::Encrypt => CIPHER_THEN_HASH,
+            Self::Decrypt => HASH_THEN_CIPHER,
+        }
+    }
 }
+
+/// A chain whose hash is a MAC with a key of its own (VIRTIO_CRYPTO_SYM_HASH_MODE_AUTH).
+pub(super) const HASH_MODE_AUTH: u32 = 2;
+
+/// A symmetric session or request that is a plain cipher (VIRTIO_CRYPTO_SYM_OP_CIPHER).
+pub(super) const OP_TYPE_CIPHER: u32 = 1;
+
+/// A symmetric session or request that is a chain (VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING).
+pub(super) const OP_TYPE_CHAIN: u32 = 2;
 
 #[kernel::macros::kunit_tests(virtio_crypto_rs_wire_algorithm)]
 mod tests {
     use super::*;
-    use crate::bindings;
+    use crate::bindings::*;
 
     #[test]
-    fn numbers_are_those_of_the_uapi_header() {
+    fn ciphers_have_the_numbers_of_the_uapi_header() {
         let ciphers = [
-            (Cipher::AesEcb, bindings::VIRTIO_CRYPTO_CIPHER_AES_ECB),
-            (Cipher::AesCbc, bindings::VIRTIO_CRYPTO_CIPHER_AES_CBC),
-            (Cipher::AesCtr, bindings::VIRTIO_CRYPTO_CIPHER_AES_CTR),
-            (Cipher::DesEcb, bindings::VIRTIO_CRYPTO_CIPHER_DES_ECB),
-            (Cipher::DesCbc, bindings::VIRTIO_CRYPTO_CIPHER_DES_CBC),
-            (
-                Cipher::TripleDesEcb,
-                bindings::VIRTIO_CRYPTO_CIPHER_3DES_ECB,
-            ),
-            (
-                Cipher::TripleDesCbc,
-                bindings::VIRTIO_CRYPTO_CIPHER_3DES_CBC,
-            ),
-            (
-                Cipher::TripleDesCtr,
-                bindings::VIRTIO_CRYPTO_CIPHER_3DES_CTR,
-            ),
-            (Cipher::AesXts, bindings::VIRTIO_CRYPTO_CIPHER_AES_XTS),
+            (Cipher::AesEcb, VIRTIO_CRYPTO_CIPHER_AES_ECB),
+            (Cipher::AesCbc, VIRTIO_CRYPTO_CIPHER_AES_CBC),
+            (Cipher::AesCtr, VIRTIO_CRYPTO_CIPHER_AES_CTR),
+            (Cipher::DesEcb, VIRTIO_CRYPTO_CIPHER_DES_ECB),
+            (Cipher::DesCbc, VIRTIO_CRYPTO_CIPHER_DES_CBC),
+            (Cipher::TripleDesEcb, VIRTIO_CRYPTO_CIPHER_3DES_ECB),
+            (Cipher::TripleDesCbc, VIRTIO_CRYPTO_CIPHER_3DES_CBC),
+            (Cipher::TripleDesCtr, VIRTIO_CRYPTO_CIPHER_3DES_CTR),
+            (Cipher::AesXts, VIRTIO_CRYPTO_CIPHER_AES_XTS),
         ];
         for (cipher, number) in ciphers {
             assert_eq!(cipher.number(), number);
         }
+    }
+
+    #[test]
+    fn hashes_have_the_numbers_of_the_uapi_header() {
+        let hashes = [
+            (Hash::Md5, VIRTIO_CRYPTO_HASH_MD5),
+            (Hash::Sha1, VIRTIO_CRYPTO_HASH_SHA1),
+            (Hash::Sha224, VIRTIO_CRYPTO_HASH_SHA_224),
+            (Hash::Sha256, VIRTIO_CRYPTO_HASH_SHA_256),
+            (Hash::Sha384, VIRTIO_CRYPTO_HASH_SHA_384),
+            (Hash::Sha512, VIRTIO_CRYPTO_HASH_SHA_512),
+            (Hash::Sha3_224, VIRTIO_CRYPTO_HASH_SHA3_224),
+            (Hash::Sha3_256, VIRTIO_CRYPTO_HASH_SHA3_256),
+            (Hash::Sha3_384, VIRTIO_CRYPTO_HASH_SHA3_384),
+            (Hash::Sha3_512, VIRTIO_CRYPTO_HASH_SHA3_512),
+        ];
+        for (hash, number) in hashes {
+            assert_eq!(hash.number(), number);
+        }
+    }
+
+    #[test]
+    fn macs_have_the_numbers_of_the_uapi_header() {
+        let macs = [
+            (Mac::HmacMd5, VIRTIO_CRYPTO_MAC_HMAC_MD5),
+            (Mac::HmacSha1, VIRTIO_CRYPTO_MAC_HMAC_SHA1),
+            (Mac::HmacSha224, VIRTIO_CRYPTO_MAC_HMAC_SHA_224),
+            (Mac::HmacSha256, VIRTIO_CRYPTO_MAC_HMAC_SHA_256),
+            (Mac::HmacSha384, VIRTIO_CRYPTO_MAC_HMAC_SHA_384),
+            (Mac::HmacSha512, VIRTIO_CRYPTO_MAC_HMAC_SHA_512),
+            (Mac::CmacTripleDes, VIRTIO_CRYPTO_MAC_CMAC_3DES),
+            (Mac::CmacAes, VIRTIO_CRYPTO_MAC_CMAC_AES),
+            (Mac::CbcMacAes, VIRTIO_CRYPTO_MAC_CBCMAC_AES),
+            (Mac::XcbcAes, VIRTIO_CRYPTO_MAC_XCBC_AES),
+        ];
+        for (mac, number) in macs {
+            assert_eq!(mac.number(), number);
+        }
+    }
+
+    #[test]
+    fn aeads_and_the_rest_have_the_numbers_of_the_uapi_header() {
+        assert_eq!(Aead::Gcm.number(), VIRTIO_CRYPTO_AEAD_GCM);
+        assert_eq!(Aead::Ccm.number(), VIRTIO_CRYPTO_AEAD_CCM);
         assert_eq!(
-            Operation::Encrypt.number(),
-            bindings::VIRTIO_CRYPTO_OP_ENCRYPT
+            Aead::ChaCha20Poly1305.number(),
+            VIRTIO_CRYPTO_AEAD_CHACHA20_POLY1305
+        );
+        assert_eq!(Operation::Encrypt.number(), VIRTIO_CRYPTO_OP_ENCRYPT);
+        assert_eq!(Operation::Decrypt.number(), VIRTIO_CRYPTO_OP_DECRYPT);
+        assert_eq!(Service::Cipher.number(), VIRTIO_CRYPTO_SERVICE_CIPHER);
+        assert_eq!(Service::Hash.number(), VIRTIO_CRYPTO_SERVICE_HASH);
+        assert_eq!(Service::Mac.number(), VIRTIO_CRYPTO_SERVICE_MAC);
+        assert_eq!(Service::Aead.number(), VIRTIO_CRYPTO_SERVICE_AEAD);
+    }
+
+    #[test]
+    fn a_chain_makes_the_digest_of_the_ciphertext() {
+        assert_eq!(
+            Operation::Encrypt.chain_order(),
+            VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_CIPHER_THEN_HASH
         );
         assert_eq!(
-            Operation::Decrypt.number(),
-            bindings::VIRTIO_CRYPTO_OP_DECRYPT
+            Operation::Decrypt.chain_order(),
+            VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_HASH_THEN_CIPHER
         );
-        assert_eq!(SERVICE_CIPHER, bindings::VIRTIO_CRYPTO_SERVICE_CIPHER);
+        assert_eq!(HASH_MODE_AUTH, VIRTIO_CRYPTO_SYM_HASH_MODE_AUTH);
+        assert_eq!(OP_TYPE_CIPHER, VIRTIO_CRYPTO_SYM_OP_CIPHER);
+        assert_eq!(OP_TYPE_CHAIN, VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING);
     }
 }

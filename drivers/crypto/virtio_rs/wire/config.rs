@@ -3,8 +3,11 @@
 //! The configuration space ("Device configuration layout").
 
 use super::algorithm::{
+    Aead,
     Cipher,
-    SERVICE_CIPHER, //
+    Hash,
+    Mac,
+    Service, //
 };
 use kernel::prelude::*;
 use zerocopy::byteorder::little_endian::{
@@ -24,6 +27,19 @@ const HW_READY: u32 = 1;
 
 /// The most data queues the specification allows.
 const MAX_DATA_QUEUES: u32 = 65535;
+
+/// An algorithm of any service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Algorithm {
+    /// Of the cipher service.
+    Cipher(Cipher),
+    /// Of the hash service.
+    Hash(Hash),
+    /// Of the MAC service.
+    Mac(Mac),
+    /// Of the AEAD service.
+    Aead(Aead),
+}
 
 /// `struct virtio_crypto_config`; the device writes all of it, the driver nothing.
 #[repr(C)]
@@ -72,20 +88,36 @@ impl Config {
         self.max_dataqueues.get() as usize
     }
 
-    /// Returns true if the device says it has the cipher service.
-    pub(crate) fn has_cipher_service(&self) -> bool {
-        self.crypto_services.get() & (1 << SERVICE_CIPHER) != 0
+    /// Returns true if the device says it has a service.
+    pub(crate) fn has_service(&self, service: Service) -> bool {
+        self.crypto_services.get() & (1 << service.number()) != 0
     }
 
-    /// Returns true if the device says it does that cipher. Some do more, some less.
-    pub(crate) fn advertises(&self, cipher: Cipher) -> bool {
-        let mask = u64::from(self.cipher_algo_h.get()) << 32 | u64::from(self.cipher_algo_l.get());
-        self.has_cipher_service() && mask & (1 << cipher.number()) != 0
+    /// Returns true if the device says it does an algorithm. Some do more, some less.
+    pub(crate) fn advertises(&self, algorithm: Algorithm) -> bool {
+        let (service, low, high, number) = match algorithm {
+            Algorithm::Cipher(cipher) => (
+                Service::Cipher,
+                self.cipher_algo_l,
+                self.cipher_algo_h,
+                cipher.number(),
+            ),
+            Algorithm::Hash(hash) => (Service::Hash, self.hash_algo, 0.into(), hash.number()),
+            Algorithm::Mac(mac) => (Service::Mac, self.mac_algo_l, self.mac_algo_h, mac.number()),
+            Algorithm::Aead(aead) => (Service::Aead, self.aead_algo, 0.into(), aead.number()),
+        };
+        let mask = u64::from(high.get()) << 32 | u64::from(low.get());
+        self.has_service(service) && mask & (1 << number) != 0
     }
 
-    /// Returns the longest cipher key in bytes.
+    /// Returns the longest key of a cipher or an AEAD in bytes.
     pub(crate) fn max_cipher_key(&self) -> u32 {
         self.max_cipher_key_len.get()
+    }
+
+    /// Returns the longest key of a MAC in bytes.
+    pub(crate) fn max_auth_key(&self) -> u32 {
+        self.max_auth_key_len.get()
     }
 
     /// Returns the most bytes the variable part of a request may have: parameters, data and
@@ -110,15 +142,36 @@ mod tests {
     fn fields_are_where_the_specification_has_them() {
         let config = Config::parse(&words(&QEMU)).unwrap();
         assert_eq!(config.data_queues(), 1);
-        assert!(config.has_cipher_service());
-        assert!(config.advertises(Cipher::AesCbc));
-        assert!(!config.advertises(Cipher::AesXts));
+        assert!(config.has_service(Service::Cipher));
+        assert!(config.has_service(Service::Mac));
+        assert!(!config.has_service(Service::Aead));
+        assert!(config.advertises(Algorithm::Cipher(Cipher::AesCbc)));
+        assert!(!config.advertises(Algorithm::Cipher(Cipher::AesXts)));
+        assert!(config.advertises(Algorithm::Hash(Hash::Sha1)));
+        assert!(!config.advertises(Algorithm::Hash(Hash::Sha256)));
         assert_eq!(config.max_cipher_key(), 64);
+        assert_eq!(config.max_auth_key(), 512);
         assert_eq!(config.max_size(), 0x10_0000);
         assert_eq!(
             size_of::<Config>(),
             size_of::<crate::bindings::virtio_crypto_config>()
         );
+    }
+
+    #[test]
+    fn masks_have_64_bits_and_need_their_service() {
+        let mut values = QEMU;
+        // XCBC of AES is number 53, GCM number 1.
+        values[7] = 1 << (53 - 32);
+        values[8] = 1 << 1;
+        let config = Config::parse(&words(&values)).unwrap();
+        assert!(config.advertises(Algorithm::Mac(Mac::XcbcAes)));
+        assert!(!config.advertises(Algorithm::Mac(Mac::CmacAes)));
+        assert!(!config.advertises(Algorithm::Aead(Aead::Gcm)));
+        values[2] = 1 << 3;
+        let config = Config::parse(&words(&values)).unwrap();
+        assert!(!config.advertises(Algorithm::Mac(Mac::XcbcAes)));
+        assert!(config.advertises(Algorithm::Aead(Aead::Gcm)));
     }
 
     #[test]

@@ -2,12 +2,10 @@
 
 //! Requests on the control queue ("Control Virtqueue").
 
+mod create;
+
 use super::{
-    algorithm::{
-        Cipher,
-        Operation,
-        SERVICE_CIPHER, //
-    },
+    algorithm::Service,
     feature::Revision,
     status::Status,
     FIXED, //
@@ -22,18 +20,20 @@ use zerocopy_derive::{
     KnownLayout, //
 };
 
+pub(crate) use self::create::{
+    Chain,
+    CreateAead,
+    CreateChain,
+    CreateCipher,
+    CreateHash,
+    CreateMac, //
+};
+
 /// The bytes of the longest answer: that of a CREATE, or of what the device does not know.
 pub(crate) const ANSWER: usize = size_of::<Created>();
 
 const CREATE: u32 = 2;
 const DESTROY: u32 = 3;
-
-/// `struct virtio_crypto_sym_create_session_req`: a symmetric session that is a plain cipher.
-const OP_TYPE_CIPHER: u32 = 1;
-
-const fn opcode(service: u32, op: u32) -> u32 {
-    service << 8 | op
-}
 
 /// `struct virtio_crypto_ctrl_header`.
 #[repr(C)]
@@ -46,46 +46,12 @@ struct Header {
 }
 
 impl Header {
-    fn new(opcode: u32, algo: u32) -> Self {
+    fn new(service: Service, op: u32, algo: u32) -> Self {
         Self {
-            opcode: opcode.into(),
+            opcode: (service.number() << 8 | op).into(),
             algo: algo.into(),
             flag: 0.into(),
             reserved: 0.into(),
-        }
-    }
-}
-
-/// CREATE of a cipher session; the key follows.
-#[repr(C)]
-#[derive(IntoBytes, Immutable)]
-pub(crate) struct CreateCipher {
-    header: Header,
-    algo: U32,
-    key_len: U32,
-    op: U32,
-    padding: U32,
-    unused: [u8; 32],
-    op_type: U32,
-    padding_2: U32,
-}
-
-kernel::static_assert!(size_of::<CreateCipher>() == FIXED);
-kernel::static_assert!(core::mem::offset_of!(CreateCipher, algo) == 16);
-kernel::static_assert!(core::mem::offset_of!(CreateCipher, op_type) == 64);
-
-impl CreateCipher {
-    /// Creates the request; `key_len` in bytes.
-    pub(crate) fn new(cipher: Cipher, operation: Operation, key_len: u32) -> Self {
-        Self {
-            header: Header::new(opcode(SERVICE_CIPHER, CREATE), cipher.number()),
-            algo: cipher.number().into(),
-            key_len: key_len.into(),
-            op: operation.number().into(),
-            padding: 0.into(),
-            unused: [0; 32],
-            op_type: OP_TYPE_CIPHER.into(),
-            padding_2: 0.into(),
         }
     }
 }
@@ -109,10 +75,10 @@ const NATURAL_DESTROY: usize = core::mem::offset_of!(Destroy, padding);
 pub(crate) const DESTROYED: usize = 1;
 
 impl Destroy {
-    /// Creates the request for a session of the cipher service.
-    pub(crate) fn cipher(session_id: u64) -> Self {
+    /// Creates the request for a session of a service.
+    pub(crate) fn new(service: Service, session_id: u64) -> Self {
         Self {
-            header: Header::new(opcode(SERVICE_CIPHER, DESTROY), 0),
+            header: Header::new(service, DESTROY, 0),
             session_id: session_id.into(),
             padding: [0; 48],
         }
@@ -149,44 +115,35 @@ impl Created {
 #[kernel::macros::kunit_tests(virtio_crypto_rs_wire_control)]
 mod tests {
     use super::*;
-    use crate::bindings;
-
-    fn word(bytes: &[u8], offset: usize) -> u32 {
-        u32::from_le_bytes(bytes[offset..offset + 4].try_into().unwrap())
-    }
-
-    #[test]
-    fn create_cipher_has_every_field_in_its_place() {
-        let request = CreateCipher::new(Cipher::AesCbc, Operation::Decrypt, 32);
-        let bytes = request.as_bytes();
-        assert_eq!(bytes.len(), 72);
-        let set = [(0, 2), (4, 3), (16, 3), (20, 32), (24, 2), (64, 1)];
-        for offset in (0..72).step_by(4) {
-            let expected = set
-                .iter()
-                .find(|(at, _)| *at == offset)
-                .map_or(0, |(_, v)| *v);
-            assert_eq!(word(bytes, offset), expected);
-        }
-        assert_eq!(word(bytes, 0), bindings::VC_CIPHER_CREATE_SESSION);
-        assert_eq!(
-            size_of::<CreateCipher>(),
-            size_of::<bindings::virtio_crypto_op_ctrl_req>()
-        );
-    }
+    use crate::{
+        bindings,
+        wire::testing::word, //
+    };
 
     #[test]
     fn destroy_has_the_whole_id_and_72_bytes() {
-        let request = Destroy::cipher(0x8877_6655_4433_2211);
+        let request = Destroy::new(Service::Cipher, 0x8877_6655_4433_2211);
         let bytes = request.as_bytes();
         assert_eq!(bytes.len(), 72);
-        assert_eq!(word(bytes, 0), bindings::VC_CIPHER_DESTROY_SESSION);
         assert_eq!(word(bytes, 16), 0x4433_2211);
         assert_eq!(word(bytes, 20), 0x8877_6655);
         assert!(bytes[4..16].iter().all(|byte| *byte == 0));
         assert!(bytes[24..].iter().all(|byte| *byte == 0));
         assert_eq!(request.bytes(Revision::Padded), bytes);
         assert_eq!(request.bytes(Revision::Natural), &bytes[..24]);
+    }
+
+    #[test]
+    fn destroy_has_the_opcode_of_the_service() {
+        let opcodes = [
+            (Service::Cipher, bindings::VC_CIPHER_DESTROY_SESSION),
+            (Service::Hash, bindings::VC_HASH_DESTROY_SESSION),
+            (Service::Mac, bindings::VC_MAC_DESTROY_SESSION),
+            (Service::Aead, bindings::VC_AEAD_DESTROY_SESSION),
+        ];
+        for (service, opcode) in opcodes {
+            assert_eq!(word(Destroy::new(service, 7).as_bytes(), 0), opcode);
+        }
     }
 
     #[test]

@@ -2,17 +2,49 @@
 
 //! Feature bits ("Feature bits"), and what follows from them.
 
+use super::algorithm::Service;
+
 /// VIRTIO_CRYPTO_F_REVISION_1.
 const REVISION_1: u32 = 0;
 
 /// VIRTIO_CRYPTO_F_CIPHER_STATELESS_MODE.
 const CIPHER_STATELESS_MODE: u32 = 1;
 
+/// VIRTIO_CRYPTO_F_HASH_STATELESS_MODE.
+const HASH_STATELESS_MODE: u32 = 2;
+
+/// VIRTIO_CRYPTO_F_MAC_STATELESS_MODE.
+const MAC_STATELESS_MODE: u32 = 3;
+
+/// VIRTIO_CRYPTO_F_AEAD_STATELESS_MODE.
+const AEAD_STATELESS_MODE: u32 = 4;
+
 /// The bits the driver understands.
-pub(crate) const ALL: [u32; 2] = [REVISION_1, CIPHER_STATELESS_MODE];
+pub(crate) const ALL: [u32; 5] = [
+    REVISION_1,
+    CIPHER_STATELESS_MODE,
+    HASH_STATELESS_MODE,
+    MAC_STATELESS_MODE,
+    AEAD_STATELESS_MODE,
+];
 
 /// Bits that are of no use without another.
-pub(crate) const REQUIRES: [(u32, u32); 1] = [(CIPHER_STATELESS_MODE, REVISION_1)];
+pub(crate) const REQUIRES: [(u32, u32); 4] = [
+    (CIPHER_STATELESS_MODE, REVISION_1),
+    (HASH_STATELESS_MODE, REVISION_1),
+    (MAC_STATELESS_MODE, REVISION_1),
+    (AEAD_STATELESS_MODE, REVISION_1),
+];
+
+/// Returns the bit that lets requests of a service do without a session.
+const fn stateless_mode(service: Service) -> u32 {
+    match service {
+        Service::Cipher => CIPHER_STATELESS_MODE,
+        Service::Hash => HASH_STATELESS_MODE,
+        Service::Mac => MAC_STATELESS_MODE,
+        Service::Aead => AEAD_STATELESS_MODE,
+    }
+}
 
 /// The layout of requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,32 +60,36 @@ pub(crate) enum Revision {
 /// The features in force.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Features {
-    revision: Revision,
-    cipher_stateless: bool,
+    /// One bit for each.
+    bits: u32,
 }
 
 impl Features {
     /// Asks for each feature whether it is in force.
     pub(crate) fn new(has: impl Fn(u32) -> bool) -> Self {
-        let natural = has(REVISION_1);
+        let bits = ALL.iter().filter(|bit| has(**bit));
         Self {
-            revision: if natural {
-                Revision::Natural
-            } else {
-                Revision::Padded
-            },
-            cipher_stateless: natural && has(CIPHER_STATELESS_MODE),
+            bits: bits.fold(0, |bits, bit| bits | 1 << bit),
         }
+    }
+
+    fn has(&self, bit: u32) -> bool {
+        self.bits & 1 << bit != 0
     }
 
     /// Returns the layout of requests.
     pub(crate) fn revision(&self) -> Revision {
-        self.revision
+        if self.has(REVISION_1) {
+            Revision::Natural
+        } else {
+            Revision::Padded
+        }
     }
 
-    /// Returns true if cipher requests may bring their key along instead of a session's number.
-    pub(crate) fn has_stateless_ciphers(&self) -> bool {
-        self.cipher_stateless
+    /// Returns true if requests of a service may bring their key along instead of a session's
+    /// number.
+    pub(crate) fn has_stateless(&self, service: Service) -> bool {
+        self.has(REVISION_1) && self.has(stateless_mode(service))
     }
 }
 
@@ -82,15 +118,30 @@ impl Revision {
 mod tests {
     use super::*;
 
+    const SERVICES: [Service; 4] = [Service::Cipher, Service::Hash, Service::Mac, Service::Aead];
+
     #[test]
     fn without_the_revision_nothing_is_stateless() {
-        let features = Features::new(|bit| bit == 1);
+        let features = Features::new(|bit| bit != 0);
         assert_eq!(features.revision(), Revision::Padded);
-        assert!(!features.has_stateless_ciphers());
-        let features = Features::new(|bit| bit <= 1);
+        assert!(SERVICES
+            .iter()
+            .all(|service| !features.has_stateless(*service)));
+        let features = Features::new(|bit| bit == 0);
         assert_eq!(features.revision(), Revision::Natural);
-        assert!(features.has_stateless_ciphers());
-        assert!(!Features::new(|bit| bit == 0).has_stateless_ciphers());
+        assert!(SERVICES
+            .iter()
+            .all(|service| !features.has_stateless(*service)));
+    }
+
+    #[test]
+    fn each_service_has_a_stateless_mode_of_its_own() {
+        for (bit, service) in (1..).zip(SERVICES) {
+            let features = Features::new(|asked| asked == 0 || asked == bit);
+            for other in SERVICES {
+                assert_eq!(features.has_stateless(other), other == service);
+            }
+        }
     }
 
     #[test]

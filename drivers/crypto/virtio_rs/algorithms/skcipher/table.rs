@@ -8,10 +8,16 @@ use super::{
     mode::Mode, //
 };
 use crate::{
-    transport::device::Device,
-    wire::algorithm::{
-        Cipher,
-        Operation, //
+    transport::{
+        device::Device,
+        session::Session, //
+    },
+    wire::{
+        algorithm::{
+            Cipher,
+            Operation, //
+        },
+        config::Algorithm,
     },
 };
 use kernel::{
@@ -24,7 +30,7 @@ pub(in crate::algorithms) struct Row {
     pub(super) cipher: Cipher,
     pub(super) mode: Mode,
     /// What the crypto framework calls it.
-    pub(in crate::algorithms) name: &'static CStr,
+    pub(super) name: &'static CStr,
     /// What the asynchronous flavour is called.
     pub(super) driver_name: &'static CStr,
     /// What the synchronous flavour is called.
@@ -114,9 +120,6 @@ pub(in crate::algorithms) const TABLE: [Row; 9] = [
     },
 ];
 
-// What a device does is kept as one bit for each row.
-kernel::static_assert!(TABLE.len() <= u32::BITS as usize);
-
 /// What the rows of AES have in common.
 const AES: Row = Row {
     cipher: Cipher::AesEcb,
@@ -168,34 +171,20 @@ impl Row {
     }
 }
 
-/// Finds out which ciphers a device does; returns a bit for each row of the table.
+/// Returns what a row of the table is to the device.
+pub(in crate::algorithms) fn algorithm(row: usize) -> Option<Algorithm> {
+    TABLE.get(row).map(|row| Algorithm::Cipher(row.cipher))
+}
+
+/// Asks a device for a session of a row of the table.
 ///
 /// # Errors
 ///
-/// Any: the device could not be asked.
-pub(in crate::algorithms) fn explore(device: &Arc<Device>) -> Result<u32> {
-    if !device.config().has_cipher_service() {
-        return Ok(0);
-    }
-    let mut found = 0;
-    for (index, row) in TABLE.iter().enumerate() {
-        let key = row.trial_key().ok_or(EINVAL)?;
-        match create(device, row.cipher, Operation::Encrypt, key) {
-            Ok(_) => found |= 1 << index,
-            // Its sessions are used up, but it needs none.
-            Err(err)
-                if err == ENOSPC
-                    && device.features().has_stateless_ciphers()
-                    && device.config().advertises(row.cipher) =>
-            {
-                found |= 1 << index;
-            }
-            // That is its answer.
-            Err(err) if [EIO, EOPNOTSUPP, ENOSPC, EINVAL].contains(&err) => {}
-            Err(err) => return Err(err),
-        }
-    }
-    Ok(found)
+/// As [`create`] has them.
+pub(in crate::algorithms) fn try_session(device: &Arc<Device>, row: usize) -> Result<Session> {
+    let row = TABLE.get(row).ok_or(EINVAL)?;
+    let key = row.trial_key().ok_or(EINVAL)?;
+    create(device, row.cipher, Operation::Encrypt, key)
 }
 
 #[kernel::macros::kunit_tests(virtio_crypto_rs_algorithms_table)]

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Requests of the AEAD service.
+
+use super::{
+    super::{
+        algorithm::{
+            Aead,
+            Operation,
+            Service, //
+        },
+        feature::Revision,
+        FIXED, //
+    },
+    direction,
+    Header, //
+};
+use core::mem::offset_of;
+use kernel::prelude::*;
+use zerocopy::byteorder::little_endian::U32;
+use zerocopy_derive::Immutable;
+
+/// The lengths of an AEAD request, in bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Lengths {
+    pub(crate) iv: u32,
+    pub(crate) aad: u32,
+    /// With the tag, when decrypting.
+    pub(crate) src: u32,
+    /// With the tag, when encrypting.
+    pub(crate) dst: u32,
+    pub(crate) tag: u32,
+}
+
+/// An AEAD request in a session; the IV, the source and the associated data follow.
+#[repr(C)]
+#[derive(IntoBytes, Immutable)]
+pub(crate) struct AeadRequest {
+    header: Header,
+    iv_len: U32,
+    aad_len: U32,
+    src_data_len: U32,
+    dst_data_len: U32,
+    tag_len: U32,
+    reserved: U32,
+    padding: [u8; 24],
+}
+
+kernel::static_assert!(size_of::<AeadRequest>() == FIXED);
+
+impl AeadRequest {
+    const NATURAL: usize = 48;
+
+    /// Creates the request.
+    pub(crate) fn new(
+        revision: Revision,
+        aead: Aead,
+        operation: Operation,
+        session_id: u64,
+        lengths: &Lengths,
+    ) -> Self {
+        Self {
+            header: Header::session(
+                revision,
+                Service::Aead,
+                direction(operation),
+                aead.number(),
+                session_id,
+            ),
+            iv_len: lengths.iv.into(),
+            aad_len: lengths.aad.into(),
+            src_data_len: lengths.src.into(),
+            dst_data_len: lengths.dst.into(),
+            tag_len: lengths.tag.into(),
+            reserved: 0.into(),
+            padding: [0; 24],
+        }
+    }
+
+    /// Returns the bytes to send.
+    pub(crate) fn bytes(&self, revision: Revision) -> &[u8] {
+        revision.cut(self.as_bytes(), Self::NATURAL)
+    }
+}
+
+kernel::static_assert!(offset_of!(AeadRequest, padding) == AeadRequest::NATURAL);
+
+/// An AEAD request that brings its key along (VIRTIO_CRYPTO_F_AEAD_STATELESS_MODE); the key, the
+/// IV, the source and the associated data follow.
+#[repr(C)]
+#[derive(IntoBytes, Immutable)]
+pub(crate) struct StatelessAeadRequest {
+    header: Header,
+    algo: U32,
+    key_len: U32,
+    op: U32,
+    iv_len: U32,
+    tag_len: U32,
+    aad_len: U32,
+    src_data_len: U32,
+    dst_data_len: U32,
+}
+
+kernel::static_assert!(size_of::<StatelessAeadRequest>() == 56);
+
+impl StatelessAeadRequest {
+    /// Creates the request; `key_len` in bytes.
+    pub(crate) fn new(aead: Aead, operation: Operation, key_len: u32, lengths: &Lengths) -> Self {
+        Self {
+            header: Header::stateless(Service::Aead, direction(operation), aead.number()),
+            algo: aead.number().into(),
+            key_len: key_len.into(),
+            op: operation.number().into(),
+            iv_len: lengths.iv.into(),
+            tag_len: lengths.tag.into(),
+            aad_len: lengths.aad.into(),
+            src_data_len: lengths.src.into(),
+            dst_data_len: lengths.dst.into(),
+        }
+    }
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_wire_data_aead)]
+mod tests {
+    use super::*;
+    use crate::{
+        bindings,
+        wire::testing::{
+            has_words,
+            word, //
+        },
+    };
+
+    const LENGTHS: Lengths = Lengths {
+        iv: 12,
+        aad: 20,
+        src: 100,
+        dst: 116,
+        tag: 16,
+    };
+
+    #[test]
+    fn session_request_has_every_field_in_its_place() {
+        let request =
+            AeadRequest::new(Revision::Padded, Aead::Gcm, Operation::Decrypt, 7, &LENGTHS);
+        let bytes = request.bytes(Revision::Padded);
+        let set = [
+            (0, 0x301),
+            (4, 1),
+            (8, 7),
+            (24, 12),
+            (28, 20),
+            (32, 100),
+            (36, 116),
+            (40, 16),
+        ];
+        assert_eq!(bytes.len(), 72);
+        assert!(has_words(bytes, &set));
+        assert_eq!(word(bytes, 0), bindings::VC_AEAD_DECRYPT);
+        assert_eq!(request.bytes(Revision::Natural), &bytes[..48]);
+    }
+
+    #[test]
+    fn stateless_request_has_every_field_in_its_place() {
+        let request = StatelessAeadRequest::new(Aead::Ccm, Operation::Encrypt, 32, &LENGTHS);
+        let set = [
+            (0, 0x300),
+            (4, 2),
+            (24, 2),
+            (28, 32),
+            (32, 1),
+            (36, 12),
+            (40, 16),
+            (44, 20),
+            (48, 100),
+            (52, 116),
+        ];
+        assert!(has_words(request.as_bytes(), &set));
+        assert_eq!(word(request.as_bytes(), 0), bindings::VC_AEAD_ENCRYPT);
+    }
+}

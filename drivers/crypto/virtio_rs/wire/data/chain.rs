@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Requests of the cipher service that chain a cipher and a MAC of the ciphertext.
+
+use super::{
+    super::{
+        algorithm::{
+            Operation,
+            Service,
+            HASH_MODE_AUTH,
+            OP_TYPE_CHAIN, //
+        },
+        control::Chain,
+        feature::Revision,
+        FIXED, //
+    },
+    direction,
+    Header,
+    MAX_HEAD, //
+};
+use core::mem::offset_of;
+use kernel::prelude::*;
+use zerocopy::byteorder::little_endian::U32;
+use zerocopy_derive::Immutable;
+
+/// A chained request in a session, for data that is ciphered and hashed as a whole. The IV, the
+/// associated data and the source follow in the padded layout; the IV, the source and the
+/// associated data in the natural one. The device writes the destination, then the MAC.
+#[repr(C)]
+#[derive(IntoBytes, Immutable)]
+pub(crate) struct ChainRequest {
+    header: Header,
+    iv_len: U32,
+    src_data_len: U32,
+    dst_data_len: U32,
+    cipher_start_src_offset: U32,
+    len_to_cipher: U32,
+    hash_start_src_offset: U32,
+    len_to_hash: U32,
+    aad_len: U32,
+    hash_result_len: U32,
+    reserved: U32,
+    op_type: U32,
+    padding: U32,
+}
+
+kernel::static_assert!(size_of::<ChainRequest>() == FIXED);
+kernel::static_assert!(offset_of!(ChainRequest, iv_len) == 24);
+kernel::static_assert!(offset_of!(ChainRequest, op_type) == 64);
+
+impl ChainRequest {
+    /// Creates the request for `len` bytes of data; lengths in bytes.
+    pub(crate) fn new(
+        revision: Revision,
+        chain: &Chain,
+        operation: Operation,
+        session_id: u64,
+        iv_len: u32,
+        aad_len: u32,
+        len: u32,
+    ) -> Self {
+        Self {
+            header: Header::session(
+                revision,
+                Service::Cipher,
+                direction(operation),
+                chain.cipher.number(),
+                session_id,
+            ),
+            iv_len: iv_len.into(),
+            src_data_len: len.into(),
+            dst_data_len: len.into(),
+            cipher_start_src_offset: 0.into(),
+            len_to_cipher: len.into(),
+            hash_start_src_offset: 0.into(),
+            len_to_hash: len.into(),
+            aad_len: aad_len.into(),
+            hash_result_len: chain.result_len.into(),
+            reserved: 0.into(),
+            op_type: OP_TYPE_CHAIN.into(),
+            padding: 0.into(),
+        }
+    }
+}
+
+/// A chained request that brings its keys along (VIRTIO_CRYPTO_F_CIPHER_STATELESS_MODE); the key of
+/// the cipher, that of the MAC, the IV, the associated data and the source follow.
+#[repr(C)]
+#[derive(IntoBytes, Immutable)]
+pub(crate) struct StatelessChainRequest {
+    header: Header,
+    alg_chain_order: U32,
+    aad_len: U32,
+    cipher_algo: U32,
+    key_len: U32,
+    op: U32,
+    mac_algo: U32,
+    auth_key_len: U32,
+    hash_mode: U32,
+    iv_len: U32,
+    src_data_len: U32,
+    dst_data_len: U32,
+    cipher_start_src_offset: U32,
+    len_to_cipher: U32,
+    hash_start_src_offset: U32,
+    len_to_hash: U32,
+    aad_len_2: U32,
+    hash_result_len: U32,
+    reserved: U32,
+    op_type: U32,
+}
+
+kernel::static_assert!(size_of::<StatelessChainRequest>() == MAX_HEAD);
+kernel::static_assert!(offset_of!(StatelessChainRequest, alg_chain_order) == 24);
+kernel::static_assert!(offset_of!(StatelessChainRequest, op_type) == 96);
+
+impl StatelessChainRequest {
+    /// Creates the request for `len` bytes of data; lengths in bytes.
+    pub(crate) fn new(
+        chain: &Chain,
+        operation: Operation,
+        iv_len: u32,
+        aad_len: u32,
+        len: u32,
+    ) -> Self {
+        Self {
+            header: Header::stateless(Service::Cipher, direction(operation), chain.cipher.number()),
+            alg_chain_order: operation.chain_order().into(),
+            aad_len: aad_len.into(),
+            cipher_algo: chain.cipher.number().into(),
+            key_len: chain.key_len.into(),
+            op: operation.number().into(),
+            mac_algo: chain.mac.number().into(),
+            auth_key_len: chain.auth_key_len.into(),
+            hash_mode: HASH_MODE_AUTH.into(),
+            iv_len: iv_len.into(),
+            src_data_len: len.into(),
+            dst_data_len: len.into(),
+            cipher_start_src_offset: 0.into(),
+            len_to_cipher: len.into(),
+            hash_start_src_offset: 0.into(),
+            len_to_hash: len.into(),
+            aad_len_2: aad_len.into(),
+            hash_result_len: chain.result_len.into(),
+            reserved: 0.into(),
+            op_type: OP_TYPE_CHAIN.into(),
+        }
+    }
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_wire_data_chain)]
+mod tests {
+    use super::*;
+    use crate::wire::{
+        algorithm::{
+            Cipher,
+            Mac, //
+        },
+        testing::has_words,
+    };
+
+    const CHAIN: Chain = Chain {
+        cipher: Cipher::AesCbc,
+        key_len: 16,
+        mac: Mac::HmacSha256,
+        auth_key_len: 32,
+        result_len: 16,
+    };
+
+    #[test]
+    fn session_request_has_every_field_in_its_place() {
+        let request = ChainRequest::new(
+            Revision::Natural,
+            &CHAIN,
+            Operation::Decrypt,
+            7,
+            16,
+            24,
+            4096,
+        );
+        let set = [
+            (0, 1),
+            (4, 3),
+            (8, 7),
+            (16, 1),
+            (24, 16),
+            (28, 4096),
+            (32, 4096),
+            (40, 4096),
+            (48, 4096),
+            (52, 24),
+            (56, 16),
+            (64, 2),
+        ];
+        assert!(has_words(request.as_bytes(), &set));
+    }
+
+    #[test]
+    fn stateless_request_has_every_field_in_its_place() {
+        let request = StatelessChainRequest::new(&CHAIN, Operation::Encrypt, 16, 24, 4096);
+        let set = [
+            (0, 0),
+            (4, 3),
+            (24, 2),
+            (28, 24),
+            (32, 3),
+            (36, 16),
+            (40, 1),
+            (44, 4),
+            (48, 32),
+            (52, 2),
+            (56, 16),
+            (60, 4096),
+            (64, 4096),
+            (72, 4096),
+            (80, 4096),
+            (84, 24),
+            (88, 16),
+            (96, 2),
+        ];
+        assert!(has_words(request.as_bytes(), &set));
+    }
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Requests of the cipher service that are a plain cipher.
+
+use super::{
+    super::{
+        algorithm::{
+            Cipher,
+            Operation,
+            Service,
+            OP_TYPE_CIPHER, //
+        },
+        feature::Revision,
+        FIXED, //
+    },
+    direction,
+    Header,
+    MAX_HEAD,
+    STATUS, //
+};
+use core::mem::offset_of;
+use kernel::prelude::*;
+use zerocopy::byteorder::little_endian::U32;
+use zerocopy_derive::Immutable;
+
+/// A cipher request in a session; the IV and the source follow.
+#[repr(C)]
+#[derive(IntoBytes, Immutable)]
+pub(crate) struct CipherRequest {
+    header: Header,
+    iv_len: U32,
+    src_data_len: U32,
+    dst_data_len: U32,
+    padding: U32,
+    unused: [u8; 24],
+    op_type: U32,
+    padding_2: U32,
+}
+
+kernel::static_assert!(size_of::<CipherRequest>() == FIXED);
+kernel::static_assert!(offset_of!(CipherRequest, iv_len) == 24);
+kernel::static_assert!(offset_of!(CipherRequest, op_type) == 64);
+
+impl CipherRequest {
+    /// Creates the request for `len` bytes of data; lengths in bytes.
+    pub(crate) fn new(
+        revision: Revision,
+        cipher: Cipher,
+        operation: Operation,
+        session_id: u64,
+        iv_len: u32,
+        len: u32,
+    ) -> Self {
+        Self {
+            header: Header::session(
+                revision,
+                Service::Cipher,
+                direction(operation),
+                cipher.number(),
+                session_id,
+            ),
+            iv_len: iv_len.into(),
+            src_data_len: len.into(),
+            dst_data_len: len.into(),
+            padding: 0.into(),
+            unused: [0; 24],
+            op_type: OP_TYPE_CIPHER.into(),
+            padding_2: 0.into(),
+        }
+    }
+}
+
+/// A cipher request that brings its key along (VIRTIO_CRYPTO_F_CIPHER_STATELESS_MODE); the key, the
+/// IV and the source follow.
+#[repr(C)]
+#[derive(IntoBytes, Immutable)]
+pub(crate) struct StatelessCipherRequest {
+    header: Header,
+    cipher_algo: U32,
+    key_len: U32,
+    op: U32,
+    iv_len: U32,
+    src_data_len: U32,
+    dst_data_len: U32,
+    unused: [u8; 48],
+    op_type: U32,
+}
+
+kernel::static_assert!(size_of::<StatelessCipherRequest>() == MAX_HEAD);
+kernel::static_assert!(offset_of!(StatelessCipherRequest, cipher_algo) == 24);
+kernel::static_assert!(offset_of!(StatelessCipherRequest, op_type) == 96);
+
+impl StatelessCipherRequest {
+    /// Creates the request for `len` bytes of data; lengths in bytes.
+    pub(crate) fn new(
+        cipher: Cipher,
+        operation: Operation,
+        key_len: u32,
+        iv_len: u32,
+        len: u32,
+    ) -> Self {
+        Self {
+            header: Header::stateless(Service::Cipher, direction(operation), cipher.number()),
+            cipher_algo: cipher.number().into(),
+            key_len: key_len.into(),
+            op: operation.number().into(),
+            iv_len: iv_len.into(),
+            src_data_len: len.into(),
+            dst_data_len: len.into(),
+            unused: [0; 48],
+            op_type: OP_TYPE_CIPHER.into(),
+        }
+    }
+}
+
+/// Returns how many bytes of data a cipher request may have at most within a device's `max_size`,
+/// all lengths in bytes: everything that is not fixed counts, the key that is sent along and the
+/// status byte too.
+pub(crate) fn cipher_room(key_len: usize, iv_len: u32, max_size: u64) -> u64 {
+    let others = u64::from(iv_len) + (key_len + STATUS) as u64;
+    // Source and destination.
+    max_size.saturating_sub(others) / 2
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_wire_data_cipher)]
+mod tests {
+    use super::*;
+    use crate::{
+        bindings,
+        wire::testing::{
+            has_words,
+            word, //
+        },
+    };
+
+    #[test]
+    fn session_request_has_every_field_in_its_place() {
+        let id = 0x8877_6655_4433_2211;
+        let request = CipherRequest::new(
+            Revision::Padded,
+            Cipher::AesCbc,
+            Operation::Decrypt,
+            id,
+            16,
+            4096,
+        );
+        let set = [
+            (0, 1),
+            (4, 3),
+            (8, 0x4433_2211),
+            (12, 0x8877_6655),
+            (24, 16),
+            (28, 4096),
+            (32, 4096),
+            (64, 1),
+        ];
+        assert!(has_words(request.as_bytes(), &set));
+        assert_eq!(word(request.as_bytes(), 0), bindings::VC_CIPHER_DECRYPT);
+        assert_eq!(
+            size_of::<CipherRequest>(),
+            size_of::<bindings::virtio_crypto_op_data_req>()
+        );
+    }
+
+    #[test]
+    fn encrypt_on_session_0_is_almost_all_zeros() {
+        let request = CipherRequest::new(
+            Revision::Padded,
+            Cipher::AesCbc,
+            Operation::Encrypt,
+            0,
+            16,
+            16,
+        );
+        assert_eq!(word(request.as_bytes(), 0), bindings::VC_CIPHER_ENCRYPT);
+        assert_eq!(word(request.as_bytes(), 8), 0);
+    }
+
+    #[test]
+    fn the_natural_layout_says_that_there_is_a_session() {
+        let new =
+            |revision| CipherRequest::new(revision, Cipher::AesCbc, Operation::Encrypt, 1, 16, 16);
+        let (padded, natural) = (new(Revision::Padded), new(Revision::Natural));
+        assert_eq!(word(natural.as_bytes(), 16), 1);
+        assert_eq!(padded.as_bytes()[..16], natural.as_bytes()[..16]);
+        assert_eq!(padded.as_bytes()[20..], natural.as_bytes()[20..]);
+    }
+
+    #[test]
+    fn stateless_request_has_every_field_in_its_place() {
+        let request = StatelessCipherRequest::new(Cipher::AesCbc, Operation::Decrypt, 32, 16, 4096);
+        let set = [
+            (0, 1),
+            (4, 3),
+            (24, 3),
+            (28, 32),
+            (32, 2),
+            (36, 16),
+            (40, 4096),
+            (44, 4096),
+            (96, 1),
+        ];
+        assert!(has_words(request.as_bytes(), &set));
+    }
+
+    #[test]
+    fn max_size_counts_both_directions() {
+        // QEMU: 1048576, of which 524272 can be data.
+        let room = cipher_room(0, 16, 0x10_0000);
+        assert_eq!(room - room % 16, 524_272);
+        assert_eq!(cipher_room(0, 16, 49), 16);
+        assert_eq!(cipher_room(0, 16, 48), 15);
+        assert_eq!(cipher_room(32, 16, 81), 16);
+        assert_eq!(cipher_room(64, 16, 16), 0);
+        assert_eq!(cipher_room(0, 0, 0), 0);
+        assert!(cipher_room(0, 16, u64::MAX) > u64::from(u32::MAX));
+    }
+}
