@@ -210,7 +210,7 @@ impl<const SYNC: bool> Offload for Flavour<SYNC> {
 
     const SYNCHRONOUS: bool = SYNC;
 
-    fn finish(state: State, request: &Request<'_, Self>, outcome: &Outcome) -> Result {
+    fn finish(state: State, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Result {
         let course = state.course;
         if outcome.is_untouched() {
             return course.software(request);

@@ -9,7 +9,10 @@ use super::scatterlist::{
 use crate::{
     bindings,
     bindings::helpers,
-    support::lend::Lists, //
+    support::{
+        lend::Lists,
+        secret::ShortSecret, //
+    },
 };
 use kernel::prelude::*;
 
@@ -73,6 +76,15 @@ pub(super) struct Span {
     pub(super) len: u32,
 }
 
+impl Span {
+    /// No bytes.
+    pub(super) const NONE: Self = Self {
+        list: core::ptr::null_mut(),
+        offset: 0,
+        len: 0,
+    };
+}
+
 /// The data of a request.
 pub(super) struct Data {
     /// What the device reads.
@@ -83,6 +95,9 @@ pub(super) struct Data {
 
 /// An [`Area`] of any size.
 pub(crate) trait AnyArea {
+    /// Copies of the results.
+    type Results: AsRef<[u8]>;
+
     /// Returns an empty area.
     fn empty() -> Self;
 
@@ -99,8 +114,9 @@ pub(crate) trait AnyArea {
     /// - The scatterlists of `data` must be valid and stay so as long as the result is used.
     unsafe fn fill(&mut self, parts: &Parts<'_>, data: &Data) -> Result<Posted>;
 
-    /// Wipes parameters and results, which may be secret. The device must be done with them.
-    fn wipe(&mut self);
+    /// Wipes parameters and results, which may be secret; returns the results. The device must be
+    /// done with them.
+    fn take(&mut self) -> Self::Results;
 }
 
 /// Hands out memory, part by part, and describes each by an entry of a list.
@@ -155,6 +171,8 @@ fn end(entries: &mut [bindings::scatterlist], count: u32) -> bool {
 }
 
 impl<const PARAMS: usize, const RESULT: usize> AnyArea for Area<PARAMS, RESULT> {
+    type Results = ShortSecret<RESULT>;
+
     fn empty() -> Self {
         Self {
             params: [0; PARAMS],
@@ -237,10 +255,12 @@ impl<const PARAMS: usize, const RESULT: usize> AnyArea for Area<PARAMS, RESULT> 
         })
     }
 
-    fn wipe(&mut self) {
+    fn take(&mut self) -> ShortSecret<RESULT> {
+        let results = ShortSecret::all(&self.result.0);
         // SAFETY: The parameters are valid for writes of their length.
         unsafe { helpers::memzero_explicit(self.params.as_mut_ptr().cast(), PARAMS) };
         // SAFETY: As above, the results.
         unsafe { helpers::memzero_explicit(self.result.0.as_mut_ptr().cast(), RESULT) };
+        results
     }
 }

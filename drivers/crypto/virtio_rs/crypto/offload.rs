@@ -70,7 +70,7 @@ pub(crate) trait Offload: Sized + Send + Sync + 'static {
     fn finish(
         state: Self::State,
         request: &Request<'_, Self, Self::Raw>,
-        outcome: &Outcome,
+        outcome: &Outcome<'_>,
     ) -> Result;
 }
 
@@ -104,12 +104,13 @@ pub(super) fn context_size<A: Offload>(software: u32) -> u32 {
 }
 
 /// What has become of a request that was sent, or was to be.
-pub(crate) struct Outcome {
+pub(crate) struct Outcome<'a> {
     result: Result,
     untouched: bool,
+    results: &'a [u8],
 }
 
-impl Outcome {
+impl Outcome<'_> {
     /// Returns true if no device has had the request, so that it may still be done otherwise.
     pub(crate) fn is_untouched(&self) -> bool {
         self.untouched
@@ -118,6 +119,15 @@ impl Outcome {
     /// Returns what the device says of it.
     pub(crate) fn result(&self) -> Result {
         self.result
+    }
+
+    /// Returns the first `len` bytes of the results that it wrote besides the data.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: there are not so many.
+    pub(crate) fn results(&self, len: usize) -> Result<&[u8]> {
+        self.results.get(..len).ok_or(EINVAL)
     }
 }
 

@@ -81,9 +81,23 @@ impl<const N: usize> ShortSecret<N> {
         Ok(copy)
     }
 
+    /// Makes a copy of as many bytes as there is room for.
+    pub(crate) fn all(bytes: &[u8; N]) -> Self {
+        Self {
+            bytes: *bytes,
+            len: N,
+        }
+    }
+
     /// Returns the bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
+    }
+}
+
+impl<const N: usize> AsRef<[u8]> for ShortSecret<N> {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
     }
 }
 

@@ -71,6 +71,7 @@ struct Taken<A: Offload> {
     raw: NonNull<A::Raw>,
     outcome: Result,
     untouched: bool,
+    results: <A::Area as AnyArea>::Results,
 }
 
 impl<A: Offload> Context<A> {
@@ -82,8 +83,8 @@ impl<A: Offload> Context<A> {
     unsafe fn take(context: NonNull<Self>) -> Taken<A> {
         // SAFETY: By the safety requirements.
         let this = unsafe { &mut *context.as_ptr() };
-        this.area.wipe();
         Taken {
+            results: this.area.take(),
             // SAFETY: The context is filled, and not used any more; nothing else in it is dropped.
             state: unsafe { core::ptr::read(&this.state) },
             raw: this.raw,
@@ -99,6 +100,7 @@ impl<A: Offload> Taken<A> {
         let outcome = Outcome {
             result,
             untouched: self.untouched,
+            results: self.results.as_ref(),
         };
         A::finish(self.state, request, &outcome)
     }
