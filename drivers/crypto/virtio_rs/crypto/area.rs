@@ -2,10 +2,7 @@
 
 //! The part of a request's context that a device uses.
 
-use super::scatterlist::{
-    Exact,
-    Pool, //
-};
+use super::scatterlist::Pool;
 use crate::{
     bindings,
     bindings::helpers,
@@ -16,14 +13,8 @@ use crate::{
 };
 use kernel::prelude::*;
 
-/// How many parts may come before the data, a segment each.
-const BEFORE: usize = 3;
-
-/// How many results there may be, a segment each.
-const RESULTS: usize = 2;
-
-/// How many segments of lists that are not exact fit in a request.
-const POOL: usize = 4;
+/// How many segments a request may have that are not the consumer's own, if nothing else is said.
+const USUAL: usize = 10;
 
 /// Memory that a device writes, in cache lines of its own where caches are not coherent.
 #[cfg_attr(target_arch = "x86_64", repr(C, align(8)))]
@@ -33,28 +24,26 @@ struct Line<T>(T);
 kernel::static_assert!(align_of::<Line<u8>>() >= bindings::VC_CRYPTO_DMA_ALIGN as usize);
 
 /// Memory for what a device reads and writes besides the data: up to `PARAMS` bytes of parameters
-/// and up to `RESULT` bytes of results, and the scatterlists that describe all of it.
+/// and up to `RESULT` bytes of results, and the scatterlists that describe all of it: up to
+/// `ENTRIES` segments, those that are cut out of the consumer's lists included.
 ///
 /// It refers to itself, and so must not be moved once it was filled.
 #[repr(C)]
-pub(crate) struct Area<const PARAMS: usize, const RESULT: usize> {
+pub(crate) struct Area<const PARAMS: usize, const RESULT: usize, const ENTRIES: usize = USUAL> {
     params: [u8; PARAMS],
-    before: [bindings::scatterlist; BEFORE],
-    after: bindings::scatterlist,
-    results: [bindings::scatterlist; RESULTS],
-    pool: [bindings::scatterlist; POOL],
+    entries: [bindings::scatterlist; ENTRIES],
     result: Line<[u8; RESULT]>,
 }
 
 /// What goes to and comes from a device besides the data. Each part is a segment of its own; empty
 /// ones are left out: devices do not take them.
 pub(crate) struct Parts<'a> {
-    /// What the device reads before the data: three parts at most.
+    /// What the device reads before the data: one part at least.
     pub(crate) before: &'a [&'a [u8]],
     /// What it reads behind the data.
     pub(crate) after: &'a [u8],
-    /// How many bytes of results it writes behind the data: in up to two parts, of which the last is
-    /// the status.
+    /// How many bytes of results it writes behind the data, part by part; the last one is the
+    /// status.
     pub(crate) results: &'a [usize],
     /// The most bytes that a segment may have.
     pub(crate) max_segment: usize,
@@ -85,10 +74,10 @@ impl Span {
     };
 }
 
-/// The data of a request.
+/// The data of a request. What has no bytes is left out.
 pub(super) struct Data {
-    /// What the device reads.
-    pub(super) src: Span,
+    /// What the device reads, in this order.
+    pub(super) src: [Span; 2],
     /// What it writes.
     pub(super) dst: Span,
 }
@@ -119,98 +108,46 @@ pub(crate) trait AnyArea {
     fn take(&mut self) -> Self::Results;
 }
 
-/// Hands out memory, part by part, and describes each by an entry of a list.
-struct Cutter<'a> {
-    memory: &'a mut [u8],
-    segments: u32,
-    bytes: usize,
-}
-
-impl<'a> Cutter<'a> {
-    fn new(memory: &'a mut [u8]) -> Self {
-        Self {
-            memory,
-            segments: 0,
-            bytes: 0,
-        }
-    }
-
-    /// Takes `len` bytes, which `entry` is to describe; returns them.
-    ///
-    /// # Safety
-    ///
-    /// The memory must be such that it may be mapped for a device.
-    unsafe fn cut(
-        &mut self,
-        entry: Option<&mut bindings::scatterlist>,
-        len: usize,
-    ) -> Result<&mut [u8]> {
-        let entry = entry.ok_or(EINVAL)?;
-        let memory = core::mem::take(&mut self.memory);
-        let (bytes, rest) = memory.split_at_mut_checked(len).ok_or(EINVAL)?;
-        self.memory = rest;
-        self.segments += 1;
-        self.bytes += len;
-        *entry = Default::default();
-        // SAFETY: `entry` is valid; by the safety requirements the bytes may be mapped.
-        unsafe { helpers::sg_set_buf(entry, bytes.as_mut_ptr().cast(), u32::try_from(len)?) };
-        Ok(bytes)
-    }
-}
-
-/// Ends a list with the last of its first `count` entries; returns false if that is none.
-fn end(entries: &mut [bindings::scatterlist], count: u32) -> bool {
-    // CAST: Both targets of this driver have 32 bits at least.
-    let last = (count as usize).checked_sub(1);
-    let Some(last) = last.and_then(|last| entries.get_mut(last)) else {
-        return false;
-    };
-    // SAFETY: `last` is a valid entry.
-    unsafe { helpers::sg_mark_end(last) };
-    true
-}
-
-impl<const PARAMS: usize, const RESULT: usize> AnyArea for Area<PARAMS, RESULT> {
+impl<const PARAMS: usize, const RESULT: usize, const ENTRIES: usize> AnyArea
+    for Area<PARAMS, RESULT, ENTRIES>
+{
     type Results = ShortSecret<RESULT>;
 
     fn empty() -> Self {
         Self {
             params: [0; PARAMS],
-            before: Default::default(),
-            after: Default::default(),
-            results: Default::default(),
-            pool: Default::default(),
+            entries: [Default::default(); ENTRIES],
             // Not what a device that leaves it alone would like it to say.
             result: Line([0xff; RESULT]),
         }
     }
 
     unsafe fn fill(&mut self, parts: &Parts<'_>, data: &Data) -> Result<Posted> {
-        let mut params = Cutter::new(&mut self.params);
-        let mut entries = self.before.iter_mut();
-        for part in parts.before.iter().filter(|part| !part.is_empty()) {
-            // SAFETY: By the safety requirements the area may be mapped.
-            let bytes = unsafe { params.cut(entries.next(), part.len())? };
+        let mut params = &mut self.params[..];
+        let mut put = |part: &[u8]| {
+            let (bytes, rest) = core::mem::take(&mut params)
+                .split_at_mut_checked(part.len())
+                .ok_or(EINVAL)?;
+            params = rest;
             bytes.copy_from_slice(part);
+            Ok::<_, Error>(part.len())
+        };
+        let mut front = 0;
+        for part in parts.before {
+            front += put(part)?;
         }
-        let before = params.segments;
-        if !parts.after.is_empty() {
-            // SAFETY: As above.
-            let bytes = unsafe { params.cut(Some(&mut self.after), parts.after.len())? };
-            bytes.copy_from_slice(parts.after);
-        }
-        let mut segments = params.segments;
+        put(parts.after)?;
+        let (before, after) = self.params.split_at_mut(front);
+        let mut pool = Pool::new(&mut self.entries);
+        let lens = parts.before.iter().map(|part| part.len());
+        // SAFETY: By the safety requirements the area may be mapped.
+        let before = unsafe { pool.describe(before, lens)? }.ok_or(EINVAL)?;
+        // SAFETY: As above.
+        let after = unsafe { pool.describe(after, [parts.after.len()])? };
+        let lens = parts.results.iter().copied();
+        // SAFETY: As above.
+        let results = unsafe { pool.describe(&mut self.result.0, lens)? }.ok_or(EINVAL)?;
 
-        let mut results = Cutter::new(&mut self.result.0);
-        let mut entries = self.results.iter_mut();
-        for len in parts.results.iter().filter(|len| **len != 0) {
-            // SAFETY: As above.
-            unsafe { results.cut(entries.next(), *len)? };
-        }
-        let (result_segments, result_len) = (results.segments, results.bytes);
-        segments += result_segments;
-
-        let mut pool = Pool::new(&mut self.pool);
         let mut exact = |span: &Span| {
             if span.len == 0 {
                 return Ok(None);
@@ -218,40 +155,29 @@ impl<const PARAMS: usize, const RESULT: usize> AnyArea for Area<PARAMS, RESULT> 
             // SAFETY: By the safety requirements.
             unsafe { pool.exact(span.list, span.offset, span.len, parts.max_segment) }.map(Some)
         };
-        let src = exact(&data.src)?;
-        let dst = if data.src == data.dst {
-            src
-        } else {
-            exact(&data.dst)?
+        let [first, second] = &data.src;
+        let src = [exact(first)?, exact(second)?];
+        // What is done in place is the same list twice.
+        let dst = match data.src.iter().position(|span| *span == data.dst) {
+            Some(index) => src[index],
+            None => exact(&data.dst)?,
         };
 
         let mut lists = Lists::new();
-        if !end(&mut self.before, before) {
-            return Err(EINVAL);
+        let mut segments = 0u32;
+        for list in [Some(before), src[0], src[1], after].into_iter().flatten() {
+            lists.push_readable(list.first)?;
+            segments = segments.saturating_add(list.segments);
         }
-        lists.push_readable(self.before.as_mut_ptr())?;
-        let mut count = |exact: Exact| segments = segments.saturating_add(exact.segments);
-        if let Some(src) = src {
-            count(src);
-            lists.push_readable(src.first)?;
+        for list in [dst, Some(results)].into_iter().flatten() {
+            lists.push_writable(list.first)?;
+            segments = segments.saturating_add(list.segments);
         }
-        if !parts.after.is_empty() {
-            end(core::slice::from_mut(&mut self.after), 1);
-            lists.push_readable(&mut self.after)?;
-        }
-        if let Some(dst) = dst {
-            count(dst);
-            lists.push_writable(dst.first)?;
-        }
-        if !end(&mut self.results, result_segments) {
-            return Err(EINVAL);
-        }
-        lists.push_writable(self.results.as_mut_ptr())?;
         Ok(Posted {
             lists,
             segments,
             result: self.result.0.as_mut_ptr(),
-            result_len,
+            result_len: parts.results.iter().sum(),
         })
     }
 

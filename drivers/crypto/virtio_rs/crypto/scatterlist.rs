@@ -10,7 +10,7 @@ use crate::{
 };
 use kernel::prelude::*;
 
-/// Entries of a request's own, for lists that are not exact.
+/// Entries of a request's own: for memory of its own, and for lists that are not exact.
 ///
 /// # Invariants
 ///
@@ -35,6 +35,45 @@ impl<'a> Pool<'a> {
     /// Creates a pool of unused entries.
     pub(super) fn new(entries: &'a mut [bindings::scatterlist]) -> Self {
         Self { entries, next: 0 }
+    }
+
+    /// Describes `memory`, part by part: each is an entry of one list; empty parts are left out.
+    /// Returns nothing if all are.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: the memory is shorter, or there are too many parts.
+    ///
+    /// # Safety
+    ///
+    /// The memory must be such that it may be mapped for a device, as long as the result is used.
+    pub(super) unsafe fn describe(
+        &mut self,
+        mut memory: &mut [u8],
+        parts: impl IntoIterator<Item = usize>,
+    ) -> Result<Option<Exact>> {
+        let entries = self.entries.get_mut(self.next..).ok_or(EINVAL)?;
+        let mut segments = 0;
+        for len in parts.into_iter().filter(|len| *len != 0) {
+            let entry = entries.get_mut(segments).ok_or(EINVAL)?;
+            let (bytes, rest) = memory.split_at_mut_checked(len).ok_or(EINVAL)?;
+            memory = rest;
+            *entry = Default::default();
+            // SAFETY: `entry` is valid; by the safety requirements the bytes may be mapped.
+            unsafe { helpers::sg_set_buf(entry, bytes.as_mut_ptr().cast(), u32::try_from(len)?) };
+            segments += 1;
+        }
+        let Some(last) = segments.checked_sub(1) else {
+            return Ok(None);
+        };
+        // SAFETY: The entry was just filled.
+        unsafe { helpers::sg_mark_end(entries.get_mut(last).ok_or(EINVAL)?) };
+        self.next += segments;
+        // INVARIANT: As many entries, none of them empty, and the last one is marked.
+        Ok(Some(Exact {
+            first: entries.as_mut_ptr(),
+            segments: u32::try_from(segments)?,
+        }))
     }
 
     /// Makes the `len` bytes behind the first `offset` ones of `list` an exact list.

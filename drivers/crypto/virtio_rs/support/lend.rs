@@ -20,9 +20,9 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
-    /// How many lists one request may have: parameters, source, more parameters, destination,
+    /// How many lists one request may have: parameters, two sources, more parameters, destination,
     /// results.
-    pub(crate) const MAX: usize = 5;
+    pub(crate) const MAX: usize = 6;
 
     /// No lists.
     pub(crate) const fn new() -> Self {

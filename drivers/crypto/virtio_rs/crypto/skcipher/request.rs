@@ -138,7 +138,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
         };
         let span = |list| Span { list, offset, len };
         let data = Data {
-            src: span(self.fields().src),
+            src: [span(self.fields().src), Span::NONE],
             dst: span(self.fields().dst),
         };
         // SAFETY: These are the request's lists.
