@@ -76,6 +76,10 @@ impl virtio::Driver for Driver {
         data.device.freeze();
     }
 
+    fn restore(_dev: &virtio::Device<Core<'_>>, data: Pin<&Data>) {
+        data.device.thaw();
+    }
+
     fn unbind(_dev: &virtio::Device<Core<'_>>, data: Pin<&Data>) {
         data.registry.remove(&data.device);
         data.device.close();

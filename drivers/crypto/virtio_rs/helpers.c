@@ -261,6 +261,25 @@ void rust_helper_vc_virtio_del_vqs(struct virtio_device *vdev)
 	vdev->config->del_vqs(vdev);
 }
 
+/*
+ * What the core does before it has a driver set up the queues of a device that
+ * was reset: it is told of its driver and of the features, as before.
+ */
+int rust_helper_vc_virtio_renegotiate(struct virtio_device *vdev)
+{
+	int ret;
+
+	virtio_add_status(vdev, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	virtio_add_status(vdev, VIRTIO_CONFIG_S_DRIVER);
+	ret = vdev->config->finalize_features(vdev);
+	if (ret)
+		return ret;
+	virtio_add_status(vdev, VIRTIO_CONFIG_S_FEATURES_OK);
+	if (!(vdev->config->get_status(vdev) & VIRTIO_CONFIG_S_FEATURES_OK))
+		return -ENODEV;
+	return 0;
+}
+
 void rust_helper_vc_virtio_device_ready(struct virtio_device *vdev)
 {
 	virtio_device_ready(vdev);

@@ -8,7 +8,11 @@
 //! 2. `start` is called when the device is live (DRIVER_OK is set): requests may be sent.
 //! 3. `unbind` ends what the driver has going while the device still answers.
 //!
-//! Whatever happens, the adapter then resets the device, gives every buffer that the device had
+//! Between `freeze` and `restore` the device is not there: the system sleeps, or somebody resets
+//! it. A driver can also have it reset and started again, with [`Queues::reset`] and
+//! [`Queues::restart`].
+//!
+//! Whatever happens, the adapter finally resets the device, gives every buffer that the device had
 //! back to the [`Handler`] of its queue, and deletes the queues: a driver cannot forget to, and a
 //! [`Queue`] that outlives its device refuses requests.
 //!
@@ -34,6 +38,7 @@ pub(crate) use self::{
     queue::{
         Fate,
         Handler,
+        Locked,
         Queue, //
     },
     queues::{

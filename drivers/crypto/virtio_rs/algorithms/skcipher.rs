@@ -317,7 +317,7 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
         let submitted = prepared.submit(
             device.timeout(),
             |inflight| dataq::submit(queue, inflight, || device.watch()),
-            || device.fail(),
+            || device.watch(),
         );
         match submitted {
             Ok(answer) => answer,

@@ -93,6 +93,8 @@ pub(super) struct Slot {
     pub(super) segments: u32,
     pub(super) result: *const u8,
     pub(super) result_len: usize,
+    /// Whatever the queue wants to remember of the request.
+    pub(super) mark: u8,
     /// Whether the consumer allowed the request to wait for room.
     pub(super) may_backlog: bool,
     /// Whether the consumer is still to be told that the request left the backlog.
@@ -148,6 +150,18 @@ impl Inflight {
     pub(crate) fn segments(&self) -> u32 {
         // SAFETY: By the type invariant.
         unsafe { (*self.slot.as_ptr()).segments }
+    }
+
+    /// Has the request remember something for the queue.
+    pub(crate) fn set_mark(&mut self, mark: u8) {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.slot.as_ptr()).mark = mark };
+    }
+
+    /// Returns what the queue wanted to remember; 0 if nothing.
+    pub(crate) fn mark(&self) -> u8 {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.slot.as_ptr()).mark }
     }
 
     /// Returns the last byte of what the device writes besides the data: 0xff unless it wrote it.

@@ -2,6 +2,12 @@
 
 //! A data queue: requests go out from where they were made, and come back in a bottom half.
 
+mod ages;
+
+use self::ages::{
+    Ages,
+    Found, //
+};
 use crate::{
     crypto::{
         Fifo,
@@ -12,6 +18,7 @@ use crate::{
     virtio::{
         Fate,
         Handler,
+        Locked,
         Queue, //
     },
     wire::status::Status,
@@ -21,6 +28,8 @@ use kernel::{
     str::CString,
     sync::Arc, //
 };
+
+pub(super) use self::ages::LOOKS;
 
 /// A data queue of a device.
 pub(crate) type DataQueue = Queue<Data>;
@@ -42,11 +51,19 @@ pub(crate) struct State {
     /// Somebody calls [`look`] until it is idle.
     watched: bool,
     /// How many requests have come back.
-    reaped: u64,
-    /// What `reaped` was when [`look`] was called last.
-    seen: u64,
-    /// How often [`look`] was called since something came back.
-    idle_looks: u32,
+    returned: u64,
+    /// How many had when [`look`] was called last while something was too old.
+    seen: Option<u64>,
+    /// How long the device has had the others.
+    ages: Ages,
+}
+
+impl State {
+    /// A request has been taken back.
+    fn leave(&mut self, request: &Inflight) {
+        self.returned = self.returned.wrapping_add(1);
+        self.ages.leave(request.mark());
+    }
 }
 
 /// What a data queue does with requests that come back.
@@ -61,9 +78,9 @@ impl Data {
             backlog: Fifo::new(),
             refilling: false,
             watched: false,
-            reaped: 0,
-            seen: 0,
-            idle_looks: 0,
+            returned: 0,
+            seen: None,
+            ages: Ages::new(),
         };
         Arc::pin_init(Queue::new(name, state), GFP_KERNEL)
     }
@@ -79,14 +96,14 @@ impl Data {
                 match locked.take_used() {
                     // The length is not looked at: devices count differently. The status says
                     // whether there is a result, and it is where nothing else is written.
-                    Some((request, _)) => *slot = Some(request),
+                    Some((request, _)) => {
+                        locked.state().leave(&request);
+                        *slot = Some(request);
+                    }
                     None => break,
                 }
                 count += 1;
             }
-            let state = locked.state();
-            // CAST: `u64` is the wider one.
-            state.reaped = state.reaped.wrapping_add(count as u64);
         }
         for request in batch.into_iter().flatten() {
             Self::complete(request, bh);
@@ -119,7 +136,7 @@ impl Data {
                 request.refuse(bh);
                 continue;
             }
-            match locked.add(request) {
+            match send(&mut locked, request) {
                 Ok(()) => locked.into_kick().notify(),
                 Err((err, request))
                     if (err == ENOSPC || err == ENOMEM) && locked.in_flight() != 0 =>
@@ -157,7 +174,8 @@ impl Handler for Data {
         }
     }
 
-    fn finish(_queue: &Queue<Self>, request: Inflight, fate: Fate, bh: &Bh) {
+    fn finish(queue: &Queue<Self>, request: Inflight, fate: Fate, bh: &Bh) {
+        queue.lock().state().ages.leave(request.mark());
         match fate {
             Fate::Used => Self::complete(request, bh),
             // The device may have written a part of the result: only the consumer knows what that
@@ -200,7 +218,7 @@ pub(crate) fn submit(
     let request = if busy {
         request
     } else {
-        match locked.add(request) {
+        match send(&mut locked, request) {
             Ok(()) => {
                 let watched = core::mem::replace(&mut locked.state().watched, true);
                 locked.into_kick().notify();
@@ -225,40 +243,41 @@ pub(crate) fn submit(
         .map_err(|request| (ENOSPC, request))
 }
 
+/// Hands a request to the device.
+fn send(locked: &mut Locked<'_, Data>, mut request: Inflight) -> Result<(), (Error, Inflight)> {
+    let age = locked.state().ages.enter();
+    request.set_mark(age);
+    locked
+        .add(request)
+        .inspect_err(|_| locked.state().ages.leave(age))
+}
+
 /// What [`look`] finds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Look {
     /// The device has nothing to do.
     Idle,
-    /// The device works, or has not been looked at for long enough.
+    /// The device works.
     Busy,
-    /// Nothing has come back between the last looks, or nothing can.
+    /// A request does not come back.
     Stuck,
 }
 
-/// Looks whether the device gets on with its requests. It is [`Look::Stuck`] if it had some, and
-/// returned none, all the time between this call and the last but one.
+/// Looks whether the device gets on with its requests; to be called at regular intervals. It is
+/// [`Look::Stuck`] if one was there already [`LOOKS`] looks ago, and the device has returned nothing
+/// since the last look, or all that came before it.
 pub(super) fn look(queue: &DataQueue) -> Look {
-    /// One look may come right after a request was sent.
-    const LOOKS: u32 = 2;
-
     let mut locked = queue.lock();
     let (in_flight, broken) = (locked.in_flight(), locked.is_broken());
     let state = locked.state();
-    let waiting = !state.backlog.is_empty();
-    let moved = state.reaped != state.seen;
-    state.seen = state.reaped;
-    if in_flight == 0 && !waiting {
-        state.idle_looks = 0;
+    let found = state.ages.look(state.returned, in_flight);
+    let returned = state.returned;
+    let seen = core::mem::replace(&mut state.seen, (found == Found::Slow).then_some(returned));
+    if in_flight == 0 && state.backlog.is_empty() {
         state.watched = false;
         return Look::Idle;
     }
-    state.idle_looks = if moved {
-        0
-    } else {
-        state.idle_looks.saturating_add(1)
-    };
-    if broken || state.idle_looks > LOOKS {
+    if broken || found == Found::Lost || seen.is_some_and(|seen| seen == returned) {
         Look::Stuck
     } else {
         Look::Busy
@@ -269,6 +288,11 @@ pub(super) fn look(queue: &DataQueue) -> Look {
 pub(super) fn set_open(queue: &DataQueue, open: bool) {
     queue.lock().state().open = open;
     queue.schedule();
+}
+
+/// Returns how many requests have come back from the device, in all.
+pub(super) fn returned(queue: &DataQueue) -> u64 {
+    queue.lock().state().returned
 }
 
 /// Returns true if neither the device nor the backlog has a request.

@@ -2,6 +2,18 @@
 
 //! A device: its limits, its queues, and whether it is of use.
 
+mod care;
+mod phase;
+mod sessions;
+
+use self::{
+    care::Care,
+    phase::{
+        Phase,
+        SharedPhase, //
+    },
+    sessions::Sessions, //
+};
 use super::{
     controlq,
     controlq::{
@@ -12,15 +24,11 @@ use super::{
     dataq,
     dataq::{
         Data,
-        DataQueue,
-        Look, //
+        DataQueue, //
     },
 };
 use crate::{
-    support::work::{
-        Chore,
-        Worker, //
-    },
+    support::work::Worker,
     virtio,
     virtio::{
         Endpoint,
@@ -32,11 +40,7 @@ use crate::{
             Config,
             WORDS, //
         },
-        control::{
-            Destroy,
-            ANSWER,
-            DESTROYED, //
-        },
+        control::ANSWER,
         feature::Features, //
     },
 };
@@ -44,31 +48,18 @@ use kernel::{
     cpu::CpuId,
     device,
     new_mutex,
-    new_spinlock_irq,
     prelude::*,
-    rbtree::{
-        RBTree,
-        RBTreeNodeReservation, //
-    },
+    rbtree::RBTreeNodeReservation,
     sync::{
-        atomic::{
-            Atomic,
-            Relaxed, //
-        },
         Arc,
-        Mutex,
-        SpinLockIrq, //
+        Mutex, //
     },
     time::{
         delay::fsleep,
         Delta,
         Msecs, //
-    },
-    types::ScopeGuard, //
+    }, //
 };
-
-/// How long after it could not be done at once something is tried again, in milliseconds.
-const RETRY: Msecs = 1000;
 
 /// The most data queues the driver sets up; all of them have to be. The specification allows 65535,
 /// for which transports would ask for more memory at once than there can be.
@@ -77,23 +68,9 @@ const MAX_DATA_QUEUES: usize = 2048;
 /// A device with a worker that looks after it.
 pub(crate) type Device = Worker<State>;
 
-/// How far a device is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u32)]
-enum Phase {
-    /// It says that it is not ready.
-    Waiting = 0,
-    /// It takes requests.
-    Ready = 1,
-    /// It broke the rules or does not answer; it is not used until it is bound again.
-    Failed = 2,
-    /// It is being unbound.
-    Closed = 3,
-}
-
 /// Who wants to know which devices there are.
 pub(crate) trait Observer: Send + Sync {
-    /// A device has become ready, or is ready no more.
+    /// A device has become ready, or is ready no more, or has lost sessions.
     ///
     /// Context: process, may sleep.
     ///
@@ -103,22 +80,6 @@ pub(crate) trait Observer: Send + Sync {
     fn changed(&self) -> Result;
 }
 
-/// What is there only while the device is bound.
-struct Link {
-    queues: Arc<Queues>,
-    /// The device was reset after a failure.
-    reset: bool,
-}
-
-/// The sessions that the device has for us.
-struct Sessions {
-    /// Some may be created.
-    open: bool,
-    /// How many are being created or destroyed just now.
-    busy: u32,
-    ids: RBTree<u64, Service>,
-}
-
 /// What is known of a device.
 #[pin_data]
 pub(crate) struct State {
@@ -126,16 +87,15 @@ pub(crate) struct State {
     features: Features,
     max_segment: usize,
     timeout: Msecs,
-    phase: Atomic<u32>,
-    /// How often the device was not ready any more: what it knew before is void.
-    epoch: Atomic<u32>,
+    phase: SharedPhase,
     data: KVec<Arc<DataQueue>>,
     control: Arc<ControlQueue>,
     observer: Arc<dyn Observer>,
     #[pin]
-    sessions: SpinLockIrq<Sessions>,
+    sessions: Sessions,
+    /// None once the device is no longer bound.
     #[pin]
-    link: Mutex<Option<Link>>,
+    care: Mutex<Option<Care>>,
 }
 
 impl Device {
@@ -191,38 +151,30 @@ impl Device {
             );
         })?;
 
-        let link = Link {
-            queues,
-            reset: false,
-        };
+        let care = Care::new(queues);
         Arc::pin_init(
             Worker::new(pin_init!(State {
                 config,
                 features: Features::new(|bit| dev.has_feature(bit)),
                 max_segment: dev.max_segment(),
                 timeout,
-                phase: Atomic::new(Phase::Waiting as u32),
-                epoch: Atomic::new(0),
+                phase: SharedPhase::new(),
                 data,
                 control,
                 observer,
-                sessions <- new_spinlock_irq!(Sessions {
-                    open: true,
-                    busy: 0,
-                    ids: RBTree::new(),
-                }),
-                link <- new_mutex!(Some(link)),
+                sessions <- Sessions::new(),
+                care <- new_mutex!(Some(care)),
             })),
             GFP_KERNEL,
         )
     }
 
-    /// Gives the device up: it broke the rules, or does not answer. It is reset soon, which brings
-    /// every request back.
+    /// Lets go of the device: it broke the rules, or does not answer. It is reset soon, which brings
+    /// every request back, and started again.
     ///
     /// Context: any but hard interrupt.
     pub(crate) fn fail(&self) {
-        if self.advance(Phase::Failed) {
+        if self.phase.advance(Phase::Failed) {
             self.queue();
         }
     }
@@ -245,79 +197,11 @@ impl Device {
         res
     }
 
-    /// Ends the use of a device that is about to be unbound, and cuts the link to it.
-    ///
-    /// Context: process, may sleep.
-    pub(crate) fn close(&self) {
-        self.quiesce(Phase::Closed);
-        *self.link.lock() = None;
-        self.shut();
-    }
-
-    /// Ends the use of a device that is about to lose its power.
-    ///
-    /// Context: process, may sleep.
-    pub(crate) fn freeze(&self) {
-        self.quiesce(Phase::Failed);
-        if let Some(link) = &mut *self.link.lock() {
-            link.reset = true;
-        }
-    }
-
-    /// Waits until the device has returned all requests, and tells it to forget our sessions.
-    fn quiesce(&self, phase: Phase) {
-        let answers = self.is_ready();
-        self.advance(phase);
-        for queue in &self.data {
-            dataq::set_open(queue, false);
-        }
-        if answers {
-            self.wait_until(|| self.data.iter().all(|queue| dataq::is_idle(queue)));
-            self.sessions.lock().open = false;
-            self.wait_until(|| self.sessions.lock().busy == 0);
-            self.destroy_sessions();
-            self.wait_until(|| {
-                self.sessions.lock().busy == 0 && self.control.lock().in_flight() == 0
-            });
-        }
-    }
-
     /// Sees to it that requests that do not come back are noticed.
     ///
     /// Context: any but hard interrupt.
     pub(crate) fn watch(&self) {
         self.queue_in(self.look_interval());
-    }
-
-    /// Waits until `condition` is met, for as long as a device has for an answer.
-    fn wait_until(&self, condition: impl Fn() -> bool) {
-        const STEP: Msecs = 5;
-
-        let mut waited = 0;
-        while !condition() && waited < self.timeout {
-            fsleep(Delta::from_millis(i64::from(STEP)));
-            waited += STEP;
-        }
-    }
-
-    /// Tells the device to forget every session it has for us.
-    fn destroy_sessions(&self) {
-        let mut ids = {
-            let mut sessions = self.sessions.lock();
-            core::mem::replace(&mut sessions.ids, RBTree::new())
-        };
-        let revision = self.features.revision();
-        while let Some((id, service)) = ids.cursor_front().map(|cursor| {
-            let (id, service) = cursor.current();
-            (*id, *service)
-        }) {
-            ids.remove(&id);
-            let destroy = Destroy::new(service, id);
-            match controlq::prepare(destroy.bytes(revision), DESTROYED) {
-                Ok(destroy) => self.post(destroy),
-                Err(_) => pr_warn!("no memory to destroy session {id} of a device that goes\n"),
-            }
-        }
     }
 }
 
@@ -344,7 +228,12 @@ impl State {
 
     /// Returns true if the device takes requests.
     pub(crate) fn is_ready(&self) -> bool {
-        self.phase.load(Relaxed) == Phase::Ready as u32
+        self.phase.get() == Phase::Ready
+    }
+
+    /// Returns true if the device takes requests, or may do so again.
+    pub(crate) fn may_return(&self) -> bool {
+        !matches!(self.phase.get(), Phase::GivenUp | Phase::Closed)
     }
 
     /// Returns the queue for requests made on this CPU.
@@ -353,33 +242,22 @@ impl State {
         self.data.get(index).map(|queue| &**queue)
     }
 
-    /// Returns true if the device takes requests, or may do so again.
-    pub(crate) fn may_return(&self) -> bool {
-        self.phase.load(Relaxed) <= Phase::Ready as u32
-    }
-
-    /// Returns in which of its lives the device is.
+    /// Returns the present epoch: sessions of an earlier one are void.
     pub(super) fn epoch(&self) -> u32 {
-        self.epoch.load(Relaxed)
+        self.sessions.epoch()
     }
 
     /// Says that a session is being created, until the returned value is dropped; returns the
-    /// device's life with it.
+    /// epoch with it.
     ///
     /// # Errors
     ///
     /// `ENODEV`: the device is about to forget all sessions.
     pub(super) fn creating(&self) -> Result<(u32, impl Drop + use<'_>)> {
-        let mut sessions = self.sessions.lock();
-        if !sessions.open {
-            return Err(ENODEV);
-        }
-        sessions.busy += 1;
-        let guard = ScopeGuard::new(|| self.sessions.lock().busy -= 1);
-        Ok((self.epoch(), guard))
+        self.sessions.creating()
     }
 
-    /// Enters a session in the books.
+    /// Enters a session in the book.
     ///
     /// # Errors
     ///
@@ -391,56 +269,19 @@ impl State {
         id: u64,
         node: RBTreeNodeReservation<u64, Service>,
     ) -> Result {
-        let mut sessions = self.sessions.lock();
-        if !sessions.open || epoch != self.epoch() {
-            return Err(ENODEV);
-        }
-        if sessions.ids.get(&id).is_some() {
-            return Err(EEXIST);
-        }
-        sessions.ids.insert(node.into_node(id, service));
-        Ok(())
+        self.sessions.add(epoch, service, id, node)
     }
 
-    /// Strikes a session off the books. Returns nothing if it is not there; else the device is not
+    /// Strikes a session off the book. Returns nothing if it is not there; else the device is not
     /// closed before the returned value is dropped, so that it can be told.
     pub(super) fn remove_session(&self, epoch: u32, id: u64) -> Option<impl Drop + use<'_>> {
-        let mut sessions = self.sessions.lock();
-        if epoch != self.epoch() {
-            return None;
-        }
-        sessions.ids.remove_node(&id)?;
-        sessions.busy += 1;
-        Some(ScopeGuard::new(|| self.sessions.lock().busy -= 1))
+        self.sessions.remove(epoch, id)
     }
 
-    /// Begins another life: what the device knew is void.
-    fn forget_sessions(&self) {
-        let ids = {
-            let mut sessions = self.sessions.lock();
-            self.epoch.fetch_add(1, Relaxed);
-            core::mem::replace(&mut sessions.ids, RBTree::new())
-        };
-        drop(ids);
-    }
-
-    /// Returns how often to look after requests: a device that has not returned any for its time
-    /// is found out after three to four looks.
+    /// Returns how often to look after requests: one that the device has had for its time, and
+    /// a third more at the most, is found out.
     fn look_interval(&self) -> Msecs {
-        (self.timeout / 2).max(1)
-    }
-
-    /// Looks after requests that do not come back. Returns true if there are some to look after.
-    fn look(&self) -> bool {
-        let looks = self.data.iter().map(|queue| dataq::look(queue));
-        let worst = looks.max().unwrap_or(Look::Idle);
-        if worst == Look::Stuck && self.advance(Phase::Failed) {
-            pr_err!(
-                "a device has not returned requests for {} ms or more\n",
-                self.timeout
-            );
-        }
-        worst != Look::Idle
+        (self.timeout / dataq::LOOKS).max(1)
     }
 
     /// Sends a control request whose answer is of no interest.
@@ -449,89 +290,14 @@ impl State {
         let _ = controlq::post(&self.control, message);
     }
 
-    /// Moves on to a later phase; returns false if the device is there, or further, already.
-    fn advance(&self, to: Phase) -> bool {
-        let to = to as u32;
-        let mut now = self.phase.load(Relaxed);
-        while now < to {
-            match self.phase.cmpxchg(now, to, Relaxed) {
-                Ok(_) => return true,
-                Err(other) => now = other,
-            }
-        }
-        false
-    }
+    /// Waits until `condition` is met, for as long as a device has for an answer.
+    fn wait_until(&self, condition: impl Fn() -> bool) {
+        const STEP: Msecs = 5;
 
-    /// Sets `Ready` or `Waiting`, whichever the device says; returns true if that is news.
-    fn set_ready(&self, ready: bool) -> bool {
-        let (from, to) = if ready {
-            (Phase::Waiting, Phase::Ready)
-        } else {
-            (Phase::Ready, Phase::Waiting)
-        };
-        self.phase.cmpxchg(from as u32, to as u32, Relaxed).is_ok()
-    }
-}
-
-impl Chore for State {
-    /// Looks how the device is, and does what follows.
-    fn run(&self) -> Option<Msecs> {
-        let watch = self.look().then(|| self.look_interval());
-        let news = match &mut *self.link.lock() {
-            Some(link) => self.check(link),
-            None => return None,
-        };
-        if news && self.observer.changed().is_err() {
-            return Some(RETRY);
+        let mut waited = 0;
+        while !condition() && waited < self.timeout {
+            fsleep(Delta::from_millis(i64::from(STEP)));
+            waited += STEP;
         }
-        watch
-    }
-}
-
-impl State {
-    /// Looks what the device says of itself; returns true if others want to know, too.
-    fn check(&self, link: &mut Link) -> bool {
-        let queues = &link.queues;
-        let says = queues.with_device(|dev| {
-            if dev.needs_reset() && self.advance(Phase::Failed) {
-                dev_err!(dev, "the device asks to be reset\n");
-            }
-            Config::is_ready(dev.read_config_word(0))
-        });
-        let Some(ready) = says else {
-            return false;
-        };
-        if self.phase.load(Relaxed) == Phase::Failed as u32 {
-            if !link.reset {
-                link.reset = true;
-                queues.with_device(|dev| {
-                    dev_err!(dev, "the device is given up; bind it again to use it\n");
-                });
-                queues.reset();
-            }
-            return true;
-        }
-        if !self.set_ready(ready) {
-            // Something may be left to do since the last time.
-            return ready;
-        }
-        queues.with_device(|dev| {
-            if ready {
-                let (queues, bytes) = (self.data.len(), self.config.max_size());
-                dev_info!(
-                    dev,
-                    "ready: {queues} data queue(s), requests of up to {bytes} bytes\n"
-                );
-            } else {
-                dev_warn!(dev, "the device is not ready\n");
-            }
-        });
-        for queue in &self.data {
-            dataq::set_open(queue, ready);
-        }
-        if !ready {
-            self.forget_sessions();
-        }
-        true
     }
 }

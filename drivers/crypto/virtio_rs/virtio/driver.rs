@@ -68,11 +68,16 @@ pub(crate) trait Driver {
     /// `unbind` was called.
     fn config_changed<'bound>(data: Pin<&Self::Data<'bound>>);
 
-    /// The system is about to sleep: ends the use of the device, which is reset afterwards and not
-    /// set up again.
+    /// The device is about to lose its state, because the system sleeps or somebody resets it:
+    /// ends the use of it. It is reset afterwards.
     ///
     /// Context: process, may sleep.
     fn freeze<'bound>(dev: &'bound Device<device::Core<'_>>, data: Pin<&Self::Data<'bound>>);
+
+    /// The device is back after [`freeze`](Self::freeze): its queues may be used.
+    ///
+    /// Context: process, may sleep.
+    fn restore<'bound>(dev: &'bound Device<device::Core<'_>>, data: Pin<&Self::Data<'bound>>);
 
     /// Ends the use of the device, which still answers.
     ///
@@ -139,6 +144,10 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
         raw.probe = Some(Self::probe_callback);
         raw.remove = Some(Self::remove_callback);
         raw.freeze = Some(Self::freeze_callback);
+        raw.restore = Some(Self::restore_callback);
+        raw.reset_prepare = Some(Self::freeze_callback);
+        raw.reset_done = Some(Self::restore_callback);
+        raw.shutdown = Some(Self::shutdown_callback);
         raw.config_changed = Some(Self::config_changed_callback);
 
         // SAFETY: `drv` is a filled-in `struct virtio_driver` that stays where it is.
@@ -236,6 +245,27 @@ impl<T: Driver> Adapter<T> {
         T::freeze(dev, data);
         Queues::stop(dev);
         0
+    }
+
+    extern "C" fn restore_callback(vdev: *mut bindings::virtio_device) -> c_int {
+        // SAFETY: The virtio core calls this with a valid device that is bound, and stays so.
+        let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
+        let base: &device::Device<device::CoreInternal<'_>> = dev.as_ref();
+        // SAFETY: As above, so the data is set.
+        let data = unsafe { base.drvdata_borrow::<T::Data<'_>>() };
+
+        from_result(|| {
+            Queues::resume(dev)?;
+            T::restore(dev, data);
+            Ok(0)
+        })
+    }
+
+    /// The system is about to end, or to be replaced by another, which shall find the device at rest.
+    extern "C" fn shutdown_callback(vdev: *mut bindings::virtio_device) {
+        Self::freeze_callback(vdev);
+        // SAFETY: The virtio core calls this with a valid device.
+        unsafe { bindings::virtio_device_shutdown(vdev) };
     }
 
     extern "C" fn config_changed_callback(vdev: *mut bindings::virtio_device) {

@@ -204,10 +204,15 @@ unsafe impl<H: Handler> Endpoint for Queue<H> {
         H::closed(self, &bh);
     }
 
-    fn forget(&self) {
-        self.work.shut();
+    fn release(&self) {
+        let mut inner = self.inner.lock();
         // INVARIANT: No pointer.
-        self.inner.lock().ring = Ring::Absent;
+        inner.ring = Ring::Absent;
+        inner.in_flight = 0;
+    }
+
+    fn shut(&self) {
+        self.work.shut();
     }
 
     fn notify(&self) {

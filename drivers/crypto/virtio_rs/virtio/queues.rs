@@ -26,6 +26,9 @@ use kernel::{
     }, //
 };
 
+// CAST: The bits of the status are few.
+const FAILED: u32 = bindings::VIRTIO_CONFIG_S_FAILED;
+
 /// What [`Queues`] needs of a queue; [`Queue`](super::Queue) has it.
 ///
 /// # Safety
@@ -44,7 +47,7 @@ pub(crate) unsafe trait Endpoint: Send + Sync {
     ///
     /// # Safety
     ///
-    /// `vq` must be valid until [`forget`](Self::forget) is called, and be used by nobody else.
+    /// `vq` must be valid until [`release`](Self::release) is called, and be used by nobody else.
     unsafe fn attach(&self, vq: NonNull<bindings::virtqueue>) -> Result;
 
     /// Refuses requests from here on.
@@ -58,7 +61,12 @@ pub(crate) unsafe trait Endpoint: Send + Sync {
     unsafe fn give_back(&self);
 
     /// Drops the virtqueue, which is about to go.
-    fn forget(&self);
+    fn release(&self);
+
+    /// Ends the use of the queue for good.
+    ///
+    /// Context: process, may sleep.
+    fn shut(&self);
 
     /// The device has used buffers.
     ///
@@ -71,24 +79,26 @@ pub(crate) unsafe trait Endpoint: Send + Sync {
 enum State {
     /// The device uses them.
     Live,
-    /// The device was reset: they are there, empty, and of no use.
-    Reset,
-    /// There are none any more.
-    Deleted,
+    /// The device was reset, and there are none.
+    Down,
+    /// There are none, and there will be none: the device is no longer bound.
+    Gone,
 }
 
 /// The virtqueues of one device.
 ///
 /// # Invariants
 ///
-/// - While `state` is not `Deleted`, the device has one virtqueue for each of `endpoints`, in this
-///   order, and is bound to a driver.
+/// - While `state` is not `Gone`, the device is bound to a driver.
+/// - While it is `Live`, the device has one virtqueue for each of `endpoints`, in this order.
 /// - `priv` of a device that is bound to a driver of this layer is null, or holds one reference until
-///   the queues are deleted.
+///   `state` is `Gone`.
 #[pin_data]
 pub(crate) struct Queues {
     dev: ARef<Device>,
     endpoints: KVec<Arc<dyn Endpoint>>,
+    /// How many of them are for certain CPUs.
+    spread: usize,
     #[pin]
     state: Mutex<State>,
 }
@@ -106,9 +116,36 @@ impl Queues {
             return Err(EBUSY);
         }
 
-        let mut info = KVec::with_capacity(endpoints.len(), GFP_KERNEL)?;
-        let mut vqs = KVec::with_capacity(endpoints.len(), GFP_KERNEL)?;
-        for endpoint in &endpoints {
+        let dev: &Device = dev;
+        let this = Arc::pin_init(
+            // INVARIANT: There are none yet.
+            pin_init!(Self {
+                dev: dev.into(),
+                endpoints,
+                spread,
+                state <- new_mutex!(State::Down),
+            }),
+            GFP_KERNEL,
+        )?;
+
+        // A queue may be notified as soon as it is there.
+        // SAFETY: `vdev` is valid; `used_callback` and the adapter's hooks are the only readers of
+        // `priv`.
+        unsafe { (*vdev).priv_ = Arc::into_raw(this.clone()).cast_mut().cast() };
+        let res = this.set_up(&mut this.state.lock());
+        if let Err(err) = res {
+            Self::take(vdev);
+            return Err(err);
+        }
+        Ok(this)
+    }
+
+    /// Sets the virtqueues up; the device has accepted the features, and does not use them yet.
+    /// There are none if this fails.
+    fn set_up(&self, state: &mut State) -> Result {
+        let mut info = KVec::with_capacity(self.endpoints.len(), GFP_KERNEL)?;
+        let mut vqs = KVec::with_capacity(self.endpoints.len(), GFP_KERNEL)?;
+        for endpoint in &self.endpoints {
             info.push(
                 bindings::virtqueue_info {
                     name: endpoint.name().as_char_ptr(),
@@ -119,44 +156,54 @@ impl Queues {
             )?;
             vqs.push(core::ptr::null_mut(), GFP_KERNEL)?;
         }
-
-        let count = u32::try_from(endpoints.len())?;
-        let dev: &Device = dev;
-        let this = Arc::pin_init(
-            // INVARIANT: There are none yet.
-            pin_init!(Self {
-                dev: dev.into(),
-                endpoints,
-                state <- new_mutex!(State::Deleted),
-            }),
-            GFP_KERNEL,
-        )?;
-
-        // A queue may be notified as soon as it is there.
-        // SAFETY: `vdev` is valid; `used_callback` and `teardown` are the only readers of `priv`.
-        unsafe { (*vdev).priv_ = Arc::into_raw(this.clone()).cast_mut().cast() };
+        let count = u32::try_from(self.endpoints.len())?;
+        let vdev = self.dev.as_raw();
         // SAFETY: `vdev` is valid, both arrays have `count` entries, and the names are part of the
         // endpoints, which live until the queues are deleted.
-        let res = to_result(unsafe {
+        to_result(unsafe {
             helpers::virtio_find_vqs(vdev, count, vqs.as_mut_ptr(), info.as_mut_ptr())
-        });
-        if let Err(err) = res {
-            Self::take(vdev);
-            return Err(err);
-        }
+        })?;
 
         // INVARIANT: All queues were found.
-        *this.state.lock() = State::Live;
-        // If this fails the adapter tears down what there is.
-        for (endpoint, vq) in this.endpoints.iter().zip(&vqs) {
-            let vq = NonNull::new(*vq).ok_or(ENOENT)?;
-            // SAFETY: The virtqueue is new, and deleted only after `forget`.
-            unsafe { endpoint.attach(vq)? };
+        *state = State::Live;
+        for (endpoint, vq) in self.endpoints.iter().zip(&vqs) {
+            let attached = NonNull::new(*vq).ok_or(ENOENT).and_then(|vq| {
+                // SAFETY: The virtqueue is new, and deleted only after `release`.
+                unsafe { endpoint.attach(vq) }
+            });
+            if let Err(err) = attached {
+                self.take_down(state);
+                return Err(err);
+            }
         }
-        for (index, vq) in vqs.iter().take(spread).enumerate() {
-            Self::set_cpus(*vq, index, spread);
+        for (index, vq) in vqs.iter().take(self.spread).enumerate() {
+            Self::set_cpus(*vq, index, self.spread);
         }
-        Ok(this)
+        Ok(())
+    }
+
+    /// Resets the device, gives every buffer it had back, and deletes the virtqueues.
+    fn take_down(&self, state: &mut State) {
+        if *state != State::Live {
+            return;
+        }
+        let vdev = self.dev.as_raw();
+        for endpoint in &self.endpoints {
+            endpoint.detach();
+        }
+        // Nobody adds or notifies any more after this: both happen inside read-side sections.
+        rcu::synchronize_rcu();
+        // SAFETY: By the type invariant the device is there and bound; no callback runs when this
+        // returns.
+        unsafe { bindings::virtio_reset_device(vdev) };
+        for endpoint in &self.endpoints {
+            // SAFETY: The device was just reset.
+            unsafe { endpoint.give_back() };
+            endpoint.release();
+        }
+        // SAFETY: By the type invariant there are queues, which nobody uses any more.
+        unsafe { helpers::virtio_del_vqs(vdev) };
+        *state = State::Down;
     }
 
     /// Returns which of `count` queues is for the requests made on a CPU.
@@ -182,51 +229,85 @@ impl Queues {
         unsafe { helpers::virtqueue_set_affinity(vq, cpus.as_raw().cast()) };
     }
 
-    /// Resets the device for good and gives every buffer it had back; it is of no use until it is
-    /// bound again. Does nothing if that has happened.
+    /// Resets the device and gives every buffer it had back; there are no virtqueues until it is
+    /// started again. Does nothing if that has happened.
     ///
     /// Context: process, may sleep; not from a queue's handler.
     pub(crate) fn reset(&self) {
-        let mut state = self.state.lock();
-        if *state != State::Live {
-            return;
-        }
-        for endpoint in &self.endpoints {
-            endpoint.detach();
-        }
-        // Nobody adds or notifies any more after this: both happen inside read-side sections.
-        rcu::synchronize_rcu();
-        // SAFETY: By the type invariant the device is there and bound; no callback runs when this
-        // returns.
-        unsafe { bindings::virtio_reset_device(self.dev.as_raw()) };
-        *state = State::Reset;
-        // Still locked: nobody deletes the queues before they are empty.
-        for endpoint in &self.endpoints {
-            // SAFETY: The device was just reset.
-            unsafe { endpoint.give_back() };
-        }
+        self.take_down(&mut self.state.lock());
     }
 
-    /// Calls `f` with the device, if it is still bound to its driver, which it stays meanwhile.
+    /// Starts a device again that was reset: with the features that were negotiated before, and
+    /// with new virtqueues.
+    ///
+    /// Context: process, may sleep; not from a queue's handler.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: it is not there any more, or does not accept the features. `EBUSY`: it was not
+    /// reset. Others as the transport has them.
+    pub(crate) fn restart(&self) -> Result {
+        let mut state = self.state.lock();
+        match *state {
+            State::Down => {}
+            State::Live => return Err(EBUSY),
+            State::Gone => return Err(ENODEV),
+        }
+        let vdev = self.dev.as_raw();
+        // SAFETY: By the type invariant the device is there and bound.
+        let res = to_result(unsafe { helpers::virtio_renegotiate(vdev) });
+        let res = res.and_then(|()| self.set_up(&mut state));
+        match res {
+            // SAFETY: As above; the queues were just found.
+            Ok(()) => unsafe { helpers::virtio_device_ready(vdev) },
+            // SAFETY: As above.
+            Err(_) => unsafe { bindings::virtio_add_status(vdev, FAILED) },
+        }
+        res
+    }
+
+    /// Returns the device, for the log.
+    pub(crate) fn device(&self) -> &Device {
+        &self.dev
+    }
+
+    /// Calls `f` with the device, if it is in use, which it stays meanwhile.
     ///
     /// Context: process, may sleep.
     pub(crate) fn with_device<R>(&self, f: impl FnOnce(&Device<device::Bound>) -> R) -> Option<R> {
         let state = self.state.lock();
-        if *state == State::Deleted {
+        if *state != State::Live {
             return None;
         }
         let dev: *const Device = &*self.dev;
-        // SAFETY: By the type invariant the device is bound while `state` is not `Deleted`, which it
+        // SAFETY: By the type invariant the device is bound while `state` is not `Gone`, which it
         // cannot become while it is locked. The context is a marker without a size.
         Some(f(unsafe { &*dev.cast::<Device<device::Bound>>() }))
     }
 
+    /// Returns the queues of a device that is bound.
+    fn of<'a>(dev: &'a Device<device::CoreInternal<'_>>) -> Option<&'a Self> {
+        // SAFETY: `dev` is valid; if it is set, `priv` holds a reference by the type invariant.
+        unsafe { (*dev.as_raw()).priv_.cast::<Self>().as_ref() }
+    }
+
     /// Resets a device that stays bound.
     pub(super) fn stop(dev: &Device<device::CoreInternal<'_>>) {
-        // SAFETY: `dev` is valid; if it is set, `priv` holds a reference by the type invariant.
-        if let Some(this) = unsafe { (*dev.as_raw()).priv_.cast::<Self>().as_ref() } {
+        if let Some(this) = Self::of(dev) {
             this.reset();
         }
+    }
+
+    /// Sets up the queues of a device that was reset, and has accepted the features again.
+    pub(super) fn resume(dev: &Device<device::CoreInternal<'_>>) -> Result {
+        let this = Self::of(dev).ok_or(ENODEV)?;
+        let mut state = this.state.lock();
+        if *state != State::Down {
+            return Err(EBUSY);
+        }
+        this.set_up(&mut state)?;
+        dev.ready();
+        Ok(())
     }
 
     /// Forgets what another driver has left in a device that is being bound.
@@ -239,21 +320,22 @@ impl Queues {
     /// Resets a device that is being unbound, and deletes its queues, if it has any.
     pub(super) fn teardown(dev: &Device<device::CoreInternal<'_>>) {
         let vdev = dev.as_raw();
-        // SAFETY: `vdev` is valid; if it is set, `priv` holds a reference by the type invariant.
-        let Some(this) = (unsafe { (*vdev).priv_.cast::<Self>().as_ref() }) else {
+        let Some(this) = Self::of(dev) else {
             // SAFETY: `vdev` is valid, and has no queues.
             unsafe { bindings::virtio_reset_device(vdev) };
             return;
         };
-        this.reset();
-
         let mut state = this.state.lock();
-        for endpoint in &this.endpoints {
-            endpoint.forget();
+        if *state == State::Live {
+            this.take_down(&mut state);
+        } else {
+            // SAFETY: `vdev` is valid, and has no queues. It may have been started half.
+            unsafe { bindings::virtio_reset_device(vdev) };
         }
-        // SAFETY: By the type invariant there are queues, which nobody uses any more.
-        unsafe { helpers::virtio_del_vqs(vdev) };
-        *state = State::Deleted;
+        for endpoint in &this.endpoints {
+            endpoint.shut();
+        }
+        *state = State::Gone;
         drop(state);
         Self::take(vdev);
     }

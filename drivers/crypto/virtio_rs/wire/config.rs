@@ -43,7 +43,7 @@ pub(crate) enum Algorithm {
 
 /// `struct virtio_crypto_config`; the device writes all of it, the driver nothing.
 #[repr(C)]
-#[derive(FromBytes, Immutable, KnownLayout, Clone)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Clone)]
 pub(crate) struct Config {
     status: U32,
     max_dataqueues: U32,
@@ -80,6 +80,16 @@ impl Config {
     /// Returns true if `status`, the first word, says that the device is ready.
     pub(crate) fn is_ready(status: [u8; 4]) -> bool {
         u32::from_le_bytes(status) & HW_READY != 0
+    }
+
+    /// Returns true if another one says the same, but for `status`.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let clear = |config: &Self| {
+            let mut config = config.clone();
+            config.status = 0.into();
+            config
+        };
+        clear(self).as_bytes() == clear(other).as_bytes()
     }
 
     /// Returns how many data queues the device has: 1 to 65535. The control queue comes next.
@@ -180,6 +190,17 @@ mod tests {
         values[12] = u32::MAX;
         values[13] = u32::MAX;
         assert_eq!(Config::parse(&words(&values)).unwrap().max_size(), u64::MAX);
+    }
+
+    #[test]
+    fn another_device_is_told_from_the_same() {
+        let config = Config::parse(&words(&QEMU)).unwrap();
+        for index in 0..WORDS {
+            let mut values = QEMU;
+            values[index] += 1;
+            let other = Config::parse(&words(&values)).unwrap();
+            assert_eq!(config.is_like(&other), index == 0);
+        }
     }
 
     #[test]

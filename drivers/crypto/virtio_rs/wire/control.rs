@@ -90,6 +90,21 @@ impl Destroy {
     }
 }
 
+/// The answer to a DESTROY.
+pub(crate) struct Destroyed;
+
+impl Destroyed {
+    /// Takes an answer for what it says.
+    ///
+    /// # Errors
+    ///
+    /// As [`Status::to_result`] has them; `EIO` if the device has not written an answer.
+    pub(crate) fn parse(answer: &[u8; ANSWER]) -> Result {
+        let [status, ..] = answer;
+        Status::from(*status).to_result()
+    }
+}
+
 /// The answer to a CREATE: `struct virtio_crypto_session_input`.
 #[repr(C)]
 #[derive(FromBytes, Immutable, KnownLayout)]
@@ -144,6 +159,16 @@ mod tests {
         for (service, opcode) in opcodes {
             assert_eq!(word(Destroy::new(service, 7).as_bytes(), 0), opcode);
         }
+    }
+
+    #[test]
+    fn destroyed_is_the_first_byte() {
+        let mut answer = [0xff; ANSWER];
+        assert_eq!(Destroyed::parse(&answer), Err(EIO));
+        answer[0] = 0;
+        assert!(Destroyed::parse(&answer).is_ok());
+        answer[0] = 1;
+        assert!(Destroyed::parse(&answer).is_err());
     }
 
     #[test]

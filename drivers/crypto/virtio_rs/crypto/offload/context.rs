@@ -152,6 +152,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
                     segments: 0,
                     result: core::ptr::null(),
                     result_len: 0,
+                    mark: 0,
                     // Our own thread waits for the answer: it may wait for room, too.
                     may_backlog: A::SYNCHRONOUS
                         || self.flags() & bindings::CRYPTO_TFM_REQ_MAY_BACKLOG != 0,

@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is done for a device: it is looked after, started again when it fails, and put to rest.
+
+use super::{
+    super::{
+        controlq,
+        dataq,
+        dataq::Look, //
+    },
+    Config,
+    Device,
+    Phase,
+    State,
+    WORDS, //
+};
+use crate::{
+    support::work::Chore,
+    virtio::Queues,
+    wire::{
+        control::{
+            Destroy,
+            Destroyed,
+            DESTROYED, //
+        }, //
+    },
+};
+use kernel::{
+    prelude::*,
+    sync::Arc,
+    time::{
+        Instant,
+        Monotonic,
+        Msecs, //
+    }, //
+};
+
+/// How long after it could not be done at once something is tried again, in milliseconds.
+const RETRY: Msecs = 1000;
+
+/// How often a device may fail without having returned a request in between.
+const FRUITLESS_FAILURES: u32 = 5;
+
+/// How often a device may fail within [`PERIOD`], whatever it does in between.
+const FAILURES: u32 = 60;
+
+/// What [`FAILURES`] are counted in, in milliseconds.
+const PERIOD: i64 = 600_000;
+
+/// What is needed to look after a device that is bound.
+pub(super) struct Care {
+    queues: Arc<Queues>,
+    failures: Failures,
+    born: Instant<Monotonic>,
+}
+
+impl Care {
+    pub(super) fn new(queues: Arc<Queues>) -> Self {
+        Self {
+            queues,
+            failures: Failures::new(),
+            born: Instant::now(),
+        }
+    }
+}
+
+/// How often a device has failed.
+struct Failures {
+    /// Since it has returned a request.
+    fruitless: u32,
+    /// In this period.
+    recent: u32,
+    /// When the period began, in milliseconds of any clock.
+    since: i64,
+    /// How many requests it had returned when it failed last.
+    returned: u64,
+}
+
+impl Failures {
+    const fn new() -> Self {
+        Self {
+            fruitless: 0,
+            recent: 0,
+            since: 0,
+            returned: 0,
+        }
+    }
+
+    /// Counts one more, at `now`, of a device that has returned so many requests in all; returns
+    /// false if that is one too many.
+    fn count(&mut self, now: i64, returned: u64) -> bool {
+        if returned != self.returned {
+            self.fruitless = 0;
+            self.returned = returned;
+        }
+        if self.recent == 0 || now.saturating_sub(self.since) > PERIOD {
+            self.recent = 0;
+            self.since = now;
+        }
+        self.fruitless = self.fruitless.saturating_add(1);
+        self.recent = self.recent.saturating_add(1);
+        self.fruitless <= FRUITLESS_FAILURES && self.recent <= FAILURES
+    }
+}
+
+impl Chore for State {
+    /// Looks how the device is, and does what follows.
+    fn run(&self) -> Option<Msecs> {
+        let watch = self.look().then(|| self.look_interval());
+        let check = match &mut *self.care.lock() {
+            Some(care) => self.check(care),
+            None => return None,
+        };
+        let news = match check {
+            Check::Nothing => false,
+            Check::News => true,
+            Check::Again => return Some(RETRY),
+            Check::Now => return Some(0),
+        };
+        if news && self.observer.changed().is_err() {
+            return Some(RETRY);
+        }
+        watch
+    }
+}
+
+/// What has come of a look at a device.
+enum Check {
+    /// It is as it was.
+    Nothing,
+    /// Others want to know.
+    News,
+    /// To be done again after a while.
+    Again,
+    /// To be done again at once.
+    Now,
+}
+
+impl State {
+    /// Looks after requests that do not come back. Returns true if there are some to look after.
+    fn look(&self) -> bool {
+        let looks = self.data.iter().map(|queue| dataq::look(queue));
+        let worst = looks.max().unwrap_or(Look::Idle);
+        if worst == Look::Stuck && self.phase.advance(Phase::Failed) {
+            pr_err!(
+                "a device has not returned requests for {} ms or more\n",
+                self.timeout
+            );
+        }
+        worst != Look::Idle
+    }
+
+    /// Looks what the device says of itself.
+    fn check(&self, care: &mut Care) -> Check {
+        let queues = care.queues.clone();
+        let says = queues.with_device(|dev| {
+            if dev.needs_reset() && self.phase.advance(Phase::Failed) {
+                dev_err!(dev, "the device asks to be reset\n");
+            }
+            Config::is_ready(dev.read_config_word(0))
+        });
+        match self.phase.get() {
+            Phase::Failed => return self.recover(care),
+            Phase::Waiting | Phase::Ready => {}
+            Phase::GivenUp | Phase::Asleep | Phase::Closed => return Check::Nothing,
+        }
+        let Some(ready) = says else {
+            return Check::Nothing;
+        };
+        if ready {
+            self.become_ready(&queues)
+        } else {
+            self.become_unready(&queues)
+        }
+    }
+
+    fn become_ready(&self, queues: &Queues) -> Check {
+        if self.phase.get() == Phase::Waiting {
+            self.settle_old_sessions();
+            if !self.phase.change(Phase::Waiting, Phase::Ready) {
+                return Check::Now;
+            }
+            let (count, bytes) = (self.data.len(), self.config.max_size());
+            dev_info!(
+                queues.device(),
+                "ready: {count} data queue(s), requests of up to {bytes} bytes\n"
+            );
+            self.set_open(true);
+        }
+        // Something may be left to do since the last time.
+        Check::News
+    }
+
+    fn become_unready(&self, queues: &Queues) -> Check {
+        if !self.phase.change(Phase::Ready, Phase::Waiting) {
+            return Check::Nothing;
+        }
+        dev_warn!(queues.device(), "the device is not ready\n");
+        self.set_open(false);
+        self.sessions.forget();
+        Check::News
+    }
+
+    fn set_open(&self, open: bool) {
+        for queue in &self.data {
+            dataq::set_open(queue, open);
+        }
+    }
+
+    /// Resets a device that has failed, and starts it again, unless that has happened too often.
+    fn recover(&self, care: &mut Care) -> Check {
+        let queues = &care.queues;
+        self.set_open(false);
+        self.sessions.forget();
+        queues.reset();
+
+        let returned = self.data.iter().map(|queue| dataq::returned(queue)).sum();
+        let now = care.born.elapsed().as_millis();
+        if !care.failures.count(now, returned) {
+            if self.phase.change(Phase::Failed, Phase::GivenUp) {
+                dev_err!(
+                    queues.device(),
+                    "the device is given up, having failed again and again; bind it again to use it\n"
+                );
+            }
+            return Check::News;
+        }
+        match self.restart(queues) {
+            Ok(()) => {
+                dev_info!(queues.device(), "the device was reset and started again\n");
+                self.phase.change(Phase::Failed, Phase::Waiting);
+                Check::Now
+            }
+            Err(err) => {
+                dev_err!(
+                    queues.device(),
+                    "starting the device again failed ({err:?})\n"
+                );
+                Check::Again
+            }
+        }
+    }
+
+    fn restart(&self, queues: &Queues) -> Result {
+        queues.restart()?;
+        let words = queues.with_device(|dev| dev.read_config::<WORDS>());
+        let config = words
+            .unwrap_or(Err(ENODEV))
+            .and_then(|words| Config::parse(&words));
+        match config {
+            Ok(config) if config.is_like(&self.config) => Ok(()),
+            other => {
+                queues.reset();
+                Err(other.err().unwrap_or(EINVAL))
+            }
+        }
+    }
+
+    /// Sees to the sessions that a device had for us before it was reset, or was not ready. The
+    /// specification does not say what becomes of them: some devices forget them, some do not.
+    fn settle_old_sessions(&self) {
+        let Some((id, service)) = self.sessions.take_old() else {
+            return;
+        };
+        let revision = self.features.revision();
+        let first = Destroy::new(service, id);
+        let answer = controlq::call(
+            &self.control,
+            first.bytes(revision),
+            &[],
+            DESTROYED,
+            self.timeout,
+        );
+        match answer.map(|answer| Destroyed::parse(&answer)) {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return self.sessions.drop_old(),
+            Err(err) => {
+                if err == ETIMEDOUT {
+                    self.phase.advance(Phase::Failed);
+                }
+                return;
+            }
+        }
+        while let Some((id, service)) = self.sessions.take_old() {
+            self.post_destroy(&Destroy::new(service, id));
+        }
+    }
+
+    /// Tells the device to forget every session it has for us.
+    fn destroy_sessions(&self) {
+        while let Some((id, service)) = self.sessions.take() {
+            self.post_destroy(&Destroy::new(service, id));
+        }
+    }
+
+    fn post_destroy(&self, destroy: &Destroy) {
+        match controlq::prepare(destroy.bytes(self.features.revision()), DESTROYED) {
+            Ok(message) => self.post(message),
+            Err(_) => {
+                kernel::pr_warn_once!("no memory to destroy sessions: the device keeps them\n")
+            }
+        }
+    }
+
+    /// Waits until the device has returned all requests, and tells it to forget our sessions.
+    fn quiesce(&self, phase: Phase) {
+        let answers = self.is_ready();
+        self.phase.advance(phase);
+        self.set_open(false);
+        if answers {
+            self.wait_until(|| self.data.iter().all(|queue| dataq::is_idle(queue)));
+            self.sessions.set_open(false);
+            self.wait_until(|| self.sessions.is_idle());
+            self.destroy_sessions();
+            self.wait_until(|| self.sessions.is_idle() && self.control.lock().in_flight() == 0);
+        }
+    }
+}
+
+impl Device {
+    /// Ends the use of a device that is about to be unbound.
+    ///
+    /// Context: process, may sleep.
+    pub(crate) fn close(&self) {
+        self.quiesce(Phase::Closed);
+        // Nobody looks after it any more.
+        *self.care.lock() = None;
+        self.shut();
+    }
+
+    /// Ends the use of a device that is about to be reset, and to lose its power perhaps.
+    ///
+    /// Context: process, may sleep.
+    pub(crate) fn freeze(&self) {
+        self.quiesce(Phase::Asleep);
+        self.sessions.forget();
+    }
+
+    /// Begins the use of a device that is back.
+    ///
+    /// Context: process, may sleep.
+    pub(crate) fn thaw(&self) {
+        if let Some(care) = &mut *self.care.lock() {
+            care.failures = Failures::new();
+        }
+        self.sessions.set_open(true);
+        self.phase.change(Phase::Asleep, Phase::Waiting);
+        self.queue();
+    }
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_transport_care)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_never_returns_a_request_is_given_up_soon() {
+        let mut failures = Failures::new();
+        for _ in 0..FRUITLESS_FAILURES {
+            assert!(failures.count(0, 7));
+        }
+        assert!(!failures.count(0, 7));
+    }
+
+    #[test]
+    fn a_device_that_works_in_between_may_fail_more_often() {
+        let mut failures = Failures::new();
+        for served in 0..FAILURES {
+            assert!(failures.count(0, u64::from(served) + 1));
+        }
+        assert!(!failures.count(0, 1000));
+    }
+
+    #[test]
+    fn what_is_long_ago_is_forgiven() {
+        let mut failures = Failures::new();
+        for served in 0..10 * u64::from(FAILURES) {
+            // CAST: Small numbers.
+            assert!(failures.count(served as i64 * PERIOD / 10, served + 1));
+        }
+    }
+}

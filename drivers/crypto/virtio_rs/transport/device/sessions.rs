@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The sessions that a device has for us.
+
+use crate::wire::algorithm::Service;
+use kernel::{
+    new_spinlock_irq,
+    prelude::*,
+    rbtree::{
+        RBTree,
+        RBTreeNodeReservation, //
+    },
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        SpinLockIrq, //
+    },
+    types::ScopeGuard, //
+};
+
+/// The ids of sessions, and the services they are of.
+type Ids = RBTree<u64, Service>;
+
+/// The sessions that a device has for us, by the ids it gave them.
+#[pin_data]
+pub(super) struct Sessions {
+    #[pin]
+    book: SpinLockIrq<Book>,
+    /// How often what the device knew became void; changed under the lock.
+    epoch: Atomic<u32>,
+}
+
+struct Book {
+    /// Sessions may be created.
+    open: bool,
+    /// How many are being created or destroyed just now.
+    busy: u32,
+    ids: Ids,
+    /// Those of earlier epochs, which the device may have forgotten, or not.
+    old: Ids,
+}
+
+impl Sessions {
+    /// Begins without any.
+    pub(super) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            book <- new_spinlock_irq!(Book {
+                open: true,
+                busy: 0,
+                ids: RBTree::new(),
+                old: RBTree::new(),
+            }),
+            epoch: Atomic::new(0),
+        })
+    }
+
+    /// Returns the present epoch.
+    pub(super) fn epoch(&self) -> u32 {
+        self.epoch.load(Relaxed)
+    }
+
+    /// Says that a session is being created, until the returned value is dropped; returns the
+    /// epoch with it.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: the device is about to forget all sessions.
+    pub(super) fn creating(&self) -> Result<(u32, impl Drop + use<'_>)> {
+        let epoch = {
+            let mut book = self.book.lock();
+            if !book.open {
+                return Err(ENODEV);
+            }
+            book.busy += 1;
+            self.epoch()
+        };
+        Ok((epoch, ScopeGuard::new(|| self.book.lock().busy -= 1)))
+    }
+
+    /// Enters a session in the book.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST`: it is there already. `ENODEV`: the device is about to forget all sessions, or has.
+    pub(super) fn add(
+        &self,
+        epoch: u32,
+        service: Service,
+        id: u64,
+        node: RBTreeNodeReservation<u64, Service>,
+    ) -> Result {
+        let mut book = self.book.lock();
+        if !book.open || epoch != self.epoch() {
+            return Err(ENODEV);
+        }
+        if book.ids.get(&id).is_some() {
+            return Err(EEXIST);
+        }
+        book.ids.insert(node.into_node(id, service));
+        Ok(())
+    }
+
+    /// Strikes a session off the book. Returns nothing if it is not there; else the device is not
+    /// closed before the returned value is dropped, so that it can be told.
+    pub(super) fn remove(&self, epoch: u32, id: u64) -> Option<impl Drop + use<'_>> {
+        {
+            let mut book = self.book.lock();
+            if epoch != self.epoch() {
+                return None;
+            }
+            book.ids.remove_node(&id)?;
+            book.busy += 1;
+        }
+        Some(ScopeGuard::new(|| self.book.lock().busy -= 1))
+    }
+
+    /// Begins another epoch: what the device knew is void, though it may still know it.
+    pub(super) fn forget(&self) {
+        let mut book = self.book.lock();
+        self.epoch.fetch_add(1, Relaxed);
+        while let Some(id) = book.ids.cursor_front().map(|cursor| *cursor.current().0) {
+            if let Some(node) = book.ids.remove_node(&id) {
+                // An id that is there already is the same session's: it was never destroyed.
+                book.old.insert(node);
+            }
+        }
+    }
+
+    /// Takes one of the sessions of earlier epochs.
+    pub(super) fn take_old(&self) -> Option<(u64, Service)> {
+        let mut book = self.book.lock();
+        Self::take_first(&mut book.old)
+    }
+
+    /// Drops those of earlier epochs: the device has forgotten them.
+    pub(super) fn drop_old(&self) {
+        while self.take_old().is_some() {}
+    }
+
+    /// Takes one of the sessions.
+    pub(super) fn take(&self) -> Option<(u64, Service)> {
+        let mut book = self.book.lock();
+        Self::take_first(&mut book.ids)
+    }
+
+    fn take_first(ids: &mut Ids) -> Option<(u64, Service)> {
+        let id = ids.cursor_front().map(|cursor| *cursor.current().0)?;
+        let service = ids.remove_node(&id).map(|node| node.to_key_value().1)?;
+        Some((id, service))
+    }
+
+    /// Allows sessions to be created, or not.
+    pub(super) fn set_open(&self, open: bool) {
+        self.book.lock().open = open;
+    }
+
+    /// Returns true if none is being created or destroyed.
+    pub(super) fn is_idle(&self) -> bool {
+        self.book.lock().busy == 0
+    }
+}
