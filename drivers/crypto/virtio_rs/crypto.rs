@@ -19,9 +19,11 @@
 //! Ownership keeps count: a request cannot be answered twice, or answered "queued" while it is
 //! still in the caller's hands.
 //!
-//! C headers: [`include/crypto/internal/skcipher.h`](srctree/include/crypto/internal/skcipher.h),
+//! C headers: [`include/crypto/internal/aead.h`](srctree/include/crypto/internal/aead.h),
+//! [`include/crypto/internal/skcipher.h`](srctree/include/crypto/internal/skcipher.h),
 //! [`include/crypto/algapi.h`](srctree/include/crypto/algapi.h)
 
+pub(crate) mod aead;
 pub(crate) mod algorithm;
 mod area;
 mod key;

@@ -5,6 +5,7 @@
  * the one behind rust_helper_vc_.
  */
 #include <crypto/algapi.h>
+#include <crypto/internal/aead.h>
 #include <crypto/internal/skcipher.h>
 #include <crypto/scatterwalk.h>
 #include <crypto/utils.h>
@@ -197,6 +198,86 @@ void rust_helper_vc_crypto_skcipher_set_req_flags(struct crypto_skcipher *tfm,
 void rust_helper_vc_crypto_free_skcipher(struct crypto_skcipher *tfm)
 {
 	crypto_free_skcipher(tfm);
+}
+
+struct aead_alg *rust_helper_vc_crypto_aead_alg(struct crypto_aead *tfm)
+{
+	return crypto_aead_alg(tfm);
+}
+
+u32 rust_helper_vc_crypto_aead_get_flags(struct crypto_aead *tfm)
+{
+	return crypto_aead_get_flags(tfm);
+}
+
+void rust_helper_vc_crypto_aead_set_reqsize_dma(struct crypto_aead *tfm,
+						unsigned int reqsize)
+{
+	crypto_aead_set_reqsize_dma(tfm, reqsize);
+}
+
+unsigned int rust_helper_vc_crypto_aead_reqsize(struct crypto_aead *tfm)
+{
+	return crypto_aead_reqsize(tfm);
+}
+
+unsigned int rust_helper_vc_crypto_aead_ivsize(struct crypto_aead *tfm)
+{
+	return crypto_aead_ivsize(tfm);
+}
+
+unsigned int rust_helper_vc_crypto_aead_authsize(struct crypto_aead *tfm)
+{
+	return crypto_aead_authsize(tfm);
+}
+
+struct crypto_aead *rust_helper_vc_crypto_aead_reqtfm(struct aead_request *req)
+{
+	return crypto_aead_reqtfm(req);
+}
+
+void *rust_helper_vc_aead_request_ctx_dma(struct aead_request *req)
+{
+	return aead_request_ctx_dma(req);
+}
+
+void rust_helper_vc_aead_request_set_tfm(struct aead_request *req,
+					 struct crypto_aead *tfm)
+{
+	aead_request_set_tfm(req, tfm);
+}
+
+void rust_helper_vc_aead_request_set_callback(struct aead_request *req,
+					      u32 flags)
+{
+	aead_request_set_callback(req, flags, NULL, NULL);
+}
+
+void rust_helper_vc_aead_request_set_crypt(struct aead_request *req,
+					   struct scatterlist *src,
+					   struct scatterlist *dst,
+					   unsigned int cryptlen, u8 *iv)
+{
+	aead_request_set_crypt(req, src, dst, cryptlen, iv);
+}
+
+void rust_helper_vc_aead_request_set_ad(struct aead_request *req,
+					unsigned int assoclen)
+{
+	aead_request_set_ad(req, assoclen);
+}
+
+/* The flags that callers of setkey set. */
+void rust_helper_vc_crypto_aead_set_req_flags(struct crypto_aead *tfm,
+					      u32 flags)
+{
+	crypto_aead_clear_flags(tfm, CRYPTO_TFM_REQ_MASK);
+	crypto_aead_set_flags(tfm, flags);
+}
+
+void rust_helper_vc_crypto_free_aead(struct crypto_aead *tfm)
+{
+	crypto_free_aead(tfm);
 }
 
 /* virtio */

@@ -278,6 +278,39 @@ pub(super) unsafe fn read(
     Ok(())
 }
 
+/// Copies bytes into what a scatterlist describes, from byte `offset` on.
+///
+/// # Errors
+///
+/// `EINVAL`: there are not so many.
+///
+/// # Safety
+///
+/// `list` must start a valid scatterlist.
+pub(super) unsafe fn write(list: *mut bindings::scatterlist, offset: u32, bytes: &[u8]) -> Result {
+    let len = u32::try_from(bytes.len())?;
+    // SAFETY: By the safety requirements.
+    if !unsafe { has(list, offset.checked_add(len).ok_or(EINVAL)?) } {
+        return Err(EINVAL);
+    }
+    // SAFETY: The list has these bytes; `bytes` is valid for reads of `len` bytes.
+    unsafe { bindings::memcpy_to_sglist(list, offset, bytes.as_ptr().cast(), len) };
+    Ok(())
+}
+
+/// Writes zeros over `len` bytes of what a scatterlist describes, from byte `offset` on, as far as
+/// it goes.
+///
+/// # Safety
+///
+/// `list` must start a valid scatterlist.
+pub(super) unsafe fn wipe(list: *mut bindings::scatterlist, offset: u32, len: u32) {
+    // CAST: Both targets of this driver have 32 bits at least.
+    let (offset, len) = (offset as usize, len as usize);
+    // SAFETY: By the safety requirements; it ends where the list does.
+    unsafe { bindings::sg_zero_buffer(list, u32::MAX, len, offset as isize) };
+}
+
 /// Returns true if a list has `len` bytes at least.
 ///
 /// # Safety

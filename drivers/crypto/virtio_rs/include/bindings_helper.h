@@ -9,6 +9,8 @@
 #include <linux/hrtimer_types.h>
 
 #include <crypto/algapi.h>
+#include <crypto/authenc.h>
+#include <crypto/internal/aead.h>
 #include <crypto/internal/skcipher.h>
 #include <crypto/scatterwalk.h>
 #include <linux/completion.h>

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A request's data, and how it is made ready for a device.
+
+use super::{
+    super::{
+        area::{
+            Data,
+            Parts,
+            Span, //
+        },
+        offload::{
+            Prepared,
+            RawRequest, //
+        },
+        request::Direction,
+        scatterlist, //
+    },
+    Algorithm,
+    Raw,
+    Request, //
+};
+use crate::{
+    bindings,
+    bindings::helpers, //
+};
+use kernel::{
+    ffi::c_void,
+    prelude::*, //
+};
+
+// SAFETY: Both are the framework's own functions for the type.
+unsafe impl RawRequest for Raw {
+    unsafe fn base(this: *mut Self) -> *mut bindings::crypto_async_request {
+        // SAFETY: By the safety requirements.
+        unsafe { &raw mut (*this).base }
+    }
+
+    unsafe fn context(this: *mut Self) -> *mut c_void {
+        // SAFETY: By the safety requirements.
+        unsafe { helpers::aead_request_ctx_dma(this) }
+    }
+}
+
+/// How long the parts of a request are, in bytes; the sum fits in 32 bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Lengths {
+    /// The associated data.
+    pub(crate) aad: u32,
+    /// What is encrypted or decrypted.
+    pub(crate) text: u32,
+    /// The tag.
+    pub(crate) tag: u32,
+}
+
+impl Lengths {
+    /// Returns the lengths of a request with `crypt` bytes of data behind the associated ones.
+    fn new(direction: Direction, aad: u32, crypt: u32, tag: u32) -> Option<Self> {
+        let text = match direction {
+            Direction::Encrypt => crypt,
+            Direction::Decrypt => crypt.checked_sub(tag)?,
+        };
+        aad.checked_add(text)?.checked_add(tag)?;
+        Some(Self { aad, text, tag })
+    }
+
+    /// Returns where the tag is.
+    fn tag_offset(&self) -> u32 {
+        self.aad.wrapping_add(self.text)
+    }
+}
+
+/// What of a request's data a device gets, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Cut {
+    /// How much of the associated data, from its beginning on.
+    pub(crate) aad: u32,
+    /// Whether the associated data comes before the source, or behind it.
+    pub(crate) aad_first: bool,
+    /// How much of the source behind the associated data.
+    pub(crate) src: u32,
+    /// How much of the destination behind the associated data.
+    pub(crate) dst: u32,
+}
+
+impl<'a, A: Algorithm> Request<'a, A> {
+    /// Returns the request's fields.
+    pub(super) fn fields(&self) -> &Raw {
+        // SAFETY: By the type invariant.
+        unsafe { self.as_raw().as_ref() }
+    }
+
+    /// Returns the transform the request is of.
+    pub(super) fn raw_tfm(&self) -> *mut bindings::crypto_aead {
+        // SAFETY: By the type invariant.
+        unsafe { helpers::crypto_aead_reqtfm(self.as_raw().as_ptr()) }
+    }
+
+    /// Returns how long its parts are.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: there is less than a tag to decrypt, or more of all than 32 bits can count.
+    pub(crate) fn lengths(&self, direction: Direction) -> Result<Lengths> {
+        // SAFETY: By the type invariant.
+        let tag = unsafe { helpers::crypto_aead_authsize(self.raw_tfm()) };
+        let raw = self.fields();
+        Lengths::new(direction, raw.assoclen, raw.cryptlen, tag).ok_or(EINVAL)
+    }
+
+    /// Copies the beginning of the IV.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: the algorithm's IV is shorter than `iv`.
+    pub(crate) fn read_iv(&self, iv: &mut [u8]) -> Result {
+        // SAFETY: By the type invariant.
+        let size = unsafe { helpers::crypto_aead_ivsize(self.raw_tfm()) };
+        if u32::try_from(iv.len())? > size {
+            return Err(EINVAL);
+        }
+        if !iv.is_empty() {
+            let from = self.fields().iv;
+            // SAFETY: The framework's contract: the IV has the algorithm's size, in the consumer's
+            // memory.
+            unsafe { from.copy_to_nonoverlapping(iv.as_mut_ptr(), iv.len()) };
+        }
+        Ok(())
+    }
+
+    /// Copies the beginning of the tag of a request to decrypt.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: the source ends before that.
+    pub(crate) fn read_tag(&self, lengths: &Lengths, tag: &mut [u8]) -> Result {
+        // SAFETY: The framework's contract: the consumer's lists are valid.
+        unsafe { scatterlist::read(self.fields().src, lengths.tag_offset(), tag) }
+    }
+
+    /// Writes the tag of a request that was encrypted.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: the destination ends before that.
+    pub(crate) fn write_tag(&self, lengths: &Lengths, tag: &[u8]) -> Result {
+        // SAFETY: The framework's contract: the consumer's lists are valid.
+        unsafe { scatterlist::write(self.fields().dst, lengths.tag_offset(), tag) }
+    }
+
+    /// Wipes what a request that turned out not to be authentic was decrypted to.
+    pub(crate) fn wipe_text(&self, lengths: &Lengths) {
+        // SAFETY: The framework's contract: the consumer's lists are valid.
+        unsafe { scatterlist::wipe(self.fields().dst, lengths.aad, lengths.text) };
+    }
+
+    /// Makes the request ready for a device.
+    ///
+    /// # Errors
+    ///
+    /// The request comes back, to be done otherwise, with the error that
+    /// [`hold`](super::offload::Request::hold) has.
+    pub(crate) fn prepare(
+        self,
+        state: A::State,
+        parts: &Parts<'_>,
+        cut: &Cut,
+    ) -> Result<Prepared<'a, A, Raw>, (Error, Self)> {
+        let raw = self.fields();
+        let behind_aad = |list, len| Span {
+            list,
+            offset: raw.assoclen,
+            len,
+        };
+        let aad = Span {
+            list: raw.src,
+            offset: 0,
+            len: cut.aad,
+        };
+        let data = Data {
+            src: behind_aad(raw.src, cut.src),
+            aad,
+            aad_first: cut.aad_first,
+            dst: behind_aad(raw.dst, cut.dst),
+        };
+        // SAFETY: These are the request's lists.
+        unsafe { self.hold(state, parts, &data) }
+    }
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_crypto_aead)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tag_is_part_of_what_is_decrypted() {
+        let lengths = Lengths {
+            aad: 8,
+            text: 100,
+            tag: 16,
+        };
+        assert_eq!(Lengths::new(Direction::Encrypt, 8, 100, 16), Some(lengths));
+        assert_eq!(Lengths::new(Direction::Decrypt, 8, 116, 16), Some(lengths));
+        assert_eq!(lengths.tag_offset(), 108);
+    }
+
+    #[test]
+    fn a_tag_alone_is_empty_text_and_less_is_refused() {
+        let text = |crypt| Lengths::new(Direction::Decrypt, 0, crypt, 16).map(|l| l.text);
+        assert_eq!(text(16), Some(0));
+        assert_eq!(text(15), None);
+        assert_eq!(text(0), None);
+    }
+
+    #[test]
+    fn what_cannot_be_counted_is_refused() {
+        assert!(Lengths::new(Direction::Encrypt, u32::MAX, 1, 0).is_none());
+        assert!(Lengths::new(Direction::Encrypt, 0, u32::MAX - 15, 16).is_none());
+        assert!(Lengths::new(Direction::Encrypt, 0, u32::MAX - 16, 16).is_some());
+        assert!(Lengths::new(Direction::Decrypt, u32::MAX - 15, 16, 16).is_none());
+    }
+}

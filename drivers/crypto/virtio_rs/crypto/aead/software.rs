@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Software that does what the device does not.
+//!
+//! C header: [`include/crypto/aead.h`](srctree/include/crypto/aead.h)
+
+use super::super::Key;
+use crate::{
+    bindings,
+    bindings::helpers, //
+};
+use core::ptr::NonNull;
+use kernel::{
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    prelude::*, //
+};
+
+/// A synchronous software transform.
+///
+/// # Invariants
+///
+/// `tfm` is a valid transform that answers every request before the call returns.
+pub(crate) struct Software {
+    tfm: NonNull<bindings::crypto_aead>,
+}
+
+// SAFETY: A transform is not tied to a thread.
+unsafe impl Send for Software {}
+
+// SAFETY: Requests on one transform may be made concurrently.
+unsafe impl Sync for Software {}
+
+impl Software {
+    /// Finds the best software implementation of `name` that is synchronous, allocates nothing for
+    /// a request, and needs no fallback itself.
+    ///
+    /// Context: process, may sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT`: the kernel has none. Others as the framework has them.
+    pub(crate) fn new(name: &CStr) -> Result<Self> {
+        let mask = bindings::CRYPTO_ALG_ASYNC
+            | bindings::CRYPTO_ALG_NEED_FALLBACK
+            | bindings::CRYPTO_ALG_ALLOCATES_MEMORY
+            | bindings::CRYPTO_ALG_KERN_DRIVER_ONLY;
+        // SAFETY: `name` is a string.
+        let tfm = unsafe { bindings::crypto_alloc_aead(name.as_char_ptr(), 0, mask) };
+        let tfm = from_err_ptr(tfm)?;
+        // INVARIANT: The mask excludes asynchronous implementations.
+        Ok(Self {
+            tfm: NonNull::new(tfm).ok_or(ENOENT)?,
+        })
+    }
+
+    /// Returns how much request context the implementation wants, `struct aead_request`
+    /// included.
+    pub(super) fn request_size(&self) -> u32 {
+        // SAFETY: By the type invariant.
+        let context = unsafe { helpers::crypto_aead_reqsize(self.tfm.as_ptr()) };
+        // CAST: The struct is small.
+        context.saturating_add(size_of::<bindings::aead_request>() as u32)
+    }
+
+    /// Sets the key.
+    ///
+    /// # Errors
+    ///
+    /// What the implementation answers: `EINVAL` for a key it does not take.
+    pub(crate) fn set_key(&self, key: &Key<'_>) -> Result {
+        let tfm = self.tfm.as_ptr();
+        let bytes = key.bytes();
+        // SAFETY: By the type invariant.
+        unsafe { helpers::crypto_aead_set_req_flags(tfm, key.flags()) };
+        // SAFETY: By the type invariant; `bytes` is valid for reads of its length.
+        to_result(unsafe {
+            bindings::crypto_aead_setkey(tfm, bytes.as_ptr(), u32::try_from(bytes.len())?)
+        })
+    }
+
+    /// Sets the length of tags in bytes.
+    ///
+    /// # Errors
+    ///
+    /// What the implementation answers: `EINVAL` for a length it does not have.
+    pub(crate) fn set_auth_size(&self, size: u32) -> Result {
+        // SAFETY: By the type invariant.
+        to_result(unsafe { bindings::crypto_aead_setauthsize(self.tfm.as_ptr(), size) })
+    }
+
+    /// Returns the transform.
+    pub(super) fn as_raw(&self) -> *mut bindings::crypto_aead {
+        self.tfm.as_ptr()
+    }
+}
+
+impl Drop for Software {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant; this is the last use.
+        unsafe { helpers::crypto_free_aead(self.tfm.as_ptr()) };
+    }
+}
