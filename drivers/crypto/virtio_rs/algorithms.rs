@@ -6,11 +6,15 @@
 //! it, and unregistered when the last of these is gone. What a device says it can do is not enough:
 //! some refuse what they advertise, some do more than they advertise.
 
+mod iv;
 mod keyed;
 mod skcipher;
 
 use crate::{
-    crypto::algorithm::Registration,
+    crypto::{
+        algorithm::Registration,
+        Direction, //
+    },
     settings::Settings,
     transport::{
         device::{
@@ -20,7 +24,10 @@ use crate::{
         session::Session,
     },
     wire::{
-        algorithm::Service,
+        algorithm::{
+            Operation,
+            Service, //
+        },
         config::Algorithm, //
     },
 };
@@ -335,5 +342,13 @@ impl Observer for Registry {
             }
         }
         outcome
+    }
+}
+
+/// Returns what a session is for that does this.
+fn operation(direction: Direction) -> Operation {
+    match direction {
+        Direction::Encrypt => Operation::Encrypt,
+        Direction::Decrypt => Operation::Decrypt,
     }
 }

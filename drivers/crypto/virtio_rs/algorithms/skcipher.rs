@@ -2,16 +2,11 @@
 
 //! Symmetric ciphers: how they are registered, and what a request goes through.
 
-mod iv;
 mod mode;
 mod table;
 mod transform;
 
 use self::{
-    iv::{
-        Iv,
-        MAX_IV, //
-    },
     mode::{
         Mode,
         Plan,
@@ -24,7 +19,12 @@ use self::{
     transform::Transform, //
 };
 use super::{
+    iv::{
+        Iv,
+        MAX_IV, //
+    },
     keyed::Route,
+    operation,
     Devices,
     Place, //
 };
@@ -74,6 +74,7 @@ use kernel::{
 
 pub(super) use self::table::{
     algorithm,
+    trial_key,
     try_session,
     TABLE, //
 };
@@ -362,12 +363,5 @@ impl Head {
             Self::Session(request) => request.as_bytes(),
             Self::Stateless(request) => request.as_bytes(),
         }
-    }
-}
-
-fn operation(direction: Direction) -> Operation {
-    match direction {
-        Direction::Encrypt => Operation::Encrypt,
-        Direction::Decrypt => Operation::Decrypt,
     }
 }

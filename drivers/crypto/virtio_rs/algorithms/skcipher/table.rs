@@ -3,8 +3,8 @@
 //! The ciphers the driver knows, and how to find out whether a device does.
 
 use super::{
+    super::iv::MAX_IV,
     create,
-    iv::MAX_IV,
     mode::Mode, //
 };
 use crate::{
@@ -163,12 +163,10 @@ const TRIAL_KEY: [u8; 32] = [
     0x67, 0x89, 0xab, 0xcd, 0xef, 0x01, 0x23, 0x45, //
 ];
 
-impl Row {
-    /// Returns a key that the cipher takes, whatever rules it has.
-    fn trial_key(&self) -> Option<&'static [u8]> {
-        // CAST: Both targets of this driver have 32 bits at least.
-        TRIAL_KEY.get(..self.min_key_size as usize)
-    }
+/// Returns a key of `len` bytes, up to 32, that every cipher takes, whatever rules it has.
+pub(in crate::algorithms) fn trial_key(len: u32) -> Option<&'static [u8]> {
+    // CAST: Both targets of this driver have 32 bits at least.
+    TRIAL_KEY.get(..len as usize)
 }
 
 /// Returns what a row of the table is to the device.
@@ -183,7 +181,7 @@ pub(in crate::algorithms) fn algorithm(row: usize) -> Option<Algorithm> {
 /// As [`create`] has them.
 pub(in crate::algorithms) fn try_session(device: &Arc<Device>, row: usize) -> Result<Session> {
     let row = TABLE.get(row).ok_or(EINVAL)?;
-    let key = row.trial_key().ok_or(EINVAL)?;
+    let key = trial_key(row.min_key_size).ok_or(EINVAL)?;
     create(device, row.cipher, Operation::Encrypt, key)
 }
 
@@ -194,7 +192,7 @@ mod tests {
     #[test]
     fn every_row_has_a_trial_key() {
         for row in &TABLE {
-            let key = row.trial_key().unwrap();
+            let key = trial_key(row.min_key_size).unwrap();
             assert_eq!(key.len(), row.min_key_size as usize);
         }
     }

@@ -3,13 +3,15 @@
 //! A transform: a key, a software cipher that has it, and sessions of a device that has it.
 
 use super::{
-    super::keyed::{
-        Keyed,
-        Route,
-        Sessions, //
+    super::{
+        keyed::{
+            Keyed,
+            Route,
+            Sessions, //
+        },
+        operation, //
     },
     create,
-    operation,
     table::MAX_KEY,
     Offer,
     Row, //
