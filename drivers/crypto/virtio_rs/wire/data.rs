@@ -32,6 +32,7 @@ pub(crate) use self::{
         StatelessAeadRequest, //
     },
     chain::{
+        ChainLengths,
         ChainRequest,
         StatelessChainRequest, //
     },

@@ -23,9 +23,20 @@ use kernel::prelude::*;
 use zerocopy::byteorder::little_endian::U32;
 use zerocopy_derive::Immutable;
 
-/// A chained request in a session, for data that is ciphered and hashed as a whole. The IV, the
-/// associated data and the source follow in the padded layout; the IV, the source and the
-/// associated data in the natural one. The device writes the destination, then the MAC.
+/// The lengths of a chained request, in bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct ChainLengths {
+    pub(crate) iv: u32,
+    pub(crate) aad: u32,
+    /// What is ciphered: all of the source.
+    pub(crate) data: u32,
+    /// How much of that is hashed, from its beginning on.
+    pub(crate) hashed: u32,
+}
+
+/// A chained request in a session. The IV, the associated data and the source follow in the padded
+/// layout; the IV, the source and the associated data in the natural one. The device writes the
+/// destination, then the MAC.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 pub(crate) struct ChainRequest {
@@ -49,15 +60,13 @@ kernel::static_assert!(offset_of!(ChainRequest, iv_len) == 24);
 kernel::static_assert!(offset_of!(ChainRequest, op_type) == 64);
 
 impl ChainRequest {
-    /// Creates the request for `len` bytes of data; lengths in bytes.
+    /// Creates the request.
     pub(crate) fn new(
         revision: Revision,
         chain: &Chain,
         operation: Operation,
         session_id: u64,
-        iv_len: u32,
-        aad_len: u32,
-        len: u32,
+        lengths: &ChainLengths,
     ) -> Self {
         Self {
             header: Header::session(
@@ -67,14 +76,14 @@ impl ChainRequest {
                 chain.cipher.number(),
                 session_id,
             ),
-            iv_len: iv_len.into(),
-            src_data_len: len.into(),
-            dst_data_len: len.into(),
+            iv_len: lengths.iv.into(),
+            src_data_len: lengths.data.into(),
+            dst_data_len: lengths.data.into(),
             cipher_start_src_offset: 0.into(),
-            len_to_cipher: len.into(),
+            len_to_cipher: lengths.data.into(),
             hash_start_src_offset: 0.into(),
-            len_to_hash: len.into(),
-            aad_len: aad_len.into(),
+            len_to_hash: lengths.hashed.into(),
+            aad_len: lengths.aad.into(),
             hash_result_len: chain.result_len.into(),
             reserved: 0.into(),
             op_type: OP_TYPE_CHAIN.into(),
@@ -115,32 +124,26 @@ kernel::static_assert!(offset_of!(StatelessChainRequest, alg_chain_order) == 24)
 kernel::static_assert!(offset_of!(StatelessChainRequest, op_type) == 96);
 
 impl StatelessChainRequest {
-    /// Creates the request for `len` bytes of data; lengths in bytes.
-    pub(crate) fn new(
-        chain: &Chain,
-        operation: Operation,
-        iv_len: u32,
-        aad_len: u32,
-        len: u32,
-    ) -> Self {
+    /// Creates the request.
+    pub(crate) fn new(chain: &Chain, operation: Operation, lengths: &ChainLengths) -> Self {
         Self {
             header: Header::stateless(Service::Cipher, direction(operation), chain.cipher.number()),
             alg_chain_order: operation.chain_order().into(),
-            aad_len: aad_len.into(),
+            aad_len: lengths.aad.into(),
             cipher_algo: chain.cipher.number().into(),
             key_len: chain.key_len.into(),
             op: operation.number().into(),
             mac_algo: chain.mac.number().into(),
             auth_key_len: chain.auth_key_len.into(),
             hash_mode: HASH_MODE_AUTH.into(),
-            iv_len: iv_len.into(),
-            src_data_len: len.into(),
-            dst_data_len: len.into(),
+            iv_len: lengths.iv.into(),
+            src_data_len: lengths.data.into(),
+            dst_data_len: lengths.data.into(),
             cipher_start_src_offset: 0.into(),
-            len_to_cipher: len.into(),
+            len_to_cipher: lengths.data.into(),
             hash_start_src_offset: 0.into(),
-            len_to_hash: len.into(),
-            aad_len_2: aad_len.into(),
+            len_to_hash: lengths.hashed.into(),
+            aad_len_2: lengths.aad.into(),
             hash_result_len: chain.result_len.into(),
             reserved: 0.into(),
             op_type: OP_TYPE_CHAIN.into(),
@@ -167,17 +170,16 @@ mod tests {
         result_len: 16,
     };
 
+    const LENGTHS: ChainLengths = ChainLengths {
+        iv: 16,
+        aad: 24,
+        data: 4096,
+        hashed: 4090,
+    };
+
     #[test]
     fn session_request_has_every_field_in_its_place() {
-        let request = ChainRequest::new(
-            Revision::Natural,
-            &CHAIN,
-            Operation::Decrypt,
-            7,
-            16,
-            24,
-            4096,
-        );
+        let request = ChainRequest::new(Revision::Natural, &CHAIN, Operation::Decrypt, 7, &LENGTHS);
         let set = [
             (0, 1),
             (4, 3),
@@ -187,7 +189,7 @@ mod tests {
             (28, 4096),
             (32, 4096),
             (40, 4096),
-            (48, 4096),
+            (48, 4090),
             (52, 24),
             (56, 16),
             (64, 2),
@@ -197,7 +199,7 @@ mod tests {
 
     #[test]
     fn stateless_request_has_every_field_in_its_place() {
-        let request = StatelessChainRequest::new(&CHAIN, Operation::Encrypt, 16, 24, 4096);
+        let request = StatelessChainRequest::new(&CHAIN, Operation::Encrypt, &LENGTHS);
         let set = [
             (0, 0),
             (4, 3),
@@ -213,7 +215,7 @@ mod tests {
             (60, 4096),
             (64, 4096),
             (72, 4096),
-            (80, 4096),
+            (80, 4090),
             (84, 24),
             (88, 16),
             (96, 2),
