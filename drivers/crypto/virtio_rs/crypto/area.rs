@@ -76,8 +76,12 @@ impl Span {
 
 /// The data of a request. What has no bytes is left out.
 pub(super) struct Data {
-    /// What the device reads, in this order.
-    pub(super) src: [Span; 2],
+    /// What the device reads: the data to work on.
+    pub(super) src: Span,
+    /// What it reads besides.
+    pub(super) aad: Span,
+    /// Whether it reads that before the source, or behind all that comes with the source.
+    pub(super) aad_first: bool,
     /// What it writes.
     pub(super) dst: Span,
 }
@@ -155,17 +159,23 @@ impl<const PARAMS: usize, const RESULT: usize, const ENTRIES: usize> AnyArea
             // SAFETY: By the safety requirements.
             unsafe { pool.exact(span.list, span.offset, span.len, parts.max_segment) }.map(Some)
         };
-        let [first, second] = &data.src;
-        let src = [exact(first)?, exact(second)?];
-        // What is done in place is the same list twice.
-        let dst = match data.src.iter().position(|span| *span == data.dst) {
-            Some(index) => src[index],
-            None => exact(&data.dst)?,
+        let src = exact(&data.src)?;
+        let aad = exact(&data.aad)?;
+        let dst = if data.src == data.dst {
+            src
+        } else {
+            exact(&data.dst)?
         };
 
         let mut lists = Lists::new();
-        let mut segments = 0u32;
-        for list in [Some(before), src[0], src[1], after].into_iter().flatten() {
+        let mut segments = before.segments;
+        let readable = if data.aad_first {
+            [aad, src, after]
+        } else {
+            [src, after, aad]
+        };
+        lists.push_readable(before.first)?;
+        for list in readable.into_iter().flatten() {
             lists.push_readable(list.first)?;
             segments = segments.saturating_add(list.segments);
         }

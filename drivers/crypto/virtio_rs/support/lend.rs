@@ -20,8 +20,8 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
-    /// How many lists one request may have: parameters, two sources, more parameters, destination,
-    /// results.
+    /// How many lists one request may have: parameters, source, more parameters, associated data,
+    /// destination, results.
     pub(crate) const MAX: usize = 6;
 
     /// No lists.

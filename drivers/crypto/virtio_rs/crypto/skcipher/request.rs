@@ -138,7 +138,9 @@ impl<'a, A: Algorithm> Request<'a, A> {
         };
         let span = |list| Span { list, offset, len };
         let data = Data {
-            src: [span(self.fields().src), Span::NONE],
+            src: span(self.fields().src),
+            aad: Span::NONE,
+            aad_first: false,
             dst: span(self.fields().dst),
         };
         // SAFETY: These are the request's lists.
