@@ -151,7 +151,7 @@ fn insert(device: &Device, session: Session, code: u32) -> Result<u64> {
         device.sessions.insert(session)
     };
     if let (Ok(id), Some(_)) = (id, fire(Kind::SessionForgotten)) {
-        device.sessions.remove(id);
+        device.sessions.forget(id);
     }
     // NOSPC came with the first revision.
     match id {
@@ -190,7 +190,8 @@ fn destroy(
 ) -> Result<()> {
     device.violations.check(Requirement::ControlOrder, !chain.writable.is_empty());
     let session = device.sessions.get(session_id);
-    device.violations.check(Requirement::DestroyId, session.is_some());
+    let known = session.is_some() || device.sessions.was_forgotten(session_id);
+    device.violations.check(Requirement::DestroyId, known);
     let session = session.ok_or(Failure::Err)?;
     *algorithm = session.algorithm;
     let same = session.parameters.service() == service;

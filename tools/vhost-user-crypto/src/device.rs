@@ -80,9 +80,11 @@ impl Device {
         self.features.store(in_force, Ordering::SeqCst);
     }
 
-    /// Drops all sessions, as a reset does.
+    /// Drops all sessions, as a reset does, unless they are to be kept.
     pub fn reset(&self) {
-        self.sessions.clear();
+        if !self.offer.keep_sessions {
+            self.sessions.clear();
+        }
     }
 
     /// How many sessions there are.

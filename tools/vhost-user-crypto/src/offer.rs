@@ -99,6 +99,8 @@ pub struct Offer {
     pub table_size: usize,
     /// Their numbers.
     pub session_ids: SessionIds,
+    /// A decision where the specification is open: sessions outlive a reset.
+    pub keep_sessions: bool,
     /// A decision where the specification is open.
     pub chain_aad: ChainAad,
     /// A decision where the specification is open.
@@ -125,6 +127,7 @@ impl Default for Offer {
             max_size: 1 << 20,
             table_size: 4096,
             session_ids: SessionIds::default(),
+            keep_sessions: false,
             chain_aad: ChainAad::default(),
             stateless_by: StatelessBy::default(),
             ecdsa_number: EcdsaNumber::default(),

@@ -126,6 +126,10 @@ pub struct Serve {
     #[arg(long, value_enum, default_value_t)]
     pub session_ids: SessionIds,
 
+    /// Keep sessions when the device is reset, as QEMU's own does
+    #[arg(long)]
+    pub keep_sessions: bool,
+
     /// Place of a chained request's associated data in session mode
     #[arg(long, value_enum, default_value_t)]
     pub chain_aad: ChainAad,
@@ -239,6 +243,7 @@ impl Serve {
             max_size: self.max_size,
             table_size: self.table_size,
             session_ids: self.session_ids,
+            keep_sessions: self.keep_sessions,
             chain_aad: self.chain_aad,
             stateless_by: self.stateless_by,
             ecdsa_number: self.ecdsa_number,

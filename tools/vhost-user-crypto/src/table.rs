@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The session table.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -25,6 +25,8 @@ struct Inner {
     /// How many numbers were ever given out.
     given: u64,
     last: Option<u64>,
+    /// The numbers of sessions that the driver was not told are gone.
+    forgotten: HashSet<u64>,
 }
 
 impl Table {
@@ -61,6 +63,7 @@ impl Table {
                 break id;
             }
         };
+        inner.forgotten.remove(&id);
         inner.sessions.insert(id, Arc::new(session));
         inner.last = Some(id);
         Ok(id)
@@ -95,12 +98,27 @@ impl Table {
         Some(session)
     }
 
-    /// Takes all out; those found are counted as left behind.
+    /// Takes a session out without the driver's knowledge.
+    pub fn forget(&self, id: u64) {
+        if self.remove(id).is_some() {
+            self.write().forgotten.insert(id);
+        }
+    }
+
+    /// Is that the number of a session that the driver was not told is gone? It is, once: the
+    /// driver is told now.
+    pub fn was_forgotten(&self, id: u64) -> bool {
+        self.write().forgotten.remove(&id)
+    }
+
+    /// Takes all out; those found are counted as left behind. The specification does not say that a
+    /// reset does that: the driver need not know.
     pub fn clear(&self) {
         let mut inner = self.write();
         let found = inner.sessions.len() as u64;
         self.left_behind.fetch_add(found, Ordering::Relaxed);
-        *inner = Inner::default();
+        let forgotten = inner.sessions.keys().copied().collect();
+        *inner = Inner { forgotten, ..Inner::default() };
     }
 
     /// How many there are.

@@ -188,6 +188,19 @@ fn v14_destroy_answers_ok_or_err() {
 }
 
 #[test]
+fn a_session_may_be_destroyed_after_a_reset() {
+    for keep_sessions in [false, true] {
+        let kit = Kit::with(Offer { keep_sessions, ..Offer::default() }, 0);
+        let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
+        kit.device.reset();
+        assert_eq!(kit.destroy(0x0003, id), if keep_sessions { OK } else { ERR });
+        kit.assert_no_violation();
+        assert_eq!(kit.destroy(0x0003, id), ERR);
+        assert_eq!(kit.violations(), ["D-17"]);
+    }
+}
+
+#[test]
 fn v15_v17_the_flag_tells_the_mode() {
     let (key, iv, plain, cipher) = cbc_vector();
     let session_fields = [16, 32, 32, 0, 0, 0, 0, 0, 0, 0, 1, 0];
