@@ -32,15 +32,22 @@ use crate::{
     },
 };
 use kernel::{
+    debugfs::Dir,
     new_mutex,
+    new_spinlock_irq,
     prelude::*,
+    rbtree::{
+        RBTree,
+        RBTreeNode, //
+    },
     sync::{
         atomic::{
             Atomic,
             Relaxed, //
         },
         Arc,
-        Mutex, //
+        Mutex,
+        SpinLockIrq, //
     }, //
 };
 
@@ -187,9 +194,61 @@ pub(crate) struct Devices {
     #[pin]
     members: Mutex<KVec<Member>>,
     turn: Atomic<usize>,
+    /// The keys of all transforms, by the numbers they were given.
+    #[pin]
+    keys: SpinLockIrq<RBTree<u64, Arc<dyn Rekey>>>,
+    serial: Atomic<u64>,
+}
+
+/// A key that may have to find another way to a device.
+trait Rekey: Send + Sync {
+    /// Finds one, if there is none just now.
+    ///
+    /// Context: process, may sleep.
+    fn rekey(&self);
 }
 
 impl Devices {
+    /// Takes a key into account, until [`leave`](Self::leave) is called with the returned number.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: no memory.
+    fn enter(&self, key: Arc<dyn Rekey>) -> Result<u64> {
+        let serial = self.serial.fetch_add(1, Relaxed);
+        let node = RBTreeNode::new(serial, key, GFP_KERNEL)?;
+        self.keys.lock().insert(node);
+        Ok(serial)
+    }
+
+    /// Leaves a key out of account.
+    ///
+    /// Context: any but hard interrupt.
+    fn leave(&self, serial: u64) {
+        // What goes with it may talk to a device: not under the lock.
+        let _node = self.keys.lock().remove_node(&serial);
+    }
+
+    /// Has all keys find a way to a device that have none just now.
+    ///
+    /// Context: process, may sleep.
+    fn rekey(&self) {
+        let mut next = Some(0);
+        while let Some(from) = next {
+            let found = {
+                let keys = self.keys.lock();
+                keys.cursor_lower_bound(&from).map(|cursor| {
+                    let (serial, key) = cursor.current();
+                    (*serial, key.clone())
+                })
+            };
+            next = found.and_then(|(serial, key)| {
+                key.rekey();
+                serial.checked_add(1)
+            });
+        }
+    }
+
     /// Returns a ready device that does an algorithm; they take turns.
     fn pick(&self, place: Place) -> Option<Arc<Device>> {
         let members = self.members.lock();
@@ -231,6 +290,8 @@ struct Entry {
 pub(crate) struct Registry {
     module: &'static ThisModule,
     devices: Arc<Devices>,
+    /// The driver's folder.
+    debugfs: Dir,
     #[pin]
     entries: Mutex<KVec<Entry>>,
 }
@@ -247,6 +308,8 @@ impl Registry {
                 settings,
                 members <- new_mutex!(KVec::new()),
                 turn: Atomic::new(0),
+                keys <- new_spinlock_irq!(RBTree::new()),
+                serial: Atomic::new(0),
             }),
             GFP_KERNEL,
         )?;
@@ -264,10 +327,16 @@ impl Registry {
             pin_init!(Self {
                 module,
                 devices,
+                debugfs: Dir::new(c"virtio_crypto_rs"),
                 entries <- new_mutex!(entries),
             }),
             GFP_KERNEL,
         )
+    }
+
+    /// Returns the driver's folder in debugfs.
+    pub(crate) fn debugfs(&self) -> &Dir {
+        &self.debugfs
     }
 
     /// Returns the user's settings.
@@ -289,8 +358,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Leaves a device out of account: no new transform chooses it, and what only it did is
-    /// unregistered.
+    /// Leaves a device out of account: no transform chooses it any more.
+    /// [`changed`](Observer::changed) is to be called when it takes no requests.
     pub(crate) fn remove(&self, device: &Arc<Device>) {
         let removed = {
             let mut members = self.devices.members.lock();
@@ -300,8 +369,6 @@ impl Registry {
             index.and_then(|index| members.remove(index).ok())
         };
         drop(removed);
-        // What could not be done will be when the next device comes.
-        let _ = self.changed();
     }
 
     /// Asks devices that became ready what they do.
@@ -341,6 +408,7 @@ impl Observer for Registry {
                 }
             }
         }
+        self.devices.rekey();
         outcome
     }
 }

@@ -6,12 +6,17 @@ use crate::{
     algorithms::Registry,
     settings::Settings,
     support::work::Chore,
-    transport::device::Device,
+    transport::device::{
+        show,
+        Device,
+        Observer, //
+    },
     virtio,
     wire::feature, //
 };
 use core::pin::Pin;
 use kernel::{
+    debugfs,
     device::Core,
     prelude::*,
     sync::Arc, //
@@ -25,6 +30,8 @@ pub(crate) struct Driver;
 pub(crate) struct Data {
     registry: Arc<Registry>,
     device: Arc<Device>,
+    /// What debugfs shows of the device.
+    _shown: Pin<KBox<debugfs::Scope<Arc<Device>>>>,
 }
 
 impl virtio::Driver for Driver {
@@ -55,7 +62,17 @@ impl virtio::Driver for Driver {
         let registry = registry.clone();
         pin_init::pin_init_scope(move || {
             let device = Device::probe(dev, registry.clone(), registry.settings().timeout())?;
-            Ok(try_pin_init!(Data { registry, device } ? Error))
+            let shown = KBox::pin_init(
+                registry.debugfs().scope(
+                    Ok::<_, Error>(device.clone()),
+                    dev.as_ref().name(),
+                    |device, dir| {
+                        dir.read_callback_file(c"status", device, &show);
+                    },
+                ),
+                GFP_KERNEL,
+            )?;
+            Ok(try_pin_init!(Data { registry, device, _shown: shown } ? Error))
         })
     }
 
@@ -83,5 +100,7 @@ impl virtio::Driver for Driver {
     fn unbind(_dev: &virtio::Device<Core<'_>>, data: Pin<&Data>) {
         data.registry.remove(&data.device);
         data.device.close();
+        // What could not be done will be when the next device comes.
+        let _ = data.registry.changed();
     }
 }

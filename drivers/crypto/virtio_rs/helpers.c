@@ -108,6 +108,12 @@ struct page *rust_helper_vc_sg_page(struct scatterlist *sg)
 	return sg_page(sg);
 }
 
+/* There is no high memory where this driver is built: every page has an address. */
+void *rust_helper_vc_sg_virt(struct scatterlist *sg)
+{
+	return sg_virt(sg);
+}
+
 struct scatterlist *rust_helper_vc_sg_next(struct scatterlist *sg)
 {
 	return sg_next(sg);

@@ -4,16 +4,17 @@
 
 use super::{
     Devices,
-    Place, //
+    Place,
+    Rekey, //
 };
 use crate::{
-    crypto::Direction,
-    support::{
-        pinned::Pinned,
-        secret::{
-            Secret,
-            ShortSecret, //
-        },
+    crypto::{
+        Direction,
+        Outcome, //
+    },
+    support::secret::{
+        Secret,
+        ShortSecret, //
     },
     transport::{
         device::Device,
@@ -51,6 +52,18 @@ impl Sessions {
     }
 }
 
+/// How the sessions of a key are made.
+pub(super) trait Opener: Send + Sync + 'static {
+    /// Makes the sessions of a key; `variant` is what else they depend on.
+    ///
+    /// Context: process, may sleep.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::create`] has them. `EINVAL`: the device does not take such a key.
+    fn open(&self, device: &Arc<Device>, key: &[u8], variant: u32) -> Result<Sessions>;
+}
+
 /// How a device gets to know a key.
 enum Way {
     /// It keeps it.
@@ -59,13 +72,32 @@ enum Way {
     Stateless(Arc<Device>),
 }
 
+impl Way {
+    /// Returns true if requests can go that way.
+    fn is_open(&self) -> bool {
+        match self {
+            Self::Sessions(sessions) => {
+                sessions.encrypt.is_usable() && sessions.decrypt.is_usable()
+            }
+            Self::Stateless(device) => device.is_ready(),
+        }
+    }
+}
+
 /// What a key has come to.
 struct Known {
-    key: Secret,
+    key: Arc<Secret>,
     /// What else the sessions depend on: the length of an AEAD's tag.
     variant: u32,
     /// None if no device took it: software does the work.
     way: Option<Way>,
+}
+
+impl Known {
+    /// Returns true if requests can go to a device.
+    fn is_open(&self) -> bool {
+        self.way.as_ref().is_some_and(Way::is_open)
+    }
 }
 
 /// How one request gets to a device.
@@ -77,29 +109,46 @@ pub(super) enum Route<const MAX_KEY: usize> {
 }
 
 /// The key of a transform, if it has one. Keys of up to `MAX_KEY` bytes may be sent along.
-pub(super) struct Keyed<const MAX_KEY: usize> {
-    place: Place,
-    devices: Arc<Devices>,
-    known: Pinned<SpinLockIrq<Option<Known>>>,
+///
+/// When devices come and go it finds another way by itself: see [`Devices::rekey`].
+pub(super) struct Keyed<O: Opener, const MAX_KEY: usize> {
+    inner: Arc<Inner<O, MAX_KEY>>,
+    serial: u64,
 }
 
-impl<const MAX_KEY: usize> Keyed<MAX_KEY> {
+/// What of it may live on for a while when the transform is gone.
+#[pin_data]
+struct Inner<O: Opener, const MAX_KEY: usize> {
+    place: Place,
+    devices: Arc<Devices>,
+    opener: O,
+    #[pin]
+    known: SpinLockIrq<Option<Known>>,
+}
+
+impl<O: Opener, const MAX_KEY: usize> Keyed<O, MAX_KEY> {
     /// Creates one without a key.
     ///
     /// # Errors
     ///
     /// `ENOMEM`: no memory.
-    pub(super) fn new(place: Place, devices: &Arc<Devices>) -> Result<Self> {
-        Ok(Self {
-            place,
-            devices: devices.clone(),
-            known: Pinned::new(new_spinlock_irq!(None))?,
-        })
+    pub(super) fn new(place: Place, devices: &Arc<Devices>, opener: O) -> Result<Self> {
+        let inner = Arc::pin_init(
+            pin_init!(Inner {
+                place,
+                devices: devices.clone(),
+                opener,
+                known <- new_spinlock_irq!(None),
+            }),
+            GFP_KERNEL,
+        )?;
+        let serial = devices.enter(inner.clone())?;
+        Ok(Self { inner, serial })
     }
 
     /// Returns the way to a device that takes requests, if there is one.
     pub(super) fn route(&self, direction: Direction) -> Option<Route<MAX_KEY>> {
-        let known = self.known.lock();
+        let known = self.inner.known.lock();
         let known = known.as_ref()?;
         match known.way.as_ref()? {
             Way::Sessions(sessions) => {
@@ -117,7 +166,7 @@ impl<const MAX_KEY: usize> Keyed<MAX_KEY> {
         }
     }
 
-    /// Sets a key, once `software` has found it good; `create` makes the sessions of it.
+    /// Sets a key, once `software` has found it good.
     ///
     /// Nothing is asked of a device if it has this key, for this variant, already: consumers set
     /// the same key for every message.
@@ -132,60 +181,55 @@ impl<const MAX_KEY: usize> Keyed<MAX_KEY> {
         key: &[u8],
         variant: u32,
         software: impl FnOnce() -> Result,
-        create: impl FnOnce(&Arc<Device>, &[u8]) -> Result<Sessions>,
     ) -> Result {
         // What is dropped here may talk to a device, so not under the lock.
-        let old = self.known.lock().take();
+        let old = self.inner.known.lock().take();
         software()?;
         if let Some(old) = old {
-            if old.is_current(key, variant) {
-                *self.known.lock() = Some(old);
+            if old.is_open() && old.variant == variant && old.key.is(key) {
+                *self.inner.known.lock() = Some(old);
                 return Ok(());
             }
         }
-        self.learn(Secret::new(&[key])?, variant, create);
+        let key = Arc::new(Secret::new(&[key])?, GFP_KERNEL)?;
+        self.inner.learn(key, variant);
         Ok(())
     }
 
-    /// Makes what there is fit another variant; `create` makes the sessions.
+    /// Makes what there is fit another variant.
     ///
     /// Context: process, may sleep.
-    pub(super) fn set_variant(
-        &self,
-        variant: u32,
-        create: impl FnOnce(&Arc<Device>, &[u8]) -> Result<Sessions>,
-    ) {
-        let old = self.known.lock().take();
+    pub(super) fn set_variant(&self, variant: u32) {
+        let old = self.inner.known.lock().take();
         match old {
-            Some(old) if old.variant != variant => self.learn(old.key, variant, create),
-            old => *self.known.lock() = old,
+            Some(old) if old.variant != variant => self.inner.learn(old.key, variant),
+            old => *self.inner.known.lock() = old,
         }
     }
+}
 
-    fn learn(
-        &self,
-        key: Secret,
-        variant: u32,
-        create: impl FnOnce(&Arc<Device>, &[u8]) -> Result<Sessions>,
-    ) {
-        let way = self.find_way(key.bytes(), create);
+impl<O: Opener, const MAX_KEY: usize> Drop for Keyed<O, MAX_KEY> {
+    fn drop(&mut self) {
+        self.inner.devices.leave(self.serial);
+    }
+}
+
+impl<O: Opener, const MAX_KEY: usize> Inner<O, MAX_KEY> {
+    fn learn(&self, key: Arc<Secret>, variant: u32) {
+        let way = self.find_way(key.bytes(), variant);
         *self.known.lock() = Some(Known { key, variant, way });
     }
 
     /// Finds a device for a key. A session is cheaper for every request, but a device has only so
     /// many: without one the key goes along, where the device takes that.
-    fn find_way(
-        &self,
-        key: &[u8],
-        create: impl FnOnce(&Arc<Device>, &[u8]) -> Result<Sessions>,
-    ) -> Option<Way> {
+    fn find_way(&self, key: &[u8], variant: u32) -> Option<Way> {
         let device = self.devices.pick(self.place)?;
         let service = self.place.kind.service();
         let stateless = device.features().has_stateless(service) && key.len() <= MAX_KEY;
         if stateless && self.devices.settings.stateless() {
             return Some(Way::Stateless(device));
         }
-        match create(&device, key) {
+        match self.opener.open(&device, key, variant) {
             Ok(sessions) => Some(Way::Sessions(sessions)),
             Err(_) if stateless && device.is_ready() => Some(Way::Stateless(device)),
             Err(_) => None,
@@ -193,15 +237,27 @@ impl<const MAX_KEY: usize> Keyed<MAX_KEY> {
     }
 }
 
-impl Known {
-    /// Returns true if it is that key for that variant, and a device has it.
-    fn is_current(&self, key: &[u8], variant: u32) -> bool {
-        let alive = match &self.way {
-            Some(Way::Sessions(sessions)) => sessions.encrypt.is_usable(),
-            Some(Way::Stateless(device)) => device.is_ready(),
-            None => false,
+impl<O: Opener, const MAX_KEY: usize> Rekey for Inner<O, MAX_KEY> {
+    fn rekey(&self) {
+        let (key, variant) = match &*self.known.lock() {
+            Some(known) if !known.is_open() => (known.key.clone(), known.variant),
+            _ => return,
         };
-        alive && self.variant == variant && self.key.is(key)
+        let Some(way) = self.find_way(key.bytes(), variant) else {
+            return;
+        };
+        // What is not needed any more may talk to a device: not under the lock.
+        let _unneeded = match &mut *self.known.lock() {
+            Some(known)
+                if Arc::ptr_eq(&known.key, &key)
+                    && known.variant == variant
+                    && !known.is_open() =>
+            {
+                known.way.replace(way)
+            }
+            // It was set anew meanwhile.
+            _ => Some(way),
+        };
     }
 }
 
@@ -222,11 +278,55 @@ impl<const MAX_KEY: usize> Route<MAX_KEY> {
         }
     }
 
-    /// Returns the session, to be held until the request is back.
-    pub(super) fn into_session(self) -> Option<Arc<Session>> {
+    /// Returns what is to be held until the request is back.
+    pub(super) fn into_hold(self) -> Hold {
         match self {
-            Self::Session(session) => Some(session),
-            Self::Stateless(..) => None,
+            Self::Session(session) => Hold(Some(session)),
+            Self::Stateless(..) => Hold(None),
+        }
+    }
+}
+
+/// What a request holds that a device has: its session, if there is one, is not destroyed under it.
+pub(super) struct Hold(Option<Arc<Session>>);
+
+/// What is to be done with a request that has come back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    /// The device has done it.
+    Done,
+    /// The device has not done it, and has left the data as it was: software can.
+    Software,
+    /// It has failed.
+    Failed(Error),
+}
+
+impl Hold {
+    /// Nothing.
+    pub(super) const NOTHING: Self = Self(None);
+
+    /// Judges what has become of a request. Of the errors that a device may report those are answers
+    /// for which `is_answer` says so; all others mean that the device, not the data, is at fault.
+    pub(super) fn judge(
+        &self,
+        outcome: &Outcome<'_>,
+        is_answer: impl FnOnce(Error) -> bool,
+    ) -> Verdict {
+        let err = match outcome.result() {
+            Ok(()) => return Verdict::Done,
+            Err(err) => err,
+        };
+        if is_answer(err) {
+            return Verdict::Failed(err);
+        }
+        if let (true, Some(session)) = (err == ENOKEY, &self.0) {
+            // The device does not know the session any more.
+            session.invalidate();
+        }
+        if outcome.is_intact() {
+            Verdict::Software
+        } else {
+            Verdict::Failed(EIO)
         }
     }
 }

@@ -23,7 +23,11 @@ use super::{
         Iv,
         MAX_IV, //
     },
-    keyed::Route,
+    keyed::{
+        Hold,
+        Route,
+        Verdict, //
+    },
     operation,
     Devices,
     Place, //
@@ -175,7 +179,7 @@ struct Course {
 }
 
 impl Course {
-    /// Has software do what the device was to do, and never had. It does not sleep.
+    /// Has software do what the device was to do, and has not done. It does not sleep.
     fn software<const SYNC: bool>(&self, request: &Request<'_, Flavour<SYNC>>) -> Result {
         if self.done == 0 {
             return request.software_all(self.direction);
@@ -197,8 +201,7 @@ impl Course {
 
 /// What is kept with a request that a device has.
 pub(super) struct State {
-    /// Held until the request is back: a session, if there is one, is not destroyed under it.
-    _session: Option<Arc<Session>>,
+    hold: Hold,
     course: Course,
 }
 
@@ -213,10 +216,11 @@ impl<const SYNC: bool> Offload for Flavour<SYNC> {
 
     fn finish(state: State, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Result {
         let course = state.course;
-        if outcome.is_untouched() {
-            return course.software(request);
+        match state.hold.judge(outcome, |_| false) {
+            Verdict::Done => {}
+            Verdict::Software => return course.software(request),
+            Verdict::Failed(err) => return Err(err),
         }
-        outcome.result()?;
         let mut iv = course.next_iv;
         match (course.mode, course.direction) {
             // There is none, or it cannot be continued.
@@ -297,7 +301,7 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
             next_iv,
         };
         let state = State {
-            _session: None,
+            hold: Hold::NOTHING,
             course,
         };
         let head = Head::new(&route, row, direction, request.len() - done + padding);
@@ -313,7 +317,7 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
             Ok(prepared) => prepared,
             Err((_, request)) => return course.answer(request),
         };
-        prepared.state()._session = route.into_session();
+        prepared.state().hold = route.into_hold();
 
         let submitted = prepared.submit(
             device.timeout(),

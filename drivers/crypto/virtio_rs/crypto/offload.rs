@@ -3,6 +3,7 @@
 //! Requests of any type that a device may do: what they have in common.
 
 mod context;
+mod witness;
 
 use super::{
     area::AnyArea,
@@ -106,17 +107,23 @@ pub(super) fn context_size<A: Offload>(software: u32) -> u32 {
 /// What has become of a request that was sent, or was to be.
 pub(crate) struct Outcome<'a> {
     result: Result,
-    untouched: bool,
+    intact: bool,
     results: &'a [u8],
 }
 
 impl Outcome<'_> {
-    /// Returns true if no device has had the request, so that it may still be done otherwise.
-    pub(crate) fn is_untouched(&self) -> bool {
-        self.untouched
+    /// Returns true if what the request's source says is what it said before it was sent, so that
+    /// it can still be done otherwise. Only to be asked of a request that the device has not done.
+    pub(crate) fn is_intact(&self) -> bool {
+        self.intact
     }
 
     /// Returns what the device says of it.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: no device has had it. `EIO`: a device that had it was reset. Others are the
+    /// device's own.
     pub(crate) fn result(&self) -> Result {
         self.result
     }

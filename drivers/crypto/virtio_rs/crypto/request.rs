@@ -272,11 +272,12 @@ impl Backlogged {
 ///
 /// # Invariants
 ///
-/// The slots from `head` to `tail`, linked by `next`, are those of [`Inflight`]s that were given up
-/// to this list.
+/// The slots from `head` to `tail`, linked by `next`, are those of `len` [`Inflight`]s that were
+/// given up to this list.
 pub(crate) struct Fifo {
     head: Option<NonNull<Slot>>,
     tail: Option<NonNull<Slot>>,
+    len: usize,
 }
 
 // SAFETY: Requests are not tied to a thread.
@@ -289,7 +290,13 @@ impl Fifo {
         Self {
             head: None,
             tail: None,
+            len: 0,
         }
+    }
+
+    /// Returns how many requests wait.
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 
     /// Returns true if nothing waits.
@@ -314,6 +321,7 @@ impl Fifo {
             None => self.head = Some(slot),
         }
         self.tail = Some(slot);
+        self.len += 1;
         Ok(Submitted::BACKLOGGED)
     }
 
@@ -324,6 +332,7 @@ impl Fifo {
         unsafe { (*slot.as_ptr()).next = self.head };
         self.head = Some(slot);
         self.tail = self.tail.or(Some(slot));
+        self.len += 1;
     }
 
     /// Takes the request that has waited longest.
@@ -334,6 +343,7 @@ impl Fifo {
         if self.head.is_none() {
             self.tail = None;
         }
+        self.len -= 1;
         // INVARIANT: The slot left the list and was an `Inflight`'s.
         Some(Backlogged(Inflight { slot }))
     }

@@ -4,6 +4,7 @@
 //!
 //! C header: [`include/linux/scatterlist.h`](srctree/include/linux/scatterlist.h)
 
+use super::area::Span;
 use crate::{
     bindings,
     bindings::helpers, //
@@ -252,6 +253,44 @@ unsafe fn skip(
         return Err(EINVAL);
     }
     Ok((entry, offset))
+}
+
+/// Calls `f` with each segment of a part of a list, until it returns false; returns true if it was
+/// called for all of them.
+///
+/// # Safety
+///
+/// The scatterlist must be valid.
+pub(super) unsafe fn for_each(span: &Span, mut f: impl FnMut(*const u8, usize) -> bool) -> bool {
+    let mut left = span.len;
+    if left == 0 {
+        return true;
+    }
+    // SAFETY: By the safety requirements.
+    let Ok((mut entry, mut offset)) = (unsafe { skip(span.list, span.offset) }) else {
+        return false;
+    };
+    while left != 0 {
+        if entry.is_null() {
+            return false;
+        }
+        // SAFETY: By the safety requirements `entry` is valid: it is not null.
+        let length = unsafe { (*entry).length };
+        let part = length.saturating_sub(offset).min(left);
+        if part != 0 {
+            // SAFETY: `entry` is valid and not empty, so it has memory.
+            let bytes = unsafe { helpers::sg_virt(entry) }.cast::<u8>();
+            // CAST: Both targets of this driver have 32 bits at least.
+            if !f(bytes.wrapping_add(offset as usize), part as usize) {
+                return false;
+            }
+            left -= part;
+        }
+        offset = 0;
+        // SAFETY: As above.
+        entry = unsafe { helpers::sg_next(entry) };
+    }
+    true
 }
 
 /// Copies bytes out of a scatterlist, from byte `offset` on.

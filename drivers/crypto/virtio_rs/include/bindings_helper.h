@@ -14,6 +14,7 @@
 #include <crypto/internal/skcipher.h>
 #include <crypto/scatterwalk.h>
 #include <linux/completion.h>
+#include <linux/crc32.h>
 #include <linux/crypto.h>
 #include <linux/scatterlist.h>
 #include <linux/virtio.h>

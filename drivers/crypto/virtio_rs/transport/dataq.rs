@@ -290,6 +290,25 @@ pub(super) fn set_open(queue: &DataQueue, open: bool) {
     queue.schedule();
 }
 
+/// A data queue, as it is shown to people.
+pub(super) struct Shown<'a>(pub(super) &'a DataQueue);
+
+impl core::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let (in_flight, waiting, returned) = {
+            let mut locked = self.0.lock();
+            let in_flight = locked.in_flight();
+            let state = locked.state();
+            (in_flight, state.backlog.len(), state.returned)
+        };
+        write!(
+            f,
+            "{}: {in_flight} in flight, {waiting} waiting, {returned} returned",
+            self.0.title().to_str().unwrap_or_default()
+        )
+    }
+}
+
 /// Returns how many requests have come back from the device, in all.
 pub(super) fn returned(queue: &DataQueue) -> u64 {
     queue.lock().state().returned

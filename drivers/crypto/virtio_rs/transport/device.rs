@@ -5,6 +5,7 @@
 mod care;
 mod phase;
 mod sessions;
+mod show;
 
 use self::{
     care::Care,
@@ -51,6 +52,10 @@ use kernel::{
     prelude::*,
     rbtree::RBTreeNodeReservation,
     sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         Arc,
         Mutex, //
     },
@@ -64,6 +69,8 @@ use kernel::{
 /// The most data queues the driver sets up; all of them have to be. The specification allows 65535,
 /// for which transports would ask for more memory at once than there can be.
 const MAX_DATA_QUEUES: usize = 2048;
+
+pub(crate) use self::show::show;
 
 /// A device with a worker that looks after it.
 pub(crate) type Device = Worker<State>;
@@ -93,6 +100,10 @@ pub(crate) struct State {
     observer: Arc<dyn Observer>,
     #[pin]
     sessions: Sessions,
+    /// How often the device was reset and started again.
+    restarts: Atomic<u32>,
+    /// Sessions were lost, and their users are to get others.
+    lost: Atomic<u32>,
     /// None once the device is no longer bound.
     #[pin]
     care: Mutex<Option<Care>>,
@@ -163,6 +174,8 @@ impl Device {
                 control,
                 observer,
                 sessions <- Sessions::new(),
+                restarts: Atomic::new(0),
+                lost: Atomic::new(0),
                 care <- new_mutex!(Some(care)),
             })),
             GFP_KERNEL,
@@ -177,6 +190,14 @@ impl Device {
         if self.phase.advance(Phase::Failed) {
             self.queue();
         }
+    }
+
+    /// The device has said that it does not know a session: its user is to get another one.
+    ///
+    /// Context: any but hard interrupt.
+    pub(super) fn session_was_lost(&self) {
+        self.lost.store(1, Relaxed);
+        self.queue();
     }
 
     /// Sends a control request and waits for the answer; a device that does not give one fails.

@@ -19,7 +19,13 @@ use crate::wire::{
 use kernel::{
     prelude::*,
     rbtree::RBTreeNodeReservation,
-    sync::Arc, //
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    }, //
 };
 
 /// A session of a device. The device is asked to destroy it when the last user lets go, from
@@ -29,6 +35,8 @@ pub(crate) struct Session {
     /// The device's life in which it was created.
     epoch: u32,
     id: u64,
+    /// The device has said that it does not know it.
+    lost: Atomic<u32>,
     destroy: Option<ControlMessage>,
 }
 
@@ -64,6 +72,7 @@ impl Session {
                 device: device.clone(),
                 epoch,
                 id,
+                lost: Atomic::new(0),
                 destroy: Some(destroy),
             }),
             // The device is being closed, or has begun another life, and may still have this one.
@@ -86,7 +95,16 @@ impl Session {
 
     /// Returns true if the device takes requests, and still knows the session.
     pub(crate) fn is_usable(&self) -> bool {
-        self.device.is_ready() && self.device.epoch() == self.epoch
+        self.device.is_ready() && self.device.epoch() == self.epoch && self.lost.load(Relaxed) == 0
+    }
+
+    /// Says that the device does not know the session. Its user gets another one soon.
+    ///
+    /// Context: any but hard interrupt.
+    pub(crate) fn invalidate(&self) {
+        if self.lost.cmpxchg(0, 1, Relaxed).is_ok() {
+            self.device.session_was_lost();
+        }
     }
 
     /// Returns the device.
@@ -101,6 +119,9 @@ impl Drop for Session {
         let Some(_busy) = self.device.remove_session(self.epoch, self.id) else {
             return;
         };
+        if self.lost.load(Relaxed) != 0 {
+            return;
+        }
         if let Some(destroy) = self.destroy.take() {
             self.device.post(destroy);
         }

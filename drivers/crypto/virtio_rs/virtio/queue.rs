@@ -105,6 +105,11 @@ impl<H: Handler> Queue<H> {
         })
     }
 
+    /// Returns the queue's name.
+    pub(crate) fn title(&self) -> &CStr {
+        &self.name
+    }
+
     /// Locks the queue. Interrupts are off while it is locked.
     ///
     /// Context: any but hard interrupt.

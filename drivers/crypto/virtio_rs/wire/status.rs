@@ -51,8 +51,8 @@ impl Status {
     ///
     /// # Errors
     ///
-    /// `EBADMSG`, `EOPNOTSUPP`, `ENOSPC`, `EKEYREJECTED` for the status of that name; `EIO` for
-    /// everything that is the device's business.
+    /// `EBADMSG`, `EOPNOTSUPP`, `ENOSPC`, `EKEYREJECTED` for the status of that name; `ENOKEY` for a
+    /// session that the device does not know; `EIO` for everything that is the device's business.
     pub(crate) fn to_result(self) -> Result {
         match self {
             Self::Ok => Ok(()),
@@ -60,7 +60,8 @@ impl Status {
             Self::NotSupp => Err(EOPNOTSUPP),
             Self::NoSpc => Err(ENOSPC),
             Self::KeyRejected => Err(EKEYREJECTED),
-            Self::Err | Self::InvSess | Self::Unknown(_) => Err(EIO),
+            Self::InvSess => Err(ENOKEY),
+            Self::Err | Self::Unknown(_) => Err(EIO),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{
     super::{
         keyed::{
             Keyed,
+            Opener,
             Route,
             Sessions, //
         },
@@ -16,18 +17,24 @@ use super::{
     Offer,
     Row, //
 };
-use crate::crypto::{
-    skcipher::Software,
-    Direction,
-    Key, //
+use crate::{
+    crypto::{
+        skcipher::Software,
+        Direction,
+        Key, //
+    },
+    transport::device::Device, //
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
 
 /// A transform.
 pub(crate) struct Transform {
     row: &'static Row,
     software: Software,
-    keyed: Keyed<MAX_KEY>,
+    keyed: Keyed<&'static Row, MAX_KEY>,
 }
 
 impl Transform {
@@ -40,7 +47,7 @@ impl Transform {
         Ok(Self {
             row: offer.row,
             software: Software::new(offer.row.name)?,
-            keyed: Keyed::new(offer.place, &offer.devices)?,
+            keyed: Keyed::new(offer.place, &offer.devices, offer.row)?,
         })
     }
 
@@ -65,15 +72,13 @@ impl Transform {
     ///
     /// `EINVAL`: the cipher does not take it. `ENOMEM`: no memory. The old key is gone then.
     pub(super) fn set_key(&self, key: &Key<'_>) -> Result {
-        self.keyed.set(
-            key.bytes(),
-            0,
-            || self.software.set_key(key),
-            |device, key| {
-                Sessions::both(|direction| {
-                    create(device, self.row.cipher, operation(direction), key)
-                })
-            },
-        )
+        self.keyed
+            .set(key.bytes(), 0, || self.software.set_key(key))
+    }
+}
+
+impl Opener for &'static Row {
+    fn open(&self, device: &Arc<Device>, key: &[u8], _variant: u32) -> Result<Sessions> {
+        Sessions::both(|direction| create(device, self.cipher, operation(direction), key))
     }
 }

@@ -17,6 +17,7 @@ use super::{
             Submitted, //
         }, //
     },
+    witness::Witness,
     Offload,
     Outcome,
     RawRequest,
@@ -54,6 +55,7 @@ struct Context<A: Offload> {
     slot: Slot,
     raw: NonNull<A::Raw>,
     outcome: Result,
+    witness: Option<Witness>,
     waiter: MaybeUninit<Completion>,
     state: A::State,
     area: A::Area,
@@ -71,6 +73,7 @@ struct Taken<A: Offload> {
     raw: NonNull<A::Raw>,
     outcome: Result,
     untouched: bool,
+    witness: Option<Witness>,
     results: <A::Area as AnyArea>::Results,
 }
 
@@ -90,16 +93,26 @@ impl<A: Offload> Context<A> {
             raw: this.raw,
             outcome: this.outcome,
             untouched: this.slot.untouched,
+            witness: this.witness,
         }
     }
 }
 
 impl<A: Offload> Taken<A> {
     /// Has the driver finish the request.
-    fn finish(self, request: &Request<'_, A, A::Raw>, result: Result) -> Result {
+    ///
+    /// # Safety
+    ///
+    /// It must be what is left of the context of `request`.
+    unsafe fn finish(self, request: &Request<'_, A, A::Raw>, result: Result) -> Result {
+        let intact = result.is_err()
+            && (self.untouched
+                // SAFETY: By the safety requirements the lists are those of a request that is not
+                // answered.
+                || self.witness.is_none_or(|witness| unsafe { witness.agrees() }));
         let outcome = Outcome {
             result,
-            untouched: self.untouched,
+            intact,
             results: self.results.as_ref(),
         };
         A::finish(self.state, request, &outcome)
@@ -161,6 +174,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
                 },
                 raw: self.raw,
                 outcome: Ok(()),
+                witness: None,
                 waiter: MaybeUninit::uninit(),
                 state,
                 area: A::Area::empty(),
@@ -185,6 +199,10 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
                 slot.segments = posted.segments;
                 slot.result = posted.result;
                 slot.result_len = posted.result_len;
+                // SAFETY: By the safety requirements; `fill` has found that the lists are long enough.
+                let witness = unsafe { Witness::of(data) };
+                // SAFETY: As above.
+                unsafe { (*context.as_ptr()).witness = witness };
                 // INVARIANT: It was just filled.
                 Ok(Prepared {
                     context,
@@ -260,7 +278,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
         // SAFETY: `wake` was the last to use it.
         let taken = unsafe { Context::take(context) };
         let result = taken.outcome;
-        let result = taken.finish(&request, result);
+        // SAFETY: That was the request's context.
+        let result = unsafe { taken.finish(&request, result) };
         Ok(request.done(result))
     }
 }
@@ -276,7 +295,8 @@ unsafe fn finish<A: Offload>(slot: NonNull<Slot>, result: Result, bh: &Bh) {
     let raw = taken.raw;
     // SAFETY: The request is valid until its completion was called, and its context unused now.
     let request = unsafe { Request::<'_, A, A::Raw>::from_raw(raw) };
-    let result = taken.finish(&request, result);
+    // SAFETY: That was the request's context.
+    let result = unsafe { taken.finish(&request, result) };
     let errno = request.done(result).into_raw();
     // SAFETY: The request is valid.
     let base = unsafe { A::Raw::base(raw.as_ptr()) };

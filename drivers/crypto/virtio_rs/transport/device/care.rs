@@ -27,7 +27,10 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    sync::Arc,
+    sync::{
+        atomic::Relaxed,
+        Arc, //
+    },
     time::{
         Instant,
         Monotonic,
@@ -117,7 +120,8 @@ impl Chore for State {
             Check::Again => return Some(RETRY),
             Check::Now => return Some(0),
         };
-        if news && self.observer.changed().is_err() {
+        let lost = self.lost.xchg(0, Relaxed) != 0;
+        if (news || lost) && self.observer.changed().is_err() {
             return Some(RETRY);
         }
         watch
@@ -228,6 +232,7 @@ impl State {
         match self.restart(queues) {
             Ok(()) => {
                 dev_info!(queues.device(), "the device was reset and started again\n");
+                self.restarts.fetch_add(1, Relaxed);
                 self.phase.change(Phase::Failed, Phase::Waiting);
                 Check::Now
             }

@@ -151,6 +151,11 @@ impl Sessions {
         Some((id, service))
     }
 
+    /// Returns how many there are.
+    pub(super) fn count(&self) -> usize {
+        self.book.lock().ids.iter().count()
+    }
+
     /// Allows sessions to be created, or not.
     pub(super) fn set_open(&self, open: bool) {
         self.book.lock().open = open;

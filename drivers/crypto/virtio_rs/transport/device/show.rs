@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is shown of a device in debugfs.
+
+use super::{
+    super::dataq,
+    Device,
+    Phase, //
+};
+use kernel::{
+    fmt,
+    prelude::*,
+    sync::{
+        atomic::Relaxed,
+        Arc, //
+    },
+};
+
+impl Phase {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "not ready",
+            Self::Ready => "ready",
+            Self::Failed => "failed",
+            Self::GivenUp => "given up",
+            Self::Asleep => "asleep",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// Writes how a device is, a line for each thing.
+pub(crate) fn show(device: &Arc<Device>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(f, "state: {}", device.phase.get().name())?;
+    writeln!(f, "restarts: {}", device.restarts.load(Relaxed))?;
+    writeln!(f, "sessions: {}", device.sessions.count())?;
+    for queue in &device.data {
+        writeln!(f, "{}", dataq::Shown(queue))?;
+    }
+    let in_flight = device.control.lock().in_flight();
+    writeln!(f, "control: {in_flight} in flight")
+}
