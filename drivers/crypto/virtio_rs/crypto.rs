@@ -20,12 +20,14 @@
 //! still in the caller's hands.
 //!
 //! C headers: [`include/crypto/internal/aead.h`](srctree/include/crypto/internal/aead.h),
+//! [`include/crypto/internal/hash.h`](srctree/include/crypto/internal/hash.h),
 //! [`include/crypto/internal/skcipher.h`](srctree/include/crypto/internal/skcipher.h),
 //! [`include/crypto/algapi.h`](srctree/include/crypto/algapi.h)
 
 pub(crate) mod aead;
 pub(crate) mod algorithm;
 mod area;
+pub(crate) mod hash;
 mod key;
 mod offload;
 mod request;

@@ -6,6 +6,7 @@
  */
 #include <crypto/algapi.h>
 #include <crypto/internal/aead.h>
+#include <crypto/internal/hash.h>
 #include <crypto/internal/skcipher.h>
 #include <crypto/scatterwalk.h>
 #include <crypto/utils.h>
@@ -284,6 +285,88 @@ void rust_helper_vc_crypto_aead_set_req_flags(struct crypto_aead *tfm,
 void rust_helper_vc_crypto_free_aead(struct crypto_aead *tfm)
 {
 	crypto_free_aead(tfm);
+}
+
+/* hashes */
+
+struct ahash_alg *rust_helper_vc_crypto_ahash_alg(struct crypto_ahash *tfm)
+{
+	return crypto_ahash_alg(tfm);
+}
+
+const char *rust_helper_vc_crypto_ahash_alg_name(struct crypto_ahash *tfm)
+{
+	return crypto_ahash_alg_name(tfm);
+}
+
+u32 rust_helper_vc_crypto_ahash_get_flags(struct crypto_ahash *tfm)
+{
+	return crypto_ahash_get_flags(tfm);
+}
+
+/* The flags that callers of setkey set. */
+void rust_helper_vc_crypto_ahash_set_req_flags(struct crypto_ahash *tfm,
+					       u32 flags)
+{
+	crypto_ahash_clear_flags(tfm, CRYPTO_TFM_REQ_MASK);
+	crypto_ahash_set_flags(tfm, flags);
+}
+
+unsigned int rust_helper_vc_crypto_ahash_digestsize(struct crypto_ahash *tfm)
+{
+	return crypto_ahash_digestsize(tfm);
+}
+
+unsigned int rust_helper_vc_crypto_ahash_blocksize(struct crypto_ahash *tfm)
+{
+	return crypto_ahash_blocksize(tfm);
+}
+
+unsigned int rust_helper_vc_crypto_ahash_statesize(struct crypto_ahash *tfm)
+{
+	return crypto_ahash_statesize(tfm);
+}
+
+unsigned int rust_helper_vc_crypto_ahash_reqsize(struct crypto_ahash *tfm)
+{
+	return crypto_ahash_reqsize(tfm);
+}
+
+struct crypto_ahash *rust_helper_vc_crypto_ahash_fb(struct crypto_ahash *tfm)
+{
+	return crypto_ahash_fb(tfm);
+}
+
+void rust_helper_vc_crypto_ahash_set_fb(struct crypto_ahash *tfm,
+					struct crypto_ahash *fb)
+{
+	crypto_ahash_tfm(tfm)->fb = crypto_ahash_tfm(fb);
+}
+
+void rust_helper_vc_crypto_free_ahash(struct crypto_ahash *tfm)
+{
+	crypto_free_ahash(tfm);
+}
+
+struct crypto_ahash *rust_helper_vc_crypto_ahash_reqtfm(struct ahash_request *req)
+{
+	return crypto_ahash_reqtfm(req);
+}
+
+void *rust_helper_vc_ahash_request_ctx_dma(struct ahash_request *req)
+{
+	return ahash_request_ctx_dma(req);
+}
+
+bool rust_helper_vc_ahash_request_isvirt(struct ahash_request *req)
+{
+	return ahash_request_isvirt(req);
+}
+
+void rust_helper_vc_ahash_request_set_tfm(struct ahash_request *req,
+					  struct crypto_ahash *tfm)
+{
+	ahash_request_set_tfm(req, tfm);
 }
 
 /* virtio */

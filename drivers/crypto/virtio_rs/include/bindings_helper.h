@@ -11,6 +11,7 @@
 #include <crypto/algapi.h>
 #include <crypto/authenc.h>
 #include <crypto/internal/aead.h>
+#include <crypto/internal/hash.h>
 #include <crypto/internal/skcipher.h>
 #include <crypto/scatterwalk.h>
 #include <linux/completion.h>
@@ -26,6 +27,8 @@
 /* Macros that bindgen cannot evaluate. */
 static const u32 VC_CRYPTO_MINALIGN = CRYPTO_MINALIGN;
 static const u32 VC_CRYPTO_DMA_ALIGN = CRYPTO_DMA_ALIGN;
+static const u32 VC_CRYPTO_DMA_PADDING = CRYPTO_DMA_PADDING;
+static const u32 VC_HASH_MAX_DESCSIZE = HASH_MAX_DESCSIZE;
 static const u32 VC_REQSIZE_LARGE = CRYPTO_ALG_SKCIPHER_REQSIZE_LARGE;
 static const u32 VC_CIPHER_CREATE_SESSION = VIRTIO_CRYPTO_CIPHER_CREATE_SESSION;
 static const u32 VC_CIPHER_DESTROY_SESSION = VIRTIO_CRYPTO_CIPHER_DESTROY_SESSION;
