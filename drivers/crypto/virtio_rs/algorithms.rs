@@ -6,6 +6,7 @@
 //! it, and unregistered when the last of these is gone. What a device says it can do is not enough:
 //! some refuse what they advertise, some do more than they advertise.
 
+mod digest;
 mod iv;
 mod keyed;
 mod skcipher;
@@ -56,15 +57,21 @@ use kernel::{
 enum Kind {
     /// Symmetric ciphers.
     Cipher,
+    /// Hashes.
+    Hash,
+    /// Message authentication codes.
+    Mac,
 }
 
 impl Kind {
-    const ALL: [Self; 1] = [Self::Cipher];
+    const ALL: [Self; 3] = [Self::Cipher, Self::Hash, Self::Mac];
 
     /// Returns the service of the device that has them.
     const fn service(self) -> Service {
         match self {
             Self::Cipher => Service::Cipher,
+            Self::Hash => Service::Hash,
+            Self::Mac => Service::Mac,
         }
     }
 
@@ -72,12 +79,16 @@ impl Kind {
     const fn rows(self) -> usize {
         match self {
             Self::Cipher => skcipher::TABLE.len(),
+            Self::Hash => digest::HASHES.len(),
+            Self::Mac => digest::MACS.len(),
         }
     }
 }
 
 // What a device does is kept as one bit for each row.
 kernel::static_assert!(Kind::Cipher.rows() <= u32::BITS as usize);
+kernel::static_assert!(Kind::Hash.rows() <= u32::BITS as usize);
+kernel::static_assert!(Kind::Mac.rows() <= u32::BITS as usize);
 
 /// A row of a table.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +106,7 @@ impl Place {
     fn try_session(self, device: &Arc<Device>) -> Result<Session> {
         match self.kind {
             Kind::Cipher => skcipher::try_session(device, self.row),
+            Kind::Hash | Kind::Mac => digest::try_session(device, self),
         }
     }
 
@@ -102,6 +114,7 @@ impl Place {
     fn algorithms(self) -> [Option<Algorithm>; 2] {
         match self.kind {
             Kind::Cipher => [skcipher::algorithm(self.row), None],
+            Kind::Hash | Kind::Mac => [digest::algorithm(self), None],
         }
     }
 
@@ -117,6 +130,7 @@ impl Place {
     ) -> Result<KVec<Registration>> {
         match self.kind {
             Kind::Cipher => skcipher::register(self, devices, module),
+            Kind::Hash | Kind::Mac => digest::register(self, devices, module),
         }
     }
 }
@@ -404,6 +418,8 @@ impl Observer for Registry {
                     Ok(registrations) => entry.registrations = Some(registrations),
                     // The self-test of an earlier registration is still under way.
                     Err(err) if err == EEXIST => outcome = Err(EAGAIN),
+                    // Nothing can be offered that there is no software for.
+                    Err(err) if err == ENOENT => {}
                     Err(err) => pr_err!("registering {:?} failed ({err:?})\n", entry.place),
                 }
             }

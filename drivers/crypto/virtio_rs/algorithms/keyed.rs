@@ -50,6 +50,19 @@ impl Sessions {
             decrypt: create(Direction::Decrypt)?,
         })
     }
+
+    /// Takes the only session of an algorithm that knows no direction.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: no memory.
+    pub(super) fn one(session: Session) -> Result<Self> {
+        let session = Arc::new(session, GFP_KERNEL)?;
+        Ok(Self {
+            encrypt: session.clone(),
+            decrypt: session,
+        })
+    }
 }
 
 /// How the sessions of a key are made.

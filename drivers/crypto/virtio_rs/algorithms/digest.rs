@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Hashes and message authentication codes: how they are registered, and what a request goes
+//! through.
+
+mod function;
+mod table;
+
+use self::{
+    function::{
+        Function,
+        Head, //
+    },
+    table::{
+        Row,
+        MAX_DIGEST, //
+    },
+};
+use super::{
+    keyed::{
+        Keyed,
+        Sessions, //
+    },
+    Devices,
+    Place, //
+};
+use crate::{
+    crypto::{
+        algorithm::Registration,
+        hash,
+        hash::{
+            Algorithm,
+            Mac,
+            Request, //
+        },
+        Answer,
+        Area,
+        Direction,
+        Key,
+        Offload,
+        Outcome,
+        Parts, //
+    },
+    transport::{
+        dataq,
+        session::Session, //
+    },
+    wire::data,
+};
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+
+pub(super) use self::table::{
+    algorithm,
+    try_session,
+    HASHES,
+    MACS, //
+};
+
+/// The longest key that is sent along, in bytes: the largest block of a hash. Longer ones are made
+/// shorter by HMAC anyway, but they need a session.
+const MAX_KEY: usize = 128;
+
+/// Registers a row.
+///
+/// # Errors
+///
+/// `ENOENT`: there is no software to stand in for the device. Others as the crypto framework has
+/// them.
+pub(super) fn register(
+    place: Place,
+    devices: &Arc<Devices>,
+    module: &'static ThisModule,
+) -> Result<KVec<Registration>> {
+    let row = table::row(place).ok_or(EINVAL)?;
+    let description = hash::Description {
+        name: row.name,
+        driver_name: row.driver_name,
+        priority: devices.settings.priority(false),
+        digest_size: row.digest_size,
+    };
+    let offer = Offer {
+        row,
+        place,
+        devices: devices.clone(),
+    };
+    let mut registrations = KVec::with_capacity(1, GFP_KERNEL)?;
+    let registration = match row.function {
+        Function::Hash(_) => hash::register::<Digest>(&description, offer, module)?,
+        Function::Mac(_) => hash::register_mac::<Digest>(&description, offer, module)?,
+    };
+    registrations.push(registration, GFP_KERNEL)?;
+    Ok(registrations)
+}
+
+/// What all transforms of an algorithm share.
+pub(super) struct Offer {
+    row: &'static Row,
+    place: Place,
+    devices: Arc<Devices>,
+}
+
+/// A transform: a key, of no bytes if it needs none, and a session of a device that has it.
+pub(super) struct Transform {
+    row: &'static Row,
+    keyed: Keyed<MAX_KEY>,
+}
+
+impl Transform {
+    /// Sets a key.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: no memory. The old key is gone then.
+    fn set_key(&self, key: &[u8]) -> Result {
+        self.keyed.set(
+            key,
+            0,
+            // The crypto layer has software look at it.
+            || Ok(()),
+            |device, key| {
+                let function = self.row.function;
+                Sessions::one(function.create(device, self.row.digest_size, key)?)
+            },
+        )
+    }
+}
+
+/// What is kept with a request that a device has.
+pub(super) struct State {
+    /// Held until the request is back: a session, if there is one, is not destroyed under it.
+    _session: Option<Arc<Session>>,
+}
+
+/// What makes digests, with a key or without.
+pub(super) struct Digest;
+
+impl Offload for Digest {
+    type Raw = hash::Raw;
+    type Tfm = Transform;
+    type State = State;
+    type Area = Area<{ data::MAX_HEAD + MAX_KEY }, { MAX_DIGEST + data::STATUS }>;
+
+    const SYNCHRONOUS: bool = false;
+
+    fn finish(_state: State, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Result {
+        if outcome.is_untouched() {
+            return request.software_all();
+        }
+        outcome.result()?;
+        let len = request.tfm().row.digest_len();
+        request.set_digest(outcome.results(len)?)
+    }
+}
+
+impl Algorithm for Digest {
+    type Data = Offer;
+
+    fn init(offer: &Offer) -> Result<Transform> {
+        let transform = Transform {
+            row: offer.row,
+            keyed: Keyed::new(offer.place, &offer.devices)?,
+        };
+        if let Function::Hash(_) = offer.row.function {
+            transform.set_key(&[])?;
+        }
+        Ok(transform)
+    }
+
+    fn digest(request: Request<'_, Self>) -> Answer {
+        // Whatever the device cannot do, or not for this request, software does.
+        let row = request.tfm().row;
+        // A session for digests has no direction.
+        let Some(route) = request.tfm().keyed.route(Direction::Encrypt) else {
+            return request.software();
+        };
+        let device = route.device().clone();
+        // CAST: A key has `MAX_KEY` bytes at most.
+        let lengths = [route.key().len() as u32, request.len(), row.digest_size];
+        if !data::fits(&lengths, device.config().max_size()) {
+            return request.software();
+        }
+        let Some(queue) = device.data_queue() else {
+            return request.software();
+        };
+
+        let head = Head::new(row, &route, request.len());
+        let parts = Parts {
+            before: &[head.bytes(), route.key()],
+            after: &[],
+            results: &[row.digest_len(), data::STATUS],
+            max_segment: device.max_segment(),
+        };
+        let mut prepared = match request.prepare(State { _session: None }, &parts) {
+            Ok(prepared) => prepared,
+            Err((_, request)) => return request.software(),
+        };
+        prepared.state()._session = route.into_session();
+
+        let submitted = prepared.submit(
+            device.timeout(),
+            |inflight| dataq::submit(queue, inflight, || device.watch()),
+            || device.fail(),
+        );
+        match submitted {
+            Ok(answer) => answer,
+            // The consumer did not want to wait, and is to know that it would have had to.
+            Err((err, request)) if err == ENOSPC => request.done(Err(ENOSPC)),
+            Err((_, request)) => request.software(),
+        }
+    }
+}
+
+impl Mac for Digest {
+    fn set_key(transform: &Transform, key: &Key<'_>) -> Result {
+        transform.set_key(key.bytes())
+    }
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The hashes and message authentication codes the driver knows.
+
+use super::{
+    super::{
+        skcipher::trial_key,
+        Kind,
+        Place, //
+    },
+    Function, //
+};
+use crate::{
+    transport::{
+        device::Device,
+        session::Session, //
+    },
+    wire::{
+        algorithm::{
+            Hash,
+            Mac, //
+        },
+        config::Algorithm,
+    },
+};
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+
+/// An algorithm the driver knows. Sizes are in bytes.
+pub(in crate::algorithms) struct Row {
+    pub(super) function: Function,
+    /// What the crypto framework calls it.
+    pub(super) name: &'static CStr,
+    /// What the driver's implementation is called.
+    pub(super) driver_name: &'static CStr,
+    pub(super) digest_size: u32,
+    /// The size of a key that is right; 0 if there is none.
+    key_size: u32,
+}
+
+impl Row {
+    const fn hash(
+        hash: Hash,
+        digest_size: u32,
+        name: &'static CStr,
+        driver_name: &'static CStr,
+    ) -> Self {
+        Self {
+            function: Function::Hash(hash),
+            name,
+            driver_name,
+            digest_size,
+            key_size: 0,
+        }
+    }
+
+    const fn mac(
+        mac: Mac,
+        digest_size: u32,
+        key_size: u32,
+        name: &'static CStr,
+        driver_name: &'static CStr,
+    ) -> Self {
+        Self {
+            function: Function::Mac(mac),
+            name,
+            driver_name,
+            digest_size,
+            key_size,
+        }
+    }
+
+    /// Returns the size of a digest in bytes.
+    pub(super) fn digest_len(&self) -> usize {
+        // CAST: Both targets of this driver have 32 bits at least.
+        self.digest_size as usize
+    }
+}
+
+/// The hashes the driver knows.
+pub(in crate::algorithms) const HASHES: [Row; 10] = [
+    Row::hash(Hash::Md5, 16, c"md5", c"md5-virtio"),
+    Row::hash(Hash::Sha1, 20, c"sha1", c"sha1-virtio"),
+    Row::hash(Hash::Sha224, 28, c"sha224", c"sha224-virtio"),
+    Row::hash(Hash::Sha256, 32, c"sha256", c"sha256-virtio"),
+    Row::hash(Hash::Sha384, 48, c"sha384", c"sha384-virtio"),
+    Row::hash(Hash::Sha512, 64, c"sha512", c"sha512-virtio"),
+    Row::hash(Hash::Sha3_224, 28, c"sha3-224", c"sha3-224-virtio"),
+    Row::hash(Hash::Sha3_256, 32, c"sha3-256", c"sha3-256-virtio"),
+    Row::hash(Hash::Sha3_384, 48, c"sha3-384", c"sha3-384-virtio"),
+    Row::hash(Hash::Sha3_512, 64, c"sha3-512", c"sha3-512-virtio"),
+];
+
+/// The message authentication codes the driver knows.
+pub(in crate::algorithms) const MACS: [Row; 10] = [
+    Row::mac(Mac::HmacMd5, 16, 16, c"hmac(md5)", c"hmac-md5-virtio"),
+    Row::mac(Mac::HmacSha1, 20, 20, c"hmac(sha1)", c"hmac-sha1-virtio"),
+    Row::mac(
+        Mac::HmacSha224,
+        28,
+        28,
+        c"hmac(sha224)",
+        c"hmac-sha224-virtio",
+    ),
+    Row::mac(
+        Mac::HmacSha256,
+        32,
+        32,
+        c"hmac(sha256)",
+        c"hmac-sha256-virtio",
+    ),
+    Row::mac(
+        Mac::HmacSha384,
+        48,
+        32,
+        c"hmac(sha384)",
+        c"hmac-sha384-virtio",
+    ),
+    Row::mac(
+        Mac::HmacSha512,
+        64,
+        32,
+        c"hmac(sha512)",
+        c"hmac-sha512-virtio",
+    ),
+    Row::mac(Mac::CmacAes, 16, 16, c"cmac(aes)", c"cmac-aes-virtio"),
+    Row::mac(Mac::XcbcAes, 16, 16, c"xcbc(aes)", c"xcbc-aes-virtio"),
+    Row::mac(Mac::CbcMacAes, 16, 16, c"cbcmac(aes)", c"cbcmac-aes-virtio"),
+    Row::mac(
+        Mac::CmacTripleDes,
+        8,
+        24,
+        c"cmac(des3_ede)",
+        c"cmac-des3_ede-virtio",
+    ),
+];
+
+/// The longest digest in bytes.
+pub(super) const MAX_DIGEST: usize = 64;
+
+/// Returns the row that is at a place.
+pub(super) fn row(place: Place) -> Option<&'static Row> {
+    match place.kind {
+        Kind::Hash => HASHES.get(place.row),
+        Kind::Mac => MACS.get(place.row),
+        _ => None,
+    }
+}
+
+/// Returns what the algorithm of a place is to the device.
+pub(in crate::algorithms) fn algorithm(place: Place) -> Option<Algorithm> {
+    row(place).map(|row| row.function.algorithm())
+}
+
+/// Asks a device for a session for the algorithm of a place.
+///
+/// # Errors
+///
+/// As [`Session::create`] has them.
+pub(in crate::algorithms) fn try_session(device: &Arc<Device>, place: Place) -> Result<Session> {
+    let row = row(place).ok_or(EINVAL)?;
+    let key = trial_key(row.key_size).ok_or(EINVAL)?;
+    row.function.create(device, row.digest_size, key)
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_algorithms_digest_table)]
+mod tests {
+    use super::*;
+
+    fn rows() -> impl Iterator<Item = &'static Row> {
+        HASHES.iter().chain(&MACS)
+    }
+
+    #[test]
+    fn every_row_has_a_trial_key() {
+        for row in rows() {
+            assert_eq!(
+                trial_key(row.key_size).unwrap().len(),
+                row.key_size as usize
+            );
+            assert_eq!(row.key_size == 0, matches!(row.function, Function::Hash(_)));
+        }
+    }
+
+    #[test]
+    fn names_say_what_a_row_is_and_are_unique() {
+        for (index, row) in rows().enumerate() {
+            // "hmac(md5)" and "hmac-md5-virtio" say the same.
+            let said = row
+                .name
+                .to_bytes()
+                .iter()
+                .filter(|byte| **byte != b')')
+                .map(|byte| if *byte == b'(' { b'-' } else { *byte });
+            assert!(said
+                .chain(*b"-virtio")
+                .eq(row.driver_name.to_bytes().iter().copied()));
+            for other in rows().take(index) {
+                assert!(row.name != other.name && row.function != other.function);
+            }
+        }
+    }
+
+    #[test]
+    fn no_digest_is_longer_than_there_is_room_for() {
+        assert_eq!(rows().map(Row::digest_len).max(), Some(MAX_DIGEST));
+    }
+}
