@@ -6,6 +6,7 @@
 //! it, and unregistered when the last of these is gone. What a device says it can do is not enough:
 //! some refuse what they advertise, some do more than they advertise.
 
+mod aead;
 mod digest;
 mod iv;
 mod keyed;
@@ -61,10 +62,12 @@ enum Kind {
     Hash,
     /// Message authentication codes.
     Mac,
+    /// Authenticated encryption.
+    Aead,
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Cipher, Self::Hash, Self::Mac];
+    const ALL: [Self; 4] = [Self::Cipher, Self::Hash, Self::Mac, Self::Aead];
 
     /// Returns the service of the device that has them.
     const fn service(self) -> Service {
@@ -72,6 +75,7 @@ impl Kind {
             Self::Cipher => Service::Cipher,
             Self::Hash => Service::Hash,
             Self::Mac => Service::Mac,
+            Self::Aead => Service::Aead,
         }
     }
 
@@ -81,6 +85,7 @@ impl Kind {
             Self::Cipher => skcipher::TABLE.len(),
             Self::Hash => digest::HASHES.len(),
             Self::Mac => digest::MACS.len(),
+            Self::Aead => aead::TABLE.len(),
         }
     }
 }
@@ -89,6 +94,7 @@ impl Kind {
 kernel::static_assert!(Kind::Cipher.rows() <= u32::BITS as usize);
 kernel::static_assert!(Kind::Hash.rows() <= u32::BITS as usize);
 kernel::static_assert!(Kind::Mac.rows() <= u32::BITS as usize);
+kernel::static_assert!(Kind::Aead.rows() <= u32::BITS as usize);
 
 /// A row of a table.
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +113,7 @@ impl Place {
         match self.kind {
             Kind::Cipher => skcipher::try_session(device, self.row),
             Kind::Hash | Kind::Mac => digest::try_session(device, self),
+            Kind::Aead => aead::try_session(device, self.row),
         }
     }
 
@@ -115,6 +122,7 @@ impl Place {
         match self.kind {
             Kind::Cipher => [skcipher::algorithm(self.row), None],
             Kind::Hash | Kind::Mac => [digest::algorithm(self), None],
+            Kind::Aead => [aead::algorithm(self.row), None],
         }
     }
 
@@ -131,6 +139,7 @@ impl Place {
         match self.kind {
             Kind::Cipher => skcipher::register(self, devices, module),
             Kind::Hash | Kind::Mac => digest::register(self, devices, module),
+            Kind::Aead => aead::register(&aead::TABLE, self, devices, module),
         }
     }
 }

@@ -36,6 +36,7 @@ pub(crate) mod skcipher;
 
 pub(crate) use self::{
     area::{
+        AnyArea,
         Area,
         Parts, //
     },

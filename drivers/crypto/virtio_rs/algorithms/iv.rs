@@ -13,6 +13,24 @@ pub(super) struct Iv {
 }
 
 impl Iv {
+    /// No IV.
+    pub(super) const EMPTY: Self = Self {
+        bytes: [0; MAX_IV],
+        len: 0,
+    };
+
+    /// Creates an IV of some parts, one behind the other, or of what of it there is room for.
+    pub(super) fn of(parts: &[&[u8]]) -> Self {
+        let mut iv = Self::EMPTY;
+        for part in parts {
+            let room = &mut iv.bytes[iv.len..];
+            let len = part.len().min(room.len());
+            room[..len].copy_from_slice(&part[..len]);
+            iv.len += len;
+        }
+        iv
+    }
+
     /// Creates an IV of `len` zeros, or as many as there is room for.
     pub(super) fn new(len: u32) -> Self {
         Self {
@@ -50,9 +68,7 @@ mod tests {
     use super::*;
 
     fn iv(bytes: &[u8]) -> Iv {
-        let mut iv = Iv::new(bytes.len() as u32);
-        iv.bytes_mut().copy_from_slice(bytes);
-        iv
+        Iv::of(&[bytes])
     }
 
     fn counted(bytes: &[u8], blocks: u32) -> Iv {
@@ -67,6 +83,17 @@ mod tests {
         assert_eq!(Iv::new(8).bytes(), [0; 8]);
         assert_eq!(Iv::new(16).bytes_mut().len(), 16);
         assert_eq!(Iv::new(u32::MAX).bytes().len(), MAX_IV);
+    }
+
+    #[test]
+    fn an_iv_of_parts_has_them_in_order() {
+        let iv = Iv::of(&[&[1, 2], &[], &[3]]);
+        assert_eq!(iv.bytes(), [1, 2, 3]);
+        assert_eq!(Iv::of(&[]), Iv::EMPTY);
+        assert_eq!(
+            Iv::of(&[&[7; 10], &[8; 10]]).bytes()[8..],
+            [7, 7, 8, 8, 8, 8, 8, 8]
+        );
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub(crate) struct Parts<'a> {
 }
 
 /// What is posted for the device.
-pub(super) struct Posted {
+pub(crate) struct Posted {
     pub(super) lists: Lists,
     pub(super) segments: u32,
     pub(super) result: *mut u8,
@@ -75,7 +75,7 @@ impl Span {
 }
 
 /// The data of a request. What has no bytes is left out.
-pub(super) struct Data {
+pub(crate) struct Data {
     /// What the device reads: the data to work on.
     pub(super) src: Span,
     /// What it reads besides.

@@ -18,7 +18,19 @@ pub(crate) struct Key<'a> {
     _bytes: PhantomData<&'a [u8]>,
 }
 
-impl Key<'_> {
+impl<'a> Key<'a> {
+    /// Creates a key that nobody has asked for anything special with.
+    #[cfg(CONFIG_KUNIT)]
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        // INVARIANT: A slice is valid for reads.
+        Self {
+            bytes: bytes.as_ptr(),
+            len: bytes.len(),
+            flags: 0,
+            _bytes: PhantomData,
+        }
+    }
+
     /// Takes over a key, for a transform with `flags`.
     ///
     /// # Safety

@@ -5,6 +5,16 @@
 use crate::bindings::helpers;
 use kernel::prelude::*;
 
+/// Returns true if both are the same, in a time that tells nothing about where they differ.
+pub(crate) fn are_equal(one: &[u8], other: &[u8]) -> bool {
+    let len = one.len();
+    if len != other.len() {
+        return false;
+    }
+    // SAFETY: Both are valid for reads of `len` bytes.
+    unsafe { helpers::memneq(one.as_ptr().cast(), other.as_ptr().cast(), len) == 0 }
+}
+
 /// Bytes in memory of their own, wiped when they are dropped.
 ///
 /// # Invariants
@@ -40,12 +50,7 @@ impl Secret {
 
     /// Returns true if the secret is `bytes`, in a time that tells nothing about where they differ.
     pub(crate) fn is(&self, bytes: &[u8]) -> bool {
-        let len = self.0.len();
-        if len != bytes.len() {
-            return false;
-        }
-        // SAFETY: Both are valid for reads of `len` bytes.
-        unsafe { helpers::memneq(self.0.as_ptr().cast(), bytes.as_ptr().cast(), len) == 0 }
+        are_equal(&self.0, bytes)
     }
 }
 

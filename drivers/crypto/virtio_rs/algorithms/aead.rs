@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Authenticated encryption: how it is registered, and what a request goes through, whichever
+//! service of the device does it.
+//!
+//! A [`Method`] is the service's part: its keys, nonces and requests. There are two: the service
+//! of that name ([`service`]), and the chaining of a cipher and a MAC
+//! ([`authenc`](super::authenc)).
+
+mod service;
+mod transform;
+
+use self::transform::Transform;
+use super::{
+    iv::Iv,
+    keyed::Route,
+    operation,
+    Devices,
+    Place, //
+};
+use crate::{
+    crypto::{
+        aead,
+        aead::{
+            Algorithm,
+            Cut,
+            Lengths,
+            Request,
+            Software, //
+        },
+        algorithm::{
+            Names,
+            Registration, //
+        },
+        Answer,
+        AnyArea,
+        Direction,
+        Key,
+        Offload,
+        Outcome,
+        Parts, //
+    },
+    support::secret,
+    transport::{
+        dataq,
+        device::Device,
+        session::Session, //
+    },
+    wire::{
+        algorithm::Operation,
+        data,
+        feature::Revision, //
+    },
+};
+use core::marker::PhantomData;
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+
+pub(super) use self::service::{
+    algorithm,
+    try_session,
+    TABLE, //
+};
+
+/// The longest keys that are sent along with a request, in bytes: of AES and of a MAC.
+const MAX_KEY: usize = 32 + 64;
+
+/// The longest tag of any algorithm in bytes.
+pub(super) const MAX_TAG: usize = 64;
+
+/// How many bytes can be missing in a block at most.
+pub(super) const MAX_PADDING: usize = 15;
+
+/// How many segments of a request fit that are not the consumer's own. Those of the associated data
+/// always count, those of source and destination where the consumer's list does not end with them.
+pub(super) const ENTRIES: usize = 16;
+
+/// An algorithm the driver knows. Sizes are in bytes.
+pub(super) struct Row<M> {
+    /// What the crypto framework calls it.
+    pub(super) name: &'static CStr,
+    /// What the asynchronous flavour is called.
+    pub(super) driver_name: &'static CStr,
+    /// What the synchronous flavour is called.
+    pub(super) sync_driver_name: &'static CStr,
+    pub(super) block_size: u32,
+    pub(super) chunk_size: u32,
+    pub(super) iv_size: u32,
+    pub(super) max_tag: u32,
+    pub(super) method: M,
+}
+
+/// The keys of a device's session.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Keys<'a> {
+    pub(super) cipher: &'a [u8],
+    /// Empty if one key is for all.
+    pub(super) auth: &'a [u8],
+}
+
+/// What of a consumer's key is not the device's, but goes into the nonce; zeros if there is none.
+pub(super) type Salt = [u8; 4];
+
+/// What a device gets of a request. Lengths are in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Plan {
+    /// The IV as the device wants it.
+    pub(super) iv: Iv,
+    /// How much of the associated data, from its beginning on.
+    pub(super) aad: u32,
+    pub(super) text: u32,
+    /// How many zeros behind the text, to be ciphered with it.
+    pub(super) padding: u32,
+    pub(super) tag: u32,
+}
+
+impl Plan {
+    /// Returns what of the consumer's data it takes.
+    fn cut(&self, direction: Direction, tag_in_data: bool, aad_first: bool) -> Cut {
+        let tag_at = |end| {
+            if tag_in_data && direction == end {
+                self.tag
+            } else {
+                0
+            }
+        };
+        Cut {
+            aad: self.aad,
+            aad_first,
+            src: self.text.saturating_add(tag_at(Direction::Decrypt)),
+            dst: self.text.saturating_add(tag_at(Direction::Encrypt)),
+        }
+    }
+}
+
+/// How a request gets to a device.
+pub(super) enum Via {
+    /// In the session of that number.
+    Session(Revision, u64),
+    /// With its keys.
+    Stateless,
+}
+
+/// How a device does authenticated encryption.
+pub(super) trait Method: Send + Sync + Sized + 'static {
+    /// The memory of a request that the device uses.
+    type Area: AnyArea;
+
+    /// The fixed part of a request.
+    type Head: AsRef<[u8]>;
+
+    /// Whether the tag is the end of the data, and verified by the device. If not it is a result of
+    /// its own, behind the padding, and compared by the driver.
+    const TAG_IN_DATA: bool;
+
+    /// What the priority of the algorithms is multiplied with.
+    const RANK: i32;
+
+    /// Takes a consumer's key apart; returns nothing if it has not the right form.
+    fn take_apart<'k>(&self, key: &'k Key<'_>) -> Option<(Keys<'k>, Salt)>;
+
+    /// Creates a session.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: a key is longer than the device takes. Others as [`Session::create`] has them.
+    fn create(
+        &self,
+        device: &Arc<Device>,
+        operation: Operation,
+        keys: &Keys<'_>,
+        tag: u32,
+    ) -> Result<Session>;
+
+    /// Says what a device gets of a request; nothing if it cannot do it, or if it is to be refused:
+    /// software knows best with which error.
+    fn plan(&self, lengths: &Lengths, iv: &Iv, salt: Salt) -> Option<Plan>;
+
+    /// Returns true if the associated data comes before the source.
+    fn has_aad_first(via: &Via) -> bool;
+
+    /// Returns the fixed part of a request.
+    fn head(&self, via: &Via, operation: Operation, keys: &Keys<'_>, plan: &Plan) -> Self::Head;
+}
+
+/// Registers both flavours of a row of a table.
+///
+/// # Errors
+///
+/// As the crypto framework has them; none is registered then.
+pub(super) fn register<M: Method>(
+    table: &'static [Row<M>],
+    place: Place,
+    devices: &Arc<Devices>,
+    module: &'static ThisModule,
+) -> Result<KVec<Registration>> {
+    let row = table.get(place.row).ok_or(EINVAL)?;
+    let mut registrations = KVec::with_capacity(2, GFP_KERNEL)?;
+    registrations.push(
+        register_flavour::<M, false>(row, place, devices, module)?,
+        GFP_KERNEL,
+    )?;
+    registrations.push(
+        register_flavour::<M, true>(row, place, devices, module)?,
+        GFP_KERNEL,
+    )?;
+    Ok(registrations)
+}
+
+fn register_flavour<M: Method, const SYNC: bool>(
+    row: &'static Row<M>,
+    place: Place,
+    devices: &Arc<Devices>,
+    module: &'static ThisModule,
+) -> Result<Registration> {
+    let description = aead::Description {
+        names: Names {
+            name: row.name,
+            driver_name: if SYNC {
+                row.sync_driver_name
+            } else {
+                row.driver_name
+            },
+            priority: devices.settings.priority(SYNC).saturating_mul(M::RANK),
+            block_size: row.block_size,
+        },
+        iv_size: row.iv_size,
+        max_auth_size: row.max_tag,
+        chunk_size: row.chunk_size,
+    };
+    let data = Offer {
+        row,
+        place,
+        devices: devices.clone(),
+    };
+    aead::register::<Flavour<M, SYNC>>(&description, data, module)
+}
+
+/// What all transforms of an algorithm share.
+pub(super) struct Offer<M: Method> {
+    row: &'static Row<M>,
+    place: Place,
+    devices: Arc<Devices>,
+}
+
+/// One of the two ways an algorithm is offered: `SYNC` answers before the call returns.
+pub(super) struct Flavour<M, const SYNC: bool>(PhantomData<M>);
+
+/// What is kept with a request that a device has.
+pub(super) struct State {
+    /// Held until the request is back: a session, if there is one, is not destroyed under it.
+    _session: Option<Arc<Session>>,
+    direction: Direction,
+    lengths: Lengths,
+    padding: u32,
+}
+
+impl<M: Method, const SYNC: bool> Offload for Flavour<M, SYNC> {
+    type Raw = aead::Raw;
+    type Tfm = Transform<M>;
+    type State = State;
+    type Area = M::Area;
+
+    const SYNCHRONOUS: bool = SYNC;
+
+    fn finish(state: State, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Result {
+        if outcome.is_untouched() {
+            return request.software_all(state.direction);
+        }
+        let lengths = &state.lengths;
+        let result = outcome.result().and_then(|()| {
+            if M::TAG_IN_DATA {
+                return Ok(());
+            }
+            // CAST: Both targets of this driver have 32 bits at least.
+            let (padding, len) = (state.padding as usize, lengths.tag as usize);
+            let results = outcome.results(padding + len)?;
+            let tag = results.get(padding..).ok_or(EINVAL)?;
+            match state.direction {
+                Direction::Encrypt => request.write_tag(lengths, tag),
+                Direction::Decrypt => {
+                    let mut theirs = [0; MAX_TAG];
+                    let theirs = theirs.get_mut(..len).ok_or(EINVAL)?;
+                    request.read_tag(lengths, theirs)?;
+                    if !secret::are_equal(tag, theirs) {
+                        return Err(EBADMSG);
+                    }
+                    Ok(())
+                }
+            }
+        });
+        match (state.direction, result) {
+            // There is no tag that could be wrong.
+            (Direction::Encrypt, Err(err)) if err == EBADMSG => Err(EIO),
+            (Direction::Decrypt, Err(err)) if err == EBADMSG => {
+                request.wipe_text(lengths);
+                Err(err)
+            }
+            (_, result) => result,
+        }
+    }
+}
+
+impl<M: Method, const SYNC: bool> Algorithm for Flavour<M, SYNC> {
+    type Data = Offer<M>;
+
+    fn init(offer: &Offer<M>) -> Result<Transform<M>> {
+        Transform::new(offer)
+    }
+
+    fn software(transform: &Transform<M>) -> &Software {
+        transform.software()
+    }
+
+    fn set_key(transform: &Transform<M>, key: &Key<'_>) -> Result {
+        transform.set_key(key)
+    }
+
+    fn set_auth_size(transform: &Transform<M>, size: u32) -> Result {
+        transform.set_auth_size(size)
+    }
+
+    fn crypt(request: Request<'_, Self>, direction: Direction) -> Answer {
+        // Whatever the device cannot do, or not for this request, software does.
+        if SYNC && !request.may_sleep() {
+            return request.software(direction);
+        }
+        let lengths = match request.lengths(direction) {
+            Ok(lengths) => lengths,
+            Err(err) => return request.done(Err(err)),
+        };
+        let row = request.tfm().row();
+        let mut iv = Iv::new(row.iv_size);
+        if let Err(err) = request.read_iv(iv.bytes_mut()) {
+            return request.done(Err(err));
+        }
+        let salt = request.tfm().salt();
+        let (Some(plan), Some(route)) = (
+            row.method.plan(&lengths, &iv, salt),
+            request.tfm().route(direction),
+        ) else {
+            return request.software(direction);
+        };
+        let device = route.device().clone();
+        let keys = request.tfm().split(route.key());
+        let via = match &route {
+            Route::Session(session) => Via::Session(device.features().revision(), session.id()),
+            Route::Stateless(..) => Via::Stateless,
+        };
+        let cut = plan.cut(direction, M::TAG_IN_DATA, M::has_aad_first(&via));
+        let digest = if M::TAG_IN_DATA { 0 } else { plan.tag };
+        let sizes = [
+            // CAST: IV and keys are short.
+            plan.iv.bytes().len() as u32,
+            route.key().len() as u32,
+            cut.aad,
+            cut.src,
+            cut.dst,
+            plan.padding,
+            plan.padding,
+            digest,
+        ];
+        let Some(queue) = device.data_queue() else {
+            return request.software(direction);
+        };
+        if !data::fits(&sizes, device.config().max_size()) {
+            return request.software(direction);
+        }
+
+        let state = State {
+            _session: None,
+            direction,
+            lengths,
+            padding: plan.padding,
+        };
+        let head = row.method.head(&via, operation(direction), &keys, &plan);
+        // CAST: Less than a block.
+        let padding = &[0; MAX_PADDING][..plan.padding as usize];
+        let parts = Parts {
+            before: &[head.as_ref(), keys.cipher, keys.auth, plan.iv.bytes()],
+            after: padding,
+            // CAST: A digest is short.
+            results: &[padding.len(), digest as usize, data::STATUS],
+            max_segment: device.max_segment(),
+        };
+        let mut prepared = match request.prepare(state, &parts, &cut) {
+            Ok(prepared) => prepared,
+            Err((_, request)) => return request.software(direction),
+        };
+        prepared.state()._session = route.into_session();
+
+        let submitted = prepared.submit(
+            device.timeout(),
+            |inflight| dataq::submit(queue, inflight, || device.watch()),
+            || device.fail(),
+        );
+        match submitted {
+            Ok(answer) => answer,
+            // The consumer did not want to wait, and is to know that it would have had to. Software
+            // would let the request overtake others, which IPsec takes for an attack.
+            Err((err, request)) if err == ENOSPC => request.done(Err(ENOSPC)),
+            Err((_, request)) => request.software(direction),
+        }
+    }
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_algorithms_aead)]
+mod tests {
+    use super::*;
+
+    const PLAN: Plan = Plan {
+        iv: Iv::EMPTY,
+        aad: 20,
+        text: 100,
+        padding: 12,
+        tag: 16,
+    };
+
+    #[test]
+    fn a_tag_in_the_data_is_read_to_decrypt_and_written_to_encrypt() {
+        let cut = PLAN.cut(Direction::Encrypt, true, false);
+        assert_eq!((cut.src, cut.dst), (100, 116));
+        let cut = PLAN.cut(Direction::Decrypt, true, false);
+        assert_eq!((cut.src, cut.dst), (116, 100));
+        assert_eq!((cut.aad, cut.aad_first), (20, false));
+    }
+
+    #[test]
+    fn a_tag_of_its_own_is_not_in_the_data() {
+        for direction in [Direction::Encrypt, Direction::Decrypt] {
+            let cut = PLAN.cut(direction, false, true);
+            assert_eq!((cut.src, cut.dst), (100, 100));
+            assert!(cut.aad_first);
+        }
+    }
+}
