@@ -7,6 +7,7 @@
 //! some refuse what they advertise, some do more than they advertise.
 
 mod aead;
+mod authenc;
 mod digest;
 mod iv;
 mod keyed;
@@ -64,15 +65,23 @@ enum Kind {
     Mac,
     /// Authenticated encryption.
     Aead,
+    /// Chains of a cipher and a MAC.
+    Authenc,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Cipher, Self::Hash, Self::Mac, Self::Aead];
+    const ALL: [Self; 5] = [
+        Self::Cipher,
+        Self::Hash,
+        Self::Mac,
+        Self::Aead,
+        Self::Authenc,
+    ];
 
     /// Returns the service of the device that has them.
     const fn service(self) -> Service {
         match self {
-            Self::Cipher => Service::Cipher,
+            Self::Cipher | Self::Authenc => Service::Cipher,
             Self::Hash => Service::Hash,
             Self::Mac => Service::Mac,
             Self::Aead => Service::Aead,
@@ -86,6 +95,7 @@ impl Kind {
             Self::Hash => digest::HASHES.len(),
             Self::Mac => digest::MACS.len(),
             Self::Aead => aead::TABLE.len(),
+            Self::Authenc => authenc::TABLE.len(),
         }
     }
 }
@@ -95,6 +105,7 @@ kernel::static_assert!(Kind::Cipher.rows() <= u32::BITS as usize);
 kernel::static_assert!(Kind::Hash.rows() <= u32::BITS as usize);
 kernel::static_assert!(Kind::Mac.rows() <= u32::BITS as usize);
 kernel::static_assert!(Kind::Aead.rows() <= u32::BITS as usize);
+kernel::static_assert!(Kind::Authenc.rows() <= u32::BITS as usize);
 
 /// A row of a table.
 #[derive(Clone, Copy, Debug)]
@@ -114,6 +125,7 @@ impl Place {
             Kind::Cipher => skcipher::try_session(device, self.row),
             Kind::Hash | Kind::Mac => digest::try_session(device, self),
             Kind::Aead => aead::try_session(device, self.row),
+            Kind::Authenc => authenc::try_session(device, self.row),
         }
     }
 
@@ -123,6 +135,7 @@ impl Place {
             Kind::Cipher => [skcipher::algorithm(self.row), None],
             Kind::Hash | Kind::Mac => [digest::algorithm(self), None],
             Kind::Aead => [aead::algorithm(self.row), None],
+            Kind::Authenc => authenc::algorithms(self.row).map_or([None; 2], |both| both.map(Some)),
         }
     }
 
@@ -140,6 +153,7 @@ impl Place {
             Kind::Cipher => skcipher::register(self, devices, module),
             Kind::Hash | Kind::Mac => digest::register(self, devices, module),
             Kind::Aead => aead::register(&aead::TABLE, self, devices, module),
+            Kind::Authenc => aead::register(&authenc::TABLE, self, devices, module),
         }
     }
 }

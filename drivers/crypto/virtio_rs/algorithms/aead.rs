@@ -65,7 +65,7 @@ pub(super) use self::service::{
 };
 
 /// The longest keys that are sent along with a request, in bytes: of AES and of a MAC.
-const MAX_KEY: usize = 32 + 64;
+pub(super) const MAX_KEY: usize = 32 + 64;
 
 /// The longest tag of any algorithm in bytes.
 pub(super) const MAX_TAG: usize = 64;

@@ -56,6 +56,30 @@ impl<'a> Key<'a> {
         unsafe { core::slice::from_raw_parts(self.bytes, self.len) }
     }
 
+    /// Returns the key of the cipher and that of the MAC, of a key for a chain of both; nothing if it
+    /// has not the form of such a key.
+    pub(crate) fn authenc(&self) -> Option<(&[u8], &[u8])> {
+        let bytes = self.bytes();
+        let mut keys = bindings::crypto_authenc_keys::default();
+        // SAFETY: `bytes` is valid for reads of its length.
+        let res = unsafe {
+            bindings::crypto_authenc_extractkeys(
+                &mut keys,
+                bytes.as_ptr(),
+                c_uint::try_from(bytes.len()).ok()?,
+            )
+        };
+        if res != 0 {
+            return None;
+        }
+        // What is found is all that is behind the head: the one key, then the other.
+        // CAST: Both targets of this driver have 32 bits at least.
+        let (auth_len, cipher_len) = (keys.authkeylen as usize, keys.enckeylen as usize);
+        let found = bytes.len().checked_sub(auth_len.checked_add(cipher_len)?)?;
+        let (auth, cipher) = bytes.get(found..)?.split_at_checked(auth_len)?;
+        Some((cipher, auth))
+    }
+
     /// Returns the flags (weak keys) that software which stands in for the device needs.
     pub(super) fn flags(&self) -> u32 {
         self.flags
