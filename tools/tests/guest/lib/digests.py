@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The hashes and MACs the driver knows."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Digest:
+    """One of them."""
+
+    name: str
+    size: int
+    key: int = 0  # the size of a key that is right; 0: there is none
+
+    @property
+    def driver(self) -> str:
+        """What the driver's implementation is called."""
+        return self.name.replace("(", "-").replace(")", "") + "-virtio"
+
+    @property
+    def service(self) -> str:
+        """Whose it is on the device."""
+        return "MAC" if self.key else "HASH"
+
+
+SHA2 = {"sha224": 28, "sha256": 32, "sha384": 48, "sha512": 64}
+HASHES = tuple(
+    Digest(name, size)
+    for name, size in {
+        "md5": 16,
+        "sha1": 20,
+        **SHA2,
+        "sha3-224": 28,
+        "sha3-256": 32,
+        "sha3-384": 48,
+        "sha3-512": 64,
+    }.items()
+)
+HMACS = tuple(
+    Digest(f"hmac({name})", size, 32) for name, size in {"md5": 16, "sha1": 20, **SHA2}.items()
+)
+CIPHER_MACS = (
+    *(Digest(f"{name}(aes)", 16, 16) for name in ("cmac", "xcbc", "cbcmac")),
+    Digest("cmac(des3_ede)", 8, 24),
+)
+
+ALL = {digest.name: digest for digest in (*HASHES, *HMACS, *CIPHER_MACS)}
