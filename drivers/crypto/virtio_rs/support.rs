@@ -7,6 +7,5 @@
 pub(crate) mod bh;
 pub(crate) mod completion;
 pub(crate) mod lend;
-pub(crate) mod pinned;
 pub(crate) mod secret;
 pub(crate) mod work;

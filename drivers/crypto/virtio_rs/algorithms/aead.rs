@@ -13,7 +13,11 @@ mod transform;
 use self::transform::Transform;
 use super::{
     iv::Iv,
-    keyed::Route,
+    keyed::{
+        Hold,
+        Route,
+        Verdict, //
+    },
     operation,
     Devices,
     Place, //
@@ -250,8 +254,7 @@ pub(super) struct Flavour<M, const SYNC: bool>(PhantomData<M>);
 
 /// What is kept with a request that a device has.
 pub(super) struct State {
-    /// Held until the request is back: a session, if there is one, is not destroyed under it.
-    _session: Option<Arc<Session>>,
+    hold: Hold,
     direction: Direction,
     lengths: Lengths,
     padding: u32,
@@ -266,39 +269,48 @@ impl<M: Method, const SYNC: bool> Offload for Flavour<M, SYNC> {
     const SYNCHRONOUS: bool = SYNC;
 
     fn finish(state: State, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Result {
-        if outcome.is_untouched() {
-            return request.software_all(state.direction);
-        }
         let lengths = &state.lengths;
-        let result = outcome.result().and_then(|()| {
-            if M::TAG_IN_DATA {
-                return Ok(());
+        let decrypts = state.direction == Direction::Decrypt;
+        // The device verifies tags where they are part of the data.
+        let verdict = state
+            .hold
+            .judge(outcome, |err| M::TAG_IN_DATA && decrypts && err == EBADMSG);
+        let result = match verdict {
+            Verdict::Done if M::TAG_IN_DATA => Ok(()),
+            Verdict::Done => state.see_to_tag(request, outcome),
+            Verdict::Software => return request.software_all(state.direction),
+            Verdict::Failed(err) => Err(err),
+        };
+        if decrypts && result == Err(EBADMSG) {
+            request.wipe_text(lengths);
+        }
+        result
+    }
+}
+
+impl State {
+    /// Puts the tag that the device has made where it belongs, or compares it with what is there.
+    ///
+    /// # Errors
+    ///
+    /// `EBADMSG`: it is another.
+    fn see_to_tag<M: Method, const SYNC: bool>(
+        &self,
+        request: &Request<'_, Flavour<M, SYNC>>,
+        outcome: &Outcome<'_>,
+    ) -> Result {
+        // CAST: Both targets of this driver have 32 bits at least.
+        let (padding, len) = (self.padding as usize, self.lengths.tag as usize);
+        let results = outcome.results(padding + len)?;
+        let tag = results.get(padding..).ok_or(EINVAL)?;
+        match self.direction {
+            Direction::Encrypt => request.write_tag(&self.lengths, tag),
+            Direction::Decrypt => {
+                let mut theirs = [0; MAX_TAG];
+                let theirs = theirs.get_mut(..len).ok_or(EINVAL)?;
+                request.read_tag(&self.lengths, theirs)?;
+                secret::are_equal(tag, theirs).then_some(()).ok_or(EBADMSG)
             }
-            // CAST: Both targets of this driver have 32 bits at least.
-            let (padding, len) = (state.padding as usize, lengths.tag as usize);
-            let results = outcome.results(padding + len)?;
-            let tag = results.get(padding..).ok_or(EINVAL)?;
-            match state.direction {
-                Direction::Encrypt => request.write_tag(lengths, tag),
-                Direction::Decrypt => {
-                    let mut theirs = [0; MAX_TAG];
-                    let theirs = theirs.get_mut(..len).ok_or(EINVAL)?;
-                    request.read_tag(lengths, theirs)?;
-                    if !secret::are_equal(tag, theirs) {
-                        return Err(EBADMSG);
-                    }
-                    Ok(())
-                }
-            }
-        });
-        match (state.direction, result) {
-            // There is no tag that could be wrong.
-            (Direction::Encrypt, Err(err)) if err == EBADMSG => Err(EIO),
-            (Direction::Decrypt, Err(err)) if err == EBADMSG => {
-                request.wipe_text(lengths);
-                Err(err)
-            }
-            (_, result) => result,
         }
     }
 }
@@ -370,7 +382,7 @@ impl<M: Method, const SYNC: bool> Algorithm for Flavour<M, SYNC> {
         }
 
         let state = State {
-            _session: None,
+            hold: Hold::NOTHING,
             direction,
             lengths,
             padding: plan.padding,
@@ -389,12 +401,12 @@ impl<M: Method, const SYNC: bool> Algorithm for Flavour<M, SYNC> {
             Ok(prepared) => prepared,
             Err((_, request)) => return request.software(direction),
         };
-        prepared.state()._session = route.into_session();
+        prepared.state().hold = route.into_hold();
 
         let submitted = prepared.submit(
             device.timeout(),
             |inflight| dataq::submit(queue, inflight, || device.watch()),
-            || device.fail(),
+            || device.watch(),
         );
         match submitted {
             Ok(answer) => answer,

@@ -18,8 +18,11 @@ use self::{
 };
 use super::{
     keyed::{
+        Hold,
         Keyed,
-        Sessions, //
+        Opener,
+        Sessions,
+        Verdict, //
     },
     Devices,
     Place, //
@@ -43,7 +46,7 @@ use crate::{
     },
     transport::{
         dataq,
-        session::Session, //
+        device::Device, //
     },
     wire::data,
 };
@@ -105,7 +108,7 @@ pub(super) struct Offer {
 /// A transform: a key, of no bytes if it needs none, and a session of a device that has it.
 pub(super) struct Transform {
     row: &'static Row,
-    keyed: Keyed<MAX_KEY>,
+    keyed: Keyed<&'static Row, MAX_KEY>,
 }
 
 impl Transform {
@@ -115,23 +118,20 @@ impl Transform {
     ///
     /// `ENOMEM`: no memory. The old key is gone then.
     fn set_key(&self, key: &[u8]) -> Result {
-        self.keyed.set(
-            key,
-            0,
-            // The crypto layer has software look at it.
-            || Ok(()),
-            |device, key| {
-                let function = self.row.function;
-                Sessions::one(function.create(device, self.row.digest_size, key)?)
-            },
-        )
+        // The crypto layer has software look at it.
+        self.keyed.set(key, 0, || Ok(()))
+    }
+}
+
+impl Opener for &'static Row {
+    fn open(&self, device: &Arc<Device>, key: &[u8], _variant: u32) -> Result<Sessions> {
+        Sessions::one(self.function.create(device, self.digest_size, key)?)
     }
 }
 
 /// What is kept with a request that a device has.
 pub(super) struct State {
-    /// Held until the request is back: a session, if there is one, is not destroyed under it.
-    _session: Option<Arc<Session>>,
+    hold: Hold,
 }
 
 /// What makes digests, with a key or without.
@@ -145,11 +145,12 @@ impl Offload for Digest {
 
     const SYNCHRONOUS: bool = false;
 
-    fn finish(_state: State, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Result {
-        if outcome.is_untouched() {
-            return request.software_all();
+    fn finish(state: State, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Result {
+        match state.hold.judge(outcome, |_| false) {
+            Verdict::Done => {}
+            Verdict::Software => return request.software_all(),
+            Verdict::Failed(err) => return Err(err),
         }
-        outcome.result()?;
         let len = request.tfm().row.digest_len();
         request.set_digest(outcome.results(len)?)
     }
@@ -161,7 +162,7 @@ impl Algorithm for Digest {
     fn init(offer: &Offer) -> Result<Transform> {
         let transform = Transform {
             row: offer.row,
-            keyed: Keyed::new(offer.place, &offer.devices)?,
+            keyed: Keyed::new(offer.place, &offer.devices, offer.row)?,
         };
         if let Function::Hash(_) = offer.row.function {
             transform.set_key(&[])?;
@@ -193,16 +194,19 @@ impl Algorithm for Digest {
             results: &[row.digest_len(), data::STATUS],
             max_segment: device.max_segment(),
         };
-        let mut prepared = match request.prepare(State { _session: None }, &parts) {
+        let state = State {
+            hold: Hold::NOTHING,
+        };
+        let mut prepared = match request.prepare(state, &parts) {
             Ok(prepared) => prepared,
             Err((_, request)) => return request.software(),
         };
-        prepared.state()._session = route.into_session();
+        prepared.state().hold = route.into_hold();
 
         let submitted = prepared.submit(
             device.timeout(),
             |inflight| dataq::submit(queue, inflight, || device.watch()),
-            || device.fail(),
+            || device.watch(),
         );
         match submitted {
             Ok(answer) => answer,

@@ -16,7 +16,8 @@ use super::{
         Operation,
         Service, //
     },
-    feature::Revision, //
+    feature::Revision,
+    FIXED, //
 };
 use kernel::prelude::*;
 use zerocopy::byteorder::little_endian::{
@@ -51,8 +52,11 @@ pub(crate) use self::{
 /// The status byte that ends what the device writes: `struct virtio_crypto_inhdr`.
 pub(crate) const STATUS: usize = 1;
 
-/// The longest fixed part of any request, in bytes: that of a stateless symmetric one.
-pub(crate) const MAX_HEAD: usize = 100;
+/// The bytes of the longest fixed part of a stateless request, which is that of a symmetric one.
+const STATELESS: usize = 100;
+
+/// The longest fixed part of any request, in bytes.
+pub(crate) const MAX_HEAD: usize = if STATELESS > FIXED { STATELESS } else { FIXED };
 
 /// What every request begins with: `struct virtio_crypto_op_header`.
 #[repr(C)]

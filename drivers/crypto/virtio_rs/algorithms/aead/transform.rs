@@ -6,6 +6,7 @@ use super::{
     super::{
         keyed::{
             Keyed,
+            Opener,
             Route,
             Sessions, //
         },
@@ -51,6 +52,13 @@ impl Variant {
         u32::from(self.tag) | u32::from(self.cipher_key) << 16
     }
 
+    /// Returns the keys that are in `bytes`, one behind the other.
+    fn split(self, bytes: &[u8]) -> Keys<'_> {
+        let len = bytes.len().min(self.cipher_key.into());
+        let (cipher, auth) = bytes.split_at(len);
+        Keys { cipher, auth }
+    }
+
     fn from_number(number: u32) -> Self {
         // CAST: The other half is meant to go.
         Self {
@@ -67,7 +75,7 @@ impl Variant {
 pub(crate) struct Transform<M: Method> {
     row: &'static Row<M>,
     software: Software,
-    keyed: Keyed<MAX_KEY>,
+    keyed: Keyed<&'static Row<M>, MAX_KEY>,
     variant: Atomic<u32>,
     salt: Atomic<u32>,
 }
@@ -86,7 +94,7 @@ impl<M: Method> Transform<M> {
         Ok(Self {
             row: offer.row,
             software: Software::new(offer.row.name)?,
-            keyed: Keyed::new(offer.place, &offer.devices)?,
+            keyed: Keyed::new(offer.place, &offer.devices, offer.row)?,
             variant: Atomic::new(variant.number()),
             salt: Atomic::new(0),
         })
@@ -114,13 +122,7 @@ impl<M: Method> Transform<M> {
 
     /// Returns the keys that are in `bytes`, one behind the other.
     pub(super) fn split<'k>(&self, bytes: &'k [u8]) -> Keys<'k> {
-        Self::split_as(self.variant(), bytes)
-    }
-
-    fn split_as(variant: Variant, bytes: &[u8]) -> Keys<'_> {
-        let len = bytes.len().min(variant.cipher_key.into());
-        let (cipher, auth) = bytes.split_at(len);
-        Keys { cipher, auth }
+        self.variant().split(bytes)
     }
 
     fn variant(&self) -> Variant {
@@ -143,15 +145,10 @@ impl<M: Method> Transform<M> {
         let joined = Secret::new(&[keys.cipher, keys.auth])?;
         self.variant.store(variant.number(), Relaxed);
         self.salt.store(u32::from_ne_bytes(salt), Relaxed);
-        self.keyed.set(
-            joined.bytes(),
-            variant.number(),
-            || {
-                self.software.set_key(key)?;
-                is_apart.then_some(()).ok_or(EINVAL)
-            },
-            |device, key| self.create(device, key, variant),
-        )
+        self.keyed.set(joined.bytes(), variant.number(), || {
+            self.software.set_key(key)?;
+            is_apart.then_some(()).ok_or(EINVAL)
+        })
     }
 
     /// Sets the length of tags in bytes.
@@ -166,18 +163,19 @@ impl<M: Method> Transform<M> {
             ..self.variant()
         };
         self.variant.store(variant.number(), Relaxed);
-        self.keyed.set_variant(variant.number(), |device, key| {
-            self.create(device, key, variant)
-        });
+        self.keyed.set_variant(variant.number());
         Ok(())
     }
+}
 
-    fn create(&self, device: &Arc<Device>, key: &[u8], variant: Variant) -> Result<Sessions> {
-        let keys = Self::split_as(variant, key);
+impl<M: Method> Opener for &'static Row<M> {
+    fn open(&self, device: &Arc<Device>, key: &[u8], variant: u32) -> Result<Sessions> {
+        let variant = Variant::from_number(variant);
+        let keys = variant.split(key);
         Sessions::both(|direction| {
             let operation = operation(direction);
-            let method = &self.row.method;
-            method.create(device, operation, &keys, variant.tag.into())
+            self.method
+                .create(device, operation, &keys, variant.tag.into())
         })
     }
 }

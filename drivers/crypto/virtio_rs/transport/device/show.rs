@@ -9,7 +9,6 @@ use super::{
 };
 use kernel::{
     fmt,
-    prelude::*,
     sync::{
         atomic::Relaxed,
         Arc, //

@@ -16,7 +16,7 @@ use super::{
     },
     direction,
     Header,
-    MAX_HEAD, //
+    STATELESS, //
 };
 use core::mem::offset_of;
 use kernel::prelude::*;
@@ -119,7 +119,7 @@ pub(crate) struct StatelessChainRequest {
     op_type: U32,
 }
 
-kernel::static_assert!(size_of::<StatelessChainRequest>() == MAX_HEAD);
+kernel::static_assert!(size_of::<StatelessChainRequest>() == STATELESS);
 kernel::static_assert!(offset_of!(StatelessChainRequest, alg_chain_order) == 24);
 kernel::static_assert!(offset_of!(StatelessChainRequest, op_type) == 96);
 

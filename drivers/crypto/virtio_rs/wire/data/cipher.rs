@@ -15,7 +15,7 @@ use super::{
     },
     direction,
     Header,
-    MAX_HEAD,
+    STATELESS,
     STATUS, //
 };
 use core::mem::offset_of;
@@ -86,7 +86,7 @@ pub(crate) struct StatelessCipherRequest {
     op_type: U32,
 }
 
-kernel::static_assert!(size_of::<StatelessCipherRequest>() == MAX_HEAD);
+kernel::static_assert!(size_of::<StatelessCipherRequest>() == STATELESS);
 kernel::static_assert!(offset_of!(StatelessCipherRequest, cipher_algo) == 24);
 kernel::static_assert!(offset_of!(StatelessCipherRequest, op_type) == 96);
 
