@@ -117,7 +117,8 @@ impl Table {
         let mut inner = self.write();
         let found = inner.sessions.len() as u64;
         self.left_behind.fetch_add(found, Ordering::Relaxed);
-        let forgotten = inner.sessions.keys().copied().collect();
+        let mut forgotten = std::mem::take(&mut inner.forgotten);
+        forgotten.extend(inner.sessions.keys());
         *inner = Inner { forgotten, ..Inner::default() };
     }
 
