@@ -210,8 +210,8 @@ impl Algorithm for Digest {
         );
         match submitted {
             Ok(answer) => answer,
-            // The consumer did not want to wait, and is to know that it would have had to.
-            Err((err, request)) if err == ENOSPC => request.done(Err(ENOSPC)),
+            // Also if there is no room and the consumer does not want to wait: dm-integrity for one
+            // has no use for that answer, and takes it for an error of the hash.
             Err((_, request)) => request.software(),
         }
     }
