@@ -20,7 +20,7 @@ BLOCK = 16
 ENCRYPT = 1
 DECRYPT = 0
 # A request that the device may be given is, with its IV, its result and its status, no longer
-# than 1 MiB. Longer ones are done in software.
+# than 1 MiB. Of longer ones software does the beginning.
 LARGEST = (1024 * 1024 - BLOCK - 1) // 2 // BLOCK * BLOCK
 
 

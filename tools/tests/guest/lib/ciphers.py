@@ -58,11 +58,15 @@ class Cipher:
         return (MAX_SIZE - self.iv_size - 1) // 2 // self.block * self.block
 
     def share(self, size: int) -> int:
-        """How many bytes of a request QEMU's device has to do."""
-        rest = size % self.block
-        if size - rest > self.largest or (rest and self.mode == "xts"):
+        """How many bytes of a request QEMU's device has to do.
+
+        Of one that is too long for it, the end. CTR's last block is filled up. XTS is not cut,
+        and software's where it has to steal.
+        """
+        whole = -(-size // self.block) * self.block
+        if self.mode == "xts" and not size == whole <= self.largest:
             return 0
-        return size - rest
+        return min(whole, self.largest)
 
     def random_key(self, size: int | None = None) -> bytes:
         """A new key, the longest if no size is given."""

@@ -24,7 +24,8 @@ def ctr_by_ecb(cipher: str, key: bytes, iv: bytes, data: bytes) -> bytes:
     wrap = 1 << 8 * block
     counters = b"".join(((start + i) % wrap).to_bytes(block) for i in range(count))
     stream = enc(cipher, key, b"", counters)
-    return bytes(a ^ b for a, b in zip(data, stream))
+    mixed = int.from_bytes(data) ^ int.from_bytes(stream[: len(data)])
+    return mixed.to_bytes(len(data))
 
 
 def xts(key: bytes, iv: bytes, data: bytes, encrypt: bool = True) -> bytes:
