@@ -124,6 +124,9 @@ class Machine:
         if self.options.kernel == "debug":
             # Caches would keep pointers to objects handed out, and hide leaks.
             arguments.append("slab_debug=F")
+            # The full self-tests of an algorithm take longer than the minute after which
+            # who waits for it gives it up, and everybody loses it.
+            arguments.append("cryptomgr.noslowtests")
         if self.options.iommu:
             arguments += ["intel_iommu=on", "iommu=nopt"]
         return " ".join(arguments + self.options.append)

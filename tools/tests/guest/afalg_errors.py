@@ -4,8 +4,8 @@
 
 usage: afalg_errors.py [CIPHER...]
 
-Every situation is played with both, for each CIPHER, "cbc(aes)" for example, or all that QEMU's
-device does. What comes of it (an errno, or the bytes of a result) must be the same. What software
+Every situation is played with both, for each CIPHER, "cbc(aes)" for example, or all that the
+devices do. What comes of it (an errno, or the bytes of a result) must be the same. What software
 refuses must not get as far as the host.
 """
 
@@ -40,6 +40,9 @@ Play = Callable[[Subject], object]
 situations: list[tuple[str, Play]] = []
 # Those in which a request continues another, which not every mode has a rule for.
 continued: set[Play] = set()
+# Those in which the framework refuses a key, and keeps the one before. It has the other kind of
+# cipher, lskcipher, lose that.
+kept_key: set[Play] = set()
 
 
 @dataclasses.dataclass
@@ -94,13 +97,15 @@ for size in (0, 1, 8, 15, 17, 31, 4095):
         """Data of a wrong length."""
         with Transform(who.name, who.key) as transform, transform.operation() as operation:
             operation.send(DATA[:size], ENCRYPT, who.iv)
-            return operation.recv(max(size, 16))
+            # Not more than there will be: the kernel would wait for it.
+            return operation.recv(size or 16)
 
     def decrypt_bad_length(who: Subject, size: int = size) -> bytes:
         """The same the other way."""
         with Transform(who.name, who.key) as transform, transform.operation() as operation:
             operation.send(DATA[:size], DECRYPT, who.iv)
-            return operation.recv(max(size, 16))
+            # Not more than there will be: the kernel would wait for it.
+            return operation.recv(size or 16)
 
     situations.append((f"{size} bytes to encrypt", crypt_bad_length))
     situations.append((f"{size} bytes to decrypt", decrypt_bad_length))
@@ -139,6 +144,7 @@ for size in (15, 17):
             raise tap.Failure("the bad key was taken")
 
     situations.append((f"a key of {size} bytes after a good one, then data", bad_key_after_good))
+    kept_key.add(bad_key_after_good)
 
 
 @situation("a good key after a bad one, then data")
@@ -224,17 +230,19 @@ def _(who: Subject) -> bytes:
 @situation("a receive of one block and a half, then of the rest", continues=True)
 def _(who: Subject) -> bytes:
     with Transform(who.name, who.key) as transform, transform.operation() as operation:
-        operation.send(DATA[:48], ENCRYPT, who.iv)
-        return operation.recv(24) + operation.recv(32)
+        block = who.cipher.block
+        operation.send(DATA[: 3 * block], ENCRYPT, who.iv)
+        return operation.recv(block + block // 2) + operation.recv(2 * block)
 
 
 @situation("a stream that ends in the middle of a block", continues=True)
 def _(who: Subject) -> bytes:
     with Transform(who.name, who.key) as transform, transform.operation() as operation:
-        operation.send(DATA[:40], ENCRYPT, who.iv, more=True)
-        first = operation.recv(32)
+        block = who.cipher.block
+        operation.send(DATA[: 2 * block + block // 2], ENCRYPT, who.iv, more=True)
+        first = operation.recv(2 * block)
         operation.send(b"", more=False)
-        return first + operation.recv(16)
+        return first + operation.recv(block // 2)
 
 
 @situation("half a block with more to come, and a receive that does not wait")
@@ -255,7 +263,9 @@ for kind in ("aead", "hash", "rng", "nonsense"):
 
     def bind_other_kind(who: Subject, kind: str = kind) -> None:
         """The name where another kind of algorithm is wanted."""
-        with Transform(who.name, kind=kind):
+        # A template would say whether it can be one.
+        name = who.name if "(" not in who.name else crypto.software(crypto.NAME).driver
+        with Transform(name, kind=kind):
             pass
 
     situations.append((f"bound as {kind}", bind_other_kind))
@@ -308,12 +318,14 @@ def final_tests(ours: Subject, refused: list[Play]) -> None:
 def main() -> None:
     """Runs it all."""
     afalg.prepare()
-    for name in sys.argv[1:] or ciphers.QEMU:
-        cipher = ciphers.ALL[name]
+    for cipher in [ciphers.ALL[name] for name in sys.argv[1:]] or ciphers.of_devices():
         ours, reference = subjects(cipher)
+        left_out = set() if cipher.chains else continued
+        if crypto.software(cipher.name).fields["type"] == "lskcipher":
+            left_out = left_out | kept_key
         refused: list[Play] = []
         for title, play in situations:
-            if cipher.chains or play not in continued:
+            if play not in left_out:
                 compare(title, play, ours, reference, refused)
         final_tests(ours, refused)
     tap.run()

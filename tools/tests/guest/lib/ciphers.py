@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The ciphers the driver knows, and which of them QEMU's device does."""
+"""The ciphers the driver knows, and which of them the devices do."""
 
 import dataclasses
 import os
 
-from . import openssl
+from . import openssl, reference
 
 MAX_SIZE = 1 << 20  # what QEMU's device takes: IV, source, result and status together
 
@@ -23,6 +23,11 @@ class Cipher:
         return self.name.partition("(")[0]
 
     @property
+    def algorithm(self) -> str:
+        """What becomes of one block."""
+        return self.name.rstrip(")").partition("(")[2]
+
+    @property
     def asynchronous(self) -> str:
         """The driver's name for the kernel's own users."""
         return self.name.replace("(", "-").replace(")", "-virtio")
@@ -36,6 +41,20 @@ class Cipher:
     def flavours(self) -> tuple[str, str]:
         """Both names."""
         return self.asynchronous, self.synchronous
+
+    @property
+    def generic(self) -> str:
+        """The plainest of the kernel's own, by its driver name."""
+        if self.algorithm == "aes":
+            return f"{self.mode}-aes-lib"
+        return f"{self.mode}({self.algorithm}-generic)"
+
+    @property
+    def fuzzed_against(self) -> str:
+        """What the kernel's self-tests compare it with."""
+        if self.mode == "xts":
+            return "xts(ecb(aes-lib))"
+        return f"{self.mode}(aes-lib)" if self.algorithm == "aes" else self.generic
 
     @property
     def iv_size(self) -> int:
@@ -99,3 +118,8 @@ DES3 = tuple(Cipher(f"{mode}(des3_ede)", 8, (24,)) for mode in ("ecb", "cbc", "c
 
 ALL = {cipher.name: cipher for cipher in (*AES, XTS, *DES, *DES3)}
 QEMU = {cipher.name: cipher for cipher in (*AES, XTS, *DES3)}
+
+
+def of_devices() -> list[Cipher]:
+    """What must be registered: all, if there is a reference device, or what QEMU's does."""
+    return list((ALL if reference.devices() else QEMU).values())

@@ -12,8 +12,6 @@ NAME = "cbc(aes)"
 ASYNC = "cbc-aes-virtio"
 SYNC = "cbc-aes-virtio-sync"
 MODULE = "virtio_crypto_rs"
-# What must be registered with QEMU's device: no more, no less.
-FLAVOURS = {name for cipher in ciphers.QEMU.values() for name in cipher.flavours}
 
 
 @dataclasses.dataclass
@@ -69,6 +67,11 @@ def algorithms() -> list[Algorithm]:
         if "driver" in fields:
             found.append(Algorithm(fields))
     return found
+
+
+def flavours() -> set[str]:
+    """The driver names that must be registered: no more, no less."""
+    return {name for cipher in ciphers.of_devices() for name in cipher.flavours}
 
 
 def ours() -> dict[str, Algorithm]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the host has done: the crypto back ends' own counters."""
+"""What the host has done: the devices' own counters."""
 
 import collections
 import contextlib
@@ -7,7 +7,7 @@ import dataclasses
 import subprocess
 from collections.abc import Iterator
 
-from . import tap
+from . import reference, tap
 
 
 @dataclasses.dataclass
@@ -31,13 +31,20 @@ class Work:
 
 
 def work() -> Work:
-    """All the host has done since it was started, by all its back ends together."""
+    """All the host has done since it was started, by all its devices together."""
     output = subprocess.run(["host-stats"], check=True, capture_output=True, text=True).stdout
     sums: collections.Counter[str] = collections.Counter()
     for line in output.splitlines():
         _, name, value = line.split()
         sums[name] += int(value)
-    tap.check("sym-encrypt-ops" in sums, f"host-stats has no sym-encrypt-ops:\n{output}")
+    references = reference.devices()
+    tap.check(references or "sym-encrypt-ops" in sums, f"no sym-encrypt-ops in:\n{output}")
+    for number in references:
+        for line in reference.status(number)["counters"]:
+            if line["queue"] != "control" and line["status"] == "OK":
+                direction = "encrypt" if line["operation"] == "CIPHER_ENCRYPT" else "decrypt"
+                sums[f"sym-{direction}-ops"] += line["requests"]
+                sums[f"sym-{direction}-bytes"] += line["bytes"]
     return Work(
         sums["sym-encrypt-ops"],
         sums["sym-encrypt-bytes"],

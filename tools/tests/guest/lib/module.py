@@ -86,7 +86,7 @@ def check_no_algorithms() -> None:
 def wait_registered(seconds: float) -> None:
     """Waits until all algorithms are registered, tested or not."""
     tap.wait_until(
-        lambda: set(crypto.ours()) == crypto.FLAVOURS, seconds, "all algorithms are registered"
+        lambda: set(crypto.ours()) == crypto.flavours(), seconds, "all algorithms are registered"
     )
 
 
@@ -95,6 +95,6 @@ def wait_passed(seconds: float) -> None:
 
     def passed() -> bool:
         found = crypto.ours()
-        return set(found) == crypto.FLAVOURS and all(alg.passed for alg in found.values())
+        return set(found) == crypto.flavours() and all(alg.passed for alg in found.values())
 
     tap.wait_until(passed, seconds, "all algorithms have passed their self-tests")

@@ -3,21 +3,28 @@
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 
-def command(**words: Any) -> dict[str, Any]:
-    """Sends a command and returns the answer."""
+def devices() -> list[int]:
+    """The numbers of those there are."""
+    return sorted(int(path.name[6:]) for path in Path("/dev/virtio-ports").glob("device*"))
+
+
+def command(device: int | None = None, **words: Any) -> dict[str, Any]:
+    """Sends a command, to the first one if no number is given, and returns the answer."""
+    which = [] if device is None else ["-d", str(device)]
     run = subprocess.run(
-        ["device-ctl", json.dumps(words)], check=True, stdout=subprocess.PIPE, text=True
+        ["device-ctl", *which, json.dumps(words)], check=True, stdout=subprocess.PIPE, text=True
     )
     answer: dict[str, Any] = json.loads(run.stdout)
     return answer
 
 
-def status() -> dict[str, Any]:
-    """All that the device has counted."""
-    return command(command="status")
+def status(device: int | None = None) -> dict[str, Any]:
+    """All that a device has counted."""
+    return command(device, command="status")
 
 
 def requests(now: dict[str, Any], **wanted: Any) -> int:

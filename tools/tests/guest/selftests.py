@@ -1,0 +1,90 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Have both flavours of all that the devices do passed the kernel's self-tests, and has the host
+done work for them? Is nothing else registered?
+
+usage: selftests.py [--fuzz N]
+
+With --fuzz they are tested once more before, as thoroughly as the kernel can: N random layouts of
+each vector, and 8 N random vectors that are compared with other software (the kernel's own number
+is 100). That is for the debug kernel, which boots with cryptomgr.noslowtests: the software has
+been tested in short then, so that nobody waits for it.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+from lib import afalg, ciphers, crypto, host, module, tap
+from lib.kernel_log import KernelLog
+from lib.tap import check, check_equal, holds, wait_until
+
+PARAMETERS = Path("/sys/module/cryptomgr/parameters")
+LIMIT = 3000  # seconds
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--fuzz", type=int)
+options = parser.parse_args()
+ALL = ciphers.of_devices()
+
+
+def tested() -> bool:
+    """Every self-test has ended, whatever came of it."""
+    return all(alg.fields["selftest"] != "unknown" for alg in crypto.ours().values()) and not any(
+        alg.fields["type"] == "larval" for alg in crypto.algorithms()
+    )
+
+
+def fuzz() -> None:
+    """Has all of them tested again."""
+    afalg.prepare()
+    for cipher in ALL:
+        # What they will be compared with. A template would be tested when it is first used, and
+        # who waits for a self-test gives it up after a minute.
+        afalg.Transform(cipher.fuzzed_against).close()
+    wait_until(tested, LIMIT, "the self-tests of software end")
+    log = KernelLog()
+    (PARAMETERS / "noslowtests").write_text("N")
+    (PARAMETERS / "fuzz_iterations").write_text(str(options.fuzz))
+    module.unbind()
+    started = time.monotonic()
+    module.bind(60)
+    wait_until(tested, LIMIT, "the self-tests end")
+    (PARAMETERS / "noslowtests").write_text("Y")
+    tap.note(f"the self-tests have taken {time.monotonic() - started:.0f} s")
+    skipped = log.matching("skipping comparison tests for .*-virtio")
+    check(not skipped, "\n".join(skipped))
+
+
+def passed(driver: str) -> None:
+    """It is registered, and its self-test ended well."""
+    found = crypto.ours()
+    check(driver in found, f"{driver} is not registered")
+    check(found[driver].passed, f"selftest: {found[driver].fields['selftest']}")
+
+
+if options.fuzz:
+    holds(f"the self-tests, with {options.fuzz} iterations, come to an end")(fuzz)
+else:
+    wait_until(tested, LIMIT, "the self-tests end")
+
+for one in ALL:
+    for flavour in one.flavours:
+        holds(f"{flavour} has passed the self-tests")(lambda flavour=flavour: passed(flavour))
+
+
+@holds("nothing is registered that the devices do not do")
+def _() -> None:
+    check_equal(sorted(set(crypto.ours()) - crypto.flavours()), [], "registered besides")
+
+
+@holds("the host has encrypted and decrypted")
+def _() -> None:
+    work = host.work()
+    tap.note(str(work))
+    # As many by each of the asynchronous ones at the least.
+    least = 10 * len(ALL) * (options.fuzz or 1)
+    check(min(work.encrypt_ops, work.decrypt_ops) >= least, f"{work}, expected {least} or more")
+
+
+tap.run()
