@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,9 +31,10 @@ def disk(mebibytes: int) -> Iterator[Path]:
         # Where they are built in there is nothing to load, and modprobe may say so.
         subprocess.run(["modprobe", "-q", module], check=False)
     MOUNTS.mkdir(exist_ok=True)
-    file = MOUNTS / f"disk{os.getpid()}"
-    with file.open("wb") as opened:
-        opened.truncate(mebibytes << 20)
+    descriptor, name = tempfile.mkstemp(prefix="disk", dir=MOUNTS)
+    os.truncate(descriptor, mebibytes << 20)
+    os.close(descriptor)
+    file = Path(name)
     try:
         device = run("losetup", "--find", "--show", file).strip()
         try:

@@ -1,0 +1,31 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""What the self-tests leave out of ciphers: bad use, and data of any length in lists of any shape.
+
+usage: exercise.py [CIPHER...]
+
+For a guest with vc_exercise.ko at /mnt/share. Exercises both flavours of each CIPHER, "cbc(aes)"
+for example, or of all that the devices do.
+"""
+
+import sys
+
+from lib import ciphers, host, tap, test_module
+from lib.ciphers import Cipher
+from lib.tap import check, holds
+
+
+def exercise(cipher: Cipher, driver: str) -> None:
+    """One flavour."""
+    with host.watched() as work:
+        test_module.run("vc_exercise", driver=driver, reference=cipher.generic)
+    check(work.ops >= 40, f"the host has done {work.ops} requests")
+
+
+for one in [ciphers.ALL[name] for name in sys.argv[1:]] or ciphers.of_devices():
+    for flavour in one.flavours:
+        holds(f"{flavour} gives the results and errors that {one.generic} gives, by the host")(
+            lambda one=one, flavour=flavour: exercise(one, flavour)
+        )
+
+tap.run()
