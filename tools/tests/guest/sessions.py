@@ -8,16 +8,19 @@ For a guest with a reference device. sessions: it has one for everybody. statele
 and takes keys with requests. software: it has fewer, and does not.
 """
 
+import multiprocessing
 import os
+import random
 import sys
 
-from lib import afalg, crypto, reference, tap
+from lib import afalg, ciphers, crypto, reference, tap
 from lib.tap import check, check_equal, check_same, holds, wait_until
 
 HOW, COUNT = sys.argv[1], int(sys.argv[2])
 SIZE = 512
 IV = bytes(range(16))
 STORM = 500
+PROGRAMS = 4
 
 
 def generic() -> str:
@@ -97,6 +100,43 @@ def _() -> None:
             expected = software.crypt(afalg.ENCRYPT, IV, data)
         check_same(transform.crypt(afalg.ENCRYPT, IV, data), expected, "ciphertext")
     quiet()
+
+
+def storm(number: int) -> int:
+    """One of several programs that change their key for every request; returns how often."""
+    chance = random.Random(number)
+    cipher = ciphers.XTS if number % 2 else ciphers.ALL[crypto.NAME]
+    for _ in range(STORM // 25):
+        with (
+            afalg.Transform(cipher.synchronous) as ours,
+            afalg.Transform(cipher.generic) as software,
+        ):
+            for _ in range(5):
+                key = cipher.random_key(chance.choice(cipher.keys))
+                ours.set_key(key)
+                software.set_key(key)
+                data = os.urandom(SIZE)
+                expected = software.crypt(afalg.ENCRYPT, IV, data)
+                check_same(ours.crypt(afalg.ENCRYPT, IV, data), expected, f"program {number}")
+    return STORM // 5
+
+
+@holds("storms of keys by several programs: each request has its key, no session is left")
+def _() -> None:
+    quiet()
+    before = reference.status()
+    with multiprocessing.get_context("fork").Pool(PROGRAMS) as pool:
+        made = sum(pool.map(storm, range(PROGRAMS), 1))
+    quiet()
+    after = reference.status()
+    created, destroyed = (
+        reference.requests(after, operation=f"CIPHER_{what}_SESSION", status="OK")
+        - reference.requests(before, operation=f"CIPHER_{what}_SESSION", status="OK")
+        for what in ("CREATE", "DESTROY")
+    )
+    tap.note(f"{made} keys, {created} sessions created, {destroyed} destroyed")
+    check_equal(destroyed, created, "sessions destroyed")
+    check(created >= 2 * made, "a key had no sessions")
 
 
 afalg.prepare()
