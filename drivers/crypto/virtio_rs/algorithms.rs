@@ -9,10 +9,12 @@
 mod aead;
 mod authenc;
 mod digest;
+mod fallback;
 mod iv;
 mod keyed;
 mod skcipher;
 
+use self::fallback::Fallbacks;
 use crate::{
     crypto::{
         algorithm::Registration,
@@ -34,8 +36,12 @@ use crate::{
         config::Algorithm, //
     },
 };
+use core::pin::Pin;
 use kernel::{
-    debugfs::Dir,
+    debugfs::{
+        Dir,
+        File, //
+    },
     new_mutex,
     new_spinlock_irq,
     prelude::*,
@@ -228,6 +234,7 @@ impl Member {
 #[pin_data]
 pub(crate) struct Devices {
     settings: Settings,
+    fallbacks: Arc<Fallbacks>,
     #[pin]
     members: Mutex<KVec<Member>>,
     turn: Atomic<usize>,
@@ -329,6 +336,7 @@ pub(crate) struct Registry {
     devices: Arc<Devices>,
     /// The driver's folder.
     debugfs: Dir,
+    _fallbacks: Pin<KBox<File<Arc<Fallbacks>>>>,
     #[pin]
     entries: Mutex<KVec<Entry>>,
 }
@@ -340,9 +348,20 @@ impl Registry {
     ///
     /// `ENOMEM`: no memory.
     pub(crate) fn new(module: &'static ThisModule, settings: Settings) -> Result<Arc<Self>> {
+        let fallbacks = Arc::new(Fallbacks::new(), GFP_KERNEL)?;
+        let debugfs = Dir::new(c"virtio_crypto_rs");
+        let file = KBox::pin_init(
+            debugfs.read_callback_file(
+                c"fallbacks",
+                Ok::<_, Error>(fallbacks.clone()),
+                &fallback::show,
+            ),
+            GFP_KERNEL,
+        )?;
         let devices = Arc::pin_init(
             pin_init!(Devices {
                 settings,
+                fallbacks,
                 members <- new_mutex!(KVec::new()),
                 turn: Atomic::new(0),
                 keys <- new_spinlock_irq!(RBTree::new()),
@@ -364,7 +383,8 @@ impl Registry {
             pin_init!(Self {
                 module,
                 devices,
-                debugfs: Dir::new(c"virtio_crypto_rs"),
+                debugfs,
+                _fallbacks: file,
                 entries <- new_mutex!(entries),
             }),
             GFP_KERNEL,

@@ -12,6 +12,7 @@ mod transform;
 
 use self::transform::Transform;
 use super::{
+    fallback::Reason,
     iv::Iv,
     keyed::{
         Hold,
@@ -252,6 +253,16 @@ pub(super) struct Offer<M: Method> {
 /// One of the two ways an algorithm is offered: `SYNC` answers before the call returns.
 pub(super) struct Flavour<M, const SYNC: bool>(PhantomData<M>);
 
+/// Has software do a request.
+fn fall_back<M: Method, const SYNC: bool>(
+    request: Request<'_, Flavour<M, SYNC>>,
+    reason: Reason,
+    direction: Direction,
+) -> Answer {
+    request.tfm().fall_back(reason);
+    request.software(direction)
+}
+
 /// What is kept with a request that a device has.
 pub(super) struct State {
     hold: Hold,
@@ -278,7 +289,10 @@ impl<M: Method, const SYNC: bool> Offload for Flavour<M, SYNC> {
         let result = match verdict {
             Verdict::Done if M::TAG_IN_DATA => Ok(()),
             Verdict::Done => state.see_to_tag(request, outcome),
-            Verdict::Software => return request.software_all(state.direction),
+            Verdict::Software => {
+                request.tfm().fall_back(Reason::DeviceFailed);
+                return request.software_all(state.direction);
+            }
             Verdict::Failed(err) => Err(err),
         };
         if decrypts && result == Err(EBADMSG) {
@@ -337,7 +351,7 @@ impl<M: Method, const SYNC: bool> Algorithm for Flavour<M, SYNC> {
     fn crypt(request: Request<'_, Self>, direction: Direction) -> Answer {
         // Whatever the device cannot do, or not for this request, software does.
         if SYNC && !request.may_sleep() {
-            return request.software(direction);
+            return fall_back(request, Reason::MayNotSleep, direction);
         }
         let lengths = match request.lengths(direction) {
             Ok(lengths) => lengths,
@@ -349,11 +363,11 @@ impl<M: Method, const SYNC: bool> Algorithm for Flavour<M, SYNC> {
             return request.done(Err(err));
         }
         let salt = request.tfm().salt();
-        let (Some(plan), Some(route)) = (
-            row.method.plan(&lengths, &iv, salt),
-            request.tfm().route(direction),
-        ) else {
-            return request.software(direction);
+        let Some(plan) = row.method.plan(&lengths, &iv, salt) else {
+            return fall_back(request, Reason::Form, direction);
+        };
+        let Some(route) = request.tfm().route(direction) else {
+            return fall_back(request, Reason::NoDevice, direction);
         };
         let device = route.device().clone();
         let keys = request.tfm().split(route.key());
@@ -375,10 +389,10 @@ impl<M: Method, const SYNC: bool> Algorithm for Flavour<M, SYNC> {
             digest,
         ];
         let Some(queue) = device.data_queue() else {
-            return request.software(direction);
+            return fall_back(request, Reason::NoDevice, direction);
         };
         if !data::fits(&sizes, device.config().max_size()) {
-            return request.software(direction);
+            return fall_back(request, Reason::TooLong, direction);
         }
 
         let state = State {
@@ -399,7 +413,7 @@ impl<M: Method, const SYNC: bool> Algorithm for Flavour<M, SYNC> {
         };
         let mut prepared = match request.prepare(state, &parts, &cut) {
             Ok(prepared) => prepared,
-            Err((_, request)) => return request.software(direction),
+            Err((_, request)) => return fall_back(request, Reason::Pieces, direction),
         };
         prepared.state().hold = route.into_hold();
 
@@ -413,7 +427,7 @@ impl<M: Method, const SYNC: bool> Algorithm for Flavour<M, SYNC> {
             // The consumer did not want to wait, and is to know that it would have had to. Software
             // would let the request overtake others, which IPsec takes for an attack.
             Err((err, request)) if err == ENOSPC => request.done(Err(ENOSPC)),
-            Err((_, request)) => request.software(direction),
+            Err((err, request)) => fall_back(request, Reason::of_queue(err), direction),
         }
     }
 }

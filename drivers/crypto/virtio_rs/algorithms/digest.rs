@@ -17,6 +17,7 @@ use self::{
     },
 };
 use super::{
+    fallback::Reason,
     keyed::{
         Hold,
         Keyed,
@@ -129,6 +130,12 @@ impl Opener for &'static Row {
     }
 }
 
+/// Has software do a request.
+fn fall_back(request: Request<'_, Digest>, reason: Reason) -> Answer {
+    request.tfm().keyed.fall_back(reason);
+    request.software()
+}
+
 /// What is kept with a request that a device has.
 pub(super) struct State {
     hold: Hold,
@@ -148,7 +155,10 @@ impl Offload for Digest {
     fn finish(state: State, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Result {
         match state.hold.judge(outcome, |_| false) {
             Verdict::Done => {}
-            Verdict::Software => return request.software_all(),
+            Verdict::Software => {
+                request.tfm().keyed.fall_back(Reason::DeviceFailed);
+                return request.software_all();
+            }
             Verdict::Failed(err) => return Err(err),
         }
         let len = request.tfm().row.digest_len();
@@ -175,16 +185,16 @@ impl Algorithm for Digest {
         let row = request.tfm().row;
         // A session for digests has no direction.
         let Some(route) = request.tfm().keyed.route(Direction::Encrypt) else {
-            return request.software();
+            return fall_back(request, Reason::NoDevice);
         };
         let device = route.device().clone();
         // CAST: A key has `MAX_KEY` bytes at most.
         let lengths = [route.key().len() as u32, request.len(), row.digest_size];
         if !data::fits(&lengths, device.config().max_size()) {
-            return request.software();
+            return fall_back(request, Reason::TooLong);
         }
         let Some(queue) = device.data_queue() else {
-            return request.software();
+            return fall_back(request, Reason::NoDevice);
         };
 
         let head = Head::new(row, &route, request.len());
@@ -199,7 +209,7 @@ impl Algorithm for Digest {
         };
         let mut prepared = match request.prepare(state, &parts) {
             Ok(prepared) => prepared,
-            Err((_, request)) => return request.software(),
+            Err((_, request)) => return fall_back(request, Reason::Pieces),
         };
         prepared.state().hold = route.into_hold();
 
@@ -212,7 +222,7 @@ impl Algorithm for Digest {
             Ok(answer) => answer,
             // Also if there is no room and the consumer does not want to wait: dm-integrity for one
             // has no use for that answer, and takes it for an error of the hash.
-            Err((_, request)) => request.software(),
+            Err((err, request)) => fall_back(request, Reason::of_queue(err)),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A key, and how a device gets to know it: what transforms of all kinds have.
 
 use super::{
+    fallback::Reason,
     Devices,
     Place,
     Rekey, //
@@ -177,6 +178,11 @@ impl<O: Opener, const MAX_KEY: usize> Keyed<O, MAX_KEY> {
             }
             Way::Stateless(_) => None,
         }
+    }
+
+    /// Counts a request that software does.
+    pub(super) fn fall_back(&self, reason: Reason) {
+        self.inner.devices.fallbacks.count(reason);
     }
 
     /// Sets a key, once `software` has found it good.

@@ -19,6 +19,7 @@ use self::{
     transform::Transform, //
 };
 use super::{
+    fallback::Reason,
     iv::{
         Iv,
         MAX_IV, //
@@ -165,6 +166,16 @@ pub(super) struct Offer {
 /// One of the two ways a cipher is offered: `SYNC` answers before the call returns.
 pub(super) struct Flavour<const SYNC: bool>;
 
+/// Has software do a request.
+fn fall_back<const SYNC: bool>(
+    request: Request<'_, Flavour<SYNC>>,
+    reason: Reason,
+    direction: Direction,
+) -> Answer {
+    request.tfm().fall_back(reason);
+    request.software(direction)
+}
+
 /// How a request is done.
 #[derive(Clone, Copy)]
 struct Course {
@@ -190,10 +201,15 @@ impl Course {
     }
 
     /// Does the same for a request that is not answered yet.
-    fn answer<const SYNC: bool>(&self, request: Request<'_, Flavour<SYNC>>) -> Answer {
+    fn answer<const SYNC: bool>(
+        &self,
+        request: Request<'_, Flavour<SYNC>>,
+        reason: Reason,
+    ) -> Answer {
         if self.done == 0 {
-            return request.software(self.direction);
+            return fall_back(request, reason, self.direction);
         }
+        request.tfm().fall_back(reason);
         let result = self.software(&request);
         request.done(result)
     }
@@ -218,7 +234,10 @@ impl<const SYNC: bool> Offload for Flavour<SYNC> {
         let course = state.course;
         match state.hold.judge(outcome, |_| false) {
             Verdict::Done => {}
-            Verdict::Software => return course.software(request),
+            Verdict::Software => {
+                request.tfm().fall_back(Reason::DeviceFailed);
+                return course.software(request);
+            }
             Verdict::Failed(err) => return Err(err),
         }
         let mut iv = course.next_iv;
@@ -252,23 +271,23 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
         let padding = match row.mode.plan(row.block, request.len()) {
             Plan::Refuse => return request.done(Err(EINVAL)),
             Plan::Nothing => return request.done(Ok(())),
-            Plan::Software => return request.software(direction),
+            Plan::Software => return fall_back(request, Reason::Form, direction),
             Plan::Device { padding } => padding,
         };
 
         // Whatever the device cannot do, or not for this request, software does.
         if SYNC && !request.may_sleep() {
-            return request.software(direction);
+            return fall_back(request, Reason::MayNotSleep, direction);
         }
         let Some(route) = request.tfm().route(direction) else {
-            return request.software(direction);
+            return fall_back(request, Reason::NoDevice, direction);
         };
         let device = route.device().clone();
         let iv_size = row.mode.iv_size(row.block);
         let room = data::cipher_room(route.key().len(), iv_size, device.config().max_size());
         let head = row.mode.head(row.block, request.len(), padding, room);
         let (Some(queue), Some(done)) = (device.data_queue(), head) else {
-            return request.software(direction);
+            return fall_back(request, Reason::TooLong, direction);
         };
 
         let mut iv = Iv::new(iv_size);
@@ -288,6 +307,7 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
         }
         // What is too long for the device begins with a part that software does.
         if done != 0 {
+            request.tfm().fall_back(Reason::TooLong);
             if let Err(err) = request.software_head(direction, done, iv.bytes_mut()) {
                 return request.done(Err(err));
             }
@@ -315,7 +335,7 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
         };
         let mut prepared = match request.prepare(state, &parts, done) {
             Ok(prepared) => prepared,
-            Err((_, request)) => return course.answer(request),
+            Err((_, request)) => return course.answer(request, Reason::Pieces),
         };
         prepared.state().hold = route.into_hold();
 
@@ -328,7 +348,7 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
             Ok(answer) => answer,
             // The consumer did not want to wait, and is to know that it would have had to.
             Err((err, request)) if err == ENOSPC && done == 0 => request.done(Err(ENOSPC)),
-            Err((_, request)) => course.answer(request),
+            Err((err, request)) => course.answer(request, Reason::of_queue(err)),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use super::{
     super::{
+        fallback::Reason,
         keyed::{
             Keyed,
             Opener,
@@ -118,6 +119,11 @@ impl<M: Method> Transform<M> {
     /// Returns the way to a device that takes requests, if there is one.
     pub(super) fn route(&self, direction: Direction) -> Option<Route<MAX_KEY>> {
         self.keyed.route(direction)
+    }
+
+    /// Counts a request that software does.
+    pub(super) fn fall_back(&self, reason: Reason) {
+        self.keyed.fall_back(reason);
     }
 
     /// Returns the keys that are in `bytes`, one behind the other.

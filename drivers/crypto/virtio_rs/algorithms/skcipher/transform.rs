@@ -4,6 +4,7 @@
 
 use super::{
     super::{
+        fallback::Reason,
         keyed::{
             Keyed,
             Opener,
@@ -64,6 +65,11 @@ impl Transform {
     /// Returns the way to a device that takes requests, if there is one.
     pub(super) fn route(&self, direction: Direction) -> Option<Route<MAX_KEY>> {
         self.keyed.route(direction)
+    }
+
+    /// Counts a request that software does.
+    pub(super) fn fall_back(&self, reason: Reason) {
+        self.keyed.fall_back(reason);
     }
 
     /// Sets a key.
