@@ -3,6 +3,7 @@
 
 import argparse
 import dataclasses
+import json
 from pathlib import Path
 
 import reference
@@ -26,15 +27,15 @@ def parse_devices(texts: list[str]) -> list[Device]:
     devices = []
     for text in texts:
         kind, _, rest = text.partition(":")
-        if kind == "ref":
+        if kind in reference.KINDS:
             try:
-                devices.append(Device(kind, [], reference.parse(rest)))
+                devices.append(Device(kind, [], reference.parse(rest, kind)))
             except ValueError as error:
                 raise ValueError(f"--device {text}: {error}") from None
             continue
         properties = [part for part in rest.split(",") if part]
         if kind not in ("qemu", "none"):
-            raise ValueError(f"--device {text}: expected qemu, ref or none")
+            raise ValueError(f"--device {text}: expected qemu, ref, vfio or none")
         for prop in properties:
             if "=" not in prop:
                 raise ValueError(f"--device {text}: {prop} is not NAME=VALUE")
@@ -64,7 +65,7 @@ class Machine:
         """QEMU's command line, given a pipe and a connected socket for each of SOCKETS."""
         options = self.options
         references = [
-            number for number, device in enumerate(options.devices) if device.kind == "ref"
+            number for number, device in enumerate(options.devices) if device.settings
         ]
         machine = "q35"
         memory = []
@@ -93,7 +94,10 @@ class Machine:
         ]
         if options.iommu:
             # Interrupt remapping leaves the guest without a timer under TCG.
-            command += ["-device", "intel-iommu,intremap=off"]
+            # With the caching mode a guest tells QEMU of new mappings as well, and QEMU the
+            # servers.
+            caching = "on" if any(device.kind == "vfio" for device in options.devices) else "off"
+            command += ["-device", f"intel-iommu,intremap=off,caching-mode={caching}"]
         for name, descriptor in sockets.items():
             command += ["-chardev", f"socket,id={name},fd={descriptor}"]
         command += ["-object", "monitor-qmp,id=qmp,chardev=monitor"]
@@ -154,6 +158,8 @@ class Machine:
     def _device(self, number: int, device: Device) -> list[str]:
         """A crypto device behind a PCIe port of its own, so that it can be unplugged."""
         port = ["-device", f"pcie-root-port,id=p{number},chassis={number + 1},bus=pcie.0"]
+        if device.kind == "vfio":
+            return [*port, *self._function(number)]
         if device.settings:
             return [*port, *self._reference(number, device.settings)]
         backend = [prop for prop in device.properties if prop.startswith("throttle-")]
@@ -178,6 +184,16 @@ class Machine:
             f",virtio-id=20,num_vqs={settings.queues + 1}"
             f",vq_size={settings.vq_size},config_size={settings.config_size}",
         ]
+
+    def _function(self, number: int) -> list[str]:
+        """The whole device is the server's."""
+        device = {
+            "driver": "vfio-user-pci",
+            "id": f"v{number}",
+            "bus": f"p{number}",
+            "socket": {"type": "unix", "path": str(reference.socket_path(number))},
+        }
+        return ["-device", json.dumps(device)]
 
 
 def escape(path: Path) -> str:

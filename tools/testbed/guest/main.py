@@ -86,15 +86,15 @@ def check_parameters(options: argparse.Namespace) -> None:
 def check_devices(options: argparse.Namespace) -> None:
     """What one device asks of the whole machine; ValueError says what it cannot have."""
     references = [device.settings for device in options.devices if device.settings]
-    if references and options.iommu:
+    if any(settings.kind == "ref" for settings in references) and options.iommu:
         raise ValueError(
-            "--iommu: the reference device cannot be behind an IOMMU,"
-            " its server does not translate addresses"
+            "--iommu: the ref device cannot be behind an IOMMU,"
+            " its server does not translate addresses; the vfio device can"
         )
     if any(settings.trace for settings in references) and not options.device_log:
-        raise ValueError("--device ref:trace needs --device-log, for a folder to write to")
+        raise ValueError("a device with trace needs --device-log, for a folder to write to")
     if options.device_log and not references:
-        raise ValueError("--device-log is for --device ref")
+        raise ValueError("--device-log is for --device ref and vfio")
 
 
 def guest_config(options: argparse.Namespace, release: str) -> str:

@@ -26,20 +26,24 @@ SOCKETS = Path("/run")
 # sockets of all.
 _OWN = uuid.uuid4().hex[:12]
 
-# What a device may have. QEMU aborts when a ring is longer; vhost-user's messages
-# number no more rings, one of which is the control queue, and have no more room.
+# Who the server talks to: QEMU's vhost-user device, or its vfio-user device.
+KINDS = {"ref": "vhost-user", "vfio": "vfio-user"}
+
+# What a device may have. QEMU aborts when a ring of vhost-user's is longer; vhost-user's
+# messages number no more rings, one of which is the control queue, and have no more room.
 MAX_QUEUES = 255
-MAX_RING = 1024
-MAX_CONFIG = 256
+MAX_RING = {"ref": 1024, "vfio": 32768}
+MAX_CONFIG = {"ref": 256, "vfio": 4096}
 
 # The server's options that are not for the caller to give.
-_OURS = ("socket-path", "monitor", "report")
+_OURS = ("front-end", "socket-path", "monitor", "report")
 
 
 @dataclasses.dataclass
 class Settings:
-    """What --device ref:... asks for."""
+    """What --device ref:... or vfio:... asks for."""
 
+    kind: str = "ref"
     queues: int = 1
     vq_size: int = 256
     config_size: int = 56
@@ -59,18 +63,18 @@ class NotStarted(Exception):
     """The server does not listen."""
 
 
-def parse(text: str) -> Settings:
-    """Reads the part of --device behind "ref:"; ValueError says what is wrong with it."""
-    settings = Settings()
+def parse(text: str, kind: str = "ref") -> Settings:
+    """Reads the part of --device behind its kind; ValueError says what is wrong with it."""
+    settings = Settings(kind)
     # As QEMU has it, a comma in a value is written twice.
     for part in text.replace(",,", "\0").split(","):
         name, equals, value = part.replace("\0", ",").partition("=")
         if name == "queues":
             settings.queues = _number(name, value, 0, MAX_QUEUES)
         elif name == "vq-size":
-            settings.vq_size = _number(name, value, 1, MAX_RING)
+            settings.vq_size = _number(name, value, 1, MAX_RING[kind])
         elif name == "config-size":
-            settings.config_size = _number(name, value, 0, MAX_CONFIG)
+            settings.config_size = _number(name, value, 0, MAX_CONFIG[kind])
         elif name == "trace" and not equals:
             settings.trace = True
         elif name in (*_OURS, "trace"):
@@ -112,7 +116,12 @@ class Server:
             path.unlink(missing_ok=True)
         command = [str(options.server), "serve"]
         command += ["--socket-path", str(socket_path(number))]
-        command += ["--queues", str(settings.queues)]
+        command += ["--front-end", KINDS[settings.kind], "--queues", str(settings.queues)]
+        if settings.kind == "vfio":
+            command += ["--queue-size", str(settings.vq_size)]
+            command += ["--config-size", str(settings.config_size)]
+            if options.iommu:
+                command += ["--access-platform"]
         command += ["--monitor", str(monitor_path(number))]
         command += ["--report", str(self.report)]
         if settings.trace:

@@ -19,13 +19,13 @@ class Options(unittest.TestCase):
 
     def test_defaults(self) -> None:
         """Nothing need."""
-        self.assertEqual(reference.parse(""), reference.Settings(1, 256, 56, False, []))
+        self.assertEqual(reference.parse(""), reference.Settings("ref", 1, 256, 56, False, []))
 
     def test_all(self) -> None:
         """Some are for QEMU, the rest is for the server."""
         settings = reference.parse("queues=3,vq-size=64,config-size=0,trace,fault=a:b=1,x,y=1,,2")
         arguments = ["--fault=a:b=1", "--x", "--y=1,2"]
-        self.assertEqual(settings, reference.Settings(3, 64, 0, True, arguments))
+        self.assertEqual(settings, reference.Settings("ref", 3, 64, 0, True, arguments))
 
     def test_bad(self) -> None:
         """What QEMU would not survive, and what is not for the caller, is refused."""
@@ -59,7 +59,9 @@ class Verdict(unittest.TestCase):
         program = self.folder / "server"
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
-        options = argparse.Namespace(run_dir=self.folder, device_log=None, server=program)
+        options = argparse.Namespace(
+            run_dir=self.folder, device_log=None, server=program, iommu=False
+        )
         server = reference.Server(options, 0, reference.Settings())
         self.addCleanup(server.kill)
         if report is not None:

@@ -1,50 +1,62 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The back end's own channel to the front end.
-//!
-//! The crate vhost takes the channel's socket, but has no way to send the one message a
-//! device like this needs, so this is done here; [`crate::relay`] brings the socket.
+//! The way from the device to the front end: what a device says of its own accord.
 
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::net::{send, SendFlags};
 
-/// `VHOST_USER_BACKEND_CONFIG_CHANGE_MSG`
-const CONFIG_CHANGE: u32 = 2;
+/// What a front end can be told. Nothing here waits for the driver or for the front end, or
+/// takes a queue's lock: a queue's worker may be the one who calls.
+pub trait FrontEnd: Send + Sync {
+    /// The configuration has changed.
+    fn config_change(&self) -> io::Result<()>;
 
-/// A message's flags: version 1, no reply wanted.
-const FLAGS: u32 = 1;
+    /// The device is broken, and has to be reset.
+    fn need_reset(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
-/// The channel, if the front end has made one.
-#[derive(Debug, Default)]
+    /// The device is gone: the connection is closed.
+    fn disconnect(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// An interrupt of each queue, without a reason.
+    fn interrupt(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// The front end, if there is one that listens.
+#[derive(Default)]
 pub struct Channel {
-    socket: Mutex<Option<UnixStream>>,
+    front: Mutex<Option<Arc<dyn FrontEnd>>>,
     config_changes: AtomicU64,
 }
 
 impl Channel {
-    /// The front end has made a channel, or closed it.
-    pub fn set(&self, socket: Option<UnixStream>) {
-        *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = socket;
+    /// The front end begins to listen, or is gone.
+    pub fn set(&self, front: Option<Arc<dyn FrontEnd>>) {
+        *self.front.lock().unwrap_or_else(PoisonError::into_inner) = front;
+    }
+
+    /// The front end; an error if none listens.
+    pub fn front(&self) -> io::Result<Arc<dyn FrontEnd>> {
+        let front = self.front.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        front.ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::NotConnected,
+                "there is no channel to the front end",
+            )
+        })
     }
 
     /// Tells the front end that the configuration has changed.
     pub fn config_change(&self) -> io::Result<()> {
-        let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(socket) = &*socket else {
-            return Err(io::Error::new(
-                io::ErrorKind::NotConnected,
-                "there is no channel to the front end",
-            ));
-        };
-        let mut message = [0; 12];
-        message[..4].copy_from_slice(&CONFIG_CHANGE.to_ne_bytes());
-        message[4..8].copy_from_slice(&FLAGS.to_ne_bytes());
-        // Without waiting: a front end that does not listen cannot stop the device. There
-        // is room for all of it or for nothing.
-        send(socket, &message, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
+        self.front()?.config_change()?;
         self.config_changes.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -52,5 +64,29 @@ impl Channel {
     /// How often it was told.
     pub fn config_changes(&self) -> u64 {
         self.config_changes.load(Ordering::Relaxed)
+    }
+}
+
+/// vhost-user's channel for what the back end has to say.
+///
+/// The crate vhost takes the channel's socket, but has no way to send the one message a
+/// device like this needs, so this is done here; [`crate::relay`] brings the socket.
+pub struct BackChannel(pub UnixStream);
+
+/// `VHOST_USER_BACKEND_CONFIG_CHANGE_MSG`
+const CONFIG_CHANGE: u32 = 2;
+
+/// A message's flags: version 1, no reply wanted.
+const FLAGS: u32 = 1;
+
+impl FrontEnd for BackChannel {
+    fn config_change(&self) -> io::Result<()> {
+        let mut message = [0; 12];
+        message[..4].copy_from_slice(&CONFIG_CHANGE.to_ne_bytes());
+        message[4..8].copy_from_slice(&FLAGS.to_ne_bytes());
+        // Without waiting: a front end that does not listen cannot stop the device. There
+        // is room for all of it or for nothing.
+        send(&self.0, &message, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
+        Ok(())
     }
 }

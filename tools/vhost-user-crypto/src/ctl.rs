@@ -55,7 +55,8 @@ fn commands(options: &Ctl) -> Result<(PathBuf, Vec<String>), String> {
     let one = |command: Value| vec![command.to_string()];
     let commands = match words[..] {
         [] => Vec::new(),
-        [name @ ("status" | "config-change" | "exit" | "complete" | "clear")] => one(simple(name)),
+        [name @ ("status" | "config-change" | "needs-reset" | "disconnect" | "exit" | "complete"
+        | "clear")] => one(simple(name)),
         ["clear", name] => one(json!({"command": "clear", "name": name})),
         ["complete", order] => one(json!({"command": "complete", "order": order})),
         ["ready", "on"] => one(json!({"command": "ready", "ready": true})),

@@ -10,8 +10,8 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
 use crate::memory::Chain;
 
-/// The length of a descriptor.
-const DESCRIPTOR_LEN: u32 = 16;
+/// The length of a descriptor, in bytes, in either format.
+pub(crate) const DESCRIPTOR_LEN: u32 = 16;
 
 /// Where a queue's chains are found, and how long they may be.
 #[derive(Clone, Copy, Debug)]
@@ -69,11 +69,10 @@ impl Table {
         memory: &'m GuestMemoryMmap,
         head: u16,
     ) -> Result<Walked<'m>, Malformed> {
-        let mut walked = Walked { chain: Chain::default(), in_order: true };
+        let mut chain = Gatherer::new(memory, self.max_len);
         let (mut address, mut size) = (self.address, u32::from(self.size));
         let mut index = u32::from(head);
         let mut indirect = false;
-        let mut len = 0;
         for _ in 0..self.size {
             let mut descriptor = read(memory, address, size, index)?;
             if descriptor.refers_to_indirect_table() {
@@ -94,13 +93,9 @@ impl Table {
                     return Err(Malformed::Nested);
                 }
             }
-            len += u64::from(descriptor.len());
-            if len > self.max_len {
-                return Err(Malformed::TooBig);
-            }
-            walked.push(memory, descriptor)?;
+            chain.push(descriptor.addr(), descriptor.len(), descriptor.is_write_only())?;
             if !descriptor.has_next() {
-                return Ok(walked);
+                return Ok(chain.finish());
             }
             index = u32::from(descriptor.next());
         }
@@ -108,24 +103,46 @@ impl Table {
     }
 }
 
-impl<'m> Walked<'m> {
-    fn push(
+/// Puts a chain together, one descriptor after the other.
+pub(crate) struct Gatherer<'m> {
+    memory: &'m GuestMemoryMmap,
+    /// How many bytes there may still be.
+    left: u64,
+    walked: Walked<'m>,
+}
+
+impl<'m> Gatherer<'m> {
+    /// For a chain of at most so many bytes.
+    pub(crate) fn new(memory: &'m GuestMemoryMmap, max_len: u64) -> Self {
+        let walked = Walked { chain: Chain::default(), in_order: true };
+        Gatherer { memory, left: max_len, walked }
+    }
+
+    /// Adds a descriptor's buffer.
+    pub(crate) fn push(
         &mut self,
-        memory: &'m GuestMemoryMmap,
-        descriptor: Descriptor,
+        address: GuestAddress,
+        len: u32,
+        writable: bool,
     ) -> Result<(), Malformed> {
-        let span = if descriptor.is_write_only() {
-            &mut self.chain.writable
+        self.left = self.left.checked_sub(len.into()).ok_or(Malformed::TooBig)?;
+        let chain = &mut self.walked.chain;
+        let span = if writable {
+            &mut chain.writable
         } else {
-            self.in_order &= self.chain.writable.is_empty() || descriptor.len() == 0;
-            &mut self.chain.readable
+            self.walked.in_order &= chain.writable.is_empty() || len == 0;
+            &mut chain.readable
         };
         // More than one if the buffer lies across the border of two regions.
-        for slice in memory.get_slices(descriptor.addr(), descriptor.len() as usize) {
-            let bad = |_| Malformed::Buffer(descriptor.addr().0, descriptor.len());
-            span.push(slice.map_err(bad)?);
+        for slice in self.memory.get_slices(address, len as usize) {
+            span.push(slice.map_err(|_| Malformed::Buffer(address.0, len))?);
         }
         Ok(())
+    }
+
+    /// The whole chain.
+    pub(crate) fn finish(self) -> Walked<'m> {
+        self.walked
     }
 }
 

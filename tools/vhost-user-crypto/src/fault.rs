@@ -104,6 +104,32 @@ catalogue! {
     ToggleReady = "toggle-ready", 200;
     /// tells the driver every VALUE milliseconds that the configuration has changed
     ConfigStorm = "config-storm", 10;
+    /// asks to be reset, and does nothing more, with the request in hand
+    NeedsReset = "needs-reset", 0;
+    /// closes the connection to the front end, with the request in hand
+    DeviceGone = "device-gone", 0;
+    /// does not keep FEATURES_OK
+    RefuseFeatures = "refuse-features", 0;
+    /// keeps its status as it is, whatever the driver writes
+    StatusStuck = "status-stuck", 0;
+    /// has another config generation at every read of it
+    GenerationChanges = "generation-changes", 0;
+    /// has no interrupt vector for the queue, or for the configuration
+    NoVector = "no-vector", 0;
+    /// loses an interrupt, a queue's or the configuration's
+    VectorLost = "vector-lost", 0;
+    /// sends an interrupt of each queue every VALUE milliseconds, without a reason
+    InterruptStorm = "interrupt-storm", 10;
+    /// does not reset the queue when it is told to
+    RingResetRefused = "ring-reset-refused", 0;
+}
+
+impl Kind {
+    /// Whether it is a fault of what vhost-user leaves to the front end, so that only a
+    /// vfio-user device can have it.
+    pub fn is_of_function(self) -> bool {
+        self as u8 >= Kind::NeedsReset as u8
+    }
 }
 
 /// A virtqueue, by its role.
@@ -264,7 +290,12 @@ impl Faults {
         self.fire_any(kind, Some(queue), Some(opcode))
     }
 
-    /// The same for what has nothing to do with a request.
+    /// The same for what happens to a queue.
+    pub fn fire_queue(&self, kind: Kind, queue: QueueId) -> Option<u64> {
+        self.fire_any(kind, Some(queue), None)
+    }
+
+    /// The same for what has nothing to do with a queue.
     pub fn fire_config(&self, kind: Kind) -> Option<u64> {
         self.fire_any(kind, None, None)
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A virtio crypto device behind vhost-user.
+//! A virtio crypto device behind vhost-user or vfio-user.
 
 pub mod arithmetic;
 pub mod backend;
@@ -24,10 +24,12 @@ pub mod queue;
 pub mod relay;
 pub mod report;
 pub mod requirement;
+pub mod ring;
 pub mod serve;
 pub mod service;
 mod session;
 mod table;
 pub mod ticker;
 pub mod trace;
-pub mod used;
+pub mod vfio;
+mod wire;

@@ -12,6 +12,8 @@
 //! | `{"command": "clear", "name": NAME}` | removes all faults of that name; without a name all there are |
 //! | `{"command": "ready", "ready": BOOL}` | makes the device ready, or not, and tells the driver |
 //! | `{"command": "config-change"}` | tells the driver that the configuration has changed |
+//! | `{"command": "needs-reset"}` | breaks a vfio-user device, which asks to be reset |
+//! | `{"command": "disconnect"}` | closes the connection to the front end of a vfio-user device |
 //! | `{"command": "complete", "order": ORDER, "queue": QUEUE}` | answers all requests that are held back, `"fifo"` or `"lifo"`; of all queues, unless one is named. Answers with their number as `"completed"` |
 //! | `{"command": "exit"}` | ends the device |
 //!
@@ -52,6 +54,8 @@ enum Command {
         ready: bool,
     },
     ConfigChange {},
+    NeedsReset {},
+    Disconnect {},
     Complete {
         #[serde(default)]
         order: Order,
@@ -189,6 +193,7 @@ fn execute(service: &Service, command: Command) -> Result<Value, String> {
                 fault => serde_json::from_value(fault).map_err(|error| error.to_string())?,
             };
             fault.happened = 0;
+            service.settings.check(&fault)?;
             service.device.faults.add(fault);
             service.ticker.wake();
         }
@@ -199,6 +204,11 @@ fn execute(service: &Service, command: Command) -> Result<Value, String> {
         Command::Ready { ready } => service.set_ready(ready),
         Command::ConfigChange {} => {
             service.channel.config_change().map_err(|error| error.to_string())?;
+        }
+        Command::NeedsReset {} => service.need_reset().map_err(|error| error.to_string())?,
+        Command::Disconnect {} => {
+            let front = service.channel.front().and_then(|front| front.disconnect());
+            front.map_err(|error| error.to_string())?;
         }
         Command::Complete { order, queue } => {
             let meant = |each: &&Queue| queue.is_none_or(|queue| queue == each.id());

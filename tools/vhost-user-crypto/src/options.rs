@@ -11,12 +11,14 @@ use crate::fault::{Fault, Kind};
 use crate::offer::{ChainAad, EcdsaNumber, Offer, SessionIds, StatelessBy};
 use crate::protocol::algorithm::Service;
 use crate::protocol::feature;
+use crate::service::FrontEnd;
+use crate::vfio;
 
 /// More data queues than these there cannot be: the sets of rings that vhost-user-backend
 /// hands to its threads have 64 bits, and one is the control queue's.
 const MAX_QUEUES: u16 = 63;
 
-/// A virtio crypto device behind vhost-user: complete, and a liar on demand.
+/// A virtio crypto device behind vhost-user or vfio-user: complete, and a liar on demand.
 #[derive(Debug, Parser)]
 #[command(name = "vhost-user-crypto", version)]
 pub struct Options {
@@ -49,6 +51,11 @@ pub struct Serve {
     #[arg(long, value_name = "PATH")]
     pub socket_path: PathBuf,
 
+    /// Who is served: a front end of vhost-user, or one of vfio-user, to which the device is
+    /// a whole PCI function
+    #[arg(long, value_enum, default_value_t)]
+    pub front_end: FrontEnd,
+
     /// Number of data queues, 1 to 63
     #[arg(long, value_name = "N", default_value_t = Offer::default().queues)]
     #[arg(value_parser = queues)]
@@ -73,6 +80,37 @@ pub struct Serve {
     /// Do not offer VIRTIO_F_EVENT_IDX
     #[arg(long)]
     pub no_event_idx: bool,
+
+    /// Offer packed rings; this and the next six are for vfio-user
+    #[arg(long)]
+    pub packed: bool,
+
+    /// Offer VIRTIO_F_IN_ORDER
+    #[arg(long)]
+    pub in_order: bool,
+
+    /// Offer VIRTIO_F_ACCESS_PLATFORM, for a device behind an IOMMU
+    #[arg(long)]
+    pub access_platform: bool,
+
+    /// Do not offer VIRTIO_F_RING_RESET
+    #[arg(long)]
+    pub no_ring_reset: bool,
+
+    /// Number of interrupt vectors, 0 to 256 [default: one for each queue, and one for the
+    /// configuration]
+    #[arg(long, value_name = "N", value_parser = vectors)]
+    pub vectors: Option<u16>,
+
+    /// Longest ring: a power of 2, at most 32768
+    #[arg(long, value_name = "N", default_value_t = vfio::Settings::default().queue_size)]
+    #[arg(value_parser = queue_size)]
+    pub queue_size: u16,
+
+    /// Bytes of configuration space, 0 to 4096
+    #[arg(long, value_name = "BYTES", default_value_t = vfio::Settings::default().config_len)]
+    #[arg(value_parser = config_size)]
+    pub config_size: usize,
 
     /// Services to offer: cipher, hash, mac, aead, akcipher; or none [default: all]
     #[arg(long, value_name = "NAME,...", value_parser = services)]
@@ -180,7 +218,7 @@ pub struct Ctl {
     pub monitor: Option<PathBuf>,
 
     /// Commands as JSON, each a word, or one of: status; fault FAULT...; clear [NAME];
-    /// ready on|off; config-change; complete [fifo|lifo]; exit. Without any, lines of JSON
+    /// ready on|off; config-change; needs-reset; disconnect; complete [fifo|lifo]; exit. Without any, lines of JSON
     /// are read from standard input
     #[arg(value_name = "WORD")]
     pub words: Vec<String>,
@@ -261,6 +299,25 @@ impl Serve {
         }
         without
     }
+
+    /// What is chosen about the function that vfio-user serves.
+    pub fn function(&self) -> vfio::Settings {
+        let wanted = [
+            (INDIRECT_DESC, !self.no_indirect_desc),
+            (EVENT_IDX, !self.no_event_idx),
+            (vfio::PACKED, self.packed),
+            (vfio::IN_ORDER, self.in_order),
+            (vfio::ACCESS_PLATFORM, self.access_platform),
+            (vfio::RING_RESET, !self.no_ring_reset),
+        ];
+        let wanted = wanted.iter().filter(|(_, wanted)| *wanted);
+        vfio::Settings {
+            features: wanted.fold(0, |features, (feature, _)| features | feature),
+            vectors: self.vectors,
+            queue_size: self.queue_size,
+            config_len: self.config_size,
+        }
+    }
 }
 
 fn queues(text: &str) -> Result<u16, String> {
@@ -269,6 +326,30 @@ fn queues(text: &str) -> Result<u16, String> {
         Ok(count)
     } else {
         Err(format!("it has to be 1 to {MAX_QUEUES}: more rings vhost-user-backend cannot have"))
+    }
+}
+
+fn vectors(text: &str) -> Result<u16, String> {
+    let count = number(text)?;
+    if count > vfio::MAX_VECTORS {
+        return Err(format!("it has to be 0 to {}", vfio::MAX_VECTORS));
+    }
+    Ok(count)
+}
+
+fn queue_size(text: &str) -> Result<u16, String> {
+    let size: u16 = number(text)?;
+    match size.is_power_of_two() {
+        true => Ok(size),
+        false => Err("it has to be a power of 2".into()),
+    }
+}
+
+fn config_size(text: &str) -> Result<usize, String> {
+    let size = number(text)?;
+    match size <= vfio::MAX_CONFIG_LEN {
+        true => Ok(size),
+        false => Err(format!("it has to be 0 to {}", vfio::MAX_CONFIG_LEN)),
     }
 }
 

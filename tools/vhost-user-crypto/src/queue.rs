@@ -20,21 +20,32 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use vhost_user_backend::VringMutex;
 use vm_memory::{GuestAddressSpace, GuestMemoryAtomic, GuestMemoryMmap};
 use vmm_sys_util::timerfd::TimerFd;
 
 use crate::device::{Device, Worker};
 use crate::fault::QueueId;
+use crate::ring::vring::{is_started, SharedRing};
+use crate::ring::{Ring, RingError};
 
+pub use crate::ring::vring::Vring;
 pub use held::Order;
-use turn::{is_started, Life, RingError, Turn};
+use turn::{Life, Turn};
 
 /// The guest's memory.
 pub type Memory = GuestMemoryAtomic<GuestMemoryMmap>;
 
-/// A ring as vhost-user-backend has it.
-pub type Vring = VringMutex<Memory>;
+/// What ends more than a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Disaster {
+    /// The fault `die`: the process ends.
+    Death,
+    /// The fault `needs-reset`, or a ring that is none: the device does nothing more until it
+    /// is reset, if there is a front end that can be told.
+    NeedsReset,
+    /// The fault `device-gone`: the front end finds nobody any more.
+    Gone,
+}
 
 /// How long a worker may take to see that its ring was stopped.
 const STOP_TIME: Duration = Duration::from_secs(5);
@@ -76,10 +87,12 @@ struct Counts {
 pub struct Queue {
     id: QueueId,
     device: Arc<Device>,
-    die: Box<dyn Fn() + Send + Sync>,
+    strike: Box<dyn Fn(Disaster) + Send + Sync>,
     counts: Counts,
     /// Has the worker let go of the lock.
     halt: AtomicBool,
+    /// How many want the lock only for a moment.
+    hurry: AtomicU64,
     state: Mutex<State>,
     seen: Condvar,
 }
@@ -97,12 +110,12 @@ struct State {
 }
 
 impl Queue {
-    /// A queue that is not running. `die` is what the fault of this name does; if it
-    /// returns, the queue is at its end.
+    /// A queue that is not running. `strike` is what the faults do that end it; it is called
+    /// with the queue's lock held.
     pub fn new(
         id: QueueId,
         device: Arc<Device>,
-        die: Box<dyn Fn() + Send + Sync>,
+        strike: Box<dyn Fn(Disaster) + Send + Sync>,
     ) -> std::io::Result<Self> {
         let state = State {
             worker: Worker::default(),
@@ -115,9 +128,10 @@ impl Queue {
         Ok(Queue {
             id,
             device,
-            die,
+            strike,
             counts: Counts::default(),
             halt: AtomicBool::new(false),
+            hurry: AtomicU64::new(0),
             state: Mutex::new(state),
             seen: Condvar::new(),
         })
@@ -163,21 +177,58 @@ impl Queue {
 
     /// The worker is about to end, and has nothing to do any more.
     pub fn dismiss(&self) {
-        self.halt.store(true, Ordering::SeqCst);
+        self.halt();
         let mut state = self.lock();
         self.end(&mut state);
         state.watched = false;
     }
 
-    /// Serves the ring until it is empty.
+    /// Serves a ring of vhost-user's until it is empty. The first time begins its life.
     pub fn run(&self, vring: &Vring, memory: &Memory) {
         let mut state = self.lock();
-        let halted = self.halt.load(Ordering::SeqCst);
-        if state.life.is_none() && !halted && is_started(vring) {
-            state.life = Some(Life::new(vring.clone(), memory.clone()));
-            self.counts.running.store(true, Ordering::SeqCst);
+        if state.life.is_none() && !self.is_halted() && is_started(vring) {
+            let ring = Box::new(SharedRing::new(vring.clone()));
+            self.begin(&mut state, ring, memory);
         }
         self.turn(&mut state, |turn| turn.serve());
+    }
+
+    /// A ring's life begins. It has to be at its end, or stopped, before.
+    pub fn start(&self, ring: Box<dyn Ring>, memory: &Memory) {
+        let mut state = self.lock();
+        self.halt.store(false, Ordering::SeqCst);
+        self.begin(&mut state, ring, memory);
+    }
+
+    fn begin(&self, state: &mut State, ring: Box<dyn Ring>, memory: &Memory) {
+        state.life = Some(Life::new(ring, memory.clone()));
+        self.counts.running.store(true, Ordering::SeqCst);
+    }
+
+    /// Serves the ring that was started until it is empty.
+    pub fn serve(&self) {
+        self.turn(&mut self.lock(), |turn| turn.serve());
+    }
+
+    /// Has the worker let go of the ring, until it is stopped. Does not wait.
+    pub fn halt(&self) {
+        self.halt.store(true, Ordering::SeqCst);
+    }
+
+    fn is_halted(&self) -> bool {
+        self.halt.load(Ordering::Relaxed)
+    }
+
+    fn is_hurried(&self) -> bool {
+        self.hurry.load(Ordering::Relaxed) != 0
+    }
+
+    /// Waits until nobody uses memory that the guest does not have any more, if the queue's
+    /// handle to the memory knows about it already. The worker has to be called again.
+    pub fn settle(&self) {
+        self.hurry.fetch_add(1, Ordering::SeqCst);
+        drop(self.lock());
+        self.hurry.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// The timer has expired: serves what is due.
@@ -205,7 +256,7 @@ impl Queue {
     /// that came before: vhost-user-backend takes the kick's descriptor away now, and
     /// reads the next one's for an old event, whose worker then waits or ends.
     pub fn stop(&self) {
-        self.halt.store(true, Ordering::SeqCst);
+        self.halt();
         let mut state = self.lock();
         self.halt.store(false, Ordering::SeqCst);
         self.end(&mut state);
@@ -254,11 +305,12 @@ impl Queue {
                 life.broken = true;
                 life.held.clear();
                 self.counts.broken.store(true, Ordering::Relaxed);
+                (self.strike)(Disaster::NeedsReset);
             }
             self.counts.held.store(life.held.len() as u64, Ordering::Relaxed);
             // A ring that was disabled meanwhile has the worker look again if enabled.
-            if is_started(&life.vring) {
-                next = life.held.iter().filter_map(|held| held.until.time()).min();
+            if life.ring.is_started() {
+                next = held::next_due(&life.held, life.ring.in_order());
             }
         }
         self.set_timer(state, next);

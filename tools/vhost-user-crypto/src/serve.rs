@@ -23,8 +23,10 @@ use crate::backend::Backend;
 use crate::device::Device;
 use crate::options::Serve;
 use crate::protocol::feature;
-use crate::service::{Service, Settings};
+use crate::service::{FrontEnd, Service, Settings};
 use crate::trace::Trace;
+use crate::vfio::function::Function;
+use crate::vfio::server;
 use crate::{monitor, relay, ticker};
 
 /// What can go wrong.
@@ -39,6 +41,8 @@ pub enum Error {
     Io(#[from] io::Error),
     #[error("{0}")]
     Daemon(DaemonError),
+    #[error("{0}")]
+    Fault(String),
 }
 
 /// Serves the device until it ends; returns only if it cannot begin.
@@ -52,17 +56,20 @@ pub fn serve(options: &Serve) -> Result<(), Error> {
     if !feature::consistent(offer.features) {
         tracing::warn!("stateless modes are offered without revision-1, which they need");
     }
-    let device = Device::new(offer, trace);
-    device.set_ready(!options.not_ready);
-    for fault in &options.faults {
-        device.faults.add(fault.clone());
-    }
     let sockets = options.monitor.iter().chain([&options.socket_path]);
     let settings = Settings {
+        front_end: options.front_end,
         report: options.report.clone(),
         sockets: sockets.cloned().collect(),
         without: options.without(),
+        function: options.function(),
     };
+    let device = Device::new(offer, trace);
+    device.set_ready(!options.not_ready);
+    for fault in &options.faults {
+        settings.check(fault).map_err(Error::Fault)?;
+        device.faults.add(fault.clone());
+    }
     let service = Service::new(device, settings)?;
     end_by_signal(service.clone())?;
     ticker::start(service.clone())?;
@@ -70,11 +77,18 @@ pub fn serve(options: &Serve) -> Result<(), Error> {
     if let Some(path) = &options.monitor {
         monitor::start(service.clone(), bind(path)?)?;
     }
+    let function = match options.front_end {
+        FrontEnd::VhostUser => None,
+        FrontEnd::VfioUser => Some(Function::new(service.clone())?),
+    };
     let listener = bind(&options.socket_path)?;
     let status = loop {
         let (front, _) = listener.accept()?;
         tracing::info!("a front end has connected");
-        let result = converse(&service, front);
+        let result = match &function {
+            None => converse(&service, front),
+            Some(function) => server::converse(function, front).map_err(Error::Io),
+        };
         match &result {
             Ok(()) => tracing::info!("the front end has disconnected"),
             Err(error) => tracing::error!("the connection to the front end ends: {error}"),
@@ -88,7 +102,7 @@ pub fn serve(options: &Serve) -> Result<(), Error> {
     service.finish(status)
 }
 
-/// Serves one front end until it is gone.
+/// Serves one front end of vhost-user until it is gone.
 pub fn converse(service: &Arc<Service>, front: UnixStream) -> Result<(), Error> {
     let memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
     let backend = Backend::new(service.clone(), memory.clone());

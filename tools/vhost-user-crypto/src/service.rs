@@ -7,23 +7,49 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::channel::Channel;
 use crate::device::Device;
-use crate::fault::QueueId;
-use crate::queue::Queue;
+use crate::fault::{Fault, QueueId};
+use crate::queue::{Disaster, Queue};
 use crate::report::{self, Report, Status};
 use crate::ticker::Ticker;
+use crate::vfio;
 
 /// The exit status of a device that dies on purpose.
 pub const DIED_ON_PURPOSE: i32 = 42;
 
+/// Who is served.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+#[value(rename_all = "kebab-case")]
+pub enum FrontEnd {
+    /// QEMU's vhost-user-test-device-pci
+    #[default]
+    VhostUser,
+    /// QEMU's vfio-user-pci
+    VfioUser,
+}
+
 /// What is chosen about the process, rather than about the device.
 #[derive(Debug, Default)]
 pub struct Settings {
+    /// Who is served.
+    pub front_end: FrontEnd,
     /// Where the report is to be left.
     pub report: Option<PathBuf>,
     /// Sockets, which are removed in the end.
     pub sockets: Vec<PathBuf>,
-    /// Features of rings that are not offered.
+    /// Features of rings that are not offered by vhost-user.
     pub without: u64,
+    /// The function that vfio-user serves.
+    pub function: vfio::Settings,
+}
+
+impl Settings {
+    /// Whether the front end can show a fault.
+    pub fn check(&self, fault: &Fault) -> Result<(), String> {
+        if fault.name.is_of_function() && self.front_end != FrontEnd::VfioUser {
+            return Err(format!("only a vfio-user device can have {}", fault.name.name()));
+        }
+        Ok(())
+    }
 }
 
 /// A device at work.
@@ -57,12 +83,12 @@ impl Service {
         let service = Arc::new_cyclic(|service: &std::sync::Weak<Service>| {
             let queue = |id| {
                 let service = service.clone();
-                let die = move || {
+                let strike = move |disaster| {
                     if let Some(service) = service.upgrade() {
-                        service.finish(DIED_ON_PURPOSE);
+                        service.strike(disaster);
                     }
                 };
-                Queue::new(id, device.clone(), Box::new(die))
+                Queue::new(id, device.clone(), Box::new(strike))
             };
             let queues: Result<Vec<Queue>, _> = ids.map(queue).collect();
             Service {
@@ -106,6 +132,27 @@ impl Service {
         if let Err(error) = self.channel.config_change() {
             tracing::debug!("the driver is not told: {error}");
         }
+    }
+
+    /// Something has happened that ends more than a request. Takes no queue's lock.
+    pub fn strike(&self, disaster: Disaster) {
+        let result = match disaster {
+            Disaster::Death => self.finish(DIED_ON_PURPOSE),
+            Disaster::NeedsReset => self.need_reset(),
+            Disaster::Gone => self.channel.front().and_then(|front| front.disconnect()),
+        };
+        if let Err(error) = result {
+            tracing::debug!("the front end is not told: {error}");
+        }
+    }
+
+    /// The device is broken: it does nothing more until it is reset. An error if the front
+    /// end cannot be told.
+    pub fn need_reset(&self) -> std::io::Result<()> {
+        let front = self.channel.front()?;
+        front.need_reset()?;
+        self.queues.iter().for_each(Queue::halt);
+        Ok(())
     }
 
     /// The driver has begun to negotiate anew, or is gone: there are no requests any more.

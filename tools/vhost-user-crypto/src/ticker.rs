@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The faults that happen by themselves: `toggle-ready` and `config-storm`.
+//! The faults that happen by themselves: `toggle-ready`, `config-storm` and
+//! `interrupt-storm`.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -58,7 +59,8 @@ pub fn start(service: Arc<Service>) -> std::io::Result<()> {
 }
 
 fn run(service: &Service) {
-    let mut ticks = [Kind::ToggleReady, Kind::ConfigStorm].map(|kind| Tick { kind, next: None });
+    let kinds = [Kind::ToggleReady, Kind::ConfigStorm, Kind::InterruptStorm];
+    let mut ticks = kinds.map(|kind| Tick { kind, next: None });
     let mut was_ready = None;
     loop {
         let now = Instant::now();
@@ -78,7 +80,8 @@ fn run(service: &Service) {
                         service.set_ready(!ready);
                     }
                     // A front end that has no time for this one gets the next one.
-                    _ => drop(service.channel.config_change()),
+                    Kind::ConfigStorm => drop(service.channel.config_change()),
+                    _ => drop(service.channel.front().and_then(|front| front.interrupt())),
                 }
             }
             tick.next = match (period, tick.next) {

@@ -4,19 +4,17 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use vhost_user_backend::VringT;
-use virtio_queue::{QueueOwnedT, QueueT};
-use vm_memory::{GuestAddress, GuestMemoryMmap};
+use vm_memory::GuestMemoryMmap;
 
 use super::held::{self, Held, Order, Until};
-use super::{Memory, Queue, Vring};
-use crate::descriptors::{Malformed, Table, Walked};
-use crate::device::{opcode, Device, Worker};
+use super::{Disaster, Memory, Queue};
+use crate::descriptors::{Malformed, Walked};
+use crate::device::{opcode, Worker};
 use crate::fault::{Kind, QueueId};
 use crate::memory::Chain;
 use crate::protocol::algorithm::Service;
 use crate::requirement::Requirement;
-use crate::used::{Entry, Used};
+use crate::ring::{Entry, Ring, RingError, Taken};
 
 /// What a request has beside the data that `max_size` speaks of: fields and keys.
 const OVERHEAD: u64 = 1 << 20;
@@ -26,40 +24,37 @@ const OVERHEAD: u64 = 1 << 20;
 const BATCH: usize = 16;
 const BATCH_TIME: Duration = Duration::from_micros(100);
 
+/// What ends a queue, and by which fault.
+const DISASTERS: [(Kind, Disaster); 3] = [
+    (Kind::Die, Disaster::Death),
+    (Kind::NeedsReset, Disaster::NeedsReset),
+    (Kind::DeviceGone, Disaster::Gone),
+];
+
 /// A request of so many bytes takes long enough for the driver to be told before it of
 /// what is done; so does one for public keys.
 const LONG: usize = 16 << 10;
 
-/// Something in the ring itself is wrong, or it is not in the guest's memory.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum RingError {
-    #[error(transparent)]
-    Queue(#[from] virtio_queue::Error),
-    #[error(transparent)]
-    Memory(#[from] vm_memory::GuestMemoryError),
-    #[error("the available ring cannot be read")]
-    Available,
-}
-
 /// The time from a ring's start to its end.
 pub(super) struct Life {
-    pub(super) vring: Vring,
+    pub(super) ring: Box<dyn Ring>,
     pub(super) memory: Memory,
-    pub(super) used: Used,
+    /// Answers that the driver does not see yet.
+    pending: Vec<Entry>,
     pub(super) held: Vec<Held>,
     /// Requests answered.
-    pub(super) answered: u64,
+    answered: u64,
     /// When the oldest answer was given that the driver does not see yet.
-    pub(super) since: Instant,
+    since: Instant,
     pub(super) broken: bool,
 }
 
 impl Life {
-    pub(super) fn new(vring: Vring, memory: Memory) -> Self {
+    pub(super) fn new(ring: Box<dyn Ring>, memory: Memory) -> Self {
         Life {
-            vring,
+            ring,
             memory,
-            used: Used::default(),
+            pending: Vec::new(),
             held: Vec::new(),
             answered: 0,
             since: Instant::now(),
@@ -72,27 +67,12 @@ fn bump(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-pub(super) fn is_started(vring: &Vring) -> bool {
-    let vring = vring.get_ref();
-    vring.get_queue().ready() && vring.is_enabled()
-}
-
-fn table(vring: &Vring, device: &Device) -> Table {
-    let vring = vring.get_ref();
-    Table {
-        address: GuestAddress(vring.get_queue().desc_table()),
-        size: vring.get_queue().size(),
-        max_len: device.offer.max_size.saturating_add(OVERHEAD),
-    }
-}
-
 /// The worker's turn with a ring.
 pub(super) struct Turn<'a> {
     queue: &'a Queue,
     worker: &'a mut Worker,
     pub(super) life: &'a mut Life,
     memory: &'a GuestMemoryMmap,
-    table: Table,
 }
 
 impl<'a> Turn<'a> {
@@ -102,22 +82,20 @@ impl<'a> Turn<'a> {
         memory: &'a GuestMemoryMmap,
         life: &'a mut Life,
     ) -> Self {
-        let table = table(&life.vring, &queue.device);
-        Turn { queue, worker, life, memory, table }
+        Turn { queue, worker, life, memory }
     }
 
     /// Serves what is due, and what is in the ring, until there is nothing.
     pub(super) fn serve(&mut self) -> Result<(), RingError> {
-        while self.may_go_on() {
-            self.life.vring.disable_notification()?;
+        while self.may_go_on() && !self.queue.is_hurried() {
+            self.life.ring.silence(self.memory)?;
             loop {
                 self.serve_due()?;
-                let Some(head) = self.pop()? else { break };
-                self.take(head)?;
+                let Some(taken) = self.pop()? else { break };
+                self.take(taken)?;
             }
             self.publish()?;
-            // True if something came while nobody would have been told.
-            if !self.life.vring.enable_notification()? {
+            if !self.life.ring.listen(self.memory)? {
                 break;
             }
         }
@@ -125,71 +103,71 @@ impl<'a> Turn<'a> {
     }
 
     fn may_go_on(&self) -> bool {
-        !self.queue.halt.load(Ordering::Relaxed) && is_started(&self.life.vring)
+        !self.queue.is_halted() && self.life.ring.is_started()
     }
 
     /// Takes the next request from the ring.
-    fn pop(&mut self) -> Result<Option<u16>, RingError> {
-        let mut vring = self.life.vring.get_mut();
-        if self.queue.halt.load(Ordering::Relaxed) || !vring.is_enabled() {
-            return Ok(None);
-        }
-        let queue = vring.get_queue_mut();
-        if !queue.ready() {
-            return Ok(None);
-        }
-        if queue.avail_idx(self.memory, Ordering::Acquire)?.0 == queue.next_avail() {
-            return Ok(None);
-        }
-        match queue.iter(self.memory)?.next() {
-            Some(chain) => Ok(Some(chain.head_index())),
-            None => Err(RingError::Available),
+    fn pop(&mut self) -> Result<Option<Taken>, RingError> {
+        match self.queue.is_halted() || self.queue.is_hurried() {
+            true => Ok(None),
+            false => self.life.ring.pop(self.memory),
         }
     }
 
+    fn walk(&self, taken: &Taken) -> Result<Walked<'a>, Malformed> {
+        let max_len = self.queue.device.offer.max_size.saturating_add(OVERHEAD);
+        self.life.ring.walk(self.memory, taken, max_len)
+    }
+
     /// A request from the ring is served, or held back.
-    fn take(&mut self, head: u16) -> Result<(), RingError> {
+    fn take(&mut self, taken: Taken) -> Result<(), RingError> {
         bump(&self.queue.counts.popped);
         let faults = &self.queue.device.faults;
-        let walked = match self.table.walk(self.memory, head) {
+        let walked = match self.walk(&taken) {
             Ok(walked) => walked,
-            Err(malformed) => return self.refuse(head, malformed),
+            Err(malformed) => return self.refuse(&taken, malformed),
         };
         let opcode = opcode(&walked.chain);
         let fire = |kind| faults.fire(kind, self.queue.id, opcode);
-        if fire(Kind::Die).is_some() {
-            (self.queue.die)();
-            self.life.broken = true;
-            self.queue.halt.store(true, Ordering::SeqCst);
-            return Ok(());
+        for (kind, disaster) in DISASTERS {
+            if fire(kind).is_some() {
+                (self.queue.strike)(disaster);
+                self.life.broken = true;
+                self.queue.halt();
+                return Ok(());
+            }
         }
+        let held = &self.life.held;
         let until = if fire(Kind::NeverAnswer).is_some() {
             Some(Until::never())
         } else if let Some(value) = fire(Kind::Delay) {
             Some(Until::late(value))
+        } else if let Some(value) = fire(Kind::Reorder) {
+            Some(Until::answers(self.life.answered, value))
         } else {
-            fire(Kind::Reorder).map(|value| Until::answers(self.life.answered, value))
+            (self.life.ring.in_order() && held::blocks(held)).then(Until::turn)
         };
         match until {
             // A driver that reuses what it has not got back has no claim to memory of ours.
-            Some(until) if self.life.held.len() < usize::from(self.table.size) => {
-                self.life.held.push(Held { head, until });
+            Some(until) if held.len() < usize::from(self.life.ring.size()) => {
+                self.life.held.push(Held { taken, until });
                 Ok(())
             }
-            _ => self.answer(head, opcode, walked),
+            _ => self.answer(&taken, opcode, walked),
         }
     }
 
     /// Serves what was held back for long enough, the longest due first.
     fn serve_due(&mut self) -> Result<(), RingError> {
-        while !self.life.held.is_empty() && self.may_go_on() {
+        while !self.life.held.is_empty() && self.may_go_on() && !self.queue.is_hurried() {
             let now = Instant::now();
             let answered = self.life.answered;
-            let Some(at) = held::first_due(&self.life.held, now, answered) else {
+            let in_order = self.life.ring.in_order();
+            let Some(at) = held::first_due(&self.life.held, in_order, now, answered) else {
                 break;
             };
-            let head = self.life.held.remove(at).head;
-            self.serve_held(head)?;
+            let taken = self.life.held.remove(at).taken;
+            self.serve_held(&taken)?;
         }
         Ok(())
     }
@@ -203,19 +181,24 @@ impl<'a> Turn<'a> {
         if order == Order::Lifo {
             held.reverse();
         }
-        held.iter().try_for_each(|held| self.serve_held(held.head))
+        held.iter().try_for_each(|held| self.serve_held(&held.taken))
     }
 
     /// What is in the chain may be something else by now.
-    fn serve_held(&mut self, head: u16) -> Result<(), RingError> {
-        match self.table.walk(self.memory, head) {
-            Ok(walked) => self.answer(head, opcode(&walked.chain), walked),
-            Err(malformed) => self.refuse(head, malformed),
+    fn serve_held(&mut self, taken: &Taken) -> Result<(), RingError> {
+        match self.walk(taken) {
+            Ok(walked) => self.answer(taken, opcode(&walked.chain), walked),
+            Err(malformed) => self.refuse(taken, malformed),
         }
     }
 
     /// Serves a request and answers it, with all that may be wrong with an answer.
-    fn answer(&mut self, head: u16, opcode: u32, walked: Walked<'_>) -> Result<(), RingError> {
+    fn answer(
+        &mut self,
+        taken: &Taken,
+        opcode: u32,
+        walked: Walked<'_>,
+    ) -> Result<(), RingError> {
         let device = &*self.queue.device;
         if !walked.in_order {
             device.violations.record(Requirement::WritableLast);
@@ -237,8 +220,8 @@ impl<'a> Turn<'a> {
         if fire(Kind::UsedLenZero).is_some() {
             len = 0;
         }
-        let id = fire(Kind::WrongId).map_or(u32::from(head), |value| value as u32);
-        let entry = Entry { id, len };
+        let id = fire(Kind::WrongId).map_or(taken.id.into(), |value| value as u32);
+        let entry = Entry { id, len, slots: taken.slots };
         let times = if fire(Kind::AnswerTwice).is_some() { 2 } else { 1 };
         let silent = fire(Kind::NoInterrupt).is_some();
         if silent {
@@ -250,8 +233,7 @@ impl<'a> Turn<'a> {
             if silent {
                 // The next answer's interrupt is for this one as well, whatever way the
                 // driver asks for interrupts.
-                let mut vring = self.life.vring.get_mut();
-                self.life.used.publish(self.memory, vring.get_queue_mut())?;
+                self.show()?;
             }
             self.publish_if_due()?;
         }
@@ -268,7 +250,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Answers what cannot be served: nothing is written.
-    fn refuse(&mut self, head: u16, malformed: Malformed) -> Result<(), RingError> {
+    fn refuse(&mut self, taken: &Taken, malformed: Malformed) -> Result<(), RingError> {
         if malformed == Malformed::TooBig {
             self.queue.device.violations.record(Requirement::MaxSize);
         }
@@ -277,38 +259,42 @@ impl<'a> Turn<'a> {
             tracing::warn!("queue {}: a bad descriptor chain: {malformed}", self.queue.id);
         }
         bump(&counts.answered);
-        self.push(Entry { id: head.into(), len: 0 });
+        self.push(Entry { id: taken.id.into(), len: 0, slots: taken.slots });
         self.life.answered += 1;
         self.publish_if_due()
     }
 
     fn push(&mut self, entry: Entry) {
-        if self.life.used.pending() == 0 {
+        if self.life.pending.is_empty() {
             self.life.since = Instant::now();
         }
-        self.life.used.push(entry);
+        self.life.pending.push(entry);
     }
 
     fn publish_if_due(&mut self) -> Result<(), RingError> {
         // A short ring must not be filled beyond its end.
-        let full = BATCH.min(usize::from(self.table.size));
-        if self.life.used.pending() >= full || self.life.since.elapsed() > BATCH_TIME {
+        let full = BATCH.min(usize::from(self.life.ring.size()));
+        if self.life.pending.len() >= full || self.life.since.elapsed() > BATCH_TIME {
             self.publish()?;
         }
         Ok(())
     }
 
+    /// Shows the driver all answers.
+    fn show(&mut self) -> Result<(), RingError> {
+        let pending = std::mem::take(&mut self.life.pending);
+        self.life.ring.publish(self.memory, &pending)
+    }
+
     /// Shows the driver all answers, and tells it, if it wants to be told.
     pub(super) fn publish(&mut self) -> Result<(), RingError> {
-        if self.life.used.pending() == 0 {
+        if self.life.pending.is_empty() {
             return Ok(());
         }
-        let mut vring = self.life.vring.get_mut();
-        let used = &mut self.life.used;
-        used.publish(self.memory, vring.get_queue_mut())?;
-        if used.needs_signal(self.memory, vring.get_queue())? {
+        self.show()?;
+        if self.life.ring.needs_signal(self.memory)? {
             bump(&self.queue.counts.interrupts);
-            if let Err(error) = vring.signal_used_queue() {
+            if let Err(error) = self.life.ring.signal() {
                 tracing::warn!("queue {}: no interrupt: {error}", self.queue.id);
             }
         }

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A ring, as a queue sees it: where requests come from, and where answers go.
+//!
+//! There are two formats, [`split`] and [`packed`]; and the rings of vhost-user, which have
+//! the split one, belong to the crate that serves them: [`vring`].
+
+pub mod packed;
+pub mod split;
+pub mod vring;
+
+use std::io;
+
+use smallvec::SmallVec;
+use vm_memory::{GuestAddress, GuestMemoryError, GuestMemoryMmap};
+
+use crate::descriptors::{Malformed, Walked};
+
+/// What sends the ring's interrupt.
+pub type Signal = Box<dyn Fn() -> io::Result<()> + Send>;
+
+/// Something in the ring itself is wrong, or it is not in the guest's memory.
+#[derive(Debug, thiserror::Error)]
+pub enum RingError {
+    /// What virtio-queue has against it.
+    #[error(transparent)]
+    Queue(#[from] virtio_queue::Error),
+    /// It is not in the guest's memory.
+    #[error(transparent)]
+    Memory(#[from] GuestMemoryError),
+    /// An entry of the available ring is not in the guest's memory.
+    #[error("the available ring cannot be read")]
+    Available,
+    /// A chain of a packed ring goes all the way round.
+    #[error("a chain does not end within the ring")]
+    Endless,
+}
+
+/// A request taken from a ring: all it takes to find its memory, and to answer it.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// What the driver knows it by: the head of its chain, or the number of its buffer.
+    pub id: u16,
+    /// How many places of the ring it has; 1 in a split ring.
+    pub slots: u16,
+    /// The descriptors in a packed ring, where answers are written over them.
+    pub(crate) direct: SmallVec<[packed::Descriptor; 2]>,
+}
+
+/// An answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Entry {
+    /// The number of the request.
+    pub id: u32,
+    /// How many bytes were written to it.
+    pub len: u32,
+    /// How many places of the ring it had.
+    pub slots: u16,
+}
+
+/// A ring of either format.
+pub trait Ring: Send {
+    /// Whether the driver lets it be served.
+    fn is_started(&self) -> bool;
+
+    /// How many descriptors it has.
+    fn size(&self) -> u16;
+
+    /// Whether answers are to come in the order of the requests.
+    fn in_order(&self) -> bool {
+        false
+    }
+
+    /// Takes the next request, if there is one.
+    fn pop(&mut self, memory: &GuestMemoryMmap) -> Result<Option<Taken>, RingError>;
+
+    /// Finds a request's memory, which has no more bytes than these.
+    fn walk<'m>(
+        &self,
+        memory: &'m GuestMemoryMmap,
+        taken: &Taken,
+        max_len: u64,
+    ) -> Result<Walked<'m>, Malformed>;
+
+    /// Shows the driver these answers, of which there must not be more than the ring is long.
+    fn publish(&mut self, memory: &GuestMemoryMmap, answers: &[Entry]) -> Result<(), RingError>;
+
+    /// Whether the driver wants an interrupt for what was published since this was last asked.
+    fn needs_signal(&mut self, memory: &GuestMemoryMmap) -> Result<bool, RingError>;
+
+    /// Sends the interrupt.
+    fn signal(&self) -> io::Result<()>;
+
+    /// Tells the driver that it need not tell of new requests.
+    fn silence(&mut self, memory: &GuestMemoryMmap) -> Result<(), RingError>;
+
+    /// Tells the driver that it has to; true if something came while it had not.
+    fn listen(&mut self, memory: &GuestMemoryMmap) -> Result<bool, RingError>;
+}
+
+/// An address so far behind another.
+pub(crate) fn address(base: u64, offset: u64) -> Result<GuestAddress, GuestMemoryError> {
+    let address = base.checked_add(offset).map(GuestAddress);
+    address.ok_or(GuestMemoryError::GuestAddressOverflow)
+}

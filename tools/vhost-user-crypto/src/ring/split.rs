@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The split format, on top of the crate virtio-queue. The used ring is written by hand:
+//! several answers at once, and such as virtio-queue would refuse to write.
+
+use std::io;
+use std::sync::atomic::{fence, Ordering};
+
+use virtio_queue::{Queue, QueueOwnedT, QueueT};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
+
+use super::{address, Entry, Ring, RingError, Signal, Taken};
+use crate::descriptors::{Malformed, Table, Walked};
+
+/// `VRING_AVAIL_F_NO_INTERRUPT`
+const NO_INTERRUPT: u16 = 1;
+
+/// Both rings begin with their flags and their index.
+const HEADER_LEN: u64 = 4;
+
+/// What is kept of a ring beside what virtio-queue keeps.
+#[derive(Debug, Default)]
+pub struct Split {
+    /// Published without asking whether the driver wants to know.
+    unsignalled: u16,
+}
+
+impl Split {
+    /// See [`Ring::pop`].
+    pub fn pop(memory: &GuestMemoryMmap, queue: &mut Queue) -> Result<Option<Taken>, RingError> {
+        if queue.avail_idx(memory, Ordering::Acquire)?.0 == queue.next_avail() {
+            return Ok(None);
+        }
+        let chain = queue.iter(memory)?.next().ok_or(RingError::Available)?;
+        Ok(Some(Taken { id: chain.head_index(), slots: 1, direct: Default::default() }))
+    }
+
+    /// See [`Ring::walk`].
+    pub fn walk<'m>(
+        memory: &'m GuestMemoryMmap,
+        queue: &Queue,
+        taken: &Taken,
+        max_len: u64,
+    ) -> Result<Walked<'m>, Malformed> {
+        let address = GuestAddress(queue.desc_table());
+        Table { address, size: queue.size(), max_len }.walk(memory, taken.id)
+    }
+
+    /// See [`Ring::publish`].
+    pub fn publish(
+        &mut self,
+        memory: &GuestMemoryMmap,
+        queue: &mut Queue,
+        answers: &[Entry],
+    ) -> Result<(), RingError> {
+        let ring = queue.used_ring();
+        let mut next = queue.next_used();
+        for entry in answers {
+            let at = HEADER_LEN + 8 * u64::from(next % queue.size());
+            let value = (u64::from(entry.len) << 32) | u64::from(entry.id);
+            memory.write_obj(value.to_le(), address(ring, at)?)?;
+            next = next.wrapping_add(1);
+            self.unsignalled = self.unsignalled.wrapping_add(1);
+        }
+        memory.store(next.to_le(), address(ring, 2)?, Ordering::Release)?;
+        queue.set_next_used(next);
+        Ok(())
+    }
+
+    /// See [`Ring::needs_signal`].
+    pub fn needs_signal(
+        &mut self,
+        memory: &GuestMemoryMmap,
+        queue: &Queue,
+    ) -> Result<bool, RingError> {
+        let added = std::mem::take(&mut self.unsignalled);
+        if added == 0 {
+            return Ok(false);
+        }
+        // The index has to be written before the driver's wish is read: the driver writes
+        // its wish before it reads the index.
+        fence(Ordering::SeqCst);
+        let load = |at| memory.load(address(queue.avail_ring(), at)?, Ordering::Relaxed);
+        if !queue.event_idx_enabled() {
+            return Ok(u16::from_le(load(0)?) & NO_INTERRUPT == 0);
+        }
+        let event = u16::from_le(load(HEADER_LEN + 2 * u64::from(queue.size()))?);
+        // Whether the index has passed the entry that the driver waits for.
+        Ok(queue.next_used().wrapping_sub(event).wrapping_sub(1) < added)
+    }
+}
+
+/// A split ring that is nobody else's.
+pub struct SplitRing {
+    queue: Queue,
+    split: Split,
+    in_order: bool,
+    signal: Signal,
+}
+
+impl SplitRing {
+    /// A ring that the driver has set up.
+    pub fn new(queue: Queue, in_order: bool, signal: Signal) -> Self {
+        SplitRing { queue, split: Split::default(), in_order, signal }
+    }
+}
+
+impl Ring for SplitRing {
+    fn is_started(&self) -> bool {
+        self.queue.ready()
+    }
+
+    fn size(&self) -> u16 {
+        self.queue.size()
+    }
+
+    fn in_order(&self) -> bool {
+        self.in_order
+    }
+
+    fn pop(&mut self, memory: &GuestMemoryMmap) -> Result<Option<Taken>, RingError> {
+        Split::pop(memory, &mut self.queue)
+    }
+
+    fn walk<'m>(
+        &self,
+        memory: &'m GuestMemoryMmap,
+        taken: &Taken,
+        max_len: u64,
+    ) -> Result<Walked<'m>, Malformed> {
+        Split::walk(memory, &self.queue, taken, max_len)
+    }
+
+    fn publish(&mut self, memory: &GuestMemoryMmap, answers: &[Entry]) -> Result<(), RingError> {
+        self.split.publish(memory, &mut self.queue, answers)
+    }
+
+    fn needs_signal(&mut self, memory: &GuestMemoryMmap) -> Result<bool, RingError> {
+        self.split.needs_signal(memory, &self.queue)
+    }
+
+    fn signal(&self) -> io::Result<()> {
+        (self.signal)()
+    }
+
+    fn silence(&mut self, memory: &GuestMemoryMmap) -> Result<(), RingError> {
+        Ok(self.queue.disable_notification(memory)?)
+    }
+
+    fn listen(&mut self, memory: &GuestMemoryMmap) -> Result<bool, RingError> {
+        Ok(self.queue.enable_notification(memory)?)
+    }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The guest's memory, as the front end lets the device have it.
+
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, PoisonError};
+
+use vm_memory::{
+    FileOffset, GuestAddress, GuestAddressSpace, GuestMemoryBackend, GuestMemoryMmap,
+    GuestMemoryRegion, GuestRegionMmap, MmapRegion,
+};
+
+use crate::queue::Memory;
+
+/// Adds memory at an address of the guest's.
+pub(super) fn map(
+    memory: &Memory,
+    address: u64,
+    size: u64,
+    offset: u64,
+    file: File,
+) -> io::Result<()> {
+    let bad = || io::Error::from(io::ErrorKind::InvalidInput);
+    let len = usize::try_from(size).map_err(|_| bad())?;
+    if len == 0 || address.checked_add(size).is_none() {
+        return Err(bad());
+    }
+    let mapping =
+        MmapRegion::from_file(FileOffset::new(file, offset), len).map_err(io::Error::other)?;
+    let region = GuestRegionMmap::new(mapping, GuestAddress(address)).ok_or_else(bad)?;
+    let more = memory.memory().insert_region(Arc::new(region)).map_err(io::Error::other)?;
+    replace(memory, more);
+    Ok(())
+}
+
+/// Removes all that lies within these addresses, or all there is; an error if something does
+/// in part.
+pub(super) fn unmap(memory: &Memory, address: u64, size: u64, all: bool) -> io::Result<()> {
+    let mut less = GuestMemoryMmap::clone(&memory.memory());
+    let within = |start: u64, len: u64| {
+        all || start >= address && (start - address).checked_add(len).is_some_and(|end| end <= size)
+    };
+    let touches = |start: u64, len: u64| {
+        start < address.saturating_add(size) && address < start.saturating_add(len)
+    };
+    let before = memory.memory();
+    for (start, len) in before.iter().map(|region| (region.start_addr(), region.len())) {
+        if within(start.0, len) {
+            less = less.remove_region(start, len).map_err(io::Error::other)?.0;
+        } else if touches(start.0, len) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+    }
+    replace(memory, less);
+    Ok(())
+}
+
+fn replace(memory: &Memory, new: GuestMemoryMmap) {
+    memory.lock().unwrap_or_else(PoisonError::into_inner).replace(new);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vm_memory::{Bytes, GuestMemoryAtomic};
+    use vmm_sys_util::tempfile::TempFile;
+
+    const PAGE: u64 = 4096;
+
+    #[test]
+    fn memory_comes_and_goes() {
+        let file = TempFile::new().unwrap().into_file();
+        file.set_len(8 * PAGE).unwrap();
+        let memory: Memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
+        let map_at = |address: u64, size: u64, offset: u64| {
+            map(&memory, address, size, offset, file.try_clone().unwrap())
+        };
+        map_at(16 * PAGE, 2 * PAGE, PAGE).unwrap();
+        map_at(PAGE, PAGE, 0).unwrap();
+        map_at(18 * PAGE, PAGE, 4 * PAGE).unwrap();
+        let write = |address: u64| memory.memory().write_slice(&[7; 8], GuestAddress(address));
+        write(18 * PAGE - 4).unwrap();
+        use std::os::unix::fs::FileExt;
+        let mut bytes = [0; 4];
+        file.read_exact_at(&mut bytes, 3 * PAGE - 4).unwrap();
+        assert_eq!(bytes, [7; 4]);
+        file.read_exact_at(&mut bytes, 4 * PAGE).unwrap();
+        assert_eq!(bytes, [7; 4]);
+        // Over what is there, of no size, beyond the end, and not at a page.
+        for (address, size, offset) in
+            [(17 * PAGE, PAGE, 0), (0, 0, 0), (u64::MAX - 1, PAGE, 0), (30 * PAGE, PAGE, 1)]
+        {
+            map_at(address, size, offset).unwrap_err();
+        }
+        unmap(&memory, 16 * PAGE, PAGE, false).unwrap_err();
+        unmap(&memory, 17 * PAGE, PAGE, false).unwrap_err();
+        write(16 * PAGE).unwrap();
+        unmap(&memory, 16 * PAGE, 3 * PAGE, false).unwrap();
+        write(16 * PAGE).unwrap_err();
+        write(PAGE).unwrap();
+        // Nothing is there to remove.
+        unmap(&memory, 0, PAGE, false).unwrap();
+        unmap(&memory, 0, 0, true).unwrap();
+        write(PAGE).unwrap_err();
+        map_at(PAGE, PAGE, 0).unwrap();
+        write(PAGE).unwrap();
+    }
+}

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The PCI function: it puts the registers, the interrupts and the queues together.
+//!
+//! What the driver does comes from one thread. The registers' lock is held by nobody who
+//! takes a queue's lock: a worker that holds that one takes the registers' when its device
+//! breaks.
+
+use std::fs::File;
+use std::io;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use virtio_queue::QueueT;
+use vm_memory::{GuestAddress, GuestAddressSpace, GuestMemoryAtomic, GuestMemoryMmap};
+use vmm_sys_util::eventfd::EventFd;
+
+use super::common::{Action, Common, QueueSetup};
+use super::interrupt::{Interrupts, Source};
+use super::layout::{
+    COMMON, COMMON_LEN, DEVICE, ISR, ISR_LEN, MAX_VECTORS, MSIX_PENDING, NOTIFY,
+    NOTIFY_MULTIPLIER,
+};
+use super::space::Space;
+use super::{dma, worker, IN_ORDER, PACKED, VERSION_1};
+use crate::backend::EVENT_IDX;
+use crate::channel::FrontEnd;
+use crate::protocol::feature;
+use crate::queue::Memory;
+use crate::requirement::Requirement;
+use crate::ring::packed::{Layout, PackedRing};
+use crate::ring::split::SplitRing;
+use crate::ring::{Ring, Signal};
+use crate::service::Service;
+
+/// The function.
+pub struct Function {
+    service: Arc<Service>,
+    memory: Memory,
+    /// The vectors that the function has.
+    vectors: u16,
+    common: Mutex<Common>,
+    space: Mutex<Space>,
+    interrupts: Arc<Interrupts>,
+    /// What kicks the queues' workers.
+    kicks: Vec<EventFd>,
+    /// The connection to the front end.
+    socket: Mutex<Option<UnixStream>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The part of an access that concerns a structure: where in the structure it begins.
+fn within(offset: u64, structure: u64, len: u64) -> Option<u64> {
+    offset.checked_sub(structure).filter(|&at| at < len)
+}
+
+impl Function {
+    /// The function of a device, with a worker for each of its queues.
+    pub fn new(service: Arc<Service>) -> io::Result<Arc<Self>> {
+        let settings = &service.settings.function;
+        let queues = service.queues.len();
+        // One for each queue and one for the configuration; there are 64 queues at most.
+        let vectors = settings.vectors.unwrap_or(queues as u16 + 1).min(MAX_VECTORS);
+        let own = service.device.offer.features & feature::ALL;
+        let offered = own | settings.features | VERSION_1;
+        let common = Common::new(offered, queues, settings.queue_size);
+        let interrupts = Arc::new(Interrupts::new(service.device.clone(), vectors));
+        let kicks = (0..queues).map(|index| worker::start(service.clone(), index));
+        Ok(Arc::new(Function {
+            memory: GuestMemoryAtomic::new(GuestMemoryMmap::new()),
+            vectors,
+            common: Mutex::new(common),
+            space: Mutex::new(Space::new(queues, vectors, settings.config_len)),
+            interrupts,
+            kicks: kicks.collect::<io::Result<_>>()?,
+            socket: Mutex::new(None),
+            service,
+        }))
+    }
+
+    /// How many vectors it has.
+    pub fn vectors(&self) -> u16 {
+        self.vectors
+    }
+
+    /// The device it is.
+    pub fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
+    /// Its interrupts.
+    pub fn interrupts(&self) -> &Interrupts {
+        &self.interrupts
+    }
+
+    /// A front end is there.
+    pub fn connect(self: &Arc<Self>, socket: UnixStream) {
+        *lock(&self.socket) = Some(socket);
+        self.service.connected.store(true, Ordering::SeqCst);
+        self.service.channel.set(Some(self.clone()));
+    }
+
+    /// The front end is gone, and with it the guest's memory.
+    pub fn leave(&self) {
+        self.service.channel.set(None);
+        self.service.connected.store(false, Ordering::SeqCst);
+        *lock(&self.socket) = None;
+        self.reset_function();
+        self.interrupts.disconnect();
+        // It has all of it.
+        let _ = self.unmap(0, 0, true);
+    }
+
+    /// The function is reset by the bus.
+    pub fn reset_function(&self) {
+        self.reset();
+        let config_len = self.service.settings.function.config_len;
+        *lock(&self.space) = Space::new(self.service.queues.len(), self.vectors, config_len);
+        self.update_mode();
+    }
+
+    /// The device is reset by the driver.
+    fn reset(&self) {
+        for queue in &self.service.queues {
+            queue.stop();
+        }
+        self.interrupts.reset();
+        self.service.device.reset();
+        self.service.features.store(0, Ordering::SeqCst);
+        lock(&self.common).reset();
+    }
+
+    /// Memory of the guest's that the device may use from now on.
+    pub fn map(&self, address: u64, size: u64, offset: u64, file: File) -> io::Result<()> {
+        dma::map(&self.memory, address, size, offset, file)?;
+        self.settle();
+        Ok(())
+    }
+
+    /// Memory that it must not use any more when this returns.
+    pub fn unmap(&self, address: u64, size: u64, all: bool) -> io::Result<()> {
+        dma::unmap(&self.memory, address, size, all)?;
+        self.settle();
+        Ok(())
+    }
+
+    /// Sees to it that all queues know the memory as it is now.
+    fn settle(&self) {
+        for (index, queue) in self.service.queues.iter().enumerate() {
+            if queue.is_running() {
+                queue.settle();
+                self.kick(index);
+            }
+        }
+    }
+
+    /// Has a queue's worker look at its ring, if the driver is ready.
+    fn kick(&self, index: usize) {
+        if lock(&self.common).is_going() {
+            if let Some(Err(error)) = self.kicks.get(index).map(|kick| kick.write(1)) {
+                tracing::error!("ring {index} cannot be kicked: {error}");
+            }
+        }
+    }
+
+    /// Reads the configuration space.
+    pub fn read_space(&self, at: usize, to: &mut [u8]) {
+        let window = lock(&self.space).window(at, to.len());
+        if let Some(window) = window {
+            let mut bytes = [0; 4];
+            let bytes = &mut bytes[..window.len];
+            self.read(window.offset, bytes);
+            lock(&self.space).show(window, bytes);
+        }
+        lock(&self.space).read(at, to);
+    }
+
+    /// Writes the configuration space.
+    pub fn write_space(&self, at: usize, from: &[u8]) {
+        let (window, mut bytes) = {
+            let mut space = lock(&self.space);
+            let window = space.window(at, from.len());
+            space.write(at, from);
+            let mut bytes = [0; 4];
+            if let Some(window) = window {
+                space.read(window.data, &mut bytes);
+            }
+            (window, bytes)
+        };
+        if let Some(window) = window {
+            self.write(window.offset, &mut bytes[..window.len]);
+        }
+        self.update_mode();
+    }
+
+    fn update_mode(&self) {
+        let (msix, disabled) = {
+            let space = lock(&self.space);
+            (space.msix_enabled(), space.intx_disabled())
+        };
+        if let Err(error) = self.interrupts.set_mode(msix, disabled) {
+            tracing::warn!("an interrupt is lost: {error}");
+        }
+    }
+
+    /// Reads the BAR. Where there is nothing there are zeros.
+    pub fn read(&self, offset: u64, to: &mut [u8]) {
+        to.fill(0);
+        let config_len = self.service.settings.function.config_len;
+        if let Some(at) = within(offset, COMMON, COMMON_LEN as u64) {
+            let faults = &self.service.device.faults;
+            lock(&self.common).read(at as usize, to, faults, &self.interrupts);
+        } else if within(offset, ISR, ISR_LEN as u64).is_some() {
+            if let Some(to) = to.first_mut() {
+                *to = self.interrupts.take_status();
+            }
+        } else if let Some(at) = within(offset, DEVICE, config_len as u64) {
+            let mut config = self.service.device.config();
+            config.resize(config_len, 0);
+            copy(to, &config, at);
+        } else if let Some(at) = within(offset, MSIX_PENDING, u64::from(MAX_VECTORS) / 8) {
+            copy(to, &self.interrupts.pending(), at);
+        }
+    }
+
+    /// Writes the BAR. What cannot be written stays as it is.
+    pub fn write(&self, offset: u64, from: &[u8]) {
+        let notify_len = self.kicks.len() as u64 * u64::from(NOTIFY_MULTIPLIER);
+        if let Some(at) = within(offset, COMMON, COMMON_LEN as u64) {
+            let faults = &self.service.device.faults;
+            let action = lock(&self.common).write(at as usize, from, faults, &self.interrupts);
+            self.act(action);
+        } else if let Some(at) = within(offset, NOTIFY, notify_len) {
+            // What is written is the queue's number, which its place tells already.
+            self.kick((at / u64::from(NOTIFY_MULTIPLIER)) as usize);
+        }
+    }
+
+    fn act(&self, action: Action) {
+        let device = &self.service.device;
+        match action {
+            Action::Nothing => {}
+            Action::Reset => self.reset(),
+            Action::Accept(features) => {
+                self.service.features.store(features, Ordering::SeqCst);
+                self.service.starts.fetch_add(1, Ordering::SeqCst);
+                device.start(features);
+            }
+            Action::Refuse(features) => {
+                device.violations.check(Requirement::Features, feature::consistent(features));
+                tracing::warn!("the features {features:#x} are refused");
+            }
+            Action::Go => (0..self.kicks.len()).for_each(|index| self.kick(index)),
+            Action::Start(index) => self.start(index),
+            Action::Stop(index) => {
+                if let Some(queue) = self.service.queues.get(index) {
+                    queue.stop();
+                }
+                self.interrupts.assign(Source::Queue(index), super::interrupt::NO_VECTOR);
+            }
+        }
+    }
+
+    fn start(&self, index: usize) {
+        let (features, setup) = {
+            let common = lock(&self.common);
+            (common.features(), common.queue(index).unwrap_or_default())
+        };
+        let Some(queue) = self.service.queues.get(index) else { return };
+        match self.ring(index, features, setup) {
+            Ok(ring) => {
+                queue.start(ring, &self.memory);
+                self.kick(index);
+            }
+            Err(error) => {
+                tracing::warn!("queue {}: it cannot be as it was set up: {error}", queue.id());
+                self.service.strike(crate::queue::Disaster::NeedsReset);
+            }
+        }
+    }
+
+    fn ring(
+        &self,
+        index: usize,
+        features: u64,
+        setup: QueueSetup,
+    ) -> Result<Box<dyn Ring>, virtio_queue::Error> {
+        let interrupts = self.interrupts.clone();
+        let signal: Signal = Box::new(move || interrupts.raise(Source::Queue(index)));
+        let (event_idx, in_order) = (features & EVENT_IDX != 0, features & IN_ORDER != 0);
+        if features & PACKED != 0 {
+            let QueueSetup { size, descriptors, driver, device, .. } = setup;
+            let layout = Layout { size, descriptors, driver, device, event_idx, in_order };
+            return Ok(Box::new(PackedRing::new(layout, signal)));
+        }
+        let mut queue = virtio_queue::Queue::new(self.service.settings.function.queue_size)?;
+        queue.try_set_size(setup.size)?;
+        queue.try_set_desc_table_address(GuestAddress(setup.descriptors))?;
+        queue.try_set_avail_ring_address(GuestAddress(setup.driver))?;
+        queue.try_set_used_ring_address(GuestAddress(setup.device))?;
+        queue.set_event_idx(event_idx);
+        queue.set_ready(true);
+        if !queue.is_valid(&*self.memory.memory()) {
+            return Err(virtio_queue::Error::QueueNotReady);
+        }
+        Ok(Box::new(SplitRing::new(queue, in_order, signal)))
+    }
+}
+
+impl FrontEnd for Function {
+    fn config_change(&self) -> io::Result<()> {
+        let driven = {
+            let mut common = lock(&self.common);
+            common.change_config();
+            common.is_driven()
+        };
+        match driven {
+            true => self.interrupts.raise(Source::Config),
+            false => Ok(()),
+        }
+    }
+
+    fn need_reset(&self) -> io::Result<()> {
+        let driven = {
+            let mut common = lock(&self.common);
+            common.need_reset();
+            common.is_driven()
+        };
+        // Neither a driver that is not ready nor nobody is told.
+        match driven {
+            true => self.interrupts.raise(Source::Config),
+            false => Ok(()),
+        }
+    }
+
+    fn disconnect(&self) -> io::Result<()> {
+        match &*lock(&self.socket) {
+            Some(socket) => socket.shutdown(Shutdown::Both),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn interrupt(&self) -> io::Result<()> {
+        if lock(&self.common).is_driven() {
+            let queues = 0..self.service.queues.len();
+            queues.map(Source::Queue).try_for_each(|source| self.interrupts.raise(source))?;
+        }
+        Ok(())
+    }
+}
+
+/// Copies what there is from there on.
+fn copy(to: &mut [u8], from: &[u8], at: u64) {
+    let from = usize::try_from(at).ok().and_then(|at| from.get(at..)).unwrap_or_default();
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The function's interrupts: vectors of MSI-X, or the line.
+//!
+//! A vector that QEMU listens to at the moment has an event; what is raised while it has
+//! none is pending, and comes later. The line is as vfio has it: it is masked when it was
+//! raised, and QEMU unmasks it when the guest has looked.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::device::Device;
+use crate::fault::{Kind, QueueId};
+
+/// What has no vector.
+pub const NO_VECTOR: u16 = 0xffff;
+
+/// Bits of the interrupt status: something of a queue's, and of the configuration's.
+const ISR_QUEUE: u8 = 1;
+const ISR_CONFIG: u8 = 2;
+
+/// A vector of MSI-X.
+#[derive(Default)]
+struct Vector {
+    event: Option<File>,
+    pending: bool,
+}
+
+/// The line.
+#[derive(Default)]
+struct Line {
+    event: Option<File>,
+    /// By QEMU, or since it was raised.
+    masked: bool,
+    /// By the driver.
+    disabled: bool,
+}
+
+/// Who may raise an interrupt.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Source {
+    /// The configuration.
+    Config,
+    /// The queue of this index, of which the last is the control queue.
+    Queue(usize),
+}
+
+struct State {
+    msix: bool,
+    vectors: Vec<Vector>,
+    line: Line,
+    status: u8,
+    config: u16,
+    queues: Vec<u16>,
+}
+
+/// The function's interrupts. Its lock is held by nobody who waits for another one.
+pub struct Interrupts {
+    device: Arc<Device>,
+    state: Mutex<State>,
+}
+
+impl Interrupts {
+    /// So many vectors, none of which anybody listens to.
+    pub fn new(device: Arc<Device>, vectors: u16) -> Self {
+        let queues = vec![NO_VECTOR; usize::from(device.offer.queues) + 1];
+        let state = State {
+            msix: false,
+            vectors: (0..vectors).map(|_| Vector::default()).collect(),
+            line: Line::default(),
+            status: 0,
+            config: NO_VECTOR,
+            queues,
+        };
+        Interrupts { device, state: Mutex::new(state) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fires(&self, kind: Kind, source: Source) -> bool {
+        let faults = &self.device.faults;
+        let fired = match source {
+            Source::Config => faults.fire_config(kind),
+            Source::Queue(index) => faults.fire_queue(kind, self.id(index)),
+        };
+        fired.is_some()
+    }
+
+    fn id(&self, index: usize) -> QueueId {
+        match u16::try_from(index) {
+            Ok(index) if index < self.device.offer.queues => QueueId::Data(index),
+            _ => QueueId::Control,
+        }
+    }
+
+    /// Raises an interrupt.
+    pub fn raise(&self, source: Source) -> io::Result<()> {
+        if self.fires(Kind::VectorLost, source) {
+            return Ok(());
+        }
+        let mut state = self.lock();
+        let state = &mut *state;
+        if state.msix {
+            let vector = state.vector(source);
+            return match state.vectors.get_mut(usize::from(vector)) {
+                Some(vector) => vector.raise(),
+                None => Ok(()),
+            };
+        }
+        state.status |= match source {
+            Source::Config => ISR_CONFIG,
+            Source::Queue(_) => ISR_QUEUE,
+        };
+        state.update_line()
+    }
+
+    /// What the driver reads as the interrupt status, which lowers the line.
+    pub fn take_status(&self) -> u8 {
+        std::mem::take(&mut self.lock().status)
+    }
+
+    /// Gives a source a vector, or none if there is no such vector.
+    pub fn assign(&self, source: Source, vector: u16) {
+        let refused = vector != NO_VECTOR && self.fires(Kind::NoVector, source);
+        let mut state = self.lock();
+        let there = usize::from(vector) < state.vectors.len();
+        let vector = if there && !refused { vector } else { NO_VECTOR };
+        match source {
+            Source::Config => state.config = vector,
+            Source::Queue(index) => {
+                if let Some(of_queue) = state.queues.get_mut(index) {
+                    *of_queue = vector;
+                }
+            }
+        }
+    }
+
+    /// The vector a source has.
+    pub fn vector(&self, source: Source) -> u16 {
+        self.lock().vector(source)
+    }
+
+    /// The driver has chosen between vectors and line, and whether there is a line.
+    pub fn set_mode(&self, msix: bool, line_disabled: bool) -> io::Result<()> {
+        let mut state = self.lock();
+        state.msix = msix;
+        state.line.disabled = line_disabled;
+        state.update_line()
+    }
+
+    /// Virtio's part is reset: nothing has a vector, and nothing has happened.
+    pub fn reset(&self) {
+        let mut state = self.lock();
+        state.status = 0;
+        state.config = NO_VECTOR;
+        state.queues.fill(NO_VECTOR);
+        state.vectors.iter_mut().for_each(|vector| vector.pending = false);
+    }
+
+    /// Nobody listens any more.
+    pub fn disconnect(&self) {
+        let mut state = self.lock();
+        state.msix = false;
+        state.line = Line::default();
+        state.vectors.fill_with(Vector::default);
+    }
+
+    /// What is pending, a bit for each vector.
+    pub fn pending(&self) -> Vec<u8> {
+        let state = self.lock();
+        let mut bytes = vec![0; state.vectors.len().div_ceil(64) * 8];
+        for (index, vector) in state.vectors.iter().enumerate() {
+            bytes[index / 8] |= u8::from(vector.pending) << (index % 8);
+        }
+        bytes
+    }
+
+    /// How many vectors there are.
+    pub fn vectors(&self) -> usize {
+        self.lock().vectors.len()
+    }
+
+    /// Listens to vectors from `start` on, or stops to where there is no event.
+    pub fn listen(&self, start: usize, events: Vec<Option<File>>) -> io::Result<()> {
+        let mut state = self.lock();
+        let end = start.saturating_add(events.len());
+        let vectors = state.vectors.get_mut(start..end).ok_or(io::ErrorKind::InvalidInput)?;
+        for (vector, event) in vectors.iter_mut().zip(events) {
+            vector.event = event;
+            if vector.event.is_some() && std::mem::take(&mut vector.pending) {
+                vector.raise()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Listens to the line, or stops.
+    pub fn listen_to_line(&self, event: Option<File>) -> io::Result<()> {
+        let mut state = self.lock();
+        state.line.event = event;
+        state.line.masked = false;
+        state.update_line()
+    }
+
+    /// Masks the line, or unmasks it.
+    pub fn mask_line(&self, masked: bool) -> io::Result<()> {
+        let mut state = self.lock();
+        state.line.masked = masked;
+        state.update_line()
+    }
+}
+
+impl Vector {
+    fn raise(&mut self) -> io::Result<()> {
+        match &self.event {
+            Some(event) => raise(event),
+            None => {
+                self.pending = true;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl State {
+    fn vector(&self, source: Source) -> u16 {
+        match source {
+            Source::Config => self.config,
+            Source::Queue(index) => self.queues.get(index).copied().unwrap_or(NO_VECTOR),
+        }
+    }
+
+    fn update_line(&mut self) -> io::Result<()> {
+        let Line { event, masked, disabled } = &mut self.line;
+        let up = !self.msix && self.status != 0 && !*disabled;
+        match event {
+            Some(event) if up && !*masked => {
+                *masked = true;
+                raise(event)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn raise(mut event: &File) -> io::Result<()> {
+    match event.write(&1u64.to_ne_bytes()) {
+        // It was raised more often than anybody can count.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        result => result.map(|_| ()),
+    }
+}

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The messages of vfio-user: what QEMU asks of the function.
+//!
+//! The crate vfio_user has a server as well, but one that cannot close its connection, that
+//! answers errors with the number 0, and that loses its place in the stream when it does not
+//! like a message. The tests use its client.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use super::function::Function;
+use super::layout::{BAR, BAR_LEN};
+use super::space;
+use crate::wire::{self, number, Framing, Message};
+
+/// A header is message and command in one word, size with the header, flags, and error.
+const HEADER_LEN: usize = 16;
+const FRAMING: Framing = Framing {
+    header_len: HEADER_LEN,
+    body_len: |header| (number(header, 4) as usize).checked_sub(HEADER_LEN),
+    max_len: MAX_TRANSFER + 4096,
+};
+
+/// The most bytes of an access.
+const MAX_TRANSFER: usize = 1 << 20;
+
+/// Flags of a header.
+const TYPE_MASK: u32 = 0xf;
+const REPLY: u32 = 1;
+const NO_REPLY: u32 = 1 << 4;
+const ERROR: u32 = 1 << 5;
+
+/// Commands.
+const VERSION: u16 = 1;
+const DMA_MAP: u16 = 2;
+const DMA_UNMAP: u16 = 3;
+const DEVICE_GET_INFO: u16 = 4;
+const DEVICE_GET_REGION_INFO: u16 = 5;
+const DEVICE_GET_IRQ_INFO: u16 = 7;
+const DEVICE_SET_IRQS: u16 = 8;
+const REGION_READ: u16 = 9;
+const REGION_WRITE: u16 = 10;
+const DEVICE_RESET: u16 = 13;
+
+/// What is spoken beside version 0.0, the only one that QEMU takes.
+const CAPABILITIES: &str =
+    r#"{"capabilities":{"max_msg_fds":8,"max_data_xfer_size":1048576,"pgsizes":4096}}"#;
+
+/// Flags of memory.
+const DMA_READ: u32 = 1;
+const DMA_WRITE: u32 = 2;
+const UNMAP_ALL: u32 = 2;
+
+/// What the device is: one that can be reset, and of PCI.
+const INFO_RESET: u32 = 1;
+const INFO_PCI: u32 = 2;
+
+/// Regions: the BARs from 0 on, and these.
+const NUM_REGIONS: u32 = 9;
+const BAR_REGION: u32 = BAR as u32;
+const SPACE_REGION: u32 = 7;
+const READ_AND_WRITE: u32 = 3;
+
+/// Interrupts by their kind.
+const NUM_IRQS: u32 = 5;
+const LINE: u32 = 0;
+const MSIX: u32 = 2;
+/// Errors of the bus, of which there are none; QEMU wants to listen to them.
+const BUS_ERROR: u32 = 3;
+
+/// What an interrupt can: have an event, be masked, and be masked when it is raised.
+const IRQ_EVENTFD: u32 = 1;
+const IRQ_MASKABLE: u32 = 2;
+const IRQ_AUTOMASKED: u32 = 4;
+
+/// What is done to interrupts, and by what.
+const SET_NONE: u32 = 1;
+const SET_EVENTFD: u32 = 4;
+const SET_MASK: u32 = 8;
+const SET_UNMASK: u32 = 16;
+const SET_TRIGGER: u32 = 32;
+
+/// Talks to a front end until it is gone.
+pub fn converse(function: &Arc<Function>, socket: UnixStream) -> io::Result<()> {
+    function.connect(socket.try_clone()?);
+    let result = talk(function, &socket);
+    function.leave();
+    match result {
+        // It did not wait for the last answer, or the device itself has closed the connection.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+fn talk(function: &Function, socket: &UnixStream) -> io::Result<()> {
+    while let Some(Message { bytes, files }) = wire::receive(socket, FRAMING)? {
+        let (header, body) = bytes.split_at(HEADER_LEN);
+        let (first, flags) = (number(header, 0), number(header, 8));
+        if flags & TYPE_MASK != 0 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "an answer to no question"));
+        }
+        let command = (first >> 16) as u16;
+        let files = files.into_iter().map(File::from).collect();
+        let answer = answer(function, command, body, files);
+        if let Err(error) = &answer {
+            tracing::warn!("command {command} fails: {error}");
+        }
+        if flags & NO_REPLY == 0 {
+            wire::send(socket, &reply(first, answer))?;
+        }
+    }
+    Ok(())
+}
+
+fn reply(first: u32, answer: io::Result<Vec<u8>>) -> Message {
+    let (flags, error, body) = match answer {
+        Ok(body) => (REPLY, 0, body),
+        Err(error) => (REPLY | ERROR, errno(&error), Vec::new()),
+    };
+    let mut bytes = Vec::new();
+    for word in [first, (HEADER_LEN + body.len()) as u32, flags, error] {
+        bytes.extend(word.to_ne_bytes());
+    }
+    bytes.extend(body);
+    Message { bytes, files: Vec::new() }
+}
+
+fn errno(error: &io::Error) -> u32 {
+    let number = error.raw_os_error().unwrap_or(match error.kind() {
+        io::ErrorKind::Unsupported => libc::ENOTSUP,
+        io::ErrorKind::InvalidInput => libc::EINVAL,
+        _ => libc::EIO,
+    });
+    number.unsigned_abs()
+}
+
+fn invalid() -> io::Error {
+    io::ErrorKind::InvalidInput.into()
+}
+
+/// The body of the answer to a command.
+fn answer(
+    function: &Function,
+    command: u16,
+    body: &[u8],
+    files: Vec<File>,
+) -> io::Result<Vec<u8>> {
+    let long = |at| u64::from(number(body, at)) | u64::from(number(body, at + 4)) << 32;
+    let has = |len| if body.len() < len { Err(invalid()) } else { Ok(()) };
+    match command {
+        VERSION => version(body),
+        DMA_MAP => {
+            has(32)?;
+            map(function, number(body, 4), [long(8), long(16), long(24)], files)?;
+            Ok(Vec::new())
+        }
+        DMA_UNMAP => {
+            has(24)?;
+            function.unmap(long(8), long(16), number(body, 4) & UNMAP_ALL != 0)?;
+            Ok(body[..24].to_vec())
+        }
+        DEVICE_GET_INFO => {
+            has(16)?;
+            Ok(words(&[16, INFO_RESET | INFO_PCI, NUM_REGIONS, NUM_IRQS]))
+        }
+        DEVICE_GET_REGION_INFO => {
+            has(32)?;
+            region_info(number(body, 8))
+        }
+        DEVICE_GET_IRQ_INFO => {
+            has(16)?;
+            irq_info(function, number(body, 8))
+        }
+        DEVICE_SET_IRQS => {
+            has(20)?;
+            let count = number(body, 16) as usize;
+            set_irqs(function, number(body, 8), number(body, 4), number(body, 12), count, files)?;
+            Ok(Vec::new())
+        }
+        REGION_READ => {
+            has(16)?;
+            let mut answer = body[..16].to_vec();
+            answer.extend(read(function, number(body, 8), long(0), number(body, 12))?);
+            Ok(answer)
+        }
+        REGION_WRITE => {
+            has(16)?;
+            let data = body.get(16..).filter(|data| data.len() == number(body, 12) as usize);
+            write(function, number(body, 8), long(0), data.ok_or_else(invalid)?)?;
+            Ok(body[..16].to_vec())
+        }
+        DEVICE_RESET => {
+            function.reset_function();
+            Ok(Vec::new())
+        }
+        _ => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+fn words(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+fn version(body: &[u8]) -> io::Result<Vec<u8>> {
+    // Major and minor; what the front end can do beyond that is not needed.
+    match number(body, 0) & 0xffff {
+        0 if body.len() >= 4 => {}
+        _ => return Err(invalid()),
+    }
+    let mut answer = words(&[0]);
+    answer.extend(CAPABILITIES.bytes());
+    answer.push(0);
+    Ok(answer)
+}
+
+/// Offset, address and size. What has no file, as the firmware's memory, is of no use; and
+/// what cannot be written might be written to.
+fn map(
+    function: &Function,
+    flags: u32,
+    [offset, address, size]: [u64; 3],
+    mut files: Vec<File>,
+) -> io::Result<()> {
+    match files.pop() {
+        Some(file) if flags & (DMA_READ | DMA_WRITE) == DMA_READ | DMA_WRITE => {
+            function.map(address, size, offset, file)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn region_info(index: u32) -> io::Result<Vec<u8>> {
+    let (flags, size) = match index {
+        BAR_REGION => (READ_AND_WRITE, BAR_LEN),
+        SPACE_REGION => (READ_AND_WRITE, space::LEN as u64),
+        0..NUM_REGIONS => (0, 0),
+        _ => return Err(invalid()),
+    };
+    Ok(words(&[32, flags, index, 0, size as u32, (size >> 32) as u32, 0, 0]))
+}
+
+fn irq_info(function: &Function, index: u32) -> io::Result<Vec<u8>> {
+    let (flags, count) = match index {
+        LINE => (IRQ_EVENTFD | IRQ_MASKABLE | IRQ_AUTOMASKED, 1),
+        MSIX => (IRQ_EVENTFD, u32::from(function.vectors())),
+        BUS_ERROR => (IRQ_EVENTFD, 1),
+        0..NUM_IRQS => (0, 0),
+        _ => return Err(invalid()),
+    };
+    Ok(words(&[16, flags, index, count]))
+}
+
+fn set_irqs(
+    function: &Function,
+    index: u32,
+    flags: u32,
+    start: u32,
+    count: usize,
+    files: Vec<File>,
+) -> io::Result<()> {
+    let interrupts = function.interrupts();
+    let start = start as usize;
+    if flags & SET_EVENTFD != 0 && !files.is_empty() && files.len() != count {
+        return Err(invalid());
+    }
+    let mut files = files.into_iter();
+    match (index, flags) {
+        (LINE, flags) if flags == SET_EVENTFD | SET_TRIGGER => {
+            interrupts.listen_to_line(files.next())
+        }
+        // Of no interrupts: all.
+        (LINE, flags) if flags == SET_NONE | SET_TRIGGER && count == 0 => {
+            interrupts.listen_to_line(None)
+        }
+        (LINE, flags) if flags == SET_NONE | SET_MASK => interrupts.mask_line(true),
+        (LINE, flags) if flags == SET_NONE | SET_UNMASK => interrupts.mask_line(false),
+        (MSIX, flags) if flags == SET_EVENTFD | SET_TRIGGER => {
+            if count > interrupts.vectors() {
+                return Err(invalid());
+            }
+            interrupts.listen(start, (0..count).map(|_| files.next()).collect())
+        }
+        (MSIX, flags) if flags == SET_NONE | SET_TRIGGER && count == 0 => {
+            interrupts.listen(0, (0..interrupts.vectors()).map(|_| None).collect())
+        }
+        (BUS_ERROR, flags) if flags == SET_EVENTFD | SET_TRIGGER => Ok(()),
+        // There are none of the others.
+        (0..NUM_IRQS, flags) if flags == SET_NONE | SET_TRIGGER && count == 0 => Ok(()),
+        _ => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+/// Where an access begins, if the region has all of it.
+fn place(size: u64, offset: u64, len: usize) -> io::Result<u64> {
+    let end = offset.checked_add(len as u64);
+    match end.is_some_and(|end| end <= size) && len <= MAX_TRANSFER {
+        true => Ok(offset),
+        false => Err(invalid()),
+    }
+}
+
+fn read(function: &Function, region: u32, offset: u64, count: u32) -> io::Result<Vec<u8>> {
+    let len = count as usize;
+    match region {
+        BAR_REGION => {
+            let offset = place(BAR_LEN, offset, len)?;
+            let mut data = vec![0; len];
+            function.read(offset, &mut data);
+            Ok(data)
+        }
+        SPACE_REGION => {
+            let at = place(space::LEN as u64, offset, len)?;
+            let mut data = vec![0; len];
+            function.read_space(at as usize, &mut data);
+            Ok(data)
+        }
+        _ => Err(invalid()),
+    }
+}
+
+fn write(function: &Function, region: u32, offset: u64, data: &[u8]) -> io::Result<()> {
+    match region {
+        BAR_REGION => function.write(place(BAR_LEN, offset, data.len())?, data),
+        SPACE_REGION => {
+            let at = place(space::LEN as u64, offset, data.len())?;
+            function.write_space(at as usize, data);
+        }
+        _ => return Err(invalid()),
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A thread for each queue, from the start of the process to its end.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::thread;
+
+use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
+use vmm_sys_util::eventfd::EventFd;
+
+use crate::queue::Queue;
+use crate::service::Service;
+
+/// What has happened.
+const KICK: u64 = 0;
+const TIMER: u64 = 1;
+
+/// Starts the thread of a queue, which serves it whenever it is kicked; returns what kicks.
+pub(super) fn start(service: Arc<Service>, index: usize) -> io::Result<EventFd> {
+    let kick = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)?;
+    let ours = kick.try_clone()?;
+    let epoll = Epoll::new()?;
+    let watch = |descriptor, event| {
+        epoll.ctl(ControlOperation::Add, descriptor, EpollEvent::new(EventSet::IN, event))
+    };
+    watch(ours.as_raw_fd(), KICK)?;
+    let queue = service.queues.get(index).ok_or(io::ErrorKind::InvalidInput)?;
+    queue.employ(|timer| watch(timer.as_raw_fd(), TIMER))?;
+    let work = move || loop {
+        if let Err(error) = wait(&epoll, &ours, &service.queues[index]) {
+            tracing::error!("queue {}: its worker ends: {error}", service.queues[index].id());
+            return;
+        }
+    };
+    thread::Builder::new().name(format!("queue-{index}")).spawn(work)?;
+    Ok(kick)
+}
+
+fn wait(epoll: &Epoll, kick: &EventFd, queue: &Queue) -> io::Result<()> {
+    let mut events = [EpollEvent::default(); 2];
+    let count = match epoll.wait(-1, &mut events) {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+        count => count?,
+    };
+    for event in &events[..count] {
+        match event.data() {
+            KICK => {
+                // Nobody else reads it, so that there is something to read.
+                let _ = kick.read();
+                queue.serve();
+            }
+            _ => queue.expired(),
+        }
+    }
+    Ok(())
+}
