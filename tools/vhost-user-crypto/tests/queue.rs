@@ -14,7 +14,7 @@ use vhost_user_backend::VringT;
 use vhost_user_crypto::device::Device;
 use vhost_user_crypto::fault::QueueId;
 use vhost_user_crypto::offer::Offer;
-use vhost_user_crypto::queue::{Order, Queue};
+use vhost_user_crypto::queue::{Disaster, Order, Queue};
 use vhost_user_crypto::trace::Trace;
 use vmm_sys_util::timerfd::TimerFd;
 
@@ -298,10 +298,11 @@ fn die() {
     let deaths = Arc::new(AtomicUsize::new(0));
     let count = deaths.clone();
     let device = Arc::new(Device::new(Offer::default(), Trace::default()));
-    let die = move || {
+    let strike = move |disaster| {
+        assert_eq!(disaster, Disaster::Death);
         count.fetch_add(1, Ordering::SeqCst);
     };
-    let queue = Queue::new(QueueId::Data(0), device.clone(), Box::new(die)).unwrap();
+    let queue = Queue::new(QueueId::Data(0), device.clone(), Box::new(strike)).unwrap();
     device.faults.add("die:after=1".parse().unwrap());
     let head = bench.ring.request(0);
     bench.ring.request(0);

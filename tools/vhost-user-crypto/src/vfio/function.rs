@@ -130,7 +130,6 @@ impl Function {
         }
         self.interrupts.reset();
         self.service.device.reset();
-        self.service.features.store(0, Ordering::SeqCst);
         lock(&self.common).reset();
     }
 

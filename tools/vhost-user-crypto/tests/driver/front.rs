@@ -118,7 +118,7 @@ pub struct Front {
 }
 
 /// As QEMU has it: a file, in more than one region.
-fn shared_memory() -> Memory {
+pub fn shared_memory() -> Memory {
     let file = File::from(memfd_create("guest", MemfdFlags::CLOEXEC).unwrap());
     ftruncate(&file, END).unwrap();
     let region = |start: u64, end: u64| {
@@ -230,6 +230,6 @@ impl Front {
     }
 }
 
-fn event() -> EventFd {
+pub fn event() -> EventFd {
     EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).unwrap()
 }

@@ -4,6 +4,8 @@
 #![allow(dead_code)]
 
 pub mod front;
+pub mod function;
+pub mod packed;
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -192,8 +194,7 @@ impl Bench {
 
     pub fn with(offer: Offer, id: QueueId, size: u16) -> Self {
         let device = Arc::new(Device::new(offer, Trace::default()));
-        let die: Box<dyn Fn() + Send + Sync> = Box::new(|| {});
-        let queue = Arc::new(Queue::new(id, device.clone(), die).unwrap());
+        let queue = Arc::new(Queue::new(id, device.clone(), Box::new(|_| {})).unwrap());
         let memory = memory();
         let vring = Vring::new(memory.clone(), 32768).unwrap();
         let call = eventfd(0, EventfdFlags::NONBLOCK).unwrap();

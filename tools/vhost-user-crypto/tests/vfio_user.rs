@@ -1,0 +1,626 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The whole function, as a front end of vfio-user and a driver see it.
+
+mod driver;
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::thread::sleep;
+use std::time::Duration;
+
+use driver::front::{wait, Server, VERSION_1};
+use driver::function::{
+    Guest, COMMON, CONFIG_VECTOR, DEVICE, DRIVER, EVENT_IDX, FEATURES_OK, GENERATION, IN_ORDER, ISR,
+    NEEDS_RESET, NO_VECTOR, PACKED, PCI, QUEUE_ENABLE, QUEUE_RESET, QUEUE_SELECT, QUEUE_VECTOR,
+    RING_RESET, SPACE,
+};
+use driver::packed::Packed;
+use driver::{BORDER, END, WRITE};
+
+/// Longer than anything takes that is to happen, so that what has not happened will not.
+const A_WHILE: Duration = Duration::from_millis(200);
+
+fn serve(arguments: &[&str]) -> Server {
+    let mut all = vec!["--front-end", "vfio-user"];
+    all.extend(arguments);
+    Server::start(&all)
+}
+
+fn queue(server: &Server, index: usize, name: &str) -> serde_json::Value {
+    server.status()["queues"][index][name].clone()
+}
+
+#[test]
+fn a_driver_finds_the_function() {
+    let server = serve(&["--queues", "3", "--stateless", "--packed", "--in-order"]);
+    let mut guest = Guest::connect(&server);
+    assert_eq!(guest.space(0, 4), 0x1054_1af4);
+    assert_eq!(guest.offered() >> 28, 1 | 2 | (VERSION_1 | PACKED | IN_ORDER | RING_RESET) >> 28);
+    assert_eq!(guest.offered() & 0xffff, 0x3f);
+    // Three, the control queue's, and the configuration's.
+    assert_eq!(guest.vectors.len(), 5);
+    assert_eq!(guest.common(0x12, 2), 4);
+    assert_eq!(guest.structure(DEVICE).unwrap().2, 56);
+    assert_eq!(guest.read(DEVICE, 4, 4), 3);
+    assert_eq!(guest.read(DEVICE, 0, 8), 3 << 32 | 1);
+    let (_, first, _) = guest.structure(COMMON).unwrap();
+    let server = serve(&[
+        "--no-ring-reset",
+        "--no-event-idx",
+        "--no-indirect-desc",
+        "--vectors=2",
+        "--config-size=40",
+        "--access-platform",
+    ]);
+    let mut guest = Guest::connect(&server);
+    assert_eq!(guest.offered(), VERSION_1 | 1 << 33);
+    assert_eq!(guest.vectors.len(), 2);
+    assert_eq!(guest.structure(DEVICE).unwrap().2, 40);
+    assert_eq!(guest.read(DEVICE, 40, 8), 0);
+    assert_eq!(guest.structure(COMMON).unwrap().1, first);
+}
+
+#[test]
+fn every_queue_has_a_vector_of_its_own() {
+    for features in [0, EVENT_IDX, IN_ORDER] {
+        let server = serve(&["--queues", "3", "--in-order"]);
+        let mut guest = Guest::connect(&server);
+        guest.start(features, 4);
+        for index in [2, 0, 3, 1, 2] {
+            let seen = guest.rings[index].seen;
+            guest.rings[index].set_used_event(seen);
+            guest.rings[index].request(0);
+            guest.kick(index);
+            wait("answer", || (guest.rings[index].used().len() == 1).then_some(()));
+            guest.interrupt(index + 1);
+            assert!(guest.raised().is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_reset_ends_everything() {
+    let mut server = serve(&["--fault", "never-answer:queue=0:count=1"]);
+    let mut guest = Guest::connect(&server);
+    for life in 1..4 {
+        guest.start(RING_RESET, 2);
+        guest.rings[0].request(0);
+        guest.kick(0);
+        wait("request", || (queue(&server, 0, "popped") == 2 * life - 1).then_some(()));
+        guest.rings[0].request(0);
+        guest.kick(0);
+        guest.interrupt(1);
+        assert_eq!(server.status()["starts"], life);
+        assert_eq!(queue(&server, 0, "running"), true);
+        guest.reset();
+        assert_eq!(queue(&server, 0, "running"), false);
+        assert_eq!(queue(&server, 0, "held"), 0);
+        guest.set_common(QUEUE_SELECT, 2, 0);
+        assert_eq!(guest.common(QUEUE_ENABLE, 2), 0);
+        assert_eq!(guest.common(QUEUE_VECTOR, 2), NO_VECTOR);
+        assert_eq!(guest.common(CONFIG_VECTOR, 2), NO_VECTOR);
+    }
+    // The bus can do it as well.
+    guest.start(0, 2);
+    guest.client.reset().unwrap();
+    assert_eq!((guest.status(), guest.space(4, 2)), (0, 0));
+    assert_eq!(queue(&server, 1, "running"), false);
+    drop(guest);
+    assert_eq!(server.wait_for_end().code(), Some(0));
+    assert_eq!(server.report()["violations"], serde_json::json!([]));
+}
+
+#[test]
+fn features_can_be_refused() {
+    let server = serve(&["--revision-1", "--fault", "refuse-features:count=1"]);
+    let mut guest = Guest::connect(&server);
+    assert!(!guest.negotiate(VERSION_1));
+    assert!(!guest.negotiate(0));
+    assert!(!guest.negotiate(VERSION_1 | PACKED));
+    assert_eq!(server.status()["violations"], serde_json::json!([]));
+    assert!(guest.negotiate(VERSION_1 | 1));
+    assert_eq!(server.status()["features"], VERSION_1 | 1);
+    guest.reset();
+
+    let server = serve(&["--stateless"]);
+    let mut guest = Guest::connect(&server);
+    assert!(!guest.negotiate(VERSION_1 | 2));
+    assert_eq!(server.status()["violations"][0]["requirement"], "D-12");
+    guest.start(0x3f, 2);
+    guest.ask(0);
+}
+
+#[test]
+fn nothing_is_served_before_the_driver_is_ready() {
+    let server = serve(&[]);
+    let mut guest = Guest::connect(&server);
+    guest.enable_msix();
+    assert!(guest.negotiate(VERSION_1));
+    for index in 0..2 {
+        guest.enable(index, 16);
+        let ring = driver::Ring::new(guest.memory.clone(), Guest::base(index), 16);
+        guest.rings.push(ring);
+    }
+    let head = guest.rings[0].request(0);
+    guest.kick(0);
+    sleep(A_WHILE);
+    assert_eq!(guest.rings[0].used(), []);
+    // Then without another kick.
+    guest.go();
+    guest.interrupt(1);
+    assert_eq!(guest.rings[0].used(), [(head.into(), 1)]);
+}
+
+#[test]
+fn packed_rings_are_served() {
+    for (size, features) in [(16, 0), (7, 0), (16, IN_ORDER), (2, IN_ORDER)] {
+        let server = serve(&["--packed", "--in-order"]);
+        let mut guest = Guest::connect(&server);
+        guest.enable_msix();
+        assert!(guest.negotiate(VERSION_1 | PACKED | features));
+        guest.enable(0, size);
+        let mut ring = Packed::new(guest.memory.clone(), Guest::base(0), size);
+        guest.go();
+        // A request has two descriptors.
+        let together = usize::from(size / 2);
+        for _ in 0..100 {
+            let ids: Vec<_> = (0..together).map(|_| (ring.request(0).into(), 1)).collect();
+            guest.kick(0);
+            let mut answers = Vec::new();
+            wait("answers", || {
+                answers.extend(ring.used());
+                (answers.len() == together).then_some(())
+            });
+            assert_eq!(answers, ids);
+        }
+        guest.interrupt(1);
+        assert_eq!(queue(&server, 0, "malformed"), 0);
+    }
+}
+
+#[test]
+fn late_answers_of_a_packed_ring_find_their_request() {
+    let server = serve(&["--packed", "--fault", "reorder:value=3:count=1"]);
+    let mut guest = Guest::connect(&server);
+    guest.enable_msix();
+    assert!(guest.negotiate(VERSION_1 | PACKED));
+    guest.enable(0, 16);
+    let mut ring = Packed::new(guest.memory.clone(), Guest::base(0), 16);
+    guest.go();
+    let ids: Vec<u16> = (0..4).map(|_| ring.request(0)).collect();
+    guest.kick(0);
+    let mut answers = Vec::new();
+    wait("answers", || {
+        answers.extend(ring.used());
+        (answers.len() == 4).then_some(())
+    });
+    let order: Vec<_> = [1, 2, 3, 0].iter().map(|&at| (u32::from(ids[at]), 1)).collect();
+    assert_eq!(answers, order);
+}
+
+#[test]
+fn an_order_that_was_promised_is_kept() {
+    for in_order in [false, true] {
+        let fault = "delay:value=200:opcode=7:count=1";
+        let server = serve(&["--in-order", "--fault", fault]);
+        let mut guest = Guest::connect(&server);
+        guest.start(if in_order { IN_ORDER } else { 0 }, 2);
+        let heads = [0, 7, 0, 0].map(|opcode| u32::from(guest.rings[0].request(opcode)));
+        guest.kick(0);
+        let mut answers = Vec::new();
+        let mut all = |guest: &mut Guest, count: usize| {
+            wait("answers", || {
+                answers.extend(guest.rings[0].used().iter().map(|answer| answer.0));
+                (answers.len() == count).then_some(())
+            });
+            answers.clone()
+        };
+        let expected = if in_order { heads } else { [0, 2, 3, 1].map(|at| heads[at]) };
+        assert_eq!(all(&mut guest, 4), expected);
+        // Unless it is broken on purpose.
+        server.command(r#"{"fault":"reorder:count=1"}"#);
+        let heads = [0, 0, 0].map(|opcode| u32::from(guest.rings[0].request(opcode)));
+        guest.kick(0);
+        assert_eq!(all(&mut guest, 7)[4..], [1, 0, 2].map(|at| heads[at]));
+    }
+}
+
+#[test]
+fn what_is_behind_a_lost_answer_comes_on_demand() {
+    let server = serve(&["--in-order", "--fault", "never-answer:count=1"]);
+    let mut guest = Guest::connect(&server);
+    guest.start(IN_ORDER, 2);
+    let heads = [0, 0, 0].map(|opcode| (u32::from(guest.rings[0].request(opcode)), 1));
+    guest.kick(0);
+    wait("requests", || (queue(&server, 0, "held") == 3).then_some(()));
+    assert_eq!(guest.rings[0].used(), []);
+    assert_eq!(server.command(r#"{"command":"complete"}"#)["completed"], 3);
+    guest.interrupt(1);
+    assert_eq!(guest.rings[0].used(), heads);
+    guest.ask(0);
+}
+
+#[test]
+fn a_queue_is_reset_alone() {
+    let server = serve(&["--fault", "never-answer:queue=0:count=1"]);
+    let mut guest = Guest::connect(&server);
+    guest.start(RING_RESET, 2);
+    guest.rings[0].request(0);
+    guest.kick(0);
+    wait("request", || (queue(&server, 0, "held") == 1).then_some(()));
+    guest.set_common(QUEUE_SELECT, 2, 0);
+    guest.set_common(QUEUE_RESET, 2, 1);
+    assert_eq!((guest.common(QUEUE_RESET, 2), guest.common(QUEUE_ENABLE, 2)), (0, 0));
+    assert_eq!(queue(&server, 0, "running"), false);
+    assert_eq!(server.command(r#"{"command":"complete"}"#)["completed"], 0);
+    guest.kick(0);
+    guest.ask(1);
+    guest.enable(0, 8);
+    guest.rings[0] = driver::Ring::new(guest.memory.clone(), Guest::base(0), 8);
+    guest.ask(0);
+    guest.ask(1);
+    assert_eq!(server.status()["starts"], 1);
+
+    server.command(r#"{"fault":"ring-reset-refused:queue=0:count=1"}"#);
+    guest.set_common(QUEUE_SELECT, 2, 0);
+    guest.set_common(QUEUE_RESET, 2, 1);
+    assert_eq!(guest.common(QUEUE_ENABLE, 2), 1);
+    guest.ask(0);
+}
+
+#[test]
+fn a_device_may_need_a_reset() {
+    let server = serve(&["--fault", "needs-reset:after=2:count=1"]);
+    let mut guest = Guest::connect(&server);
+    guest.start(0, 2);
+    guest.ask(0);
+    guest.ask(1);
+    guest.rings[0].request(0);
+    guest.kick(0);
+    guest.interrupt(0);
+    assert_ne!(guest.status() & NEEDS_RESET, 0);
+    // No queue does anything any more.
+    guest.rings[1].request(0);
+    guest.kick(0);
+    guest.kick(1);
+    sleep(A_WHILE);
+    assert_eq!((guest.rings[0].used(), guest.rings[1].used()), (vec![], vec![]));
+    assert!(guest.raised().is_empty());
+    for _ in 0..3 {
+        guest.reset();
+        guest.start(0, 2);
+        guest.ask(0);
+        guest.ask(1);
+        // At any other moment.
+        assert_eq!(server.command(r#"{"command":"needs-reset"}"#)["ok"], true);
+        guest.interrupt(0);
+        assert_ne!(guest.status() & NEEDS_RESET, 0);
+        guest.rings[1].request(0);
+        guest.kick(1);
+        sleep(Duration::from_millis(20));
+        assert_eq!(guest.rings[1].used(), []);
+    }
+}
+
+#[test]
+fn a_ring_that_is_none_breaks_the_device() {
+    let server = serve(&["--packed"]);
+    let mut guest = Guest::connect(&server);
+    // In no memory, misaligned, in both formats.
+    for (features, address) in [(0, END), (0, 8), (0, u64::MAX - 15), (PACKED, END)] {
+        guest.enable_msix();
+        assert!(guest.negotiate(VERSION_1 | features));
+        guest.set_common(CONFIG_VECTOR, 2, 0);
+        guest.set_common(QUEUE_SELECT, 2, 0);
+        guest.set_common(0x20, 4, address & 0xffff_ffff);
+        guest.set_common(0x24, 4, address >> 32);
+        guest.set_common(QUEUE_ENABLE, 2, 1);
+        let status = guest.status();
+        guest.set_common(0x14, 1, status | 4);
+        guest.kick(0);
+        wait("status", || (guest.status() & NEEDS_RESET != 0).then_some(()));
+        guest.reset();
+    }
+    guest.start(0, 2);
+    guest.ask(0);
+    // One that goes bad later.
+    let avail = guest.rings[0].avail;
+    guest.rings[0].set_avail(avail.wrapping_add(100));
+    guest.kick(0);
+    guest.interrupt(0);
+    assert_ne!(guest.status() & NEEDS_RESET, 0);
+    guest.reset();
+    guest.start(0, 2);
+    guest.ask(0);
+}
+
+#[test]
+fn changes_of_the_configuration_are_told() {
+    let server = serve(&[]);
+    let mut guest = Guest::connect(&server);
+    let ready = |ready: bool| {
+        let command = serde_json::json!({"command": "ready", "ready": ready});
+        assert_eq!(server.command(&command.to_string())["ok"], true);
+    };
+    let before = guest.common(GENERATION, 1);
+    ready(false);
+    assert_ne!(guest.common(GENERATION, 1), before);
+    guest.start(0, 2);
+    assert!(guest.raised().is_empty());
+    for is_ready in [true, false, true] {
+        let before = guest.common(GENERATION, 1);
+        assert_eq!(guest.common(GENERATION, 1), before);
+        ready(is_ready);
+        guest.interrupt(0);
+        assert_ne!(guest.common(GENERATION, 1), before);
+        assert_eq!(guest.read(DEVICE, 0, 4), u64::from(is_ready));
+        assert!(guest.raised().is_empty());
+    }
+    server.command(r#"{"fault":"generation-changes:count=3"}"#);
+    let read = [0; 5].map(|_| guest.common(GENERATION, 1) as u8);
+    let changes: Vec<_> = read.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect();
+    assert_eq!(changes, [1, 1, 0, 0]);
+}
+
+#[test]
+fn interrupts_go_wrong_as_asked() {
+    let server = serve(&[]);
+    let mut guest = Guest::connect(&server);
+    guest.start(0, 2);
+    server.command(r#"{"fault":"vector-lost:queue=0:count=1"}"#);
+    guest.rings[0].request(0);
+    guest.kick(0);
+    wait("answer", || (guest.rings[0].used().len() == 1).then_some(()));
+    sleep(A_WHILE);
+    assert!(guest.raised().is_empty());
+    guest.ask(0);
+    server.command(r#"{"fault":"vector-lost:count=1"}"#);
+    assert_eq!(server.command(r#"{"command":"config-change"}"#)["ok"], true);
+    sleep(Duration::from_millis(20));
+    assert!(guest.raised().is_empty());
+
+    server.command(r#"{"fault":"interrupt-storm:value=1:count=20"}"#);
+    for _ in 0..3 {
+        guest.interrupt(1);
+        guest.interrupt(2);
+    }
+    server.command(r#"{"command":"clear"}"#);
+    wait("silence", || {
+        sleep(Duration::from_millis(20));
+        guest.raised().is_empty().then_some(())
+    });
+
+    server.command(r#"{"fault":"no-vector:queue=control:count=1"}"#);
+    for (index, expected) in [(0, 1), (1, NO_VECTOR), (1, 1)] {
+        guest.set_common(QUEUE_SELECT, 2, index);
+        guest.set_common(QUEUE_VECTOR, 2, 1);
+        assert_eq!(guest.common(QUEUE_VECTOR, 2), expected);
+    }
+}
+
+#[test]
+fn an_interrupt_that_nobody_hears_comes_later() {
+    let server = serve(&[]);
+    let mut guest = Guest::connect(&server);
+    guest.start(0, 2);
+    guest.stop_listening(1);
+    guest.rings[0].request(0);
+    guest.kick(0);
+    wait("answer", || (guest.rings[0].used().len() == 1).then_some(()));
+    let pending = |guest: &mut Guest| {
+        let mut bits = [0; 8];
+        guest.client.region_read(0, 0x5000, &mut bits).unwrap();
+        bits[0]
+    };
+    wait("bit", || (pending(&mut guest) == 2).then_some(()));
+    assert!(guest.raised().is_empty());
+    guest.listen(1);
+    guest.interrupt(1);
+    assert_eq!(pending(&mut guest), 0);
+}
+
+#[test]
+fn a_driver_may_do_with_the_line() {
+    let server = serve(&[]);
+    let mut guest = Guest::connect(&server);
+    assert!(guest.negotiate(VERSION_1));
+    guest.enable(0, 16);
+    guest.rings.push(driver::Ring::new(guest.memory.clone(), Guest::base(0), 16));
+    guest.go();
+    for _ in 0..3 {
+        guest.rings[0].request(0);
+        guest.kick(0);
+        wait("interrupt", || guest.line.read().ok());
+        assert_eq!(guest.read(ISR, 0, 1), 1);
+        assert_eq!(guest.read(ISR, 0, 1), 0);
+        guest.unmask_line();
+        assert!(guest.line.read().is_err());
+    }
+    // It stays up until somebody has looked.
+    server.command(r#"{"command":"config-change"}"#);
+    wait("interrupt", || guest.line.read().ok());
+    guest.unmask_line();
+    wait("interrupt", || guest.line.read().ok());
+    assert_eq!(guest.read(ISR, 0, 1), 2);
+    guest.unmask_line();
+    guest.client.region_write(SPACE, 4, &[0, 4]).unwrap();
+    server.command(r#"{"command":"config-change"}"#);
+    sleep(Duration::from_millis(20));
+    assert!(guest.line.read().is_err());
+    guest.client.region_write(SPACE, 4, &[0, 0]).unwrap();
+    wait("interrupt", || guest.line.read().ok());
+    assert!(guest.raised().is_empty());
+}
+
+#[test]
+fn the_bar_can_be_reached_by_way_of_the_configuration_space() {
+    let server = serve(&["--queues", "3"]);
+    let mut guest = Guest::connect(&server);
+    let (window, ..) = guest.structure(PCI).unwrap();
+    let (_, common, _) = guest.structure(COMMON).unwrap();
+    let access = |guest: &mut Guest, at: u64, len: u8| {
+        guest.client.region_write(SPACE, window + 8, &(at as u32).to_le_bytes()).unwrap();
+        guest.client.region_write(SPACE, window + 12, &[len, 0, 0, 0]).unwrap();
+    };
+    access(&mut guest, common + 0x12, 2);
+    assert_eq!(guest.space(window + 16, 2), 4);
+    access(&mut guest, common + 0x14, 1);
+    guest.client.region_write(SPACE, window + 16, &[DRIVER as u8]).unwrap();
+    assert_eq!(guest.status(), DRIVER);
+    assert_eq!(guest.space(window + 16, 1), DRIVER);
+}
+
+#[test]
+fn memory_that_is_gone_is_not_touched() {
+    let server = serve(&[]);
+    let mut guest = Guest::connect(&server);
+    guest.start(0, 2);
+    let from = BORDER + 0x60_0000;
+    let answer = |guest: &mut Guest| {
+        guest.rings[0].write(from + 64, &[0xff]);
+        guest.rings[0].add(&[(from, 4, 0), (from + 64, 1, WRITE)]);
+        let (_, len) = guest.answers(0)[0];
+        (len, guest.rings[0].read(from + 64, 1)[0] != 0xff)
+    };
+    assert_eq!(answer(&mut guest), (1, true));
+    guest.client.dma_unmap(BORDER, END - BORDER).unwrap();
+    assert_eq!(answer(&mut guest), (0, false));
+    assert_eq!(queue(&server, 0, "malformed"), 1);
+    guest.ask(0);
+}
+
+#[test]
+fn the_device_may_be_gone() {
+    let mut server = serve(&["--fault", "device-gone:after=1:count=1"]);
+    let mut guest = Guest::connect(&server);
+    guest.start(0, 2);
+    guest.ask(0);
+    guest.rings[0].request(0);
+    guest.kick(0);
+    assert_eq!(server.wait_for_end().code(), Some(0));
+    assert_eq!(guest.rings[0].used(), []);
+    assert_eq!(server.report()["faults"][0]["happened"], 1);
+
+    let server = serve(&["--keep-serving"]);
+    for _ in 0..3 {
+        let mut guest = Guest::connect(&server);
+        guest.start(0, 2);
+        guest.ask(0);
+        assert_eq!(server.command(r#"{"command":"disconnect"}"#)["ok"], true);
+        wait("end", || (server.status()["connected"] == false).then_some(()));
+        assert_eq!(queue(&server, 0, "running"), false);
+        assert!(server.command(r#"{"command":"disconnect"}"#)["error"].is_string());
+        assert!(server.command(r#"{"command":"needs-reset"}"#)["error"].is_string());
+    }
+}
+
+#[test]
+fn it_ends_with_its_front_end() {
+    let mut server = serve(&["--fault", "delay:value=20"]);
+    let mut guest = Guest::connect(&server);
+    guest.start(0, 2);
+    for _ in 0..5 {
+        guest.rings[0].request(0);
+    }
+    guest.kick(0);
+    drop(guest);
+    assert_eq!(server.wait_for_end().code(), Some(0));
+    assert_eq!(server.report()["connected"], false);
+}
+
+/// A message: its command, flags, and body.
+fn message(command: u16, flags: u32, body: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![1, 0];
+    bytes.extend(command.to_ne_bytes());
+    for word in [16 + body.len() as u32, flags, 0] {
+        bytes.extend(word.to_ne_bytes());
+    }
+    bytes.extend(body);
+    bytes
+}
+
+#[test]
+fn what_cannot_be_is_answered_with_an_error() {
+    let server = serve(&[]);
+    let mut socket = UnixStream::connect(server.path("socket")).unwrap();
+    let access = |region: u32, offset: u64, count: u32| {
+        let mut bytes = offset.to_ne_bytes().to_vec();
+        bytes.extend(region.to_ne_bytes());
+        bytes.extend(count.to_ne_bytes());
+        bytes
+    };
+    let words = |words: &[u32]| -> Vec<u8> { words.iter().flat_map(|w| w.to_ne_bytes()).collect() };
+    for (command, body) in [
+        (0, vec![]),
+        (1, vec![]),
+        (1, vec![1, 0, 0, 0]),
+        (2, vec![0; 31]),
+        (3, vec![]),
+        (4, vec![]),
+        (5, words(&[32, 0, 9, 0, 0, 0, 0, 0])),
+        (6, vec![]),
+        (7, words(&[16, 0, 5, 0])),
+        (8, vec![0; 4]),
+        (8, words(&[20, 36, 2, 0, u32::MAX])),
+        (8, words(&[20, 36, 2, u32::MAX, 1])),
+        (8, words(&[20, 36, 4, 0, 1])),
+        (8, words(&[20, 34, 2, 0, 1])),
+        (9, access(0, 0x7fff, 2)),
+        (9, access(0, u64::MAX, 2)),
+        (9, access(0, 0, u32::MAX)),
+        (9, access(7, 256, 1)),
+        (9, access(1, 0, 1)),
+        (9, access(u32::MAX, 0, 1)),
+        (10, access(0, 0, 1)),
+        (10, access(7, 0, u32::MAX)),
+        (14, vec![]),
+        (u16::MAX, vec![]),
+    ] {
+        // One that wants no answer gets none.
+        socket.write_all(&message(command, 16, &body)).unwrap();
+        socket.write_all(&message(command, 0, &body)).unwrap();
+        let mut answer = [0; 16];
+        socket.read_exact(&mut answer).unwrap();
+        let word = |at: usize| u32::from_ne_bytes(answer[at..at + 4].try_into().unwrap());
+        assert_eq!(word(0), 1 | u32::from(command) << 16);
+        assert_eq!((word(4), word(8)), (16, 33), "{command} {body:?}");
+        assert_ne!(word(12), 0);
+    }
+    // It goes on as if nothing had been.
+    drop(socket);
+}
+
+#[test]
+fn nonsense_ends_the_connection_and_no_more() {
+    let server = serve(&["--keep-serving"]);
+    let mut endless = message(9, 0, &[]);
+    endless[4..8].copy_from_slice(&u32::MAX.to_ne_bytes());
+    let mut short = message(9, 0, &[]);
+    short[4..8].copy_from_slice(&15u32.to_ne_bytes());
+    let answer = message(9, 1, &[]);
+    for nonsense in [&[][..], &[0; 3], &[0xff; 16], &[0; 64], &endless, &short, &answer] {
+        let mut socket = UnixStream::connect(server.path("socket")).unwrap();
+        socket.write_all(nonsense).unwrap();
+    }
+    let mut guest = Guest::connect(&server);
+    guest.start(0, 2);
+    guest.ask(0);
+    // A driver's own, all over the place.
+    for at in (0..0x8000).step_by(0x7fc) {
+        for len in [1, 2, 4, 8] {
+            if at + len as u64 > 0x8000 {
+                continue;
+            }
+            guest.client.region_write(0, at, &[0xff; 8][..len]).unwrap();
+            guest.client.region_read(0, at, &mut [0; 8][..len]).unwrap();
+        }
+    }
+    for at in 0..256 {
+        guest.client.region_write(SPACE, at, &[0xff]).unwrap();
+    }
+    guest.client.reset().unwrap();
+    guest.rings.clear();
+    guest.start(0, 2);
+    guest.ask(1);
+    assert_ne!(guest.status() & FEATURES_OK, 0);
+}
