@@ -27,6 +27,14 @@ class Options(unittest.TestCase):
         arguments = ["--fault=a:b=1", "--x", "--y=1,2"]
         self.assertEqual(settings, reference.Settings("ref", 3, 64, 0, True, arguments))
 
+    def test_function(self) -> None:
+        """The same options for the other kind, with limits of its own."""
+        settings = reference.parse("queues=2,vq-size=4096,config-size=512,packed", "vfio")
+        self.assertEqual(settings, reference.Settings("vfio", 2, 4096, 512, False, ["--packed"]))
+        for text in ("vq-size=32769", "config-size=4097", "front-end=vhost-user"):
+            with self.subTest(text=text), self.assertRaises(ValueError):
+                reference.parse(text, "vfio")
+
     def test_bad(self) -> None:
         """What QEMU would not survive, and what is not for the caller, is refused."""
         for text in (
