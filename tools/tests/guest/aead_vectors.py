@@ -1,0 +1,103 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Published vectors of authenticated encryption, valid and invalid, through the driver: is each
+valid message sealed and unsealed as it should be, and each invalid one refused, with EBADMSG?
+
+usage: aead_vectors.py DIRECTORY
+
+DIRECTORY has the sets aes_gcm, aes_ccm and chacha20_poly1305, as tools/vhost-user-crypto's
+example "vectors" prints them. For a guest with a reference device, which must do the work.
+"""
+
+import dataclasses
+import errno
+import sys
+from pathlib import Path
+
+from lib import aead, afalg, tap
+from lib.aead import Algorithm
+from lib.tap import check, check_equal, check_same, holds
+
+
+@dataclasses.dataclass
+class Vector:
+    """A line of a set."""
+
+    key: bytes
+    nonce: bytes
+    aad: bytes
+    text: bytes
+    sealed: bytes
+    tag: int
+    valid: bool
+
+    @classmethod
+    def parse(cls, line: str) -> "Vector":
+        """As the example prints it."""
+        *parts, tag, result = line.split()
+        bytes_of = (b"" if part == "-" else bytes.fromhex(part) for part in parts)
+        check(result in ("valid", "invalid"), result)
+        return cls(*bytes_of, tag=int(tag), valid=result == "valid")
+
+
+def attempt(algorithm: Algorithm, vector: Vector, iv: bytes) -> tuple[bytes | int, bytes]:
+    """The plaintext, or which error it was; and, of a valid vector, ciphertext and tag."""
+    try:
+        transform = aead.Transform(algorithm.synchronous, vector.key, vector.tag)
+    except OSError as error:
+        return error.errno or 0, b""
+    with transform:
+        try:
+            text = transform.unseal(iv, vector.aad, vector.sealed)
+        except OSError as error:
+            return error.errno or 0, b""
+        sealed = transform.seal(iv, vector.aad, vector.text) if vector.valid else b""
+        return text, sealed
+
+
+def check_set(algorithm: Algorithm, file: Path) -> None:
+    """All vectors of a set."""
+    valid = invalid = refused = elsewhere = 0
+    before = aead.work()
+    for line in file.read_text().splitlines():
+        vector = Vector.parse(line)
+        iv = vector.nonce
+        if algorithm is aead.CCM and 7 <= len(iv) <= 13:
+            iv = aead.ccm_iv(iv)
+        if len(iv) != algorithm.iv_size:
+            # The kernel has no such nonces.
+            elsewhere += 1
+            continue
+        result, sealed = attempt(algorithm, vector, iv)
+        if not vector.valid:
+            # Either it is not authentic, or there are no such tags.
+            check(result in (errno.EBADMSG, errno.EINVAL), f"{vector}: {result!r}")
+            invalid += 1
+            refused += result == errno.EINVAL
+            continue
+        check(isinstance(result, bytes), f"{vector}: {result!r}")
+        if isinstance(result, bytes):
+            check_same(result, vector.text, f"{vector}, unsealed")
+        check_same(sealed, vector.sealed, f"{vector}, sealed")
+        valid += 1
+    tap.note(
+        f"{valid} valid, {invalid} invalid, {refused} of them with tags that there are not;"
+        f" {elsewhere} with nonces that the kernel has not"
+    )
+    check(valid > 100 and invalid - refused > 50, "too few vectors")
+    check_equal(aead.work() - before, 2 * valid + invalid - refused, "requests of the device")
+
+
+directory = Path(sys.argv[1])
+for one, name in (
+    (aead.GCM, "aes_gcm"),
+    (aead.CCM, "aes_ccm"),
+    (aead.CHACHA, "chacha20_poly1305"),
+):
+    holds(f"{one.synchronous}: the vectors of {name} are right, and the device has done them")(
+        lambda one=one, name=name: check_set(one, directory / name)
+    )
+
+if __name__ == "__main__":
+    afalg.prepare()
+    tap.run()

