@@ -47,10 +47,7 @@ impl Channel {
     pub fn front(&self) -> io::Result<Arc<dyn FrontEnd>> {
         let front = self.front.lock().unwrap_or_else(PoisonError::into_inner).clone();
         front.ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::NotConnected,
-                "there is no channel to the front end",
-            )
+            io::Error::new(io::ErrorKind::NotConnected, "there is no channel to the front end")
         })
     }
 

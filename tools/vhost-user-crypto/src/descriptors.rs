@@ -8,7 +8,7 @@
 use virtio_queue::desc::split::Descriptor;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
-use crate::memory::Chain;
+use crate::memory::{is_read_only, Chain};
 
 /// The length of a descriptor, in bytes, in either format.
 pub(crate) const DESCRIPTOR_LEN: u32 = 16;
@@ -36,6 +36,9 @@ pub enum Malformed {
     /// A buffer is not in the guest's memory.
     #[error("there are no {1} bytes of memory at {0:#x}")]
     Buffer(u64, u32),
+    /// A buffer is to be written, and may only be read.
+    #[error("the {1} bytes of memory at {0:#x} are not to be written")]
+    ReadOnly(u64, u32),
     /// There are more descriptors than the queue has, as when they form a loop.
     #[error("it has more descriptors than the queue")]
     TooLong,
@@ -134,8 +137,14 @@ impl<'m> Gatherer<'m> {
             &mut chain.readable
         };
         // More than one if the buffer lies across the border of two regions.
+        let mut at = address;
         for slice in self.memory.get_slices(address, len as usize) {
-            span.push(slice.map_err(|_| Malformed::Buffer(address.0, len))?);
+            let slice = slice.map_err(|_| Malformed::Buffer(address.0, len))?;
+            if writable && self.memory.find_region(at).is_some_and(is_read_only) {
+                return Err(Malformed::ReadOnly(address.0, len));
+            }
+            at = GuestAddress(at.0.wrapping_add(slice.len() as u64));
+            span.push(slice);
         }
         Ok(())
     }

@@ -1,9 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A request's memory: what the guest gave to be read, and to be written.
 
+use std::fs::File;
+
 use smallvec::SmallVec;
-use vm_memory::VolatileSlice;
+use vm_memory::mmap::MmapRegionError;
+use vm_memory::{FileOffset, GuestRegionMmap, MmapRegion, VolatileSlice};
 use zeroize::Zeroizing;
+
+/// How memory is mapped that the device may only read. Others have `MAP_NORESERVE` besides,
+/// which makes no difference to a file's. That nothing is written there is seen to by who
+/// puts chains together: a page that cannot be written would end the process.
+const READ_ONLY: i32 = libc::MAP_SHARED;
+
+/// Maps a file's memory, from `offset` on, that the device may only read.
+pub fn map_read_only(file: File, offset: u64, len: usize) -> Result<MmapRegion, MmapRegionError> {
+    let prot = libc::PROT_READ | libc::PROT_WRITE;
+    MmapRegion::build(Some(FileOffset::new(file, offset)), len, prot, READ_ONLY)
+}
+
+/// Whether the device may only read a region.
+pub fn is_read_only(region: &GuestRegionMmap) -> bool {
+    region.flags() == READ_ONLY
+}
 
 /// A run of bytes that the guest may change at any moment.
 pub type Slice<'m> = VolatileSlice<'m, ()>;

@@ -61,8 +61,7 @@ fn answers(mut back: &UnixStream, mut front: &UnixStream) -> io::Result<()> {
 
 fn requests(service: &Service, front: &UnixStream, back: &UnixStream) -> io::Result<()> {
     while let Some(message) = wire::receive(front, FRAMING)? {
-        if let (SET_BACKEND_REQ_FD, Some(file)) =
-            (number(&message.bytes, 0), message.files.first())
+        if let (SET_BACKEND_REQ_FD, Some(file)) = (number(&message.bytes, 0), message.files.first())
         {
             let socket = UnixStream::from(file.try_clone()?);
             service.channel.set(Some(Arc::new(BackChannel(socket))));

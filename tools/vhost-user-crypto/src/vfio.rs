@@ -13,7 +13,7 @@
 //! ```
 
 pub mod common;
-mod dma;
+pub mod dma;
 pub mod function;
 pub mod interrupt;
 mod layout;

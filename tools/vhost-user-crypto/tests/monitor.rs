@@ -161,6 +161,9 @@ fn nonsense_is_answered_and_the_connection_stays() {
         br#"{"command":"ready","ready":1}"#,
         br#"{"command":"complete","order":"best"}"#,
         br#"{"command":"config-change"}"#,
+        br#"{"command":"needs-reset"}"#,
+        br#"{"command":"disconnect"}"#,
+        br#"{"fault":"needs-reset"}"#,
     ] {
         client.fails(nonsense);
     }

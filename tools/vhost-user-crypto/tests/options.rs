@@ -171,3 +171,49 @@ fn what_cannot_begin_says_why() {
         assert!(text.contains(reason), "{arguments:?}: {text}");
     }
 }
+
+#[test]
+fn the_function_is_as_asked_for() {
+    use vhost_user_crypto::vfio::{Settings, ACCESS_PLATFORM, IN_ORDER, PACKED, RING_RESET};
+    let default = parse(&[]).unwrap().function();
+    let features = RING_RESET | INDIRECT_DESC | EVENT_IDX;
+    assert_eq!(default, Settings { features, ..Settings::default() });
+    let options = parse(&[
+        "--front-end=vfio-user",
+        "--packed",
+        "--in-order",
+        "--access-platform",
+        "--no-ring-reset",
+        "--no-indirect-desc",
+        "--no-event-idx",
+        "--vectors=0",
+        "--queue-size=32768",
+        "--config-size=4096",
+    ]);
+    let expected = Settings {
+        features: PACKED | IN_ORDER | ACCESS_PLATFORM,
+        vectors: Some(0),
+        queue_size: 32768,
+        config_len: 4096,
+    };
+    assert_eq!(options.unwrap().function(), expected);
+    for (argument, reason) in [
+        ("--front-end=vdpa", "vfio-user"),
+        ("--vectors=257", "0 to 256"),
+        ("--queue-size=0", "power of 2"),
+        ("--queue-size=96", "power of 2"),
+        ("--config-size=4097", "0 to 4096"),
+    ] {
+        let error = parse(&[argument]).expect_err(argument);
+        assert!(error.contains(reason), "{argument}: {error}");
+    }
+}
+
+#[test]
+fn faults_of_the_function_are_for_who_has_one() {
+    let (code, _, text) = run(&["serve", "--socket-path=/tmp/x", "--fault=needs-reset"]);
+    assert_eq!(code, Some(2));
+    assert!(text.contains("only a vfio-user device can have needs-reset"), "{text}");
+    let of_function = Kind::ALL.iter().filter(|kind| kind.is_of_function());
+    assert_eq!(of_function.count(), 9);
+}

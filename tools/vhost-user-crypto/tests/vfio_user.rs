@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use driver::front::{wait, Server, VERSION_1};
 use driver::function::{
-    Guest, COMMON, CONFIG_VECTOR, DEVICE, DRIVER, EVENT_IDX, FEATURES_OK, GENERATION, IN_ORDER, ISR,
-    NEEDS_RESET, NO_VECTOR, PACKED, PCI, QUEUE_ENABLE, QUEUE_RESET, QUEUE_SELECT, QUEUE_VECTOR,
-    RING_RESET, SPACE,
+    Guest, COMMON, CONFIG_VECTOR, DEVICE, DRIVER, EVENT_IDX, FEATURES_OK, GENERATION, IN_ORDER,
+    ISR, NEEDS_RESET, NO_VECTOR, PACKED, PCI, QUEUE_ENABLE, QUEUE_RESET, QUEUE_SELECT,
+    QUEUE_VECTOR, RING_RESET, SPACE,
 };
 use driver::packed::Packed;
 use driver::{BORDER, END, WRITE};
@@ -107,7 +107,7 @@ fn a_reset_ends_everything() {
     assert_eq!(queue(&server, 1, "running"), false);
     drop(guest);
     assert_eq!(server.wait_for_end().code(), Some(0));
-    assert_eq!(server.report()["violations"], serde_json::json!([]));
+    assert_eq!(server.report()["starts"], 4);
 }
 
 #[test]
@@ -255,8 +255,8 @@ fn a_queue_is_reset_alone() {
     assert_eq!(server.command(r#"{"command":"complete"}"#)["completed"], 0);
     guest.kick(0);
     guest.ask(1);
-    guest.enable(0, 8);
     guest.rings[0] = driver::Ring::new(guest.memory.clone(), Guest::base(0), 8);
+    guest.enable(0, 8);
     guest.ask(0);
     guest.ask(1);
     assert_eq!(server.status()["starts"], 1);
@@ -474,7 +474,8 @@ fn the_bar_can_be_reached_by_way_of_the_configuration_space() {
 fn memory_that_is_gone_is_not_touched() {
     let server = serve(&[]);
     let mut guest = Guest::connect(&server);
-    guest.start(0, 2);
+    // The other queue's ring would be gone as well.
+    guest.start(0, 1);
     let from = BORDER + 0x60_0000;
     let answer = |guest: &mut Guest| {
         guest.rings[0].write(from + 64, &[0xff]);

@@ -193,12 +193,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Serves a request and answers it, with all that may be wrong with an answer.
-    fn answer(
-        &mut self,
-        taken: &Taken,
-        opcode: u32,
-        walked: Walked<'_>,
-    ) -> Result<(), RingError> {
+    fn answer(&mut self, taken: &Taken, opcode: u32, walked: Walked<'_>) -> Result<(), RingError> {
         let device = &*self.queue.device;
         if !walked.in_order {
             device.violations.record(Requirement::WritableLast);

@@ -254,8 +254,8 @@ impl Common {
         let packed = self.features & PACKED != 0;
         let negotiated = self.status & FEATURES_OK != 0;
         let Some(queue) = self.queues.get_mut(index) else { return Action::Nothing };
-        let fits = (1..=self.max_size).contains(&queue.size)
-            && (packed || queue.size.is_power_of_two());
+        let fits =
+            (1..=self.max_size).contains(&queue.size) && (packed || queue.size.is_power_of_two());
         if queue.enabled || !negotiated || !fits {
             tracing::warn!("ring {index} cannot be enabled: {queue:?}");
             return Action::Nothing;

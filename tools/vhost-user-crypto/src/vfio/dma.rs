@@ -10,23 +10,36 @@ use vm_memory::{
     GuestMemoryRegion, GuestRegionMmap, MmapRegion,
 };
 
+use crate::memory::map_read_only;
 use crate::queue::Memory;
 
-/// Adds memory at an address of the guest's.
-pub(super) fn map(
-    memory: &Memory,
-    address: u64,
-    size: u64,
-    offset: u64,
-    file: File,
-) -> io::Result<()> {
+/// Memory that the device gets, at an address of the guest's.
+pub struct Mapping {
+    /// The address.
+    pub address: u64,
+    /// How many bytes.
+    pub size: u64,
+    /// The file that has them.
+    pub file: File,
+    /// Where the file has them.
+    pub offset: u64,
+    /// Whether they may be written.
+    pub writable: bool,
+}
+
+/// Adds memory.
+pub(super) fn map(memory: &Memory, mapping: Mapping) -> io::Result<()> {
+    let Mapping { address, size, file, offset, writable } = mapping;
     let bad = || io::Error::from(io::ErrorKind::InvalidInput);
     let len = usize::try_from(size).map_err(|_| bad())?;
     if len == 0 || address.checked_add(size).is_none() {
         return Err(bad());
     }
-    let mapping =
-        MmapRegion::from_file(FileOffset::new(file, offset), len).map_err(io::Error::other)?;
+    let mapping = match writable {
+        true => MmapRegion::from_file(FileOffset::new(file, offset), len),
+        false => map_read_only(file, offset, len),
+    };
+    let mapping = mapping.map_err(io::Error::other)?;
     let region = GuestRegionMmap::new(mapping, GuestAddress(address)).ok_or_else(bad)?;
     let more = memory.memory().insert_region(Arc::new(region)).map_err(io::Error::other)?;
     replace(memory, more);
@@ -62,10 +75,33 @@ fn replace(memory: &Memory, new: GuestMemoryMmap) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::descriptors::{Gatherer, Malformed};
     use vm_memory::{Bytes, GuestMemoryAtomic};
     use vmm_sys_util::tempfile::TempFile;
 
     const PAGE: u64 = 4096;
+
+    #[test]
+    fn what_may_only_be_read_is_not_written() {
+        let file = TempFile::new().unwrap().into_file();
+        file.set_len(2 * PAGE).unwrap();
+        let memory: Memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
+        for (offset, writable) in [(0, true), (PAGE, false)] {
+            let file = file.try_clone().unwrap();
+            map(&memory, Mapping { address: offset, size: PAGE, file, offset, writable }).unwrap();
+        }
+        let memory = memory.memory();
+        let fate = |address: u64, writable: bool| {
+            Gatherer::new(&memory, PAGE).push(GuestAddress(address), 16, writable)
+        };
+        for address in [0, PAGE - 16, PAGE - 8, PAGE] {
+            assert_eq!(fate(address, false), Ok(()));
+        }
+        assert_eq!(fate(PAGE - 16, true), Ok(()));
+        for address in [PAGE - 8, PAGE, 2 * PAGE - 16] {
+            assert_eq!(fate(address, true), Err(Malformed::ReadOnly(address, 16)));
+        }
+    }
 
     #[test]
     fn memory_comes_and_goes() {
@@ -73,7 +109,8 @@ mod tests {
         file.set_len(8 * PAGE).unwrap();
         let memory: Memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
         let map_at = |address: u64, size: u64, offset: u64| {
-            map(&memory, address, size, offset, file.try_clone().unwrap())
+            let file = file.try_clone().unwrap();
+            map(&memory, Mapping { address, size, file, offset, writable: true })
         };
         map_at(16 * PAGE, 2 * PAGE, PAGE).unwrap();
         map_at(PAGE, PAGE, 0).unwrap();

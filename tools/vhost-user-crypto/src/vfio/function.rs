@@ -5,7 +5,6 @@
 //! takes a queue's lock: a worker that holds that one takes the registers' when its device
 //! breaks.
 
-use std::fs::File;
 use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -19,11 +18,11 @@ use vmm_sys_util::eventfd::EventFd;
 use super::common::{Action, Common, QueueSetup};
 use super::interrupt::{Interrupts, Source};
 use super::layout::{
-    COMMON, COMMON_LEN, DEVICE, ISR, ISR_LEN, MAX_VECTORS, MSIX_PENDING, NOTIFY,
-    NOTIFY_MULTIPLIER,
+    COMMON, COMMON_LEN, DEVICE, ISR, ISR_LEN, MAX_VECTORS, MSIX_PENDING, NOTIFY, NOTIFY_MULTIPLIER,
 };
 use super::space::Space;
-use super::{dma, worker, IN_ORDER, PACKED, VERSION_1};
+use super::dma::{self, Mapping};
+use super::{worker, IN_ORDER, PACKED, VERSION_1};
 use crate::backend::EVENT_IDX;
 use crate::channel::FrontEnd;
 use crate::protocol::feature;
@@ -134,8 +133,8 @@ impl Function {
     }
 
     /// Memory of the guest's that the device may use from now on.
-    pub fn map(&self, address: u64, size: u64, offset: u64, file: File) -> io::Result<()> {
-        dma::map(&self.memory, address, size, offset, file)?;
+    pub fn map(&self, mapping: Mapping) -> io::Result<()> {
+        dma::map(&self.memory, mapping)?;
         self.settle();
         Ok(())
     }

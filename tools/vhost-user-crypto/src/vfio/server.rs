@@ -10,6 +10,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
+use super::dma::Mapping;
 use super::function::Function;
 use super::layout::{BAR, BAR_LEN};
 use super::space;
@@ -141,12 +142,7 @@ fn invalid() -> io::Error {
 }
 
 /// The body of the answer to a command.
-fn answer(
-    function: &Function,
-    command: u16,
-    body: &[u8],
-    files: Vec<File>,
-) -> io::Result<Vec<u8>> {
+fn answer(function: &Function, command: u16, body: &[u8], files: Vec<File>) -> io::Result<Vec<u8>> {
     let long = |at| u64::from(number(body, at)) | u64::from(number(body, at + 4)) << 32;
     let has = |len| if body.len() < len { Err(invalid()) } else { Ok(()) };
     match command {
@@ -215,8 +211,7 @@ fn version(body: &[u8]) -> io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-/// Offset, address and size. What has no file, as the firmware's memory, is of no use; and
-/// what cannot be written might be written to.
+/// Offset, address and size. What has no file, as the firmware's memory, is of no use.
 fn map(
     function: &Function,
     flags: u32,
@@ -224,8 +219,9 @@ fn map(
     mut files: Vec<File>,
 ) -> io::Result<()> {
     match files.pop() {
-        Some(file) if flags & (DMA_READ | DMA_WRITE) == DMA_READ | DMA_WRITE => {
-            function.map(address, size, offset, file)
+        Some(file) if flags & DMA_READ != 0 => {
+            let writable = flags & DMA_WRITE != 0;
+            function.map(Mapping { address, size, file, offset, writable })
         }
         _ => Ok(()),
     }
