@@ -140,10 +140,9 @@ impl Common {
     /// What is read from there on; 0 beyond the end.
     pub fn read(&mut self, at: usize, to: &mut [u8], faults: &Faults, interrupts: &Interrupts) {
         let end = at.saturating_add(to.len());
-        if at <= GENERATION && GENERATION < end {
-            if faults.fire_config(Kind::GenerationChanges).is_some() {
-                self.change_config();
-            }
+        let changes = || faults.fire_config(Kind::GenerationChanges).is_some();
+        if (at..end).contains(&GENERATION) && changes() {
+            self.change_config();
         }
         let image = self.image(interrupts);
         let from = image.get(at..).unwrap_or_default();

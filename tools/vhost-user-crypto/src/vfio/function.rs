@@ -16,12 +16,12 @@ use vm_memory::{GuestAddress, GuestAddressSpace, GuestMemoryAtomic, GuestMemoryM
 use vmm_sys_util::eventfd::EventFd;
 
 use super::common::{Action, Common, QueueSetup};
+use super::dma::{self, Mapping};
 use super::interrupt::{Interrupts, Source};
 use super::layout::{
     COMMON, COMMON_LEN, DEVICE, ISR, ISR_LEN, MAX_VECTORS, MSIX_PENDING, NOTIFY, NOTIFY_MULTIPLIER,
 };
 use super::space::Space;
-use super::dma::{self, Mapping};
 use super::{worker, IN_ORDER, PACKED, VERSION_1};
 use crate::backend::EVENT_IDX;
 use crate::channel::FrontEnd;
@@ -190,7 +190,7 @@ impl Function {
             (window, bytes)
         };
         if let Some(window) = window {
-            self.write(window.offset, &mut bytes[..window.len]);
+            self.write(window.offset, &bytes[..window.len]);
         }
         self.update_mode();
     }

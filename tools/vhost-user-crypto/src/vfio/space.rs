@@ -277,9 +277,9 @@ mod tests {
         let mut space = space();
         let before = space.bytes;
         space.write(0, &[0xff; LEN + 10]);
-        for at in 0..LEN {
-            let changed = space.bytes[at] ^ before[at];
-            assert_eq!(changed & !space.writable[at], 0);
+        let bits = space.bytes.iter().zip(before).zip(space.writable);
+        for ((after, before), writable) in bits {
+            assert_eq!((after ^ before) & !writable, 0);
         }
         assert_eq!(space.u32(BARS), !(BAR_LEN as u32 - 1));
         assert_eq!(space.u32(BARS + 4), 0);
