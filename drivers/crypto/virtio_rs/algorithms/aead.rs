@@ -53,6 +53,7 @@ use crate::{
     },
     wire::{
         algorithm::Operation,
+        config::Config,
         data,
         feature::Revision, //
     },
@@ -165,6 +166,9 @@ pub(super) trait Method: Send + Sync + Sized + 'static {
 
     /// Takes a consumer's key apart; returns nothing if it has not the right form.
     fn take_apart<'k>(&self, key: &'k Key<'_>) -> Option<(Keys<'k>, Salt)>;
+
+    /// Returns true if a device takes keys of these lengths.
+    fn takes(&self, config: &Config, keys: &Keys<'_>) -> bool;
 
     /// Creates a session.
     ///

@@ -43,6 +43,7 @@ use crate::{
             Operation,
             Service, //
         },
+        config::Config,
         control::{
             Chain,
             CreateChain, //
@@ -138,6 +139,10 @@ impl Method for Chaining {
         Some((Keys { cipher, auth }, salt))
     }
 
+    fn takes(&self, config: &Config, keys: &Keys<'_>) -> bool {
+        config.takes_cipher_key(keys.cipher.len()) && config.takes_auth_key(keys.auth.len())
+    }
+
     fn create(
         &self,
         device: &Arc<Device>,
@@ -145,11 +150,10 @@ impl Method for Chaining {
         keys: &Keys<'_>,
         tag: u32,
     ) -> Result<Session> {
-        let chain = self.chain(keys, tag)?;
-        let config = device.config();
-        if chain.key_len > config.max_cipher_key() || chain.auth_key_len > config.max_auth_key() {
+        if !self.takes(device.config(), keys) {
             return Err(EINVAL);
         }
+        let chain = self.chain(keys, tag)?;
         let request = CreateChain::new(&chain, operation);
         let joined = Secret::new(&[keys.cipher, keys.auth])?;
         Session::create(device, Service::Cipher, request.as_bytes(), joined.bytes())

@@ -49,7 +49,10 @@ use crate::{
         dataq,
         device::Device, //
     },
-    wire::data,
+    wire::{
+        config::Config,
+        data, //
+    },
 };
 use kernel::{
     prelude::*,
@@ -125,6 +128,10 @@ impl Transform {
 }
 
 impl Opener for &'static Row {
+    fn takes(&self, config: &Config, key: &[u8], _variant: u32) -> bool {
+        config.takes_auth_key(key.len())
+    }
+
     fn open(&self, device: &Arc<Device>, key: &[u8], _variant: u32) -> Result<Sessions> {
         Sessions::one(self.function.create(device, self.digest_size, key)?)
     }

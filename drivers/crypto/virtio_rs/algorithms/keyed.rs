@@ -21,6 +21,7 @@ use crate::{
         device::Device,
         session::Session, //
     },
+    wire::config::Config,
 };
 use kernel::{
     new_spinlock_irq,
@@ -68,6 +69,10 @@ impl Sessions {
 
 /// How the sessions of a key are made.
 pub(super) trait Opener: Send + Sync + 'static {
+    /// Returns true if a device takes keys of that length, in a session or along with a request;
+    /// `variant` as for [`open`](Self::open).
+    fn takes(&self, config: &Config, key: &[u8], variant: u32) -> bool;
+
     /// Makes the sessions of a key; `variant` is what else they depend on.
     ///
     /// Context: process, may sleep.
@@ -243,6 +248,9 @@ impl<O: Opener, const MAX_KEY: usize> Inner<O, MAX_KEY> {
     /// many: without one the key goes along, where the device takes that.
     fn find_way(&self, key: &[u8], variant: u32) -> Option<Way> {
         let device = self.devices.pick(self.place)?;
+        if !self.opener.takes(device.config(), key, variant) {
+            return None;
+        }
         let service = self.place.kind.service();
         let stateless = device.features().has_stateless(service) && key.len() <= MAX_KEY;
         if stateless && self.devices.settings.stateless() {

@@ -95,10 +95,10 @@ fn create(
     operation: Operation,
     key: &[u8],
 ) -> Result<Session> {
-    let len = u32::try_from(key.len())?;
-    if len > device.config().max_cipher_key() {
+    if !device.config().takes_cipher_key(key.len()) {
         return Err(EINVAL);
     }
+    let len = u32::try_from(key.len())?;
     let request = CreateCipher::new(cipher, operation, len);
     Session::create(device, Service::Cipher, request.as_bytes(), key)
 }

@@ -120,14 +120,14 @@ impl Config {
         self.has_service(service) && mask & (1 << number) != 0
     }
 
-    /// Returns the longest key of a cipher or an AEAD in bytes.
-    pub(crate) fn max_cipher_key(&self) -> u32 {
-        self.max_cipher_key_len.get()
+    /// Returns true if the device takes keys of `len` bytes for a cipher or an AEAD.
+    pub(crate) fn takes_cipher_key(&self, len: usize) -> bool {
+        u32::try_from(len).is_ok_and(|len| len <= self.max_cipher_key_len.get())
     }
 
-    /// Returns the longest key of a MAC in bytes.
-    pub(crate) fn max_auth_key(&self) -> u32 {
-        self.max_auth_key_len.get()
+    /// Returns true if the device takes keys of `len` bytes for a MAC.
+    pub(crate) fn takes_auth_key(&self, len: usize) -> bool {
+        u32::try_from(len).is_ok_and(|len| len <= self.max_auth_key_len.get())
     }
 
     /// Returns the most bytes the variable part of a request may have: parameters, data and
@@ -159,8 +159,11 @@ mod tests {
         assert!(!config.advertises(Algorithm::Cipher(Cipher::AesXts)));
         assert!(config.advertises(Algorithm::Hash(Hash::Sha1)));
         assert!(!config.advertises(Algorithm::Hash(Hash::Sha256)));
-        assert_eq!(config.max_cipher_key(), 64);
-        assert_eq!(config.max_auth_key(), 512);
+        assert!(config.takes_cipher_key(64));
+        assert!(!config.takes_cipher_key(65));
+        assert!(config.takes_auth_key(512));
+        assert!(!config.takes_auth_key(513));
+        assert!(!config.takes_auth_key(usize::MAX));
         assert_eq!(config.max_size(), 0x10_0000);
         assert_eq!(
             size_of::<Config>(),

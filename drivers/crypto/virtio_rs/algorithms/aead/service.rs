@@ -35,7 +35,10 @@ use crate::{
             Operation,
             Service, //
         },
-        config::Algorithm,
+        config::{
+            Algorithm,
+            Config, //
+        },
         control::CreateAead,
         data,
         data::{
@@ -219,6 +222,10 @@ impl Method for Sealing {
         Some((Keys { cipher, auth: &[] }, salt))
     }
 
+    fn takes(&self, config: &Config, keys: &Keys<'_>) -> bool {
+        config.takes_cipher_key(keys.cipher.len())
+    }
+
     fn create(
         &self,
         device: &Arc<Device>,
@@ -226,10 +233,10 @@ impl Method for Sealing {
         keys: &Keys<'_>,
         tag: u32,
     ) -> Result<Session> {
-        let len = u32::try_from(keys.cipher.len())?;
-        if len > device.config().max_cipher_key() {
+        if !self.takes(device.config(), keys) {
             return Err(EINVAL);
         }
+        let len = u32::try_from(keys.cipher.len())?;
         let request = CreateAead::new(self.aead, operation, len, tag);
         let bytes = request.bytes(device.features().revision());
         Session::create(device, Service::Aead, bytes, keys.cipher)

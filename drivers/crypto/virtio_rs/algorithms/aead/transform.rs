@@ -27,7 +27,8 @@ use crate::{
         Key, //
     },
     support::secret::Secret,
-    transport::device::Device, //
+    transport::device::Device,
+    wire::config::Config, //
 };
 use kernel::{
     prelude::*,
@@ -175,6 +176,11 @@ impl<M: Method> Transform<M> {
 }
 
 impl<M: Method> Opener for &'static Row<M> {
+    fn takes(&self, config: &Config, key: &[u8], variant: u32) -> bool {
+        let keys = Variant::from_number(variant).split(key);
+        self.method.takes(config, &keys)
+    }
+
     fn open(&self, device: &Arc<Device>, key: &[u8], variant: u32) -> Result<Sessions> {
         let variant = Variant::from_number(variant);
         let keys = variant.split(key);

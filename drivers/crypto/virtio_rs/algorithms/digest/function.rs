@@ -72,10 +72,10 @@ impl Function {
                 Session::create(device, Service::Hash, request.bytes(revision), &[])
             }
             Self::Mac(mac) => {
-                let len = u32::try_from(key.len())?;
-                if len > device.config().max_auth_key() {
+                if !device.config().takes_auth_key(key.len()) {
                     return Err(EINVAL);
                 }
+                let len = u32::try_from(key.len())?;
                 let request = CreateMac::new(mac, digest_size, len);
                 Session::create(device, Service::Mac, request.bytes(revision), key)
             }

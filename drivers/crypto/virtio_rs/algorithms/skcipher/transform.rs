@@ -24,7 +24,8 @@ use crate::{
         Direction,
         Key, //
     },
-    transport::device::Device, //
+    transport::device::Device,
+    wire::config::Config, //
 };
 use kernel::{
     prelude::*,
@@ -84,6 +85,10 @@ impl Transform {
 }
 
 impl Opener for &'static Row {
+    fn takes(&self, config: &Config, key: &[u8], _variant: u32) -> bool {
+        config.takes_cipher_key(key.len())
+    }
+
     fn open(&self, device: &Arc<Device>, key: &[u8], _variant: u32) -> Result<Sessions> {
         Sessions::both(|direction| create(device, self.cipher, operation(direction), key))
     }
