@@ -1,21 +1,22 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Have both flavours of all that the devices do passed the kernel's self-tests, and has the host
-done work for them? Is nothing else registered?
+"""Has all that the devices do passed the kernel's self-tests, and has the host done work for it? Is
+nothing else registered?
 
 usage: selftests.py [--fuzz N]
 
 With --fuzz they are tested once more before, as thoroughly as the kernel can: N random layouts of
 each vector, and 8 N random vectors that are compared with other software (the kernel's own number
 is 100). That is for the debug kernel, which boots with cryptomgr.noslowtests: the software has
-been tested in short then, so that nobody waits for it.
+been tested in short then, so that nobody waits for it. The module's parameter "services" says of
+what.
 """
 
 import argparse
 import time
 from pathlib import Path
 
-from lib import afalg, ciphers, crypto, host, module, tap
+from lib import afalg, ciphers, crypto, digests, host, module, reference, tap
 from lib.kernel_log import KernelLog
 from lib.tap import check, check_equal, holds, wait_until
 
@@ -25,7 +26,8 @@ LIMIT = 3000  # seconds
 parser = argparse.ArgumentParser()
 parser.add_argument("--fuzz", type=int)
 options = parser.parse_args()
-ALL = ciphers.of_devices()
+CIPHERS = ciphers.of_devices()
+DIGESTS = digests.of_devices()
 
 
 def tested() -> bool:
@@ -38,7 +40,7 @@ def tested() -> bool:
 def fuzz() -> None:
     """Has all of them tested again."""
     afalg.prepare()
-    for cipher in ALL:
+    for cipher in CIPHERS:
         # What they will be compared with. A template would be tested when it is first used, and
         # who waits for a self-test gives it up after a minute.
         afalg.Transform(cipher.fuzzed_against).close()
@@ -68,9 +70,8 @@ if options.fuzz:
 else:
     wait_until(tested, LIMIT, "the self-tests end")
 
-for one in ALL:
-    for flavour in one.flavours:
-        holds(f"{flavour} has passed the self-tests")(lambda flavour=flavour: passed(flavour))
+for flavour in sorted(crypto.flavours()):
+    holds(f"{flavour} has passed the self-tests")(lambda flavour=flavour: passed(flavour))
 
 
 @holds("nothing is registered that the devices do not do")
@@ -78,13 +79,26 @@ def _() -> None:
     check_equal(sorted(set(crypto.ours()) - crypto.flavours()), [], "registered besides")
 
 
-@holds("the host has encrypted and decrypted")
-def _() -> None:
+def ciphered() -> None:
+    """The host has done the ciphers' work."""
     work = host.work()
     tap.note(str(work))
     # As many by each of the asynchronous ones at the least.
-    least = 10 * len(ALL) * (options.fuzz or 1)
+    least = 10 * len(CIPHERS) * (options.fuzz or 1)
     check(min(work.encrypt_ops, work.decrypt_ops) >= least, f"{work}, expected {least} or more")
 
 
+def digested() -> None:
+    """The host has done the digests' work."""
+    now = reference.status()
+    for service in {digest.service for digest in DIGESTS}:
+        made = reference.requests(now, operation=service, status="OK")
+        least = 10 * sum(digest.service == service for digest in DIGESTS) * (options.fuzz or 1)
+        check(made >= least, f"{service}: {made} digests, expected {least} or more")
+
+
+if CIPHERS:
+    holds("the host has encrypted and decrypted")(ciphered)
+if DIGESTS:
+    holds("the host has made digests")(digested)
 tap.run()

@@ -4,7 +4,7 @@
 import dataclasses
 import os
 
-from . import openssl, reference
+from . import openssl, reference, services
 
 MAX_SIZE = 1 << 20  # what QEMU's device takes: IV, source, result and status together
 
@@ -122,4 +122,6 @@ QEMU = {cipher.name: cipher for cipher in (*AES, XTS, *DES3)}
 
 def of_devices() -> list[Cipher]:
     """What must be registered: all, if there is a reference device, or what QEMU's does."""
+    if not services.offered() & services.CIPHER:
+        return []
     return list((ALL if reference.devices() else QEMU).values())

@@ -5,7 +5,7 @@ import dataclasses
 import socket
 from pathlib import Path
 
-from . import ciphers, tap
+from . import ciphers, digests, tap
 
 # The cipher that tests use to which it does not matter.
 NAME = "cbc(aes)"
@@ -71,7 +71,8 @@ def algorithms() -> list[Algorithm]:
 
 def flavours() -> set[str]:
     """The driver names that must be registered: no more, no less."""
-    return {name for cipher in ciphers.of_devices() for name in cipher.flavours}
+    names = {name for cipher in ciphers.of_devices() for name in cipher.flavours}
+    return names | {digest.driver for digest in digests.of_devices()}
 
 
 def ours() -> dict[str, Algorithm]:

@@ -3,6 +3,8 @@
 
 import dataclasses
 
+from . import reference, services
+
 
 @dataclasses.dataclass(frozen=True)
 class Digest:
@@ -45,3 +47,13 @@ CIPHER_MACS = (
 )
 
 ALL = {digest.name: digest for digest in (*HASHES, *HMACS, *CIPHER_MACS)}
+
+
+def of_devices() -> list[Digest]:
+    """What must be registered: all, if there is a reference device. QEMU's does none."""
+    offered = services.offered() if reference.devices() else 0
+    return [
+        digest
+        for digest in ALL.values()
+        if offered & (services.MAC if digest.key else services.HASH)
+    ]

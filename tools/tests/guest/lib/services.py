@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The services of a device that the driver was told to offer."""
+
+import re
+from pathlib import Path
+
+CIPHER, HASH, MAC, AEAD = (1 << number for number in range(4))
+
+
+def offered() -> int:
+    """A bit for each, as in the module's parameter."""
+    found = re.search(r"\bservices=(\d+)", Path("/run/testbed/config").read_text())
+    return int(found[1]) if found else CIPHER | HASH | MAC | AEAD
