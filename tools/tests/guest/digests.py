@@ -1,0 +1,191 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Hashes and MACs: which are there, who gets them, and what becomes of messages when their device
+goes.
+
+usage: digests.py
+
+For a guest with a reference device, and vc_hash.ko in /mnt/share.
+"""
+
+import contextlib
+import errno
+import hashlib
+import hmac
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from lib import afalg, crypto, digests, module, reference, tap, test_module
+from lib.digests import Digest
+from lib.kernel_log import KernelLog
+from lib.tap import check, check_equal, check_same, holds, wait_until
+
+LIMIT = 120
+ALL = list(digests.ALL.values())
+
+
+def wait_passed() -> None:
+    """Waits until all hashes and MACs have passed their self-tests."""
+
+    def passed() -> bool:
+        found = crypto.ours()
+        return all(one.driver in found and found[one.driver].passed for one in ALL)
+
+    wait_until(passed, LIMIT, "all have passed the self-tests")
+
+
+def made() -> int:
+    """How many digests the device has made."""
+    now = reference.status()
+    return sum(reference.requests(now, operation=name, status="OK") for name in ("HASH", "MAC"))
+
+
+@holds("all hashes and MACs are registered, and have passed the self-tests")
+def _() -> None:
+    wait_passed()
+    found = crypto.ours().values()
+    found = {alg.driver for alg in found if alg.fields["type"] in ("ahash", "shash")}
+    check_equal(found, {one.driver for one in ALL}, "registered")
+
+
+@holds("all of them are asynchronous only")
+def _() -> None:
+    found = crypto.ours()
+    wrong = [one.driver for one in ALL if found[one.driver].synchronous]
+    check_equal(wrong, [], "synchronous")
+
+
+def by_afalg(name: str, key: bytes | None, data: bytes, size: int) -> bytes:
+    """A digest by AF_ALG."""
+    with afalg.Transform(name, key, kind="hash") as transform:
+        with transform.operation() as operation:
+            operation.send(data)
+            return operation.recv(size)
+
+
+@holds("AF_ALG gets software, whoever is preferred: it wants the result at once")
+def _() -> None:
+    data, key = os.urandom(100_000), os.urandom(40)
+    before = made()
+    for name in ("md5", "sha1", *digests.SHA2):
+        plain, keyed = digests.ALL[name], digests.ALL[f"hmac({name})"]
+        expected = hashlib.new(name, data).digest()
+        check_same(by_afalg(plain.name, None, data, plain.size), expected, plain.name)
+        expected = hmac.digest(key, data, name)
+        check_same(by_afalg(keyed.name, key, data, keyed.size), expected, keyed.name)
+    check_equal(made() - before, 0, "digests by the device")
+
+
+def refused(digest: Digest) -> None:
+    """AF_ALG does not have the driver's own."""
+    try:
+        afalg.Transform(digest.driver, kind="hash").close()
+    except OSError as error:
+        check_equal(error.errno, errno.ENOENT, f"errno of {digest.driver}")
+    else:
+        raise tap.Failure(f"{digest.driver}: bind() succeeded")
+
+
+@holds("AF_ALG finds no driver of ours by its name")
+def _() -> None:
+    for one in ALL:
+        refused(one)
+
+
+@contextlib.contextmanager
+def load(digest: Digest) -> Iterator[None]:
+    """Has messages digested while the block runs; no digest may be wrong."""
+    before = made()
+    running = test_module.TestModule(
+        "vc_hash",
+        driver=digest.driver,
+        reference=digest.name,
+        key_len=digest.key,
+        load_only=1,
+        depth=400,
+        rounds=1_000_000,
+        max_len=1024,
+    )
+    try:
+        wait_until(lambda: made() > before, 60, "the device works")
+        yield
+        check(running.running(), "the load is over")
+    finally:
+        with contextlib.suppress(OSError):
+            Path("/sys/module/vc_hash/parameters/stop").write_text("1")
+    running.finish()
+
+
+@contextlib.contextmanager
+def fault(text: str) -> Iterator[None]:
+    """While the block runs the device has a fault."""
+    reference.command(command="fault", fault=text)
+    try:
+        yield
+    finally:
+        reference.command(command="clear")
+
+
+def works(what: str) -> None:
+    """Waits until the device makes digests."""
+    before = made()
+    wait_until(lambda: made() > before, 30, f"{what}: the device works")
+
+
+SOME = [digests.ALL[name] for name in ("sha256", "hmac(sha512)", "cmac(aes)")]
+
+
+@holds("unbound and bound under load: software does what waits and what comes meanwhile")
+def _() -> None:
+    for one in SOME:
+        with load(one):
+            with fault("delay:value=20"):
+                time.sleep(1)
+                module.unbind()
+            before = made()
+            time.sleep(1)
+            check_equal(made(), before, "digests by a device that is unbound")
+            for name in module.devices():
+                (module.DRIVER / "bind").write_text(name)
+            # The transform has a key from before, or needs none.
+            works(one.driver)
+        wait_passed()
+
+
+@holds("a device that does not answer under load: nothing is lost, and it is used again")
+def _() -> None:
+    log = KernelLog()
+
+    def restarts() -> int:
+        return len(log.matching("reset and started again"))
+
+    for one in SOME:
+        before = restarts()
+        with load(one):
+            with fault("never-answer:after=1000:count=50"):
+                wait_until(lambda: restarts() > before, 30, "a reset")
+            works(one.driver)
+        wait_passed()
+
+
+@holds("a device that refuses, or whose status makes no sense, under load: software digests")
+def _() -> None:
+    for one in SOME:
+        with load(one):
+            for text in (
+                "refuse-operation:value=1",
+                "refuse-operation:value=3",
+                "status-unwritten",
+                "status-unknown:value=77",
+                "dirty-failure",
+            ):
+                with fault(text):
+                    time.sleep(0.5)
+                works(text)
+
+
+if __name__ == "__main__":
+    afalg.prepare()
+    tap.run()
