@@ -288,6 +288,8 @@ fn a_device_may_need_a_reset() {
     assert!(guest.raised().is_empty());
     for _ in 0..3 {
         guest.reset();
+        assert!(server.command(r#"{"command":"needs-reset"}"#)["error"].is_string());
+        assert_eq!(guest.status(), 0);
         guest.start(0, 2);
         guest.ask(0);
         guest.ask(1);

@@ -117,6 +117,11 @@ impl Common {
         self.is_driven() && self.status & NEEDS_RESET == 0
     }
 
+    /// Whether there is no driver.
+    pub fn is_idle(&self) -> bool {
+        self.status == 0
+    }
+
     /// Whether the driver is ready.
     pub fn is_driven(&self) -> bool {
         self.status & DRIVER_OK != 0

@@ -179,7 +179,7 @@ impl Function {
 
     /// Writes the configuration space.
     pub fn write_space(&self, at: usize, from: &[u8]) {
-        let (window, mut bytes) = {
+        let (window, bytes) = {
             let mut space = lock(&self.space);
             let window = space.window(at, from.len());
             space.write(at, from);
@@ -325,10 +325,14 @@ impl FrontEnd for Function {
     fn need_reset(&self) -> io::Result<()> {
         let driven = {
             let mut common = lock(&self.common);
+            // It is as it is after a reset.
+            if common.is_idle() {
+                return Err(io::Error::other("there is no driver"));
+            }
             common.need_reset();
             common.is_driven()
         };
-        // Neither a driver that is not ready nor nobody is told.
+        // A driver that is not ready is not told.
         match driven {
             true => self.interrupts.raise(Source::Config),
             false => Ok(()),
