@@ -158,8 +158,11 @@ def verdict(options: argparse.Namespace, outcome: Outcome) -> int:
     for report in found:
         say("the guest's kernel reported:")
         show(report.lines)
-    for line in outcome.qemu_errors:
+    for line in outcome.qemu_errors[:LAST_LINES]:
         say(f"qemu: {line}")
+    # For each access to a device whose server is gone there are two.
+    if len(outcome.qemu_errors) > LAST_LINES:
+        say(f"qemu: and {len(outcome.qemu_errors) - LAST_LINES} lines more")
     for complaint in outcome.complaints:
         say(complaint.text)
         show(complaint.lines)
