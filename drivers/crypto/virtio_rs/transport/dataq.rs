@@ -277,6 +277,9 @@ pub(super) fn look(queue: &DataQueue) -> Look {
         state.watched = false;
         return Look::Idle;
     }
+    drop(locked);
+    // Something may have come back without an interrupt.
+    queue.schedule();
     if broken || found == Found::Lost || seen.is_some_and(|seen| seen == returned) {
         Look::Stuck
     } else {

@@ -201,12 +201,13 @@ unsafe impl<H: Handler> Endpoint for Queue<H> {
     unsafe fn give_back(&self) {
         // A bottom half that is under way finds the ring detached; one that is not will not come.
         self.work.cancel();
-        let bh = Bh::disable();
+        // Buffers may be many, and there is something to do for each: bottom halves get their turn
+        // in between.
         // SAFETY: By the safety requirements.
         while let Some((buffer, fate)) = unsafe { self.take_back() } {
-            H::finish(self, buffer, fate, &bh);
+            H::finish(self, buffer, fate, &Bh::disable());
         }
-        H::closed(self, &bh);
+        H::closed(self, &Bh::disable());
     }
 
     fn release(&self) {
