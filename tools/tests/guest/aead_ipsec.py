@@ -39,6 +39,11 @@ STATES: list[tuple[list[Part], str]] = [
     ),
 ]
 
+# With long sequence numbers a chain of the device's will not do.
+LONG = ["flag", "esn", "replay-window", "32"]
+LONG_STATE: list[Part] = [("auth-trunc", "hmac(sha256)", 256, 128), ("enc", "cbc(aes)", 256, 0)]
+LONG_TAKEN = "echainiv(authencesn(hmac-sha256-virtio,cbc-aes-virtio))"
+
 
 def ip(*words: str) -> None:
     """Does it, or fails with what it says."""
@@ -46,13 +51,13 @@ def ip(*words: str) -> None:
     check(done.returncode == 0, f"ip xfrm {' '.join(words)}: {done.stderr.strip()}")
 
 
-def add(parts: list[Part]) -> Algorithm:
+def add(parts: list[Part], options: list[str]) -> Algorithm:
     """Adds a state, the only one; returns what has a user then that it had not."""
     before = {alg.driver: alg.users for alg in crypto.algorithms()}
     words = ["src", "10.0.0.1", "dst", "10.0.0.2", "proto", "esp", "spi", "0x1000"]
     for use, name, key, tag in parts:
         words += [use, name, "0x" + os.urandom(key // 8).hex()] + ([str(tag)] if tag else [])
-    ip("state", "add", *words)
+    ip("state", "add", *words, *options)
     found = [
         alg
         for alg in crypto.algorithms()
@@ -63,11 +68,11 @@ def add(parts: list[Part]) -> Algorithm:
     return found[0]
 
 
-def picked(parts: list[Part], driver: str) -> None:
+def picked(parts: list[Part], driver: str, options: list[str]) -> None:
     """The right one is taken."""
     preferred = crypto.ours()["gcm-aes-virtio"].priority > 1000
     try:
-        taken = add(parts)
+        taken = add(parts, options)
     finally:
         ip("state", "flush")
     tap.note(f"the driver is {'' if preferred else 'not '}preferred: {taken.driver}")
@@ -81,8 +86,11 @@ def picked(parts: list[Part], driver: str) -> None:
 for state, expected in STATES:
     what = " and ".join(name for _, name, _, _ in state)
     holds(f"IPsec takes {what} from us if and only if we are preferred")(
-        lambda state=state, expected=expected: picked(state, expected)
+        lambda state=state, expected=expected: picked(state, expected, [])
     )
+holds("IPsec takes the parts of authencesn() from us if and only if we are preferred")(
+    lambda: picked(LONG_STATE, LONG_TAKEN, LONG)
+)
 
 if __name__ == "__main__":
     subprocess.run(["modprobe", "-a", "esp4", "xfrm_user"], check=True)

@@ -155,7 +155,7 @@ PLAYS = [
 ]
 if sys.argv[1:] == ["--too-long"]:
     PLAYS = [("what is too long is right, and software's", too_long)]
-for one in aead.ALL.values():
+for one in (aead.GCM, aead.CCM, aead.CHACHA, aead.CBC_SHA256, aead.CTR_SHA512):
     for title, play in PLAYS:
         holds(f"{one.synchronous}: {title}")(lambda play=play, one=one: play(one))
 

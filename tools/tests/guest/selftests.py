@@ -16,7 +16,7 @@ import argparse
 import time
 from pathlib import Path
 
-from lib import afalg, ciphers, crypto, digests, host, module, reference, tap
+from lib import aead, afalg, ciphers, crypto, digests, host, module, reference, tap
 from lib.kernel_log import KernelLog
 from lib.tap import check, check_equal, holds, wait_until
 
@@ -28,6 +28,7 @@ parser.add_argument("--fuzz", type=int)
 options = parser.parse_args()
 CIPHERS = ciphers.of_devices()
 DIGESTS = digests.of_devices()
+AEADS = aead.of_devices()
 
 
 def tested() -> bool:
@@ -44,6 +45,8 @@ def fuzz() -> None:
         # What they will be compared with. A template would be tested when it is first used, and
         # who waits for a self-test gives it up after a minute.
         afalg.Transform(cipher.fuzzed_against).close()
+    for one in AEADS:
+        afalg.Transform(one.fuzzed_against, kind="aead").close()
     wait_until(tested, LIMIT, "the self-tests of software end")
     log = KernelLog()
     (PARAMETERS / "noslowtests").write_text("N")
@@ -97,8 +100,19 @@ def digested() -> None:
         check(made >= least, f"{service}: {made} digests, expected {least} or more")
 
 
+def sealed() -> None:
+    """The host has done the work of the AEAD service. That of chains counts as ciphers'."""
+    now = reference.status()
+    least = 10 * sum(not one.auth_key_size for one in AEADS) * (options.fuzz or 1)
+    for direction in ("ENCRYPT", "DECRYPT"):
+        made = reference.requests(now, operation=f"AEAD_{direction}", status="OK")
+        check(made >= least, f"{direction}: {made} messages, expected {least} or more")
+
+
 if CIPHERS:
     holds("the host has encrypted and decrypted")(ciphered)
 if DIGESTS:
     holds("the host has made digests")(digested)
+if any(not one.auth_key_size for one in AEADS):
+    holds("the host has sealed messages")(sealed)
 tap.run()

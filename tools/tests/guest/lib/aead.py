@@ -6,7 +6,7 @@ import os
 import socket
 import struct
 
-from . import afalg, reference
+from . import afalg, reference, services
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,8 +15,9 @@ class Algorithm:
 
     name: str
     driver: str
-    # An implementation of the kernel's own.
+    # An implementation of the kernel's own, and what the kernel's self-tests compare with.
     software: str
+    fuzzed_against: str
     iv_size: int
     # Of one key; of a chain, of the cipher's.
     key_size: int
@@ -25,6 +26,11 @@ class Algorithm:
     block: int = 1
     # Of the MAC's key, if it is a chain.
     auth_key_size: int = 0
+
+    @property
+    def flavours(self) -> tuple[str, str]:
+        """Both names."""
+        return self.driver, self.synchronous
 
     @property
     def synchronous(self) -> str:
@@ -51,35 +57,82 @@ def ccm_iv(nonce: bytes) -> bytes:
     return bytes([14 - len(nonce)]) + nonce + bytes(15 - len(nonce))
 
 
-GCM = Algorithm("gcm(aes)", "gcm-aes-virtio", "gcm-aes-lib", 12, 32)
-CCM = Algorithm("ccm(aes)", "ccm-aes-virtio", "ccm_base(ctr-aes-lib,cbcmac-aes-lib)", 16, 16)
-CHACHA = Algorithm(
-    "rfc7539(chacha20,poly1305)",
-    "rfc7539-chacha20-poly1305-virtio",
-    "rfc7539(chacha20-lib,poly1305-generic)",
-    12,
-    32,
+GCM = Algorithm(
+    "gcm(aes)", "gcm-aes-virtio", "gcm-aes-lib", "gcm_base(ctr(aes-lib),ghash-lib)", 12, 32
 )
-CBC_SHA256 = Algorithm(
-    "authenc(hmac(sha256),cbc(aes))",
-    "authenc-hmac-sha256-cbc-aes-virtio",
-    "authenc(hmac-sha256-lib,cbc-aes-lib)",
-    16,
-    32,
-    tag=32,
-    block=16,
-    auth_key_size=32,
-)
-CTR_SHA512 = Algorithm(
-    "authenc(hmac(sha512),rfc3686(ctr(aes)))",
-    "authenc-hmac-sha512-rfc3686-ctr-aes-virtio",
-    "authenc(hmac-sha512-lib,rfc3686(ctr-aes-lib))",
+GCM_ESP = Algorithm(
+    "rfc4106(gcm(aes))",
+    "rfc4106-gcm-aes-virtio",
+    "rfc4106-gcm-aes-lib",
+    f"rfc4106({GCM.fuzzed_against})",
     8,
-    20,
-    tag=64,
-    auth_key_size=64,
+    36,
 )
-ALL = {one.name: one for one in (GCM, CCM, CHACHA, CBC_SHA256, CTR_SHA512)}
+CCM = Algorithm(
+    "ccm(aes)",
+    "ccm-aes-virtio",
+    "ccm_base(ctr-aes-lib,cbcmac-aes-lib)",
+    "ccm_base(ctr(aes-lib),cbcmac-aes-lib)",
+    16,
+    16,
+)
+CHACHA, CHACHA_ESP = (
+    Algorithm(
+        f"{form}(chacha20,poly1305)",
+        f"{form}-chacha20-poly1305-virtio",
+        f"{form}(chacha20-lib,poly1305-generic)",
+        f"{form}(chacha20-lib,poly1305-generic)",
+        iv_size,
+        key_size,
+    )
+    for form, iv_size, key_size in (("rfc7539", 12, 32), ("rfc7539esp", 8, 36))
+)
+SEALS = (GCM, GCM_ESP, CCM, CHACHA, CHACHA_ESP)
+
+
+def chains(digest: str, size: int) -> tuple[Algorithm, ...]:
+    """A hash with each of the ciphers. Its HMAC has so many bytes."""
+
+    def chain(cipher: str, plain: str, fuzz: str, iv_size: int, key: int, block: int) -> Algorithm:
+        """One of them."""
+        return Algorithm(
+            f"authenc(hmac({digest}),{cipher})",
+            f"authenc-hmac-{digest}-{cipher.replace('(', '-').replace(')', '')}-virtio",
+            f"authenc(hmac-{digest}-lib,{plain})",
+            f"authenc(hmac-{digest}-lib,{fuzz})",
+            iv_size,
+            key,
+            tag=size,
+            block=block,
+            auth_key_size=size,
+        )
+
+    des3 = "cbc(des3_ede-generic)"
+    return (
+        chain("cbc(aes)", "cbc-aes-lib", "cbc(aes-lib)", 16, 32, 16),
+        chain("rfc3686(ctr(aes))", "rfc3686(ctr-aes-lib)", "rfc3686(ctr(aes-lib))", 8, 20, 1),
+        chain("cbc(des3_ede)", des3, des3, 8, 24, 8),
+    )
+
+
+CHAINS = tuple(
+    chain
+    for digest, size in (("sha1", 20), ("sha256", 32), ("sha384", 48), ("sha512", 64))
+    for chain in chains(digest, size)
+)
+ALL = {one.name: one for one in (*SEALS, *CHAINS)}
+CBC_SHA256 = ALL["authenc(hmac(sha256),cbc(aes))"]
+CTR_SHA512 = ALL["authenc(hmac(sha512),rfc3686(ctr(aes)))"]
+
+
+def of_devices() -> list[Algorithm]:
+    """What must be registered: all, if there is a reference device. QEMU's does none."""
+    offered = services.offered() if reference.devices() else 0
+    return [
+        one
+        for one in ALL.values()
+        if offered & (services.CIPHER if one.auth_key_size else services.AEAD)
+    ]
 
 
 class Transform(afalg.Transform):

@@ -5,7 +5,7 @@ import dataclasses
 import socket
 from pathlib import Path
 
-from . import ciphers, digests, tap
+from . import aead, ciphers, digests, tap
 
 # The cipher that tests use to which it does not matter.
 NAME = "cbc(aes)"
@@ -71,7 +71,8 @@ def algorithms() -> list[Algorithm]:
 
 def flavours() -> set[str]:
     """The driver names that must be registered: no more, no less."""
-    names = {name for cipher in ciphers.of_devices() for name in cipher.flavours}
+    both = [*ciphers.of_devices(), *aead.of_devices()]
+    names = {name for algorithm in both for name in algorithm.flavours}
     return names | {digest.driver for digest in digests.of_devices()}
 
 
