@@ -128,7 +128,7 @@ def _() -> None:
         module.unbind()
         module.bind(options.selftest)
         time.sleep(duration * number / options.cycles)
-        check(set(crypto.ours()) == crypto.flavours(), "an algorithm has gone by itself")
+        check(crypto.registered() == crypto.flavours(), "an algorithm has gone by itself")
     module.wait_passed(options.selftest)
 
 

@@ -76,6 +76,11 @@ def flavours() -> set[str]:
     return names | {digest.driver for digest in digests.of_devices()}
 
 
+def registered() -> set[str]:
+    """The driver names that are."""
+    return set(ours())
+
+
 def ours() -> dict[str, Algorithm]:
     """The driver's own ones, by driver name; larvals left out."""
     return {

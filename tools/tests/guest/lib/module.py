@@ -84,17 +84,19 @@ def check_no_algorithms() -> None:
 
 
 def wait_registered(seconds: float) -> None:
-    """Waits until all algorithms are registered, tested or not."""
+    """Waits until all ciphers are registered, tested or not."""
     tap.wait_until(
-        lambda: set(crypto.ours()) == crypto.flavours(), seconds, "all algorithms are registered"
+        lambda: crypto.registered() == crypto.flavours(), seconds, "all ciphers are registered"
     )
 
 
 def wait_passed(seconds: float) -> None:
-    """Waits until all algorithms have passed their self-tests."""
+    """Waits until all ciphers, and what else there is, have passed their self-tests."""
 
     def passed() -> bool:
         found = crypto.ours()
-        return set(found) == crypto.flavours() and all(alg.passed for alg in found.values())
+        return crypto.registered() == crypto.flavours() and all(
+            alg.passed for alg in found.values()
+        )
 
     tap.wait_until(passed, seconds, "all algorithms have passed their self-tests")
