@@ -126,7 +126,7 @@ catalogue! {
 
 impl Kind {
     /// Whether it is a fault of what vhost-user leaves to the front end, so that only a
-    /// vfio-user device can have it.
+    /// vfio-user device can have it: in the catalogue those from `needs-reset` on.
     pub fn is_of_function(self) -> bool {
         self as u8 >= Kind::NeedsReset as u8
     }

@@ -100,3 +100,8 @@ pub(super) fn next_due(held: &[Held], in_order: bool) -> Option<Instant> {
 pub(super) fn blocks(held: &[Held]) -> bool {
     held.iter().any(|held| held.until.ordered)
 }
+
+/// How many places of the ring they have.
+pub(super) fn slots(held: &[Held]) -> usize {
+    held.iter().map(|held| usize::from(held.taken.slots)).sum()
+}

@@ -149,7 +149,7 @@ impl<'a> Turn<'a> {
         };
         match until {
             // A driver that reuses what it has not got back has no claim to memory of ours.
-            Some(until) if held.len() < usize::from(self.life.ring.size()) => {
+            Some(until) if held::slots(held) < usize::from(self.life.ring.size()) => {
                 self.life.held.push(Held { taken, until });
                 Ok(())
             }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -45,6 +45,17 @@ pub fn wait<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Whether a connection can be made to a socket. That it is there is not enough.
+fn listens(path: &Path) -> bool {
+    const ACCEPTS: u32 = 1 << 16;
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
+    sockets.lines().skip(1).any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let flags = u32::from_str_radix(fields[3], 16).unwrap();
+        fields.get(7).is_some_and(|name| Path::new(name) == path) && flags & ACCEPTS != 0
+    })
+}
+
 /// `vhost-user-crypto serve`
 pub struct Server {
     pub child: Child,
@@ -68,7 +79,7 @@ impl Server {
             .spawn()
             .unwrap();
         let server = Server { child, directory };
-        wait("socket", || server.path("socket").exists().then_some(()));
+        wait("socket", || listens(&server.path("socket")).then_some(()));
         server
     }
 
