@@ -219,12 +219,17 @@ impl Guest {
         assert_eq!(self.status(), DRIVER | FEATURES_OK | DRIVER_OK);
     }
 
-    pub fn kick(&mut self, index: usize) {
-        let (at, ..) = self.structure(NOTIFY).unwrap();
+    /// Where in the BAR a queue is kicked.
+    pub fn doorbell(&mut self, index: usize) -> u64 {
+        let (at, notify, _) = self.structure(NOTIFY).unwrap();
         let multiplier = self.space(at + 16, 4);
         self.set_common(QUEUE_SELECT, 2, index as u64);
-        let offset = self.common(0x1e, 2) * multiplier;
-        self.write(NOTIFY, offset, 2, index as u64);
+        notify + self.common(0x1e, 2) * multiplier
+    }
+
+    pub fn kick(&mut self, index: usize) {
+        let doorbell = self.doorbell(index);
+        self.client.region_write(BAR, doorbell, &(index as u16).to_le_bytes()).unwrap();
     }
 
     /// Waits for a vector's interrupt.
