@@ -47,6 +47,7 @@ run:
 shell:
 	@$(testbed)/vm shell
 
+test: export LONG := $(LONG)
 test:
 	@tools/tests/run $(TESTS)
 
@@ -57,3 +58,4 @@ help:
 	@echo "make run                   boots a guest and shows the driver at work"
 	@echo "make shell                 boots a guest and gives you a shell in it"
 	@echo "make test [TESTS=...]      runs the tests, or those whose names match"
+	@echo "make test LONG=1           runs the long ones, too: all the fuzzing, on every kind of device"

@@ -9,6 +9,9 @@ set -u -o pipefail
 vm=$testbed/vm
 # shellcheck disable=SC2034
 guest=$top/tools/tests/guest
+# How many random tests the kernel makes of each algorithm where it does.
+# shellcheck disable=SC2034
+fuzz=$([ -n "${LONG:-}" ] && echo 100 || echo "${FUZZ:-3}")
 
 # ok NAME COMMAND...: one test: does COMMAND succeed? Its output is shown, as
 # comments, if it does not.
@@ -35,7 +38,7 @@ status() {
 # TAP is passed on, with NAME in each line; the guest itself is one more test:
 # no report of the kernel's, no death.
 in_guest() {
-	local name=$1 status=0
+	local name=$1 status=0 begin=$SECONDS
 	shift
 	"$vm" run "$@" 2>&1 | sed -u -E "s/^(ok|not ok)( [0-9]+)?( -)? /\1 - $name: /" ||
 		status=${PIPESTATUS[0]}
@@ -43,5 +46,16 @@ in_guest() {
 		echo "ok - $name: the kernel has nothing to report"
 	else
 		echo "not ok - $name: vm ended with status $status"
+	fi
+	echo "# $name: $((SECONDS - begin)) s"
+}
+
+# in_long_guest: like in_guest, but only with LONG=1: what is too much for every
+# change.
+in_long_guest() {
+	if [ -n "${LONG:-}" ]; then
+		in_guest "$@"
+	else
+		echo "# $1: with LONG=1 only"
 	fi
 }

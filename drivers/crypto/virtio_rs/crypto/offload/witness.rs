@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn other_lists_of_the_same_memory_are_found() {
         let mut buffer = buffer();
-        let mut src = list(&mut buffer, &[0..64]);
+        let mut src = list(&mut buffer, core::slice::from_ref(&(0..64)));
         let mut dst = list(&mut buffer, &[128..160, 63..95]);
         let data = data(span(&mut src, 0, 64), span(&mut dst, 0, 64));
         // SAFETY: The lists are valid.
@@ -225,7 +225,7 @@ mod tests {
         let mut buffer = buffer();
         let parts: [_; SEGMENTS + 1] = core::array::from_fn(|index| index * 2..index * 2 + 1);
         let mut src = list(&mut buffer, &parts);
-        let mut dst = list(&mut buffer, &[128..160]);
+        let mut dst = list(&mut buffer, core::slice::from_ref(&(128..160)));
         let data = data(
             span(&mut src, 0, parts.len() as u32),
             span(&mut dst, 0, parts.len() as u32),
