@@ -13,6 +13,11 @@ guest=$top/tools/tests/guest
 # shellcheck disable=SC2034
 fuzz=$([ -n "${LONG:-}" ] && echo 100 || echo "${FUZZ:-3}")
 
+# some NAME...: the NAMEs, or, with LONG=1, none, for a program that takes that for all.
+some() {
+	[ -n "${LONG:-}" ] || printf '%s\n' "$@"
+}
+
 # ok NAME COMMAND...: one test: does COMMAND succeed? Its output is shown, as
 # comments, if it does not.
 ok() {
