@@ -55,6 +55,8 @@ pub(super) struct Care {
     queues: Arc<Queues>,
     failures: Failures,
     born: Instant<Monotonic>,
+    /// When requests are to be looked after the next time, in milliseconds since `born`.
+    next_look: i64,
 }
 
 impl Care {
@@ -63,6 +65,7 @@ impl Care {
             queues,
             failures: Failures::new(),
             born: Instant::now(),
+            next_look: 0,
         }
     }
 }
@@ -109,9 +112,8 @@ impl Failures {
 impl Chore for State {
     /// Looks how the device is, and does what follows.
     fn run(&self) -> Option<Msecs> {
-        let watch = self.look().then(|| self.look_interval());
-        let check = match &mut *self.care.lock() {
-            Some(care) => self.check(care),
+        let (watch, check) = match &mut *self.care.lock() {
+            Some(care) => (self.look(care), self.check(care)),
             None => return None,
         };
         let news = match check {
@@ -141,8 +143,20 @@ enum Check {
 }
 
 impl State {
-    /// Looks after requests that do not come back. Returns true if there are some to look after.
-    fn look(&self) -> bool {
+    /// Looks after requests that do not come back, if it is time to: a device that has something to
+    /// say all the time shall not make them grow old. Returns when to look again, if there may be
+    /// some to look after.
+    fn look(&self, care: &mut Care) -> Option<Msecs> {
+        let now = care.born.elapsed().as_millis();
+        if let Some(left) = Msecs::try_from(care.next_look - now)
+            .ok()
+            .filter(|left| *left > 0)
+        {
+            return Some(left);
+        }
+        let interval = self.look_interval();
+        care.next_look = now + i64::from(interval);
+
         let looks = self.data.iter().map(|queue| dataq::look(queue));
         let worst = looks.max().unwrap_or(Look::Idle);
         if worst == Look::Stuck && self.phase.advance(Phase::Failed) {
@@ -151,7 +165,7 @@ impl State {
                 self.timeout
             );
         }
-        worst != Look::Idle
+        (worst != Look::Idle).then_some(interval)
     }
 
     /// Looks what the device says of itself.
