@@ -232,8 +232,9 @@ pub(super) fn post(queue: &ControlQueue, message: ControlMessage) -> Result {
 ///
 /// # Errors
 ///
-/// `ENOMEM`: no memory. `ENODEV`: there is no device (any more). `ETIMEDOUT`: it has not answered
-/// within `limit` milliseconds; the memory of the request stays with it until it is reset.
+/// `ENOMEM`: no memory. `ENODEV`: there is no device (any more). `EIO`: the ring is broken.
+/// `ETIMEDOUT`: it has not answered within `limit` milliseconds; the memory of the request stays with
+/// it until it is reset.
 pub(super) fn call(
     queue: &ControlQueue,
     request: &[u8],

@@ -191,7 +191,7 @@ impl Handler for Data {
 }
 
 /// Sends a request, or has it wait for room if it may. Calls `watch` if somebody is to call [`look`]
-/// from now on, until it finds that the queue is idle.
+/// from now on, until it finds that the queue is idle; also if the ring turns out to be broken.
 ///
 /// Context: process or bottom half.
 ///
@@ -232,6 +232,11 @@ pub(crate) fn submit(
                 request
             }
             Err((err, request)) => {
+                let broken = locked.is_broken();
+                drop(locked);
+                if broken {
+                    watch();
+                }
                 return Err((if err == ENOSPC { E2BIG } else { err }, request));
             }
         }
@@ -265,7 +270,7 @@ pub(super) enum Look {
 
 /// Looks whether the device gets on with its requests; to be called at regular intervals. It is
 /// [`Look::Stuck`] if one was there already [`LOOKS`] looks ago, and the device has returned nothing
-/// since the last look, or all that came before it.
+/// since the last look, or all that came before it; and if the ring is broken.
 pub(super) fn look(queue: &DataQueue) -> Look {
     let mut locked = queue.lock();
     let (in_flight, broken) = (locked.in_flight(), locked.is_broken());
@@ -273,7 +278,7 @@ pub(super) fn look(queue: &DataQueue) -> Look {
     let found = state.ages.look(state.returned, in_flight);
     let returned = state.returned;
     let seen = core::mem::replace(&mut state.seen, (found == Found::Slow).then_some(returned));
-    if in_flight == 0 && state.backlog.is_empty() {
+    if in_flight == 0 && state.backlog.is_empty() && !broken {
         state.watched = false;
         return Look::Idle;
     }

@@ -208,12 +208,17 @@ impl Device {
         answer_len: usize,
     ) -> Result<[u8; ANSWER]> {
         let res = controlq::call(&self.control, request, key, answer_len, self.timeout);
-        if res == Err(ETIMEDOUT) {
-            pr_err!(
-                "a control request was not answered within {} ms\n",
-                self.timeout
-            );
-            self.fail();
+        match res {
+            Err(err) if err == ETIMEDOUT => {
+                pr_err!(
+                    "a control request was not answered within {} ms\n",
+                    self.timeout
+                );
+                self.fail();
+            }
+            // The ring is broken, and nothing in it would come back.
+            Err(err) if err == EIO => self.fail(),
+            _ => {}
         }
         res
     }

@@ -294,7 +294,7 @@ impl State {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return self.sessions.drop_old(),
             Err(err) => {
-                if err == ETIMEDOUT {
+                if err == ETIMEDOUT || err == EIO {
                     self.phase.advance(Phase::Failed);
                 }
                 return;
