@@ -407,6 +407,12 @@ u8 rust_helper_vc_virtio_get_status(struct virtio_device *vdev)
 	return vdev->config->get_status(vdev);
 }
 
+/* Waits until no callback runs. */
+void rust_helper_vc_virtio_synchronize_cbs(struct virtio_device *vdev)
+{
+	virtio_synchronize_cbs(vdev);
+}
+
 int rust_helper_vc_virtio_find_vqs(struct virtio_device *vdev,
 				   unsigned int nvqs, struct virtqueue **vqs,
 				   struct virtqueue_info *info)

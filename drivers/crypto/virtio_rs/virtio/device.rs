@@ -55,9 +55,37 @@ impl Device<device::Bound> {
     ///
     /// Context: process, may sleep.
     pub(crate) fn needs_reset(&self) -> bool {
+        u32::from(self.status()) & bindings::VIRTIO_CONFIG_S_NEEDS_RESET != 0
+    }
+
+    /// Returns true if nobody answers for the device any more: it was pulled out, and all that is
+    /// read from it are ones. No status has all bits.
+    ///
+    /// Context: process, may sleep.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.status() == u8::MAX
+    }
+
+    fn status(&self) -> u8 {
         // SAFETY: By the type invariant; the device is bound, so its transport is there.
-        let status = unsafe { helpers::virtio_get_status(self.as_raw()) };
-        u32::from(status) & bindings::VIRTIO_CONFIG_S_NEEDS_RESET != 0
+        unsafe { helpers::virtio_get_status(self.as_raw()) }
+    }
+
+    /// Resets the device: it uses no memory any more, and no callback runs when this returns.
+    ///
+    /// A device that is gone is not waited for: its status would never become 0.
+    ///
+    /// Context: process, may sleep.
+    pub(super) fn reset(&self) {
+        if self.is_gone() {
+            // SAFETY: By the type invariant; the device is bound.
+            unsafe { bindings::virtio_break_device(self.as_raw()) };
+            // SAFETY: As above.
+            unsafe { helpers::virtio_synchronize_cbs(self.as_raw()) };
+        } else {
+            // SAFETY: As above.
+            unsafe { bindings::virtio_reset_device(self.as_raw()) };
+        }
     }
 
     /// Returns true if the device follows version 1 of the specification, or a later one

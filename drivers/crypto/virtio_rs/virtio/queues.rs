@@ -187,22 +187,21 @@ impl Queues {
         if *state != State::Live {
             return;
         }
-        let vdev = self.dev.as_raw();
         for endpoint in &self.endpoints {
             endpoint.detach();
         }
         // Nobody adds or notifies any more after this: both happen inside read-side sections.
         rcu::synchronize_rcu();
-        // SAFETY: By the type invariant the device is there and bound; no callback runs when this
-        // returns.
-        unsafe { bindings::virtio_reset_device(vdev) };
+        // SAFETY: By the type invariant; the state is locked.
+        let dev = unsafe { self.bound() };
+        dev.reset();
         for endpoint in &self.endpoints {
             // SAFETY: The device was just reset.
             unsafe { endpoint.give_back() };
             endpoint.release();
         }
         // SAFETY: By the type invariant there are queues, which nobody uses any more.
-        unsafe { helpers::virtio_del_vqs(vdev) };
+        unsafe { helpers::virtio_del_vqs(dev.as_raw()) };
         *state = State::Down;
     }
 
@@ -253,7 +252,12 @@ impl Queues {
             State::Live => return Err(EBUSY),
             State::Gone => return Err(ENODEV),
         }
-        let vdev = self.dev.as_raw();
+        // SAFETY: By the type invariant; the state is locked.
+        let dev = unsafe { self.bound() };
+        if dev.is_gone() {
+            return Err(ENODEV);
+        }
+        let vdev = dev.as_raw();
         // SAFETY: By the type invariant the device is there and bound.
         let res = to_result(unsafe { helpers::virtio_renegotiate(vdev) });
         let res = res.and_then(|()| self.set_up(&mut state));
@@ -279,10 +283,20 @@ impl Queues {
         if *state != State::Live {
             return None;
         }
+        // SAFETY: By the type invariant; the state is locked.
+        Some(f(unsafe { self.bound() }))
+    }
+
+    /// Returns the device, which is bound to a driver.
+    ///
+    /// # Safety
+    ///
+    /// `state` must not be `Gone`, nor become so while what is returned is used.
+    unsafe fn bound(&self) -> &Device<device::Bound> {
         let dev: *const Device = &*self.dev;
-        // SAFETY: By the type invariant the device is bound while `state` is not `Gone`, which it
-        // cannot become while it is locked. The context is a marker without a size.
-        Some(f(unsafe { &*dev.cast::<Device<device::Bound>>() }))
+        // SAFETY: By the type invariant the device is bound while `state` is not `Gone`. The context
+        // is a marker without a size.
+        unsafe { &*dev.cast::<Device<device::Bound>>() }
     }
 
     /// Returns the queues of a device that is bound.
@@ -321,16 +335,15 @@ impl Queues {
     pub(super) fn teardown(dev: &Device<device::CoreInternal<'_>>) {
         let vdev = dev.as_raw();
         let Some(this) = Self::of(dev) else {
-            // SAFETY: `vdev` is valid, and has no queues.
-            unsafe { bindings::virtio_reset_device(vdev) };
+            dev.reset();
             return;
         };
         let mut state = this.state.lock();
         if *state == State::Live {
             this.take_down(&mut state);
         } else {
-            // SAFETY: `vdev` is valid, and has no queues. It may have been started half.
-            unsafe { bindings::virtio_reset_device(vdev) };
+            // It may have been started half.
+            dev.reset();
         }
         for endpoint in &this.endpoints {
             endpoint.shut();

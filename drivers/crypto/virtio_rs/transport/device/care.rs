@@ -172,7 +172,11 @@ impl State {
     fn check(&self, care: &mut Care) -> Check {
         let queues = care.queues.clone();
         let says = queues.with_device(|dev| {
-            if dev.needs_reset() && self.phase.advance(Phase::Failed) {
+            if dev.is_gone() {
+                if self.phase.advance(Phase::Failed) {
+                    dev_err!(dev, "the device is gone\n");
+                }
+            } else if dev.needs_reset() && self.phase.advance(Phase::Failed) {
                 dev_err!(dev, "the device asks to be reset\n");
             }
             Config::is_ready(dev.read_config_word(0))
