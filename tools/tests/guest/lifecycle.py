@@ -10,19 +10,16 @@ much room for sessions as at the beginning, nothing has leaked, the kernel has n
 
 import argparse
 import contextlib
-import hashlib
-import multiprocessing
 import os
 import re
 import time
-from collections.abc import Iterator
-from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from lib import afalg, crypto, host, module, tap, volume
 from lib.afalg import ENCRYPT
 from lib.kernel_log import KernelLog
 from lib.tap import check, check_equal, check_same, holds
+from lib.writer import writing
 
 KMEMLEAK = Path("/sys/kernel/debug/kmemleak")
 # More than the device has room for: a transform has two sessions, QEMU keeps 256.
@@ -132,48 +129,6 @@ def _() -> None:
     module.wait_passed(options.selftest)
 
 
-def write_files(folder: Path, stop: Event, results: "multiprocessing.Queue[object]") -> None:
-    """A process: writes and reads back files until told to stop; the result is what is there."""
-    written: dict[str, str] = {}
-    try:
-        number = 0
-        while not stop.is_set():
-            data = os.urandom(100_000 + number % 7 * 4096)
-            path = folder / f"file{number % 100}"
-            with path.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            written[path.name] = hashlib.sha256(data).hexdigest()
-            if path.read_bytes() != data:
-                raise OSError(f"{path} is not what was written")
-            number += 1
-        results.put((number, written))
-    except OSError as error:
-        results.put(repr(error))
-
-
-@contextlib.contextmanager
-def writing(folder: Path, written: dict[str, str]) -> Iterator[None]:
-    """While the block runs another process writes; what it wrote is in `written` afterwards."""
-    context = multiprocessing.get_context("fork")
-    stop, results = context.Event(), context.Queue()
-    process = context.Process(target=write_files, args=(folder, stop, results), daemon=True)
-    process.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        with tap.time_limit(60, "the writer ends"):
-            result = results.get()
-        process.join()
-    check(isinstance(result, tuple), f"the writer failed: {result}")
-    tap.note(f"{result[0]} files written meanwhile")
-    check(result[0] > options.cycles, "hardly anything was written meanwhile")
-    written.update(result[1])
-
-
 def check_rmmod_refused() -> None:
     """Fails the test unless the module stays because it is in use."""
     done = module.rmmod()
@@ -184,13 +139,12 @@ def check_rmmod_refused() -> None:
 @holds("unbound and bound under a volume that is being written: nothing fails, nothing is lost")
 def _() -> None:
     key = os.urandom(32)
-    written: dict[str, str] = {}
     with volume.disk(64) as disk:
         ours = volume.table(disk, f"capi:{crypto.ASYNC}-plain64", key, volume.SECTOR)
         software = f"capi:{crypto.software().driver}-plain64"
         with volume.mapped("ours", ours) as opened:
             volume.make_file_system(opened)
-            with volume.mounted(opened) as folder, writing(folder, written):
+            with volume.mounted(opened) as folder, writing(folder) as writer:
                 with host.watched() as work:
                     time.sleep(2)
                 check(work.encrypt_bytes > 0, "the host did nothing for the writer")
@@ -203,12 +157,13 @@ def _() -> None:
                 module.unbind()
                 check_rmmod_refused()
                 module.bind(options.selftest)
+            check(writer.count > options.cycles, "hardly anything was written meanwhile")
             volume.check_file_system(opened)
         other = volume.table(disk, software, key, volume.SECTOR)
         with volume.mapped("software", other) as opened:
             volume.check_file_system(opened)
             with volume.mounted(opened, "ro") as folder:
-                volume.check_tree(folder, written)
+                volume.check_tree(folder, writer.written)
     module.wait_passed(options.selftest)
 
 
