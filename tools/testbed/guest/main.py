@@ -14,6 +14,7 @@ from typing import NoReturn
 import accel
 import initramfs
 import machine
+import reference
 import reports
 from supervise import Interrupted, Outcome, Supervisor, catch_signals
 
@@ -118,6 +119,10 @@ def guest_config(options: argparse.Namespace, release: str) -> str:
         "rows": size.lines,
         "columns": size.columns,
     }
+    # For a device that is to be plugged in again.
+    for number, device in enumerate(options.devices):
+        if device.settings:
+            values[f"socket{number}"] = reference.socket_path(number)
     lines = [f"{name}={shlex.quote(str(value))}" for name, value in values.items()]
     insmod = ["insmod", "/run/testbed/driver.ko", *options.params]
     lines.append("insmod_driver() { " + shlex.join(insmod) + "; }")

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Devices that are pulled out of the guest, and plugged in again, by the QEMU that runs it."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from . import module, tap
+
+CONFIG = Path("/run/testbed/config")
+# pciehp waits for five seconds before it believes that a button was meant.
+SECONDS = 120
+
+
+def qmp(command: str, **arguments: Any) -> Any:
+    """Has QEMU execute a command; returns what it returns."""
+    text = json.dumps({"execute": command, "arguments": arguments})
+    done = subprocess.run(["qmp", text], capture_output=True, text=True)
+    tap.check(done.returncode == 0, f"{text}: {done.stderr}")
+    return json.loads(done.stdout)
+
+
+def socket(number: int) -> str:
+    """The host's path of a reference device's socket; empty for others."""
+    found = re.search(rf"^socket{number}=(\S*)$", CONFIG.read_text(), re.M)
+    return found[1] if found else ""
+
+
+class Plug:
+    """The port that device N of the test bed's is plugged into."""
+
+    def __init__(self, number: int = 0) -> None:
+        self.number = number
+        self.path = f"/machine/peripheral/v{number}"
+        self.kind = self._property("type")
+        self._device = {"id": f"v{number}", "bus": f"p{number}", "driver": self.kind}
+        self._address = {"type": "unix", "path": socket(number)}
+        match self.kind:
+            case "virtio-crypto-pci":
+                self._device["cryptodev"] = f"c{number}"
+                self._keep("packed", "in_order", "vectors", "indirect_desc", "iommu_platform")
+            case "vhost-user-test-device-pci":
+                self._keep("virtio-id", "num_vqs", "vq_size", "config_size")
+            case "vfio-user-pci":
+                self._device["socket"] = self._address
+            case _:
+                raise tap.Failure(f"device {number} is a {self.kind}")
+
+    def _property(self, name: str) -> Any:
+        return qmp("qom-get", path=self.path, property=name)
+
+    def _keep(self, *names: str) -> None:
+        for name in names:
+            self._device[name] = self._property(name)
+
+    def _is_there(self) -> bool:
+        found = qmp("qom-list", path="/machine/peripheral")
+        return any(child["name"] == f"v{self.number}" for child in found)
+
+    def pull(self) -> None:
+        """Has the device taken away, with the guest's consent."""
+        before = module.devices()
+        qmp("device_del", id=f"v{self.number}")
+        tap.wait_until(lambda: not self._is_there(), SECONDS, f"v{self.number} is pulled out")
+        tap.check(len(module.find()) == len(before) - 1, "the bus still has the device")
+
+    def push(self) -> None:
+        """Puts it back."""
+        before = module.find()
+        if self.kind == "vhost-user-test-device-pci":
+            # A connection is good for one device.
+            qmp("chardev-remove", id=f"d{self.number}")
+            address = {"type": "unix", "data": {"path": self._address["path"]}}
+            backend = {"type": "socket", "data": {"addr": address, "server": False}}
+            qmp("chardev-add", id=f"d{self.number}", backend=backend)
+            self._device["chardev"] = f"d{self.number}"
+        qmp("device_add", **self._device)
+        tap.wait_until(
+            lambda: len(module.find()) == len(before) + 1, SECONDS, f"v{self.number} is back"
+        )
