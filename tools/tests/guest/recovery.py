@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """A device that fails is reset and used again; whoever had a request there hears nothing of it.
 
-usage: recovery.py TIMEOUT_MS
+usage: recovery.py TIMEOUT_MS [FAULT]
 
 For a guest with a reference device, whose driver gives devices TIMEOUT_MS for an answer. What a
-PCI function of its own can show in addition is shown if it is one.
+PCI function of its own can show in addition is shown if it is one; in the end it goes, by FAULT:
+device-gone, which is assumed, or die.
 
 How long something takes is not judged, but that it ends.
 """
@@ -24,6 +25,7 @@ from lib.kernel_log import KernelLog
 from lib.tap import check, check_equal, check_same, holds, wait_until
 
 TIMEOUT = int(sys.argv[1]) / 1000
+END = sys.argv[2] if len(sys.argv) > 2 else "device-gone"
 # For what has to come to pass some time.
 LONG = 120
 SIZE = 4096
@@ -272,6 +274,26 @@ def _() -> None:
                 device_works(transform, f"after restart {round_}")
 
 
+@holds("a device that is not ready after a reset has no request")
+def _() -> None:
+    of_function()
+    with afalg.Transform(crypto.SYNC, KEY) as transform:
+        device_works(transform, "before")
+        before = restarts()
+        reference.command(command="ready", ready=False)
+        wait_until(lambda: state()["state"] == "not ready", LONG, "it is not ready")
+        count = served()
+        reference.command(command="needs-reset")
+        wait_until(lambda: restarts() == before + 1, LONG, "a restart")
+        for _ in range(5):
+            crypts_right(transform, "not ready")
+            check_equal(state()["state"], "not ready", "state")
+            time.sleep(0.2)
+        check_equal(served(), count, "requests served by a device that is not ready")
+        reference.command(command="ready", ready=True)
+        device_works(transform, "ready again")
+
+
 @holds("a device that refuses the features at first when it is started again is tried again")
 def _() -> None:
     of_function()
@@ -362,7 +384,7 @@ def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         device_works(transform, "before")
         with load():
-            reference.command(command="disconnect")
+            reference.command(command="fault", fault=f"{END}:queue=0:count=1")
             wait_until(lambda: log.matching("the device is gone"), LONG, "it is found out")
             wait_until(lambda: state()["state"] == "given up", LONG, "it is given up")
             with afalg.Transform("cbc(aes)", KEY) as other:
