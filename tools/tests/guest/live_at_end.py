@@ -1,0 +1,57 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Leaves a program with transforms, and an open volume, for the guest to be powered off with.
+
+The guest's last act is to shut its devices down: the device's report has to say that no session was
+left behind.
+"""
+
+import contextlib
+import os
+import sys
+import time
+from pathlib import Path
+
+from lib import afalg, ciphers, crypto, reference, tap, volume
+from lib.tap import check, check_same, holds, wait_until
+
+COUNT = 20
+HELD: list[contextlib.AbstractContextManager[Path]] = []
+
+
+@holds("the device has sessions of a program and of a volume, which stay")
+def _() -> None:
+    wait_until(lambda: reference.status()["sessions"] == 0, 120, "the self-tests are over")
+    ready, told = os.pipe()
+    if os.fork() == 0:
+        # Whoever waits for the command's output does not wait for this one.
+        for descriptor in (0, 1, 2):
+            os.close(descriptor)
+        transforms = [afalg.Transform(crypto.SYNC, os.urandom(16)) for _ in range(COUNT)]
+        os.write(told, b"!")
+        while transforms:
+            time.sleep(1000)
+    os.read(ready, 1)
+    HELD.append(volume.disk(8))
+    disk = HELD[-1].__enter__()
+    line = volume.table(disk, f"capi:{ciphers.XTS.asynchronous}-plain64", os.urandom(64), 512)
+    HELD.append(volume.mapped("live", line))
+    mapped = HELD[-1].__enter__()
+    data = os.urandom(65536)
+    with mapped.open("r+b", buffering=0) as file:
+        file.write(data)
+        os.fsync(file.fileno())
+        volume.forget()
+        file.seek(0)
+        check_same(file.read(len(data)), data, "what was written")
+    found = reference.status()["sessions"]
+    check(found == 2 * COUNT + 2, f"{found} sessions")
+
+
+afalg.prepare()
+try:
+    tap.run()
+except SystemExit as end:
+    sys.stdout.flush()
+    # Nothing is put away.
+    os._exit(int(end.code or 0))
