@@ -1,0 +1,261 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""What becomes of requests when the device has a fault: every fault there is, with every service, in
+every flavour.
+
+usage: faults.py [--once | --sample N] [--seed SEED] CATALOGUE
+
+For a guest with a reference device of one data queue, and vc_fault.ko in /mnt/share. CATALOGUE has
+the names of all faults, with commas between them: each must be in the table here. With --sample so
+many of the combinations are tried, with --once each fault with one algorithm, chosen by SEED.
+"""
+
+import argparse
+import dataclasses
+import errno
+import random
+from collections.abc import Callable
+
+from lib import reference, tap, trials
+from lib.kernel_log import KernelLog
+from lib.tap import check, holds, wait_until
+from lib.trials import LONG, SUBJECTS, Result, Subject
+
+REQUESTS = 12
+
+EIO, EBADMSG, ENOENT = errno.EIO, errno.EBADMSG, errno.ENOENT
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A fault, and what it may do to whom."""
+
+    fault: str
+    # The device must be started again for it.
+    restarts: bool = False
+    # It shows when a device is being bound, and not before.
+    at_start: bool = False
+    # Results may be wrong: nobody can know it.
+    wrong: tuple[str, ...] = ()
+    # What else may become of requests, by service; "" for all.
+    errors: tuple[tuple[str, int], ...] = ()
+    # The driver may refuse the device, or not find the algorithm in it.
+    refused: bool = False
+    # Why it is not tried.
+    skip: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the catalogue calls it."""
+        return self.fault.partition(":")[0]
+
+    def verdict(self, subject: Subject, result: Result) -> str:
+        """What is wrong with a result; empty if nothing is."""
+        if result.lost or result.doubled:
+            return "requests are lost, or done twice"
+        if result.refused:
+            good = self.refused and result.refused == ENOENT
+            return "" if good else "there is no transform"
+        if result.wrong and subject.service not in self.wrong:
+            return "a result is wrong"
+        for number in result.errors:
+            if not {(subject.service, number), ("", number)} & set(self.errors):
+                return "an error that this fault does not excuse"
+        if not result.right and not (result.wrong or result.errors):
+            return "there is no result"
+        return ""
+
+
+# When the device has written something, and says that it has failed, what was done in place is gone.
+IN_PLACE = (("", EIO),)
+ALL = ("cipher", "hash", "mac", "aead", "chain")
+FORGED = (("aead", EBADMSG), ("chain", EBADMSG))
+ALONE = "has a guest of its own"
+
+TABLE = (
+    Row("never-answer:queue=0:count=2", restarts=True),
+    Row("never-answer:queue=control:count=1", restarts=True),
+    Row("delay:value=20"),
+    Row("reorder"),
+    Row("reorder:value=5"),
+    Row("answer-twice:queue=0:count=1", restarts=True),
+    Row("wrong-id:queue=0:count=1", restarts=True),
+    Row("wrong-id:queue=control:count=1", restarts=True),
+    Row("used-len-short"),
+    Row("used-len-short:value=1000"),
+    Row("used-len-long"),
+    Row("used-len-long:value=4294967295"),
+    Row("used-len-zero"),
+    Row("no-interrupt:queue=0:count=1"),
+    Row("no-interrupt:queue=control:count=1"),
+    Row("die", skip=ALONE),
+    Row("status-unwritten:queue=0", errors=IN_PLACE),
+    Row("status-unwritten:queue=control"),
+    Row("status-unknown:queue=0", errors=IN_PLACE),
+    Row("status-unknown:queue=0:value=255", errors=IN_PLACE),
+    Row("status-unknown:queue=control:value=77"),
+    *(Row(f"refuse-operation:value={value}") for value in (1, 3, 4, 5, 6, 77)),
+    Row("refuse-operation:value=2", errors=(("aead", EBADMSG),)),
+    *(Row(f"refuse-create:value={value}") for value in (1, 2, 3, 4, 5, 255)),
+    Row("refuse-destroy:count=2"),
+    Row("table-full"),
+    Row("session-id-reused"),
+    Row("session-id"),
+    Row("session-id:value=0"),
+    Row("session-forgotten"),
+    Row("wrong-tag", wrong=("aead",), errors=FORGED),
+    Row("corrupt-output", wrong=ALL, errors=FORGED),
+    Row("dirty-failure", errors=IN_PLACE),
+    Row("dirty-failure:value=3", errors=IN_PLACE),
+    Row("dirty-failure:value=4", errors=IN_PLACE),
+    Row("config-queues", at_start=True, refused=True),
+    Row("config-queues:value=0", at_start=True, refused=True),
+    Row("config-max-size", at_start=True, refused=True),
+    Row("config-max-size:value=100", at_start=True, refused=True),
+    Row("config-max-size:value=18446744073709551615", at_start=True),
+    Row("config-max-key-len", at_start=True, refused=True),
+    Row("config-masks-all", at_start=True),
+    Row("config-status", at_start=True),
+    Row("config-status:value=4294967294", at_start=True, refused=True),
+    Row("config-torn", at_start=True, refused=True),
+    Row("config-random", at_start=True, refused=True),
+    Row("config-random"),
+    Row("toggle-ready:value=20"),
+    Row("config-storm:value=1"),
+    Row("needs-reset:queue=0:count=1", restarts=True),
+    Row("needs-reset:queue=control:count=1", restarts=True),
+    Row("device-gone", skip=ALONE),
+    Row("refuse-features", at_start=True, refused=True),
+    Row("status-stuck", skip="the kernel waits for the status to be 0, without a limit"),
+    Row("generation-changes", at_start=True, refused=True),
+    Row("generation-changes:count=9", at_start=True),
+    Row("no-vector", at_start=True),
+    Row("no-vector:queue=0", at_start=True),
+    Row("vector-lost:queue=0:count=1"),
+    Row("vector-lost:queue=control:count=1"),
+    Row("interrupt-storm:value=1"),
+    Row("ring-reset-refused"),
+)
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--once", action="store_true")
+parser.add_argument("--sample", type=int, default=0)
+parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+parser.add_argument("catalogue")
+options = parser.parse_args()
+chance = random.Random(options.seed)
+device = trials.Device()
+log = KernelLog()
+tried = 0
+outcomes: list[str] = []
+
+
+def has(row: Row) -> bool:
+    """The device can have this fault."""
+    try:
+        with reference.faulty(f"{row.name}:count=0"):
+            return True
+    except reference.Refused:
+        return False
+
+
+def one(row: Row, subject: Subject) -> str:
+    """Makes requests while the device has the fault, and some when it is well again; returns what
+    is wrong."""
+    device.freshen()
+    device.works(subject)
+    before = device.restarts
+    with reference.faulty(row.fault):
+        result = trials.run(subject, REQUESTS)
+        if row.restarts:
+            # A broken ring is found when there is another request.
+            wait_until(
+                lambda: device.restarts > before or (trials.run(subject, 2) and False), LONG,
+                f"{row.fault}, {subject.driver}: a restart",
+            )  # fmt: skip
+    outcomes.append(str(result))
+    if row.name == "toggle-ready":
+        reference.command(command="ready", ready=True)
+    device.works(subject)
+    return row.verdict(subject, result)
+
+
+def started(row: Row, subjects: list[Subject]) -> list[str]:
+    """The same for a fault that shows when the device is bound; for several at once."""
+    wrong = []
+    with reference.faulty(row.fault):
+        bound = device.rebind()
+        if not (bound or row.refused):
+            wrong.append("the driver does not take the device")
+        elif bound and not row.refused:
+            wait_until(lambda: device.state == "ready", LONG, f"{row.fault}: it is ready")
+        for subject in subjects:
+            if bound and not row.refused:
+                wait_until(
+                    lambda: not trials.run(subject, 1).refused, LONG,
+                    f"{row.fault}: {subject.driver} is registered",
+                )  # fmt: skip
+            result = trials.run(subject, REQUESTS)
+            outcomes.append(str(result))
+            if verdict := row.verdict(subject, result):
+                wrong.append(f"{subject.driver}: {result}: {verdict}")
+    device.rebind()
+    for subject in subjects:
+        device.works(subject)
+    return wrong
+
+
+@holds("the table has all faults that there are")
+def _() -> None:
+    names = {row.name for row in TABLE}
+    missing = sorted(set(options.catalogue.split(",")) - names)
+    check(not missing, f"what becomes of these is not said: {missing}")
+    trials.load()
+
+
+def add(row: Row, subjects: list[Subject]) -> None:
+    """Makes a test of a row."""
+
+    @holds(f"{row.fault}{', at the start' if row.at_start else ''}: {len(subjects)} combinations")
+    def _() -> None:
+        global tried
+        if row.skip:
+            raise tap.Skip(row.skip)
+        if not has(row):
+            raise tap.Skip("a fault of a PCI function of its own")
+        outcomes.clear()
+        if row.at_start:
+            wrong = started(row, subjects)
+        else:
+            wrong = []
+            for subject in subjects:
+                verdict = one(row, subject)
+                if verdict:
+                    wrong.append(f"{subject.driver}: {outcomes[-1]}: {verdict}")
+        tried += len(subjects)
+        counts = {text: outcomes.count(text) for text in outcomes}
+        tap.note("; ".join(f"{text} ({count})" for text, count in counts.items()))
+        check(not wrong, "\n".join(wrong))
+
+
+chosen = [(row, subject) for row in TABLE for subject in SUBJECTS]
+if options.once:
+    chosen = [(row, chance.choice(SUBJECTS)) for row in TABLE]
+if options.sample:
+    chosen = chance.sample(chosen, min(options.sample, len(chosen)))
+tap.note(f"seed {options.seed}")
+for each in TABLE:
+    if those := [subject for row, subject in chosen if row is each]:
+        add(each, those)
+
+
+@holds("the kernel has nothing to report")
+def _() -> None:
+    tap.note(
+        f"the matrix: {len(TABLE)} faults x {len(SUBJECTS)} algorithms; {tried} tried; a request is"
+        f" lost after {trials.LIMIT} s, a device that is well works within {LONG} s"
+    )
+    log.check_quiet()
+
+
+tap.run()

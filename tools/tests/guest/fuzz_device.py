@@ -1,0 +1,111 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""A device with several faults at a time, whatever they are: nothing is lost, nothing is done twice,
+and when it is well again it is used again.
+
+usage: fuzz_device.py [--seconds N] [--seed SEED]
+
+For a guest with a reference device, and vc_fault.ko in /mnt/share.
+"""
+
+import argparse
+import random
+import time
+
+from lib import reference, tap, trials
+from lib.kernel_log import KernelLog
+from lib.tap import check, holds
+from lib.trials import SUBJECTS
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--seconds", type=int, default=60)
+parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+options = parser.parse_args()
+chance = random.Random(options.seed)
+log = KernelLog()
+
+# All but those that end the device, and those that the kernel waits for without a limit.
+FAULTS = (
+    "never-answer delay reorder answer-twice wrong-id used-len-short used-len-long used-len-zero "
+    "no-interrupt status-unwritten status-unknown refuse-operation refuse-create refuse-destroy "
+    "table-full session-id-reused session-id session-forgotten wrong-tag corrupt-output "
+    "dirty-failure config-queues config-max-size config-max-key-len config-masks-all config-status "
+    "config-torn config-random toggle-ready config-storm needs-reset refuse-features "
+    "generation-changes no-vector vector-lost interrupt-storm"
+).split()
+# Values with which something takes longer than anybody wants to wait.
+TIMES = ("delay", "toggle-ready", "config-storm", "interrupt-storm")
+
+
+def some_fault() -> str:
+    """A fault of any kind."""
+    name = chance.choice(FAULTS)
+    words = [name]
+    if name in TIMES:
+        words.append(f"value={chance.randint(1, 300)}")
+    elif chance.random() < 0.5:
+        value = chance.choice((chance.randrange(8), chance.randrange(300), chance.getrandbits(64)))
+        words.append(f"value={value}")
+    if chance.random() < 0.4:
+        words.append(f"queue={chance.choice(('0', '0', 'control'))}")
+    if chance.random() < 0.3:
+        words.append(f"after={chance.randrange(10)}")
+    if chance.random() < 0.7:
+        words.append(f"count={chance.randint(1, 20)}")
+    return ":".join(words)
+
+
+def has(fault: str) -> bool:
+    """The device can have it."""
+    try:
+        with reference.faulty(f"{fault.partition(':')[0]}:count=0"):
+            return True
+    except reference.Refused:
+        return False
+
+
+def round_(device: trials.Device) -> int:
+    """Some faults, and some requests of several algorithms; returns how many."""
+    faults = [fault for fault in (some_fault() for _ in range(chance.randint(1, 4))) if has(fault)]
+    subjects = chance.sample(SUBJECTS, chance.randint(1, 3))
+    made = 0
+    device.freshen()
+    with reference.faulty(*faults):
+        if chance.random() < 0.15:
+            device.rebind()
+        for subject in subjects:
+            count = chance.choice((1, 10, 100))
+            result = trials.run(subject, count)
+            made += count
+            check(
+                not result.lost and not result.doubled,
+                f"{' '.join(faults)}: {subject.driver}: {result}",
+            )
+    reference.command(command="ready", ready=True)
+    device.freshen()
+    try:
+        device.works(chance.choice(subjects))
+    except tap.Failure as failure:
+        raise tap.Failure(f"after {' '.join(faults)}: {failure}") from None
+    return made
+
+
+@holds(f"faults at random, seed {options.seed}, for {options.seconds} s: nothing is lost")
+def _() -> None:
+    trials.load()
+    device = trials.Device()
+    end = time.monotonic() + options.seconds
+    rounds = made = 0
+    while time.monotonic() < end:
+        made += round_(device)
+        rounds += 1
+    tap.note(f"{rounds} rounds, {made} requests, {device.restarts} restarts")
+    check(rounds > 2, "hardly anything was tried")
+
+
+@holds("the kernel has nothing to report")
+def _() -> None:
+    log.check_quiet()
+
+
+tap.run()

@@ -1,0 +1,195 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Programs that use the algorithms in any way that comes to mind, and are killed while they do.
+
+usage: fuzz_users.py [--seconds N] [--seed SEED]
+
+What they get is not judged. All of them can be killed, the kernel has nothing to report, no session
+is left, and who comes afterwards gets the right results. For a guest with a reference device.
+"""
+
+import argparse
+import contextlib
+import mmap
+import multiprocessing
+import os
+import random
+import signal
+import socket
+import threading
+import time
+
+from lib import afalg, ciphers, crypto, reference, tap, volume
+from lib.kernel_log import KernelLog
+from lib.tap import check, check_same, holds, wait_until
+
+LONG = 120
+PROGRAMS = 6
+Process = multiprocessing.context.ForkProcess
+CONTEXT = multiprocessing.get_context("fork")
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--seconds", type=int, default=60)
+parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+options = parser.parse_args()
+log = KernelLog()
+
+
+def names() -> list[tuple[str, str]]:
+    """All that AF_ALG can have of ours, and what it calls their kinds."""
+    kinds = {"skcipher": "skcipher", "aead": "aead", "ahash": "hash"}
+    return [
+        (kinds[alg.fields["type"]], driver)
+        for driver, alg in sorted(crypto.ours().items())
+        if alg.fields["type"] in kinds and (alg.synchronous or alg.fields["type"] == "ahash")
+    ]
+
+
+def some_size(chance: random.Random, most: int) -> int:
+    """Mostly small, or near something round."""
+    size = chance.choice((0, 1, 12, 15, 16, 17, 24, 31, 32, 48, 64, 100, 255, 4095, 4096, 65536))
+    return min(most, max(0, size + chance.choice((0, 0, 0, -1, 1, chance.randrange(64)))))
+
+
+def one_call(chance: random.Random, bound: socket.socket, streams: list[socket.socket]) -> None:
+    """Does something to a transform, or to one of its streams."""
+    stream = chance.choice(streams) if streams else None
+    match chance.randrange(9):
+        case 0 | 1:
+            bound.setsockopt(afalg.SOL_ALG, socket.ALG_SET_KEY, os.urandom(some_size(chance, 200)))
+        case 2:
+            size = chance.choice((16, 24, 32, 64))
+            bound.setsockopt(afalg.SOL_ALG, socket.ALG_SET_KEY, os.urandom(size))
+        case 3:
+            bound.setsockopt(
+                afalg.SOL_ALG, socket.ALG_SET_AEAD_AUTHSIZE, None, chance.randrange(34)
+            )
+        case 4:
+            streams.append(bound.accept()[0])
+            streams[-1].settimeout(0.05)
+        case 5 | 6 if stream:
+            kind = chance.choice((afalg.ENCRYPT, afalg.DECRYPT, chance.randrange(5)))
+            extra: dict[str, object] = {"op": kind}
+            if chance.random() < 0.8:
+                extra["iv"] = os.urandom(chance.choice((8, 12, 16, 16, 16, some_size(chance, 40))))
+            if chance.random() < 0.3:
+                extra["assoclen"] = some_size(chance, 5000)
+            pieces = [os.urandom(some_size(chance, 70000)) for _ in range(chance.randint(1, 4))]
+            flags = chance.choice((0, 0, socket.MSG_MORE)) | socket.MSG_DONTWAIT
+            stream.sendmsg_afalg(pieces, flags=flags, **extra)  # type: ignore[arg-type]
+        case 7 if stream:
+            stream.recv(some_size(chance, 70000), chance.choice((0, socket.MSG_DONTWAIT)))
+        case 8 if stream and chance.random() < 0.3:
+            streams.remove(stream)
+            stream.close()
+
+
+def program(seed: int, choice: list[tuple[str, str]]) -> None:
+    """A program; it never ends by itself. Some of its threads share what they have."""
+    chance = random.Random(seed)
+    while True:
+        kind, name = chance.choice(choice)
+        with contextlib.suppress(OSError):
+            with socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET) as bound:
+                bound.bind((kind, name))
+                threads = [
+                    threading.Thread(
+                        target=calls, args=(chance.getrandbits(32), bound), daemon=True
+                    )
+                    for _ in range(chance.choice((1, 1, 3)))
+                ]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+
+
+def calls(seed: int, bound: socket.socket) -> None:
+    """What one thread does with a transform."""
+    chance = random.Random(seed)
+    streams: list[socket.socket] = []
+    for _ in range(chance.randint(5, 60)):
+        with contextlib.suppress(OSError, ValueError):
+            one_call(chance, bound, streams)
+    for stream in streams:
+        stream.close()
+
+
+def disks(seed: int) -> None:
+    """A program that writes and reads a mapped device in any sizes; it never ends by itself."""
+    chance = random.Random(seed)
+    device = os.open("/dev/mapper/fuzz", os.O_RDWR | os.O_DIRECT)
+    buffer = memoryview(mmap.mmap(-1, 1 << 18))
+    while True:
+        size = chance.choice((512, 1024, 4096, 8192, 65536, 1 << 18))
+        offset = chance.randrange(0, (4 << 20) - size, 512)
+        if chance.random() < 0.5:
+            os.pwritev(device, [buffer[:size]], offset)
+        else:
+            os.preadv(device, [buffer[:size]], offset)
+
+
+def killed(process: Process, what: str) -> None:
+    """Kills a program; fails the test if it does not go."""
+    assert process.pid
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(LONG)
+    check(process.exitcode == -signal.SIGKILL, f"{what}: {process.exitcode} after SIGKILL")
+
+
+@holds(f"any use, and programs that are killed, seed {options.seed}, for {options.seconds} s")
+def _() -> None:
+    chance = random.Random(options.seed)
+    choice = names()
+    check(len(choice) > 10, f"{choice}: too few")
+    number = 0
+    with volume.disk(8) as disk:
+        line = volume.table(disk, f"capi:{ciphers.XTS.asynchronous}-plain64", os.urandom(64), 512)
+        with volume.mapped("fuzz", line):
+            end = time.monotonic() + options.seconds
+            running: list[Process] = []
+            while time.monotonic() < end:
+                while len(running) < PROGRAMS:
+                    number += 1
+                    seed = chance.getrandbits(32)
+                    if sum(process.name == "disks" for process in running) < 2:
+                        process = CONTEXT.Process(target=disks, args=(seed,), name="disks")
+                    else:
+                        process = CONTEXT.Process(target=program, args=(seed, choice))
+                    process.daemon = True
+                    process.start()
+                    running.append(process)
+                time.sleep(chance.uniform(0, 2))
+                victim = running.pop(chance.randrange(len(running)))
+                check(victim.exitcode is None, f"{victim.name} has ended: {victim.exitcode}")
+                killed(victim, victim.name)
+            for process in running:
+                killed(process, process.name)
+    tap.note(f"{number} programs")
+
+
+@holds("no session is left when all are gone")
+def _() -> None:
+    wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
+
+
+@holds("the device works, and its results are right")
+def _() -> None:
+    before = reference.data_requests(reference.status(), status="OK")
+    for cipher in ciphers.of_devices():
+        key, iv, data = cipher.random_key(), cipher.random_iv(), os.urandom(4096)
+        with afalg.Transform(cipher.synchronous, key) as transform:
+            expected = cipher.openssl(key, iv, data)
+            check_same(transform.crypt(afalg.ENCRYPT, iv, data), expected, cipher.name)
+    after = reference.data_requests(reference.status(), status="OK")
+    check(after > before, "the device has done nothing")
+
+
+@holds("the kernel has nothing to report")
+def _() -> None:
+    log.check_quiet()
+
+
+if __name__ == "__main__":
+    afalg.prepare()
+    tap.run()

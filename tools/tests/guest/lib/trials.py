@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Requests of one algorithm of each kind, made by vc_fault.ko, and what becomes of them while the
+device has faults."""
+
+import contextlib
+import dataclasses
+import errno
+import re
+import subprocess
+from pathlib import Path
+
+from . import crypto, module, reference, tap
+
+FOLDER = Path("/mnt/share")
+RUN = Path("/sys/module/vc_fault/parameters/run")
+# Seconds a request may take, and those in which a device has to work again.
+LIMIT, LONG = 120, 300
+# The driver gives a device up that fails more often than 60 times in ten minutes.
+RESTARTS = 40
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """An algorithm, in one flavour."""
+
+    service: str
+    kind: str
+    driver: str
+    reference: str
+    key: int = 0
+    auth: int = 0
+
+    @property
+    def flavour(self) -> str:
+        """Whether it sleeps."""
+        return "sync" if self.driver.endswith("-sync") else "async"
+
+
+CHAIN = "authenc-hmac-sha256-cbc-aes-virtio"
+SUBJECTS = (
+    Subject("cipher", "skcipher", "cbc-aes-virtio", "cbc-aes-lib", 32),
+    Subject("cipher", "skcipher", "cbc-aes-virtio-sync", "cbc-aes-lib", 16),
+    Subject("hash", "ahash", "sha256-virtio", "sha256"),
+    Subject("mac", "ahash", "hmac-sha256-virtio", "hmac(sha256)", 32),
+    Subject("aead", "aead", "gcm-aes-virtio", "gcm-aes-lib", 32),
+    Subject("aead", "aead", "gcm-aes-virtio-sync", "gcm-aes-lib", 16),
+    Subject("chain", "aead", CHAIN, "authenc(hmac-sha256-lib,cbc-aes-lib)", 32, 32),
+    Subject("chain", "aead", f"{CHAIN}-sync", "authenc(hmac-sha256-lib,cbc-aes-lib)", 16, 32),
+)
+
+
+@dataclasses.dataclass
+class Result:
+    """What has become of some requests."""
+
+    right: int = 0
+    wrong: int = 0
+    lost: int = 0
+    doubled: int = 0
+    errors: dict[int, int] = dataclasses.field(default_factory=dict)
+    # Why there was no transform with a key.
+    refused: int = 0
+
+    def __str__(self) -> str:
+        if self.refused:
+            return f"no transform: {errno.errorcode.get(self.refused, self.refused)}"
+        words = [f"{self.right} right"]
+        for name in ("wrong", "lost", "doubled"):
+            if count := getattr(self, name):
+                words.append(f"{count} {name}")
+        for number, count in self.errors.items():
+            words.append(f"{count} {errno.errorcode.get(number, number)}")
+        return ", ".join(words)
+
+
+def load() -> None:
+    """Loads the module that makes the requests."""
+    if not RUN.exists():
+        subprocess.run(["insmod", FOLDER / "vc_fault.ko", f"limit={LIMIT}"], check=True)
+
+
+def run(subject: Subject, count: int) -> Result:
+    """Makes so many requests, all at once if the flavour is asynchronous."""
+    words = (
+        subject.kind, subject.driver, subject.reference, subject.key, subject.auth, count,
+    )  # fmt: skip
+    try:
+        RUN.write_text(" ".join(map(str, words)))
+    except OSError as error:
+        return Result(refused=error.errno or errno.EIO)
+    result = Result()
+    for name, number in re.findall(r"(\S+)=(\d+)", RUN.read_text()):
+        if name.startswith("-"):
+            result.errors[-int(name)] = int(number)
+        else:
+            setattr(result, name, int(number))
+    return result
+
+
+class Device:
+    """The one device, as its driver sees it and as it sees itself."""
+
+    def __init__(self) -> None:
+        self._earlier = 0  # restarts before it was bound
+        self._name = module.devices()[0]
+
+    def _shown(self) -> dict[str, str]:
+        file = Path("/sys/kernel/debug", crypto.MODULE, self._name, "status")
+        with contextlib.suppress(OSError):
+            return dict(re.findall(r"^(.*?): (.*)$", file.read_text(), re.M))
+        return {}
+
+    @property
+    def state(self) -> str:
+        """How it is; empty if it is not bound."""
+        return self._shown().get("state", "")
+
+    @property
+    def restarts(self) -> int:
+        """How often it was started again, in all."""
+        return self._earlier + int(self._shown().get("restarts", 0))
+
+    @property
+    def served(self) -> int:
+        """How many data requests it has served."""
+        return reference.data_requests(reference.status(), status="OK")
+
+    def rebind(self) -> bool:
+        """Unbinds it, if it is bound, and binds it; returns whether its driver took it."""
+        self._earlier = self.restarts
+        with contextlib.suppress(OSError):
+            (module.DRIVER / "unbind").write_text(self._name)
+        try:
+            (module.DRIVER / "bind").write_text(self._name)
+        except OSError:
+            return False
+        return True
+
+    def freshen(self) -> None:
+        """Sees to it that it will not be given up for what was."""
+        if self.restarts - self._earlier >= RESTARTS or self.state in ("", "given up"):
+            self.rebind()
+
+    def works(self, subject: Subject) -> None:
+        """Waits until it works for an algorithm; every result must be right."""
+        last = Result()
+
+        def does() -> bool:
+            nonlocal last
+            before = self.served
+            last = run(subject, 4)
+            if last.refused == errno.ENOENT:
+                # It is not registered yet.
+                return False
+            tap.check_equal(str(last), "4 right", f"{subject.driver}, the device being well")
+            return self.served > before
+
+        try:
+            tap.wait_until(does, LONG, f"the device works for {subject.driver}")
+        except tap.Failure as failure:
+            raise tap.Failure(f"{failure}; {self.state}; {last}") from None
