@@ -1,0 +1,217 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""IPsec between two hosts, one on the driver and the other on software.
+
+usage: ipsec.py [--suites PATTERN] [--modes MODE...] [--transfer MIB] [--few] [--control]
+
+For a guest with a reference device. The hosts are two network namespaces. Each SA is made while
+its side is preferred (lib/crconf.py), and the device has to have had just as many requests as the
+left host's SAs have had packets: it encrypts what that host sends, decrypts what it gets, and
+nothing else. What one host makes the other has to understand; nothing may be lost.
+"""
+
+import argparse
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lib import crconf, crypto, netns, tap, traffic, xfrm
+from lib.kernel_log import KernelLog
+from lib.netns import Namespace
+from lib.tap import check, check_equal, holds
+from lib.work import Work
+from lib.xfrm import Association, Suite
+
+GCM_TAKEN = xfrm.GCM.taken[0]
+SUITES = [
+    xfrm.GCM,
+    xfrm.aead("rfc4106(gcm(aes))", 32 + 4, 128, GCM_TAKEN),
+    xfrm.aead("rfc4106(gcm(aes))", 32 + 4, 64, GCM_TAKEN),
+    xfrm.aead("rfc4309(ccm(aes))", 16 + 3, 128, "seqiv(rfc4309(ccm-aes-virtio))"),
+    xfrm.aead("rfc4543(gcm(aes))", 16 + 4, 128, "seqiv(rfc4543(gcm-aes-virtio))"),
+    xfrm.aead("rfc7539esp(chacha20,poly1305)", 32 + 4, 128,
+              "seqiv(rfc7539esp-chacha20-poly1305-virtio)"),
+    xfrm.SHA256_CBC,
+    xfrm.authenc("hmac(sha384)", 48, 192, "cbc(aes)", 32,
+                 ("echainiv(authenc-hmac-sha384-cbc-aes-virtio)",
+                  "echainiv(authencesn(hmac-sha384-virtio,cbc-aes-virtio))")),
+    xfrm.authenc("hmac(sha512)", 64, 256, "cbc(aes)", 32,
+                 ("echainiv(authenc-hmac-sha512-cbc-aes-virtio)",
+                  "echainiv(authencesn(hmac-sha512-virtio,cbc-aes-virtio))")),
+    xfrm.authenc("hmac(sha1)", 20, 96, "cbc(des3_ede)", 24,
+                 ("echainiv(authenc-hmac-sha1-cbc-des3_ede-virtio)",
+                  "echainiv(authencesn(hmac-sha1-virtio,cbc-des3_ede-virtio))")),
+    xfrm.authenc("hmac(sha256)", 32, 128, "rfc3686(ctr(aes))", 16 + 4,
+                 ("seqiv(authenc-hmac-sha256-rfc3686-ctr-aes-virtio)",
+                  "seqiv(authencesn(hmac-sha256-virtio,rfc3686(ctr-aes-virtio)))")),
+    xfrm.authenc("xcbc(aes)", 16, 96, "cbc(aes)", 16,
+                 ("echainiv(authenc(xcbc-aes-virtio,cbc-aes-virtio))",
+                  "echainiv(authencesn(xcbc-aes-virtio,cbc-aes-virtio))")),
+    xfrm.authenc("hmac(sha256)", 32, 128, "ecb(cipher_null)", 0,
+                 ("authenc(hmac-sha256-virtio,ecb-cipher_null)",
+                  "authencesn(hmac-sha256-virtio,ecb-cipher_null)")),
+    xfrm.AH_SHA256,
+    xfrm.ah("hmac(sha512)", 64, 256, "hmac-sha512-virtio"),
+]  # fmt: skip
+# What the kernel calls it, and whether sequence numbers are extended.
+MODES = {"transport": ("transport", False), "tunnel": ("tunnel", False), "esn": ("tunnel", True)}
+MTU = 1500
+# Longer packets are in more pieces than the driver has descriptors for with a request.
+WHOLE = 4096
+parser = argparse.ArgumentParser()
+parser.add_argument("--suites", default="", help="a regular expression for their names")
+parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
+parser.add_argument("--transfer", type=float, default=2, help="MiB by TCP in each direction")
+parser.add_argument("--few", action="store_true", help="fewer sizes")
+parser.add_argument("--control", action="store_true", help="software on both sides")
+options = parser.parse_args()
+SIZES = traffic.sizes(MTU, WHOLE)[:: 9 if options.few else 1]
+
+log = KernelLog()
+
+
+@contextmanager
+def associated(
+    left: Namespace, right: Namespace, suite: Suite, mode: str, esn: bool, wrong_key_from: str = ""
+) -> Iterator[Association]:
+    """SAs between the hosts, the left one's on the driver, the right one's on software."""
+    association = Association(suite, mode, esn)
+    try:
+        with crconf.made_by(False, suite.algorithm(esn)) as theirs:
+            association.add(right, left)
+        with crconf.made_by(not options.control, suite.algorithm(esn)) as ours:
+            association.add(left, right, wrong_key_from)
+        tap.note(f"left: {ours.outermost}; right: {theirs.outermost}")
+        check(not theirs.ours, f"software's side has {theirs.ours}")
+        if not options.control:
+            check(suite.taken[esn] in ours.drivers, f"not taken: {suite.taken[esn]}")
+        association.chained = any(name.startswith("authenc-") for name in ours.ours)
+        yield association
+    finally:
+        association.remove(left, right)
+
+
+def expected_work(association: Association, sent: int, received: int) -> dict[str, int]:
+    """What that many packets ask of the device."""
+    services = association.suite.services
+    if association.chained:
+        services = ("CIPHER",)  # the MAC comes along
+    expected = {}
+    for service in services:
+        if service == "MAC":
+            expected["MAC"] = sent + received
+        elif "ctr" in association.suite.name and not association.chained:
+            expected["CIPHER_ENCRYPT"] = sent + received  # the template knows no other direction
+        else:
+            expected[f"{service}_ENCRYPT"] = sent
+            expected[f"{service}_DECRYPT"] = received
+    return expected
+
+
+def check_work(association: Association, work: Work, sent: int, received: int) -> None:
+    """Says what share of it was done by the device; fails the test if that is not all, but for
+    packets that are in too many pieces."""
+    if options.control:
+        work.check_none()
+        return
+    done, software = work.share(f"{sent} packets sent, {received} received")
+    expected = expected_work(association, sent, received)
+    check_equal(done.keys(), expected.keys(), "operations of the device")
+    check(all(done[name] <= count for name, count in expected.items()), f"expected {expected}")
+    missing = sum(expected.values()) - sum(done.values())
+    check_equal(software.pop("pieces", 0), missing, "requests in too many pieces")
+    check_equal(software, {}, "requests by software for other reasons")
+    pieces = sum(size > WHOLE for size in SIZES)  # pings there and back, each part of the work
+    check(missing <= 2 * pieces * len(association.suite.services), "too many were in pieces")
+
+
+def check_nothing_lost(left: Namespace, right: Namespace) -> tuple[int, int]:
+    """Every packet that was sent has arrived; returns how many the left host has sent and got."""
+    counts = {}
+    for sender, receiver in ((left, right), (right, left)):
+        out = Association.state(sender, sender)
+        into = Association.state(receiver, sender)
+        check_equal(into.packets, out.packets, f"packets from {sender.name} that arrived")
+        check_equal((into.replayed, into.failed), (0, 0), "packets replayed and failed")
+        counts[sender.name] = out.packets
+    check_equal(xfrm.errors(left, right), {}, "errors of IPsec")
+    return counts["left"], counts["right"]
+
+
+def transfer_both_ways(left: Namespace, right: Namespace, association: Association) -> None:
+    """Sends as much as the options say in either direction, and says what TCP thinks of it."""
+    total = int(options.transfer * (1 << 20))
+    for host, other in ((left, right), (right, left)):
+        before = host.table("snmp", "Tcp")["RetransSegs"], host.table("netstat", "TcpExt")
+        source, target = association.ends(host, other)
+        traffic.transfer(host, source, other, target, total)
+        again = host.table("snmp", "Tcp")["RetransSegs"] - before[0]
+        more = host.table("netstat", "TcpExt")
+        why = {name: more[name] - was for name, was in before[1].items() if more[name] > was}
+        why = {name: count for name, count in why.items() if re.search("Loss|Retr|Spur|Undo", name)}
+        tap.note(f"{total} bytes from {host.name}, {again} segments sent again: {why}")
+
+
+def add_traffic(left: Namespace, right: Namespace, suite: Suite, mode: str, esn: bool) -> None:
+    """Defines the test that all packets of a suite are right."""
+
+    @holds(f"{suite.name}, {mode}{', ESN' if esn else ''}: all packets arrive, by the device")
+    def _() -> None:
+        with associated(left, right, suite, mode, esn) as association:
+            work = Work()
+            with traffic.Pinger(left, *association.ends(left, right)) as pinger:
+                traffic.ping(pinger, SIZES)
+                traffic.ping(pinger, SIZES[:100], at_once=20)
+            transfer_both_ways(left, right, association)
+            sent, received = check_nothing_lost(left, right)
+            check_work(association, work, sent, received)
+
+
+def add_forgery(left: Namespace, right: Namespace, suite: Suite) -> None:
+    """Defines the test that wrong packets are seen."""
+
+    @holds(f"{suite.name}: packets made with another key are dropped, and counted as forged")
+    def _() -> None:
+        count = 20
+        with associated(left, right, suite, "transport", False, wrong_key_from="right"):
+            work = Work()
+            before = left.numbers("xfrm_stat")["XfrmInStateProtoError"]
+            with traffic.Pinger(left, left.address, right.address) as pinger:
+                for size in range(count):
+                    pinger.send(bytes(size * 10))
+                check(pinger.receive(0.5) is None, "a forged reply was taken")
+            state = Association.state(left, right)
+            check_equal((state.packets, state.failed), (0, count), "packets taken and failed")
+            errors = left.numbers("xfrm_stat")["XfrmInStateProtoError"] - before
+            check_equal(errors, count, "errors of IPsec")
+            if "AEAD" in suite.services and not options.control:
+                check_equal(work.device("BADMSG"), {"AEAD_DECRYPT": count}, "wrong tags")
+
+
+def main() -> None:
+    """Defines the tests and runs them."""
+    chosen = [suite for suite in SUITES if re.search(options.suites, suite.name)]
+    work = Work()
+    with netns.joined(MTU) as (left, right):
+        for suite in chosen:
+            for mode in options.modes:
+                add_traffic(left, right, suite, *MODES[mode])
+        for suite in chosen:
+            add_forgery(left, right, suite)
+
+        @holds("the driver is not in use when the SAs are gone")
+        def _() -> None:
+            tap.wait_until(
+                lambda: not any(alg.users for alg in crypto.ours().values()), 10, "its users go"
+            )
+
+        @holds("the kernel has nothing to report")
+        def _() -> None:
+            work.share("in all")
+            log.check_quiet()
+
+        tap.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0
+"""IPsec: security associations and policies of two hosts, and what has gone through them."""
+
+import dataclasses
+import os
+import re
+
+from . import tap
+from .netns import Namespace
+
+
+@dataclasses.dataclass(frozen=True)
+class Suite:
+    """Algorithms of an SA, and what a packet asks of the device."""
+
+    name: str
+    # Words for "ip xfrm state add", a number standing for a key of as many bytes.
+    words: tuple[str | int, ...]
+    # The services that have a part in each packet.
+    services: tuple[str, ...]
+    # What the kernel takes for it where the driver is preferred, and with extended sequence
+    # numbers.
+    taken: tuple[str, str]
+    protocol: str = "esp"
+
+    def algorithm(self, esn: bool) -> str:
+        """What the kernel has to make of it, but for the template that makes IVs."""
+        if self.words[0] == "aead" or self.protocol == "ah":
+            return str(self.words[1])
+        return f"{'authencesn' if esn else 'authenc'}({self.words[1]},{self.words[5]})"
+
+    def keyed(self) -> list[str]:
+        """The words with new keys."""
+        return [
+            word if isinstance(word, str) else "0x" + os.urandom(word).hex() if word else ""
+            for word in self.words
+        ]
+
+
+def aead(name: str, key: int, icv: int, taken: str) -> Suite:
+    """ESP with an algorithm that does all. key: bytes, with the salt; icv: bits."""
+    title = f"{name} with {key * 8} bits of key and salt"
+    return Suite(title, ("aead", name, key, str(icv)), ("AEAD",), (taken, taken))
+
+
+def authenc(
+    auth: str, auth_key: int, icv: int, cipher: str, cipher_key: int, taken: tuple[str, str]
+) -> Suite:
+    """ESP with a MAC and a cipher."""
+    words = ("auth-trunc", auth, auth_key, str(icv), "enc", cipher, cipher_key)
+    services = ("MAC",) if "null" in cipher else ("MAC", "CIPHER")
+    title = f"{auth} and {cipher} with {cipher_key * 8} bits of key"
+    return Suite(title, words, services, taken)
+
+
+def ah(auth: str, key: int, icv: int, taken: str) -> Suite:
+    """AH with a MAC."""
+    words = ("auth-trunc", auth, key, str(icv))
+    return Suite(f"AH with {auth}", words, ("MAC",), (taken, taken), "ah")
+
+
+# Those that more than one test has.
+GCM = aead("rfc4106(gcm(aes))", 16 + 4, 128, "seqiv(rfc4106-gcm-aes-virtio)")
+SHA256_CBC = authenc(
+    "hmac(sha256)", 32, 128, "cbc(aes)", 16,
+    ("echainiv(authenc-hmac-sha256-cbc-aes-virtio)",
+     "echainiv(authencesn(hmac-sha256-virtio,cbc-aes-virtio))"),
+)  # fmt: skip
+AH_SHA256 = ah("hmac(sha256)", 32, 128, "hmac-sha256-virtio")
+
+
+@dataclasses.dataclass
+class State:
+    """What `ip -s xfrm state` says of an SA."""
+
+    packets: int
+    replayed: int
+    failed: int
+
+
+class Association:
+    """The two SAs between two hosts, one for each direction, each known to both."""
+
+    def __init__(self, suite: Suite, mode: str, esn: bool) -> None:
+        self.suite = suite
+        self.mode = mode
+        self.esn = esn
+        self.chained = False  # whether one request does both encryption and MAC
+        self._words = {name: suite.keyed() for name in ("left", "right")}
+
+    def _state(self, sender: Namespace, receiver: Namespace) -> list[str]:
+        window = ["replay-window", "256"] + (["flag", "esn"] if self.esn else [])
+        return ["src", sender.address, "dst", receiver.address, "proto", self.suite.protocol,
+                "spi", f"0x1{sender.address[-1]}", "reqid", "1", "mode", self.mode, *window]  # fmt: skip
+
+    def add(self, at: Namespace, other: Namespace, wrong_key_from: str = "") -> None:
+        """Makes both SAs at one host. wrong_key_from: the one that this host's SA for what comes
+        from there has another key than it should."""
+        for sender, receiver in ((at, other), (other, at)):
+            words = self.suite.keyed() if sender.name == wrong_key_from else self._words[sender.name]
+            at.ip("xfrm", "state", "add", *self._state(sender, receiver), *words)
+        for sender, receiver, direction in ((at, other, "out"), (other, at, "in")):
+            source, target = self.ends(sender, receiver)
+            at.ip("xfrm", "policy", "add", "src", source, "dst", target, "dir", direction,
+                  "tmpl", "src", sender.address, "dst", receiver.address,
+                  "proto", self.suite.protocol, "reqid", "1", "mode", self.mode)  # fmt: skip
+
+    def ends(self, sender: Namespace, receiver: Namespace) -> tuple[str, str]:
+        """The addresses between which packets are protected."""
+        if self.mode == "tunnel":
+            return sender.inner, receiver.inner
+        return sender.address, receiver.address
+
+    @staticmethod
+    def remove(*hosts: Namespace) -> None:
+        """Removes all SAs and policies."""
+        for host in hosts:
+            host.ip("xfrm", "policy", "flush")
+            host.ip("xfrm", "state", "flush")
+
+    @staticmethod
+    def state(at: Namespace, sender: Namespace) -> State:
+        """One of the SAs at a host, the one for what a sender sends."""
+        text = at.ip("-s", "xfrm", "state", "list", "src", sender.address)
+        packets = re.search(r"lifetime current:\s+\d+\(bytes\), (\d+)\(packets\)", text)
+        stats = re.search(r"stats:\s+replay-window \d+ replay (\d+) failed (\d+)", text)
+        tap.check(packets and stats, f"unexpected: {text}")
+        return State(int(packets[1]), int(stats[1]), int(stats[2]))
+
+
+def errors(*hosts: Namespace) -> dict[str, int]:
+    """All that /proc/net/xfrm_stat has counted, by host."""
+    found = {}
+    for host in hosts:
+        for name, count in host.numbers("xfrm_stat").items():
+            if count:
+                found[f"{host.name} {name}"] = count
+    return found
