@@ -88,6 +88,13 @@ def ours() -> dict[str, Algorithm]:
     }
 
 
+def driver(name: str) -> str:
+    """The driver name of the driver's asynchronous algorithm of that name."""
+    found = [alg.driver for alg in ours().values() if alg.name == name and not alg.synchronous]
+    tap.check(found, f"the driver has no {name}")
+    return found[0]
+
+
 def software(name: str = NAME) -> Algorithm:
     """A synchronous implementation of the kernel's own: the one without special instructions if
     it is there, else the one of highest priority."""

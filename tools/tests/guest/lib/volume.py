@@ -25,22 +25,34 @@ def run(*command: str | Path) -> str:
 
 
 @contextlib.contextmanager
+def looped(file: Path) -> Iterator[Path]:
+    """A file as a block device."""
+    # Where it is built in there is nothing to load, and modprobe may say so.
+    subprocess.run(["modprobe", "-q", "loop"], check=False)
+    device = run("losetup", "--find", "--show", file).strip()
+    try:
+        yield Path(device)
+    finally:
+        run("losetup", "--detach", device)
+
+
+def file_of(device: Path) -> Path:
+    """The file that a looped() device is."""
+    return Path(Path("/sys/block", device.name, "loop/backing_file").read_text().strip())
+
+
+@contextlib.contextmanager
 def disk(mebibytes: int) -> Iterator[Path]:
     """A block device of that size, over a file in memory."""
-    for module in ("loop", "dm_crypt"):
-        # Where they are built in there is nothing to load, and modprobe may say so.
-        subprocess.run(["modprobe", "-q", module], check=False)
+    subprocess.run(["modprobe", "-q", "dm_crypt"], check=False)
     MOUNTS.mkdir(exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix="disk", dir=MOUNTS)
     os.truncate(descriptor, mebibytes << 20)
     os.close(descriptor)
     file = Path(name)
     try:
-        device = run("losetup", "--find", "--show", file).strip()
-        try:
-            yield Path(device)
-        finally:
-            run("losetup", "--detach", device)
+        with looped(file) as device:
+            yield device
     finally:
         file.unlink()
 
