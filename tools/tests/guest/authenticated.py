@@ -1,0 +1,239 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Volumes whose encryption is authenticated, written by the driver and read by software, and the
+reverse.
+
+usage: authenticated.py hmac|gcm|ccm|chacha20 [--size MIB] [--few] [--control]
+
+They are LUKS2 volumes of cryptsetup --integrity: dm-crypt on dm-integrity, which has the tags.
+Who does it is decided by what is preferred when a volume is opened (lib/crconf.py). For a guest
+with a reference device. With --control it is software on both sides.
+"""
+
+import argparse
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from lib import afalg, crconf, crypto, sectors, tap, volume
+from lib.kernel_log import KernelLog
+from lib.tap import check, check_equal, check_same, holds
+from lib.volume import run
+from lib.work import Work
+
+# What is given to cryptsetup, what the kernel makes of it, and the services of the device that
+# have a part in it.
+CASES = {
+    "hmac": (("--cipher", "aes-xts-plain64", "--key-size", "512", "--integrity", "hmac-sha256"),
+             "authenc(hmac(sha256),xts(aes))", ("CIPHER", "MAC")),
+    "gcm": (("--cipher", "aes-gcm-random", "--key-size", "256", "--integrity", "aead"),
+            "gcm(aes)", ("AEAD",)),
+    # The key has a salt of 24 bits in it.
+    "ccm": (("--cipher", "aes-ccm-random", "--key-size", "280", "--integrity", "aead"),
+            "rfc4309(ccm(aes))", ("AEAD",)),
+    "chacha20": (("--cipher", "chacha20-random", "--key-size", "256", "--integrity", "poly1305"),
+                 "rfc7539(chacha20,poly1305)", ("AEAD",)),
+}  # fmt: skip
+SOURCE = Path("/usr/lib/python3.13")
+TREE = volume.MOUNTS / "tree"
+MIB = 1 << 20
+
+parser = argparse.ArgumentParser()
+parser.add_argument("case", choices=CASES)
+parser.add_argument("--size", type=int, default=40, help="MiB of the volume")
+parser.add_argument("--few", action="store_true", help="changes are looked for by the driver only")
+parser.add_argument("--control", action="store_true", help="software on both sides")
+options = parser.parse_args()
+HOW, ALGORITHM, SERVICES = CASES[options.case]
+log = KernelLog()
+
+
+class Luks:
+    """A LUKS2 volume."""
+
+    def __init__(self, disk: Path) -> None:
+        self.disk, self.file = disk, volume.file_of(disk)
+        self.key_file = volume.MOUNTS / "key"
+        self.key_file.write_bytes(os.urandom(64))
+
+    @contextlib.contextmanager
+    def _by(self, driver: bool) -> Iterator[None]:
+        with crconf.made_by(driver and not options.control, ALGORITHM) as made:
+            yield
+        tap.note(f"{'the driver' if driver else 'software'}: {made.outermost}")
+        wanted = driver and not options.control
+        check(bool(made.ours) == wanted, f"of the driver's algorithms it has {made.ours}")
+
+    def format(self) -> None:
+        """Makes one; its sectors have no tags yet."""
+        run("cryptsetup", "luksFormat", "--batch-mode", "--type", "luks2", *HOW,
+            "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", "--integrity-no-wipe",
+            "--sector-size", "4096", "--key-file", self.key_file, self.disk)  # fmt: skip
+
+    @contextlib.contextmanager
+    def opened(self, driver: bool, journal: bool = True) -> Iterator[Path]:
+        """Opened by one of the two."""
+        extra = [] if journal else ["--integrity-no-journal"]
+        with self._by(driver):
+            run("cryptsetup", "open", *extra, "--key-file", self.key_file, self.disk, "secret")
+        try:
+            yield Path("/dev/mapper/secret")
+        finally:
+            run("cryptsetup", "close", "secret")
+
+
+def expected_operations(direction: str) -> set[str]:
+    """What the device is asked for to encrypt or decrypt."""
+    return {name if name == "MAC" else f"{name}_{direction}" for name in SERVICES}
+
+
+@contextlib.contextmanager
+def by_the_device(direction: str, count: int) -> Iterator[None]:
+    """In the block the device encrypts or decrypts at least that many sectors, and software none."""
+    work = Work()
+    yield
+    if options.control:
+        work.check_none()
+        return
+    done, software = work.share(f"at least {count} sectors")
+    for name in expected_operations(direction):
+        check(done.get(name, 0) >= count, f"the device was asked for {done}")
+    check_equal(software, {}, "requests by software")
+
+
+@contextlib.contextmanager
+def by_software() -> Iterator[None]:
+    """The driver has nothing to do in the block."""
+    work = Work()
+    yield
+    work.check_none()
+
+
+def write_tree(device: Path) -> None:
+    """Fills a volume, so that there are no sectors without tags; then it gets a file system."""
+    sectors.write(device, 0, bytes(int(run("blockdev", "--getsize64", device))))
+    volume.make_file_system(device)
+    with volume.mounted(device) as folder:
+        shutil.copytree(TREE, folder, dirs_exist_ok=True)
+
+
+def read_tree(device: Path, expected: dict[str, str]) -> None:
+    """Compares the tree with the one that was written."""
+    volume.check_file_system(device)
+    volume.forget()
+    with volume.mounted(device, "ro") as folder:
+        volume.check_tree(folder, expected)
+    volume.forget()
+
+
+def add_file_systems(luks: Luks, expected: dict[str, str]) -> None:
+    """Defines the tests of what is written and read."""
+    bytes_ = sum(path.stat().st_size for path in TREE.rglob("*") if path.is_file())
+
+    @holds("a volume is filled, and a file system written, by the driver")
+    def _() -> None:
+        luks.format()
+        with luks.opened(driver=True) as device:
+            size = int(run("blockdev", "--getsize64", device))
+            with by_the_device("ENCRYPT", size // 4096):
+                write_tree(device)
+
+    @holds("software reads all of it, and fsck finds nothing")
+    def _() -> None:
+        with luks.opened(driver=False) as device, by_software():
+            read_tree(device, expected)
+
+    @holds("a volume is filled, and a file system written, by software")
+    def _() -> None:
+        luks.format()
+        with luks.opened(driver=False) as device, by_software():
+            write_tree(device)
+
+    @holds("the driver reads all of it, and fsck finds nothing")
+    def _() -> None:
+        with luks.opened(driver=True) as device, by_the_device("DECRYPT", bytes_ // 4096):
+            read_tree(device, expected)
+
+
+def add_corruption(luks: Luks) -> None:
+    """Defines the tests of what was changed underneath."""
+
+    def written_again(driver: bool) -> dict[int, int]:
+        """What changes on the disk when a sector of the volume is written."""
+        found = []
+        for _ in range(2):
+            with luks.opened(driver, journal=False) as device:
+                sectors.write(device, MIB, os.urandom(4096))
+            found.append(luks.file.read_bytes())
+        return sectors.changed(*found)
+
+    def check_seen(driver: bool, at: int) -> None:
+        sectors.flip(luks.file, at)
+        with luks.opened(driver, journal=False) as device:
+            check(not sectors.reads(device, MIB, 4096), "what was changed was read")
+            check(sectors.reads(device, MIB + 4096, 4096), "the next sector cannot be read")
+        sectors.flip(luks.file, at)
+        with luks.opened(driver, journal=False) as device:
+            check(sectors.reads(device, MIB, 4096), "what was changed back cannot be read")
+
+    for driver in (True,) if options.few else (True, False):
+        who = "the driver" if driver else "software"
+
+        @holds(f"a changed bit of data, of what the other has written, is seen by {who}")
+        def _(driver: bool = driver) -> None:
+            spots = written_again(not driver)
+            data = [sector for sector, count in spots.items() if count > 400]
+            check(len(data) >= 8, f"what has changed is {spots}")
+            for sector in (data[0], data[7]):
+                check_seen(driver, sector * sectors.SECTOR + 99)
+
+        @holds(f"a changed bit of a tag, of what the other has written, is seen by {who}")
+        def _(driver: bool = driver) -> None:
+            spots = written_again(not driver)
+            tags = [sector for sector, count in spots.items() if 8 < count < 100]
+            check_equal(len(tags), 1, f"sectors with tags among {spots}")
+            at = tags[0] * sectors.SECTOR
+            before = luks.file.read_bytes()
+            with luks.opened(driver, journal=False) as device:
+                old = sectors.read(device, MIB, 4096)
+                sectors.write(device, MIB, bytes(4096))
+            now = luks.file.read_bytes()
+            where = [i for i in range(at, at + sectors.SECTOR) if before[i] != now[i]]
+            check_seen(driver, where[-1])
+            with luks.opened(driver, journal=False) as device:
+                check_same(sectors.read(device, MIB, 4096), bytes(4096), "the sector")
+                check(old != bytes(4096), "nothing was changed")
+
+
+def main() -> None:
+    """Sets up what the tests need and runs them."""
+    afalg.prepare()  # cryptsetup asks AF_ALG whether there is such an algorithm
+    for module in ("dm_crypt", "dm_integrity"):
+        subprocess.run(["modprobe", "-q", module], check=False)
+    stack = contextlib.ExitStack()
+    disk = stack.enter_context(volume.disk(options.size))
+    volume.some_tree(SOURCE, TREE, options.size * MIB // 8)
+    luks = Luks(disk)
+    add_file_systems(luks, volume.fingerprints(TREE))
+    add_corruption(luks)
+
+    @holds("the driver is not in use when the volumes are closed")
+    def _() -> None:
+        tap.wait_until(
+            lambda: not any(alg.users for alg in crypto.ours().values()), 10, "its users go"
+        )
+
+    @holds("the kernel has nothing else to report")
+    def _() -> None:
+        stack.close()
+        log.check_quiet()
+
+    with stack:
+        tap.run()
+
+
+if __name__ == "__main__":
+    main()
