@@ -1,0 +1,151 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""MACsec between two hosts, one on the driver and the other on software.
+
+usage: macsec.py [--transfer MIB] [--few] [--control]
+
+As ipsec.py, one layer below: each frame is a request, and nothing is in fragments. Frames that
+were overtaken, as those are that two CPUs send at a time, are delivered like others: there is no
+replay protection here. With --control it is software on both sides.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Iterator
+
+from lib import crconf, crypto, netns, tap, traffic
+from lib.kernel_log import KernelLog
+from lib.netns import Namespace
+from lib.tap import check, check_equal, holds
+from lib.work import Work
+
+NAMES = {"left": "192.168.77.1", "right": "192.168.77.2"}
+MTU = 1468
+KEYS = {"GCM-AES-128": 16, "GCM-AES-256": 32}
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--transfer", type=float, default=2, help="MiB by TCP in each direction")
+parser.add_argument("--few", action="store_true", help="fewer sizes, always encrypted")
+parser.add_argument("--control", action="store_true", help="software on both sides")
+options = parser.parse_args()
+SIZES = traffic.sizes(MTU, 4096)[:: 9 if options.few else 1]
+log = KernelLog()
+
+
+def mac_of(host: Namespace) -> str:
+    """The address of a host's end of the cable."""
+    shown = json.loads(host.ip("-json", "link", "show", f"veth-{host.name}"))
+    address: str = shown[0]["address"]
+    return address
+
+
+def secure(
+    host: Namespace, other: Namespace, suite: str, encrypt: str, keys: dict[str, str]
+) -> None:
+    """Puts MACsec on a host's end of the cable, with a key for each direction."""
+    host.ip("link", "add", "link", f"veth-{host.name}", "macsec0", "type", "macsec", "port", "1",
+            "cipher", suite.lower(), "encrypt", encrypt)  # fmt: skip
+    host.ip("macsec", "add", "macsec0", "tx", "sa", "0", "pn", "1", "on", "key", "01",
+            keys[host.name])  # fmt: skip
+    where = ("rx", "port", "1", "address", mac_of(other))
+    host.ip("macsec", "add", "macsec0", *where)
+    host.ip("macsec", "add", "macsec0", *where, "sa", "0", "pn", "1", "on", "key", "02",
+            keys[other.name])  # fmt: skip
+    host.ip("address", "add", f"{NAMES[host.name]}/24", "dev", "macsec0")
+    host.ip("link", "set", "macsec0", "up")
+
+
+@dataclasses.dataclass
+class Frames:
+    """What a host's MACsec has counted."""
+
+    sent: int
+    received: int
+    overtaken: int  # of those that were received
+    wrong: dict[str, int]
+
+
+def frames(host: Namespace) -> Frames:
+    """Counts of a host's SAs, and of all that was not right by reason."""
+    shown = json.loads(host.ip("-json", "-statistics", "macsec", "show", "macsec0"))[0]
+    (out,), (channel,) = shown["sa_list"], shown["rx_sc"]
+    (into,) = channel["sa_list"]
+    wrong = {
+        name: count
+        for name, count in [*shown.items(), *channel.items(), *into.items()]
+        if name.startswith("InPkts") and name not in ("InPktsOK", "InPktsDelayed") and count
+    }
+    sent = out["OutPktsProtected"] + out["OutPktsEncrypted"]
+    overtaken = channel["InPktsDelayed"]
+    return Frames(sent, into["InPktsOK"] + overtaken, overtaken, wrong)
+
+
+@contextlib.contextmanager
+def secured(left: Namespace, right: Namespace, suite: str, encrypt: str) -> Iterator[None]:
+    """MACsec on the cable, the left end's on the driver, the right end's on software."""
+    keys = {name: os.urandom(KEYS[suite]).hex() for name in NAMES}
+    try:
+        with crconf.made_by(False, "gcm(aes)") as theirs:
+            secure(right, left, suite, encrypt, keys)
+        with crconf.made_by(not options.control, "gcm(aes)") as ours:
+            secure(left, right, suite, encrypt, keys)
+        tap.note(f"left: {ours.outermost}; right: {theirs.outermost}")
+        check(not theirs.ours, f"software's side has {theirs.ours}")
+        check(ours.ours or options.control, "the driver's side has nothing of the driver's")
+        yield
+    finally:
+        for host in (left, right):
+            host.ip("link", "delete", "macsec0")
+
+
+def add(left: Namespace, right: Namespace, suite: str, encrypt: str) -> None:
+    """Defines the test that all frames are right."""
+
+    @holds(f"MACsec, {suite}, encryption {encrypt}: all frames arrive, by the device")
+    def _() -> None:
+        with secured(left, right, suite, encrypt):
+            work = Work()
+            with traffic.Pinger(left, NAMES["left"], NAMES["right"]) as pinger:
+                traffic.ping(pinger, SIZES)
+                traffic.ping(pinger, SIZES[:100], at_once=20)
+            total = int(options.transfer * (1 << 20))
+            traffic.transfer(left, NAMES["left"], right, NAMES["right"], total)
+            traffic.transfer(right, NAMES["right"], left, NAMES["left"], total)
+            ours, theirs = frames(left), frames(right)
+            done, software = work.share(f"{ours.sent} frames sent, {ours.received} received")
+        tap.note(f"overtaken: {ours.overtaken} on the left, {theirs.overtaken} on the right")
+        check_equal((ours.wrong, theirs.wrong), ({}, {}), "frames that were not right")
+        check_equal(theirs.received, ours.sent, "frames from the left that arrived")
+        check_equal(ours.received, theirs.sent, "frames from the right that arrived")
+        expected = {"AEAD_ENCRYPT": ours.sent, "AEAD_DECRYPT": ours.received}
+        if options.control:
+            expected = {}
+        check_equal(done, expected, "requests that the device has had")
+        check_equal(software, {}, "requests by software")
+
+
+def main() -> None:
+    """Defines the tests and runs them."""
+    with netns.joined() as (left, right):
+        for suite in KEYS:
+            for encrypt in ("on",) if options.few else ("on", "off"):
+                add(left, right, suite, encrypt)
+
+        @holds("the driver is not in use when MACsec is gone")
+        def _() -> None:
+            tap.wait_until(
+                lambda: not any(alg.users for alg in crypto.ours().values()), 10, "its users go"
+            )
+
+        @holds("the kernel has nothing to report")
+        def _() -> None:
+            log.check_quiet()
+
+        tap.run()
+
+
+if __name__ == "__main__":
+    main()

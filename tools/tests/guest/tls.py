@@ -1,0 +1,149 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Kernel TLS, one end on the driver and the other on software.
+
+usage: tls.py [--transfer MIB] [--few]
+
+Both ends of a TCP connection get keys as a handshake would have made them. Each end's algorithm is
+made while its own side is preferred (lib/crconf.py). For a guest with a reference device.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import hashlib
+import os
+import socket
+import struct
+import subprocess
+import threading
+from collections.abc import Iterator
+
+from lib import crconf, crypto, tap
+from lib.kernel_log import KernelLog
+from lib.tap import check, check_equal, check_same, holds
+from lib.work import Work
+
+SOL_TLS = 282
+TCP_ULP = 31
+TLS_TX, TLS_RX = 1, 2
+RECORD = 16384
+SECONDS = 300
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--transfer", type=float, default=4, help="MiB in each direction")
+parser.add_argument("--few", action="store_true", help="fewer ciphers")
+options = parser.parse_args()
+TOTAL = int(options.transfer * (1 << 20))
+log = KernelLog()
+
+
+@dataclasses.dataclass(frozen=True)
+class Cipher:
+    """One of struct tls_crypto_info's kinds, and the sizes of what follows in it."""
+
+    name: str
+    number: int
+    iv: int
+    key: int
+    salt: int
+
+    def info(self, version: int) -> bytes:
+        """A new key, with all that belongs to it; both start with record 0."""
+        return struct.pack("HH", version, self.number) + os.urandom(
+            self.iv + self.key + self.salt
+        ) + bytes(8)  # fmt: skip
+
+
+CIPHERS = [
+    Cipher("gcm(aes)", 51, 8, 16, 4),
+    Cipher("gcm(aes)", 52, 8, 32, 4),
+    Cipher("ccm(aes)", 53, 8, 16, 4),
+    Cipher("rfc7539(chacha20,poly1305)", 54, 12, 32, 0),
+]
+VERSIONS = {"1.2": 0x0303, "1.3": 0x0304}
+
+
+@contextlib.contextmanager
+def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Both ends of a TCP connection that is ready for TLS keys."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        one = socket.create_connection(server.getsockname(), SECONDS)
+        other, _ = server.accept()
+    with one, other:
+        other.settimeout(SECONDS)
+        for end in (one, other):
+            end.setsockopt(socket.SOL_TCP, TCP_ULP, b"tls")
+        yield one, other
+
+
+def send_all(sender: socket.socket, receiver: socket.socket) -> None:
+    """Sends so much in records of all sizes, and compares what comes with it."""
+    data = os.urandom(1 << 20)
+    sent, got = hashlib.sha256(), hashlib.sha256()
+
+    def send() -> None:
+        at, size = 0, 1
+        while at < TOTAL:
+            part = data[: min(size, TOTAL - at)]
+            sender.sendall(part)
+            sent.update(part)
+            at, size = at + len(part), size * 3 % 100003
+        sender.shutdown(socket.SHUT_WR)
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    count = 0
+    while part := receiver.recv(1 << 18):
+        got.update(part)
+        count += len(part)
+    thread.join(SECONDS)
+    check_equal(count, TOTAL, "bytes received")
+    check_same(got.digest(), sent.digest(), "SHA-256 of what was received")
+
+
+def add(cipher: Cipher, version: str, sends: bool) -> None:
+    """Defines a test: the driver sends, or receives."""
+    who = "encrypts" if sends else "decrypts"
+
+    @holds(f"TLS {version}, {cipher.name} with {cipher.key * 8} bits: the driver {who}")
+    def _() -> None:
+        info = cipher.info(VERSIONS[version])
+        with connected() as (one, other):
+            for end, option, driver in ((one, TLS_TX, sends), (other, TLS_RX, not sends)):
+                with crconf.made_by(driver, cipher.name) as made:
+                    end.setsockopt(SOL_TLS, option, info)
+                tap.note(f"{'sends' if option == TLS_TX else 'receives'}: {made.outermost}")
+                check_equal(bool(made.ours), driver, "this end is on the driver")
+            work = Work()
+            send_all(one, other)
+            done, software = work.share(f"at least {TOTAL // RECORD} records")
+        operation = "AEAD_ENCRYPT" if sends else "AEAD_DECRYPT"
+        check_equal(set(done), {operation}, "operations of the device")
+        check(done[operation] >= TOTAL // RECORD, f"the device was asked for {done}")
+        check_equal(software, {}, "requests by software")
+
+
+def main() -> None:
+    """Defines the tests and runs them."""
+    subprocess.run(["modprobe", "-q", "tls"], check=False)
+    for cipher in CIPHERS[:: 3 if options.few else 1]:
+        for version in VERSIONS:
+            for sends in (True, False):
+                add(cipher, version, sends)
+
+    @holds("the driver is not in use when the connections are gone")
+    def _() -> None:
+        tap.wait_until(
+            lambda: not any(alg.users for alg in crypto.ours().values()), 10, "its users go"
+        )
+
+    @holds("the kernel has nothing to report")
+    def _() -> None:
+        log.check_quiet()
+
+    tap.run()
+
+
+if __name__ == "__main__":
+    main()
