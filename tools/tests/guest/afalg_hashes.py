@@ -1,0 +1,114 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Hashes and MACs of programs, through AF_ALG: they are right, whoever is preferred.
+
+AF_ALG takes synchronous algorithms only, and its hashes do not say that they may sleep: the
+driver's are asynchronous, and software's serve. Loading the driver, even with prefer=1, must
+neither take a name away nor change a result. For a guest with a reference device.
+"""
+
+import errno
+import hashlib
+import hmac
+import os
+import subprocess
+
+from lib import afalg, tap
+from lib.afalg import Transform
+from lib.tap import check_equal, check_same, holds
+from lib.work import Work
+
+HASHES = {"md5": "md5", "sha1": "sha1", "sha224": "sha224", "sha256": "sha256",
+          "sha384": "sha384", "sha512": "sha512", "sha3-224": "sha3_224",
+          "sha3-256": "sha3_256", "sha3-384": "sha3_384", "sha3-512": "sha3_512"}  # fmt: skip
+HMACS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
+SIZES = (0, 1, 63, 64, 65, 129, 1000, 4097, 65536)
+# Longer messages would be too many system calls.
+ONE_AT_A_TIME = 129
+# Shorter than a block, a whole one, and longer, which is hashed first.
+KEYS = (1, 64, 131)
+
+
+def names() -> list[str]:
+    """All that are tested."""
+    return [*HASHES, *(f"hmac({name})" for name in HMACS), "cmac(aes)"]
+
+
+def expected(name: str, key: bytes | None, data: bytes) -> bytes:
+    """What OpenSSL makes of it."""
+    if name == "cmac(aes)":
+        assert key
+        command = ["openssl", "mac", "-cipher", f"AES-{len(key) * 8}-CBC", "-macopt",
+                   f"hexkey:{key.hex()}", "-binary", "CMAC"]  # fmt: skip
+        return subprocess.run(command, input=data, check=True, capture_output=True).stdout
+    if name.startswith("hmac("):
+        assert key
+        return hmac.digest(key, data, name[5:-1])
+    return hashlib.new(HASHES[name], data).digest()
+
+
+def digest(transform: Transform, pieces: list[bytes], size: int) -> bytes:
+    """One message, sent in pieces."""
+    with transform.operation() as operation:
+        for piece in pieces:
+            operation.send(piece, more=True)
+        return operation.recv(size)
+
+
+def keys(name: str) -> list[bytes | None]:
+    """Keys of all sorts of lengths, or none."""
+    if name in HASHES:
+        return [None]
+    return [os.urandom(size) for size in ((16, 24, 32) if name == "cmac(aes)" else KEYS)]
+
+
+def check_name(name: str) -> None:
+    """Messages of all sizes, whole and in pieces, are right."""
+    for key in keys(name):
+        with Transform(name, key, "hash") as transform:
+            for size in SIZES:
+                data = os.urandom(size)
+                right = expected(name, key, data)
+                got = digest(transform, [data], len(right))
+                check_same(got, right, f"{name} of {size} bytes")
+                step = 1 if size <= ONE_AT_A_TIME else size // 3
+                pieces = [data[at : at + step] for at in range(0, size, step)]
+                got = digest(transform, pieces, len(right))
+                check_same(got, right, f"{name} of {size} bytes, {step} at a time")
+
+
+for name in names():
+
+    @holds(f"{name} is what OpenSSL makes, of messages and keys of all sizes, by software")
+    def _(name: str = name) -> None:
+        work = Work()
+        check_name(name)
+        work.check_none()
+
+
+@holds("a message that is copied half way has two ends")
+def _() -> None:
+    key, first = os.urandom(32), os.urandom(1000)
+    with Transform("hmac(sha256)", key, "hash") as transform, transform.operation() as one:
+        one.send(first, more=True)
+        other = afalg.Operation(one.sock.accept()[0], whole=True)
+        with other:
+            for operation, end in ((one, b"one"), (other, b"other")):
+                operation.send(end)
+                right = expected("hmac(sha256)", key, first + end)
+                check_same(operation.recv(32), right, f"the end {end!r}")
+
+
+@holds("a MAC without a key is refused")
+def _() -> None:
+    with Transform("hmac(sha256)", kind="hash") as transform, transform.operation() as operation:
+        try:
+            operation.send(b"message")
+        except OSError as error:
+            check_equal(error.errno, errno.ENOKEY, "errno")
+        else:
+            raise tap.Failure("it was taken")
+
+
+afalg.prepare()
+tap.run()
