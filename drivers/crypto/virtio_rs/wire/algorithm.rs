@@ -14,6 +14,8 @@ pub(crate) enum Service {
     Mac = 2,
     /// Authenticated encryption with associated data.
     Aead = 3,
+    /// Public key algorithms.
+    Akcipher = 4,
 }
 
 impl Service {
@@ -144,6 +146,99 @@ impl Aead {
     }
 }
 
+/// A public key algorithm (VIRTIO_CRYPTO_AKCIPHER_*): its number, and its bit in the mask.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub(crate) enum Akcipher {
+    /// RSA.
+    Rsa = 1,
+    /// ECDSA, as the specification numbers it.
+    Ecdsa = 2,
+    /// ECDSA, as the kernel's header numbers it, where 2 is DSA.
+    EcdsaOfHeader = 3,
+}
+
+impl Akcipher {
+    /// Returns the number.
+    pub(crate) const fn number(self) -> u32 {
+        // CAST: The enum is a `u32`.
+        self as u32
+    }
+}
+
+/// An elliptic curve (VIRTIO_CRYPTO_CURVE_*).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub(crate) enum Curve {
+    /// NIST P-192.
+    P192 = 1,
+    /// NIST P-256.
+    P256 = 3,
+    /// NIST P-384.
+    P384 = 4,
+    /// NIST P-521.
+    P521 = 5,
+}
+
+impl Curve {
+    /// Returns the number.
+    pub(crate) const fn number(self) -> u32 {
+        // CAST: The enum is a `u32`.
+        self as u32
+    }
+}
+
+/// Which half of a key pair a key is (VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_*).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub(crate) enum KeyType {
+    /// The public one.
+    Public = 1,
+    /// The private one.
+    Private = 2,
+}
+
+impl KeyType {
+    /// Returns the number.
+    pub(crate) const fn number(self) -> u32 {
+        // CAST: The enum is a `u32`.
+        self as u32
+    }
+}
+
+/// VIRTIO_CRYPTO_RSA_RAW_PADDING.
+const RSA_RAW_PADDING: u32 = 0;
+
+/// VIRTIO_CRYPTO_RSA_NO_HASH.
+const RSA_NO_HASH: u32 = 0;
+
+/// A public key algorithm with its parameters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Scheme {
+    /// RSA without padding.
+    RsaRaw,
+    /// ECDSA, by the number that the device has for it, on a curve.
+    Ecdsa(Akcipher, Curve),
+}
+
+impl Scheme {
+    /// Returns the number of the algorithm.
+    pub(super) const fn number(self) -> u32 {
+        match self {
+            Self::RsaRaw => Akcipher::Rsa.number(),
+            Self::Ecdsa(akcipher, _) => akcipher.number(),
+        }
+    }
+
+    /// Returns the parameters as a session and a stateless request have them.
+    pub(super) const fn parameters(self) -> [u32; 2] {
+        match self {
+            Self::RsaRaw => [RSA_RAW_PADDING, RSA_NO_HASH],
+            Self::Ecdsa(_, curve) => [curve.number(), 0],
+        }
+    }
+}
+
 /// What a session does (VIRTIO_CRYPTO_OP_*).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
@@ -258,6 +353,38 @@ mod tests {
         assert_eq!(Service::Hash.number(), VIRTIO_CRYPTO_SERVICE_HASH);
         assert_eq!(Service::Mac.number(), VIRTIO_CRYPTO_SERVICE_MAC);
         assert_eq!(Service::Aead.number(), VIRTIO_CRYPTO_SERVICE_AEAD);
+    }
+
+    #[test]
+    fn public_key_algorithms_have_the_numbers_of_the_uapi_header() {
+        assert_eq!(Service::Akcipher.number(), VIRTIO_CRYPTO_SERVICE_AKCIPHER);
+        assert_eq!(Akcipher::Rsa.number(), VIRTIO_CRYPTO_AKCIPHER_RSA);
+        assert_eq!(
+            Akcipher::EcdsaOfHeader.number(),
+            VIRTIO_CRYPTO_AKCIPHER_ECDSA
+        );
+        assert_eq!(Akcipher::Ecdsa.number(), VIRTIO_CRYPTO_AKCIPHER_DSA);
+        let curves = [
+            (Curve::P192, VIRTIO_CRYPTO_CURVE_NIST_P192),
+            (Curve::P256, VIRTIO_CRYPTO_CURVE_NIST_P256),
+            (Curve::P384, VIRTIO_CRYPTO_CURVE_NIST_P384),
+            (Curve::P521, VIRTIO_CRYPTO_CURVE_NIST_P521),
+        ];
+        for (curve, number) in curves {
+            assert_eq!(curve.number(), number);
+        }
+        assert_eq!(
+            KeyType::Public.number(),
+            VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PUBLIC
+        );
+        assert_eq!(
+            KeyType::Private.number(),
+            VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PRIVATE
+        );
+        assert_eq!(
+            Scheme::RsaRaw.parameters(),
+            [VIRTIO_CRYPTO_RSA_RAW_PADDING, VIRTIO_CRYPTO_RSA_NO_HASH]
+        );
     }
 
     #[test]

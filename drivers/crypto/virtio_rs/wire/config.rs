@@ -4,6 +4,7 @@
 
 use super::algorithm::{
     Aead,
+    Akcipher,
     Cipher,
     Hash,
     Mac,
@@ -39,6 +40,8 @@ pub(crate) enum Algorithm {
     Mac(Mac),
     /// Of the AEAD service.
     Aead(Aead),
+    /// Of the public key service.
+    Akcipher(Akcipher),
 }
 
 /// `struct virtio_crypto_config`; the device writes all of it, the driver nothing.
@@ -115,6 +118,13 @@ impl Config {
             Algorithm::Hash(hash) => (Service::Hash, self.hash_algo, 0.into(), hash.number()),
             Algorithm::Mac(mac) => (Service::Mac, self.mac_algo_l, self.mac_algo_h, mac.number()),
             Algorithm::Aead(aead) => (Service::Aead, self.aead_algo, 0.into(), aead.number()),
+            // Before version 1.3 of the specification the field was reserved.
+            Algorithm::Akcipher(akcipher) => (
+                Service::Akcipher,
+                self.akcipher_algo,
+                0.into(),
+                akcipher.number(),
+            ),
         };
         let mask = u64::from(high.get()) << 32 | u64::from(low.get());
         self.has_service(service) && mask & (1 << number) != 0
@@ -185,6 +195,19 @@ mod tests {
         let config = Config::parse(&words(&values)).unwrap();
         assert!(!config.advertises(Algorithm::Mac(Mac::XcbcAes)));
         assert!(config.advertises(Algorithm::Aead(Aead::Gcm)));
+    }
+
+    #[test]
+    fn public_keys_have_a_mask_only_with_their_service() {
+        let mut values = QEMU;
+        values[11] = 1 << 1 | 1 << 3;
+        let config = Config::parse(&words(&values)).unwrap();
+        assert!(!config.advertises(Algorithm::Akcipher(Akcipher::Rsa)));
+        values[2] |= 1 << 4;
+        let config = Config::parse(&words(&values)).unwrap();
+        assert!(config.advertises(Algorithm::Akcipher(Akcipher::Rsa)));
+        assert!(config.advertises(Algorithm::Akcipher(Akcipher::EcdsaOfHeader)));
+        assert!(!config.advertises(Algorithm::Akcipher(Akcipher::Ecdsa)));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 //! Requests on the control queue ("Control Virtqueue").
 
+mod akcipher;
 mod create;
 
 use super::{
@@ -20,6 +21,7 @@ use zerocopy_derive::{
     KnownLayout, //
 };
 
+pub(crate) use self::akcipher::CreateAkcipher;
 pub(crate) use self::create::{
     Chain,
     CreateAead,
@@ -34,6 +36,10 @@ pub(crate) const ANSWER: usize = size_of::<Created>();
 
 const CREATE: u32 = 2;
 const DESTROY: u32 = 3;
+
+// Of public keys: 2 and 3 are what signs and verifies.
+const CREATE_AKCIPHER: u32 = 4;
+const DESTROY_AKCIPHER: u32 = 5;
 
 /// `struct virtio_crypto_ctrl_header`.
 #[repr(C)]
@@ -77,8 +83,12 @@ pub(crate) const DESTROYED: usize = 1;
 impl Destroy {
     /// Creates the request for a session of a service.
     pub(crate) fn new(service: Service, session_id: u64) -> Self {
+        let op = match service {
+            Service::Akcipher => DESTROY_AKCIPHER,
+            _ => DESTROY,
+        };
         Self {
-            header: Header::new(service, DESTROY, 0),
+            header: Header::new(service, op, 0),
             session_id: session_id.into(),
             padding: [0; 48],
         }
@@ -155,6 +165,7 @@ mod tests {
             (Service::Hash, bindings::VC_HASH_DESTROY_SESSION),
             (Service::Mac, bindings::VC_MAC_DESTROY_SESSION),
             (Service::Aead, bindings::VC_AEAD_DESTROY_SESSION),
+            (Service::Akcipher, bindings::VC_AKCIPHER_DESTROY_SESSION),
         ];
         for (service, opcode) in opcodes {
             assert_eq!(word(Destroy::new(service, 7).as_bytes(), 0), opcode);

@@ -7,6 +7,7 @@
 //! key along has one layout only, and needs a feature of its service.
 
 mod aead;
+mod akcipher;
 mod chain;
 mod cipher;
 mod digest;
@@ -31,6 +32,11 @@ pub(crate) use self::{
         AeadRequest,
         Lengths,
         StatelessAeadRequest, //
+    },
+    akcipher::{
+        AkcipherOperation,
+        AkcipherRequest,
+        StatelessAkcipherRequest, //
     },
     chain::{
         ChainLengths,

@@ -19,21 +19,26 @@ const MAC_STATELESS_MODE: u32 = 3;
 /// VIRTIO_CRYPTO_F_AEAD_STATELESS_MODE.
 const AEAD_STATELESS_MODE: u32 = 4;
 
+/// VIRTIO_CRYPTO_F_AKCIPHER_STATELESS_MODE.
+const AKCIPHER_STATELESS_MODE: u32 = 5;
+
 /// The bits the driver understands.
-pub(crate) const ALL: [u32; 5] = [
+pub(crate) const ALL: [u32; 6] = [
     REVISION_1,
     CIPHER_STATELESS_MODE,
     HASH_STATELESS_MODE,
     MAC_STATELESS_MODE,
     AEAD_STATELESS_MODE,
+    AKCIPHER_STATELESS_MODE,
 ];
 
 /// Bits that are of no use without another.
-pub(crate) const REQUIRES: [(u32, u32); 4] = [
+pub(crate) const REQUIRES: [(u32, u32); 5] = [
     (CIPHER_STATELESS_MODE, REVISION_1),
     (HASH_STATELESS_MODE, REVISION_1),
     (MAC_STATELESS_MODE, REVISION_1),
     (AEAD_STATELESS_MODE, REVISION_1),
+    (AKCIPHER_STATELESS_MODE, REVISION_1),
 ];
 
 /// Returns the bit that lets requests of a service do without a session.
@@ -43,6 +48,7 @@ const fn stateless_mode(service: Service) -> u32 {
         Service::Hash => HASH_STATELESS_MODE,
         Service::Mac => MAC_STATELESS_MODE,
         Service::Aead => AEAD_STATELESS_MODE,
+        Service::Akcipher => AKCIPHER_STATELESS_MODE,
     }
 }
 
@@ -118,7 +124,13 @@ impl Revision {
 mod tests {
     use super::*;
 
-    const SERVICES: [Service; 4] = [Service::Cipher, Service::Hash, Service::Mac, Service::Aead];
+    const SERVICES: [Service; 5] = [
+        Service::Cipher,
+        Service::Hash,
+        Service::Mac,
+        Service::Aead,
+        Service::Akcipher,
+    ];
 
     #[test]
     fn without_the_revision_nothing_is_stateless() {
