@@ -23,13 +23,15 @@ use kernel::{
 };
 
 pub(crate) use self::context::Prepared;
+pub(super) use self::context::Room;
 
 /// A C type of request, `struct skcipher_request` for example.
 ///
 /// # Safety
 ///
-/// `base` must return the `struct crypto_async_request` embedded in the request, and `context` its
-/// context, aligned for `CRYPTO_DMA_ALIGN`, of the size that its transform asked for.
+/// `base` must return the `struct crypto_async_request` embedded in the request, `context` its
+/// context, aligned for `CRYPTO_DMA_ALIGN`, of the size that its transform asked for, and
+/// `transform` what the driver keeps for that transform.
 pub(crate) unsafe trait RawRequest: Sized {
     /// Returns the part that all types have.
     ///
@@ -44,6 +46,28 @@ pub(crate) unsafe trait RawRequest: Sized {
     ///
     /// `this` must be valid.
     unsafe fn context(this: *mut Self) -> *mut c_void;
+
+    /// Returns the driver's part of the request's transform.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be valid.
+    unsafe fn transform(this: *mut Self) -> *mut c_void {
+        // SAFETY: By the safety requirements.
+        let base = unsafe { Self::base(this) };
+        // SAFETY: As above, and of what is embedded in it.
+        unsafe { helpers::crypto_tfm_ctx((*base).tfm) }
+    }
+
+    /// A request that a device had is about to be given back to its consumer: does away with what
+    /// the type keeps besides the context.
+    ///
+    /// Context: any; may not sleep.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be valid and under way; it is called once.
+    unsafe fn clear(_this: *mut Self) {}
 }
 
 /// An algorithm whose requests a device may do.
@@ -73,6 +97,17 @@ pub(crate) trait Offload: Sized + Send + Sync + 'static {
         request: &Request<'_, Self, Self::Raw>,
         outcome: &Outcome<'_>,
     ) -> Result;
+
+    /// Takes over a request that [`finish`](Self::finish) has an error for, to have it done
+    /// otherwise; or gives it back, which is the rule, and its consumer gets the error.
+    ///
+    /// Context: bottom half; may not sleep. Requests of synchronous algorithms do not get here.
+    fn take_over<'a>(
+        request: Request<'a, Self, Self::Raw>,
+        _error: Error,
+    ) -> Result<(), Request<'a, Self, Self::Raw>> {
+        Err(request)
+    }
 }
 
 /// Returns the flags of an algorithm (`CRYPTO_ALG_*`).
@@ -108,6 +143,7 @@ pub(super) fn context_size<A: Offload>(software: u32) -> u32 {
 pub(crate) struct Outcome<'a> {
     result: Result,
     intact: bool,
+    used: u32,
     results: &'a [u8],
 }
 
@@ -126,6 +162,12 @@ impl Outcome<'_> {
     /// device's own.
     pub(crate) fn result(&self) -> Result {
         self.result
+    }
+
+    /// Returns how many bytes the device says it has written, data and results; 0 if it is not
+    /// known. It is the device's word, and devices count differently.
+    pub(crate) fn used(&self) -> u32 {
+        self.used
     }
 
     /// Returns the first `len` bytes of the results that it wrote besides the data.
@@ -172,9 +214,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
     /// Returns the transform.
     pub(crate) fn tfm(&self) -> &A::Tfm {
         // SAFETY: By the type invariant.
-        let base = unsafe { R::base(self.raw.as_ptr()) };
-        // SAFETY: As above, and of what is embedded in it.
-        let tfm = unsafe { helpers::crypto_tfm_ctx((*base).tfm) }.cast::<A::Tfm>();
+        let tfm = unsafe { R::transform(self.raw.as_ptr()) }.cast::<A::Tfm>();
         // SAFETY: By the type invariant the transform is initialised; it outlives its requests.
         unsafe { &*tfm }
     }

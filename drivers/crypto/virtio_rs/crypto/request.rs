@@ -95,6 +95,8 @@ pub(super) struct Slot {
     pub(super) result_len: usize,
     /// Whatever the queue wants to remember of the request.
     pub(super) mark: u8,
+    /// How many bytes the device says it has written.
+    pub(super) used: u32,
     /// Whether the consumer allowed the request to wait for room.
     pub(super) may_backlog: bool,
     /// Whether the consumer is still to be told that the request left the backlog.
@@ -174,6 +176,12 @@ impl Inflight {
         // SAFETY: A filled slot has a result of at least one byte; while the request is in the
         // driver's hands the device has no access to it.
         unsafe { result.add(len - 1).read() }
+    }
+
+    /// Keeps how many bytes the device says it has written: its word, not to be relied upon.
+    pub(crate) fn set_used(&mut self, used: u32) {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.slot.as_ptr()).used = used };
     }
 
     /// Completes a request that was never sent: the driver may do it otherwise.

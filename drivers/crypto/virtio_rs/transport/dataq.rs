@@ -94,9 +94,10 @@ impl Data {
             locked.disable_notifications();
             for slot in &mut batch {
                 match locked.take_used() {
-                    // The length is not looked at: devices count differently. The status says
-                    // whether there is a result, and it is where nothing else is written.
-                    Some((request, _)) => {
+                    // Not the length, which devices count differently, but the status says whether
+                    // there is a result: it is where nothing else is written.
+                    Some((mut request, used)) => {
+                        request.set_used(used);
                         locked.state().leave(&request);
                         *slot = Some(request);
                     }

@@ -37,6 +37,7 @@ use core::{
     ptr::NonNull, //
 };
 use kernel::{
+    ffi::c_void,
     prelude::*,
     time::Msecs, //
 };
@@ -67,6 +68,30 @@ pub(super) const fn size<A: Offload>() -> usize {
     size_of::<Context<A>>()
 }
 
+/// Memory for the context of a request that has none of the framework's.
+pub(in crate::crypto) struct Room<A: Offload> {
+    context: MaybeUninit<Context<A>>,
+}
+
+impl<A: Offload> Room<A> {
+    /// Returns memory that is not used yet.
+    pub(in crate::crypto) const fn new() -> Self {
+        Self {
+            context: MaybeUninit::uninit(),
+        }
+    }
+
+    /// Returns where the context is.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be valid.
+    pub(in crate::crypto) unsafe fn context(this: *mut Self) -> *mut c_void {
+        // SAFETY: By the safety requirements.
+        unsafe { &raw mut (*this).context }.cast()
+    }
+}
+
 /// What is left of a context whose request no device has.
 struct Taken<A: Offload> {
     state: A::State,
@@ -74,6 +99,7 @@ struct Taken<A: Offload> {
     outcome: Result,
     untouched: bool,
     witness: Option<Witness>,
+    used: u32,
     results: <A::Area as AnyArea>::Results,
 }
 
@@ -94,6 +120,7 @@ impl<A: Offload> Context<A> {
             outcome: this.outcome,
             untouched: this.slot.untouched,
             witness: this.witness,
+            used: this.slot.used,
         }
     }
 }
@@ -113,6 +140,7 @@ impl<A: Offload> Taken<A> {
         let outcome = Outcome {
             result,
             intact,
+            used: self.used,
             results: self.results.as_ref(),
         };
         A::finish(self.state, request, &outcome)
@@ -166,6 +194,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
                     result: core::ptr::null(),
                     result_len: 0,
                     mark: 0,
+                    used: 0,
                     // Our own thread waits for the answer: it may wait for room, too.
                     may_backlog: A::SYNCHRONOUS
                         || self.flags() & bindings::CRYPTO_TFM_REQ_MAY_BACKLOG != 0,
@@ -280,6 +309,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
         let result = taken.outcome;
         // SAFETY: That was the request's context.
         let result = unsafe { taken.finish(&request, result) };
+        // SAFETY: The request is valid, and about to be given back.
+        unsafe { R::clear(request.raw.as_ptr()) };
         Ok(request.done(result))
     }
 }
@@ -297,6 +328,15 @@ unsafe fn finish<A: Offload>(slot: NonNull<Slot>, result: Result, bh: &Bh) {
     let request = unsafe { Request::<'_, A, A::Raw>::from_raw(raw) };
     // SAFETY: That was the request's context.
     let result = unsafe { taken.finish(&request, result) };
+    let request = match result {
+        Ok(()) => request,
+        Err(err) => match A::take_over(request, err) {
+            Ok(()) => return,
+            Err(request) => request,
+        },
+    };
+    // SAFETY: The request is valid, and about to be given back.
+    unsafe { A::Raw::clear(raw.as_ptr()) };
     let errno = request.done(result).into_raw();
     // SAFETY: The request is valid.
     let base = unsafe { A::Raw::base(raw.as_ptr()) };
