@@ -20,18 +20,25 @@
 //! still in the caller's hands.
 //!
 //! C headers: [`include/crypto/internal/aead.h`](srctree/include/crypto/internal/aead.h),
+//! [`include/crypto/internal/akcipher.h`](srctree/include/crypto/internal/akcipher.h),
 //! [`include/crypto/internal/hash.h`](srctree/include/crypto/internal/hash.h),
+//! [`include/crypto/internal/sig.h`](srctree/include/crypto/internal/sig.h),
 //! [`include/crypto/internal/skcipher.h`](srctree/include/crypto/internal/skcipher.h),
 //! [`include/crypto/algapi.h`](srctree/include/crypto/algapi.h)
 
 pub(crate) mod aead;
+pub(crate) mod akcipher;
 pub(crate) mod algorithm;
 mod area;
+pub(crate) mod call;
 pub(crate) mod hash;
 mod key;
+mod later;
 mod offload;
 mod request;
+pub(crate) mod rsa;
 mod scatterlist;
+pub(crate) mod sig;
 pub(crate) mod skcipher;
 
 pub(crate) use self::{
@@ -41,6 +48,7 @@ pub(crate) use self::{
         Parts, //
     },
     key::Key,
+    later::Later,
     offload::{
         Offload,
         Outcome, //

@@ -6,12 +6,15 @@
  */
 #include <crypto/algapi.h>
 #include <crypto/internal/aead.h>
+#include <crypto/internal/akcipher.h>
 #include <crypto/internal/hash.h>
+#include <crypto/internal/sig.h>
 #include <crypto/internal/skcipher.h>
 #include <crypto/scatterwalk.h>
 #include <crypto/utils.h>
 #include <linux/bottom_half.h>
 #include <linux/completion.h>
+#include <linux/fips.h>
 #include <linux/mm.h>
 #include <linux/sched/task_stack.h>
 #include <linux/scatterlist.h>
@@ -367,6 +370,76 @@ void rust_helper_vc_ahash_request_set_tfm(struct ahash_request *req,
 					  struct crypto_ahash *tfm)
 {
 	ahash_request_set_tfm(req, tfm);
+}
+
+/* public keys */
+
+bool rust_helper_vc_fips_enabled(void)
+{
+	return fips_enabled;
+}
+
+struct akcipher_alg *rust_helper_vc_crypto_akcipher_alg(struct crypto_akcipher *tfm)
+{
+	return crypto_akcipher_alg(tfm);
+}
+
+void rust_helper_vc_akcipher_set_reqsize_dma(struct crypto_akcipher *tfm,
+					     unsigned int reqsize)
+{
+	akcipher_set_reqsize_dma(tfm, reqsize);
+}
+
+void *rust_helper_vc_akcipher_request_ctx_dma(struct akcipher_request *req)
+{
+	return akcipher_request_ctx_dma(req);
+}
+
+int rust_helper_vc_crypto_akcipher_set_pub_key(struct crypto_akcipher *tfm,
+					       const void *key,
+					       unsigned int keylen)
+{
+	return crypto_akcipher_set_pub_key(tfm, key, keylen);
+}
+
+int rust_helper_vc_crypto_akcipher_set_priv_key(struct crypto_akcipher *tfm,
+						const void *key,
+						unsigned int keylen)
+{
+	return crypto_akcipher_set_priv_key(tfm, key, keylen);
+}
+
+unsigned int rust_helper_vc_crypto_akcipher_maxsize(struct crypto_akcipher *tfm)
+{
+	return crypto_akcipher_maxsize(tfm);
+}
+
+void rust_helper_vc_crypto_free_akcipher(struct crypto_akcipher *tfm)
+{
+	crypto_free_akcipher(tfm);
+}
+
+struct sig_alg *rust_helper_vc_crypto_sig_alg(struct crypto_sig *tfm)
+{
+	return crypto_sig_alg(tfm);
+}
+
+int rust_helper_vc_crypto_sig_set_pubkey(struct crypto_sig *tfm,
+					 const void *key, unsigned int keylen)
+{
+	return crypto_sig_set_pubkey(tfm, key, keylen);
+}
+
+int rust_helper_vc_crypto_sig_verify(struct crypto_sig *tfm,
+				     const void *src, unsigned int slen,
+				     const void *digest, unsigned int dlen)
+{
+	return crypto_sig_verify(tfm, src, slen, digest, dlen);
+}
+
+void rust_helper_vc_crypto_free_sig(struct crypto_sig *tfm)
+{
+	crypto_free_sig(tfm);
 }
 
 /* virtio */

@@ -38,6 +38,16 @@ impl Secret {
         Ok(copy)
     }
 
+    /// Creates `len` bytes, all of them 0.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: no memory.
+    pub(crate) fn zeroed(len: usize) -> Result<Self> {
+        // INVARIANT: It has its final length.
+        Ok(Self(KVec::from_elem(0, len, GFP_KERNEL)?))
+    }
+
     /// Returns the bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A request, the number it is about, and who does it.
+
+use super::{
+    super::{
+        area::Parts,
+        later::Waiting,
+        offload,
+        offload::RawRequest,
+        request::{
+            call_completion,
+            Inflight,
+            Submitted, //
+        },
+        Later, //
+    },
+    operand::{
+        About,
+        Operand, //
+    },
+    Algorithm,
+    Answer,
+    Direction,
+    Raw,
+    Request, //
+};
+use crate::{
+    bindings,
+    bindings::helpers,
+    support::{
+        bh::Bh,
+        secret::Secret, //
+    },
+};
+use core::ptr::NonNull;
+use kernel::{
+    ffi::c_void,
+    prelude::*,
+    sync::Arc,
+    time::Msecs, //
+};
+
+/// Returns where the operand of a request is.
+///
+/// # Safety
+///
+/// `raw` must be a valid request of a transform of this layer.
+unsafe fn operand(raw: *mut Raw) -> NonNull<Operand> {
+    // SAFETY: By the safety requirements.
+    let context = unsafe { helpers::akcipher_request_ctx_dma(raw) };
+    // SAFETY: It is a part of the request.
+    unsafe { NonNull::new_unchecked(context) }.cast()
+}
+
+// SAFETY: The first is the framework's own function for the type. The second returns what is behind
+// the operand: `init_callback` has asked for so much more, and `Operand` has the alignment.
+unsafe impl RawRequest for Raw {
+    unsafe fn base(this: *mut Self) -> *mut bindings::crypto_async_request {
+        // SAFETY: By the safety requirements.
+        unsafe { &raw mut (*this).base }
+    }
+
+    unsafe fn context(this: *mut Self) -> *mut c_void {
+        // SAFETY: By the safety requirements.
+        let operand = unsafe { operand(this) };
+        // SAFETY: The context of the device comes next.
+        unsafe { operand.add(1) }.as_ptr().cast()
+    }
+
+    unsafe fn clear(this: *mut Self) {
+        // SAFETY: By the safety requirements.
+        let operand = unsafe { operand(this) };
+        // SAFETY: A request that a device had was a `Loaded`, whose operand is filled.
+        unsafe { Operand::clear(operand) };
+    }
+}
+
+/// A request with its operand in its context.
+///
+/// # Invariants
+///
+/// The operand of `request` is filled, and is used by nobody else.
+#[must_use]
+pub(crate) struct Loaded<'a, A: Algorithm> {
+    request: Request<'a, A>,
+}
+
+impl<'a, A: Algorithm> Request<'a, A> {
+    /// Copies the source into the context: the number that it is, of `len` bytes, with zeros in
+    /// front. The result is to have `size` bytes, some more of them 0 if that is more.
+    ///
+    /// # Errors
+    ///
+    /// The request comes back with `EINVAL`: the number has more bytes, or the source is shorter than
+    /// it is said to be.
+    pub(crate) fn load(
+        self,
+        direction: Direction,
+        len: usize,
+        size: usize,
+    ) -> Result<Loaded<'a, A>, (Error, Self)> {
+        let raw = self.as_raw();
+        let about = About::new(raw, direction, do_later::<A>, len, size);
+        // SAFETY: By the type invariant.
+        let operand = unsafe { operand(raw.as_ptr()) };
+        // SAFETY: By the type invariant the context, which begins with the operand, is unused. The
+        // framework's contract: the consumer's lists are valid.
+        let loaded = about.and_then(|about| unsafe { Operand::load(operand, about) });
+        match loaded {
+            // INVARIANT: It was just filled.
+            Ok(()) => Ok(Loaded { request: self }),
+            Err(err) => Err((err, self)),
+        }
+    }
+
+    /// Takes the first `written` bytes of what a device has written for the result, and moves them
+    /// to where the consumer expects them. For requests that a device has done.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: there cannot be so many.
+    pub(crate) fn place_result(&self, written: usize) -> Result {
+        // SAFETY: By the type invariant.
+        let mut operand = unsafe { operand(self.as_raw().as_ptr()) };
+        // SAFETY: A request that a device had was a `Loaded`, whose operand nobody uses now.
+        unsafe { operand.as_mut() }.place(written)
+    }
+
+    /// Has software do a request that a device has not done, in process context. For
+    /// [`take_over`](offload::Offload::take_over).
+    pub(crate) fn software_later(self) {
+        // INVARIANT: As a device has had it, it was a `Loaded`.
+        Loaded { request: self }.wait();
+    }
+}
+
+impl<'a, A: Algorithm> Loaded<'a, A> {
+    fn raw_operand(&self) -> NonNull<Operand> {
+        // SAFETY: By the type invariant.
+        unsafe { operand(self.request.as_raw().as_ptr()) }
+    }
+
+    fn operand(&self) -> &Operand {
+        // SAFETY: By the type invariant.
+        unsafe { self.raw_operand().as_ref() }
+    }
+
+    fn operand_mut(&mut self) -> &mut Operand {
+        // SAFETY: By the type invariant.
+        unsafe { self.raw_operand().as_mut() }
+    }
+
+    /// Returns the number.
+    pub(crate) fn number(&self) -> &[u8] {
+        self.operand().number()
+    }
+
+    /// Makes sure that the consumer has room for the result.
+    ///
+    /// # Errors
+    ///
+    /// `EOVERFLOW`: it has not; it is told how much that takes.
+    pub(crate) fn check_room(&self) -> Result {
+        if self.operand().has_room() {
+            return Ok(());
+        }
+        self.operand().set_result_len();
+        Err(EOVERFLOW)
+    }
+
+    /// Answers the request.
+    pub(crate) fn done(self, result: Result) -> Answer {
+        // SAFETY: By the type invariant, which ends here.
+        unsafe { Operand::clear(self.raw_operand()) };
+        self.request.done(result)
+    }
+
+    /// Has the transform's software do it: now if the consumer lets it sleep, else later.
+    pub(crate) fn software(mut self) -> Answer {
+        if !self.request.may_sleep() {
+            self.wait();
+            return Answer::submitted(Submitted::QUEUED);
+        }
+        let result = self.run_software();
+        self.done(result)
+    }
+
+    fn run_software(&mut self) -> Result {
+        // SAFETY: By the type invariant; there is no other reference to it here.
+        let operand = unsafe { self.raw_operand().as_mut() };
+        A::software(self.request.tfm()).crypt(operand.direction(), operand.result_mut())?;
+        operand.deliver()
+    }
+
+    /// Has it done in process context.
+    fn wait(self) {
+        let waiting = Operand::waiting(self.raw_operand());
+        let later = A::later(self.request.tfm());
+        // SAFETY: The operand is filled, so that `waiting` is, and runs `do_later`; the request is
+        // given up here. Its transform, and so `later`, lives until it is done.
+        unsafe { Later::add(later, waiting) };
+    }
+
+    /// Makes the request ready for a device, which reads `parts`, a key if there is one, and the
+    /// number.
+    ///
+    /// # Errors
+    ///
+    /// The request comes back, to be done otherwise, with the error that
+    /// [`hold`](super::offload::Request::hold) has.
+    pub(crate) fn prepare(
+        mut self,
+        state: A::State,
+        parts: &Parts<'_>,
+        key: Option<Arc<Secret>>,
+    ) -> Result<Prepared<'a, A>, (Error, Self)> {
+        // SAFETY: `hold` makes sure that the context, the operand in it, may be mapped, before it
+        // uses them. The operand does not change before the request comes back.
+        let data = match unsafe { self.operand_mut().describe(key) } {
+            Ok(data) => data,
+            Err(err) => return Err((err, self)),
+        };
+        // SAFETY: These are the request's list, and lists in the operand, which stay there as long as
+        // the request is under way; so does the key, which the operand keeps.
+        match unsafe { self.request.hold(state, parts, &data) } {
+            Ok(inner) => Ok(Prepared { inner }),
+            // INVARIANT: The operand is as it was.
+            Err((err, request)) => Err((err, Self { request })),
+        }
+    }
+}
+
+/// A request that is ready for a device.
+#[must_use]
+pub(crate) struct Prepared<'a, A: Algorithm> {
+    inner: offload::Prepared<'a, A, Raw>,
+}
+
+impl<'a, A: Algorithm> Prepared<'a, A> {
+    /// Hands the request to `queue`, as [`Prepared::submit`](offload::Prepared::submit) does.
+    ///
+    /// # Errors
+    ///
+    /// The request comes back if `queue` gives it back, with the same error.
+    pub(crate) fn submit(
+        self,
+        limit: Msecs,
+        queue: impl FnOnce(Inflight) -> Result<Submitted, (Error, Inflight)>,
+        stuck: impl Fn(),
+    ) -> Result<Answer, (Error, Loaded<'a, A>)> {
+        self.inner
+            .submit(limit, queue, stuck)
+            // INVARIANT: No device has had it, and the operand is as it was.
+            .map_err(|(err, request)| (err, Loaded { request }))
+    }
+}
+
+/// Does a request that has waited, and gives it back.
+///
+/// Context: process, may sleep.
+///
+/// # Safety
+///
+/// `waiting` must begin the operand of a request of `A` that was given up to [`Later`].
+unsafe fn do_later<A: Algorithm>(waiting: NonNull<Waiting>) {
+    // SAFETY: By the safety requirements.
+    let raw = unsafe { waiting.cast::<Operand>().as_ref() }.raw();
+    // INVARIANT: The operand is filled, and nobody else uses it.
+    let mut loaded = Loaded::<A> {
+        // SAFETY: By the safety requirements the request is valid; no device has it.
+        request: unsafe { Request::from_raw(raw) },
+    };
+    let result = loaded.run_software();
+    let errno = loaded.done(result).into_raw();
+    // SAFETY: The request is valid.
+    let base = unsafe { Raw::base(raw.as_ptr()) };
+    let bh = Bh::disable();
+    // SAFETY: The request is under way, as its consumer knows it.
+    unsafe { call_completion(base, errno, &bh) };
+}

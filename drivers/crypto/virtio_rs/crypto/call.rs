@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Requests that a driver makes itself, and waits for: on behalf of a consumer that waits for the
+//! result of a function, or to find out what a device does.
+
+use super::{
+    area::{
+        Data,
+        Parts,
+        Span, //
+    },
+    offload::{
+        self,
+        Offload,
+        RawRequest,
+        Room, //
+    },
+    request::{
+        Inflight,
+        Submitted, //
+    },
+};
+use crate::bindings;
+use core::ptr::NonNull;
+use kernel::{
+    error::to_result,
+    ffi::c_void,
+    prelude::*,
+    time::Msecs, //
+};
+
+/// A [`Call`], as [`Offload::finish`] gets it.
+pub(crate) type Request<'a, A, const OUTPUT: usize> = offload::Request<'a, A, Call<A, OUTPUT>>;
+
+/// A request of the driver's own, with all that a device reads and writes, and up to `OUTPUT` bytes
+/// of what it has written.
+pub(crate) struct Call<A: Offload, const OUTPUT: usize> {
+    base: bindings::crypto_async_request,
+    transform: *const A::Tfm,
+    output: [u8; OUTPUT],
+    room: Room<A>,
+}
+
+// SAFETY: The struct is embedded, and the context is what `Room` is for, and has its alignment.
+// `transform` is what `run` was given.
+unsafe impl<A: Offload<Raw = Self>, const OUTPUT: usize> RawRequest for Call<A, OUTPUT> {
+    unsafe fn base(this: *mut Self) -> *mut bindings::crypto_async_request {
+        // SAFETY: By the safety requirements.
+        unsafe { &raw mut (*this).base }
+    }
+
+    unsafe fn context(this: *mut Self) -> *mut c_void {
+        // SAFETY: By the safety requirements.
+        unsafe { Room::context(&raw mut (*this).room) }
+    }
+
+    unsafe fn transform(this: *mut Self) -> *mut c_void {
+        // SAFETY: By the safety requirements.
+        unsafe { (*this).transform }.cast_mut().cast()
+    }
+}
+
+impl<A: Offload<Raw = Self>, const OUTPUT: usize> Call<A, OUTPUT> {
+    /// Creates a request.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: no memory.
+    pub(crate) fn new() -> Result<KBox<Self>> {
+        let call = Self {
+            base: bindings::crypto_async_request {
+                flags: bindings::CRYPTO_TFM_REQ_MAY_SLEEP,
+                ..Default::default()
+            },
+            transform: core::ptr::null(),
+            output: [0; OUTPUT],
+            room: Room::new(),
+        };
+        Ok(KBox::new(call, GFP_KERNEL)?)
+    }
+
+    /// Sends the request, which consists of `parts`, to `queue`, and waits until it is back. Each
+    /// time `limit` milliseconds pass meanwhile, `stuck` is called, which must see to it that it comes
+    /// back.
+    ///
+    /// Context: process, may sleep.
+    ///
+    /// # Errors
+    ///
+    /// As `queue` has them, if it does not take the request; as [`Offload::finish`] has them.
+    /// `EINVAL`: the parts do not fit in `A::Area`.
+    pub(crate) fn run(
+        mut self: KBox<Self>,
+        transform: &A::Tfm,
+        state: A::State,
+        parts: &Parts<'_>,
+        limit: Msecs,
+        queue: impl FnOnce(Inflight) -> Result<Submitted, (Error, Inflight)>,
+        stuck: impl Fn(),
+    ) -> Result<[u8; OUTPUT]> {
+        const {
+            assert!(A::SYNCHRONOUS);
+        }
+        self.transform = transform;
+        // SAFETY: The call is valid, has a transform, and nobody else uses it. It stays where it is,
+        // on the heap, until this function returns; being synchronous the request is done then.
+        let request = unsafe { Request::<'_, A, OUTPUT>::from_raw(NonNull::from(&mut *self)) };
+        let nothing = Data {
+            src: Span::NONE,
+            aad: Span::NONE,
+            aad_first: false,
+            dst: Span::NONE,
+        };
+        // SAFETY: There are no scatterlists.
+        let prepared = unsafe { request.hold(state, parts, &nothing) }.map_err(|(err, _)| err)?;
+        let answer = prepared.submit(limit, queue, stuck);
+        to_result(answer.map_err(|(err, _)| err)?.into_raw())?;
+        Ok(self.output)
+    }
+}
+
+impl<A: Offload<Raw = Self>, const OUTPUT: usize> Call<A, OUTPUT>
+where
+    Self: RawRequest,
+{
+    /// Keeps the first bytes of what a device has written, for who made the call. For
+    /// [`finish`](Offload::finish).
+    pub(crate) fn keep(request: &Request<'_, A, OUTPUT>, output: &[u8; OUTPUT]) {
+        // SAFETY: By the type invariant the request is valid; nobody else refers to its output.
+        unsafe { (*request.as_raw().as_ptr()).output = *output };
+    }
+}
