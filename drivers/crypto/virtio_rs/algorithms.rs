@@ -9,27 +9,30 @@
 mod aead;
 mod authenc;
 mod digest;
+mod ecdsa;
 mod fallback;
 mod iv;
 mod keyed;
+mod public_key;
+mod rsa;
 mod skcipher;
 
 use self::fallback::Fallbacks;
 use crate::{
     crypto::{
         algorithm::Registration,
-        Direction, //
+        Direction,
+        Later, //
     },
     settings::Settings,
-    transport::{
-        device::{
-            Device,
-            Observer, //
-        },
-        session::Session,
+    support::work::Worker,
+    transport::device::{
+        Device,
+        Observer, //
     },
     wire::{
         algorithm::{
+            Akcipher,
             Operation,
             Service, //
         },
@@ -73,15 +76,21 @@ enum Kind {
     Aead,
     /// Chains of a cipher and a MAC.
     Authenc,
+    /// RSA, of which there is one.
+    Rsa,
+    /// ECDSA, on each curve.
+    Ecdsa,
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 7] = [
         Self::Cipher,
         Self::Hash,
         Self::Mac,
         Self::Aead,
         Self::Authenc,
+        Self::Rsa,
+        Self::Ecdsa,
     ];
 
     /// Returns the service of the device that has them.
@@ -91,6 +100,7 @@ impl Kind {
             Self::Hash => Service::Hash,
             Self::Mac => Service::Mac,
             Self::Aead => Service::Aead,
+            Self::Rsa | Self::Ecdsa => Service::Akcipher,
         }
     }
 
@@ -102,6 +112,8 @@ impl Kind {
             Self::Mac => digest::MACS.len(),
             Self::Aead => aead::TABLE.len(),
             Self::Authenc => authenc::TABLE.len(),
+            Self::Rsa => 1,
+            Self::Ecdsa => ecdsa::TABLE.len(),
         }
     }
 }
@@ -112,6 +124,7 @@ kernel::static_assert!(Kind::Hash.rows() <= u32::BITS as usize);
 kernel::static_assert!(Kind::Mac.rows() <= u32::BITS as usize);
 kernel::static_assert!(Kind::Aead.rows() <= u32::BITS as usize);
 kernel::static_assert!(Kind::Authenc.rows() <= u32::BITS as usize);
+kernel::static_assert!(Kind::Ecdsa.rows() <= u32::BITS as usize);
 
 /// A row of a table.
 #[derive(Clone, Copy, Debug)]
@@ -121,17 +134,19 @@ struct Place {
 }
 
 impl Place {
-    /// Asks a device for a session, as a trial.
+    /// Has a device do the algorithm, or at least create a session for it, as a trial.
     ///
     /// # Errors
     ///
-    /// As [`Session::create`] has them: why there is none.
-    fn try_session(self, device: &Arc<Device>) -> Result<Session> {
+    /// As [`Session::create`](crate::transport::session::Session::create) has them: why it does not.
+    fn try_out(self, device: &Arc<Device>, settings: &Settings) -> Result {
         match self.kind {
-            Kind::Cipher => skcipher::try_session(device, self.row),
-            Kind::Hash | Kind::Mac => digest::try_session(device, self),
-            Kind::Aead => aead::try_session(device, self.row),
-            Kind::Authenc => authenc::try_session(device, self.row),
+            Kind::Cipher => skcipher::try_session(device, self.row).map(drop),
+            Kind::Hash | Kind::Mac => digest::try_session(device, self).map(drop),
+            Kind::Aead => aead::try_session(device, self.row).map(drop),
+            Kind::Authenc => authenc::try_session(device, self.row).map(drop),
+            Kind::Rsa => rsa::try_out(device),
+            Kind::Ecdsa => ecdsa::try_out(device, settings, self.row),
         }
     }
 
@@ -142,6 +157,9 @@ impl Place {
             Kind::Hash | Kind::Mac => [digest::algorithm(self), None],
             Kind::Aead => [aead::algorithm(self.row), None],
             Kind::Authenc => authenc::algorithms(self.row).map_or([None; 2], |both| both.map(Some)),
+            Kind::Rsa => [Some(Algorithm::Akcipher(Akcipher::Rsa)), None],
+            // As devices have it that need no session.
+            Kind::Ecdsa => [Some(Algorithm::Akcipher(Akcipher::Ecdsa)), None],
         }
     }
 
@@ -160,6 +178,8 @@ impl Place {
             Kind::Hash | Kind::Mac => digest::register(self, devices, module),
             Kind::Aead => aead::register(&aead::TABLE, self, devices, module),
             Kind::Authenc => aead::register(&authenc::TABLE, self, devices, module),
+            Kind::Rsa => rsa::register(self, devices, module),
+            Kind::Ecdsa => ecdsa::register(self, devices, module),
         }
     }
 }
@@ -193,8 +213,8 @@ impl Skills {
             }
             for row in 0..kind.rows() {
                 let place = Place { kind, row };
-                match place.try_session(device) {
-                    Ok(_) => skills.add(place),
+                match place.try_out(device, settings) {
+                    Ok(()) => skills.add(place),
                     // Its sessions are used up, but it needs none.
                     Err(err)
                         if err == ENOSPC
@@ -242,6 +262,9 @@ pub(crate) struct Devices {
     #[pin]
     keys: SpinLockIrq<RBTree<u64, Arc<dyn Rekey>>>,
     serial: Atomic<u64>,
+    /// Does what software has to do where it may not sleep.
+    #[pin]
+    later: Worker<Later>,
 }
 
 /// A key that may have to find another way to a device.
@@ -366,6 +389,7 @@ impl Registry {
                 turn: Atomic::new(0),
                 keys <- new_spinlock_irq!(RBTree::new()),
                 serial: Atomic::new(0),
+                later <- Later::new(),
             }),
             GFP_KERNEL,
         )?;

@@ -51,6 +51,10 @@ impl virtio::Driver for Driver {
             params::timeout_ms.value(),
             params::stateless.value(),
             params::services.value(),
+        )?
+        .with_public_keys(
+            params::prefer_public_keys.value(),
+            params::ecdsa_number.value(),
         )?;
         Registry::new(crate::this_module(), settings)
     }

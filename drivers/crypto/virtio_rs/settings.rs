@@ -2,7 +2,10 @@
 
 //! What the user sets when the module is loaded.
 
-use crate::wire::algorithm::Service;
+use crate::wire::algorithm::{
+    Akcipher,
+    Service, //
+};
 use kernel::{
     prelude::*,
     time::Msecs, //
@@ -15,6 +18,10 @@ const PREFERRED: u32 = 9000;
 /// The highest priority that may be asked for.
 const MAX_PRIORITY: u32 = 10000;
 
+/// The highest priority of a public key algorithm that nobody has asked for: the kernel's own have
+/// 100.
+const MAX_QUIET_PRIORITY: u32 = 90;
+
 /// How long a device may be given for an answer, in milliseconds.
 const TIMEOUTS: core::ops::RangeInclusive<u32> = 100..=600_000;
 
@@ -25,6 +32,8 @@ pub(crate) struct Settings {
     timeout: u32,
     stateless: bool,
     services: u32,
+    prefer_public_keys: bool,
+    ecdsa_number: Option<Akcipher>,
 }
 
 impl Settings {
@@ -57,6 +66,30 @@ impl Settings {
             timeout,
             stateless,
             services,
+            prefer_public_keys: false,
+            ecdsa_number: None,
+        })
+    }
+
+    /// Adds the parameters of public keys.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: one is out of range; the log says which.
+    pub(crate) fn with_public_keys(self, prefer: bool, ecdsa_number: u32) -> Result<Self> {
+        let ecdsa_number = match ecdsa_number {
+            0 => None,
+            2 => Some(Akcipher::Ecdsa),
+            3 => Some(Akcipher::EcdsaOfHeader),
+            other => {
+                pr_err!("ecdsa_number={other} is not 0, 2 or 3\n");
+                return Err(EINVAL);
+            }
+        };
+        Ok(Self {
+            prefer_public_keys: prefer,
+            ecdsa_number,
+            ..self
         })
     }
 
@@ -66,6 +99,24 @@ impl Settings {
         let priority = self.priority.saturating_sub(u32::from(synchronous));
         // At most `MAX_PRIORITY`.
         i32::try_from(priority).unwrap_or(0)
+    }
+
+    /// Returns the priority of public key algorithms: below the kernel's own, whatever that of other
+    /// algorithms is, unless the user wants it otherwise. The kernel checks its own signatures with
+    /// what has the highest one.
+    pub(crate) fn public_key_priority(&self) -> i32 {
+        let priority = if self.prefer_public_keys {
+            PREFERRED
+        } else {
+            self.priority.min(MAX_QUIET_PRIORITY)
+        };
+        // At most `PREFERRED`.
+        i32::try_from(priority).unwrap_or(0)
+    }
+
+    /// Returns which number devices have for ECDSA that do not speak revision 1, if the user says so.
+    pub(crate) fn ecdsa_number(&self) -> Option<Akcipher> {
+        self.ecdsa_number
     }
 
     /// Returns true if the algorithms of a service are to be offered.
@@ -115,6 +166,33 @@ mod tests {
     fn preferred_beats_what_the_cpu_has() {
         let settings = new(90, true, 1000).unwrap();
         assert!(settings.priority(true) > 4300 + 800);
+    }
+
+    #[test]
+    fn public_keys_are_preferred_only_if_that_is_said() {
+        for (priority, prefer) in [(90, true), (MAX_PRIORITY, false), (95, true)] {
+            let settings = new(priority, prefer, 1000).unwrap();
+            assert_eq!(settings.public_key_priority(), 90);
+            let settings = settings.with_public_keys(true, 0).unwrap();
+            assert!(settings.public_key_priority() > 100);
+        }
+        let settings = new(10, false, 1000).unwrap();
+        assert_eq!(settings.public_key_priority(), 10);
+    }
+
+    #[test]
+    fn ecdsa_has_no_number_or_one_of_two() {
+        let number = |number| {
+            let settings = new(90, false, 1000).unwrap();
+            let settings = settings.with_public_keys(false, number)?;
+            Ok::<_, Error>(settings.ecdsa_number())
+        };
+        assert_eq!(number(0), Ok(None));
+        assert_eq!(number(2), Ok(Some(Akcipher::Ecdsa)));
+        assert_eq!(number(3), Ok(Some(Akcipher::EcdsaOfHeader)));
+        for other in [1, 4, u32::MAX] {
+            assert_eq!(number(other), Err(EINVAL));
+        }
     }
 
     #[test]

@@ -62,7 +62,15 @@ kernel::module_driver!(<T>, virtio::Adapter<T>, {
         },
         services: u32 {
             default: 0xffff_ffff,
-            description: "Services to offer, a bit each: 1 ciphers, 2 hashes, 4 MACs, 8 AEADs (default all)",
+            description: "Services to offer, a bit each: 1 ciphers, 2 hashes, 4 MACs, 8 AEADs, 16 public keys (default all)",
+        },
+        prefer_public_keys: bool {
+            default: false,
+            description: "Have the device also check the kernel's own signatures (default N)",
+        },
+        ecdsa_number: u32 {
+            default: 0,
+            description: "Number of ECDSA on devices without revision 1: 2 or 3, or 0 for none (default)",
         },
         timeout_ms: u32 {
             default: 10000,

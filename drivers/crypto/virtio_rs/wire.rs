@@ -10,6 +10,7 @@ pub(crate) mod algorithm;
 pub(crate) mod config;
 pub(crate) mod control;
 pub(crate) mod data;
+pub(crate) mod der;
 pub(crate) mod feature;
 pub(crate) mod status;
 #[cfg(CONFIG_KUNIT = "y")]

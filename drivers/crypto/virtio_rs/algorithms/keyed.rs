@@ -332,6 +332,11 @@ impl Hold {
     /// Nothing.
     pub(super) const NOTHING: Self = Self(None);
 
+    /// A session.
+    pub(super) fn of(session: Arc<Session>) -> Self {
+        Self(Some(session))
+    }
+
     /// Judges what has become of a request. Of the errors that a device may report those are answers
     /// for which `is_answer` says so; all others mean that the device, not the data, is at fault.
     pub(super) fn judge(

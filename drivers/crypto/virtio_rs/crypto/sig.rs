@@ -40,6 +40,9 @@ pub(crate) trait Algorithm: Sized + Send + Sync + 'static {
     /// A transform: what lies in `crypto_tfm_ctx()`. It is dropped where sleeping is not allowed.
     type Tfm: Send + Sync;
 
+    /// A signature, as consumers get it.
+    type Signature: AsRef<[u8]>;
+
     /// Creates a transform, without a key.
     fn init(data: &Self::Data) -> Result<Self::Tfm>;
 
@@ -49,6 +52,22 @@ pub(crate) trait Algorithm: Sized + Send + Sync + 'static {
     ///
     /// `EINVAL`: the algorithm does not take this key. There is none then.
     fn set_public_key(tfm: &Self::Tfm, key: &[u8]) -> Result;
+
+    /// Sets a private key, which holds the public one, too. Nothing else is under way.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: the algorithm does not take this key. `ENOSYS`: there is nobody who takes private
+    /// ones. There is no key then.
+    fn set_private_key(tfm: &Self::Tfm, key: &[u8]) -> Result;
+
+    /// Signs a digest.
+    ///
+    /// # Errors
+    ///
+    /// `ENOSYS`: there is no private key. `EINVAL`: a digest does not have that length. `ENODEV`, `EIO`:
+    /// it cannot be done, or was not.
+    fn sign(tfm: &Self::Tfm, digest: &[u8]) -> Result<Self::Signature>;
 
     /// Verifies the signature of a digest.
     ///
@@ -60,6 +79,9 @@ pub(crate) trait Algorithm: Sized + Send + Sync + 'static {
 
     /// Returns the size of keys in bits, whether or not there is one.
     fn key_bits(tfm: &Self::Tfm) -> u32;
+
+    /// Returns how long the longest signature is, in bytes.
+    fn max_size(tfm: &Self::Tfm) -> u32;
 
     /// Returns how long the longest digest is that can be signed, in bytes.
     fn digest_size(tfm: &Self::Tfm) -> u32;
@@ -95,9 +117,12 @@ pub(crate) fn register<A: Algorithm>(
         assert!(size_of::<A::Tfm>() <= u32::MAX as usize);
     }
     let mut raw = bindings::sig_alg {
+        sign: Some(A::sign_callback),
         verify: Some(A::verify_callback),
         set_pub_key: Some(A::set_public_key_callback),
+        set_priv_key: Some(A::set_private_key_callback),
         key_size: Some(A::key_size_callback),
+        max_size: Some(A::max_size_callback),
         digest_size: Some(A::digest_size_callback),
         init: Some(A::init_callback),
         exit: Some(A::exit_callback),

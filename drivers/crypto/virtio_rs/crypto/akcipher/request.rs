@@ -151,6 +151,11 @@ impl<'a, A: Algorithm> Loaded<'a, A> {
         unsafe { self.raw_operand().as_mut() }
     }
 
+    /// Returns the transform.
+    pub(crate) fn tfm(&self) -> &A::Tfm {
+        self.request.tfm()
+    }
+
     /// Returns the number.
     pub(crate) fn number(&self) -> &[u8] {
         self.operand().number()

@@ -16,7 +16,8 @@ use kernel::{
         c_int,
         c_uint,
         c_void, //
-    }, //
+    },
+    prelude::*, //
 };
 
 /// The C callbacks of an algorithm.
@@ -65,6 +66,54 @@ pub(super) trait Callbacks: Algorithm {
 
     /// # Safety
     ///
+    /// As for [`set_public_key_callback`](Self::set_public_key_callback).
+    unsafe extern "C" fn set_private_key_callback(
+        tfm: *mut bindings::crypto_sig,
+        key: *const c_void,
+        len: c_uint,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let state = unsafe { &*context::<Self>(tfm) };
+        // SAFETY: By the safety requirements.
+        let key = unsafe { bytes(key, len) };
+        from_result(|| {
+            Self::set_private_key(state, key)?;
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `tfm` must be an initialised transform, `src` valid for reads of `slen` bytes, and `dst` for
+    /// writes of `dlen`; they may be the same memory.
+    unsafe extern "C" fn sign_callback(
+        tfm: *mut bindings::crypto_sig,
+        src: *const c_void,
+        slen: c_uint,
+        dst: *mut c_void,
+        dlen: c_uint,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let state = unsafe { &*context::<Self>(tfm) };
+        from_result(|| {
+            // SAFETY: By the safety requirements; it is not used any more when `dst` is written to.
+            let signature = Self::sign(state, unsafe { bytes(src, slen) })?;
+            let signature = signature.as_ref();
+            let len = u32::try_from(signature.len())?;
+            if len > dlen {
+                return Err(EOVERFLOW);
+            }
+            // SAFETY: By the safety requirements there is room; the signature is memory of its own.
+            unsafe {
+                dst.cast::<u8>()
+                    .copy_from_nonoverlapping(signature.as_ptr(), len as usize)
+            };
+            Ok(c_int::try_from(len)?)
+        })
+    }
+
+    /// # Safety
+    ///
     /// `tfm` must be an initialised transform, `src` valid for reads of `slen` bytes, and `digest` of
     /// `dlen`.
     unsafe extern "C" fn verify_callback(
@@ -92,6 +141,14 @@ pub(super) trait Callbacks: Algorithm {
     unsafe extern "C" fn key_size_callback(tfm: *mut bindings::crypto_sig) -> c_uint {
         // SAFETY: By the safety requirements.
         Self::key_bits(unsafe { &*context::<Self>(tfm) })
+    }
+
+    /// # Safety
+    ///
+    /// `tfm` must be an initialised transform.
+    unsafe extern "C" fn max_size_callback(tfm: *mut bindings::crypto_sig) -> c_uint {
+        // SAFETY: By the safety requirements.
+        Self::max_size(unsafe { &*context::<Self>(tfm) })
     }
 
     /// # Safety

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Public keys: points of a curve.
+
+use crate::wire::der::shortest;
+use kernel::prelude::*;
+
+/// The longest point in bytes: that of P-521.
+pub(super) const MAX_LEN: usize = 1 + 2 * 66;
+
+/// What a point that is not compressed begins with (SEC 1).
+const UNCOMPRESSED: u8 = 4;
+
+/// A point as devices want it: the coordinates have the length of the curve's field.
+pub(super) struct Point {
+    bytes: [u8; MAX_LEN],
+    len: usize,
+}
+
+impl Point {
+    /// Reads a point as the kernel takes it, with coordinates that may be shorter or longer than
+    /// those of the curve, which have `field` bytes.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: it is none.
+    pub(super) fn new(key: &[u8], field: usize) -> Result<Self> {
+        let (first, coordinates) = key.split_first().ok_or(EINVAL)?;
+        if *first != UNCOMPRESSED || coordinates.len() % 2 != 0 {
+            return Err(EINVAL);
+        }
+        let len = 1 + 2 * field;
+        let mut bytes = [0; MAX_LEN];
+        let (first, rest) = bytes.get_mut(..len).ok_or(EINVAL)?.split_at_mut(1);
+        first.fill(UNCOMPRESSED);
+        let (x, y) = coordinates.split_at(coordinates.len() / 2);
+        for (coordinate, to) in [x, y].iter().zip(rest.chunks_exact_mut(field)) {
+            let coordinate = shortest(coordinate);
+            let zeros = field.checked_sub(coordinate.len()).ok_or(EINVAL)?;
+            to[zeros..].copy_from_slice(coordinate);
+        }
+        Ok(Self { bytes, len })
+    }
+
+    /// Returns the bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_algorithms_ecdsa_point)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coordinates_get_the_length_of_the_field() {
+        let same: [&[u8]; 3] = [
+            &[4, 0, 1, 2, 0, 0, 3],
+            &[4, 1, 2, 0, 3],
+            &[4, 0, 0, 1, 2, 0, 0, 0, 3],
+        ];
+        for key in same {
+            let point = Point::new(key, 3).unwrap();
+            assert_eq!(point.bytes(), [4, 0, 1, 2, 0, 0, 3]);
+        }
+        let key = [4; MAX_LEN];
+        assert_eq!(Point::new(&key, 66).unwrap().bytes(), key);
+    }
+
+    #[test]
+    fn what_is_no_point_is_refused() {
+        let bad: [(&[u8], usize); 7] = [
+            (&[], 3),
+            (&[4, 1], 3),
+            (&[2, 1, 2], 3),
+            (&[0], 3),
+            (&[4, 1, 0, 0, 0, 0, 0, 0, 0], 3),
+            (&[4, 1, 2, 3, 4, 5, 6, 7, 8], 3),
+            (&[4; 135], 67),
+        ];
+        for (key, field) in bad {
+            assert!(Point::new(key, field).is_err());
+        }
+    }
+}

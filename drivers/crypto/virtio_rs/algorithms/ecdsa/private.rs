@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Private keys.
+
+use crate::wire::der::{
+    explicit,
+    Reader,
+    BIT_STRING,
+    OCTET_STRING, //
+};
+use kernel::prelude::*;
+
+/// The longest private key in bytes: one of P-521 that says which curve it is of.
+pub(super) const MAX_LEN: usize = 256;
+
+/// Returns the point that belongs to an `ECPrivateKey` (RFC 5915), which has to be there: without it
+/// software could not verify anything.
+///
+/// # Errors
+///
+/// `EINVAL`: it is none, or longer than one can be.
+pub(super) fn public(key: &[u8]) -> Result<&[u8]> {
+    if key.len() > MAX_LEN {
+        return Err(EINVAL);
+    }
+    let mut outer = Reader::new(key);
+    let mut fields = outer.sequence()?;
+    if !outer.is_empty() || fields.integer()? != [1] {
+        return Err(EINVAL);
+    }
+    fields.element(OCTET_STRING)?;
+    let _curve = fields.optional(explicit(0))?;
+    let mut public = Reader::new(fields.element(explicit(1))?);
+    let bits = public.element(BIT_STRING)?;
+    match bits.split_first() {
+        // All bits of the last byte count.
+        Some((0, point)) if public.is_empty() && fields.is_empty() => Ok(point),
+        _ => Err(EINVAL),
+    }
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_algorithms_ecdsa_private)]
+mod tests {
+    use super::*;
+
+    const KEY: [u8; 22] = [
+        0x30, 20, //
+        2, 1, 1, //
+        4, 2, 7, 8, //
+        0xa0, 4, 6, 2, 1, 2, //
+        0xa1, 5, 3, 3, 0, 4, 9, //
+    ];
+
+    #[test]
+    fn the_point_is_found_with_and_without_a_curve() {
+        assert_eq!(public(&KEY), Ok(&[4, 9][..]));
+        let mut key = [0; 16];
+        key[..9].copy_from_slice(&KEY[..9]);
+        key[9..].copy_from_slice(&KEY[15..]);
+        key[1] = 14;
+        assert_eq!(public(&key), Ok(&[4, 9][..]));
+    }
+
+    #[test]
+    fn what_is_no_private_key_is_refused() {
+        for len in 0..KEY.len() {
+            assert!(public(&KEY[..len]).is_err());
+        }
+        // Version, unused bits, tags.
+        for (at, value) in [(4, 0), (19, 1), (5, 3), (15, 0xa2), (17, 4), (0, 0x31)] {
+            let mut key = KEY;
+            key[at] = value;
+            assert!(public(&key).is_err());
+        }
+        let mut longer = [0; 23];
+        longer[..22].copy_from_slice(&KEY);
+        assert!(public(&longer).is_err());
+        // Without its public half.
+        assert!(public(&[0x30, 7, 2, 1, 1, 4, 2, 7, 8]).is_err());
+    }
+}

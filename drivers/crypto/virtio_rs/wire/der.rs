@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! As much of the Distinguished Encoding Rules (X.690) as keys and signatures need.
+//!
+//! RSA keys (PKCS#1) and ECDSA signatures are sequences of integers, none of them negative.
+
+use kernel::prelude::*;
+
+const INTEGER: u8 = 0x02;
+const SEQUENCE: u8 = 0x30;
+
+/// The tag of a BIT STRING.
+pub(crate) const BIT_STRING: u8 = 0x03;
+
+/// The tag of an OCTET STRING.
+pub(crate) const OCTET_STRING: u8 = 0x04;
+
+/// Returns the explicit tag `[number]`.
+pub(crate) const fn explicit(number: u8) -> u8 {
+    0xa0 | number
+}
+
+/// Returns a number, most significant byte first, without the zeros at its front.
+pub(crate) fn shortest(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    number.get(zeros..).unwrap_or_default()
+}
+
+/// Returns how many bytes the contents of an INTEGER take: one at least, and one more in front of a
+/// byte that would look like a sign.
+fn integer_len(number: &[u8]) -> usize {
+    let number = shortest(number);
+    number.len() + usize::from(number.first().is_none_or(|first| *first >= 0x80))
+}
+
+/// Returns how many bytes an element takes whose contents have `len`, less than 65536.
+const fn element_len(len: usize) -> usize {
+    let header = match len {
+        ..=0x7f => 2,
+        0x80..=0xff => 3,
+        _ => 4,
+    };
+    header + len
+}
+
+/// Where something is encoded.
+struct Writer<'a>(&'a mut [u8]);
+
+impl Writer<'_> {
+    fn put(&mut self, bytes: &[u8]) -> Result {
+        let rest = core::mem::take(&mut self.0);
+        let (front, rest) = rest.split_at_mut_checked(bytes.len()).ok_or(EINVAL)?;
+        front.copy_from_slice(bytes);
+        self.0 = rest;
+        Ok(())
+    }
+
+    /// Writes tag and length of an element.
+    fn header(&mut self, tag: u8, len: usize) -> Result {
+        let [high, low] = u16::try_from(len)?.to_be_bytes();
+        match len {
+            ..=0x7f => self.put(&[tag, low]),
+            0x80..=0xff => self.put(&[tag, 0x81, low]),
+            _ => self.put(&[tag, 0x82, high, low]),
+        }
+    }
+}
+
+/// Returns how many bytes a SEQUENCE of INTEGERs takes.
+pub(crate) fn sequence_len(numbers: &[&[u8]]) -> usize {
+    element_len(contents_len(numbers))
+}
+
+fn contents_len(numbers: &[&[u8]]) -> usize {
+    let lens = numbers
+        .iter()
+        .map(|number| element_len(integer_len(number)));
+    lens.sum()
+}
+
+/// Writes a SEQUENCE of INTEGERs to the front of `to`; returns how many bytes it takes. The numbers
+/// have their most significant byte first.
+///
+/// # Errors
+///
+/// `EINVAL`: `to` is too short. `EOVERFLOW`: the contents of an element have more than 65535 bytes.
+pub(crate) fn write_sequence(numbers: &[&[u8]], to: &mut [u8]) -> Result<usize> {
+    let mut writer = Writer(to);
+    writer.header(SEQUENCE, contents_len(numbers))?;
+    for number in numbers {
+        let len = integer_len(number);
+        let number = shortest(number);
+        writer.header(INTEGER, len)?;
+        if len > number.len() {
+            writer.put(&[0])?;
+        }
+        writer.put(number)?;
+    }
+    Ok(sequence_len(numbers))
+}
+
+/// Elements one behind the other.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    /// Reads `bytes`.
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns true if there is nothing left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn take(&mut self, len: usize) -> Result<&'a [u8]> {
+        let (front, rest) = self.0.split_at_checked(len).ok_or(EINVAL)?;
+        self.0 = rest;
+        Ok(front)
+    }
+
+    /// Reads a length, which has to be in its shortest form, and less than 65536.
+    fn length(&mut self) -> Result<usize> {
+        let (len, least) = match *self.take(1)? {
+            [short @ ..=0x7f] => (short.into(), 0),
+            [0x81] => (self.number(1)?, 0x80),
+            [0x82] => (self.number(2)?, 0x100),
+            _ => return Err(EINVAL),
+        };
+        if len < least {
+            return Err(EINVAL);
+        }
+        Ok(len)
+    }
+
+    /// Reads so many bytes of a number.
+    fn number(&mut self, len: usize) -> Result<usize> {
+        let bytes = self.take(len)?.iter();
+        Ok(bytes.fold(0, |number, byte| number << 8 | usize::from(*byte)))
+    }
+
+    /// Returns the contents of the next element if it has that tag.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: it is cut short, or its length not in its shortest form.
+    pub(crate) fn optional(&mut self, tag: u8) -> Result<Option<&'a [u8]>> {
+        if self.0.first() != Some(&tag) {
+            return Ok(None);
+        }
+        self.take(1)?;
+        let len = self.length()?;
+        self.take(len).map(Some)
+    }
+
+    /// Returns the contents of the next element, which has to have that tag.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: it has not, or as for [`optional`](Self::optional).
+    pub(crate) fn element(&mut self, tag: u8) -> Result<&'a [u8]> {
+        self.optional(tag)?.ok_or(EINVAL)
+    }
+
+    /// Returns the elements in the next one, a SEQUENCE.
+    ///
+    /// # Errors
+    ///
+    /// As for [`element`](Self::element).
+    pub(crate) fn sequence(&mut self) -> Result<Self> {
+        self.element(SEQUENCE).map(Self)
+    }
+
+    /// Returns the next element, an INTEGER that is not negative, without zeros in front.
+    ///
+    /// # Errors
+    ///
+    /// As for [`element`](Self::element). `EINVAL`: it is negative, or has no contents.
+    pub(crate) fn integer(&mut self) -> Result<&'a [u8]> {
+        let contents = self.element(INTEGER)?;
+        match contents.first() {
+            Some(..=0x7f) => Ok(shortest(contents)),
+            _ => Err(EINVAL),
+        }
+    }
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_wire_der)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let number = [0x81; 300];
+        let mut bytes = [0; 640];
+        for len in [0, 1, 0x7c, 0x7d, 0x7e, 0x7f, 0x80, 0xfe, 0xff, 0x100, 300] {
+            let numbers = [&number[..len], &[7]];
+            let written = write_sequence(&numbers, &mut bytes).unwrap();
+            let mut outer = Reader::new(&bytes[..written]);
+            let mut inner = outer.sequence().unwrap();
+            assert!(outer.is_empty());
+            assert_eq!(inner.integer().unwrap(), numbers[0]);
+            assert_eq!(inner.integer().unwrap(), numbers[1]);
+            assert!(inner.is_empty());
+            for cut in 0..written {
+                assert!(Reader::new(&bytes[..cut]).sequence().is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_in_another_form_are_refused() {
+        let bad: [&[u8]; 8] = [
+            &[4],
+            &[4, 0x80, 0, 0],
+            &[4, 0x81],
+            &[4, 0x81, 1, 0],
+            &[4, 0x82, 0, 1, 0],
+            &[4, 0x82, 0, 0xff],
+            &[4, 0x83, 0, 0, 1, 0],
+            &[4, 2, 0],
+        ];
+        for bytes in bad {
+            assert!(Reader::new(bytes).element(OCTET_STRING).is_err());
+        }
+        assert_eq!(Reader::new(&[4, 1, 9]).element(OCTET_STRING), Ok(&[9][..]));
+        assert_eq!(Reader::new(&[4, 1, 9]).optional(BIT_STRING), Ok(None));
+    }
+
+    #[test]
+    fn integers_are_not_negative_and_have_contents() {
+        for bad in [&[2, 0][..], &[2, 1, 0x80], &[4, 1, 1]] {
+            assert!(Reader::new(bad).integer().is_err());
+        }
+        assert_eq!(Reader::new(&[2, 1, 0]).integer(), Ok(&[][..]));
+        assert_eq!(Reader::new(&[2, 2, 0, 0x80]).integer(), Ok(&[0x80][..]));
+    }
+
+    #[test]
+    fn integers_are_as_short_as_can_be_and_never_negative() {
+        let mut bytes = [0xff; 32];
+        let numbers: [&[u8]; 5] = [&[], &[0, 0], &[0x7f], &[0, 0x80], &[0, 0, 1, 0]];
+        let len = write_sequence(&numbers, &mut bytes).unwrap();
+        assert_eq!(
+            bytes[..len],
+            [
+                0x30, 17, //
+                2, 1, 0, //
+                2, 1, 0, //
+                2, 1, 0x7f, //
+                2, 2, 0, 0x80, //
+                2, 2, 1, 0, //
+            ]
+        );
+        assert_eq!(len, sequence_len(&numbers));
+        assert!(bytes[len..].iter().all(|byte| *byte == 0xff));
+    }
+
+    #[test]
+    fn lengths_have_their_shortest_form() {
+        let number = [1; 300];
+        let mut bytes = [0; 310];
+        let cases: [(usize, &[u8]); 6] = [
+            (0x7d, &[0x30, 0x7f, 2, 0x7d]),
+            (0x7e, &[0x30, 0x81, 0x80, 2, 0x7e]),
+            (0x7f, &[0x30, 0x81, 0x81, 2, 0x7f]),
+            (0x80, &[0x30, 0x81, 0x83, 2, 0x81, 0x80]),
+            (0xff, &[0x30, 0x82, 1, 2, 2, 0x81, 0xff]),
+            (0x100, &[0x30, 0x82, 1, 4, 2, 0x82, 1, 0]),
+        ];
+        for (len, header) in cases {
+            let numbers = [&number[..len]];
+            let written = write_sequence(&numbers, &mut bytes).unwrap();
+            assert_eq!(&bytes[..header.len()], header);
+            assert_eq!(written, header.len() + len);
+            assert_eq!(written, sequence_len(&numbers));
+        }
+    }
+
+    #[test]
+    fn what_has_no_room_is_refused() {
+        let numbers: [&[u8]; 2] = [&[0x80], &[1, 2, 3]];
+        let len = sequence_len(&numbers);
+        let mut bytes = [0; 16];
+        for room in 0..len {
+            assert!(write_sequence(&numbers, &mut bytes[..room]).is_err());
+        }
+        assert_eq!(write_sequence(&numbers, &mut bytes[..len]), Ok(len));
+    }
+}
