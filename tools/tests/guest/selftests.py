@@ -16,7 +16,7 @@ import argparse
 import time
 from pathlib import Path
 
-from lib import aead, afalg, ciphers, crypto, digests, host, module, reference, tap
+from lib import aead, afalg, ciphers, crypto, digests, host, module, publickeys, reference, tap
 from lib.kernel_log import KernelLog
 from lib.tap import check, check_equal, holds, wait_until
 
@@ -29,6 +29,7 @@ options = parser.parse_args()
 CIPHERS = ciphers.of_devices()
 DIGESTS = digests.of_devices()
 AEADS = aead.of_devices()
+PUBLIC_KEYS = publickeys.of_devices()
 
 
 def tested() -> bool:
@@ -109,10 +110,21 @@ def sealed() -> None:
         check(made >= least, f"{direction}: {made} messages, expected {least} or more")
 
 
+def signed() -> None:
+    """The host has done the work of public keys. How much the kernel's vectors make is known."""
+    now = reference.status()
+    least = {"ENCRYPT": 5, "DECRYPT": 4} | ({"VERIFY": 19} if len(PUBLIC_KEYS) > 1 else {})
+    for operation, count in least.items():
+        made = reference.requests(now, operation=f"AKCIPHER_{operation}", status="OK")
+        check(made >= count, f"{operation}: {made} requests, expected {count} or more")
+
+
 if CIPHERS:
     holds("the host has encrypted and decrypted")(ciphered)
 if DIGESTS:
     holds("the host has made digests")(digested)
 if any(not one.auth_key_size for one in AEADS):
     holds("the host has sealed messages")(sealed)
+if PUBLIC_KEYS:
+    holds("the host has done the work of public keys")(signed)
 tap.run()

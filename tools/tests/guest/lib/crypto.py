@@ -5,7 +5,7 @@ import dataclasses
 import socket
 from pathlib import Path
 
-from . import aead, ciphers, digests, tap
+from . import aead, ciphers, digests, publickeys, tap
 
 # The cipher that tests use to which it does not matter.
 NAME = "cbc(aes)"
@@ -73,7 +73,8 @@ def flavours() -> set[str]:
     """The driver names that must be registered: no more, no less."""
     both = [*ciphers.of_devices(), *aead.of_devices()]
     names = {name for algorithm in both for name in algorithm.flavours}
-    return names | {digest.driver for digest in digests.of_devices()}
+    names |= {digest.driver for digest in digests.of_devices()}
+    return names | set(publickeys.of_devices())
 
 
 def registered() -> set[str]:

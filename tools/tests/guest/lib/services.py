@@ -4,10 +4,10 @@
 import re
 from pathlib import Path
 
-CIPHER, HASH, MAC, AEAD = (1 << number for number in range(4))
+CIPHER, HASH, MAC, AEAD, AKCIPHER = (1 << number for number in range(5))
 
 
 def offered() -> int:
     """A bit for each, as in the module's parameter."""
     found = re.search(r"\bservices=(\d+)", Path("/run/testbed/config").read_text())
-    return int(found[1]) if found else CIPHER | HASH | MAC | AEAD
+    return int(found[1]) if found else CIPHER | HASH | MAC | AEAD | AKCIPHER

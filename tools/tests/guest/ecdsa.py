@@ -1,0 +1,433 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Signatures are right or wrong by the device as they are by the kernel's own software.
+
+usage: ecdsa.py session|stateless
+
+For a guest with one reference device, and vc_akcipher and keys in what it shares with its host.
+"""
+
+import contextlib
+import hashlib
+import itertools
+import os
+import sys
+from collections.abc import Iterator
+
+from lib import crypto, der, keys, module, pubkey, reference, tap
+from lib.pubkey import OK, Transform
+from lib.tap import check, check_equal, holds, wait_until
+
+STATELESS = sys.argv[1] == "stateless"
+HASHES = ("sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256")
+
+
+def driver(curve: keys.Curve) -> str:
+    """The driver's name for a curve."""
+    return f"ecdsa-nist-{curve.name}-virtio"
+
+
+def generic(curve: keys.Curve) -> str:
+    """The name of the kernel's own."""
+    return f"ecdsa-nist-{curve.name}-generic"
+
+
+def verified(status: str = "OK", **wanted: object) -> int:
+    """Signatures that the device has found right so far."""
+    return reference.data_requests(
+        reference.status(), operation="AKCIPHER_VERIFY", status=status, **wanted
+    )
+
+
+def quiet() -> None:
+    """Waits until nobody has a session."""
+    wait_until(lambda: reference.status()["sessions"] == 0, 60, "no session is left")
+
+
+@contextlib.contextmanager
+def fault(name: str, **how: object) -> Iterator[None]:
+    """The device has a fault."""
+    reference.command(command="fault", fault={"name": name, **how})
+    try:
+        yield
+    finally:
+        reference.command(command="clear")
+
+
+@contextlib.contextmanager
+def both(curve: keys.Curve, template: str = "x962") -> Iterator[tuple[Transform, Transform]]:
+    """The same of the device and of software, with the curve's key."""
+
+    def name(base: str) -> str:
+        return f"{template}({base})" if template else base
+
+    with Transform(name(driver(curve)), sig=True) as ours:
+        with Transform(name(generic(curve)), sig=True) as theirs:
+            for transform in (ours, theirs):
+                check_equal(transform.set_key(curve.public), OK, "key")
+            yield ours, theirs
+
+
+def raw(curve: keys.Curve, r: int, s: int, other: int = 0) -> bytes:
+    """A signature as the kernel's algorithms have it; what it has no use for is something."""
+    digits = -(-curve.bits // 64)
+
+    def number(value: int) -> bytes:
+        return value.to_bytes(8 * digits, "little") + bytes([other]) * (72 - 8 * digits)
+
+    return number(r) + number(s)
+
+
+def p1363(curve: keys.Curve, r: int, s: int) -> bytes:
+    """A signature as two numbers one behind the other."""
+    return r.to_bytes(curve.field) + s.to_bytes(curve.field)
+
+
+@holds("openssl's signatures are right, of every hash, in every form, by the device")
+def _() -> None:
+    for curve in keys.CURVES:
+        signatures = {}
+        for hash_ in HASHES:
+            digest = hashlib.new(hash_, b"message").digest()
+            signatures[digest] = curve.sign(digest)
+        for template in ("x962", "p1363", ""):
+            # What the framework makes of a template is tested by itself first.
+            with both(curve, template) as (ours, theirs):
+                before = verified(stateless=STATELESS)
+                for digest, signature in signatures.items():
+                    r, s = der.numbers(signature)
+                    data = {"x962": signature, "p1363": p1363(curve, r, s)}.get(
+                        template, raw(curve, r, s, 0xFF)
+                    )
+                    for transform in (theirs, ours):
+                        what = f"{transform.driver}, {len(digest)} bytes"
+                        check_equal(transform.verify(data, digest), OK, what)
+                made = verified(stateless=STATELESS) - before
+                check_equal(made, len(HASHES), f"{ours.driver}: found right by the device")
+
+
+@holds("sizes are those of software")
+def _() -> None:
+    for curve in keys.CURVES:
+        for template in ("x962", "p1363", ""):
+            with both(curve, template) as (ours, theirs):
+                check_equal(ours.do(pubkey.SIZES), theirs.do(pubkey.SIZES), curve.name)
+
+
+@holds("what is not right gets the error of software")
+def _() -> None:
+    seen = set()
+    for curve in keys.CURVES:
+        digest = hashlib.sha256(b"message").digest()
+        signature = curve.sign(digest)
+        r, s = der.numbers(signature)
+        n, top = curve.order, (1 << 8 * curve.field) - 1
+        with both(curve) as (ours, theirs), both(curve, "p1363") as (ours_2, theirs_2):
+            with both(curve, "") as (ours_3, theirs_3):
+
+                def same(signature: bytes, digest: bytes, pair: tuple[Transform, Transform]) -> None:
+                    is_, should = (transform.verify(signature, digest) for transform in pair)
+                    seen.add(should)
+                    check_equal(is_, should, f"{pair[0].driver}: {signature.hex()}")
+
+                for at in {0, 1, 2, 3, 4, 5, 20, len(signature) // 2, len(signature) - 1}:
+                    spoilt = bytearray(signature)
+                    spoilt[at] ^= 1
+                    same(bytes(spoilt), digest, (ours, theirs))
+                for length in (0, 1, 2, len(signature) - 1):
+                    same(signature[:length], digest, (ours, theirs))
+                same(signature + b"\0", digest, (ours, theirs))
+                same(der.sequence(b"\2\x81\1\1", der.integer(s)), digest, (ours, theirs))
+                same(der.integers(r), digest, (ours, theirs))
+                same(der.integers(r, s, s), digest, (ours, theirs))
+                for bad in (0, 1, 2, n - 1, n, n + 1, curve.p, top):
+                    for pair in ((bad, s), (r, bad), (bad, bad)):
+                        same(der.integers(*pair), digest, (ours, theirs))
+                        same(p1363(curve, *pair), digest, (ours_2, theirs_2))
+                        same(raw(curve, *pair), digest, (ours_3, theirs_3))
+                # n - s is as good as s.
+                same(der.integers(r, n - s), digest, (ours, theirs))
+                same(der.integers(s, r), digest, (ours, theirs))
+                whole = p1363(curve, r, s)
+                for length in (0, 1, curve.field, len(whole) - 2, len(whole) - 1):
+                    same(whole[:length], digest, (ours_2, theirs_2))
+                same(whole + b"\0", digest, (ours_2, theirs_2))
+                whole = raw(curve, r, s)
+                for length in (0, 1, 72, 143):
+                    same(whole[:length], digest, (ours_3, theirs_3))
+                same(whole + b"\0", digest, (ours_3, theirs_3))
+                for wrong in (b"", b"\0", digest[:-1], digest[1:], digest + b"\0", bytes(32),
+                              b"\xff" * 64, b"\xff" * 65, b"\xff" * 66, b"\xff" * 100):  # fmt: skip
+                    same(signature, wrong, (ours, theirs))
+    tap.note(", ".join(sorted(seen)))
+    check({OK, "EKEYREJECTED", "EBADMSG", "EINVAL"} <= seen, f"there were only {seen}")
+
+
+def points(curve: keys.Curve) -> Iterator[tuple[str, bytes]]:
+    """Points that are not what they should be, or not as they should be, and what is the matter."""
+    good = curve.public
+    x, y = good[1 : 1 + curve.field], good[1 + curve.field :]
+    yield "good", good
+    yield "nothing", b""
+    for first in (0, 1, 2, 3, 5, 6, 7, 0x84):
+        yield f"begins with {first}", bytes([first]) + good[1:]
+    yield "compressed", bytes([2 + (y[-1] & 1)]) + x
+    yield "infinity", b"\0"
+    yield "only a 4", b"\4"
+    yield "a byte short", good[:-1]
+    yield "two bytes short", good[:-2]
+    yield "a byte too many", good + b"\0"
+    yield "not on the curve", good[:-1] + bytes([good[-1] ^ 1])
+    yield "0, 0", b"\4" + bytes(2 * curve.field)
+    yield "0, 1", b"\4" + bytes(2 * curve.field - 1) + b"\1"
+    yield "p, y", b"\4" + curve.p.to_bytes(curve.field) + y
+    yield "x, p", b"\4" + x + curve.p.to_bytes(curve.field)
+    yield "all ones", b"\4" + b"\xff" * (2 * curve.field)
+    for zeros in (1, 2, 3, 6, 7, 8):
+        yield f"{zeros} zeros in front", b"\4" + bytes(zeros) + x + bytes(zeros) + y
+    yield "x, -y", b"\4" + x + (curve.p - int.from_bytes(y)).to_bytes(curve.field)
+    for other in keys.CURVES:
+        yield f"one of {other.name}", other.public
+
+
+@holds("public keys get the verdict of software, and those it takes its results")
+def _() -> None:
+    taken = refused = 0
+    for curve in keys.CURVES:
+        digest = hashlib.sha256(b"message").digest()
+        signature = curve.sign(digest)
+        with both(curve) as (ours, theirs):
+            for what, point in points(curve):
+                should = theirs.set_key(point)
+                check_equal(ours.set_key(point), should, f"{curve.name}: {what}")
+                taken, refused = taken + (should == OK), refused + (should != OK)
+                for data in (signature, signature[:-1] + bytes([signature[-1] ^ 1])):
+                    is_, should = ours.verify(data, digest), theirs.verify(data, digest)
+                    check_equal(is_, should, f"{curve.name}: {what}: signature")
+    tap.note(f"{taken} keys were taken, {refused} refused")
+    check(taken >= 12 and refused >= 60, "what should have been tested was not")
+
+
+@holds("a point is told to the device as it wants it")
+def _() -> None:
+    for curve, extra in itertools.product(keys.CURVES, (0, 6)):
+        if extra and curve.name != "p521":
+            continue  # the others are whole words, which the kernel counts
+        good = curve.public
+        x, y = good[1 : 1 + curve.field], good[1 + curve.field :]
+        digest = os.urandom(32)
+        with both(curve) as (ours, _):
+            check_equal(ours.set_key(b"\4" + bytes(extra) + x + bytes(extra) + y), OK, "key")
+            before = verified()
+            check_equal(ours.verify(curve.sign(digest), digest), OK, "signature")
+            check_equal(verified() - before, 1, "signatures found right by the device")
+
+
+@holds("without a key there is an error, and after a bad one, too")
+def _() -> None:
+    for curve in keys.CURVES:
+        digest = hashlib.sha256(b"message").digest()
+        signature = raw(curve, *der.numbers(curve.sign(digest)))
+        with Transform(driver(curve), sig=True) as transform:
+            check_equal(transform.verify(signature, digest), "EINVAL", "no key")
+            check_equal(transform.set_key(curve.public), OK, "key")
+            check_equal(transform.verify(signature, digest), OK, "key")
+            check_equal(transform.set_key(b"\4\0\0"), "EINVAL", "bad key")
+            check_equal(transform.verify(signature, digest), "EINVAL", "no key")
+    quiet()
+
+
+def numbers(curve: keys.Curve, signature: bytes) -> tuple[int, int]:
+    """What is in a signature as the kernel has it."""
+    digits = 8 * -(-curve.bits // 64)
+    r, s = signature[:72], signature[72:]
+    check(not any(r[digits:] + s[digits:]), "there is something behind a number")
+    return int.from_bytes(r, "little"), int.from_bytes(s, "little")
+
+
+@holds("the device signs, and openssl and software find that right")
+def _() -> None:
+    for curve in keys.CURVES:
+        with Transform(driver(curve), sig=True) as ours, Transform(generic(curve), sig=True) as soft:
+            check_equal(ours.set_key(curve.private, private=True), OK, "private key")
+            check_equal(soft.set_key(curve.public), OK, "public key")
+            check_equal(ours.max_size, 144, "longest signature")
+            for hash_ in HASHES:
+                digest = hashlib.new(hash_, os.urandom(10)).digest()
+                answer = ours.do(pubkey.SIGN, digest, dst_len=144)
+                check_equal(answer.ret, 144, f"{curve.name}, {hash_}: signature")
+                r, s = numbers(curve, answer.data)
+                check(curve.verify(der.integers(r, s), digest), f"{curve.name}: openssl: {r}, {s}")
+                check_equal(soft.verify(answer.data, digest), OK, "software")
+                before = verified()
+                check_equal(ours.verify(answer.data, digest), OK, "with a private key")
+                check_equal(verified() - before, 1, "signatures found right by the device")
+                wrong = bytes([digest[0] ^ 1]) + digest[1:]
+                check_equal(ours.verify(answer.data, wrong), "EKEYREJECTED", "wrong digest")
+            for room in (0, 143):
+                answer = ours.do(pubkey.SIGN, bytes(32), dst_len=room)
+                check_equal(answer.name, "EOVERFLOW", f"room for {room}")
+            for length in (0, 65):
+                answer = ours.do(pubkey.SIGN, bytes(length), dst_len=144)
+                check_equal(answer.name, "EINVAL", f"a digest of {length} bytes")
+
+
+@holds("private keys that are none are refused, and leave none")
+def _() -> None:
+    for curve in keys.CURVES:
+        good, digest = curve.private, bytes(32)
+        signature = raw(curve, *der.numbers(curve.sign(digest)))
+        other = keys.CURVES[keys.CURVES.index(curve) - 1]
+        bad = [
+            *(good[:length] for length in (0, 1, 2, 10, len(good) - 1)),
+            good + b"\0",
+            curve.public,
+            curve.private_alone,
+            other.private,
+            # Another point than the one that belongs to it, which is none, too.
+            good[:-1] + bytes([good[-1] ^ 1]),
+        ]
+        with Transform(driver(curve), sig=True) as transform:
+            for key in bad:
+                check_equal(transform.set_key(good, private=True), OK, "a good key")
+                check_equal(transform.set_key(key, private=True), "EINVAL", key.hex())
+                check_equal(transform.do(pubkey.SIGN, digest, dst_len=144).name, "ENOSYS", "sign")
+                check_equal(transform.verify(signature, digest), "EINVAL", "verify")
+    quiet()
+
+
+@holds("without a device that has it there is no private key, as software has none")
+def _() -> None:
+    for curve in keys.CURVES[1:3]:
+        with Transform(generic(curve), sig=True) as transform:
+            check_equal(transform.set_key(curve.private, private=True), "ENOSYS", "software")
+            check_equal(transform.do(pubkey.SIGN, bytes(32), dst_len=144).name, "ENOSYS", "software")
+        with Transform(driver(curve), sig=True) as transform:
+            check_equal(transform.do(pubkey.SIGN, bytes(32), dst_len=144).name, "ENOSYS", "no key")
+            check_equal(transform.set_key(curve.public), OK, "public key")
+            answer = transform.do(pubkey.SIGN, bytes(32), dst_len=144)
+            check_equal(answer.name, "ENOSYS", "a public key")
+            if not STATELESS:
+                with fault("refuse-create"):
+                    answer_ = transform.set_key(curve.private, private=True)
+                check_equal(answer_, "ENOSYS", "a device that refuses the key")
+            check_equal(transform.set_key(curve.private, private=True), OK, "private key")
+            faults = [
+                {"name": "refuse-operation"},
+                {"name": "status-unwritten"},
+                {"name": "corrupt-output"},
+                {"name": "dirty-failure"},
+            ]
+            for how in faults:
+                with fault(**how):  # type: ignore[arg-type]
+                    answer = transform.do(pubkey.SIGN, bytes(32), dst_len=144)
+                check_equal(answer.name, "EIO", f"{how}")
+                check_equal(answer.data, bytes(144), "what is there of a signature")
+
+
+@holds("a key makes as many sessions as it has halves, and leaves none")
+def _() -> None:
+    quiet()
+    for curve in keys.CURVES:
+        with Transform(driver(curve), sig=True) as transform:
+            for private, sessions in ((False, 1), (True, 2), (False, 1)):
+                key = curve.private if private else curve.public
+                check_equal(transform.set_key(key, private), OK, "key")
+                expected = 0 if STATELESS else sessions
+                wait_until(lambda: reference.status()["sessions"] == expected, 10, "sessions")
+        quiet()
+
+
+@holds("whatever the device does, right signatures are right, and wrong ones wrong")
+def _() -> None:
+    for curve in keys.CURVES:
+        digest = hashlib.sha256(b"message").digest()
+        signature = curve.sign(digest)
+        wrong = signature[:-1] + bytes([signature[-1] ^ 1])
+        faults = [
+            # Not 4, "no such session": the driver has another made then.
+            *({"name": "refuse-operation", "value": value} for value in (1, 2, 3, 5, 6)),
+            *({"name": "status-unknown", "value": value} for value in (7, 8, 255)),
+            {"name": "status-unwritten"},
+            {"name": "wrong-tag"},
+            {"name": "used-len-zero"},
+            {"name": "used-len-long"},
+        ]
+        with both(curve) as (ours, theirs):
+            # A few of them for each curve: the monitor takes its time.
+            turn = keys.CURVES.index(curve)
+            for how in faults[turn :: len(keys.CURVES)] if curve.name != "p256" else faults:
+                with fault(**how):  # type: ignore[arg-type]
+                    check_equal(ours.verify(signature, digest), OK, f"{how}")
+                    is_ = ours.verify(wrong, digest)
+                check_equal(is_, theirs.verify(wrong, digest), f"{how}")
+        with fault("refuse-create"), both(curve) as (ours, theirs):
+            check_equal(ours.verify(signature, digest), OK, "a key that the device refuses")
+            check_equal(ours.verify(wrong, digest), theirs.verify(wrong, digest), "wrong one")
+
+
+@holds("the device may go while its keys are in use")
+def _() -> None:
+    with contextlib.ExitStack() as stack:
+        pairs = [(curve, stack.enter_context(both(curve))) for curve in keys.CURVES]
+        signs = keys.CURVES[1]
+        signer = stack.enter_context(Transform(driver(signs), sig=True))
+        check_equal(signer.set_key(signs.private, private=True), OK, "private key")
+        private_signature = raw(signs, *der.numbers(signs.sign(bytes(32))))
+        module.unbind()
+        for curve, pair in pairs:
+            digest = os.urandom(32)
+            signature = curve.sign(digest)
+            for transform in pair:
+                check_equal(transform.verify(signature, digest), OK, transform.driver)
+                check_equal(transform.verify(signature, bytes(32)), "EKEYREJECTED", "wrong digest")
+            check_equal(pair[0].set_key(curve.public), OK, "key")
+            check_equal(signer.do(pubkey.SIGN, bytes(32), dst_len=144).name, "ENODEV", "sign")
+            check_equal(signer.verify(private_signature, bytes(32)), OK, "private key, no device")
+        check_equal(signer.set_key(signs.private, private=True), "ENOSYS", "private key")
+        for name in module.devices():
+            (module.DRIVER / "bind").write_text(name)
+        ready()
+        # They find the way back by themselves.
+        for curve, (ours, _) in pairs:
+            digest = os.urandom(32)
+            before = verified()
+            check_equal(ours.verify(curve.sign(digest), digest), OK, "signature")
+            check_equal(verified() - before, 1, "signatures found right by the device")
+    quiet()
+
+
+@holds("requests that are not answered are done all the same, and the device used again")
+def _() -> None:
+    if "timeout_ms" not in os.environ:
+        raise tap.Skip("it takes a short time limit")
+    curve = keys.CURVES[1]
+    digest = os.urandom(32)
+    signature = curve.sign(digest)
+    with both(curve) as (ours, _):
+        reference.command(command="fault", fault="never-answer:queue=0:count=1")
+        check_equal(ours.verify(signature, digest), OK, "signature")
+        check_equal(ours.verify(signature, bytes(32)), "EKEYREJECTED", "wrong digest")
+
+        def does() -> bool:
+            before = verified()
+            check_equal(ours.verify(signature, digest), OK, "signature")
+            return verified() > before
+
+        wait_until(does, 60, "the device works")
+        reference.command(command="clear")
+
+
+def ready() -> None:
+    """Waits until the driver has all curves."""
+    names = [driver(curve) for curve in keys.CURVES]
+    wait_until(
+        lambda: all(name in crypto.ours() and crypto.ours()[name].passed for name in names),
+        300,
+        "all curves have passed their self-tests",
+    )
+
+
+pubkey.load()
+ready()
+tap.run()

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Keys and keyrings, by the system calls."""
+
+import ctypes
+import os
+import struct
+
+ADD_KEY = 248
+KEYCTL = 250
+
+GET_KEYRING_ID, JOIN_SESSION_KEYRING, UNLINK = 0, 1, 9
+PKEY_QUERY, PKEY_ENCRYPT, PKEY_DECRYPT, PKEY_SIGN, PKEY_VERIFY = range(24, 29)
+RESTRICT_KEYRING = 29
+SESSION_KEYRING = -3
+
+PARAMS = struct.Struct("=iII7I")
+QUERY = struct.Struct("=2I4H10I")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _call(number: int, *arguments: object) -> int:
+    result: int = _libc.syscall(ctypes.c_long(number), *arguments)
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    return result
+
+
+def _number(value: int) -> ctypes.c_long:
+    return ctypes.c_long(value)
+
+
+def add(kind: str, description: str, payload: bytes, ring: int = SESSION_KEYRING) -> int:
+    """Adds a key."""
+    return _call(
+        ADD_KEY, kind.encode(), description.encode(), payload, _number(len(payload)), _number(ring)
+    )
+
+
+def asymmetric(payload: bytes, ring: int = SESSION_KEYRING, description: str = "") -> int:
+    """Adds an asymmetric key: an X.509 certificate or a PKCS#8 private key, in DER. An empty
+    description lets the kernel find one."""
+    return add("asymmetric", description, payload, ring)
+
+
+def keyring(name: str, ring: int = SESSION_KEYRING) -> int:
+    """Makes a keyring."""
+    return _call(
+        ADD_KEY, b"keyring", name.encode(), ctypes.c_void_p(None), _number(0), _number(ring)
+    )
+
+
+def new_session() -> None:
+    """Goes on with an empty session keyring."""
+    _call(KEYCTL, _number(JOIN_SESSION_KEYRING), ctypes.c_void_p(None))
+
+
+def restrict(ring: int, restriction: str) -> None:
+    """Lets a keyring have only such asymmetric keys."""
+    _call(KEYCTL, _number(RESTRICT_KEYRING), _number(ring), b"asymmetric", restriction.encode())
+
+
+def unlink(key: int, ring: int = SESSION_KEYRING) -> None:
+    """Takes a key out of a keyring."""
+    _call(KEYCTL, _number(UNLINK), _number(key), _number(ring))
+
+
+def query(key: int, how: str) -> tuple[int, ...]:
+    """What can be done with a key: operations, bits, the longest data, signature, and so on."""
+    answer = ctypes.create_string_buffer(QUERY.size)
+    _call(KEYCTL, _number(PKEY_QUERY), _number(key), _number(0), how.encode(), answer)
+    return QUERY.unpack(answer.raw)[:6]
+
+
+def _operate(what: int, key: int, how: str, data: bytes, room: int) -> bytes:
+    out = ctypes.create_string_buffer(room)
+    params = PARAMS.pack(key, len(data), room, *[0] * 7)
+    length = _call(KEYCTL, _number(what), params, how.encode(), data, out)
+    return out.raw[:length]
+
+
+def encrypt(key: int, how: str, data: bytes, room: int) -> bytes:
+    """Encrypts."""
+    return _operate(PKEY_ENCRYPT, key, how, data, room)
+
+
+def decrypt(key: int, how: str, data: bytes, room: int) -> bytes:
+    """Decrypts."""
+    return _operate(PKEY_DECRYPT, key, how, data, room)
+
+
+def sign(key: int, how: str, digest: bytes, room: int) -> bytes:
+    """Signs a digest."""
+    return _operate(PKEY_SIGN, key, how, digest, room)
+
+
+def verify(key: int, how: str, digest: bytes, signature: bytes) -> None:
+    """Verifies the signature of a digest; raises OSError if it is wrong."""
+    params = PARAMS.pack(key, len(digest), len(signature), *[0] * 7)
+    _call(KEYCTL, _number(PKEY_VERIFY), params, how.encode(), digest, signature)
