@@ -103,6 +103,8 @@ impl Session {
     /// Context: any but hard interrupt.
     pub(crate) fn invalidate(&self) {
         if self.lost.cmpxchg(0, 1, Relaxed).is_ok() {
+            // The device may use the number for another.
+            drop(self.device.remove_session(self.epoch, self.id));
             self.device.session_was_lost();
         }
     }
@@ -115,13 +117,14 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        if self.lost.load(Relaxed) != 0 {
+            // The number may be that of another by now.
+            return;
+        }
         // If it is not in the books, the device has been told, or is gone.
         let Some(_busy) = self.device.remove_session(self.epoch, self.id) else {
             return;
         };
-        if self.lost.load(Relaxed) != 0 {
-            return;
-        }
         if let Some(destroy) = self.destroy.take() {
             self.device.post(destroy);
         }
