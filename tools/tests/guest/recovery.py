@@ -213,7 +213,7 @@ for FAULT in ("toggle-ready:value=50", "config-storm:value=1"):
         before = restarts()
         with load():
             with reference.faulty(fault):
-                time.sleep(5)
+                time.sleep(3)
         reference.command(command="ready", ready=True)
         check_equal(restarts(), before, "restarts")
         with afalg.Transform(crypto.SYNC, KEY) as transform:
