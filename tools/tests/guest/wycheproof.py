@@ -25,6 +25,10 @@ HASHES = {
     "SHA-512": "sha512", "SHA3-256": "sha3-256", "SHA3-384": "sha3-384", "SHA3-512": "sha3-512",
 }  # fmt: skip
 
+# The signature is right, its encoding is not. That is for the kernel to judge, in a template that is
+# not the driver's, and it takes some of them.
+LAX = {"BerEncodedSignature", "InvalidEncoding", "MissingZero"}
+
 
 def groups(pattern: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """All groups of vectors in those files."""
@@ -59,7 +63,8 @@ class Tally:
         if theirs is not None and ours != theirs:
             self.wrong.append(f"{what}; software: {theirs}")
         elif case["result"] == "invalid" and ours == OK:
-            self.wrong.append(what)
+            if theirs is None or not set(case["flags"]) <= LAX:
+                self.wrong.append(what)
         elif case["result"] == "valid" and ours != OK:
             self.wrong.append(what)
         self.found[f"{case['result']}: {ours}"] += 1
@@ -95,7 +100,6 @@ def ecdsa(template: str, pattern: str, least: int) -> None:
     tally.end(least)
 
 
-# BER that is not DER is the kernel's to judge, in a template that is not the driver's.
 @holds("ECDSA with signatures in DER")
 def _() -> None:
     ecdsa("x962", "ecdsa_secp*r1_*_test.json", 5000)
