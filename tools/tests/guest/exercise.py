@@ -10,7 +10,7 @@ for example, or of all that the devices do.
 
 import sys
 
-from lib import ciphers, host, tap, test_module
+from lib import ciphers, host, reference, tap, test_module
 from lib.ciphers import Cipher
 from lib.tap import check, holds
 
@@ -19,7 +19,9 @@ def exercise(cipher: Cipher, driver: str) -> None:
     """One flavour."""
     with host.watched() as work:
         test_module.run("vc_exercise", driver=driver, reference=cipher.generic)
-    check(work.ops >= 40, f"the host has done {work.ops} requests")
+    # Reference devices take little, and XTS cannot be cut: software does most of it.
+    least = 10 if cipher is ciphers.XTS and reference.devices() else 40
+    check(work.ops >= least, f"the host has done {work.ops} requests")
 
 
 for one in [ciphers.ALL[name] for name in sys.argv[1:]] or ciphers.of_devices():
