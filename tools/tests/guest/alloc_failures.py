@@ -2,11 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0
 """Each allocation the driver makes fails once: what follows is a clean error, or software.
 
+usage: alloc_failures.py [--every N]
+
 For the debug kernel (failslab), with self-tests off. The kernel fails the N-th allocation of
-this thread that has the driver on its stack, for N from 1 on, until there are no more.
+this thread that has the driver on its stack, for N from 1 on, until there are no more. There are
+hundreds when a device is bound: with --every each N-th of these fails, from a random one on.
 """
 
+import argparse
 import os
+import random
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +24,11 @@ MOST = 2000
 IV = bytes(range(16))
 DATA = os.urandom(4096)
 KEYS = [os.urandom(16), os.urandom(32)]
+
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--every", type=int, default=1)
+options = parser.parse_args()
 
 
 def prepare() -> None:
@@ -42,11 +52,13 @@ def prepare() -> None:
         (FAILSLAB / name).write_text(value)
 
 
-def fail_each(what: str, operation: Callable[[], object], at_least: int) -> list[str]:
+def fail_each(
+    what: str, operation: Callable[[], object], at_least: int, every: int = 1
+) -> list[str]:
     """Does something until nothing more fails; returns what came of it each time."""
     thread = Path(f"/proc/self/task/{threading.get_native_id()}/fail-nth")
     outcomes = []
-    for number in range(1, MOST):
+    for number in range(random.randint(1, every), MOST, every):
         thread.write_text(f"{number}\n")
         try:
             operation()
@@ -85,7 +97,7 @@ def _() -> None:
             if (module.DRIVER / name).exists():
                 (module.DRIVER / "unbind").write_text(name)
 
-    fail_each("bind", attempt, 20)
+    fail_each("bind", attempt, 20, options.every)
     module.check_no_algorithms()
     wait_until(lambda: not Path(module.DRIVER, name).exists(), 10, "unbound")
     module.bind(60)
