@@ -66,7 +66,8 @@ class Row:
         return ""
 
 
-# When the device has written something, and says that it has failed, what was done in place is gone.
+# When the device has written something, and says that it has failed, or is reset before it has said
+# anything, what was done in place is gone.
 IN_PLACE = (("", EIO),)
 ALL = ("cipher", "hash", "mac", "aead", "chain")
 FORGED = (("aead", EBADMSG), ("chain", EBADMSG))
@@ -78,8 +79,8 @@ TABLE = (
     Row("delay:value=20"),
     Row("reorder"),
     Row("reorder:value=5"),
-    Row("answer-twice:queue=0:count=1", restarts=True),
-    Row("wrong-id:queue=0:count=1", restarts=True),
+    Row("answer-twice:queue=0:count=1", restarts=True, errors=IN_PLACE),
+    Row("wrong-id:queue=0:count=1", restarts=True, errors=IN_PLACE),
     Row("wrong-id:queue=control:count=1", restarts=True),
     Row("used-len-short"),
     Row("used-len-short:value=1000"),
@@ -122,7 +123,7 @@ TABLE = (
     Row("config-random"),
     Row("toggle-ready:value=20"),
     Row("config-storm:value=1"),
-    Row("needs-reset:queue=0:count=1", restarts=True),
+    Row("needs-reset:queue=0:count=1", restarts=True, errors=IN_PLACE),
     Row("needs-reset:queue=control:count=1", restarts=True),
     Row("device-gone", skip=ALONE),
     Row("refuse-features", at_start=True, refused=True),
