@@ -6,6 +6,7 @@
  * request was lost, which may come back yet.
  */
 #include <linux/kthread.h>
+#include <linux/minmax.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/random.h>
@@ -17,8 +18,8 @@
 
 #define MAX_CIPHERS	32
 #define MAX_THREADS	64
-/* Requests with one key. */
-#define TURN		400
+/* Most requests with one key. */
+#define MAX_TURN	400
 
 static char *ciphers[MAX_CIPHERS] = { "cbc-aes-virtio:cbc-aes-lib" };
 static int cipher_count = 1;
@@ -55,6 +56,10 @@ static struct pair shared[MAX_CIPHERS];
 static unsigned int reqsize;
 /* Requests that are still to be made. */
 static atomic_t left;
+/* Turns that threads have had: the ciphers have the same share of them. */
+static atomic_t turns;
+/* Requests with one key: with few to make, all ciphers are to have their turn. */
+static unsigned int turn_len;
 
 struct worker {
 	struct task_struct *task;
@@ -113,7 +118,7 @@ static int pair_open(struct pair *pair, const struct cipher *cipher)
 static const struct pair *pick_pair(struct worker *w)
 {
 	u32 dice = prandom_u32_state(&w->rnd);
-	unsigned int i = (dice >> 8) % cipher_count;
+	unsigned int i = ((unsigned int)atomic_inc_return(&turns)) % cipher_count;
 	int ret = 0;
 
 	if (dice & 1)
@@ -143,7 +148,7 @@ static bool turn(struct worker *w)
 		atomic_inc(&tally.wrong);
 		return false;
 	}
-	for (n = 0; n < TURN && !w->lost; n++) {
+	for (n = 0; n < turn_len && !w->lost; n++) {
 		struct job *job = &w->jobs[n % depth];
 
 		more = atomic_dec_if_positive(&left) >= 0;
@@ -217,6 +222,7 @@ static bool stress(void)
 	if (!workers)
 		return true;
 	atomic_set(&left, requests);
+	turn_len = clamp(requests / cipher_count, 1, MAX_TURN);
 	for (i = 0; i < threads; i++) {
 		if (worker_start(&workers[i], i)) {
 			tap_note("thread %u cannot be started", i);
