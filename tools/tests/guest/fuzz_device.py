@@ -70,8 +70,9 @@ def round_(device: trials.Device) -> int:
     subjects = chance.sample(SUBJECTS, chance.randint(1, 3))
     made = 0
     device.freshen()
+    rebound = chance.random() < 0.15
     with reference.faulty(*faults):
-        if chance.random() < 0.15:
+        if rebound:
             device.rebind()
         for subject in subjects:
             count = chance.choice((1, 10, 100))
@@ -82,6 +83,9 @@ def round_(device: trials.Device) -> int:
                 f"{' '.join(faults)}: {subject.driver}: {result}",
             )
     reference.command(command="ready", ready=True)
+    # What a device could not do when it was bound is not offered until it is bound again.
+    if rebound:
+        device.rebind()
     device.freshen()
     try:
         device.works(chance.choice(subjects))
@@ -99,6 +103,8 @@ def _() -> None:
     while time.monotonic() < end:
         made += round_(device)
         rounds += 1
+    # Sessions whose numbers the device has not told are there until it is reset.
+    device.rebind()
     tap.note(f"{rounds} rounds, {made} requests, {device.restarts} restarts")
     check(rounds > 2, "hardly anything was tried")
 
