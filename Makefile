@@ -48,6 +48,7 @@ shell:
 	@$(testbed)/vm shell
 
 test: export LONG := $(LONG)
+test: export GUESTS := $(GUESTS)
 test:
 	@tools/tests/run $(TESTS)
 
@@ -59,3 +60,4 @@ help:
 	@echo "make shell                 boots a guest and gives you a shell in it"
 	@echo "make test [TESTS=...]      runs the tests, or those whose names match"
 	@echo "make test LONG=1           runs the long ones, too: all the fuzzing, on every kind of device"
+	@echo "make test GUESTS='debug*'  runs those of their guests that match this pattern"
