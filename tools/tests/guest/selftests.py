@@ -97,7 +97,7 @@ def digested() -> None:
     now = reference.status()
     for service in {digest.service for digest in DIGESTS}:
         made = reference.requests(now, operation=service, status="OK")
-        least = 10 * sum(digest.service == service for digest in DIGESTS) * (options.fuzz or 1)
+        least = 5 * sum(digest.service == service for digest in DIGESTS) * (options.fuzz or 1)
         check(made >= least, f"{service}: {made} digests, expected {least} or more")
 
 
