@@ -68,16 +68,6 @@ def both(curve: keys.Curve, template: str = "x962") -> Iterator[tuple[Transform,
             yield ours, theirs
 
 
-def raw(curve: keys.Curve, r: int, s: int, other: int = 0) -> bytes:
-    """A signature as the kernel's algorithms have it; what it has no use for is something."""
-    digits = -(-curve.bits // 64)
-
-    def number(value: int) -> bytes:
-        return value.to_bytes(8 * digits, "little") + bytes([other]) * (72 - 8 * digits)
-
-    return number(r) + number(s)
-
-
 def p1363(curve: keys.Curve, r: int, s: int) -> bytes:
     """A signature as two numbers one behind the other."""
     return r.to_bytes(curve.field) + s.to_bytes(curve.field)
@@ -97,7 +87,7 @@ def _() -> None:
                 for digest, signature in signatures.items():
                     r, s = der.numbers(signature)
                     data = {"x962": signature, "p1363": p1363(curve, r, s)}.get(
-                        template, raw(curve, r, s, 0xFF)
+                        template, curve.raw(r, s, 0xFF)
                     )
                     for transform in (theirs, ours):
                         what = f"{transform.driver}, {len(digest)} bytes"
@@ -144,7 +134,7 @@ def _() -> None:
                     for pair in ((bad, s), (r, bad), (bad, bad)):
                         same(der.integers(*pair), digest, (ours, theirs))
                         same(p1363(curve, *pair), digest, (ours_2, theirs_2))
-                        same(raw(curve, *pair), digest, (ours_3, theirs_3))
+                        same(curve.raw(*pair), digest, (ours_3, theirs_3))
                 # n - s is as good as s.
                 same(der.integers(r, n - s), digest, (ours, theirs))
                 same(der.integers(s, r), digest, (ours, theirs))
@@ -152,7 +142,7 @@ def _() -> None:
                 for length in (0, 1, curve.field, len(whole) - 2, len(whole) - 1):
                     same(whole[:length], digest, (ours_2, theirs_2))
                 same(whole + b"\0", digest, (ours_2, theirs_2))
-                whole = raw(curve, r, s)
+                whole = curve.raw(r, s)
                 for length in (0, 1, 72, 143):
                     same(whole[:length], digest, (ours_3, theirs_3))
                 same(whole + b"\0", digest, (ours_3, theirs_3))
@@ -227,7 +217,7 @@ def _() -> None:
 def _() -> None:
     for curve in keys.CURVES:
         digest = hashlib.sha256(b"message").digest()
-        signature = raw(curve, *der.numbers(curve.sign(digest)))
+        signature = curve.raw(*der.numbers(curve.sign(digest)))
         with Transform(driver(curve), sig=True) as transform:
             check_equal(transform.verify(signature, digest), "EINVAL", "no key")
             check_equal(transform.set_key(curve.public), OK, "key")
@@ -276,7 +266,7 @@ def _() -> None:
 def _() -> None:
     for curve in keys.CURVES:
         good, digest = curve.private, bytes(32)
-        signature = raw(curve, *der.numbers(curve.sign(digest)))
+        signature = curve.raw(*der.numbers(curve.sign(digest)))
         other = keys.CURVES[keys.CURVES.index(curve) - 1]
         bad = [
             *(good[:length] for length in (0, 1, 2, 10, len(good) - 1)),
@@ -373,7 +363,7 @@ def _() -> None:
         signs = keys.CURVES[1]
         signer = stack.enter_context(Transform(driver(signs), sig=True))
         check_equal(signer.set_key(signs.private, private=True), OK, "private key")
-        private_signature = raw(signs, *der.numbers(signs.sign(bytes(32))))
+        private_signature = signs.raw(*der.numbers(signs.sign(bytes(32))))
         module.unbind()
         for curve, pair in pairs:
             digest = os.urandom(32)

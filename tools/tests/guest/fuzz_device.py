@@ -5,7 +5,7 @@ and when it is well again it is used again.
 
 usage: fuzz_device.py [--seconds N] [--seed SEED]
 
-For a guest with a reference device, and vc_fault.ko in /mnt/share.
+For a guest with a reference device, and vc_fault.ko and keys in /mnt/share.
 """
 
 import argparse

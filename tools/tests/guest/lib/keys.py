@@ -114,6 +114,15 @@ class Curve:
         """The same without the public key in it."""
         return openssl("ec", "-in", self.file, "-no_public", "-outform", "DER")
 
+    def raw(self, r: int, s: int, other: int = 0) -> bytes:
+        """A signature as the kernel's algorithms have it; what it has no use for is something."""
+        digits = -(-self.bits // 64)
+
+        def number(value: int) -> bytes:
+            return value.to_bytes(8 * digits, "little") + bytes([other]) * (72 - 8 * digits)
+
+        return number(r) + number(s)
+
     def verify(self, signature: bytes, digest: bytes) -> bool:
         """openssl finds a signature right, which is in DER."""
         with tempfile.NamedTemporaryFile() as file:

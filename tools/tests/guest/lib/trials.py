@@ -5,14 +5,17 @@ device has faults."""
 import contextlib
 import dataclasses
 import errno
+import functools
+import os
 import re
 import subprocess
 from pathlib import Path
 
-from . import crypto, module, reference, tap
+from . import crypto, der, keys, module, reference, tap
 
 FOLDER = Path("/mnt/share")
-RUN = Path("/sys/module/vc_fault/parameters/run")
+PARAMETERS = Path("/sys/module/vc_fault/parameters")
+RUN = PARAMETERS / "run"
 # Seconds a request may take, and those in which a device has to work again.
 LIMIT, LONG = 120, 300
 # The driver gives a device up that fails more often than 60 times in ten minutes.
@@ -46,7 +49,11 @@ SUBJECTS = (
     Subject("aead", "aead", "gcm-aes-virtio-sync", "gcm-aes-lib", 16),
     Subject("chain", "aead", CHAIN, "authenc(hmac-sha256-lib,cbc-aes-lib)", 32, 32),
     Subject("chain", "aead", f"{CHAIN}-sync", "authenc(hmac-sha256-lib,cbc-aes-lib)", 16, 32),
+    Subject("rsa", "akcipher", "rsa-virtio", "rsa-generic"),
+    Subject("ecdsa", "sig", "ecdsa-nist-p256-virtio", "ecdsa-nist-p256-generic"),
 )
+RSA_BITS = 2048
+P256 = keys.CURVES[1]
 
 
 @dataclasses.dataclass
@@ -79,8 +86,22 @@ def load() -> None:
         subprocess.run(["insmod", FOLDER / "vc_fault.ko", f"limit={LIMIT}"], check=True)
 
 
+@functools.cache
+def _given(kind: str) -> dict[str, bytes]:
+    """What the module is told before it can make requests of a public key algorithm."""
+    if kind == "akcipher":
+        return {"key": keys.rsa(RSA_BITS).private}
+    if kind == "sig":
+        digest = os.urandom(32)
+        signature = P256.raw(*der.numbers(P256.sign(digest)))
+        return {"key": P256.public, "signature": signature + digest}
+    return {}
+
+
 def run(subject: Subject, count: int) -> Result:
     """Makes so many requests, all at once if the flavour is asynchronous."""
+    for name, data in _given(subject.kind).items():
+        (PARAMETERS / name).write_text(data.hex())
     words = (
         subject.kind, subject.driver, subject.reference, subject.key, subject.auth, count,
     )  # fmt: skip
@@ -141,8 +162,9 @@ class Device:
         if self.restarts - self._earlier >= RESTARTS or self.state in ("", "given up"):
             self.rebind()
 
-    def works(self, subject: Subject) -> None:
-        """Waits until it works for an algorithm; every result must be right."""
+    def works(self, subject: Subject, forgiven: bool = False) -> None:
+        """Waits until it works for an algorithm; every result must be right. If it is forgiven, it
+        may have been given up since it was freshened, for what it had left of its faults."""
         last = Result()
 
         def does() -> bool:
