@@ -203,7 +203,7 @@ impl Skills {
     ///
     /// # Errors
     ///
-    /// Any: the device could not be asked.
+    /// Any: the device could not be asked, or is not ready any more.
     fn explore(device: &Arc<Device>, settings: &Settings) -> Result<Self> {
         let mut skills = Self([0; Kind::ALL.len()]);
         for kind in Kind::ALL {
@@ -227,8 +227,12 @@ impl Skills {
                     {
                         skills.add(place);
                     }
-                    // That is its answer.
-                    Err(err) if [EIO, EOPNOTSUPP, ENOSPC, EINVAL].contains(&err) => {}
+                    // That is its answer; one that is not ready refuses everything.
+                    Err(err) if [EIO, EOPNOTSUPP, ENOSPC, EINVAL].contains(&err) => {
+                        if !device.says_ready() {
+                            return Err(EAGAIN);
+                        }
+                    }
                     Err(err) => return Err(err),
                 }
             }

@@ -206,6 +206,28 @@ def _() -> None:
         check_equal(restarts(), before, "restarts")
 
 
+@holds("what a device that is not ready any more has refused is asked again")
+def _() -> None:
+    module.unbind()
+
+    def answers(status: str, before: int = 0) -> int:
+        return reference.requests(reference.status(), queue="control", status=status) - before
+
+    good, bad = answers("OK"), answers("ERR")
+    with reference.faulty("delay:value=100:queue=control"):
+        binding = threading.Thread(target=module.bind, args=(LONG,))
+        binding.start()
+        wait_until(lambda: answers("OK", good) >= 4, LONG, "it is asked what it does")
+        reference.command(command="ready", ready=False)
+        wait_until(lambda: answers("ERR", bad), LONG, "it refuses that")
+        wait_until(lambda: state()["state"] == "not ready", LONG, "it is not ready")
+    reference.command(command="ready", ready=True)
+    binding.join()
+    module.wait_registered(LONG)
+    with afalg.Transform(crypto.SYNC, KEY) as transform:
+        device_works(transform, "ready again")
+
+
 for FAULT in ("toggle-ready:value=50", "config-storm:value=1"):
 
     @holds(f"under load a configuration that changes all the time loses nothing: {FAULT}")

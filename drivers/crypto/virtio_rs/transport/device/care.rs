@@ -340,6 +340,20 @@ impl State {
     }
 }
 
+impl State {
+    /// Returns true if the device says just now that it is ready: it may have changed its mind
+    /// before its worker gets to know.
+    ///
+    /// Context: process, may sleep.
+    pub(crate) fn says_ready(&self) -> bool {
+        let Some(queues) = self.care.lock().as_ref().map(|care| care.queues.clone()) else {
+            return false;
+        };
+        let status = queues.with_device(|dev| dev.read_config_word(0));
+        status.is_some_and(Config::is_ready)
+    }
+}
+
 impl Device {
     /// Ends the use of a device that is about to be unbound.
     ///
