@@ -88,7 +88,7 @@ def round_(device: trials.Device) -> int:
         device.rebind()
     device.freshen()
     try:
-        device.works(chance.choice(subjects))
+        device.works(chance.choice(subjects), forgiven=True)
     except tap.Failure as failure:
         raise tap.Failure(f"after {' '.join(faults)}: {failure}") from None
     return made
@@ -100,13 +100,13 @@ def _() -> None:
     device = trials.Device()
     end = time.monotonic() + options.seconds
     rounds = made = 0
-    while time.monotonic() < end:
+    # A device that is slow, and a flavour that makes one request at a time, take long for one round.
+    while rounds < 3 or time.monotonic() < end:
         made += round_(device)
         rounds += 1
     # Sessions whose numbers the device has not told are there until it is reset.
     device.rebind()
     tap.note(f"{rounds} rounds, {made} requests, {device.restarts} restarts")
-    check(rounds > 2, "hardly anything was tried")
 
 
 @holds("the kernel has nothing to report")
