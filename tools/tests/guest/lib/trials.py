@@ -162,6 +162,12 @@ class Device:
         if self.restarts - self._earlier >= RESTARTS or self.state in ("", "given up"):
             self.rebind()
 
+    def settle(self) -> None:
+        """Waits until it has answered all control requests."""
+        tap.wait_until(
+            lambda: self._shown().get("control") == "0 in flight", LONG, "all control requests"
+        )
+
     def works(self, subject: Subject, forgiven: bool = False) -> None:
         """Waits until it works for an algorithm; every result must be right. If it is forgiven, it
         may have been given up since it was freshened, for what it had left of its faults."""
