@@ -206,6 +206,7 @@ impl Skills {
     /// Any: the device could not be asked, or is not ready any more.
     fn explore(device: &Arc<Device>, settings: &Settings) -> Result<Self> {
         let mut skills = Self([0; Kind::ALL.len()]);
+        let epoch = device.epoch();
         for kind in Kind::ALL {
             let service = kind.service();
             if !settings.wants(service) || !device.config().has_service(service) {
@@ -227,9 +228,9 @@ impl Skills {
                     {
                         skills.add(place);
                     }
-                    // That is its answer; one that is not ready refuses everything.
+                    // That is its answer, unless it was reset, or is not ready and refuses everything.
                     Err(err) if [EIO, EOPNOTSUPP, ENOSPC, EINVAL].contains(&err) => {
-                        if !device.says_ready() {
+                        if device.epoch() != epoch || !device.says_ready() {
                             return Err(EAGAIN);
                         }
                     }

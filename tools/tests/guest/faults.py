@@ -6,9 +6,9 @@ every flavour.
 usage: faults.py [--once | --sample N] [--only SERVICE,...] [--seed SEED] CATALOGUE
 
 For a guest with a reference device of one data queue, and vc_fault.ko and keys in /mnt/share.
-CATALOGUE has the names of all faults, with commas between them: each must be in the table here. With
---sample so many of the combinations are tried, with --once each fault with one algorithm, chosen by
-SEED; with --only those of some services.
+CATALOGUE has the names of all faults, with commas between them: each must be in the table here.
+With --sample so many of the combinations are tried, with --once each fault with one algorithm,
+chosen by SEED; with --only those of some services.
 """
 
 import argparse
@@ -80,6 +80,8 @@ ALONE = "has a guest of its own"
 TABLE = (
     Row("never-answer:queue=0:count=2", restarts=True),
     Row("never-answer:queue=control:count=1", restarts=True),
+    Row("never-answer:queue=0:count=1", at_start=True),
+    Row("never-answer:queue=control:count=1", at_start=True),
     Row("delay:value=20"),
     Row("reorder"),
     Row("reorder:value=5"),
@@ -93,6 +95,7 @@ TABLE = (
     Row("used-len-zero"),
     Row("no-interrupt:queue=0:count=1"),
     Row("no-interrupt:queue=control:count=1"),
+    Row("no-interrupt:queue=0:count=4", at_start=True),
     Row("die", skip=ALONE),
     Row("status-unwritten:queue=0", errors=IN_PLACE),
     Row("status-unwritten:queue=control"),

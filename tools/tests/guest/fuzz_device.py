@@ -100,7 +100,7 @@ def _() -> None:
     device = trials.Device()
     end = time.monotonic() + options.seconds
     rounds = made = 0
-    # A device that is slow, and a flavour that makes one request at a time, take long for one round.
+    # A slow device, and a flavour that makes one request at a time, take long for one round.
     while rounds < 3 or time.monotonic() < end:
         made += round_(device)
         rounds += 1

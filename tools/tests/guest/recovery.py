@@ -228,6 +228,33 @@ def _() -> None:
         device_works(transform, "ready again")
 
 
+for FAULT in ("never-answer:queue=0:count=1", "no-interrupt:queue=0:count=4"):
+
+    @holds(f"what the trials of a device that is bound wait for comes to an end: {FAULT}")
+    def _(fault: str = FAULT) -> None:
+        module.unbind()
+        with reference.faulty(fault):
+            module.bind(LONG)
+            # It is tried out by data requests, before anything is registered.
+            wait_until(lambda: "rsa-virtio" in crypto.ours(), LONG, "it is registered")
+        with afalg.Transform(crypto.SYNC, KEY) as transform:
+            device_works(transform, "after")
+
+
+@holds("a device that does not answer can be unbound while it is tried out")
+def _() -> None:
+    (name,) = module.devices()
+    module.unbind()
+    with reference.faulty("never-answer:queue=0"):
+        for round_ in range(3):
+            (module.DRIVER / "bind").write_text(name)
+            time.sleep(TIMEOUT * (1 + round_ / 4))
+            module.unbind()
+    module.bind(LONG)
+    with afalg.Transform(crypto.SYNC, KEY) as transform:
+        device_works(transform, "after")
+
+
 for FAULT in ("toggle-ready:value=50", "config-storm:value=1"):
 
     @holds(f"under load a configuration that changes all the time loses nothing: {FAULT}")

@@ -50,7 +50,8 @@ use kernel::{
     sync::{
         Arc,
         SpinLockIrq, //
-    }, //
+    },
+    time::Msecs, //
 };
 
 /// An algorithm, by whatever number devices know it.
@@ -322,6 +323,38 @@ impl Route {
         digest: &[u8],
     ) -> Result<[u8; RESULT]> {
         let device = self.device();
+        self.send::<PARAMS, RESULT>(operation, src, digest, device.timeout(), || device.watch())
+    }
+
+    /// Does the same as a trial, for who keeps the device's worker from looking after requests: it may
+    /// be waiting for what comes of this one.
+    ///
+    /// Context: process, may sleep.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call) has them.
+    pub(super) fn try_call<const PARAMS: usize, const RESULT: usize>(
+        &self,
+        operation: AkcipherOperation,
+        src: &[u8],
+        digest: &[u8],
+    ) -> Result<[u8; RESULT]> {
+        let device = self.device();
+        let interval = device.look_interval();
+        self.send::<PARAMS, RESULT>(operation, src, digest, interval, || device.attend())
+    }
+
+    /// Sends a request, and calls `stuck` each time `limit` milliseconds pass without an answer.
+    fn send<const PARAMS: usize, const RESULT: usize>(
+        &self,
+        operation: AkcipherOperation,
+        src: &[u8],
+        digest: &[u8],
+        limit: Msecs,
+        stuck: impl Fn(),
+    ) -> Result<[u8; RESULT]> {
+        let device = self.device();
         let queue = device.data_queue().ok_or(ENODEV)?;
         let result_len = RESULT.checked_sub(data::STATUS).ok_or(EINVAL)?;
         let src_len = u32::try_from(src.len())?;
@@ -345,14 +378,14 @@ impl Route {
             &(),
             self.hold(),
             &parts,
-            device.timeout(),
+            limit,
             |inflight| dataq::submit(queue, inflight, || device.watch()),
-            || device.watch(),
+            stuck,
         )
     }
 }
 
-/// Returns what an error of a trial's [`Route::call`] means: `EIO`, the device does not do it, unless
+/// Returns what an error of [`Route::try_call`] means: `EIO`, the device does not do it, unless
 /// it could not be asked.
 pub(super) fn trial_error(err: Error) -> Error {
     if [EKEYREJECTED, EBADMSG, E2BIG, EINVAL].contains(&err) {

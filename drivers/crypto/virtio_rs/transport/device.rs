@@ -102,8 +102,9 @@ pub(crate) struct State {
     sessions: Sessions,
     /// How often the device was reset and started again.
     restarts: Atomic<u32>,
-    /// Sessions were lost, and their users are to get others.
-    lost: Atomic<u32>,
+    /// Something has become of it that others were not told yet: sessions were lost, for example,
+    /// and their users are to get others.
+    untold: Atomic<u32>,
     /// None once the device is no longer bound.
     #[pin]
     care: Mutex<Option<Care>>,
@@ -175,7 +176,7 @@ impl Device {
                 observer,
                 sessions <- Sessions::new(),
                 restarts: Atomic::new(0),
-                lost: Atomic::new(0),
+                untold: Atomic::new(0),
                 care <- new_mutex!(Some(care)),
             })),
             GFP_KERNEL,
@@ -196,7 +197,7 @@ impl Device {
     ///
     /// Context: any but hard interrupt.
     pub(super) fn session_was_lost(&self) {
-        self.lost.store(1, Relaxed);
+        self.untold.store(1, Relaxed);
         self.queue();
     }
 
@@ -269,7 +270,7 @@ impl State {
     }
 
     /// Returns the present epoch: sessions of an earlier one are void.
-    pub(super) fn epoch(&self) -> u32 {
+    pub(crate) fn epoch(&self) -> u32 {
         self.sessions.epoch()
     }
 
@@ -306,7 +307,7 @@ impl State {
 
     /// Returns how often to look after requests: one that the device has had for its time, and
     /// a third more at the most, is found out.
-    fn look_interval(&self) -> Msecs {
+    pub(crate) fn look_interval(&self) -> Msecs {
         (self.timeout / dataq::LOOKS).max(1)
     }
 

@@ -112,18 +112,15 @@ impl Failures {
 impl Chore for State {
     /// Looks how the device is, and does what follows.
     fn run(&self) -> Option<Msecs> {
-        let (watch, check) = match &mut *self.care.lock() {
-            Some(care) => (self.look(care), self.check(care)),
-            None => return None,
-        };
+        let (watch, check) = self.tend()?;
         let news = match check {
             Check::Nothing => false,
             Check::News => true,
             Check::Again => return Some(RETRY),
             Check::Now => return Some(0),
         };
-        let lost = self.lost.xchg(0, Relaxed) != 0;
-        if (news || lost) && self.observer.changed().is_err() {
+        let untold = self.untold.xchg(0, Relaxed) != 0;
+        if (news || untold) && self.observer.changed().is_err() {
             return Some(RETRY);
         }
         watch
@@ -143,6 +140,14 @@ enum Check {
 }
 
 impl State {
+    /// Looks how the device is, and does what follows for the device itself. Returns when to do that
+    /// again, if there is a reason to, and what has come of it; nothing if it is not bound any more.
+    fn tend(&self) -> Option<(Option<Msecs>, Check)> {
+        let mut care = self.care.lock();
+        let care = (*care).as_mut()?;
+        Some((self.look(care), self.check(care)))
+    }
+
     /// Looks after requests that do not come back, if it is time to: a device that has something to
     /// say all the time shall not make them grow old. Returns when to look again, if there may be
     /// some to look after.
@@ -355,13 +360,32 @@ impl State {
 }
 
 impl Device {
+    /// Does what the worker does for requests that do not come back. For those who wait for one while
+    /// the worker waits for them: while others are told of the news.
+    ///
+    /// Context: process, may sleep.
+    pub(crate) fn attend(&self) {
+        match self.tend() {
+            None | Some((_, Check::Nothing)) => {}
+            Some(_) => {
+                // Which is left to the worker.
+                self.untold.store(1, Relaxed);
+                self.queue();
+            }
+        }
+    }
+
     /// Ends the use of a device that is about to be unbound.
     ///
     /// Context: process, may sleep.
     pub(crate) fn close(&self) {
         self.quiesce(Phase::Closed);
         // Nobody looks after it any more.
-        *self.care.lock() = None;
+        let care = self.care.lock().take();
+        // The worker may still wait for a request: this brings it back.
+        if let Some(care) = care {
+            care.queues.reset();
+        }
         self.shut();
     }
 
