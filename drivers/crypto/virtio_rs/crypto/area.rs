@@ -200,3 +200,34 @@ impl<const PARAMS: usize, const RESULT: usize, const ENTRIES: usize> AnyArea
         results
     }
 }
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_crypto_area)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_and_what_came_back_is_wiped() {
+        let mut area = KBox::new(Area::<16, 8>::empty(), GFP_KERNEL).unwrap();
+        let parts = Parts {
+            before: &[b"header", b"iv"],
+            after: b"key",
+            results: &[4, 1],
+            max_segment: usize::MAX,
+        };
+        let data = Data {
+            src: Span::NONE,
+            aad: Span::NONE,
+            aad_first: false,
+            dst: Span::NONE,
+        };
+        // SAFETY: The area is heap memory; there is no data.
+        let posted = unsafe { area.fill(&parts, &data) }.unwrap();
+        assert_eq!((posted.segments, posted.result_len), (5, 5));
+        assert_eq!(&area.params[..12], b"headerivkey\0");
+        area.result.0.copy_from_slice(b"digest\0\0");
+
+        assert_eq!(area.take().bytes(), b"digest\0\0");
+        assert_eq!(area.params, [0; 16]);
+        assert_eq!(area.result.0, [0; 8]);
+    }
+}

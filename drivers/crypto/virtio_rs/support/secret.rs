@@ -62,13 +62,17 @@ impl Secret {
     pub(crate) fn is(&self, bytes: &[u8]) -> bool {
         are_equal(&self.0, bytes)
     }
+
+    fn wipe(&mut self) {
+        let len = self.0.len();
+        // SAFETY: The vector's memory is valid for writes of its length.
+        unsafe { helpers::memzero_explicit(self.0.as_mut_ptr().cast(), len) };
+    }
 }
 
 impl Drop for Secret {
     fn drop(&mut self) {
-        let len = self.0.len();
-        // SAFETY: The vector's memory is valid for writes of its length.
-        unsafe { helpers::memzero_explicit(self.0.as_mut_ptr().cast(), len) };
+        self.wipe();
     }
 }
 
@@ -120,5 +124,30 @@ impl<const N: usize> Drop for ShortSecret<N> {
     fn drop(&mut self) {
         // SAFETY: The bytes are valid for writes of their length.
         unsafe { helpers::memzero_explicit(self.bytes.as_mut_ptr().cast(), N) };
+    }
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_support_secret)]
+mod tests {
+    use super::*;
+    use core::mem::MaybeUninit;
+
+    #[test]
+    fn a_secret_is_wiped() {
+        let mut secret = Secret::new(&[b"one", b"", b"two"]).unwrap();
+        assert!(secret.is(b"onetwo"));
+        // What is dropped cannot be looked at any more.
+        secret.wipe();
+        assert!(secret.is(&[0; 6]));
+    }
+
+    #[test]
+    fn a_short_secret_is_wiped_when_it_is_dropped() {
+        let mut place = MaybeUninit::new(ShortSecret::<8>::new(b"secret").unwrap());
+        // SAFETY: It is initialised, and not used as what it is afterwards.
+        unsafe { place.assume_init_drop() };
+        // SAFETY: The bytes are initialised still, and need no drop.
+        let bytes = unsafe { (&raw const (*place.as_ptr()).bytes).read() };
+        assert_eq!(bytes, [0; 8]);
     }
 }

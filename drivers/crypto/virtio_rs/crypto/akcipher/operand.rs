@@ -319,3 +319,51 @@ unsafe fn check_zeros(list: *mut bindings::scatterlist, len: usize) -> Result {
     }
     Ok(())
 }
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_crypto_operand)]
+mod tests {
+    use super::*;
+    use core::mem::MaybeUninit;
+
+    /// Stands in for what would do the request later.
+    ///
+    /// # Safety
+    ///
+    /// Nothing to see to: it does nothing.
+    unsafe fn never(_waiting: NonNull<Waiting>) {}
+
+    #[test]
+    fn a_number_is_wiped_and_the_key_let_go() {
+        let mut bytes = KVec::new();
+        bytes.extend_from_slice(b"\0number", GFP_KERNEL).unwrap();
+        let mut list = KBox::new(bindings::scatterlist::default(), GFP_KERNEL).unwrap();
+        // SAFETY: The entry is valid for writes, the bytes are heap memory.
+        unsafe { bindings::sg_init_one(&mut *list, bytes.as_ptr().cast(), 7) };
+        let mut raw = Raw {
+            src: &mut *list,
+            src_len: 7,
+            ..Default::default()
+        };
+        let run = never as unsafe fn(NonNull<Waiting>);
+        let about = About::new(NonNull::from(&mut raw), Direction::Decrypt, run, 6, 8).unwrap();
+
+        let mut place = KBox::<Operand>::new_uninit(GFP_KERNEL).unwrap();
+        let this = NonNull::from(&mut *place).cast::<Operand>();
+        // SAFETY: It is valid for writes; the request has a source.
+        unsafe { Operand::load(this, about) }.unwrap();
+        let key = Arc::new(Secret::new(&[b"key"]).unwrap(), GFP_KERNEL).unwrap();
+        // SAFETY: It was just filled.
+        let operand = unsafe { &mut *this.as_ptr() };
+        // SAFETY: It is heap memory, and no device is told of it.
+        unsafe { operand.describe(Some(key.clone())) }.unwrap();
+        assert_eq!(operand.number(), b"number");
+
+        // SAFETY: It is filled, and not used as what it is afterwards.
+        unsafe { Operand::clear(this) };
+        // SAFETY: The bytes are initialised still.
+        let bytes = unsafe { &(*this.as_ptr()).bytes };
+        assert!(bytes.iter().all(|byte| *byte == 0));
+        assert!(Arc::into_unique_or_drop(key).is_some());
+        let _: KBox<MaybeUninit<Operand>> = place;
+    }
+}
