@@ -7,21 +7,18 @@ use crate::{
     bindings,
     bindings::helpers,
     support::{
-        lend::Lists,
+        lend::{
+            Line,
+            Lists, //
+        },
         secret::ShortSecret, //
     },
 };
+use core::mem::offset_of;
 use kernel::prelude::*;
 
 /// How many segments a request may have that are not the consumer's own, if nothing else is said.
 const USUAL: usize = 10;
-
-/// Memory that a device writes, in cache lines of its own where caches are not coherent.
-#[cfg_attr(target_arch = "x86_64", repr(C, align(8)))]
-#[cfg_attr(not(target_arch = "x86_64"), repr(C, align(128)))]
-struct Line<T>(T);
-
-kernel::static_assert!(align_of::<Line<u8>>() >= bindings::VC_CRYPTO_DMA_ALIGN as usize);
 
 /// Memory for what a device reads and writes besides the data: up to `PARAMS` bytes of parameters
 /// and up to `RESULT` bytes of results, and the scatterlists that describe all of it: up to
@@ -112,12 +109,25 @@ pub(crate) trait AnyArea {
     fn take(&mut self) -> Self::Results;
 }
 
+impl<const PARAMS: usize, const RESULT: usize, const ENTRIES: usize> Area<PARAMS, RESULT, ENTRIES> {
+    /// What the device writes has nothing in its cache lines that the CPU writes: it begins one, and
+    /// nothing is behind it.
+    const LAYOUT: () = {
+        let line = bindings::VC_CRYPTO_DMA_ALIGN as usize;
+        let begin = offset_of!(Self, result);
+        assert!(begin % line == 0 && align_of::<Self>() % line == 0);
+        assert!(begin + size_of::<Line<[u8; RESULT]>>() == size_of::<Self>());
+        assert!(size_of::<Self>() % line == 0);
+    };
+}
+
 impl<const PARAMS: usize, const RESULT: usize, const ENTRIES: usize> AnyArea
     for Area<PARAMS, RESULT, ENTRIES>
 {
     type Results = ShortSecret<RESULT>;
 
     fn empty() -> Self {
+        let () = Self::LAYOUT;
         Self {
             params: [0; PARAMS],
             entries: [Default::default(); ENTRIES],

@@ -9,6 +9,14 @@ use kernel::{
     prelude::*, //
 };
 
+/// Memory that a device writes, in cache lines of its own where caches are not coherent.
+#[cfg_attr(target_arch = "x86_64", repr(C, align(8)))]
+#[cfg_attr(not(target_arch = "x86_64"), repr(C, align(128)))]
+pub(crate) struct Line<T>(pub(crate) T);
+
+// Its size is a multiple of that, too.
+kernel::static_assert!(align_of::<Line<u8>>() >= bindings::VC_CRYPTO_DMA_ALIGN as usize);
+
 /// The scatterlists a [`Lend`] consists of, in the order the device sees them.
 ///
 /// The first `readable` lists are for the device to read, the rest for it to write.

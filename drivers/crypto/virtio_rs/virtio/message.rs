@@ -8,6 +8,7 @@ use crate::{
     support::{
         lend::{
             Lend,
+            Line,
             Lists, //
         },
         secret::Secret,
@@ -39,9 +40,9 @@ pub(crate) struct Message<T, const ANSWER: usize> {
     bytes: Secret,
     split: usize,
     answer_len: usize,
-    // The device writes here.
+    // The device writes here, and nobody else in these cache lines.
     #[pin]
-    answer: Opaque<[u8; ANSWER]>,
+    answer: Opaque<Line<[u8; ANSWER]>>,
     #[pin]
     parts: Opaque<[bindings::scatterlist; 3]>,
     #[pin]
@@ -79,7 +80,7 @@ impl<T, const ANSWER: usize> Message<T, ANSWER> {
                 split: head.len(),
                 answer_len,
                 // Not what a device that leaves it alone would like it to say.
-                answer: Opaque::new([0xff; ANSWER]),
+                answer: Opaque::new(Line([0xff; ANSWER])),
                 parts: Opaque::new(Default::default()),
                 _pin: PhantomPinned,
             }),
@@ -118,7 +119,7 @@ impl<T, const ANSWER: usize> Message<T, ANSWER> {
     pub(crate) fn answer(&self) -> [u8; ANSWER] {
         // SAFETY: A message in the driver's hands is not lent, so the device does not write; any
         // bytes are valid.
-        unsafe { *self.answer.get() }
+        unsafe { (*self.answer.get()).0 }
     }
 }
 

@@ -33,7 +33,10 @@ use crate::{
     },
 };
 use core::{
-    mem::MaybeUninit,
+    mem::{
+        offset_of,
+        MaybeUninit, //
+    },
     ptr::NonNull, //
 };
 use kernel::{
@@ -65,6 +68,8 @@ struct Context<A: Offload> {
 /// Returns how much context a request of `A` needs, in bytes, where a device does it.
 pub(super) const fn size<A: Offload>() -> usize {
     assert!(align_of::<Context<A>>() <= bindings::VC_CRYPTO_DMA_ALIGN as usize);
+    // The end is the device's, in cache lines of its own: see `Area`.
+    assert!(offset_of!(Context<A>, area) + size_of::<A::Area>() == size_of::<Context<A>>());
     size_of::<Context<A>>()
 }
 
