@@ -83,6 +83,12 @@ def _() -> None:
     check_equal(sorted(set(crypto.ours()) - crypto.flavours()), [], "registered besides")
 
 
+def set_up() -> None:
+    """The device has all of its queues, whoever uses them."""
+    missing = [line["queue"] for line in reference.status()["queues"] if not line["running"]]
+    check(not missing, f"queues that are not set up: {missing}")
+
+
 def ciphered() -> None:
     """The host has done the ciphers' work."""
     work = host.work()
@@ -119,6 +125,8 @@ def signed() -> None:
         check(made >= count, f"{operation}: {made} requests, expected {count} or more")
 
 
+if reference.devices():
+    holds("all queues are set up")(set_up)
 if CIPHERS:
     holds("the host has encrypted and decrypted")(ciphered)
 if DIGESTS:
