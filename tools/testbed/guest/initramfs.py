@@ -42,6 +42,11 @@ class Archive:
         self.folder(str(Path(name).parent))
         self._add(name, 0o100000 | mode, data)
 
+    def link(self, name: str, target: str) -> None:
+        """Adds a symbolic link, and the folders above it."""
+        self.folder(str(Path(name).parent))
+        self._add(name, 0o120777, target.encode())
+
     def finish(self) -> bytes:
         """The archive as it is written to disk."""
         self._add("TRAILER!!!", 0, b"")
@@ -75,13 +80,14 @@ def read_module(path: Path) -> bytes:
     return lzma.decompress(data) if path.suffix == ".xz" else data
 
 
-def build(init: Path, busybox: Path, modules: Path, config: str, extra: dict[str, Path]) -> bytes:
-    """Makes the archive. extra: names below /testbed and the files to put there."""
-    archive = Archive()
+def build(
+    archive: Archive, init: Path, busybox: Path, modules: Path, config: str, extra: dict[str, Path]
+) -> bytes:
+    """Completes the archive. extra: names below /testbed and the files to put there."""
     for folder in ("proc", "sys", "dev", "lower", "rw", "root"):
         archive.folder(folder)
     archive.file("init", init.read_bytes(), 0o755)
-    archive.file("bin/busybox", busybox.read_bytes(), 0o755)
+    archive.file("busybox", busybox.read_bytes(), 0o755)
     archive.file("testbed/config", config.encode())
     for name, path in extra.items():
         archive.file(f"testbed/{name}", read_module(path))

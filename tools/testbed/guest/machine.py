@@ -11,6 +11,8 @@ import reference
 # The guest's virtio-serial ports, and all that QEMU has a socket for.
 PORTS = ("stdout", "stderr", "control", "qmp")
 SOCKETS = ("monitor", "terminal", *PORTS)
+# Serial ports that a PC has, the console's included.
+ISA_PORTS = 4
 
 
 @dataclasses.dataclass
@@ -103,17 +105,28 @@ class Machine:
         command += ["-object", "monitor-qmp,id=qmp,chardev=monitor"]
         command += ["-chardev", f"file,id=console,path=/proc/self/fd/{console}"]
         command += ["-serial", "chardev:console"]
-        command += ["-device", f"virtio-serial-pci,max_ports={8 + len(references)}"]
-        for name in PORTS:
-            command += ["-device", f"virtserialport,chardev={name},name={name}"]
-        command += ["-device", "virtconsole,chardev=terminal"]
-        for number in references:
-            path = reference.monitor_path(number)
-            command += ["-chardev", f"socket,id=m{number},path={path}"]
-            command += ["-device", f"virtserialport,chardev=m{number},name=device{number}"]
+        command += self._ports(references)
         command += self._file_systems()
         for number, device in enumerate(options.devices):
             command += self._device(number, device)
+        return command
+
+    def _ports(self, references: list[int]) -> list[str]:
+        """The guest's ways to its host: virtio-serial, or, for one that sleeps, serial ports."""
+        command = ["-device", f"virtio-serial-pci,max_ports={8 + len(references)}"]
+        command += ["-device", "virtconsole,chardev=terminal"]
+        ports = {name: name for name in PORTS}
+        for number in references:
+            path = reference.monitor_path(number)
+            command += ["-chardev", f"socket,id=m{number},path={path}"]
+            ports[f"device{number}"] = f"m{number}"
+        for place, (name, chardev) in enumerate(ports.items()):
+            if not self.options.in_memory:
+                command += ["-device", f"virtserialport,chardev={chardev},name={name}"]
+            elif place < ISA_PORTS - 1:
+                command += ["-device", f"isa-serial,chardev={chardev}"]
+            else:
+                command += ["-device", f"pci-serial,chardev={chardev}"]
         return command
 
     def _kernel_arguments(self) -> str:
@@ -136,8 +149,10 @@ class Machine:
         return " ".join(arguments + self.options.append)
 
     def _file_systems(self) -> list[str]:
-        """What the guest mounts; init knows the tags."""
+        """What the guest mounts, if its root is the host's; init knows the tags."""
         options = self.options
+        if options.in_memory:
+            return []
         modules = modules_folder(options, self.release)
         shared = [("root", options.root, True), ("project", options.project, True)]
         if not modules.is_relative_to(options.root):

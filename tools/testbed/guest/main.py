@@ -14,6 +14,7 @@ from typing import NoReturn
 import accel
 import initramfs
 import machine
+import memory_root
 import reference
 import reports
 from supervise import Interrupted, Outcome, Supervisor, catch_signals
@@ -44,6 +45,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--smp", type=int, default=2)
     parser.add_argument("--mem")
     parser.add_argument("--iommu", action="store_true")
+    parser.add_argument("--in-memory", action="store_true")
     parser.add_argument("--share", type=Path)
     parser.add_argument("--device-log", type=Path)
     parser.add_argument("--allow-violation", action="append", default=[], dest="allowed_violations")
@@ -98,6 +100,14 @@ def check_devices(options: argparse.Namespace) -> None:
         raise ValueError("--device-log is for --device ref and vfio")
 
 
+def serial_ports(options: argparse.Namespace) -> list[str]:
+    """What the serial ports of a guest that sleeps are, from the second on."""
+    if not options.in_memory:
+        return []
+    numbers = [number for number, device in enumerate(options.devices) if device.settings]
+    return [*machine.PORTS, *(f"device{number}" for number in numbers)]
+
+
 def guest_config(options: argparse.Namespace, release: str) -> str:
     """The shell file that tells the guest's scripts what to do."""
     cwd = Path.cwd()
@@ -115,6 +125,8 @@ def guest_config(options: argparse.Namespace, release: str) -> str:
         "kmemleak": "yes" if options.kmemleak and options.kernel == "debug" else "no",
         "selftest_limit": 600 if options.kernel == "debug" else 120,
         "share": "yes" if options.share else "no",
+        "in_memory": "yes" if options.in_memory else "no",
+        "serial_ports": " ".join(serial_ports(options)),
         "term": os.environ.get("TERM", "dumb"),
         "rows": size.lines,
         "columns": size.columns,
@@ -135,8 +147,12 @@ def build_initrd(options: argparse.Namespace, release: str) -> Path:
     extra = {"driver.ko": options.ko} if options.ko else {}
     extra |= {f"modules/{path.name}": path for path in options.modules}
     path: Path = options.run_dir / "initrd"
+    archive = initramfs.Archive()
+    if options.in_memory:
+        memory_root.add(archive, options, release)
     path.write_bytes(
         initramfs.build(
+            archive,
             init=Path(__file__).with_name("init"),
             busybox=options.root / "usr/bin/busybox",
             modules=machine.modules_folder(options, release),

@@ -211,7 +211,8 @@ class Supervisor:
                 self._write(2, f"{line}\n".encode())
             if "] testbed: init: " in line:
                 self.outcome.setup_error = "setting up the guest failed"
-            if "reboot: Power down" in line:
+            # The other is how a guest ends that may have slept.
+            if "reboot: Power down" in line or "reboot: Restarting system" in line:
                 self.outcome.powered_off = True
 
     def _on_control(self, data: bytes) -> None:

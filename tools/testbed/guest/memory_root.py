@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A root file system that is in the initramfs: what Python, dm-crypt and AF_ALG need of the root.
+
+Nothing of it is the host's, so that the guest can sleep: 9p does not bear that.
+"""
+
+import argparse
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import machine
+from initramfs import Archive
+
+# What is not here is busybox's.
+COMMANDS = (
+    "usr/bin/dash", "usr/bin/python3", "usr/bin/env", "usr/bin/openssl", "usr/bin/kmod",
+    "usr/bin/dd", "usr/bin/flock", "usr/bin/mount", "usr/bin/umount", "usr/sbin/dmsetup",
+    "usr/sbin/losetup", "usr/sbin/blockdev", "usr/sbin/mke2fs", "usr/sbin/e2fsck",
+)  # fmt: skip
+LINKS = {
+    "usr/bin/sh": "dash", "usr/sbin/mkfs.ext4": "mke2fs",
+    **{f"usr/sbin/{name}": "../bin/kmod" for name in ("insmod", "rmmod", "modprobe", "modinfo")},
+    "bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64",
+}  # fmt: skip
+FOLDERS = ("usr/lib/python3.13", "usr/lib/x86_64-linux-gnu/ossl-modules", "etc/ssl")
+WITHOUT = {"test", "pydoc_data", "ensurepip", "idlelib", "tkinter"}
+# Of the kernel's modules, those below these folders.
+MODULES = (
+    "crypto", "arch/x86/crypto", "drivers/md", "drivers/block", "drivers/crypto/virtio",
+    "fs/ext4", "fs/jbd2", "fs/mbcache", "lib",
+)  # fmt: skip
+
+
+def libraries(files: list[Path]) -> set[Path]:
+    """The shared libraries that programs are linked with, and the loader."""
+    done = subprocess.run(["ldd", *files], capture_output=True, text=True, check=True)
+    return {Path(path) for path in re.findall(r"(/\S+) \(0x", done.stdout)}
+
+
+def below(folder: Path) -> Iterator[Path]:
+    """All files below a folder, without what nobody needs here."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not WITHOUT & set(path.relative_to(folder).parts):
+            yield path
+
+
+def modules(folder: Path) -> Iterator[Path]:
+    """The files of the kernel's modules, and what modprobe reads."""
+    yield from (path for path in folder.glob("modules.*") if path.is_file())
+    for name in MODULES:
+        place = folder / "kernel" / name
+        if place.is_dir():
+            yield from below(place)
+        yield from place.parent.glob(f"{place.name}.ko*")
+
+
+def add(archive: Archive, options: argparse.Namespace, release: str) -> None:
+    """Puts it into the archive of an initramfs."""
+    programs = [Path("/", name) for name in COMMANDS]
+    files = {path: path for path in programs}
+    for name in FOLDERS:
+        files |= {path: path for path in below(Path("/", name))}
+    plugins = [path for path in files if path.suffix == ".so"]
+    files |= {path: path for path in libraries(programs + plugins)}
+
+    folder = machine.modules_folder(options, release)
+    place = Path("/lib/modules", release)
+    files |= {place / path.relative_to(folder): path for path in modules(folder)}
+    for name in ("tools/tests/guest", "tools/testbed/guest"):
+        files |= {path: path for path in below(options.project / name)}
+    if options.share:
+        files |= {
+            Path("/mnt/share") / path.relative_to(options.share): path
+            for path in below(options.share)
+        }
+    for name, target in LINKS.items():
+        archive.link(name, target)
+    archive.link("mnt/project", str(options.project))
+    for folder_name in ("run", "tmp", "etc/modprobe.d", "root", "var/tmp"):
+        archive.folder(folder_name)
+    for path, source in files.items():
+        archive.file(real_place(path), source.read_bytes(), source.stat().st_mode & 0o777)
+
+
+def real_place(path: Path) -> str:
+    """Where a file is, in a root whose folders of programs are links below usr."""
+    name = str(path).removeprefix("/")
+    first = name.partition("/")[0]
+    return f"usr/{name}" if first in ("bin", "sbin", "lib", "lib64") else name
