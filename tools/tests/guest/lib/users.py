@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Those who have something of the device's all the time: a volume that is being written, and a
+program with a transform."""
+
+import contextlib
+import os
+from types import TracebackType
+
+from . import afalg, ciphers, crypto, reference, tap, volume
+from .writer import Writer, writing
+
+LONG = 300
+SIZE = 16384
+KEY, IV = afalg.random_key(32)
+DATA = os.urandom(SIZE)
+EXPECTED = afalg.openssl(KEY, IV, DATA)
+
+
+def served() -> int:
+    """How many requests the reference device has served."""
+    return reference.data_requests(reference.status(), status="OK")
+
+
+def check_right(transform: afalg.Transform, what: str) -> None:
+    """A request of a transform with KEY gives what it should."""
+    tap.check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, f"{what}: ciphertext")
+
+
+class Users:
+    """They use the device until this is closed."""
+
+    def __init__(self, mebibytes: int = 64) -> None:
+        self._stack = contextlib.ExitStack()
+        enter = self._stack.enter_context
+        disk = enter(volume.disk(mebibytes))
+        driver = ciphers.XTS.asynchronous
+        line = volume.table(disk, f"capi:{driver}-plain64", os.urandom(64), 512)
+        opened = enter(volume.mapped("users", line))
+        volume.make_file_system(opened)
+        self.writer: Writer = enter(writing(enter(volume.mounted(opened))))
+        self.transform = enter(afalg.Transform(crypto.SYNC, KEY))
+
+    def works(self, what: str) -> None:
+        """Waits until the device works for both, with the sessions that two keys have, and no
+        others."""
+
+        def does() -> bool:
+            before = served()
+            check_right(self.transform, what)
+            return served() > before
+
+        tap.wait_until(does, LONG, f"{what}: the device works for a transform")
+        self.writer.goes_on(LONG)
+        tap.wait_until(lambda: reference.status()["sessions"] == 4, LONG, f"{what}: 4 sessions")
+
+    def close(self) -> None:
+        """Ends both; fails the test if files are not those that were written, or if a session is
+        left."""
+        self._stack.close()
+        tap.check(self.writer.written, "nothing was written")
+        tap.wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
+
+    def __enter__(self) -> "Users":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
