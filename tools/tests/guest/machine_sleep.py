@@ -22,10 +22,10 @@ from lib.users import KEY, LONG, Users, check_right
 POWER = Path("/sys/power")
 ALARM = Path("/sys/class/rtc/rtc0/wakealarm")
 # Seconds after which the alarm rings: the machine has to be asleep by then.
-NAP = 4
+NAP = 8
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--times", type=int, default=5)
+parser.add_argument("--times", type=int, default=3)
 options = parser.parse_args()
 log = KernelLog()
 
