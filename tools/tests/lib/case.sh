@@ -40,14 +40,19 @@ status() {
 	[ "$got" = "$want" ] || { echo "status $got, should be $want"; return 1; }
 }
 
+# chosen NAME: the guest of this name is to be run. GUESTS is a pattern: others are left out.
+chosen() {
+	# shellcheck disable=SC2053 # a pattern, not a string
+	[[ $1 == ${GUESTS:-*} ]]
+}
+
 # in_guest NAME [VM-OPTION...] -- COMMAND...: runs a test program in a guest. Its
 # TAP is passed on, with NAME in each line; the guest itself is one more test:
-# no report of the kernel's, no death. GUESTS is a pattern: others are left out.
+# no report of the kernel's, no death.
 in_guest() {
 	local name=$1 status=0 begin=$SECONDS
 	shift
-	# shellcheck disable=SC2053 # a pattern, not a string
-	[[ $name == ${GUESTS:-*} ]] || return 0
+	chosen "$name" || return 0
 	"$vm" run "$@" 2>&1 | sed -u -E "s/^(ok|not ok)( [0-9]+)?( -)? /\1 - $name: /" ||
 		status=${PIPESTATUS[0]}
 	if [ "$status" = 0 ]; then
@@ -61,8 +66,7 @@ in_guest() {
 # in_long_guest: like in_guest, but only with LONG=1: what is too much for every
 # change.
 in_long_guest() {
-	# shellcheck disable=SC2053
-	[[ $1 == ${GUESTS:-*} ]] || return 0
+	chosen "$1" || return 0
 	if [ -n "${LONG:-}" ]; then
 		in_guest "$@"
 	else
