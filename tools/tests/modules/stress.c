@@ -118,7 +118,7 @@ static int pair_open(struct pair *pair, const struct cipher *cipher)
 static const struct pair *pick_pair(struct worker *w)
 {
 	u32 dice = prandom_u32_state(&w->rnd);
-	unsigned int i = ((unsigned int)atomic_inc_return(&turns)) % cipher_count;
+	unsigned int i = (unsigned int)atomic_inc_return(&turns) % cipher_count;
 	int ret = 0;
 
 	if (dice & 1)
