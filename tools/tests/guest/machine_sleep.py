@@ -3,30 +3,26 @@
 """The machine sleeps and wakes up, while a volume is being written and a program has a transform:
 nobody loses anything, and the device works for them again.
 
-usage: machine_sleep.py [--times N]
+usage: machine_sleep.py
 
 For a guest whose root is in its memory, with a reference device. It sleeps with nothing but its
 memory kept: all devices have been reset when it wakes up.
 """
 
-import argparse
-import threading
 import time
 from pathlib import Path
 
-from lib import afalg, crypto, module, tap
+from lib import afalg, module, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, holds, wait_until
-from lib.users import KEY, LONG, Users, check_right
+from lib.tap import check_equal, holds
+from lib.users import LONG, Users, setting_keys, wait_passed
 
 POWER = Path("/sys/power")
 ALARM = Path("/sys/class/rtc/rtc0/wakealarm")
 # Seconds after which the alarm rings: the machine has to be asleep by then.
 NAP = 8
+TIMES = 3
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--times", type=int, default=3)
-options = parser.parse_args()
 log = KernelLog()
 
 
@@ -58,37 +54,18 @@ def _() -> None:
     Held.users.works("at first")
 
 
-@holds(f"{options.times} times the machine sleeps, and the device works when it wakes up")
+@holds(f"{TIMES} times the machine sleeps, and the device works when it wakes up")
 def _() -> None:
-    for number in range(options.times):
+    for number in range(TIMES):
         sleep()
         Held.users.works(f"time {number}")
 
 
 @holds("it sleeps while keys are set all the time")
 def _() -> None:
-    errors: list[str] = []
-    stop = threading.Event()
-
-    def keys() -> None:
-        try:
-            with afalg.Transform(crypto.SYNC) as other:
-                while not stop.is_set():
-                    other.set_key(KEY[:16])
-                    other.set_key(KEY)
-                check_right(other, "its last key")
-        except (OSError, tap.Failure) as error:
-            errors.append(repr(error))
-
-    threads = [threading.Thread(target=keys) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    sleep()
-    time.sleep(0.5)
-    stop.set()
-    for thread in threads:
-        thread.join()
-    check(not errors, "; ".join(errors))
+    with setting_keys():
+        sleep()
+        time.sleep(0.5)
     Held.users.works("afterwards")
 
 
@@ -97,7 +74,7 @@ def _() -> None:
     module.unbind()
     module.bind(LONG)
     sleep()
-    wait_until(lambda: all(alg.passed for alg in crypto.ours().values()), LONG, "they have passed")
+    wait_passed()
     Held.users.works("afterwards")
 
 

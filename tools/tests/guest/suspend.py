@@ -11,15 +11,13 @@ frozen, as they would be if the machine slept: whatever they ask for while the d
 software's. Neither falling asleep nor waking up may take long.
 """
 
-import os
-import threading
 import time
 from pathlib import Path
 
 from lib import afalg, crypto, module, reference, sleep, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, holds, wait_until
-from lib.users import KEY, LONG, Users, check_right, served
+from lib.tap import check_equal, holds, wait_until
+from lib.users import KEY, LONG, Users, check_right, served, setting_keys, wait_passed
 
 log = KernelLog()
 
@@ -69,30 +67,11 @@ def _() -> None:
 
 @holds("it sleeps and wakes up while keys are set all the time")
 def _() -> None:
-    errors: list[str] = []
-    stop = threading.Event()
-
-    def keys() -> None:
-        try:
-            with afalg.Transform(crypto.SYNC) as other:
-                while not stop.is_set():
-                    other.set_key(KEY[:16] if os.urandom(1)[0] & 1 else KEY)
-                other.set_key(KEY)
-                check_right(other, "its last key")
-        except (OSError, tap.Failure) as error:
-            errors.append(repr(error))
-
-    threads = [threading.Thread(target=keys) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for _ in range(10):
-        time.sleep(0.2)
-        with sleep.sleeping():
-            time.sleep(0.1)
-    stop.set()
-    for thread in threads:
-        thread.join()
-    check(not errors, "; ".join(errors))
+    with setting_keys():
+        for _ in range(10):
+            time.sleep(0.2)
+            with sleep.sleeping():
+                time.sleep(0.1)
     Held.users.works("afterwards")
 
 
@@ -104,7 +83,7 @@ def _() -> None:
         time.sleep(0.1)
         with sleep.sleeping():
             time.sleep(0.05 * number)
-    wait_until(lambda: all(alg.passed for alg in crypto.ours().values()), LONG, "they have passed")
+    wait_passed()
     Held.users.works("afterwards")
 
 

@@ -4,7 +4,8 @@ program with a transform."""
 
 import contextlib
 import os
-from types import TracebackType
+import threading
+from collections.abc import Iterator
 
 from . import afalg, ciphers, crypto, reference, tap, volume
 from .writer import Writer, writing
@@ -60,13 +61,37 @@ class Users:
         tap.check(self.writer.written, "nothing was written")
         tap.wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
 
-    def __enter__(self) -> "Users":
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()
+@contextlib.contextmanager
+def setting_keys() -> Iterator[None]:
+    """While the block runs threads set keys all the time; the last one has to be theirs."""
+    errors: list[str] = []
+    stop = threading.Event()
+
+    def keys() -> None:
+        try:
+            with afalg.Transform(crypto.SYNC) as other:
+                while not stop.is_set():
+                    other.set_key(KEY[:16] if os.urandom(1)[0] & 1 else KEY)
+                other.set_key(KEY)
+                check_right(other, "its last key")
+        except (OSError, tap.Failure) as error:
+            errors.append(repr(error))
+
+    threads = [threading.Thread(target=keys) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    tap.check(not errors, "; ".join(errors))
+
+
+def wait_passed() -> None:
+    """Waits until all algorithms have passed their self-tests."""
+    tap.wait_until(
+        lambda: all(alg.passed for alg in crypto.ours().values()), LONG, "they have passed"
+    )
