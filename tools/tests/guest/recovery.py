@@ -75,6 +75,12 @@ def device_works(transform: afalg.Transform, what: str) -> None:
     wait_until(does, LONG, f"{what}: the device works")
 
 
+def device_is_back(what: str) -> None:
+    """The device does the work of a new transform, after a while."""
+    with afalg.Transform(crypto.SYNC, KEY) as transform:
+        device_works(transform, what)
+
+
 @contextlib.contextmanager
 def load(threads: int = 4) -> Iterator[None]:
     """Requests are made all the time while the block runs; none may go wrong."""
@@ -224,8 +230,7 @@ def _() -> None:
     reference.command(command="ready", ready=True)
     binding.join()
     module.wait_registered(LONG)
-    with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "ready again")
+    device_is_back("ready again")
 
 
 for FAULT in ("never-answer:queue=0:count=1", "no-interrupt:queue=0:count=4"):
@@ -237,8 +242,7 @@ for FAULT in ("never-answer:queue=0:count=1", "no-interrupt:queue=0:count=4"):
             module.bind(LONG)
             # It is tried out by data requests, before anything is registered.
             wait_until(lambda: "rsa-virtio" in crypto.ours(), LONG, "it is registered")
-        with afalg.Transform(crypto.SYNC, KEY) as transform:
-            device_works(transform, "after")
+        device_is_back("after")
 
 
 @holds("a device that does not answer can be unbound while it is tried out")
@@ -251,8 +255,7 @@ def _() -> None:
             time.sleep(TIMEOUT * (1 + round_ / 4))
             module.unbind()
     module.bind(LONG)
-    with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "after")
+    device_is_back("after")
 
 
 for FAULT in ("toggle-ready:value=50", "config-storm:value=1"):
@@ -265,8 +268,7 @@ for FAULT in ("toggle-ready:value=50", "config-storm:value=1"):
                 time.sleep(3)
         reference.command(command="ready", ready=True)
         check_equal(restarts(), before, "restarts")
-        with afalg.Transform(crypto.SYNC, KEY) as transform:
-            device_works(transform, "after")
+        device_is_back("after")
 
 
 @holds("an answer whose interrupt is lost is found, and the device is not reset for it")
@@ -418,8 +420,7 @@ def _() -> None:
         lambda: crypto.SYNC in crypto.ours() and crypto.ours()[crypto.SYNC].passed, LONG,
         "it is registered",
     )  # fmt: skip
-    with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "bound again")
+    device_is_back("bound again")
 
 
 @holds("the kernel has nothing to report")
