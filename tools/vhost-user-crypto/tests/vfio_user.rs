@@ -3,16 +3,14 @@
 
 mod driver;
 
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 use std::thread::sleep;
 use std::time::Duration;
 
 use driver::front::{wait, Server, VERSION_1};
 use driver::function::{
-    Guest, COMMON, CONFIG_VECTOR, DEVICE, DRIVER, EVENT_IDX, FEATURES_OK, GENERATION, IN_ORDER,
-    ISR, NEEDS_RESET, NO_VECTOR, PACKED, PCI, QUEUE_ENABLE, QUEUE_RESET, QUEUE_SELECT,
-    QUEUE_VECTOR, RING_RESET, SPACE,
+    Guest, COMMON, CONFIG_VECTOR, DEVICE, DRIVER, EVENT_IDX, GENERATION, IN_ORDER, ISR,
+    NEEDS_RESET, NO_VECTOR, PACKED, PCI, QUEUE_ENABLE, QUEUE_RESET, QUEUE_SELECT, QUEUE_VECTOR,
+    RING_RESET, SPACE,
 };
 use driver::packed::Packed;
 use driver::{BORDER, END, WRITE};
@@ -532,101 +530,4 @@ fn it_ends_with_its_front_end() {
     drop(guest);
     assert_eq!(server.wait_for_end().code(), Some(0));
     assert_eq!(server.report()["connected"], false);
-}
-
-/// A message: its command, flags, and body.
-fn message(command: u16, flags: u32, body: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![1, 0];
-    bytes.extend(command.to_ne_bytes());
-    for word in [16 + body.len() as u32, flags, 0] {
-        bytes.extend(word.to_ne_bytes());
-    }
-    bytes.extend(body);
-    bytes
-}
-
-#[test]
-fn what_cannot_be_is_answered_with_an_error() {
-    let server = serve(&[]);
-    let mut socket = UnixStream::connect(server.path("socket")).unwrap();
-    let access = |region: u32, offset: u64, count: u32| {
-        let mut bytes = offset.to_ne_bytes().to_vec();
-        bytes.extend(region.to_ne_bytes());
-        bytes.extend(count.to_ne_bytes());
-        bytes
-    };
-    let words = |words: &[u32]| -> Vec<u8> { words.iter().flat_map(|w| w.to_ne_bytes()).collect() };
-    for (command, body) in [
-        (0, vec![]),
-        (1, vec![]),
-        (1, vec![1, 0, 0, 0]),
-        (2, vec![0; 31]),
-        (3, vec![]),
-        (4, vec![]),
-        (5, words(&[32, 0, 9, 0, 0, 0, 0, 0])),
-        (6, vec![]),
-        (7, words(&[16, 0, 5, 0])),
-        (8, vec![0; 4]),
-        (8, words(&[20, 36, 2, 0, u32::MAX])),
-        (8, words(&[20, 36, 2, u32::MAX, 1])),
-        (8, words(&[20, 36, 4, 0, 1])),
-        (8, words(&[20, 34, 2, 0, 1])),
-        (9, access(0, 0x7fff, 2)),
-        (9, access(0, u64::MAX, 2)),
-        (9, access(0, 0, u32::MAX)),
-        (9, access(7, 256, 1)),
-        (9, access(1, 0, 1)),
-        (9, access(u32::MAX, 0, 1)),
-        (10, access(0, 0, 1)),
-        (10, access(7, 0, u32::MAX)),
-        (14, vec![]),
-        (u16::MAX, vec![]),
-    ] {
-        // One that wants no answer gets none.
-        socket.write_all(&message(command, 16, &body)).unwrap();
-        socket.write_all(&message(command, 0, &body)).unwrap();
-        let mut answer = [0; 16];
-        socket.read_exact(&mut answer).unwrap();
-        let word = |at: usize| u32::from_ne_bytes(answer[at..at + 4].try_into().unwrap());
-        assert_eq!(word(0), 1 | u32::from(command) << 16);
-        assert_eq!((word(4), word(8)), (16, 33), "{command} {body:?}");
-        assert_ne!(word(12), 0);
-    }
-    // It goes on as if nothing had been.
-    drop(socket);
-}
-
-#[test]
-fn nonsense_ends_the_connection_and_no_more() {
-    let server = serve(&["--keep-serving"]);
-    let mut endless = message(9, 0, &[]);
-    endless[4..8].copy_from_slice(&u32::MAX.to_ne_bytes());
-    let mut short = message(9, 0, &[]);
-    short[4..8].copy_from_slice(&15u32.to_ne_bytes());
-    let answer = message(9, 1, &[]);
-    for nonsense in [&[][..], &[0; 3], &[0xff; 16], &[0; 64], &endless, &short, &answer] {
-        let mut socket = UnixStream::connect(server.path("socket")).unwrap();
-        socket.write_all(nonsense).unwrap();
-    }
-    let mut guest = Guest::connect(&server);
-    guest.start(0, 2);
-    guest.ask(0);
-    // A driver's own, all over the place.
-    for at in (0..0x8000).step_by(0x7fc) {
-        for len in [1, 2, 4, 8] {
-            if at + len as u64 > 0x8000 {
-                continue;
-            }
-            guest.client.region_write(0, at, &[0xff; 8][..len]).unwrap();
-            guest.client.region_read(0, at, &mut [0; 8][..len]).unwrap();
-        }
-    }
-    for at in 0..256 {
-        guest.client.region_write(SPACE, at, &[0xff]).unwrap();
-    }
-    guest.client.reset().unwrap();
-    guest.rings.clear();
-    guest.start(0, 2);
-    guest.ask(1);
-    assert_ne!(guest.status() & FEATURES_OK, 0);
 }
