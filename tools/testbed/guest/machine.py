@@ -4,6 +4,7 @@
 import argparse
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import reference
@@ -13,6 +14,8 @@ PORTS = ("stdout", "stderr", "control", "qmp")
 SOCKETS = ("monitor", "terminal", *PORTS)
 # Serial ports that a PC has, the console's included.
 ISA_PORTS = 4
+# Bytes on the disk of a guest that hibernates, which takes less than it has memory: compressed.
+DISK = 2 << 30
 
 
 @dataclasses.dataclass
@@ -106,7 +109,7 @@ class Machine:
         command += ["-chardev", f"file,id=console,path=/proc/self/fd/{console}"]
         command += ["-serial", "chardev:console"]
         command += self._ports(references)
-        command += self._file_systems()
+        command += self._disk() if options.in_memory else self._file_systems()
         for number, device in enumerate(options.devices):
             command += self._device(number, device)
         return command
@@ -149,10 +152,8 @@ class Machine:
         return " ".join(arguments + self.options.append)
 
     def _file_systems(self) -> list[str]:
-        """What the guest mounts, if its root is the host's; init knows the tags."""
+        """What the guest mounts of the host; init knows the tags."""
         options = self.options
-        if options.in_memory:
-            return []
         modules = modules_folder(options, self.release)
         shared = [("root", options.root, True), ("project", options.project, True)]
         if not modules.is_relative_to(options.root):
@@ -169,6 +170,14 @@ class Machine:
                 f"virtio-9p-pci,fsdev={tag},mount_tag={tag}",
             ]
         return command
+
+    def _disk(self) -> list[str]:
+        """An empty disk, for the guest to hibernate on."""
+        path = self.options.run_dir / "disk"
+        path.touch()
+        os.truncate(path, DISK)
+        file = {"driver": "file", "node-name": "disk", "filename": str(path)}
+        return ["-blockdev", json.dumps(file), "-device", "virtio-blk-pci,drive=disk"]
 
     def _device(self, number: int, device: Device) -> list[str]:
         """A crypto device behind a PCIe port of its own, so that it can be unplugged."""

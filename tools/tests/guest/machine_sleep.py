@@ -1,20 +1,23 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""The machine sleeps and wakes up, while a volume is being written and a program has a transform:
-nobody loses anything, and the device works for them again.
+"""The machine sleeps and wakes up, and hibernates, while a volume is being written and a program has
+a transform: nobody loses anything, and the device works for them again.
 
 usage: machine_sleep.py
 
 For a guest whose root is in its memory, with a reference device. It sleeps with nothing but its
-memory kept: all devices have been reset when it wakes up.
+memory kept: all devices have been reset when it wakes up. It hibernates as the kernel does to test
+that: its memory is written to the disk, and at once, without a boot in between, all devices are
+stopped and the memory is read back.
 """
 
+import subprocess
 import time
 from pathlib import Path
 
-from lib import afalg, module, tap
+from lib import afalg, module, plug, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check_equal, holds
+from lib.tap import check, check_equal, holds
 from lib.users import LONG, Users, setting_keys, wait_passed
 
 POWER = Path("/sys/power")
@@ -22,6 +25,9 @@ ALARM = Path("/sys/class/rtc/rtc0/wakealarm")
 # Seconds after which the alarm rings: the machine has to be asleep by then.
 NAP = 8
 TIMES = 3
+DISK = "/dev/vda"
+# The least that the memory of a guest comes to on the disk: packed it is some sixty megabytes.
+IMAGE = 20 << 20
 
 log = KernelLog()
 
@@ -46,6 +52,21 @@ def sleep() -> None:
     (POWER / "state").write_text("mem")
     failed = (POWER / "suspend_stats/last_failed_step").read_text().strip()
     check_equal(slept(), before + 1, f"times it has slept; {failed}")
+
+
+def disk_traffic() -> tuple[int, int]:
+    """Bytes that QEMU has read from the guest's disk, and has written to it."""
+    [disk] = plug.qmp("query-blockstats")
+    return disk["stats"]["rd_bytes"], disk["stats"]["wr_bytes"]
+
+
+def hibernate() -> None:
+    """The machine's memory goes to the disk, and comes back from there."""
+    (POWER / "disk").write_text("test_resume")
+    before = disk_traffic()
+    (POWER / "state").write_text("disk")
+    read, written = (after - count for after, count in zip(disk_traffic(), before, strict=True))
+    check(written > IMAGE and read > IMAGE, f"{written} bytes written, {read} read")
 
 
 @holds("the device works for a program and for a volume")
@@ -76,6 +97,19 @@ def _() -> None:
     sleep()
     wait_passed()
     Held.users.works("afterwards")
+
+
+@holds("it hibernates twice while keys are set all the time, and the device works afterwards")
+def _() -> None:
+    subprocess.run(["modprobe", "virtio_blk"], check=True)
+    tap.wait_until(Path(DISK).exists, LONG, "the disk is there")
+    subprocess.run(["/busybox", "mkswap", DISK], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["/busybox", "swapon", DISK], check=True)
+    for number in range(2):
+        with setting_keys():
+            hibernate()
+            time.sleep(0.5)
+        Held.users.works(f"time {number}")
 
 
 @holds("the files are those that were written, and nobody has left a session")
