@@ -3,14 +3,15 @@
 """The machine sleeps and wakes up, and hibernates, while a volume is being written and a program has
 a transform: nobody loses anything, and the device works for them again.
 
-usage: machine_sleep.py
+usage: machine_sleep.py [--stateless]
 
 For a guest whose root is in its memory, with a reference device. It sleeps with nothing but its
 memory kept: all devices have been reset when it wakes up. It hibernates as the kernel does to test
 that: its memory is written to the disk, and at once, without a boot in between, all devices are
-stopped and the memory is read back.
+stopped and the memory is read back. With --stateless keys have no sessions.
 """
 
+import argparse
 import subprocess
 import time
 from pathlib import Path
@@ -29,6 +30,9 @@ DISK = "/dev/vda"
 # The least that the memory of a guest comes to on the disk: packed it is some sixty megabytes.
 IMAGE = 20 << 20
 
+parser = argparse.ArgumentParser()
+parser.add_argument("--stateless", action="store_true")
+options = parser.parse_args()
 log = KernelLog()
 
 
@@ -71,7 +75,7 @@ def hibernate() -> None:
 
 @holds("the device works for a program and for a volume")
 def _() -> None:
-    Held.users = Users()
+    Held.users = Users(sessions=0 if options.stateless else 4)
     Held.users.works("at first")
 
 

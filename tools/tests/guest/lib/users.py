@@ -28,9 +28,10 @@ def check_right(transform: afalg.Transform, what: str) -> None:
 
 
 class Users:
-    """They use the device until this is closed."""
+    """They use the device until this is closed, with so many sessions: those that two keys have."""
 
-    def __init__(self, mebibytes: int = 64) -> None:
+    def __init__(self, mebibytes: int = 64, sessions: int = 4) -> None:
+        self.sessions = sessions
         self._stack = contextlib.ExitStack()
         enter = self._stack.enter_context
         disk = enter(volume.disk(mebibytes))
@@ -42,8 +43,7 @@ class Users:
         self.transform = enter(afalg.Transform(crypto.SYNC, KEY))
 
     def works(self, what: str) -> None:
-        """Waits until the device works for both, with the sessions that two keys have, and no
-        others."""
+        """Waits until the device works for both, with their sessions, and no others."""
 
         def does() -> bool:
             before = served()
@@ -52,7 +52,11 @@ class Users:
 
         tap.wait_until(does, LONG, f"{what}: the device works for a transform")
         self.writer.goes_on(LONG)
-        tap.wait_until(lambda: reference.status()["sessions"] == 4, LONG, f"{what}: 4 sessions")
+        tap.wait_until(
+            lambda: reference.status()["sessions"] == self.sessions,
+            LONG,
+            f"{what}: {self.sessions} sessions",
+        )
 
     def close(self) -> None:
         """Ends both; fails the test if files are not those that were written, or if a session is
