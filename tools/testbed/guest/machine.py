@@ -5,6 +5,7 @@ import argparse
 import dataclasses
 import json
 import os
+import shutil
 from pathlib import Path
 
 import reference
@@ -160,6 +161,8 @@ class Machine:
             shared.append(("modules", modules, True))
         if options.share:
             shared.append(("share", options.share, False))
+        if options.kexec:
+            shared.append(("boot", self._boot(), True))
         command = []
         for tag, path, readonly in shared:
             command += [
@@ -170,6 +173,14 @@ class Machine:
                 f"virtio-9p-pci,fsdev={tag},mount_tag={tag}",
             ]
         return command
+
+    def _boot(self) -> Path:
+        """A folder with what the guest has been started with."""
+        folder: Path = self.options.run_dir / "boot"
+        folder.mkdir()
+        shutil.copy(self.options.kernel_dir / "vmlinuz", folder / "kernel")
+        shutil.copy(self.initrd, folder / "initramfs")
+        return folder
 
     def _disk(self) -> list[str]:
         """An empty disk, for the guest to hibernate on."""

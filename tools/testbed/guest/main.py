@@ -46,6 +46,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--mem")
     parser.add_argument("--iommu", action="store_true")
     parser.add_argument("--in-memory", action="store_true")
+    parser.add_argument("--kexec", action="store_true")
     parser.add_argument("--share", type=Path)
     parser.add_argument("--device-log", type=Path)
     parser.add_argument("--allow-violation", action="append", default=[], dest="allowed_violations")

@@ -221,6 +221,8 @@ class Supervisor:
             word, _, rest = line.decode(errors="replace").partition(" ")
             if word == "started":
                 self._note("command started")
+                # Once more, if the guest has started another kernel.
+                self.received = dict.fromkeys(self.received, 0)
                 if self.options.mode == "shell":
                     self._open_terminal()
             elif word == "failed":
