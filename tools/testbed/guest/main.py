@@ -66,6 +66,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         options.timeout = 0 if options.mode == "shell" else 3600 if debug else 900
     try:
         check_parameters(options)
+        check_kexec(options)
         options.devices = machine.parse_devices(options.devices or ["qemu"])
         check_devices(options)
         options.allowed = [re.compile(pattern) for pattern in options.allowed]
@@ -85,6 +86,14 @@ def check_parameters(options: argparse.Namespace) -> None:
             raise ValueError(f"--param {parameter}: only the rust driver takes parameters")
         if f"\0parmtype={name}:".encode() not in b"\0" + known:
             raise ValueError(f"--param {parameter}: the driver has no parameter {name}")
+
+
+def check_kexec(options: argparse.Namespace) -> None:
+    """Who can start another kernel; ValueError says who cannot."""
+    if options.kexec and options.kernel == "debug":
+        raise ValueError("--kexec: the debug kernel is built without it")
+    if options.kexec and options.in_memory:
+        raise ValueError("--kexec: a guest in memory has no file system of the host's")
 
 
 def check_devices(options: argparse.Namespace) -> None:

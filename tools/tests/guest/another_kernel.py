@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""The guest starts another kernel with kexec, while programs and a volume have requests under way: the
-device is left as one that nobody has used, and the driver of that kernel uses it.
+"""The guest starts another kernel with kexec, while programs and a volume have requests under way:
+the device is left as one that nobody has used, and the driver of that kernel uses it.
 
 usage: another_kernel.py
 
