@@ -177,7 +177,7 @@ class Machine:
     def _boot(self) -> Path:
         """A folder with what the guest has been started with."""
         folder: Path = self.options.run_dir / "boot"
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         shutil.copy(self.options.kernel_dir / "vmlinuz", folder / "kernel")
         shutil.copy(self.initrd, folder / "initramfs")
         return folder

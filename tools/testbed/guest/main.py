@@ -206,6 +206,10 @@ def verdict(options: argparse.Namespace, outcome: Outcome) -> int:
         say(f"the guest was ended after {options.timeout:g} seconds; its last words:")
         show(outcome.console[-LAST_LINES:])
         return 124
+    if outcome.hung:
+        say("the guest hung while it booted; its last words:")
+        show(outcome.console[-LAST_LINES:])
+        return 4
     if outcome.status is None:
         say("the guest died before the command ended; its last words:")
         show(outcome.console[-LAST_LINES:])
@@ -225,7 +229,12 @@ def run(options: argparse.Namespace) -> int:
         release = (options.kernel_dir / "release").read_text().strip()
         initrd = build_initrd(options, release)
         guest = machine.Machine(options, release, initrd, accel.choose(options))
-        return verdict(options, Supervisor(options, guest, started).run())
+        outcome = Supervisor(options, guest, started).run()
+        if outcome.hung:
+            # Under TCG it happens once in some hundred boots, long before there is a driver.
+            print("vm: the guest hung while it booted, and is started once more", file=sys.stderr)
+            outcome = Supervisor(options, guest, time.monotonic()).run()
+        return verdict(options, outcome)
     except Interrupted as interrupted:
         return interrupted.status
     finally:

@@ -111,8 +111,9 @@ class Server:
         self.log = folder / f"server-{number}.log"
         self.report = folder / f"report-{number}.json"
         trace = folder / f"trace-{number}.jsonl"
-        # In a folder of the caller's they may be those of another run.
-        for path in (self.log, self.report, trace):
+        # In a folder of the caller's they may be those of another run; sockets may be left of a guest
+        # that did not boot.
+        for path in (self.log, self.report, trace, socket_path(number), monitor_path(number)):
             path.unlink(missing_ok=True)
         command = [str(options.server), "serve"]
         command += ["--socket-path", str(socket_path(number))]

@@ -23,6 +23,9 @@ from qmp import Bridge
 
 CONSOLE_BUFFER = 1 << 20
 ESCAPE = b"\x1d"  # Ctrl-]
+# Seconds without a word from a kernel that boots, after which it hangs: it has much to say then.
+SILENCE = 120
+BOOTED = "] Run /init as init process"
 
 
 @dataclasses.dataclass
@@ -32,6 +35,7 @@ class Outcome:
     status: int | None = None  # the command's; None if it did not end
     setup_error: str = ""
     timed_out: bool = False
+    hung: bool = False  # before the first process
     powered_off: bool = False
     console: list[str] = dataclasses.field(default_factory=list)
     qemu_errors: list[str] = dataclasses.field(default_factory=list)
@@ -70,6 +74,8 @@ class Supervisor:
         self.received = {"stdout": 0, "stderr": 0}
         self.expected: dict[str, int] | None = None  # bytes, known when the command has ended
         self.answered = False
+        self.booted = False
+        self.heard = time.monotonic()  # the last time that there was something on the console
         self.console_rest = b""
         self.control_rest = b""
         self.restore_terminal: Callable[[], None] = lambda: None
@@ -166,13 +172,14 @@ class Supervisor:
         exited = os.pidfd_open(qemu.pid)
         self.selector.register(exited, selectors.EVENT_READ, None)
         while True:
-            timeout = None
-            if self.options.timeout:
-                timeout = self.started + self.options.timeout - time.monotonic()
-                if timeout <= 0:
-                    self.outcome.timed_out = True
-                    return
-            for key, _ in self.selector.select(timeout):
+            now = time.monotonic()
+            if self.options.timeout and now > self.started + self.options.timeout:
+                self.outcome.timed_out = True
+                return
+            if not self.booted and now > self.heard + SILENCE:
+                self.outcome.hung = True
+                return
+            for key, _ in self.selector.select(1):
                 if key.data is None:
                     self.selector.unregister(exited)
                     return
@@ -203,12 +210,15 @@ class Supervisor:
             self._on_console(b"\n")
 
     def _on_console(self, data: bytes) -> None:
+        self.heard = time.monotonic()
         *lines, self.console_rest = (self.console_rest + data).split(b"\n")
         for raw in lines:
             line = raw.rstrip(b"\r").decode(errors="replace")
             self.outcome.console.append(line)
             if self.options.verbose:
                 self._write(2, f"{line}\n".encode())
+            if BOOTED in line:
+                self.booted = True
             if "] testbed: init: " in line:
                 self.outcome.setup_error = "setting up the guest failed"
             # The other is how a guest ends that may have slept.
