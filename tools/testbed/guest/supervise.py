@@ -129,14 +129,16 @@ class Supervisor:
         self._watch_socket("stdout", lambda data: self._on_output("stdout", 1, data))
         self._watch_socket("stderr", lambda data: self._on_output("stderr", 2, data))
         self._watch_socket("terminal", lambda data: self._write(1, data))
+        status = None
         try:
             self._loop(qemu)
+            status = qemu.poll()
         finally:
             self.restore_terminal()
             qemu.kill()
             qemu.wait()
         self._read_rest()
-        self._collect_errors(qemu.returncode)
+        self._collect_errors(status)
 
     def _start_qemu(self) -> subprocess.Popen[bytes]:
         theirs = {}
@@ -290,8 +292,14 @@ class Supervisor:
     def _stop(self, status: int) -> None:
         raise Interrupted(status)
 
-    def _collect_errors(self, returncode: int) -> None:
+    def _collect_errors(self, status: int | None) -> None:
+        """What QEMU has said, and how it ended; None if it was we who ended it."""
         log = (self.options.run_dir / "qemu.log").read_text(errors="replace")
         self.outcome.qemu_errors = log.splitlines()
-        if returncode > 0 and not self.outcome.console:
+        if status is None:
+            return
+        if status < 0:
+            # First: of the rest not all is shown.
+            self.outcome.qemu_errors.insert(0, f"ended by {signal.Signals(-status).name}")
+        if status > 0 and not self.outcome.console:
             self.outcome.setup_error = "QEMU did not start"

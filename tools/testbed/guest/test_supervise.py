@@ -64,6 +64,12 @@ class Boot(unittest.TestCase):
         self.assertFalse(outcome.hung)
         self.assertTrue(outcome.timed_out)
 
+    def test_crash(self) -> None:
+        """It is said what QEMU died of."""
+        outcome = self.run_script("echo started; kill -SEGV $$")
+        self.assertEqual(outcome.qemu_errors, ["ended by SIGSEGV"])
+        self.assertFalse(outcome.hung or outcome.setup_error)
+
 
 if __name__ == "__main__":
     unittest.main()
