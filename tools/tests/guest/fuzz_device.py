@@ -33,6 +33,9 @@ FAULTS = (
     "config-torn config-random toggle-ready config-storm needs-reset refuse-features "
     "generation-changes no-vector vector-lost interrupt-storm"
 ).split()
+# QEMU 11 crashes if a vhost-user device that is just being reset says that its configuration has
+# changed, and others of these faults have devices reset: only a PCI function of its own has them.
+CHANGES = ("toggle-ready", "config-storm")
 # Values with which something takes longer than anybody wants to wait.
 TIMES = ("delay", "toggle-ready", "config-storm", "interrupt-storm")
 
@@ -57,8 +60,9 @@ def some_fault() -> str:
 
 def has(fault: str) -> bool:
     """The device can have it."""
+    name = fault.partition(":")[0]
     try:
-        with reference.faulty(f"{fault.partition(':')[0]}:count=0"):
+        with reference.faulty(f"{'needs-reset' if name in CHANGES else name}:count=0"):
             return True
     except reference.Refused:
         return False
