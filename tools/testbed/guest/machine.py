@@ -153,7 +153,7 @@ class Machine:
         return " ".join(arguments + self.options.append)
 
     def _file_systems(self) -> list[str]:
-        """What the guest mounts of the host; init knows the tags."""
+        """What the guest mounts of the host: init does, by these tags, but for "boot"."""
         options = self.options
         modules = modules_folder(options, self.release)
         shared = [("root", options.root, True), ("project", options.project, True)]

@@ -16,9 +16,9 @@ import threading
 import time
 from pathlib import Path
 
-from lib import afalg, crypto, module, reference, tap
+from lib import afalg, crypto, reference, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.tap import check, check_equal, holds, wait_until
 from lib.users import LONG, Users
 
 BOOT = Path("/run/boot")
@@ -66,7 +66,7 @@ def leave() -> None:
     users.works("the first kernel")
     for _ in range(PROGRAMS):
         threading.Thread(target=encrypt, daemon=True).start()
-    found = 4 + 2 * PROGRAMS
+    found = users.sessions + 2 * PROGRAMS
     wait_until(lambda: reference.status()["sessions"] == found, LONG, f"{found} sessions")
     users.writer.goes_on(LONG)
     load()

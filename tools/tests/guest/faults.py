@@ -196,6 +196,9 @@ def one(row: Row, subject: Subject) -> str:
     outcomes.append(str(result))
     if row.name == "toggle-ready":
         reference.command(command="ready", ready=True)
+    elif row.name.startswith("config-"):
+        # It is what it was before, and a driver that has read otherwise meanwhile has to be told.
+        reference.command(command="config-change")
     device.works(subject)
     return row.verdict(subject, result)
 
