@@ -2,6 +2,7 @@
 """Runs QEMU, and carries everything between the guest and the caller."""
 
 import argparse
+import contextlib
 import dataclasses
 import fcntl
 import json
@@ -120,7 +121,9 @@ class Supervisor:
     def _run_qemu(self) -> None:
         alive = os.open(self.options.run_dir / "alive", os.O_RDONLY | os.O_NONBLOCK)
         qemu = self._start_qemu()
-        bridge = Bridge(self.sockets["monitor"].sendall, self.sockets["qmp"].sendall)
+        bridge = Bridge(
+            lambda data: self._send("monitor", data), lambda data: self._send("qmp", data)
+        )
         self._watch(alive, lambda data: None, lambda: self._stop(143))
         self._watch(self.console, self._on_console, lambda: None)
         self._watch_socket("monitor", bridge.from_monitor)
@@ -169,6 +172,11 @@ class Supervisor:
     def _watch_socket(self, name: str, on_data: Callable[[bytes], None]) -> None:
         self._watch(self.sockets[name].fileno(), on_data, lambda: None)
 
+    def _send(self, name: str, data: bytes) -> None:
+        """To QEMU. That it is gone, or going, is for _loop to see."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.sockets[name].sendall(data)
+
     def _loop(self, qemu: subprocess.Popen[bytes]) -> None:
         """Until QEMU is gone, or has to go."""
         exited = os.pidfd_open(qemu.pid)
@@ -178,10 +186,12 @@ class Supervisor:
             if self.options.timeout and now > self.started + self.options.timeout:
                 self.outcome.timed_out = True
                 return
-            if not self.booted and now > self.heard + SILENCE:
+            events = self.selector.select(1)
+            # It is only silent if there is nothing that we have not read in time.
+            if not events and not self.booted and now > self.heard + SILENCE:
                 self.outcome.hung = True
                 return
-            for key, _ in self.selector.select(1):
+            for key, _ in events:
                 if key.data is None:
                     self.selector.unregister(exited)
                     return
@@ -261,7 +271,7 @@ class Supervisor:
     def _answer(self) -> None:
         if not self.answered:
             self.answered = True
-            self.sockets["control"].sendall(b"ok\n")
+            self._send("control", b"ok\n")
 
     def _write(self, fd: int, data: bytes) -> None:
         """Writes all of it. As any command, the guest ends when nobody reads any more."""
@@ -277,12 +287,11 @@ class Supervisor:
 
     def _open_terminal(self) -> None:
         """Connects the caller's terminal with the guest's shell."""
-        terminal = self.sockets["terminal"]
 
         def on_keys(data: bytes) -> None:
             if ESCAPE in data:
                 self._stop(130)
-            terminal.sendall(data)
+            self._send("terminal", data)
 
         before = termios.tcgetattr(0)
         self.restore_terminal = lambda: termios.tcsetattr(0, termios.TCSADRAIN, before)

@@ -3,41 +3,70 @@
 
 import argparse
 import os
+import subprocess
 import tempfile
-import time
 import unittest
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import supervise
+
+# Time is what the script makes it: nothing depends on how fast this machine is.
+TIME = """
+at() { touch -d "@$1" clock; }
+pass_until() { n=0; while [ $n -lt "$1" ]; do n=$((n + 50)); at $n; done; }
+pass() { pass_until 10000000; }
+"""
 
 
 class Fake:
     """A machine that is a shell script, whose console is its argument."""
 
-    def __init__(self, script: str) -> None:
+    def __init__(self, folder: Path, script: str) -> None:
+        self.folder = folder
         self.script = script
 
     def command(self, console: int, _sockets: dict[str, int]) -> list[str]:
         """As Machine has it."""
-        return ["sh", "-c", f"exec >/proc/self/fd/{console}; {self.script}"]
+        redirect = f"cd {self.folder}; exec >/proc/self/fd/{console}"
+        return ["sh", "-c", f"{TIME}\n{redirect}\n{self.script}"]
+
+
+class Gone(supervise.Supervisor):
+    """One whose QEMU has ended before anything is sent to it."""
+
+    def _start_qemu(self) -> subprocess.Popen[bytes]:
+        qemu = super()._start_qemu()
+        os.waitid(os.P_PID, qemu.pid, os.WEXITED | os.WNOWAIT)
+        return qemu
 
 
 class Boot(unittest.TestCase):
     """A kernel that hangs is told from one that takes its time."""
 
-    def run_script(self, script: str, timeout: float = 20) -> supervise.Outcome:
+    def run_script(
+        self,
+        script: str,
+        kind: type[supervise.Supervisor] = supervise.Supervisor,
+        timeout: float = 900,
+    ) -> supervise.Outcome:
         """What becomes of a guest that is this script."""
-        with tempfile.TemporaryDirectory() as name, mock.patch.object(supervise, "SILENCE", 2):
+        with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
+            clock = folder / "clock"
+            clock.touch()
+            os.utime(clock, (0, 0))
+            time = SimpleNamespace(monotonic=lambda: clock.stat().st_mtime)
             os.mkfifo(folder / "alive")
             keep = os.open(folder / "alive", os.O_RDWR)
             try:
                 options = argparse.Namespace(
                     run_dir=folder, devices=[], timeout=timeout, mode="run", verbose=False
                 )
-                guest = supervise.Supervisor(options, Fake(script), time.monotonic())
-                outcome = guest.run()
+                with mock.patch.object(supervise, "time", time):
+                    guest = kind(options, Fake(folder, script), 0)
+                    outcome = guest.run()
                 for end in guest.sockets.values():
                     end.close()
                 return outcome
@@ -46,21 +75,21 @@ class Boot(unittest.TestCase):
 
     def test_silent(self) -> None:
         """It says something, and then nothing any more."""
-        outcome = self.run_script("echo '[    1.0] hpet0'; exec sleep 100")
+        outcome = self.run_script("echo '[    1.0] hpet0'; pass", timeout=0)
         self.assertTrue(outcome.hung)
         self.assertEqual(outcome.console, ["[    1.0] hpet0"])
 
     def test_slow(self) -> None:
         """There is something now and then."""
-        outcome = self.run_script("for i in 1 2 3 4; do sleep 1; echo $i; done")
-        self.assertFalse(outcome.hung)
+        outcome = self.run_script("for i in 100 200 300 400; do at $i; echo $i; sleep 0.1; done")
+        self.assertFalse(outcome.hung or outcome.timed_out)
         self.assertEqual(len(outcome.console), 4)
 
     def test_booted(self) -> None:
         """Its processes may be as silent as they like, until their time is over."""
-        outcome = self.run_script("echo '[    4.0] Run /init as init process'; sleep 4")
+        outcome = self.run_script("echo '[    4.0] Run /init as init process'; pass_until 800")
         self.assertFalse(outcome.hung or outcome.timed_out)
-        outcome = self.run_script("echo '[    4.0] Run /init as init process'; exec sleep 100", 4)
+        outcome = self.run_script("echo '[    4.0] Run /init as init process'; pass")
         self.assertFalse(outcome.hung)
         self.assertTrue(outcome.timed_out)
 
@@ -69,6 +98,12 @@ class Boot(unittest.TestCase):
         outcome = self.run_script("echo started; kill -SEGV $$")
         self.assertEqual(outcome.qemu_errors, ["ended by SIGSEGV"])
         self.assertFalse(outcome.hung or outcome.setup_error)
+
+    def test_gone(self) -> None:
+        """QEMU may be gone before it is spoken to."""
+        outcome = self.run_script("echo it has no such device >&2; exit 1", Gone)
+        self.assertEqual(outcome.setup_error, "QEMU did not start")
+        self.assertEqual(outcome.qemu_errors, ["it has no such device"])
 
 
 if __name__ == "__main__":
