@@ -36,6 +36,15 @@ FAULTS = (
 # QEMU 11 crashes if a vhost-user device that is just being reset says that its configuration has
 # changed, and others of these faults have devices reset: only a PCI function of its own has them.
 CHANGES = ("toggle-ready", "config-storm")
+# Those that can be for one queue: what a data queue has, the control queue, or either.
+DATA = ("refuse-operation", "wrong-tag", "corrupt-output", "dirty-failure")
+CONTROL = (
+    "refuse-create refuse-destroy table-full session-id-reused session-id session-forgotten"
+).split()
+EITHER = (
+    "never-answer delay reorder answer-twice wrong-id used-len-short used-len-long used-len-zero "
+    "no-interrupt status-unwritten status-unknown needs-reset no-vector vector-lost"
+).split()
 # Values with which something takes longer than anybody wants to wait.
 TIMES = ("delay", "toggle-ready", "config-storm", "interrupt-storm")
 
@@ -49,8 +58,10 @@ def some_fault() -> str:
     elif chance.random() < 0.5:
         value = chance.choice((chance.randrange(8), chance.randrange(300), chance.getrandbits(64)))
         words.append(f"value={value}")
-    if chance.random() < 0.4:
-        words.append(f"queue={chance.choice(('0', '0', 'control'))}")
+    if chance.random() < 0.4 and name in (*DATA, *CONTROL, *EITHER):
+        queues = [] if name in CONTROL else ["0", "0"]
+        queues += [] if name in DATA else ["control"]
+        words.append(f"queue={chance.choice(queues)}")
     if chance.random() < 0.3:
         words.append(f"after={chance.randrange(10)}")
     if chance.random() < 0.7:

@@ -9,8 +9,9 @@ use crate::failure::{Failure, Result};
 use crate::fault::{Kind, QueueId};
 use crate::memory::Chain;
 use crate::protocol::algorithm::Service;
-use crate::protocol::control::CREATE_OUTCOME_LEN;
-use crate::protocol::control::{create_outcome, Operation, Parameters, Request};
+use crate::protocol::control::{
+    create_outcome, Header, Operation, Parameters, Request, CREATE_OUTCOME_LEN, HEADER_LEN,
+};
 use crate::protocol::{feature, PADDED_LEN};
 use crate::requirement::Requirement;
 use crate::session::{Session, MAX_AKCIPHER_KEY_LEN};
@@ -62,8 +63,7 @@ fn write(chain: &Chain<'_>, operation: Result<Operation>, outcome: &Outcome) -> 
     if destroy || chain.writable.len() < CREATE_OUTCOME_LEN {
         chain.writable.write(&[outcome.status as u8]) as u32
     } else {
-        let mut bytes = create_outcome(Ok(outcome.session_id.unwrap_or_default()));
-        bytes[8..12].copy_from_slice(&outcome.status.to_le_bytes());
+        let bytes = create_outcome(outcome.session_id, outcome.status);
         chain.writable.write(&bytes) as u32
     }
 }
@@ -80,14 +80,19 @@ fn execute(device: &Device, chain: &Chain<'_>, parsed: Result<Request>, code: u3
                 create(device, chain, request.fixed_len, parameters, &mut algorithm).map(Some)
             }
             Operation::Destroy { service, session_id } => {
+                let exact = chain.readable.len() == request.fixed_len && chain.writable.len() == 1;
+                device.violations.check(Requirement::Exact, exact);
                 destroy(device, chain, service, session_id, code, &mut algorithm).map(|()| None)
             }
         }
     });
-    match parsed {
-        Err(Failure::NotSupp) => device.violations.record(Requirement::CreateOpcode),
-        Err(_) => device.violations.record(Requirement::ControlOrder),
-        Ok(_) => {}
+    if let Err(failure) = parsed {
+        device.violations.record(match failure {
+            // The opcode is one that there is: what is not is the kind of symmetric session.
+            Failure::NotSupp if is_defined(chain) => Requirement::OpType,
+            Failure::NotSupp => Requirement::CreateOpcode,
+            _ => Requirement::ControlOrder,
+        });
     }
     let refused = match parsed.map(|request| request.operation) {
         Ok(Operation::Create(_)) => device.faults.fire(Kind::RefuseCreate, QueueId::Control, code),
@@ -101,6 +106,13 @@ fn execute(device: &Device, chain: &Chain<'_>, parsed: Result<Request>, code: u3
         }
         (Err(failure), _) => Outcome { session_id: None, status: failure as u32, algorithm },
     }
+}
+
+/// Whether the header is whole and has an opcode that there is.
+fn is_defined(chain: &Chain<'_>) -> bool {
+    let mut header = [0; HEADER_LEN];
+    let len = chain.readable.read(&mut header);
+    Header::parse(&header[..len]).is_ok_and(|header| header.operation().is_ok())
 }
 
 /// What the driver has to mind whatever comes of the request.
@@ -125,8 +137,9 @@ fn create(
         .take(fixed_len)
         .and_then(|_| Some((rest.take(key_len as usize)?, rest.take(auth_key_len as usize)?)));
     let fits = chain.writable.len() >= CREATE_OUTCOME_LEN;
+    let exact = rest.is_empty() && chain.writable.len() == CREATE_OUTCOME_LEN;
     device.violations.check(Requirement::ControlOrder, keys.is_some() && fits);
-    device.violations.check(Requirement::Exact, keys.is_none() || rest.is_empty());
+    device.violations.check(Requirement::Exact, keys.is_none() || !fits || exact);
     let (Some((key, auth_key)), true) = (keys, fits) else {
         return Err(Failure::Err);
     };

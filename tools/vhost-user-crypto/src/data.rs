@@ -60,15 +60,12 @@ pub(crate) fn serve(
             let parts = Rest { readable: chain.readable.clone(), writable };
             execute(device, queue, worker, mode, &request, parts, &mut algorithm)
         }
-        Err(failure) => Err(failure),
+        Err(failure) => Err(failure.into()),
     };
     worker.output.zeroize();
 
     let fire = |kind| device.faults.fire(kind, queue, code);
-    let mut status = match result {
-        Ok(_) => 0,
-        Err(failure) => failure as u8,
-    };
+    let mut status = result.err().unwrap_or(0);
     if let (Ok(_), Some(value)) = (result, fire(Kind::DirtyFailure)) {
         status = value as u8;
     }
@@ -77,7 +74,7 @@ pub(crate) fn serve(
     }
     let mut written = result.unwrap_or(0);
     if fire(Kind::StatusUnwritten).is_none() {
-        written += Span::from(status_byte).write(&[status]) as u32;
+        written = written.saturating_add(Span::from(status_byte).write(&[status]) as u32);
     }
     let stateless = matches!(parsed, Ok((Mode::Stateless, _)));
     let key = Key { operation: opcode_name(code), algorithm, stateless, status };
@@ -156,6 +153,8 @@ impl<'m> Rest<'m> {
     }
 }
 
+/// Does what the request asks for. Returns how many bytes were written, or the status that the
+/// request fails with, which may be one that is none.
 fn execute(
     device: &Device,
     queue: QueueId,
@@ -164,9 +163,9 @@ fn execute(
     request: &Request,
     mut rest: Rest<'_>,
     algorithm: &mut &'static str,
-) -> Result<u32> {
+) -> std::result::Result<u32, u8> {
     if !device.is_ready() || request.lengths.total() > device.base.max_size {
-        return Err(Failure::Err);
+        return Err(Failure::Err.into());
     }
     rest.input(device, request.fixed_len as u32)?;
     let session = match (mode, request.stateless) {
@@ -186,36 +185,24 @@ fn execute(
     *algorithm = session.algorithm;
     if session.parameters.service() != request.operation.service() {
         device.violations.record(Requirement::DataOpcode);
-        return Err(Failure::Err);
+        return Err(Failure::Err.into());
     }
     let parts = parts(device, request, mode, &mut rest)?;
-    device
-        .violations
-        .check(Requirement::Exact, rest.readable.is_empty() && rest.writable.is_empty());
+    let exact = rest.readable.is_empty() && rest.writable.is_empty();
+    device.violations.check(Requirement::Exact, exact && !request.lengths.leaves_room());
     let fire = |kind| device.faults.fire(kind, queue, request.header.opcode);
     if let Some(status) = fire(Kind::RefuseOperation) {
-        return Err(refusal(status));
+        return Err(status as u8);
     }
-    let result = operate(device, &session, request, &parts, worker);
-    if result.is_ok() && fire(Kind::WrongTag).is_some() {
+    let written = operate(device, &session, request, &parts, worker)?;
+    // Where there is no tag, or no output, nothing happens, which is not counted.
+    if parts.has_tag(request) && fire(Kind::WrongTag).is_some() {
         parts.spoil_tag(&session, request)?;
     }
-    if result.is_ok() && fire(Kind::CorruptOutput).is_some() {
+    if parts.has_output() && fire(Kind::CorruptOutput).is_some() {
         parts.spoil_output();
     }
-    result
-}
-
-/// The failure of this number; what is none is `ERR`.
-fn refusal(status: u64) -> Failure {
-    match status {
-        2 => Failure::BadMsg,
-        3 => Failure::NotSupp,
-        4 => Failure::InvSess,
-        5 => Failure::NoSpc,
-        6 => Failure::KeyRejected,
-        _ => Failure::Err,
-    }
+    Ok(written)
 }
 
 /// Cuts what follows the fixed fields, in the order the layout gives.

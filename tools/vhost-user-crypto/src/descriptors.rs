@@ -56,13 +56,16 @@ pub enum Malformed {
     IndirectNext,
 }
 
-/// A chain, and whether its readable part came before its writable part.
+/// A chain, and what is to be said of how it was put together.
 #[derive(Debug)]
 pub struct Walked<'m> {
     /// The memory.
     pub chain: Chain<'m>,
-    /// Whether it has the order it should have.
+    /// Whether its readable part came before its writable part.
     pub in_order: bool,
+    /// Whether there was a descriptor without bytes. It is passed over here; QEMU's device
+    /// breaks down.
+    pub has_empty: bool,
 }
 
 impl Table {
@@ -117,7 +120,7 @@ pub(crate) struct Gatherer<'m> {
 impl<'m> Gatherer<'m> {
     /// For a chain of at most so many bytes.
     pub(crate) fn new(memory: &'m GuestMemoryMmap, max_len: u64) -> Self {
-        let walked = Walked { chain: Chain::default(), in_order: true };
+        let walked = Walked { chain: Chain::default(), in_order: true, has_empty: false };
         Gatherer { memory, left: max_len, walked }
     }
 
@@ -129,6 +132,7 @@ impl<'m> Gatherer<'m> {
         writable: bool,
     ) -> Result<(), Malformed> {
         self.left = self.left.checked_sub(len.into()).ok_or(Malformed::TooBig)?;
+        self.walked.has_empty |= len == 0;
         let chain = &mut self.walked.chain;
         let span = if writable {
             &mut chain.writable

@@ -38,6 +38,13 @@ impl From<openssl::error::ErrorStack> for Failure {
     }
 }
 
+/// The status it is told by.
+impl From<Failure> for u8 {
+    fn from(failure: Failure) -> u8 {
+        failure as u8
+    }
+}
+
 /// Puts a status to its name, for traces and counters.
 pub fn status_name(status: u8) -> &'static str {
     match status {

@@ -132,6 +132,44 @@ impl Kind {
     }
 }
 
+/// What a fault can be told to be for.
+enum Scope {
+    /// Requests, on any queue.
+    Requests,
+    /// Those on data queues.
+    Data,
+    /// Those on the control queue.
+    Control,
+    /// A queue, whatever is sent over it.
+    Queues,
+    /// The device as a whole.
+    Device,
+}
+
+impl Kind {
+    fn scope(self) -> Scope {
+        match self {
+            Kind::NeverAnswer | Kind::Delay | Kind::Reorder | Kind::AnswerTwice | Kind::WrongId => {
+                Scope::Requests
+            }
+            Kind::UsedLenShort | Kind::UsedLenLong | Kind::UsedLenZero => Scope::Requests,
+            Kind::NoInterrupt | Kind::Die | Kind::NeedsReset | Kind::DeviceGone => Scope::Requests,
+            Kind::StatusUnwritten | Kind::StatusUnknown => Scope::Requests,
+            Kind::RefuseOperation | Kind::WrongTag | Kind::CorruptOutput | Kind::DirtyFailure => {
+                Scope::Data
+            }
+            Kind::RefuseCreate | Kind::RefuseDestroy | Kind::TableFull => Scope::Control,
+            Kind::SessionId | Kind::SessionIdReused | Kind::SessionForgotten => Scope::Control,
+            Kind::NoVector | Kind::VectorLost | Kind::RingResetRefused => Scope::Queues,
+            Kind::ConfigQueues | Kind::ConfigMaxSize | Kind::ConfigMaxKeyLen => Scope::Device,
+            Kind::ConfigMasksAll | Kind::ConfigStatus | Kind::ConfigTorn => Scope::Device,
+            Kind::ConfigRandom | Kind::ConfigStorm | Kind::ToggleReady => Scope::Device,
+            Kind::RefuseFeatures | Kind::StatusStuck | Kind::GenerationChanges => Scope::Device,
+            Kind::InterruptStorm => Scope::Device,
+        }
+    }
+}
+
 /// A virtqueue, by its role.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -194,6 +232,23 @@ impl Fault {
     /// A fault of all requests.
     pub fn new(name: Kind) -> Self {
         Fault { name, value: None, queue: None, opcode: None, after: 0, count: None, happened: 0 }
+    }
+
+    /// Whether it can happen to what it is for: one that cannot would be taken for one that
+    /// does no harm.
+    pub fn check(&self) -> Result<(), String> {
+        let (queue, opcode) = match self.name.scope() {
+            Scope::Requests => (true, true),
+            Scope::Data => (self.queue != Some(QueueId::Control), true),
+            Scope::Control => (self.queue.is_none_or(|queue| queue == QueueId::Control), true),
+            Scope::Queues => (true, self.opcode.is_none()),
+            Scope::Device => (self.queue.is_none(), self.opcode.is_none()),
+        };
+        match (queue, opcode) {
+            (true, true) => Ok(()),
+            (false, _) => Err(format!("{} cannot be for that queue", self.name.name())),
+            (true, false) => Err(format!("{} cannot be for an opcode", self.name.name())),
+        }
     }
 
     /// Whether it happens to this request, which is then counted.
@@ -338,6 +393,31 @@ mod tests {
         }
         let queue: Fault = serde_json::from_str(r#"{"name":"delay","queue":3}"#).unwrap();
         assert_eq!(queue.queue, Some(QueueId::Data(3)));
+    }
+
+    #[test]
+    fn what_could_never_happen_is_refused() {
+        let check = |text: &str| text.parse::<Fault>().unwrap().check();
+        for good in [
+            "delay:queue=control:opcode=2",
+            "needs-reset:queue=0",
+            "wrong-tag:queue=0:opcode=0x301",
+            "table-full:queue=control",
+            "no-vector:queue=0",
+            "config-torn:after=1:count=2",
+        ] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "refuse-operation:queue=control",
+            "refuse-create:queue=0",
+            "vector-lost:opcode=0",
+            "config-queues:queue=0",
+            "interrupt-storm:queue=0",
+            "refuse-features:opcode=1",
+        ] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

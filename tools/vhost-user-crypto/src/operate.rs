@@ -8,7 +8,7 @@ use crate::protocol::algorithm::{Direction, RsaPadding};
 use crate::protocol::control::{Chain, Parameters};
 use crate::protocol::data::{Lengths, Operation, Request};
 use crate::requirement::Requirement;
-use crate::session::{Engine, Session};
+use crate::session::{Engine, Session, MAX_AKCIPHER_KEY_LEN};
 
 /// The longest IV of any algorithm, in bytes.
 const MAX_IV_LEN: usize = 64;
@@ -36,6 +36,19 @@ fn flip(span: &Span<'_>, at: usize) {
 }
 
 impl Parts<'_> {
+    /// Whether a tag, a digest or a signature is made or verified.
+    pub(crate) fn has_tag(&self, request: &Request) -> bool {
+        match request.operation {
+            Operation::Aead(_) | Operation::AkcipherVerify => true,
+            _ => !self.result.is_empty(),
+        }
+    }
+
+    /// Whether there is anything that is written beside the status.
+    pub(crate) fn has_output(&self) -> bool {
+        !(self.dst.is_empty() && self.result.is_empty())
+    }
+
     /// Makes the output wrong.
     pub(crate) fn spoil_output(&self) {
         match self.dst.is_empty() {
@@ -163,15 +176,22 @@ fn akcipher(
     parts: &Parts<'_>,
     output: &mut Vec<u8>,
 ) -> Result<u32> {
+    // No key that there is makes that much of a number.
+    if parts.src.len() > MAX_AKCIPHER_KEY_LEN as usize {
+        return Err(Failure::Err);
+    }
     let src = parts.src.to_vec();
     let raw = matches!(
         session.parameters,
         Parameters::Akcipher { detail: [padding, _], .. } if padding == RsaPadding::Raw.number()
     );
     let signs = matches!(operation, Operation::AkcipherSign | Operation::AkcipherVerify);
-    if matches!(session.engine, Engine::Rsa(_)) && raw && signs {
-        device.violations.record(Requirement::RawSign);
-        return Err(Failure::Err);
+    if let (Engine::Rsa(rsa), true) = (&session.engine, raw) {
+        // A number that is shorter is served nevertheless: it is clear which one it is.
+        device.violations.check(Requirement::Raw, !signs && src.len() == rsa.modulus_len());
+        if signs {
+            return Err(Failure::Err);
+        }
     }
     match (&session.engine, operation) {
         (Engine::Rsa(rsa), Operation::AkcipherEncrypt) => rsa.encrypt(&src, output)?,

@@ -7,7 +7,12 @@ pub mod control;
 pub mod data;
 pub mod feature;
 
+use std::ops::Range;
+
 use crate::failure::{Failure, Result};
+
+/// What a request of one form does not use of its layout; at most so many ranges.
+type Unused = smallvec::SmallVec<[Range<usize>; 4]>;
 
 /// Which of the two layouts a request has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,9 +46,11 @@ impl<'a> Fields<'a> {
         u64::from(self.u32(at)) | u64::from(self.u32(at + 4)) << 32
     }
 
-    /// Whether the bytes from `from` to `to`, as far as there are any, are 0.
-    fn zero(&self, from: usize, to: usize) -> bool {
-        let to = to.min(self.0.len());
-        self.0.get(from..to).is_none_or(|bytes| bytes.iter().all(|&byte| byte == 0))
+    /// Whether the bytes of these ranges, as far as there are any, are 0.
+    fn zero(&self, ranges: &[Range<usize>]) -> bool {
+        ranges.iter().all(|range| {
+            let end = range.end.min(self.0.len());
+            self.0.get(range.start..end).is_none_or(|bytes| bytes.iter().all(|&byte| byte == 0))
+        })
     }
 }

@@ -25,6 +25,7 @@ use vmm_sys_util::timerfd::TimerFd;
 
 use crate::device::{Device, Worker};
 use crate::fault::QueueId;
+use crate::requirement::Requirement;
 use crate::ring::vring::{is_started, SharedRing};
 use crate::ring::{Ring, RingError};
 
@@ -302,6 +303,7 @@ impl Queue {
             let result = action(&mut turn).and_then(|()| turn.publish());
             if let Err(error) = result {
                 tracing::warn!("queue {} is out of order: {error}", self.id);
+                self.device.violations.record(Requirement::Ring);
                 life.broken = true;
                 life.held.clear();
                 self.counts.broken.store(true, Ordering::Relaxed);

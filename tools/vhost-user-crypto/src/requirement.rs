@@ -50,8 +50,11 @@ requirements! {
     OpType = "D-26", "op_type is that of a cipher or of a chain";
     DataOrder = "D-27", "data requests are header, fixed fields, input, output, status";
     Unused = "D-28", "what the layout does not use is 0";
-    RawSign = "D-29", "nothing is signed or verified without padding";
+    Raw = "D-29", "without padding numbers are as long as the modulus, and nothing is signed";
     Exact = "exact", "requests are as long as their fields say";
+    NoEmpty = "empty", "no descriptor is without bytes";
+    Chain = "chain", "chains of descriptors are whole, and in the guest's memory";
+    Ring = "ring", "rings are whole, and in the guest's memory";
     WritableLast = "D-32", "device-writable descriptors come after the readable ones";
 }
 

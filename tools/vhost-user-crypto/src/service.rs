@@ -43,8 +43,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whether the front end can show a fault.
+    /// Whether a fault makes sense, and the front end can show it.
     pub fn check(&self, fault: &Fault) -> Result<(), String> {
+        fault.check()?;
         if fault.name.is_of_function() && self.front_end != FrontEnd::VfioUser {
             return Err(format!("only a vfio-user device can have {}", fault.name.name()));
         }
@@ -149,10 +150,7 @@ impl Service {
     /// The device is broken: it does nothing more until it is reset. An error if the front
     /// end cannot be told.
     pub fn need_reset(&self) -> std::io::Result<()> {
-        let front = self.channel.front()?;
-        front.need_reset()?;
-        self.queues.iter().for_each(Queue::halt);
-        Ok(())
+        self.channel.front()?.need_reset()
     }
 
     /// The driver has begun to negotiate anew, or is gone: there are no requests any more.

@@ -12,7 +12,7 @@ use crate::failure::{Failure, Result};
 use crate::offer::Offer;
 use crate::protocol::algorithm::{
     defined, supported, AeadAlgorithm, ChainOrder, CipherAlgorithm, Direction, HashAlgorithm,
-    HashMode, KeyType, MacAlgorithm, RsaPadding, Service,
+    HashMode, KeyType, MacAlgorithm, RsaPadding, Service, RSA,
 };
 use crate::protocol::config::Config;
 use crate::protocol::control::{Chain, Parameters};
@@ -73,6 +73,10 @@ impl Session {
             Parameters::Chain(chain) => {
                 serves(Service::Cipher, chain.cipher_algo)?;
                 let algorithm: CipherAlgorithm = supported(chain.cipher_algo)?;
+                match supported(chain.hash_mode)? {
+                    HashMode::Plain => serves(Service::Hash, chain.hash_algo)?,
+                    HashMode::Auth => serves(Service::Mac, chain.hash_algo)?,
+                }
                 let chaining = chaining(algorithm, chain, key, auth_key)?;
                 (algorithm.name(), Engine::Chaining(chaining))
             }
@@ -114,7 +118,7 @@ fn akcipher(
     if algo == offer.ecdsa_number.number() {
         let ecdsa = Ecdsa::new(key_type, key, supported(detail[0])?)?;
         Ok(("Ecdsa", Engine::Ecdsa(ecdsa)))
-    } else if algo == 1 {
+    } else if algo == RSA {
         let padding: RsaPadding = supported(detail[0])?;
         // Without padding there is no hash, and the field is not looked at.
         let hash = match padding {

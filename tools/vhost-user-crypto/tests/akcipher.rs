@@ -50,8 +50,8 @@ fn v26_rsa_does_what_openssl_does() {
         let answer = send(&kit, ENC, seal, &message, 256);
         assert_eq!(answer, Answer { status: OK, output: want.clone(), written: 257 });
         assert_eq!(send(&kit, DEC, open, &want, 256).output, message);
-        // Short input is a number; more room than needed is left alone.
-        let answer = send(&kit, ENC, seal, &message[200..], 300);
+        // More room than needed is left alone.
+        let answer = send(&kit, ENC, seal, &message, 300);
         assert_eq!((&answer.output[..256], answer.written), (&want[..], 257));
         assert_eq!(send(&kit, ENC, seal, &message, 255).status, ERR);
         if features == STATELESS {
@@ -62,6 +62,15 @@ fn v26_rsa_does_what_openssl_does() {
         kit.assert_no_violation();
         assert_eq!(send(&kit, SIGN, open, &message, 256).status, ERR);
         assert_eq!(kit.violations(), ["D-29"]);
+        // Short input is a number, but not as it should be.
+        for opcode_and_key in [(ENC, seal), (DEC, open)] {
+            let kit = Kit::with(Offer::default(), features);
+            assert_eq!(kit.akcipher(RSA, PRIVATE, [RAW, 0], &private), Ok(open));
+            assert_eq!(kit.akcipher(RSA, PUBLIC, [RAW, 0], &public), Ok(seal));
+            let (opcode, id) = opcode_and_key;
+            assert_eq!(send(&kit, opcode, id, &message[200..], 256).status, OK);
+            assert_eq!(kit.violations(), ["D-29"]);
+        }
         assert_eq!(kit.destroy(0x0405, open), OK);
     }
 }

@@ -57,7 +57,7 @@ fn status_unknown_is_the_value_asked_for() {
 
 #[test]
 fn refused_operations_write_nothing_else() {
-    for status in [1, 3, 4] {
+    for status in [1, 3, 4, 7, 77] {
         let answer = with(&format!("refuse-operation:value={status}"));
         assert_eq!(answer, Answer { status, output: vec![0xff; 32], written: 1 });
     }
@@ -172,4 +172,17 @@ fn a_fault_of_one_opcode_leaves_the_others_alone() {
     assert_eq!(kit.crypt(id, ENCRYPT, &KEY, &[0; 32]), honest);
     assert!(kit.cipher(AES_CBC, ENCRYPT, &KEY).is_ok());
     assert_eq!(kit.cipher(AES_CBC, ENCRYPT, &KEY), Err(8));
+}
+
+#[test]
+fn what_has_nothing_to_spoil_does_not_count() {
+    let (kit, id, honest) = kit();
+    kit.fault("wrong-tag:count=1");
+    assert_eq!(kit.crypt(id, ENCRYPT, &KEY, &[0; 32]), honest);
+    assert_eq!(kit.device.faults.list()[0].happened, 0);
+    let mac = kit.mac(4, 32, &KEY).unwrap();
+    let mut request = words(&[0x0200, 0, mac as u32, 0, 0, 0, 0, 32]);
+    request.resize(72, 0);
+    kit.raw_data(&request, 33, usize::MAX);
+    assert_eq!(kit.device.faults.list()[0].happened, 1);
 }

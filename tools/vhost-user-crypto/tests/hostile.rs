@@ -17,6 +17,11 @@ fn table(size: u16) -> Table {
     Table { address: GuestAddress(TABLE), size, max_len: 2 << 20 }
 }
 
+fn is_violated(bench: &Bench, requirement: Requirement) -> bool {
+    let violations = bench.device.violations.list();
+    violations.iter().any(|violation| violation.requirement == requirement.number())
+}
+
 /// What is wrong with the chain at descriptor 0 of a ring of 16.
 fn fate(descriptors: &[(u64, u32, u16, u16)]) -> Malformed {
     let mut bench = Bench::new(16);
@@ -148,19 +153,24 @@ fn a_request_that_is_too_big_is_a_violation() {
     let head = bench.ring.add(&[(0, 0x30_0000, 0), (0, 0x30_0000, WRITE)]);
     bench.run();
     assert_eq!(bench.ring.used(), [(head.into(), 0)]);
-    let violations = bench.device.violations.list();
-    let number = Requirement::MaxSize.number();
-    assert!(violations.iter().any(|violation| violation.requirement == number));
+    assert!(is_violated(&bench, Requirement::MaxSize));
+}
+
+#[test]
+fn a_descriptor_without_bytes_is_a_violation() {
+    let mut bench = Bench::new(16);
+    let head = bench.ring.add(&[(BUFFERS, 4, 0), (BUFFERS, 0, 0), (BUFFERS + 8, 1, WRITE)]);
+    bench.run();
+    assert!(is_violated(&bench, Requirement::NoEmpty));
+    // Nothing else is wrong with it.
+    assert_eq!(bench.ring.used(), [(head.into(), 1)]);
+    assert!(!is_violated(&bench, Requirement::Chain));
 }
 
 #[test]
 fn readable_behind_writable_is_a_violation() {
     let mut bench = Bench::new(16);
-    let found = |bench: &Bench| {
-        let violations = bench.device.violations.list();
-        let number = Requirement::WritableLast.number();
-        violations.iter().any(|violation| violation.requirement == number)
-    };
+    let found = |bench: &Bench| is_violated(bench, Requirement::WritableLast);
     let to = BUFFERS + 8;
     bench.ring.add(&[(BUFFERS, 4, 0), (to, 1, WRITE)]);
     bench.run();
@@ -182,6 +192,7 @@ fn heads_that_are_none() {
     bench.run();
     assert_eq!(bench.ring.used(), [(16, 0), (17, 0), (65535, 0)]);
     assert_eq!(bench.queue.status().malformed, 3);
+    assert!(is_violated(&bench, Requirement::Chain));
 }
 
 /// The queue stops, once, and works again after the next start.
@@ -189,6 +200,7 @@ fn breaks(bench: &mut Bench) {
     bench.run();
     bench.run();
     assert!(bench.queue.status().broken);
+    assert!(is_violated(bench, Requirement::Ring));
     assert_eq!(bench.queue.status().popped, 0);
     bench.stop();
     bench.start();

@@ -81,6 +81,12 @@ fn what_is_masked_is_neither_offered_nor_served() {
     assert_eq!(field(&kit.device.config(), 12), 1 << AES_CBC);
     assert_eq!(kit.cipher(2, ENCRYPT, &KEY), Err(NOTSUPP));
     assert!(kit.cipher(AES_CBC, ENCRYPT, &KEY).is_ok());
+    // A chain has both halves' algorithms, or there is none of it.
+    let chain = |kit: &Kit, mode| kit.chain([2, mode], [AES_CBC, ENCRYPT], [2, 20], &KEY, &KEY, 0);
+    let plain = |kit: &Kit| kit.chain([2, 1], [AES_CBC, ENCRYPT], [2, 20], &KEY, &[], 0);
+    assert_eq!((plain(&kit), chain(&kit, 2).is_ok()), (Err(NOTSUPP), true));
+    let without = Kit::with(Offer { mac_mask: !(1 << 2), ..Offer::default() }, 0);
+    assert_eq!((plain(&without).is_ok(), chain(&without, 2)), (true, Err(NOTSUPP)));
     let kit = Kit::with(Offer { serve_unadvertised: true, ..offer }, 0);
     assert_eq!(field(&kit.device.config(), 12), 1 << AES_CBC);
     assert!(kit.cipher(2, ENCRYPT, &KEY).is_ok());
@@ -172,7 +178,7 @@ fn v13_session_numbers_are_unique_and_only_given_with_ok() {
     request.resize(72, 0);
     request[64] = 1;
     let (answer, _) = kit.raw_control(request, 16);
-    assert_eq!(answer[..8], [0; 8]);
+    assert_eq!(answer[..8], [0xff; 8], "no session of anybody's");
 }
 
 #[test]
@@ -490,11 +496,23 @@ fn what_a_driver_does_wrong_is_seen() {
     };
     assert!(control(&|_| ()).is_empty());
     assert_eq!(control(&|bytes| bytes[12] = 1), ["D-15"]);
-    assert_eq!(control(&|bytes| bytes[28] = 1), ["D-28"]);
-    assert_eq!(control(&|bytes| bytes[63] = 1), ["D-28"]);
+    assert_eq!(control(&|bytes| bytes[64] = 3), ["D-26"]);
     assert_eq!(control(&|bytes| bytes.truncate(80)), ["D-14"]);
     assert_eq!(control(&|bytes| bytes.truncate(40)), ["D-14"]);
     assert_eq!(control(&|bytes| bytes.push(0)), ["exact"]);
+    assert_eq!(seen(&|kit| drop(kit.raw_control(create(), 17))), ["exact"]);
+    let destroy = |features, len, room| {
+        let kit = Kit::with(Offer::default(), features);
+        let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
+        let mut bytes = words(&[3, 0, 0, 0, id as u32, 0]);
+        bytes.resize(len, 0);
+        kit.raw_control(bytes, room);
+        kit.violations()
+    };
+    assert!(destroy(0, 72, 1).is_empty() && destroy(R1, 24, 1).is_empty());
+    for (features, len, room) in [(0, 73, 1), (0, 72, 2), (R1, 72, 1), (R1, 24, 16)] {
+        assert_eq!(destroy(features, len, room), ["exact"]);
+    }
     assert_eq!(control(&|bytes| bytes[0] = 9), ["D-13"]);
     let data = |change: &dyn Fn(&mut Vec<u8>), room| {
         seen(&|kit| {
@@ -511,7 +529,7 @@ fn what_a_driver_does_wrong_is_seen() {
     assert_eq!(data(&|_| (), 0), ["D-27"]);
     assert_eq!(data(&|_| (), 16), ["D-27"]);
     assert_eq!(data(&|_| (), 18), ["exact"]);
-    assert_eq!(data(&|bytes| bytes[36] = 1, 17), ["D-28"]);
+    assert_eq!(data(&|bytes| bytes[32] = 17, 18), ["exact"]);
     assert_eq!(data(&|bytes| bytes[0] = 7, 17), ["D-18"]);
     assert_eq!(data(&|bytes| bytes[8] = 7, 17), ["D-23"]);
     assert_eq!(data(&|bytes| bytes[64] = 0, 17), ["D-26"]);

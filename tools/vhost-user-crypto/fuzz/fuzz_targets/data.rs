@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A guest that sends anything at all over a data queue, to a device that has a session
-//! of every kind.
+//! of every kind, public keys among them.
 //!
 //! Input: a byte that chooses the layout, then requests: a byte that tells how the memory
 //! is cut, two bytes of room for the answer, two bytes of length, and the request.
@@ -10,6 +10,10 @@
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
+use openssl::bn::BigNumContext;
+use openssl::ec::{EcGroup, EcKey, PointConversionForm};
+use openssl::nid::Nid;
+use openssl::rsa::Rsa;
 use vhost_user_crypto::device::{Device, Worker};
 use vhost_user_crypto::memory::{Chain, Slice, Span};
 use vhost_user_crypto::offer::Offer;
@@ -45,6 +49,27 @@ fn create(device: &Device, opcode: u32, natural: usize, fields: &[u32], op_type:
     device.control(&chain);
 }
 
+/// Algorithms, how they are used, and keys for them: the public and the private half.
+fn public_keys() -> Vec<(u32, [u32; 2], &'static [Vec<u8>; 2])> {
+    static RSA: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
+    static P256: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
+    let rsa = RSA.get_or_init(|| {
+        // As short as may be: there is more to see in the same time.
+        let key = Rsa::generate(512).unwrap();
+        [key.public_key_to_der_pkcs1().unwrap(), key.private_key_to_der().unwrap()]
+    });
+    let p256 = P256.get_or_init(|| {
+        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+        let key = EcKey::generate(&group).unwrap();
+        let form = PointConversionForm::UNCOMPRESSED;
+        let mut context = BigNumContext::new().unwrap();
+        let public = key.public_key().to_bytes(&group, form, &mut context).unwrap();
+        [public, key.private_key_to_der().unwrap()]
+    });
+    // Without padding, with PKCS#1 for any bytes and for SHA-1's, and on a curve.
+    vec![(1, [0, 0], rsa), (1, [1, 0], rsa), (1, [1, 5], rsa), (2, [3, 0], p256)]
+}
+
 fn device(features: u64) -> Device {
     let offer = Offer { features, max_size: 1 << 16, ..Offer::default() };
     let device = Device::new(offer, Trace::new(Box::new(std::io::sink())));
@@ -72,6 +97,12 @@ fn device(features: u64) -> Device {
     }
     for algo in [1, 2, 4, 6, 26, 41, 49, 53] {
         create(&device, 0x0202, natural(32), &[algo, 16, 16, 0], 0, &key[..16]);
+    }
+    for (algo, detail, halves) in public_keys() {
+        for (key_type, key) in (1..).zip(halves) {
+            let fields = [algo, key_type, key.len() as u32, detail[0], detail[1]];
+            create(&device, 0x0404, 72, &fields, 0, key);
+        }
     }
     device
 }

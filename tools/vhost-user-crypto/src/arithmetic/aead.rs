@@ -159,9 +159,8 @@ impl Aead {
         work: impl FnOnce(&mut Context) -> Result<()>,
     ) -> Result<()> {
         let has_iv_len = match self.algorithm {
-            AeadAlgorithm::Gcm => matches!(iv.len(), 1..=64),
             AeadAlgorithm::Ccm => matches!(iv.len(), 7..=13),
-            AeadAlgorithm::Chacha20Poly1305 => iv.len() == 12,
+            AeadAlgorithm::Gcm | AeadAlgorithm::Chacha20Poly1305 => iv.len() == 12,
         };
         if direction != self.direction || !has_iv_len {
             return Err(Failure::Err);

@@ -138,6 +138,9 @@ numbers! {
     }
 }
 
+/// RSA's number, the same everywhere.
+pub const RSA: u32 = AkcipherAlgorithm::Rsa.number();
+
 numbers! {
     /// `VIRTIO_CRYPTO_RSA_*_PADDING`
     #[allow(missing_docs)]

@@ -2,9 +2,10 @@
 //! Requests on the control queue: sessions are created and destroyed.
 
 use serde::Serialize;
+use smallvec::smallvec;
 
-use super::algorithm::{HashMode, Service, SymOp};
-use super::{Fields, Layout, PADDED_LEN};
+use super::algorithm::{HashMode, Service, SymOp, RSA};
+use super::{Fields, Layout, Unused, PADDED_LEN};
 use crate::failure::{Failure, Result};
 
 /// The header's size, in bytes.
@@ -114,6 +115,33 @@ pub struct Request {
     pub padding_is_zero: bool,
 }
 
+impl Operation {
+    /// What a request of this form does not use: the header's flag and the padding. The
+    /// header's reserved word is not among it.
+    fn unused(&self) -> Unused {
+        let mut unused: Unused = smallvec![8..12];
+        match self {
+            Operation::Destroy { .. } => unused.push(24..PADDED_LEN),
+            Operation::Create(parameters) => match parameters {
+                Parameters::Cipher { .. } => unused.extend([28..64, 68..PADDED_LEN]),
+                // Behind each half; without a key its length is padding as well.
+                Parameters::Chain(chain) => {
+                    let auth = chain.hash_mode == HashMode::Auth.number();
+                    let padding = if auth { 52..56 } else { 48..56 };
+                    unused.extend([36..40, padding, 60..64, 68..PADDED_LEN]);
+                }
+                Parameters::Hash { .. } => unused.push(24..PADDED_LEN),
+                Parameters::Mac { .. } => unused.push(28..PADDED_LEN),
+                Parameters::Aead { .. } => unused.push(36..PADDED_LEN),
+                // RSA has a hash where a curve has nothing.
+                Parameters::Akcipher { algo: RSA, .. } => unused.push(36..PADDED_LEN),
+                Parameters::Akcipher { .. } => unused.push(32..PADDED_LEN),
+            },
+        }
+        unused
+    }
+}
+
 impl Header {
     /// Reads the header; `Err` if it is not whole.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
@@ -154,95 +182,72 @@ impl Request {
             _ => PADDED_LEN,
         };
         let fields = Fields::new(bytes, fixed_len)?;
-        let (operation, used) = if create {
-            let (parameters, used) = parameters(service, fields)?;
-            (Operation::Create(parameters), used)
-        } else {
-            (Operation::Destroy { service, session_id: fields.u64(16) }, 24)
+        let operation = match create {
+            true => Operation::Create(parameters(service, fields)?),
+            false => Operation::Destroy { service, session_id: fields.u64(16) },
         };
-        let op_type = matches!(operation, Operation::Create(p) if p.service() == Service::Cipher);
-        let unused_end = if op_type { 64 } else { PADDED_LEN };
         Ok(Request {
             header,
             operation,
             fixed_len,
-            padding_is_zero: fields.zero(used, unused_end) && (!op_type || fields.zero(68, 72)),
+            padding_is_zero: fields.zero(&operation.unused()),
         })
     }
 }
 
-/// A CREATE's fixed fields, and where they end.
-fn parameters(service: Service, fields: Fields<'_>) -> Result<(Parameters, usize)> {
+/// A CREATE's fixed fields.
+fn parameters(service: Service, fields: Fields<'_>) -> Result<Parameters> {
     Ok(match service {
         Service::Cipher => match SymOp::try_from(fields.u32(64)) {
-            Ok(SymOp::Cipher) => (
-                Parameters::Cipher {
-                    algo: fields.u32(16),
-                    key_len: fields.u32(20),
-                    op: fields.u32(24),
-                },
-                28,
-            ),
+            Ok(SymOp::Cipher) => Parameters::Cipher {
+                algo: fields.u32(16),
+                key_len: fields.u32(20),
+                op: fields.u32(24),
+            },
             Ok(SymOp::AlgorithmChaining) => {
                 let hash_mode = fields.u32(20);
                 let auth = hash_mode == HashMode::Auth.number();
-                (
-                    Parameters::Chain(Chain {
-                        alg_chain_order: fields.u32(16),
-                        hash_mode,
-                        cipher_algo: fields.u32(24),
-                        key_len: fields.u32(28),
-                        op: fields.u32(32),
-                        hash_algo: fields.u32(40),
-                        hash_result_len: fields.u32(44),
-                        auth_key_len: if auth { fields.u32(48) } else { 0 },
-                        aad_len: fields.u32(56),
-                    }),
-                    60,
-                )
+                Parameters::Chain(Chain {
+                    alg_chain_order: fields.u32(16),
+                    hash_mode,
+                    cipher_algo: fields.u32(24),
+                    key_len: fields.u32(28),
+                    op: fields.u32(32),
+                    hash_algo: fields.u32(40),
+                    hash_result_len: fields.u32(44),
+                    auth_key_len: if auth { fields.u32(48) } else { 0 },
+                    aad_len: fields.u32(56),
+                })
             }
             Err(_) => return Err(Failure::NotSupp),
         },
-        Service::Hash => {
-            (Parameters::Hash { algo: fields.u32(16), hash_result_len: fields.u32(20) }, 24)
-        }
-        Service::Mac => (
-            Parameters::Mac {
-                algo: fields.u32(16),
-                hash_result_len: fields.u32(20),
-                auth_key_len: fields.u32(24),
-            },
-            28,
-        ),
-        Service::Aead => (
-            Parameters::Aead {
-                algo: fields.u32(16),
-                key_len: fields.u32(20),
-                tag_len: fields.u32(24),
-                aad_len: fields.u32(28),
-                op: fields.u32(32),
-            },
-            36,
-        ),
-        Service::Akcipher => (
-            Parameters::Akcipher {
-                algo: fields.u32(16),
-                key_type: fields.u32(20),
-                key_len: fields.u32(24),
-                detail: [fields.u32(28), fields.u32(32)],
-            },
-            36,
-        ),
+        Service::Hash => Parameters::Hash { algo: fields.u32(16), hash_result_len: fields.u32(20) },
+        Service::Mac => Parameters::Mac {
+            algo: fields.u32(16),
+            hash_result_len: fields.u32(20),
+            auth_key_len: fields.u32(24),
+        },
+        Service::Aead => Parameters::Aead {
+            algo: fields.u32(16),
+            key_len: fields.u32(20),
+            tag_len: fields.u32(24),
+            aad_len: fields.u32(28),
+            op: fields.u32(32),
+        },
+        Service::Akcipher => Parameters::Akcipher {
+            algo: fields.u32(16),
+            key_type: fields.u32(20),
+            key_len: fields.u32(24),
+            detail: [fields.u32(28), fields.u32(32)],
+        },
     })
 }
 
-/// The outcome of a CREATE, `struct virtio_crypto_create_session_input`: the session's
-/// number is there only if it was made.
-pub fn create_outcome(result: Result<u64>) -> [u8; CREATE_OUTCOME_LEN] {
+/// The outcome of a CREATE, `struct virtio_crypto_create_session_input`. Where there is no
+/// session the number is one that a device does not give, in case that the driver uses it.
+pub fn create_outcome(session_id: Option<u64>, status: u32) -> [u8; CREATE_OUTCOME_LEN] {
     let mut bytes = [0; CREATE_OUTCOME_LEN];
-    match result {
-        Ok(id) => bytes[..8].copy_from_slice(&id.to_le_bytes()),
-        Err(failure) => bytes[8..12].copy_from_slice(&(failure as u32).to_le_bytes()),
-    }
+    bytes[..8].copy_from_slice(&session_id.unwrap_or(u64::MAX).to_le_bytes());
+    bytes[8..12].copy_from_slice(&status.to_le_bytes());
     bytes
 }

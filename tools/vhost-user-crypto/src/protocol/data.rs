@@ -2,16 +2,19 @@
 //! Requests on the data queues.
 
 use serde::Serialize;
+use smallvec::smallvec;
 
-use super::algorithm::{Direction, Service, SymOp};
+use super::algorithm::{Direction, Service, SymOp, RSA};
 use super::control::{Chain, Parameters};
-use super::{Fields, Layout, PADDED_LEN};
+use super::{Fields, Layout, Unused, PADDED_LEN};
 use crate::failure::{Failure, Result};
 
 /// The header's size, in bytes.
 pub const HEADER_LEN: usize = 24;
 /// The longest header with fixed fields, in bytes: a stateless cipher's.
 pub const MAX_FIXED_LEN: usize = 100;
+/// What of the header is padding.
+const HEADER_PADDING: std::ops::Range<usize> = 20..24;
 /// `VIRTIO_CRYPTO_FLAG_SESSION_MODE`
 pub const FLAG_SESSION_MODE: u32 = 1;
 
@@ -110,6 +113,17 @@ impl Lengths {
         }
     }
 
+    /// Whether there is more room for a cipher's result than it needs, as some devices do not bear.
+    pub fn leaves_room(&self) -> bool {
+        match self {
+            Lengths::Cipher { src_data_len, dst_data_len, .. }
+            | Lengths::Chain(ChainLengths { src_data_len, dst_data_len, .. }) => {
+                dst_data_len > src_data_len
+            }
+            _ => false,
+        }
+    }
+
     /// All that `max_size` limits: what is read and written beside header, key and
     /// status, in bytes.
     pub fn total(&self) -> u64 {
@@ -148,6 +162,34 @@ pub struct Request {
     /// Whether what the specification leaves unused is 0.
     #[serde(skip)]
     pub padding_is_zero: bool,
+}
+
+impl Lengths {
+    /// What a request of this form in a session does not use.
+    fn unused(&self) -> Unused {
+        let mut unused: Unused = smallvec![HEADER_PADDING];
+        match self {
+            Lengths::Cipher { .. } => unused.extend([36..64, 68..PADDED_LEN]),
+            Lengths::Chain(_) => unused.extend([60..64, 68..PADDED_LEN]),
+            Lengths::Digest { .. } | Lengths::Akcipher { .. } => unused.push(32..PADDED_LEN),
+            Lengths::Aead { .. } => unused.push(44..PADDED_LEN),
+        }
+        unused
+    }
+}
+
+/// What a stateless request of this form does not use.
+fn stateless_unused(parameters: &Parameters) -> Unused {
+    let mut unused: Unused = smallvec![HEADER_PADDING];
+    match parameters {
+        Parameters::Cipher { .. } => unused.push(48..96),
+        Parameters::Chain(_) => unused.push(92..96),
+        Parameters::Hash { .. } => unused.push(36..40),
+        // RSA has a hash where a curve has nothing.
+        Parameters::Akcipher { algo, .. } if *algo != RSA => unused.push(40..44),
+        Parameters::Mac { .. } | Parameters::Aead { .. } | Parameters::Akcipher { .. } => {}
+    }
+    unused
 }
 
 impl Header {
@@ -192,58 +234,47 @@ fn parse_session(
         _ => 32,
     };
     let fields = Fields::new(bytes, fixed_len)?;
-    let (lengths, used) = match service {
+    let lengths = match service {
         Service::Cipher => match SymOp::try_from(fields.u32(64)) {
-            Ok(SymOp::Cipher) => (
-                Lengths::Cipher {
-                    iv_len: fields.u32(24),
-                    src_data_len: fields.u32(28),
-                    dst_data_len: fields.u32(32),
-                },
-                36,
-            ),
-            Ok(SymOp::AlgorithmChaining) => (
-                Lengths::Chain(ChainLengths {
-                    iv_len: fields.u32(24),
-                    src_data_len: fields.u32(28),
-                    dst_data_len: fields.u32(32),
-                    cipher_start_src_offset: fields.u32(36),
-                    len_to_cipher: fields.u32(40),
-                    hash_start_src_offset: fields.u32(44),
-                    len_to_hash: fields.u32(48),
-                    aad_len: fields.u32(52),
-                    hash_result_len: fields.u32(56),
-                }),
-                60,
-            ),
+            Ok(SymOp::Cipher) => Lengths::Cipher {
+                iv_len: fields.u32(24),
+                src_data_len: fields.u32(28),
+                dst_data_len: fields.u32(32),
+            },
+            Ok(SymOp::AlgorithmChaining) => Lengths::Chain(ChainLengths {
+                iv_len: fields.u32(24),
+                src_data_len: fields.u32(28),
+                dst_data_len: fields.u32(32),
+                cipher_start_src_offset: fields.u32(36),
+                len_to_cipher: fields.u32(40),
+                hash_start_src_offset: fields.u32(44),
+                len_to_hash: fields.u32(48),
+                aad_len: fields.u32(52),
+                hash_result_len: fields.u32(56),
+            }),
             Err(_) => return Err(Failure::NotSupp),
         },
         Service::Hash | Service::Mac => {
-            (Lengths::Digest { src_data_len: fields.u32(24), hash_result_len: fields.u32(28) }, 32)
+            Lengths::Digest { src_data_len: fields.u32(24), hash_result_len: fields.u32(28) }
         }
-        Service::Aead => (
-            Lengths::Aead {
-                iv_len: fields.u32(24),
-                aad_len: fields.u32(28),
-                src_data_len: fields.u32(32),
-                dst_data_len: fields.u32(36),
-                tag_len: fields.u32(40),
-            },
-            44,
-        ),
+        Service::Aead => Lengths::Aead {
+            iv_len: fields.u32(24),
+            aad_len: fields.u32(28),
+            src_data_len: fields.u32(32),
+            dst_data_len: fields.u32(36),
+            tag_len: fields.u32(40),
+        },
         Service::Akcipher => {
-            (Lengths::Akcipher { src_data_len: fields.u32(24), dst_data_len: fields.u32(28) }, 32)
+            Lengths::Akcipher { src_data_len: fields.u32(24), dst_data_len: fields.u32(28) }
         }
     };
-    let symmetric = service == Service::Cipher;
-    let unused_end = if symmetric { 64 } else { PADDED_LEN };
     Ok(Request {
         header,
         operation,
         stateless: None,
         lengths,
         fixed_len,
-        padding_is_zero: fields.zero(used, unused_end) && (!symmetric || fields.zero(68, 72)),
+        padding_is_zero: fields.zero(&lengths.unused()),
     })
 }
 
@@ -255,24 +286,20 @@ fn parse_stateless(bytes: &[u8], header: Header, operation: Operation) -> Result
         Service::Akcipher => 52,
     };
     let fields = Fields::new(bytes, fixed_len)?;
-    let mut padding_is_zero = true;
     let (parameters, lengths) = match operation.service() {
         Service::Cipher => match SymOp::try_from(fields.u32(96)) {
-            Ok(SymOp::Cipher) => {
-                padding_is_zero = fields.zero(48, 96);
-                (
-                    Parameters::Cipher {
-                        algo: fields.u32(24),
-                        key_len: fields.u32(28),
-                        op: fields.u32(32),
-                    },
-                    Lengths::Cipher {
-                        iv_len: fields.u32(36),
-                        src_data_len: fields.u32(40),
-                        dst_data_len: fields.u32(44),
-                    },
-                )
-            }
+            Ok(SymOp::Cipher) => (
+                Parameters::Cipher {
+                    algo: fields.u32(24),
+                    key_len: fields.u32(28),
+                    op: fields.u32(32),
+                },
+                Lengths::Cipher {
+                    iv_len: fields.u32(36),
+                    src_data_len: fields.u32(40),
+                    dst_data_len: fields.u32(44),
+                },
+            ),
             Ok(SymOp::AlgorithmChaining) => stateless_chain(fields),
             Err(_) => return Err(Failure::NotSupp),
         },
@@ -320,7 +347,7 @@ fn parse_stateless(bytes: &[u8], header: Header, operation: Operation) -> Result
         stateless: Some(parameters),
         lengths,
         fixed_len,
-        padding_is_zero,
+        padding_is_zero: fields.zero(&stateless_unused(&parameters)),
     })
 }
 

@@ -195,9 +195,8 @@ impl<'a> Turn<'a> {
     /// Serves a request and answers it, with all that may be wrong with an answer.
     fn answer(&mut self, taken: &Taken, opcode: u32, walked: Walked<'_>) -> Result<(), RingError> {
         let device = &*self.queue.device;
-        if !walked.in_order {
-            device.violations.record(Requirement::WritableLast);
-        }
+        device.violations.check(Requirement::WritableLast, walked.in_order);
+        device.violations.check(Requirement::NoEmpty, !walked.has_empty);
         let len = walked.chain.readable.len() + walked.chain.writable.len();
         if len >= LONG || opcode >> 8 == Service::Akcipher.number() {
             self.publish()?;
@@ -246,9 +245,10 @@ impl<'a> Turn<'a> {
 
     /// Answers what cannot be served: nothing is written.
     fn refuse(&mut self, taken: &Taken, malformed: Malformed) -> Result<(), RingError> {
-        if malformed == Malformed::TooBig {
-            self.queue.device.violations.record(Requirement::MaxSize);
-        }
+        self.queue.device.violations.record(match malformed {
+            Malformed::TooBig => Requirement::MaxSize,
+            _ => Requirement::Chain,
+        });
         let counts = &self.queue.counts;
         if counts.malformed.fetch_add(1, Ordering::Relaxed) == 0 {
             tracing::warn!("queue {}: a bad descriptor chain: {malformed}", self.queue.id);

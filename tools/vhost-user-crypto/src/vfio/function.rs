@@ -26,7 +26,7 @@ use super::{worker, IN_ORDER, PACKED, VERSION_1};
 use crate::backend::EVENT_IDX;
 use crate::channel::FrontEnd;
 use crate::protocol::feature;
-use crate::queue::Memory;
+use crate::queue::{Memory, Queue};
 use crate::requirement::Requirement;
 use crate::ring::packed::{Layout, PackedRing};
 use crate::ring::split::SplitRing;
@@ -330,6 +330,8 @@ impl FrontEnd for Function {
                 return Err(io::Error::other("there is no driver"));
             }
             common.need_reset();
+            // Before the driver can know: what it starts after its reset is not to be halted.
+            self.service.queues.iter().for_each(Queue::halt);
             common.is_driven()
         };
         // A driver that is not ready is not told.

