@@ -500,13 +500,16 @@ int rust_helper_vc_virtqueue_set_affinity(struct virtqueue *vq,
 	return virtqueue_set_affinity(vq, cpus);
 }
 
-void rust_helper_vc_virtio_del_vqs(struct virtio_device *vdev)
+/* nvqs is as for find_vqs: the list may have a queue of the transport's, too. */
+void rust_helper_vc_virtio_del_vqs(struct virtio_device *vdev,
+				   unsigned int nvqs)
 {
 	struct virtqueue *vq;
 
 	/* The transport forgets to where queues share an interrupt. */
 	virtio_device_for_each_vq(vdev, vq)
-		virtqueue_set_affinity(vq, NULL);
+		if (vq->index < nvqs)
+			virtqueue_set_affinity(vq, NULL);
 	vdev->config->del_vqs(vdev);
 }
 

@@ -64,12 +64,11 @@ impl Later {
     /// `waiting` must be valid until its `run` is called, which must then be called, and not be used
     /// by anybody else.
     pub(super) unsafe fn add(this: &Worker<Self>, waiting: NonNull<Waiting>) {
-        {
-            let mut stack = this.waiting.lock();
-            // INVARIANT: By the safety requirements.
-            // SAFETY: As above.
-            unsafe { (*waiting.as_ptr()).next = stack.0.replace(waiting) };
-        }
+        let mut stack = this.waiting.lock();
+        // INVARIANT: By the safety requirements.
+        // SAFETY: As above.
+        unsafe { (*waiting.as_ptr()).next = stack.0.replace(waiting) };
+        // Under the lock: once the request is done, whoever keeps `this` may be gone.
         this.queue();
     }
 

@@ -26,9 +26,6 @@ use kernel::{
     }, //
 };
 
-// CAST: The bits of the status are few.
-const FAILED: u32 = bindings::VIRTIO_CONFIG_S_FAILED;
-
 /// What [`Queues`] needs of a queue; [`Queue`](super::Queue) has it.
 ///
 /// # Safety
@@ -81,6 +78,8 @@ enum State {
     Live,
     /// The device was reset, and there are none.
     Down,
+    /// The same, until the core has it resume.
+    Stopped,
     /// There are none, and there will be none: the device is no longer bound.
     Gone,
 }
@@ -166,13 +165,14 @@ impl Queues {
 
         // INVARIANT: All queues were found.
         *state = State::Live;
-        for (endpoint, vq) in self.endpoints.iter().zip(&vqs) {
+        for (index, (endpoint, vq)) in self.endpoints.iter().zip(&vqs).enumerate() {
             let attached = NonNull::new(*vq).ok_or(ENOENT).and_then(|vq| {
                 // SAFETY: The virtqueue is new, and deleted only after `release`.
                 unsafe { endpoint.attach(vq) }
             });
             if let Err(err) = attached {
-                self.take_down(state);
+                // One that has a virtqueue already may be that of another device.
+                self.take_down(state, index);
                 return Err(err);
             }
         }
@@ -182,12 +182,14 @@ impl Queues {
         Ok(())
     }
 
-    /// Resets the device, gives every buffer it had back, and deletes the virtqueues.
-    fn take_down(&self, state: &mut State) {
+    /// Resets the device, gives every buffer it had back, and deletes the virtqueues, of which the
+    /// first `attached` endpoints have theirs.
+    fn take_down(&self, state: &mut State, attached: usize) {
         if *state != State::Live {
             return;
         }
-        for endpoint in &self.endpoints {
+        let endpoints = || self.endpoints.iter().take(attached);
+        for endpoint in endpoints() {
             endpoint.detach();
         }
         // Nobody adds or notifies any more after this: both happen inside read-side sections.
@@ -195,13 +197,15 @@ impl Queues {
         // SAFETY: By the type invariant; the state is locked.
         let dev = unsafe { self.bound() };
         dev.reset();
-        for endpoint in &self.endpoints {
-            // SAFETY: The device was just reset.
+        for endpoint in endpoints() {
+            // SAFETY: The device was just reset; the endpoint's virtqueue is one of its.
             unsafe { endpoint.give_back() };
             endpoint.release();
         }
-        // SAFETY: By the type invariant there are queues, which nobody uses any more.
-        unsafe { helpers::virtio_del_vqs(dev.as_raw()) };
+        // CAST: As many were found, of which the transport has counted an `u32`.
+        let count = self.endpoints.len() as u32;
+        // SAFETY: By the type invariant there are as many queues, which nobody uses any more.
+        unsafe { helpers::virtio_del_vqs(dev.as_raw(), count) };
         *state = State::Down;
     }
 
@@ -233,7 +237,7 @@ impl Queues {
     ///
     /// Context: process, may sleep; not from a queue's handler.
     pub(crate) fn reset(&self) {
-        self.take_down(&mut self.state.lock());
+        self.take_down(&mut self.state.lock(), self.endpoints.len());
     }
 
     /// Starts a device again that was reset: with the features that were negotiated before, and
@@ -244,12 +248,13 @@ impl Queues {
     /// # Errors
     ///
     /// `ENODEV`: it is not there any more, or does not accept the features. `EBUSY`: it was not
-    /// reset. Others as the transport has them.
+    /// reset, or whoever had it reset will have it resume. Others as the transport has them; the
+    /// device is reset again then.
     pub(crate) fn restart(&self) -> Result {
         let mut state = self.state.lock();
         match *state {
             State::Down => {}
-            State::Live => return Err(EBUSY),
+            State::Live | State::Stopped => return Err(EBUSY),
             State::Gone => return Err(ENODEV),
         }
         // SAFETY: By the type invariant; the state is locked.
@@ -264,8 +269,8 @@ impl Queues {
         match res {
             // SAFETY: As above; the queues were just found.
             Ok(()) => unsafe { helpers::virtio_device_ready(vdev) },
-            // SAFETY: As above.
-            Err(_) => unsafe { bindings::virtio_add_status(vdev, FAILED) },
+            // It is half started, and is not to be begun with like that the next time.
+            Err(_) => dev.reset(),
         }
         res
     }
@@ -305,10 +310,14 @@ impl Queues {
         unsafe { (*dev.as_raw()).priv_.cast::<Self>().as_ref() }
     }
 
-    /// Resets a device that stays bound.
+    /// Resets a device that stays bound; nobody but [`resume`](Self::resume) starts it again.
     pub(super) fn stop(dev: &Device<device::CoreInternal<'_>>) {
         if let Some(this) = Self::of(dev) {
-            this.reset();
+            let mut state = this.state.lock();
+            this.take_down(&mut state, this.endpoints.len());
+            if *state == State::Down {
+                *state = State::Stopped;
+            }
         }
     }
 
@@ -316,7 +325,7 @@ impl Queues {
     pub(super) fn resume(dev: &Device<device::CoreInternal<'_>>) -> Result {
         let this = Self::of(dev).ok_or(ENODEV)?;
         let mut state = this.state.lock();
-        if *state != State::Down {
+        if *state != State::Stopped {
             return Err(EBUSY);
         }
         this.set_up(&mut state)?;
@@ -340,7 +349,7 @@ impl Queues {
         };
         let mut state = this.state.lock();
         if *state == State::Live {
-            this.take_down(&mut state);
+            this.take_down(&mut state, this.endpoints.len());
         } else {
             // It may have been started half.
             dev.reset();
