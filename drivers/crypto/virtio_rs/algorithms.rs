@@ -25,7 +25,10 @@ use crate::{
         Later, //
     },
     settings::Settings,
-    support::work::Worker,
+    support::work::{
+        Chore,
+        Worker, //
+    },
     transport::device::{
         Device,
         Observer, //
@@ -60,7 +63,8 @@ use kernel::{
         Arc,
         Mutex,
         SpinLockIrq, //
-    }, //
+    },
+    time::Msecs, //
 };
 
 /// A kind of algorithm. Each has a table, with a row for each algorithm the driver knows.
@@ -228,9 +232,10 @@ impl Skills {
                     {
                         skills.add(place);
                     }
-                    // That is its answer, unless it was reset, or is not ready and refuses everything.
+                    // That is its answer, unless it was reset, or is about to be, or is not ready and
+                    // refuses everything.
                     Err(err) if [EIO, EOPNOTSUPP, ENOSPC, EINVAL].contains(&err) => {
-                        if device.epoch() != epoch || !device.says_ready() {
+                        if device.epoch() != epoch || !device.is_ready() || !device.says_ready() {
                             return Err(EAGAIN);
                         }
                     }
@@ -357,9 +362,21 @@ struct Entry {
     registrations: Option<KVec<Registration>>,
 }
 
+/// How long after it could not be done at once something is tried again, in milliseconds.
+const RETRY: Msecs = 1000;
+
+/// How soon what could not be registered is tried again, in milliseconds; each further time after twice
+/// as long, up to [`MISSING_DOUBLES`] times.
+const MISSING: Msecs = 15_000;
+const MISSING_DOUBLES: u32 = 8;
+
+/// What is registered with the crypto framework, with a worker that brings it up to date: it waits for
+/// devices, whose own workers look after them meanwhile.
+pub(crate) type Registry = Worker<Offers>;
+
 /// What is registered with the crypto framework.
 #[pin_data]
-pub(crate) struct Registry {
+pub(crate) struct Offers {
     module: &'static ThisModule,
     devices: Arc<Devices>,
     /// The driver's folder.
@@ -367,6 +384,8 @@ pub(crate) struct Registry {
     _fallbacks: Pin<KBox<File<Arc<Fallbacks>>>>,
     #[pin]
     entries: Mutex<KVec<Entry>>,
+    /// How often in a row software was missing.
+    missing: Atomic<u32>,
 }
 
 impl Registry {
@@ -375,7 +394,7 @@ impl Registry {
     /// # Errors
     ///
     /// `ENOMEM`: no memory.
-    pub(crate) fn new(module: &'static ThisModule, settings: Settings) -> Result<Arc<Self>> {
+    pub(crate) fn create(module: &'static ThisModule, settings: Settings) -> Result<Arc<Self>> {
         let fallbacks = Arc::new(Fallbacks::new(), GFP_KERNEL)?;
         let debugfs = Dir::new(c"virtio_crypto_rs");
         let file = KBox::pin_init(
@@ -409,17 +428,20 @@ impl Registry {
             }
         }
         Arc::pin_init(
-            pin_init!(Self {
+            Worker::new(pin_init!(Offers {
                 module,
                 devices,
                 debugfs,
                 _fallbacks: file,
                 entries <- new_mutex!(entries),
-            }),
+                missing: Atomic::new(0),
+            })),
             GFP_KERNEL,
         )
     }
+}
 
+impl Offers {
     /// Returns the driver's folder in debugfs.
     pub(crate) fn debugfs(&self) -> &Dir {
         &self.debugfs
@@ -445,7 +467,7 @@ impl Registry {
     }
 
     /// Leaves a device out of account: no transform chooses it any more.
-    /// [`changed`](Observer::changed) is to be called when it takes no requests.
+    /// [`update`](Self::update) is to be called when it takes no requests.
     pub(crate) fn remove(&self, device: &Arc<Device>) {
         let removed = {
             let mut members = self.devices.members.lock();
@@ -477,7 +499,41 @@ impl Registry {
 }
 
 impl Observer for Registry {
-    fn changed(&self) -> Result {
+    fn changed(&self) {
+        self.missing.store(0, Relaxed);
+        self.queue();
+    }
+}
+
+impl Chore for Offers {
+    fn run(&self) -> Option<Msecs> {
+        match self.update() {
+            Ok(()) => {
+                self.missing.store(0, Relaxed);
+                None
+            }
+            Err(err) if err == ENOENT => {
+                // It may be there when a file system is that it lies on.
+                let times = self.missing.fetch_add(1, Relaxed).min(MISSING_DOUBLES);
+                Some(MISSING << times)
+            }
+            Err(_) => Some(RETRY),
+        }
+    }
+}
+
+impl Offers {
+    /// Registers what there is a device for, unregisters what there is none for any more, and has keys
+    /// find their way to a device.
+    ///
+    /// Context: process, may sleep. A device may be waited for, each time for as long as it has for an
+    /// answer; its own worker must not be what calls this.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN`: not everything could be done; to be called again after a while. `ENOENT`: there is an
+    /// algorithm without software in the kernel, or that cannot be registered just now.
+    pub(crate) fn update(&self) -> Result {
         // Also sees to it that there is one change at a time. Neither transforms nor requests take
         // this lock, so self-tests go on while it is held.
         let mut entries = self.entries.lock();
@@ -491,8 +547,11 @@ impl Observer for Registry {
                     // The self-test of an earlier registration is still under way.
                     Err(err) if err == EEXIST => outcome = Err(EAGAIN),
                     // Nothing can be offered that there is no software for.
-                    Err(err) if err == ENOENT => {}
-                    Err(err) => pr_err!("registering {:?} failed ({err:?})\n", entry.place),
+                    Err(err) if err == ENOENT => outcome = outcome.and(Err(ENOENT)),
+                    Err(err) => {
+                        pr_err!("registering {:?} failed ({err:?})\n", entry.place);
+                        outcome = outcome.and(Err(ENOENT));
+                    }
                 }
             }
         }

@@ -5,7 +5,6 @@
 use crate::{
     algorithms::Registry,
     settings::Settings,
-    support::work::Chore,
     transport::device::{
         show,
         Device,
@@ -56,7 +55,11 @@ impl virtio::Driver for Driver {
             params::prefer_public_keys.value(),
             params::ecdsa_number.value(),
         )?;
-        Registry::new(crate::this_module(), settings)
+        Registry::create(crate::this_module(), settings)
+    }
+
+    fn retire(registry: &Arc<Registry>) {
+        registry.shut();
     }
 
     fn probe<'bound>(
@@ -76,17 +79,16 @@ impl virtio::Driver for Driver {
                 ),
                 GFP_KERNEL,
             )?;
+            // Last: nothing fails after this.
+            registry.add(&device)?;
             Ok(try_pin_init!(Data { registry, device, _shown: shown } ? Error))
         })
     }
 
-    fn start(_dev: &virtio::Device<Core<'_>>, data: Pin<&Data>) -> Result {
-        data.registry.add(&data.device)?;
-        // Registers algorithms if the device says it is ready.
-        if let Some(delay) = data.device.run() {
-            data.device.queue_in(delay);
-        }
-        Ok(())
+    fn start(_dev: &virtio::Device<Core<'_>>, data: Pin<&Data>) {
+        data.device.begin();
+        // Algorithms are there when the driver is bound, if the device says it is ready.
+        data.bring_up_to_date();
     }
 
     fn config_changed(data: Pin<&Data>) {
@@ -104,7 +106,16 @@ impl virtio::Driver for Driver {
     fn unbind(_dev: &virtio::Device<Core<'_>>, data: Pin<&Data>) {
         data.registry.remove(&data.device);
         data.device.close();
-        // What could not be done will be when the next device comes.
-        let _ = data.registry.changed();
+        data.bring_up_to_date();
+    }
+}
+
+impl Data {
+    /// Has what is registered follow what has become of the device. What cannot be done at once the
+    /// registry's worker does.
+    fn bring_up_to_date(&self) {
+        if self.registry.update().is_err() {
+            self.registry.changed();
+        }
     }
 }

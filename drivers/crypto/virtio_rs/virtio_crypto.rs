@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Driver for the virtio crypto device: ciphers whose work is done by the host.
+//! Driver for the virtio crypto device: ciphers, hashes and public keys whose work is done by the
+//! host.
 //!
 //! The layers, each of which uses only those above it:
 //!

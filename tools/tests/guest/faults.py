@@ -24,6 +24,8 @@ from lib.tap import check, holds, wait_until
 from lib.trials import LONG, SUBJECTS, Result, Subject
 
 REQUESTS = 12
+# Seconds in which a fault has to have happened once the requests are done.
+SOON = 20
 
 EIO, EBADMSG, ENOENT = errno.EIO, errno.EBADMSG, errno.ENOENT
 
@@ -41,8 +43,14 @@ class Row:
     wrong: tuple[str, ...] = ()
     # What else may become of requests, by service.
     errors: tuple[tuple[str, int], ...] = ()
-    # The driver may refuse the device, or not find the algorithm in it.
+    # The driver may refuse the device, or not find the algorithm in it, or give it up.
     refused: bool = False
+    # Whose requests, or sessions, it can happen to.
+    concerns: tuple[str, ...] = ("cipher", "hash", "mac", "aead", "chain", "rsa", "ecdsa")
+    # It happens only if something is sent on the control queue.
+    control: bool = False
+    # It cannot be told whether it happens: the device does not count, or nobody asks.
+    uncounted: bool = False
     # Why it is not tried.
     skip: str = ""
 
@@ -76,46 +84,55 @@ ALL = ("cipher", "hash", "mac", "aead", "chain", "rsa")
 # Those that make digests or tags.
 MADE = ("hash", "mac", "aead", "chain")
 FORGED = (("aead", EBADMSG), ("chain", EBADMSG))
+# Those that are verified or made with tags, digests and signatures.
+TAGGED = (*MADE, "ecdsa")
 ALONE = "has a guest of its own"
 
 TABLE = (
     Row("never-answer:queue=0:count=2", restarts=True),
-    Row("never-answer:queue=control:count=1", restarts=True),
+    Row("never-answer:queue=control:count=1", restarts=True, control=True),
     Row("never-answer:queue=0:count=1", at_start=True),
-    Row("never-answer:queue=control:count=1", at_start=True),
+    Row("never-answer:queue=control:count=1", at_start=True, control=True),
     Row("delay:value=20"),
     Row("reorder"),
     Row("reorder:value=5"),
     Row("answer-twice:queue=0:count=1", restarts=True, errors=IN_PLACE),
     Row("wrong-id:queue=0:count=1", restarts=True, errors=IN_PLACE),
-    Row("wrong-id:queue=control:count=1", restarts=True),
+    Row("wrong-id:queue=control:count=1", restarts=True, control=True),
     Row("used-len-short"),
     Row("used-len-short:value=1000"),
     Row("used-len-long"),
     Row("used-len-long:value=4294967295"),
     Row("used-len-zero"),
     Row("no-interrupt:queue=0:count=1"),
-    Row("no-interrupt:queue=control:count=1"),
+    Row("no-interrupt:queue=control:count=1", control=True),
     Row("no-interrupt:queue=0:count=4", at_start=True),
     Row("die", skip=ALONE),
     Row("status-unwritten:queue=0", errors=IN_PLACE),
-    Row("status-unwritten:queue=control"),
+    Row("status-unwritten:queue=control", control=True),
     Row("status-unknown:queue=0", errors=IN_PLACE),
     Row("status-unknown:queue=0:value=255", errors=IN_PLACE),
     # It says that all is well: so is every signature then.
     Row("status-unknown:queue=0:value=0", wrong=("ecdsa",)),
-    Row("status-unknown:queue=control:value=77"),
-    *(Row(f"refuse-operation:value={value}") for value in (1, 3, 4, 5, 6, 77)),
+    Row("status-unknown:queue=control:value=77", control=True),
+    *(Row(f"refuse-operation:value={value}") for value in (1, 3, 4, 5, 6)),
+    # What such a status means for the data nobody knows.
+    *(Row(f"refuse-operation:value={value}", errors=IN_PLACE) for value in (7, 77)),
     Row("refuse-operation:value=2", errors=(("aead", EBADMSG),)),
-    *(Row(f"refuse-create:value={value}") for value in (1, 2, 3, 4, 5, 255)),
-    Row("refuse-destroy:count=2"),
-    Row("table-full"),
-    Row("session-id-reused"),
-    Row("session-id"),
-    Row("session-id:value=0"),
-    Row("session-forgotten"),
-    Row("wrong-tag", wrong=MADE, errors=FORGED),
-    Row("corrupt-output", wrong=ALL, errors=FORGED),
+    *(Row(f"refuse-create:value={value}", control=True) for value in (1, 2, 3, 4, 5, 255)),
+    Row("refuse-destroy:count=2", control=True),
+    Row("table-full", control=True),
+    # A number for two sessions, or for two keys: nobody knows whose key a request is done with, and
+    # the device is reset; if it never learns, it is given up.
+    Row("session-id-reused", errors=IN_PLACE, refused=True, control=True),
+    Row("session-id-reused:count=1", errors=IN_PLACE, control=True, uncounted=True),
+    Row("session-id", errors=IN_PLACE, refused=True, control=True),
+    Row("session-id:value=0", errors=IN_PLACE, refused=True, control=True),
+    # The number of one that is forgotten goes to the next one.
+    Row("session-forgotten", errors=IN_PLACE, refused=True, control=True),
+    Row("session-forgotten:after=1:count=1", control=True, uncounted=True),
+    Row("wrong-tag", wrong=MADE, errors=FORGED, concerns=TAGGED),
+    Row("corrupt-output", wrong=ALL, errors=FORGED, concerns=ALL),
     Row("dirty-failure", errors=IN_PLACE),
     Row("dirty-failure:value=3", errors=IN_PLACE),
     Row("dirty-failure:value=4", errors=IN_PLACE),
@@ -124,17 +141,17 @@ TABLE = (
     Row("config-max-size", at_start=True, refused=True),
     Row("config-max-size:value=100", at_start=True, refused=True),
     Row("config-max-size:value=18446744073709551615", at_start=True),
-    Row("config-max-key-len", at_start=True, refused=True),
+    Row("config-max-key-len", at_start=True, refused=True, concerns=("cipher", "aead", "chain")),
     Row("config-masks-all", at_start=True),
     Row("config-status", at_start=True),
     Row("config-status:value=4294967294", at_start=True, refused=True),
     Row("config-torn", at_start=True, refused=True),
     Row("config-random", at_start=True, refused=True),
-    Row("config-random"),
-    Row("toggle-ready:value=20"),
-    Row("config-storm:value=1"),
+    Row("config-random", uncounted=True),
+    Row("toggle-ready:value=20", uncounted=True),
+    Row("config-storm:value=1", uncounted=True),
     Row("needs-reset:queue=0:count=1", restarts=True, errors=IN_PLACE),
-    Row("needs-reset:queue=control:count=1", restarts=True),
+    Row("needs-reset:queue=control:count=1", restarts=True, control=True),
     Row("device-gone", skip=ALONE),
     Row("refuse-features", at_start=True, refused=True),
     Row("status-stuck", skip="the kernel waits for the status to be 0, without a limit"),
@@ -143,9 +160,9 @@ TABLE = (
     Row("no-vector", at_start=True),
     Row("no-vector:queue=0", at_start=True),
     Row("vector-lost:queue=0:count=1"),
-    Row("vector-lost:queue=control:count=1"),
-    Row("interrupt-storm:value=1"),
-    Row("ring-reset-refused"),
+    Row("vector-lost:queue=control:count=1", control=True),
+    Row("interrupt-storm:value=1", uncounted=True),
+    Row("ring-reset-refused", uncounted=True),
 )
 
 parser = argparse.ArgumentParser()
@@ -193,14 +210,31 @@ def one(row: Row, subject: Subject) -> str:
                 lambda: device.restarts > before or (trials.run(subject, 2) and False), LONG,
                 f"{row.fault}, {subject.driver}: a restart",
             )  # fmt: skip
+        missed = "" if subject.service not in row.concerns else happens(row)
     outcomes.append(str(result))
     if row.name == "toggle-ready":
         reference.command(command="ready", ready=True)
     elif row.name.startswith("config-"):
         # It is what it was before, and a driver that has read otherwise meanwhile has to be told.
         reference.command(command="config-change")
-    device.works(subject)
-    return row.verdict(subject, result)
+    device.works(subject, forgiven=row.refused)
+    return row.verdict(subject, result) or missed
+
+
+def happens(row: Row) -> str:
+    """Waits until the fault has happened; returns what is wrong if it does not."""
+    if row.uncounted or (row.control and options.stateless):
+        return ""
+
+    def has_happened() -> bool:
+        return any(fault["happened"] for fault in reference.status()["faults"])
+
+    try:
+        # A session's end is on its way while nobody waits for it.
+        wait_until(has_happened, SOON, "it has happened")
+    except tap.Failure:
+        return "nothing has happened"
+    return ""
 
 
 def started(row: Row, subjects: list[Subject]) -> list[str]:
@@ -222,6 +256,9 @@ def started(row: Row, subjects: list[Subject]) -> list[str]:
             outcomes.append(str(result))
             if verdict := row.verdict(subject, result):
                 wrong.append(f"{subject.driver}: {result}: {verdict}")
+        if any(subject.service in row.concerns for subject in subjects):
+            if missed := happens(row):
+                wrong.append(missed)
     device.rebind()
     for subject in subjects:
         device.works(subject)
@@ -246,7 +283,7 @@ def add(row: Row, subjects: list[Subject]) -> None:
             raise tap.Skip(row.skip)
         if not has(row):
             raise tap.Skip("a fault of a PCI function of its own")
-        if options.stateless and row.restarts and "queue=control" in row.fault:
+        if options.stateless and row.restarts and row.control:
             raise tap.Skip("nothing is sent there without sessions")
         outcomes.clear()
         if row.at_start:
@@ -265,7 +302,10 @@ def add(row: Row, subjects: list[Subject]) -> None:
 
 chosen = [(row, subject) for row in TABLE for subject in subjects]
 if options.once:
-    chosen = [(row, chance.choice(subjects)) for row in TABLE]
+    chosen = []
+    for row in TABLE:
+        those = [subject for subject in subjects if subject.service in row.concerns]
+        chosen.append((row, chance.choice(those or subjects)))
 if options.sample:
     chosen = chance.sample(chosen, min(options.sample, len(chosen)))
 tap.note(f"seed {options.seed}")

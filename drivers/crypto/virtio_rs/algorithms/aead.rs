@@ -419,11 +419,12 @@ impl<M: Method, const SYNC: bool> Algorithm for Flavour<M, SYNC> {
             Ok(prepared) => prepared,
             Err((_, request)) => return fall_back(request, Reason::Pieces, direction),
         };
+        let epoch = route.epoch();
         prepared.state().hold = route.into_hold();
 
         let submitted = prepared.submit(
             device.timeout(),
-            |inflight| dataq::submit(queue, inflight, || device.watch()),
+            |inflight| dataq::submit(queue, inflight, epoch, || device.watch()),
             || device.watch(),
         );
         match submitted {

@@ -218,11 +218,12 @@ impl Algorithm for Digest {
             Ok(prepared) => prepared,
             Err((_, request)) => return fall_back(request, Reason::Pieces),
         };
+        let epoch = route.epoch();
         prepared.state().hold = route.into_hold();
 
         let submitted = prepared.submit(
             device.timeout(),
-            |inflight| dataq::submit(queue, inflight, || device.watch()),
+            |inflight| dataq::submit(queue, inflight, epoch, || device.watch()),
             || device.watch(),
         );
         match submitted {

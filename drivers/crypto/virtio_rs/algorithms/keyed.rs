@@ -13,10 +13,7 @@ use crate::{
         Direction,
         Outcome, //
     },
-    support::secret::{
-        Secret,
-        ShortSecret, //
-    },
+    support::secret::Secret,
     transport::{
         device::Device,
         session::Session, //
@@ -120,11 +117,11 @@ impl Known {
 }
 
 /// How one request gets to a device.
-pub(super) enum Route<const MAX_KEY: usize> {
+pub(super) enum Route {
     /// In a session.
     Session(Arc<Session>),
     /// With its key.
-    Stateless(Arc<Device>, ShortSecret<MAX_KEY>),
+    Stateless(Arc<Device>, Arc<Secret>),
 }
 
 /// The key of a transform, if it has one. Keys of up to `MAX_KEY` bytes may be sent along.
@@ -166,7 +163,7 @@ impl<O: Opener, const MAX_KEY: usize> Keyed<O, MAX_KEY> {
     }
 
     /// Returns the way to a device that takes requests, if there is one.
-    pub(super) fn route(&self, direction: Direction) -> Option<Route<MAX_KEY>> {
+    pub(super) fn route(&self, direction: Direction) -> Option<Route> {
         let known = self.inner.known.lock();
         let known = known.as_ref()?;
         match known.way.as_ref()? {
@@ -177,11 +174,9 @@ impl<O: Opener, const MAX_KEY: usize> Keyed<O, MAX_KEY> {
                 };
                 session.is_usable().then(|| Route::Session(session.clone()))
             }
-            Way::Stateless(device) if device.is_ready() => {
-                let key = ShortSecret::new(known.key.bytes()).ok()?;
-                Some(Route::Stateless(device.clone(), key))
-            }
-            Way::Stateless(_) => None,
+            Way::Stateless(device) => device
+                .is_ready()
+                .then(|| Route::Stateless(device.clone(), known.key.clone())),
         }
     }
 
@@ -212,6 +207,8 @@ impl<O: Opener, const MAX_KEY: usize> Keyed<O, MAX_KEY> {
         if let Some(old) = old {
             if old.is_open() && old.variant == variant && old.key.is(key) {
                 *self.inner.known.lock() = Some(old);
+                // Its way may have been closed while nobody could see it.
+                self.inner.rekey();
                 return Ok(());
             }
         }
@@ -224,10 +221,17 @@ impl<O: Opener, const MAX_KEY: usize> Keyed<O, MAX_KEY> {
     ///
     /// Context: process, may sleep.
     pub(super) fn set_variant(&self, variant: u32) {
-        let old = self.inner.known.lock().take();
-        match old {
-            Some(old) if old.variant != variant => self.inner.learn(old.key, variant),
-            old => *self.inner.known.lock() = old,
+        let old = {
+            let mut known = self.inner.known.lock();
+            match &*known {
+                Some(old) if old.variant != variant => known.take(),
+                _ => None,
+            }
+        };
+        if let Some(old) = old {
+            // There may be no room for the new sessions otherwise.
+            drop(old.way);
+            self.inner.learn(old.key, variant);
         }
     }
 }
@@ -240,8 +244,14 @@ impl<O: Opener, const MAX_KEY: usize> Drop for Keyed<O, MAX_KEY> {
 
 impl<O: Opener, const MAX_KEY: usize> Inner<O, MAX_KEY> {
     fn learn(&self, key: Arc<Secret>, variant: u32) {
-        let way = self.find_way(key.bytes(), variant);
-        *self.known.lock() = Some(Known { key, variant, way });
+        // First, so that whoever has news of a device sees that this key has no way.
+        let none = Known {
+            key,
+            variant,
+            way: None,
+        };
+        *self.known.lock() = Some(none);
+        self.rekey();
     }
 
     /// Finds a device for a key. A session is cheaper for every request, but a device has only so
@@ -266,10 +276,12 @@ impl<O: Opener, const MAX_KEY: usize> Inner<O, MAX_KEY> {
 
 impl<O: Opener, const MAX_KEY: usize> Rekey for Inner<O, MAX_KEY> {
     fn rekey(&self) {
-        let (key, variant) = match &*self.known.lock() {
-            Some(known) if !known.is_open() => (known.key.clone(), known.variant),
+        let (key, variant, void) = match &mut *self.known.lock() {
+            Some(known) if !known.is_open() => (known.key.clone(), known.variant, known.way.take()),
             _ => return,
         };
+        // A session that the device has lost keeps its number from being used again.
+        drop(void);
         let Some(way) = self.find_way(key.bytes(), variant) else {
             return;
         };
@@ -288,7 +300,15 @@ impl<O: Opener, const MAX_KEY: usize> Rekey for Inner<O, MAX_KEY> {
     }
 }
 
-impl<const MAX_KEY: usize> Route<MAX_KEY> {
+impl Route {
+    /// Returns the epoch of the device that the route is for; none if it is for any.
+    pub(super) fn epoch(&self) -> Option<u32> {
+        match self {
+            Self::Session(session) => Some(session.epoch()),
+            Self::Stateless(..) => None,
+        }
+    }
+
     /// Returns the device.
     pub(super) fn device(&self) -> &Arc<Device> {
         match self {
@@ -344,11 +364,14 @@ impl Hold {
         outcome: &Outcome<'_>,
         is_answer: impl FnOnce(Error) -> bool,
     ) -> Verdict {
+        let is_trusted = self.0.as_ref().is_none_or(|session| session.is_trusted());
         let err = match outcome.result() {
-            Ok(()) => return Verdict::Done,
+            Ok(()) if is_trusted => return Verdict::Done,
+            // With whatever key.
+            Ok(()) => EIO,
             Err(err) => err,
         };
-        if is_answer(err) {
+        if is_trusted && is_answer(err) {
             return Verdict::Failed(err);
         }
         if let (true, Some(session)) = (err == ENOKEY, &self.0) {

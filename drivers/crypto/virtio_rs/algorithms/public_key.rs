@@ -50,8 +50,7 @@ use kernel::{
     sync::{
         Arc,
         SpinLockIrq, //
-    },
-    time::Msecs, //
+    }, //
 };
 
 /// An algorithm, by whatever number devices know it.
@@ -196,9 +195,15 @@ impl Inner {
 impl Rekey for Inner {
     fn rekey(&self) {
         let is_open = |route: &Option<Route>| route.as_ref().is_some_and(Route::is_open);
-        if is_open(&self.route.lock()) {
-            return;
-        }
+        let void = {
+            let mut route = self.route.lock();
+            if is_open(&route) {
+                return;
+            }
+            route.take()
+        };
+        // A session that the device has lost keeps its number from being used again.
+        drop(void);
         let found = self.find_route();
         // What is not needed any more may talk to a device: not under the lock.
         let _unneeded = {
@@ -259,6 +264,14 @@ impl Route {
         match &self.way {
             Way::Session(_) => None,
             Way::Stateless(_) => Some(&self.key),
+        }
+    }
+
+    /// Returns the epoch of the device that the route is for; none if it is for any.
+    pub(super) fn epoch(&self) -> Option<u32> {
+        match &self.way {
+            Way::Session(session) => Some(session.epoch()),
+            Way::Stateless(_) => None,
         }
     }
 
@@ -323,38 +336,6 @@ impl Route {
         digest: &[u8],
     ) -> Result<[u8; RESULT]> {
         let device = self.device();
-        self.send::<PARAMS, RESULT>(operation, src, digest, device.timeout(), || device.watch())
-    }
-
-    /// Does the same as a trial, for who keeps the device's worker from looking after requests: it may
-    /// be waiting for what comes of this one.
-    ///
-    /// Context: process, may sleep.
-    ///
-    /// # Errors
-    ///
-    /// As [`call`](Self::call) has them.
-    pub(super) fn try_call<const PARAMS: usize, const RESULT: usize>(
-        &self,
-        operation: AkcipherOperation,
-        src: &[u8],
-        digest: &[u8],
-    ) -> Result<[u8; RESULT]> {
-        let device = self.device();
-        let interval = device.look_interval();
-        self.send::<PARAMS, RESULT>(operation, src, digest, interval, || device.attend())
-    }
-
-    /// Sends a request, and calls `stuck` each time `limit` milliseconds pass without an answer.
-    fn send<const PARAMS: usize, const RESULT: usize>(
-        &self,
-        operation: AkcipherOperation,
-        src: &[u8],
-        digest: &[u8],
-        limit: Msecs,
-        stuck: impl Fn(),
-    ) -> Result<[u8; RESULT]> {
-        let device = self.device();
         let queue = device.data_queue().ok_or(ENODEV)?;
         let result_len = RESULT.checked_sub(data::STATUS).ok_or(EINVAL)?;
         let src_len = u32::try_from(src.len())?;
@@ -378,14 +359,14 @@ impl Route {
             &(),
             self.hold(),
             &parts,
-            limit,
-            |inflight| dataq::submit(queue, inflight, || device.watch()),
-            stuck,
+            device.timeout(),
+            |inflight| dataq::submit(queue, inflight, self.epoch(), || device.watch()),
+            || device.watch(),
         )
     }
 }
 
-/// Returns what an error of [`Route::try_call`] means: `EIO`, the device does not do it, unless
+/// Returns what an error of [`Route::call`] means in a trial: `EIO`, the device does not do it, unless
 /// it could not be asked.
 pub(super) fn trial_error(err: Error) -> Error {
     if [EKEYREJECTED, EBADMSG, E2BIG, EINVAL].contains(&err) {

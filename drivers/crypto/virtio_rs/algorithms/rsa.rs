@@ -292,7 +292,7 @@ fn send<'a>(
     prepared
         .submit(
             device.timeout(),
-            |inflight| dataq::submit(queue, inflight, || device.watch()),
+            |inflight| dataq::submit(queue, inflight, route.epoch(), || device.watch()),
             || device.watch(),
         )
         .map_err(|(err, loaded)| (Reason::of_queue(err), err, loaded))

@@ -337,11 +337,12 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
             Ok(prepared) => prepared,
             Err((_, request)) => return course.answer(request, Reason::Pieces),
         };
+        let epoch = route.epoch();
         prepared.state().hold = route.into_hold();
 
         let submitted = prepared.submit(
             device.timeout(),
-            |inflight| dataq::submit(queue, inflight, || device.watch()),
+            |inflight| dataq::submit(queue, inflight, epoch, || device.watch()),
             || device.watch(),
         );
         match submitted {
@@ -360,7 +361,7 @@ enum Head {
 }
 
 impl Head {
-    fn new(route: &Route<MAX_KEY>, row: &Row, direction: Direction, len: u32) -> Self {
+    fn new(route: &Route, row: &Row, direction: Direction, len: u32) -> Self {
         let (operation, iv_size) = (operation(direction), row.mode.iv_size(row.block));
         match route {
             Route::Session(session) => Self::Session(CipherRequest::new(

@@ -202,7 +202,7 @@ impl<const PARAMS: usize, const RESULT: usize, const ENTRIES: usize> AnyArea
     }
 
     fn take(&mut self) -> ShortSecret<RESULT> {
-        let results = ShortSecret::all(&self.result.0);
+        let results = ShortSecret::new(&self.result.0);
         // SAFETY: The parameters are valid for writes of their length.
         unsafe { helpers::memzero_explicit(self.params.as_mut_ptr().cast(), PARAMS) };
         // SAFETY: As above, the results.
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(&area.params[..12], b"headerivkey\0");
         area.result.0.copy_from_slice(b"digest\0\0");
 
-        assert_eq!(area.take().bytes(), b"digest\0\0");
+        assert_eq!(area.take().as_ref(), b"digest\0\0");
         assert_eq!(area.params, [0; 16]);
         assert_eq!(area.result.0, [0; 8]);
     }

@@ -149,7 +149,7 @@ pub(crate) struct Outcome<'a> {
 
 impl Outcome<'_> {
     /// Returns true if what the request's source says is what it said before it was sent, so that
-    /// it can still be done otherwise. Only to be asked of a request that the device has not done.
+    /// it can still be done otherwise. Of one that the device has done, in place, that is not told.
     pub(crate) fn is_intact(&self) -> bool {
         self.intact
     }

@@ -95,6 +95,8 @@ pub(super) struct Slot {
     pub(super) result_len: usize,
     /// Whatever the queue wants to remember of the request.
     pub(super) mark: u8,
+    /// The epoch of the device that the request was made for; none if it is for any.
+    pub(super) epoch: Option<u32>,
     /// How many bytes the device says it has written.
     pub(super) used: u32,
     /// Whether the consumer allowed the request to wait for room.
@@ -164,6 +166,18 @@ impl Inflight {
     pub(crate) fn mark(&self) -> u8 {
         // SAFETY: By the type invariant.
         unsafe { (*self.slot.as_ptr()).mark }
+    }
+
+    /// Says that the request is for one epoch of the device only.
+    pub(crate) fn set_epoch(&mut self, epoch: u32) {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.slot.as_ptr()).epoch = Some(epoch) };
+    }
+
+    /// Returns the epoch of the device that the request is for; none if it is for any.
+    pub(crate) fn epoch(&self) -> Option<u32> {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.slot.as_ptr()).epoch }
     }
 
     /// Returns the last byte of what the device writes besides the data: 0xff unless it wrote it.

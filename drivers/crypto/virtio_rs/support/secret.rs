@@ -76,54 +76,27 @@ impl Drop for Secret {
     }
 }
 
-/// Up to `N` bytes on the stack, wiped when they are dropped.
-pub(crate) struct ShortSecret<const N: usize> {
-    bytes: [u8; N],
-    len: usize,
-}
+/// `N` bytes on the stack, wiped when they are dropped. Where it is moved from, a copy may stay behind:
+/// not for keys.
+pub(crate) struct ShortSecret<const N: usize>([u8; N]);
 
 impl<const N: usize> ShortSecret<N> {
     /// Makes a copy.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL`: there are more than `N` bytes.
-    pub(crate) fn new(bytes: &[u8]) -> Result<Self> {
-        let mut copy = Self {
-            bytes: [0; N],
-            len: bytes.len(),
-        };
-        copy.bytes
-            .get_mut(..bytes.len())
-            .ok_or(EINVAL)?
-            .copy_from_slice(bytes);
-        Ok(copy)
-    }
-
-    /// Makes a copy of as many bytes as there is room for.
-    pub(crate) fn all(bytes: &[u8; N]) -> Self {
-        Self {
-            bytes: *bytes,
-            len: N,
-        }
-    }
-
-    /// Returns the bytes.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+    pub(crate) fn new(bytes: &[u8; N]) -> Self {
+        Self(*bytes)
     }
 }
 
 impl<const N: usize> AsRef<[u8]> for ShortSecret<N> {
     fn as_ref(&self) -> &[u8] {
-        self.bytes()
+        &self.0
     }
 }
 
 impl<const N: usize> Drop for ShortSecret<N> {
     fn drop(&mut self) {
         // SAFETY: The bytes are valid for writes of their length.
-        unsafe { helpers::memzero_explicit(self.bytes.as_mut_ptr().cast(), N) };
+        unsafe { helpers::memzero_explicit(self.0.as_mut_ptr().cast(), N) };
     }
 }
 
@@ -143,11 +116,11 @@ mod tests {
 
     #[test]
     fn a_short_secret_is_wiped_when_it_is_dropped() {
-        let mut place = MaybeUninit::new(ShortSecret::<8>::new(b"secret").unwrap());
+        let mut place = MaybeUninit::new(ShortSecret::new(b"a secret"));
         // SAFETY: It is initialised, and not used as what it is afterwards.
         unsafe { place.assume_init_drop() };
         // SAFETY: The bytes are initialised still, and need no drop.
-        let bytes = unsafe { (&raw const (*place.as_ptr()).bytes).read() };
+        let bytes = unsafe { (&raw const (*place.as_ptr()).0).read() };
         assert_eq!(bytes, [0; 8]);
     }
 }

@@ -44,6 +44,8 @@ const BUDGET: usize = 256;
 pub(crate) struct State {
     /// Requests are taken.
     open: bool,
+    /// The epoch of the device whose sessions are good: requests for those of another are not sent.
+    epoch: u32,
     /// Requests that wait for room.
     backlog: Fifo,
     /// The bottom half has one of the backlog in hand: nobody overtakes it.
@@ -75,6 +77,7 @@ impl Data {
         let name = CString::try_from_fmt(fmt!("data.{index}"))?;
         let state = State {
             open: true,
+            epoch: 0,
             backlog: Fifo::new(),
             refilling: false,
             watched: false,
@@ -191,8 +194,10 @@ impl Handler for Data {
     }
 }
 
-/// Sends a request, or has it wait for room if it may. Calls `watch` if somebody is to call [`look`]
-/// from now on, until it finds that the queue is idle; also if the ring turns out to be broken.
+/// Sends a request, or has it wait for room if it may; one for a session is for `epoch`, that of the
+/// session, and for no other: a session's number may mean another one then. Calls `watch` if somebody
+/// is to call [`look`] from now on, until it finds that the queue is idle; also if the ring turns out
+/// to be broken.
 ///
 /// Context: process or bottom half.
 ///
@@ -204,9 +209,13 @@ impl Handler for Data {
 /// - `ENODEV`, `EIO`, `ENOMEM`: it cannot be sent at all.
 pub(crate) fn submit(
     queue: &DataQueue,
-    request: Inflight,
+    mut request: Inflight,
+    epoch: Option<u32>,
     watch: impl FnOnce(),
 ) -> Result<Submitted, (Error, Inflight)> {
+    if let Some(epoch) = epoch {
+        request.set_epoch(epoch);
+    }
     let mut locked = queue.lock();
     if !locked.state().open || !locked.is_live() {
         return Err((ENODEV, request));
@@ -249,8 +258,12 @@ pub(crate) fn submit(
         .map_err(|request| (ENOSPC, request))
 }
 
-/// Hands a request to the device.
+/// Hands a request to the device, if it is meant for its present epoch.
 fn send(locked: &mut Locked<'_, Data>, mut request: Inflight) -> Result<(), (Error, Inflight)> {
+    let present = locked.state().epoch;
+    if request.epoch().is_some_and(|epoch| epoch != present) {
+        return Err((ENODEV, request));
+    }
     let age = locked.state().ages.enter();
     request.set_mark(age);
     locked
@@ -279,7 +292,8 @@ pub(super) fn look(queue: &DataQueue) -> Look {
     let found = state.ages.look(state.returned, in_flight);
     let returned = state.returned;
     let seen = core::mem::replace(&mut state.seen, (found == Found::Slow).then_some(returned));
-    if in_flight == 0 && state.backlog.is_empty() && !broken {
+    // What the bottom half has in hand is sent by nobody who would have it watched.
+    if in_flight == 0 && state.backlog.is_empty() && !state.refilling && !broken {
         state.watched = false;
         return Look::Idle;
     }
@@ -293,9 +307,16 @@ pub(super) fn look(queue: &DataQueue) -> Look {
     }
 }
 
-/// Takes requests, or does not; those that wait for room go back then, to be done without the device.
-pub(super) fn set_open(queue: &DataQueue, open: bool) {
-    queue.lock().state().open = open;
+/// Takes requests, those for sessions if they are of this epoch.
+pub(super) fn open(queue: &DataQueue, epoch: u32) {
+    let mut locked = queue.lock();
+    locked.state().open = true;
+    locked.state().epoch = epoch;
+}
+
+/// Takes no requests; those that wait for room go back, to be done without the device.
+pub(super) fn close(queue: &DataQueue) {
+    queue.lock().state().open = false;
     queue.schedule();
 }
 

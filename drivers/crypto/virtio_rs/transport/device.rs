@@ -77,14 +77,11 @@ pub(crate) type Device = Worker<State>;
 
 /// Who wants to know which devices there are.
 pub(crate) trait Observer: Send + Sync {
-    /// A device has become ready, or is ready no more, or has lost sessions.
+    /// A device has become ready, or is ready no more, or has lost sessions. What follows may take
+    /// long, and may depend on the device: whoever calls this does not wait for it.
     ///
     /// Context: process, may sleep.
-    ///
-    /// # Errors
-    ///
-    /// `EAGAIN`: not everything that follows could be done; to be called again after a while.
-    fn changed(&self) -> Result;
+    fn changed(&self);
 }
 
 /// What is known of a device.
@@ -102,8 +99,7 @@ pub(crate) struct State {
     sessions: Sessions,
     /// How often the device was reset and started again.
     restarts: Atomic<u32>,
-    /// Something has become of it that others were not told yet: sessions were lost, for example,
-    /// and their users are to get others.
+    /// It has lost sessions, whose users are to get others, which nobody was told yet.
     untold: Atomic<u32>,
     /// None once the device is no longer bound.
     #[pin]
@@ -193,6 +189,16 @@ impl Device {
         }
     }
 
+    /// The device has given two sessions of an epoch the same number. It is reset, and what it has
+    /// done in sessions of that epoch is not trusted.
+    ///
+    /// Context: any but hard interrupt.
+    pub(super) fn mixed_up(&self, epoch: u32) {
+        pr_err!("a device has given two sessions the same number\n");
+        self.sessions.mix_up(epoch);
+        self.fail();
+    }
+
     /// The device has said that it does not know a session: its user is to get another one.
     ///
     /// Context: any but hard interrupt.
@@ -274,6 +280,11 @@ impl State {
         self.sessions.epoch()
     }
 
+    /// Returns true if what the device has done in sessions of an epoch is not to be trusted.
+    pub(super) fn is_mixed_up(&self, epoch: u32) -> bool {
+        self.sessions.is_mixed_up(epoch)
+    }
+
     /// Says that a session is being created, until the returned value is dropped; returns the
     /// epoch with it.
     ///
@@ -288,7 +299,7 @@ impl State {
     ///
     /// # Errors
     ///
-    /// `EEXIST`: it is there already. `ENODEV`: the device is about to forget all sessions, or has.
+    /// As [`Sessions::add`] has them.
     pub(super) fn add_session(
         &self,
         epoch: u32,
@@ -307,7 +318,7 @@ impl State {
 
     /// Returns how often to look after requests: one that the device has had for its time, and
     /// a third more at the most, is found out.
-    pub(crate) fn look_interval(&self) -> Msecs {
+    fn look_interval(&self) -> Msecs {
         (self.timeout / dataq::LOOKS).max(1)
     }
 

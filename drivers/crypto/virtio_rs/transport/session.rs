@@ -47,8 +47,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// `EIO`, `EOPNOTSUPP`, `ENOSPC`: the device refuses. `ENODEV`: it is gone. `ETIMEDOUT`: it does
-    /// not answer; it is not used any more. `ENOMEM`: no memory.
+    /// `EIO`, `EOPNOTSUPP`, `ENOSPC`: the device refuses. `ENODEV`: it is gone, or has to be reset.
+    /// `ETIMEDOUT`: it does not answer; it is not used any more. `ENOMEM`: no memory.
     pub(crate) fn create(
         device: &Arc<Device>,
         service: Service,
@@ -62,6 +62,10 @@ impl Session {
 
         // Whoever closes the device waits for this.
         let (epoch, _creating) = device.creating()?;
+        // In an epoch that has just begun it may still have requests of the last one.
+        if !device.is_ready() {
+            return Err(ENODEV);
+        }
         let answer = device.call(request, key, ANSWER)?;
         let id = Created::parse(&answer)?;
         destroy
@@ -75,15 +79,17 @@ impl Session {
                 lost: Atomic::new(0),
                 destroy: Some(destroy),
             }),
-            // The device is being closed, or has begun another life, and may still have this one.
+            // The device is being closed, and still has this one.
             Err(err) if err == ENODEV => {
                 device.post(destroy);
                 Err(ENODEV)
             }
-            // The device hands out an id twice. It is somebody else's session, and not destroyed.
+            Err(err) if err == EAGAIN => Err(ENODEV),
+            // The device hands out an id twice: it has forgotten a session, or lies. Which key a
+            // request gets that names it nobody knows.
             Err(_) => {
-                kernel::pr_err_once!("the device gave two sessions the same id\n");
-                Err(EIO)
+                device.mixed_up(epoch);
+                Err(ENODEV)
             }
         }
     }
@@ -98,13 +104,25 @@ impl Session {
         self.device.is_ready() && self.device.epoch() == self.epoch && self.lost.load(Relaxed) == 0
     }
 
+    /// Returns the device's epoch that it belongs to.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Returns true if what the device has done in the session was done with its key: if it has not
+    /// lost the session, nor given its number to another.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.lost.load(Relaxed) == 0 && !self.device.is_mixed_up(self.epoch)
+    }
+
     /// Says that the device does not know the session. Its user gets another one soon.
+    ///
+    /// Its number stays in the book until no request names it any more: a device that gives it to
+    /// another session before is noticed.
     ///
     /// Context: any but hard interrupt.
     pub(crate) fn invalidate(&self) {
         if self.lost.cmpxchg(0, 1, Relaxed).is_ok() {
-            // The device may use the number for another.
-            drop(self.device.remove_session(self.epoch, self.id));
             self.device.session_was_lost();
         }
     }
@@ -117,16 +135,16 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if self.lost.load(Relaxed) != 0 {
-            // The number may be that of another by now.
-            return;
-        }
         // If it is not in the books, the device has been told, or is gone.
         let Some(_busy) = self.device.remove_session(self.epoch, self.id) else {
             return;
         };
-        if let Some(destroy) = self.destroy.take() {
-            self.device.post(destroy);
+        // One that the device does not know is not destroyed: the number may be that of another by
+        // the time it gets the request.
+        if self.lost.load(Relaxed) == 0 {
+            if let Some(destroy) = self.destroy.take() {
+                self.device.post(destroy);
+            }
         }
     }
 }

@@ -29,7 +29,7 @@ use kernel::{
 /// The virtio driver trait.
 pub(crate) trait Driver {
     /// The driver's private data of one device.
-    type Data<'bound>: Send + 'bound;
+    type Data<'bound>: Send + Sync + 'bound;
 
     /// What all devices of the driver share. It is created before the first `probe` and released
     /// when the driver is unregistered.
@@ -48,24 +48,27 @@ pub(crate) trait Driver {
     /// Creates what all devices share.
     fn shared() -> Result<Arc<Self::Shared>>;
 
+    /// Ends what it does by itself: no device is bound any more.
+    ///
+    /// Context: process, may sleep.
+    fn retire(shared: &Arc<Self::Shared>);
+
     /// Creates the private data of a device; the features are negotiated, no queue may be used.
     fn probe<'bound>(
         dev: &'bound Device<device::Core<'_>>,
         shared: &Arc<Self::Shared>,
     ) -> impl PinInit<Self::Data<'bound>, Error> + 'bound;
 
-    /// Starts the use of the device: its queues may be used.
+    /// Starts the use of the device: its queues may be used, and it may be reset and started again by
+    /// anybody from here on.
     ///
-    /// If this fails, the device is reset and the data dropped; `unbind` is not called.
-    fn start<'bound>(
-        dev: &'bound Device<device::Core<'_>>,
-        data: Pin<&Self::Data<'bound>>,
-    ) -> Result;
+    /// Context: process, may sleep.
+    fn start<'bound>(dev: &'bound Device<device::Core<'_>>, data: Pin<&Self::Data<'bound>>);
 
     /// The configuration of the device, or its status, has changed.
     ///
-    /// Context: may be hard interrupt. Never called before `start` has succeeded, or after
-    /// `unbind` was called.
+    /// Context: may be hard interrupt. Never called before `start` has returned, or after `unbind` was
+    /// called.
     fn config_changed<'bound>(data: Pin<&Self::Data<'bound>>);
 
     /// The device is about to lose its state, because the system sleeps or somebody resets it:
@@ -74,7 +77,8 @@ pub(crate) trait Driver {
     /// Context: process, may sleep.
     fn freeze<'bound>(dev: &'bound Device<device::Core<'_>>, data: Pin<&Self::Data<'bound>>);
 
-    /// The device is back after [`freeze`](Self::freeze): its queues may be used.
+    /// The device is back after [`freeze`](Self::freeze): its queues may be used. It must not be reset
+    /// before [`config_changed`](Self::config_changed) is called, which follows.
     ///
     /// Context: process, may sleep.
     fn restore<'bound>(dev: &'bound Device<device::Core<'_>>, data: Pin<&Self::Data<'bound>>);
@@ -142,6 +146,7 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
         raw.feature_table_size = T::FEATURES.len() as u32;
         raw.validate = Some(Self::validate_callback);
         raw.probe = Some(Self::probe_callback);
+        raw.scan = Some(Self::scan_callback);
         raw.remove = Some(Self::remove_callback);
         raw.freeze = Some(Self::freeze_callback);
         raw.restore = Some(Self::restore_callback);
@@ -154,8 +159,8 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
         let res = unsafe { bindings::__register_virtio_driver(drv.cast(), module.as_ptr()) };
         let res = to_result(res);
         if res.is_err() {
-            // SAFETY: Registration failed, nobody uses it.
-            unsafe { (*drv).shared = None };
+            // SAFETY: Registration failed, nobody uses it any more.
+            unsafe { Self::retire(drv) };
         }
         res
     }
@@ -164,17 +169,34 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
         // SAFETY: By the safety requirements the driver is registered.
         unsafe { bindings::unregister_virtio_driver(drv.get().cast()) };
         // SAFETY: No device is bound any more, nobody uses it.
-        unsafe { (*drv.get()).shared = None };
+        unsafe { Self::retire(drv.get()) };
     }
 }
 
 impl<T: Driver> Adapter<T> {
+    /// Lets go of what all devices have shared.
+    ///
+    /// # Safety
+    ///
+    /// `drv` must be valid, and not be registered any more.
+    unsafe fn retire(drv: *mut RawDriver<T::Shared>) {
+        // SAFETY: By the safety requirements nobody else uses it.
+        let shared = unsafe { (*drv).shared.take() };
+        if let Some(shared) = shared {
+            T::retire(&shared);
+        }
+    }
+
     extern "C" fn validate_callback(vdev: *mut bindings::virtio_device) -> c_int {
         // SAFETY: The virtio core calls `validate` with a valid device, which stays so, and before
-        // it tells the device what was accepted.
+        // what was accepted is in force: it has the device told once more.
         //
         // INVARIANT: `vdev` is valid for the duration of the callback.
         let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
+        // The core accepts what is the transport's by itself. This adds a queue to the device's that
+        // the PCI transport goes on using when queues were deleted, at the next reset, and nobody
+        // needs it here.
+        dev.refuse_feature(bindings::VIRTIO_F_ADMIN_VQ);
         for (feature, required) in T::REQUIRES {
             if dev.has_feature(*feature) && !dev.has_feature(*required) {
                 dev_warn!(
@@ -215,11 +237,22 @@ impl<T: Driver> Adapter<T> {
 
         let base: &device::Device<device::CoreInternal<'_>> = dev.as_ref();
         base.set_drvdata(T::probe(dev, shared))?;
-        // SAFETY: The data was just set, with this type.
+        dev.ready();
+        Ok(())
+    }
+
+    /// What follows a successful `probe`. The core has seen to it that the device is ready by now, and
+    /// does not look at its status any more, which is 0 for a while when it is started again.
+    extern "C" fn scan_callback(vdev: *mut bindings::virtio_device) {
+        // SAFETY: The virtio core calls `scan` with a valid device, which stays so.
+        //
+        // INVARIANT: `vdev` is valid for the duration of the callback.
+        let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
+        let base: &device::Device<device::CoreInternal<'_>> = dev.as_ref();
+        // SAFETY: `scan` is called after a successful `probe` only, which set the data.
         let data = unsafe { base.drvdata_borrow::<T::Data<'_>>() };
 
-        dev.ready();
-        T::start(dev, data)
+        T::start(dev, data);
     }
 
     extern "C" fn remove_callback(vdev: *mut bindings::virtio_device) {
@@ -236,7 +269,9 @@ impl<T: Driver> Adapter<T> {
     }
 
     extern "C" fn freeze_callback(vdev: *mut bindings::virtio_device) -> c_int {
-        // SAFETY: The virtio core calls this with a valid device that is bound, and stays so.
+        // SAFETY: The virtio core calls this with a valid device that is bound, and sees to it that
+        // it stays so; but for a reset by way of sysfs, for which PCI has locked its own device only
+        // (`virtio_device_reset_prepare`): it must not race with a driver's coming or going.
         let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
         let base: &device::Device<device::CoreInternal<'_>> = dev.as_ref();
         // SAFETY: As above, so the data is set.
@@ -248,7 +283,7 @@ impl<T: Driver> Adapter<T> {
     }
 
     extern "C" fn restore_callback(vdev: *mut bindings::virtio_device) -> c_int {
-        // SAFETY: The virtio core calls this with a valid device that is bound, and stays so.
+        // SAFETY: As for `freeze_callback`.
         let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
         let base: &device::Device<device::CoreInternal<'_>> = dev.as_ref();
         // SAFETY: As above, so the data is set.
@@ -257,6 +292,10 @@ impl<T: Driver> Adapter<T> {
         from_result(|| {
             Queues::resume(dev)?;
             T::restore(dev, data);
+            // The core lets `config_changed` be called when it has had its last look at the status,
+            // and not before.
+            // SAFETY: `vdev` is valid.
+            unsafe { bindings::virtio_config_changed(vdev) };
             Ok(0)
         })
     }
@@ -264,8 +303,10 @@ impl<T: Driver> Adapter<T> {
     /// The system is about to end, or to be replaced by another, which shall find the device at rest.
     extern "C" fn shutdown_callback(vdev: *mut bindings::virtio_device) {
         Self::freeze_callback(vdev);
-        // SAFETY: The virtio core calls this with a valid device.
-        unsafe { bindings::virtio_device_shutdown(vdev) };
+        // SAFETY: The virtio core calls this with a valid device that is bound, and stays so.
+        let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
+        // Not as the core does it: that waits for one that is gone.
+        dev.reset();
     }
 
     extern "C" fn config_changed_callback(vdev: *mut bindings::virtio_device) {

@@ -118,7 +118,7 @@ impl<M: Method> Transform<M> {
     }
 
     /// Returns the way to a device that takes requests, if there is one.
-    pub(super) fn route(&self, direction: Direction) -> Option<Route<MAX_KEY>> {
+    pub(super) fn route(&self, direction: Direction) -> Option<Route> {
         self.keyed.route(direction)
     }
 

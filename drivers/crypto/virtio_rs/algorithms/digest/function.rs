@@ -4,8 +4,7 @@
 
 use super::{
     super::keyed::Route,
-    table::Row,
-    MAX_KEY, //
+    table::Row, //
 };
 use crate::{
     transport::{
@@ -92,7 +91,7 @@ pub(super) enum Head {
 
 impl Head {
     /// Creates that of a request for the digest of `len` bytes.
-    pub(super) fn new(row: &Row, route: &Route<MAX_KEY>, len: u32) -> Self {
+    pub(super) fn new(row: &Row, route: &Route, len: u32) -> Self {
         let result_len = row.digest_size;
         match (row.function, route) {
             (Function::Hash(hash), Route::Session(session)) => {

@@ -125,7 +125,7 @@ pub(super) fn try_out(device: &Arc<Device>, scheme: Scheme, row: &Row) -> Result
             *last = digest;
         }
         let verify = AkcipherOperation::Verify;
-        route.try_call::<PARAMS, { data::STATUS }>(verify, &der[..len], bytes)
+        route.call::<PARAMS, { data::STATUS }>(verify, &der[..len], bytes)
     };
     match (verify(1), verify(2)) {
         (Ok(_), Err(err)) if err == EKEYREJECTED => Ok(()),

@@ -98,7 +98,7 @@ pub(in crate::algorithms) fn try_out(device: &Arc<Device>) -> Result {
     src[MODULUS.len() - 1] = 2;
     let encrypt = AkcipherOperation::Encrypt;
     let result = route
-        .try_call::<PARAMS, { MODULUS.len() + data::STATUS }>(encrypt, &src, &[])
+        .call::<PARAMS, { MODULUS.len() + data::STATUS }>(encrypt, &src, &[])
         .map_err(public_key::trial_error)?;
     if result[..MODULUS.len()] == ANSWER {
         Ok(())

@@ -64,7 +64,7 @@ impl Transform {
     }
 
     /// Returns the way to a device that takes requests, if there is one.
-    pub(super) fn route(&self, direction: Direction) -> Option<Route<MAX_KEY>> {
+    pub(super) fn route(&self, direction: Direction) -> Option<Route> {
         self.keyed.route(direction)
     }
 

@@ -137,11 +137,14 @@ impl<A: Offload> Taken<A> {
     ///
     /// It must be what is left of the context of `request`.
     unsafe fn finish(self, request: &Request<'_, A, A::Raw>, result: Result) -> Result {
-        let intact = result.is_err()
-            && (self.untouched
-                // SAFETY: By the safety requirements the lists are those of a request that is not
-                // answered.
-                || self.witness.is_none_or(|witness| unsafe { witness.agrees() }));
+        let intact = match self.witness {
+            // The result is somewhere else.
+            None => true,
+            Some(_) if self.untouched => true,
+            // SAFETY: By the safety requirements the lists are those of a request that is not
+            // answered.
+            Some(witness) => result.is_err() && unsafe { witness.agrees() },
+        };
         let outcome = Outcome {
             result,
             intact,
@@ -199,6 +202,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
                     result: core::ptr::null(),
                     result_len: 0,
                     mark: 0,
+                    epoch: None,
                     used: 0,
                     // Our own thread waits for the answer: it may wait for room, too.
                     may_backlog: A::SYNCHRONOUS

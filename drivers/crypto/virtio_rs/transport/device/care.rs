@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     support::work::Chore,
+    virtio,
     virtio::Queues,
     wire::{
         control::{
@@ -26,6 +27,7 @@ use crate::{
     },
 };
 use kernel::{
+    device::Bound,
     prelude::*,
     sync::{
         atomic::Relaxed,
@@ -40,6 +42,9 @@ use kernel::{
 
 /// How long after it could not be done at once something is tried again, in milliseconds.
 const RETRY: Msecs = 1000;
+
+/// The same for what is waited for, and soon there.
+const SOON: Msecs = 20;
 
 /// How often a device may fail without having returned a request in between.
 const FRUITLESS_FAILURES: u32 = 5;
@@ -116,12 +121,11 @@ impl Chore for State {
         let news = match check {
             Check::Nothing => false,
             Check::News => true,
-            Check::Again => return Some(RETRY),
-            Check::Now => return Some(0),
+            Check::Again(delay) => return Some(delay),
         };
         let untold = self.untold.xchg(0, Relaxed) != 0;
-        if (news || untold) && self.observer.changed().is_err() {
-            return Some(RETRY);
+        if news || untold {
+            self.observer.changed();
         }
         watch
     }
@@ -133,10 +137,8 @@ enum Check {
     Nothing,
     /// Others want to know.
     News,
-    /// To be done again after a while.
-    Again,
-    /// To be done again at once.
-    Now,
+    /// To be done again after so many milliseconds.
+    Again(Msecs),
 }
 
 impl State {
@@ -202,19 +204,27 @@ impl State {
     }
 
     fn become_ready(&self, queues: &Queues) -> Check {
-        if self.phase.get() == Phase::Waiting {
-            self.settle_old_sessions();
-            if !self.phase.change(Phase::Waiting, Phase::Ready) {
-                return Check::Now;
-            }
-            let (count, bytes) = (self.data.len(), self.config.max_size());
-            dev_info!(
-                queues.device(),
-                "ready: {count} data queue(s), requests of up to {bytes} bytes\n"
-            );
-            self.set_open(true);
+        if self.phase.get() == Phase::Ready {
+            return Check::Nothing;
         }
-        // Something may be left to do since the last time.
+        // What it has from before it was not ready may be for a session whose number it would give to
+        // another one now. If it never comes back, the device is reset.
+        if !self.data.iter().all(|queue| dataq::is_idle(queue)) {
+            return Check::Again(SOON);
+        }
+        self.settle_old_sessions();
+        if !self.phase.change(Phase::Waiting, Phase::Ready) {
+            return Check::Again(0);
+        }
+        let (count, bytes) = (self.data.len(), self.config.max_size());
+        dev_info!(
+            queues.device(),
+            "ready: {count} data queue(s), requests of up to {bytes} bytes\n"
+        );
+        let epoch = self.epoch();
+        for queue in &self.data {
+            dataq::open(queue, epoch);
+        }
         Check::News
     }
 
@@ -223,21 +233,21 @@ impl State {
             return Check::Nothing;
         }
         dev_warn!(queues.device(), "the device is not ready\n");
-        self.set_open(false);
+        self.close_queues();
         self.sessions.forget();
         Check::News
     }
 
-    fn set_open(&self, open: bool) {
+    fn close_queues(&self) {
         for queue in &self.data {
-            dataq::set_open(queue, open);
+            dataq::close(queue);
         }
     }
 
     /// Resets a device that has failed, and starts it again, unless that has happened too often.
     fn recover(&self, care: &mut Care) -> Check {
         let queues = &care.queues;
-        self.set_open(false);
+        self.close_queues();
         self.sessions.forget();
         queues.reset();
 
@@ -257,14 +267,16 @@ impl State {
                 dev_info!(queues.device(), "the device was reset and started again\n");
                 self.restarts.fetch_add(1, Relaxed);
                 self.phase.change(Phase::Failed, Phase::Waiting);
-                Check::Now
+                Check::Again(0)
             }
+            // Whoever has it sleep starts it again.
+            Err(_) if self.phase.get() != Phase::Failed => Check::Nothing,
             Err(err) => {
                 dev_err!(
                     queues.device(),
                     "starting the device again failed ({err:?})\n"
                 );
-                Check::Again
+                Check::Again(RETRY)
             }
         }
     }
@@ -332,9 +344,9 @@ impl State {
 
     /// Waits until the device has returned all requests, and tells it to forget our sessions.
     fn quiesce(&self, phase: Phase) {
-        let answers = self.is_ready();
+        let answers = self.is_ready() && !self.is_gone();
         self.phase.advance(phase);
-        self.set_open(false);
+        self.close_queues();
         if answers {
             self.wait_until(|| self.data.iter().all(|queue| dataq::is_idle(queue)));
             self.sessions.set_open(false);
@@ -346,32 +358,39 @@ impl State {
 }
 
 impl State {
+    /// Calls `f` with the device; returns nothing if it is not in use.
+    fn ask<R>(&self, f: impl FnOnce(&virtio::Device<Bound>) -> R) -> Option<R> {
+        let queues = self.care.lock().as_ref().map(|care| care.queues.clone());
+        queues?.with_device(f)
+    }
+
     /// Returns true if the device says just now that it is ready: it may have changed its mind
     /// before its worker gets to know.
     ///
     /// Context: process, may sleep.
     pub(crate) fn says_ready(&self) -> bool {
-        let Some(queues) = self.care.lock().as_ref().map(|care| care.queues.clone()) else {
-            return false;
-        };
-        let status = queues.with_device(|dev| dev.read_config_word(0));
+        let status = self.ask(|dev| dev.read_config_word(0));
         status.is_some_and(Config::is_ready)
+    }
+
+    /// Returns true if the device was pulled out, which its worker may not know yet.
+    fn is_gone(&self) -> bool {
+        self.ask(|dev| dev.is_gone()).unwrap_or(true)
     }
 }
 
 impl Device {
-    /// Does what the worker does for requests that do not come back. For those who wait for one while
-    /// the worker waits for them: while others are told of the news.
+    /// Looks how the device is for the first time. Others are not told: that is the caller's.
     ///
     /// Context: process, may sleep.
-    pub(crate) fn attend(&self) {
-        match self.tend() {
-            None | Some((_, Check::Nothing)) => {}
-            Some(_) => {
-                // Which is left to the worker.
-                self.untold.store(1, Relaxed);
-                self.queue();
-            }
+    pub(crate) fn begin(&self) {
+        let delay = match self.tend() {
+            None => None,
+            Some((_, Check::Again(delay))) => Some(delay),
+            Some((watch, Check::Nothing | Check::News)) => watch,
+        };
+        if let Some(delay) = delay {
+            self.queue_in(delay);
         }
     }
 
@@ -382,7 +401,7 @@ impl Device {
         self.quiesce(Phase::Closed);
         // Nobody looks after it any more.
         let care = self.care.lock().take();
-        // The worker may still wait for a request: this brings it back.
+        // Whoever registers algorithms may still wait for a request: this brings it back.
         if let Some(care) = care {
             care.queues.reset();
         }
@@ -397,7 +416,7 @@ impl Device {
         self.sessions.forget();
     }
 
-    /// Begins the use of a device that is back.
+    /// Begins the use of a device that is back, when its worker is called.
     ///
     /// Context: process, may sleep.
     pub(crate) fn thaw(&self) {
@@ -406,7 +425,6 @@ impl Device {
         }
         self.sessions.set_open(true);
         self.phase.change(Phase::Asleep, Phase::Waiting);
-        self.queue();
     }
 }
 

@@ -30,6 +30,9 @@ pub(super) struct Sessions {
     book: SpinLockIrq<Book>,
     /// How often what the device knew became void; changed under the lock.
     epoch: Atomic<u32>,
+    /// The epoch after the last one in which the device has given two sessions the same number; 0 if
+    /// it never has.
+    mixed: Atomic<u32>,
 }
 
 struct Book {
@@ -53,6 +56,7 @@ impl Sessions {
                 old: RBTree::new(),
             }),
             epoch: Atomic::new(0),
+            mixed: Atomic::new(0),
         })
     }
 
@@ -79,11 +83,24 @@ impl Sessions {
         Ok((epoch, ScopeGuard::new(|| self.book.lock().busy -= 1)))
     }
 
+    /// Says that the device has given two sessions of an epoch the same number: it may have done
+    /// requests for the one with the key of the other.
+    pub(super) fn mix_up(&self, epoch: u32) {
+        self.mixed.store(epoch.saturating_add(1), Relaxed);
+    }
+
+    /// Returns true if the device has given two sessions of an epoch the same number, or of a later
+    /// one.
+    pub(super) fn is_mixed_up(&self, epoch: u32) -> bool {
+        epoch < self.mixed.load(Relaxed)
+    }
+
     /// Enters a session in the book.
     ///
     /// # Errors
     ///
-    /// `EEXIST`: it is there already. `ENODEV`: the device is about to forget all sessions, or has.
+    /// `EEXIST`: it is there already. `EAGAIN`: it is of an earlier epoch; the device may still have it
+    /// and is asked to destroy it when it is next. `ENODEV`: the device is about to forget all sessions.
     pub(super) fn add(
         &self,
         epoch: u32,
@@ -92,7 +109,14 @@ impl Sessions {
         node: RBTreeNodeReservation<u64, Service>,
     ) -> Result {
         let mut book = self.book.lock();
-        if !book.open || epoch != self.epoch() {
+        if epoch != self.epoch() {
+            if book.old.get(&id).is_some() {
+                return Err(EEXIST);
+            }
+            book.old.insert(node.into_node(id, service));
+            return Err(EAGAIN);
+        }
+        if !book.open {
             return Err(ENODEV);
         }
         if book.ids.get(&id).is_some() {
@@ -122,7 +146,7 @@ impl Sessions {
         self.epoch.fetch_add(1, Relaxed);
         while let Some(id) = book.ids.cursor_front().map(|cursor| *cursor.current().0) {
             if let Some(node) = book.ids.remove_node(&id) {
-                // An id that is there already is the same session's: it was never destroyed.
+                // An id that is there already was never destroyed: one DESTROY is as good as two.
                 book.old.insert(node);
             }
         }
@@ -164,5 +188,75 @@ impl Sessions {
     /// Returns true if none is being created or destroyed.
     pub(super) fn is_idle(&self) -> bool {
         self.book.lock().busy == 0
+    }
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_transport_sessions)]
+mod tests {
+    use super::*;
+
+    const SERVICE: Service = Service::Cipher;
+
+    fn sessions() -> Pin<KBox<Sessions>> {
+        KBox::pin_init(Sessions::new(), GFP_KERNEL).unwrap()
+    }
+
+    fn add(sessions: &Sessions, epoch: u32, id: u64) -> Result {
+        sessions.add(
+            epoch,
+            SERVICE,
+            id,
+            RBTreeNodeReservation::new(GFP_KERNEL).unwrap(),
+        )
+    }
+
+    #[test]
+    fn a_number_is_in_the_book_once() {
+        let sessions = sessions();
+        assert_eq!(add(&sessions, 0, 7), Ok(()));
+        assert_eq!(add(&sessions, 0, 7), Err(EEXIST));
+        assert!(sessions.remove(0, 7).is_some());
+        assert!(sessions.remove(0, 7).is_none());
+        assert_eq!(add(&sessions, 0, 7), Ok(()));
+        assert_eq!(sessions.count(), 1);
+    }
+
+    #[test]
+    fn what_comes_too_late_is_kept_to_be_destroyed() {
+        let sessions = sessions();
+        assert_eq!(add(&sessions, 0, 1), Ok(()));
+        sessions.forget();
+        assert_eq!(add(&sessions, 0, 2), Err(EAGAIN));
+        // A number that another one of that epoch has is noticed still.
+        assert_eq!(add(&sessions, 0, 1), Err(EEXIST));
+        // Nobody of the old epoch destroys anything of the new one.
+        assert_eq!(add(&sessions, 1, 1), Ok(()));
+        assert!(sessions.remove(0, 1).is_none());
+        assert_eq!(sessions.take_old().map(|(id, _)| id), Some(1));
+        assert_eq!(sessions.take_old().map(|(id, _)| id), Some(2));
+        assert!(sessions.take_old().is_none());
+        assert_eq!(sessions.count(), 1);
+    }
+
+    #[test]
+    fn what_is_made_while_the_device_is_closed_is_not_taken() {
+        let sessions = sessions();
+        let (epoch, busy) = sessions.creating().unwrap();
+        sessions.set_open(false);
+        assert!(!sessions.is_idle());
+        assert_eq!(add(&sessions, epoch, 1), Err(ENODEV));
+        drop(busy);
+        assert!(sessions.is_idle());
+        assert!(sessions.creating().is_err());
+    }
+
+    #[test]
+    fn the_epochs_up_to_one_with_two_of_a_number_are_mixed_up() {
+        let sessions = sessions();
+        assert!(!sessions.is_mixed_up(0));
+        sessions.mix_up(0);
+        assert!(sessions.is_mixed_up(0) && !sessions.is_mixed_up(1));
+        sessions.mix_up(5);
+        assert!(sessions.is_mixed_up(0) && sessions.is_mixed_up(5) && !sessions.is_mixed_up(6));
     }
 }
