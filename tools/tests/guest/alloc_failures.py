@@ -10,6 +10,7 @@ hundreds when a device is bound: with --every each N-th of these fails, from a r
 """
 
 import argparse
+import errno
 import os
 import random
 import threading
@@ -58,7 +59,8 @@ def fail_each(
     """Does something until nothing more fails; returns what came of it each time."""
     thread = Path(f"/proc/self/task/{threading.get_native_id()}/fail-nth")
     outcomes = []
-    for number in range(random.randint(1, every), MOST, every):
+    first = random.randint(1, every)
+    for number in range(first, MOST, every):
         thread.write_text(f"{number}\n")
         try:
             operation()
@@ -69,7 +71,10 @@ def fail_each(
         thread.write_text("0\n")
         if left:
             counts = {text: outcomes.count(text) for text in outcomes}
-            tap.note(f"{what}: {len(outcomes)} allocations failed: {counts}")
+            which = f", every {every}th from the {first}th on" if every > 1 else ""
+            tap.note(f"{what}: {len(outcomes)} allocations failed{which}: {counts}")
+            # Nothing else is a reason to fail.
+            check(set(counts) <= {"done", os.strerror(errno.ENOMEM)}, f"{what}: {counts}")
             check(len(outcomes) >= at_least, f"only {len(outcomes)} allocations were failed")
             return outcomes
         outcomes.append(outcome)

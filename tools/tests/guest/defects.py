@@ -20,6 +20,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -307,6 +308,8 @@ def _() -> None:
     with keyed() as transform:
         encrypts(transform)
         reference.command(command="ready", ready=False)
+        # Until the news is there it is not the driver's fault.
+        time.sleep(2)
         try:
             for _ in range(20):
                 in_child(lambda: encrypts(transform), "a request")

@@ -11,6 +11,7 @@ nothing else. What one host makes the other has to understand; nothing may be lo
 """
 
 import argparse
+import contextlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -129,6 +130,14 @@ def check_nothing_lost(left: Namespace, right: Namespace) -> tuple[int, int]:
     """Every packet that was sent has arrived; returns how many the left host has sent and got."""
     counts = {}
     for sender, receiver in ((left, right), (right, left)):
+
+        def all_arrived(sender: Namespace = sender, receiver: Namespace = receiver) -> bool:
+            sent = Association.state(sender, sender).packets
+            return Association.state(receiver, sender).packets == sent
+
+        # The last one may be with the device still.
+        with contextlib.suppress(tap.Failure):
+            tap.wait_until(all_arrived, 10, "all have arrived")
         out = Association.state(sender, sender)
         into = Association.state(receiver, sender)
         check_equal(into.packets, out.packets, f"packets from {sender.name} that arrived")
@@ -180,6 +189,11 @@ def add_forgery(left: Namespace, right: Namespace, suite: Suite) -> None:
                 for size in range(count):
                     pinger.send(bytes(size * 10))
                 check(pinger.receive(0.5) is None, "a forged reply was taken")
+            # They may take their time.
+            with contextlib.suppress(tap.Failure):
+                tap.wait_until(
+                    lambda: Association.state(left, right).failed == count, 30, "all have failed"
+                )
             state = Association.state(left, right)
             check_equal((state.packets, state.failed), (0, count), "packets taken and failed")
             errors = left.numbers("xfrm_stat")["XfrmInStateProtoError"] - before

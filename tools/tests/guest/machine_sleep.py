@@ -24,7 +24,7 @@ from lib.users import LONG, Users, setting_keys, wait_passed
 POWER = Path("/sys/power")
 ALARM = Path("/sys/class/rtc/rtc0/wakealarm")
 # Seconds after which the alarm rings: the machine has to be asleep by then.
-NAP = 8
+NAP = 15
 TIMES = 3
 DISK = "/dev/vda"
 # The least that the memory of a guest comes to on the disk: packed it is some sixty megabytes.

@@ -39,15 +39,20 @@ def set_online(cpu: int, online: bool) -> None:
     Path(f"/sys/devices/system/cpu/cpu{cpu}/online").write_text(f"{int(online)}\n")
 
 
+def goes_to_its_queue(cpu: int, transform: afalg.Transform) -> None:
+    """All requests of a CPU are made by its queue."""
+    before = [served(queue) for queue in range(QUEUES)]
+    encrypt_on(cpu, transform, 10)
+    made = [served(queue) - was for queue, was in enumerate(before)]
+    expected = [10 if queue == cpu % QUEUES else 0 for queue in range(QUEUES)]
+    check_equal(made, expected, f"requests of CPU {cpu} by queue")
+
+
 @holds("each CPU's requests go to its queue, and no other")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         for cpu in range(CPUS):
-            before = [served(queue) for queue in range(QUEUES)]
-            encrypt_on(cpu, transform, 10)
-            made = [served(queue) - was for queue, was in enumerate(before)]
-            expected = [10 if queue == cpu % QUEUES else 0 for queue in range(QUEUES)]
-            check_equal(made, expected, f"requests of CPU {cpu} by queue")
+            goes_to_its_queue(cpu, transform)
 
 
 @holds("all queues there are CPUs for have worked")
@@ -56,7 +61,7 @@ def _() -> None:
     check_equal(used, list(range(min(QUEUES, CPUS))), "queues")
 
 
-@holds("a CPU may go and come back")
+@holds("a CPU may go and come back, and each has its queue still")
 def _() -> None:
     if CPUS == 1:
         raise tap.Skip("there is one CPU only")
@@ -66,9 +71,9 @@ def _() -> None:
             set_online(last, False)
             check(last not in os.sched_getaffinity(0) or CPUS == 2, "the CPU is still there")
             for cpu in range(last):
-                encrypt_on(cpu, transform, 5)
+                goes_to_its_queue(cpu, transform)
             set_online(last, True)
-            encrypt_on(last, transform, 5)
+            goes_to_its_queue(last, transform)
 
 
 afalg.prepare()
