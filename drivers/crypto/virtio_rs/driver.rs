@@ -5,6 +5,7 @@
 use crate::{
     algorithms::Registry,
     settings::Settings,
+    support::workqueue::ReclaimWorkqueue,
     transport::device::{
         show,
         Device,
@@ -24,6 +25,15 @@ use kernel::{
 /// The driver.
 pub(crate) struct Driver;
 
+/// What all devices share.
+///
+/// Each device has a reference to the workqueue, too. The last one is dropped here, where the driver
+/// is unregistered: a transform's `exit` could not wait for the workqueue.
+pub(crate) struct Shared {
+    registry: Arc<Registry>,
+    workqueue: Arc<ReclaimWorkqueue>,
+}
+
 /// What the driver has for one device.
 #[pin_data]
 pub(crate) struct Data {
@@ -35,13 +45,13 @@ pub(crate) struct Data {
 
 impl virtio::Driver for Driver {
     type Data<'bound> = Data;
-    type Shared = Registry;
+    type Shared = Shared;
 
     const ID_TABLE: virtio::IdTable = &crate::DEVICE_TABLE;
     const FEATURES: &'static [u32] = &feature::ALL;
     const REQUIRES: &'static [(u32, u32)] = &feature::REQUIRES;
 
-    fn shared() -> Result<Arc<Registry>> {
+    fn shared() -> Result<Arc<Shared>> {
         use crate::module_parameters as params;
 
         let settings = Settings::new(
@@ -55,20 +65,30 @@ impl virtio::Driver for Driver {
             params::prefer_public_keys.value(),
             params::ecdsa_number.value(),
         )?;
-        Registry::create(crate::this_module(), settings)
+        let shared = Shared {
+            registry: Registry::create(crate::this_module(), settings)?,
+            workqueue: Arc::new(ReclaimWorkqueue::new(c"virtio_crypto_rs")?, GFP_KERNEL)?,
+        };
+        Ok(Arc::new(shared, GFP_KERNEL)?)
     }
 
-    fn retire(registry: &Arc<Registry>) {
-        registry.shut();
+    fn retire(shared: &Arc<Shared>) {
+        shared.registry.shut();
     }
 
     fn probe<'bound>(
         dev: &'bound virtio::Device<Core<'_>>,
-        registry: &Arc<Registry>,
+        shared: &Arc<Shared>,
     ) -> impl PinInit<Data, Error> + 'bound {
-        let registry = registry.clone();
+        let registry = shared.registry.clone();
+        let workqueue = shared.workqueue.clone();
         pin_init::pin_init_scope(move || {
-            let device = Device::probe(dev, registry.clone(), registry.settings().timeout())?;
+            let device = Device::probe(
+                dev,
+                registry.clone(),
+                registry.settings().timeout(),
+                workqueue,
+            )?;
             let shown = KBox::pin_init(
                 registry.debugfs().scope(
                     Ok::<_, Error>(device.clone()),

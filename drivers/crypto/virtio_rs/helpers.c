@@ -16,6 +16,7 @@
 #include <linux/completion.h>
 #include <linux/fips.h>
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/task_stack.h>
 #include <linux/scatterlist.h>
 #include <linux/string.h>
@@ -71,15 +72,32 @@ bool rust_helper_vc_queue_bh_work(struct work_struct *work)
 	return queue_work(system_bh_wq, work);
 }
 
-bool rust_helper_vc_queue_process_work(struct delayed_work *work)
+bool rust_helper_vc_queue_process_work(struct workqueue_struct *wq,
+				       struct delayed_work *work)
 {
-	return mod_delayed_work(system_dfl_wq, work, 0);
+	return mod_delayed_work(wq, work, 0);
 }
 
-bool rust_helper_vc_queue_process_work_in(struct delayed_work *work,
+bool rust_helper_vc_queue_process_work_in(struct workqueue_struct *wq,
+					  struct delayed_work *work,
 					  unsigned long delay)
 {
-	return queue_delayed_work(system_dfl_wq, work, delay);
+	return queue_delayed_work(wq, work, delay);
+}
+
+struct workqueue_struct *rust_helper_vc_alloc_reclaim_workqueue(const char *name)
+{
+	return alloc_workqueue("%s", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, name);
+}
+
+unsigned int rust_helper_vc_memalloc_noio_save(void)
+{
+	return memalloc_noio_save();
+}
+
+void rust_helper_vc_memalloc_noio_restore(unsigned int flags)
+{
+	memalloc_noio_restore(flags);
 }
 
 /* scatterlists */

@@ -11,7 +11,13 @@
 use crate::{
     bindings,
     bindings::helpers,
-    support::bh::Bh, //
+    support::{
+        bh::Bh,
+        workqueue::{
+            NoIoScope,
+            ReclaimWorkqueue, //
+        }, //
+    },
 };
 use core::{
     marker::PhantomPinned,
@@ -21,9 +27,12 @@ use kernel::{
     container_of,
     ffi::c_void,
     prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
     },
     time::{
         msecs_to_jiffies,
@@ -152,6 +161,8 @@ pub(crate) struct Worker<T: Chore> {
     #[pin]
     work: Opaque<bindings::delayed_work>,
     shut: Atomic<u32>,
+    /// The system's workqueue if `None`.
+    queue: Option<Arc<ReclaimWorkqueue>>,
     #[pin]
     inner: T,
 }
@@ -163,8 +174,25 @@ unsafe impl<T: Chore> Send for Worker<T> {}
 unsafe impl<T: Chore> Sync for Worker<T> {}
 
 impl<T: Chore> Worker<T> {
-    /// Creates an object that has nothing to do yet.
+    /// Creates an object that has nothing to do yet. Its work runs on the system's workqueue, which
+    /// may need memory to start a thread.
     pub(crate) fn new(inner: impl PinInit<T>) -> impl PinInit<Self> {
+        Self::with_queue(inner, None)
+    }
+
+    /// Creates an object that has nothing to do yet. Its work runs on `queue`, in a `GFP_NOIO` scope,
+    /// and so makes progress when memory reclaim waits for it.
+    pub(crate) fn new_for_reclaim(
+        inner: impl PinInit<T>,
+        queue: Arc<ReclaimWorkqueue>,
+    ) -> impl PinInit<Self> {
+        Self::with_queue(inner, Some(queue))
+    }
+
+    fn with_queue(
+        inner: impl PinInit<T>,
+        queue: Option<Arc<ReclaimWorkqueue>>,
+    ) -> impl PinInit<Self> {
         pin_init!(Self {
             // INVARIANT: `init_process_work` initialises it with that function.
             work <- Opaque::ffi_init(|slot: *mut bindings::delayed_work| {
@@ -172,6 +200,7 @@ impl<T: Chore> Worker<T> {
                 unsafe { helpers::init_process_work(slot, Some(Self::run_callback)) };
             }),
             shut: Atomic::new(0),
+            queue,
             inner <- inner,
         })
     }
@@ -181,7 +210,7 @@ impl<T: Chore> Worker<T> {
     /// Context: any.
     pub(crate) fn queue(&self) {
         // SAFETY: By the type invariant.
-        unsafe { helpers::queue_process_work(self.work.get()) };
+        unsafe { helpers::queue_process_work(self.raw_queue(), self.work.get()) };
     }
 
     /// Has [`Chore::run`] called in `delay` milliseconds, unless it will be called anyway.
@@ -189,7 +218,22 @@ impl<T: Chore> Worker<T> {
     /// Context: any.
     pub(crate) fn queue_in(&self, delay: Msecs) {
         // SAFETY: By the type invariant.
-        unsafe { helpers::queue_process_work_in(self.work.get(), msecs_to_jiffies(delay)) };
+        unsafe {
+            helpers::queue_process_work_in(
+                self.raw_queue(),
+                self.work.get(),
+                msecs_to_jiffies(delay),
+            )
+        };
+    }
+
+    /// Returns the workqueue that the work runs on.
+    fn raw_queue(&self) -> *mut bindings::workqueue_struct {
+        match &self.queue {
+            Some(queue) => queue.as_raw(),
+            // SAFETY: The kernel sets the pointer at boot and does not change it.
+            None => unsafe { bindings::system_dfl_wq },
+        }
     }
 
     /// Waits until nothing is under way; queueing has no effect from here on.
@@ -211,6 +255,7 @@ impl<T: Chore> Worker<T> {
         let this = unsafe { container_of!(work, Self, work) };
         // SAFETY: `drop` waits for the item, so `this` is alive.
         let this = unsafe { &*this };
+        let _scope = this.queue.as_ref().map(|_| NoIoScope::enter());
         if let Some(delay) = this.inner.run() {
             this.queue_in(delay);
         }

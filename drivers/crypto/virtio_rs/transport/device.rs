@@ -29,7 +29,10 @@ use super::{
     },
 };
 use crate::{
-    support::work::Worker,
+    support::{
+        work::Worker,
+        workqueue::ReclaimWorkqueue, //
+    },
     virtio,
     virtio::{
         Endpoint,
@@ -109,6 +112,8 @@ pub(crate) struct State {
 impl Device {
     /// Reads what the device says of itself and sets up its queues.
     ///
+    /// Recovery runs on `workqueue`: memory reclaim may wait for requests that only a reset returns.
+    ///
     /// Context: process, may sleep; from `probe`.
     ///
     /// # Errors
@@ -119,6 +124,7 @@ impl Device {
         dev: &virtio::Device<device::Core<'_>>,
         observer: Arc<dyn Observer>,
         timeout: Msecs,
+        workqueue: Arc<ReclaimWorkqueue>,
     ) -> Result<Arc<Self>> {
         if !dev.is_version_1() {
             dev_err!(
@@ -160,23 +166,21 @@ impl Device {
         })?;
 
         let care = Care::new(queues);
-        Arc::pin_init(
-            Worker::new(pin_init!(State {
-                config,
-                features: Features::new(|bit| dev.has_feature(bit)),
-                max_segment: dev.max_segment(),
-                timeout,
-                phase: SharedPhase::new(),
-                data,
-                control,
-                observer,
-                sessions <- Sessions::new(),
-                restarts: Atomic::new(0),
-                untold: Atomic::new(0),
-                care <- new_mutex!(Some(care)),
-            })),
-            GFP_KERNEL,
-        )
+        let state = pin_init!(State {
+            config,
+            features: Features::new(|bit| dev.has_feature(bit)),
+            max_segment: dev.max_segment(),
+            timeout,
+            phase: SharedPhase::new(),
+            data,
+            control,
+            observer,
+            sessions <- Sessions::new(),
+            restarts: Atomic::new(0),
+            untold: Atomic::new(0),
+            care <- new_mutex!(Some(care)),
+        });
+        Arc::pin_init(Worker::new_for_reclaim(state, workqueue), GFP_KERNEL)
     }
 
     /// Lets go of the device: it broke the rules, or does not answer. It is reset soon, which brings
