@@ -14,6 +14,7 @@
 #include <crypto/utils.h>
 #include <linux/bottom_half.h>
 #include <linux/completion.h>
+#include <linux/device.h>
 #include <linux/fips.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
@@ -98,6 +99,18 @@ unsigned int rust_helper_vc_memalloc_noio_save(void)
 void rust_helper_vc_memalloc_noio_restore(unsigned int flags)
 {
 	memalloc_noio_restore(flags);
+}
+
+/* devices */
+
+void rust_helper_vc_device_lock(struct device *dev)
+{
+	device_lock(dev);
+}
+
+void rust_helper_vc_device_unlock(struct device *dev)
+{
+	device_unlock(dev);
 }
 
 /* scatterlists */

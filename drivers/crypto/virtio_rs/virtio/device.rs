@@ -17,6 +17,7 @@ use core::{
 };
 use kernel::{
     device,
+    error::to_result,
     prelude::*,
     sync::Arc,
     types::Opaque, //
@@ -64,6 +65,15 @@ impl Device<device::Bound> {
     /// Context: process, may sleep.
     pub(crate) fn is_gone(&self) -> bool {
         self.status() == u8::MAX
+    }
+
+    /// Returns true if the device operates: DRIVER_OK is set, so no reset of which the driver does
+    /// not know has taken its state.
+    ///
+    /// Context: process, may sleep.
+    pub(crate) fn is_operational(&self) -> bool {
+        let status = self.status();
+        status != u8::MAX && u32::from(status) & bindings::VIRTIO_CONFIG_S_DRIVER_OK != 0
     }
 
     fn status(&self) -> u8 {
@@ -134,6 +144,35 @@ impl<'a> Device<device::CoreInternal<'a>> {
     pub(super) fn refuse_feature(&self, bit: u32) {
         // SAFETY: By the type invariant; the adapter calls this where the core lets drivers do so.
         unsafe { helpers::virtio_clear_bit(self.as_raw(), bit) };
+    }
+
+    /// Negotiates the features of a device again that was reset, up to FEATURES_OK.
+    ///
+    /// Context: process, may sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `ENODEV` if the device rejects the features.
+    /// - The transport's errors.
+    pub(super) fn renegotiate(&self) -> Result {
+        // SAFETY: By the type invariant; the device is bound, so its transport exists.
+        to_result(unsafe { helpers::virtio_renegotiate(self.as_raw()) })
+    }
+
+    /// Defers config change notifications to the driver, and waits for one that is being delivered.
+    ///
+    /// Context: process, interrupts enabled.
+    pub(super) fn disable_config_changed(&self) {
+        // SAFETY: By the type invariant, the device is valid.
+        unsafe { bindings::virtio_config_driver_disable(self.as_raw()) };
+    }
+
+    /// Delivers config change notifications again, and one that was deferred.
+    ///
+    /// Context: process, interrupts enabled.
+    pub(super) fn enable_config_changed(&self) {
+        // SAFETY: By the type invariant, the device is valid.
+        unsafe { bindings::virtio_config_driver_enable(self.as_raw()) };
     }
 
     /// Sets DRIVER_OK: the device may use its queues from here on.

@@ -1,17 +1,46 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Registration of virtio drivers.
+//!
+//! Every callback of the core runs under a lock, which makes it safe to use the driver's private
+//! data of the device:
+//!
+//! | callback | lock | taken by |
+//! |---|---|---|
+//! | `validate`, `probe`, `scan`, `remove` | device lock | driver core |
+//! | `shutdown` | device lock | driver core (`device_shutdown()`) |
+//! | `freeze`, `restore` | device lock | this adapter |
+//! | `reset_prepare`, `reset_done` | device lock | this adapter |
+//! | `config_changed` | `config_lock` of the device | virtio core |
+//!
+//! The device lock is that of the `struct device` on the virtio bus. The PM core and the PCI core
+//! call `freeze`, `restore`, `reset_prepare` and `reset_done` with the lock of the parent device
+//! alone, which does not exclude bind and unbind. The adapter therefore takes the device lock and
+//! looks again whether the device is bound to its driver. The order is parent before child.
+//!
+//! `config_changed` runs in hard interrupt context and cannot take the device lock.
+//! `virtio_config_driver_disable()` excludes it from the beginning of `probe` to the end of `scan`
+//! and during `remove`. The core's own flag does not suffice: `virtio_device_reset_done()` sets it
+//! for a device that is being bound or unbound, too.
+//!
+//! Recovery ([`Queues::reset`], [`Queues::restart`]) runs from a work item without the device lock.
+//! The mutex of [`Queues`] excludes the callbacks that reset the device or delete its queues.
 
 use super::{
     Device,
     Queues, //
 };
-use crate::bindings;
+use crate::{
+    bindings,
+    support::device_lock::DeviceGuard, //
+};
 use core::{
     mem::offset_of,
-    pin::Pin, //
+    pin::Pin,
+    ptr::NonNull, //
 };
 use kernel::{
+    container_of,
     device,
     device_id::RawDeviceId,
     driver,
@@ -19,7 +48,10 @@ use kernel::{
         from_result,
         to_result, //
     },
-    ffi::c_int,
+    ffi::{
+        c_int,
+        c_void, //
+    },
     prelude::*,
     sync::Arc,
     types::Opaque,
@@ -150,6 +182,7 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
         raw.remove = Some(Self::remove_callback);
         raw.freeze = Some(Self::freeze_callback);
         raw.restore = Some(Self::restore_callback);
+        // The same steps: the device loses its state in between.
         raw.reset_prepare = Some(Self::freeze_callback);
         raw.reset_done = Some(Self::restore_callback);
         raw.shutdown = Some(Self::shutdown_callback);
@@ -166,9 +199,23 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
     }
 
     unsafe fn unregister(drv: &Opaque<Self::DriverType>) {
-        // SAFETY: By the safety requirements the driver is registered.
+        // SAFETY: The caller guarantees that the driver is registered, so `drv` is valid.
+        let bus = unsafe { (*drv.get()).raw.driver.bus };
+        // SAFETY: The caller guarantees that the driver is registered.
         unsafe { bindings::unregister_virtio_driver(drv.get().cast()) };
-        // SAFETY: No device is bound any more, nobody uses it.
+        // The core reads a device's driver without the device lock before it calls `reset_prepare` or
+        // `reset_done`, so such a call may still be on its way to code that is about to be unloaded.
+        // SAFETY: `bus` is the virtio bus, which exists as long as the kernel runs;
+        // `wait_for_parent_callback` is made for its devices.
+        unsafe {
+            bindings::bus_for_each_dev(
+                bus,
+                core::ptr::null_mut(),
+                core::ptr::null_mut(),
+                Some(Self::wait_for_parent_callback),
+            )
+        };
+        // SAFETY: The driver is not registered any more and no callback of it runs.
         unsafe { Self::retire(drv.get()) };
     }
 }
@@ -209,16 +256,123 @@ impl<T: Driver> Adapter<T> {
         0
     }
 
+    /// Waits for the function reset of a device's parent that is under way, if the driver serves
+    /// devices of this type.
+    ///
+    /// # Safety
+    ///
+    /// `dev` must be a valid device on the virtio bus.
+    unsafe extern "C" fn wait_for_parent_callback(
+        dev: *mut bindings::device,
+        _data: *mut c_void,
+    ) -> c_int {
+        // SAFETY: The caller guarantees that `dev` is part of a valid `struct virtio_device`.
+        let vdev = unsafe { container_of!(dev, bindings::virtio_device, dev) };
+        // SAFETY: The device is valid, and its type does not change.
+        let id = unsafe { (*vdev).id.device };
+        if !Self::serves(id) {
+            return 0;
+        }
+        // SAFETY: The caller guarantees that `dev` is valid.
+        if let Some(parent) = NonNull::new(unsafe { (*dev).parent }) {
+            // A transport holds this lock from before it reads the driver until the callback returns.
+            // SAFETY: A device holds a reference to its parent.
+            drop(unsafe { DeviceGuard::lock(parent) });
+        }
+        0
+    }
+
+    /// Returns true if the driver serves devices of type `id`.
+    fn serves(id: u32) -> bool {
+        let mut entry = T::ID_TABLE.as_ptr();
+        loop {
+            // SAFETY: The table ends with an entry of type 0, at which the loop stops.
+            let device = unsafe { (*entry).device };
+            if device == 0 || device == id {
+                return device == id;
+            }
+            // SAFETY: Another entry follows one that is not the last.
+            entry = unsafe { entry.add(1) };
+        }
+    }
+
+    /// Calls `f` with a device and the driver's private data under the device lock. Returns `None` if
+    /// the device is not bound to this driver, or is not bound any more.
+    ///
+    /// Context: process, may sleep.
+    ///
+    /// # Safety
+    ///
+    /// `vdev` must be valid, and the current thread must not hold its device lock.
+    unsafe fn with_bound<R>(
+        vdev: *mut bindings::virtio_device,
+        f: impl for<'bound> FnOnce(
+            &'bound Device<device::CoreInternal<'_>>,
+            Pin<&'bound T::Data<'bound>>,
+        ) -> R,
+    ) -> Option<R> {
+        // SAFETY: The caller guarantees that `vdev` is valid.
+        let base = NonNull::new(unsafe { &raw mut (*vdev).dev })?;
+        // SAFETY: The caller guarantees that the device is valid and its lock not held.
+        let _guard = unsafe { DeviceGuard::lock(base) };
+        // SAFETY: The device is valid and its lock is held, so no driver comes or goes meanwhile.
+        //
+        // INVARIANT: `vdev` is valid for the duration of this function.
+        let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
+        // SAFETY: The device lock is held.
+        if !unsafe { Self::is_bound(dev) } {
+            return None;
+        }
+        let base: &device::Device<device::CoreInternal<'_>> = dev.as_ref();
+        // SAFETY: `is_bound` has found that `probe` set the data and that it was not released.
+        let data = unsafe { base.drvdata_borrow::<T::Data<'_>>() };
+        Some(f(dev, data))
+    }
+
+    /// Returns true if the device is bound to this driver, so that its private data is set.
+    ///
+    /// # Safety
+    ///
+    /// The device lock must be held.
+    unsafe fn is_bound(dev: &Device<device::CoreInternal<'_>>) -> bool {
+        // SAFETY: `dev` is valid; the caller holds the lock that protects the field.
+        let drv = unsafe { (*dev.as_raw()).dev.driver };
+        if drv.is_null() {
+            return false;
+        }
+        // SAFETY: All drivers of the virtio bus are part of a `struct virtio_driver`, and a driver is
+        // valid while a device is bound to it.
+        let probe = unsafe {
+            (*drv
+                .byte_sub(offset_of!(bindings::virtio_driver, driver))
+                .cast::<bindings::virtio_driver>())
+            .probe
+        };
+        let own: unsafe extern "C" fn(*mut bindings::virtio_device) -> c_int = Self::probe_callback;
+        probe.is_some_and(|probe| core::ptr::fn_addr_eq(probe, own)) && Self::has_data(dev)
+    }
+
+    /// Returns true if the device has private data of a driver.
+    fn has_data(dev: &Device<device::CoreInternal<'_>>) -> bool {
+        // SAFETY: `dev` is valid.
+        !unsafe { bindings::dev_get_drvdata(&raw const (*dev.as_raw()).dev) }.is_null()
+    }
+
     extern "C" fn probe_callback(vdev: *mut bindings::virtio_device) -> c_int {
-        // SAFETY: The virtio bus calls `probe` with a valid device, which stays so.
+        // SAFETY: The virtio core only calls `probe` with a pointer to a valid
+        // `struct virtio_device`, which stays valid for the duration of the call.
         //
         // INVARIANT: `vdev` is valid for the duration of the callback.
         let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
 
+        dev.disable_config_changed();
         // The last driver of the device may have left something.
         Queues::forget_others(dev);
         from_result(|| {
-            Self::probe(dev).inspect_err(|_| Queues::teardown(dev))?;
+            Self::probe(dev).inspect_err(|_| {
+                Queues::teardown(dev);
+                dev.enable_config_changed();
+            })?;
             Ok(0)
         })
     }
@@ -253,6 +407,7 @@ impl<T: Driver> Adapter<T> {
         let data = unsafe { base.drvdata_borrow::<T::Data<'_>>() };
 
         T::start(dev, data);
+        dev.enable_config_changed();
     }
 
     extern "C" fn remove_callback(vdev: *mut bindings::virtio_device) {
@@ -264,57 +419,89 @@ impl<T: Driver> Adapter<T> {
         // SAFETY: `remove` is called after a successful `probe` only, which set the data.
         let data = unsafe { base.drvdata_borrow::<T::Data<'_>>() };
 
+        dev.disable_config_changed();
         T::unbind(dev, data);
         Queues::teardown(dev);
+        // There are no queues any more, so `config_changed_callback` does not use the data.
+        dev.enable_config_changed();
     }
 
+    /// Stops a device that loses its state. Does nothing if the device is not bound: there is nothing
+    /// to lose then, and `restore_callback` copes with a driver that is bound before it is called.
     extern "C" fn freeze_callback(vdev: *mut bindings::virtio_device) -> c_int {
-        // SAFETY: The virtio core calls this with a valid device that is bound, and sees to it that
-        // it stays so; but for a reset by way of sysfs, for which PCI has locked its own device only
-        // (`virtio_device_reset_prepare`): it must not race with a driver's coming or going.
-        let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
-        let base: &device::Device<device::CoreInternal<'_>> = dev.as_ref();
-        // SAFETY: As above, so the data is set.
-        let data = unsafe { base.drvdata_borrow::<T::Data<'_>>() };
-
-        T::freeze(dev, data);
-        Queues::stop(dev);
+        // SAFETY: The virtio core calls this with a valid device. Its callers, the PM core and the PCI
+        // core, hold the lock of the parent device, not that of `vdev`.
+        unsafe { Self::with_bound(vdev, Self::stop) };
         0
     }
 
-    extern "C" fn restore_callback(vdev: *mut bindings::virtio_device) -> c_int {
-        // SAFETY: As for `freeze_callback`.
-        let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
-        let base: &device::Device<device::CoreInternal<'_>> = dev.as_ref();
-        // SAFETY: As above, so the data is set.
-        let data = unsafe { base.drvdata_borrow::<T::Data<'_>>() };
-
-        from_result(|| {
-            Queues::resume(dev)?;
-            T::restore(dev, data);
-            // The core lets `config_changed` be called when it has had its last look at the status,
-            // and not before.
-            // SAFETY: `vdev` is valid.
-            unsafe { bindings::virtio_config_changed(vdev) };
-            Ok(0)
-        })
+    fn stop<'bound>(
+        dev: &'bound Device<device::CoreInternal<'_>>,
+        data: Pin<&'bound T::Data<'bound>>,
+    ) {
+        T::freeze(dev, data);
+        Queues::stop(dev);
     }
 
-    /// The system is about to end, or to be replaced by another, which shall find the device at rest.
+    extern "C" fn restore_callback(vdev: *mut bindings::virtio_device) -> c_int {
+        // SAFETY: The virtio core calls this with a valid device. Its callers, the PM core and the PCI
+        // core, hold the lock of the parent device, not that of `vdev`.
+        let res = unsafe { Self::with_bound(vdev, Self::resume) };
+        from_result(|| res.unwrap_or(Ok(())).map(|()| 0))
+    }
+
+    fn resume<'bound>(
+        dev: &'bound Device<device::CoreInternal<'_>>,
+        data: Pin<&'bound T::Data<'bound>>,
+    ) -> Result {
+        if !Queues::is_stopped(dev) {
+            // The driver was bound after `freeze_callback` had found none. The device has lost its
+            // state since, without a word to the driver.
+            Self::stop(dev, data);
+            dev.reset();
+            dev.renegotiate()?;
+        }
+        Queues::resume(dev)?;
+        T::restore(dev, data);
+        // The core lets `config_changed` be called when it has had its last look at the status, and not
+        // before.
+        // SAFETY: `dev` is valid.
+        unsafe { bindings::virtio_config_changed(dev.as_raw()) };
+        Ok(())
+    }
+
+    /// Called before power-off, reboot and kexec: the next kernel must find the device reset.
     extern "C" fn shutdown_callback(vdev: *mut bindings::virtio_device) {
-        Self::freeze_callback(vdev);
-        // SAFETY: The virtio core calls this with a valid device that is bound, and stays so.
+        // SAFETY: The virtio core calls this with a valid device, for which `device_shutdown()` holds
+        // the device lock.
+        //
+        // INVARIANT: `vdev` is valid for the duration of the callback.
         let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
+        let base: &device::Device<device::CoreInternal<'_>> = dev.as_ref();
+        // SAFETY: The core calls `shutdown` of a device's driver only, under the device lock, so the
+        // data is set.
+        let data = unsafe { base.drvdata_borrow::<T::Data<'_>>() };
+
+        Self::stop(dev, data);
         // Not as the core does it: that waits for one that is gone.
         dev.reset();
     }
 
     extern "C" fn config_changed_callback(vdev: *mut bindings::virtio_device) {
-        // SAFETY: The virtio core calls this with a valid device, between a successful `probe` and
-        // `remove`.
+        // SAFETY: The virtio core calls this with a valid device, which stays valid for the duration
+        // of the call.
+        //
+        // INVARIANT: `vdev` is valid for the duration of the callback.
         let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
+        if !Queues::exist(dev) || !Self::has_data(dev) {
+            return;
+        }
         let base: &device::Device<device::CoreInternal<'_>> = dev.as_ref();
-        // SAFETY: As above, so the data is set.
+        // SAFETY: The core calls this under the device's `config_lock`, and not between
+        // `disable_config_changed` and `enable_config_changed`. `probe_callback` disables it before
+        // there are queues, and `scan_callback` enables it when the data is set. `remove_callback`
+        // disables it before the queues go, and the data is released after that. So where there are
+        // queues, the data is set and stays so while the lock is held.
         let data = unsafe { base.drvdata_borrow::<T::Data<'_>>() };
 
         T::config_changed(data);

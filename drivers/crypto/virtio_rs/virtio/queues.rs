@@ -333,6 +333,19 @@ impl Queues {
         Ok(())
     }
 
+    /// Returns true if the device is stopped, so that [`resume`](Self::resume) may start it.
+    pub(super) fn is_stopped(dev: &Device<device::CoreInternal<'_>>) -> bool {
+        Self::of(dev).is_some_and(|this| *this.state.lock() == State::Stopped)
+    }
+
+    /// Returns true if the device has queues, or has had them and is bound still.
+    ///
+    /// Context: any.
+    pub(super) fn exist(dev: &Device<device::CoreInternal<'_>>) -> bool {
+        // SAFETY: `dev` is valid.
+        !unsafe { (*dev.as_raw()).priv_ }.is_null()
+    }
+
     /// Forgets what another driver has left in a device that is being bound.
     pub(super) fn forget_others(dev: &Device<device::CoreInternal<'_>>) {
         // INVARIANT: Null.

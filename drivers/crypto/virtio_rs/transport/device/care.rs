@@ -344,7 +344,7 @@ impl State {
 
     /// Waits until the device has returned all requests, and tells it to forget our sessions.
     fn quiesce(&self, phase: Phase) {
-        let answers = self.is_ready() && !self.is_gone();
+        let answers = self.is_ready() && self.is_operational();
         self.phase.advance(phase);
         self.close_queues();
         if answers {
@@ -373,9 +373,10 @@ impl State {
         status.is_some_and(Config::is_ready)
     }
 
-    /// Returns true if the device was pulled out, which its worker may not know yet.
-    fn is_gone(&self) -> bool {
-        self.ask(|dev| dev.is_gone()).unwrap_or(true)
+    /// Returns true if the device operates. It does not after a surprise removal or a function reset,
+    /// of which its worker may not know yet.
+    fn is_operational(&self) -> bool {
+        self.ask(|dev| dev.is_operational()).unwrap_or(false)
     }
 }
 
