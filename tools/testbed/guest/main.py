@@ -17,7 +17,8 @@ import machine
 import memory_root
 import reference
 import reports
-from supervise import Interrupted, Outcome, Supervisor, catch_signals
+import supervise
+from supervise import Interrupted, Outcome, catch_signals
 
 LAST_LINES = 40
 
@@ -229,12 +230,7 @@ def run(options: argparse.Namespace) -> int:
         release = (options.kernel_dir / "release").read_text().strip()
         initrd = build_initrd(options, release)
         guest = machine.Machine(options, release, initrd, accel.choose(options))
-        outcome = Supervisor(options, guest, started).run()
-        if outcome.hung:
-            # Under TCG it happens once in some hundred boots, long before there is a driver.
-            print("vm: the guest hung while it booted, and is started once more", file=sys.stderr)
-            outcome = Supervisor(options, guest, time.monotonic()).run()
-        return verdict(options, outcome)
+        return verdict(options, supervise.run(options, guest, started))
     except Interrupted as interrupted:
         return interrupted.status
     finally:

@@ -27,6 +27,7 @@ ESCAPE = b"\x1d"  # Ctrl-]
 # Seconds without a word from a kernel that boots, after which it hangs: it has much to say then.
 SILENCE = 120
 BOOTED = "] Run /init as init process"
+PANIC = "Kernel panic - not syncing"
 
 
 @dataclasses.dataclass
@@ -37,6 +38,7 @@ class Outcome:
     setup_error: str = ""
     timed_out: bool = False
     hung: bool = False  # before the first process
+    panic: str = ""  # the kernel's line, if it panicked before the first process
     powered_off: bool = False
     console: list[str] = dataclasses.field(default_factory=list)
     qemu_errors: list[str] = dataclasses.field(default_factory=list)
@@ -231,6 +233,8 @@ class Supervisor:
                 self._write(2, f"{line}\n".encode())
             if BOOTED in line:
                 self.booted = True
+            elif PANIC in line and not self.booted:
+                self.outcome.panic = line
             if "] testbed: init: " in line:
                 self.outcome.setup_error = "setting up the guest failed"
             # The other is how a guest ends that may have slept.
@@ -312,3 +316,19 @@ class Supervisor:
             self.outcome.qemu_errors.insert(0, f"ended by {signal.Signals(-status).name}")
         if status > 0 and not self.outcome.console:
             self.outcome.setup_error = "QEMU did not start"
+
+
+def run(options: argparse.Namespace, machine: Machine, started: float) -> Outcome:
+    """Runs the guest, a second time if the kernel hung or panicked before its first process.
+
+    No driver of the project is loaded by then. Under TCG one boot in some hundred hangs, and on a
+    busy host the kernel may panic because no timer interrupt arrives in time.
+    """
+    outcome = Supervisor(options, machine, started).run()
+    if outcome.hung or outcome.panic:
+        what = "hung" if outcome.hung else "panicked"
+        print(f"vm: the guest {what} while it booted, and is started once more", file=sys.stderr)
+        if outcome.panic:
+            print(f"  {outcome.panic}", file=sys.stderr)
+        outcome = Supervisor(options, machine, time.monotonic()).run()
+    return outcome

@@ -2,6 +2,8 @@
 """Tests of supervise.py: python3 -m unittest discover -s tools/testbed/guest"""
 
 import argparse
+import contextlib
+import io
 import os
 import subprocess
 import tempfile
@@ -18,6 +20,8 @@ at() { touch -d "@$1" clock; }
 pass_until() { n=0; while [ $n -lt "$1" ]; do n=$((n + 50)); at $n; done; }
 pass() { pass_until 10000000; }
 """
+
+PANIC = "[    0.1] Kernel panic - not syncing: IO-APIC + timer doesn't work!"
 
 
 class Fake:
@@ -93,6 +97,13 @@ class Boot(unittest.TestCase):
         self.assertFalse(outcome.hung)
         self.assertTrue(outcome.timed_out)
 
+    def test_panic(self) -> None:
+        """A panic before the first process is told from a later one."""
+        outcome = self.run_script(f'echo "{PANIC}"')
+        self.assertEqual(outcome.panic, PANIC)
+        outcome = self.run_script(f"echo '[    4.0] Run /init as init process'; echo \"{PANIC}\"")
+        self.assertEqual(outcome.panic, "")
+
     def test_crash(self) -> None:
         """It is said what QEMU died of."""
         outcome = self.run_script("echo started; kill -SEGV $$")
@@ -104,6 +115,42 @@ class Boot(unittest.TestCase):
         outcome = self.run_script("echo it has no such device >&2; exit 1", Gone)
         self.assertEqual(outcome.setup_error, "QEMU did not start")
         self.assertEqual(outcome.qemu_errors, ["it has no such device"])
+
+
+class Retry(unittest.TestCase):
+    """A guest that fails to boot is started a second time."""
+
+    HUNG = supervise.Outcome(hung=True)
+    PANICKED = supervise.Outcome(panic=PANIC)
+    ENDED = supervise.Outcome(status=0, powered_off=True)
+    DIED = supervise.Outcome(console=[PANIC])
+
+    def run_twice(self, *outcomes: supervise.Outcome) -> tuple[supervise.Outcome, int, str]:
+        """Returns the final outcome, the number of starts, and the text on standard error."""
+        with (
+            mock.patch.object(supervise, "Supervisor") as kind,
+            contextlib.redirect_stderr(io.StringIO()) as errors,
+        ):
+            kind.return_value.run.side_effect = outcomes
+            outcome = supervise.run(argparse.Namespace(), mock.Mock(), 0)
+        return outcome, kind.call_count, errors.getvalue()
+
+    def test_boot(self) -> None:
+        """The second start decides."""
+        for first, text in ((self.HUNG, "hung"), (self.PANICKED, "panicked")):
+            for second in (self.ENDED, self.HUNG, self.PANICKED, self.DIED):
+                with self.subTest(first=first, second=second):
+                    outcome, starts, said = self.run_twice(first, second, self.ENDED)
+                    self.assertIs(outcome, second)
+                    self.assertEqual(starts, 2)
+                    self.assertIn(f"the guest {text} while it booted", said)
+                    self.assertEqual(PANIC in said, bool(first.panic))
+
+    def test_later(self) -> None:
+        """A guest that ended or died after it booted is not started again."""
+        for first in (self.ENDED, self.DIED, supervise.Outcome(timed_out=True)):
+            with self.subTest(first=first):
+                self.assertEqual(self.run_twice(first, self.ENDED), (first, 1, ""))
 
 
 if __name__ == "__main__":
