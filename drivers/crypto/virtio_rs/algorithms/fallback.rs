@@ -21,7 +21,8 @@ pub(super) enum Reason {
     MayNotSleep,
     /// No device has the key just now.
     NoDevice,
-    /// It is of a kind that devices do not do: a stolen block of XTS, an empty text.
+    /// Devices do not do this kind of request: XTS with ciphertext stealing, `authenc` without
+    /// plaintext, an IV or a length that the fallback rejects, an ECDSA digest of invalid length.
     Form,
     /// It is longer than the device takes.
     TooLong,
