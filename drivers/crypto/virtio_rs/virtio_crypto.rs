@@ -51,7 +51,7 @@ kernel::module_driver!(<T>, virtio::Adapter<T>, {
     params: {
         priority: u32 {
             default: 90,
-            description: "Priority of the algorithms, 0 to 10000 (default 90: below all software)",
+            description: "Priority of the algorithms, 0 to 10000 (default 90: below all software but SHA-3)",
         },
         prefer: bool {
             default: false,

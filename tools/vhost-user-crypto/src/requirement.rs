@@ -50,7 +50,7 @@ requirements! {
     OpType = "D-26", "op_type is that of a cipher or of a chain";
     DataOrder = "D-27", "data requests are header, fixed fields, input, output, status";
     Unused = "D-28", "what the layout does not use is 0";
-    Raw = "D-29", "without padding numbers are as long as the modulus, and nothing is signed";
+    Raw = "D-29", "without padding numbers are as long as the modulus, and nothing is signed or verified";
     Exact = "exact", "requests are as long as their fields say";
     NoEmpty = "empty", "no descriptor is without bytes";
     Chain = "chain", "chains of descriptors are whole, and in the guest's memory";
