@@ -32,13 +32,6 @@ AEADS = aead.of_devices()
 PUBLIC_KEYS = publickeys.of_devices()
 
 
-def tested() -> bool:
-    """Every self-test has ended, whatever came of it."""
-    return all(alg.fields["selftest"] != "unknown" for alg in crypto.ours().values()) and not any(
-        alg.fields["type"] == "larval" for alg in crypto.algorithms()
-    )
-
-
 def fuzz() -> None:
     """Has all of them tested again."""
     afalg.prepare()
@@ -48,14 +41,14 @@ def fuzz() -> None:
         afalg.Transform(cipher.fuzzed_against).close()
     for one in AEADS:
         afalg.Transform(one.fuzzed_against, kind="aead").close()
-    wait_until(tested, LIMIT, "the self-tests of software end")
     log = KernelLog()
+    wait_until(lambda: crypto.is_tested(log), LIMIT, "the self-tests of software end")
     (PARAMETERS / "noslowtests").write_text("N")
     (PARAMETERS / "fuzz_iterations").write_text(str(options.fuzz))
     module.unbind()
     started = time.monotonic()
     module.bind(60)
-    wait_until(tested, LIMIT, "the self-tests end")
+    wait_until(lambda: crypto.is_tested(log), LIMIT, "the self-tests end")
     (PARAMETERS / "noslowtests").write_text("Y")
     tap.note(f"the self-tests have taken {time.monotonic() - started:.0f} s")
     skipped = log.matching("skipping comparison tests for .*-virtio")
@@ -72,7 +65,8 @@ def passed(driver: str) -> None:
 if options.fuzz:
     holds(f"the self-tests, with {options.fuzz} iterations, come to an end")(fuzz)
 else:
-    wait_until(tested, LIMIT, "the self-tests end")
+    LOG = KernelLog()
+    wait_until(lambda: crypto.is_tested(LOG), LIMIT, "the self-tests end")
 
 for flavour in sorted(crypto.flavours()):
     holds(f"{flavour} has passed the self-tests")(lambda flavour=flavour: passed(flavour))
