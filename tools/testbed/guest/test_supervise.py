@@ -10,9 +10,11 @@ import tempfile
 import unittest
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 from unittest import mock
 
 import supervise
+from machine import Machine
 
 # Time is what the script makes it: nothing depends on how fast this machine is.
 TIME = """
@@ -69,7 +71,7 @@ class Boot(unittest.TestCase):
                     run_dir=folder, devices=[], timeout=timeout, mode="run", verbose=False
                 )
                 with mock.patch.object(supervise, "time", time):
-                    guest = kind(options, Fake(folder, script), 0)
+                    guest = kind(options, cast(Machine, Fake(folder, script)), 0)
                     outcome = guest.run()
                 for end in guest.sockets.values():
                     end.close()

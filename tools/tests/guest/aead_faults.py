@@ -9,6 +9,7 @@ For a guest with a reference device.
 import errno
 import os
 from collections.abc import Callable
+from functools import partial
 
 from lib import aead, afalg, reference, tap
 from lib.aead import Algorithm
@@ -103,7 +104,7 @@ for one in (aead.GCM, aead.CBC_SHA256, aead.CTR_SHA512):
         ("a tag that the device finds wrong is EBADMSG", wrong),
         ("what the device has done by half is software's, and right", half_done),
     ):
-        holds(f"{one.synchronous}: {title}")(lambda play=play, one=one: play(one))
+        holds(f"{one.synchronous}: {title}")(partial(play, one))
 
 if __name__ == "__main__":
     afalg.prepare()

@@ -12,6 +12,7 @@ example "vectors" prints them. For a guest with a reference device, which must d
 import dataclasses
 import errno
 import sys
+from functools import partial
 from pathlib import Path
 
 from lib import aead, afalg, tap
@@ -37,7 +38,8 @@ class Vector:
         *parts, tag, result = line.split()
         bytes_of = (b"" if part == "-" else bytes.fromhex(part) for part in parts)
         check(result in ("valid", "invalid"), result)
-        return cls(*bytes_of, tag=int(tag), valid=result == "valid")
+        key, nonce, aad, text, sealed = bytes_of
+        return cls(key, nonce, aad, text, sealed, int(tag), result == "valid")
 
 
 def attempt(algorithm: Algorithm, vector: Vector, iv: bytes) -> tuple[bytes | int, bytes]:
@@ -95,7 +97,7 @@ for one, name in (
     (aead.CHACHA, "chacha20_poly1305"),
 ):
     holds(f"{one.synchronous}: the vectors of {name} are right, and the device has done them")(
-        lambda one=one, name=name: check_set(one, directory / name)
+        partial(check_set, one, directory / name)
     )
 
 if __name__ == "__main__":

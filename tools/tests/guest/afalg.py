@@ -13,6 +13,7 @@ import os
 import random
 import subprocess
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from lib import afalg, crypto, host, tap
@@ -58,7 +59,7 @@ for bits in KEYS:
     holds(
         f"AES-{bits * 8}: one request of 16 bytes to {LARGEST} is openssl's result, "
         "in both directions, and one request for the host"
-    )(lambda bits=bits: every_size(bits))
+    )(partial(every_size, bits))
 
 
 @holds("a request longer than the device takes is right, and the host does as much as it takes")
@@ -116,7 +117,7 @@ def _() -> None:
 def odd_pieces(data: bytes, chance: random.Random) -> list[memoryview]:
     """Data in pieces of odd sizes, many of one byte; as many as one call takes at most."""
     view = memoryview(data)
-    pieces = []
+    pieces: list[memoryview] = []
     while len(view) and len(pieces) < 1023:
         size = chance.choice((1, 1, 3, 7, 13, 17, 33, 129, 1023, 4097))
         pieces.append(view[:size])
@@ -194,8 +195,8 @@ def _() -> None:
                     at = 0
                     for length in lengths:
                         end = at + length
-                        start = (op, iv) if at == 0 else (None, None)
-                        operation.send(source[at:end], *start, more and end < len(data))
+                        op_, iv_ = (op, iv) if at == 0 else (None, None)
+                        operation.send(source[at:end], op_, iv_, more and end < len(data))
                         what = f"op {op}, MSG_MORE {more}, {length} bytes from {at} on"
                         check_same(operation.recv(length), wanted[at:end], what)
                         at = end
@@ -231,7 +232,7 @@ def _() -> None:
             for flag, source, target in (("-e", plain, secret), ("-d", secret, again)):
                 with key_file.open("rb") as keys:
                     command = ["kcapi-enc", "-q", flag, "-c", crypto.SYNC, "--iv", iv.hex()]
-                    command += ["--keyfd", str(keys.fileno()), "-i", source, "-o", target]
+                    command += ["--keyfd", str(keys.fileno()), "-i", str(source), "-o", str(target)]
                     subprocess.run(command, check=True, pass_fds=[keys.fileno()])
         expected = afalg.openssl(key, iv, data, pad=True)
         check_same(secret.read_bytes(), expected, "encrypted file")

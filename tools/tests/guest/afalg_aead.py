@@ -11,6 +11,7 @@ For a guest with a reference device; with --too-long one whose max_size is 16384
 import errno
 import os
 import sys
+from functools import partial
 
 from lib import aead, afalg, crypto, tap
 from lib.aead import Algorithm
@@ -157,7 +158,7 @@ if sys.argv[1:] == ["--too-long"]:
     PLAYS = [("what is too long is right, and software's", too_long)]
 for one in (aead.GCM, aead.CCM, aead.CHACHA, aead.CBC_SHA256, aead.CTR_SHA512):
     for title, play in PLAYS:
-        holds(f"{one.synchronous}: {title}")(lambda play=play, one=one: play(one))
+        holds(f"{one.synchronous}: {title}")(partial(play, one))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ For a guest with the driver loaded. afalg.py says more of CBC, and of AF_ALG its
 
 import errno
 import os
+from functools import partial
 
 from lib import afalg, ciphers, crypto, host, reference, tap
 from lib.afalg import DECRYPT, ENCRYPT
@@ -99,8 +100,8 @@ def stream(cipher: Cipher) -> None:
                 at = 0
                 for length in lengths:
                     end = at + length
-                    start = (op, iv) if at == 0 else (None, None)
-                    operation.send(source[at:end], *start, more=end < len(data))
+                    op_, iv_ = (op, iv) if at == 0 else (None, None)
+                    operation.send(source[at:end], op_, iv_, more=end < len(data))
                     what = f"op {op}, {length} bytes from {at} on"
                     check_same(operation.recv(length), wanted[at:end], what)
                     at = end
@@ -186,7 +187,7 @@ for one in ciphers.of_devices():
     if one.mode == "xts":
         plays.append(("what has to steal ciphertext is right, and software's", any_length))
     for title, play in plays:
-        holds(f"{one.synchronous}: {title}")(lambda play=play, one=one: play(one))
+        holds(f"{one.synchronous}: {title}")(partial(play, one))
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def fail_each(
 ) -> list[str]:
     """Does something until nothing more fails; returns what came of it each time."""
     thread = Path(f"/proc/self/task/{threading.get_native_id()}/fail-nth")
-    outcomes = []
+    outcomes: list[str] = []
     first = random.randint(1, every)
     for number in range(first, MOST, every):
         thread.write_text(f"{number}\n")
@@ -66,7 +66,7 @@ def fail_each(
             operation()
             outcome = "done"
         except OSError as error:
-            outcome = error.strerror
+            outcome = str(error.strerror)
         left = int(thread.read_text())
         thread.write_text("0\n")
         if left:

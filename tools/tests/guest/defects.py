@@ -22,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from lib import crypto, der, module, pubkey, reference, sleep, tap, test_module, trials
@@ -357,6 +358,6 @@ def _() -> None:
 for name in sys.argv[2:]:
     the = DEFECTS[name]
     tap.holds(f"{name}: {'it is not so that ' if IN_C else ''}{the.title}")(
-        (lambda the=the: fails(the)) if IN_C else the.function
+        partial(fails, the) if IN_C else the.function
     )
 tap.run()

@@ -309,7 +309,7 @@ def _() -> None:
                 {"name": "dirty-failure"},
             ]
             for how in faults:
-                with fault(**how):  # type: ignore[arg-type]
+                with fault(**how):
                     answer = transform.do(pubkey.SIGN, bytes(32), dst_len=144)
                 check_equal(answer.name, "EIO", f"{how}")
                 check_equal(answer.data, bytes(144), "what is there of a signature")

@@ -9,6 +9,7 @@ for example, or of all that the devices do.
 """
 
 import sys
+from functools import partial
 
 from lib import ciphers, host, reference, tap, test_module
 from lib.ciphers import Cipher
@@ -27,7 +28,7 @@ def exercise(cipher: Cipher, driver: str) -> None:
 for one in [ciphers.ALL[name] for name in sys.argv[1:]] or ciphers.of_devices():
     for flavour in one.flavours:
         holds(f"{flavour} gives the results and errors that {one.generic} gives, by the host")(
-            lambda one=one, flavour=flavour: exercise(one, flavour)
+            partial(exercise, one, flavour)
         )
 
 tap.run()

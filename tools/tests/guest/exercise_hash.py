@@ -13,6 +13,7 @@ template on one of the driver's, hmac(sha256-virtio) for example.
 
 import argparse
 import re
+from functools import partial
 from typing import Any
 
 from lib import digests, reference, tap, test_module
@@ -73,10 +74,6 @@ for name in options.algorithms or digests.ALL:
     for backlog in (1, 0):
         holds(
             f"{name}, {'with' if backlog else 'without'} backlog: the same as {one.name} of the kernel's own"
-        )(
-            lambda driver=one.driver if name in digests.ALL else name, one=one, backlog=backlog: (
-                exercise(driver, one, backlog)
-            )
-        )
+        )(partial(exercise, one.driver if name in digests.ALL else name, one, backlog))
 
 tap.run()

@@ -84,7 +84,8 @@ class Volume:
     @property
     def blocks(self) -> int:
         """How many tags it has."""
-        return self.size // options.block
+        block: int = options.block
+        return self.size // block
 
     def tag(self, number: int, block: bytes) -> bytes:
         """The tag a block must have."""

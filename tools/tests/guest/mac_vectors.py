@@ -10,6 +10,7 @@ device, which must make the digests.
 
 import re
 import sys
+from functools import partial
 
 from lib import digests, reference, tap, test_module
 from lib.tap import check, check_equal, holds
@@ -31,7 +32,7 @@ def vectors(name: str, file: str) -> None:
 for argument in sys.argv[1:]:
     algorithm, _, file_name = argument.partition("=")
     holds(f"{algorithm}: valid tags are right, invalid ones are not")(
-        lambda algorithm=algorithm, file_name=file_name: vectors(algorithm, file_name)
+        partial(vectors, algorithm, file_name)
     )
 
 tap.run()

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from lib import crypto, keyctl, keys, reference, tap
 from lib.tap import check, holds, wait_until
@@ -25,6 +26,11 @@ from lib.tap import check, holds, wait_until
 OPERATIONS = int(sys.argv[1])
 THREADS = 8
 START, DONE, WRONG = b"S", b"D", b"W"
+
+
+def gives(result: object, function: Callable[..., object], *arguments: object) -> bool:
+    """Returns true if the call returns that result."""
+    return function(*arguments) == result
 
 
 def raises(number: int, function: Callable[..., object], *arguments: object) -> bool:
@@ -51,24 +57,14 @@ def operations() -> list[Callable[[], bool]]:
             "pkeyutl", "-sign", "-inkey", key.file, "-pkeyopt", "digest:sha1", data=digest
         )
         found += [
-            lambda public=public, plain=plain_, cipher=cipher, room=key.length: (
-                keyctl.encrypt(public, "enc=raw", plain, room) == cipher
+            partial(gives, cipher, keyctl.encrypt, public, "enc=raw", plain_, key.length),
+            partial(gives, plain_, keyctl.decrypt, private, "enc=raw", cipher, key.length),
+            partial(gives, signature, keyctl.sign, private, how, digest, len(signature)),
+            partial(gives, None, keyctl.verify, public, how, digest, signature),
+            partial(
+                raises, errno.EKEYREJECTED, keyctl.verify, public, how, digest[::-1], signature
             ),
-            lambda private=private, plain=plain_, cipher=cipher, room=key.length: (
-                keyctl.decrypt(private, "enc=raw", cipher, room) == plain
-            ),
-            lambda private=private, how=how, digest=digest, signature=signature: (
-                keyctl.sign(private, how, digest, len(signature)) == signature
-            ),
-            lambda public=public, how=how, digest=digest, signature=signature: (
-                keyctl.verify(public, how, digest, signature) is None
-            ),
-            lambda public=public, how=how, digest=digest, signature=signature: raises(
-                errno.EKEYREJECTED, keyctl.verify, public, how, digest[::-1], signature
-            ),
-            lambda public=public, room=key.length: raises(
-                errno.EINVAL, keyctl.encrypt, public, "enc=raw", b"", room
-            ),
+            partial(raises, errno.EINVAL, keyctl.encrypt, public, "enc=raw", b"", key.length),
         ]
     for curve in keys.CURVES:
         public = keyctl.asymmetric(keys.certificate(curve.file))
@@ -76,11 +72,9 @@ def operations() -> list[Callable[[], bool]]:
         digest = os.urandom(32)
         signature = curve.sign(digest)
         found += [
-            lambda public=public, how=how, digest=digest, signature=signature: (
-                keyctl.verify(public, how, digest, signature) is None
-            ),
-            lambda public=public, how=how, digest=digest, signature=signature: raises(
-                errno.EKEYREJECTED, keyctl.verify, public, how, digest[::-1], signature
+            partial(gives, None, keyctl.verify, public, how, digest, signature),
+            partial(
+                raises, errno.EKEYREJECTED, keyctl.verify, public, how, digest[::-1], signature
             ),
         ]
     return found

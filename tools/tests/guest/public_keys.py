@@ -19,7 +19,7 @@ EXPECTED = sys.argv[1:]
 CURVES = ("p192", "p256", "p384", "p521")
 NAMES = {"rsa": ["rsa-virtio"], "ecdsa": [f"ecdsa-nist-{curve}-virtio" for curve in CURVES]}
 # What the kernel has self-tests for, and what it makes the device do.
-TEMPLATES = {
+TEMPLATES: dict[str, dict[str, str | None]] = {
     "rsa": {
         "pkcs1pad(rsa-virtio)": None,
         "pkcs1(rsa-virtio,sha256)": "AKCIPHER_DECRYPT",

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from .openssl import enc
 
@@ -117,7 +118,7 @@ class Transform:
         """Lets the transform go, as far as this socket is concerned."""
         self.sock.close()
 
-    def __enter__(self) -> "Transform":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -36,7 +36,8 @@ def _request(message: int, name: str, driver: str, mask: int, attributes: bytes 
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_CRYPTO) as sock:
         sock.send(header + payload)
         answer = sock.recv(4096)
-    kind, error = struct.unpack_from("H", answer, 4)[0], struct.unpack_from("i", answer, 16)[0]
+    kind: int = struct.unpack_from("H", answer, 4)[0]
+    error: int = struct.unpack_from("i", answer, 16)[0]
     tap.check(kind == NLMSG_ERROR, f"netlink message {kind} instead of an acknowledgement")
     return -error
 

@@ -73,8 +73,8 @@ def algorithms() -> list[Algorithm]:
 
 def flavours() -> set[str]:
     """The driver names that must be registered: no more, no less."""
-    both = [*ciphers.of_devices(), *aead.of_devices()]
-    names = {name for algorithm in both for name in algorithm.flavours}
+    names = {name for cipher in ciphers.of_devices() for name in cipher.flavours}
+    names |= {name for algorithm in aead.of_devices() for name in algorithm.flavours}
     names |= {digest.driver for digest in digests.of_devices()}
     return names | set(publickeys.of_devices())
 

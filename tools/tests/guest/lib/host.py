@@ -40,11 +40,11 @@ def work() -> Work:
     references = reference.devices()
     tap.check(references or "sym-encrypt-ops" in sums, f"no sym-encrypt-ops in:\n{output}")
     for number in references:
-        for line in reference.status(number)["counters"]:
-            service, _, direction = line["operation"].lower().partition("_")
-            if service == "cipher" and line["queue"] != "control" and line["status"] == "OK":
-                sums[f"sym-{direction}-ops"] += line["requests"]
-                sums[f"sym-{direction}-bytes"] += line["bytes"]
+        for counter in reference.status(number)["counters"]:
+            service, _, direction = counter["operation"].lower().partition("_")
+            if service == "cipher" and counter["queue"] != "control" and counter["status"] == "OK":
+                sums[f"sym-{direction}-ops"] += counter["requests"]
+                sums[f"sym-{direction}-bytes"] += counter["bytes"]
     return Work(
         sums["sym-encrypt-ops"],
         sums["sym-encrypt-bytes"],

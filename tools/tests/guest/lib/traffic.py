@@ -29,7 +29,7 @@ def sizes(mtu: int, whole: int) -> list[int]:
 
 def _checksum(data: bytes) -> int:
     data += bytes(len(data) % 2)
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -90,10 +90,12 @@ def ping(pinger: Pinger, sizes: Iterable[int], at_once: int = 1, seconds: float 
     def collect(limit: int) -> None:
         while len(waiting) > limit:
             reply = pinger.receive(seconds)
-            tap.check(reply, f"no reply to {[len(sent) for sent in waiting.values()]} bytes")
-            expected = waiting.pop(reply[0], None)
-            tap.check(expected is not None, f"reply to no request: {reply[0]}")
-            tap.check_same(reply[1], expected, "payload of a reply")
+            if not reply:
+                lengths = [len(sent) for sent in waiting.values()]
+                raise tap.Failure(f"no reply to {lengths} bytes")
+            number, payload = reply
+            tap.check(number in waiting, f"reply to no request: {number}")
+            tap.check_same(payload, waiting.pop(number), "payload of a reply")
 
     for size in sizes:
         payload = os.urandom(size)

@@ -124,7 +124,8 @@ class Association:
         text = at.ip("-s", "xfrm", "state", "list", "src", sender.address)
         packets = re.search(r"lifetime current:\s+\d+\(bytes\), (\d+)\(packets\)", text)
         stats = re.search(r"stats:\s+replay-window \d+ replay (\d+) failed (\d+)", text)
-        tap.check(packets and stats, f"unexpected: {text}")
+        if not packets or not stats:
+            raise tap.Failure(f"unexpected: {text}")
         return State(int(packets[1]), int(stats[1]), int(stats[2]))
 
 
