@@ -443,6 +443,8 @@ def _() -> None:
             reference.command(command="needs-reset")
             wait_until(lambda: restarts() == before + 1, LONG, "a restart")
         device_works(transform, "after")
+    violated = [violation["requirement"] for violation in reference.status()["violations"]]
+    check("D-38" not in violated, "it was not reset before it was tried again")
 
 
 @holds("a device that says something else of itself after a reset is not used")

@@ -56,6 +56,7 @@ requirements! {
     Chain = "chain", "chains of descriptors are whole, and in the guest's memory";
     Ring = "ring", "rings are whole, and in the guest's memory";
     WritableLast = "D-32", "device-writable descriptors come after the readable ones";
+    Negotiation = "D-38", "features are not written after FEATURES_OK before a reset";
 }
 
 /// A requirement that was not met, and how often.

@@ -112,11 +112,15 @@ fn a_reset_ends_everything() {
 fn features_can_be_refused() {
     let server = serve(&["--revision-1", "--fault", "refuse-features:count=1"]);
     let mut guest = Guest::connect(&server);
-    assert!(!guest.negotiate(VERSION_1));
-    assert!(!guest.negotiate(0));
-    assert!(!guest.negotiate(VERSION_1 | PACKED));
+    for features in [VERSION_1, 0, VERSION_1 | PACKED] {
+        assert!(!guest.negotiate(features));
+        guest.reset();
+    }
     assert_eq!(server.status()["violations"], serde_json::json!([]));
+    // Without a reset it works all the same, and is not right.
+    assert!(!guest.negotiate(VERSION_1 | PACKED));
     assert!(guest.negotiate(VERSION_1 | 1));
+    assert_eq!(server.status()["violations"][0]["requirement"], "D-38");
     assert_eq!(server.status()["features"], VERSION_1 | 1);
     guest.reset();
 

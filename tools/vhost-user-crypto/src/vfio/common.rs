@@ -12,6 +12,8 @@ use crate::protocol::feature;
 pub const FEATURES_OK: u8 = 8;
 /// The driver is ready.
 pub const DRIVER_OK: u8 = 4;
+/// The driver has given up on the device.
+pub const FAILED: u8 = 128;
 /// The device is broken.
 pub const NEEDS_RESET: u8 = 64;
 
@@ -61,6 +63,8 @@ pub enum Action {
     Accept(u64),
     /// These features are refused.
     Refuse(u64),
+    /// The driver negotiates a second time without a reset.
+    Renegotiate,
     /// The driver is ready, and may have made requests.
     Go,
     /// This queue is to be started.
@@ -77,6 +81,8 @@ pub struct Common {
     driver_select: u32,
     features: u64,
     status: u8,
+    /// The driver has set FEATURES_OK since the last reset, with or without success.
+    negotiated: bool,
     generation: u8,
     select: u16,
     queues: Vec<QueueSetup>,
@@ -92,6 +98,7 @@ impl Common {
             driver_select: 0,
             features: 0,
             status: 0,
+            negotiated: false,
             generation: 0,
             select: 0,
             queues: vec![QueueSetup::default(); queues],
@@ -104,6 +111,7 @@ impl Common {
     pub fn reset(&mut self) {
         (self.device_select, self.driver_select) = (0, 0);
         (self.features, self.status, self.select) = (0, 0, 0);
+        self.negotiated = false;
         self.queues.fill(QueueSetup { size: self.max_size, ..QueueSetup::default() });
     }
 
@@ -199,7 +207,7 @@ impl Common {
         match (at, from.len()) {
             (DEVICE_FEATURE_SELECT, 4) => self.device_select = value as u32,
             (DRIVER_FEATURE_SELECT, 4) => self.driver_select = value as u32,
-            (DRIVER_FEATURE, 4) => self.write_features(value as u32),
+            (DRIVER_FEATURE, 4) => return self.write_features(value as u32),
             (CONFIG_VECTOR, 2) => interrupts.assign(Source::Config, value as u16),
             (STATUS, 1) => return self.write_status(value as u8, faults),
             (QUEUE_SELECT, 2) => self.select = value as u16,
@@ -213,14 +221,18 @@ impl Common {
         Action::Nothing
     }
 
-    fn write_features(&mut self, value: u32) {
-        if self.status & FEATURES_OK != 0 {
-            return;
+    fn write_features(&mut self, value: u32) -> Action {
+        if self.status & FEATURES_OK == 0 {
+            match self.driver_select {
+                0 => self.features = self.features & !0xffff_ffff | u64::from(value),
+                1 => self.features = self.features & 0xffff_ffff | u64::from(value) << 32,
+                _ => {}
+            }
         }
-        match self.driver_select {
-            0 => self.features = self.features & !0xffff_ffff | u64::from(value),
-            1 => self.features = self.features & 0xffff_ffff | u64::from(value) << 32,
-            _ => {}
+        // Linux binds a device again that it has marked FAILED, without a reset.
+        match self.negotiated && self.status & FAILED == 0 {
+            true => Action::Renegotiate,
+            false => Action::Nothing,
         }
     }
 
@@ -235,6 +247,7 @@ impl Common {
         let new = value & !self.status & !NEEDS_RESET;
         self.status |= new;
         if new & FEATURES_OK != 0 {
+            self.negotiated = true;
             if !self.features_are_good(faults) {
                 self.status &= !FEATURES_OK;
                 return Action::Refuse(self.features);

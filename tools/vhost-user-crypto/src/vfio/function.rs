@@ -252,6 +252,7 @@ impl Function {
                 device.violations.check(Requirement::Features, feature::consistent(features));
                 tracing::warn!("the features {features:#x} are refused");
             }
+            Action::Renegotiate => device.violations.record(Requirement::Negotiation),
             Action::Go => (0..self.kicks.len()).for_each(|index| self.kick(index)),
             Action::Start(index) => self.start(index),
             Action::Stop(index) => {

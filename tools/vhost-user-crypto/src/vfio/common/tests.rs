@@ -99,6 +99,26 @@ fn features_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn features_are_written_once_between_resets() {
+    let features = |bench: &mut Bench| {
+        bench.write(DRIVER_FEATURE_SELECT, 4, 1);
+        bench.write(DRIVER_FEATURE, 4, VERSION_1 >> 32)
+    };
+    let mut bench = Bench::new();
+    // Linux writes them twice if the driver's validation clears some.
+    assert_eq!([features(&mut bench), features(&mut bench)], [Action::Nothing; 2]);
+    bench.accept(GOOD);
+    assert_eq!(features(&mut bench), Action::Renegotiate);
+    bench.common.reset();
+    assert_eq!(features(&mut bench), Action::Nothing);
+    // Refused features are no excuse, but a driver that has given up may be bound again.
+    bench.accept(GOOD | 4);
+    assert_eq!(features(&mut bench), Action::Renegotiate);
+    bench.write(STATUS, 1, u64::from(FAILED));
+    assert_eq!(features(&mut bench), Action::Nothing);
+}
+
+#[test]
 fn the_status_goes_up_until_a_reset() {
     let mut bench = Bench::negotiated(GOOD);
     assert!(!bench.common.is_driven());
