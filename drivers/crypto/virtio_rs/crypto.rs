@@ -40,6 +40,8 @@ pub(crate) mod rsa;
 mod scatterlist;
 pub(crate) mod sig;
 pub(crate) mod skcipher;
+#[cfg(CONFIG_KUNIT = "y")]
+pub(crate) mod testing;
 
 pub(crate) use self::{
     area::{
@@ -55,6 +57,7 @@ pub(crate) use self::{
     },
     request::{
         Answer,
+        Backlogged,
         Direction,
         Fifo,
         Inflight,

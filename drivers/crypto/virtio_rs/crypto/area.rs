@@ -216,6 +216,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_result_is_poisoned_until_the_device_writes_it() {
+        let mut area = KBox::new(Area::<16, 8>::empty(), GFP_KERNEL).unwrap();
+        let parts = Parts {
+            before: &[b"header"],
+            after: b"",
+            results: &[7, 1],
+            max_segment: usize::MAX,
+        };
+        let data = Data {
+            src: Span::NONE,
+            aad: Span::NONE,
+            aad_first: false,
+            dst: Span::NONE,
+        };
+        // SAFETY: `area` is heap memory, which `KBox` keeps in place. The spans of `data` are empty.
+        unsafe { area.fill(&parts, &data) }.unwrap();
+        assert_eq!(area.result.0, [0xff; 8]);
+        assert_eq!(area.take().as_ref(), [0xff; 8]);
+    }
+
+    #[test]
     fn what_was_sent_and_what_came_back_is_wiped() {
         let mut area = KBox::new(Area::<16, 8>::empty(), GFP_KERNEL).unwrap();
         let parts = Parts {

@@ -10,6 +10,7 @@ use self::ages::{
 };
 use crate::{
     crypto::{
+        Backlogged,
         Fifo,
         Inflight,
         Submitted, //
@@ -61,6 +62,45 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Creates the state of a queue that accepts requests and has none.
+    const fn new() -> Self {
+        Self {
+            open: true,
+            epoch: 0,
+            backlog: Fifo::new(),
+            refilling: false,
+            watched: false,
+            returned: 0,
+            seen: None,
+            ages: Ages::new(),
+        }
+    }
+
+    /// Returns true if a request with this epoch may be sent: it names no session, or one of the
+    /// present epoch.
+    fn is_current(&self, epoch: Option<u32>) -> bool {
+        epoch.is_none_or(|epoch| epoch == self.epoch)
+    }
+
+    /// Returns true if a new request must wait: backlogged requests are sent first.
+    fn has_waiting(&self) -> bool {
+        self.refilling || !self.backlog.is_empty()
+    }
+
+    /// Takes the first backlogged request, which still counts as waiting until the next call or
+    /// [`put_back`](Self::put_back).
+    fn take_waiting(&mut self) -> Option<Backlogged> {
+        let waiting = self.backlog.pop_front();
+        self.refilling = waiting.is_some();
+        waiting
+    }
+
+    /// Puts back the request of [`take_waiting`](Self::take_waiting), for which the ring has no room.
+    fn put_back(&mut self, request: Inflight) {
+        self.backlog.push_front(request);
+        self.refilling = false;
+    }
+
     /// A request has been taken back.
     fn leave(&mut self, request: &Inflight) {
         self.returned = self.returned.wrapping_add(1);
@@ -75,17 +115,7 @@ impl Data {
     /// Creates data queue `index` of a device.
     pub(crate) fn new_queue(index: usize) -> Result<Arc<DataQueue>> {
         let name = CString::try_from_fmt(fmt!("data.{index}"))?;
-        let state = State {
-            open: true,
-            epoch: 0,
-            backlog: Fifo::new(),
-            refilling: false,
-            watched: false,
-            returned: 0,
-            seen: None,
-            ages: Ages::new(),
-        };
-        Arc::pin_init(Queue::new(name, state), GFP_KERNEL)
+        Arc::pin_init(Queue::new(name, State::new()), GFP_KERNEL)
     }
 
     /// Completes up to `BATCH` requests; returns how many.
@@ -124,11 +154,9 @@ impl Data {
     fn refill(queue: &DataQueue, bh: &Bh) {
         loop {
             let mut locked = queue.lock();
-            locked.state().refilling = false;
-            let Some(waiting) = locked.state().backlog.pop_front() else {
+            let Some(waiting) = locked.state().take_waiting() else {
                 return;
             };
-            locked.state().refilling = true;
             drop(locked);
 
             // The consumer hears of it before the device does: the result must not come first.
@@ -145,8 +173,7 @@ impl Data {
                 Err((err, request))
                     if (err == ENOSPC || err == ENOMEM) && locked.in_flight() != 0 =>
                 {
-                    locked.state().backlog.push_front(request);
-                    locked.state().refilling = false;
+                    locked.state().put_back(request);
                     return;
                 }
                 Err((_, request)) => {
@@ -224,8 +251,7 @@ pub(crate) fn submit(
         return Err((E2BIG, request));
     }
 
-    let busy = locked.state().refilling || !locked.state().backlog.is_empty();
-    let request = if busy {
+    let request = if locked.state().has_waiting() {
         request
     } else {
         match send(&mut locked, request) {
@@ -260,8 +286,7 @@ pub(crate) fn submit(
 
 /// Hands a request to the device, if it is meant for its present epoch.
 fn send(locked: &mut Locked<'_, Data>, mut request: Inflight) -> Result<(), (Error, Inflight)> {
-    let present = locked.state().epoch;
-    if request.epoch().is_some_and(|epoch| epoch != present) {
+    if !locked.state().is_current(request.epoch()) {
         return Err((ENODEV, request));
     }
     let age = locked.state().ages.enter();
@@ -293,7 +318,7 @@ pub(super) fn look(queue: &DataQueue) -> Look {
     let returned = state.returned;
     let seen = core::mem::replace(&mut state.seen, (found == Found::Slow).then_some(returned));
     // What the bottom half has in hand is sent by nobody who would have it watched.
-    if in_flight == 0 && state.backlog.is_empty() && !state.refilling && !broken {
+    if in_flight == 0 && !state.has_waiting() && !broken {
         state.watched = false;
         return Look::Idle;
     }
@@ -347,5 +372,45 @@ pub(super) fn returned(queue: &DataQueue) -> u64 {
 /// Returns true if neither the device nor the backlog has a request.
 pub(super) fn is_idle(queue: &DataQueue) -> bool {
     let mut locked = queue.lock();
-    locked.in_flight() == 0 && locked.state().backlog.is_empty() && !locked.state().refilling
+    locked.in_flight() == 0 && !locked.state().has_waiting()
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_transport_dataq)]
+mod tests {
+    use super::*;
+    use crate::crypto::testing::request;
+
+    #[test]
+    fn a_request_of_another_epoch_is_not_current() {
+        let mut state = State::new();
+        assert!(state.is_current(None) && state.is_current(Some(0)));
+        assert!(!state.is_current(Some(1)));
+        state.epoch = 7;
+        assert!(state.is_current(None) && state.is_current(Some(7)));
+        assert!(!state.is_current(Some(6)) && !state.is_current(Some(8)));
+    }
+
+    #[test]
+    fn no_request_overtakes_a_backlogged_one() {
+        let mut state = State::new();
+        assert!(!state.has_waiting());
+        for mark in [1, 2] {
+            assert!(state.backlog.push_back(request(mark).unwrap()).is_ok());
+        }
+        // The bottom half has the first request, and the ring is full.
+        let first = state.take_waiting().unwrap().accept(&Bh::disable());
+        assert!(state.has_waiting());
+        state.put_back(first);
+        let sent = [1, 2].map(|mark| {
+            let request = state.take_waiting().unwrap().accept(&Bh::disable());
+            assert_eq!(request.mark(), mark);
+            // A new request is behind it, even if it was the last one in the backlog.
+            assert!(state.has_waiting());
+            request
+        });
+        assert!(state.take_waiting().is_none() && !state.has_waiting());
+        for request in sent {
+            request.complete(Ok(()), &Bh::disable());
+        }
+    }
 }

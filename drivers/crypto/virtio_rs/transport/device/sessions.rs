@@ -251,6 +251,20 @@ mod tests {
     }
 
     #[test]
+    fn the_device_is_busy_until_the_destroy_request_is_sent() {
+        let sessions = sessions();
+        assert_eq!(add(&sessions, 0, 1), Ok(()));
+        assert!(sessions.is_idle());
+        let busy = sessions.remove(0, 1);
+        assert!(busy.is_some() && !sessions.is_idle());
+        // A session that is not in the book has no DESTROY request.
+        assert!(sessions.remove(0, 1).is_none());
+        assert!(!sessions.is_idle());
+        drop(busy);
+        assert!(sessions.is_idle());
+    }
+
+    #[test]
     fn the_epochs_up_to_one_with_two_of_a_number_are_mixed_up() {
         let sessions = sessions();
         assert!(!sessions.is_mixed_up(0));
