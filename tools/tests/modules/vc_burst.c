@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vc_burst: bursts of requests of one block. A burst is submitted at once, and
+ * the next one follows when all its requests are complete. For one CPU.
+ *
+ * What is written to the parameter "run" is, in one line,
+ *
+ *	DRIVER ROUNDS COUNT HOLD
+ *
+ * DRIVER names a skcipher with keys and IVs of 16 bytes. A burst has 1 to COUNT
+ * requests, or COUNT if HOLD is not 0: bottom halves are then disabled for HOLD
+ * milliseconds, and the completions gather in the ring. What is read from "run"
+ * afterwards is
+ *
+ *	done=N wrong=N lost=N longest=N
+ *
+ * "longest" is the highest number of requests that were completed while another
+ * work item of the BH workqueue waited.
+ */
+#include <crypto/skcipher.h>
+#include <linux/atomic.h>
+#include <linux/bottom_half.h>
+#include <linux/completion.h>
+#include <linux/delay.h>
+#include <linux/module.h>
+#include <linux/random.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#define MAX_NAME	128
+#define MAX_COUNT	1024
+#define BLOCK		16
+
+static unsigned int limit = 60;
+module_param(limit, uint, 0644);
+MODULE_PARM_DESC(limit, "Seconds after which a request counts as lost");
+
+struct request {
+	struct scatterlist sg;
+	u8 iv[BLOCK];
+	u8 *data;
+	struct skcipher_request *req;
+};
+
+static struct request requests[MAX_COUNT];
+static u8 expected[BLOCK];
+
+/* Requests of the burst that are not complete, and one for who submits them. */
+static atomic_t left;
+static DECLARE_COMPLETION(all_done);
+/* Requests completed since the work item ran. */
+static atomic_t in_a_row;
+
+static struct {
+	unsigned int done;
+	unsigned int wrong;
+	unsigned int lost;
+	unsigned int longest;
+} tally;
+
+static void waiting_work_run(struct work_struct *work)
+{
+	atomic_set(&in_a_row, 0);
+}
+
+static DECLARE_WORK(waiting_work, waiting_work_run);
+
+static void put_one(void)
+{
+	if (atomic_dec_and_test(&left))
+		complete(&all_done);
+}
+
+static void request_done(void *data, int err)
+{
+	struct request *r = data;
+	unsigned int count;
+
+	if (err == -EINPROGRESS)
+		return;
+	if (err || memcmp(r->data, expected, BLOCK))
+		tally.wrong++;
+	tally.done++;
+	count = atomic_inc_return(&in_a_row);
+	tally.longest = max(tally.longest, count);
+	queue_work(system_bh_wq, &waiting_work);
+	put_one();
+}
+
+static void request_start(struct request *r)
+{
+	int ret;
+
+	memset(r->data, 0, BLOCK);
+	memset(r->iv, 0, BLOCK);
+	ret = crypto_skcipher_encrypt(r->req);
+	if (ret != -EINPROGRESS && ret != -EBUSY)
+		request_done(r, ret);
+}
+
+static void burst(unsigned int count, unsigned int hold)
+{
+	unsigned int i;
+
+	reinit_completion(&all_done);
+	atomic_set(&left, count + 1);
+	if (hold)
+		local_bh_disable();
+	for (i = 0; i < count; i++)
+		request_start(&requests[i]);
+	if (hold) {
+		mdelay(hold);
+		local_bh_enable();
+	}
+	put_one();
+	if (!wait_for_completion_timeout(&all_done, limit * HZ))
+		tally.lost = atomic_read(&left);
+}
+
+static void requests_free(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < MAX_COUNT; i++) {
+		skcipher_request_free(requests[i].req);
+		kfree(requests[i].data);
+		memset(&requests[i], 0, sizeof(requests[i]));
+	}
+}
+
+static int requests_alloc(struct crypto_skcipher *tfm, unsigned int count)
+{
+	struct request *r;
+
+	for (r = requests; r < requests + count; r++) {
+		r->data = kmalloc(BLOCK, GFP_KERNEL);
+		r->req = skcipher_request_alloc(tfm, GFP_KERNEL);
+		if (!r->data || !r->req)
+			return -ENOMEM;
+		sg_init_one(&r->sg, r->data, BLOCK);
+		skcipher_request_set_callback(r->req, CRYPTO_TFM_REQ_MAY_BACKLOG,
+					      request_done, r);
+		skcipher_request_set_crypt(r->req, &r->sg, &r->sg, BLOCK, r->iv);
+	}
+	return 0;
+}
+
+/* All requests encrypt a block of zeros with a key of zeros. */
+static int make_expected(struct crypto_skcipher *tfm)
+{
+	DECLARE_CRYPTO_WAIT(wait);
+	struct request *r = &requests[0];
+	int ret;
+
+	memset(r->data, 0, BLOCK);
+	memset(r->iv, 0, BLOCK);
+	skcipher_request_set_callback(r->req, CRYPTO_TFM_REQ_MAY_BACKLOG, crypto_req_done, &wait);
+	ret = crypto_wait_req(crypto_skcipher_encrypt(r->req), &wait);
+	memcpy(expected, r->data, BLOCK);
+	skcipher_request_set_callback(r->req, CRYPTO_TFM_REQ_MAY_BACKLOG, request_done, r);
+	return ret;
+}
+
+static int run_set(const char *text, const struct kernel_param *kp)
+{
+	static const u8 key[BLOCK];
+	unsigned int rounds, count, hold, i;
+	struct crypto_skcipher *tfm;
+	char driver[MAX_NAME];
+	int ret;
+
+	if (sscanf(text, "%127s %u %u %u", driver, &rounds, &count, &hold) != 4)
+		return -EINVAL;
+	if (!count || count > MAX_COUNT || hold > 10000)
+		return -EINVAL;
+	/* Lost requests still use the memory. */
+	if (tally.lost)
+		return -EBUSY;
+	memset(&tally, 0, sizeof(tally));
+	tfm = crypto_alloc_skcipher(driver, 0, 0);
+	if (IS_ERR(tfm))
+		return PTR_ERR(tfm);
+	ret = crypto_skcipher_ivsize(tfm) == BLOCK ? 0 : -EINVAL;
+	ret = ret ?: crypto_skcipher_setkey(tfm, key, BLOCK);
+	ret = ret ?: requests_alloc(tfm, count);
+	ret = ret ?: make_expected(tfm);
+	for (i = 0; !ret && i < rounds && !tally.lost; i++)
+		burst(hold ? count : get_random_u32_inclusive(1, count), hold);
+	if (tally.lost) {
+		/* The requests may complete later. */
+		__module_get(THIS_MODULE);
+		return 0;
+	}
+	cancel_work_sync(&waiting_work);
+	requests_free();
+	crypto_free_skcipher(tfm);
+	return ret;
+}
+
+static int run_get(char *buffer, const struct kernel_param *kp)
+{
+	return sysfs_emit(buffer, "done=%u wrong=%u lost=%u longest=%u\n", tally.done,
+			  tally.wrong, tally.lost, tally.longest);
+}
+
+static const struct kernel_param_ops run_ops = {
+	.set = run_set,
+	.get = run_get,
+};
+
+module_param_cb(run, &run_ops, NULL, 0644);
+MODULE_PARM_DESC(run, "DRIVER ROUNDS COUNT HOLD to run; the result");
+
+static int __init vc_burst_init(void)
+{
+	return 0;
+}
+
+static void __exit vc_burst_exit(void)
+{
+}
+
+module_init(vc_burst_init);
+module_exit(vc_burst_exit);
+
+MODULE_DESCRIPTION("Makes bursts of requests");
+MODULE_LICENSE("GPL");
