@@ -43,6 +43,8 @@ class Row:
     wrong: tuple[str, ...] = ()
     # What else may become of requests, by service.
     errors: tuple[tuple[str, int], ...] = ()
+    # The same, of requests to decrypt only.
+    decrypting: tuple[tuple[str, int], ...] = ()
     # The driver may refuse the device, or not find the algorithm in it, or give it up.
     refused: bool = False
     # Whose requests, or sessions, it can happen to.
@@ -68,8 +70,13 @@ class Row:
             return "" if good else "there is no transform"
         if result.wrong and subject.service not in self.wrong:
             return "a result is wrong"
-        for number in result.errors:
-            if (subject.service, number) not in self.errors:
+        if result.spoilt and subject.service not in self.wrong:
+            return "an IV is not what it should be after a request"
+        if result.traces:
+            return "data is left in the memory of a request"
+        for direction, number in result.errors:
+            excused = self.errors + (self.decrypting if direction == "decrypt" else ())
+            if (subject.service, number) not in excused:
                 return "an error that this fault does not excuse"
         if not result.right and not (result.wrong or result.errors):
             return "there is no result"
@@ -118,7 +125,8 @@ TABLE = (
     *(Row(f"refuse-operation:value={value}") for value in (1, 3, 4, 5, 6)),
     # What such a status means for the data nobody knows.
     *(Row(f"refuse-operation:value={value}", errors=IN_PLACE) for value in (7, 77)),
-    Row("refuse-operation:value=2", errors=(("aead", EBADMSG),)),
+    # The status says that a message is not authentic, which is no answer to a request to encrypt.
+    Row("refuse-operation:value=2", decrypting=(("aead", EBADMSG),)),
     *(Row(f"refuse-create:value={value}", control=True) for value in (1, 2, 3, 4, 5, 255)),
     Row("refuse-destroy:count=2", control=True),
     Row("table-full", control=True),
@@ -131,8 +139,8 @@ TABLE = (
     # The number of one that is forgotten goes to the next one.
     Row("session-forgotten", errors=IN_PLACE, refused=True, control=True),
     Row("session-forgotten:after=1:count=1", control=True, uncounted=True),
-    Row("wrong-tag", wrong=MADE, errors=FORGED, concerns=TAGGED),
-    Row("corrupt-output", wrong=ALL, errors=FORGED, concerns=ALL),
+    Row("wrong-tag", wrong=MADE, decrypting=FORGED, concerns=TAGGED),
+    Row("corrupt-output", wrong=ALL, decrypting=FORGED, concerns=ALL),
     Row("dirty-failure", errors=IN_PLACE),
     Row("dirty-failure:value=3", errors=IN_PLACE),
     Row("dirty-failure:value=4", errors=IN_PLACE),

@@ -14,7 +14,12 @@
  * the parameter "key" before, and to "signature" one that is right, with its
  * digest behind it, all in hexadecimal. What is read from "run" afterwards is
  *
- *	right=N wrong=N lost=N doubled=N -ERRNO=N...
+ *	right=N wrong=N lost=N doubled=N spoilt=N traces=N encrypt-ERRNO=N...
+ *
+ * spoilt counts IVs that are not what they should be after a request, traces counts
+ * requests whose memory still holds their data. Errors are counted by direction:
+ * encrypt-ERRNO or decrypt-ERRNO; with kinds that have no direction both mean the
+ * same. With the parameter "backlog" off requests must not be backlogged.
  */
 #include <crypto/authenc.h>
 #include <linux/crypto.h>
@@ -30,11 +35,16 @@
 #define MAX_NAME	128
 #define MAX_KEY		256
 #define MAX_COUNT	1000
-#define MAX_ERRORS	8
+/* Of either direction. */
+#define MAX_ERRORS	16
 
 static unsigned int limit = 120;
 module_param(limit, uint, 0644);
 MODULE_PARM_DESC(limit, "Seconds after which a request counts as lost");
+
+static bool backlog = true;
+module_param(backlog, bool, 0644);
+MODULE_PARM_DESC(backlog, "Whether requests may be backlogged (default Y)");
 
 /* Bytes that were written to a parameter. */
 struct given {
@@ -50,22 +60,27 @@ struct tally {
 	unsigned int wrong;
 	unsigned int lost;
 	unsigned int doubled;
+	unsigned int spoilt;
+	unsigned int traces;
 	struct {
 		int errno;
+		bool encrypt;
 		unsigned int count;
 	} errors[MAX_ERRORS];
 };
 
-static char outcome[256] = "none";
+static char outcome[512] = "none";
 
-static void count_error(struct tally *tally, int errno)
+static void count_error(struct tally *tally, int errno, bool encrypt)
 {
 	unsigned int i;
 
 	for (i = 0; i < MAX_ERRORS; i++) {
-		if (tally->errors[i].count && tally->errors[i].errno != errno)
+		if (tally->errors[i].count && (tally->errors[i].errno != errno ||
+					       tally->errors[i].encrypt != encrypt))
 			continue;
 		tally->errors[i].errno = errno;
+		tally->errors[i].encrypt = encrypt;
 		tally->errors[i].count++;
 		return;
 	}
@@ -76,8 +91,10 @@ static void trial_count(struct trial *t, const struct side *side, struct tally *
 {
 	if (atomic_read(&t->finished) > 1)
 		tally->doubled++;
+	tally->spoilt += !trial_iv_is_right(t, side);
+	tally->traces += !trial_is_wiped(t, side);
 	if (t->ret && t->ret != t->must)
-		count_error(tally, t->ret);
+		count_error(tally, t->ret, t->encrypt);
 	else if (t->ret == t->must && (t->ret || trial_is_right(t, side)))
 		tally->right++;
 	else
@@ -94,7 +111,7 @@ static bool trials(struct subject *subject, struct trial *all, unsigned int coun
 	for (i = 0; i < count; i++) {
 		ret = trial_make(&all[i], subject, i);
 		if (ret) {
-			count_error(tally, ret);
+			count_error(tally, ret, all[i].encrypt);
 			return true;
 		}
 	}
@@ -115,10 +132,13 @@ static void report(const struct tally *tally)
 	unsigned int i;
 	int at;
 
-	at = scnprintf(outcome, sizeof(outcome), "right=%u wrong=%u lost=%u doubled=%u",
-		       tally->right, tally->wrong, tally->lost, tally->doubled);
+	at = scnprintf(outcome, sizeof(outcome),
+		       "right=%u wrong=%u lost=%u doubled=%u spoilt=%u traces=%u",
+		       tally->right, tally->wrong, tally->lost, tally->doubled,
+		       tally->spoilt, tally->traces);
 	for (i = 0; i < MAX_ERRORS && tally->errors[i].count; i++)
-		at += scnprintf(outcome + at, sizeof(outcome) - at, " %d=%u",
+		at += scnprintf(outcome + at, sizeof(outcome) - at, " %s%d=%u",
+				tally->errors[i].encrypt ? "encrypt" : "decrypt",
 				tally->errors[i].errno, tally->errors[i].count);
 }
 
@@ -196,6 +216,7 @@ static int run_set(const char *text, const struct kernel_param *kp)
 		return kind;
 
 	strscpy(outcome, "none");
+	subject.side.may_backlog = backlog;
 	ret = side_open(&subject.side, kind, driver, 0);
 	if (ret)
 		return ret;

@@ -29,6 +29,7 @@ enum kind { SKCIPHER, AEAD, AHASH, AKCIPHER, SIG };
 /* One implementation. */
 struct side {
 	enum kind kind;
+	bool may_backlog;
 	union {
 		struct crypto_skcipher *skcipher;
 		struct crypto_aead *aead;
@@ -53,8 +54,11 @@ int side_send(struct side *side, void *memory, struct scatterlist *src,
 	      struct scatterlist *dst, unsigned int len, u8 *iv, bool encrypt,
 	      crypto_completion_t done, void *data);
 
-/* The same, waited for, in place but for a digest. */
-int side_run(struct side *side, u8 *from, u8 *to, unsigned int len, const u8 *iv,
+/*
+ * Makes a request and waits for it, in place but for a digest. A cipher leaves the
+ * IV of the next request in @iv.
+ */
+int side_run(struct side *side, u8 *from, u8 *to, unsigned int len, u8 *iv,
 	     bool encrypt);
 
 /* A request, and all that belongs to it. */
@@ -67,7 +71,9 @@ struct trial {
 	u8 *in;
 	u8 *out;
 	u8 *expect;
-	u8 iv[MAX_IV];
+	u8 iv[MAX_IV];		/* of the request, which may change it */
+	u8 first_iv[MAX_IV];	/* before the request */
+	u8 next_iv[MAX_IV];	/* after a cipher's request that succeeds */
 	unsigned int len;
 	bool encrypt;
 	bool in_place;
@@ -91,5 +97,14 @@ void trial_start(struct trial *trial, struct side *side);
 
 /* The result is that of the reference; for requests that return what they must. */
 bool trial_is_right(const struct trial *trial, const struct side *side);
+
+/*
+ * Returns true if a cipher's IV is the next one after success, and the first one
+ * after an error.
+ */
+bool trial_iv_is_right(const struct trial *trial, const struct side *side);
+
+/* Returns true if the context of a public key request has no trace of its data. */
+bool trial_is_wiped(const struct trial *trial, const struct side *side);
 
 #endif /* FAULT_H */

@@ -98,7 +98,8 @@ int side_send(struct side *side, void *memory, struct scatterlist *src,
 	      struct scatterlist *dst, unsigned int len, u8 *iv, bool encrypt,
 	      crypto_completion_t done, void *data)
 {
-	u32 flags = CRYPTO_TFM_REQ_MAY_BACKLOG | CRYPTO_TFM_REQ_MAY_SLEEP;
+	u32 flags = CRYPTO_TFM_REQ_MAY_SLEEP |
+		    (side->may_backlog ? CRYPTO_TFM_REQ_MAY_BACKLOG : 0);
 
 	switch (side->kind) {
 	case SKCIPHER: {
@@ -143,21 +144,19 @@ int side_send(struct side *side, void *memory, struct scatterlist *src,
 	return -EINVAL;
 }
 
-int side_run(struct side *side, u8 *from, u8 *to, unsigned int len, const u8 *iv,
+int side_run(struct side *side, u8 *from, u8 *to, unsigned int len, u8 *iv,
 	     bool encrypt)
 {
 	void *req = kzalloc(side_reqsize(side), GFP_KERNEL);
 	struct scatterlist src, dst;
 	DECLARE_CRYPTO_WAIT(wait);
-	u8 copy[MAX_IV];
 	int ret;
 
 	if (!req)
 		return -ENOMEM;
-	memcpy(copy, iv, MAX_IV);
 	sg_init_one(&src, from, SIZE);
 	sg_init_one(&dst, to, SIZE);
-	ret = side_send(side, req, &src, from == to ? &src : &dst, len, copy, encrypt,
+	ret = side_send(side, req, &src, from == to ? &src : &dst, len, iv, encrypt,
 			crypto_req_done, &wait);
 	ret = crypto_wait_req(ret, &wait);
 	kfree_sensitive(req);

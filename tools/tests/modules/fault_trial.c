@@ -2,11 +2,15 @@
 /*
  * One request, and what software makes of it, which has to come of it.
  */
+#include <crypto/internal/akcipher.h>
 #include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
 #include "fault.h"
+
+/* So many bytes of a request's data are searched for in its context. */
+#define PROBE	16
 
 void trial_free(struct trial *t)
 {
@@ -43,7 +47,8 @@ static int make_crypt(struct trial *t, struct side *reference)
 	int ret;
 
 	memcpy(t->expect, t->in, SIZE);
-	ret = side_run(reference, t->expect, t->expect, t->len, t->iv, true);
+	/* Decryption leaves the same IV for the next request as encryption. */
+	ret = side_run(reference, t->expect, t->expect, t->len, t->next_iv, true);
 	if (!t->encrypt)
 		swap(t->in, t->expect);
 	memcpy(t->out, t->in, SIZE);
@@ -79,6 +84,8 @@ int trial_make(struct trial *t, struct subject *subject, unsigned int number)
 	t->in_place = number & 2;
 	t->len = get_random_u32_inclusive(1, TEXT / 16) * 16;
 	get_random_bytes(t->iv, MAX_IV);
+	memcpy(t->first_iv, t->iv, MAX_IV);
+	memcpy(t->next_iv, t->iv, MAX_IV);
 	get_random_bytes(t->in, AAD + t->len);
 	switch (reference->kind) {
 	case SIG:
@@ -134,4 +141,41 @@ bool trial_is_right(const struct trial *t, const struct side *side)
 		return true;
 	}
 	return false;
+}
+
+bool trial_iv_is_right(const struct trial *t, const struct side *side)
+{
+	if (side->kind != SKCIPHER)
+		return true;
+	return !memcmp(t->iv, t->ret ? t->first_iv : t->next_iv,
+		       crypto_skcipher_ivsize(side->skcipher));
+}
+
+/* Returns true if @len bytes hold the last bytes of @data, which has @data_len. */
+static bool has_end_of(const u8 *bytes, unsigned int len, const u8 *data,
+		       unsigned int data_len)
+{
+	unsigned int i;
+
+	if (data_len < PROBE)
+		return false;
+	data += data_len - PROBE;
+	for (i = 0; i + PROBE <= len; i++)
+		if (!memcmp(bytes + i, data, PROBE))
+			return true;
+	return false;
+}
+
+bool trial_is_wiped(const struct trial *t, const struct side *side)
+{
+	struct akcipher_request *req = t->req;
+	const u8 *context;
+	unsigned int len;
+
+	if (side->kind != AKCIPHER)
+		return true;
+	context = akcipher_request_ctx(req);
+	len = crypto_akcipher_reqsize(side->akcipher);
+	return !has_end_of(context, len, t->in, t->len) &&
+	       !has_end_of(context, len, t->expect, req->dst_len);
 }

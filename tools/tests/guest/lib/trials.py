@@ -43,6 +43,7 @@ CHAIN = "authenc-hmac-sha256-cbc-aes-virtio"
 SUBJECTS = (
     Subject("cipher", "skcipher", "cbc-aes-virtio", "cbc-aes-lib", 32),
     Subject("cipher", "skcipher", "cbc-aes-virtio-sync", "cbc-aes-lib", 16),
+    Subject("cipher", "skcipher", "ctr-aes-virtio", "ctr-aes-lib", 32),
     Subject("hash", "ahash", "sha256-virtio", "sha256"),
     Subject("mac", "ahash", "hmac-sha256-virtio", "hmac(sha256)", 32),
     Subject("aead", "aead", "gcm-aes-virtio", "gcm-aes-lib", 32),
@@ -64,7 +65,12 @@ class Result:
     wrong: int = 0
     lost: int = 0
     doubled: int = 0
-    errors: dict[int, int] = dataclasses.field(default_factory=dict)
+    # IVs that are not what they should be after a request.
+    spoilt: int = 0
+    # Requests whose memory still has their data in it.
+    traces: int = 0
+    # By direction, "encrypt" or "decrypt", and number.
+    errors: dict[tuple[str, int], int] = dataclasses.field(default_factory=dict)
     # Why there was no transform with a key.
     refused: int = 0
 
@@ -72,11 +78,11 @@ class Result:
         if self.refused:
             return f"no transform: {errno.errorcode.get(self.refused, self.refused)}"
         words = [f"{self.right} right"]
-        for name in ("wrong", "lost", "doubled"):
+        for name in ("wrong", "lost", "doubled", "spoilt", "traces"):
             if count := getattr(self, name):
                 words.append(f"{count} {name}")
-        for number, count in self.errors.items():
-            words.append(f"{count} {errno.errorcode.get(number, number)}")
+        for (direction, number), count in self.errors.items():
+            words.append(f"{count} {errno.errorcode.get(number, number)} ({direction})")
         return ", ".join(words)
 
 
@@ -98,8 +104,9 @@ def _given(kind: str) -> dict[str, bytes]:
     return {}
 
 
-def run(subject: Subject, count: int) -> Result:
+def run(subject: Subject, count: int, backlog: bool = True) -> Result:
     """Makes so many requests, all at once if the flavour is asynchronous."""
+    (PARAMETERS / "backlog").write_text("Y" if backlog else "N")
     for name, data in _given(subject.kind).items():
         (PARAMETERS / name).write_text(data.hex())
     words = (
@@ -111,8 +118,9 @@ def run(subject: Subject, count: int) -> Result:
         return Result(refused=error.errno or errno.EIO)
     result = Result()
     for name, number in re.findall(r"(\S+)=(\d+)", RUN.read_text()):
-        if name.startswith("-"):
-            result.errors[-int(name)] = int(number)
+        direction, _, code = name.partition("-")
+        if code:
+            result.errors[direction, int(code)] = int(number)
         else:
             setattr(result, name, int(number))
     return result
