@@ -3,13 +3,15 @@
 """What becomes of requests when the device has a fault: every fault there is, with every service, in
 every flavour.
 
-usage: faults.py [--once | --sample N] [--only SERVICE,...] [--stateless] [--seed SEED] CATALOGUE
+usage: faults.py [--once | --sample N] [--only SERVICE,...] [--faults NAME,...] [--stateless]
+                 [--seed SEED] CATALOGUE
 
 For a guest with a reference device of one data queue, and vc_fault.ko and keys in /mnt/share.
 CATALOGUE has the names of all faults, with commas between them: each must be in the table here.
-With --sample so many of the combinations are tried, with --once each fault with one algorithm,
-chosen by SEED; with --only those of some services. --stateless is for a driver that makes no
-sessions.
+With --sample so many of the combinations are tried. With --once each fault is tried with one
+algorithm, chosen by SEED, and a fault that does not do the same to all kinds of algorithms with
+one of each service. With --only those of some services are tried, with --faults some faults.
+--stateless is for a driver that makes no sessions.
 """
 
 import argparse
@@ -50,6 +52,8 @@ class Row:
     # counts why it ran, but for these services, whose errors are the device's answer.
     fails: bool = False
     answered: tuple[str, ...] = ()
+    # It does not do the same to all kinds of algorithms: one of each service is tried always.
+    each: bool = False
     # The driver may refuse the device, or not find the algorithm in it, or give it up.
     refused: bool = False
     # Whose requests, or sessions, it can happen to.
@@ -130,21 +134,22 @@ TABLE = (
     Row("no-interrupt:queue=control:count=1", control=True),
     Row("no-interrupt:queue=0:count=4", at_start=True),
     Row("die", skip=ALONE),
-    Row("status-unwritten:queue=0", errors=IN_PLACE, fails=True),
+    Row("status-unwritten:queue=0", errors=IN_PLACE, fails=True, each=True),
     Row("status-unwritten:queue=control", control=True),
     Row("status-unknown:queue=0", errors=IN_PLACE, fails=True),
     Row("status-unknown:queue=0:value=255", errors=IN_PLACE, fails=True),
     # It says that all is well: so is every signature then.
     Row("status-unknown:queue=0:value=0", wrong=("ecdsa",)),
     Row("status-unknown:queue=control:value=77", control=True),
-    *(Row(f"refuse-operation:value={value}", fails=True) for value in (1, 3, 4, 5)),
+    *(Row(f"refuse-operation:value={value}", fails=True) for value in (1, 4, 5)),
+    Row("refuse-operation:value=3", fails=True, each=True),
     # The status says that a signature is wrong, which the fallback finds out for itself.
-    Row("refuse-operation:value=6", fails=True, answered=("ecdsa",)),
+    Row("refuse-operation:value=6", fails=True, answered=("ecdsa",), each=True),
     # What such a status means for the data nobody knows.
     *(Row(f"refuse-operation:value={value}", errors=IN_PLACE, fails=True) for value in (7, 77)),
     # The status says that a message is not authentic, which is no answer to a request to encrypt.
     Row("refuse-operation:value=2", decrypting=(("aead", EBADMSG),), fails=True,
-        answered=("ecdsa",)),  # fmt: skip
+        answered=("ecdsa",), each=True),  # fmt: skip
     *(Row(f"refuse-create:value={value}", control=True) for value in (1, 2, 3, 4, 5, 255)),
     Row("refuse-destroy:count=2", control=True),
     Row("table-full", control=True),
@@ -157,9 +162,9 @@ TABLE = (
     # The number of one that is forgotten goes to the next one.
     Row("session-forgotten", errors=IN_PLACE, refused=True, control=True),
     Row("session-forgotten:after=1:count=1", control=True, uncounted=True),
-    Row("wrong-tag", wrong=MADE, decrypting=FORGED, concerns=TAGGED),
+    Row("wrong-tag", wrong=MADE, decrypting=FORGED, concerns=TAGGED, each=True),
     Row("corrupt-output", wrong=ALL, decrypting=FORGED, concerns=ALL),
-    Row("dirty-failure", errors=IN_PLACE, fails=True),
+    Row("dirty-failure", errors=IN_PLACE, fails=True, each=True),
     Row("dirty-failure:value=3", errors=IN_PLACE, fails=True),
     Row("dirty-failure:value=4", errors=IN_PLACE, fails=True),
     Row("config-queues", at_start=True, refused=True),
@@ -195,6 +200,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--once", action="store_true")
 parser.add_argument("--sample", type=int, default=0)
 parser.add_argument("--only", metavar="SERVICE,...")
+parser.add_argument("--faults", metavar="NAME,...")
 parser.add_argument("--stateless", action="store_true")
 parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
 parser.add_argument("catalogue")
@@ -205,6 +211,8 @@ if options.only:
     subjects = [each for each in SUBJECTS if each.service in options.only.split(",")]
 if not subjects:
     parser.error("none of the algorithms is of these services")
+# Without it each test would wait for a device that does not seem to work.
+trials.load()
 device = trials.Device()
 log = KernelLog()
 tried = 0
@@ -298,7 +306,6 @@ def _() -> None:
     names = {row.name for row in TABLE}
     missing = sorted(set(options.catalogue.split(",")) - names)
     check(not missing, f"what becomes of these is not said: {missing}")
-    trials.load()
 
 
 def add(row: Row, subjects: list[Subject]) -> None:
@@ -333,7 +340,13 @@ if options.once:
     chosen = []
     for row in TABLE:
         those = [subject for subject in subjects if subject.service in row.concerns]
-        chosen.append((row, chance.choice(those or subjects)))
+        drawn = chance.choice(those or subjects)
+        kinds = {subject.service: subject for subject in those} if row.each else {}
+        chosen += [(row, subject) for subject in ({**kinds, drawn.service: drawn}).values()]
+if options.faults:
+    chosen = [(row, subject) for row, subject in chosen if row.name in options.faults.split(",")]
+    if not chosen:
+        parser.error("none of the faults is in the table")
 if options.sample:
     chosen = chance.sample(chosen, min(options.sample, len(chosen)))
 tap.note(f"seed {options.seed}")
