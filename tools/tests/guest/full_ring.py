@@ -1,0 +1,85 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Requests that must not be backlogged, on a ring that is full.
+
+A cipher or an AEAD returns ENOSPC: on the fallback such a request would overtake those in the ring.
+A hash, a MAC and RSA run on the fallback.
+
+usage: full_ring.py SIZE
+
+For a guest whose first reference device has data queues of SIZE descriptors, indirect ones, and
+vc_fault.ko and keys in /mnt/share. No other device may be ready.
+"""
+
+import errno
+import sys
+import threading
+import time
+
+from lib import reference, tap, trials
+from lib.kernel_log import KernelLog
+from lib.tap import check, check_equal, holds, wait_until
+from lib.trials import LONG, Result, Subject
+from lib.work import Work
+
+SIZE = int(sys.argv[1])
+COUNT = 2 * SIZE
+REFUSES = ("cipher", "aead", "chain")
+log = KernelLog()
+
+
+def held() -> int:
+    """Returns how many data requests the device holds back."""
+    queues = reference.status()["queues"]
+    return sum(queue["held"] for queue in queues if queue["queue"] != "control")
+
+
+def run_held(subject: Subject) -> Result:
+    """Makes requests while the device answers none, and lets it answer when the ring is full."""
+    results: list[Result] = []
+    with reference.faulty("never-answer:queue=0"):
+        runner = threading.Thread(
+            target=lambda: results.append(trials.run(subject, COUNT, backlog=False))
+        )
+        runner.start()
+        wait_until(lambda: held() >= SIZE, LONG, "the ring is full")
+        # The requests that do not fit follow at once.
+        time.sleep(0.2)
+    while runner.is_alive():
+        reference.command(command="complete", queue=0)
+        runner.join(0.02)
+    return results[0]
+
+
+def check_full(subject: Subject) -> None:
+    """Fails the test unless requests that do not fit are refused, or run on the fallback."""
+    work = Work()
+    result = run_held(subject)
+    ran = work.software()
+    tap.note(f"{subject.driver}: {result}; fallback: {ran}")
+    check(not (result.lost or result.doubled or result.wrong or result.spoilt), str(result))
+    if subject.service in REFUSES:
+        refused = sum(result.errors.values())
+        check_equal({number for _, number in result.errors}, {errno.ENOSPC}, "errors")
+        check_equal(ran, {}, "requests on the fallback")
+        check_equal(result.right + refused, COUNT, "results")
+    else:
+        check_equal(result.right, COUNT, "right results")
+        check(ran.get("no room", 0) > 0, f"the ring was never full: {ran}")
+
+
+for each in trials.SUBJECTS:
+    if each.flavour == "async" and each.kind != "sig":
+        WHAT = "ENOSPC" if each.service in REFUSES else "the fallback's result"
+        holds(f"{each.driver}: without backlog a full ring gives {WHAT}")(
+            lambda subject=each: check_full(subject)
+        )
+
+
+@holds("full ring: no kernel reports")
+def _() -> None:
+    log.check_quiet()
+
+
+trials.load()
+tap.run()

@@ -1,0 +1,105 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Two devices, of which one is not ready: transforms use the other one.
+
+usage: two_devices.py [--leave-one]
+
+For a guest with two reference devices. With --leave-one the second one is not ready in the end.
+"""
+
+import os
+import sys
+
+from lib import afalg, crypto, reference, tap
+from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.work import FALLBACKS, Work
+
+COUNT, LONG = 6, 120
+IV = os.urandom(16)
+DATA = os.urandom(512)
+
+
+def states() -> list[str]:
+    """Returns the states of all devices."""
+    texts = (file.read_text() for file in FALLBACKS.parent.glob("virtio*/status"))
+    lines = [line for text in texts for line in text.splitlines()]
+    return sorted(line.partition(": ")[2] for line in lines if line.startswith("state: "))
+
+
+def set_ready(device: int, ready: bool, expected: list[str]) -> None:
+    """Makes a device ready, or not, and waits until its driver knows."""
+    reference.command(device, command="ready", ready=ready)
+    wait_until(lambda: states() == expected, LONG, f"states {expected}")
+
+
+def served(device: int) -> int:
+    """Returns how many data requests a device has done."""
+    return reference.data_requests(reference.status(device), status="OK")
+
+
+def crypt_all(transforms: list[tuple[bytes, afalg.Transform]]) -> tuple[int, int]:
+    """Makes a request of each transform; returns how many each of the devices has done."""
+    before = served(0), served(1)
+    for expected, transform in transforms:
+        check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), expected, "ciphertext")
+    return served(0) - before[0], served(1) - before[1]
+
+
+def new_transforms() -> list[tuple[bytes, afalg.Transform]]:
+    """Returns transforms with keys of their own, each behind the ciphertext of DATA."""
+    found = []
+    for _ in range(COUNT):
+        key = os.urandom(32)
+        with afalg.Transform(crypto.software().driver, key) as software:
+            expected = software.crypt(afalg.ENCRYPT, IV, DATA)
+        found.append((expected, afalg.Transform(crypto.SYNC, key)))
+    return found
+
+
+def close_all(transforms: list[tuple[bytes, afalg.Transform]]) -> None:
+    """Frees transforms."""
+    for _, transform in transforms:
+        transform.close()
+
+
+@holds("two devices: new transforms use one and the other")
+def _() -> None:
+    wait_until(lambda: states() == ["ready"] * 2, LONG, "both are ready")
+    transforms = new_transforms()
+    try:
+        done = crypt_all(transforms)
+    finally:
+        close_all(transforms)
+    check_equal(sum(done), COUNT, "requests of the devices")
+    check(min(done) > 0, f"a device has done nothing: {done}")
+
+
+for number in (0, 1):
+
+    @holds(f"device {number} not ready: old and new transforms use the other one")
+    def _(number: int = number) -> None:
+        old = new_transforms()
+        set_ready(number, False, ["not ready", "ready"])
+        new = new_transforms()
+        try:
+            # The old ones get their new sessions soon.
+            wait_until(lambda: crypt_all(old)[1 - number] == COUNT, LONG, "the others' sessions")
+            work = Work()
+            done = crypt_all(old), crypt_all(new)
+            check_equal(work.software(), {}, "requests on the fallback")
+            expected = (0, COUNT) if number == 0 else (COUNT, 0)
+            check_equal(done, (expected, expected), "requests of each device, old and new")
+        finally:
+            close_all(old + new)
+            set_ready(number, True, ["ready", "ready"])
+
+
+afalg.prepare()
+if "--leave-one" in sys.argv:
+
+    @holds("device 1 not ready: its driver knows")
+    def _() -> None:
+        set_ready(1, False, ["not ready", "ready"])
+
+
+tap.run()

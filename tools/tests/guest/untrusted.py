@@ -1,0 +1,109 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""A session ID that the device assigns again while a request of its first session is in flight.
+
+The device may do that request with the key of the other session, and report success. Once the
+driver knows of the second session it must not believe that success.
+
+For a guest whose first reference device numbers sessions from 0 on. No other device may be ready.
+The driver must not look at a queue by itself for some seconds: timeout_ms is 10000 or more.
+"""
+
+import os
+import threading
+
+from lib import afalg, crypto, reference, tap
+from lib.kernel_log import KernelLog
+from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.work import Work
+
+LONG = 120
+ATTEMPTS = 3
+SIZE = 4096
+KEYS = [os.urandom(32) for _ in range(3)]
+IV, DATA = os.urandom(16), os.urandom(SIZE)
+log = KernelLog()
+
+
+def restarts() -> int:
+    """Returns how often the driver has restarted the device."""
+    return len(log.matching("reset and started again"))
+
+
+def wait_idle() -> None:
+    """Waits until the device has no session."""
+    wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
+
+
+def held() -> int:
+    """Returns how many requests the device holds back."""
+    return sum(queue["held"] for queue in reference.status()["queues"])
+
+
+def assign_again(transform: afalg.Transform) -> tuple[bytes, dict[str, int], dict[str, int]]:
+    """Has a request done in a session whose ID the device has assigned again. Returns the result,
+    what the device says it has done, and why the fallback ran."""
+    work = Work()
+    before = restarts()
+    results: list[bytes] = []
+    with reference.faulty("never-answer:queue=0:count=1"):
+        runner = threading.Thread(
+            target=lambda: results.append(transform.crypt(afalg.ENCRYPT, IV, DATA))
+        )
+        runner.start()
+        wait_until(lambda: held() == 1, LONG, "the request is in flight")
+    # The device creates a session of ID 0, with another key, and the driver does not learn that.
+    with reference.faulty(
+        "session-id:value=0:queue=control:count=1", "status-unwritten:queue=control:count=1"
+    ):
+        afalg.Transform(crypto.SYNC, KEYS[1]).close()
+    # The device does the request with that key, and the driver does not learn that either.
+    with reference.faulty("no-interrupt:queue=0:count=1"):
+        answer = reference.command(command="complete", queue=0)
+        check_equal(answer["completed"], 1, "requests that were held back")
+    # Now the driver learns that there is another session of ID 0.
+    with reference.faulty("session-id:value=0:queue=control:count=1"):
+        afalg.Transform(crypto.SYNC, KEYS[2]).close()
+    runner.join()
+    wait_until(lambda: restarts() > before, LONG, "a restart")
+    return results[0], work.device(), work.software()
+
+
+@holds("duplicate session ID: the success of a request in flight is not believed")
+def _() -> None:
+    expected, wrong = (afalg.openssl(key, IV, DATA) for key in KEYS[:2])
+    missed = []
+    for _ in range(ATTEMPTS):
+        wait_idle()
+        with afalg.Transform(crypto.SYNC, KEYS[0]) as transform:
+            result, done, ran = assign_again(transform)
+        tap.note(f"by the device {done}, fallback {ran}, wrong key: {result == wrong}")
+        check_equal(done.get("CIPHER_ENCRYPT"), 1, "requests that the device reports as done")
+        if ran:
+            check_equal(ran, {"device failed": 1}, "requests on the fallback")
+            check_same(result, expected, "result")
+            return
+        # On a slow machine the driver may have seen the success before it knew better.
+        missed.append(ran)
+    check(False, f"the driver believed the device {len(missed)} times")
+
+
+@holds("duplicate session ID: the device is used again")
+def _() -> None:
+    def does() -> bool:
+        with afalg.Transform(crypto.SYNC, KEYS[0]) as transform:
+            work = Work()
+            result = transform.crypt(afalg.ENCRYPT, IV, DATA)
+            check_same(result, afalg.openssl(KEYS[0], IV, DATA), "result")
+            return bool(work.device())
+
+    wait_until(does, LONG, "the device works")
+
+
+@holds("duplicate session ID: no kernel reports")
+def _() -> None:
+    log.check_quiet()
+
+
+afalg.prepare()
+tap.run()
