@@ -102,6 +102,11 @@ int trial_make(struct trial *t, struct subject *subject, unsigned int number)
 		t->in[0] = 0;
 		t->in[1] |= 1;
 		return make_crypt(t, reference);
+	case AEAD:
+		/* CCM's first byte is the size of the length field less one. */
+		if (crypto_aead_ivsize(reference->aead) == MAX_IV)
+			t->iv[0] = 3;
+		return make_crypt(t, reference);
 	default:
 		return make_crypt(t, reference);
 	}

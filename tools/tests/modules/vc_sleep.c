@@ -4,7 +4,12 @@
  * for the whole machine, but nothing else: those who use them go on meanwhile.
  *
  * What is written to the parameter "asleep" is whether they are to.
+ *
+ * A number written to the parameter "nap" suspends each device for so many
+ * milliseconds and resumes it. Meanwhile no driver is bound, unbound or removed,
+ * and the function is not reset, as while the machine sleeps.
  */
+#include <linux/delay.h>
 #include <linux/device.h>
 #include <linux/module.h>
 #include <linux/pci.h>
@@ -56,6 +61,59 @@ static const struct kernel_param_ops asleep_ops = {
 
 module_param_cb(asleep, &asleep_ops, &asleep, 0644);
 MODULE_PARM_DESC(asleep, "Whether the devices sleep");
+
+/*
+ * Suspends and resumes a device with the locks of the function and of its virtio
+ * device held.
+ */
+static int take_nap(struct pci_dev *pdev, unsigned int ms)
+{
+	struct device *dev = &pdev->dev, *child;
+	int ret = -ENODEV;
+
+	device_lock(dev);
+	child = device_find_any_child(dev);
+	if (child)
+		device_lock(child);
+	if (dev->driver && dev->driver->pm)
+		ret = dev->driver->pm->freeze(dev);
+	if (!ret) {
+		msleep(ms);
+		ret = dev->driver->pm->restore(dev);
+	}
+	if (child)
+		device_unlock(child);
+	device_unlock(dev);
+	put_device(child);
+	return ret;
+}
+
+static int nap_set(const char *text, const struct kernel_param *kp)
+{
+	struct pci_dev *pdev = NULL;
+	unsigned int ms;
+	int ret;
+
+	ret = kstrtouint(text, 0, &ms);
+	if (ret)
+		return ret;
+	ret = -ENODEV;
+	while ((pdev = pci_get_device(VENDOR, CRYPTO, pdev))) {
+		ret = take_nap(pdev, ms);
+		if (ret) {
+			pci_dev_put(pdev);
+			break;
+		}
+	}
+	return ret;
+}
+
+static const struct kernel_param_ops nap_ops = {
+	.set = nap_set,
+};
+
+module_param_cb(nap, &nap_ops, NULL, 0200);
+MODULE_PARM_DESC(nap, "Milliseconds for which the devices sleep once");
 
 static int __init vc_sleep_init(void)
 {

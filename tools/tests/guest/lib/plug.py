@@ -55,7 +55,8 @@ class Plug:
         for name in names:
             self._device[name] = self._property(name)
 
-    def _is_there(self) -> bool:
+    def is_there(self) -> bool:
+        """The device is plugged in."""
         found = qmp("qom-list", path="/machine/peripheral")
         return any(child["name"] == f"v{self.number}" for child in found)
 
@@ -63,7 +64,7 @@ class Plug:
         """Has the device taken away, with the guest's consent."""
         before = module.devices()
         qmp("device_del", id=f"v{self.number}")
-        tap.wait_until(lambda: not self._is_there(), SECONDS, f"v{self.number} is pulled out")
+        tap.wait_until(lambda: not self.is_there(), SECONDS, f"v{self.number} is pulled out")
         tap.check(len(module.find()) == len(before) - 1, "the bus still has the device")
 
     def push(self) -> None:

@@ -5,7 +5,7 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -137,6 +137,24 @@ class Talk:
         check_equal(self._errors, [], "errors of the connection")
 
 
+@contextlib.contextmanager
+def tunnelled(suite: xfrm.Suite, taken: str) -> Iterator[tuple[Namespace, str, Namespace, str]]:
+    """IPsec between a host on the driver, which must take a certain algorithm, and one on software.
+    Yields each with its address inside."""
+    with contextlib.ExitStack() as stack:
+        left, right = stack.enter_context(netns.joined())
+        association = Association(suite, "tunnel", False)
+        stack.callback(association.remove, left, right)
+        with crconf.made_by(False, suite.algorithm(False)) as theirs:
+            association.add(right, left)
+        with crconf.made_by(True, suite.algorithm(False)) as ours:
+            association.add(left, right)
+        check(not theirs.ours, f"software's side has {theirs.ours}")
+        check(taken in ours.drivers, f"not taken: {taken}")
+        left_end, right_end = association.ends(left, right)
+        yield left, left_end, right, right_end
+
+
 class Tunnel:
     """IPsec between a host on the driver and one on software, and a connection through it."""
 
@@ -147,17 +165,9 @@ class Tunnel:
 
     def open(self) -> None:
         """Makes the tunnel, and begins to talk."""
-        self._hosts = self._stack.enter_context(netns.joined())
-        left, right = self._hosts
-        association = Association(xfrm.GCM, "tunnel", False)
-        self._stack.callback(association.remove, left, right)
-        with crconf.made_by(False, xfrm.GCM.algorithm(False)) as theirs:
-            association.add(right, left)
-        with crconf.made_by(True, xfrm.GCM.algorithm(False)) as ours:
-            association.add(left, right)
-        check(not theirs.ours, f"software's side has {theirs.ours}")
-        check(xfrm.GCM.taken[0] in ours.drivers, f"not taken: {xfrm.GCM.taken[0]}")
-        left_end, right_end = association.ends(left, right)
+        tunnel = tunnelled(xfrm.GCM, xfrm.GCM.taken[0])
+        left, left_end, right, right_end = self._stack.enter_context(tunnel)
+        self._hosts = left, right
         self._talk = Talk(left, left_end, right, right_end)
 
     def goes_on(self, seconds: float) -> None:

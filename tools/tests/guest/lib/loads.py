@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Loads of a device, each as a step of a loop: a volume, programs, requests of the kernel's, IPsec.
+Every result is compared with software's."""
+
+import contextlib
+import errno
+import mmap
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import aead, afalg, ciphers, crypto, digests, publickeys, reference, tap, trials, volume, xfrm
+from .loops import CONTEXT, DONE, LOST, REFUSED
+from .netns import Namespace
+from .survivors import tunnelled
+from .traffic import transfer
+from .trials import Subject
+
+SECTOR = 4096
+SIZE = 4 << 20
+
+
+class Lossy:
+    """Whether requests in place may fail just now, as the user guide says of a device that is lost.
+    Shared by all processes."""
+
+    def __init__(self) -> None:
+        self._value = CONTEXT.Value("b", False)
+
+    def set(self, lossy: bool) -> None:
+        """Sets it."""
+        self._value.value = lossy
+
+    def __bool__(self) -> bool:
+        return bool(self._value.value)
+
+
+def _missing(driver: str) -> bool:
+    """The driver's algorithm of that name is not registered."""
+    return driver not in crypto.ours()
+
+
+class Volume:
+    """Writes and reads a dm-crypt device, past the page cache."""
+
+    name = "volume"
+    pause = 0.02
+    DRIVER = ciphers.XTS.asynchronous
+
+    def __init__(self, disk: Path, lossy: Lossy) -> None:
+        self._disk = disk
+        self._lossy = lossy
+        self._key = os.urandom(64)
+        # What must be on the volume. The process that writes is another than the one that compares.
+        self._content = mmap.mmap(-1, SIZE)
+        self._buffer = mmap.mmap(-1, 1 << 16)
+        self._stack = contextlib.ExitStack()
+        self._device = -1
+        with self._opened(self._software()) as device:
+            self._content[:] = os.urandom(SIZE)
+            device.write_bytes(self._content)
+
+    @staticmethod
+    def _software() -> str:
+        return crypto.software(ciphers.XTS.name).driver
+
+    def _opened(self, driver: str) -> contextlib.AbstractContextManager[Path]:
+        line = volume.table(self._disk, f"capi:{driver}-plain64", self._key, SECTOR)
+        return volume.mapped("load", line)
+
+    def _open(self) -> bool:
+        if self._device >= 0:
+            return True
+        if _missing(self.DRIVER):
+            return False
+        try:
+            path = self._stack.enter_context(self._opened(self.DRIVER))
+        except tap.Failure:
+            if _missing(self.DRIVER):
+                return False
+            raise
+        self._device = os.open(path, os.O_RDWR | os.O_DIRECT)
+        self._stack.callback(os.close, self._device)
+        return True
+
+    def run(self, chance: random.Random) -> str:
+        """Writes or reads a few sectors."""
+        if not self._open():
+            return REFUSED
+        size = chance.choice((SECTOR, SECTOR, 2 * SECTOR, 1 << 16))
+        offset = chance.randrange(0, SIZE - size + 1, SECTOR)
+        view = memoryview(self._buffer)[:size]
+        if chance.random() < 0.5:
+            view[:] = os.urandom(size)
+            tap.check_equal(os.pwritev(self._device, [view], offset), size, "bytes written")
+            self._content[offset : offset + size] = view
+            return DONE
+        outcome = DONE
+        while True:
+            try:
+                tap.check_equal(os.preadv(self._device, [view], offset), size, "bytes read")
+            except OSError as error:
+                # dm-crypt decrypts in place. The disk still has what was written.
+                if error.errno != errno.EIO or not self._lossy:
+                    raise
+                outcome = LOST
+                continue
+            tap.check_same(bytes(view), self._content[offset : offset + size], f"at {offset}")
+            return outcome
+
+    def release(self) -> None:
+        """Closes the volume."""
+        self._device = -1
+        self._stack.close()
+
+    def check(self) -> None:
+        """Fails the test unless software finds on the volume what was written. It must be closed."""
+        with self._opened(self._software()) as device:
+            volume.forget()
+            tap.check_same(device.read_bytes(), self._content[:], "the volume, read by software")
+
+
+class Programs:
+    """Makes requests by AF_ALG with transforms that stay."""
+
+    name = "AF_ALG"
+    pause = 0.02
+
+    def __init__(self) -> None:
+        self._cases = []
+        for cipher in ciphers.of_devices():
+            for size in (16, 256, 4096, 65536):
+                key, iv, data = cipher.random_key(), cipher.random_iv(), os.urandom(size)
+                expected = cipher.openssl(key, iv, data)
+                self._cases.append((cipher.synchronous, key, iv, data, expected))
+        self._transforms: dict[bytes, afalg.Transform] = {}
+
+    def run(self, chance: random.Random) -> str:
+        """Makes a request in each direction."""
+        name, key, iv, data, expected = chance.choice(self._cases)
+        if key not in self._transforms:
+            try:
+                self._transforms[key] = afalg.Transform(name, key)
+            except FileNotFoundError:
+                return REFUSED
+        transform = self._transforms[key]
+        result = transform.crypt(afalg.ENCRYPT, iv, data)
+        tap.check_same(result, expected, f"{name}: ciphertext")
+        tap.check_same(transform.crypt(afalg.DECRYPT, iv, expected), data, f"{name}: plaintext")
+        return DONE
+
+    def release(self) -> None:
+        """Closes the transforms."""
+        for transform in self._transforms.values():
+            transform.close()
+        self._transforms.clear()
+
+
+def subjects() -> Iterator[Subject]:
+    """Returns every algorithm that the driver registers for the device, with a reference."""
+    for cipher in ciphers.of_devices():
+        for driver in cipher.flavours:
+            yield Subject("cipher", "skcipher", driver, cipher.generic, cipher.keys[-1])
+    for one in aead.of_devices():
+        for driver in one.flavours:
+            if not one.auth_key_size:
+                yield Subject("aead", "aead", driver, one.software, one.key_size)
+            elif one.tag >= 16:
+                size = one.auth_key_size
+                yield Subject("chain", "aead", driver, one.software, one.key_size, size)
+    for digest in digests.of_devices():
+        software = crypto.software(digest.name).driver
+        yield Subject("digest", "ahash", digest.driver, software, digest.key)
+    names = publickeys.of_devices()
+    yield from (subject for subject in trials.SUBJECTS if subject.driver in names)
+
+
+class Requests:
+    """Has vc_fault.ko make some requests of one algorithm at a time, each of which must be completed
+    once."""
+
+    name = "kernel"
+    pause = 0.05
+
+    def __init__(self, lossy: Lossy) -> None:
+        self._lossy = lossy
+        trials.load()
+        names = {alg.driver for alg in crypto.ours().values()}
+        self._subjects = [one for one in trials.SUBJECTS if one.driver in names]
+
+    def run(self, chance: random.Random) -> str:
+        """Makes some requests."""
+        subject = chance.choice(self._subjects)
+        result = trials.run(subject, 1 if subject.service == "rsa" else 8)
+        if result.refused == errno.ENOENT:
+            return REFUSED
+        lost = result.errors.pop(errno.EIO, 0) if self._lossy else 0
+        bad = result.refused or result.wrong or result.lost or result.doubled or result.errors
+        tap.check(not bad, f"{subject.driver}: {result}")
+        return LOST if lost else DONE
+
+    def release(self) -> None:
+        """Is for loops; the module keeps nothing."""
+
+
+class Tunnel:
+    """Sends data through IPsec, by TCP."""
+
+    name = "IPsec"
+    pause = 0.1
+    BYTES = 100_000
+    # How often in a row the tunnel may not be made.
+    FAILURES = 50
+
+    def __init__(self) -> None:
+        if reference.devices():
+            self._suite, self._taken = xfrm.GCM, xfrm.GCM.taken[0]
+        else:
+            self._suite = xfrm.SHA256_CBC
+            self._taken = "echainiv(authenc(hmac-sha256-lib,cbc-aes-virtio))"
+        self._stack = contextlib.ExitStack()
+        self._ends: tuple[Namespace, str, Namespace, str] | None = None
+        self._failures = 0
+
+    def run(self, chance: random.Random) -> str:
+        """Sends some in one of the directions."""
+        if not self._ends:
+            try:
+                tunnel = tunnelled(self._suite, self._taken)
+                self._ends = self._stack.enter_context(tunnel)
+            except tap.Failure:
+                # The device, or the module, may go away while the tunnel is made.
+                self._failures += 1
+                if self._failures > self.FAILURES:
+                    raise
+                return REFUSED
+            self._failures = 0
+        left, left_end, right, right_end = self._ends
+        transfer(left, left_end, right, right_end, self.BYTES)
+        return DONE
+
+    def release(self) -> None:
+        """Removes the tunnel."""
+        self._ends = None
+        self._stack.close()
