@@ -5,6 +5,7 @@ import argparse
 import dataclasses
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -17,6 +18,7 @@ SOCKETS = ("monitor", "terminal", *PORTS)
 ISA_PORTS = 4
 # Bytes on the disk of a guest that hibernates, which takes less than it has memory: compressed.
 DISK = 2 << 30
+SECTOR = 512
 
 
 @dataclasses.dataclass
@@ -49,6 +51,20 @@ def parse_devices(texts: list[str]) -> list[Device]:
     if len(devices) > 1 and any(device.kind == "none" for device in devices):
         raise ValueError("--device none stands alone")
     return [device for device in devices if device.kind != "none"]
+
+
+def parse_size(text: str) -> int:
+    """Returns the size of a disk in bytes, 0 if there is no text. Raises ValueError if that is no
+    size."""
+    if not text:
+        return 0
+    found = re.fullmatch(r"([1-9]\d*)([KMG]?)", text)
+    if not found:
+        raise ValueError(f"--disk {text}: expected a number and K, M or G")
+    size = int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2]]
+    if size % SECTOR:
+        raise ValueError(f"--disk {text}: a disk has sectors of {SECTOR} bytes")
+    return size
 
 
 def modules_folder(options: argparse.Namespace, release: str) -> Path:
@@ -110,7 +126,9 @@ class Machine:
         command += ["-chardev", f"file,id=console,path=/proc/self/fd/{console}"]
         command += ["-serial", "chardev:console"]
         command += self._ports(references)
-        command += self._disk() if options.in_memory else self._file_systems()
+        command += [] if options.in_memory else self._file_systems()
+        size = parse_size(options.disk) or (DISK if options.in_memory else 0)
+        command += self._disk(size) if size else []
         for number, device in enumerate(options.devices):
             command += self._device(number, device)
         return command
@@ -182,11 +200,11 @@ class Machine:
         shutil.copy(self.initrd, folder / "initramfs")
         return folder
 
-    def _disk(self) -> list[str]:
-        """An empty disk, for the guest to hibernate on."""
+    def _disk(self, size: int) -> list[str]:
+        """An empty disk."""
         path = self.options.run_dir / "disk"
         path.touch()
-        os.truncate(path, DISK)
+        os.truncate(path, size)
         file = {"driver": "file", "node-name": "disk", "filename": str(path)}
         return ["-blockdev", json.dumps(file), "-device", "virtio-blk-pci,drive=disk"]
 

@@ -48,6 +48,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--iommu", action="store_true")
     parser.add_argument("--in-memory", action="store_true")
     parser.add_argument("--kexec", action="store_true")
+    parser.add_argument("--disk", default="")
     parser.add_argument("--share", type=Path)
     parser.add_argument("--device-log", type=Path)
     parser.add_argument("--allow-violation", action="append", default=[], dest="allowed_violations")
@@ -68,6 +69,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     try:
         check_parameters(options)
         check_kexec(options)
+        check_disk(options)
         options.devices = machine.parse_devices(options.devices or ["qemu"])
         check_devices(options)
         options.allowed = [re.compile(pattern) for pattern in options.allowed]
@@ -95,6 +97,12 @@ def check_kexec(options: argparse.Namespace) -> None:
         raise ValueError("--kexec: the debug kernel is built without it")
     if options.kexec and options.in_memory:
         raise ValueError("--kexec: a guest in memory has no file system of the host's")
+
+
+def check_disk(options: argparse.Namespace) -> None:
+    """Raises ValueError if --disk is no size, or the guest's kernel has no driver for a disk."""
+    if machine.parse_size(options.disk) and options.kernel == "debug":
+        raise ValueError("--disk: the debug kernel is built without virtio_blk")
 
 
 def check_devices(options: argparse.Namespace) -> None:
@@ -136,6 +144,7 @@ def guest_config(options: argparse.Namespace, release: str) -> str:
         "kmemleak": "yes" if options.kmemleak and options.kernel == "debug" else "no",
         "selftest_limit": 600 if options.kernel == "debug" else 120,
         "share": "yes" if options.share else "no",
+        "disk": "yes" if options.disk else "no",
         "in_memory": "yes" if options.in_memory else "no",
         "serial_ports": " ".join(serial_ports(options)),
         "term": os.environ.get("TERM", "dumb"),

@@ -210,8 +210,8 @@ class Stage:
                 stack.callback(event.settle)
             for loop in happening:
                 loop.start()
+            stack.callback(loops.stop, happening, options.limit)
             loops.watch([*happening, *self._loops], options.seconds, options.limit)
-            loops.stop(happening, options.limit)
         check_ready()
         self._go_on()
         lossy.set(False)

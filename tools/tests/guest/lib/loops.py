@@ -43,7 +43,7 @@ class Gate:
     """Stops the loops that it was given, each between two steps."""
 
     def __init__(self) -> None:
-        self.state = CONTEXT.Value("i", OPEN)
+        self.state = CONTEXT.RawValue("i", OPEN)
         self.loops: list["Loop"] = []
 
     @contextlib.contextmanager
@@ -66,14 +66,16 @@ class Loop:
 
     def __init__(self, step: Step, seed: int, gate: Gate | None = None) -> None:
         self.step = step
-        self.level = CONTEXT.Value("i", OPEN)
+        # One process writes each of them, and may be killed while it does: no locks.
+        self.level = CONTEXT.RawValue("i", OPEN)
         self._gate = gate
         if gate:
             gate.loops.append(self)
-        self._counts = {outcome: CONTEXT.Value("L", 0) for outcome in OUTCOMES}
-        self._since = CONTEXT.Value("d", 0.0)
+        self._counts = {outcome: CONTEXT.RawValue("L", 0) for outcome in OUTCOMES}
+        self._since = CONTEXT.RawValue("d", 0.0)
         self._stop = CONTEXT.Event()
         self._failures = CONTEXT.SimpleQueue()
+        self._failure = ""
         self._process = CONTEXT.Process(
             target=self._main, args=(seed,), name=step.name, daemon=True
         )
@@ -99,9 +101,10 @@ class Loop:
     def check(self, limit: float) -> None:
         """Fails the test if a step went wrong. Gives up if one takes longer than the limit."""
         if not self._failures.empty():
-            raise tap.Failure(f"{self.step.name}: {self._failures.get()}")
+            self._failure = self._failures.get()
+        tap.check(not self._failure, f"{self.step.name}: {self._failure}")
         since = self._since.value
-        if since and time.monotonic() > since + limit:
+        if since and self.alive and time.monotonic() > since + limit:
             give_up(f"{self.step.name}: a step has not ended within {limit:g} s")
 
     def _main(self, seed: int) -> None:
@@ -177,7 +180,7 @@ class Guard:
     """A process that gives up if the one that made it does not get through a block in time."""
 
     def __init__(self) -> None:
-        self._end = CONTEXT.Value("d", 0.0)
+        self._end = CONTEXT.RawValue("d", 0.0)
         CONTEXT.Process(target=self._main, name="guard", daemon=True).start()
 
     @contextlib.contextmanager

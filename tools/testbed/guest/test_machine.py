@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests of machine.py: python3 -m unittest discover -s tools/testbed/guest"""
+
+import argparse
+import json
+import tempfile
+import unittest
+from pathlib import Path
+
+import machine
+
+
+class Size(unittest.TestCase):
+    """The sizes of a disk."""
+
+    def test_good(self) -> None:
+        """A number has a unit, or is one of bytes."""
+        for text, size in (("", 0), ("512", 512), ("64K", 65536), ("3M", 3 << 20), ("2G", 2 << 30)):
+            with self.subTest(text=text):
+                self.assertEqual(machine.parse_size(text), size)
+
+    def test_bad(self) -> None:
+        """Other texts are refused, and sizes that are not of whole sectors."""
+        for text in ("0", "0M", "-1", "1T", "M", "1.5G", "1m", "100", "1 M"):
+            with self.subTest(text=text), self.assertRaises(ValueError):
+                machine.parse_size(text)
+
+
+class Disk(unittest.TestCase):
+    """The disk of a guest."""
+
+    def _command(self, run_dir: Path, **options: object) -> list[str]:
+        given = argparse.Namespace(
+            run_dir=run_dir, devices=[], smp=1, mem="64M", kernel="stock", kernel_dir=run_dir,
+            root=run_dir, project=run_dir, iommu=False, in_memory=False, kexec=False, share=None,
+            append=[], disk="",
+        )  # fmt: skip
+        vars(given).update(options)
+        guest = machine.Machine(given, "7.3", run_dir / "initrd", "tcg")
+        return guest.command(0, {})
+
+    def test_disk(self) -> None:
+        """A guest has a disk of the size asked for, or of the usual one if it is in memory."""
+        for options, size in (
+            ({}, None),
+            ({"disk": "3M"}, 3 << 20),
+            ({"in_memory": True}, machine.DISK),
+            ({"in_memory": True, "disk": "1M"}, 1 << 20),
+        ):
+            with self.subTest(**options), tempfile.TemporaryDirectory() as folder:
+                command = self._command(Path(folder), **options)
+                path = Path(folder, "disk")
+                if size is None:
+                    self.assertNotIn("-blockdev", command)
+                    self.assertFalse(path.exists())
+                    continue
+                file = json.loads(command[command.index("-blockdev") + 1])
+                self.assertEqual(file["filename"], str(path))
+                self.assertEqual(path.stat().st_size, size)
+
+
+if __name__ == "__main__":
+    unittest.main()

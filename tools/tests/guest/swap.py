@@ -1,0 +1,237 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Swap on a dm-crypt volume of a device that stops answering while memory is short.
+
+usage: swap.py TIMEOUT_MS
+
+For a guest with a disk, little memory, and a reference device whose driver gives devices TIMEOUT_MS
+for an answer. Programs touch more memory than there is, and check its contents. The device stops
+answering: the driver must reset and restart it, though every page that is freed may first have to be
+encrypted by this device. No page may be wrong, no program hang. The kernel may kill a program for
+want of memory, if it says so.
+"""
+
+import contextlib
+import mmap
+import os
+import random
+import re
+import struct
+import sys
+import time
+from pathlib import Path
+
+from lib import ciphers, loops, reference, tap, volume
+from lib.kernel_log import KernelLog
+from lib.loops import DONE, Loop
+from lib.tap import check, check_equal, holds, wait_until
+
+TIMEOUT = int(sys.argv[1]) / 1000
+LONG = 300
+DISK = Path("/dev/vda")
+PAGE = mmap.PAGESIZE
+PROGRAMS = 3
+# Of all the memory there is, how much the programs want together.
+SHARE = 1.3
+log = KernelLog()
+guard = loops.Guard()
+
+
+def meminfo(name: str) -> int:
+    """Returns a value of /proc/meminfo in bytes."""
+    found = re.search(rf"^{name}: +(\d+) kB$", Path("/proc/meminfo").read_text(), re.M)
+    check(found, f"/proc/meminfo has no {name}")
+    assert found
+    return int(found[1]) << 10
+
+
+def swapped() -> tuple[int, int]:
+    """Returns how many pages were swapped in and out since the guest was started."""
+    text = Path("/proc/vmstat").read_text()
+    first, second = (
+        int(number)
+        for name in ("pswpin", "pswpout")
+        for number in re.findall(rf"^{name} (\d+)$", text, re.M)
+    )
+    return first, second
+
+
+def restarts() -> int:
+    """Returns how often the driver has restarted the device."""
+    return len(log.matching("reset and started again"))
+
+
+def killed() -> list[str]:
+    """Returns what the kernel says of programs that it has killed for want of memory."""
+    return log.matching("Out of memory: Killed process")
+
+
+class Hog:
+    """A program that fills its memory, and checks and changes some pages in each step."""
+
+    pause = 0.0
+    PAGES = 500
+
+    def __init__(self, number: int, size: int) -> None:
+        self.name = f"program {number}"
+        self._size = size // PAGE
+        self._memory: mmap.mmap | None = None
+        self._stamps: list[int] = []
+        self._next = 0
+
+    def _page(self, page: int, stamp: int) -> bytes:
+        return struct.pack("<QQ", page, stamp) * (PAGE // 16)
+
+    def run(self, chance: random.Random) -> str:
+        """Goes over the next pages, at first to fill them."""
+        if self._memory is None:
+            Path("/proc/self/oom_score_adj").write_text("1000")
+            self._memory = mmap.mmap(-1, self._size * PAGE)
+        for _ in range(self.PAGES):
+            page, stamp = self._next, chance.getrandbits(64)
+            place = slice(page * PAGE, (page + 1) * PAGE)
+            if page == len(self._stamps):
+                self._stamps.append(stamp)
+            else:
+                expected = self._page(page, self._stamps[page])
+                tap.check_same(self._memory[place], expected, f"{self.name}: page {page}")
+                self._stamps[page] = stamp
+            self._memory[place] = self._page(page, stamp)
+            self._next = (page + 1) % self._size
+        return DONE
+
+    def release(self) -> None:
+        """Checks every page."""
+        for page, stamp in enumerate(self._stamps):
+            assert self._memory
+            place = slice(page * PAGE, (page + 1) * PAGE)
+            tap.check_same(self._memory[place], self._page(page, stamp), f"{self.name}: page {page}")
+
+
+class Stage:
+    """The swap space, and the programs."""
+
+    def __init__(self) -> None:
+        self._hogs: list[Loop] = []
+        self._stack = contextlib.ExitStack()
+
+    def open(self) -> None:
+        """Makes the swap space, starts the programs, and waits until there is no memory left."""
+        wait_until(DISK.exists, LONG, "the disk is there")
+        key = os.urandom(64)
+        line = volume.table(DISK, f"capi:{ciphers.XTS.asynchronous}-plain64", key, PAGE)
+        space = self._stack.enter_context(volume.mapped("swap", line))
+        volume.run("mkswap", space)
+        volume.run("swapon", space)
+        size = int(meminfo("MemTotal") * SHARE / PROGRAMS)
+        self._hogs = [Loop(Hog(number, size), number) for number in range(PROGRAMS)]
+        for hog in self._hogs:
+            hog.start()
+        wait_until(lambda: min(swapped()) > 5000, LONG, "pages are swapped in and out")
+        self.goes_on()
+
+    def check(self) -> None:
+        """Fails the test if a program has found a wrong page, or hangs, or has ended untold."""
+        for hog in self._hogs:
+            hog.check(LONG)
+        ended = [hog.step.name for hog in self._hogs if not hog.alive]
+        check(len(ended) <= len(killed()), f"{ended} have ended; killed: {killed()}")
+        check(len(ended) < PROGRAMS, "no program is left")
+
+    def goes_on(self) -> None:
+        """Waits until every program that is left has got on, and pages were swapped."""
+        before = {hog: hog.counts[DONE] for hog in self._hogs}
+        pages = swapped()
+
+        def does() -> bool:
+            self.check()
+            on = all(hog.counts[DONE] > count for hog, count in before.items() if hog.alive)
+            return on and all(now > then for now, then in zip(swapped(), pages))
+
+        wait_until(does, LONG, "the programs go on")
+
+    def close(self) -> None:
+        """Ends the programs, which check all their pages, and the swap space."""
+        self.check()
+        loops.stop([hog for hog in self._hogs if hog.alive], LONG)
+        for hog in self._hogs:
+            tap.note(f"{hog.step.name}: {hog.counts[DONE] * Hog.PAGES} pages")
+        volume.run("swapoff", "--all")
+        self._stack.close()
+
+
+STAGE = Stage()
+
+
+def served() -> int:
+    """Returns how many requests the device has served."""
+    return reference.data_requests(reference.status(), status="OK")
+
+
+def device_works() -> None:
+    """Waits until the device serves requests again."""
+    before = served()
+
+    def does() -> bool:
+        STAGE.check()
+        return served() > before
+
+    wait_until(does, LONG, "the device serves requests")
+
+
+def stops(seconds: float) -> None:
+    """The device answers nothing for so long. Then the driver must restart it."""
+    before = restarts()
+    started = time.monotonic()
+    reference.command(command="fault", fault="never-answer")
+    try:
+        time.sleep(seconds)
+    finally:
+        reference.command(command="clear")
+
+    def restarted() -> bool:
+        STAGE.check()
+        return restarts() > before
+
+    wait_until(restarted, LONG, "a restart")
+    tap.note(f"restarted {time.monotonic() - started:.1f} s after the device had stopped")
+    STAGE.goes_on()
+    device_works()
+
+
+@holds("swap on dm-crypt: programs swap, the device does the work")
+def _() -> None:
+    Path("/proc/self/oom_score_adj").write_text("-1000")
+    with guard.within(2 * LONG):
+        STAGE.open()
+        device_works()
+
+
+@holds("swap on dm-crypt: device stops for half its timeout, three times")
+def _() -> None:
+    with guard.within(2 * LONG):
+        for _ in range(3):
+            stops(TIMEOUT / 2)
+
+
+@holds("swap on dm-crypt: device stops for three times its timeout")
+def _() -> None:
+    with guard.within(2 * LONG):
+        stops(3 * TIMEOUT)
+
+
+@holds("swap on dm-crypt: every page is right, the programs end")
+def _() -> None:
+    with guard.within(2 * LONG):
+        STAGE.close()
+    tap.note(f"{len(killed())} programs killed, {restarts()} restarts, pages swapped: {swapped()}")
+    wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session is left")
+
+
+@holds("swap on dm-crypt: the kernel has nothing to report")
+def _() -> None:
+    check_equal(log.matching("Read-error on swap|Write-error on swap"), [], "errors of the swap space")
+    log.check_quiet()
+
+
+tap.run()
