@@ -108,6 +108,11 @@ void rust_helper_vc_device_lock(struct device *dev)
 	device_lock(dev);
 }
 
+bool rust_helper_vc_device_trylock(struct device *dev)
+{
+	return device_trylock(dev);
+}
+
 void rust_helper_vc_device_unlock(struct device *dev)
 {
 	device_unlock(dev);

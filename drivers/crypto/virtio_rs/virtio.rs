@@ -23,6 +23,7 @@ mod config;
 mod device;
 mod driver;
 mod message;
+mod parents;
 mod queue;
 mod queues;
 

@@ -8,11 +8,10 @@ use crate::{
     bindings,
     bindings::helpers, //
 };
-use core::{
-    marker::PhantomData,
-    ptr::NonNull, //
+use kernel::{
+    device,
+    types::NotThreadSafe, //
 };
-use kernel::types::NotThreadSafe;
 
 /// The lock of a device, held until the guard is dropped.
 ///
@@ -21,37 +20,51 @@ use kernel::types::NotThreadSafe;
 ///
 /// # Invariants
 ///
-/// `dev` points to a valid `struct device` whose lock the current thread holds.
+/// The current thread holds the lock of `dev`.
 #[must_use = "the lock is released when the guard is dropped"]
 pub(crate) struct DeviceGuard<'a> {
-    dev: NonNull<bindings::device>,
-    _device: PhantomData<&'a bindings::device>,
+    dev: &'a device::Device,
     _not_send: NotThreadSafe,
 }
 
-impl DeviceGuard<'_> {
+impl<'a> DeviceGuard<'a> {
     /// Takes the lock of a device and waits for it if necessary.
     ///
-    /// Context: process, may sleep. The current thread must not hold the lock.
-    ///
-    /// # Safety
-    ///
-    /// `dev` must point to a valid `struct device` that stays valid until the guard is dropped.
-    pub(crate) unsafe fn lock(dev: NonNull<bindings::device>) -> Self {
-        // SAFETY: The caller guarantees that `dev` is valid.
-        unsafe { helpers::device_lock(dev.as_ptr()) };
-        // INVARIANT: The lock was just taken, and the caller guarantees that `dev` stays valid.
+    /// Context: process, may sleep. The current thread must not hold the lock: it would wait for
+    /// itself.
+    pub(crate) fn lock(dev: &'a device::Device) -> Self {
+        // SAFETY: A reference to a `Device` is a pointer to a valid `struct device`.
+        unsafe { helpers::device_lock(Self::raw(dev)) };
+        // INVARIANT: The lock was just taken.
         Self {
             dev,
-            _device: PhantomData,
             _not_send: NotThreadSafe,
         }
+    }
+
+    /// Takes the lock of a device if it is free.
+    ///
+    /// Context: process.
+    pub(crate) fn try_lock(dev: &'a device::Device) -> Option<Self> {
+        // SAFETY: A reference to a `Device` is a pointer to a valid `struct device`.
+        let taken = unsafe { helpers::device_trylock(Self::raw(dev)) };
+        // INVARIANT: The lock was just taken.
+        taken.then(|| Self {
+            dev,
+            _not_send: NotThreadSafe,
+        })
+    }
+
+    fn raw(dev: &device::Device) -> *mut bindings::device {
+        let dev: *const device::Device = dev;
+        // CAST: `Device` is a transparent wrapper of `struct device`.
+        dev.cast_mut().cast()
     }
 }
 
 impl Drop for DeviceGuard<'_> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant, `dev` is valid and the current thread holds its lock.
-        unsafe { helpers::device_unlock(self.dev.as_ptr()) };
+        // SAFETY: By the type invariant, the current thread holds the lock of the device.
+        unsafe { helpers::device_unlock(Self::raw(self.dev)) };
     }
 }

@@ -51,6 +51,20 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
     }
 }
 
+impl<'a> Device<device::CoreInternal<'a>> {
+    /// Returns the device of the transport, the PCI function for example.
+    pub(super) fn parent(&self) -> Option<&device::Device> {
+        // SAFETY: By the type invariant; the field does not change after `device_add()`.
+        let parent = unsafe { (*self.as_raw()).dev.parent };
+        if parent.is_null() {
+            return None;
+        }
+        // SAFETY: A device holds a reference to its parent until `device_del()`, which first waits for
+        // the bus callbacks, the only ones with this context.
+        Some(unsafe { device::Device::from_raw(parent) })
+    }
+}
+
 impl Device<device::Bound> {
     /// Returns true if the device asks to be reset (DEVICE_NEEDS_RESET).
     ///

@@ -27,6 +27,7 @@
 //! The mutex of [`Queues`] excludes the callbacks that reset the device or delete its queues.
 
 use super::{
+    parents::Parents,
     Device,
     Queues, //
 };
@@ -36,11 +37,9 @@ use crate::{
 };
 use core::{
     mem::offset_of,
-    pin::Pin,
-    ptr::NonNull, //
+    pin::Pin, //
 };
 use kernel::{
-    container_of,
     device,
     device_id::RawDeviceId,
     driver,
@@ -48,10 +47,7 @@ use kernel::{
         from_result,
         to_result, //
     },
-    ffi::{
-        c_int,
-        c_void, //
-    },
+    ffi::c_int,
     prelude::*,
     sync::Arc,
     types::Opaque,
@@ -128,11 +124,12 @@ pub(crate) struct Adapter<T: Driver>(T);
 ///
 /// # Invariants
 ///
-/// `shared` is set as long as the driver is registered.
+/// `shared` and `parents` are set as long as the driver is registered.
 #[repr(C)]
 pub(crate) struct RawDriver<S> {
     raw: bindings::virtio_driver,
     shared: Option<Arc<S>>,
+    parents: Option<Arc<Parents>>,
 }
 
 impl<S> Default for RawDriver<S> {
@@ -140,6 +137,7 @@ impl<S> Default for RawDriver<S> {
         Self {
             raw: Default::default(),
             shared: None,
+            parents: None,
         }
     }
 }
@@ -164,10 +162,14 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
         module: &'static ThisModule,
     ) -> Result {
         let drv = drv.get();
+        let parents = Parents::new()?;
         let shared = T::shared()?;
         // INVARIANT: Set before the driver is registered.
         // SAFETY: `drv` is valid and not used by anybody else yet.
-        unsafe { (*drv).shared = Some(shared) };
+        unsafe {
+            (*drv).shared = Some(shared);
+            (*drv).parents = Some(parents);
+        }
 
         // SAFETY: As above.
         let raw = unsafe { &mut (*drv).raw };
@@ -199,35 +201,28 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
     }
 
     unsafe fn unregister(drv: &Opaque<Self::DriverType>) {
-        // SAFETY: The caller guarantees that the driver is registered, so `drv` is valid.
-        let bus = unsafe { (*drv.get()).raw.driver.bus };
         // SAFETY: The caller guarantees that the driver is registered.
         unsafe { bindings::unregister_virtio_driver(drv.get().cast()) };
-        // The core reads a device's driver without the device lock before it calls `reset_prepare` or
-        // `reset_done`, so such a call may still be on its way to code that is about to be unloaded.
-        // SAFETY: `bus` is the virtio bus, which exists as long as the kernel runs;
-        // `wait_for_parent_callback` is made for its devices.
-        unsafe {
-            bindings::bus_for_each_dev(
-                bus,
-                core::ptr::null_mut(),
-                core::ptr::null_mut(),
-                Some(Self::wait_for_parent_callback),
-            )
-        };
-        // SAFETY: The driver is not registered any more and no callback of it runs.
+        // SAFETY: The driver is not registered any more. The callbacks that may still be called after
+        // that, which `retire` waits for, do not use what it releases.
         unsafe { Self::retire(drv.get()) };
     }
 }
 
 impl<T: Driver> Adapter<T> {
-    /// Lets go of what all devices have shared.
+    /// Waits until no callback of the driver runs and releases what its devices have shared.
     ///
     /// # Safety
     ///
     /// `drv` must be valid, and not be registered any more.
     unsafe fn retire(drv: *mut RawDriver<T::Shared>) {
-        // SAFETY: By the safety requirements nobody else uses it.
+        // SAFETY: The caller guarantees that the driver is not registered, so nothing else uses the
+        // field.
+        if let Some(parents) = unsafe { (*drv).parents.take() } {
+            parents.wait();
+        }
+        // SAFETY: The caller guarantees that the driver is not registered, so nothing else uses the
+        // field.
         let shared = unsafe { (*drv).shared.take() };
         if let Some(shared) = shared {
             T::retire(&shared);
@@ -256,46 +251,6 @@ impl<T: Driver> Adapter<T> {
         0
     }
 
-    /// Waits for the function reset of a device's parent that is under way, if the driver serves
-    /// devices of this type.
-    ///
-    /// # Safety
-    ///
-    /// `dev` must be a valid device on the virtio bus.
-    unsafe extern "C" fn wait_for_parent_callback(
-        dev: *mut bindings::device,
-        _data: *mut c_void,
-    ) -> c_int {
-        // SAFETY: The caller guarantees that `dev` is part of a valid `struct virtio_device`.
-        let vdev = unsafe { container_of!(dev, bindings::virtio_device, dev) };
-        // SAFETY: The device is valid, and its type does not change.
-        let id = unsafe { (*vdev).id.device };
-        if !Self::serves(id) {
-            return 0;
-        }
-        // SAFETY: The caller guarantees that `dev` is valid.
-        if let Some(parent) = NonNull::new(unsafe { (*dev).parent }) {
-            // A transport holds this lock from before it reads the driver until the callback returns.
-            // SAFETY: A device holds a reference to its parent.
-            drop(unsafe { DeviceGuard::lock(parent) });
-        }
-        0
-    }
-
-    /// Returns true if the driver serves devices of type `id`.
-    fn serves(id: u32) -> bool {
-        let mut entry = T::ID_TABLE.as_ptr();
-        loop {
-            // SAFETY: The table ends with an entry of type 0, at which the loop stops.
-            let device = unsafe { (*entry).device };
-            if device == 0 || device == id {
-                return device == id;
-            }
-            // SAFETY: Another entry follows one that is not the last.
-            entry = unsafe { entry.add(1) };
-        }
-    }
-
     /// Calls `f` with a device and the driver's private data under the device lock. Returns `None` if
     /// the device is not bound to this driver, or is not bound any more.
     ///
@@ -311,19 +266,17 @@ impl<T: Driver> Adapter<T> {
             Pin<&'bound T::Data<'bound>>,
         ) -> R,
     ) -> Option<R> {
-        // SAFETY: The caller guarantees that `vdev` is valid.
-        let base = NonNull::new(unsafe { &raw mut (*vdev).dev })?;
-        // SAFETY: The caller guarantees that the device is valid and its lock not held.
-        let _guard = unsafe { DeviceGuard::lock(base) };
-        // SAFETY: The device is valid and its lock is held, so no driver comes or goes meanwhile.
+        // SAFETY: The caller guarantees that the device is valid. `dev` is only used as one that a
+        // driver may be bound to while the lock is held.
         //
         // INVARIANT: `vdev` is valid for the duration of this function.
         let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
+        let base: &device::Device<device::CoreInternal<'_>> = dev.as_ref();
+        let _guard = DeviceGuard::lock(base);
         // SAFETY: The device lock is held.
         if !unsafe { Self::is_bound(dev) } {
             return None;
         }
-        let base: &device::Device<device::CoreInternal<'_>> = dev.as_ref();
         // SAFETY: `is_bound` has found that `probe` set the data and that it was not released.
         let data = unsafe { base.drvdata_borrow::<T::Data<'_>>() };
         Some(f(dev, data))
@@ -372,27 +325,55 @@ impl<T: Driver> Adapter<T> {
             Self::probe(dev).inspect_err(|_| {
                 Queues::teardown(dev);
                 dev.enable_config_changed();
+                Self::unbound(dev);
             })?;
             Ok(0)
         })
     }
 
-    fn probe(dev: &Device<device::CoreInternal<'_>>) -> Result {
-        // SAFETY: The device is being bound to this driver, so `driver` points to it.
+    /// Returns the driver that the device is bound to, or is being bound to.
+    ///
+    /// # Safety
+    ///
+    /// It must be a driver of this adapter. The device lock must be held as long as the result is
+    /// used.
+    unsafe fn driver_of<'a>(dev: &'a Device<device::CoreInternal<'_>>) -> &'a RawDriver<T::Shared> {
+        // SAFETY: `dev` is valid; the caller holds the lock that protects the field.
         let drv = unsafe { (*dev.as_raw()).dev.driver };
-        // SAFETY: This driver was registered as a `RawDriver`, with a `struct device_driver` at that
-        // offset.
+        // SAFETY: The caller guarantees that the driver is this adapter's, which registers a
+        // `RawDriver` with a `struct device_driver` at that offset.
         let drv = unsafe {
             drv.byte_sub(offset_of!(bindings::virtio_driver, driver))
                 .cast::<RawDriver<T::Shared>>()
         };
-        // SAFETY: `drv` is valid as long as the driver is registered.
-        let shared = unsafe { (*drv).shared.as_ref() }.ok_or(ENODEV)?;
+        // SAFETY: The driver core does not unregister a driver while a device is being bound to it or
+        // unbound from it.
+        unsafe { &*drv }
+    }
+
+    fn probe(dev: &Device<device::CoreInternal<'_>>) -> Result {
+        // SAFETY: The core calls `probe` of the driver that the device is being bound to, under the
+        // device lock.
+        let drv = unsafe { Self::driver_of(dev) };
+        let shared = drv.shared.as_ref().ok_or(ENODEV)?;
+        if let (Some(parents), Some(parent)) = (&drv.parents, dev.parent()) {
+            parents.add(parent)?;
+        }
 
         let base: &device::Device<device::CoreInternal<'_>> = dev.as_ref();
         base.set_drvdata(T::probe(dev, shared))?;
         dev.ready();
         Ok(())
+    }
+
+    /// Notes that the device is not bound any more.
+    fn unbound(dev: &Device<device::CoreInternal<'_>>) {
+        // SAFETY: The callers are `probe_callback` and `remove_callback`, which the core calls for the
+        // driver of the device, under the device lock.
+        let drv = unsafe { Self::driver_of(dev) };
+        if let (Some(parents), Some(parent)) = (&drv.parents, dev.parent()) {
+            parents.unbind(parent);
+        }
     }
 
     /// What follows a successful `probe`. The core has seen to it that the device is ready by now, and
@@ -424,6 +405,7 @@ impl<T: Driver> Adapter<T> {
         Queues::teardown(dev);
         // There are no queues any more, so `config_changed_callback` does not use the data.
         dev.enable_config_changed();
+        Self::unbound(dev);
     }
 
     /// Stops a device that loses its state. Does nothing if the device is not bound: there is nothing

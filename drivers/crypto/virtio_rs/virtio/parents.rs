@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The parents of the devices that a driver is bound to, or was bound to.
+//!
+//! The virtio core reads the driver of a device without the device lock before it calls
+//! `reset_prepare` and `reset_done`. So such a call may arrive after the driver was unbound. A
+//! module must not be unloaded before the call has returned, which the parent's lock tells: the
+//! PCI core holds it all the time.
+
+use crate::support::device_lock::DeviceGuard;
+use kernel::{
+    device,
+    new_mutex,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        Arc,
+        Mutex, //
+    }, //
+};
+
+/// A parent, and whether the driver is bound to its child.
+struct Parent {
+    dev: ARef<device::Device>,
+    is_bound: bool,
+}
+
+/// The parents of a driver's devices.
+///
+/// It holds a reference to each, since a device that was unplugged does not hold one any more.
+#[pin_data]
+pub(super) struct Parents {
+    #[pin]
+    list: Mutex<KVec<Parent>>,
+}
+
+impl Parents {
+    /// Creates an empty list.
+    ///
+    /// # Errors
+    ///
+    /// - `ENOMEM` if memory is exhausted.
+    pub(super) fn new() -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                list <- new_mutex!(KVec::new()),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Adds the parent of a device that the driver is being bound to. Forgets the parents that
+    /// nothing has to be waited for any more.
+    ///
+    /// Context: process, may sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `ENOMEM` if memory is exhausted.
+    pub(super) fn add(&self, dev: &device::Device) -> Result {
+        let mut list = self.list.lock();
+        // A parent whose lock is free has no reset under way, and a later one finds another driver.
+        list.retain(|parent| parent.is_bound || DeviceGuard::try_lock(&parent.dev).is_none());
+        let parent = Parent {
+            dev: dev.into(),
+            is_bound: true,
+        };
+        list.push(parent, GFP_KERNEL)?;
+        Ok(())
+    }
+
+    /// Notes that the driver is not bound any more to the device whose parent this is.
+    ///
+    /// Context: process, may sleep.
+    pub(super) fn unbind(&self, dev: &device::Device) {
+        let mut list = self.list.lock();
+        let mut parents = list.iter_mut();
+        if let Some(parent) =
+            parents.find(|parent| parent.is_bound && core::ptr::eq(&*parent.dev, dev))
+        {
+            parent.is_bound = false;
+        }
+    }
+
+    /// Waits for each function reset that may still call the driver, which is unregistered.
+    ///
+    /// Context: process, may sleep; no device lock held.
+    pub(super) fn wait(&self) {
+        let parents = core::mem::replace(&mut *self.list.lock(), KVec::new());
+        for parent in &parents {
+            drop(DeviceGuard::lock(&parent.dev));
+        }
+    }
+}
