@@ -6,8 +6,8 @@
  * What is written to the parameter "asleep" is whether they are to.
  *
  * A number written to the parameter "nap" suspends each device for so many
- * milliseconds and resumes it. Meanwhile no driver is bound, unbound or removed,
- * and the function is not reset, as while the machine sleeps.
+ * milliseconds and resumes it. Meanwhile the function is not reset, and no driver
+ * is bound, unbound or removed, as while the machine sleeps.
  */
 #include <linux/delay.h>
 #include <linux/device.h>
@@ -63,8 +63,8 @@ module_param_cb(asleep, &asleep_ops, &asleep, 0644);
 MODULE_PARM_DESC(asleep, "Whether the devices sleep");
 
 /*
- * Suspends and resumes a device with the locks of the function and of its virtio
- * device held.
+ * Suspends and resumes a device. The lock of the function is held all the time, that
+ * of its virtio device only in between: the driver's callbacks may take it.
  */
 static int take_nap(struct pci_dev *pdev, unsigned int ms)
 {
@@ -72,19 +72,19 @@ static int take_nap(struct pci_dev *pdev, unsigned int ms)
 	int ret = -ENODEV;
 
 	device_lock(dev);
-	child = device_find_any_child(dev);
-	if (child)
-		device_lock(child);
 	if (dev->driver && dev->driver->pm)
 		ret = dev->driver->pm->freeze(dev);
 	if (!ret) {
+		child = device_find_any_child(dev);
+		if (child)
+			device_lock(child);
 		msleep(ms);
+		if (child)
+			device_unlock(child);
+		put_device(child);
 		ret = dev->driver->pm->restore(dev);
 	}
-	if (child)
-		device_unlock(child);
 	device_unlock(dev);
-	put_device(child);
 	return ret;
 }
 
