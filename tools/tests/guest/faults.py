@@ -97,7 +97,8 @@ class Row:
             return ""
         if not ran.get("device failed"):
             return f'"device failed" is not among the reasons for the fallback: {ran}'
-        if sum(ran.values()) < result.right:
+        # Of signatures that the device itself finds wrong the driver does not count the fallback.
+        if subject.service != "ecdsa" and sum(ran.values()) < result.right:
             return f"the driver believed a device that failed: {ran}"
         return ""
 
