@@ -10,7 +10,8 @@
 //!    [`Answer`] of it.
 //! 2. What can be answered at once is, with `done` or `software`.
 //! 3. `prepare` makes it ready for a device: what the device reads besides the data and what it
-//!    writes besides the data are in the request's context, nothing is allocated.
+//!    writes besides the data are in the request's context, nothing is allocated. A synchronous cipher's
+//!    requests borrow a context from the transform's [`Pool`](offload::Pool).
 //! 4. `submit` hands an [`Inflight`] to the driver's queue, and answers "queued" only if the queue
 //!    took it. The queue owes it one [`Inflight::complete`]; one that is dropped is completed with
 //!    `EIO`.

@@ -20,6 +20,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/task_stack.h>
 #include <linux/scatterlist.h>
+#include <linux/semaphore.h>
 #include <linux/string.h>
 #include <linux/virtio.h>
 #include <linux/virtio_config.h>
@@ -51,6 +52,11 @@ void rust_helper_vc_local_bh_disable(void)
 void rust_helper_vc_local_bh_enable(void)
 {
 	local_bh_enable();
+}
+
+void rust_helper_vc_sema_init(struct semaphore *sem, int val)
+{
+	sema_init(sem, val);
 }
 
 /*

@@ -28,7 +28,8 @@ pub(super) enum Reason {
     TooLong,
     /// It is in too many pieces, in too large ones, or in memory that devices cannot reach.
     Pieces,
-    /// There is no room in the ring, and it may not wait or would never fit.
+    /// There is no room in the ring, and it may not wait or would never fit; or no request context of
+    /// a synchronous transform became free in time.
     NoRoom,
     /// The device has not done it.
     DeviceFailed,

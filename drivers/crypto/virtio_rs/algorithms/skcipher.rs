@@ -42,6 +42,7 @@ use crate::{
         skcipher,
         skcipher::{
             Algorithm,
+            Pool,
             Request,
             Software, //
         },
@@ -223,7 +224,7 @@ pub(super) struct State {
 
 impl<const SYNC: bool> Offload for Flavour<SYNC> {
     type Raw = skcipher::Raw;
-    type Tfm = Transform;
+    type Tfm = Transform<SYNC>;
     type State = State;
     type Area =
         Area<{ data::MAX_HEAD + MAX_KEY + MAX_IV + MAX_PADDING }, { MAX_PADDING + data::STATUS }>;
@@ -254,15 +255,19 @@ impl<const SYNC: bool> Offload for Flavour<SYNC> {
 impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
     type Data = Offer;
 
-    fn init(offer: &Offer) -> Result<Transform> {
+    fn init(offer: &Offer) -> Result<Transform<SYNC>> {
         Transform::new(offer)
     }
 
-    fn software(transform: &Transform) -> &Software {
+    fn software(transform: &Transform<SYNC>) -> &Software {
         transform.software()
     }
 
-    fn set_key(transform: &Transform, key: &Key<'_>) -> Result {
+    fn pool(transform: &Transform<SYNC>) -> Option<&Arc<Pool<Self>>> {
+        transform.pool()
+    }
+
+    fn set_key(transform: &Transform<SYNC>, key: &Key<'_>) -> Result {
         transform.set_key(key)
     }
 
@@ -333,8 +338,11 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
             results: &[padding.len(), data::STATUS],
             max_segment: device.max_segment(),
         };
-        let mut prepared = match request.prepare(state, &parts, done) {
+        let mut prepared = match request.prepare(state, &parts, done, device.timeout()) {
             Ok(prepared) => prepared,
+            Err((err, request)) if err == ETIMEDOUT => {
+                return course.answer(request, Reason::NoRoom);
+            }
             Err((_, request)) => return course.answer(request, Reason::Pieces),
         };
         let epoch = route.epoch();

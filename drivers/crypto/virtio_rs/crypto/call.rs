@@ -111,7 +111,7 @@ impl<A: Offload<Raw = Self>, const OUTPUT: usize> Call<A, OUTPUT> {
             aad_first: false,
             dst: Span::NONE,
         };
-        // SAFETY: There are no scatterlists.
+        // SAFETY: There are no scatterlists. A `Room` has the size of a context.
         let prepared = unsafe { request.hold(state, parts, &nothing) }.map_err(|(err, _)| err)?;
         let answer = prepared.submit(limit, queue, stuck);
         to_result(answer.map_err(|(err, _)| err)?.into_raw())?;

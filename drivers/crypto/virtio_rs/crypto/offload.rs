@@ -3,6 +3,7 @@
 //! Requests of any type that a device may do: what they have in common.
 
 mod context;
+mod pool;
 mod witness;
 
 use super::{
@@ -22,8 +23,11 @@ use kernel::{
     prelude::*, //
 };
 
-pub(crate) use self::context::Prepared;
 pub(super) use self::context::Room;
+pub(crate) use self::{
+    context::Prepared,
+    pool::Pool, //
+};
 
 /// A C type of request, `struct skcipher_request` for example.
 ///

@@ -29,10 +29,12 @@ use crate::bindings;
 use core::mem::offset_of;
 use kernel::{
     ffi::c_int,
-    prelude::*, //
+    prelude::*,
+    sync::Arc, //
 };
 
 pub(crate) use self::software::Software;
+pub(crate) use super::offload::Pool;
 
 /// The framework's type of request.
 pub(crate) type Raw = bindings::skcipher_request;
@@ -52,6 +54,11 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
 
     /// Returns the software that stands in for the device.
     fn software(tfm: &Self::Tfm) -> &Software;
+
+    /// Returns the request contexts of a transform of a synchronous algorithm; without them the
+    /// fallback runs its requests. Asynchronous algorithms use the requests' own contexts, and have
+    /// `None`.
+    fn pool(tfm: &Self::Tfm) -> Option<&Arc<Pool<Self>>>;
 
     /// Sets the key, whose length is in the algorithm's range. No request is under way.
     ///
@@ -141,7 +148,10 @@ pub(crate) fn register<A: Algorithm>(
     common.base.cra_ctxsize = offload::transform_size::<A>();
     common.base.cra_flags = offload::flags::<A>()
         | if A::SYNCHRONOUS {
-            // No requests on the stack: a device could not reach them.
+            // Requests on the stack work, but callers that use them do not get the device by priority:
+            // `crypto_alloc_sync_skcipher()` masks this flag. Such callers encrypt a few bytes at a
+            // time, and waiting for a device costs them more than the cipher does. Templates do not
+            // inherit the flag, so a template over this algorithm may still serve them.
             bindings::VC_REQSIZE_LARGE
         } else {
             0

@@ -15,12 +15,16 @@ use super::{
     },
     create,
     table::MAX_KEY,
+    Flavour,
     Offer,
     Row, //
 };
 use crate::{
     crypto::{
-        skcipher::Software,
+        skcipher::{
+            Pool,
+            Software, //
+        },
         Direction,
         Key, //
     },
@@ -33,22 +37,30 @@ use kernel::{
 };
 
 /// A transform.
-pub(crate) struct Transform {
+pub(crate) struct Transform<const SYNC: bool> {
     row: &'static Row,
     software: Software,
+    pool: Option<Arc<Pool<Flavour<SYNC>>>>,
     keyed: Keyed<&'static Row, MAX_KEY>,
 }
 
-impl Transform {
+impl<const SYNC: bool> Transform<SYNC> {
     /// Creates a transform without a key.
     ///
     /// # Errors
     ///
     /// `ENOENT`: there is no software cipher to stand in for the device. `ENOMEM`: no memory.
     pub(super) fn new(offer: &Offer) -> Result<Self> {
+        let (software, pool) = if SYNC {
+            let software = Software::new_on_stack(offer.row.name)?;
+            (software, Some(Pool::new()?))
+        } else {
+            (Software::new(offer.row.name)?, None)
+        };
         Ok(Self {
             row: offer.row,
-            software: Software::new(offer.row.name)?,
+            software,
+            pool,
             keyed: Keyed::new(offer.place, &offer.devices, offer.row)?,
         })
     }
@@ -61,6 +73,11 @@ impl Transform {
     /// Returns the software cipher, which has the same key.
     pub(super) fn software(&self) -> &Software {
         &self.software
+    }
+
+    /// Returns the request contexts, which only the synchronous variant has.
+    pub(super) fn pool(&self) -> Option<&Arc<Pool<Flavour<SYNC>>>> {
+        self.pool.as_ref()
     }
 
     /// Returns the way to a device that takes requests, if there is one.

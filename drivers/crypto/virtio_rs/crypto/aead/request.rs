@@ -183,7 +183,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
             aad_first: cut.aad_first,
             dst: behind_aad(raw.dst, cut.dst),
         };
-        // SAFETY: These are the request's lists.
+        // SAFETY: These are the request's lists. `init_callback` has set the size of the context.
         unsafe { self.hold(state, parts, &data) }
     }
 }

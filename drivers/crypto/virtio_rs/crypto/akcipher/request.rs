@@ -227,7 +227,8 @@ impl<'a, A: Algorithm> Loaded<'a, A> {
             Err(err) => return Err((err, self)),
         };
         // SAFETY: These are the request's list, and lists in the operand, which stay there as long as
-        // the request is under way; so does the key, which the operand keeps.
+        // the request is under way; so does the key, which the operand keeps. `init_callback` has set the
+        // size of the context.
         match unsafe { self.request.hold(state, parts, &data) } {
             Ok(inner) => Ok(Prepared { inner }),
             // INVARIANT: The operand is as it was.

@@ -107,7 +107,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
             aad_first: false,
             dst: Span::NONE,
         };
-        // SAFETY: That is the request's list.
+        // SAFETY: That is the request's list. `register` has set the size of the context.
         unsafe { self.hold(state, parts, &data) }
     }
 

@@ -17,6 +17,7 @@ use super::{
             Submitted, //
         }, //
     },
+    pool::Borrowed,
     witness::Witness,
     Offload,
     Outcome,
@@ -55,7 +56,7 @@ use kernel::{
 /// - `raw` is the request the context belongs to.
 /// - `waiter` is initialised if the algorithm is synchronous.
 #[repr(C)]
-struct Context<A: Offload> {
+pub(super) struct Context<A: Offload> {
     slot: Slot,
     raw: NonNull<A::Raw>,
     outcome: Result,
@@ -78,6 +79,9 @@ pub(in crate::crypto) struct Room<A: Offload> {
     context: MaybeUninit<Context<A>>,
 }
 
+// SAFETY: A room has no value that is tied to a thread: code that uses the context gets a pointer to it.
+unsafe impl<A: Offload> Send for Room<A> {}
+
 impl<A: Offload> Room<A> {
     /// Returns memory that is not used yet.
     pub(in crate::crypto) const fn new() -> Self {
@@ -94,6 +98,11 @@ impl<A: Offload> Room<A> {
     pub(in crate::crypto) unsafe fn context(this: *mut Self) -> *mut c_void {
         // SAFETY: By the safety requirements.
         unsafe { &raw mut (*this).context }.cast()
+    }
+
+    /// Returns where the context of an unused room is.
+    pub(super) fn as_context(&mut self) -> NonNull<Context<A>> {
+        NonNull::from(&mut self.context).cast()
     }
 }
 
@@ -167,7 +176,10 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
     ///
     /// # Safety
     ///
-    /// The scatterlists of `data` must be the request's.
+    /// - The scatterlists of `data` must be the request's.
+    /// - The transform must have asked for request contexts of [`context_size`] bytes.
+    ///
+    /// [`context_size`]: super::context_size
     pub(in crate::crypto) unsafe fn hold(
         self,
         state: A::State,
@@ -183,10 +195,61 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
         let Some(context) = NonNull::new(context.cast::<Context<A>>()) else {
             return Err((EFAULT, self));
         };
+        // SAFETY: By the safety requirements of this function for the lists. By the type invariant the
+        // context is unused. By the safety requirements it has the size that `size` returns, which
+        // checks that its alignment is sufficient, too. Nothing is borrowed.
+        unsafe { self.fill(context, None, state, parts, data) }
+    }
 
+    /// Makes the request ready for a device, in a context that its transform owns. The request's own
+    /// context is not used.
+    ///
+    /// # Errors
+    ///
+    /// As for [`hold`](Self::hold).
+    ///
+    /// # Safety
+    ///
+    /// - The scatterlists of `data` must be the request's.
+    /// - The algorithm must be synchronous.
+    pub(in crate::crypto) unsafe fn hold_in(
+        self,
+        mut borrowed: Borrowed<A>,
+        state: A::State,
+        parts: &Parts<'_>,
+        data: &Data,
+    ) -> Result<Prepared<'a, A, R>, (Error, Self)> {
+        let Some(context) = borrowed.context() else {
+            return Err((EFAULT, self));
+        };
+        // SAFETY: By the safety requirements of this function for the lists and the algorithm. A borrowed
+        // context is heap memory of the right type, and has no other user.
+        unsafe { self.fill(context, Some(borrowed), state, parts, data) }
+    }
+
+    /// Fills `context`, which is `borrowed` if it is not the request's own.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL` if a scatterlist is shorter than the data.
+    /// - `E2BIG` if there are too many segments, or too large ones.
+    ///
+    /// # Safety
+    ///
+    /// - The scatterlists of `data` must be the request's.
+    /// - `context` must be valid for writes, unused, and in the linear map. It must stay so until the
+    ///   request is complete, provided that `borrowed` is not dropped before.
+    /// - `borrowed` must be `None` if the algorithm is asynchronous.
+    unsafe fn fill(
+        self,
+        context: NonNull<Context<A>>,
+        borrowed: Option<Borrowed<A>>,
+        state: A::State,
+        parts: &Parts<'_>,
+        data: &Data,
+    ) -> Result<Prepared<'a, A, R>, (Error, Self)> {
         // INVARIANT: As the type wants it.
-        // SAFETY: The context is unused, and was made large enough, by `size`; it is aligned for
-        // `Context<A>`, which `size` has checked.
+        // SAFETY: By the safety requirements `context` is valid for writes.
         unsafe {
             context.write(Context {
                 slot: Slot {
@@ -227,8 +290,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
 
         // SAFETY: The context was just written; nobody else refers to it.
         let area = unsafe { &mut (*context.as_ptr()).area };
-        // SAFETY: The area is in linear memory and stays there until the request is finished; so
-        // do the consumer's scatterlists.
+        // SAFETY: By the safety requirements the area is in linear memory and stays there until the
+        // request is complete; the crypto API's contract says so of the caller's scatterlists.
         match unsafe { area.fill(parts, data) } {
             Ok(posted) => {
                 // SAFETY: As above.
@@ -241,10 +304,11 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
                 let witness = unsafe { Witness::of(data) };
                 // SAFETY: As above.
                 unsafe { (*context.as_ptr()).witness = witness };
-                // INVARIANT: It was just filled.
+                // INVARIANT: It was just filled. `borrowed` is by the safety requirements.
                 Ok(Prepared {
                     context,
                     request: self,
+                    borrowed,
                 })
             }
             Err(err) => {
@@ -260,11 +324,13 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
 ///
 /// # Invariants
 ///
-/// `context` is filled, and that of `request`; nobody else uses it.
+/// `context` is filled, and that of `request` or of `borrowed`; nobody else uses it. `borrowed` is
+/// `None` if the algorithm is asynchronous.
 #[must_use]
 pub(crate) struct Prepared<'a, A: Offload<Raw = R>, R: RawRequest> {
     context: NonNull<Context<A>>,
     request: Request<'a, A, R>,
+    borrowed: Option<Borrowed<A>>,
 }
 
 impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
@@ -289,7 +355,12 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
         queue: impl FnOnce(Inflight) -> Result<Submitted, (Error, Inflight)>,
         stuck: impl Fn(),
     ) -> Result<Answer, (Error, Request<'a, A, R>)> {
-        let Self { context, request } = self;
+        let Self {
+            context,
+            request,
+            // A synchronous request is complete when this function returns and drops it.
+            borrowed: _borrowed,
+        } = self;
         // SAFETY: By the type invariant; `Context` begins with the slot.
         let inflight = unsafe { Inflight::new(context.cast()) };
         let how = match queue(inflight) {

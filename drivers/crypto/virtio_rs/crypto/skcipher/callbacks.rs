@@ -36,10 +36,16 @@ pub(super) trait Callbacks: Algorithm {
         let data = unsafe { &(*Entry::<_, Self::Data>::of(alg)).data };
         from_result(|| {
             let state = Self::init(data)?;
-            let software = Self::software(&state).request_size();
-            let size = offload::context_size::<Self>(software);
-            // SAFETY: By the safety requirements.
-            unsafe { helpers::crypto_skcipher_set_reqsize_dma(tfm, size) };
+            // A request of a synchronous transform has no context, so that a template over it needs no
+            // more than over software: `crypto_alloc_sync_skcipher()` fails if that is above
+            // `MAX_SYNC_SKCIPHER_REQSIZE`. Its device request is in the pool, that of its fallback on
+            // the stack.
+            if !Self::SYNCHRONOUS {
+                let software = Self::software(&state).request_size();
+                let size = offload::context_size::<Self>(software);
+                // SAFETY: By the safety requirements.
+                unsafe { helpers::crypto_skcipher_set_reqsize_dma(tfm, size) };
+            }
             // SAFETY: The context has the size and alignment of `Tfm`, and is not used yet.
             unsafe { Self::context(tfm).write(state) };
             Ok(0)

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Requests, or parts of them, that software does in the device's place.
+//!
+//! An asynchronous algorithm has the fallback's request in the context of its own. A request of a
+//! synchronous one has no context, so the fallback's request is on the stack.
 
 use super::{
     super::{
@@ -11,12 +14,14 @@ use super::{
         scatterlist, //
     },
     Algorithm,
-    Request, //
+    Request,
+    Software, //
 };
 use crate::{
     bindings,
     bindings::helpers, //
 };
+use core::mem::MaybeUninit;
 use kernel::{
     error::to_result,
     prelude::*, //
@@ -28,6 +33,71 @@ struct Part {
     dst: *mut bindings::scatterlist,
     len: u32,
     iv: *mut u8,
+}
+
+/// A request on the stack, as `SYNC_SKCIPHER_REQUEST_ON_STACK()` makes it.
+#[repr(C)]
+pub(super) struct OnStack {
+    request: bindings::skcipher_request,
+    context: MaybeUninit<[u8; bindings::MAX_SYNC_SKCIPHER_REQSIZE as usize]>,
+}
+
+impl OnStack {
+    /// The room that an implementation has, `struct skcipher_request` included, in bytes.
+    // CAST: The struct is small.
+    pub(super) const SIZE: u32 = size_of::<Self>() as u32;
+
+    /// Runs `part` on `software` in a request on the stack. It has a stack frame of its own, which the
+    /// functions that send a request to a device do not carry.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Part::run`], but for `sub`.
+    #[inline(never)]
+    unsafe fn run(part: &Part, software: &Software, direction: Direction, flags: u32) -> Result {
+        let mut sub = MaybeUninit::<Self>::uninit();
+        // SAFETY: `sub` is valid for writes and has the size and alignment that `run` wants. The rest is
+        // by the safety requirements.
+        let result = unsafe { part.run(sub.as_mut_ptr().cast(), software, direction, flags) };
+        // SAFETY: `sub` is valid for writes of its size. The request is complete, for `software` is
+        // synchronous.
+        unsafe { helpers::memzero_explicit(sub.as_mut_ptr().cast(), size_of::<Self>()) };
+        result
+    }
+}
+
+impl Part {
+    /// Runs the part on `software`, in the request `sub`.
+    ///
+    /// # Safety
+    ///
+    /// - Scatterlists and IV must be valid, and the IV as long as the software's.
+    /// - `sub` must be valid for writes of as many bytes as `software` wants, and aligned for a
+    ///   `struct skcipher_request`.
+    unsafe fn run(
+        &self,
+        sub: *mut bindings::skcipher_request,
+        software: &Software,
+        direction: Direction,
+        flags: u32,
+    ) -> Result {
+        // SAFETY: By the safety requirements `sub` is valid for writes; `software` is a valid transform.
+        unsafe { helpers::skcipher_request_set_tfm(sub, software.as_raw()) };
+        // SAFETY: By the safety requirements `sub` is valid for writes.
+        unsafe { helpers::skcipher_request_set_callback(sub, flags) };
+        // SAFETY: By the safety requirements.
+        unsafe {
+            helpers::skcipher_request_set_crypt(sub, self.src, self.dst, self.len, self.iv.cast())
+        };
+        to_result(match direction {
+            // SAFETY: `sub` is a complete request; `software` is synchronous and completes it before this
+            // returns.
+            Direction::Encrypt => unsafe { bindings::crypto_skcipher_encrypt(sub) },
+            // SAFETY: `sub` is a complete request; `software` is synchronous and completes it before this
+            // returns.
+            Direction::Decrypt => unsafe { bindings::crypto_skcipher_decrypt(sub) },
+        })
+    }
 }
 
 impl<A: Algorithm> Request<'_, A> {
@@ -119,35 +189,32 @@ impl<A: Algorithm> Request<'_, A> {
         unsafe { self.run_software_on(&whole, direction, flags) }
     }
 
-    /// Has the transform's software do `part`, in the request's context.
+    /// Has the transform's software do `part`, in the request's context, or on the stack if the
+    /// algorithm is synchronous.
     ///
     /// # Safety
     ///
     /// Scatterlists and IV of `part` must be valid, and the IV as long as the software's.
     unsafe fn run_software_on(&self, part: &Part, direction: Direction, flags: u32) -> Result {
         let software = A::software(self.tfm());
-        // SAFETY: By the type invariant.
-        let room = unsafe { helpers::crypto_skcipher_reqsize(self.raw_tfm()) };
+        let room = if A::SYNCHRONOUS {
+            OnStack::SIZE
+        } else {
+            // SAFETY: By the type invariant.
+            unsafe { helpers::crypto_skcipher_reqsize(self.raw_tfm()) }
+        };
         if software.request_size() > room {
             // Not the one that `init_callback` has seen.
             return Err(EINVAL);
         }
+        if A::SYNCHRONOUS {
+            // SAFETY: By the safety requirements. An `OnStack` is large enough, as was just checked.
+            return unsafe { OnStack::run(part, software, direction, flags) };
+        }
         // SAFETY: By the type invariant the context is unused; it is large enough.
         let sub = unsafe { helpers::skcipher_request_ctx_dma(self.as_raw().as_ptr()) };
-        let sub = sub.cast::<bindings::skcipher_request>();
-        // SAFETY: `sub` is valid for writes, and `software` a valid transform.
-        unsafe { helpers::skcipher_request_set_tfm(sub, software.as_raw()) };
-        // SAFETY: As above.
-        unsafe { helpers::skcipher_request_set_callback(sub, flags) };
-        // SAFETY: As above; the rest by the safety requirements.
-        unsafe {
-            helpers::skcipher_request_set_crypt(sub, part.src, part.dst, part.len, part.iv.cast())
-        };
-        to_result(match direction {
-            // SAFETY: `sub` is a complete request; it is answered when this returns.
-            Direction::Encrypt => unsafe { bindings::crypto_skcipher_encrypt(sub) },
-            // SAFETY: As above.
-            Direction::Decrypt => unsafe { bindings::crypto_skcipher_decrypt(sub) },
-        })
+        // SAFETY: By the safety requirements for `part`. By the type invariant the context is unused; it
+        // is large enough, as was just checked, and aligned for DMA, which is more than a request needs.
+        unsafe { part.run(sub.cast(), software, direction, flags) }
     }
 }

@@ -25,7 +25,8 @@ use crate::{
 };
 use kernel::{
     ffi::c_void,
-    prelude::*, //
+    prelude::*,
+    time::Msecs, //
 };
 
 // SAFETY: Both are the framework's own functions for the type.
@@ -123,15 +124,19 @@ impl<'a, A: Algorithm> Request<'a, A> {
 
     /// Makes the request ready for a device, but for the first `offset` bytes, which are done.
     ///
+    /// A request of a synchronous algorithm borrows a context from the transform's pool. It waits for
+    /// one for at most `limit`.
+    ///
     /// # Errors
     ///
     /// The request comes back, to be done otherwise, with the error that
-    /// [`hold`](super::offload::Request::hold) has.
+    /// [`hold`](super::offload::Request::hold) has, or `ETIMEDOUT` if no context became free.
     pub(crate) fn prepare(
         self,
         state: A::State,
         parts: &Parts<'_>,
         offset: u32,
+        limit: Msecs,
     ) -> Result<Prepared<'a, A, Raw>, (Error, Self)> {
         let Some(len) = self.len().checked_sub(offset) else {
             return Err((EINVAL, self));
@@ -143,7 +148,14 @@ impl<'a, A: Algorithm> Request<'a, A> {
             aad_first: false,
             dst: span(self.fields().dst),
         };
-        // SAFETY: These are the request's lists.
+        if A::SYNCHRONOUS {
+            let Some(context) = A::pool(self.tfm()).and_then(|pool| pool.borrow(limit)) else {
+                return Err((ETIMEDOUT, self));
+            };
+            // SAFETY: These are the request's lists. The algorithm is synchronous, as was just checked.
+            return unsafe { self.hold_in(context, state, parts, &data) };
+        }
+        // SAFETY: These are the request's lists. `init_callback` has set the size of the context.
         unsafe { self.hold(state, parts, &data) }
     }
 }

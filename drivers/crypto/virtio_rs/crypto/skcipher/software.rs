@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/crypto/skcipher.h`](srctree/include/crypto/skcipher.h)
 
-use super::super::Key;
+use super::{
+    super::Key,
+    fallback::OnStack, //
+};
 use crate::{
     bindings,
     bindings::helpers, //
@@ -43,10 +46,31 @@ impl Software {
     ///
     /// `ENOENT`: the kernel has none. Others as the framework has them.
     pub(crate) fn new(name: &CStr) -> Result<Self> {
+        Self::find(name, 0)
+    }
+
+    /// Finds an implementation as [`new`](Self::new) does, whose requests may be on the stack.
+    ///
+    /// Context: process, may sleep.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new). `EINVAL` if the implementation needs more request context than
+    /// `MAX_SYNC_SKCIPHER_REQSIZE`.
+    pub(crate) fn new_on_stack(name: &CStr) -> Result<Self> {
+        let software = Self::find(name, bindings::VC_REQSIZE_LARGE)?;
+        if software.request_size() > OnStack::SIZE {
+            return Err(EINVAL);
+        }
+        Ok(software)
+    }
+
+    fn find(name: &CStr, also_without: u32) -> Result<Self> {
         let mask = bindings::CRYPTO_ALG_ASYNC
             | bindings::CRYPTO_ALG_NEED_FALLBACK
             | bindings::CRYPTO_ALG_ALLOCATES_MEMORY
-            | bindings::CRYPTO_ALG_KERN_DRIVER_ONLY;
+            | bindings::CRYPTO_ALG_KERN_DRIVER_ONLY
+            | also_without;
         // SAFETY: `name` is a string.
         let tfm = unsafe { bindings::crypto_alloc_skcipher(name.as_char_ptr(), 0, mask) };
         let tfm = from_err_ptr(tfm)?;
