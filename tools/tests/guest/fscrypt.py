@@ -1,0 +1,225 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""fscrypt on the driver: files are the same whoever encrypts them, the device or software.
+
+usage: fscrypt.py first|later [--keep FOLDER] [--ko FILE]
+
+An ext4 file system has a folder for each policy. blk-crypto-fallback encrypts the contents of files,
+and keeps the transforms that it takes when a mode is first used. "first" loads the module with
+prefer=1 before that, so that the device does the work, and unbinds and binds the device. "later"
+loads the module when blk-crypto-fallback has software, and unloads it. With --keep, "first" leaves
+its disk in the folder, and "later" reads all of it before it loads the module.
+"""
+
+import argparse
+import contextlib
+import os
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+from lib import crypto, fscrypt, host, module, tap, volume
+from lib.fscrypt import POLICIES
+from lib.kernel_log import KernelLog
+from lib.tap import check, check_equal, check_same, holds
+from lib.volume import run
+from lib.work import FALLBACKS
+
+SELFTEST = 60
+NOATIME = "noatime"
+INLINE = "noatime,inlinecrypt"
+# Files of each policy in each step, with an end of a block and of a page, and long names.
+SIZES = (1, 15, 4096, 5000, 65536, 100001)
+
+parser = argparse.ArgumentParser()
+parser.add_argument("order", choices=("first", "later"))
+parser.add_argument("--keep", type=Path)
+parser.add_argument("--ko", type=Path, default=Path("/run/testbed/driver.ko"))
+options = parser.parse_args()
+log = KernelLog()
+
+
+class Disk:
+    """A file system with a folder for each policy, and what has been written to it."""
+
+    def __init__(self, device: Path) -> None:
+        self.device = device
+        self.key = os.urandom(fscrypt.KEY_SIZE)
+        self.identifier = b""
+        self.written: dict[str, dict[str, bytes]] = {policy.name: {} for policy in POLICIES}
+
+    def save(self, folder: Path) -> None:
+        """Leaves the disk, and what there is to know of it, in a folder."""
+        run("cp", "--sparse=always", volume.file_of(self.device), folder / "disk")
+        (folder / "contents").write_bytes(pickle.dumps((self.key, self.written)))
+
+    def restore(self, folder: Path) -> None:
+        """Takes over the disk that was saved."""
+        run("dd", f"if={folder / 'disk'}", f"of={self.device}", "bs=1M", "status=none")
+        self.key, self.written = pickle.loads((folder / "contents").read_bytes())
+
+    @contextlib.contextmanager
+    def mounted(self, how: str) -> Iterator[Path]:
+        """The file system, with its key."""
+        with volume.mounted(self.device, how) as folder:
+            self.identifier = fscrypt.add_key(folder, self.key)
+            yield folder
+
+    def make(self) -> None:
+        """Makes the file system and the folders."""
+        run("mkfs.ext4", "-q", "-F", "-b", "4096", "-O", "encrypt", "-E",
+            "lazy_itable_init=0,lazy_journal_init=0,nodiscard", self.device)  # fmt: skip
+        with self.mounted(NOATIME) as root:
+            for policy in POLICIES:
+                folder = root / policy.name
+                folder.mkdir()
+                fscrypt.set_policy(folder, policy, self.identifier)
+
+    def write(self, root: Path, step: str) -> None:
+        """Writes files of all sizes to each folder, and to files that are there."""
+        for policy in POLICIES:
+            written = self.written[policy.name]
+            for size in SIZES:
+                name = f"{step} {size} " + "x" * (size % 150)
+                (root / policy.name / name).write_bytes(data := os.urandom(size))
+                written[name] = data
+            for name, data in list(written.items())[:2]:
+                with (root / policy.name / name).open("ab") as file:
+                    file.write(more := os.urandom(3000))
+                written[name] = data + more
+        volume.forget()
+
+    def check(self, root: Path) -> None:
+        """Reads all that was ever written, from the device; fails the test if it is not that."""
+        volume.forget()
+        for policy in POLICIES:
+            written = self.written[policy.name]
+            found = {path.name for path in (root / policy.name).iterdir()}
+            check_equal(sorted(found), sorted(written), f"{policy.name}: names")
+            for name, data in written.items():
+                check_same((root / policy.name / name).read_bytes(), data, f"{policy.name}: {name}")
+
+    def renew_key(self, root: Path) -> None:
+        """Removes the key, looks what can be seen without it, and adds it again."""
+        volume.forget()
+        fscrypt.remove_key(root, self.identifier)
+        for policy in POLICIES:
+            fscrypt.check_locked(root / policy.name, set(self.written[policy.name]))
+        check_equal(fscrypt.add_key(root, self.key), self.identifier, "identifier")
+
+
+def load() -> None:
+    """Loads the module so that it is preferred."""
+    module.load(options.ko, "prefer=1", seconds=SELFTEST)
+    module.wait_passed(SELFTEST)
+
+
+@contextlib.contextmanager
+def device_works() -> Iterator[None]:
+    """Fails the test unless the device encrypts and decrypts during the block."""
+    before = FALLBACKS.read_text()
+    with host.watched() as work:
+        yield
+    check(
+        work.encrypt_ops and work.decrypt_ops,
+        f"{work}; fallbacks before:\n{before}after:\n{FALLBACKS.read_text()}",
+    )
+    tap.note(f"{work}")
+
+
+def write_and_check(how: str, step: str, renew: bool = False) -> None:
+    """Mounts the disk, reads everything, writes more, and reads it all again."""
+    with disk.mounted(how) as root:
+        disk.check(root)
+        if renew:
+            disk.renew_key(root)
+            disk.check(root)
+        disk.write(root, step)
+        disk.check(root)
+    volume.check_file_system(disk.device)
+
+
+def define_first() -> None:
+    """The module is there before a file is."""
+
+    @holds("driver loaded first: files are written and read by the device")
+    def _() -> None:
+        load()
+        with device_works():
+            write_and_check(NOATIME, "first")
+        users = {name: alg.users for name, alg in crypto.ours().items() if alg.users}
+        check("cbc-aes-virtio-sync" in users, f"users: {users}")
+
+    @holds("key removed and added again: files are read and written")
+    def _() -> None:
+        with device_works():
+            write_and_check(NOATIME, "other key", renew=True)
+
+    @holds("mounted with inlinecrypt: files are read and written")
+    def _() -> None:
+        with device_works():
+            write_and_check(INLINE, "inlinecrypt", renew=True)
+
+    @holds("device unbound: software reads what the device wrote")
+    def _() -> None:
+        module.unbind()
+        with host.does_nothing():
+            write_and_check(NOATIME, "unbound")
+
+    @holds("device bound again: the device reads what software wrote")
+    def _() -> None:
+        module.bind(SELFTEST)
+        module.wait_passed(SELFTEST)
+        with device_works():
+            write_and_check(NOATIME, "bound again")
+        if options.keep:
+            disk.save(options.keep)
+
+
+def define_later() -> None:
+    """The module comes when files are in use, and goes."""
+
+    @holds("no driver: files are read and written")
+    def _() -> None:
+        if options.keep:
+            disk.restore(options.keep)
+        tap.note(f"{sum(map(len, disk.written.values()))} files were there")
+        with host.does_nothing():
+            write_and_check(NOATIME, "no driver")
+
+    @holds("driver loaded while files and keys are in use")
+    def _() -> None:
+        with disk.mounted(NOATIME) as root:
+            disk.check(root)
+            load()
+            disk.write(root, "loaded later")
+            disk.check(root)
+            disk.renew_key(root)
+            disk.check(root)
+
+    @holds("mounted with inlinecrypt: files are read and written")
+    def _() -> None:
+        write_and_check(INLINE, "inlinecrypt, loaded later", renew=True)
+
+    @holds("driver unloaded: files are read and written")
+    def _() -> None:
+        module.unload(SELFTEST)
+        with host.does_nothing():
+            write_and_check(NOATIME, "unloaded")
+
+
+with contextlib.ExitStack() as stack:
+    module.unload(SELFTEST)
+    volume.MOUNTS.mkdir(exist_ok=True)
+    disk = Disk(stack.enter_context(volume.disk(32)))
+    disk.make()
+    if options.order == "first":
+        define_first()
+    else:
+        define_later()
+
+    @holds("the kernel has nothing to report")
+    def _() -> None:
+        log.check_quiet()
+
+    tap.run()
