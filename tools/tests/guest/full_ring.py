@@ -44,7 +44,7 @@ def run_held(subject: Subject) -> Result:
         runner.start()
         wait_until(lambda: held() >= SIZE, LONG, "the ring is full")
         # The requests that do not fit follow at once.
-        time.sleep(0.2)
+        time.sleep(0.5)
     while runner.is_alive():
         reference.command(command="complete", queue=0)
         runner.join(0.02)
