@@ -12,6 +12,7 @@ vc_fault.ko and keys in /mnt/share. No other device may be ready.
 """
 
 import errno
+import functools
 import sys
 import threading
 import time
@@ -72,7 +73,7 @@ for each in trials.SUBJECTS:
     if each.flavour == "async" and each.kind != "sig":
         WHAT = "ENOSPC" if each.service in REFUSES else "the fallback's result"
         holds(f"{each.driver}: without backlog a full ring gives {WHAT}")(
-            lambda subject=each: check_full(subject)
+            functools.partial(check_full, each)
         )
 
 

@@ -13,6 +13,7 @@ synchronous transform has more callers at a time than request contexts.
 
 import argparse
 import dataclasses
+import functools
 import os
 import subprocess
 import threading
@@ -133,31 +134,38 @@ def reason(keys: list[Key]) -> str:
     return f"not in this kernel (error {EXPECTED[keys[0]].error})"
 
 
+def check_template(found: Results, name: str) -> None:
+    """All that software gives for a template is there with the driver, and gives the same results."""
+    keys = [key for key in EXPECTED if key[0] == name]
+    given = [key for key in keys if EXPECTED[key].allocated]
+    if not given:
+        raise tap.Skip(reason(keys))
+    compare(found, given)
+
+
+def check_alias(found: Results, name: str, original: str, template: str) -> None:
+    """A template that names an algorithm of the driver gives what software gives for the original."""
+    if subprocess.run(["modprobe", "-nq", f"crypto-{template}"], check=False).returncode:
+        raise tap.Skip(f"this kernel has no {template}")
+    keys = [key for key in found if key[0] == name and found[key].allocated]
+    check(keys, f"{name} cannot be allocated")
+    for key in keys:
+        should = EXPECTED[original, *key[1:]]
+        check_equal(found[key].digest, should.digest, f"{key}: digest")
+
+
 def define(found: Results, work: int, prefer: int) -> None:
     """Defines the tests of one run with the driver."""
     for name in dict.fromkeys(key[0] for key in EXPECTED):
-        if name in ALIASES:
-            continue
-
-        @holds(f"{name}: same as without the driver, prefer={prefer}")
-        def _(name: str = name) -> None:
-            keys = [key for key in EXPECTED if key[0] == name]
-            given = [key for key in keys if EXPECTED[key].allocated]
-            if not given:
-                raise tap.Skip(reason(keys))
-            compare(found, given)
+        if name not in ALIASES:
+            holds(f"{name}: same as without the driver, prefer={prefer}")(
+                functools.partial(check_template, found, name)
+            )
 
     for name, (original, template) in ALIASES.items():
-
-        @holds(f"{name}: same as {original}, prefer={prefer}")
-        def _(name: str = name, original: str = original, template: str = template) -> None:
-            if subprocess.run(["modprobe", "-nq", f"crypto-{template}"], check=False).returncode:
-                raise tap.Skip(f"this kernel has no {template}")
-            keys = [key for key in found if key[0] == name and found[key].allocated]
-            check(keys, f"{name} cannot be allocated")
-            for key in keys:
-                should = EXPECTED[original, *key[1:]]
-                check_equal(found[key].digest, should.digest, f"{key}: digest")
+        holds(f"{name}: same as {original}, prefer={prefer}")(
+            functools.partial(check_alias, found, name, original, template)
+        )
 
     @holds(f"templates reach the device, prefer={prefer}")
     def _() -> None:

@@ -197,7 +197,10 @@ class Requests:
         result = trials.run(subject, 1 if subject.service == "rsa" else 8)
         if result.refused == errno.ENOENT:
             return REFUSED
-        lost = result.errors.pop(errno.EIO, 0) if self._lossy else 0
+        lost = 0
+        if self._lossy:
+            for key in [key for key in result.errors if key[1] == errno.EIO]:
+                lost += result.errors.pop(key)
         bad = result.refused or result.wrong or result.lost or result.doubled or result.errors
         tap.check(not bad, f"{subject.driver}: {result}")
         return LOST if lost else DONE
