@@ -84,6 +84,9 @@ int trial_make(struct trial *t, struct subject *subject, unsigned int number)
 	t->in_place = number & 2;
 	t->len = get_random_u32_inclusive(1, TEXT / 16) * 16;
 	get_random_bytes(t->iv, MAX_IV);
+	/* CCM's first byte is the size of the length field less one. */
+	if (reference->kind == AEAD && crypto_aead_ivsize(reference->aead) == MAX_IV)
+		t->iv[0] = 3;
 	memcpy(t->first_iv, t->iv, MAX_IV);
 	memcpy(t->next_iv, t->iv, MAX_IV);
 	get_random_bytes(t->in, AAD + t->len);
@@ -101,11 +104,6 @@ int trial_make(struct trial *t, struct subject *subject, unsigned int number)
 		/* Less than the modulus, and more than 1. */
 		t->in[0] = 0;
 		t->in[1] |= 1;
-		return make_crypt(t, reference);
-	case AEAD:
-		/* CCM's first byte is the size of the length field less one. */
-		if (crypto_aead_ivsize(reference->aead) == MAX_IV)
-			t->iv[0] = 3;
 		return make_crypt(t, reference);
 	default:
 		return make_crypt(t, reference);
