@@ -362,8 +362,25 @@ impl<T: Driver> Adapter<T> {
 
         let base: &device::Device<device::CoreInternal<'_>> = dev.as_ref();
         base.set_drvdata(T::probe(dev, shared))?;
-        dev.ready();
-        Ok(())
+        if !dev.is_operational() {
+            dev.ready();
+            return Ok(());
+        }
+        // `virtio_device_reset_done()` has set DRIVER_OK when `restore_callback` had found no driver,
+        // before the queues were set up.
+        Queues::stop(dev);
+        Self::start_again(dev).inspect_err(|_| {
+            // SAFETY: The data was just set.
+            let data = unsafe { base.drvdata_borrow::<T::Data<'_>>() };
+            T::unbind(dev, data);
+        })
+    }
+
+    /// Starts a stopped device from its reset on, as if it was bound.
+    fn start_again(dev: &Device<device::CoreInternal<'_>>) -> Result {
+        dev.reset();
+        dev.renegotiate()?;
+        Queues::resume(dev)
     }
 
     /// Notes that the device is not bound any more.
@@ -436,14 +453,14 @@ impl<T: Driver> Adapter<T> {
         dev: &'bound Device<device::CoreInternal<'_>>,
         data: Pin<&'bound T::Data<'bound>>,
     ) -> Result {
-        if !Queues::is_stopped(dev) {
+        if Queues::is_stopped(dev) {
+            Queues::resume(dev)?;
+        } else {
             // The driver was bound after `freeze_callback` had found none. The device has lost its
             // state since, without a word to the driver.
             Self::stop(dev, data);
-            dev.reset();
-            dev.renegotiate()?;
+            Self::start_again(dev)?;
         }
-        Queues::resume(dev)?;
         T::restore(dev, data);
         // The core lets `config_changed` be called when it has had its last look at the status, and not
         // before.

@@ -1,0 +1,110 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""The PCI function is reset while the driver is bound, unbound, loaded and unloaded.
+
+usage: function_reset.py [--seconds N] [--ko FILE] PARAMETER...
+
+One thread resets the function through sysfs, another binds and unbinds the driver, or loads and
+unloads it with the PARAMETERs, for N seconds each. The resets hold the lock of the PCI device, bind
+and unbind that of the virtio device. A driver that relies on the one or the other uses its data after
+it is freed, which the debug kernel reports.
+
+For a guest with one device whose transport can reset its function, and no self-tests
+(cryptomgr.notests=1), which would keep the module in use.
+"""
+
+import argparse
+import contextlib
+import functools
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lib import afalg, crypto, module, tap
+from lib.kernel_log import TROUBLE, KernelLog
+from lib.tap import check, check_same, holds, wait_until
+
+LONG = 120
+# The virtio core warns when a device is unbound whose registers read ones, as they do while its
+# function is reset.
+EXPECTED = re.compile("at virtio_dev_remove")
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--seconds", type=float, default=20)
+parser.add_argument("--ko", type=Path, default=Path("/run/testbed/driver.ko"))
+parser.add_argument("parameters", nargs="*")
+options = parser.parse_args()
+log = KernelLog()
+(DEVICE,) = module.devices()
+RESET = (module.DEVICES / DEVICE).resolve().parent / "reset"
+
+
+def count(event: Callable[[], None], until: float) -> int:
+    """Repeats an event until a time; returns how often it succeeded."""
+    times = 0
+    while time.monotonic() < until:
+        # The device may be bound already, or its registers read ones just now.
+        with contextlib.suppress(OSError):
+            event()
+            times += 1
+    return times
+
+
+def reset() -> None:
+    """Resets the function."""
+    RESET.write_text("1")
+
+
+def rebind() -> None:
+    """Unbinds the driver and binds it."""
+    with contextlib.suppress(OSError):
+        (module.DRIVER / "unbind").write_text(DEVICE)
+    (module.DRIVER / "bind").write_text(DEVICE)
+
+
+def reload() -> None:
+    """Unloads the module and loads it. A transform of the kernel's may be in use for a moment."""
+    module.rmmod()
+    if module.insmod(options.ko, *options.parameters).returncode:
+        raise OSError("the module is loaded still")
+
+
+def check_device_works() -> None:
+    """Binds the driver if it is not bound, and has the device encrypt."""
+    if not (module.DRIVER / DEVICE).exists():
+        (module.DRIVER / "bind").write_text(DEVICE)
+    wait_until(lambda: crypto.SYNC in crypto.ours(), LONG, "the algorithms are registered")
+    key, iv, data = os.urandom(16), os.urandom(16), os.urandom(4096)
+    with afalg.Transform(crypto.SYNC, key) as transform:
+        check_same(
+            transform.crypt(afalg.ENCRYPT, iv, data), afalg.openssl(key, iv, data), "ciphertext"
+        )
+
+
+def check_race(event: Callable[[], None]) -> None:
+    """Lets the event and resets happen at the same time."""
+    until = time.monotonic() + options.seconds
+    resets: list[int] = []
+    resetting = threading.Thread(target=lambda: resets.append(count(reset, until)))
+    resetting.start()
+    times = count(event, until)
+    resetting.join()
+    tap.note(f"{resets[0]} resets, {times} times {event.__name__}")
+    check(resets[0] > 1 and times > 1, "hardly anything happened")
+    check_device_works()
+    bad = [line for line in log.matching(TROUBLE.pattern) if not EXPECTED.search(line)]
+    check(not bad, "the kernel says:\n" + "\n".join(bad[:20]))
+
+
+holds("function reset against unbind and bind: the device works afterwards")(
+    functools.partial(check_race, rebind)
+)
+holds("function reset against rmmod and insmod: the device works afterwards")(
+    functools.partial(check_race, reload)
+)
+
+afalg.prepare()
+tap.run()
