@@ -164,12 +164,11 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
         let drv = drv.get();
         let parents = Parents::new()?;
         let shared = T::shared()?;
-        // INVARIANT: Set before the driver is registered.
-        // SAFETY: `drv` is valid and not used by anybody else yet.
-        unsafe {
-            (*drv).shared = Some(shared);
-            (*drv).parents = Some(parents);
-        }
+        // INVARIANT: Both are set before the driver is registered.
+        // SAFETY: `drv` is valid, and is not used elsewhere before it is registered.
+        unsafe { (*drv).shared = Some(shared) };
+        // SAFETY: `drv` is valid, and is not used elsewhere before it is registered.
+        unsafe { (*drv).parents = Some(parents) };
 
         // SAFETY: As above.
         let raw = unsafe { &mut (*drv).raw };

@@ -81,11 +81,11 @@ impl Part {
         direction: Direction,
         flags: u32,
     ) -> Result {
-        // SAFETY: By the safety requirements `sub` is valid for writes; `software` is a valid transform.
+        // SAFETY: The caller guarantees that `sub` is valid for writes; `software` is a valid transform.
         unsafe { helpers::skcipher_request_set_tfm(sub, software.as_raw()) };
-        // SAFETY: By the safety requirements `sub` is valid for writes.
+        // SAFETY: The caller guarantees that `sub` is valid for writes.
         unsafe { helpers::skcipher_request_set_callback(sub, flags) };
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller guarantees that `sub`, the scatterlists and the IV are valid.
         unsafe {
             helpers::skcipher_request_set_crypt(sub, self.src, self.dst, self.len, self.iv.cast())
         };
