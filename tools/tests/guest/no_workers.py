@@ -36,7 +36,7 @@ guard = loops.Guard()
 
 
 class Reader:
-    """A thread that reads the beginning of a volume, when it is told to."""
+    """A thread that reads the beginning of a volume on request."""
 
     def __init__(self, path: Path, start: threading.Event) -> None:
         self._start = start

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Processes that repeat a step until they are told to stop, and a watch over them: a step that fails
+"""Processes that repeat a step until they are stopped, and a watch over them: a step that fails
 or does not end is found, and a hang is shown with the stacks of the blocked tasks."""
 
 import contextlib

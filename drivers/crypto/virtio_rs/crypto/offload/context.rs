@@ -324,7 +324,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
 ///
 /// # Invariants
 ///
-/// `context` is filled, and that of `request` or of `borrowed`; nobody else uses it. `borrowed` is
+/// `context` is filled, and that of `request` or of `borrowed`; it is not used elsewhere. `borrowed` is
 /// `None` if the algorithm is asynchronous.
 #[must_use]
 pub(crate) struct Prepared<'a, A: Offload<Raw = R>, R: RawRequest> {

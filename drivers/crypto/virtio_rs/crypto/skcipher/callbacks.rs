@@ -43,7 +43,7 @@ pub(super) trait Callbacks: Algorithm {
             if !Self::SYNCHRONOUS {
                 let software = Self::software(&state).request_size();
                 let size = offload::context_size::<Self>(software);
-                // SAFETY: By the safety requirements.
+                // SAFETY: The caller guarantees that `tfm` is a valid new transform.
                 unsafe { helpers::crypto_skcipher_set_reqsize_dma(tfm, size) };
             }
             // SAFETY: The context has the size and alignment of `Tfm`, and is not used yet.

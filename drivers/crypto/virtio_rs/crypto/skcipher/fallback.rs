@@ -52,7 +52,7 @@ impl OnStack {
     ///
     /// # Safety
     ///
-    /// As for [`Part::run`], but for `sub`.
+    /// The scatterlists and the IV of `part` must be valid, and the IV as long as the software's.
     #[inline(never)]
     unsafe fn run(part: &Part, software: &Software, direction: Direction, flags: u32) -> Result {
         let mut sub = MaybeUninit::<Self>::uninit();
