@@ -3,15 +3,17 @@
 //! A data queue: requests go out from where they were made, and come back in a bottom half.
 
 mod ages;
+mod backlog;
 
-use self::ages::{
-    Ages,
-    Found, //
+use self::{
+    ages::{
+        Ages,
+        Found, //
+    },
+    backlog::Backlog,
 };
 use crate::{
     crypto::{
-        Backlogged,
-        Fifo,
         Inflight,
         Submitted, //
     },
@@ -48,9 +50,7 @@ pub(crate) struct State {
     /// The epoch of the device whose sessions are good: requests for those of another are not sent.
     epoch: u32,
     /// Requests that wait for room.
-    backlog: Fifo,
-    /// The bottom half has one of the backlog in hand: nobody overtakes it.
-    refilling: bool,
+    backlog: Backlog,
     /// Somebody calls [`look`] until it is idle.
     watched: bool,
     /// How many requests have come back.
@@ -67,8 +67,7 @@ impl State {
         Self {
             open: true,
             epoch: 0,
-            backlog: Fifo::new(),
-            refilling: false,
+            backlog: Backlog::new(),
             watched: false,
             returned: 0,
             seen: None,
@@ -76,29 +75,17 @@ impl State {
         }
     }
 
-    /// Returns true if a request with this epoch may be sent: it names no session, or one of the
-    /// present epoch.
-    fn is_current(&self, epoch: Option<u32>) -> bool {
-        epoch.is_none_or(|epoch| epoch == self.epoch)
-    }
-
-    /// Returns true if a new request must wait: backlogged requests are sent first.
-    fn has_waiting(&self) -> bool {
-        self.refilling || !self.backlog.is_empty()
-    }
-
-    /// Takes the first backlogged request, which still counts as waiting until the next call or
-    /// [`put_back`](Self::put_back).
-    fn take_waiting(&mut self) -> Option<Backlogged> {
-        let waiting = self.backlog.pop_front();
-        self.refilling = waiting.is_some();
-        waiting
-    }
-
-    /// Puts back the request of [`take_waiting`](Self::take_waiting), for which the ring has no room.
-    fn put_back(&mut self, request: Inflight) {
-        self.backlog.push_front(request);
-        self.refilling = false;
+    /// Counts a request that is sent next, unless it names a session of another epoch.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: it does.
+    fn admit(&mut self, request: &mut Inflight) -> Result {
+        if request.epoch().is_some_and(|epoch| epoch != self.epoch) {
+            return Err(ENODEV);
+        }
+        request.set_mark(self.ages.enter());
+        Ok(())
     }
 
     /// A request has been taken back.
@@ -154,7 +141,7 @@ impl Data {
     fn refill(queue: &DataQueue, bh: &Bh) {
         loop {
             let mut locked = queue.lock();
-            let Some(waiting) = locked.state().take_waiting() else {
+            let Some(waiting) = locked.state().backlog.take() else {
                 return;
             };
             drop(locked);
@@ -173,7 +160,7 @@ impl Data {
                 Err((err, request))
                     if (err == ENOSPC || err == ENOMEM) && locked.in_flight() != 0 =>
                 {
-                    locked.state().put_back(request);
+                    locked.state().backlog.put_back(request);
                     return;
                 }
                 Err((_, request)) => {
@@ -251,7 +238,7 @@ pub(crate) fn submit(
         return Err((E2BIG, request));
     }
 
-    let request = if locked.state().has_waiting() {
+    let request = if locked.state().backlog.has_waiting() {
         request
     } else {
         match send(&mut locked, request) {
@@ -280,17 +267,16 @@ pub(crate) fn submit(
     locked
         .state()
         .backlog
-        .push_back(request)
+        .push(request)
         .map_err(|request| (ENOSPC, request))
 }
 
 /// Hands a request to the device, if it is meant for its present epoch.
 fn send(locked: &mut Locked<'_, Data>, mut request: Inflight) -> Result<(), (Error, Inflight)> {
-    if !locked.state().is_current(request.epoch()) {
-        return Err((ENODEV, request));
+    if let Err(err) = locked.state().admit(&mut request) {
+        return Err((err, request));
     }
-    let age = locked.state().ages.enter();
-    request.set_mark(age);
+    let age = request.mark();
     locked
         .add(request)
         .inspect_err(|_| locked.state().ages.leave(age))
@@ -318,7 +304,7 @@ pub(super) fn look(queue: &DataQueue) -> Look {
     let returned = state.returned;
     let seen = core::mem::replace(&mut state.seen, (found == Found::Slow).then_some(returned));
     // What the bottom half has in hand is sent by nobody who would have it watched.
-    if in_flight == 0 && !state.has_waiting() && !broken {
+    if in_flight == 0 && !state.backlog.has_waiting() && !broken {
         state.watched = false;
         return Look::Idle;
     }
@@ -372,7 +358,7 @@ pub(super) fn returned(queue: &DataQueue) -> u64 {
 /// Returns true if neither the device nor the backlog has a request.
 pub(super) fn is_idle(queue: &DataQueue) -> bool {
     let mut locked = queue.lock();
-    locked.in_flight() == 0 && !locked.state().has_waiting()
+    locked.in_flight() == 0 && !locked.state().backlog.has_waiting()
 }
 
 #[kernel::macros::kunit_tests(virtio_crypto_rs_transport_dataq)]
@@ -381,35 +367,36 @@ mod tests {
     use crate::crypto::testing::request;
 
     #[test]
-    fn a_request_of_another_epoch_is_not_current() {
+    fn a_request_of_another_epoch_is_not_admitted() {
         let mut state = State::new();
-        assert!(state.is_current(None) && state.is_current(Some(0)));
-        assert!(!state.is_current(Some(1)));
         state.epoch = 7;
-        assert!(state.is_current(None) && state.is_current(Some(7)));
-        assert!(!state.is_current(Some(6)) && !state.is_current(Some(8)));
+        for stale in [6, 8] {
+            let mut request = request(0).unwrap();
+            request.set_epoch(stale);
+            assert_eq!(state.admit(&mut request), Err(ENODEV));
+            request.complete(Err(ENODEV), &Bh::disable());
+        }
+        // Those did not count: nothing gets old.
+        for _ in 0..=LOOKS {
+            assert_eq!(state.ages.look(0, 0), Found::Young);
+        }
     }
 
     #[test]
-    fn no_request_overtakes_a_backlogged_one() {
+    fn a_request_that_is_admitted_gets_old() {
         let mut state = State::new();
-        assert!(!state.has_waiting());
-        for mark in [1, 2] {
-            assert!(state.backlog.push_back(request(mark).unwrap()).is_ok());
-        }
-        // The bottom half has the first request, and the ring is full.
-        let first = state.take_waiting().unwrap().accept(&Bh::disable());
-        assert!(state.has_waiting());
-        state.put_back(first);
-        let sent = [1, 2].map(|mark| {
-            let request = state.take_waiting().unwrap().accept(&Bh::disable());
-            assert_eq!(request.mark(), mark);
-            // A new request is behind it, even if it was the last one in the backlog.
-            assert!(state.has_waiting());
-            request
-        });
-        assert!(state.take_waiting().is_none() && !state.has_waiting());
-        for request in sent {
+        state.epoch = 7;
+        for epoch in [None, Some(7)] {
+            let mut request = request(0).unwrap();
+            if let Some(epoch) = epoch {
+                request.set_epoch(epoch);
+            }
+            assert!(state.admit(&mut request).is_ok());
+            for _ in 0..LOOKS {
+                assert_eq!(state.ages.look(0, 1), Found::Young);
+            }
+            assert_eq!(state.ages.look(0, 1), Found::Lost);
+            state.leave(&request);
             request.complete(Ok(()), &Bh::disable());
         }
     }

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Requests that wait for room in the ring, in order.
+
+use crate::crypto::{
+    Backlogged,
+    Fifo,
+    Inflight,
+    Submitted, //
+};
+
+/// The backlog of a data queue.
+pub(super) struct Backlog {
+    requests: Fifo,
+    /// The bottom half has the first request.
+    taken: bool,
+}
+
+impl Backlog {
+    /// Creates an empty backlog.
+    pub(super) const fn new() -> Self {
+        Self {
+            requests: Fifo::new(),
+            taken: false,
+        }
+    }
+
+    /// Returns the number of requests, without one that is taken.
+    pub(super) fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// Returns true if a new request must wait: those of the backlog are sent first.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.taken || !self.requests.is_empty()
+    }
+
+    /// Appends a request. It comes back if it may not wait.
+    pub(super) fn push(&mut self, request: Inflight) -> Result<Submitted, Inflight> {
+        self.requests.push_back(request)
+    }
+
+    /// Takes the first request, which counts as waiting until the next call or
+    /// [`put_back`](Self::put_back).
+    pub(super) fn take(&mut self) -> Option<Backlogged> {
+        let first = self.requests.pop_front();
+        self.taken = first.is_some();
+        first
+    }
+
+    /// Puts back the request of [`take`](Self::take), for which the ring has no room.
+    pub(super) fn put_back(&mut self, request: Inflight) {
+        self.requests.push_front(request);
+        self.taken = false;
+    }
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_transport_backlog)]
+mod tests {
+    use super::*;
+    use crate::{
+        crypto::testing::request,
+        support::bh::Bh, //
+    };
+
+    #[test]
+    fn no_request_overtakes_a_backlogged_one() {
+        let mut backlog = Backlog::new();
+        assert!(!backlog.has_waiting());
+        for mark in [1, 2] {
+            assert!(backlog.push(request(mark).unwrap()).is_ok());
+        }
+        // The bottom half has the first request, and the ring is full.
+        let first = backlog.take().unwrap().accept(&Bh::disable());
+        assert!(backlog.has_waiting());
+        backlog.put_back(first);
+        let sent = [1, 2].map(|mark| {
+            let request = backlog.take().unwrap().accept(&Bh::disable());
+            assert_eq!(request.mark(), mark);
+            // A new request is behind it, even if it was the last one in the backlog.
+            assert!(backlog.has_waiting());
+            request
+        });
+        assert!(backlog.take().is_none() && !backlog.has_waiting());
+        for request in sent {
+            request.complete(Ok(()), &Bh::disable());
+        }
+    }
+}
