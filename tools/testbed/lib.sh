@@ -89,3 +89,11 @@ once() {
 		"$@"
 	) 9>"$lock"
 }
+
+# use_ccache: lets ccache keep what a kernel's build compiles. It goes by the compiler's list of
+# included files, instead of having the preprocessor read them once more: most kernels are built
+# with nothing cached.
+use_ccache() {
+	export CCACHE_DIR=$cache/ccache CCACHE_MAXSIZE=5G CCACHE_DEPEND=1
+	export KEEP_ENV="CCACHE_DIR CCACHE_MAXSIZE CCACHE_DEPEND"
+}
