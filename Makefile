@@ -15,7 +15,7 @@ KDIR := $(running)
 endif
 endif
 
-.PHONY: all modules modules_install clean run shell test help
+.PHONY: all modules modules_install clean run shell test bench-report help
 
 all: modules
 
@@ -52,6 +52,9 @@ test: export GUESTS := $(GUESTS)
 test:
 	@tools/tests/run $(TESTS)
 
+bench-report:
+	@tools/bench/make-report --documents Documentation/performance.rst README.md
+
 help:
 	@echo "make [KDIR=...]            builds virtio_crypto_rs.ko"
 	@echo "make modules_install       installs it (KDIR=..., INSTALL_MOD_PATH=...)"
@@ -61,3 +64,4 @@ help:
 	@echo "make test [TESTS=...]      runs the tests, or those whose names match"
 	@echo "make test LONG=1           runs the long ones, too: all the fuzzing, on every kind of device"
 	@echo "make test GUESTS='debug*'  runs those of their guests that match this pattern"
+	@echo "make bench-report          renews the figures in Documentation/performance.rst and README.md"

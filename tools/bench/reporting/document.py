@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What goes into documents: ``report.rst``, and the generated parts of others.
+
+A document's generated part is between two comments, ``.. begin: NAME`` and ``.. end: NAME``; in
+Markdown ``<!-- begin: NAME -->`` and ``<!-- end: NAME -->``. All else belongs to its authors.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
+
+from reporting import table, tables
+from reporting.plot import Plot
+from reporting.results import Results
+from reporting.table import Table
+
+PART = re.compile(
+    r"^(?P<begin>(?:\.\. |<!-- )begin: (?P<name>[a-z-]+)(?: -->)?\n)(?P<old>.*?)"
+    r"^(?P<end>(?:\.\. |<!-- )end: (?P=name)(?: -->)?$)",
+    re.M | re.S,
+)
+MARK = re.compile(r"^(?:\.\. |<!-- )(?:begin|end): ", re.M)
+
+
+class BadDocument(Exception):
+    """The marks in a document do not fit; the message says which."""
+
+
+def figure(plot: Plot, folder: PurePath) -> str:
+    """A picture that is in a file of this folder."""
+    options = f"\t:width: 100%\n\t:alt: {plot.alt}\n"
+    return f".. figure:: {folder / plot.key}.svg\n{options}\n\t{plot.title}\n"
+
+
+def _table(make: Callable[[Results], Table | None]) -> Callable[[Results], str]:
+    """Makes the text of a table, or a sentence if nothing was measured."""
+
+    def text(results: Results) -> str:
+        made = make(results)
+        return table.to_rst(made) if made else tables.missing(make) + "\n"
+
+    return text
+
+
+def _noise(results: Results) -> str:
+    return (tables.noise(results) or "Nothing was counted.") + "\n"
+
+
+def _markdown(results: Results) -> str:
+    made = tables.summary(results)
+    if not made:
+        return tables.missing(tables.summary) + "\n"
+    rule = ["---" if made.is_name(column) else "--:" for column in range(len(made.head))]
+    lines = [made.head, rule, *made.rows]
+    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"{text}\n\n{made.title}, of commit {results.of.commit}.\n"
+
+
+TEXTS: dict[str, Callable[[Results], str]] = {
+    "of": _table(tables.of),
+    "noise": _noise,
+    "summary": _table(tables.summary),
+    "break-even-table": _table(tables.break_even),
+    "functions-table": _table(tables.functions),
+    "times": _table(tables.times),
+    "scaling-table": _table(tables.scaling),
+    "device": _table(tables.device),
+    "device-short": _table(tables.device_short),
+    "counts": _table(tables.counts),
+    "summary-markdown": _markdown,
+}
+
+# The pictures that there may be.
+PICTURES = ("size", "depth", "functions", "notifications", "break-even", "scaling",
+            "device-sizes", "device-queues")  # fmt: skip
+
+
+def parts(results: Results, plots: Sequence[Plot], folder: PurePath) -> dict[str, str]:
+    """Every part that a document can have."""
+    made = {name: text(results) for name, text in TEXTS.items()}
+    drawn = {plot.key: figure(plot, folder) for plot in plots}
+    return made | {name: drawn.get(name, "There is no picture: not measured.\n")
+                   for name in PICTURES}  # fmt: skip
+
+
+def renew(text: str, made: Mapping[str, str]) -> str:
+    """A document with its generated parts made anew."""
+    found = list(PART.finditer(text))
+    if not found:
+        raise BadDocument("it has no part between '.. begin: NAME' and '.. end: NAME'")
+    if len(MARK.findall(text)) != 2 * len(found):
+        raise BadDocument("a 'begin:' or 'end:' has no counterpart")
+    for match in found:
+        if match["name"] not in made:
+            raise BadDocument(f"nothing is called {match['name']!r}; there are {', '.join(made)}")
+    return PART.sub(lambda match: f"{match['begin']}\n{made[match['name']]}\n{match['end']}", text)
+
+
+def report(results: Results, plots: Sequence[Plot]) -> str:
+    """``report.rst``, with pictures beside it."""
+    made = [one for one in (make(results) for make in tables.ALL) if one]
+    absent = [tables.missing(make) for make in tables.ALL if not make(results)]
+    title = "What a request costs"
+    rule = "=" * len(title)
+    text = [f".. SPDX-License-Identifier: GPL-2.0\n\n{rule}\n{title}\n{rule}\n"]
+    for one in made:
+        text.append(f"{one.title}\n{'-' * len(one.title)}\n\n{table.to_rst(one)}")
+    if absent or results.counts:
+        text.append("\n\n".join([*absent, *filter(None, [tables.noise(results)])]) + "\n")
+    if plots:
+        text.append("Pictures\n--------\n")
+        text += [figure(plot, PurePath()) for plot in plots]
+    return "\n".join(text)

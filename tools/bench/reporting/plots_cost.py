@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Plots of what a request costs: by size, by depth, and where the device begins to pay."""
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
+
+from reporting import breakeven, comparison, style
+from reporting.breakeven import BreakEven, kib
+from reporting.comparison import Comparison, Point
+from reporting.plot import Plot
+from reporting.results import WHO, Results
+from reporting.style import LINES, finish, grid, legend, log_ticks, log_y
+
+Lines = dict[str, list[Point]]
+
+
+def _compared(results: Results) -> list[Comparison]:
+    return [Comparison(results.counts, name) for name in comparison.algorithms(results.counts)]
+
+
+def _several(lines: Lines) -> Lines:
+    """The lines of an algorithm; none if nobody was measured at more than one place."""
+    return lines if any(len(line) > 1 for line in lines.values()) else {}
+
+
+def _draw(axis: Axes, lines: Lines) -> None:
+    for who, line in lines.items():
+        if line:
+            axis.plot(*zip(*line), label=WHO[who], **LINES[who])
+
+
+def _places(lines: Lines) -> list[float]:
+    return [place for line in lines.values() for place, _ in line]
+
+
+def by_size(results: Results) -> Plot | None:
+    """Instructions of the whole guest against size."""
+    drawn = []
+    for one in _compared(results):
+        depth = one.usual_depth()
+        lines = _several({who: one.by_size(who, depth) for who in one.who()})
+        if lines:
+            drawn.append((one, depth, lines))
+    if not drawn:
+        return None
+    figure, axes = grid(len(drawn))
+    for axis, (one, depth, lines) in zip(axes, drawn):
+        _draw(axis, lines)
+        log_ticks(axis, _places(lines), bytes_=True)
+        log_y(axis)
+        axis.set_title(f"{one.algorithm}, depth {depth}")
+        axis.set_xlabel("size of a request (bytes)")
+        axis.set_ylabel("guest instructions")
+    legend(figure, axes)
+    alt = "Guest instructions a request against its size, both logarithmic. " + " ".join(
+        f"{one.algorithm} at depth {depth}: {_ends(lines, 'bytes')}." for one, depth, lines in drawn
+    )
+    return finish("size", "Instructions a request, by size", alt, figure)
+
+
+def by_depth(results: Results) -> Plot | None:
+    """Instructions of the whole guest against depth."""
+    return _against_depth(
+        results, "whole", "depth", "Instructions a request, by depth", "guest instructions"
+    )
+
+
+def notifications(results: Results) -> Plot | None:
+    """Notifications of the device against depth."""
+    return _against_depth(
+        results, "notifications", "notifications", "Notifications a request, by depth",
+        "notifications",
+    )  # fmt: skip
+
+
+def _against_depth(
+    results: Results, measure: str, key: str, title: str, unit: str
+) -> Plot | None:
+    drawn = []
+    for one in _compared(results):
+        size = one.usual_size()
+        lines = _several({who: one.by_depth(who, size, measure) for who in one.who()})
+        # Software would make the scale too coarse, and costs the same at any depth.
+        lines.pop("software", None)
+        # So does the processor: one measurement is good for all.
+        if len(lines.get("cpu", [])) == 1:
+            depths = sorted(set(_places(lines)))
+            lines["cpu"] = [(int(depth), lines["cpu"][0][1]) for depth in depths]
+        if measure == "notifications":
+            lines = {who: line for who, line in lines.items() if any(value for _, value in line)}
+        if lines:
+            drawn.append((one, size, lines))
+    if not drawn:
+        return None
+    figure, axes = grid(len(drawn))
+    for axis, (one, size, lines) in zip(axes, drawn):
+        _draw(axis, lines)
+        log_ticks(axis, _places(lines), bytes_=False)
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda depth, _: f"{depth:g}"))
+        axis.set_ylim(bottom=0)
+        if measure != "notifications":
+            axis.yaxis.set_major_formatter(FuncFormatter(style.short))
+        axis.set_title(f"{one.algorithm}, {size} bytes")
+        axis.set_xlabel("depth (requests in flight)")
+        axis.set_ylabel(f"{unit} a request")
+    legend(figure, axes)
+    alt = f"{title}, against a logarithmic depth. " + " ".join(
+        f"{one.algorithm}, {size} bytes: {_ends(lines, 'in flight')}." for one, size, lines in drawn
+    )
+    return finish(key, title, alt, figure)
+
+
+def _ends(lines: Lines, unit: str) -> str:
+    """The ends of each line in words."""
+    told = []
+    for who, line in lines.items():
+        if line:
+            (first, low), (last, high) = line[0], line[-1]
+            told.append(f"{WHO[who]} {low:.4g} at {first} {unit}, {high:.4g} at {last}")
+    return "; ".join(told)
+
+
+def break_even(results: Results) -> Plot | None:
+    """The size from which on the device pays, against the processor's instructions."""
+    found = [
+        one for one in breakeven.all_of(results.counts)
+        if one.against == "cpu" and one.smallest < one.largest
+    ]  # fmt: skip
+    if not found:
+        return None
+    names = list(dict.fromkeys(one.algorithm for one in found))
+    depths = sorted({one.depth for one in found})
+    figure, axes = grid(1, (8.4, 1.2 + 0.62 * len(names)))
+    axis = axes[0]
+    low, high = min(one.smallest for one in found), max(one.largest for one in found)
+    for number, depth in enumerate(depths):
+        shift = 0.34 * (number - (len(depths) - 1) / 2)
+        look = style.SERIES[number]
+        mine = [one for one in found if one.depth == depth]
+        places = [names.index(one.algorithm) + shift for one in mine]
+        axis.plot(
+            [_place(one) for one in mine], places, linestyle="none", markersize=9,
+            label=f"depth {depth}", color=look["color"], marker=look["marker"],
+        )  # fmt: skip
+        for one, place in zip(mine, places):
+            axis.annotate(
+                _label(one), (_place(one), place), textcoords="offset points", xytext=(9, -4),
+                fontsize=10,
+            )  # fmt: skip
+    axis.set_yticks(range(len(names)), names)
+    axis.set_ylim(len(names) - 0.5, -0.5)
+    log_ticks(axis, [size for size in (16, 64, 256, 1024, 4096, 16384, 65536)
+                     if low <= size <= high], bytes_=True)  # fmt: skip
+    # The labels are right of the points.
+    axis.set_xlim(low / 1.5, high * 14)
+    axis.set_xlabel("size of a request (bytes)")
+    legend(figure, axes)
+    alt = "The size from which on a request costs fewer guest instructions with the device than " \
+        "with the processor's instructions. " + " ".join(map(breakeven.sentence, found))
+    title = "Break-even against the processor's instructions"
+    return finish("break-even", title, alt, figure)
+
+
+def _place(one: BreakEven) -> float:
+    """Where the point is; that of a device that does not pay is at the end."""
+    return one.largest * 1.3 if one.size is None else one.size
+
+
+def _label(one: BreakEven) -> str:
+    if one.size is None:
+        return f"costs more at {kib(one.largest)}"
+    return f"{kib(one.size)}, or less" if one.always else kib(one.size)

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Where a request's instructions go: stacked bars by function."""
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
+
+from reporting import tables
+from reporting.comparison import Comparison
+from reporting.plot import Plot
+from reporting.results import WHO, Count, Results
+from reporting.style import (
+    BLACK, BLUE, DIM, GREEN, GREY, ORANGE, PINK, SKY, VERMILION, YELLOW, finish,
+    grid, short,
+)  # fmt: skip
+
+# How many functions have a colour, and at most how many bars there are for each algorithm.
+COLOURED = 7
+BARS = 7
+COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, VERMILION, YELLOW)
+DARK = (BLUE, GREEN, VERMILION, DIM)
+# What has no colour of its own.
+OTHERS, REST = "others of module and core", "rest of the guest"
+# A part this wide, relative to the axis, has room for its number.
+ROOM = 0.05
+
+
+def _bars(compared: Comparison) -> list[tuple[str, Count]]:
+    """The settings to show: all who use a device, at depth 1 and the usual depth; this driver
+    also with the largest size."""
+    size, depth = compared.usual_size(), compared.usual_depth()
+    largest = max(compared.sizes("rust", depth), default=size)
+    wanted = [("rust", size, 1), ("rust", size, depth), ("rust", largest, depth)]
+    wanted += [("rust-sync", size, 1), ("c", size, 1), ("c", size, depth), ("ring", size, depth)]
+    bars = []
+    for who, bytes_, at in dict.fromkeys(wanted):
+        count = compared.find(who, bytes_, at)
+        if count and count.functions:
+            bars.append((f"{WHO[who]}\n{bytes_} bytes, depth {at}", count))
+    return bars[:BARS]
+
+
+def functions(results: Results) -> Plot | None:
+    """The functions that cost most, of the first algorithm that was counted by function."""
+    compared = next(iter(tables.with_functions(results.counts)), None)
+    bars = _bars(compared) if compared else []
+    if not compared or not bars:
+        return None
+    greatest: dict[str, float] = {}
+    for _, count in bars:
+        for name, value in count.functions.items():
+            greatest[name] = max(greatest.get(name, 0), value)
+    names = sorted(greatest, key=lambda name: -greatest[name])[:COLOURED]
+    figure, axes = grid(1, (9.2, 1.3 + 0.72 * len(bars)))
+    axis = axes[0]
+    widest = max(count.per_request.whole for _, count in bars)
+    for place, (_, count) in enumerate(bars):
+        _stack(axis, place, count, names, widest)
+    axis.set_yticks(range(len(bars)), [label for label, _ in bars])
+    axis.invert_yaxis()
+    axis.set_axisbelow(True)
+    axis.grid(axis="y", visible=False)
+    axis.set_xlim(0, widest * 1.1)
+    axis.xaxis.set_major_formatter(FuncFormatter(short))
+    axis.set_xlabel("guest instructions a request, whole guest")
+    axis.set_title(compared.algorithm)
+    handles, labels = axis.get_legend_handles_labels()
+    entries = dict(zip(labels, handles))
+    order = [*names, OTHERS, REST]
+    figure.legend([entries[name] for name in order], order, loc="outside lower center", ncols=3)
+    alt = f"Guest instructions a request by function, as stacked bars, {compared.algorithm}. " + (
+        " ".join(_told(label, count, names) for label, count in bars)
+    )
+    return finish("functions", "Where the instructions go", alt, figure)
+
+
+def _stack(axis: Axes, place: int, count: Count, names: list[str], widest: float) -> None:
+    """One bar: the named functions, then all others."""
+    parts = [(name, count.functions.get(name, 0.0)) for name in names]
+    named = sum(value for _, value in parts)
+    parts.append((OTHERS, max(0.0, count.per_request.core - named)))
+    parts.append((REST, max(0.0, count.per_request.whole - max(named, count.per_request.core))))
+    left = 0.0
+    for (name, value), colour in zip(parts, [*COLOURS[: len(names)], DIM, GREY]):
+        label = name if place == 0 else None
+        axis.barh(place, value, left=left, color=colour, edgecolor="white", label=label, height=0.7)
+        if value > ROOM * widest:
+            ink = "white" if colour in DARK else BLACK
+            axis.text(left + value / 2, place, f"{value:.0f}", ha="center", va="center",
+                      color=ink, fontsize=9)  # fmt: skip
+        left += value
+    axis.text(left + 0.01 * widest, place, f"{count.per_request.whole:.0f}", va="center",
+              fontsize=10, fontweight="bold")  # fmt: skip
+
+
+def _told(label: str, count: Count, names: list[str]) -> str:
+    parts = (f"{name} {count.functions[name]:.0f}" for name in names if name in count.functions)
+    what = label.replace("\n", ", ")
+    return f"{what}: {', '.join(parts)}, of {count.per_request.whole:.0f} in all."

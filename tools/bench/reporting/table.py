@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A table, and how it looks on a terminal, in reStructuredText and in HTML."""
+
+import html
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; a cell that is empty was not measured. The first ``names`` columns are text, and
+    the others are numbers."""
+
+    key: str
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    names: int = 1
+    notes: Sequence[str] = field(default_factory=list)
+
+    def is_name(self, column: int) -> bool:
+        """Whether a column is text."""
+        return column < self.names
+
+
+def width(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def _widths(table: Table) -> list[int]:
+    lines = [table.head, *table.rows]
+    return [max(width(line[column]) for line in lines) for column in range(len(table.head))]
+
+
+def _line(table: Table, cells: Sequence[str], widths: Sequence[int], gap: str) -> str:
+    aligned = (
+        cell.ljust(size) if table.is_name(column) else cell.rjust(size)
+        for column, (cell, size) in enumerate(zip(cells, widths))
+    )
+    return gap.join(aligned).rstrip()
+
+
+def to_text(table: Table) -> str:
+    """For a terminal."""
+    widths = _widths(table)
+    lines = [table.title, "", _line(table, table.head, widths, "  ")]
+    lines.append("  ".join("-" * size for size in widths))
+    lines += [_line(table, row, widths, "  ") for row in table.rows]
+    return "\n".join([*lines, *(["", *table.notes] if table.notes else [])]) + "\n"
+
+
+def to_rst(table: Table) -> str:
+    """For documents; the title is for the caller to write."""
+    # Nothing that is measured is a document's markup, but an empty first cell joins two rows.
+    rows = [[cell or ("\\" if not column else "") for column, cell in enumerate(row)]
+            for row in [table.head, *table.rows]]  # fmt: skip
+    widths = [max(width(row[column]) for row in rows) for column in range(len(table.head))]
+    rule = " ".join("=" * size for size in widths)
+    lines = [_line(table, row, widths, " ") for row in rows]
+    text = [rule, lines[0], rule, *lines[1:], rule]
+    for note in table.notes:
+        text += ["", note]
+    return "\n".join(text) + "\n"
+
+
+def to_html(table: Table) -> str:
+    """For a page, with its title."""
+
+    def row(cells: Sequence[str], tag: str) -> str:
+        columns = (
+            f'<{tag} class="{"name" if table.is_name(column) else "number"}">'
+            f"{html.escape(cell)}</{tag}>"
+            for column, cell in enumerate(cells)
+        )
+        return f"<tr>{''.join(columns)}</tr>"
+
+    body = "\n".join(row(cells, "td") for cells in table.rows)
+    notes = "".join(f"<p>{html.escape(note)}</p>" for note in table.notes)
+    return (
+        f'<div class="table"><table id="table-{table.key}">\n'
+        f"<caption>{html.escape(table.title)}</caption>\n"
+        f"<thead>{row(table.head, 'th')}</thead>\n<tbody>\n{body}\n</tbody></table></div>{notes}\n"
+    )

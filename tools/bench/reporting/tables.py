@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The tables of the report; None where nothing was measured."""
+
+from collections.abc import Callable, Sequence
+
+from reporting import breakeven, comparison
+from reporting.breakeven import BreakEven, kib
+from reporting.comparison import Comparison
+from reporting.results import SHORT, WHO, Count, Results
+from reporting.table import Table
+
+MEASURES = ("module", "core", "whole", "notifications", "interrupts", "allocations", "frees",
+            "switches", "atomics")  # fmt: skip
+# How many functions are named.
+FUNCTIONS = 20
+
+
+def number(value: float | None) -> str:
+    """A number with as many digits as mean anything."""
+    if value is None:
+        return ""
+    if value >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def of(results: Results) -> Table:
+    """What the results are of."""
+    accelerator = results.of.accelerator
+    rows = [
+        ["commit", results.of.commit],
+        ["date", results.of.date],
+        ["kernel", results.of.kernel],
+        ["QEMU", results.of.qemu],
+        ["processor", results.of.processor],
+        ["accelerator", {"tcg": "TCG (no KVM)", "kvm": "KVM"}.get(accelerator, accelerator)],
+    ]
+    return Table("of", "What was measured", ["what", "which"], rows, names=2)
+
+
+def summary(results: Results) -> Table | None:
+    """Instructions in the whole guest, side by side: the usual size at depth 1 and 8."""
+    rows = []
+    columns = [who for who in WHO if any(count.who == who for count in results.counts)]
+    for algorithm in comparison.algorithms(results.counts):
+        compared = Comparison(results.counts, algorithm)
+        size = compared.usual_size()
+        for depth in sorted({*breakeven.DEPTHS, compared.usual_depth()}):
+            found = {who: compared.find(who, size, depth) for who in columns}
+            if any(found[who] for who in comparison.OURS if who in found):
+                cells = (one.per_request.whole if one else None for one in found.values())
+                rows.append([algorithm, str(size), str(depth), *map(number, cells)])
+    if not rows:
+        return None
+    head = ["algorithm", "bytes", "depth", *(SHORT[who] for who in columns)]
+    return Table("summary", "Guest instructions a request, whole guest", head, rows)
+
+
+def break_even(results: Results) -> Table | None:
+    """The size from which on the device pays."""
+    found = breakeven.all_of(results.counts)
+    keys = dict.fromkeys((one.algorithm, one.depth) for one in found)
+    if not keys:
+        return None
+
+    def cell(algorithm: str, depth: int, against: str) -> str:
+        key = (algorithm, depth, against)
+        return next((one.text() for one in found if _key(one) == key), "")
+
+    against = [who for who in comparison.WITHOUT_DEVICE if any(o.against == who for o in found)]
+    rows = [[algorithm, str(depth), *(cell(algorithm, depth, who) for who in against)]
+            for algorithm, depth in keys]  # fmt: skip
+    head = ["algorithm", "depth", *(f"against {SHORT[who]}" for who in against)]
+    title = "From which size on a request costs fewer guest instructions"
+    return Table("break-even", title, head, rows)
+
+
+def _key(one: BreakEven) -> tuple[str, int, str]:
+    return one.algorithm, one.depth, one.against
+
+
+def counts(results: Results) -> Table | None:
+    """All that was counted."""
+    if not results.counts:
+        return None
+    rows = [_count(count) for count in results.counts]
+    head = ["algorithm", "who", "driver", "device", "form", "bytes", "depth", *MEASURES, "noise"]
+    return Table("counts", "Everything that was counted, per request", head, rows, names=5)
+
+
+def _count(count: Count) -> list[str]:
+    segments = "" if count.segments == 1 else f", {count.segments} segments"
+    form = f"{count.direction}{', in place' if count.in_place else ''}{segments}"
+    measures = [number(getattr(count.per_request, measure)) for measure in MEASURES]
+    return [count.algorithm, SHORT[count.who], count.driver, count.device or "", form,
+            str(count.size), str(count.depth), *measures, f"{100 * count.noise:.1f} %"]  # fmt: skip
+
+
+def functions(results: Results) -> Table | None:
+    """Where the instructions go, in the setting that the plot shows first."""
+    compared = next(iter(with_functions(results.counts)), None)
+    if not compared:
+        return None
+    size, depth = compared.usual_size(), compared.usual_depth()
+    found = {who: compared.find(who, size, depth) for who in compared.who()}
+    columns = {who: count for who, count in found.items() if count and count.functions}
+    names = _largest([count.functions for count in columns.values()])
+    rows = [[name, *(number(count.functions.get(name)) for count in columns.values())]
+            for name in names]  # fmt: skip
+    title = f"Instructions by function: {compared.algorithm}, {size} bytes, depth {depth}"
+    return Table("functions", title, ["function", *(SHORT[who] for who in columns)], rows)
+
+
+def with_functions(all_counts: Sequence[Count]) -> list[Comparison]:
+    """The algorithms whose usual setting was counted by function."""
+    every = [Comparison(all_counts, name) for name in comparison.algorithms(all_counts)]
+    return [
+        one for one in every
+        if any(count and count.functions for count in (
+            one.find(who, one.usual_size(), one.usual_depth()) for who in one.who()
+        ))
+    ]  # fmt: skip
+
+
+def _largest(tables: Sequence[dict[str, float]]) -> list[str]:
+    greatest: dict[str, float] = {}
+    for table in tables:
+        for name, value in table.items():
+            greatest[name] = max(value, greatest.get(name, 0))
+    return sorted(greatest, key=lambda name: (-greatest[name], name))[:FUNCTIONS]
+
+
+def times(results: Results) -> Table | None:
+    """Times, as ratios."""
+    rows = [
+        [one.algorithm, f"{SHORT[one.a]} / {SHORT[one.b]}", one.device or "", str(one.size),
+         str(one.depth), str(one.rounds), f"{one.ratio_minimum:.2f}", f"{one.ratio_median:.2f}"]
+        for one in results.times
+    ]  # fmt: skip
+    if not rows:
+        return None
+    head = ["algorithm", "time of", "device", "bytes", "depth", "rounds", "minimum", "median"]
+    return Table("times", "Time, as a ratio: below 1 the first is faster", head, rows, names=3)
+
+
+def scaling(results: Results) -> Table | None:
+    """Requests per second with more processors."""
+    if not results.scaling:
+        return None
+    rows = [
+        [str(one.processors), str(one.queues), str(one.host_processors),
+         "" if one.relative is None else f"{one.relative:.2f}", number(one.atomics)]
+        for one in results.scaling
+    ]  # fmt: skip
+    notes = []
+    if any(one.relative is None for one in results.scaling):
+        notes = ["Where the host has fewer processors than the guest, only the atomic instructions "
+                 "are compared: time would show the host's scheduler."]  # fmt: skip
+    head = ["vCPUs", "queues", "host's CPUs", "requests/s, relative", "atomics a request"]
+    return Table("scaling", "Scaling", head, rows, names=0, notes=notes)
+
+
+def device(results: Results) -> Table | None:
+    """What the reference device does by itself."""
+    rows = [
+        [one.name, str(one.size), str(one.depth), str(one.queues), number(one.requests_per_second),
+         number(one.bytes_per_second / 1e6), f"{100 * one.share:.0f} %"]
+        for one in results.device
+    ]  # fmt: skip
+    if not rows:
+        return None
+    head = ["algorithm", "bytes", "depth", "queues", "requests/s", "MB/s", "of OpenSSL"]
+    return Table("device", "The reference device by itself", head, rows)
+
+
+def device_short(results: Results) -> Table | None:
+    """The same with one queue at the greatest depth, sizes side by side: the share of OpenSSL."""
+    mine = [one for one in results.device if one.queues == 1]
+    if not mine:
+        return None
+    depths = sorted({one.depth for one in mine})
+    sizes = sorted({one.size for one in mine if one.service not in ("akcipher", "sig")})
+    shares = {(one.name, one.depth, one.size): f"{100 * one.share:.0f} %" for one in mine}
+    names = dict.fromkeys(one.name for one in mine if one.service not in ("akcipher", "sig"))
+    rows = [[name, str(depth), *(shares.get((name, depth, size), "") for size in sizes)]
+            for name in names for depth in depths]  # fmt: skip
+    title = "Share of OpenSSL's throughput that the reference device has, one queue"
+    return Table("device-short", title, ["algorithm", "depth", *map(kib, sizes)], rows)
+
+
+# The tables of the report in their order.
+ALL: Sequence[Callable[[Results], Table | None]] = (
+    of, summary, break_even, functions, times, scaling, device, counts,
+)  # fmt: skip
+
+# What a table is about, for a report that has to say that it was not measured.
+SUBJECTS = {
+    "summary": "Guest instructions", "break_even": "The break-even", "times": "Time",
+    "functions": "Instructions by function", "scaling": "Scaling", "counts": "Events",
+    "device": "The reference device by itself", "device_short": "The reference device by itself",
+}  # fmt: skip
+
+
+def missing(make: Callable[[Results], Table | None]) -> str:
+    """A sentence to take the place of a table."""
+    return f"{SUBJECTS[make.__name__]}: not measured."
+
+
+def noise(results: Results) -> str:
+    """How far two countings of the same setting are apart."""
+    if not results.counts:
+        return ""
+    worst = max(results.counts, key=lambda count: count.noise)
+    middle = sorted(count.noise for count in results.counts)[len(results.counts) // 2]
+    return (
+        f"Two countings of a setting in one boot differ by {100 * middle:.1f} % in the median, and "
+        f"by {100 * worst.noise:.1f} % at most ({worst.algorithm}, {WHO[worst.who]}, {worst.size} "
+        f"bytes, depth {worst.depth})."
+    )
+
+
