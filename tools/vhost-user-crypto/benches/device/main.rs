@@ -107,8 +107,11 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     for (number, setting) in (1..).zip(&plan.settings) {
         let (work, Setting { depth, queues, .. }) = (&plan.works[setting.work], setting);
         let what = format!(
-            "{} {}, {} bytes, depth {depth}, {queues} queues",
-            work.algorithm, work.direction, work.size
+            "{} {}, {} bytes, depth {depth}, {queues} queue{}",
+            work.algorithm,
+            work.direction,
+            work.size,
+            if *queues == 1 { "" } else { "s" }
         );
         let failed = |error| format!("{what}: {error}");
         if options.check {

@@ -34,7 +34,7 @@ pub struct Rates {
 
 /// A device with this work's session, and a ring for each queue. Every request is made once,
 /// and its result compared with OpenSSL's.
-fn set_up<'w>(work: &'w Work, depth: u16, queues: u16) -> Result<Vec<Driver<'w>>, Box<dyn Error>> {
+fn set_up(work: &Work, depth: u16, queues: u16) -> Result<Vec<Driver<'_>>, Box<dyn Error>> {
     let device = Arc::new(Device::new(Offer { queues, ..Offer::default() }, Trace::default()));
     device.start(0);
     let (mut request, mut outcome) = (work.session.clone(), [0xff; 16]);

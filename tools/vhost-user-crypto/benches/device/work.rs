@@ -12,6 +12,9 @@ use crate::hmac::Hmac;
 /// One call of OpenSSL for one request, with contexts that are made once.
 pub type Call = Box<dyn FnMut() -> Result<(), ErrorStack>>;
 
+/// Tells whether a request's result is right.
+pub type Check = Box<dyn Fn(&[u8]) -> bool + Sync>;
+
 const KEY: [u8; 32] = [7; 32];
 const IV: [u8; 16] = [3; 16];
 const GCM_IV_LEN: usize = 12;
@@ -44,7 +47,7 @@ pub struct Work {
     /// How many bytes of result are written behind that.
     pub result: usize,
     /// Whether a result is right.
-    pub check: Box<dyn Fn(&[u8]) -> bool + Sync>,
+    pub check: Check,
     /// Makes a loop's body for a thread.
     pub openssl: Box<dyn Fn() -> Result<Call, ErrorStack> + Sync>,
 }
