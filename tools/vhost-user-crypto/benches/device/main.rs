@@ -129,12 +129,11 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         }
         rows.push(row);
     }
-    if options.json {
-        serde_json::to_writer_pretty(&mut out, &rows)?;
-        writeln!(out)?;
-    }
     if options.check {
         writeln!(out, "{} settings: all results are OpenSSL's", plan.settings.len())?;
+    } else if options.json {
+        serde_json::to_writer_pretty(&mut out, &rows)?;
+        writeln!(out)?;
     }
     Ok(out.flush()?)
 }
