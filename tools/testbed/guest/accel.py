@@ -17,7 +17,10 @@ SILENCE_SECONDS = 4
 
 
 def choose(options: argparse.Namespace) -> str:
-    """kvm or tcg: as the environment says, or as a trial showed since the host's boot."""
+    """kvm or tcg: as the environment says, or as a trial showed since the host's boot. A plugin
+    needs tcg."""
+    if options.plugin:
+        return "tcg"
     forced = os.environ.get("VIRTIO_CRYPTO_RS_ACCEL", "")
     if forced:
         return forced

@@ -114,6 +114,8 @@ class Machine:
             *("-initrd", str(self.initrd)),
             *("-append", self._kernel_arguments()),
         ]
+        if options.plugin:
+            command += ["-plugin", options.plugin]
         if options.iommu:
             # Interrupt remapping leaves the guest without a timer under TCG.
             # With the caching mode a guest tells QEMU of new mappings as well, and QEMU the

@@ -52,6 +52,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--share", type=Path)
     parser.add_argument("--device-log", type=Path)
     parser.add_argument("--allow-violation", action="append", default=[], dest="allowed_violations")
+    parser.add_argument("--plugin", default="")
     parser.add_argument("--append", action="append", default=[])
     parser.add_argument("--timeout", type=float)
     parser.add_argument("--allow-report", action="append", default=[], dest="allowed")
@@ -70,6 +71,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         check_parameters(options)
         check_kexec(options)
         check_disk(options)
+        check_plugin(options)
         options.devices = machine.parse_devices(options.devices or ["qemu"])
         check_devices(options)
         options.allowed = [re.compile(pattern) for pattern in options.allowed]
@@ -103,6 +105,13 @@ def check_disk(options: argparse.Namespace) -> None:
     """Raises ValueError if --disk is no size, or the guest's kernel has no driver for a disk."""
     if machine.parse_size(options.disk) and options.kernel == "debug":
         raise ValueError("--disk: the debug kernel is built without virtio_blk")
+
+
+def check_plugin(options: argparse.Namespace) -> None:
+    """Raises ValueError if a plugin is to watch several processors: they would wait for each
+    other at random, and what is counted would be that."""
+    if options.plugin and options.smp != 1:
+        raise ValueError(f"--plugin: needs --smp 1, not {options.smp}")
 
 
 def check_devices(options: argparse.Namespace) -> None:

@@ -6,8 +6,11 @@ import json
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
+import accel
 import machine
+import main
 
 
 class Size(unittest.TestCase):
@@ -26,18 +29,26 @@ class Size(unittest.TestCase):
                 machine.parse_size(text)
 
 
-class Disk(unittest.TestCase):
-    """The disk of a guest."""
+class Command(unittest.TestCase):
+    """What QEMU is told."""
 
     def _command(self, run_dir: Path, **options: object) -> list[str]:
         given = argparse.Namespace(
             run_dir=run_dir, devices=[], smp=1, mem="64M", kernel="stock", kernel_dir=run_dir,
             root=run_dir, project=run_dir, iommu=False, in_memory=False, kexec=False, share=None,
-            append=[], disk="",
+            append=[], disk="", plugin="",
         )  # fmt: skip
         vars(given).update(options)
         guest = machine.Machine(given, "7.3", run_dir / "initrd", "tcg")
         return guest.command(0, {})
+
+    def test_plugin(self) -> None:
+        """QEMU gets the plugin with its options, and there is none by default."""
+        for options in ({}, {"plugin": "/some/count.so,out=/share/counts"}):
+            with self.subTest(**options), tempfile.TemporaryDirectory() as folder:
+                command = self._command(Path(folder), **options)
+                plugins = [command[at + 1] for at, word in enumerate(command) if word == "-plugin"]
+                self.assertEqual(plugins, list(options.values()))
 
     def test_disk(self) -> None:
         """A guest has a disk of the size asked for, or of the usual one if it is in memory."""
@@ -57,6 +68,23 @@ class Disk(unittest.TestCase):
                 file = json.loads(command[command.index("-blockdev") + 1])
                 self.assertEqual(file["filename"], str(path))
                 self.assertEqual(path.stat().st_size, size)
+
+
+class Plugin(unittest.TestCase):
+    """Where a plugin works."""
+
+    def test_one_processor(self) -> None:
+        """It needs a guest with one processor."""
+        for plugin, smp in (("", 2), ("", 1), ("count.so", 1)):
+            main.check_plugin(argparse.Namespace(plugin=plugin, smp=smp))
+        with self.assertRaises(ValueError):
+            main.check_plugin(argparse.Namespace(plugin="count.so", smp=2))
+
+    def test_tcg(self) -> None:
+        """TCG runs it, whatever else is asked for."""
+        with mock.patch.dict("os.environ", VIRTIO_CRYPTO_RS_ACCEL="kvm"):
+            self.assertEqual(accel.choose(argparse.Namespace(plugin="count.so")), "tcg")
+            self.assertEqual(accel.choose(argparse.Namespace(plugin="")), "kvm")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The part of QEMU's plugin interface, version 7, that count.c uses. Debian
+ * packages QEMU without its header. The types of GLib have the layout of GLib's
+ * own, and QEMU provides its functions.
+ */
+#ifndef QEMU_PLUGIN_H
+#define QEMU_PLUGIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define QEMU_PLUGIN_VERSION	7
+
+/* What QEMU looks up in a plugin. */
+#define EXPORT	__attribute__((visibility("default")))
+
+struct qemu_plugin_tb;
+struct qemu_plugin_insn;
+struct qemu_plugin_register;
+struct qemu_plugin_scoreboard;
+
+/* What QEMU tells a plugin of the machine. */
+struct qemu_info {
+	const char *target;
+	struct {
+		int least;
+		int current;
+	} version;
+	bool is_machine;
+	int processors;
+	int max_processors;
+};
+
+/* A counter: at @offset of the memory that a scoreboard has for each processor. */
+struct qemu_counter {
+	struct qemu_plugin_scoreboard *board;
+	size_t offset;
+};
+
+/* GArray and GByteArray begin like this. */
+struct glib_array {
+	void *data;
+	unsigned int len;
+};
+
+struct qemu_register {
+	struct qemu_plugin_register *handle;
+	const char *name;
+	const char *feature;
+	bool is_readonly;
+};
+
+/* Whether a callback reads the processor's registers. */
+enum qemu_registers {
+	QEMU_NO_REGISTERS,
+	QEMU_READS_REGISTERS,
+};
+
+/* What is done to a counter without a callback. */
+enum qemu_operation {
+	QEMU_ADD,
+	QEMU_STORE,
+};
+
+typedef void qemu_exit_fn(void *data);
+typedef void qemu_processor_fn(unsigned int processor, void *data);
+typedef void qemu_translation_fn(struct qemu_plugin_tb *block, void *data);
+
+void qemu_plugin_register_atexit_cb(uint64_t id, qemu_exit_fn *fn, void *data);
+void qemu_plugin_register_vcpu_init_cb(uint64_t id, qemu_processor_fn *fn, void *data);
+void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id, qemu_translation_fn *fn, void *data);
+void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, qemu_processor_fn *fn,
+					    enum qemu_registers registers, void *data);
+void qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(struct qemu_plugin_tb *block,
+						       enum qemu_operation operation,
+						       struct qemu_counter counter,
+						       uint64_t operand);
+
+uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *block);
+size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *block);
+struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *block, size_t i);
+size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *buf, size_t size);
+
+struct qemu_plugin_scoreboard *qemu_plugin_scoreboard_new(size_t size);
+void *qemu_plugin_scoreboard_find(struct qemu_plugin_scoreboard *board, unsigned int processor);
+
+struct glib_array *qemu_plugin_get_registers(void);
+bool qemu_plugin_read_register(struct qemu_plugin_register *handle, struct glib_array *bytes);
+
+struct glib_array *g_byte_array_new(void);
+struct glib_array *g_byte_array_set_size(struct glib_array *bytes, unsigned int size);
+char *g_array_free(struct glib_array *array, int with_elements);
+
+#endif /* QEMU_PLUGIN_H */
