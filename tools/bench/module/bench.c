@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vc_bench: makes requests of an implementation that is named, and measures them. See command.h.
+ *
+ * Each run first compares what the implementation makes of every slot's request with what the
+ * reference makes of it, and refuses to measure what is wrong.
+ */
+#include <linux/err.h>
+#include <linux/minmax.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "bench.h"
+
+/* Requests before the first round, so that caches and slabs are filled. */
+#define WARM_UP	200
+
+static const struct service *const services[] = {
+	&skcipher_service, &aead_service, &ahash_service, &akcipher_service, &sig_service,
+};
+
+/* Has the reference encrypt what is to be decrypted. */
+static u8 *ciphertext(const struct service *service, struct command *c)
+{
+	struct command encryption = *c;
+	struct bench bench = { };
+	u8 *text = NULL;
+	int ret;
+
+	encryption.op = "encrypt";
+	ret = bench_open(&bench, service, &encryption, c->reference, 1);
+	if (!ret) {
+		bench_fill(&bench, NULL);
+		ret = bench_round(&bench, 1, 0, NULL);
+	}
+	if (!ret)
+		text = kmemdup(bench.slots[0].out, bench.out_len, GFP_KERNEL);
+	bench_close(&bench);
+	return text;
+}
+
+/* Compares the results of all slots with the reference's. */
+static int verify(struct bench *bench, const u8 *input)
+{
+	struct command *c = bench->command;
+	struct bench reference = { };
+	unsigned int i;
+	int ret;
+
+	ret = bench_open(&reference, bench->service, c, c->reference, 1);
+	if (ret) {
+		ret = command_fail(c, ret, "%s: cannot be used: %d", c->reference, ret);
+		goto out;
+	}
+	bench_fill(&reference, input);
+	ret = bench_round(&reference, 1, 0, NULL);
+	if (ret) {
+		ret = command_fail(c, ret, "%s: failed: %d", c->reference, ret);
+		goto out;
+	}
+	bench_fill(bench, input);
+	ret = bench_round(bench, bench->depth, 0, NULL);
+	if (ret) {
+		ret = command_fail(c, ret, "%s: failed: %d", c->driver, ret);
+		goto out;
+	}
+	for (i = 0; i < bench->depth; i++) {
+		if (!memcmp(bench->slots[i].out, reference.slots[0].out, bench->out_len))
+			continue;
+		ret = command_fail(c, -EBADMSG, "%s: request %u has another result than %s's",
+				   c->driver, i, c->reference);
+		break;
+	}
+out:
+	bench_close(&reference);
+	return ret;
+}
+
+static int measure(struct bench *bench, const u8 *input)
+{
+	struct command *c = bench->command;
+	unsigned int i;
+	int ret;
+
+	ret = verify(bench, input);
+	if (ret)
+		return ret;
+	bench_fill(bench, input);
+	ret = bench_round(bench, max(bench->depth, min(c->requests, WARM_UP)), 0, NULL);
+	for (i = 0; !ret && i < c->rounds; i++)
+		ret = bench_round(bench, c->requests, c->mark ? c->mark + i : 0, &c->ns[i]);
+	if (ret)
+		ret = command_fail(c, ret, "%s: failed: %d", c->driver, ret);
+	return ret;
+}
+
+static int check(struct command *c, const struct service **service)
+{
+	unsigned int i;
+
+	if (!c->type || !c->driver || !c->reference)
+		return command_fail(c, -EINVAL, "expected type, driver and reference");
+	for (i = 0; i < ARRAY_SIZE(services); i++) {
+		if (strcmp(c->type, services[i]->type))
+			continue;
+		*service = services[i];
+		if (c->in_place && *service == &aead_service && !strcmp(c->op, "decrypt"))
+			return command_fail(c, -EINVAL,
+					    "aead: what is decrypted in place cannot be again");
+		return 0;
+	}
+	return command_fail(c, -EINVAL, "%s: no such type", c->type);
+}
+
+int command_run(struct command *c)
+{
+	const struct service *service = NULL;
+	struct bench *bench;
+	u8 *input = NULL;
+	int ret;
+
+	ret = check(c, &service);
+	if (ret)
+		return ret;
+	bench = kzalloc_obj(*bench);
+	if (!bench)
+		return -ENOMEM;
+	ret = bench_open(bench, service, c, c->driver, c->depth);
+	if (ret) {
+		if (!*c->reason)
+			ret = command_fail(c, ret, "%s: cannot be used: %d", c->driver, ret);
+		goto out;
+	}
+	if (bench->decrypts) {
+		ret = -ENOMEM;
+		input = ciphertext(service, c);
+		if (!input)
+			goto out;
+	}
+	ret = measure(bench, input);
+out:
+	kfree(input);
+	if (ret == -ETIMEDOUT) {
+		/* Requests may come back at any time: keep all they use. */
+		__module_get(THIS_MODULE);
+		return ret;
+	}
+	bench_close(bench);
+	kfree(bench);
+	return ret;
+}
+
+static int __init bench_init(void)
+{
+	return command_init("vc_bench");
+}
+
+static void __exit bench_exit(void)
+{
+	command_exit();
+}
+
+module_init(bench_init);
+module_exit(bench_exit);
+
+MODULE_DESCRIPTION("Makes many requests of an implementation, between marks");
+MODULE_LICENSE("GPL");
