@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the plugin has counted: from blocks to functions, and to what a request costs."""
+
+import bisect
+import collections
+import dataclasses
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from settings import Setting
+
+# Functions of the kernel that belong to the core of a request: the ring, memory, lists, the crypto
+# API, DMA, queueing of work, and locks. Besides, all modules do.
+CORE = re.compile(
+    r"(virtqueue_|vring_|vp_|detach_buf|more_used"
+    r"|_*kmalloc|kfree|kvfree|_*kmem_cache|_*slab_"
+    r"|(__)?(memset|memcpy|memmove)(_orig|_erms)?$|__virt_addr_valid|sg_|scatterwalk"
+    r"|crypto_|skcipher_|aead_|ahash_|akcipher_"
+    r"|_*dma_|swiotlb|_*queue_(delayed_)?work|mod_delayed_work"
+    r"|_raw_|native_queued)"
+)
+# What the driver has the kernel compute over the data. It grows with the size, so it is kept apart.
+CHECKSUM = re.compile(r"crc32")
+# Entries of the allocators that do not call each other.
+ALLOCATION = re.compile(
+    r"(__kmalloc(_cache)?(_node)?(_track_caller)?(_large)?|kmem_cache_alloc(_lru|_node)?)(_noprof)?"
+)
+FREE = re.compile(r"kfree|kmem_cache_free")
+SWITCH = re.compile(r"finish_task_switch(\..*)?")
+NOTIFICATION = re.compile(r"vp_notify(_with_data)?")
+# The driver asks whether to notify the device; the end of a run of its bottom half.
+KICK = re.compile(r"virtqueue_kick_prepare_(split|packed).*")
+RUN = re.compile(r"virtqueue_enable_cb_prepare")
+# Without MSI-X this one calls the other, for each queue.
+SHARED_INTERRUPT = "vp_vring_interrupt"
+INTERRUPT = "vring_interrupt"
+# The modules that make the requests: they are nobody's costs, but vc_ring's are its own.
+LOAD = "vc_bench"
+USER = "[user]"
+TEXT = "tTwW"
+KERNEL_SPACE = 1 << 63
+FUNCTIONS = 40
+
+
+class Unusable(Exception):
+    """Counts that do not belong to the settings, or are incomplete."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Function:
+    """A symbol of the guest's."""
+
+    name: str
+    module: str  # "kernel" for what is in none
+
+
+@dataclasses.dataclass
+class Total:
+    """Of one function in one measurement."""
+
+    instructions: int = 0
+    atomics: int = 0
+    calls: int = 0
+
+
+class Symbols:
+    """The guest's symbols by address."""
+
+    def __init__(self, kallsyms: str) -> None:
+        found: dict[int, Function] = {}
+        for line in kallsyms.splitlines():
+            address, kind, name, *module = line.split()
+            if kind in TEXT:
+                function = Function(name, module[0].strip("[]") if module else "kernel")
+                # Of several names that one with fewer underscores tells more, and is stable.
+                old = found.get(int(address, 16))
+                if not old or (len(name), name) < (len(old.name), old.name):
+                    found[int(address, 16)] = function
+        if len(found) < 2:
+            raise Unusable("the guest's kernel shows no addresses")
+        self._addresses = sorted(found)
+        self._functions = [found[address] for address in self._addresses]
+
+    def at(self, address: int) -> tuple[Function, bool]:
+        """The function that has an address, and whether it begins there."""
+        if address < KERNEL_SPACE:
+            return Function(USER, USER), False
+        place = bisect.bisect_right(self._addresses, address) - 1
+        if place < 0:
+            return Function(USER, USER), False
+        return self._functions[place], self._addresses[place] == address
+
+
+Measurement = dict[Function, Total]
+
+
+def read(path: Path, symbols: Symbols) -> dict[int, Measurement]:
+    """The plugin's measurements by number."""
+    measurements = {}
+    current: Measurement | None = None
+    number = 0
+    with path.open() as lines:
+        for line in lines:
+            match line.split():
+                case ["begin", text]:
+                    number, current = int(text), collections.defaultdict(Total)
+                case ["end"] if current is not None:
+                    measurements[number], current = current, None
+                case [address, instructions, atomics, executions] if current is not None:
+                    function, begins = symbols.at(int(address, 16))
+                    total = current[function]
+                    total.instructions += int(instructions) * int(executions)
+                    total.atomics += int(atomics) * int(executions)
+                    total.calls += int(executions) if begins else 0
+                case _:
+                    raise Unusable(f"{path}: not the plugin's: {line.strip()}")
+    return measurements
+
+
+def per_request(
+    measurement: Measurement, modules: list[str], requests: int
+) -> dict[str, float]:
+    """What a request costs, if the driver has these modules."""
+
+    def calls(pattern: re.Pattern[str]) -> int:
+        return sum(
+            total.calls
+            for function, total in measurement.items()
+            if function.module in ("kernel", "virtio_pci", "virtio_ring")
+            and pattern.fullmatch(function.name)
+        )
+
+    own = core = checksum = whole = atomics = 0
+    for function, total in measurement.items():
+        if function.module == LOAD:
+            continue
+        whole += total.instructions
+        atomics += total.atomics
+        if function.module in modules and function.module != "kernel":
+            own += total.instructions
+        if function.module not in ("kernel", USER) or CORE.match(function.name):
+            core += total.instructions
+        elif CHECKSUM.match(function.name):
+            checksum += total.instructions
+    shared = calls(re.compile(SHARED_INTERRUPT))
+    found = {
+        "module": own,
+        "core": core,
+        "checksum": checksum,
+        "whole": whole,
+        "notifications": calls(NOTIFICATION),
+        "kicks": calls(KICK),
+        "runs": calls(RUN),
+        "interrupts": shared or calls(re.compile(INTERRUPT)),
+        "allocations": calls(ALLOCATION),
+        "frees": calls(FREE),
+        "switches": calls(SWITCH),
+        "atomics": atomics,
+    }
+    return {name: round(count / requests, 4) for name, count in found.items()}
+
+
+def readable(names: list[str]) -> list[str]:
+    """Names as their source has them: those of Rust are mangled."""
+    mangled = [name for name in names if name.startswith("_R")]
+    if not mangled:
+        return names
+    text = "\n".join(mangled)
+    done = subprocess.run(
+        ["c++filt", "-s", "rust"], input=text, capture_output=True, text=True, check=True
+    )
+    plain = dict(zip(mangled, done.stdout.splitlines(), strict=True))
+    return [_short(plain.get(name, name)) for name in names]
+
+
+def _short(name: str) -> str:
+    """A path of Rust's without the crates' hashes."""
+    return re.sub(r"\[[0-9a-f]{16}\]", "", name)
+
+
+def functions(measurement: Measurement, requests: int) -> dict[str, float]:
+    """Instructions of the functions that have the most, per request."""
+    found: collections.Counter[str] = collections.Counter()
+    counted = [(one, total) for one, total in measurement.items() if one.module != LOAD]
+    for name, (_, total) in zip(
+        readable([function.name for function, _ in counted]), counted, strict=True
+    ):
+        found[name] += total.instructions
+    return {name: round(count / requests, 2) for name, count in found.most_common(FUNCTIONS)}
+
+
+def _noise(first: float, second: float) -> float:
+    return round(abs(first - second) / max(first, second, 1), 4)
+
+
+@dataclasses.dataclass
+class Measured:
+    """A setting, and each of its rounds."""
+
+    setting: Setting
+    rounds: list[dict[str, float]]
+    functions: list[dict[str, float]]
+
+
+def measured(folder: Path) -> Iterator[Measured]:
+    """What a guest has left in its folder."""
+    symbols = Symbols((folder / "kallsyms").read_text())
+    measurements = read(folder / "counts", symbols)
+    found = json.loads((folder / "measured.json").read_text())
+    if "measured" not in found:
+        raise Unusable(f"{folder}: not of a guest whose instructions were counted")
+    for entry in found["measured"]:
+        setting = Setting(**entry["setting"])
+        numbers = range(entry["mark"], entry["mark"] + found["rounds"])
+        if not all(number in measurements for number in numbers):
+            raise Unusable(f"{setting}: the plugin has not seen it")
+        parts = [measurements[number] for number in numbers]
+        rounds = [per_request(part, entry["modules"], setting.requests) for part in parts]
+        if setting.device and not all(costs["notifications"] for costs in rounds):
+            raise Unusable(f"{setting}: the device was not used")
+        yield Measured(setting, rounds, [functions(part, setting.requests) for part in parts])
+
+
+def results(folder: Path) -> Iterator[dict[str, object]]:
+    """One boot's part of the "counts" of results.json."""
+    for one in measured(folder):
+        setting = one.setting
+        before, costs = one.rounds[-2:]
+        yield {
+            "service": setting.row.service,
+            "algorithm": setting.algorithm,
+            "who": setting.who,
+            "driver": setting.driver,
+            "device": setting.device,
+            "size": setting.size,
+            "depth": setting.depth,
+            "direction": setting.direction,
+            "in_place": setting.in_place,
+            "segments": setting.segments,
+            "requests": setting.requests,
+            "per_request": costs,
+            "noise": _noise(before["whole"], costs["whole"]),
+            "noise_core": _noise(before["core"], costs["core"]),
+            "functions": one.functions[-1],
+        }

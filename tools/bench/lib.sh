@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the benchmarks share. To be sourced.
+
+. "$(dirname "${BASH_SOURCE[0]}")/../testbed/lib.sh"
+bench=$top/tools/bench
+
+# run_guests MODE FOLDER: measures what settings.py has for the mode. What the guests leave is in
+# FOLDER, a folder for each. FOLDER must be empty.
+run_guests() {
+	local mode=$1 folder=$2 modules plan words kind boot options plugin
+	modules=$("$testbed/build-module" stock --bench) && plugin=$("$bench/build-plugin") || return
+	mkdir "$folder/keys" && in_root --bind "$folder" "$bench/make-keys" "$folder/keys" || return
+	plan=$(in_root --bind "$folder" "$bench/plan.py" "$mode" "$folder") || return
+	while read -r words; do
+		eval "options=($words)"
+		kind=${options[0]} boot=${options[1]}
+		options=("${options[@]:2}")
+		[ "$kind" != counted ] || options+=(--plugin "${plugin//,/,,},out=${boot//,/,,}/counts")
+		cp -r "$folder/keys" "$modules"/vc_{bench,ring}.ko "$boot" &&
+			"$testbed/vm" run --share "$boot" --timeout 14400 "${options[@]}" -- \
+				"$bench/measure.py" /mnt/share/plan.json || return
+	done <<<"$plan"
+}

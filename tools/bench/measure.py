@@ -1,0 +1,244 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Measures the settings of one boot, by the count plugin or by the clock.
+
+usage: measure.py PLAN
+
+For a guest with the modules of tools/bench/module and PLAN, a file that plan.py has made, at
+/mnt/share. Leaves there "measured.json": the settings, and either their marks and the modules of
+their drivers, or times. With marks it leaves "kallsyms" as well, to understand the plugin's counts.
+"""
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from settings import Keys, Setting
+
+SHARE = Path("/mnt/share")
+DEVICES = Path("/sys/bus/virtio/devices")
+DRIVERS = Path("/sys/bus/virtio/drivers")
+CRYPTO_DEVICE = 0x14
+# The names of the drivers of virtio devices.
+BUS_DRIVERS = {"rust": "virtio_crypto_rs", "c": "virtio_crypto", "ring": "vc_ring"}
+REGISTERED_SECONDS = 60
+
+
+class Problem(Exception):
+    """Something that cannot be measured."""
+
+
+def run(*words: str | Path) -> None:
+    """Runs a command that must succeed."""
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode:
+        raise Problem(f"{' '.join(map(str, words))}: {done.stderr.strip()}")
+
+
+def devices() -> list[str]:
+    """The crypto devices, in the order of vm's options."""
+    found = [path.name for path in DEVICES.iterdir() if _id(path) == CRYPTO_DEVICE]
+    return sorted(found, key=lambda name: int(name.removeprefix("virtio")))
+
+
+def _id(device: Path) -> int:
+    return int((device / "device").read_text(), 16)
+
+
+def driver_of(device: str) -> str:
+    """The driver that a device is bound to; empty if there is none."""
+    link = DEVICES / device / "driver"
+    return link.resolve().name if link.exists() else ""
+
+
+def bind(device: str, driver: str) -> None:
+    """Binds a device to a driver, or to none if it is empty."""
+    bound = driver_of(device)
+    if bound == driver:
+        return
+    if bound:
+        (DRIVERS / bound / "unbind").write_text(device)
+    if driver:
+        (DRIVERS / driver / "bind").write_text(device)
+
+
+def distribute(owners: list[str]) -> None:
+    """Loads the drivers that are needed, and gives each device to its owner."""
+    names = devices()
+    if len(names) != len(owners):
+        raise Problem(f"there are {len(names)} crypto devices, expected {len(owners)}")
+    for name, owner in zip(names, owners, strict=True):
+        if owner != "rust":
+            bind(name, "")
+    if "c" in owners:
+        run("modprobe", "virtio_crypto")
+    for name, owner in zip(names, owners, strict=True):
+        if owner == "ring":
+            bind(name, "")
+    run("insmod", SHARE / "vc_bench.ko")
+    if "ring" in owners:
+        run("insmod", SHARE / "vc_ring.ko")
+    for name, owner in zip(names, owners, strict=True):
+        bind(name, BUS_DRIVERS[owner])
+        if driver_of(name) != BUS_DRIVERS[owner]:
+            raise Problem(f"{name} is not bound to {BUS_DRIVERS[owner]}")
+
+
+def use_only(kinds: list[str], owners: list[str], kind: str) -> None:
+    """Leaves the Rust driver the device of one kind, so that this one is used."""
+    for name, its_kind, owner in zip(devices(), kinds, owners, strict=True):
+        if owner == "rust":
+            bind(name, BUS_DRIVERS[owner] if its_kind == kind else "")
+
+
+def modules() -> dict[str, str]:
+    """The modules of the algorithms that are registered, by driver name."""
+    found = {}
+    for paragraph in Path("/proc/crypto").read_text().split("\n\n"):
+        fields = dict(line.split(":", 1) for line in paragraph.splitlines() if ":" in line)
+        stripped = {name.strip(): value.strip() for name, value in fields.items()}
+        if "driver" in stripped:
+            found[stripped["driver"]] = stripped["module"]
+    return found
+
+
+def owners_of(setting: Setting) -> list[str]:
+    """The modules that are the driver's own: that of the C driver works through another."""
+    if setting.who == "ring":
+        return [BUS_DRIVERS["ring"]]
+    found = modules().get(setting.driver.rstrip(")").rpartition("(")[2], "kernel")
+    return [found, "crypto_engine"] if setting.who == "c" else [found]
+
+
+def wait_registered(setting: Setting) -> None:
+    """Waits until the driver has registered what is to be measured."""
+    inner = setting.driver.rstrip(")").rpartition("(")[2] if setting.who == "rust" else ""
+    end = time.monotonic() + REGISTERED_SECONDS
+    while inner and inner not in modules():
+        if time.monotonic() > end:
+            raise Problem(f"{inner} is not registered: the device does not offer it")
+        time.sleep(0.2)
+
+
+def measure(setting: Setting, mark: int, rounds: int, keys: Keys) -> list[int]:
+    """Makes the requests of one setting; returns the nanoseconds of each round."""
+    name = "vc_ring" if setting.who == "ring" else "vc_bench"
+    file = Path("/sys/kernel/debug", name, "run")
+    with file.open("r+b", buffering=0) as stream:
+        try:
+            stream.write(setting.command(mark, rounds, keys).encode())
+        except OSError as error:
+            stream.seek(0)
+            reason = stream.read().decode().strip() or error.strerror
+            raise Problem(f"{setting}: {reason}") from None
+        stream.seek(0)
+        return [int(ns) for ns in stream.read().split()]
+
+
+class Guest:
+    """The guest, as the plan has it."""
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self.plan = plan
+        self.kinds = [kind.partition(":")[0] for kind, _ in plan["devices"]]
+        self.owners = [owner for _, owner in plan["devices"]]
+        self.keys = Keys(SHARE / "keys")
+        self.began = time.monotonic()
+        self.steps = 0
+
+    def say(self, what: str) -> None:
+        """Tells what comes next, and how much is left."""
+        left = self.plan["total"] - self.plan["done"] - self.steps
+        spent = time.monotonic() - self.began
+        seconds = f", about {spent / self.steps * left:.0f} s left" if self.steps else ""
+        self.steps += 1
+        number = self.plan["done"] + self.steps
+        print(f"{number} of {self.plan['total']}: {what}{seconds}", flush=True)
+
+    def measure(self, setting: Setting, mark: int, rounds: int) -> list[int]:
+        """Measures a setting, with the right device."""
+        if setting.device:
+            use_only(self.kinds, self.owners, setting.device)
+            wait_registered(setting)
+        return measure(setting, mark, rounds, self.keys)
+
+    def counted(self) -> list[dict[str, object]]:
+        """Measures each setting between marks."""
+        found: list[dict[str, object]] = []
+        rounds = self.plan["rounds"]
+        for number, fields in enumerate(self.plan["settings"]):
+            setting = Setting(**fields)
+            self.say(str(setting))
+            mark = 1 + number * rounds
+            self.measure(setting, mark, rounds)
+            found.append({"setting": fields, "mark": mark, "modules": owners_of(setting)})
+        return found
+
+    def timed(self) -> list[dict[str, object]]:
+        """Measures both of each pair in turns."""
+        found: list[dict[str, object]] = []
+        for pair in self.plan["pairs"]:
+            a, b = (Setting(**fields) for fields in pair)
+            self.say(f"{a} against {b}")
+            turns = [
+                [self.measure(setting, 0, 1)[0] / setting.requests for setting in (a, b)]
+                for _ in range(self.plan["rounds"])
+            ]
+            found.append({"a": pair[0], "b": pair[1], "ns": turns})
+        return found
+
+    def scaled(self) -> list[dict[str, object]]:
+        """Measures each setting on all processors at the same time."""
+        found: list[dict[str, object]] = []
+        processors = self.plan["processors"]
+        for fields in self.plan["settings"]:
+            setting = Setting(**fields)
+            self.say(f"{setting} on {processors} processors")
+            wait_registered(setting)
+            with multiprocessing.get_context("fork").Pool(processors) as pool:
+                work = [(setting, number, self) for number in range(processors)]
+                rates = pool.starmap(on_processor, work, chunksize=1)
+            found.append({"setting": fields, "processors": processors, "rates": rates})
+        return found
+
+
+def on_processor(setting: Setting, number: int, guest: Guest) -> float:
+    """Measures on one processor; returns requests per second."""
+    os.sched_setaffinity(0, {number})
+    rounds: int = guest.plan["rounds"]
+    spent = measure(setting, 0, rounds, guest.keys)
+    return setting.requests * rounds / sum(spent) * 1e9
+
+
+def accelerator() -> str:
+    """What runs the guest."""
+    log = subprocess.run(["dmesg"], capture_output=True, text=True, check=True).stdout
+    return "kvm" if "Hypervisor detected: KVM" in log else "tcg"
+
+
+def main() -> None:
+    """Measures what the plan says."""
+    guest = Guest(json.loads(Path(sys.argv[1]).read_text()))
+    run("modprobe", "-a", "aesni_intel", "authenc", "gcm", "rsa_generic", "ecdsa_generic")
+    distribute(guest.owners)
+    left: dict[str, object] = {"accelerator": accelerator(), "rounds": guest.plan["rounds"]}
+    if guest.plan["pairs"]:
+        left["timed"] = guest.timed()
+    elif guest.plan["counted"]:
+        left["measured"] = guest.counted()
+        (SHARE / "kallsyms").write_text(Path("/proc/kallsyms").read_text())
+    else:
+        left["scaled"] = guest.scaled()
+    (SHARE / "measured.json").write_text(json.dumps(left))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Problem as problem:
+        sys.exit(f"measure: {problem}")

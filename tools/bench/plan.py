@@ -1,0 +1,51 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Writes down what is to be measured.
+
+usage: plan.py MODE FOLDER
+
+MODE is quick, usual, long, guard or single. Makes a folder in FOLDER for each guest, with its
+"plan.json" for measure.py, and prints, a line a guest, whether the plugin counts there, the folder, and the
+options of vm run.
+"""
+
+import dataclasses
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import settings
+
+
+def main() -> None:
+    """Makes the folders."""
+    if len(sys.argv) != 3:
+        sys.exit("usage: plan.py MODE FOLDER")
+    try:
+        boots = settings.boots(sys.argv[1])
+    except ValueError as error:
+        sys.exit(f"plan: {error}")
+    total = sum(boot.steps for boot in boots)
+    done = 0
+    for boot in boots:
+        folder = Path(sys.argv[2], boot.name)
+        folder.mkdir(parents=True)
+        plan = {
+            "devices": boot.devices,
+            "settings": [dataclasses.asdict(setting) for setting in boot.settings],
+            "pairs": [[dataclasses.asdict(setting) for setting in pair] for pair in boot.pairs],
+            "rounds": boot.rounds,
+            "counted": boot.is_counted,
+            "processors": boot.processors,
+            "done": done,
+            "total": total,
+        }
+        (folder / "plan.json").write_text(json.dumps(plan, indent=1))
+        kind = "counted" if boot.is_counted else "timed"
+        print(shlex.join([kind, str(folder), *boot.options]))
+        done += boot.steps
+
+
+if __name__ == "__main__":
+    main()
