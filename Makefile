@@ -15,7 +15,7 @@ KDIR := $(running)
 endif
 endif
 
-.PHONY: all modules modules_install clean run shell test bench-report help
+.PHONY: all modules modules_install clean run shell test bench bench-report help
 
 all: modules
 
@@ -52,6 +52,11 @@ test: export GUESTS := $(GUESTS)
 test:
 	@tools/tests/run $(TESTS)
 
+bench: export QUICK := $(QUICK)
+bench: export LONG := $(LONG)
+bench:
+	@tools/bench/run
+
 bench-report:
 	@tools/bench/make-report --documents Documentation/performance.rst README.md
 
@@ -64,4 +69,5 @@ help:
 	@echo "make test [TESTS=...]      runs the tests, or those whose names match"
 	@echo "make test LONG=1           runs the long ones, too: all the fuzzing, on every kind of device"
 	@echo "make test GUESTS='debug*'  runs those of their guests that match this pattern"
+	@echo "make bench                 measures what requests cost (QUICK=1: less, LONG=1: all)"
 	@echo "make bench-report          renews the figures in Documentation/performance.rst and README.md"

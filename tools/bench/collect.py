@@ -1,0 +1,76 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Puts what guests have left together in a file: see Documentation/benchmark.rst.
+
+usage: collect.py RESULTS KERNEL FOLDER...
+"""
+
+import datetime
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import counts
+import timing
+
+
+def output(*words: str) -> str:
+    """What a command prints."""
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def commit() -> str:
+    """The project's commit, and whether there is more than that."""
+    git = ("git", "-c", "safe.directory=*", "-C", str(Path(__file__).parent))
+    name = output(*git, "rev-parse", "--short=12", "HEAD")
+    changed = output(*git, "status", "--porcelain", "--untracked-files=no")
+    return f"{name}-dirty" if changed else name
+
+
+def processor() -> str:
+    """The host's processor."""
+    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return found[1] if found else "unknown"
+
+
+def accelerator(folders: list[Path]) -> str:
+    """What ran the guests that were measured by the clock; those with the plugin run with tcg."""
+    found = [json.loads((folder / "measured.json").read_text()) for folder in folders]
+    return next((one["accelerator"] for one in found if "timed" in one), "tcg")
+
+
+def main() -> None:
+    """Writes the file."""
+    if len(sys.argv) < 4:
+        sys.exit("usage: collect.py RESULTS KERNEL FOLDER...")
+    path, kernel = Path(sys.argv[1]), sys.argv[2]
+    folders = [Path(folder) for folder in sys.argv[3:]]
+    try:
+        counted = [one for folder in folders if (folder / "counts").exists()
+                   for one in counts.results(folder)]  # fmt: skip
+        results = {
+            "format": 1,
+            "of": {
+                "commit": commit(),
+                "kernel": kernel,
+                "qemu": output("qemu-system-x86_64", "--version").split()[3],
+                "processor": processor(),
+                "accelerator": accelerator(folders),
+                "date": datetime.date.today().isoformat(),
+            },
+            "counts": counted,
+            "times": [one for folder in folders for one in timing.times(folder)],
+            "scaling": timing.scaling(folders, counted),
+            "device": [],
+        }
+    except (counts.Unusable, OSError, subprocess.CalledProcessError) as problem:
+        sys.exit(f"collect: {problem}")
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(results, indent=1) + "\n")
+    new.replace(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the clock has measured: only ratios, from one guest each, mean anything."""
+
+import json
+import os
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from settings import PROCESSORS, SIZE, DEPTH, Setting
+
+
+def _left(folder: Path, what: str) -> list[Any]:
+    found: list[Any] = json.loads((folder / "measured.json").read_text()).get(what, [])
+    return found
+
+
+def times(folder: Path) -> Iterator[dict[str, object]]:
+    """One guest's part of "times": how long a request of a takes, in requests of b."""
+    for entry in _left(folder, "timed"):
+        a, b = Setting(**entry["a"]), Setting(**entry["b"])
+        first, second = zip(*entry["ns"], strict=True)
+        yield {
+            "service": a.row.service,
+            "algorithm": a.algorithm,
+            "size": a.size,
+            "depth": a.depth,
+            "device": a.device,
+            "a": a.who,
+            "b": b.who,
+            "rounds": len(entry["ns"]),
+            "ratio_minimum": round(min(first) / min(second), 3),
+            "ratio_median": round(statistics.median(first) / statistics.median(second), 3),
+        }
+
+
+def scaling(folders: list[Path], counted: list[dict[str, Any]]) -> list[dict[str, object]]:
+    """Requests per second of several processors, relative to one; None where the host has too few
+    of its own."""
+    rates = {
+        entry["processors"]: sum(entry["rates"])
+        for folder in folders
+        for entry in _left(folder, "scaled")
+    }
+    atomics = [
+        one["per_request"]["atomics"]
+        for one in counted
+        if (one["algorithm"], one["who"], one["size"], one["depth"])
+        == ("cbc(aes)", "rust", SIZE, DEPTH)
+    ]
+    return [
+        {
+            "processors": processors,
+            "queues": processors,
+            "host_processors": os.cpu_count(),
+            "relative": round(rates[processors] / rates[1], 2) if processors in rates else None,
+            "atomics": atomics[0] if atomics else None,
+        }
+        for processors in PROCESSORS
+    ]
