@@ -4,13 +4,12 @@
 
 mod ages;
 mod backlog;
+mod kicks;
+mod state;
 
 use self::{
-    ages::{
-        Ages,
-        Found, //
-    },
-    backlog::Backlog,
+    ages::Found,
+    state::State, //
 };
 use crate::{
     crypto::{
@@ -27,6 +26,7 @@ use crate::{
     wire::status::Status,
 };
 use kernel::{
+    cpu::CpuId,
     prelude::*,
     str::CString,
     sync::Arc, //
@@ -43,58 +43,6 @@ const BATCH: usize = 16;
 /// How many requests a bottom half completes before it lets others run.
 const BUDGET: usize = 256;
 
-/// What a data queue keeps under its lock.
-pub(crate) struct State {
-    /// Requests are taken.
-    open: bool,
-    /// The epoch of the device whose sessions are good: requests for those of another are not sent.
-    epoch: u32,
-    /// Requests that wait for room.
-    backlog: Backlog,
-    /// Somebody calls [`look`] until it is idle.
-    watched: bool,
-    /// How many requests have come back.
-    returned: u64,
-    /// How many had when [`look`] was called last while something was too old.
-    seen: Option<u64>,
-    /// How long the device has had the others.
-    ages: Ages,
-}
-
-impl State {
-    /// Creates the state of a queue that accepts requests and has none.
-    const fn new() -> Self {
-        Self {
-            open: true,
-            epoch: 0,
-            backlog: Backlog::new(),
-            watched: false,
-            returned: 0,
-            seen: None,
-            ages: Ages::new(),
-        }
-    }
-
-    /// Counts a request that is sent next, unless it names a session of another epoch.
-    ///
-    /// # Errors
-    ///
-    /// `ENODEV`: it does.
-    fn admit(&mut self, request: &mut Inflight) -> Result {
-        if request.epoch().is_some_and(|epoch| epoch != self.epoch) {
-            return Err(ENODEV);
-        }
-        request.set_mark(self.ages.enter());
-        Ok(())
-    }
-
-    /// A request has been taken back.
-    fn leave(&mut self, request: &Inflight) {
-        self.returned = self.returned.wrapping_add(1);
-        self.ages.leave(request.mark());
-    }
-}
-
 /// What a data queue does with requests that come back.
 pub(crate) struct Data;
 
@@ -105,13 +53,14 @@ impl Data {
         Arc::pin_init(Queue::new(name, State::new()), GFP_KERNEL)
     }
 
-    /// Completes up to `BATCH` requests; returns how many.
+    /// Begins a batch: completes up to `BATCH` requests; returns how many.
     fn reap(queue: &DataQueue, bh: &Bh) -> usize {
         let mut batch = [const { None }; BATCH];
         let mut count = 0;
         {
             let mut locked = queue.lock();
             locked.disable_notifications();
+            locked.state().kicks.begin_batch(current_cpu());
             for slot in &mut batch {
                 match locked.take_used() {
                     // Not the length, which devices count differently, but the status says whether
@@ -156,7 +105,7 @@ impl Data {
                 continue;
             }
             match send(&mut locked, request) {
-                Ok(()) => locked.into_kick().notify(),
+                Ok(()) => kick(locked),
                 Err((err, request))
                     if (err == ENOSPC || err == ENOMEM) && locked.in_flight() != 0 =>
                 {
@@ -182,11 +131,18 @@ impl Handler for Data {
             let count = Self::reap(queue, bh);
             done += count;
             Self::refill(queue, bh);
-            if done >= BUDGET {
-                queue.schedule();
-                return;
+            let spent = done >= BUDGET;
+            let mut locked = queue.lock();
+            let idle = !spent && count < BATCH && locked.enable_notifications();
+            if locked.state().kicks.end_batch() {
+                locked.into_kick().notify();
+            } else {
+                drop(locked);
             }
-            if count < BATCH && queue.lock().enable_notifications() {
+            if spent {
+                queue.schedule();
+            }
+            if spent || idle {
                 return;
             }
         }
@@ -244,7 +200,7 @@ pub(crate) fn submit(
         match send(&mut locked, request) {
             Ok(()) => {
                 let watched = core::mem::replace(&mut locked.state().watched, true);
-                locked.into_kick().notify();
+                kick(locked);
                 if !watched {
                     watch();
                 }
@@ -280,6 +236,18 @@ fn send(locked: &mut Locked<'_, Data>, mut request: Inflight) -> Result<(), (Err
     locked
         .add(request)
         .inspect_err(|_| locked.state().ages.leave(age))
+}
+
+/// Kicks the device for what was sent, or leaves that to the bottom half.
+fn kick(mut locked: Locked<'_, Data>) {
+    if !locked.state().kicks.defer(current_cpu()) {
+        locked.into_kick().notify();
+    }
+}
+
+/// Returns the CPU. It stays the same as long as the queue is locked.
+fn current_cpu() -> u32 {
+    CpuId::current().as_u32()
 }
 
 /// What [`look`] finds.
@@ -359,45 +327,4 @@ pub(super) fn returned(queue: &DataQueue) -> u64 {
 pub(super) fn is_idle(queue: &DataQueue) -> bool {
     let mut locked = queue.lock();
     locked.in_flight() == 0 && !locked.state().backlog.has_waiting()
-}
-
-#[kernel::macros::kunit_tests(virtio_crypto_rs_transport_dataq)]
-mod tests {
-    use super::*;
-    use crate::crypto::testing::request;
-
-    #[test]
-    fn a_request_of_another_epoch_is_not_admitted() {
-        let mut state = State::new();
-        state.epoch = 7;
-        for stale in [6, 8] {
-            let mut request = request(0).unwrap();
-            request.set_epoch(stale);
-            assert_eq!(state.admit(&mut request), Err(ENODEV));
-            request.complete(Err(ENODEV), &Bh::disable());
-        }
-        // Those did not count: nothing gets old.
-        for _ in 0..=LOOKS {
-            assert_eq!(state.ages.look(0, 0), Found::Young);
-        }
-    }
-
-    #[test]
-    fn a_request_that_is_admitted_gets_old() {
-        let mut state = State::new();
-        state.epoch = 7;
-        for epoch in [None, Some(7)] {
-            let mut request = request(0).unwrap();
-            if let Some(epoch) = epoch {
-                request.set_epoch(epoch);
-            }
-            assert!(state.admit(&mut request).is_ok());
-            for _ in 0..LOOKS {
-                assert_eq!(state.ages.look(0, 1), Found::Young);
-            }
-            assert_eq!(state.ages.look(0, 1), Found::Lost);
-            state.leave(&request);
-            request.complete(Ok(()), &Bh::disable());
-        }
-    }
 }

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a data queue knows.
+
+use super::{
+    ages::Ages,
+    backlog::Backlog,
+    kicks::Kicks, //
+};
+use crate::crypto::Inflight;
+use kernel::prelude::*;
+
+/// What a data queue keeps under its lock.
+pub(crate) struct State {
+    /// Requests are taken.
+    pub(super) open: bool,
+    /// The epoch of the device whose sessions are good: requests for those of another are not sent.
+    pub(super) epoch: u32,
+    /// Requests that wait for room.
+    pub(super) backlog: Backlog,
+    /// Who kicks the device.
+    pub(super) kicks: Kicks,
+    /// Somebody calls [`look`](super::look) until it is idle.
+    pub(super) watched: bool,
+    /// How many requests have come back.
+    pub(super) returned: u64,
+    /// How many had when [`look`](super::look) was called last while something was too old.
+    pub(super) seen: Option<u64>,
+    /// How long the device has had the others.
+    pub(super) ages: Ages,
+}
+
+impl State {
+    /// Creates the state of a queue that accepts requests and has none.
+    pub(super) const fn new() -> Self {
+        Self {
+            open: true,
+            epoch: 0,
+            backlog: Backlog::new(),
+            kicks: Kicks::new(),
+            watched: false,
+            returned: 0,
+            seen: None,
+            ages: Ages::new(),
+        }
+    }
+
+    /// Counts a request that is sent next, unless it names a session of another epoch.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: it does.
+    pub(super) fn admit(&mut self, request: &mut Inflight) -> Result {
+        if request.epoch().is_some_and(|epoch| epoch != self.epoch) {
+            return Err(ENODEV);
+        }
+        request.set_mark(self.ages.enter());
+        Ok(())
+    }
+
+    /// A request has been taken back.
+    pub(super) fn leave(&mut self, request: &Inflight) {
+        self.returned = self.returned.wrapping_add(1);
+        self.ages.leave(request.mark());
+    }
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_transport_dataq)]
+mod tests {
+    use super::{
+        super::ages::{
+            Found,
+            LOOKS, //
+        },
+        *, //
+    };
+    use crate::{
+        crypto::testing::request,
+        support::bh::Bh, //
+    };
+
+    #[test]
+    fn a_request_of_another_epoch_is_not_admitted() {
+        let mut state = State::new();
+        state.epoch = 7;
+        for stale in [6, 8] {
+            let mut request = request(0).unwrap();
+            request.set_epoch(stale);
+            assert_eq!(state.admit(&mut request), Err(ENODEV));
+            request.complete(Err(ENODEV), &Bh::disable());
+        }
+        // Those did not count: nothing gets old.
+        for _ in 0..=LOOKS {
+            assert_eq!(state.ages.look(0, 0), Found::Young);
+        }
+    }
+
+    #[test]
+    fn a_request_that_is_admitted_gets_old() {
+        let mut state = State::new();
+        state.epoch = 7;
+        for epoch in [None, Some(7)] {
+            let mut request = request(0).unwrap();
+            if let Some(epoch) = epoch {
+                request.set_epoch(epoch);
+            }
+            assert!(state.admit(&mut request).is_ok());
+            for _ in 0..LOOKS {
+                assert_eq!(state.ages.look(0, 1), Found::Young);
+            }
+            assert_eq!(state.ages.look(0, 1), Found::Lost);
+            state.leave(&request);
+            request.complete(Ok(()), &Bh::disable());
+        }
+    }
+}
