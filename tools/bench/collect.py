@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import counted_programs
 import counts
 import timing
 
@@ -48,8 +49,11 @@ def main() -> None:
     path, kernel = Path(sys.argv[1]), sys.argv[2]
     folders = [Path(folder) for folder in sys.argv[3:]]
     try:
-        counted = [one for folder in folders if (folder / "counts").exists()
+        guests = {folder: json.loads((folder / "measured.json").read_text()) for folder in folders}
+        counted = [one for folder, left in guests.items() if "measured" in left
                    for one in counts.results(folder)]  # fmt: skip
+        programs = [one for folder, left in guests.items() if "programs" in left
+                    for one in counted_programs.results(folder)]  # fmt: skip
         results = {
             "format": 1,
             "of": {
@@ -61,6 +65,7 @@ def main() -> None:
                 "date": datetime.date.today().isoformat(),
             },
             "counts": counted,
+            "programs": programs,
             "times": [one for folder in folders for one in timing.times(folder)],
             "scaling": timing.scaling(folders, counted),
             "device": [],

@@ -120,6 +120,11 @@ def read(path: Path, symbols: Symbols) -> dict[int, Measurement]:
     return measurements
 
 
+def left(folder: Path) -> dict[int, Measurement]:
+    """The measurements of the guest that has left its files in a folder."""
+    return read(folder / "counts", Symbols((folder / "kallsyms").read_text()))
+
+
 def per_request(
     measurement: Measurement, modules: list[str], requests: int
 ) -> dict[str, float]:
@@ -133,7 +138,7 @@ def per_request(
             and pattern.fullmatch(function.name)
         )
 
-    own = core = checksum = whole = atomics = 0
+    own = core = checksum = whole = atomics = user = 0
     for function, total in measurement.items():
         if function.module == LOAD:
             continue
@@ -141,6 +146,8 @@ def per_request(
         atomics += total.atomics
         if function.module in modules and function.module != "kernel":
             own += total.instructions
+        if function.module == USER:
+            user += total.instructions
         if function.module not in ("kernel", USER) or CORE.match(function.name):
             core += total.instructions
         elif CHECKSUM.match(function.name):
@@ -151,6 +158,7 @@ def per_request(
         "core": core,
         "checksum": checksum,
         "whole": whole,
+        "user": user,
         "notifications": calls(NOTIFICATION),
         "kicks": calls(KICK),
         "runs": calls(RUN),
@@ -192,7 +200,7 @@ def functions(measurement: Measurement, requests: int) -> dict[str, float]:
     return {name: round(count / requests, 2) for name, count in found.most_common(FUNCTIONS)}
 
 
-def _noise(first: float, second: float) -> float:
+def noise(first: float, second: float) -> float:
     return round(abs(first - second) / max(first, second, 1), 4)
 
 
@@ -207,11 +215,10 @@ class Measured:
 
 def measured(folder: Path) -> Iterator[Measured]:
     """What a guest has left in its folder."""
-    symbols = Symbols((folder / "kallsyms").read_text())
-    measurements = read(folder / "counts", symbols)
     found = json.loads((folder / "measured.json").read_text())
     if "measured" not in found:
         raise Unusable(f"{folder}: not of a guest whose instructions were counted")
+    measurements = left(folder)
     for entry in found["measured"]:
         setting = Setting(**entry["setting"])
         numbers = range(entry["mark"], entry["mark"] + found["rounds"])
@@ -242,7 +249,7 @@ def results(folder: Path) -> Iterator[dict[str, object]]:
             "segments": setting.segments,
             "requests": setting.requests,
             "per_request": costs,
-            "noise": _noise(before["whole"], costs["whole"]),
-            "noise_core": _noise(before["core"], costs["core"]),
+            "noise": noise(before["whole"], costs["whole"]),
+            "noise_core": noise(before["core"], costs["core"]),
             "functions": one.functions[-1],
         }

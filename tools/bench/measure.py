@@ -6,18 +6,21 @@ usage: measure.py PLAN
 
 For a guest with the modules of tools/bench/module and PLAN, a file that plan.py has made, at
 /mnt/share. Leaves there "measured.json": the settings, and either their marks and the modules of
-their drivers, or times. With marks it leaves "kallsyms" as well, to understand the plugin's counts.
+their drivers, or times; or programs. With marks it leaves "kallsyms" as well, to understand the
+plugin's counts.
 """
 
 import json
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from programs import Program
 from settings import Keys, Setting
 
 SHARE = Path("/mnt/share")
@@ -179,6 +182,27 @@ class Guest:
             found.append({"setting": fields, "mark": mark, "modules": owners_of(setting)})
         return found
 
+    def programs(self) -> list[dict[str, object]]:
+        """Measures each program between marks."""
+        from loads import load, measuring  # takes a second, and is for programs only
+
+        measuring.prepare()
+        mark = 1
+        found = []
+        for fields in self.plan["programs"]:
+            program = Program(**fields)
+            self.say(str(program))
+            try:
+                measured = measuring.measure(program, mark, self.plan["rounds"])
+            except load.Unable as error:
+                raise Problem(str(error)) from error
+            names = re.split("[(),]", measured.driver)
+            owners = sorted({modules().get(name, "kernel") for name in names} - {"kernel"})
+            found.append({"program": fields, "mark": mark, "driver": measured.driver,
+                          "modules": owners, "requests": measured.requests})  # fmt: skip
+            mark += 2 * self.plan["rounds"]
+        return found
+
     def timed(self) -> list[dict[str, object]]:
         """Measures both of each pair in turns."""
         found: list[dict[str, object]] = []
@@ -229,6 +253,9 @@ def main() -> None:
     left: dict[str, object] = {"accelerator": accelerator(), "rounds": guest.plan["rounds"]}
     if guest.plan["pairs"]:
         left["timed"] = guest.timed()
+    elif guest.plan["programs"]:
+        left["programs"] = guest.programs()
+        (SHARE / "kallsyms").write_text(Path("/proc/kallsyms").read_text())
     elif guest.plan["counted"]:
         left["measured"] = guest.counted()
         (SHARE / "kallsyms").write_text(Path("/proc/kallsyms").read_text())

@@ -15,6 +15,7 @@ import shlex
 import sys
 from pathlib import Path
 
+import programs
 import settings
 
 
@@ -23,7 +24,7 @@ def main() -> None:
     if len(sys.argv) != 3:
         sys.exit("usage: plan.py MODE FOLDER")
     try:
-        boots = settings.boots(sys.argv[1])
+        boots = [*settings.boots(sys.argv[1]), *programs.boots(sys.argv[1])]
     except ValueError as error:
         sys.exit(f"plan: {error}")
     total = sum(boot.steps for boot in boots)
@@ -35,6 +36,7 @@ def main() -> None:
             "devices": boot.devices,
             "settings": [dataclasses.asdict(setting) for setting in boot.settings],
             "pairs": [[dataclasses.asdict(setting) for setting in pair] for pair in boot.pairs],
+            "programs": [dataclasses.asdict(program) for program in programs.of(boot)],
             "rounds": boot.rounds,
             "counted": boot.is_counted,
             "processors": boot.processors,

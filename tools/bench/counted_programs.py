@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the plugin has counted of programs: a request costs what a longer run has more."""
+
+import collections
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from counts import Measurement, Total, Unusable, functions, left, noise, per_request
+from programs import Program
+
+DRIVER = "virtio_crypto_rs"
+
+
+def difference(longer: Measurement, shorter: Measurement) -> Measurement:
+    """What one measurement has more than the other, by function."""
+    found: Measurement = collections.defaultdict(Total)
+    for function in longer.keys() | shorter.keys():
+        more, less = longer.get(function, Total()), shorter.get(function, Total())
+        found[function] = Total(
+            more.instructions - less.instructions,
+            more.atomics - less.atomics,
+            more.calls - less.calls,
+        )
+    return found
+
+
+def _check_used(program: Program, measurement: Measurement) -> None:
+    """The driver has done the work if and only if the program is one of its users."""
+    used = any(
+        total.instructions for function, total in measurement.items() if function.module == DRIVER
+    )
+    if used and not program.device:
+        raise Unusable(f"{program}: {DRIVER} was used")
+    if program.device and not used:
+        raise Unusable(f"{program}: {DRIVER} was not used")
+
+
+def results(folder: Path) -> Iterator[dict[str, object]]:
+    """The list "programs" of results.json."""
+    found = json.loads((folder / "measured.json").read_text())
+    measurements = left(folder)
+    for entry in found["programs"]:
+        program = Program(**entry["program"])
+        rounds = []
+        for number, (few, many) in enumerate(entry["requests"]):
+            mark = entry["mark"] + 2 * number
+            if mark not in measurements or mark + 1 not in measurements:
+                raise Unusable(f"{program}: the plugin has not seen it")
+            if many <= few:
+                raise Unusable(f"{program}: the long run made no more requests than the short one")
+            more = difference(measurements[mark + 1], measurements[mark])
+            _check_used(program, more)
+            costs = per_request(more, entry["modules"], many - few)
+            # Rare events can be one fewer in the long run.
+            costs = {name: max(cost, 0.0) for name, cost in costs.items()}
+            rounds.append((costs, many - few, functions(more, many - few)))
+        costs, requests, by_function = rounds[-1]
+        yield {
+            "program": program.program,
+            "algorithm": program.algorithm,
+            "who": program.who,
+            "driver": entry["driver"],
+            "device": program.device,
+            "size": program.size,
+            "depth": program.depth,
+            "requests": requests,
+            "per_request": costs,
+            "noise": noise(rounds[-2][0]["whole"], costs["whole"]),
+            "functions": by_function,
+        }

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0
+"""IPsec in transport mode between two network namespaces, and ping and iperf3 through it.
+
+A request is an echo request and its reply, or one of the packets that iperf3's data make.
+"""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lib import crconf, netns, traffic, xfrm
+from lib.netns import Namespace
+from lib.xfrm import Association, Suite
+from loads.load import Load, Unable, need_modules, need_programs, output
+from programs import MTU, PAYLOAD, Program
+
+SUITES = {"gcm(aes)": xfrm.GCM, "authenc(hmac(sha256),cbc(aes))": xfrm.SHA256_CBC}
+# What is sent, and compared at the other end, before anything is measured.
+VERIFIED = 1 << 18
+
+
+class _Network(Load):
+    """Two hosts that encrypt what they send to each other."""
+
+    def __init__(self, program: Program, driver: str, left: Namespace, right: Namespace) -> None:
+        self.driver = driver
+        self._program = program
+        self._left = left
+        self._right = right
+
+    def verify(self) -> None:
+        """Both hosts understand each other, and nothing was refused."""
+        left, right = self._left, self._right
+        traffic.transfer(left, left.address, right, right.address, VERIFIED)
+        with traffic.Pinger(left, left.address, right.address) as pinger:
+            traffic.ping(pinger, [self._program.size if self._program.size < MTU else PAYLOAD] * 5)
+        wrong = xfrm.errors(left, right)
+        if wrong or not self._sent():
+            raise Unable(f"IPsec, {self.driver}: {self._sent()} packets were sent, errors: {wrong}")
+
+    def _sent(self) -> int:
+        return Association.state(self._left, self._left).packets
+
+    def run(self, requests: int) -> int:
+        before = self._sent()
+        with self._left.entered():
+            if self._program.program == "ping":
+                return self._ping(requests)
+            output("iperf3", "-c", self._right.address, "-n", str(requests * PAYLOAD), "-i", "0")
+        return self._sent() - before
+
+    def _ping(self, requests: int) -> int:
+        """ping compares the payload itself."""
+        said = output("ping", "-q", "-f", "-c", str(requests), "-s", str(self._program.size),
+                      self._right.address)  # fmt: skip
+        if not re.search(rf"{requests} received.* 0% packet loss", said):
+            raise Unable(f"{self._program}: packets were lost: {said.strip()}")
+        return requests
+
+
+@contextmanager
+def _associated(program: Program, left: Namespace, right: Namespace) -> Iterator[str]:
+    """Both hosts have the program's algorithm; yields the driver's name."""
+    suite: Suite = SUITES[program.algorithm]
+    association = Association(suite, "transport", False)
+    is_ours = program.who == "rust"
+    try:
+        with crconf.made_by(is_ours, suite.algorithm(False)) as made:
+            association.add(left, right)
+            association.add(right, left)
+        if is_ours and suite.taken[0] not in made.drivers or not is_ours and made.ours:
+            raise Unable(f"{program}: the kernel took {made.outermost}")
+        yield made.outermost
+    finally:
+        association.remove(left, right)
+
+
+@contextmanager
+def _server(right: Namespace) -> Iterator[None]:
+    """An iperf3 that answers until the end of the block."""
+    with right.entered():
+        server = subprocess.Popen(
+            ["iperf3", "-s", "--forceflush"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+    assert server.stdout
+    try:
+        said = b""
+        while b"Server listening" not in said:
+            line = server.stdout.readline()
+            said += line
+            if not line:
+                raise Unable(f"iperf3 does not serve: {said.decode().strip()}")
+        yield
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+@contextmanager
+def opened(program: Program) -> Iterator[Load]:
+    """Two hosts, and what the program needs at the other one."""
+    need_programs("ip", program.program)
+    need_modules("veth", "esp4", "crypto_user", "seqiv", "echainiv")
+    with netns.joined(MTU) as (left, right), _associated(program, left, right) as driver:
+        load = _Network(program, driver, left, right)
+        if program.program == "iperf3":
+            with _server(right):
+                yield load
+        else:
+            yield load

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0
+"""dm-crypt on a disk in memory, and fio, past the page cache: a request is one of fio's I/Os."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lib import sectors, volume
+from loads.load import Load, Unable, need_driver, need_modules, need_programs, output, same
+from programs import Program
+
+DISK = Path("/dev/ram0")
+MEBIBYTES = 16
+# What dm-crypt encrypts in one request, and what cryptsetup chooses for disks with such blocks.
+SECTOR = 4096
+# As much as is compared with the reference, which is slow.
+COMPARED = 64 * SECTOR
+
+
+class _Volume(Load):
+    """A volume that is encrypted by the program's driver."""
+
+    def __init__(self, program: Program, device: Path, reference: str) -> None:
+        self.driver = program.driver
+        self._program = program
+        self._device = device
+        self._reference = reference
+
+    def verify(self) -> None:
+        """What the driver writes the reference reads, and the other way round."""
+        with volume.mapped("reference", self._reference) as other:
+            for writer, reader in ((self._device, other), (other, self._device)):
+                data = os.urandom(COMPARED)
+                sectors.write(writer, 0, data)
+                same(sectors.read(reader, 0, COMPARED), data, f"dm-crypt, {self.driver}")
+
+    def run(self, requests: int) -> int:
+        one = self._program
+        kind = one.program.removeprefix("fio-").replace("random-", "rand")
+        said = output(
+            "fio", "--name=bench", f"--filename={self._device}", "--direct=1", "--thread",
+            "--ioengine=libaio", f"--iodepth={one.depth}", f"--rw={kind}", f"--bs={one.size}",
+            f"--size={MEBIBYTES}M", f"--io_size={requests * one.size}", "--gtod_reduce=1",
+            "--eta=never", "--output-format=json",
+        )  # fmt: skip
+        job = json.loads(said)["jobs"][0]
+        done: int = job["read" if "read" in kind else "write"]["total_ios"]
+        if job["error"] or done != requests:
+            raise Unable(f"{one}: fio made {done} requests, expected {requests}: {job['error']}")
+        return done
+
+
+@contextmanager
+def opened(program: Program) -> Iterator[Load]:
+    """A volume on the disk in memory."""
+    need_programs("fio", "dmsetup")
+    need_modules("dm_crypt")
+    need_driver(program.driver)
+    need_driver(program.reference)
+    if not DISK.exists():
+        output("modprobe", "brd", "rd_nr=1", f"rd_size={MEBIBYTES << 10}")
+    key = bytes(range(64))
+    line, reference = (
+        volume.table(DISK, f"capi:{driver}-plain64", key, SECTOR)
+        for driver in (program.driver, program.reference)
+    )
+    with volume.mapped("bench", line) as device:
+        yield _Volume(program, device, reference)
