@@ -110,17 +110,24 @@ def modules() -> dict[str, str]:
     return found
 
 
+def modules_of(driver: str) -> set[str]:
+    """The modules of what a driver name has in it."""
+    found = modules()
+    return {found.get(part, "kernel") for part in re.split("[(),]", driver)} - {"kernel"}
+
+
 def owners_of(setting: Setting) -> list[str]:
     """The modules that are the driver's own: that of the C driver works through another."""
     if setting.who == "ring":
         return [BUS_DRIVERS["ring"]]
-    found = modules().get(setting.driver.rstrip(")").rpartition("(")[2], "kernel")
-    return [found, "crypto_engine"] if setting.who == "c" else [found]
+    engine = {"crypto_engine"} if setting.who == "c" else set()
+    return sorted(modules_of(setting.driver) | engine)
 
 
 def wait_registered(setting: Setting) -> None:
     """Waits until the driver has registered what is to be measured."""
-    inner = setting.driver.rstrip(")").rpartition("(")[2] if setting.who == "rust" else ""
+    parts = re.split("[(),]", setting.driver) if setting.who == "rust" else []
+    inner = next((part for part in parts if part.endswith("-virtio")), "")
     end = time.monotonic() + REGISTERED_SECONDS
     while inner and inner not in modules():
         if time.monotonic() > end:
@@ -196,10 +203,9 @@ class Guest:
                 measured = measuring.measure(program, mark, self.plan["rounds"])
             except load.Unable as error:
                 raise Problem(str(error)) from error
-            names = re.split("[(),]", measured.driver)
-            owners = sorted({modules().get(name, "kernel") for name in names} - {"kernel"})
             found.append({"program": fields, "mark": mark, "driver": measured.driver,
-                          "modules": owners, "requests": measured.requests})  # fmt: skip
+                          "modules": sorted(modules_of(measured.driver)),
+                          "requests": measured.requests})  # fmt: skip
             mark += 2 * self.plan["rounds"]
         return found
 

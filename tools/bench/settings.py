@@ -40,6 +40,7 @@ class Algorithm:
     in_place: bool = True
     aad: int = 0
     tag: int = 0
+    reference: str = ""  # what its results are compared with, if not with the software's
 
     def size(self, size: int) -> int:
         """The next size below that the algorithm takes."""
@@ -129,7 +130,25 @@ ALGORITHMS = {
             direction="verify",
             in_place=False,
         ),
+        Algorithm(
+            "pkcs1(rsa,sha256)", "sig", "sig",
+            {"rust": "pkcs1(rsa-virtio,sha256)", "software": "pkcs1(rsa-generic,sha256)"},
+            direction="sign", in_place=False,
+        ),  # fmt: skip
+        # The kernel's own can only verify.
+        Algorithm(
+            "ecdsa-nist-p256, sign", "sig", "sig", {"rust": "ecdsa-nist-p256-virtio"},
+            direction="sign", in_place=False, reference="ecdsa-nist-p256-generic",
+        ),  # fmt: skip
     )
+}
+
+
+# Options of the command, and the files that have them.
+SIGNATURES = {
+    "ecdsa-nist-p256": {"key": "p256.point", "message": "p256.signature", "digest": "p256.digest"},
+    "pkcs1(rsa,sha256)": {"key": "rsa2048.private", "message": "rsa2048.public"},
+    "ecdsa-nist-p256, sign": {"key": "p256.private", "message": "p256.point"},
 }
 
 
@@ -167,7 +186,7 @@ class Setting:
         words: dict[str, str | int] = {
             "type": row.type,
             "driver": self.driver,
-            "reference": row.drivers["software"],
+            "reference": row.reference or row.drivers["software"],
             "op": self.direction,
             "size": self.size,
             "depth": self.depth,
@@ -196,10 +215,8 @@ class Keys:
             half = "private" if setting.direction == "decrypt" else "public"
             return {"key": (self.folder / f"rsa2048.{half}").read_bytes()}
         if row.type == "sig":
-            names = {"key": "point", "message": "signature", "digest": "digest"}
-            return {
-                name: (self.folder / f"p256.{part}").read_bytes() for name, part in names.items()
-            }
+            files = SIGNATURES[row.name].items()
+            return {name: (self.folder / file).read_bytes() for name, file in files}
         key = bytes(range(1, row.key + 1))
         if row.name.startswith("authenc"):
             # struct rtattr and struct crypto_authenc_key_param, then both keys.
@@ -210,10 +227,9 @@ class Keys:
 def setting(name: str, who: str, device: str | None, size: int, depth: int) -> Setting:
     """A setting, with as many requests as do not take long."""
     row = ALGORITHMS[name]
-    if row.type == "akcipher":
-        size, requests = 256, 100
-    elif row.type == "sig":
-        size, requests = 32, 100
+    if row.type in ("akcipher", "sig"):
+        # Software takes millions of instructions, and the same each time.
+        size, requests = 256 if row.type == "akcipher" else 32, 20 if who == "software" else 100
     else:
         size = row.size(size)
         requests = max(400, min(2000, (8 << 20) // size), 4 * depth)

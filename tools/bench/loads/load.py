@@ -4,6 +4,7 @@
 import abc
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from lib import crypto
@@ -26,6 +27,13 @@ class Load(abc.ABC):
     @abc.abstractmethod
     def run(self, requests: int) -> int:
         """Makes about so many requests; returns how many there were."""
+
+    def marked(self, requests: int, begin: Callable[[], None], end: Callable[[], None]) -> int:
+        """The same, with a mark before the first request and one behind the last."""
+        begin()
+        done = self.run(requests)
+        end()
+        return done
 
 
 def same(got: bytes, expected: bytes, what: str) -> None:

@@ -57,7 +57,4 @@ def measure(program: Program, mark: int, rounds: int) -> Measured:
 
 
 def _marked(marks: Marks, number: int, load: Load, requests: int) -> int:
-    marks.begin(number)
-    done = load.run(requests)
-    marks.end(number)
-    return done
+    return load.marked(requests, lambda: marks.begin(number), lambda: marks.end(number))

@@ -71,7 +71,8 @@ def _associated(program: Program, left: Namespace, right: Namespace) -> Iterator
             association.add(right, left)
         if is_ours and suite.taken[0] not in made.drivers or not is_ours and made.ours:
             raise Unable(f"{program}: the kernel took {made.outermost}")
-        yield made.outermost
+        # The other names are those of fallbacks.
+        yield suite.taken[0] if is_ours else made.outermost
     finally:
         association.remove(left, right)
 

@@ -3,11 +3,12 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lib import sectors, volume
+from loads.gates import Gates
 from loads.load import Load, Unable, need_driver, need_modules, need_programs, output, same
 from programs import Program
 
@@ -37,15 +38,22 @@ class _Volume(Load):
                 same(sectors.read(reader, 0, COMPARED), data, f"dm-crypt, {self.driver}")
 
     def run(self, requests: int) -> int:
+        return self.marked(requests, lambda: None, lambda: None)
+
+    def marked(self, requests: int, begin: Callable[[], None], end: Callable[[], None]) -> int:
+        """fio measures its processor's clock for a while before it begins: that is left out."""
         one = self._program
         kind = one.program.removeprefix("fio-").replace("random-", "rand")
-        said = output(
-            "fio", "--name=bench", f"--filename={self._device}", "--direct=1", "--thread",
-            "--ioengine=libaio", f"--iodepth={one.depth}", f"--rw={kind}", f"--bs={one.size}",
-            f"--size={MEBIBYTES}M", f"--io_size={requests * one.size}", "--gtod_reduce=1",
-            "--eta=never", "--output-format=json",
-        )  # fmt: skip
-        job = json.loads(said)["jobs"][0]
+        with Gates(begin, end) as gates:
+            said = gates.run(
+                "fio", "--name=bench", f"--filename={self._device}", "--direct=1", "--thread",
+                "--ioengine=libaio", f"--iodepth={one.depth}", f"--rw={kind}", f"--bs={one.size}",
+                f"--size={MEBIBYTES}M", f"--io_size={requests * one.size}", "--gtod_reduce=1",
+                f"--exec_prerun={gates.command(0)}", f"--exec_postrun={gates.command(1)}",
+                "--eta=never", "--output-format=json",
+            )  # fmt: skip
+        # fio also says where it has put what the commands print.
+        job = json.loads(said[said.index("{\n") :])["jobs"][0]
         done: int = job["read" if "read" in kind else "write"]["total_ios"]
         if job["error"] or done != requests:
             raise Unable(f"{one}: fio made {done} requests, expected {requests}: {job['error']}")
@@ -61,6 +69,8 @@ def opened(program: Program) -> Iterator[Load]:
     need_driver(program.reference)
     if not DISK.exists():
         output("modprobe", "brd", "rd_nr=1", f"rd_size={MEBIBYTES << 10}")
+        # The disk takes memory when it is first written.
+        sectors.write(DISK, 0, bytes(MEBIBYTES << 20))
     key = bytes(range(64))
     line, reference = (
         volume.table(DISK, f"capi:{driver}-plain64", key, SECTOR)

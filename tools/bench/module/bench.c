@@ -40,6 +40,23 @@ static u8 *ciphertext(const struct service *service, struct command *c)
 	return text;
 }
 
+/* Has the reference verify the signatures of all slots. */
+static int verify_signatures(struct bench *bench)
+{
+	struct command *c = bench->command;
+	int ret;
+
+	bench_fill(bench, NULL);
+	ret = bench_round(bench, bench->depth, 0, NULL);
+	if (ret)
+		return command_fail(c, ret, "%s: failed: %d", c->driver, ret);
+	ret = bench->service->check(bench);
+	if (ret)
+		ret = command_fail(c, ret, "%s: %s does not verify its signature: %d", c->driver,
+				   c->reference, ret);
+	return ret;
+}
+
 /* Compares the results of all slots with the reference's. */
 static int verify(struct bench *bench, const u8 *input)
 {
@@ -83,7 +100,10 @@ static int measure(struct bench *bench, const u8 *input)
 	unsigned int i;
 	int ret;
 
-	ret = verify(bench, input);
+	if (bench->service->check && !strcmp(c->op, "sign"))
+		ret = verify_signatures(bench);
+	else
+		ret = verify(bench, input);
 	if (ret)
 		return ret;
 	bench_fill(bench, input);

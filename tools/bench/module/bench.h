@@ -51,6 +51,8 @@ struct service {
 	void (*fill)(struct slot *slot);
 	/* Makes it. Returns what the crypto API returns. */
 	int (*submit)(struct slot *slot);
+	/* Has the reference check results that it cannot make itself: signatures. */
+	int (*check)(struct bench *bench);
 };
 
 struct bench {

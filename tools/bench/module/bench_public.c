@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Public keys: encryption and decryption, and signatures that are verified.
+ * Public keys: encryption and decryption, and signatures that are made or verified.
  */
 #include <linux/err.h>
+#include <linux/minmax.h>
 #include <linux/string.h>
 
 #include "bench.h"
@@ -68,16 +69,30 @@ const struct service akcipher_service = {
 	.submit = akcipher_submit,
 };
 
+static bool is_signing(const struct command *c)
+{
+	return !strcmp(c->op, "sign");
+}
+
 /* Verification has no result but its error. */
 static int sig_open(struct bench *bench, const char *driver)
 {
 	const struct command *c = bench->command;
 	struct crypto_sig *tfm = crypto_alloc_sig(driver, 0, 0);
+	int ret;
 
 	if (IS_ERR(tfm))
 		return PTR_ERR(tfm);
 	bench->sig = tfm;
 	bench->in_len = c->size;
+	if (is_signing(c)) {
+		if (!c->message_len)
+			return -EINVAL;
+		ret = crypto_sig_set_privkey(tfm, c->key, c->key_len);
+		if (!ret)
+			bench->out_len = crypto_sig_maxsize(tfm);
+		return ret;
+	}
 	if (strcmp(c->op, "verify") || !c->message_len || !c->digest_len)
 		return -EINVAL;
 	return crypto_sig_set_pubkey(tfm, c->key, c->key_len);
@@ -102,6 +117,8 @@ static void sig_fill(struct slot *slot)
 {
 	const struct command *c = slot->bench->command;
 
+	if (is_signing(c))
+		return;
 	c->digest[0] ^= 1;
 	if (crypto_sig_verify(slot->bench->sig, c->message, c->message_len, c->digest,
 			      c->digest_len) != -EKEYREJECTED)
@@ -112,11 +129,37 @@ static void sig_fill(struct slot *slot)
 static int sig_submit(struct slot *slot)
 {
 	const struct command *c = slot->bench->command;
+	int ret;
 
+	if (is_signing(c)) {
+		ret = crypto_sig_sign(slot->bench->sig, slot->in, slot->bench->in_len, slot->out,
+				      slot->bench->out_len);
+		return min(ret, 0); /* or else the signature's length */
+	}
 	if (slot->bench->wrong)
 		return -EBADMSG;
 	return crypto_sig_verify(slot->bench->sig, c->message, c->message_len, c->digest,
 				 c->digest_len);
+}
+
+/* No two signatures of ECDSA are the same, so the reference verifies what was made. */
+static int sig_check(struct bench *bench)
+{
+	const struct command *c = bench->command;
+	struct crypto_sig *tfm = crypto_alloc_sig(c->reference, 0, 0);
+	struct slot *slot;
+	int ret;
+	u32 i;
+
+	if (IS_ERR(tfm))
+		return PTR_ERR(tfm);
+	ret = crypto_sig_set_pubkey(tfm, c->message, c->message_len);
+	for (i = 0; !ret && i < bench->depth; i++) {
+		slot = &bench->slots[i];
+		ret = crypto_sig_verify(tfm, slot->out, bench->out_len, slot->in, bench->in_len);
+	}
+	crypto_free_sig(tfm);
+	return ret;
 }
 
 const struct service sig_service = {
@@ -127,4 +170,5 @@ const struct service sig_service = {
 	.free = sig_free,
 	.fill = sig_fill,
 	.submit = sig_submit,
+	.check = sig_check,
 };

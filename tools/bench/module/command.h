@@ -16,7 +16,7 @@ struct command {
 	const char *type;	/* skcipher, aead, ahash, akcipher or sig */
 	const char *driver;	/* what is measured, by driver name */
 	const char *reference;	/* what its results are compared with */
-	const char *op;		/* encrypt, decrypt, digest or verify */
+	const char *op;		/* encrypt, decrypt, digest, sign or verify */
 	u32 size;		/* bytes of data in a request */
 	u32 depth;		/* requests at a time */
 	u32 requests;		/* in a round */
@@ -28,7 +28,7 @@ struct command {
 	u32 tag;		/* bytes of an AEAD's tag */
 	u8 *key;
 	u32 key_len;
-	u8 *message;		/* what the key does not take just anything for: a signature */
+	u8 *message;		/* a signature to verify, or the public key for those that are made */
 	u32 message_len;
 	u8 *digest;		/* what the signature is of */
 	u32 digest_len;
