@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 from reporting import document, files, page, tables
 from reporting.plot import Plot
-from reporting.results import Count, Device, Of, PerRequest, Results, Scaling
+from reporting.results import Count, Device, Of, PerRequest, Program, Results, Scaling
 from reporting.table import Table, to_html, to_rst, to_text
 
 OF = Of("c0ffee", "7.3", "11.0", "made <up>", "tcg", "2020-01-01")
@@ -29,6 +29,8 @@ def count(who: str, depth: int, whole: float) -> Count:
 
 FULL = Results(
     1, OF, counts=[count("rust", 1, 1234), count("rust", 8, 12.34), count("cpu", 1, 99)],
+    programs=[Program("ping", "gcm(aes)", "rust", "d", "ref", 56, 1, 9,
+                      PerRequest(1, 2, 50, 3, 4, 5, 6, 7, 8, user=20), 0.5)],
     scaling=[Scaling(1, 1, 1, 1.0, 3), Scaling(2, 2, 1, None, 4)],
     device=[Device("akcipher", "rsa", 256, 1, 1, 10, 2560, 5120, "sign")],
 )  # fmt: skip
@@ -77,6 +79,13 @@ class Tables(unittest.TestCase):
         made = tables.functions(FULL)
         assert made
         self.assertEqual(made.rows, [["kmalloc", "12.5", "12.5"], ["small", "1", "1"]])
+
+    def test_programs(self) -> None:
+        """What is a program's own is not the kernel's."""
+        made = tables.programs(FULL)
+        assert made
+        self.assertEqual(made.rows, [["ping", "gcm(aes)", "this driver", "56", "1", "1", "30", "20",
+                                      "3", "4", "7", "5", "50.0 %"]])  # fmt: skip
 
     def test_scaling(self) -> None:
         """What the host cannot show is left empty, and the table says why."""

@@ -26,6 +26,11 @@ GOOD: dict[str, Any] = {
         "segments": 1, "requests": 10, "per_request": PER_REQUEST, "noise": 0,
         "functions": {"kmalloc": 7},
     }],
+    "programs": [{
+        "program": "ping", "algorithm": "gcm(aes)", "who": "cpu", "driver": "d", "device": None,
+        "size": 56, "depth": 1, "requests": 10, "per_request": PER_REQUEST | {"user": 1},
+        "noise": 0.1,
+    }],
     "scaling": [{"processors": 2, "queues": 2, "host_processors": 2, "relative": None,
                  "atomics": 3}],
 }  # fmt: skip
@@ -42,6 +47,8 @@ class Good(unittest.TestCase):
         self.assertEqual(read.counts[0].functions, {"kmalloc": 7.0})
         self.assertIsNone(read.counts[0].device)
         self.assertIsNone(read.scaling[0].relative)
+        self.assertEqual(read.programs[0].per_request.user, 1)
+        self.assertEqual(read.counts[0].per_request.user, 0)
         self.assertEqual((read.times, read.device), ([], []))
 
     def test_more_keys(self) -> None:
@@ -98,6 +105,11 @@ class Bad(unittest.TestCase):
         ):  # fmt: skip
             with self.subTest(key=key, value=value):
                 self._refused(self._changed("counts", 0, key, value=value), "counts[0]", key)
+        for key, value in (("who", "somebody"), ("size", 0), ("requests", -1), ("program", None)):
+            with self.subTest(key=key, value=value):
+                self._refused(self._changed("programs", 0, key, value=value), "programs[0]", key)
+        more = self._changed("programs", 0, "per_request", "user", value=2)
+        self._refused(more, "programs[0]", "user is more than the whole")
         self._refused(self._changed("of", "date", value="1. 1. 2020"), "of", "date")
         self._refused(self._changed("scaling", value={}), "scaling is not a list")
 

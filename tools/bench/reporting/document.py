@@ -61,6 +61,7 @@ TEXTS: dict[str, Callable[[Results], str]] = {
     "noise": _noise,
     "summary": _table(tables.summary),
     "break-even-table": _table(tables.break_even),
+    "programs": _table(tables.programs),
     "functions-table": _table(tables.functions),
     "times": _table(tables.times),
     "scaling-table": _table(tables.scaling),

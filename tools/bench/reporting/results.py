@@ -75,6 +75,8 @@ class PerRequest:
     frees: float
     switches: float
     atomics: float
+    # Of ``whole``, those of programs.
+    user: float = 0
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,30 @@ class Count:
             or ("" if self.who in WHO else f"who is unknown: {self.who!r}")
             or check_positive(self, "size", "depth", "segments", "requests")
         )
+
+
+@dataclass(frozen=True)
+class Program:
+    """What was counted of a program that uses the kernel's crypto."""
+
+    program: str
+    algorithm: str
+    who: str
+    driver: str
+    device: str | None
+    size: int
+    depth: int
+    requests: int
+    per_request: PerRequest
+    noise: float
+
+    def check(self) -> str:
+        """Those who do the work are known, a program's share is a share, and nothing is empty."""
+        if self.who not in WHO:
+            return f"who is unknown: {self.who!r}"
+        if self.per_request.user > self.per_request.whole:
+            return "per_request.user is more than the whole"
+        return check_positive(self, "size", "depth", "requests")
 
 
 @dataclass(frozen=True)
@@ -183,6 +209,7 @@ class Results:
     format: int
     of: Of
     counts: list[Count] = field(default_factory=list)
+    programs: list[Program] = field(default_factory=list)
     times: list[Time] = field(default_factory=list)
     scaling: list[Scaling] = field(default_factory=list)
     device: list[Device] = field(default_factory=list)

@@ -130,6 +130,23 @@ def _largest(tables: Sequence[dict[str, float]]) -> list[str]:
     return sorted(greatest, key=lambda name: (-greatest[name], name))[:FUNCTIONS]
 
 
+def programs(results: Results) -> Table | None:
+    """What the requests of programs cost, and how much of that is the program's own."""
+    if not results.programs:
+        return None
+    rows = []
+    for one in results.programs:
+        cost = one.per_request
+        measures = (cost.module, cost.whole - cost.user, cost.user, cost.notifications,
+                    cost.interrupts, cost.switches, cost.allocations)  # fmt: skip
+        rows.append([one.program, one.algorithm, SHORT[one.who], str(one.size), str(one.depth),
+                     *map(number, measures), f"{100 * one.noise:.1f} %"])  # fmt: skip
+    head = ["program", "algorithm", "who", "bytes", "depth", "module", "kernel", "program's own",
+            "notifications", "interrupts", "switches", "allocations", "noise"]  # fmt: skip
+    title = "What programs cost: guest instructions and events a request"
+    return Table("programs", title, head, rows, names=3)
+
+
 def times(results: Results) -> Table | None:
     """Times, as ratios."""
     rows = [
@@ -190,13 +207,14 @@ def device_short(results: Results) -> Table | None:
 
 # The tables of the report in their order.
 ALL: Sequence[Callable[[Results], Table | None]] = (
-    of, summary, break_even, functions, times, scaling, device, counts,
+    of, summary, break_even, programs, functions, times, scaling, device, counts,
 )  # fmt: skip
 
 # What a table is about, for a report that has to say that it was not measured.
 SUBJECTS = {
     "summary": "Guest instructions", "break_even": "The break-even", "times": "Time",
-    "functions": "Instructions by function", "scaling": "Scaling", "counts": "Events",
+    "programs": "Programs", "functions": "Instructions by function", "scaling": "Scaling",
+    "counts": "Events",
     "device": "The reference device by itself", "device_short": "The reference device by itself",
 }  # fmt: skip
 

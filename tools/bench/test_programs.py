@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests of programs.py, counted_programs.py and loads:
+python3 -m unittest discover -s tools/bench"""
+
+import dataclasses
+import json
+import tempfile
+import unittest
+from pathlib import Path
+
+import counted_programs
+import programs
+from counts import Function, Total, Unusable
+from loads.gates import Gates
+from loads.load import Unable
+from loads.mark import Marks
+from programs import Program
+
+ONE = Program("fio-write", "xts(aes)", "rust", 4096, 8, 10, 100)
+KALLSYMS = """\
+ffffffff81000000 T first
+ffffffff81001000 T vp_notify
+ffffffffc0000000 t submit\t[virtio_crypto_rs]
+ffffffffc0001000 t other\t[other]
+"""
+
+
+def counted(number: int, *blocks: tuple[int, int, int]) -> str:
+    """A measurement as the plugin writes it."""
+    lines = [f"{address:x} {length} 0 {times}" for address, length, times in blocks]
+    return "\n".join([f"begin {number}", *lines, "end", ""])
+
+
+def left(folder: str, program: Program, own: int, requests: tuple[int, int] = (10, 110)) -> Path:
+    """What a guest leaves that has measured one program twice; the driver executes ``own``
+    instructions in a request."""
+    text = ""
+    for mark in (1, 3):
+        for number, times in zip((mark, mark + 1), requests):
+            text += counted(
+                number, (0xFFFFFFFF81000000, 7, 1000), (0xFFFFFFFFC0000000, own, times),
+                (0xFFFFFFFF81001000, 1, times), (0x401000, 50, 2 * times),
+            )  # fmt: skip
+    measured = {"program": dataclasses.asdict(program), "mark": 1, "driver": "d",
+                "modules": ["virtio_crypto_rs"], "requests": [requests] * 2}  # fmt: skip
+    path = Path(folder)
+    path.joinpath("kallsyms").write_text(KALLSYMS)
+    path.joinpath("counts").write_text(text)
+    path.joinpath("measured.json").write_text(json.dumps({"programs": [measured]}))
+    return path
+
+
+class Counted(unittest.TestCase):
+    """From what the plugin has counted to what a request costs."""
+
+    def test_difference(self) -> None:
+        """What only one measurement has counts, too."""
+        one, two = Function("one", "kernel"), Function("two", "kernel")
+        found = counted_programs.difference({one: Total(9, 3, 2)}, {one: Total(4), two: Total(1)})
+        self.assertEqual(found[one], Total(5, 3, 2))
+        self.assertEqual(found[two], Total(-1, 0, 0))
+
+    def test_costs(self) -> None:
+        """What both runs do once costs nothing, the rest is divided by the requests."""
+        with tempfile.TemporaryDirectory() as folder:
+            (found,) = counted_programs.results(left(folder, ONE, 600))
+        costs = found["per_request"]
+        assert isinstance(costs, dict)
+        self.assertEqual((costs["module"], costs["user"], costs["whole"]), (600, 100, 701))
+        self.assertEqual((costs["notifications"], found["requests"]), (1, 100))
+        self.assertEqual((found["noise"], found["device"], found["driver"]), (0, "ref", "d"))
+
+    def test_refused(self) -> None:
+        """Counts that are not of what was asked for."""
+        other = dataclasses.replace(ONE, who="cpu")
+        for program, own, requests, words in (
+            (ONE, 20, (10, 110), "executed 2000 instructions for 100 requests"),
+            (other, 600, (10, 110), "executed 60000 instructions"),
+            (ONE, 600, (10, 10), "no more requests"),
+        ):
+            with self.subTest(words=words), tempfile.TemporaryDirectory() as folder:
+                with self.assertRaisesRegex(Unusable, words):
+                    list(counted_programs.results(left(folder, program, own, requests)))
+
+    def test_unseen(self) -> None:
+        """A measurement that the plugin has not finished."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = left(folder, ONE, 600)
+            text = (path / "counts").read_text().removesuffix("end\n")
+            (path / "counts").write_text(text)
+            with self.assertRaisesRegex(Unusable, "fio-write.*has not seen"):
+                list(counted_programs.results(path))
+
+
+class Modes(unittest.TestCase):
+    """What is measured."""
+
+    def test_modes(self) -> None:
+        """Each mode has what the shorter one has, nothing twice, and every driver is known."""
+        quick, usual, long = (
+            [one for boot in programs.boots(mode) for one in programs.of(boot)]
+            for mode in ("quick", "usual", "long")
+        )
+        self.assertLess(set(quick), set(usual))
+        self.assertLess(set(usual), set(long))
+        self.assertEqual(len(long), len(set(long)))
+        self.assertTrue(all(one.driver and one.reference for one in long))
+        self.assertEqual(programs.boots("guard"), [])
+
+    def test_steps(self) -> None:
+        """Progress counts each program."""
+        (boot,) = programs.boots("quick")
+        self.assertEqual(boot.steps, len(programs.of(boot)))
+        self.assertTrue(boot.is_counted)
+
+
+class Loads(unittest.TestCase):
+    """What programs are run with."""
+
+    def test_marks(self) -> None:
+        """Marks are code that can be executed, and do nothing."""
+        marks = Marks()
+        marks.begin(1)
+        marks.end(1)
+
+    def test_gates(self) -> None:
+        """A program stops at each gate until its function has returned."""
+        with tempfile.NamedTemporaryFile() as file:
+            seen: list[str] = []
+
+            def look() -> None:
+                seen.append(Path(file.name).read_text())
+
+            with Gates(look, look) as gates:
+                script = (f"echo 1 >{file.name}; {gates.command(0)}; echo 2 >{file.name}; "
+                          f"{gates.command(1)}; echo said; echo 3 >{file.name}")  # fmt: skip
+                self.assertEqual(gates.run("sh", "-c", script), "said\n")
+            self.assertEqual(seen, ["1\n", "2\n"])
+
+    def test_gates_fail(self) -> None:
+        """A program that ends before a gate, or with an error, is told with what it says."""
+        for gate, words in ((False, "too early, status 3: why"), (True, "status 3: why")):
+            with self.subTest(gate=gate), Gates(lambda: None) as gates:
+                before = gates.command(0) if gate else ":"
+                with self.assertRaisesRegex(Unable, words):
+                    gates.run("sh", "-c", f"{before}; echo why; exit 3")
+
+
+if __name__ == "__main__":
+    unittest.main()
