@@ -12,7 +12,7 @@ import counted_programs
 import programs
 from counts import Function, Total, Unusable
 from loads.gates import Gates
-from loads.load import Unable
+from loads.load import Unable, need_programs, output
 from loads.mark import Marks
 from programs import Program
 
@@ -122,6 +122,14 @@ class Loads(unittest.TestCase):
         marks = Marks()
         marks.begin(1)
         marks.end(1)
+
+    def test_missing(self) -> None:
+        """What is not there is named; what fails is told with what it says."""
+        need_programs("sh")
+        with self.assertRaisesRegex(Unable, "has no no-such, none-such"):
+            need_programs("no-such", "sh", "none-such")
+        with self.assertRaisesRegex(Unable, "sh .*status 4: why"):
+            output("sh", "-c", "echo why >&2; exit 4")
 
     def test_gates(self) -> None:
         """A program stops at each gate until its function has returned."""

@@ -28,7 +28,7 @@ struct command {
 	u32 tag;		/* bytes of an AEAD's tag */
 	u8 *key;
 	u32 key_len;
-	u8 *message;		/* a signature to verify, or the public key for those that are made */
+	u8 *message;		/* a signature to verify; of those that are made, the public key */
 	u32 message_len;
 	u8 *digest;		/* what the signature is of */
 	u32 digest_len;

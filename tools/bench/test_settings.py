@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests of settings.py: python3 -m unittest discover -s tools/bench"""
+
+import tempfile
+import unittest
+from pathlib import Path
+
+from settings import ALGORITHMS, SIGNATURES, Keys, setting
+
+
+class Commands(unittest.TestCase):
+    """The lines that vc_bench gets."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.keys = Keys(Path(folder.name))
+        names = {file for files in SIGNATURES.values() for file in files.values()}
+        for number, name in enumerate(sorted(names | {"rsa2048.public"}), 1):
+            Path(folder.name, name).write_bytes(bytes([number]))
+
+    def _words(self, name: str, who: str) -> dict[str, str]:
+        command = setting(name, who, "ref", 4096, 8).command(1, 2, self.keys)
+        return dict(word.split("=", 1) for word in command.split(" "))
+
+    def test_all(self) -> None:
+        """Every driver is compared with one that exists, and has a key if it needs one."""
+        for algorithm in ALGORITHMS.values():
+            for who, driver in algorithm.drivers.items():
+                with self.subTest(driver=driver):
+                    words = self._words(algorithm.name, who)
+                    self.assertEqual(words["driver"], driver)
+                    self.assertTrue(words["reference"])
+                    self.assertEqual("key" in words, algorithm.name != "sha256")
+
+    def test_signatures(self) -> None:
+        """Those that are made take a private key and its public one, and no digest."""
+        made = self._words("ecdsa-nist-p256, sign", "rust")
+        verified = self._words("ecdsa-nist-p256", "rust")
+        self.assertEqual(made["reference"], "ecdsa-nist-p256-generic")
+        self.assertEqual((made["op"], verified["op"]), ("sign", "verify"))
+        self.assertEqual(made["message"], verified["key"])
+        self.assertNotIn("digest", made)
+        self.assertEqual(self._words("pkcs1(rsa,sha256)", "rust")["size"], "32")
+
+
+if __name__ == "__main__":
+    unittest.main()
