@@ -84,7 +84,7 @@ def _networks(mode: str) -> Iterator[Program]:
     """IPsec between two namespaces, both ends by the same implementation."""
     kinds = [("ping", 56, 1, 50, 500)]
     if mode != "quick":
-        kinds += [("ping", PAYLOAD, 1, 50, 500), ("iperf3", MTU, 1, 750, 3000)]
+        kinds += [("ping", PAYLOAD, 1, 50, 500), ("iperf3", MTU, 1, 300, 1500)]
     for name in ESP[:1] if mode == "quick" else ESP:
         for program, size, depth, few, requests in kinds:
             for who in ("rust", "cpu"):

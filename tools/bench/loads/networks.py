@@ -18,6 +18,8 @@ from programs import MTU, PAYLOAD, Program
 SUITES = {"gcm(aes)": xfrm.GCM, "authenc(hmac(sha256),cbc(aes))": xfrm.SHA256_CBC}
 # What is sent, and compared at the other end, before anything is measured.
 VERIFIED = 1 << 18
+# Milliseconds without data after which iperf3 gives up: the host may be busy.
+PATIENCE = str(600 * 1000)
 
 
 class _Network(Load):
@@ -82,8 +84,9 @@ def _server(right: Namespace) -> Iterator[None]:
     """An iperf3 that answers until the end of the block."""
     with right.entered():
         server = subprocess.Popen(
-            ["iperf3", "-s", "--forceflush"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+            ["iperf3", "-s", "-i", "0", "--forceflush", "--rcv-timeout", PATIENCE],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
     assert server.stdout
     try:
         said = b""
