@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Puts what guests have left together in a file: see Documentation/benchmark.rst.
 
-usage: collect.py RESULTS KERNEL FOLDER...
+usage: collect.py RESULTS KERNEL DEVICE FOLDER...
+
+DEVICE is a file with what tools/bench/device prints.
 """
 
 import datetime
@@ -44,11 +46,12 @@ def accelerator(folders: list[Path]) -> str:
 
 def main() -> None:
     """Writes the file."""
-    if len(sys.argv) < 4:
-        sys.exit("usage: collect.py RESULTS KERNEL FOLDER...")
+    if len(sys.argv) < 5:
+        sys.exit("usage: collect.py RESULTS KERNEL DEVICE FOLDER...")
     path, kernel = Path(sys.argv[1]), sys.argv[2]
-    folders = [Path(folder) for folder in sys.argv[3:]]
+    folders = [Path(folder) for folder in sys.argv[4:]]
     try:
+        device = json.loads(Path(sys.argv[3]).read_text())
         guests = {folder: json.loads((folder / "measured.json").read_text()) for folder in folders}
         counted = [one for folder, left in guests.items() if "measured" in left
                    for one in counts.results(folder)]  # fmt: skip
@@ -68,9 +71,9 @@ def main() -> None:
             "programs": programs,
             "times": [one for folder in folders for one in timing.times(folder)],
             "scaling": timing.scaling(folders, counted),
-            "device": [],
+            "device": device,
         }
-    except (counts.Unusable, OSError, subprocess.CalledProcessError) as problem:
+    except (counts.Unusable, OSError, ValueError, subprocess.CalledProcessError) as problem:
         sys.exit(f"collect: {problem}")
     new = path.with_suffix(".new")
     new.write_text(json.dumps(results, indent=1) + "\n")
