@@ -2,6 +2,7 @@
 """Where a request's instructions go: stacked bars by function."""
 
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
 from reporting import tables
@@ -63,10 +64,13 @@ def functions(results: Results) -> Plot | None:
     axis.xaxis.set_major_formatter(FuncFormatter(short))
     axis.set_xlabel("guest instructions a request, whole guest")
     axis.set_title(compared.algorithm)
-    handles, labels = axis.get_legend_handles_labels()
-    entries = dict(zip(labels, handles))
-    order = [*names, OTHERS, REST]
-    figure.legend([entries[name] for name in order], order, loc="outside lower center", ncols=3)
+    colours = [*COLOURS[: len(names)], DIM, GREY]
+    # Matplotlib leaves out what begins with an underscore.
+    entries = [
+        Patch(color=colour, label=name if name[0] != "_" else f" {name}")
+        for colour, name in zip(colours, [*names, OTHERS, REST])
+    ]
+    figure.legend(handles=entries, loc="outside lower center", ncols=3)
     alt = f"Guest instructions a request by function, as stacked bars, {compared.algorithm}. " + (
         " ".join(_told(label, count, names) for label, count in bars)
     )
@@ -80,9 +84,8 @@ def _stack(axis: Axes, place: int, count: Count, names: list[str], widest: float
     parts.append((OTHERS, max(0.0, count.per_request.core - named)))
     parts.append((REST, max(0.0, count.per_request.whole - max(named, count.per_request.core))))
     left = 0.0
-    for (name, value), colour in zip(parts, [*COLOURS[: len(names)], DIM, GREY]):
-        label = name if place == 0 else None
-        axis.barh(place, value, left=left, color=colour, edgecolor="white", label=label, height=0.7)
+    for (_, value), colour in zip(parts, [*COLOURS[: len(names)], DIM, GREY]):
+        axis.barh(place, value, left=left, color=colour, edgecolor="white", height=0.7)
         if value > ROOM * widest:
             ink = "white" if colour in DARK else BLACK
             axis.text(left + value / 2, place, f"{value:.0f}", ha="center", va="center",
