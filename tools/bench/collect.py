@@ -70,7 +70,7 @@ def main() -> None:
             "counts": counted,
             "programs": programs,
             "times": [one for folder in folders for one in timing.times(folder)],
-            "scaling": timing.scaling(folders, counted),
+            "scaling": timing.scaling(folders),
             "device": device,
         }
     except (counts.Unusable, OSError, ValueError, subprocess.CalledProcessError) as problem:

@@ -124,7 +124,7 @@ class Loads(unittest.TestCase):
         marks.end(1)
 
     def test_missing(self) -> None:
-        """What is not there is named; what fails is told with what it says."""
+        """Errors name what is missing, and quote a program that fails."""
         need_programs("sh")
         with self.assertRaisesRegex(Unable, "has no no-such, none-such"):
             need_programs("no-such", "sh", "none-such")
@@ -146,7 +146,7 @@ class Loads(unittest.TestCase):
             self.assertEqual(seen, ["1\n", "2\n"])
 
     def test_gates_fail(self) -> None:
-        """A program that ends before a gate, or with an error, is told with what it says."""
+        """A program that ends before a gate, or with an error, is quoted."""
         for gate, words in ((False, "too early, status 3: why"), (True, "status 3: why")):
             with self.subTest(gate=gate), Gates(lambda: None) as gates:
                 before = gates.command(0) if gate else ":"

@@ -31,8 +31,7 @@ GOOD: dict[str, Any] = {
         "size": 56, "depth": 1, "requests": 10, "per_request": PER_REQUEST | {"user": 1},
         "noise": 0.1,
     }],
-    "scaling": [{"processors": 2, "queues": 2, "host_processors": 2, "relative": None,
-                 "atomics": 3}],
+    "scaling": [{"processors": 2, "queues": 2, "host_processors": 8, "relative": 1.5}],
 }  # fmt: skip
 
 
@@ -46,13 +45,13 @@ class Good(unittest.TestCase):
         self.assertEqual(read.counts[0].per_request.core, 1.5)
         self.assertEqual(read.counts[0].functions, {"kmalloc": 7.0})
         self.assertIsNone(read.counts[0].device)
-        self.assertIsNone(read.scaling[0].relative)
+        self.assertEqual(read.scaling[0].relative, 1.5)
         self.assertEqual(read.programs[0].per_request.user, 1)
         self.assertEqual(read.counts[0].per_request.user, 0)
         self.assertEqual((read.times, read.device), ([], []))
 
     def test_more_keys(self) -> None:
-        """Keys that nobody knows are passed over."""
+        """Unknown keys are ignored."""
         self.assertEqual(results.parse(json.dumps(GOOD | {"more": 1})).of.qemu, "q")
 
 

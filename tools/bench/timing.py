@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from settings import PROCESSORS, SIZE, DEPTH, Setting
+from settings import PROCESSORS, Setting
 
 
 def _left(folder: Path, what: str) -> list[Any]:
@@ -35,27 +35,20 @@ def times(folder: Path) -> Iterator[dict[str, object]]:
         }
 
 
-def scaling(folders: list[Path], counted: list[dict[str, Any]]) -> list[dict[str, object]]:
-    """Requests per second of several processors, relative to one; None where the host has too few
-    of its own."""
+def scaling(folders: list[Path]) -> list[dict[str, object]]:
+    """Requests per second of several processors, relative to one, of the guests that ran."""
     rates = {
         entry["processors"]: sum(entry["rates"])
         for folder in folders
         for entry in _left(folder, "scaled")
     }
-    atomics = [
-        one["per_request"]["atomics"]
-        for one in counted
-        if (one["algorithm"], one["who"], one["size"], one["depth"])
-        == ("cbc(aes)", "rust", SIZE, DEPTH)
-    ]
     return [
         {
             "processors": processors,
             "queues": processors,
             "host_processors": os.cpu_count(),
-            "relative": round(rates[processors] / rates[1], 2) if processors in rates else None,
-            "atomics": atomics[0] if atomics else None,
+            "relative": round(rates[processors] / rates[1], 2),
         }
         for processors in PROCESSORS
+        if processors in rates
     ]

@@ -19,7 +19,7 @@ def _compared(results: Results) -> list[Comparison]:
 
 
 def _several(lines: Lines) -> Lines:
-    """The lines of an algorithm; none if nobody was measured at more than one place."""
+    """Returns the curves of an algorithm with more than one point."""
     return lines if any(len(line) > 1 for line in lines.values()) else {}
 
 

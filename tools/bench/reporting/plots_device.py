@@ -12,34 +12,23 @@ SIGNATURES = ("akcipher", "sig")
 
 
 def scaling(results: Results) -> Plot | None:
-    """Requests per second against processors; where time says nothing, atomics instead."""
+    """Requests per second against processors."""
     if len(results.scaling) < 2:
         return None
-    timed = [(one.processors, one.relative) for one in results.scaling
-             if one.relative is not None]  # fmt: skip
     rows = sorted(results.scaling, key=lambda one: one.processors)
+    processors = [one.processors for one in rows]
     figure, axes = grid(1, (6.4, 3.6))
     axis = axes[0]
-    if len(timed) > 1:
-        axis.plot(*zip(*sorted(timed)), label="measured", **SERIES[0])
-        ideal = [one.processors for one in rows]
-        axis.plot(ideal, ideal, color=BLACK, linestyle=":", label="as many times as processors")
-        axis.set_ylabel("requests/s, relative to one vCPU")
-        told = "Requests per second relative to one: " + ", ".join(
-            f"{relative:.2f} with {processors}" for processors, relative in sorted(timed)
-        )
-    else:
-        points = [(one.processors, one.atomics) for one in rows]
-        axis.plot(*zip(*points), label="atomic instructions", **SERIES[0])
-        axis.set_ylabel("atomic instructions a request")
-        told = "Atomic instructions a request: " + ", ".join(
-            f"{atomics:.1f} with {processors}" for processors, atomics in points
-        )
+    axis.plot(processors, [one.relative for one in rows], label="measured", **SERIES[0])
+    axis.plot(processors, processors, color=BLACK, linestyle=":", label="as many times as vCPUs")
+    axis.set_ylabel("requests/s, relative to one vCPU")
     axis.set_ylim(bottom=0)
-    axis.set_xticks([one.processors for one in rows])
+    axis.set_xticks(processors)
     axis.set_xlabel("vCPUs, each with a queue")
     legend(figure, axes)
-    alt = f"{told} vCPUs; the host has {rows[0].host_processors}."
+    told = ", ".join(f"{one.relative:.2f} with {one.processors}" for one in rows)
+    alt = (f"Requests per second relative to one: {told} vCPUs; the host has "
+           f"{rows[0].host_processors}.")  # fmt: skip
     return finish("scaling", "Scaling with vCPUs and queues", alt, figure)
 
 

@@ -156,17 +156,16 @@ class Time:
 
 @dataclass(frozen=True)
 class Scaling:
-    """Requests per second relative to one processor; None where the host has too few."""
+    """Requests per second relative to one processor."""
 
     processors: int
     queues: int
     host_processors: int
-    relative: float | None
-    atomics: float
+    relative: float
 
     def check(self) -> str:
         """There is something of each."""
-        return check_positive(self, "processors", "queues", "host_processors")
+        return check_positive(self, "processors", "queues", "host_processors", "relative")
 
 
 @dataclass(frozen=True)

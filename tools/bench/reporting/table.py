@@ -4,7 +4,7 @@
 import html
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,6 @@ class Table:
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     names: int = 1
-    notes: Sequence[str] = field(default_factory=list)
 
     def is_name(self, column: int) -> bool:
         """Whether a column is text."""
@@ -48,7 +47,7 @@ def to_text(table: Table) -> str:
     lines = [table.title, "", _line(table, table.head, widths, "  ")]
     lines.append("  ".join("-" * size for size in widths))
     lines += [_line(table, row, widths, "  ") for row in table.rows]
-    return "\n".join([*lines, *(["", *table.notes] if table.notes else [])]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def to_rst(table: Table) -> str:
@@ -59,10 +58,7 @@ def to_rst(table: Table) -> str:
     widths = [max(width(row[column]) for row in rows) for column in range(len(table.head))]
     rule = " ".join("=" * size for size in widths)
     lines = [_line(table, row, widths, " ") for row in rows]
-    text = [rule, lines[0], rule, *lines[1:], rule]
-    for note in table.notes:
-        text += ["", note]
-    return "\n".join(text) + "\n"
+    return "\n".join([rule, lines[0], rule, *lines[1:], rule]) + "\n"
 
 
 def to_html(table: Table) -> str:
@@ -77,9 +73,8 @@ def to_html(table: Table) -> str:
         return f"<tr>{''.join(columns)}</tr>"
 
     body = "\n".join(row(cells, "td") for cells in table.rows)
-    notes = "".join(f"<p>{html.escape(note)}</p>" for note in table.notes)
     return (
         f'<div class="table"><table id="table-{table.key}">\n'
         f"<caption>{html.escape(table.title)}</caption>\n"
-        f"<thead>{row(table.head, 'th')}</thead>\n<tbody>\n{body}\n</tbody></table></div>{notes}\n"
+        f"<thead>{row(table.head, 'th')}</thead>\n<tbody>\n{body}\n</tbody></table></div>\n"
     )

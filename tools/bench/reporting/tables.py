@@ -165,16 +165,11 @@ def scaling(results: Results) -> Table | None:
     if not results.scaling:
         return None
     rows = [
-        [str(one.processors), str(one.queues), str(one.host_processors),
-         "" if one.relative is None else f"{one.relative:.2f}", number(one.atomics)]
+        [str(one.processors), str(one.queues), str(one.host_processors), f"{one.relative:.2f}"]
         for one in results.scaling
-    ]  # fmt: skip
-    notes = []
-    if any(one.relative is None for one in results.scaling):
-        notes = ["Where the host has fewer processors than the guest, only the atomic instructions "
-                 "are compared: time would show the host's scheduler."]  # fmt: skip
-    head = ["vCPUs", "queues", "host's CPUs", "requests/s, relative", "atomics a request"]
-    return Table("scaling", "Scaling", head, rows, names=0, notes=notes)
+    ]
+    head = ["vCPUs", "queues", "host's CPUs", "requests/s, relative"]
+    return Table("scaling", "Scaling", head, rows, names=0)
 
 
 def device(results: Results) -> Table | None:
