@@ -67,7 +67,8 @@ static int verify(struct bench *bench, const u8 *input)
 
 	ret = bench_open(&reference, bench->service, c, c->reference, 1);
 	if (ret) {
-		ret = command_fail(c, ret, "%s: cannot be used: %d", c->reference, ret);
+		if (!*c->reason)
+			ret = command_fail(c, ret, "%s: cannot be used: %d", c->reference, ret);
 		goto out;
 	}
 	bench_fill(&reference, input);

@@ -110,6 +110,10 @@ int bench_open(struct bench *bench, const struct service *service, struct comman
 	ret = service->open(bench, driver);
 	if (ret)
 		return ret;
+	/* Its requests must not outlive a run that ends before they are complete. */
+	if (bench->is_async && driver == command->reference)
+		return command_fail(command, -EINVAL, "%s: a reference must be synchronous",
+				    driver);
 	if (!bench->is_async && depth != 1)
 		return command_fail(command, -EINVAL, "%s: is synchronous, depth must be 1",
 				    driver);

@@ -107,12 +107,11 @@ static int parse(struct command *c, char *line)
 
 static void command_free(struct command *c)
 {
-	if (c)
-		kfree_sensitive(c->key);
-	if (c) {
-		kfree(c->message);
-		kfree(c->digest);
-	}
+	if (!c)
+		return;
+	kfree_sensitive(c->key);
+	kfree(c->message);
+	kfree(c->digest);
 	kfree(c);
 }
 
