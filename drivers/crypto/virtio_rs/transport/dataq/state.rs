@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a data queue knows.
+//! The state of a data queue.
 
 use super::{
     ages::Ages,
@@ -10,23 +10,24 @@ use super::{
 use crate::crypto::Inflight;
 use kernel::prelude::*;
 
-/// What a data queue keeps under its lock.
+/// The state of a data queue, protected by the lock of the queue.
 pub(crate) struct State {
-    /// Requests are taken.
+    /// The queue accepts requests.
     pub(super) open: bool,
-    /// The epoch of the device whose sessions are good: requests for those of another are not sent.
+    /// The epoch of the device: a request that names a session of another epoch is not sent.
     pub(super) epoch: u32,
     /// Requests that wait for room.
     pub(super) backlog: Backlog,
     /// Who kicks the device.
     pub(super) kicks: Kicks,
-    /// Somebody calls [`look`](super::look) until it is idle.
+    /// The watchdog calls [`look`](super::look) at intervals, until the queue is idle.
     pub(super) watched: bool,
-    /// How many requests have come back.
+    /// The number of requests that have come back.
     pub(super) returned: u64,
-    /// How many had when [`look`](super::look) was called last while something was too old.
+    /// The number of requests that had come back at the last [`look`](super::look), if that found
+    /// one too old.
     pub(super) seen: Option<u64>,
-    /// How long the device has had the others.
+    /// The ages of the requests in flight.
     pub(super) ages: Ages,
 }
 
@@ -58,7 +59,7 @@ impl State {
         Ok(())
     }
 
-    /// A request has been taken back.
+    /// Counts a request that has come back.
     pub(super) fn leave(&mut self, request: &Inflight) {
         self.returned = self.returned.wrapping_add(1);
         self.ages.leave(request.mark());
