@@ -30,7 +30,7 @@ class Size(unittest.TestCase):
 
 
 class Command(unittest.TestCase):
-    """What QEMU is told."""
+    """QEMU's command line."""
 
     def _command(self, run_dir: Path, **options: object) -> list[str]:
         given = argparse.Namespace(
