@@ -41,6 +41,7 @@ const DATA: u64 = 3 * PAGE;
 pub struct Driver<'w> {
     work: &'w Work,
     queue: Queue,
+    /// As long as `new` needs for the ring and all requests: no access to them fails.
     memory: Memory,
     depth: u16,
     avail: u16,
