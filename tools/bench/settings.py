@@ -232,14 +232,15 @@ def setting(name: str, who: str, device: str | None, size: int, depth: int) -> S
         size, requests = 256 if row.type == "akcipher" else 32, 20 if who == "software" else 100
     else:
         size = row.size(size)
-        requests = max(400, min(2000, (8 << 20) // size), 4 * depth)
+        requests = max(400, min(2000, (8 << 20) // size))
+    depth = 1 if who in SYNCHRONOUS or row.type == "sig" else depth
     return Setting(
         name,
         who,
         None if who in ("cpu", "software") else device,
         size,
-        1 if who in SYNCHRONOUS or row.type == "sig" else depth,
-        requests,
+        depth,
+        max(requests, 4 * depth),
         row.direction,
         row.in_place,
     )

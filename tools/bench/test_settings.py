@@ -5,7 +5,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from settings import ALGORITHMS, SIGNATURES, Keys, setting
+from settings import ALGORITHMS, SIGNATURES, Keys, boots, setting
 
 
 class Commands(unittest.TestCase):
@@ -42,6 +42,14 @@ class Commands(unittest.TestCase):
         self.assertEqual(made["message"], verified["key"])
         self.assertNotIn("digest", made)
         self.assertEqual(self._words("pkcs1(rsa,sha256)", "rust")["size"], "32")
+
+    def test_depths(self) -> None:
+        """vc_bench makes at least as many requests as are in flight at a time."""
+        for mode in ("quick", "usual", "long", "guard"):
+            for boot in boots(mode):
+                for one in (*boot.settings, *(side for pair in boot.pairs for side in pair)):
+                    with self.subTest(mode=mode, setting=str(one)):
+                        self.assertGreaterEqual(one.requests, one.depth)
 
 
 if __name__ == "__main__":
