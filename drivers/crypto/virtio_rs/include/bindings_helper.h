@@ -25,6 +25,7 @@
 #include <linux/virtio.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
+#include <linux/virtio_ring.h>
 #include <linux/workqueue.h>
 #include <uapi/linux/virtio_crypto.h>
 

@@ -120,9 +120,9 @@ impl Handler for Control {
     type Buffer = ControlMessage;
     type State = Overflow;
 
-    fn used(queue: &Queue<Self>, _bh: &Bh) {
+    fn used(queue: &Queue<Self>, bh: &Bh) {
         loop {
-            let mut locked = queue.lock();
+            let mut locked = queue.lock(bh);
             locked.disable_notifications();
             let Some((message, _)) = locked.take_used() else {
                 if locked.enable_notifications() {
@@ -157,9 +157,9 @@ impl Handler for Control {
         Self::reply(message, fate);
     }
 
-    fn closed(queue: &Queue<Self>, _bh: &Bh) {
+    fn closed(queue: &Queue<Self>, bh: &Bh) {
         loop {
-            let message = queue.lock().state().pop();
+            let message = queue.lock(bh).state().pop();
             match message {
                 Some(message) => Self::reply(message, Fate::Returned),
                 None => return,
@@ -202,7 +202,8 @@ pub(super) fn prepare(request: &[u8], answer_len: usize) -> Result<ControlMessag
 ///
 /// Context: process or bottom half, any lock of ours held but the queue's.
 pub(super) fn post(queue: &ControlQueue, message: ControlMessage) -> Result {
-    let mut locked = queue.lock();
+    let bh = Bh::disable();
+    let mut locked = queue.lock(&bh);
     if !locked.state().is_empty() && locked.in_flight() != 0 {
         locked.state().push(message);
         return Ok(());

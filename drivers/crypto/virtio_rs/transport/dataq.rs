@@ -53,30 +53,18 @@ impl Data {
         Arc::pin_init(Queue::new(name, State::new()), GFP_KERNEL)
     }
 
-    /// Begins a batch: completes up to `BATCH` requests; returns how many.
-    fn reap(queue: &DataQueue, bh: &Bh) -> usize {
-        let mut batch = [const { None }; BATCH];
+    /// Takes requests that the device has used. Returns how many.
+    fn take_batch(locked: &mut Locked<'_, Self>, batch: &mut [Option<Inflight>]) -> usize {
         let mut count = 0;
-        {
-            let mut locked = queue.lock();
-            locked.disable_notifications();
-            locked.state().kicks.begin_batch(current_cpu());
-            for slot in &mut batch {
-                match locked.take_used() {
-                    // Not the length, which devices count differently, but the status says whether
-                    // there is a result: it is where nothing else is written.
-                    Some((mut request, used)) => {
-                        request.set_used(used);
-                        locked.state().leave(&request);
-                        *slot = Some(request);
-                    }
-                    None => break,
-                }
-                count += 1;
-            }
-        }
-        for request in batch.into_iter().flatten() {
-            Self::complete(request, bh);
+        for slot in batch {
+            // The status, not the length, says whether there is a result: devices count differently.
+            let Some((mut request, used)) = locked.take_used() else {
+                break;
+            };
+            request.set_used(used);
+            locked.state().leave(&request);
+            *slot = Some(request);
+            count += 1;
         }
         count
     }
@@ -89,7 +77,7 @@ impl Data {
     /// Sends what waits, as long as there is room.
     fn refill(queue: &DataQueue, bh: &Bh) {
         loop {
-            let mut locked = queue.lock();
+            let mut locked = queue.lock(bh);
             let Some(waiting) = locked.state().backlog.take() else {
                 return;
             };
@@ -98,7 +86,7 @@ impl Data {
             // The consumer hears of it before the device does: the result must not come first.
             let request = waiting.accept(bh);
 
-            let mut locked = queue.lock();
+            let mut locked = queue.lock(bh);
             if !locked.state().open {
                 drop(locked);
                 request.refuse(bh);
@@ -126,15 +114,27 @@ impl Handler for Data {
     type State = State;
 
     fn used(queue: &Queue<Self>, bh: &Bh) {
+        let mut batch = [const { None }; BATCH];
         let mut done = 0;
+        let mut last = 0;
+        let mut first = true;
         loop {
-            let count = Self::reap(queue, bh);
-            done += count;
-            Self::refill(queue, bh);
+            let mut locked = queue.lock(bh);
+            // For what the callbacks of the last batch have sent.
+            let kick = locked.state().kicks.end_batch();
             let spent = done >= BUDGET;
-            let mut locked = queue.lock();
-            let idle = !spent && count < BATCH && locked.enable_notifications();
-            if locked.state().kicks.end_batch() {
+            let mut count = 0;
+            if !spent {
+                locked.disable_notifications();
+                count = Self::take_batch(&mut locked, &mut batch);
+            }
+            // Without requests that come back there is no more room than there was.
+            let refill = locked.state().backlog.has_waiting() && (first || count + last != 0);
+            let idle = !spent && count == 0 && !refill && locked.enable_notifications();
+            if !spent && !idle {
+                locked.state().kicks.begin_batch(current_cpu());
+            }
+            if kick {
                 locked.into_kick().notify();
             } else {
                 drop(locked);
@@ -145,11 +145,20 @@ impl Handler for Data {
             if spent || idle {
                 return;
             }
+            for request in batch.iter_mut().take(count).filter_map(Option::take) {
+                Self::complete(request, bh);
+            }
+            if refill {
+                Self::refill(queue, bh);
+            }
+            done += count;
+            last = count;
+            first = false;
         }
     }
 
     fn finish(queue: &Queue<Self>, request: Inflight, fate: Fate, bh: &Bh) {
-        queue.lock().state().ages.leave(request.mark());
+        queue.lock(bh).state().ages.leave(request.mark());
         match fate {
             Fate::Used => Self::complete(request, bh),
             // The device may have written a part of the result: only the consumer knows what that
@@ -159,7 +168,7 @@ impl Handler for Data {
     }
 
     fn closed(queue: &Queue<Self>, bh: &Bh) {
-        queue.lock().state().open = false;
+        queue.lock(bh).state().open = false;
         Self::refill(queue, bh);
     }
 }
@@ -186,7 +195,8 @@ pub(crate) fn submit(
     if let Some(epoch) = epoch {
         request.set_epoch(epoch);
     }
-    let mut locked = queue.lock();
+    let bh = Bh::disable();
+    let mut locked = queue.lock(&bh);
     if !locked.state().open || !locked.is_live() {
         return Err((ENODEV, request));
     }
@@ -229,6 +239,9 @@ pub(crate) fn submit(
 
 /// Hands a request to the device, if it is meant for its present epoch.
 fn send(locked: &mut Locked<'_, Data>, mut request: Inflight) -> Result<(), (Error, Inflight)> {
+    if !locked.has_room(request.segments()) {
+        return Err((ENOSPC, request));
+    }
     if let Err(err) = locked.state().admit(&mut request) {
         return Err((err, request));
     }
@@ -265,7 +278,8 @@ pub(super) enum Look {
 /// [`Look::Stuck`] if one was there already [`LOOKS`] looks ago, and the device has returned nothing
 /// since the last look, or all that came before it; and if the ring is broken.
 pub(super) fn look(queue: &DataQueue) -> Look {
-    let mut locked = queue.lock();
+    let bh = Bh::disable();
+    let mut locked = queue.lock(&bh);
     let (in_flight, broken) = (locked.in_flight(), locked.is_broken());
     let state = locked.state();
     let found = state.ages.look(state.returned, in_flight);
@@ -288,14 +302,15 @@ pub(super) fn look(queue: &DataQueue) -> Look {
 
 /// Takes requests, those for sessions if they are of this epoch.
 pub(super) fn open(queue: &DataQueue, epoch: u32) {
-    let mut locked = queue.lock();
+    let bh = Bh::disable();
+    let mut locked = queue.lock(&bh);
     locked.state().open = true;
     locked.state().epoch = epoch;
 }
 
 /// Takes no requests; those that wait for room go back, to be done without the device.
 pub(super) fn close(queue: &DataQueue) {
-    queue.lock().state().open = false;
+    queue.lock(&Bh::disable()).state().open = false;
     queue.schedule();
 }
 
@@ -305,7 +320,8 @@ pub(super) struct Shown<'a>(pub(super) &'a DataQueue);
 impl core::fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let (in_flight, waiting, returned) = {
-            let mut locked = self.0.lock();
+            let bh = Bh::disable();
+            let mut locked = self.0.lock(&bh);
             let in_flight = locked.in_flight();
             let state = locked.state();
             (in_flight, state.backlog.len(), state.returned)
@@ -320,11 +336,12 @@ impl core::fmt::Display for Shown<'_> {
 
 /// Returns how many requests have come back from the device, in all.
 pub(super) fn returned(queue: &DataQueue) -> u64 {
-    queue.lock().state().returned
+    queue.lock(&Bh::disable()).state().returned
 }
 
 /// Returns true if neither the device nor the backlog has a request.
 pub(super) fn is_idle(queue: &DataQueue) -> bool {
-    let mut locked = queue.lock();
+    let bh = Bh::disable();
+    let mut locked = queue.lock(&bh);
     locked.in_flight() == 0 && !locked.state().backlog.has_waiting()
 }

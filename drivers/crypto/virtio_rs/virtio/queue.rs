@@ -5,6 +5,7 @@
 use super::Endpoint;
 use crate::{
     bindings,
+    bindings::helpers,
     support::{
         bh::Bh,
         lend::Lend,
@@ -18,13 +19,12 @@ use core::{
 use kernel::{
     error::to_result,
     ffi::c_void,
-    new_spinlock_irq,
+    new_spinlock,
     prelude::*,
     str::CString,
     sync::{
-        rcu,
-        SpinLockIrq,
-        SpinLockIrqGuard, //
+        SpinLock,
+        SpinLockGuard, //
     },
 };
 
@@ -71,6 +71,8 @@ enum Ring {
 /// Every token in the virtqueue comes from [`Lend::into_raw`] of the handler's buffer type.
 struct Inner<S> {
     ring: Ring,
+    /// A buffer of several segments takes one descriptor.
+    indirect: bool,
     in_flight: u32,
     state: S,
 }
@@ -87,7 +89,7 @@ pub(crate) struct Queue<H: Handler> {
     work: BhWork,
     name: CString,
     #[pin]
-    inner: SpinLockIrq<Inner<H::State>>,
+    inner: SpinLock<Inner<H::State>>,
 }
 
 impl<H: Handler> Queue<H> {
@@ -97,8 +99,9 @@ impl<H: Handler> Queue<H> {
             // SAFETY: `this` is valid until `work` is dropped, and `run` takes a `Queue<H>`.
             work <- unsafe { BhWork::new(this.as_ptr().cast::<c_void>(), Self::run) },
             name,
-            inner <- new_spinlock_irq!(Inner {
+            inner <- new_spinlock!(Inner {
                 ring: Ring::Absent,
+                indirect: false,
                 in_flight: 0,
                 state,
             }, "virtio_queue"),
@@ -110,13 +113,13 @@ impl<H: Handler> Queue<H> {
         &self.name
     }
 
-    /// Locks the queue. Interrupts are off while it is locked.
+    /// Locks the queue.
     ///
-    /// Context: any but hard interrupt.
-    pub(crate) fn lock(&self) -> Locked<'_, H> {
+    /// Context: bottom halves disabled, interrupts enabled.
+    pub(crate) fn lock<'a>(&'a self, bh: &'a Bh) -> Locked<'a, H> {
         Locked {
-            rcu: rcu::read_lock(),
             guard: self.inner.lock(),
+            bh,
             _handler: PhantomData,
         }
     }
@@ -142,8 +145,8 @@ impl<H: Handler> Queue<H> {
     /// # Safety
     ///
     /// The device must have been reset.
-    unsafe fn take_back(&self) -> Option<(H::Buffer, Fate)> {
-        let mut inner = self.inner.lock();
+    unsafe fn take_back(&self, bh: &Bh) -> Option<(H::Buffer, Fate)> {
+        let mut inner = self.lock(bh).guard;
         let Ring::Detached(vq) = inner.ring else {
             return None;
         };
@@ -175,24 +178,31 @@ pub(crate) enum Fate {
 }
 
 // SAFETY: `add`, `take_used` and the others touch the virtqueue only while the ring is `Live`, under
-// the lock and inside an RCU read-side section; `Kick` lives inside one.
+// the lock. `Kick` touches it while bottom halves are disabled, which is an RCU read-side section.
 unsafe impl<H: Handler> Endpoint for Queue<H> {
     fn name(&self) -> &CStr {
         &self.name
     }
 
     unsafe fn attach(&self, vq: NonNull<bindings::virtqueue>) -> Result {
-        let mut inner = self.inner.lock();
+        let bh = Bh::disable();
+        let mut inner = self.lock(&bh).guard;
         if !matches!(inner.ring, Ring::Absent) {
             return Err(EBUSY);
         }
+        // SAFETY: By the safety requirements `vq` is valid, and so is its device.
+        let vdev = unsafe { (*vq.as_ptr()).vdev };
+        let feature = bindings::VIRTIO_RING_F_INDIRECT_DESC;
+        // SAFETY: `vdev` is valid, and its features are negotiated: it has virtqueues.
+        inner.indirect = unsafe { helpers::virtio_has_feature(vdev, feature) };
         // INVARIANT: Valid by the safety requirements.
         inner.ring = Ring::Live(vq);
         Ok(())
     }
 
     fn detach(&self) {
-        let mut inner = self.inner.lock();
+        let bh = Bh::disable();
+        let mut inner = self.lock(&bh).guard;
         if let Ring::Live(vq) = inner.ring {
             inner.ring = Ring::Detached(vq);
         }
@@ -203,15 +213,20 @@ unsafe impl<H: Handler> Endpoint for Queue<H> {
         self.work.cancel();
         // Buffers may be many, and there is something to do for each: bottom halves get their turn
         // in between.
-        // SAFETY: By the safety requirements.
-        while let Some((buffer, fate)) = unsafe { self.take_back() } {
-            H::finish(self, buffer, fate, &Bh::disable());
+        loop {
+            let bh = Bh::disable();
+            // SAFETY: By the safety requirements.
+            let Some((buffer, fate)) = (unsafe { self.take_back(&bh) }) else {
+                break;
+            };
+            H::finish(self, buffer, fate, &bh);
         }
         H::closed(self, &Bh::disable());
     }
 
     fn release(&self) {
-        let mut inner = self.inner.lock();
+        let bh = Bh::disable();
+        let mut inner = self.lock(&bh).guard;
         // INVARIANT: No pointer.
         inner.ring = Ring::Absent;
         inner.in_flight = 0;
@@ -228,13 +243,12 @@ unsafe impl<H: Handler> Endpoint for Queue<H> {
 
 /// A locked [`Queue`].
 pub(crate) struct Locked<'a, H: Handler> {
-    // Dropped in this order; a `Kick` takes the section over.
-    guard: SpinLockIrqGuard<'a, Inner<H::State>>,
-    rcu: rcu::Guard,
+    guard: SpinLockGuard<'a, Inner<H::State>>,
+    bh: &'a Bh,
     _handler: PhantomData<H>,
 }
 
-impl<H: Handler> Locked<'_, H> {
+impl<'a, H: Handler> Locked<'a, H> {
     /// Returns the driver's state.
     pub(crate) fn state(&mut self) -> &mut H::State {
         &mut self.guard.state
@@ -263,6 +277,16 @@ impl<H: Handler> Locked<'_, H> {
         self.live().map_or(0, |vq| {
             // SAFETY: By the type invariant of `Ring`.
             unsafe { bindings::virtqueue_get_vring_size(vq.as_ptr()) }
+        })
+    }
+
+    /// Returns true if the ring has enough free descriptors for a buffer of `segments` segments.
+    /// [`add`](Self::add) to a full ring would notify the device, with the queue locked.
+    pub(crate) fn has_room(&self, segments: u32) -> bool {
+        self.live().is_none_or(|vq| {
+            // SAFETY: By the type invariant of `Ring`; the lock is held.
+            let free = unsafe { (*vq.as_ptr()).num_free };
+            free >= if self.guard.indirect { 1 } else { segments }
         })
     }
 
@@ -345,14 +369,15 @@ impl<H: Handler> Locked<'_, H> {
     /// Unlocks the queue. What is returned notifies the device of what was added, if it wants to
     /// know.
     #[must_use]
-    pub(crate) fn into_kick(self) -> Kick {
+    pub(crate) fn into_kick(self) -> Kick<'a> {
         let vq = self.live().filter(|vq| {
             // SAFETY: By the type invariant of `Ring`; the lock is held.
             unsafe { bindings::virtqueue_kick_prepare(vq.as_ptr()) }
         });
-        let Self { guard, rcu, .. } = self;
+        let Self { guard, bh, .. } = self;
         drop(guard);
-        Kick { vq, _rcu: rcu }
+        // INVARIANT: The virtqueue was live under the lock, with bottom halves disabled.
+        Kick { vq, _bh: bh }
     }
 
     fn live(&self) -> Option<NonNull<bindings::virtqueue>> {
@@ -367,14 +392,14 @@ impl<H: Handler> Locked<'_, H> {
 ///
 /// # Invariants
 ///
-/// `vq` was live inside the RCU read-side section that `_rcu` holds; queues are deleted and devices
-/// reset a grace period after they were detached.
-pub(crate) struct Kick {
+/// `vq` was live after bottom halves were disabled, which they stay while `_bh` is borrowed. That is an
+/// RCU read-side section; queues are deleted and devices reset a grace period after they were detached.
+pub(crate) struct Kick<'a> {
     vq: Option<NonNull<bindings::virtqueue>>,
-    _rcu: rcu::Guard,
+    _bh: &'a Bh,
 }
 
-impl Kick {
+impl Kick<'_> {
     /// Notifies the device.
     pub(crate) fn notify(self) {
         if let Some(vq) = self.vq {

@@ -15,7 +15,10 @@ use super::{
     WORDS, //
 };
 use crate::{
-    support::work::Chore,
+    support::{
+        bh::Bh,
+        work::Chore, //
+    },
     virtio,
     virtio::Queues,
     wire::{
@@ -352,7 +355,9 @@ impl State {
             self.sessions.set_open(false);
             self.wait_until(|| self.sessions.is_idle());
             self.destroy_sessions();
-            self.wait_until(|| self.sessions.is_idle() && self.control.lock().in_flight() == 0);
+            self.wait_until(|| {
+                self.sessions.is_idle() && self.control.lock(&Bh::disable()).in_flight() == 0
+            });
         }
     }
 }

@@ -7,6 +7,7 @@ use super::{
     Device,
     Phase, //
 };
+use crate::support::bh::Bh;
 use kernel::{
     fmt,
     sync::{
@@ -36,6 +37,6 @@ pub(crate) fn show(device: &Arc<Device>, f: &mut fmt::Formatter<'_>) -> fmt::Res
     for queue in &device.data {
         writeln!(f, "{}", dataq::Shown(queue))?;
     }
-    let in_flight = device.control.lock().in_flight();
+    let in_flight = device.control.lock(&Bh::disable()).in_flight();
     writeln!(f, "control: {in_flight} in flight")
 }
