@@ -9,13 +9,14 @@
 //! 1. The framework calls; the driver gets a [`Request`](offload::Request) and must make an
 //!    [`Answer`] of it.
 //! 2. What can be answered at once is, with `done` or `software`.
-//! 3. `prepare` makes it ready for a device: what the device reads besides the data and what it
+//! 3. A [`Builder`] makes it ready for a device: what the device reads besides the data and what it
 //!    writes besides the data are in the request's context, nothing is allocated. A synchronous cipher's
 //!    requests borrow a context from the transform's [`Pool`](offload::Pool).
 //! 4. `submit` hands an [`Inflight`] to the driver's queue, and answers "queued" only if the queue
 //!    took it. The queue owes it one [`Inflight::complete`]; one that is dropped is completed with
 //!    `EIO`.
-//! 5. [`Offload::finish`] has the last word on the result.
+//! 5. [`Offload::finish`] has the last word on the result. [`Offload::fall_back`] repeats a request that
+//!    the device has not done.
 //!
 //! Ownership keeps count: a request cannot be answered twice, or answered "queued" while it is
 //! still in the caller's hands.
@@ -31,12 +32,14 @@ pub(crate) mod aead;
 pub(crate) mod akcipher;
 pub(crate) mod algorithm;
 mod area;
+mod builder;
 pub(crate) mod call;
 pub(crate) mod hash;
 mod key;
 mod later;
 mod offload;
 mod request;
+mod rescue;
 pub(crate) mod rsa;
 mod scatterlist;
 pub(crate) mod sig;
@@ -48,11 +51,13 @@ pub(crate) use self::{
     area::{
         AnyArea,
         Area,
-        Parts, //
+        Limits, //
     },
+    builder::Builder,
     key::Key,
     later::Later,
     offload::{
+        Finish,
         Offload,
         Outcome, //
     },

@@ -61,6 +61,7 @@ impl virtio::Driver for Driver {
             params::stateless.value(),
             params::services.value(),
         )?
+        .with_rescue_in_place(params::rescue_in_place.value())
         .with_public_keys(
             params::prefer_public_keys.value(),
             params::ecdsa_number.value(),
@@ -83,12 +84,7 @@ impl virtio::Driver for Driver {
         let registry = shared.registry.clone();
         let workqueue = shared.workqueue.clone();
         pin_init::pin_init_scope(move || {
-            let device = Device::probe(
-                dev,
-                registry.clone(),
-                registry.settings().timeout(),
-                workqueue,
-            )?;
+            let device = Device::probe(dev, registry.clone(), registry.settings(), workqueue)?;
             let shown = KBox::pin_init(
                 registry.debugfs().scope(
                     Ok::<_, Error>(device.clone()),

@@ -38,10 +38,17 @@ unsigned long rust_helper_vc_memneq(const void *a, const void *b, size_t size)
 	return crypto_memneq(a, b, size);
 }
 
-/* May @ptr be mapped for a device: in the linear map, and not on a stack? */
-bool rust_helper_vc_is_linear(const void *ptr)
+/*
+ * The page of @ptr and where @ptr is in it, if it may be mapped for a device:
+ * in the linear map, and not on a stack. With VMAP_STACK no stack is there.
+ */
+struct page *rust_helper_vc_linear_page(const void *ptr, unsigned int *offset)
 {
-	return virt_addr_valid(ptr) && !object_is_on_stack(ptr);
+	if (is_vmalloc_or_module_addr(ptr) ||
+	    (!IS_ENABLED(CONFIG_VMAP_STACK) && object_is_on_stack(ptr)))
+		return NULL;
+	*offset = offset_in_page(ptr);
+	return virt_to_page(ptr);
 }
 
 void rust_helper_vc_local_bh_disable(void)

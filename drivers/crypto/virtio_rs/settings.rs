@@ -32,6 +32,7 @@ pub(crate) struct Settings {
     timeout: u32,
     stateless: bool,
     services: u32,
+    rescue_in_place: u32,
     prefer_public_keys: bool,
     ecdsa_number: Option<Akcipher>,
 }
@@ -66,9 +67,19 @@ impl Settings {
             timeout,
             stateless,
             services,
+            rescue_in_place: 0,
             prefer_public_keys: false,
             ecdsa_number: None,
         })
+    }
+
+    /// Adds the longest source, in bytes, of an in-place request that gets a checksum. All values are
+    /// in range; 0 turns checksums off.
+    pub(crate) fn with_rescue_in_place(self, bytes: u32) -> Self {
+        Self {
+            rescue_in_place: bytes,
+            ..self
+        }
     }
 
     /// Adds the parameters of public keys.
@@ -127,6 +138,11 @@ impl Settings {
     /// Returns true if keys are to be sent with each request where a device takes that.
     pub(crate) fn stateless(&self) -> bool {
         self.stateless
+    }
+
+    /// Returns the longest source, in bytes, of an in-place request that gets a checksum.
+    pub(crate) fn rescue_in_place(&self) -> u32 {
+        self.rescue_in_place
     }
 
     /// Returns how long a device has for an answer, in milliseconds.

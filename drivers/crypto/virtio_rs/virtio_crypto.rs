@@ -73,6 +73,10 @@ kernel::module_driver!(<T>, virtio::Adapter<T>, {
             default: 0,
             description: "Number of ECDSA on devices without revision 1: 2 or 3, or 0 for none (default)",
         },
+        rescue_in_place: u32 {
+            default: 4096,
+            description: "Longest source of an in-place request that is repeated if its device is lost, in bytes (default 4096)",
+        },
         timeout_ms: u32 {
             default: 10000,
             description: "How long a device has for an answer, 100 to 600000 ms (default 10000)",

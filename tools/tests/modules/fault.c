@@ -19,7 +19,8 @@
  * spoilt counts IVs that are not what they should be after a request, traces counts
  * requests whose memory still holds their data. Errors are counted by direction:
  * encrypt-ERRNO or decrypt-ERRNO; with kinds that have no direction both mean the
- * same. With the parameter "backlog" off requests must not be backlogged.
+ * same. With the parameter "backlog" off requests must not be backlogged. The
+ * parameters "text" and "in_place" are the length and the place of ciphers' requests.
  */
 #include <crypto/authenc.h>
 #include <linux/crypto.h>
@@ -45,6 +46,14 @@ MODULE_PARM_DESC(limit, "Seconds after which a request counts as lost");
 static bool backlog = true;
 module_param(backlog, bool, 0644);
 MODULE_PARM_DESC(backlog, "Whether requests may be backlogged (default Y)");
+
+static unsigned int text;
+module_param(text, uint, 0644);
+MODULE_PARM_DESC(text, "Bytes of a cipher's text, a multiple of 16, or 0 for any length (default 0)");
+
+static int in_place = -1;
+module_param(in_place, int, 0644);
+MODULE_PARM_DESC(in_place, "Whether ciphers work in place: 1, 0, or -1 for both (default -1)");
 
 /* Bytes that were written to a parameter. */
 struct given {
@@ -189,7 +198,7 @@ static int set_random_keys(struct subject *subject, unsigned int len, unsigned i
 	return ret;
 }
 
-static int run_set(const char *text, const struct kernel_param *kp)
+static int run_set(const char *line, const struct kernel_param *kp)
 {
 	static const char * const kinds[] = {
 		[SKCIPHER] = "skcipher",
@@ -203,11 +212,15 @@ static int run_set(const char *text, const struct kernel_param *kp)
 	struct subject subject = {
 		.signature = given_signature.bytes,
 		.signature_len = given_signature.len,
+		.text = text,
+		.in_place = in_place,
 	};
 	int kind, ret;
 
-	if (sscanf(text, "%15s %127s %127s %u %u %u", kind_name, driver, reference,
+	if (sscanf(line, "%15s %127s %127s %u %u %u", kind_name, driver, reference,
 		   &key_len, &auth, &count) != 6)
+		return -EINVAL;
+	if (subject.text % 16 || subject.text > MAX_TEXT)
 		return -EINVAL;
 	if (count > MAX_COUNT || key_len > 64 || auth > 128)
 		return -EINVAL;
@@ -253,14 +266,14 @@ static const struct kernel_param_ops run_ops = {
 module_param_cb(run, &run_ops, NULL, 0644);
 MODULE_PARM_DESC(run, "KIND DRIVER REFERENCE KEY AUTH COUNT to run; what has come of it");
 
-static int given_set(const char *text, const struct kernel_param *kp)
+static int given_set(const char *line, const struct kernel_param *kp)
 {
 	struct given *given = kp->arg;
-	size_t len = strcspn(text, "\n");
+	size_t len = strcspn(line, "\n");
 
 	given->len = 0;
 	if (len % 2 || len / 2 > sizeof(given->bytes) ||
-	    hex2bin(given->bytes, text, len / 2))
+	    hex2bin(given->bytes, line, len / 2))
 		return -EINVAL;
 	given->len = len / 2;
 	return 0;

@@ -14,12 +14,14 @@
 #include <linux/atomic.h>
 #include <linux/completion.h>
 #include <linux/scatterlist.h>
+#include <linux/sizes.h>
 #include <linux/types.h>
 
 #define MAX_IV		16
 #define AAD		16
 #define TAG		16
 #define TEXT		2048
+#define MAX_TEXT	SZ_1M
 /* Of what is signed. */
 #define DIGEST		32
 #define SIZE		(AAD + TEXT + HASH_MAX_DIGESTSIZE)
@@ -74,6 +76,7 @@ struct trial {
 	u8 iv[MAX_IV];		/* of the request, which may change it */
 	u8 first_iv[MAX_IV];	/* before the request */
 	u8 next_iv[MAX_IV];	/* after a cipher's request that succeeds */
+	unsigned int size;	/* of each buffer */
 	unsigned int len;
 	bool encrypt;
 	bool in_place;
@@ -88,6 +91,10 @@ struct subject {
 	/* Of signatures: one that is right, and the digest behind it. */
 	const u8 *signature;
 	unsigned int signature_len;
+	/* Of ciphers: bytes of text, or 0 for any length up to TEXT. */
+	unsigned int text;
+	/* Of ciphers: 1 if in place, 0 if not, -1 for both by turns. */
+	int in_place;
 };
 
 /* Makes up a request, and what has to come of it. */

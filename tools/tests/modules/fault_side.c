@@ -148,14 +148,15 @@ int side_run(struct side *side, u8 *from, u8 *to, unsigned int len, u8 *iv,
 	     bool encrypt)
 {
 	void *req = kzalloc(side_reqsize(side), GFP_KERNEL);
+	unsigned int size = max(SIZE, AAD + len + TAG);
 	struct scatterlist src, dst;
 	DECLARE_CRYPTO_WAIT(wait);
 	int ret;
 
 	if (!req)
 		return -ENOMEM;
-	sg_init_one(&src, from, SIZE);
-	sg_init_one(&dst, to, SIZE);
+	sg_init_one(&src, from, size);
+	sg_init_one(&dst, to, size);
 	ret = side_send(side, req, &src, from == to ? &src : &dst, len, iv, encrypt,
 			crypto_req_done, &wait);
 	ret = crypto_wait_req(ret, &wait);

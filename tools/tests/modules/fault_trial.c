@@ -23,9 +23,9 @@ void trial_free(struct trial *t)
 static int trial_alloc(struct trial *t, const struct side *side)
 {
 	init_completion(&t->done);
-	t->in = kzalloc(SIZE, GFP_KERNEL);
-	t->out = kzalloc(SIZE, GFP_KERNEL);
-	t->expect = kzalloc(SIZE, GFP_KERNEL);
+	t->in = kzalloc(t->size, GFP_KERNEL);
+	t->out = kzalloc(t->size, GFP_KERNEL);
+	t->expect = kzalloc(t->size, GFP_KERNEL);
 	t->req = kzalloc(side_reqsize(side), GFP_KERNEL);
 	return t->in && t->out && t->expect && t->req ? 0 : -ENOMEM;
 }
@@ -46,12 +46,12 @@ static int make_crypt(struct trial *t, struct side *reference)
 {
 	int ret;
 
-	memcpy(t->expect, t->in, SIZE);
+	memcpy(t->expect, t->in, t->size);
 	/* Decryption leaves the same IV for the next request as encryption. */
 	ret = side_run(reference, t->expect, t->expect, t->len, t->next_iv, true);
 	if (!t->encrypt)
 		swap(t->in, t->expect);
-	memcpy(t->out, t->in, SIZE);
+	memcpy(t->out, t->in, t->size);
 	return ret;
 }
 
@@ -77,12 +77,13 @@ int trial_make(struct trial *t, struct subject *subject, unsigned int number)
 	struct side *reference = &subject->reference;
 	int ret;
 
+	t->size = max(SIZE, AAD + subject->text + TAG);
 	ret = trial_alloc(t, &subject->side);
 	if (ret)
 		return ret;
 	t->encrypt = number & 1;
-	t->in_place = number & 2;
-	t->len = get_random_u32_inclusive(1, TEXT / 16) * 16;
+	t->in_place = subject->in_place < 0 ? number & 2 : subject->in_place;
+	t->len = subject->text ?: get_random_u32_inclusive(1, TEXT / 16) * 16;
 	get_random_bytes(t->iv, MAX_IV);
 	/* CCM's first byte is the size of the length field less one. */
 	if (reference->kind == AEAD && crypto_aead_ivsize(reference->aead) == MAX_IV)
@@ -115,8 +116,8 @@ void trial_start(struct trial *t, struct side *side)
 	bool hash = side->kind == AHASH;
 	int ret;
 
-	sg_init_one(&t->src, t->in_place ? t->out : t->in, SIZE);
-	sg_init_one(&t->dst, t->out, SIZE);
+	sg_init_one(&t->src, t->in_place ? t->out : t->in, t->size);
+	sg_init_one(&t->dst, t->out, t->size);
 	ret = side_send(side, t->req, &t->src, t->in_place ? &t->src : &t->dst, t->len,
 			hash ? NULL : t->iv, t->encrypt, trial_done, t);
 	if (ret != -EINPROGRESS && ret != -EBUSY)

@@ -28,7 +28,6 @@ use crate::{
         aead,
         aead::{
             Algorithm,
-            Cut,
             Lengths,
             Request,
             Software, //
@@ -40,12 +39,15 @@ use crate::{
         Answer,
         AnyArea,
         Direction,
+        Finish,
         Key,
         Offload,
-        Outcome,
-        Parts, //
+        Outcome, //
     },
-    support::secret,
+    support::{
+        secret,
+        secret::ShortSecret, //
+    },
     transport::{
         dataq,
         device::Device,
@@ -120,6 +122,19 @@ pub(super) struct Plan {
     /// How many zeros behind the text, to be ciphered with it.
     pub(super) padding: u32,
     pub(super) tag: u32,
+}
+
+/// What of a request's data a device gets, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Cut {
+    /// How much of the associated data, from its beginning on.
+    aad: u32,
+    /// Whether the associated data comes before the source, or behind it.
+    aad_first: bool,
+    /// How much of the source behind the associated data.
+    src: u32,
+    /// How much of the destination behind the associated data.
+    dst: u32,
 }
 
 impl Plan {
@@ -283,7 +298,7 @@ impl<M: Method, const SYNC: bool> Offload for Flavour<M, SYNC> {
 
     const SYNCHRONOUS: bool = SYNC;
 
-    fn finish(state: State, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Result {
+    fn finish(state: &State, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Finish {
         let lengths = &state.lengths;
         let decrypts = state.direction == Direction::Decrypt;
         // The device verifies tags where they are part of the data.
@@ -293,16 +308,18 @@ impl<M: Method, const SYNC: bool> Offload for Flavour<M, SYNC> {
         let result = match verdict {
             Verdict::Done if M::TAG_IN_DATA => Ok(()),
             Verdict::Done => state.see_to_tag(request, outcome),
-            Verdict::Software => {
-                request.tfm().fall_back(Reason::DeviceFailed);
-                return request.software_all(state.direction);
-            }
+            Verdict::Software => return Finish::Fallback,
             Verdict::Failed(err) => Err(err),
         };
         if decrypts && result == Err(EBADMSG) {
             request.wipe_text(lengths);
         }
-        result
+        Finish::Done(result)
+    }
+
+    fn fall_back(state: State, mut request: Request<'_, Self>) -> Option<Result> {
+        request.tfm().fall_back(Reason::DeviceFailed);
+        Some(request.software_all(state.direction))
     }
 }
 
@@ -319,8 +336,9 @@ impl State {
     ) -> Result {
         // CAST: Both targets of this driver have 32 bits at least.
         let (padding, len) = (self.padding as usize, self.lengths.tag as usize);
-        let results = outcome.results(padding + len)?;
-        let tag = results.get(padding..).ok_or(EINVAL)?;
+        let mut tag = ShortSecret::<MAX_TAG>::new(&[0; MAX_TAG]);
+        let tag = tag.bytes_mut().get_mut(..len).ok_or(EINVAL)?;
+        outcome.copy_results(padding, tag)?;
         match self.direction {
             Direction::Encrypt => request.write_tag(&self.lengths, tag),
             Direction::Decrypt => {
@@ -399,28 +417,41 @@ impl<M: Method, const SYNC: bool> Algorithm for Flavour<M, SYNC> {
             return fall_back(request, Reason::TooLong, direction);
         }
 
+        let head = row.method.head(&via, operation(direction), &keys, &plan);
+        // CAST: Less than a block.
+        let padding = &[0; MAX_PADDING][..plan.padding as usize];
+        let (cipher_key, auth_key) = (keys.cipher, keys.auth);
+        let mut builder = match request.build(device.limits()) {
+            Ok(builder) => builder,
+            Err((_, request)) => return fall_back(request, Reason::Pieces, direction),
+        };
+        builder.read(head.as_ref());
+        builder.read_secret(cipher_key);
+        builder.read_secret(auth_key);
+        builder.read(plan.iv.bytes());
+        if cut.aad_first {
+            builder.aad(cut.aad);
+        }
+        builder.source(cut.src);
+        builder.read(padding);
+        if !cut.aad_first {
+            builder.aad(cut.aad);
+        }
+        builder.destination(cut.dst);
+        builder.write(padding.len());
+        // CAST: A digest is short.
+        builder.write(digest as usize);
+        let epoch = route.epoch();
         let state = State {
-            hold: Hold::NOTHING,
+            hold: route.into_hold(),
             direction,
             lengths,
             padding: plan.padding,
         };
-        let head = row.method.head(&via, operation(direction), &keys, &plan);
-        // CAST: Less than a block.
-        let padding = &[0; MAX_PADDING][..plan.padding as usize];
-        let parts = Parts {
-            before: &[head.as_ref(), keys.cipher, keys.auth, plan.iv.bytes()],
-            after: padding,
-            // CAST: A digest is short.
-            results: &[padding.len(), digest as usize, data::STATUS],
-            max_segment: device.max_segment(),
-        };
-        let mut prepared = match request.prepare(state, &parts, &cut) {
+        let prepared = match builder.status(state) {
             Ok(prepared) => prepared,
             Err((_, request)) => return fall_back(request, Reason::Pieces, direction),
         };
-        let epoch = route.epoch();
-        prepared.state().hold = route.into_hold();
 
         let submitted = prepared.submit(
             device.timeout(),

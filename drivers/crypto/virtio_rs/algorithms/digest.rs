@@ -40,11 +40,12 @@ use crate::{
         Answer,
         Area,
         Direction,
+        Finish,
         Key,
         Offload,
-        Outcome,
-        Parts, //
+        Outcome, //
     },
+    support::secret::ShortSecret,
     transport::{
         dataq,
         device::Device, //
@@ -159,18 +160,31 @@ impl Offload for Digest {
 
     const SYNCHRONOUS: bool = false;
 
-    fn finish(state: State, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Result {
+    fn finish(state: &State, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Finish {
         match state.hold.judge(outcome, |_| false) {
-            Verdict::Done => {}
-            Verdict::Software => {
-                request.tfm().keyed.fall_back(Reason::DeviceFailed);
-                return request.software_all();
-            }
-            Verdict::Failed(err) => return Err(err),
+            Verdict::Done => Finish::Done(set_digest(request, outcome)),
+            Verdict::Software => Finish::Fallback,
+            Verdict::Failed(err) => Finish::Done(Err(err)),
         }
-        let len = request.tfm().row.digest_len();
-        request.set_digest(outcome.results(len)?)
     }
+
+    fn fall_back(_state: State, mut request: Request<'_, Self>) -> Option<Result> {
+        request.tfm().keyed.fall_back(Reason::DeviceFailed);
+        Some(request.software_all())
+    }
+}
+
+/// Gives the caller the digest that the device has made.
+///
+/// # Errors
+///
+/// `EINVAL`: there is no digest of that size.
+fn set_digest(request: &Request<'_, Digest>, outcome: &Outcome<'_>) -> Result {
+    let len = request.tfm().row.digest_len();
+    let mut digest = ShortSecret::<MAX_DIGEST>::new(&[0; MAX_DIGEST]);
+    let digest = digest.bytes_mut().get_mut(..len).ok_or(EINVAL)?;
+    outcome.copy_results(0, digest)?;
+    request.set_digest(digest)
 }
 
 impl Algorithm for Digest {
@@ -205,21 +219,20 @@ impl Algorithm for Digest {
         };
 
         let head = Head::new(row, &route, request.len());
-        let parts = Parts {
-            before: &[head.bytes(), route.key()],
-            after: &[],
-            results: &[row.digest_len(), data::STATUS],
-            max_segment: device.max_segment(),
+        let mut builder = match request.build(device.limits()) {
+            Ok(builder) => builder,
+            Err((_, request)) => return fall_back(request, Reason::Pieces),
         };
-        let state = State {
-            hold: Hold::NOTHING,
-        };
-        let mut prepared = match request.prepare(state, &parts) {
+        builder.read(head.bytes());
+        builder.read_secret(route.key());
+        builder.message();
+        builder.write(row.digest_len());
+        let epoch = route.epoch();
+        let hold = route.into_hold();
+        let prepared = match builder.status(State { hold }) {
             Ok(prepared) => prepared,
             Err((_, request)) => return fall_back(request, Reason::Pieces),
         };
-        let epoch = route.epoch();
-        prepared.state().hold = route.into_hold();
 
         let submitted = prepared.submit(
             device.timeout(),

@@ -15,9 +15,10 @@ use crate::{
     crypto::{
         call,
         Area,
+        Builder,
+        Finish,
         Offload,
-        Outcome,
-        Parts, //
+        Outcome, //
     },
     settings::Settings,
     support::secret::Secret,
@@ -349,16 +350,17 @@ impl Route {
         }
         let head = self.head(operation, src_len, dst_len);
         let key = self.key().map_or(&[][..], |key| key.bytes());
-        let parts = Parts {
-            before: &[head.bytes(), key, src],
-            after: digest,
-            results: &[result_len, data::STATUS],
-            max_segment: device.max_segment(),
+        let describe = |builder: &mut Builder<'_, _, _>| {
+            builder.read(head.bytes());
+            builder.read_secret(key);
+            builder.read(src);
+            builder.read(digest);
+            builder.write(result_len);
         };
         call::Call::<Caller<PARAMS, RESULT>, RESULT>::new()?.run(
-            &(),
             self.hold(),
-            &parts,
+            device.limits(),
+            describe,
             device.timeout(),
             |inflight| dataq::submit(queue, inflight, self.epoch(), || device.watch()),
             || device.watch(),
@@ -388,22 +390,27 @@ impl<const PARAMS: usize, const RESULT: usize> Offload for Caller<PARAMS, RESULT
     const SYNCHRONOUS: bool = true;
 
     fn finish(
-        hold: Hold,
+        hold: &Hold,
         request: &call::Request<'_, Self, RESULT>,
         outcome: &Outcome<'_>,
-    ) -> Result {
-        match hold.judge(outcome, |err| err == EKEYREJECTED || err == EBADMSG) {
-            Verdict::Done => {}
-            Verdict::Failed(err) => return Err(err),
-            Verdict::Software => {
-                let err = outcome.result().err();
-                return Err(err.filter(|err| *err == ENODEV).unwrap_or(EIO));
+    ) -> Finish {
+        let result = match hold.judge(outcome, |err| err == EKEYREJECTED || err == EBADMSG) {
+            Verdict::Done => {
+                let mut results = [0; RESULT];
+                outcome
+                    .copy_results(0, &mut results)
+                    .map(|()| call::Call::keep(request, &results))
             }
-        }
-        let results = outcome.results(RESULT)?;
-        let results = results.try_into().map_err(|_| EINVAL)?;
-        call::Call::keep(request, results);
-        Ok(())
+            Verdict::Failed(err) => Err(err),
+            Verdict::Software if outcome.result() == Err(ENODEV) => Err(ENODEV),
+            Verdict::Software => Err(EIO),
+        };
+        Finish::Done(result)
+    }
+
+    /// The caller has a fallback of its own.
+    fn fall_back(_hold: Hold, _request: call::Request<'_, Self, RESULT>) -> Option<Result> {
+        Some(Err(EIO))
     }
 }
 

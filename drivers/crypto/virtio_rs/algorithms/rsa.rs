@@ -38,10 +38,10 @@ use crate::{
         Answer,
         Area,
         Direction,
+        Finish,
         Later,
         Offload,
-        Outcome,
-        Parts, //
+        Outcome, //
     },
     support::work::Worker,
     transport::dataq,
@@ -152,32 +152,48 @@ impl Offload for Rsa {
 
     const SYNCHRONOUS: bool = false;
 
-    fn finish(state: State, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Result {
-        match state.hold.judge(outcome, |_| false) {
-            Verdict::Done => {}
-            Verdict::Software if outcome.result() == Err(ENODEV) => return Err(ENODEV),
-            Verdict::Software | Verdict::Failed(_) => return Err(EIO),
-        }
-        // Some devices leave out zeros in front of a result. That is rare enough for software to
-        // make sure of the length; where there is none it is the device's word.
-        let len = state.pair.len();
-        // CAST: Both targets of this driver have 32 bits at least.
-        let written = (outcome.used() as usize).saturating_sub(data::STATUS);
-        if written == len || (!state.pair.is_in_software() && (1..len).contains(&written)) {
-            request.place_result(written)
+    fn finish(state: &State, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Finish {
+        let result = match state.hold.judge(outcome, |_| false) {
+            Verdict::Done => state.place_result(request, outcome),
+            Verdict::Software if outcome.result() == Err(ENODEV) => Err(ENODEV),
+            Verdict::Software | Verdict::Failed(_) => Err(EIO),
+        };
+        let in_software = || {
+            request
+                .tfm()
+                .pair()
+                .is_some_and(|pair| pair.is_in_software())
+        };
+        if result.is_err() && in_software() {
+            Finish::Fallback
         } else {
-            Err(EIO)
+            Finish::Done(result)
         }
     }
 
-    fn take_over<'a>(request: Request<'a, Self>, _error: Error) -> Result<(), Request<'a, Self>> {
-        match request.tfm().pair() {
-            Some(pair) if pair.is_in_software() => {
-                request.tfm().fall_back(Reason::DeviceFailed);
-                request.software_later();
-                Ok(())
-            }
-            _ => Err(request),
+    fn fall_back(_state: State, request: Request<'_, Self>) -> Option<Result> {
+        request.tfm().fall_back(Reason::DeviceFailed);
+        request.software_later();
+        None
+    }
+}
+
+impl State {
+    /// Gives the caller the result of the device.
+    ///
+    /// # Errors
+    ///
+    /// `EIO`, `EINVAL`: it does not have the length it should have.
+    fn place_result(&self, request: &Request<'_, Rsa>, outcome: &Outcome<'_>) -> Result {
+        // Some devices leave out zeros in front of a result. That is rare enough for software to
+        // make sure of the length; where there is none it is the device's word.
+        let len = self.pair.len();
+        // CAST: Both targets of this driver have 32 bits at least.
+        let written = (outcome.used() as usize).saturating_sub(data::STATUS);
+        if written == len || (!self.pair.is_in_software() && (1..len).contains(&written)) {
+            request.place_result(written)
+        } else {
+            Err(EIO)
         }
     }
 }
@@ -276,18 +292,12 @@ fn send<'a>(
         Direction::Decrypt => AkcipherOperation::Decrypt,
     };
     let head = route.head(operation, len, len);
-    let parts = Parts {
-        before: &[head.bytes()],
-        after: &[],
-        results: &[data::STATUS],
-        max_segment: device.max_segment(),
-    };
     let state = State {
         hold: route.hold(),
         pair: pair.clone(),
     };
     let prepared = loaded
-        .prepare(state, &parts, route.key().cloned())
+        .prepare(state, head.bytes(), route.key().cloned(), device.limits())
         .map_err(|(err, loaded)| (Reason::Pieces, err, loaded))?;
     prepared
         .submit(

@@ -49,10 +49,10 @@ use crate::{
         Answer,
         Area,
         Direction,
+        Finish,
         Key,
         Offload,
-        Outcome,
-        Parts, //
+        Outcome, //
     },
     transport::{
         dataq,
@@ -191,8 +191,28 @@ struct Course {
 }
 
 impl Course {
+    /// Gives the caller the IV of what follows, after the device has done the request.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: the destination is shorter than a block.
+    fn set_next_iv<const SYNC: bool>(&self, request: &Request<'_, Flavour<SYNC>>) -> Result {
+        match (self.mode, self.direction) {
+            // There is none, or it cannot be continued.
+            (Mode::Ecb | Mode::Xts, _) => Ok(()),
+            (Mode::Cbc, Direction::Encrypt) => {
+                let mut iv = self.next_iv;
+                request.read_destination_tail(iv.bytes_mut())?;
+                request.set_iv(iv.bytes())
+            }
+            (Mode::Cbc, Direction::Decrypt) | (Mode::Ctr, _) => {
+                request.set_iv(self.next_iv.bytes())
+            }
+        }
+    }
+
     /// Has software do what the device was to do, and has not done. It does not sleep.
-    fn software<const SYNC: bool>(&self, request: &Request<'_, Flavour<SYNC>>) -> Result {
+    fn software<const SYNC: bool>(&self, request: &mut Request<'_, Flavour<SYNC>>) -> Result {
         if self.done == 0 {
             return request.software_all(self.direction);
         }
@@ -204,14 +224,14 @@ impl Course {
     /// Does the same for a request that is not answered yet.
     fn answer<const SYNC: bool>(
         &self,
-        request: Request<'_, Flavour<SYNC>>,
+        mut request: Request<'_, Flavour<SYNC>>,
         reason: Reason,
     ) -> Answer {
         if self.done == 0 {
             return fall_back(request, reason, self.direction);
         }
         request.tfm().fall_back(reason);
-        let result = self.software(&request);
+        let result = self.software(&mut request);
         request.done(result)
     }
 }
@@ -231,24 +251,17 @@ impl<const SYNC: bool> Offload for Flavour<SYNC> {
 
     const SYNCHRONOUS: bool = SYNC;
 
-    fn finish(state: State, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Result {
-        let course = state.course;
+    fn finish(state: &State, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Finish {
         match state.hold.judge(outcome, |_| false) {
-            Verdict::Done => {}
-            Verdict::Software => {
-                request.tfm().fall_back(Reason::DeviceFailed);
-                return course.software(request);
-            }
-            Verdict::Failed(err) => return Err(err),
+            Verdict::Done => Finish::Done(state.course.set_next_iv(request)),
+            Verdict::Software => Finish::Fallback,
+            Verdict::Failed(err) => Finish::Done(Err(err)),
         }
-        let mut iv = course.next_iv;
-        match (course.mode, course.direction) {
-            // There is none, or it cannot be continued.
-            (Mode::Ecb | Mode::Xts, _) => return Ok(()),
-            (Mode::Cbc, Direction::Encrypt) => request.read_destination_tail(iv.bytes_mut())?,
-            (Mode::Cbc, Direction::Decrypt) | (Mode::Ctr, _) => {}
-        }
-        request.set_iv(iv.bytes())
+    }
+
+    fn fall_back(state: State, mut request: Request<'_, Self>) -> Option<Result> {
+        request.tfm().fall_back(Reason::DeviceFailed);
+        Some(state.course.software(&mut request))
     }
 }
 
@@ -271,7 +284,7 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
         transform.set_key(key)
     }
 
-    fn crypt(request: Request<'_, Self>, direction: Direction) -> Answer {
+    fn crypt(mut request: Request<'_, Self>, direction: Direction) -> Answer {
         let row = request.tfm().row();
         let padding = match row.mode.plan(row.block, request.len()) {
             Plan::Refuse => return request.done(Err(EINVAL)),
@@ -325,28 +338,49 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
             iv,
             next_iv,
         };
-        let state = State {
-            hold: Hold::NOTHING,
-            course,
-        };
-        let head = Head::new(&route, row, direction, request.len() - done + padding);
+        let len = request.len() - done + padding;
         // CAST: Less than a block.
         let padding = &[0; MAX_PADDING][..padding as usize];
-        let parts = Parts {
-            before: &[head.bytes(), route.key(), iv.bytes()],
-            after: padding,
-            results: &[padding.len(), data::STATUS],
-            max_segment: device.max_segment(),
-        };
-        let mut prepared = match request.prepare(state, &parts, done, device.timeout()) {
-            Ok(prepared) => prepared,
+        let mut builder = match request.build(device.limits(), device.timeout()) {
+            Ok(builder) => builder,
             Err((err, request)) if err == ETIMEDOUT => {
                 return course.answer(request, Reason::NoRoom);
             }
             Err((_, request)) => return course.answer(request, Reason::Pieces),
         };
+        let operation = operation(direction);
+        match &route {
+            Route::Session(session) => builder.read_value(CipherRequest::new(
+                session.device().features().revision(),
+                row.cipher,
+                operation,
+                session.id(),
+                iv_size,
+                len,
+            )),
+            Route::Stateless(_, key) => {
+                builder.read_value(StatelessCipherRequest::new(
+                    row.cipher,
+                    operation,
+                    // CAST: A key has `MAX_KEY` bytes at most.
+                    key.bytes().len() as u32,
+                    iv_size,
+                    len,
+                ));
+                builder.read_secret(key.bytes());
+            }
+        }
+        builder.read(iv.bytes());
+        builder.source(done);
+        builder.read(padding);
+        builder.destination(done);
+        builder.write(padding.len());
         let epoch = route.epoch();
-        prepared.state().hold = route.into_hold();
+        let hold = route.into_hold();
+        let prepared = match builder.status(State { hold, course }) {
+            Ok(prepared) => prepared,
+            Err((_, request)) => return course.answer(request, Reason::Pieces),
+        };
 
         let submitted = prepared.submit(
             device.timeout(),
@@ -358,43 +392,6 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
             // The consumer did not want to wait, and is to know that it would have had to.
             Err((err, request)) if err == ENOSPC && done == 0 => request.done(Err(ENOSPC)),
             Err((err, request)) => course.answer(request, Reason::of_queue(err)),
-        }
-    }
-}
-
-/// The fixed part of a request.
-enum Head {
-    Session(CipherRequest),
-    Stateless(StatelessCipherRequest),
-}
-
-impl Head {
-    fn new(route: &Route, row: &Row, direction: Direction, len: u32) -> Self {
-        let (operation, iv_size) = (operation(direction), row.mode.iv_size(row.block));
-        match route {
-            Route::Session(session) => Self::Session(CipherRequest::new(
-                session.device().features().revision(),
-                row.cipher,
-                operation,
-                session.id(),
-                iv_size,
-                len,
-            )),
-            Route::Stateless(_, key) => Self::Stateless(StatelessCipherRequest::new(
-                row.cipher,
-                operation,
-                // CAST: A key has `MAX_KEY` bytes at most.
-                key.bytes().len() as u32,
-                iv_size,
-                len,
-            )),
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Session(request) => request.as_bytes(),
-            Self::Stateless(request) => request.as_bytes(),
         }
     }
 }

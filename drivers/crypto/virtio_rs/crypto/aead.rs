@@ -37,11 +37,8 @@ use kernel::{
 };
 
 pub(crate) use self::{
-    request::{
-        Cut,
-        Lengths, //
-    },
-    software::Software,
+    request::Lengths,
+    software::Software, //
 };
 
 /// The framework's type of request.

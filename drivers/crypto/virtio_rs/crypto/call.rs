@@ -4,11 +4,8 @@
 //! result of a function, or to find out what a device does.
 
 use super::{
-    area::{
-        Data,
-        Parts,
-        Span, //
-    },
+    area::Limits,
+    builder::Builder,
     offload::{
         self,
         Offload,
@@ -36,14 +33,13 @@ pub(crate) type Request<'a, A, const OUTPUT: usize> = offload::Request<'a, A, Ca
 /// of what it has written.
 pub(crate) struct Call<A: Offload, const OUTPUT: usize> {
     base: bindings::crypto_async_request,
-    transform: *const A::Tfm,
     output: [u8; OUTPUT],
     room: Room<A>,
 }
 
 // SAFETY: The struct is embedded, and the context is what `Room` is for, and has its alignment.
-// `transform` is what `run` was given.
-unsafe impl<A: Offload<Raw = Self>, const OUTPUT: usize> RawRequest for Call<A, OUTPUT> {
+// The driver keeps nothing for the transform, which there is none of.
+unsafe impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> RawRequest for Call<A, OUTPUT> {
     unsafe fn base(this: *mut Self) -> *mut bindings::crypto_async_request {
         // SAFETY: By the safety requirements.
         unsafe { &raw mut (*this).base }
@@ -54,13 +50,12 @@ unsafe impl<A: Offload<Raw = Self>, const OUTPUT: usize> RawRequest for Call<A, 
         unsafe { Room::context(&raw mut (*this).room) }
     }
 
-    unsafe fn transform(this: *mut Self) -> *mut c_void {
-        // SAFETY: By the safety requirements.
-        unsafe { (*this).transform }.cast_mut().cast()
+    unsafe fn transform(_this: *mut Self) -> *mut c_void {
+        NonNull::<()>::dangling().as_ptr().cast()
     }
 }
 
-impl<A: Offload<Raw = Self>, const OUTPUT: usize> Call<A, OUTPUT> {
+impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> Call<A, OUTPUT> {
     /// Creates a request.
     ///
     /// # Errors
@@ -72,14 +67,13 @@ impl<A: Offload<Raw = Self>, const OUTPUT: usize> Call<A, OUTPUT> {
                 flags: bindings::CRYPTO_TFM_REQ_MAY_SLEEP,
                 ..Default::default()
             },
-            transform: core::ptr::null(),
             output: [0; OUTPUT],
             room: Room::new(),
         };
         Ok(KBox::new(call, GFP_KERNEL)?)
     }
 
-    /// Sends the request, which consists of `parts`, to `queue`, and waits until it is back. Each
+    /// Sends the request, which `describe` builds, to `queue`, and waits until it is back. Each
     /// time `limit` milliseconds pass meanwhile, `stuck` is called, which must see to it that it comes
     /// back.
     ///
@@ -88,12 +82,12 @@ impl<A: Offload<Raw = Self>, const OUTPUT: usize> Call<A, OUTPUT> {
     /// # Errors
     ///
     /// As `queue` has them, if it does not take the request; as [`Offload::finish`] has them.
-    /// `EINVAL`: the parts do not fit in `A::Area`.
+    /// `EINVAL`: it does not fit in `A::Area`.
     pub(crate) fn run(
         mut self: KBox<Self>,
-        transform: &A::Tfm,
         state: A::State,
-        parts: &Parts<'_>,
+        limits: Limits,
+        describe: impl FnOnce(&mut Builder<'_, A, Self>),
         limit: Msecs,
         queue: impl FnOnce(Inflight) -> Result<Submitted, (Error, Inflight)>,
         stuck: impl Fn(),
@@ -101,25 +95,20 @@ impl<A: Offload<Raw = Self>, const OUTPUT: usize> Call<A, OUTPUT> {
         const {
             assert!(A::SYNCHRONOUS);
         }
-        self.transform = transform;
-        // SAFETY: The call is valid, has a transform, and nobody else uses it. It stays where it is,
+        // SAFETY: The call is valid, needs no transform, and nobody else uses it. It stays where it is,
         // on the heap, until this function returns; being synchronous the request is done then.
         let request = unsafe { Request::<'_, A, OUTPUT>::from_raw(NonNull::from(&mut *self)) };
-        let nothing = Data {
-            src: Span::NONE,
-            aad: Span::NONE,
-            aad_first: false,
-            dst: Span::NONE,
-        };
-        // SAFETY: There are no scatterlists. A `Room` has the size of a context.
-        let prepared = unsafe { request.hold(state, parts, &nothing) }.map_err(|(err, _)| err)?;
+        // SAFETY: A `Room` has the size of a context.
+        let mut builder = unsafe { request.build_here(limits) }.map_err(|(err, _)| err)?;
+        describe(&mut builder);
+        let prepared = builder.status(state).map_err(|(err, _)| err)?;
         let answer = prepared.submit(limit, queue, stuck);
         to_result(answer.map_err(|(err, _)| err)?.into_raw())?;
         Ok(self.output)
     }
 }
 
-impl<A: Offload<Raw = Self>, const OUTPUT: usize> Call<A, OUTPUT>
+impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> Call<A, OUTPUT>
 where
     Self: RawRequest,
 {

@@ -4,11 +4,11 @@
 
 mod context;
 mod pool;
-mod witness;
 
 use super::{
     area::AnyArea,
-    request::Answer, //
+    request::Answer,
+    rescue::Rescue, //
 };
 use crate::{
     bindings,
@@ -23,10 +23,16 @@ use kernel::{
     prelude::*, //
 };
 
-pub(super) use self::context::Room;
 pub(crate) use self::{
     context::Prepared,
     pool::Pool, //
+};
+pub(super) use self::{
+    context::{
+        Context,
+        Room, //
+    },
+    pool::Borrowed, //
 };
 
 /// A C type of request, `struct skcipher_request` for example.
@@ -93,25 +99,28 @@ pub(crate) trait Offload: Sized + Send + Sync + 'static {
     /// allows it.
     const SYNCHRONOUS: bool;
 
-    /// A request has come back: does what is left to be done, and has the last word on the result.
+    /// Finishes a request that has come back: copies the results, and decides on the result.
     ///
     /// Context: bottom half, or process where the algorithm is synchronous; may not sleep.
     fn finish(
-        state: Self::State,
+        state: &Self::State,
         request: &Request<'_, Self, Self::Raw>,
         outcome: &Outcome<'_>,
-    ) -> Result;
+    ) -> Finish;
 
-    /// Takes over a request that [`finish`](Self::finish) has an error for, to have it done
-    /// otherwise; or gives it back, which is the rule, and its consumer gets the error.
+    /// Runs a request on the fallback after [`Finish::Fallback`], and returns the result; or takes the
+    /// request over and returns none. A synchronous request cannot be taken over.
     ///
-    /// Context: bottom half; may not sleep. Requests of synchronous algorithms do not get here.
-    fn take_over<'a>(
-        request: Request<'a, Self, Self::Raw>,
-        _error: Error,
-    ) -> Result<(), Request<'a, Self, Self::Raw>> {
-        Err(request)
-    }
+    /// Context: bottom half, or process where the algorithm is synchronous; may not sleep.
+    fn fall_back(state: Self::State, request: Request<'_, Self, Self::Raw>) -> Option<Result>;
+}
+
+/// What is to be done with a request that has come back.
+pub(crate) enum Finish {
+    /// It is complete, with this result.
+    Done(Result),
+    /// The fallback runs it.
+    Fallback,
 }
 
 /// Returns the flags of an algorithm (`CRYPTO_ALG_*`).
@@ -144,18 +153,27 @@ pub(super) fn context_size<A: Offload>(software: u32) -> u32 {
 }
 
 /// What has become of a request that was sent, or was to be.
+///
+/// # Invariants
+///
+/// `results` is memory that the device had for its results, and has no access to any more.
 pub(crate) struct Outcome<'a> {
     result: Result,
-    intact: bool,
+    /// None if the device has not had the request.
+    rescue: Option<&'a Rescue>,
     used: u32,
-    results: &'a [u8],
+    results: NonNull<[u8]>,
 }
 
 impl Outcome<'_> {
-    /// Returns true if what the request's source says is what it said before it was sent, so that
-    /// it can still be done otherwise. Of one that the device has done, in place, that is not told.
+    /// Returns true if the source is as it was before the request was sent, so that the request can
+    /// be repeated. Returns false for an in-place request that the device has done, and for one that
+    /// the device may have begun and whose source is longer than [`Limits::rescue_in_place`].
+    ///
+    /// [`Limits::rescue_in_place`]: super::Limits::rescue_in_place
     pub(crate) fn is_intact(&self) -> bool {
-        self.intact
+        self.rescue
+            .is_none_or(|rescue| rescue.is_intact(self.result))
     }
 
     /// Returns what the device says of it.
@@ -174,13 +192,24 @@ impl Outcome<'_> {
         self.used
     }
 
-    /// Returns the first `len` bytes of the results that it wrote besides the data.
+    /// Copies bytes of the results that the device wrote besides the data, from byte `offset` on.
     ///
     /// # Errors
     ///
     /// `EINVAL`: there are not so many.
-    pub(crate) fn results(&self, len: usize) -> Result<&[u8]> {
-        self.results.get(..len).ok_or(EINVAL)
+    pub(crate) fn copy_results(&self, offset: usize, to: &mut [u8]) -> Result {
+        let end = offset.checked_add(to.len()).ok_or(EINVAL)?;
+        if end > self.results.len() {
+            return Err(EINVAL);
+        }
+        let from = self.results.cast::<u8>().as_ptr();
+        // SAFETY: By the type invariant, and as was just checked. There is no reference to this memory: a
+        // device that breaks the rules may still write to it.
+        unsafe {
+            to.as_mut_ptr()
+                .copy_from_nonoverlapping(from.add(offset), to.len())
+        };
+        Ok(())
     }
 }
 
@@ -188,7 +217,8 @@ impl Outcome<'_> {
 ///
 /// # Invariants
 ///
-/// `raw` is a valid request of an initialised transform of `A`, whose context is unused.
+/// `raw` is a valid request of an initialised transform of `A`. Its context is unused, but for the time
+/// in which there are only shared references to this: they do not use the context.
 #[must_use]
 pub(crate) struct Request<'a, A: Offload<Raw = R>, R: RawRequest> {
     raw: NonNull<R>,

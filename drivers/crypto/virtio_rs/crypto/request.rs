@@ -81,18 +81,23 @@ impl Submitted {
     const BACKLOGGED: Self = Self { backlogged: true };
 }
 
-/// What every request context starts with, for a queue that does not know its type.
-#[repr(C)]
-pub(super) struct Slot {
+/// What a type of requests does.
+pub(super) struct SlotOps {
     /// Finishes the request and gives it back to its consumer; the slot is gone when it returns.
     pub(super) finish: unsafe fn(NonNull<Slot>, Result, &Bh),
     /// Tells the consumer of a backlogged request that it has moved on.
     pub(super) accept: unsafe fn(NonNull<Slot>, &Bh),
-    pub(super) next: Option<NonNull<Slot>>,
+}
+
+/// What every request context starts with, for a queue that does not know its type.
+#[repr(C)]
+pub(super) struct Slot {
+    ops: &'static SlotOps,
+    next: Option<NonNull<Slot>>,
     pub(super) lists: Lists,
     pub(super) segments: u32,
-    pub(super) result: *const u8,
-    pub(super) result_len: usize,
+    /// The last byte that the device writes.
+    pub(super) status: NonNull<u8>,
     /// Whatever the queue wants to remember of the request.
     pub(super) mark: u8,
     /// The epoch of the device that the request was made for; none if it is for any.
@@ -100,11 +105,36 @@ pub(super) struct Slot {
     /// How many bytes the device says it has written.
     pub(super) used: u32,
     /// Whether the consumer allowed the request to wait for room.
-    pub(super) may_backlog: bool,
+    may_backlog: bool,
     /// Whether the consumer is still to be told that the request left the backlog.
-    pub(super) owes_accept: bool,
+    owes_accept: bool,
     /// Whether the request has come back without having been sent.
     pub(super) untouched: bool,
+}
+
+impl Slot {
+    /// Initialises a slot without segments, whose status is not known yet.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be valid for writes.
+    pub(super) unsafe fn init(this: *mut Self, ops: &'static SlotOps, may_backlog: bool) {
+        let slot = Self {
+            ops,
+            next: None,
+            lists: Lists::new(),
+            segments: 0,
+            status: NonNull::dangling(),
+            mark: 0,
+            epoch: None,
+            used: 0,
+            may_backlog,
+            owes_accept: false,
+            untouched: false,
+        };
+        // SAFETY: By the safety requirements.
+        unsafe { this.write(slot) };
+    }
 }
 
 /// A request that is under way, and must be completed once.
@@ -183,13 +213,10 @@ impl Inflight {
     /// Returns the last byte of what the device writes besides the data: 0xff unless it wrote it.
     pub(crate) fn last_result_byte(&self) -> u8 {
         // SAFETY: By the type invariant.
-        let (result, len) = unsafe {
-            let slot = self.slot.as_ptr();
-            ((*slot).result, (*slot).result_len)
-        };
-        // SAFETY: A filled slot has a result of at least one byte; while the request is in the
-        // driver's hands the device has no access to it.
-        unsafe { result.add(len - 1).read() }
+        let status = unsafe { (*self.slot.as_ptr()).status };
+        // SAFETY: A filled slot has a status. Volatile: a device that breaks the rules may still write to
+        // it.
+        unsafe { status.as_ptr().read_volatile() }
     }
 
     /// Keeps how many bytes the device says it has written: its word, not to be relied upon.
@@ -225,7 +252,7 @@ impl Inflight {
         // SAFETY: By the safety requirements.
         if core::mem::take(unsafe { &mut (*slot.as_ptr()).owes_accept }) {
             // SAFETY: By the safety requirements.
-            unsafe { ((*slot.as_ptr()).accept)(slot, bh) };
+            unsafe { ((*slot.as_ptr()).ops.accept)(slot, bh) };
         }
     }
 
@@ -238,7 +265,7 @@ impl Inflight {
         // SAFETY: By the safety requirements.
         unsafe { Self::pay_accept(slot, bh) };
         // SAFETY: By the safety requirements.
-        unsafe { ((*slot.as_ptr()).finish)(slot, result, bh) };
+        unsafe { ((*slot.as_ptr()).ops.finish)(slot, result, bh) };
     }
 }
 
@@ -250,13 +277,13 @@ impl Drop for Inflight {
     }
 }
 
-// SAFETY: The pointer is the slot's, which is unique by the type invariant. The lists were made by
-// `AnyArea::fill`, of memory that stays valid until the request is finished, which takes an
+// SAFETY: The pointer is the slot's, which is unique by the type invariant. The lists are in the slot;
+// a `Builder` has made them, of memory that stays valid until the request is finished, which takes an
 // `Inflight`.
 unsafe impl Lend for Inflight {
-    fn lists(&mut self) -> Result<Lists> {
+    fn lists(&mut self) -> Result<&mut Lists> {
         // SAFETY: By the type invariant.
-        Ok(unsafe { (*self.slot.as_ptr()).lists.clone() })
+        Ok(unsafe { &mut (*self.slot.as_ptr()).lists })
     }
 
     fn into_raw(self) -> NonNull<c_void> {

@@ -4,12 +4,29 @@
 //!
 //! C header: [`include/linux/scatterlist.h`](srctree/include/linux/scatterlist.h)
 
-use super::area::Span;
 use crate::{
     bindings,
     bindings::helpers, //
 };
+use core::mem::MaybeUninit;
 use kernel::prelude::*;
+
+/// A part of a scatterlist: `len` bytes behind the first `offset` ones. None if `len` is 0.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) list: *mut bindings::scatterlist,
+    pub(super) offset: u32,
+    pub(super) len: u32,
+}
+
+impl Span {
+    /// No bytes.
+    pub(super) const NONE: Self = Self {
+        list: core::ptr::null_mut(),
+        offset: 0,
+        len: 0,
+    };
+}
 
 /// Entries of a request's own: for memory of its own, and for lists that are not exact.
 ///
@@ -17,7 +34,7 @@ use kernel::prelude::*;
 ///
 /// Entries from `next` on are in use by nobody.
 pub(super) struct Pool<'a> {
-    entries: &'a mut [bindings::scatterlist],
+    entries: &'a mut [MaybeUninit<bindings::scatterlist>],
     next: usize,
 }
 
@@ -32,49 +49,52 @@ pub(super) struct Exact {
     pub(super) segments: u32,
 }
 
-impl<'a> Pool<'a> {
-    /// Creates a pool of unused entries.
-    pub(super) fn new(entries: &'a mut [bindings::scatterlist]) -> Self {
-        Self { entries, next: 0 }
-    }
-
-    /// Describes `memory`, part by part: each is an entry of one list; empty parts are left out.
-    /// Returns nothing if all are.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL`: the memory is shorter, or there are too many parts.
+impl Exact {
+    /// Returns the list that a span is all of, if that has one segment of at most `max_segment` bytes, as
+    /// most requests have.
     ///
     /// # Safety
     ///
-    /// The memory must be such that it may be mapped for a device, as long as the result is used.
-    pub(super) unsafe fn describe(
-        &mut self,
-        mut memory: &mut [u8],
-        parts: impl IntoIterator<Item = usize>,
-    ) -> Result<Option<Exact>> {
-        let entries = self.entries.get_mut(self.next..).ok_or(EINVAL)?;
-        let mut segments = 0;
-        for len in parts.into_iter().filter(|len| *len != 0) {
-            let entry = entries.get_mut(segments).ok_or(EINVAL)?;
-            let (bytes, rest) = memory.split_at_mut_checked(len).ok_or(EINVAL)?;
-            memory = rest;
-            *entry = Default::default();
-            // SAFETY: `entry` is valid; by the safety requirements the bytes may be mapped.
-            unsafe { helpers::sg_set_buf(entry, bytes.as_mut_ptr().cast(), u32::try_from(len)?) };
-            segments += 1;
+    /// The scatterlist must be valid as long as the result is used.
+    pub(super) unsafe fn single(span: &Span, max_segment: usize) -> Option<Self> {
+        // CAST: Both targets of this driver have 32 bits at least.
+        if span.offset != 0 || span.len == 0 || span.len as usize > max_segment {
+            return None;
         }
-        let Some(last) = segments.checked_sub(1) else {
-            return Ok(None);
-        };
-        // SAFETY: The entry was just filled.
-        unsafe { helpers::sg_mark_end(entries.get_mut(last).ok_or(EINVAL)?) };
-        self.next += segments;
-        // INVARIANT: As many entries, none of them empty, and the last one is marked.
-        Ok(Some(Exact {
-            first: entries.as_mut_ptr(),
-            segments: u32::try_from(segments)?,
-        }))
+        // SAFETY: By the safety requirements.
+        let (length, link) = unsafe { ((*span.list).length, (*span.list).page_link) };
+        // INVARIANT: One entry, terminated and not empty.
+        (length == span.len && link & bindings::SG_END as kernel::ffi::c_ulong != 0).then_some(
+            Self {
+                first: span.list,
+                segments: 1,
+            },
+        )
+    }
+}
+
+/// Returns an entry of `len` bytes in a page and those behind it. `page` is the address of its
+/// `struct page`; `flags` are `SG_END` or 0.
+#[inline]
+pub(super) fn entry(page: usize, flags: u32, offset: u32, len: u32) -> bindings::scatterlist {
+    bindings::scatterlist {
+        // CAST: Both targets of this driver have 32 bits at least.
+        page_link: (page | flags as usize) as kernel::ffi::c_ulong,
+        offset,
+        length: len,
+        ..Default::default()
+    }
+}
+
+impl<'a> Pool<'a> {
+    /// Creates a pool of entries, the first `next` of which are in use.
+    pub(super) fn new(entries: &'a mut [MaybeUninit<bindings::scatterlist>], next: usize) -> Self {
+        Self { entries, next }
+    }
+
+    /// Returns the number of entries that are in use.
+    pub(super) fn used(&self) -> usize {
+        self.next
     }
 
     /// Makes the `len` bytes behind the first `offset` ones of `list` an exact list.
@@ -99,18 +119,6 @@ impl<'a> Pool<'a> {
         len: u32,
         max_segment: usize,
     ) -> Result<Exact> {
-        // What most requests have: one segment, and no more.
-        // CAST: Both targets of this driver have 32 bits at least.
-        let one = offset == 0 && len != 0 && len as usize <= max_segment;
-        // SAFETY: By the safety requirements `list` is valid.
-        if one && unsafe { (*list).length == len && helpers::sg_is_last(list) } {
-            // INVARIANT: One entry, terminated and not empty.
-            return Ok(Exact {
-                first: list,
-                segments: 1,
-            });
-        }
-
         // SAFETY: By the safety requirements.
         let (first, offset) = unsafe { skip(list, offset)? };
         // SAFETY: By the safety requirements.
@@ -130,11 +138,11 @@ impl<'a> Pool<'a> {
             let own = own.ok_or(E2BIG)?;
             let last = own.last_mut().ok_or(EINVAL)?;
             // INVARIANT: All parts were copied, none is empty, and the last one is marked.
-            // SAFETY: `last` is a valid entry.
-            unsafe { helpers::sg_mark_end(last) };
+            // SAFETY: `last` is a valid entry: `look` has written it.
+            unsafe { helpers::sg_mark_end(last.as_mut_ptr()) };
             self.next += count;
             return Ok(Exact {
-                first: own.as_mut_ptr(),
+                first: own.as_mut_ptr().cast(),
                 segments: found.segments,
             });
         }
@@ -143,7 +151,7 @@ impl<'a> Pool<'a> {
         }
         // The first part is a copy; what follows it is exact.
         let own = self.entries.get_mut(self.next..self.next + 2);
-        let own = own.ok_or(E2BIG)?.as_mut_ptr();
+        let own = own.ok_or(E2BIG)?.as_mut_ptr().cast();
         // SAFETY: There is more than one segment, so another entry follows `first`.
         let follows = unsafe { helpers::sg_next(first) };
         // INVARIANT: The copy of the first part, then the rest of a list that is exact.
@@ -175,13 +183,13 @@ impl<'a> Pool<'a> {
             trim: false,
         };
         let mut left = len;
-        let mut entry = list;
+        let mut from = list;
         while left != 0 {
-            if entry.is_null() {
+            if from.is_null() {
                 return Err(EINVAL);
             }
-            // SAFETY: By the safety requirements `entry` is valid: it is not null.
-            let (length, start) = unsafe { ((*entry).length, (*entry).offset) };
+            // SAFETY: By the safety requirements `from` is valid: it is not null.
+            let (length, start) = unsafe { ((*from).length, (*from).offset) };
             let length = length.saturating_sub(offset);
             let part = length.min(left);
             if part == 0 {
@@ -192,22 +200,20 @@ impl<'a> Pool<'a> {
                     return Err(E2BIG);
                 }
                 if let Some(slot) = self.entries.get_mut(self.next + found.copied) {
-                    *slot = Default::default();
-                    // SAFETY: `entry` is valid and not empty, so it has a page.
-                    let page = unsafe { helpers::sg_page(entry) };
-                    // SAFETY: `slot` is a valid entry, the part is inside the original one.
-                    unsafe { helpers::sg_set_page(slot, page, part, start.wrapping_add(offset)) };
+                    // SAFETY: `from` is valid and not empty, so it has a page.
+                    let page = unsafe { helpers::sg_page(from) };
+                    slot.write(entry(page.addr(), 0, start.wrapping_add(offset), part));
                     found.copied += 1;
                 }
                 found.segments += 1;
                 left -= part;
             }
             offset = 0;
-            // SAFETY: `entry` is valid.
-            let is_last = unsafe { helpers::sg_is_last(entry) };
+            // SAFETY: `from` is valid.
+            let is_last = unsafe { helpers::sg_is_last(from) };
             found.trim |= part != length || (left == 0 && !is_last);
             // SAFETY: As above.
-            entry = unsafe { helpers::sg_next(entry) };
+            from = unsafe { helpers::sg_next(from) };
         }
         if found.segments == 0 {
             return Err(EINVAL);
@@ -308,8 +314,21 @@ pub(super) unsafe fn read(
     bytes: &mut [u8],
 ) -> Result {
     let len = u32::try_from(bytes.len())?;
+    let end = offset.checked_add(len).ok_or(EINVAL)?;
+    // SAFETY: By the safety requirements `list` is valid.
+    if unsafe { (*list).length } >= end {
+        // SAFETY: The first entry has these bytes, so it has memory.
+        let from = unsafe { helpers::sg_virt(list) }.cast::<u8>();
+        // SAFETY: As above; `bytes` is valid for writes of its length.
+        unsafe {
+            bytes
+                .as_mut_ptr()
+                .copy_from_nonoverlapping(from.wrapping_add(offset as usize), bytes.len())
+        };
+        return Ok(());
+    }
     // SAFETY: By the safety requirements.
-    if !unsafe { has(list, offset.checked_add(len).ok_or(EINVAL)?) } {
+    if !unsafe { has(list, end) } {
         return Err(EINVAL);
     }
     // SAFETY: The list has these bytes; `bytes` is valid for writes of `len` bytes.

@@ -4,35 +4,25 @@
 
 use super::request::{
     Inflight,
-    Slot, //
+    Slot,
+    SlotOps, //
 };
-use crate::support::{
-    bh::Bh,
-    lend::Lists, //
-};
+use crate::support::bh::Bh;
 use core::ptr::NonNull;
 use kernel::prelude::*;
 
 /// Creates a request that may be backlogged and has no caller. `mark` tells it from other requests.
 pub(crate) fn request(mark: u8) -> Result<Inflight> {
-    let slot = Slot {
-        finish,
-        accept,
-        next: None,
-        lists: Lists::new(),
-        segments: 0,
-        result: core::ptr::null(),
-        result_len: 0,
-        mark,
-        epoch: None,
-        used: 0,
-        may_backlog: true,
-        owes_accept: false,
-        untouched: false,
-    };
-    let slot = NonNull::from(KBox::leak(KBox::new(slot, GFP_KERNEL)?));
+    static OPS: SlotOps = SlotOps { finish, accept };
+
+    let slot = KBox::leak(KBox::<Slot>::new_uninit(GFP_KERNEL)?);
+    // SAFETY: `slot` is valid for writes.
+    unsafe { Slot::init(slot.as_mut_ptr(), &OPS, true) };
+    let slot = NonNull::from(slot).cast();
     // SAFETY: `slot` was just allocated and filled, and this is its only pointer. `finish` frees it.
-    Ok(unsafe { Inflight::new(slot) })
+    let mut request = unsafe { Inflight::new(slot) };
+    request.set_mark(mark);
+    Ok(request)
 }
 
 /// Frees the request.

@@ -3,7 +3,10 @@
 //! Memory that is lent to a device.
 
 use crate::bindings;
-use core::ptr::NonNull;
+use core::{
+    mem::MaybeUninit,
+    ptr::NonNull, //
+};
 use kernel::{
     ffi::c_void,
     prelude::*, //
@@ -17,50 +20,74 @@ pub(crate) struct Line<T>(pub(crate) T);
 // Its size is a multiple of that, too.
 kernel::static_assert!(align_of::<Line<u8>>() >= bindings::VC_CRYPTO_DMA_ALIGN as usize);
 
-/// The scatterlists a [`Lend`] consists of, in the order the device sees them.
+/// The scatterlists of a [`Lend`], in the order in which the device sees them: lists that the device
+/// reads, then lists that it writes.
 ///
-/// The first `readable` lists are for the device to read, the rest for it to write.
-#[derive(Clone)]
+/// # Invariants
+///
+/// The first `readable + writable` elements of `lists` are initialised.
 pub(crate) struct Lists {
-    lists: [*mut bindings::scatterlist; Self::MAX],
-    len: usize,
-    readable: usize,
+    lists: [MaybeUninit<*mut bindings::scatterlist>; Self::MAX],
+    readable: u32,
+    writable: u32,
 }
 
 impl Lists {
-    /// How many lists one request may have: parameters, source, more parameters, associated data,
-    /// destination, results.
-    pub(crate) const MAX: usize = 6;
+    /// The most lists of a buffer: those of an AEAD request with its keys, which has header, two keys,
+    /// IV, AAD, source and padding to read, and destination, padding, tag and status to write.
+    const MAX: usize = 11;
 
-    /// No lists.
+    /// Creates lists without elements.
     pub(crate) const fn new() -> Self {
+        // INVARIANT: There are no elements.
         Self {
-            lists: [core::ptr::null_mut(); Self::MAX],
-            len: 0,
+            lists: [MaybeUninit::uninit(); Self::MAX],
             readable: 0,
+            writable: 0,
         }
     }
 
-    /// Adds a list the device may read. They all come before those it may write.
+    /// Removes all elements.
+    pub(crate) fn clear(&mut self) {
+        // INVARIANT: There are no elements.
+        self.readable = 0;
+        self.writable = 0;
+    }
+
+    /// Appends a list that the device reads.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: there are lists to write, or too many lists.
     pub(crate) fn push_readable(&mut self, list: *mut bindings::scatterlist) -> Result {
-        if self.readable != self.len {
+        if self.writable != 0 {
             return Err(EINVAL);
         }
         self.push_writable(list)?;
+        // INVARIANT: The sum stays the same.
         self.readable += 1;
+        self.writable = 0;
         Ok(())
     }
 
-    /// Adds a list the device may write.
+    /// Appends a list that the device writes.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: there are too many lists.
     pub(crate) fn push_writable(&mut self, list: *mut bindings::scatterlist) -> Result {
-        *self.lists.get_mut(self.len).ok_or(EINVAL)? = list;
-        self.len += 1;
+        // CAST: Both targets of this driver have 32 bits at least.
+        let next = (self.readable + self.writable) as usize;
+        self.lists.get_mut(next).ok_or(EINVAL)?.write(list);
+        // INVARIANT: The element was just written.
+        self.writable += 1;
         Ok(())
     }
 
-    /// Returns the lists, and how many of them the device may only read.
-    pub(crate) fn as_parts(&mut self) -> (&mut [*mut bindings::scatterlist], usize) {
-        (&mut self.lists[..self.len], self.readable)
+    /// Returns the elements, the number of lists to read and the number of lists to write.
+    pub(crate) fn as_raw(&mut self) -> (*mut *mut bindings::scatterlist, u32, u32) {
+        // CAST: `MaybeUninit` is transparent.
+        (self.lists.as_mut_ptr().cast(), self.readable, self.writable)
     }
 }
 
@@ -72,8 +99,9 @@ impl Lists {
 /// [`from_raw`](Self::from_raw):
 ///
 /// - the pointer is not null, and no other live object returns the same one;
-/// - every list returned by [`lists`](Self::lists) is a valid, terminated scatterlist of entries
-///   that are not empty, and the memory it describes stays valid;
+/// - what [`lists`](Self::lists) returns stays where it is;
+/// - every list in it is a valid, terminated scatterlist of entries that are not empty, and the memory
+///   it describes stays valid;
 /// - that memory is not accessed through Rust references, except that what the device may only
 ///   read may be read.
 pub(crate) unsafe trait Lend: Sized + Send {
@@ -82,7 +110,7 @@ pub(crate) unsafe trait Lend: Sized + Send {
     /// # Errors
     ///
     /// `EINVAL`: there is nothing to send, or too many lists.
-    fn lists(&mut self) -> Result<Lists>;
+    fn lists(&mut self) -> Result<&mut Lists>;
 
     /// Gives the object away, to be taken back by [`from_raw`](Self::from_raw).
     fn into_raw(self) -> NonNull<c_void>;

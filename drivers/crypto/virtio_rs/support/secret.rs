@@ -87,6 +87,13 @@ impl<const N: usize> ShortSecret<N> {
     }
 }
 
+impl<const N: usize> ShortSecret<N> {
+    /// Returns the bytes.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8; N] {
+        &mut self.0
+    }
+}
+
 impl<const N: usize> AsRef<[u8]> for ShortSecret<N> {
     fn as_ref(&self) -> &[u8] {
         &self.0

@@ -29,6 +29,8 @@ use super::{
     },
 };
 use crate::{
+    crypto::Limits,
+    settings::Settings,
     support::{
         work::Worker,
         workqueue::ReclaimWorkqueue, //
@@ -92,7 +94,7 @@ pub(crate) trait Observer: Send + Sync {
 pub(crate) struct State {
     config: Config,
     features: Features,
-    max_segment: usize,
+    limits: Limits,
     timeout: Msecs,
     phase: SharedPhase,
     data: KVec<Arc<DataQueue>>,
@@ -123,7 +125,7 @@ impl Device {
     pub(crate) fn probe(
         dev: &virtio::Device<device::Core<'_>>,
         observer: Arc<dyn Observer>,
-        timeout: Msecs,
+        settings: &Settings,
         workqueue: Arc<ReclaimWorkqueue>,
     ) -> Result<Arc<Self>> {
         if !dev.is_version_1() {
@@ -169,8 +171,11 @@ impl Device {
         let state = pin_init!(State {
             config,
             features: Features::new(|bit| dev.has_feature(bit)),
-            max_segment: dev.max_segment(),
-            timeout,
+            limits: Limits {
+                max_segment: dev.max_segment(),
+                rescue_in_place: settings.rescue_in_place(),
+            },
+            timeout: settings.timeout(),
             phase: SharedPhase::new(),
             data,
             control,
@@ -253,9 +258,9 @@ impl State {
         &self.features
     }
 
-    /// Returns the most that one segment of a request may hold, in bytes.
-    pub(crate) fn max_segment(&self) -> usize {
-        self.max_segment
+    /// Returns the limits of the device's requests.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Returns how long the device has for an answer, in milliseconds.

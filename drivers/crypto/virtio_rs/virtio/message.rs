@@ -45,6 +45,7 @@ pub(crate) struct Message<T, const ANSWER: usize> {
     answer: Opaque<Line<[u8; ANSWER]>>,
     #[pin]
     parts: Opaque<[bindings::scatterlist; 3]>,
+    lists: Lists,
     #[pin]
     _pin: PhantomPinned,
 }
@@ -82,6 +83,7 @@ impl<T, const ANSWER: usize> Message<T, ANSWER> {
                 // Not what a device that leaves it alone would like it to say.
                 answer: Opaque::new(Line([0xff; ANSWER])),
                 parts: Opaque::new(Default::default()),
+                lists: Lists::new(),
                 _pin: PhantomPinned,
             }),
             GFP_KERNEL,
@@ -127,7 +129,7 @@ impl<T, const ANSWER: usize> Message<T, ANSWER> {
 // memory that the message owns: `bytes`, which is not changed, and `answer`, which is behind an
 // `Opaque` and only read by who has the message.
 unsafe impl<T: Send, const ANSWER: usize> Lend for Pin<KBox<Message<T, ANSWER>>> {
-    fn lists(&mut self) -> Result<Lists> {
+    fn lists(&mut self) -> Result<&mut Lists> {
         let bytes = self.bytes.bytes();
         let tail = bytes.len() - self.split;
         let parts = self.parts.get().cast::<bindings::scatterlist>();
@@ -159,7 +161,9 @@ unsafe impl<T: Send, const ANSWER: usize> Lend for Pin<KBox<Message<T, ANSWER>>>
             )
         };
 
-        let mut lists = Lists::new();
+        // SAFETY: `lists` is not structurally pinned.
+        let lists = unsafe { &mut self.as_mut().get_unchecked_mut().lists };
+        lists.clear();
         lists.push_readable(parts)?;
         lists.push_writable(answer)?;
         Ok(lists)

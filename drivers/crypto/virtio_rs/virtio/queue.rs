@@ -304,12 +304,10 @@ impl<'a, H: Handler> Locked<'a, H> {
         let Some(vq) = self.live() else {
             return Err((ENODEV, buffer));
         };
-        let mut lists = match buffer.lists() {
-            Ok(lists) => lists,
+        let (sgs, readable, writable) = match buffer.lists() {
+            Ok(lists) => lists.as_raw(),
             Err(err) => return Err((err, buffer)),
         };
-        let (sgs, readable) = lists.as_parts();
-        let (readable, writable) = (readable as u32, (sgs.len() - readable) as u32);
 
         // INVARIANT: The token comes from `into_raw`.
         let raw = buffer.into_raw();
@@ -318,7 +316,7 @@ impl<'a, H: Handler> Locked<'a, H> {
         let res = to_result(unsafe {
             bindings::virtqueue_add_sgs(
                 vq.as_ptr(),
-                sgs.as_mut_ptr(),
+                sgs,
                 readable,
                 writable,
                 raw.as_ptr(),

@@ -104,9 +104,18 @@ def _given(kind: str) -> dict[str, bytes]:
     return {}
 
 
-def run(subject: Subject, count: int, backlog: bool = True) -> Result:
-    """Makes so many requests, all at once if the flavour is asynchronous."""
+def run(
+    subject: Subject,
+    count: int,
+    backlog: bool = True,
+    text: int = 0,
+    in_place: bool | None = None,
+) -> Result:
+    """Makes so many requests, all at once if the flavour is asynchronous. Those of ciphers have a
+    text of so many bytes, or any up to 2048, and are in place or not, or both by turns."""
     (PARAMETERS / "backlog").write_text("Y" if backlog else "N")
+    (PARAMETERS / "text").write_text(str(text))
+    (PARAMETERS / "in_place").write_text("-1" if in_place is None else str(int(in_place)))
     for name, data in _given(subject.kind).items():
         (PARAMETERS / name).write_text(data.hex())
     words = (

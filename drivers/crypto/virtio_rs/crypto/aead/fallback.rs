@@ -21,7 +21,7 @@ use kernel::{
 
 impl<A: Algorithm> Request<'_, A> {
     /// Has the transform's software do it, and answers it.
-    pub(crate) fn software(self, direction: Direction) -> Answer {
+    pub(crate) fn software(mut self, direction: Direction) -> Answer {
         let flags = self.flags() & bindings::CRYPTO_TFM_REQ_MAY_SLEEP;
         let result = self.run_software(direction, flags);
         self.done(result)
@@ -32,11 +32,11 @@ impl<A: Algorithm> Request<'_, A> {
     /// # Errors
     ///
     /// As the software answers: `EBADMSG` if the data is not authentic.
-    pub(crate) fn software_all(&self, direction: Direction) -> Result {
+    pub(crate) fn software_all(&mut self, direction: Direction) -> Result {
         self.run_software(direction, 0)
     }
 
-    fn run_software(&self, direction: Direction, flags: u32) -> Result {
+    fn run_software(&mut self, direction: Direction, flags: u32) -> Result {
         let software = A::software(self.tfm());
         // SAFETY: By the type invariant.
         let room = unsafe { helpers::crypto_aead_reqsize(self.raw_tfm()) };

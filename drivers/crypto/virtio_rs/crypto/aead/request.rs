@@ -4,17 +4,12 @@
 
 use super::{
     super::{
-        area::{
-            Data,
-            Parts,
-            Span, //
-        },
-        offload::{
-            Prepared,
-            RawRequest, //
-        },
+        area::Limits,
+        builder::Builder,
+        offload::RawRequest,
         request::Direction,
-        scatterlist, //
+        scatterlist,
+        scatterlist::Span, //
     },
     Algorithm,
     Raw,
@@ -68,19 +63,6 @@ impl Lengths {
     fn tag_offset(&self) -> u32 {
         self.aad.wrapping_add(self.text)
     }
-}
-
-/// What of a request's data a device gets, in bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Cut {
-    /// How much of the associated data, from its beginning on.
-    pub(crate) aad: u32,
-    /// Whether the associated data comes before the source, or behind it.
-    pub(crate) aad_first: bool,
-    /// How much of the source behind the associated data.
-    pub(crate) src: u32,
-    /// How much of the destination behind the associated data.
-    pub(crate) dst: u32,
 }
 
 impl<'a, A: Algorithm> Request<'a, A> {
@@ -154,37 +136,47 @@ impl<'a, A: Algorithm> Request<'a, A> {
         unsafe { scatterlist::wipe(self.fields().dst, lengths.aad, lengths.text) };
     }
 
-    /// Makes the request ready for a device.
+    /// Begins a device request.
     ///
     /// # Errors
     ///
-    /// The request comes back, to be done otherwise, with the error that
-    /// [`hold`](super::offload::Request::hold) has.
-    pub(crate) fn prepare(
-        self,
-        state: A::State,
-        parts: &Parts<'_>,
-        cut: &Cut,
-    ) -> Result<Prepared<'a, A, Raw>, (Error, Self)> {
-        let raw = self.fields();
-        let behind_aad = |list, len| Span {
-            list,
-            offset: raw.assoclen,
+    /// The request comes back, to be run on the fallback, with `EFAULT`: it is in memory that devices
+    /// cannot reach.
+    pub(crate) fn build(self, limits: Limits) -> Result<Builder<'a, A, Raw>, (Error, Self)> {
+        // SAFETY: `init_callback` has set the size of the context.
+        unsafe { self.build_here(limits) }
+    }
+}
+
+impl<A: Algorithm> Builder<'_, A, Raw> {
+    /// Appends the first `len` bytes of the associated data.
+    #[inline]
+    pub(crate) fn aad(&mut self, len: u32) {
+        let aad = Span {
+            list: self.request().fields().src,
+            offset: 0,
             len,
         };
-        let aad = Span {
-            list: raw.src,
-            offset: 0,
-            len: cut.aad,
-        };
-        let data = Data {
-            src: behind_aad(raw.src, cut.src),
-            aad,
-            aad_first: cut.aad_first,
-            dst: behind_aad(raw.dst, cut.dst),
-        };
-        // SAFETY: These are the request's lists. `init_callback` has set the size of the context.
-        unsafe { self.hold(state, parts, &data) }
+        // SAFETY: The framework's contract: the caller's lists are valid until the request is complete.
+        unsafe { self.read_aad(aad) };
+    }
+
+    /// Appends `len` bytes of the source behind the associated data.
+    #[inline]
+    pub(crate) fn source(&mut self, len: u32) {
+        let raw = self.request().fields();
+        let (list, offset) = (raw.src, raw.assoclen);
+        // SAFETY: The framework's contract: the caller's lists are valid until the request is complete.
+        unsafe { self.read_source(Span { list, offset, len }) };
+    }
+
+    /// Appends `len` bytes of the destination behind the associated data.
+    #[inline]
+    pub(crate) fn destination(&mut self, len: u32) {
+        let raw = self.request().fields();
+        let (list, offset) = (raw.dst, raw.assoclen);
+        // SAFETY: The framework's contract: the caller's lists are valid until the request is complete.
+        unsafe { self.write_destination(Span { list, offset, len }) };
     }
 }
 

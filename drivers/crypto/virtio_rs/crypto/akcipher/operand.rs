@@ -4,12 +4,9 @@
 
 use super::{
     super::{
-        area::{
-            Data,
-            Span, //
-        },
         later::Waiting,
-        scatterlist, //
+        scatterlist,
+        scatterlist::Span, //
     },
     Direction,
     Raw, //
@@ -30,6 +27,14 @@ pub(crate) const MAX_LEN: usize = 1024;
 
 /// How much of data that is too long is looked at at a time, in bytes.
 const CHUNK: usize = 64;
+
+/// What a device reads and writes.
+pub(super) struct Spans {
+    /// Empty if the key is not sent along.
+    pub(super) key: Span,
+    pub(super) number: Span,
+    pub(super) destination: Span,
+}
 
 /// What is known of a request.
 ///
@@ -183,7 +188,7 @@ impl Operand {
     ///
     /// The operand must lie in memory that may be mapped for a device, and stay there, and not
     /// change, as long as the result is used.
-    pub(super) unsafe fn describe(&mut self, key: Option<Arc<Secret>>) -> Result<Data> {
+    pub(super) unsafe fn describe(&mut self, key: Option<Arc<Secret>>) -> Result<Spans> {
         self.about.key = key;
         let key = self.about.key.as_ref().map(|key| key.bytes());
         let whole = self.bytes.get(..self.about.size);
@@ -210,11 +215,10 @@ impl Operand {
             };
         }
         let [key, number] = spans;
-        Ok(Data {
-            src: number,
-            aad: key,
-            aad_first: true,
-            dst: Span {
+        Ok(Spans {
+            key,
+            number,
+            destination: Span {
                 list: self.destination(),
                 offset: u32::try_from(self.padding())?,
                 len: u32::try_from(self.about.len)?,

@@ -4,7 +4,8 @@
 
 use super::{
     super::{
-        area::Parts,
+        area::Limits,
+        builder::Builder,
         later::Waiting,
         offload,
         offload::RawRequest,
@@ -128,7 +129,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
     }
 
     /// Has software do a request that a device has not done, in process context. For
-    /// [`take_over`](offload::Offload::take_over).
+    /// [`fall_back`](offload::Offload::fall_back).
     pub(crate) fn software_later(self) {
         // INVARIANT: As a device has had it, it was a `Loaded`.
         Loaded { request: self }.wait();
@@ -207,29 +208,42 @@ impl<'a, A: Algorithm> Loaded<'a, A> {
         unsafe { Later::add(later, waiting) };
     }
 
-    /// Makes the request ready for a device, which reads `parts`, a key if there is one, and the
+    /// Makes the request ready for a device, which reads `header`, a key if there is one, and the
     /// number.
     ///
     /// # Errors
     ///
-    /// The request comes back, to be done otherwise, with the error that
-    /// [`hold`](super::offload::Request::hold) has.
+    /// The request comes back, to be run on the fallback, with
+    /// - `EFAULT`: it is in memory that devices cannot reach;
+    /// - `EINVAL`, `E2BIG`: as [`Builder::status`] has them, or the number or the key is empty.
     pub(crate) fn prepare(
         mut self,
         state: A::State,
-        parts: &Parts<'_>,
+        header: &[u8],
         key: Option<Arc<Secret>>,
+        limits: Limits,
     ) -> Result<Prepared<'a, A>, (Error, Self)> {
-        // SAFETY: `hold` makes sure that the context, the operand in it, may be mapped, before it
-        // uses them. The operand does not change before the request comes back.
-        let data = match unsafe { self.operand_mut().describe(key) } {
-            Ok(data) => data,
+        // SAFETY: `build_here` makes sure that the context, the operand in it, may be mapped, before the
+        // lists are used. The operand does not change before the request comes back.
+        let spans = match unsafe { self.operand_mut().describe(key) } {
+            Ok(spans) => spans,
             Err(err) => return Err((err, self)),
         };
-        // SAFETY: These are the request's list, and lists in the operand, which stay there as long as
-        // the request is under way; so does the key, which the operand keeps. `init_callback` has set the
-        // size of the context.
-        match unsafe { self.request.hold(state, parts, &data) } {
+        // SAFETY: `init_callback` has set the size of the context.
+        let mut builder: Builder<'a, A, Raw> = match unsafe { self.request.build_here(limits) } {
+            Ok(builder) => builder,
+            // INVARIANT: The operand is as it was.
+            Err((err, request)) => return Err((err, Self { request })),
+        };
+        builder.read(header);
+        for span in [spans.key, spans.number] {
+            // SAFETY: These are lists in the operand, which stay there until the request is complete; so
+            // does the key, which the operand keeps.
+            unsafe { builder.read_list(span) };
+        }
+        // SAFETY: The framework's contract: the caller's list is valid until the request is complete.
+        unsafe { builder.write_destination(spans.destination) };
+        match builder.status(state) {
             Ok(inner) => Ok(Prepared { inner }),
             // INVARIANT: The operand is as it was.
             Err((err, request)) => Err((err, Self { request })),

@@ -4,16 +4,11 @@
 
 use super::{
     super::{
-        area::{
-            Data,
-            Parts,
-            Span, //
-        },
-        offload::{
-            Prepared,
-            RawRequest, //
-        },
-        request::Answer, //
+        area::Limits,
+        builder::Builder,
+        offload::RawRequest,
+        request::Answer,
+        scatterlist::Span, //
     },
     software::Delegated,
     Algorithm,
@@ -80,39 +75,23 @@ impl<'a, A: Algorithm> Request<'a, A> {
         Ok(())
     }
 
-    /// Makes the request ready for a device.
+    /// Begins a device request.
     ///
     /// # Errors
     ///
-    /// The request comes back, to be done otherwise, with
+    /// The request comes back, to be run on the fallback, with
     /// - `EINVAL`: the message is virtual;
-    /// - the errors that [`hold`](super::offload::Request::hold) has.
-    pub(crate) fn prepare(
-        self,
-        state: A::State,
-        parts: &Parts<'_>,
-    ) -> Result<Prepared<'a, A, Raw>, (Error, Self)> {
+    /// - `EFAULT`: the request is in memory that devices cannot reach.
+    pub(crate) fn build(self, limits: Limits) -> Result<Builder<'a, A, Raw>, (Error, Self)> {
         if self.is_virtual() {
             return Err((EINVAL, self));
         }
-        // SAFETY: It is not virtual, so that is what the union has.
-        let list = unsafe { self.fields().__bindgen_anon_1.src };
-        let data = Data {
-            src: Span {
-                list,
-                offset: 0,
-                len: self.len(),
-            },
-            aad: Span::NONE,
-            aad_first: false,
-            dst: Span::NONE,
-        };
-        // SAFETY: That is the request's list. `register` has set the size of the context.
-        unsafe { self.hold(state, parts, &data) }
+        // SAFETY: `register` has set the size of the context.
+        unsafe { self.build_here(limits) }
     }
 
     /// Has the transform's software make the digest, and answers the request.
-    pub(crate) fn software(self) -> Answer {
+    pub(crate) fn software(mut self) -> Answer {
         let result = self.run_software();
         self.done(result)
     }
@@ -122,7 +101,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
     /// # Errors
     ///
     /// As the software answers.
-    pub(crate) fn software_all(&self) -> Result {
+    pub(crate) fn software_all(&mut self) -> Result {
         // SAFETY: By the type invariant.
         let base = unsafe { Raw::base(self.as_raw().as_ptr()) };
         let flags = self.flags();
@@ -134,10 +113,25 @@ impl<'a, A: Algorithm> Request<'a, A> {
         result
     }
 
-    fn run_software(&self) -> Result {
+    fn run_software(&mut self) -> Result {
         // SAFETY: By the type invariant the context is in no use.
         let req = unsafe { Delegated::new(self.as_raw().as_ptr()) };
         // SAFETY: It is a valid request, which is answered when this returns.
         to_result(unsafe { bindings::crypto_ahash_digest(req.as_raw()) })
+    }
+}
+
+impl<A: Algorithm> Builder<'_, A, Raw> {
+    /// Appends the message.
+    pub(crate) fn message(&mut self) {
+        let raw = self.request().fields();
+        let message = Span {
+            // SAFETY: It is not virtual, as `build` has checked, so that is what the union has.
+            list: unsafe { raw.__bindgen_anon_1.src },
+            offset: 0,
+            len: raw.nbytes,
+        };
+        // SAFETY: The framework's contract: the caller's list is valid until the request is complete.
+        unsafe { self.read_source(message) };
     }
 }

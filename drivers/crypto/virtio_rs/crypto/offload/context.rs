@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A request that a device works on.
+//! The context of a request that a device works on.
 
 use super::{
     super::{
         area::{
             AnyArea,
-            Data,
-            Parts, //
+            Limits, //
         },
+        builder::Builder,
         request::{
             call_completion,
             Answer,
             Inflight,
             Slot,
+            SlotOps,
             Submitted, //
-        }, //
+        },
+        rescue::Rescue, //
     },
     pool::Borrowed,
-    witness::Witness,
+    Finish,
     Offload,
     Outcome,
     RawRequest,
@@ -48,21 +50,27 @@ use kernel::{
 
 /// What lies in the context of a request that goes to a device.
 ///
-/// It is written when the request is prepared, and dropped before the consumer gets it back.
+/// A [`Builder`] initialises the header, which is everything up to `waiter`, and the area; the rest is
+/// filled when the request is ready for a device.
 ///
 /// # Invariants
 ///
 /// - `slot` comes first: its address is the context's.
 /// - `raw` is the request the context belongs to.
 /// - `waiter` is initialised if the algorithm is synchronous.
+/// - While the context is filled, `rescue` and `state` are initialised, and `results` is the memory of
+///   the area's results, of at least one byte, that the device may write.
 #[repr(C)]
-pub(super) struct Context<A: Offload> {
+pub(in crate::crypto) struct Context<A: Offload> {
     slot: Slot,
     raw: NonNull<A::Raw>,
     outcome: Result,
-    witness: Option<Witness>,
     waiter: MaybeUninit<Completion>,
-    state: A::State,
+    results: NonNull<[u8]>,
+    /// The parameters include a secret.
+    has_secret: bool,
+    rescue: MaybeUninit<Rescue>,
+    state: MaybeUninit<A::State>,
     area: A::Area,
 }
 
@@ -106,217 +114,220 @@ impl<A: Offload> Room<A> {
     }
 }
 
-/// What is left of a context whose request no device has.
-struct Taken<A: Offload> {
-    state: A::State,
-    raw: NonNull<A::Raw>,
-    outcome: Result,
-    untouched: bool,
-    witness: Option<Witness>,
-    used: u32,
-    results: <A::Area as AnyArea>::Results,
-}
-
 impl<A: Offload> Context<A> {
-    /// Ends a context: what the device was told is wiped, the rest is returned.
+    /// The offset of the area, in bytes.
+    // CAST: `size` is that of a request context, which the framework counts with 32 bits.
+    pub(in crate::crypto) const AREA: u32 = offset_of!(Self, area) as u32;
+
+    const OPS: &'static SlotOps = &SlotOps {
+        finish: if A::SYNCHRONOUS {
+            wake::<A>
+        } else {
+            finish::<A>
+        },
+        accept: accept::<A>,
+    };
+
+    /// Initialises the header of a context.
     ///
     /// # Safety
     ///
-    /// `context` must be filled, and not be used by anybody else, or any more.
-    unsafe fn take(context: NonNull<Self>) -> Taken<A> {
+    /// `this` must be valid for writes, and used by nobody else.
+    pub(in crate::crypto) unsafe fn init(this: NonNull<Self>, request: &Request<'_, A, A::Raw>) {
+        let this = this.as_ptr();
+        // Our own thread waits for a synchronous request: it may wait for room, too.
+        let may_backlog =
+            A::SYNCHRONOUS || request.flags() & bindings::CRYPTO_TFM_REQ_MAY_BACKLOG != 0;
         // SAFETY: By the safety requirements.
-        let this = unsafe { &mut *context.as_ptr() };
-        Taken {
-            results: this.area.take(),
-            // SAFETY: The context is filled, and not used any more; nothing else in it is dropped.
-            state: unsafe { core::ptr::read(&this.state) },
-            raw: this.raw,
-            outcome: this.outcome,
-            untouched: this.slot.untouched,
-            witness: this.witness,
-            used: this.slot.used,
+        unsafe { Slot::init(&raw mut (*this).slot, Self::OPS, may_backlog) };
+        // INVARIANT: It is the context of `request`.
+        // SAFETY: By the safety requirements.
+        unsafe { (&raw mut (*this).raw).write(request.as_raw()) };
+        if A::SYNCHRONOUS {
+            // SAFETY: By the safety requirements.
+            unsafe { (&raw mut (*this).outcome).write(Ok(())) };
+            // INVARIANT: The waiter is initialised.
+            // SAFETY: By the safety requirements it is valid for writes, and the context stays where it
+            // is.
+            unsafe { Completion::init((&raw mut (*this).waiter).cast::<Completion>()) };
         }
     }
-}
 
-impl<A: Offload> Taken<A> {
-    /// Has the driver finish the request.
+    /// Returns the lists of what the device reads and writes.
     ///
     /// # Safety
     ///
-    /// It must be what is left of the context of `request`.
-    unsafe fn finish(self, request: &Request<'_, A, A::Raw>, result: Result) -> Result {
-        let intact = match self.witness {
-            // The result is somewhere else.
-            None => true,
-            Some(_) if self.untouched => true,
-            // SAFETY: By the safety requirements the lists are those of a request that is not
-            // answered.
-            Some(witness) => result.is_err() && unsafe { witness.agrees() },
+    /// The header of `this` must be initialised, and nobody else use it while the result is used.
+    pub(in crate::crypto) unsafe fn lists<'l>(this: NonNull<Self>) -> &'l mut Lists {
+        // SAFETY: By the safety requirements.
+        unsafe { &mut (*this.as_ptr()).slot.lists }
+    }
+
+    /// Fills a context. `results` is the memory that the device writes besides the data.
+    ///
+    /// # Safety
+    ///
+    /// - The header of `this` must be initialised, and nobody else use the context.
+    /// - `results` must be in the context's area, and have at least one byte.
+    /// - The header's lists must have `segments` segments, and stay valid until the request is complete.
+    pub(in crate::crypto) unsafe fn fill(
+        this: NonNull<Self>,
+        state: A::State,
+        rescue: Rescue,
+        segments: u32,
+        results: NonNull<[u8]>,
+        has_secret: bool,
+    ) {
+        let this = this.as_ptr();
+        // INVARIANT: All that a filled context has is written here; `results` is by the safety
+        // requirements.
+        // SAFETY: By the safety requirements.
+        unsafe {
+            (&raw mut (*this).results).write(results);
+            (&raw mut (*this).has_secret).write(has_secret);
+            (&raw mut (*this).rescue).cast::<Rescue>().write(rescue);
+            (&raw mut (*this).state).cast::<A::State>().write(state);
+            (*this).slot.segments = segments;
+            (*this).slot.status = results.cast::<u8>().add(results.len() - 1);
+        }
+    }
+
+    /// Wipes the parameters.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be valid for writes, and used by nobody else.
+    pub(in crate::crypto) unsafe fn wipe_params(this: NonNull<Self>) {
+        // SAFETY: By the safety requirements.
+        let area = unsafe { (&raw mut (*this.as_ptr()).area).cast::<u8>() };
+        let params = area.wrapping_add(A::Area::PARAMS_AT as usize);
+        // SAFETY: By the safety requirements of `AnyArea` that is memory for so many bytes.
+        unsafe { helpers::memzero_explicit(params.cast(), A::Area::PARAMS as usize) };
+    }
+
+    /// Ends a context. Wipes the secrets that the device was told, and its results.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be filled, and used by nobody else. It is not filled any more afterwards.
+    unsafe fn detach(this: NonNull<Self>) -> A::State {
+        let context = this.as_ptr();
+        // SAFETY: By the safety requirements.
+        let (results, has_secret) = unsafe { ((*context).results, (*context).has_secret) };
+        if has_secret {
+            // SAFETY: By the safety requirements.
+            unsafe { Self::wipe_params(this) };
+        }
+        // A status alone is no secret.
+        if results.len() > 1 {
+            // SAFETY: By the type invariant the results are memory of the context.
+            unsafe { helpers::memzero_explicit(results.as_ptr().cast(), results.len()) };
+        }
+        // SAFETY: By the safety requirements the state is initialised, and not used any more.
+        unsafe { (&raw mut (*context).state).cast::<A::State>().read() }
+    }
+
+    /// Has the driver finish a request that has come back with `result`. Returns the result; none if the
+    /// request was taken over, and will be completed later.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be filled, and used by nobody else. It is not filled any more afterwards.
+    unsafe fn conclude(this: NonNull<Self>, result: Result) -> Option<Result> {
+        let context = this.as_ptr();
+        // SAFETY: By the safety requirements the header is initialised.
+        let raw = unsafe { (*context).raw };
+        // INVARIANT: The context is unused when `detach` has returned. Until then there are only shared
+        // references to the request, which do not touch it.
+        // SAFETY: The request is valid until its completion is called.
+        let request = unsafe { Request::<'_, A, A::Raw>::from_raw(raw) };
+        // SAFETY: By the safety requirements the header is initialised.
+        let (used, untouched) = unsafe { ((*context).slot.used, (*context).slot.untouched) };
+        let finish = {
+            // SAFETY: By the safety requirements it is initialised.
+            let rescue = unsafe { (*context).rescue.assume_init_ref() };
+            // INVARIANT: The context is filled while `outcome` lives.
+            let outcome = Outcome {
+                result,
+                used,
+                rescue: (!untouched).then_some(rescue),
+                // SAFETY: By the safety requirements the context is filled.
+                results: unsafe { (*context).results },
+            };
+            // SAFETY: By the safety requirements it is initialised.
+            let state = unsafe { (*context).state.assume_init_ref() };
+            A::finish(state, &request, &outcome)
         };
-        let outcome = Outcome {
-            result,
-            intact,
-            used: self.used,
-            results: self.results.as_ref(),
+        // SAFETY: By the safety requirements; nothing refers to the context.
+        let state = unsafe { Self::detach(this) };
+        let result = match finish {
+            Finish::Done(result) => result,
+            Finish::Fallback => A::fall_back(state, request)?,
         };
-        A::finish(self.state, request, &outcome)
+        // SAFETY: The request is valid, and about to be completed.
+        unsafe { A::Raw::clear(raw.as_ptr()) };
+        Some(result)
     }
 }
 
 impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
-    /// Makes the request ready for a device.
+    /// Begins a device request in the request's context.
     ///
     /// # Errors
     ///
-    /// The request comes back, to be done otherwise, with
-    /// - `EINVAL`: a scatterlist is shorter than the data;
-    /// - `E2BIG`: there are too many segments, or too large ones;
-    /// - `EFAULT`: the request is in memory that devices cannot reach.
+    /// The request comes back, to be run on the fallback, with `EFAULT`: it is in memory that devices
+    /// cannot reach.
     ///
     /// # Safety
     ///
-    /// - The scatterlists of `data` must be the request's.
-    /// - The transform must have asked for request contexts of [`context_size`] bytes.
+    /// The transform must have asked for request contexts of [`context_size`] bytes.
     ///
     /// [`context_size`]: super::context_size
-    pub(in crate::crypto) unsafe fn hold(
+    pub(in crate::crypto) unsafe fn build_here(
         self,
-        state: A::State,
-        parts: &Parts<'_>,
-        data: &Data,
-    ) -> Result<Prepared<'a, A, R>, (Error, Self)> {
+        limits: Limits,
+    ) -> Result<Builder<'a, A, R>, (Error, Self)> {
         // SAFETY: By the type invariant.
         let context = unsafe { R::context(self.raw.as_ptr()) };
-        // SAFETY: This looks at the pointer only.
-        if !unsafe { helpers::is_linear(context) } {
-            return Err((EFAULT, self));
-        }
-        let Some(context) = NonNull::new(context.cast::<Context<A>>()) else {
+        let mut offset = 0;
+        // SAFETY: This looks at the pointer only, and writes `offset`.
+        let page = unsafe { helpers::linear_page(context, &mut offset) };
+        let (false, Some(context)) = (page.is_null(), NonNull::new(context.cast())) else {
             return Err((EFAULT, self));
         };
-        // SAFETY: By the safety requirements of this function for the lists. By the type invariant the
-        // context is unused. By the safety requirements it has the size that `size` returns, which
-        // checks that its alignment is sufficient, too. Nothing is borrowed.
-        unsafe { self.fill(context, None, state, parts, data) }
+        // SAFETY: By the type invariant the context is unused and that of the request. By the safety
+        // requirements it has the size that `size` returns, which checks that its alignment is
+        // sufficient, too. It is in the linear map, so all of it is; its page was just asked for.
+        Ok(unsafe { Builder::new(self, context, None, page.addr(), offset, limits) })
     }
 
-    /// Makes the request ready for a device, in a context that its transform owns. The request's own
-    /// context is not used.
+    /// Begins a device request in a context that the transform owns. The request's own context is not
+    /// used.
     ///
     /// # Errors
     ///
-    /// As for [`hold`](Self::hold).
+    /// As for [`build_here`](Self::build_here).
     ///
     /// # Safety
     ///
-    /// - The scatterlists of `data` must be the request's.
-    /// - The algorithm must be synchronous.
-    pub(in crate::crypto) unsafe fn hold_in(
+    /// The algorithm must be synchronous.
+    pub(in crate::crypto) unsafe fn build_in(
         self,
         mut borrowed: Borrowed<A>,
-        state: A::State,
-        parts: &Parts<'_>,
-        data: &Data,
-    ) -> Result<Prepared<'a, A, R>, (Error, Self)> {
+        limits: Limits,
+    ) -> Result<Builder<'a, A, R>, (Error, Self)> {
         let Some(context) = borrowed.context() else {
             return Err((EFAULT, self));
         };
-        // SAFETY: By the safety requirements of this function for the lists and the algorithm. A borrowed
-        // context is heap memory of the right type, and has no other user.
-        unsafe { self.fill(context, Some(borrowed), state, parts, data) }
-    }
-
-    /// Fills `context`, which is `borrowed` if it is not the request's own.
-    ///
-    /// # Errors
-    ///
-    /// - `EINVAL` if a scatterlist is shorter than the data.
-    /// - `E2BIG` if there are too many segments, or too large ones.
-    ///
-    /// # Safety
-    ///
-    /// - The scatterlists of `data` must be the request's.
-    /// - `context` must be valid for writes, unused, and in the linear map. It must stay so until the
-    ///   request is complete, provided that `borrowed` is not dropped before.
-    /// - `borrowed` must be `None` if the algorithm is asynchronous.
-    unsafe fn fill(
-        self,
-        context: NonNull<Context<A>>,
-        borrowed: Option<Borrowed<A>>,
-        state: A::State,
-        parts: &Parts<'_>,
-        data: &Data,
-    ) -> Result<Prepared<'a, A, R>, (Error, Self)> {
-        // INVARIANT: As the type wants it.
-        // SAFETY: By the safety requirements `context` is valid for writes.
-        unsafe {
-            context.write(Context {
-                slot: Slot {
-                    finish: if A::SYNCHRONOUS {
-                        wake::<A>
-                    } else {
-                        finish::<A>
-                    },
-                    accept: accept::<A>,
-                    next: None,
-                    lists: Lists::new(),
-                    segments: 0,
-                    result: core::ptr::null(),
-                    result_len: 0,
-                    mark: 0,
-                    epoch: None,
-                    used: 0,
-                    // Our own thread waits for the answer: it may wait for room, too.
-                    may_backlog: A::SYNCHRONOUS
-                        || self.flags() & bindings::CRYPTO_TFM_REQ_MAY_BACKLOG != 0,
-                    owes_accept: false,
-                    untouched: false,
-                },
-                raw: self.raw,
-                outcome: Ok(()),
-                witness: None,
-                waiter: MaybeUninit::uninit(),
-                state,
-                area: A::Area::empty(),
-            })
-        };
-        if A::SYNCHRONOUS {
-            // SAFETY: The context was just written, and stays where it is.
-            let waiter = unsafe { (&raw mut (*context.as_ptr()).waiter).cast::<Completion>() };
-            // SAFETY: `waiter` is valid for writes and stays where it is.
-            unsafe { Completion::init(waiter) };
+        let mut offset = 0;
+        // SAFETY: This looks at the pointer only, and writes `offset`.
+        let page = unsafe { helpers::linear_page(context.as_ptr().cast(), &mut offset) };
+        if page.is_null() {
+            return Err((EFAULT, self));
         }
-
-        // SAFETY: The context was just written; nobody else refers to it.
-        let area = unsafe { &mut (*context.as_ptr()).area };
-        // SAFETY: By the safety requirements the area is in linear memory and stays there until the
-        // request is complete; the crypto API's contract says so of the caller's scatterlists.
-        match unsafe { area.fill(parts, data) } {
-            Ok(posted) => {
-                // SAFETY: As above.
-                let slot = unsafe { &mut (*context.as_ptr()).slot };
-                slot.lists = posted.lists;
-                slot.segments = posted.segments;
-                slot.result = posted.result;
-                slot.result_len = posted.result_len;
-                // SAFETY: By the safety requirements; `fill` has found that the lists are long enough.
-                let witness = unsafe { Witness::of(data) };
-                // SAFETY: As above.
-                unsafe { (*context.as_ptr()).witness = witness };
-                // INVARIANT: It was just filled. `borrowed` is by the safety requirements.
-                Ok(Prepared {
-                    context,
-                    request: self,
-                    borrowed,
-                })
-            }
-            Err(err) => {
-                // SAFETY: The context was written above, and is not used any more.
-                drop(unsafe { Context::take(context) });
-                Err((err, self))
-            }
-        }
+        // SAFETY: A borrowed context is heap memory of the right type, and has no other user. Its page was
+        // just asked for. By the safety requirements the algorithm is synchronous.
+        Ok(unsafe { Builder::new(self, context, Some(borrowed), page.addr(), offset, limits) })
     }
 }
 
@@ -334,10 +345,23 @@ pub(crate) struct Prepared<'a, A: Offload<Raw = R>, R: RawRequest> {
 }
 
 impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
-    /// Returns what the driver keeps with the request.
-    pub(crate) fn state(&mut self) -> &mut A::State {
-        // SAFETY: By the type invariant.
-        unsafe { &mut (*self.context.as_ptr()).state }
+    /// Creates a request that is ready.
+    ///
+    /// # Safety
+    ///
+    /// `context` must be filled, and that of `request` or of `borrowed`, and not be used elsewhere.
+    /// `borrowed` must be `None` if the algorithm is asynchronous.
+    pub(in crate::crypto) unsafe fn new(
+        context: NonNull<Context<A>>,
+        request: Request<'a, A, R>,
+        borrowed: Option<Borrowed<A>>,
+    ) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self {
+            context,
+            request,
+            borrowed,
+        }
     }
 
     /// Hands the request to `queue`.
@@ -368,7 +392,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
             Err((err, back)) if back.is_at(context.cast()) => {
                 let _ = back.into_slot();
                 // SAFETY: It came back, so the context is ours again.
-                drop(unsafe { Context::take(context) });
+                drop(unsafe { Context::detach(context) });
                 return Err((err, request));
             }
             // Another request came back, which ends here. Ours is on its way, then.
@@ -378,53 +402,42 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
             return Ok(Answer::submitted(how));
         }
 
-        // SAFETY: The context lives until this function takes it: a synchronous request is only
+        // SAFETY: The context lives until this function ends it: a synchronous request is only
         // woken by `wake`. By its invariant the waiter is initialised.
         let waiter = unsafe { (*context.as_ptr()).waiter.assume_init_ref() };
         while !waiter.wait(limit) {
             stuck();
         }
-        // SAFETY: `wake` was the last to use it.
-        let taken = unsafe { Context::take(context) };
-        let result = taken.outcome;
-        // SAFETY: That was the request's context.
-        let result = unsafe { taken.finish(&request, result) };
-        // SAFETY: The request is valid, and about to be given back.
-        unsafe { R::clear(request.raw.as_ptr()) };
-        Ok(request.done(result))
+        // SAFETY: `wake` was the last to use it, and has written it.
+        let outcome = unsafe { (*context.as_ptr()).outcome };
+        // SAFETY: The context is filled, and `wake` was the last to use it.
+        let result = unsafe { Context::conclude(context, outcome) };
+        // A synchronous request cannot be taken over.
+        Ok(request.done(result.unwrap_or(Err(EIO))))
     }
 }
 
-/// Finishes an asynchronous request: [`Slot::finish`].
+/// Finishes an asynchronous request: [`SlotOps::finish`].
 ///
 /// # Safety
 ///
 /// `slot` must be that of a `Context<A>` whose request is under way; both are gone afterwards.
 unsafe fn finish<A: Offload>(slot: NonNull<Slot>, result: Result, bh: &Bh) {
+    let context = slot.cast::<Context<A>>();
     // SAFETY: By the safety requirements; nobody else refers to the context.
-    let taken = unsafe { Context::<A>::take(slot.cast()) };
-    let raw = taken.raw;
-    // SAFETY: The request is valid until its completion was called, and its context unused now.
-    let request = unsafe { Request::<'_, A, A::Raw>::from_raw(raw) };
-    // SAFETY: That was the request's context.
-    let result = unsafe { taken.finish(&request, result) };
-    let request = match result {
-        Ok(()) => request,
-        Err(err) => match A::take_over(request, err) {
-            Ok(()) => return,
-            Err(request) => request,
-        },
+    let raw = unsafe { (*context.as_ptr()).raw };
+    // SAFETY: By the safety requirements.
+    let Some(result) = (unsafe { Context::conclude(context, result) }) else {
+        return;
     };
-    // SAFETY: The request is valid, and about to be given back.
-    unsafe { A::Raw::clear(raw.as_ptr()) };
-    let errno = request.done(result).into_raw();
+    let errno = Answer::done(result).into_raw();
     // SAFETY: The request is valid.
     let base = unsafe { A::Raw::base(raw.as_ptr()) };
     // SAFETY: It is under way.
     unsafe { call_completion(base, errno, bh) };
 }
 
-/// Wakes the thread that waits for a synchronous request: [`Slot::finish`].
+/// Wakes the thread that waits for a synchronous request: [`SlotOps::finish`].
 ///
 /// # Safety
 ///
@@ -439,7 +452,7 @@ unsafe fn wake<A: Offload>(slot: NonNull<Slot>, result: Result, _bh: &Bh) {
     unsafe { (*context).waiter.assume_init_ref() }.complete();
 }
 
-/// Tells the consumer that a backlogged request moves on: [`Slot::accept`].
+/// Tells the consumer that a backlogged request moves on: [`SlotOps::accept`].
 ///
 /// # Safety
 ///

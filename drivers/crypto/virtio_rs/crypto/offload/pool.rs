@@ -116,6 +116,7 @@ impl<A: Offload> Drop for Borrowed<A> {
 mod tests {
     use super::{
         super::{
+            Finish,
             Outcome,
             Request, //
         },
@@ -136,11 +137,15 @@ mod tests {
         const SYNCHRONOUS: bool = true;
 
         fn finish(
-            _state: (),
+            _state: &(),
             _request: &Request<'_, Self, Self::Raw>,
             _outcome: &Outcome<'_>,
-        ) -> Result {
-            Ok(())
+        ) -> Finish {
+            Finish::Done(Ok(()))
+        }
+
+        fn fall_back(_state: (), _request: Request<'_, Self, Self::Raw>) -> Option<Result> {
+            None
         }
     }
 

@@ -102,7 +102,7 @@ impl Part {
 
 impl<A: Algorithm> Request<'_, A> {
     /// Has the transform's software do it, and answers it.
-    pub(crate) fn software(self, direction: Direction) -> Answer {
+    pub(crate) fn software(mut self, direction: Direction) -> Answer {
         let flags = self.flags() & bindings::CRYPTO_TFM_REQ_MAY_SLEEP;
         let result = self.run_software(direction, flags);
         self.done(result)
@@ -113,7 +113,7 @@ impl<A: Algorithm> Request<'_, A> {
     /// # Errors
     ///
     /// As the software answers.
-    pub(crate) fn software_all(&self, direction: Direction) -> Result {
+    pub(crate) fn software_all(&mut self, direction: Direction) -> Result {
         self.run_software(direction, 0)
     }
 
@@ -124,7 +124,12 @@ impl<A: Algorithm> Request<'_, A> {
     ///
     /// `EINVAL`: the data is shorter than `len`, or the IV not as long as the algorithm's. Others as
     /// the software answers.
-    pub(crate) fn software_head(&self, direction: Direction, len: u32, iv: &mut [u8]) -> Result {
+    pub(crate) fn software_head(
+        &mut self,
+        direction: Direction,
+        len: u32,
+        iv: &mut [u8],
+    ) -> Result {
         if len > self.len() {
             return Err(EINVAL);
         }
@@ -147,7 +152,12 @@ impl<A: Algorithm> Request<'_, A> {
     ///
     /// `EINVAL`: the data is shorter than `offset`, or the IV not as long as the algorithm's. Others
     /// as the software answers.
-    pub(crate) fn software_tail(&self, direction: Direction, offset: u32, iv: &mut [u8]) -> Result {
+    pub(crate) fn software_tail(
+        &mut self,
+        direction: Direction,
+        offset: u32,
+        iv: &mut [u8],
+    ) -> Result {
         let len = self.len().checked_sub(offset).ok_or(EINVAL)?;
         if len == 0 {
             return Ok(());
@@ -177,7 +187,7 @@ impl<A: Algorithm> Request<'_, A> {
         Ok(iv.as_mut_ptr())
     }
 
-    fn run_software(&self, direction: Direction, flags: u32) -> Result {
+    fn run_software(&mut self, direction: Direction, flags: u32) -> Result {
         let raw = self.fields();
         let whole = Part {
             src: raw.src,
@@ -195,7 +205,7 @@ impl<A: Algorithm> Request<'_, A> {
     /// # Safety
     ///
     /// Scatterlists and IV of `part` must be valid, and the IV as long as the software's.
-    unsafe fn run_software_on(&self, part: &Part, direction: Direction, flags: u32) -> Result {
+    unsafe fn run_software_on(&mut self, part: &Part, direction: Direction, flags: u32) -> Result {
         let software = A::software(self.tfm());
         let room = if A::SYNCHRONOUS {
             OnStack::SIZE

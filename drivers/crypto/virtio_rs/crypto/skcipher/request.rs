@@ -4,16 +4,11 @@
 
 use super::{
     super::{
-        area::{
-            Data,
-            Parts,
-            Span, //
-        },
-        offload::{
-            Prepared,
-            RawRequest, //
-        },
-        scatterlist, //
+        area::Limits,
+        builder::Builder,
+        offload::RawRequest,
+        scatterlist,
+        scatterlist::Span, //
     },
     Algorithm,
     Raw,
@@ -122,40 +117,49 @@ impl<'a, A: Algorithm> Request<'a, A> {
         unsafe { scatterlist::read(list, offset, bytes) }
     }
 
-    /// Makes the request ready for a device, but for the first `offset` bytes, which are done.
+    /// Begins a device request.
     ///
     /// A request of a synchronous algorithm borrows a context from the transform's pool. It waits for
     /// one for at most `limit`.
     ///
     /// # Errors
     ///
-    /// The request comes back, to be done otherwise, with the error that
-    /// [`hold`](super::offload::Request::hold) has, or `ETIMEDOUT` if no context became free.
-    pub(crate) fn prepare(
+    /// The request comes back, to be run on the fallback, with
+    /// - `EFAULT`: it is in memory that devices cannot reach;
+    /// - `ETIMEDOUT`: no context became free.
+    pub(crate) fn build(
         self,
-        state: A::State,
-        parts: &Parts<'_>,
-        offset: u32,
+        limits: Limits,
         limit: Msecs,
-    ) -> Result<Prepared<'a, A, Raw>, (Error, Self)> {
-        let Some(len) = self.len().checked_sub(offset) else {
-            return Err((EINVAL, self));
-        };
-        let span = |list| Span { list, offset, len };
-        let data = Data {
-            src: span(self.fields().src),
-            aad: Span::NONE,
-            aad_first: false,
-            dst: span(self.fields().dst),
-        };
+    ) -> Result<Builder<'a, A, Raw>, (Error, Self)> {
         if A::SYNCHRONOUS {
             let Some(context) = A::pool(self.tfm()).and_then(|pool| pool.borrow(limit)) else {
                 return Err((ETIMEDOUT, self));
             };
-            // SAFETY: These are the request's lists. The algorithm is synchronous, as was just checked.
-            return unsafe { self.hold_in(context, state, parts, &data) };
+            // SAFETY: The algorithm is synchronous, as was just checked.
+            return unsafe { self.build_in(context, limits) };
         }
-        // SAFETY: These are the request's lists. `init_callback` has set the size of the context.
-        unsafe { self.hold(state, parts, &data) }
+        // SAFETY: `init_callback` has set the size of the context.
+        unsafe { self.build_here(limits) }
+    }
+}
+
+impl<A: Algorithm> Builder<'_, A, Raw> {
+    /// Appends the source, without the first `offset` bytes.
+    #[inline]
+    pub(crate) fn source(&mut self, offset: u32) {
+        let raw = self.request().fields();
+        let (list, len) = (raw.src, raw.cryptlen.saturating_sub(offset));
+        // SAFETY: The framework's contract: the caller's lists are valid until the request is complete.
+        unsafe { self.read_source(Span { list, offset, len }) };
+    }
+
+    /// Appends the destination, without the first `offset` bytes.
+    #[inline]
+    pub(crate) fn destination(&mut self, offset: u32) {
+        let raw = self.request().fields();
+        let (list, len) = (raw.dst, raw.cryptlen.saturating_sub(offset));
+        // SAFETY: The framework's contract: the caller's lists are valid until the request is complete.
+        unsafe { self.write_destination(Span { list, offset, len }) };
     }
 }

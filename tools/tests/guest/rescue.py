@@ -1,0 +1,123 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""In-place requests that the device does not complete.
+
+usage: rescue.py BYTES
+
+For a guest with a reference device whose driver has rescue_in_place=BYTES. The shared folder has
+vc_fault.ko.
+"""
+
+import errno
+import sys
+from collections.abc import Callable
+
+from lib import reference, tap, trials
+from lib.kernel_log import KernelLog
+from lib.tap import check_equal, holds, wait_until
+
+BYTES = int(sys.argv[1])
+# The shortest text that is too long for a checksum: texts are whole blocks.
+TOO_LONG = BYTES + 16
+LONG = 120
+COUNT = 4
+SUBJECTS = [
+    subject for subject in trials.SUBJECTS if subject.service in ("cipher", "aead", "chain")
+][::2]
+# The device does not answer one request, and is reset.
+LOST = "never-answer:queue=0:count=1"
+# The device writes a part of the result and reports VIRTIO_CRYPTO_ERR.
+DIRTY = "dirty-failure:queue=0"
+# The device reports VIRTIO_CRYPTO_ERR, NOTSUPP and INVSESS, and has written nothing.
+FAILED, UNSUPPORTED, NO_SESSION = (f"refuse-operation:value={value}:queue=0" for value in (1, 3, 4))
+log = KernelLog()
+
+
+def restarts() -> int:
+    """Returns how often the driver has restarted the device."""
+    return len(log.matching("reset and started again"))
+
+
+def outcome(subject: trials.Subject, fault: str, text: int, in_place: bool, count: int) -> str:
+    """Has requests made while the device has a fault, and waits until it is used again."""
+    before = restarts()
+    with reference.faulty(fault):
+        result = trials.run(subject, count, text=text, in_place=in_place)
+    wait_until(lambda: restarts() == before + (fault == LOST), LONG, "a restart")
+    device.works(subject)
+    return str(result)
+
+
+def each(test: Callable[[trials.Subject], None]) -> Callable[[], None]:
+    """Runs a test for each algorithm."""
+
+    def run() -> None:
+        for subject in SUBJECTS:
+            test(subject)
+
+    return run
+
+
+def fails(subject: trials.Subject, fault: str, text: int, count: int = COUNT) -> None:
+    """Checks that in-place requests fail with EIO."""
+    got = outcome(subject, fault, text, True, count)
+    name = errno.errorcode[errno.EIO]
+    # Requests decrypt and encrypt by turns.
+    if count == 1:
+        want = f"0 right, 1 {name} (decrypt)"
+    else:
+        want = f"0 right, {count // 2} {name} (decrypt), {count // 2} {name} (encrypt)"
+    check_equal(got, want, f"{subject.driver}, {fault}, {text} bytes in place")
+
+
+def succeeds(subject: trials.Subject, fault: str, text: int, in_place: bool) -> None:
+    """Checks that requests have the right result."""
+    got = outcome(subject, fault, text, in_place, COUNT)
+    check_equal(got, f"{COUNT} right", f"{subject.driver}, {fault}, {text} bytes, {in_place=}")
+
+
+trials.load()
+device = trials.Device()
+
+if BYTES:
+
+    @holds(f"in-place request of {BYTES} bytes: repeated after a reset and after a failure")
+    @each
+    def _(subject: trials.Subject) -> None:
+        for fault in (LOST, FAILED, UNSUPPORTED):
+            succeeds(subject, fault, BYTES, True)
+
+    @holds(f"in-place request of {BYTES} bytes that the device has begun: EIO")
+    @each
+    def _(subject: trials.Subject) -> None:
+        fails(subject, DIRTY, BYTES)
+
+
+@holds(f"in-place request of {TOO_LONG} bytes: EIO after a reset and after a failure")
+@each
+def _(subject: trials.Subject) -> None:
+    fails(subject, LOST, TOO_LONG, count=1)
+    for fault in (FAILED, DIRTY):
+        fails(subject, fault, TOO_LONG)
+
+
+@holds(f"in-place request of {TOO_LONG} bytes that the device has refused: repeated")
+@each
+def _(subject: trials.Subject) -> None:
+    for fault in (UNSUPPORTED, NO_SESSION):
+        succeeds(subject, fault, TOO_LONG, True)
+
+
+@holds(f"out-of-place request of {TOO_LONG} bytes: repeated")
+@each
+def _(subject: trials.Subject) -> None:
+    for fault in (LOST, DIRTY):
+        succeeds(subject, fault, TOO_LONG, False)
+
+
+@holds("no kernel reports")
+def _() -> None:
+    log.check_quiet()
+
+
+tap.run()
