@@ -185,11 +185,6 @@ void rust_helper_vc_crypto_request_complete(struct crypto_async_request *req,
 	crypto_request_complete(req, err);
 }
 
-void *rust_helper_vc_crypto_tfm_ctx(struct crypto_tfm *tfm)
-{
-	return crypto_tfm_ctx(tfm);
-}
-
 struct skcipher_alg *rust_helper_vc_crypto_skcipher_alg(struct crypto_skcipher *tfm)
 {
 	return crypto_skcipher_alg(tfm);
@@ -214,16 +209,6 @@ unsigned int rust_helper_vc_crypto_skcipher_reqsize(struct crypto_skcipher *tfm)
 unsigned int rust_helper_vc_crypto_skcipher_ivsize(struct crypto_skcipher *tfm)
 {
 	return crypto_skcipher_ivsize(tfm);
-}
-
-struct crypto_skcipher *rust_helper_vc_crypto_skcipher_reqtfm(struct skcipher_request *req)
-{
-	return crypto_skcipher_reqtfm(req);
-}
-
-void *rust_helper_vc_skcipher_request_ctx_dma(struct skcipher_request *req)
-{
-	return skcipher_request_ctx_dma(req);
 }
 
 void rust_helper_vc_skcipher_request_set_tfm(struct skcipher_request *req,
@@ -283,21 +268,6 @@ unsigned int rust_helper_vc_crypto_aead_reqsize(struct crypto_aead *tfm)
 unsigned int rust_helper_vc_crypto_aead_ivsize(struct crypto_aead *tfm)
 {
 	return crypto_aead_ivsize(tfm);
-}
-
-unsigned int rust_helper_vc_crypto_aead_authsize(struct crypto_aead *tfm)
-{
-	return crypto_aead_authsize(tfm);
-}
-
-struct crypto_aead *rust_helper_vc_crypto_aead_reqtfm(struct aead_request *req)
-{
-	return crypto_aead_reqtfm(req);
-}
-
-void *rust_helper_vc_aead_request_ctx_dma(struct aead_request *req)
-{
-	return aead_request_ctx_dma(req);
 }
 
 void rust_helper_vc_aead_request_set_tfm(struct aead_request *req,
@@ -405,11 +375,6 @@ struct crypto_ahash *rust_helper_vc_crypto_ahash_reqtfm(struct ahash_request *re
 	return crypto_ahash_reqtfm(req);
 }
 
-void *rust_helper_vc_ahash_request_ctx_dma(struct ahash_request *req)
-{
-	return ahash_request_ctx_dma(req);
-}
-
 bool rust_helper_vc_ahash_request_isvirt(struct ahash_request *req)
 {
 	return ahash_request_isvirt(req);
@@ -437,11 +402,6 @@ void rust_helper_vc_akcipher_set_reqsize_dma(struct crypto_akcipher *tfm,
 					     unsigned int reqsize)
 {
 	akcipher_set_reqsize_dma(tfm, reqsize);
-}
-
-void *rust_helper_vc_akcipher_request_ctx_dma(struct akcipher_request *req)
-{
-	return akcipher_request_ctx_dma(req);
 }
 
 int rust_helper_vc_crypto_akcipher_set_pub_key(struct crypto_akcipher *tfm,

@@ -9,7 +9,7 @@ pub(super) const MAX_IV: usize = 16;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Iv {
     bytes: [u8; MAX_IV],
-    len: usize,
+    len: u8,
 }
 
 impl Iv {
@@ -23,10 +23,11 @@ impl Iv {
     pub(super) fn of(parts: &[&[u8]]) -> Self {
         let mut iv = Self::EMPTY;
         for part in parts {
-            let room = &mut iv.bytes[iv.len..];
+            let room = &mut iv.bytes[usize::from(iv.len)..];
             let len = part.len().min(room.len());
             room[..len].copy_from_slice(&part[..len]);
-            iv.len += len;
+            // CAST: At most `MAX_IV`.
+            iv.len += len as u8;
         }
         iv
     }
@@ -35,19 +36,19 @@ impl Iv {
     pub(super) fn new(len: u32) -> Self {
         Self {
             bytes: [0; MAX_IV],
-            // CAST: Both targets of this driver have 32 bits at least.
-            len: (len as usize).min(MAX_IV),
+            // CAST: At most `MAX_IV`.
+            len: len.min(MAX_IV as u32) as u8,
         }
     }
 
     /// Returns the bytes.
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        &self.bytes[..usize::from(self.len)]
     }
 
     /// Returns the bytes.
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[..self.len]
+        &mut self.bytes[..usize::from(self.len)]
     }
 
     /// Counts on by `blocks`: the whole IV is the counter, with its most significant byte first; it

@@ -184,10 +184,10 @@ struct Course {
     direction: Direction,
     /// How many bytes software has done before the device gets the rest.
     done: u32,
-    /// The IV of that rest.
-    iv: Iv,
-    /// The IV of what follows the request, as far as it can be told before it is done.
-    next_iv: Iv,
+    /// The IV of that rest, if software has done some.
+    iv: Option<Iv>,
+    /// The IV of what follows the request, if that must be told before it is done.
+    next_iv: Option<Iv>,
 }
 
 impl Course {
@@ -197,26 +197,23 @@ impl Course {
     ///
     /// `EINVAL`: the destination is shorter than a block.
     fn set_next_iv<const SYNC: bool>(&self, request: &Request<'_, Flavour<SYNC>>) -> Result {
-        match (self.mode, self.direction) {
-            // There is none, or it cannot be continued.
-            (Mode::Ecb | Mode::Xts, _) => Ok(()),
-            (Mode::Cbc, Direction::Encrypt) => {
-                let mut iv = self.next_iv;
+        match (self.mode, self.next_iv) {
+            (_, Some(iv)) => request.set_iv(iv.bytes()),
+            (Mode::Cbc, None) => {
+                let mut iv = Iv::new(request.tfm().row().block);
                 request.read_destination_tail(iv.bytes_mut())?;
                 request.set_iv(iv.bytes())
             }
-            (Mode::Cbc, Direction::Decrypt) | (Mode::Ctr, _) => {
-                request.set_iv(self.next_iv.bytes())
-            }
+            // There is none, or it cannot be continued.
+            (Mode::Ecb | Mode::Xts | Mode::Ctr, None) => Ok(()),
         }
     }
 
     /// Has software do what the device was to do, and has not done. It does not sleep.
     fn software<const SYNC: bool>(&self, request: &mut Request<'_, Flavour<SYNC>>) -> Result {
-        if self.done == 0 {
+        let Some(mut iv) = self.iv else {
             return request.software_all(self.direction);
-        }
-        let mut iv = self.iv;
+        };
         request.software_tail(self.direction, self.done, iv.bytes_mut())?;
         request.set_iv(iv.bytes())
     }
@@ -308,27 +305,31 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
             return fall_back(request, Reason::TooLong, direction);
         };
 
-        let mut iv = Iv::new(iv_size);
-        if let Err(err) = request.read_iv(iv.bytes_mut()) {
-            return request.done(Err(err));
-        }
-        let mut next_iv = iv;
-        match (row.mode, direction) {
-            (Mode::Ctr, _) => next_iv.count(request.len().div_ceil(row.block)),
+        let next_iv = match (row.mode, direction) {
+            (Mode::Ctr, _) => {
+                let mut iv = Iv::of(&[request.iv()]);
+                iv.count(request.len().div_ceil(row.block));
+                Some(iv)
+            }
             // The last block of ciphertext: gone afterwards if it is done in place.
             (Mode::Cbc, Direction::Decrypt) => {
-                if let Err(err) = request.read_source_tail(next_iv.bytes_mut()) {
+                let mut iv = Iv::new(iv_size);
+                if let Err(err) = request.read_source_tail(iv.bytes_mut()) {
                     return request.done(Err(err));
                 }
+                Some(iv)
             }
-            _ => {}
-        }
+            _ => None,
+        };
         // What is too long for the device begins with a part that software does.
+        let mut iv = None;
         if done != 0 {
             request.tfm().fall_back(Reason::TooLong);
-            if let Err(err) = request.software_head(direction, done, iv.bytes_mut()) {
+            let mut rest = Iv::of(&[request.iv()]);
+            if let Err(err) = request.software_head(direction, done, rest.bytes_mut()) {
                 return request.done(Err(err));
             }
+            iv = Some(rest);
         }
 
         let course = Course {
@@ -370,7 +371,10 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
                 builder.read_secret(key.bytes());
             }
         }
-        builder.read(iv.bytes());
+        match &iv {
+            Some(iv) => builder.read(iv.bytes()),
+            None => builder.iv(),
+        }
         builder.source(done);
         builder.read(padding);
         builder.destination(done);

@@ -15,7 +15,10 @@ use super::{
         RawRequest,
         Request, //
     },
-    rescue::Rescue,
+    rescue::{
+        Part,
+        Rescue, //
+    },
     scatterlist,
     scatterlist::{
         Exact,
@@ -53,15 +56,11 @@ pub(crate) struct Builder<'a, A: Offload<Raw = R>, R: RawRequest> {
     context: NonNull<Context<A>>,
     page: usize,
     page_offset: u32,
-    limits: Limits,
     params: u32,
     results: u32,
     entries: u32,
-    segments: u32,
     has_secret: bool,
-    src: Span,
-    aad: Span,
-    dst: Span,
+    limits: Limits,
     exact_src: Option<Exact>,
     result: Result,
 }
@@ -93,15 +92,11 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             context,
             page,
             page_offset,
-            limits,
             params: 0,
             results: 0,
             entries: 0,
-            segments: 0,
             has_secret: false,
-            src: Span::NONE,
-            aad: Span::NONE,
-            dst: Span::NONE,
+            limits,
             exact_src: None,
             result: Ok(()),
         }
@@ -134,7 +129,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     }
 
     /// Appends `len` bytes that the device reads, at least one. Returns where to write them.
-    #[inline]
+    #[inline(always)]
     fn params(&mut self, len: usize) -> Option<*mut u8> {
         if len > (A::Area::PARAMS - self.params) as usize {
             self.fail(EINVAL);
@@ -177,13 +172,14 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     /// # Safety
     ///
     /// The scatterlist must be valid until the request is complete.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn read_source(&mut self, span: Span) {
         // SAFETY: By the safety requirements.
         let exact = unsafe { self.exact(span) };
-        self.src = span;
         self.exact_src = exact;
         if let Some(exact) = exact {
+            // SAFETY: By the safety requirements; `exact` has found that the list is long enough.
+            unsafe { self.rescue().set(Part::Source, span) };
             self.push_readable(exact.first);
         }
     }
@@ -195,9 +191,12 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     /// The scatterlist must be valid until the request is complete.
     #[inline]
     pub(super) unsafe fn read_aad(&mut self, span: Span) {
-        self.aad = span;
         // SAFETY: By the safety requirements.
-        unsafe { self.read_list(span) };
+        if let Some(exact) = unsafe { self.exact(span) } {
+            // SAFETY: By the safety requirements; `exact` has found that the list is long enough.
+            unsafe { self.rescue().set(Part::Aad, span) };
+            self.push_readable(exact.first);
+        }
     }
 
     /// Appends the destination.
@@ -205,19 +204,21 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     /// # Safety
     ///
     /// The scatterlist must be valid until the request is complete.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn write_destination(&mut self, span: Span) {
+        let in_place = span == *self.rescue().src();
         let exact = match self.exact_src {
-            // In place: the list is known.
-            Some(exact) if span == self.src => {
-                self.segments = self.segments.saturating_add(exact.segments);
+            // The list is known.
+            Some(exact) if in_place => {
+                self.add_segments(exact.segments);
                 Some(exact)
             }
             // SAFETY: By the safety requirements.
             _ => unsafe { self.exact(span) },
         };
-        self.dst = span;
         if let Some(exact) = exact {
+            // SAFETY: By the safety requirements; `exact` has found that the list is long enough.
+            unsafe { self.rescue().set(Part::Destination, span) };
             self.push_writable(exact.first);
         }
     }
@@ -241,8 +242,13 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
         let to = unsafe { self.context.cast::<u8>().add(offset as usize) };
         // Poison: a status byte that the device does not write is not VIRTIO_CRYPTO_OK, and a result
         // that it does not write is not what was in this memory before.
-        // SAFETY: `to` is valid for writes of `len` bytes, which nobody else uses.
-        unsafe { to.as_ptr().write_bytes(0xff, len as usize) };
+        if len == 1 {
+            // SAFETY: `to` is valid for writes of a byte, which nobody else uses.
+            unsafe { to.as_ptr().write(0xff) };
+        } else {
+            // SAFETY: `to` is valid for writes of `len` bytes, which nobody else uses.
+            unsafe { to.as_ptr().write_bytes(0xff, len as usize) };
+        }
         // INVARIANT: `own` has an entry for the bytes, or the builder has failed.
         self.results += len;
         if let Some(list) = self.own(offset, len) {
@@ -275,17 +281,13 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             let offset = Context::<A>::AREA + A::Area::RESULT_AT;
             self.context.cast::<u8>().add(offset as usize)
         };
-        // SAFETY: The lists are valid until the request is complete, and as long as the spans: `exact`
-        // has found them so.
-        let rescue =
-            unsafe { Rescue::new(self.src, self.aad, self.dst, self.limits.rescue_in_place) };
+        let limit = self.limits.rescue_in_place;
+        self.rescue().examine(limit);
         // SAFETY: By the type invariant.
         unsafe {
             Context::fill(
                 self.context,
                 state,
-                rescue,
-                self.segments,
                 NonNull::slice_from_raw_parts(result, self.results as usize),
                 self.has_secret,
             )
@@ -317,7 +319,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     }
 
     /// Returns a list of `len` bytes of the context from byte `offset` on.
-    #[inline]
+    #[inline(always)]
     fn own(&mut self, offset: u32, len: u32) -> Option<*mut bindings::scatterlist> {
         let (page, at, next) = (self.page, self.page_offset + offset, self.entries);
         let Some(entry) = self.entries().get_mut(next as usize) else {
@@ -328,7 +330,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
         let list = &raw mut *list;
         // INVARIANT: The entry was written.
         self.entries += 1;
-        self.segments += 1;
+        self.add_segments(1);
         Some(list)
     }
 
@@ -337,14 +339,14 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     /// # Safety
     ///
     /// The scatterlist must be valid until the request is complete.
-    #[inline]
+    #[inline(always)]
     unsafe fn exact(&mut self, span: Span) -> Option<Exact> {
         if span.len == 0 {
             return None;
         }
         // SAFETY: By the safety requirements.
         if let Some(exact) = unsafe { Exact::single(&span, self.limits.max_segment) } {
-            self.segments = self.segments.saturating_add(1);
+            self.add_segments(1);
             return Some(exact);
         }
         // SAFETY: By the safety requirements.
@@ -368,7 +370,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             Ok(exact) => {
                 // INVARIANT: The pool has written these entries.
                 self.entries = entries;
-                self.segments = self.segments.saturating_add(exact.segments);
+                self.add_segments(exact.segments);
                 Some(exact)
             }
             Err(err) => {
@@ -378,22 +380,36 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_readable(&mut self, list: *mut bindings::scatterlist) {
         // SAFETY: By the type invariant.
-        let lists = unsafe { Context::lists(self.context) };
+        let (lists, ..) = unsafe { Context::description(self.context) };
         if let Err(err) = lists.push_readable(list) {
             self.fail(err);
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_writable(&mut self, list: *mut bindings::scatterlist) {
         // SAFETY: By the type invariant.
-        let lists = unsafe { Context::lists(self.context) };
+        let (lists, ..) = unsafe { Context::description(self.context) };
         if let Err(err) = lists.push_writable(list) {
             self.fail(err);
         }
+    }
+
+    #[inline(always)]
+    fn add_segments(&mut self, count: u32) {
+        // SAFETY: By the type invariant.
+        let (_, segments, _) = unsafe { Context::description(self.context) };
+        *segments = segments.saturating_add(count);
+    }
+
+    #[inline(always)]
+    fn rescue(&mut self) -> &mut Rescue {
+        // SAFETY: By the type invariant.
+        let (_, _, rescue) = unsafe { Context::description(self.context) };
+        rescue
     }
 }
 

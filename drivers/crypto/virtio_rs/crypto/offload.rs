@@ -10,10 +10,7 @@ use super::{
     request::Answer,
     rescue::Rescue, //
 };
-use crate::{
-    bindings,
-    bindings::helpers, //
-};
+use crate::bindings;
 use core::{
     marker::PhantomData,
     ptr::NonNull, //
@@ -65,8 +62,8 @@ pub(crate) unsafe trait RawRequest: Sized {
     unsafe fn transform(this: *mut Self) -> *mut c_void {
         // SAFETY: By the safety requirements.
         let base = unsafe { Self::base(this) };
-        // SAFETY: As above, and of what is embedded in it.
-        unsafe { helpers::crypto_tfm_ctx((*base).tfm) }
+        // SAFETY: As above; the request has a valid transform.
+        unsafe { tfm_ctx((*base).tfm) }
     }
 
     /// A request that a device had is about to be given back to its consumer: does away with what
@@ -78,6 +75,28 @@ pub(crate) unsafe trait RawRequest: Sized {
     ///
     /// `this` must be valid and under way; it is called once.
     unsafe fn clear(_this: *mut Self) {}
+}
+
+/// Returns the context of a transform, as `crypto_tfm_ctx()` does.
+///
+/// # Safety
+///
+/// `tfm` must be valid.
+pub(super) unsafe fn tfm_ctx(tfm: *mut bindings::crypto_tfm) -> *mut c_void {
+    // SAFETY: By the safety requirements.
+    unsafe { &raw mut (*tfm).__crt_ctx }.cast()
+}
+
+/// Aligns the context of a request for DMA, as `skcipher_request_ctx_dma()` and its like do.
+pub(super) fn align_for_dma(context: *mut c_void) -> *mut c_void {
+    const ALIGN: usize = if bindings::VC_CRYPTO_DMA_ALIGN <= bindings::VC_CRYPTO_MINALIGN {
+        // Every context has that.
+        1
+    } else {
+        bindings::VC_CRYPTO_DMA_ALIGN as usize
+    };
+    let address = context.addr();
+    context.wrapping_byte_add(address.next_multiple_of(ALIGN) - address)
 }
 
 /// An algorithm whose requests a device may do.

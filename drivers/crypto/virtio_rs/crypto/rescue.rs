@@ -29,6 +29,16 @@ pub(super) struct Rescue {
     check: Check,
 }
 
+/// A part of the data.
+pub(super) enum Part {
+    /// What the device reads.
+    Source,
+    /// What the device reads besides the source.
+    Aad,
+    /// What the device writes.
+    Destination,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Check {
     /// The device writes to other memory.
@@ -41,32 +51,50 @@ enum Check {
 }
 
 impl Rescue {
-    /// Examines a request before it is sent. A source that the device may overwrite gets a checksum if
-    /// the data has up to `limit` bytes, and the AAD, too. The tag of an AEAD does not count.
+    /// A request without data.
+    pub(super) const EMPTY: Self = Self {
+        src: Span::NONE,
+        aad: Span::NONE,
+        dst: Span::NONE,
+        check: Check::OutOfPlace,
+    };
+
+    /// Returns the source.
+    pub(super) fn src(&self) -> &Span {
+        &self.src
+    }
+
+    /// Sets the source, the associated data or the destination.
     ///
     /// # Safety
     ///
-    /// The scatterlists must be valid until the request is complete, and as long as the spans.
+    /// The scatterlist must be valid until the request is complete, and as long as the span.
     #[inline]
-    pub(super) unsafe fn new(src: Span, aad: Span, dst: Span, limit: u32) -> Self {
+    pub(super) unsafe fn set(&mut self, part: Part, span: Span) {
+        // INVARIANT: By the safety requirements.
+        match part {
+            Part::Source => self.src = span,
+            Part::Aad => self.aad = span,
+            Part::Destination => self.dst = span,
+        }
+    }
+
+    /// Examines a request before it is sent. A source that the device may overwrite gets a checksum if
+    /// the data has up to `limit` bytes, and the AAD, too. The tag of an AEAD does not count.
+    #[inline]
+    pub(super) fn examine(&mut self, limit: u32) {
         // An AEAD has the tag in the source or in the destination.
-        let len = src.len.min(dst.len);
-        let check = if len > limit || aad.len > limit {
+        let len = self.src.len.min(self.dst.len);
+        self.check = if len > limit || self.aad.len > limit {
             Check::None
-        // SAFETY: By the safety requirements.
-        } else if unsafe { may_overlap(&src, &dst) || may_overlap(&aad, &dst) } {
-            // SAFETY: By the safety requirements.
-            Check::Checksum(unsafe { sum(&src, &aad) })
+        // SAFETY: By the type invariant.
+        } else if unsafe { may_overlap(&self.src, &self.dst) || may_overlap(&self.aad, &self.dst) }
+        {
+            // SAFETY: By the type invariant.
+            Check::Checksum(unsafe { sum(&self.src, &self.aad) })
         } else {
             Check::OutOfPlace
         };
-        // INVARIANT: By the safety requirements.
-        Self {
-            src,
-            aad,
-            dst,
-            check,
-        }
     }
 
     /// Returns true if the source is as it was, after the device has returned the request with
@@ -93,6 +121,9 @@ impl Rescue {
 unsafe fn sum(src: &Span, aad: &Span) -> u32 {
     let mut sum = u32::MAX;
     for span in [src, aad] {
+        if span.len == 0 {
+            continue;
+        }
         // SAFETY: By the safety requirements.
         unsafe {
             scatterlist::for_each(span, |bytes, len| {
@@ -136,6 +167,7 @@ unsafe fn overlap(one: &Span, other: &Span) -> bool {
 /// # Safety
 ///
 /// The scatterlists must be valid.
+#[inline]
 unsafe fn may_overlap(one: &Span, other: &Span) -> bool {
     if one.len == 0 || other.len == 0 {
         return false;
@@ -223,8 +255,17 @@ mod tests {
 
     /// Returns what is known of a request whose lists outlive the result.
     fn rescue(data: &Data, limit: u32) -> Rescue {
-        // SAFETY: The lists of every test live until the test ends.
-        unsafe { Rescue::new(data.src, data.aad, data.dst, limit) }
+        let mut rescue = Rescue::EMPTY;
+        for (part, span) in [
+            (Part::Source, data.src),
+            (Part::Aad, data.aad),
+            (Part::Destination, data.dst),
+        ] {
+            // SAFETY: The lists of every test live until the test ends.
+            unsafe { rescue.set(part, span) };
+        }
+        rescue.examine(limit);
+        rescue
     }
 
     #[test]

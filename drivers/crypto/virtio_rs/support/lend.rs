@@ -59,6 +59,7 @@ impl Lists {
     /// # Errors
     ///
     /// `EINVAL`: there are lists to write, or too many lists.
+    #[inline(always)]
     pub(crate) fn push_readable(&mut self, list: *mut bindings::scatterlist) -> Result {
         if self.writable != 0 {
             return Err(EINVAL);
@@ -75,6 +76,7 @@ impl Lists {
     /// # Errors
     ///
     /// `EINVAL`: there are too many lists.
+    #[inline(always)]
     pub(crate) fn push_writable(&mut self, list: *mut bindings::scatterlist) -> Result {
         // CAST: Both targets of this driver have 32 bits at least.
         let next = (self.readable + self.writable) as usize;

@@ -3,9 +3,12 @@
 //! Requests that software does in the device's place.
 
 use super::{
-    super::request::{
-        Answer,
-        Direction, //
+    super::{
+        offload::RawRequest,
+        request::{
+            Answer,
+            Direction, //
+        }, //
     },
     Algorithm,
     Request, //
@@ -44,8 +47,8 @@ impl<A: Algorithm> Request<'_, A> {
             // Not the one that `init_callback` has seen.
             return Err(EINVAL);
         }
-        // SAFETY: By the type invariant the context is unused; it is large enough.
-        let sub = unsafe { helpers::aead_request_ctx_dma(self.as_raw().as_ptr()) };
+        // SAFETY: By the type invariant the request is valid.
+        let sub = unsafe { bindings::aead_request::context(self.as_raw().as_ptr()) };
         let sub = sub.cast::<bindings::aead_request>();
         let raw = self.fields();
         // SAFETY: `sub` is valid for writes, and `software` a valid transform.

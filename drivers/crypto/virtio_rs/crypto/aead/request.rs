@@ -6,7 +6,10 @@ use super::{
     super::{
         area::Limits,
         builder::Builder,
-        offload::RawRequest,
+        offload::{
+            align_for_dma,
+            RawRequest, //
+        },
         request::Direction,
         scatterlist,
         scatterlist::Span, //
@@ -20,6 +23,7 @@ use crate::{
     bindings::helpers, //
 };
 use kernel::{
+    container_of,
     ffi::c_void,
     prelude::*, //
 };
@@ -33,7 +37,7 @@ unsafe impl RawRequest for Raw {
 
     unsafe fn context(this: *mut Self) -> *mut c_void {
         // SAFETY: By the safety requirements.
-        unsafe { helpers::aead_request_ctx_dma(this) }
+        align_for_dma(unsafe { &raw mut (*this).__ctx }.cast())
     }
 }
 
@@ -74,8 +78,9 @@ impl<'a, A: Algorithm> Request<'a, A> {
 
     /// Returns the transform the request is of.
     pub(super) fn raw_tfm(&self) -> *mut bindings::crypto_aead {
-        // SAFETY: By the type invariant.
-        unsafe { helpers::crypto_aead_reqtfm(self.as_raw().as_ptr()) }
+        let tfm = self.fields().base.tfm;
+        // SAFETY: By the type invariant the transform is the base of one of this type.
+        unsafe { container_of!(tfm, bindings::crypto_aead, base) }
     }
 
     /// Returns how long its parts are.
@@ -85,7 +90,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
     /// `EINVAL`: there is less than a tag to decrypt, or more of all than 32 bits can count.
     pub(crate) fn lengths(&self, direction: Direction) -> Result<Lengths> {
         // SAFETY: By the type invariant.
-        let tag = unsafe { helpers::crypto_aead_authsize(self.raw_tfm()) };
+        let tag = unsafe { (*self.raw_tfm()).authsize };
         let raw = self.fields();
         Lengths::new(direction, raw.assoclen, raw.cryptlen, tag).ok_or(EINVAL)
     }

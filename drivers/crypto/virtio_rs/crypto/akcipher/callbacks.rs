@@ -143,7 +143,7 @@ pub(super) trait Callbacks: Algorithm {
     /// `tfm` must be a transform of an algorithm registered by this layer.
     unsafe fn context(tfm: *mut bindings::crypto_akcipher) -> *mut Self::Tfm {
         // SAFETY: By the safety requirements.
-        unsafe { helpers::crypto_tfm_ctx(&raw mut (*tfm).base) }.cast()
+        unsafe { offload::tfm_ctx(&raw mut (*tfm).base) }.cast()
     }
 }
 

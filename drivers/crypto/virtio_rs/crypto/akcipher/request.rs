@@ -8,7 +8,10 @@ use super::{
         builder::Builder,
         later::Waiting,
         offload,
-        offload::RawRequest,
+        offload::{
+            align_for_dma,
+            RawRequest, //
+        },
         request::{
             call_completion,
             Inflight,
@@ -28,7 +31,6 @@ use super::{
 };
 use crate::{
     bindings,
-    bindings::helpers,
     support::{
         bh::Bh,
         secret::Secret, //
@@ -49,7 +51,7 @@ use kernel::{
 /// `raw` must be a valid request of a transform of this layer.
 unsafe fn operand(raw: *mut Raw) -> NonNull<Operand> {
     // SAFETY: By the safety requirements.
-    let context = unsafe { helpers::akcipher_request_ctx_dma(raw) };
+    let context = align_for_dma(unsafe { &raw mut (*raw).__ctx }.cast());
     // SAFETY: It is a part of the request.
     unsafe { NonNull::new_unchecked(context) }.cast()
 }

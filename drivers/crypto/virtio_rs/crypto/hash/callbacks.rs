@@ -148,7 +148,7 @@ impl<A: Mac> MacCallbacks for A {}
 /// `tfm` must be a transform of `A`.
 unsafe fn context<A: Algorithm>(tfm: *mut bindings::crypto_ahash) -> *mut A::Tfm {
     // SAFETY: By the safety requirements.
-    unsafe { helpers::crypto_tfm_ctx(&raw mut (*tfm).base) }.cast()
+    unsafe { crate::crypto::offload::tfm_ctx(&raw mut (*tfm).base) }.cast()
 }
 
 /// Returns where the transform's software comes from.

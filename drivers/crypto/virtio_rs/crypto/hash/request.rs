@@ -6,7 +6,10 @@ use super::{
     super::{
         area::Limits,
         builder::Builder,
-        offload::RawRequest,
+        offload::{
+            align_for_dma,
+            RawRequest, //
+        },
         request::Answer,
         scatterlist::Span, //
     },
@@ -34,7 +37,7 @@ unsafe impl RawRequest for Raw {
 
     unsafe fn context(this: *mut Self) -> *mut c_void {
         // SAFETY: By the safety requirements.
-        unsafe { helpers::ahash_request_ctx_dma(this) }
+        align_for_dma(unsafe { &raw mut (*this).__ctx }.cast())
     }
 }
 

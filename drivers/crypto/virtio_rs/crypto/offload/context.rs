@@ -50,7 +50,7 @@ use kernel::{
 
 /// What lies in the context of a request that goes to a device.
 ///
-/// A [`Builder`] initialises the header, which is everything up to `waiter`, and the area; the rest is
+/// A [`Builder`] initialises the header, which is everything up to `rescue`, and the area; the rest is
 /// filled when the request is ready for a device.
 ///
 /// # Invariants
@@ -58,18 +58,18 @@ use kernel::{
 /// - `slot` comes first: its address is the context's.
 /// - `raw` is the request the context belongs to.
 /// - `waiter` is initialised if the algorithm is synchronous.
-/// - While the context is filled, `rescue` and `state` are initialised, and `results` is the memory of
-///   the area's results, of at least one byte, that the device may write.
+/// - While the context is filled, `state` is initialised, and `results` is the memory of the area's
+///   results, of at least one byte, that the device may write.
 #[repr(C)]
 pub(in crate::crypto) struct Context<A: Offload> {
     slot: Slot,
     raw: NonNull<A::Raw>,
     outcome: Result,
     waiter: MaybeUninit<Completion>,
+    rescue: Rescue,
     results: NonNull<[u8]>,
     /// The parameters include a secret.
     has_secret: bool,
-    rescue: MaybeUninit<Rescue>,
     state: MaybeUninit<A::State>,
     area: A::Area,
 }
@@ -143,6 +143,8 @@ impl<A: Offload> Context<A> {
         // INVARIANT: It is the context of `request`.
         // SAFETY: By the safety requirements.
         unsafe { (&raw mut (*this).raw).write(request.as_raw()) };
+        // SAFETY: By the safety requirements.
+        unsafe { (&raw mut (*this).rescue).write(Rescue::EMPTY) };
         if A::SYNCHRONOUS {
             // SAFETY: By the safety requirements.
             unsafe { (&raw mut (*this).outcome).write(Ok(())) };
@@ -153,14 +155,25 @@ impl<A: Offload> Context<A> {
         }
     }
 
-    /// Returns the lists of what the device reads and writes.
+    /// Returns the parts of the header that describe what the device reads and writes: the lists, their
+    /// number of segments, and the data.
     ///
     /// # Safety
     ///
     /// The header of `this` must be initialised, and nobody else use it while the result is used.
-    pub(in crate::crypto) unsafe fn lists<'l>(this: NonNull<Self>) -> &'l mut Lists {
+    #[inline]
+    pub(in crate::crypto) unsafe fn description<'l>(
+        this: NonNull<Self>,
+    ) -> (&'l mut Lists, &'l mut u32, &'l mut Rescue) {
+        let this = this.as_ptr();
         // SAFETY: By the safety requirements.
-        unsafe { &mut (*this.as_ptr()).slot.lists }
+        unsafe {
+            (
+                &mut (*this).slot.lists,
+                &mut (*this).slot.segments,
+                &mut (*this).rescue,
+            )
+        }
     }
 
     /// Fills a context. `results` is the memory that the device writes besides the data.
@@ -169,12 +182,12 @@ impl<A: Offload> Context<A> {
     ///
     /// - The header of `this` must be initialised, and nobody else use the context.
     /// - `results` must be in the context's area, and have at least one byte.
-    /// - The header's lists must have `segments` segments, and stay valid until the request is complete.
+    /// - The header's lists must have as many segments as it says, and stay valid until the request is
+    ///   complete.
+    #[inline]
     pub(in crate::crypto) unsafe fn fill(
         this: NonNull<Self>,
         state: A::State,
-        rescue: Rescue,
-        segments: u32,
         results: NonNull<[u8]>,
         has_secret: bool,
     ) {
@@ -185,9 +198,7 @@ impl<A: Offload> Context<A> {
         unsafe {
             (&raw mut (*this).results).write(results);
             (&raw mut (*this).has_secret).write(has_secret);
-            (&raw mut (*this).rescue).cast::<Rescue>().write(rescue);
             (&raw mut (*this).state).cast::<A::State>().write(state);
-            (*this).slot.segments = segments;
             (*this).slot.status = results.cast::<u8>().add(results.len() - 1);
         }
     }
@@ -245,7 +256,7 @@ impl<A: Offload> Context<A> {
         let (used, untouched) = unsafe { ((*context).slot.used, (*context).slot.untouched) };
         let finish = {
             // SAFETY: By the safety requirements it is initialised.
-            let rescue = unsafe { (*context).rescue.assume_init_ref() };
+            let rescue = unsafe { &(*context).rescue };
             // INVARIANT: The context is filled while `outcome` lives.
             let outcome = Outcome {
                 result,

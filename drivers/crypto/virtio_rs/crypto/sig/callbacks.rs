@@ -169,7 +169,7 @@ impl<A: Algorithm> Callbacks for A {}
 /// `tfm` must be a transform of an algorithm registered by this layer.
 unsafe fn context<A: Algorithm>(tfm: *mut bindings::crypto_sig) -> *mut A::Tfm {
     // SAFETY: By the safety requirements.
-    unsafe { helpers::crypto_tfm_ctx(&raw mut (*tfm).base) }.cast()
+    unsafe { crate::crypto::offload::tfm_ctx(&raw mut (*tfm).base) }.cast()
 }
 
 /// Returns memory that a consumer hands in.

@@ -7,6 +7,7 @@
 
 use super::{
     super::{
+        offload::RawRequest,
         request::{
             Answer,
             Direction, //
@@ -221,8 +222,8 @@ impl<A: Algorithm> Request<'_, A> {
             // SAFETY: By the safety requirements. An `OnStack` is large enough, as was just checked.
             return unsafe { OnStack::run(part, software, direction, flags) };
         }
-        // SAFETY: By the type invariant the context is unused; it is large enough.
-        let sub = unsafe { helpers::skcipher_request_ctx_dma(self.as_raw().as_ptr()) };
+        // SAFETY: By the type invariant the request is valid.
+        let sub = unsafe { bindings::skcipher_request::context(self.as_raw().as_ptr()) };
         // SAFETY: By the safety requirements for `part`. By the type invariant the context is unused; it
         // is large enough, as was just checked, and aligned for DMA, which is more than a request needs.
         unsafe { part.run(sub.cast(), software, direction, flags) }

@@ -6,7 +6,10 @@ use super::{
     super::{
         area::Limits,
         builder::Builder,
-        offload::RawRequest,
+        offload::{
+            align_for_dma,
+            RawRequest, //
+        },
         scatterlist,
         scatterlist::Span, //
     },
@@ -14,11 +17,9 @@ use super::{
     Raw,
     Request, //
 };
-use crate::{
-    bindings,
-    bindings::helpers, //
-};
+use crate::bindings;
 use kernel::{
+    container_of,
     ffi::c_void,
     prelude::*,
     time::Msecs, //
@@ -33,7 +34,7 @@ unsafe impl RawRequest for Raw {
 
     unsafe fn context(this: *mut Self) -> *mut c_void {
         // SAFETY: By the safety requirements.
-        unsafe { helpers::skcipher_request_ctx_dma(this) }
+        align_for_dma(unsafe { &raw mut (*this).__ctx }.cast())
     }
 }
 
@@ -46,8 +47,9 @@ impl<'a, A: Algorithm> Request<'a, A> {
 
     /// Returns the transform the request is of.
     pub(super) fn raw_tfm(&self) -> *mut bindings::crypto_skcipher {
-        // SAFETY: By the type invariant.
-        unsafe { helpers::crypto_skcipher_reqtfm(self.as_raw().as_ptr()) }
+        let tfm = self.fields().base.tfm;
+        // SAFETY: By the type invariant the transform is the base of one of this type.
+        unsafe { container_of!(tfm, bindings::crypto_skcipher, base) }
     }
 
     /// Returns the length of the data in bytes.
@@ -55,41 +57,42 @@ impl<'a, A: Algorithm> Request<'a, A> {
         self.fields().cryptlen
     }
 
-    /// Copies the IV.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL`: the algorithm's IV is shorter than `iv`.
-    pub(crate) fn read_iv(&self, iv: &mut [u8]) -> Result {
-        if let Some(from) = self.raw_iv(iv.len())? {
-            // SAFETY: The IV has that many bytes, in the consumer's memory.
-            unsafe { from.copy_to_nonoverlapping(iv.as_mut_ptr(), iv.len()) };
+    /// Returns the IV, in the caller's memory.
+    pub(crate) fn iv(&self) -> &[u8] {
+        match self.raw_iv() {
+            // SAFETY: The framework's contract: the IV has the algorithm's size.
+            Some((iv, size)) => unsafe { core::slice::from_raw_parts(iv, size) },
+            None => &[],
         }
-        Ok(())
     }
 
-    /// Writes the IV that the consumer chains the next request with.
+    /// Writes the IV that the caller chains the next request with.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the algorithm's IV is shorter.
+    /// `EINVAL`: it does not have the algorithm's size.
     pub(crate) fn set_iv(&self, iv: &[u8]) -> Result {
-        if let Some(to) = self.raw_iv(iv.len())? {
-            // SAFETY: The IV has that many bytes, in the consumer's memory, and may be written.
-            unsafe { to.copy_from_nonoverlapping(iv.as_ptr(), iv.len()) };
-        }
-        Ok(())
-    }
-
-    /// Returns where the IV is, of which `len` bytes are wanted; nothing if that is 0.
-    fn raw_iv(&self, len: usize) -> Result<Option<*mut u8>> {
-        // SAFETY: By the type invariant.
-        let size = unsafe { helpers::crypto_skcipher_ivsize(self.raw_tfm()) };
-        if u32::try_from(len)? > size {
+        let Some((to, size)) = self.raw_iv() else {
+            return Ok(());
+        };
+        if iv.len() != size {
             return Err(EINVAL);
         }
-        // The framework's contract: the IV has the algorithm's size.
-        Ok((len != 0).then_some(self.fields().iv.cast()))
+        // SAFETY: The framework's contract: the IV has the algorithm's size, and may be written.
+        unsafe { to.copy_from_nonoverlapping(iv.as_ptr(), size) };
+        Ok(())
+    }
+
+    /// Returns where the IV is, and its size in bytes; none if the algorithm has none.
+    fn raw_iv(&self) -> Option<(*mut u8, usize)> {
+        // SAFETY: By the type invariant.
+        let alg = unsafe { (*self.fields().base.tfm).__crt_alg };
+        // SAFETY: The algorithm is the base of what all kinds of ciphers have.
+        let alg = unsafe { container_of!(alg, bindings::skcipher_alg_common, base) };
+        // SAFETY: As above: it is valid as long as the transform.
+        let size = unsafe { (*alg).ivsize };
+        // CAST: Both targets of this driver have 32 bits at least.
+        (size != 0).then_some((self.fields().iv, size as usize))
     }
 
     /// Copies the last bytes of the source, as many as `bytes` has room for.
@@ -145,6 +148,15 @@ impl<'a, A: Algorithm> Request<'a, A> {
 }
 
 impl<A: Algorithm> Builder<'_, A, Raw> {
+    /// Appends the IV.
+    #[inline]
+    pub(crate) fn iv(&mut self) {
+        if let Some((iv, size)) = self.request().raw_iv() {
+            // SAFETY: The framework's contract: the IV has the algorithm's size.
+            self.read(unsafe { core::slice::from_raw_parts(iv, size) });
+        }
+    }
+
     /// Appends the source, without the first `offset` bytes.
     #[inline]
     pub(crate) fn source(&mut self, offset: u32) {
