@@ -71,6 +71,7 @@ def main() -> None:
             "programs": programs,
             "times": [one for folder in folders for one in timing.times(folder)],
             "scaling": timing.scaling(folders),
+            "contention": timing.contention(folders),
             "device": device,
         }
     except (counts.Unusable, OSError, ValueError, subprocess.CalledProcessError) as problem:

@@ -224,17 +224,67 @@ class Guest:
 
     def scaled(self) -> list[dict[str, object]]:
         """Measures each setting on all processors at the same time."""
+        return [
+            {"setting": fields, "processors": self.plan["processors"], "rates": self.rates(fields)}
+            for fields in self.plan["settings"]
+        ]
+
+    def contended(self) -> list[dict[str, object]]:
+        """Counts how often a request of each setting waits for a lock of another processor."""
         found: list[dict[str, object]] = []
         processors = self.plan["processors"]
-        for fields in self.plan["settings"]:
-            setting = Setting(**fields)
-            self.say(f"{setting} on {processors} processors")
-            wait_registered(setting)
-            with multiprocessing.get_context("fork").Pool(processors) as pool:
-                work = [(setting, number, self) for number in range(processors)]
-                rates = pool.starmap(on_processor, work, chunksize=1)
-            found.append({"setting": fields, "processors": processors, "rates": rates})
+        with Spins() as spins:
+            for fields in self.plan["settings"]:
+                before = spins.count()
+                self.rates(fields)
+                requests = Setting(**fields).requests * self.plan["rounds"] * processors
+                spun = (spins.count() - before) / requests
+                found.append({"setting": fields, "processors": processors, "lock_spins": spun})
         return found
+
+    def rates(self, fields: dict[str, Any]) -> list[float]:
+        """The requests per second of each processor, with all at the same time."""
+        setting, processors = Setting(**fields), self.plan["processors"]
+        self.say(f"{setting} on {processors} processors")
+        wait_registered(setting)
+        with multiprocessing.get_context("fork").Pool(processors) as pool:
+            work = [(setting, number, self) for number in range(processors)]
+            return pool.starmap(on_processor, work, chunksize=1)
+
+
+class Spins:
+    """Counts calls of the function in which the kernel waits for a lock, with a kprobe."""
+
+    FOLDER = Path("/sys/kernel/tracing")
+    NAME = "lock_spin"
+
+    def __enter__(self) -> "Spins":
+        if not (self.FOLDER / "kprobe_events").exists():
+            run("mount", "-t", "tracefs", "none", self.FOLDER)
+        try:
+            (self.FOLDER / "kprobe_events").write_text(
+                f"p:{self.NAME} native_queued_spin_lock_slowpath\n"
+            )
+            self._enable(True)
+        except OSError as error:
+            raise Problem(f"waiting for locks cannot be counted: {error.strerror}") from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enable(False)
+        # All are removed when the file is opened.
+        (self.FOLDER / "kprobe_events").write_text("")
+
+    def _enable(self, on: bool) -> None:
+        (self.FOLDER / f"events/kprobes/{self.NAME}/enable").write_text(str(int(on)))
+
+    def count(self) -> int:
+        """How often it was called."""
+        for line in (self.FOLDER / "kprobe_profile").read_text().splitlines():
+            name, hits, _ = line.split()
+            if name == self.NAME:
+                return int(hits)
+        raise Problem("the kprobe is gone")
 
 
 def on_processor(setting: Setting, number: int, guest: Guest) -> float:
@@ -265,6 +315,8 @@ def main() -> None:
     elif guest.plan["counted"]:
         left["measured"] = guest.counted()
         (SHARE / "kallsyms").write_text(Path("/proc/kallsyms").read_text())
+    elif guest.plan["contended"]:
+        left["contended"] = guest.contended()
     else:
         left["scaled"] = guest.scaled()
     (SHARE / "measured.json").write_text(json.dumps(left))

@@ -40,6 +40,7 @@ def main() -> None:
             "rounds": boot.rounds,
             "counted": boot.is_counted,
             "processors": boot.processors,
+            "contended": boot.contended,
             "done": done,
             "total": total,
         }

@@ -24,6 +24,8 @@ TAG = 16
 TURNS = 20
 # Of guests that show how the driver scales.
 PROCESSORS = (1, 2, 4)
+# Those of the guest in which spins on locks are counted.
+CONTENDING = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -286,6 +288,8 @@ class Boot:
     pairs: tuple[tuple[Setting, Setting], ...] = ()
     # Processors that make the settings' requests at the same time, without the plugin.
     processors: int = 1
+    # Spins on locks are counted, not requests per second.
+    contended: bool = False
 
     @property
     def is_counted(self) -> bool:
@@ -338,6 +342,7 @@ def boots(mode: str) -> list[Boot]:
         ),
         Boot("times", (*everyone, ("ref", "rust")), (), rounds=TURNS, pairs=_pairs_of(mode)),
         *_scaling(),
+        *_contention(),
     ]
 
 
@@ -382,6 +387,19 @@ def _scaling() -> Iterator[Boot]:
                 rounds=5,
                 processors=processors,
             )
+
+
+def _contention() -> Iterator[Boot]:
+    """A guest with two processors that make requests at the same time."""
+    if (os.cpu_count() or 1) >= CONTENDING:
+        yield Boot(
+            "contention",
+            ((f"ref:queues={CONTENDING}", "rust"),),
+            (setting("cbc(aes)", "rust", "ref", SIZE, DEPTH),),
+            rounds=20,
+            processors=CONTENDING,
+            contended=True,
+        )
 
 
 # What the test measures. The mode single has the same with one request at a time.

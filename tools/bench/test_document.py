@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 from reporting import document, files, page, tables
 from reporting.plot import Plot
-from reporting.results import Count, Device, Of, PerRequest, Program, Results, Scaling
+from reporting.results import Contention, Count, Device, Of, PerRequest, Program, Results, Scaling
 from reporting.table import Table, to_html, to_rst, to_text
 
 OF = Of("c0ffee", "7.3", "11.0", "made <up>", "tcg", "2020-01-01")
@@ -32,6 +32,8 @@ FULL = Results(
     programs=[Program("ping", "gcm(aes)", "rust", "d", "ref", 56, 1, 9,
                       PerRequest(1, 2, 50, 3, 4, 5, 6, 7, 8, user=20), 0.5)],
     scaling=[Scaling(1, 1, 8, 1.0), Scaling(2, 2, 8, 1.75)],
+    contention=[Contention("cbc(aes)", "rust", "qemu", 4096, 8, 2, 2, 0.25),
+                Contention("gcm(aes)", "rust", "ref", 4096, 8, 2, 2, 0)],
     device=[Device("akcipher", "rsa", 256, 1, 1, 10, 2560, 5120, "sign")],
 )  # fmt: skip
 EMPTY = Results(1, OF)
@@ -93,6 +95,13 @@ class Tables(unittest.TestCase):
         assert made
         self.assertEqual(made.rows, [["1", "1", "8", "1.00"], ["2", "2", "8", "1.75"]])
         self.assertIsNone(tables.scaling(EMPTY))
+
+    def test_contention(self) -> None:
+        """The atomic instructions are those of the same setting, if it was counted."""
+        made = tables.contention(FULL)
+        assert made
+        self.assertEqual([row[-2:] for row in made.rows], [["0", "0.2500"], ["", "0.0000"]])
+        self.assertIsNone(tables.contention(EMPTY))
 
     def test_device(self) -> None:
         """A signature is named with its direction."""

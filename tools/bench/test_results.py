@@ -32,6 +32,10 @@ GOOD: dict[str, Any] = {
         "noise": 0.1,
     }],
     "scaling": [{"processors": 2, "queues": 2, "host_processors": 8, "relative": 1.5}],
+    "contention": [{
+        "algorithm": "cbc(aes)", "who": "rust", "device": "ref", "size": 4096, "depth": 8,
+        "processors": 2, "queues": 2, "lock_spins": 0,
+    }],
 }  # fmt: skip
 
 
@@ -46,6 +50,7 @@ class Good(unittest.TestCase):
         self.assertEqual(read.counts[0].functions, {"kmalloc": 7.0})
         self.assertIsNone(read.counts[0].device)
         self.assertEqual(read.scaling[0].relative, 1.5)
+        self.assertEqual(read.contention[0].lock_spins, 0)
         self.assertEqual(read.programs[0].per_request.user, 1)
         self.assertEqual(read.counts[0].per_request.user, 0)
         self.assertEqual((read.times, read.device), ([], []))
@@ -111,6 +116,8 @@ class Bad(unittest.TestCase):
         self._refused(more, "programs[0]", "user is more than the whole")
         self._refused(self._changed("of", "date", value="1. 1. 2020"), "of", "date")
         self._refused(self._changed("scaling", value={}), "scaling is not a list")
+        spins = self._changed("contention", 0, "lock_spins", value=-1)
+        self._refused(spins, "contention[0].lock_spins")
 
     def test_not_finite(self) -> None:
         """JSON of Python's may have numbers that are none."""

@@ -35,6 +35,24 @@ def times(folder: Path) -> Iterator[dict[str, object]]:
         }
 
 
+def contention(folders: list[Path]) -> list[dict[str, object]]:
+    """How often a request waits for a lock of another processor."""
+    return [
+        {
+            "algorithm": entry["setting"]["algorithm"],
+            "who": entry["setting"]["who"],
+            "device": entry["setting"]["device"],
+            "size": entry["setting"]["size"],
+            "depth": entry["setting"]["depth"],
+            "processors": entry["processors"],
+            "queues": entry["processors"],
+            "lock_spins": round(entry["lock_spins"], 4),
+        }
+        for folder in folders
+        for entry in _left(folder, "contended")
+    ]
+
+
 def scaling(folders: list[Path]) -> list[dict[str, object]]:
     """Requests per second of several processors, relative to one, of the guests that ran."""
     rates = {

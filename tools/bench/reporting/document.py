@@ -65,6 +65,7 @@ TEXTS: dict[str, Callable[[Results], str]] = {
     "functions-table": _table(tables.functions),
     "times": _table(tables.times),
     "scaling-table": _table(tables.scaling),
+    "contention": _table(tables.contention),
     "device": _table(tables.device),
     "device-short": _table(tables.device_short),
     "counts": _table(tables.counts),

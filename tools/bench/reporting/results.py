@@ -169,6 +169,26 @@ class Scaling:
 
 
 @dataclass(frozen=True)
+class Contention:
+    """How often a request waits for a lock, with several processors."""
+
+    algorithm: str
+    who: str
+    device: str
+    size: int
+    depth: int
+    processors: int
+    queues: int
+    lock_spins: float
+
+    def check(self) -> str:
+        """Those who do the work are known, and nothing but the spins is empty."""
+        if self.who not in WHO:
+            return f"who is unknown: {self.who!r}"
+        return check_positive(self, "size", "depth", "processors", "queues")
+
+
+@dataclass(frozen=True)
 class Device:
     """What the reference device does by itself, and OpenSSL on as many threads."""
 
@@ -211,6 +231,7 @@ class Results:
     programs: list[Program] = field(default_factory=list)
     times: list[Time] = field(default_factory=list)
     scaling: list[Scaling] = field(default_factory=list)
+    contention: list[Contention] = field(default_factory=list)
     device: list[Device] = field(default_factory=list)
 
 

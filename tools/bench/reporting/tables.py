@@ -172,6 +172,27 @@ def scaling(results: Results) -> Table | None:
     return Table("scaling", "Scaling", head, rows, names=0)
 
 
+def contention(results: Results) -> Table | None:
+    """What several processors contend for: atomic instructions, counted with one, and locks."""
+    if not results.contention:
+        return None
+    rows = []
+    for one in results.contention:
+        atomics = [
+            count.per_request.atomics
+            for count in results.counts
+            if (count.algorithm, count.who, count.device, count.size, count.depth)
+            == (one.algorithm, one.who, one.device, one.size, one.depth)
+        ]
+        rows.append(
+            [one.algorithm, str(one.size), str(one.depth), str(one.processors), str(one.queues),
+             number(atomics[0]) if atomics else "", f"{one.lock_spins:.4f}"]
+        )  # fmt: skip
+    head = ["algorithm", "bytes", "depth", "vCPUs", "queues", "atomics", "lock spins"]
+    return Table("contention", "Contention: a request's atomic instructions and waits for locks",
+                 head, rows)  # fmt: skip
+
+
 def device(results: Results) -> Table | None:
     """What the reference device does by itself."""
     rows = [
@@ -202,14 +223,14 @@ def device_short(results: Results) -> Table | None:
 
 # The tables of the report in their order.
 ALL: Sequence[Callable[[Results], Table | None]] = (
-    of, summary, break_even, programs, functions, times, scaling, device, counts,
+    of, summary, break_even, programs, functions, times, scaling, contention, device, counts,
 )  # fmt: skip
 
 # What a table is about, for a report that has to say that it was not measured.
 SUBJECTS = {
     "summary": "Guest instructions", "break_even": "The break-even", "times": "Time",
     "programs": "Programs", "functions": "Instructions by function", "scaling": "Scaling",
-    "counts": "Events",
+    "contention": "Contention", "counts": "Events",
     "device": "The reference device by itself", "device_short": "The reference device by itself",
 }  # fmt: skip
 
