@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests of guard.py: python3 -m unittest discover -s tools/bench"""
+
+import unittest
+
+from counts import Unusable
+from guard import fit
+
+
+def rounds(request: float, *ran: tuple[float, float]) -> list[dict[str, float]]:
+    """Rounds in which a run costs 200 instructions and an interrupt 30."""
+    return [
+        {"runs": runs, "interrupts": interrupts, "core": request + 200 * runs + 30 * interrupts}
+        for runs, interrupts in ran
+    ]
+
+
+class Fit(unittest.TestCase):
+    """What runs and interrupts cost."""
+
+    def test_apart(self) -> None:
+        """Each has its own cost, whatever requests cost."""
+        run, interrupt = fit(
+            [rounds(1000, (1, 1), (0.2, 0.1), (0.5, 0.1)), rounds(500, (1, 0.5), (0.1, 0.1))],
+            "core",
+        )
+        self.assertAlmostEqual(run, 200)
+        self.assertAlmostEqual(interrupt, 30)
+
+    def test_together(self) -> None:
+        """A run always has its interrupt: the sum of both is the run's."""
+        run, interrupt = fit([rounds(1000, (1, 1), (0.125, 0.125), (0.11, 0.1101))], "core")
+        self.assertAlmostEqual(run, 230, delta=0.1)
+        self.assertEqual(interrupt, 0)
+
+    def test_always(self) -> None:
+        """Without a difference nothing can be said."""
+        with self.assertRaisesRegex(Unusable, "as many runs"):
+            fit([rounds(1000, (1, 1), (1, 1))], "core")
+
+
+if __name__ == "__main__":
+    unittest.main()
