@@ -38,6 +38,7 @@ use crate::{
         },
         Answer,
         AnyArea,
+        Builder,
         Direction,
         Finish,
         Key,
@@ -169,9 +170,6 @@ pub(super) trait Method: Send + Sync + Sized + 'static {
     /// The memory of a request that the device uses.
     type Area: AnyArea;
 
-    /// The fixed part of a request.
-    type Head: AsRef<[u8]>;
-
     /// Whether the tag is the end of the data, and verified by the device. If not it is a result of
     /// its own, behind the padding, and compared by the driver.
     const TAG_IN_DATA: bool;
@@ -205,8 +203,15 @@ pub(super) trait Method: Send + Sync + Sized + 'static {
     /// Returns true if the associated data comes before the source.
     fn has_aad_first(via: &Via) -> bool;
 
-    /// Returns the fixed part of a request.
-    fn head(&self, via: &Via, operation: Operation, keys: &Keys<'_>, plan: &Plan) -> Self::Head;
+    /// Appends the fixed-length fields of a request, and its keys if the device does not know them.
+    fn write_header<A: Offload>(
+        &self,
+        builder: &mut Builder<'_, A, A::Raw>,
+        via: &Via,
+        operation: Operation,
+        keys: &Keys<'_>,
+        plan: &Plan,
+    );
 }
 
 /// Registers both flavours of a row of a table.
@@ -392,7 +397,6 @@ impl<M: Method, const SYNC: bool> Algorithm for Flavour<M, SYNC> {
             return fall_back(request, Reason::NoDevice, direction);
         };
         let device = route.device().clone();
-        let keys = request.tfm().split(route.key());
         let via = match &route {
             Route::Session(session) => Via::Session(device.features().revision(), session.id()),
             Route::Stateless(..) => Via::Stateless,
@@ -417,38 +421,35 @@ impl<M: Method, const SYNC: bool> Algorithm for Flavour<M, SYNC> {
             return fall_back(request, Reason::TooLong, direction);
         }
 
-        let head = row.method.head(&via, operation(direction), &keys, &plan);
         // CAST: Less than a block.
         let padding = &[0; MAX_PADDING][..plan.padding as usize];
-        let (cipher_key, auth_key) = (keys.cipher, keys.auth);
-        let mut builder = match request.build(device.limits()) {
-            Ok(builder) => builder,
-            Err((_, request)) => return fall_back(request, Reason::Pieces, direction),
-        };
-        builder.read(head.as_ref());
-        builder.read_secret(cipher_key);
-        builder.read_secret(auth_key);
-        builder.read(plan.iv.bytes());
-        if cut.aad_first {
-            builder.aad(cut.aad);
-        }
-        builder.source(cut.src);
-        builder.read(padding);
-        if !cut.aad_first {
-            builder.aad(cut.aad);
-        }
-        builder.destination(cut.dst);
-        builder.write(padding.len());
-        // CAST: A digest is short.
-        builder.write(digest as usize);
+        let key_lengths = request.tfm().variant();
         let epoch = route.epoch();
-        let state = State {
-            hold: route.into_hold(),
-            direction,
-            lengths,
-            padding: plan.padding,
-        };
-        let prepared = match builder.status(state) {
+        let prepared = request.build(device.limits(), |builder| {
+            let keys = key_lengths.split(route.key());
+            row.method
+                .write_header(builder, &via, operation(direction), &keys, &plan);
+            builder.read(plan.iv.bytes());
+            if cut.aad_first {
+                builder.aad(cut.aad);
+            }
+            builder.source(cut.src);
+            builder.read(padding);
+            if !cut.aad_first {
+                builder.aad(cut.aad);
+            }
+            builder.destination(cut.dst);
+            builder.write(padding.len());
+            // CAST: A digest is short.
+            builder.write(digest as usize);
+            State {
+                hold: route.into_hold(),
+                direction,
+                lengths,
+                padding: plan.padding,
+            }
+        });
+        let prepared = match prepared {
             Ok(prepared) => prepared,
             Err((_, request)) => return fall_back(request, Reason::Pieces, direction),
         };

@@ -29,7 +29,9 @@ use crate::{
     crypto::{
         aead::Lengths,
         Area,
-        Key, //
+        Builder,
+        Key,
+        Offload, //
     },
     support::secret::Secret,
     transport::{
@@ -85,21 +87,6 @@ const PARAMS: usize = size_of::<StatelessChainRequest>() + MAX_KEY + MAX_IV + MA
 /// The most bytes that a device writes besides the data.
 const RESULT: usize = MAX_PADDING + MAX_TAG + data::STATUS;
 
-/// The fixed part of a request.
-pub(super) enum Head {
-    Session(ChainRequest),
-    Stateless(StatelessChainRequest),
-}
-
-impl AsRef<[u8]> for Head {
-    fn as_ref(&self) -> &[u8] {
-        match self {
-            Self::Session(request) => request.as_bytes(),
-            Self::Stateless(request) => request.as_bytes(),
-        }
-    }
-}
-
 impl Chaining {
     /// Returns what the device is told of the chain.
     ///
@@ -119,8 +106,6 @@ impl Chaining {
 
 impl Method for Chaining {
     type Area = Area<PARAMS, RESULT, ENTRIES>;
-    type Head = Head;
-
     const TAG_IN_DATA: bool = false;
 
     /// The kernel's own chain of a cipher and a MAC is reckoned as ten times the one and the other.
@@ -192,7 +177,14 @@ impl Method for Chaining {
         }
     }
 
-    fn head(&self, via: &Via, operation: Operation, keys: &Keys<'_>, plan: &Plan) -> Head {
+    fn write_header<A: Offload>(
+        &self,
+        builder: &mut Builder<'_, A, A::Raw>,
+        via: &Via,
+        operation: Operation,
+        keys: &Keys<'_>,
+        plan: &Plan,
+    ) {
         let lengths = ChainLengths {
             // CAST: At most `MAX_IV`.
             iv: plan.iv.bytes().len() as u32,
@@ -210,10 +202,12 @@ impl Method for Chaining {
         };
         match *via {
             Via::Session(revision, id) => {
-                Head::Session(ChainRequest::new(revision, &chain, operation, id, &lengths))
+                builder.read_value(ChainRequest::new(revision, &chain, operation, id, &lengths));
             }
             Via::Stateless => {
-                Head::Stateless(StatelessChainRequest::new(&chain, operation, &lengths))
+                builder.read_value(StatelessChainRequest::new(&chain, operation, &lengths));
+                builder.read_secret(keys.cipher);
+                builder.read_secret(keys.auth);
             }
         }
     }

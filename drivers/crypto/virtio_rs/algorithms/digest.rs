@@ -7,10 +7,7 @@ mod function;
 mod table;
 
 use self::{
-    function::{
-        Function,
-        Head, //
-    },
+    function::Function,
     table::{
         Row,
         MAX_DIGEST, //
@@ -218,18 +215,17 @@ impl Algorithm for Digest {
             return fall_back(request, Reason::NoDevice);
         };
 
-        let head = Head::new(row, &route, request.len());
-        let mut builder = match request.build(device.limits()) {
-            Ok(builder) => builder,
-            Err((_, request)) => return fall_back(request, Reason::Pieces),
-        };
-        builder.read(head.bytes());
-        builder.read_secret(route.key());
-        builder.message();
-        builder.write(row.digest_len());
+        let len = request.len();
         let epoch = route.epoch();
-        let hold = route.into_hold();
-        let prepared = match builder.status(State { hold }) {
+        let prepared = request.build(device.limits(), |builder| {
+            function::write_header(builder, row, &route, len);
+            builder.message();
+            builder.write(row.digest_len());
+            State {
+                hold: route.into_hold(),
+            }
+        });
+        let prepared = match prepared {
             Ok(prepared) => prepared,
             Err((_, request)) => return fall_back(request, Reason::Pieces),
         };

@@ -263,7 +263,11 @@ impl Transform {
         let verify = AkcipherOperation::Verify;
         half.route()
             .ok_or(ENODEV)
-            .and_then(|route| route.call::<PARAMS, { data::STATUS }>(verify, &der[..len], digest))
+            .and_then(|route| {
+                route
+                    .call::<PARAMS, { data::STATUS }>(verify, &der[..len], digest)
+                    .map(|_| ())
+            })
             .inspect_err(|err| self.fall_back(*err))?;
         Ok(())
     }
@@ -312,7 +316,7 @@ impl Algorithm for Ecdsa {
         let route = half.route().ok_or(ENODEV)?;
         let der = route.call::<PARAMS, RESULT>(sign, digest, &[]);
         let der = der.map_err(|err| if err == ENODEV { ENODEV } else { EIO })?;
-        let signature = signature::decode(&der, transform.row.bits).map_err(|_| EIO)?;
+        let signature = signature::decode(der.as_ref(), transform.row.bits).map_err(|_| EIO)?;
         // Nobody else can have made it; that it is right can be seen.
         transform
             .software

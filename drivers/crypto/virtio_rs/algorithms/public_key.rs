@@ -330,12 +330,13 @@ impl Route {
     /// `EKEYREJECTED`, `EBADMSG`: the signature is not right, says the device. `ENODEV`: no device has
     /// had the request. `EIO`: it has not done it. `EINVAL`, `E2BIG`: it cannot have so much. `ENOMEM`:
     /// no memory. Others as [`dataq::submit`] has them.
+    #[inline(never)]
     pub(super) fn call<const PARAMS: usize, const RESULT: usize>(
         &self,
         operation: AkcipherOperation,
         src: &[u8],
         digest: &[u8],
-    ) -> Result<[u8; RESULT]> {
+    ) -> Result<impl AsRef<[u8; RESULT]>> {
         let device = self.device();
         let queue = device.data_queue().ok_or(ENODEV)?;
         let result_len = RESULT.checked_sub(data::STATUS).ok_or(EINVAL)?;

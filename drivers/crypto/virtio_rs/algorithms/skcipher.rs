@@ -48,6 +48,7 @@ use crate::{
         },
         Answer,
         Area,
+        Builder,
         Direction,
         Finish,
         Key,
@@ -342,47 +343,25 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
         let len = request.len() - done + padding;
         // CAST: Less than a block.
         let padding = &[0; MAX_PADDING][..padding as usize];
-        let mut builder = match request.build(device.limits(), device.timeout()) {
-            Ok(builder) => builder,
+        let epoch = route.epoch();
+        let prepared = request.build(device.limits(), device.timeout(), |builder| {
+            write_header(builder, &route, row, direction, len);
+            match &iv {
+                Some(iv) => builder.read(iv.bytes()),
+                None => builder.iv(),
+            }
+            builder.source(done);
+            builder.read(padding);
+            builder.destination(done);
+            builder.write(padding.len());
+            let hold = route.into_hold();
+            State { hold, course }
+        });
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
             Err((err, request)) if err == ETIMEDOUT => {
                 return course.answer(request, Reason::NoRoom);
             }
-            Err((_, request)) => return course.answer(request, Reason::Pieces),
-        };
-        let operation = operation(direction);
-        match &route {
-            Route::Session(session) => builder.read_value(CipherRequest::new(
-                session.device().features().revision(),
-                row.cipher,
-                operation,
-                session.id(),
-                iv_size,
-                len,
-            )),
-            Route::Stateless(_, key) => {
-                builder.read_value(StatelessCipherRequest::new(
-                    row.cipher,
-                    operation,
-                    // CAST: A key has `MAX_KEY` bytes at most.
-                    key.bytes().len() as u32,
-                    iv_size,
-                    len,
-                ));
-                builder.read_secret(key.bytes());
-            }
-        }
-        match &iv {
-            Some(iv) => builder.read(iv.bytes()),
-            None => builder.iv(),
-        }
-        builder.source(done);
-        builder.read(padding);
-        builder.destination(done);
-        builder.write(padding.len());
-        let epoch = route.epoch();
-        let hold = route.into_hold();
-        let prepared = match builder.status(State { hold, course }) {
-            Ok(prepared) => prepared,
             Err((_, request)) => return course.answer(request, Reason::Pieces),
         };
 
@@ -396,6 +375,36 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
             // The consumer did not want to wait, and is to know that it would have had to.
             Err((err, request)) if err == ENOSPC && done == 0 => request.done(Err(ENOSPC)),
             Err((err, request)) => course.answer(request, Reason::of_queue(err)),
+        }
+    }
+}
+
+/// Appends the fixed-length fields of a request, and its key if the device does not know it.
+#[inline]
+fn write_header<const SYNC: bool>(
+    builder: &mut Builder<'_, Flavour<SYNC>, skcipher::Raw>,
+    route: &Route,
+    row: &Row,
+    direction: Direction,
+    len: u32,
+) {
+    let (operation, iv_size) = (operation(direction), row.mode.iv_size(row.block));
+    match route {
+        Route::Session(session) => builder.read_value(CipherRequest::new(
+            session.device().features().revision(),
+            row.cipher,
+            operation,
+            session.id(),
+            iv_size,
+            len,
+        )),
+        Route::Stateless(_, key) => {
+            let key = key.bytes();
+            // CAST: A key has `MAX_KEY` bytes at most.
+            let key_len = key.len() as u32;
+            let request = StatelessCipherRequest::new(row.cipher, operation, key_len, iv_size, len);
+            builder.read_value(request);
+            builder.read_secret(key);
         }
     }
 }

@@ -118,6 +118,8 @@ unsafe impl RawAlgorithm for bindings::aead_alg {
 /// # Errors
 ///
 /// As [`Registration`] has them.
+// The description takes several hundred bytes of stack.
+#[inline(never)]
 pub(crate) fn register<A: Algorithm>(
     description: &Description,
     data: A::Data,

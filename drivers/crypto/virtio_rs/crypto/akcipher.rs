@@ -111,6 +111,8 @@ unsafe impl RawAlgorithm for bindings::akcipher_alg {
 /// # Errors
 ///
 /// As [`Registration`] has them.
+// The description takes several hundred bytes of stack.
+#[inline(never)]
 pub(crate) fn register<A: Algorithm>(
     names: &Names,
     data: A::Data,

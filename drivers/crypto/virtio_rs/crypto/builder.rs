@@ -38,9 +38,8 @@ use zerocopy::{
 };
 
 /// Builds a device request where the device reads it. The calls are in the order of the descriptors:
-/// what the device reads, then what it writes, the status last. An empty part has no descriptor.
-///
-/// An error of a part is reported by [`status`](Self::status).
+/// what the device reads, then what it writes. The status comes last, by itself. An empty part has no
+/// descriptor. The error of a part shows when the request is ended.
 ///
 /// # Invariants
 ///
@@ -66,7 +65,12 @@ pub(crate) struct Builder<'a, A: Offload<Raw = R>, R: RawRequest> {
 }
 
 impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
-    /// Creates a builder.
+    /// Builds a request. `describe` appends all parts but the status, and returns what the driver keeps
+    /// with the request.
+    ///
+    /// # Errors
+    ///
+    /// As [`end`](Self::end) has them.
     ///
     /// # Safety
     ///
@@ -75,18 +79,19 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     /// - It must lie in the linear map, from byte `page_offset` of the page on whose `struct page` has
     ///   the address `page`.
     /// - `borrowed` must be `None` if the algorithm is asynchronous.
-    pub(super) unsafe fn new(
+    #[inline(always)]
+    pub(super) unsafe fn build(
         request: Request<'a, A, R>,
         context: NonNull<Context<A>>,
         borrowed: Option<Borrowed<A>>,
-        page: usize,
-        page_offset: u32,
+        (page, page_offset): (usize, u32),
         limits: Limits,
-    ) -> Self {
+        describe: impl FnOnce(&mut Self) -> A::State,
+    ) -> Result<Prepared<'a, A, R>, (Error, Request<'a, A, R>)> {
         // SAFETY: By the safety requirements.
         unsafe { Context::init(context, &request) };
         // INVARIANT: The header was just initialised, and nothing is in use.
-        Self {
+        let mut builder = Self {
             request,
             borrowed,
             context,
@@ -99,7 +104,9 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             limits,
             exact_src: None,
             result: Ok(()),
-        }
+        };
+        let state = describe(&mut builder);
+        builder.end(state)
     }
 
     /// Returns the request.
@@ -264,10 +271,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     /// The request comes back, to be run on the fallback, with
     /// - `EINVAL`: a scatterlist is shorter than the data, or a part does not fit in the context;
     /// - `E2BIG`: there are too many segments, or too large ones.
-    pub(crate) fn status(
-        mut self,
-        state: A::State,
-    ) -> Result<Prepared<'a, A, R>, (Error, Request<'a, A, R>)> {
+    #[inline(always)]
+    fn end(mut self, state: A::State) -> Result<Prepared<'a, A, R>, (Error, Request<'a, A, R>)> {
         self.write(1);
         if let Err(err) = self.result {
             if self.has_secret {
@@ -276,24 +281,24 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             }
             return Err((err, self.request));
         }
+        let limit = self.limits.rescue_in_place;
+        self.rescue().examine(limit);
         // SAFETY: By the type invariant and the safety requirements of `AnyArea`.
         let result = unsafe {
             let offset = Context::<A>::AREA + A::Area::RESULT_AT;
             self.context.cast::<u8>().add(offset as usize)
         };
-        let limit = self.limits.rescue_in_place;
-        self.rescue().examine(limit);
-        // SAFETY: By the type invariant.
-        unsafe {
-            Context::fill(
-                self.context,
-                state,
-                NonNull::slice_from_raw_parts(result, self.results as usize),
-                self.has_secret,
-            )
-        };
+        let result = NonNull::slice_from_raw_parts(result, self.results as usize);
+        // SAFETY: By the type invariant. The status is a result, so there is one.
+        unsafe { Context::fill(self.context, state, result, self.has_secret) };
+        let Self {
+            request,
+            borrowed,
+            context,
+            ..
+        } = self;
         // SAFETY: The context was just filled. The rest is by the type invariant.
-        Ok(unsafe { Prepared::new(self.context, self.request, self.borrowed) })
+        Ok(unsafe { Prepared::new(context, request, borrowed) })
     }
 
     /// Remembers the first error.
@@ -516,7 +521,9 @@ mod tests {
             inflight.complete(result, &Bh::disable());
             Ok(Submitted::QUEUED)
         };
-        Call::<Test, 8>::new()?.run(fallback, LIMITS, describe, 1000, queue, || ())
+        let call = Call::<Test, 8>::new()?;
+        let output = call.run(fallback, LIMITS, describe, 1000, queue, || ())?;
+        Ok(*output.as_ref())
     }
 
     #[test]

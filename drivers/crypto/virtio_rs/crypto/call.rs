@@ -62,15 +62,19 @@ impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> Call<A, OUTPUT> {
     ///
     /// `ENOMEM`: no memory.
     pub(crate) fn new() -> Result<KBox<Self>> {
-        let call = Self {
-            base: bindings::crypto_async_request {
-                flags: bindings::CRYPTO_TFM_REQ_MAY_SLEEP,
-                ..Default::default()
-            },
-            output: [0; OUTPUT],
-            room: Room::new(),
+        let mut call = KBox::<Self>::new_uninit(GFP_KERNEL)?;
+        let this = call.as_mut_ptr();
+        let base = bindings::crypto_async_request {
+            flags: bindings::CRYPTO_TFM_REQ_MAY_SLEEP,
+            ..Default::default()
         };
-        Ok(KBox::new(call, GFP_KERNEL)?)
+        // Field by field: all of it is large for a stack.
+        // SAFETY: `this` is valid for writes.
+        unsafe { (&raw mut (*this).base).write(base) };
+        // SAFETY: `this` is valid for writes.
+        unsafe { (&raw mut (*this).output).write([0; OUTPUT]) };
+        // SAFETY: The other fields were just written, and any memory is a room that is not used yet.
+        Ok(unsafe { call.assume_init() })
     }
 
     /// Sends the request, which `describe` builds, to `queue`, and waits until it is back. Each
@@ -91,7 +95,7 @@ impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> Call<A, OUTPUT> {
         limit: Msecs,
         queue: impl FnOnce(Inflight) -> Result<Submitted, (Error, Inflight)>,
         stuck: impl Fn(),
-    ) -> Result<[u8; OUTPUT]> {
+    ) -> Result<Output<A, OUTPUT>> {
         const {
             assert!(A::SYNCHRONOUS);
         }
@@ -99,12 +103,16 @@ impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> Call<A, OUTPUT> {
         // on the heap, until this function returns; being synchronous the request is done then.
         let request = unsafe { Request::<'_, A, OUTPUT>::from_raw(NonNull::from(&mut *self)) };
         // SAFETY: A `Room` has the size of a context.
-        let mut builder = unsafe { request.build_here(limits) }.map_err(|(err, _)| err)?;
-        describe(&mut builder);
-        let prepared = builder.status(state).map_err(|(err, _)| err)?;
+        let prepared = unsafe {
+            request.build_here(limits, |builder| {
+                describe(builder);
+                state
+            })
+        };
+        let prepared = prepared.map_err(|(err, _)| err)?;
         let answer = prepared.submit(limit, queue, stuck);
         to_result(answer.map_err(|(err, _)| err)?.into_raw())?;
-        Ok(self.output)
+        Ok(Output(self))
     }
 }
 
@@ -117,5 +125,18 @@ where
     pub(crate) fn keep(request: &Request<'_, A, OUTPUT>, output: &[u8; OUTPUT]) {
         // SAFETY: By the type invariant the request is valid; nobody else refers to its output.
         unsafe { (*request.as_raw().as_ptr()).output = *output };
+    }
+}
+
+/// What a device has made of a [`Call`], where it is.
+pub(crate) struct Output<A: Offload<Raw = Call<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize>(
+    KBox<Call<A, OUTPUT>>,
+);
+
+impl<A: Offload<Raw = Call<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize> AsRef<[u8; OUTPUT]>
+    for Output<A, OUTPUT>
+{
+    fn as_ref(&self) -> &[u8; OUTPUT] {
+        &self.0.output
     }
 }

@@ -118,6 +118,7 @@ impl Slot {
     /// # Safety
     ///
     /// `this` must be valid for writes.
+    #[inline]
     pub(super) unsafe fn init(this: *mut Self, ops: &'static SlotOps, may_backlog: bool) {
         let slot = Self {
             ops,

@@ -107,6 +107,8 @@ unsafe impl RawAlgorithm for bindings::sig_alg {
 /// # Errors
 ///
 /// As [`Registration`] has them.
+// The description takes several hundred bytes of stack.
+#[inline(never)]
 pub(crate) fn register<A: Algorithm>(
     names: &Names,
     data: A::Data,

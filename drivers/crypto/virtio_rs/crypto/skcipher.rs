@@ -126,6 +126,8 @@ kernel::static_assert!(
 /// # Errors
 ///
 /// As [`Registration`] has them.
+// The description takes several hundred bytes of stack.
+#[inline(never)]
 pub(crate) fn register<A: Algorithm>(
     description: &Description,
     data: A::Data,

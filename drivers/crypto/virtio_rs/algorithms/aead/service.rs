@@ -23,7 +23,9 @@ use crate::{
     crypto::{
         aead::Lengths,
         Area,
-        Key, //
+        Builder,
+        Key,
+        Offload, //
     },
     transport::{
         device::Device,
@@ -45,7 +47,6 @@ use crate::{
             AeadRequest,
             StatelessAeadRequest, //
         },
-        feature::Revision, //
     },
 };
 use kernel::{
@@ -189,25 +190,8 @@ pub(in crate::algorithms) fn try_session(device: &Arc<Device>, row: usize) -> Re
         .create(device, Operation::Encrypt, &keys, row.max_tag)
 }
 
-/// The fixed part of a request.
-pub(in crate::algorithms) enum Head {
-    Session(Revision, AeadRequest),
-    Stateless(StatelessAeadRequest),
-}
-
-impl AsRef<[u8]> for Head {
-    fn as_ref(&self) -> &[u8] {
-        match self {
-            Self::Session(revision, request) => request.bytes(*revision),
-            Self::Stateless(request) => request.as_bytes(),
-        }
-    }
-}
-
 impl Method for Sealing {
     type Area = Area<PARAMS, { data::STATUS }, ENTRIES>;
-    type Head = Head;
-
     const TAG_IN_DATA: bool = true;
     const RANK: i32 = 1;
 
@@ -265,7 +249,14 @@ impl Method for Sealing {
         false
     }
 
-    fn head(&self, via: &Via, operation: Operation, keys: &Keys<'_>, plan: &Plan) -> Head {
+    fn write_header<A: Offload>(
+        &self,
+        builder: &mut Builder<'_, A, A::Raw>,
+        via: &Via,
+        operation: Operation,
+        keys: &Keys<'_>,
+        plan: &Plan,
+    ) {
         let (src, dst) = match operation {
             Operation::Encrypt => (plan.text, plan.text + plan.tag),
             Operation::Decrypt => (plan.text + plan.tag, plan.text),
@@ -279,16 +270,16 @@ impl Method for Sealing {
             tag: plan.tag,
         };
         match *via {
-            Via::Session(revision, id) => Head::Session(
-                revision,
-                AeadRequest::new(revision, self.aead, operation, id, &lengths),
-            ),
+            Via::Session(revision, id) => {
+                let request = AeadRequest::new(revision, self.aead, operation, id, &lengths);
+                builder.read(request.bytes(revision));
+            }
             Via::Stateless => {
                 // CAST: At most `MAX_KEY`.
                 let len = keys.cipher.len() as u32;
-                Head::Stateless(StatelessAeadRequest::new(
-                    self.aead, operation, len, &lengths,
-                ))
+                let request = StatelessAeadRequest::new(self.aead, operation, len, &lengths);
+                builder.read_value(request);
+                builder.read_secret(keys.cipher);
             }
         }
     }

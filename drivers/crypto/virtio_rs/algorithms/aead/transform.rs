@@ -43,7 +43,7 @@ use kernel::{
 
 /// What the sessions of a transform depend on besides the bytes of its keys. Lengths are in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Variant {
+pub(super) struct Variant {
     tag: u16,
     /// How much of the keys is that of the cipher.
     cipher_key: u16,
@@ -55,7 +55,7 @@ impl Variant {
     }
 
     /// Returns the keys that are in `bytes`, one behind the other.
-    fn split(self, bytes: &[u8]) -> Keys<'_> {
+    pub(super) fn split(self, bytes: &[u8]) -> Keys<'_> {
         let len = bytes.len().min(self.cipher_key.into());
         let (cipher, auth) = bytes.split_at(len);
         Keys { cipher, auth }
@@ -127,12 +127,8 @@ impl<M: Method> Transform<M> {
         self.keyed.fall_back(reason);
     }
 
-    /// Returns the keys that are in `bytes`, one behind the other.
-    pub(super) fn split<'k>(&self, bytes: &'k [u8]) -> Keys<'k> {
-        self.variant().split(bytes)
-    }
-
-    fn variant(&self) -> Variant {
+    /// Returns what else than the key its sessions depend on.
+    pub(super) fn variant(&self) -> Variant {
         Variant::from_number(self.variant.load(Relaxed))
     }
 

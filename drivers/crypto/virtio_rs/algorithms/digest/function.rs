@@ -7,6 +7,10 @@ use super::{
     table::Row, //
 };
 use crate::{
+    crypto::{
+        Builder,
+        Offload, //
+    },
     transport::{
         device::Device,
         session::Session, //
@@ -26,8 +30,7 @@ use crate::{
             DigestRequest,
             StatelessHashRequest,
             StatelessMacRequest, //
-        },
-        feature::Revision,
+        }, //
     },
 };
 use kernel::{
@@ -82,45 +85,35 @@ impl Function {
     }
 }
 
-/// The fixed part of a request.
-pub(super) enum Head {
-    Session(DigestRequest, Revision),
-    StatelessHash(StatelessHashRequest),
-    StatelessMac(StatelessMacRequest),
-}
-
-impl Head {
-    /// Creates that of a request for the digest of `len` bytes.
-    pub(super) fn new(row: &Row, route: &Route, len: u32) -> Self {
-        let result_len = row.digest_size;
-        match (row.function, route) {
-            (Function::Hash(hash), Route::Session(session)) => {
-                let revision = session.device().features().revision();
-                let request = DigestRequest::hash(revision, hash, session.id(), len, result_len);
-                Self::Session(request, revision)
-            }
-            (Function::Mac(mac), Route::Session(session)) => {
-                let revision = session.device().features().revision();
-                let request = DigestRequest::mac(revision, mac, session.id(), len, result_len);
-                Self::Session(request, revision)
-            }
-            (Function::Hash(hash), Route::Stateless(..)) => {
-                Self::StatelessHash(StatelessHashRequest::new(hash, len, result_len))
-            }
-            (Function::Mac(mac), Route::Stateless(_, key)) => {
-                // CAST: A key has `MAX_KEY` bytes at most.
-                let key_len = key.bytes().len() as u32;
-                Self::StatelessMac(StatelessMacRequest::new(mac, key_len, len, result_len))
-            }
+/// Appends the fixed-length fields of a request for the digest of `len` bytes, and its key if the device
+/// does not know it.
+pub(super) fn write_header<A: Offload>(
+    builder: &mut Builder<'_, A, A::Raw>,
+    row: &Row,
+    route: &Route,
+    len: u32,
+) {
+    let result_len = row.digest_size;
+    match (row.function, route) {
+        (Function::Hash(hash), Route::Session(session)) => {
+            let revision = session.device().features().revision();
+            let request = DigestRequest::hash(revision, hash, session.id(), len, result_len);
+            builder.read(request.bytes(revision));
         }
-    }
-
-    /// Returns the bytes to send.
-    pub(super) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Session(request, revision) => request.bytes(*revision),
-            Self::StatelessHash(request) => request.as_bytes(),
-            Self::StatelessMac(request) => request.as_bytes(),
+        (Function::Mac(mac), Route::Session(session)) => {
+            let revision = session.device().features().revision();
+            let request = DigestRequest::mac(revision, mac, session.id(), len, result_len);
+            builder.read(request.bytes(revision));
+        }
+        (Function::Hash(hash), Route::Stateless(..)) => {
+            builder.read_value(StatelessHashRequest::new(hash, len, result_len));
+        }
+        (Function::Mac(mac), Route::Stateless(_, key)) => {
+            let key = key.bytes();
+            // CAST: A key has `MAX_KEY` bytes at most.
+            let key_len = key.len() as u32;
+            builder.read_value(StatelessMacRequest::new(mac, key_len, len, result_len));
+            builder.read_secret(key);
         }
     }
 }

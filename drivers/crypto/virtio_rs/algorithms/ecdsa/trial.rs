@@ -112,6 +112,7 @@ pub(super) const fn generator(curve: Curve) -> &'static [u8] {
 /// # Errors
 ///
 /// `EIO`, `EOPNOTSUPP`, `ENOSPC`: it does not do it, or not right. Others: it could not be asked.
+#[inline(never)]
 pub(super) fn try_out(device: &Arc<Device>, scheme: Scheme, row: &Row) -> Result {
     let generator = generator(row.curve);
     let mut der = [0; signature::MAX_LEN];
@@ -125,10 +126,12 @@ pub(super) fn try_out(device: &Arc<Device>, scheme: Scheme, row: &Row) -> Result
             *last = digest;
         }
         let verify = AkcipherOperation::Verify;
-        route.call::<PARAMS, { data::STATUS }>(verify, &der[..len], bytes)
+        route
+            .call::<PARAMS, { data::STATUS }>(verify, &der[..len], bytes)
+            .map(|_| ())
     };
     match (verify(1), verify(2)) {
-        (Ok(_), Err(err)) if err == EKEYREJECTED => Ok(()),
+        (Ok(()), Err(err)) if err == EKEYREJECTED => Ok(()),
         (Err(err), _) | (_, Err(err)) => Err(public_key::trial_error(err)),
         _ => Err(EIO),
     }

@@ -91,6 +91,7 @@ const PARAMS: usize = data::MAX_HEAD + MODULUS.len();
 /// # Errors
 ///
 /// `EIO`, `EOPNOTSUPP`, `ENOSPC`: it does not do it, or not right. Others: it could not be asked.
+#[inline(never)]
 pub(in crate::algorithms) fn try_out(device: &Arc<Device>) -> Result {
     let key = encode_public(&MODULUS, &EXPONENT)?;
     let route = Route::trial(device, Scheme::RsaRaw, key)?;
@@ -100,7 +101,7 @@ pub(in crate::algorithms) fn try_out(device: &Arc<Device>) -> Result {
     let result = route
         .call::<PARAMS, { MODULUS.len() + data::STATUS }>(encrypt, &src, &[])
         .map_err(public_key::trial_error)?;
-    if result[..MODULUS.len()] == ANSWER {
+    if result.as_ref()[..MODULUS.len()] == ANSWER {
         Ok(())
     } else {
         Err(EIO)

@@ -24,6 +24,7 @@ use kernel::{
 
 impl<A: Algorithm> Request<'_, A> {
     /// Has the transform's software do it, and answers it.
+    #[inline(never)]
     pub(crate) fn software(mut self, direction: Direction) -> Answer {
         let flags = self.flags() & bindings::CRYPTO_TFM_REQ_MAY_SLEEP;
         let result = self.run_software(direction, flags);
@@ -39,6 +40,7 @@ impl<A: Algorithm> Request<'_, A> {
         self.run_software(direction, 0)
     }
 
+    #[inline(never)]
     fn run_software(&mut self, direction: Direction, flags: u32) -> Result {
         let software = A::software(self.tfm());
         // SAFETY: By the type invariant.

@@ -8,6 +8,7 @@ use super::{
         builder::Builder,
         offload::{
             align_for_dma,
+            Prepared,
             RawRequest, //
         },
         request::Direction,
@@ -141,15 +142,20 @@ impl<'a, A: Algorithm> Request<'a, A> {
         unsafe { scatterlist::wipe(self.fields().dst, lengths.aad, lengths.text) };
     }
 
-    /// Begins a device request.
+    /// Builds a device request; see [`Builder`]. `describe` returns what the driver keeps with it.
     ///
     /// # Errors
     ///
-    /// The request comes back, to be run on the fallback, with `EFAULT`: it is in memory that devices
-    /// cannot reach.
-    pub(crate) fn build(self, limits: Limits) -> Result<Builder<'a, A, Raw>, (Error, Self)> {
+    /// The request comes back, to be run on the fallback, with the errors of
+    /// [`build_here`](super::offload::Request::build_here).
+    #[inline(always)]
+    pub(crate) fn build(
+        self,
+        limits: Limits,
+        describe: impl FnOnce(&mut Builder<'a, A, Raw>) -> A::State,
+    ) -> Result<Prepared<'a, A, Raw>, (Error, Self)> {
         // SAFETY: `init_callback` has set the size of the context.
-        unsafe { self.build_here(limits) }
+        unsafe { self.build_here(limits, describe) }
     }
 }
 

@@ -217,7 +217,7 @@ impl<'a, A: Algorithm> Loaded<'a, A> {
     ///
     /// The request comes back, to be run on the fallback, with
     /// - `EFAULT`: it is in memory that devices cannot reach;
-    /// - `EINVAL`, `E2BIG`: as [`Builder::status`] has them, or the number or the key is empty.
+    /// - `EINVAL`, `E2BIG`: as [`build_here`](super::offload::Request::build_here) has them, or the number or the key is empty.
     pub(crate) fn prepare(
         mut self,
         state: A::State,
@@ -231,21 +231,19 @@ impl<'a, A: Algorithm> Loaded<'a, A> {
             Ok(spans) => spans,
             Err(err) => return Err((err, self)),
         };
-        // SAFETY: `init_callback` has set the size of the context.
-        let mut builder: Builder<'a, A, Raw> = match unsafe { self.request.build_here(limits) } {
-            Ok(builder) => builder,
-            // INVARIANT: The operand is as it was.
-            Err((err, request)) => return Err((err, Self { request })),
+        let describe = |builder: &mut Builder<'a, A, Raw>| {
+            builder.read(header);
+            for span in [spans.key, spans.number] {
+                // SAFETY: These are lists in the operand, which stay there until the request is complete;
+                // so does the key, which the operand keeps.
+                unsafe { builder.read_list(span) };
+            }
+            // SAFETY: The framework's contract: the caller's list is valid until the request is complete.
+            unsafe { builder.write_destination(spans.destination) };
+            state
         };
-        builder.read(header);
-        for span in [spans.key, spans.number] {
-            // SAFETY: These are lists in the operand, which stay there until the request is complete; so
-            // does the key, which the operand keeps.
-            unsafe { builder.read_list(span) };
-        }
-        // SAFETY: The framework's contract: the caller's list is valid until the request is complete.
-        unsafe { builder.write_destination(spans.destination) };
-        match builder.status(state) {
+        // SAFETY: `init_callback` has set the size of the context.
+        match unsafe { self.request.build_here(limits, describe) } {
             Ok(inner) => Ok(Prepared { inner }),
             // INVARIANT: The operand is as it was.
             Err((err, request)) => Err((err, Self { request })),

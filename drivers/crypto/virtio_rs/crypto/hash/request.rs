@@ -8,6 +8,7 @@ use super::{
         builder::Builder,
         offload::{
             align_for_dma,
+            Prepared,
             RawRequest, //
         },
         request::Answer,
@@ -78,19 +79,24 @@ impl<'a, A: Algorithm> Request<'a, A> {
         Ok(())
     }
 
-    /// Begins a device request.
+    /// Builds a device request; see [`Builder`]. `describe` returns what the driver keeps with it.
     ///
     /// # Errors
     ///
     /// The request comes back, to be run on the fallback, with
     /// - `EINVAL`: the message is virtual;
-    /// - `EFAULT`: the request is in memory that devices cannot reach.
-    pub(crate) fn build(self, limits: Limits) -> Result<Builder<'a, A, Raw>, (Error, Self)> {
+    /// - the errors of [`build_here`](super::offload::Request::build_here).
+    #[inline(always)]
+    pub(crate) fn build(
+        self,
+        limits: Limits,
+        describe: impl FnOnce(&mut Builder<'a, A, Raw>) -> A::State,
+    ) -> Result<Prepared<'a, A, Raw>, (Error, Self)> {
         if self.is_virtual() {
             return Err((EINVAL, self));
         }
         // SAFETY: `register` has set the size of the context.
-        unsafe { self.build_here(limits) }
+        unsafe { self.build_here(limits, describe) }
     }
 
     /// Has the transform's software make the digest, and answers the request.

@@ -133,6 +133,7 @@ impl<A: Offload> Context<A> {
     /// # Safety
     ///
     /// `this` must be valid for writes, and used by nobody else.
+    #[inline]
     pub(in crate::crypto) unsafe fn init(this: NonNull<Self>, request: &Request<'_, A, A::Raw>) {
         let this = this.as_ptr();
         // Our own thread waits for a synchronous request: it may wait for room, too.
@@ -282,37 +283,39 @@ impl<A: Offload> Context<A> {
 }
 
 impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
-    /// Begins a device request in the request's context.
+    /// Builds a device request in the request's context; see [`Builder::build`].
     ///
     /// # Errors
     ///
-    /// The request comes back, to be run on the fallback, with `EFAULT`: it is in memory that devices
-    /// cannot reach.
+    /// The request comes back, to be run on the fallback, with
+    /// - `EFAULT`: it is in memory that devices cannot reach;
+    /// - `EINVAL`: a scatterlist is shorter than the data, or a part does not fit in the context;
+    /// - `E2BIG`: there are too many segments, or too large ones.
     ///
     /// # Safety
     ///
     /// The transform must have asked for request contexts of [`context_size`] bytes.
     ///
     /// [`context_size`]: super::context_size
+    #[inline(always)]
     pub(in crate::crypto) unsafe fn build_here(
         self,
         limits: Limits,
-    ) -> Result<Builder<'a, A, R>, (Error, Self)> {
+        describe: impl FnOnce(&mut Builder<'a, A, R>) -> A::State,
+    ) -> Result<Prepared<'a, A, R>, (Error, Self)> {
         // SAFETY: By the type invariant.
         let context = unsafe { R::context(self.raw.as_ptr()) };
-        let mut offset = 0;
-        // SAFETY: This looks at the pointer only, and writes `offset`.
-        let page = unsafe { helpers::linear_page(context, &mut offset) };
-        let (false, Some(context)) = (page.is_null(), NonNull::new(context.cast())) else {
+        let (Some(page), Some(context)) = (linear_page(context), NonNull::new(context.cast()))
+        else {
             return Err((EFAULT, self));
         };
         // SAFETY: By the type invariant the context is unused and that of the request. By the safety
         // requirements it has the size that `size` returns, which checks that its alignment is
         // sufficient, too. It is in the linear map, so all of it is; its page was just asked for.
-        Ok(unsafe { Builder::new(self, context, None, page.addr(), offset, limits) })
+        unsafe { Builder::build(self, context, None, page, limits, describe) }
     }
 
-    /// Begins a device request in a context that the transform owns. The request's own context is not
+    /// Builds a device request in a context that the transform owns. The request's own context is not
     /// used.
     ///
     /// # Errors
@@ -326,20 +329,27 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
         self,
         mut borrowed: Borrowed<A>,
         limits: Limits,
-    ) -> Result<Builder<'a, A, R>, (Error, Self)> {
+        describe: impl FnOnce(&mut Builder<'a, A, R>) -> A::State,
+    ) -> Result<Prepared<'a, A, R>, (Error, Self)> {
         let Some(context) = borrowed.context() else {
             return Err((EFAULT, self));
         };
-        let mut offset = 0;
-        // SAFETY: This looks at the pointer only, and writes `offset`.
-        let page = unsafe { helpers::linear_page(context.as_ptr().cast(), &mut offset) };
-        if page.is_null() {
+        let Some(page) = linear_page(context.as_ptr().cast()) else {
             return Err((EFAULT, self));
-        }
+        };
         // SAFETY: A borrowed context is heap memory of the right type, and has no other user. Its page was
         // just asked for. By the safety requirements the algorithm is synchronous.
-        Ok(unsafe { Builder::new(self, context, Some(borrowed), page.addr(), offset, limits) })
+        unsafe { Builder::build(self, context, Some(borrowed), page, limits, describe) }
     }
+}
+
+/// Returns the address of the `struct page` of a pointer, and the offset in the page; none if devices
+/// cannot reach the memory.
+fn linear_page(pointer: *mut c_void) -> Option<(usize, u32)> {
+    let mut offset = 0;
+    // SAFETY: This looks at the pointer only, and writes `offset`.
+    let page = unsafe { helpers::linear_page(pointer, &mut offset) };
+    (!page.is_null()).then(|| (page.addr(), offset))
 }
 
 /// A request that is ready for a device.

@@ -103,6 +103,7 @@ impl Part {
 
 impl<A: Algorithm> Request<'_, A> {
     /// Has the transform's software do it, and answers it.
+    #[inline(never)]
     pub(crate) fn software(mut self, direction: Direction) -> Answer {
         let flags = self.flags() & bindings::CRYPTO_TFM_REQ_MAY_SLEEP;
         let result = self.run_software(direction, flags);
@@ -125,6 +126,7 @@ impl<A: Algorithm> Request<'_, A> {
     ///
     /// `EINVAL`: the data is shorter than `len`, or the IV not as long as the algorithm's. Others as
     /// the software answers.
+    #[inline(never)]
     pub(crate) fn software_head(
         &mut self,
         direction: Direction,
@@ -153,6 +155,7 @@ impl<A: Algorithm> Request<'_, A> {
     ///
     /// `EINVAL`: the data is shorter than `offset`, or the IV not as long as the algorithm's. Others
     /// as the software answers.
+    #[inline(never)]
     pub(crate) fn software_tail(
         &mut self,
         direction: Direction,
@@ -188,6 +191,7 @@ impl<A: Algorithm> Request<'_, A> {
         Ok(iv.as_mut_ptr())
     }
 
+    #[inline(never)]
     fn run_software(&mut self, direction: Direction, flags: u32) -> Result {
         let raw = self.fields();
         let whole = Part {

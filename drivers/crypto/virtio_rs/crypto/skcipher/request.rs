@@ -8,6 +8,7 @@ use super::{
         builder::Builder,
         offload::{
             align_for_dma,
+            Prepared,
             RawRequest, //
         },
         scatterlist,
@@ -120,7 +121,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
         unsafe { scatterlist::read(list, offset, bytes) }
     }
 
-    /// Begins a device request.
+    /// Builds a device request; see [`Builder`]. `describe` returns what the driver keeps with it.
     ///
     /// A request of a synchronous algorithm borrows a context from the transform's pool. It waits for
     /// one for at most `limit`.
@@ -128,22 +129,24 @@ impl<'a, A: Algorithm> Request<'a, A> {
     /// # Errors
     ///
     /// The request comes back, to be run on the fallback, with
-    /// - `EFAULT`: it is in memory that devices cannot reach;
-    /// - `ETIMEDOUT`: no context became free.
+    /// - `ETIMEDOUT`: no context became free;
+    /// - the errors of [`build_here`](super::offload::Request::build_here).
+    #[inline(always)]
     pub(crate) fn build(
         self,
         limits: Limits,
         limit: Msecs,
-    ) -> Result<Builder<'a, A, Raw>, (Error, Self)> {
+        describe: impl FnOnce(&mut Builder<'a, A, Raw>) -> A::State,
+    ) -> Result<Prepared<'a, A, Raw>, (Error, Self)> {
         if A::SYNCHRONOUS {
             let Some(context) = A::pool(self.tfm()).and_then(|pool| pool.borrow(limit)) else {
                 return Err((ETIMEDOUT, self));
             };
             // SAFETY: The algorithm is synchronous, as was just checked.
-            return unsafe { self.build_in(context, limits) };
+            return unsafe { self.build_in(context, limits, describe) };
         }
         // SAFETY: `init_callback` has set the size of the context.
-        unsafe { self.build_here(limits) }
+        unsafe { self.build_here(limits, describe) }
     }
 }
 
