@@ -48,7 +48,7 @@ def functions(results: Results) -> Plot | None:
         return None
     greatest: dict[str, float] = {}
     for _, count in bars:
-        for name, value in count.functions.items():
+        for name, value in count.by_name.items():
             greatest[name] = max(greatest.get(name, 0), value)
     names = sorted(greatest, key=lambda name: -greatest[name])[:COLOURED]
     figure, axes = grid(1, (9.2, 1.3 + 0.72 * len(bars)))
@@ -79,7 +79,8 @@ def functions(results: Results) -> Plot | None:
 
 def _stack(axis: Axes, place: int, count: Count, names: list[str], widest: float) -> None:
     """One bar: the named functions, then all others."""
-    parts = [(name, count.functions.get(name, 0.0)) for name in names]
+    by_name = count.by_name
+    parts = [(name, by_name.get(name, 0.0)) for name in names]
     named = sum(value for _, value in parts)
     parts.append((OTHERS, max(0.0, count.per_request.core - named)))
     parts.append((REST, max(0.0, count.per_request.whole - max(named, count.per_request.core))))
@@ -96,6 +97,7 @@ def _stack(axis: Axes, place: int, count: Count, names: list[str], widest: float
 
 
 def _told(label: str, count: Count, names: list[str]) -> str:
-    parts = (f"{name} {count.functions[name]:.0f}" for name in names if name in count.functions)
+    found = count.by_name
+    parts = (f"{name} {found[name]:.0f}" for name in names if name in found)
     what = label.replace("\n", ", ")
     return f"{what}: {', '.join(parts)}, of {count.per_request.whole:.0f} in all."

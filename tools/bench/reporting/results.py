@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reporting import checked
+from reporting import checked, names
 
 FORMAT = 1
 
@@ -97,6 +97,11 @@ class Count:
     per_request: PerRequest
     noise: float
     functions: dict[str, float]
+
+    @property
+    def by_name(self) -> dict[str, float]:
+        """Instructions by the short name of a function."""
+        return names.shortened(self.functions)
 
     def check(self) -> str:
         """Services and those who do the work are known, and nothing is empty."""

@@ -104,8 +104,8 @@ def functions(results: Results) -> Table | None:
     size, depth = compared.usual_size(), compared.usual_depth()
     found = {who: compared.find(who, size, depth) for who in compared.who()}
     columns = {who: count for who, count in found.items() if count and count.functions}
-    names = _largest([count.functions for count in columns.values()])
-    rows = [[name, *(number(count.functions.get(name)) for count in columns.values())]
+    names = _largest([count.by_name for count in columns.values()])
+    rows = [[name, *(number(count.by_name.get(name)) for count in columns.values())]
             for name in names]  # fmt: skip
     title = f"Instructions by function: {compared.algorithm}, {size} bytes, depth {depth}"
     return Table("functions", title, ["function", *(SHORT[who] for who in columns)], rows)
