@@ -444,6 +444,8 @@ mod tests {
 
     type Memory = Area<16, 8, 6>;
 
+    type TestBuilder<'a> = Builder<'a, Test, Call<Test, 8>>;
+
     struct Test;
 
     impl Offload for Test {
@@ -490,7 +492,7 @@ mod tests {
     /// to write.
     fn run(
         fallback: bool,
-        describe: impl FnOnce(&mut Builder<'_, Test, Call<Test, 8>>),
+        describe: impl FnOnce(&mut TestBuilder<'_>),
         device: impl FnOnce(KVec<&[u8]>, KVec<&mut [u8]>),
     ) -> Result<[u8; 8]> {
         let queue = |mut inflight: Inflight| {
@@ -582,7 +584,7 @@ mod tests {
 
     #[test]
     fn a_part_that_does_not_fit_is_an_error() {
-        let refused = |describe: &dyn Fn(&mut Builder<'_, Test, Call<Test, 8>>)| {
+        let refused = |describe: &dyn Fn(&mut TestBuilder<'_>)| {
             let device = |_: KVec<&[u8]>, _: KVec<&mut [u8]>| unreachable_device();
             assert_eq!(run(false, describe, device), Err(EINVAL));
         };
