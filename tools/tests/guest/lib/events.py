@@ -23,7 +23,12 @@ ABSENT = (errno.ENOENT, errno.ENODEV)
 def _write(path: Path, text: str, *allowed: int) -> str:
     """Writes to a file in sysfs. It may be absent, or refuse with an allowed error."""
     try:
-        path.write_text(text)
+        # Without O_CREAT: the folder of a driver that comes or goes refuses to have files made.
+        file = os.open(path, os.O_WRONLY)
+        try:
+            os.write(file, text.encode())
+        finally:
+            os.close(file)
     except OSError as error:
         if error.errno in (*ABSENT, *allowed):
             return REFUSED
