@@ -299,6 +299,7 @@ impl<M: Method, const SYNC: bool> Offload for Flavour<M, SYNC> {
     type Raw = aead::Raw;
     type Tfm = Transform<M>;
     type State = State;
+    type Private = dataq::Private;
     type Area = M::Area;
 
     const SYNCHRONOUS: bool = SYNC;

@@ -153,6 +153,7 @@ impl Offload for Digest {
     type Raw = hash::Raw;
     type Tfm = Transform;
     type State = State;
+    type Private = dataq::Private;
     type Area = Area<{ data::MAX_HEAD + MAX_KEY }, { MAX_DIGEST + data::STATUS }>;
 
     const SYNCHRONOUS: bool = false;

@@ -386,6 +386,7 @@ impl<const PARAMS: usize, const RESULT: usize> Offload for Caller<PARAMS, RESULT
     type Raw = call::Call<Self, RESULT>;
     type Tfm = ();
     type State = Hold;
+    type Private = dataq::Private;
     type Area = Area<PARAMS, RESULT>;
 
     const SYNCHRONOUS: bool = true;

@@ -148,6 +148,7 @@ impl Offload for Rsa {
     type Raw = akcipher::Raw;
     type Tfm = Transform;
     type State = State;
+    type Private = dataq::Private;
     type Area = Area<{ data::MAX_HEAD }, { data::STATUS }>;
 
     const SYNCHRONOUS: bool = false;

@@ -244,6 +244,7 @@ impl<const SYNC: bool> Offload for Flavour<SYNC> {
     type Raw = skcipher::Raw;
     type Tfm = Transform<SYNC>;
     type State = State;
+    type Private = dataq::Private;
     type Area =
         Area<{ data::MAX_HEAD + MAX_KEY + MAX_IV + MAX_PADDING }, { MAX_PADDING + data::STATUS }>;
 

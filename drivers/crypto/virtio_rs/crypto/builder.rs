@@ -453,6 +453,7 @@ mod tests {
         type Tfm = ();
         /// Whether the fallback runs the request.
         type State = bool;
+        type Private = ();
         type Area = Memory;
         const SYNCHRONOUS: bool = true;
 
@@ -495,7 +496,7 @@ mod tests {
         describe: impl FnOnce(&mut TestBuilder<'_>),
         device: impl FnOnce(KVec<&[u8]>, KVec<&mut [u8]>),
     ) -> Result<[u8; 8]> {
-        let queue = |mut inflight: Inflight| {
+        let queue = |mut inflight: Inflight<()>| {
             let (lists, readable, writable) = inflight.lists().unwrap().as_raw();
             let (mut reads, mut writes) = (KVec::new(), KVec::new());
             for index in 0..readable + writable {

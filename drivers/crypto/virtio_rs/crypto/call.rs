@@ -93,7 +93,7 @@ impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> Call<A, OUTPUT> {
         limits: Limits,
         describe: impl FnOnce(&mut Builder<'_, A, Self>),
         limit: Msecs,
-        queue: impl FnOnce(Inflight) -> Result<Submitted, (Error, Inflight)>,
+        queue: impl FnOnce(Inflight<A::Private>) -> Result<Submitted, (Error, Inflight<A::Private>)>,
         stuck: impl Fn(),
     ) -> Result<Output<A, OUTPUT>> {
         const {

@@ -110,6 +110,9 @@ pub(crate) trait Offload: Sized + Send + Sync + 'static {
     /// What the driver keeps with a request that a device has.
     type State: Send;
 
+    /// What a queue keeps with such a request.
+    type Private: Default + Send + 'static;
+
     /// The memory of such a request that the device uses.
     type Area: AnyArea;
 

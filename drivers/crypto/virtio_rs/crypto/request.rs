@@ -82,26 +82,24 @@ impl Submitted {
 }
 
 /// What a type of requests does.
-pub(super) struct SlotOps {
+pub(super) struct SlotOps<D: 'static> {
     /// Finishes the request and gives it back to its consumer; the slot is gone when it returns.
-    pub(super) finish: unsafe fn(NonNull<Slot>, Result, &Bh),
+    pub(super) finish: unsafe fn(NonNull<Slot<D>>, Result, &Bh),
     /// Tells the consumer of a backlogged request that it has moved on.
-    pub(super) accept: unsafe fn(NonNull<Slot>, &Bh),
+    pub(super) accept: unsafe fn(NonNull<Slot<D>>, &Bh),
 }
 
-/// What every request context starts with, for a queue that does not know its type.
+/// What every request context starts with, for a queue that does not know its type. `D` is the data
+/// that the queue keeps with each request.
 #[repr(C)]
-pub(super) struct Slot {
-    ops: &'static SlotOps,
-    next: Option<NonNull<Slot>>,
+pub(super) struct Slot<D: 'static> {
+    ops: &'static SlotOps<D>,
+    next: Option<NonNull<Slot<D>>>,
     pub(super) lists: Lists,
     pub(super) segments: u32,
     /// The last byte that the device writes.
     pub(super) status: NonNull<u8>,
-    /// Whatever the queue wants to remember of the request.
-    pub(super) mark: u8,
-    /// The epoch of the device that the request was made for; none if it is for any.
-    pub(super) epoch: Option<u32>,
+    private: D,
     /// How many bytes the device says it has written.
     pub(super) used: u32,
     /// Whether the consumer allowed the request to wait for room.
@@ -112,22 +110,21 @@ pub(super) struct Slot {
     pub(super) untouched: bool,
 }
 
-impl Slot {
+impl<D: Default + 'static> Slot<D> {
     /// Initialises a slot without segments, whose status is not known yet.
     ///
     /// # Safety
     ///
     /// `this` must be valid for writes.
     #[inline]
-    pub(super) unsafe fn init(this: *mut Self, ops: &'static SlotOps, may_backlog: bool) {
+    pub(super) unsafe fn init(this: *mut Self, ops: &'static SlotOps<D>, may_backlog: bool) {
         let slot = Self {
             ops,
             next: None,
             lists: Lists::new(),
             segments: 0,
             status: NonNull::dangling(),
-            mark: 0,
-            epoch: None,
+            private: D::default(),
             used: 0,
             may_backlog,
             owes_accept: false,
@@ -146,27 +143,27 @@ impl Slot {
 ///
 /// `slot` is the only pointer to a valid, filled slot whose request is not finished.
 #[must_use]
-pub(crate) struct Inflight {
-    slot: NonNull<Slot>,
+pub(crate) struct Inflight<D: 'static> {
+    slot: NonNull<Slot<D>>,
 }
 
 // SAFETY: A request is not tied to a thread.
-unsafe impl Send for Inflight {}
+unsafe impl<D: Send + 'static> Send for Inflight<D> {}
 
-impl Inflight {
+impl<D: 'static> Inflight<D> {
     /// Takes over a request.
     ///
     /// # Safety
     ///
     /// `slot` must be valid and filled, its request not finished, and used by nobody else until it
     /// is.
-    pub(super) unsafe fn new(slot: NonNull<Slot>) -> Self {
+    pub(super) unsafe fn new(slot: NonNull<Slot<D>>) -> Self {
         // INVARIANT: By the safety requirements.
         Self { slot }
     }
 
     /// Returns the slot, which the caller is now responsible for.
-    pub(super) fn into_slot(self) -> NonNull<Slot> {
+    pub(super) fn into_slot(self) -> NonNull<Slot<D>> {
         ManuallyDrop::new(self).slot
     }
 
@@ -177,7 +174,7 @@ impl Inflight {
     }
 
     /// Returns true if it is the request whose slot that is.
-    pub(super) fn is_at(&self, slot: NonNull<Slot>) -> bool {
+    pub(super) fn is_at(&self, slot: NonNull<Slot<D>>) -> bool {
         self.slot == slot
     }
 
@@ -187,28 +184,16 @@ impl Inflight {
         unsafe { (*self.slot.as_ptr()).segments }
     }
 
-    /// Has the request remember something for the queue.
-    pub(crate) fn set_mark(&mut self, mark: u8) {
+    /// Returns what the queue keeps with the request.
+    pub(crate) fn private(&self) -> &D {
         // SAFETY: By the type invariant.
-        unsafe { (*self.slot.as_ptr()).mark = mark };
+        unsafe { &(*self.slot.as_ptr()).private }
     }
 
-    /// Returns what the queue wanted to remember; 0 if nothing.
-    pub(crate) fn mark(&self) -> u8 {
+    /// Returns what the queue keeps with the request.
+    pub(crate) fn private_mut(&mut self) -> &mut D {
         // SAFETY: By the type invariant.
-        unsafe { (*self.slot.as_ptr()).mark }
-    }
-
-    /// Says that the request is for one epoch of the device only.
-    pub(crate) fn set_epoch(&mut self, epoch: u32) {
-        // SAFETY: By the type invariant.
-        unsafe { (*self.slot.as_ptr()).epoch = Some(epoch) };
-    }
-
-    /// Returns the epoch of the device that the request is for; none if it is for any.
-    pub(crate) fn epoch(&self) -> Option<u32> {
-        // SAFETY: By the type invariant.
-        unsafe { (*self.slot.as_ptr()).epoch }
+        unsafe { &mut (*self.slot.as_ptr()).private }
     }
 
     /// Returns the last byte of what the device writes besides the data: 0xff unless it wrote it.
@@ -249,7 +234,7 @@ impl Inflight {
     /// # Safety
     ///
     /// `slot` must be that of an `Inflight`.
-    unsafe fn pay_accept(slot: NonNull<Slot>, bh: &Bh) {
+    unsafe fn pay_accept(slot: NonNull<Slot<D>>, bh: &Bh) {
         // SAFETY: By the safety requirements.
         if core::mem::take(unsafe { &mut (*slot.as_ptr()).owes_accept }) {
             // SAFETY: By the safety requirements.
@@ -262,7 +247,7 @@ impl Inflight {
     /// # Safety
     ///
     /// `slot` must be that of an `Inflight` that is used no more.
-    unsafe fn end(slot: NonNull<Slot>, result: Result, bh: &Bh) {
+    unsafe fn end(slot: NonNull<Slot<D>>, result: Result, bh: &Bh) {
         // SAFETY: By the safety requirements.
         unsafe { Self::pay_accept(slot, bh) };
         // SAFETY: By the safety requirements.
@@ -270,7 +255,7 @@ impl Inflight {
     }
 }
 
-impl Drop for Inflight {
+impl<D: 'static> Drop for Inflight<D> {
     fn drop(&mut self) {
         let bh = Bh::disable();
         // SAFETY: By the type invariant, which ends here.
@@ -281,7 +266,7 @@ impl Drop for Inflight {
 // SAFETY: The pointer is the slot's, which is unique by the type invariant. The lists are in the slot;
 // a `Builder` has made them, of memory that stays valid until the request is finished, which takes an
 // `Inflight`.
-unsafe impl Lend for Inflight {
+unsafe impl<D: Send + 'static> Lend for Inflight<D> {
     fn lists(&mut self) -> Result<&mut Lists> {
         // SAFETY: By the type invariant.
         Ok(unsafe { &mut (*self.slot.as_ptr()).lists })
@@ -303,15 +288,15 @@ unsafe impl Lend for Inflight {
 ///
 /// As for [`Inflight`].
 #[must_use]
-pub(crate) struct Backlogged(Inflight);
+pub(crate) struct Backlogged<D: 'static>(Inflight<D>);
 
-impl Backlogged {
+impl<D: 'static> Backlogged<D> {
     /// Tells the consumer that the request moves on, unless it has been told.
     ///
     /// This must come before the device gets it, for the completion must not overtake it.
     ///
     /// Context: bottom half, no lock held.
-    pub(crate) fn accept(self, bh: &Bh) -> Inflight {
+    pub(crate) fn accept(self, bh: &Bh) -> Inflight<D> {
         // SAFETY: By the type invariant.
         unsafe { Inflight::pay_accept(self.0.slot, bh) };
         self.0
@@ -324,16 +309,16 @@ impl Backlogged {
 ///
 /// The slots from `head` to `tail`, linked by `next`, are those of `len` [`Inflight`]s that were
 /// given up to this list.
-pub(crate) struct Fifo {
-    head: Option<NonNull<Slot>>,
-    tail: Option<NonNull<Slot>>,
+pub(crate) struct Fifo<D: 'static> {
+    head: Option<NonNull<Slot<D>>>,
+    tail: Option<NonNull<Slot<D>>>,
     len: usize,
 }
 
 // SAFETY: Requests are not tied to a thread.
-unsafe impl Send for Fifo {}
+unsafe impl<D: Send + 'static> Send for Fifo<D> {}
 
-impl Fifo {
+impl<D: 'static> Fifo<D> {
     /// Creates an empty list.
     pub(crate) const fn new() -> Self {
         // INVARIANT: No slots.
@@ -355,7 +340,7 @@ impl Fifo {
     }
 
     /// Adds a request at the end, if it may wait; else it comes back.
-    pub(crate) fn push_back(&mut self, request: Inflight) -> Result<Submitted, Inflight> {
+    pub(crate) fn push_back(&mut self, request: Inflight<D>) -> Result<Submitted, Inflight<D>> {
         if !request.may_backlog() {
             return Err(request);
         }
@@ -376,7 +361,7 @@ impl Fifo {
     }
 
     /// Puts a request back to where [`pop_front`](Self::pop_front) took it from.
-    pub(crate) fn push_front(&mut self, request: Inflight) {
+    pub(crate) fn push_front(&mut self, request: Inflight<D>) {
         let slot = request.into_slot();
         // SAFETY: The slot was an `Inflight`'s.
         unsafe { (*slot.as_ptr()).next = self.head };
@@ -386,7 +371,7 @@ impl Fifo {
     }
 
     /// Takes the request that has waited longest.
-    pub(crate) fn pop_front(&mut self) -> Option<Backlogged> {
+    pub(crate) fn pop_front(&mut self) -> Option<Backlogged<D>> {
         let slot = self.head?;
         // SAFETY: By the type invariant.
         self.head = unsafe { (*slot.as_ptr()).next.take() };
@@ -399,7 +384,7 @@ impl Fifo {
     }
 }
 
-impl Drop for Fifo {
+impl<D: 'static> Drop for Fifo<D> {
     fn drop(&mut self) {
         let bh = Bh::disable();
         while let Some(request) = self.pop_front() {

@@ -8,21 +8,30 @@ use super::request::{
     SlotOps, //
 };
 use crate::support::bh::Bh;
-use core::ptr::NonNull;
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 use kernel::prelude::*;
 
-/// Creates a request that may be backlogged and has no caller. `mark` tells it from other requests.
-pub(crate) fn request(mark: u8) -> Result<Inflight> {
-    static OPS: SlotOps = SlotOps { finish, accept };
+/// What the requests of a queue do.
+struct Test<D: 'static>(PhantomData<D>);
 
-    let slot = KBox::leak(KBox::<Slot>::new_uninit(GFP_KERNEL)?);
+impl<D: 'static> Test<D> {
+    const OPS: &'static SlotOps<D> = &SlotOps {
+        finish: finish::<D>,
+        accept: accept::<D>,
+    };
+}
+
+/// Creates a request that may be backlogged and has no caller.
+pub(crate) fn request<D: Default + 'static>() -> Result<Inflight<D>> {
+    let slot = KBox::leak(KBox::<Slot<D>>::new_uninit(GFP_KERNEL)?);
     // SAFETY: `slot` is valid for writes.
-    unsafe { Slot::init(slot.as_mut_ptr(), &OPS, true) };
+    unsafe { Slot::init(slot.as_mut_ptr(), Test::<D>::OPS, true) };
     let slot = NonNull::from(slot).cast();
     // SAFETY: `slot` was just allocated and filled, and this is its only pointer. `finish` frees it.
-    let mut request = unsafe { Inflight::new(slot) };
-    request.set_mark(mark);
-    Ok(request)
+    Ok(unsafe { Inflight::new(slot) })
 }
 
 /// Frees the request.
@@ -30,7 +39,7 @@ pub(crate) fn request(mark: u8) -> Result<Inflight> {
 /// # Safety
 ///
 /// `slot` must come from [`request`] and must not be used afterwards.
-unsafe fn finish(slot: NonNull<Slot>, _result: Result, _bh: &Bh) {
+unsafe fn finish<D: 'static>(slot: NonNull<Slot<D>>, _result: Result, _bh: &Bh) {
     // SAFETY: By the safety requirements `slot` is the leaked `KBox` of `request`.
     drop(unsafe { KBox::from_raw(slot.as_ptr()) });
 }
@@ -40,4 +49,4 @@ unsafe fn finish(slot: NonNull<Slot>, _result: Result, _bh: &Bh) {
 /// # Safety
 ///
 /// None.
-unsafe fn accept(_slot: NonNull<Slot>, _bh: &Bh) {}
+unsafe fn accept<D: 'static>(_slot: NonNull<Slot<D>>, _bh: &Bh) {}

@@ -9,13 +9,13 @@ mod state;
 
 use self::{
     ages::Found,
-    state::State, //
+    state::{
+        Request,
+        State, //
+    }, //
 };
 use crate::{
-    crypto::{
-        Inflight,
-        Submitted, //
-    },
+    crypto::Submitted,
     support::bh::Bh,
     virtio::{
         Fate,
@@ -33,6 +33,7 @@ use kernel::{
 };
 
 pub(super) use self::ages::LOOKS;
+pub(crate) use self::state::Private;
 
 /// A data queue of a device.
 pub(crate) type DataQueue = Queue<Data>;
@@ -54,7 +55,7 @@ impl Data {
     }
 
     /// Takes requests that the device has used. Returns how many.
-    fn take_batch(locked: &mut Locked<'_, Self>, batch: &mut [Option<Inflight>]) -> usize {
+    fn take_batch(locked: &mut Locked<'_, Self>, batch: &mut [Option<Request>]) -> usize {
         let mut count = 0;
         for slot in batch {
             // The status, not the length, says whether there is a result: devices count differently.
@@ -69,7 +70,7 @@ impl Data {
         count
     }
 
-    fn complete(request: Inflight, bh: &Bh) {
+    fn complete(request: Request, bh: &Bh) {
         let status = Status::from(request.last_result_byte());
         request.complete(status.to_result(), bh);
     }
@@ -110,7 +111,7 @@ impl Data {
 }
 
 impl Handler for Data {
-    type Buffer = Inflight;
+    type Buffer = Request;
     type State = State;
 
     fn used(queue: &Queue<Self>, bh: &Bh) {
@@ -157,8 +158,8 @@ impl Handler for Data {
         }
     }
 
-    fn finish(queue: &Queue<Self>, request: Inflight, fate: Fate, bh: &Bh) {
-        queue.lock(bh).state().ages.leave(request.mark());
+    fn finish(queue: &Queue<Self>, request: Request, fate: Fate, bh: &Bh) {
+        queue.lock(bh).state().ages.leave(request.private().age());
         match fate {
             Fate::Used => Self::complete(request, bh),
             // The device may have written a part of the result: only the consumer knows what that
@@ -188,13 +189,11 @@ impl Handler for Data {
 /// - `ENODEV`, `EIO`, `ENOMEM`: it cannot be sent at all.
 pub(crate) fn submit(
     queue: &DataQueue,
-    mut request: Inflight,
+    mut request: Request,
     epoch: Option<u32>,
     watch: impl FnOnce(),
-) -> Result<Submitted, (Error, Inflight)> {
-    if let Some(epoch) = epoch {
-        request.set_epoch(epoch);
-    }
+) -> Result<Submitted, (Error, Request)> {
+    request.private_mut().set_epoch(epoch);
     let bh = Bh::disable();
     let mut locked = queue.lock(&bh);
     if !locked.state().open || !locked.is_live() {
@@ -238,14 +237,14 @@ pub(crate) fn submit(
 }
 
 /// Hands a request to the device, if it is meant for its present epoch.
-fn send(locked: &mut Locked<'_, Data>, mut request: Inflight) -> Result<(), (Error, Inflight)> {
+fn send(locked: &mut Locked<'_, Data>, mut request: Request) -> Result<(), (Error, Request)> {
     if !locked.has_room(request.segments()) {
         return Err((ENOSPC, request));
     }
     if let Err(err) = locked.state().admit(&mut request) {
         return Err((err, request));
     }
-    let age = request.mark();
+    let age = request.private().age();
     locked
         .add(request)
         .inspect_err(|_| locked.state().ages.leave(age))

@@ -266,7 +266,7 @@ impl<'a, A: Algorithm> Prepared<'a, A> {
     pub(crate) fn submit(
         self,
         limit: Msecs,
-        queue: impl FnOnce(Inflight) -> Result<Submitted, (Error, Inflight)>,
+        queue: impl FnOnce(Inflight<A::Private>) -> Result<Submitted, (Error, Inflight<A::Private>)>,
         stuck: impl Fn(),
     ) -> Result<Answer, (Error, Loaded<'a, A>)> {
         self.inner

@@ -62,7 +62,7 @@ use kernel::{
 ///   results, of at least one byte, that the device may write.
 #[repr(C)]
 pub(in crate::crypto) struct Context<A: Offload> {
-    slot: Slot,
+    slot: Slot<A::Private>,
     raw: NonNull<A::Raw>,
     outcome: Result,
     waiter: MaybeUninit<Completion>,
@@ -119,7 +119,7 @@ impl<A: Offload> Context<A> {
     // CAST: `size` is that of a request context, which the framework counts with 32 bits.
     pub(in crate::crypto) const AREA: u32 = offset_of!(Self, area) as u32;
 
-    const OPS: &'static SlotOps = &SlotOps {
+    const OPS: &'static SlotOps<A::Private> = &SlotOps {
         finish: if A::SYNCHRONOUS {
             wake::<A>
         } else {
@@ -235,6 +235,8 @@ impl<A: Offload> Context<A> {
             // SAFETY: By the type invariant the results are memory of the context.
             unsafe { helpers::memzero_explicit(results.as_ptr().cast(), results.len()) };
         }
+        // SAFETY: By the safety requirements the slot is initialised, and not used any more.
+        unsafe { (&raw mut (*context).slot).drop_in_place() };
         // SAFETY: By the safety requirements the state is initialised, and not used any more.
         unsafe { (&raw mut (*context).state).cast::<A::State>().read() }
     }
@@ -397,7 +399,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
     pub(crate) fn submit(
         self,
         limit: Msecs,
-        queue: impl FnOnce(Inflight) -> Result<Submitted, (Error, Inflight)>,
+        queue: impl FnOnce(Inflight<A::Private>) -> Result<Submitted, (Error, Inflight<A::Private>)>,
         stuck: impl Fn(),
     ) -> Result<Answer, (Error, Request<'a, A, R>)> {
         let Self {
@@ -443,7 +445,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
 /// # Safety
 ///
 /// `slot` must be that of a `Context<A>` whose request is under way; both are gone afterwards.
-unsafe fn finish<A: Offload>(slot: NonNull<Slot>, result: Result, bh: &Bh) {
+unsafe fn finish<A: Offload>(slot: NonNull<Slot<A::Private>>, result: Result, bh: &Bh) {
     let context = slot.cast::<Context<A>>();
     // SAFETY: By the safety requirements; nobody else refers to the context.
     let raw = unsafe { (*context.as_ptr()).raw };
@@ -464,7 +466,7 @@ unsafe fn finish<A: Offload>(slot: NonNull<Slot>, result: Result, bh: &Bh) {
 ///
 /// `slot` must be that of a `Context<A>` of a synchronous algorithm whose request is under way; it
 /// must not be used afterwards.
-unsafe fn wake<A: Offload>(slot: NonNull<Slot>, result: Result, _bh: &Bh) {
+unsafe fn wake<A: Offload>(slot: NonNull<Slot<A::Private>>, result: Result, _bh: &Bh) {
     let context = slot.cast::<Context<A>>().as_ptr();
     // SAFETY: By the safety requirements; the waiter does not look before it is woken.
     unsafe { (*context).outcome = result };
@@ -478,7 +480,7 @@ unsafe fn wake<A: Offload>(slot: NonNull<Slot>, result: Result, _bh: &Bh) {
 /// # Safety
 ///
 /// `slot` must be that of a `Context<A>` whose request is under way.
-unsafe fn accept<A: Offload>(slot: NonNull<Slot>, bh: &Bh) {
+unsafe fn accept<A: Offload>(slot: NonNull<Slot<A::Private>>, bh: &Bh) {
     if A::SYNCHRONOUS {
         // The consumer was not told that it waits.
         return;

@@ -133,6 +133,7 @@ mod tests {
         type Raw = bindings::skcipher_request;
         type Tfm = ();
         type State = ();
+        type Private = ();
         type Area = Area<16, 8>;
         const SYNCHRONOUS: bool = true;
 

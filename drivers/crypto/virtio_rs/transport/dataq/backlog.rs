@@ -2,16 +2,19 @@
 
 //! Requests that wait for room in the ring, in order.
 
+use super::state::{
+    Private,
+    Request, //
+};
 use crate::crypto::{
     Backlogged,
     Fifo,
-    Inflight,
     Submitted, //
 };
 
 /// The backlog of a data queue.
 pub(super) struct Backlog {
-    requests: Fifo,
+    requests: Fifo<Private>,
     /// The bottom half has the first request.
     taken: bool,
 }
@@ -36,20 +39,20 @@ impl Backlog {
     }
 
     /// Appends a request. It comes back if it may not wait.
-    pub(super) fn push(&mut self, request: Inflight) -> Result<Submitted, Inflight> {
+    pub(super) fn push(&mut self, request: Request) -> Result<Submitted, Request> {
         self.requests.push_back(request)
     }
 
     /// Takes the first request, which counts as waiting until the next call or
     /// [`put_back`](Self::put_back).
-    pub(super) fn take(&mut self) -> Option<Backlogged> {
+    pub(super) fn take(&mut self) -> Option<Backlogged<Private>> {
         let first = self.requests.pop_front();
         self.taken = first.is_some();
         first
     }
 
     /// Puts back the request of [`take`](Self::take), for which the ring has no room.
-    pub(super) fn put_back(&mut self, request: Inflight) {
+    pub(super) fn put_back(&mut self, request: Request) {
         self.requests.push_front(request);
         self.taken = false;
     }
@@ -67,16 +70,18 @@ mod tests {
     fn no_request_overtakes_a_backlogged_one() {
         let mut backlog = Backlog::new();
         assert!(!backlog.has_waiting());
-        for mark in [1, 2] {
-            assert!(backlog.push(request(mark).unwrap()).is_ok());
+        for epoch in [1, 2] {
+            let mut request = request::<Private>().unwrap();
+            request.private_mut().set_epoch(Some(epoch));
+            assert!(backlog.push(request).is_ok());
         }
         // The bottom half has the first request, and the ring is full.
         let first = backlog.take().unwrap().accept(&Bh::disable());
         assert!(backlog.has_waiting());
         backlog.put_back(first);
-        let sent = [1, 2].map(|mark| {
+        let sent = [1, 2].map(|epoch| {
             let request = backlog.take().unwrap().accept(&Bh::disable());
-            assert_eq!(request.mark(), mark);
+            assert_eq!(request.private().epoch(), Some(epoch));
             // A new request is behind it, even if it was the last one in the backlog.
             assert!(backlog.has_waiting());
             request

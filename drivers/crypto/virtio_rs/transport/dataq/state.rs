@@ -10,6 +10,36 @@ use super::{
 use crate::crypto::Inflight;
 use kernel::prelude::*;
 
+/// A request of a data queue.
+pub(super) type Request = Inflight<Private>;
+
+/// What a data queue keeps with a request.
+#[derive(Default)]
+pub(crate) struct Private {
+    /// The epoch of the session that the request names; none if the request brings its key along.
+    epoch: Option<u32>,
+    /// The age in which the request was sent.
+    age: u8,
+}
+
+impl Private {
+    /// Says that the request names a session of an epoch.
+    pub(super) fn set_epoch(&mut self, epoch: Option<u32>) {
+        self.epoch = epoch;
+    }
+
+    /// Returns the epoch of the session that the request names.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(super) fn epoch(&self) -> Option<u32> {
+        self.epoch
+    }
+
+    /// Returns the age in which the request was sent, for [`Ages::leave`].
+    pub(super) fn age(&self) -> u8 {
+        self.age
+    }
+}
+
 /// The state of a data queue, protected by the lock of the queue.
 pub(crate) struct State {
     /// The queue accepts requests.
@@ -51,18 +81,22 @@ impl State {
     /// # Errors
     ///
     /// `ENODEV`: it does.
-    pub(super) fn admit(&mut self, request: &mut Inflight) -> Result {
-        if request.epoch().is_some_and(|epoch| epoch != self.epoch) {
+    pub(super) fn admit(&mut self, request: &mut Request) -> Result {
+        if request
+            .private()
+            .epoch
+            .is_some_and(|epoch| epoch != self.epoch)
+        {
             return Err(ENODEV);
         }
-        request.set_mark(self.ages.enter());
+        request.private_mut().age = self.ages.enter();
         Ok(())
     }
 
     /// Counts a request that has come back.
-    pub(super) fn leave(&mut self, request: &Inflight) {
+    pub(super) fn leave(&mut self, request: &Request) {
         self.returned = self.returned.wrapping_add(1);
-        self.ages.leave(request.mark());
+        self.ages.leave(request.private().age);
     }
 }
 
@@ -85,8 +119,8 @@ mod tests {
         let mut state = State::new();
         state.epoch = 7;
         for stale in [6, 8] {
-            let mut request = request(0).unwrap();
-            request.set_epoch(stale);
+            let mut request = request::<Private>().unwrap();
+            request.private_mut().epoch = Some(stale);
             assert_eq!(state.admit(&mut request), Err(ENODEV));
             request.complete(Err(ENODEV), &Bh::disable());
         }
@@ -101,10 +135,8 @@ mod tests {
         let mut state = State::new();
         state.epoch = 7;
         for epoch in [None, Some(7)] {
-            let mut request = request(0).unwrap();
-            if let Some(epoch) = epoch {
-                request.set_epoch(epoch);
-            }
+            let mut request = request::<Private>().unwrap();
+            request.private_mut().epoch = epoch;
             assert!(state.admit(&mut request).is_ok());
             for _ in 0..LOOKS {
                 assert_eq!(state.ages.look(0, 1), Found::Young);
