@@ -307,12 +307,16 @@ pub(super) unsafe fn for_each(span: &Span, mut f: impl FnMut(*const u8, usize) -
 ///
 /// # Safety
 ///
-/// `list` must start a valid scatterlist.
+/// `list` must start a valid scatterlist, unless `bytes` is empty.
 pub(super) unsafe fn read(
     list: *mut bindings::scatterlist,
     offset: u32,
     bytes: &mut [u8],
 ) -> Result {
+    if bytes.is_empty() {
+        // Without data there may be no list.
+        return Ok(());
+    }
     let len = u32::try_from(bytes.len())?;
     let end = offset.checked_add(len).ok_or(EINVAL)?;
     // SAFETY: By the safety requirements `list` is valid.
