@@ -144,8 +144,8 @@ def check(limits: Limits, folder: Path) -> None:
 
 
 def fit(series: list[list[Costs]], name: str) -> tuple[float, float]:
-    """What a run and an interrupt cost, given rounds of several settings. If there was an interrupt for
-    each run everywhere, as on an idle host, they cannot be told apart, and all is the run's."""
+    """Returns the cost of a run and of an interrupt, from rounds of several settings. If each run had
+    one interrupt in all rounds, the costs cannot be separated: the run gets both."""
     aa = ab = bb = ay = by = 0.0
     for rounds in series:
         mean = {key: sum(one[key] for one in rounds) / len(rounds) for key in rounds[0]}
@@ -155,9 +155,9 @@ def fit(series: list[list[Costs]], name: str) -> tuple[float, float]:
             y = one[name] - mean[name]
             aa, ab, bb, ay, by = aa + a * a, ab + a * b, bb + b * b, ay + a * y, by + b * y
     if aa < 1e-6:
-        raise counts.Unusable("there are as many runs everywhere: their cost cannot be found out")
+        raise counts.Unusable("every round has as many runs: cannot determine what a run costs")
     determinant = aa * bb - ab * ab
-    if determinant < 1e-4 * aa * bb:
+    if determinant <= 1e-4 * aa * bb:
         return ay / aa, 0.0
     return (ay * bb - by * ab) / determinant, (by * aa - ay * ab) / determinant
 

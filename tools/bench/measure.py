@@ -230,7 +230,7 @@ class Guest:
         ]
 
     def contended(self) -> list[dict[str, object]]:
-        """Counts how often a request of each setting waits for a lock of another processor."""
+        """Counts waits for locks in the guest, divided by the requests."""
         found: list[dict[str, object]] = []
         processors = self.plan["processors"]
         with Spins() as spins:
@@ -267,12 +267,12 @@ class Spins:
             )
             self._enable(True)
         except OSError as error:
-            raise Problem(f"waiting for locks cannot be counted: {error.strerror}") from error
+            raise Problem(f"cannot count waits for locks: {error.strerror}") from error
         return self
 
     def __exit__(self, *_: object) -> None:
         self._enable(False)
-        # All are removed when the file is opened.
+        # Opening the file with O_TRUNC removes all kprobes.
         (self.FOLDER / "kprobe_events").write_text("")
 
     def _enable(self, on: bool) -> None:

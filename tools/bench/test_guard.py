@@ -33,6 +33,10 @@ class Fit(unittest.TestCase):
         self.assertAlmostEqual(run, 230, delta=0.1)
         self.assertEqual(interrupt, 0)
 
+    def test_constant(self) -> None:
+        """The same number of interrupts in all rounds says nothing of them."""
+        self.assertEqual(fit([rounds(1000, (1, 1), (0.5, 1))], "core")[1], 0)
+
     def test_always(self) -> None:
         """Without a difference nothing can be said."""
         with self.assertRaisesRegex(Unusable, "as many runs"):

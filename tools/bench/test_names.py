@@ -26,6 +26,11 @@ class Names(unittest.TestCase):
             ("krate::crypto::a::submit::<<krate::a::F<false> as krate::A>::crypt::{closure#0}>",
              "crypto::a::submit"),
             ("krate::transport::dataq::send", "transport::dataq::send"),
+            ("krate::a::b::<krate::T>::{closure#0}", "a::b::{closure#0}"),
+            ("<krate::a::F<false> as krate::b::C>::m::{closure#0}", "F::m::{closure#0}"),
+            ("<<krate::A as krate::B>::f::{closure#0} as core::ops::FnOnce<()>>::call_once",
+             "f::{closure#0}::call_once"),
+            ("<krate::Foo<fn(u8) -> u8>>::bar", "krate::Foo::bar"),
         ):  # fmt: skip
             with self.subTest(name=name):
                 self.assertEqual(short(name), expected)

@@ -18,8 +18,8 @@ from programs import MTU, PAYLOAD, Program
 SUITES = {"gcm(aes)": xfrm.GCM, "authenc(hmac(sha256),cbc(aes))": xfrm.SHA256_CBC}
 # What is sent, and compared at the other end, before anything is measured.
 VERIFIED = 1 << 18
-# So many packets a second a slow host sends, at least. With -n instead of -t iperf3 3.18 spins when all
-# is sent, until its next report: for ever without reports.
+# Packets per second that even a slow host sends. iperf3 3.18 with -n spins after the last packet
+# until its next report, and without reports for ever. So -t is used.
 PACKETS = 300
 # Milliseconds without data after which iperf3 gives up: the host may be busy.
 PATIENCE = str(600 * 1000)

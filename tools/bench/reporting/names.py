@@ -4,8 +4,8 @@
 import re
 
 # The angle brackets of an implementation, `<TYPE as TRAIT>`, begin a name or a path in it.
-_IMPLEMENTATION = re.compile(r"^<(.*)>::([^:<>]+)$")
-KEPT = 2
+_IMPLEMENTATION = re.compile(r"^<(.*)>::([^<>]+)$")
+KEPT = 3
 
 
 def short(name: str) -> str:
@@ -16,8 +16,8 @@ def short(name: str) -> str:
     name = _without_parameters(name)
     if match := _IMPLEMENTATION.match(name):
         implementer, method = match.groups()
-        name = f"{implementer.partition(' as ')[0]}::{method}"
-    return "::".join(name.split("::")[-KEPT - 1 :])
+        name = f"{implementer.rpartition(' as ')[0] or implementer}::{method}".lstrip("<")
+    return "::".join(name.split("::")[-KEPT:])
 
 
 def _without_parameters(name: str) -> str:
@@ -28,10 +28,10 @@ def _without_parameters(name: str) -> str:
         if opens:
             depth += 1
         elif letter == ">" and depth:
-            depth -= 1
+            depth -= name[place - 1] != "-"
         elif not depth:
             found += letter
-    return found.removesuffix("::")
+    return found.replace("::::", "::").removesuffix("::")
 
 
 def shortened(functions: dict[str, float]) -> dict[str, float]:

@@ -20,7 +20,8 @@
  * requests whose memory still holds their data. Errors are counted by direction:
  * encrypt-ERRNO or decrypt-ERRNO; with kinds that have no direction both mean the
  * same. With the parameter "backlog" off requests must not be backlogged. The
- * parameters "text" and "in_place" are the length and the place of ciphers' requests.
+ * parameter "text" sets the length of the text, "in_place" whether source and
+ * destination are the same.
  */
 #include <crypto/authenc.h>
 #include <linux/crypto.h>
@@ -49,11 +50,11 @@ MODULE_PARM_DESC(backlog, "Whether requests may be backlogged (default Y)");
 
 static unsigned int text;
 module_param(text, uint, 0644);
-MODULE_PARM_DESC(text, "Bytes of a cipher's text, a multiple of 16, or 0 for any length (default 0)");
+MODULE_PARM_DESC(text, "Bytes of text, a multiple of 16, or 0 for any length (default 0)");
 
 static int in_place = -1;
 module_param(in_place, int, 0644);
-MODULE_PARM_DESC(in_place, "Whether ciphers work in place: 1, 0, or -1 for both (default -1)");
+MODULE_PARM_DESC(in_place, "Whether requests are in place: 1, 0, or -1 for both (default -1)");
 
 /* Bytes that were written to a parameter. */
 struct given {

@@ -91,9 +91,9 @@ struct subject {
 	/* Of signatures: one that is right, and the digest behind it. */
 	const u8 *signature;
 	unsigned int signature_len;
-	/* Of ciphers: bytes of text, or 0 for any length up to TEXT. */
+	/* Bytes of text of a cipher, AEAD or hash; 0: any length up to TEXT. */
 	unsigned int text;
-	/* Of ciphers: 1 if in place, 0 if not, -1 for both by turns. */
+	/* 1: in place, 0: not, -1: by turns. Not of hashes and signatures. */
 	int in_place;
 };
 

@@ -23,7 +23,7 @@ ABSENT = (errno.ENOENT, errno.ENODEV)
 def _write(path: Path, text: str, *allowed: int) -> str:
     """Writes to a file in sysfs. It may be absent, or refuse with an allowed error."""
     try:
-        # Without O_CREAT: the folder of a driver that comes or goes refuses to have files made.
+        # No O_CREAT: creating a file in sysfs fails, and an absent file must give ENOENT.
         file = os.open(path, os.O_WRONLY)
         try:
             os.write(file, text.encode())

@@ -111,8 +111,8 @@ def run(
     text: int = 0,
     in_place: bool | None = None,
 ) -> Result:
-    """Makes so many requests, all at once if the flavour is asynchronous. Those of ciphers have a
-    text of so many bytes, or any up to 2048, and are in place or not, or both by turns."""
+    """Makes so many requests, all at once if the flavour is asynchronous. `text` is the bytes of
+    text, or 0 for any length up to 2048. Without `in_place` every other pair is in place."""
     (PARAMETERS / "backlog").write_text("Y" if backlog else "N")
     (PARAMETERS / "text").write_text(str(text))
     (PARAMETERS / "in_place").write_text("-1" if in_place is None else str(int(in_place)))
