@@ -300,7 +300,7 @@ impl Devices {
 
     /// Leaves a key out of account.
     ///
-    /// Context: any but hard interrupt.
+    /// Context: process or bottom half, interrupts enabled.
     fn leave(&self, serial: u64) {
         // What goes with it may talk to a device: not under the lock.
         let _node = self.keys.lock().remove_node(&serial);

@@ -430,7 +430,12 @@ impl<M: Method, const SYNC: bool> Algorithm for Flavour<M, SYNC> {
             let keys = key_lengths.split(route.key());
             row.method
                 .write_header(builder, &via, operation(direction), &keys, &plan);
-            builder.read(plan.iv.bytes());
+            if salt == Salt::default() {
+                builder.read(plan.iv.bytes());
+            } else {
+                // The salt is a part of the key.
+                builder.read_secret(plan.iv.bytes());
+            }
             if cut.aad_first {
                 builder.aad(cut.aad);
             }

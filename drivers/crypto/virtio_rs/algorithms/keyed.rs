@@ -206,7 +206,7 @@ impl<O: Opener, const MAX_KEY: usize> Keyed<O, MAX_KEY> {
         software()?;
         if let Some(old) = old {
             if old.is_open() && old.variant == variant && old.key.is(key) {
-                *self.inner.known.lock() = Some(old);
+                self.inner.replace(old);
                 // Its way may have been closed while nobody could see it.
                 self.inner.rekey();
                 return Ok(());
@@ -250,8 +250,15 @@ impl<O: Opener, const MAX_KEY: usize> Inner<O, MAX_KEY> {
             variant,
             way: None,
         };
-        *self.known.lock() = Some(none);
+        self.replace(none);
         self.rekey();
+    }
+
+    /// Replaces what is known. What was there may talk to a device when it is dropped, so that is not
+    /// under the lock: two callers may set keys at the same time.
+    fn replace(&self, known: Known) {
+        let old = self.known.lock().replace(known);
+        drop(old);
     }
 
     /// Finds a device for a key. A session is cheaper for every request, but a device has only so

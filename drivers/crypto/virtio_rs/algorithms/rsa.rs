@@ -130,7 +130,9 @@ impl Transform {
         let old = self.pair.lock().take();
         drop(old);
         let pair = Arc::new(read()?, GFP_KERNEL)?;
-        *self.pair.lock() = Some(pair);
+        // Somebody else may have set one meanwhile.
+        let old = self.pair.lock().replace(pair);
+        drop(old);
         Ok(())
     }
 }

@@ -46,6 +46,7 @@ use zerocopy::{
 /// - `context` is a context of `A` whose header is initialised, and is used by nobody else. It is that
 ///   of `request`, or that of `borrowed`, and lies in the page `page` and those behind it, from byte
 ///   `page_offset` on.
+/// - `borrowed` is `None` if the algorithm is asynchronous.
 /// - The first `entries` scatterlist entries of the context's area are in use; the first `params` bytes
 ///   for parameters, and the first `results` bytes for results, have such entries.
 #[must_use]
@@ -90,7 +91,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     ) -> Result<Prepared<'a, A, R>, (Error, Request<'a, A, R>)> {
         // SAFETY: By the safety requirements.
         unsafe { Context::init(context, &request) };
-        // INVARIANT: The header was just initialised, and nothing is in use.
+        // INVARIANT: The header was just initialised, and nothing is in use. The rest is by the safety
+        // requirements.
         let mut builder = Self {
             request,
             borrowed,
@@ -637,6 +639,40 @@ mod tests {
                 writes[2][0] = 0;
             },
         );
+        assert!(output.is_ok());
+    }
+
+    #[test]
+    fn a_list_without_its_beginning_takes_two_entries() {
+        let mut data = KVec::from_elem(7u8, 64, GFP_KERNEL).unwrap();
+        let mut list = [bindings::scatterlist::default(); 4];
+        // SAFETY: There are as many entries.
+        unsafe { bindings::sg_init_table(list.as_mut_ptr(), 4) };
+        for (entry, bytes) in list.iter_mut().zip(data.chunks_exact_mut(16)) {
+            // SAFETY: The entry is valid, and the bytes are heap memory.
+            unsafe { helpers::sg_set_buf(entry, bytes.as_mut_ptr().cast(), 16) };
+        }
+        let span = Span {
+            list: list.as_mut_ptr(),
+            offset: 4,
+            len: 60,
+        };
+        let call = Call::<Test, 8>::new().unwrap();
+        // Of the six entries two are for the list: header, result and status have room.
+        let describe = |builder: &mut TestBuilder<'_>| {
+            builder.read(b"header");
+            // SAFETY: The list outlives the request.
+            unsafe { builder.read_source(span) };
+            // SAFETY: The list outlives the request.
+            unsafe { builder.write_destination(span) };
+            builder.write(5);
+        };
+        let queue = |inflight: Inflight<()>| {
+            assert_eq!(inflight.segments(), 1 + 4 + 4 + 2);
+            inflight.complete(Ok(()), &Bh::disable());
+            Ok(Submitted::QUEUED)
+        };
+        let output = call.run(false, LIMITS, describe, 1000, queue, || ());
         assert!(output.is_ok());
     }
 }

@@ -252,8 +252,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
     ///
     /// # Safety
     ///
-    /// `raw` must be a valid request of an initialised transform of `A`, not answered yet, and its
-    /// context unused.
+    /// `raw` must be a valid request of an initialised transform of `A`, not answered yet. Its context must
+    /// be unused, but for the time in which there are only shared references to the result.
     pub(super) unsafe fn from_raw(raw: NonNull<R>) -> Self {
         // INVARIANT: By the safety requirements.
         Self {

@@ -133,7 +133,8 @@ impl<'a> Pool<'a> {
 
         // CAST: Both targets of this driver have 32 bits at least.
         let count = found.segments as usize;
-        if found.copied == count {
+        // Entries are few, and what comes after this needs some, too.
+        if found.copied == count && (found.trim || count <= 2) {
             let own = self.entries.get_mut(self.next..self.next + count);
             let own = own.ok_or(E2BIG)?;
             let last = own.last_mut().ok_or(EINVAL)?;

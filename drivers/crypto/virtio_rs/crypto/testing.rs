@@ -14,6 +14,9 @@ use core::{
 };
 use kernel::prelude::*;
 
+/// The status of all requests: no device has written it.
+static STATUS: u8 = 0xff;
+
 /// What the requests of a queue do.
 struct Test<D: 'static>(PhantomData<D>);
 
@@ -29,7 +32,9 @@ pub(crate) fn request<D: Default + 'static>() -> Result<Inflight<D>> {
     let slot = KBox::leak(KBox::<Slot<D>>::new_uninit(GFP_KERNEL)?);
     // SAFETY: `slot` is valid for writes.
     unsafe { Slot::init(slot.as_mut_ptr(), Test::<D>::OPS, true) };
-    let slot = NonNull::from(slot).cast();
+    let slot = NonNull::from(slot).cast::<Slot<D>>();
+    // SAFETY: `slot` was just initialised, and nobody else refers to it.
+    unsafe { (*slot.as_ptr()).status = NonNull::from(&STATUS) };
     // SAFETY: `slot` was just allocated and filled, and this is its only pointer. `finish` frees it.
     Ok(unsafe { Inflight::new(slot) })
 }

@@ -24,7 +24,7 @@ pub(crate) struct Bh {
 impl Bh {
     /// Disables bottom halves until the returned value is dropped.
     ///
-    /// Context: process, interrupts enabled.
+    /// Context: process or bottom half, interrupts enabled, also when the value is dropped.
     pub(crate) fn disable() -> Self {
         // SAFETY: Disabling bottom halves nests and has no requirements; `drop` enables them again.
         unsafe { helpers::local_bh_disable() };

@@ -200,7 +200,7 @@ pub(super) fn prepare(request: &[u8], answer_len: usize) -> Result<ControlMessag
 
 /// Sends a request. If there is no device any more, it is dropped.
 ///
-/// Context: process or bottom half, any lock of ours held but the queue's.
+/// Context: process or bottom half, interrupts enabled: no `SpinLockIrq` held.
 pub(super) fn post(queue: &ControlQueue, message: ControlMessage) -> Result {
     let bh = Bh::disable();
     let mut locked = queue.lock(&bh);

@@ -28,8 +28,10 @@ use kernel::{
     }, //
 };
 
-/// A session of a device. The device is asked to destroy it when the last user lets go, from
-/// wherever that is: nothing sleeps, and nothing is allocated, for that.
+/// A session of a device. The device is asked to destroy it when the last user lets go. Nothing sleeps,
+/// and nothing is allocated, for that.
+///
+/// Context of drop: process or bottom half, interrupts enabled: no `SpinLockIrq` held.
 pub(crate) struct Session {
     device: Arc<Device>,
     /// The device's life in which it was created.

@@ -56,8 +56,8 @@ unsafe fn operand(raw: *mut Raw) -> NonNull<Operand> {
     unsafe { NonNull::new_unchecked(context) }.cast()
 }
 
-// SAFETY: The first is the framework's own function for the type. The second returns what is behind
-// the operand: `init_callback` has asked for so much more, and `Operand` has the alignment.
+// SAFETY: `base` is a field of the request. `context` returns what is behind the operand:
+// `init_callback` has asked for so much more, and `Operand` has the alignment.
 unsafe impl RawRequest for Raw {
     unsafe fn base(this: *mut Self) -> *mut bindings::crypto_async_request {
         // SAFETY: By the safety requirements.

@@ -251,9 +251,8 @@ impl<A: Offload> Context<A> {
         let context = this.as_ptr();
         // SAFETY: By the safety requirements the header is initialised.
         let raw = unsafe { (*context).raw };
-        // INVARIANT: The context is unused when `detach` has returned. Until then there are only shared
-        // references to the request, which do not touch it.
-        // SAFETY: The request is valid until its completion is called.
+        // SAFETY: The request is valid until its completion is called. There are only shared references to
+        // the result until `detach` has returned; then the context is unused.
         let request = unsafe { Request::<'_, A, A::Raw>::from_raw(raw) };
         // SAFETY: By the safety requirements the header is initialised.
         let (used, untouched) = unsafe { ((*context).slot.used, (*context).slot.untouched) };

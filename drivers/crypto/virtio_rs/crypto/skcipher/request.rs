@@ -26,7 +26,8 @@ use kernel::{
     time::Msecs, //
 };
 
-// SAFETY: Both are the framework's own functions for the type.
+// SAFETY: `base` is a field of the request. `__ctx` is where its context begins, which `align_for_dma`
+// aligns as the framework does for `CRYPTO_DMA_ALIGN`.
 unsafe impl RawRequest for Raw {
     unsafe fn base(this: *mut Self) -> *mut bindings::crypto_async_request {
         // SAFETY: By the safety requirements.
