@@ -130,7 +130,7 @@ impl Transform {
         let old = self.pair.lock().take();
         drop(old);
         let pair = Arc::new(read()?, GFP_KERNEL)?;
-        // Somebody else may have set one meanwhile.
+        // Another caller may have set a key in between.
         let old = self.pair.lock().replace(pair);
         drop(old);
         Ok(())

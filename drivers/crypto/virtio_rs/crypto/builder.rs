@@ -123,7 +123,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             return;
         }
         if let Some(to) = self.params(bytes.len()) {
-            // SAFETY: `to` is valid for writes of that many bytes, which nobody else uses.
+            // SAFETY: `to` is valid for writes of that many bytes, which has no other user.
             unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         }
     }
@@ -132,7 +132,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     #[inline]
     pub(crate) fn read_value<T: IntoBytes + Immutable>(&mut self, value: T) {
         if let Some(to) = self.params(size_of::<T>()) {
-            // SAFETY: `to` is valid for writes of that many bytes, which nobody else uses.
+            // SAFETY: `to` is valid for writes of that many bytes, which has no other user.
             unsafe { to.cast::<T>().write_unaligned(value) };
         }
     }
@@ -163,7 +163,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
         self.read(bytes);
     }
 
-    /// Appends memory that the device reads, and that nobody changes while the request is in flight.
+    /// Appends memory that the device reads. It must not change while the request is in flight.
     ///
     /// # Safety
     ///
@@ -252,10 +252,10 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
         // Poison: a status byte that the device does not write is not VIRTIO_CRYPTO_OK, and a result
         // that it does not write is not what was in this memory before.
         if len == 1 {
-            // SAFETY: `to` is valid for writes of a byte, which nobody else uses.
+            // SAFETY: `to` is valid for writes of a byte, which has no other user.
             unsafe { to.as_ptr().write(0xff) };
         } else {
-            // SAFETY: `to` is valid for writes of `len` bytes, which nobody else uses.
+            // SAFETY: `to` is valid for writes of `len` bytes, which has no other user.
             unsafe { to.as_ptr().write_bytes(0xff, len as usize) };
         }
         // INVARIANT: `own` has an entry for the bytes, or the builder has failed.
