@@ -43,8 +43,8 @@ use zerocopy::{
 ///
 /// # Invariants
 ///
-/// - `context` is a context of `A` whose header is initialised, and is used by nobody else. It is that
-///   of `request`, or that of `borrowed`, and lies in the page `page` and those behind it, from byte
+/// - `context` is a context of `A` whose header is initialised, and has no other user. It is that of
+///   `request`, or that of `borrowed`, and lies in the page `page` and those behind it, from byte
 ///   `page_offset` on.
 /// - `borrowed` is `None` if the algorithm is asynchronous.
 /// - The first `entries` scatterlist entries of the context's area are in use; the first `params` bytes
@@ -89,7 +89,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
         limits: Limits,
         describe: impl FnOnce(&mut Self) -> A::State,
     ) -> Result<Prepared<'a, A, R>, (Error, Request<'a, A, R>)> {
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller guarantees that `context` is valid for writes and unused.
         unsafe { Context::init(context, &request) };
         // INVARIANT: The header was just initialised, and nothing is in use. The rest is by the safety
         // requirements.
@@ -123,7 +123,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             return;
         }
         if let Some(to) = self.params(bytes.len()) {
-            // SAFETY: `to` is valid for writes of that many bytes, which has no other user.
+            // SAFETY: `to` is valid for writes of that many bytes, which have no other user.
             unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         }
     }
@@ -132,7 +132,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     #[inline]
     pub(crate) fn read_value<T: IntoBytes + Immutable>(&mut self, value: T) {
         if let Some(to) = self.params(size_of::<T>()) {
-            // SAFETY: `to` is valid for writes of that many bytes, which has no other user.
+            // SAFETY: `to` is valid for writes of that many bytes, which have no other user.
             unsafe { to.cast::<T>().write_unaligned(value) };
         }
     }
@@ -170,7 +170,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     /// The scatterlist must be valid until the request is complete.
     #[inline]
     pub(super) unsafe fn read_list(&mut self, span: Span) {
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller guarantees that the list is valid until the request is complete.
         if let Some(exact) = unsafe { self.exact(span) } {
             self.push_readable(exact.first);
         }
@@ -183,7 +183,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     /// The scatterlist must be valid until the request is complete.
     #[inline(always)]
     pub(super) unsafe fn read_source(&mut self, span: Span) {
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller guarantees that the list is valid until the request is complete.
         let exact = unsafe { self.exact(span) };
         self.exact_src = exact;
         if let Some(exact) = exact {
@@ -200,7 +200,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     /// The scatterlist must be valid until the request is complete.
     #[inline]
     pub(super) unsafe fn read_aad(&mut self, span: Span) {
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller guarantees that the list is valid until the request is complete.
         if let Some(exact) = unsafe { self.exact(span) } {
             // SAFETY: By the safety requirements; `exact` has found that the list is long enough.
             unsafe { self.rescue().set(Part::Aad, span) };
@@ -222,7 +222,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
                 self.add_segments(exact.segments);
                 Some(exact)
             }
-            // SAFETY: By the safety requirements.
+            // SAFETY: The caller guarantees that the list is valid until the request is complete.
             _ => unsafe { self.exact(span) },
         };
         if let Some(exact) = exact {
@@ -255,7 +255,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             // SAFETY: `to` is valid for writes of a byte, which has no other user.
             unsafe { to.as_ptr().write(0xff) };
         } else {
-            // SAFETY: `to` is valid for writes of `len` bytes, which has no other user.
+            // SAFETY: `to` is valid for writes of `len` bytes, which have no other user.
             unsafe { to.as_ptr().write_bytes(0xff, len as usize) };
         }
         // INVARIANT: `own` has an entry for the bytes, or the builder has failed.
@@ -277,10 +277,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     fn end(mut self, state: A::State) -> Result<Prepared<'a, A, R>, (Error, Request<'a, A, R>)> {
         self.write(1);
         if let Err(err) = self.result {
-            if self.has_secret {
-                // SAFETY: By the type invariant.
-                unsafe { Context::wipe_params(self.context) };
-            }
+            // SAFETY: By the type invariant the header is initialised, and the context has no other user.
+            unsafe { Context::abandon(self.context, self.has_secret) };
             return Err((err, self.request));
         }
         let limit = self.limits.rescue_in_place;
@@ -316,7 +314,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             self.context.cast::<u8>().add(offset as usize)
         };
         // SAFETY: By the safety requirements of `AnyArea` there are so many entries, aligned. They need
-        // not be initialised, and nobody else uses them.
+        // not be initialised, and have no other user.
         unsafe {
             core::slice::from_raw_parts_mut(
                 entries.cast::<MaybeUninit<_>>().as_ptr(),
@@ -351,12 +349,12 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
         if span.len == 0 {
             return None;
         }
-        // SAFETY: By the safety requirements.
+        // SAFETY: The span is not empty, so the caller guarantees that its list is valid.
         if let Some(exact) = unsafe { Exact::single(&span, self.limits.max_segment) } {
             self.add_segments(1);
             return Some(exact);
         }
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller guarantees that the list is valid until the request is complete.
         unsafe { self.make_exact(&span) }
     }
 
@@ -369,7 +367,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     unsafe fn make_exact(&mut self, span: &Span) -> Option<Exact> {
         let (max, next) = (self.limits.max_segment, self.entries as usize);
         let mut pool = Pool::new(self.entries(), next);
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller guarantees that the list is valid until the request is complete.
         let exact = unsafe { pool.exact(span.list, span.offset, span.len, max) };
         // CAST: There are few entries.
         let entries = pool.used() as u32;
@@ -420,259 +418,5 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     }
 }
 
-#[kernel::macros::kunit_tests(virtio_crypto_rs_crypto_builder)]
-mod tests {
-    use super::*;
-    use crate::{
-        bindings::helpers,
-        crypto::{
-            call::Call,
-            Area,
-            Finish,
-            Inflight,
-            Outcome,
-            Submitted, //
-        },
-        support::{
-            bh::Bh,
-            lend::Lend, //
-        },
-    };
-
-    const LIMITS: Limits = Limits {
-        max_segment: usize::MAX,
-        rescue_in_place: 0,
-    };
-
-    type Memory = Area<16, 8, 6>;
-
-    type TestBuilder<'a> = Builder<'a, Test, Call<Test, 8>>;
-
-    struct Test;
-
-    impl Offload for Test {
-        type Raw = Call<Self, 8>;
-        type Tfm = ();
-        /// Whether the fallback runs the request.
-        type State = bool;
-        type Private = ();
-        type Area = Memory;
-        const SYNCHRONOUS: bool = true;
-
-        fn finish(
-            state: &bool,
-            request: &Request<'_, Self, Self::Raw>,
-            outcome: &Outcome<'_>,
-        ) -> Finish {
-            if *state {
-                return Finish::Fallback;
-            }
-            let mut output = [0; 8];
-            assert!(outcome.copy_results(6, &mut [0]).is_err());
-            assert!(outcome.copy_results(0, &mut output[..6]).is_ok());
-            Call::keep(request, &output);
-            Finish::Done(outcome.result())
-        }
-
-        fn fall_back(_state: bool, request: Request<'_, Self, Self::Raw>) -> Option<Result> {
-            // SAFETY: The request is valid.
-            let context = unsafe { Self::Raw::context(request.as_raw().as_ptr()) }.cast::<u8>();
-            let area = context.wrapping_add(Context::<Self>::AREA as usize);
-            let is_wiped = |at: u32, len: u32| {
-                (0..len).all(|index| {
-                    // SAFETY: Parameters and results are in the context, and were wiped.
-                    unsafe { area.add((at + index) as usize).read() == 0 }
-                })
-            };
-            let wiped = is_wiped(Memory::PARAMS_AT, Memory::PARAMS)
-                // As many results as the request has.
-                && is_wiped(Memory::RESULT_AT, 6);
-            Some(wiped.then_some(()).ok_or(EIO))
-        }
-    }
-
-    /// Runs a request on a device that is a function: it gets the segments to read and the segments
-    /// to write.
-    fn run(
-        fallback: bool,
-        describe: impl FnOnce(&mut TestBuilder<'_>),
-        device: impl FnOnce(KVec<&[u8]>, KVec<&mut [u8]>),
-    ) -> Result<[u8; 8]> {
-        let queue = |mut inflight: Inflight<()>| {
-            let (lists, readable, writable) = inflight.lists().unwrap().as_raw();
-            let (mut reads, mut writes) = (KVec::new(), KVec::new());
-            for index in 0..readable + writable {
-                // SAFETY: There are so many lists, of an entry each, of heap memory.
-                let (bytes, len, last) = unsafe {
-                    let list = *lists.add(index as usize);
-                    let bytes = helpers::sg_virt(list).cast::<u8>();
-                    (bytes, (*list).length as usize, helpers::sg_is_last(list))
-                };
-                assert!(last);
-                if index < readable {
-                    // SAFETY: The memory is valid as long as the request is in flight.
-                    let bytes = unsafe { core::slice::from_raw_parts(bytes, len) };
-                    reads.push(bytes, GFP_KERNEL).unwrap();
-                } else {
-                    // SAFETY: As for what is read; nothing else refers to it.
-                    let bytes = unsafe { core::slice::from_raw_parts_mut(bytes, len) };
-                    writes.push(bytes, GFP_KERNEL).unwrap();
-                }
-            }
-            assert_eq!(inflight.segments(), readable + writable);
-            device(reads, writes);
-            let status = inflight.last_result_byte();
-            let result = if status == 0 { Ok(()) } else { Err(EIO) };
-            inflight.complete(result, &Bh::disable());
-            Ok(Submitted::QUEUED)
-        };
-        let call = Call::<Test, 8>::new()?;
-        let output = call.run(fallback, LIMITS, describe, 1000, queue, || ())?;
-        Ok(*output.as_ref())
-    }
-
-    #[test]
-    fn descriptors_are_in_the_order_of_the_calls_and_empty_parts_have_none() {
-        let output = run(
-            false,
-            |builder| {
-                builder.read(b"header");
-                builder.read_secret(b"");
-                builder.read(b"iv");
-                builder.write(2);
-                builder.write(0);
-                builder.write(3);
-            },
-            |reads, mut writes| {
-                assert_eq!(&reads[..], &[&b"header"[..], b"iv"]);
-                assert_eq!(writes.len(), 3);
-                writes[0].copy_from_slice(b"ab");
-                writes[1].copy_from_slice(b"cde");
-                writes[2].copy_from_slice(&[0]);
-            },
-        );
-        assert_eq!(output.unwrap(), *b"abcde\0\0\0");
-    }
-
-    #[test]
-    fn the_results_are_poisoned_until_the_device_writes_them() {
-        let output = run(
-            false,
-            |builder| {
-                builder.read(b"header");
-                builder.write(5);
-            },
-            |_, writes| {
-                assert_eq!(writes[0], [0xff; 5]);
-                assert_eq!(writes[1], [0xff]);
-            },
-        );
-        // The status is no success.
-        assert_eq!(output, Err(EIO));
-    }
-
-    #[test]
-    fn secrets_and_results_are_wiped() {
-        let output = run(
-            true,
-            |builder| {
-                builder.read(b"header");
-                builder.read_secret(b"the key");
-                builder.write(5);
-            },
-            |_, mut writes| writes[0].copy_from_slice(b"a tag"),
-        );
-        assert!(output.is_ok());
-    }
-
-    #[test]
-    fn a_part_that_does_not_fit_is_an_error() {
-        let refused = |describe: &dyn Fn(&mut TestBuilder<'_>)| {
-            let device = |_: KVec<&[u8]>, _: KVec<&mut [u8]>| unreachable_device();
-            assert_eq!(run(false, describe, device), Err(EINVAL));
-        };
-        // Bytes to read, bytes to write, with the status, and entries.
-        refused(&|builder| builder.read(&[0; 17]));
-        refused(&|builder| {
-            builder.read(&[0; 9]);
-            builder.read_secret(&[0; 8]);
-        });
-        refused(&|builder| builder.write(8));
-        refused(&|builder| (0..6).for_each(|_| builder.read(b"a")));
-        // What is read comes first.
-        refused(&|builder| {
-            builder.write(1);
-            builder.read(b"late");
-        });
-    }
-
-    fn unreachable_device() {
-        // The request was sent, which must not happen.
-        assert!(false);
-    }
-
-    #[test]
-    fn a_list_in_place_is_used_twice() {
-        let mut data = KVec::from_elem(7u8, 32, GFP_KERNEL).unwrap();
-        let mut list = bindings::scatterlist::default();
-        // SAFETY: The entry is valid, and the data is heap memory.
-        unsafe { bindings::sg_init_one(&mut list, data.as_mut_ptr().cast(), 32) };
-        let list = &raw mut list;
-        let span = Span {
-            list,
-            offset: 0,
-            len: 32,
-        };
-        let output = run(
-            false,
-            |builder| {
-                builder.read(b"header");
-                // SAFETY: The list outlives the request.
-                unsafe { builder.read_source(span) };
-                // SAFETY: The list outlives the request.
-                unsafe { builder.write_destination(span) };
-                builder.write(5);
-            },
-            |reads, mut writes| {
-                assert!(reads[1].as_ptr().cast_mut() == writes[0].as_mut_ptr());
-                assert_eq!((reads[1].len(), writes[0].len()), (32, 32));
-                writes[2][0] = 0;
-            },
-        );
-        assert!(output.is_ok());
-    }
-
-    #[test]
-    fn a_list_without_its_beginning_takes_two_entries() {
-        let mut data = KVec::from_elem(7u8, 64, GFP_KERNEL).unwrap();
-        let mut list = [bindings::scatterlist::default(); 4];
-        // SAFETY: There are as many entries.
-        unsafe { bindings::sg_init_table(list.as_mut_ptr(), 4) };
-        for (entry, bytes) in list.iter_mut().zip(data.chunks_exact_mut(16)) {
-            // SAFETY: The entry is valid, and the bytes are heap memory.
-            unsafe { helpers::sg_set_buf(entry, bytes.as_mut_ptr().cast(), 16) };
-        }
-        let span = Span {
-            list: list.as_mut_ptr(),
-            offset: 4,
-            len: 60,
-        };
-        let call = Call::<Test, 8>::new().unwrap();
-        // Of the six entries two are for the list: header, result and status have room.
-        let describe = |builder: &mut TestBuilder<'_>| {
-            builder.read(b"header");
-            // SAFETY: The list outlives the request.
-            unsafe { builder.read_source(span) };
-            // SAFETY: The list outlives the request.
-            unsafe { builder.write_destination(span) };
-            builder.write(5);
-        };
-        let queue = |inflight: Inflight<()>| {
-            assert_eq!(inflight.segments(), 1 + 4 + 4 + 2);
-            inflight.complete(Ok(()), &Bh::disable());
-            Ok(Submitted::QUEUED)
-        };
-        let output = call.run(false, LIMITS, describe, 1000, queue, || ());
-        assert!(output.is_ok());
-    }
-}
+#[cfg(CONFIG_KUNIT = "y")]
+mod tests;

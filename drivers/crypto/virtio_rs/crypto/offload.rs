@@ -83,7 +83,7 @@ pub(crate) unsafe trait RawRequest: Sized {
 ///
 /// `tfm` must be valid.
 pub(super) unsafe fn tfm_ctx(tfm: *mut bindings::crypto_tfm) -> *mut c_void {
-    // SAFETY: By the safety requirements.
+    // SAFETY: The caller guarantees that `tfm` is valid; this only computes an address.
     unsafe { &raw mut (*tfm).__crt_ctx }.cast()
 }
 

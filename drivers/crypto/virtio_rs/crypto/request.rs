@@ -130,7 +130,7 @@ impl<D: Default + 'static> Slot<D> {
             owes_accept: false,
             untouched: false,
         };
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller guarantees that `this` is valid for writes.
         unsafe { this.write(slot) };
     }
 }

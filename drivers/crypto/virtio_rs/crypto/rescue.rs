@@ -131,7 +131,7 @@ unsafe fn sum(src: &Span, aad: &Span) -> u32 {
         if span.len == 0 {
             continue;
         }
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller guarantees that the list is valid.
         unsafe {
             scatterlist::for_each(span, |bytes, len| {
                 // SAFETY: These are bytes of the list, as many.
@@ -158,14 +158,14 @@ unsafe fn overlap(one: &Span, other: &Span) -> bool {
     }
     let apart = |start: *const u8, len: usize| {
         let (start, end) = (start.addr(), start.addr() + len);
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller guarantees that `other` is a valid list.
         unsafe {
             scatterlist::for_each(other, |bytes, len| {
                 bytes.addr() >= end || start >= bytes.addr() + len
             })
         }
     };
-    // SAFETY: By the safety requirements.
+    // SAFETY: The caller guarantees that `one` is a valid list.
     !unsafe { scatterlist::for_each(one, apart) }
 }
 
@@ -182,11 +182,11 @@ unsafe fn may_overlap(one: &Span, other: &Span) -> bool {
     if one.list == other.list {
         return true;
     }
-    // SAFETY: By the safety requirements.
+    // SAFETY: The caller guarantees that both lists are valid.
     if !unsafe { is_short(one) && is_short(other) } {
         return true;
     }
-    // SAFETY: By the safety requirements.
+    // SAFETY: The caller guarantees that both lists are valid.
     unsafe { overlap(one, other) }
 }
 
@@ -197,7 +197,7 @@ unsafe fn may_overlap(one: &Span, other: &Span) -> bool {
 /// The scatterlist must be valid.
 unsafe fn is_short(span: &Span) -> bool {
     let mut left = SEGMENTS;
-    // SAFETY: By the safety requirements.
+    // SAFETY: The caller guarantees that the list is valid.
     unsafe {
         scatterlist::for_each(span, |_, _| {
             let more = left != 0;

@@ -61,7 +61,7 @@ impl Exact {
         if span.offset != 0 || span.len == 0 || span.len as usize > max_segment {
             return None;
         }
-        // SAFETY: By the safety requirements.
+        // SAFETY: The span is not empty, so the caller guarantees that its list has an entry.
         let (length, link) = unsafe { ((*span.list).length, (*span.list).page_link) };
         // INVARIANT: One entry, terminated and not empty.
         (length == span.len && link & bindings::SG_END as kernel::ffi::c_ulong != 0).then_some(

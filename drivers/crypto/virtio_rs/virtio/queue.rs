@@ -215,7 +215,7 @@ unsafe impl<H: Handler> Endpoint for Queue<H> {
         // in between.
         loop {
             let bh = Bh::disable();
-            // SAFETY: By the safety requirements.
+            // SAFETY: The caller guarantees that the device was reset.
             let Some((buffer, fate)) = (unsafe { self.take_back(&bh) }) else {
                 break;
             };

@@ -132,22 +132,22 @@ impl<A: Offload> Context<A> {
     ///
     /// # Safety
     ///
-    /// `this` must be valid for writes, and used by nobody else.
+    /// `this` must be valid for writes, and have no other user.
     #[inline]
     pub(in crate::crypto) unsafe fn init(this: NonNull<Self>, request: &Request<'_, A, A::Raw>) {
         let this = this.as_ptr();
         // Our own thread waits for a synchronous request: it may wait for room, too.
         let may_backlog =
             A::SYNCHRONOUS || request.flags() & bindings::CRYPTO_TFM_REQ_MAY_BACKLOG != 0;
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller guarantees that `this` is valid for writes.
         unsafe { Slot::init(&raw mut (*this).slot, Self::OPS, may_backlog) };
         // INVARIANT: It is the context of `request`.
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller guarantees that `this` is valid for writes.
         unsafe { (&raw mut (*this).raw).write(request.as_raw()) };
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller guarantees that `this` is valid for writes.
         unsafe { (&raw mut (*this).rescue).write(Rescue::EMPTY) };
         if A::SYNCHRONOUS {
-            // SAFETY: By the safety requirements.
+            // SAFETY: The caller guarantees that `this` is valid for writes.
             unsafe { (&raw mut (*this).outcome).write(Ok(())) };
             // INVARIANT: The waiter is initialised.
             // SAFETY: By the safety requirements it is valid for writes, and the context stays where it
@@ -167,7 +167,8 @@ impl<A: Offload> Context<A> {
         this: NonNull<Self>,
     ) -> (&'l mut Lists, &'l mut u32, &'l mut Rescue) {
         let this = this.as_ptr();
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller guarantees that these fields of the header are initialised and have no
+        // other user.
         unsafe {
             (
                 &mut (*this).slot.lists,
@@ -195,7 +196,7 @@ impl<A: Offload> Context<A> {
         let this = this.as_ptr();
         // INVARIANT: All that a filled context has is written here; `results` is by the safety
         // requirements.
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller guarantees that `this` is valid for writes and has no other user.
         unsafe {
             (&raw mut (*this).results).write(results);
             (&raw mut (*this).has_secret).write(has_secret);
@@ -208,13 +209,28 @@ impl<A: Offload> Context<A> {
     ///
     /// # Safety
     ///
-    /// `this` must be valid for writes, and used by nobody else.
-    pub(in crate::crypto) unsafe fn wipe_params(this: NonNull<Self>) {
-        // SAFETY: By the safety requirements.
+    /// `this` must be valid for writes, and have no other user.
+    unsafe fn wipe_params(this: NonNull<Self>) {
+        // SAFETY: The caller guarantees that `this` is valid; this only computes an address.
         let area = unsafe { (&raw mut (*this.as_ptr()).area).cast::<u8>() };
         let params = area.wrapping_add(A::Area::PARAMS_AT as usize);
         // SAFETY: By the safety requirements of `AnyArea` that is memory for so many bytes.
         unsafe { helpers::memzero_explicit(params.cast(), A::Area::PARAMS as usize) };
+    }
+
+    /// Ends a context whose header is initialised, and that was never filled.
+    ///
+    /// # Safety
+    ///
+    /// The header of `this` must be initialised, and nothing else use the context. It is not initialised
+    /// any more afterwards.
+    pub(in crate::crypto) unsafe fn abandon(this: NonNull<Self>, has_secret: bool) {
+        if has_secret {
+            // SAFETY: The caller guarantees that the context has no other user.
+            unsafe { Self::wipe_params(this) };
+        }
+        // SAFETY: The caller guarantees that the slot is initialised, and not used any more.
+        unsafe { (&raw mut (*this.as_ptr()).slot).drop_in_place() };
     }
 
     /// Ends a context. Wipes the secrets that the device was told, and its results.
@@ -224,10 +240,10 @@ impl<A: Offload> Context<A> {
     /// `this` must be filled, and used by nobody else. It is not filled any more afterwards.
     unsafe fn detach(this: NonNull<Self>) -> A::State {
         let context = this.as_ptr();
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller guarantees that the context is filled, so both fields are initialised.
         let (results, has_secret) = unsafe { ((*context).results, (*context).has_secret) };
         if has_secret {
-            // SAFETY: By the safety requirements.
+            // SAFETY: The caller guarantees that the context has no other user.
             unsafe { Self::wipe_params(this) };
         }
         // A status alone is no secret.
@@ -448,7 +464,8 @@ unsafe fn finish<A: Offload>(slot: NonNull<Slot<A::Private>>, result: Result, bh
     let context = slot.cast::<Context<A>>();
     // SAFETY: By the safety requirements; nobody else refers to the context.
     let raw = unsafe { (*context.as_ptr()).raw };
-    // SAFETY: By the safety requirements.
+    // SAFETY: The caller guarantees that the request is in flight, so its context is filled, and
+    // ends here.
     let Some(result) = (unsafe { Context::conclude(context, result) }) else {
         return;
     };
