@@ -59,7 +59,22 @@ class Algorithm:
 
 
 def algorithms() -> list[Algorithm]:
-    """All that are registered. One that is replaced or being tested may be there twice."""
+    """All that are registered. One that is replaced or being tested may be there twice.
+
+    The kernel gives the list a page at a time. If an entry goes meanwhile, such as that of a
+    self-test that ends, the next page begins one entry too late. So the list is read until two
+    readings in succession have the same entries.
+    """
+    before: list[tuple[str, str]] = []
+    while True:
+        found = _read_list()
+        entries = [(alg.driver, alg.fields["type"]) for alg in found]
+        if entries == before:
+            return found
+        before = entries
+
+
+def _read_list() -> list[Algorithm]:
     found = []
     for paragraph in Path("/proc/crypto").read_text().split("\n\n"):
         fields = {}
