@@ -13,6 +13,7 @@ mod ecdsa;
 mod fallback;
 mod iv;
 mod keyed;
+mod offload;
 mod public_key;
 mod rsa;
 mod skcipher;

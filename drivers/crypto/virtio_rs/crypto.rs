@@ -12,8 +12,8 @@
 //! 3. A [`Builder`] makes it ready for a device: what the device reads besides the data and what it
 //!    writes besides the data are in the request's context, nothing is allocated. A synchronous cipher's
 //!    requests borrow a context from the transform's [`Pool`](offload::Pool).
-//! 4. `submit` hands an [`Inflight`] to the driver's queue, and answers "queued" only if the queue
-//!    took it. The queue owes it one [`Inflight::complete`]; one that is dropped is completed with
+//! 4. `send` hands an [`Inflight`] to the driver's queue. What it returns answers the request, if the
+//!    queue took it: "queued", or with the result if the algorithm is synchronous. The queue owes it one [`Inflight::complete`]; one that is dropped is completed with
 //!    `EIO`.
 //! 5. [`Offload::finish`] has the last word on the result. [`Offload::fall_back`] repeats a request that
 //!    the device has not done.
@@ -47,6 +47,9 @@ pub(crate) mod skcipher;
 #[cfg(CONFIG_KUNIT = "y")]
 pub(crate) mod testing;
 
+/// A request of an algorithm.
+pub(crate) type OffloadRequest<'a, A> = offload::Request<'a, A, <A as Offload>::Raw>;
+
 pub(crate) use self::{
     area::{
         AnyArea,
@@ -59,7 +62,8 @@ pub(crate) use self::{
     offload::{
         Finish,
         Offload,
-        Outcome, //
+        Outcome,
+        Prepared, //
     },
     request::{
         Answer,

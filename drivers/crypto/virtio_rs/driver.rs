@@ -19,7 +19,10 @@ use kernel::{
     debugfs,
     device::Core,
     prelude::*,
-    sync::Arc, //
+    sync::{
+        rcu,
+        Arc, //
+    }, //
 };
 
 /// The driver.
@@ -75,6 +78,8 @@ impl virtio::Driver for Driver {
 
     fn retire(shared: &Arc<Shared>) {
         shared.registry.shut();
+        // Bindings of keys are released by RCU, and each has a reference to its device.
+        rcu::rcu_barrier();
     }
 
     fn probe<'bound>(

@@ -24,6 +24,7 @@ mod device;
 mod driver;
 mod message;
 mod parents;
+mod per_queue_ref;
 mod queue;
 mod queues;
 
@@ -36,6 +37,14 @@ pub(crate) use self::{
         IdTable, //
     },
     message::Message,
+    per_queue_ref::{
+        Counted,
+        LastUse,
+        PerQueueRef,
+        Published,
+        Shared,
+        Use, //
+    },
     queue::{
         Fate,
         Handler,

@@ -14,11 +14,8 @@ use self::transform::Transform;
 use super::{
     fallback::Reason,
     iv::Iv,
-    keyed::{
-        Hold,
-        Route,
-        Verdict, //
-    },
+    keyed::Verdict,
+    offload::offload,
     operation,
     Devices,
     Place, //
@@ -52,6 +49,7 @@ use crate::{
     transport::{
         dataq,
         device::Device,
+        key::Binding,
         session::Session, //
     },
     wire::{
@@ -163,6 +161,17 @@ pub(super) enum Via {
     Session(Revision, u64),
     /// With its keys.
     Stateless,
+}
+
+impl Via {
+    fn new(binding: &Binding) -> Self {
+        match binding {
+            Binding::Session(session) => {
+                Self::Session(session.device().features().revision(), session.id())
+            }
+            Binding::Stateless(..) => Self::Stateless,
+        }
+    }
 }
 
 /// How a device does authenticated encryption.
@@ -289,7 +298,6 @@ fn fall_back<M: Method, const SYNC: bool>(
 
 /// What is kept with a request that a device has.
 pub(super) struct State {
-    hold: Hold,
     direction: Direction,
     lengths: Lengths,
     padding: u32,
@@ -308,9 +316,8 @@ impl<M: Method, const SYNC: bool> Offload for Flavour<M, SYNC> {
         let lengths = &state.lengths;
         let decrypts = state.direction == Direction::Decrypt;
         // The device verifies tags where they are part of the data.
-        let verdict = state
-            .hold
-            .judge(outcome, |err| M::TAG_IN_DATA && decrypts && err == EBADMSG);
+        let is_answer = |err| M::TAG_IN_DATA && decrypts && err == EBADMSG;
+        let verdict = Verdict::of(outcome, is_answer);
         let result = match verdict {
             Verdict::Done if M::TAG_IN_DATA => Ok(()),
             Verdict::Done => state.see_to_tag(request, outcome),
@@ -394,83 +401,69 @@ impl<M: Method, const SYNC: bool> Algorithm for Flavour<M, SYNC> {
         let Some(plan) = row.method.plan(&lengths, &iv, salt) else {
             return fall_back(request, Reason::Form, direction);
         };
-        let Some(route) = request.tfm().route(direction) else {
-            return fall_back(request, Reason::NoDevice, direction);
-        };
-        let device = route.device().clone();
-        let via = match &route {
-            Route::Session(session) => Via::Session(device.features().revision(), session.id()),
-            Route::Stateless(..) => Via::Stateless,
-        };
-        let cut = plan.cut(direction, M::TAG_IN_DATA, M::has_aad_first(&via));
-        let digest = if M::TAG_IN_DATA { 0 } else { plan.tag };
-        let sizes = [
-            // CAST: IV and keys are short.
-            plan.iv.bytes().len() as u32,
-            route.key().len() as u32,
-            cut.aad,
-            cut.src,
-            cut.dst,
-            plan.padding,
-            plan.padding,
-            digest,
-        ];
-        let Some(queue) = device.data_queue() else {
-            return fall_back(request, Reason::NoDevice, direction);
-        };
-        if !data::fits(&sizes, device.config().max_size()) {
-            return fall_back(request, Reason::TooLong, direction);
-        }
-
-        // CAST: Less than a block.
-        let padding = &[0; MAX_PADDING][..plan.padding as usize];
         let key_lengths = request.tfm().variant();
-        let epoch = route.epoch();
-        let prepared = request.build(device.limits(), |builder| {
-            let keys = key_lengths.split(route.key());
-            row.method
-                .write_header(builder, &via, operation(direction), &keys, &plan);
-            if salt == Salt::default() {
-                builder.read(plan.iv.bytes());
-            } else {
-                // The salt is a part of the key.
-                builder.read_secret(plan.iv.bytes());
-            }
-            if cut.aad_first {
-                builder.aad(cut.aad);
-            }
-            builder.source(cut.src);
-            builder.read(padding);
-            if !cut.aad_first {
-                builder.aad(cut.aad);
-            }
-            builder.destination(cut.dst);
-            builder.write(padding.len());
-            // CAST: A digest is short.
-            builder.write(digest as usize);
-            State {
-                hold: route.into_hold(),
-                direction,
-                lengths,
-                padding: plan.padding,
-            }
-        });
-        let prepared = match prepared {
-            Ok(prepared) => prepared,
-            Err((_, request)) => return fall_back(request, Reason::Pieces, direction),
+        let check = |binding: &Binding| {
+            let via = Via::new(binding);
+            let cut = plan.cut(direction, M::TAG_IN_DATA, M::has_aad_first(&via));
+            let digest = if M::TAG_IN_DATA { 0 } else { plan.tag };
+            let sizes = [
+                // CAST: IV and keys are short.
+                plan.iv.bytes().len() as u32,
+                binding.key().len() as u32,
+                cut.aad,
+                cut.src,
+                cut.dst,
+                plan.padding,
+                plan.padding,
+                digest,
+            ];
+            data::fits(&sizes, binding.device().config().max_size())
+                .then_some((via, cut, digest))
+                .ok_or(Reason::TooLong)
         };
-
-        let submitted = prepared.submit(
-            device.timeout(),
-            |inflight| dataq::submit(queue, inflight, epoch, || device.watch()),
-            || device.watch(),
+        let sent = offload(
+            request,
+            direction,
+            check,
+            |request, limits, binding, (via, cut, digest)| {
+                request.build(limits, |builder| {
+                    let keys = key_lengths.split(binding.key());
+                    row.method
+                        .write_header(builder, &via, operation(direction), &keys, &plan);
+                    if salt == Salt::default() {
+                        builder.read(plan.iv.bytes());
+                    } else {
+                        // The salt is a part of the key.
+                        builder.read_secret(plan.iv.bytes());
+                    }
+                    if cut.aad_first {
+                        builder.aad(cut.aad);
+                    }
+                    builder.source(cut.src);
+                    // CAST: Less than a block.
+                    let padding = &[0; MAX_PADDING][..plan.padding as usize];
+                    builder.read(padding);
+                    if !cut.aad_first {
+                        builder.aad(cut.aad);
+                    }
+                    builder.destination(cut.dst);
+                    builder.write(padding.len());
+                    // CAST: A digest is short.
+                    builder.write(digest as usize);
+                    State {
+                        direction,
+                        lengths,
+                        padding: plan.padding,
+                    }
+                })
+            },
         );
-        match submitted {
+        match sent {
             Ok(answer) => answer,
             // The consumer did not want to wait, and is to know that it would have had to. Software
             // would let the request overtake others, which IPsec takes for an attack.
-            Err((err, request)) if err == ENOSPC => request.done(Err(ENOSPC)),
-            Err((err, request)) => fall_back(request, Reason::of_queue(err), direction),
+            Err((_, err, request)) if err == ENOSPC => request.done(Err(ENOSPC)),
+            Err((reason, _, request)) => fall_back(request, reason, direction),
         }
     }
 }

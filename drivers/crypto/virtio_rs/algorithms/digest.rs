@@ -16,11 +16,14 @@ use self::{
 use super::{
     fallback::Reason,
     keyed::{
-        Hold,
+        Bindings,
         Keyed,
         Opener,
-        Sessions,
         Verdict, //
+    },
+    offload::{
+        offload,
+        Keyholder, //
     },
     Devices,
     Place, //
@@ -42,10 +45,17 @@ use crate::{
         Offload,
         Outcome, //
     },
-    support::secret::ShortSecret,
+    support::{
+        bh::Bh,
+        secret::ShortSecret, //
+    },
     transport::{
         dataq,
-        device::Device, //
+        device::Device,
+        key::{
+            Binding,
+            SharedBinding, //
+        }, //
     },
     wire::{
         config::Config,
@@ -125,13 +135,20 @@ impl Transform {
     }
 }
 
+impl Keyholder for Transform {
+    #[inline]
+    fn binding<'a>(&self, direction: Direction, bh: &'a Bh) -> Option<&'a SharedBinding> {
+        self.keyed.binding(direction, bh)
+    }
+}
+
 impl Opener for &'static Row {
     fn takes(&self, config: &Config, key: &[u8], _variant: u32) -> bool {
         config.takes_auth_key(key.len())
     }
 
-    fn open(&self, device: &Arc<Device>, key: &[u8], _variant: u32) -> Result<Sessions> {
-        Sessions::one(self.function.create(device, self.digest_size, key)?)
+    fn open(&self, device: &Arc<Device>, key: &[u8], _variant: u32) -> Result<Bindings> {
+        Bindings::one(self.function.create(device, self.digest_size, key)?)
     }
 }
 
@@ -141,32 +158,27 @@ fn fall_back(request: Request<'_, Digest>, reason: Reason) -> Answer {
     request.software()
 }
 
-/// What is kept with a request that a device has.
-pub(super) struct State {
-    hold: Hold,
-}
-
 /// What makes digests, with a key or without.
 pub(super) struct Digest;
 
 impl Offload for Digest {
     type Raw = hash::Raw;
     type Tfm = Transform;
-    type State = State;
+    type State = ();
     type Private = dataq::Private;
     type Area = Area<{ data::MAX_HEAD + MAX_KEY }, { MAX_DIGEST + data::STATUS }>;
 
     const SYNCHRONOUS: bool = false;
 
-    fn finish(state: &State, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Finish {
-        match state.hold.judge(outcome, |_| false) {
+    fn finish(_state: &(), request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Finish {
+        match Verdict::of(outcome, |_| false) {
             Verdict::Done => Finish::Done(set_digest(request, outcome)),
             Verdict::Software => Finish::Fallback,
             Verdict::Failed(err) => Finish::Done(Err(err)),
         }
     }
 
-    fn fall_back(_state: State, mut request: Request<'_, Self>) -> Option<Result> {
+    fn fall_back(_state: (), mut request: Request<'_, Self>) -> Option<Result> {
         request.tfm().keyed.fall_back(Reason::DeviceFailed);
         Some(request.software_all())
     }
@@ -202,45 +214,32 @@ impl Algorithm for Digest {
     fn digest(request: Request<'_, Self>) -> Answer {
         // Whatever the device cannot do, or not for this request, software does.
         let row = request.tfm().row;
-        // A session for digests has no direction.
-        let Some(route) = request.tfm().keyed.route(Direction::Encrypt) else {
-            return fall_back(request, Reason::NoDevice);
-        };
-        let device = route.device().clone();
-        // CAST: A key has `MAX_KEY` bytes at most.
-        let lengths = [route.key().len() as u32, request.len(), row.digest_size];
-        if !data::fits(&lengths, device.config().max_size()) {
-            return fall_back(request, Reason::TooLong);
-        }
-        let Some(queue) = device.data_queue() else {
-            return fall_back(request, Reason::NoDevice);
-        };
-
         let len = request.len();
-        let epoch = route.epoch();
-        let prepared = request.build(device.limits(), |builder| {
-            function::write_header(builder, row, &route, len);
-            builder.message();
-            builder.write(row.digest_len());
-            State {
-                hold: route.into_hold(),
-            }
-        });
-        let prepared = match prepared {
-            Ok(prepared) => prepared,
-            Err((_, request)) => return fall_back(request, Reason::Pieces),
+        let plan = |binding: &Binding| {
+            // CAST: A key has `MAX_KEY` bytes at most.
+            let lengths = [binding.key().len() as u32, len, row.digest_size];
+            data::fits(&lengths, binding.device().config().max_size())
+                .then_some(())
+                .ok_or(Reason::TooLong)
         };
-
-        let submitted = prepared.submit(
-            device.timeout(),
-            |inflight| dataq::submit(queue, inflight, epoch, || device.watch()),
-            || device.watch(),
+        // A session for digests has no direction.
+        let sent = offload(
+            request,
+            Direction::Encrypt,
+            plan,
+            |request, limits, binding, ()| {
+                request.build(limits, |builder| {
+                    function::write_header(builder, row, binding, len);
+                    builder.message();
+                    builder.write(row.digest_len());
+                })
+            },
         );
-        match submitted {
+        match sent {
             Ok(answer) => answer,
             // Also if there is no room and the consumer does not want to wait: dm-integrity for one
             // has no use for that answer, and takes it for an error of the hash.
-            Err((err, request)) => fall_back(request, Reason::of_queue(err)),
+            Err((reason, _, request)) => fall_back(request, reason),
         }
     }
 }

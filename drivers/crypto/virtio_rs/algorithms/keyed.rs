@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A key, and how a device gets to know it: what transforms of all kinds have.
+//! The key of a transform, and how devices get it.
 
 use super::{
     fallback::Reason,
@@ -13,40 +13,50 @@ use crate::{
         Direction,
         Outcome, //
     },
-    support::secret::Secret,
+    support::{
+        bh::Bh,
+        secret::Secret, //
+    },
     transport::{
         device::Device,
+        key::{
+            Binding,
+            BindingRef,
+            PublishedBinding,
+            SharedBinding, //
+        },
         session::Session, //
     },
     wire::config::Config,
 };
 use kernel::{
-    new_spinlock_irq,
+    new_spinlock,
     prelude::*,
     sync::{
         Arc,
-        SpinLockIrq, //
-    }, //
+        SpinLock, //
+    },
+    time::Msecs, //
 };
 
-/// The sessions of a key: one for each direction.
-#[derive(Clone)]
-pub(super) struct Sessions {
-    encrypt: Arc<Session>,
-    decrypt: Arc<Session>,
+/// The bindings of a key, one for each direction. An algorithm that knows no direction has the first
+/// only.
+pub(super) struct Bindings {
+    encrypt: BindingRef,
+    decrypt: Option<BindingRef>,
 }
 
-impl Sessions {
-    /// Takes a session for each direction; `create` makes them.
+impl Bindings {
+    /// Creates a session for each direction; `create` creates one.
     ///
     /// # Errors
     ///
     /// As `create` has them. `ENOMEM`: no memory.
     pub(super) fn both(create: impl Fn(Direction) -> Result<Session>) -> Result<Self> {
-        let create = |direction| Ok::<_, Error>(Arc::new(create(direction)?, GFP_KERNEL)?);
+        let create = |direction| Binding::session(create(direction)?);
         Ok(Self {
             encrypt: create(Direction::Encrypt)?,
-            decrypt: create(Direction::Decrypt)?,
+            decrypt: Some(create(Direction::Decrypt)?),
         })
     }
 
@@ -56,15 +66,58 @@ impl Sessions {
     ///
     /// `ENOMEM`: no memory.
     pub(super) fn one(session: Session) -> Result<Self> {
-        let session = Arc::new(session, GFP_KERNEL)?;
         Ok(Self {
-            encrypt: session.clone(),
-            decrypt: session,
+            encrypt: Binding::session(session)?,
+            decrypt: None,
+        })
+    }
+
+    /// Has requests carry the key.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: no memory.
+    fn stateless(device: &Arc<Device>, key: &Arc<Secret>) -> Result<Self> {
+        Ok(Self {
+            encrypt: Binding::stateless(device, key)?,
+            decrypt: Some(Binding::stateless(device, key)?),
         })
     }
 }
 
-/// How the sessions of a key are made.
+/// Where requests find the bindings of a key.
+struct Published {
+    encrypt: PublishedBinding,
+    decrypt: PublishedBinding,
+}
+
+impl Published {
+    /// Creates a place without bindings: the fallback does the work.
+    const fn new() -> Self {
+        Self {
+            encrypt: PublishedBinding::new(),
+            decrypt: PublishedBinding::new(),
+        }
+    }
+
+    /// Returns true if requests can go to a device.
+    fn is_open(&self, bh: &Bh) -> bool {
+        let encrypt = self.encrypt.get(bh);
+        let mut others = self.decrypt.get(bh).into_iter();
+        encrypt.is_some_and(|binding| binding.is_usable()) && others.all(|other| other.is_usable())
+    }
+
+    /// Replaces the bindings, and returns the old ones. These may talk to a device when they are dropped.
+    fn replace(&self, new: Option<Bindings>) -> [Option<BindingRef>; 2] {
+        let (encrypt, decrypt) = match new {
+            Some(Bindings { encrypt, decrypt }) => (Some(encrypt), decrypt),
+            None => (None, None),
+        };
+        [self.encrypt.replace(encrypt), self.decrypt.replace(decrypt)]
+    }
+}
+
+/// How devices get a key.
 pub(super) trait Opener: Send + Sync + 'static {
     /// Returns true if a device takes keys of that length, in a session or along with a request;
     /// `variant` as for [`open`](Self::open).
@@ -77,56 +130,26 @@ pub(super) trait Opener: Send + Sync + 'static {
     /// # Errors
     ///
     /// As [`Session::create`] has them. `EINVAL`: the device does not take such a key.
-    fn open(&self, device: &Arc<Device>, key: &[u8], variant: u32) -> Result<Sessions>;
+    fn open(&self, device: &Arc<Device>, key: &[u8], variant: u32) -> Result<Bindings>;
 }
 
-/// How a device gets to know a key.
-enum Way {
-    /// It keeps it.
-    Sessions(Sessions),
-    /// It is sent with each request.
-    Stateless(Arc<Device>),
-}
-
-impl Way {
-    /// Returns true if requests can go that way.
-    fn is_open(&self) -> bool {
-        match self {
-            Self::Sessions(sessions) => {
-                sessions.encrypt.is_usable() && sessions.decrypt.is_usable()
-            }
-            Self::Stateless(device) => device.is_ready(),
-        }
-    }
-}
-
-/// What a key has come to.
+/// A key.
 struct Known {
     key: Arc<Secret>,
     /// What else the sessions depend on: the length of an AEAD's tag.
     variant: u32,
-    /// None if no device took it: software does the work.
-    way: Option<Way>,
 }
 
 impl Known {
-    /// Returns true if requests can go to a device.
-    fn is_open(&self) -> bool {
-        self.way.as_ref().is_some_and(Way::is_open)
+    /// Returns true if it is this key, for this variant.
+    fn is(&self, key: &[u8], variant: u32) -> bool {
+        self.variant == variant && self.key.is(key)
     }
-}
-
-/// How one request gets to a device.
-pub(super) enum Route {
-    /// In a session.
-    Session(Arc<Session>),
-    /// With its key.
-    Stateless(Arc<Device>, Arc<Secret>),
 }
 
 /// The key of a transform, if it has one. Keys of up to `MAX_KEY` bytes may be sent along.
 ///
-/// When devices come and go it finds another way by itself: see [`Devices::rekey`].
+/// When devices come and go it gets other bindings by itself: see [`Devices::rekey`].
 pub(super) struct Keyed<O: Opener, const MAX_KEY: usize> {
     inner: Arc<Inner<O, MAX_KEY>>,
     serial: u64,
@@ -135,11 +158,13 @@ pub(super) struct Keyed<O: Opener, const MAX_KEY: usize> {
 /// What of it may live on for a while when the transform is gone.
 #[pin_data]
 struct Inner<O: Opener, const MAX_KEY: usize> {
+    published: Published,
     place: Place,
     devices: Arc<Devices>,
     opener: O,
+    /// Requests do not take this lock.
     #[pin]
-    known: SpinLockIrq<Option<Known>>,
+    known: SpinLock<Option<Known>>,
 }
 
 impl<O: Opener, const MAX_KEY: usize> Keyed<O, MAX_KEY> {
@@ -151,10 +176,11 @@ impl<O: Opener, const MAX_KEY: usize> Keyed<O, MAX_KEY> {
     pub(super) fn new(place: Place, devices: &Arc<Devices>, opener: O) -> Result<Self> {
         let inner = Arc::pin_init(
             pin_init!(Inner {
+                published: Published::new(),
                 place,
                 devices: devices.clone(),
                 opener,
-                known <- new_spinlock_irq!(None),
+                known <- new_spinlock!(None),
             }),
             GFP_KERNEL,
         )?;
@@ -162,27 +188,28 @@ impl<O: Opener, const MAX_KEY: usize> Keyed<O, MAX_KEY> {
         Ok(Self { inner, serial })
     }
 
-    /// Returns the way to a device that takes requests, if there is one.
-    pub(super) fn route(&self, direction: Direction) -> Option<Route> {
-        let known = self.inner.known.lock();
-        let known = known.as_ref()?;
-        match known.way.as_ref()? {
-            Way::Sessions(sessions) => {
-                let session = match direction {
-                    Direction::Encrypt => &sessions.encrypt,
-                    Direction::Decrypt => &sessions.decrypt,
-                };
-                session.is_usable().then(|| Route::Session(session.clone()))
-            }
-            Way::Stateless(device) => device
-                .is_ready()
-                .then(|| Route::Stateless(device.clone(), known.key.clone())),
-        }
+    /// Returns the binding for requests, if a device accepts them.
+    #[inline]
+    pub(super) fn binding<'a>(
+        &self,
+        direction: Direction,
+        bh: &'a Bh,
+    ) -> Option<&'a SharedBinding> {
+        let published = match direction {
+            Direction::Encrypt => &self.inner.published.encrypt,
+            Direction::Decrypt => &self.inner.published.decrypt,
+        };
+        published.get(bh).filter(|binding| binding.is_usable())
     }
 
     /// Counts a request that software does.
     pub(super) fn fall_back(&self, reason: Reason) {
         self.inner.devices.fallbacks.count(reason);
+    }
+
+    /// Returns how long a device has for an answer, in milliseconds.
+    pub(super) fn timeout(&self) -> Msecs {
+        self.inner.devices.settings.timeout()
     }
 
     /// Sets a key, once `software` has found it good.
@@ -201,19 +228,25 @@ impl<O: Opener, const MAX_KEY: usize> Keyed<O, MAX_KEY> {
         variant: u32,
         software: impl FnOnce() -> Result,
     ) -> Result {
-        // What is dropped here may talk to a device, so not under the lock.
-        let old = self.inner.known.lock().take();
-        software()?;
-        if let Some(old) = old {
-            if old.is_open() && old.variant == variant && old.key.is(key) {
-                self.inner.replace(old);
-                // Its way may have been closed while nobody could see it.
-                self.inner.rekey();
-                return Ok(());
+        let inner = &*self.inner;
+        let known = software().and_then(|()| {
+            let known = inner.known.lock();
+            if known.as_ref().is_some_and(|known| known.is(key, variant)) {
+                return Ok(None);
+            }
+            drop(known);
+            let key = Arc::new(Secret::new(&[key])?, GFP_KERNEL)?;
+            Ok(Some(Known { key, variant }))
+        });
+        match known {
+            Ok(None) => {}
+            Ok(Some(known)) => inner.replace(Some(known)),
+            Err(err) => {
+                inner.replace(None);
+                return Err(err);
             }
         }
-        let key = Arc::new(Secret::new(&[key])?, GFP_KERNEL)?;
-        self.inner.learn(key, variant);
+        inner.rekey();
         Ok(())
     }
 
@@ -221,18 +254,12 @@ impl<O: Opener, const MAX_KEY: usize> Keyed<O, MAX_KEY> {
     ///
     /// Context: process, may sleep.
     pub(super) fn set_variant(&self, variant: u32) {
-        let old = {
-            let mut known = self.inner.known.lock();
-            match &*known {
-                Some(old) if old.variant != variant => known.take(),
-                _ => None,
-            }
+        let key = match &*self.inner.known.lock() {
+            Some(known) if known.variant != variant => known.key.clone(),
+            _ => return,
         };
-        if let Some(old) = old {
-            // There may be no room for the new sessions otherwise.
-            drop(old.way);
-            self.inner.learn(old.key, variant);
-        }
+        self.inner.replace(Some(Known { key, variant }));
+        self.inner.rekey();
     }
 }
 
@@ -243,39 +270,36 @@ impl<O: Opener, const MAX_KEY: usize> Drop for Keyed<O, MAX_KEY> {
 }
 
 impl<O: Opener, const MAX_KEY: usize> Inner<O, MAX_KEY> {
-    fn learn(&self, key: Arc<Secret>, variant: u32) {
-        // First, so that whoever has news of a device sees that this key has no way.
-        let none = Known {
-            key,
-            variant,
-            way: None,
+    /// Replaces the key. Nothing is bound to the new one yet.
+    fn replace(&self, known: Option<Known>) {
+        let old = {
+            let mut guard = self.known.lock();
+            (
+                core::mem::replace(&mut *guard, known),
+                self.published.replace(None),
+            )
         };
-        self.replace(none);
-        self.rekey();
-    }
-
-    /// Replaces what is known. What was there may talk to a device when it is dropped, so that is not
-    /// under the lock: two callers may set keys at the same time.
-    fn replace(&self, known: Known) {
-        let old = self.known.lock().replace(known);
+        // This may talk to a device, so it is not under the lock. It comes before the new sessions: there
+        // may be no room for them otherwise.
         drop(old);
     }
 
-    /// Finds a device for a key. A session is cheaper for every request, but a device has only so
-    /// many: without one the key goes along, where the device takes that.
-    fn find_way(&self, key: &[u8], variant: u32) -> Option<Way> {
+    /// Binds a key to a device. A session is cheaper for every request, but a device has only so many:
+    /// without one requests carry the key, where the device takes that.
+    fn bind(&self, key: &Arc<Secret>, variant: u32) -> Option<Bindings> {
         let device = self.devices.pick(self.place)?;
-        if !self.opener.takes(device.config(), key, variant) {
+        let bytes = key.bytes();
+        if !self.opener.takes(device.config(), bytes, variant) {
             return None;
         }
         let service = self.place.kind.service();
-        let stateless = device.features().has_stateless(service) && key.len() <= MAX_KEY;
+        let stateless = device.features().has_stateless(service) && bytes.len() <= MAX_KEY;
         if stateless && self.devices.settings.stateless() {
-            return Some(Way::Stateless(device));
+            return Bindings::stateless(&device, key).ok();
         }
-        match self.opener.open(&device, key, variant) {
-            Ok(sessions) => Some(Way::Sessions(sessions)),
-            Err(_) if stateless && device.is_ready() => Some(Way::Stateless(device)),
+        match self.opener.open(&device, bytes, variant) {
+            Ok(bindings) => Some(bindings),
+            Err(_) if stateless && device.is_ready() => Bindings::stateless(&device, key).ok(),
             Err(_) => None,
         }
     }
@@ -283,66 +307,40 @@ impl<O: Opener, const MAX_KEY: usize> Inner<O, MAX_KEY> {
 
 impl<O: Opener, const MAX_KEY: usize> Rekey for Inner<O, MAX_KEY> {
     fn rekey(&self) {
-        let (key, variant, void) = match &mut *self.known.lock() {
-            Some(known) if !known.is_open() => (known.key.clone(), known.variant, known.way.take()),
-            _ => return,
+        let (key, variant, void) = {
+            let bh = Bh::disable();
+            match &*self.known.lock() {
+                Some(known) if !self.published.is_open(&bh) => (
+                    known.key.clone(),
+                    known.variant,
+                    self.published.replace(None),
+                ),
+                _ => return,
+            }
         };
         // A session that the device has lost keeps its number from being used again.
         drop(void);
-        let Some(way) = self.find_way(key.bytes(), variant) else {
+        let Some(bindings) = self.bind(&key, variant) else {
             return;
         };
-        // What is not needed any more may talk to a device: not under the lock.
-        let _unneeded = match &mut *self.known.lock() {
-            Some(known)
-                if Arc::ptr_eq(&known.key, &key)
-                    && known.variant == variant
-                    && !known.is_open() =>
-            {
-                known.way.replace(way)
+        let unneeded = {
+            let bh = Bh::disable();
+            match &*self.known.lock() {
+                Some(known)
+                    if Arc::ptr_eq(&known.key, &key)
+                        && known.variant == variant
+                        && !self.published.is_open(&bh) =>
+                {
+                    self.published.replace(Some(bindings))
+                }
+                // It was set anew meanwhile.
+                _ => [Some(bindings.encrypt), bindings.decrypt],
             }
-            // It was set anew meanwhile.
-            _ => Some(way),
         };
+        // This may talk to a device, so it is not under the lock.
+        drop(unneeded);
     }
 }
-
-impl Route {
-    /// Returns the epoch of the device that the route is for; none if it is for any.
-    pub(super) fn epoch(&self) -> Option<u32> {
-        match self {
-            Self::Session(session) => Some(session.epoch()),
-            Self::Stateless(..) => None,
-        }
-    }
-
-    /// Returns the device.
-    pub(super) fn device(&self) -> &Arc<Device> {
-        match self {
-            Self::Session(session) => session.device(),
-            Self::Stateless(device, _) => device,
-        }
-    }
-
-    /// Returns the key to send along; empty in a session.
-    pub(super) fn key(&self) -> &[u8] {
-        match self {
-            Self::Session(_) => &[],
-            Self::Stateless(_, key) => key.bytes(),
-        }
-    }
-
-    /// Returns what is to be held until the request is back.
-    pub(super) fn into_hold(self) -> Hold {
-        match self {
-            Self::Session(session) => Hold(Some(session)),
-            Self::Stateless(..) => Hold(None),
-        }
-    }
-}
-
-/// What a request holds that a device has: its session, if there is one, is not destroyed under it.
-pub(super) struct Hold(Option<Arc<Session>>);
 
 /// What is to be done with a request that has come back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -355,40 +353,16 @@ pub(super) enum Verdict {
     Failed(Error),
 }
 
-impl Hold {
-    /// Nothing.
-    pub(super) const NOTHING: Self = Self(None);
-
-    /// A session.
-    pub(super) fn of(session: Arc<Session>) -> Self {
-        Self(Some(session))
-    }
-
+impl Verdict {
     /// Judges what has become of a request. Of the errors that a device may report those are answers
     /// for which `is_answer` says so; all others mean that the device, not the data, is at fault.
-    pub(super) fn judge(
-        &self,
-        outcome: &Outcome<'_>,
-        is_answer: impl FnOnce(Error) -> bool,
-    ) -> Verdict {
-        let is_trusted = self.0.as_ref().is_none_or(|session| session.is_trusted());
-        let err = match outcome.result() {
-            Ok(()) if is_trusted => return Verdict::Done,
-            // With whatever key.
-            Ok(()) => EIO,
-            Err(err) => err,
-        };
-        if is_trusted && is_answer(err) {
-            return Verdict::Failed(err);
-        }
-        if let (true, Some(session)) = (err == ENOKEY, &self.0) {
-            // The device does not know the session any more.
-            session.invalidate();
-        }
-        if outcome.is_intact() {
-            Verdict::Software
-        } else {
-            Verdict::Failed(EIO)
+    #[inline]
+    pub(super) fn of(outcome: &Outcome<'_>, is_answer: impl FnOnce(Error) -> bool) -> Self {
+        match outcome.result() {
+            Ok(()) => Self::Done,
+            Err(err) if is_answer(err) => Self::Failed(err),
+            Err(_) if outcome.is_intact() => Self::Software,
+            Err(_) => Self::Failed(EIO),
         }
     }
 }

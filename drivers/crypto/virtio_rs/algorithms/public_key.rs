@@ -3,10 +3,7 @@
 //! One half of a key pair, and how a device gets to know it.
 
 use super::{
-    keyed::{
-        Hold,
-        Verdict, //
-    },
+    keyed::Verdict,
     Devices,
     Place,
     Rekey, //
@@ -17,14 +14,25 @@ use crate::{
         Area,
         Builder,
         Finish,
+        Inflight,
         Offload,
-        Outcome, //
+        Outcome,
+        Submitted, //
     },
     settings::Settings,
-    support::secret::Secret,
+    support::{
+        bh::Bh,
+        secret::Secret, //
+    },
     transport::{
         dataq,
+        dataq::DataQueue,
         device::Device,
+        key::{
+            Binding,
+            BindingRef,
+            SharedBinding, //
+        },
         session::Session, //
     },
     wire::{
@@ -83,22 +91,12 @@ impl Family {
     }
 }
 
-/// How a device gets to know a key.
-#[derive(Clone)]
-enum Way {
-    /// It keeps it.
-    Session(Arc<Session>),
-    /// It is sent with each request.
-    Stateless(Arc<Device>),
-}
-
 /// How a request gets to a device that has a key.
 #[derive(Clone)]
 pub(super) struct Route {
     scheme: Scheme,
     key_type: KeyType,
-    key: Arc<Secret>,
-    way: Way,
+    binding: Arc<BindingRef>,
 }
 
 /// One half of a key pair.
@@ -179,16 +177,17 @@ impl Inner {
         } else {
             create(&device, scheme, self.key_type, self.key.bytes()).ok()
         };
-        let way = match session {
-            Some(session) => Way::Session(Arc::new(session, GFP_KERNEL).ok()?),
-            None if stateless && device.is_ready() => Way::Stateless(device),
+        let binding = match session {
+            Some(session) => Binding::session(session).ok()?,
+            None if stateless && device.is_ready() => {
+                Binding::stateless(&device, &self.key).ok()?
+            }
             None => return None,
         };
         Some(Route {
             scheme,
             key_type: self.key_type,
-            key: self.key.clone(),
-            way,
+            binding: Arc::new(binding, GFP_KERNEL).ok()?,
         })
     }
 }
@@ -239,80 +238,45 @@ impl Route {
         Ok(Self {
             scheme,
             key_type,
-            key: Arc::new(key, GFP_KERNEL)?,
-            way: Way::Session(Arc::new(session, GFP_KERNEL)?),
+            binding: Arc::new(Binding::session(session)?, GFP_KERNEL)?,
         })
     }
 
     /// Returns true if requests can go that way.
     fn is_open(&self) -> bool {
-        match &self.way {
-            Way::Session(session) => session.is_usable(),
-            Way::Stateless(device) => device.is_ready(),
-        }
+        self.binding.is_usable()
     }
 
-    /// Returns the device.
-    pub(super) fn device(&self) -> &Arc<Device> {
-        match &self.way {
-            Way::Session(session) => session.device(),
-            Way::Stateless(device) => device,
-        }
-    }
-
-    /// Returns the key, if it is to be sent along.
-    pub(super) fn key(&self) -> Option<&Arc<Secret>> {
-        match &self.way {
-            Way::Session(_) => None,
-            Way::Stateless(_) => Some(&self.key),
-        }
-    }
-
-    /// Returns the epoch of the device that the route is for; none if it is for any.
-    pub(super) fn epoch(&self) -> Option<u32> {
-        match &self.way {
-            Way::Session(session) => Some(session.epoch()),
-            Way::Stateless(_) => None,
-        }
-    }
-
-    /// Returns what is to be held until a request is back.
-    pub(super) fn hold(&self) -> Hold {
-        match &self.way {
-            Way::Session(session) => Hold::of(session.clone()),
-            Way::Stateless(_) => Hold::NOTHING,
-        }
+    /// Returns how the device gets the key.
+    pub(super) fn binding(&self) -> &SharedBinding {
+        &self.binding
     }
 
     /// Returns true if the device takes requests of that length, in bytes.
     pub(super) fn fits(&self, src_len: u32, dst_len: u32) -> bool {
-        let key_len = self.key().map_or(0, |key| key.bytes().len());
-        let max_size = self.device().config().max_size();
+        let max_size = self.binding.device().config().max_size();
         // CAST: A key has some thousand bytes.
-        data::fits(&[src_len, dst_len, key_len as u32], max_size)
+        let key_len = self.binding.key().len() as u32;
+        data::fits(&[src_len, dst_len, key_len], max_size)
     }
 
     /// Returns the fixed part of a request; lengths in bytes.
     pub(super) fn head(&self, operation: AkcipherOperation, src_len: u32, dst_len: u32) -> Head {
-        let revision = self.device().features().revision();
-        match &self.way {
-            Way::Session(session) => Head::Session(
-                AkcipherRequest::new(
+        match &***self.binding {
+            Binding::Session(session) => {
+                let revision = session.device().features().revision();
+                let (scheme, id) = (self.scheme, session.id());
+                Head::Session(
+                    AkcipherRequest::new(revision, scheme, operation, id, src_len, dst_len),
                     revision,
-                    self.scheme,
-                    operation,
-                    session.id(),
-                    src_len,
-                    dst_len,
-                ),
-                revision,
-            ),
-            Way::Stateless(_) => Head::Stateless(StatelessAkcipherRequest::new(
+                )
+            }
+            Binding::Stateless(_, key) => Head::Stateless(StatelessAkcipherRequest::new(
                 self.scheme,
                 operation,
                 self.key_type,
                 // CAST: A key has some thousand bytes.
-                self.key.bytes().len() as u32,
+                key.bytes().len() as u32,
                 src_len,
                 dst_len,
             )),
@@ -337,7 +301,7 @@ impl Route {
         src: &[u8],
         digest: &[u8],
     ) -> Result<impl AsRef<[u8; RESULT]>> {
-        let device = self.device();
+        let device = self.binding.device();
         let queue = device.data_queue().ok_or(ENODEV)?;
         let result_len = RESULT.checked_sub(data::STATUS).ok_or(EINVAL)?;
         let src_len = u32::try_from(src.len())?;
@@ -350,7 +314,7 @@ impl Route {
             return Err(E2BIG);
         }
         let head = self.head(operation, src_len, dst_len);
-        let key = self.key().map_or(&[][..], |key| key.bytes());
+        let key = self.binding.key();
         let describe = |builder: &mut Builder<'_, _, _>| {
             builder.read(head.bytes());
             builder.read_secret(key);
@@ -359,13 +323,22 @@ impl Route {
             builder.write(result_len);
         };
         call::Call::<Caller<PARAMS, RESULT>, RESULT>::new()?.run(
-            self.hold(),
             device.limits(),
             describe,
             device.timeout(),
-            |inflight| dataq::submit(queue, inflight, self.epoch(), || device.watch()),
+            |inflight| self.submit(queue, inflight),
             || device.watch(),
         )
+    }
+
+    /// Sends a request; as [`dataq::submit`].
+    pub(super) fn submit(
+        &self,
+        queue: &DataQueue,
+        inflight: Inflight<dataq::Private>,
+    ) -> Result<Submitted, (Error, Inflight<dataq::Private>)> {
+        let watch = || self.binding.device().watch();
+        dataq::submit(queue, inflight, &self.binding, &Bh::disable(), watch)
     }
 }
 
@@ -385,18 +358,18 @@ struct Caller<const PARAMS: usize, const RESULT: usize>;
 impl<const PARAMS: usize, const RESULT: usize> Offload for Caller<PARAMS, RESULT> {
     type Raw = call::Call<Self, RESULT>;
     type Tfm = ();
-    type State = Hold;
+    type State = ();
     type Private = dataq::Private;
     type Area = Area<PARAMS, RESULT>;
 
     const SYNCHRONOUS: bool = true;
 
     fn finish(
-        hold: &Hold,
+        _state: &(),
         request: &call::Request<'_, Self, RESULT>,
         outcome: &Outcome<'_>,
     ) -> Finish {
-        let result = match hold.judge(outcome, |err| err == EKEYREJECTED || err == EBADMSG) {
+        let result = match Verdict::of(outcome, |err| err == EKEYREJECTED || err == EBADMSG) {
             Verdict::Done => {
                 let mut results = [0; RESULT];
                 outcome
@@ -411,7 +384,7 @@ impl<const PARAMS: usize, const RESULT: usize> Offload for Caller<PARAMS, RESULT
     }
 
     /// The caller has a fallback of its own.
-    fn fall_back(_hold: Hold, _request: call::Request<'_, Self, RESULT>) -> Option<Result> {
+    fn fall_back(_state: (), _request: call::Request<'_, Self, RESULT>) -> Option<Result> {
         Some(Err(EIO))
     }
 }

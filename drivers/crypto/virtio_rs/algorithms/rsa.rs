@@ -14,10 +14,7 @@ use self::{
 };
 use super::{
     fallback::Reason,
-    keyed::{
-        Hold,
-        Verdict, //
-    },
+    keyed::Verdict,
     public_key::Half,
     Devices,
     Place, //
@@ -44,7 +41,10 @@ use crate::{
         Outcome, //
     },
     support::work::Worker,
-    transport::dataq,
+    transport::{
+        dataq,
+        key::Binding, //
+    },
     wire::{
         data,
         data::AkcipherOperation, //
@@ -142,7 +142,6 @@ pub(super) struct Rsa;
 
 /// What is kept with a request that a device has.
 pub(super) struct State {
-    hold: Hold,
     pair: Arc<Pair>,
 }
 
@@ -156,7 +155,7 @@ impl Offload for Rsa {
     const SYNCHRONOUS: bool = false;
 
     fn finish(state: &State, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Finish {
-        let result = match state.hold.judge(outcome, |_| false) {
+        let result = match Verdict::of(outcome, |_| false) {
             Verdict::Done => state.place_result(request, outcome),
             Verdict::Software if outcome.result() == Err(ENODEV) => Err(ENODEV),
             Verdict::Software | Verdict::Failed(_) => Err(EIO),
@@ -280,7 +279,7 @@ fn send<'a>(
     let Some(route) = pair.half(direction).and_then(Half::route) else {
         return Err((Reason::NoDevice, ENODEV, loaded));
     };
-    let device = route.device();
+    let device = route.binding().device();
     // CAST: It has some thousand bytes at most.
     let len = pair.len() as u32;
     if !route.fits(len, len) {
@@ -295,18 +294,15 @@ fn send<'a>(
         Direction::Decrypt => AkcipherOperation::Decrypt,
     };
     let head = route.head(operation, len, len);
-    let state = State {
-        hold: route.hold(),
-        pair: pair.clone(),
+    let state = State { pair: pair.clone() };
+    let key = match &**route.binding() {
+        Binding::Session(_) => None,
+        Binding::Stateless(_, key) => Some(key.clone()),
     };
-    let prepared = loaded
-        .prepare(state, head.bytes(), route.key().cloned(), device.limits())
-        .map_err(|(err, loaded)| (Reason::Pieces, err, loaded))?;
-    prepared
-        .submit(
-            device.timeout(),
-            |inflight| dataq::submit(queue, inflight, route.epoch(), || device.watch()),
-            || device.watch(),
-        )
-        .map_err(|(err, loaded)| (Reason::of_queue(err), err, loaded))
+    let sent = loaded
+        .prepare(state, head.bytes(), key, device.limits())
+        .map_err(|(err, loaded)| (Reason::Pieces, err, loaded))?
+        .send(|inflight| route.submit(queue, inflight))
+        .map_err(|(err, loaded)| (Reason::of_queue(err), err, loaded))?;
+    Ok(sent.answer(device.timeout(), || device.watch()))
 }

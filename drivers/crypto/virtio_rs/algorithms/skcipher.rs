@@ -24,10 +24,10 @@ use super::{
         Iv,
         MAX_IV, //
     },
-    keyed::{
-        Hold,
-        Route,
-        Verdict, //
+    keyed::Verdict,
+    offload::{
+        offload,
+        Refused, //
     },
     operation,
     Devices,
@@ -58,6 +58,7 @@ use crate::{
     transport::{
         dataq,
         device::Device,
+        key::Binding,
         session::Session, //
     },
     wire::{
@@ -180,7 +181,7 @@ fn fall_back<const SYNC: bool>(
 
 /// How a request is done.
 #[derive(Clone, Copy)]
-struct Course {
+pub(super) struct Course {
     mode: Mode,
     direction: Direction,
     /// How many bytes software has done before the device gets the rest.
@@ -234,33 +235,27 @@ impl Course {
     }
 }
 
-/// What is kept with a request that a device has.
-pub(super) struct State {
-    hold: Hold,
-    course: Course,
-}
-
 impl<const SYNC: bool> Offload for Flavour<SYNC> {
     type Raw = skcipher::Raw;
     type Tfm = Transform<SYNC>;
-    type State = State;
+    type State = Course;
     type Private = dataq::Private;
     type Area =
         Area<{ data::MAX_HEAD + MAX_KEY + MAX_IV + MAX_PADDING }, { MAX_PADDING + data::STATUS }>;
 
     const SYNCHRONOUS: bool = SYNC;
 
-    fn finish(state: &State, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Finish {
-        match state.hold.judge(outcome, |_| false) {
-            Verdict::Done => Finish::Done(state.course.set_next_iv(request)),
+    fn finish(course: &Course, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Finish {
+        match Verdict::of(outcome, |_| false) {
+            Verdict::Done => Finish::Done(course.set_next_iv(request)),
             Verdict::Software => Finish::Fallback,
             Verdict::Failed(err) => Finish::Done(Err(err)),
         }
     }
 
-    fn fall_back(state: State, mut request: Request<'_, Self>) -> Option<Result> {
+    fn fall_back(course: Course, mut request: Request<'_, Self>) -> Option<Result> {
         request.tfm().fall_back(Reason::DeviceFailed);
-        Some(state.course.software(&mut request))
+        Some(course.software(&mut request))
     }
 }
 
@@ -296,17 +291,6 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
         if SYNC && !request.may_sleep() {
             return fall_back(request, Reason::MayNotSleep, direction);
         }
-        let Some(route) = request.tfm().route(direction) else {
-            return fall_back(request, Reason::NoDevice, direction);
-        };
-        let device = route.device().clone();
-        let iv_size = row.mode.iv_size(row.block);
-        let room = data::cipher_room(route.key().len(), iv_size, device.config().max_size());
-        let head = row.mode.head(row.block, request.len(), padding, room);
-        let (Some(queue), Some(done)) = (device.data_queue(), head) else {
-            return fall_back(request, Reason::TooLong, direction);
-        };
-
         let next_iv = match (row.mode, direction) {
             (Mode::Ctr, _) => {
                 let mut iv = Iv::of(&[request.iv()]);
@@ -315,7 +299,7 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
             }
             // The last block of ciphertext: gone afterwards if it is done in place.
             (Mode::Cbc, Direction::Decrypt) => {
-                let mut iv = Iv::new(iv_size);
+                let mut iv = Iv::new(row.mode.iv_size(row.block));
                 if let Err(err) = request.read_source_tail(iv.bytes_mut()) {
                     return request.done(Err(err));
                 }
@@ -323,75 +307,105 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
             }
             _ => None,
         };
-        // What is too long for the device begins with a part that software does.
-        let mut iv = None;
-        if done != 0 {
-            request.tfm().fall_back(Reason::TooLong);
-            let mut rest = Iv::of(&[request.iv()]);
-            if let Err(err) = request.software_head(direction, done, rest.bytes_mut()) {
-                return request.done(Err(err));
-            }
-            iv = Some(rest);
-        }
-
-        let course = Course {
+        let mut course = Course {
             mode: row.mode,
             direction,
-            done,
-            iv,
+            done: 0,
+            iv: None,
             next_iv,
         };
-        let len = request.len() - done + padding;
-        // CAST: Less than a block.
-        let padding = &[0; MAX_PADDING][..padding as usize];
-        let epoch = route.epoch();
-        let prepared = request.build(device.limits(), device.timeout(), |builder| {
-            write_header(builder, &route, row, direction, len);
-            match &iv {
-                Some(iv) => builder.read(iv.bytes()),
-                None => builder.iv(),
+        loop {
+            let mut head = 0;
+            let (reason, err, back) = match send(request, row, &course, padding, &mut head) {
+                Ok(answer) => return answer,
+                Err(refused) => refused,
+            };
+            request = back;
+            // The caller did not want to wait, and is to know that it would have had to.
+            if err == ENOSPC && course.done == 0 {
+                return request.done(Err(ENOSPC));
             }
-            builder.source(done);
-            builder.read(padding);
-            builder.destination(done);
-            builder.write(padding.len());
-            let hold = route.into_hold();
-            State { hold, course }
-        });
-        let prepared = match prepared {
-            Ok(prepared) => prepared,
-            Err((err, request)) if err == ETIMEDOUT => {
-                return course.answer(request, Reason::NoRoom);
+            if head == 0 || course.done != 0 {
+                return course.answer(request, reason);
             }
-            Err((_, request)) => return course.answer(request, Reason::Pieces),
-        };
-
-        let submitted = prepared.submit(
-            device.timeout(),
-            |inflight| dataq::submit(queue, inflight, epoch, || device.watch()),
-            || device.watch(),
-        );
-        match submitted {
-            Ok(answer) => answer,
-            // The consumer did not want to wait, and is to know that it would have had to.
-            Err((err, request)) if err == ENOSPC && done == 0 => request.done(Err(ENOSPC)),
-            Err((err, request)) => course.answer(request, Reason::of_queue(err)),
+            // What is too long for the device begins with a part that software does.
+            request.tfm().fall_back(Reason::TooLong);
+            let mut rest = Iv::of(&[request.iv()]);
+            if let Err(err) = request.software_head(direction, head, rest.bytes_mut()) {
+                return request.done(Err(err));
+            }
+            course.done = head;
+            course.iv = Some(rest);
         }
     }
+}
+
+/// Sends what is left of a request to a device.
+///
+/// # Errors
+///
+/// As [`offload`] has them. If the device can do a part of the request, `head` is how many bytes the fallback
+/// has to do first.
+fn send<'a, const SYNC: bool>(
+    request: Request<'a, Flavour<SYNC>>,
+    row: &'static Row,
+    course: &Course,
+    padding: u32,
+    head: &mut u32,
+) -> Result<Answer, Refused<Request<'a, Flavour<SYNC>>>> {
+    let tfm = request.tfm();
+    let Some(memory) = request.memory(|| tfm.timeout()) else {
+        return Err((Reason::NoRoom, ETIMEDOUT, request));
+    };
+    let left = request.len() - course.done;
+    let plan = |binding: &Binding| {
+        let max_size = binding.device().config().max_size();
+        let iv_size = row.mode.iv_size(row.block);
+        let room = data::cipher_room(binding.key().len(), iv_size, max_size);
+        match row.mode.head(row.block, left, padding, room) {
+            Some(0) => Ok(()),
+            Some(first) => {
+                *head = first;
+                Err(Reason::TooLong)
+            }
+            None => Err(Reason::TooLong),
+        }
+    };
+    offload(
+        request,
+        course.direction,
+        plan,
+        |request, limits, binding, ()| {
+            request.build(memory, limits, |builder| {
+                write_header(builder, binding, row, course.direction, left + padding);
+                match &course.iv {
+                    Some(iv) => builder.read(iv.bytes()),
+                    None => builder.iv(),
+                }
+                builder.source(course.done);
+                // CAST: Less than a block.
+                let padding = &[0; MAX_PADDING][..padding as usize];
+                builder.read(padding);
+                builder.destination(course.done);
+                builder.write(padding.len());
+                *course
+            })
+        },
+    )
 }
 
 /// Appends the fixed-length fields of a request, and its key if the device does not know it.
 #[inline]
 fn write_header<const SYNC: bool>(
     builder: &mut Builder<'_, Flavour<SYNC>, skcipher::Raw>,
-    route: &Route,
+    binding: &Binding,
     row: &Row,
     direction: Direction,
     len: u32,
 ) {
     let (operation, iv_size) = (operation(direction), row.mode.iv_size(row.block));
-    match route {
-        Route::Session(session) => builder.read_value(CipherRequest::new(
+    match binding {
+        Binding::Session(session) => builder.read_value(CipherRequest::new(
             session.device().features().revision(),
             row.cipher,
             operation,
@@ -399,7 +413,7 @@ fn write_header<const SYNC: bool>(
             iv_size,
             len,
         )),
-        Route::Stateless(_, key) => {
+        Binding::Stateless(_, key) => {
             let key = key.bytes();
             // CAST: A key has `MAX_KEY` bytes at most.
             let key_len = key.len() as u32;

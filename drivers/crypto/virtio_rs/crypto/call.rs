@@ -89,9 +89,8 @@ impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> Call<A, OUTPUT> {
     /// `EINVAL`: it does not fit in `A::Area`.
     pub(crate) fn run(
         mut self: KBox<Self>,
-        state: A::State,
         limits: Limits,
-        describe: impl FnOnce(&mut Builder<'_, A, Self>),
+        describe: impl FnOnce(&mut Builder<'_, A, Self>) -> A::State,
         limit: Msecs,
         queue: impl FnOnce(Inflight<A::Private>) -> Result<Submitted, (Error, Inflight<A::Private>)>,
         stuck: impl Fn(),
@@ -103,15 +102,10 @@ impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> Call<A, OUTPUT> {
         // on the heap, until this function returns; being synchronous the request is done then.
         let request = unsafe { Request::<'_, A, OUTPUT>::from_raw(NonNull::from(&mut *self)) };
         // SAFETY: A `Room` has the size of a context.
-        let prepared = unsafe {
-            request.build_here(limits, |builder| {
-                describe(builder);
-                state
-            })
-        };
+        let prepared = unsafe { request.build_here(limits, describe) };
         let prepared = prepared.map_err(|(err, _)| err)?;
-        let answer = prepared.submit(limit, queue, stuck);
-        to_result(answer.map_err(|(err, _)| err)?.into_raw())?;
+        let sent = prepared.send(queue).map_err(|(err, _)| err)?;
+        to_result(sent.answer(limit, stuck).into_raw())?;
         Ok(Output(self))
     }
 }

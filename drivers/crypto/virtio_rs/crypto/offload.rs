@@ -20,16 +20,19 @@ use kernel::{
     prelude::*, //
 };
 
-pub(crate) use self::{
-    context::Prepared,
-    pool::Pool, //
+pub(super) use self::context::{
+    Context,
+    Room, //
 };
-pub(super) use self::{
+pub(crate) use self::{
     context::{
-        Context,
-        Room, //
+        Prepared,
+        Sent, //
     },
-    pool::Borrowed, //
+    pool::{
+        Borrowed,
+        Pool, //
+    },
 };
 
 /// A C type of request, `struct skcipher_request` for example.

@@ -172,7 +172,7 @@ impl Control {
     /// Creates the queue of a device.
     pub(crate) fn new_queue() -> Result<Arc<ControlQueue>> {
         let name = CString::try_from_fmt(fmt!("control"))?;
-        Arc::pin_init(Queue::new(name, Overflow::new()), GFP_KERNEL)
+        Arc::pin_init(Queue::new(name, 0, Overflow::new()), GFP_KERNEL)
     }
 
     fn reply(message: ControlMessage, fate: Fate) {

@@ -17,6 +17,7 @@ use self::{
 use crate::{
     crypto::Submitted,
     support::bh::Bh,
+    transport::key::SharedBinding,
     virtio::{
         Fate,
         Handler,
@@ -51,7 +52,7 @@ impl Data {
     /// Creates data queue `index` of a device.
     pub(crate) fn new_queue(index: usize) -> Result<Arc<DataQueue>> {
         let name = CString::try_from_fmt(fmt!("data.{index}"))?;
-        Arc::pin_init(Queue::new(name, State::new()), GFP_KERNEL)
+        Arc::pin_init(Queue::new(name, index, State::new()), GFP_KERNEL)
     }
 
     /// Takes requests that the device has used. Returns how many.
@@ -64,15 +65,24 @@ impl Data {
             };
             request.set_used(used);
             locked.state().leave(&request);
+            Self::judge(&mut request, locked);
             *slot = Some(request);
             count += 1;
         }
         count
     }
 
-    fn complete(request: Request, bh: &Bh) {
+    /// Sets what has become of a request that the device has used.
+    fn judge(request: &mut Request, locked: &mut Locked<'_, Self>) {
         let status = Status::from(request.last_result_byte());
-        request.complete(status.to_result(), bh);
+        let private = request.private_mut();
+        private.set_result(status.to_result());
+        private.unbind(locked);
+    }
+
+    fn complete(request: Request, bh: &Bh) {
+        let result = request.private().result();
+        request.complete(result, bh);
     }
 
     /// Sends what waits, as long as there is room.
@@ -85,10 +95,11 @@ impl Data {
             drop(locked);
 
             // The consumer hears of it before the device does: the result must not come first.
-            let request = waiting.accept(bh);
+            let mut request = waiting.accept(bh);
 
             let mut locked = queue.lock(bh);
             if !locked.state().open {
+                request.private_mut().unbind(&mut locked);
                 drop(locked);
                 request.refuse(bh);
                 continue;
@@ -101,7 +112,8 @@ impl Data {
                     locked.state().backlog.put_back(request);
                     return;
                 }
-                Err((_, request)) => {
+                Err((_, mut request)) => {
+                    request.private_mut().unbind(&mut locked);
                     drop(locked);
                     request.refuse(bh);
                 }
@@ -158,8 +170,15 @@ impl Handler for Data {
         }
     }
 
-    fn finish(queue: &Queue<Self>, request: Request, fate: Fate, bh: &Bh) {
-        queue.lock(bh).state().ages.leave(request.private().age());
+    fn finish(queue: &Queue<Self>, mut request: Request, fate: Fate, bh: &Bh) {
+        {
+            let mut locked = queue.lock(bh);
+            locked.state().ages.leave(request.private().age());
+            match fate {
+                Fate::Used => Self::judge(&mut request, &mut locked),
+                Fate::Returned => request.private_mut().unbind(&mut locked),
+            }
+        }
         match fate {
             Fate::Used => Self::complete(request, bh),
             // The device may have written a part of the result: only the consumer knows what that
@@ -174,10 +193,9 @@ impl Handler for Data {
     }
 }
 
-/// Sends a request, or has it wait for room if it may; one for a session is for `epoch`, that of the
-/// session, and for no other: a session's number may mean another one then. Calls `watch` if somebody
-/// is to call [`look`] from now on, until it finds that the queue is idle; also if the ring turns out
-/// to be broken.
+/// Sends a request, or has it wait for room if it may. The session of `binding` is not destroyed before
+/// the request has come back. Calls `watch` if somebody is to call [`look`] from now on, until it finds
+/// that the queue is idle; also if the ring turns out to be broken.
 ///
 /// Context: process or bottom half.
 ///
@@ -190,17 +208,19 @@ impl Handler for Data {
 pub(crate) fn submit(
     queue: &DataQueue,
     mut request: Request,
-    epoch: Option<u32>,
+    binding: &SharedBinding,
+    bh: &Bh,
     watch: impl FnOnce(),
 ) -> Result<Submitted, (Error, Request)> {
-    request.private_mut().set_epoch(epoch);
-    let bh = Bh::disable();
-    let mut locked = queue.lock(&bh);
+    let mut locked = queue.lock(bh);
     if !locked.state().open || !locked.is_live() {
         return Err((ENODEV, request));
     }
     if request.segments() > locked.size() {
         return Err((E2BIG, request));
+    }
+    if let Err(err) = request.private_mut().bind(binding, &mut locked) {
+        return Err((err, request));
     }
 
     let request = if locked.state().backlog.has_waiting() {
@@ -219,7 +239,8 @@ pub(crate) fn submit(
             Err((err, request)) if (err == ENOSPC || err == ENOMEM) && locked.in_flight() != 0 => {
                 request
             }
-            Err((err, request)) => {
+            Err((err, mut request)) => {
+                request.private_mut().unbind(&mut locked);
                 let broken = locked.is_broken();
                 drop(locked);
                 if broken {
@@ -229,11 +250,10 @@ pub(crate) fn submit(
             }
         }
     };
-    locked
-        .state()
-        .backlog
-        .push(request)
-        .map_err(|request| (ENOSPC, request))
+    locked.state().backlog.push(request).map_err(|mut request| {
+        request.private_mut().unbind(&mut locked);
+        (ENOSPC, request)
+    })
 }
 
 /// Hands a request to the device, if it is meant for its present epoch.

@@ -278,6 +278,11 @@ impl State {
         !matches!(self.phase.get(), Phase::GivenUp | Phase::Closed)
     }
 
+    /// Returns all data queues, by their index.
+    pub(super) fn data_queues(&self) -> &[Arc<DataQueue>] {
+        &self.data
+    }
+
     /// Returns the queue for requests made on this CPU.
     pub(crate) fn data_queue(&self) -> Option<&DataQueue> {
         let index = Queues::index_for(CpuId::current(), self.data.len())?;

@@ -16,7 +16,9 @@ use crate::wire::{
         DESTROYED, //
     },
 };
+use core::pin::Pin;
 use kernel::{
+    new_spinlock_irq,
     prelude::*,
     rbtree::RBTreeNodeReservation,
     sync::{
@@ -24,14 +26,12 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
-        Arc, //
+        Arc,
+        SpinLockIrq, //
     }, //
 };
 
-/// A session of a device. The device is asked to destroy it when the last user lets go. Nothing sleeps,
-/// and nothing is allocated, for that.
-///
-/// Context of drop: process or bottom half, interrupts enabled: no `SpinLockIrq` held.
+/// A session of a device. Dropping it destroys it, as [`destroy`](Self::destroy) does.
 pub(crate) struct Session {
     device: Arc<Device>,
     /// The device's life in which it was created.
@@ -39,7 +39,8 @@ pub(crate) struct Session {
     id: u64,
     /// The device has said that it does not know it.
     lost: Atomic<u32>,
-    destroy: Option<ControlMessage>,
+    /// The DESTROY request, until it is sent.
+    destroy: Pin<KBox<SpinLockIrq<Option<ControlMessage>>>>,
 }
 
 impl Session {
@@ -60,7 +61,9 @@ impl Session {
         // Nothing may fail once the device has a session: there must be a way to get rid of it.
         let node = RBTreeNodeReservation::new(GFP_KERNEL)?;
         let revision = device.features().revision();
-        let mut destroy = controlq::prepare(Destroy::new(service, 0).bytes(revision), DESTROYED)?;
+        let mut request_to_destroy =
+            controlq::prepare(Destroy::new(service, 0).bytes(revision), DESTROYED)?;
+        let destroy = KBox::pin_init(new_spinlock_irq!(None), GFP_KERNEL)?;
 
         // Whoever closes the device waits for this.
         let (epoch, _creating) = device.creating()?;
@@ -70,20 +73,23 @@ impl Session {
         }
         let answer = device.call(request, key, ANSWER)?;
         let id = Created::parse(&answer)?;
-        destroy
+        request_to_destroy
             .as_mut()
             .set_head(Destroy::new(service, id).bytes(revision))?;
         match device.add_session(epoch, service, id, node) {
-            Ok(()) => Ok(Self {
-                device: device.clone(),
-                epoch,
-                id,
-                lost: Atomic::new(0),
-                destroy: Some(destroy),
-            }),
+            Ok(()) => {
+                *destroy.lock() = Some(request_to_destroy);
+                Ok(Self {
+                    device: device.clone(),
+                    epoch,
+                    id,
+                    lost: Atomic::new(0),
+                    destroy,
+                })
+            }
             // The device is being closed, and still has this one.
             Err(err) if err == ENODEV => {
-                device.post(destroy);
+                device.post(request_to_destroy);
                 Err(ENODEV)
             }
             Err(err) if err == EAGAIN => Err(ENODEV),
@@ -102,28 +108,42 @@ impl Session {
     }
 
     /// Returns true if the device takes requests, and still knows the session.
-    pub(crate) fn is_usable(&self) -> bool {
+    pub(super) fn is_usable(&self) -> bool {
         self.device.is_ready() && self.device.epoch() == self.epoch && self.lost.load(Relaxed) == 0
     }
 
     /// Returns the device's epoch that it belongs to.
-    pub(crate) fn epoch(&self) -> u32 {
+    pub(super) fn epoch(&self) -> u32 {
         self.epoch
     }
 
     /// Returns true if what the device has done in the session was done with its key: if it has not
     /// lost the session, nor given its number to another.
-    pub(crate) fn is_trusted(&self) -> bool {
+    fn is_trusted(&self) -> bool {
         self.lost.load(Relaxed) == 0 && !self.device.is_mixed_up(self.epoch)
+    }
+
+    /// Judges the result of a request that named the session. A result that depends on the key becomes
+    /// `EIO` if the device may have used another key.
+    ///
+    /// Context: any but hard interrupt.
+    pub(super) fn judge(&self, result: Result) -> Result {
+        match result {
+            Err(err) if err == ENOKEY => {
+                self.invalidate();
+                result
+            }
+            Err(err) if err != EBADMSG && err != EKEYREJECTED => result,
+            _ if self.is_trusted() => result,
+            _ => Err(EIO),
+        }
     }
 
     /// Says that the device does not know the session. Its user gets another one soon.
     ///
     /// Its number stays in the book until no request names it any more: a device that gives it to
     /// another session before is noticed.
-    ///
-    /// Context: any but hard interrupt.
-    pub(crate) fn invalidate(&self) {
+    fn invalidate(&self) {
         if self.lost.cmpxchg(0, 1, Relaxed).is_ok() {
             self.device.session_was_lost();
         }
@@ -133,10 +153,15 @@ impl Session {
     pub(crate) fn device(&self) -> &Arc<Device> {
         &self.device
     }
-}
 
-impl Drop for Session {
-    fn drop(&mut self) {
+    /// Asks the device to destroy the session: no request names it any more. Nothing sleeps, and nothing
+    /// is allocated, for that. Only the first call does something.
+    ///
+    /// Context: process or bottom half, interrupts enabled: no `SpinLockIrq` held.
+    pub(super) fn destroy(&self) {
+        let Some(request) = self.destroy.lock().take() else {
+            return;
+        };
         // If it is not in the books, the device has been told, or is gone.
         let Some(_busy) = self.device.remove_session(self.epoch, self.id) else {
             return;
@@ -144,9 +169,13 @@ impl Drop for Session {
         // One that the device does not know is not destroyed: the number may be that of another by
         // the time it gets the request.
         if self.lost.load(Relaxed) == 0 {
-            if let Some(destroy) = self.destroy.take() {
-                self.device.post(destroy);
-            }
+            self.device.post(request);
         }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.destroy();
     }
 }

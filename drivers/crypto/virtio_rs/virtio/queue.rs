@@ -12,10 +12,7 @@ use crate::{
         work::BhWork, //
     },
 };
-use core::{
-    marker::PhantomData,
-    ptr::NonNull, //
-};
+use core::ptr::NonNull;
 use kernel::{
     error::to_result,
     ffi::c_void,
@@ -88,17 +85,19 @@ pub(crate) struct Queue<H: Handler> {
     #[pin]
     work: BhWork,
     name: CString,
+    index: usize,
     #[pin]
     inner: SpinLock<Inner<H::State>>,
 }
 
 impl<H: Handler> Queue<H> {
-    /// Creates a queue without a virtqueue.
-    pub(crate) fn new(name: CString, state: H::State) -> impl PinInit<Self> {
+    /// Creates a queue without a virtqueue. `index` is its position among the queues of its handler.
+    pub(crate) fn new(name: CString, index: usize, state: H::State) -> impl PinInit<Self> {
         pin_init!(&this in Self {
             // SAFETY: `this` is valid until `work` is dropped, and `run` takes a `Queue<H>`.
             work <- unsafe { BhWork::new(this.as_ptr().cast::<c_void>(), Self::run) },
             name,
+            index,
             inner <- new_spinlock!(Inner {
                 ring: Ring::Absent,
                 indirect: false,
@@ -113,14 +112,19 @@ impl<H: Handler> Queue<H> {
         &self.name
     }
 
+    /// Returns the queue's position among the queues of its handler.
+    pub(super) fn index(&self) -> usize {
+        self.index
+    }
+
     /// Locks the queue.
     ///
     /// Context: bottom halves disabled, interrupts enabled.
     pub(crate) fn lock<'a>(&'a self, bh: &'a Bh) -> Locked<'a, H> {
         Locked {
             guard: self.inner.lock(),
+            queue: self,
             bh,
-            _handler: PhantomData,
         }
     }
 
@@ -244,14 +248,19 @@ unsafe impl<H: Handler> Endpoint for Queue<H> {
 /// A locked [`Queue`].
 pub(crate) struct Locked<'a, H: Handler> {
     guard: SpinLockGuard<'a, Inner<H::State>>,
+    queue: &'a Queue<H>,
     bh: &'a Bh,
-    _handler: PhantomData<H>,
 }
 
 impl<'a, H: Handler> Locked<'a, H> {
     /// Returns the driver's state.
     pub(crate) fn state(&mut self) -> &mut H::State {
         &mut self.guard.state
+    }
+
+    /// Returns the queue that is locked.
+    pub(super) fn queue(&self) -> &'a Queue<H> {
+        self.queue
     }
 
     /// Returns how many buffers the device has.

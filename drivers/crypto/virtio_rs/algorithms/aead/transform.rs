@@ -6,11 +6,11 @@ use super::{
     super::{
         fallback::Reason,
         keyed::{
+            Bindings,
             Keyed,
-            Opener,
-            Route,
-            Sessions, //
+            Opener, //
         },
+        offload::Keyholder,
         operation, //
     },
     Keys,
@@ -26,8 +26,14 @@ use crate::{
         Direction,
         Key, //
     },
-    support::secret::Secret,
-    transport::device::Device,
+    support::{
+        bh::Bh,
+        secret::Secret, //
+    },
+    transport::{
+        device::Device,
+        key::SharedBinding, //
+    },
     wire::config::Config, //
 };
 use kernel::{
@@ -117,11 +123,6 @@ impl<M: Method> Transform<M> {
         self.salt.load(Relaxed).to_ne_bytes()
     }
 
-    /// Returns the way to a device that takes requests, if there is one.
-    pub(super) fn route(&self, direction: Direction) -> Option<Route> {
-        self.keyed.route(direction)
-    }
-
     /// Counts a request that software does.
     pub(super) fn fall_back(&self, reason: Reason) {
         self.keyed.fall_back(reason);
@@ -171,16 +172,23 @@ impl<M: Method> Transform<M> {
     }
 }
 
+impl<M: Method> Keyholder for Transform<M> {
+    #[inline]
+    fn binding<'a>(&self, direction: Direction, bh: &'a Bh) -> Option<&'a SharedBinding> {
+        self.keyed.binding(direction, bh)
+    }
+}
+
 impl<M: Method> Opener for &'static Row<M> {
     fn takes(&self, config: &Config, key: &[u8], variant: u32) -> bool {
         let keys = Variant::from_number(variant).split(key);
         self.method.takes(config, &keys)
     }
 
-    fn open(&self, device: &Arc<Device>, key: &[u8], variant: u32) -> Result<Sessions> {
+    fn open(&self, device: &Arc<Device>, key: &[u8], variant: u32) -> Result<Bindings> {
         let variant = Variant::from_number(variant);
         let keys = variant.split(key);
-        Sessions::both(|direction| {
+        Bindings::both(|direction| {
             let operation = operation(direction);
             self.method
                 .create(device, operation, &keys, variant.tag.into())

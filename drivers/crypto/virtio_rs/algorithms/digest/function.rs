@@ -2,10 +2,7 @@
 
 //! What a digest is to the device: one of two services, which ask for it in different words.
 
-use super::{
-    super::keyed::Route,
-    table::Row, //
-};
+use super::table::Row;
 use crate::{
     crypto::{
         Builder,
@@ -13,6 +10,7 @@ use crate::{
     },
     transport::{
         device::Device,
+        key::Binding,
         session::Session, //
     },
     wire::{
@@ -90,25 +88,25 @@ impl Function {
 pub(super) fn write_header<A: Offload>(
     builder: &mut Builder<'_, A, A::Raw>,
     row: &Row,
-    route: &Route,
+    binding: &Binding,
     len: u32,
 ) {
     let result_len = row.digest_size;
-    match (row.function, route) {
-        (Function::Hash(hash), Route::Session(session)) => {
+    match (row.function, binding) {
+        (Function::Hash(hash), Binding::Session(session)) => {
             let revision = session.device().features().revision();
             let request = DigestRequest::hash(revision, hash, session.id(), len, result_len);
             builder.read(request.bytes(revision));
         }
-        (Function::Mac(mac), Route::Session(session)) => {
+        (Function::Mac(mac), Binding::Session(session)) => {
             let revision = session.device().features().revision();
             let request = DigestRequest::mac(revision, mac, session.id(), len, result_len);
             builder.read(request.bytes(revision));
         }
-        (Function::Hash(hash), Route::Stateless(..)) => {
+        (Function::Hash(hash), Binding::Stateless(..)) => {
             builder.read_value(StatelessHashRequest::new(hash, len, result_len));
         }
-        (Function::Mac(mac), Route::Stateless(_, key)) => {
+        (Function::Mac(mac), Binding::Stateless(_, key)) => {
             let key = key.bytes();
             // CAST: A key has `MAX_KEY` bytes at most.
             let key_len = key.len() as u32;

@@ -6,11 +6,11 @@ use super::{
     super::{
         fallback::Reason,
         keyed::{
+            Bindings,
             Keyed,
-            Opener,
-            Route,
-            Sessions, //
+            Opener, //
         },
+        offload::Keyholder,
         operation, //
     },
     create,
@@ -28,12 +28,17 @@ use crate::{
         Direction,
         Key, //
     },
-    transport::device::Device,
+    support::bh::Bh,
+    transport::{
+        device::Device,
+        key::SharedBinding, //
+    },
     wire::config::Config, //
 };
 use kernel::{
     prelude::*,
-    sync::Arc, //
+    sync::Arc,
+    time::Msecs, //
 };
 
 /// A transform.
@@ -80,9 +85,9 @@ impl<const SYNC: bool> Transform<SYNC> {
         self.pool.as_ref()
     }
 
-    /// Returns the way to a device that takes requests, if there is one.
-    pub(super) fn route(&self, direction: Direction) -> Option<Route> {
-        self.keyed.route(direction)
+    /// Returns how long a device has for an answer, in milliseconds.
+    pub(super) fn timeout(&self) -> Msecs {
+        self.keyed.timeout()
     }
 
     /// Counts a request that software does.
@@ -101,12 +106,19 @@ impl<const SYNC: bool> Transform<SYNC> {
     }
 }
 
+impl<const SYNC: bool> Keyholder for Transform<SYNC> {
+    #[inline]
+    fn binding<'a>(&self, direction: Direction, bh: &'a Bh) -> Option<&'a SharedBinding> {
+        self.keyed.binding(direction, bh)
+    }
+}
+
 impl Opener for &'static Row {
     fn takes(&self, config: &Config, key: &[u8], _variant: u32) -> bool {
         config.takes_cipher_key(key.len())
     }
 
-    fn open(&self, device: &Arc<Device>, key: &[u8], _variant: u32) -> Result<Sessions> {
-        Sessions::both(|direction| create(device, self.cipher, operation(direction), key))
+    fn open(&self, device: &Arc<Device>, key: &[u8], _variant: u32) -> Result<Bindings> {
+        Bindings::both(|direction| create(device, self.cipher, operation(direction), key))
     }
 }

@@ -40,8 +40,7 @@ use core::ptr::NonNull;
 use kernel::{
     ffi::c_void,
     prelude::*,
-    sync::Arc,
-    time::Msecs, //
+    sync::Arc, //
 };
 
 /// Returns where the operand of a request is.
@@ -258,19 +257,17 @@ pub(crate) struct Prepared<'a, A: Algorithm> {
 }
 
 impl<'a, A: Algorithm> Prepared<'a, A> {
-    /// Hands the request to `queue`, as [`Prepared::submit`](offload::Prepared::submit) does.
+    /// Hands the request to `queue`, as [`Prepared::send`](offload::Prepared::send) does.
     ///
     /// # Errors
     ///
     /// The request comes back if `queue` gives it back, with the same error.
-    pub(crate) fn submit(
+    pub(crate) fn send(
         self,
-        limit: Msecs,
         queue: impl FnOnce(Inflight<A::Private>) -> Result<Submitted, (Error, Inflight<A::Private>)>,
-        stuck: impl Fn(),
-    ) -> Result<Answer, (Error, Loaded<'a, A>)> {
+    ) -> Result<offload::Sent<'a, A, Raw>, (Error, Loaded<'a, A>)> {
         self.inner
-            .submit(limit, queue, stuck)
+            .send(queue)
             // INVARIANT: No device has had it, and the operand is as it was.
             .map_err(|(err, request)| (err, Loaded { request }))
     }

@@ -109,7 +109,11 @@ mod cases {
             Ok(Submitted::QUEUED)
         };
         let call = Call::<Test, 8>::new()?;
-        let output = call.run(fallback, LIMITS, describe, 1000, queue, || ())?;
+        let describe = |builder: &mut TestBuilder<'_>| {
+            describe(builder);
+            fallback
+        };
+        let output = call.run(LIMITS, describe, 1000, queue, || ())?;
         Ok(*output.as_ref())
     }
 
@@ -248,13 +252,14 @@ mod cases {
             // SAFETY: The list outlives the request.
             unsafe { builder.write_destination(span) };
             builder.write(5);
+            false
         };
         let queue = |inflight: Inflight<()>| {
             assert_eq!(inflight.segments(), 1 + 4 + 4 + 2);
             inflight.complete(Ok(()), &Bh::disable());
             Ok(Submitted::QUEUED)
         };
-        let output = call.run(false, LIMITS, describe, 1000, queue, || ());
+        let output = call.run(LIMITS, describe, 1000, queue, || ());
         assert!(output.is_ok());
     }
 }

@@ -38,6 +38,7 @@ use crate::{
 use core::{
     mem::{
         offset_of,
+        ManuallyDrop,
         MaybeUninit, //
     },
     ptr::NonNull, //
@@ -404,24 +405,18 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
 
     /// Hands the request to `queue`.
     ///
-    /// If the algorithm is synchronous this waits for the device; each time `limit` milliseconds
-    /// pass without an answer, `stuck` is called, which must see to it that the request comes
-    /// back.
-    ///
     /// # Errors
     ///
     /// The request comes back if `queue` gives it back, with the same error.
-    pub(crate) fn submit(
+    #[inline]
+    pub(crate) fn send(
         self,
-        limit: Msecs,
         queue: impl FnOnce(Inflight<A::Private>) -> Result<Submitted, (Error, Inflight<A::Private>)>,
-        stuck: impl Fn(),
-    ) -> Result<Answer, (Error, Request<'a, A, R>)> {
+    ) -> Result<Sent<'a, A, R>, (Error, Request<'a, A, R>)> {
         let Self {
             context,
             request,
-            // A synchronous request is complete when this function returns and drops it.
-            borrowed: _borrowed,
+            borrowed,
         } = self;
         // SAFETY: By the type invariant; `Context` begins with the slot.
         let inflight = unsafe { Inflight::new(context.cast()) };
@@ -436,12 +431,51 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
             // Another request came back, which ends here. Ours is on its way, then.
             Err(_) => Submitted::QUEUED,
         };
-        if !A::SYNCHRONOUS {
-            return Ok(Answer::submitted(how));
-        }
+        // INVARIANT: The queue has taken the request.
+        Ok(Sent {
+            how,
+            context,
+            request,
+            borrowed: ManuallyDrop::new(borrowed),
+        })
+    }
+}
 
-        // SAFETY: The context lives until this function ends it: a synchronous request is only
-        // woken by `wake`. By its invariant the waiter is initialised.
+/// A request that a queue has taken. [`answer`](Self::answer) must be called.
+///
+/// # Invariants
+///
+/// `request` is in flight, or was and is complete. If the algorithm is synchronous, `context` is its
+/// context, which stays valid.
+#[must_use]
+pub(crate) struct Sent<'a, A: Offload<Raw = R>, R: RawRequest> {
+    how: Submitted,
+    context: NonNull<Context<A>>,
+    request: Request<'a, A, R>,
+    /// The device may use it until the request is complete.
+    borrowed: ManuallyDrop<Option<Borrowed<A>>>,
+}
+
+impl<A: Offload<Raw = R>, R: RawRequest> Sent<'_, A, R> {
+    /// Answers the request.
+    ///
+    /// If the algorithm is synchronous this waits for the device; each time `limit` milliseconds
+    /// pass without an answer, `stuck` is called, which must see to it that the request comes
+    /// back.
+    ///
+    /// Context: process, may sleep, if the algorithm is synchronous; else any.
+    #[inline]
+    pub(crate) fn answer(self, limit: Msecs, stuck: impl Fn()) -> Answer {
+        if !A::SYNCHRONOUS {
+            return Answer::submitted(self.how);
+        }
+        let Self {
+            context,
+            request,
+            borrowed,
+            ..
+        } = self;
+        // SAFETY: By the type invariant the context is valid, and so is its waiter.
         let waiter = unsafe { (*context.as_ptr()).waiter.assume_init_ref() };
         while !waiter.wait(limit) {
             stuck();
@@ -450,8 +484,9 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
         let outcome = unsafe { (*context.as_ptr()).outcome };
         // SAFETY: The context is filled, and `wake` was the last to use it.
         let result = unsafe { Context::conclude(context, outcome) };
+        drop(ManuallyDrop::into_inner(borrowed));
         // A synchronous request cannot be taken over.
-        Ok(request.done(result.unwrap_or(Err(EIO))))
+        request.done(result.unwrap_or(Err(EIO)))
     }
 }
 

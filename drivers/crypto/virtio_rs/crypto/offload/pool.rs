@@ -87,7 +87,7 @@ impl<A: Offload> Pool<A> {
 }
 
 /// A request context that is borrowed from a [`Pool`]. Dropping it returns the context.
-pub(in crate::crypto) struct Borrowed<A: Offload> {
+pub(crate) struct Borrowed<A: Offload> {
     /// `None` only while the value is dropped.
     room: Option<KBox<Room<A>>>,
     pool: Arc<Pool<A>>,

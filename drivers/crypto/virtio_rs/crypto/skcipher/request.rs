@@ -8,6 +8,7 @@ use super::{
         builder::Builder,
         offload::{
             align_for_dma,
+            Borrowed,
             Prepared,
             RawRequest, //
         },
@@ -122,34 +123,47 @@ impl<'a, A: Algorithm> Request<'a, A> {
         unsafe { scatterlist::read(list, offset, bytes) }
     }
 
-    /// Builds a device request; see [`Builder`]. `describe` returns what the driver keeps with it.
+    /// Borrows a context from the transform's pool if the algorithm is synchronous. Waits for one for at
+    /// most `limit`, and returns `None` if none became free.
     ///
-    /// A request of a synchronous algorithm borrows a context from the transform's pool. It waits for
-    /// one for at most `limit`.
+    /// Context: process, may sleep, if the algorithm is synchronous; else any.
+    #[inline]
+    pub(crate) fn memory(&self, limit: impl FnOnce() -> Msecs) -> Option<Memory<A>> {
+        if A::SYNCHRONOUS {
+            let borrowed = A::pool(self.tfm())?.borrow(limit())?;
+            Some(Memory(Some(borrowed)))
+        } else {
+            Some(Memory(None))
+        }
+    }
+
+    /// Builds a device request; see [`Builder`]. `describe` returns what the driver keeps with it.
     ///
     /// # Errors
     ///
-    /// The request comes back, to be run on the fallback, with
-    /// - `ETIMEDOUT`: no context became free;
-    /// - the errors of [`build_here`](super::offload::Request::build_here).
+    /// The request comes back, to be run on the fallback, with the errors of
+    /// [`build_here`](super::offload::Request::build_here).
     #[inline(always)]
     pub(crate) fn build(
         self,
+        memory: Memory<A>,
         limits: Limits,
-        limit: Msecs,
         describe: impl FnOnce(&mut Builder<'a, A, Raw>) -> A::State,
     ) -> Result<Prepared<'a, A, Raw>, (Error, Self)> {
         if A::SYNCHRONOUS {
-            let Some(context) = A::pool(self.tfm()).and_then(|pool| pool.borrow(limit)) else {
-                return Err((ETIMEDOUT, self));
+            let Some(borrowed) = memory.0 else {
+                return Err((EFAULT, self));
             };
             // SAFETY: The algorithm is synchronous, as was just checked.
-            return unsafe { self.build_in(context, limits, describe) };
+            return unsafe { self.build_in(borrowed, limits, describe) };
         }
         // SAFETY: `init_callback` has set the size of the context.
         unsafe { self.build_here(limits, describe) }
     }
 }
+
+/// The memory for a device request: the request's own context, or one that is borrowed.
+pub(crate) struct Memory<A: Algorithm>(Option<Borrowed<A>>);
 
 impl<A: Algorithm> Builder<'_, A, Raw> {
     /// Appends the IV.

@@ -5,9 +5,21 @@
 use super::{
     ages::Ages,
     backlog::Backlog,
-    kicks::Kicks, //
+    kicks::Kicks,
+    Data, //
 };
-use crate::crypto::Inflight;
+use crate::{
+    crypto::Inflight,
+    transport::key::{
+        Binding,
+        SharedBinding, //
+    },
+    virtio::{
+        LastUse,
+        Locked,
+        Use, //
+    },
+};
 use kernel::prelude::*;
 
 /// A request of a data queue.
@@ -16,14 +28,71 @@ pub(super) type Request = Inflight<Private>;
 /// What a data queue keeps with a request.
 #[derive(Default)]
 pub(crate) struct Private {
+    /// The session that the request names.
+    session: SessionUse,
     /// The epoch of the session that the request names; none if the request brings its key along.
     epoch: Option<u32>,
     /// The age in which the request was sent.
     age: u8,
+    /// The error of a request that has come back.
+    error: Option<Error>,
+}
+
+/// The use of a session by a request.
+#[derive(Default)]
+enum SessionUse {
+    /// The request names no session, or the use has ended.
+    #[default]
+    None,
+    /// The session is not destroyed.
+    InUse(Use<Binding>),
+    /// The session is destroyed when this is dropped, which is when the request is complete.
+    Last { _last: LastUse<Binding> },
 }
 
 impl Private {
+    /// Keeps the session that the request names from being destroyed. [`unbind`](Self::unbind) ends that.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the transform does not use the session any more.
+    pub(super) fn bind(
+        &mut self,
+        binding: &SharedBinding,
+        locked: &mut Locked<'_, Data>,
+    ) -> Result {
+        if let Binding::Session(session) = &**binding {
+            self.session = SessionUse::InUse(Use::begin(binding, locked).ok_or(ENODEV)?);
+            self.epoch = Some(session.epoch());
+        }
+        Ok(())
+    }
+
+    /// Ends the use of the session. The request does not go to the device, or has come back.
+    pub(super) fn unbind(&mut self, locked: &mut Locked<'_, Data>) {
+        if let SessionUse::InUse(session) = core::mem::take(&mut self.session) {
+            if let Some(_last) = session.end(locked) {
+                self.session = SessionUse::Last { _last };
+            }
+        }
+    }
+
+    /// Sets what has become of a request that has come back, if the device has used its session.
+    pub(super) fn set_result(&mut self, result: Result) {
+        let result = match &self.session {
+            SessionUse::InUse(session) => session.value().judge(result),
+            SessionUse::None | SessionUse::Last { .. } => result,
+        };
+        self.error = result.err();
+    }
+
+    /// Returns what has become of the request.
+    pub(super) fn result(&self) -> Result {
+        self.error.map_or(Ok(()), Err)
+    }
+
     /// Says that the request names a session of an epoch.
+    #[cfg(CONFIG_KUNIT = "y")]
     pub(super) fn set_epoch(&mut self, epoch: Option<u32>) {
         self.epoch = epoch;
     }

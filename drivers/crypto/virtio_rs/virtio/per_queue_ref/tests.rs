@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tests of values that are counted per queue.
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_virtio_per_queue_ref)]
+mod cases {
+    use super::super::{
+        super::Fate,
+        *, //
+    };
+    use crate::support::lend::{
+        Lend,
+        Lists, //
+    };
+    use kernel::{
+        ffi::c_void,
+        str::CString,
+        sync::rcu, //
+    };
+
+    /// Buffers that do not exist.
+    enum Buffer {}
+
+    // SAFETY: There is none.
+    unsafe impl Lend for Buffer {
+        fn lists(&mut self) -> Result<&mut Lists> {
+            match *self {}
+        }
+
+        fn into_raw(self) -> NonNull<c_void> {
+            match self {}
+        }
+
+        unsafe fn from_raw(_raw: NonNull<c_void>) -> Self {
+            unreachable!()
+        }
+    }
+
+    struct NoBuffers;
+
+    impl Handler for NoBuffers {
+        type Buffer = Buffer;
+        type State = ();
+
+        fn used(_queue: &Queue<Self>, _bh: &Bh) {}
+
+        fn finish(_queue: &Queue<Self>, _buffer: Buffer, _fate: Fate, _bh: &Bh) {}
+
+        fn closed(_queue: &Queue<Self>, _bh: &Bh) {}
+    }
+
+    /// What has become of a value.
+    struct Log {
+        unused: Atomic<usize>,
+        released: Atomic<usize>,
+    }
+
+    impl Log {
+        fn new() -> Arc<Self> {
+            let log = Self {
+                unused: Atomic::new(0),
+                released: Atomic::new(0),
+            };
+            Arc::new(log, GFP_KERNEL).unwrap()
+        }
+
+        fn unused(&self) -> usize {
+            self.unused.load(Relaxed)
+        }
+    }
+
+    struct Value(Arc<Log>);
+
+    impl Counted for Value {
+        type Handler = NoBuffers;
+
+        fn unused(&self) {
+            self.0.unused.fetch_add(1, Relaxed);
+        }
+    }
+
+    impl Drop for Value {
+        fn drop(&mut self) {
+            self.0.released.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn queues(count: usize) -> KVec<Arc<Queue<NoBuffers>>> {
+        let mut queues = KVec::new();
+        for index in 0..count {
+            let name = CString::try_from_fmt(fmt!("{index}")).unwrap();
+            let queue = Arc::pin_init(Queue::new(name, index, ()), GFP_KERNEL).unwrap();
+            queues.push(queue, GFP_KERNEL).unwrap();
+        }
+        queues
+    }
+
+    fn begin(queue: &Queue<NoBuffers>, value: &Shared<Value>) -> Option<Use<Value>> {
+        let bh = Bh::disable();
+        let mut locked = queue.lock(&bh);
+        Use::begin(value, &mut locked)
+    }
+
+    fn end(queue: &Queue<NoBuffers>, one: Use<Value>) {
+        let bh = Bh::disable();
+        let mut locked = queue.lock(&bh);
+        let last = one.end(&mut locked);
+        drop(locked);
+        drop(last);
+    }
+
+    #[test]
+    fn a_value_without_uses_ends_with_its_owner() {
+        let (queues, log) = (queues(2), Log::new());
+        let owner = PerQueueRef::new(&queues, Value(log.clone())).unwrap();
+        end(&queues[0], begin(&queues[0], &owner).unwrap());
+        assert_eq!(log.unused(), 0);
+        drop(owner);
+        assert_eq!(log.unused(), 1);
+        rcu::rcu_barrier();
+        assert_eq!(log.released.load(Relaxed), 1);
+    }
+
+    #[test]
+    fn the_last_use_on_any_queue_ends_a_value() {
+        let (queues, log) = (queues(3), Log::new());
+        let owner = PerQueueRef::new(&queues, Value(log.clone())).unwrap();
+        let one = begin(&queues[0], &owner).unwrap();
+        let two = begin(&queues[2], &owner).unwrap();
+        let three = begin(&queues[2], &owner).unwrap();
+        drop(owner);
+        end(&queues[2], two);
+        end(&queues[0], one);
+        rcu::rcu_barrier();
+        assert_eq!((log.unused(), log.released.load(Relaxed)), (0, 0));
+        end(&queues[2], three);
+        assert_eq!(log.unused(), 1);
+        rcu::rcu_barrier();
+        assert_eq!((log.unused(), log.released.load(Relaxed)), (1, 1));
+    }
+
+    #[test]
+    fn a_value_without_owner_has_no_new_uses() {
+        let (queues, log) = (queues(2), Log::new());
+        let published = Published::new();
+        let owner = PerQueueRef::new(&queues, Value(log.clone())).unwrap();
+        assert!(published.replace(Some(owner)).is_none());
+
+        let bh = Bh::disable();
+        let value = published.get(&bh).unwrap();
+        let one = begin(&queues[1], value).unwrap();
+        drop(published.replace(None));
+        assert!(published.get(&bh).is_none());
+        // Readers that have found it before may still look at it.
+        assert!(begin(&queues[0], value).is_none() && begin(&queues[1], value).is_none());
+        assert_eq!(value.0.unused(), 0);
+        drop(bh);
+        end(&queues[1], one);
+        assert_eq!(log.unused(), 1);
+        rcu::rcu_barrier();
+    }
+
+    #[test]
+    fn a_value_is_for_its_own_queues() {
+        let (own, others, log) = (queues(1), queues(2), Log::new());
+        let owner = PerQueueRef::new(&own, Value(log.clone())).unwrap();
+        assert!(begin(&others[0], &owner).is_none() && begin(&others[1], &owner).is_none());
+        let none = PerQueueRef::new(&[], Value(log.clone())).unwrap();
+        assert!(begin(&own[0], &none).is_none());
+        drop((owner, none));
+        assert_eq!(log.unused(), 2);
+        rcu::rcu_barrier();
+    }
+}
