@@ -188,7 +188,8 @@ impl<O: Opener, const MAX_KEY: usize> Keyed<O, MAX_KEY> {
         Ok(Self { inner, serial })
     }
 
-    /// Returns the binding for requests, if a device accepts them.
+    /// Returns the binding for requests. The queue rejects them if the device does not accept requests, or
+    /// does not know the session.
     #[inline]
     pub(super) fn binding<'a>(
         &self,
@@ -199,7 +200,7 @@ impl<O: Opener, const MAX_KEY: usize> Keyed<O, MAX_KEY> {
             Direction::Encrypt => &self.inner.published.encrypt,
             Direction::Decrypt => &self.inner.published.decrypt,
         };
-        published.get(bh).filter(|binding| binding.is_usable())
+        published.get(bh)
     }
 
     /// Counts a request that software does.

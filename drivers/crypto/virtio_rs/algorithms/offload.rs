@@ -25,7 +25,7 @@ use kernel::prelude::*;
 
 /// A transform with a key that devices may have.
 pub(super) trait Keyholder {
-    /// Returns the binding for requests, if a device accepts them.
+    /// Returns the binding for requests, if there is one.
     fn binding<'a>(&self, direction: Direction, bh: &'a Bh) -> Option<&'a SharedBinding>;
 }
 

@@ -15,10 +15,7 @@ use super::{
         RawRequest,
         Request, //
     },
-    rescue::{
-        Part,
-        Rescue, //
-    },
+    rescue::Rescue,
     scatterlist,
     scatterlist::{
         Exact,
@@ -26,7 +23,10 @@ use super::{
         Span, //
     },
 };
-use crate::bindings;
+use crate::{
+    bindings,
+    support::lend::ListsWriter, //
+};
 use core::{
     mem::MaybeUninit,
     ptr::NonNull, //
@@ -49,6 +49,8 @@ use zerocopy::{
 /// - `borrowed` is `None` if the algorithm is asynchronous.
 /// - The first `entries` scatterlist entries of the context's area are in use; the first `params` bytes
 ///   for parameters, and the first `results` bytes for results, have such entries.
+/// - `lists` is that of the header. The scatterlists of `src`, `aad` and `dst` are valid until the request
+///   is complete, and as long as the spans.
 #[must_use]
 pub(crate) struct Builder<'a, A: Offload<Raw = R>, R: RawRequest> {
     request: Request<'a, A, R>,
@@ -59,8 +61,13 @@ pub(crate) struct Builder<'a, A: Offload<Raw = R>, R: RawRequest> {
     params: u32,
     results: u32,
     entries: u32,
+    segments: u32,
     has_secret: bool,
     limits: Limits,
+    lists: ListsWriter<'a>,
+    src: Span,
+    aad: Span,
+    dst: Span,
     exact_src: Option<Exact>,
     result: Result,
 }
@@ -102,13 +109,27 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             params: 0,
             results: 0,
             entries: 0,
+            segments: 0,
             has_secret: false,
             limits,
+            // SAFETY: The header was just initialised, and nothing else uses its lists.
+            lists: unsafe { Context::lists(context) }.fill(),
+            src: Span::NONE,
+            aad: Span::NONE,
+            dst: Span::NONE,
             exact_src: None,
             result: Ok(()),
         };
         let state = describe(&mut builder);
-        builder.end(state)
+        let result = builder.end(state);
+        let Self {
+            request, borrowed, ..
+        } = builder;
+        match result {
+            // SAFETY: `end` has filled the context. The rest is by the type invariant.
+            Ok(()) => Ok(unsafe { Prepared::new(context, request, borrowed) }),
+            Err(err) => Err((err, request)),
+        }
     }
 
     /// Returns the request.
@@ -187,8 +208,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
         let exact = unsafe { self.exact(span) };
         self.exact_src = exact;
         if let Some(exact) = exact {
-            // SAFETY: By the safety requirements; `exact` has found that the list is long enough.
-            unsafe { self.rescue().set(Part::Source, span) };
+            // INVARIANT: By the safety requirements; `exact` has found that the list is long enough.
+            self.src = span;
             self.push_readable(exact.first);
         }
     }
@@ -202,8 +223,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     pub(super) unsafe fn read_aad(&mut self, span: Span) {
         // SAFETY: The caller guarantees that the list is valid until the request is complete.
         if let Some(exact) = unsafe { self.exact(span) } {
-            // SAFETY: By the safety requirements; `exact` has found that the list is long enough.
-            unsafe { self.rescue().set(Part::Aad, span) };
+            // INVARIANT: By the safety requirements; `exact` has found that the list is long enough.
+            self.aad = span;
             self.push_readable(exact.first);
         }
     }
@@ -215,7 +236,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     /// The scatterlist must be valid until the request is complete.
     #[inline(always)]
     pub(super) unsafe fn write_destination(&mut self, span: Span) {
-        let in_place = span == *self.rescue().src();
+        let in_place = span == self.src;
         let exact = match self.exact_src {
             // The list is known.
             Some(exact) if in_place => {
@@ -226,8 +247,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             _ => unsafe { self.exact(span) },
         };
         if let Some(exact) = exact {
-            // SAFETY: By the safety requirements; `exact` has found that the list is long enough.
-            unsafe { self.rescue().set(Part::Destination, span) };
+            // INVARIANT: By the safety requirements; `exact` has found that the list is long enough.
+            self.dst = span;
             self.push_writable(exact.first);
         }
     }
@@ -274,31 +295,32 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     /// - `EINVAL`: a scatterlist is shorter than the data, or a part does not fit in the context;
     /// - `E2BIG`: there are too many segments, or too large ones.
     #[inline(always)]
-    fn end(mut self, state: A::State) -> Result<Prepared<'a, A, R>, (Error, Request<'a, A, R>)> {
+    fn end(&mut self, state: A::State) -> Result {
         self.write(1);
         if let Err(err) = self.result {
             // SAFETY: By the type invariant the header is initialised, and the context has no other user.
             unsafe { Context::abandon(self.context, self.has_secret) };
-            return Err((err, self.request));
+            return Err(err);
         }
-        let limit = self.limits.rescue_in_place;
-        self.rescue().examine(limit);
+        self.lists.finish();
         // SAFETY: By the type invariant and the safety requirements of `AnyArea`.
-        let result = unsafe {
+        let results = unsafe {
             let offset = Context::<A>::AREA + A::Area::RESULT_AT;
             self.context.cast::<u8>().add(offset as usize)
         };
-        let result = NonNull::slice_from_raw_parts(result, self.results as usize);
         // SAFETY: By the type invariant. The status is a result, so there is one.
-        unsafe { Context::fill(self.context, state, result, self.has_secret) };
-        let Self {
-            request,
-            borrowed,
-            context,
-            ..
-        } = self;
-        // SAFETY: The context was just filled. The rest is by the type invariant.
-        Ok(unsafe { Prepared::new(context, request, borrowed) })
+        unsafe {
+            Context::fill(
+                self.context,
+                state,
+                NonNull::slice_from_raw_parts(results, self.results as usize),
+                self.has_secret,
+                self.segments,
+                Rescue::new(self.src, self.aad, self.dst),
+                self.limits.rescue_in_place,
+            )
+        };
+        Ok(())
     }
 
     /// Remembers the first error.
@@ -354,27 +376,12 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             self.add_segments(1);
             return Some(exact);
         }
+        let (max, used) = (self.limits.max_segment, self.entries);
         // SAFETY: The caller guarantees that the list is valid until the request is complete.
-        unsafe { self.make_exact(&span) }
-    }
-
-    /// Returns an exact list of a list that is not a single entry.
-    ///
-    /// # Safety
-    ///
-    /// The scatterlist must be valid until the request is complete.
-    #[inline(never)]
-    unsafe fn make_exact(&mut self, span: &Span) -> Option<Exact> {
-        let (max, next) = (self.limits.max_segment, self.entries as usize);
-        let mut pool = Pool::new(self.entries(), next);
-        // SAFETY: The caller guarantees that the list is valid until the request is complete.
-        let exact = unsafe { pool.exact(span.list, span.offset, span.len, max) };
-        // CAST: There are few entries.
-        let entries = pool.used() as u32;
-        match exact {
-            Ok(exact) => {
-                // INVARIANT: The pool has written these entries.
-                self.entries = entries;
+        match unsafe { make_exact(self.entries(), used, span, max) } {
+            Ok((exact, used)) => {
+                // INVARIANT: `make_exact` has written these entries.
+                self.entries = used;
                 self.add_segments(exact.segments);
                 Some(exact)
             }
@@ -387,35 +394,47 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
 
     #[inline(always)]
     fn push_readable(&mut self, list: *mut bindings::scatterlist) {
-        // SAFETY: By the type invariant.
-        let (lists, ..) = unsafe { Context::description(self.context) };
-        if let Err(err) = lists.push_readable(list) {
+        if let Err(err) = self.lists.push_readable(list) {
             self.fail(err);
         }
     }
 
     #[inline(always)]
     fn push_writable(&mut self, list: *mut bindings::scatterlist) {
-        // SAFETY: By the type invariant.
-        let (lists, ..) = unsafe { Context::description(self.context) };
-        if let Err(err) = lists.push_writable(list) {
+        if let Err(err) = self.lists.push_writable(list) {
             self.fail(err);
         }
     }
 
     #[inline(always)]
     fn add_segments(&mut self, count: u32) {
-        // SAFETY: By the type invariant.
-        let (_, segments, _) = unsafe { Context::description(self.context) };
-        *segments = segments.saturating_add(count);
+        self.segments = self.segments.saturating_add(count);
     }
+}
 
-    #[inline(always)]
-    fn rescue(&mut self) -> &mut Rescue {
-        // SAFETY: By the type invariant.
-        let (_, _, rescue) = unsafe { Context::description(self.context) };
-        rescue
-    }
+/// Returns an exact list of a list that is not a single entry, and how many of `entries` are in use, the first
+/// `used` of which were before.
+///
+/// # Errors
+///
+/// As [`Pool::exact`] has them.
+///
+/// # Safety
+///
+/// The scatterlist must be valid until the request is complete.
+#[inline(never)]
+unsafe fn make_exact(
+    entries: &mut [MaybeUninit<bindings::scatterlist>],
+    used: u32,
+    span: Span,
+    max_segment: usize,
+) -> Result<(Exact, u32)> {
+    // CAST: Both targets of this driver have 32 bits at least.
+    let mut pool = Pool::new(entries, used as usize);
+    // SAFETY: The caller guarantees that the list is valid until the request is complete.
+    let exact = unsafe { pool.exact(span.list, span.offset, span.len, max_segment) }?;
+    // CAST: There are few entries.
+    Ok((exact, pool.used() as u32))
 }
 
 #[cfg(CONFIG_KUNIT = "y")]

@@ -29,16 +29,6 @@ pub(super) struct Rescue {
     check: Check,
 }
 
-/// A part of the data.
-pub(super) enum Part {
-    /// What the device reads.
-    Source,
-    /// What the device reads besides the source.
-    Aad,
-    /// What the device writes.
-    Destination,
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Check {
     /// The device writes to other memory.
@@ -51,31 +41,19 @@ enum Check {
 }
 
 impl Rescue {
-    /// A request without data.
-    pub(super) const EMPTY: Self = Self {
-        src: Span::NONE,
-        aad: Span::NONE,
-        dst: Span::NONE,
-        check: Check::OutOfPlace,
-    };
-
-    /// Returns the source.
-    pub(super) fn src(&self) -> &Span {
-        &self.src
-    }
-
-    /// Sets the source, the associated data or the destination.
+    /// Creates one for a source, associated data and a destination that were not examined.
     ///
     /// # Safety
     ///
-    /// The scatterlist must be valid until the request is complete, and as long as the span.
-    #[inline]
-    pub(super) unsafe fn set(&mut self, part: Part, span: Span) {
+    /// The scatterlists must be valid until the request is complete, and as long as the spans.
+    #[inline(always)]
+    pub(super) unsafe fn new(src: Span, aad: Span, dst: Span) -> Self {
         // INVARIANT: By the safety requirements.
-        match part {
-            Part::Source => self.src = span,
-            Part::Aad => self.aad = span,
-            Part::Destination => self.dst = span,
+        Self {
+            src,
+            aad,
+            dst,
+            check: Check::None,
         }
     }
 
@@ -85,16 +63,22 @@ impl Rescue {
     pub(super) fn examine(&mut self, limit: u32) {
         // An AEAD has the tag in the source or in the destination.
         let len = self.src.len.min(self.dst.len);
-        self.check = if len > limit || self.aad.len > limit {
-            Check::None
-        // SAFETY: By the type invariant.
-        } else if unsafe { may_overlap(&self.src, &self.dst) || may_overlap(&self.aad, &self.dst) }
-        {
-            // SAFETY: By the type invariant.
-            Check::Checksum(unsafe { sum(&self.src, &self.aad) })
+        if len > limit || self.aad.len > limit {
+            self.check = Check::None;
         } else {
-            Check::OutOfPlace
-        };
+            self.make_checksum();
+        }
+    }
+
+    fn make_checksum(&mut self) {
+        // SAFETY: By the type invariant.
+        self.check =
+            if unsafe { may_overlap(&self.src, &self.dst) || may_overlap(&self.aad, &self.dst) } {
+                // SAFETY: By the type invariant.
+                Check::Checksum(unsafe { sum(&self.src, &self.aad) })
+            } else {
+                Check::OutOfPlace
+            };
     }
 
     /// Returns true if the source is as it was, after the device has returned the request with
@@ -129,6 +113,13 @@ unsafe fn sum(src: &Span, aad: &Span) -> u32 {
     let mut sum = u32::MAX;
     for span in [src, aad] {
         if span.len == 0 {
+            continue;
+        }
+        // Most requests have one segment.
+        // SAFETY: The caller guarantees that the list is valid.
+        if let Some(bytes) = unsafe { scatterlist::single(span) } {
+            // SAFETY: These are bytes of the list, as many.
+            sum = unsafe { bindings::crc32c(sum, bytes.cast(), span.len as usize) };
             continue;
         }
         // SAFETY: The caller guarantees that the list is valid.
@@ -262,15 +253,8 @@ mod tests {
 
     /// Returns what is known of a request whose lists outlive the result.
     fn rescue(data: &Data, limit: u32) -> Rescue {
-        let mut rescue = Rescue::EMPTY;
-        for (part, span) in [
-            (Part::Source, data.src),
-            (Part::Aad, data.aad),
-            (Part::Destination, data.dst),
-        ] {
-            // SAFETY: The lists of every test live until the test ends.
-            unsafe { rescue.set(part, span) };
-        }
+        // SAFETY: The lists are valid, and as long as the spans.
+        let mut rescue = unsafe { Rescue::new(data.src, data.aad, data.dst) };
         rescue.examine(limit);
         rescue
     }

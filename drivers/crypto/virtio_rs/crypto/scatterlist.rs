@@ -262,6 +262,24 @@ unsafe fn skip(
     Ok((entry, offset))
 }
 
+/// Returns where a span begins, if it lies in the first entry of its list.
+///
+/// # Safety
+///
+/// The scatterlist must be valid.
+#[inline]
+pub(super) unsafe fn single(span: &Span) -> Option<*const u8> {
+    // SAFETY: The caller guarantees that the list is valid.
+    let length = unsafe { (*span.list).length };
+    if span.len == 0 || span.offset > length || span.len > length - span.offset {
+        return None;
+    }
+    // SAFETY: The entry is valid and not empty, so it has memory.
+    let bytes = unsafe { helpers::sg_virt(span.list) }.cast::<u8>();
+    // CAST: Both targets of this driver have 32 bits at least.
+    Some(bytes.wrapping_add(span.offset as usize))
+}
+
 /// Calls `f` with each segment of a part of a list, until it returns false; returns true if it was
 /// called for all of them.
 ///

@@ -47,13 +47,39 @@ impl Lists {
         }
     }
 
-    /// Removes all elements.
-    pub(crate) fn clear(&mut self) {
+    /// Removes all elements, and returns what fills the lists again.
+    #[inline(always)]
+    pub(crate) fn fill(&mut self) -> ListsWriter<'_> {
         // INVARIANT: There are no elements.
         self.readable = 0;
         self.writable = 0;
+        ListsWriter {
+            lists: self,
+            readable: 0,
+            writable: 0,
+        }
     }
 
+    /// Returns the elements, the number of lists to read and the number of lists to write.
+    pub(crate) fn as_raw(&mut self) -> (*mut *mut bindings::scatterlist, u32, u32) {
+        // CAST: `MaybeUninit` is transparent.
+        (self.lists.as_mut_ptr().cast(), self.readable, self.writable)
+    }
+}
+
+/// Fills [`Lists`]. The numbers of lists are kept here until [`finish`](Self::finish): they are constants where
+/// the compiler sees all calls.
+///
+/// # Invariants
+///
+/// The first `readable + writable` elements of `lists` are initialised.
+pub(crate) struct ListsWriter<'a> {
+    lists: &'a mut Lists,
+    readable: u32,
+    writable: u32,
+}
+
+impl ListsWriter<'_> {
     /// Appends a list that the device reads.
     ///
     /// # Errors
@@ -80,16 +106,18 @@ impl Lists {
     pub(crate) fn push_writable(&mut self, list: *mut bindings::scatterlist) -> Result {
         // CAST: Both targets of this driver have 32 bits at least.
         let next = (self.readable + self.writable) as usize;
-        self.lists.get_mut(next).ok_or(EINVAL)?.write(list);
+        self.lists.lists.get_mut(next).ok_or(EINVAL)?.write(list);
         // INVARIANT: The element was just written.
         self.writable += 1;
         Ok(())
     }
 
-    /// Returns the elements, the number of lists to read and the number of lists to write.
-    pub(crate) fn as_raw(&mut self) -> (*mut *mut bindings::scatterlist, u32, u32) {
-        // CAST: `MaybeUninit` is transparent.
-        (self.lists.as_mut_ptr().cast(), self.readable, self.writable)
+    /// Makes what was appended the elements of the lists.
+    #[inline(always)]
+    pub(crate) fn finish(&mut self) {
+        // INVARIANT: By the type invariant so many elements are initialised.
+        self.lists.readable = self.readable;
+        self.lists.writable = self.writable;
     }
 }
 

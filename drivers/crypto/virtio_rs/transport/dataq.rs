@@ -73,6 +73,7 @@ impl Data {
     }
 
     /// Sets what has become of a request that the device has used.
+    #[inline(always)]
     fn judge(request: &mut Request, locked: &mut Locked<'_, Self>) {
         let status = Status::from(request.last_result_byte());
         let private = request.private_mut();
@@ -257,6 +258,7 @@ pub(crate) fn submit(
 }
 
 /// Hands a request to the device, if it is meant for its present epoch.
+#[inline]
 fn send(locked: &mut Locked<'_, Data>, mut request: Request) -> Result<(), (Error, Request)> {
     if !locked.has_room(request.segments()) {
         return Err((ENOSPC, request));

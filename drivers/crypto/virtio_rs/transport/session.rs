@@ -7,13 +7,16 @@ use super::{
     controlq::ControlMessage,
     device::Device, //
 };
-use crate::wire::{
-    algorithm::Service,
-    control::{
-        Created,
-        Destroy,
-        ANSWER,
-        DESTROYED, //
+use crate::{
+    support::read_once::read_once,
+    wire::{
+        algorithm::Service,
+        control::{
+            Created,
+            Destroy,
+            ANSWER,
+            DESTROYED, //
+        },
     },
 };
 use core::pin::Pin;
@@ -119,24 +122,28 @@ impl Session {
 
     /// Returns true if what the device has done in the session was done with its key: if it has not
     /// lost the session, nor given its number to another.
+    #[inline]
     fn is_trusted(&self) -> bool {
-        self.lost.load(Relaxed) == 0 && !self.device.is_mixed_up(self.epoch)
+        read_once(&self.lost) == 0 && !self.device.is_mixed_up(self.epoch)
     }
 
     /// Judges the result of a request that named the session. A result that depends on the key becomes
     /// `EIO` if the device may have used another key.
     ///
     /// Context: any but hard interrupt.
+    #[inline]
     pub(super) fn judge(&self, result: Result) -> Result {
-        match result {
-            Err(err) if err == ENOKEY => {
-                self.invalidate();
-                result
-            }
-            Err(err) if err != EBADMSG && err != EKEYREJECTED => result,
-            _ if self.is_trusted() => result,
-            _ => Err(EIO),
+        let depends_on_key = match result {
+            Ok(()) => true,
+            Err(err) => err == EBADMSG || err == EKEYREJECTED,
+        };
+        if depends_on_key && !self.is_trusted() {
+            return Err(EIO);
         }
+        if result == Err(ENOKEY) {
+            self.invalidate();
+        }
+        result
     }
 
     /// Says that the device does not know the session. Its user gets another one soon.

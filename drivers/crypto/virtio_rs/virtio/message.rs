@@ -163,9 +163,10 @@ unsafe impl<T: Send, const ANSWER: usize> Lend for Pin<KBox<Message<T, ANSWER>>>
 
         // SAFETY: `lists` is not structurally pinned.
         let lists = unsafe { &mut self.as_mut().get_unchecked_mut().lists };
-        lists.clear();
-        lists.push_readable(parts)?;
-        lists.push_writable(answer)?;
+        let mut writer = lists.fill();
+        writer.push_readable(parts)?;
+        writer.push_writable(answer)?;
+        writer.finish();
         Ok(lists)
     }
 

@@ -25,9 +25,13 @@ use super::{
 };
 use crate::{
     bindings,
-    support::bh::Bh, //
+    support::{
+        bh::Bh,
+        read_once::read_once, //
+    },
 };
 use core::{
+    cell::UnsafeCell,
     ops::Deref,
     ptr::NonNull, //
 };
@@ -36,7 +40,6 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{
-            Acquire,
             Atomic,
             Full,
             Relaxed, //
@@ -57,13 +60,32 @@ pub(crate) trait Counted: Send + Sync + 'static {
     fn unused(&self);
 }
 
-/// The uses of a value by buffers of one queue. The lock of the queue protects the counts. They are
-/// atomic because the type of the lock guard does not say which queue is locked; [`Use`] checks that.
+/// The uses of a value by buffers of one queue, in a cache line that only users of the queue write.
 #[repr(align(64))]
 struct Uses<H: Handler> {
     queue: Arc<Queue<H>>,
-    count: Atomic<usize>,
-    closed: Atomic<bool>,
+    /// Protected by the lock of the queue.
+    counts: UnsafeCell<Counts>,
+}
+
+/// What the lock of a queue protects.
+struct Counts {
+    /// How many buffers in flight use the value.
+    count: usize,
+    /// No further buffer may.
+    closed: bool,
+}
+
+impl<H: Handler> Uses<H> {
+    /// Returns the counts. Returns `None` if another queue is locked.
+    #[inline(always)]
+    fn counts<'l>(&'l self, locked: &'l mut Locked<'_, H>) -> Option<&'l mut Counts> {
+        if !core::ptr::eq(&*self.queue, locked.queue()) {
+            return None;
+        }
+        // SAFETY: The lock of the queue is held, as was just checked, as long as the result is used.
+        Some(unsafe { &mut *self.counts.get() })
+    }
 }
 
 /// A counted value.
@@ -77,7 +99,8 @@ pub(crate) struct Shared<T: Counted> {
     value: T,
 }
 
-// SAFETY: `rcu` is only used by the thread that has the `LastUse`, and by RCU.
+// SAFETY: `rcu` is only used by the thread that has the `LastUse`, and by RCU. Counts are only used under
+// the lock that protects them.
 unsafe impl<T: Counted> Send for Shared<T> {}
 
 // SAFETY: As for `Send`.
@@ -92,14 +115,6 @@ impl<T: Counted> Deref for Shared<T> {
 }
 
 impl<T: Counted> Shared<T> {
-    /// Returns the uses by buffers of a locked queue. Returns `None` if the value is not for that queue.
-    fn uses(&self, locked: &Locked<'_, T::Handler>) -> Option<&Uses<T::Handler>> {
-        let queue = locked.queue();
-        self.uses
-            .get(queue.index())
-            .filter(|uses| core::ptr::eq(&*uses.queue, queue))
-    }
-
     /// Takes one from what is left.
     ///
     /// # Safety
@@ -157,8 +172,10 @@ impl<T: Counted> PerQueueRef<T> {
         for queue in queues {
             let none = Uses {
                 queue: queue.clone(),
-                count: Atomic::new(0),
-                closed: Atomic::new(false),
+                counts: UnsafeCell::new(Counts {
+                    count: 0,
+                    closed: false,
+                }),
             };
             uses.push(none, GFP_KERNEL)?;
         }
@@ -190,9 +207,11 @@ impl<T: Counted> Drop for PerQueueRef<T> {
     fn drop(&mut self) {
         for uses in &self.uses {
             let bh = Bh::disable();
-            let _locked = uses.queue.lock(&bh);
-            uses.closed.store(true, Relaxed);
-            self.left.fetch_add(uses.count.load(Relaxed), Relaxed);
+            let mut locked = uses.queue.lock(&bh);
+            if let Some(counts) = uses.counts(&mut locked) {
+                counts.closed = true;
+                self.left.fetch_add(counts.count, Relaxed);
+            }
         }
         // SAFETY: By the type invariant, which ends here.
         drop(unsafe { Shared::put(self.shared) });
@@ -204,10 +223,12 @@ impl<T: Counted> Drop for PerQueueRef<T> {
 ///
 /// # Invariants
 ///
-/// `shared` is valid. The count of a queue includes this use; if that count is closed, so does `left`.
+/// `shared` is valid, and `uses` is one of its elements. The count there includes this use; if it is
+/// closed, so does `left`.
 #[must_use]
 pub(crate) struct Use<T: Counted> {
     shared: NonNull<Shared<T>>,
+    uses: NonNull<Uses<T::Handler>>,
 }
 
 // SAFETY: This is a reference to a value that may be used by any thread.
@@ -218,15 +239,18 @@ impl<T: Counted> Use<T> {
     /// gone, or if the value is for other queues.
     #[inline]
     pub(crate) fn begin(shared: &Shared<T>, locked: &mut Locked<'_, T::Handler>) -> Option<Self> {
-        let uses = shared.uses(locked)?;
-        if uses.closed.load(Relaxed) {
+        let uses = shared.uses.get(locked.queue().index())?;
+        let counts = uses.counts(locked)?;
+        if counts.closed {
             return None;
         }
-        uses.count.store(uses.count.load(Relaxed) + 1, Relaxed);
+        // It does not overflow: each use has a descriptor, or waits for one in memory of its own.
+        counts.count = counts.count.wrapping_add(1);
         // INVARIANT: It was just counted, under the lock. The owner adds an open count to `left` under the
         // lock, before it takes its own one.
         Some(Self {
             shared: NonNull::from(shared),
+            uses: NonNull::from(uses),
         })
     }
 
@@ -241,16 +265,13 @@ impl<T: Counted> Use<T> {
     #[inline]
     pub(crate) fn end(self, locked: &mut Locked<'_, T::Handler>) -> Option<LastUse<T>> {
         // SAFETY: By the type invariant.
-        let shared = unsafe { self.shared.as_ref() };
-        let Some(uses) = shared
-            .uses(locked)
-            .filter(|uses| uses.count.load(Relaxed) != 0)
-        else {
+        let Some(counts) = (unsafe { self.uses.as_ref() }).counts(locked) else {
             kernel::pr_err_once!("a buffer came back from another queue\n");
             return None;
         };
-        uses.count.store(uses.count.load(Relaxed) - 1, Relaxed);
-        if uses.closed.load(Relaxed) {
+        // By the type invariant it was not 0.
+        counts.count = counts.count.wrapping_sub(1);
+        if counts.closed {
             // SAFETY: By the type invariant, which ends here.
             unsafe { Shared::put(self.shared) }
         } else {
@@ -310,10 +331,12 @@ impl<T: Counted> Published<T> {
     /// Returns the value.
     #[inline]
     pub(crate) fn get<'a>(&self, _bh: &'a Bh) -> Option<&'a Shared<T>> {
+        // As `rcu_dereference()`: what the value has is read through the pointer.
+        //
         // SAFETY: By the type invariant the pointer is null or valid. `replace` may give it up at any time;
         // a value is freed a grace period after that, and a region with bottom halves disabled, which
         // lasts for `'a`, is a read-side section.
-        unsafe { self.0.load(Acquire).as_ref() }
+        unsafe { read_once(&self.0).as_ref() }
     }
 
     /// Replaces the value, and returns the old one.

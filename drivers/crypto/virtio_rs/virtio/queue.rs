@@ -70,6 +70,8 @@ struct Inner<S> {
     ring: Ring,
     /// A buffer of several segments takes one descriptor.
     indirect: bool,
+    /// How many descriptors the ring has.
+    size: u32,
     in_flight: u32,
     state: S,
 }
@@ -101,6 +103,7 @@ impl<H: Handler> Queue<H> {
             inner <- new_spinlock!(Inner {
                 ring: Ring::Absent,
                 indirect: false,
+                size: 0,
                 in_flight: 0,
                 state,
             }, "virtio_queue"),
@@ -199,6 +202,8 @@ unsafe impl<H: Handler> Endpoint for Queue<H> {
         let feature = bindings::VIRTIO_RING_F_INDIRECT_DESC;
         // SAFETY: `vdev` is valid, and its features are negotiated: it has virtqueues.
         inner.indirect = unsafe { helpers::virtio_has_feature(vdev, feature) };
+        // SAFETY: By the safety requirements `vq` is valid.
+        inner.size = unsafe { bindings::virtqueue_get_vring_size(vq.as_ptr()) };
         // INVARIANT: Valid by the safety requirements.
         inner.ring = Ring::Live(vq);
         Ok(())
@@ -283,10 +288,7 @@ impl<'a, H: Handler> Locked<'a, H> {
 
     /// Returns how many descriptors the ring has; 0 if there is none.
     pub(crate) fn size(&self) -> u32 {
-        self.live().map_or(0, |vq| {
-            // SAFETY: By the type invariant of `Ring`.
-            unsafe { bindings::virtqueue_get_vring_size(vq.as_ptr()) }
-        })
+        self.live().map_or(0, |_| self.guard.size)
     }
 
     /// Returns true if the ring has enough free descriptors for a buffer of `segments` segments.

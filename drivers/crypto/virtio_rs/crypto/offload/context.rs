@@ -51,7 +51,7 @@ use kernel::{
 
 /// What lies in the context of a request that goes to a device.
 ///
-/// A [`Builder`] initialises the header, which is everything up to `rescue`, and the area; the rest is
+/// A [`Builder`] initialises the header, which is everything up to `waiter`, and the area; the rest is
 /// filled when the request is ready for a device.
 ///
 /// # Invariants
@@ -145,8 +145,6 @@ impl<A: Offload> Context<A> {
         // INVARIANT: It is the context of `request`.
         // SAFETY: The caller guarantees that `this` is valid for writes.
         unsafe { (&raw mut (*this).raw).write(request.as_raw()) };
-        // SAFETY: The caller guarantees that `this` is valid for writes.
-        unsafe { (&raw mut (*this).rescue).write(Rescue::EMPTY) };
         if A::SYNCHRONOUS {
             // SAFETY: The caller guarantees that `this` is valid for writes.
             unsafe { (&raw mut (*this).outcome).write(Ok(())) };
@@ -157,48 +155,44 @@ impl<A: Offload> Context<A> {
         }
     }
 
-    /// Returns the parts of the header that describe what the device reads and writes: the lists, their
-    /// number of segments, and the data.
+    /// Returns the lists of what the device reads and writes.
     ///
     /// # Safety
     ///
-    /// The header of `this` must be initialised, and nobody else use it while the result is used.
+    /// The header of `this` must be initialised, and nobody else use its lists while the result is used.
     #[inline]
-    pub(in crate::crypto) unsafe fn description<'l>(
-        this: NonNull<Self>,
-    ) -> (&'l mut Lists, &'l mut u32, &'l mut Rescue) {
-        let this = this.as_ptr();
-        // SAFETY: The caller guarantees that these fields of the header are initialised and have no
-        // other user.
-        unsafe {
-            (
-                &mut (*this).slot.lists,
-                &mut (*this).slot.segments,
-                &mut (*this).rescue,
-            )
-        }
+    pub(in crate::crypto) unsafe fn lists<'l>(this: NonNull<Self>) -> &'l mut Lists {
+        // SAFETY: The caller guarantees that this field of the header is initialised and has no other
+        // user.
+        unsafe { &mut (*this.as_ptr()).slot.lists }
     }
 
-    /// Fills a context. `results` is the memory that the device writes besides the data.
+    /// Fills a context. `results` is the memory that the device writes besides the data, `segments` the
+    /// number of segments of the header's lists.
     ///
     /// # Safety
     ///
     /// - The header of `this` must be initialised, and nobody else use the context.
     /// - `results` must be in the context's area, and have at least one byte.
-    /// - The header's lists must have as many segments as it says, and stay valid until the request is
-    ///   complete.
-    #[inline]
+    /// - The header's lists must stay valid until the request is complete.
+    #[inline(always)]
     pub(in crate::crypto) unsafe fn fill(
         this: NonNull<Self>,
         state: A::State,
         results: NonNull<[u8]>,
         has_secret: bool,
+        segments: u32,
+        rescue: Rescue,
+        rescue_in_place: u32,
     ) {
         let this = this.as_ptr();
         // INVARIANT: All that a filled context has is written here; `results` is by the safety
         // requirements.
         // SAFETY: The caller guarantees that `this` is valid for writes and has no other user.
         unsafe {
+            (*this).slot.segments = segments;
+            (&raw mut (*this).rescue).write(rescue);
+            (*this).rescue.examine(rescue_in_place);
             (&raw mut (*this).results).write(results);
             (&raw mut (*this).has_secret).write(has_secret);
             (&raw mut (*this).state).cast::<A::State>().write(state);

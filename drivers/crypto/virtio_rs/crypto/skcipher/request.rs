@@ -157,6 +157,8 @@ impl<'a, A: Algorithm> Request<'a, A> {
             // SAFETY: The algorithm is synchronous, as was just checked.
             return unsafe { self.build_in(borrowed, limits, describe) };
         }
+        // Nothing was borrowed.
+        core::mem::forget(memory);
         // SAFETY: `init_callback` has set the size of the context.
         unsafe { self.build_here(limits, describe) }
     }
@@ -169,9 +171,13 @@ impl<A: Algorithm> Builder<'_, A, Raw> {
     /// Appends the IV.
     #[inline]
     pub(crate) fn iv(&mut self) {
-        if let Some((iv, size)) = self.request().raw_iv() {
+        match self.request().raw_iv() {
+            // Most have this size, and a copy of a size that the compiler knows is not a call.
             // SAFETY: The framework's contract: the IV has the algorithm's size.
-            self.read(unsafe { core::slice::from_raw_parts(iv, size) });
+            Some((iv, 16)) => self.read_value(unsafe { iv.cast::<[u8; 16]>().read_unaligned() }),
+            // SAFETY: The framework's contract: the IV has the algorithm's size.
+            Some((iv, size)) => self.read(unsafe { core::slice::from_raw_parts(iv, size) }),
+            None => {}
         }
     }
 

@@ -69,6 +69,7 @@ impl Private {
     }
 
     /// Ends the use of the session. The request does not go to the device, or has come back.
+    #[inline]
     pub(super) fn unbind(&mut self, locked: &mut Locked<'_, Data>) {
         if let SessionUse::InUse(session) = core::mem::take(&mut self.session) {
             if let Some(_last) = session.end(locked) {
@@ -77,7 +78,8 @@ impl Private {
         }
     }
 
-    /// Sets what has become of a request that has come back, if the device has used its session.
+    /// Sets what has become of a request that the device has used, while its session is in use.
+    #[inline]
     pub(super) fn set_result(&mut self, result: Result) {
         let result = match &self.session {
             SessionUse::InUse(session) => session.value().judge(result),

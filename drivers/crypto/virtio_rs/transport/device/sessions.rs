@@ -2,7 +2,10 @@
 
 //! The sessions that a device has for us.
 
-use crate::wire::algorithm::Service;
+use crate::{
+    support::read_once::read_once,
+    wire::algorithm::Service, //
+};
 use kernel::{
     new_spinlock_irq,
     prelude::*,
@@ -91,8 +94,9 @@ impl Sessions {
 
     /// Returns true if the device has given two sessions of an epoch the same number, or of a later
     /// one.
+    #[inline]
     pub(super) fn is_mixed_up(&self, epoch: u32) -> bool {
-        epoch < self.mixed.load(Relaxed)
+        epoch < read_once(&self.mixed)
     }
 
     /// Enters a session in the book.
