@@ -68,6 +68,7 @@ pub(crate) use self::{
     request::{
         Answer,
         Backlogged,
+        Chain,
         Direction,
         Fifo,
         Inflight,

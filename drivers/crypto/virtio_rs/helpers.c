@@ -17,6 +17,7 @@
 #include <linux/device.h>
 #include <linux/fips.h>
 #include <linux/mm.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/task_stack.h>
 #include <linux/scatterlist.h>
@@ -59,6 +60,12 @@ void rust_helper_vc_local_bh_disable(void)
 void rust_helper_vc_local_bh_enable(void)
 {
 	local_bh_enable();
+}
+
+/* Not lazy: what is freed may hold a key, which is wiped then. */
+void rust_helper_vc_call_rcu(struct rcu_head *head, rcu_callback_t func)
+{
+	call_rcu_hurry(head, func);
 }
 
 void rust_helper_vc_sema_init(struct semaphore *sem, int val)

@@ -45,10 +45,7 @@ use crate::{
         Offload,
         Outcome, //
     },
-    support::{
-        bh::Bh,
-        secret::ShortSecret, //
-    },
+    support::bh::Bh,
     transport::{
         dataq,
         device::Device,
@@ -57,10 +54,7 @@ use crate::{
             SharedBinding, //
         }, //
     },
-    wire::{
-        config::Config,
-        data, //
-    },
+    wire::data,
 };
 use kernel::{
     prelude::*,
@@ -143,8 +137,8 @@ impl Keyholder for Transform {
 }
 
 impl Opener for &'static Row {
-    fn takes(&self, config: &Config, key: &[u8], _variant: u32) -> bool {
-        config.takes_auth_key(key.len())
+    fn takes(&self, device: &Device, key: &[u8], _variant: u32) -> bool {
+        device.config().takes_auth_key(key.len())
     }
 
     fn open(&self, device: &Arc<Device>, key: &[u8], _variant: u32) -> Result<Bindings> {
@@ -172,7 +166,7 @@ impl Offload for Digest {
 
     fn finish(_state: &(), request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Finish {
         match Verdict::of(outcome, |_| false) {
-            Verdict::Done => Finish::Done(set_digest(request, outcome)),
+            Verdict::Done => Finish::Done(request.set_digest(outcome)),
             Verdict::Software => Finish::Fallback,
             Verdict::Failed(err) => Finish::Done(Err(err)),
         }
@@ -182,19 +176,6 @@ impl Offload for Digest {
         request.tfm().keyed.fall_back(Reason::DeviceFailed);
         Some(request.software_all())
     }
-}
-
-/// Gives the caller the digest that the device has made.
-///
-/// # Errors
-///
-/// `EINVAL`: there is no digest of that size.
-fn set_digest(request: &Request<'_, Digest>, outcome: &Outcome<'_>) -> Result {
-    let len = request.tfm().row.digest_len();
-    let mut digest = ShortSecret::<MAX_DIGEST>::new(&[0; MAX_DIGEST]);
-    let digest = digest.bytes_mut().get_mut(..len).ok_or(EINVAL)?;
-    outcome.copy_results(0, digest)?;
-    request.set_digest(digest)
 }
 
 impl Algorithm for Digest {

@@ -34,7 +34,6 @@ use crate::{
         },
     },
     settings::Settings,
-    support::secret::Secret,
     transport::device::Device,
     wire::{
         algorithm::{
@@ -194,7 +193,6 @@ impl Transform {
     /// Makes half of a key.
     fn half(&self, key_type: KeyType, key: &[u8]) -> Result<Arc<Half>> {
         let family = Family::Ecdsa(self.row.curve);
-        let key = Secret::new(&[key])?;
         let half = Half::new(self.place, &self.devices, family, key_type, key)?;
         Ok(Arc::new(half, GFP_KERNEL)?)
     }
@@ -225,7 +223,7 @@ impl Transform {
         let point = private::public(key)?;
         self.software.set_public_key(point)?;
         let private = self.half(KeyType::Private, key)?;
-        if private.route().is_none() {
+        if !private.is_bound() {
             return Err(ENOSYS);
         }
         self.set_halves(Halves {
@@ -261,13 +259,8 @@ impl Transform {
             return Err(EINVAL);
         }
         let verify = AkcipherOperation::Verify;
-        half.route()
-            .ok_or(ENODEV)
-            .and_then(|route| {
-                route
-                    .call::<PARAMS, { data::STATUS }>(verify, &der[..len], digest)
-                    .map(|_| ())
-            })
+        half.call::<PARAMS, { data::STATUS }>(verify, &der[..len], digest)
+            .map(|_| ())
             .inspect_err(|err| self.fall_back(*err))?;
         Ok(())
     }
@@ -313,8 +306,7 @@ impl Algorithm for Ecdsa {
             return Err(EINVAL);
         }
         let sign = AkcipherOperation::Sign;
-        let route = half.route().ok_or(ENODEV)?;
-        let der = route.call::<PARAMS, RESULT>(sign, digest, &[]);
+        let der = half.call::<PARAMS, RESULT>(sign, digest, &[]);
         let der = der.map_err(|err| if err == ENODEV { ENODEV } else { EIO })?;
         let signature = signature::decode(der.as_ref(), transform.row.bits).map_err(|_| EIO)?;
         // Nobody else can have made it; that it is right can be seen.

@@ -27,7 +27,6 @@ use crate::{
         },
         session::Session, //
     },
-    wire::config::Config,
 };
 use kernel::{
     new_spinlock,
@@ -119,9 +118,9 @@ impl Published {
 
 /// How devices get a key.
 pub(super) trait Opener: Send + Sync + 'static {
-    /// Returns true if a device takes keys of that length, in a session or along with a request;
-    /// `variant` as for [`open`](Self::open).
-    fn takes(&self, config: &Config, key: &[u8], variant: u32) -> bool;
+    /// Returns true if a device takes such keys, in a session or along with a request; `variant` as for
+    /// [`open`](Self::open).
+    fn takes(&self, device: &Device, key: &[u8], variant: u32) -> bool;
 
     /// Makes the sessions of a key; `variant` is what else they depend on.
     ///
@@ -188,8 +187,8 @@ impl<O: Opener, const MAX_KEY: usize> Keyed<O, MAX_KEY> {
         Ok(Self { inner, serial })
     }
 
-    /// Returns the binding for requests. The queue rejects them if the device does not accept requests, or
-    /// does not know the session.
+    /// Returns the binding for requests. The queue rejects them if the device is not ready, or does not know
+    /// the session.
     #[inline]
     pub(super) fn binding<'a>(
         &self,
@@ -290,7 +289,7 @@ impl<O: Opener, const MAX_KEY: usize> Inner<O, MAX_KEY> {
     fn bind(&self, key: &Arc<Secret>, variant: u32) -> Option<Bindings> {
         let device = self.devices.pick(self.place)?;
         let bytes = key.bytes();
-        if !self.opener.takes(device.config(), bytes, variant) {
+        if !self.opener.takes(&device, bytes, variant) {
             return None;
         }
         let service = self.place.kind.service();
@@ -310,14 +309,18 @@ impl<O: Opener, const MAX_KEY: usize> Rekey for Inner<O, MAX_KEY> {
     fn rekey(&self) {
         let (key, variant, void) = {
             let bh = Bh::disable();
-            match &*self.known.lock() {
+            let guard = self.known.lock();
+            let found = match &*guard {
                 Some(known) if !self.published.is_open(&bh) => (
                     known.key.clone(),
                     known.variant,
                     self.published.replace(None),
                 ),
                 _ => return,
-            }
+            };
+            // Before bottom halves are enabled, which runs those that wait.
+            drop(guard);
+            found
         };
         // A session that the device has lost keeps its number from being used again.
         drop(void);
@@ -326,7 +329,8 @@ impl<O: Opener, const MAX_KEY: usize> Rekey for Inner<O, MAX_KEY> {
         };
         let unneeded = {
             let bh = Bh::disable();
-            match &*self.known.lock() {
+            let guard = self.known.lock();
+            let unneeded = match &*guard {
                 Some(known)
                     if Arc::ptr_eq(&known.key, &key)
                         && known.variant == variant
@@ -336,7 +340,9 @@ impl<O: Opener, const MAX_KEY: usize> Rekey for Inner<O, MAX_KEY> {
                 }
                 // It was set anew meanwhile.
                 _ => [Some(bindings.encrypt), bindings.decrypt],
-            }
+            };
+            drop(guard);
+            unneeded
         };
         // This may talk to a device, so it is not under the lock.
         drop(unneeded);

@@ -75,11 +75,16 @@ where
         .send(|inflight| dataq::submit(queue, inflight, binding, &bh, || device.watch()))
         .map_err(|(err, request)| (Reason::of_queue(err), err, request))?;
     let limit = device.timeout();
-    let device = A::SYNCHRONOUS.then(|| device.clone());
+    let waiter = A::SYNCHRONOUS.then(|| (device.clone(), binding.epoch()));
     drop(bh);
-    Ok(sent.answer(limit, || {
-        if let Some(device) = &device {
+    let stuck = || {
+        if let Some((device, _)) = &waiter {
             device.watch();
         }
-    }))
+    };
+    let judge = |result| match &waiter {
+        Some((device, epoch)) => device.judge(*epoch, result),
+        None => result,
+    };
+    Ok(sent.answer(limit, stuck, judge))
 }

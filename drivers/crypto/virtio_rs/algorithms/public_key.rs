@@ -3,34 +3,33 @@
 //! One half of a key pair, and how a device gets to know it.
 
 use super::{
-    keyed::Verdict,
+    keyed::{
+        Bindings,
+        Keyed,
+        Opener,
+        Verdict, //
+    },
     Devices,
-    Place,
-    Rekey, //
+    Place, //
 };
 use crate::{
     crypto::{
         call,
         Area,
         Builder,
+        Direction,
         Finish,
-        Inflight,
         Offload,
-        Outcome,
-        Submitted, //
+        Outcome, //
     },
     settings::Settings,
-    support::{
-        bh::Bh,
-        secret::Secret, //
-    },
+    support::bh::Bh,
     transport::{
         dataq,
-        dataq::DataQueue,
         device::Device,
         key::{
             Binding,
-            BindingRef,
+            PublishedBinding,
             SharedBinding, //
         },
         session::Session, //
@@ -54,12 +53,8 @@ use crate::{
     },
 };
 use kernel::{
-    new_spinlock_irq,
     prelude::*,
-    sync::{
-        Arc,
-        SpinLockIrq, //
-    }, //
+    sync::Arc, //
 };
 
 /// An algorithm, by whatever number devices know it.
@@ -91,33 +86,35 @@ impl Family {
     }
 }
 
-/// How a request gets to a device that has a key.
-#[derive(Clone)]
-pub(super) struct Route {
-    scheme: Scheme,
-    key_type: KeyType,
-    binding: Arc<BindingRef>,
-}
+/// How many bytes of a key requests carry at most: any.
+const MAX_KEY: usize = usize::MAX;
 
 /// One half of a key pair.
-///
-/// When devices come and go it finds another way to one by itself: see [`Devices::rekey`].
 pub(super) struct Half {
-    inner: Arc<Inner>,
-    serial: u64,
-}
-
-/// What of it may live on for a while when the key is gone.
-#[pin_data]
-struct Inner {
-    place: Place,
+    keyed: Keyed<HalfOpener, MAX_KEY>,
     devices: Arc<Devices>,
     family: Family,
     key_type: KeyType,
-    key: Arc<Secret>,
-    /// None if no device took it.
-    #[pin]
-    route: SpinLockIrq<Option<Route>>,
+}
+
+/// How devices get the half.
+struct HalfOpener {
+    devices: Arc<Devices>,
+    family: Family,
+    key_type: KeyType,
+}
+
+impl Opener for HalfOpener {
+    fn takes(&self, device: &Device, _key: &[u8], _variant: u32) -> bool {
+        let scheme = self.family.scheme(device, &self.devices.settings);
+        scheme.is_some()
+    }
+
+    fn open(&self, device: &Arc<Device>, key: &[u8], _variant: u32) -> Result<Bindings> {
+        let scheme = self.family.scheme(device, &self.devices.settings);
+        let scheme = scheme.ok_or(EOPNOTSUPP)?;
+        Bindings::one(create(device, scheme, self.key_type, key)?)
+    }
 }
 
 impl Half {
@@ -133,87 +130,108 @@ impl Half {
         devices: &Arc<Devices>,
         family: Family,
         key_type: KeyType,
-        key: Secret,
+        key: &[u8],
     ) -> Result<Self> {
-        let inner = Arc::pin_init(
-            pin_init!(Inner {
-                place,
-                devices: devices.clone(),
-                family,
-                key_type,
-                key: Arc::new(key, GFP_KERNEL)?,
-                route <- new_spinlock_irq!(None),
-            }? Error),
-            GFP_KERNEL,
-        )?;
-        let serial = devices.enter(inner.clone())?;
-        let half = Self { inner, serial };
-        half.inner.rekey();
-        Ok(half)
-    }
-
-    /// Returns the way to a device that takes requests, if there is one.
-    pub(super) fn route(&self) -> Option<Route> {
-        let route = self.inner.route.lock();
-        route.as_ref().filter(|route| route.is_open()).cloned()
-    }
-}
-
-impl Drop for Half {
-    fn drop(&mut self) {
-        self.inner.devices.leave(self.serial);
-    }
-}
-
-impl Inner {
-    /// Finds a device for the key. A session is cheaper for every request, but a device has only so
-    /// many: without one the key goes along, where the device takes that.
-    fn find_route(&self) -> Option<Route> {
-        let device = self.devices.pick(self.place)?;
-        let scheme = self.family.scheme(&device, &self.devices.settings)?;
-        let stateless = device.features().has_stateless(Service::Akcipher);
-        let session = if stateless && self.devices.settings.stateless() {
-            None
-        } else {
-            create(&device, scheme, self.key_type, self.key.bytes()).ok()
+        let opener = HalfOpener {
+            devices: devices.clone(),
+            family,
+            key_type,
         };
-        let binding = match session {
-            Some(session) => Binding::session(session).ok()?,
-            None if stateless && device.is_ready() => {
-                Binding::stateless(&device, &self.key).ok()?
-            }
-            None => return None,
-        };
+        let keyed = Keyed::new(place, devices, opener)?;
+        keyed.set(key, 0, || Ok(()))?;
+        Ok(Self {
+            keyed,
+            devices: devices.clone(),
+            family,
+            key_type,
+        })
+    }
+
+    /// Returns the way to a device that has the key, if there is one.
+    pub(super) fn route<'a>(&self, bh: &'a Bh) -> Option<Route<'a>> {
+        let binding = self.keyed.binding(Direction::Encrypt, bh)?;
+        let scheme = self
+            .family
+            .scheme(binding.device(), &self.devices.settings)?;
         Some(Route {
             scheme,
             key_type: self.key_type,
-            binding: Arc::new(binding, GFP_KERNEL).ok()?,
+            binding,
         })
+    }
+
+    /// Returns true if a device accepts requests for the key.
+    pub(super) fn is_bound(&self) -> bool {
+        let bh = Bh::disable();
+        let route = self.route(&bh);
+        route.is_some_and(|route| route.binding.is_usable())
+    }
+
+    /// Has a device do something; as [`call`].
+    ///
+    /// # Errors
+    ///
+    /// As [`call`] has them.
+    pub(super) fn call<const PARAMS: usize, const RESULT: usize>(
+        &self,
+        operation: AkcipherOperation,
+        src: &[u8],
+        digest: &[u8],
+    ) -> Result<Output<PARAMS, RESULT>> {
+        call::<PARAMS, RESULT>(|bh| self.route(bh), operation, src, digest)
     }
 }
 
-impl Rekey for Inner {
-    fn rekey(&self) {
-        let is_open = |route: &Option<Route>| route.as_ref().is_some_and(Route::is_open);
-        let void = {
-            let mut route = self.route.lock();
-            if is_open(&route) {
-                return;
-            }
-            route.take()
-        };
-        // A session that the device has lost keeps its number from being used again.
-        drop(void);
-        let found = self.find_route();
-        // What is not needed any more may talk to a device: not under the lock.
-        let _unneeded = {
-            let mut route = self.route.lock();
-            match found {
-                Some(found) if !is_open(&route) => route.replace(found),
-                found => found,
-            }
-        };
+/// A public key that a device has for a trial.
+pub(super) struct Trial {
+    scheme: Scheme,
+    binding: PublishedBinding,
+}
+
+impl Trial {
+    /// Tells a device of a public key.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::create`] has them: why it does not take it.
+    pub(super) fn new(device: &Arc<Device>, scheme: Scheme, key: &[u8]) -> Result<Self> {
+        let session = create(device, scheme, KeyType::Public, key)?;
+        let binding = PublishedBinding::new();
+        drop(binding.replace(Some(Binding::session(session)?)));
+        Ok(Self { scheme, binding })
     }
+
+    /// Has the device do something; as [`call`].
+    ///
+    /// # Errors
+    ///
+    /// `EIO`: the device does not do it. Others: it could not be asked.
+    pub(super) fn call<const PARAMS: usize, const RESULT: usize>(
+        &self,
+        operation: AkcipherOperation,
+        src: &[u8],
+        digest: &[u8],
+    ) -> Result<Output<PARAMS, RESULT>> {
+        call::<PARAMS, RESULT>(
+            |bh| {
+                self.binding.get(bh).map(|binding| Route {
+                    scheme: self.scheme,
+                    key_type: KeyType::Public,
+                    binding,
+                })
+            },
+            operation,
+            src,
+            digest,
+        )
+    }
+}
+
+/// How a request gets to a device that has a key.
+pub(super) struct Route<'a> {
+    scheme: Scheme,
+    key_type: KeyType,
+    binding: &'a SharedBinding,
 }
 
 /// Creates a session.
@@ -226,30 +244,10 @@ fn create(device: &Arc<Device>, scheme: Scheme, key_type: KeyType, key: &[u8]) -
     Session::create(device, Service::Akcipher, request.as_bytes(), key)
 }
 
-impl Route {
-    /// Tells a device of a public key, as a trial.
-    ///
-    /// # Errors
-    ///
-    /// As [`Session::create`] has them: why it does not take it.
-    pub(super) fn trial(device: &Arc<Device>, scheme: Scheme, key: Secret) -> Result<Self> {
-        let key_type = KeyType::Public;
-        let session = create(device, scheme, key_type, key.bytes())?;
-        Ok(Self {
-            scheme,
-            key_type,
-            binding: Arc::new(Binding::session(session)?, GFP_KERNEL)?,
-        })
-    }
-
-    /// Returns true if requests can go that way.
-    fn is_open(&self) -> bool {
-        self.binding.is_usable()
-    }
-
+impl<'a> Route<'a> {
     /// Returns how the device gets the key.
-    pub(super) fn binding(&self) -> &SharedBinding {
-        &self.binding
+    pub(super) fn binding(&self) -> &'a SharedBinding {
+        self.binding
     }
 
     /// Returns true if the device takes requests of that length, in bytes.
@@ -262,7 +260,7 @@ impl Route {
 
     /// Returns the fixed part of a request; lengths in bytes.
     pub(super) fn head(&self, operation: AkcipherOperation, src_len: u32, dst_len: u32) -> Head {
-        match &***self.binding {
+        match &**self.binding {
             Binding::Session(session) => {
                 let revision = session.device().features().revision();
                 let (scheme, id) = (self.scheme, session.id());
@@ -282,67 +280,62 @@ impl Route {
             )),
         }
     }
-
-    /// Has the device do something, and waits for it: of up to `PARAMS` bytes, all but the status
-    /// included, it makes `RESULT`, of which the last is the status. A digest comes with what is
-    /// verified, `src` is the signature then.
-    ///
-    /// Context: process, may sleep.
-    ///
-    /// # Errors
-    ///
-    /// `EKEYREJECTED`, `EBADMSG`: the signature is not right, says the device. `ENODEV`: no device has
-    /// had the request. `EIO`: it has not done it. `EINVAL`, `E2BIG`: it cannot have so much. `ENOMEM`:
-    /// no memory. Others as [`dataq::submit`] has them.
-    #[inline(never)]
-    pub(super) fn call<const PARAMS: usize, const RESULT: usize>(
-        &self,
-        operation: AkcipherOperation,
-        src: &[u8],
-        digest: &[u8],
-    ) -> Result<impl AsRef<[u8; RESULT]>> {
-        let device = self.binding.device();
-        let queue = device.data_queue().ok_or(ENODEV)?;
-        let result_len = RESULT.checked_sub(data::STATUS).ok_or(EINVAL)?;
-        let src_len = u32::try_from(src.len())?;
-        let dst_len = match operation {
-            AkcipherOperation::Verify => digest.len(),
-            _ => result_len,
-        };
-        let dst_len = u32::try_from(dst_len)?;
-        if !self.fits(src_len, dst_len) {
-            return Err(E2BIG);
-        }
-        let head = self.head(operation, src_len, dst_len);
-        let key = self.binding.key();
-        let describe = |builder: &mut Builder<'_, _, _>| {
-            builder.read(head.bytes());
-            builder.read_secret(key);
-            builder.read(src);
-            builder.read(digest);
-            builder.write(result_len);
-        };
-        call::Call::<Caller<PARAMS, RESULT>, RESULT>::new()?.run(
-            device.limits(),
-            describe,
-            device.timeout(),
-            |inflight| self.submit(queue, inflight),
-            || device.watch(),
-        )
-    }
-
-    /// Sends a request; as [`dataq::submit`].
-    pub(super) fn submit(
-        &self,
-        queue: &DataQueue,
-        inflight: Inflight<dataq::Private>,
-    ) -> Result<Submitted, (Error, Inflight<dataq::Private>)> {
-        let watch = || self.binding.device().watch();
-        dataq::submit(queue, inflight, &self.binding, &Bh::disable(), watch)
-    }
 }
 
-/// Returns what an error of [`Route::call`] means in a trial: `EIO`, the device does not do it, unless
+/// Has a device do something, and waits for it: of up to `PARAMS` bytes, all but the status
+/// included, it makes `RESULT`, of which the last is the status. A digest comes with what is
+/// verified, `src` is the signature then.
+///
+/// Context: process, may sleep.
+///
+/// # Errors
+///
+/// `EKEYREJECTED`, `EBADMSG`: the signature is not right, says the device. `ENODEV`: no device has
+/// had the request. `EIO`: it has not done it. `EINVAL`, `E2BIG`: it cannot have so much. `ENOMEM`:
+/// no memory. Others as [`dataq::submit`] has them.
+#[inline(never)]
+fn call<const PARAMS: usize, const RESULT: usize>(
+    route: impl for<'a> FnOnce(&'a Bh) -> Option<Route<'a>>,
+    operation: AkcipherOperation,
+    src: &[u8],
+    digest: &[u8],
+) -> Result<Output<PARAMS, RESULT>> {
+    let result_len = RESULT.checked_sub(data::STATUS).ok_or(EINVAL)?;
+    let src_len = u32::try_from(src.len())?;
+    let dst_len = match operation {
+        AkcipherOperation::Verify => digest.len(),
+        _ => result_len,
+    };
+    let dst_len = u32::try_from(dst_len)?;
+    let call = call::Call::<Caller<PARAMS, RESULT>, RESULT>::new()?;
+
+    let bh = Bh::disable();
+    let route = route(&bh).ok_or(ENODEV)?;
+    let device = route.binding.device();
+    let queue = device.data_queue().ok_or(ENODEV)?;
+    if !route.fits(src_len, dst_len) {
+        return Err(E2BIG);
+    }
+    let head = route.head(operation, src_len, dst_len);
+    let describe = |builder: &mut Builder<'_, _, _>| {
+        builder.read(head.bytes());
+        builder.read_secret(route.binding.key());
+        builder.read(src);
+        builder.read(digest);
+        builder.write(result_len);
+    };
+    let submit = |inflight| dataq::submit(queue, inflight, route.binding, &bh, || device.watch());
+    let sent = call.send(device.limits(), describe, submit)?;
+    let (device, epoch) = (device.clone(), route.binding.epoch());
+    drop(bh);
+    sent.wait(
+        device.timeout(),
+        || device.watch(),
+        |result| device.judge(epoch, result),
+    )
+}
+
+/// Returns what an error of [`Trial::call`] means: `EIO`, the device does not do it, unless
 /// it could not be asked.
 pub(super) fn trial_error(err: Error) -> Error {
     if [EKEYREJECTED, EBADMSG, E2BIG, EINVAL].contains(&err) {
@@ -352,8 +345,12 @@ pub(super) fn trial_error(err: Error) -> Error {
     }
 }
 
+/// What a device has made of such a request.
+pub(super) type Output<const PARAMS: usize, const RESULT: usize> =
+    call::Output<Caller<PARAMS, RESULT>, RESULT>;
+
 /// A request of the driver's own.
-struct Caller<const PARAMS: usize, const RESULT: usize>;
+pub(super) struct Caller<const PARAMS: usize, const RESULT: usize>;
 
 impl<const PARAMS: usize, const RESULT: usize> Offload for Caller<PARAMS, RESULT> {
     type Raw = call::Call<Self, RESULT>;

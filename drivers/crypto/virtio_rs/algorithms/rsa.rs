@@ -15,7 +15,6 @@ use self::{
 use super::{
     fallback::Reason,
     keyed::Verdict,
-    public_key::Half,
     Devices,
     Place, //
 };
@@ -40,7 +39,10 @@ use crate::{
         Offload,
         Outcome, //
     },
-    support::work::Worker,
+    support::{
+        bh::Bh,
+        work::Worker, //
+    },
     transport::{
         dataq,
         key::Binding, //
@@ -276,7 +278,8 @@ fn send<'a>(
     pair: &Arc<Pair>,
     direction: Direction,
 ) -> Result<Answer, (Reason, Error, Loaded<'a, Rsa>)> {
-    let Some(route) = pair.half(direction).and_then(Half::route) else {
+    let bh = Bh::disable();
+    let Some(route) = pair.half(direction).and_then(|half| half.route(&bh)) else {
         return Err((Reason::NoDevice, ENODEV, loaded));
     };
     let device = route.binding().device();
@@ -302,7 +305,7 @@ fn send<'a>(
     let sent = loaded
         .prepare(state, head.bytes(), key, device.limits())
         .map_err(|(err, loaded)| (Reason::Pieces, err, loaded))?
-        .send(|inflight| route.submit(queue, inflight))
+        .send(|inflight| dataq::submit(queue, inflight, route.binding(), &bh, || device.watch()))
         .map_err(|(err, loaded)| (Reason::of_queue(err), err, loaded))?;
-    Ok(sent.answer(device.timeout(), || device.watch()))
+    Ok(sent.answer(device.timeout(), || (), |result| result))
 }

@@ -298,7 +298,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     fn end(&mut self, state: A::State) -> Result {
         self.write(1);
         if let Err(err) = self.result {
-            // SAFETY: By the type invariant the header is initialised, and the context has no other user.
+            // SAFETY: By the type invariant the header is initialised, and the context has no other user:
+            // `lists` is not used any more.
             unsafe { Context::abandon(self.context, self.has_secret) };
             return Err(err);
         }
@@ -348,11 +349,19 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     /// Returns a list of `len` bytes of the context from byte `offset` on.
     #[inline(always)]
     fn own(&mut self, offset: u32, len: u32) -> Option<*mut bindings::scatterlist> {
-        let (page, at, next) = (self.page, self.page_offset + offset, self.entries);
-        let Some(entry) = self.entries().get_mut(next as usize) else {
+        let list = self.entry(self.page, self.page_offset + offset, len);
+        if list.is_none() {
             self.fail(EINVAL);
-            return None;
-        };
+        }
+        list
+    }
+
+    /// Returns a list of `len` bytes in a page and those behind it, from byte `at` on. `page` is the
+    /// address of its `struct page`. Returns `None` if there are no entries left.
+    #[inline(always)]
+    fn entry(&mut self, page: usize, at: u32, len: u32) -> Option<*mut bindings::scatterlist> {
+        let next = self.entries;
+        let entry = self.entries().get_mut(next as usize)?;
         let list = entry.write(scatterlist::entry(page, bindings::SG_END, at, len));
         let list = &raw mut *list;
         // INVARIANT: The entry was written.
@@ -376,7 +385,15 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             self.add_segments(1);
             return Some(exact);
         }
-        let (max, used) = (self.limits.max_segment, self.entries);
+        let max = self.limits.max_segment;
+        // SAFETY: The span is not empty, so the caller guarantees that its list is valid.
+        if let Some((page, at)) = unsafe { scatterlist::within_first(&span, max) } {
+            if let Some(first) = self.entry(page, at, span.len) {
+                // INVARIANT: One entry, terminated and not empty.
+                return Some(Exact { first, segments: 1 });
+            }
+        }
+        let used = self.entries;
         // SAFETY: The caller guarantees that the list is valid until the request is complete.
         match unsafe { make_exact(self.entries(), used, span, max) } {
             Ok((exact, used)) => {

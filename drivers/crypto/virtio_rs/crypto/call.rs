@@ -10,7 +10,8 @@ use super::{
         self,
         Offload,
         RawRequest,
-        Room, //
+        Room,
+        Sent, //
     },
     request::{
         Inflight,
@@ -18,7 +19,10 @@ use super::{
     },
 };
 use crate::bindings;
-use core::ptr::NonNull;
+use core::{
+    mem::ManuallyDrop,
+    ptr::NonNull, //
+};
 use kernel::{
     error::to_result,
     ffi::c_void,
@@ -77,36 +81,61 @@ impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> Call<A, OUTPUT> {
         Ok(unsafe { call.assume_init() })
     }
 
-    /// Sends the request, which `describe` builds, to `queue`, and waits until it is back. Each
-    /// time `limit` milliseconds pass meanwhile, `stuck` is called, which must see to it that it comes
-    /// back.
-    ///
-    /// Context: process, may sleep.
+    /// Sends the request, which `describe` builds, to `queue`.
     ///
     /// # Errors
     ///
-    /// As `queue` has them, if it does not take the request; as [`Offload::finish`] has them.
-    /// `EINVAL`: it does not fit in `A::Area`.
-    pub(crate) fn run(
+    /// As `queue` has them, if it does not take the request. `EINVAL`: it does not fit in `A::Area`.
+    pub(crate) fn send(
         mut self: KBox<Self>,
         limits: Limits,
         describe: impl FnOnce(&mut Builder<'_, A, Self>) -> A::State,
-        limit: Msecs,
         queue: impl FnOnce(Inflight<A::Private>) -> Result<Submitted, (Error, Inflight<A::Private>)>,
-        stuck: impl Fn(),
-    ) -> Result<Output<A, OUTPUT>> {
+    ) -> Result<SentCall<A, OUTPUT>> {
         const {
             assert!(A::SYNCHRONOUS);
         }
         // SAFETY: The call is valid, needs no transform, and nobody else uses it. It stays where it is,
-        // on the heap, until this function returns; being synchronous the request is done then.
+        // on the heap, until the request is done: `SentCall` does not release it before.
         let request = unsafe { Request::<'_, A, OUTPUT>::from_raw(NonNull::from(&mut *self)) };
         // SAFETY: A `Room` has the size of a context.
         let prepared = unsafe { request.build_here(limits, describe) };
         let prepared = prepared.map_err(|(err, _)| err)?;
         let sent = prepared.send(queue).map_err(|(err, _)| err)?;
-        to_result(sent.answer(limit, stuck).into_raw())?;
-        Ok(Output(self))
+        Ok(SentCall {
+            sent,
+            call: ManuallyDrop::new(self),
+        })
+    }
+}
+
+/// A [`Call`] that a queue has taken. [`wait`](Self::wait) must be called; the memory is never released
+/// otherwise.
+#[must_use]
+pub(crate) struct SentCall<A: Offload<Raw = Call<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize> {
+    sent: Sent<'static, A, Call<A, OUTPUT>>,
+    /// The device may use it until the request is complete.
+    call: ManuallyDrop<KBox<Call<A, OUTPUT>>>,
+}
+
+impl<A: Offload<Raw = Call<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize> SentCall<A, OUTPUT> {
+    /// Waits until the request is back. Each time `limit` milliseconds pass meanwhile, `stuck` is called,
+    /// which must see to it that it comes back. `judge` is that of [`Sent::answer`].
+    ///
+    /// Context: process, may sleep.
+    ///
+    /// # Errors
+    ///
+    /// As [`Offload::finish`] has them.
+    pub(crate) fn wait(
+        self,
+        limit: Msecs,
+        stuck: impl Fn(),
+        judge: impl FnOnce(Result) -> Result,
+    ) -> Result<Output<A, OUTPUT>> {
+        let result = to_result(self.sent.answer(limit, stuck, judge).into_raw());
+        let call = ManuallyDrop::into_inner(self.call);
+        result.map(|()| Output(call))
     }
 }
 

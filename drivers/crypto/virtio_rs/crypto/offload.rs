@@ -223,17 +223,24 @@ impl Outcome<'_> {
     ///
     /// `EINVAL`: there are not so many.
     pub(crate) fn copy_results(&self, offset: usize, to: &mut [u8]) -> Result {
-        let end = offset.checked_add(to.len()).ok_or(EINVAL)?;
+        // SAFETY: A reference is valid for writes.
+        unsafe { self.copy_results_to(offset, to.as_mut_ptr(), to.len()) }
+    }
+
+    /// Copies `len` bytes of the results, as [`copy_results`](Self::copy_results) does.
+    ///
+    /// # Safety
+    ///
+    /// `to` must be valid for writes of `len` bytes.
+    pub(super) unsafe fn copy_results_to(&self, offset: usize, to: *mut u8, len: usize) -> Result {
+        let end = offset.checked_add(len).ok_or(EINVAL)?;
         if end > self.results.len() {
             return Err(EINVAL);
         }
         let from = self.results.cast::<u8>().as_ptr();
-        // SAFETY: By the type invariant, and as was just checked. There is no reference to this memory: a
-        // device that breaks the rules may still write to it.
-        unsafe {
-            to.as_mut_ptr()
-                .copy_from_nonoverlapping(from.add(offset), to.len())
-        };
+        // SAFETY: By the type invariant, as was just checked, and by the safety requirements. There is no
+        // reference to this memory: a device that breaks the rules may still write to it.
+        unsafe { to.copy_from_nonoverlapping(from.add(offset), len) };
         Ok(())
     }
 }

@@ -303,22 +303,22 @@ impl<D: 'static> Backlogged<D> {
     }
 }
 
-/// Requests that wait for room, in order.
+/// Requests in order.
 ///
 /// # Invariants
 ///
 /// The slots from `head` to `tail`, linked by `next`, are those of `len` [`Inflight`]s that were
 /// given up to this list.
-pub(crate) struct Fifo<D: 'static> {
+pub(crate) struct Chain<D: 'static> {
     head: Option<NonNull<Slot<D>>>,
     tail: Option<NonNull<Slot<D>>>,
     len: usize,
 }
 
 // SAFETY: Requests are not tied to a thread.
-unsafe impl<D: Send + 'static> Send for Fifo<D> {}
+unsafe impl<D: Send + 'static> Send for Chain<D> {}
 
-impl<D: 'static> Fifo<D> {
+impl<D: 'static> Chain<D> {
     /// Creates an empty list.
     pub(crate) const fn new() -> Self {
         // INVARIANT: No slots.
@@ -329,27 +329,17 @@ impl<D: 'static> Fifo<D> {
         }
     }
 
-    /// Returns how many requests wait.
+    /// Returns the number of requests.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Returns true if nothing waits.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.head.is_none()
-    }
-
-    /// Adds a request at the end, if it may wait; else it comes back.
-    pub(crate) fn push_back(&mut self, request: Inflight<D>) -> Result<Submitted, Inflight<D>> {
-        if !request.may_backlog() {
-            return Err(request);
-        }
+    /// Adds a request at the end.
+    #[inline]
+    pub(crate) fn push(&mut self, request: Inflight<D>) {
         let slot = request.into_slot();
         // SAFETY: The slot was an `Inflight`'s.
-        unsafe {
-            (*slot.as_ptr()).next = None;
-            (*slot.as_ptr()).owes_accept = true;
-        }
+        unsafe { (*slot.as_ptr()).next = None };
         match self.tail {
             // SAFETY: By the type invariant.
             Some(tail) => unsafe { (*tail.as_ptr()).next = Some(slot) },
@@ -357,11 +347,10 @@ impl<D: 'static> Fifo<D> {
         }
         self.tail = Some(slot);
         self.len += 1;
-        Ok(Submitted::BACKLOGGED)
     }
 
-    /// Puts a request back to where [`pop_front`](Self::pop_front) took it from.
-    pub(crate) fn push_front(&mut self, request: Inflight<D>) {
+    /// Adds a request at the beginning.
+    fn push_front(&mut self, request: Inflight<D>) {
         let slot = request.into_slot();
         // SAFETY: The slot was an `Inflight`'s.
         unsafe { (*slot.as_ptr()).next = self.head };
@@ -370,17 +359,66 @@ impl<D: 'static> Fifo<D> {
         self.len += 1;
     }
 
-    /// Takes the request that has waited longest.
-    pub(crate) fn pop_front(&mut self) -> Option<Backlogged<D>> {
+    /// Takes the first request.
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<Inflight<D>> {
         let slot = self.head?;
         // SAFETY: By the type invariant.
-        self.head = unsafe { (*slot.as_ptr()).next.take() };
+        self.head = unsafe { (*slot.as_ptr()).next };
         if self.head.is_none() {
             self.tail = None;
         }
         self.len -= 1;
         // INVARIANT: The slot left the list and was an `Inflight`'s.
-        Some(Backlogged(Inflight { slot }))
+        Some(Inflight { slot })
+    }
+}
+
+impl<D: 'static> Drop for Chain<D> {
+    fn drop(&mut self) {
+        // A request that is dropped is completed.
+        while self.pop().is_some() {}
+    }
+}
+
+/// Requests that wait for room, in order.
+pub(crate) struct Fifo<D: 'static>(Chain<D>);
+
+impl<D: 'static> Fifo<D> {
+    /// Creates an empty list.
+    pub(crate) const fn new() -> Self {
+        Self(Chain::new())
+    }
+
+    /// Returns how many requests wait.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns true if nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.head.is_none()
+    }
+
+    /// Adds a request at the end, if it may wait; else it comes back.
+    pub(crate) fn push_back(&mut self, request: Inflight<D>) -> Result<Submitted, Inflight<D>> {
+        if !request.may_backlog() {
+            return Err(request);
+        }
+        // SAFETY: By the type invariant of `Inflight`.
+        unsafe { (*request.slot.as_ptr()).owes_accept = true };
+        self.0.push(request);
+        Ok(Submitted::BACKLOGGED)
+    }
+
+    /// Puts a request back to where [`pop_front`](Self::pop_front) took it from.
+    pub(crate) fn push_front(&mut self, request: Inflight<D>) {
+        self.0.push_front(request);
+    }
+
+    /// Takes the request that has waited longest.
+    pub(crate) fn pop_front(&mut self) -> Option<Backlogged<D>> {
+        self.0.pop().map(Backlogged)
     }
 }
 

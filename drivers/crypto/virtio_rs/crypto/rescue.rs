@@ -63,7 +63,9 @@ impl Rescue {
     pub(super) fn examine(&mut self, limit: u32) {
         // An AEAD has the tag in the source or in the destination.
         let len = self.src.len.min(self.dst.len);
-        if len > limit || self.aad.len > limit {
+        if self.dst.len == 0 {
+            self.check = Check::OutOfPlace;
+        } else if len > limit || self.aad.len > limit {
             self.check = Check::None;
         } else {
             self.make_checksum();
@@ -72,22 +74,24 @@ impl Rescue {
 
     fn make_checksum(&mut self) {
         // SAFETY: By the type invariant.
-        self.check =
-            if unsafe { may_overlap(&self.src, &self.dst) || may_overlap(&self.aad, &self.dst) } {
-                // SAFETY: By the type invariant.
-                Check::Checksum(unsafe { sum(&self.src, &self.aad) })
-            } else {
-                Check::OutOfPlace
-            };
+        let in_place =
+            unsafe { may_overlap(&self.src, &self.dst) || may_overlap(&self.aad, &self.dst) };
+        self.check = if in_place {
+            // SAFETY: By the type invariant.
+            Check::Checksum(unsafe { sum(&self.src, &self.aad) })
+        } else {
+            Check::OutOfPlace
+        };
     }
 
     /// Returns true if the source is as it was, after the device has returned the request with
-    /// `result`. `EOPNOTSUPP` and `ENOKEY` say that the device has refused the request and not begun.
+    /// `result`. `EOPNOTSUPP` and `ENOKEY` say that the device has refused the request and not begun,
+    /// `ESTALE` that it has done the request with another key.
     pub(super) fn is_intact(&self, result: Result) -> bool {
         match self.check {
             Check::OutOfPlace => true,
             // The device has written to the destination.
-            Check::Checksum(_) if result.is_ok() => !self.is_in_place(),
+            Check::Checksum(_) if result.is_ok() || result == Err(ESTALE) => !self.is_in_place(),
             // SAFETY: By the type invariant.
             Check::Checksum(before) => unsafe { sum(&self.src, &self.aad) == before },
             Check::None => {
@@ -279,7 +283,7 @@ mod tests {
         let both = span(&mut both, 10, 150);
         let rescue = rescue(&data(both, both), 150);
         assert!(rescue.is_intact(Err(EIO)));
-        assert!(!rescue.is_intact(Ok(())));
+        assert!(!rescue.is_intact(Ok(())) && !rescue.is_intact(Err(ESTALE)));
         for at in [10, 99, 120, 179] {
             buffer[at] ^= 1;
             assert!(!rescue.is_intact(Err(EIO)));

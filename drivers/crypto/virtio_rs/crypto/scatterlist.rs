@@ -262,6 +262,26 @@ unsafe fn skip(
     Ok((entry, offset))
 }
 
+/// Returns where a span begins, if it lies in the first entry of its list and has at most `max_segment`
+/// bytes: the address of a `struct page`, and the offset from there.
+///
+/// # Safety
+///
+/// The scatterlist must be valid.
+#[inline]
+pub(super) unsafe fn within_first(span: &Span, max_segment: usize) -> Option<(usize, u32)> {
+    const FLAGS: usize = (bindings::SG_CHAIN | bindings::SG_END) as usize;
+
+    // SAFETY: The caller guarantees that the list is valid.
+    let entry = unsafe { &*span.list };
+    // CAST: Both targets of this driver have 32 bits at least.
+    let fits = span.len as usize <= max_segment
+        && span.offset <= entry.length
+        && span.len <= entry.length - span.offset;
+    let page = entry.page_link & !FLAGS;
+    fits.then_some((page, entry.offset.wrapping_add(span.offset)))
+}
+
 /// Returns where a span begins, if it lies in the first entry of its list.
 ///
 /// # Safety

@@ -15,7 +15,10 @@ use self::{
     }, //
 };
 use crate::{
-    crypto::Submitted,
+    crypto::{
+        Chain,
+        Submitted, //
+    },
     support::bh::Bh,
     transport::key::SharedBinding,
     virtio::{
@@ -55,10 +58,10 @@ impl Data {
         Arc::pin_init(Queue::new(name, index, State::new()), GFP_KERNEL)
     }
 
-    /// Takes requests that the device has used. Returns how many.
-    fn take_batch(locked: &mut Locked<'_, Self>, batch: &mut [Option<Request>]) -> usize {
-        let mut count = 0;
-        for slot in batch {
+    /// Takes up to [`BATCH`] requests that the device has used.
+    #[inline]
+    fn take_batch(locked: &mut Locked<'_, Self>, batch: &mut Chain<Private>) {
+        while batch.len() < BATCH {
             // The status, not the length, says whether there is a result: devices count differently.
             let Some((mut request, used)) = locked.take_used() else {
                 break;
@@ -66,10 +69,8 @@ impl Data {
             request.set_used(used);
             locked.state().leave(&request);
             Self::judge(&mut request, locked);
-            *slot = Some(request);
-            count += 1;
+            batch.push(request);
         }
-        count
     }
 
     /// Sets what has become of a request that the device has used.
@@ -128,23 +129,29 @@ impl Handler for Data {
     type State = State;
 
     fn used(queue: &Queue<Self>, bh: &Bh) {
-        let mut batch = [const { None }; BATCH];
+        let mut batch = Chain::new();
         let mut done = 0;
         let mut last = 0;
         let mut first = true;
+        // The device may notify.
+        let mut enabled = true;
         loop {
             let mut locked = queue.lock(bh);
             // For what the callbacks of the last batch have sent.
             let kick = locked.state().kicks.end_batch();
             let spent = done >= BUDGET;
-            let mut count = 0;
             if !spent {
-                locked.disable_notifications();
-                count = Self::take_batch(&mut locked, &mut batch);
+                if core::mem::take(&mut enabled) {
+                    locked.disable_notifications();
+                }
+                Self::take_batch(&mut locked, &mut batch);
             }
+            let count = batch.len();
             // Without requests that come back there is no more room than there was.
             let refill = locked.state().backlog.has_waiting() && (first || count + last != 0);
-            let idle = !spent && count == 0 && !refill && locked.enable_notifications();
+            let done_all = !spent && count == 0 && !refill;
+            let idle = done_all && locked.enable_notifications();
+            enabled = done_all;
             if !spent && !idle {
                 locked.state().kicks.begin_batch(current_cpu());
             }
@@ -159,7 +166,7 @@ impl Handler for Data {
             if spent || idle {
                 return;
             }
-            for request in batch.iter_mut().take(count).filter_map(Option::take) {
+            while let Some(request) = batch.pop() {
                 Self::complete(request, bh);
             }
             if refill {
@@ -214,7 +221,8 @@ pub(crate) fn submit(
     watch: impl FnOnce(),
 ) -> Result<Submitted, (Error, Request)> {
     let mut locked = queue.lock(bh);
-    if !locked.state().open || !locked.is_live() {
+    // A device that has failed is not ready; its queues are closed soon.
+    if !locked.state().open || !locked.is_live() || !binding.device().is_ready() {
         return Err((ENODEV, request));
     }
     if request.segments() > locked.size() {

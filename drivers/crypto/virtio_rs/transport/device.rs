@@ -51,7 +51,10 @@ use crate::{
     },
 };
 use kernel::{
-    cpu::CpuId,
+    cpu::{
+        nr_cpu_ids,
+        CpuId, //
+    },
     device,
     new_mutex,
     prelude::*,
@@ -270,7 +273,7 @@ impl State {
 
     /// Returns true if the device takes requests.
     pub(crate) fn is_ready(&self) -> bool {
-        self.phase.get() == Phase::Ready
+        self.phase.is_ready()
     }
 
     /// Returns true if the device takes requests, or may do so again.
@@ -278,9 +281,11 @@ impl State {
         !matches!(self.phase.get(), Phase::GivenUp | Phase::Closed)
     }
 
-    /// Returns all data queues, by their index.
+    /// Returns the data queues that [`data_queue`](Self::data_queue) returns, by their index.
     pub(super) fn data_queues(&self) -> &[Arc<DataQueue>] {
-        &self.data
+        // CAST: Both targets of this driver have 32 bits at least.
+        let count = self.data.len().min(nr_cpu_ids() as usize);
+        self.data.get(..count).unwrap_or_default()
     }
 
     /// Returns the queue for requests made on this CPU.
@@ -292,6 +297,16 @@ impl State {
     /// Returns the present epoch: sessions of an earlier one are void.
     pub(crate) fn epoch(&self) -> u32 {
         self.sessions.epoch()
+    }
+
+    /// Judges the success of a request that named a session of an epoch, some time after it has come back:
+    /// it becomes `ESTALE` if the device has given two sessions of that epoch the same number since.
+    pub(crate) fn judge(&self, epoch: Option<u32>, result: Result) -> Result {
+        result?;
+        if epoch.is_some_and(|epoch| self.is_mixed_up(epoch)) {
+            return Err(ESTALE);
+        }
+        Ok(())
     }
 
     /// Returns true if what the device has done in sessions of an epoch is not to be trusted.

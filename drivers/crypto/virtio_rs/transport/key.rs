@@ -75,6 +75,14 @@ impl Binding {
         }
     }
 
+    /// Returns the epoch of the session. Returns `None` if requests carry the key.
+    pub(crate) fn epoch(&self) -> Option<u32> {
+        match self {
+            Self::Session(session) => Some(session.epoch()),
+            Self::Stateless(..) => None,
+        }
+    }
+
     /// Returns the key that requests carry. It is empty if they name a session.
     pub(crate) fn key(&self) -> &[u8] {
         match self {

@@ -112,7 +112,7 @@ impl Session {
 
     /// Returns true if the device takes requests, and still knows the session.
     pub(super) fn is_usable(&self) -> bool {
-        self.device.is_ready() && self.device.epoch() == self.epoch && self.lost.load(Relaxed) == 0
+        self.device.is_ready() && self.device.epoch() == self.epoch && !self.is_lost()
     }
 
     /// Returns the device's epoch that it belongs to.
@@ -124,26 +124,33 @@ impl Session {
     /// lost the session, nor given its number to another.
     #[inline]
     fn is_trusted(&self) -> bool {
-        read_once(&self.lost) == 0 && !self.device.is_mixed_up(self.epoch)
+        !self.is_lost() && !self.device.is_mixed_up(self.epoch)
     }
 
-    /// Judges the result of a request that named the session. A result that depends on the key becomes
-    /// `EIO` if the device may have used another key.
+    /// Returns true if the device has said that it does not know the session.
+    #[inline]
+    pub(super) fn is_lost(&self) -> bool {
+        read_once(&self.lost) != 0
+    }
+
+    /// Judges the result of a request that named the session. A result that depends on the key is none if
+    /// the device may have used another key: success becomes `ESTALE`, because the device has written, and
+    /// an error that is about the data becomes `EIO`.
     ///
     /// Context: any but hard interrupt.
     #[inline]
     pub(super) fn judge(&self, result: Result) -> Result {
-        let depends_on_key = match result {
-            Ok(()) => true,
-            Err(err) => err == EBADMSG || err == EKEYREJECTED,
-        };
-        if depends_on_key && !self.is_trusted() {
-            return Err(EIO);
+        match result {
+            Ok(()) if self.is_trusted() => result,
+            Ok(()) => Err(ESTALE),
+            Err(err) if err == ENOKEY => {
+                self.invalidate();
+                result
+            }
+            Err(err) if err != EBADMSG && err != EKEYREJECTED => result,
+            Err(_) if self.is_trusted() => result,
+            Err(_) => Err(EIO),
         }
-        if result == Err(ENOKEY) {
-            self.invalidate();
-        }
-        result
     }
 
     /// Says that the device does not know the session. Its user gets another one soon.

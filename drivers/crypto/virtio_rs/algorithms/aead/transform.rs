@@ -34,7 +34,6 @@ use crate::{
         device::Device,
         key::SharedBinding, //
     },
-    wire::config::Config, //
 };
 use kernel::{
     prelude::*,
@@ -180,9 +179,9 @@ impl<M: Method> Keyholder for Transform<M> {
 }
 
 impl<M: Method> Opener for &'static Row<M> {
-    fn takes(&self, config: &Config, key: &[u8], variant: u32) -> bool {
+    fn takes(&self, device: &Device, key: &[u8], variant: u32) -> bool {
         let keys = Variant::from_number(variant).split(key);
-        self.method.takes(config, &keys)
+        self.method.takes(device.config(), &keys)
     }
 
     fn open(&self, device: &Arc<Device>, key: &[u8], variant: u32) -> Result<Bindings> {

@@ -8,7 +8,7 @@
 use super::{
     super::{
         public_key,
-        public_key::Route, //
+        public_key::Trial, //
     },
     point,
     signature,
@@ -17,7 +17,6 @@ use super::{
     PARAMS, //
 };
 use crate::{
-    support::secret::Secret,
     transport::device::Device,
     wire::{
         algorithm::{
@@ -117,7 +116,7 @@ pub(super) fn try_out(device: &Arc<Device>, scheme: Scheme, row: &Row) -> Result
     let generator = generator(row.curve);
     let mut der = [0; signature::MAX_LEN];
     let len = sign_one(generator, row.field(), &mut der)?;
-    let route = Route::trial(device, scheme, Secret::new(&[generator])?)?;
+    let trial = Trial::new(device, scheme, generator)?;
 
     let verify = |digest| {
         let mut bytes = [0; MAX_DIGEST];
@@ -126,7 +125,7 @@ pub(super) fn try_out(device: &Arc<Device>, scheme: Scheme, row: &Row) -> Result
             *last = digest;
         }
         let verify = AkcipherOperation::Verify;
-        route
+        trial
             .call::<PARAMS, { data::STATUS }>(verify, &der[..len], bytes)
             .map(|_| ())
     };

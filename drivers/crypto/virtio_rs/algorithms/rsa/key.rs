@@ -57,8 +57,9 @@ impl Pair {
         software: Result<u32>,
     ) -> Result<Self> {
         let [n, e] = rsa::public_key(key)?;
-        let half = |key_type, key| Half::new(place, devices, Family::Rsa, key_type, key);
-        let public = half(KeyType::Public, encode(&[n, e])?)?;
+        let half =
+            |key_type, key: &Secret| Half::new(place, devices, Family::Rsa, key_type, key.bytes());
+        let public = half(KeyType::Public, &encode(&[n, e])?)?;
         Self::new(Range::new(n)?, software, public, None)
     }
 
@@ -70,11 +71,12 @@ impl Pair {
         software: Result<u32>,
     ) -> Result<Self> {
         let [n, e, d, p, q, dp, dq, qinv] = rsa::private_key(key)?;
-        let half = |key_type, key| Half::new(place, devices, Family::Rsa, key_type, key);
+        let half =
+            |key_type, key: &Secret| Half::new(place, devices, Family::Rsa, key_type, key.bytes());
         // The version, 0, says that there are two primes.
         let private = encode(&[&[0], n, e, d, p, q, dp, dq, qinv])?;
-        let private = half(KeyType::Private, private)?;
-        let public = half(KeyType::Public, encode(&[n, e])?)?;
+        let private = half(KeyType::Private, &private)?;
+        let public = half(KeyType::Public, &encode(&[n, e])?)?;
         Self::new(Range::new(n)?, software, public, Some(private))
     }
 
@@ -92,7 +94,7 @@ impl Pair {
             // does has to do everything.
             Err(err) if err == EINVAL && !rsa::fips_enabled() => {
                 let mut halves = [Some(&public), private.as_ref()].into_iter().flatten();
-                let taken = halves.all(|half| half.route().is_some());
+                let taken = halves.all(|half| half.is_bound());
                 if !taken || !(MIN_LEN..=MAX_LEN).contains(&len) {
                     return Err(err);
                 }

@@ -5,7 +5,7 @@
 use super::{
     super::{
         public_key,
-        public_key::Route, //
+        public_key::Trial, //
     },
     key::encode_public, //
 };
@@ -94,11 +94,11 @@ const PARAMS: usize = data::MAX_HEAD + MODULUS.len();
 #[inline(never)]
 pub(in crate::algorithms) fn try_out(device: &Arc<Device>) -> Result {
     let key = encode_public(&MODULUS, &EXPONENT)?;
-    let route = Route::trial(device, Scheme::RsaRaw, key)?;
+    let trial = Trial::new(device, Scheme::RsaRaw, key.bytes())?;
     let mut src = [0; MODULUS.len()];
     src[MODULUS.len() - 1] = 2;
     let encrypt = AkcipherOperation::Encrypt;
-    let result = route
+    let result = trial
         .call::<PARAMS, { MODULUS.len() + data::STATUS }>(encrypt, &src, &[])
         .map_err(public_key::trial_error)?;
     if result.as_ref()[..MODULUS.len()] == ANSWER {

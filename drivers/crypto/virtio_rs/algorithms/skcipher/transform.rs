@@ -33,7 +33,6 @@ use crate::{
         device::Device,
         key::SharedBinding, //
     },
-    wire::config::Config, //
 };
 use kernel::{
     prelude::*,
@@ -114,8 +113,8 @@ impl<const SYNC: bool> Keyholder for Transform<SYNC> {
 }
 
 impl Opener for &'static Row {
-    fn takes(&self, config: &Config, key: &[u8], _variant: u32) -> bool {
-        config.takes_cipher_key(key.len())
+    fn takes(&self, device: &Device, key: &[u8], _variant: u32) -> bool {
+        device.config().takes_cipher_key(key.len())
     }
 
     fn open(&self, device: &Arc<Device>, key: &[u8], _variant: u32) -> Result<Bindings> {

@@ -113,7 +113,9 @@ mod cases {
             describe(builder);
             fallback
         };
-        let output = call.run(LIMITS, describe, 1000, queue, || ())?;
+        let output = call
+            .send(LIMITS, describe, queue)?
+            .wait(1000, || (), |result| result)?;
         Ok(*output.as_ref())
     }
 
@@ -259,7 +261,9 @@ mod cases {
             inflight.complete(Ok(()), &Bh::disable());
             Ok(Submitted::QUEUED)
         };
-        let output = call.run(LIMITS, describe, 1000, queue, || ());
+        let output = call
+            .send(LIMITS, describe, queue)
+            .and_then(|sent| sent.wait(1000, || (), |result| result));
         assert!(output.is_ok());
     }
 }

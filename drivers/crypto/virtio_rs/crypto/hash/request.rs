@@ -8,6 +8,7 @@ use super::{
         builder::Builder,
         offload::{
             align_for_dma,
+            Outcome,
             Prepared,
             RawRequest, //
         },
@@ -61,23 +62,20 @@ impl<'a, A: Algorithm> Request<'a, A> {
         unsafe { helpers::ahash_request_isvirt(self.as_raw().as_ptr()) }
     }
 
-    /// Gives the consumer the digest.
+    /// Copies the digest that the device has written to the caller's memory.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: `digest` has not the size that the algorithm's have.
-    pub(crate) fn set_digest(&self, digest: &[u8]) -> Result {
+    /// `EINVAL` if the device has not so many bytes for results.
+    pub(crate) fn set_digest(&self, outcome: &Outcome<'_>) -> Result {
         // SAFETY: By the type invariant.
         let tfm = unsafe { helpers::crypto_ahash_reqtfm(self.as_raw().as_ptr()) };
-        // SAFETY: As above.
+        // SAFETY: By the type invariant the request has a valid transform.
         let size = unsafe { helpers::crypto_ahash_digestsize(tfm) };
-        if size != u32::try_from(digest.len())? {
-            return Err(EINVAL);
-        }
-        let to = self.fields().result;
-        // SAFETY: The framework's contract: the consumer wants a digest, and has room for one.
-        unsafe { to.copy_from_nonoverlapping(digest.as_ptr(), digest.len()) };
-        Ok(())
+        // CAST: Both targets of this driver have 32 bits at least.
+        //
+        // SAFETY: The framework's contract: the caller wants a digest, and has room for one.
+        unsafe { outcome.copy_results_to(0, self.fields().result, size as usize) }
     }
 
     /// Builds a device request; see [`Builder`]. `describe` returns what the driver keeps with it.

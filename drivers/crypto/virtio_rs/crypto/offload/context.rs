@@ -429,7 +429,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
         Ok(Sent {
             how,
             context,
-            request,
+            request: A::SYNCHRONOUS.then_some(request),
             borrowed: ManuallyDrop::new(borrowed),
         })
     }
@@ -439,13 +439,13 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
 ///
 /// # Invariants
 ///
-/// `request` is in flight, or was and is complete. If the algorithm is synchronous, `context` is its
-/// context, which stays valid.
+/// If the algorithm is synchronous, `request` is in flight, or was, and `context` is its context: both stay
+/// valid. If not, `request` is `None`: the request may be complete, and gone.
 #[must_use]
 pub(crate) struct Sent<'a, A: Offload<Raw = R>, R: RawRequest> {
     how: Submitted,
     context: NonNull<Context<A>>,
-    request: Request<'a, A, R>,
+    request: Option<Request<'a, A, R>>,
     /// The device may use it until the request is complete.
     borrowed: ManuallyDrop<Option<Borrowed<A>>>,
 }
@@ -455,20 +455,26 @@ impl<A: Offload<Raw = R>, R: RawRequest> Sent<'_, A, R> {
     ///
     /// If the algorithm is synchronous this waits for the device; each time `limit` milliseconds
     /// pass without an answer, `stuck` is called, which must see to it that the request comes
-    /// back.
+    /// back. `judge` then has another look at what has become of the request: the driver may have learnt
+    /// something since.
     ///
     /// Context: process, may sleep, if the algorithm is synchronous; else any.
     #[inline]
-    pub(crate) fn answer(self, limit: Msecs, stuck: impl Fn()) -> Answer {
-        if !A::SYNCHRONOUS {
-            return Answer::submitted(self.how);
-        }
+    pub(crate) fn answer(
+        self,
+        limit: Msecs,
+        stuck: impl Fn(),
+        judge: impl FnOnce(Result) -> Result,
+    ) -> Answer {
         let Self {
+            how,
             context,
             request,
             borrowed,
-            ..
         } = self;
+        let Some(request) = request else {
+            return Answer::submitted(how);
+        };
         // SAFETY: By the type invariant the context is valid, and so is its waiter.
         let waiter = unsafe { (*context.as_ptr()).waiter.assume_init_ref() };
         while !waiter.wait(limit) {
@@ -477,7 +483,7 @@ impl<A: Offload<Raw = R>, R: RawRequest> Sent<'_, A, R> {
         // SAFETY: `wake` was the last to use it, and has written it.
         let outcome = unsafe { (*context.as_ptr()).outcome };
         // SAFETY: The context is filled, and `wake` was the last to use it.
-        let result = unsafe { Context::conclude(context, outcome) };
+        let result = unsafe { Context::conclude(context, judge(outcome)) };
         drop(ManuallyDrop::into_inner(borrowed));
         // A synchronous request cannot be taken over.
         request.done(result.unwrap_or(Err(EIO)))

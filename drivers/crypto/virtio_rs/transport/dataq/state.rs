@@ -55,15 +55,19 @@ impl Private {
     ///
     /// # Errors
     ///
-    /// `ENODEV` if the transform does not use the session any more.
+    /// `ENODEV` if the transform does not use the session any more, or the device does not know it.
     pub(super) fn bind(
         &mut self,
         binding: &SharedBinding,
         locked: &mut Locked<'_, Data>,
     ) -> Result {
         if let Binding::Session(session) = &**binding {
+            let epoch = session.epoch();
+            if session.is_lost() || epoch != locked.state().epoch {
+                return Err(ENODEV);
+            }
             self.session = SessionUse::InUse(Use::begin(binding, locked).ok_or(ENODEV)?);
-            self.epoch = Some(session.epoch());
+            self.epoch = Some(epoch);
         }
         Ok(())
     }

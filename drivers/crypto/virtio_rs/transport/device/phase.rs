@@ -2,6 +2,7 @@
 
 //! How far a device is.
 
+use crate::support::read_once::read_once;
 use kernel::sync::atomic::{
     Atomic,
     Relaxed, //
@@ -53,6 +54,13 @@ impl SharedPhase {
     /// Returns the phase.
     pub(super) fn get(&self) -> Phase {
         Phase::from_number(self.0.load(Relaxed))
+    }
+
+    /// Returns true if the phase is [`Phase::Ready`].
+    #[inline]
+    pub(super) fn is_ready(&self) -> bool {
+        // CAST: The enum is a `u32`.
+        read_once(&self.0) == Phase::Ready as u32
     }
 
     /// Moves on to a later phase; returns false if the device is there, or further, already.
