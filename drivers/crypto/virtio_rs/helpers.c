@@ -63,7 +63,7 @@ void rust_helper_vc_local_bh_enable(void)
 }
 
 /* Not lazy: what is freed may hold a key, which is wiped then. */
-void rust_helper_vc_call_rcu(struct rcu_head *head, rcu_callback_t func)
+void rust_helper_vc_call_rcu_hurry(struct rcu_head *head, rcu_callback_t func)
 {
 	call_rcu_hurry(head, func);
 }

@@ -205,8 +205,8 @@ impl Outcome<'_> {
     ///
     /// # Errors
     ///
-    /// `ENODEV`: no device has had it. `EIO`: a device that had it was reset. Others are the
-    /// device's own.
+    /// `ENODEV`: no device has had it. `EIO`: a device that had it was reset. `ESTALE`: the device has done
+    /// it with another key. Others are the device's own.
     pub(crate) fn result(&self) -> Result {
         self.result
     }

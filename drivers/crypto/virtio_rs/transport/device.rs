@@ -27,6 +27,7 @@ use super::{
         Data,
         DataQueue, //
     },
+    session, //
 };
 use crate::{
     crypto::Limits,
@@ -58,7 +59,6 @@ use kernel::{
     device,
     new_mutex,
     prelude::*,
-    rbtree::RBTreeNodeReservation,
     sync::{
         atomic::{
             Atomic,
@@ -78,6 +78,7 @@ use kernel::{
 /// for which transports would ask for more memory at once than there can be.
 const MAX_DATA_QUEUES: usize = 2048;
 
+pub(super) use self::sessions::IdNode;
 pub(crate) use self::show::show;
 
 /// A device with a worker that looks after it.
@@ -206,15 +207,17 @@ impl Device {
     ///
     /// Context: any but hard interrupt.
     pub(super) fn mixed_up(&self, epoch: u32) {
-        pr_err!("a device has given two sessions the same number\n");
+        // First: a message takes long, and a caller may be about to judge its result.
         self.sessions.mix_up(epoch);
+        pr_err!("a device has given two sessions the same number\n");
         self.fail();
     }
 
     /// The device has said that it does not know a session: its user is to get another one.
     ///
     /// Context: any but hard interrupt.
-    pub(super) fn session_was_lost(&self) {
+    pub(super) fn session_was_lost(&self, epoch: u32, id: u64) {
+        self.sessions.lose(epoch, id);
         self.untold.store(1, Relaxed);
         self.queue();
     }
@@ -299,14 +302,14 @@ impl State {
         self.sessions.epoch()
     }
 
-    /// Judges the success of a request that named a session of an epoch, some time after it has come back:
-    /// it becomes `ESTALE` if the device has given two sessions of that epoch the same number since.
+    /// Judges the result of a request that named a session of an epoch, some time after it has come back:
+    /// the device may have given two sessions of that epoch the same number since.
     pub(crate) fn judge(&self, epoch: Option<u32>, result: Result) -> Result {
-        result?;
         if epoch.is_some_and(|epoch| self.is_mixed_up(epoch)) {
-            return Err(ESTALE);
+            session::distrust(result)
+        } else {
+            result
         }
-        Ok(())
     }
 
     /// Returns true if what the device has done in sessions of an epoch is not to be trusted.
@@ -334,7 +337,7 @@ impl State {
         epoch: u32,
         service: Service,
         id: u64,
-        node: RBTreeNodeReservation<u64, Service>,
+        node: IdNode,
     ) -> Result {
         self.sessions.add(epoch, service, id, node)
     }

@@ -5,7 +5,10 @@
 use super::{
     controlq,
     controlq::ControlMessage,
-    device::Device, //
+    device::{
+        Device,
+        IdNode, //
+    },
 };
 use crate::{
     support::read_once::read_once,
@@ -23,7 +26,6 @@ use core::pin::Pin;
 use kernel::{
     new_spinlock_irq,
     prelude::*,
-    rbtree::RBTreeNodeReservation,
     sync::{
         atomic::{
             Atomic,
@@ -62,7 +64,7 @@ impl Session {
         key: &[u8],
     ) -> Result<Self> {
         // Nothing may fail once the device has a session: there must be a way to get rid of it.
-        let node = RBTreeNodeReservation::new(GFP_KERNEL)?;
+        let node = IdNode::new(GFP_KERNEL)?;
         let revision = device.features().revision();
         let mut request_to_destroy =
             controlq::prepare(Destroy::new(service, 0).bytes(revision), DESTROYED)?;
@@ -133,23 +135,19 @@ impl Session {
         read_once(&self.lost) != 0
     }
 
-    /// Judges the result of a request that named the session. A result that depends on the key is none if
-    /// the device may have used another key: success becomes `ESTALE`, because the device has written, and
-    /// an error that is about the data becomes `EIO`.
+    /// Judges the result of a request that named the session, as [`distrust`] does if the device may have
+    /// used another key.
     ///
     /// Context: any but hard interrupt.
     #[inline]
     pub(super) fn judge(&self, result: Result) -> Result {
-        match result {
-            Ok(()) if self.is_trusted() => result,
-            Ok(()) => Err(ESTALE),
-            Err(err) if err == ENOKEY => {
-                self.invalidate();
-                result
-            }
-            Err(err) if err != EBADMSG && err != EKEYREJECTED => result,
-            Err(_) if self.is_trusted() => result,
-            Err(_) => Err(EIO),
+        if result == Err(ENOKEY) {
+            self.invalidate();
+        }
+        if self.is_trusted() {
+            result
+        } else {
+            distrust(result)
         }
     }
 
@@ -159,7 +157,7 @@ impl Session {
     /// another session before is noticed.
     fn invalidate(&self) {
         if self.lost.cmpxchg(0, 1, Relaxed).is_ok() {
-            self.device.session_was_lost();
+            self.device.session_was_lost(self.epoch, self.id);
         }
     }
 
@@ -185,6 +183,16 @@ impl Session {
         if self.lost.load(Relaxed) == 0 {
             self.device.post(request);
         }
+    }
+}
+
+/// Returns what a result is if the device may have used another key: a success becomes `ESTALE`, because the
+/// device has written, and an error that is about the data becomes `EIO`.
+pub(super) fn distrust(result: Result) -> Result {
+    match result {
+        Ok(()) => Err(ESTALE),
+        Err(err) if err == EBADMSG || err == EKEYREJECTED => Err(EIO),
+        Err(_) => result,
     }
 }
 

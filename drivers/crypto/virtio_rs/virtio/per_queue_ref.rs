@@ -305,7 +305,7 @@ impl<T: Counted> Drop for LastUse<T> {
         // SAFETY: By the type invariant the value is valid, and there is one `LastUse`. References that
         // `Published::get` has returned end within the grace period. A driver that uses this calls
         // `rcu_barrier()` before the module is unloaded.
-        unsafe { helpers::call_rcu(shared.rcu.get(), Some(Shared::<T>::free)) };
+        unsafe { helpers::call_rcu_hurry(shared.rcu.get(), Some(Shared::<T>::free)) };
     }
 }
 

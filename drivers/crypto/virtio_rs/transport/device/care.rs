@@ -9,6 +9,7 @@ use super::{
         dataq::Look, //
     },
     Config,
+    ControlMessage,
     Device,
     Phase,
     State,
@@ -215,7 +216,9 @@ impl State {
         if !self.data.iter().all(|queue| dataq::is_idle(queue)) {
             return Check::Again(SOON);
         }
-        self.settle_old_sessions();
+        if self.settle_old_sessions().is_err() {
+            return Check::Again(RETRY);
+        }
         if !self.phase.change(Phase::Waiting, Phase::Ready) {
             return Check::Again(0);
         }
@@ -301,48 +304,66 @@ impl State {
 
     /// Sees to the sessions that a device had for us before it was reset, or was not ready. The
     /// specification does not say what becomes of them: some devices forget them, some do not.
-    fn settle_old_sessions(&self) {
-        let Some((id, service)) = self.sessions.take_old() else {
-            return;
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: no memory. What is left is in the book.
+    fn settle_old_sessions(&self) -> Result {
+        let Some(first) = self.sessions.take_old() else {
+            return Ok(());
         };
         let revision = self.features.revision();
-        let first = Destroy::new(service, id);
         let answer = controlq::call(
             &self.control,
-            first.bytes(revision),
+            first.destroy().bytes(revision),
             &[],
             DESTROYED,
             self.timeout,
         );
         match answer.map(|answer| Destroyed::parse(&answer)) {
             Ok(Ok(())) => {}
-            Ok(Err(_)) => return self.sessions.drop_old(),
+            Ok(Err(_)) => {
+                self.sessions.drop_old();
+                return Ok(());
+            }
+            // It was not sent. An id for which a DESTROY was sent is not asked for again.
+            Err(err) if err == ENOMEM => {
+                self.sessions.put_back(first);
+                return Err(ENOMEM);
+            }
             Err(err) => {
                 if err == ETIMEDOUT || err == EIO {
                     self.phase.advance(Phase::Failed);
                 }
-                return;
+                return Ok(());
             }
         }
-        while let Some((id, service)) = self.sessions.take_old() {
-            self.post_destroy(&Destroy::new(service, id));
+        while let Some(old) = self.sessions.take_old() {
+            match self.prepare_destroy(&old.destroy()) {
+                Ok(message) => self.post(message),
+                Err(err) => {
+                    self.sessions.put_back(old);
+                    return Err(err);
+                }
+            }
         }
+        Ok(())
     }
 
     /// Tells the device to forget every session it has for us.
     fn destroy_sessions(&self) {
-        while let Some((id, service)) = self.sessions.take() {
-            self.post_destroy(&Destroy::new(service, id));
+        while let Some(session) = self.sessions.take() {
+            match self.prepare_destroy(&session.destroy()) {
+                Ok(message) => self.post(message),
+                Err(_) => {
+                    kernel::pr_warn_once!("no memory to destroy sessions: the device keeps them\n")
+                }
+            }
         }
     }
 
-    fn post_destroy(&self, destroy: &Destroy) {
-        match controlq::prepare(destroy.bytes(self.features.revision()), DESTROYED) {
-            Ok(message) => self.post(message),
-            Err(_) => {
-                kernel::pr_warn_once!("no memory to destroy sessions: the device keeps them\n")
-            }
-        }
+    fn prepare_destroy(&self, destroy: &Destroy) -> Result<ControlMessage> {
+        controlq::prepare(destroy.bytes(self.features.revision()), DESTROYED)
     }
 
     /// Waits until the device has returned all requests, and tells it to forget our sessions.

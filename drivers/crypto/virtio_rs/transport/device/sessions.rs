@@ -4,13 +4,17 @@
 
 use crate::{
     support::read_once::read_once,
-    wire::algorithm::Service, //
+    wire::{
+        algorithm::Service,
+        control::Destroy, //
+    },
 };
 use kernel::{
     new_spinlock_irq,
     prelude::*,
     rbtree::{
         RBTree,
+        RBTreeNode,
         RBTreeNodeReservation, //
     },
     sync::{
@@ -23,8 +27,63 @@ use kernel::{
     types::ScopeGuard, //
 };
 
-/// The ids of sessions, and the services they are of.
-type Ids = RBTree<u64, Service>;
+/// What is known of a session.
+#[derive(Clone, Copy)]
+pub(in crate::transport) struct Entry {
+    service: Service,
+    /// The device has said that it does not know the session. Its id may be that of another one by the time
+    /// the device gets a request.
+    lost: bool,
+}
+
+/// Memory for the id of a session.
+pub(in crate::transport) type IdNode = RBTreeNodeReservation<u64, Entry>;
+
+/// The ids of sessions, and what is known of them.
+struct Ids {
+    tree: RBTree<u64, Entry>,
+    count: usize,
+}
+
+impl Ids {
+    fn new() -> Self {
+        Self {
+            tree: RBTree::new(),
+            count: 0,
+        }
+    }
+
+    /// Returns true if there is an id that the device has given out again. The device knows it, then.
+    fn find_again(&mut self, id: u64) -> bool {
+        let Some(entry) = self.tree.get_mut(&id) else {
+            return false;
+        };
+        entry.lost = false;
+        true
+    }
+
+    fn first(&self) -> Option<(u64, Entry)> {
+        let cursor = self.tree.cursor_front()?;
+        let (id, entry) = cursor.current();
+        Some((*id, *entry))
+    }
+
+    /// Inserts an id. Returns the node that was there.
+    fn insert(&mut self, node: RBTreeNode<u64, Entry>) -> Option<RBTreeNode<u64, Entry>> {
+        let replaced = self.tree.insert(node);
+        if replaced.is_none() {
+            self.count += 1;
+        }
+        replaced
+    }
+
+    /// Removes an id. The caller drops the node when the book is not locked.
+    fn remove(&mut self, id: u64) -> Option<RBTreeNode<u64, Entry>> {
+        let node = self.tree.remove_node(&id)?;
+        self.count -= 1;
+        Some(node)
+    }
+}
 
 /// The sessions that a device has for us, by the ids it gave them.
 #[pin_data]
@@ -48,6 +107,20 @@ struct Book {
     old: Ids,
 }
 
+/// A session that was taken out of the book.
+pub(super) struct Taken {
+    id: u64,
+    service: Service,
+    node: RBTreeNode<u64, Entry>,
+}
+
+impl Taken {
+    /// Returns the request that destroys it.
+    pub(super) fn destroy(&self) -> Destroy {
+        Destroy::new(self.service, self.id)
+    }
+}
+
 impl Sessions {
     /// Begins without any.
     pub(super) fn new() -> impl PinInit<Self> {
@@ -55,8 +128,8 @@ impl Sessions {
             book <- new_spinlock_irq!(Book {
                 open: true,
                 busy: 0,
-                ids: RBTree::new(),
-                old: RBTree::new(),
+                ids: Ids::new(),
+                old: Ids::new(),
             }),
             epoch: Atomic::new(0),
             mixed: Atomic::new(0),
@@ -89,7 +162,28 @@ impl Sessions {
     /// Says that the device has given two sessions of an epoch the same number: it may have done
     /// requests for the one with the key of the other.
     pub(super) fn mix_up(&self, epoch: u32) {
-        self.mixed.store(epoch.saturating_add(1), Relaxed);
+        let _book = self.book.lock();
+        let after = epoch.saturating_add(1);
+        if self.mixed.load(Relaxed) < after {
+            self.mixed.store(after, Relaxed);
+        }
+    }
+
+    /// Says that the device does not know a session.
+    pub(super) fn lose(&self, epoch: u32, id: u64) {
+        let mut book = self.book.lock();
+        let now = self.epoch();
+        let ids = if epoch == now {
+            &mut book.ids
+        } else if epoch.wrapping_add(1) == now {
+            // Requests of the last epoch come back after it has ended.
+            &mut book.old
+        } else {
+            return;
+        };
+        if let Some(entry) = ids.tree.get_mut(&id) {
+            entry.lost = true;
+        }
     }
 
     /// Returns true if the device has given two sessions of an epoch the same number, or of a later
@@ -105,61 +199,77 @@ impl Sessions {
     ///
     /// `EEXIST`: it is there already. `EAGAIN`: it is of an earlier epoch; the device may still have it
     /// and is asked to destroy it when it is next. `ENODEV`: the device is about to forget all sessions.
-    pub(super) fn add(
-        &self,
-        epoch: u32,
-        service: Service,
-        id: u64,
-        node: RBTreeNodeReservation<u64, Service>,
-    ) -> Result {
+    pub(super) fn add(&self, epoch: u32, service: Service, id: u64, node: IdNode) -> Result {
+        let entry = Entry {
+            service,
+            lost: false,
+        };
         let mut book = self.book.lock();
         if epoch != self.epoch() {
-            if book.old.get(&id).is_some() {
+            if book.old.find_again(id) {
                 return Err(EEXIST);
             }
-            book.old.insert(node.into_node(id, service));
+            book.old.insert(node.into_node(id, entry));
             return Err(EAGAIN);
         }
         if !book.open {
             return Err(ENODEV);
         }
-        if book.ids.get(&id).is_some() {
+        if book.ids.find_again(id) {
             return Err(EEXIST);
         }
-        book.ids.insert(node.into_node(id, service));
+        book.ids.insert(node.into_node(id, entry));
         Ok(())
     }
 
     /// Strikes a session off the book. Returns nothing if it is not there; else the device is not
     /// closed before the returned value is dropped, so that it can be told.
     pub(super) fn remove(&self, epoch: u32, id: u64) -> Option<impl Drop + use<'_>> {
-        {
+        let removed = {
             let mut book = self.book.lock();
             if epoch != self.epoch() {
                 return None;
             }
-            book.ids.remove_node(&id)?;
+            let removed = book.ids.remove(id)?;
             book.busy += 1;
-        }
+            removed
+        };
+        drop(removed);
         Some(ScopeGuard::new(|| self.book.lock().busy -= 1))
     }
 
     /// Begins another epoch: what the device knew is void, though it may still know it.
+    ///
+    /// Context: process.
     pub(super) fn forget(&self) {
-        let mut book = self.book.lock();
-        self.epoch.fetch_add(1, Relaxed);
-        while let Some(id) = book.ids.cursor_front().map(|cursor| *cursor.current().0) {
-            if let Some(node) = book.ids.remove_node(&id) {
-                // An id that is there already was never destroyed: one DESTROY is as good as two.
-                book.old.insert(node);
+        let mut ids = {
+            let mut book = self.book.lock();
+            self.epoch.fetch_add(1, Relaxed);
+            let ids = core::mem::replace(&mut book.ids, Ids::new());
+            if book.old.count == 0 {
+                book.old = ids;
+                return;
             }
+            ids
+        };
+        // One at a time: they may be many, and interrupts are disabled under the lock. An id that is there
+        // already was never destroyed: one DESTROY is as good as two. Until then a CREATE of the last epoch
+        // that returns it late is not noticed.
+        while let Some(node) = ids.first().and_then(|(id, _)| ids.remove(id)) {
+            let replaced = self.book.lock().old.insert(node);
+            drop(replaced);
         }
     }
 
-    /// Takes one of the sessions of earlier epochs.
-    pub(super) fn take_old(&self) -> Option<(u64, Service)> {
-        let mut book = self.book.lock();
-        Self::take_first(&mut book.old)
+    /// Takes a session of an earlier epoch that the device may know.
+    pub(super) fn take_old(&self) -> Option<Taken> {
+        self.take_first(|book| &mut book.old)
+    }
+
+    /// Puts back what [`take_old`](Self::take_old) has returned: the device was not told.
+    pub(super) fn put_back(&self, taken: Taken) {
+        let replaced = self.book.lock().old.insert(taken.node);
+        drop(replaced);
     }
 
     /// Drops those of earlier epochs: the device has forgotten them.
@@ -167,21 +277,32 @@ impl Sessions {
         while self.take_old().is_some() {}
     }
 
-    /// Takes one of the sessions.
-    pub(super) fn take(&self) -> Option<(u64, Service)> {
-        let mut book = self.book.lock();
-        Self::take_first(&mut book.ids)
+    /// Takes one of the sessions that the device may know.
+    pub(super) fn take(&self) -> Option<Taken> {
+        self.take_first(|book| &mut book.ids)
     }
 
-    fn take_first(ids: &mut Ids) -> Option<(u64, Service)> {
-        let id = ids.cursor_front().map(|cursor| *cursor.current().0)?;
-        let service = ids.remove_node(&id).map(|node| node.to_key_value().1)?;
-        Some((id, service))
+    /// Takes the first session that is not lost, and drops those before it.
+    fn take_first(&self, ids: impl Fn(&mut Book) -> &mut Ids) -> Option<Taken> {
+        loop {
+            let node = {
+                let mut book = self.book.lock();
+                let ids = ids(&mut book);
+                let (id, entry) = ids.first()?;
+                let node = ids.remove(id)?;
+                if !entry.lost {
+                    let service = entry.service;
+                    return Some(Taken { id, service, node });
+                }
+                node
+            };
+            drop(node);
+        }
     }
 
     /// Returns how many there are.
     pub(super) fn count(&self) -> usize {
-        self.book.lock().ids.iter().count()
+        self.book.lock().ids.count
     }
 
     /// Allows sessions to be created, or not.
@@ -214,6 +335,10 @@ mod tests {
         )
     }
 
+    fn take_old(sessions: &Sessions) -> Option<u64> {
+        sessions.take_old().map(|taken| taken.id)
+    }
+
     #[test]
     fn a_number_is_in_the_book_once() {
         let sessions = sessions();
@@ -236,10 +361,75 @@ mod tests {
         // Nobody of the old epoch destroys anything of the new one.
         assert_eq!(add(&sessions, 1, 1), Ok(()));
         assert!(sessions.remove(0, 1).is_none());
-        assert_eq!(sessions.take_old().map(|(id, _)| id), Some(1));
-        assert_eq!(sessions.take_old().map(|(id, _)| id), Some(2));
-        assert!(sessions.take_old().is_none());
+        assert_eq!(take_old(&sessions), Some(1));
+        assert_eq!(take_old(&sessions), Some(2));
+        assert!(take_old(&sessions).is_none());
         assert_eq!(sessions.count(), 1);
+    }
+
+    #[test]
+    fn a_lost_session_is_not_destroyed() {
+        let sessions = sessions();
+        for id in [1, 2, 3] {
+            assert_eq!(add(&sessions, 0, id), Ok(()));
+        }
+        sessions.lose(0, 1);
+        // Of another epoch, and one that is not there.
+        sessions.lose(1, 2);
+        sessions.lose(0, 7);
+        sessions.forget();
+        assert_eq!(take_old(&sessions), Some(2));
+        assert_eq!(take_old(&sessions), Some(3));
+        assert!(take_old(&sessions).is_none());
+
+        assert_eq!(add(&sessions, 1, 1), Ok(()));
+        sessions.lose(1, 1);
+        assert!(sessions.take().is_none());
+        assert_eq!(sessions.count(), 0);
+    }
+
+    #[test]
+    fn a_session_may_be_lost_after_its_epoch_and_found_again() {
+        let sessions = sessions();
+        for id in [1, 2, 3] {
+            assert_eq!(add(&sessions, 0, id), Ok(()));
+        }
+        sessions.lose(0, 3);
+        // The device has given it out again, so it knows it.
+        assert_eq!(add(&sessions, 0, 3), Err(EEXIST));
+        sessions.forget();
+        sessions.lose(0, 1);
+        assert_eq!(take_old(&sessions), Some(2));
+        assert_eq!(take_old(&sessions), Some(3));
+        assert!(take_old(&sessions).is_none());
+    }
+
+    #[test]
+    fn what_the_device_was_not_told_is_put_back() {
+        let sessions = sessions();
+        assert_eq!(add(&sessions, 0, 1), Ok(()));
+        sessions.forget();
+        let taken = sessions.take_old().unwrap();
+        assert!(sessions.take_old().is_none());
+        sessions.put_back(taken);
+        assert_eq!(take_old(&sessions), Some(1));
+    }
+
+    #[test]
+    fn what_was_not_destroyed_in_one_epoch_is_in_the_next() {
+        let sessions = sessions();
+        for (epoch, ids) in [(0, [1, 3]), (1, [1, 2])] {
+            for id in ids {
+                assert_eq!(add(&sessions, epoch, id), Ok(()));
+            }
+            assert_eq!(sessions.count(), 2);
+            sessions.forget();
+            assert_eq!(sessions.count(), 0);
+        }
+        for id in [1, 2, 3] {
+            assert_eq!(take_old(&sessions), Some(id));
+        }
+        assert!(take_old(&sessions).is_none());
     }
 
     #[test]
@@ -276,5 +466,8 @@ mod tests {
         assert!(sessions.is_mixed_up(0) && !sessions.is_mixed_up(1));
         sessions.mix_up(5);
         assert!(sessions.is_mixed_up(0) && sessions.is_mixed_up(5) && !sessions.is_mixed_up(6));
+        // Who notices late does not restore trust.
+        sessions.mix_up(2);
+        assert!(sessions.is_mixed_up(5) && !sessions.is_mixed_up(6));
     }
 }
