@@ -6,7 +6,8 @@ The device may do that request with the key of the other session, and report suc
 driver knows of the second session it must not believe that success.
 
 For a guest whose first reference device numbers sessions from 0 on. No other device may be ready.
-The driver must not look at a queue by itself for some seconds: timeout_ms is 10000 or more.
+The driver must not look at the data queue by itself for some seconds: timeout_ms is 10000 or more, and the
+queue has an interrupt vector of its own.
 """
 
 import os
