@@ -22,6 +22,8 @@ CORE = re.compile(
     r"|_*dma_|swiotlb|_*queue_(delayed_)?work|mod_delayed_work"
     r"|_raw_|native_queued)"
 )
+# The kernel crate's reference counts and atomic variables, which Debian's kernel does not inline.
+HELPER = re.compile(r"rust_helper_")
 # What the driver has the kernel compute over the data. It grows with the size, so it is kept apart.
 CHECKSUM = re.compile(r"crc32")
 # Entries of the allocators that do not call each other.
@@ -138,7 +140,7 @@ def per_request(
             and pattern.fullmatch(function.name)
         )
 
-    own = core = checksum = whole = atomics = user = 0
+    own = core = checksum = whole = atomics = shared_atomics = user = 0
     for function, total in measurement.items():
         if function.module == LOAD:
             continue
@@ -146,13 +148,16 @@ def per_request(
         atomics += total.atomics
         if function.module in modules and function.module != "kernel":
             own += total.instructions
+            shared_atomics += total.atomics
+        elif HELPER.match(function.name):
+            shared_atomics += total.atomics
         if function.module == USER:
             user += total.instructions
         if function.module not in ("kernel", USER) or CORE.match(function.name):
             core += total.instructions
         elif CHECKSUM.match(function.name):
             checksum += total.instructions
-    shared = calls(re.compile(SHARED_INTERRUPT))
+    shared_interrupts = calls(re.compile(SHARED_INTERRUPT))
     found = {
         "module": own,
         "core": core,
@@ -162,11 +167,12 @@ def per_request(
         "notifications": calls(NOTIFICATION),
         "kicks": calls(KICK),
         "runs": calls(RUN),
-        "interrupts": shared or calls(re.compile(INTERRUPT)),
+        "interrupts": shared_interrupts or calls(re.compile(INTERRUPT)),
         "allocations": calls(ALLOCATION),
         "frees": calls(FREE),
         "switches": calls(SWITCH),
         "atomics": atomics,
+        "shared_atomics": shared_atomics,
     }
     return {name: round(count / requests, 4) for name, count in found.items()}
 

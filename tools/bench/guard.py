@@ -26,7 +26,7 @@ import counts
 ROOM = 1.03
 # What depends on how often the driver runs, and on nothing of the host's.
 INSTRUCTIONS = ("module", "core")
-EXACT = ("checksum", "kicks", "allocations")
+EXACT = ("checksum", "kicks", "allocations", "shared_atomics")
 # The first requests of a round are kicked by who makes them: so many kicks for each request.
 FIRST_KICKS = 0.05
 # Each request may be completed, and announced, by itself.
@@ -40,7 +40,8 @@ HEAD = """\
 #
 # What a request may cost: guest instructions of the driver's module, of the core (which includes
 # the module), and of checksums; how often the driver asks whether to notify the device (kicks);
-# allocations, notifications, interrupts. What runs of the bottom half and interrupts cost is not in
+# allocations, notifications, interrupts; atomic instructions of the driver and of reference counts
+# (shared_atomics), which write what other CPUs may write. What runs of the bottom half and interrupts cost is not in
 # a request's instructions but in the first two lines. A kick of each run is not in its kicks.
 # Behind each setting are its functions.
 #

@@ -77,6 +77,8 @@ class PerRequest:
     atomics: float
     # Of ``whole``, those of programs.
     user: float = 0
+    # Of ``atomics``, those of the driver and of reference counts.
+    shared_atomics: float = 0
 
 
 @dataclass(frozen=True)
