@@ -33,9 +33,11 @@ LINES: dict[str, dict[str, Any]] = {
     "software": {"color": PINK, "marker": "v", "linestyle": "--"},
 }
 
-# For lines of one kind, such as depths; each has another marker as well.
+# For lines of one kind, such as depths; each has another marker as well. There may be more than
+# colours: the others are dashed, with hollow markers.
 SERIES: list[dict[str, Any]] = [
-    {"color": color, "marker": marker}
+    {"color": color, "marker": marker} | look
+    for look in ({}, {"linestyle": "--", "markerfacecolor": "none"})
     for color, marker in zip((BLUE, ORANGE, GREEN, PINK, SKY, BLACK), "os^Dvx")
 ]
 
