@@ -12,9 +12,10 @@
 //! 3. A [`Builder`] makes it ready for a device: what the device reads besides the data and what it
 //!    writes besides the data are in the request's context, nothing is allocated. A synchronous cipher's
 //!    requests borrow a context from the transform's [`Pool`](offload::Pool).
-//! 4. `send` hands an [`Inflight`] to the driver's queue. What it returns answers the request, if the
-//!    queue took it: "queued", or with the result if the algorithm is synchronous. The queue owes it one [`Inflight::complete`]; one that is dropped is completed with
-//!    `EIO`.
+//! 4. `send` hands an [`Inflight`] to the driver's queue, and returns a [`Sent`](offload::Sent) if
+//!    the queue took the request. `Sent::answer` returns "queued", or the result if the algorithm
+//!    is synchronous. The queue must complete each [`Inflight`] once. Dropping an [`Inflight`]
+//!    completes the request with `EIO`.
 //! 5. [`Offload::finish`] has the last word on the result. [`Offload::fall_back`] repeats a request that
 //!    the device has not done.
 //!

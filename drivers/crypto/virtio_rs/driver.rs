@@ -78,7 +78,8 @@ impl virtio::Driver for Driver {
 
     fn retire(shared: &Arc<Shared>) {
         shared.registry.shut();
-        // Bindings of keys are released by RCU, and each has a reference to its device.
+        // RCU callbacks, which are code of this module, release the bindings of keys. Each binding
+        // has a reference to its device.
         rcu::rcu_barrier();
     }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What the `virtio` and `crypto` layers need of the kernel and the kernel crate does not have yet:
-//! a completion and a semaphore with a time limit, work that can be cancelled, a workqueue for memory
-//! reclaim, the bottom-half context as a type, the lock of a device, memory that is lent to a device,
-//! loads of atomic variables without a call, bytes that leave no trace.
+//! a completion and a semaphore with a time limit, work that can be cancelled, a workqueue for
+//! memory reclaim, the bottom-half context as a type, the lock of a device, memory that is lent to
+//! a device, loads of atomic variables without a call, bytes that leave no trace.
 
 pub(crate) mod bh;
 pub(crate) mod completion;

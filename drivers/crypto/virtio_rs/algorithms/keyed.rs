@@ -38,8 +38,8 @@ use kernel::{
     time::Msecs, //
 };
 
-/// The bindings of a key, one for each direction. An algorithm that knows no direction has the first
-/// only.
+/// The bindings of a key, one for each direction. An algorithm without directions uses `encrypt`
+/// only. [`one`](Self::one) leaves `decrypt` empty, [`stateless`](Self::stateless) does not.
 pub(super) struct Bindings {
     encrypt: BindingRef,
     decrypt: Option<BindingRef>,
@@ -106,7 +106,7 @@ impl Published {
         encrypt.is_some_and(|binding| binding.is_usable()) && others.all(|other| other.is_usable())
     }
 
-    /// Replaces the bindings, and returns the old ones. These may talk to a device when they are dropped.
+    /// Replaces the bindings, and returns the old ones. Dropping them may send DESTROY requests.
     fn replace(&self, new: Option<Bindings>) -> [Option<BindingRef>; 2] {
         let (encrypt, decrypt) = match new {
             Some(Bindings { encrypt, decrypt }) => (Some(encrypt), decrypt),
@@ -118,8 +118,8 @@ impl Published {
 
 /// How devices get a key.
 pub(super) trait Opener: Send + Sync + 'static {
-    /// Returns true if a device takes such keys, in a session or along with a request; `variant` as for
-    /// [`open`](Self::open).
+    /// Returns true if a device takes such keys, in a session or along with a request; `variant` as
+    /// for [`open`](Self::open).
     fn takes(&self, device: &Device, key: &[u8], variant: u32) -> bool;
 
     /// Makes the sessions of a key; `variant` is what else they depend on.
@@ -128,7 +128,10 @@ pub(super) trait Opener: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// As [`Session::create`] has them. `EINVAL`: the device does not take such a key.
+    /// - `EINVAL` if the device does not take such a key;
+    /// - `EOPNOTSUPP` if the number of the algorithm is not known;
+    /// - `ENOMEM` if memory is exhausted;
+    /// - others as [`Session::create`] has them.
     fn open(&self, device: &Arc<Device>, key: &[u8], variant: u32) -> Result<Bindings>;
 }
 
@@ -187,8 +190,8 @@ impl<O: Opener, const MAX_KEY: usize> Keyed<O, MAX_KEY> {
         Ok(Self { inner, serial })
     }
 
-    /// Returns the binding for requests. The queue rejects them if the device is not ready, or does not know
-    /// the session.
+    /// Returns the binding for requests. The queue rejects them if the device is not ready, or does
+    /// not know the session.
     #[inline]
     pub(super) fn binding<'a>(
         &self,
@@ -279,13 +282,13 @@ impl<O: Opener, const MAX_KEY: usize> Inner<O, MAX_KEY> {
                 self.published.replace(None),
             )
         };
-        // This may talk to a device, so it is not under the lock. It comes before the new sessions: there
-        // may be no room for them otherwise.
+        // This may send DESTROY requests, so the lock is not held. It comes before the new
+        // sessions, for which the device may have no room otherwise.
         drop(old);
     }
 
-    /// Binds a key to a device. A session is cheaper for every request, but a device has only so many:
-    /// without one requests carry the key, where the device takes that.
+    /// Binds a key to a device. A session makes each request cheaper, but a device has a limited
+    /// number of sessions. Without one, requests carry the key if the device supports that.
     fn bind(&self, key: &Arc<Secret>, variant: u32) -> Option<Bindings> {
         let device = self.devices.pick(self.place)?;
         let bytes = key.bytes();
@@ -344,7 +347,7 @@ impl<O: Opener, const MAX_KEY: usize> Rekey for Inner<O, MAX_KEY> {
             drop(guard);
             unneeded
         };
-        // This may talk to a device, so it is not under the lock.
+        // This may send DESTROY requests, so the lock is not held.
         drop(unneeded);
     }
 }

@@ -32,15 +32,21 @@ pub(super) trait Keyholder {
 /// A request that does not go to a device: why, the error of that, and the request.
 pub(super) type Refused<R> = (Reason, Error, R);
 
-/// Sends a request to a device, and answers it. `plan` decides whether the device can do it, and `build`
-/// builds the device request.
+/// Sends a request to the device that its key is bound to. `plan` checks whether the device
+/// supports the request, `build` builds the device request.
 ///
-/// Bottom halves are disabled from the lookup of the binding until the request is in the queue: that is
-/// what keeps the binding. A synchronous algorithm waits after that.
+/// Bottom halves stay disabled from the lookup of the binding until the queue has the request,
+/// because only that keeps the binding valid. A synchronous algorithm then waits for the result.
+///
+/// Context: process or bottom half. If the algorithm is synchronous: process, may sleep.
 ///
 /// # Errors
 ///
-/// The request comes back. The error is `ENOSPC` if the queue is full and the request may not wait.
+/// The request comes back with
+/// - `ENODEV` if no device has the key, or is ready;
+/// - `EINVAL` if `plan` rejects the request;
+/// - `ENOSPC` if the ring is full and the request may not be backlogged;
+/// - the other errors of `build` and [`dataq::submit`].
 #[inline(always)]
 pub(super) fn offload<'a, A, P>(
     request: OffloadRequest<'a, A>,

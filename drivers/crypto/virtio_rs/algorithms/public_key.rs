@@ -167,7 +167,9 @@ impl Half {
         route.is_some_and(|route| route.binding.is_usable())
     }
 
-    /// Has a device do something; as [`call`].
+    /// Runs an operation on a device that has the key, as [`call`] does.
+    ///
+    /// Context: process, may sleep.
     ///
     /// # Errors
     ///
@@ -189,7 +191,9 @@ pub(super) struct Trial {
 }
 
 impl Trial {
-    /// Tells a device of a public key.
+    /// Creates a session for a public key.
+    ///
+    /// Context: process, may sleep.
     ///
     /// # Errors
     ///
@@ -201,11 +205,13 @@ impl Trial {
         Ok(Self { scheme, binding })
     }
 
-    /// Has the device do something; as [`call`].
+    /// Runs an operation on the device and waits for its result, as [`call`] does.
+    ///
+    /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// `EIO`: the device does not do it. Others: it could not be asked.
+    /// As [`call`] has them. [`trial_error`] maps them to the result of the trial.
     pub(super) fn call<const PARAMS: usize, const RESULT: usize>(
         &self,
         operation: AkcipherOperation,
@@ -282,17 +288,20 @@ impl<'a> Route<'a> {
     }
 }
 
-/// Has a device do something, and waits for it: of up to `PARAMS` bytes, all but the status
-/// included, it makes `RESULT`, of which the last is the status. A digest comes with what is
-/// verified, `src` is the signature then.
+/// Runs an operation on a device and waits for its result. The parameters have up to `PARAMS`
+/// bytes. The result has `RESULT` bytes, of which the last is the status. To verify, `src` is the
+/// signature and `digest` the digest; otherwise `digest` is empty.
 ///
 /// Context: process, may sleep.
 ///
 /// # Errors
 ///
-/// `EKEYREJECTED`, `EBADMSG`: the signature is not right, says the device. `ENODEV`: no device has
-/// had the request. `EIO`: it has not done it. `EINVAL`, `E2BIG`: it cannot have so much. `ENOMEM`:
-/// no memory. Others as [`dataq::submit`] has them.
+/// - `EKEYREJECTED`, `EBADMSG` if the device rejects the signature;
+/// - `ENODEV` if no device got the request;
+/// - `E2BIG`, `EINVAL` if the request is too long;
+/// - `EIO` if the device failed it, or may have used another key;
+/// - `ENOMEM` if memory is exhausted;
+/// - others as [`dataq::submit`] has them.
 #[inline(never)]
 fn call<const PARAMS: usize, const RESULT: usize>(
     route: impl for<'a> FnOnce(&'a Bh) -> Option<Route<'a>>,

@@ -340,12 +340,15 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
     }
 }
 
-/// Sends what is left of a request to a device.
+/// Sends the rest of a request to a device, after the first `course.done` bytes. If the rest is too
+/// long for the device, sets `head` to the number of bytes that the fallback must process first.
+///
+/// Context: as for [`offload`].
 ///
 /// # Errors
 ///
-/// As [`offload`] has them. If the device can do a part of the request, `head` is how many bytes the fallback
-/// has to do first.
+/// - `ETIMEDOUT` if no request context of the pool became free;
+/// - others as [`offload`] has them.
 fn send<'a, const SYNC: bool>(
     request: Request<'a, Flavour<SYNC>>,
     row: &'static Row,

@@ -49,8 +49,8 @@ use zerocopy::{
 /// - `borrowed` is `None` if the algorithm is asynchronous.
 /// - The first `entries` scatterlist entries of the context's area are in use; the first `params` bytes
 ///   for parameters, and the first `results` bytes for results, have such entries.
-/// - `lists` is that of the header. The scatterlists of `src`, `aad` and `dst` are valid until the request
-///   is complete, and as long as the spans.
+/// - `lists` is that of the header. The scatterlists of `src`, `aad` and `dst` are valid until the
+///   request is complete, and as long as the spans.
 #[must_use]
 pub(crate) struct Builder<'a, A: Offload<Raw = R>, R: RawRequest> {
     request: Request<'a, A, R>,
@@ -78,7 +78,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     ///
     /// # Errors
     ///
-    /// As [`end`](Self::end) has them.
+    /// The request comes back, to be run on the fallback, with the errors of [`end`](Self::end).
     ///
     /// # Safety
     ///
@@ -98,6 +98,18 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     ) -> Result<Prepared<'a, A, R>, (Error, Request<'a, A, R>)> {
         // SAFETY: The caller guarantees that `context` is valid for writes and unused.
         unsafe { Context::init(context, &request) };
+        // Poison: a status byte that the device does not write is not VIRTIO_CRYPTO_OK, and a
+        // result that it does not write is not what was in this memory before. All of it: the
+        // compiler knows the size.
+        //
+        // SAFETY: By the safety requirements of `AnyArea` the offset is one of the context.
+        let results = unsafe {
+            let offset = Context::<A>::AREA + A::Area::RESULT_AT;
+            context.cast::<u8>().add(offset as usize)
+        };
+        // SAFETY: The caller guarantees that the context is valid for writes, and unused. By the
+        // safety requirements of `AnyArea` it has so many bytes there.
+        unsafe { results.as_ptr().write_bytes(0xff, A::Area::RESULT as usize) };
         // INVARIANT: The header was just initialised, and nothing is in use. The rest is by the safety
         // requirements.
         let mut builder = Self {
@@ -208,7 +220,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
         let exact = unsafe { self.exact(span) };
         self.exact_src = exact;
         if let Some(exact) = exact {
-            // INVARIANT: By the safety requirements; `exact` has found that the list is long enough.
+            // INVARIANT: By the safety requirements; `exact` has found that the list is long
+            // enough.
             self.src = span;
             self.push_readable(exact.first);
         }
@@ -223,7 +236,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     pub(super) unsafe fn read_aad(&mut self, span: Span) {
         // SAFETY: The caller guarantees that the list is valid until the request is complete.
         if let Some(exact) = unsafe { self.exact(span) } {
-            // INVARIANT: By the safety requirements; `exact` has found that the list is long enough.
+            // INVARIANT: By the safety requirements; `exact` has found that the list is long
+            // enough.
             self.aad = span;
             self.push_readable(exact.first);
         }
@@ -247,7 +261,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             _ => unsafe { self.exact(span) },
         };
         if let Some(exact) = exact {
-            // INVARIANT: By the safety requirements; `exact` has found that the list is long enough.
+            // INVARIANT: By the safety requirements; `exact` has found that the list is long
+            // enough.
             self.dst = span;
             self.push_writable(exact.first);
         }
@@ -267,18 +282,6 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
         // CAST: There is room for it.
         let len = len as u32;
         let offset = Context::<A>::AREA + A::Area::RESULT_AT + self.results;
-        // SAFETY: By the type invariant and the safety requirements of `AnyArea` that is a part of the
-        // context: there is room.
-        let to = unsafe { self.context.cast::<u8>().add(offset as usize) };
-        // Poison: a status byte that the device does not write is not VIRTIO_CRYPTO_OK, and a result
-        // that it does not write is not what was in this memory before.
-        if len == 1 {
-            // SAFETY: `to` is valid for writes of a byte, which has no other user.
-            unsafe { to.as_ptr().write(0xff) };
-        } else {
-            // SAFETY: `to` is valid for writes of `len` bytes, which have no other user.
-            unsafe { to.as_ptr().write_bytes(0xff, len as usize) };
-        }
         // INVARIANT: `own` has an entry for the bytes, or the builder has failed.
         self.results += len;
         if let Some(list) = self.own(offset, len) {
@@ -291,15 +294,14 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     ///
     /// # Errors
     ///
-    /// The request comes back, to be run on the fallback, with
-    /// - `EINVAL`: a scatterlist is shorter than the data, or a part does not fit in the context;
-    /// - `E2BIG`: there are too many segments, or too large ones.
+    /// - `EINVAL` if a scatterlist is shorter than the data, or a part does not fit in the context;
+    /// - `E2BIG` if there are too many segments, or too large ones.
     #[inline(always)]
     fn end(&mut self, state: A::State) -> Result {
         self.write(1);
         if let Err(err) = self.result {
-            // SAFETY: By the type invariant the header is initialised, and the context has no other user:
-            // `lists` is not used any more.
+            // SAFETY: By the type invariant the header is initialised, and the context has no other
+            // user: `lists` is not used any more.
             unsafe { Context::abandon(self.context, self.has_secret) };
             return Err(err);
         }
@@ -309,7 +311,9 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             let offset = Context::<A>::AREA + A::Area::RESULT_AT;
             self.context.cast::<u8>().add(offset as usize)
         };
-        // SAFETY: By the type invariant. The status is a result, so there is one.
+        // SAFETY: By the type invariant the header is initialised, and the lists of the spans are
+        // valid and long enough. `lists` is not used any more, so the context has no other user.
+        // The status is a result, so `results` has at least one byte.
         unsafe {
             Context::fill(
                 self.context,
@@ -356,8 +360,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
         list
     }
 
-    /// Returns a list of `len` bytes in a page and those behind it, from byte `at` on. `page` is the
-    /// address of its `struct page`. Returns `None` if there are no entries left.
+    /// Returns a list of `len` bytes in a page and those behind it, from byte `at` on. `page` is
+    /// the address of its `struct page`. Returns `None` if there are no entries left.
     #[inline(always)]
     fn entry(&mut self, page: usize, at: u32, len: u32) -> Option<*mut bindings::scatterlist> {
         let next = self.entries;
@@ -429,8 +433,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     }
 }
 
-/// Returns an exact list of a list that is not a single entry, and how many of `entries` are in use, the first
-/// `used` of which were before.
+/// Returns an exact list for a span of several entries, and the number of `entries` in use after
+/// that. The first `used` entries are in use already.
 ///
 /// # Errors
 ///

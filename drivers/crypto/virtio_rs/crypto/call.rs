@@ -83,9 +83,12 @@ impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> Call<A, OUTPUT> {
 
     /// Sends the request, which `describe` builds, to `queue`.
     ///
+    /// Context: as for `queue`.
+    ///
     /// # Errors
     ///
-    /// As `queue` has them, if it does not take the request. `EINVAL`: it does not fit in `A::Area`.
+    /// - The errors of [`build_here`](offload::Request::build_here);
+    /// - the error of `queue` if the queue rejects the request.
     pub(crate) fn send(
         mut self: KBox<Self>,
         limits: Limits,
@@ -95,8 +98,8 @@ impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> Call<A, OUTPUT> {
         const {
             assert!(A::SYNCHRONOUS);
         }
-        // SAFETY: The call is valid, needs no transform, and nobody else uses it. It stays where it is,
-        // on the heap, until the request is done: `SentCall` does not release it before.
+        // SAFETY: The call is valid, needs no transform, and nobody else uses it. It stays where it
+        // is, on the heap, until the request is done: `SentCall` does not release it before.
         let request = unsafe { Request::<'_, A, OUTPUT>::from_raw(NonNull::from(&mut *self)) };
         // SAFETY: A `Room` has the size of a context.
         let prepared = unsafe { request.build_here(limits, describe) };
@@ -109,8 +112,8 @@ impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> Call<A, OUTPUT> {
     }
 }
 
-/// A [`Call`] that a queue has taken. [`wait`](Self::wait) must be called; the memory is never released
-/// otherwise.
+/// A [`Call`] that a queue has taken. [`wait`](Self::wait) must be called; otherwise the memory is
+/// never released.
 #[must_use]
 pub(crate) struct SentCall<A: Offload<Raw = Call<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize> {
     sent: Sent<'static, A, Call<A, OUTPUT>>,
@@ -119,8 +122,8 @@ pub(crate) struct SentCall<A: Offload<Raw = Call<A, OUTPUT>, Tfm = ()>, const OU
 }
 
 impl<A: Offload<Raw = Call<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize> SentCall<A, OUTPUT> {
-    /// Waits until the request is back. Each time `limit` milliseconds pass meanwhile, `stuck` is called,
-    /// which must see to it that it comes back. `judge` is that of [`Sent::answer`].
+    /// Waits until the request is back. Each time `limit` milliseconds pass meanwhile, `stuck` is
+    /// called, which must see to it that it comes back. `judge` is that of [`Sent::answer`].
     ///
     /// Context: process, may sleep.
     ///

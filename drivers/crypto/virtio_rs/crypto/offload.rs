@@ -205,8 +205,10 @@ impl Outcome<'_> {
     ///
     /// # Errors
     ///
-    /// `ENODEV`: no device has had it. `EIO`: a device that had it was reset. `ESTALE`: the device has done
-    /// it with another key. Others are the device's own.
+    /// - `ENODEV` if no device has had the request;
+    /// - `EIO` if a device that had it was reset;
+    /// - `ESTALE` if the device may have used another key;
+    /// - others as the device reports them.
     pub(crate) fn result(&self) -> Result {
         self.result
     }
@@ -223,23 +225,27 @@ impl Outcome<'_> {
     ///
     /// `EINVAL`: there are not so many.
     pub(crate) fn copy_results(&self, offset: usize, to: &mut [u8]) -> Result {
-        // SAFETY: A reference is valid for writes.
+        // SAFETY: A reference is valid for writes, and there is none to the request context.
         unsafe { self.copy_results_to(offset, to.as_mut_ptr(), to.len()) }
     }
 
     /// Copies `len` bytes of the results, as [`copy_results`](Self::copy_results) does.
     ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the results have fewer than `offset + len` bytes.
+    ///
     /// # Safety
     ///
-    /// `to` must be valid for writes of `len` bytes.
+    /// `to` must be valid for writes of `len` bytes, and not overlap the request context.
     pub(super) unsafe fn copy_results_to(&self, offset: usize, to: *mut u8, len: usize) -> Result {
         let end = offset.checked_add(len).ok_or(EINVAL)?;
         if end > self.results.len() {
             return Err(EINVAL);
         }
         let from = self.results.cast::<u8>().as_ptr();
-        // SAFETY: By the type invariant, as was just checked, and by the safety requirements. There is no
-        // reference to this memory: a device that breaks the rules may still write to it.
+        // SAFETY: By the type invariant, as was just checked, and by the safety requirements. There
+        // is no reference to this memory: a device that breaks the rules may still write to it.
         unsafe { to.copy_from_nonoverlapping(from.add(offset), len) };
         Ok(())
     }

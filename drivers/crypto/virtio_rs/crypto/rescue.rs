@@ -85,8 +85,8 @@ impl Rescue {
     }
 
     /// Returns true if the source is as it was, after the device has returned the request with
-    /// `result`. `EOPNOTSUPP` and `ENOKEY` say that the device has refused the request and not begun,
-    /// `ESTALE` that it has done the request with another key.
+    /// `result`. `EOPNOTSUPP` and `ENOKEY` say that the device has refused the request and not
+    /// begun, `ESTALE` that it may have done the request with another key.
     pub(super) fn is_intact(&self, result: Result) -> bool {
         match self.check {
             Check::OutOfPlace => true,

@@ -262,8 +262,8 @@ unsafe fn skip(
     Ok((entry, offset))
 }
 
-/// Returns where a span begins, if it lies in the first entry of its list and has at most `max_segment`
-/// bytes: the address of a `struct page`, and the offset from there.
+/// Returns where a span begins, if it lies in the first entry of its list and has at most
+/// `max_segment` bytes: the address of a `struct page`, and the offset from there.
 ///
 /// # Safety
 ///

@@ -67,8 +67,8 @@ impl Lists {
     }
 }
 
-/// Fills [`Lists`]. The numbers of lists are kept here until [`finish`](Self::finish): they are constants where
-/// the compiler sees all calls.
+/// Fills [`Lists`]. The numbers of lists are kept here until [`finish`](Self::finish), so that the
+/// compiler can keep them in registers.
 ///
 /// # Invariants
 ///
@@ -112,7 +112,7 @@ impl ListsWriter<'_> {
         Ok(())
     }
 
-    /// Makes what was appended the elements of the lists.
+    /// Sets the numbers of lists to those that were appended.
     #[inline(always)]
     pub(crate) fn finish(&mut self) {
         // INVARIANT: By the type invariant so many elements are initialised.

@@ -73,7 +73,7 @@ impl Data {
         }
     }
 
-    /// Sets what has become of a request that the device has used.
+    /// Evaluates a request that the device has used, and ends the use of its session.
     #[inline(always)]
     fn judge(request: &mut Request, locked: &mut Locked<'_, Self>) {
         let status = Status::from(request.last_result_byte());
@@ -201,18 +201,22 @@ impl Handler for Data {
     }
 }
 
-/// Sends a request, or has it wait for room if it may. The session of `binding` is not destroyed before
-/// the request has come back. Calls `watch` if somebody is to call [`look`] from now on, until it finds
-/// that the queue is idle; also if the ring turns out to be broken.
+/// Sends a request, or adds it to the backlog if the request allows that. The session of `binding`
+/// is not destroyed before the request has come back. Calls `watch` if the watchdog was not armed
+/// and a request was sent, or if the ring is broken; the watchdog then calls [`look`] until the
+/// queue is idle.
 ///
 /// Context: process or bottom half.
 ///
 /// # Errors
 ///
 /// The request comes back with
-/// - `ENOSPC`: the queue is full, and the request may not wait;
-/// - `E2BIG`: it has more segments than the ring has descriptors;
-/// - `ENODEV`, `EIO`, `ENOMEM`: it cannot be sent at all.
+/// - `ENOSPC` if the ring is full and the request may not be backlogged;
+/// - `E2BIG` if the request has more segments than the ring has descriptors;
+/// - `ENODEV` if the queue is closed, the device is not ready, or the session is lost, stale or not
+///   in use any more;
+/// - `EIO` if the ring is broken;
+/// - `ENOMEM` if memory is exhausted and no request is in flight.
 pub(crate) fn submit(
     queue: &DataQueue,
     mut request: Request,

@@ -302,8 +302,11 @@ impl State {
         self.sessions.epoch()
     }
 
-    /// Judges the result of a request that named a session of an epoch, some time after it has come back:
-    /// the device may have given two sessions of that epoch the same number since.
+    /// Evaluates a result again, some time after the device has returned the request. Returns it as
+    /// [`session::distrust`] does if the driver has detected a duplicate session ID in `epoch`
+    /// meanwhile.
+    ///
+    /// Context: any.
     pub(crate) fn judge(&self, epoch: Option<u32>, result: Result) -> Result {
         if epoch.is_some_and(|epoch| self.is_mixed_up(epoch)) {
             session::distrust(result)

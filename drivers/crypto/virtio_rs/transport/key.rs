@@ -29,7 +29,8 @@ pub(crate) enum Binding {
     Stateless(Arc<Device>, Arc<Secret>),
 }
 
-/// A binding that the requests which name its session keep.
+/// The owner of a binding. Dropping it destroys the session when no request uses the session any
+/// more.
 pub(crate) type BindingRef = PerQueueRef<Binding>;
 
 /// A binding that was looked up.
@@ -41,6 +42,8 @@ pub(crate) type PublishedBinding = Published<Binding>;
 impl Binding {
     /// Creates a binding to a session.
     ///
+    /// Context: process, may sleep.
+    ///
     /// # Errors
     ///
     /// `ENOMEM` if memory is exhausted. The session is destroyed.
@@ -51,11 +54,14 @@ impl Binding {
 
     /// Creates a binding for requests that carry the key.
     ///
+    /// Context: process, may sleep.
+    ///
     /// # Errors
     ///
     /// `ENOMEM` if memory is exhausted.
     pub(crate) fn stateless(device: &Arc<Device>, key: &Arc<Secret>) -> Result<BindingRef> {
-        // Requests do not keep it: they have a copy of the key.
+        // No queues: a stateless request does not keep the binding. It has a copy of the key, or,
+        // for RSA, a reference to it.
         PerQueueRef::new(&[], Self::Stateless(device.clone(), key.clone()))
     }
 

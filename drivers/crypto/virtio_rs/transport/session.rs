@@ -135,8 +135,8 @@ impl Session {
         read_once(&self.lost) != 0
     }
 
-    /// Judges the result of a request that named the session, as [`distrust`] does if the device may have
-    /// used another key.
+    /// Evaluates the result of a request in this session. `ENOKEY` marks the session as lost. The
+    /// result is that of [`distrust`] if the session is lost or its epoch untrusted.
     ///
     /// Context: any but hard interrupt.
     #[inline]
@@ -166,8 +166,8 @@ impl Session {
         &self.device
     }
 
-    /// Asks the device to destroy the session: no request names it any more. Nothing sleeps, and nothing
-    /// is allocated, for that. Only the first call does something.
+    /// Sends the DESTROY request: no request names the session any more. This does not sleep, and
+    /// allocates nothing. Only the first call does something.
     ///
     /// Context: process or bottom half, interrupts enabled: no `SpinLockIrq` held.
     pub(super) fn destroy(&self) {
@@ -186,8 +186,13 @@ impl Session {
     }
 }
 
-/// Returns what a result is if the device may have used another key: a success becomes `ESTALE`, because the
-/// device has written, and an error that is about the data becomes `EIO`.
+/// Replaces a result that the device may have computed with another key.
+///
+/// # Errors
+///
+/// - `ESTALE` if the result was a success: the device may have overwritten the source;
+/// - `EIO` if it was `EBADMSG` or `EKEYREJECTED`, which depend on the key;
+/// - any other error unchanged.
 pub(super) fn distrust(result: Result) -> Result {
     match result {
         Ok(()) => Err(ESTALE),

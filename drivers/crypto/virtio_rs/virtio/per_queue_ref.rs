@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A value that buffers in flight use, counted per virtqueue.
+//! A value that buffers in flight or backlogged use, counted per virtqueue.
 //!
-//! A reference count that all CPUs write costs a cache miss per request. A request holds the lock of its
-//! virtqueue when it is sent and when it comes back, so the lock protects a count of its own:
+//! A reference count that all CPUs write costs a cache miss per request. A request holds the lock
+//! of its virtqueue when it is sent and when it comes back, so the lock protects a count of its
+//! own:
 //!
 //! 1. [`Published::get`] returns the value without a lock; the read side is an RCU one.
-//! 2. [`Use::begin`] counts a buffer that is sent, under the lock of its virtqueue.
+//! 2. [`Use::begin`] counts a buffer that is sent or backlogged, under the lock of its virtqueue.
 //! 3. [`Use::end`] uncounts it when it comes back, under the same lock.
-//! 4. Dropping the [`PerQueueRef`] closes each count in turn, and adds up how many buffers are in flight.
-//!    Whoever ends the last use gets a [`LastUse`]. It calls [`Counted::unused`], and releases the value
-//!    a grace period later.
+//! 4. Dropping the [`PerQueueRef`] closes each count in turn, and adds up the uses. The last
+//!    [`Use::end`], or that drop if there are no uses, returns a [`LastUse`]. Dropping the
+//!    [`LastUse`] calls [`Counted::unused`], and releases the value a grace period later.
 //!
-//! Nothing waits, so the value may be dropped in a bottom half. `percpu_ref` cannot report that nothing is
-//! in flight before a grace period has passed.
+//! Nothing waits, so the value may be dropped in a bottom half. `percpu_ref` cannot report that
+//! nothing is in flight before a grace period has passed.
 
 #[cfg(CONFIG_KUNIT = "y")]
 mod tests;
@@ -84,7 +85,8 @@ impl<H: Handler> Uses<H> {
         if !core::ptr::eq(&*self.queue, locked.queue()) {
             return None;
         }
-        // SAFETY: The lock of the queue is held, as was just checked, as long as the result is used.
+        // SAFETY: The lock of the queue is held, as was just checked, as long as the result is
+        // used.
         Some(unsafe { &mut *self.counts.get() })
     }
 }
@@ -100,8 +102,9 @@ pub(crate) struct Shared<T: Counted> {
     value: T,
 }
 
-// SAFETY: `rcu` is only used by the thread that has the `LastUse`, and by RCU. Counts are only used under
-// the lock that protects them.
+// SAFETY: `T` is `Send` and `Sync` by `Counted`, and a `Queue` may be used by any thread. `rcu` is
+// used by the thread that has the `LastUse`, then by RCU. The counts are used under the lock of
+// their queue.
 unsafe impl<T: Counted> Send for Shared<T> {}
 
 // SAFETY: As for `Send`.
@@ -116,16 +119,16 @@ impl<T: Counted> Deref for Shared<T> {
 }
 
 impl<T: Counted> Shared<T> {
-    /// Takes one from what is left.
+    /// Drops one reference that `left` counts. Returns the [`LastUse`] if it was the last.
     ///
     /// # Safety
     ///
-    /// `this` must be valid. What is taken must have been counted in `left`, and not been taken.
+    /// `this` must be valid. The caller must own a reference that `left` counts, and gives it up.
     unsafe fn put(this: NonNull<Self>) -> Option<LastUse<T>> {
         // SAFETY: The caller guarantees that `this` is valid.
         let last = unsafe { this.as_ref() }.left.fetch_sub(1, Full) == 1;
-        // INVARIANT: The owner and all uses are gone, and no count is open: nothing else can take the
-        // last one.
+        // INVARIANT: The owner and all uses are gone, and no count is open: nothing else can take
+        // the last one.
         last.then(|| LastUse { shared: this })
     }
 
@@ -133,16 +136,16 @@ impl<T: Counted> Shared<T> {
     ///
     /// # Safety
     ///
-    /// `head` must be the first field of a `Shared<T>` that [`PerQueueRef::new`] allocated, and nothing
-    /// else may refer to it.
+    /// `head` must be the first field of a `Shared<T>` that [`PerQueueRef::new`] allocated, and
+    /// nothing else may refer to it.
     unsafe extern "C" fn free(head: *mut bindings::callback_head) {
         // SAFETY: By the safety requirements; the struct begins with the field.
         drop(unsafe { KBox::from_raw(head.cast::<Self>()) });
     }
 }
 
-/// The owner of a counted value. Dropping it releases the value when no buffer in flight uses it, a grace
-/// period later.
+/// The owner of a counted value. Dropping it releases the value a grace period after the last
+/// buffer has stopped using it.
 ///
 /// Context of drop: process or bottom half, interrupts enabled; no queue is locked.
 ///
@@ -160,8 +163,8 @@ unsafe impl<T: Counted> Send for PerQueueRef<T> {}
 unsafe impl<T: Counted> Sync for PerQueueRef<T> {}
 
 impl<T: Counted> PerQueueRef<T> {
-    /// Creates a value that buffers of these queues may use. The position of a queue must be its index,
-    /// or nothing can use the value.
+    /// Creates a value that buffers of these queues may use. The position of a queue must be its
+    /// index, or nothing can use the value.
     ///
     /// Context: process, may sleep.
     ///
@@ -219,13 +222,13 @@ impl<T: Counted> Drop for PerQueueRef<T> {
     }
 }
 
-/// A use of a counted value by a buffer in flight. It must be [ended](Self::end); if it is dropped, the value
+/// A use of a counted value by a buffer. It must be [ended](Self::end); if it is dropped, the value
 /// is never released.
 ///
 /// # Invariants
 ///
-/// `shared` is valid, and `uses` is one of its elements. The count there includes this use; if it is
-/// closed, so does `left`.
+/// `shared` is valid, and `uses` is one of its elements. The count there includes this use; if it
+/// is closed, so does `left`.
 #[must_use]
 pub(crate) struct Use<T: Counted> {
     shared: NonNull<Shared<T>>,
@@ -236,8 +239,8 @@ pub(crate) struct Use<T: Counted> {
 unsafe impl<T: Counted> Send for Use<T> {}
 
 impl<T: Counted> Use<T> {
-    /// Counts a buffer of a locked queue that uses a value. Returns `None` if the owner of the value is
-    /// gone, or if the value is for other queues.
+    /// Counts a buffer of a locked queue that uses a value. Returns `None` if the owner of the
+    /// value is gone, or if the value is for other queues.
     #[inline]
     pub(crate) fn begin(shared: &Shared<T>, locked: &mut Locked<'_, T::Handler>) -> Option<Self> {
         let uses = shared.uses.get(locked.queue().index())?;
@@ -247,8 +250,8 @@ impl<T: Counted> Use<T> {
         }
         // It does not overflow: each use has a descriptor, or waits for one in memory of its own.
         counts.count = counts.count.wrapping_add(1);
-        // INVARIANT: It was just counted, under the lock. The owner adds an open count to `left` under the
-        // lock, before it takes its own one.
+        // INVARIANT: It was just counted, under the lock. The owner adds an open count to `left`
+        // under the lock, before it takes its own one.
         Some(Self {
             shared: NonNull::from(shared),
             uses: NonNull::from(uses),
@@ -261,8 +264,8 @@ impl<T: Counted> Use<T> {
         &unsafe { self.shared.as_ref() }.value
     }
 
-    /// Ends the use, under the lock of the queue that it began under. Returns the last use if this is the
-    /// last one and the owner is gone.
+    /// Ends the use, under the lock of the queue that it began under. Returns the last use if this
+    /// is the last one and the owner is gone.
     #[inline]
     pub(crate) fn end(self, locked: &mut Locked<'_, T::Handler>) -> Option<LastUse<T>> {
         // SAFETY: By the type invariant.
@@ -281,8 +284,8 @@ impl<T: Counted> Use<T> {
     }
 }
 
-/// The end of a counted value: nothing uses it. Dropping this tells the value so, and releases it a grace
-/// period later.
+/// The end of a counted value: nothing uses it. Dropping this tells the value so, and releases it a
+/// grace period later.
 ///
 /// Context of drop: process or bottom half, interrupts enabled; no queue is locked.
 ///
@@ -302,9 +305,9 @@ impl<T: Counted> Drop for LastUse<T> {
         // SAFETY: By the type invariant.
         let shared = unsafe { self.shared.as_ref() };
         shared.value.unused();
-        // SAFETY: By the type invariant the value is valid, and there is one `LastUse`. References that
-        // `Published::get` has returned end within the grace period. A driver that uses this calls
-        // `rcu_barrier()` before the module is unloaded.
+        // SAFETY: By the type invariant the value is valid, and there is one `LastUse`. References
+        // that `Published::get` has returned end within the grace period. A driver that uses this
+        // calls `rcu_barrier()` before the module is unloaded.
         unsafe { helpers::call_rcu_hurry(shared.rcu.get(), Some(Shared::<T>::free)) };
     }
 }
@@ -313,7 +316,7 @@ impl<T: Counted> Drop for LastUse<T> {
 ///
 /// # Invariants
 ///
-/// The pointer is null, or that of a [`PerQueueRef`] whose place this takes.
+/// The pointer is null, or that of a [`PerQueueRef`] that this owns.
 pub(crate) struct Published<T: Counted>(Atomic<*mut Shared<T>>);
 
 // SAFETY: This owns a `PerQueueRef`, which may be sent to any thread.
@@ -334,9 +337,9 @@ impl<T: Counted> Published<T> {
     pub(crate) fn get<'a>(&self, _bh: &'a Bh) -> Option<&'a Shared<T>> {
         // As `rcu_dereference()`: what the value has is read through the pointer.
         //
-        // SAFETY: By the type invariant the pointer is null or valid. `replace` may give it up at any time;
-        // a value is freed a grace period after that, and a region with bottom halves disabled, which
-        // lasts for `'a`, is a read-side section.
+        // SAFETY: By the type invariant the pointer is null or valid. `replace` may give it up at
+        // any time; a value is freed a grace period after that, and a region with bottom halves
+        // disabled, which lasts for `'a`, is a read-side section.
         unsafe { read_once(&self.0).as_ref() }
     }
 
@@ -345,9 +348,9 @@ impl<T: Counted> Published<T> {
         let new = new.map_or(core::ptr::null_mut(), |new| {
             core::mem::ManuallyDrop::new(new).shared.as_ptr()
         });
-        // INVARIANT: This takes the place of `new`.
+        // INVARIANT: This owns `new` now.
         let old = self.0.xchg(new, Full);
-        // INVARIANT: By the type invariant this had the place of the old one.
+        // INVARIANT: By the type invariant this owned the old one, and does not any more.
         NonNull::new(old).map(|shared| PerQueueRef { shared })
     }
 }

@@ -93,7 +93,8 @@ pub(crate) struct Queue<H: Handler> {
 }
 
 impl<H: Handler> Queue<H> {
-    /// Creates a queue without a virtqueue. `index` is its position among the queues of its handler.
+    /// Creates a queue without a virtqueue. `index` is its position among the queues of its
+    /// handler.
     pub(crate) fn new(name: CString, index: usize, state: H::State) -> impl PinInit<Self> {
         pin_init!(&this in Self {
             // SAFETY: `this` is valid until `work` is dropped, and `run` takes a `Queue<H>`.

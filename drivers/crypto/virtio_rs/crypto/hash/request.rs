@@ -74,7 +74,8 @@ impl<'a, A: Algorithm> Request<'a, A> {
         let size = unsafe { helpers::crypto_ahash_digestsize(tfm) };
         // CAST: Both targets of this driver have 32 bits at least.
         //
-        // SAFETY: The framework's contract: the caller wants a digest, and has room for one.
+        // SAFETY: The ahash API requires `result` to be valid for the size of a digest. It is the
+        // caller's memory, not the request context.
         unsafe { outcome.copy_results_to(0, self.fields().result, size as usize) }
     }
 

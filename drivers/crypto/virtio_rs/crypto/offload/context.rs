@@ -51,8 +51,8 @@ use kernel::{
 
 /// What lies in the context of a request that goes to a device.
 ///
-/// A [`Builder`] initialises the header, which is everything up to `waiter`, and the area; the rest is
-/// filled when the request is ready for a device.
+/// A [`Builder`] initialises the header, which is everything up to `waiter`, and the area; the rest
+/// is filled when the request is ready for a device.
 ///
 /// # Invariants
 ///
@@ -159,16 +159,17 @@ impl<A: Offload> Context<A> {
     ///
     /// # Safety
     ///
-    /// The header of `this` must be initialised, and nobody else use its lists while the result is used.
+    /// The header of `this` must be initialised, and nobody else use its lists while the result is
+    /// used.
     #[inline]
     pub(in crate::crypto) unsafe fn lists<'l>(this: NonNull<Self>) -> &'l mut Lists {
-        // SAFETY: The caller guarantees that this field of the header is initialised and has no other
-        // user.
+        // SAFETY: The caller guarantees that this field of the header is initialised and has no
+        // other user.
         unsafe { &mut (*this.as_ptr()).slot.lists }
     }
 
-    /// Fills a context. `results` is the memory that the device writes besides the data, `segments` the
-    /// number of segments of the header's lists.
+    /// Fills a context. `results` is the memory that the device writes besides the data, `segments`
+    /// the number of segments of the header's lists.
     ///
     /// # Safety
     ///
@@ -439,8 +440,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
 ///
 /// # Invariants
 ///
-/// If the algorithm is synchronous, `request` is in flight, or was, and `context` is its context: both stay
-/// valid. If not, `request` is `None`: the request may be complete, and gone.
+/// If the algorithm is synchronous, `request` is in flight, or was, and `context` is its context:
+/// both stay valid. If not, `request` is `None`: the request may be complete, and gone.
 #[must_use]
 pub(crate) struct Sent<'a, A: Offload<Raw = R>, R: RawRequest> {
     how: Submitted,
@@ -453,10 +454,10 @@ pub(crate) struct Sent<'a, A: Offload<Raw = R>, R: RawRequest> {
 impl<A: Offload<Raw = R>, R: RawRequest> Sent<'_, A, R> {
     /// Answers the request.
     ///
-    /// If the algorithm is synchronous this waits for the device; each time `limit` milliseconds
-    /// pass without an answer, `stuck` is called, which must see to it that the request comes
-    /// back. `judge` then has another look at what has become of the request: the driver may have learnt
-    /// something since.
+    /// If the algorithm is synchronous, waits until the request is back. Calls `stuck` each time
+    /// `limit` milliseconds pass; `stuck` must arrange that the request comes back. Then calls
+    /// `judge` with the result, because the driver may have detected a duplicate session ID since
+    /// the queue evaluated it.
     ///
     /// Context: process, may sleep, if the algorithm is synchronous; else any.
     #[inline]
@@ -475,7 +476,8 @@ impl<A: Offload<Raw = R>, R: RawRequest> Sent<'_, A, R> {
         let Some(request) = request else {
             return Answer::submitted(how);
         };
-        // SAFETY: By the type invariant the context is valid, and so is its waiter.
+        // SAFETY: By the type invariant the context is valid. `request` is `Some`, so the algorithm
+        // is synchronous, and by the invariant of `Context` the waiter is initialised.
         let waiter = unsafe { (*context.as_ptr()).waiter.assume_init_ref() };
         while !waiter.wait(limit) {
             stuck();

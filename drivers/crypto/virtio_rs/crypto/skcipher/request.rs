@@ -123,8 +123,8 @@ impl<'a, A: Algorithm> Request<'a, A> {
         unsafe { scatterlist::read(list, offset, bytes) }
     }
 
-    /// Borrows a context from the transform's pool if the algorithm is synchronous. Waits for one for at
-    /// most `limit`, and returns `None` if none became free.
+    /// Borrows a context from the transform's pool if the algorithm is synchronous. Waits for a
+    /// context for at most `limit` milliseconds, and returns `None` if none became free.
     ///
     /// Context: process, may sleep, if the algorithm is synchronous; else any.
     #[inline]

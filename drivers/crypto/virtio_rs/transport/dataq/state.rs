@@ -46,16 +46,19 @@ enum SessionUse {
     None,
     /// The session is not destroyed.
     InUse(Use<Binding>),
-    /// The session is destroyed when this is dropped, which is when the request is complete.
+    /// Dropping this destroys the session. That happens with no queue locked, when the request
+    /// context is detached, which is before the completion callback.
     Last { _last: LastUse<Binding> },
 }
 
 impl Private {
-    /// Keeps the session that the request names from being destroyed. [`unbind`](Self::unbind) ends that.
+    /// Keeps the session that the request names from being destroyed. [`unbind`](Self::unbind) ends
+    /// that.
     ///
     /// # Errors
     ///
-    /// `ENODEV` if the transform does not use the session any more, or the device does not know it.
+    /// `ENODEV` if the transform does not use the session any more, the device does not know it, or
+    /// it is of another epoch or another device.
     pub(super) fn bind(
         &mut self,
         binding: &SharedBinding,

@@ -31,8 +31,8 @@ use kernel::{
 #[derive(Clone, Copy)]
 pub(in crate::transport) struct Entry {
     service: Service,
-    /// The device has said that it does not know the session. Its id may be that of another one by the time
-    /// the device gets a request.
+    /// The device has said that it does not know the session. The ID may be that of another session
+    /// by the time the device gets a request.
     lost: bool,
 }
 
@@ -53,7 +53,8 @@ impl Ids {
         }
     }
 
-    /// Returns true if there is an id that the device has given out again. The device knows it, then.
+    /// Returns true if `id` is there already: the device has assigned it twice. Clears `lost`,
+    /// because the device now knows a session with this ID.
     fn find_again(&mut self, id: u64) -> bool {
         let Some(entry) = self.tree.get_mut(&id) else {
             return false;
@@ -169,7 +170,7 @@ impl Sessions {
         }
     }
 
-    /// Says that the device does not know a session.
+    /// Marks a session as lost: the device does not know it.
     pub(super) fn lose(&self, epoch: u32, id: u64) {
         let mut book = self.book.lock();
         let now = self.epoch();
@@ -252,9 +253,10 @@ impl Sessions {
             }
             ids
         };
-        // One at a time: they may be many, and interrupts are disabled under the lock. An id that is there
-        // already was never destroyed: one DESTROY is as good as two. Until then a CREATE of the last epoch
-        // that returns it late is not noticed.
+        // One at a time: there may be many, and interrupts are disabled under the lock. An ID that
+        // is in `old` already was never destroyed, and one DESTROY suffices. While an ID is being
+        // moved, a late response to a CREATE of the last epoch with the same ID is not detected as
+        // a duplicate.
         while let Some(node) = ids.first().and_then(|(id, _)| ids.remove(id)) {
             let replaced = self.book.lock().old.insert(node);
             drop(replaced);
@@ -466,7 +468,7 @@ mod tests {
         assert!(sessions.is_mixed_up(0) && !sessions.is_mixed_up(1));
         sessions.mix_up(5);
         assert!(sessions.is_mixed_up(0) && sessions.is_mixed_up(5) && !sessions.is_mixed_up(6));
-        // Who notices late does not restore trust.
+        // An earlier epoch does not lower the mark.
         sessions.mix_up(2);
         assert!(sessions.is_mixed_up(5) && !sessions.is_mixed_up(6));
     }
