@@ -98,8 +98,8 @@ impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> Call<A, OUTPUT> {
         const {
             assert!(A::SYNCHRONOUS);
         }
-        // SAFETY: The call is valid, needs no transform, and nobody else uses it. It stays where it
-        // is, on the heap, until the request is done: `SentCall` does not release it before.
+        // SAFETY: The call is valid, needs no transform, and has no other user. The call stays in
+        // place on the heap until the request is complete: `SentCall` does not release it before.
         let request = unsafe { Request::<'_, A, OUTPUT>::from_raw(NonNull::from(&mut *self)) };
         // SAFETY: A `Room` has the size of a context.
         let prepared = unsafe { request.build_here(limits, describe) };
@@ -122,8 +122,8 @@ pub(crate) struct SentCall<A: Offload<Raw = Call<A, OUTPUT>, Tfm = ()>, const OU
 }
 
 impl<A: Offload<Raw = Call<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize> SentCall<A, OUTPUT> {
-    /// Waits until the request is back. Each time `limit` milliseconds pass meanwhile, `stuck` is
-    /// called, which must see to it that it comes back. `judge` is that of [`Sent::answer`].
+    /// Waits until the request is back. Calls `stuck` each time `limit` milliseconds pass; `stuck`
+    /// must arrange that the request comes back. `judge` is that of [`Sent::answer`].
     ///
     /// Context: process, may sleep.
     ///

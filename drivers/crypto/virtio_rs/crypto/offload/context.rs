@@ -159,8 +159,8 @@ impl<A: Offload> Context<A> {
     ///
     /// # Safety
     ///
-    /// The header of `this` must be initialised, and nobody else use its lists while the result is
-    /// used.
+    /// The header of `this` must be initialised. Its lists must have no other user while the result
+    /// is used.
     #[inline]
     pub(in crate::crypto) unsafe fn lists<'l>(this: NonNull<Self>) -> &'l mut Lists {
         // SAFETY: The caller guarantees that this field of the header is initialised and has no
