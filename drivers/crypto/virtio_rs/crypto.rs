@@ -29,12 +29,14 @@
 //! [`include/crypto/internal/skcipher.h`](srctree/include/crypto/internal/skcipher.h),
 //! [`include/crypto/algapi.h`](srctree/include/crypto/algapi.h)
 
+mod adapter;
 pub(crate) mod aead;
 pub(crate) mod akcipher;
 pub(crate) mod algorithm;
 mod area;
 mod builder;
 pub(crate) mod call;
+mod fallback_tfm;
 pub(crate) mod hash;
 mod key;
 mod later;

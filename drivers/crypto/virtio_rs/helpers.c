@@ -146,12 +146,6 @@ void rust_helper_vc_sg_set_buf(struct scatterlist *sg, const void *buf,
 	sg_set_buf(sg, buf, buflen);
 }
 
-void rust_helper_vc_sg_set_page(struct scatterlist *sg, struct page *page,
-				unsigned int len, unsigned int offset)
-{
-	sg_set_page(sg, page, len, offset);
-}
-
 void rust_helper_vc_sg_mark_end(struct scatterlist *sg)
 {
 	sg_mark_end(sg);
@@ -192,84 +186,9 @@ void rust_helper_vc_crypto_request_complete(struct crypto_async_request *req,
 	crypto_request_complete(req, err);
 }
 
-struct skcipher_alg *rust_helper_vc_crypto_skcipher_alg(struct crypto_skcipher *tfm)
-{
-	return crypto_skcipher_alg(tfm);
-}
-
-u32 rust_helper_vc_crypto_skcipher_get_flags(struct crypto_skcipher *tfm)
-{
-	return crypto_skcipher_get_flags(tfm);
-}
-
-void rust_helper_vc_crypto_skcipher_set_reqsize_dma(struct crypto_skcipher *tfm,
-						    unsigned int reqsize)
-{
-	crypto_skcipher_set_reqsize_dma(tfm, reqsize);
-}
-
-unsigned int rust_helper_vc_crypto_skcipher_reqsize(struct crypto_skcipher *tfm)
-{
-	return crypto_skcipher_reqsize(tfm);
-}
-
 unsigned int rust_helper_vc_crypto_skcipher_ivsize(struct crypto_skcipher *tfm)
 {
 	return crypto_skcipher_ivsize(tfm);
-}
-
-void rust_helper_vc_skcipher_request_set_tfm(struct skcipher_request *req,
-					     struct crypto_skcipher *tfm)
-{
-	skcipher_request_set_tfm(req, tfm);
-}
-
-void rust_helper_vc_skcipher_request_set_callback(struct skcipher_request *req,
-						  u32 flags)
-{
-	skcipher_request_set_callback(req, flags, NULL, NULL);
-}
-
-void rust_helper_vc_skcipher_request_set_crypt(struct skcipher_request *req,
-					       struct scatterlist *src,
-					       struct scatterlist *dst,
-					       unsigned int cryptlen, void *iv)
-{
-	skcipher_request_set_crypt(req, src, dst, cryptlen, iv);
-}
-
-/* The flags that callers of setkey set. */
-void rust_helper_vc_crypto_skcipher_set_req_flags(struct crypto_skcipher *tfm,
-						  u32 flags)
-{
-	crypto_skcipher_clear_flags(tfm, CRYPTO_TFM_REQ_MASK);
-	crypto_skcipher_set_flags(tfm, flags);
-}
-
-void rust_helper_vc_crypto_free_skcipher(struct crypto_skcipher *tfm)
-{
-	crypto_free_skcipher(tfm);
-}
-
-struct aead_alg *rust_helper_vc_crypto_aead_alg(struct crypto_aead *tfm)
-{
-	return crypto_aead_alg(tfm);
-}
-
-u32 rust_helper_vc_crypto_aead_get_flags(struct crypto_aead *tfm)
-{
-	return crypto_aead_get_flags(tfm);
-}
-
-void rust_helper_vc_crypto_aead_set_reqsize_dma(struct crypto_aead *tfm,
-						unsigned int reqsize)
-{
-	crypto_aead_set_reqsize_dma(tfm, reqsize);
-}
-
-unsigned int rust_helper_vc_crypto_aead_reqsize(struct crypto_aead *tfm)
-{
-	return crypto_aead_reqsize(tfm);
 }
 
 unsigned int rust_helper_vc_crypto_aead_ivsize(struct crypto_aead *tfm)
@@ -277,109 +196,11 @@ unsigned int rust_helper_vc_crypto_aead_ivsize(struct crypto_aead *tfm)
 	return crypto_aead_ivsize(tfm);
 }
 
-void rust_helper_vc_aead_request_set_tfm(struct aead_request *req,
-					 struct crypto_aead *tfm)
-{
-	aead_request_set_tfm(req, tfm);
-}
-
-void rust_helper_vc_aead_request_set_callback(struct aead_request *req,
-					      u32 flags)
-{
-	aead_request_set_callback(req, flags, NULL, NULL);
-}
-
-void rust_helper_vc_aead_request_set_crypt(struct aead_request *req,
-					   struct scatterlist *src,
-					   struct scatterlist *dst,
-					   unsigned int cryptlen, u8 *iv)
-{
-	aead_request_set_crypt(req, src, dst, cryptlen, iv);
-}
-
-void rust_helper_vc_aead_request_set_ad(struct aead_request *req,
-					unsigned int assoclen)
-{
-	aead_request_set_ad(req, assoclen);
-}
-
-/* The flags that callers of setkey set. */
-void rust_helper_vc_crypto_aead_set_req_flags(struct crypto_aead *tfm,
-					      u32 flags)
-{
-	crypto_aead_clear_flags(tfm, CRYPTO_TFM_REQ_MASK);
-	crypto_aead_set_flags(tfm, flags);
-}
-
-void rust_helper_vc_crypto_free_aead(struct crypto_aead *tfm)
-{
-	crypto_free_aead(tfm);
-}
-
 /* hashes */
-
-struct ahash_alg *rust_helper_vc_crypto_ahash_alg(struct crypto_ahash *tfm)
-{
-	return crypto_ahash_alg(tfm);
-}
-
-const char *rust_helper_vc_crypto_ahash_alg_name(struct crypto_ahash *tfm)
-{
-	return crypto_ahash_alg_name(tfm);
-}
-
-u32 rust_helper_vc_crypto_ahash_get_flags(struct crypto_ahash *tfm)
-{
-	return crypto_ahash_get_flags(tfm);
-}
-
-/* The flags that callers of setkey set. */
-void rust_helper_vc_crypto_ahash_set_req_flags(struct crypto_ahash *tfm,
-					       u32 flags)
-{
-	crypto_ahash_clear_flags(tfm, CRYPTO_TFM_REQ_MASK);
-	crypto_ahash_set_flags(tfm, flags);
-}
 
 unsigned int rust_helper_vc_crypto_ahash_digestsize(struct crypto_ahash *tfm)
 {
 	return crypto_ahash_digestsize(tfm);
-}
-
-unsigned int rust_helper_vc_crypto_ahash_blocksize(struct crypto_ahash *tfm)
-{
-	return crypto_ahash_blocksize(tfm);
-}
-
-unsigned int rust_helper_vc_crypto_ahash_statesize(struct crypto_ahash *tfm)
-{
-	return crypto_ahash_statesize(tfm);
-}
-
-unsigned int rust_helper_vc_crypto_ahash_reqsize(struct crypto_ahash *tfm)
-{
-	return crypto_ahash_reqsize(tfm);
-}
-
-struct crypto_ahash *rust_helper_vc_crypto_ahash_fb(struct crypto_ahash *tfm)
-{
-	return crypto_ahash_fb(tfm);
-}
-
-void rust_helper_vc_crypto_ahash_set_fb(struct crypto_ahash *tfm,
-					struct crypto_ahash *fb)
-{
-	crypto_ahash_tfm(tfm)->fb = crypto_ahash_tfm(fb);
-}
-
-void rust_helper_vc_crypto_free_ahash(struct crypto_ahash *tfm)
-{
-	crypto_free_ahash(tfm);
-}
-
-struct crypto_ahash *rust_helper_vc_crypto_ahash_reqtfm(struct ahash_request *req)
-{
-	return crypto_ahash_reqtfm(req);
 }
 
 bool rust_helper_vc_ahash_request_isvirt(struct ahash_request *req)
@@ -398,17 +219,6 @@ void rust_helper_vc_ahash_request_set_tfm(struct ahash_request *req,
 bool rust_helper_vc_fips_enabled(void)
 {
 	return fips_enabled;
-}
-
-struct akcipher_alg *rust_helper_vc_crypto_akcipher_alg(struct crypto_akcipher *tfm)
-{
-	return crypto_akcipher_alg(tfm);
-}
-
-void rust_helper_vc_akcipher_set_reqsize_dma(struct crypto_akcipher *tfm,
-					     unsigned int reqsize)
-{
-	akcipher_set_reqsize_dma(tfm, reqsize);
 }
 
 int rust_helper_vc_crypto_akcipher_set_pub_key(struct crypto_akcipher *tfm,
@@ -430,16 +240,6 @@ unsigned int rust_helper_vc_crypto_akcipher_maxsize(struct crypto_akcipher *tfm)
 	return crypto_akcipher_maxsize(tfm);
 }
 
-void rust_helper_vc_crypto_free_akcipher(struct crypto_akcipher *tfm)
-{
-	crypto_free_akcipher(tfm);
-}
-
-struct sig_alg *rust_helper_vc_crypto_sig_alg(struct crypto_sig *tfm)
-{
-	return crypto_sig_alg(tfm);
-}
-
 int rust_helper_vc_crypto_sig_set_pubkey(struct crypto_sig *tfm,
 					 const void *key, unsigned int keylen)
 {
@@ -451,11 +251,6 @@ int rust_helper_vc_crypto_sig_verify(struct crypto_sig *tfm,
 				     const void *digest, unsigned int dlen)
 {
 	return crypto_sig_verify(tfm, src, slen, digest, dlen);
-}
-
-void rust_helper_vc_crypto_free_sig(struct crypto_sig *tfm)
-{
-	crypto_free_sig(tfm);
 }
 
 /* virtio */

@@ -25,9 +25,9 @@ use crate::{
         aead,
         aead::{
             Algorithm,
+            FallbackTfm, //
             Lengths,
             Request,
-            Software, //
         },
         algorithm::{
             Names,
@@ -293,7 +293,7 @@ fn fall_back<M: Method, const SYNC: bool>(
     direction: Direction,
 ) -> Answer {
     request.tfm().fall_back(reason);
-    request.software(direction)
+    request.run_fallback(direction)
 }
 
 /// What is kept with a request that a device has.
@@ -332,7 +332,7 @@ impl<M: Method, const SYNC: bool> Offload for Flavour<M, SYNC> {
 
     fn fall_back(state: State, mut request: Request<'_, Self>) -> Option<Result> {
         request.tfm().fall_back(Reason::DeviceFailed);
-        Some(request.software_all(state.direction))
+        Some(request.run_fallback_atomic(state.direction))
     }
 }
 
@@ -371,8 +371,8 @@ impl<M: Method, const SYNC: bool> Algorithm for Flavour<M, SYNC> {
         Transform::new(offer)
     }
 
-    fn software(transform: &Transform<M>) -> &Software {
-        transform.software()
+    fn fallback(transform: &Transform<M>) -> &FallbackTfm {
+        transform.fallback()
     }
 
     fn set_key(transform: &Transform<M>, key: &Key<'_>) -> Result {

@@ -149,7 +149,7 @@ impl Opener for &'static Row {
 /// Has software do a request.
 fn fall_back(request: Request<'_, Digest>, reason: Reason) -> Answer {
     request.tfm().keyed.fall_back(reason);
-    request.software()
+    request.run_fallback()
 }
 
 /// What makes digests, with a key or without.
@@ -174,7 +174,7 @@ impl Offload for Digest {
 
     fn fall_back(_state: (), mut request: Request<'_, Self>) -> Option<Result> {
         request.tfm().keyed.fall_back(Reason::DeviceFailed);
-        Some(request.software_all())
+        Some(request.run_fallback_atomic())
     }
 }
 

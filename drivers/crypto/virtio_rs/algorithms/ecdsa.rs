@@ -30,7 +30,7 @@ use crate::{
         sig,
         sig::{
             Algorithm,
-            Software, //
+            FallbackTfm, //
         },
     },
     settings::Settings,
@@ -143,7 +143,7 @@ pub(super) fn register(
         row,
         place,
         devices: devices.clone(),
-        _software: Software::new(row.name)?,
+        _fallback: FallbackTfm::new(row.name)?,
     };
     let mut registrations = KVec::with_capacity(1, GFP_KERNEL)?;
     registrations.push(sig::register::<Ecdsa>(&names, offer, module)?, GFP_KERNEL)?;
@@ -156,7 +156,7 @@ pub(super) struct Offer {
     place: Place,
     devices: Arc<Devices>,
     /// As for RSA: the kernel's own is there as long as this one is.
-    _software: Software,
+    _fallback: FallbackTfm,
 }
 
 /// A transform.
@@ -165,7 +165,7 @@ pub(super) struct Transform {
     place: Place,
     devices: Arc<Devices>,
     /// Has the same public key.
-    software: Software,
+    fallback: FallbackTfm,
     /// What devices get of the key.
     halves: Pin<KBox<SpinLockIrq<Halves>>>,
 }
@@ -205,12 +205,12 @@ impl Transform {
 
     /// Has nothing of what was to be a key.
     fn forget(&self) {
-        let _ = self.software.set_public_key(&[]);
+        let _ = self.fallback.set_public_key(&[]);
     }
 
     /// Sets a public key where there is none.
     fn set_public(&self, key: &[u8]) -> Result {
-        self.software.set_public_key(key)?;
+        self.fallback.set_public_key(key)?;
         self.set_halves(Halves {
             public: Some(self.public_half(key)?),
             private: None,
@@ -221,7 +221,7 @@ impl Transform {
     /// Sets both halves of a key where there is none.
     fn set_private(&self, key: &[u8]) -> Result {
         let point = private::public(key)?;
-        self.software.set_public_key(point)?;
+        self.fallback.set_public_key(point)?;
         let private = self.half(KeyType::Private, key)?;
         if !private.is_bound() {
             return Err(ENOSYS);
@@ -279,7 +279,7 @@ impl Algorithm for Ecdsa {
             row: offer.row,
             place: offer.place,
             devices: offer.devices.clone(),
-            software: Software::new(offer.row.name)?,
+            fallback: FallbackTfm::new(offer.row.name)?,
             halves: KBox::pin_init(new_spinlock_irq!(Halves::default()), GFP_KERNEL)?,
         })
     }
@@ -311,7 +311,7 @@ impl Algorithm for Ecdsa {
         let signature = signature::decode(der.as_ref(), transform.row.bits).map_err(|_| EIO)?;
         // Nobody else can have made it; that it is right can be seen.
         transform
-            .software
+            .fallback
             .verify(&signature, digest)
             .map_err(|_| EIO)?;
         Ok(signature)
@@ -322,7 +322,7 @@ impl Algorithm for Ecdsa {
         // make a signature a bad one, and why it is one software knows.
         transform
             .verify_by_device(signature, digest)
-            .or_else(|_| transform.software.verify(signature, digest))
+            .or_else(|_| transform.fallback.verify(signature, digest))
     }
 
     fn key_bits(transform: &Transform) -> u32 {

@@ -23,9 +23,9 @@ use crate::{
         akcipher,
         akcipher::{
             Algorithm,
+            FallbackTfm, //
             Loaded,
             Request,
-            Software, //
         },
         algorithm::{
             Names,
@@ -87,7 +87,7 @@ pub(super) fn register(
     let offer = Offer {
         place,
         devices: devices.clone(),
-        _software: Software::new(NAME)?,
+        _fallback: FallbackTfm::new(NAME)?,
     };
     let mut registrations = KVec::with_capacity(1, GFP_KERNEL)?;
     registrations.push(
@@ -103,7 +103,7 @@ pub(super) struct Offer {
     devices: Arc<Devices>,
     /// As long as the algorithm is registered so is the kernel's own: whoever asks for `rsa` gets
     /// that, which has the higher priority, and not this one for want of another.
-    _software: Software,
+    _fallback: FallbackTfm,
 }
 
 /// A transform.
@@ -111,7 +111,7 @@ pub(super) struct Transform {
     place: Place,
     devices: Arc<Devices>,
     /// Has the same key, if it takes it.
-    software: Software,
+    fallback: FallbackTfm,
     pair: Pin<KBox<SpinLockIrq<Option<Arc<Pair>>>>>,
 }
 
@@ -177,7 +177,7 @@ impl Offload for Rsa {
 
     fn fall_back(_state: State, request: Request<'_, Self>) -> Option<Result> {
         request.tfm().fall_back(Reason::DeviceFailed);
-        request.software_later();
+        request.defer_to_fallback();
         None
     }
 }
@@ -209,13 +209,13 @@ impl Algorithm for Rsa {
         Ok(Transform {
             place: offer.place,
             devices: offer.devices.clone(),
-            software: Software::new(NAME)?,
+            fallback: FallbackTfm::new(NAME)?,
             pair: KBox::pin_init(new_spinlock_irq!(None), GFP_KERNEL)?,
         })
     }
 
-    fn software(transform: &Transform) -> &Software {
-        &transform.software
+    fn fallback(transform: &Transform) -> &FallbackTfm {
+        &transform.fallback
     }
 
     fn later(transform: &Transform) -> &Worker<Later> {
@@ -224,14 +224,14 @@ impl Algorithm for Rsa {
 
     fn set_public_key(transform: &Transform, key: &[u8]) -> Result {
         transform.set_key(|| {
-            let size = transform.software.set_public_key(key);
+            let size = transform.fallback.set_public_key(key);
             Pair::public(transform.place, &transform.devices, key, size)
         })
     }
 
     fn set_private_key(transform: &Transform, key: &[u8]) -> Result {
         transform.set_key(|| {
-            let size = transform.software.set_private_key(key);
+            let size = transform.fallback.set_private_key(key);
             Pair::private(transform.place, &transform.devices, key, size)
         })
     }
@@ -260,7 +260,7 @@ impl Algorithm for Rsa {
             // Whatever the device cannot do, or not now, software does.
             Err((reason, _, loaded)) if pair.is_in_software() => {
                 loaded.tfm().fall_back(reason);
-                loaded.software()
+                loaded.run_fallback()
             }
             Err((_, err, loaded)) => loaded.done(Err(err)),
         }

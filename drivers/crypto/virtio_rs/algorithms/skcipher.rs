@@ -42,9 +42,9 @@ use crate::{
         skcipher,
         skcipher::{
             Algorithm,
+            FallbackTfm, //
             Pool,
             Request,
-            Software, //
         },
         Answer,
         Area,
@@ -169,14 +169,14 @@ pub(super) struct Offer {
 /// One of the two ways a cipher is offered: `SYNC` answers before the call returns.
 pub(super) struct Flavour<const SYNC: bool>;
 
-/// Has software do a request.
+/// Runs a request on the fallback.
 fn fall_back<const SYNC: bool>(
     request: Request<'_, Flavour<SYNC>>,
     reason: Reason,
     direction: Direction,
 ) -> Answer {
     request.tfm().fall_back(reason);
-    request.software(direction)
+    request.run_fallback(direction)
 }
 
 /// How a request is done.
@@ -184,9 +184,9 @@ fn fall_back<const SYNC: bool>(
 pub(super) struct Course {
     mode: Mode,
     direction: Direction,
-    /// How many bytes software has done before the device gets the rest.
+    /// The number of bytes that ran on the fallback before the device gets the rest.
     done: u32,
-    /// The IV of that rest, if software has done some.
+    /// The IV of the rest, if a part ran on the fallback.
     iv: Option<Iv>,
     /// The IV of what follows the request, if that must be told before it is done.
     next_iv: Option<Iv>,
@@ -211,12 +211,12 @@ impl Course {
         }
     }
 
-    /// Has software do what the device was to do, and has not done. It does not sleep.
-    fn software<const SYNC: bool>(&self, request: &mut Request<'_, Flavour<SYNC>>) -> Result {
+    /// Runs what the device has not done on the fallback, without sleeping.
+    fn run_fallback<const SYNC: bool>(&self, request: &mut Request<'_, Flavour<SYNC>>) -> Result {
         let Some(mut iv) = self.iv else {
-            return request.software_all(self.direction);
+            return request.run_fallback_atomic(self.direction);
         };
-        request.software_tail(self.direction, self.done, iv.bytes_mut())?;
+        request.run_fallback_suffix(self.direction, self.done, iv.bytes_mut())?;
         request.set_iv(iv.bytes())
     }
 
@@ -230,7 +230,7 @@ impl Course {
             return fall_back(request, reason, self.direction);
         }
         request.tfm().fall_back(reason);
-        let result = self.software(&mut request);
+        let result = self.run_fallback(&mut request);
         request.done(result)
     }
 }
@@ -255,7 +255,7 @@ impl<const SYNC: bool> Offload for Flavour<SYNC> {
 
     fn fall_back(course: Course, mut request: Request<'_, Self>) -> Option<Result> {
         request.tfm().fall_back(Reason::DeviceFailed);
-        Some(course.software(&mut request))
+        Some(course.run_fallback(&mut request))
     }
 }
 
@@ -266,8 +266,8 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
         Transform::new(offer)
     }
 
-    fn software(transform: &Transform<SYNC>) -> &Software {
-        transform.software()
+    fn fallback(transform: &Transform<SYNC>) -> &FallbackTfm {
+        transform.fallback()
     }
 
     fn pool(transform: &Transform<SYNC>) -> Option<&Arc<Pool<Self>>> {
@@ -287,7 +287,7 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
             Plan::Device { padding } => padding,
         };
 
-        // Whatever the device cannot do, or not for this request, software does.
+        // A request that the device cannot perform runs on the fallback.
         if SYNC && !request.may_sleep() {
             return fall_back(request, Reason::MayNotSleep, direction);
         }
@@ -328,10 +328,10 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
             if head == 0 || course.done != 0 {
                 return course.answer(request, reason);
             }
-            // What is too long for the device begins with a part that software does.
+            // The first part of a request that is too long for the device runs on the fallback.
             request.tfm().fall_back(Reason::TooLong);
             let mut rest = Iv::of(&[request.iv()]);
-            if let Err(err) = request.software_head(direction, head, rest.bytes_mut()) {
+            if let Err(err) = request.run_fallback_prefix(direction, head, rest.bytes_mut()) {
                 return request.done(Err(err));
             }
             course.done = head;

@@ -8,13 +8,17 @@
 //!
 //! C header: [`include/crypto/internal/aead.h`](srctree/include/crypto/internal/aead.h)
 
-mod callbacks;
 mod fallback;
 mod request;
-mod software;
 
-use self::callbacks::Callbacks as _;
 use super::{
+    adapter,
+    adapter::{
+        Adapted,
+        Crypt,
+        RawTransform,
+        SetKey, //
+    },
     algorithm::{
         Entry,
         Names,
@@ -32,17 +36,25 @@ use super::{
 use crate::bindings;
 use core::mem::offset_of;
 use kernel::{
-    ffi::c_int,
+    error::from_result,
+    ffi::{
+        c_char,
+        c_int,
+        c_uint, //
+    },
     prelude::*, //
 };
 
-pub(crate) use self::{
-    request::Lengths,
-    software::Software, //
-};
+pub(crate) use self::request::Lengths;
 
-/// The framework's type of request.
+/// The C type of requests.
 pub(crate) type Raw = bindings::aead_request;
+
+/// The C type of transforms.
+type Tfm = bindings::crypto_aead;
+
+/// A fallback.
+pub(crate) type FallbackTfm = super::fallback_tfm::FallbackTfm<Tfm>;
 
 /// A request to encrypt or decrypt.
 pub(crate) type Request<'a, A> = offload::Request<'a, A, Raw>;
@@ -57,8 +69,8 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
     /// Context: process, may sleep.
     fn init(data: &Self::Data) -> Result<Self::Tfm>;
 
-    /// Returns the software that stands in for the device.
-    fn software(tfm: &Self::Tfm) -> &Software;
+    /// Returns the fallback of a transform.
+    fn fallback(tfm: &Self::Tfm) -> &FallbackTfm;
 
     /// Sets the key, whose length was not looked at. No request is under way.
     ///
@@ -98,19 +110,57 @@ pub(crate) struct Description {
     pub(crate) chunk_size: u32,
 }
 
-// SAFETY: That is where the `struct crypto_alg` of a `struct aead_alg` is; the functions are its.
+// SAFETY: That is where the `struct crypto_alg` of a `struct aead_alg` is. The functions are those of the
+// type.
 unsafe impl RawAlgorithm for bindings::aead_alg {
     const BASE: usize = offset_of!(bindings::aead_alg, base);
+    const REGISTER: unsafe extern "C" fn(*mut Self) -> c_int = bindings::crypto_register_aead;
+    const UNREGISTER: unsafe extern "C" fn(*mut Self) = bindings::crypto_unregister_aead;
+}
 
-    unsafe fn register(alg: *mut Self) -> c_int {
-        // SAFETY: By the safety requirements.
-        unsafe { bindings::crypto_register_aead(alg) }
+// SAFETY: The `struct crypto_tfm` is a field. The function is that of the type.
+unsafe impl RawTransform for Tfm {
+    type Algorithm = bindings::aead_alg;
+    const BASE: usize = offset_of!(Tfm, base);
+    const ALLOCATE: unsafe extern "C" fn(*const c_char, u32, u32) -> *mut Self =
+        bindings::crypto_alloc_aead;
+}
+
+impl<A: Algorithm> Adapted<Tfm> for A {
+    type AlgData = A::Data;
+    type TfmData = A::Tfm;
+
+    fn create(data: &A::Data) -> Result<A::Tfm> {
+        A::init(data)
     }
 
-    unsafe fn unregister(alg: *mut Self) {
-        // SAFETY: By the safety requirements.
-        unsafe { bindings::crypto_unregister_aead(alg) }
+    unsafe fn set_up(tfm: *mut Tfm, data: &A::Tfm) -> Result {
+        let size = offload::context_size::<A>(A::fallback(data).request_size());
+        // SAFETY: The caller guarantees that the transform is valid and new.
+        unsafe { (*tfm).reqsize = size + offload::DMA_PADDING };
+        Ok(())
     }
+}
+
+impl<A: Algorithm> SetKey<Tfm> for A {
+    unsafe fn set_key(_tfm: *mut Tfm, data: &A::Tfm, key: &Key<'_>) -> Result {
+        <A as Algorithm>::set_key(data, key)
+    }
+}
+
+impl<A: Algorithm> Crypt<Tfm> for A {
+    fn crypt(request: Request<'_, A>, direction: Direction) -> Answer {
+        <A as Algorithm>::crypt(request, direction)
+    }
+}
+
+/// # Safety
+///
+/// `tfm` must be an initialised transform of an algorithm registered for `A`.
+unsafe extern "C" fn set_auth_size<A: Algorithm>(tfm: *mut Tfm, size: c_uint) -> c_int {
+    // SAFETY: The caller guarantees that the transform is initialised.
+    let data = unsafe { adapter::data::<Tfm, A>(tfm) };
+    from_result(|| A::set_auth_size(data, size).map(|()| 0))
 }
 
 /// Registers algorithm `A`.
@@ -126,12 +176,12 @@ pub(crate) fn register<A: Algorithm>(
     module: &'static ThisModule,
 ) -> Result<Registration> {
     let mut raw = bindings::aead_alg {
-        setkey: Some(A::set_key_callback),
-        setauthsize: Some(A::set_auth_size_callback),
-        encrypt: Some(A::encrypt_callback),
-        decrypt: Some(A::decrypt_callback),
-        init: Some(A::init_callback),
-        exit: Some(A::exit_callback),
+        setkey: Some(adapter::set_key::<Tfm, A>),
+        setauthsize: Some(set_auth_size::<A>),
+        encrypt: Some(adapter::encrypt::<Tfm, A>),
+        decrypt: Some(adapter::decrypt::<Tfm, A>),
+        init: Some(adapter::init::<Tfm, A>),
+        exit: Some(adapter::exit::<Tfm, A>),
         ivsize: description.iv_size,
         maxauthsize: description.max_auth_size,
         chunksize: description.chunk_size,

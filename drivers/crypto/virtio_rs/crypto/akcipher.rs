@@ -9,13 +9,19 @@
 //!
 //! C header: [`include/crypto/internal/akcipher.h`](srctree/include/crypto/internal/akcipher.h)
 
-mod callbacks;
+mod fallback;
 mod operand;
 mod request;
-mod software;
 
-use self::callbacks::Callbacks as _;
+use self::operand::Operand;
 use super::{
+    adapter,
+    adapter::{
+        Adapted,
+        Crypt,
+        RawTransform,
+        SetKeyPair, //
+    },
     algorithm::{
         Entry,
         Names,
@@ -36,18 +42,27 @@ use crate::{
 };
 use core::mem::offset_of;
 use kernel::{
-    ffi::c_int,
+    ffi::{
+        c_char,
+        c_int,
+        c_uint, //
+    },
     prelude::*, //
 };
 
 pub(crate) use self::{
     operand::MAX_LEN,
-    request::Loaded,
-    software::Software, //
+    request::Loaded, //
 };
 
-/// The framework's type of request.
+/// The C type of requests.
 pub(crate) type Raw = bindings::akcipher_request;
+
+/// The C type of transforms.
+type Tfm = bindings::crypto_akcipher;
+
+/// A fallback.
+pub(crate) type FallbackTfm = super::fallback_tfm::FallbackTfm<Tfm>;
 
 /// A request to encrypt or decrypt.
 pub(crate) type Request<'a, A> = offload::Request<'a, A, Raw>;
@@ -62,8 +77,8 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
     /// Context: process, may sleep.
     fn init(data: &Self::Data) -> Result<Self::Tfm>;
 
-    /// Returns the software that stands in for the device.
-    fn software(tfm: &Self::Tfm) -> &Software;
+    /// Returns the fallback of a transform.
+    fn fallback(tfm: &Self::Tfm) -> &FallbackTfm;
 
     /// Returns who does what software has to do where it may not sleep.
     fn later(tfm: &Self::Tfm) -> &Worker<Later>;
@@ -91,19 +106,60 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
     fn crypt(request: Request<'_, Self>, direction: Direction) -> Answer;
 }
 
-// SAFETY: That is where the `struct crypto_alg` is; the functions are the type's.
+// SAFETY: That is where the `struct crypto_alg` is. The functions are those of the type.
 unsafe impl RawAlgorithm for bindings::akcipher_alg {
     const BASE: usize = offset_of!(bindings::akcipher_alg, base);
+    const REGISTER: unsafe extern "C" fn(*mut Self) -> c_int = bindings::crypto_register_akcipher;
+    const UNREGISTER: unsafe extern "C" fn(*mut Self) = bindings::crypto_unregister_akcipher;
+}
 
-    unsafe fn register(alg: *mut Self) -> c_int {
-        // SAFETY: By the safety requirements.
-        unsafe { bindings::crypto_register_akcipher(alg) }
+// SAFETY: The `struct crypto_tfm` is a field. The function is that of the type.
+unsafe impl RawTransform for Tfm {
+    type Algorithm = bindings::akcipher_alg;
+    const BASE: usize = offset_of!(Tfm, base);
+    const ALLOCATE: unsafe extern "C" fn(*const c_char, u32, u32) -> *mut Self =
+        bindings::crypto_alloc_akcipher;
+}
+
+impl<A: Algorithm> Adapted<Tfm> for A {
+    type AlgData = A::Data;
+    type TfmData = A::Tfm;
+
+    fn create(data: &A::Data) -> Result<A::Tfm> {
+        A::init(data)
     }
 
-    unsafe fn unregister(alg: *mut Self) {
-        // SAFETY: By the safety requirements.
-        unsafe { bindings::crypto_unregister_akcipher(alg) }
+    unsafe fn set_up(tfm: *mut Tfm, _data: &A::Tfm) -> Result {
+        // CAST: The struct has a few thousand bytes.
+        let size = offload::context_size::<A>(0) + size_of::<Operand>() as u32;
+        // SAFETY: The caller guarantees that the transform is valid and new.
+        unsafe { (*tfm).reqsize = size + offload::DMA_PADDING };
+        Ok(())
     }
+}
+
+impl<A: Algorithm> SetKeyPair<Tfm> for A {
+    fn set_public_key(data: &A::Tfm, key: &[u8]) -> Result {
+        <A as Algorithm>::set_public_key(data, key)
+    }
+
+    fn set_private_key(data: &A::Tfm, key: &[u8]) -> Result {
+        <A as Algorithm>::set_private_key(data, key)
+    }
+}
+
+impl<A: Algorithm> Crypt<Tfm> for A {
+    fn crypt(request: Request<'_, A>, direction: Direction) -> Answer {
+        <A as Algorithm>::crypt(request, direction)
+    }
+}
+
+/// # Safety
+///
+/// `tfm` must be an initialised transform of an algorithm registered for `A`.
+unsafe extern "C" fn max_size<A: Algorithm>(tfm: *mut Tfm) -> c_uint {
+    // SAFETY: The caller guarantees that the transform is initialised.
+    A::max_size(unsafe { adapter::data::<Tfm, A>(tfm) })
 }
 
 /// Registers cipher `A`.
@@ -119,13 +175,13 @@ pub(crate) fn register<A: Algorithm>(
     module: &'static ThisModule,
 ) -> Result<Registration> {
     let mut raw = bindings::akcipher_alg {
-        encrypt: Some(A::encrypt_callback),
-        decrypt: Some(A::decrypt_callback),
-        set_pub_key: Some(A::set_public_key_callback),
-        set_priv_key: Some(A::set_private_key_callback),
-        max_size: Some(A::max_size_callback),
-        init: Some(A::init_callback),
-        exit: Some(A::exit_callback),
+        encrypt: Some(adapter::encrypt::<Tfm, A>),
+        decrypt: Some(adapter::decrypt::<Tfm, A>),
+        set_pub_key: Some(adapter::set_public_key::<Tfm, A>),
+        set_priv_key: Some(adapter::set_private_key::<Tfm, A>),
+        max_size: Some(max_size::<A>),
+        init: Some(adapter::init::<Tfm, A>),
+        exit: Some(adapter::exit::<Tfm, A>),
         ..Default::default()
     };
     raw.base.cra_ctxsize = offload::transform_size::<A>();

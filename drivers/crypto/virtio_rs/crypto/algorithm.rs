@@ -10,6 +10,7 @@
 //! C header: [`include/linux/crypto.h`](srctree/include/linux/crypto.h)
 
 use crate::bindings;
+use core::mem::offset_of;
 use kernel::{
     error::to_result,
     ffi::c_int,
@@ -41,25 +42,17 @@ pub(crate) struct Names {
 ///
 /// # Safety
 ///
-/// `BASE` must be the offset of the `struct crypto_alg` embedded in the type, and `register` and
-/// `unregister` the framework's functions for the type.
-pub(super) unsafe trait RawAlgorithm: Sized {
-    /// Where the part is that all types have, in bytes.
+/// `BASE` must be the offset of the `struct crypto_alg` embedded in the type, and `REGISTER` and
+/// `UNREGISTER` the crypto API's functions for the type.
+pub(crate) unsafe trait RawAlgorithm: Sized + 'static {
+    /// The offset of the part that all types have, in bytes.
     const BASE: usize;
 
-    /// Registers the algorithm.
-    ///
-    /// # Safety
-    ///
-    /// `alg` must be valid and filled in, and stay so until it is destroyed.
-    unsafe fn register(alg: *mut Self) -> c_int;
+    /// Registers an algorithm, which must be filled in, and stay valid until it is destroyed.
+    const REGISTER: unsafe extern "C" fn(*mut Self) -> c_int;
 
-    /// Unregisters it.
-    ///
-    /// # Safety
-    ///
-    /// `alg` must be registered.
-    unsafe fn unregister(alg: *mut Self);
+    /// Unregisters an algorithm, which must be registered.
+    const UNREGISTER: unsafe extern "C" fn(*mut Self);
 }
 
 /// An algorithm in memory of its own, and the driver's data with it.
@@ -98,9 +91,9 @@ impl<R: RawAlgorithm, D: Send + Sync + 'static> Entry<R, D> {
             }),
             GFP_KERNEL,
         )?;
-        // SAFETY: By the safety requirements of `RawAlgorithm`.
-        let base = unsafe { this.raw.get().byte_add(R::BASE) };
-        // SAFETY: As above; the entry is new, nobody else uses it.
+        let base = this.raw.get().wrapping_byte_add(R::BASE);
+        // SAFETY: By the safety requirements of `RawAlgorithm` that is the address of such a struct. The
+        // entry is new, so there is no other user.
         let base = unsafe { &mut *base.cast::<bindings::crypto_alg>() };
         Self::copy_name(&mut base.cra_name, names.name)?;
         Self::copy_name(&mut base.cra_driver_name, names.driver_name)?;
@@ -111,16 +104,10 @@ impl<R: RawAlgorithm, D: Send + Sync + 'static> Entry<R, D> {
         Ok(this)
     }
 
-    /// Returns the entry that `raw` is part of.
-    ///
-    /// # Safety
-    ///
-    /// `raw` must be part of an entry of this type.
-    pub(super) unsafe fn of(raw: *mut R) -> *const Self {
-        // CAST: `Opaque` is transparent.
-        let raw = raw.cast::<Opaque<R>>();
-        // SAFETY: By the safety requirements.
-        unsafe { kernel::container_of!(raw, Self, raw) }
+    /// Returns the address of the entry that `base` is a part of, if it is a part of an entry.
+    pub(super) fn of_base(base: *mut bindings::crypto_alg) -> *const Self {
+        base.wrapping_byte_sub(offset_of!(Self, raw) + R::BASE)
+            .cast()
     }
 
     fn copy_name(to: &mut [kernel::ffi::c_char], name: &CStr) -> Result {
@@ -139,13 +126,9 @@ impl<R: RawAlgorithm, D: Send + Sync + 'static> Entry<R, D> {
     ///
     /// `alg` must be part of an entry of this type that was registered; it is called once.
     unsafe extern "C" fn destroy_callback(alg: *mut bindings::crypto_alg) {
-        // SAFETY: By the safety requirements it is that far into an `R`.
-        let raw = unsafe { alg.byte_sub(R::BASE) }.cast::<R>();
-        // SAFETY: The framework calls this with an algorithm that was registered, so it is part of
-        // an entry.
-        let this = unsafe { Self::of(raw) };
-        // SAFETY: By the type invariant the framework owns a reference, which ends here.
-        let this = unsafe { Arc::from_raw(this) };
+        // SAFETY: The caller guarantees that `alg` is a part of an entry that was registered. By the
+        // type invariant the crypto API owns a reference to it, which ends here.
+        let this = unsafe { Arc::from_raw(Self::of_base(alg)) };
         this.destroyed.store(1, Relaxed);
     }
 }
@@ -172,7 +155,7 @@ impl<R: RawAlgorithm, D: Send + Sync + 'static> Unregister for Registered<R, D> 
 impl<R: RawAlgorithm, D: Send + Sync + 'static> Drop for Registered<R, D> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant.
-        unsafe { R::unregister(self.0.raw.get()) };
+        unsafe { R::UNREGISTER(self.0.raw.get()) };
     }
 }
 
@@ -194,7 +177,7 @@ impl Registration {
         // INVARIANT: The framework owns this reference from here on.
         let framework = Arc::into_raw(entry.clone());
         // SAFETY: The entry is filled in, and stays where it is until `destroy_callback`.
-        let res = to_result(unsafe { R::register(entry.raw.get()) });
+        let res = to_result(unsafe { R::REGISTER(entry.raw.get()) });
         if let Err(err) = res {
             // Depending on where it failed, the framework has destroyed it or has never had it.
             if entry.destroyed.load(Relaxed) == 0 {

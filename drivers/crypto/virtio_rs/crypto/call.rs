@@ -20,7 +20,10 @@ use super::{
 };
 use crate::bindings;
 use core::{
-    mem::ManuallyDrop,
+    mem::{
+        offset_of,
+        ManuallyDrop, //
+    },
     ptr::NonNull, //
 };
 use kernel::{
@@ -41,20 +44,13 @@ pub(crate) struct Call<A: Offload, const OUTPUT: usize> {
     room: Room<A>,
 }
 
-// SAFETY: The struct is embedded, and the context is what `Room` is for, and has its alignment.
-// The driver keeps nothing for the transform, which there is none of.
+// SAFETY: The `struct crypto_async_request` is a field. The context is a `Room`, which has its size and
+// alignment. There is no transform, and the driver keeps nothing for one.
 unsafe impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> RawRequest for Call<A, OUTPUT> {
-    unsafe fn base(this: *mut Self) -> *mut bindings::crypto_async_request {
-        // SAFETY: By the safety requirements.
-        unsafe { &raw mut (*this).base }
-    }
+    const BASE: usize = offset_of!(Self, base);
+    const CONTEXT: usize = offset_of!(Self, room);
 
-    unsafe fn context(this: *mut Self) -> *mut c_void {
-        // SAFETY: By the safety requirements.
-        unsafe { Room::context(&raw mut (*this).room) }
-    }
-
-    unsafe fn transform(_this: *mut Self) -> *mut c_void {
+    unsafe fn transform(_this: NonNull<Self>) -> *mut c_void {
         NonNull::<()>::dangling().as_ptr().cast()
     }
 }

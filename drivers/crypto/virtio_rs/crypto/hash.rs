@@ -10,22 +10,18 @@
 //!
 //! C header: [`include/crypto/internal/hash.h`](srctree/include/crypto/internal/hash.h)
 
-mod callbacks;
-mod parts;
+mod fallback;
+mod incremental;
 mod request;
-mod software;
 
-use self::{
-    callbacks::{
-        Callbacks as _,
-        MacCallbacks as _, //
-    },
-    software::{
-        Software,
-        Source, //
-    },
-};
+use self::fallback::FallbackOwner;
 use super::{
+    adapter,
+    adapter::{
+        Adapted,
+        RawTransform,
+        SetKey, //
+    },
     algorithm::{
         Entry,
         Names,
@@ -40,12 +36,21 @@ use super::{
 use crate::bindings;
 use core::mem::offset_of;
 use kernel::{
-    ffi::c_int,
+    ffi::{
+        c_char,
+        c_int, //
+    },
     prelude::*, //
 };
 
-/// The framework's type of request.
+/// The C type of requests.
 pub(crate) type Raw = bindings::ahash_request;
+
+/// The C type of transforms.
+type Tfm = bindings::crypto_ahash;
+
+/// A fallback.
+type FallbackTfm = super::fallback_tfm::FallbackTfm<Tfm>;
 
 /// A request for the digest of a message.
 pub(crate) type Request<'a, A> = offload::Request<'a, A, Raw>;
@@ -92,20 +97,57 @@ pub(crate) struct Description {
     pub(crate) digest_size: u32,
 }
 
-// SAFETY: That is where the `struct crypto_alg` of a `struct ahash_alg` is; the functions are its.
+// SAFETY: That is where the `struct crypto_alg` of a `struct ahash_alg` is. The functions are those of
+// the type.
 unsafe impl RawAlgorithm for bindings::ahash_alg {
     const BASE: usize =
         offset_of!(bindings::ahash_alg, halg) + offset_of!(bindings::hash_alg_common, base);
+    const REGISTER: unsafe extern "C" fn(*mut Self) -> c_int = bindings::crypto_register_ahash;
+    const UNREGISTER: unsafe extern "C" fn(*mut Self) = bindings::crypto_unregister_ahash;
+}
 
-    unsafe fn register(alg: *mut Self) -> c_int {
-        // SAFETY: By the safety requirements.
-        unsafe { bindings::crypto_register_ahash(alg) }
+// SAFETY: The `struct crypto_tfm` is a field. The function is that of the type.
+unsafe impl RawTransform for Tfm {
+    type Algorithm = bindings::ahash_alg;
+    const BASE: usize = offset_of!(Tfm, base);
+    const ALLOCATE: unsafe extern "C" fn(*const c_char, u32, u32) -> *mut Self =
+        bindings::crypto_alloc_ahash;
+}
+
+impl<A: Algorithm> Adapted<Tfm> for A {
+    type AlgData = A::Data;
+    type TfmData = A::Tfm;
+
+    fn create(data: &A::Data) -> Result<A::Tfm> {
+        A::init(data)
     }
 
-    unsafe fn unregister(alg: *mut Self) {
-        // SAFETY: By the safety requirements.
-        unsafe { bindings::crypto_unregister_ahash(alg) }
+    unsafe fn set_up(tfm: *mut Tfm, _data: &A::Tfm) -> Result {
+        // SAFETY: The caller guarantees that the transform is valid and new.
+        unsafe { fallback::set_up(tfm) }
     }
+
+    unsafe fn tear_down(tfm: *mut Tfm) {
+        // SAFETY: The caller guarantees that this is the last use of a transform that was set up.
+        unsafe { fallback::tear_down(tfm) };
+    }
+}
+
+impl<A: Mac> SetKey<Tfm> for A {
+    unsafe fn set_key(tfm: *mut Tfm, data: &A::Tfm, key: &Key<'_>) -> Result {
+        // SAFETY: The caller guarantees that the transform is valid.
+        unsafe { fallback::set_key(tfm, key)? };
+        <A as Mac>::set_key(data, key)
+    }
+}
+
+/// # Safety
+///
+/// `req` must be a valid request of an initialised transform. Nothing else may use its context: a digest
+/// does not continue what came before.
+unsafe extern "C" fn digest<A: Algorithm>(req: *mut Raw) -> c_int {
+    // SAFETY: The caller guarantees what `answer` asks for.
+    unsafe { adapter::answer::<A>(req, A::digest) }
 }
 
 /// Registers hash `A`.
@@ -133,7 +175,7 @@ pub(crate) fn register_mac<A: Mac>(
     module: &'static ThisModule,
 ) -> Result<Registration> {
     let raw = bindings::ahash_alg {
-        setkey: Some(A::set_key_callback),
+        setkey: Some(adapter::set_key::<Tfm, A>),
         ..Default::default()
     };
     register_with::<A>(raw, description, data, module)
@@ -150,31 +192,31 @@ fn register_with<A: Algorithm>(
         // be asked.
         assert!(!A::SYNCHRONOUS);
     }
-    let (software, source) = Software::find(description.name)?;
-    let sizes = software.sizes();
+    let (fallback, owner) = FallbackTfm::find(description.name)?;
+    let sizes = fallback.sizes();
     if sizes.digest != description.digest_size {
         return Err(EINVAL);
     }
 
-    raw.init = Some(parts::init);
-    raw.update = Some(parts::update);
-    raw.finup = Some(parts::finup);
-    raw.digest = Some(A::digest_callback);
-    raw.export = Some(parts::export);
-    raw.import = Some(parts::import);
-    if source == Source::Framework {
-        raw.export_core = Some(parts::export_core);
-        raw.import_core = Some(parts::import_core);
+    raw.init = Some(incremental::init);
+    raw.update = Some(incremental::update);
+    raw.finup = Some(incremental::finup);
+    raw.digest = Some(digest::<A>);
+    raw.export = Some(incremental::export);
+    raw.import = Some(incremental::import);
+    if owner == FallbackOwner::Core {
+        raw.export_core = Some(incremental::export_core);
+        raw.import_core = Some(incremental::import_core);
     }
-    raw.init_tfm = Some(A::init_tfm_callback);
-    raw.exit_tfm = Some(A::exit_tfm_callback);
+    raw.init_tfm = Some(adapter::init::<Tfm, A>);
+    raw.exit_tfm = Some(adapter::exit::<Tfm, A>);
     raw.halg.digestsize = sizes.digest;
     raw.halg.statesize = sizes.state;
 
     let base = &mut raw.halg.base;
     base.cra_ctxsize = offload::transform_size::<A>();
-    base.cra_flags = source.algorithm_flags(offload::flags::<A>());
-    // Templates reckon with what is said here: it must not grow in `init_tfm_callback`.
+    base.cra_flags = owner.algorithm_flags(offload::flags::<A>());
+    // Templates reckon with what is said here: it must not grow in `set_up`.
     base.cra_reqsize = offload::context_size::<A>(sizes.request)
         .max(bindings::VC_HASH_MAX_DESCSIZE)
         .max(sizes.state)

@@ -1,59 +1,56 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Keys as consumers set them.
+//! Keys as callers set them.
 
 use crate::bindings;
-use core::marker::PhantomData;
-use kernel::ffi::c_uint;
+use kernel::ffi::{
+    c_uint,
+    c_void, //
+};
 
-/// A key that a consumer sets.
+/// Returns memory that a caller hands in.
 ///
-/// # Invariants
+/// # Safety
 ///
-/// `bytes` is valid for reads of `len` bytes, unless that is 0, for the lifetime.
+/// `at` must be valid for reads of `len` bytes, unless that is 0, as long as the result is used.
+pub(super) unsafe fn slice<'a>(at: *const c_void, len: c_uint) -> &'a [u8] {
+    if len == 0 {
+        return &[];
+    }
+    // SAFETY: The caller guarantees that the bytes are valid.
+    // CAST: Both targets of this driver have 32 bits at least.
+    unsafe { core::slice::from_raw_parts(at.cast(), len as usize) }
+}
+
+/// A key that a caller sets.
 pub(crate) struct Key<'a> {
-    bytes: *const u8,
-    len: usize,
+    bytes: &'a [u8],
     flags: u32,
-    _bytes: PhantomData<&'a [u8]>,
 }
 
 impl<'a> Key<'a> {
-    /// Creates a key that nobody has asked for anything special with.
+    /// Creates a key without flags.
     #[cfg(CONFIG_KUNIT)]
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        // INVARIANT: A slice is valid for reads.
-        Self {
-            bytes: bytes.as_ptr(),
-            len: bytes.len(),
-            flags: 0,
-            _bytes: PhantomData,
-        }
+        Self { bytes, flags: 0 }
     }
 
-    /// Takes over a key, for a transform with `flags`.
+    /// Creates a key for a transform with `flags`.
     ///
     /// # Safety
     ///
     /// `bytes` must be valid for reads of `len` bytes, unless that is 0, for the lifetime.
     pub(super) unsafe fn from_raw(bytes: *const u8, len: c_uint, flags: u32) -> Self {
-        // INVARIANT: By the safety requirements.
         Self {
-            bytes,
-            // CAST: Both targets of this driver have 32 bits at least.
-            len: len as usize,
+            // SAFETY: The caller guarantees that the bytes are valid.
+            bytes: unsafe { slice(bytes.cast(), len) },
             flags: flags & bindings::CRYPTO_TFM_REQ_MASK,
-            _bytes: PhantomData,
         }
     }
 
     /// Returns the bytes.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        if self.len == 0 {
-            return &[];
-        }
-        // SAFETY: By the type invariant.
-        unsafe { core::slice::from_raw_parts(self.bytes, self.len) }
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// Returns the key of the cipher and that of the MAC, of a key for a chain of both; nothing if it
@@ -80,8 +77,14 @@ impl<'a> Key<'a> {
         Some((cipher, auth))
     }
 
-    /// Returns the flags (weak keys) that software which stands in for the device needs.
-    pub(super) fn flags(&self) -> u32 {
-        self.flags
+    /// Sets the key's flags (weak keys) of a fallback, as callers do before they set the key.
+    ///
+    /// # Safety
+    ///
+    /// `tfm` must be valid. Nothing else may use its flags meanwhile.
+    pub(super) unsafe fn set_flags(&self, tfm: *mut bindings::crypto_tfm) {
+        // SAFETY: The caller guarantees that the transform is valid, and its flags are not in use.
+        let flags = unsafe { &mut (*tfm).crt_flags };
+        *flags = *flags & !bindings::CRYPTO_TFM_REQ_MASK | self.flags;
     }
 }

@@ -6,6 +6,10 @@ mod context;
 mod pool;
 
 use super::{
+    adapter::{
+        tfm_ctx,
+        RawTransform, //
+    },
     area::AnyArea,
     request::Answer,
     rescue::Rescue, //
@@ -39,55 +43,47 @@ pub(crate) use self::{
 ///
 /// # Safety
 ///
-/// `base` must return the `struct crypto_async_request` embedded in the request, `context` its
-/// context, aligned for `CRYPTO_DMA_ALIGN`, of the size that its transform asked for, and
-/// `transform` what the driver keeps for that transform.
+/// - `BASE` must be the offset of the `struct crypto_async_request` embedded in the type.
+/// - `context` must return an address in the request's context, aligned for `CRYPTO_DMA_ALIGN`, that has
+///   the size which [`context_size`] has returned for the transform.
+/// - `transform` must return the address of the driver's data of the request's transform.
 pub(crate) unsafe trait RawRequest: Sized {
-    /// Returns the part that all types have.
-    ///
-    /// # Safety
-    ///
-    /// `this` must be valid.
-    unsafe fn base(this: *mut Self) -> *mut bindings::crypto_async_request;
+    /// The offset of the part that all types have, in bytes.
+    const BASE: usize;
 
-    /// Returns the request's context.
-    ///
-    /// # Safety
-    ///
-    /// `this` must be valid.
-    unsafe fn context(this: *mut Self) -> *mut c_void;
+    /// The offset of the request's context, in bytes, before it is aligned.
+    const CONTEXT: usize;
 
-    /// Returns the driver's part of the request's transform.
-    ///
-    /// # Safety
-    ///
-    /// `this` must be valid.
-    unsafe fn transform(this: *mut Self) -> *mut c_void {
-        // SAFETY: By the safety requirements.
-        let base = unsafe { Self::base(this) };
-        // SAFETY: As above; the request has a valid transform.
-        unsafe { tfm_ctx((*base).tfm) }
+    /// Returns the address of the part that all types have.
+    fn base(this: NonNull<Self>) -> *mut bindings::crypto_async_request {
+        this.as_ptr().wrapping_byte_add(Self::BASE).cast()
     }
 
-    /// A request that a device had is about to be given back to its consumer: does away with what
-    /// the type keeps besides the context.
+    /// Returns the address of the request's context that a device request is built in.
+    #[inline]
+    fn context(this: NonNull<Self>) -> *mut c_void {
+        align_for_dma(this.as_ptr().wrapping_byte_add(Self::CONTEXT).cast())
+    }
+
+    /// Returns the address of the driver's data of the request's transform.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be valid.
+    unsafe fn transform(this: NonNull<Self>) -> *mut c_void {
+        // SAFETY: The caller guarantees that the request is valid.
+        tfm_ctx(unsafe { (*Self::base(this)).tfm })
+    }
+
+    /// A request that a device had is about to be completed: releases what the type keeps in addition to
+    /// the device request.
     ///
     /// Context: any; may not sleep.
     ///
     /// # Safety
     ///
-    /// `this` must be valid and under way; it is called once.
-    unsafe fn clear(_this: *mut Self) {}
-}
-
-/// Returns the context of a transform, as `crypto_tfm_ctx()` does.
-///
-/// # Safety
-///
-/// `tfm` must be valid.
-pub(super) unsafe fn tfm_ctx(tfm: *mut bindings::crypto_tfm) -> *mut c_void {
-    // SAFETY: The caller guarantees that `tfm` is valid; this only computes an address.
-    unsafe { &raw mut (*tfm).__crt_ctx }.cast()
+    /// `this` must be valid and in flight; it is called once.
+    unsafe fn clear(_this: NonNull<Self>) {}
 }
 
 /// Aligns the context of a request for DMA, as `skcipher_request_ctx_dma()` and its like do.
@@ -101,6 +97,9 @@ pub(super) fn align_for_dma(context: *mut c_void) -> *mut c_void {
     let address = context.addr();
     context.wrapping_byte_add(address.next_multiple_of(ALIGN) - address)
 }
+
+/// How many bytes of a request's context the alignment for DMA may take.
+pub(super) const DMA_PADDING: u32 = bindings::VC_CRYPTO_DMA_PADDING;
 
 /// An algorithm whose requests a device may do.
 pub(crate) trait Offload: Sized + Send + Sync + 'static {
@@ -167,14 +166,14 @@ pub(super) const fn transform_size<A: Offload>() -> u32 {
     size_of::<A::Tfm>() as u32
 }
 
-/// Returns how much context a request needs, in bytes, where software needs `software` bytes to do
-/// it.
-pub(super) fn context_size<A: Offload>(software: u32) -> u32 {
+/// Returns the size of the request context that [`RawRequest::context`] returns, in bytes. The fallback
+/// needs `fallback` bytes.
+pub(super) fn context_size<A: Offload>(fallback: u32) -> u32 {
     let own = const {
         assert!(context::size::<A>() <= u32::MAX as usize);
         context::size::<A>() as u32
     };
-    own.max(software)
+    own.max(fallback)
 }
 
 /// What has become of a request that was sent, or was to be.
@@ -283,12 +282,24 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
         self.raw
     }
 
+    /// Returns the fields of the C structure.
+    pub(super) fn fields(&self) -> &R {
+        // SAFETY: By the type invariant the request is valid. The device and this driver write to its
+        // context alone, which is no field.
+        unsafe { self.raw.as_ref() }
+    }
+
+    /// Returns the transform, for requests of a type of transform `T`.
+    pub(super) fn raw_tfm<T: RawTransform>(&self) -> *mut T {
+        // SAFETY: By the type invariant the request is valid.
+        T::of_base(unsafe { (*R::base(self.raw)).tfm })
+    }
+
     /// Returns the transform.
     pub(crate) fn tfm(&self) -> &A::Tfm {
-        // SAFETY: By the type invariant.
-        let tfm = unsafe { R::transform(self.raw.as_ptr()) }.cast::<A::Tfm>();
-        // SAFETY: By the type invariant the transform is initialised; it outlives its requests.
-        unsafe { &*tfm }
+        // SAFETY: By the type invariant the request is valid, and its transform is initialised. A transform
+        // outlives its requests.
+        unsafe { &*R::transform(self.raw).cast::<A::Tfm>() }
     }
 
     /// Returns true if the consumer allows the call to sleep.
@@ -298,8 +309,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
 
     /// Returns the consumer's flags (`CRYPTO_TFM_REQ_*`).
     pub(super) fn flags(&self) -> u32 {
-        // SAFETY: By the type invariant.
-        unsafe { (*R::base(self.raw.as_ptr())).flags }
+        // SAFETY: By the type invariant the request is valid.
+        unsafe { (*R::base(self.raw)).flags }
     }
 
     /// Answers it.

@@ -7,24 +7,41 @@
 //!
 //! C header: [`include/crypto/internal/sig.h`](srctree/include/crypto/internal/sig.h)
 
-mod callbacks;
-mod software;
+mod fallback;
 
-use self::callbacks::Callbacks as _;
-use super::algorithm::{
-    Entry,
-    Names,
-    RawAlgorithm,
-    Registration, //
+use super::{
+    adapter,
+    adapter::{
+        Adapted,
+        RawTransform,
+        SetKeyPair, //
+    },
+    algorithm::{
+        Entry,
+        Names,
+        RawAlgorithm,
+        Registration, //
+    },
+    key::slice, //
 };
 use crate::bindings;
 use core::mem::offset_of;
 use kernel::{
-    ffi::c_int,
+    error::from_result,
+    ffi::{
+        c_char,
+        c_int,
+        c_uint,
+        c_void, //
+    },
     prelude::*, //
 };
 
-pub(crate) use self::software::Software;
+/// The C type of transforms.
+type Tfm = bindings::crypto_sig;
+
+/// A fallback.
+pub(crate) type FallbackTfm = super::fallback_tfm::FallbackTfm<Tfm>;
 
 /// How long an ECDSA signature is, of whatever curve, as the kernel's algorithms have it
 /// (`struct ecdsa_raw_sig`), in bytes.
@@ -87,19 +104,114 @@ pub(crate) trait Algorithm: Sized + Send + Sync + 'static {
     fn digest_size(tfm: &Self::Tfm) -> u32;
 }
 
-// SAFETY: That is where the `struct crypto_alg` is; the functions are the type's.
+// SAFETY: That is where the `struct crypto_alg` is. The functions are those of the type.
 unsafe impl RawAlgorithm for bindings::sig_alg {
     const BASE: usize = offset_of!(bindings::sig_alg, base);
+    const REGISTER: unsafe extern "C" fn(*mut Self) -> c_int = bindings::crypto_register_sig;
+    const UNREGISTER: unsafe extern "C" fn(*mut Self) = bindings::crypto_unregister_sig;
+}
 
-    unsafe fn register(alg: *mut Self) -> c_int {
-        // SAFETY: By the safety requirements.
-        unsafe { bindings::crypto_register_sig(alg) }
+// SAFETY: The `struct crypto_tfm` is a field. The function is that of the type.
+unsafe impl RawTransform for Tfm {
+    type Algorithm = bindings::sig_alg;
+    const BASE: usize = offset_of!(Tfm, base);
+    const ALLOCATE: unsafe extern "C" fn(*const c_char, u32, u32) -> *mut Self =
+        bindings::crypto_alloc_sig;
+}
+
+impl<A: Algorithm> Adapted<Tfm> for A {
+    type AlgData = A::Data;
+    type TfmData = A::Tfm;
+
+    fn create(data: &A::Data) -> Result<A::Tfm> {
+        A::init(data)
+    }
+}
+
+impl<A: Algorithm> SetKeyPair<Tfm> for A {
+    fn set_public_key(data: &A::Tfm, key: &[u8]) -> Result {
+        <A as Algorithm>::set_public_key(data, key)
     }
 
-    unsafe fn unregister(alg: *mut Self) {
-        // SAFETY: By the safety requirements.
-        unsafe { bindings::crypto_unregister_sig(alg) }
+    fn set_private_key(data: &A::Tfm, key: &[u8]) -> Result {
+        <A as Algorithm>::set_private_key(data, key)
     }
+}
+
+/// # Safety
+///
+/// `tfm` must be an initialised transform, `src` valid for reads of `slen` bytes, and `dst` for writes of
+/// `dlen` bytes. They may be the same memory.
+unsafe extern "C" fn sign<A: Algorithm>(
+    tfm: *mut Tfm,
+    src: *const c_void,
+    slen: c_uint,
+    dst: *mut c_void,
+    dlen: c_uint,
+) -> c_int {
+    // SAFETY: The caller guarantees that the transform is initialised.
+    let data = unsafe { adapter::data::<Tfm, A>(tfm) };
+    // SAFETY: The caller guarantees that the digest is valid for reads of its length.
+    let digest = unsafe { slice(src, slen) };
+    from_result(|| {
+        let signature = A::sign(data, digest)?;
+        let signature = signature.as_ref();
+        let len = u32::try_from(signature.len())?;
+        if len > dlen {
+            return Err(EOVERFLOW);
+        }
+        // SAFETY: The caller guarantees that `dst` is valid for writes of at least `len` bytes. The
+        // signature is not in that memory, and the digest is not used any more.
+        unsafe {
+            dst.cast::<u8>()
+                .copy_from_nonoverlapping(signature.as_ptr(), signature.len())
+        };
+        Ok(c_int::try_from(len)?)
+    })
+}
+
+/// # Safety
+///
+/// `tfm` must be an initialised transform, `src` valid for reads of `slen` bytes, and `digest` of `dlen`
+/// bytes.
+unsafe extern "C" fn verify<A: Algorithm>(
+    tfm: *mut Tfm,
+    src: *const c_void,
+    slen: c_uint,
+    digest: *const c_void,
+    dlen: c_uint,
+) -> c_int {
+    // SAFETY: The caller guarantees that the transform is initialised.
+    let data = unsafe { adapter::data::<Tfm, A>(tfm) };
+    // SAFETY: The caller guarantees that the signature is valid for reads of its length.
+    let signature = unsafe { slice(src, slen) };
+    // SAFETY: The caller guarantees that the digest is valid for reads of its length.
+    let digest = unsafe { slice(digest, dlen) };
+    from_result(|| A::verify(data, signature, digest).map(|()| 0))
+}
+
+/// # Safety
+///
+/// `tfm` must be an initialised transform of an algorithm registered for `A`.
+unsafe extern "C" fn key_size<A: Algorithm>(tfm: *mut Tfm) -> c_uint {
+    // SAFETY: The caller guarantees that the transform is initialised.
+    A::key_bits(unsafe { adapter::data::<Tfm, A>(tfm) })
+}
+
+/// # Safety
+///
+/// `tfm` must be an initialised transform of an algorithm registered for `A`.
+unsafe extern "C" fn max_size<A: Algorithm>(tfm: *mut Tfm) -> c_uint {
+    // SAFETY: The caller guarantees that the transform is initialised.
+    A::max_size(unsafe { adapter::data::<Tfm, A>(tfm) })
+}
+
+/// # Safety
+///
+/// `tfm` must be an initialised transform of an algorithm registered for `A`.
+unsafe extern "C" fn digest_size<A: Algorithm>(tfm: *mut Tfm) -> c_uint {
+    // SAFETY: The caller guarantees that the transform is initialised.
+    A::digest_size(unsafe { adapter::data::<Tfm, A>(tfm) })
 }
 
 /// Registers algorithm `A`.
@@ -119,15 +231,15 @@ pub(crate) fn register<A: Algorithm>(
         assert!(size_of::<A::Tfm>() <= u32::MAX as usize);
     }
     let mut raw = bindings::sig_alg {
-        sign: Some(A::sign_callback),
-        verify: Some(A::verify_callback),
-        set_pub_key: Some(A::set_public_key_callback),
-        set_priv_key: Some(A::set_private_key_callback),
-        key_size: Some(A::key_size_callback),
-        max_size: Some(A::max_size_callback),
-        digest_size: Some(A::digest_size_callback),
-        init: Some(A::init_callback),
-        exit: Some(A::exit_callback),
+        sign: Some(sign::<A>),
+        verify: Some(verify::<A>),
+        set_pub_key: Some(adapter::set_public_key::<Tfm, A>),
+        set_priv_key: Some(adapter::set_private_key::<Tfm, A>),
+        key_size: Some(key_size::<A>),
+        max_size: Some(max_size::<A>),
+        digest_size: Some(digest_size::<A>),
+        init: Some(adapter::init::<Tfm, A>),
+        exit: Some(adapter::exit::<Tfm, A>),
         ..Default::default()
     };
     // CAST: As was just made sure of.

@@ -4,13 +4,17 @@
 //!
 //! C header: [`include/crypto/internal/skcipher.h`](srctree/include/crypto/internal/skcipher.h)
 
-mod callbacks;
 mod fallback;
 mod request;
-mod software;
 
-use self::callbacks::Callbacks as _;
 use super::{
+    adapter,
+    adapter::{
+        Adapted,
+        Crypt,
+        RawTransform,
+        SetKey, //
+    },
     algorithm::{
         Entry,
         Names,
@@ -28,16 +32,24 @@ use super::{
 use crate::bindings;
 use core::mem::offset_of;
 use kernel::{
-    ffi::c_int,
+    ffi::{
+        c_char,
+        c_int, //
+    },
     prelude::*,
     sync::Arc, //
 };
 
-pub(crate) use self::software::Software;
 pub(crate) use super::offload::Pool;
 
-/// The framework's type of request.
+/// The C type of requests.
 pub(crate) type Raw = bindings::skcipher_request;
+
+/// The C type of transforms.
+type Tfm = bindings::crypto_skcipher;
+
+/// A fallback.
+pub(crate) type FallbackTfm = super::fallback_tfm::FallbackTfm<Tfm>;
 
 /// A request to encrypt or decrypt.
 pub(crate) type Request<'a, A> = offload::Request<'a, A, Raw>;
@@ -52,8 +64,8 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
     /// Context: process, may sleep.
     fn init(data: &Self::Data) -> Result<Self::Tfm>;
 
-    /// Returns the software that stands in for the device.
-    fn software(tfm: &Self::Tfm) -> &Software;
+    /// Returns the fallback of a transform.
+    fn fallback(tfm: &Self::Tfm) -> &FallbackTfm;
 
     /// Returns the request contexts of a transform of a synchronous algorithm; without them the
     /// fallback runs its requests. Asynchronous algorithms use the requests' own contexts, and have
@@ -91,19 +103,54 @@ pub(crate) struct Description {
     pub(crate) chunk_size: u32,
 }
 
-// SAFETY: That is where the `struct crypto_alg` of a `struct skcipher_alg` is; the functions are its.
+// SAFETY: That is where the `struct crypto_alg` of a `struct skcipher_alg` is. The functions are those
+// of the type.
 unsafe impl RawAlgorithm for bindings::skcipher_alg {
     const BASE: usize = offset_of!(bindings::skcipher_alg, __bindgen_anon_1)
         + offset_of!(bindings::skcipher_alg_common, base);
+    const REGISTER: unsafe extern "C" fn(*mut Self) -> c_int = bindings::crypto_register_skcipher;
+    const UNREGISTER: unsafe extern "C" fn(*mut Self) = bindings::crypto_unregister_skcipher;
+}
 
-    unsafe fn register(alg: *mut Self) -> c_int {
-        // SAFETY: By the safety requirements.
-        unsafe { bindings::crypto_register_skcipher(alg) }
+// SAFETY: The `struct crypto_tfm` is a field. The function is that of the type.
+unsafe impl RawTransform for Tfm {
+    type Algorithm = bindings::skcipher_alg;
+    const BASE: usize = offset_of!(Tfm, base);
+    const ALLOCATE: unsafe extern "C" fn(*const c_char, u32, u32) -> *mut Self =
+        bindings::crypto_alloc_skcipher;
+}
+
+impl<A: Algorithm> Adapted<Tfm> for A {
+    type AlgData = A::Data;
+    type TfmData = A::Tfm;
+
+    fn create(data: &A::Data) -> Result<A::Tfm> {
+        A::init(data)
     }
 
-    unsafe fn unregister(alg: *mut Self) {
-        // SAFETY: By the safety requirements.
-        unsafe { bindings::crypto_unregister_skcipher(alg) }
+    unsafe fn set_up(tfm: *mut Tfm, data: &A::Tfm) -> Result {
+        // A request of a synchronous transform has no context, so that a template over it needs no more
+        // than over the fallback: `crypto_alloc_sync_skcipher()` fails if that is above
+        // `MAX_SYNC_SKCIPHER_REQSIZE`. Its device request is in the pool, that of its fallback on the
+        // stack.
+        if !A::SYNCHRONOUS {
+            let size = offload::context_size::<A>(A::fallback(data).request_size());
+            // SAFETY: The caller guarantees that the transform is valid and new.
+            unsafe { (*tfm).reqsize = size + offload::DMA_PADDING };
+        }
+        Ok(())
+    }
+}
+
+impl<A: Algorithm> SetKey<Tfm> for A {
+    unsafe fn set_key(_tfm: *mut Tfm, data: &A::Tfm, key: &Key<'_>) -> Result {
+        <A as Algorithm>::set_key(data, key)
+    }
+}
+
+impl<A: Algorithm> Crypt<Tfm> for A {
+    fn crypt(request: Request<'_, A>, direction: Direction) -> Answer {
+        <A as Algorithm>::crypt(request, direction)
     }
 }
 
@@ -134,11 +181,11 @@ pub(crate) fn register<A: Algorithm>(
     module: &'static ThisModule,
 ) -> Result<Registration> {
     let mut raw = bindings::skcipher_alg {
-        setkey: Some(A::set_key_callback),
-        encrypt: Some(A::encrypt_callback),
-        decrypt: Some(A::decrypt_callback),
-        init: Some(A::init_callback),
-        exit: Some(A::exit_callback),
+        setkey: Some(adapter::set_key::<Tfm, A>),
+        encrypt: Some(adapter::encrypt::<Tfm, A>),
+        decrypt: Some(adapter::decrypt::<Tfm, A>),
+        init: Some(adapter::init::<Tfm, A>),
+        exit: Some(adapter::exit::<Tfm, A>),
         ..Default::default()
     };
     // SAFETY: `raw` is valid, and nobody else refers to it.

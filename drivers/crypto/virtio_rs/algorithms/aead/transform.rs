@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     crypto::{
-        aead::Software,
+        aead::FallbackTfm,
         Direction,
         Key, //
     },
@@ -81,7 +81,7 @@ impl Variant {
 /// the same, what is not under a lock here may not fit what is: the request goes wrong, no more.
 pub(crate) struct Transform<M: Method> {
     row: &'static Row<M>,
-    software: Software,
+    fallback: FallbackTfm,
     keyed: Keyed<&'static Row<M>, MAX_KEY>,
     variant: Atomic<u32>,
     salt: Atomic<u32>,
@@ -100,7 +100,7 @@ impl<M: Method> Transform<M> {
         };
         Ok(Self {
             row: offer.row,
-            software: Software::new(offer.row.name)?,
+            fallback: FallbackTfm::new(offer.row.name)?,
             keyed: Keyed::new(offer.place, &offer.devices, offer.row)?,
             variant: Atomic::new(variant.number()),
             salt: Atomic::new(0),
@@ -113,8 +113,8 @@ impl<M: Method> Transform<M> {
     }
 
     /// Returns the software, which has the same key and makes the same tags.
-    pub(super) fn software(&self) -> &Software {
-        &self.software
+    pub(super) fn fallback(&self) -> &FallbackTfm {
+        &self.fallback
     }
 
     /// Returns what of the key goes into nonces.
@@ -149,7 +149,7 @@ impl<M: Method> Transform<M> {
         self.variant.store(variant.number(), Relaxed);
         self.salt.store(u32::from_ne_bytes(salt), Relaxed);
         self.keyed.set(joined.bytes(), variant.number(), || {
-            self.software.set_key(key)?;
+            self.fallback.set_key(key)?;
             is_apart.then_some(()).ok_or(EINVAL)
         })
     }
@@ -160,7 +160,7 @@ impl<M: Method> Transform<M> {
     ///
     /// `EINVAL`: the algorithm does not have tags of this length.
     pub(super) fn set_auth_size(&self, size: u32) -> Result {
-        self.software.set_auth_size(size)?;
+        self.fallback.set_auth_size(size)?;
         let variant = Variant {
             tag: u16::try_from(size)?,
             ..self.variant()

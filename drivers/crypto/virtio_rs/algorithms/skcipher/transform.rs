@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A transform: a key, a software cipher that has it, and sessions of a device that has it.
+//! A transform: a key, a fallback with the key, and sessions of a device for the key.
 
 use super::{
     super::{
@@ -22,8 +22,8 @@ use super::{
 use crate::{
     crypto::{
         skcipher::{
+            FallbackTfm, //
             Pool,
-            Software, //
         },
         Direction,
         Key, //
@@ -43,7 +43,7 @@ use kernel::{
 /// A transform.
 pub(crate) struct Transform<const SYNC: bool> {
     row: &'static Row,
-    software: Software,
+    fallback: FallbackTfm,
     pool: Option<Arc<Pool<Flavour<SYNC>>>>,
     keyed: Keyed<&'static Row, MAX_KEY>,
 }
@@ -53,17 +53,18 @@ impl<const SYNC: bool> Transform<SYNC> {
     ///
     /// # Errors
     ///
-    /// `ENOENT`: there is no software cipher to stand in for the device. `ENOMEM`: no memory.
+    /// - `ENOENT` if the kernel has no implementation for a fallback;
+    /// - `ENOMEM` if memory is exhausted.
     pub(super) fn new(offer: &Offer) -> Result<Self> {
-        let (software, pool) = if SYNC {
-            let software = Software::new_on_stack(offer.row.name)?;
-            (software, Some(Pool::new()?))
+        let (fallback, pool) = if SYNC {
+            let fallback = FallbackTfm::new_on_stack(offer.row.name)?;
+            (fallback, Some(Pool::new()?))
         } else {
-            (Software::new(offer.row.name)?, None)
+            (FallbackTfm::new(offer.row.name)?, None)
         };
         Ok(Self {
             row: offer.row,
-            software,
+            fallback,
             pool,
             keyed: Keyed::new(offer.place, &offer.devices, offer.row)?,
         })
@@ -74,9 +75,9 @@ impl<const SYNC: bool> Transform<SYNC> {
         self.row
     }
 
-    /// Returns the software cipher, which has the same key.
-    pub(super) fn software(&self) -> &Software {
-        &self.software
+    /// Returns the fallback, which has the same key.
+    pub(super) fn fallback(&self) -> &FallbackTfm {
+        &self.fallback
     }
 
     /// Returns the request contexts, which only the synchronous variant has.
@@ -89,7 +90,7 @@ impl<const SYNC: bool> Transform<SYNC> {
         self.keyed.timeout()
     }
 
-    /// Counts a request that software does.
+    /// Counts a request that runs on the fallback.
     pub(super) fn fall_back(&self, reason: Reason) {
         self.keyed.fall_back(reason);
     }
@@ -101,7 +102,7 @@ impl<const SYNC: bool> Transform<SYNC> {
     /// `EINVAL`: the cipher does not take it. `ENOMEM`: no memory. The old key is gone then.
     pub(super) fn set_key(&self, key: &Key<'_>) -> Result {
         self.keyed
-            .set(key.bytes(), 0, || self.software.set_key(key))
+            .set(key.bytes(), 0, || self.fallback.set_key(key))
     }
 }
 

@@ -1,71 +1,130 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests that software does in the device's place.
+//! Requests that run on the fallback.
+//!
+//! C header: [`include/crypto/aead.h`](srctree/include/crypto/aead.h)
 
 use super::{
     super::{
+        adapter::RawTransform,
         offload::RawRequest,
         request::{
             Answer,
             Direction, //
-        }, //
+        },
+        Key, //
     },
     Algorithm,
-    Request, //
+    FallbackTfm,
+    Raw,
+    Request,
+    Tfm, //
 };
-use crate::{
-    bindings,
-    bindings::helpers, //
-};
+use crate::bindings;
 use kernel::{
     error::to_result,
     prelude::*, //
 };
 
-impl<A: Algorithm> Request<'_, A> {
-    /// Has the transform's software do it, and answers it.
-    #[inline(never)]
-    pub(crate) fn software(mut self, direction: Direction) -> Answer {
-        let flags = self.flags() & bindings::CRYPTO_TFM_REQ_MAY_SLEEP;
-        let result = self.run_software(direction, flags);
-        self.done(result)
-    }
-
-    /// Has the transform's software do it, in the request's context. It does not sleep.
+impl FallbackTfm {
+    /// Allocates a fallback for `name` that allocates no memory for a request.
+    ///
+    /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// As the software answers: `EBADMSG` if the data is not authentic.
-    pub(crate) fn software_all(&mut self, direction: Direction) -> Result {
-        self.run_software(direction, 0)
+    /// As [`allocate`](Self::allocate) has them.
+    pub(crate) fn new(name: &CStr) -> Result<Self> {
+        let mask = bindings::CRYPTO_ALG_NEED_FALLBACK
+            | bindings::CRYPTO_ALG_ALLOCATES_MEMORY
+            | bindings::CRYPTO_ALG_KERN_DRIVER_ONLY;
+        Self::allocate(name, 0, mask)
+    }
+
+    /// Returns the size of a request in bytes, `struct aead_request` included.
+    pub(super) fn request_size(&self) -> u32 {
+        // SAFETY: By the type invariant the transform is valid.
+        let context = unsafe { (*self.as_raw()).reqsize };
+        // CAST: The struct is small.
+        context.saturating_add(size_of::<Raw>() as u32)
+    }
+
+    /// Sets the key.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the implementation does not accept the key. Others as the implementation returns
+    /// them.
+    pub(crate) fn set_key(&self, key: &Key<'_>) -> Result {
+        self.set_key_flags(key);
+        let bytes = key.bytes();
+        let len = u32::try_from(bytes.len())?;
+        // SAFETY: By the type invariant the transform is valid. `bytes` is valid for reads of `len` bytes.
+        to_result(unsafe { bindings::crypto_aead_setkey(self.as_raw(), bytes.as_ptr(), len) })
+    }
+
+    /// Sets the length of tags in bytes.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the implementation does not support the length.
+    pub(crate) fn set_auth_size(&self, size: u32) -> Result {
+        // SAFETY: By the type invariant the transform is valid.
+        to_result(unsafe { bindings::crypto_aead_setauthsize(self.as_raw(), size) })
+    }
+}
+
+impl<A: Algorithm> Request<'_, A> {
+    /// Runs the request on the fallback, and answers it.
+    #[inline(never)]
+    pub(crate) fn run_fallback(mut self, direction: Direction) -> Answer {
+        let flags = self.flags() & bindings::CRYPTO_TFM_REQ_MAY_SLEEP;
+        let result = self.crypt_fallback(direction, flags);
+        self.done(result)
+    }
+
+    /// Runs the request on the fallback, without sleeping.
+    ///
+    /// # Errors
+    ///
+    /// As the fallback returns them: `EBADMSG` if the data is not authentic.
+    pub(crate) fn run_fallback_atomic(&mut self, direction: Direction) -> Result {
+        self.crypt_fallback(direction, 0)
     }
 
     #[inline(never)]
-    fn run_software(&mut self, direction: Direction, flags: u32) -> Result {
-        let software = A::software(self.tfm());
-        // SAFETY: By the type invariant.
-        let room = unsafe { helpers::crypto_aead_reqsize(self.raw_tfm()) };
-        if software.request_size() > room {
-            // Not the one that `init_callback` has seen.
+    fn crypt_fallback(&mut self, direction: Direction, flags: u32) -> Result {
+        let fallback = A::fallback(self.tfm());
+        // SAFETY: By the type invariant the request has a valid transform.
+        let room = unsafe { (*self.raw_tfm::<Tfm>()).reqsize };
+        if fallback.request_size() > room {
+            // It is not the implementation for which `set_up` has set the size.
             return Err(EINVAL);
         }
-        // SAFETY: By the type invariant the request is valid.
-        let sub = unsafe { bindings::aead_request::context(self.as_raw().as_ptr()) };
-        let sub = sub.cast::<bindings::aead_request>();
-        let raw = self.fields();
-        // SAFETY: `sub` is valid for writes, and `software` a valid transform.
-        unsafe { helpers::aead_request_set_tfm(sub, software.as_raw()) };
-        // SAFETY: As above.
-        unsafe { helpers::aead_request_set_callback(sub, flags) };
-        // SAFETY: As above; that is what the consumer gave.
-        unsafe { helpers::aead_request_set_crypt(sub, raw.src, raw.dst, raw.cryptlen, raw.iv) };
-        // SAFETY: As above.
-        unsafe { helpers::aead_request_set_ad(sub, raw.assoclen) };
-        to_result(match direction {
-            // SAFETY: `sub` is a complete request; it is answered when this returns.
-            Direction::Encrypt => unsafe { bindings::crypto_aead_encrypt(sub) },
-            // SAFETY: As above.
-            Direction::Decrypt => unsafe { bindings::crypto_aead_decrypt(sub) },
-        })
+        let caller = self.fields();
+        let request = Raw {
+            base: bindings::crypto_async_request {
+                tfm: Tfm::base(fallback.as_raw()),
+                flags,
+                ..Default::default()
+            },
+            assoclen: caller.assoclen,
+            cryptlen: caller.cryptlen,
+            iv: caller.iv,
+            src: caller.src,
+            dst: caller.dst,
+            ..Default::default()
+        };
+        let sub = Raw::context(self.as_raw()).cast::<Raw>();
+        // SAFETY: By the type invariant the context is unused. It is large enough, as was just checked,
+        // and aligned for DMA, which is more than a request needs.
+        unsafe { sub.write(request) };
+        let crypt = match direction {
+            Direction::Encrypt => bindings::crypto_aead_encrypt,
+            Direction::Decrypt => bindings::crypto_aead_decrypt,
+        };
+        // SAFETY: `sub` is a complete request, of the caller's lists and IV. The fallback is synchronous,
+        // and completes the request before this returns.
+        to_result(unsafe { crypt(sub) })
     }
 }

@@ -7,7 +7,6 @@ use super::{
         area::Limits,
         builder::Builder,
         offload::{
-            align_for_dma,
             Prepared,
             RawRequest, //
         },
@@ -17,30 +16,18 @@ use super::{
     },
     Algorithm,
     Raw,
-    Request, //
+    Request,
+    Tfm, //
 };
-use crate::{
-    bindings,
-    bindings::helpers, //
-};
-use kernel::{
-    container_of,
-    ffi::c_void,
-    prelude::*, //
-};
+use crate::bindings::helpers;
+use core::mem::offset_of;
+use kernel::prelude::*;
 
-// SAFETY: `base` is a field of the request. `__ctx` is where its context begins, which `align_for_dma`
-// aligns as the framework does for `CRYPTO_DMA_ALIGN`.
+// SAFETY: The `struct crypto_async_request` is a field. The context is at `__ctx`, and is aligned as
+// `aead_request_ctx_dma()` aligns it.
 unsafe impl RawRequest for Raw {
-    unsafe fn base(this: *mut Self) -> *mut bindings::crypto_async_request {
-        // SAFETY: By the safety requirements.
-        unsafe { &raw mut (*this).base }
-    }
-
-    unsafe fn context(this: *mut Self) -> *mut c_void {
-        // SAFETY: By the safety requirements.
-        align_for_dma(unsafe { &raw mut (*this).__ctx }.cast())
-    }
+    const BASE: usize = offset_of!(Raw, base);
+    const CONTEXT: usize = offset_of!(Raw, __ctx);
 }
 
 /// How long the parts of a request are, in bytes; the sum fits in 32 bits.
@@ -72,27 +59,14 @@ impl Lengths {
 }
 
 impl<'a, A: Algorithm> Request<'a, A> {
-    /// Returns the request's fields.
-    pub(super) fn fields(&self) -> &Raw {
-        // SAFETY: By the type invariant.
-        unsafe { self.as_raw().as_ref() }
-    }
-
-    /// Returns the transform the request is of.
-    pub(super) fn raw_tfm(&self) -> *mut bindings::crypto_aead {
-        let tfm = self.fields().base.tfm;
-        // SAFETY: By the type invariant the transform is the base of one of this type.
-        unsafe { container_of!(tfm, bindings::crypto_aead, base) }
-    }
-
     /// Returns how long its parts are.
     ///
     /// # Errors
     ///
     /// `EINVAL`: there is less than a tag to decrypt, or more of all than 32 bits can count.
     pub(crate) fn lengths(&self, direction: Direction) -> Result<Lengths> {
-        // SAFETY: By the type invariant.
-        let tag = unsafe { (*self.raw_tfm()).authsize };
+        // SAFETY: By the type invariant the request has a valid transform.
+        let tag = unsafe { (*self.raw_tfm::<Tfm>()).authsize };
         let raw = self.fields();
         Lengths::new(direction, raw.assoclen, raw.cryptlen, tag).ok_or(EINVAL)
     }
@@ -103,7 +77,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
     ///
     /// `EINVAL`: the algorithm's IV is shorter than `iv`.
     pub(crate) fn read_iv(&self, iv: &mut [u8]) -> Result {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant the request has a valid transform.
         let size = unsafe { helpers::crypto_aead_ivsize(self.raw_tfm()) };
         if u32::try_from(iv.len())? > size {
             return Err(EINVAL);
@@ -155,7 +129,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
         limits: Limits,
         describe: impl FnOnce(&mut Builder<'a, A, Raw>) -> A::State,
     ) -> Result<Prepared<'a, A, Raw>, (Error, Self)> {
-        // SAFETY: `init_callback` has set the size of the context.
+        // SAFETY: `set_up` has set the size of the context.
         unsafe { self.build_here(limits, describe) }
     }
 }

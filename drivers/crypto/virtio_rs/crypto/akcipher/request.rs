@@ -29,52 +29,40 @@ use super::{
     Raw,
     Request, //
 };
-use crate::{
-    bindings,
-    support::{
-        bh::Bh,
-        secret::Secret, //
-    },
+use crate::support::{
+    bh::Bh,
+    secret::Secret, //
 };
-use core::ptr::NonNull;
+use core::{
+    mem::offset_of,
+    ptr::NonNull, //
+};
 use kernel::{
     ffi::c_void,
     prelude::*,
     sync::Arc, //
 };
 
-/// Returns where the operand of a request is.
-///
-/// # Safety
-///
-/// `raw` must be a valid request of a transform of this layer.
-unsafe fn operand(raw: *mut Raw) -> NonNull<Operand> {
-    // SAFETY: By the safety requirements.
-    let context = align_for_dma(unsafe { &raw mut (*raw).__ctx }.cast());
-    // SAFETY: It is a part of the request.
+/// Returns the address of a request's operand.
+fn operand(raw: NonNull<Raw>) -> NonNull<Operand> {
+    let context = align_for_dma(raw.as_ptr().wrapping_byte_add(Raw::CONTEXT).cast());
+    // SAFETY: It is a part of the request, whose address is not null.
     unsafe { NonNull::new_unchecked(context) }.cast()
 }
 
-// SAFETY: `base` is a field of the request. `context` returns what is behind the operand:
-// `init_callback` has asked for so much more, and `Operand` has the alignment.
+// SAFETY: The `struct crypto_async_request` is a field. The context that a device request is built in
+// follows the operand: `set_up` has asked for as much more, and `Operand` has the alignment.
 unsafe impl RawRequest for Raw {
-    unsafe fn base(this: *mut Self) -> *mut bindings::crypto_async_request {
-        // SAFETY: By the safety requirements.
-        unsafe { &raw mut (*this).base }
+    const BASE: usize = offset_of!(Raw, base);
+    const CONTEXT: usize = offset_of!(Raw, __ctx);
+
+    fn context(this: NonNull<Self>) -> *mut c_void {
+        operand(this).as_ptr().wrapping_add(1).cast()
     }
 
-    unsafe fn context(this: *mut Self) -> *mut c_void {
-        // SAFETY: By the safety requirements.
-        let operand = unsafe { operand(this) };
-        // SAFETY: The context of the device comes next.
-        unsafe { operand.add(1) }.as_ptr().cast()
-    }
-
-    unsafe fn clear(this: *mut Self) {
-        // SAFETY: By the safety requirements.
-        let operand = unsafe { operand(this) };
+    unsafe fn clear(this: NonNull<Self>) {
         // SAFETY: A request that a device had was a `Loaded`, whose operand is filled.
-        unsafe { Operand::clear(operand) };
+        unsafe { Operand::clear(operand(this)) };
     }
 }
 
@@ -104,8 +92,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
     ) -> Result<Loaded<'a, A>, (Error, Self)> {
         let raw = self.as_raw();
         let about = About::new(raw, direction, do_later::<A>, len, size);
-        // SAFETY: By the type invariant.
-        let operand = unsafe { operand(raw.as_ptr()) };
+        let operand = operand(raw);
         // SAFETY: By the type invariant the context, which begins with the operand, is unused. The
         // framework's contract: the consumer's lists are valid.
         let loaded = about.and_then(|about| unsafe { Operand::load(operand, about) });
@@ -123,15 +110,14 @@ impl<'a, A: Algorithm> Request<'a, A> {
     ///
     /// `EINVAL`: there cannot be so many.
     pub(crate) fn place_result(&self, written: usize) -> Result {
-        // SAFETY: By the type invariant.
-        let mut operand = unsafe { operand(self.as_raw().as_ptr()) };
+        let mut operand = operand(self.as_raw());
         // SAFETY: A request that a device had was a `Loaded`, whose operand nobody uses now.
         unsafe { operand.as_mut() }.place(written)
     }
 
-    /// Has software do a request that a device has not done, in process context. For
+    /// Runs a request that a device has not done on the fallback, in process context. For
     /// [`fall_back`](offload::Offload::fall_back).
-    pub(crate) fn software_later(self) {
+    pub(crate) fn defer_to_fallback(self) {
         // INVARIANT: As a device has had it, it was a `Loaded`.
         Loaded { request: self }.wait();
     }
@@ -139,8 +125,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
 
 impl<'a, A: Algorithm> Loaded<'a, A> {
     fn raw_operand(&self) -> NonNull<Operand> {
-        // SAFETY: By the type invariant.
-        unsafe { operand(self.request.as_raw().as_ptr()) }
+        operand(self.request.as_raw())
     }
 
     fn operand(&self) -> &Operand {
@@ -183,20 +168,21 @@ impl<'a, A: Algorithm> Loaded<'a, A> {
         self.request.done(result)
     }
 
-    /// Has the transform's software do it: now if the consumer lets it sleep, else later.
-    pub(crate) fn software(mut self) -> Answer {
+    /// Runs the request on the fallback: at once if the caller allows it to sleep, else in process context.
+    pub(crate) fn run_fallback(mut self) -> Answer {
         if !self.request.may_sleep() {
             self.wait();
             return Answer::submitted(Submitted::QUEUED);
         }
-        let result = self.run_software();
+        let result = self.crypt_fallback();
         self.done(result)
     }
 
-    fn run_software(&mut self) -> Result {
-        // SAFETY: By the type invariant; there is no other reference to it here.
-        let operand = unsafe { self.raw_operand().as_mut() };
-        A::software(self.request.tfm()).crypt(operand.direction(), operand.result_mut())?;
+    fn crypt_fallback(&mut self) -> Result {
+        let mut operand = self.raw_operand();
+        // SAFETY: By the type invariant the operand is filled, and this has the only reference to it.
+        let operand = unsafe { operand.as_mut() };
+        A::fallback(self.request.tfm()).crypt(operand.direction(), operand.result_mut())?;
         operand.deliver()
     }
 
@@ -241,7 +227,7 @@ impl<'a, A: Algorithm> Loaded<'a, A> {
             unsafe { builder.write_destination(spans.destination) };
             state
         };
-        // SAFETY: `init_callback` has set the size of the context.
+        // SAFETY: `set_up` has set the size of the context.
         match unsafe { self.request.build_here(limits, describe) } {
             Ok(inner) => Ok(Prepared { inner }),
             // INVARIANT: The operand is as it was.
@@ -288,11 +274,9 @@ unsafe fn do_later<A: Algorithm>(waiting: NonNull<Waiting>) {
         // SAFETY: By the safety requirements the request is valid; no device has it.
         request: unsafe { Request::from_raw(raw) },
     };
-    let result = loaded.run_software();
+    let result = loaded.crypt_fallback();
     let errno = loaded.done(result).into_raw();
-    // SAFETY: The request is valid.
-    let base = unsafe { Raw::base(raw.as_ptr()) };
     let bh = Bh::disable();
-    // SAFETY: The request is under way, as its consumer knows it.
-    unsafe { call_completion(base, errno, &bh) };
+    // SAFETY: The request is valid and in flight: its caller waits for the completion.
+    unsafe { call_completion(Raw::base(raw), errno, &bh) };
 }

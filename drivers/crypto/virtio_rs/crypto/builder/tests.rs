@@ -57,8 +57,7 @@ mod cases {
         }
 
         fn fall_back(_state: bool, request: Request<'_, Self, Self::Raw>) -> Option<Result> {
-            // SAFETY: The request is valid.
-            let context = unsafe { Self::Raw::context(request.as_raw().as_ptr()) }.cast::<u8>();
+            let context = Self::Raw::context(request.as_raw()).cast::<u8>();
             let area = context.wrapping_add(Context::<Self>::AREA as usize);
             let is_wiped = |at: u32, len: u32| {
                 (0..len).all(|index| {

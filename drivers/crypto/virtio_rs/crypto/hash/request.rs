@@ -7,7 +7,6 @@ use super::{
         area::Limits,
         builder::Builder,
         offload::{
-            align_for_dma,
             Outcome,
             Prepared,
             RawRequest, //
@@ -15,7 +14,7 @@ use super::{
         request::Answer,
         scatterlist::Span, //
     },
-    software::Delegated,
+    fallback::FallbackScope,
     Algorithm,
     Raw,
     Request, //
@@ -24,32 +23,20 @@ use crate::{
     bindings,
     bindings::helpers, //
 };
+use core::mem::offset_of;
 use kernel::{
     error::to_result,
-    ffi::c_void,
     prelude::*, //
 };
 
-// SAFETY: `base` is a field of the request. `__ctx` is where its context begins, which `align_for_dma`
-// aligns as the framework does for `CRYPTO_DMA_ALIGN`.
+// SAFETY: The `struct crypto_async_request` is a field. The context is at `__ctx`, and is aligned as
+// `ahash_request_ctx_dma()` aligns it.
 unsafe impl RawRequest for Raw {
-    unsafe fn base(this: *mut Self) -> *mut bindings::crypto_async_request {
-        // SAFETY: By the safety requirements.
-        unsafe { &raw mut (*this).base }
-    }
-
-    unsafe fn context(this: *mut Self) -> *mut c_void {
-        // SAFETY: By the safety requirements.
-        align_for_dma(unsafe { &raw mut (*this).__ctx }.cast())
-    }
+    const BASE: usize = offset_of!(Raw, base);
+    const CONTEXT: usize = offset_of!(Raw, __ctx);
 }
 
 impl<'a, A: Algorithm> Request<'a, A> {
-    fn fields(&self) -> &Raw {
-        // SAFETY: By the type invariant.
-        unsafe { self.as_raw().as_ref() }
-    }
-
     /// Returns the length of the message in bytes.
     pub(crate) fn len(&self) -> u32 {
         self.fields().nbytes
@@ -58,7 +45,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
     /// Returns true if the message is memory that only the CPU can be told of: it may be on a stack,
     /// or in no linear map.
     fn is_virtual(&self) -> bool {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant the request is valid.
         unsafe { helpers::ahash_request_isvirt(self.as_raw().as_ptr()) }
     }
 
@@ -68,10 +55,8 @@ impl<'a, A: Algorithm> Request<'a, A> {
     ///
     /// `EINVAL` if the device has not so many bytes for results.
     pub(crate) fn set_digest(&self, outcome: &Outcome<'_>) -> Result {
-        // SAFETY: By the type invariant.
-        let tfm = unsafe { helpers::crypto_ahash_reqtfm(self.as_raw().as_ptr()) };
         // SAFETY: By the type invariant the request has a valid transform.
-        let size = unsafe { helpers::crypto_ahash_digestsize(tfm) };
+        let size = unsafe { helpers::crypto_ahash_digestsize(self.raw_tfm()) };
         // CAST: Both targets of this driver have 32 bits at least.
         //
         // SAFETY: The ahash API requires `result` to be valid for the size of a digest. It is the
@@ -99,34 +84,35 @@ impl<'a, A: Algorithm> Request<'a, A> {
         unsafe { self.build_here(limits, describe) }
     }
 
-    /// Has the transform's software make the digest, and answers the request.
-    pub(crate) fn software(mut self) -> Answer {
-        let result = self.run_software();
+    /// Computes the digest on the fallback, and answers the request.
+    pub(crate) fn run_fallback(mut self) -> Answer {
+        let result = self.digest_fallback();
         self.done(result)
     }
 
-    /// Has the transform's software make the digest, in the request's context. It does not sleep.
+    /// Computes the digest on the fallback, without sleeping.
     ///
     /// # Errors
     ///
-    /// As the software answers.
-    pub(crate) fn software_all(&mut self) -> Result {
-        // SAFETY: By the type invariant.
-        let base = unsafe { Raw::base(self.as_raw().as_ptr()) };
+    /// As the fallback returns them.
+    pub(crate) fn run_fallback_atomic(&mut self) -> Result {
         let flags = self.flags();
-        // SAFETY: As above; until it is answered only this has the request.
-        unsafe { (*base).flags = flags & !bindings::CRYPTO_TFM_REQ_MAY_SLEEP };
-        let result = self.run_software();
-        // SAFETY: As above.
-        unsafe { (*base).flags = flags };
+        self.set_flags(flags & !bindings::CRYPTO_TFM_REQ_MAY_SLEEP);
+        let result = self.digest_fallback();
+        self.set_flags(flags);
         result
     }
 
-    fn run_software(&mut self) -> Result {
-        // SAFETY: By the type invariant the context is in no use.
-        let req = unsafe { Delegated::new(self.as_raw().as_ptr()) };
-        // SAFETY: It is a valid request, which is answered when this returns.
-        to_result(unsafe { bindings::crypto_ahash_digest(req.as_raw()) })
+    fn set_flags(&mut self, flags: u32) {
+        // SAFETY: By the type invariant the request is valid, and not complete: this is its only user.
+        unsafe { (*Raw::base(self.as_raw())).flags = flags };
+    }
+
+    fn digest_fallback(&mut self) -> Result {
+        // SAFETY: By the type invariant the request is valid, and its context unused.
+        let scope = unsafe { FallbackScope::new(self.as_raw().as_ptr()) };
+        // SAFETY: It is a valid request of the fallback, which completes it before this returns.
+        to_result(unsafe { bindings::crypto_ahash_digest(scope.as_raw()) })
     }
 }
 

@@ -99,16 +99,6 @@ impl<A: Offload> Room<A> {
         }
     }
 
-    /// Returns where the context is.
-    ///
-    /// # Safety
-    ///
-    /// `this` must be valid.
-    pub(in crate::crypto) unsafe fn context(this: *mut Self) -> *mut c_void {
-        // SAFETY: By the safety requirements.
-        unsafe { &raw mut (*this).context }.cast()
-    }
-
     /// Returns where the context of an unused room is.
     pub(super) fn as_context(&mut self) -> NonNull<Context<A>> {
         NonNull::from(&mut self.context).cast()
@@ -290,7 +280,7 @@ impl<A: Offload> Context<A> {
             Finish::Fallback => A::fall_back(state, request)?,
         };
         // SAFETY: The request is valid, and about to be completed.
-        unsafe { A::Raw::clear(raw.as_ptr()) };
+        unsafe { A::Raw::clear(raw) };
         Some(result)
     }
 }
@@ -316,8 +306,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
         limits: Limits,
         describe: impl FnOnce(&mut Builder<'a, A, R>) -> A::State,
     ) -> Result<Prepared<'a, A, R>, (Error, Self)> {
-        // SAFETY: By the type invariant.
-        let context = unsafe { R::context(self.raw.as_ptr()) };
+        let context = R::context(self.raw);
         let (Some(page), Some(context)) = (linear_page(context), NonNull::new(context.cast()))
         else {
             return Err((EFAULT, self));
@@ -507,10 +496,8 @@ unsafe fn finish<A: Offload>(slot: NonNull<Slot<A::Private>>, result: Result, bh
         return;
     };
     let errno = Answer::done(result).into_raw();
-    // SAFETY: The request is valid.
-    let base = unsafe { A::Raw::base(raw.as_ptr()) };
-    // SAFETY: It is under way.
-    unsafe { call_completion(base, errno, bh) };
+    // SAFETY: The request is valid and in flight.
+    unsafe { call_completion(A::Raw::base(raw), errno, bh) };
 }
 
 /// Wakes the thread that waits for a synchronous request: [`SlotOps::finish`].
@@ -540,8 +527,6 @@ unsafe fn accept<A: Offload>(slot: NonNull<Slot<A::Private>>, bh: &Bh) {
     }
     // SAFETY: By the safety requirements.
     let raw = unsafe { (*slot.cast::<Context<A>>().as_ptr()).raw };
-    // SAFETY: As above: the request is valid.
-    let base = unsafe { A::Raw::base(raw.as_ptr()) };
-    // SAFETY: The request is under way.
-    unsafe { call_completion(base, EINPROGRESS.to_errno(), bh) };
+    // SAFETY: The request is valid and in flight.
+    unsafe { call_completion(A::Raw::base(raw), EINPROGRESS.to_errno(), bh) };
 }

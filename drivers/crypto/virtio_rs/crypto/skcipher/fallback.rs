@@ -1,22 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests, or parts of them, that software does in the device's place.
+//! Requests, or parts of them, that run on the fallback.
 //!
-//! An asynchronous algorithm has the fallback's request in the context of its own. A request of a
-//! synchronous one has no context, so the fallback's request is on the stack.
+//! The fallback's request of an asynchronous algorithm is in the context of the caller's request. A
+//! request of a synchronous algorithm has no context, so the fallback's request is on the stack.
+//!
+//! C header: [`include/crypto/skcipher.h`](srctree/include/crypto/skcipher.h)
 
 use super::{
     super::{
+        adapter::RawTransform,
         offload::RawRequest,
         request::{
             Answer,
             Direction, //
         },
-        scatterlist, //
+        scatterlist,
+        Key, //
     },
     Algorithm,
+    FallbackTfm,
+    Raw,
     Request,
-    Software, //
+    Tfm, //
 };
 use crate::{
     bindings,
@@ -28,7 +34,68 @@ use kernel::{
     prelude::*, //
 };
 
-/// What software is to do.
+impl FallbackTfm {
+    /// Allocates a fallback for `name` that allocates no memory for a request.
+    ///
+    /// Context: process, may sleep.
+    ///
+    /// # Errors
+    ///
+    /// As [`allocate`](Self::allocate) has them.
+    pub(crate) fn new(name: &CStr) -> Result<Self> {
+        Self::allocate(name, 0, Self::MASK)
+    }
+
+    /// Allocates a fallback as [`new`](Self::new) does, whose requests may be on the stack.
+    ///
+    /// Context: process, may sleep.
+    ///
+    /// # Errors
+    ///
+    /// - As for [`new`](Self::new);
+    /// - `EINVAL` if it needs more request context than `MAX_SYNC_SKCIPHER_REQSIZE`.
+    pub(crate) fn new_on_stack(name: &CStr) -> Result<Self> {
+        let fallback = Self::allocate(name, 0, Self::MASK | bindings::VC_REQSIZE_LARGE)?;
+        if fallback.request_size() > OnStack::SIZE {
+            return Err(EINVAL);
+        }
+        Ok(fallback)
+    }
+
+    const MASK: u32 = bindings::CRYPTO_ALG_NEED_FALLBACK
+        | bindings::CRYPTO_ALG_ALLOCATES_MEMORY
+        | bindings::CRYPTO_ALG_KERN_DRIVER_ONLY;
+
+    /// Returns the size of a request in bytes, `struct skcipher_request` included.
+    pub(super) fn request_size(&self) -> u32 {
+        // SAFETY: By the type invariant the transform is valid.
+        let context = unsafe { (*self.as_raw()).reqsize };
+        // CAST: The struct is small.
+        context.saturating_add(size_of::<Raw>() as u32)
+    }
+
+    /// Returns the size of the IV in bytes.
+    fn iv_size(&self) -> u32 {
+        // SAFETY: By the type invariant the transform is valid.
+        unsafe { helpers::crypto_skcipher_ivsize(self.as_raw()) }
+    }
+
+    /// Sets the key.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the implementation does not accept the key. Others as the implementation returns
+    /// them.
+    pub(crate) fn set_key(&self, key: &Key<'_>) -> Result {
+        self.set_key_flags(key);
+        let bytes = key.bytes();
+        let len = u32::try_from(bytes.len())?;
+        // SAFETY: By the type invariant the transform is valid. `bytes` is valid for reads of `len` bytes.
+        to_result(unsafe { bindings::crypto_skcipher_setkey(self.as_raw(), bytes.as_ptr(), len) })
+    }
+}
+
+/// What the fallback runs.
 struct Part {
     src: *mut bindings::scatterlist,
     dst: *mut bindings::scatterlist,
@@ -39,7 +106,7 @@ struct Part {
 /// A request on the stack, as `SYNC_SKCIPHER_REQUEST_ON_STACK()` makes it.
 #[repr(C)]
 pub(super) struct OnStack {
-    request: bindings::skcipher_request,
+    request: Raw,
     context: MaybeUninit<[u8; bindings::MAX_SYNC_SKCIPHER_REQSIZE as usize]>,
 }
 
@@ -48,19 +115,19 @@ impl OnStack {
     // CAST: The struct is small.
     pub(super) const SIZE: u32 = size_of::<Self>() as u32;
 
-    /// Runs `part` on `software` in a request on the stack. It has a stack frame of its own, which the
+    /// Runs `part` on `fallback` in a request on the stack. It has a stack frame of its own, which the
     /// functions that send a request to a device do not carry.
     ///
     /// # Safety
     ///
-    /// The scatterlists and the IV of `part` must be valid, and the IV as long as the software's.
+    /// The scatterlists and the IV of `part` must be valid, and the IV as long as the fallback's.
     #[inline(never)]
-    unsafe fn run(part: &Part, software: &Software, direction: Direction, flags: u32) -> Result {
+    unsafe fn run(part: &Part, fallback: &FallbackTfm, direction: Direction, flags: u32) -> Result {
         let mut sub = MaybeUninit::<Self>::uninit();
         // SAFETY: `sub` is valid for writes and has the size and alignment that `run` wants. The rest is
         // by the safety requirements.
-        let result = unsafe { part.run(sub.as_mut_ptr().cast(), software, direction, flags) };
-        // SAFETY: `sub` is valid for writes of its size. The request is complete, for `software` is
+        let result = unsafe { part.run(sub.as_mut_ptr().cast(), fallback, direction, flags) };
+        // SAFETY: `sub` is valid for writes of its size. The request is complete, for the fallback is
         // synchronous.
         unsafe { helpers::memzero_explicit(sub.as_mut_ptr().cast(), size_of::<Self>()) };
         result
@@ -68,66 +135,70 @@ impl OnStack {
 }
 
 impl Part {
-    /// Runs the part on `software`, in the request `sub`.
+    /// Runs the part on `fallback`, in the request `sub`.
     ///
     /// # Safety
     ///
-    /// - Scatterlists and IV must be valid, and the IV as long as the software's.
-    /// - `sub` must be valid for writes of as many bytes as `software` wants, and aligned for a
+    /// - Scatterlists and IV must be valid, and the IV as long as the fallback's.
+    /// - `sub` must be valid for writes of as many bytes as `fallback` wants, and aligned for a
     ///   `struct skcipher_request`.
     unsafe fn run(
         &self,
-        sub: *mut bindings::skcipher_request,
-        software: &Software,
+        sub: *mut Raw,
+        fallback: &FallbackTfm,
         direction: Direction,
         flags: u32,
     ) -> Result {
-        // SAFETY: The caller guarantees that `sub` is valid for writes; `software` is a valid transform.
-        unsafe { helpers::skcipher_request_set_tfm(sub, software.as_raw()) };
-        // SAFETY: The caller guarantees that `sub` is valid for writes.
-        unsafe { helpers::skcipher_request_set_callback(sub, flags) };
-        // SAFETY: The caller guarantees that `sub`, the scatterlists and the IV are valid.
-        unsafe {
-            helpers::skcipher_request_set_crypt(sub, self.src, self.dst, self.len, self.iv.cast())
+        let request = Raw {
+            base: bindings::crypto_async_request {
+                tfm: Tfm::base(fallback.as_raw()),
+                flags,
+                ..Default::default()
+            },
+            src: self.src,
+            dst: self.dst,
+            cryptlen: self.len,
+            iv: self.iv,
+            ..Default::default()
         };
-        to_result(match direction {
-            // SAFETY: `sub` is a complete request; `software` is synchronous and completes it before this
-            // returns.
-            Direction::Encrypt => unsafe { bindings::crypto_skcipher_encrypt(sub) },
-            // SAFETY: `sub` is a complete request; `software` is synchronous and completes it before this
-            // returns.
-            Direction::Decrypt => unsafe { bindings::crypto_skcipher_decrypt(sub) },
-        })
+        // SAFETY: The caller guarantees that `sub` is valid for writes.
+        unsafe { sub.write(request) };
+        let crypt = match direction {
+            Direction::Encrypt => bindings::crypto_skcipher_encrypt,
+            Direction::Decrypt => bindings::crypto_skcipher_decrypt,
+        };
+        // SAFETY: `sub` is a complete request. It has room for the context of `fallback`, which is
+        // synchronous and completes it before this returns.
+        to_result(unsafe { crypt(sub) })
     }
 }
 
 impl<A: Algorithm> Request<'_, A> {
-    /// Has the transform's software do it, and answers it.
+    /// Runs the request on the fallback, and answers it.
     #[inline(never)]
-    pub(crate) fn software(mut self, direction: Direction) -> Answer {
+    pub(crate) fn run_fallback(mut self, direction: Direction) -> Answer {
         let flags = self.flags() & bindings::CRYPTO_TFM_REQ_MAY_SLEEP;
-        let result = self.run_software(direction, flags);
+        let result = self.crypt_fallback(direction, flags);
         self.done(result)
     }
 
-    /// Has the transform's software do it, in the request's context. It does not sleep.
+    /// Runs the request on the fallback, without sleeping.
     ///
     /// # Errors
     ///
-    /// As the software answers.
-    pub(crate) fn software_all(&mut self, direction: Direction) -> Result {
-        self.run_software(direction, 0)
+    /// As the fallback returns them.
+    pub(crate) fn run_fallback_atomic(&mut self, direction: Direction) -> Result {
+        self.crypt_fallback(direction, 0)
     }
 
-    /// Has the transform's software do the first `len` bytes, in the request's context. `iv` is the
-    /// one to begin with, and becomes the one to continue with.
+    /// Runs the first `len` bytes on the fallback. `iv` is their IV, and becomes that of the rest.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the data is shorter than `len`, or the IV not as long as the algorithm's. Others as
-    /// the software answers.
+    /// - `EINVAL` if the data is shorter than `len`, or the IV not as long as the algorithm's;
+    /// - others as the fallback returns them.
     #[inline(never)]
-    pub(crate) fn software_head(
+    pub(crate) fn run_fallback_prefix(
         &mut self,
         direction: Direction,
         len: u32,
@@ -143,20 +214,19 @@ impl<A: Algorithm> Request<'_, A> {
             iv: self.check_iv(iv)?,
         };
         let flags = self.flags() & bindings::CRYPTO_TFM_REQ_MAY_SLEEP;
-        // SAFETY: These are the consumer's lists, and the IV has the size that the software wants.
-        unsafe { self.run_software_on(&head, direction, flags) }
+        // SAFETY: The crypto API requires that the caller's lists are valid. The IV has the fallback's size.
+        unsafe { self.run_part(&head, direction, flags) }
     }
 
-    /// Has the transform's software do what is behind the first `offset` bytes, if there is any, in
-    /// the request's context. `iv` is that part's, and becomes the one to continue with. It does not
-    /// sleep.
+    /// Runs the bytes after the first `offset` ones on the fallback, without sleeping. `iv` is their
+    /// IV, and becomes that of the next request.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the data is shorter than `offset`, or the IV not as long as the algorithm's. Others
-    /// as the software answers.
+    /// - `EINVAL` if the data is shorter than `offset`, or the IV not as long as the algorithm's;
+    /// - others as the fallback returns them.
     #[inline(never)]
-    pub(crate) fn software_tail(
+    pub(crate) fn run_fallback_suffix(
         &mut self,
         direction: Direction,
         offset: u32,
@@ -170,29 +240,28 @@ impl<A: Algorithm> Request<'_, A> {
         let raw = self.fields();
         let mut src = scatterlist::Rest::new();
         let mut dst = scatterlist::Rest::new();
-        // SAFETY: The framework's contract: the consumer's lists are valid.
+        // SAFETY: The crypto API requires that the caller's lists are valid.
         let src = unsafe { src.of(raw.src, offset)? };
         let dst = if raw.src == raw.dst {
             src
         } else {
-            // SAFETY: As above.
+            // SAFETY: The crypto API requires that the caller's lists are valid.
             unsafe { dst.of(raw.dst, offset)? }
         };
         let tail = Part { src, dst, len, iv };
-        // SAFETY: The lists live until this function returns; the IV has the size that the software
-        // wants.
-        unsafe { self.run_software_on(&tail, direction, 0) }
+        // SAFETY: The lists live until this function returns. The IV has the fallback's size.
+        unsafe { self.run_part(&tail, direction, 0) }
     }
 
     fn check_iv(&self, iv: &mut [u8]) -> Result<*mut u8> {
-        if A::software(self.tfm()).iv_size() != u32::try_from(iv.len())? {
+        if A::fallback(self.tfm()).iv_size() != u32::try_from(iv.len())? {
             return Err(EINVAL);
         }
         Ok(iv.as_mut_ptr())
     }
 
     #[inline(never)]
-    fn run_software(&mut self, direction: Direction, flags: u32) -> Result {
+    fn crypt_fallback(&mut self, direction: Direction, flags: u32) -> Result {
         let raw = self.fields();
         let whole = Part {
             src: raw.src,
@@ -200,36 +269,37 @@ impl<A: Algorithm> Request<'_, A> {
             len: raw.cryptlen,
             iv: raw.iv.cast(),
         };
-        // SAFETY: That is what the consumer gave.
-        unsafe { self.run_software_on(&whole, direction, flags) }
+        // SAFETY: The crypto API requires that the caller's lists and IV are valid.
+        unsafe { self.run_part(&whole, direction, flags) }
     }
 
-    /// Has the transform's software do `part`, in the request's context, or on the stack if the
-    /// algorithm is synchronous.
+    /// Runs a part on the fallback, in the request's context, or on the stack if the algorithm is
+    /// synchronous.
     ///
     /// # Safety
     ///
-    /// Scatterlists and IV of `part` must be valid, and the IV as long as the software's.
-    unsafe fn run_software_on(&mut self, part: &Part, direction: Direction, flags: u32) -> Result {
-        let software = A::software(self.tfm());
+    /// Scatterlists and IV of `part` must be valid, and the IV as long as the fallback's.
+    unsafe fn run_part(&mut self, part: &Part, direction: Direction, flags: u32) -> Result {
+        let fallback = A::fallback(self.tfm());
         let room = if A::SYNCHRONOUS {
             OnStack::SIZE
         } else {
-            // SAFETY: By the type invariant.
-            unsafe { helpers::crypto_skcipher_reqsize(self.raw_tfm()) }
+            // SAFETY: By the type invariant the request has a valid transform.
+            unsafe { (*self.raw_tfm::<Tfm>()).reqsize }
         };
-        if software.request_size() > room {
-            // Not the one that `init_callback` has seen.
+        if fallback.request_size() > room {
+            // It is not the implementation for which `set_up` has set the size.
             return Err(EINVAL);
         }
         if A::SYNCHRONOUS {
-            // SAFETY: By the safety requirements. An `OnStack` is large enough, as was just checked.
-            return unsafe { OnStack::run(part, software, direction, flags) };
+            // SAFETY: The caller guarantees that the part is valid. An `OnStack` is large enough, as was
+            // just checked.
+            return unsafe { OnStack::run(part, fallback, direction, flags) };
         }
-        // SAFETY: By the type invariant the request is valid.
-        let sub = unsafe { bindings::skcipher_request::context(self.as_raw().as_ptr()) };
-        // SAFETY: By the safety requirements for `part`. By the type invariant the context is unused; it
-        // is large enough, as was just checked, and aligned for DMA, which is more than a request needs.
-        unsafe { part.run(sub.cast(), software, direction, flags) }
+        let sub = Raw::context(self.as_raw()).cast();
+        // SAFETY: The caller guarantees that the part is valid. By the type invariant the context is
+        // unused; it is large enough, as was just checked, and aligned for DMA, which is more than a
+        // request needs.
+        unsafe { part.run(sub, fallback, direction, flags) }
     }
 }

@@ -7,7 +7,6 @@ use super::{
         area::Limits,
         builder::Builder,
         offload::{
-            align_for_dma,
             Borrowed,
             Prepared,
             RawRequest, //
@@ -20,41 +19,21 @@ use super::{
     Request, //
 };
 use crate::bindings;
+use core::mem::offset_of;
 use kernel::{
     container_of,
-    ffi::c_void,
     prelude::*,
     time::Msecs, //
 };
 
-// SAFETY: `base` is a field of the request. `__ctx` is where its context begins, which `align_for_dma`
-// aligns as the framework does for `CRYPTO_DMA_ALIGN`.
+// SAFETY: The `struct crypto_async_request` is a field. The context is at `__ctx`, and is aligned as
+// `skcipher_request_ctx_dma()` aligns it.
 unsafe impl RawRequest for Raw {
-    unsafe fn base(this: *mut Self) -> *mut bindings::crypto_async_request {
-        // SAFETY: By the safety requirements.
-        unsafe { &raw mut (*this).base }
-    }
-
-    unsafe fn context(this: *mut Self) -> *mut c_void {
-        // SAFETY: By the safety requirements.
-        align_for_dma(unsafe { &raw mut (*this).__ctx }.cast())
-    }
+    const BASE: usize = offset_of!(Raw, base);
+    const CONTEXT: usize = offset_of!(Raw, __ctx);
 }
 
 impl<'a, A: Algorithm> Request<'a, A> {
-    /// Returns the request's fields.
-    pub(super) fn fields(&self) -> &Raw {
-        // SAFETY: By the type invariant.
-        unsafe { self.as_raw().as_ref() }
-    }
-
-    /// Returns the transform the request is of.
-    pub(super) fn raw_tfm(&self) -> *mut bindings::crypto_skcipher {
-        let tfm = self.fields().base.tfm;
-        // SAFETY: By the type invariant the transform is the base of one of this type.
-        unsafe { container_of!(tfm, bindings::crypto_skcipher, base) }
-    }
-
     /// Returns the length of the data in bytes.
     pub(crate) fn len(&self) -> u32 {
         self.fields().cryptlen
@@ -159,7 +138,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
         }
         // Nothing was borrowed.
         core::mem::forget(memory);
-        // SAFETY: `init_callback` has set the size of the context.
+        // SAFETY: `set_up` has set the size of the context.
         unsafe { self.build_here(limits, describe) }
     }
 }
