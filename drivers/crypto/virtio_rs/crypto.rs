@@ -36,6 +36,7 @@ pub(crate) mod algorithm;
 mod area;
 mod builder;
 pub(crate) mod call;
+mod exact;
 mod fallback_tfm;
 pub(crate) mod hash;
 mod key;

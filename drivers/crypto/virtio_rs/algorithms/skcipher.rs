@@ -291,29 +291,27 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
         if SYNC && !request.may_sleep() {
             return fall_back(request, Reason::MayNotSleep, direction);
         }
-        let next_iv = match (row.mode, direction) {
-            (Mode::Ctr, _) => {
-                let mut iv = Iv::of(&[request.iv()]);
-                iv.count(request.len().div_ceil(row.block));
-                Some(iv)
-            }
-            // The last block of ciphertext: gone afterwards if it is done in place.
-            (Mode::Cbc, Direction::Decrypt) => {
-                let mut iv = Iv::new(row.mode.iv_size(row.block));
-                if let Err(err) = request.read_source_tail(iv.bytes_mut()) {
-                    return request.done(Err(err));
-                }
-                Some(iv)
-            }
-            _ => None,
-        };
         let mut course = Course {
             mode: row.mode,
             direction,
             done: 0,
             iv: None,
-            next_iv,
+            next_iv: None,
         };
+        match (row.mode, direction) {
+            (Mode::Ctr, _) => {
+                let iv = course.next_iv.insert(Iv::of(&[request.iv()]));
+                iv.count(request.len().div_ceil(row.block));
+            }
+            // The last block of ciphertext is overwritten if the request is in place.
+            (Mode::Cbc, Direction::Decrypt) => {
+                let iv = course.next_iv.insert(Iv::new(row.mode.iv_size(row.block)));
+                if let Err(err) = request.read_source_tail(iv.bytes_mut()) {
+                    return request.done(Err(err));
+                }
+            }
+            _ => {}
+        }
         loop {
             let mut head = 0;
             let (reason, err, back) = match send(request, row, &course, padding, &mut head) {

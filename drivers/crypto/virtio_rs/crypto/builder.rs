@@ -7,6 +7,11 @@ use super::{
         AnyArea,
         Limits, //
     },
+    exact,
+    exact::{
+        ExactSgl,
+        SgPool, //
+    },
     offload::{
         Borrowed,
         Context,
@@ -16,12 +21,7 @@ use super::{
         Request, //
     },
     rescue::Rescue,
-    scatterlist,
-    scatterlist::{
-        Exact,
-        Pool,
-        Span, //
-    },
+    scatterlist::SgRange, //
 };
 use crate::{
     bindings,
@@ -49,8 +49,7 @@ use zerocopy::{
 /// - `borrowed` is `None` if the algorithm is asynchronous.
 /// - The first `entries` scatterlist entries of the context's area are in use; the first `params` bytes
 ///   for parameters, and the first `results` bytes for results, have such entries.
-/// - `lists` is that of the header. The scatterlists of `src`, `aad` and `dst` are valid until the
-///   request is complete, and as long as the spans.
+/// - `lists` is that of the header.
 #[must_use]
 pub(crate) struct Builder<'a, A: Offload<Raw = R>, R: RawRequest> {
     request: Request<'a, A, R>,
@@ -65,10 +64,10 @@ pub(crate) struct Builder<'a, A: Offload<Raw = R>, R: RawRequest> {
     has_secret: bool,
     limits: Limits,
     lists: ListsWriter<'a>,
-    src: Span,
-    aad: Span,
-    dst: Span,
-    exact_src: Option<Exact>,
+    src: SgRange,
+    aad: SgRange,
+    dst: SgRange,
+    exact_src: Option<ExactSgl>,
     result: Result,
 }
 
@@ -126,9 +125,9 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             limits,
             // SAFETY: The header was just initialised, and nothing else uses its lists.
             lists: unsafe { Context::lists(context) }.fill(),
-            src: Span::NONE,
-            aad: Span::NONE,
-            dst: Span::NONE,
+            src: SgRange::EMPTY,
+            aad: SgRange::EMPTY,
+            dst: SgRange::EMPTY,
             exact_src: None,
             result: Ok(()),
         };
@@ -197,73 +196,47 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     }
 
     /// Appends memory that the device reads. It must not change while the request is in flight.
-    ///
-    /// # Safety
-    ///
-    /// The scatterlist must be valid until the request is complete.
     #[inline]
-    pub(super) unsafe fn read_list(&mut self, span: Span) {
-        // SAFETY: The caller guarantees that the list is valid until the request is complete.
-        if let Some(exact) = unsafe { self.exact(span) } {
+    pub(super) fn read_list(&mut self, range: SgRange) {
+        if let Some(exact) = self.exact(range) {
             self.push_readable(exact.first);
         }
     }
 
     /// Appends the source.
-    ///
-    /// # Safety
-    ///
-    /// The scatterlist must be valid until the request is complete.
     #[inline(always)]
-    pub(super) unsafe fn read_source(&mut self, span: Span) {
-        // SAFETY: The caller guarantees that the list is valid until the request is complete.
-        let exact = unsafe { self.exact(span) };
+    pub(super) fn read_source(&mut self, range: SgRange) {
+        let exact = self.exact(range);
         self.exact_src = exact;
         if let Some(exact) = exact {
-            // INVARIANT: By the safety requirements; `exact` has found that the list is long
-            // enough.
-            self.src = span;
+            self.src = range;
             self.push_readable(exact.first);
         }
     }
 
     /// Appends the associated data.
-    ///
-    /// # Safety
-    ///
-    /// The scatterlist must be valid until the request is complete.
     #[inline]
-    pub(super) unsafe fn read_aad(&mut self, span: Span) {
-        // SAFETY: The caller guarantees that the list is valid until the request is complete.
-        if let Some(exact) = unsafe { self.exact(span) } {
-            // INVARIANT: By the safety requirements; `exact` has found that the list is long
-            // enough.
-            self.aad = span;
+    pub(super) fn read_aad(&mut self, range: SgRange) {
+        if let Some(exact) = self.exact(range) {
+            self.aad = range;
             self.push_readable(exact.first);
         }
     }
 
     /// Appends the destination.
-    ///
-    /// # Safety
-    ///
-    /// The scatterlist must be valid until the request is complete.
     #[inline(always)]
-    pub(super) unsafe fn write_destination(&mut self, span: Span) {
-        let in_place = span == self.src;
+    pub(super) fn write_destination(&mut self, range: SgRange) {
+        let in_place = range == self.src;
         let exact = match self.exact_src {
             // The list is known.
             Some(exact) if in_place => {
                 self.add_segments(exact.segments);
                 Some(exact)
             }
-            // SAFETY: The caller guarantees that the list is valid until the request is complete.
-            _ => unsafe { self.exact(span) },
+            _ => self.exact(range),
         };
         if let Some(exact) = exact {
-            // INVARIANT: By the safety requirements; `exact` has found that the list is long
-            // enough.
-            self.dst = span;
+            self.dst = range;
             self.push_writable(exact.first);
         }
     }
@@ -311,9 +284,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             let offset = Context::<A>::AREA + A::Area::RESULT_AT;
             self.context.cast::<u8>().add(offset as usize)
         };
-        // SAFETY: By the type invariant the header is initialised, and the lists of the spans are
-        // valid and long enough. `lists` is not used any more, so the context has no other user.
-        // The status is a result, so `results` has at least one byte.
+        // SAFETY: By the type invariant the header is initialised. `lists` is not used any more, so the
+        // context has no other user. The status is a result, so `results` has at least one byte.
         unsafe {
             Context::fill(
                 self.context,
@@ -366,7 +338,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     fn entry(&mut self, page: usize, at: u32, len: u32) -> Option<*mut bindings::scatterlist> {
         let next = self.entries;
         let entry = self.entries().get_mut(next as usize)?;
-        let list = entry.write(scatterlist::entry(page, bindings::SG_END, at, len));
+        let list = entry.write(exact::entry(page, bindings::SG_END, at, len));
         let list = &raw mut *list;
         // INVARIANT: The entry was written.
         self.entries += 1;
@@ -374,32 +346,26 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
         Some(list)
     }
 
-    /// Returns an exact list; none if the span is empty.
-    ///
-    /// # Safety
-    ///
-    /// The scatterlist must be valid until the request is complete.
+    /// Returns an exact list; `None` if the range is empty, or after an error.
     #[inline(always)]
-    unsafe fn exact(&mut self, span: Span) -> Option<Exact> {
-        if span.len == 0 {
+    fn exact(&mut self, range: SgRange) -> Option<ExactSgl> {
+        if range.len() == 0 {
             return None;
         }
-        // SAFETY: The span is not empty, so the caller guarantees that its list is valid.
-        if let Some(exact) = unsafe { Exact::single(&span, self.limits.max_segment) } {
+        let max = self.limits.max_segment;
+        if let Some(exact) = ExactSgl::single(&range, max) {
             self.add_segments(1);
             return Some(exact);
         }
-        let max = self.limits.max_segment;
-        // SAFETY: The span is not empty, so the caller guarantees that its list is valid.
-        if let Some((page, at)) = unsafe { scatterlist::within_first(&span, max) } {
-            if let Some(first) = self.entry(page, at, span.len) {
+        // CAST: Both targets of this driver have 32 bits at least.
+        if let (Some((page, at)), true) = (range.page(), range.len() as usize <= max) {
+            if let Some(first) = self.entry(page, at, range.len()) {
                 // INVARIANT: One entry, terminated and not empty.
-                return Some(Exact { first, segments: 1 });
+                return Some(ExactSgl { first, segments: 1 });
             }
         }
         let used = self.entries;
-        // SAFETY: The caller guarantees that the list is valid until the request is complete.
-        match unsafe { make_exact(self.entries(), used, span, max) } {
+        match make_exact(self.entries(), used, &range, max) {
             Ok((exact, used)) => {
                 // INVARIANT: `make_exact` has written these entries.
                 self.entries = used;
@@ -433,27 +399,22 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     }
 }
 
-/// Returns an exact list for a span of several entries, and the number of `entries` in use after
+/// Returns an exact list for a range of several entries, and the number of `entries` in use after
 /// that. The first `used` entries are in use already.
 ///
 /// # Errors
 ///
-/// As [`Pool::exact`] has them.
-///
-/// # Safety
-///
-/// The scatterlist must be valid until the request is complete.
+/// As [`SgPool::exact`] has them.
 #[inline(never)]
-unsafe fn make_exact(
+fn make_exact(
     entries: &mut [MaybeUninit<bindings::scatterlist>],
     used: u32,
-    span: Span,
+    range: &SgRange,
     max_segment: usize,
-) -> Result<(Exact, u32)> {
+) -> Result<(ExactSgl, u32)> {
     // CAST: Both targets of this driver have 32 bits at least.
-    let mut pool = Pool::new(entries, used as usize);
-    // SAFETY: The caller guarantees that the list is valid until the request is complete.
-    let exact = unsafe { pool.exact(span.list, span.offset, span.len, max_segment) }?;
+    let mut pool = SgPool::new(entries, used as usize);
+    let exact = pool.exact(range, max_segment)?;
     // CAST: There are few entries.
     Ok((exact, pool.used() as u32))
 }

@@ -111,14 +111,10 @@ pub(super) struct Slot<D: 'static> {
 }
 
 impl<D: Default + 'static> Slot<D> {
-    /// Initialises a slot without segments, whose status is not known yet.
-    ///
-    /// # Safety
-    ///
-    /// `this` must be valid for writes.
+    /// Creates a slot without segments, whose status is not known yet.
     #[inline]
-    pub(super) unsafe fn init(this: *mut Self, ops: &'static SlotOps<D>, may_backlog: bool) {
-        let slot = Self {
+    pub(super) fn new(ops: &'static SlotOps<D>, may_backlog: bool) -> Self {
+        Self {
             ops,
             next: None,
             lists: Lists::new(),
@@ -129,9 +125,7 @@ impl<D: Default + 'static> Slot<D> {
             may_backlog,
             owes_accept: false,
             untouched: false,
-        };
-        // SAFETY: The caller guarantees that `this` is valid for writes.
-        unsafe { this.write(slot) };
+        }
     }
 }
 
@@ -167,10 +161,14 @@ impl<D: 'static> Inflight<D> {
         ManuallyDrop::new(self).slot
     }
 
-    /// Returns true if it may wait for room in the queue.
-    fn may_backlog(&self) -> bool {
-        // SAFETY: By the type invariant.
-        unsafe { (*self.slot.as_ptr()).may_backlog }
+    fn slot(&self) -> &Slot<D> {
+        // SAFETY: By the type invariant the slot is valid, and this has the only pointer to it.
+        unsafe { self.slot.as_ref() }
+    }
+
+    fn slot_mut(&mut self) -> &mut Slot<D> {
+        // SAFETY: By the type invariant the slot is valid, and this has the only pointer to it.
+        unsafe { self.slot.as_mut() }
     }
 
     /// Returns true if it is the request whose slot that is.
@@ -180,65 +178,57 @@ impl<D: 'static> Inflight<D> {
 
     /// Returns how many descriptors it takes.
     pub(crate) fn segments(&self) -> u32 {
-        // SAFETY: By the type invariant.
-        unsafe { (*self.slot.as_ptr()).segments }
+        self.slot().segments
     }
 
     /// Returns what the queue keeps with the request.
     pub(crate) fn private(&self) -> &D {
-        // SAFETY: By the type invariant.
-        unsafe { &(*self.slot.as_ptr()).private }
+        &self.slot().private
     }
 
     /// Returns what the queue keeps with the request.
     pub(crate) fn private_mut(&mut self) -> &mut D {
-        // SAFETY: By the type invariant.
-        unsafe { &mut (*self.slot.as_ptr()).private }
+        &mut self.slot_mut().private
     }
 
-    /// Returns the last byte of what the device writes besides the data: 0xff unless it wrote it.
+    /// Returns the last byte of what the device writes besides the data: 0xff unless the device wrote
+    /// it.
     pub(crate) fn last_result_byte(&self) -> u8 {
-        // SAFETY: By the type invariant.
-        let status = unsafe { (*self.slot.as_ptr()).status };
+        let status = self.slot().status.as_ptr();
         // SAFETY: A filled slot has a status. Volatile: a device that breaks the rules may still write to
         // it.
-        unsafe { status.as_ptr().read_volatile() }
+        unsafe { status.read_volatile() }
     }
 
-    /// Keeps how many bytes the device says it has written: its word, not to be relied upon.
+    /// Keeps the number of bytes that the device claims to have written, which may be wrong.
     pub(crate) fn set_used(&mut self, used: u32) {
-        // SAFETY: By the type invariant.
-        unsafe { (*self.slot.as_ptr()).used = used };
+        self.slot_mut().used = used;
     }
 
-    /// Completes a request that was never sent: the driver may do it otherwise.
+    /// Completes a request that was never sent: the driver may run it on the fallback.
     ///
     /// Context: as for [`complete`](Self::complete).
-    pub(crate) fn refuse(self, bh: &Bh) {
-        // SAFETY: By the type invariant.
-        unsafe { (*self.slot.as_ptr()).untouched = true };
+    pub(crate) fn refuse(mut self, bh: &Bh) {
+        self.slot_mut().untouched = true;
         self.complete(Err(ENODEV), bh);
     }
 
     /// Completes the request.
     ///
-    /// Context: bottom half, no lock held: the consumer's callback may submit again.
+    /// Context: bottom half, no lock held: the caller's callback may submit again.
+    #[inline]
     pub(crate) fn complete(self, result: Result, bh: &Bh) {
-        let slot = self.into_slot();
-        // SAFETY: By the type invariant, which ends here.
-        unsafe { Self::end(slot, result, bh) };
+        // SAFETY: It is not used any more, and not dropped.
+        unsafe { ManuallyDrop::new(self).end(result, bh) };
     }
 
-    /// Tells the consumer that the request has left the backlog, if it is still to be told.
-    ///
-    /// # Safety
-    ///
-    /// `slot` must be that of an `Inflight`.
-    unsafe fn pay_accept(slot: NonNull<Slot<D>>, bh: &Bh) {
-        // SAFETY: By the safety requirements.
-        if core::mem::take(unsafe { &mut (*slot.as_ptr()).owes_accept }) {
-            // SAFETY: By the safety requirements.
-            unsafe { ((*slot.as_ptr()).ops.accept)(slot, bh) };
+    /// Calls the completion with `EINPROGRESS` if the request has left the backlog and that was not done
+    /// yet.
+    #[inline]
+    fn pay_accept(&mut self, bh: &Bh) {
+        if core::mem::take(&mut self.slot_mut().owes_accept) {
+            // SAFETY: By the type invariant the slot is that of a request in flight.
+            unsafe { (self.slot().ops.accept)(self.slot, bh) };
         }
     }
 
@@ -246,20 +236,21 @@ impl<D: 'static> Inflight<D> {
     ///
     /// # Safety
     ///
-    /// `slot` must be that of an `Inflight` that is used no more.
-    unsafe fn end(slot: NonNull<Slot<D>>, result: Result, bh: &Bh) {
-        // SAFETY: By the safety requirements.
-        unsafe { Self::pay_accept(slot, bh) };
-        // SAFETY: By the safety requirements.
-        unsafe { ((*slot.as_ptr()).ops.finish)(slot, result, bh) };
+    /// `self` must not be used or dropped afterwards.
+    #[inline]
+    unsafe fn end(&mut self, result: Result, bh: &Bh) {
+        self.pay_accept(bh);
+        // SAFETY: By the type invariant the slot is that of a request in flight. The caller guarantees
+        // that it is not used any more.
+        unsafe { (self.slot().ops.finish)(self.slot, result, bh) };
     }
 }
 
 impl<D: 'static> Drop for Inflight<D> {
     fn drop(&mut self) {
         let bh = Bh::disable();
-        // SAFETY: By the type invariant, which ends here.
-        unsafe { Self::end(self.slot, Err(EIO), &bh) };
+        // SAFETY: This is the last use.
+        unsafe { self.end(Err(EIO), &bh) };
     }
 }
 
@@ -268,8 +259,7 @@ impl<D: 'static> Drop for Inflight<D> {
 // `Inflight`.
 unsafe impl<D: Send + 'static> Lend for Inflight<D> {
     fn lists(&mut self) -> Result<&mut Lists> {
-        // SAFETY: By the type invariant.
-        Ok(unsafe { &mut (*self.slot.as_ptr()).lists })
+        Ok(&mut self.slot_mut().lists)
     }
 
     fn into_raw(self) -> NonNull<c_void> {
@@ -296,9 +286,8 @@ impl<D: 'static> Backlogged<D> {
     /// This must come before the device gets it, for the completion must not overtake it.
     ///
     /// Context: bottom half, no lock held.
-    pub(crate) fn accept(self, bh: &Bh) -> Inflight<D> {
-        // SAFETY: By the type invariant.
-        unsafe { Inflight::pay_accept(self.0.slot, bh) };
+    pub(crate) fn accept(mut self, bh: &Bh) -> Inflight<D> {
+        self.0.pay_accept(bh);
         self.0
     }
 }
@@ -336,10 +325,9 @@ impl<D: 'static> Chain<D> {
 
     /// Adds a request at the end.
     #[inline]
-    pub(crate) fn push(&mut self, request: Inflight<D>) {
+    pub(crate) fn push(&mut self, mut request: Inflight<D>) {
+        request.slot_mut().next = None;
         let slot = request.into_slot();
-        // SAFETY: The slot was an `Inflight`'s.
-        unsafe { (*slot.as_ptr()).next = None };
         match self.tail {
             // SAFETY: By the type invariant.
             Some(tail) => unsafe { (*tail.as_ptr()).next = Some(slot) },
@@ -350,10 +338,9 @@ impl<D: 'static> Chain<D> {
     }
 
     /// Adds a request at the beginning.
-    fn push_front(&mut self, request: Inflight<D>) {
+    fn push_front(&mut self, mut request: Inflight<D>) {
+        request.slot_mut().next = self.head;
         let slot = request.into_slot();
-        // SAFETY: The slot was an `Inflight`'s.
-        unsafe { (*slot.as_ptr()).next = self.head };
         self.head = Some(slot);
         self.tail = self.tail.or(Some(slot));
         self.len += 1;
@@ -362,15 +349,14 @@ impl<D: 'static> Chain<D> {
     /// Takes the first request.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Inflight<D>> {
-        let slot = self.head?;
-        // SAFETY: By the type invariant.
-        self.head = unsafe { (*slot.as_ptr()).next };
+        // INVARIANT: The slot was an `Inflight`'s, and leaves the list.
+        let request = Inflight { slot: self.head? };
+        self.head = request.slot().next;
         if self.head.is_none() {
             self.tail = None;
         }
         self.len -= 1;
-        // INVARIANT: The slot left the list and was an `Inflight`'s.
-        Some(Inflight { slot })
+        Some(request)
     }
 }
 
@@ -401,12 +387,11 @@ impl<D: 'static> Fifo<D> {
     }
 
     /// Adds a request at the end, if it may wait; else it comes back.
-    pub(crate) fn push_back(&mut self, request: Inflight<D>) -> Result<Submitted, Inflight<D>> {
-        if !request.may_backlog() {
+    pub(crate) fn push_back(&mut self, mut request: Inflight<D>) -> Result<Submitted, Inflight<D>> {
+        if !request.slot().may_backlog {
             return Err(request);
         }
-        // SAFETY: By the type invariant of `Inflight`.
-        unsafe { (*request.slot.as_ptr()).owes_accept = true };
+        request.slot_mut().owes_accept = true;
         self.0.push(request);
         Ok(Submitted::BACKLOGGED)
     }

@@ -7,25 +7,18 @@
 //! device has written nothing, which a checksum of the source tells. A checksum costs time in
 //! proportion to the data, so only short sources have one.
 
-use super::{
-    scatterlist,
-    scatterlist::Span, //
-};
+use super::scatterlist::SgRange;
 use crate::bindings;
 use kernel::prelude::*;
 
-/// How many segments of each list are compared before a request is sent.
+/// The number of segments of each list that are compared before a request is sent.
 const SEGMENTS: usize = 8;
 
 /// What is known of the source of a request that was sent.
-///
-/// # Invariants
-///
-/// The scatterlists of the ranges are valid until the request is complete, and as long as the ranges.
 pub(super) struct Rescue {
-    src: Span,
-    aad: Span,
-    dst: Span,
+    src: SgRange,
+    aad: SgRange,
+    dst: SgRange,
     check: Check,
 }
 
@@ -42,13 +35,8 @@ enum Check {
 
 impl Rescue {
     /// Creates one for a source, associated data and a destination that were not examined.
-    ///
-    /// # Safety
-    ///
-    /// The scatterlists must be valid until the request is complete, and as long as the spans.
     #[inline(always)]
-    pub(super) unsafe fn new(src: Span, aad: Span, dst: Span) -> Self {
-        // INVARIANT: By the safety requirements.
+    pub(super) fn new(src: SgRange, aad: SgRange, dst: SgRange) -> Self {
         Self {
             src,
             aad,
@@ -62,10 +50,10 @@ impl Rescue {
     #[inline]
     pub(super) fn examine(&mut self, limit: u32) {
         // An AEAD has the tag in the source or in the destination.
-        let len = self.src.len.min(self.dst.len);
-        if self.dst.len == 0 {
+        let len = self.src.len().min(self.dst.len());
+        if self.dst.len() == 0 {
             self.check = Check::OutOfPlace;
-        } else if len > limit || self.aad.len > limit {
+        } else if len > limit || self.aad.len() > limit {
             self.check = Check::None;
         } else {
             self.make_checksum();
@@ -73,133 +61,87 @@ impl Rescue {
     }
 
     fn make_checksum(&mut self) {
-        // SAFETY: By the type invariant.
-        let in_place =
-            unsafe { may_overlap(&self.src, &self.dst) || may_overlap(&self.aad, &self.dst) };
+        let in_place = may_overlap(&self.src, &self.dst) || may_overlap(&self.aad, &self.dst);
         self.check = if in_place {
-            // SAFETY: By the type invariant.
-            Check::Checksum(unsafe { sum(&self.src, &self.aad) })
+            Check::Checksum(sum(&self.src, &self.aad))
         } else {
             Check::OutOfPlace
         };
     }
 
     /// Returns true if the source is as it was, after the device has returned the request with
-    /// `result`. `EOPNOTSUPP` and `ENOKEY` say that the device has refused the request and not
-    /// begun, `ESTALE` that it may have done the request with another key.
+    /// `result`. `EOPNOTSUPP` and `ENOKEY` mean that the device has rejected the request and not
+    /// begun, `ESTALE` that it may have used another key.
     pub(super) fn is_intact(&self, result: Result) -> bool {
         match self.check {
             Check::OutOfPlace => true,
             // The device has written to the destination.
             Check::Checksum(_) if result.is_ok() || result == Err(ESTALE) => !self.is_in_place(),
-            // SAFETY: By the type invariant.
-            Check::Checksum(before) => unsafe { sum(&self.src, &self.aad) == before },
+            Check::Checksum(before) => sum(&self.src, &self.aad) == before,
             Check::None => {
                 result == Err(EOPNOTSUPP) || result == Err(ENOKEY) || !self.is_in_place()
             }
         }
     }
-}
 
-impl Rescue {
     /// Returns true if the device may have overwritten the source. Takes time in proportion to the
     /// product of the numbers of segments.
     fn is_in_place(&self) -> bool {
-        // SAFETY: By the type invariant.
-        unsafe { overlap(&self.src, &self.dst) || overlap(&self.aad, &self.dst) }
+        overlap(&self.src, &self.dst) || overlap(&self.aad, &self.dst)
     }
 }
 
-/// # Safety
-///
-/// The scatterlists must be valid.
-unsafe fn sum(src: &Span, aad: &Span) -> u32 {
+/// Returns the CRC32C of a source and its associated data.
+fn sum(src: &SgRange, aad: &SgRange) -> u32 {
     let mut sum = u32::MAX;
-    for span in [src, aad] {
-        if span.len == 0 {
-            continue;
-        }
+    let mut add = |bytes: *const u8, len: usize| {
+        // SAFETY: The bytes are a part of a valid scatterlist.
+        sum = unsafe { bindings::crc32c(sum, bytes.cast(), len) };
+        true
+    };
+    for range in [src, aad] {
         // Most requests have one segment.
-        // SAFETY: The caller guarantees that the list is valid.
-        if let Some(bytes) = unsafe { scatterlist::single(span) } {
-            // SAFETY: These are bytes of the list, as many.
-            sum = unsafe { bindings::crc32c(sum, bytes.cast(), span.len as usize) };
-            continue;
-        }
-        // SAFETY: The caller guarantees that the list is valid.
-        unsafe {
-            scatterlist::for_each(span, |bytes, len| {
-                // SAFETY: These are bytes of the list, as many.
-                sum = bindings::crc32c(sum, bytes.cast(), len);
-                true
-            })
+        match range.bytes() {
+            // CAST: Both targets of this driver have 32 bits at least.
+            Some(bytes) => add(bytes, range.len() as usize),
+            None => range.for_each(&mut add),
         };
     }
     sum
 }
 
-/// Returns true if two lists describe memory in common. Takes time in proportion to the product of the
+/// Returns true if two ranges have memory in common. Takes time in proportion to the product of the
 /// numbers of segments.
-///
-/// # Safety
-///
-/// The scatterlists must be valid.
-unsafe fn overlap(one: &Span, other: &Span) -> bool {
-    if one.len == 0 || other.len == 0 {
+fn overlap(one: &SgRange, other: &SgRange) -> bool {
+    if one.len() == 0 || other.len() == 0 {
         return false;
     }
-    if one.list == other.list {
+    if one.has_list_of(other) {
         return true;
     }
-    let apart = |start: *const u8, len: usize| {
+    !one.for_each(|start, len| {
         let (start, end) = (start.addr(), start.addr() + len);
-        // SAFETY: The caller guarantees that `other` is a valid list.
-        unsafe {
-            scatterlist::for_each(other, |bytes, len| {
-                bytes.addr() >= end || start >= bytes.addr() + len
-            })
-        }
-    };
-    // SAFETY: The caller guarantees that `one` is a valid list.
-    !unsafe { scatterlist::for_each(one, apart) }
+        other.for_each(|bytes, len| bytes.addr() >= end || start >= bytes.addr() + len)
+    })
 }
 
-/// Returns false if two lists describe no memory in common. Lists of many segments are not compared.
-///
-/// # Safety
-///
-/// The scatterlists must be valid.
+/// Returns false if two ranges have no memory in common. Ranges of many segments are not compared.
 #[inline]
-unsafe fn may_overlap(one: &Span, other: &Span) -> bool {
-    if one.len == 0 || other.len == 0 {
+fn may_overlap(one: &SgRange, other: &SgRange) -> bool {
+    if one.len() == 0 || other.len() == 0 {
         return false;
     }
-    if one.list == other.list {
-        return true;
-    }
-    // SAFETY: The caller guarantees that both lists are valid.
-    if !unsafe { is_short(one) && is_short(other) } {
-        return true;
-    }
-    // SAFETY: The caller guarantees that both lists are valid.
-    unsafe { overlap(one, other) }
+    one.has_list_of(other) || !(is_short(one) && is_short(other)) || overlap(one, other)
 }
 
 /// Returns true if a range has at most [`SEGMENTS`] segments.
-///
-/// # Safety
-///
-/// The scatterlist must be valid.
-unsafe fn is_short(span: &Span) -> bool {
+fn is_short(range: &SgRange) -> bool {
     let mut left = SEGMENTS;
-    // SAFETY: The caller guarantees that the list is valid.
-    unsafe {
-        scatterlist::for_each(span, |_, _| {
-            let more = left != 0;
-            left = left.saturating_sub(1);
-            more
-        })
-    }
+    range.for_each(|_, _| {
+        let more = left != 0;
+        left = left.saturating_sub(1);
+        more
+    })
 }
 
 #[kernel::macros::kunit_tests(virtio_crypto_rs_crypto_rescue)]
@@ -224,25 +166,22 @@ mod tests {
         list
     }
 
-    fn span(list: &mut KVec<bindings::scatterlist>, offset: u32, len: u32) -> Span {
-        Span {
-            list: list.as_mut_ptr(),
-            offset,
-            len,
-        }
+    fn span(list: &mut KVec<bindings::scatterlist>, offset: u32, len: u32) -> SgRange {
+        // SAFETY: The list is valid, and outlives what the test does with it.
+        unsafe { SgRange::new(list.as_mut_ptr(), offset, len) }
     }
 
     /// The ranges of a request.
     struct Data {
-        src: Span,
-        aad: Span,
-        dst: Span,
+        src: SgRange,
+        aad: SgRange,
+        dst: SgRange,
     }
 
-    fn data(src: Span, dst: Span) -> Data {
+    fn data(src: SgRange, dst: SgRange) -> Data {
         Data {
             src,
-            aad: Span::NONE,
+            aad: SgRange::EMPTY,
             dst,
         }
     }
@@ -257,8 +196,7 @@ mod tests {
 
     /// Returns what is known of a request whose lists outlive the result.
     fn rescue(data: &Data, limit: u32) -> Rescue {
-        // SAFETY: The lists are valid, and as long as the spans.
-        let mut rescue = unsafe { Rescue::new(data.src, data.aad, data.dst) };
+        let mut rescue = Rescue::new(data.src, data.aad, data.dst);
         rescue.examine(limit);
         rescue
     }
@@ -355,13 +293,8 @@ mod tests {
     fn a_tag_does_not_count_and_long_aad_does() {
         let mut buffer = buffer();
         let mut both = list(&mut buffer, core::slice::from_ref(&(0..256)));
-        let both = both.as_mut_ptr();
-        let range = |offset, len| Span {
-            list: both,
-            offset,
-            len,
-        };
-        let aead = |aad, src, dst| Data {
+        let mut range = |offset, len| span(&mut both, offset, len);
+        let mut aead = |aad, src, dst| Data {
             aad: range(0, aad),
             ..data(range(aad, src), range(aad, dst))
         };
@@ -372,7 +305,7 @@ mod tests {
         assert_eq!(rescue(&aead(65, 64, 64), 64).check, Check::None);
         // A digest has no destination.
         assert_eq!(
-            rescue(&data(range(0, 256), Span::NONE), 0).check,
+            rescue(&data(range(0, 256), SgRange::EMPTY), 0).check,
             Check::OutOfPlace
         );
     }

@@ -29,12 +29,9 @@ impl<D: 'static> Test<D> {
 
 /// Creates a request that may be backlogged and has no caller.
 pub(crate) fn request<D: Default + 'static>() -> Result<Inflight<D>> {
-    let slot = KBox::leak(KBox::<Slot<D>>::new_uninit(GFP_KERNEL)?);
-    // SAFETY: `slot` is valid for writes.
-    unsafe { Slot::init(slot.as_mut_ptr(), Test::<D>::OPS, true) };
-    let slot = NonNull::from(slot).cast::<Slot<D>>();
-    // SAFETY: `slot` was just initialised, and nobody else refers to it.
-    unsafe { (*slot.as_ptr()).status = NonNull::from(&STATUS) };
+    let mut slot = KBox::new(Slot::new(Test::<D>::OPS, true), GFP_KERNEL)?;
+    slot.status = NonNull::from(&STATUS);
+    let slot = NonNull::from(KBox::leak(slot));
     // SAFETY: `slot` was just allocated and filled, and this is its only pointer. `finish` frees it.
     Ok(unsafe { Inflight::new(slot) })
 }

@@ -47,12 +47,10 @@ impl Lists {
         }
     }
 
-    /// Removes all elements, and returns what fills the lists again.
+    /// Returns what fills the lists anew. Elements that the lists have stay until then.
     #[inline(always)]
     pub(crate) fn fill(&mut self) -> ListsWriter<'_> {
         // INVARIANT: There are no elements.
-        self.readable = 0;
-        self.writable = 0;
         ListsWriter {
             lists: self,
             readable: 0,

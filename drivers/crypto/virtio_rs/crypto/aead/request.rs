@@ -11,8 +11,7 @@ use super::{
             RawRequest, //
         },
         request::Direction,
-        scatterlist,
-        scatterlist::Span, //
+        scatterlist::SgRange, //
     },
     Algorithm,
     Raw,
@@ -91,30 +90,40 @@ impl<'a, A: Algorithm> Request<'a, A> {
         Ok(())
     }
 
+    /// Returns a range of the source.
+    fn source(&self, offset: u32, len: u32) -> SgRange {
+        // SAFETY: The AEAD API requires that the caller's lists are valid until the request is complete.
+        unsafe { SgRange::new(self.fields().src, offset, len) }
+    }
+
+    /// Returns a range of the destination.
+    fn destination(&self, offset: u32, len: u32) -> SgRange {
+        // SAFETY: The AEAD API requires that the caller's lists are valid until the request is complete.
+        unsafe { SgRange::new(self.fields().dst, offset, len) }
+    }
+
     /// Copies the beginning of the tag of a request to decrypt.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the source ends before that.
+    /// `EINVAL` if the source or the tag is shorter.
     pub(crate) fn read_tag(&self, lengths: &Lengths, tag: &mut [u8]) -> Result {
-        // SAFETY: The framework's contract: the consumer's lists are valid.
-        unsafe { scatterlist::read(self.fields().src, lengths.tag_offset(), tag) }
+        self.source(lengths.tag_offset(), lengths.tag).read(tag)
     }
 
     /// Writes the tag of a request that was encrypted.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the destination ends before that.
+    /// `EINVAL` if the destination or the tag is shorter.
     pub(crate) fn write_tag(&self, lengths: &Lengths, tag: &[u8]) -> Result {
-        // SAFETY: The framework's contract: the consumer's lists are valid.
-        unsafe { scatterlist::write(self.fields().dst, lengths.tag_offset(), tag) }
+        self.destination(lengths.tag_offset(), lengths.tag)
+            .write(tag)
     }
 
-    /// Wipes what a request that turned out not to be authentic was decrypted to.
+    /// Wipes the plaintext of a request that is not authentic.
     pub(crate) fn wipe_text(&self, lengths: &Lengths) {
-        // SAFETY: The framework's contract: the consumer's lists are valid.
-        unsafe { scatterlist::wipe(self.fields().dst, lengths.aad, lengths.text) };
+        self.destination(lengths.aad, lengths.text).wipe();
     }
 
     /// Builds a device request; see [`Builder`]. `describe` returns what the driver keeps with it.
@@ -138,31 +147,24 @@ impl<A: Algorithm> Builder<'_, A, Raw> {
     /// Appends the first `len` bytes of the associated data.
     #[inline]
     pub(crate) fn aad(&mut self, len: u32) {
-        let aad = Span {
-            list: self.request().fields().src,
-            offset: 0,
-            len,
-        };
-        // SAFETY: The framework's contract: the caller's lists are valid until the request is complete.
-        unsafe { self.read_aad(aad) };
+        let range = self.request().source(0, len);
+        self.read_aad(range);
     }
 
     /// Appends `len` bytes of the source behind the associated data.
     #[inline]
     pub(crate) fn source(&mut self, len: u32) {
-        let raw = self.request().fields();
-        let (list, offset) = (raw.src, raw.assoclen);
-        // SAFETY: The framework's contract: the caller's lists are valid until the request is complete.
-        unsafe { self.read_source(Span { list, offset, len }) };
+        let range = self.request().source(self.request().fields().assoclen, len);
+        self.read_source(range);
     }
 
     /// Appends `len` bytes of the destination behind the associated data.
     #[inline]
     pub(crate) fn destination(&mut self, len: u32) {
-        let raw = self.request().fields();
-        let (list, offset) = (raw.dst, raw.assoclen);
-        // SAFETY: The framework's contract: the caller's lists are valid until the request is complete.
-        unsafe { self.write_destination(Span { list, offset, len }) };
+        let range = self
+            .request()
+            .destination(self.request().fields().assoclen, len);
+        self.write_destination(range);
     }
 }
 

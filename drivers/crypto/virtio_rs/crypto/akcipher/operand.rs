@@ -5,8 +5,7 @@
 use super::{
     super::{
         later::Waiting,
-        scatterlist,
-        scatterlist::Span, //
+        scatterlist::SgRange, //
     },
     Direction,
     Raw, //
@@ -29,11 +28,11 @@ pub(crate) const MAX_LEN: usize = 1024;
 const CHUNK: usize = 64;
 
 /// What a device reads and writes.
-pub(super) struct Spans {
-    /// Empty if the key is not sent along.
-    pub(super) key: Span,
-    pub(super) number: Span,
-    pub(super) destination: Span,
+pub(super) struct Ranges {
+    /// Empty in session mode.
+    pub(super) key: SgRange,
+    pub(super) number: SgRange,
+    pub(super) destination: SgRange,
 }
 
 /// What is known of a request.
@@ -115,13 +114,14 @@ impl Operand {
     /// `this` must be valid for writes, the request valid, and its source a valid scatterlist.
     pub(super) unsafe fn load(this: NonNull<Self>, about: About) -> Result {
         let raw = about.raw.as_ptr();
-        // SAFETY: By the safety requirements.
-        let (list, src_len) = unsafe { ((*raw).src, (*raw).src_len) };
+        // SAFETY: The caller guarantees that the request is valid, and its source a valid scatterlist,
+        // which the akcipher API requires until the request is complete.
+        let range = |offset, len| unsafe { SgRange::new((*raw).src, offset, len) };
+        // SAFETY: The caller guarantees that the request is valid.
         // CAST: Both targets of this driver have 32 bits at least.
-        let src_len = src_len as usize;
+        let src_len = unsafe { (*raw).src_len } as usize;
         let surplus = src_len.saturating_sub(about.len);
-        // SAFETY: By the safety requirements.
-        unsafe { check_zeros(list, surplus)? };
+        check_zeros(range, surplus)?;
 
         let this = this.as_ptr();
         let zeros = about.len - (src_len - surplus);
@@ -137,8 +137,7 @@ impl Operand {
         if number.is_empty() {
             return Ok(());
         }
-        // SAFETY: By the safety requirements.
-        unsafe { scatterlist::read(list, u32::try_from(surplus)?, number) }
+        range(u32::try_from(surplus)?, u32::try_from(number.len())?).read(number)
     }
 
     /// Returns the number.
@@ -163,9 +162,12 @@ impl Operand {
         self.about.direction
     }
 
-    fn destination(&self) -> *mut bindings::scatterlist {
-        // SAFETY: By the type invariant.
-        unsafe { (*self.about.raw.as_ptr()).dst }
+    /// Returns a range of the request's destination.
+    fn destination(&self, offset: usize, len: usize) -> Result<SgRange> {
+        let (offset, len) = (u32::try_from(offset)?, u32::try_from(len)?);
+        // SAFETY: By the type invariant the request is valid. The akcipher API requires that its
+        // destination is a valid scatterlist until the request is complete.
+        Ok(unsafe { SgRange::new((*self.about.raw.as_ptr()).dst, offset, len) })
     }
 
     /// Returns how many zeros are in front of the number, and of what a device makes of it.
@@ -188,16 +190,16 @@ impl Operand {
     ///
     /// The operand must lie in memory that may be mapped for a device, and stay there, and not
     /// change, as long as the result is used.
-    pub(super) unsafe fn describe(&mut self, key: Option<Arc<Secret>>) -> Result<Spans> {
+    pub(super) unsafe fn describe(&mut self, key: Option<Arc<Secret>>) -> Result<Ranges> {
         self.about.key = key;
         let key = self.about.key.as_ref().map(|key| key.bytes());
         let whole = self.bytes.get(..self.about.size);
         let number = whole.and_then(|whole| whole.get(self.about.size - self.about.len..));
-        let mut spans = [Span::NONE; 2];
-        for ((bytes, entry), span) in [key, number]
+        let mut ranges = [SgRange::EMPTY; 2];
+        for ((bytes, entry), range) in [key, number]
             .iter()
             .zip(&mut self.about.lists)
-            .zip(&mut spans)
+            .zip(&mut ranges)
         {
             let Some(bytes) = bytes else {
                 continue;
@@ -206,23 +208,17 @@ impl Operand {
             if len == 0 {
                 return Err(EINVAL);
             }
-            // SAFETY: By the safety requirements; a `Secret` lies on the heap.
+            // SAFETY: The caller guarantees that the operand may be mapped for a device. A `Secret` is heap
+            // memory.
             unsafe { bindings::sg_init_one(entry, bytes.as_ptr().cast(), len) };
-            *span = Span {
-                list: entry,
-                offset: 0,
-                len,
-            };
+            // SAFETY: The entry is a list. The caller guarantees that it stays where it is.
+            *range = unsafe { SgRange::new(entry, 0, len) };
         }
-        let [key, number] = spans;
-        Ok(Spans {
+        let [key, number] = ranges;
+        Ok(Ranges {
             key,
             number,
-            destination: Span {
-                list: self.destination(),
-                offset: u32::try_from(self.padding())?,
-                len: u32::try_from(self.about.len)?,
-            },
+            destination: self.destination(self.padding(), self.about.len)?,
         })
     }
 
@@ -251,25 +247,20 @@ impl Operand {
             self.set_result_len();
             return Ok(());
         }
-        let dst = self.destination();
+        let dst = self.destination(padding, written)?;
         let (zeros, number) = self
             .result_mut()
             .split_at_mut_checked(padding + missing)
             .ok_or(EINVAL)?;
         zeros.fill(0);
-        // SAFETY: The destination of a valid request is valid.
-        unsafe { scatterlist::read(dst, u32::try_from(padding)?, number)? };
+        dst.read(number)?;
         self.deliver()
     }
 
     /// Writes the first `len` bytes to the front of the destination.
     fn write(&self, len: usize) -> Result {
         let bytes = self.bytes.get(..len).ok_or(EINVAL)?;
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        // SAFETY: The destination of a valid request is valid.
-        unsafe { scatterlist::write(self.destination(), 0, bytes) }
+        self.destination(0, len)?.write(bytes)
     }
 
     /// Says how long the result is, or has to be.
@@ -300,22 +291,17 @@ impl Operand {
     }
 }
 
-/// Makes sure that the first `len` bytes of a list are 0.
+/// Checks that the first `len` bytes of a list are 0. `range` returns a range of the list.
 ///
 /// # Errors
 ///
-/// `EINVAL`: they are not, or there are not so many.
-///
-/// # Safety
-///
-/// `list` must start a valid scatterlist.
-unsafe fn check_zeros(list: *mut bindings::scatterlist, len: usize) -> Result {
+/// `EINVAL` if one is not, or the list is shorter.
+fn check_zeros(range: impl Fn(u32, u32) -> SgRange, len: usize) -> Result {
     let mut chunk = [0; CHUNK];
     let mut done = 0;
     while done < len {
         let part = &mut chunk[..(len - done).min(CHUNK)];
-        // SAFETY: By the safety requirements.
-        unsafe { scatterlist::read(list, u32::try_from(done)?, part)? };
+        range(u32::try_from(done)?, u32::try_from(part.len())?).read(part)?;
         if part.iter().any(|byte| *byte != 0) {
             return Err(EINVAL);
         }

@@ -212,19 +212,15 @@ impl<'a, A: Algorithm> Loaded<'a, A> {
     ) -> Result<Prepared<'a, A>, (Error, Self)> {
         // SAFETY: `build_here` makes sure that the context, the operand in it, may be mapped, before the
         // lists are used. The operand does not change before the request comes back.
-        let spans = match unsafe { self.operand_mut().describe(key) } {
-            Ok(spans) => spans,
+        let ranges = match unsafe { self.operand_mut().describe(key) } {
+            Ok(ranges) => ranges,
             Err(err) => return Err((err, self)),
         };
         let describe = |builder: &mut Builder<'a, A, Raw>| {
             builder.read(header);
-            for span in [spans.key, spans.number] {
-                // SAFETY: These are lists in the operand, which stay there until the request is complete;
-                // so does the key, which the operand keeps.
-                unsafe { builder.read_list(span) };
-            }
-            // SAFETY: The framework's contract: the caller's list is valid until the request is complete.
-            unsafe { builder.write_destination(spans.destination) };
+            builder.read_list(ranges.key);
+            builder.read_list(ranges.number);
+            builder.write_destination(ranges.destination);
             state
         };
         // SAFETY: `set_up` has set the size of the context.

@@ -205,19 +205,14 @@ mod cases {
         // SAFETY: The entry is valid, and the data is heap memory.
         unsafe { bindings::sg_init_one(&mut list, data.as_mut_ptr().cast(), 32) };
         let list = &raw mut list;
-        let span = Span {
-            list,
-            offset: 0,
-            len: 32,
-        };
+        // SAFETY: The list outlives the request.
+        let range = unsafe { SgRange::new(list, 0, 32) };
         let output = run(
             false,
             |builder| {
                 builder.read(b"header");
-                // SAFETY: The list outlives the request.
-                unsafe { builder.read_source(span) };
-                // SAFETY: The list outlives the request.
-                unsafe { builder.write_destination(span) };
+                builder.read_source(range);
+                builder.write_destination(range);
                 builder.write(5);
             },
             |reads, mut writes| {
@@ -239,19 +234,14 @@ mod cases {
             // SAFETY: The entry is valid, and the bytes are heap memory.
             unsafe { helpers::sg_set_buf(entry, bytes.as_mut_ptr().cast(), 16) };
         }
-        let span = Span {
-            list: list.as_mut_ptr(),
-            offset: 4,
-            len: 60,
-        };
+        // SAFETY: The list outlives the request.
+        let range = unsafe { SgRange::new(list.as_mut_ptr(), 4, 60) };
         let call = Call::<Test, 8>::new().unwrap();
         // Of the six entries two are for the list: header, result and status have room.
         let describe = |builder: &mut TestBuilder<'_>| {
             builder.read(b"header");
-            // SAFETY: The list outlives the request.
-            unsafe { builder.read_source(span) };
-            // SAFETY: The list outlives the request.
-            unsafe { builder.write_destination(span) };
+            builder.read_source(range);
+            builder.write_destination(range);
             builder.write(5);
             false
         };

@@ -12,7 +12,7 @@ use super::{
             RawRequest, //
         },
         request::Answer,
-        scatterlist::Span, //
+        scatterlist::SgRange, //
     },
     fallback::FallbackScope,
     Algorithm,
@@ -120,13 +120,9 @@ impl<A: Algorithm> Builder<'_, A, Raw> {
     /// Appends the message.
     pub(crate) fn message(&mut self) {
         let raw = self.request().fields();
-        let message = Span {
-            // SAFETY: It is not virtual, as `build` has checked, so that is what the union has.
-            list: unsafe { raw.__bindgen_anon_1.src },
-            offset: 0,
-            len: raw.nbytes,
-        };
-        // SAFETY: The framework's contract: the caller's list is valid until the request is complete.
-        unsafe { self.read_source(message) };
+        // SAFETY: The message is not virtual, as `build` has checked, so the union holds a list. The
+        // ahash API requires that it is valid until the request is complete.
+        let range = unsafe { SgRange::new(raw.__bindgen_anon_1.src, 0, raw.nbytes) };
+        self.read_source(range);
     }
 }

@@ -51,28 +51,42 @@ use kernel::{
 
 /// What lies in the context of a request that goes to a device.
 ///
-/// A [`Builder`] initialises the header, which is everything up to `waiter`, and the area; the rest
-/// is filled when the request is ready for a device.
+/// A [`Builder`] initialises the header, and fills it when the request is ready for a device. The area is
+/// memory that the device reads and writes.
+#[repr(C)]
+pub(in crate::crypto) struct Context<A: Offload> {
+    header: Header<A>,
+    area: A::Area,
+}
+
+/// What the driver keeps of a request in flight. The device has no access to it.
 ///
 /// # Invariants
 ///
 /// - `slot` comes first: its address is the context's.
 /// - `raw` is the request the context belongs to.
 /// - `waiter` is initialised if the algorithm is synchronous.
-/// - While the context is filled, `state` is initialised, and `results` is the memory of the area's
-///   results, of at least one byte, that the device may write.
+/// - While the context is filled, `filled` is initialised.
 #[repr(C)]
-pub(in crate::crypto) struct Context<A: Offload> {
+struct Header<A: Offload> {
     slot: Slot<A::Private>,
     raw: NonNull<A::Raw>,
     outcome: Result,
     waiter: MaybeUninit<Completion>,
+    filled: MaybeUninit<Filled<A>>,
+}
+
+/// What is known of a request when it is ready for a device.
+///
+/// # Invariants
+///
+/// `results` is the memory of the area's results, of at least one byte, that the device may write.
+struct Filled<A: Offload> {
     rescue: Rescue,
     results: NonNull<[u8]>,
     /// The parameters include a secret.
     has_secret: bool,
-    state: MaybeUninit<A::State>,
-    area: A::Area,
+    state: A::State,
 }
 
 /// Returns how much context a request of `A` needs, in bytes, where a device does it.
@@ -126,23 +140,35 @@ impl<A: Offload> Context<A> {
     /// `this` must be valid for writes, and have no other user.
     #[inline]
     pub(in crate::crypto) unsafe fn init(this: NonNull<Self>, request: &Request<'_, A, A::Raw>) {
-        let this = this.as_ptr();
         // Our own thread waits for a synchronous request: it may wait for room, too.
         let may_backlog =
             A::SYNCHRONOUS || request.flags() & bindings::CRYPTO_TFM_REQ_MAY_BACKLOG != 0;
+        // INVARIANT: It is the context of `request`. It is not filled.
+        let header = Header {
+            slot: Slot::new(Self::OPS, may_backlog),
+            raw: request.as_raw(),
+            outcome: Ok(()),
+            waiter: MaybeUninit::uninit(),
+            filled: MaybeUninit::uninit(),
+        };
         // SAFETY: The caller guarantees that `this` is valid for writes.
-        unsafe { Slot::init(&raw mut (*this).slot, Self::OPS, may_backlog) };
-        // INVARIANT: It is the context of `request`.
-        // SAFETY: The caller guarantees that `this` is valid for writes.
-        unsafe { (&raw mut (*this).raw).write(request.as_raw()) };
+        unsafe { (&raw mut (*this.as_ptr()).header).write(header) };
         if A::SYNCHRONOUS {
-            // SAFETY: The caller guarantees that `this` is valid for writes.
-            unsafe { (&raw mut (*this).outcome).write(Ok(())) };
             // INVARIANT: The waiter is initialised.
-            // SAFETY: By the safety requirements it is valid for writes, and the context stays where it
-            // is.
-            unsafe { Completion::init((&raw mut (*this).waiter).cast::<Completion>()) };
+            // SAFETY: The header was just written. The context stays where it is.
+            unsafe { Completion::init((*this.as_ptr()).header.waiter.as_mut_ptr()) };
         }
+    }
+
+    /// Returns the header.
+    ///
+    /// # Safety
+    ///
+    /// The header of `this` must be initialised, and have no other user while the result is used.
+    #[inline]
+    unsafe fn header<'h>(this: NonNull<Self>) -> &'h mut Header<A> {
+        // SAFETY: The caller guarantees that the header is initialised and has no other user.
+        unsafe { &mut (*this.as_ptr()).header }
     }
 
     /// Returns the lists of what the device reads and writes.
@@ -155,7 +181,7 @@ impl<A: Offload> Context<A> {
     pub(in crate::crypto) unsafe fn lists<'l>(this: NonNull<Self>) -> &'l mut Lists {
         // SAFETY: The caller guarantees that this field of the header is initialised and has no
         // other user.
-        unsafe { &mut (*this.as_ptr()).slot.lists }
+        unsafe { &mut (*this.as_ptr()).header.slot.lists }
     }
 
     /// Fills a context. `results` is the memory that the device writes besides the data, `segments`
@@ -176,19 +202,19 @@ impl<A: Offload> Context<A> {
         rescue: Rescue,
         rescue_in_place: u32,
     ) {
-        let this = this.as_ptr();
-        // INVARIANT: All that a filled context has is written here; `results` is by the safety
-        // requirements.
-        // SAFETY: The caller guarantees that `this` is valid for writes and has no other user.
-        unsafe {
-            (*this).slot.segments = segments;
-            (&raw mut (*this).rescue).write(rescue);
-            (*this).rescue.examine(rescue_in_place);
-            (&raw mut (*this).results).write(results);
-            (&raw mut (*this).has_secret).write(has_secret);
-            (&raw mut (*this).state).cast::<A::State>().write(state);
-            (*this).slot.status = results.cast::<u8>().add(results.len() - 1);
-        }
+        // SAFETY: The caller guarantees that the header is initialised and has no other user.
+        let header = unsafe { Self::header(this) };
+        header.slot.segments = segments;
+        // SAFETY: The caller guarantees that there is at least one byte.
+        header.slot.status = unsafe { results.cast::<u8>().add(results.len() - 1) };
+        // INVARIANT: The caller guarantees what `results` must be.
+        let filled = header.filled.write(Filled {
+            rescue,
+            results,
+            has_secret,
+            state,
+        });
+        filled.rescue.examine(rescue_in_place);
     }
 
     /// Wipes the parameters.
@@ -197,9 +223,8 @@ impl<A: Offload> Context<A> {
     ///
     /// `this` must be valid for writes, and have no other user.
     unsafe fn wipe_params(this: NonNull<Self>) {
-        // SAFETY: The caller guarantees that `this` is valid; this only computes an address.
-        let area = unsafe { (&raw mut (*this.as_ptr()).area).cast::<u8>() };
-        let params = area.wrapping_add(A::Area::PARAMS_AT as usize);
+        let params = this.as_ptr().wrapping_byte_add(offset_of!(Self, area));
+        let params = params.wrapping_byte_add(A::Area::PARAMS_AT as usize);
         // SAFETY: By the safety requirements of `AnyArea` that is memory for so many bytes.
         unsafe { helpers::memzero_explicit(params.cast(), A::Area::PARAMS as usize) };
     }
@@ -215,8 +240,8 @@ impl<A: Offload> Context<A> {
             // SAFETY: The caller guarantees that the context has no other user.
             unsafe { Self::wipe_params(this) };
         }
-        // SAFETY: The caller guarantees that the slot is initialised, and not used any more.
-        unsafe { (&raw mut (*this.as_ptr()).slot).drop_in_place() };
+        // SAFETY: The caller guarantees that the header is initialised, and not used any more.
+        unsafe { (&raw mut (*this.as_ptr()).header).drop_in_place() };
     }
 
     /// Ends a context. Wipes the secrets that the device was told, and its results.
@@ -225,22 +250,21 @@ impl<A: Offload> Context<A> {
     ///
     /// `this` must be filled, and used by nobody else. It is not filled any more afterwards.
     unsafe fn detach(this: NonNull<Self>) -> A::State {
-        let context = this.as_ptr();
-        // SAFETY: The caller guarantees that the context is filled, so both fields are initialised.
-        let (results, has_secret) = unsafe { ((*context).results, (*context).has_secret) };
-        if has_secret {
-            // SAFETY: The caller guarantees that the context has no other user.
-            unsafe { Self::wipe_params(this) };
-        }
+        // SAFETY: The caller guarantees that the context is filled and has no other user.
+        let filled = unsafe { Self::header(this).filled.assume_init_ref() };
+        let (results, has_secret) = (filled.results, filled.has_secret);
+        let state = &raw const filled.state;
         // A status alone is no secret.
         if results.len() > 1 {
             // SAFETY: By the type invariant the results are memory of the context.
             unsafe { helpers::memzero_explicit(results.as_ptr().cast(), results.len()) };
         }
-        // SAFETY: By the safety requirements the slot is initialised, and not used any more.
-        unsafe { (&raw mut (*context).slot).drop_in_place() };
-        // SAFETY: By the safety requirements the state is initialised, and not used any more.
-        unsafe { (&raw mut (*context).state).cast::<A::State>().read() }
+        // SAFETY: The caller guarantees that the header is initialised, and not used any more: dropping it
+        // does not touch what it is filled with.
+        unsafe { Self::abandon(this, has_secret) };
+        // Last, so that the compiler copies it only where it is used.
+        // SAFETY: The state is initialised, and not used there again.
+        unsafe { state.read() }
     }
 
     /// Has the driver finish a request that has come back with `result`. Returns the result; none if the
@@ -249,31 +273,26 @@ impl<A: Offload> Context<A> {
     /// # Safety
     ///
     /// `this` must be filled, and used by nobody else. It is not filled any more afterwards.
+    #[inline(always)]
     unsafe fn conclude(this: NonNull<Self>, result: Result) -> Option<Result> {
-        let context = this.as_ptr();
-        // SAFETY: By the safety requirements the header is initialised.
-        let raw = unsafe { (*context).raw };
+        // SAFETY: The caller guarantees that the header is initialised and has no other user.
+        let header = unsafe { Self::header(this) };
+        let raw = header.raw;
         // SAFETY: The request is valid until its completion is called. There are only shared references to
         // the result until `detach` has returned; then the context is unused.
         let request = unsafe { Request::<'_, A, A::Raw>::from_raw(raw) };
-        // SAFETY: By the safety requirements the header is initialised.
-        let (used, untouched) = unsafe { ((*context).slot.used, (*context).slot.untouched) };
-        let finish = {
-            // SAFETY: By the safety requirements it is initialised.
-            let rescue = unsafe { &(*context).rescue };
-            // INVARIANT: The context is filled while `outcome` lives.
-            let outcome = Outcome {
-                result,
-                used,
-                rescue: (!untouched).then_some(rescue),
-                // SAFETY: By the safety requirements the context is filled.
-                results: unsafe { (*context).results },
-            };
-            // SAFETY: By the safety requirements it is initialised.
-            let state = unsafe { (*context).state.assume_init_ref() };
-            A::finish(state, &request, &outcome)
+        // SAFETY: The caller guarantees that the context is filled.
+        let filled = unsafe { header.filled.assume_init_ref() };
+        // INVARIANT: The context is filled while `outcome` lives.
+        let outcome = Outcome {
+            result,
+            used: header.slot.used,
+            rescue: (!header.slot.untouched).then_some(&filled.rescue),
+            results: filled.results,
         };
-        // SAFETY: By the safety requirements; nothing refers to the context.
+        let finish = A::finish(&filled.state, &request, &outcome);
+        // SAFETY: The caller guarantees that the context is filled and has no other user. `header` is not
+        // used any more.
         let state = unsafe { Self::detach(this) };
         let result = match finish {
             Finish::Done(result) => result,
@@ -462,17 +481,17 @@ impl<A: Offload<Raw = R>, R: RawRequest> Sent<'_, A, R> {
             request,
             borrowed,
         } = self;
-        let Some(request) = request else {
+        let (true, Some(request)) = (A::SYNCHRONOUS, request) else {
             return Answer::submitted(how);
         };
         // SAFETY: By the type invariant the context is valid. `request` is `Some`, so the algorithm
         // is synchronous, and by the invariant of `Context` the waiter is initialised.
-        let waiter = unsafe { (*context.as_ptr()).waiter.assume_init_ref() };
+        let waiter = unsafe { (*context.as_ptr()).header.waiter.assume_init_ref() };
         while !waiter.wait(limit) {
             stuck();
         }
         // SAFETY: `wake` was the last to use it, and has written it.
-        let outcome = unsafe { (*context.as_ptr()).outcome };
+        let outcome = unsafe { (*context.as_ptr()).header.outcome };
         // SAFETY: The context is filled, and `wake` was the last to use it.
         let result = unsafe { Context::conclude(context, judge(outcome)) };
         drop(ManuallyDrop::into_inner(borrowed));
@@ -489,7 +508,7 @@ impl<A: Offload<Raw = R>, R: RawRequest> Sent<'_, A, R> {
 unsafe fn finish<A: Offload>(slot: NonNull<Slot<A::Private>>, result: Result, bh: &Bh) {
     let context = slot.cast::<Context<A>>();
     // SAFETY: By the safety requirements; nobody else refers to the context.
-    let raw = unsafe { (*context.as_ptr()).raw };
+    let raw = unsafe { (*context.as_ptr()).header.raw };
     // SAFETY: The caller guarantees that the request is in flight, so its context is filled, and
     // ends here.
     let Some(result) = (unsafe { Context::conclude(context, result) }) else {
@@ -509,10 +528,10 @@ unsafe fn finish<A: Offload>(slot: NonNull<Slot<A::Private>>, result: Result, bh
 unsafe fn wake<A: Offload>(slot: NonNull<Slot<A::Private>>, result: Result, _bh: &Bh) {
     let context = slot.cast::<Context<A>>().as_ptr();
     // SAFETY: By the safety requirements; the waiter does not look before it is woken.
-    unsafe { (*context).outcome = result };
+    unsafe { (*context).header.outcome = result };
     // SAFETY: By the type invariant the waiter is initialised. The waiter's thread goes on, and the
     // context with it, only when `complete` has let go of it.
-    unsafe { (*context).waiter.assume_init_ref() }.complete();
+    unsafe { (*context).header.waiter.assume_init_ref() }.complete();
 }
 
 /// Tells the consumer that a backlogged request moves on: [`SlotOps::accept`].
@@ -526,7 +545,7 @@ unsafe fn accept<A: Offload>(slot: NonNull<Slot<A::Private>>, bh: &Bh) {
         return;
     }
     // SAFETY: By the safety requirements.
-    let raw = unsafe { (*slot.cast::<Context<A>>().as_ptr()).raw };
+    let raw = unsafe { (*slot.cast::<Context<A>>().as_ptr()).header.raw };
     // SAFETY: The request is valid and in flight.
     unsafe { call_completion(A::Raw::base(raw), EINPROGRESS.to_errno(), bh) };
 }

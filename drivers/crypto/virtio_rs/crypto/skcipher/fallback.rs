@@ -15,7 +15,7 @@ use super::{
             Answer,
             Direction, //
         },
-        scatterlist,
+        scatterlist::SgTail,
         Key, //
     },
     Algorithm,
@@ -237,16 +237,13 @@ impl<A: Algorithm> Request<'_, A> {
             return Ok(());
         }
         let iv = self.check_iv(iv)?;
-        let raw = self.fields();
-        let mut src = scatterlist::Rest::new();
-        let mut dst = scatterlist::Rest::new();
-        // SAFETY: The crypto API requires that the caller's lists are valid.
-        let src = unsafe { src.of(raw.src, offset)? };
-        let dst = if raw.src == raw.dst {
+        let in_place = self.fields().src == self.fields().dst;
+        let (mut src_tail, mut dst_tail) = (SgTail::new(), SgTail::new());
+        let src = src_tail.of(&self.source(offset, len))?;
+        let dst = if in_place {
             src
         } else {
-            // SAFETY: The crypto API requires that the caller's lists are valid.
-            unsafe { dst.of(raw.dst, offset)? }
+            dst_tail.of(&self.destination(offset, len))?
         };
         let tail = Part { src, dst, len, iv };
         // SAFETY: The lists live until this function returns. The IV has the fallback's size.

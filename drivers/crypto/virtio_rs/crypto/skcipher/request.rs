@@ -11,8 +11,7 @@ use super::{
             Prepared,
             RawRequest, //
         },
-        scatterlist,
-        scatterlist::Span, //
+        scatterlist::SgRange, //
     },
     Algorithm,
     Raw,
@@ -77,29 +76,38 @@ impl<'a, A: Algorithm> Request<'a, A> {
         (size != 0).then_some((self.fields().iv, size as usize))
     }
 
+    /// Returns a range of the source.
+    pub(super) fn source(&self, offset: u32, len: u32) -> SgRange {
+        // SAFETY: The skcipher API requires that the caller's lists are valid until the request is complete.
+        unsafe { SgRange::new(self.fields().src, offset, len) }
+    }
+
+    /// Returns a range of the destination.
+    pub(super) fn destination(&self, offset: u32, len: u32) -> SgRange {
+        // SAFETY: The skcipher API requires that the caller's lists are valid until the request is complete.
+        unsafe { SgRange::new(self.fields().dst, offset, len) }
+    }
+
     /// Copies the last bytes of the source, as many as `bytes` has room for.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: there are not so many.
+    /// `EINVAL` if the source is shorter.
     pub(crate) fn read_source_tail(&self, bytes: &mut [u8]) -> Result {
-        self.read_tail(self.fields().src, bytes)
+        let len = u32::try_from(bytes.len())?;
+        let offset = self.len().checked_sub(len).ok_or(EINVAL)?;
+        self.source(offset, len).read(bytes)
     }
 
     /// Copies the last bytes of the destination, as many as `bytes` has room for.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: there are not so many.
+    /// `EINVAL` if the destination is shorter.
     pub(crate) fn read_destination_tail(&self, bytes: &mut [u8]) -> Result {
-        self.read_tail(self.fields().dst, bytes)
-    }
-
-    fn read_tail(&self, list: *mut bindings::scatterlist, bytes: &mut [u8]) -> Result {
-        let offset = self.len().checked_sub(u32::try_from(bytes.len())?);
-        let offset = offset.ok_or(EINVAL)?;
-        // SAFETY: The framework's contract: the consumer's lists are valid.
-        unsafe { scatterlist::read(list, offset, bytes) }
+        let len = u32::try_from(bytes.len())?;
+        let offset = self.len().checked_sub(len).ok_or(EINVAL)?;
+        self.destination(offset, len).read(bytes)
     }
 
     /// Borrows a context from the transform's pool if the algorithm is synchronous. Waits for a
@@ -163,18 +171,16 @@ impl<A: Algorithm> Builder<'_, A, Raw> {
     /// Appends the source, without the first `offset` bytes.
     #[inline]
     pub(crate) fn source(&mut self, offset: u32) {
-        let raw = self.request().fields();
-        let (list, len) = (raw.src, raw.cryptlen.saturating_sub(offset));
-        // SAFETY: The framework's contract: the caller's lists are valid until the request is complete.
-        unsafe { self.read_source(Span { list, offset, len }) };
+        let len = self.request().len().saturating_sub(offset);
+        let range = self.request().source(offset, len);
+        self.read_source(range);
     }
 
     /// Appends the destination, without the first `offset` bytes.
     #[inline]
     pub(crate) fn destination(&mut self, offset: u32) {
-        let raw = self.request().fields();
-        let (list, len) = (raw.dst, raw.cryptlen.saturating_sub(offset));
-        // SAFETY: The framework's contract: the caller's lists are valid until the request is complete.
-        unsafe { self.write_destination(Span { list, offset, len }) };
+        let len = self.request().len().saturating_sub(offset);
+        let range = self.request().destination(offset, len);
+        self.write_destination(range);
     }
 }
