@@ -54,10 +54,9 @@ impl Mode {
     /// Devices get whole blocks only: the specification does not say how a mode goes on where a
     /// block is not whole, and QEMU refuses it.
     pub(super) fn plan(self, block: u32, len: u32) -> Plan {
-        let Some(rest) = len.checked_rem(block) else {
-            return Plan::Refuse;
-        };
-        let padding = if rest == 0 { 0 } else { block - rest };
+        // All blocks have a power of two of bytes.
+        let mask = block.wrapping_sub(1);
+        let (rest, padding) = (len & mask, len.wrapping_neg() & mask);
         match self {
             Self::Ecb | Self::Cbc if rest != 0 => Plan::Refuse,
             Self::Xts if len < block => Plan::Refuse,

@@ -233,6 +233,7 @@ mod tests {
 
     #[test]
     fn sizes_are_the_kernels_own() {
+        assert!(TABLE.iter().all(|row| row.block.is_power_of_two()));
         let sizes = |name: &CStr| {
             let row = TABLE.iter().find(|row| row.name == name).unwrap();
             (
