@@ -176,6 +176,11 @@ impl<D: 'static> Inflight<D> {
         self.slot == slot
     }
 
+    /// Returns true if the request may wait in a backlog.
+    pub(crate) fn may_backlog(&self) -> bool {
+        self.slot().may_backlog
+    }
+
     /// Returns how many descriptors it takes.
     pub(crate) fn segments(&self) -> u32 {
         self.slot().segments
@@ -388,7 +393,7 @@ impl<D: 'static> Fifo<D> {
 
     /// Adds a request at the end, if it may wait; else it comes back.
     pub(crate) fn push_back(&mut self, mut request: Inflight<D>) -> Result<Submitted, Inflight<D>> {
-        if !request.slot().may_backlog {
+        if !request.may_backlog() {
             return Err(request);
         }
         request.slot_mut().owes_accept = true;

@@ -48,6 +48,11 @@ const BATCH: usize = 16;
 /// How many requests a bottom half completes before it lets others run.
 const BUDGET: usize = 256;
 
+/// The part of the ring that requests which may be backlogged leave free, 1/8: a user that keeps the ring
+/// full, such as dm-crypt, would otherwise have every request refused that may not wait, such as those of
+/// IPsec.
+const RESERVE: u32 = 8;
+
 /// What a data queue does with requests that come back.
 pub(crate) struct Data;
 
@@ -236,7 +241,8 @@ pub(crate) fn submit(
         return Err((err, request));
     }
 
-    let request = if locked.state().backlog.has_waiting() {
+    // A request that may not wait does not queue behind those that do.
+    let request = if request.may_backlog() && locked.state().backlog.has_waiting() {
         request
     } else {
         match send(&mut locked, request) {
@@ -272,7 +278,16 @@ pub(crate) fn submit(
 /// Hands a request to the device, if it is meant for its present epoch.
 #[inline]
 fn send(locked: &mut Locked<'_, Data>, mut request: Request) -> Result<(), (Error, Request)> {
-    if !locked.has_room(request.segments()) {
+    let reserve = if request.may_backlog() {
+        locked.size() / RESERVE
+    } else {
+        0
+    };
+    let segments = request.segments();
+    // An empty ring takes every request: nothing would return to make room.
+    if !locked.has_room(segments, reserve)
+        && (locked.in_flight() != 0 || !locked.has_room(segments, 0))
+    {
         return Err((ENOSPC, request));
     }
     if let Err(err) = locked.state().admit(&mut request) {

@@ -70,7 +70,7 @@ struct Inner<S> {
     ring: Ring,
     /// A buffer of several segments takes one descriptor.
     indirect: bool,
-    /// How many descriptors the ring has.
+    /// The number of descriptors of the ring; 0 unless `ring` is `Live`.
     size: u32,
     in_flight: u32,
     state: S,
@@ -215,6 +215,7 @@ unsafe impl<H: Handler> Endpoint for Queue<H> {
         let mut inner = self.lock(&bh).guard;
         if let Ring::Live(vq) = inner.ring {
             inner.ring = Ring::Detached(vq);
+            inner.size = 0;
         }
     }
 
@@ -289,16 +290,17 @@ impl<'a, H: Handler> Locked<'a, H> {
 
     /// Returns how many descriptors the ring has; 0 if there is none.
     pub(crate) fn size(&self) -> u32 {
-        self.live().map_or(0, |_| self.guard.size)
+        self.guard.size
     }
 
-    /// Returns true if the ring has enough free descriptors for a buffer of `segments` segments.
-    /// [`add`](Self::add) to a full ring would notify the device, with the queue locked.
-    pub(crate) fn has_room(&self, segments: u32) -> bool {
+    /// Returns true if the ring has enough free descriptors for a buffer of `segments` segments, and
+    /// `reserve` more. [`add`](Self::add) to a full ring would notify the device, with the queue locked.
+    pub(crate) fn has_room(&self, segments: u32, reserve: u32) -> bool {
         self.live().is_none_or(|vq| {
             // SAFETY: By the type invariant of `Ring`; the lock is held.
             let free = unsafe { (*vq.as_ptr()).num_free };
-            free >= if self.guard.indirect { 1 } else { segments }
+            let needed = if self.guard.indirect { 1 } else { segments };
+            free >= needed.saturating_add(reserve)
         })
     }
 

@@ -1,0 +1,114 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""IPsec beside a dm-crypt volume that keeps the only data queue full.
+
+dm-crypt lets its requests wait, IPsec does not: a packet that finds the ring full is lost. The
+driver keeps a part of the ring free for requests that may not wait, so that no packet is lost while
+the volume is written.
+
+For a guest with a reference device that is slow and has one data queue with a small ring.
+"""
+
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from lib import ciphers, crconf, netns, tap, traffic, volume, xfrm
+from lib.kernel_log import KernelLog
+from lib.netns import Namespace
+from lib.tap import check, check_equal, holds
+from lib.xfrm import Association
+
+PINGS = 100
+# How long a reply may take, in seconds, and how many may be missing before the test ends.
+LIMIT = 10
+MISSING = 3
+MEBIBYTES = 64
+STATE = Path("/sys/kernel/debug/virtio_crypto_rs")
+log = KernelLog()
+
+
+def backlog() -> int:
+    """The number of backlogged requests on all data queues."""
+    waiting = 0
+    for file in STATE.glob("*/status"):
+        for line in file.read_text().splitlines():
+            words = line.replace(",", "").split()
+            waiting += int(words[words.index("waiting") - 1]) if "waiting" in words else 0
+    return waiting
+
+
+@contextlib.contextmanager
+def written() -> Iterator[None]:
+    """A dm-crypt volume on the device is written all the time, with many requests at a time."""
+    with volume.disk(MEBIBYTES) as disk:
+        line = volume.table(disk, f"capi:{ciphers.XTS.asynchronous}-plain64", os.urandom(64), 512)
+        with volume.mapped("busy", line) as device:
+            command = [
+                "fio", "--name=busy", f"--filename={device}", f"--size={MEBIBYTES}M",
+                "--rw=write", "--bs=1M", "--iodepth=4", "--ioengine=libaio", "--direct=1",
+                "--time_based", "--runtime=600",
+            ]  # fmt: skip
+            with subprocess.Popen(command, stdout=subprocess.DEVNULL) as writer:
+                try:
+                    tap.wait_until(lambda: backlog() > 0, 60, "the volume fills the ring")
+                    yield
+                    check(writer.poll() is None, "the volume was not written any more")
+                finally:
+                    writer.terminate()
+
+
+def ping(left: Namespace, right: Namespace) -> tuple[int, int]:
+    """Sends pings one after the other; returns how often there was a backlog, and the replies."""
+    busy = replies = 0
+    with traffic.Pinger(left, left.address, right.address) as pinger:
+        for count in range(PINGS):
+            if count - replies >= MISSING:
+                break
+            busy += backlog() > 0
+            sent = os.urandom(200)
+            number = pinger.send(sent)
+            if reply := pinger.receive(LIMIT):
+                check_equal(reply, (number, sent), "reply")
+                replies += 1
+            time.sleep(0.01)
+    return busy, replies
+
+
+def main() -> None:
+    """Defines the test and runs it."""
+    with netns.joined() as (left, right):
+
+        @holds("IPsec beside a volume that keeps the ring full: no packet is refused")
+        def _() -> None:
+            association = Association(xfrm.GCM, "transport", False)
+            try:
+                with crconf.made_by(False, xfrm.GCM.algorithm(False)):
+                    association.add(right, left)
+                with crconf.made_by(True, xfrm.GCM.algorithm(False)):
+                    association.add(left, right)
+                before = left.numbers("xfrm_stat")
+                with written():
+                    busy, replies = ping(left, right)
+                after = left.numbers("xfrm_stat")
+                lost = {name: after[name] - before[name] for name in after}
+                refused = lost["XfrmOutStateProtoError"] + lost["XfrmInStateProtoError"]
+                tap.note(f"{busy} of {PINGS} pings beside a backlog: {refused} refused")
+                check_equal(refused, 0, "packets refused")
+                check(busy > PINGS / 2, f"the ring was seldom full: {busy} of {PINGS} times")
+                check_equal(replies, PINGS, "replies")
+            finally:
+                association.remove(left, right)
+
+        @holds("the kernel has nothing to report")
+        def _() -> None:
+            log.check_quiet()
+
+        tap.run()
+
+
+if __name__ == "__main__":
+    main()
