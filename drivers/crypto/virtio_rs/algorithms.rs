@@ -22,8 +22,8 @@ use self::fallback::Fallbacks;
 use crate::{
     crypto::{
         algorithm::Registration,
+        DeferredRequests, //
         Direction,
-        Later, //
     },
     settings::Settings,
     support::work::{
@@ -275,7 +275,7 @@ pub(crate) struct Devices {
     serial: Atomic<u64>,
     /// Does what software has to do where it may not sleep.
     #[pin]
-    later: Worker<Later>,
+    later: Worker<DeferredRequests>,
 }
 
 /// A key that may have to find another way to a device.
@@ -414,7 +414,7 @@ impl Registry {
                 turn: Atomic::new(0),
                 keys <- new_spinlock_irq!(RBTree::new()),
                 serial: Atomic::new(0),
-                later <- Later::new(),
+                later <- DeferredRequests::new(),
             }),
             GFP_KERNEL,
         )?;

@@ -1,26 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Abstractions for the provider side of the kernel crypto framework.
+//! Abstractions for the provider side of the kernel crypto API.
 //!
 //! A driver implements [`Offload`] and the trait of a type of algorithm, [`skcipher::Algorithm`] for
-//! example, and registers it; [`algorithm::Registration`] ends that. A request goes through these
-//! hands:
+//! example, and registers the algorithm. Dropping the [`algorithm::Registration`] unregisters it. Each step
+//! of a request consumes the value of the previous one:
 //!
-//! 1. The framework calls; the driver gets a [`Request`](offload::Request) and must make an
-//!    [`Answer`] of it.
-//! 2. What can be answered at once is, with `done` or `software`.
-//! 3. A [`Builder`] makes it ready for a device: what the device reads besides the data and what it
-//!    writes besides the data are in the request's context, nothing is allocated. A synchronous cipher's
-//!    requests borrow a context from the transform's [`Pool`](offload::Pool).
-//! 4. `send` hands an [`Inflight`] to the driver's queue, and returns a [`Sent`](offload::Sent) if
-//!    the queue took the request. `Sent::answer` returns "queued", or the result if the algorithm
-//!    is synchronous. The queue must complete each [`Inflight`] once. Dropping an [`Inflight`]
-//!    completes the request with `EIO`.
-//! 5. [`Offload::finish`] has the last word on the result. [`Offload::fall_back`] repeats a request that
-//!    the device has not done.
+//! 1. The crypto API calls the callback (`adapter`). The driver gets a [`Request`](offload::Request) and
+//!    must return an [`Answer`].
+//! 2. `done` and `run_fallback` complete the request at once.
+//! 3. A [`Builder`] builds the device request in the request context, without allocating memory. Requests
+//!    of a synchronous cipher borrow a context from the [`Pool`](offload::Pool) of the transform.
+//! 4. `send` passes an [`Inflight`] to the driver's queue, and returns a [`Sent`](offload::Sent) if the
+//!    queue has taken it. [`Sent::answer`](offload::Sent::answer) returns `EINPROGRESS` or `EBUSY`, or the
+//!    result if the algorithm is synchronous. The queue must complete each [`Inflight`] once. Dropping an
+//!    [`Inflight`] completes the request with `EIO`.
+//! 5. [`Offload::finish`] decides on the result. [`Offload::fall_back`] repeats a request that the device
+//!    has not done on the fallback.
 //!
-//! Ownership keeps count: a request cannot be answered twice, or answered "queued" while it is
-//! still in the caller's hands.
+//! A request therefore cannot be completed twice, and a callback cannot return `EINPROGRESS` for a request
+//! that it still owns.
 //!
 //! C headers: [`include/crypto/internal/aead.h`](srctree/include/crypto/internal/aead.h),
 //! [`include/crypto/internal/akcipher.h`](srctree/include/crypto/internal/akcipher.h),
@@ -36,11 +35,11 @@ pub(crate) mod algorithm;
 mod area;
 mod builder;
 pub(crate) mod call;
+mod deferred;
 mod exact;
 mod fallback_tfm;
 pub(crate) mod hash;
 mod key;
-mod later;
 mod offload;
 mod request;
 mod rescue;
@@ -51,7 +50,7 @@ pub(crate) mod skcipher;
 #[cfg(CONFIG_KUNIT = "y")]
 pub(crate) mod testing;
 
-/// A request of an algorithm.
+/// A request of algorithm `A`.
 pub(crate) type OffloadRequest<'a, A> = offload::Request<'a, A, <A as Offload>::Raw>;
 
 pub(crate) use self::{
@@ -61,8 +60,8 @@ pub(crate) use self::{
         Limits, //
     },
     builder::Builder,
+    deferred::DeferredRequests,
     key::Key,
-    later::Later,
     offload::{
         Finish,
         Offload,

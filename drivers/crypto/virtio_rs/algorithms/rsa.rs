@@ -24,7 +24,7 @@ use crate::{
         akcipher::{
             Algorithm,
             FallbackTfm, //
-            Loaded,
+            LoadedRequest,
             Request,
         },
         algorithm::{
@@ -33,9 +33,9 @@ use crate::{
         },
         Answer,
         Area,
+        DeferredRequests,
         Direction,
         Finish,
-        Later,
         Offload,
         Outcome, //
     },
@@ -195,7 +195,7 @@ impl State {
         // CAST: Both targets of this driver have 32 bits at least.
         let written = (outcome.used() as usize).saturating_sub(data::STATUS);
         if written == len || (!self.pair.is_in_software() && (1..len).contains(&written)) {
-            request.place_result(written)
+            request.align_result(written)
         } else {
             Err(EIO)
         }
@@ -218,7 +218,7 @@ impl Algorithm for Rsa {
         &transform.fallback
     }
 
-    fn later(transform: &Transform) -> &Worker<Later> {
+    fn deferred(transform: &Transform) -> &Worker<DeferredRequests> {
         &transform.devices.later
     }
 
@@ -249,10 +249,10 @@ impl Algorithm for Rsa {
             Ok(loaded) => loaded,
             Err((err, request)) => return request.done(Err(err)),
         };
-        if !pair.takes(loaded.number(), direction) {
+        if !pair.takes(loaded.input(), direction) {
             return loaded.done(Err(EINVAL));
         }
-        if let Err(err) = loaded.check_room() {
+        if let Err(err) = loaded.check_dst_len() {
             return loaded.done(Err(err));
         }
         match send(loaded, &pair, direction) {
@@ -274,10 +274,10 @@ impl Algorithm for Rsa {
 /// The request comes back. `ENODEV`: there is none that has the key. `ENOSPC`: it has no room, and
 /// the consumer does not want to wait. Others: it cannot do this one.
 fn send<'a>(
-    loaded: Loaded<'a, Rsa>,
+    loaded: LoadedRequest<'a, Rsa>,
     pair: &Arc<Pair>,
     direction: Direction,
-) -> Result<Answer, (Reason, Error, Loaded<'a, Rsa>)> {
+) -> Result<Answer, (Reason, Error, LoadedRequest<'a, Rsa>)> {
     let bh = Bh::disable();
     let Some(route) = pair.half(direction).and_then(|half| half.route(&bh)) else {
         return Err((Reason::NoDevice, ENODEV, loaded));

@@ -9,7 +9,7 @@
 
 use super::{
     algorithm::{
-        Entry,
+        AlgorithmObject,
         RawAlgorithm, //
     },
     key::slice,
@@ -158,10 +158,10 @@ pub(super) unsafe fn data<'a, T: RawTransform, A: Adapted<T>>(tfm: *mut T) -> &'
 /// `tfm` must be a new transform of an algorithm that this layer has registered for `A`.
 pub(super) unsafe extern "C" fn init<T: RawTransform, A: Adapted<T>>(tfm: *mut T) -> c_int {
     // SAFETY: The caller guarantees that the transform is valid, and that its algorithm is part of such
-    // an entry, which lives as long as its transforms.
+    // an object, which lives as long as its transforms.
     let alg_data = unsafe {
         let alg = (*T::base(tfm)).__crt_alg;
-        &(*Entry::<T::Algorithm, A::AlgData>::of_base(alg)).data
+        &(*AlgorithmObject::<T::Algorithm, A::AlgData>::of_base(alg)).data
     };
     from_result(|| {
         let data = A::create(alg_data)?;

@@ -2,9 +2,9 @@
 
 //! Authenticated encryption with associated data.
 //!
-//! The source of a request is the associated data and the text, with the tag behind it if it is to
-//! be decrypted; its destination has the same places for the associated data, which need not be
-//! written, and for the text, with the tag behind it if it is encrypted.
+//! The source of a request is the AAD, then the plaintext or the ciphertext, and for decryption the tag. The
+//! destination has the same layout: the AAD, which need not be written, then the ciphertext and the tag, or
+//! the plaintext.
 //!
 //! C header: [`include/crypto/internal/aead.h`](srctree/include/crypto/internal/aead.h)
 
@@ -20,7 +20,7 @@ use super::{
         SetKey, //
     },
     algorithm::{
-        Entry,
+        AlgorithmObject,
         Names,
         RawAlgorithm,
         Registration, //
@@ -59,12 +59,12 @@ pub(crate) type FallbackTfm = super::fallback_tfm::FallbackTfm<Tfm>;
 /// A request to encrypt or decrypt.
 pub(crate) type Request<'a, A> = offload::Request<'a, A, Raw>;
 
-/// What a driver does for such an algorithm.
+/// An AEAD algorithm of a driver.
 pub(crate) trait Algorithm: Offload<Raw = Raw> {
-    /// What all transforms of a registration share.
+    /// The data that all transforms of a registration share.
     type Data: Send + Sync;
 
-    /// Creates a transform, without a key; its tags have the algorithm's full length.
+    /// Creates a transform without a key. Its tags have the algorithm's full length.
     ///
     /// Context: process, may sleep.
     fn init(data: &Self::Data) -> Result<Self::Tfm>;
@@ -72,23 +72,22 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
     /// Returns the fallback of a transform.
     fn fallback(tfm: &Self::Tfm) -> &FallbackTfm;
 
-    /// Sets the key, whose length was not looked at. No request is under way.
+    /// Sets the key, which may have any length. No request is in flight.
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the algorithm does not take this key.
+    /// `EINVAL` if the algorithm does not accept the key.
     fn set_key(tfm: &Self::Tfm, key: &Key<'_>) -> Result;
 
-    /// Sets the length of tags in bytes: at least 1, at most the algorithm's. No request is under
-    /// way.
+    /// Sets the length of tags in bytes: from 1 to the algorithm's full length. No request is in flight.
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the algorithm does not have tags of this length.
+    /// `EINVAL` if the algorithm does not support the length.
     fn set_auth_size(tfm: &Self::Tfm, size: u32) -> Result;
 
     /// Encrypts or decrypts.
@@ -97,7 +96,7 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
     fn crypt(request: Request<'_, Self>, direction: Direction) -> Answer;
 }
 
-/// What describes an algorithm to the framework.
+/// The properties of an algorithm.
 #[derive(Clone, Copy)]
 pub(crate) struct Description {
     /// Names, priority, block size.
@@ -190,5 +189,5 @@ pub(crate) fn register<A: Algorithm>(
     raw.base.cra_ctxsize = offload::transform_size::<A>();
     raw.base.cra_flags = offload::flags::<A>();
 
-    Registration::new(Entry::new(raw, data, &description.names, module)?)
+    Registration::new(AlgorithmObject::new(raw, data, &description.names, module)?)
 }

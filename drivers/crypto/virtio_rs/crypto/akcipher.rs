@@ -2,10 +2,10 @@
 
 //! Public key ciphers.
 //!
-//! The framework does not keep account of keys here: requests come before there is one, too, and
-//! after one was refused. What goes to a device is a copy of the consumer's data, as long as the
-//! key: consumers' data may be shorter, and often lies where the result is to be. So software can
-//! still do what a device has failed to do.
+//! The akcipher API does not track keys. Requests can arrive before the first key and after a rejected one.
+//! The driver copies the input into the request context and extends it to the length of the modulus. The
+//! input may be shorter and often shares memory with the destination. With the copy, the fallback can repeat
+//! an operation that the device failed.
 //!
 //! C header: [`include/crypto/internal/akcipher.h`](srctree/include/crypto/internal/akcipher.h)
 
@@ -23,7 +23,7 @@ use super::{
         SetKeyPair, //
     },
     algorithm::{
-        Entry,
+        AlgorithmObject,
         Names,
         RawAlgorithm,
         Registration, //
@@ -33,7 +33,7 @@ use super::{
         Answer,
         Direction, //
     },
-    Later,
+    DeferredRequests,
     Offload, //
 };
 use crate::{
@@ -52,7 +52,7 @@ use kernel::{
 
 pub(crate) use self::{
     operand::MAX_LEN,
-    request::Loaded, //
+    request::LoadedRequest, //
 };
 
 /// The C type of requests.
@@ -67,9 +67,9 @@ pub(crate) type FallbackTfm = super::fallback_tfm::FallbackTfm<Tfm>;
 /// A request to encrypt or decrypt.
 pub(crate) type Request<'a, A> = offload::Request<'a, A, Raw>;
 
-/// What a driver does for a public key cipher.
+/// A public key cipher of a driver.
 pub(crate) trait Algorithm: Offload<Raw = Raw> {
-    /// What all transforms of a registration share.
+    /// The data that all transforms of a registration share.
     type Data: Send + Sync;
 
     /// Creates a transform, without a key.
@@ -80,27 +80,27 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
     /// Returns the fallback of a transform.
     fn fallback(tfm: &Self::Tfm) -> &FallbackTfm;
 
-    /// Returns who does what software has to do where it may not sleep.
-    fn later(tfm: &Self::Tfm) -> &Worker<Later>;
+    /// Returns the work item that runs requests on the fallback in process context.
+    fn deferred(tfm: &Self::Tfm) -> &Worker<DeferredRequests>;
 
-    /// Sets a public key. No request is under way.
+    /// Sets a public key. No request is in flight.
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// `EINVAL`, `EBADMSG`: the algorithm does not take this key. There is none then.
+    /// `EINVAL` or `EBADMSG` if the algorithm does not accept the key. The transform has no key then.
     fn set_public_key(tfm: &Self::Tfm, key: &[u8]) -> Result;
 
-    /// Sets a private key, which holds the public one, too.
+    /// Sets a private key, which includes the public key.
     ///
     /// Context and errors: as for [`set_public_key`](Self::set_public_key).
     fn set_private_key(tfm: &Self::Tfm, key: &[u8]) -> Result;
 
-    /// Returns how long results are, in bytes; 0 if there is no key.
+    /// Returns the length of results in bytes; 0 without a key.
     fn max_size(tfm: &Self::Tfm) -> u32;
 
-    /// Encrypts, with the public key, or decrypts, with the private one.
+    /// Encrypts with the public key, or decrypts with the private key.
     ///
     /// Context: process or bottom half; may sleep only if [`Request::may_sleep`] says so.
     fn crypt(request: Request<'_, Self>, direction: Direction) -> Answer;
@@ -187,5 +187,5 @@ pub(crate) fn register<A: Algorithm>(
     raw.base.cra_ctxsize = offload::transform_size::<A>();
     raw.base.cra_flags = offload::flags::<A>();
 
-    Registration::new(Entry::new(raw, data, names, module)?)
+    Registration::new(AlgorithmObject::new(raw, data, names, module)?)
 }

@@ -2,10 +2,10 @@
 
 //! Registration of algorithms that outlive their registration.
 //!
-//! The framework never waits for transforms when an algorithm is unregistered: they go on calling
-//! it until they are freed. So an algorithm is a heap object with a reference count; the framework
-//! owns one reference, which it gives back through `cra_destroy` when the last transform is gone,
-//! and the [`Registration`] owns the other.
+//! The crypto API does not wait for transforms when an algorithm is unregistered: they call the algorithm
+//! until they are freed. So an algorithm is a heap object with a reference count. The crypto API owns one
+//! reference, which it releases through `cra_destroy` when the last transform is freed. The
+//! [`Registration`] owns the other.
 //!
 //! C header: [`include/linux/crypto.h`](srctree/include/linux/crypto.h)
 
@@ -25,14 +25,14 @@ use kernel::{
     types::Opaque, //
 };
 
-/// What all types of algorithms have in common.
+/// The properties that all types of algorithms have.
 #[derive(Clone, Copy)]
 pub(crate) struct Names {
     /// The algorithm, `cbc(aes)` for example.
     pub(crate) name: &'static CStr,
     /// This implementation of it.
     pub(crate) driver_name: &'static CStr,
-    /// Of several implementations the one with the highest priority is taken.
+    /// The crypto API prefers the implementation with the highest priority.
     pub(crate) priority: i32,
     /// In bytes.
     pub(crate) block_size: u32,
@@ -55,28 +55,28 @@ pub(crate) unsafe trait RawAlgorithm: Sized + 'static {
     const UNREGISTER: unsafe extern "C" fn(*mut Self);
 }
 
-/// An algorithm in memory of its own, and the driver's data with it.
+/// An algorithm on the heap, with the driver's data.
 ///
 /// # Invariants
 ///
-/// Once it is registered the framework owns one reference to the `Arc` it is in, until it calls
-/// `cra_destroy`, which sets `destroyed`.
+/// While the algorithm is registered, the crypto API owns one reference to the `Arc` around it. It releases
+/// the reference through `cra_destroy`, which sets `destroyed`.
 #[pin_data]
-pub(super) struct Entry<R: RawAlgorithm, D: Send + Sync> {
+pub(super) struct AlgorithmObject<R: RawAlgorithm, D: Send + Sync> {
     #[pin]
     pub(super) raw: Opaque<R>,
     pub(super) data: D,
     destroyed: Atomic<u32>,
 }
 
-// SAFETY: `raw` is the framework's, which does its own locking; it is not tied to a thread.
-unsafe impl<R: RawAlgorithm, D: Send + Sync> Send for Entry<R, D> {}
+// SAFETY: The crypto API alone accesses `raw`, under its own locks. Nothing is tied to a thread.
+unsafe impl<R: RawAlgorithm, D: Send + Sync> Send for AlgorithmObject<R, D> {}
 
-// SAFETY: As above.
-unsafe impl<R: RawAlgorithm, D: Send + Sync> Sync for Entry<R, D> {}
+// SAFETY: The crypto API alone accesses `raw`, under its own locks.
+unsafe impl<R: RawAlgorithm, D: Send + Sync> Sync for AlgorithmObject<R, D> {}
 
-impl<R: RawAlgorithm, D: Send + Sync + 'static> Entry<R, D> {
-    /// Creates an entry; `raw` has all but what is the same for every type.
+impl<R: RawAlgorithm, D: Send + Sync + 'static> AlgorithmObject<R, D> {
+    /// Creates an algorithm. Sets the fields of `raw` that all types have.
     pub(super) fn new(
         raw: R,
         data: D,
@@ -93,7 +93,7 @@ impl<R: RawAlgorithm, D: Send + Sync + 'static> Entry<R, D> {
         )?;
         let base = this.raw.get().wrapping_byte_add(R::BASE);
         // SAFETY: By the safety requirements of `RawAlgorithm` that is the address of such a struct. The
-        // entry is new, so there is no other user.
+        // algorithm is new, so there is no other user.
         let base = unsafe { &mut *base.cast::<bindings::crypto_alg>() };
         Self::copy_name(&mut base.cra_name, names.name)?;
         Self::copy_name(&mut base.cra_driver_name, names.driver_name)?;
@@ -104,7 +104,7 @@ impl<R: RawAlgorithm, D: Send + Sync + 'static> Entry<R, D> {
         Ok(this)
     }
 
-    /// Returns the address of the entry that `base` is a part of, if it is a part of an entry.
+    /// Returns the address of the algorithm that `base` is a part of.
     pub(super) fn of_base(base: *mut bindings::crypto_alg) -> *const Self {
         base.wrapping_byte_sub(offset_of!(Self, raw) + R::BASE)
             .cast()
@@ -120,41 +120,39 @@ impl<R: RawAlgorithm, D: Send + Sync + 'static> Entry<R, D> {
         Ok(())
     }
 
-    /// The last user of a registered algorithm is gone: `cra_destroy`.
+    /// Releases the reference of the crypto API: `cra_destroy`. The last transform was freed.
     ///
     /// # Safety
     ///
-    /// `alg` must be part of an entry of this type that was registered; it is called once.
+    /// `alg` must be a part of a registered algorithm of this type. It must be called once.
     unsafe extern "C" fn destroy_callback(alg: *mut bindings::crypto_alg) {
-        // SAFETY: The caller guarantees that `alg` is a part of an entry that was registered. By the
+        // SAFETY: The caller guarantees that `alg` is a part of a registered algorithm. By the
         // type invariant the crypto API owns a reference to it, which ends here.
         let this = unsafe { Arc::from_raw(Self::of_base(alg)) };
         this.destroyed.store(1, Relaxed);
     }
 }
 
-/// A registered algorithm, which is unregistered when this is dropped.
-///
-/// Transforms may live on; they own what they need.
+/// A registered algorithm. Dropping this unregisters the algorithm. Its transforms may outlive this.
 ///
 /// Context of drop: process, may sleep.
 pub(crate) struct Registration {
     _registered: KBox<dyn Unregister>,
 }
 
-/// An entry, whatever its type.
+/// A registered algorithm of any type.
 trait Unregister: Send + Sync {}
 
 /// # Invariants
 ///
-/// The entry is registered.
-struct Registered<R: RawAlgorithm, D: Send + Sync + 'static>(Arc<Entry<R, D>>);
+/// The algorithm is registered.
+struct Registered<R: RawAlgorithm, D: Send + Sync + 'static>(Arc<AlgorithmObject<R, D>>);
 
 impl<R: RawAlgorithm, D: Send + Sync + 'static> Unregister for Registered<R, D> {}
 
 impl<R: RawAlgorithm, D: Send + Sync + 'static> Drop for Registered<R, D> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant the algorithm is registered.
         unsafe { R::UNREGISTER(self.0.raw.get()) };
     }
 }
@@ -164,30 +162,31 @@ impl Registration {
     ///
     /// # Errors
     ///
-    /// `EEXIST`: an algorithm of that driver name exists. `EINVAL`: the description is not valid.
-    /// `ENOMEM`: no memory.
-    pub(super) fn new<R, D>(entry: Arc<Entry<R, D>>) -> Result<Self>
+    /// - `EEXIST` if an algorithm with that driver name is registered;
+    /// - `EINVAL` if the properties are not valid;
+    /// - `ENOMEM` if memory is exhausted.
+    pub(super) fn new<R, D>(object: Arc<AlgorithmObject<R, D>>) -> Result<Self>
     where
         R: RawAlgorithm + 'static,
         D: Send + Sync + 'static,
     {
-        // Allocated first: nothing may fail once it is registered.
+        // Allocate first: an error after the registration would need to unregister the algorithm.
         let slot = KBox::<Registered<R, D>>::new_uninit(GFP_KERNEL)?;
 
-        // INVARIANT: The framework owns this reference from here on.
-        let framework = Arc::into_raw(entry.clone());
-        // SAFETY: The entry is filled in, and stays where it is until `destroy_callback`.
-        let res = to_result(unsafe { R::REGISTER(entry.raw.get()) });
+        // INVARIANT: The crypto API owns this reference from here on.
+        let reference = Arc::into_raw(object.clone());
+        // SAFETY: The algorithm is filled in, and stays in place until `destroy_callback`.
+        let res = to_result(unsafe { R::REGISTER(object.raw.get()) });
         if let Err(err) = res {
-            // Depending on where it failed, the framework has destroyed it or has never had it.
-            if entry.destroyed.load(Relaxed) == 0 {
-                // SAFETY: It has not, so the reference is still ours.
-                drop(unsafe { Arc::from_raw(framework) });
+            // Depending on the error, the crypto API has released the reference or never owned it.
+            if object.destroyed.load(Relaxed) == 0 {
+                // SAFETY: `destroy_callback` was not called, so the reference was not released.
+                drop(unsafe { Arc::from_raw(reference) });
             }
             return Err(err);
         }
-        // INVARIANT: It is registered.
-        let registered = KBox::write(slot, Registered(entry));
+        // INVARIANT: The algorithm is registered.
+        let registered = KBox::write(slot, Registered(object));
         Ok(Self {
             _registered: registered,
         })

@@ -11,14 +11,14 @@ use core::mem::{
     MaybeUninit, //
 };
 
-/// How many segments a request may have that are not the caller's own, if nothing else is said.
+/// The default number of segments of a request that are not entries of the caller's lists.
 const DEFAULT_ENTRIES: usize = 10;
 
 /// Memory for up to `PARAMS` bytes that the device reads besides the data, and up to `RESULT` bytes
-/// that it writes besides the data, and for the scatterlist entries that describe all of it: up to
-/// `ENTRIES` segments, those that are cut out of the caller's lists included.
+/// that it writes besides the data, and for `ENTRIES` scatterlist entries: those of these bytes, and those
+/// that are copied from the caller's lists.
 ///
-/// It is not initialised: a [`Builder`](super::Builder) writes what a request needs.
+/// The memory is not initialised. A [`Builder`](super::Builder) writes what a request needs.
 #[repr(C)]
 pub(crate) struct Area<
     const PARAMS: usize,
@@ -68,8 +68,8 @@ unsafe impl<const PARAMS: usize, const RESULT: usize, const ENTRIES: usize> AnyA
 }
 
 impl<const PARAMS: usize, const RESULT: usize, const ENTRIES: usize> Area<PARAMS, RESULT, ENTRIES> {
-    /// What the device writes has nothing in its cache lines that the CPU writes: it begins one, and
-    /// nothing is behind it.
+    /// The device's results share no cache line with data that the CPU writes: they begin a cache line, and
+    /// nothing follows them.
     const LAYOUT: () = {
         let line = bindings::VC_CRYPTO_DMA_ALIGN as usize;
         let begin = offset_of!(Self, result);

@@ -14,11 +14,11 @@ use super::{
     },
     offload::{
         Borrowed,
-        Context,
         Offload,
         Prepared,
         RawRequest,
         Request, //
+        RequestCtx,
     },
     rescue::Rescue,
     scatterlist::SgRange, //
@@ -54,7 +54,7 @@ use zerocopy::{
 pub(crate) struct Builder<'a, A: Offload<Raw = R>, R: RawRequest> {
     request: Request<'a, A, R>,
     borrowed: Option<Borrowed<A>>,
-    context: NonNull<Context<A>>,
+    context: NonNull<RequestCtx<A>>,
     page: usize,
     page_offset: u32,
     params: u32,
@@ -89,21 +89,21 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     #[inline(always)]
     pub(super) unsafe fn build(
         request: Request<'a, A, R>,
-        context: NonNull<Context<A>>,
+        context: NonNull<RequestCtx<A>>,
         borrowed: Option<Borrowed<A>>,
         (page, page_offset): (usize, u32),
         limits: Limits,
         describe: impl FnOnce(&mut Self) -> A::State,
     ) -> Result<Prepared<'a, A, R>, (Error, Request<'a, A, R>)> {
         // SAFETY: The caller guarantees that `context` is valid for writes and unused.
-        unsafe { Context::init(context, &request) };
+        unsafe { RequestCtx::init(context, &request) };
         // Poison: a status byte that the device does not write is not VIRTIO_CRYPTO_OK, and a
         // result that it does not write is not what was in this memory before. All of it: the
         // compiler knows the size.
         //
         // SAFETY: By the safety requirements of `AnyArea` the offset is one of the context.
         let results = unsafe {
-            let offset = Context::<A>::AREA + A::Area::RESULT_AT;
+            let offset = RequestCtx::<A>::AREA + A::Area::RESULT_AT;
             context.cast::<u8>().add(offset as usize)
         };
         // SAFETY: The caller guarantees that the context is valid for writes, and unused. By the
@@ -124,7 +124,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             has_secret: false,
             limits,
             // SAFETY: The header was just initialised, and nothing else uses its lists.
-            lists: unsafe { Context::lists(context) }.fill(),
+            lists: unsafe { RequestCtx::lists(context) }.fill(),
             src: SgRange::EMPTY,
             aad: SgRange::EMPTY,
             dst: SgRange::EMPTY,
@@ -178,7 +178,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
         }
         // CAST: There is room for it.
         let len = len as u32;
-        let offset = Context::<A>::AREA + A::Area::PARAMS_AT + self.params;
+        let offset = RequestCtx::<A>::AREA + A::Area::PARAMS_AT + self.params;
         let list = self.own(offset, len)?;
         // INVARIANT: The bytes have an entry.
         self.params += len;
@@ -254,7 +254,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
         }
         // CAST: There is room for it.
         let len = len as u32;
-        let offset = Context::<A>::AREA + A::Area::RESULT_AT + self.results;
+        let offset = RequestCtx::<A>::AREA + A::Area::RESULT_AT + self.results;
         // INVARIANT: `own` has an entry for the bytes, or the builder has failed.
         self.results += len;
         if let Some(list) = self.own(offset, len) {
@@ -275,19 +275,19 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
         if let Err(err) = self.result {
             // SAFETY: By the type invariant the header is initialised, and the context has no other
             // user: `lists` is not used any more.
-            unsafe { Context::abandon(self.context, self.has_secret) };
+            unsafe { RequestCtx::abandon(self.context, self.has_secret) };
             return Err(err);
         }
         self.lists.finish();
         // SAFETY: By the type invariant and the safety requirements of `AnyArea`.
         let results = unsafe {
-            let offset = Context::<A>::AREA + A::Area::RESULT_AT;
+            let offset = RequestCtx::<A>::AREA + A::Area::RESULT_AT;
             self.context.cast::<u8>().add(offset as usize)
         };
         // SAFETY: By the type invariant the header is initialised. `lists` is not used any more, so the
         // context has no other user. The status is a result, so `results` has at least one byte.
         unsafe {
-            Context::fill(
+            RequestCtx::fill(
                 self.context,
                 state,
                 NonNull::slice_from_raw_parts(results, self.results as usize),
@@ -309,7 +309,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     fn entries(&mut self) -> &mut [MaybeUninit<bindings::scatterlist>] {
         // SAFETY: By the type invariant and the safety requirements of `AnyArea`.
         let entries = unsafe {
-            let offset = Context::<A>::AREA + A::Area::ENTRIES_AT;
+            let offset = RequestCtx::<A>::AREA + A::Area::ENTRIES_AT;
             self.context.cast::<u8>().add(offset as usize)
         };
         // SAFETY: By the safety requirements of `AnyArea` there are so many entries, aligned. They need

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests that a driver makes itself, and waits for: on behalf of a consumer that waits for the
-//! result of a function, or to find out what a device does.
+//! Requests of the driver itself, which waits for them: for callers of synchronous functions such as
+//! signatures, and for known-answer tests.
 
 use super::{
     area::Limits,
     builder::Builder,
     offload::{
         self,
+        CtxStorage,
         Offload,
         RawRequest,
-        Room,
         Sent, //
     },
     request::{
@@ -33,18 +33,18 @@ use kernel::{
     time::Msecs, //
 };
 
-/// A [`Call`], as [`Offload::finish`] gets it.
+/// A [`Call`] as the crypto API's requests are passed.
 pub(crate) type Request<'a, A, const OUTPUT: usize> = offload::Request<'a, A, Call<A, OUTPUT>>;
 
-/// A request of the driver's own, with all that a device reads and writes, and up to `OUTPUT` bytes
-/// of what it has written.
+/// A request of the driver itself, with the memory that the device reads and writes, and a copy of the first
+/// `OUTPUT` bytes of the results.
 pub(crate) struct Call<A: Offload, const OUTPUT: usize> {
     base: bindings::crypto_async_request,
     output: [u8; OUTPUT],
-    room: Room<A>,
+    room: CtxStorage<A>,
 }
 
-// SAFETY: The `struct crypto_async_request` is a field. The context is a `Room`, which has its size and
+// SAFETY: The `struct crypto_async_request` is a field. The context is a `CtxStorage`, which has its size and
 // alignment. There is no transform, and the driver keeps nothing for one.
 unsafe impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> RawRequest for Call<A, OUTPUT> {
     const BASE: usize = offset_of!(Self, base);
@@ -60,7 +60,7 @@ impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> Call<A, OUTPUT> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`: no memory.
+    /// `ENOMEM` if memory is exhausted.
     pub(crate) fn new() -> Result<KBox<Self>> {
         let mut call = KBox::<Self>::new_uninit(GFP_KERNEL)?;
         let this = call.as_mut_ptr();
@@ -68,12 +68,12 @@ impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> Call<A, OUTPUT> {
             flags: bindings::CRYPTO_TFM_REQ_MAY_SLEEP,
             ..Default::default()
         };
-        // Field by field: all of it is large for a stack.
+        // Field by field: a request is too large for the stack.
         // SAFETY: `this` is valid for writes.
         unsafe { (&raw mut (*this).base).write(base) };
         // SAFETY: `this` is valid for writes.
         unsafe { (&raw mut (*this).output).write([0; OUTPUT]) };
-        // SAFETY: The other fields were just written, and any memory is a room that is not used yet.
+        // SAFETY: The other fields were just written. A `CtxStorage` needs no initialisation.
         Ok(unsafe { call.assume_init() })
     }
 
@@ -97,7 +97,7 @@ impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> Call<A, OUTPUT> {
         // SAFETY: The call is valid, needs no transform, and has no other user. The call stays in
         // place on the heap until the request is complete: `SentCall` does not release it before.
         let request = unsafe { Request::<'_, A, OUTPUT>::from_raw(NonNull::from(&mut *self)) };
-        // SAFETY: A `Room` has the size of a context.
+        // SAFETY: A `CtxStorage` has the size of a context.
         let prepared = unsafe { request.build_here(limits, describe) };
         let prepared = prepared.map_err(|(err, _)| err)?;
         let sent = prepared.send(queue).map_err(|(err, _)| err)?;
@@ -142,15 +142,14 @@ impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> Call<A, OUTPUT>
 where
     Self: RawRequest,
 {
-    /// Keeps the first bytes of what a device has written, for who made the call. For
-    /// [`finish`](Offload::finish).
+    /// Sets the copy of the results. For [`finish`](Offload::finish).
     pub(crate) fn keep(request: &Request<'_, A, OUTPUT>, output: &[u8; OUTPUT]) {
-        // SAFETY: By the type invariant the request is valid; nobody else refers to its output.
+        // SAFETY: By the type invariant the request is valid. There is no reference to its output.
         unsafe { (*request.as_raw().as_ptr()).output = *output };
     }
 }
 
-/// What a device has made of a [`Call`], where it is.
+/// A complete [`Call`], with the copy of the results.
 pub(crate) struct Output<A: Offload<Raw = Call<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize>(
     KBox<Call<A, OUTPUT>>,
 );

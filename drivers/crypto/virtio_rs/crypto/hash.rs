@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Hashes and message authentication codes, done by devices that take whole messages only.
+//! Hashes and message authentication codes of devices that process whole messages only.
 //!
-//! The driver gets digests: a message as a whole, which is what IPsec and dm-integrity ask for.
-//! Whatever comes in parts (`init`, `update`, `finup`, `export`, `import`) is software's. Between
-//! two parts a request belongs to nobody: its consumer may export it, go on with another, or just
-//! free it, so nothing of a device's can be tied to it, and the format of an exported state is the
-//! software's anyway.
+//! The driver gets digests of whole messages, which IPsec and dm-integrity use. Messages that come in parts
+//! (`init`, `update`, `finup`, `export`, `import`) run on the fallback. Between two parts the caller may
+//! export the state, continue with another request, or free the request. So no resource of a device can
+//! belong to it. An exported state has the format of the fallback.
 //!
 //! C header: [`include/crypto/internal/hash.h`](srctree/include/crypto/internal/hash.h)
 
@@ -23,7 +22,7 @@ use super::{
         SetKey, //
     },
     algorithm::{
-        Entry,
+        AlgorithmObject,
         Names,
         RawAlgorithm,
         Registration, //
@@ -55,9 +54,9 @@ type FallbackTfm = super::fallback_tfm::FallbackTfm<Tfm>;
 /// A request for the digest of a message.
 pub(crate) type Request<'a, A> = offload::Request<'a, A, Raw>;
 
-/// What a driver does for a hash.
+/// A hash of a driver.
 pub(crate) trait Algorithm: Offload<Raw = Raw> {
-    /// What all transforms of a registration share.
+    /// The data that all transforms of a registration share.
     type Data: Send + Sync;
 
     /// Creates a transform.
@@ -65,33 +64,32 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
     /// Context: process, may sleep.
     fn init(data: &Self::Data) -> Result<Self::Tfm>;
 
-    /// Makes a digest.
+    /// Computes a digest.
     ///
     /// Context: process or bottom half; may sleep only if [`Request::may_sleep`] says so.
     fn digest(request: Request<'_, Self>) -> Answer;
 }
 
-/// What a driver does for a hash with a key.
+/// A hash with a key.
 pub(crate) trait Mac: Algorithm {
-    /// Sets the key, whatever its length; software gets it, too. No request is under way.
+    /// Sets the key, which may have any length. The fallback has the key, too. No request is in flight.
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the algorithm does not take this key.
+    /// `EINVAL` if the algorithm does not accept the key.
     fn set_key(tfm: &Self::Tfm, key: &Key<'_>) -> Result;
 }
 
-/// What describes a hash to the framework. The rest is as the software has it that stands in for
-/// the device.
+/// The properties of a hash. The others are those of the fallback.
 #[derive(Clone, Copy)]
 pub(crate) struct Description {
     /// The algorithm, `sha256` for example.
     pub(crate) name: &'static CStr,
     /// This implementation of it.
     pub(crate) driver_name: &'static CStr,
-    /// Of several implementations the one with the highest priority is taken.
+    /// The crypto API prefers the implementation with the highest priority.
     pub(crate) priority: i32,
     /// In bytes.
     pub(crate) digest_size: u32,
@@ -152,12 +150,13 @@ unsafe extern "C" fn digest<A: Algorithm>(req: *mut Raw) -> c_int {
 
 /// Registers hash `A`.
 ///
-/// Context: process, may sleep: the software is looked for, and loaded.
+/// Context: process, may sleep: the module of the fallback may be loaded.
 ///
 /// # Errors
 ///
-/// `ENOENT`: there is no software to stand in for the device. `EINVAL`: it makes digests of another
-/// size. Others as [`Registration`] has them.
+/// - `ENOENT` if the kernel has no implementation for a fallback;
+/// - `EINVAL` if its digests have another size;
+/// - others as [`Registration`] has them.
 pub(crate) fn register<A: Algorithm>(
     description: &Description,
     data: A::Data,
@@ -188,8 +187,8 @@ fn register_with<A: Algorithm>(
     module: &'static ThisModule,
 ) -> Result<Registration> {
     const {
-        // Who insists on a synchronous hash does not say that it may sleep: the device would never
-        // be asked.
+        // Callers of synchronous hashes do not set `CRYPTO_TFM_REQ_MAY_SLEEP`. A synchronous variant would
+        // never use the device.
         assert!(!A::SYNCHRONOUS);
     }
     let (fallback, owner) = FallbackTfm::find(description.name)?;
@@ -216,7 +215,7 @@ fn register_with<A: Algorithm>(
     let base = &mut raw.halg.base;
     base.cra_ctxsize = offload::transform_size::<A>();
     base.cra_flags = owner.algorithm_flags(offload::flags::<A>());
-    // Templates reckon with what is said here: it must not grow in `set_up`.
+    // Templates compute their request size from this value, so `set_up` must not increase it.
     base.cra_reqsize = offload::context_size::<A>(sizes.request)
         .max(bindings::VC_HASH_MAX_DESCSIZE)
         .max(sizes.state)
@@ -229,5 +228,5 @@ fn register_with<A: Algorithm>(
         priority: description.priority,
         block_size: sizes.block,
     };
-    Registration::new(Entry::new(raw, data, &names, module)?)
+    Registration::new(AlgorithmObject::new(raw, data, &names, module)?)
 }

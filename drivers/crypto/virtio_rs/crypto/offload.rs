@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests of any type that a device may do: what they have in common.
+//! What all types of requests have in common that a device may perform.
 
 mod context;
 mod pool;
@@ -25,8 +25,8 @@ use kernel::{
 };
 
 pub(super) use self::context::{
-    Context,
-    Room, //
+    CtxStorage, //
+    RequestCtx,
 };
 pub(crate) use self::{
     context::{
@@ -98,32 +98,33 @@ pub(super) fn align_for_dma(context: *mut c_void) -> *mut c_void {
     context.wrapping_byte_add(address.next_multiple_of(ALIGN) - address)
 }
 
-/// How many bytes of a request's context the alignment for DMA may take.
+/// The number of bytes of a request context that the alignment for DMA may take.
 pub(super) const DMA_PADDING: u32 = bindings::VC_CRYPTO_DMA_PADDING;
 
-/// An algorithm whose requests a device may do.
+/// An algorithm whose requests a device may perform.
 pub(crate) trait Offload: Sized + Send + Sync + 'static {
-    /// The framework's type of request.
+    /// The C type of requests.
     type Raw: RawRequest;
 
-    /// A transform: what lies in `crypto_tfm_ctx()`. It is dropped where sleeping is not allowed.
+    /// The driver's data of a transform: what lies in `crypto_tfm_ctx()`. It is dropped where sleeping is
+    /// not allowed.
     type Tfm: Send + Sync;
 
-    /// What the driver keeps with a request that a device has.
+    /// The driver's data of a request in flight.
     type State: Send;
 
-    /// What a queue keeps with such a request.
+    /// The queue's data of a request in flight.
     type Private: Default + Send + 'static;
 
-    /// The memory of such a request that the device uses.
+    /// The memory of a request in flight that the device uses.
     type Area: AnyArea;
 
-    /// Whether requests are answered before the call returns. The algorithm may then be used by
-    /// those who do not take asynchronous ones; it may sleep for the device where the consumer
-    /// allows it.
+    /// Whether requests are complete when the call returns. Users that exclude asynchronous algorithms
+    /// can use such an algorithm. A request sleeps until the device returns it, if the caller allows that.
     const SYNCHRONOUS: bool;
 
-    /// Finishes a request that has come back: copies the results, and decides on the result.
+    /// Evaluates a request that the device has returned: copies the results, and decides how the request
+    /// is completed.
     ///
     /// Context: bottom half, or process where the algorithm is synchronous; may not sleep.
     fn finish(
@@ -132,18 +133,18 @@ pub(crate) trait Offload: Sized + Send + Sync + 'static {
         outcome: &Outcome<'_>,
     ) -> Finish;
 
-    /// Runs a request on the fallback after [`Finish::Fallback`], and returns the result; or takes the
-    /// request over and returns none. A synchronous request cannot be taken over.
+    /// Runs a request on the fallback after [`Finish::Fallback`], and returns the result. Returns `None` if
+    /// it has taken the request over to complete it later; a synchronous request cannot be taken over.
     ///
     /// Context: bottom half, or process where the algorithm is synchronous; may not sleep.
     fn fall_back(state: Self::State, request: Request<'_, Self, Self::Raw>) -> Option<Result>;
 }
 
-/// What is to be done with a request that has come back.
+/// How a request that the device has returned is completed.
 pub(crate) enum Finish {
-    /// It is complete, with this result.
+    /// With this result.
     Done(Result),
-    /// The fallback runs it.
+    /// With the result of the fallback.
     Fallback,
 }
 
@@ -176,14 +177,14 @@ pub(super) fn context_size<A: Offload>(fallback: u32) -> u32 {
     own.max(fallback)
 }
 
-/// What has become of a request that was sent, or was to be.
+/// What the device has made of a request.
 ///
 /// # Invariants
 ///
-/// `results` is memory that the device had for its results, and has no access to any more.
+/// `results` is the memory for results, to which the device has no access any more.
 pub(crate) struct Outcome<'a> {
     result: Result,
-    /// None if the device has not had the request.
+    /// `None` if the device never had the request.
     rescue: Option<&'a Rescue>,
     used: u32,
     results: NonNull<[u8]>,
@@ -200,29 +201,29 @@ impl Outcome<'_> {
             .is_none_or(|rescue| rescue.is_intact(self.result))
     }
 
-    /// Returns what the device says of it.
+    /// Returns the status of the request.
     ///
     /// # Errors
     ///
-    /// - `ENODEV` if no device has had the request;
-    /// - `EIO` if a device that had it was reset;
+    /// - `ENODEV` if no device had the request;
+    /// - `EIO` if the device was reset while it had the request;
     /// - `ESTALE` if the device may have used another key;
-    /// - others as the device reports them.
+    /// - others for the status codes of the device.
     pub(crate) fn result(&self) -> Result {
         self.result
     }
 
-    /// Returns how many bytes the device says it has written, data and results; 0 if it is not
-    /// known. It is the device's word, and devices count differently.
+    /// Returns the number of bytes that the device claims to have written, data and results; 0 if it is
+    /// not known. The number may be wrong, and devices count differently.
     pub(crate) fn used(&self) -> u32 {
         self.used
     }
 
-    /// Copies bytes of the results that the device wrote besides the data, from byte `offset` on.
+    /// Copies bytes of the results that the device has written besides the data, from byte `offset` on.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: there are not so many.
+    /// `EINVAL` if the results have fewer than `offset + to.len()` bytes.
     pub(crate) fn copy_results(&self, offset: usize, to: &mut [u8]) -> Result {
         // SAFETY: A reference is valid for writes, and there is none to the request context.
         unsafe { self.copy_results_to(offset, to.as_mut_ptr(), to.len()) }
@@ -243,19 +244,20 @@ impl Outcome<'_> {
             return Err(EINVAL);
         }
         let from = self.results.cast::<u8>().as_ptr();
-        // SAFETY: By the type invariant, as was just checked, and by the safety requirements. There
-        // is no reference to this memory: a device that breaks the rules may still write to it.
+        // SAFETY: By the type invariant the results are memory of that length, as was just checked. The
+        // caller guarantees that `to` is valid. There is no reference to the results: a faulty device may
+        // still write to them.
         unsafe { to.copy_from_nonoverlapping(from.add(offset), len) };
         Ok(())
     }
 }
 
-/// A request that the framework has handed in, not answered yet.
+/// A request that the crypto API has handed in, and that is not complete.
 ///
 /// # Invariants
 ///
-/// `raw` is a valid request of an initialised transform of `A`. Its context is unused, but for the time
-/// in which there are only shared references to this: they do not use the context.
+/// `raw` is a valid request of an initialised transform of `A`. Its context is unused. The context may be
+/// in use while there are only shared references to this, which do not use the context.
 #[must_use]
 pub(crate) struct Request<'a, A: Offload<Raw = R>, R: RawRequest> {
     raw: NonNull<R>,
@@ -263,14 +265,14 @@ pub(crate) struct Request<'a, A: Offload<Raw = R>, R: RawRequest> {
 }
 
 impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
-    /// Takes a request for what it is.
+    /// Creates a request.
     ///
     /// # Safety
     ///
-    /// `raw` must be a valid request of an initialised transform of `A`, not answered yet. Its context must
-    /// be unused, but for the time in which there are only shared references to the result.
+    /// `raw` must be a valid request of an initialised transform of `A` that is not complete. Its context
+    /// must be unused, except while there are only shared references to the result.
     pub(super) unsafe fn from_raw(raw: NonNull<R>) -> Self {
-        // INVARIANT: By the safety requirements.
+        // INVARIANT: The caller guarantees that the request is valid and its context unused.
         Self {
             raw,
             _algorithm: PhantomData,
@@ -302,18 +304,18 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
         unsafe { &*R::transform(self.raw).cast::<A::Tfm>() }
     }
 
-    /// Returns true if the consumer allows the call to sleep.
+    /// Returns true if the caller allows the request to sleep.
     pub(crate) fn may_sleep(&self) -> bool {
         self.flags() & bindings::CRYPTO_TFM_REQ_MAY_SLEEP != 0
     }
 
-    /// Returns the consumer's flags (`CRYPTO_TFM_REQ_*`).
+    /// Returns the caller's flags (`CRYPTO_TFM_REQ_*`).
     pub(super) fn flags(&self) -> u32 {
         // SAFETY: By the type invariant the request is valid.
         unsafe { (*R::base(self.raw)).flags }
     }
 
-    /// Answers it.
+    /// Completes the request when the callback returns.
     pub(crate) fn done(self, result: Result) -> Answer {
         Answer::done(result)
     }

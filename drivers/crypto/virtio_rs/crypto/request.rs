@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests on their way, whatever their type.
+//! Requests in flight, of any type.
 
 use crate::{
     bindings,
@@ -33,16 +33,16 @@ pub(crate) enum Direction {
     Decrypt,
 }
 
-/// What the framework is told when a driver's callback returns.
+/// The return value of a callback that the crypto API has called with a request.
 ///
-/// Only this layer makes one: from a result, or when a request was handed over.
+/// Only this layer creates one: from a result, or after a queue has taken the request.
 #[must_use]
 pub(crate) struct Answer(c_int);
 
 impl Answer {
-    /// The request is finished.
+    /// The request is complete.
     ///
-    /// An error the framework gives another meaning to becomes `EIO`.
+    /// An error that has another meaning as a return value becomes `EIO`.
     pub(super) fn done(result: Result) -> Self {
         Self(match result {
             Ok(()) => 0,
@@ -51,7 +51,7 @@ impl Answer {
         })
     }
 
-    /// The request was taken; its completion will be called.
+    /// A queue has taken the request; its completion will be called.
     pub(super) fn submitted(how: Submitted) -> Self {
         Self(if how.backlogged {
             EBUSY.to_errno()
@@ -73,47 +73,46 @@ pub(crate) struct Submitted {
 }
 
 impl Submitted {
-    /// The request is on its way: whoever has it owes it its completion.
+    /// The request is in flight. Its owner must complete it.
     pub(crate) const QUEUED: Self = Self { backlogged: false };
 
-    /// It waits for room; the consumer is told to slow down. Only [`Fifo`] says so, of requests that
-    /// allow it.
+    /// The request was added to the backlog. Only [`Fifo`] returns this, for requests that allow it.
     const BACKLOGGED: Self = Self { backlogged: true };
 }
 
-/// What a type of requests does.
-pub(super) struct SlotOps<D: 'static> {
-    /// Finishes the request and gives it back to its consumer; the slot is gone when it returns.
-    pub(super) finish: unsafe fn(NonNull<Slot<D>>, Result, &Bh),
-    /// Tells the consumer of a backlogged request that it has moved on.
-    pub(super) accept: unsafe fn(NonNull<Slot<D>>, &Bh),
+/// The functions of a type of requests.
+pub(super) struct CtxOps<D: 'static> {
+    /// Completes the request. The header is invalid when it returns.
+    pub(super) complete: unsafe fn(NonNull<CtxHeader<D>>, Result, &Bh),
+    /// Calls the completion with `EINPROGRESS`: the request has left the backlog.
+    pub(super) in_progress: unsafe fn(NonNull<CtxHeader<D>>, &Bh),
 }
 
-/// What every request context starts with, for a queue that does not know its type. `D` is the data
-/// that the queue keeps with each request.
+/// The beginning of every request context, for queues, which do not know the type of the request. `D` is
+/// the queue's data of a request.
 #[repr(C)]
-pub(super) struct Slot<D: 'static> {
-    ops: &'static SlotOps<D>,
-    next: Option<NonNull<Slot<D>>>,
+pub(super) struct CtxHeader<D: 'static> {
+    ops: &'static CtxOps<D>,
+    next: Option<NonNull<CtxHeader<D>>>,
     pub(super) lists: Lists,
     pub(super) segments: u32,
     /// The last byte that the device writes.
     pub(super) status: NonNull<u8>,
     private: D,
-    /// How many bytes the device says it has written.
+    /// The number of bytes that the device claims to have written.
     pub(super) used: u32,
-    /// Whether the consumer allowed the request to wait for room.
+    /// The caller allows the request to be backlogged.
     may_backlog: bool,
-    /// Whether the consumer is still to be told that the request left the backlog.
-    owes_accept: bool,
-    /// Whether the request has come back without having been sent.
-    pub(super) untouched: bool,
+    /// The caller must be told that the request has left the backlog.
+    in_progress_due: bool,
+    /// The request was returned and never posted.
+    pub(super) never_posted: bool,
 }
 
-impl<D: Default + 'static> Slot<D> {
-    /// Creates a slot without segments, whose status is not known yet.
+impl<D: Default + 'static> CtxHeader<D> {
+    /// Creates a header without segments and without a status.
     #[inline]
-    pub(super) fn new(ops: &'static SlotOps<D>, may_backlog: bool) -> Self {
+    pub(super) fn new(ops: &'static CtxOps<D>, may_backlog: bool) -> Self {
         Self {
             ops,
             next: None,
@@ -123,98 +122,96 @@ impl<D: Default + 'static> Slot<D> {
             private: D::default(),
             used: 0,
             may_backlog,
-            owes_accept: false,
-            untouched: false,
+            in_progress_due: false,
+            never_posted: false,
         }
     }
 }
 
-/// A request that is under way, and must be completed once.
-///
-/// Dropping it completes it with `EIO`: it cannot be forgotten.
+/// A request in flight, which must be completed once. Dropping it completes it with `EIO`.
 ///
 /// # Invariants
 ///
-/// `slot` is the only pointer to a valid, filled slot whose request is not finished.
+/// `header` is the only pointer to the valid header of a filled context, whose request is not complete.
 #[must_use]
 pub(crate) struct Inflight<D: 'static> {
-    slot: NonNull<Slot<D>>,
+    header: NonNull<CtxHeader<D>>,
 }
 
 // SAFETY: A request is not tied to a thread.
 unsafe impl<D: Send + 'static> Send for Inflight<D> {}
 
 impl<D: 'static> Inflight<D> {
-    /// Takes over a request.
+    /// Creates a request in flight.
     ///
     /// # Safety
     ///
-    /// `slot` must be valid and filled, its request not finished, and used by nobody else until it
-    /// is.
-    pub(super) unsafe fn new(slot: NonNull<Slot<D>>) -> Self {
-        // INVARIANT: By the safety requirements.
-        Self { slot }
+    /// `header` must be valid and that of a filled context, and have no other user until the request is
+    /// complete.
+    pub(super) unsafe fn new(header: NonNull<CtxHeader<D>>) -> Self {
+        // INVARIANT: The caller guarantees that the header is valid and has no other user.
+        Self { header }
     }
 
-    /// Returns the slot, which the caller is now responsible for.
-    pub(super) fn into_slot(self) -> NonNull<Slot<D>> {
-        ManuallyDrop::new(self).slot
+    /// Returns the header. The caller must complete the request.
+    pub(super) fn into_header(self) -> NonNull<CtxHeader<D>> {
+        ManuallyDrop::new(self).header
     }
 
-    fn slot(&self) -> &Slot<D> {
-        // SAFETY: By the type invariant the slot is valid, and this has the only pointer to it.
-        unsafe { self.slot.as_ref() }
+    fn header(&self) -> &CtxHeader<D> {
+        // SAFETY: By the type invariant the header is valid, and this has the only pointer to it.
+        unsafe { self.header.as_ref() }
     }
 
-    fn slot_mut(&mut self) -> &mut Slot<D> {
-        // SAFETY: By the type invariant the slot is valid, and this has the only pointer to it.
-        unsafe { self.slot.as_mut() }
+    fn header_mut(&mut self) -> &mut CtxHeader<D> {
+        // SAFETY: By the type invariant the header is valid, and this has the only pointer to it.
+        unsafe { self.header.as_mut() }
     }
 
-    /// Returns true if it is the request whose slot that is.
-    pub(super) fn is_at(&self, slot: NonNull<Slot<D>>) -> bool {
-        self.slot == slot
+    /// Returns true if it is the request with that header.
+    pub(super) fn is_at(&self, header: NonNull<CtxHeader<D>>) -> bool {
+        self.header == header
     }
 
     /// Returns true if the request may wait in a backlog.
     pub(crate) fn may_backlog(&self) -> bool {
-        self.slot().may_backlog
+        self.header().may_backlog
     }
 
-    /// Returns how many descriptors it takes.
+    /// Returns the number of segments.
     pub(crate) fn segments(&self) -> u32 {
-        self.slot().segments
+        self.header().segments
     }
 
-    /// Returns what the queue keeps with the request.
+    /// Returns the queue's data.
     pub(crate) fn private(&self) -> &D {
-        &self.slot().private
+        &self.header().private
     }
 
-    /// Returns what the queue keeps with the request.
+    /// Returns the queue's data.
     pub(crate) fn private_mut(&mut self) -> &mut D {
-        &mut self.slot_mut().private
+        &mut self.header_mut().private
     }
 
     /// Returns the last byte of what the device writes besides the data: 0xff unless the device wrote
     /// it.
     pub(crate) fn last_result_byte(&self) -> u8 {
-        let status = self.slot().status.as_ptr();
-        // SAFETY: A filled slot has a status. Volatile: a device that breaks the rules may still write to
-        // it.
+        let status = self.header().status.as_ptr();
+        // SAFETY: A filled context has a status. The read is volatile, because a faulty device may still
+        // write to it.
         unsafe { status.read_volatile() }
     }
 
     /// Keeps the number of bytes that the device claims to have written, which may be wrong.
     pub(crate) fn set_used(&mut self, used: u32) {
-        self.slot_mut().used = used;
+        self.header_mut().used = used;
     }
 
     /// Completes a request that was never sent: the driver may run it on the fallback.
     ///
     /// Context: as for [`complete`](Self::complete).
     pub(crate) fn refuse(mut self, bh: &Bh) {
-        self.slot_mut().untouched = true;
+        self.header_mut().never_posted = true;
         self.complete(Err(ENODEV), bh);
     }
 
@@ -224,30 +221,30 @@ impl<D: 'static> Inflight<D> {
     #[inline]
     pub(crate) fn complete(self, result: Result, bh: &Bh) {
         // SAFETY: It is not used any more, and not dropped.
-        unsafe { ManuallyDrop::new(self).end(result, bh) };
+        unsafe { ManuallyDrop::new(self).complete_raw(result, bh) };
     }
 
     /// Calls the completion with `EINPROGRESS` if the request has left the backlog and that was not done
     /// yet.
     #[inline]
-    fn pay_accept(&mut self, bh: &Bh) {
-        if core::mem::take(&mut self.slot_mut().owes_accept) {
-            // SAFETY: By the type invariant the slot is that of a request in flight.
-            unsafe { (self.slot().ops.accept)(self.slot, bh) };
+    fn notify_in_progress(&mut self, bh: &Bh) {
+        if core::mem::take(&mut self.header_mut().in_progress_due) {
+            // SAFETY: By the type invariant the header is that of a request in flight.
+            unsafe { (self.header().ops.in_progress)(self.header, bh) };
         }
     }
 
-    /// Finishes the request.
+    /// Completes the request.
     ///
     /// # Safety
     ///
     /// `self` must not be used or dropped afterwards.
     #[inline]
-    unsafe fn end(&mut self, result: Result, bh: &Bh) {
-        self.pay_accept(bh);
-        // SAFETY: By the type invariant the slot is that of a request in flight. The caller guarantees
+    unsafe fn complete_raw(&mut self, result: Result, bh: &Bh) {
+        self.notify_in_progress(bh);
+        // SAFETY: By the type invariant the header is that of a request in flight. The caller guarantees
         // that it is not used any more.
-        unsafe { (self.slot().ops.finish)(self.slot, result, bh) };
+        unsafe { (self.header().ops.complete)(self.header, result, bh) };
     }
 }
 
@@ -255,44 +252,40 @@ impl<D: 'static> Drop for Inflight<D> {
     fn drop(&mut self) {
         let bh = Bh::disable();
         // SAFETY: This is the last use.
-        unsafe { self.end(Err(EIO), &bh) };
+        unsafe { self.complete_raw(Err(EIO), &bh) };
     }
 }
 
-// SAFETY: The pointer is the slot's, which is unique by the type invariant. The lists are in the slot;
-// a `Builder` has made them, of memory that stays valid until the request is finished, which takes an
-// `Inflight`.
+// SAFETY: The pointer is that of the header, which is unique by the type invariant. The lists are in the
+// header. A `Builder` has made them of memory that stays valid until the request is complete, which takes
+// an `Inflight`.
 unsafe impl<D: Send + 'static> Lend for Inflight<D> {
     fn lists(&mut self) -> Result<&mut Lists> {
-        Ok(&mut self.slot_mut().lists)
+        Ok(&mut self.header_mut().lists)
     }
 
     fn into_raw(self) -> NonNull<c_void> {
-        self.into_slot().cast()
+        self.into_header().cast()
     }
 
     unsafe fn from_raw(raw: NonNull<c_void>) -> Self {
-        // INVARIANT: By the safety requirements it was given away as an `Inflight`.
-        Self { slot: raw.cast() }
+        // INVARIANT: The caller guarantees that `raw` comes from `into_raw` of an `Inflight`.
+        Self { header: raw.cast() }
     }
 }
 
-/// A request that waits for room, whose consumer expects to be told when there is some.
-///
-/// # Invariants
-///
-/// As for [`Inflight`].
+/// A request of the backlog. Its caller must be told when the request leaves the backlog.
 #[must_use]
 pub(crate) struct Backlogged<D: 'static>(Inflight<D>);
 
 impl<D: 'static> Backlogged<D> {
-    /// Tells the consumer that the request moves on, unless it has been told.
+    /// Tells the caller that the request has left the backlog, unless that was done before.
     ///
-    /// This must come before the device gets it, for the completion must not overtake it.
+    /// This must be called before the device gets the request: the completion must not come first.
     ///
     /// Context: bottom half, no lock held.
     pub(crate) fn accept(mut self, bh: &Bh) -> Inflight<D> {
-        self.0.pay_accept(bh);
+        self.0.notify_in_progress(bh);
         self.0
     }
 }
@@ -301,11 +294,11 @@ impl<D: 'static> Backlogged<D> {
 ///
 /// # Invariants
 ///
-/// The slots from `head` to `tail`, linked by `next`, are those of `len` [`Inflight`]s that were
-/// given up to this list.
+/// The headers from `head` to `tail`, linked by `next`, are those of `len` [`Inflight`]s that were moved to
+/// this list.
 pub(crate) struct Chain<D: 'static> {
-    head: Option<NonNull<Slot<D>>>,
-    tail: Option<NonNull<Slot<D>>>,
+    head: Option<NonNull<CtxHeader<D>>>,
+    tail: Option<NonNull<CtxHeader<D>>>,
     len: usize,
 }
 
@@ -331,32 +324,32 @@ impl<D: 'static> Chain<D> {
     /// Adds a request at the end.
     #[inline]
     pub(crate) fn push(&mut self, mut request: Inflight<D>) {
-        request.slot_mut().next = None;
-        let slot = request.into_slot();
+        request.header_mut().next = None;
+        let header = request.into_header();
         match self.tail {
             // SAFETY: By the type invariant.
-            Some(tail) => unsafe { (*tail.as_ptr()).next = Some(slot) },
-            None => self.head = Some(slot),
+            Some(tail) => unsafe { (*tail.as_ptr()).next = Some(header) },
+            None => self.head = Some(header),
         }
-        self.tail = Some(slot);
+        self.tail = Some(header);
         self.len += 1;
     }
 
     /// Adds a request at the beginning.
     fn push_front(&mut self, mut request: Inflight<D>) {
-        request.slot_mut().next = self.head;
-        let slot = request.into_slot();
-        self.head = Some(slot);
-        self.tail = self.tail.or(Some(slot));
+        request.header_mut().next = self.head;
+        let header = request.into_header();
+        self.head = Some(header);
+        self.tail = self.tail.or(Some(header));
         self.len += 1;
     }
 
     /// Takes the first request.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Inflight<D>> {
-        // INVARIANT: The slot was an `Inflight`'s, and leaves the list.
-        let request = Inflight { slot: self.head? };
-        self.head = request.slot().next;
+        // INVARIANT: The header was that of an `Inflight`, and leaves the list.
+        let request = Inflight { header: self.head? };
+        self.head = request.header().next;
         if self.head.is_none() {
             self.tail = None;
         }
@@ -372,7 +365,7 @@ impl<D: 'static> Drop for Chain<D> {
     }
 }
 
-/// Requests that wait for room, in order.
+/// Backlogged requests, in order.
 pub(crate) struct Fifo<D: 'static>(Chain<D>);
 
 impl<D: 'static> Fifo<D> {
@@ -381,22 +374,22 @@ impl<D: 'static> Fifo<D> {
         Self(Chain::new())
     }
 
-    /// Returns how many requests wait.
+    /// Returns the number of requests.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Returns true if nothing waits.
+    /// Returns true if there is no request.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.head.is_none()
     }
 
-    /// Adds a request at the end, if it may wait; else it comes back.
+    /// Adds a request at the end. Returns the request if it may not be backlogged.
     pub(crate) fn push_back(&mut self, mut request: Inflight<D>) -> Result<Submitted, Inflight<D>> {
         if !request.may_backlog() {
             return Err(request);
         }
-        request.slot_mut().owes_accept = true;
+        request.header_mut().in_progress_due = true;
         self.0.push(request);
         Ok(Submitted::BACKLOGGED)
     }
@@ -406,7 +399,7 @@ impl<D: 'static> Fifo<D> {
         self.0.push_front(request);
     }
 
-    /// Takes the request that has waited longest.
+    /// Takes the first request.
     pub(crate) fn pop_front(&mut self) -> Option<Backlogged<D>> {
         self.0.pop().map(Backlogged)
     }
@@ -421,17 +414,17 @@ impl<D: 'static> Drop for Fifo<D> {
     }
 }
 
-/// Calls the completion of a framework request.
+/// Calls the completion of a request.
 ///
 /// # Safety
 ///
-/// `request` must be valid, and under way as the framework has it; with another value than
-/// `EINPROGRESS` it is gone afterwards.
+/// `request` must be valid and in flight. With another value than `EINPROGRESS` it is invalid afterwards.
 pub(super) unsafe fn call_completion(
     request: *mut bindings::crypto_async_request,
     errno: c_int,
     _bh: &Bh,
 ) {
-    // SAFETY: By the safety requirements; `_bh` says that this is a bottom half.
+    // SAFETY: The caller guarantees that the request is in flight. `_bh` shows that bottom halves are
+    // disabled.
     unsafe { bindings::helpers::crypto_request_complete(request, errno) };
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! RSA keys, as consumers set them: read by the kernel's own parser, so that what is a key is the same
-//! for everybody.
+//! RSA keys as callers set them. The kernel's own parser reads them, so that the driver accepts the same
+//! keys as the fallback.
 //!
 //! C header: [`include/crypto/internal/rsa.h`](srctree/include/crypto/internal/rsa.h)
 
@@ -15,17 +15,17 @@ use kernel::{
 };
 
 /// Reads an `RSAPublicKey` (PKCS#1, in BER): modulus and public exponent, most significant byte
-/// first, maybe with zeros in front.
+/// first, possibly with leading zeros.
 ///
 /// # Errors
 ///
-/// `EINVAL`, `EBADMSG`: it is none, as the kernel's software has it.
+/// `EINVAL` or `EBADMSG` if the fallback would not accept the key.
 pub(crate) fn public_key(key: &[u8]) -> Result<[&[u8]; 2]> {
     let mut raw = bindings::rsa_key::default();
     let len = u32::try_from(key.len())?;
     // SAFETY: `raw` is valid, and `key` for reads of `len` bytes.
     to_result(unsafe { bindings::rsa_parse_pub_key(&mut raw, key.as_ptr().cast(), len) })?;
-    // SAFETY: What was parsed points into `key`.
+    // SAFETY: The parser returns pointers into `key`.
     let number = |at, len| unsafe { number(key, at, len) };
     Ok([number(raw.n, raw.n_sz), number(raw.e, raw.e_sz)])
 }
@@ -41,7 +41,7 @@ pub(crate) fn private_key(key: &[u8]) -> Result<[&[u8]; 8]> {
     let len = u32::try_from(key.len())?;
     // SAFETY: `raw` is valid, and `key` for reads of `len` bytes.
     to_result(unsafe { bindings::rsa_parse_priv_key(&mut raw, key.as_ptr().cast(), len) })?;
-    // SAFETY: What was parsed points into `key`.
+    // SAFETY: The parser returns pointers into `key`.
     let number = |at, len| unsafe { number(key, at, len) };
     Ok([
         number(raw.n, raw.n_sz),
@@ -55,7 +55,7 @@ pub(crate) fn private_key(key: &[u8]) -> Result<[&[u8]; 8]> {
     ])
 }
 
-/// Returns a number that was found in a key; none if there is not any.
+/// Returns a number of a key; an empty slice if the key does not have it.
 ///
 /// # Safety
 ///
@@ -64,12 +64,12 @@ unsafe fn number(_key: &[u8], at: *const u8, len: usize) -> &[u8] {
     if at.is_null() {
         return &[];
     }
-    // SAFETY: By the safety requirements, for as long as the key.
+    // SAFETY: The caller guarantees that the pointer is to `len` bytes of the key.
     unsafe { core::slice::from_raw_parts(at, len) }
 }
 
-/// Returns true if the kernel only does what FIPS 140 allows.
+/// Returns true if the kernel is in FIPS 140 mode.
 pub(crate) fn fips_enabled() -> bool {
-    // SAFETY: It has no requirements.
+    // SAFETY: The function has no requirements.
     unsafe { helpers::fips_enabled() }
 }

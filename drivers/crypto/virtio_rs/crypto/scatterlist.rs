@@ -95,7 +95,7 @@ impl SgRange {
     /// used.
     #[inline]
     pub(super) unsafe fn new(list: *mut bindings::scatterlist, offset: u32, len: u32) -> Self {
-        // INVARIANT: By the safety requirements.
+        // INVARIANT: The caller guarantees that the list is valid.
         Self { list, offset, len }
     }
 

@@ -2,8 +2,8 @@
 
 //! Signatures by public keys.
 //!
-//! The framework calls functions that return with the result, and hands in plain memory, which may
-//! be anywhere: a device gets copies of it.
+//! The sig API is synchronous, and its buffers may be anywhere, for example on a stack. The device gets
+//! copies.
 //!
 //! C header: [`include/crypto/internal/sig.h`](srctree/include/crypto/internal/sig.h)
 
@@ -17,7 +17,7 @@ use super::{
         SetKeyPair, //
     },
     algorithm::{
-        Entry,
+        AlgorithmObject,
         Names,
         RawAlgorithm,
         Registration, //
@@ -43,64 +43,67 @@ type Tfm = bindings::crypto_sig;
 /// A fallback.
 pub(crate) type FallbackTfm = super::fallback_tfm::FallbackTfm<Tfm>;
 
-/// How long an ECDSA signature is, of whatever curve, as the kernel's algorithms have it
-/// (`struct ecdsa_raw_sig`), in bytes.
+/// The length of an ECDSA signature of any curve in the format of the sig API (`struct ecdsa_raw_sig`), in
+/// bytes.
 pub(crate) const ECDSA_SIGNATURE: usize = size_of::<bindings::ecdsa_raw_sig>();
 
-/// What a driver does for an algorithm.
+/// A signature algorithm of a driver.
 ///
 /// All functions are called in process context, and may sleep.
 pub(crate) trait Algorithm: Sized + Send + Sync + 'static {
-    /// What all transforms of a registration share.
+    /// The data that all transforms of a registration share.
     type Data: Send + Sync;
 
-    /// A transform: what lies in `crypto_tfm_ctx()`. It is dropped where sleeping is not allowed.
+    /// The driver's data of a transform: what lies in `crypto_tfm_ctx()`. It is dropped where sleeping is
+    /// not allowed.
     type Tfm: Send + Sync;
 
-    /// A signature, as consumers get it.
+    /// A signature in the format of the sig API.
     type Signature: AsRef<[u8]>;
 
     /// Creates a transform, without a key.
     fn init(data: &Self::Data) -> Result<Self::Tfm>;
 
-    /// Sets a public key. Nothing else is under way.
+    /// Sets a public key. No other function is running.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the algorithm does not take this key. There is none then.
+    /// `EINVAL` if the algorithm does not accept the key. The transform has no key then.
     fn set_public_key(tfm: &Self::Tfm, key: &[u8]) -> Result;
 
-    /// Sets a private key, which holds the public one, too. Nothing else is under way.
+    /// Sets a private key, which includes the public key. No other function is running.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the algorithm does not take this key. `ENOSYS`: there is nobody who takes private
-    /// ones. There is no key then.
+    /// The transform has no key after an error:
+    /// - `EINVAL` if the algorithm does not accept the key;
+    /// - `ENOSYS` if no device accepts private keys.
     fn set_private_key(tfm: &Self::Tfm, key: &[u8]) -> Result;
 
     /// Signs a digest.
     ///
     /// # Errors
     ///
-    /// `ENOSYS`: there is no private key. `EINVAL`: a digest does not have that length. `ENODEV`, `EIO`:
-    /// it cannot be done, or was not.
+    /// - `ENOSYS` without a private key;
+    /// - `EINVAL` if the digest does not have a supported length;
+    /// - `ENODEV` or `EIO` if the device did not sign.
     fn sign(tfm: &Self::Tfm, digest: &[u8]) -> Result<Self::Signature>;
 
     /// Verifies the signature of a digest.
     ///
     /// # Errors
     ///
-    /// `EKEYREJECTED`, `EBADMSG`: it is not this key's, or none at all. `EINVAL`: there is no key, or a
-    /// signature is not as long.
+    /// - `EKEYREJECTED` or `EBADMSG` if the signature is wrong, or not a signature;
+    /// - `EINVAL` without a key, or if the signature does not have the right length.
     fn verify(tfm: &Self::Tfm, signature: &[u8], digest: &[u8]) -> Result;
 
-    /// Returns the size of keys in bits, whether or not there is one.
+    /// Returns the size of keys in bits, also without a key.
     fn key_bits(tfm: &Self::Tfm) -> u32;
 
-    /// Returns how long the longest signature is, in bytes.
+    /// Returns the length of the longest signature in bytes.
     fn max_size(tfm: &Self::Tfm) -> u32;
 
-    /// Returns how long the longest digest is that can be signed, in bytes.
+    /// Returns the length of the longest supported digest in bytes.
     fn digest_size(tfm: &Self::Tfm) -> u32;
 }
 
@@ -242,9 +245,9 @@ pub(crate) fn register<A: Algorithm>(
         exit: Some(adapter::exit::<Tfm, A>),
         ..Default::default()
     };
-    // CAST: As was just made sure of.
+    // CAST: The assertion above has checked it.
     raw.base.cra_ctxsize = size_of::<A::Tfm>() as u32;
     raw.base.cra_flags = bindings::CRYPTO_ALG_NEED_FALLBACK;
 
-    Registration::new(Entry::new(raw, data, names, module)?)
+    Registration::new(AlgorithmObject::new(raw, data, names, module)?)
 }

@@ -16,7 +16,7 @@ use super::{
         SetKey, //
     },
     algorithm::{
-        Entry,
+        AlgorithmObject,
         Names,
         RawAlgorithm,
         Registration, //
@@ -54,9 +54,9 @@ pub(crate) type FallbackTfm = super::fallback_tfm::FallbackTfm<Tfm>;
 /// A request to encrypt or decrypt.
 pub(crate) type Request<'a, A> = offload::Request<'a, A, Raw>;
 
-/// What a driver does for a cipher.
+/// A cipher of a driver.
 pub(crate) trait Algorithm: Offload<Raw = Raw> {
-    /// What all transforms of a registration share.
+    /// The data that all transforms of a registration share.
     type Data: Send + Sync;
 
     /// Creates a transform, without a key.
@@ -67,18 +67,17 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
     /// Returns the fallback of a transform.
     fn fallback(tfm: &Self::Tfm) -> &FallbackTfm;
 
-    /// Returns the request contexts of a transform of a synchronous algorithm; without them the
-    /// fallback runs its requests. Asynchronous algorithms use the requests' own contexts, and have
-    /// `None`.
+    /// Returns the request contexts of a transform of a synchronous algorithm. Without them its requests run
+    /// on the fallback. Asynchronous algorithms use the requests' own contexts, and return `None`.
     fn pool(tfm: &Self::Tfm) -> Option<&Arc<Pool<Self>>>;
 
-    /// Sets the key, whose length is in the algorithm's range. No request is under way.
+    /// Sets the key, whose length is in the algorithm's range. No request is in flight.
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the algorithm does not take this key.
+    /// `EINVAL` if the algorithm does not accept the key.
     fn set_key(tfm: &Self::Tfm, key: &Key<'_>) -> Result;
 
     /// Encrypts or decrypts.
@@ -87,7 +86,7 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
     fn crypt(request: Request<'_, Self>, direction: Direction) -> Answer;
 }
 
-/// What describes a cipher to the framework.
+/// The properties of a cipher.
 #[derive(Clone, Copy)]
 pub(crate) struct Description {
     /// Names, priority, block size.
@@ -98,8 +97,8 @@ pub(crate) struct Description {
     pub(crate) max_key_size: u32,
     /// In bytes; 0 if the mode has none.
     pub(crate) iv_size: u32,
-    /// In bytes: a request that is continued by another has a multiple of it. The block size, but
-    /// for ciphers that take data of any length.
+    /// In bytes: a request that the next one continues has a multiple of it. This is the block size also
+    /// for ciphers that accept data of any length.
     pub(crate) chunk_size: u32,
 }
 
@@ -160,7 +159,7 @@ impl<A: Algorithm> Crypt<Tfm> for A {
 ///
 /// `alg` must be valid.
 unsafe fn common(alg: *mut bindings::skcipher_alg) -> *mut bindings::skcipher_alg_common {
-    // SAFETY: By the safety requirements.
+    // SAFETY: The caller guarantees that `alg` is valid.
     unsafe { &raw mut (*alg).__bindgen_anon_1 }.cast()
 }
 
@@ -188,7 +187,7 @@ pub(crate) fn register<A: Algorithm>(
         exit: Some(adapter::exit::<Tfm, A>),
         ..Default::default()
     };
-    // SAFETY: `raw` is valid, and nobody else refers to it.
+    // SAFETY: `raw` is valid, and this is the only reference to its fields.
     let common = unsafe { &mut *common(&mut raw) };
     common.min_keysize = description.min_key_size;
     common.max_keysize = description.max_key_size;
@@ -206,5 +205,5 @@ pub(crate) fn register<A: Algorithm>(
             0
         };
 
-    Registration::new(Entry::new(raw, data, &description.names, module)?)
+    Registration::new(AlgorithmObject::new(raw, data, &description.names, module)?)
 }

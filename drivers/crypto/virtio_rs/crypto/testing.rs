@@ -3,9 +3,9 @@
 //! Requests for the unit tests of queues.
 
 use super::request::{
+    CtxHeader,
+    CtxOps, //
     Inflight,
-    Slot,
-    SlotOps, //
 };
 use crate::support::bh::Bh;
 use core::{
@@ -21,29 +21,29 @@ static STATUS: u8 = 0xff;
 struct Test<D: 'static>(PhantomData<D>);
 
 impl<D: 'static> Test<D> {
-    const OPS: &'static SlotOps<D> = &SlotOps {
-        finish: finish::<D>,
-        accept: accept::<D>,
+    const OPS: &'static CtxOps<D> = &CtxOps {
+        complete: complete::<D>,
+        in_progress: in_progress::<D>,
     };
 }
 
 /// Creates a request that may be backlogged and has no caller.
 pub(crate) fn request<D: Default + 'static>() -> Result<Inflight<D>> {
-    let mut slot = KBox::new(Slot::new(Test::<D>::OPS, true), GFP_KERNEL)?;
-    slot.status = NonNull::from(&STATUS);
-    let slot = NonNull::from(KBox::leak(slot));
-    // SAFETY: `slot` was just allocated and filled, and this is its only pointer. `finish` frees it.
-    Ok(unsafe { Inflight::new(slot) })
+    let mut header = KBox::new(CtxHeader::new(Test::<D>::OPS, true), GFP_KERNEL)?;
+    header.status = NonNull::from(&STATUS);
+    let header = NonNull::from(KBox::leak(header));
+    // SAFETY: `header` was just allocated and filled, and this is its only pointer. `finish` frees it.
+    Ok(unsafe { Inflight::new(header) })
 }
 
 /// Frees the request.
 ///
 /// # Safety
 ///
-/// `slot` must come from [`request`] and must not be used afterwards.
-unsafe fn finish<D: 'static>(slot: NonNull<Slot<D>>, _result: Result, _bh: &Bh) {
-    // SAFETY: By the safety requirements `slot` is the leaked `KBox` of `request`.
-    drop(unsafe { KBox::from_raw(slot.as_ptr()) });
+/// `header` must come from [`request`] and must not be used afterwards.
+unsafe fn complete<D: 'static>(header: NonNull<CtxHeader<D>>, _result: Result, _bh: &Bh) {
+    // SAFETY: By the safety requirements `header` is the leaked `KBox` of `request`.
+    drop(unsafe { KBox::from_raw(header.as_ptr()) });
 }
 
 /// Does nothing: there is no caller to notify.
@@ -51,4 +51,4 @@ unsafe fn finish<D: 'static>(slot: NonNull<Slot<D>>, _result: Result, _bh: &Bh) 
 /// # Safety
 ///
 /// None.
-unsafe fn accept<D: 'static>(_slot: NonNull<Slot<D>>, _bh: &Bh) {}
+unsafe fn in_progress<D: 'static>(_slot: NonNull<CtxHeader<D>>, _bh: &Bh) {}

@@ -83,8 +83,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
         }
         if !iv.is_empty() {
             let from = self.fields().iv;
-            // SAFETY: The framework's contract: the IV has the algorithm's size, in the consumer's
-            // memory.
+            // SAFETY: The AEAD API requires that the IV has the algorithm's size. It is memory of the caller.
             unsafe { from.copy_to_nonoverlapping(iv.as_mut_ptr(), iv.len()) };
         }
         Ok(())

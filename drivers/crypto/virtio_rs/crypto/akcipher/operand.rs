@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The number that a request is about, in the request's context.
+//! The input of a public key request, copied to the request context.
 
 use super::{
     super::{
-        later::Waiting,
+        deferred::DeferredRequest,
         scatterlist::SgRange, //
     },
     Direction,
@@ -24,47 +24,50 @@ use kernel::{
 /// The longest operand in bytes: RSA with 8192 bits.
 pub(crate) const MAX_LEN: usize = 1024;
 
-/// How much of data that is too long is looked at at a time, in bytes.
+/// The number of leading bytes that are compared with 0 at a time.
 const CHUNK: usize = 64;
 
-/// What a device reads and writes.
+/// The ranges that the device reads and writes.
 pub(super) struct Ranges {
     /// Empty in session mode.
     pub(super) key: SgRange,
-    pub(super) number: SgRange,
+    pub(super) input: SgRange,
     pub(super) destination: SgRange,
 }
 
-/// What is known of a request.
+/// The parameters of a request.
 ///
 /// # Invariants
 ///
-/// - `waiting` comes first.
+/// - `deferred` comes first.
 /// - `raw` is the request the context belongs to.
 /// - `size` is not above `MAX_LEN`, and `len` not above `size`.
 #[repr(C)]
-pub(super) struct About {
-    waiting: Waiting,
+pub(super) struct OperandHeader {
+    deferred: DeferredRequest,
     raw: NonNull<Raw>,
     direction: Direction,
-    /// The key that is sent along; it stays until the request is done.
+    /// The key of a stateless request. It stays valid until the request is complete.
     key: Option<Arc<Secret>>,
-    /// Lists of an entry each: the key and the operand.
+    /// Two lists of one entry each: the key and the input.
     lists: [bindings::scatterlist; 2],
+    /// The length of the modulus in bytes.
     len: usize,
+    /// The length of the result in bytes.
     size: usize,
 }
 
-impl About {
-    /// Describes a request whose operand has `len` bytes, and its result `size`.
+impl OperandHeader {
+    /// Creates the header of a request with a modulus of `len` bytes and a result of `size` bytes. `run`
+    /// runs the request on the fallback in process context.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: that is too long, or the result shorter than the operand.
+    /// `EINVAL` if `size` is above [`MAX_LEN`], or `len` above `size`.
     pub(super) fn new(
         raw: NonNull<Raw>,
         direction: Direction,
-        run: unsafe fn(NonNull<Waiting>),
+        run: unsafe fn(NonNull<DeferredRequest>),
         len: usize,
         size: usize,
     ) -> Result<Self> {
@@ -73,7 +76,7 @@ impl About {
         }
         // INVARIANT: As was just checked.
         Ok(Self {
-            waiting: Waiting::new(run),
+            deferred: DeferredRequest::new(run),
             raw,
             direction,
             key: None,
@@ -84,53 +87,53 @@ impl About {
     }
 }
 
-/// What lies in the context of every request, in front of what belongs to a device.
+/// The operand of a request. It lies in the context of every request, before the device request.
 ///
 /// # Invariants
 ///
-/// `about` comes first.
-///
-/// The number is at the end of the first `size` bytes, with zeros in front, until software makes its
-/// result there.
+/// - `header` comes first.
+/// - The first `size` bytes end with the input, after leading zeros, until the fallback writes its result
+///   there.
 #[cfg_attr(target_arch = "x86_64", repr(C, align(8)))]
 #[cfg_attr(not(target_arch = "x86_64"), repr(C, align(128)))]
 pub(super) struct Operand {
-    about: About,
+    header: OperandHeader,
     bytes: [u8; MAX_LEN],
 }
 
 kernel::static_assert!(align_of::<Operand>() >= bindings::VC_CRYPTO_DMA_ALIGN as usize);
 
 impl Operand {
-    /// Fills an operand with the number that the source of a request is, with zeros in front.
+    /// Fills an operand with the input of a request, extended with leading zeros to the length of the
+    /// modulus.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the source is shorter than it is said to be, or the number longer than the operand.
-    /// That is not filled then.
+    /// The operand is not filled after an error: `EINVAL` if the scatterlist is shorter than the input, or
+    /// the input without leading zeros longer than the modulus.
     ///
     /// # Safety
     ///
     /// `this` must be valid for writes, the request valid, and its source a valid scatterlist.
-    pub(super) unsafe fn load(this: NonNull<Self>, about: About) -> Result {
-        let raw = about.raw.as_ptr();
+    pub(super) unsafe fn load(this: NonNull<Self>, header: OperandHeader) -> Result {
+        let raw = header.raw.as_ptr();
         // SAFETY: The caller guarantees that the request is valid, and its source a valid scatterlist,
         // which the akcipher API requires until the request is complete.
         let range = |offset, len| unsafe { SgRange::new((*raw).src, offset, len) };
         // SAFETY: The caller guarantees that the request is valid.
         // CAST: Both targets of this driver have 32 bits at least.
         let src_len = unsafe { (*raw).src_len } as usize;
-        let surplus = src_len.saturating_sub(about.len);
+        let surplus = src_len.saturating_sub(header.len);
         check_zeros(range, surplus)?;
 
         let this = this.as_ptr();
-        let zeros = about.len - (src_len - surplus);
-        // In two steps: all of it is large for a stack.
-        // SAFETY: By the safety requirements.
-        unsafe { (&raw mut (*this).about).write(about) };
-        // SAFETY: By the safety requirements.
+        let zeros = header.len - (src_len - surplus);
+        // Field by field: an operand is too large for the stack.
+        // SAFETY: The caller guarantees that `this` is valid for writes.
+        unsafe { (&raw mut (*this).header).write(header) };
+        // SAFETY: The caller guarantees that `this` is valid for writes.
         unsafe { (&raw mut (*this).bytes).write_bytes(0, 1) };
-        // SAFETY: All of it was just written, and nobody else refers to it.
+        // SAFETY: Both fields were just written, and there is no other reference.
         let this = unsafe { &mut *this };
         let zeros = this.padding() + zeros;
         let number = this.result_mut().get_mut(zeros..).ok_or(EINVAL)?;
@@ -140,26 +143,26 @@ impl Operand {
         range(u32::try_from(surplus)?, u32::try_from(number.len())?).read(number)
     }
 
-    /// Returns the number.
-    pub(super) fn number(&self) -> &[u8] {
-        let whole = self.bytes.get(..self.about.size);
+    /// Returns the input, as long as the modulus.
+    pub(super) fn input(&self) -> &[u8] {
+        let whole = self.bytes.get(..self.header.size);
         let number = whole.and_then(|whole| whole.get(self.padding()..));
         number.unwrap_or_default()
     }
 
-    /// Returns what is as long as the result and ends with the number.
+    /// Returns the bytes that end with the input, as many as the result has.
     pub(super) fn result_mut(&mut self) -> &mut [u8] {
-        self.bytes.get_mut(..self.about.size).unwrap_or_default()
+        self.bytes.get_mut(..self.header.size).unwrap_or_default()
     }
 
     /// Returns the request.
     pub(super) fn raw(&self) -> NonNull<Raw> {
-        self.about.raw
+        self.header.raw
     }
 
-    /// Returns what is to be done.
+    /// Returns the operation.
     pub(super) fn direction(&self) -> Direction {
-        self.about.direction
+        self.header.direction
     }
 
     /// Returns a range of the request's destination.
@@ -167,38 +170,38 @@ impl Operand {
         let (offset, len) = (u32::try_from(offset)?, u32::try_from(len)?);
         // SAFETY: By the type invariant the request is valid. The akcipher API requires that its
         // destination is a valid scatterlist until the request is complete.
-        Ok(unsafe { SgRange::new((*self.about.raw.as_ptr()).dst, offset, len) })
+        Ok(unsafe { SgRange::new((*self.header.raw.as_ptr()).dst, offset, len) })
     }
 
-    /// Returns how many zeros are in front of the number, and of what a device makes of it.
+    /// Returns the number of leading zeros of the input and of the device's result.
     fn padding(&self) -> usize {
-        self.about.size - self.about.len
+        self.header.size - self.header.len
     }
 
-    /// Returns what lets the request wait.
-    pub(super) fn waiting(this: NonNull<Self>) -> NonNull<Waiting> {
+    /// Returns the part that [`DeferredRequests`](super::super::DeferredRequests) queues.
+    pub(super) fn deferred(this: NonNull<Self>) -> NonNull<DeferredRequest> {
         this.cast()
     }
 
-    /// Describes what a device is to read, a key first if there is one, and where it is to write.
+    /// Returns what the device reads and where it writes. `key` is that of a stateless request.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the operand, or the key, is empty.
+    /// `EINVAL` if the input or the key is empty.
     ///
     /// # Safety
     ///
     /// The operand must lie in memory that may be mapped for a device, and stay there, and not
     /// change, as long as the result is used.
     pub(super) unsafe fn describe(&mut self, key: Option<Arc<Secret>>) -> Result<Ranges> {
-        self.about.key = key;
-        let key = self.about.key.as_ref().map(|key| key.bytes());
-        let whole = self.bytes.get(..self.about.size);
-        let number = whole.and_then(|whole| whole.get(self.about.size - self.about.len..));
+        self.header.key = key;
+        let key = self.header.key.as_ref().map(|key| key.bytes());
+        let whole = self.bytes.get(..self.header.size);
+        let input = whole.and_then(|whole| whole.get(self.header.size - self.header.len..));
         let mut ranges = [SgRange::EMPTY; 2];
-        for ((bytes, entry), range) in [key, number]
+        for ((bytes, entry), range) in [key, input]
             .iter()
-            .zip(&mut self.about.lists)
+            .zip(&mut self.header.lists)
             .zip(&mut ranges)
         {
             let Some(bytes) = bytes else {
@@ -214,33 +217,34 @@ impl Operand {
             // SAFETY: The entry is a list. The caller guarantees that it stays where it is.
             *range = unsafe { SgRange::new(entry, 0, len) };
         }
-        let [key, number] = ranges;
+        let [key, input] = ranges;
         Ok(Ranges {
             key,
-            number,
-            destination: self.destination(self.padding(), self.about.len)?,
+            input,
+            destination: self.destination(self.padding(), self.header.len)?,
         })
     }
 
-    /// Makes what software has left here the request's result.
+    /// Copies the result of the fallback to the destination.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the destination is shorter than it is said to be.
-    pub(super) fn deliver(&self) -> Result {
-        self.write(self.about.size)?;
+    /// `EINVAL` if the scatterlist is shorter than the destination.
+    pub(super) fn copy_result(&self) -> Result {
+        self.write(self.header.size)?;
         self.set_result_len();
         Ok(())
     }
 
-    /// Makes a result of the first `written` bytes that a device has left in the destination, behind
-    /// the padding: moves them to the end, with zeros in front.
+    /// Moves the `written` bytes that the device has written behind the leading zeros to the end of the
+    /// destination, and writes leading zeros before them.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: that is more than there can be, or the destination is shorter than it is said to be.
-    pub(super) fn place(&mut self, written: usize) -> Result {
-        let missing = self.about.len.checked_sub(written).ok_or(EINVAL)?;
+    /// `EINVAL` if `written` is above the length of the modulus, or the scatterlist shorter than the
+    /// destination.
+    pub(super) fn align_result(&mut self, written: usize) -> Result {
+        let missing = self.header.len.checked_sub(written).ok_or(EINVAL)?;
         let padding = self.padding();
         if missing == 0 {
             self.write(padding)?;
@@ -254,39 +258,39 @@ impl Operand {
             .ok_or(EINVAL)?;
         zeros.fill(0);
         dst.read(number)?;
-        self.deliver()
+        self.copy_result()
     }
 
-    /// Writes the first `len` bytes to the front of the destination.
+    /// Copies the first `len` bytes to the beginning of the destination.
     fn write(&self, len: usize) -> Result {
         let bytes = self.bytes.get(..len).ok_or(EINVAL)?;
         self.destination(0, len)?.write(bytes)
     }
 
-    /// Says how long the result is, or has to be.
+    /// Tells the caller the length of the result, or the length that the destination needs.
     pub(super) fn set_result_len(&self) {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant the request is valid.
         // CAST: A request is not as long.
-        unsafe { (*self.about.raw.as_ptr()).dst_len = self.about.size as u32 };
+        unsafe { (*self.header.raw.as_ptr()).dst_len = self.header.size as u32 };
     }
 
-    /// Returns true if the consumer has room for the result.
-    pub(super) fn has_room(&self) -> bool {
-        // SAFETY: By the type invariant.
+    /// Returns true if the destination is as long as the result.
+    pub(super) fn fits_dst(&self) -> bool {
+        // SAFETY: By the type invariant the request is valid.
         // CAST: Both targets of this driver have 32 bits at least.
-        unsafe { (*self.about.raw.as_ptr()).dst_len as usize >= self.about.size }
+        unsafe { (*self.header.raw.as_ptr()).dst_len as usize >= self.header.size }
     }
 
-    /// Wipes the number, and lets go of the key.
+    /// Wipes the bytes, and drops the key.
     ///
     /// # Safety
     ///
-    /// `this` must be filled, and is not used any more.
+    /// `this` must be filled. It must not be used as an operand afterwards.
     pub(super) unsafe fn clear(this: NonNull<Self>) {
         let this = this.as_ptr();
-        // SAFETY: By the safety requirements.
-        drop(unsafe { (*this).about.key.take() });
-        // SAFETY: As above; the bytes are valid for writes of their length.
+        // SAFETY: The caller guarantees that the operand is filled.
+        drop(unsafe { (*this).header.key.take() });
+        // SAFETY: The bytes are valid for writes of their length.
         unsafe { helpers::memzero_explicit((&raw mut (*this).bytes).cast(), MAX_LEN) };
     }
 }
@@ -315,17 +319,17 @@ mod tests {
     use super::*;
     use core::mem::MaybeUninit;
 
-    /// Stands in for what would do the request later.
+    /// Does nothing.
     ///
     /// # Safety
     ///
-    /// Nothing to see to: it does nothing.
-    unsafe fn never(_waiting: NonNull<Waiting>) {}
+    /// None.
+    unsafe fn never(_waiting: NonNull<DeferredRequest>) {}
 
     #[test]
-    fn a_number_is_wiped_and_the_key_let_go() {
+    fn clear_wipes_the_input_and_drops_the_key() {
         let mut bytes = KVec::new();
-        bytes.extend_from_slice(b"\0number", GFP_KERNEL).unwrap();
+        bytes.extend_from_slice(b"\0input!", GFP_KERNEL).unwrap();
         let mut list = KBox::new(bindings::scatterlist::default(), GFP_KERNEL).unwrap();
         // SAFETY: The entry is valid for writes, the bytes are heap memory.
         unsafe { bindings::sg_init_one(&mut *list, bytes.as_ptr().cast(), 7) };
@@ -334,19 +338,20 @@ mod tests {
             src_len: 7,
             ..Default::default()
         };
-        let run = never as unsafe fn(NonNull<Waiting>);
-        let about = About::new(NonNull::from(&mut raw), Direction::Decrypt, run, 6, 8).unwrap();
+        let run = never as unsafe fn(NonNull<DeferredRequest>);
+        let header =
+            OperandHeader::new(NonNull::from(&mut raw), Direction::Decrypt, run, 6, 8).unwrap();
 
         let mut place = KBox::<Operand>::new_uninit(GFP_KERNEL).unwrap();
         let this = NonNull::from(&mut *place).cast::<Operand>();
         // SAFETY: It is valid for writes; the request has a source.
-        unsafe { Operand::load(this, about) }.unwrap();
+        unsafe { Operand::load(this, header) }.unwrap();
         let key = Arc::new(Secret::new(&[b"key"]).unwrap(), GFP_KERNEL).unwrap();
         // SAFETY: It was just filled.
         let operand = unsafe { &mut *this.as_ptr() };
         // SAFETY: It is heap memory, and no device is told of it.
         unsafe { operand.describe(Some(key.clone())) }.unwrap();
-        assert_eq!(operand.number(), b"number");
+        assert_eq!(operand.input(), b"input!");
 
         // SAFETY: It is filled, and not used as what it is afterwards.
         unsafe { Operand::clear(this) };

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A request, the number it is about, and who does it.
+//! Requests of public key ciphers: the copy of the input, the device request, and the fallback.
 
 use super::{
     super::{
         area::Limits,
         builder::Builder,
-        later::Waiting,
+        deferred::DeferredRequest,
         offload,
         offload::{
             align_for_dma,
@@ -17,11 +17,11 @@ use super::{
             Inflight,
             Submitted, //
         },
-        Later, //
+        DeferredRequests, //
     },
     operand::{
-        About,
         Operand, //
+        OperandHeader,
     },
     Algorithm,
     Answer,
@@ -61,69 +61,70 @@ unsafe impl RawRequest for Raw {
     }
 
     unsafe fn clear(this: NonNull<Self>) {
-        // SAFETY: A request that a device had was a `Loaded`, whose operand is filled.
+        // SAFETY: A request that a device had was a `LoadedRequest`, whose operand is filled.
         unsafe { Operand::clear(operand(this)) };
     }
 }
 
-/// A request with its operand in its context.
+/// A request whose input was copied to its context.
 ///
 /// # Invariants
 ///
-/// The operand of `request` is filled, and is used by nobody else.
+/// The operand of `request` is filled, and has no other user.
 #[must_use]
-pub(crate) struct Loaded<'a, A: Algorithm> {
+pub(crate) struct LoadedRequest<'a, A: Algorithm> {
     request: Request<'a, A>,
 }
 
 impl<'a, A: Algorithm> Request<'a, A> {
-    /// Copies the source into the context: the number that it is, of `len` bytes, with zeros in
-    /// front. The result is to have `size` bytes, some more of them 0 if that is more.
+    /// Copies the input to the context, extended with leading zeros to `len` bytes, the length of the
+    /// modulus. The result has `size` bytes: leading zeros if that is more, then as many bytes as the
+    /// modulus.
     ///
     /// # Errors
     ///
-    /// The request comes back with `EINVAL`: the number has more bytes, or the source is shorter than
-    /// it is said to be.
+    /// The request comes back with `EINVAL` if the input without leading zeros is longer than `len`, or if
+    /// the scatterlist is shorter than the input.
     pub(crate) fn load(
         self,
         direction: Direction,
         len: usize,
         size: usize,
-    ) -> Result<Loaded<'a, A>, (Error, Self)> {
+    ) -> Result<LoadedRequest<'a, A>, (Error, Self)> {
         let raw = self.as_raw();
-        let about = About::new(raw, direction, do_later::<A>, len, size);
+        let header = OperandHeader::new(raw, direction, run_deferred::<A>, len, size);
         let operand = operand(raw);
-        // SAFETY: By the type invariant the context, which begins with the operand, is unused. The
-        // framework's contract: the consumer's lists are valid.
-        let loaded = about.and_then(|about| unsafe { Operand::load(operand, about) });
+        // SAFETY: By the type invariant the context, which begins with the operand, is unused. The akcipher
+        // API requires that the caller's lists are valid.
+        let loaded = header.and_then(|header| unsafe { Operand::load(operand, header) });
         match loaded {
             // INVARIANT: It was just filled.
-            Ok(()) => Ok(Loaded { request: self }),
+            Ok(()) => Ok(LoadedRequest { request: self }),
             Err(err) => Err((err, self)),
         }
     }
 
-    /// Takes the first `written` bytes of what a device has written for the result, and moves them
-    /// to where the consumer expects them. For requests that a device has done.
+    /// Moves the result, of which the device has written `written` bytes, to where the caller expects it:
+    /// at the end of the destination, with leading zeros. For requests that the device has completed.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: there cannot be so many.
-    pub(crate) fn place_result(&self, written: usize) -> Result {
+    /// `EINVAL` if that is more than the length of the modulus.
+    pub(crate) fn align_result(&self, written: usize) -> Result {
         let mut operand = operand(self.as_raw());
-        // SAFETY: A request that a device had was a `Loaded`, whose operand nobody uses now.
-        unsafe { operand.as_mut() }.place(written)
+        // SAFETY: A request that a device had was a `LoadedRequest`, whose operand has no other user now.
+        unsafe { operand.as_mut() }.align_result(written)
     }
 
     /// Runs a request that a device has not done on the fallback, in process context. For
     /// [`fall_back`](offload::Offload::fall_back).
     pub(crate) fn defer_to_fallback(self) {
-        // INVARIANT: As a device has had it, it was a `Loaded`.
-        Loaded { request: self }.wait();
+        // INVARIANT: A request that a device had was a `LoadedRequest`.
+        LoadedRequest { request: self }.defer();
     }
 }
 
-impl<'a, A: Algorithm> Loaded<'a, A> {
+impl<'a, A: Algorithm> LoadedRequest<'a, A> {
     fn raw_operand(&self) -> NonNull<Operand> {
         operand(self.request.as_raw())
     }
@@ -143,18 +144,19 @@ impl<'a, A: Algorithm> Loaded<'a, A> {
         self.request.tfm()
     }
 
-    /// Returns the number.
-    pub(crate) fn number(&self) -> &[u8] {
-        self.operand().number()
+    /// Returns the input, as long as the modulus.
+    pub(crate) fn input(&self) -> &[u8] {
+        self.operand().input()
     }
 
-    /// Makes sure that the consumer has room for the result.
+    /// Checks the length of the destination. If it is too short, tells the caller the length that the
+    /// result needs.
     ///
     /// # Errors
     ///
-    /// `EOVERFLOW`: it has not; it is told how much that takes.
-    pub(crate) fn check_room(&self) -> Result {
-        if self.operand().has_room() {
+    /// `EOVERFLOW` if the destination is shorter than the result.
+    pub(crate) fn check_dst_len(&self) -> Result {
+        if self.operand().fits_dst() {
             return Ok(());
         }
         self.operand().set_result_len();
@@ -163,7 +165,7 @@ impl<'a, A: Algorithm> Loaded<'a, A> {
 
     /// Answers the request.
     pub(crate) fn done(self, result: Result) -> Answer {
-        // SAFETY: By the type invariant, which ends here.
+        // SAFETY: By the type invariant the operand is filled. It is not used any more.
         unsafe { Operand::clear(self.raw_operand()) };
         self.request.done(result)
     }
@@ -171,7 +173,7 @@ impl<'a, A: Algorithm> Loaded<'a, A> {
     /// Runs the request on the fallback: at once if the caller allows it to sleep, else in process context.
     pub(crate) fn run_fallback(mut self) -> Answer {
         if !self.request.may_sleep() {
-            self.wait();
+            self.defer();
             return Answer::submitted(Submitted::QUEUED);
         }
         let result = self.crypt_fallback();
@@ -183,26 +185,24 @@ impl<'a, A: Algorithm> Loaded<'a, A> {
         // SAFETY: By the type invariant the operand is filled, and this has the only reference to it.
         let operand = unsafe { operand.as_mut() };
         A::fallback(self.request.tfm()).crypt(operand.direction(), operand.result_mut())?;
-        operand.deliver()
+        operand.copy_result()
     }
 
-    /// Has it done in process context.
-    fn wait(self) {
-        let waiting = Operand::waiting(self.raw_operand());
-        let later = A::later(self.request.tfm());
-        // SAFETY: The operand is filled, so that `waiting` is, and runs `do_later`; the request is
-        // given up here. Its transform, and so `later`, lives until it is done.
-        unsafe { Later::add(later, waiting) };
+    /// Runs the request on the fallback in process context, later.
+    fn defer(self) {
+        let request = Operand::deferred(self.raw_operand());
+        // SAFETY: The operand is filled, so `request` is, and runs `run_deferred`. This gives the request
+        // up. Its transform, and so the work item, live until it is complete.
+        unsafe { DeferredRequests::add(A::deferred(self.request.tfm()), request) };
     }
 
-    /// Makes the request ready for a device, which reads `header`, a key if there is one, and the
-    /// number.
+    /// Builds the device request: the device reads `header`, the key in stateless mode, and the input.
     ///
     /// # Errors
     ///
     /// The request comes back, to be run on the fallback, with
-    /// - `EFAULT`: it is in memory that devices cannot reach;
-    /// - `EINVAL`, `E2BIG`: as [`build_here`](super::offload::Request::build_here) has them, or the number or the key is empty.
+    /// - `EINVAL` if the input or the key is empty;
+    /// - the errors of [`build_here`](super::offload::Request::build_here).
     pub(crate) fn prepare(
         mut self,
         state: A::State,
@@ -210,8 +210,8 @@ impl<'a, A: Algorithm> Loaded<'a, A> {
         key: Option<Arc<Secret>>,
         limits: Limits,
     ) -> Result<Prepared<'a, A>, (Error, Self)> {
-        // SAFETY: `build_here` makes sure that the context, the operand in it, may be mapped, before the
-        // lists are used. The operand does not change before the request comes back.
+        // SAFETY: `build_here` checks that the context, and so the operand, may be mapped before the lists
+        // are used. The operand does not change before the request comes back.
         let ranges = match unsafe { self.operand_mut().describe(key) } {
             Ok(ranges) => ranges,
             Err(err) => return Err((err, self)),
@@ -219,7 +219,7 @@ impl<'a, A: Algorithm> Loaded<'a, A> {
         let describe = |builder: &mut Builder<'a, A, Raw>| {
             builder.read(header);
             builder.read_list(ranges.key);
-            builder.read_list(ranges.number);
+            builder.read_list(ranges.input);
             builder.write_destination(ranges.destination);
             state
         };
@@ -247,27 +247,28 @@ impl<'a, A: Algorithm> Prepared<'a, A> {
     pub(crate) fn send(
         self,
         queue: impl FnOnce(Inflight<A::Private>) -> Result<Submitted, (Error, Inflight<A::Private>)>,
-    ) -> Result<offload::Sent<'a, A, Raw>, (Error, Loaded<'a, A>)> {
+    ) -> Result<offload::Sent<'a, A, Raw>, (Error, LoadedRequest<'a, A>)> {
         self.inner
             .send(queue)
             // INVARIANT: No device has had it, and the operand is as it was.
-            .map_err(|(err, request)| (err, Loaded { request }))
+            .map_err(|(err, request)| (err, LoadedRequest { request }))
     }
 }
 
-/// Does a request that has waited, and gives it back.
+/// Runs a deferred request on the fallback, and completes it.
 ///
 /// Context: process, may sleep.
 ///
 /// # Safety
 ///
-/// `waiting` must begin the operand of a request of `A` that was given up to [`Later`].
-unsafe fn do_later<A: Algorithm>(waiting: NonNull<Waiting>) {
-    // SAFETY: By the safety requirements.
-    let raw = unsafe { waiting.cast::<Operand>().as_ref() }.raw();
-    // INVARIANT: The operand is filled, and nobody else uses it.
-    let mut loaded = Loaded::<A> {
-        // SAFETY: By the safety requirements the request is valid; no device has it.
+/// `deferred` must be the first field of the operand of a request of `A` that was given to
+/// [`DeferredRequests::add`].
+unsafe fn run_deferred<A: Algorithm>(deferred: NonNull<DeferredRequest>) {
+    // SAFETY: The caller guarantees that it is the first field of a filled operand.
+    let raw = unsafe { deferred.cast::<Operand>().as_ref() }.raw();
+    // INVARIANT: The operand is filled, and has no other user.
+    let mut loaded = LoadedRequest::<A> {
+        // SAFETY: The caller guarantees that the request was given up, so it is valid and in flight.
         request: unsafe { Request::from_raw(raw) },
     };
     let result = loaded.crypt_fallback();

@@ -58,7 +58,7 @@ mod cases {
 
         fn fall_back(_state: bool, request: Request<'_, Self, Self::Raw>) -> Option<Result> {
             let context = Self::Raw::context(request.as_raw()).cast::<u8>();
-            let area = context.wrapping_add(Context::<Self>::AREA as usize);
+            let area = context.wrapping_add(RequestCtx::<Self>::AREA as usize);
             let is_wiped = |at: u32, len: u32| {
                 (0..len).all(|index| {
                     // SAFETY: Parameters and results are in the context, and were wiped.

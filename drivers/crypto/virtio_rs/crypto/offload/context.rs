@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The context of a request that a device works on.
+//! The request context while the device has the request.
 
 use super::{
     super::{
@@ -12,9 +12,9 @@ use super::{
         request::{
             call_completion,
             Answer,
+            CtxHeader,
+            CtxOps,
             Inflight,
-            Slot,
-            SlotOps,
             Submitted, //
         },
         rescue::Rescue, //
@@ -49,38 +49,38 @@ use kernel::{
     time::Msecs, //
 };
 
-/// What lies in the context of a request that goes to a device.
+/// The content of the request context of a request that goes to a device.
 ///
-/// A [`Builder`] initialises the header, and fills it when the request is ready for a device. The area is
-/// memory that the device reads and writes.
+/// A [`Builder`] initialises the driver's part, and fills it when the request is ready for a device. The
+/// area is memory that the device reads and writes.
 #[repr(C)]
-pub(in crate::crypto) struct Context<A: Offload> {
-    header: Header<A>,
+pub(in crate::crypto) struct RequestCtx<A: Offload> {
+    driver: DriverCtx<A>,
     area: A::Area,
 }
 
-/// What the driver keeps of a request in flight. The device has no access to it.
+/// The driver's part of a request context. The device has no access to it.
 ///
 /// # Invariants
 ///
-/// - `slot` comes first: its address is the context's.
-/// - `raw` is the request the context belongs to.
+/// - `header` comes first: its address is that of the context.
+/// - `raw` is the request that the context belongs to.
 /// - `waiter` is initialised if the algorithm is synchronous.
 /// - While the context is filled, `filled` is initialised.
 #[repr(C)]
-struct Header<A: Offload> {
-    slot: Slot<A::Private>,
+struct DriverCtx<A: Offload> {
+    header: CtxHeader<A::Private>,
     raw: NonNull<A::Raw>,
     outcome: Result,
     waiter: MaybeUninit<Completion>,
     filled: MaybeUninit<Filled<A>>,
 }
 
-/// What is known of a request when it is ready for a device.
+/// The part that is set when the request is ready for a device.
 ///
 /// # Invariants
 ///
-/// `results` is the memory of the area's results, of at least one byte, that the device may write.
+/// `results` is memory in the area, of at least one byte, that the device may write.
 struct Filled<A: Offload> {
     rescue: Rescue,
     results: NonNull<[u8]>,
@@ -89,109 +89,108 @@ struct Filled<A: Offload> {
     state: A::State,
 }
 
-/// Returns how much context a request of `A` needs, in bytes, where a device does it.
+/// Returns the size of a request context of `A`, in bytes, for the device request.
 pub(super) const fn size<A: Offload>() -> usize {
-    assert!(align_of::<Context<A>>() <= bindings::VC_CRYPTO_DMA_ALIGN as usize);
-    // The end is the device's, in cache lines of its own: see `Area`.
-    assert!(offset_of!(Context<A>, area) + size_of::<A::Area>() == size_of::<Context<A>>());
-    size_of::<Context<A>>()
+    assert!(align_of::<RequestCtx<A>>() <= bindings::VC_CRYPTO_DMA_ALIGN as usize);
+    // The end is memory of the device, in cache lines of its own: see `Area`.
+    assert!(offset_of!(RequestCtx<A>, area) + size_of::<A::Area>() == size_of::<RequestCtx<A>>());
+    size_of::<RequestCtx<A>>()
 }
 
-/// Memory for the context of a request that has none of the framework's.
-pub(in crate::crypto) struct Room<A: Offload> {
-    context: MaybeUninit<Context<A>>,
+/// Memory for a request context that does not come from the crypto API.
+pub(in crate::crypto) struct CtxStorage<A: Offload> {
+    context: MaybeUninit<RequestCtx<A>>,
 }
 
-// SAFETY: A room has no value that is tied to a thread: code that uses the context gets a pointer to it.
-unsafe impl<A: Offload> Send for Room<A> {}
+// SAFETY: The memory has no value that is tied to a thread. Code that uses the context gets a pointer.
+unsafe impl<A: Offload> Send for CtxStorage<A> {}
 
-impl<A: Offload> Room<A> {
-    /// Returns memory that is not used yet.
+impl<A: Offload> CtxStorage<A> {
+    /// Returns unused memory.
     pub(in crate::crypto) const fn new() -> Self {
         Self {
             context: MaybeUninit::uninit(),
         }
     }
 
-    /// Returns where the context of an unused room is.
-    pub(super) fn as_context(&mut self) -> NonNull<Context<A>> {
+    /// Returns the address of the context, which must be unused.
+    pub(super) fn as_context(&mut self) -> NonNull<RequestCtx<A>> {
         NonNull::from(&mut self.context).cast()
     }
 }
 
-impl<A: Offload> Context<A> {
+impl<A: Offload> RequestCtx<A> {
     /// The offset of the area, in bytes.
-    // CAST: `size` is that of a request context, which the framework counts with 32 bits.
+    // CAST: `size` is that of a request context, whose size the crypto API counts with 32 bits.
     pub(in crate::crypto) const AREA: u32 = offset_of!(Self, area) as u32;
 
-    const OPS: &'static SlotOps<A::Private> = &SlotOps {
-        finish: if A::SYNCHRONOUS {
-            wake::<A>
+    const OPS: &'static CtxOps<A::Private> = &CtxOps {
+        complete: if A::SYNCHRONOUS {
+            complete_sync::<A>
         } else {
-            finish::<A>
+            complete_async::<A>
         },
-        accept: accept::<A>,
+        in_progress: notify_in_progress::<A>,
     };
 
-    /// Initialises the header of a context.
+    /// Initialises the driver's part of a context.
     ///
     /// # Safety
     ///
     /// `this` must be valid for writes, and have no other user.
     #[inline]
     pub(in crate::crypto) unsafe fn init(this: NonNull<Self>, request: &Request<'_, A, A::Raw>) {
-        // Our own thread waits for a synchronous request: it may wait for room, too.
+        // The driver waits for a synchronous request, so the request may always be backlogged.
         let may_backlog =
             A::SYNCHRONOUS || request.flags() & bindings::CRYPTO_TFM_REQ_MAY_BACKLOG != 0;
         // INVARIANT: It is the context of `request`. It is not filled.
-        let header = Header {
-            slot: Slot::new(Self::OPS, may_backlog),
+        let driver = DriverCtx {
+            header: CtxHeader::new(Self::OPS, may_backlog),
             raw: request.as_raw(),
             outcome: Ok(()),
             waiter: MaybeUninit::uninit(),
             filled: MaybeUninit::uninit(),
         };
         // SAFETY: The caller guarantees that `this` is valid for writes.
-        unsafe { (&raw mut (*this.as_ptr()).header).write(header) };
+        unsafe { (&raw mut (*this.as_ptr()).driver).write(driver) };
         if A::SYNCHRONOUS {
             // INVARIANT: The waiter is initialised.
-            // SAFETY: The header was just written. The context stays where it is.
-            unsafe { Completion::init((*this.as_ptr()).header.waiter.as_mut_ptr()) };
+            // SAFETY: The driver's part was just written. The context stays where it is.
+            unsafe { Completion::init((*this.as_ptr()).driver.waiter.as_mut_ptr()) };
         }
     }
 
-    /// Returns the header.
+    /// Returns the driver's part.
     ///
     /// # Safety
     ///
-    /// The header of `this` must be initialised, and have no other user while the result is used.
+    /// The driver's part of `this` must be initialised, and have no other user while the result is used.
     #[inline]
-    unsafe fn header<'h>(this: NonNull<Self>) -> &'h mut Header<A> {
-        // SAFETY: The caller guarantees that the header is initialised and has no other user.
-        unsafe { &mut (*this.as_ptr()).header }
+    unsafe fn driver<'h>(this: NonNull<Self>) -> &'h mut DriverCtx<A> {
+        // SAFETY: The caller guarantees that it is initialised and has no other user.
+        unsafe { &mut (*this.as_ptr()).driver }
     }
 
-    /// Returns the lists of what the device reads and writes.
+    /// Returns the lists that the device reads and writes.
     ///
     /// # Safety
     ///
-    /// The header of `this` must be initialised. Its lists must have no other user while the result
+    /// The driver's part of `this` must be initialised. Its lists must have no other user while the result
     /// is used.
     #[inline]
     pub(in crate::crypto) unsafe fn lists<'l>(this: NonNull<Self>) -> &'l mut Lists {
-        // SAFETY: The caller guarantees that this field of the header is initialised and has no
-        // other user.
-        unsafe { &mut (*this.as_ptr()).header.slot.lists }
+        // SAFETY: The caller guarantees that this field is initialised and has no other user.
+        unsafe { &mut (*this.as_ptr()).driver.header.lists }
     }
 
-    /// Fills a context. `results` is the memory that the device writes besides the data, `segments`
-    /// the number of segments of the header's lists.
+    /// Fills a context. `results` is the memory that the device writes besides the data, `segments` the
+    /// number of segments of the lists.
     ///
     /// # Safety
     ///
-    /// - The header of `this` must be initialised, and nobody else use the context.
-    /// - `results` must be in the context's area, and have at least one byte.
-    /// - The header's lists must stay valid until the request is complete.
+    /// - The driver's part of `this` must be initialised, and the context have no other user.
+    /// - `results` must be in the area, and have at least one byte.
+    /// - The lists must stay valid until the request is complete.
     #[inline(always)]
     pub(in crate::crypto) unsafe fn fill(
         this: NonNull<Self>,
@@ -202,13 +201,13 @@ impl<A: Offload> Context<A> {
         rescue: Rescue,
         rescue_in_place: u32,
     ) {
-        // SAFETY: The caller guarantees that the header is initialised and has no other user.
-        let header = unsafe { Self::header(this) };
-        header.slot.segments = segments;
+        // SAFETY: The caller guarantees that the driver's part is initialised and has no other user.
+        let driver = unsafe { Self::driver(this) };
+        driver.header.segments = segments;
         // SAFETY: The caller guarantees that there is at least one byte.
-        header.slot.status = unsafe { results.cast::<u8>().add(results.len() - 1) };
+        driver.header.status = unsafe { results.cast::<u8>().add(results.len() - 1) };
         // INVARIANT: The caller guarantees what `results` must be.
-        let filled = header.filled.write(Filled {
+        let filled = driver.filled.write(Filled {
             rescue,
             results,
             has_secret,
@@ -229,29 +228,29 @@ impl<A: Offload> Context<A> {
         unsafe { helpers::memzero_explicit(params.cast(), A::Area::PARAMS as usize) };
     }
 
-    /// Ends a context whose header is initialised, and that was never filled.
+    /// Ends a context that was not filled.
     ///
     /// # Safety
     ///
-    /// The header of `this` must be initialised, and nothing else use the context. It is not initialised
-    /// any more afterwards.
+    /// The driver's part of `this` must be initialised, and the context have no other user. It is not
+    /// initialised any more afterwards.
     pub(in crate::crypto) unsafe fn abandon(this: NonNull<Self>, has_secret: bool) {
         if has_secret {
             // SAFETY: The caller guarantees that the context has no other user.
             unsafe { Self::wipe_params(this) };
         }
-        // SAFETY: The caller guarantees that the header is initialised, and not used any more.
-        unsafe { (&raw mut (*this.as_ptr()).header).drop_in_place() };
+        // SAFETY: The caller guarantees that the driver's part is initialised, and not used any more.
+        unsafe { (&raw mut (*this.as_ptr()).driver).drop_in_place() };
     }
 
-    /// Ends a context. Wipes the secrets that the device was told, and its results.
+    /// Ends a context. Wipes the secrets among the parameters, and the results.
     ///
     /// # Safety
     ///
-    /// `this` must be filled, and used by nobody else. It is not filled any more afterwards.
+    /// `this` must be filled, and have no other user. It is not filled any more afterwards.
     unsafe fn detach(this: NonNull<Self>) -> A::State {
         // SAFETY: The caller guarantees that the context is filled and has no other user.
-        let filled = unsafe { Self::header(this).filled.assume_init_ref() };
+        let filled = unsafe { Self::driver(this).filled.assume_init_ref() };
         let (results, has_secret) = (filled.results, filled.has_secret);
         let state = &raw const filled.state;
         // A status alone is no secret.
@@ -259,39 +258,39 @@ impl<A: Offload> Context<A> {
             // SAFETY: By the type invariant the results are memory of the context.
             unsafe { helpers::memzero_explicit(results.as_ptr().cast(), results.len()) };
         }
-        // SAFETY: The caller guarantees that the header is initialised, and not used any more: dropping it
-        // does not touch what it is filled with.
+        // SAFETY: The caller guarantees that the driver's part is initialised, and not used any more.
+        // Dropping it does not touch `filled`.
         unsafe { Self::abandon(this, has_secret) };
         // Last, so that the compiler copies it only where it is used.
         // SAFETY: The state is initialised, and not used there again.
         unsafe { state.read() }
     }
 
-    /// Has the driver finish a request that has come back with `result`. Returns the result; none if the
-    /// request was taken over, and will be completed later.
+    /// Evaluates a request that was returned with `result`. Returns the result for the caller; `None` if
+    /// the driver has taken the request over, to complete it later.
     ///
     /// # Safety
     ///
-    /// `this` must be filled, and used by nobody else. It is not filled any more afterwards.
+    /// `this` must be filled, and have no other user. It is not filled any more afterwards.
     #[inline(always)]
     unsafe fn conclude(this: NonNull<Self>, result: Result) -> Option<Result> {
-        // SAFETY: The caller guarantees that the header is initialised and has no other user.
-        let header = unsafe { Self::header(this) };
-        let raw = header.raw;
+        // SAFETY: The caller guarantees that the driver's part is initialised and has no other user.
+        let driver = unsafe { Self::driver(this) };
+        let raw = driver.raw;
         // SAFETY: The request is valid until its completion is called. There are only shared references to
         // the result until `detach` has returned; then the context is unused.
         let request = unsafe { Request::<'_, A, A::Raw>::from_raw(raw) };
         // SAFETY: The caller guarantees that the context is filled.
-        let filled = unsafe { header.filled.assume_init_ref() };
+        let filled = unsafe { driver.filled.assume_init_ref() };
         // INVARIANT: The context is filled while `outcome` lives.
         let outcome = Outcome {
             result,
-            used: header.slot.used,
-            rescue: (!header.slot.untouched).then_some(&filled.rescue),
+            used: driver.header.used,
+            rescue: (!driver.header.never_posted).then_some(&filled.rescue),
             results: filled.results,
         };
         let finish = A::finish(&filled.state, &request, &outcome);
-        // SAFETY: The caller guarantees that the context is filled and has no other user. `header` is not
+        // SAFETY: The caller guarantees that the context is filled and has no other user. `driver` is not
         // used any more.
         let state = unsafe { Self::detach(this) };
         let result = match finish {
@@ -359,16 +358,16 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
             return Err((EFAULT, self));
         };
         // SAFETY: A borrowed context is heap memory of the right type, and has no other user. Its page was
-        // just asked for. By the safety requirements the algorithm is synchronous.
+        // just asked for. The caller guarantees that the algorithm is synchronous.
         unsafe { Builder::build(self, context, Some(borrowed), page, limits, describe) }
     }
 }
 
-/// Returns the address of the `struct page` of a pointer, and the offset in the page; none if devices
-/// cannot reach the memory.
+/// Returns the address of the `struct page` of a pointer, and the offset in the page. Returns `None` if a
+/// device cannot reach the memory.
 fn linear_page(pointer: *mut c_void) -> Option<(usize, u32)> {
     let mut offset = 0;
-    // SAFETY: This looks at the pointer only, and writes `offset`.
+    // SAFETY: The helper does not dereference `pointer`, and writes `offset`.
     let page = unsafe { helpers::linear_page(pointer, &mut offset) };
     (!page.is_null()).then(|| (page.addr(), offset))
 }
@@ -381,7 +380,7 @@ fn linear_page(pointer: *mut c_void) -> Option<(usize, u32)> {
 /// `None` if the algorithm is asynchronous.
 #[must_use]
 pub(crate) struct Prepared<'a, A: Offload<Raw = R>, R: RawRequest> {
-    context: NonNull<Context<A>>,
+    context: NonNull<RequestCtx<A>>,
     request: Request<'a, A, R>,
     borrowed: Option<Borrowed<A>>,
 }
@@ -394,11 +393,11 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
     /// `context` must be filled, and that of `request` or of `borrowed`, and not be used elsewhere.
     /// `borrowed` must be `None` if the algorithm is asynchronous.
     pub(in crate::crypto) unsafe fn new(
-        context: NonNull<Context<A>>,
+        context: NonNull<RequestCtx<A>>,
         request: Request<'a, A, R>,
         borrowed: Option<Borrowed<A>>,
     ) -> Self {
-        // INVARIANT: By the safety requirements.
+        // INVARIANT: The caller guarantees what the type requires of these fields.
         Self {
             context,
             request,
@@ -421,17 +420,18 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
             request,
             borrowed,
         } = self;
-        // SAFETY: By the type invariant; `Context` begins with the slot.
+        // SAFETY: By the type invariant; `RequestCtx` begins with the header.
         let inflight = unsafe { Inflight::new(context.cast()) };
         let how = match queue(inflight) {
             Ok(how) => how,
             Err((err, back)) if back.is_at(context.cast()) => {
-                let _ = back.into_slot();
+                let _ = back.into_header();
                 // SAFETY: It came back, so the context is ours again.
-                drop(unsafe { Context::detach(context) });
+                drop(unsafe { RequestCtx::detach(context) });
                 return Err((err, request));
             }
-            // Another request came back, which ends here. Ours is on its way, then.
+            // The queue returned a different request. Dropping it completes it with `EIO`. Our request is
+            // still queued.
             Err(_) => Submitted::QUEUED,
         };
         // INVARIANT: The queue has taken the request.
@@ -453,7 +453,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
 #[must_use]
 pub(crate) struct Sent<'a, A: Offload<Raw = R>, R: RawRequest> {
     how: Submitted,
-    context: NonNull<Context<A>>,
+    context: NonNull<RequestCtx<A>>,
     request: Option<Request<'a, A, R>>,
     /// The device may use it until the request is complete.
     borrowed: ManuallyDrop<Option<Borrowed<A>>>,
@@ -485,33 +485,37 @@ impl<A: Offload<Raw = R>, R: RawRequest> Sent<'_, A, R> {
             return Answer::submitted(how);
         };
         // SAFETY: By the type invariant the context is valid. `request` is `Some`, so the algorithm
-        // is synchronous, and by the invariant of `Context` the waiter is initialised.
-        let waiter = unsafe { (*context.as_ptr()).header.waiter.assume_init_ref() };
+        // is synchronous, and by the invariant of `RequestCtx` the waiter is initialised.
+        let waiter = unsafe { (*context.as_ptr()).driver.waiter.assume_init_ref() };
         while !waiter.wait(limit) {
             stuck();
         }
-        // SAFETY: `wake` was the last to use it, and has written it.
-        let outcome = unsafe { (*context.as_ptr()).header.outcome };
-        // SAFETY: The context is filled, and `wake` was the last to use it.
-        let result = unsafe { Context::conclude(context, judge(outcome)) };
+        // SAFETY: `complete_sync` was its last user, and has written it.
+        let outcome = unsafe { (*context.as_ptr()).driver.outcome };
+        // SAFETY: The context is filled, and `complete_sync` was its last other user.
+        let result = unsafe { RequestCtx::conclude(context, judge(outcome)) };
         drop(ManuallyDrop::into_inner(borrowed));
         // A synchronous request cannot be taken over.
         request.done(result.unwrap_or(Err(EIO)))
     }
 }
 
-/// Finishes an asynchronous request: [`SlotOps::finish`].
+/// Completes an asynchronous request: [`CtxOps::complete`].
 ///
 /// # Safety
 ///
-/// `slot` must be that of a `Context<A>` whose request is under way; both are gone afterwards.
-unsafe fn finish<A: Offload>(slot: NonNull<Slot<A::Private>>, result: Result, bh: &Bh) {
-    let context = slot.cast::<Context<A>>();
-    // SAFETY: By the safety requirements; nobody else refers to the context.
-    let raw = unsafe { (*context.as_ptr()).header.raw };
+/// `header` must be that of a `RequestCtx<A>` whose request is in flight. Both are invalid afterwards.
+unsafe fn complete_async<A: Offload>(
+    header: NonNull<CtxHeader<A::Private>>,
+    result: Result,
+    bh: &Bh,
+) {
+    let context = header.cast::<RequestCtx<A>>();
+    // SAFETY: The caller guarantees that the request is in flight, so the context is initialised.
+    let raw = unsafe { (*context.as_ptr()).driver.raw };
     // SAFETY: The caller guarantees that the request is in flight, so its context is filled, and
     // ends here.
-    let Some(result) = (unsafe { Context::conclude(context, result) }) else {
+    let Some(result) = (unsafe { RequestCtx::conclude(context, result) }) else {
         return;
     };
     let errno = Answer::done(result).into_raw();
@@ -519,33 +523,38 @@ unsafe fn finish<A: Offload>(slot: NonNull<Slot<A::Private>>, result: Result, bh
     unsafe { call_completion(A::Raw::base(raw), errno, bh) };
 }
 
-/// Wakes the thread that waits for a synchronous request: [`SlotOps::finish`].
+/// Wakes the thread that waits for a synchronous request: [`CtxOps::complete`].
 ///
 /// # Safety
 ///
-/// `slot` must be that of a `Context<A>` of a synchronous algorithm whose request is under way; it
+/// `header` must be that of a `RequestCtx<A>` of a synchronous algorithm whose request is in flight. It
 /// must not be used afterwards.
-unsafe fn wake<A: Offload>(slot: NonNull<Slot<A::Private>>, result: Result, _bh: &Bh) {
-    let context = slot.cast::<Context<A>>().as_ptr();
-    // SAFETY: By the safety requirements; the waiter does not look before it is woken.
-    unsafe { (*context).header.outcome = result };
-    // SAFETY: By the type invariant the waiter is initialised. The waiter's thread goes on, and the
-    // context with it, only when `complete` has let go of it.
-    unsafe { (*context).header.waiter.assume_init_ref() }.complete();
+unsafe fn complete_sync<A: Offload>(
+    header: NonNull<CtxHeader<A::Private>>,
+    result: Result,
+    _bh: &Bh,
+) {
+    let context = header.cast::<RequestCtx<A>>().as_ptr();
+    // SAFETY: The caller guarantees that the request is in flight. The thread does not read the field
+    // before it is woken.
+    unsafe { (*context).driver.outcome = result };
+    // SAFETY: By the type invariant the waiter is initialised. The thread ends the context only after
+    // `complete` has used it.
+    unsafe { (*context).driver.waiter.assume_init_ref() }.complete();
 }
 
-/// Tells the consumer that a backlogged request moves on: [`SlotOps::accept`].
+/// Tells the caller that a request has left the backlog: [`CtxOps::in_progress`].
 ///
 /// # Safety
 ///
-/// `slot` must be that of a `Context<A>` whose request is under way.
-unsafe fn accept<A: Offload>(slot: NonNull<Slot<A::Private>>, bh: &Bh) {
+/// `header` must be that of a `RequestCtx<A>` whose request is in flight.
+unsafe fn notify_in_progress<A: Offload>(header: NonNull<CtxHeader<A::Private>>, bh: &Bh) {
     if A::SYNCHRONOUS {
-        // The consumer was not told that it waits.
+        // The caller was not told that the request was backlogged.
         return;
     }
-    // SAFETY: By the safety requirements.
-    let raw = unsafe { (*slot.cast::<Context<A>>().as_ptr()).header.raw };
+    // SAFETY: The caller guarantees that the request is in flight, so the context is initialised.
+    let raw = unsafe { (*header.cast::<RequestCtx<A>>().as_ptr()).driver.raw };
     // SAFETY: The request is valid and in flight.
     unsafe { call_completion(A::Raw::base(raw), EINPROGRESS.to_errno(), bh) };
 }

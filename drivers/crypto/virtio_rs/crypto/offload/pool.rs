@@ -4,8 +4,8 @@
 
 use super::{
     context::{
-        Context,
-        Room, //
+        CtxStorage, //
+        RequestCtx,
     },
     Offload, //
 };
@@ -36,7 +36,7 @@ use kernel::{
 #[pin_data]
 pub(crate) struct Pool<A: Offload> {
     #[pin]
-    free: SpinLock<KVec<KBox<Room<A>>>>,
+    free: SpinLock<KVec<KBox<CtxStorage<A>>>>,
     #[pin]
     available: Semaphore,
 }
@@ -56,7 +56,7 @@ impl<A: Offload> Pool<A> {
     pub(crate) fn new() -> Result<Arc<Self>> {
         let mut free = KVec::with_capacity(Self::SIZE, GFP_KERNEL)?;
         for _ in 0..Self::SIZE {
-            free.push(KBox::new(Room::new(), GFP_KERNEL)?, GFP_KERNEL)?;
+            free.push(KBox::new(CtxStorage::new(), GFP_KERNEL)?, GFP_KERNEL)?;
         }
         Arc::pin_init(
             // INVARIANT: `free` has `SIZE` contexts.
@@ -89,14 +89,14 @@ impl<A: Offload> Pool<A> {
 /// A request context that is borrowed from a [`Pool`]. Dropping it returns the context.
 pub(crate) struct Borrowed<A: Offload> {
     /// `None` only while the value is dropped.
-    room: Option<KBox<Room<A>>>,
+    room: Option<KBox<CtxStorage<A>>>,
     pool: Arc<Pool<A>>,
 }
 
 impl<A: Offload> Borrowed<A> {
     /// Returns the address of the context, which is unused heap memory.
-    pub(super) fn context(&mut self) -> Option<NonNull<Context<A>>> {
-        self.room.as_mut().map(|room| Room::as_context(room))
+    pub(super) fn context(&mut self) -> Option<NonNull<RequestCtx<A>>> {
+        self.room.as_mut().map(|room| CtxStorage::as_context(room))
     }
 }
 

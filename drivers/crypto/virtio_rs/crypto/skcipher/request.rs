@@ -41,7 +41,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
     /// Returns the IV, in the caller's memory.
     pub(crate) fn iv(&self) -> &[u8] {
         match self.raw_iv() {
-            // SAFETY: The framework's contract: the IV has the algorithm's size.
+            // SAFETY: The skcipher API requires that the IV has the algorithm's size.
             Some((iv, size)) => unsafe { core::slice::from_raw_parts(iv, size) },
             None => &[],
         }
@@ -59,7 +59,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
         if iv.len() != size {
             return Err(EINVAL);
         }
-        // SAFETY: The framework's contract: the IV has the algorithm's size, and may be written.
+        // SAFETY: The skcipher API requires that the IV has the algorithm's size and may be written.
         unsafe { to.copy_from_nonoverlapping(iv.as_ptr(), size) };
         Ok(())
     }
@@ -70,7 +70,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
         let alg = unsafe { (*self.fields().base.tfm).__crt_alg };
         // SAFETY: The algorithm is the base of what all kinds of ciphers have.
         let alg = unsafe { container_of!(alg, bindings::skcipher_alg_common, base) };
-        // SAFETY: As above: it is valid as long as the transform.
+        // SAFETY: An algorithm is valid as long as its transforms.
         let size = unsafe { (*alg).ivsize };
         // CAST: Both targets of this driver have 32 bits at least.
         (size != 0).then_some((self.fields().iv, size as usize))
@@ -160,9 +160,9 @@ impl<A: Algorithm> Builder<'_, A, Raw> {
     pub(crate) fn iv(&mut self) {
         match self.request().raw_iv() {
             // Most have this size, and a copy of a size that the compiler knows is not a call.
-            // SAFETY: The framework's contract: the IV has the algorithm's size.
+            // SAFETY: The skcipher API requires that the IV has the algorithm's size.
             Some((iv, 16)) => self.read_value(unsafe { iv.cast::<[u8; 16]>().read_unaligned() }),
-            // SAFETY: The framework's contract: the IV has the algorithm's size.
+            // SAFETY: The skcipher API requires that the IV has the algorithm's size.
             Some((iv, size)) => self.read(unsafe { core::slice::from_raw_parts(iv, size) }),
             None => {}
         }
