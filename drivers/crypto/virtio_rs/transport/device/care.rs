@@ -216,6 +216,16 @@ impl State {
         if !self.data.iter().all(|queue| dataq::is_idle(queue)) {
             return Check::Again(SOON);
         }
+        match self.compare_config(queues) {
+            Ok(()) => {}
+            Err(err) if err == EINVAL => {
+                if self.phase.advance(Phase::Failed) {
+                    dev_err!(queues.device(), "configuration changed, resetting device\n");
+                }
+                return Check::Again(0);
+            }
+            Err(_) => return Check::Again(RETRY),
+        }
         if self.settle_old_sessions().is_err() {
             return Check::Again(RETRY);
         }
@@ -289,16 +299,24 @@ impl State {
 
     fn restart(&self, queues: &Queues) -> Result {
         queues.restart()?;
+        self.compare_config(queues).inspect_err(|_| queues.reset())
+    }
+
+    /// Compares the configuration of the device with that read by `probe`, apart from the status.
+    /// Requests and sessions are made for the limits that `probe` has read.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL` if the configuration differs, or is invalid.
+    /// - `EAGAIN` if the device changes it whenever it is read.
+    /// - `ENODEV` if the device is not in use.
+    fn compare_config(&self, queues: &Queues) -> Result {
         let words = queues.with_device(|dev| dev.read_config::<WORDS>());
-        let config = words
-            .unwrap_or(Err(ENODEV))
-            .and_then(|words| Config::parse(&words));
-        match config {
-            Ok(config) if config.is_like(&self.config) => Ok(()),
-            other => {
-                queues.reset();
-                Err(other.err().unwrap_or(EINVAL))
-            }
+        let config = Config::parse(&words.unwrap_or(Err(ENODEV))?)?;
+        if config.is_like(&self.config) {
+            Ok(())
+        } else {
+            Err(EINVAL)
         }
     }
 

@@ -1,0 +1,80 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""What the driver does with a device between two uses of it: it changes, or becomes ready in
+silence, or does not let go.
+
+usage: life.py TIMEOUT_MS
+
+For a guest with a vfio device, whose driver gives devices TIMEOUT_MS for an answer. The shared
+folder has the test modules.
+"""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from lib import afalg, crypto, reference, sleep, tap
+from lib.kernel_log import KernelLog
+from lib.tap import check, check_equal, check_same, holds, wait_until
+
+TIMEOUT = int(sys.argv[1]) / 1000
+# For what has to come to pass some time.
+LONG = 120
+KEY, IV = os.urandom(32), os.urandom(16)
+DATA = os.urandom(4096)
+EXPECTED = afalg.openssl(KEY, IV, DATA)
+log = KernelLog()
+
+
+def state() -> dict[str, str]:
+    """What debugfs says of the device."""
+    (file,) = Path("/sys/kernel/debug", crypto.MODULE).glob("virtio*/status")
+    return dict(re.findall(r"^(.*?): (.*)$", file.read_text(), re.M))
+
+
+def served() -> int:
+    """How many requests the device has served."""
+    return reference.data_requests(reference.status(), status="OK")
+
+
+def crypts_right(transform: afalg.Transform, what: str) -> None:
+    """Both directions give what they should, whoever does the work."""
+    check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, f"{what}: ciphertext")
+    check_same(transform.crypt(afalg.DECRYPT, IV, EXPECTED), DATA, f"{what}: plaintext")
+
+
+def device_works(transform: afalg.Transform, what: str) -> None:
+    """The device does the transform's work, after a while."""
+
+    def does() -> bool:
+        before = served()
+        crypts_right(transform, what)
+        return served() >= before + 2
+
+    wait_until(does, LONG, f"{what}: the device works")
+
+
+@holds("resume with another configuration: the device is not used until it has the old one")
+def _() -> None:
+    with afalg.Transform(crypto.SYNC, KEY) as transform:
+        device_works(transform, "before")
+        with reference.faulty("config-max-size:value=12345"):
+            with sleep.sleeping():
+                count = served()
+            wait_until(lambda: log.matching("configuration changed"), LONG, "a message")
+            crypts_right(transform, "another configuration")
+            check_equal(served(), count, "requests served")
+        device_works(transform, "the old configuration")
+
+
+@holds("no kernel reports")
+def _() -> None:
+    log.check_quiet()
+
+
+sleep.load()
+afalg.prepare()
+# Queue 0 is this CPU's.
+os.sched_setaffinity(0, {0})
+tap.run()
