@@ -68,6 +68,20 @@ def _() -> None:
         device_works(transform, "the old configuration")
 
 
+for NOTICE in ("none", "reset"):
+
+    @holds(f"not ready, then ready without an interrupt: the device is used (notice {NOTICE})")
+    def _(notice: str = NOTICE) -> None:
+        with afalg.Transform(crypto.SYNC, KEY) as transform:
+            device_works(transform, "before")
+            before = state()["restarts"]
+            reference.command(command="ready", ready=False)
+            wait_until(lambda: state()["state"] == "not ready", LONG, "it is not ready")
+            reference.command(command="ready", ready=True, notice=notice)
+            device_works(transform, "ready in silence")
+            check_equal(state()["restarts"], before, "restarts")
+
+
 @holds("no kernel reports")
 def _() -> None:
     log.check_quiet()

@@ -3,6 +3,7 @@
 //! nothing of rings; see [`crate::backend`].
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use zeroize::Zeroize;
 
@@ -33,6 +34,7 @@ pub struct Device {
     pub(crate) base: Config,
     features: AtomicU64,
     ready: AtomicBool,
+    ready_at_reset: Mutex<Option<bool>>,
     config_reads: AtomicU64,
 }
 
@@ -65,6 +67,7 @@ impl Device {
             trace,
             features: AtomicU64::new(0),
             ready: AtomicBool::new(true),
+            ready_at_reset: Mutex::new(None),
             config_reads: AtomicU64::new(0),
         }
     }
@@ -82,6 +85,10 @@ impl Device {
 
     /// Drops all sessions, as a reset does, unless they are to be kept.
     pub fn reset(&self) {
+        let ready = self.ready_at_reset.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(ready) = ready {
+            self.set_ready(ready);
+        }
         if !self.offer.keep_sessions {
             self.sessions.clear();
         }
@@ -100,6 +107,11 @@ impl Device {
     /// Sets `VIRTIO_CRYPTO_S_HW_READY`; the caller tells the driver.
     pub fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::SeqCst);
+    }
+
+    /// Sets `VIRTIO_CRYPTO_S_HW_READY` at the next reset.
+    pub fn set_ready_at_reset(&self, ready: bool) {
+        *self.ready_at_reset.lock().unwrap_or_else(PoisonError::into_inner) = Some(ready);
     }
 
     /// Whether it is ready.

@@ -10,12 +10,14 @@
 //! | `{"command": "fault", "fault": FAULT}` | adds a fault: an object as [`Fault`] has it, or a text as for `--fault` |
 //! | `{"fault": FAULT}` | the same |
 //! | `{"command": "clear", "name": NAME}` | removes all faults of that name; without a name all there are |
-//! | `{"command": "ready", "ready": BOOL}` | makes the device ready, or not, and tells the driver |
+//! | `{"command": "ready", "ready": BOOL, "notice": NOTICE}` | makes the device ready, or not; see [`Notice`] |
 //! | `{"command": "config-change"}` | tells the driver that the configuration has changed |
 //! | `{"command": "needs-reset"}` | breaks a vfio-user device, which asks to be reset |
 //! | `{"command": "disconnect"}` | closes the connection to the front end of a vfio-user device |
 //! | `{"command": "complete", "order": ORDER, "queue": QUEUE}` | answers all requests that are held back, `"fifo"` or `"lifo"`; of all queues, unless one is named. Answers with their number as `"completed"` |
 //! | `{"command": "exit"}` | ends the device |
+//!
+//! NOTICE is `"interrupt"`, which is assumed, `"none"`, or `"reset"`.
 //!
 //! [`Status`]: crate::report::Status
 
@@ -30,7 +32,7 @@ use serde_json::{json, Value};
 
 use crate::fault::{Fault, Kind, QueueId};
 use crate::queue::{Order, Queue};
-use crate::service::Service;
+use crate::service::{Notice, Service};
 
 /// The longest line.
 const MAX_LINE: usize = 64 << 10;
@@ -52,6 +54,8 @@ enum Command {
     },
     Ready {
         ready: bool,
+        #[serde(default)]
+        notice: Notice,
     },
     ConfigChange {},
     NeedsReset {},
@@ -201,7 +205,7 @@ fn execute(service: &Service, command: Command) -> Result<Value, String> {
             service.device.faults.clear(name);
             service.ticker.wake();
         }
-        Command::Ready { ready } => service.set_ready(ready),
+        Command::Ready { ready, notice } => service.set_ready(ready, notice),
         Command::ConfigChange {} => {
             service.channel.config_change().map_err(|error| error.to_string())?;
         }

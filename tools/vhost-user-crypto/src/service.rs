@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::Deserialize;
+
 use crate::channel::Channel;
 use crate::device::Device;
 use crate::fault::{Fault, QueueId};
@@ -25,6 +27,19 @@ pub enum FrontEnd {
     VhostUser,
     /// QEMU's vfio-user-pci
     VfioUser,
+}
+
+/// How the driver learns that the device became ready, or not ready.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Notice {
+    /// By a config change notification.
+    #[default]
+    Interrupt,
+    /// Not at all: the driver has to read the status.
+    None,
+    /// The status changes at the next reset, as with QEMU's device.
+    Reset,
 }
 
 /// What is chosen about the process, rather than about the device.
@@ -127,9 +142,15 @@ impl Service {
         }
     }
 
-    /// Makes the device ready, or not, and tells the driver, if there is one.
-    pub fn set_ready(&self, ready: bool) {
-        self.device.set_ready(ready);
+    /// Makes the device ready, or not.
+    pub fn set_ready(&self, ready: bool, notice: Notice) {
+        match notice {
+            Notice::Interrupt | Notice::None => self.device.set_ready(ready),
+            Notice::Reset => self.device.set_ready_at_reset(ready),
+        }
+        if notice != Notice::Interrupt {
+            return;
+        }
         if let Err(error) = self.channel.config_change() {
             tracing::debug!("the driver is not told: {error}");
         }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::fault::Kind;
-use crate::service::Service;
+use crate::service::{Notice, Service};
 
 /// The shortest time between two ticks.
 const MIN_PERIOD: Duration = Duration::from_millis(1);
@@ -68,7 +68,7 @@ fn run(service: &Service) {
             let period = period(service, tick.kind);
             if period.is_none() && tick.kind == Kind::ToggleReady {
                 if let Some(ready) = was_ready.take() {
-                    service.set_ready(ready);
+                    service.set_ready(ready, Notice::Interrupt);
                 }
             }
             let due = tick.next.is_some_and(|next| next <= now);
@@ -77,7 +77,7 @@ fn run(service: &Service) {
                     Kind::ToggleReady => {
                         let ready = service.device.is_ready();
                         was_ready.get_or_insert(ready);
-                        service.set_ready(!ready);
+                        service.set_ready(!ready, Notice::Interrupt);
                     }
                     // A front end that has no time for this one gets the next one.
                     Kind::ConfigStorm => drop(service.channel.config_change()),

@@ -66,6 +66,8 @@ pub(super) struct Care {
     born: Instant<Monotonic>,
     /// When requests are to be looked after the next time, in milliseconds since `born`.
     next_look: i64,
+    /// Set while the device is not ready.
+    ready_poll: Option<ReadyPoll>,
 }
 
 impl Care {
@@ -75,7 +77,49 @@ impl Care {
             failures: Failures::new(),
             born: Instant::now(),
             next_look: 0,
+            ready_poll: None,
         }
+    }
+
+    /// Returns the time, in milliseconds since `born`.
+    fn now(&self) -> i64 {
+        self.born.elapsed().as_millis()
+    }
+}
+
+/// When to look at a device that is not ready: it may become ready without a notification.
+///
+/// The interval begins with [`MIN`](Self::MIN), and doubles up to [`MAX`](Self::MAX), so that an
+/// idle guest is not kept awake. All times are in milliseconds.
+struct ReadyPoll {
+    interval: Msecs,
+    next: i64,
+}
+
+impl ReadyPoll {
+    const MIN: Msecs = 2_000;
+    const MAX: Msecs = 32_000;
+
+    fn new(now: i64) -> Self {
+        Self {
+            interval: Self::MIN,
+            next: now + i64::from(Self::MIN),
+        }
+    }
+
+    /// Returns true, and begins the next interval, if the present one is over.
+    fn is_due(&mut self, now: i64) -> bool {
+        if now < self.next {
+            return false;
+        }
+        self.interval = (2 * self.interval).min(Self::MAX);
+        self.next = now + i64::from(self.interval);
+        true
+    }
+
+    /// Returns how much of the interval is left, at least 1.
+    fn left(&self, now: i64) -> Msecs {
+        Msecs::try_from(self.next - now).unwrap_or(0).max(1)
     }
 }
 
@@ -151,14 +195,16 @@ impl State {
     fn tend(&self) -> Option<(Option<Msecs>, Check)> {
         let mut care = self.care.lock();
         let care = (*care).as_mut()?;
-        Some((self.look(care), self.check(care)))
+        let (watch, check) = (self.look(care), self.check(care));
+        let poll = care.ready_poll.as_ref().map(|poll| poll.left(care.now()));
+        Some(([watch, poll].into_iter().flatten().min(), check))
     }
 
     /// Looks after requests that do not come back, if it is time to: a device that has something to
     /// say all the time shall not make them grow old. Returns when to look again, if there may be
     /// some to look after.
     fn look(&self, care: &mut Care) -> Option<Msecs> {
-        let now = care.born.elapsed().as_millis();
+        let now = care.now();
         if let Some(left) = Msecs::try_from(care.next_look - now)
             .ok()
             .filter(|left| *left > 0)
@@ -192,23 +238,65 @@ impl State {
             }
             Config::is_ready(dev.read_config_word(0))
         });
-        match self.phase.get() {
-            Phase::Failed => return self.recover(care),
-            Phase::Waiting | Phase::Ready => {}
-            Phase::GivenUp | Phase::Asleep | Phase::Closed => return Check::Nothing,
-        }
-        let Some(ready) = says else {
-            return Check::Nothing;
+        let check = match (self.phase.get(), says) {
+            (Phase::Failed, _) => self.recover(care),
+            (Phase::Waiting | Phase::Ready, Some(true)) => self.become_ready(&queues),
+            (Phase::Ready, Some(false)) => self.become_unready(&queues),
+            (Phase::Waiting, Some(false)) => self.poll_ready(care),
+            _ => Check::Nothing,
         };
-        if ready {
-            self.become_ready(&queues)
-        } else {
-            self.become_unready(&queues)
+        if self.phase.get() != Phase::Waiting {
+            care.ready_poll = None;
+        } else if care.ready_poll.is_none() {
+            care.ready_poll = Some(ReadyPoll::new(care.now()));
+        }
+        check
+    }
+
+    /// Resets and restarts a device that is not ready, once per interval of [`ReadyPoll`]. The
+    /// status was just read; some devices only update it when they are reset.
+    fn poll_ready(&self, care: &mut Care) -> Check {
+        let now = care.now();
+        let due = care
+            .ready_poll
+            .as_mut()
+            .is_some_and(|poll| poll.is_due(now));
+        // The watchdog resets a device that does not return its requests.
+        if !due || !self.is_drained() {
+            return Check::Nothing;
+        }
+        let queues = &care.queues;
+        queues.reset();
+        match self.restart(queues) {
+            Ok(()) => {
+                let status = queues.with_device(|dev| dev.read_config_word(0));
+                if status.is_some_and(Config::is_ready) {
+                    self.become_ready(queues)
+                } else {
+                    Check::Nothing
+                }
+            }
+            Err(err) if self.phase.change(Phase::Waiting, Phase::Failed) => {
+                dev_err!(
+                    queues.device(),
+                    "starting the device again failed ({err:?})\n"
+                );
+                Check::Again(RETRY)
+            }
+            // Whoever has it sleep starts it again.
+            Err(_) => Check::Nothing,
         }
     }
 
+    /// Returns true if the device has no request, and no session is being created or destroyed.
+    fn is_drained(&self) -> bool {
+        self.data.iter().all(|queue| dataq::is_idle(queue))
+            && self.sessions.is_idle()
+            && self.control.lock(&Bh::disable()).in_flight() == 0
+    }
+
     fn become_ready(&self, queues: &Queues) -> Check {
-        if self.phase.get() == Phase::Ready {
+        if self.is_ready() {
             return Check::Nothing;
         }
         // What it has from before it was not ready may be for a session whose number it would give to
@@ -268,7 +356,7 @@ impl State {
         queues.reset();
 
         let returned = self.data.iter().map(|queue| dataq::returned(queue)).sum();
-        let now = care.born.elapsed().as_millis();
+        let now = care.now();
         if !care.failures.count(now, returned) {
             if self.phase.change(Phase::Failed, Phase::GivenUp) {
                 dev_err!(
@@ -493,6 +581,19 @@ mod tests {
             assert!(failures.count(0, u64::from(served) + 1));
         }
         assert!(!failures.count(0, 1000));
+    }
+
+    #[test]
+    fn a_device_that_is_not_ready_is_polled_less_and_less_often() {
+        let mut poll = ReadyPoll::new(1_000);
+        assert_eq!(poll.left(1_000), ReadyPoll::MIN);
+        let mut now = 1_000;
+        for interval in [2_000, 4_000, 8_000, 16_000, 32_000, 32_000, 32_000] {
+            assert!(!poll.is_due(now + interval - 1));
+            assert_eq!(poll.left(now + interval + 5), 1);
+            now += interval;
+            assert!(poll.is_due(now));
+        }
     }
 
     #[test]
