@@ -12,6 +12,10 @@ folder has the test modules.
 import os
 import re
 import sys
+import time
+from collections.abc import Callable
+from multiprocessing import get_context
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 from lib import afalg, crypto, reference, sleep, tap
@@ -36,6 +40,26 @@ def state() -> dict[str, str]:
 def served() -> int:
     """How many requests the device has served."""
     return reference.data_requests(reference.status(), status="OK")
+
+
+def sessions_created() -> int:
+    """How many sessions the device has created."""
+    return reference.requests(
+        reference.status(), operation="CIPHER_CREATE_SESSION", status="OK"
+    )
+
+
+def in_process(function: Callable[[], object]) -> ForkProcess:
+    """Starts a process that calls the function. A thread would keep all others waiting while it sets
+    a key."""
+    process = get_context("fork").Process(target=function)
+    process.start()
+    return process
+
+
+def held() -> bool:
+    """Returns true if the device holds a request back."""
+    return any(queue["held"] for queue in reference.status()["queues"])
 
 
 def crypts_right(transform: afalg.Transform, what: str) -> None:
@@ -80,6 +104,25 @@ for NOTICE in ("none", "reset"):
             reference.command(command="ready", ready=True, notice=notice)
             device_works(transform, "ready in silence")
             check_equal(state()["restarts"], before, "restarts")
+
+
+@holds("a CREATE that is answered in the next epoch: its session is destroyed")
+def _() -> None:
+    wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
+    created = sessions_created()
+    with reference.faulty("delay:value=1500:queue=control:count=1"):
+        # The last DESTROY is answered. No session is left for the driver to ask about.
+        user = in_process(lambda: afalg.Transform(crypto.SYNC, KEY).close())
+        wait_until(lambda: sessions_created() > created or held(), LONG, "a CREATE is sent")
+        for ready in (False, True):
+            reference.command(command="ready", ready=ready)
+            time.sleep(0.2)
+        check(user.is_alive(), "the CREATE was answered before the device was ready again")
+        user.join()
+    wait_until(lambda: state()["state"] == "ready", LONG, "it is ready")
+    wait_until(lambda: state()["control"] == "0 in flight", LONG, "no control request")
+    check(sessions_created() > created, "no session was created")
+    check_equal(reference.status()["sessions"], 0, "sessions left in the device")
 
 
 @holds("no kernel reports")

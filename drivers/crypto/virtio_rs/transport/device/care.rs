@@ -301,7 +301,9 @@ impl State {
         }
         // What it has from before it was not ready may be for a session whose number it would give to
         // another one now. If it never comes back, the device is reset.
-        if !self.data.iter().all(|queue| dataq::is_idle(queue)) {
+        // A session that is being created belongs to the last epoch. It must be in the book before the
+        // sessions of that epoch are destroyed.
+        if !self.data.iter().all(|queue| dataq::is_idle(queue)) || !self.sessions.is_idle() {
             return Check::Again(SOON);
         }
         match self.compare_config(queues) {
@@ -440,6 +442,9 @@ impl State {
             Err(err) => {
                 if err == ETIMEDOUT || err == EIO {
                     self.phase.advance(Phase::Failed);
+                } else {
+                    // A reset has returned it.
+                    self.sessions.put_back(first);
                 }
                 return Ok(());
             }
