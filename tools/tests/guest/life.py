@@ -18,7 +18,7 @@ from multiprocessing import get_context
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 
-from lib import afalg, crypto, reference, sleep, tap
+from lib import afalg, crypto, module, reference, sleep, tap
 from lib.kernel_log import KernelLog
 from lib.tap import check, check_equal, check_same, holds, wait_until
 
@@ -35,6 +35,11 @@ def state() -> dict[str, str]:
     """What debugfs says of the device."""
     (file,) = Path("/sys/kernel/debug", crypto.MODULE).glob("virtio*/status")
     return dict(re.findall(r"^(.*?): (.*)$", file.read_text(), re.M))
+
+
+def in_flight(queue: str) -> int:
+    """How many requests the device has of a queue."""
+    return int(state()[queue].split()[0])
 
 
 def served() -> int:
@@ -123,6 +128,44 @@ def _() -> None:
     wait_until(lambda: state()["control"] == "0 in flight", LONG, "no control request")
     check(sessions_created() > created, "no session was created")
     check_equal(reference.status()["sessions"], 0, "sessions left in the device")
+
+
+@holds("readiness that changes all the time: the log has a limited number of lines")
+def _() -> None:
+    def lines() -> int:
+        return len(log.matching(r"virtio\d+: .*ready"))
+
+    before = lines()
+    with reference.faulty("toggle-ready:value=20"):
+        time.sleep(4)
+    reference.command(command="ready", ready=True)
+    check(lines() - before <= 10, f"{lines() - before} lines")
+    with afalg.Transform(crypto.SYNC, KEY) as transform:
+        device_works(transform, "afterwards")
+
+
+@holds("unbind of a device that does not answer takes one timeout_ms and a few seconds")
+def _() -> None:
+    with afalg.Transform(crypto.SYNC, KEY) as transform, afalg.Transform(crypto.SYNC) as other:
+        device_works(transform, "before")
+        with reference.faulty("never-answer"):
+            users = [
+                in_process(lambda: crypts_right(transform, "without an answer")),
+                in_process(lambda: other.set_key(KEY)),
+            ]
+            for queue in ("data.0", "control"):
+                wait_until(lambda: in_flight(queue) == 1, LONG, f"{queue}: 1 in flight")
+            started = time.monotonic()
+            module.unbind()
+            took = time.monotonic() - started
+            for user in users:
+                user.join()
+                check_equal(user.exitcode, 0, "exit status of a user")
+        tap.note(f"unbound in {took:.1f} s")
+        check(took < TIMEOUT + 3.5, f"it took {took:.1f} s")
+        crypts_right(transform, "unbound")
+        module.bind(LONG)
+        device_works(transform, "bound again")
 
 
 @holds("no kernel reports")

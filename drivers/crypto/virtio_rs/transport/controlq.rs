@@ -227,6 +227,13 @@ pub(super) fn post(queue: &ControlQueue, message: ControlMessage) -> Result {
     }
 }
 
+/// Returns true if neither the device nor [`Overflow`] has a request.
+pub(super) fn is_idle(queue: &ControlQueue) -> bool {
+    let bh = Bh::disable();
+    let mut locked = queue.lock(&bh);
+    locked.in_flight() == 0 && locked.state().is_empty()
+}
+
 /// Sends a request of `request` and `key`, and waits for an answer of up to `answer_len` bytes.
 ///
 /// Context: process, may sleep.

@@ -67,11 +67,7 @@ use kernel::{
         Arc,
         Mutex, //
     },
-    time::{
-        delay::fsleep,
-        Delta,
-        Msecs, //
-    }, //
+    time::Msecs, //
 };
 
 /// The most data queues the driver sets up; all of them have to be. The specification allows 65535,
@@ -110,7 +106,10 @@ pub(crate) struct State {
     restarts: Atomic<u32>,
     /// It has lost sessions, whose users are to get others, which nobody was told yet.
     untold: Atomic<u32>,
-    /// None once the device is no longer bound.
+    /// None once the device is no longer bound. Held for a short time only.
+    #[pin]
+    queues: Mutex<Option<Arc<Queues>>>,
+    /// None once the device is no longer bound. Held while the device is recovered.
     #[pin]
     care: Mutex<Option<Care>>,
 }
@@ -171,7 +170,7 @@ impl Device {
             );
         })?;
 
-        let care = Care::new(queues);
+        let care = Care::new(queues.clone());
         let state = pin_init!(State {
             config,
             features: Features::new(|bit| dev.has_feature(bit)),
@@ -187,19 +186,22 @@ impl Device {
             sessions <- Sessions::new(),
             restarts: Atomic::new(0),
             untold: Atomic::new(0),
+            queues <- new_mutex!(Some(queues)),
             care <- new_mutex!(Some(care)),
         });
         Arc::pin_init(Worker::new_for_reclaim(state, workqueue), GFP_KERNEL)
     }
 
     /// Lets go of the device: it broke the rules, or does not answer. It is reset soon, which brings
-    /// every request back, and started again.
+    /// every request back, and started again. Returns false if it was let go before.
     ///
     /// Context: any but hard interrupt.
-    pub(crate) fn fail(&self) {
-        if self.phase.advance(Phase::Failed) {
+    pub(crate) fn fail(&self) -> bool {
+        let fails = self.phase.advance(Phase::Failed);
+        if fails {
             self.queue();
         }
+        fails
     }
 
     /// The device has given two sessions of an epoch the same number. It is reset, and what it has
@@ -209,8 +211,9 @@ impl Device {
     pub(super) fn mixed_up(&self, epoch: u32) {
         // First: a message takes long, and a caller may be about to judge its result.
         self.sessions.mix_up(epoch);
-        pr_err!("a device has given two sessions the same number\n");
-        self.fail();
+        if self.fail() {
+            pr_err!("duplicate session ID, resetting device\n");
+        }
     }
 
     /// The device has said that it does not know a session: its user is to get another one.
@@ -232,14 +235,14 @@ impl Device {
         let res = controlq::call(&self.control, request, key, answer_len, self.timeout);
         match res {
             Err(err) if err == ETIMEDOUT => {
-                pr_err!(
-                    "a control request was not answered within {} ms\n",
-                    self.timeout
-                );
-                self.fail();
+                if self.fail() {
+                    pr_err!("control request timed out after {} ms\n", self.timeout);
+                }
             }
             // The ring is broken, and nothing in it would come back.
-            Err(err) if err == EIO => self.fail(),
+            Err(err) if err == EIO => {
+                self.fail();
+            }
             _ => {}
         }
         res
@@ -361,16 +364,5 @@ impl State {
     pub(super) fn post(&self, message: ControlMessage) {
         // Without a device there is nobody to tell.
         let _ = controlq::post(&self.control, message);
-    }
-
-    /// Waits until `condition` is met, for as long as a device has for an answer.
-    fn wait_until(&self, condition: impl Fn() -> bool) {
-        const STEP: Msecs = 5;
-
-        let mut waited = 0;
-        while !condition() && waited < self.timeout {
-            fsleep(Delta::from_millis(i64::from(STEP)));
-            waited += STEP;
-        }
     }
 }

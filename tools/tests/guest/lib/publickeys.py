@@ -26,7 +26,7 @@ def revision_1() -> bool:
 def max_size() -> int:
     """The longest request that a device takes, as the driver has announced it, in bytes."""
     log = subprocess.run(["dmesg"], check=True, capture_output=True, text=True).stdout
-    return max((int(size) for size in re.findall(r"requests of up to (\d+) bytes", log)), default=0)
+    return max((int(size) for size in re.findall(r"max_size (\d+)", log)), default=0)
 
 
 def of_devices() -> list[str]:

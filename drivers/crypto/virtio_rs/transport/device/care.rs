@@ -16,10 +16,7 @@ use super::{
     WORDS, //
 };
 use crate::{
-    support::{
-        bh::Bh,
-        work::Chore, //
-    },
+    support::work::Chore,
     virtio,
     virtio::Queues,
     wire::{
@@ -30,14 +27,18 @@ use crate::{
         }, //
     },
 };
+use core::cmp::Ordering;
 use kernel::{
     device::Bound,
+    fmt,
     prelude::*,
     sync::{
         atomic::Relaxed,
         Arc, //
     },
     time::{
+        delay::fsleep,
+        Delta,
         Instant,
         Monotonic,
         Msecs, //
@@ -49,6 +50,10 @@ const RETRY: Msecs = 1000;
 
 /// The same for what is waited for, and soon there.
 const SOON: Msecs = 20;
+
+/// How long the steps that end the use of a device may take each, if the device has had its time, in
+/// milliseconds.
+const GRACE: i64 = 1000;
 
 /// How often a device may fail without having returned a request in between.
 const FRUITLESS_FAILURES: u32 = 5;
@@ -68,6 +73,8 @@ pub(super) struct Care {
     next_look: i64,
     /// Set while the device is not ready.
     ready_poll: Option<ReadyPoll>,
+    /// Of messages about readiness.
+    log: LogLimit,
 }
 
 impl Care {
@@ -78,12 +85,68 @@ impl Care {
             born: Instant::now(),
             next_look: 0,
             ready_poll: None,
+            log: LogLimit::new(),
+        }
+    }
+
+    /// Logs that the device became ready, or not ready, which it may do all the time.
+    fn log_readiness(&mut self, message: fmt::Arguments<'_>) {
+        let dev = self.queues.device();
+        match self.log.admit(self.born.elapsed().as_millis()) {
+            Admit::Log => dev_info!(dev, "{message}\n"),
+            Admit::LogLast => {
+                dev_info!(
+                    dev,
+                    "{message}; further changes are not logged for a while\n"
+                );
+            }
+            Admit::Drop => {}
         }
     }
 
     /// Returns the time, in milliseconds since `born`.
     fn now(&self) -> i64 {
         self.born.elapsed().as_millis()
+    }
+}
+
+/// How many messages a device can cause that the driver does not limit otherwise.
+struct LogLimit {
+    /// In this period.
+    count: u32,
+    /// When the period began, in milliseconds.
+    since: i64,
+}
+
+/// What to do with a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Admit {
+    Log,
+    /// Log it, and say that no more are logged.
+    LogLast,
+    Drop,
+}
+
+impl LogLimit {
+    /// How many messages are logged within [`PERIOD`].
+    const MAX: u32 = 10;
+
+    const fn new() -> Self {
+        Self { count: 0, since: 0 }
+    }
+
+    /// Counts a message at `now`.
+    fn admit(&mut self, now: i64) -> Admit {
+        if self.count == 0 || now.saturating_sub(self.since) > PERIOD {
+            self.count = 0;
+            self.since = now;
+        }
+        self.count = self.count.saturating_add(1);
+        match self.count.cmp(&Self::MAX) {
+            Ordering::Less => Admit::Log,
+            Ordering::Equal => Admit::LogLast,
+            Ordering::Greater => Admit::Drop,
+        }
     }
 }
 
@@ -240,8 +303,8 @@ impl State {
         });
         let check = match (self.phase.get(), says) {
             (Phase::Failed, _) => self.recover(care),
-            (Phase::Waiting | Phase::Ready, Some(true)) => self.become_ready(&queues),
-            (Phase::Ready, Some(false)) => self.become_unready(&queues),
+            (Phase::Waiting | Phase::Ready, Some(true)) => self.become_ready(care),
+            (Phase::Ready, Some(false)) => self.become_unready(care),
             (Phase::Waiting, Some(false)) => self.poll_ready(care),
             _ => Check::Nothing,
         };
@@ -271,7 +334,7 @@ impl State {
             Ok(()) => {
                 let status = queues.with_device(|dev| dev.read_config_word(0));
                 if status.is_some_and(Config::is_ready) {
-                    self.become_ready(queues)
+                    self.become_ready(care)
                 } else {
                     Check::Nothing
                 }
@@ -292,10 +355,11 @@ impl State {
     fn is_drained(&self) -> bool {
         self.data.iter().all(|queue| dataq::is_idle(queue))
             && self.sessions.is_idle()
-            && self.control.lock(&Bh::disable()).in_flight() == 0
+            && controlq::is_idle(&self.control)
     }
 
-    fn become_ready(&self, queues: &Queues) -> Check {
+    fn become_ready(&self, care: &mut Care) -> Check {
+        let queues = &care.queues;
         if self.is_ready() {
             return Check::Nothing;
         }
@@ -323,10 +387,7 @@ impl State {
             return Check::Again(0);
         }
         let (count, bytes) = (self.data.len(), self.config.max_size());
-        dev_info!(
-            queues.device(),
-            "ready: {count} data queue(s), requests of up to {bytes} bytes\n"
-        );
+        care.log_readiness(fmt!("ready: {count} data queue(s), max_size {bytes}"));
         let epoch = self.epoch();
         for queue in &self.data {
             dataq::open(queue, epoch);
@@ -334,11 +395,11 @@ impl State {
         Check::News
     }
 
-    fn become_unready(&self, queues: &Queues) -> Check {
+    fn become_unready(&self, care: &mut Care) -> Check {
         if !self.phase.change(Phase::Ready, Phase::Waiting) {
             return Check::Nothing;
         }
-        dev_warn!(queues.device(), "the device is not ready\n");
+        care.log_readiness(fmt!("device not ready"));
         self.close_queues();
         self.sessions.forget();
         Check::News
@@ -477,19 +538,32 @@ impl State {
         controlq::prepare(destroy.bytes(self.features.revision()), DESTROYED)
     }
 
-    /// Waits until the device has returned all requests, and tells it to forget our sessions.
+    /// Waits until the device has returned all requests, and tells it to forget our sessions. This
+    /// takes [`timeout`](Self::timeout) and 2 x [`GRACE`] at most.
     fn quiesce(&self, phase: Phase) {
         let answers = self.is_ready() && self.is_operational();
         self.phase.advance(phase);
         self.close_queues();
         if answers {
-            self.wait_until(|| self.data.iter().all(|queue| dataq::is_idle(queue)));
-            self.sessions.set_open(false);
-            self.wait_until(|| self.sessions.is_idle());
-            self.destroy_sessions();
-            self.wait_until(|| {
-                self.sessions.is_idle() && self.control.lock(&Bh::disable()).in_flight() == 0
+            let begin = Instant::now();
+            self.wait_until(begin, || {
+                self.data.iter().all(|queue| dataq::is_idle(queue))
             });
+            self.sessions.set_open(false);
+            self.wait_until(begin, || self.sessions.is_idle());
+            self.destroy_sessions();
+            self.wait_until(begin, || {
+                self.sessions.is_idle() && controlq::is_idle(&self.control)
+            });
+        }
+    }
+
+    /// Waits until `condition` is met, until the device has had its time for a response since
+    /// `begin`, but for [`GRACE`] at least if that is in the past.
+    fn wait_until(&self, begin: Instant<Monotonic>, condition: impl Fn() -> bool) {
+        let limit = i64::from(self.timeout).max(begin.elapsed().as_millis() + GRACE);
+        while !condition() && begin.elapsed().as_millis() < limit {
+            fsleep(Delta::from_millis(5));
         }
     }
 }
@@ -497,7 +571,7 @@ impl State {
 impl State {
     /// Calls `f` with the device; returns nothing if it is not in use.
     fn ask<R>(&self, f: impl FnOnce(&virtio::Device<Bound>) -> R) -> Option<R> {
-        let queues = self.care.lock().as_ref().map(|care| care.queues.clone());
+        let queues = self.queues.lock().clone();
         queues?.with_device(f)
     }
 
@@ -537,9 +611,14 @@ impl Device {
     /// Context: process, may sleep.
     pub(crate) fn close(&self) {
         self.quiesce(Phase::Closed);
-        // Nobody looks after it any more.
+        // The work item may wait for a control request, which this brings back. So may whoever
+        // registers algorithms.
+        let queues = self.queues.lock().take();
+        if let Some(queues) = queues {
+            queues.reset();
+        }
+        // Nobody looks after the device any more. The work item may just have restarted it.
         let care = self.care.lock().take();
-        // Whoever registers algorithms may still wait for a request: this brings it back.
         if let Some(care) = care {
             care.queues.reset();
         }
@@ -598,6 +677,21 @@ mod tests {
             assert_eq!(poll.left(now + interval + 5), 1);
             now += interval;
             assert!(poll.is_due(now));
+        }
+    }
+
+    #[test]
+    fn a_device_writes_a_limited_number_of_messages_to_the_log() {
+        let mut log = LogLimit::new();
+        for period in 0..3 {
+            let now = period * (PERIOD + 1);
+            for _ in 1..LogLimit::MAX {
+                assert_eq!(log.admit(now), Admit::Log);
+            }
+            assert_eq!(log.admit(now), Admit::LogLast);
+            for _ in 0..1000 {
+                assert_eq!(log.admit(now + PERIOD), Admit::Drop);
+            }
         }
     }
 
