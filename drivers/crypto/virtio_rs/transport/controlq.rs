@@ -10,6 +10,7 @@ use crate::{
     virtio::{
         Fate,
         Handler,
+        Locked,
         Message,
         Queue, //
     },
@@ -52,8 +53,9 @@ pub(crate) struct Pending {
 struct Reply {
     #[pin]
     done: Completion,
+    /// An error until there is an answer.
     #[pin]
-    answer: SpinLockIrq<Option<[u8; ANSWER]>>,
+    answer: SpinLockIrq<Result<[u8; ANSWER]>>,
 }
 
 /// Requests that found the queue full, in order.
@@ -94,6 +96,21 @@ impl Overflow {
         Self::unstack(&mut self.out)
     }
 
+    /// Removes the requests that somebody waits for.
+    fn split_off_waited(&mut self) -> Self {
+        let mut waited = Self::new();
+        let mut others = Self::new();
+        while let Some(message) = self.pop() {
+            if message.data().reply.is_some() {
+                waited.push(message);
+            } else {
+                others.push(message);
+            }
+        }
+        *self = others;
+        waited
+    }
+
     fn stack(head: &mut Option<ControlMessage>, mut message: ControlMessage) {
         message.as_mut().data_mut().next = head.take();
         *head = Some(message);
@@ -124,48 +141,59 @@ impl Handler for Control {
         loop {
             let mut locked = queue.lock(bh);
             locked.disable_notifications();
-            let Some((message, _)) = locked.take_used() else {
-                if locked.enable_notifications() {
-                    return;
-                }
-                continue;
-            };
-            // There is room for one more.
-            if let Some(waiting) = locked.state().pop() {
-                match locked.add(waiting) {
-                    Ok(()) => locked.into_kick().notify(),
-                    // The next answer makes room.
-                    Err((err, waiting))
-                        if (err == ENOSPC || err == ENOMEM) && locked.in_flight() != 0 =>
-                    {
-                        locked.state().push_front(waiting);
-                        drop(locked);
-                    }
-                    Err((_, waiting)) => {
-                        drop(locked);
-                        Self::reply(waiting, Fate::Returned);
-                    }
-                }
+            let used = locked.take_used();
+            let sent = if used.is_some() || locked.in_flight() == 0 {
+                Self::send_next(&mut locked)
             } else {
-                drop(locked);
+                Sent::Nothing
+            };
+            if used.is_none() && matches!(sent, Sent::Nothing) && locked.enable_notifications() {
+                return;
             }
-            Self::reply(message, Fate::Used);
+            match sent {
+                Sent::Kick => locked.into_kick().notify(),
+                Sent::Nothing => drop(locked),
+                Sent::Refused(err, mut refused) => {
+                    drop(locked);
+                    while let Some(message) = refused.pop() {
+                        Self::reply(message, Err(err));
+                    }
+                }
+            }
+            if let Some((message, _)) = used {
+                let answer = message.answer();
+                Self::reply(message, Ok(answer));
+            }
         }
     }
 
     fn finish(_queue: &Queue<Self>, message: ControlMessage, fate: Fate, _bh: &Bh) {
-        Self::reply(message, fate);
+        let answer = match fate {
+            Fate::Used => Ok(message.answer()),
+            Fate::Returned => Err(ENODEV),
+        };
+        Self::reply(message, answer);
     }
 
     fn closed(queue: &Queue<Self>, bh: &Bh) {
         loop {
             let message = queue.lock(bh).state().pop();
             match message {
-                Some(message) => Self::reply(message, Fate::Returned),
+                Some(message) => Self::reply(message, Err(ENODEV)),
                 None => return,
             }
         }
     }
+}
+
+/// What became of the first request in [`Overflow`].
+enum Sent {
+    /// There was none, or it waits.
+    Nothing,
+    /// The device has it, and must be kicked.
+    Kick,
+    /// These are not sent.
+    Refused(Error, Overflow),
 }
 
 impl Control {
@@ -175,12 +203,42 @@ impl Control {
         Arc::pin_init(Queue::new(name, 0, Overflow::new()), GFP_KERNEL)
     }
 
-    fn reply(message: ControlMessage, fate: Fate) {
+    fn reply(message: ControlMessage, answer: Result<[u8; ANSWER]>) {
         if let Some(reply) = &message.data().reply {
-            if fate == Fate::Used {
-                *reply.answer.lock() = Some(message.answer());
-            }
+            *reply.answer.lock() = answer;
             reply.done.complete();
+        }
+    }
+
+    /// Sends the first request in [`Overflow`].
+    fn send_next(locked: &mut Locked<'_, Self>) -> Sent {
+        let Some(message) = locked.state().pop() else {
+            return Sent::Nothing;
+        };
+        match locked.add(message) {
+            Ok(()) => Sent::Kick,
+            // The next answer makes room.
+            Err((err, message)) if (err == ENOSPC || err == ENOMEM) && locked.in_flight() != 0 => {
+                locked.state().push_front(message);
+                Sent::Nothing
+            }
+            // Nothing comes back. The device's work item tries again, see `retry`. Threads that
+            // wait do not wait for memory.
+            Err((err, message)) if err == ENOMEM => {
+                locked.state().push_front(message);
+                let refused = locked.state().split_off_waited();
+                if refused.is_empty() {
+                    Sent::Nothing
+                } else {
+                    Sent::Refused(ENOMEM, refused)
+                }
+            }
+            Err((err, message)) => {
+                let mut refused = Overflow::new();
+                refused.push(message);
+                let err = if err == ENOSPC { E2BIG } else { err };
+                Sent::Refused(err, refused)
+            }
         }
     }
 }
@@ -198,14 +256,26 @@ pub(super) fn prepare(request: &[u8], answer_len: usize) -> Result<ControlMessag
     Message::new(pending, request, &[], answer_len)
 }
 
-/// Sends a request. If there is no device any more, it is dropped.
+/// Sends a request, or adds it to [`Overflow`]. A request that nobody waits for is also added there
+/// if memory is exhausted; [`retry`] sends it.
 ///
 /// Context: process or bottom half, interrupts enabled: no `SpinLockIrq` held.
+///
+/// # Errors
+///
+/// The request is dropped.
+/// - `ENODEV` if there is no device any more.
+/// - `ENOMEM` if memory is exhausted, no request is in flight, and somebody waits for the response.
+/// - `EIO` if the ring is broken.
 pub(super) fn post(queue: &ControlQueue, message: ControlMessage) -> Result {
     let bh = Bh::disable();
     let mut locked = queue.lock(&bh);
-    if !locked.state().is_empty() && locked.in_flight() != 0 {
+    if !locked.state().is_empty() {
         locked.state().push(message);
+        if locked.in_flight() == 0 {
+            drop(locked);
+            queue.schedule();
+        }
         return Ok(());
     }
     match locked.add(message) {
@@ -218,6 +288,10 @@ pub(super) fn post(queue: &ControlQueue, message: ControlMessage) -> Result {
             locked.state().push(message);
             Ok(())
         }
+        Err((err, message)) if err == ENOMEM && message.data().reply.is_none() => {
+            locked.state().push(message);
+            Ok(())
+        }
         Err((err, message)) => {
             // The lock goes first: dropping a message may wake somebody.
             drop(locked);
@@ -225,6 +299,20 @@ pub(super) fn post(queue: &ControlQueue, message: ControlMessage) -> Result {
             Err(err)
         }
     }
+}
+
+/// Sends requests that wait for memory, if no response will make room for them. To be called at
+/// intervals as long as it returns true: requests wait.
+pub(super) fn retry(queue: &ControlQueue) -> bool {
+    let bh = Bh::disable();
+    let mut locked = queue.lock(&bh);
+    let waits = locked.is_live() && !locked.state().is_empty();
+    let stranded = waits && locked.in_flight() == 0;
+    drop(locked);
+    if stranded {
+        queue.schedule();
+    }
+    waits
 }
 
 /// Returns true if neither the device nor [`Overflow`] has a request.
@@ -253,7 +341,7 @@ pub(super) fn call(
     let reply = Arc::pin_init(
         pin_init!(Reply {
             done <- Completion::new(),
-            answer <- new_spinlock_irq!(None),
+            answer <- new_spinlock_irq!(Err(ENODEV)),
         }),
         GFP_KERNEL,
     )?;
@@ -274,5 +362,65 @@ pub(super) fn call(
         return Err(ETIMEDOUT);
     }
     let answer = *reply.answer.lock();
-    answer.ok_or(ENODEV)
+    answer
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_transport_controlq)]
+mod tests {
+    use super::*;
+
+    fn message(number: u8, reply: Option<&Arc<Reply>>) -> ControlMessage {
+        let pending = Pending {
+            reply: reply.cloned(),
+            next: None,
+        };
+        Message::new(pending, &[number], &[], 1).unwrap()
+    }
+
+    fn reply() -> Arc<Reply> {
+        let reply = pin_init!(Reply {
+            done <- Completion::new(),
+            answer <- new_spinlock_irq!(Err(ENODEV)),
+        });
+        Arc::pin_init(reply, GFP_KERNEL).unwrap()
+    }
+
+    /// Removes the messages, and returns what they begin with.
+    fn drain(overflow: &mut Overflow) -> KVec<u8> {
+        let mut numbers = KVec::new();
+        while let Some(message) = overflow.pop() {
+            numbers.push(message.first_byte(), GFP_KERNEL).unwrap();
+        }
+        numbers
+    }
+
+    #[test]
+    fn requests_that_wait_keep_their_order() {
+        let mut overflow = Overflow::new();
+        for number in [1, 2] {
+            overflow.push(message(number, None));
+        }
+        let first = overflow.pop().unwrap();
+        overflow.push(message(3, None));
+        overflow.push_front(first);
+        assert_eq!(drain(&mut overflow)[..], [1, 2, 3]);
+        assert!(overflow.is_empty());
+    }
+
+    #[test]
+    fn threads_do_not_wait_for_memory() {
+        let mut overflow = Overflow::new();
+        let reply = reply();
+        for number in 1..=5 {
+            overflow.push(message(number, (number % 2 == 0).then_some(&reply)));
+        }
+        let mut waited = overflow.split_off_waited();
+        assert_eq!(drain(&mut overflow)[..], [1, 3, 5]);
+        while let Some(message) = waited.pop() {
+            assert_eq!(message.first_byte() % 2, 0);
+            Control::reply(message, Err(ENOMEM));
+            assert!(reply.done.wait(0));
+        }
+        assert!(matches!(*reply.answer.lock(), Err(err) if err == ENOMEM));
+    }
 }

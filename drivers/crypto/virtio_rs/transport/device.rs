@@ -74,6 +74,9 @@ use kernel::{
 /// for which transports would ask for more memory at once than there can be.
 const MAX_DATA_QUEUES: usize = 2048;
 
+/// How long after it could not be done at once something is tried again, in milliseconds.
+const RETRY: Msecs = 1000;
+
 pub(super) use self::sessions::IdNode;
 pub(crate) use self::show::show;
 
@@ -248,6 +251,17 @@ impl Device {
         res
     }
 
+    /// Sends a control request whose answer is of no interest.
+    ///
+    /// Context: process or bottom half, interrupts enabled: no `SpinLockIrq` held.
+    pub(super) fn post(&self, message: ControlMessage) {
+        // Without a device there is nobody to tell.
+        let _ = controlq::post(&self.control, message);
+        if controlq::retry(&self.control) {
+            self.queue_in(RETRY);
+        }
+    }
+
     /// Sees to it that requests that do not come back are noticed.
     ///
     /// Context: any but hard interrupt.
@@ -358,11 +372,5 @@ impl State {
     /// a third more at the most, is found out.
     fn look_interval(&self) -> Msecs {
         (self.timeout / dataq::LOOKS).max(1)
-    }
-
-    /// Sends a control request whose answer is of no interest.
-    pub(super) fn post(&self, message: ControlMessage) {
-        // Without a device there is nobody to tell.
-        let _ = controlq::post(&self.control, message);
     }
 }

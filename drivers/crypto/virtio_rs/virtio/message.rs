@@ -117,6 +117,12 @@ impl<T, const ANSWER: usize> Message<T, ANSWER> {
         unsafe { &mut self.get_unchecked_mut().data }
     }
 
+    /// Returns the first byte of the message.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(crate) fn first_byte(&self) -> u8 {
+        self.bytes.bytes().first().copied().unwrap_or(0)
+    }
+
     /// Returns the answer: what is there, written by the device or not.
     pub(crate) fn answer(&self) -> [u8; ANSWER] {
         // SAFETY: A message in the driver's hands is not lent, so the device does not write; any

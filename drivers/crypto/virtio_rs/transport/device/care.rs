@@ -13,6 +13,7 @@ use super::{
     Device,
     Phase,
     State,
+    RETRY,
     WORDS, //
 };
 use crate::{
@@ -44,9 +45,6 @@ use kernel::{
         Msecs, //
     }, //
 };
-
-/// How long after it could not be done at once something is tried again, in milliseconds.
-const RETRY: Msecs = 1000;
 
 /// The same for what is waited for, and soon there.
 const SOON: Msecs = 20;
@@ -260,7 +258,8 @@ impl State {
         let care = (*care).as_mut()?;
         let (watch, check) = (self.look(care), self.check(care));
         let poll = care.ready_poll.as_ref().map(|poll| poll.left(care.now()));
-        Some(([watch, poll].into_iter().flatten().min(), check))
+        let retry = controlq::retry(&self.control).then_some(RETRY);
+        Some(([watch, poll, retry].into_iter().flatten().min(), check))
     }
 
     /// Looks after requests that do not come back, if it is time to: a device that has something to
@@ -512,7 +511,7 @@ impl State {
         }
         while let Some(old) = self.sessions.take_old() {
             match self.prepare_destroy(&old.destroy()) {
-                Ok(message) => self.post(message),
+                Ok(message) => self.post_without_retry(message),
                 Err(err) => {
                     self.sessions.put_back(old);
                     return Err(err);
@@ -526,12 +525,18 @@ impl State {
     fn destroy_sessions(&self) {
         while let Some(session) = self.sessions.take() {
             match self.prepare_destroy(&session.destroy()) {
-                Ok(message) => self.post(message),
+                Ok(message) => self.post_without_retry(message),
                 Err(_) => {
                     kernel::pr_warn_once!("no memory to destroy sessions: the device keeps them\n")
                 }
             }
         }
+    }
+
+    /// Sends a control request whose answer is of no interest. The caller calls [`controlq::retry`].
+    fn post_without_retry(&self, message: ControlMessage) {
+        // Without a device there is nobody to tell.
+        let _ = controlq::post(&self.control, message);
     }
 
     fn prepare_destroy(&self, destroy: &Destroy) -> Result<ControlMessage> {
@@ -553,7 +558,9 @@ impl State {
             self.wait_until(begin, || self.sessions.is_idle());
             self.destroy_sessions();
             self.wait_until(begin, || {
-                self.sessions.is_idle() && controlq::is_idle(&self.control)
+                !controlq::retry(&self.control)
+                    && self.sessions.is_idle()
+                    && controlq::is_idle(&self.control)
             });
         }
     }

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vc_nomem: additions to a virtqueue of a crypto device fail, as they do when a
+ * buffer cannot be mapped for DMA: virtqueue_add_sgs() returns -ENOMEM.
+ *
+ * What is written to the parameter "fail" is, in one line,
+ *
+ *	QUEUE AFTER COUNT
+ *
+ * QUEUE is the name of the virtqueue, as in /proc/interrupts. COUNT additions
+ * fail, after AFTER others. What is read from "fail" is how many have failed since.
+ */
+#include <linux/atomic.h>
+#include <linux/errno.h>
+#include <linux/kprobes.h>
+#include <linux/linkage.h>
+#include <linux/module.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+#include <linux/virtio.h>
+#include <linux/virtio_ids.h>
+
+#define MAX_NAME	32
+
+static DEFINE_RAW_SPINLOCK(lock);
+static char queue[MAX_NAME];
+static unsigned int after, count, failed;
+
+#ifndef CONFIG_X86_64
+#error "vc_nomem returns from a probed function as x86-64 does"
+#endif
+
+asmlinkage void vc_nomem_return(void);
+
+/* A function that does nothing: it returns to the caller of the probed one. */
+asm(".text\n"
+	".type vc_nomem_return, @function\n"
+	".globl vc_nomem_return\n"
+	"vc_nomem_return:\n"
+	ANNOTATE_NOENDBR "\n"
+	ASM_RET
+	".size vc_nomem_return, .-vc_nomem_return\n");
+
+static bool must_fail(const struct virtqueue *vq)
+{
+	unsigned long flags;
+	bool ret = false;
+
+	if (vq->vdev->id.device != VIRTIO_ID_CRYPTO)
+		return false;
+	raw_spin_lock_irqsave(&lock, flags);
+	if (count && !strcmp(vq->name, queue)) {
+		if (after) {
+			after--;
+		} else {
+			count--;
+			failed++;
+			ret = true;
+		}
+	}
+	raw_spin_unlock_irqrestore(&lock, flags);
+	return ret;
+}
+
+static int add_sgs_entered(struct kprobe *probe, struct pt_regs *regs)
+{
+	if (!must_fail((const struct virtqueue *)regs_get_kernel_argument(regs, 0)))
+		return 0;
+	regs->ax = -ENOMEM;
+	regs->ip = (unsigned long)vc_nomem_return;
+	return 1;
+}
+
+/* A probe that has this may change where the function goes on. */
+static void add_sgs_passed(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
+{
+}
+
+static struct kprobe probe = {
+	.symbol_name = "virtqueue_add_sgs",
+	.pre_handler = add_sgs_entered,
+	.post_handler = add_sgs_passed,
+};
+
+static int fail_set(const char *line, const struct kernel_param *kp)
+{
+	unsigned int new_after, new_count;
+	char name[MAX_NAME];
+	unsigned long flags;
+
+	if (sscanf(line, "%31s %u %u", name, &new_after, &new_count) != 3)
+		return -EINVAL;
+	raw_spin_lock_irqsave(&lock, flags);
+	strscpy(queue, name);
+	after = new_after;
+	count = new_count;
+	failed = 0;
+	raw_spin_unlock_irqrestore(&lock, flags);
+	return 0;
+}
+
+static int fail_get(char *buffer, const struct kernel_param *kp)
+{
+	return sysfs_emit(buffer, "%u\n", READ_ONCE(failed));
+}
+
+static const struct kernel_param_ops fail_ops = {
+	.set = fail_set,
+	.get = fail_get,
+};
+
+module_param_cb(fail, &fail_ops, NULL, 0644);
+MODULE_PARM_DESC(fail, "QUEUE AFTER COUNT of the additions that fail; how many have failed");
+
+static int __init vc_nomem_init(void)
+{
+	return register_kprobe(&probe);
+}
+
+static void __exit vc_nomem_exit(void)
+{
+	unregister_kprobe(&probe);
+}
+
+module_init(vc_nomem_init);
+module_exit(vc_nomem_exit);
+
+MODULE_DESCRIPTION("Has additions to virtqueues of crypto devices fail");
+MODULE_LICENSE("GPL");
