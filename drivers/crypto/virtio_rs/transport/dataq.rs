@@ -4,11 +4,13 @@
 
 mod ages;
 mod backlog;
+mod batch;
 mod kicks;
 mod state;
 
 use self::{
     ages::Found,
+    batch::BatchLimit,
     state::{
         Request,
         State, //
@@ -42,9 +44,6 @@ pub(crate) use self::state::Private;
 /// A data queue of a device.
 pub(crate) type DataQueue = Queue<Data>;
 
-/// How many requests are taken from the ring under one lock.
-const BATCH: usize = 16;
-
 /// How many requests a bottom half completes before it lets others run.
 const BUDGET: usize = 256;
 
@@ -63,15 +62,17 @@ impl Data {
         Arc::pin_init(Queue::new(name, index, State::new()), GFP_KERNEL)
     }
 
-    /// Takes up to [`BATCH`] requests that the device has used.
+    /// Takes requests that the device has used, up to [`BatchLimit`].
     #[inline]
     fn take_batch(locked: &mut Locked<'_, Self>, batch: &mut Chain<Private>) {
-        while batch.len() < BATCH {
+        let mut limit = BatchLimit::new();
+        while !limit.is_reached() {
             // The status, not the length, says whether there is a result: devices count differently.
             let Some((mut request, used)) = locked.take_used() else {
                 break;
             };
             request.set_used(used);
+            limit.add(used);
             locked.state().leave(&request);
             Self::judge(&mut request, locked);
             batch.push(request);
