@@ -124,8 +124,6 @@ def check_devices(options: argparse.Namespace) -> None:
         )
     if any(settings.trace for settings in references) and not options.device_log:
         raise ValueError("a device with trace needs --device-log, for a folder to write to")
-    if options.device_log and not references:
-        raise ValueError("--device-log is for --device ref and vfio")
 
 
 def serial_ports(options: argparse.Namespace) -> list[str]:

@@ -16,6 +16,7 @@ import termios
 import time
 import tty
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 import reference
@@ -154,7 +155,7 @@ class Supervisor:
         self.console, console = os.pipe()
         fcntl.fcntl(console, fcntl.F_SETPIPE_SZ, CONSOLE_BUFFER)
         descriptors = {name: end.fileno() for name, end in theirs.items()}
-        with open(self.options.run_dir / "qemu.log", "wb") as log:
+        with open(self._qemu_log(), "wb") as log:
             qemu = subprocess.Popen(
                 self.machine.command(console, descriptors),
                 stdin=subprocess.DEVNULL,
@@ -305,9 +306,14 @@ class Supervisor:
     def _stop(self, status: int) -> None:
         raise Interrupted(status)
 
+    def _qemu_log(self) -> Path:
+        """Where QEMU's own messages go."""
+        folder: Path = self.options.device_log or self.options.run_dir
+        return folder / "qemu.log"
+
     def _collect_errors(self, status: int | None) -> None:
         """What QEMU has said, and how it ended; None if it was we who ended it."""
-        log = (self.options.run_dir / "qemu.log").read_text(errors="replace")
+        log = self._qemu_log().read_text(errors="replace")
         self.outcome.qemu_errors = log.splitlines()
         if status is None:
             return

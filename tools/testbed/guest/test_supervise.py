@@ -68,7 +68,12 @@ class Boot(unittest.TestCase):
             keep = os.open(folder / "alive", os.O_RDWR)
             try:
                 options = argparse.Namespace(
-                    run_dir=folder, devices=[], timeout=timeout, mode="run", verbose=False
+                    run_dir=folder,
+                    device_log=None,
+                    devices=[],
+                    timeout=timeout,
+                    mode="run",
+                    verbose=False,
                 )
                 with mock.patch.object(supervise, "time", time):
                     guest = kind(options, cast(Machine, Fake(folder, script)), 0)
