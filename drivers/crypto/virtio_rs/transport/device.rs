@@ -2,18 +2,20 @@
 
 //! A device: its limits, its queues, and whether it is of use.
 
-mod care;
-mod phase;
+mod lifecycle;
 mod sessions;
 mod show;
+mod state;
+mod watchdog;
 
 use self::{
-    care::Care,
-    phase::{
-        Phase,
-        SharedPhase, //
+    sessions::Sessions,
+    state::{
+        AtomicDeviceState,
+        DeviceState,
+        Event, //
     },
-    sessions::Sessions, //
+    watchdog::Watchdog, //
 };
 use super::{
     controlq,
@@ -81,7 +83,7 @@ pub(super) use self::sessions::IdNode;
 pub(crate) use self::show::show;
 
 /// A device with a worker that looks after it.
-pub(crate) type Device = Worker<State>;
+pub(crate) type Device = Worker<DeviceInner>;
 
 /// Who wants to know which devices there are.
 pub(crate) trait Observer: Send + Sync {
@@ -94,12 +96,12 @@ pub(crate) trait Observer: Send + Sync {
 
 /// What is known of a device.
 #[pin_data]
-pub(crate) struct State {
+pub(crate) struct DeviceInner {
     config: Config,
     features: Features,
     limits: Limits,
     timeout: Msecs,
-    phase: SharedPhase,
+    state: AtomicDeviceState,
     data: KVec<Arc<DataQueue>>,
     control: Arc<ControlQueue>,
     observer: Arc<dyn Observer>,
@@ -114,7 +116,7 @@ pub(crate) struct State {
     queues: Mutex<Option<Arc<Queues>>>,
     /// None once the device is no longer bound. Held while the device is recovered.
     #[pin]
-    care: Mutex<Option<Care>>,
+    watchdog: Mutex<Option<Watchdog>>,
 }
 
 impl Device {
@@ -173,8 +175,8 @@ impl Device {
             );
         })?;
 
-        let care = Care::new(queues.clone());
-        let state = pin_init!(State {
+        let watchdog = Watchdog::new(queues.clone());
+        let inner = pin_init!(DeviceInner {
             config,
             features: Features::new(|bit| dev.has_feature(bit)),
             limits: Limits {
@@ -182,7 +184,7 @@ impl Device {
                 rescue_in_place: settings.rescue_in_place(),
             },
             timeout: settings.timeout(),
-            phase: SharedPhase::new(),
+            state: AtomicDeviceState::new(),
             data,
             control,
             observer,
@@ -190,9 +192,9 @@ impl Device {
             restarts: Atomic::new(0),
             untold: Atomic::new(0),
             queues <- new_mutex!(Some(queues)),
-            care <- new_mutex!(Some(care)),
+            watchdog <- new_mutex!(Some(watchdog)),
         });
-        Arc::pin_init(Worker::new_for_reclaim(state, workqueue), GFP_KERNEL)
+        Arc::pin_init(Worker::new_for_reclaim(inner, workqueue), GFP_KERNEL)
     }
 
     /// Lets go of the device: it broke the rules, or does not answer. It is reset soon, which brings
@@ -200,7 +202,7 @@ impl Device {
     ///
     /// Context: any but hard interrupt.
     pub(crate) fn fail(&self) -> bool {
-        let fails = self.phase.advance(Phase::Failed);
+        let fails = self.state.apply(Event::Fail);
         if fails {
             self.queue();
         }
@@ -270,7 +272,7 @@ impl Device {
     }
 }
 
-impl State {
+impl DeviceInner {
     /// Returns what the device says of itself.
     pub(crate) fn config(&self) -> &Config {
         &self.config
@@ -293,12 +295,15 @@ impl State {
 
     /// Returns true if the device takes requests.
     pub(crate) fn is_ready(&self) -> bool {
-        self.phase.is_ready()
+        self.state.is_ready()
     }
 
     /// Returns true if the device takes requests, or may do so again.
     pub(crate) fn may_return(&self) -> bool {
-        !matches!(self.phase.get(), Phase::GivenUp | Phase::Closed)
+        !matches!(
+            self.state.get(),
+            DeviceState::Disabled | DeviceState::Unbound
+        )
     }
 
     /// Returns the data queues that [`data_queue`](Self::data_queue) returns, by their index.

@@ -4,8 +4,7 @@
 
 use super::{
     super::dataq,
-    Device,
-    Phase, //
+    Device, //
 };
 use crate::support::bh::Bh;
 use kernel::{
@@ -16,22 +15,9 @@ use kernel::{
     },
 };
 
-impl Phase {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Waiting => "not ready",
-            Self::Ready => "ready",
-            Self::Failed => "failed",
-            Self::GivenUp => "given up",
-            Self::Asleep => "asleep",
-            Self::Closed => "closed",
-        }
-    }
-}
-
 /// Writes how a device is, a line for each thing.
 pub(crate) fn show(device: &Arc<Device>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    writeln!(f, "state: {}", device.phase.get().name())?;
+    writeln!(f, "state: {}", device.state.get().name())?;
     writeln!(f, "restarts: {}", device.restarts.load(Relaxed))?;
     writeln!(f, "sessions: {}", device.sessions.count())?;
     for queue in &device.data {

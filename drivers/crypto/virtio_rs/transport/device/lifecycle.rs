@@ -8,11 +8,19 @@ use super::{
         dataq,
         dataq::Look, //
     },
+    state::{
+        DeviceState,
+        Event, //
+    },
+    watchdog::{
+        Failures,
+        ReadyPoll,
+        Watchdog, //
+    },
     Config,
     ControlMessage,
     Device,
-    Phase,
-    State,
+    DeviceInner,
     RETRY,
     WORDS, //
 };
@@ -28,15 +36,10 @@ use crate::{
         }, //
     },
 };
-use core::cmp::Ordering;
 use kernel::{
     device::Bound,
-    fmt,
     prelude::*,
-    sync::{
-        atomic::Relaxed,
-        Arc, //
-    },
+    sync::atomic::Relaxed,
     time::{
         delay::fsleep,
         Delta,
@@ -53,177 +56,7 @@ const SOON: Msecs = 20;
 /// milliseconds.
 const GRACE: i64 = 1000;
 
-/// How often a device may fail without having returned a request in between.
-const FRUITLESS_FAILURES: u32 = 5;
-
-/// How often a device may fail within [`PERIOD`], whatever it does in between.
-const FAILURES: u32 = 60;
-
-/// What [`FAILURES`] are counted in, in milliseconds.
-const PERIOD: i64 = 600_000;
-
-/// What is needed to look after a device that is bound.
-pub(super) struct Care {
-    queues: Arc<Queues>,
-    failures: Failures,
-    born: Instant<Monotonic>,
-    /// When requests are to be looked after the next time, in milliseconds since `born`.
-    next_look: i64,
-    /// Set while the device is not ready.
-    ready_poll: Option<ReadyPoll>,
-    /// Of messages about readiness.
-    log: LogLimit,
-}
-
-impl Care {
-    pub(super) fn new(queues: Arc<Queues>) -> Self {
-        Self {
-            queues,
-            failures: Failures::new(),
-            born: Instant::now(),
-            next_look: 0,
-            ready_poll: None,
-            log: LogLimit::new(),
-        }
-    }
-
-    /// Logs that the device became ready, or not ready, which it may do all the time.
-    fn log_readiness(&mut self, message: fmt::Arguments<'_>) {
-        let dev = self.queues.device();
-        match self.log.admit(self.born.elapsed().as_millis()) {
-            Admit::Log => dev_info!(dev, "{message}\n"),
-            Admit::LogLast => {
-                dev_info!(
-                    dev,
-                    "{message}; further changes are not logged for a while\n"
-                );
-            }
-            Admit::Drop => {}
-        }
-    }
-
-    /// Returns the time, in milliseconds since `born`.
-    fn now(&self) -> i64 {
-        self.born.elapsed().as_millis()
-    }
-}
-
-/// How many messages a device can cause that the driver does not limit otherwise.
-struct LogLimit {
-    /// In this period.
-    count: u32,
-    /// When the period began, in milliseconds.
-    since: i64,
-}
-
-/// What to do with a message.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Admit {
-    Log,
-    /// Log it, and say that no more are logged.
-    LogLast,
-    Drop,
-}
-
-impl LogLimit {
-    /// How many messages are logged within [`PERIOD`].
-    const MAX: u32 = 10;
-
-    const fn new() -> Self {
-        Self { count: 0, since: 0 }
-    }
-
-    /// Counts a message at `now`.
-    fn admit(&mut self, now: i64) -> Admit {
-        if self.count == 0 || now.saturating_sub(self.since) > PERIOD {
-            self.count = 0;
-            self.since = now;
-        }
-        self.count = self.count.saturating_add(1);
-        match self.count.cmp(&Self::MAX) {
-            Ordering::Less => Admit::Log,
-            Ordering::Equal => Admit::LogLast,
-            Ordering::Greater => Admit::Drop,
-        }
-    }
-}
-
-/// When to look at a device that is not ready: it may become ready without a notification.
-///
-/// The interval begins with [`MIN`](Self::MIN), and doubles up to [`MAX`](Self::MAX), so that an
-/// idle guest is not kept awake. All times are in milliseconds.
-struct ReadyPoll {
-    interval: Msecs,
-    next: i64,
-}
-
-impl ReadyPoll {
-    const MIN: Msecs = 2_000;
-    const MAX: Msecs = 32_000;
-
-    fn new(now: i64) -> Self {
-        Self {
-            interval: Self::MIN,
-            next: now + i64::from(Self::MIN),
-        }
-    }
-
-    /// Returns true, and begins the next interval, if the present one is over.
-    fn is_due(&mut self, now: i64) -> bool {
-        if now < self.next {
-            return false;
-        }
-        self.interval = (2 * self.interval).min(Self::MAX);
-        self.next = now + i64::from(self.interval);
-        true
-    }
-
-    /// Returns how much of the interval is left, at least 1.
-    fn left(&self, now: i64) -> Msecs {
-        Msecs::try_from(self.next - now).unwrap_or(0).max(1)
-    }
-}
-
-/// How often a device has failed.
-struct Failures {
-    /// Since it has returned a request.
-    fruitless: u32,
-    /// In this period.
-    recent: u32,
-    /// When the period began, in milliseconds of any clock.
-    since: i64,
-    /// How many requests it had returned when it failed last.
-    returned: u64,
-}
-
-impl Failures {
-    const fn new() -> Self {
-        Self {
-            fruitless: 0,
-            recent: 0,
-            since: 0,
-            returned: 0,
-        }
-    }
-
-    /// Counts one more, at `now`, of a device that has returned so many requests in all; returns
-    /// false if that is one too many.
-    fn count(&mut self, now: i64, returned: u64) -> bool {
-        if returned != self.returned {
-            self.fruitless = 0;
-            self.returned = returned;
-        }
-        if self.recent == 0 || now.saturating_sub(self.since) > PERIOD {
-            self.recent = 0;
-            self.since = now;
-        }
-        self.fruitless = self.fruitless.saturating_add(1);
-        self.recent = self.recent.saturating_add(1);
-        self.fruitless <= FRUITLESS_FAILURES && self.recent <= FAILURES
-    }
-}
-
-impl Chore for State {
+impl Chore for DeviceInner {
     /// Looks how the device is, and does what follows.
     fn run(&self) -> Option<Msecs> {
         let (watch, check) = self.tend()?;
@@ -250,14 +83,17 @@ enum Check {
     Again(Msecs),
 }
 
-impl State {
+impl DeviceInner {
     /// Looks how the device is, and does what follows for the device itself. Returns when to do that
     /// again, if there is a reason to, and what has come of it; nothing if it is not bound any more.
     fn tend(&self) -> Option<(Option<Msecs>, Check)> {
-        let mut care = self.care.lock();
-        let care = (*care).as_mut()?;
-        let (watch, check) = (self.look(care), self.check(care));
-        let poll = care.ready_poll.as_ref().map(|poll| poll.left(care.now()));
+        let mut watchdog = self.watchdog.lock();
+        let watchdog = (*watchdog).as_mut()?;
+        let (watch, check) = (self.look(watchdog), self.check(watchdog));
+        let poll = watchdog
+            .ready_poll
+            .as_ref()
+            .map(|poll| poll.left(watchdog.now()));
         let retry = controlq::retry(&self.control).then_some(RETRY);
         Some(([watch, poll, retry].into_iter().flatten().min(), check))
     }
@@ -265,20 +101,20 @@ impl State {
     /// Looks after requests that do not come back, if it is time to: a device that has something to
     /// say all the time shall not make them grow old. Returns when to look again, if there may be
     /// some to look after.
-    fn look(&self, care: &mut Care) -> Option<Msecs> {
-        let now = care.now();
-        if let Some(left) = Msecs::try_from(care.next_look - now)
+    fn look(&self, watchdog: &mut Watchdog) -> Option<Msecs> {
+        let now = watchdog.now();
+        if let Some(left) = Msecs::try_from(watchdog.next_check - now)
             .ok()
             .filter(|left| *left > 0)
         {
             return Some(left);
         }
         let interval = self.look_interval();
-        care.next_look = now + i64::from(interval);
+        watchdog.next_check = now + i64::from(interval);
 
         let looks = self.data.iter().map(|queue| dataq::look(queue));
         let worst = looks.max().unwrap_or(Look::Idle);
-        if worst == Look::Stuck && self.phase.advance(Phase::Failed) {
+        if worst == Look::Stuck && self.state.apply(Event::Fail) {
             pr_err!(
                 "a device has not returned requests for {} ms or more\n",
                 self.timeout
@@ -288,38 +124,38 @@ impl State {
     }
 
     /// Looks what the device says of itself.
-    fn check(&self, care: &mut Care) -> Check {
-        let queues = care.queues.clone();
+    fn check(&self, watchdog: &mut Watchdog) -> Check {
+        let queues = watchdog.queues.clone();
         let says = queues.with_device(|dev| {
             if dev.is_gone() {
-                if self.phase.advance(Phase::Failed) {
+                if self.state.apply(Event::Fail) {
                     dev_err!(dev, "the device is gone\n");
                 }
-            } else if dev.needs_reset() && self.phase.advance(Phase::Failed) {
+            } else if dev.needs_reset() && self.state.apply(Event::Fail) {
                 dev_err!(dev, "the device asks to be reset\n");
             }
             Config::is_ready(dev.read_config_word(0))
         });
-        let check = match (self.phase.get(), says) {
-            (Phase::Failed, _) => self.recover(care),
-            (Phase::Waiting | Phase::Ready, Some(true)) => self.become_ready(care),
-            (Phase::Ready, Some(false)) => self.become_unready(care),
-            (Phase::Waiting, Some(false)) => self.poll_ready(care),
+        let check = match (self.state.get(), says) {
+            (DeviceState::Failed, _) => self.recover(watchdog),
+            (DeviceState::NotReady | DeviceState::Ready, Some(true)) => self.become_ready(watchdog),
+            (DeviceState::Ready, Some(false)) => self.become_unready(watchdog),
+            (DeviceState::NotReady, Some(false)) => self.poll_ready(watchdog),
             _ => Check::Nothing,
         };
-        if self.phase.get() != Phase::Waiting {
-            care.ready_poll = None;
-        } else if care.ready_poll.is_none() {
-            care.ready_poll = Some(ReadyPoll::new(care.now()));
+        if self.state.get() != DeviceState::NotReady {
+            watchdog.ready_poll = None;
+        } else if watchdog.ready_poll.is_none() {
+            watchdog.ready_poll = Some(ReadyPoll::new(watchdog.now()));
         }
         check
     }
 
     /// Resets and restarts a device that is not ready, once per interval of [`ReadyPoll`]. The
     /// status was just read; some devices only update it when they are reset.
-    fn poll_ready(&self, care: &mut Care) -> Check {
-        let now = care.now();
-        let due = care
+    fn poll_ready(&self, watchdog: &mut Watchdog) -> Check {
+        let now = watchdog.now();
+        let due = watchdog
             .ready_poll
             .as_mut()
             .is_some_and(|poll| poll.is_due(now));
@@ -327,18 +163,18 @@ impl State {
         if !due || !self.is_drained() {
             return Check::Nothing;
         }
-        let queues = &care.queues;
+        let queues = &watchdog.queues;
         queues.reset();
         match self.restart(queues) {
             Ok(()) => {
                 let status = queues.with_device(|dev| dev.read_config_word(0));
                 if status.is_some_and(Config::is_ready) {
-                    self.become_ready(care)
+                    self.become_ready(watchdog)
                 } else {
                     Check::Nothing
                 }
             }
-            Err(err) if self.phase.change(Phase::Waiting, Phase::Failed) => {
+            Err(err) if self.state.apply(Event::Fail) => {
                 dev_err!(
                     queues.device(),
                     "starting the device again failed ({err:?})\n"
@@ -357,8 +193,8 @@ impl State {
             && controlq::is_idle(&self.control)
     }
 
-    fn become_ready(&self, care: &mut Care) -> Check {
-        let queues = &care.queues;
+    fn become_ready(&self, watchdog: &mut Watchdog) -> Check {
+        let queues = &watchdog.queues;
         if self.is_ready() {
             return Check::Nothing;
         }
@@ -372,7 +208,7 @@ impl State {
         match self.compare_config(queues) {
             Ok(()) => {}
             Err(err) if err == EINVAL => {
-                if self.phase.advance(Phase::Failed) {
+                if self.state.apply(Event::Fail) {
                     dev_err!(queues.device(), "configuration changed, resetting device\n");
                 }
                 return Check::Again(0);
@@ -382,11 +218,11 @@ impl State {
         if self.settle_old_sessions().is_err() {
             return Check::Again(RETRY);
         }
-        if !self.phase.change(Phase::Waiting, Phase::Ready) {
+        if !self.state.apply(Event::BecomeReady) {
             return Check::Again(0);
         }
         let (count, bytes) = (self.data.len(), self.config.max_size());
-        care.log_readiness(fmt!("ready: {count} data queue(s), max_size {bytes}"));
+        watchdog.log_readiness(fmt!("ready: {count} data queue(s), max_size {bytes}"));
         let epoch = self.epoch();
         for queue in &self.data {
             dataq::open(queue, epoch);
@@ -394,11 +230,11 @@ impl State {
         Check::News
     }
 
-    fn become_unready(&self, care: &mut Care) -> Check {
-        if !self.phase.change(Phase::Ready, Phase::Waiting) {
+    fn become_unready(&self, watchdog: &mut Watchdog) -> Check {
+        if !self.state.apply(Event::BecomeNotReady) {
             return Check::Nothing;
         }
-        care.log_readiness(fmt!("device not ready"));
+        watchdog.log_readiness(fmt!("device not ready"));
         self.close_queues();
         self.sessions.forget();
         Check::News
@@ -411,16 +247,16 @@ impl State {
     }
 
     /// Resets a device that has failed, and starts it again, unless that has happened too often.
-    fn recover(&self, care: &mut Care) -> Check {
-        let queues = &care.queues;
+    fn recover(&self, watchdog: &mut Watchdog) -> Check {
+        let queues = &watchdog.queues;
         self.close_queues();
         self.sessions.forget();
         queues.reset();
 
         let returned = self.data.iter().map(|queue| dataq::returned(queue)).sum();
-        let now = care.now();
-        if !care.failures.count(now, returned) {
-            if self.phase.change(Phase::Failed, Phase::GivenUp) {
+        let now = watchdog.now();
+        if !watchdog.failures.count(now, returned) {
+            if self.state.apply(Event::Disable) {
                 dev_err!(
                     queues.device(),
                     "the device is given up, having failed again and again; bind it again to use it\n"
@@ -432,11 +268,11 @@ impl State {
             Ok(()) => {
                 dev_info!(queues.device(), "the device was reset and started again\n");
                 self.restarts.fetch_add(1, Relaxed);
-                self.phase.change(Phase::Failed, Phase::Waiting);
+                self.state.apply(Event::Restart);
                 Check::Again(0)
             }
             // Whoever has it sleep starts it again.
-            Err(_) if self.phase.get() != Phase::Failed => Check::Nothing,
+            Err(_) if self.state.get() != DeviceState::Failed => Check::Nothing,
             Err(err) => {
                 dev_err!(
                     queues.device(),
@@ -501,7 +337,7 @@ impl State {
             }
             Err(err) => {
                 if err == ETIMEDOUT || err == EIO {
-                    self.phase.advance(Phase::Failed);
+                    self.state.apply(Event::Fail);
                 } else {
                     // A reset has returned it.
                     self.sessions.put_back(first);
@@ -545,9 +381,9 @@ impl State {
 
     /// Waits until the device has returned all requests, and tells it to forget our sessions. This
     /// takes [`timeout`](Self::timeout) and 2 x [`GRACE`] at most.
-    fn quiesce(&self, phase: Phase) {
+    fn quiesce(&self, event: Event) {
         let answers = self.is_ready() && self.is_operational();
-        self.phase.advance(phase);
+        self.state.apply(event);
         self.close_queues();
         if answers {
             let begin = Instant::now();
@@ -575,7 +411,7 @@ impl State {
     }
 }
 
-impl State {
+impl DeviceInner {
     /// Calls `f` with the device; returns nothing if it is not in use.
     fn ask<R>(&self, f: impl FnOnce(&virtio::Device<Bound>) -> R) -> Option<R> {
         let queues = self.queues.lock().clone();
@@ -617,7 +453,7 @@ impl Device {
     ///
     /// Context: process, may sleep.
     pub(crate) fn close(&self) {
-        self.quiesce(Phase::Closed);
+        self.quiesce(Event::Unbind);
         // The work item may wait for a control request, which this brings back. So may whoever
         // registers algorithms.
         let queues = self.queues.lock().take();
@@ -625,9 +461,9 @@ impl Device {
             queues.reset();
         }
         // Nobody looks after the device any more. The work item may just have restarted it.
-        let care = self.care.lock().take();
-        if let Some(care) = care {
-            care.queues.reset();
+        let watchdog = self.watchdog.lock().take();
+        if let Some(watchdog) = watchdog {
+            watchdog.queues.reset();
         }
         self.shut();
     }
@@ -636,7 +472,7 @@ impl Device {
     ///
     /// Context: process, may sleep.
     pub(crate) fn freeze(&self) {
-        self.quiesce(Phase::Asleep);
+        self.quiesce(Event::Freeze);
         self.sessions.forget();
     }
 
@@ -644,70 +480,10 @@ impl Device {
     ///
     /// Context: process, may sleep.
     pub(crate) fn thaw(&self) {
-        if let Some(care) = &mut *self.care.lock() {
-            care.failures = Failures::new();
+        if let Some(watchdog) = &mut *self.watchdog.lock() {
+            watchdog.failures = Failures::new();
         }
         self.sessions.set_open(true);
-        self.phase.change(Phase::Asleep, Phase::Waiting);
-    }
-}
-
-#[kernel::macros::kunit_tests(virtio_crypto_rs_transport_care)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_device_that_never_returns_a_request_is_given_up_soon() {
-        let mut failures = Failures::new();
-        for _ in 0..FRUITLESS_FAILURES {
-            assert!(failures.count(0, 7));
-        }
-        assert!(!failures.count(0, 7));
-    }
-
-    #[test]
-    fn a_device_that_works_in_between_may_fail_more_often() {
-        let mut failures = Failures::new();
-        for served in 0..FAILURES {
-            assert!(failures.count(0, u64::from(served) + 1));
-        }
-        assert!(!failures.count(0, 1000));
-    }
-
-    #[test]
-    fn a_device_that_is_not_ready_is_polled_less_and_less_often() {
-        let mut poll = ReadyPoll::new(1_000);
-        assert_eq!(poll.left(1_000), ReadyPoll::MIN);
-        let mut now = 1_000;
-        for interval in [2_000, 4_000, 8_000, 16_000, 32_000, 32_000, 32_000] {
-            assert!(!poll.is_due(now + interval - 1));
-            assert_eq!(poll.left(now + interval + 5), 1);
-            now += interval;
-            assert!(poll.is_due(now));
-        }
-    }
-
-    #[test]
-    fn a_device_writes_a_limited_number_of_messages_to_the_log() {
-        let mut log = LogLimit::new();
-        for period in 0..3 {
-            let now = period * (PERIOD + 1);
-            for _ in 1..LogLimit::MAX {
-                assert_eq!(log.admit(now), Admit::Log);
-            }
-            assert_eq!(log.admit(now), Admit::LogLast);
-            for _ in 0..1000 {
-                assert_eq!(log.admit(now + PERIOD), Admit::Drop);
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_long_ago_is_forgiven() {
-        let mut failures = Failures::new();
-        for served in 0..10 * u64::from(FAILURES) {
-            // CAST: Small numbers.
-            assert!(failures.count(served as i64 * PERIOD / 10, served + 1));
-        }
+        self.state.apply(Event::Restore);
     }
 }

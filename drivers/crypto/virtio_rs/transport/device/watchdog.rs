@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the driver remembers of a bound device: how often it failed, when to look at it, what was
+//! logged.
+
+use crate::virtio::Queues;
+use core::cmp::Ordering;
+use kernel::{
+    fmt,
+    prelude::*,
+    sync::Arc,
+    time::{
+        Instant,
+        Monotonic,
+        Msecs, //
+    }, //
+};
+
+/// How often a device may fail without having returned a request in between.
+const MAX_FAILURES_WITHOUT_PROGRESS: u32 = 5;
+
+/// How often a device may fail within [`PERIOD`], whatever it does in between.
+const MAX_FAILURES_PER_PERIOD: u32 = 60;
+
+/// What [`MAX_FAILURES_PER_PERIOD`] are counted in, in milliseconds.
+const PERIOD: i64 = 600_000;
+
+/// What the watchdog and the recovery of a bound device remember.
+pub(super) struct Watchdog {
+    pub(super) queues: Arc<Queues>,
+    pub(super) failures: Failures,
+    bound_at: Instant<Monotonic>,
+    /// When requests are to be checked the next time, in milliseconds since `bound_at`.
+    pub(super) next_check: i64,
+    /// Set while the device is not ready.
+    pub(super) ready_poll: Option<ReadyPoll>,
+    /// Of messages about readiness.
+    log: LogLimit,
+}
+
+impl Watchdog {
+    pub(super) fn new(queues: Arc<Queues>) -> Self {
+        Self {
+            queues,
+            failures: Failures::new(),
+            bound_at: Instant::now(),
+            next_check: 0,
+            ready_poll: None,
+            log: LogLimit::new(),
+        }
+    }
+
+    /// Logs that the device became ready, or not ready, which it may do all the time.
+    pub(super) fn log_readiness(&mut self, message: fmt::Arguments<'_>) {
+        let dev = self.queues.device();
+        match self.log.admit(self.bound_at.elapsed().as_millis()) {
+            Admit::Log => dev_info!(dev, "{message}\n"),
+            Admit::LogLast => {
+                dev_info!(
+                    dev,
+                    "{message}; further changes are not logged for a while\n"
+                );
+            }
+            Admit::Drop => {}
+        }
+    }
+
+    /// Returns the time, in milliseconds since `bound_at`.
+    pub(super) fn now(&self) -> i64 {
+        self.bound_at.elapsed().as_millis()
+    }
+}
+
+/// How many messages a device can cause that the driver does not limit otherwise.
+struct LogLimit {
+    /// In this period.
+    count: u32,
+    /// When the period began, in milliseconds.
+    since: i64,
+}
+
+/// What to do with a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Admit {
+    Log,
+    /// Log it, and say that no more are logged.
+    LogLast,
+    Drop,
+}
+
+impl LogLimit {
+    /// How many messages are logged within [`PERIOD`].
+    const MAX: u32 = 10;
+
+    const fn new() -> Self {
+        Self { count: 0, since: 0 }
+    }
+
+    /// Counts a message at `now`.
+    fn admit(&mut self, now: i64) -> Admit {
+        if self.count == 0 || now.saturating_sub(self.since) > PERIOD {
+            self.count = 0;
+            self.since = now;
+        }
+        self.count = self.count.saturating_add(1);
+        match self.count.cmp(&Self::MAX) {
+            Ordering::Less => Admit::Log,
+            Ordering::Equal => Admit::LogLast,
+            Ordering::Greater => Admit::Drop,
+        }
+    }
+}
+
+/// When to look at a device that is not ready: it may become ready without a notification.
+///
+/// The interval begins with [`MIN`](Self::MIN), and doubles up to [`MAX`](Self::MAX), so that an
+/// idle guest is not kept awake. All times are in milliseconds.
+pub(super) struct ReadyPoll {
+    interval: Msecs,
+    next: i64,
+}
+
+impl ReadyPoll {
+    const MIN: Msecs = 2_000;
+    const MAX: Msecs = 32_000;
+
+    pub(super) fn new(now: i64) -> Self {
+        Self {
+            interval: Self::MIN,
+            next: now + i64::from(Self::MIN),
+        }
+    }
+
+    /// Returns true, and begins the next interval, if the present one is over.
+    pub(super) fn is_due(&mut self, now: i64) -> bool {
+        if now < self.next {
+            return false;
+        }
+        self.interval = (2 * self.interval).min(Self::MAX);
+        self.next = now + i64::from(self.interval);
+        true
+    }
+
+    /// Returns how much of the interval is left, at least 1.
+    pub(super) fn left(&self, now: i64) -> Msecs {
+        Msecs::try_from(self.next - now).unwrap_or(0).max(1)
+    }
+}
+
+/// How often a device has failed.
+pub(super) struct Failures {
+    /// Since it has returned a request.
+    without_progress: u32,
+    /// In this period.
+    recent: u32,
+    /// When the period began, in milliseconds of any clock.
+    since: i64,
+    /// How many requests it had returned when it failed last.
+    returned: u64,
+}
+
+impl Failures {
+    pub(super) const fn new() -> Self {
+        Self {
+            without_progress: 0,
+            recent: 0,
+            since: 0,
+            returned: 0,
+        }
+    }
+
+    /// Counts one more, at `now`, of a device that has returned so many requests in all; returns
+    /// false if that is one too many.
+    pub(super) fn count(&mut self, now: i64, returned: u64) -> bool {
+        if returned != self.returned {
+            self.without_progress = 0;
+            self.returned = returned;
+        }
+        if self.recent == 0 || now.saturating_sub(self.since) > PERIOD {
+            self.recent = 0;
+            self.since = now;
+        }
+        self.without_progress = self.without_progress.saturating_add(1);
+        self.recent = self.recent.saturating_add(1);
+        self.without_progress <= MAX_FAILURES_WITHOUT_PROGRESS
+            && self.recent <= MAX_FAILURES_PER_PERIOD
+    }
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_transport_watchdog)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_never_returns_a_request_is_given_up_soon() {
+        let mut failures = Failures::new();
+        for _ in 0..MAX_FAILURES_WITHOUT_PROGRESS {
+            assert!(failures.count(0, 7));
+        }
+        assert!(!failures.count(0, 7));
+    }
+
+    #[test]
+    fn a_device_that_works_in_between_may_fail_more_often() {
+        let mut failures = Failures::new();
+        for served in 0..MAX_FAILURES_PER_PERIOD {
+            assert!(failures.count(0, u64::from(served) + 1));
+        }
+        assert!(!failures.count(0, 1000));
+    }
+
+    #[test]
+    fn a_device_that_is_not_ready_is_polled_less_and_less_often() {
+        let mut poll = ReadyPoll::new(1_000);
+        assert_eq!(poll.left(1_000), ReadyPoll::MIN);
+        let mut now = 1_000;
+        for interval in [2_000, 4_000, 8_000, 16_000, 32_000, 32_000, 32_000] {
+            assert!(!poll.is_due(now + interval - 1));
+            assert_eq!(poll.left(now + interval + 5), 1);
+            now += interval;
+            assert!(poll.is_due(now));
+        }
+    }
+
+    #[test]
+    fn a_device_writes_a_limited_number_of_messages_to_the_log() {
+        let mut log = LogLimit::new();
+        for period in 0..3 {
+            let now = period * (PERIOD + 1);
+            for _ in 1..LogLimit::MAX {
+                assert_eq!(log.admit(now), Admit::Log);
+            }
+            assert_eq!(log.admit(now), Admit::LogLast);
+            for _ in 0..1000 {
+                assert_eq!(log.admit(now + PERIOD), Admit::Drop);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_long_ago_is_forgiven() {
+        let mut failures = Failures::new();
+        for served in 0..10 * u64::from(MAX_FAILURES_PER_PERIOD) {
+            // CAST: Small numbers.
+            assert!(failures.count(served as i64 * PERIOD / 10, served + 1));
+        }
+    }
+}
