@@ -3,10 +3,12 @@
 //! The key of a transform, and how devices get it.
 
 use super::{
+    devices::{
+        Devices,
+        Rekey, //
+    },
     fallback::Reason,
-    Devices,
-    Place,
-    Rekey, //
+    place::Place, //
 };
 use crate::{
     crypto::{

@@ -2,10 +2,6 @@
 
 //! The device on the virtio bus.
 
-use super::{
-    Endpoint,
-    Queues, //
-};
 use crate::{
     bindings,
     bindings::helpers, //
@@ -19,7 +15,6 @@ use kernel::{
     device,
     error::to_result,
     prelude::*,
-    sync::Arc,
     types::Opaque, //
 };
 
@@ -128,26 +123,6 @@ impl Device<device::Bound> {
     pub(crate) fn max_segment(&self) -> usize {
         // SAFETY: By the type invariant; the device is bound, so its transport is there.
         unsafe { bindings::virtio_max_dma_size(self.as_raw()) }
-    }
-}
-
-impl Device<device::Core<'_>> {
-    /// Sets up one virtqueue for each of `endpoints`, in the device's order, which starts with 0.
-    /// The first `spread` of them are asked to interrupt the CPUs they are for, which
-    /// [`Queues::index_for`] tells.
-    ///
-    /// Context: process, may sleep; from `probe` only, once.
-    ///
-    /// # Errors
-    ///
-    /// `ENOENT`: the device lacks one of the queues. `EBUSY`: there are queues already. Others as
-    /// the transport has them.
-    pub(crate) fn find_queues(
-        &self,
-        endpoints: KVec<Arc<dyn Endpoint>>,
-        spread: usize,
-    ) -> Result<Arc<Queues>> {
-        Queues::find(self, endpoints, spread)
     }
 }
 

@@ -71,6 +71,26 @@ pub(crate) unsafe trait Endpoint: Send + Sync {
     fn notify(&self);
 }
 
+impl Device<device::Core<'_>> {
+    /// Sets up one virtqueue for each of `endpoints`, in the device's order, which starts with 0.
+    /// The first `spread` of them are asked to interrupt the CPUs they are for, which
+    /// [`Queues::index_for`] tells.
+    ///
+    /// Context: process, may sleep; from `probe` only, once.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT`: the device lacks one of the queues. `EBUSY`: there are queues already. Others as
+    /// the transport has them.
+    pub(crate) fn find_queues(
+        &self,
+        endpoints: KVec<Arc<dyn Endpoint>>,
+        spread: usize,
+    ) -> Result<Arc<Queues>> {
+        Queues::find(self, endpoints, spread)
+    }
+}
+
 /// How far the queues of a device are.
 #[derive(Clone, Copy, PartialEq)]
 enum State {

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The algorithms that the driver knows: each kind has a table, in a file of its own.
+
+use super::{
+    aead,
+    authenc,
+    devices::Devices,
+    digest,
+    ecdsa,
+    place::{
+        Kind,
+        Place, //
+    },
+    rsa,
+    skcipher, //
+};
+use crate::{
+    crypto::algorithm::Registration,
+    settings::Settings,
+    transport::device::Device,
+    wire::{
+        algorithm::Akcipher,
+        config::Algorithm, //
+    },
+};
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+
+impl Kind {
+    /// Returns the number of rows.
+    pub(super) const fn rows(self) -> usize {
+        match self {
+            Self::Cipher => skcipher::TABLE.len(),
+            Self::Hash => digest::HASHES.len(),
+            Self::Mac => digest::MACS.len(),
+            Self::Aead => aead::TABLE.len(),
+            Self::Authenc => authenc::TABLE.len(),
+            Self::Rsa => 1,
+            Self::Ecdsa => ecdsa::TABLE.len(),
+        }
+    }
+}
+
+// What a device does is kept as one bit for each row.
+kernel::static_assert!(Kind::Cipher.rows() <= u32::BITS as usize);
+kernel::static_assert!(Kind::Hash.rows() <= u32::BITS as usize);
+kernel::static_assert!(Kind::Mac.rows() <= u32::BITS as usize);
+kernel::static_assert!(Kind::Aead.rows() <= u32::BITS as usize);
+kernel::static_assert!(Kind::Authenc.rows() <= u32::BITS as usize);
+kernel::static_assert!(Kind::Ecdsa.rows() <= u32::BITS as usize);
+
+impl Place {
+    /// Has a device do the algorithm, or at least create a session for it, as a trial.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::create`](crate::transport::session::Session::create) has them: why it does not.
+    pub(super) fn try_out(self, device: &Arc<Device>, settings: &Settings) -> Result {
+        match self.kind {
+            Kind::Cipher => skcipher::try_session(device, self.row).map(drop),
+            Kind::Hash | Kind::Mac => digest::try_session(device, self).map(drop),
+            Kind::Aead => aead::try_session(device, self.row).map(drop),
+            Kind::Authenc => authenc::try_session(device, self.row).map(drop),
+            Kind::Rsa => rsa::try_out(device),
+            Kind::Ecdsa => ecdsa::try_out(device, settings, self.row),
+        }
+    }
+
+    /// Returns what the algorithm is to the device; of a chain, both of it.
+    pub(super) fn algorithms(self) -> [Option<Algorithm>; 2] {
+        match self.kind {
+            Kind::Cipher => [skcipher::algorithm(self.row), None],
+            Kind::Hash | Kind::Mac => [digest::algorithm(self), None],
+            Kind::Aead => [aead::algorithm(self.row), None],
+            Kind::Authenc => authenc::algorithms(self.row).map_or([None; 2], |both| both.map(Some)),
+            Kind::Rsa => [Some(Algorithm::Akcipher(Akcipher::Rsa)), None],
+            // As devices have it that need no session.
+            Kind::Ecdsa => [Some(Algorithm::Akcipher(Akcipher::Ecdsa)), None],
+        }
+    }
+
+    /// Returns true if the device advertises the algorithm; of a chain, both of it.
+    pub(super) fn is_advertised(self, device: &Device) -> bool {
+        self.algorithms()
+            .into_iter()
+            .flatten()
+            .all(|algorithm| device.config().advertises(algorithm))
+    }
+
+    /// Registers the algorithm, in every flavour that it has.
+    ///
+    /// # Errors
+    ///
+    /// As the crypto framework has them; none is registered then.
+    pub(super) fn register(
+        self,
+        devices: &Arc<Devices>,
+        module: &'static ThisModule,
+    ) -> Result<KVec<Registration>> {
+        match self.kind {
+            Kind::Cipher => skcipher::register(self, devices, module),
+            Kind::Hash | Kind::Mac => digest::register(self, devices, module),
+            Kind::Aead => aead::register(&aead::TABLE, self, devices, module),
+            Kind::Authenc => aead::register(&authenc::TABLE, self, devices, module),
+            Kind::Rsa => rsa::register(self, devices, module),
+            Kind::Ecdsa => ecdsa::register(self, devices, module),
+        }
+    }
+}

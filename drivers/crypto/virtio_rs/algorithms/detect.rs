@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Capability detection: what a device does is tried. What it advertises is not enough.
+
+use super::{
+    devices::Capabilities,
+    place::{
+        Kind,
+        Place, //
+    }, //
+};
+use crate::{
+    settings::Settings,
+    transport::device::Device, //
+};
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+
+impl Capabilities {
+    /// Finds out what a device does, of the services that are wanted.
+    ///
+    /// # Errors
+    ///
+    /// Any: the device could not be asked, or is not ready any more.
+    pub(super) fn detect(device: &Arc<Device>, settings: &Settings) -> Result<Self> {
+        let mut capabilities = Self::none();
+        let epoch = device.epoch();
+        for kind in Kind::ALL {
+            let service = kind.service();
+            if !settings.wants(service) || !device.config().has_service(service) {
+                continue;
+            }
+            let mut answers = Answers::new(kind);
+            for advertised in [true, false] {
+                for place in (0..kind.rows()).map(|row| Place { kind, row }) {
+                    if place.is_advertised(device) != advertised
+                        || !answers.worth_asking(advertised)
+                    {
+                        continue;
+                    }
+                    let result = place.try_out(device, settings);
+                    answers.add(result);
+                    match result {
+                        Ok(()) => capabilities.add(place),
+                        // Its sessions are used up, but it needs none.
+                        Err(err)
+                            if err == ENOSPC
+                                && device.features().has_stateless(service)
+                                && advertised =>
+                        {
+                            capabilities.add(place);
+                        }
+                        // That is its answer, unless it was reset, or is about to be, or is not
+                        // ready and refuses everything.
+                        Err(err) if [EIO, EOPNOTSUPP, ENOSPC, EINVAL].contains(&err) => {
+                            if device.epoch() != epoch || !device.is_ready() || !device.says_ready()
+                            {
+                                return Err(EAGAIN);
+                            }
+                        }
+                        Err(err) => return Err(err),
+                    }
+                }
+            }
+        }
+        Ok(capabilities)
+    }
+}
+
+/// What a device has answered to the trials of a kind.
+///
+/// Some devices do more than they advertise, so all rows are tried. But a device that lacks the
+/// service, or algorithm chaining, writes a line to the host's log for each trial. It does not get
+/// the trials of rows that it does not advertise. The rows that it advertises come first.
+struct Answers {
+    kind: Kind,
+    /// A row was done.
+    served: bool,
+    /// A row was refused in a way that may mean the whole kind.
+    refused: bool,
+}
+
+impl Answers {
+    const fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            served: false,
+            refused: false,
+        }
+    }
+
+    /// Returns true if the next row is to be tried.
+    fn worth_asking(&self, advertised: bool) -> bool {
+        advertised || self.served || !self.refused
+    }
+
+    /// Adds the result of a trial.
+    fn add(&mut self, result: Result) {
+        match result {
+            Ok(()) => self.served = true,
+            Err(err) if err == EOPNOTSUPP => self.refused = true,
+            // QEMU's device refuses chaining with `VIRTIO_CRYPTO_ERR`.
+            Err(err) if err == EIO && self.kind == Kind::Authenc => self.refused = true,
+            Err(_) => {}
+        }
+    }
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_algorithms_detect)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_a_device_lacks_is_asked_for_once() {
+        let mut answers = Answers::new(Kind::Mac);
+        assert!(answers.worth_asking(true) && answers.worth_asking(false));
+        // An answer about this row alone.
+        answers.add(Err(EIO));
+        assert!(answers.worth_asking(false));
+        answers.add(Err(EOPNOTSUPP));
+        assert!(!answers.worth_asking(false));
+        // What is advertised is tried nevertheless.
+        assert!(answers.worth_asking(true));
+    }
+
+    #[test]
+    fn a_service_that_does_one_algorithm_is_asked_for_all() {
+        for refused_first in [true, false] {
+            let mut answers = Answers::new(Kind::Cipher);
+            for done in [!refused_first, refused_first] {
+                answers.add(if done { Ok(()) } else { Err(EOPNOTSUPP) });
+            }
+            assert!(answers.worth_asking(false));
+        }
+    }
+
+    #[test]
+    fn chaining_is_refused_as_such_by_an_error() {
+        let mut answers = Answers::new(Kind::Authenc);
+        answers.add(Err(EIO));
+        assert!(!answers.worth_asking(false) && answers.worth_asking(true));
+    }
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The devices, and what each of them does, for transforms to choose from.
+
+use super::{
+    fallback::Fallbacks,
+    place::{
+        Kind,
+        Place, //
+    }, //
+};
+use crate::{
+    crypto::DeferredRequests,
+    settings::Settings,
+    support::work::Worker,
+    transport::device::Device, //
+};
+use kernel::{
+    new_mutex, new_spinlock_irq,
+    prelude::*,
+    rbtree::{
+        RBTree,
+        RBTreeNode, //
+    },
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        Mutex,
+        SpinLockIrq, //
+    },
+};
+
+/// What a device has shown that it does: for each kind, a bit for each row of its table.
+#[derive(Clone, Copy)]
+pub(super) struct Capabilities([u32; Kind::ALL.len()]);
+
+impl Capabilities {
+    /// Creates those of a device that does nothing.
+    pub(super) const fn none() -> Self {
+        Self([0; Kind::ALL.len()])
+    }
+
+    /// Returns true if the device does an algorithm.
+    pub(super) fn has(&self, place: Place) -> bool {
+        // CAST: The enum numbers the kinds.
+        self.0[place.kind as usize] & 1 << place.row != 0
+    }
+
+    /// Adds an algorithm that the device does.
+    pub(super) fn add(&mut self, place: Place) {
+        // CAST: As above.
+        self.0[place.kind as usize] |= 1 << place.row;
+    }
+}
+
+/// A device, and what it has shown that it does.
+pub(super) struct DeviceEntry {
+    pub(super) device: Arc<Device>,
+    /// None until the device was ready.
+    pub(super) capabilities: Option<Capabilities>,
+}
+
+impl DeviceEntry {
+    fn does(&self, place: Place) -> bool {
+        self.capabilities
+            .is_some_and(|capabilities| capabilities.has(place))
+    }
+}
+
+/// The devices, for transforms to choose from.
+#[pin_data]
+pub(crate) struct Devices {
+    pub(super) settings: Settings,
+    pub(super) fallbacks: Arc<Fallbacks>,
+    #[pin]
+    pub(super) members: Mutex<KVec<DeviceEntry>>,
+    turn: Atomic<usize>,
+    /// The keys of all transforms, by the numbers they were given.
+    #[pin]
+    keys: SpinLockIrq<RBTree<u64, Arc<dyn Rekey>>>,
+    serial: Atomic<u64>,
+    /// Does what software has to do where it may not sleep.
+    #[pin]
+    pub(super) later: Worker<DeferredRequests>,
+}
+
+/// A key that may have to find another way to a device.
+pub(super) trait Rekey: Send + Sync {
+    /// Finds one, if there is none just now.
+    ///
+    /// Context: process, may sleep.
+    fn rekey(&self);
+}
+
+impl Devices {
+    /// Begins without devices.
+    ///
+    /// # Errors
+    ///
+    /// - `ENOMEM` if memory is exhausted.
+    pub(super) fn create(settings: Settings, fallbacks: Arc<Fallbacks>) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Devices {
+                settings,
+                fallbacks,
+                members <- new_mutex!(KVec::new()),
+                turn: Atomic::new(0),
+                keys <- new_spinlock_irq!(RBTree::new()),
+                serial: Atomic::new(0),
+                later <- DeferredRequests::new(),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Takes a key into account, until [`leave`](Self::leave) is called with the returned number.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: no memory.
+    pub(super) fn enter(&self, key: Arc<dyn Rekey>) -> Result<u64> {
+        let serial = self.serial.fetch_add(1, Relaxed);
+        let node = RBTreeNode::new(serial, key, GFP_KERNEL)?;
+        self.keys.lock().insert(node);
+        Ok(serial)
+    }
+
+    /// Leaves a key out of account.
+    ///
+    /// Context: process or bottom half, interrupts enabled.
+    pub(super) fn leave(&self, serial: u64) {
+        // What goes with it may talk to a device: not under the lock.
+        let _node = self.keys.lock().remove_node(&serial);
+    }
+
+    /// Has all keys find a way to a device that have none just now.
+    ///
+    /// Context: process, may sleep.
+    pub(super) fn rekey(&self) {
+        let mut next = Some(0);
+        while let Some(from) = next {
+            let found = {
+                let keys = self.keys.lock();
+                keys.cursor_lower_bound(&from).map(|cursor| {
+                    let (serial, key) = cursor.current();
+                    (*serial, key.clone())
+                })
+            };
+            next = found.and_then(|(serial, key)| {
+                key.rekey();
+                serial.checked_add(1)
+            });
+        }
+    }
+
+    /// Returns a ready device that does an algorithm; they take turns.
+    pub(super) fn pick(&self, place: Place) -> Option<Arc<Device>> {
+        let members = self.members.lock();
+        let turn = self.turn.fetch_add(1, Relaxed);
+        let count = members.len();
+        (0..count)
+            .filter_map(|step| turn.wrapping_add(step).checked_rem(count))
+            .filter_map(|position| members.get(position))
+            .find(|member| member.device.is_ready() && member.does(place))
+            .map(|member| member.device.clone())
+    }
+
+    /// Returns true if a device does an algorithm, even if not just now.
+    pub(super) fn any(&self, place: Place) -> bool {
+        let members = self.members.lock();
+        members
+            .iter()
+            .any(|member| member.device.may_return() && member.does(place))
+    }
+
+    /// Returns a ready device that was not asked yet what it does.
+    pub(super) fn unknown(&self) -> Option<Arc<Device>> {
+        let members = self.members.lock();
+        members
+            .iter()
+            .find(|member| member.device.is_ready() && member.capabilities.is_none())
+            .map(|member| member.device.clone())
+    }
+}
