@@ -93,6 +93,12 @@ pub(super) trait Rekey: Send + Sync {
     ///
     /// Context: process, may sleep.
     fn rekey(&self);
+
+    /// Gives up the session of one direction on a device, if no request has used it, and the other
+    /// direction is in use. Returns true if there was one.
+    ///
+    /// Context: process, may sleep.
+    fn give_up_unused(&self, device: &Arc<Device>) -> bool;
 }
 
 impl Devices {
@@ -140,6 +146,27 @@ impl Devices {
     ///
     /// Context: process, may sleep.
     pub(super) fn rekey(&self) {
+        self.for_each_key(|key| {
+            key.rekey();
+            true
+        });
+    }
+
+    /// Gives up to `count` sessions of a device up that no request has used: the device has no room
+    /// for another session. Returns true if there were any.
+    ///
+    /// Context: process, may sleep.
+    pub(super) fn give_up_unused(&self, device: &Arc<Device>, count: usize) -> bool {
+        let mut left = count;
+        self.for_each_key(|key| {
+            left -= usize::from(key.give_up_unused(device));
+            left != 0
+        });
+        left != count
+    }
+
+    /// Calls `f` with each key, until it returns false.
+    fn for_each_key(&self, mut f: impl FnMut(&Arc<dyn Rekey>) -> bool) {
         let mut next = Some(0);
         while let Some(from) = next {
             let found = {
@@ -149,10 +176,9 @@ impl Devices {
                     (*serial, key.clone())
                 })
             };
-            next = found.and_then(|(serial, key)| {
-                key.rekey();
-                serial.checked_add(1)
-            });
+            next = found
+                .filter(|(_, key)| f(key))
+                .and_then(|(serial, _)| serial.checked_add(1));
         }
     }
 

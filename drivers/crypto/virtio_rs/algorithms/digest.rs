@@ -19,7 +19,8 @@ use super::{
         Bindings,
         Keyed,
         Opener,
-        Verdict, //
+        Verdict,
+        Wanted, //
     },
     offload::{
         offload,
@@ -141,7 +142,7 @@ impl Opener for &'static Row {
         device.config().takes_auth_key(key.len())
     }
 
-    fn open(&self, device: &Arc<Device>, key: &[u8], _variant: u32) -> Result<Bindings> {
+    fn open(&self, device: &Arc<Device>, key: &[u8], _: u32, _: Wanted) -> Result<Bindings> {
         Bindings::one(self.function.create(device, self.digest_size, key)?)
     }
 }

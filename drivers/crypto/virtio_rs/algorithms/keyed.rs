@@ -34,31 +34,72 @@ use kernel::{
     new_spinlock,
     prelude::*,
     sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         Arc,
         SpinLock, //
     },
     time::Msecs, //
 };
 
-/// The bindings of a key, one for each direction. An algorithm without directions uses `encrypt`
-/// only. [`one`](Self::one) leaves `decrypt` empty, [`stateless`](Self::stateless) does not.
+/// For which directions bindings are created.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wanted {
+    Both,
+    Only(Direction),
+}
+
+impl Wanted {
+    fn includes(self, direction: Direction) -> bool {
+        match self {
+            Self::Both => true,
+            Self::Only(only) => only == direction,
+        }
+    }
+
+    /// Returns how many bindings it needs.
+    fn count(self) -> usize {
+        match self {
+            Self::Both => 2,
+            Self::Only(_) => 1,
+        }
+    }
+}
+
+/// The bindings of a key, one for each direction that is wanted. An algorithm without directions
+/// uses `encrypt` only. [`one`](Self::one) leaves `decrypt` empty.
 pub(super) struct Bindings {
-    encrypt: BindingRef,
+    encrypt: Option<BindingRef>,
     decrypt: Option<BindingRef>,
 }
 
 impl Bindings {
-    /// Creates a session for each direction; `create` creates one.
+    /// Creates a binding for each direction that is wanted.
+    fn new(wanted: Wanted, create: impl Fn(Direction) -> Result<BindingRef>) -> Result<Self> {
+        let create = |direction| {
+            wanted
+                .includes(direction)
+                .then(|| create(direction))
+                .transpose()
+        };
+        Ok(Self {
+            encrypt: create(Direction::Encrypt)?,
+            decrypt: create(Direction::Decrypt)?,
+        })
+    }
+
+    /// Creates a session for each direction that is wanted; `create` creates one.
     ///
     /// # Errors
     ///
     /// As `create` has them. `ENOMEM`: no memory.
-    pub(super) fn both(create: impl Fn(Direction) -> Result<Session>) -> Result<Self> {
-        let create = |direction| Binding::session(create(direction)?);
-        Ok(Self {
-            encrypt: create(Direction::Encrypt)?,
-            decrypt: Some(create(Direction::Decrypt)?),
-        })
+    pub(super) fn each(
+        wanted: Wanted,
+        create: impl Fn(Direction) -> Result<Session>,
+    ) -> Result<Self> {
+        Self::new(wanted, |direction| Binding::session(create(direction)?))
     }
 
     /// Takes the only session of an algorithm that knows no direction.
@@ -68,7 +109,7 @@ impl Bindings {
     /// `ENOMEM`: no memory.
     pub(super) fn one(session: Session) -> Result<Self> {
         Ok(Self {
-            encrypt: Binding::session(session)?,
+            encrypt: Some(Binding::session(session)?),
             decrypt: None,
         })
     }
@@ -78,11 +119,54 @@ impl Bindings {
     /// # Errors
     ///
     /// `ENOMEM`: no memory.
-    fn stateless(device: &Arc<Device>, key: &Arc<Secret>) -> Result<Self> {
-        Ok(Self {
-            encrypt: Binding::stateless(device, key)?,
-            decrypt: Some(Binding::stateless(device, key)?),
-        })
+    fn stateless(device: &Arc<Device>, key: &Arc<Secret>, wanted: Wanted) -> Result<Self> {
+        Self::new(wanted, |_| Binding::stateless(device, key))
+    }
+}
+
+/// The direction whose session was given up because the device had no room for another one, and
+/// whether a request has wanted it since.
+struct GivenUp(Atomic<u32>);
+
+impl GivenUp {
+    /// Added to the number of a direction.
+    const WANTED: u32 = 2;
+
+    const fn none() -> Self {
+        Self(Atomic::new(0))
+    }
+
+    const fn number(direction: Direction) -> u32 {
+        match direction {
+            Direction::Encrypt => 1,
+            Direction::Decrypt => 2,
+        }
+    }
+
+    fn set(&self, direction: Option<Direction>) {
+        self.0.store(direction.map_or(0, Self::number), Relaxed);
+    }
+
+    /// Returns true if the session of a direction was given up.
+    fn is(&self, direction: Direction) -> bool {
+        let number = Self::number(direction);
+        [number, number + Self::WANTED].contains(&self.0.load(Relaxed))
+    }
+
+    /// Notes that a request wants the session of a direction. Returns true if it was given up, and
+    /// this is the first one.
+    fn want(&self, direction: Direction) -> bool {
+        let number = Self::number(direction);
+        let wanted = number + Self::WANTED;
+        self.0.load(Relaxed) == number && self.0.cmpxchg(number, wanted, Relaxed).is_ok()
+    }
+
+    /// Returns the direction that was given up and that a request has wanted since.
+    fn wanted(&self) -> Option<Direction> {
+        let now = self.0.load(Relaxed);
+        [Direction::Encrypt, Direction::Decrypt]
+            .into_iter()
+            .find(|direction| now == Self::number(*direction) + Self::WANTED)
     }
 }
 
@@ -90,6 +174,8 @@ impl Bindings {
 struct Published {
     encrypt: PublishedBinding,
     decrypt: PublishedBinding,
+    /// Changed under the lock of the key, apart from [`GivenUp::want`].
+    given_up: GivenUp,
 }
 
 impl Published {
@@ -98,23 +184,70 @@ impl Published {
         Self {
             encrypt: PublishedBinding::new(),
             decrypt: PublishedBinding::new(),
+            given_up: GivenUp::none(),
         }
     }
 
-    /// Returns true if requests can go to a device.
-    fn is_open(&self, bh: &Bh) -> bool {
-        let encrypt = self.encrypt.get(bh);
-        let mut others = self.decrypt.get(bh).into_iter();
-        encrypt.is_some_and(|binding| binding.is_usable()) && others.all(|other| other.is_usable())
+    #[inline]
+    fn of(&self, direction: Direction) -> &PublishedBinding {
+        match direction {
+            Direction::Encrypt => &self.encrypt,
+            Direction::Decrypt => &self.decrypt,
+        }
+    }
+
+    /// Returns for which directions bindings must be created so that requests can go to a device.
+    fn missing(&self, bh: &Bh) -> Option<Wanted> {
+        let is_usable = |binding: &SharedBinding| binding.is_usable();
+        let encrypt = match self.encrypt.get(bh) {
+            Some(binding) => is_usable(binding),
+            None => self.given_up.is(Direction::Encrypt),
+        };
+        if encrypt && self.decrypt.get(bh).is_none_or(is_usable) {
+            self.given_up.wanted().map(Wanted::Only)
+        } else {
+            Some(Wanted::Both)
+        }
     }
 
     /// Replaces the bindings, and returns the old ones. Dropping them may send DESTROY requests.
     fn replace(&self, new: Option<Bindings>) -> [Option<BindingRef>; 2] {
         let (encrypt, decrypt) = match new {
-            Some(Bindings { encrypt, decrypt }) => (Some(encrypt), decrypt),
+            Some(Bindings { encrypt, decrypt }) => (encrypt, decrypt),
             None => (None, None),
         };
+        self.given_up.set(None);
         [self.encrypt.replace(encrypt), self.decrypt.replace(decrypt)]
+    }
+
+    /// Adds the binding of a direction that was given up.
+    fn restore(&self, direction: Direction, new: Bindings) -> [Option<BindingRef>; 2] {
+        let Bindings { encrypt, decrypt } = new;
+        let (binding, other) = match direction {
+            Direction::Encrypt => (encrypt, decrypt),
+            Direction::Decrypt => (decrypt, encrypt),
+        };
+        self.given_up.set(None);
+        [self.of(direction).replace(binding), other]
+    }
+
+    /// Takes the session of a direction that no request has used, if the other direction is used.
+    fn take_unused(&self, device: &Arc<Device>, bh: &Bh) -> Option<BindingRef> {
+        let (encrypt, decrypt) = (self.encrypt.get(bh)?, self.decrypt.get(bh)?);
+        if ![encrypt, decrypt]
+            .iter()
+            .all(|binding| binding.epoch().is_some() && Arc::ptr_eq(binding.device(), device))
+        {
+            return None;
+        }
+        let direction = match (encrypt.is_used(bh), decrypt.is_used(bh)) {
+            (true, false) => Direction::Decrypt,
+            (false, true) => Direction::Encrypt,
+            _ => return None,
+        };
+        // First: a request that does not find the binding looks here.
+        self.given_up.set(Some(direction));
+        self.of(direction).replace(None)
     }
 }
 
@@ -124,7 +257,7 @@ pub(super) trait Opener: Send + Sync + 'static {
     /// for [`open`](Self::open).
     fn takes(&self, device: &Device, key: &[u8], variant: u32) -> bool;
 
-    /// Makes the sessions of a key; `variant` is what else they depend on.
+    /// Makes the sessions of a key that are wanted; `variant` is what else they depend on.
     ///
     /// Context: process, may sleep.
     ///
@@ -134,7 +267,13 @@ pub(super) trait Opener: Send + Sync + 'static {
     /// - `EOPNOTSUPP` if the number of the algorithm is not known;
     /// - `ENOMEM` if memory is exhausted;
     /// - others as [`Session::create`] has them.
-    fn open(&self, device: &Arc<Device>, key: &[u8], variant: u32) -> Result<Bindings>;
+    fn open(
+        &self,
+        device: &Arc<Device>,
+        key: &[u8],
+        variant: u32,
+        wanted: Wanted,
+    ) -> Result<Bindings>;
 }
 
 /// A key.
@@ -200,11 +339,11 @@ impl<O: Opener, const MAX_KEY: usize> Keyed<O, MAX_KEY> {
         direction: Direction,
         bh: &'a Bh,
     ) -> Option<&'a SharedBinding> {
-        let published = match direction {
-            Direction::Encrypt => &self.inner.published.encrypt,
-            Direction::Decrypt => &self.inner.published.decrypt,
-        };
-        published.get(bh)
+        let binding = self.inner.published.of(direction).get(bh);
+        if binding.is_none() {
+            self.inner.want(direction, bh);
+        }
+        binding
     }
 
     /// Counts a request that software does.
@@ -289,9 +428,24 @@ impl<O: Opener, const MAX_KEY: usize> Inner<O, MAX_KEY> {
         drop(old);
     }
 
+    /// Has the session of a direction created that was given up, and that a request wants.
+    #[cold]
+    fn want(&self, direction: Direction, bh: &Bh) {
+        if !self.published.given_up.want(direction) {
+            return;
+        }
+        let other = match direction {
+            Direction::Encrypt => Direction::Decrypt,
+            Direction::Decrypt => Direction::Encrypt,
+        };
+        if let Some(binding) = self.published.of(other).get(bh) {
+            binding.device().request_sessions();
+        }
+    }
+
     /// Binds a key to a device. A session makes each request cheaper, but a device has a limited
     /// number of sessions. Without one, requests carry the key if the device supports that.
-    fn bind(&self, key: &Arc<Secret>, variant: u32) -> Option<Bindings> {
+    fn bind(&self, key: &Arc<Secret>, variant: u32, wanted: Wanted) -> Option<Bindings> {
         let device = self.devices.pick(self.place)?;
         let bytes = key.bytes();
         if !self.opener.takes(&device, bytes, variant) {
@@ -300,11 +454,23 @@ impl<O: Opener, const MAX_KEY: usize> Inner<O, MAX_KEY> {
         let service = self.place.kind.service();
         let stateless = device.features().has_stateless(service) && bytes.len() <= MAX_KEY;
         if stateless && self.devices.settings.stateless() {
-            return Bindings::stateless(&device, key).ok();
+            return Bindings::stateless(&device, key, wanted).ok();
         }
-        match self.opener.open(&device, bytes, variant) {
+        let open = || self.opener.open(&device, bytes, variant, wanted);
+        let opened = open().or_else(|err| {
+            // QEMU's device reports a full table as `VIRTIO_CRYPTO_ERR`.
+            let is_full = err == ENOSPC || err == EIO;
+            if is_full && self.devices.give_up_unused(&device, wanted.count()) {
+                open()
+            } else {
+                Err(err)
+            }
+        });
+        match opened {
             Ok(bindings) => Some(bindings),
-            Err(_) if stateless && device.is_ready() => Bindings::stateless(&device, key).ok(),
+            Err(_) if stateless && device.is_ready() => {
+                Bindings::stateless(&device, key, wanted).ok()
+            }
             Err(_) => None,
         }
     }
@@ -312,15 +478,17 @@ impl<O: Opener, const MAX_KEY: usize> Inner<O, MAX_KEY> {
 
 impl<O: Opener, const MAX_KEY: usize> Rekey for Inner<O, MAX_KEY> {
     fn rekey(&self) {
-        let (key, variant, void) = {
+        let (key, variant, wanted, void) = {
             let bh = Bh::disable();
             let guard = self.known.lock();
-            let found = match &*guard {
-                Some(known) if !self.published.is_open(&bh) => (
-                    known.key.clone(),
-                    known.variant,
-                    self.published.replace(None),
-                ),
+            let found = match (&*guard, self.published.missing(&bh)) {
+                (Some(known), Some(wanted)) => {
+                    let void = match wanted {
+                        Wanted::Both => self.published.replace(None),
+                        Wanted::Only(_) => [None, None],
+                    };
+                    (known.key.clone(), known.variant, wanted, void)
+                }
                 _ => return,
             };
             // Before bottom halves are enabled, which runs those that wait.
@@ -329,7 +497,7 @@ impl<O: Opener, const MAX_KEY: usize> Rekey for Inner<O, MAX_KEY> {
         };
         // A session that the device has lost keeps its number from being used again.
         drop(void);
-        let Some(bindings) = self.bind(&key, variant) else {
+        let Some(bindings) = self.bind(&key, variant, wanted) else {
             return;
         };
         let unneeded = {
@@ -339,18 +507,33 @@ impl<O: Opener, const MAX_KEY: usize> Rekey for Inner<O, MAX_KEY> {
                 Some(known)
                     if Arc::ptr_eq(&known.key, &key)
                         && known.variant == variant
-                        && !self.published.is_open(&bh) =>
+                        && self.published.missing(&bh) == Some(wanted) =>
                 {
-                    self.published.replace(Some(bindings))
+                    match wanted {
+                        Wanted::Both => self.published.replace(Some(bindings)),
+                        Wanted::Only(direction) => self.published.restore(direction, bindings),
+                    }
                 }
                 // It was set anew meanwhile.
-                _ => [Some(bindings.encrypt), bindings.decrypt],
+                _ => [bindings.encrypt, bindings.decrypt],
             };
             drop(guard);
             unneeded
         };
         // This may send DESTROY requests, so the lock is not held.
         drop(unneeded);
+    }
+
+    fn give_up_unused(&self, device: &Arc<Device>) -> bool {
+        let unused = {
+            let bh = Bh::disable();
+            let guard = self.known.lock();
+            let unused = self.published.take_unused(device, &bh);
+            drop(guard);
+            unused
+        };
+        // This sends the DESTROY request, so the lock is not held.
+        unused.is_some()
     }
 }
 
@@ -375,6 +558,42 @@ impl Verdict {
             Err(err) if is_answer(err) => Self::Failed(err),
             Err(_) if outcome.is_intact() => Self::Software,
             Err(_) => Self::Failed(EIO),
+        }
+    }
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_algorithms_keyed)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_direction_that_was_given_up_is_asked_for_once() {
+        let given_up = GivenUp::none();
+        assert!(!given_up.want(Direction::Encrypt) && given_up.wanted().is_none());
+        for (direction, other) in [
+            (Direction::Encrypt, Direction::Decrypt),
+            (Direction::Decrypt, Direction::Encrypt),
+        ] {
+            given_up.set(Some(direction));
+            assert!(given_up.is(direction) && !given_up.is(other));
+            assert!(!given_up.want(other) && given_up.wanted().is_none());
+            assert!(given_up.want(direction) && !given_up.want(direction));
+            assert!(given_up.is(direction) && given_up.wanted() == Some(direction));
+            given_up.set(None);
+            assert!(!given_up.is(direction) && given_up.wanted().is_none());
+        }
+    }
+
+    #[test]
+    fn only_the_wanted_directions_are_bound() {
+        for (wanted, encrypt, decrypt) in [
+            (Wanted::Both, true, true),
+            (Wanted::Only(Direction::Encrypt), true, false),
+            (Wanted::Only(Direction::Decrypt), false, true),
+        ] {
+            assert_eq!(wanted.includes(Direction::Encrypt), encrypt);
+            assert_eq!(wanted.includes(Direction::Decrypt), decrypt);
+            assert_eq!(wanted.count(), usize::from(encrypt) + usize::from(decrypt));
         }
     }
 }

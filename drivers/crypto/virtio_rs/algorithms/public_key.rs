@@ -7,7 +7,8 @@ use super::{
         Bindings,
         Keyed,
         Opener,
-        Verdict, //
+        Verdict,
+        Wanted, //
     },
     Devices,
     Place, //
@@ -110,7 +111,7 @@ impl Opener for HalfOpener {
         scheme.is_some()
     }
 
-    fn open(&self, device: &Arc<Device>, key: &[u8], _variant: u32) -> Result<Bindings> {
+    fn open(&self, device: &Arc<Device>, key: &[u8], _: u32, _: Wanted) -> Result<Bindings> {
         let scheme = self.family.scheme(device, &self.devices.settings);
         let scheme = scheme.ok_or(EOPNOTSUPP)?;
         Bindings::one(create(device, scheme, self.key_type, key)?)

@@ -226,6 +226,13 @@ impl Device {
     /// Context: any but hard interrupt.
     pub(super) fn session_was_lost(&self, epoch: u32, id: u64) {
         self.sessions.lose(epoch, id);
+        self.request_sessions();
+    }
+
+    /// Has sessions created for keys that want them, soon. This does not wait.
+    ///
+    /// Context: any but hard interrupt.
+    pub(crate) fn request_sessions(&self) {
         self.untold.store(1, Relaxed);
         self.queue();
     }

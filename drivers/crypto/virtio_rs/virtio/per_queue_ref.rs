@@ -76,6 +76,8 @@ struct Counts {
     count: usize,
     /// No further buffer may.
     closed: bool,
+    /// A buffer has used the value.
+    used: bool,
 }
 
 impl<H: Handler> Uses<H> {
@@ -119,6 +121,16 @@ impl<T: Counted> Deref for Shared<T> {
 }
 
 impl<T: Counted> Shared<T> {
+    /// Returns true if a buffer uses the value, or has used it.
+    ///
+    /// Context: process or bottom half, interrupts enabled; no queue is locked.
+    pub(crate) fn is_used(&self, bh: &Bh) -> bool {
+        self.uses.iter().any(|uses| {
+            let mut locked = uses.queue.lock(bh);
+            uses.counts(&mut locked).is_some_and(|counts| counts.used)
+        })
+    }
+
     /// Drops one reference that `left` counts. Returns the [`LastUse`] if it was the last.
     ///
     /// # Safety
@@ -179,6 +191,7 @@ impl<T: Counted> PerQueueRef<T> {
                 counts: UnsafeCell::new(Counts {
                     count: 0,
                     closed: false,
+                    used: false,
                 }),
             };
             uses.push(none, GFP_KERNEL)?;
@@ -250,6 +263,7 @@ impl<T: Counted> Use<T> {
         }
         // It does not overflow: each use has a descriptor, or waits for one in memory of its own.
         counts.count = counts.count.wrapping_add(1);
+        counts.used = true;
         // INVARIANT: It was just counted, under the lock. The owner adds an open count to `left`
         // under the lock, before it takes its own one.
         Some(Self {

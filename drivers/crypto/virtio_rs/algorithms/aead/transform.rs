@@ -8,7 +8,8 @@ use super::{
         keyed::{
             Bindings,
             Keyed,
-            Opener, //
+            Opener,
+            Wanted, //
         },
         offload::Keyholder,
         operation, //
@@ -184,10 +185,16 @@ impl<M: Method> Opener for &'static Row<M> {
         self.method.takes(device.config(), &keys)
     }
 
-    fn open(&self, device: &Arc<Device>, key: &[u8], variant: u32) -> Result<Bindings> {
+    fn open(
+        &self,
+        device: &Arc<Device>,
+        key: &[u8],
+        variant: u32,
+        wanted: Wanted,
+    ) -> Result<Bindings> {
         let variant = Variant::from_number(variant);
         let keys = variant.split(key);
-        Bindings::both(|direction| {
+        Bindings::each(wanted, |direction| {
             let operation = operation(direction);
             self.method
                 .create(device, operation, &keys, variant.tag.into())

@@ -8,7 +8,8 @@ use super::{
         keyed::{
             Bindings,
             Keyed,
-            Opener, //
+            Opener,
+            Wanted, //
         },
         offload::Keyholder,
         operation, //
@@ -118,7 +119,9 @@ impl Opener for &'static Row {
         device.config().takes_cipher_key(key.len())
     }
 
-    fn open(&self, device: &Arc<Device>, key: &[u8], _variant: u32) -> Result<Bindings> {
-        Bindings::both(|direction| create(device, self.cipher, operation(direction), key))
+    fn open(&self, device: &Arc<Device>, key: &[u8], _: u32, wanted: Wanted) -> Result<Bindings> {
+        Bindings::each(wanted, |direction| {
+            create(device, self.cipher, operation(direction), key)
+        })
     }
 }

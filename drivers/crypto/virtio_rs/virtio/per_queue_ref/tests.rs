@@ -161,6 +161,20 @@ mod cases {
     }
 
     #[test]
+    fn a_value_remembers_that_it_was_used() {
+        let (queues, log) = (queues(2), Log::new());
+        let owner = PerQueueRef::new(&queues, Value(log.clone())).unwrap();
+        let is_used = || owner.is_used(&Bh::disable());
+        assert!(!is_used());
+        let one = begin(&queues[1], &owner).unwrap();
+        assert!(is_used());
+        end(&queues[1], one);
+        assert!(is_used());
+        drop(owner);
+        rcu::rcu_barrier();
+    }
+
+    #[test]
     fn a_value_is_for_its_own_queues() {
         let (own, others, log) = (queues(1), queues(2), Log::new());
         let owner = PerQueueRef::new(&own, Value(log.clone())).unwrap();
