@@ -49,7 +49,7 @@ use kernel::{
     }, //
 };
 
-/// The same for what is waited for, and soon there.
+/// How soon to look again for requests that are about to come back, in milliseconds.
 const SOON: Msecs = 20;
 
 /// How long the steps that end the use of a device may take each, if the device has had its time, in
@@ -200,8 +200,9 @@ impl DeviceInner {
         }
         // What it has from before it was not ready may be for a session whose number it would give to
         // another one now. If it never comes back, the device is reset.
-        // A session that is being created belongs to the last epoch. It must be in the book before the
-        // sessions of that epoch are destroyed.
+        //
+        // A session that is being created belongs to the last epoch. It must be in the book before
+        // the sessions of that epoch are destroyed.
         if !self.data.iter().all(|queue| dataq::is_idle(queue)) || !self.sessions.is_idle() {
             return Check::Again(SOON);
         }
@@ -482,6 +483,8 @@ impl Device {
     pub(crate) fn thaw(&self) {
         if let Some(watchdog) = &mut *self.watchdog.lock() {
             watchdog.failures = Failures::new();
+            // The device must not be reset now; a poll would do so.
+            watchdog.ready_poll = None;
         }
         self.sessions.set_open(true);
         self.state.apply(Event::Restore);
