@@ -123,6 +123,9 @@ class Server:
             command += ["--config-size", str(settings.config_size)]
             if options.iommu:
                 command += ["--access-platform"]
+        # Drivers are told which number is ECDSA's, so that guests without revision 1 have it, too.
+        if not any(argument.startswith("--ecdsa-number") for argument in settings.arguments):
+            command += ["--ecdsa-number=always"]
         command += ["--monitor", str(monitor_path(number))]
         command += ["--report", str(self.report)]
         if settings.trace:

@@ -17,7 +17,7 @@ mod xts;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use openssl::cipher::CipherRef;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::failure::{Failure, Result};
 use crate::libcrypto::{self, Context};
@@ -234,8 +234,13 @@ pub(crate) fn transform_whole(
     Ok(())
 }
 
-/// The first `len` bytes of `scratch`, that is made longer if it has fewer.
+/// The first `len` bytes of `scratch`, that is made longer if it has fewer. What it had is lost
+/// then, so that no copy of it is left in memory that was given back.
 pub(crate) fn local(scratch: &mut Vec<u8>, len: usize) -> &mut [u8] {
+    if scratch.capacity() < len {
+        scratch.zeroize();
+        *scratch = Vec::with_capacity(len);
+    }
     if scratch.len() < len {
         scratch.resize(len, 0);
     }
@@ -265,6 +270,14 @@ mod tests {
         pool.idle().clear();
         assert_eq!(pool.with(|| Err(Failure::Err), |_| Ok(())), Err(Failure::Err));
         assert!(pool.idle().is_empty());
+    }
+
+    #[test]
+    fn scratch_memory_grows_without_a_copy_of_what_it_had() {
+        let mut scratch = vec![7; 8];
+        assert_eq!(local(&mut scratch, 4), [7; 4]);
+        assert_eq!(local(&mut scratch, 10_000), vec![0; 10_000]);
+        assert_eq!(scratch.capacity(), 10_000);
     }
 
     #[test]

@@ -4,11 +4,14 @@
 //! Where the specification is open: the digest's input is the associated data, then the
 //! range to hash, of the source if the hash comes first and of the destination if the
 //! cipher does. Source data outside the range to cipher is copied to the destination.
-//! The device always makes a digest; to compare it is for the driver.
+//! The device makes a digest; to compare it is for the driver, unless the device is told to:
+//! [`crate::offer::ChainDigest`].
+
+use openssl::memcmp;
 
 use crate::arithmetic::cipher::Cipher;
-use crate::arithmetic::hash;
 use crate::arithmetic::mac::Mac;
+use crate::arithmetic::{hash, local};
 use crate::failure::{Failure, Result};
 use crate::memory::Span;
 use crate::operate::Parts;
@@ -43,12 +46,14 @@ impl Chaining {
     }
 
     /// Serves a request: the destination gets as much as the source has, `result` the digest. `Err`: a
-    /// range or a length is not right.
+    /// range or a length is not right; or, if that is to be verified, the digest of the source is
+    /// another one than the result's memory has.
     pub(crate) fn run(
         &self,
         lengths: &ChainLengths,
         iv: &[u8],
         parts: &Parts<'_>,
+        verify: bool,
         result: &mut [u8],
         scratch: &mut Vec<u8>,
     ) -> Result<()> {
@@ -66,6 +71,9 @@ impl Chaining {
 
         if self.order == ChainOrder::HashThenCipher {
             self.digest(lengths, aad, src, result)?;
+            if verify && !memcmp::eq(&parts.result.to_vec(), result) {
+                return Err(Failure::Err);
+            }
         }
         self.cipher.run(iv, &to_cipher, &ciphered, scratch)?;
         let end = start + len;
@@ -73,9 +81,9 @@ impl Chaining {
             let (Some(from_src), Some(to_dst)) = (src.get(from, len), dst.get(from, len)) else {
                 return Err(Failure::Err);
             };
-            scratch.resize(scratch.len().max(len), 0);
-            from_src.read(&mut scratch[..len]);
-            to_dst.write(&scratch[..len]);
+            let copy = local(scratch, len);
+            from_src.read(copy);
+            to_dst.write(copy);
         }
         if self.order == ChainOrder::CipherThenHash {
             self.digest(lengths, aad, dst, result)?;

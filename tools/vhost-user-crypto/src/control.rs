@@ -57,14 +57,19 @@ pub(crate) fn serve(device: &Device, chain: &Chain<'_>) -> u32 {
 }
 
 /// Writes what came of it: a DESTROY has one byte for it, everything else sixteen, if
-/// there are as many.
+/// there are as many. Returns how many bytes from the first one on were written.
 fn write(chain: &Chain<'_>, operation: Result<Operation>, outcome: &Outcome) -> u32 {
     let destroy = matches!(operation, Ok(Operation::Destroy { .. }));
     if destroy || chain.writable.len() < CREATE_OUTCOME_LEN {
         chain.writable.write(&[outcome.status as u8]) as u32
     } else {
-        let bytes = create_outcome(outcome.session_id, outcome.status);
-        chain.writable.write(&bytes) as u32
+        let (id, rest) = create_outcome(outcome.session_id, outcome.status);
+        let mut writable = chain.writable.clone();
+        let (Some(to_id), Some(to_rest)) = (writable.take(8), writable.take(rest.len())) else {
+            return 0;
+        };
+        to_rest.write(&rest);
+        id.map_or(0, |id| (to_id.write(&id) + rest.len()) as u32)
     }
 }
 
@@ -144,7 +149,8 @@ fn create(
         return Err(Failure::Err);
     };
     let (key, auth_key): (Zeroizing<_>, Zeroizing<_>) = (key.to_vec(), auth_key.to_vec());
-    let session = Session::new(parameters, &key, &auth_key, &device.offer, &device.base)?;
+    let session =
+        Session::new(parameters, &key, &auth_key, &device.offer, &device.base, device.features())?;
     *algorithm = session.algorithm;
     insert(device, session, opcode(chain))
 }

@@ -39,7 +39,7 @@ pub struct Line {
     pub stateless: bool,
     pub status: &'static str,
     pub requests: u64,
-    /// Source data, without keys, IVs and associated data.
+    /// Source data of requests that were served, without keys, IVs and associated data.
     pub bytes: u64,
 }
 
@@ -56,7 +56,7 @@ impl Counters {
         Counters { queues: ids.map(|id| (id, Mutex::default())).collect() }
     }
 
-    /// Counts a request that had so many bytes of source data.
+    /// Counts a request of which so many bytes of source data were worked on.
     pub fn count(&self, queue: QueueId, key: Key, bytes: u64) {
         let at = match queue {
             QueueId::Data(index) => usize::from(index),
@@ -65,8 +65,8 @@ impl Counters {
         if let Some((_, counts)) = self.queues.get(at) {
             let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
             let count = counts.entry(key).or_default();
-            count.requests += 1;
-            count.bytes += bytes;
+            count.requests = count.requests.saturating_add(1);
+            count.bytes = count.bytes.saturating_add(bytes);
         }
     }
 
@@ -87,5 +87,21 @@ impl Counters {
             }
         }
         lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_stop_at_their_end() {
+        let counters = Counters::new(1);
+        let key = Key { operation: "HASH", algorithm: "", stateless: false, status: 0 };
+        for bytes in [u64::MAX - 1, 2, u64::MAX] {
+            counters.count(QueueId::Data(0), key, bytes);
+        }
+        let line = &counters.lines()[0];
+        assert_eq!((line.requests, line.bytes), (3, u64::MAX));
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::control::check_key_lens;
 use crate::counters::Key;
@@ -13,6 +13,7 @@ use crate::fault::{Kind, QueueId};
 use crate::memory::{Chain, Span};
 use crate::offer::StatelessBy;
 use crate::operate::{operate, Parts};
+use crate::protocol::algorithm::Service;
 use crate::protocol::data::{
     Header, Lengths, Operation, Request, FLAG_SESSION_MODE, MAX_FIXED_LEN,
 };
@@ -44,6 +45,7 @@ pub(crate) fn serve(
         device.violations.record(Requirement::DataOrder);
         return 0;
     };
+    let room = writable.len();
     let mut fixed = [0; MAX_FIXED_LEN];
     let len = chain.readable.read(&mut fixed);
     let mut code = opcode(chain);
@@ -62,9 +64,11 @@ pub(crate) fn serve(
         }
         Err(failure) => Err(failure.into()),
     };
-    worker.output.zeroize();
+    worker.wipe();
 
     let fire = |kind| device.faults.fire(kind, queue, code);
+    let akcipher = Operation::parse(code).map(Operation::service) == Ok(Service::Akcipher);
+    let shows_len = akcipher && result.is_ok();
     let mut status = result.err().unwrap_or(0);
     if let (Ok(_), Some(value)) = (result, fire(Kind::DirtyFailure)) {
         status = value as u8;
@@ -74,11 +78,20 @@ pub(crate) fn serve(
     }
     let mut written = result.unwrap_or(0);
     if fire(Kind::StatusUnwritten).is_none() {
-        written = written.saturating_add(Span::from(status_byte).write(&[status]) as u32);
+        let len = Span::from(status_byte).write(&[status]) as u32;
+        // Only what was written from the first byte on counts. Public keys are an exception: see
+        // `operate::akcipher`.
+        if written as usize == room || shows_len {
+            written = written.saturating_add(len);
+        }
     }
     let stateless = matches!(parsed, Ok((Mode::Stateless, _)));
     let key = Key { operation: opcode_name(code), algorithm, stateless, status };
-    let bytes = parsed.map_or(0, |(_, request)| request.lengths.src_data_len());
+    let bytes = match (parsed, result) {
+        (Ok((_, request)), Ok(_)) => request.lengths.src_data_len(),
+        // What a request that fails says of itself need not be true.
+        _ => 0,
+    };
     device.counters.count(queue, key, bytes.into());
     device.trace.write(queue, &traced, chain, None, status, written);
     written
@@ -125,7 +138,7 @@ fn check(device: &Device, request: &Request) {
     let violations = &device.violations;
     violations.check(Requirement::Ready, device.is_ready());
     violations.check(Requirement::Unused, request.padding_is_zero);
-    violations.check(Requirement::MaxSize, request.lengths.total() <= device.base.max_size);
+    violations.check(Requirement::MaxSize, request.total() <= device.base.max_size);
 }
 
 /// What of a request's memory is not yet spoken for.
@@ -164,7 +177,7 @@ fn execute(
     mut rest: Rest<'_>,
     algorithm: &mut &'static str,
 ) -> std::result::Result<u32, u8> {
-    if !device.is_ready() || request.lengths.total() > device.base.max_size {
+    if !device.is_ready() || request.total() > device.base.max_size {
         return Err(Failure::Err.into());
     }
     rest.input(device, request.fixed_len as u32)?;
@@ -175,7 +188,7 @@ fn execute(
             let key: Zeroizing<_> = rest.input(device, key_len)?.to_vec();
             let auth_key: Zeroizing<_> = rest.input(device, auth_key_len)?.to_vec();
             let (offer, config) = (&device.offer, &device.base);
-            Arc::new(Session::new(parameters, &key, &auth_key, offer, config)?)
+            Arc::new(Session::new(parameters, &key, &auth_key, offer, config, device.features())?)
         }
         _ => device.sessions.get(request.header.session_id).ok_or_else(|| {
             device.violations.record(Requirement::SessionId);
@@ -187,7 +200,7 @@ fn execute(
         device.violations.record(Requirement::DataOpcode);
         return Err(Failure::Err.into());
     }
-    let parts = parts(device, request, mode, &mut rest)?;
+    let parts = parts(device, &session, request, mode, &mut rest)?;
     let exact = rest.readable.is_empty() && rest.writable.is_empty();
     device.violations.check(Requirement::Exact, exact && !request.lengths.leaves_room());
     let fire = |kind| device.faults.fire(kind, queue, request.header.opcode);
@@ -208,6 +221,7 @@ fn execute(
 /// Cuts what follows the fixed fields, in the order the layout gives.
 fn parts<'m>(
     device: &Device,
+    session: &Session,
     request: &Request,
     mode: Mode,
     rest: &mut Rest<'m>,
@@ -238,7 +252,7 @@ fn parts<'m>(
             parts.result = rest.output(device, hash_result_len)?;
         }
         Lengths::Aead { iv_len, aad_len, src_data_len, dst_data_len, .. } => {
-            parts.iv = rest.input(device, iv_len)?;
+            parts.iv = rest.input(device, session.iv_field_len(&device.offer, iv_len))?;
             parts.src = rest.input(device, src_data_len)?;
             parts.aad = rest.input(device, aad_len)?;
             parts.dst = rest.output(device, dst_data_len)?;

@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::control;
 use crate::counters::Counters;
@@ -42,15 +42,18 @@ pub struct Device {
 #[derive(Default)]
 pub struct Worker {
     /// Data that was in pieces, brought together.
-    pub(crate) scratch: Vec<u8>,
+    pub(crate) scratch: Zeroizing<Vec<u8>>,
     /// Output on its way.
-    pub(crate) output: Vec<u8>,
+    pub(crate) output: Zeroizing<Vec<u8>>,
 }
 
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.scratch.zeroize();
-        self.output.zeroize();
+impl Worker {
+    /// Wipes what a request has left, as far as it has used the memory.
+    pub(crate) fn wipe(&mut self) {
+        for bytes in [&mut self.scratch, &mut self.output] {
+            bytes.as_mut_slice().zeroize();
+            bytes.clear();
+        }
     }
 }
 
@@ -76,11 +79,16 @@ impl Device {
     /// of the last one, which are counted as left behind.
     pub fn start(&self, features: u64) {
         self.reset();
+        self.negotiate(features);
+    }
+
+    /// The driver's features are these. Returns whether other ones were in force.
+    pub fn negotiate(&self, features: u64) -> bool {
         self.violations.check(Requirement::Features, feature::consistent(features));
         // What was not offered, or lacks what it needs, is not in force.
         let known = features & self.offer.features & feature::ALL;
         let in_force = if feature::consistent(known) { known } else { 0 };
-        self.features.store(in_force, Ordering::SeqCst);
+        self.features.swap(in_force, Ordering::SeqCst) != in_force
     }
 
     /// Drops all sessions, as a reset does, unless they are to be kept.
@@ -91,6 +99,14 @@ impl Device {
         }
         if !self.offer.keep_sessions {
             self.sessions.clear();
+        }
+    }
+
+    /// Drops all sessions, whatever becomes of them at a reset: whoever comes next is somebody else.
+    pub fn release(&self) {
+        match self.offer.keep_sessions {
+            true => self.sessions.discard(),
+            false => self.sessions.clear(),
         }
     }
 
@@ -197,4 +213,60 @@ pub fn opcode(chain: &Chain<'_>) -> u32 {
     let mut bytes = [0; 4];
     chain.readable.read(&mut bytes);
     u32::from_le_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::{Slice, Span};
+
+    /// A request that goes through the scratch buffer: its data is in pieces, and XTS wants it whole.
+    #[test]
+    fn nothing_of_a_request_is_left_in_a_worker() {
+        let device = Device::new(Offer::default(), Trace::default());
+        device.start(0);
+        let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let mut create: Vec<u8> = words(&[2, 13, 0, 0, 13, 32, 1]);
+        create.resize(72, 0);
+        create[64] = 1;
+        create.extend(0..32);
+        let mut outcome = [0xff; 16];
+        let chain =
+            Chain { readable: Span::from(&mut create[..]), writable: Span::from(&mut outcome[..]) };
+        assert_eq!(device.control(&chain), 16);
+        let mut request: Vec<u8> = words(&[0, 0, 0, 0, 0, 0, 16, 40, 40]);
+        request.resize(72, 0);
+        request[64] = 1;
+        request.resize(72 + 16 + 40, 0x5a);
+        let mut answer = [0xff; 41];
+        let (readable, writable) = (Slice::from(&mut request[..]), Slice::from(&mut answer[..]));
+        let mut chain = Chain::default();
+        for at in 0..readable.len() {
+            chain.readable.push(readable.subslice(at, 1).unwrap());
+        }
+        for at in 0..writable.len() {
+            chain.writable.push(writable.subslice(at, 1).unwrap());
+        }
+        let mut worker = Worker::default();
+        assert_eq!(device.data(0, &mut worker, &chain), 41);
+        assert!(worker.scratch.is_empty() && worker.scratch.capacity() >= 40);
+        // SAFETY: The allocation has that many bytes, and the request has written them all.
+        let left = unsafe { std::slice::from_raw_parts(worker.scratch.as_ptr(), 40) };
+        assert_eq!(left, [0; 40]);
+        worker.output.extend([7; 8]);
+        worker.wipe();
+        assert!(worker.output.is_empty());
+        // SAFETY: As above.
+        let left = unsafe { std::slice::from_raw_parts(worker.output.as_ptr(), 8) };
+        assert_eq!(left, [0; 8]);
+    }
+
+    /// What is not wiped after a request is when the worker goes.
+    #[test]
+    fn a_workers_buffers_wipe_themselves() {
+        fn wipes_itself(_: &impl zeroize::ZeroizeOnDrop) {}
+        let Worker { scratch, output } = &Worker::default();
+        wipes_itself(scratch);
+        wipes_itself(output);
+    }
 }

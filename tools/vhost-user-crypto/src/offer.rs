@@ -10,6 +10,7 @@ use crate::protocol::algorithm::{
     Service,
 };
 use crate::protocol::config::Config;
+use crate::protocol::feature;
 
 /// How the numbers of new sessions are chosen.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, clap::ValueEnum)]
@@ -47,13 +48,53 @@ pub enum StatelessBy {
     Feature,
 }
 
+/// What a session's `aad_len` of 0 means.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionAad {
+    /// Nothing: each request says how much associated data it has, as with a driver that serves
+    /// users who say it no earlier.
+    #[default]
+    Open,
+    /// That there is none in any request.
+    Exact,
+}
+
+/// Where an AEAD request has its nonce.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum AeadIv {
+    /// The IV is the nonce, `iv_len` bytes.
+    #[default]
+    Nonce,
+    /// CCM: the IV always takes 16 bytes, and the nonce is the `iv_len` bytes from the second one
+    /// on. GCM: an IV of 16 bytes is the counter block J0, which a nonce of 12 bytes and the number
+    /// 1 make.
+    Block,
+}
+
+/// What a chain does with the digest of data that is decrypted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChainDigest {
+    /// It is the result, and the driver compares it.
+    #[default]
+    Make,
+    /// It is compared with what the result's memory holds, as DPDK's server does, in sessions that
+    /// hash first and then decrypt. If the two differ the request fails before anything is written.
+    Verify,
+}
+
 /// Which numbers ECDSA and DSA have.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum EcdsaNumber {
-    /// ECDSA is 2.
+    /// ECDSA is 2, under `VIRTIO_CRYPTO_F_REVISION_1`. Without it a driver that has its numbers
+    /// from the kernel's header takes 2 for DSA, so that there is no ECDSA then.
     #[default]
     Specification,
+    /// ECDSA is 2, whatever the driver takes that for.
+    Always,
     /// ECDSA is 3, as in the kernel's header.
     Uapi,
 }
@@ -62,9 +103,14 @@ impl EcdsaNumber {
     /// The number in requests, and of the bit in the mask.
     pub fn number(self) -> u32 {
         match self {
-            EcdsaNumber::Specification => 2,
+            EcdsaNumber::Specification | EcdsaNumber::Always => 2,
             EcdsaNumber::Uapi => 3,
         }
+    }
+
+    /// Whether it means ECDSA to a driver with these features.
+    pub fn is_clear(self, features: u64) -> bool {
+        self != EcdsaNumber::Specification || features & feature::REVISION_1 != 0
     }
 }
 
@@ -104,6 +150,14 @@ pub struct Offer {
     /// A decision where the specification is open.
     pub chain_aad: ChainAad,
     /// A decision where the specification is open.
+    pub chain_digest: ChainDigest,
+    /// A decision where the specification is open.
+    pub session_aad: SessionAad,
+    /// A decision where the specification is open: CCM's nonce.
+    pub ccm_iv: AeadIv,
+    /// A decision where the specification is open: GCM's.
+    pub gcm_iv: AeadIv,
+    /// A decision where the specification is open.
     pub stateless_by: StatelessBy,
     /// A decision where specification and kernel differ.
     pub ecdsa_number: EcdsaNumber,
@@ -129,6 +183,10 @@ impl Default for Offer {
             session_ids: SessionIds::default(),
             keep_sessions: false,
             chain_aad: ChainAad::default(),
+            chain_digest: ChainDigest::default(),
+            session_aad: SessionAad::default(),
+            ccm_iv: AeadIv::default(),
+            gcm_iv: AeadIv::default(),
             stateless_by: StatelessBy::default(),
             ecdsa_number: EcdsaNumber::default(),
         }
@@ -145,26 +203,38 @@ impl Offer {
         let macs = MacAlgorithm::ALL.iter().filter(|&&algorithm| Mac::available(algorithm));
         let aeads = AeadAlgorithm::ALL.iter().filter(|&&algorithm| Aead::available(algorithm));
         let mut akciphers = vec![AkcipherAlgorithm::Rsa.number()];
-        if Curve::ALL.iter().any(|&curve| ecdsa::available(curve)) {
+        let has_curve = Curve::ALL.iter().any(|&curve| ecdsa::available(curve));
+        if has_curve && self.ecdsa_number.is_clear(self.features) {
             akciphers.push(self.ecdsa_number.number());
         }
-        let cipher = service(Service::Cipher, mask(ciphers.map(|a| a.number())));
-        let hash = service(Service::Hash, mask(hashes.map(|a| a.number())));
-        let mac = service(Service::Mac, mask(macs.map(|a| a.number())));
-        let aead = service(Service::Aead, mask(aeads.map(|a| a.number())));
-        let akcipher = service(Service::Akcipher, mask(akciphers));
+        let (cipher_mask, hash_mask) = (self.cipher_mask, u64::from(self.hash_mask));
+        let (aead_mask, akcipher_mask) = (u64::from(self.aead_mask), u64::from(self.akcipher_mask));
+        let cipher = service(Service::Cipher, mask(ciphers.map(|a| a.number())) & cipher_mask);
+        let hash = service(Service::Hash, mask(hashes.map(|a| a.number())) & hash_mask);
+        let mac = service(Service::Mac, mask(macs.map(|a| a.number())) & self.mac_mask);
+        let aead = service(Service::Aead, mask(aeads.map(|a| a.number())) & aead_mask);
+        let akcipher = service(Service::Akcipher, mask(akciphers) & akcipher_mask);
+        // A service without an algorithm is none.
+        let services = [
+            (Service::Cipher, cipher),
+            (Service::Hash, hash),
+            (Service::Mac, mac),
+            (Service::Aead, aead),
+            (Service::Akcipher, akcipher),
+        ];
+        let services = services.iter().filter(|(_, mask)| *mask != 0);
         let wants_auth_key = mac != 0 || cipher != 0;
         Config {
             status: 0,
             max_dataqueues: u32::from(self.queues),
-            crypto_services: mask(self.services.iter().map(|service| service.number())) as u32,
-            cipher_algo: cipher & self.cipher_mask,
-            hash_algo: hash as u32 & self.hash_mask,
-            mac_algo: mac & self.mac_mask,
-            aead_algo: aead as u32 & self.aead_mask,
+            crypto_services: mask(services.map(|(service, _)| service.number())) as u32,
+            cipher_algo: cipher,
+            hash_algo: hash as u32,
+            mac_algo: mac,
+            aead_algo: aead as u32,
             max_cipher_key_len: if cipher | aead != 0 { self.max_cipher_key_len } else { 0 },
             max_auth_key_len: if wants_auth_key { self.max_auth_key_len } else { 0 },
-            akcipher_algo: akcipher as u32 & self.akcipher_mask,
+            akcipher_algo: akcipher as u32,
             max_size: self.max_size,
         }
     }

@@ -4,9 +4,11 @@
 use crate::device::{Device, Worker};
 use crate::failure::{Failure, Result};
 use crate::memory::Span;
-use crate::protocol::algorithm::{Direction, RsaPadding};
+use crate::offer::{ChainDigest, SessionAad};
+use crate::protocol::algorithm::{ChainOrder, Direction, RsaPadding};
 use crate::protocol::control::{Chain, Parameters};
 use crate::protocol::data::{Lengths, Operation, Request};
+use crate::protocol::Layout;
 use crate::requirement::Requirement;
 use crate::session::{Engine, Session, MAX_AKCIPHER_KEY_LEN};
 
@@ -71,7 +73,7 @@ impl Parts<'_> {
     }
 }
 
-/// Serves a request; returns how many bytes were written before the status.
+/// Serves a request; returns how many bytes were written from the first one on, without the status.
 pub(crate) fn operate(
     device: &Device,
     session: &Session,
@@ -94,6 +96,18 @@ pub(crate) fn operate(
             false => Err(Failure::Err),
         }
     };
+    let same_aad = |session: u32, request_len: u32| {
+        // A stateless request says it twice.
+        let open = session == 0
+            && device.offer.session_aad == SessionAad::Open
+            && request.stateless.is_none();
+        let same = open || session == request_len;
+        device.violations.check(Requirement::AadLen, same);
+        match same {
+            true => Ok(()),
+            false => Err(Failure::Err),
+        }
+    };
     match (&session.engine, request.operation, &request.lengths, &session.parameters) {
         (
             Engine::Cipher(cipher),
@@ -110,15 +124,22 @@ pub(crate) fn operate(
             Engine::Chaining(chaining),
             Operation::Cipher(direction),
             Lengths::Chain(lengths),
-            Parameters::Chain(Chain { op, .. }),
+            Parameters::Chain(Chain { op, aad_len, alg_chain_order, .. }),
         ) => {
             same_direction(*op, direction)?;
+            same_aad(*aad_len, lengths.aad_len)?;
             if parts.result.len() != chaining.result_len() {
                 return Err(Failure::Err);
             }
+            let verify = device.offer.chain_digest == ChainDigest::Verify
+                && *alg_chain_order == ChainOrder::HashThenCipher.number()
+                && direction == Direction::Decrypt;
             output.resize(chaining.result_len(), 0);
-            chaining.run(lengths, iv, parts, output, scratch)?;
-            Ok((src.len() + parts.result.write(output)) as u32)
+            chaining.run(lengths, iv, parts, verify, output, scratch)?;
+            let result_len = if verify { 0 } else { parts.result.write(output) };
+            // Where the destination has more room than that takes, there is a gap.
+            let result_len = if dst.len() == src.len() { result_len } else { 0 };
+            Ok((src.len() + result_len) as u32)
         }
         (Engine::Hash(algorithm, len), Operation::Hash, ..) => {
             if parts.result.len() != *len {
@@ -139,22 +160,25 @@ pub(crate) fn operate(
         (
             Engine::Aead(aead, session_tag_len),
             Operation::Aead(direction),
-            Lengths::Aead { tag_len, .. },
-            Parameters::Aead { op, .. },
+            Lengths::Aead { iv_len, aad_len, tag_len, .. },
+            Parameters::Aead { op, aad_len: session_aad_len, .. },
         ) => {
             same_direction(*op, direction)?;
-            // A driver that only knows the kernel's header leaves the field 0.
-            if *tag_len != 0 && *tag_len as usize != *session_tag_len {
+            same_aad(*session_aad_len, *aad_len)?;
+            // A driver that only knows the kernel's header leaves the field 0, which is padding there.
+            let left_out = *tag_len == 0 && device.layout() == Layout::Padded;
+            if !left_out && *tag_len as usize != *session_tag_len {
                 return Err(Failure::Err);
             }
+            let nonce = session.nonce(&device.offer, iv, *iv_len)?;
             let len = match direction {
                 Direction::Encrypt => src.len().checked_add(*session_tag_len),
                 Direction::Decrypt => src.len().checked_sub(*session_tag_len),
             };
             let dst = len.and_then(|len| dst.get(0, len)).ok_or(Failure::Err)?;
             match direction {
-                Direction::Encrypt => aead.encrypt(iv, &parts.aad, src, &dst, scratch)?,
-                Direction::Decrypt => aead.decrypt(iv, &parts.aad, src, &dst, scratch)?,
+                Direction::Encrypt => aead.encrypt(nonce, &parts.aad, src, &dst, scratch)?,
+                Direction::Decrypt => aead.decrypt(nonce, &parts.aad, src, &dst, scratch)?,
             }
             Ok(dst.len() as u32)
         }
@@ -206,9 +230,15 @@ fn akcipher(
         }
         _ => return Err(Failure::NotSupp),
     }
-    // A result shorter than the room for it is what the number of bytes written is for.
     if output.len() > parts.dst.len() {
         return Err(Failure::Err);
     }
-    Ok(parts.dst.write(output) as u32)
+    let written = parts.dst.write(output);
+    // The length in the used ring tells how long a result is that is shorter than the room for it:
+    // it is that and 1, for the status. There are to be as many bytes, and behind the result there
+    // is something else then.
+    if let Some(byte) = parts.dst.get(written, 1) {
+        byte.write(&[0]);
+    }
+    Ok(written as u32)
 }

@@ -8,7 +8,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::backend::{EVENT_IDX, INDIRECT_DESC};
 use crate::fault::{Fault, Kind};
-use crate::offer::{ChainAad, EcdsaNumber, Offer, SessionIds, StatelessBy};
+use crate::offer::{
+    AeadIv, ChainAad, ChainDigest, EcdsaNumber, Offer, SessionAad, SessionIds, StatelessBy,
+};
 use crate::protocol::algorithm::Service;
 use crate::protocol::feature;
 use crate::service::FrontEnd;
@@ -172,6 +174,22 @@ pub struct Serve {
     #[arg(long, value_enum, default_value_t)]
     pub chain_aad: ChainAad,
 
+    /// What becomes of a chain's digest in sessions that hash first and then decrypt
+    #[arg(long, value_enum, default_value_t)]
+    pub chain_digest: ChainDigest,
+
+    /// What a session's aad_len of 0 means
+    #[arg(long, value_enum, default_value_t)]
+    pub session_aad: SessionAad,
+
+    /// Where a CCM request has its nonce
+    #[arg(long, value_enum, default_value_t)]
+    pub ccm_iv: AeadIv,
+
+    /// Where a GCM request has its nonce
+    #[arg(long, value_enum, default_value_t)]
+    pub gcm_iv: AeadIv,
+
     /// Which requests are stateless where a stateless mode is negotiated
     #[arg(long, value_enum, default_value_t)]
     pub stateless_by: StatelessBy,
@@ -283,6 +301,10 @@ impl Serve {
             session_ids: self.session_ids,
             keep_sessions: self.keep_sessions,
             chain_aad: self.chain_aad,
+            chain_digest: self.chain_digest,
+            session_aad: self.session_aad,
+            ccm_iv: self.ccm_iv,
+            gcm_iv: self.gcm_iv,
             stateless_by: self.stateless_by,
             ecdsa_number: self.ecdsa_number,
         }

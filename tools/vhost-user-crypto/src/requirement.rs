@@ -51,6 +51,7 @@ requirements! {
     DataOrder = "D-27", "data requests are header, fixed fields, input, output, status";
     Unused = "D-28", "what the layout does not use is 0";
     Raw = "D-29", "without padding numbers are as long as the modulus, and nothing is signed or verified";
+    AadLen = "aad", "a request has as much associated data as its session says";
     Exact = "exact", "requests are as long as their fields say";
     NoEmpty = "empty", "no descriptor is without bytes";
     Chain = "chain", "chains of descriptors are whole, and in the guest's memory";

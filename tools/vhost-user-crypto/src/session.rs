@@ -9,10 +9,10 @@ use crate::arithmetic::mac::{self, Mac};
 use crate::arithmetic::rsa::Rsa;
 use crate::chaining::{Chaining, Digest};
 use crate::failure::{Failure, Result};
-use crate::offer::Offer;
+use crate::offer::{AeadIv, Offer};
 use crate::protocol::algorithm::{
     defined, supported, AeadAlgorithm, ChainOrder, CipherAlgorithm, Direction, HashAlgorithm,
-    HashMode, KeyType, MacAlgorithm, RsaPadding, Service, RSA,
+    HashMode, KeyType, MacAlgorithm, RsaHash, RsaPadding, Service, RSA,
 };
 use crate::protocol::config::Config;
 use crate::protocol::control::{Chain, Parameters};
@@ -49,8 +49,37 @@ pub enum Engine {
     Ecdsa(Ecdsa),
 }
 
+/// What an IV takes that holds a whole counter block, in bytes.
+const IV_BLOCK_LEN: u32 = 16;
+
 impl Session {
-    /// Makes a session of its parameters and keys. `NotSupp`: an algorithm that is not
+    /// How many bytes a request's IV takes that says to have so many.
+    pub fn iv_field_len(&self, offer: &Offer, iv_len: u32) -> u32 {
+        match &self.engine {
+            Engine::Aead(aead, _)
+                if aead.algorithm() == AeadAlgorithm::Ccm && offer.ccm_iv == AeadIv::Block =>
+            {
+                IV_BLOCK_LEN
+            }
+            _ => iv_len,
+        }
+    }
+
+    /// An AEAD's nonce, in an IV that says to have so many bytes. `Err`: there is none in it.
+    pub fn nonce<'iv>(&self, offer: &Offer, iv: &'iv [u8], iv_len: u32) -> Result<&'iv [u8]> {
+        let Engine::Aead(aead, _) = &self.engine else { return Ok(iv) };
+        match aead.algorithm() {
+            AeadAlgorithm::Ccm if offer.ccm_iv == AeadIv::Block => {
+                iv.get(1..).and_then(|iv| iv.get(..iv_len as usize)).ok_or(Failure::Err)
+            }
+            AeadAlgorithm::Gcm if offer.gcm_iv == AeadIv::Block && iv_len == IV_BLOCK_LEN => {
+                iv.strip_suffix(&[0, 0, 0, 1]).ok_or(Failure::Err)
+            }
+            _ => Ok(iv),
+        }
+    }
+
+    /// Makes a session of its parameters and keys, for a driver with these features. `NotSupp`: an algorithm that is not
     /// offered or not known; `Err`: anything else that is not right.
     pub fn new(
         parameters: Parameters,
@@ -58,6 +87,7 @@ impl Session {
         auth_key: &[u8],
         offer: &Offer,
         config: &Config,
+        features: u64,
     ) -> Result<Self> {
         let serves = |service, number| match offer.serves(config, service, number) {
             true => Ok(()),
@@ -101,7 +131,7 @@ impl Session {
             }
             Parameters::Akcipher { algo, key_type, detail, .. } => {
                 serves(Service::Akcipher, algo)?;
-                akcipher(algo, defined(key_type)?, detail, key, offer)?
+                akcipher(algo, defined(key_type)?, detail, key, offer, features)?
             }
         };
         Ok(Session { parameters, algorithm, engine })
@@ -114,22 +144,20 @@ fn akcipher(
     detail: [u32; 2],
     key: &[u8],
     offer: &Offer,
+    features: u64,
 ) -> Result<(&'static str, Engine)> {
-    if algo == offer.ecdsa_number.number() {
+    if algo == offer.ecdsa_number.number() && offer.ecdsa_number.is_clear(features) {
         let ecdsa = Ecdsa::new(key_type, key, supported(detail[0])?)?;
         Ok(("Ecdsa", Engine::Ecdsa(ecdsa)))
     } else if algo == RSA {
         let padding: RsaPadding = supported(detail[0])?;
-        // Without padding there is no hash, and the field is not looked at.
-        let hash = match padding {
-            RsaPadding::Raw => 0,
-            RsaPadding::Pkcs1 => detail[1],
-        };
+        // The hash is for signatures alone, which a session without one may never be asked for.
+        let hash = RsaHash::try_from(detail[1]).ok();
         let name = match padding {
             RsaPadding::Raw => "Rsa",
             RsaPadding::Pkcs1 => "RsaPkcs1",
         };
-        Ok((name, Engine::Rsa(Rsa::new(key_type, key, padding, supported(hash)?)?)))
+        Ok((name, Engine::Rsa(Rsa::new(key_type, key, padding, hash)?)))
     } else {
         Err(Failure::NotSupp)
     }

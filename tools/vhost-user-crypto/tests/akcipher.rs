@@ -50,9 +50,10 @@ fn v26_rsa_does_what_openssl_does() {
         let answer = send(&kit, ENC, seal, &message, 256);
         assert_eq!(answer, Answer { status: OK, output: want.clone(), written: 257 });
         assert_eq!(send(&kit, DEC, open, &want, 256).output, message);
-        // More room than needed is left alone.
+        // With more room than needed as many bytes are written as the length says.
         let answer = send(&kit, ENC, seal, &message, 300);
         assert_eq!((&answer.output[..256], answer.written), (&want[..], 257));
+        assert_eq!((answer.output[256], &answer.output[257..]), (0, &[0xff; 43][..]));
         assert_eq!(send(&kit, ENC, seal, &message, 255).status, ERR);
         if features == STATELESS {
             let fields = [RSA, PUBLIC, public.len() as u32, RAW, 0, 256, 256];
@@ -94,9 +95,17 @@ fn v30_pkcs1_signs_verifies_and_rejects() {
     // A decrypted message is shorter than the room for it: D-31.
     let sealed = send(&kit, ENC, verifier, b"short", 256).output;
     let answer = send(&kit, DEC, signer, &sealed, 256);
-    assert_eq!((&answer.output[..5], answer.written), (&b"short"[..], 6));
+    assert_eq!((&answer.output[..6], answer.written), (&b"short\0"[..], 6));
     assert_eq!(kit.akcipher(RSA, PRIVATE, [2, 0], &private), Err(NOTSUPP));
-    assert_eq!(kit.akcipher(RSA, PRIVATE, [PKCS1, 2], &private), Err(NOTSUPP));
+    // The hash is to be ignored by what does not sign or verify, even one that is none.
+    for hash in [2, 77] {
+        let key = kit.akcipher(RSA, PRIVATE, [PKCS1, hash], &private).unwrap();
+        assert_eq!(send(&kit, DEC, key, &sealed, 256).output[..5], b"short"[..]);
+        let again = send(&kit, ENC, key, b"short", 256);
+        assert_eq!(send(&kit, DEC, signer, &again.output, 256).output[..5], b"short"[..]);
+        assert_eq!(send(&kit, SIGN, key, &digest, 256).status, NOTSUPP);
+        assert_eq!(verify(&kit, key, &signature.output, &digest).status, NOTSUPP);
+    }
     assert_eq!(kit.akcipher(RSA, 3, [RAW, 0], &private), Err(ERR));
     assert_eq!(kit.akcipher(RSA, PRIVATE, [RAW, 0], &private[..100]), Err(ERR));
     kit.assert_no_violation();
@@ -118,8 +127,12 @@ fn v26_v30_ecdsa_signs_verifies_and_rejects() {
         let mut context = BigNumContext::new().unwrap();
         let form = PointConversionForm::UNCOMPRESSED;
         let public = key.public_key().to_bytes(&group, form, &mut context).unwrap();
-        for (ecdsa_number, algo) in [(EcdsaNumber::Specification, 2), (EcdsaNumber::Uapi, 3)] {
-            let kit = Kit::with(Offer { ecdsa_number, ..Offer::default() }, 0);
+        for (ecdsa_number, algo, features) in [
+            (EcdsaNumber::Specification, 2, feature::REVISION_1),
+            (EcdsaNumber::Always, 2, 0),
+            (EcdsaNumber::Uapi, 3, 0),
+        ] {
+            let kit = Kit::with(Offer { ecdsa_number, ..Offer::default() }, features);
             let mask = u32::from_le_bytes(kit.device.config()[44..48].try_into().unwrap());
             assert_eq!(mask, 1 << RSA | 1 << algo);
             let signer = kit.akcipher(algo, PRIVATE, [number, 0], &private).unwrap();
@@ -139,4 +152,22 @@ fn v26_v30_ecdsa_signs_verifies_and_rejects() {
             kit.assert_no_violation();
         }
     }
+}
+
+#[test]
+fn ecdsa_is_not_offered_where_its_number_may_be_dsas() {
+    let kit = Kit::new();
+    assert_eq!(kit.device.config()[44..48], [1 << RSA, 0, 0, 0]);
+    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+    let private = EcKey::generate(&group).unwrap().private_key_to_der().unwrap();
+    assert_eq!(kit.akcipher(2, PRIVATE, [3, 0], &private), Err(NOTSUPP));
+    // Nor is it served to a driver that does without revision 1 where it is offered.
+    let kit = Kit::with(Offer::default(), feature::REVISION_1);
+    assert_eq!(kit.device.config()[44..48], [1 << RSA | 1 << 2, 0, 0, 0]);
+    kit.device.start(0);
+    let mut request = words(&[0x0404, 2, 0, 0, 2, PRIVATE, private.len() as u32, 3]);
+    request.resize(72, 0);
+    request.extend(private);
+    let (answer, _) = kit.raw_control(request, 16);
+    assert_eq!(u32::from(answer[8]), NOTSUPP);
 }

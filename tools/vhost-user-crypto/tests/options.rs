@@ -6,7 +6,9 @@ use std::process::{Command as Process, Output};
 use clap::{CommandFactory, Parser};
 use vhost_user_crypto::backend::{EVENT_IDX, INDIRECT_DESC};
 use vhost_user_crypto::fault::Kind;
-use vhost_user_crypto::offer::{ChainAad, EcdsaNumber, Offer, SessionIds, StatelessBy};
+use vhost_user_crypto::offer::{
+    AeadIv, ChainAad, ChainDigest, EcdsaNumber, Offer, SessionAad, SessionIds, StatelessBy,
+};
 use vhost_user_crypto::options::{Command, Options, Serve};
 use vhost_user_crypto::protocol::algorithm::Service;
 
@@ -52,6 +54,10 @@ fn every_option_arrives() {
         "--table-size=0",
         "--session-ids=sparse",
         "--chain-aad=before-src",
+        "--chain-digest=verify",
+        "--session-aad=exact",
+        "--ccm-iv=block",
+        "--gcm-iv=block",
         "--stateless-by=feature",
         "--ecdsa-number=uapi",
         "--no-event-idx",
@@ -73,6 +79,9 @@ fn every_option_arrives() {
     assert_eq!((offer.max_size, offer.table_size), (u64::MAX, 0));
     assert_eq!(offer.session_ids, SessionIds::Sparse);
     assert_eq!(offer.chain_aad, ChainAad::BeforeSrc);
+    assert_eq!(offer.chain_digest, ChainDigest::Verify);
+    assert_eq!(offer.session_aad, SessionAad::Exact);
+    assert_eq!((offer.ccm_iv, offer.gcm_iv), (AeadIv::Block, AeadIv::Block));
     assert_eq!(offer.stateless_by, StatelessBy::Feature);
     assert_eq!(offer.ecdsa_number, EcdsaNumber::Uapi);
     assert_eq!(options.without(), EVENT_IDX);

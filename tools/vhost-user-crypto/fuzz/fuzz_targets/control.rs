@@ -45,7 +45,9 @@ fuzz_target!(|input: &[u8]| {
         let written = device.control(&chain) as usize;
         drop(chain);
         assert!(written <= writable.len());
-        assert!(writable[written..].iter().all(|&byte| byte == 0xff));
+        // Where a session's number is not written, what comes after it is.
+        let end = if written == 0 && writable.len() >= 16 { 16 } else { written };
+        assert!(writable[end..].iter().all(|&byte| byte == 0xff));
         assert_eq!(readable, request);
         assert!(device.sessions() <= TABLE_SIZE);
     }

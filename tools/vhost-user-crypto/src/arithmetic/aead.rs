@@ -90,6 +90,11 @@ impl Aead {
         })
     }
 
+    /// The algorithm.
+    pub fn algorithm(&self) -> AeadAlgorithm {
+        self.algorithm
+    }
+
     /// Encrypts `src`: `dst` gets the ciphertext, behind which is the tag. `Err`: the IV is
     /// too long or too short, `dst` too short, `src` too long, or the key is for decryption.
     pub fn encrypt(

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Message authentication codes.
 //!
-//! GMAC needs an IV, and a request has no field for it: it is the message's first 12
-//! bytes.
+//! GMAC is not among them: it needs an IV, and a request has no field for it.
 
 use std::ffi::CStr;
 use std::sync::OnceLock;
@@ -10,17 +9,14 @@ use std::sync::OnceLock;
 use zeroize::Zeroizing;
 
 use super::cbc_mac::CbcMac;
-use super::{pieces, tried, Contexts, Pool};
+use super::{pieces, tried, Pool};
 use crate::failure::{Failure, Result};
 use crate::libcrypto::{Hmac, MAX_DIGEST_LEN};
 use crate::memory::Span;
-use crate::protocol::algorithm::{Direction, MacAlgorithm};
+use crate::protocol::algorithm::MacAlgorithm;
 
 #[cfg(test)]
 mod tests;
-
-/// GMAC's IV, in bytes.
-const GMAC_IV_LEN: usize = 12;
 
 /// The MAC's length, in bytes; 0 if the library does not have the algorithm.
 pub fn mac_len(algorithm: MacAlgorithm) -> usize {
@@ -33,15 +29,14 @@ pub fn mac_len(algorithm: MacAlgorithm) -> usize {
         HmacSha384 => 48,
         HmacSha512 => 64,
         Cmac3des => 8,
-        CmacAes | GmacAes | CbcMacAes | XcbcAes => 16,
-        KasumiF9 | Snow3gUia2 | GmacTwofish | CbcMacKasumiF9 | ZucEia3 => 0,
+        CmacAes | CbcMacAes | XcbcAes => 16,
+        KasumiF9 | Snow3gUia2 | GmacAes | GmacTwofish | CbcMacKasumiF9 | ZucEia3 => 0,
     }
 }
 
 enum Mode {
     Hmac { digest: &'static CStr, key: Zeroizing<Vec<u8>>, pool: Pool<Hmac> },
     Cbc(CbcMac),
-    Gmac(Contexts),
 }
 
 /// A MAC with a key, that is wiped when it is dropped.
@@ -58,9 +53,7 @@ impl Mac {
             let key: Vec<u8> = (0..24).collect();
             let key_len = if algorithm == MacAlgorithm::Cmac3des { 24 } else { 16 };
             let mac = Self::keyed(algorithm, &key[..key_len])?;
-            let mut message = [0; GMAC_IV_LEN];
-            let message = Span::from(&mut message[..]);
-            mac.run(&[&message], &mut [0])
+            mac.run(&[], &mut [0])
         })
     }
 
@@ -91,16 +84,7 @@ impl Mac {
             CmacAes => Mode::Cbc(CbcMac::cmac_aes(key)?),
             CbcMacAes => Mode::Cbc(CbcMac::plain(key)?),
             XcbcAes => Mode::Cbc(CbcMac::xcbc(key)?),
-            GmacAes => {
-                let cipher = match key.len() {
-                    16 => "AES-128-GCM",
-                    24 => "AES-192-GCM",
-                    32 => "AES-256-GCM",
-                    _ => return Err(Failure::Err),
-                };
-                Mode::Gmac(Contexts::new(cipher, Direction::Encrypt, key)?)
-            }
-            KasumiF9 | Snow3gUia2 | GmacTwofish | CbcMacKasumiF9 | ZucEia3 => {
+            KasumiF9 | Snow3gUia2 | GmacAes | GmacTwofish | CbcMacKasumiF9 | ZucEia3 => {
                 return Err(Failure::NotSupp)
             }
         };
@@ -108,8 +92,7 @@ impl Mac {
     }
 
     /// Makes the MAC of a message that is all parts one after the other; `out` gets as much
-    /// of it as it holds. `Err`: `out` is empty, or longer than the MAC, or the message has
-    /// no room for GMAC's IV.
+    /// of it as it holds. `Err`: `out` is empty, or longer than the MAC.
     pub fn run(&self, parts: &[&Span<'_>], out: &mut [u8]) -> Result<()> {
         if out.is_empty() || out.len() > self.len {
             return Err(Failure::Err);
@@ -128,14 +111,6 @@ impl Mac {
                 },
             )?,
             Mode::Cbc(cbc) => mac[..16].copy_from_slice(&cbc.run(&message)?),
-            Mode::Gmac(contexts) => contexts.with(|ctx| {
-                let mut iv = [0; GMAC_IV_LEN];
-                message.take(GMAC_IV_LEN).ok_or(Failure::Err)?.read(&mut iv);
-                ctx.set_iv(&iv)?;
-                pieces(&message).try_for_each(|piece| ctx.authenticate(piece))?;
-                ctx.finish()?;
-                ctx.tag(&mut mac[..16])
-            })?,
         }
         out.copy_from_slice(&mac[..out.len()]);
         Ok(())

@@ -39,7 +39,8 @@ enum Key {
 #[derive(Clone, Copy, Debug)]
 enum Scheme {
     Raw,
-    Pkcs1(DigestInfo),
+    /// What is signed, if the hash is one that is served.
+    Pkcs1(Option<DigestInfo>),
 }
 
 impl Rsa {
@@ -48,12 +49,18 @@ impl Rsa {
     /// # Errors
     ///
     /// `Err` if the key is malformed, does not fit together, or has a modulus of less than
-    /// 512 or more than 8192 bits; `NotSupp` if the hash is not served, or the public
-    /// exponent has more than 64 bits and the modulus more than 3072.
-    pub fn new(key_type: KeyType, key: &[u8], padding: RsaPadding, hash: RsaHash) -> Result<Rsa> {
+    /// 512 or more than 8192 bits; `NotSupp` if the public exponent has more than 64 bits and the
+    /// modulus more than 3072. A hash that is not served, or none that there is, matters to
+    /// signatures alone.
+    pub fn new(
+        key_type: KeyType,
+        key: &[u8],
+        padding: RsaPadding,
+        hash: Option<RsaHash>,
+    ) -> Result<Rsa> {
         let scheme = match padding {
             RsaPadding::Raw => Scheme::Raw,
-            RsaPadding::Pkcs1 => Scheme::Pkcs1(DigestInfo::new(hash)?),
+            RsaPadding::Pkcs1 => Scheme::Pkcs1(hash.and_then(|hash| DigestInfo::new(hash).ok())),
         };
         let (key, modulus_len) = match key_type {
             KeyType::Public => {
@@ -122,8 +129,8 @@ impl Rsa {
     ///
     /// # Errors
     ///
-    /// The key is a public one; there is no padding; the digest's length is not the hash's,
-    /// or too much for the modulus.
+    /// `NotSupp` if the hash is not served. `Err` if the key is a public one; there is no padding;
+    /// the digest's length is not the hash's, or too much for the modulus.
     pub fn sign(&self, digest: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let block = self.digest_info()?.pad(digest, self.modulus_len)?;
         self.append(out, |to| self.private(&block, to))
@@ -133,8 +140,8 @@ impl Rsa {
     ///
     /// # Errors
     ///
-    /// `KeyRejected` if the signature is not this key's, or none at all. `Err` if there is
-    /// no padding, or the digest's length is not the hash's, or too much for the modulus.
+    /// `KeyRejected` if the signature is not this key's, or none at all. `NotSupp` if the hash is not
+    /// served. `Err` if there is no padding, or the digest's length is not the hash's, or too much for the modulus.
     pub fn verify(&self, signature: &[u8], digest: &[u8]) -> Result<()> {
         let want = self.digest_info()?.pad(digest, self.modulus_len)?;
         let mut got = vec![0; self.modulus_len];
@@ -152,7 +159,7 @@ impl Rsa {
     fn digest_info(&self) -> Result<DigestInfo> {
         match self.scheme {
             Scheme::Raw => Err(Failure::Err),
-            Scheme::Pkcs1(info) => Ok(info),
+            Scheme::Pkcs1(info) => info.ok_or(Failure::NotSupp),
         }
     }
 

@@ -243,11 +243,8 @@ fn parameters(service: Service, fields: Fields<'_>) -> Result<Parameters> {
     })
 }
 
-/// The outcome of a CREATE, `struct virtio_crypto_create_session_input`. Where there is no
-/// session the number is one that a device does not give, in case that the driver uses it.
-pub fn create_outcome(session_id: Option<u64>, status: u32) -> [u8; CREATE_OUTCOME_LEN] {
-    let mut bytes = [0; CREATE_OUTCOME_LEN];
-    bytes[..8].copy_from_slice(&session_id.unwrap_or(u64::MAX).to_le_bytes());
-    bytes[8..12].copy_from_slice(&status.to_le_bytes());
-    bytes
+/// The outcome of a CREATE, `struct virtio_crypto_create_session_input`: the session's number,
+/// which is written only if there is a session, and status and padding.
+pub fn create_outcome(session_id: Option<u64>, status: u32) -> (Option<[u8; 8]>, [u8; 8]) {
+    (session_id.map(u64::to_le_bytes), u64::from(status).to_le_bytes())
 }

@@ -124,9 +124,8 @@ impl Lengths {
         }
     }
 
-    /// All that `max_size` limits: what is read and written beside header, key and
-    /// status, in bytes.
-    pub fn total(&self) -> u64 {
+    /// All there is to read and write beside header, keys and status, in bytes.
+    fn total(&self) -> u64 {
         let parts: &[u32] = match self {
             Lengths::Cipher { iv_len, src_data_len, dst_data_len } => {
                 &[*iv_len, *src_data_len, *dst_data_len]
@@ -207,6 +206,13 @@ impl Header {
 }
 
 impl Request {
+    /// All that `max_size` limits, in bytes: what follows the fixed fields, keys that are sent along
+    /// among it, but not the status.
+    pub fn total(&self) -> u64 {
+        let (key, auth_key) = self.stateless.map_or((0, 0), |parameters| parameters.key_lens());
+        self.lengths.total() + u64::from(key) + u64::from(auth_key)
+    }
+
     /// Reads header and fixed fields. `stateless` tells whether a request is stateless
     /// whose flag does not say session mode. `NotSupp`: an opcode or a kind of symmetric
     /// request that is not defined; `Err`: the request is too short.

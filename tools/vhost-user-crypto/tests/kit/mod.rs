@@ -118,6 +118,14 @@ impl Kit {
         (answer, written)
     }
 
+    /// The same, in one piece, with something in the memory to write.
+    pub fn raw_data_into(&self, readable: &[u8], writable: &mut [u8]) -> u32 {
+        let mut readable = readable.to_vec();
+        let chain =
+            Chain { readable: cut(&mut readable, usize::MAX), writable: cut(writable, usize::MAX) };
+        self.device.data(0, &mut Worker::default(), &chain)
+    }
+
     /// A CREATE: the fixed fields from offset 16 on, and the keys.
     pub fn create(
         &self,
@@ -131,10 +139,21 @@ impl Kit {
         let mut bytes = self.fixed(words(&head), natural);
         bytes.extend(keys.concat());
         let (answer, written) = self.raw_control(bytes, 16);
-        assert_eq!(written, 16);
+        // The answer begins with the number, which is not written where there is no session.
         match u32::from_le_bytes(answer[8..12].try_into().unwrap()) {
-            OK => Ok(u64::from_le_bytes(answer[..8].try_into().unwrap())),
-            status => Err(status),
+            OK => {
+                assert_eq!(written, 16);
+                Ok(u64::from_le_bytes(answer[..8].try_into().unwrap()))
+            }
+            // One that there is not is a fault's, after a session has been made.
+            status if status > KEY_REJECTED => Err(status),
+            status => {
+                assert_eq!(
+                    (written, &answer[..8], &answer[12..]),
+                    (0, &[0xff; 8][..], &[0; 4][..])
+                );
+                Err(status)
+            }
         }
     }
 
@@ -180,7 +199,19 @@ impl Kit {
     }
 
     pub fn aead(&self, algo: u32, op: u32, tag_len: u32, key: &[u8]) -> Result<u64, u32> {
-        self.create(0x0302, &[algo, key.len() as u32, tag_len, 0, op, 0], 40, &[key])
+        self.aead_with(algo, op, tag_len, 0, key)
+    }
+
+    /// With a length of associated data.
+    pub fn aead_with(
+        &self,
+        algo: u32,
+        op: u32,
+        tag_len: u32,
+        aad_len: u32,
+        key: &[u8],
+    ) -> Result<u64, u32> {
+        self.create(0x0302, &[algo, key.len() as u32, tag_len, aad_len, op, 0], 40, &[key])
     }
 
     pub fn akcipher(

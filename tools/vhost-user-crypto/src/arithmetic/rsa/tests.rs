@@ -46,11 +46,11 @@ fn private_der<N: AsRef<[u8]>>(key: &[N; 8]) -> Vec<u8> {
 }
 
 fn raw(key_type: KeyType, key: &[u8]) -> Rsa {
-    Rsa::new(key_type, key, RsaPadding::Raw, RsaHash::NoHash).unwrap()
+    Rsa::new(key_type, key, RsaPadding::Raw, Some(RsaHash::NoHash)).unwrap()
 }
 
 fn pkcs1(key_type: KeyType, key: &[u8], hash: RsaHash) -> Rsa {
-    Rsa::new(key_type, key, RsaPadding::Pkcs1, hash).unwrap()
+    Rsa::new(key_type, key, RsaPadding::Pkcs1, Some(hash)).unwrap()
 }
 
 /// What an operation appends.
@@ -176,7 +176,7 @@ fn round_trips() {
     for bits in [512, 768, 1023, 1024, 2047, 2048, 4096] {
         let (_, private, public) = generate(bits);
         for scheme in [RsaPadding::Raw, RsaPadding::Pkcs1] {
-            let new = |key_type, key: &[u8]| Rsa::new(key_type, key, scheme, RsaHash::NoHash);
+            let new = |key_type, key: &[u8]| Rsa::new(key_type, key, scheme, Some(RsaHash::NoHash));
             let public = new(KeyType::Public, &public).unwrap();
             let private = new(KeyType::Private, &private).unwrap();
             let len = public.modulus_len();

@@ -5,7 +5,7 @@ use super::*;
 use crate::arithmetic::der::{INTEGER, OCTET_STRING};
 
 fn refusal(key_type: KeyType, key: &[u8]) -> Option<Failure> {
-    Rsa::new(key_type, key, RsaPadding::Raw, RsaHash::NoHash).err()
+    Rsa::new(key_type, key, RsaPadding::Raw, Some(RsaHash::NoHash)).err()
 }
 
 fn bytes(number: &BigNumRef) -> Vec<u8> {
@@ -72,7 +72,7 @@ fn bits_may_be_wrong() {
             let mut key = key.clone();
             key[bit / 8] ^= 1 << (bit % 8);
             let scheme = RsaPadding::Pkcs1;
-            let Ok(key) = Rsa::new(key_type, &key, scheme, RsaHash::NoHash) else {
+            let Ok(key) = Rsa::new(key_type, &key, scheme, Some(RsaHash::NoHash)) else {
                 continue;
             };
             let _ = appended(|out| key.encrypt(b"message", out));
@@ -291,9 +291,14 @@ fn ciphertexts_are_as_long_as_the_modulus_and_padded() {
 #[test]
 fn hashes_that_are_not_served_are_not_supported() {
     let (_, private, _) = generate(512);
-    for hash in [RsaHash::Md2, RsaHash::Md3, RsaHash::Md4] {
-        let refused = |padding| Rsa::new(KeyType::Private, &private, padding, hash).err();
-        assert_eq!(refused(RsaPadding::Pkcs1), Some(Failure::NotSupp));
-        assert_eq!(refused(RsaPadding::Raw), None);
+    for hash in [Some(RsaHash::Md2), Some(RsaHash::Md3), Some(RsaHash::Md4), None] {
+        let key = Rsa::new(KeyType::Private, &private, RsaPadding::Pkcs1, hash).unwrap();
+        let not_supported = Err(Failure::NotSupp);
+        assert_eq!(appended(|out| key.sign(&[1; 16], out)), not_supported);
+        assert_eq!(key.verify(&[1; 64], &[1; 16]).map(|()| Vec::new()), not_supported);
+        // The hash has nothing to do with these.
+        let ciphertext = appended(|out| key.encrypt(b"data", out)).unwrap();
+        assert_eq!(appended(|out| key.decrypt(&ciphertext, out)).unwrap(), b"data");
+        assert!(Rsa::new(KeyType::Private, &private, RsaPadding::Raw, hash).is_ok());
     }
 }
