@@ -4,9 +4,10 @@
 //! Data queue `i` is ring `i`, the control queue is the last ring. Each ring has a thread
 //! of its own.
 //!
-//! vhost-user has no word for a reset of the guest's. What shows is that all rings are
-//! stopped, and that the features are told again before they start. Both end all
-//! sessions; so does a front end that only pauses the guest, since it says the same.
+//! QEMU says the same when the guest resets the device and when the guest is paused: rings are
+//! stopped, and the features are told again before they start. To stop all rings is to suspend the
+//! device, which keeps its sessions. What tells a reset is RESET_DEVICE, other features, and a control
+//! ring that does not go on where it was stopped: see [`Service::place_ring`].
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -99,7 +100,9 @@ impl VhostUserBackend for Backend {
         self.service.forget_requests();
         self.service.features.store(features, Ordering::SeqCst);
         self.service.starts.fetch_add(1, Ordering::SeqCst);
-        self.service.device.start(features);
+        if self.service.device.negotiate(features) {
+            self.service.device.reset();
+        }
     }
 
     fn protocol_features(&self) -> VhostUserProtocolFeatures {
@@ -148,9 +151,8 @@ impl VhostUserBackend for Backend {
     }
 
     fn stop_vring(&self, index: u32) -> io::Result<()> {
-        self.queue(index as usize)?.stop();
-        if !self.service.queues.iter().any(Queue::is_running) {
-            self.service.device.reset();
+        if let Some(place) = self.queue(index as usize)?.stop() {
+            self.service.suspend_ring(index as usize, place);
         }
         Ok(())
     }

@@ -223,6 +223,10 @@ pub struct Serve {
     #[arg(long)]
     pub keep_serving: bool,
 
+    /// Let the kernel write a core of this process, which has the guest's keys in it
+    #[arg(long)]
+    pub core_dumps: bool,
+
     /// What to log to standard error, as env_logger has it: info, vhost_user_crypto=debug...
     #[arg(long, value_name = "FILTER", default_value = "warn", value_parser = log_filter)]
     pub log: String,

@@ -25,6 +25,7 @@ use vmm_sys_util::timerfd::TimerFd;
 
 use crate::device::{Device, Worker};
 use crate::fault::QueueId;
+use crate::log_limit::warn_limited;
 use crate::requirement::Requirement;
 use crate::ring::vring::{is_started, SharedRing};
 use crate::ring::{Ring, RingError};
@@ -256,10 +257,13 @@ impl Queue {
     /// memory is touched until it is started again, and the worker has handled all events
     /// that came before: vhost-user-backend takes the kick's descriptor away now, and
     /// reads the next one's for an old event, whose worker then waits or ends.
-    pub fn stop(&self) {
+    ///
+    /// Returns the place of the next request, of a ring that was alive and can go on there.
+    pub fn stop(&self) -> Option<u16> {
         self.halt();
         let mut state = self.lock();
         self.halt.store(false, Ordering::SeqCst);
+        let place = state.life.as_ref().and_then(|life| life.ring.next_place());
         self.end(&mut state);
         // The first time the timer's event may be one that came before, together with the
         // kick's; the second time it is not.
@@ -275,6 +279,7 @@ impl Queue {
                 }
             }
         }
+        place
     }
 
     /// The same for a ring that the front end has not stopped, but whose requests are void.
@@ -302,7 +307,7 @@ impl Queue {
             let mut turn = Turn::new(self, &mut state.worker, &memory, life);
             let result = action(&mut turn).and_then(|()| turn.publish());
             if let Err(error) = result {
-                tracing::warn!("queue {} is out of order: {error}", self.id);
+                warn_limited!("queue {} is out of order: {error}", self.id);
                 self.device.violations.record(Requirement::Ring);
                 life.broken = true;
                 life.held.clear();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Stands between the front end and the crate vhost-user-backend, and hands on what they
-//! say; on the way it takes a copy of the socket that [`crate::channel`] needs.
+//! say; on the way it takes a copy of the socket that [`crate::channel`] needs, and of where rings
+//! go on, which vhost-user-backend does not tell a device.
 
 use std::io;
 use std::net::Shutdown;
@@ -11,6 +12,9 @@ use std::thread;
 use crate::channel::BackChannel;
 use crate::service::Service;
 use crate::wire::{self, number, Framing};
+
+/// `VHOST_USER_SET_VRING_BASE`
+const SET_VRING_BASE: u32 = 10;
 
 /// `VHOST_USER_SET_BACKEND_REQ_FD`
 const SET_BACKEND_REQ_FD: u32 = 21;
@@ -61,10 +65,16 @@ fn answers(mut back: &UnixStream, mut front: &UnixStream) -> io::Result<()> {
 
 fn requests(service: &Service, front: &UnixStream, back: &UnixStream) -> io::Result<()> {
     while let Some(message) = wire::receive(front, FRAMING)? {
-        if let (SET_BACKEND_REQ_FD, Some(file)) = (number(&message.bytes, 0), message.files.first())
-        {
-            let socket = UnixStream::from(file.try_clone()?);
-            service.channel.set(Some(Arc::new(BackChannel(socket))));
+        match (number(&message.bytes, 0), message.files.first()) {
+            (SET_BACKEND_REQ_FD, Some(file)) => {
+                let socket = UnixStream::from(file.try_clone()?);
+                service.channel.set(Some(Arc::new(BackChannel(socket))));
+            }
+            // The ring's number, and the place of its next request.
+            (SET_VRING_BASE, _) => {
+                service.place_ring(number(&message.bytes, 12), number(&message.bytes, 16));
+            }
+            _ => {}
         }
         match wire::send(back, &message) {
             // It did not like what it was told, and has said so.

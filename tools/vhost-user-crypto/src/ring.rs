@@ -11,9 +11,10 @@ pub mod vring;
 use std::io;
 
 use smallvec::SmallVec;
-use vm_memory::{GuestAddress, GuestMemoryError, GuestMemoryMmap};
+use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryError, GuestMemoryMmap};
 
 use crate::descriptors::{Malformed, Walked};
+use crate::memory::is_read_only;
 
 /// What sends the ring's interrupt.
 pub type Signal = Box<dyn Fn() -> io::Result<()> + Send>;
@@ -27,6 +28,9 @@ pub enum RingError {
     /// It is not in the guest's memory.
     #[error(transparent)]
     Memory(#[from] GuestMemoryError),
+    /// It is where the device may only read.
+    #[error("the ring's memory at {0:#x} is not to be written")]
+    ReadOnly(u64),
     /// An entry of the available ring is not in the guest's memory.
     #[error("the available ring cannot be read")]
     Available,
@@ -87,6 +91,11 @@ pub trait Ring: Send {
     /// Whether the driver wants an interrupt for what was published since this was last asked.
     fn needs_signal(&mut self, memory: &GuestMemoryMmap) -> Result<bool, RingError>;
 
+    /// The place of the next request, where a front end can stop the ring and have it go on.
+    fn next_place(&self) -> Option<u16> {
+        None
+    }
+
     /// Sends the interrupt.
     fn signal(&self) -> io::Result<()>;
 
@@ -101,4 +110,20 @@ pub trait Ring: Send {
 pub(crate) fn address(base: u64, offset: u64) -> Result<GuestAddress, GuestMemoryError> {
     let address = base.checked_add(offset).map(GuestAddress);
     address.ok_or(GuestMemoryError::GuestAddressOverflow)
+}
+
+/// The same, where the device is about to write `len` bytes.
+pub(crate) fn writable(
+    memory: &GuestMemoryMmap,
+    base: u64,
+    offset: u64,
+    len: u64,
+) -> Result<GuestAddress, RingError> {
+    let (first, last) = (address(base, offset)?, address(base, offset + len - 1)?);
+    for at in [first, last] {
+        if memory.find_region(at).is_some_and(is_read_only) {
+            return Err(RingError::ReadOnly(at.0));
+        }
+    }
+    Ok(first)
 }

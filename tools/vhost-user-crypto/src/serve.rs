@@ -4,7 +4,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -27,7 +27,7 @@ use crate::service::{FrontEnd, Service, Settings};
 use crate::trace::Trace;
 use crate::vfio::function::Function;
 use crate::vfio::server;
-use crate::{monitor, relay, ticker};
+use crate::{hardening, monitor, relay, ticker};
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,8 @@ pub enum Error {
     Path(String, io::Error),
     #[error("{0}: there is something that is not a socket")]
     NotSocket(String),
+    #[error("{0}: another process has this socket")]
+    InUse(String),
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error("{0}")]
@@ -48,6 +50,9 @@ pub enum Error {
 /// Serves the device until it ends; returns only if it cannot begin.
 pub fn serve(options: &Serve) -> Result<(), Error> {
     allow_files();
+    if !options.core_dumps {
+        hardening::forbid_core_dumps()?;
+    }
     let trace = match &options.trace {
         Some(path) => Trace::new(Box::new(fs::File::create(path).map_err(at(path))?)),
         None => Trace::default(),
@@ -93,6 +98,7 @@ pub fn serve(options: &Serve) -> Result<(), Error> {
             Ok(()) => tracing::info!("the front end has disconnected"),
             Err(error) => tracing::error!("the connection to the front end ends: {error}"),
         }
+        service.release();
         if !options.keep_serving {
             break i32::from(result.is_err());
         }
@@ -139,12 +145,25 @@ pub fn converse(service: &Arc<Service>, front: UnixStream) -> Result<(), Error> 
 pub fn bind(path: &Path) -> Result<UnixListener, Error> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.file_type().is_socket() => {
+            if is_in_use(path).map_err(at(path))? {
+                return Err(Error::InUse(path.display().to_string()));
+            }
             fs::remove_file(path).map_err(at(path))?;
         }
         Ok(_) => return Err(Error::NotSocket(path.display().to_string())),
         Err(_) => {}
     }
     UnixListener::bind(path).map_err(at(path))
+}
+
+/// Whether somebody has a socket open that is at a path. A datagram does not go to one for connections,
+/// whose owner hears nothing of this; it only matters that there is one.
+fn is_in_use(path: &Path) -> io::Result<bool> {
+    match UnixDatagram::unbound()?.connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(false),
+        Err(error) if error.raw_os_error() == Some(libc::EPROTOTYPE) => Ok(true),
+        result => result.map(|()| true),
+    }
 }
 
 /// Each ring needs about ten descriptors, and vhost-user-backend does not give all of them

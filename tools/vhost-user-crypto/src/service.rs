@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
 
@@ -86,6 +86,8 @@ pub struct Service {
     pub features: AtomicU64,
     /// What was chosen.
     pub settings: Settings,
+    /// The place in the control ring where the device was suspended, or was to go on.
+    control_place: Mutex<Option<u32>>,
     end: Mutex<()>,
 }
 
@@ -119,6 +121,7 @@ impl Service {
                 starts: AtomicU64::new(0),
                 features: AtomicU64::new(0),
                 settings,
+                control_place: Mutex::new(None),
                 end: Mutex::new(()),
             }
         });
@@ -177,6 +180,35 @@ impl Service {
     /// The driver has begun to negotiate anew, or is gone: there are no requests any more.
     pub fn forget_requests(&self) {
         self.queues.iter().for_each(Queue::forget);
+    }
+
+    fn control_place(&self) -> MutexGuard<'_, Option<u32>> {
+        self.control_place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A ring was stopped, and its next request was to be this one.
+    pub fn suspend_ring(&self, index: usize, place: u16) {
+        if index + 1 == self.queues.len() {
+            *self.control_place() = Some(place.into());
+        }
+    }
+
+    /// A ring is to go on at this place. Where it was stopped, a guest has been suspended that knows
+    /// its sessions still; anywhere else the driver has begun anew. A driver begins with place 0.
+    pub fn place_ring(&self, index: u32, place: u32) {
+        if index as usize + 1 != self.queues.len() {
+            return;
+        }
+        let last = self.control_place().replace(place);
+        if place == 0 || last != Some(place) {
+            self.device.reset();
+        }
+    }
+
+    /// The front end is gone, and with it the guest whose keys the sessions have.
+    pub fn release(&self) {
+        *self.control_place() = None;
+        self.device.release();
     }
 
     /// Writes the report and ends the process.

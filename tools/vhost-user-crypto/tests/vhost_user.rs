@@ -44,8 +44,144 @@ fn create_session(front: &mut Front, ring: usize) -> (u64, u32) {
     (id, status)
 }
 
+/// Encrypts a block in a session; returns the status.
+fn encrypt(front: &mut Front, session: u64) -> u8 {
+    let mut bytes = vec![0; 72];
+    let words = [(8, session as u32), (12, (session >> 32) as u32), (24, 16), (28, 16), (32, 16)];
+    for (at, word) in words {
+        bytes[at..at + 4].copy_from_slice(&u32::to_le_bytes(word));
+    }
+    bytes[64] = 1;
+    bytes.extend([0x11; 32]);
+    let ring = &mut front.rings[0];
+    let (from, to) = (ring.buffer(104), ring.buffer(17));
+    ring.write(from, &bytes);
+    ring.write(to, &[0xff; 17]);
+    ring.add(&[(from, 104, 0), (to, 17, WRITE)]);
+    assert_eq!(front.answers(0).len(), 1);
+    front.rings[0].read(to + 16, 1)[0]
+}
+
 #[test]
-fn a_session_lives_until_the_rings_stop() {
+fn a_device_that_is_suspended_keeps_its_sessions() {
+    for keep in [&[][..], &["--keep-sessions"]] {
+        let server = Server::start(keep);
+        let mut front = Front::connect(&server, 2);
+        front.start(INDIRECT_DESC, 2);
+        let (first, _) = create_session(&mut front, CONTROL);
+        // Again and again, with requests to the control queue between them and without.
+        for requests in [0, 0, 1, 2, 0] {
+            for _ in 0..requests {
+                assert_eq!(create_session(&mut front, CONTROL).1, 0);
+            }
+            assert_eq!(encrypt(&mut front, first), 0);
+            let sessions = server.status()["sessions"].clone();
+            front.stop();
+            assert_eq!(server.status()["sessions"], sessions);
+            front.resume(INDIRECT_DESC);
+            assert_eq!(encrypt(&mut front, first), 0);
+            assert_eq!(server.status()["sessions"], sessions);
+        }
+        assert_eq!(server.status()["sessions_left_behind"], 0);
+    }
+}
+
+#[test]
+fn what_is_no_resumption_is_a_reset() {
+    let server = Server::start(&["--revision-1"]);
+    let mut front = Front::connect(&server, 2);
+    let ways: [fn(&mut Front); 4] = [
+        // From the beginning of the rings.
+        |front| front.start(INDIRECT_DESC, 2),
+        // With other features of the device's own, in the same place.
+        |front| {
+            front.resume(INDIRECT_DESC | 1);
+            front.stop();
+            front.start(INDIRECT_DESC, 2);
+        },
+        // In another place.
+        |front| {
+            front.rings[CONTROL].avail += 1;
+            front.resume(INDIRECT_DESC);
+            front.stop();
+            front.start(INDIRECT_DESC, 2);
+        },
+        // In the same place, but told so.
+        |front| {
+            front.frontend.reset_device().unwrap();
+            front.resume(INDIRECT_DESC);
+        },
+    ];
+    for (count, way) in (1..).zip(ways) {
+        front.start(INDIRECT_DESC, 2);
+        let (id, status) = create_session(&mut front, CONTROL);
+        assert_eq!((status, encrypt(&mut front, id)), (0, 0));
+        front.stop();
+        assert_eq!(server.status()["sessions"], 1);
+        way(&mut front);
+        assert_eq!(server.status()["sessions"], 0);
+        assert_eq!(server.status()["sessions_left_behind"], count);
+        assert_eq!(encrypt(&mut front, id), 4);
+        front.stop();
+    }
+}
+
+#[test]
+fn nobody_gets_the_sessions_of_another_front_end() {
+    let server = Server::start(&["--keep-serving", "--keep-sessions"]);
+    let mut front = Front::connect(&server, 2);
+    front.start(0, 2);
+    let (id, _) = create_session(&mut front, CONTROL);
+    assert_eq!(encrypt(&mut front, id), 0);
+    drop(front);
+    wait("end", || (server.status()["connected"] == false).then_some(()));
+    wait("release", || (server.status()["sessions"] == 0).then_some(()));
+    let mut front = Front::connect(&server, 2);
+    front.start(0, 2);
+    assert_eq!(encrypt(&mut front, id), 4);
+}
+
+#[test]
+fn the_socket_of_a_server_that_lives_is_left_alone() {
+    let mut server = Server::start(&[]);
+    let second = |path: &str| {
+        let program = env!("CARGO_BIN_EXE_vhost-user-crypto");
+        let arguments = ["serve", "--socket-path", path];
+        let output = std::process::Command::new(program).args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for name in ["socket", "monitor"] {
+        let path = server.path(name);
+        let (status, text) = second(path.to_str().unwrap());
+        assert_eq!(status, Some(2));
+        assert!(text.contains("another process has this socket"), "{text}");
+    }
+    // Its owner has noticed nothing.
+    let mut front = Front::connect(&server, 2);
+    front.start(0, 2);
+    let head = front.rings[0].request(0);
+    assert_eq!(front.answers(0), [(head.into(), 1)]);
+    drop(front);
+    assert_eq!(server.wait_for_end().code(), Some(0));
+}
+
+#[test]
+fn no_core_is_written_unless_it_may_be() {
+    let limits = |server: &Server| {
+        let path = format!("/proc/{}/limits", server.child.id());
+        let text = std::fs::read_to_string(path).unwrap();
+        let line = text.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        line.split_whitespace().skip(4).take(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(limits(&Server::start(&[])), ["0", "0"]);
+    let hard = rustix::process::getrlimit(rustix::process::Resource::Core).maximum;
+    if hard != Some(0) {
+        assert_ne!(limits(&Server::start(&["--core-dumps"])), ["0", "0"]);
+    }
+}
+
+#[test]
+fn a_session_lives_until_a_reset() {
     let mut server = Server::start(&[]);
     let mut front = Front::connect(&server, 2);
     for life in 1..4 {
@@ -62,10 +198,9 @@ fn a_session_lives_until_the_rings_stop() {
         assert_eq!(status["queues"][CONTROL]["queue"], "control");
         assert_eq!(status["queues"][CONTROL]["running"], true);
         assert_eq!(status["queues"][CONTROL]["answered"], 3 * life);
+        assert_eq!(status["sessions_left_behind"], 3 * (life - 1));
         front.stop();
         let status = server.status();
-        assert_eq!(status["sessions"], 0);
-        assert_eq!(status["sessions_left_behind"], 3 * life);
         assert_eq!(status["queues"][CONTROL]["running"], false);
     }
     drop(front);

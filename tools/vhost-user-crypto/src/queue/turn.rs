@@ -11,6 +11,7 @@ use super::{Disaster, Memory, Queue};
 use crate::descriptors::{Malformed, Walked};
 use crate::device::{opcode, Worker};
 use crate::fault::{Kind, QueueId};
+use crate::log_limit::warn_limited;
 use crate::memory::Chain;
 use crate::protocol::algorithm::Service;
 use crate::requirement::Requirement;
@@ -251,7 +252,7 @@ impl<'a> Turn<'a> {
         });
         let counts = &self.queue.counts;
         if counts.malformed.fetch_add(1, Ordering::Relaxed) == 0 {
-            tracing::warn!("queue {}: a bad descriptor chain: {malformed}", self.queue.id);
+            warn_limited!("queue {}: a bad descriptor chain: {malformed}", self.queue.id);
         }
         bump(&counts.answered);
         self.push(Entry { id: taken.id.into(), len: 0, slots: taken.slots });
@@ -290,7 +291,7 @@ impl<'a> Turn<'a> {
         if self.life.ring.needs_signal(self.memory)? {
             bump(&self.queue.counts.interrupts);
             if let Err(error) = self.life.ring.signal() {
-                tracing::warn!("queue {}: no interrupt: {error}", self.queue.id);
+                warn_limited!("queue {}: no interrupt: {error}", self.queue.id);
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ use std::sync::atomic::{fence, Ordering};
 use smallvec::SmallVec;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
-use super::{address, Entry, Ring, RingError, Signal, Taken};
+use super::{address, writable, Entry, Ring, RingError, Signal, Taken};
 use crate::descriptors::{Gatherer, Malformed, Walked, DESCRIPTOR_LEN};
 
 #[cfg(test)]
@@ -187,7 +187,8 @@ impl Ring for PackedRing {
             let mut words = entry.len.to_le_bytes().to_vec();
             // A wrong number may not fit.
             words.extend((entry.id as u16).to_le_bytes());
-            memory.write_slice(&words, address(self.layout.descriptors, offset + 8)?)?;
+            let at = writable(memory, self.layout.descriptors, offset + 8, 8)?;
+            memory.write_slice(&words, at)?;
             let mut flags = if self.used.wrap { AVAIL | USED } else { 0 };
             if entry.len != 0 {
                 flags |= WRITE;
@@ -231,20 +232,20 @@ impl Ring for PackedRing {
     }
 
     fn silence(&mut self, memory: &GuestMemoryMmap) -> Result<(), RingError> {
-        let at = address(self.layout.device, 2)?;
+        let at = writable(memory, self.layout.device, 2, 2)?;
         Ok(memory.store(NOTHING.to_le(), at, Ordering::Release)?)
     }
 
     fn listen(&mut self, memory: &GuestMemoryMmap) -> Result<bool, RingError> {
         let flags = if self.layout.event_idx {
             let word = self.available.off_wrap();
-            let at = address(self.layout.device, 0)?;
+            let at = writable(memory, self.layout.device, 0, 2)?;
             memory.store(word.to_le(), at, Ordering::Relaxed)?;
             ONE_PLACE
         } else {
             ALL
         };
-        let at = address(self.layout.device, 2)?;
+        let at = writable(memory, self.layout.device, 2, 2)?;
         memory.store(flags.to_le(), at, Ordering::Release)?;
         // The driver makes something available before it reads this wish.
         fence(Ordering::SeqCst);

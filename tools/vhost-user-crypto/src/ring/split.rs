@@ -8,7 +8,7 @@ use std::sync::atomic::{fence, Ordering};
 use virtio_queue::{Queue, QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
-use super::{address, Entry, Ring, RingError, Signal, Taken};
+use super::{address, writable, Entry, Ring, RingError, Signal, Taken};
 use crate::descriptors::{Malformed, Table, Walked};
 
 /// `VRING_AVAIL_F_NO_INTERRUPT`
@@ -57,11 +57,11 @@ impl Split {
         for entry in answers {
             let at = HEADER_LEN + 8 * u64::from(next % queue.size());
             let value = (u64::from(entry.len) << 32) | u64::from(entry.id);
-            memory.write_obj(value.to_le(), address(ring, at)?)?;
+            memory.write_obj(value.to_le(), writable(memory, ring, at, 8)?)?;
             next = next.wrapping_add(1);
             self.unsignalled = self.unsignalled.wrapping_add(1);
         }
-        memory.store(next.to_le(), address(ring, 2)?, Ordering::Release)?;
+        memory.store(next.to_le(), writable(memory, ring, 2, 2)?, Ordering::Release)?;
         queue.set_next_used(next);
         Ok(())
     }
@@ -101,6 +101,16 @@ impl SplitRing {
     /// A ring that the driver has set up.
     pub fn new(queue: Queue, in_order: bool, signal: Signal) -> Self {
         SplitRing { queue, split: Split::default(), in_order, signal }
+    }
+
+    /// Whether the device may write, of what it wants to be told: the flags before the used ring, or
+    /// the index behind it.
+    fn check_wish(&self, memory: &GuestMemoryMmap) -> Result<(), RingError> {
+        let at = match self.queue.event_idx_enabled() {
+            true => HEADER_LEN + 8 * u64::from(self.queue.size()),
+            false => 0,
+        };
+        writable(memory, self.queue.used_ring(), at, 2).map(|_| ())
     }
 }
 
@@ -143,10 +153,12 @@ impl Ring for SplitRing {
     }
 
     fn silence(&mut self, memory: &GuestMemoryMmap) -> Result<(), RingError> {
+        self.check_wish(memory)?;
         Ok(self.queue.disable_notification(memory)?)
     }
 
     fn listen(&mut self, memory: &GuestMemoryMmap) -> Result<bool, RingError> {
+        self.check_wish(memory)?;
         Ok(self.queue.enable_notification(memory)?)
     }
 }

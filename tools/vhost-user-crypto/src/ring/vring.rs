@@ -68,6 +68,10 @@ impl Ring for SharedRing {
         self.split.needs_signal(memory, self.vring.get_ref().get_queue())
     }
 
+    fn next_place(&self) -> Option<u16> {
+        Some(self.vring.get_ref().get_queue().next_avail())
+    }
+
     fn signal(&self) -> io::Result<()> {
         self.vring.signal_used_queue()
     }

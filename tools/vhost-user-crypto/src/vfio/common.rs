@@ -6,6 +6,7 @@ use super::interrupt::{Interrupts, Source};
 use super::layout::COMMON_LEN;
 use super::{PACKED, RING_RESET, VERSION_1};
 use crate::fault::{Faults, Kind, QueueId};
+use crate::log_limit::warn_limited;
 use crate::protocol::feature;
 
 /// Bits of the device's status.
@@ -274,7 +275,7 @@ impl Common {
         let fits =
             (1..=self.max_size).contains(&queue.size) && (packed || queue.size.is_power_of_two());
         if queue.enabled || !negotiated || !fits {
-            tracing::warn!("ring {index} cannot be enabled: {queue:?}");
+            warn_limited!("ring {index} cannot be enabled: {queue:?}");
             return Action::Nothing;
         }
         queue.enabled = true;

@@ -104,6 +104,73 @@ mod tests {
     }
 
     #[test]
+    fn rings_are_not_written_where_they_may_only_be_read() {
+        use crate::ring::packed::{Layout, PackedRing};
+        use crate::ring::split::SplitRing;
+        use crate::ring::{Entry, Ring, RingError};
+        use virtio_queue::{Queue, QueueT};
+
+        let file = TempFile::new().unwrap().into_file();
+        file.set_len(2 * PAGE).unwrap();
+        let memory: Memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
+        for (offset, writable) in [(0, true), (PAGE, false)] {
+            let file = file.try_clone().unwrap();
+            map(&memory, Mapping { address: offset, size: PAGE, file, offset, writable }).unwrap();
+        }
+        let memory = memory.memory();
+        let entry = Entry { id: 0, len: 0, slots: 1 };
+        let signal = || -> crate::ring::Signal { Box::new(|| Ok(())) };
+        // What the device does with a ring, and whether it may.
+        let fate = |ring: &mut dyn Ring| {
+            let refused = |result: Result<(), RingError>| match result {
+                Ok(()) => false,
+                Err(RingError::ReadOnly(_)) => true,
+                Err(error) => panic!("{error}"),
+            };
+            [
+                refused(ring.publish(&memory, &[entry])),
+                refused(ring.silence(&memory)),
+                refused(ring.listen(&memory).map(|_| ())),
+            ]
+        };
+        for event_idx in [false, true] {
+            let split = |used: u64| {
+                let mut queue = Queue::new(4).unwrap();
+                queue.set_event_idx(event_idx);
+                queue.try_set_desc_table_address(GuestAddress(0)).unwrap();
+                queue.try_set_avail_ring_address(GuestAddress(0x100)).unwrap();
+                queue.try_set_used_ring_address(GuestAddress(used)).unwrap();
+                queue.set_ready(true);
+                fate(&mut SplitRing::new(queue, false, signal()))
+            };
+            assert_eq!(split(0x200), [false; 3]);
+            // With the event index nothing is written to be told less.
+            assert_eq!(split(PAGE), [true; 3]);
+            // The first entry, and with the event index the word behind the last, are over there.
+            assert_eq!(split(PAGE - 8), [true, event_idx, event_idx]);
+            let packed = |descriptors: u64, device: u64| {
+                let layout = Layout {
+                    size: 4,
+                    descriptors,
+                    driver: 0x100,
+                    device,
+                    event_idx,
+                    in_order: false,
+                };
+                fate(&mut PackedRing::new(layout, signal()))
+            };
+            assert_eq!(packed(0, 0x200), [false; 3]);
+            assert_eq!(packed(PAGE, 0x200), [true, false, false]);
+            assert_eq!(packed(0, PAGE), [false, true, true]);
+            assert_eq!(packed(0, PAGE - 2), [false, true, true]);
+        }
+        let mut bytes = [1; PAGE as usize];
+        use std::os::unix::fs::FileExt;
+        file.read_exact_at(&mut bytes, PAGE).unwrap();
+        assert_eq!(bytes, [0; PAGE as usize]);
+    }
+
+    #[test]
     fn memory_comes_and_goes() {
         let file = TempFile::new().unwrap().into_file();
         file.set_len(8 * PAGE).unwrap();

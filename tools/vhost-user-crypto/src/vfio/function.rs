@@ -25,6 +25,7 @@ use super::space::Space;
 use super::{worker, IN_ORDER, PACKED, VERSION_1};
 use crate::backend::EVENT_IDX;
 use crate::channel::FrontEnd;
+use crate::log_limit::warn_limited;
 use crate::protocol::feature;
 use crate::queue::{Memory, Queue};
 use crate::requirement::Requirement;
@@ -201,7 +202,7 @@ impl Function {
             (space.msix_enabled(), space.intx_disabled())
         };
         if let Err(error) = self.interrupts.set_mode(msix, disabled) {
-            tracing::warn!("an interrupt is lost: {error}");
+            warn_limited!("an interrupt is lost: {error}");
         }
     }
 
@@ -250,7 +251,7 @@ impl Function {
             }
             Action::Refuse(features) => {
                 device.violations.check(Requirement::Features, feature::consistent(features));
-                tracing::warn!("the features {features:#x} are refused");
+                warn_limited!("the features {features:#x} are refused");
             }
             Action::Renegotiate => device.violations.record(Requirement::Negotiation),
             Action::Go => (0..self.kicks.len()).for_each(|index| self.kick(index)),
@@ -276,7 +277,7 @@ impl Function {
                 self.kick(index);
             }
             Err(error) => {
-                tracing::warn!("queue {}: it cannot be as it was set up: {error}", queue.id());
+                warn_limited!("queue {}: it cannot be as it was set up: {error}", queue.id());
                 self.service.strike(crate::queue::Disaster::NeedsReset);
             }
         }

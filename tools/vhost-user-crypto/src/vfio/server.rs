@@ -14,6 +14,7 @@ use super::dma::Mapping;
 use super::function::Function;
 use super::layout::{BAR, BAR_LEN};
 use super::space;
+use crate::log_limit::warn_limited;
 use crate::wire::{self, number, Framing, Message};
 
 /// A header is message and command in one word, size with the header, flags, and error.
@@ -106,7 +107,7 @@ fn talk(function: &Function, socket: &UnixStream) -> io::Result<()> {
         let files = files.into_iter().map(File::from).collect();
         let answer = answer(function, command, body, files);
         if let Err(error) = &answer {
-            tracing::warn!("command {command} fails: {error}");
+            warn_limited!("command {command} fails: {error}");
         }
         if flags & NO_REPLY == 0 {
             wire::send(socket, &reply(first, answer))?;

@@ -152,7 +152,8 @@ impl Front {
         let wanted = VhostUserProtocolFeatures::CONFIG
             | VhostUserProtocolFeatures::MQ
             | VhostUserProtocolFeatures::BACKEND_REQ
-            | VhostUserProtocolFeatures::REPLY_ACK;
+            | VhostUserProtocolFeatures::REPLY_ACK
+            | VhostUserProtocolFeatures::RESET_DEVICE;
         assert!(protocol.contains(wanted));
         frontend.set_protocol_features(wanted).unwrap();
         // Everything is confirmed, so that a refusal shows.
@@ -170,6 +171,16 @@ impl Front {
 
     /// Starts the device, as QEMU does when the guest has made it ready.
     pub fn start(&mut self, features: u64, rings: usize) {
+        self.rings.clear();
+        for index in 0..rings {
+            let base = 0x80_0000 * (index as u64 % 2) + 0x1000 * (index as u64 / 2);
+            self.rings.push(Ring::new(self.memory.clone(), base, 16));
+        }
+        self.resume(features);
+    }
+
+    /// Starts it with the rings as they are, as QEMU does when a guest that was paused goes on.
+    pub fn resume(&mut self, features: u64) {
         let frontend = &mut self.frontend;
         frontend.set_features(features | PROTOCOL_FEATURES | VERSION_1).unwrap();
         let memory = self.memory.memory();
@@ -180,15 +191,13 @@ impl Front {
             let host = memory.get_host_address(GuestAddress(address)).unwrap();
             host as u64
         };
-        self.rings.clear();
         self.kicks.clear();
         self.calls.clear();
-        for index in 0..rings {
-            let base = 0x80_0000 * (index as u64 % 2) + 0x1000 * (index as u64 / 2);
-            let ring = Ring::new(self.memory.clone(), base, 16);
+        for (index, ring) in self.rings.iter().enumerate() {
+            let base = ring.base;
             let (kick, call) = (event(), event());
             frontend.set_vring_num(index, ring.size).unwrap();
-            frontend.set_vring_base(index, 0).unwrap();
+            frontend.set_vring_base(index, ring.avail).unwrap();
             let config = VringConfigData {
                 queue_max_size: 1024,
                 queue_size: ring.size,
@@ -202,7 +211,6 @@ impl Front {
             frontend.set_vring_kick(index, &kick).unwrap();
             frontend.set_vring_call(index, &call).unwrap();
             frontend.set_vring_enable(index, true).unwrap();
-            self.rings.push(ring);
             self.kicks.push(kick);
             self.calls.push(call);
         }
