@@ -1,0 +1,381 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""play_driver.py SERVER: plays driver against the reference device, and writes TAP.
+
+What the project's driver and its device read in the same way would not be noticed between the two.
+This is a third reading, of the specification's text alone: requests and answers are put together and
+taken apart here without anything of either.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import vectors
+from publickey import SHA256_INFO, EcdsaP256, Rsa
+from requests import (
+    AKCIPHER,
+    BADMSG,
+    CIPHER,
+    DECRYPT,
+    ENCRYPT,
+    ERR,
+    INVSESS,
+    KEY_REJECTED,
+    NOTSUPP,
+    OK,
+    PRIVATE,
+    PUBLIC,
+    SIGN,
+    VERIFY,
+    Aead,
+    Akcipher,
+    Cipher,
+    Data,
+    Digest,
+    Layout,
+    Request,
+    Session,
+    create,
+    destroy,
+    in_session,
+    service_of,
+    stateless,
+)
+from vectors import Vector
+from vhost_user import F_VERSION_1, FrontEnd, Memory
+from virtqueue import SPACE, Virtqueue
+
+# What the device finds in the memory that it is to write.
+FILL = 0xEE
+
+
+class Wrong(Exception):
+    """The device has not answered as it must."""
+
+
+def check(condition: object, text: str) -> None:
+    """Fails unless the condition is true."""
+    if not condition:
+        raise Wrong(text)
+
+
+def cut(parts: list[bytes], size: int) -> list[bytes]:
+    """The same bytes in pieces of this size."""
+    whole = b"".join(parts)
+    return [whole[at : at + size] for at in range(0, len(whole), size)]
+
+
+class Driver:
+    """A driver, and the device that it has started."""
+
+    def __init__(self, server: str, layout: Layout, *options: str) -> None:
+        self.layout = layout
+        self._folder = tempfile.TemporaryDirectory()
+        path = Path(self._folder.name)
+        self._report = path / "report"
+        command = [server, "serve", "--log=error", "--socket-path", str(path / "socket")]
+        command += ["--report", str(self._report), *options]
+        if layout is not Layout.PADDED:
+            command.append("--revision-1" if layout is Layout.NATURAL else "--stateless")
+        self._process = subprocess.Popen(command)
+        end = time.monotonic() + 60
+        while True:
+            try:
+                self._front = FrontEnd(str(path / "socket"))
+                break
+            except (FileNotFoundError, ConnectionRefusedError):
+                check(time.monotonic() < end, "there is no device")
+                time.sleep(0.02)
+        check(self._front.offered & 0x3F == layout.features(), f"features {self._front.offered:#x}")
+        self.config = self._front.config(56)
+        self._memory = Memory(2 * SPACE)
+        self._front.set_features(F_VERSION_1 | layout.features())
+        self._front.set_memory(self._memory)
+        self._data, self._control = (Virtqueue(self._front, self._memory, index) for index in (0, 1))
+
+    def field(self, offset: int) -> int:
+        """A word of the configuration space."""
+        return int.from_bytes(self.config[offset : offset + 4], "little")
+
+    def end(self) -> list[str]:
+        """Leaves; returns which requirements the device has seen violated."""
+        for index in (0, 1):
+            self._front.stop_ring(index)
+        self._front.close()
+        for queue in (self._data, self._control):
+            queue.close()
+        os.close(self._memory.file)
+        check(self._process.wait(60) == 0, "the device has not ended well")
+        report = json.loads(self._report.read_text())
+        self._folder.cleanup()
+        check(report["sessions_left_behind"] == 0, "sessions are left")
+        return [violation["requirement"] for violation in report["violations"]]
+
+    def create(self, session: Session) -> tuple[int, int]:
+        """Creates a session; returns status and number."""
+        length, answer = self._control.send(create(session, self.layout), [16], FILL)
+        session_id, status = answer[:8], int.from_bytes(answer[8:12], "little")
+        if status == OK:
+            check(length == 16, f"a CREATE's answer has {length} bytes")
+        else:
+            # The number is written with OK only, so that the first byte that is written is no more
+            # than the ninth.
+            check(session_id == bytes([FILL]) * 8 and length == 0, f"a number of no session, {length}")
+        return status, int.from_bytes(session_id, "little")
+
+    def destroy(self, service: int, session_id: int) -> int:
+        """Destroys a session; returns the status."""
+        length, answer = self._control.send([destroy(service, session_id, self.layout)], [1], FILL)
+        check(length == 1, f"a DESTROY's answer has {length} bytes")
+        return answer[0]
+
+    def send(self, request: Request, pieces: int = 0) -> tuple[int, int, bytes]:
+        """Sends a data request, in pieces of this size if not 0; returns status, length, output."""
+        room = sum(request.writable)
+        readable, writable = request.readable, [*request.writable, 1]
+        if pieces:
+            readable = cut(readable, max(pieces, sum(map(len, readable)) // 24 + 1))
+            size = max(pieces, room // 24 + 1)
+            writable = [min(size, room + 1 - at) for at in range(0, room + 1, size)]
+        length, answer = self._data.send(readable, writable, FILL)
+        output, status = answer[:room], answer[room]
+        check(status != FILL, "no status was written")
+        if status != OK:
+            check(length == (0 if room else 1), f"a failure has length {length}")
+            if status != BADMSG:
+                check(output == bytes([FILL]) * room, "a failure has written something")
+        return status, length, output
+
+    def requests(self, session: Session, data: Data, session_id: int) -> Iterable[Request]:
+        """The same request in all forms that there are."""
+        yield in_session(session, session_id, data, self.layout)
+        # An AEAD's stateless form has one length of the AAD, the others the session's as well.
+        said_once = isinstance(session, Aead) and session.aad not in (0, len(data.aad))
+        if self.layout is Layout.STATELESS and not said_once:
+            yield stateless(session, data)
+
+    def check_vector(self, vector: Vector) -> None:
+        """Sends a vector in all forms, in one piece and in many."""
+        status, session_id = self.create(vector.session)
+        check(status == OK, f"{vector.name}: no session: {status}")
+        for request in self.requests(vector.session, vector.data, session_id):
+            for pieces in (0, 13):
+                status, length, output = self.send(request, pieces)
+                check(status == vector.status, f"{vector.name}: status {status}")
+                if status == OK:
+                    check(output == vector.output, f"{vector.name}: {output.hex()}")
+                    check(length == len(output) + 1, f"{vector.name}: length {length}")
+        status = self.destroy(service_of(vector.session), session_id)
+        check(status == OK, f"{vector.name}: DESTROY: {status}")
+
+    def ask(self, session: Session, data: Data) -> list[tuple[int, bytes]]:
+        """Statuses and results of a public key's request in all forms. The length says how long a
+        result is."""
+        status, session_id = self.create(session)
+        check(status == OK, f"no session: {status}")
+        answers = []
+        for request in self.requests(session, data, session_id):
+            status, length, output = self.send(request)
+            if status == OK:
+                check(0 < length <= len(output) + 1, f"length {length}")
+                output = output[: length - 1]
+            answers.append((status, output))
+        check(self.destroy(AKCIPHER, session_id) == OK, "DESTROY")
+        return answers
+
+
+def all_vectors(made: Iterable[Vector]) -> Callable[[Driver], None]:
+    """A test of vectors."""
+    found = list(made)
+
+    def test(driver: Driver) -> None:
+        for vector in found:
+            driver.check_vector(vector)
+
+    return test
+
+
+def rsa(driver: Driver) -> None:
+    """RSA without padding and with PKCS#1's, each operation."""
+    key = Rsa(1024)
+    digest = hashlib.sha256(b"message").digest()
+    block = b"\0" * 10 + os.urandom(118)
+
+    def session(kind: int, padding: int, hash_number: int) -> Akcipher:
+        return Akcipher(1, kind, key.private if kind == PRIVATE else key.public, (padding, hash_number))
+
+    def ask(kind: int, detail: tuple[int, int], data: Data) -> list[tuple[int, bytes]]:
+        return driver.ask(session(kind, *detail), data)
+
+    raw, sha256 = (0, 0), (1, 6)
+    sealed = key.apply_public(block)
+    for status, output in ask(PUBLIC, raw, Data(block, 128)):
+        check((status, output) == (OK, sealed), "raw encryption")
+    # There is room for more than that takes.
+    for status, output in ask(PRIVATE, raw, Data(sealed, 140, op=DECRYPT)):
+        check((status, output) == (OK, block), "raw decryption")
+    # A hash that nobody knows is no matter for what does not sign.
+    for detail in (sha256, (1, 99)):
+        for status, output in ask(PUBLIC, detail, Data(b"short", 128)):
+            text = key.apply_private(output)
+            check(status == OK and text[:2] == b"\0\2" and text.endswith(b"\0short"), "encryption")
+        data = Data(key.apply_public(key.pad(2, b"short")), 128, op=DECRYPT)
+        for status, output in ask(PRIVATE, detail, data):
+            check((status, output) == (OK, b"short"), "decryption")
+    signature = key.apply_private(key.pad(1, SHA256_INFO + digest))
+    for status, output in ask(PRIVATE, sha256, Data(digest, 128, op=SIGN)):
+        check((status, output) == (OK, signature), "signature")
+    forged = signature[:-1] + bytes([signature[-1] ^ 1])
+    for given, expected in ((signature, OK), (forged, KEY_REJECTED)):
+        for status, _ in ask(PUBLIC, sha256, Data(given, 0, op=VERIFY, digest=digest)):
+            check(status == expected, f"verification: {status}")
+
+
+def ecdsa(driver: Driver) -> None:
+    """ECDSA on P-256, if it is offered: without revision 1 it is not, for want of a number."""
+    offered = driver.field(44) >> 2 & 1
+    check(offered == (driver.layout is not Layout.PADDED), f"akcipher mask {driver.field(44):#x}")
+    key = EcdsaP256()
+    private, public = Akcipher(2, PRIVATE, key.private, (3, 0)), Akcipher(2, PUBLIC, key.public, (3, 0))
+    if not offered:
+        check(driver.create(private)[0] == NOTSUPP, "a session that is not offered")
+        return
+    digest = hashlib.sha256(b"message").digest()
+    for status, output in driver.ask(private, Data(digest, 80, op=SIGN)):
+        check(status == OK and key.verifies(output, digest), "signature")
+    signature = key.sign(digest)
+    for text, expected in ((digest, OK), (bytes(32), KEY_REJECTED)):
+        for status, _ in driver.ask(public, Data(signature, 0, op=VERIFY, digest=text)):
+            check(status == expected, f"verification: {status}")
+
+
+def sessions(driver: Driver) -> None:
+    """Numbers of sessions, those that are refused, and those that there are not."""
+    good = Cipher(3, ENCRYPT, bytes(16))
+    made = [driver.create(good) for _ in range(50)]
+    check(all(status == OK for status, _ in made), "sessions")
+    numbers = [number for _, number in made]
+    check(len(set(numbers)) == 50, "a number was given twice")
+    for number in numbers:
+        check(driver.destroy(CIPHER, number) == OK, "DESTROY")
+    check(driver.create(Cipher(99, ENCRYPT, bytes(16)))[0] == NOTSUPP, "unknown algorithm")
+    check(driver.create(Cipher(3, ENCRYPT, bytes(15)))[0] == ERR, "key of a wrong length")
+    check(driver.create(Aead(1, ENCRYPT, bytes(16), 0, 0))[0] == ERR, "tag of no length")
+    check(driver.create(Digest(2, 41, 16, bytes(16)))[0] == NOTSUPP, "GMAC, which has no IV here")
+
+
+def refusals(driver: Driver) -> None:
+    """Requests that a driver must not send: a session that there is not, a tag of another length."""
+    session = Cipher(3, ENCRYPT, bytes(16))
+    missing = in_session(session, 0x1234_5678_9ABC, Data(bytes(16), 16, bytes(16)), driver.layout)
+    check(driver.send(missing)[0] == INVSESS, "a session that there is not")
+    status, number = driver.create(session)
+    check(status == OK and driver.destroy(CIPHER, number) == OK, "a session comes and goes")
+    check(driver.destroy(CIPHER, number) == ERR, "a session that is gone")
+    aead = Aead(1, ENCRYPT, bytes(16), 16, 0)
+    status, number = driver.create(aead)
+    data = Data(b"data", 16, bytes(12))
+    wrong = in_session(replace(aead, tag=12), number, data, driver.layout)
+    check(status == OK and driver.send(wrong)[0] == ERR, "a tag of another length")
+    check(driver.destroy(3, number) == OK, "DESTROY")
+
+
+def configuration(driver: Driver) -> None:
+    """The configuration space: a service has an algorithm, and no algorithm is one that is none."""
+    check(driver.field(0) == 1 and driver.field(4) == 1, "status, queues")
+    masks = {0: driver.field(12) | driver.field(16), 1: driver.field(20), 3: driver.field(32)}
+    masks |= {2: driver.field(24) | driver.field(28), 4: driver.field(44)}
+    for service, mask in masks.items():
+        check((driver.field(8) >> service & 1) == (mask != 0), f"service {service}, mask {mask:#x}")
+    check(driver.field(28) & 1 << (41 - 32) == 0, "GMAC is offered")
+    check(driver.field(48) | driver.field(52), "max_size")
+
+
+TESTS: list[tuple[str, Callable[[Driver], None]]] = [
+    ("configuration: services have algorithms", configuration),
+    ("sessions: numbers are unique, refusals have their status", sessions),
+    ("ciphers: known answers in both directions", all_vectors(vectors.ciphers())),
+    ("hashes and MACs: known answers, whole and cut short", all_vectors(vectors.digests())),
+    ("AEADs: known answers, forgeries are found", all_vectors(vectors.aeads())),
+    ("chains: both orders, ranges, AAD", all_vectors(vectors.chains())),
+    ("RSA: each operation agrees with arithmetic", rsa),
+    ("ECDSA: signatures are each other's", ecdsa),
+]
+
+# What a driver does wrong on purpose, by the device's numbers: a direction or an AAD that is not the
+# session's.
+PROVOKED = {"D-20", "aad"}
+
+
+def ccm_block(driver: Driver) -> None:
+    """CCM's nonce in a block of 16 bytes, from its second byte on."""
+    for vector in vectors.aeads():
+        if isinstance(vector.session, Aead) and vector.session.algo == 2 and vector.status == OK:
+            status, number = driver.create(vector.session)
+            request = in_session(vector.session, number, vector.data, driver.layout)
+            iv = vector.data.iv
+            request.readable[1] = b"\0" + iv + bytes(15 - len(iv))
+            check(status == OK and driver.send(request)[2] == vector.output, vector.name)
+            check(driver.destroy(3, number) == OK, "DESTROY")
+
+
+class Results:
+    """Tests so far."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.failed = 0
+
+    def run(self, title: str, test: Callable[[], None]) -> None:
+        """Runs one."""
+        self.count += 1
+        try:
+            test()
+        except (Wrong, ValueError, OSError, EOFError) as error:
+            self.failed += 1
+            print(f"not ok {self.count} - {title}\n# {type(error).__name__}: {error}", flush=True)
+        else:
+            print(f"ok {self.count} - {title}", flush=True)
+
+
+def play(results: Results, server: str, layout: Layout) -> None:
+    """Runs all tests in a layout."""
+    name = layout.name.lower()
+
+    def end(driver: Driver, provoked: set[str]) -> None:
+        seen = driver.end()
+        check(set(seen) == provoked, f"violations: {seen}")
+
+    driver = Driver(server, layout)
+    for title, test in TESTS:
+        results.run(f"{name}: {title}", partial(test, driver))
+    title = f"{name}: nothing else is wrong with these requests"
+    results.run(title, partial(end, driver, {*PROVOKED}))
+    driver = Driver(server, layout)
+    results.run(f"{name}: bad requests are refused", partial(refusals, driver))
+    results.run(f"{name}: bad requests are noticed", partial(end, driver, {"D-17", "D-23"}))
+
+
+def main(server: str) -> int:
+    """Runs all tests in all layouts."""
+    results = Results()
+    for layout in Layout:
+        play(results, server, layout)
+    driver = Driver(server, Layout.PADDED, "--ccm-iv=block")
+    results.run("CCM: the nonce is within a block if so chosen", partial(ccm_block, driver))
+    results.run("CCM: the block is no violation", lambda: check(not driver.end(), "violations"))
+    print(f"1..{results.count}")
+    return 1 if results.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

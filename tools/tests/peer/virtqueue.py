@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A driver's side of a split virtqueue, with one request at a time."""
+
+import os
+import select
+import struct
+
+from vhost_user import FrontEnd, Memory
+
+SIZE = 64
+NEXT = 1
+WRITE = 2
+
+# What a ring takes of the memory: descriptors, the two rings, and buffers.
+SPACE = 0x10_0000
+_AVAILABLE = 0x1000
+_USED = 0x2000
+_BUFFERS = 0x1_0000
+
+# How long a request may take, in seconds.
+_PATIENCE = 60
+
+
+class Virtqueue:
+    """A ring that a device serves."""
+
+    def __init__(self, front: FrontEnd, memory: Memory, index: int) -> None:
+        self._memory = memory
+        self._base = index * SPACE
+        self._count = 0
+        self._kick = os.eventfd(0)
+        self._call = os.eventfd(0, os.EFD_NONBLOCK)
+        memory.write(self._base, bytes(_BUFFERS))
+        parts = (self._base, self._base + _AVAILABLE, self._base + _USED)
+        front.start_ring(index, SIZE, parts, (self._kick, self._call))
+
+    def close(self) -> None:
+        """Gives its descriptors back."""
+        os.close(self._kick)
+        os.close(self._call)
+
+    def send(self, readable: list[bytes], writable: list[int], fill: int) -> tuple[int, bytes]:
+        """Sends a request with these buffers, and waits. The ones to write are filled with a byte
+        before. Returns the length that the used ring has, and what is in the ones to write."""
+        at = self._base + _BUFFERS
+        buffers = []
+        for data in readable:
+            self._memory.write(at, data)
+            buffers.append((at, len(data), 0))
+            at += len(data)
+        answer_at = at
+        for length in writable:
+            self._memory.write(at, bytes([fill]) * length)
+            buffers.append((at, length, WRITE))
+            at += length
+        # A byte behind the last one, which nobody may write.
+        self._memory.write(at, b"\xa5")
+        if at >= self._base + SPACE or len(buffers) > SIZE:
+            raise ValueError("the request is too long for the ring's memory")
+        for number, (address, length, flags) in enumerate(buffers):
+            flags |= NEXT if number + 1 < len(buffers) else 0
+            entry = struct.pack("<QIHH", address, length, flags, number + 1)
+            self._memory.write(self._base + 16 * number, entry)
+        slot = self._base + _AVAILABLE + 4 + 2 * (self._count % SIZE)
+        self._memory.write(slot, struct.pack("<H", 0))
+        self._count += 1
+        # Another process sees these in the order of the system calls that follow.
+        self._memory.write(self._base + _AVAILABLE + 2, struct.pack("<H", self._count & 0xFFFF))
+        os.eventfd_write(self._kick, 1)
+        return self._wait(), self._take(answer_at, at)
+
+    def _wait(self) -> int:
+        while True:
+            (index,) = struct.unpack("<H", self._memory.read(self._base + _USED + 2, 2))
+            if index == self._count & 0xFFFF:
+                break
+            ready, _, _ = select.select([self._call], [], [], _PATIENCE)
+            if not ready:
+                raise TimeoutError("the device does not answer")
+            os.eventfd_read(self._call)
+        slot = self._base + _USED + 4 + 8 * ((self._count - 1) % SIZE)
+        head, length = struct.unpack("<II", self._memory.read(slot, 8))
+        if head != 0:
+            raise ValueError(f"the device answers request {head}")
+        return int(length)
+
+    def _take(self, start: int, end: int) -> bytes:
+        if self._memory.read(end, 1) != b"\xa5":
+            raise ValueError("the device has written behind the last buffer")
+        return self._memory.read(start, end - start)
