@@ -15,7 +15,7 @@ KDIR := $(running)
 endif
 endif
 
-.PHONY: all modules modules_install clean run shell test bench bench-report help
+.PHONY: all modules modules_install clean run shell test bench bench-report htmldocs rustdoc help
 
 all: modules
 
@@ -60,6 +60,12 @@ bench:
 bench-report:
 	@tools/bench/make-report --documents Documentation/performance.rst README.md
 
+htmldocs:
+	@tools/docs/htmldocs
+
+rustdoc:
+	@tools/docs/rustdoc
+
 help:
 	@echo "make [KDIR=...]            builds virtio_crypto_rs.ko"
 	@echo "make modules_install       installs it (KDIR=..., INSTALL_MOD_PATH=...)"
@@ -70,4 +76,6 @@ help:
 	@echo "make test LONG=1           runs the long ones, too: all the fuzzing, on every kind of device"
 	@echo "make test GUESTS='debug*'  runs those of their guests that match this pattern"
 	@echo "make bench                 measures what requests cost (QUICK=1: less, LONG=1: all)"
+	@echo "make htmldocs              builds the documents with Sphinx, in build/html"
+	@echo "make rustdoc               documents the code of the driver and the device, in build/rustdoc"
 	@echo "make bench-report          renews the figures in Documentation/performance.rst and README.md"

@@ -1,0 +1,95 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Compares the documents with the code: what they name exists, and what users can set is named.
+
+usage: check.py [TOP]
+
+TOP is the project's folder. Prints a line for each difference; exit status 1 if there is one.
+"""
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+TOP = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
+DRIVER = TOP / "drivers/crypto/virtio_rs"
+CODE = [DRIVER, TOP / "tools"]
+SUFFIXES = {".rs", ".py", ".c", ".h", ".sh", ""}
+SOURCE = re.compile(r"``([\w./-]+\.(?:rs|py))``")
+
+
+def text_of(folder: Path) -> str:
+    """All code below a folder."""
+    files = (path for path in sorted(folder.rglob("*")) if "target" not in path.parts)
+    return "\n".join(
+        path.read_text(errors="replace")
+        for path in files
+        if path.is_file() and path.suffix in SUFFIXES
+    )
+
+
+def documents() -> dict[Path, str]:
+    """The documents by their path."""
+    paths = [*sorted((TOP / "Documentation").glob("*.rst")), TOP / "README.md"]
+    return {path: path.read_text() for path in paths}
+
+
+def missing_sources(texts: dict[Path, str]) -> Iterator[str]:
+    """Files of the code that a document names and that do not exist."""
+    existing = [path.as_posix() for folder in CODE for path in folder.rglob("*") if path.is_file()]
+    for document, text in texts.items():
+        for name in sorted(set(SOURCE.findall(text))):
+            if not any(path.endswith("/" + name) for path in existing):
+                yield f"{document.name}: there is no {name}"
+
+
+def missing_tests(text: str, code: str) -> Iterator[str]:
+    """Unit tests that requirements.rst names and that do not exist. Their names have four words."""
+    words = set(re.findall(r"\b\w+\b", code))
+    for name in sorted(set(re.findall(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+){3,}\b", text))):
+        if name not in words:
+            yield f"requirements.rst: there is no {name}"
+
+
+def missing_faults(texts: dict[Path, str], kinds: set[str]) -> Iterator[str]:
+    """Faults of the reference device that a document names and that do not exist."""
+    for document, text in texts.items():
+        lists = re.findall(r"``73-faults``:\s+((?:``[a-z-]+``,?\s*)+)", text)
+        named = {name for names in lists for name in re.findall(r"``([a-z-]+)``", names)}
+        named |= set(re.findall(r"\bfault=([a-z-]+)", text))
+        for name in sorted(named - kinds):
+            yield f"{document.name}: there is no fault {name}"
+
+
+def unnamed(parameters: Iterable[str], text: str) -> Iterator[str]:
+    """Parameters of the module that the user guide does not have."""
+    for name in parameters:
+        if not re.search(rf"\b{name}\b", text):
+            yield f"user-guide.rst: parameter {name} is not described"
+
+
+def main() -> int:
+    """Prints the differences."""
+    texts = documents()
+    code = "\n".join(text_of(folder) for folder in CODE)
+    module = (DRIVER / "virtio_crypto.rs").read_text()
+    parameters = re.findall(r"^ {8}(\w+): (?:u32|bool|i32) \{$", module, re.M)
+    faults = (TOP / "tools/vhost-user-crypto/src/fault.rs").read_text()
+    kinds = re.findall(r'^ +\w+ = "([a-z-]+)", ', faults, re.M)
+    if not parameters or not kinds:
+        print("neither parameters nor faults were found in the code")
+        return 1
+    folder = TOP / "Documentation"
+    found = [
+        *missing_sources(texts),
+        *missing_tests(texts[folder / "requirements.rst"], code),
+        *missing_faults(texts, set(kinds)),
+        *unnamed(parameters, texts[folder / "user-guide.rst"]),
+    ]
+    print("\n".join(found), end="\n" if found else "")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
