@@ -52,9 +52,9 @@ impl virtio::Driver for Driver {
 
     const ID_TABLE: virtio::IdTable = &crate::DEVICE_TABLE;
     const FEATURES: &'static [u32] = &feature::ALL;
-    const REQUIRES: &'static [(u32, u32)] = &feature::REQUIRES;
+    const FEATURE_DEPS: &'static [(u32, u32)] = &feature::REQUIRES;
 
-    fn shared() -> Result<Arc<Shared>> {
+    fn init_shared() -> Result<Arc<Shared>> {
         use crate::module_parameters as params;
 
         let settings = Settings::new(
@@ -76,7 +76,7 @@ impl virtio::Driver for Driver {
         Ok(Arc::new(shared, GFP_KERNEL)?)
     }
 
-    fn retire(shared: &Arc<Shared>) {
+    fn exit_shared(shared: &Arc<Shared>) {
         shared.registry.shut();
         // RCU callbacks, which are code of this module, release the bindings of keys. Each binding
         // has a reference to its device.

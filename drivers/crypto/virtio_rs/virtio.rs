@@ -4,17 +4,15 @@
 //!
 //! A driver implements [`Driver`]:
 //!
-//! 1. `probe` creates its private data and asks for virtqueues with [`Device::find_queues`].
-//! 2. `start` is called when the device is live (DRIVER_OK is set): requests may be sent.
-//! 3. `unbind` ends what the driver has going while the device still answers.
+//! 1. `probe` creates the private data and sets up the virtqueues with [`Device::find_queues`].
+//! 2. `start` is called when DRIVER_OK is set: requests may be sent.
+//! 3. `unbind` ends the activity of the driver while the device still responds.
 //!
-//! Between `freeze` and `restore` the device is not there: the system sleeps, or somebody resets
-//! it. A driver can also have it reset and started again, with [`Queues::reset`] and
-//! [`Queues::restart`].
+//! Between `freeze` and `restore` the device cannot be used: suspend, or a function reset. A driver can also
+//! reset and restart the device, with [`Queues::reset`] and [`Queues::restart`].
 //!
-//! Whatever happens, the adapter finally resets the device, gives every buffer that the device had
-//! back to the [`Handler`] of its queue, and deletes the queues: a driver cannot forget to, and a
-//! [`Queue`] that outlives its device refuses requests.
+//! On unbind, and after a failed `probe`, the adapter resets the device, returns every buffer in flight to the
+//! [`Handler`] of its queue, and deletes the virtqueues. A [`Queue`] that outlives its device rejects requests.
 //!
 //! C headers: [`include/linux/virtio.h`](srctree/include/linux/virtio.h),
 //! [`include/linux/virtio_config.h`](srctree/include/linux/virtio_config.h)

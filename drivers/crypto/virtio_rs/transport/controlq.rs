@@ -161,7 +161,7 @@ impl Handler for Control {
                 }
             }
             if let Some((message, _)) = used {
-                let answer = message.answer();
+                let answer = message.response();
                 Self::reply(message, Ok(answer));
             }
         }
@@ -169,7 +169,7 @@ impl Handler for Control {
 
     fn finish(_queue: &Queue<Self>, message: ControlMessage, fate: Fate, _bh: &Bh) {
         let answer = match fate {
-            Fate::Used => Ok(message.answer()),
+            Fate::Used => Ok(message.response()),
             Fate::Returned => Err(ENODEV),
         };
         Self::reply(message, answer);

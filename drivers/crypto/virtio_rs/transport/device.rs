@@ -322,7 +322,7 @@ impl DeviceInner {
 
     /// Returns the queue for requests made on this CPU.
     pub(crate) fn data_queue(&self) -> Option<&DataQueue> {
-        let index = Queues::index_for(CpuId::current(), self.data.len())?;
+        let index = Queues::queue_for_cpu(CpuId::current(), self.data.len())?;
         self.data.get(index).map(|queue| &**queue)
     }
 

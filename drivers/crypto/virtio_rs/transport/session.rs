@@ -80,7 +80,7 @@ impl Session {
         let id = Created::parse(&answer)?;
         request_to_destroy
             .as_mut()
-            .set_head(Destroy::new(service, id).bytes(revision))?;
+            .set_header(Destroy::new(service, id).bytes(revision))?;
         match device.add_session(epoch, service, id, node) {
             Ok(()) => {
                 *destroy.lock() = Some(request_to_destroy);

@@ -12,17 +12,16 @@ use kernel::{
 impl Device<device::Bound> {
     /// Reads a configuration space of `N` 32-bit words, all of one generation.
     ///
-    /// The words are as the device has them, little-endian; they are read one by one, which is how
-    /// the specification wants 32-bit and 64-bit fields accessed (PCI, "Device-specific
-    /// configuration").
+    /// The words are little-endian. They are read one by one, as the specification requires for 32-bit and
+    /// 64-bit fields (PCI, "Device-specific configuration").
     ///
     /// Context: process, may sleep; while a driver is bound.
     ///
     /// # Errors
     ///
-    /// `EAGAIN`: the device changed it on every attempt to read it.
+    /// `EAGAIN` if the device changes the configuration during every attempt to read it.
     pub(crate) fn read_config<const N: usize>(&self) -> Result<[[u8; 4]; N]> {
-        /// How often a device may change its configuration while it is read.
+        /// The number of attempts.
         const ATTEMPTS: usize = 16;
 
         for _ in 0..ATTEMPTS {
@@ -48,12 +47,12 @@ impl Device<device::Bound> {
     }
 
     fn read_word(&self, offset: u32, word: &mut [u8; 4]) {
-        // SAFETY: The device is valid and bound; `word` is valid for writes of 4 bytes.
+        // SAFETY: The device is valid and bound. `word` is valid for writes of 4 bytes.
         unsafe { helpers::virtio_config_get(self.as_raw(), offset, word.as_mut_ptr().cast(), 4) };
     }
 
     fn config_generation(&self) -> u32 {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant the device is valid, and it is bound.
         unsafe { helpers::virtio_config_generation(self.as_raw()) }
     }
 }

@@ -36,20 +36,21 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
 }
 
 impl<Ctx: device::DeviceContext> Device<Ctx> {
-    /// Returns true if feature `bit` is in force: the device offers it, and the driver knows it
-    /// ([`Driver::FEATURES`](super::Driver::FEATURES)) and has accepted it. False before `validate`.
+    /// Returns true if feature `bit` is negotiated: the device offers it, and the driver supports it
+    /// ([`Driver::FEATURES`](super::Driver::FEATURES)) and has accepted it. Returns false before `validate`.
     ///
     /// Context: any.
     pub(crate) fn has_feature(&self, bit: u32) -> bool {
-        // SAFETY: By the type invariant. Unlike `virtio_has_feature` this may be asked for any bit.
+        // SAFETY: By the type invariant the device is valid. Unlike `virtio_has_feature()` this function
+        // accepts any bit.
         unsafe { helpers::virtio_test_bit(self.as_raw(), bit) }
     }
 }
 
 impl<'a> Device<device::CoreInternal<'a>> {
-    /// Returns the device of the transport, the PCI function for example.
+    /// Returns the parent device, for example the PCI function.
     pub(super) fn parent(&self) -> Option<&device::Device> {
-        // SAFETY: By the type invariant; the field does not change after `device_add()`.
+        // SAFETY: By the type invariant the device is valid. The field does not change after `device_add()`.
         let parent = unsafe { (*self.as_raw()).dev.parent };
         if parent.is_null() {
             return None;
@@ -61,23 +62,21 @@ impl<'a> Device<device::CoreInternal<'a>> {
 }
 
 impl Device<device::Bound> {
-    /// Returns true if the device asks to be reset (DEVICE_NEEDS_RESET).
+    /// Returns true if the device has set DEVICE_NEEDS_RESET.
     ///
     /// Context: process, may sleep.
     pub(crate) fn needs_reset(&self) -> bool {
         u32::from(self.status()) & bindings::VIRTIO_CONFIG_S_NEEDS_RESET != 0
     }
 
-    /// Returns true if nobody answers for the device any more: it was pulled out, and all that is
-    /// read from it are ones. No status has all bits.
+    /// Returns true after a surprise removal: reads return all ones, which is not a valid status.
     ///
     /// Context: process, may sleep.
-    pub(crate) fn is_gone(&self) -> bool {
+    pub(crate) fn is_disconnected(&self) -> bool {
         self.status() == u8::MAX
     }
 
-    /// Returns true if the device operates: DRIVER_OK is set, so no reset of which the driver does
-    /// not know has taken its state.
+    /// Returns true if DRIVER_OK is set. It is not set after a reset that the driver was not told of.
     ///
     /// Context: process, may sleep.
     pub(crate) fn is_operational(&self) -> bool {
@@ -86,52 +85,51 @@ impl Device<device::Bound> {
     }
 
     fn status(&self) -> u8 {
-        // SAFETY: By the type invariant; the device is bound, so its transport is there.
+        // SAFETY: By the type invariant the device is valid. It is bound, so its transport exists.
         unsafe { helpers::virtio_get_status(self.as_raw()) }
     }
 
-    /// Resets the device: it uses no memory any more, and no callback runs when this returns.
+    /// Resets the device. When this returns, the device uses no memory, and no callback is running.
     ///
-    /// A device that is gone is not waited for: its status would never become 0.
+    /// Does not wait for a disconnected device, whose status would never become 0.
     ///
     /// Context: process, may sleep.
     pub(super) fn reset(&self) {
-        if self.is_gone() {
-            // SAFETY: By the type invariant; the device is bound.
+        if self.is_disconnected() {
+            // SAFETY: By the type invariant the device is valid, and it is bound.
             unsafe { bindings::virtio_break_device(self.as_raw()) };
-            // SAFETY: As above.
+            // SAFETY: By the type invariant the device is valid, and it is bound.
             unsafe { helpers::virtio_synchronize_cbs(self.as_raw()) };
         } else {
-            // SAFETY: As above.
+            // SAFETY: By the type invariant the device is valid, and it is bound.
             unsafe { bindings::virtio_reset_device(self.as_raw()) };
         }
     }
 
-    /// Returns true if the device follows version 1 of the specification, or a later one
-    /// (VIRTIO_F_VERSION_1).
+    /// Returns true if VIRTIO_F_VERSION_1 is negotiated: the device follows version 1 of the specification
+    /// or a later one.
     ///
     /// Context: any.
     pub(crate) fn is_version_1(&self) -> bool {
-        // SAFETY: By the type invariant; this is a transport feature, which may be asked for
-        // whatever the driver's feature table has.
+        // SAFETY: By the type invariant the device is valid. The function accepts a transport feature that
+        // is not in the driver's feature table.
         unsafe { helpers::virtio_has_feature(self.as_raw(), bindings::VIRTIO_F_VERSION_1) }
     }
 
-    /// Returns the most that one segment of a buffer may hold, in bytes.
-    ///
-    /// It is small where buffers are copied to memory the device can reach.
+    /// Returns the maximum length of a segment in bytes. It is small if bounce buffers are used.
     pub(crate) fn max_segment(&self) -> usize {
-        // SAFETY: By the type invariant; the device is bound, so its transport is there.
+        // SAFETY: By the type invariant the device is valid. It is bound, so its transport exists.
         unsafe { bindings::virtio_max_dma_size(self.as_raw()) }
     }
 }
 
 impl<'a> Device<device::CoreInternal<'a>> {
-    /// Does not accept a feature that the device offers.
+    /// Clears a feature bit, so that the driver does not accept the feature.
     ///
-    /// Context: from `validate` only, where what was accepted is not in force yet.
-    pub(super) fn refuse_feature(&self, bit: u32) {
-        // SAFETY: By the type invariant; the adapter calls this where the core lets drivers do so.
+    /// Context: only from `validate`, before the features are written to the device.
+    pub(super) fn clear_feature(&self, bit: u32) {
+        // SAFETY: By the type invariant the device is valid. The adapter calls this from `validate`, where
+        // drivers may clear features.
         unsafe { helpers::virtio_clear_bit(self.as_raw(), bit) };
     }
 
@@ -144,7 +142,7 @@ impl<'a> Device<device::CoreInternal<'a>> {
     /// - `ENODEV` if the device rejects the features.
     /// - The transport's errors.
     pub(super) fn renegotiate(&self) -> Result {
-        // SAFETY: By the type invariant; the device is bound, so its transport exists.
+        // SAFETY: By the type invariant the device is valid. It is bound, so its transport exists.
         to_result(unsafe { helpers::virtio_renegotiate(self.as_raw()) })
     }
 
@@ -164,9 +162,10 @@ impl<'a> Device<device::CoreInternal<'a>> {
         unsafe { bindings::virtio_config_driver_enable(self.as_raw()) };
     }
 
-    /// Sets DRIVER_OK: the device may use its queues from here on.
-    pub(super) fn ready(&self) {
-        // SAFETY: By the type invariant; the adapter calls this once after the queues were found.
+    /// Sets DRIVER_OK. The device may use its virtqueues from then on.
+    pub(super) fn set_driver_ok(&self) {
+        // SAFETY: By the type invariant the device is valid. The adapter calls this once after the virtqueues
+        // were set up.
         unsafe { helpers::virtio_device_ready(self.as_raw()) };
     }
 }

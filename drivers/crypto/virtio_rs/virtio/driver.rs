@@ -63,32 +63,30 @@ pub(crate) trait Driver {
     /// when the driver is unregistered.
     type Shared: Send + Sync + 'static;
 
-    /// The device types the driver serves.
+    /// The device types that the driver supports.
     const ID_TABLE: IdTable;
 
-    /// The feature bits the driver understands, transport features aside.
+    /// The feature bits that the driver supports, without transport features.
     const FEATURES: &'static [u32];
 
-    /// Pairs of feature bits of which the first is of no use without the second: it is not accepted
-    /// from a device that offers it alone.
-    const REQUIRES: &'static [(u32, u32)];
+    /// Pairs of feature bits. The first one is not accepted without the second.
+    const FEATURE_DEPS: &'static [(u32, u32)];
 
     /// Creates what all devices share.
-    fn shared() -> Result<Arc<Self::Shared>>;
+    fn init_shared() -> Result<Arc<Self::Shared>>;
 
-    /// Ends what it does by itself: no device is bound any more.
+    /// Stops the activity of what all devices share. No device is bound any more.
     ///
     /// Context: process, may sleep.
-    fn retire(shared: &Arc<Self::Shared>);
+    fn exit_shared(shared: &Arc<Self::Shared>);
 
-    /// Creates the private data of a device; the features are negotiated, no queue may be used.
+    /// Creates the private data of a device. The features are negotiated. No queue may be used yet.
     fn probe<'bound>(
         dev: &'bound Device<device::Core<'_>>,
         shared: &Arc<Self::Shared>,
     ) -> impl PinInit<Self::Data<'bound>, Error> + 'bound;
 
-    /// Starts the use of the device: its queues may be used, and it may be reset and started again by
-    /// anybody from here on.
+    /// Starts the use of the device. From here on its queues may be used, and it may be reset and restarted.
     ///
     /// Context: process, may sleep.
     fn start<'bound>(dev: &'bound Device<device::Core<'_>>, data: Pin<&Self::Data<'bound>>);
@@ -99,19 +97,19 @@ pub(crate) trait Driver {
     /// called.
     fn config_changed<'bound>(data: Pin<&Self::Data<'bound>>);
 
-    /// The device is about to lose its state, because the system sleeps or somebody resets it:
-    /// ends the use of it. It is reset afterwards.
+    /// Ends the use of a device that is about to lose its state: suspend, or a function reset. The adapter
+    /// resets the device afterwards.
     ///
     /// Context: process, may sleep.
     fn freeze<'bound>(dev: &'bound Device<device::Core<'_>>, data: Pin<&Self::Data<'bound>>);
 
-    /// The device is back after [`freeze`](Self::freeze): its queues may be used. It must not be reset
-    /// before [`config_changed`](Self::config_changed) is called, which follows.
+    /// Starts the use of a device after [`freeze`](Self::freeze). The device must not be reset before
+    /// [`config_changed`](Self::config_changed) is called, which follows.
     ///
     /// Context: process, may sleep.
     fn restore<'bound>(dev: &'bound Device<device::Core<'_>>, data: Pin<&Self::Data<'bound>>);
 
-    /// Ends the use of the device, which still answers.
+    /// Ends the use of the device, which still responds.
     ///
     /// Context: process, may sleep.
     fn unbind<'bound>(dev: &'bound Device<device::Core<'_>>, data: Pin<&Self::Data<'bound>>);
@@ -120,7 +118,7 @@ pub(crate) trait Driver {
 /// An adapter for the registration of virtio drivers.
 pub(crate) struct Adapter<T: Driver>(T);
 
-/// `struct virtio_driver`, and what the devices of the driver share.
+/// `struct virtio_driver` with the data that the devices of the driver share.
 ///
 /// # Invariants
 ///
@@ -163,14 +161,14 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
     ) -> Result {
         let drv = drv.get();
         let parents = Parents::new()?;
-        let shared = T::shared()?;
+        let shared = T::init_shared()?;
         // INVARIANT: Both are set before the driver is registered.
         // SAFETY: `drv` is valid, and is not used elsewhere before it is registered.
         unsafe { (*drv).shared = Some(shared) };
         // SAFETY: `drv` is valid, and is not used elsewhere before it is registered.
         unsafe { (*drv).parents = Some(parents) };
 
-        // SAFETY: As above.
+        // SAFETY: `drv` is valid, and is not used elsewhere before it is registered.
         let raw = unsafe { &mut (*drv).raw };
         raw.driver.name = name.as_char_ptr();
         raw.id_table = T::ID_TABLE.as_ptr();
@@ -193,7 +191,7 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
         let res = unsafe { bindings::__register_virtio_driver(drv.cast(), module.as_ptr()) };
         let res = to_result(res);
         if res.is_err() {
-            // SAFETY: Registration failed, nobody uses it any more.
+            // SAFETY: The registration failed, so there is no other user.
             unsafe { Self::retire(drv) };
         }
         res
@@ -224,27 +222,27 @@ impl<T: Driver> Adapter<T> {
         // field.
         let shared = unsafe { (*drv).shared.take() };
         if let Some(shared) = shared {
-            T::retire(&shared);
+            T::exit_shared(&shared);
         }
     }
 
     extern "C" fn validate_callback(vdev: *mut bindings::virtio_device) -> c_int {
-        // SAFETY: The virtio core calls `validate` with a valid device, which stays so, and before
-        // what was accepted is in force: it has the device told once more.
+        // SAFETY: The virtio core only calls `validate` with a pointer to a valid `struct virtio_device`,
+        // which stays valid for the duration of the call. It writes the features to the device afterwards.
         //
         // INVARIANT: `vdev` is valid for the duration of the callback.
         let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
-        // The core accepts what is the transport's by itself. This adds a queue to the device's that
-        // the PCI transport goes on using when queues were deleted, at the next reset, and nobody
-        // needs it here.
-        dev.refuse_feature(bindings::VIRTIO_F_ADMIN_VQ);
-        for (feature, required) in T::REQUIRES {
+        // The core accepts transport features itself. Clear VIRTIO_F_ADMIN_VQ: the PCI transport still
+        // uses the admin virtqueue at the next reset, after the virtqueues were deleted. This driver does
+        // not need it.
+        dev.clear_feature(bindings::VIRTIO_F_ADMIN_VQ);
+        for (feature, required) in T::FEATURE_DEPS {
             if dev.has_feature(*feature) && !dev.has_feature(*required) {
                 dev_warn!(
                     dev,
-                    "feature {feature} is offered without feature {required}: not used\n"
+                    "ignoring feature {feature}: feature {required} not offered\n"
                 );
-                dev.refuse_feature(*feature);
+                dev.clear_feature(*feature);
             }
         }
         0
@@ -318,11 +316,11 @@ impl<T: Driver> Adapter<T> {
         let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
 
         dev.disable_config_changed();
-        // The last driver of the device may have left something.
-        Queues::forget_others(dev);
+        // The previous driver of the device may have left a value.
+        Queues::clear_priv(dev);
         from_result(|| {
             Self::probe(dev).inspect_err(|_| {
-                Queues::teardown(dev);
+                Queues::remove(dev);
                 dev.enable_config_changed();
                 Self::unbound(dev);
             })?;
@@ -362,12 +360,12 @@ impl<T: Driver> Adapter<T> {
         let base: &device::Device<device::CoreInternal<'_>> = dev.as_ref();
         base.set_drvdata(T::probe(dev, shared))?;
         if !dev.is_operational() {
-            dev.ready();
+            dev.set_driver_ok();
             return Ok(());
         }
         // `virtio_device_reset_done()` has set DRIVER_OK when `restore_callback` had found no driver,
         // before the queues were set up.
-        Queues::stop(dev);
+        Queues::freeze(dev);
         Self::start_again(dev).inspect_err(|_| {
             // SAFETY: The data was just set.
             let data = unsafe { base.drvdata_borrow::<T::Data<'_>>() };
@@ -379,7 +377,7 @@ impl<T: Driver> Adapter<T> {
     fn start_again(dev: &Device<device::CoreInternal<'_>>) -> Result {
         dev.reset();
         dev.renegotiate()?;
-        Queues::resume(dev)
+        Queues::restore(dev)
     }
 
     /// Notes that the device is not bound any more.
@@ -392,15 +390,16 @@ impl<T: Driver> Adapter<T> {
         }
     }
 
-    /// What follows a successful `probe`. The core has seen to it that the device is ready by now, and
-    /// does not look at its status any more, which is 0 for a while when it is started again.
+    /// Called after a successful `probe`. The core has checked DRIVER_OK and does not read the status again.
+    /// A recovery may reset the device from now on; the status reads 0 during a reset.
     extern "C" fn scan_callback(vdev: *mut bindings::virtio_device) {
-        // SAFETY: The virtio core calls `scan` with a valid device, which stays so.
+        // SAFETY: The virtio core only calls `scan` with a pointer to a valid `struct virtio_device`, which
+        // stays valid for the duration of the call.
         //
         // INVARIANT: `vdev` is valid for the duration of the callback.
         let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
         let base: &device::Device<device::CoreInternal<'_>> = dev.as_ref();
-        // SAFETY: `scan` is called after a successful `probe` only, which set the data.
+        // SAFETY: The core only calls `scan` after a successful `probe`, which has set the data.
         let data = unsafe { base.drvdata_borrow::<T::Data<'_>>() };
 
         T::start(dev, data);
@@ -408,17 +407,18 @@ impl<T: Driver> Adapter<T> {
     }
 
     extern "C" fn remove_callback(vdev: *mut bindings::virtio_device) {
-        // SAFETY: The virtio bus calls `remove` with a valid device, which stays so.
+        // SAFETY: The virtio bus only calls `remove` with a pointer to a valid `struct virtio_device`, which
+        // stays valid for the duration of the call.
         //
         // INVARIANT: `vdev` is valid for the duration of the callback.
         let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
         let base: &device::Device<device::CoreInternal<'_>> = dev.as_ref();
-        // SAFETY: `remove` is called after a successful `probe` only, which set the data.
+        // SAFETY: The bus only calls `remove` after a successful `probe`, which has set the data.
         let data = unsafe { base.drvdata_borrow::<T::Data<'_>>() };
 
         dev.disable_config_changed();
         T::unbind(dev, data);
-        Queues::teardown(dev);
+        Queues::remove(dev);
         // There are no queues any more, so `config_changed_callback` does not use the data.
         dev.enable_config_changed();
         Self::unbound(dev);
@@ -438,7 +438,7 @@ impl<T: Driver> Adapter<T> {
         data: Pin<&'bound T::Data<'bound>>,
     ) {
         T::freeze(dev, data);
-        Queues::stop(dev);
+        Queues::freeze(dev);
     }
 
     extern "C" fn restore_callback(vdev: *mut bindings::virtio_device) -> c_int {
@@ -452,8 +452,8 @@ impl<T: Driver> Adapter<T> {
         dev: &'bound Device<device::CoreInternal<'_>>,
         data: Pin<&'bound T::Data<'bound>>,
     ) -> Result {
-        if Queues::is_stopped(dev) {
-            Queues::resume(dev)?;
+        if Queues::is_frozen(dev) {
+            Queues::restore(dev)?;
         } else {
             // The driver was bound after `freeze_callback` had found none. The device has lost its
             // state since, without a word to the driver.
@@ -461,14 +461,13 @@ impl<T: Driver> Adapter<T> {
             Self::start_again(dev)?;
         }
         T::restore(dev, data);
-        // The core lets `config_changed` be called when it has had its last look at the status, and not
-        // before.
+        // Queue a config change. The core delivers it after its last read of the status, not before.
         // SAFETY: `dev` is valid.
         unsafe { bindings::virtio_config_changed(dev.as_raw()) };
         Ok(())
     }
 
-    /// Called before power-off, reboot and kexec: the next kernel must find the device reset.
+    /// Called before power-off, reboot and kexec. The next kernel must find the device reset.
     extern "C" fn shutdown_callback(vdev: *mut bindings::virtio_device) {
         // SAFETY: The virtio core calls this with a valid device, for which `device_shutdown()` holds
         // the device lock.
@@ -481,7 +480,7 @@ impl<T: Driver> Adapter<T> {
         let data = unsafe { base.drvdata_borrow::<T::Data<'_>>() };
 
         Self::stop(dev, data);
-        // Not as the core does it: that waits for one that is gone.
+        // Not `virtio_reset_device()`, which would wait for a disconnected device.
         dev.reset();
     }
 

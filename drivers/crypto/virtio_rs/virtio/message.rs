@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A buffer on the heap: some bytes for the device, some from it.
+//! A buffer on the heap: a message that the device reads, and its response.
 
 use crate::{
     bindings,
@@ -25,64 +25,65 @@ use kernel::{
     types::Opaque, //
 };
 
-/// A message to a device, and room for an answer of up to `ANSWER` bytes.
+/// A message to a device, with memory for a response of up to `RESPONSE` bytes and the driver's `data`.
 ///
-/// The message's bytes are wiped when it is dropped: they may hold a key. With it goes `data`, which
-/// the driver wants to have when the answer comes.
+/// Dropping the message wipes its bytes, which may include a key.
 ///
 /// # Invariants
 ///
-/// `parts` describes `bytes` and the first `answer_len` bytes of `answer`, and is rebuilt before
-/// each use.
+/// `sgs` describes `bytes` and the first `response_len` bytes of `response`. It is rebuilt before each
+/// use.
 #[pin_data]
-pub(crate) struct Message<T, const ANSWER: usize> {
+pub(crate) struct Message<T, const RESPONSE: usize> {
     data: T,
     bytes: Secret,
-    split: usize,
-    answer_len: usize,
-    // The device writes here, and nobody else in these cache lines.
+    header_len: usize,
+    response_len: usize,
+    // Only the device writes to these cache lines.
     #[pin]
-    answer: Opaque<Line<[u8; ANSWER]>>,
+    response: Opaque<Line<[u8; RESPONSE]>>,
     #[pin]
-    parts: Opaque<[bindings::scatterlist; 3]>,
+    sgs: Opaque<[bindings::scatterlist; 3]>,
     lists: Lists,
     #[pin]
     _pin: PhantomPinned,
 }
 
 // SAFETY: The scatterlist entries point into the message itself.
-unsafe impl<T: Send, const ANSWER: usize> Send for Message<T, ANSWER> {}
+unsafe impl<T: Send, const RESPONSE: usize> Send for Message<T, RESPONSE> {}
 
-// SAFETY: A shared reference gives access to `data`, and to the answer for reading, which the device
-// writes only while there is no reference.
-unsafe impl<T: Sync, const ANSWER: usize> Sync for Message<T, ANSWER> {}
+// SAFETY: A shared reference gives access to `data`, and read access to the response. The device writes the
+// response only while there is no reference.
+unsafe impl<T: Sync, const RESPONSE: usize> Sync for Message<T, RESPONSE> {}
 
-impl<T, const ANSWER: usize> Message<T, ANSWER> {
-    /// Creates a message of `head` and, behind it in a segment of its own, `tail`, which may be
-    /// empty; the device may write `answer_len` bytes.
+impl<T, const RESPONSE: usize> Message<T, RESPONSE> {
+    /// Creates a message of `header` and, in a segment of its own, `tail`, which may be empty. The device may
+    /// write `response_len` bytes.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`: no memory. `EINVAL`: `head` is empty, or the answer does not fit.
+    /// - `EINVAL` if `header` is empty, or `response_len` is 0 or above `RESPONSE`;
+    /// - `ENOMEM` if memory is exhausted.
     pub(crate) fn new(
         data: T,
-        head: &[u8],
+        header: &[u8],
         tail: &[u8],
-        answer_len: usize,
+        response_len: usize,
     ) -> Result<Pin<KBox<Self>>> {
-        if head.is_empty() || answer_len == 0 || answer_len > ANSWER {
+        if header.is_empty() || response_len == 0 || response_len > RESPONSE {
             return Err(EINVAL);
         }
-        let bytes = Secret::new(&[head, tail])?;
+        let bytes = Secret::new(&[header, tail])?;
         KBox::pin_init(
             pin_init!(Self {
                 data,
                 bytes,
-                split: head.len(),
-                answer_len,
-                // Not what a device that leaves it alone would like it to say.
-                answer: Opaque::new(Line([0xff; ANSWER])),
-                parts: Opaque::new(Default::default()),
+                header_len: header.len(),
+                response_len,
+                // Poison. A status byte that the device does not write reads 0xff, which is not
+                // `VIRTIO_CRYPTO_OK`.
+                response: Opaque::new(Line([0xff; RESPONSE])),
+                sgs: Opaque::new(Default::default()),
                 lists: Lists::new(),
                 _pin: PhantomPinned,
             }),
@@ -90,28 +91,32 @@ impl<T, const ANSWER: usize> Message<T, ANSWER> {
         )
     }
 
-    /// Writes other bytes over the first part.
+    /// Replaces the header.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: they are not as many.
-    pub(crate) fn set_head(self: Pin<&mut Self>, head: &[u8]) -> Result {
+    /// `EINVAL` if the length differs.
+    pub(crate) fn set_header(self: Pin<&mut Self>, header: &[u8]) -> Result {
         // SAFETY: `bytes` is not structurally pinned; its memory stays where it is.
         let this = unsafe { self.get_unchecked_mut() };
-        if head.len() != this.split {
+        if header.len() != this.header_len {
             return Err(EINVAL);
         }
-        let bytes = this.bytes.bytes_mut().get_mut(..head.len()).ok_or(EINVAL)?;
-        bytes.copy_from_slice(head);
+        let bytes = this
+            .bytes
+            .bytes_mut()
+            .get_mut(..header.len())
+            .ok_or(EINVAL)?;
+        bytes.copy_from_slice(header);
         Ok(())
     }
 
-    /// Returns what the driver keeps with the message.
+    /// Returns the driver's data.
     pub(crate) fn data(&self) -> &T {
         &self.data
     }
 
-    /// Returns what the driver keeps with the message.
+    /// Returns the driver's data.
     pub(crate) fn data_mut(self: Pin<&mut Self>) -> &mut T {
         // SAFETY: `data` is not structurally pinned.
         unsafe { &mut self.get_unchecked_mut().data }
@@ -123,68 +128,68 @@ impl<T, const ANSWER: usize> Message<T, ANSWER> {
         self.bytes.bytes().first().copied().unwrap_or(0)
     }
 
-    /// Returns the answer: what is there, written by the device or not.
-    pub(crate) fn answer(&self) -> [u8; ANSWER] {
-        // SAFETY: A message in the driver's hands is not lent, so the device does not write; any
-        // bytes are valid.
-        unsafe { (*self.answer.get()).0 }
+    /// Returns the response, or the poison if the device has not written it.
+    pub(crate) fn response(&self) -> [u8; RESPONSE] {
+        // SAFETY: The driver owns the message, so the virtqueue does not have it, and the device does not
+        // write to it. Any bytes are valid.
+        unsafe { (*self.response.get()).0 }
     }
 }
 
-// SAFETY: The pointer is that of a `KBox`, and so unique; the lists are terminated and describe heap
-// memory that the message owns: `bytes`, which is not changed, and `answer`, which is behind an
-// `Opaque` and only read by who has the message.
-unsafe impl<T: Send, const ANSWER: usize> Lend for Pin<KBox<Message<T, ANSWER>>> {
+// SAFETY: The pointer is that of a `KBox`, and so unique. The lists are terminated and describe heap memory
+// of the message: `bytes`, which does not change, and `response`, which is an `Opaque` and only read by the
+// owner of the message.
+unsafe impl<T: Send, const RESPONSE: usize> Lend for Pin<KBox<Message<T, RESPONSE>>> {
     fn lists(&mut self) -> Result<&mut Lists> {
         let bytes = self.bytes.bytes();
-        let tail = bytes.len() - self.split;
-        let parts = self.parts.get().cast::<bindings::scatterlist>();
-        let (head_ptr, split) = (bytes.as_ptr(), self.split);
+        let tail = bytes.len() - self.header_len;
+        let sgs = self.sgs.get().cast::<bindings::scatterlist>();
+        let (header_ptr, header_len) = (bytes.as_ptr(), self.header_len);
         let readable = if tail == 0 { 1 } else { 2 };
 
-        // SAFETY: `parts` has three entries: up to two here and one below.
-        unsafe { bindings::sg_init_table(parts, readable) };
-        // SAFETY: The bytes are heap memory and there are `split` of them.
-        unsafe { helpers::sg_set_buf(parts, head_ptr.cast(), u32::try_from(split)?) };
+        // SAFETY: `sgs` has three entries: up to two here, and one below.
+        unsafe { bindings::sg_init_table(sgs, readable) };
+        // SAFETY: The header is heap memory of `header_len` bytes.
+        unsafe { helpers::sg_set_buf(sgs, header_ptr.cast(), u32::try_from(header_len)?) };
         if tail != 0 {
-            // SAFETY: The vector has `split + tail` bytes, and the table a second entry.
+            // SAFETY: There are `header_len + tail` bytes, and the table has a second entry.
             unsafe {
                 helpers::sg_set_buf(
-                    parts.add(1),
-                    head_ptr.add(split).cast(),
+                    sgs.add(1),
+                    header_ptr.add(header_len).cast(),
                     u32::try_from(tail)?,
                 )
             };
         }
         // SAFETY: There are three entries.
-        let answer = unsafe { parts.add(2) };
-        // SAFETY: The entry is valid, and the answer is heap memory of at least that length.
+        let response = unsafe { sgs.add(2) };
+        // SAFETY: The entry is valid. The response is heap memory of at least that length.
         unsafe {
             bindings::sg_init_one(
-                answer,
-                self.answer.get().cast::<c_void>(),
-                u32::try_from(self.answer_len)?,
+                response,
+                self.response.get().cast::<c_void>(),
+                u32::try_from(self.response_len)?,
             )
         };
 
         // SAFETY: `lists` is not structurally pinned.
         let lists = unsafe { &mut self.as_mut().get_unchecked_mut().lists };
         let mut writer = lists.fill();
-        writer.push_readable(parts)?;
-        writer.push_writable(answer)?;
+        writer.push_readable(sgs)?;
+        writer.push_writable(response)?;
         writer.finish();
         Ok(lists)
     }
 
     fn into_raw(self) -> NonNull<c_void> {
-        // SAFETY: The message stays where it is.
+        // SAFETY: The message is not moved out of the box.
         let this = KBox::into_raw(unsafe { Pin::into_inner_unchecked(self) });
         // SAFETY: A box's pointer is not null.
         unsafe { NonNull::new_unchecked(this.cast()) }
     }
 
     unsafe fn from_raw(raw: NonNull<c_void>) -> Self {
-        // SAFETY: By the safety requirements it is a box that was given away.
+        // SAFETY: The caller guarantees that `raw` comes from `into_raw`, which has given a box away.
         unsafe { Pin::new_unchecked(KBox::from_raw(raw.as_ptr().cast())) }
     }
 }

@@ -27,7 +27,7 @@ struct Parent {
 
 /// The parents of a driver's devices.
 ///
-/// It holds a reference to each, since a device that was unplugged does not hold one any more.
+/// The list holds a reference to each, because an unplugged device does not.
 #[pin_data]
 pub(super) struct Parents {
     #[pin]
@@ -49,8 +49,8 @@ impl Parents {
         )
     }
 
-    /// Adds the parent of a device that the driver is being bound to. Forgets the parents that
-    /// nothing has to be waited for any more.
+    /// Adds the parent of a device that the driver is being bound to. Removes the parents for which
+    /// [`wait`](Self::wait) need not wait.
     ///
     /// Context: process, may sleep.
     ///
@@ -59,7 +59,7 @@ impl Parents {
     /// - `ENOMEM` if memory is exhausted.
     pub(super) fn add(&self, dev: &device::Device) -> Result {
         let mut list = self.list.lock();
-        // A parent whose lock is free has no reset under way, and a later one finds another driver.
+        // A parent whose lock is free has no reset in progress, and a later reset finds another driver.
         list.retain(|parent| parent.is_bound || DeviceGuard::try_lock(&parent.dev).is_none());
         let parent = Parent {
             dev: dev.into(),
@@ -69,7 +69,7 @@ impl Parents {
         Ok(())
     }
 
-    /// Notes that the driver is not bound any more to the device whose parent this is.
+    /// Records that the driver is not bound any more to the child of a parent.
     ///
     /// Context: process, may sleep.
     pub(super) fn unbind(&self, dev: &device::Device) {

@@ -25,50 +25,50 @@ use kernel::{
     },
 };
 
-/// What a driver does with a queue.
+/// The functions of a driver for a queue.
 pub(crate) trait Handler: Send + Sync + Sized + 'static {
-    /// What is sent over the queue.
+    /// The type of buffers.
     type Buffer: Lend;
 
-    /// What the driver keeps under the queue's lock.
+    /// The driver's state under the queue's lock.
     type State: Send + Unpin;
 
-    /// The device has used buffers: take them with [`Locked::take_used`].
+    /// The bottom half. The device may have used buffers, which [`Locked::take_used`] returns.
     ///
     /// Context: bottom half; the queue is not locked.
     fn used(queue: &Queue<Self>, bh: &Bh);
 
-    /// A buffer comes back from a device that was reset.
+    /// Takes back a buffer of a device that was reset.
     ///
     /// Context: process, bottom halves disabled; the queue is not locked.
     fn finish(queue: &Queue<Self>, buffer: Self::Buffer, fate: Fate, bh: &Bh);
 
-    /// All buffers have come back after a reset; nothing will be sent any more.
+    /// Called after a reset, when all buffers were taken back. No buffer can be added any more.
     ///
     /// Context: process, bottom halves disabled; the queue is not locked.
     fn closed(queue: &Queue<Self>, bh: &Bh);
 }
 
-/// What a queue has of its virtqueue.
+/// The state of a queue's virtqueue.
 ///
 /// # Invariants
 ///
-/// In `Live` and `Detached` the pointer is valid; in `Live` the device may use the virtqueue.
+/// In `Live` and `Detached` the pointer is valid. In `Live` the device may use the virtqueue.
 #[derive(Clone, Copy)]
-enum Ring {
+enum VqState {
     Absent,
     Live(NonNull<bindings::virtqueue>),
     Detached(NonNull<bindings::virtqueue>),
 }
 
-/// What is under the queue's lock.
+/// The data under the queue's lock.
 ///
 /// # Invariants
 ///
 /// Every token in the virtqueue comes from [`Lend::into_raw`] of the handler's buffer type.
 struct Inner<S> {
-    ring: Ring,
-    /// A buffer of several segments takes one descriptor.
+    ring: VqState,
+    /// Indirect descriptors are negotiated: a buffer takes one descriptor.
     indirect: bool,
     /// The number of descriptors of the ring; 0 unless `ring` is `Live`.
     size: u32,
@@ -79,11 +79,11 @@ struct Inner<S> {
 // SAFETY: The virtqueue is accessed under the queue's lock only and is not tied to a thread.
 unsafe impl<S: Send> Send for Inner<S> {}
 
-/// One virtqueue with the lock that serialises its use, and a bottom half that is run when the
-/// device has used buffers.
+/// A virtqueue with the lock that serialises its use, and a bottom half that a used buffer notification
+/// runs.
 #[pin_data]
 pub(crate) struct Queue<H: Handler> {
-    // Dropped, and so waited for, before what it works on.
+    // Dropped first: dropping it waits for the bottom half, which uses the other fields.
     #[pin]
     work: BhWork,
     name: CString,
@@ -102,7 +102,7 @@ impl<H: Handler> Queue<H> {
             name,
             index,
             inner <- new_spinlock!(Inner {
-                ring: Ring::Absent,
+                ring: VqState::Absent,
                 indirect: false,
                 size: 0,
                 in_flight: 0,
@@ -132,7 +132,7 @@ impl<H: Handler> Queue<H> {
         }
     }
 
-    /// Runs the handler's bottom half soon.
+    /// Schedules the bottom half.
     pub(crate) fn schedule(&self) {
         self.work.queue();
     }
@@ -143,35 +143,35 @@ impl<H: Handler> Queue<H> {
     ///
     /// `this` must be a valid `Queue<H>`.
     unsafe fn run(this: *const c_void, bh: &Bh) {
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller guarantees that `this` is a valid queue.
         let this = unsafe { &*this.cast::<Self>() };
         H::used(this, bh);
     }
 
-    /// Takes a buffer out of a virtqueue whose device was reset: what it had used first.
+    /// Takes a buffer out of a virtqueue whose device was reset: used buffers first.
     ///
     /// # Safety
     ///
     /// The device must have been reset.
     unsafe fn take_back(&self, bh: &Bh) -> Option<(H::Buffer, Fate)> {
         let mut inner = self.lock(bh).guard;
-        let Ring::Detached(vq) = inner.ring else {
+        let VqState::Detached(vq) = inner.ring else {
             return None;
         };
         let mut len = 0;
-        // SAFETY: By the type invariant of `Ring`; the lock is held.
+        // SAFETY: By the type invariant the virtqueue is valid. The lock is held.
         let used = unsafe { bindings::virtqueue_get_buf(vq.as_ptr(), &mut len) };
         let (raw, fate) = match NonNull::new(used) {
             Some(raw) => (raw, Fate::Used),
             None => {
-                // SAFETY: As above; the device has been reset.
+                // SAFETY: The virtqueue is valid, and the lock is held. The device was reset.
                 let raw = unsafe { bindings::virtqueue_detach_unused_buf(vq.as_ptr()) };
                 (NonNull::new(raw)?, Fate::Returned)
             }
         };
         inner.in_flight = inner.in_flight.saturating_sub(1);
-        // SAFETY: By the type invariant of `Inner`; the virtqueue has let go of the token, and the
-        // device has no access any more.
+        // SAFETY: By the type invariant of `Inner` the token comes from `into_raw`. The virtqueue has returned
+        // it, and the device has no access any more.
         Some((unsafe { H::Buffer::from_raw(raw) }, fate))
     }
 }
@@ -185,8 +185,8 @@ pub(crate) enum Fate {
     Returned,
 }
 
-// SAFETY: `add`, `take_used` and the others touch the virtqueue only while the ring is `Live`, under
-// the lock. `Kick` touches it while bottom halves are disabled, which is an RCU read-side section.
+// SAFETY: The methods of `Locked` access the virtqueue only in `Live`, under the lock. `Kick` accesses it with
+// bottom halves disabled, which is an RCU read-side section.
 unsafe impl<H: Handler> Endpoint for Queue<H> {
     fn name(&self) -> &CStr {
         &self.name
@@ -195,35 +195,34 @@ unsafe impl<H: Handler> Endpoint for Queue<H> {
     unsafe fn attach(&self, vq: NonNull<bindings::virtqueue>) -> Result {
         let bh = Bh::disable();
         let mut inner = self.lock(&bh).guard;
-        if !matches!(inner.ring, Ring::Absent) {
+        if !matches!(inner.ring, VqState::Absent) {
             return Err(EBUSY);
         }
-        // SAFETY: By the safety requirements `vq` is valid, and so is its device.
+        // SAFETY: The caller guarantees that `vq` is valid, and so is its device.
         let vdev = unsafe { (*vq.as_ptr()).vdev };
         let feature = bindings::VIRTIO_RING_F_INDIRECT_DESC;
-        // SAFETY: `vdev` is valid, and its features are negotiated: it has virtqueues.
+        // SAFETY: `vdev` is valid. Its features are negotiated, because it has virtqueues.
         inner.indirect = unsafe { helpers::virtio_has_feature(vdev, feature) };
-        // SAFETY: By the safety requirements `vq` is valid.
+        // SAFETY: The caller guarantees that `vq` is valid.
         inner.size = unsafe { bindings::virtqueue_get_vring_size(vq.as_ptr()) };
-        // INVARIANT: Valid by the safety requirements.
-        inner.ring = Ring::Live(vq);
+        // INVARIANT: The caller guarantees that `vq` is valid.
+        inner.ring = VqState::Live(vq);
         Ok(())
     }
 
     fn detach(&self) {
         let bh = Bh::disable();
         let mut inner = self.lock(&bh).guard;
-        if let Ring::Live(vq) = inner.ring {
-            inner.ring = Ring::Detached(vq);
+        if let VqState::Live(vq) = inner.ring {
+            inner.ring = VqState::Detached(vq);
             inner.size = 0;
         }
     }
 
     unsafe fn give_back(&self) {
-        // A bottom half that is under way finds the ring detached; one that is not will not come.
+        // A running bottom half finds the virtqueue detached. A pending one is cancelled.
         self.work.cancel();
-        // Buffers may be many, and there is something to do for each: bottom halves get their turn
-        // in between.
+        // There may be many buffers. Other bottom halves can run between two of them.
         loop {
             let bh = Bh::disable();
             // SAFETY: The caller guarantees that the device was reset.
@@ -238,8 +237,8 @@ unsafe impl<H: Handler> Endpoint for Queue<H> {
     fn release(&self) {
         let bh = Bh::disable();
         let mut inner = self.lock(&bh).guard;
-        // INVARIANT: No pointer.
-        inner.ring = Ring::Absent;
+        // INVARIANT: There is no pointer.
+        inner.ring = VqState::Absent;
         inner.in_flight = 0;
     }
 
@@ -265,30 +264,30 @@ impl<'a, H: Handler> Locked<'a, H> {
         &mut self.guard.state
     }
 
-    /// Returns the queue that is locked.
+    /// Returns the queue.
     pub(super) fn queue(&self) -> &'a Queue<H> {
         self.queue
     }
 
-    /// Returns how many buffers the device has.
+    /// Returns the number of buffers in flight.
     pub(crate) fn in_flight(&self) -> u32 {
         self.guard.in_flight
     }
 
-    /// Returns true if the device may be sent to.
+    /// Returns true if buffers can be added.
     pub(crate) fn is_live(&self) -> bool {
         self.live().is_some()
     }
 
-    /// Returns true if the virtqueue was found to be broken: nothing comes back any more.
+    /// Returns true if the virtqueue is broken, so that no buffer returns.
     pub(crate) fn is_broken(&self) -> bool {
         self.live().is_some_and(|vq| {
-            // SAFETY: By the type invariant of `Ring`.
+            // SAFETY: By the type invariant the virtqueue is valid.
             unsafe { bindings::virtqueue_is_broken(vq.as_ptr()) }
         })
     }
 
-    /// Returns how many descriptors the ring has; 0 if there is none.
+    /// Returns the number of descriptors of the ring; 0 without a virtqueue.
     pub(crate) fn size(&self) -> u32 {
         self.guard.size
     }
@@ -297,23 +296,23 @@ impl<'a, H: Handler> Locked<'a, H> {
     /// `reserve` more. [`add`](Self::add) to a full ring would notify the device, with the queue locked.
     pub(crate) fn has_room(&self, segments: u32, reserve: u32) -> bool {
         self.live().is_none_or(|vq| {
-            // SAFETY: By the type invariant of `Ring`; the lock is held.
+            // SAFETY: By the type invariant the virtqueue is valid. The lock is held.
             let free = unsafe { (*vq.as_ptr()).num_free };
             let needed = if self.guard.indirect { 1 } else { segments };
             free >= needed.saturating_add(reserve)
         })
     }
 
-    /// Hands a buffer to the device, which does not know of it before it is kicked.
+    /// Adds a buffer to the ring. The device may see it only after a kick.
     ///
     /// # Errors
     ///
     /// The buffer comes back with
-    /// - `ENODEV`: there is no device (any more);
-    /// - `ENOSPC`: the ring is full;
-    /// - `ENOMEM`: no memory to map the buffer with;
-    /// - `EIO`: the virtqueue is broken;
-    /// - `EINVAL`: the buffer has nothing to send.
+    /// - `ENODEV` if there is no virtqueue;
+    /// - `ENOSPC` if the ring is full;
+    /// - `ENOMEM` if the buffer cannot be mapped;
+    /// - `EIO` if the virtqueue is broken;
+    /// - `EINVAL` if the buffer has no segment.
     pub(crate) fn add(&mut self, mut buffer: H::Buffer) -> Result<(), (Error, H::Buffer)> {
         let Some(vq) = self.live() else {
             return Err((ENODEV, buffer));
@@ -325,8 +324,8 @@ impl<'a, H: Handler> Locked<'a, H> {
 
         // INVARIANT: The token comes from `into_raw`.
         let raw = buffer.into_raw();
-        // SAFETY: `vq` is valid and live, the lock is held; by the requirements of `Lend` the lists
-        // are valid until the token is taken back, which happens when the device is done with them.
+        // SAFETY: `vq` is valid and live, and the lock is held. By the safety requirements of `Lend` the lists
+        // are valid until the token is taken back, which is after the device has used them.
         let res = to_result(unsafe {
             bindings::virtqueue_add_sgs(
                 vq.as_ptr(),
@@ -347,43 +346,45 @@ impl<'a, H: Handler> Locked<'a, H> {
         }
     }
 
-    /// Takes a buffer that the device has used, and how many bytes it says it wrote.
+    /// Takes a buffer that the device has used. Also returns the number of bytes that the device claims to
+    /// have written, which may be wrong.
     ///
-    /// The number is the device's word. The buffer is one that was added and not taken yet: the
-    /// virtqueue keeps its own books and marks itself broken if the device names another.
+    /// The buffer was added and not taken before: the virtqueue checks the ID that the device returns, and
+    /// marks itself broken if it is wrong.
     pub(crate) fn take_used(&mut self) -> Option<(H::Buffer, u32)> {
         let vq = self.live()?;
         let mut len = 0;
-        // SAFETY: By the type invariant of `Ring`; the lock is held.
+        // SAFETY: By the type invariant the virtqueue is valid. The lock is held.
         let raw = unsafe { bindings::virtqueue_get_buf(vq.as_ptr(), &mut len) };
         let raw = NonNull::new(raw)?;
         self.guard.in_flight = self.guard.in_flight.saturating_sub(1);
-        // SAFETY: By the type invariant of `Inner`; the device has returned the buffer.
+        // SAFETY: By the type invariant of `Inner` the token comes from `into_raw`. The device has returned the
+        // buffer.
         Some((unsafe { H::Buffer::from_raw(raw) }, len))
     }
 
-    /// Asks the device not to notify of used buffers; it may still do so.
+    /// Asks the device not to send used buffer notifications. It may still send some.
     pub(crate) fn disable_notifications(&mut self) {
         if let Some(vq) = self.live() {
-            // SAFETY: By the type invariant of `Ring`; the lock is held.
+            // SAFETY: By the type invariant the virtqueue is valid. The lock is held.
             unsafe { bindings::virtqueue_disable_cb(vq.as_ptr()) };
         }
     }
 
-    /// Asks the device to notify of used buffers. Returns false if there are some already.
+    /// Asks the device to send used buffer notifications. Returns false if there are used buffers.
     pub(crate) fn enable_notifications(&mut self) -> bool {
         self.live().is_none_or(|vq| {
-            // SAFETY: By the type invariant of `Ring`; the lock is held.
+            // SAFETY: By the type invariant the virtqueue is valid. The lock is held.
             unsafe { bindings::virtqueue_enable_cb(vq.as_ptr()) }
         })
     }
 
-    /// Unlocks the queue. What is returned notifies the device of what was added, if it wants to
-    /// know.
+    /// Unlocks the queue. The returned value notifies the device of the added buffers, unless the device has
+    /// disabled notifications.
     #[must_use]
     pub(crate) fn into_kick(self) -> Kick<'a> {
         let vq = self.live().filter(|vq| {
-            // SAFETY: By the type invariant of `Ring`; the lock is held.
+            // SAFETY: By the type invariant the virtqueue is valid. The lock is held.
             unsafe { bindings::virtqueue_kick_prepare(vq.as_ptr()) }
         });
         let Self { guard, bh, .. } = self;
@@ -394,18 +395,18 @@ impl<'a, H: Handler> Locked<'a, H> {
 
     fn live(&self) -> Option<NonNull<bindings::virtqueue>> {
         match self.guard.ring {
-            Ring::Live(vq) => Some(vq),
-            Ring::Absent | Ring::Detached(_) => None,
+            VqState::Live(vq) => Some(vq),
+            VqState::Absent | VqState::Detached(_) => None,
         }
     }
 }
 
-/// A notification that is due, to be given outside the lock: it leaves the guest.
+/// A pending device notification. It is sent outside the lock, because it leaves the guest.
 ///
 /// # Invariants
 ///
-/// `vq` was live after bottom halves were disabled, which they stay while `_bh` is borrowed. That is an
-/// RCU read-side section; queues are deleted and devices reset a grace period after they were detached.
+/// `vq` was live after bottom halves were disabled. They stay disabled while `_bh` is borrowed, which is an RCU
+/// read-side section. Virtqueues are deleted, and devices reset, a grace period after they were detached.
 pub(crate) struct Kick<'a> {
     vq: Option<NonNull<bindings::virtqueue>>,
     _bh: &'a Bh,
@@ -415,7 +416,7 @@ impl Kick<'_> {
     /// Notifies the device.
     pub(crate) fn notify(self) {
         if let Some(vq) = self.vq {
-            // SAFETY: By the type invariant it is still there.
+            // SAFETY: By the type invariant the virtqueue was not deleted.
             unsafe { bindings::virtqueue_notify(vq.as_ptr()) };
         }
     }

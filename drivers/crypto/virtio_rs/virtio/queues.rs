@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The virtqueues of one device, from their set-up to their end.
+//! The virtqueues of a device: setup, reset, restart and removal.
 
 use super::Device;
 use crate::{
@@ -26,100 +26,101 @@ use kernel::{
     }, //
 };
 
-/// What [`Queues`] needs of a queue; [`Queue`](super::Queue) has it.
+/// The functions of a [`Queue`](super::Queue) that [`Queues`] calls.
 ///
 /// # Safety
 ///
 /// After [`detach`](Self::detach) has returned and an RCU grace period has passed, the queue must
-/// not touch the virtqueue other than in [`give_back`](Self::give_back).
+/// not access the virtqueue except in [`give_back`](Self::give_back).
 pub(crate) unsafe trait Endpoint: Send + Sync {
     /// Returns the queue's name, for `/proc/interrupts`.
     fn name(&self) -> &CStr;
 
-    /// Takes a virtqueue into use.
+    /// Attaches a virtqueue.
     ///
     /// # Errors
     ///
-    /// `EBUSY`: the queue has one already.
+    /// `EBUSY` if the queue has a virtqueue.
     ///
     /// # Safety
     ///
-    /// `vq` must be valid until [`release`](Self::release) is called, and be used by nobody else.
+    /// `vq` must be valid until [`release`](Self::release) is called, and have no other user.
     unsafe fn attach(&self, vq: NonNull<bindings::virtqueue>) -> Result;
 
-    /// Refuses requests from here on.
+    /// Rejects requests from here on.
     fn detach(&self);
 
-    /// Returns every buffer the device had to its owner.
+    /// Returns every buffer that the device had to its owner.
     ///
     /// # Safety
     ///
     /// The device must have been reset.
     unsafe fn give_back(&self);
 
-    /// Drops the virtqueue, which is about to go.
+    /// Drops the virtqueue, which is about to be deleted.
     fn release(&self);
 
-    /// Ends the use of the queue for good.
+    /// Disables the queue permanently.
     ///
     /// Context: process, may sleep.
     fn shut(&self);
 
-    /// The device has used buffers.
+    /// Handles a used buffer notification.
     ///
     /// Context: hard interrupt.
     fn notify(&self);
 }
 
 impl Device<device::Core<'_>> {
-    /// Sets up one virtqueue for each of `endpoints`, in the device's order, which starts with 0.
-    /// The first `spread` of them are asked to interrupt the CPUs they are for, which
-    /// [`Queues::index_for`] tells.
+    /// Sets up one virtqueue for each of `endpoints`, in the order of the device, from 0 on. Asks the
+    /// transport to deliver the interrupts of the first `nr_affine` queues on the CPUs that
+    /// [`Queues::queue_for_cpu`] assigns to them.
     ///
-    /// Context: process, may sleep; from `probe` only, once.
+    /// Context: process, may sleep; only from `probe`, once.
     ///
     /// # Errors
     ///
-    /// `ENOENT`: the device lacks one of the queues. `EBUSY`: there are queues already. Others as
-    /// the transport has them.
+    /// - `ENOENT` if the device lacks one of the queues;
+    /// - `EBUSY` if the queues were set up before;
+    /// - others as the transport returns them.
     pub(crate) fn find_queues(
         &self,
         endpoints: KVec<Arc<dyn Endpoint>>,
-        spread: usize,
+        nr_affine: usize,
     ) -> Result<Arc<Queues>> {
-        Queues::find(self, endpoints, spread)
+        Queues::find(self, endpoints, nr_affine)
     }
 }
 
-/// How far the queues of a device are.
+/// The state of the virtqueues of a device.
 #[derive(Clone, Copy, PartialEq)]
-enum State {
+enum QueuesState {
     /// The device uses them.
     Live,
-    /// The device was reset, and there are none.
-    Down,
-    /// The same, until the core has it resume.
-    Stopped,
-    /// There are none, and there will be none: the device is no longer bound.
-    Gone,
+    /// The device was reset. There are no virtqueues.
+    Reset,
+    /// The device was reset. Only [`Queues::restore`] sets up virtqueues again.
+    Frozen,
+    /// The device is not bound any more. There are no virtqueues.
+    Removed,
 }
 
 /// The virtqueues of one device.
 ///
 /// # Invariants
 ///
-/// - While `state` is not `Gone`, the device is bound to a driver.
-/// - While it is `Live`, the device has one virtqueue for each of `endpoints`, in this order.
+/// - While `state` is not `Removed`, the device is bound to a driver.
+/// - While `state` is `Live`, the device has one virtqueue for each of `endpoints`, in this order.
 /// - `priv` of a device that is bound to a driver of this layer is null, or holds one reference until
-///   `state` is `Gone`.
+///   `state` is `Removed`.
 #[pin_data]
 pub(crate) struct Queues {
     dev: ARef<Device>,
     endpoints: KVec<Arc<dyn Endpoint>>,
-    /// How many of them are for certain CPUs.
-    spread: usize,
+    /// The number of endpoints that are assigned to CPUs.
+    nr_affine: usize,
     #[pin]
-    state: Mutex<State>,
+    state: Mutex<QueuesState>,
 }
 
 impl Queues {
@@ -127,41 +128,41 @@ impl Queues {
     pub(super) fn find(
         dev: &Device<device::Core<'_>>,
         endpoints: KVec<Arc<dyn Endpoint>>,
-        spread: usize,
+        nr_affine: usize,
     ) -> Result<Arc<Self>> {
         let vdev = dev.as_raw();
-        // SAFETY: `vdev` is valid, and `priv` is the driver's.
+        // SAFETY: `vdev` is valid, and `priv` belongs to the driver.
         if !unsafe { (*vdev).priv_ }.is_null() {
             return Err(EBUSY);
         }
 
         let dev: &Device = dev;
         let this = Arc::pin_init(
-            // INVARIANT: There are none yet.
+            // INVARIANT: There are no virtqueues yet.
             pin_init!(Self {
                 dev: dev.into(),
                 endpoints,
-                spread,
-                state <- new_mutex!(State::Down),
+                nr_affine,
+                state <- new_mutex!(QueuesState::Reset),
             }),
             GFP_KERNEL,
         )?;
 
-        // A queue may be notified as soon as it is there.
+        // Set `priv` first: a virtqueue may be notified as soon as it is set up.
         // SAFETY: `vdev` is valid; `used_callback` and the adapter's hooks are the only readers of
         // `priv`.
         unsafe { (*vdev).priv_ = Arc::into_raw(this.clone()).cast_mut().cast() };
         let res = this.set_up(&mut this.state.lock());
         if let Err(err) = res {
-            Self::take(vdev);
+            Self::put(vdev);
             return Err(err);
         }
         Ok(this)
     }
 
-    /// Sets the virtqueues up; the device has accepted the features, and does not use them yet.
-    /// There are none if this fails.
-    fn set_up(&self, state: &mut State) -> Result {
+    /// Sets the virtqueues up. The features are negotiated, and the device does not use virtqueues yet. After
+    /// an error there are no virtqueues.
+    fn set_up(&self, state: &mut QueuesState) -> Result {
         let mut info = KVec::with_capacity(self.endpoints.len(), GFP_KERNEL)?;
         let mut vqs = KVec::with_capacity(self.endpoints.len(), GFP_KERNEL)?;
         for endpoint in &self.endpoints {
@@ -184,131 +185,131 @@ impl Queues {
         })?;
 
         // INVARIANT: All queues were found.
-        *state = State::Live;
+        *state = QueuesState::Live;
         for (index, (endpoint, vq)) in self.endpoints.iter().zip(&vqs).enumerate() {
             let attached = NonNull::new(*vq).ok_or(ENOENT).and_then(|vq| {
                 // SAFETY: The virtqueue is new, and deleted only after `release`.
                 unsafe { endpoint.attach(vq) }
             });
             if let Err(err) = attached {
-                // One that has a virtqueue already may be that of another device.
-                self.take_down(state, index);
+                // An endpoint that has a virtqueue may belong to another device.
+                self.reset_and_delete(state, index);
                 return Err(err);
             }
         }
-        for (index, vq) in vqs.iter().take(self.spread).enumerate() {
-            Self::set_cpus(*vq, index, self.spread);
+        for (index, vq) in vqs.iter().take(self.nr_affine).enumerate() {
+            Self::set_affinity(*vq, index, self.nr_affine);
         }
         Ok(())
     }
 
-    /// Resets the device, gives every buffer it had back, and deletes the virtqueues, of which the
-    /// first `attached` endpoints have theirs.
-    fn take_down(&self, state: &mut State, attached: usize) {
-        if *state != State::Live {
+    /// Resets the device, returns every buffer that it had, and deletes the virtqueues. The first `attached`
+    /// endpoints have a virtqueue.
+    fn reset_and_delete(&self, state: &mut QueuesState, attached: usize) {
+        if *state != QueuesState::Live {
             return;
         }
         let endpoints = || self.endpoints.iter().take(attached);
         for endpoint in endpoints() {
             endpoint.detach();
         }
-        // Nobody adds or notifies any more after this: both happen inside read-side sections.
+        // After this nothing adds buffers or notifies the device: both happen in read-side sections.
         rcu::synchronize_rcu();
-        // SAFETY: By the type invariant; the state is locked.
+        // SAFETY: The state is `Live`, and locked.
         let dev = unsafe { self.bound() };
         dev.reset();
         for endpoint in endpoints() {
-            // SAFETY: The device was just reset; the endpoint's virtqueue is one of its.
+            // SAFETY: The device was just reset. The virtqueue of the endpoint is one of the device.
             unsafe { endpoint.give_back() };
             endpoint.release();
         }
-        // CAST: As many were found, of which the transport has counted an `u32`.
+        // CAST: `set_up` has converted the number.
         let count = self.endpoints.len() as u32;
-        // SAFETY: By the type invariant there are as many queues, which nobody uses any more.
+        // SAFETY: By the type invariant there are as many virtqueues. They have no user any more.
         unsafe { helpers::virtio_del_vqs(dev.as_raw(), count) };
-        *state = State::Down;
+        *state = QueuesState::Reset;
     }
 
-    /// Returns which of `count` queues is for the requests made on a CPU.
-    pub(crate) fn index_for(cpu: CpuId, count: usize) -> Option<usize> {
+    /// Returns which of `count` queues is assigned to a CPU.
+    pub(crate) fn queue_for_cpu(cpu: CpuId, count: usize) -> Option<usize> {
         // CAST: Both targets of this driver have 32 bits at least.
         (cpu.as_u32() as usize).checked_rem(count)
     }
 
-    /// Asks for a queue's interrupts on the CPUs whose requests go to it. It is a wish: where
-    /// queues share an interrupt, or a transport cannot, they come elsewhere.
-    fn set_cpus(vq: *mut bindings::virtqueue, index: usize, count: usize) {
+    /// Asks the transport to deliver a queue's interrupts on the CPUs that are assigned to the queue. The
+    /// interrupts come on other CPUs if queues share an interrupt, or the transport does not support this.
+    fn set_affinity(vq: *mut bindings::virtqueue, index: usize, count: usize) {
         let Ok(mut cpus) = CpumaskVar::new_zero(GFP_KERNEL) else {
             return;
         };
         let mine = (0..nr_cpu_ids())
             .filter_map(CpuId::from_u32)
-            .filter(|cpu| Self::index_for(*cpu, count) == Some(index));
+            .filter(|cpu| Self::queue_for_cpu(*cpu, count) == Some(index));
         mine.for_each(|cpu| cpus.set(cpu));
         if cpus.empty() {
             return;
         }
-        // SAFETY: `vq` is one of the virtqueues that were just found; the transport copies the mask.
+        // SAFETY: `vq` is one of the virtqueues that were just set up. The transport copies the mask.
         unsafe { helpers::virtqueue_set_affinity(vq, cpus.as_raw().cast()) };
     }
 
-    /// Resets the device and gives every buffer it had back; there are no virtqueues until it is
-    /// started again. Does nothing if that has happened.
+    /// Resets the device and returns every buffer that it had. There are no virtqueues until
+    /// [`restart`](Self::restart). Does nothing if the device was reset before.
     ///
     /// Context: process, may sleep; not from a queue's handler.
     pub(crate) fn reset(&self) {
-        self.take_down(&mut self.state.lock(), self.endpoints.len());
+        self.reset_and_delete(&mut self.state.lock(), self.endpoints.len());
     }
 
-    /// Starts a device again that was reset: with the features that were negotiated before, and
-    /// with new virtqueues.
+    /// Restarts a device that was reset, with the features that were negotiated before and with new
+    /// virtqueues. After an error the device is reset again.
     ///
     /// Context: process, may sleep; not from a queue's handler.
     ///
     /// # Errors
     ///
-    /// `ENODEV`: it is not there any more, or does not accept the features. `EBUSY`: it was not
-    /// reset, or whoever had it reset will have it resume. Others as the transport has them; the
-    /// device is reset again then.
+    /// - `ENODEV` if the device is disconnected or unbound, or rejects the features;
+    /// - `EBUSY` if the device was not reset, or is frozen;
+    /// - others as the transport returns them.
     pub(crate) fn restart(&self) -> Result {
         let mut state = self.state.lock();
         match *state {
-            State::Down => {}
-            State::Live | State::Stopped => return Err(EBUSY),
-            State::Gone => return Err(ENODEV),
+            QueuesState::Reset => {}
+            QueuesState::Live | QueuesState::Frozen => return Err(EBUSY),
+            QueuesState::Removed => return Err(ENODEV),
         }
-        // SAFETY: By the type invariant; the state is locked.
+        // SAFETY: The state is not `Removed`, and locked.
         let dev = unsafe { self.bound() };
-        if dev.is_gone() {
+        if dev.is_disconnected() {
             return Err(ENODEV);
         }
         let vdev = dev.as_raw();
-        // SAFETY: By the type invariant the device is there and bound.
+        // SAFETY: By the type invariant the device is valid and bound.
         let res = to_result(unsafe { helpers::virtio_renegotiate(vdev) });
         let res = res.and_then(|()| self.set_up(&mut state));
         match res {
-            // SAFETY: As above; the queues were just found.
+            // SAFETY: The device is valid and bound, and its virtqueues were just set up.
             Ok(()) => unsafe { helpers::virtio_device_ready(vdev) },
-            // It is half started, and is not to be begun with like that the next time.
+            // The next restart must begin with a device that is reset.
             Err(_) => dev.reset(),
         }
         res
     }
 
-    /// Returns the device, for the log.
+    /// Returns the device, for log messages.
     pub(crate) fn device(&self) -> &Device {
         &self.dev
     }
 
-    /// Calls `f` with the device, if it is in use, which it stays meanwhile.
+    /// Calls `f` with the device if its virtqueues are live. They stay live until `f` has returned.
     ///
     /// Context: process, may sleep.
     pub(crate) fn with_device<R>(&self, f: impl FnOnce(&Device<device::Bound>) -> R) -> Option<R> {
         let state = self.state.lock();
-        if *state != State::Live {
+        if *state != QueuesState::Live {
             return None;
         }
-        // SAFETY: By the type invariant; the state is locked.
+        // SAFETY: The state is `Live`, and locked.
         Some(f(unsafe { self.bound() }))
     }
 
@@ -316,49 +317,49 @@ impl Queues {
     ///
     /// # Safety
     ///
-    /// `state` must not be `Gone`, nor become so while what is returned is used.
+    /// `state` must not be `Removed` as long as the result is used.
     unsafe fn bound(&self) -> &Device<device::Bound> {
         let dev: *const Device = &*self.dev;
-        // SAFETY: By the type invariant the device is bound while `state` is not `Gone`. The context
-        // is a marker without a size.
+        // SAFETY: By the type invariant the device is bound while `state` is not `Removed`. The context is a
+        // marker without a size.
         unsafe { &*dev.cast::<Device<device::Bound>>() }
     }
 
-    /// Returns the queues of a device that is bound.
+    /// Returns the queues of a bound device.
     fn of<'a>(dev: &'a Device<device::CoreInternal<'_>>) -> Option<&'a Self> {
-        // SAFETY: `dev` is valid; if it is set, `priv` holds a reference by the type invariant.
+        // SAFETY: `dev` is valid. By the type invariant `priv` holds a reference if it is not null.
         unsafe { (*dev.as_raw()).priv_.cast::<Self>().as_ref() }
     }
 
-    /// Resets a device that stays bound; nobody but [`resume`](Self::resume) starts it again.
-    pub(super) fn stop(dev: &Device<device::CoreInternal<'_>>) {
+    /// Resets a device that stays bound. Only [`restore`](Self::restore) starts it again.
+    pub(super) fn freeze(dev: &Device<device::CoreInternal<'_>>) {
         if let Some(this) = Self::of(dev) {
             let mut state = this.state.lock();
-            this.take_down(&mut state, this.endpoints.len());
-            if *state == State::Down {
-                *state = State::Stopped;
+            this.reset_and_delete(&mut state, this.endpoints.len());
+            if *state == QueuesState::Reset {
+                *state = QueuesState::Frozen;
             }
         }
     }
 
-    /// Sets up the queues of a device that was reset, and has accepted the features again.
-    pub(super) fn resume(dev: &Device<device::CoreInternal<'_>>) -> Result {
+    /// Sets up the queues of a frozen device, whose features were negotiated again.
+    pub(super) fn restore(dev: &Device<device::CoreInternal<'_>>) -> Result {
         let this = Self::of(dev).ok_or(ENODEV)?;
         let mut state = this.state.lock();
-        if *state != State::Stopped {
+        if *state != QueuesState::Frozen {
             return Err(EBUSY);
         }
         this.set_up(&mut state)?;
-        dev.ready();
+        dev.set_driver_ok();
         Ok(())
     }
 
-    /// Returns true if the device is stopped, so that [`resume`](Self::resume) may start it.
-    pub(super) fn is_stopped(dev: &Device<device::CoreInternal<'_>>) -> bool {
-        Self::of(dev).is_some_and(|this| *this.state.lock() == State::Stopped)
+    /// Returns true if the device is frozen, so that [`restore`](Self::restore) may start it.
+    pub(super) fn is_frozen(dev: &Device<device::CoreInternal<'_>>) -> bool {
+        Self::of(dev).is_some_and(|this| *this.state.lock() == QueuesState::Frozen)
     }
 
-    /// Returns true if the device has queues, or has had them and is bound still.
+    /// Returns true if the queues of a bound device were set up, even if the device was reset since.
     ///
     /// Context: any.
     pub(super) fn exist(dev: &Device<device::CoreInternal<'_>>) -> bool {
@@ -366,52 +367,52 @@ impl Queues {
         !unsafe { (*dev.as_raw()).priv_ }.is_null()
     }
 
-    /// Forgets what another driver has left in a device that is being bound.
-    pub(super) fn forget_others(dev: &Device<device::CoreInternal<'_>>) {
-        // INVARIANT: Null.
+    /// Clears `priv` of a device that is being bound: another driver may have left a value.
+    pub(super) fn clear_priv(dev: &Device<device::CoreInternal<'_>>) {
+        // INVARIANT: `priv` is null.
         // SAFETY: `dev` is valid; `priv` belongs to the driver that is being bound.
         unsafe { (*dev.as_raw()).priv_ = core::ptr::null_mut() };
     }
 
-    /// Resets a device that is being unbound, and deletes its queues, if it has any.
-    pub(super) fn teardown(dev: &Device<device::CoreInternal<'_>>) {
+    /// Resets a device that is being unbound, and deletes its virtqueues.
+    pub(super) fn remove(dev: &Device<device::CoreInternal<'_>>) {
         let vdev = dev.as_raw();
         let Some(this) = Self::of(dev) else {
             dev.reset();
             return;
         };
         let mut state = this.state.lock();
-        if *state == State::Live {
-            this.take_down(&mut state, this.endpoints.len());
+        if *state == QueuesState::Live {
+            this.reset_and_delete(&mut state, this.endpoints.len());
         } else {
-            // It may have been started half.
+            // An attempt to start the device may have failed half-way.
             dev.reset();
         }
         for endpoint in &this.endpoints {
             endpoint.shut();
         }
-        *state = State::Gone;
+        *state = QueuesState::Removed;
         drop(state);
-        Self::take(vdev);
+        Self::put(vdev);
     }
 
-    /// Releases the device's reference.
-    fn take(vdev: *mut bindings::virtio_device) {
-        // SAFETY: The callers have a valid device without queues, so nobody else reads `priv`.
+    /// Releases the reference of the device.
+    fn put(vdev: *mut bindings::virtio_device) {
+        // SAFETY: The callers have a valid device without virtqueues, so `priv` has no other reader.
         let this = unsafe { core::mem::replace(&mut (*vdev).priv_, core::ptr::null_mut()) };
         // SAFETY: By the type invariant it holds a reference, which is released once, here.
         drop(unsafe { Arc::from_raw(this.cast::<Self>().cast_const()) });
     }
 
-    /// The device has used buffers of a queue.
+    /// Handles a used buffer notification.
     ///
     /// # Safety
     ///
-    /// `vq` must be one of the virtqueues of a device with a `Queues`.
+    /// `vq` must be a virtqueue of a device with a `Queues`.
     unsafe extern "C" fn used_callback(vq: *mut bindings::virtqueue) {
-        // SAFETY: The transport calls this with one of our valid virtqueues.
+        // SAFETY: The caller guarantees that the virtqueue is valid.
         let (vdev, index) = unsafe { ((*vq).vdev, (*vq).index) };
-        // SAFETY: By the type invariant `priv` is set as long as there are queues.
+        // SAFETY: By the type invariant `priv` holds a reference as long as there are virtqueues.
         let this = unsafe { (*vdev).priv_.cast::<Self>().as_ref() };
         // CAST: Both targets of this driver have 32 bits at least.
         if let Some(endpoint) = this.and_then(|this| this.endpoints.get(index as usize)) {

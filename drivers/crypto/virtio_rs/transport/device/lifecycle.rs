@@ -127,7 +127,7 @@ impl DeviceInner {
     fn check(&self, watchdog: &mut Watchdog) -> Check {
         let queues = watchdog.queues.clone();
         let says = queues.with_device(|dev| {
-            if dev.is_gone() {
+            if dev.is_disconnected() {
                 if self.state.apply(Event::Fail) {
                     dev_err!(dev, "the device is gone\n");
                 }
