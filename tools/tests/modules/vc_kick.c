@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vc_kick: tests when the device is notified of requests that are submitted while
+ * a completion callback takes long. A request from the callback may wait for the
+ * end of the bottom half's batch, a request from another CPU may not. The result
+ * is in the log, in TAP, and in what insmod returns: the module never stays
+ * loaded. For a guest with two CPUs at least.
+ */
+#include <crypto/skcipher.h>
+#include <linux/bottom_half.h>
+#include <linux/completion.h>
+#include <linux/cpumask.h>
+#include <linux/delay.h>
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/random.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/workqueue.h>
+
+#include "tap.h"
+
+static char *driver = "cbc-aes-virtio";
+module_param(driver, charp, 0444);
+MODULE_PARM_DESC(driver, "Asynchronous implementation to test");
+
+#define LEN	256
+#define POISON	0xa5
+/* How long a callback waits for the device at most, in milliseconds. */
+#define SLOW	5000
+/* How long the callback takes that nothing else happens in. */
+#define PAUSE	200
+/* How soon after that its request must be complete. */
+#define SOON	2000
+
+unsigned int tap_tests;
+unsigned int tap_failures;
+
+struct op {
+	struct skcipher_request *req;
+	struct scatterlist src, dst;
+	u8 iv[16];
+	u8 *in, *out;
+	int submitted;
+	int result;
+	ktime_t at;
+	struct completion done;
+};
+
+enum { FIRST, SECOND, OTHER, OPS };
+
+static struct op ops[OPS];
+static bool from_other_cpu;
+static bool seen;		/* the device has written OTHER's result */
+static ktime_t returned;	/* when the slow callback returned */
+
+static void op_submit(struct op *op)
+{
+	memset(op->iv, 1, sizeof(op->iv));
+	op->submitted = crypto_skcipher_encrypt(op->req);
+}
+
+static bool op_written(const struct op *op)
+{
+	return READ_ONCE(op->out[LEN - 1]) != POISON;
+}
+
+static void op_done(void *data, int err)
+{
+	struct op *op = data;
+
+	if (err == -EINPROGRESS)
+		return;
+	op->result = err;
+	op->at = ktime_get();
+	complete(&op->done);
+}
+
+static void other_work(struct work_struct *work)
+{
+	local_bh_disable();
+	op_submit(&ops[OTHER]);
+	local_bh_enable();
+}
+
+static DECLARE_WORK(work, other_work);
+
+/* The callback of FIRST: submits SECOND, and takes long. */
+static void slow_done(void *data, int err)
+{
+	unsigned int cpu, left;
+
+	if (err == -EINPROGRESS)
+		return;
+	op_submit(&ops[SECOND]);
+	if (from_other_cpu) {
+		cpu = cpumask_any_but(cpu_online_mask, smp_processor_id());
+		schedule_work_on(cpu, &work);
+		for (left = SLOW; left && !op_written(&ops[OTHER]); left--)
+			mdelay(1);
+		seen = op_written(&ops[OTHER]);
+	} else {
+		mdelay(PAUSE);
+	}
+	returned = ktime_get();
+	op_done(data, err);
+}
+
+static int op_init(struct op *op, struct crypto_skcipher *tfm)
+{
+	op->in = kmalloc(LEN, GFP_KERNEL);
+	op->out = kmalloc(LEN, GFP_KERNEL);
+	op->req = skcipher_request_alloc(tfm, GFP_KERNEL);
+	if (!op->in || !op->out || !op->req)
+		return -ENOMEM;
+	memset(op->in, 7, LEN);
+	memset(op->out, POISON, LEN);
+	sg_init_one(&op->src, op->in, LEN);
+	sg_init_one(&op->dst, op->out, LEN);
+	init_completion(&op->done);
+	skcipher_request_set_callback(op->req, 0,
+				      op == &ops[FIRST] ? slow_done : op_done,
+				      op);
+	skcipher_request_set_crypt(op->req, &op->src, &op->dst, LEN, op->iv);
+	return 0;
+}
+
+static void op_free(struct op *op)
+{
+	skcipher_request_free(op->req);
+	kfree(op->out);
+	kfree(op->in);
+	memset(op, 0, sizeof(*op));
+}
+
+/* The requests were submitted, have succeeded, and have the same result. */
+static bool ops_good(unsigned int count)
+{
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		if (ops[i].submitted != -EINPROGRESS || ops[i].result ||
+		    memcmp(ops[i].out, ops[FIRST].out, LEN))
+			return false;
+	return true;
+}
+
+static int try(struct crypto_skcipher *tfm, bool other)
+{
+	unsigned int count = other ? OPS : OTHER;
+	unsigned int i;
+	int ret = 0;
+
+	from_other_cpu = other;
+	seen = false;
+	for (i = 0; i < OPS && !ret; i++)
+		ret = op_init(&ops[i], tfm);
+	if (ret)
+		goto out;
+
+	local_bh_disable();
+	op_submit(&ops[FIRST]);
+	local_bh_enable();
+	/* Each is complete some time: the driver has a limit for the device. */
+	for (i = 0; i < count; i++)
+		wait_for_completion(&ops[i].done);
+	flush_work(&work);
+	if (other) {
+		tap_result(seen, "the device has a request of another CPU while a callback runs");
+		tap_result(ops_good(count), "the requests beside a slow callback are right");
+	} else {
+		tap_result(ktime_ms_delta(ops[SECOND].at, returned) < SOON,
+			   "a request from a callback is sent when the batch ends");
+		tap_result(ops_good(count), "a request from a slow callback is right");
+	}
+out:
+	for (i = 0; i < OPS; i++)
+		op_free(&ops[i]);
+	return ret;
+}
+
+static int __init vc_kick_init(void)
+{
+	struct crypto_skcipher *tfm;
+	u8 key[16];
+	int ret;
+
+	if (num_online_cpus() < 2)
+		return -EINVAL;
+	tfm = crypto_alloc_skcipher(driver, 0, 0);
+	if (IS_ERR(tfm))
+		return PTR_ERR(tfm);
+	get_random_bytes(key, sizeof(key));
+	ret = crypto_skcipher_setkey(tfm, key, sizeof(key));
+	if (!ret)
+		ret = try(tfm, true);
+	if (!ret)
+		ret = try(tfm, false);
+	crypto_free_skcipher(tfm);
+	if (ret)
+		return ret;
+	pr_info("TAP 1..%u\n", tap_tests);
+	/* There is nothing to stay for. */
+	return tap_failures ? -EIO : -EAGAIN;
+}
+
+module_init(vc_kick_init);
+
+MODULE_DESCRIPTION("Tests device notifications beside a slow completion callback");
+MODULE_LICENSE("GPL");
