@@ -126,6 +126,12 @@ fn other_commands() {
     assert!(!bench.service.device.is_ready());
     client.ask(json!({"command": "ready", "ready": true}));
     assert!(bench.service.device.is_ready());
+    client.ask(json!({"command": "ready", "ready": false, "notice": "reset"}));
+    assert!(bench.service.device.is_ready());
+    bench.service.device.reset();
+    assert!(!bench.service.device.is_ready());
+    client.ask(json!({"command": "ready", "ready": true, "notice": "none"}));
+    assert!(bench.service.device.is_ready());
     assert_eq!(client.ask(json!({"command": "complete"}))["completed"], 0);
     let answer = client.ask(json!({"command": "complete", "order": "lifo", "queue": "control"}));
     assert_eq!(answer, json!({"ok": true, "completed": 0}));
@@ -159,6 +165,7 @@ fn nonsense_is_answered_and_the_connection_stays() {
         br#"{"command":"clear","name":"lie"}"#,
         br#"{"command":"ready"}"#,
         br#"{"command":"ready","ready":1}"#,
+        br#"{"command":"ready","ready":true,"notice":"soon"}"#,
         br#"{"command":"complete","order":"best"}"#,
         br#"{"command":"config-change"}"#,
         br#"{"command":"needs-reset"}"#,

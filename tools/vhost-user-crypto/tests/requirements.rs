@@ -467,6 +467,20 @@ fn nothing_is_served_while_the_device_is_not_ready() {
 }
 
 #[test]
+fn readiness_may_change_at_the_next_reset() {
+    let kit = Kit::new();
+    for ready in [false, true] {
+        kit.device.set_ready_at_reset(ready);
+        assert_eq!(kit.device.is_ready(), !ready);
+        kit.device.reset();
+        assert_eq!(kit.device.is_ready(), ready);
+        // It stays so.
+        kit.device.reset();
+        assert_eq!(kit.device.is_ready(), ready);
+    }
+}
+
+#[test]
 fn features_without_what_they_need_are_not_in_force() {
     let kit = Kit::with(Offer::default(), feature::ALL);
     kit.device.start(0b10);

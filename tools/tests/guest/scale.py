@@ -1,0 +1,148 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Thousands of transforms with sessions and many programs at once: the device is reset, not ready for
+a while, and unbound, and all requests have the right result.
+
+usage: scale.py TRANSFORMS PROGRAMS
+
+For a guest with a vfio device that has 2 sessions for each of TRANSFORMS + PROGRAMS. How long the
+driver takes to have all sessions again is printed.
+"""
+
+import os
+import re
+import resource
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing import get_context
+from multiprocessing.context import ForkProcess
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+from lib import afalg, crypto, module, reference, tap
+from lib.kernel_log import KernelLog
+from lib.tap import check, check_equal, check_same, holds, wait_until
+
+TRANSFORMS, PROGRAMS = int(sys.argv[1]), int(sys.argv[2])
+# Each key gets its sessions one after the other, while the programs have the processors busy.
+LONG = 7200
+KEY, IV = os.urandom(32), os.urandom(16)
+DATA = os.urandom(4096)
+EXPECTED = afalg.openssl(KEY, IV, DATA)
+CONTEXT = get_context("fork")
+log = KernelLog()
+
+
+class Held:
+    """What the tests share."""
+
+    transforms: list[afalg.Transform] = []
+    programs: list[ForkProcess] = []
+    stop: Event = CONTEXT.Event()
+
+
+def served() -> int:
+    """How many requests the device has served."""
+    return reference.data_requests(reference.status(), status="OK")
+
+
+def sessions() -> int:
+    """How many sessions the device has."""
+    found: int = reference.status()["sessions"]
+    return found
+
+
+def restarts() -> int:
+    """How often the driver has restarted the device."""
+    (file,) = Path("/sys/kernel/debug", crypto.MODULE).glob("virtio*/status")
+    found = re.search(r"^restarts: (\d+)$", file.read_text(), re.M)
+    return int(found[1]) if found else 0
+
+
+def program() -> None:
+    """Makes requests until it is told to stop."""
+    with afalg.Transform(crypto.SYNC, KEY) as transform:
+        while not Held.stop.is_set():
+            check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, "ciphertext")
+
+
+def all_sessions(what: str, happens: Callable[[], object]) -> None:
+    """Something happens to the device; then all keys get new sessions, and the device works."""
+    started = time.monotonic()
+    happens()
+    happened = time.monotonic()
+    wait_until(lambda: sessions() == 2 * (TRANSFORMS + PROGRAMS), LONG, "all sessions")
+    done = time.monotonic()
+    tap.note(f"{what}: {happened - started:.1f} s, all sessions after {done - happened:.1f} s")
+    before = served()
+    for transform in Held.transforms[:: max(TRANSFORMS // 50, 1)]:
+        check_same(transform.crypt(afalg.DECRYPT, IV, EXPECTED), DATA, f"{what}: plaintext")
+    check(served() - before >= 50, "the device does not work for all of them")
+    dead = [user.exitcode for user in Held.programs if not user.is_alive()]
+    check_equal(dead, [], "exit statuses of programs that have ended")
+
+
+@holds(f"{TRANSFORMS} transforms and {PROGRAMS} programs have sessions")
+def _() -> None:
+    def begin() -> None:
+        for _ in range(TRANSFORMS):
+            Held.transforms.append(afalg.Transform(crypto.SYNC, KEY))
+        for _ in range(PROGRAMS):
+            user = CONTEXT.Process(target=program)
+            user.start()
+            Held.programs.append(user)
+
+    all_sessions("set up", begin)
+
+
+@holds("the device is reset under load")
+def _() -> None:
+    before = restarts()
+
+    def reset() -> None:
+        reference.command(command="needs-reset")
+        wait_until(lambda: restarts() == before + 1, LONG, "a restart")
+
+    all_sessions("reset", reset)
+
+
+@holds("the device is not ready for a while under load")
+def _() -> None:
+    def unready() -> None:
+        for ready in (False, True):
+            reference.command(command="ready", ready=ready)
+            time.sleep(1)
+
+    all_sessions("not ready", unready)
+
+
+@holds("the device is unbound and bound under load")
+def _() -> None:
+    def rebind() -> None:
+        module.unbind()
+        module.bind(LONG)
+
+    all_sessions("rebound", rebind)
+
+
+@holds("afterwards no session is left")
+def _() -> None:
+    Held.stop.set()
+    for user in Held.programs:
+        user.join()
+    check_equal({user.exitcode for user in Held.programs}, {0}, "exit statuses of programs")
+    for transform in Held.transforms:
+        transform.close()
+    wait_until(lambda: sessions() == 0, LONG, "no session")
+
+
+@holds("no kernel reports, and no CPU was stalled")
+def _() -> None:
+    log.check_quiet()
+    check_equal(log.matching(r"rcu.*stall|soft lockup|hard LOCKUP|hogged CPU"), [], "stalls")
+
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (2 * TRANSFORMS + 4096, 2 * TRANSFORMS + 4096))
+afalg.prepare()
+tap.run()
