@@ -66,7 +66,7 @@ impl Data {
     #[inline]
     fn take_batch(locked: &mut Locked<'_, Self>, batch: &mut Chain<Private>) {
         let mut limit = BatchLimit::new();
-        while !limit.is_reached() {
+        while !limit.is_reached(batch.len()) {
             // The status, not the length, says whether there is a result: devices count differently.
             let Some((mut request, used)) = locked.take_used() else {
                 break;

@@ -5,40 +5,36 @@
 //! With bounce buffers, taking a request copies its result, with the queue locked and bottom halves
 //! disabled. So the batch is limited by bytes, too.
 
-/// What one batch may still take.
+/// The bytes of one batch.
 pub(super) struct BatchLimit {
-    requests: u32,
     bytes: u32,
 }
 
 impl BatchLimit {
     /// The most requests of a batch.
-    const REQUESTS: u32 = 16;
+    const REQUESTS: usize = 16;
 
-    /// How many bytes end a batch. The last request may exceed them. The lengths are those that the
-    /// device reports: one that reports less than it has written makes the batch longer.
-    const BYTES: u32 = 64 << 10;
+    /// How many bytes end a batch: 8 requests of 64 KiB. The last request may exceed them. The lengths
+    /// are those that the device reports: one that reports less than it has written makes the batch
+    /// longer.
+    const BYTES: u32 = 512 << 10;
 
     /// Begins a batch.
     #[inline]
     pub(super) const fn new() -> Self {
-        Self {
-            requests: 0,
-            bytes: 0,
-        }
+        Self { bytes: 0 }
     }
 
     /// Counts a request for which the device reports that it has written so many bytes.
     #[inline]
     pub(super) fn add(&mut self, used: u32) {
-        self.requests += 1;
         self.bytes = self.bytes.saturating_add(used);
     }
 
-    /// Returns true if the batch takes no more.
+    /// Returns true if the batch, which has so many requests, takes no more.
     #[inline]
-    pub(super) fn is_reached(&self) -> bool {
-        self.requests >= Self::REQUESTS || self.bytes >= Self::BYTES
+    pub(super) fn is_reached(&self, requests: usize) -> bool {
+        requests >= Self::REQUESTS || self.bytes >= Self::BYTES
     }
 }
 
@@ -47,21 +43,24 @@ mod tests {
     use super::*;
 
     /// Returns how many requests of a length are taken in one batch.
-    fn taken(used: u32) -> u32 {
+    fn taken(used: u32) -> usize {
         let mut limit = BatchLimit::new();
-        while !limit.is_reached() {
+        let mut requests = 0;
+        while !limit.is_reached(requests) {
             limit.add(used);
+            requests += 1;
         }
-        limit.requests
+        requests
     }
 
     #[test]
     fn a_batch_is_limited_by_requests_and_by_bytes() {
+        assert_eq!(taken(0), 16);
         // A result and its status.
         assert_eq!(taken(4096 + 1), 16);
-        assert_eq!(taken(0), 16);
-        assert_eq!(taken(32 << 10), 2);
-        assert_eq!(taken(64 << 10), 1);
+        assert_eq!(taken((64 << 10) + 1), 8);
+        assert_eq!(taken(256 << 10), 2);
+        assert_eq!(taken(512 << 10), 1);
         // What a device reports does not overflow, and each batch takes a request.
         assert_eq!(taken(u32::MAX), 1);
     }
