@@ -98,6 +98,7 @@ impl Binding {
     }
 
     /// Judges the result of a request, as [`Session::judge`] does.
+    #[inline(always)]
     pub(super) fn judge(&self, result: Result) -> Result {
         match self {
             Self::Session(session) => session.judge(result),

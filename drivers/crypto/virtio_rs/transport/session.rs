@@ -155,6 +155,7 @@ impl Session {
     ///
     /// Its number stays in the book until no request names it any more: a device that gives it to
     /// another session before is noticed.
+    #[cold]
     fn invalidate(&self) {
         if self.lost.cmpxchg(0, 1, Relaxed).is_ok() {
             self.device.session_was_lost(self.epoch, self.id);
