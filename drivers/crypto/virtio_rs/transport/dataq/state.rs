@@ -76,7 +76,7 @@ impl Private {
     }
 
     /// Ends the use of the session. The request does not go to the device, or has come back.
-    #[inline]
+    #[inline(always)]
     pub(super) fn unbind(&mut self, locked: &mut Locked<'_, Data>) {
         if let SessionUse::InUse(session) = core::mem::take(&mut self.session) {
             if let Some(_last) = session.end(locked) {
