@@ -16,6 +16,9 @@ use crate::wire::{self, number, Framing};
 /// `VHOST_USER_SET_VRING_BASE`
 const SET_VRING_BASE: u32 = 10;
 
+/// `VHOST_USER_SET_VRING_KICK`
+const SET_VRING_KICK: u32 = 12;
+
 /// `VHOST_USER_SET_BACKEND_REQ_FD`
 const SET_BACKEND_REQ_FD: u32 = 21;
 
@@ -69,6 +72,10 @@ fn requests(service: &Service, front: &UnixStream, back: &UnixStream) -> io::Res
             (SET_BACKEND_REQ_FD, Some(file)) => {
                 let socket = UnixStream::from(file.try_clone()?);
                 service.channel.set(Some(Arc::new(BackChannel(socket))));
+            }
+            // What the driver has put into a ring that was stopped nobody tells of once more.
+            (SET_VRING_KICK, Some(file)) => {
+                rustix::io::write(file, &1u64.to_ne_bytes())?;
             }
             // The ring's number, and the place of its next request.
             (SET_VRING_BASE, _) => {

@@ -87,6 +87,24 @@ fn a_device_that_is_suspended_keeps_its_sessions() {
 }
 
 #[test]
+fn what_was_in_a_ring_that_stopped_is_served_when_it_goes_on() {
+    let server = Server::start(&[]);
+    let mut front = Front::connect(&server, 2);
+    front.start(INDIRECT_DESC, 2);
+    let head = front.rings[0].request(0);
+    assert_eq!(front.answers(0), [(head.into(), 1)]);
+    front.stop();
+    // The driver has added a request and notified nobody who was still there.
+    let head = front.rings[0].request(0);
+    let place = front.rings[0].avail;
+    front.rings[0].avail -= 1;
+    front.resume(INDIRECT_DESC);
+    front.rings[0].avail = place;
+    front.interrupt(0);
+    assert_eq!(front.rings[0].used(), [(head.into(), 1)]);
+}
+
+#[test]
 fn what_is_no_resumption_is_a_reset() {
     let server = Server::start(&["--revision-1"]);
     let mut front = Front::connect(&server, 2);
