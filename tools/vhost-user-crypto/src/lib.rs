@@ -30,6 +30,7 @@ pub mod ring;
 pub mod serve;
 pub mod service;
 mod session;
+pub mod socket;
 mod table;
 pub mod ticker;
 pub mod trace;

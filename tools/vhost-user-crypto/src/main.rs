@@ -7,13 +7,20 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
-use vhost_user_crypto::options::{faults_json, faults_list, Command, Options, Serve};
+use vhost_user_crypto::options::{
+    capabilities_json, faults_json, faults_list, Command, Options, Serve,
+};
 use vhost_user_crypto::{ctl, serve};
 
 /// The exit status of a program that panics, whichever of its threads does.
 const PANICKED: i32 = 101;
 
 fn main() -> ExitCode {
+    // What else there is is not even looked at.
+    if std::env::args_os().skip(1).any(|argument| argument == "--print-capabilities") {
+        println!("{:#}", capabilities_json());
+        return ExitCode::SUCCESS;
+    }
     match Options::parse().command {
         Command::Serve(options) => serve(&options),
         Command::Faults { json } => {

@@ -2,6 +2,7 @@
 //! The command line.
 
 use std::fmt::Write;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -20,10 +21,18 @@ use crate::vfio;
 /// hands to its threads have 64 bits, and one is the control queue's.
 const MAX_QUEUES: u16 = 63;
 
+/// The most devices of one process: each has some threads for each queue.
+const MAX_DEVICES: usize = 64;
+
 /// A virtio crypto device behind vhost-user or vfio-user: complete, and a liar on demand.
 #[derive(Debug, Parser)]
 #[command(name = "vhost-user-crypto", version)]
 pub struct Options {
+    /// Write what QEMU's conventions for back-end programs ask for, as JSON, and end, whatever else
+    /// there is
+    #[arg(long)]
+    pub print_capabilities: bool,
+
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -50,8 +59,19 @@ pub enum Command {
 #[derive(Args, Clone, Debug)]
 pub struct Serve {
     /// Socket to wait for the front end at
-    #[arg(long, value_name = "PATH")]
-    pub socket_path: PathBuf,
+    #[arg(short, long, value_name = "PATH", required_unless_present = "socket_fd")]
+    pub socket_path: Option<PathBuf>,
+
+    /// Number of devices, each for a guest of its own. With more than one their numbers, from 0 on,
+    /// are appended to the paths of sockets, monitors, reports and traces
+    #[arg(short = 'c', long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = socket_count)]
+    pub socket_count: usize,
+
+    /// Socket that is open already: one that listens, or one that the front end is connected to
+    #[arg(long, visible_alias = "fd", value_name = "FD")]
+    #[arg(conflicts_with_all = ["socket_path", "socket_count"])]
+    pub socket_fd: Option<RawFd>,
 
     /// Who is served: a front end of vhost-user, or one of vfio-user, to which the device is
     /// a whole PCI function
@@ -278,6 +298,15 @@ impl Feature {
 }
 
 impl Serve {
+    /// The path that one of several devices has in place of this one.
+    pub fn numbered(&self, path: &Option<PathBuf>, number: usize) -> Option<PathBuf> {
+        let mut path = path.clone()?;
+        if self.socket_count > 1 {
+            path.as_mut_os_string().push(number.to_string());
+        }
+        Some(path)
+    }
+
     /// What the device offers.
     pub fn offer(&self) -> Offer {
         let default = Offer::default();
@@ -346,6 +375,14 @@ impl Serve {
     }
 }
 
+fn socket_count(text: &str) -> Result<usize, String> {
+    let count = number(text)?;
+    match (1..=MAX_DEVICES).contains(&count) {
+        true => Ok(count),
+        false => Err(format!("it has to be 1 to {MAX_DEVICES}")),
+    }
+}
+
 fn queues(text: &str) -> Result<u16, String> {
     let count = number(text)?;
     if (1..=MAX_QUEUES).contains(&count) {
@@ -406,6 +443,11 @@ fn number<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
 fn log_filter(text: &str) -> Result<String, String> {
     let filter = tracing_subscriber::EnvFilter::try_new(text);
     filter.map(|_| text.into()).map_err(|error| error.to_string())
+}
+
+/// What QEMU's conventions for back-end programs ask for: there are no features of a crypto device.
+pub fn capabilities_json() -> serde_json::Value {
+    serde_json::json!({ "type": "crypto", "features": [] })
 }
 
 /// The catalogue of faults, for `--help`.

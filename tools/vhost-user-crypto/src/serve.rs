@@ -3,8 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -24,6 +23,7 @@ use crate::device::Device;
 use crate::options::Serve;
 use crate::protocol::feature;
 use crate::service::{FrontEnd, Service, Settings};
+use crate::socket::{self, Socket};
 use crate::trace::Trace;
 use crate::vfio::function::Function;
 use crate::vfio::server;
@@ -39,6 +39,10 @@ pub enum Error {
     NotSocket(String),
     #[error("{0}: another process has this socket")]
     InUse(String),
+    #[error("{0}: there is no socket that is open by this number")]
+    NoDescriptor(i32),
+    #[error("there is no socket to serve")]
+    NoSocket,
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error("{0}")]
@@ -47,25 +51,70 @@ pub enum Error {
     Fault(String),
 }
 
-/// Serves the device until it ends; returns only if it cannot begin.
+/// Serves the device, or as many as there are to be, until all end; returns only if one of them cannot
+/// begin.
 pub fn serve(options: &Serve) -> Result<(), Error> {
     allow_files();
     if !options.core_dumps {
         hardening::forbid_core_dumps()?;
     }
-    let trace = match &options.trace {
-        Some(path) => Trace::new(Box::new(fs::File::create(path).map_err(at(path))?)),
+    let mut given = options.socket_fd.map(socket::given).transpose()?;
+    let services = (0..options.socket_count).map(|number| begin(options, number));
+    let services = services.collect::<Result<Vec<_>, _>>()?;
+    services.iter().for_each(|service| service.share_process(&services));
+    end_by_signal(services[0].clone())?;
+    let mut devices = Vec::new();
+    for (number, service) in services.iter().enumerate() {
+        ticker::start(service.clone())?;
+        service.ticker.wake();
+        if let Some(path) = options.numbered(&options.monitor, number) {
+            monitor::start(service.clone(), socket::bind(&path)?)?;
+        }
+        let function = match options.front_end {
+            FrontEnd::VhostUser => None,
+            FrontEnd::VfioUser => Some(Function::new(service.clone())?),
+        };
+        let socket = match (given.take(), options.numbered(&options.socket_path, number)) {
+            (Some(given), _) => given,
+            (None, Some(path)) => Socket::Listener(socket::bind(&path)?),
+            (None, None) => return Err(Error::NoSocket),
+        };
+        devices.push((service.clone(), function, socket));
+    }
+    let keep_serving = options.keep_serving;
+    let threads: Vec<_> = devices
+        .into_iter()
+        .map(|(service, function, socket)| {
+            thread::Builder::new().name("device".into()).spawn(move || {
+                serve_one(&service, function.as_ref(), &socket, keep_serving).unwrap_or_else(
+                    |error| {
+                        tracing::error!("the device ends: {error}");
+                        1
+                    },
+                )
+            })
+        })
+        .collect::<io::Result<_>>()?;
+    // A thread that panics ends the process by itself.
+    let status = threads.into_iter().filter_map(|thread| thread.join().ok()).max();
+    services[0].finish(status.unwrap_or(1))
+}
+
+/// Makes one of the devices.
+fn begin(options: &Serve, number: usize) -> Result<Arc<Service>, Error> {
+    let trace = match options.numbered(&options.trace, number) {
+        Some(path) => Trace::new(Box::new(fs::File::create(&path).map_err(at(&path))?)),
         None => Trace::default(),
     };
     let offer = options.offer();
     if !feature::consistent(offer.features) {
         tracing::warn!("stateless modes are offered without revision-1, which they need");
     }
-    let sockets = options.monitor.iter().chain([&options.socket_path]);
+    let sockets = [&options.monitor, &options.socket_path];
     let settings = Settings {
         front_end: options.front_end,
-        report: options.report.clone(),
-        sockets: sockets.cloned().collect(),
+        report: options.numbered(&options.report, number),
+        sockets: sockets.iter().filter_map(|path| options.numbered(path, number)).collect(),
         without: options.without(),
         function: options.function(),
     };
@@ -75,23 +124,21 @@ pub fn serve(options: &Serve) -> Result<(), Error> {
         settings.check(fault).map_err(Error::Fault)?;
         device.faults.add(fault.clone());
     }
-    let service = Service::new(device, settings)?;
-    end_by_signal(service.clone())?;
-    ticker::start(service.clone())?;
-    service.ticker.wake();
-    if let Some(path) = &options.monitor {
-        monitor::start(service.clone(), bind(path)?)?;
-    }
-    let function = match options.front_end {
-        FrontEnd::VhostUser => None,
-        FrontEnd::VfioUser => Some(Function::new(service.clone())?),
-    };
-    let listener = bind(&options.socket_path)?;
-    let status = loop {
-        let (front, _) = listener.accept()?;
+    Ok(Service::new(device, settings)?)
+}
+
+/// Serves one device's front ends, one after the other; returns how that has ended, as a process does.
+fn serve_one(
+    service: &Arc<Service>,
+    function: Option<&Arc<Function>>,
+    socket: &Socket,
+    keep_serving: bool,
+) -> io::Result<i32> {
+    loop {
+        let front = socket.accept()?;
         tracing::info!("a front end has connected");
-        let result = match &function {
-            None => converse(&service, front),
+        let result = match function {
+            None => converse(service, front),
             Some(function) => server::converse(function, front).map_err(Error::Io),
         };
         match &result {
@@ -99,13 +146,12 @@ pub fn serve(options: &Serve) -> Result<(), Error> {
             Err(error) => tracing::error!("the connection to the front end ends: {error}"),
         }
         service.release();
-        if !options.keep_serving {
-            break i32::from(result.is_err());
+        if !keep_serving || !socket.has_more() {
+            return Ok(i32::from(result.is_err()));
         }
         service.device.start(0);
         service.features.store(0, Ordering::SeqCst);
-    };
-    service.finish(status)
+    }
 }
 
 /// Serves one front end of vhost-user until it is gone.
@@ -141,31 +187,6 @@ pub fn converse(service: &Arc<Service>, front: UnixStream) -> Result<(), Error> 
     }
 }
 
-/// Listens at a path, where there may be a socket that nobody listens at any more.
-pub fn bind(path: &Path) -> Result<UnixListener, Error> {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.file_type().is_socket() => {
-            if is_in_use(path).map_err(at(path))? {
-                return Err(Error::InUse(path.display().to_string()));
-            }
-            fs::remove_file(path).map_err(at(path))?;
-        }
-        Ok(_) => return Err(Error::NotSocket(path.display().to_string())),
-        Err(_) => {}
-    }
-    UnixListener::bind(path).map_err(at(path))
-}
-
-/// Whether somebody has a socket open that is at a path. A datagram does not go to one for connections,
-/// whose owner hears nothing of this; it only matters that there is one.
-fn is_in_use(path: &Path) -> io::Result<bool> {
-    match UnixDatagram::unbound()?.connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(false),
-        Err(error) if error.raw_os_error() == Some(libc::EPROTOTYPE) => Ok(true),
-        result => result.map(|()| true),
-    }
-}
-
 /// Each ring needs about ten descriptors, and vhost-user-backend does not give all of them
 /// back when a front end disconnects.
 fn allow_files() {
@@ -177,7 +198,7 @@ fn allow_files() {
     }
 }
 
-fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
+pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.display().to_string();
     |error| Error::Path(path, error)
 }

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use serde::Deserialize;
 
@@ -88,8 +88,12 @@ pub struct Service {
     pub settings: Settings,
     /// The place in the control ring where the device was suspended, or was to go on.
     control_place: Mutex<Option<u32>>,
-    end: Mutex<()>,
+    /// The devices of the process, this one among them.
+    devices: OnceLock<Vec<Weak<Service>>>,
 }
+
+/// Held by who ends the process.
+static END: Mutex<()> = Mutex::new(());
 
 impl Service {
     /// A device that waits for its front end.
@@ -98,7 +102,7 @@ impl Service {
         let count = device.offer.queues;
         let ids = (0..count).map(QueueId::Data).chain([QueueId::Control]);
         let mut failure = None;
-        let service = Arc::new_cyclic(|service: &std::sync::Weak<Service>| {
+        let service = Arc::new_cyclic(|service: &Weak<Service>| {
             let queue = |id| {
                 let service = service.clone();
                 let strike = move |disaster| {
@@ -122,7 +126,7 @@ impl Service {
                 features: AtomicU64::new(0),
                 settings,
                 control_place: Mutex::new(None),
-                end: Mutex::new(()),
+                devices: OnceLock::new(),
             }
         });
         failure.map_or(Ok(service), Err)
@@ -211,11 +215,29 @@ impl Service {
         self.device.release();
     }
 
-    /// Writes the report and ends the process.
+    /// The process has these devices, which end together.
+    pub fn share_process(&self, devices: &[Arc<Service>]) {
+        self.devices.get_or_init(|| devices.iter().map(Arc::downgrade).collect());
+    }
+
+    /// Writes the reports and ends the process.
     pub fn finish(&self, status: i32) -> ! {
         // The first one to come here ends the process, with its own status.
-        let _end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut status = status;
+        let _end = END.lock().unwrap_or_else(PoisonError::into_inner);
+        let leave = |failed: bool, device: &Service| !device.leave(status) || failed;
+        let failed = match self.devices.get() {
+            None => leave(false, self),
+            Some(all) => all
+                .iter()
+                .filter_map(Weak::upgrade)
+                .fold(false, |failed, device| leave(failed, &device)),
+        };
+        std::process::exit(if failed { status.max(1) } else { status })
+    }
+
+    /// Writes the report of a process that ends so; returns whether that went well.
+    fn leave(&self, status: i32) -> bool {
+        let mut written = true;
         if let Some(path) = &self.settings.report {
             let report = Report {
                 status: self.status(),
@@ -224,13 +246,13 @@ impl Service {
             };
             if let Err(error) = report::write(path, &report) {
                 tracing::error!("{}: {error}", path.display());
-                status = status.max(1);
+                written = false;
             }
         }
         for path in &self.settings.sockets {
             // Whoever needed it may have removed it.
             let _ = std::fs::remove_file(path);
         }
-        std::process::exit(status)
+        written
     }
 }

@@ -104,6 +104,8 @@ fn every_option_arrives() {
 fn bad_values_are_refused_with_a_reason() {
     for (argument, reason) in [
         ("--queues=0", "1 to 63"),
+        ("--socket-count=0", "1 to 64"),
+        ("--socket-fd=5", "cannot be used with"),
         ("--queues=64", "vhost-user-backend"),
         ("--queues=65537", "too big"),
         ("--queues=-1", "invalid"),
@@ -161,6 +163,18 @@ fn faults_are_listed() {
     assert_eq!(faults.len(), Kind::ALL.len());
     assert_eq!(faults[0]["name"], Kind::ALL[0].name());
     assert!(faults.iter().all(|fault| fault["default_value"].is_u64()));
+}
+
+#[test]
+fn capabilities_are_printed_whatever_else_there_is() {
+    for arguments in
+        [&["--print-capabilities"][..], &["serve", "--nonsense", "--print-capabilities"]]
+    {
+        let (code, text, _) = run(arguments);
+        let capabilities: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((code, &capabilities["type"]), (Some(0), &"crypto".into()));
+        assert_eq!(capabilities["features"], serde_json::json!([]));
+    }
 }
 
 #[test]

@@ -64,6 +64,11 @@ pub struct Server {
 
 impl Server {
     pub fn start(arguments: &[&str]) -> Self {
+        Server::start_with(arguments, &["socket"])
+    }
+
+    /// The same, if its sockets have other names.
+    pub fn start_with(arguments: &[&str], sockets: &[&str]) -> Self {
         let directory = TempDir::new_with_prefix("/tmp/vhost-user-crypto-test-").unwrap();
         let path = |name: &str| directory.as_path().join(name);
         let child = Command::new(env!("CARGO_BIN_EXE_vhost-user-crypto"))
@@ -79,7 +84,9 @@ impl Server {
             .spawn()
             .unwrap();
         let server = Server { child, directory };
-        wait("socket", || listens(&server.path("socket")).then_some(()));
+        for name in sockets {
+            wait("socket", || listens(&server.path(name)).then_some(()));
+        }
         server
     }
 
@@ -89,7 +96,12 @@ impl Server {
 
     /// The monitor's answer to a command.
     pub fn command(&self, command: &str) -> Value {
-        let mut socket = UnixStream::connect(self.path("monitor")).unwrap();
+        self.command_to("monitor", command)
+    }
+
+    /// The answer of one of several monitors.
+    pub fn command_to(&self, monitor: &str, command: &str) -> Value {
+        let mut socket = UnixStream::connect(self.path(monitor)).unwrap();
         socket.write_all(format!("{command}\n").as_bytes()).unwrap();
         let mut answer = String::new();
         BufReader::new(socket).read_line(&mut answer).unwrap();
@@ -143,8 +155,18 @@ pub fn shared_memory() -> Memory {
 impl Front {
     /// Connects and negotiates; `rings` is the number of data queues and one more.
     pub fn connect(server: &Server, rings: usize) -> Self {
+        Front::connect_to(&server.path("socket"), rings)
+    }
+
+    /// Connects to a socket.
+    pub fn connect_to(path: &Path, rings: usize) -> Self {
+        Front::connect_by(UnixStream::connect(path).unwrap(), rings)
+    }
+
+    /// Negotiates over a connection.
+    pub fn connect_by(socket: UnixStream, rings: usize) -> Self {
         let count = rings as u64;
-        let mut frontend = Frontend::connect(server.path("socket"), count).unwrap();
+        let mut frontend = Frontend::from_stream(socket, count);
         frontend.set_owner().unwrap();
         let features = frontend.get_features().unwrap();
         assert_ne!(features & PROTOCOL_FEATURES, 0);
