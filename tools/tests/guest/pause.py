@@ -1,0 +1,109 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""A guest that its host pauses and lets go on: the device keeps its sessions, and requests that were
+on their way are completed.
+
+usage: pause.py [--pauses N]
+
+For a guest with the module loaded with prefer=1, and a reference device behind vhost-user. fio writes
+files into an ext4 on a LUKS2 volume and reads them back while QEMU stops and continues the guest.
+"""
+
+import argparse
+import fcntl
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+
+from lib import ciphers, crypto, reference, tap, volume
+from lib.tap import check, check_equal, holds
+from lib.volume import run
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--pauses", type=int, default=10)
+options = parser.parse_args()
+KEY = volume.MOUNTS / "key"
+PORT = Path("/dev/virtio-ports/qmp")
+
+
+def pause() -> None:
+    """Has QEMU pause the guest and let it go on. The guest cannot ask for the second once it has the
+    first, so it asks for both at once."""
+    names = [f"{os.getpid()}-{command}" for command in ("stop", "cont")]
+    request = "".join(f"{name}\n{name.split('-')[1]}\n\n" for name in names)
+    with Path("/run/testbed/qmp.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        port = os.open(PORT, os.O_RDWR)
+        try:
+            os.write(port, request.encode())
+            answers = b""
+            while not all(f"{name} ".encode() in answers for name in names):
+                answers += os.read(port, 4096)
+        finally:
+            os.close(port)
+    check(answers.count(b" return ") == len(names), answers.decode())
+
+
+def fio(folder: Path) -> subprocess.Popen[str]:
+    """Starts to write and to read back, for as long as the pauses take."""
+    return subprocess.Popen(
+        ["fio", "--name=files", f"--directory={folder}", "--size=2M", "--numjobs=2", "--rw=randrw",
+         "--bsrange=4k-64k", "--direct=1", "--ioengine=libaio", "--iodepth=8", "--verify=crc32c",
+         "--verify_fatal=1", "--time_based", "--runtime=3600", "--group_reporting"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def served() -> int:
+    """How many requests the device has served."""
+    return reference.requests(reference.status(), status="OK")
+
+
+def wait_for_work(before: int) -> None:
+    """Returns when the device has worked since."""
+    tap.wait_until(lambda: served() >= before + 20, 60, "requests after a pause")
+
+
+@holds("pause: the device keeps its sessions, volume I/O continues")
+def _() -> None:
+    check(crypto.preferred(ciphers.XTS.name), "the module is not loaded with prefer=1")
+    with volume.disk(64) as disk:
+        KEY.write_bytes(os.urandom(64))
+        run("cryptsetup", "luksFormat", "--batch-mode", "--type", "luks2", "--pbkdf", "pbkdf2",
+            "--pbkdf-force-iterations", "1000", "--key-file", KEY, disk)  # fmt: skip
+        run("cryptsetup", "open", "--disable-keyring", "--key-file", KEY, disk, "luks")
+        try:
+            opened = Path("/dev/mapper/luks")
+            volume.make_file_system(opened)
+            with volume.mounted(opened) as folder:
+                load = fio(folder)
+                wait_for_work(served())
+                before = reference.status()
+                for _ in range(options.pauses):
+                    done = served()
+                    pause()
+                    wait_for_work(done)
+                    time.sleep(0.1)
+                after = reference.status()
+                load.terminate()
+                said = load.communicate()[0]
+                errors = re.findall(r"\berr= *(\d+)", said)
+                check(errors and set(errors) == {"0"}, said)
+            volume.check_file_system(opened)
+        finally:
+            run("cryptsetup", "close", "luks")
+    check_equal(after["starts"] - before["starts"], options.pauses, "starts")
+    check_equal(after["sessions"], before["sessions"], "sessions")
+    check_equal(after["sessions_left_behind"], before["sessions_left_behind"], "lost sessions")
+    check_equal(reference.requests(after, status="INVSESS"), 0, "requests without a session")
+
+
+@holds("pause: the driver does not reset the device")
+def _() -> None:
+    log = subprocess.run(["dmesg"], check=True, capture_output=True, text=True).stdout
+    check(not re.search(r"reset and (re)?started", log), "the driver has reset the device")
+
+
+tap.run()
