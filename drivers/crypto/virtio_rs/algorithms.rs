@@ -4,27 +4,27 @@
 //!
 //! The files build on each other in this order, and none names a later one:
 //!
-//! 1. `place`, `fallback`, `iv`: kinds of algorithms, counters, IVs;
+//! 1. `place`, `fallback_stats`, `iv`: kinds of algorithms, counters, IVs;
 //! 2. `devices`: the devices, and what each of them does;
-//! 3. `keyed`, `offload`, `public_key`: keys, and the common path of requests;
+//! 3. `keyed`, `offload`, `akcipher_key`: keys, and the common path of requests;
 //! 4. a file, or a folder, for each kind of algorithm;
 //! 5. `catalogue`: the algorithms of all kinds;
 //! 6. `detect`: what a device does of them;
 //! 7. `registry`: what is registered with the crypto framework.
 
 mod aead;
+mod akcipher_key;
 mod authenc;
 mod catalogue;
 mod detect;
 mod devices;
 mod digest;
 mod ecdsa;
-mod fallback;
+mod fallback_stats;
 mod iv;
 mod keyed;
 mod offload;
 mod place;
-mod public_key;
 mod registry;
 mod rsa;
 mod skcipher;

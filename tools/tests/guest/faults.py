@@ -95,8 +95,8 @@ class Row:
         """Returns what is wrong with how often the fallback ran, by reason; empty if nothing is."""
         if not self.fails or subject.service in self.answered:
             return ""
-        if not ran.get("device failed"):
-            return f'"device failed" is not among the reasons for the fallback: {ran}'
+        if not ran.get("device_error"):
+            return f'"device_error" is not among the reasons for the fallback: {ran}'
         # Of signatures that the device itself finds wrong the driver does not count the fallback.
         if subject.service != "ecdsa" and sum(ran.values()) < result.right:
             return f"the driver believed a device that failed: {ran}"

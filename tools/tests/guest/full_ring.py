@@ -66,7 +66,7 @@ def check_full(subject: Subject) -> None:
         check_equal(result.right + refused, COUNT, "results")
     else:
         check_equal(result.right, COUNT, "right results")
-        check(ran.get("no room", 0) > 0, f"the ring was never full: {ran}")
+        check(ran.get("ring_full", 0) > 0, f"the ring was never full: {ran}")
 
 
 for each in trials.SUBJECTS:

@@ -213,7 +213,7 @@ def add_load(disk: Volume) -> None:
         done = requests.get(OPERATION, 0)
         with by_software(), disk.opened(options.algorithm) as device:
             check_reads(device, data)
-        check_equal(done + software.pop("no room", 0), 0 if CONTROL else 2 * disk.blocks, "tags")
+        check_equal(done + software.pop("ring_full", 0), 0 if CONTROL else 2 * disk.blocks, "tags")
         check_equal(software, {}, "requests by software for other reasons")
         check((done < 2 * disk.blocks) == options.full_ring or CONTROL, "the ring was never full")
 

@@ -120,7 +120,7 @@ def check_work(association: Association, work: Work, sent: int, received: int) -
     check_equal(done.keys(), expected.keys(), "operations of the device")
     check(all(done[name] <= count for name, count in expected.items()), f"expected {expected}")
     missing = sum(expected.values()) - sum(done.values())
-    check_equal(software.pop("pieces", 0), missing, "requests in too many pieces")
+    check_equal(software.pop("unmappable", 0), missing, "requests in too many pieces")
     check_equal(software, {}, "requests by software for other reasons")
     pieces = sum(size > WHOLE for size in SIZES)  # pings there and back, each part of the work
     check(missing <= 2 * pieces * len(association.suite.services), "too many were in pieces")

@@ -228,7 +228,7 @@ def _() -> None:
             check_same(result, expected, "one of many callers")
         check_equal(held, CONTEXTS, "requests in flight at a time")
         _, software = work.share("many callers")
-        check_equal(set(software), {"no room"}, "why the fallback was used")
+        check_equal(set(software), {"ring_full"}, "why the fallback was used")
 
 
 @holds("no transform is left: the driver can be unloaded")

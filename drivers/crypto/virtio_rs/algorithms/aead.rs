@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Authenticated encryption: how it is registered, and what a request goes through, whichever
-//! service of the device does it.
+//! AEAD: registration and request processing.
 //!
-//! A [`Method`] is the service's part: its keys, nonces and requests. There are two: the service
-//! of that name ([`service`]), and the chaining of a cipher and a MAC
-//! ([`authenc`](super::authenc)).
+//! A [`Method`] describes keys, nonces and requests of one device service. There are two methods:
+//! the AEAD service ([`service`]), and algorithm chaining of a cipher and a MAC in the cipher
+//! service ([`authenc`](super::authenc)).
 
 mod service;
-mod transform;
+mod tfm;
 
-use self::transform::Transform;
+use self::tfm::AeadTfm;
 use super::{
-    fallback::Reason,
+    fallback_stats::FallbackReason,
     iv::Iv,
     keyed::Verdict,
     offload::offload,
@@ -25,9 +24,9 @@ use crate::{
         aead,
         aead::{
             Algorithm,
-            FallbackTfm, //
+            FallbackTfm,
             Lengths,
-            Request,
+            Request, //
         },
         algorithm::{
             Names,
@@ -67,30 +66,31 @@ use kernel::{
 
 pub(super) use self::service::{
     algorithm,
-    try_session,
+    create_test_session,
     TABLE, //
 };
 
-/// The longest keys that are sent along with a request, in bytes: of AES and of a MAC.
+/// Maximum total length of the keys in a stateless request, in bytes: an AES key and a MAC key.
 pub(super) const MAX_KEY: usize = 32 + 64;
 
-/// The longest tag of any algorithm in bytes.
+/// Longest tag of any algorithm in bytes.
 pub(super) const MAX_TAG: usize = 64;
 
-/// How many bytes can be missing in a block at most.
+/// Maximum padding in bytes: one less than the largest block.
 pub(super) const MAX_PADDING: usize = 15;
 
-/// How many segments of a request fit that are not the consumer's own. Those of the associated data
-/// always count, those of source and destination where the consumer's list does not end with them.
+/// Number of scatterlist entries in the request context. Parameters, results and AAD segments
+/// always need entries. Source and destination segments need entries if the caller's list does not
+/// end with them.
 pub(super) const ENTRIES: usize = 16;
 
-/// An algorithm the driver knows. Sizes are in bytes.
+/// An AEAD. Sizes are in bytes.
 pub(super) struct Row<M> {
-    /// What the crypto framework calls it.
+    /// Name in the crypto API.
     pub(super) name: &'static CStr,
-    /// What the asynchronous flavour is called.
+    /// Driver name of the asynchronous variant.
     pub(super) driver_name: &'static CStr,
-    /// What the synchronous flavour is called.
+    /// Driver name of the synchronous variant.
     pub(super) sync_driver_name: &'static CStr,
     pub(super) block_size: u32,
     pub(super) chunk_size: u32,
@@ -99,46 +99,53 @@ pub(super) struct Row<M> {
     pub(super) method: M,
 }
 
-/// The keys of a device's session.
+/// The keys of a session.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Keys<'a> {
     pub(super) cipher: &'a [u8],
-    /// Empty if one key is for all.
+    /// Empty if the algorithm has a single key.
     pub(super) auth: &'a [u8],
 }
 
-/// What of a consumer's key is not the device's, but goes into the nonce; zeros if there is none.
+/// The part of the caller's key that belongs to the nonce. The device does not get it as a key.
+/// Zeros if the algorithm has no salt.
 pub(super) type Salt = [u8; 4];
 
-/// What a device gets of a request. Lengths are in bytes.
+/// Parameters of a device request. Lengths are in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Plan {
-    /// The IV as the device wants it.
+pub(super) struct AeadPlan {
+    /// The IV in the device's format.
     pub(super) iv: Iv,
-    /// How much of the associated data, from its beginning on.
+    /// Length of the AAD for the device. It starts at the beginning of the caller's AAD.
     pub(super) aad: u32,
+    /// Length of the plaintext or ciphertext, without tag and padding.
     pub(super) text: u32,
-    /// How many zeros behind the text, to be ciphered with it.
+    /// Number of zero bytes that are encrypted or decrypted after the text.
     pub(super) padding: u32,
     pub(super) tag: u32,
 }
 
-/// What of a request's data a device gets, in bytes.
+/// Ranges of the caller's data in a device request. Lengths are in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Cut {
-    /// How much of the associated data, from its beginning on.
+struct DataLayout {
+    /// Length of the AAD.
     aad: u32,
-    /// Whether the associated data comes before the source, or behind it.
-    aad_first: bool,
-    /// How much of the source behind the associated data.
+    /// True if the AAD precedes the source, false if it follows the source.
+    aad_before_src: bool,
+    /// Length of the source after the AAD.
     src: u32,
-    /// How much of the destination behind the associated data.
+    /// Length of the destination after the AAD.
     dst: u32,
 }
 
-impl Plan {
-    /// Returns what of the consumer's data it takes.
-    fn cut(&self, direction: Direction, tag_in_data: bool, aad_first: bool) -> Cut {
+impl AeadPlan {
+    /// Returns the ranges of the caller's data that the device gets.
+    fn data_layout(
+        &self,
+        direction: Direction,
+        tag_in_data: bool,
+        aad_before_src: bool,
+    ) -> DataLayout {
         let tag_at = |end| {
             if tag_in_data && direction == end {
                 self.tag
@@ -146,24 +153,25 @@ impl Plan {
                 0
             }
         };
-        Cut {
+        DataLayout {
             aad: self.aad,
-            aad_first,
+            aad_before_src,
             src: self.text.saturating_add(tag_at(Direction::Decrypt)),
             dst: self.text.saturating_add(tag_at(Direction::Encrypt)),
         }
     }
 }
 
-/// How a request gets to a device.
-pub(super) enum Via {
-    /// In the session of that number.
+/// How a device request refers to its keys.
+pub(super) enum KeyMode {
+    /// The request has the device's layout and names the session with this ID.
     Session(Revision, u64),
-    /// With its keys.
+    /// The request carries its keys.
     Stateless,
 }
 
-impl Via {
+impl KeyMode {
+    /// Returns the key mode of requests that use `binding`.
     fn new(binding: &Binding) -> Self {
         match binding {
             Binding::Session(session) => {
@@ -174,30 +182,31 @@ impl Via {
     }
 }
 
-/// How a device does authenticated encryption.
+/// An AEAD as one device service implements it.
 pub(super) trait Method: Send + Sync + Sized + 'static {
-    /// The memory of a request that the device uses.
+    /// Part of the request context that the device accesses.
     type Area: AnyArea;
 
-    /// Whether the tag is the end of the data, and verified by the device. If not it is a result of
-    /// its own, behind the padding, and compared by the driver.
+    /// True if the tag follows the data and the device verifies it. Otherwise the device writes the
+    /// tag as a separate result after the padding, and the driver compares it.
     const TAG_IN_DATA: bool;
 
-    /// What the priority of the algorithms is multiplied with.
-    const RANK: i32;
+    /// Factor for the priority of the algorithms.
+    const PRIORITY_FACTOR: i32;
 
-    /// Takes a consumer's key apart; returns nothing if it has not the right form.
-    fn take_apart<'k>(&self, key: &'k Key<'_>) -> Option<(Keys<'k>, Salt)>;
+    /// Splits the caller's key into device keys and salt. Returns `None` if the key is malformed.
+    fn split_key<'k>(&self, key: &'k Key<'_>) -> Option<(Keys<'k>, Salt)>;
 
-    /// Returns true if a device takes keys of these lengths.
-    fn takes(&self, config: &Config, keys: &Keys<'_>) -> bool;
+    /// Returns true if a device supports the lengths of the keys.
+    fn supports_keys(&self, config: &Config, keys: &Keys<'_>) -> bool;
 
     /// Creates a session.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: a key is longer than the device takes. Others as [`Session::create`] has them.
-    fn create(
+    /// - `EINVAL` if the device does not support the length of a key;
+    /// - others as [`Session::create`] returns them.
+    fn create_session(
         &self,
         device: &Arc<Device>,
         operation: Operation,
@@ -205,29 +214,31 @@ pub(super) trait Method: Send + Sync + Sized + 'static {
         tag: u32,
     ) -> Result<Session>;
 
-    /// Says what a device gets of a request; nothing if it cannot do it, or if it is to be refused:
-    /// software knows best with which error.
-    fn plan(&self, lengths: &Lengths, iv: &Iv, salt: Salt) -> Option<Plan>;
+    /// Returns the parameters of the device request. Returns `None` if the request is invalid or
+    /// the device does not support it. The fallback then processes an unsupported request, and
+    /// chooses the error for an invalid one.
+    fn plan(&self, lengths: &Lengths, iv: &Iv, salt: Salt) -> Option<AeadPlan>;
 
-    /// Returns true if the associated data comes before the source.
-    fn has_aad_first(via: &Via) -> bool;
+    /// Returns true if the AAD precedes the source in the device request.
+    fn aad_before_src(key_mode: &KeyMode) -> bool;
 
-    /// Appends the fixed-length fields of a request, and its keys if the device does not know them.
+    /// Appends the fixed-length fields of a request and, in stateless mode, its keys.
     fn write_header<A: Offload>(
         &self,
         builder: &mut Builder<'_, A, A::Raw>,
-        via: &Via,
+        key_mode: &KeyMode,
         operation: Operation,
         keys: &Keys<'_>,
-        plan: &Plan,
+        plan: &AeadPlan,
     );
 }
 
-/// Registers both flavours of a row of a table.
+/// Registers both variants of a row of `table`, or none of them.
 ///
 /// # Errors
 ///
-/// As the crypto framework has them; none is registered then.
+/// - `EINVAL` if `place` names no row of `table`;
+/// - others as [`aead::register`] returns them.
 pub(super) fn register<M: Method>(
     table: &'static [Row<M>],
     place: Place,
@@ -237,17 +248,17 @@ pub(super) fn register<M: Method>(
     let row = table.get(place.row).ok_or(EINVAL)?;
     let mut registrations = KVec::with_capacity(2, GFP_KERNEL)?;
     registrations.push(
-        register_flavour::<M, false>(row, place, devices, module)?,
+        register_variant::<M, false>(row, place, devices, module)?,
         GFP_KERNEL,
     )?;
     registrations.push(
-        register_flavour::<M, true>(row, place, devices, module)?,
+        register_variant::<M, true>(row, place, devices, module)?,
         GFP_KERNEL,
     )?;
     Ok(registrations)
 }
 
-fn register_flavour<M: Method, const SYNC: bool>(
+fn register_variant<M: Method, const SYNC: bool>(
     row: &'static Row<M>,
     place: Place,
     devices: &Arc<Devices>,
@@ -261,93 +272,102 @@ fn register_flavour<M: Method, const SYNC: bool>(
             } else {
                 row.driver_name
             },
-            priority: devices.settings.priority(SYNC).saturating_mul(M::RANK),
+            priority: devices
+                .settings
+                .priority(SYNC)
+                .saturating_mul(M::PRIORITY_FACTOR),
             block_size: row.block_size,
         },
         iv_size: row.iv_size,
         max_auth_size: row.max_tag,
         chunk_size: row.chunk_size,
     };
-    let data = Offer {
+    let data = AeadAlgData {
         row,
         place,
         devices: devices.clone(),
     };
-    aead::register::<Flavour<M, SYNC>>(&description, data, module)
+    aead::register::<AeadAlgorithm<M, SYNC>>(&description, data, module)
 }
 
-/// What all transforms of an algorithm share.
-pub(super) struct Offer<M: Method> {
+/// Data that all transforms of an AEAD share.
+pub(super) struct AeadAlgData<M: Method> {
     row: &'static Row<M>,
     place: Place,
     devices: Arc<Devices>,
 }
 
-/// One of the two ways an algorithm is offered: `SYNC` answers before the call returns.
-pub(super) struct Flavour<M, const SYNC: bool>(PhantomData<M>);
+/// A variant of an AEAD: synchronous if `SYNC` is true, otherwise asynchronous.
+pub(super) struct AeadAlgorithm<M, const SYNC: bool>(PhantomData<M>);
 
-/// Has software do a request.
+/// Counts a fallback and runs the request on the fallback transform.
 fn fall_back<M: Method, const SYNC: bool>(
-    request: Request<'_, Flavour<M, SYNC>>,
-    reason: Reason,
+    request: Request<'_, AeadAlgorithm<M, SYNC>>,
+    reason: FallbackReason,
     direction: Direction,
 ) -> Answer {
-    request.tfm().fall_back(reason);
+    request.tfm().count_fallback(reason);
     request.run_fallback(direction)
 }
 
-/// What is kept with a request that a device has.
-pub(super) struct State {
+/// Data that the driver keeps with a request in flight.
+pub(super) struct AeadRequestData {
     direction: Direction,
     lengths: Lengths,
     padding: u32,
 }
 
-impl<M: Method, const SYNC: bool> Offload for Flavour<M, SYNC> {
+impl<M: Method, const SYNC: bool> Offload for AeadAlgorithm<M, SYNC> {
     type Raw = aead::Raw;
-    type Tfm = Transform<M>;
-    type State = State;
+    type Tfm = AeadTfm<M>;
+    type State = AeadRequestData;
     type Private = dataq::Private;
     type Area = M::Area;
 
     const SYNCHRONOUS: bool = SYNC;
 
-    fn finish(state: &State, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Finish {
-        let lengths = &state.lengths;
-        let decrypts = state.direction == Direction::Decrypt;
-        // The device verifies tags where they are part of the data.
-        let is_answer = |err| M::TAG_IN_DATA && decrypts && err == EBADMSG;
+    fn finish(
+        data: &AeadRequestData,
+        request: &Request<'_, Self>,
+        outcome: &Outcome<'_>,
+    ) -> Finish {
+        let lengths = &data.lengths;
+        let is_decrypt = data.direction == Direction::Decrypt;
+        // The device only verifies a tag that is part of the data.
+        let is_answer = |err| M::TAG_IN_DATA && is_decrypt && err == EBADMSG;
         let verdict = Verdict::of(outcome, is_answer);
         let result = match verdict {
             Verdict::Done if M::TAG_IN_DATA => Ok(()),
-            Verdict::Done => state.see_to_tag(request, outcome),
+            Verdict::Done => data.write_or_check_tag(request, outcome),
             Verdict::Software => return Finish::Fallback,
             Verdict::Failed(err) => Err(err),
         };
-        if decrypts && result == Err(EBADMSG) {
+        if is_decrypt && result == Err(EBADMSG) {
             request.wipe_text(lengths);
         }
         Finish::Done(result)
     }
 
-    fn fall_back(state: State, mut request: Request<'_, Self>) -> Option<Result> {
-        request.tfm().fall_back(Reason::DeviceFailed);
-        Some(request.run_fallback_atomic(state.direction))
+    fn fall_back(data: AeadRequestData, mut request: Request<'_, Self>) -> Option<Result> {
+        request.tfm().count_fallback(FallbackReason::DeviceError);
+        Some(request.run_fallback_atomic(data.direction))
     }
 }
 
-impl State {
-    /// Puts the tag that the device has made where it belongs, or compares it with what is there.
+impl AeadRequestData {
+    /// Handles the tag that the device has computed: writes it to the destination of an encryption,
+    /// or compares it with the tag in the source of a decryption.
     ///
     /// # Errors
     ///
-    /// `EBADMSG`: it is another.
-    fn see_to_tag<M: Method, const SYNC: bool>(
+    /// - `EBADMSG` if the tags differ;
+    /// - `EINVAL` if the request has no space for the tag.
+    fn write_or_check_tag<M: Method, const SYNC: bool>(
         &self,
-        request: &Request<'_, Flavour<M, SYNC>>,
+        request: &Request<'_, AeadAlgorithm<M, SYNC>>,
         outcome: &Outcome<'_>,
     ) -> Result {
-        // CAST: Both targets of this driver have 32 bits at least.
+        // CAST: `usize` has at least 32 bits on the supported architectures.
         let (padding, len) = (self.padding as usize, self.lengths.tag as usize);
         let mut tag = ShortSecret::<MAX_TAG>::new(&[0; MAX_TAG]);
         let tag = tag.bytes_mut().get_mut(..len).ok_or(EINVAL)?;
@@ -355,102 +375,104 @@ impl State {
         match self.direction {
             Direction::Encrypt => request.write_tag(&self.lengths, tag),
             Direction::Decrypt => {
-                let mut theirs = [0; MAX_TAG];
-                let theirs = theirs.get_mut(..len).ok_or(EINVAL)?;
-                request.read_tag(&self.lengths, theirs)?;
-                secret::are_equal(tag, theirs).then_some(()).ok_or(EBADMSG)
+                let mut expected = [0; MAX_TAG];
+                let expected = expected.get_mut(..len).ok_or(EINVAL)?;
+                request.read_tag(&self.lengths, expected)?;
+                secret::are_equal(tag, expected)
+                    .then_some(())
+                    .ok_or(EBADMSG)
             }
         }
     }
 }
 
-impl<M: Method, const SYNC: bool> Algorithm for Flavour<M, SYNC> {
-    type Data = Offer<M>;
+impl<M: Method, const SYNC: bool> Algorithm for AeadAlgorithm<M, SYNC> {
+    type Data = AeadAlgData<M>;
 
-    fn init(offer: &Offer<M>) -> Result<Transform<M>> {
-        Transform::new(offer)
+    fn init(data: &AeadAlgData<M>) -> Result<AeadTfm<M>> {
+        AeadTfm::new(data)
     }
 
-    fn fallback(transform: &Transform<M>) -> &FallbackTfm {
-        transform.fallback()
+    fn fallback(tfm: &AeadTfm<M>) -> &FallbackTfm {
+        tfm.fallback()
     }
 
-    fn set_key(transform: &Transform<M>, key: &Key<'_>) -> Result {
-        transform.set_key(key)
+    fn set_key(tfm: &AeadTfm<M>, key: &Key<'_>) -> Result {
+        tfm.set_key(key)
     }
 
-    fn set_auth_size(transform: &Transform<M>, size: u32) -> Result {
-        transform.set_auth_size(size)
+    fn set_auth_size(tfm: &AeadTfm<M>, size: u32) -> Result {
+        tfm.set_auth_size(size)
     }
 
     fn crypt(request: Request<'_, Self>, direction: Direction) -> Answer {
-        // Whatever the device cannot do, or not for this request, software does.
+        // A synchronous request waits for the device, so it must be allowed to sleep.
         if SYNC && !request.may_sleep() {
-            return fall_back(request, Reason::MayNotSleep, direction);
+            return fall_back(request, FallbackReason::CannotSleep, direction);
         }
         let lengths = match request.lengths(direction) {
             Ok(lengths) => lengths,
             Err(err) => return request.done(Err(err)),
         };
         let row = request.tfm().row();
-        let mut iv = Iv::new(row.iv_size);
+        let mut iv = Iv::zeroed(row.iv_size);
         if let Err(err) = request.read_iv(iv.bytes_mut()) {
             return request.done(Err(err));
         }
         let salt = request.tfm().salt();
         let Some(plan) = row.method.plan(&lengths, &iv, salt) else {
-            return fall_back(request, Reason::Form, direction);
+            return fall_back(request, FallbackReason::Unsupported, direction);
         };
-        let key_lengths = request.tfm().variant();
+        let params = request.tfm().session_params();
         let check = |binding: &Binding| {
-            let via = Via::new(binding);
-            let cut = plan.cut(direction, M::TAG_IN_DATA, M::has_aad_first(&via));
+            let key_mode = KeyMode::new(binding);
+            let layout = plan.data_layout(direction, M::TAG_IN_DATA, M::aad_before_src(&key_mode));
             let digest = if M::TAG_IN_DATA { 0 } else { plan.tag };
             let sizes = [
-                // CAST: IV and keys are short.
+                // CAST: IV and keys have at most a few hundred bytes.
                 plan.iv.bytes().len() as u32,
                 binding.key().len() as u32,
-                cut.aad,
-                cut.src,
-                cut.dst,
+                layout.aad,
+                layout.src,
+                layout.dst,
                 plan.padding,
                 plan.padding,
                 digest,
             ];
             data::fits(&sizes, binding.device().config().max_size())
-                .then_some((via, cut, digest))
-                .ok_or(Reason::TooLong)
+                .then_some((key_mode, layout, digest))
+                .ok_or(FallbackReason::TooLong)
         };
         let sent = offload(
             request,
             direction,
             check,
-            |request, limits, binding, (via, cut, digest)| {
+            |request, limits, binding, (key_mode, layout, digest)| {
                 request.build(limits, |builder| {
-                    let keys = key_lengths.split(binding.key());
+                    let keys = params.split_keys(binding.key());
                     row.method
-                        .write_header(builder, &via, operation(direction), &keys, &plan);
+                        .write_header(builder, &key_mode, operation(direction), &keys, &plan);
                     if salt == Salt::default() {
                         builder.read(plan.iv.bytes());
                     } else {
-                        // The salt is a part of the key.
+                        // The salt is part of the key, so the IV must be wiped.
                         builder.read_secret(plan.iv.bytes());
                     }
-                    if cut.aad_first {
-                        builder.aad(cut.aad);
+                    if layout.aad_before_src {
+                        builder.aad(layout.aad);
                     }
-                    builder.source(cut.src);
-                    // CAST: Less than a block.
+                    builder.source(layout.src);
+                    // CAST: The padding is shorter than a block.
                     let padding = &[0; MAX_PADDING][..plan.padding as usize];
                     builder.read(padding);
-                    if !cut.aad_first {
-                        builder.aad(cut.aad);
+                    if !layout.aad_before_src {
+                        builder.aad(layout.aad);
                     }
-                    builder.destination(cut.dst);
+                    builder.destination(layout.dst);
                     builder.write(padding.len());
-                    // CAST: A digest is short.
+                    // CAST: A tag has at most `MAX_TAG` bytes.
                     builder.write(digest as usize);
-                    State {
+                    AeadRequestData {
                         direction,
                         lengths,
                         padding: plan.padding,
@@ -460,8 +482,8 @@ impl<M: Method, const SYNC: bool> Algorithm for Flavour<M, SYNC> {
         );
         match sent {
             Ok(answer) => answer,
-            // The consumer did not want to wait, and is to know that it would have had to. Software
-            // would let the request overtake others, which IPsec takes for an attack.
+            // The ring is full and the request may not be backlogged. On the fallback the request
+            // would overtake others, and IPsec drops reordered packets as replays.
             Err((_, err, request)) if err == ENOSPC => request.done(Err(ENOSPC)),
             Err((reason, _, request)) => fall_back(request, reason, direction),
         }
@@ -472,7 +494,7 @@ impl<M: Method, const SYNC: bool> Algorithm for Flavour<M, SYNC> {
 mod tests {
     use super::*;
 
-    const PLAN: Plan = Plan {
+    const PLAN: AeadPlan = AeadPlan {
         iv: Iv::EMPTY,
         aad: 20,
         text: 100,
@@ -481,20 +503,20 @@ mod tests {
     };
 
     #[test]
-    fn a_tag_in_the_data_is_read_to_decrypt_and_written_to_encrypt() {
-        let cut = PLAN.cut(Direction::Encrypt, true, false);
-        assert_eq!((cut.src, cut.dst), (100, 116));
-        let cut = PLAN.cut(Direction::Decrypt, true, false);
-        assert_eq!((cut.src, cut.dst), (116, 100));
-        assert_eq!((cut.aad, cut.aad_first), (20, false));
+    fn tag_in_data_extends_src_or_dst() {
+        let layout = PLAN.data_layout(Direction::Encrypt, true, false);
+        assert_eq!((layout.src, layout.dst), (100, 116));
+        let layout = PLAN.data_layout(Direction::Decrypt, true, false);
+        assert_eq!((layout.src, layout.dst), (116, 100));
+        assert_eq!((layout.aad, layout.aad_before_src), (20, false));
     }
 
     #[test]
-    fn a_tag_of_its_own_is_not_in_the_data() {
+    fn separate_tag_does_not_extend_data() {
         for direction in [Direction::Encrypt, Direction::Decrypt] {
-            let cut = PLAN.cut(direction, false, true);
-            assert_eq!((cut.src, cut.dst), (100, 100));
-            assert!(cut.aad_first);
+            let layout = PLAN.data_layout(direction, false, true);
+            assert_eq!((layout.src, layout.dst), (100, 100));
+            assert!(layout.aad_before_src);
         }
     }
 }

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Authenticated encryption by a chain of the device's: a cipher, and an HMAC of the associated data
-//! and the ciphertext ("encrypt then authenticate"), as IPsec, TLS and dm-crypt have it.
+//! `authenc()`: AEADs by the device's algorithm chaining of a cipher and an HMAC.
 //!
-//! The device makes a MAC and never verifies one: when it has decrypted, the driver compares.
+//! The HMAC covers AAD and ciphertext (encrypt-then-MAC), as IPsec, TLS and dm-crypt need it. The
+//! device computes the MAC but does not verify it. The driver compares the tags after a decryption.
 
 mod table;
 
 use self::table::Mode;
 use super::{
     aead::{
+        AeadPlan,
+        KeyMode,
         Keys,
         Method,
-        Plan,
         Salt,
-        Via,
         ENTRIES,
         MAX_KEY,
         MAX_PADDING,
@@ -66,33 +66,34 @@ use kernel::{
 
 pub(super) use self::table::{
     algorithms,
-    try_session,
+    create_test_session,
     TABLE, //
 };
 
-/// A cipher and a MAC. Sizes are in bytes.
+/// Algorithm chaining of a cipher and a MAC. Sizes are in bytes.
 #[derive(Clone, Copy)]
-pub(super) struct Chaining {
+pub(super) struct ChainMethod {
     cipher: Cipher,
     mode: Mode,
-    /// The size of the cipher's block.
+    /// Block size of the cipher.
     block: u32,
     min_key: u32,
     mac: Mac,
 }
 
-/// The most bytes of parameters that a request has: its fixed part, keys, IV and padding.
+/// Maximum length of the parameters of a request in bytes: fixed-length fields, keys, IV and
+/// padding.
 const PARAMS: usize = size_of::<StatelessChainRequest>() + MAX_KEY + MAX_IV + MAX_PADDING;
 
-/// The most bytes that a device writes besides the data.
+/// Maximum number of bytes that the device writes besides the data.
 const RESULT: usize = MAX_PADDING + MAX_TAG + data::STATUS;
 
-impl Chaining {
-    /// Returns what the device is told of the chain.
+impl ChainMethod {
+    /// Returns the session parameters for the device.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: a key is too long to be described.
+    /// `EINVAL` if the length of a key does not fit in 32 bits.
     fn chain(&self, keys: &Keys<'_>, tag: u32) -> Result<Chain> {
         Ok(Chain {
             cipher: self.cipher,
@@ -104,15 +105,16 @@ impl Chaining {
     }
 }
 
-impl Method for Chaining {
+impl Method for ChainMethod {
     type Area = Area<PARAMS, RESULT, ENTRIES>;
     const TAG_IN_DATA: bool = false;
 
-    /// The kernel's own chain of a cipher and a MAC is reckoned as ten times the one and the other.
-    /// This is more than it would be of ours.
-    const RANK: i32 = 12;
+    /// The kernel's `authenc` template has ten times the priority of its cipher, plus that of its
+    /// hash. With this factor the driver's algorithms have a higher priority than the template
+    /// would have over the driver's cipher and hash.
+    const PRIORITY_FACTOR: i32 = 12;
 
-    fn take_apart<'k>(&self, key: &'k Key<'_>) -> Option<(Keys<'k>, Salt)> {
+    fn split_key<'k>(&self, key: &'k Key<'_>) -> Option<(Keys<'k>, Salt)> {
         let (cipher, auth) = key.authenc()?;
         let (cipher, salt) = match self.mode {
             Mode::Cbc => (cipher, Salt::default()),
@@ -124,18 +126,18 @@ impl Method for Chaining {
         Some((Keys { cipher, auth }, salt))
     }
 
-    fn takes(&self, config: &Config, keys: &Keys<'_>) -> bool {
+    fn supports_keys(&self, config: &Config, keys: &Keys<'_>) -> bool {
         config.takes_cipher_key(keys.cipher.len()) && config.takes_auth_key(keys.auth.len())
     }
 
-    fn create(
+    fn create_session(
         &self,
         device: &Arc<Device>,
         operation: Operation,
         keys: &Keys<'_>,
         tag: u32,
     ) -> Result<Session> {
-        if !self.takes(device.config(), keys) {
+        if !self.supports_keys(device.config(), keys) {
             return Err(EINVAL);
         }
         let chain = self.chain(keys, tag)?;
@@ -144,22 +146,22 @@ impl Method for Chaining {
         Session::create(device, Service::Cipher, request.as_bytes(), joined.bytes())
     }
 
-    fn plan(&self, lengths: &Lengths, iv: &Iv, salt: Salt) -> Option<Plan> {
+    fn plan(&self, lengths: &Lengths, iv: &Iv, salt: Salt) -> Option<AeadPlan> {
         let rest = lengths.text.checked_rem(self.block)?;
         let (iv, padding) = match self.mode {
             Mode::Cbc if rest != 0 => return None,
             Mode::Cbc => (*iv, 0),
-            // Devices get whole blocks only.
+            // Devices only get whole blocks.
             Mode::Rfc3686 => (
-                Iv::of(&[&salt, iv.bytes(), &1u32.to_be_bytes()]),
+                Iv::concat(&[&salt, iv.bytes(), &1u32.to_be_bytes()]),
                 if rest == 0 { 0 } else { self.block - rest },
             ),
         };
-        // To cipher nothing is more than should be asked of a device.
+        // An empty text runs on the fallback: a device may not support an empty cipher operation.
         if lengths.text == 0 || lengths.text.checked_add(padding).is_none() {
             return None;
         }
-        Some(Plan {
+        Some(AeadPlan {
             iv,
             aad: lengths.aad,
             text: lengths.text,
@@ -168,25 +170,26 @@ impl Method for Chaining {
         })
     }
 
-    /// Where the associated data is in the padded layout the specification says, too, but devices
-    /// are of another opinion.
-    fn has_aad_first(via: &Via) -> bool {
-        match via {
-            Via::Session(Revision::Padded, _) | Via::Stateless => true,
-            Via::Session(Revision::Natural, _) => false,
+    /// Session requests in the padded layout have the AAD first, because QEMU and other devices
+    /// expect that. The specification places the AAD after the source. Stateless requests also have
+    /// the AAD first.
+    fn aad_before_src(key_mode: &KeyMode) -> bool {
+        match key_mode {
+            KeyMode::Session(Revision::Padded, _) | KeyMode::Stateless => true,
+            KeyMode::Session(Revision::Natural, _) => false,
         }
     }
 
     fn write_header<A: Offload>(
         &self,
         builder: &mut Builder<'_, A, A::Raw>,
-        via: &Via,
+        key_mode: &KeyMode,
         operation: Operation,
         keys: &Keys<'_>,
-        plan: &Plan,
+        plan: &AeadPlan,
     ) {
         let lengths = ChainLengths {
-            // CAST: At most `MAX_IV`.
+            // CAST: An IV has at most `MAX_IV` bytes.
             iv: plan.iv.bytes().len() as u32,
             aad: plan.aad,
             data: plan.text + plan.padding,
@@ -194,17 +197,18 @@ impl Method for Chaining {
         };
         let chain = Chain {
             cipher: self.cipher,
-            // CAST: The keys that are sent along have `MAX_KEY` bytes at most.
+            // CAST: In stateless mode the keys have at most `MAX_KEY` bytes. In session mode they
+            // are empty.
             key_len: keys.cipher.len() as u32,
             mac: self.mac,
             auth_key_len: keys.auth.len() as u32,
             result_len: plan.tag,
         };
-        match *via {
-            Via::Session(revision, id) => {
+        match *key_mode {
+            KeyMode::Session(revision, id) => {
                 builder.read_value(ChainRequest::new(revision, &chain, operation, id, &lengths));
             }
-            Via::Stateless => {
+            KeyMode::Stateless => {
                 builder.read_value(StatelessChainRequest::new(&chain, operation, &lengths));
                 builder.read_secret(keys.cipher);
                 builder.read_secret(keys.auth);
@@ -217,7 +221,7 @@ impl Method for Chaining {
 mod tests {
     use super::*;
 
-    const CBC: Chaining = Chaining {
+    const CBC: ChainMethod = ChainMethod {
         cipher: Cipher::AesCbc,
         mode: Mode::Cbc,
         block: 16,
@@ -225,23 +229,23 @@ mod tests {
         mac: Mac::HmacSha256,
     };
 
-    const CTR: Chaining = Chaining {
+    const CTR: ChainMethod = ChainMethod {
         cipher: Cipher::AesCtr,
         mode: Mode::Rfc3686,
         ..CBC
     };
 
-    fn plan(chaining: &Chaining, text: u32) -> Option<Plan> {
+    fn plan(method: &ChainMethod, text: u32) -> Option<AeadPlan> {
         let lengths = Lengths {
             aad: 24,
             text,
             tag: 16,
         };
-        chaining.plan(&lengths, &Iv::of(&[&[7; 8]]), [1, 2, 3, 4])
+        method.plan(&lengths, &Iv::concat(&[&[7; 8]]), [1, 2, 3, 4])
     }
 
     #[test]
-    fn cbc_gets_whole_blocks_and_no_padding() {
+    fn cbc_accepts_only_whole_blocks() {
         for text in [16, 32, 4096] {
             let plan = plan(&CBC, text).unwrap();
             assert_eq!((plan.text, plan.padding, plan.aad), (text, 0, 24));
@@ -252,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_block_of_a_counter_mode_is_filled_up() {
+    fn ctr_pads_last_block() {
         for (text, padding) in [(1, 15), (15, 1), (16, 0), (17, 15), (4090, 6)] {
             let plan = plan(&CTR, text).unwrap();
             assert_eq!((plan.text, plan.padding), (text, padding));
@@ -262,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn the_counter_of_rfc3686_is_salt_iv_and_one() {
+    fn rfc3686_counter_block_is_salt_iv_one() {
         let plan = plan(&CTR, 1).unwrap();
         assert_eq!(
             plan.iv.bytes(),
@@ -271,17 +275,21 @@ mod tests {
     }
 
     #[test]
-    fn the_associated_data_comes_first_but_in_natural_sessions() {
-        assert!(Chaining::has_aad_first(&Via::Session(Revision::Padded, 0)));
-        assert!(Chaining::has_aad_first(&Via::Stateless));
-        assert!(!Chaining::has_aad_first(&Via::Session(
+    fn aad_follows_src_only_in_natural_sessions() {
+        assert!(ChainMethod::aad_before_src(&KeyMode::Session(
+            Revision::Padded,
+            0
+        )));
+        assert!(ChainMethod::aad_before_src(&KeyMode::Stateless));
+        assert!(!ChainMethod::aad_before_src(&KeyMode::Session(
             Revision::Natural,
             0
         )));
     }
 
-    /// A key as the kernel wraps it: how long the cipher's key is, the MAC's key, the cipher's.
-    fn wrapped(cipher_len: u8, kind: u16, bytes: &[u8]) -> KVec<u8> {
+    /// Returns an `authenc()` key: an rtattr with the length of the cipher key, then the MAC key
+    /// and the cipher key.
+    fn authenc_key(cipher_len: u8, kind: u16, bytes: &[u8]) -> KVec<u8> {
         let mut key = KVec::new();
         key.extend_from_slice(&8u16.to_ne_bytes(), GFP_KERNEL)
             .unwrap();
@@ -294,24 +302,30 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_that_of_the_mac_then_that_of_the_cipher() {
-        let key = wrapped(5, 1, &[1, 1, 1, 2, 2, 2, 2, 3]);
+    fn mac_key_precedes_cipher_key() {
+        let key = authenc_key(5, 1, &[1, 1, 1, 2, 2, 2, 2, 3]);
         let key = Key::new(&key);
-        let (keys, _) = CBC.take_apart(&key).unwrap();
+        let (keys, _) = CBC.split_key(&key).unwrap();
         assert_eq!(
             (keys.auth, keys.cipher),
             (&[1u8; 3][..], &[2u8, 2, 2, 2, 3][..])
         );
-        let (keys, salt) = CTR.take_apart(&key).unwrap();
+        let (keys, salt) = CTR.split_key(&key).unwrap();
         assert_eq!((keys.cipher, salt), (&[2u8][..], [2, 2, 2, 3]));
     }
 
     #[test]
-    fn a_key_without_the_form_is_none() {
-        assert!(CBC.take_apart(&Key::new(&[])).is_none());
-        assert!(CBC.take_apart(&Key::new(&[7; 40])).is_none());
-        assert!(CBC.take_apart(&Key::new(&wrapped(9, 1, &[1; 8]))).is_none());
-        assert!(CBC.take_apart(&Key::new(&wrapped(8, 2, &[1; 8]))).is_none());
-        assert!(CTR.take_apart(&Key::new(&wrapped(3, 1, &[1; 8]))).is_none());
+    fn malformed_key_is_rejected() {
+        assert!(CBC.split_key(&Key::new(&[])).is_none());
+        assert!(CBC.split_key(&Key::new(&[7; 40])).is_none());
+        assert!(CBC
+            .split_key(&Key::new(&authenc_key(9, 1, &[1; 8])))
+            .is_none());
+        assert!(CBC
+            .split_key(&Key::new(&authenc_key(8, 2, &[1; 8])))
+            .is_none());
+        assert!(CTR
+            .split_key(&Key::new(&authenc_key(3, 1, &[1; 8])))
+            .is_none());
     }
 }

@@ -60,12 +60,12 @@ impl Place {
     /// As [`Session::create`](crate::transport::session::Session::create) has them: why it does not.
     pub(super) fn try_out(self, device: &Arc<Device>, settings: &Settings) -> Result {
         match self.kind {
-            Kind::Cipher => skcipher::try_session(device, self.row).map(drop),
-            Kind::Hash | Kind::Mac => digest::try_session(device, self).map(drop),
-            Kind::Aead => aead::try_session(device, self.row).map(drop),
-            Kind::Authenc => authenc::try_session(device, self.row).map(drop),
-            Kind::Rsa => rsa::try_out(device),
-            Kind::Ecdsa => ecdsa::try_out(device, settings, self.row),
+            Kind::Cipher => skcipher::create_test_session(device, self.row).map(drop),
+            Kind::Hash | Kind::Mac => digest::create_test_session(device, self).map(drop),
+            Kind::Aead => aead::create_test_session(device, self.row).map(drop),
+            Kind::Authenc => authenc::create_test_session(device, self.row).map(drop),
+            Kind::Rsa => rsa::run_kat(device),
+            Kind::Ecdsa => ecdsa::run_kat(device, settings, self.row),
         }
     }
 

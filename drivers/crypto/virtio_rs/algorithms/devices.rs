@@ -3,7 +3,7 @@
 //! The devices, and what each of them does, for transforms to choose from.
 
 use super::{
-    fallback::Fallbacks,
+    fallback_stats::FallbackStats,
     place::{
         Kind,
         Place, //
@@ -74,7 +74,7 @@ impl DeviceEntry {
 #[pin_data]
 pub(crate) struct Devices {
     pub(super) settings: Settings,
-    pub(super) fallbacks: Arc<Fallbacks>,
+    pub(super) fallbacks: Arc<FallbackStats>,
     #[pin]
     pub(super) members: Mutex<KVec<DeviceEntry>>,
     turn: Atomic<usize>,
@@ -107,7 +107,7 @@ impl Devices {
     /// # Errors
     ///
     /// - `ENOMEM` if memory is exhausted.
-    pub(super) fn create(settings: Settings, fallbacks: Arc<Fallbacks>) -> Result<Arc<Self>> {
+    pub(super) fn create(settings: Settings, fallbacks: Arc<FallbackStats>) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Devices {
                 settings,

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Hashes and message authentication codes: how they are registered, and what a request goes
-//! through.
+//! Hashes and MACs: registration and request processing.
 
 mod function;
 mod table;
@@ -14,7 +13,7 @@ use self::{
     },
 };
 use super::{
-    fallback::Reason,
+    fallback_stats::FallbackReason,
     keyed::{
         Bindings,
         Keyed,
@@ -24,7 +23,7 @@ use super::{
     },
     offload::{
         offload,
-        Keyholder, //
+        LookupBinding, //
     },
     Devices,
     Place, //
@@ -64,21 +63,22 @@ use kernel::{
 
 pub(super) use self::table::{
     algorithm,
-    try_session,
+    create_test_session,
     HASHES,
     MACS, //
 };
 
-/// The longest key that is sent along, in bytes: the largest block of a hash. Longer ones are made
-/// shorter by HMAC anyway, but they need a session.
+/// Maximum length of the key in a stateless request, in bytes: the largest block size of a hash.
+/// HMAC hashes a longer key first. Such a key needs a session.
 const MAX_KEY: usize = 128;
 
-/// Registers a row.
+/// Registers the algorithm at `place`.
 ///
 /// # Errors
 ///
-/// `ENOENT`: there is no software to stand in for the device. Others as the crypto framework has
-/// them.
+/// - `ENOENT` if the kernel has no implementation for a fallback;
+/// - `EINVAL` if `place` names no row;
+/// - others as [`hash::register`] returns them.
 pub(super) fn register(
     place: Place,
     devices: &Arc<Devices>,
@@ -91,46 +91,46 @@ pub(super) fn register(
         priority: devices.settings.priority(false),
         digest_size: row.digest_size,
     };
-    let offer = Offer {
+    let data = DigestAlgData {
         row,
         place,
         devices: devices.clone(),
     };
     let mut registrations = KVec::with_capacity(1, GFP_KERNEL)?;
     let registration = match row.function {
-        Function::Hash(_) => hash::register::<Digest>(&description, offer, module)?,
-        Function::Mac(_) => hash::register_mac::<Digest>(&description, offer, module)?,
+        Function::Hash(_) => hash::register::<Digest>(&description, data, module)?,
+        Function::Mac(_) => hash::register_mac::<Digest>(&description, data, module)?,
     };
     registrations.push(registration, GFP_KERNEL)?;
     Ok(registrations)
 }
 
-/// What all transforms of an algorithm share.
-pub(super) struct Offer {
+/// Data that all transforms of a hash or MAC share.
+pub(super) struct DigestAlgData {
     row: &'static Row,
     place: Place,
     devices: Arc<Devices>,
 }
 
-/// A transform: a key, of no bytes if it needs none, and a session of a device that has it.
-pub(super) struct Transform {
+/// A transform of a hash or MAC: a key and its binding to a device. A hash has an empty key.
+pub(super) struct DigestTfm {
     row: &'static Row,
     keyed: Keyed<&'static Row, MAX_KEY>,
 }
 
-impl Transform {
-    /// Sets a key.
+impl DigestTfm {
+    /// Sets the key. After an error the transform has no key.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`: no memory. The old key is gone then.
+    /// `ENOMEM` if memory is exhausted.
     fn set_key(&self, key: &[u8]) -> Result {
-        // The crypto layer has software look at it.
+        // `crypto::hash` has already set the key on the fallback, which validates it.
         self.keyed.set(key, 0, || Ok(()))
     }
 }
 
-impl Keyholder for Transform {
+impl LookupBinding for DigestTfm {
     #[inline]
     fn binding<'a>(&self, direction: Direction, bh: &'a Bh) -> Option<&'a SharedBinding> {
         self.keyed.binding(direction, bh)
@@ -143,22 +143,25 @@ impl Opener for &'static Row {
     }
 
     fn open(&self, device: &Arc<Device>, key: &[u8], _: u32, _: Wanted) -> Result<Bindings> {
-        Bindings::one(self.function.create(device, self.digest_size, key)?)
+        Bindings::one(
+            self.function
+                .create_session(device, self.digest_size, key)?,
+        )
     }
 }
 
-/// Has software do a request.
-fn fall_back(request: Request<'_, Digest>, reason: Reason) -> Answer {
+/// Counts a fallback and runs the request on the fallback.
+fn fall_back(request: Request<'_, Digest>, reason: FallbackReason) -> Answer {
     request.tfm().keyed.fall_back(reason);
     request.run_fallback()
 }
 
-/// What makes digests, with a key or without.
+/// The algorithm: a hash or a MAC.
 pub(super) struct Digest;
 
 impl Offload for Digest {
     type Raw = hash::Raw;
-    type Tfm = Transform;
+    type Tfm = DigestTfm;
     type State = ();
     type Private = dataq::Private;
     type Area = Area<{ data::MAX_HEAD + MAX_KEY }, { MAX_DIGEST + data::STATUS }>;
@@ -174,41 +177,40 @@ impl Offload for Digest {
     }
 
     fn fall_back(_state: (), mut request: Request<'_, Self>) -> Option<Result> {
-        request.tfm().keyed.fall_back(Reason::DeviceFailed);
+        request.tfm().keyed.fall_back(FallbackReason::DeviceError);
         Some(request.run_fallback_atomic())
     }
 }
 
 impl Algorithm for Digest {
-    type Data = Offer;
+    type Data = DigestAlgData;
 
-    fn init(offer: &Offer) -> Result<Transform> {
-        let transform = Transform {
-            row: offer.row,
-            keyed: Keyed::new(offer.place, &offer.devices, offer.row)?,
+    fn init(data: &DigestAlgData) -> Result<DigestTfm> {
+        let tfm = DigestTfm {
+            row: data.row,
+            keyed: Keyed::new(data.place, &data.devices, data.row)?,
         };
-        if let Function::Hash(_) = offer.row.function {
-            transform.set_key(&[])?;
+        if let Function::Hash(_) = data.row.function {
+            tfm.set_key(&[])?;
         }
-        Ok(transform)
+        Ok(tfm)
     }
 
     fn digest(request: Request<'_, Self>) -> Answer {
-        // Whatever the device cannot do, or not for this request, software does.
         let row = request.tfm().row;
         let len = request.len();
-        let plan = |binding: &Binding| {
-            // CAST: A key has `MAX_KEY` bytes at most.
+        let check = |binding: &Binding| {
+            // CAST: A key of a stateless request has at most `MAX_KEY` bytes.
             let lengths = [binding.key().len() as u32, len, row.digest_size];
             data::fits(&lengths, binding.device().config().max_size())
                 .then_some(())
-                .ok_or(Reason::TooLong)
+                .ok_or(FallbackReason::TooLong)
         };
-        // A session for digests has no direction.
+        // Sessions of hashes and MACs have no direction.
         let sent = offload(
             request,
             Direction::Encrypt,
-            plan,
+            check,
             |request, limits, binding, ()| {
                 request.build(limits, |builder| {
                     function::write_header(builder, row, binding, len);
@@ -219,15 +221,15 @@ impl Algorithm for Digest {
         );
         match sent {
             Ok(answer) => answer,
-            // Also if there is no room and the consumer does not want to wait: dm-integrity for one
-            // has no use for that answer, and takes it for an error of the hash.
+            // Also if the ring is full and the request may not be backlogged. Callers such as
+            // dm-integrity do not handle `ENOSPC`, and report it as a hash error.
             Err((reason, _, request)) => fall_back(request, reason),
         }
     }
 }
 
 impl Mac for Digest {
-    fn set_key(transform: &Transform, key: &Key<'_>) -> Result {
-        transform.set_key(key.bytes())
+    fn set_key(tfm: &DigestTfm, key: &Key<'_>) -> Result {
+        tfm.set_key(key.bytes())
     }
 }

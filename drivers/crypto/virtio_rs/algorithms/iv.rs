@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! IVs, and how they go on.
+//! IVs and counter arithmetic.
 
-/// The longest IV in bytes.
+/// Longest IV in bytes.
 pub(super) const MAX_IV: usize = 16;
 
-/// An IV of up to [`MAX_IV`] bytes, or none: an empty one.
+/// An IV of at most [`MAX_IV`] bytes. It is empty if the algorithm has none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Iv {
     bytes: [u8; MAX_IV],
@@ -13,30 +13,30 @@ pub(super) struct Iv {
 }
 
 impl Iv {
-    /// No IV.
+    /// The empty IV.
     pub(super) const EMPTY: Self = Self {
         bytes: [0; MAX_IV],
         len: 0,
     };
 
-    /// Creates an IV of some parts, one behind the other, or of what of it there is room for.
-    pub(super) fn of(parts: &[&[u8]]) -> Self {
+    /// Creates an IV from consecutive parts. Bytes after the first [`MAX_IV`] are dropped.
+    pub(super) fn concat(parts: &[&[u8]]) -> Self {
         let mut iv = Self::EMPTY;
         for part in parts {
             let room = &mut iv.bytes[usize::from(iv.len)..];
             let len = part.len().min(room.len());
             room[..len].copy_from_slice(&part[..len]);
-            // CAST: At most `MAX_IV`.
+            // CAST: `len` is at most `MAX_IV`.
             iv.len += len as u8;
         }
         iv
     }
 
-    /// Creates an IV of `len` zeros, or as many as there is room for.
-    pub(super) fn new(len: u32) -> Self {
+    /// Creates an IV of `len` zero bytes, at most [`MAX_IV`].
+    pub(super) fn zeroed(len: u32) -> Self {
         Self {
             bytes: [0; MAX_IV],
-            // CAST: At most `MAX_IV`.
+            // CAST: `len` is at most `MAX_IV`.
             len: len.min(MAX_IV as u32) as u8,
         }
     }
@@ -51,13 +51,12 @@ impl Iv {
         &mut self.bytes[..usize::from(self.len)]
     }
 
-    /// Counts on by `blocks`: the whole IV is the counter, with its most significant byte first; it
-    /// wraps.
-    pub(super) fn count(&mut self, blocks: u32) {
+    /// Adds `blocks` to the counter. The whole IV is a big-endian counter that wraps around.
+    pub(super) fn advance_counter(&mut self, blocks: u32) {
         let mut carry = u64::from(blocks);
         for byte in self.bytes_mut().iter_mut().rev() {
             carry += u64::from(*byte);
-            // CAST: The low byte is what is wanted.
+            // CAST: Truncation keeps the low byte. The other bits are the carry.
             *byte = carry as u8;
             carry >>= 8;
         }
@@ -69,36 +68,36 @@ mod tests {
     use super::*;
 
     fn iv(bytes: &[u8]) -> Iv {
-        Iv::of(&[bytes])
+        Iv::concat(&[bytes])
     }
 
     fn counted(bytes: &[u8], blocks: u32) -> Iv {
         let mut iv = iv(bytes);
-        iv.count(blocks);
+        iv.advance_counter(blocks);
         iv
     }
 
     #[test]
-    fn an_iv_has_its_own_length_and_none_is_empty() {
-        assert_eq!(Iv::new(0).bytes().len(), 0);
-        assert_eq!(Iv::new(8).bytes(), [0; 8]);
-        assert_eq!(Iv::new(16).bytes_mut().len(), 16);
-        assert_eq!(Iv::new(u32::MAX).bytes().len(), MAX_IV);
+    fn iv_length_is_limited() {
+        assert_eq!(Iv::zeroed(0).bytes().len(), 0);
+        assert_eq!(Iv::zeroed(8).bytes(), [0; 8]);
+        assert_eq!(Iv::zeroed(16).bytes_mut().len(), 16);
+        assert_eq!(Iv::zeroed(u32::MAX).bytes().len(), MAX_IV);
     }
 
     #[test]
-    fn an_iv_of_parts_has_them_in_order() {
-        let iv = Iv::of(&[&[1, 2], &[], &[3]]);
+    fn concat_keeps_order_and_truncates() {
+        let iv = Iv::concat(&[&[1, 2], &[], &[3]]);
         assert_eq!(iv.bytes(), [1, 2, 3]);
-        assert_eq!(Iv::of(&[]), Iv::EMPTY);
+        assert_eq!(Iv::concat(&[]), Iv::EMPTY);
         assert_eq!(
-            Iv::of(&[&[7; 10], &[8; 10]]).bytes()[8..],
+            Iv::concat(&[&[7; 10], &[8; 10]]).bytes()[8..],
             [7, 7, 8, 8, 8, 8, 8, 8]
         );
     }
 
     #[test]
-    fn the_counter_is_big_endian() {
+    fn counter_is_big_endian() {
         assert_eq!(counted(&[0; 16], 1).bytes()[15], 1);
         assert_eq!(
             counted(&[0; 8], 0x0102_0304).bytes(),
@@ -108,14 +107,14 @@ mod tests {
     }
 
     #[test]
-    fn the_carry_goes_through_the_whole_iv() {
+    fn carry_passes_through_whole_iv() {
         let mut expected = [0xff; 16];
         expected[0] = 1;
         expected[1..].fill(0);
         let mut start = [0xff; 16];
         start[0] = 0;
         assert_eq!(counted(&start, 1).bytes(), expected);
-        // 2^32 - 1 more than 2^64 - 2 in 128 bits.
+        // 2^64 - 2 plus 2^32 - 1 in a counter of 128 bits.
         let mut start = [0; 16];
         start[8..].fill(0xff);
         start[15] = 0xfe;
@@ -125,22 +124,22 @@ mod tests {
     }
 
     #[test]
-    fn the_counter_wraps_at_its_own_size() {
-        assert_eq!(counted(&[0xff; 16], 1), Iv::new(16));
+    fn counter_wraps_at_iv_size() {
+        assert_eq!(counted(&[0xff; 16], 1), Iv::zeroed(16));
         assert_eq!(counted(&[0xff; 8], 3).bytes(), [0, 0, 0, 0, 0, 0, 0, 2]);
     }
 
     #[test]
-    fn counting_in_steps_is_counting_at_once() {
+    fn counter_steps_add_up() {
         let mut steps = iv(&[0xfe; 8]);
         for _ in 0..1000 {
-            steps.count(3);
+            steps.advance_counter(3);
         }
         assert_eq!(steps, counted(&[0xfe; 8], 3000));
     }
 
     #[test]
-    fn no_iv_does_not_count() {
-        assert_eq!(counted(&[], 5), Iv::new(0));
+    fn empty_iv_has_no_counter() {
+        assert_eq!(counted(&[], 5), Iv::zeroed(0));
     }
 }

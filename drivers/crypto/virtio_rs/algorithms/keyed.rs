@@ -7,7 +7,7 @@ use super::{
         Devices,
         Rekey, //
     },
-    fallback::Reason,
+    fallback_stats::FallbackReason,
     place::Place, //
 };
 use crate::{
@@ -347,7 +347,7 @@ impl<O: Opener, const MAX_KEY: usize> Keyed<O, MAX_KEY> {
     }
 
     /// Counts a request that software does.
-    pub(super) fn fall_back(&self, reason: Reason) {
+    pub(super) fn fall_back(&self, reason: FallbackReason) {
         self.inner.devices.fallbacks.count(reason);
     }
 

@@ -12,8 +12,8 @@ use super::{
         DeviceEntry,
         Devices, //
     },
-    fallback,
-    fallback::Fallbacks,
+    fallback_stats,
+    fallback_stats::FallbackStats,
     place::{
         Kind,
         Place, //
@@ -75,7 +75,7 @@ pub(crate) struct RegistryInner {
     devices: Arc<Devices>,
     /// The driver's folder.
     debugfs: Dir,
-    _fallbacks: Pin<KBox<File<Arc<Fallbacks>>>>,
+    _fallbacks: Pin<KBox<File<Arc<FallbackStats>>>>,
     #[pin]
     entries: Mutex<KVec<AlgorithmEntry>>,
     /// How often in a row software was missing.
@@ -89,13 +89,13 @@ impl Registry {
     ///
     /// `ENOMEM`: no memory.
     pub(crate) fn create(module: &'static ThisModule, settings: Settings) -> Result<Arc<Self>> {
-        let fallbacks = Arc::new(Fallbacks::new(), GFP_KERNEL)?;
+        let fallbacks = Arc::new(FallbackStats::new(), GFP_KERNEL)?;
         let debugfs = Dir::new(c"virtio_crypto_rs");
         let file = KBox::pin_init(
             debugfs.read_callback_file(
                 c"fallbacks",
                 Ok::<_, Error>(fallbacks.clone()),
-                &fallback::show,
+                &fallback_stats::show,
             ),
             GFP_KERNEL,
         )?;

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! RSA without padding: how it is registered, and what a request goes through.
+//! RSA without padding: registration and request processing.
 //!
-//! The kernel's templates make encryption and signatures by PKCS#1 of it.
+//! The kernel's templates implement PKCS#1 encryption and signatures on top of it.
 
+mod kat;
 mod key;
 mod range;
-mod trial;
 
 use self::{
-    key::Pair,
-    range::Range, //
+    key::RsaKey,
+    range::InputRange, //
 };
 use super::{
-    fallback::Reason,
+    fallback_stats::FallbackReason,
     keyed::Verdict,
     Devices,
     Place, //
@@ -23,9 +23,9 @@ use crate::{
         akcipher,
         akcipher::{
             Algorithm,
-            FallbackTfm, //
+            FallbackTfm,
             LoadedRequest,
-            Request,
+            Request, //
         },
         algorithm::{
             Names,
@@ -62,16 +62,17 @@ use kernel::{
     }, //
 };
 
-pub(super) use self::trial::try_out;
+pub(super) use self::kat::run_kat;
 
-/// What the crypto framework calls it.
+/// Name in the crypto API.
 const NAME: &CStr = c"rsa";
 
-/// Registers it.
+/// Registers RSA.
 ///
 /// # Errors
 ///
-/// As the crypto framework has them. `ENOENT`: there is no software to stand in for the device.
+/// - `ENOENT` if the kernel has no implementation for a fallback;
+/// - others as [`akcipher::register`] returns them.
 pub(super) fn register(
     place: Place,
     devices: &Arc<Devices>,
@@ -81,120 +82,123 @@ pub(super) fn register(
         name: NAME,
         driver_name: c"rsa-virtio",
         priority: devices.settings.public_key_priority(),
-        // Of no meaning for public keys.
+        // Public key algorithms have no block size.
         block_size: 0,
     };
-    let offer = Offer {
+    let data = RsaAlgData {
         place,
         devices: devices.clone(),
         _fallback: FallbackTfm::new(NAME)?,
     };
     let mut registrations = KVec::with_capacity(1, GFP_KERNEL)?;
-    registrations.push(
-        akcipher::register::<Rsa>(&names, offer, module)?,
-        GFP_KERNEL,
-    )?;
+    registrations.push(akcipher::register::<Rsa>(&names, data, module)?, GFP_KERNEL)?;
     Ok(registrations)
 }
 
-/// What all transforms share.
-pub(super) struct Offer {
+/// Data that all transforms share.
+pub(super) struct RsaAlgData {
     place: Place,
     devices: Arc<Devices>,
-    /// As long as the algorithm is registered so is the kernel's own: whoever asks for `rsa` gets
-    /// that, which has the higher priority, and not this one for want of another.
+    /// Keeps the kernel's implementation loaded while the driver's is registered. By default the
+    /// kernel's has the higher priority. A user of `rsa` must not get the driver's only because the
+    /// kernel's is not loaded.
     _fallback: FallbackTfm,
 }
 
-/// A transform.
-pub(super) struct Transform {
+/// An RSA transform.
+pub(super) struct RsaTfm {
     place: Place,
     devices: Arc<Devices>,
-    /// Has the same key, if it takes it.
+    /// Has the same key, if the fallback supports the length of the key.
     fallback: FallbackTfm,
-    pair: Pin<KBox<SpinLockIrq<Option<Arc<Pair>>>>>,
+    rsa_key: Pin<KBox<SpinLockIrq<Option<Arc<RsaKey>>>>>,
 }
 
-impl Transform {
-    /// Returns the key, if there is one.
-    fn pair(&self) -> Option<Arc<Pair>> {
-        self.pair.lock().clone()
+impl RsaTfm {
+    /// Returns the key, or `None` if there is none.
+    fn rsa_key(&self) -> Option<Arc<RsaKey>> {
+        self.rsa_key.lock().clone()
     }
 
-    /// Counts a request that software does.
-    fn fall_back(&self, reason: Reason) {
+    /// Counts a request that runs on the fallback.
+    fn count_fallback(&self, reason: FallbackReason) {
         self.devices.fallbacks.count(reason);
     }
 
-    /// Sets what `read` makes of the key; the old one is gone, whatever happens.
-    fn set_key(&self, read: impl FnOnce() -> Result<Pair>) -> Result {
-        // What is dropped here may talk to a device, so not under the lock.
-        let old = self.pair.lock().take();
+    /// Replaces the key by that of `read`. After an error the transform has no key.
+    ///
+    /// # Errors
+    ///
+    /// - `ENOMEM` if memory is exhausted;
+    /// - others as `read` returns them.
+    fn set_key(&self, read: impl FnOnce() -> Result<RsaKey>) -> Result {
+        // Dropping a key may send DESTROY requests, so the lock must not be held.
+        let old = self.rsa_key.lock().take();
         drop(old);
-        let pair = Arc::new(read()?, GFP_KERNEL)?;
+        let rsa_key = Arc::new(read()?, GFP_KERNEL)?;
         // Another caller may have set a key in between.
-        let old = self.pair.lock().replace(pair);
+        let old = self.rsa_key.lock().replace(rsa_key);
         drop(old);
         Ok(())
     }
 }
 
-/// The algorithm.
+/// The RSA algorithm.
 pub(super) struct Rsa;
 
-/// What is kept with a request that a device has.
-pub(super) struct State {
-    pair: Arc<Pair>,
+/// Data that the driver keeps with a request in flight.
+pub(super) struct RsaRequestData {
+    rsa_key: Arc<RsaKey>,
 }
 
 impl Offload for Rsa {
     type Raw = akcipher::Raw;
-    type Tfm = Transform;
-    type State = State;
+    type Tfm = RsaTfm;
+    type State = RsaRequestData;
     type Private = dataq::Private;
     type Area = Area<{ data::MAX_HEAD }, { data::STATUS }>;
 
     const SYNCHRONOUS: bool = false;
 
-    fn finish(state: &State, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Finish {
+    fn finish(data: &RsaRequestData, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Finish {
         let result = match Verdict::of(outcome, |_| false) {
-            Verdict::Done => state.place_result(request, outcome),
+            Verdict::Done => data.copy_result(request, outcome),
             Verdict::Software if outcome.result() == Err(ENODEV) => Err(ENODEV),
             Verdict::Software | Verdict::Failed(_) => Err(EIO),
         };
-        let in_software = || {
+        let fallback_has_key = || {
             request
                 .tfm()
-                .pair()
-                .is_some_and(|pair| pair.is_in_software())
+                .rsa_key()
+                .is_some_and(|rsa_key| rsa_key.fallback_has_key())
         };
-        if result.is_err() && in_software() {
+        if result.is_err() && fallback_has_key() {
             Finish::Fallback
         } else {
             Finish::Done(result)
         }
     }
 
-    fn fall_back(_state: State, request: Request<'_, Self>) -> Option<Result> {
-        request.tfm().fall_back(Reason::DeviceFailed);
+    fn fall_back(_data: RsaRequestData, request: Request<'_, Self>) -> Option<Result> {
+        request.tfm().count_fallback(FallbackReason::DeviceError);
         request.defer_to_fallback();
         None
     }
 }
 
-impl State {
-    /// Gives the caller the result of the device.
+impl RsaRequestData {
+    /// Copies the device's result to the caller's destination.
     ///
     /// # Errors
     ///
-    /// `EIO`, `EINVAL`: it does not have the length it should have.
-    fn place_result(&self, request: &Request<'_, Rsa>, outcome: &Outcome<'_>) -> Result {
-        // Some devices leave out zeros in front of a result. That is rare enough for software to
-        // make sure of the length; where there is none it is the device's word.
-        let len = self.pair.len();
-        // CAST: Both targets of this driver have 32 bits at least.
+    /// `EIO` or `EINVAL` if the result has an unexpected length.
+    fn copy_result(&self, request: &Request<'_, Rsa>, outcome: &Outcome<'_>) -> Result {
+        // Some devices omit leading zeros of a result. A short result is rare, so the fallback
+        // repeats the operation. If the fallback does not have the key, trust the device's length.
+        let len = self.rsa_key.len();
+        // CAST: `usize` has at least 32 bits on the supported architectures.
         let written = (outcome.used() as usize).saturating_sub(data::STATUS);
-        if written == len || (!self.pair.is_in_software() && (1..len).contains(&written)) {
+        if written == len || (!self.rsa_key.fallback_has_key() && (1..len).contains(&written)) {
             request.align_result(written)
         } else {
             Err(EIO)
@@ -203,63 +207,62 @@ impl State {
 }
 
 impl Algorithm for Rsa {
-    type Data = Offer;
+    type Data = RsaAlgData;
 
-    fn init(offer: &Offer) -> Result<Transform> {
-        Ok(Transform {
-            place: offer.place,
-            devices: offer.devices.clone(),
+    fn init(data: &RsaAlgData) -> Result<RsaTfm> {
+        Ok(RsaTfm {
+            place: data.place,
+            devices: data.devices.clone(),
             fallback: FallbackTfm::new(NAME)?,
-            pair: KBox::pin_init(new_spinlock_irq!(None), GFP_KERNEL)?,
+            rsa_key: KBox::pin_init(new_spinlock_irq!(None), GFP_KERNEL)?,
         })
     }
 
-    fn fallback(transform: &Transform) -> &FallbackTfm {
-        &transform.fallback
+    fn fallback(tfm: &RsaTfm) -> &FallbackTfm {
+        &tfm.fallback
     }
 
-    fn deferred(transform: &Transform) -> &Worker<DeferredRequests> {
-        &transform.devices.later
+    fn deferred(tfm: &RsaTfm) -> &Worker<DeferredRequests> {
+        &tfm.devices.later
     }
 
-    fn set_public_key(transform: &Transform, key: &[u8]) -> Result {
-        transform.set_key(|| {
-            let size = transform.fallback.set_public_key(key);
-            Pair::public(transform.place, &transform.devices, key, size)
+    fn set_public_key(tfm: &RsaTfm, key: &[u8]) -> Result {
+        tfm.set_key(|| {
+            let size = tfm.fallback.set_public_key(key);
+            RsaKey::public(tfm.place, &tfm.devices, key, size)
         })
     }
 
-    fn set_private_key(transform: &Transform, key: &[u8]) -> Result {
-        transform.set_key(|| {
-            let size = transform.fallback.set_private_key(key);
-            Pair::private(transform.place, &transform.devices, key, size)
+    fn set_private_key(tfm: &RsaTfm, key: &[u8]) -> Result {
+        tfm.set_key(|| {
+            let size = tfm.fallback.set_private_key(key);
+            RsaKey::private(tfm.place, &tfm.devices, key, size)
         })
     }
 
-    fn max_size(transform: &Transform) -> u32 {
-        // CAST: A modulus has some thousand bytes at most.
-        transform.pair().map_or(0, |pair| pair.size() as u32)
+    fn max_size(tfm: &RsaTfm) -> u32 {
+        // CAST: A result has at most `akcipher::MAX_LEN` bytes.
+        tfm.rsa_key().map_or(0, |rsa_key| rsa_key.size() as u32)
     }
 
     fn crypt(request: Request<'_, Self>, direction: Direction) -> Answer {
-        let Some(pair) = request.tfm().pair() else {
+        let Some(rsa_key) = request.tfm().rsa_key() else {
             return request.done(Err(EINVAL));
         };
-        let loaded = match request.load(direction, pair.len(), pair.size()) {
+        let loaded = match request.load(direction, rsa_key.len(), rsa_key.size()) {
             Ok(loaded) => loaded,
             Err((err, request)) => return request.done(Err(err)),
         };
-        if !pair.takes(loaded.input(), direction) {
+        if !rsa_key.accepts(loaded.input(), direction) {
             return loaded.done(Err(EINVAL));
         }
         if let Err(err) = loaded.check_dst_len() {
             return loaded.done(Err(err));
         }
-        match send(loaded, &pair, direction) {
+        match send(loaded, &rsa_key, direction) {
             Ok(answer) => answer,
-            // Whatever the device cannot do, or not now, software does.
-            Err((reason, _, loaded)) if pair.is_in_software() => {
-                loaded.tfm().fall_back(reason);
+            Err((reason, _, loaded)) if rsa_key.fallback_has_key() => {
+                loaded.tfm().count_fallback(reason);
                 loaded.run_fallback()
             }
             Err((_, err, loaded)) => loaded.done(Err(err)),
@@ -271,41 +274,46 @@ impl Algorithm for Rsa {
 ///
 /// # Errors
 ///
-/// The request comes back. `ENODEV`: there is none that has the key. `ENOSPC`: it has no room, and
-/// the consumer does not want to wait. Others: it cannot do this one.
+/// On error the request is returned, with
+/// - `ENODEV` if the key is bound to no device, or the device is not ready;
+/// - `E2BIG` if the device does not support the length of the request;
+/// - `ENOSPC` if the ring is full and the request may not be backlogged;
+/// - other errors of [`Loaded::prepare`] and [`dataq::submit`].
 fn send<'a>(
     loaded: LoadedRequest<'a, Rsa>,
-    pair: &Arc<Pair>,
+    rsa_key: &Arc<RsaKey>,
     direction: Direction,
-) -> Result<Answer, (Reason, Error, LoadedRequest<'a, Rsa>)> {
+) -> Result<Answer, (FallbackReason, Error, LoadedRequest<'a, Rsa>)> {
     let bh = Bh::disable();
-    let Some(route) = pair.half(direction).and_then(|half| half.route(&bh)) else {
-        return Err((Reason::NoDevice, ENODEV, loaded));
+    let Some(key_ref) = rsa_key.key_for(direction).and_then(|key| key.key_ref(&bh)) else {
+        return Err((FallbackReason::NoDevice, ENODEV, loaded));
     };
-    let device = route.binding().device();
-    // CAST: It has some thousand bytes at most.
-    let len = pair.len() as u32;
-    if !route.fits(len, len) {
-        return Err((Reason::TooLong, E2BIG, loaded));
+    let device = key_ref.binding().device();
+    // CAST: A modulus has at most `akcipher::MAX_LEN` bytes.
+    let len = rsa_key.len() as u32;
+    if !key_ref.fits_max_size(len, len) {
+        return Err((FallbackReason::TooLong, E2BIG, loaded));
     }
     let Some(queue) = device.data_queue() else {
-        return Err((Reason::NoDevice, ENODEV, loaded));
+        return Err((FallbackReason::NoDevice, ENODEV, loaded));
     };
 
     let operation = match direction {
         Direction::Encrypt => AkcipherOperation::Encrypt,
         Direction::Decrypt => AkcipherOperation::Decrypt,
     };
-    let head = route.head(operation, len, len);
-    let state = State { pair: pair.clone() };
-    let key = match &**route.binding() {
+    let header = key_ref.header(operation, len, len);
+    let data = RsaRequestData {
+        rsa_key: rsa_key.clone(),
+    };
+    let key = match &**key_ref.binding() {
         Binding::Session(_) => None,
         Binding::Stateless(_, key) => Some(key.clone()),
     };
     let sent = loaded
-        .prepare(state, head.bytes(), key, device.limits())
-        .map_err(|(err, loaded)| (Reason::Pieces, err, loaded))?
-        .send(|inflight| dataq::submit(queue, inflight, route.binding(), &bh, || device.watch()))
-        .map_err(|(err, loaded)| (Reason::of_queue(err), err, loaded))?;
+        .prepare(data, header.bytes(), key, device.limits())
+        .map_err(|(err, loaded)| (FallbackReason::Unmappable, err, loaded))?
+        .send(|inflight| dataq::submit(queue, inflight, key_ref.binding(), &bh, || device.watch()))
+        .map_err(|(err, loaded)| (FallbackReason::from_submit_error(err), err, loaded))?;
     Ok(sent.answer(device.timeout(), || (), |result| result))
 }

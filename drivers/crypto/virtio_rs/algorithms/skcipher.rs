@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Symmetric ciphers: how they are registered, and what a request goes through.
+//! Symmetric ciphers: registration and request processing.
 
 mod mode;
 mod table;
-mod transform;
+mod tfm;
 
 use self::{
     mode::{
+        Dispatch,
         Mode,
-        Plan,
         MAX_PADDING, //
     },
     table::{
         Row,
         MAX_KEY, //
     },
-    transform::Transform, //
+    tfm::SkcipherTfm, //
 };
 use super::{
-    fallback::Reason,
+    fallback_stats::FallbackReason,
     iv::{
         Iv,
         MAX_IV, //
@@ -27,7 +27,7 @@ use super::{
     keyed::Verdict,
     offload::{
         offload,
-        Refused, //
+        Unsent, //
     },
     operation,
     Devices,
@@ -42,9 +42,9 @@ use crate::{
         skcipher,
         skcipher::{
             Algorithm,
-            FallbackTfm, //
+            FallbackTfm,
             Pool,
-            Request,
+            Request, //
         },
         Answer,
         Area,
@@ -82,8 +82,8 @@ use kernel::{
 
 pub(super) use self::table::{
     algorithm,
-    trial_key,
-    try_session,
+    create_test_session,
+    test_key,
     TABLE, //
 };
 
@@ -91,8 +91,9 @@ pub(super) use self::table::{
 ///
 /// # Errors
 ///
-/// `EINVAL`: the key is longer than the device takes. Others as [`Session::create`] has them.
-fn create(
+/// - `EINVAL` if the device does not support the length of the key;
+/// - others as [`Session::create`] returns them.
+fn create_session(
     device: &Arc<Device>,
     cipher: Cipher,
     operation: Operation,
@@ -106,11 +107,12 @@ fn create(
     Session::create(device, Service::Cipher, request.as_bytes(), key)
 }
 
-/// Registers both flavours of a row.
+/// Registers both variants of a row, or none of them.
 ///
 /// # Errors
 ///
-/// As the crypto framework has them; none is registered then.
+/// - `EINVAL` if `place` names no row;
+/// - others as [`skcipher::register`] returns them.
 pub(super) fn register(
     place: Place,
     devices: &Arc<Devices>,
@@ -119,17 +121,17 @@ pub(super) fn register(
     let row = TABLE.get(place.row).ok_or(EINVAL)?;
     let mut registrations = KVec::with_capacity(2, GFP_KERNEL)?;
     registrations.push(
-        register_flavour::<false>(row, place, devices, module)?,
+        register_variant::<false>(row, place, devices, module)?,
         GFP_KERNEL,
     )?;
     registrations.push(
-        register_flavour::<true>(row, place, devices, module)?,
+        register_variant::<true>(row, place, devices, module)?,
         GFP_KERNEL,
     )?;
     Ok(registrations)
 }
 
-fn register_flavour<const SYNC: bool>(
+fn register_variant<const SYNC: bool>(
     row: &'static Row,
     place: Place,
     devices: &Arc<Devices>,
@@ -151,161 +153,175 @@ fn register_flavour<const SYNC: bool>(
         iv_size: row.mode.iv_size(row.block),
         chunk_size: row.block,
     };
-    let data = Offer {
+    let data = SkcipherAlgData {
         row,
         place,
         devices: devices.clone(),
     };
-    skcipher::register::<Flavour<SYNC>>(&description, data, module)
+    skcipher::register::<SkcipherAlgorithm<SYNC>>(&description, data, module)
 }
 
-/// What all transforms of a cipher share.
-pub(super) struct Offer {
+/// Data that all transforms of a cipher share.
+pub(super) struct SkcipherAlgData {
     row: &'static Row,
     place: Place,
     devices: Arc<Devices>,
 }
 
-/// One of the two ways a cipher is offered: `SYNC` answers before the call returns.
-pub(super) struct Flavour<const SYNC: bool>;
+/// A variant of a cipher: synchronous if `SYNC` is true, otherwise asynchronous.
+pub(super) struct SkcipherAlgorithm<const SYNC: bool>;
 
-/// Runs a request on the fallback.
+/// Counts a fallback and runs the request on the fallback transform.
 fn fall_back<const SYNC: bool>(
-    request: Request<'_, Flavour<SYNC>>,
-    reason: Reason,
+    request: Request<'_, SkcipherAlgorithm<SYNC>>,
+    reason: FallbackReason,
     direction: Direction,
 ) -> Answer {
-    request.tfm().fall_back(reason);
+    request.tfm().count_fallback(reason);
     request.run_fallback(direction)
 }
 
-/// How a request is done.
+/// Parameters of a request. The driver keeps them while the request is in flight.
 #[derive(Clone, Copy)]
-pub(super) struct Course {
+pub(super) struct CryptParams {
     mode: Mode,
     direction: Direction,
-    /// The number of bytes that ran on the fallback before the device gets the rest.
-    done: u32,
-    /// The IV of the rest, if a part ran on the fallback.
+    /// Bytes at the start of the request that the fallback has processed. The device gets the rest.
+    fallback_len: u32,
+    /// IV of the rest, or `None` if the device gets the whole request.
     iv: Option<Iv>,
-    /// The IV of what follows the request, if that must be told before it is done.
+    /// IV for the caller's next request, if it must be known before the device processes this one.
     next_iv: Option<Iv>,
 }
 
-impl Course {
-    /// Gives the caller the IV of what follows, after the device has done the request.
+impl CryptParams {
+    /// Writes the IV for the caller's next request, after the device has completed this one.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the destination is shorter than a block.
-    fn set_next_iv<const SYNC: bool>(&self, request: &Request<'_, Flavour<SYNC>>) -> Result {
+    /// `EINVAL` if the destination is shorter than a block.
+    fn set_next_iv<const SYNC: bool>(
+        &self,
+        request: &Request<'_, SkcipherAlgorithm<SYNC>>,
+    ) -> Result {
         match (self.mode, self.next_iv) {
             (_, Some(iv)) => request.set_iv(iv.bytes()),
             (Mode::Cbc, None) => {
-                let mut iv = Iv::new(request.tfm().row().block);
+                let mut iv = Iv::zeroed(request.tfm().row().block);
                 request.read_destination_tail(iv.bytes_mut())?;
                 request.set_iv(iv.bytes())
             }
-            // There is none, or it cannot be continued.
+            // ECB has no IV, and an XTS request cannot be continued. CTR always has `next_iv`.
             (Mode::Ecb | Mode::Xts | Mode::Ctr, None) => Ok(()),
         }
     }
 
-    /// Runs what the device has not done on the fallback, without sleeping.
-    fn run_fallback<const SYNC: bool>(&self, request: &mut Request<'_, Flavour<SYNC>>) -> Result {
+    /// Runs the device's part of a request on the fallback, without sleeping.
+    ///
+    /// # Errors
+    ///
+    /// As the fallback returns them.
+    fn run_fallback<const SYNC: bool>(
+        &self,
+        request: &mut Request<'_, SkcipherAlgorithm<SYNC>>,
+    ) -> Result {
         let Some(mut iv) = self.iv else {
             return request.run_fallback_atomic(self.direction);
         };
-        request.run_fallback_suffix(self.direction, self.done, iv.bytes_mut())?;
+        request.run_fallback_suffix(self.direction, self.fallback_len, iv.bytes_mut())?;
         request.set_iv(iv.bytes())
     }
 
-    /// Does the same for a request that is not answered yet.
-    fn answer<const SYNC: bool>(
+    /// Counts a fallback, and runs the device's part of a request that was not sent on it.
+    fn fall_back<const SYNC: bool>(
         &self,
-        mut request: Request<'_, Flavour<SYNC>>,
-        reason: Reason,
+        mut request: Request<'_, SkcipherAlgorithm<SYNC>>,
+        reason: FallbackReason,
     ) -> Answer {
-        if self.done == 0 {
+        if self.fallback_len == 0 {
             return fall_back(request, reason, self.direction);
         }
-        request.tfm().fall_back(reason);
+        request.tfm().count_fallback(reason);
         let result = self.run_fallback(&mut request);
         request.done(result)
     }
 }
 
-impl<const SYNC: bool> Offload for Flavour<SYNC> {
+impl<const SYNC: bool> Offload for SkcipherAlgorithm<SYNC> {
     type Raw = skcipher::Raw;
-    type Tfm = Transform<SYNC>;
-    type State = Course;
+    type Tfm = SkcipherTfm<SYNC>;
+    type State = CryptParams;
     type Private = dataq::Private;
     type Area =
         Area<{ data::MAX_HEAD + MAX_KEY + MAX_IV + MAX_PADDING }, { MAX_PADDING + data::STATUS }>;
 
     const SYNCHRONOUS: bool = SYNC;
 
-    fn finish(course: &Course, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Finish {
+    fn finish(params: &CryptParams, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Finish {
         match Verdict::of(outcome, |_| false) {
-            Verdict::Done => Finish::Done(course.set_next_iv(request)),
+            Verdict::Done => Finish::Done(params.set_next_iv(request)),
             Verdict::Software => Finish::Fallback,
             Verdict::Failed(err) => Finish::Done(Err(err)),
         }
     }
 
-    fn fall_back(course: Course, mut request: Request<'_, Self>) -> Option<Result> {
-        request.tfm().fall_back(Reason::DeviceFailed);
-        Some(course.run_fallback(&mut request))
+    fn fall_back(params: CryptParams, mut request: Request<'_, Self>) -> Option<Result> {
+        request.tfm().count_fallback(FallbackReason::DeviceError);
+        Some(params.run_fallback(&mut request))
     }
 }
 
-impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
-    type Data = Offer;
+impl<const SYNC: bool> Algorithm for SkcipherAlgorithm<SYNC> {
+    type Data = SkcipherAlgData;
 
-    fn init(offer: &Offer) -> Result<Transform<SYNC>> {
-        Transform::new(offer)
+    fn init(data: &SkcipherAlgData) -> Result<SkcipherTfm<SYNC>> {
+        SkcipherTfm::new(data)
     }
 
-    fn fallback(transform: &Transform<SYNC>) -> &FallbackTfm {
-        transform.fallback()
+    fn fallback(tfm: &SkcipherTfm<SYNC>) -> &FallbackTfm {
+        tfm.fallback()
     }
 
-    fn pool(transform: &Transform<SYNC>) -> Option<&Arc<Pool<Self>>> {
-        transform.pool()
+    fn pool(tfm: &SkcipherTfm<SYNC>) -> Option<&Arc<Pool<Self>>> {
+        tfm.pool()
     }
 
-    fn set_key(transform: &Transform<SYNC>, key: &Key<'_>) -> Result {
-        transform.set_key(key)
+    fn set_key(tfm: &SkcipherTfm<SYNC>, key: &Key<'_>) -> Result {
+        tfm.set_key(key)
     }
 
     fn crypt(mut request: Request<'_, Self>, direction: Direction) -> Answer {
         let row = request.tfm().row();
-        let padding = match row.mode.plan(row.block, request.len()) {
-            Plan::Refuse => return request.done(Err(EINVAL)),
-            Plan::Nothing => return request.done(Ok(())),
-            Plan::Software => return fall_back(request, Reason::Form, direction),
-            Plan::Device { padding } => padding,
+        let padding = match row.mode.dispatch(row.block, request.len()) {
+            Dispatch::Reject => return request.done(Err(EINVAL)),
+            Dispatch::Empty => return request.done(Ok(())),
+            Dispatch::Fallback => {
+                return fall_back(request, FallbackReason::Unsupported, direction)
+            }
+            Dispatch::Device { padding } => padding,
         };
 
-        // A request that the device cannot perform runs on the fallback.
+        // A synchronous request waits for the device, so it must be allowed to sleep.
         if SYNC && !request.may_sleep() {
-            return fall_back(request, Reason::MayNotSleep, direction);
+            return fall_back(request, FallbackReason::CannotSleep, direction);
         }
-        let mut course = Course {
+        let mut params = CryptParams {
             mode: row.mode,
             direction,
-            done: 0,
+            fallback_len: 0,
             iv: None,
             next_iv: None,
         };
         match (row.mode, direction) {
             (Mode::Ctr, _) => {
-                let iv = course.next_iv.insert(Iv::of(&[request.iv()]));
-                iv.count(request.len().div_ceil(row.block));
+                let iv = params.next_iv.insert(Iv::concat(&[request.iv()]));
+                iv.advance_counter(request.len().div_ceil(row.block));
             }
-            // The last block of ciphertext is overwritten if the request is in place.
+            // An in-place request overwrites the last ciphertext block, so copy it first.
             (Mode::Cbc, Direction::Decrypt) => {
-                let iv = course.next_iv.insert(Iv::new(row.mode.iv_size(row.block)));
+                let iv = params
+                    .next_iv
+                    .insert(Iv::zeroed(row.mode.iv_size(row.block)));
                 if let Err(err) = request.read_source_tail(iv.bytes_mut()) {
                     return request.done(Err(err));
                 }
@@ -313,100 +329,105 @@ impl<const SYNC: bool> Algorithm for Flavour<SYNC> {
             _ => {}
         }
         loop {
-            let mut head = 0;
-            let (reason, err, back) = match send(request, row, &course, padding, &mut head) {
-                Ok(answer) => return answer,
-                Err(refused) => refused,
-            };
-            request = back;
-            // The caller did not want to wait, and is to know that it would have had to.
-            if err == ENOSPC && course.done == 0 {
+            let mut prefix_len = 0;
+            let (reason, err, returned) =
+                match send(request, row, &params, padding, &mut prefix_len) {
+                    Ok(answer) => return answer,
+                    Err(unsent) => unsent,
+                };
+            request = returned;
+            // The ring is full and the request may not be backlogged. The caller handles `ENOSPC`.
+            // After a prefix ran on the fallback, the fallback completes the request instead.
+            if err == ENOSPC && params.fallback_len == 0 {
                 return request.done(Err(ENOSPC));
             }
-            if head == 0 || course.done != 0 {
-                return course.answer(request, reason);
+            if prefix_len == 0 || params.fallback_len != 0 {
+                return params.fall_back(request, reason);
             }
-            // The first part of a request that is too long for the device runs on the fallback.
-            request.tfm().fall_back(Reason::TooLong);
-            let mut rest = Iv::of(&[request.iv()]);
-            if let Err(err) = request.run_fallback_prefix(direction, head, rest.bytes_mut()) {
+            // The request is too long for the device. The fallback processes the first part.
+            request.tfm().count_fallback(FallbackReason::TooLong);
+            let mut rest = Iv::concat(&[request.iv()]);
+            if let Err(err) = request.run_fallback_prefix(direction, prefix_len, rest.bytes_mut()) {
                 return request.done(Err(err));
             }
-            course.done = head;
-            course.iv = Some(rest);
+            params.fallback_len = prefix_len;
+            params.iv = Some(rest);
         }
     }
 }
 
-/// The most bytes of a request besides the data that count against a device's `max_size`, halved or not.
-// CAST: The sizes are small.
+/// Upper bound of the bytes besides the data that count against a device's `max_size`: key, IV,
+/// padding and status.
+// CAST: The sum is below 256.
 const MAX_EXTRA: u64 = (MAX_KEY + MAX_IV + MAX_PADDING + data::STATUS) as u64;
 
-/// Sends the rest of a request to a device, after the first `course.done` bytes. If the rest is too
-/// long for the device, sets `head` to the number of bytes that the fallback must process first.
+/// Sends a request to a device, without its first `params.fallback_len` bytes.
+///
+/// If the rest is too long for the device, sets `prefix_len` to the number of bytes that the
+/// fallback must process first. If the device cannot process any part, `prefix_len` stays 0.
 ///
 /// Context: as for [`offload`].
 ///
 /// # Errors
 ///
-/// - `ETIMEDOUT` if no request context of the pool became free;
-/// - others as [`offload`] has them.
+/// - `ETIMEDOUT` if no request context of the pool became free in time;
+/// - others as [`offload`] returns them.
 fn send<'a, const SYNC: bool>(
-    request: Request<'a, Flavour<SYNC>>,
+    request: Request<'a, SkcipherAlgorithm<SYNC>>,
     row: &'static Row,
-    course: &Course,
+    params: &CryptParams,
     padding: u32,
-    head: &mut u32,
-) -> Result<Answer, Refused<Request<'a, Flavour<SYNC>>>> {
+    prefix_len: &mut u32,
+) -> Result<Answer, Unsent<Request<'a, SkcipherAlgorithm<SYNC>>>> {
     let tfm = request.tfm();
     let Some(memory) = request.memory(|| tfm.timeout()) else {
-        return Err((Reason::NoRoom, ETIMEDOUT, request));
+        return Err((FallbackReason::RingFull, ETIMEDOUT, request));
     };
-    let left = request.len() - course.done;
+    let left = request.len() - params.fallback_len;
     let plan = |binding: &Binding| {
         let max_size = binding.device().config().max_size();
-        // Most requests are far from the limit.
+        // Most requests are far below the limit. One comparison suffices for them.
         if u64::from(left) < (max_size / 2).saturating_sub(MAX_EXTRA) {
             return Ok(());
         }
         let iv_size = row.mode.iv_size(row.block);
-        let room = data::cipher_room(binding.key().len(), iv_size, max_size);
-        match row.mode.head(row.block, left, padding, room) {
+        let max_len = data::cipher_room(binding.key().len(), iv_size, max_size);
+        match row.mode.fallback_len(row.block, left, padding, max_len) {
             Some(0) => Ok(()),
             Some(first) => {
-                *head = first;
-                Err(Reason::TooLong)
+                *prefix_len = first;
+                Err(FallbackReason::TooLong)
             }
-            None => Err(Reason::TooLong),
+            None => Err(FallbackReason::TooLong),
         }
     };
     offload(
         request,
-        course.direction,
+        params.direction,
         plan,
         |request, limits, binding, ()| {
             request.build(memory, limits, |builder| {
-                write_header(builder, binding, row, course.direction, left + padding);
-                match &course.iv {
+                write_header(builder, binding, row, params.direction, left + padding);
+                match &params.iv {
                     Some(iv) => builder.read(iv.bytes()),
                     None => builder.iv(),
                 }
-                builder.source(course.done);
-                // CAST: Less than a block.
+                builder.source(params.fallback_len);
+                // CAST: The padding is shorter than a block.
                 let padding = &[0; MAX_PADDING][..padding as usize];
                 builder.read(padding);
-                builder.destination(course.done);
+                builder.destination(params.fallback_len);
                 builder.write(padding.len());
-                *course
+                *params
             })
         },
     )
 }
 
-/// Appends the fixed-length fields of a request, and its key if the device does not know it.
+/// Appends the fixed-length fields of a request and, in stateless mode, its key.
 #[inline]
 fn write_header<const SYNC: bool>(
-    builder: &mut Builder<'_, Flavour<SYNC>, skcipher::Raw>,
+    builder: &mut Builder<'_, SkcipherAlgorithm<SYNC>, skcipher::Raw>,
     binding: &Binding,
     row: &Row,
     direction: Direction,
@@ -424,7 +445,7 @@ fn write_header<const SYNC: bool>(
         )),
         Binding::Stateless(_, key) => {
             let key = key.bytes();
-            // CAST: A key has `MAX_KEY` bytes at most.
+            // CAST: A key of a stateless request has at most `MAX_KEY` bytes.
             let key_len = key.len() as u32;
             let request = StatelessCipherRequest::new(row.cipher, operation, key_len, iv_size, len);
             builder.read_value(request);

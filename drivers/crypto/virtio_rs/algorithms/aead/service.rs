@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Authenticated encryption by the device's service of that name: which algorithms the driver
-//! knows, and how the kernel's nonces are the device's.
+//! AEADs of the device's AEAD service: table of algorithms, conversion of keys and nonces, and
+//! requests.
 
 use super::{
     super::{
@@ -9,14 +9,14 @@ use super::{
             Iv,
             MAX_IV, //
         },
-        skcipher::trial_key, //
+        skcipher::test_key, //
     },
+    AeadPlan,
+    KeyMode,
     Keys,
     Method,
-    Plan,
     Row,
     Salt,
-    Via,
     ENTRIES, //
 };
 use crate::{
@@ -54,30 +54,30 @@ use kernel::{
     sync::Arc, //
 };
 
-/// What keys and IVs look like to the kernel.
+/// Format of keys and IVs in the crypto API.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Form {
+enum IvFormat {
     /// The IV is the nonce.
     Plain,
-    /// The IV is CCM's first counter block: how many bytes the length of the message has, less 1,
-    /// then the nonce, then room for that length.
-    CounterBlock,
-    /// IPsec's: the salt behind the key is the beginning of the nonce, the IV its rest. A copy of
-    /// the IV is the end of the associated data, but not authenticated.
+    /// The IV is the first counter block of CCM. Its first byte is the size of the length field
+    /// minus 1. The nonce and the length field follow.
+    CcmBlock,
+    /// IPsec ESP. The nonce is the salt at the end of the key, followed by the IV. The AAD ends
+    /// with a copy of the IV that is not authenticated.
     Esp,
 }
 
-/// An algorithm of the service.
+/// An algorithm of the AEAD service.
 #[derive(Clone, Copy)]
-pub(in crate::algorithms) struct Sealing {
+pub(in crate::algorithms) struct AeadMethod {
     aead: Aead,
-    form: Form,
-    /// In bytes, without a salt.
+    iv_format: IvFormat,
+    /// Length of the shortest key in bytes, without salt.
     min_key: u32,
 }
 
-/// The algorithms the driver knows.
-pub(in crate::algorithms) const TABLE: [Row<Sealing>; 5] = [
+/// The supported AEADs.
+pub(in crate::algorithms) const TABLE: [Row<AeadMethod>; 5] = [
     Row {
         name: c"gcm(aes)",
         driver_name: c"gcm-aes-virtio",
@@ -96,8 +96,8 @@ pub(in crate::algorithms) const TABLE: [Row<Sealing>; 5] = [
         chunk_size: 16,
         iv_size: 8,
         max_tag: 16,
-        method: Sealing {
-            form: Form::Esp,
+        method: AeadMethod {
+            iv_format: IvFormat::Esp,
             ..GCM
         },
     },
@@ -109,9 +109,9 @@ pub(in crate::algorithms) const TABLE: [Row<Sealing>; 5] = [
         chunk_size: 16,
         iv_size: 16,
         max_tag: 16,
-        method: Sealing {
+        method: AeadMethod {
             aead: Aead::Ccm,
-            form: Form::CounterBlock,
+            iv_format: IvFormat::CcmBlock,
             min_key: 16,
         },
     },
@@ -133,26 +133,26 @@ pub(in crate::algorithms) const TABLE: [Row<Sealing>; 5] = [
         chunk_size: 64,
         iv_size: 8,
         max_tag: 16,
-        method: Sealing {
-            form: Form::Esp,
+        method: AeadMethod {
+            iv_format: IvFormat::Esp,
             ..CHACHA
         },
     },
 ];
 
-const GCM: Sealing = Sealing {
+const GCM: AeadMethod = AeadMethod {
     aead: Aead::Gcm,
-    form: Form::Plain,
+    iv_format: IvFormat::Plain,
     min_key: 16,
 };
 
-const CHACHA: Sealing = Sealing {
+const CHACHA: AeadMethod = AeadMethod {
     aead: Aead::ChaCha20Poly1305,
-    form: Form::Plain,
+    iv_format: IvFormat::Plain,
     min_key: 32,
 };
 
-/// The longest key in bytes.
+/// Longest key in bytes.
 const MAX_KEY: usize = 32;
 
 const fn max(one: usize, other: usize) -> usize {
@@ -163,42 +163,46 @@ const fn max(one: usize, other: usize) -> usize {
     }
 }
 
-/// The most bytes of parameters that a request has: its fixed part, key and IV.
+/// Maximum length of the parameters of a request in bytes: fixed-length fields, key and IV.
 const PARAMS: usize = MAX_IV
     + max(
         size_of::<AeadRequest>(),
         size_of::<StatelessAeadRequest>() + MAX_KEY,
     );
 
-/// Returns what a row of the table is to the device.
+/// Returns the device algorithm of a row.
 pub(in crate::algorithms) fn algorithm(row: usize) -> Option<Algorithm> {
     TABLE.get(row).map(|row| Algorithm::Aead(row.method.aead))
 }
 
-/// Asks a device for a session of a row of the table.
+/// Creates a test session for a row.
 ///
 /// # Errors
 ///
-/// As [`Method::create`] has them.
-pub(in crate::algorithms) fn try_session(device: &Arc<Device>, row: usize) -> Result<Session> {
+/// - `EINVAL` if the row does not exist;
+/// - others as [`Method::create_session`] returns them.
+pub(in crate::algorithms) fn create_test_session(
+    device: &Arc<Device>,
+    row: usize,
+) -> Result<Session> {
     let row = TABLE.get(row).ok_or(EINVAL)?;
     let keys = Keys {
-        cipher: trial_key(row.method.min_key).ok_or(EINVAL)?,
+        cipher: test_key(row.method.min_key).ok_or(EINVAL)?,
         auth: &[],
     };
     row.method
-        .create(device, Operation::Encrypt, &keys, row.max_tag)
+        .create_session(device, Operation::Encrypt, &keys, row.max_tag)
 }
 
-impl Method for Sealing {
+impl Method for AeadMethod {
     type Area = Area<PARAMS, { data::STATUS }, ENTRIES>;
     const TAG_IN_DATA: bool = true;
-    const RANK: i32 = 1;
+    const PRIORITY_FACTOR: i32 = 1;
 
-    fn take_apart<'k>(&self, key: &'k Key<'_>) -> Option<(Keys<'k>, Salt)> {
-        let (cipher, salt) = match self.form {
-            Form::Plain | Form::CounterBlock => (key.bytes(), Salt::default()),
-            Form::Esp => {
+    fn split_key<'k>(&self, key: &'k Key<'_>) -> Option<(Keys<'k>, Salt)> {
+        let (cipher, salt) = match self.iv_format {
+            IvFormat::Plain | IvFormat::CcmBlock => (key.bytes(), Salt::default()),
+            IvFormat::Esp => {
                 let (cipher, salt) = key.bytes().split_last_chunk()?;
                 (cipher, *salt)
             }
@@ -206,18 +210,18 @@ impl Method for Sealing {
         Some((Keys { cipher, auth: &[] }, salt))
     }
 
-    fn takes(&self, config: &Config, keys: &Keys<'_>) -> bool {
+    fn supports_keys(&self, config: &Config, keys: &Keys<'_>) -> bool {
         config.takes_cipher_key(keys.cipher.len())
     }
 
-    fn create(
+    fn create_session(
         &self,
         device: &Arc<Device>,
         operation: Operation,
         keys: &Keys<'_>,
         tag: u32,
     ) -> Result<Session> {
-        if !self.takes(device.config(), keys) {
+        if !self.supports_keys(device.config(), keys) {
             return Err(EINVAL);
         }
         let len = u32::try_from(keys.cipher.len())?;
@@ -226,17 +230,17 @@ impl Method for Sealing {
         Session::create(device, Service::Aead, bytes, keys.cipher)
     }
 
-    fn plan(&self, lengths: &Lengths, iv: &Iv, salt: Salt) -> Option<Plan> {
-        let iv = match self.form {
-            Form::Plain => *iv,
-            Form::CounterBlock => nonce_of(iv, lengths.text)?,
-            Form::Esp => Iv::of(&[&salt, iv.bytes()]),
+    fn plan(&self, lengths: &Lengths, iv: &Iv, salt: Salt) -> Option<AeadPlan> {
+        let iv = match self.iv_format {
+            IvFormat::Plain => *iv,
+            IvFormat::CcmBlock => ccm_nonce(iv, lengths.text)?,
+            IvFormat::Esp => Iv::concat(&[&salt, iv.bytes()]),
         };
-        let aad = match self.form {
-            Form::Plain | Form::CounterBlock => lengths.aad,
-            Form::Esp => self.esp_aad(lengths.aad)?,
+        let aad = match self.iv_format {
+            IvFormat::Plain | IvFormat::CcmBlock => lengths.aad,
+            IvFormat::Esp => self.esp_aad(lengths.aad)?,
         };
-        Some(Plan {
+        Some(AeadPlan {
             iv,
             aad,
             text: lengths.text,
@@ -245,37 +249,37 @@ impl Method for Sealing {
         })
     }
 
-    fn has_aad_first(_via: &Via) -> bool {
+    fn aad_before_src(_key_mode: &KeyMode) -> bool {
         false
     }
 
     fn write_header<A: Offload>(
         &self,
         builder: &mut Builder<'_, A, A::Raw>,
-        via: &Via,
+        key_mode: &KeyMode,
         operation: Operation,
         keys: &Keys<'_>,
-        plan: &Plan,
+        plan: &AeadPlan,
     ) {
         let (src, dst) = match operation {
             Operation::Encrypt => (plan.text, plan.text + plan.tag),
             Operation::Decrypt => (plan.text + plan.tag, plan.text),
         };
         let lengths = data::Lengths {
-            // CAST: At most `MAX_IV`.
+            // CAST: An IV has at most `MAX_IV` bytes.
             iv: plan.iv.bytes().len() as u32,
             aad: plan.aad,
             src,
             dst,
             tag: plan.tag,
         };
-        match *via {
-            Via::Session(revision, id) => {
+        match *key_mode {
+            KeyMode::Session(revision, id) => {
                 let request = AeadRequest::new(revision, self.aead, operation, id, &lengths);
                 builder.read(request.bytes(revision));
             }
-            Via::Stateless => {
-                // CAST: At most `MAX_KEY`.
+            KeyMode::Stateless => {
+                // CAST: A key of a stateless request has at most `MAX_KEY` bytes.
                 let len = keys.cipher.len() as u32;
                 let request = StatelessAeadRequest::new(self.aead, operation, len, &lengths);
                 builder.read_value(request);
@@ -285,14 +289,14 @@ impl Method for Sealing {
     }
 }
 
-impl Sealing {
-    /// Returns how much of IPsec's associated data is authenticated; nothing if it has a length that
-    /// is refused.
+impl AeadMethod {
+    /// Returns the length of the authenticated part of ESP's AAD. Returns `None` if `aad` is not a
+    /// valid length.
     fn esp_aad(&self, aad: u32) -> Option<u32> {
         const IV: u32 = 8;
 
         match (self.aead, aad) {
-            // Two words, or three with long sequence numbers; and the IV.
+            // SPI and a sequence number of 32 or 64 bits, then the IV.
             (Aead::Gcm, 16 | 20) => Some(aad - IV),
             (Aead::Gcm, _) => None,
             _ => aad.checked_sub(IV),
@@ -300,11 +304,11 @@ impl Sealing {
     }
 }
 
-/// Returns the nonce in CCM's first counter block, for a message of `len` bytes. Nothing if it is
-/// not such a block, or the message too long for it.
-fn nonce_of(block: &Iv, len: u32) -> Option<Iv> {
+/// Returns the nonce in the first counter block of CCM, for a message of `len` bytes. Returns
+/// `None` if the block is malformed, or its length field too small for the message.
+fn ccm_nonce(block: &Iv, len: u32) -> Option<Iv> {
     let (first, rest) = block.bytes().split_first()?;
-    // How many bytes the length has.
+    // Size of the length field in bytes.
     let size = match first {
         1..=7 => u32::from(*first) + 1,
         _ => return None,
@@ -312,9 +316,9 @@ fn nonce_of(block: &Iv, len: u32) -> Option<Iv> {
     if u64::from(len).checked_shr(8 * size).unwrap_or(0) != 0 {
         return None;
     }
-    // CAST: At most 8.
+    // CAST: `size` is at most 8.
     let nonce = rest.len().checked_sub(size as usize)?;
-    Some(Iv::of(&[rest.get(..nonce)?]))
+    Some(Iv::concat(&[rest.get(..nonce)?]))
 }
 
 #[kernel::macros::kunit_tests(virtio_crypto_rs_algorithms_aead_service)]
@@ -327,54 +331,54 @@ mod tests {
         tag: 16,
     };
 
-    fn row(name: &CStr) -> &'static Row<Sealing> {
-        static ROWS: [Row<Sealing>; TABLE.len()] = TABLE;
+    fn row(name: &CStr) -> &'static Row<AeadMethod> {
+        static ROWS: [Row<AeadMethod>; TABLE.len()] = TABLE;
         ROWS.iter().find(|row| row.name == name).unwrap()
     }
 
     fn block(first: u8) -> Iv {
-        Iv::of(&[&[first, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]])
+        Iv::concat(&[&[first, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]])
     }
 
     #[test]
-    fn the_nonce_of_ccm_is_what_the_length_leaves() {
+    fn ccm_nonce_fills_rest_of_block() {
         // RFC 3610: the nonce has 15 - L bytes.
         assert_eq!(
-            nonce_of(&block(1), 0).unwrap().bytes(),
+            ccm_nonce(&block(1), 0).unwrap().bytes(),
             [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]
         );
         assert_eq!(
-            nonce_of(&block(3), 0).unwrap().bytes(),
+            ccm_nonce(&block(3), 0).unwrap().bytes(),
             [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
         );
         assert_eq!(
-            nonce_of(&block(7), 0).unwrap().bytes(),
+            ccm_nonce(&block(7), 0).unwrap().bytes(),
             [1, 2, 3, 4, 5, 6, 7]
         );
     }
 
     #[test]
-    fn no_other_block_of_ccm_goes_to_a_device() {
+    fn invalid_ccm_block_has_no_nonce() {
         for first in [0, 8, 9, 0x43, 0xff] {
-            assert_eq!(nonce_of(&block(first), 0), None);
+            assert_eq!(ccm_nonce(&block(first), 0), None);
         }
-        assert_eq!(nonce_of(&Iv::EMPTY, 0), None);
-        assert_eq!(nonce_of(&Iv::of(&[&[1, 2]]), 0), None);
+        assert_eq!(ccm_nonce(&Iv::EMPTY, 0), None);
+        assert_eq!(ccm_nonce(&Iv::concat(&[&[1, 2]]), 0), None);
     }
 
     #[test]
-    fn a_message_of_ccm_is_not_longer_than_its_length_can_say() {
-        assert!(nonce_of(&block(1), 0xffff).is_some());
-        assert!(nonce_of(&block(1), 0x1_0000).is_none());
-        assert!(nonce_of(&block(2), 0xff_ffff).is_some());
-        assert!(nonce_of(&block(2), 0x100_0000).is_none());
-        assert!(nonce_of(&block(3), u32::MAX).is_some());
-        assert!(nonce_of(&block(7), u32::MAX).is_some());
+    fn ccm_length_field_limits_message() {
+        assert!(ccm_nonce(&block(1), 0xffff).is_some());
+        assert!(ccm_nonce(&block(1), 0x1_0000).is_none());
+        assert!(ccm_nonce(&block(2), 0xff_ffff).is_some());
+        assert!(ccm_nonce(&block(2), 0x100_0000).is_none());
+        assert!(ccm_nonce(&block(3), u32::MAX).is_some());
+        assert!(ccm_nonce(&block(7), u32::MAX).is_some());
     }
 
     #[test]
-    fn ipsec_has_a_salt_before_the_iv_and_the_iv_behind_the_associated_data() {
-        let iv = Iv::of(&[&[5, 6, 7, 8, 9, 10, 11, 12]]);
+    fn esp_nonce_is_salt_and_iv_and_aad_excludes_iv() {
+        let iv = Iv::concat(&[&[5, 6, 7, 8, 9, 10, 11, 12]]);
         for name in [c"rfc4106(gcm(aes))", c"rfc7539esp(chacha20,poly1305)"] {
             let plan = row(name).method.plan(&LENGTHS, &iv, [1, 2, 3, 4]).unwrap();
             assert_eq!(plan.iv.bytes(), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
@@ -383,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn associated_data_that_ipsec_does_not_have_is_left_to_software() {
+    fn esp_rejects_invalid_aad_length() {
         let aad = |name, aad| row(name).method.esp_aad(aad);
         for len in [0, 7, 8, 12, 15, 17, 19, 21, u32::MAX] {
             assert_eq!(aad(c"rfc4106(gcm(aes))", len), None);
@@ -394,21 +398,21 @@ mod tests {
     }
 
     #[test]
-    fn the_salt_is_no_part_of_the_key() {
+    fn esp_key_ends_with_salt() {
         let bytes = [7u8; 20];
         let key = Key::new(&bytes);
-        let (keys, salt) = row(c"rfc4106(gcm(aes))").method.take_apart(&key).unwrap();
+        let (keys, salt) = row(c"rfc4106(gcm(aes))").method.split_key(&key).unwrap();
         assert_eq!((keys.cipher.len(), salt), (16, [7; 4]));
-        let (keys, _) = row(c"gcm(aes)").method.take_apart(&key).unwrap();
+        let (keys, _) = row(c"gcm(aes)").method.split_key(&key).unwrap();
         assert_eq!((keys.cipher.len(), keys.auth.len()), (20, 0));
         let key = Key::new(&bytes[..3]);
-        assert!(row(c"rfc4106(gcm(aes))").method.take_apart(&key).is_none());
+        assert!(row(c"rfc4106(gcm(aes))").method.split_key(&key).is_none());
     }
 
     #[test]
-    fn every_row_has_a_trial_key_and_names_of_its_own() {
+    fn every_row_has_test_key_and_unique_names() {
         for (index, row) in TABLE.iter().enumerate() {
-            assert!(trial_key(row.method.min_key).is_some());
+            assert!(test_key(row.method.min_key).is_some());
             assert!(row.driver_name.to_bytes().ends_with(b"-virtio"));
             let sync = row.sync_driver_name.to_bytes();
             assert!(sync.starts_with(row.driver_name.to_bytes()));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The chains of a cipher and an HMAC that the driver knows: those that the kernel has tests for.
+//! Table of supported `authenc()` AEADs: those for which the kernel has self-tests.
 
 use super::{
     super::{
@@ -9,9 +9,9 @@ use super::{
             Method,
             Row, //
         },
-        skcipher::trial_key, //
+        skcipher::test_key, //
     },
-    Chaining, //
+    ChainMethod, //
 };
 use crate::{
     transport::{
@@ -32,17 +32,17 @@ use kernel::{
     sync::Arc, //
 };
 
-/// How the cipher makes blocks a message.
+/// Mode of operation of the cipher.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Mode {
     /// Cipher block chaining.
     Cbc,
-    /// Counter, as IPsec has it: a salt of 4 bytes behind the key of the cipher, an IV of 8 bytes,
-    /// and 1 are the first block.
+    /// Counter mode of IPsec. The first counter block is a salt of 4 bytes, an IV of 8 bytes and
+    /// the counter 1. The caller's key has the salt after the cipher key.
     Rfc3686,
 }
 
-/// A row: the hash and the name of the cipher, to the kernel and in names of drivers.
+/// Creates a row from the hash, and the cipher's name in the crypto API and in driver names.
 macro_rules! row {
     ($hash:literal, $mac:ident, $tag:literal, $name:literal, $driver:literal, $cipher:ident) => {
         Row {
@@ -56,7 +56,7 @@ macro_rules! row {
                 "-virtio-sync\0"
             )),
             max_tag: $tag,
-            method: Chaining {
+            method: ChainMethod {
                 mac: Mac::$mac,
                 ..$cipher.method
             },
@@ -65,7 +65,7 @@ macro_rules! row {
     };
 }
 
-/// The rows of a hash.
+/// Creates the rows of all ciphers for each hash.
 macro_rules! rows {
     ($($hash:literal, $mac:ident, $tag:literal;)*) => {
         [$(
@@ -76,16 +76,16 @@ macro_rules! rows {
     };
 }
 
-/// The chains the driver knows.
-pub(in crate::algorithms) const TABLE: [Row<Chaining>; 12] = rows! {
+/// The supported combinations of a cipher and an HMAC.
+pub(in crate::algorithms) const TABLE: [Row<ChainMethod>; 12] = rows! {
     "sha1", HmacSha1, 20;
     "sha256", HmacSha256, 32;
     "sha384", HmacSha384, 48;
     "sha512", HmacSha512, 64;
 };
 
-/// What the rows of AES in cipher block chaining mode have in common.
-const AES_CBC: Row<Chaining> = Row {
+/// Common fields of the rows with AES in CBC mode.
+const AES_CBC: Row<ChainMethod> = Row {
     name: c"",
     driver_name: c"",
     sync_driver_name: c"",
@@ -93,7 +93,7 @@ const AES_CBC: Row<Chaining> = Row {
     chunk_size: 16,
     iv_size: 16,
     max_tag: 0,
-    method: Chaining {
+    method: ChainMethod {
         cipher: Cipher::AesCbc,
         mode: Mode::Cbc,
         block: 16,
@@ -102,11 +102,11 @@ const AES_CBC: Row<Chaining> = Row {
     },
 };
 
-/// What the rows of AES in counter mode have in common.
-const AES_CTR: Row<Chaining> = Row {
+/// Common fields of the rows with AES in counter mode.
+const AES_CTR: Row<ChainMethod> = Row {
     block_size: 1,
     iv_size: 8,
-    method: Chaining {
+    method: ChainMethod {
         cipher: Cipher::AesCtr,
         mode: Mode::Rfc3686,
         ..AES_CBC.method
@@ -114,12 +114,12 @@ const AES_CTR: Row<Chaining> = Row {
     ..AES_CBC
 };
 
-/// What the rows of triple DES have in common.
-const TRIPLE_DES_CBC: Row<Chaining> = Row {
+/// Common fields of the rows with 3DES.
+const TRIPLE_DES_CBC: Row<ChainMethod> = Row {
     block_size: 8,
     chunk_size: 8,
     iv_size: 8,
-    method: Chaining {
+    method: ChainMethod {
         cipher: Cipher::TripleDesCbc,
         block: 8,
         min_key: 24,
@@ -128,7 +128,7 @@ const TRIPLE_DES_CBC: Row<Chaining> = Row {
     ..AES_CBC
 };
 
-/// Returns a string that ends with its only 0.
+/// Returns a string whose only zero byte is the last one.
 const fn string(bytes: &'static str) -> &'static CStr {
     match CStr::from_bytes_with_nul(bytes.as_bytes()) {
         Ok(string) => string,
@@ -136,25 +136,29 @@ const fn string(bytes: &'static str) -> &'static CStr {
     }
 }
 
-/// Returns what a row of the table is to the device.
+/// Returns the device algorithms of a row: cipher and MAC.
 pub(in crate::algorithms) fn algorithms(row: usize) -> Option<[Algorithm; 2]> {
     let method = TABLE.get(row)?.method;
     Some([Algorithm::Cipher(method.cipher), Algorithm::Mac(method.mac)])
 }
 
-/// Asks a device for a session of a row of the table.
+/// Creates a test session for a row.
 ///
 /// # Errors
 ///
-/// As [`Method::create`] has them.
-pub(in crate::algorithms) fn try_session(device: &Arc<Device>, row: usize) -> Result<Session> {
+/// - `EINVAL` if the row does not exist;
+/// - others as [`Method::create_session`] returns them.
+pub(in crate::algorithms) fn create_test_session(
+    device: &Arc<Device>,
+    row: usize,
+) -> Result<Session> {
     let row = TABLE.get(row).ok_or(EINVAL)?;
     let keys = Keys {
-        cipher: trial_key(row.method.min_key).ok_or(EINVAL)?,
-        auth: trial_key(16).ok_or(EINVAL)?,
+        cipher: test_key(row.method.min_key).ok_or(EINVAL)?,
+        auth: test_key(16).ok_or(EINVAL)?,
     };
     row.method
-        .create(device, Operation::Encrypt, &keys, row.max_tag)
+        .create_session(device, Operation::Encrypt, &keys, row.max_tag)
 }
 
 #[kernel::macros::kunit_tests(virtio_crypto_rs_algorithms_authenc_table)]
@@ -165,9 +169,9 @@ mod tests {
     };
 
     #[test]
-    fn every_row_has_a_trial_key_and_names_of_its_own() {
+    fn every_row_has_test_key_and_unique_names() {
         for (index, row) in TABLE.iter().enumerate() {
-            assert!(trial_key(row.method.min_key).is_some());
+            assert!(test_key(row.method.min_key).is_some());
             assert!(row.max_tag != 0 && row.max_tag as usize <= MAX_TAG);
             let sync = row.sync_driver_name.to_bytes();
             assert!(sync.starts_with(row.driver_name.to_bytes()));
@@ -178,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_the_kernels_own() {
+    fn names_match_kernel_templates() {
         for name in [
             c"authenc(hmac(sha1),cbc(aes))",
             c"authenc(hmac(sha256),rfc3686(ctr(aes)))",
@@ -190,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_those_of_cipher_and_hash() {
+    fn sizes_match_cipher_and_hash() {
         let row = |name: &CStr| TABLE.iter().find(|row| row.name == name).unwrap();
         let sizes = |name| {
             let row = row(name);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a digest is to the device: one of two services, which ask for it in different words.
+//! Sessions and requests of the device's hash and MAC services.
 
 use super::table::Row;
 use crate::{
@@ -36,17 +36,17 @@ use kernel::{
     sync::Arc, //
 };
 
-/// What makes a digest.
+/// The function of a row: a hash or a MAC.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Function {
-    /// It needs no key.
+    /// A hash. It has no key.
     Hash(Hash),
-    /// It needs one.
+    /// A MAC. It needs a key.
     Mac(Mac),
 }
 
 impl Function {
-    /// Returns what it is to the device.
+    /// Returns the device algorithm of the function.
     pub(super) fn algorithm(self) -> Algorithm {
         match self {
             Self::Hash(hash) => Algorithm::Hash(hash),
@@ -58,8 +58,9 @@ impl Function {
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the key is longer than the device takes. Others as [`Session::create`] has them.
-    pub(super) fn create(
+    /// - `EINVAL` if the device does not support the length of the key;
+    /// - others as [`Session::create`] returns them.
+    pub(super) fn create_session(
         self,
         device: &Arc<Device>,
         digest_size: u32,
@@ -83,8 +84,8 @@ impl Function {
     }
 }
 
-/// Appends the fixed-length fields of a request for the digest of `len` bytes, and its key if the device
-/// does not know it.
+/// Appends the fixed-length fields of a request for the digest of `len` bytes and, in stateless
+/// mode, its key.
 pub(super) fn write_header<A: Offload>(
     builder: &mut Builder<'_, A, A::Raw>,
     row: &Row,
@@ -108,7 +109,7 @@ pub(super) fn write_header<A: Offload>(
         }
         (Function::Mac(mac), Binding::Stateless(_, key)) => {
             let key = key.bytes();
-            // CAST: A key has `MAX_KEY` bytes at most.
+            // CAST: A key of a stateless request has at most `MAX_KEY` bytes.
             let key_len = key.len() as u32;
             builder.read_value(StatelessMacRequest::new(mac, key_len, len, result_len));
             builder.read_secret(key);

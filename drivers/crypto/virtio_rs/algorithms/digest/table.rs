@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The hashes and message authentication codes the driver knows.
+//! Tables of supported hashes and MACs, and their capability detection.
 
 use super::{
     super::{
-        skcipher::trial_key,
+        skcipher::test_key,
         Kind,
         Place, //
     },
@@ -28,15 +28,15 @@ use kernel::{
     sync::Arc, //
 };
 
-/// An algorithm the driver knows. Sizes are in bytes.
+/// A hash or MAC. Sizes are in bytes.
 pub(in crate::algorithms) struct Row {
     pub(super) function: Function,
-    /// What the crypto framework calls it.
+    /// Name in the crypto API.
     pub(super) name: &'static CStr,
-    /// What the driver's implementation is called.
+    /// Driver name.
     pub(super) driver_name: &'static CStr,
     pub(super) digest_size: u32,
-    /// The size of a key that is right; 0 if there is none.
+    /// Size of a valid key, for the test session. 0 for a hash.
     key_size: u32,
 }
 
@@ -72,14 +72,14 @@ impl Row {
         }
     }
 
-    /// Returns the size of a digest in bytes.
+    /// Returns the digest size as a `usize`.
     pub(super) fn digest_len(&self) -> usize {
-        // CAST: Both targets of this driver have 32 bits at least.
+        // CAST: `usize` has at least 32 bits on the supported architectures.
         self.digest_size as usize
     }
 }
 
-/// The hashes the driver knows.
+/// The supported hashes.
 pub(in crate::algorithms) const HASHES: [Row; 10] = [
     Row::hash(Hash::Md5, 16, c"md5", c"md5-virtio"),
     Row::hash(Hash::Sha1, 20, c"sha1", c"sha1-virtio"),
@@ -93,7 +93,7 @@ pub(in crate::algorithms) const HASHES: [Row; 10] = [
     Row::hash(Hash::Sha3_512, 64, c"sha3-512", c"sha3-512-virtio"),
 ];
 
-/// The message authentication codes the driver knows.
+/// The supported MACs.
 pub(in crate::algorithms) const MACS: [Row; 10] = [
     Row::mac(Mac::HmacMd5, 16, 16, c"hmac(md5)", c"hmac-md5-virtio"),
     Row::mac(Mac::HmacSha1, 20, 20, c"hmac(sha1)", c"hmac-sha1-virtio"),
@@ -137,10 +137,10 @@ pub(in crate::algorithms) const MACS: [Row; 10] = [
     ),
 ];
 
-/// The longest digest in bytes.
+/// Longest digest in bytes.
 pub(super) const MAX_DIGEST: usize = 64;
 
-/// Returns the row that is at a place.
+/// Returns the row at `place`, or `None` if `place` names no hash or MAC.
 pub(super) fn row(place: Place) -> Option<&'static Row> {
     match place.kind {
         Kind::Hash => HASHES.get(place.row),
@@ -149,20 +149,24 @@ pub(super) fn row(place: Place) -> Option<&'static Row> {
     }
 }
 
-/// Returns what the algorithm of a place is to the device.
+/// Returns the device algorithm at `place`.
 pub(in crate::algorithms) fn algorithm(place: Place) -> Option<Algorithm> {
     row(place).map(|row| row.function.algorithm())
 }
 
-/// Asks a device for a session for the algorithm of a place.
+/// Creates a test session for the algorithm at `place`.
 ///
 /// # Errors
 ///
-/// As [`Session::create`] has them.
-pub(in crate::algorithms) fn try_session(device: &Arc<Device>, place: Place) -> Result<Session> {
+/// - `EINVAL` if `place` names no row;
+/// - others as [`Function::create_session`] returns them.
+pub(in crate::algorithms) fn create_test_session(
+    device: &Arc<Device>,
+    place: Place,
+) -> Result<Session> {
     let row = row(place).ok_or(EINVAL)?;
-    let key = trial_key(row.key_size).ok_or(EINVAL)?;
-    row.function.create(device, row.digest_size, key)
+    let key = test_key(row.key_size).ok_or(EINVAL)?;
+    row.function.create_session(device, row.digest_size, key)
 }
 
 #[kernel::macros::kunit_tests(virtio_crypto_rs_algorithms_digest_table)]
@@ -170,34 +174,31 @@ mod tests {
     use super::*;
 
     fn rows() -> impl Iterator<Item = &'static Row> {
-        // Initialisers have a `chain`, too.
+        // The kernel's prelude has another `chain` method, for initializers.
         Iterator::chain(HASHES.iter(), &MACS)
     }
 
     #[test]
-    fn every_row_has_a_trial_key() {
+    fn every_row_has_test_key() {
         for row in rows() {
-            assert_eq!(
-                trial_key(row.key_size).unwrap().len(),
-                row.key_size as usize
-            );
+            assert_eq!(test_key(row.key_size).unwrap().len(), row.key_size as usize);
             let is_hash = matches!(row.function, Function::Hash(_));
             assert_eq!((row.key_size == 0), is_hash);
         }
     }
 
     #[test]
-    fn names_say_what_a_row_is_and_are_unique() {
+    fn driver_names_match_names_and_are_unique() {
         for (index, row) in rows().enumerate() {
-            // "hmac(md5)" and "hmac-md5-virtio" say the same.
-            let said = row
+            // "hmac(md5)" becomes "hmac-md5-virtio".
+            let expected = row
                 .name
                 .to_bytes()
                 .iter()
                 .filter(|byte| **byte != b')')
                 .map(|byte| if *byte == b'(' { b'-' } else { *byte });
-            let said = Iterator::chain(said, *b"-virtio");
-            assert!(said.eq(row.driver_name.to_bytes().iter().copied()));
+            let expected = Iterator::chain(expected, *b"-virtio");
+            assert!(expected.eq(row.driver_name.to_bytes().iter().copied()));
             for other in rows().take(index) {
                 assert!(row.name != other.name && row.function != other.function);
             }
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn no_digest_is_longer_than_there_is_room_for() {
+    fn longest_digest_has_max_digest_bytes() {
         assert_eq!(rows().map(Row::digest_len).max(), Some(MAX_DIGEST));
     }
 }

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Public keys: points of a curve.
+//! Public keys: points on a curve.
 
 use crate::wire::der::shortest;
 use kernel::prelude::*;
 
-/// The longest point in bytes: that of P-521.
+/// Longest point in bytes: that of P-521.
 pub(super) const MAX_LEN: usize = 1 + 2 * 66;
 
-/// What a point that is not compressed begins with (SEC 1).
+/// First byte of an uncompressed point (SEC 1).
 const UNCOMPRESSED: u8 = 4;
 
-/// A point as devices want it: the coordinates have the length of the curve's field.
+/// A point in the format for devices: each coordinate has the length of the curve's field.
 pub(super) struct Point {
     bytes: [u8; MAX_LEN],
     len: usize,
 }
 
 impl Point {
-    /// Reads a point as the kernel takes it, with coordinates that may be shorter or longer than
-    /// those of the curve, which have `field` bytes.
+    /// Converts a point in the kernel's format. Its coordinates may be shorter or longer than
+    /// `field`, the length of the curve's coordinates in bytes.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: it is none.
+    /// `EINVAL` if the point is malformed or a coordinate does not fit.
     pub(super) fn new(key: &[u8], field: usize) -> Result<Self> {
         let (first, coordinates) = key.split_first().ok_or(EINVAL)?;
         if *first != UNCOMPRESSED || coordinates.len() % 2 != 0 {
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn coordinates_get_the_length_of_the_field() {
+    fn coordinates_have_field_length() {
         let same: [&[u8]; 3] = [
             &[4, 0, 1, 2, 0, 0, 3],
             &[4, 1, 2, 0, 3],
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_point_is_refused() {
+    fn malformed_point_is_rejected() {
         let bad: [(&[u8], usize); 7] = [
             (&[], 3),
             (&[4, 1], 3),

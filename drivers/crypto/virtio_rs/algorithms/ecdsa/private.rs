@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Private keys.
+//! Private keys (RFC 5915).
 
 use crate::wire::der::{
     explicit,
@@ -10,16 +10,16 @@ use crate::wire::der::{
 };
 use kernel::prelude::*;
 
-/// The longest private key in bytes: one of P-521 that says which curve it is of.
+/// Longest private key in bytes: one of P-521 that names its curve.
 pub(super) const MAX_LEN: usize = 256;
 
-/// Returns the point that belongs to an `ECPrivateKey` (RFC 5915), which has to be there: without it
-/// software could not verify anything.
+/// Returns the public point in an `ECPrivateKey`. The point is mandatory, because the fallback
+/// needs it to verify signatures.
 ///
 /// # Errors
 ///
-/// `EINVAL`: it is none, or longer than one can be.
-pub(super) fn public(key: &[u8]) -> Result<&[u8]> {
+/// `EINVAL` if the key is malformed, too long or without a point.
+pub(super) fn public_point(key: &[u8]) -> Result<&[u8]> {
     if key.len() > MAX_LEN {
         return Err(EINVAL);
     }
@@ -33,7 +33,7 @@ pub(super) fn public(key: &[u8]) -> Result<&[u8]> {
     let mut public = Reader::new(fields.element(explicit(1))?);
     let bits = public.element(BIT_STRING)?;
     match bits.split_first() {
-        // All bits of the last byte count.
+        // 0: the BIT STRING has no unused bits.
         Some((0, point)) if public.is_empty() && fields.is_empty() => Ok(point),
         _ => Err(EINVAL),
     }
@@ -52,30 +52,30 @@ mod tests {
     ];
 
     #[test]
-    fn the_point_is_found_with_and_without_a_curve() {
-        assert_eq!(public(&KEY), Ok(&[4, 9][..]));
+    fn public_point_is_found_with_and_without_curve() {
+        assert_eq!(public_point(&KEY), Ok(&[4, 9][..]));
         let mut key = [0; 16];
         key[..9].copy_from_slice(&KEY[..9]);
         key[9..].copy_from_slice(&KEY[15..]);
         key[1] = 14;
-        assert_eq!(public(&key), Ok(&[4, 9][..]));
+        assert_eq!(public_point(&key), Ok(&[4, 9][..]));
     }
 
     #[test]
-    fn what_is_no_private_key_is_refused() {
+    fn malformed_private_key_is_rejected() {
         for len in 0..KEY.len() {
-            assert!(public(&KEY[..len]).is_err());
+            assert!(public_point(&KEY[..len]).is_err());
         }
         // Version, unused bits, tags.
         for (at, value) in [(4, 0), (19, 1), (5, 3), (15, 0xa2), (17, 4), (0, 0x31)] {
             let mut key = KEY;
             key[at] = value;
-            assert!(public(&key).is_err());
+            assert!(public_point(&key).is_err());
         }
         let mut longer = [0; 23];
         longer[..22].copy_from_slice(&KEY);
-        assert!(public(&longer).is_err());
-        // Without its public half.
-        assert!(public(&[0x30, 7, 2, 1, 1, 4, 2, 7, 8]).is_err());
+        assert!(public_point(&longer).is_err());
+        // Without a public point.
+        assert!(public_point(&[0x30, 7, 2, 1, 1, 4, 2, 7, 8]).is_err());
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Signatures, as the kernel has them and as devices want them.
+//! Conversion of signatures between the kernel's format and DER, which devices use.
 
 use crate::{
     crypto::sig::ECDSA_SIGNATURE,
@@ -8,56 +8,63 @@ use crate::{
 };
 use kernel::prelude::*;
 
-/// The bytes of a digit: the kernel's numbers are arrays of them, the least significant one first,
-/// each as the CPU has it.
-const DIGIT: usize = 8;
+/// Length of a digit in bytes. The kernel stores an integer as an array of digits in the CPU's byte
+/// order, least significant digit first.
+const DIGIT_LEN: usize = 8;
 
-/// The most bytes that one of the two numbers of a signature has room for.
-const MAX_NUMBER: usize = ECDSA_SIGNATURE / 2;
+/// Length of each of the two integers in the kernel's format, in bytes.
+const MAX_INTEGER_LEN: usize = ECDSA_SIGNATURE / 2;
 
-/// The longest signature in DER: each number with its header and a byte for the sign.
-pub(super) const MAX_LEN: usize = 3 + 2 * (2 + 1 + MAX_NUMBER);
+/// Longest signature in DER, in bytes. Each integer has a header and a byte for the sign.
+pub(super) const MAX_LEN: usize = 3 + 2 * (2 + 1 + MAX_INTEGER_LEN);
 
-/// Encodes a signature (`struct ecdsa_raw_sig`) of a curve whose numbers have so many bits; returns
-/// how many bytes of `to` it takes.
+/// Encodes a signature (`struct ecdsa_raw_sig`) in DER. The curve's integers have `bits` bits.
+/// Returns the number of bytes written to `to`.
 ///
 /// # Errors
 ///
-/// `EINVAL`: the signature does not have the length that all of them have.
+/// `EINVAL` if `raw` does not have the length of the structure.
 pub(super) fn encode(raw: &[u8], bits: u32, to: &mut [u8; MAX_LEN]) -> Result<usize> {
-    let (r, s) = raw.split_at_checked(MAX_NUMBER).ok_or(EINVAL)?;
-    if s.len() != MAX_NUMBER {
+    let (r, s) = raw.split_at_checked(MAX_INTEGER_LEN).ok_or(EINVAL)?;
+    if s.len() != MAX_INTEGER_LEN {
         return Err(EINVAL);
     }
     let (r, s) = (to_bytes(r, bits), to_bytes(s, bits));
     der::write_sequence(&[&r, &s], to)
 }
 
-/// Reads a signature in DER, of a curve whose numbers have so many bits; what is behind it does not
-/// count.
+/// Decodes a signature in DER. The curve's integers have `bits` bits. Ignores bytes after the
+/// signature.
 ///
 /// # Errors
 ///
-/// `EINVAL`: it is none.
+/// `EINVAL` if the signature is malformed or an integer is too long.
 pub(super) fn decode(der: &[u8], bits: u32) -> Result<[u8; ECDSA_SIGNATURE]> {
-    let mut numbers = der::Reader::new(der).sequence()?;
+    let mut integers = der::Reader::new(der).sequence()?;
     let mut raw = [0; ECDSA_SIGNATURE];
-    for to in raw.chunks_exact_mut(MAX_NUMBER) {
-        to_digits(numbers.integer()?, bits, to)?;
+    for to in raw.chunks_exact_mut(MAX_INTEGER_LEN) {
+        to_digits(integers.integer()?, bits, to)?;
     }
-    if numbers.is_empty() {
+    if integers.is_empty() {
         Ok(raw)
     } else {
         Err(EINVAL)
     }
 }
 
-/// Writes a number, which has its most significant byte first, as digits.
-fn to_digits(number: &[u8], bits: u32, to: &mut [u8]) -> Result {
-    if number.len() > bits.div_ceil(8) as usize {
+/// Converts a big-endian integer to digits.
+///
+/// # Errors
+///
+/// `EINVAL` if the integer has more bytes than `bits` bits need.
+fn to_digits(integer: &[u8], bits: u32, to: &mut [u8]) -> Result {
+    if integer.len() > bits.div_ceil(8) as usize {
         return Err(EINVAL);
     }
-    for (bytes, to) in number.rchunks(DIGIT).zip(to.chunks_exact_mut(DIGIT)) {
+    for (bytes, to) in integer
+        .rchunks(DIGIT_LEN)
+        .zip(to.chunks_exact_mut(DIGIT_LEN))
+    {
         let digit = bytes
             .iter()
             .fold(0, |digit, byte| digit << 8 | u64::from(*byte));
@@ -66,14 +73,14 @@ fn to_digits(number: &[u8], bits: u32, to: &mut [u8]) -> Result {
     Ok(())
 }
 
-/// Returns a number with its most significant byte first. Digits that the curve has no use for count
-/// as 0: nobody has written them.
-fn to_bytes(number: &[u8], bits: u32) -> [u8; MAX_NUMBER] {
-    let mut bytes = [0; MAX_NUMBER];
-    // CAST: Both targets of this driver have 32 bits at least.
-    let count = bits.div_ceil(8 * DIGIT as u32) as usize;
-    let digits = number.chunks_exact(DIGIT).take(count);
-    for (digit, to) in digits.zip(bytes.rchunks_exact_mut(DIGIT)) {
+/// Converts digits to a big-endian integer. Digits above those of the curve are uninitialized in
+/// the kernel's format and are replaced by 0.
+fn to_bytes(integer: &[u8], bits: u32) -> [u8; MAX_INTEGER_LEN] {
+    let mut bytes = [0; MAX_INTEGER_LEN];
+    // CAST: `usize` has at least 32 bits on the supported architectures.
+    let count = bits.div_ceil(8 * DIGIT_LEN as u32) as usize;
+    let digits = integer.chunks_exact(DIGIT_LEN).take(count);
+    for (digit, to) in digits.zip(bytes.rchunks_exact_mut(DIGIT_LEN)) {
         let digit = digit.try_into().map_or(0, u64::from_ne_bytes);
         to.copy_from_slice(&digit.to_be_bytes());
     }
@@ -84,12 +91,12 @@ fn to_bytes(number: &[u8], bits: u32) -> [u8; MAX_NUMBER] {
 mod tests {
     use super::*;
 
-    /// A signature whose numbers have these digits, the least significant one first, and whose other
-    /// digits were never written.
+    /// Returns a signature with the given digits, least significant digit first. All other digits
+    /// have arbitrary values.
     fn raw(r: &[u64], s: &[u64]) -> [u8; ECDSA_SIGNATURE] {
         let mut raw = [0xa5; ECDSA_SIGNATURE];
-        for (number, at) in [(r, 0), (s, MAX_NUMBER)] {
-            for (digit, to) in number.iter().zip(raw[at..].chunks_exact_mut(DIGIT)) {
+        for (integer, at) in [(r, 0), (s, MAX_INTEGER_LEN)] {
+            for (digit, to) in integer.iter().zip(raw[at..].chunks_exact_mut(DIGIT_LEN)) {
                 to.copy_from_slice(&digit.to_ne_bytes());
             }
         }
@@ -97,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_become_bytes_with_the_most_significant_one_first() {
+    fn encode_writes_big_endian_integers() {
         let mut der = [0; MAX_LEN];
         let raw = raw(&[0x0102_0304_0506_0708, 0x0a, 0, 0], &[0xff, 0, 0, 0]);
         let len = encode(&raw, 256, &mut der).unwrap();
@@ -108,38 +115,38 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_is_decoded() {
+    fn signature_round_trips() {
         let mut der = [0xff; MAX_LEN];
         for (bits, digits) in [(192, 3), (256, 4), (384, 6), (521, 9)] {
             let mut r = [0x8102_0304_0506_0708; 9];
             let mut s = [0x18; 9];
-            // The topmost digit of P-521 has 9 bits.
+            // The most significant digit of P-521 has 9 bits.
             r[8] = 0x1ff;
             s[digits - 1] = 0;
             let raw = raw(&r[..digits], &s[..digits]);
             encode(&raw, bits, &mut der).unwrap();
             let back = decode(&der, bits).unwrap();
-            assert_eq!(back[..DIGIT * digits], raw[..DIGIT * digits]);
+            assert_eq!(back[..DIGIT_LEN * digits], raw[..DIGIT_LEN * digits]);
             assert_eq!(
-                back[MAX_NUMBER..][..DIGIT * digits],
-                raw[MAX_NUMBER..][..DIGIT * digits]
+                back[MAX_INTEGER_LEN..][..DIGIT_LEN * digits],
+                raw[MAX_INTEGER_LEN..][..DIGIT_LEN * digits]
             );
-            assert!(back[DIGIT * digits..MAX_NUMBER]
+            assert!(back[DIGIT_LEN * digits..MAX_INTEGER_LEN]
                 .iter()
                 .all(|byte| *byte == 0));
         }
     }
 
     #[test]
-    fn numbers_that_are_too_long_are_not_decoded() {
+    fn decode_rejects_long_integers_and_malformed_der() {
         let mut der = [0; MAX_LEN];
         let long = [1; 25];
-        for (numbers, good) in [
+        for (integers, good) in [
             ([&long[..24], &[1]], true),
             ([&long[..25], &[1]], false),
             ([&[1], &long[..25]], false),
         ] {
-            der::write_sequence(&numbers, &mut der).unwrap();
+            der::write_sequence(&integers, &mut der).unwrap();
             assert_eq!(decode(&der, 192).is_ok(), good);
         }
         assert!(decode(&[0x30, 3, 2, 1, 1], 192).is_err());
@@ -149,22 +156,28 @@ mod tests {
     }
 
     #[test]
-    fn only_the_digits_of_the_curve_count() {
+    fn encode_ignores_unused_digits() {
         let mut der = [0; MAX_LEN];
         for (bits, digits) in [(192, 3), (256, 4), (384, 6), (521, 9)] {
-            let number = [u64::MAX; 9];
-            let raw = raw(&number[..digits], &number[..digits]);
+            let integer = [u64::MAX; 9];
+            let raw = raw(&integer[..digits], &integer[..digits]);
             let len = encode(&raw, bits, &mut der).unwrap();
             let header = if digits == 9 { 3 } else { 2 };
-            // A byte in front says that they are not negative.
-            assert_eq!(len, header + 2 * (2 + 1 + DIGIT * digits));
+            // A leading zero byte makes each integer non-negative.
+            assert_eq!(len, header + 2 * (2 + 1 + DIGIT_LEN * digits));
         }
     }
 
     #[test]
-    fn signatures_of_another_length_are_none() {
+    fn encode_rejects_other_lengths() {
         let mut der = [0; MAX_LEN];
-        for len in [0, 1, MAX_NUMBER, ECDSA_SIGNATURE - 1, ECDSA_SIGNATURE + 1] {
+        for len in [
+            0,
+            1,
+            MAX_INTEGER_LEN,
+            ECDSA_SIGNATURE - 1,
+            ECDSA_SIGNATURE + 1,
+        ] {
             let raw = [1; ECDSA_SIGNATURE + 1];
             assert_eq!(encode(&raw[..len], 256, &mut der), Err(EINVAL));
         }

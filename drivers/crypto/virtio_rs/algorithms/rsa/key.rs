@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A key pair, or the public half of one, and who has it.
+//! RSA keys: parsing, encoding for devices, and the choice between device and fallback.
 
 use super::{
     super::{
-        public_key::{
-            Family,
-            Half, //
+        akcipher_key::{
+            AkcipherKey,
+            AkcipherKind, //
         },
         Devices,
         Place, //
     },
-    Range, //
+    InputRange, //
 };
 use crate::{
     crypto::{
@@ -30,72 +30,77 @@ use kernel::{
     sync::Arc, //
 };
 
-/// The shortest modulus that is worth a try, in bytes.
+/// Shortest modulus in bytes of a key that the fallback rejects and a device may accept.
 const MIN_LEN: usize = 512 / 8;
 
-/// A key.
-pub(super) struct Pair {
-    range: Range,
-    /// How long results are in bytes, which the kernel's software rounds up.
+/// An RSA key: a key pair or a public key.
+pub(super) struct RsaKey {
+    range: InputRange,
+    /// Length of results in bytes. The kernel's implementation rounds it up.
     size: usize,
-    in_software: bool,
-    public: Half,
-    private: Option<Half>,
+    fallback_has_key: bool,
+    public: AkcipherKey,
+    private: Option<AkcipherKey>,
 }
 
-impl Pair {
-    /// Reads a public key; `software` is what software has said to it: how long results are.
+impl RsaKey {
+    /// Parses a public key. `fallback_size` is the result of setting the same key on the fallback:
+    /// the length of results in bytes, or an error.
     ///
     /// # Errors
     ///
-    /// As software answers, if it does not take the key, and no device does either: it knows fewer
-    /// lengths of keys. `ENOMEM`: no memory.
+    /// - `EINVAL`, `EBADMSG` if the key is malformed;
+    /// - the error in `fallback_size`, unless the fallback does not support the length of the key
+    ///   and a device does;
+    /// - `ENOMEM` if memory is exhausted.
     pub(super) fn public(
         place: Place,
         devices: &Arc<Devices>,
         key: &[u8],
-        software: Result<u32>,
+        fallback_size: Result<u32>,
     ) -> Result<Self> {
         let [n, e] = rsa::public_key(key)?;
-        let half =
-            |key_type, key: &Secret| Half::new(place, devices, Family::Rsa, key_type, key.bytes());
-        let public = half(KeyType::Public, &encode(&[n, e])?)?;
-        Self::new(Range::new(n)?, software, public, None)
+        let create_key = |key_type, key: &Secret| {
+            AkcipherKey::new(place, devices, AkcipherKind::Rsa, key_type, key.bytes())
+        };
+        let public = create_key(KeyType::Public, &encode(&[n, e])?)?;
+        Self::new(InputRange::new(n)?, fallback_size, public, None)
     }
 
-    /// Reads a private key; as [`public`](Self::public).
+    /// Parses a private key. Parameters and errors are those of [`public`](Self::public).
     pub(super) fn private(
         place: Place,
         devices: &Arc<Devices>,
         key: &[u8],
-        software: Result<u32>,
+        fallback_size: Result<u32>,
     ) -> Result<Self> {
         let [n, e, d, p, q, dp, dq, qinv] = rsa::private_key(key)?;
-        let half =
-            |key_type, key: &Secret| Half::new(place, devices, Family::Rsa, key_type, key.bytes());
-        // The version, 0, says that there are two primes.
+        let create_key = |key_type, key: &Secret| {
+            AkcipherKey::new(place, devices, AkcipherKind::Rsa, key_type, key.bytes())
+        };
+        // The first integer is the version. 0 means two primes.
         let private = encode(&[&[0], n, e, d, p, q, dp, dq, qinv])?;
-        let private = half(KeyType::Private, &private)?;
-        let public = half(KeyType::Public, &encode(&[n, e])?)?;
-        Self::new(Range::new(n)?, software, public, Some(private))
+        let private = create_key(KeyType::Private, &private)?;
+        let public = create_key(KeyType::Public, &encode(&[n, e])?)?;
+        Self::new(InputRange::new(n)?, fallback_size, public, Some(private))
     }
 
     fn new(
-        range: Range,
-        software: Result<u32>,
-        public: Half,
-        private: Option<Half>,
+        range: InputRange,
+        fallback_size: Result<u32>,
+        public: AkcipherKey,
+        private: Option<AkcipherKey>,
     ) -> Result<Self> {
         let len = range.len();
-        let (size, in_software) = match software {
-            // CAST: Both targets of this driver have 32 bits at least.
+        let (size, fallback_has_key) = match fallback_size {
+            // CAST: `usize` has at least 32 bits on the supported architectures.
             Ok(size) => (size as usize, true),
-            // The key could be read, so its length is not one that software takes. A device that
-            // does has to do everything.
+            // The key is well-formed, so the fallback does not support its length. Accept the key
+            // only if devices have it, because they must then process every request.
             Err(err) if err == EINVAL && !rsa::fips_enabled() => {
-                let mut halves = [Some(&public), private.as_ref()].into_iter().flatten();
-                let taken = halves.all(|half| half.is_bound());
-                if !taken || !(MIN_LEN..=MAX_LEN).contains(&len) {
+                let mut keys = [Some(&public), private.as_ref()].into_iter().flatten();
+                let all_bound = keys.all(|key| key.is_bound());
+                if !all_bound || !(MIN_LEN..=MAX_LEN).contains(&len) {
                     return Err(err);
                 }
                 (len, false)
@@ -108,34 +113,35 @@ impl Pair {
         Ok(Self {
             range,
             size,
-            in_software,
+            fallback_has_key,
             public,
             private,
         })
     }
 
-    /// Returns how many bytes the modulus has.
+    /// Returns the length of the modulus in bytes.
     pub(super) fn len(&self) -> usize {
         self.range.len()
     }
 
-    /// Returns how long results are, in bytes.
+    /// Returns the length of results in bytes.
     pub(super) fn size(&self) -> usize {
         self.size
     }
 
-    /// Returns true if software has the key, too.
-    pub(super) fn is_in_software(&self) -> bool {
-        self.in_software
+    /// Returns true if the fallback also has the key.
+    pub(super) fn fallback_has_key(&self) -> bool {
+        self.fallback_has_key
     }
 
-    /// Returns true if the key can do this with that number, which is as long as the modulus.
-    pub(super) fn takes(&self, number: &[u8], direction: Direction) -> bool {
-        self.half(direction).is_some() && self.range.has(number)
+    /// Returns true if the key supports the direction and `input` is in range. `input` must have
+    /// the length of the modulus.
+    pub(super) fn accepts(&self, input: &[u8], direction: Direction) -> bool {
+        self.key_for(direction).is_some() && self.range.contains(input)
     }
 
-    /// Returns the half that does this, if there is one.
-    pub(super) fn half(&self, direction: Direction) -> Option<&Half> {
+    /// Returns the public key to encrypt and the private key, if there is one, to decrypt.
+    pub(super) fn key_for(&self, direction: Direction) -> Option<&AkcipherKey> {
         match direction {
             Direction::Encrypt => Some(&self.public),
             Direction::Decrypt => self.private.as_ref(),
@@ -143,18 +149,23 @@ impl Pair {
     }
 }
 
-/// Encodes a key as devices want it: in DER, whatever kind of BER it came in.
-fn encode(numbers: &[&[u8]]) -> Result<Secret> {
-    let mut key = Secret::zeroed(der::sequence_len(numbers))?;
-    der::write_sequence(numbers, key.bytes_mut())?;
-    Ok(key)
-}
-
-/// Encodes a public key.
+/// Encodes the integers of a key in DER, which devices expect. The caller's key may have any BER
+/// encoding.
 ///
 /// # Errors
 ///
-/// `ENOMEM`: no memory.
+/// `ENOMEM` if memory is exhausted.
+fn encode(integers: &[&[u8]]) -> Result<Secret> {
+    let mut key = Secret::zeroed(der::sequence_len(integers))?;
+    der::write_sequence(integers, key.bytes_mut())?;
+    Ok(key)
+}
+
+/// Encodes a public key of modulus `n` and exponent `e`.
+///
+/// # Errors
+///
+/// `ENOMEM` if memory is exhausted.
 pub(super) fn encode_public(n: &[u8], e: &[u8]) -> Result<Secret> {
     encode(&[n, e])
 }

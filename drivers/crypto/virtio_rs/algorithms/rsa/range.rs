@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which numbers RSA takes.
+//! Range of valid RSA inputs.
 
 use crate::wire::der::shortest;
 use kernel::prelude::*;
 
-/// The numbers that RSA takes with a modulus: above 1, and below the modulus less one, as the kernel
-/// has it and SP 800-56B recommends.
-pub(super) struct Range {
-    /// The modulus less one, as long as the modulus.
+/// The valid inputs for a modulus: 2 to the modulus minus 2, as in the kernel's implementation and
+/// as SP 800-56B recommends.
+pub(super) struct InputRange {
+    /// The modulus minus 1, with the length of the modulus.
     limit: KVec<u8>,
 }
 
-impl Range {
-    /// Creates the range of a modulus, which has its most significant byte first.
+impl InputRange {
+    /// Creates the range of a big-endian modulus.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`: no memory.
+    /// `ENOMEM` if memory is exhausted.
     pub(super) fn new(modulus: &[u8]) -> Result<Self> {
         let mut limit = KVec::new();
         limit.extend_from_slice(shortest(modulus), GFP_KERNEL)?;
@@ -31,18 +31,18 @@ impl Range {
         Ok(Self { limit })
     }
 
-    /// Returns how many bytes the modulus has, without zeros in front.
+    /// Returns the length of the modulus in bytes, without leading zeros.
     pub(super) fn len(&self) -> usize {
         self.limit.len()
     }
 
-    /// Returns true if a number, which is as long as the modulus, is in the range.
-    pub(super) fn has(&self, number: &[u8]) -> bool {
-        let above_one = match number.split_last() {
+    /// Returns true if the big-endian `input` is in the range and has the length of the modulus.
+    pub(super) fn contains(&self, input: &[u8]) -> bool {
+        let above_one = match input.split_last() {
             Some((last, others)) => *last > 1 || others.iter().any(|byte| *byte != 0),
             None => false,
         };
-        above_one && number.len() == self.limit.len() && number < &self.limit[..]
+        above_one && input.len() == self.limit.len() && input < &self.limit[..]
     }
 }
 
@@ -51,10 +51,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn zero_one_and_what_is_near_the_modulus_are_out_of_range() {
-        let range = Range::new(&[0, 0, 0x81, 0x01]).unwrap();
+    fn range_is_2_to_modulus_minus_2() {
+        let range = InputRange::new(&[0, 0, 0x81, 0x01]).unwrap();
         assert_eq!(range.len(), 2);
-        for number in [
+        for input in [
             [0, 0],
             [0, 1],
             [0x81, 0],
@@ -62,30 +62,30 @@ mod tests {
             [0x81, 2],
             [0xff, 0xff],
         ] {
-            assert!(!range.has(&number));
+            assert!(!range.contains(&input));
         }
-        for number in [[0, 2], [1, 0], [0x80, 0xff]] {
-            assert!(range.has(&number));
+        for input in [[0, 2], [1, 0], [0x80, 0xff]] {
+            assert!(range.contains(&input));
         }
     }
 
     #[test]
-    fn a_modulus_may_end_with_zeros() {
-        let range = Range::new(&[2, 0, 0]).unwrap();
+    fn modulus_with_trailing_zeros_is_decremented() {
+        let range = InputRange::new(&[2, 0, 0]).unwrap();
         assert_eq!(range.len(), 3);
-        assert!(range.has(&[1, 0xff, 0xfe]));
-        assert!(!range.has(&[1, 0xff, 0xff]));
-        assert!(!range.has(&[2, 0, 0]));
+        assert!(range.contains(&[1, 0xff, 0xfe]));
+        assert!(!range.contains(&[1, 0xff, 0xff]));
+        assert!(!range.contains(&[2, 0, 0]));
     }
 
     #[test]
-    fn numbers_of_another_length_are_none() {
-        let range = Range::new(&[0x81, 0x01]).unwrap();
-        assert!(!range.has(&[2]));
-        assert!(!range.has(&[0, 0, 2]));
-        assert!(!range.has(&[]));
-        let range = Range::new(&[0]).unwrap();
+    fn range_excludes_other_lengths() {
+        let range = InputRange::new(&[0x81, 0x01]).unwrap();
+        assert!(!range.contains(&[2]));
+        assert!(!range.contains(&[0, 0, 2]));
+        assert!(!range.contains(&[]));
+        let range = InputRange::new(&[0]).unwrap();
         assert_eq!(range.len(), 0);
-        assert!(!range.has(&[]));
+        assert!(!range.contains(&[]));
     }
 }

@@ -1,34 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Modes of operation: what a request may be like, and who does it.
+//! Modes of operation: valid request lengths, and the choice between device and fallback.
 
-/// How blocks make a message.
+/// A mode of operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Mode {
-    /// Each block by itself.
+    /// Electronic codebook.
     Ecb,
     /// Cipher block chaining.
     Cbc,
     /// Counter.
     Ctr,
-    /// XEX with a tweak and ciphertext stealing.
+    /// XEX with tweak and ciphertext stealing.
     Xts,
 }
 
-/// What becomes of a request.
+/// How a request is processed, by its length.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Plan {
-    /// It has a length the mode does not know: `EINVAL`, as all implementations have it.
-    Refuse,
-    /// There is nothing to do.
-    Nothing,
-    /// Software does all of it.
-    Software,
-    /// A device does it, once so many bytes were added to make the last block whole.
+pub(super) enum Dispatch {
+    /// The mode does not support the length. The request fails with `EINVAL`, as in all other
+    /// implementations.
+    Reject,
+    /// The request has no data and succeeds.
+    Empty,
+    /// The whole request runs on the fallback.
+    Fallback,
+    /// A device processes the request, with `padding` bytes appended to fill the last block.
     Device { padding: u32 },
 }
 
-/// The most bytes that can be missing in a block.
+/// Maximum padding in bytes: one less than the largest block.
 pub(super) const MAX_PADDING: usize = 15;
 
 impl Mode {
@@ -40,8 +41,9 @@ impl Mode {
         }
     }
 
-    /// Returns what the crypto framework takes for the block size: what data must be a multiple of.
-    /// That of XTS, too, though it steals.
+    /// Returns the block size that the crypto API reports, in bytes. The length of the data must be
+    /// a multiple of it. XTS is an exception: it reports its block size, but supports ciphertext
+    /// stealing.
     pub(super) const fn block_size(self, block: u32) -> u32 {
         match self {
             Self::Ctr => 1,
@@ -49,61 +51,69 @@ impl Mode {
         }
     }
 
-    /// Says what becomes of a request of `len` bytes, for a cipher with blocks of `block` bytes.
+    /// Decides how a request of `len` bytes is processed, for a cipher with blocks of `block`
+    /// bytes.
     ///
-    /// Devices get whole blocks only: the specification does not say how a mode goes on where a
-    /// block is not whole, and QEMU refuses it.
-    pub(super) fn plan(self, block: u32, len: u32) -> Plan {
-        // All blocks have a power of two of bytes.
+    /// Devices only get whole blocks. The specification does not define how a mode processes a
+    /// partial block, and QEMU rejects one.
+    pub(super) fn dispatch(self, block: u32, len: u32) -> Dispatch {
+        // The block size is a power of two.
         let mask = block.wrapping_sub(1);
         let (rest, padding) = (len & mask, len.wrapping_neg() & mask);
         match self {
-            Self::Ecb | Self::Cbc if rest != 0 => Plan::Refuse,
-            Self::Xts if len < block => Plan::Refuse,
-            // The last two blocks are tied together.
-            Self::Xts if rest != 0 => Plan::Software,
-            _ if len == 0 => Plan::Nothing,
-            _ if len.checked_add(padding).is_none() => Plan::Software,
-            _ => Plan::Device { padding },
+            Self::Ecb | Self::Cbc if rest != 0 => Dispatch::Reject,
+            Self::Xts if len < block => Dispatch::Reject,
+            // Ciphertext stealing.
+            Self::Xts if rest != 0 => Dispatch::Fallback,
+            _ if len == 0 => Dispatch::Empty,
+            _ if len.checked_add(padding).is_none() => Dispatch::Fallback,
+            _ => Dispatch::Device { padding },
         }
     }
 
-    /// Returns how many bytes software does before a device gets the rest, of a request for a
-    /// device of `len` bytes and `padding`; the device takes `room` bytes at a time. None if it can
-    /// do nothing of it.
+    /// Returns the number of bytes that the fallback must process before a device can process the
+    /// rest. Returns `None` if the device cannot process any part of the request.
     ///
-    /// It is the first part that software does: the IV for what follows is known then, whatever
-    /// the mode, and the last part of a scatterlist can be had without copying it.
-    pub(super) fn head(self, block: u32, len: u32, padding: u32, room: u64) -> Option<u32> {
+    /// The request has `len` bytes and `padding`. The device supports at most `max_len` bytes.
+    ///
+    /// The fallback processes the first part for two reasons: every mode then provides the IV of
+    /// the rest, and the tail of a scatterlist needs no copy.
+    pub(super) fn fallback_len(
+        self,
+        block: u32,
+        len: u32,
+        padding: u32,
+        max_len: u64,
+    ) -> Option<u32> {
         let total = u64::from(len) + u64::from(padding);
-        if total <= room {
+        if total <= max_len {
             return Some(0);
         }
-        let part = room - room.checked_rem(block.into())?;
+        let device_len = max_len - max_len.checked_rem(block.into())?;
         match self {
-            // There is no IV to go on with.
+            // XTS has no IV with which the device could continue.
             Self::Xts => None,
-            _ if part == 0 => None,
-            _ => u32::try_from(total - part).ok(),
+            _ if device_len == 0 => None,
+            _ => u32::try_from(total - device_len).ok(),
         }
     }
 }
 
-#[kernel::macros::kunit_tests(virtio_crypto_rs_algorithms_mode)]
+#[kernel::macros::kunit_tests(virtio_crypto_rs_algorithms_skcipher_mode)]
 mod tests {
     use super::*;
 
-    const WHOLE: Plan = Plan::Device { padding: 0 };
+    const WHOLE: Dispatch = Dispatch::Device { padding: 0 };
 
     #[test]
-    fn ecb_and_cbc_take_whole_blocks_and_nothing() {
+    fn ecb_and_cbc_accept_only_whole_blocks() {
         for mode in [Mode::Ecb, Mode::Cbc] {
             for block in [8, 16] {
-                assert_eq!(mode.plan(block, 0), Plan::Nothing);
-                assert_eq!(mode.plan(block, block), WHOLE);
-                assert_eq!(mode.plan(block, 10 * block), WHOLE);
+                assert_eq!(mode.dispatch(block, 0), Dispatch::Empty);
+                assert_eq!(mode.dispatch(block, block), WHOLE);
+                assert_eq!(mode.dispatch(block, 10 * block), WHOLE);
                 for len in [1, block - 1, block + 1, 10 * block - 1, u32::MAX] {
-                    assert_eq!(mode.plan(block, len), Plan::Refuse);
+                    assert_eq!(mode.dispatch(block, len), Dispatch::Reject);
                 }
                 assert_eq!(mode.block_size(block), block);
             }
@@ -111,61 +121,64 @@ mod tests {
     }
 
     #[test]
-    fn ctr_takes_everything_and_fills_up_the_last_block() {
+    fn ctr_pads_last_block() {
         for block in [8, 16] {
             let mode = Mode::Ctr;
-            assert_eq!(mode.plan(block, 0), Plan::Nothing);
+            assert_eq!(mode.dispatch(block, 0), Dispatch::Empty);
             for whole in [0, block, 100 * block] {
                 for rest in 1..block {
                     let padding = block - rest;
-                    assert_eq!(mode.plan(block, whole + rest), Plan::Device { padding });
+                    assert_eq!(
+                        mode.dispatch(block, whole + rest),
+                        Dispatch::Device { padding }
+                    );
                     assert!(padding as usize <= MAX_PADDING);
                 }
-                assert_eq!(mode.plan(block, whole + block), WHOLE);
+                assert_eq!(mode.dispatch(block, whole + block), WHOLE);
             }
-            // There is no number for that many.
-            assert_eq!(mode.plan(block, u32::MAX), Plan::Software);
+            // The padded length does not fit in 32 bits.
+            assert_eq!(mode.dispatch(block, u32::MAX), Dispatch::Fallback);
             assert_eq!(mode.block_size(block), 1);
         }
     }
 
     #[test]
-    fn what_is_too_long_for_a_device_begins_in_software() {
+    fn fallback_processes_prefix_of_long_request() {
         for mode in [Mode::Ecb, Mode::Cbc, Mode::Ctr] {
-            assert_eq!(mode.head(16, 4096, 0, 4096), Some(0));
-            assert_eq!(mode.head(16, 4096, 0, 4095), Some(16));
-            assert_eq!(mode.head(16, 4096, 0, 100), Some(4096 - 96));
-            assert_eq!(mode.head(16, 4096, 0, 15), None);
-            assert_eq!(mode.head(8, 4096, 0, 0), None);
+            assert_eq!(mode.fallback_len(16, 4096, 0, 4096), Some(0));
+            assert_eq!(mode.fallback_len(16, 4096, 0, 4095), Some(16));
+            assert_eq!(mode.fallback_len(16, 4096, 0, 100), Some(4096 - 96));
+            assert_eq!(mode.fallback_len(16, 4096, 0, 15), None);
+            assert_eq!(mode.fallback_len(8, 4096, 0, 0), None);
         }
-        assert_eq!(Mode::Ctr.head(16, 4093, 3, 4096), Some(0));
-        assert_eq!(Mode::Ctr.head(16, 4093, 3, 4095), Some(16));
-        assert_eq!(Mode::Ctr.head(16, 17, 15, 16), Some(16));
-        assert_eq!(Mode::Ctr.head(16, 1, 15, 15), None);
+        assert_eq!(Mode::Ctr.fallback_len(16, 4093, 3, 4096), Some(0));
+        assert_eq!(Mode::Ctr.fallback_len(16, 4093, 3, 4095), Some(16));
+        assert_eq!(Mode::Ctr.fallback_len(16, 17, 15, 16), Some(16));
+        assert_eq!(Mode::Ctr.fallback_len(16, 1, 15, 15), None);
     }
 
     #[test]
-    fn xts_is_not_divided() {
-        assert_eq!(Mode::Xts.head(16, 4096, 0, 4096), Some(0));
-        assert_eq!(Mode::Xts.head(16, 4096, 0, 4095), None);
+    fn xts_request_is_not_split() {
+        assert_eq!(Mode::Xts.fallback_len(16, 4096, 0, 4096), Some(0));
+        assert_eq!(Mode::Xts.fallback_len(16, 4096, 0, 4095), None);
     }
 
     #[test]
-    fn xts_refuses_less_than_a_block_and_leaves_what_steals() {
+    fn xts_rejects_short_data_and_steals_on_fallback() {
         let mode = Mode::Xts;
         for len in [0, 1, 15] {
-            assert_eq!(mode.plan(16, len), Plan::Refuse);
+            assert_eq!(mode.dispatch(16, len), Dispatch::Reject);
         }
         for len in [16, 32, 4096] {
-            assert_eq!(mode.plan(16, len), WHOLE);
+            assert_eq!(mode.dispatch(16, len), WHOLE);
         }
         for len in [17, 31, 4095, u32::MAX] {
-            assert_eq!(mode.plan(16, len), Plan::Software);
+            assert_eq!(mode.dispatch(16, len), Dispatch::Fallback);
         }
     }
 
     #[test]
-    fn only_ecb_has_no_iv() {
+    fn every_mode_but_ecb_has_iv() {
         assert_eq!(Mode::Ecb.iv_size(16), 0);
         for mode in [Mode::Cbc, Mode::Ctr, Mode::Xts] {
             assert_eq!(mode.iv_size(8), 8);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The ciphers the driver knows, and how to find out whether a device does.
+//! Table of supported ciphers, and their capability detection.
 
 use super::{
     super::iv::MAX_IV,
-    create,
+    create_session,
     mode::Mode, //
 };
 use crate::{
@@ -25,23 +25,23 @@ use kernel::{
     sync::Arc, //
 };
 
-/// A cipher the driver knows. Sizes are in bytes.
+/// A cipher. Sizes are in bytes.
 pub(in crate::algorithms) struct Row {
     pub(super) cipher: Cipher,
     pub(super) mode: Mode,
-    /// What the crypto framework calls it.
+    /// Name in the crypto API.
     pub(super) name: &'static CStr,
-    /// What the asynchronous flavour is called.
+    /// Driver name of the asynchronous variant.
     pub(super) driver_name: &'static CStr,
-    /// What the synchronous flavour is called.
+    /// Driver name of the synchronous variant.
     pub(super) sync_driver_name: &'static CStr,
-    /// The size of a block, whatever the mode makes of it.
+    /// Block size of the cipher, not of the mode.
     pub(super) block: u32,
     pub(super) min_key_size: u32,
     pub(super) max_key_size: u32,
 }
 
-/// The ciphers the driver knows.
+/// The supported ciphers.
 pub(in crate::algorithms) const TABLE: [Row; 9] = [
     Row {
         cipher: Cipher::AesEcb,
@@ -73,7 +73,7 @@ pub(in crate::algorithms) const TABLE: [Row; 9] = [
         name: c"xts(aes)",
         driver_name: c"xts-aes-virtio",
         sync_driver_name: c"xts-aes-virtio-sync",
-        // Two keys.
+        // XTS has two AES keys.
         min_key_size: 2 * AES.min_key_size,
         max_key_size: 2 * AES.max_key_size,
         ..AES
@@ -120,7 +120,7 @@ pub(in crate::algorithms) const TABLE: [Row; 9] = [
     },
 ];
 
-/// What the rows of AES have in common.
+/// Common fields of the AES rows.
 const AES: Row = Row {
     cipher: Cipher::AesEcb,
     mode: Mode::Ecb,
@@ -132,7 +132,7 @@ const AES: Row = Row {
     max_key_size: 32,
 };
 
-/// What the rows of DES have in common.
+/// Common fields of the DES rows.
 const DES: Row = Row {
     block: 8,
     min_key_size: 8,
@@ -140,7 +140,7 @@ const DES: Row = Row {
     ..AES
 };
 
-/// What the rows of triple DES have in common.
+/// Common fields of the 3DES rows.
 const TRIPLE_DES: Row = Row {
     min_key_size: 24,
     max_key_size: 24,
@@ -149,75 +149,79 @@ const TRIPLE_DES: Row = Row {
 
 kernel::static_assert!(AES.block as usize <= MAX_IV);
 
-/// The longest key of any row in bytes: two of AES.
+/// Longest key of any row in bytes: the two AES keys of XTS.
 pub(super) const MAX_KEY: usize = 64;
 
 kernel::static_assert!(2 * AES.max_key_size as usize <= MAX_KEY);
 
-/// A key for any cipher, or the beginning of it: of odd parity, no part of it a weak key of DES, no
-/// two parts the same.
-const TRIAL_KEY: [u8; 32] = [
+/// Key for test sessions. A prefix is a valid key for every cipher: all bytes have odd parity, no
+/// part is a weak DES key, and no two parts are equal.
+const TEST_KEY: [u8; 32] = [
     0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, //
     0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0x01, //
     0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0x01, 0x23, //
     0x67, 0x89, 0xab, 0xcd, 0xef, 0x01, 0x23, 0x45, //
 ];
 
-/// Returns a key of `len` bytes, up to 32, that every cipher takes, whatever rules it has.
-pub(in crate::algorithms) fn trial_key(len: u32) -> Option<&'static [u8]> {
-    // CAST: Both targets of this driver have 32 bits at least.
-    TRIAL_KEY.get(..len as usize)
+/// Returns a key of `len` bytes that every cipher accepts, or `None` if `len` is above 32.
+pub(in crate::algorithms) fn test_key(len: u32) -> Option<&'static [u8]> {
+    // CAST: `usize` has at least 32 bits on the supported architectures.
+    TEST_KEY.get(..len as usize)
 }
 
-/// Returns what a row of the table is to the device.
+/// Returns the device algorithm of a row.
 pub(in crate::algorithms) fn algorithm(row: usize) -> Option<Algorithm> {
     TABLE.get(row).map(|row| Algorithm::Cipher(row.cipher))
 }
 
-/// Asks a device for a session of a row of the table.
+/// Creates a test session for a row.
 ///
 /// # Errors
 ///
-/// As [`create`] has them.
-pub(in crate::algorithms) fn try_session(device: &Arc<Device>, row: usize) -> Result<Session> {
+/// - `EINVAL` if the row does not exist;
+/// - others as [`create_session`] returns them.
+pub(in crate::algorithms) fn create_test_session(
+    device: &Arc<Device>,
+    row: usize,
+) -> Result<Session> {
     let row = TABLE.get(row).ok_or(EINVAL)?;
-    let key = trial_key(row.min_key_size).ok_or(EINVAL)?;
-    create(device, row.cipher, Operation::Encrypt, key)
+    let key = test_key(row.min_key_size).ok_or(EINVAL)?;
+    create_session(device, row.cipher, Operation::Encrypt, key)
 }
 
-#[kernel::macros::kunit_tests(virtio_crypto_rs_algorithms_table)]
+#[kernel::macros::kunit_tests(virtio_crypto_rs_algorithms_skcipher_table)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_row_has_a_trial_key() {
+    fn every_row_has_test_key() {
         for row in &TABLE {
-            let key = trial_key(row.min_key_size).unwrap();
+            let key = test_key(row.min_key_size).unwrap();
             assert_eq!(key.len(), row.min_key_size as usize);
         }
     }
 
     #[test]
-    fn the_trial_key_has_no_two_parts_the_same() {
-        assert!(TRIAL_KEY[..16] != TRIAL_KEY[16..]);
+    fn test_key_has_odd_parity_and_distinct_parts() {
+        assert!(TEST_KEY[..16] != TEST_KEY[16..]);
         for one in 0..4 {
             for other in 0..one {
-                assert!(TRIAL_KEY[8 * one..][..8] != TRIAL_KEY[8 * other..][..8]);
+                assert!(TEST_KEY[8 * one..][..8] != TEST_KEY[8 * other..][..8]);
             }
         }
-        assert!(TRIAL_KEY.iter().all(|byte| byte.count_ones() % 2 == 1));
+        assert!(TEST_KEY.iter().all(|byte| byte.count_ones() % 2 == 1));
     }
 
     #[test]
-    fn names_say_what_a_row_is_and_are_unique() {
+    fn driver_names_match_names_and_are_unique() {
         for (index, row) in TABLE.iter().enumerate() {
-            // "cbc(aes)" and "cbc-aes-virtio" say the same.
-            let said = row.name.to_bytes().iter().map(|byte| match byte {
+            // "cbc(aes)" becomes "cbc-aes-virtio".
+            let expected = row.name.to_bytes().iter().map(|byte| match byte {
                 b'(' | b')' => b'-',
                 byte => *byte,
             });
             assert!(
-                said.eq(row.driver_name.to_bytes()[..row.name.to_bytes().len()]
+                expected.eq(row.driver_name.to_bytes()[..row.name.to_bytes().len()]
                     .iter()
                     .copied())
             );
@@ -232,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_the_kernels_own() {
+    fn sizes_match_kernel_algorithms() {
         assert!(TABLE.iter().all(|row| row.block.is_power_of_two()));
         let sizes = |name: &CStr| {
             let row = TABLE.iter().find(|row| row.name == name).unwrap();

@@ -1,30 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A transform: a key, a fallback with the key, and sessions of a device for the key.
+//! Skcipher transforms: a key, a fallback with the same key, and the binding of the key to a
+//! device.
 
 use super::{
     super::{
-        fallback::Reason,
+        fallback_stats::FallbackReason,
         keyed::{
             Bindings,
             Keyed,
             Opener,
             Wanted, //
         },
-        offload::Keyholder,
+        offload::LookupBinding,
         operation, //
     },
-    create,
+    create_session,
     table::MAX_KEY,
-    Flavour,
-    Offer,
-    Row, //
+    Row,
+    SkcipherAlgData,
+    SkcipherAlgorithm, //
 };
 use crate::{
     crypto::{
         skcipher::{
-            FallbackTfm, //
-            Pool,
+            FallbackTfm,
+            Pool, //
         },
         Direction,
         Key, //
@@ -41,73 +42,74 @@ use kernel::{
     time::Msecs, //
 };
 
-/// A transform.
-pub(crate) struct Transform<const SYNC: bool> {
+/// An skcipher transform.
+pub(crate) struct SkcipherTfm<const SYNC: bool> {
     row: &'static Row,
     fallback: FallbackTfm,
-    pool: Option<Arc<Pool<Flavour<SYNC>>>>,
+    pool: Option<Arc<Pool<SkcipherAlgorithm<SYNC>>>>,
     keyed: Keyed<&'static Row, MAX_KEY>,
 }
 
-impl<const SYNC: bool> Transform<SYNC> {
+impl<const SYNC: bool> SkcipherTfm<SYNC> {
     /// Creates a transform without a key.
     ///
     /// # Errors
     ///
     /// - `ENOENT` if the kernel has no implementation for a fallback;
     /// - `ENOMEM` if memory is exhausted.
-    pub(super) fn new(offer: &Offer) -> Result<Self> {
+    pub(super) fn new(data: &SkcipherAlgData) -> Result<Self> {
         let (fallback, pool) = if SYNC {
-            let fallback = FallbackTfm::new_on_stack(offer.row.name)?;
+            let fallback = FallbackTfm::new_on_stack(data.row.name)?;
             (fallback, Some(Pool::new()?))
         } else {
-            (FallbackTfm::new(offer.row.name)?, None)
+            (FallbackTfm::new(data.row.name)?, None)
         };
         Ok(Self {
-            row: offer.row,
+            row: data.row,
             fallback,
             pool,
-            keyed: Keyed::new(offer.place, &offer.devices, offer.row)?,
+            keyed: Keyed::new(data.place, &data.devices, data.row)?,
         })
     }
 
-    /// Returns the row of the table it belongs to.
+    /// Returns the transform's row of the table.
     pub(super) fn row(&self) -> &'static Row {
         self.row
     }
 
-    /// Returns the fallback, which has the same key.
+    /// Returns the fallback. It has the same key as the transform.
     pub(super) fn fallback(&self) -> &FallbackTfm {
         &self.fallback
     }
 
-    /// Returns the request contexts, which only the synchronous variant has.
-    pub(super) fn pool(&self) -> Option<&Arc<Pool<Flavour<SYNC>>>> {
+    /// Returns the pool of request contexts. Only the synchronous variant has one.
+    pub(super) fn pool(&self) -> Option<&Arc<Pool<SkcipherAlgorithm<SYNC>>>> {
         self.pool.as_ref()
     }
 
-    /// Returns how long a device has for an answer, in milliseconds.
+    /// Returns the request timeout in milliseconds.
     pub(super) fn timeout(&self) -> Msecs {
         self.keyed.timeout()
     }
 
     /// Counts a request that runs on the fallback.
-    pub(super) fn fall_back(&self, reason: Reason) {
+    pub(super) fn count_fallback(&self, reason: FallbackReason) {
         self.keyed.fall_back(reason);
     }
 
-    /// Sets a key.
+    /// Sets the key. After an error the transform has no key.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the cipher does not take it. `ENOMEM`: no memory. The old key is gone then.
+    /// - `EINVAL` if the cipher does not accept the key;
+    /// - `ENOMEM` if memory is exhausted.
     pub(super) fn set_key(&self, key: &Key<'_>) -> Result {
         self.keyed
             .set(key.bytes(), 0, || self.fallback.set_key(key))
     }
 }
 
-impl<const SYNC: bool> Keyholder for Transform<SYNC> {
+impl<const SYNC: bool> LookupBinding for SkcipherTfm<SYNC> {
     #[inline]
     fn binding<'a>(&self, direction: Direction, bh: &'a Bh) -> Option<&'a SharedBinding> {
         self.keyed.binding(direction, bh)
@@ -121,7 +123,7 @@ impl Opener for &'static Row {
 
     fn open(&self, device: &Arc<Device>, key: &[u8], _: u32, wanted: Wanted) -> Result<Bindings> {
         Bindings::each(wanted, |direction| {
-            create(device, self.cipher, operation(direction), key)
+            create_session(device, self.cipher, operation(direction), key)
         })
     }
 }

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How to find out whether a device does ECDSA on a curve.
+//! Known-answer test of ECDSA on a curve.
 //!
-//! The key is the simplest there is: the private one is 1, so that the public one is the curve's
-//! generator.
+//! The private key is 1, so the public key is the generator of the curve.
 
 use super::{
     super::{
-        public_key,
-        public_key::Trial, //
+        akcipher_key,
+        akcipher_key::KatKey, //
     },
     point,
     signature,
@@ -95,7 +94,7 @@ const P521: [u8; 133] = [
     0x76, 0x9f, 0xd1, 0x66, 0x50, //
 ];
 
-/// Returns the generator of a curve, not compressed.
+/// Returns the generator of a curve as an uncompressed point.
 pub(super) const fn generator(curve: Curve) -> &'static [u8] {
     match curve {
         Curve::P192 => &P192,
@@ -105,40 +104,45 @@ pub(super) const fn generator(curve: Curve) -> &'static [u8] {
     }
 }
 
-/// Has a device verify a signature: the one that the key makes of the digest 1 if the random number
-/// is 1, too. It must not take it for one of another digest.
+/// Verifies a known signature of the digest 1 on a device. The device must accept the signature for
+/// this digest and reject it for the digest 2.
 ///
 /// # Errors
 ///
-/// `EIO`, `EOPNOTSUPP`, `ENOSPC`: it does not do it, or not right. Others: it could not be asked.
+/// - `EIO`, `EOPNOTSUPP`, `ENOSPC` if the device does not support the curve or returns a wrong
+///   result;
+/// - others if the test could not run.
 #[inline(never)]
-pub(super) fn try_out(device: &Arc<Device>, scheme: Scheme, row: &Row) -> Result {
+pub(super) fn run_kat(device: &Arc<Device>, scheme: Scheme, row: &Row) -> Result {
     let generator = generator(row.curve);
     let mut der = [0; signature::MAX_LEN];
-    let len = sign_one(generator, row.field(), &mut der)?;
-    let trial = Trial::new(device, scheme, generator)?;
+    let len = known_signature(generator, row.field_len(), &mut der)?;
+    let key = KatKey::new(device, scheme, generator)?;
 
     let verify = |digest| {
         let mut bytes = [0; MAX_DIGEST];
-        let bytes = &mut bytes[..row.field().min(MAX_DIGEST)];
+        let bytes = &mut bytes[..row.field_len().min(MAX_DIGEST)];
         if let Some(last) = bytes.last_mut() {
             *last = digest;
         }
         let verify = AkcipherOperation::Verify;
-        trial
-            .call::<PARAMS, { data::STATUS }>(verify, &der[..len], bytes)
+        key.run_sync::<PARAMS, { data::STATUS }>(verify, &der[..len], bytes)
             .map(|_| ())
     };
     match (verify(1), verify(2)) {
         (Ok(()), Err(err)) if err == EKEYREJECTED => Ok(()),
-        (Err(err), _) | (_, Err(err)) => Err(public_key::trial_error(err)),
+        (Err(err), _) | (_, Err(err)) => Err(akcipher_key::kat_error(err)),
         _ => Err(EIO),
     }
 }
 
-/// Makes that signature, in DER: the numbers are the generator's first coordinate and the same and
-/// one. Returns how many bytes of `to` it takes.
-fn sign_one(generator: &[u8], field: usize, to: &mut [u8; signature::MAX_LEN]) -> Result<usize> {
+/// Encodes the signature of the digest 1 with the private key 1 and the nonce 1 in DER: r is the
+/// x-coordinate of the generator, and s is r + 1. Returns the number of bytes written to `to`.
+fn known_signature(
+    generator: &[u8],
+    field: usize,
+    to: &mut [u8; signature::MAX_LEN],
+) -> Result<usize> {
     let r = generator.get(1..1 + field).ok_or(EINVAL)?;
     let mut s = [0; point::MAX_LEN];
     let s = &mut s[..field];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One half of a key pair, and how a device gets to know it.
+//! Public and private keys of public key algorithms, and their bindings to devices.
 
 use super::{
     keyed::{
@@ -58,170 +58,171 @@ use kernel::{
     sync::Arc, //
 };
 
-/// An algorithm, by whatever number devices know it.
+/// A public key algorithm, independent of its number on a device.
 #[derive(Clone, Copy)]
-pub(super) enum Family {
+pub(super) enum AkcipherKind {
     /// RSA without padding.
     Rsa,
     /// ECDSA on a curve.
     Ecdsa(Curve),
 }
 
-impl Family {
-    /// Returns what it is to a device. None if it is not known which number the device has for it.
+impl AkcipherKind {
+    /// Returns the scheme of the algorithm on a device. Returns `None` if the algorithm's number on
+    /// the device is unknown.
     ///
-    /// The specification and the kernel's header do not agree on that of ECDSA, and what the one has
-    /// for ECDSA is DSA in the other. Devices that speak revision 1 were made after the
-    /// specification.
+    /// The specification and the uapi header number ECDSA differently, and the specification's
+    /// number of ECDSA is that of DSA in the header. Devices with the natural layout are newer than
+    /// the specification and use its number. For all others the user must set the module parameter
+    /// `ecdsa_number`.
     pub(super) fn scheme(self, device: &Device, settings: &Settings) -> Option<Scheme> {
         match self {
             Self::Rsa => Some(Scheme::RsaRaw),
             Self::Ecdsa(curve) => {
-                let number = match device.features().revision() {
+                let algorithm = match device.features().revision() {
                     Revision::Natural => Akcipher::Ecdsa,
                     Revision::Padded => settings.ecdsa_number()?,
                 };
-                Some(Scheme::Ecdsa(number, curve))
+                Some(Scheme::Ecdsa(algorithm, curve))
             }
         }
     }
 }
 
-/// How many bytes of a key requests carry at most: any.
+/// Maximum length of the key in a stateless request: unlimited.
 const MAX_KEY: usize = usize::MAX;
 
-/// One half of a key pair.
-pub(super) struct Half {
-    keyed: Keyed<HalfOpener, MAX_KEY>,
+/// A public or private key and its binding to a device.
+pub(super) struct AkcipherKey {
+    keyed: Keyed<AkcipherSessionOps, MAX_KEY>,
     devices: Arc<Devices>,
-    family: Family,
+    kind: AkcipherKind,
     key_type: KeyType,
 }
 
-/// How devices get the half.
-struct HalfOpener {
+/// Creates the sessions of an [`AkcipherKey`].
+struct AkcipherSessionOps {
     devices: Arc<Devices>,
-    family: Family,
+    kind: AkcipherKind,
     key_type: KeyType,
 }
 
-impl Opener for HalfOpener {
+impl Opener for AkcipherSessionOps {
     fn takes(&self, device: &Device, _key: &[u8], _variant: u32) -> bool {
-        let scheme = self.family.scheme(device, &self.devices.settings);
+        let scheme = self.kind.scheme(device, &self.devices.settings);
         scheme.is_some()
     }
 
     fn open(&self, device: &Arc<Device>, key: &[u8], _: u32, _: Wanted) -> Result<Bindings> {
-        let scheme = self.family.scheme(device, &self.devices.settings);
+        let scheme = self.kind.scheme(device, &self.devices.settings);
         let scheme = scheme.ok_or(EOPNOTSUPP)?;
-        Bindings::one(create(device, scheme, self.key_type, key)?)
+        Bindings::one(create_session(device, scheme, self.key_type, key)?)
     }
 }
 
-impl Half {
-    /// Tells a device of a key, if there is one.
+impl AkcipherKey {
+    /// Creates a key and binds it to a device that supports the key, if there is one.
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`: no memory.
+    /// `ENOMEM` if memory is exhausted.
     pub(super) fn new(
         place: Place,
         devices: &Arc<Devices>,
-        family: Family,
+        kind: AkcipherKind,
         key_type: KeyType,
         key: &[u8],
     ) -> Result<Self> {
-        let opener = HalfOpener {
+        let ops = AkcipherSessionOps {
             devices: devices.clone(),
-            family,
+            kind,
             key_type,
         };
-        let keyed = Keyed::new(place, devices, opener)?;
+        let keyed = Keyed::new(place, devices, ops)?;
         keyed.set(key, 0, || Ok(()))?;
         Ok(Self {
             keyed,
             devices: devices.clone(),
-            family,
+            kind,
             key_type,
         })
     }
 
-    /// Returns the way to a device that has the key, if there is one.
-    pub(super) fn route<'a>(&self, bh: &'a Bh) -> Option<Route<'a>> {
+    /// Returns a reference to the key on its device, or `None` if the key is bound to no device.
+    pub(super) fn key_ref<'a>(&self, bh: &'a Bh) -> Option<AkcipherKeyRef<'a>> {
         let binding = self.keyed.binding(Direction::Encrypt, bh)?;
-        let scheme = self
-            .family
-            .scheme(binding.device(), &self.devices.settings)?;
-        Some(Route {
+        let scheme = self.kind.scheme(binding.device(), &self.devices.settings)?;
+        Some(AkcipherKeyRef {
             scheme,
             key_type: self.key_type,
             binding,
         })
     }
 
-    /// Returns true if a device accepts requests for the key.
+    /// Returns true if the key is bound to a device that accepts requests.
     pub(super) fn is_bound(&self) -> bool {
         let bh = Bh::disable();
-        let route = self.route(&bh);
-        route.is_some_and(|route| route.binding.is_usable())
+        let key_ref = self.key_ref(&bh);
+        key_ref.is_some_and(|key_ref| key_ref.binding.is_usable())
     }
 
-    /// Runs an operation on a device that has the key, as [`call`] does.
+    /// Runs an operation on the device that the key is bound to, and waits for the result.
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// As [`call`] has them.
-    pub(super) fn call<const PARAMS: usize, const RESULT: usize>(
+    /// As [`run_sync`] returns them.
+    pub(super) fn run_sync<const PARAMS: usize, const RESULT: usize>(
         &self,
         operation: AkcipherOperation,
         src: &[u8],
         digest: &[u8],
     ) -> Result<Output<PARAMS, RESULT>> {
-        call::<PARAMS, RESULT>(|bh| self.route(bh), operation, src, digest)
+        run_sync::<PARAMS, RESULT>(|bh| self.key_ref(bh), operation, src, digest)
     }
 }
 
-/// A public key that a device has for a trial.
-pub(super) struct Trial {
+/// A public key in a session of a device, for a known-answer test.
+pub(super) struct KatKey {
     scheme: Scheme,
     binding: PublishedBinding,
 }
 
-impl Trial {
+impl KatKey {
     /// Creates a session for a public key.
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// As [`Session::create`] has them: why it does not take it.
+    /// - `ENOMEM` if memory is exhausted;
+    /// - others as [`Session::create`] returns them.
     pub(super) fn new(device: &Arc<Device>, scheme: Scheme, key: &[u8]) -> Result<Self> {
-        let session = create(device, scheme, KeyType::Public, key)?;
+        let session = create_session(device, scheme, KeyType::Public, key)?;
         let binding = PublishedBinding::new();
         drop(binding.replace(Some(Binding::session(session)?)));
         Ok(Self { scheme, binding })
     }
 
-    /// Runs an operation on the device and waits for its result, as [`call`] does.
+    /// Runs an operation on the device and waits for the result.
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// As [`call`] has them. [`trial_error`] maps them to the result of the trial.
-    pub(super) fn call<const PARAMS: usize, const RESULT: usize>(
+    /// As [`run_sync`] returns them. [`kat_error`] converts them to the result of the test.
+    pub(super) fn run_sync<const PARAMS: usize, const RESULT: usize>(
         &self,
         operation: AkcipherOperation,
         src: &[u8],
         digest: &[u8],
     ) -> Result<Output<PARAMS, RESULT>> {
-        call::<PARAMS, RESULT>(
+        run_sync::<PARAMS, RESULT>(
             |bh| {
-                self.binding.get(bh).map(|binding| Route {
+                self.binding.get(bh).map(|binding| AkcipherKeyRef {
                     scheme: self.scheme,
                     key_type: KeyType::Public,
                     binding,
@@ -234,8 +235,8 @@ impl Trial {
     }
 }
 
-/// How a request gets to a device that has a key.
-pub(super) struct Route<'a> {
+/// Reference to a key on a device, from which requests are built.
+pub(super) struct AkcipherKeyRef<'a> {
     scheme: Scheme,
     key_type: KeyType,
     binding: &'a SharedBinding,
@@ -245,67 +246,81 @@ pub(super) struct Route<'a> {
 ///
 /// # Errors
 ///
-/// As [`Session::create`] has them.
-fn create(device: &Arc<Device>, scheme: Scheme, key_type: KeyType, key: &[u8]) -> Result<Session> {
+/// As [`Session::create`] returns them.
+fn create_session(
+    device: &Arc<Device>,
+    scheme: Scheme,
+    key_type: KeyType,
+    key: &[u8],
+) -> Result<Session> {
     let request = CreateAkcipher::new(scheme, key_type, u32::try_from(key.len())?);
     Session::create(device, Service::Akcipher, request.as_bytes(), key)
 }
 
-impl<'a> Route<'a> {
-    /// Returns how the device gets the key.
+impl<'a> AkcipherKeyRef<'a> {
+    /// Returns the binding of the key.
     pub(super) fn binding(&self) -> &'a SharedBinding {
         self.binding
     }
 
-    /// Returns true if the device takes requests of that length, in bytes.
-    pub(super) fn fits(&self, src_len: u32, dst_len: u32) -> bool {
+    /// Returns true if the request does not exceed the device's `max_size`. Lengths are in bytes.
+    pub(super) fn fits_max_size(&self, src_len: u32, dst_len: u32) -> bool {
         let max_size = self.binding.device().config().max_size();
-        // CAST: A key has some thousand bytes.
+        // CAST: A key has a few thousand bytes.
         let key_len = self.binding.key().len() as u32;
         data::fits(&[src_len, dst_len, key_len], max_size)
     }
 
-    /// Returns the fixed part of a request; lengths in bytes.
-    pub(super) fn head(&self, operation: AkcipherOperation, src_len: u32, dst_len: u32) -> Head {
+    /// Returns the fixed-length fields of a request. Lengths are in bytes.
+    pub(super) fn header(
+        &self,
+        operation: AkcipherOperation,
+        src_len: u32,
+        dst_len: u32,
+    ) -> AkcipherRequestHeader {
         match &**self.binding {
             Binding::Session(session) => {
                 let revision = session.device().features().revision();
                 let (scheme, id) = (self.scheme, session.id());
-                Head::Session(
+                AkcipherRequestHeader::Session(
                     AkcipherRequest::new(revision, scheme, operation, id, src_len, dst_len),
                     revision,
                 )
             }
-            Binding::Stateless(_, key) => Head::Stateless(StatelessAkcipherRequest::new(
-                self.scheme,
-                operation,
-                self.key_type,
-                // CAST: A key has some thousand bytes.
-                key.bytes().len() as u32,
-                src_len,
-                dst_len,
-            )),
+            Binding::Stateless(_, key) => {
+                AkcipherRequestHeader::Stateless(StatelessAkcipherRequest::new(
+                    self.scheme,
+                    operation,
+                    self.key_type,
+                    // CAST: A key has a few thousand bytes.
+                    key.bytes().len() as u32,
+                    src_len,
+                    dst_len,
+                ))
+            }
         }
     }
 }
 
-/// Runs an operation on a device and waits for its result. The parameters have up to `PARAMS`
-/// bytes. The result has `RESULT` bytes, of which the last is the status. To verify, `src` is the
-/// signature and `digest` the digest; otherwise `digest` is empty.
+/// Runs an operation on a device and waits for the result.
+///
+/// The parameters have at most `PARAMS` bytes. The result has `RESULT` bytes including the status,
+/// which is the last byte. For a verification, `src` is the signature. For other operations
+/// `digest` is empty.
 ///
 /// Context: process, may sleep.
 ///
 /// # Errors
 ///
 /// - `EKEYREJECTED`, `EBADMSG` if the device rejects the signature;
-/// - `ENODEV` if no device got the request;
+/// - `ENODEV` if the request was not sent to a device;
 /// - `E2BIG`, `EINVAL` if the request is too long;
-/// - `EIO` if the device failed it, or may have used another key;
+/// - `EIO` if the device returned an error or may have used another key;
 /// - `ENOMEM` if memory is exhausted;
-/// - others as [`dataq::submit`] has them.
+/// - others as [`dataq::submit`] returns them.
 #[inline(never)]
-fn call<const PARAMS: usize, const RESULT: usize>(
-    route: impl for<'a> FnOnce(&'a Bh) -> Option<Route<'a>>,
+fn run_sync<const PARAMS: usize, const RESULT: usize>(
+    key_ref: impl for<'a> FnOnce(&'a Bh) -> Option<AkcipherKeyRef<'a>>,
     operation: AkcipherOperation,
     src: &[u8],
     digest: &[u8],
@@ -317,26 +332,26 @@ fn call<const PARAMS: usize, const RESULT: usize>(
         _ => result_len,
     };
     let dst_len = u32::try_from(dst_len)?;
-    let call = call::Call::<Caller<PARAMS, RESULT>, RESULT>::new()?;
+    let call = call::Call::<AkcipherOp<PARAMS, RESULT>, RESULT>::new()?;
 
     let bh = Bh::disable();
-    let route = route(&bh).ok_or(ENODEV)?;
-    let device = route.binding.device();
+    let key_ref = key_ref(&bh).ok_or(ENODEV)?;
+    let device = key_ref.binding.device();
     let queue = device.data_queue().ok_or(ENODEV)?;
-    if !route.fits(src_len, dst_len) {
+    if !key_ref.fits_max_size(src_len, dst_len) {
         return Err(E2BIG);
     }
-    let head = route.head(operation, src_len, dst_len);
+    let header = key_ref.header(operation, src_len, dst_len);
     let describe = |builder: &mut Builder<'_, _, _>| {
-        builder.read(head.bytes());
-        builder.read_secret(route.binding.key());
+        builder.read(header.bytes());
+        builder.read_secret(key_ref.binding.key());
         builder.read(src);
         builder.read(digest);
         builder.write(result_len);
     };
-    let submit = |inflight| dataq::submit(queue, inflight, route.binding, &bh, || device.watch());
+    let submit = |inflight| dataq::submit(queue, inflight, key_ref.binding, &bh, || device.watch());
     let sent = call.send(device.limits(), describe, submit)?;
-    let (device, epoch) = (device.clone(), route.binding.epoch());
+    let (device, epoch) = (device.clone(), key_ref.binding.epoch());
     drop(bh);
     sent.wait(
         device.timeout(),
@@ -345,9 +360,11 @@ fn call<const PARAMS: usize, const RESULT: usize>(
     )
 }
 
-/// Returns what an error of [`Trial::call`] means: `EIO`, the device does not do it, unless
-/// it could not be asked.
-pub(super) fn trial_error(err: Error) -> Error {
+/// Converts an error of [`KatKey::run_sync`] to the result of a known-answer test.
+///
+/// Returns `EIO` if the device rejected the signature or does not support the length of the
+/// request: it does not support the algorithm. Returns other errors unchanged.
+pub(super) fn kat_error(err: Error) -> Error {
     if [EKEYREJECTED, EBADMSG, E2BIG, EINVAL].contains(&err) {
         EIO
     } else {
@@ -355,14 +372,14 @@ pub(super) fn trial_error(err: Error) -> Error {
     }
 }
 
-/// What a device has made of such a request.
+/// The result of [`run_sync`].
 pub(super) type Output<const PARAMS: usize, const RESULT: usize> =
-    call::Output<Caller<PARAMS, RESULT>, RESULT>;
+    call::Output<AkcipherOp<PARAMS, RESULT>, RESULT>;
 
-/// A request of the driver's own.
-pub(super) struct Caller<const PARAMS: usize, const RESULT: usize>;
+/// The type of requests that the driver itself sends, without a caller's request.
+pub(super) struct AkcipherOp<const PARAMS: usize, const RESULT: usize>;
 
-impl<const PARAMS: usize, const RESULT: usize> Offload for Caller<PARAMS, RESULT> {
+impl<const PARAMS: usize, const RESULT: usize> Offload for AkcipherOp<PARAMS, RESULT> {
     type Raw = call::Call<Self, RESULT>;
     type Tfm = ();
     type State = ();
@@ -390,20 +407,20 @@ impl<const PARAMS: usize, const RESULT: usize> Offload for Caller<PARAMS, RESULT
         Finish::Done(result)
     }
 
-    /// The caller has a fallback of its own.
+    /// Not used: the caller of [`run_sync`] has its own fallback.
     fn fall_back(_state: (), _request: call::Request<'_, Self, RESULT>) -> Option<Result> {
         Some(Err(EIO))
     }
 }
 
-/// The fixed part of a request.
-pub(super) enum Head {
+/// Fixed-length fields of a request.
+pub(super) enum AkcipherRequestHeader {
     Session(AkcipherRequest, Revision),
     Stateless(StatelessAkcipherRequest),
 }
 
-impl Head {
-    /// Returns the bytes to send.
+impl AkcipherRequestHeader {
+    /// Returns the fields in the device's layout.
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Session(request, revision) => request.bytes(*revision),

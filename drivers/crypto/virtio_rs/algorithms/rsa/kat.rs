@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How to find out whether a device does RSA.
+//! Known-answer test of RSA.
 
 use super::{
     super::{
-        public_key,
-        public_key::Trial, //
+        akcipher_key,
+        akcipher_key::KatKey, //
     },
     key::encode_public, //
 };
@@ -22,8 +22,8 @@ use kernel::{
     sync::Arc, //
 };
 
-/// The modulus of a key that any device takes: 2048 bits, the product of two primes nobody knows any
-/// more.
+/// Modulus of the test key. It has 2048 bits, which every device supports. Its primes were
+/// discarded.
 const MODULUS: [u8; 256] = [
     0xbd, 0xee, 0xba, 0x7d, 0x5f, 0x58, 0xdc, 0xfd, 0xd7, 0xf2, 0x4e, 0xfd, 0x36, 0x5e, 0x38,
     0x4c, //
@@ -59,11 +59,11 @@ const MODULUS: [u8; 256] = [
     0x65, //
 ];
 
-/// Its public exponent: 65537.
+/// Public exponent of the test key: 65537.
 const EXPONENT: [u8; 3] = [1, 0, 1];
 
-/// What becomes of 2.
-const ANSWER: [u8; MODULUS.len()] = [
+/// The result of encrypting 2.
+const EXPECTED: [u8; MODULUS.len()] = [
     0x7f, 0xf5, 0x1c, 0x79, 0x65, 0x38, 0xbb, 0xac, 0x63, 0x9a, 0xa4, 0x6d, 0x86, 0xa8, 0x92, 0xd5,
     0xe1, 0xf4, 0xac, 0x50, 0x71, 0x29, 0x39, 0xa3, 0xdf, 0xbe, 0x24, 0xae, 0x1d, 0x31, 0xd0, 0x85,
     0x31, 0xe8, 0xdf, 0x10, 0xb0, 0x3c, 0x7a, 0xb0, 0xd0, 0x7e, 0xbf, 0x26, 0x08, 0x21, 0x40, 0xa5,
@@ -83,25 +83,27 @@ const ANSWER: [u8; MODULUS.len()] = [
     0xc5, //
 ];
 
-/// The most bytes of parameters that the trial has: the fixed part and the source.
+/// Maximum length of the request's parameters in bytes: fixed-length fields and source.
 const PARAMS: usize = data::MAX_HEAD + MODULUS.len();
 
-/// Has a device encrypt: some make sessions for what they do not do.
+/// Encrypts a known input on a device and checks the result. A test session alone is not
+/// sufficient: some devices create sessions for algorithms that they do not support.
 ///
 /// # Errors
 ///
-/// `EIO`, `EOPNOTSUPP`, `ENOSPC`: it does not do it, or not right. Others: it could not be asked.
+/// - `EIO`, `EOPNOTSUPP`, `ENOSPC` if the device does not support RSA or returns a wrong result;
+/// - others if the test could not run.
 #[inline(never)]
-pub(in crate::algorithms) fn try_out(device: &Arc<Device>) -> Result {
-    let key = encode_public(&MODULUS, &EXPONENT)?;
-    let trial = Trial::new(device, Scheme::RsaRaw, key.bytes())?;
+pub(in crate::algorithms) fn run_kat(device: &Arc<Device>) -> Result {
+    let encoded = encode_public(&MODULUS, &EXPONENT)?;
+    let key = KatKey::new(device, Scheme::RsaRaw, encoded.bytes())?;
     let mut src = [0; MODULUS.len()];
     src[MODULUS.len() - 1] = 2;
     let encrypt = AkcipherOperation::Encrypt;
-    let result = trial
-        .call::<PARAMS, { MODULUS.len() + data::STATUS }>(encrypt, &src, &[])
-        .map_err(public_key::trial_error)?;
-    if result.as_ref()[..MODULUS.len()] == ANSWER {
+    let result = key
+        .run_sync::<PARAMS, { MODULUS.len() + data::STATUS }>(encrypt, &src, &[])
+        .map_err(akcipher_key::kat_error)?;
+    if result.as_ref()[..MODULUS.len()] == EXPECTED {
         Ok(())
     } else {
         Err(EIO)
