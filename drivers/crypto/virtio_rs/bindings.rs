@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Bindings to the C interfaces this driver uses.
+//! Bindings to the C interfaces that the driver uses.
 //!
-//! Everything the kernel crate binds is re-exported from there, so that the types are the same;
-//! what it does not bind is generated next to it, by this driver's `Makefile`. Only the layers
-//! [`support`](crate::support), [`virtio`](crate::virtio) and [`crypto`](crate::crypto) use this
-//! module.
+//! The module re-exports the bindings of the kernel crate, so both use the same types. The driver's
+//! `Makefile` generates bindings to the interfaces that the kernel crate does not bind. Only the
+//! layers [`support`](crate::support), [`virtio`](crate::virtio) and [`crypto`](crate::crypto) use
+//! this module.
 
 #![allow(
     dead_code,
@@ -29,10 +29,10 @@ use pin_init::MaybeZeroable;
 
 include!(concat!(env!("VC_BINDINGS_DIR"), "/bindings_generated.rs"));
 
-// SAFETY: The type has no size; it cannot keep the type it ends from being zeroable.
+// SAFETY: bindgen generates the type with fields of size 0, so the all-zero bit pattern is valid.
 unsafe impl<T> pin_init::Zeroable for __IncompleteArrayField<T> {}
 
-/// The wrappers of `helpers.c`, under the names of what they wrap.
+/// The wrappers of `helpers.c`, without their `rust_helper_vc_` prefix.
 pub(crate) mod helpers {
     use super::*;
 

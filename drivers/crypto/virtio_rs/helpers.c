@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Wrappers of the static inline functions and macros this driver uses, for
- * Rust to call. Each does what its name says and nothing else; the Rust name is
- * the one behind rust_helper_vc_.
+ * Wrappers of static inline functions and macros, to be called from Rust. The
+ * Rust name of a wrapper has no rust_helper_vc_ prefix. A wrapper without a
+ * comment only calls the function that its name denotes.
  */
 #include <crypto/algapi.h>
 #include <crypto/internal/aead.h>
@@ -40,8 +40,9 @@ unsigned long rust_helper_vc_memneq(const void *a, const void *b, size_t size)
 }
 
 /*
- * The page of @ptr and where @ptr is in it, if it may be mapped for a device:
- * in the linear map, and not on a stack. With VMAP_STACK no stack is there.
+ * Returns the page of @ptr and the offset of @ptr in it, or NULL if the memory
+ * must not be mapped for DMA: it is outside the linear map or on a stack. With
+ * VMAP_STACK, stacks are outside the linear map.
  */
 struct page *rust_helper_vc_linear_page(const void *ptr, unsigned int *offset)
 {
@@ -62,7 +63,10 @@ void rust_helper_vc_local_bh_enable(void)
 	local_bh_enable();
 }
 
-/* Not lazy: what is freed may hold a key, which is wiped then. */
+/*
+ * Unlike call_rcu(), call_rcu_hurry() does not delay the callback to save power.
+ * The callback may free a key, which should be wiped soon.
+ */
 void rust_helper_vc_call_rcu_hurry(struct rcu_head *head, rcu_callback_t func)
 {
 	call_rcu_hurry(head, func);
@@ -74,38 +78,42 @@ void rust_helper_vc_sema_init(struct semaphore *sem, int val)
 }
 
 /*
- * One initialiser for each context: lockdep takes all work that is initialised
- * by the same line for the same.
+ * Initialises a work item of the BH workqueue. Work items of process context
+ * have another initialiser, because lockdep puts all work items that one source
+ * line initialises into one class.
  */
 void rust_helper_vc_init_bh_work(struct work_struct *work, work_func_t func)
 {
 	INIT_WORK(work, func);
 }
 
-void rust_helper_vc_init_process_work(struct delayed_work *work,
+void rust_helper_vc_init_delayed_work(struct delayed_work *work,
 				      work_func_t func)
 {
 	INIT_DELAYED_WORK(work, func);
 }
 
+/* Queues a work item on the BH workqueue of the current CPU. */
 bool rust_helper_vc_queue_bh_work(struct work_struct *work)
 {
 	return queue_work(system_bh_wq, work);
 }
 
-bool rust_helper_vc_queue_process_work(struct workqueue_struct *wq,
-				       struct delayed_work *work)
+/* Queues the work item to run now, even if a delay has not expired. */
+bool rust_helper_vc_mod_delayed_work(struct workqueue_struct *wq,
+				     struct delayed_work *work)
 {
 	return mod_delayed_work(wq, work, 0);
 }
 
-bool rust_helper_vc_queue_process_work_in(struct workqueue_struct *wq,
-					  struct delayed_work *work,
-					  unsigned long delay)
+bool rust_helper_vc_queue_delayed_work(struct workqueue_struct *wq,
+				       struct delayed_work *work,
+				       unsigned long delay)
 {
 	return queue_delayed_work(wq, work, delay);
 }
 
+/* Allocates a workqueue that memory reclaim may wait for. */
 struct workqueue_struct *rust_helper_vc_alloc_reclaim_workqueue(const char *name)
 {
 	return alloc_workqueue("%s", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, name);
@@ -162,7 +170,7 @@ struct page *rust_helper_vc_sg_page(struct scatterlist *sg)
 	return sg_page(sg);
 }
 
-/* There is no high memory where this driver is built: every page has an address. */
+/* The driver depends on 64BIT, so there is no high memory. */
 void *rust_helper_vc_sg_virt(struct scatterlist *sg)
 {
 	return sg_virt(sg);
@@ -178,7 +186,7 @@ bool rust_helper_vc_sg_is_last(struct scatterlist *sg)
 	return sg_is_last(sg);
 }
 
-/* crypto framework */
+/* crypto API */
 
 void rust_helper_vc_crypto_request_complete(struct crypto_async_request *req,
 					    int err)
@@ -216,6 +224,7 @@ void rust_helper_vc_ahash_request_set_tfm(struct ahash_request *req,
 
 /* public keys */
 
+/* Returns the value of the variable. */
 bool rust_helper_vc_fips_enabled(void)
 {
 	return fips_enabled;
@@ -261,6 +270,7 @@ bool rust_helper_vc_virtio_has_feature(const struct virtio_device *vdev,
 	return virtio_has_feature(vdev, fbit);
 }
 
+/* Does not check that the driver declares the feature. */
 bool rust_helper_vc_virtio_test_bit(const struct virtio_device *vdev,
 				    unsigned int fbit)
 {
@@ -273,7 +283,10 @@ void rust_helper_vc_virtio_clear_bit(struct virtio_device *vdev,
 	__virtio_clear_bit(vdev, fbit);
 }
 
-/* As the device has it: little-endian. @len is the width of the access. */
+/*
+ * Reads @len bytes of the configuration space in the device's byte order, which
+ * is little-endian. @len is also the width of the access.
+ */
 void rust_helper_vc_virtio_config_get(struct virtio_device *vdev,
 				      unsigned int offset, void *buf,
 				      unsigned int len)
@@ -281,22 +294,25 @@ void rust_helper_vc_virtio_config_get(struct virtio_device *vdev,
 	vdev->config->get(vdev, offset, buf, len);
 }
 
+/* Returns 0 if the transport has no generation count. */
 u32 rust_helper_vc_virtio_config_generation(struct virtio_device *vdev)
 {
 	return vdev->config->generation ? vdev->config->generation(vdev) : 0;
 }
 
+/* Reads the device status register. */
 u8 rust_helper_vc_virtio_get_status(struct virtio_device *vdev)
 {
 	return vdev->config->get_status(vdev);
 }
 
-/* Waits until no callback runs. */
+/* Waits until all running callbacks have returned. */
 void rust_helper_vc_virtio_synchronize_cbs(struct virtio_device *vdev)
 {
 	virtio_synchronize_cbs(vdev);
 }
 
+/* Does not set an interrupt affinity: the last argument is NULL. */
 int rust_helper_vc_virtio_find_vqs(struct virtio_device *vdev,
 				   unsigned int nvqs, struct virtqueue **vqs,
 				   struct virtqueue_info *info)
@@ -304,20 +320,24 @@ int rust_helper_vc_virtio_find_vqs(struct virtio_device *vdev,
 	return virtio_find_vqs(vdev, nvqs, vqs, info, NULL);
 }
 
-/* 0, or why the transport does not take the wish. */
+/* Returns 0, or an error if the transport cannot set the affinity. */
 int rust_helper_vc_virtqueue_set_affinity(struct virtqueue *vq,
 					  const struct cpumask *cpus)
 {
 	return virtqueue_set_affinity(vq, cpus);
 }
 
-/* nvqs is as for find_vqs: the list may have a queue of the transport's, too. */
+/*
+ * Resets the affinity of the first @nvqs virtqueues and deletes all virtqueues.
+ * @nvqs is the argument of find_vqs(), because the device's list may also have
+ * a virtqueue of the transport, which has no affinity.
+ */
 void rust_helper_vc_virtio_del_vqs(struct virtio_device *vdev,
 				   unsigned int nvqs)
 {
 	struct virtqueue *vq;
 
-	/* The transport forgets to where queues share an interrupt. */
+	/* The transport does not do this if virtqueues share an interrupt. */
 	virtio_device_for_each_vq(vdev, vq)
 		if (vq->index < nvqs)
 			virtqueue_set_affinity(vq, NULL);
@@ -325,8 +345,9 @@ void rust_helper_vc_virtio_del_vqs(struct virtio_device *vdev,
 }
 
 /*
- * What the core does before it has a driver set up the queues of a device that
- * was reset: it is told of its driver and of the features, as before.
+ * Repeats the initialisation of a device that was reset up to FEATURES_OK, as
+ * the virtio core does before it calls restore(). The features stay the same.
+ * Returns -ENODEV if the device rejects the features.
  */
 int rust_helper_vc_virtio_renegotiate(struct virtio_device *vdev)
 {

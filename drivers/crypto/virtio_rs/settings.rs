@@ -91,7 +91,7 @@ impl Settings {
         let ecdsa_number = match ecdsa_number {
             0 => None,
             2 => Some(Akcipher::Ecdsa),
-            3 => Some(Akcipher::EcdsaOfHeader),
+            3 => Some(Akcipher::EcdsaUapi),
             other => {
                 pr_err!("ecdsa_number={other} is not 0, 2 or 3\n");
                 return Err(EINVAL);
@@ -205,7 +205,7 @@ mod tests {
         };
         assert_eq!(number(0), Ok(None));
         assert_eq!(number(2), Ok(Some(Akcipher::Ecdsa)));
-        assert_eq!(number(3), Ok(Some(Akcipher::EcdsaOfHeader)));
+        assert_eq!(number(3), Ok(Some(Akcipher::EcdsaUapi)));
         for other in [1, 4, u32::MAX] {
             assert_eq!(number(other), Err(EINVAL));
         }

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the `virtio` and `crypto` layers need of the kernel and the kernel crate does not have yet:
-//! a completion and a semaphore with a time limit, work that can be cancelled, a workqueue for
-//! memory reclaim, the bottom-half context as a type, the lock of a device, memory that is lent to
-//! a device, loads of atomic variables without a call, bytes that leave no trace.
+//! Abstractions of kernel interfaces that the kernel crate does not have yet.
+//!
+//! - [`bh`]: a token for code that runs with bottom halves disabled
+//! - [`completion`], [`semaphore`]: waiting with a timeout
+//! - [`device_lock`]: the lock of a device
+//! - [`lend`]: buffers that are owned by a device while they are in flight
+//! - [`read_once`]: inlined loads of atomic variables
+//! - [`secret`]: memory that is wiped on drop
+//! - [`work`]: work items that can be cancelled
+//! - [`workqueue`]: a workqueue that memory reclaim may wait for
 
 pub(crate) mod bh;
 pub(crate) mod completion;

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Driver for the virtio crypto device: ciphers, hashes and public keys whose work is done by the
-//! host.
+//! Driver for virtio crypto devices.
 //!
-//! The layers, each of which uses only those above it:
+//! The driver registers the algorithms of the device with the kernel crypto API. The host performs
+//! the operations.
 //!
-//! - `bindings`: C, as it is;
-//! - `support`, `virtio`, `crypto`: safe interfaces to the kernel; nothing of the device;
-//! - `wire`: the bytes of the specification; nothing of the kernel;
-//! - `transport`: how a request travels to a device and comes back;
-//! - `algorithms`: what the kernel is offered;
-//! - `driver`: devices come and go.
+//! The driver has layers. Each layer only uses the layers above it:
+//!
+//! - `bindings`: generated bindings to C interfaces
+//! - `support`, `virtio`, `crypto`: safe abstractions of kernel interfaces, device-independent
+//! - `wire`: the structures of the specification, kernel-independent
+//! - `transport`: requests, sessions and the lifecycle of a device
+//! - `algorithms`: the algorithms that the driver registers
+//! - `driver`, `settings`: probe, remove and module parameters
 
 mod bindings;
 mod crypto;
@@ -51,35 +53,35 @@ kernel::module_driver!(<T>, virtio::Adapter<T>, {
     params: {
         priority: u32 {
             default: 90,
-            description: "Priority of the algorithms, 0 to 10000 (default 90: below all software but SHA-3)",
+            description: "Priority of the algorithms, 0 to 10000 (default 90, below the kernel's own implementations except SHA-3)",
         },
         prefer: bool {
             default: false,
-            description: "Make the device the system's choice, whatever the priority (default N)",
+            description: "Prefer the device for all algorithms except public keys (default N)",
         },
         stateless: bool {
             default: false,
-            description: "Send keys with each request instead of keeping them in the device (default N)",
+            description: "Send the key with each request instead of creating sessions (default N)",
         },
         services: u32 {
             default: 0xffff_ffff,
-            description: "Services to offer, a bit each: 1 ciphers, 2 hashes, 4 MACs, 8 AEADs, 16 public keys (default all)",
+            description: "Bit mask of services to use: 1 ciphers, 2 hashes, 4 MACs, 8 AEADs, 16 public keys (default all)",
         },
         prefer_public_keys: bool {
             default: false,
-            description: "Have the device also check the kernel's own signatures (default N)",
+            description: "Also use the device for the kernel's own signature checks (default N)",
         },
         ecdsa_number: u32 {
             default: 0,
-            description: "Number of ECDSA on devices without revision 1: 2 or 3, or 0 for none (default)",
+            description: "Number of ECDSA on devices without VIRTIO_CRYPTO_F_REVISION_1: 2, 3, or 0 to disable ECDSA (default 0)",
         },
         rescue_in_place: u32 {
             default: 4096,
-            description: "Longest source of an in-place request that is repeated if its device is lost, in bytes (default 4096)",
+            description: "Maximum source length in bytes of in-place requests that are repeated if the device is lost, 0 to disable (default 4096)",
         },
         timeout_ms: u32 {
             default: 10000,
-            description: "How long a device has for an answer, 100 to 600000 ms (default 10000)",
+            description: "Request timeout in ms, 100 to 600000 (default 10000)",
         },
     },
 });

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The bytes of the virtio crypto specification (version 1.4, "Crypto Device").
+//! The structures and constants of the virtio specification, version 1.4, section "Crypto Device".
 //!
-//! All integers are little-endian, and no struct has padding that is not a field. There are two
-//! layouts, see [`feature::Revision`]; a request is built for the padded one, of which the natural
-//! one is the beginning.
+//! Quoted section titles in this module are those of the specification. All integers are
+//! little-endian, and every padding byte is a field. Requests have one of two layouts, see
+//! [`feature::Revision`]. A request is built in the padded layout, and the natural layout is its
+//! beginning.
 
 pub(crate) mod algorithm;
 pub(crate) mod config;
@@ -16,5 +17,5 @@ pub(crate) mod status;
 #[cfg(CONFIG_KUNIT = "y")]
 mod testing;
 
-/// The fixed part of every padded request, header included, in bytes.
-pub(crate) const FIXED: usize = 72;
+/// The bytes of the header and the fixed-length fields of a request in the padded layout.
+pub(crate) const PADDED_LEN: usize = 72;

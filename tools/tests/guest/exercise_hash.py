@@ -53,7 +53,7 @@ def check_work(digest: Digest, said: str, before: dict[str, Any]) -> None:
     if options.stateless:
         check_equal((stateless, sessions), (count, 0), "without a session, and sessions")
     elif not options.no_work:
-        keys = re.search(r": (\d+) taken", said)
+        keys = re.search(r": (\d+) accepted", said)
         # One for each transform; or for each key, of 100 every third of which is an old one.
         expected = int(keys[1]) + 67 + 1 if keys else 2
         check_equal((stateless, sessions), (0, expected), "without a session, and sessions")

@@ -21,7 +21,7 @@ def vectors(name: str, file: str) -> None:
     before = reference.status()
     path = test_module.FOLDER / file
     said = test_module.TestModule("vc_mac", driver=digests.ALL[name].driver, file=path).finish()
-    found = re.search(r"(\d+) valid vectors, (\d+) invalid ones, (\d+) of them with keys", said)
+    found = re.search(r"(\d+) valid vectors, (\d+) invalid vectors, (\d+) with rejected keys", said)
     check(found, said)
     valid, invalid, refused = map(int, found.groups()) if found else (0, 0, 0)
     count = reference.requests(reference.status(), operation="MAC", status="OK")

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vc_exercise: exercises a cipher beyond what the crypto self-tests do, one
- * request at a time, and compares it with another implementation. The result is
- * in the log, in TAP, and in what insmod returns: the module never stays loaded.
+ * vc_exercise: tests a cipher beyond the crypto self-tests, one request at a
+ * time, and compares the results with those of another implementation.
+ *
+ * The module prints TAP lines to the log. Its init function always fails, so the
+ * module never stays loaded: with EAGAIN if all tests passed, otherwise with EIO.
  */
 #include <linux/bottom_half.h>
 #include <linux/crypto.h>
@@ -16,7 +18,7 @@
 
 char *driver = "cbc-aes-virtio";
 module_param(driver, charp, 0444);
-MODULE_PARM_DESC(driver, "Implementation to exercise");
+MODULE_PARM_DESC(driver, "Implementation to test");
 
 char *reference = "cbc-aes-lib";
 module_param(reference, charp, 0444);
@@ -26,7 +28,7 @@ unsigned int block;
 unsigned int iv_size;
 unsigned int key_size;
 bool any_length;
-static bool chains;	/* the IV of the next request is defined */
+static bool updates_iv;	/* a request leaves the IV of the next one */
 
 unsigned int tap_tests;
 unsigned int tap_failures;
@@ -58,18 +60,18 @@ int run(const struct op *op)
 	return ret;
 }
 
-static void look_at(struct crypto_skcipher *tfm)
+static void read_properties(struct crypto_skcipher *tfm)
 {
 	block = crypto_skcipher_chunksize(tfm);
 	iv_size = crypto_skcipher_ivsize(tfm);
 	key_size = crypto_skcipher_max_keysize(tfm);
-	chains = !strstr(reference, "xts");
-	any_length = !chains || crypto_skcipher_blocksize(tfm) == 1;
+	updates_iv = !strstr(reference, "xts");
+	any_length = !updates_iv || crypto_skcipher_blocksize(tfm) == 1;
 }
 
-bool same_iv(const u8 *a, const u8 *b)
+bool ivs_match(const u8 *a, const u8 *b)
 {
-	return !chains || !memcmp(a, b, iv_size);
+	return !updates_iv || !memcmp(a, b, iv_size);
 }
 
 static int __init vc_exercise_init(void)
@@ -85,32 +87,31 @@ static int __init vc_exercise_init(void)
 		crypto_free_skcipher(tfm);
 		return PTR_ERR(ref);
 	}
-	look_at(tfm);
+	read_properties(tfm);
 	if (block > MAX_BLOCK || iv_size > MAX_BLOCK || key_size > MAX_KEY) {
 		crypto_free_skcipher(ref);
 		crypto_free_skcipher(tfm);
 		return -EINVAL;
 	}
 
-	misuse_without_key();
-	misuse(tfm, ref);
+	error_cases_without_key();
+	error_cases(tfm, ref);
 	get_random_bytes(key, sizeof(key));
 	if (crypto_skcipher_setkey(tfm, key, key_size) ||
 	    crypto_skcipher_setkey(ref, key, key_size)) {
-		tap_result(false, "setting a key");
+		tap_result(false, "a key is set");
 	} else {
 		lengths(tfm, ref);
-		shapes(tfm, ref);
+		sg_layouts(tfm, ref);
 	}
 	memzero_explicit(key, sizeof(key));
 	crypto_free_skcipher(ref);
 	crypto_free_skcipher(tfm);
 	pr_info("TAP 1..%u\n", tap_tests);
-	/* There is nothing to stay for. */
 	return tap_failures ? -EIO : -EAGAIN;
 }
 
 module_init(vc_exercise_init);
 
-MODULE_DESCRIPTION("Exercises a cipher beyond the crypto self-tests");
+MODULE_DESCRIPTION("Tests a cipher beyond the crypto self-tests");
 MODULE_LICENSE("GPL");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the parts of vc_exercise share: the cipher that is exercised, the one it
- * is compared with, and how a single request is made.
+ * Shared declarations of vc_exercise: the tested cipher and its properties, and
+ * the function that makes one request.
  */
 #ifndef EXERCISE_H
 #define EXERCISE_H
@@ -18,13 +18,13 @@
 extern char *driver;
 extern char *reference;
 
-/* What the cipher is like. */
-extern unsigned int block;	/* bytes that belong together */
+/* Properties of the tested cipher. */
+extern unsigned int block;	/* chunk size in bytes */
 extern unsigned int iv_size;
 extern unsigned int key_size;
-extern bool any_length;		/* data need not be whole blocks */
+extern bool any_length;		/* accepts incomplete blocks */
 
-/* One operation of one implementation. */
+/* Arguments of one request. */
 struct op {
 	struct crypto_skcipher *tfm;
 	struct scatterlist *src;
@@ -36,16 +36,16 @@ struct op {
 	bool vmalloc;
 };
 
-/* Does it, and waits for it. */
+/* Makes a request and waits for its completion. */
 int run(const struct op *op);
 
-/* Whether two IVs are the same, as far as the mode defines them afterwards. */
-bool same_iv(const u8 *a, const u8 *b);
+/* Compares the IVs after two requests, if the mode defines them. */
+bool ivs_match(const u8 *a, const u8 *b);
 
-/* The tests: bad use, and data of all shapes. */
-void misuse_without_key(void);
-void misuse(struct crypto_skcipher *tfm, struct crypto_skcipher *ref);
+/* The tests: error cases, data lengths and scatterlist layouts. */
+void error_cases_without_key(void);
+void error_cases(struct crypto_skcipher *tfm, struct crypto_skcipher *ref);
 void lengths(struct crypto_skcipher *tfm, struct crypto_skcipher *ref);
-void shapes(struct crypto_skcipher *tfm, struct crypto_skcipher *ref);
+void sg_layouts(struct crypto_skcipher *tfm, struct crypto_skcipher *ref);
 
 #endif /* EXERCISE_H */

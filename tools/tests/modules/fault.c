@@ -1,27 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vc_fault: a few requests of one algorithm at a time, made when it is told to,
- * each compared with what another implementation makes of it, and counted. It is
- * for devices with faults: nothing that comes of a request is a failure here.
+ * vc_fault: makes requests of one algorithm on demand, compares their results with
+ * those of another implementation, and counts the results. The module is for
+ * devices with injected faults, so it does not treat any result as a failure.
  *
- * What is written to the parameter "run" is, in one line,
+ * A write to the parameter "run" makes COUNT requests at once:
  *
  *	KIND DRIVER REFERENCE KEY AUTH COUNT
  *
- * KIND is skcipher, aead, ahash, akcipher or sig; KEY how many bytes the key has,
- * and AUTH how many that of an authenc's MAC. Keys are made up, but for those of
- * akcipher, which decrypts, too, and of sig, which verifies: they are written to
- * the parameter "key" before, and to "signature" one that is right, with its
- * digest behind it, all in hexadecimal. What is read from "run" afterwards is
+ * KIND	skcipher, aead, ahash, akcipher or sig
+ * KEY	the length of the key in bytes
+ * AUTH	the length of the MAC key in bytes, for authenc(), otherwise 0
+ *
+ * Keys are random, except for akcipher and sig. The parameter "key" sets the
+ * private key of an akcipher, or the public key for sig, in hexadecimal. The
+ * parameter "signature" sets a valid signature followed by its digest, also in
+ * hexadecimal. Reading "run" returns the counts:
  *
  *	right=N wrong=N lost=N doubled=N spoilt=N traces=N encrypt-ERRNO=N...
  *
- * spoilt counts IVs that are not what they should be after a request, traces counts
- * requests whose memory still holds their data. Errors are counted by direction:
- * encrypt-ERRNO or decrypt-ERRNO; with kinds that have no direction both mean the
- * same. With the parameter "backlog" off requests must not be backlogged. The
- * parameter "text" sets the length of the text, "in_place" whether source and
- * destination are the same.
+ * right	requests with the expected result
+ * wrong	requests that succeeded with wrong data or should have failed
+ * lost		requests that did not complete within "limit" seconds
+ * doubled	requests that completed more than once
+ * spoilt	wrong IVs after a request
+ * traces	requests whose context still contains their data
+ *
+ * encrypt-ERRNO and decrypt-ERRNO count errors by direction. For kinds without a
+ * direction the distinction has no meaning. The parameter "backlog" controls
+ * whether requests may be backlogged, "text" the length of the text, and
+ * "in_place" whether source and destination are the same.
  */
 #include <crypto/authenc.h>
 #include <linux/crypto.h>
@@ -37,12 +45,12 @@
 #define MAX_NAME	128
 #define MAX_KEY		256
 #define MAX_COUNT	1000
-/* Of either direction. */
+/* The maximum number of counted pairs of a direction and an error. */
 #define MAX_ERRORS	16
 
 static unsigned int limit = 120;
 module_param(limit, uint, 0644);
-MODULE_PARM_DESC(limit, "Seconds after which a request counts as lost");
+MODULE_PARM_DESC(limit, "Seconds after which a request counts as lost (default 120)");
 
 static bool backlog = true;
 module_param(backlog, bool, 0644);
@@ -56,15 +64,15 @@ static int in_place = -1;
 module_param(in_place, int, 0644);
 MODULE_PARM_DESC(in_place, "Whether requests are in place: 1, 0, or -1 for both (default -1)");
 
-/* Bytes that were written to a parameter. */
-struct given {
+/* The value of a hexadecimal parameter. */
+struct hex_param {
 	unsigned int len;
 	u8 bytes[2048];
 };
 
-static struct given given_key, given_signature;
+static struct hex_param key_param, signature_param;
 
-/* What has come of all. */
+/* The counts of a run. */
 struct tally {
 	unsigned int right;
 	unsigned int wrong;
@@ -79,7 +87,7 @@ struct tally {
 	} errors[MAX_ERRORS];
 };
 
-static char outcome[512] = "none";
+static char result[512] = "none";
 
 static void count_error(struct tally *tally, int errno, bool encrypt)
 {
@@ -97,43 +105,43 @@ static void count_error(struct tally *tally, int errno, bool encrypt)
 	tally->wrong++;
 }
 
-static void trial_count(struct trial *t, const struct side *side, struct tally *tally)
+static void count_result(struct fault_request *r, const struct impl *impl, struct tally *tally)
 {
-	if (atomic_read(&t->finished) > 1)
+	if (atomic_read(&r->finished) > 1)
 		tally->doubled++;
-	tally->spoilt += !trial_iv_is_right(t, side);
-	tally->traces += !trial_is_wiped(t, side);
-	if (t->ret && t->ret != t->must)
-		count_error(tally, t->ret, t->encrypt);
-	else if (t->ret == t->must && (t->ret || trial_is_right(t, side)))
+	tally->spoilt += !request_iv_is_correct(r, impl);
+	tally->traces += !request_is_wiped(r, impl);
+	if (r->ret && r->ret != r->expected_ret)
+		count_error(tally, r->ret, r->encrypt);
+	else if (r->ret == r->expected_ret && (r->ret || request_is_correct(r, impl)))
 		tally->right++;
 	else
 		tally->wrong++;
 }
 
-/* Returns false if a request was lost, whose memory has to stay then. */
-static bool trials(struct subject *subject, struct trial *all, unsigned int count,
-		   struct tally *tally)
+/* Returns false if a request was lost. Its memory must not be freed then. */
+static bool run_requests(struct fault_test *test, struct fault_request *all, unsigned int count,
+			 struct tally *tally)
 {
 	unsigned int i;
 	int ret;
 
 	for (i = 0; i < count; i++) {
-		ret = trial_make(&all[i], subject, i);
+		ret = request_prepare(&all[i], test, i);
 		if (ret) {
 			count_error(tally, ret, all[i].encrypt);
 			return true;
 		}
 	}
 	for (i = 0; i < count; i++)
-		trial_start(&all[i], &subject->side);
+		request_start(&all[i], &test->impl);
 	for (i = 0; i < count; i++)
 		if (!wait_for_completion_timeout(&all[i].done, limit * HZ))
 			tally->lost++;
 	if (tally->lost)
 		return false;
 	for (i = 0; i < count; i++)
-		trial_count(&all[i], &subject->side, tally);
+		count_result(&all[i], &test->impl, tally);
 	return true;
 }
 
@@ -142,44 +150,44 @@ static void report(const struct tally *tally)
 	unsigned int i;
 	int at;
 
-	at = scnprintf(outcome, sizeof(outcome),
+	at = scnprintf(result, sizeof(result),
 		       "right=%u wrong=%u lost=%u doubled=%u spoilt=%u traces=%u",
 		       tally->right, tally->wrong, tally->lost, tally->doubled,
 		       tally->spoilt, tally->traces);
 	for (i = 0; i < MAX_ERRORS && tally->errors[i].count; i++)
-		at += scnprintf(outcome + at, sizeof(outcome) - at, " %s%d=%u",
+		at += scnprintf(result + at, sizeof(result) - at, " %s%d=%u",
 				tally->errors[i].encrypt ? "encrypt" : "decrypt",
 				tally->errors[i].errno, tally->errors[i].count);
 }
 
-static int run_trials(struct subject *subject, unsigned int count)
+static int run_test(struct fault_test *test, unsigned int count)
 {
 	struct tally tally = {};
-	struct trial *all;
+	struct fault_request *all;
 	unsigned int i;
 
 	all = kvcalloc(count, sizeof(*all), GFP_KERNEL);
 	if (!all)
 		return -ENOMEM;
-	if (!trials(subject, all, count, &tally)) {
+	if (!run_requests(test, all, count, &tally)) {
 		report(&tally);
 		return -ETIMEDOUT;
 	}
 	report(&tally);
 	for (i = 0; i < count; i++)
-		trial_free(&all[i]);
+		request_free(&all[i]);
 	kvfree(all);
 	return 0;
 }
 
-static int set_keys(struct subject *subject, const u8 *key, unsigned int len)
+static int set_keys(struct fault_test *test, const u8 *key, unsigned int len)
 {
-	return side_set_key(&subject->reference, key, len) ?:
-	       side_set_key(&subject->side, key, len);
+	return impl_set_key(&test->reference, key, len) ?:
+	       impl_set_key(&test->impl, key, len);
 }
 
-/* Makes up a key; that of an authenc has two, and says how long they are. */
-static int set_random_keys(struct subject *subject, unsigned int len, unsigned int auth)
+/* Sets a random key. A key of authenc() has a parameter and two keys. */
+static int set_random_keys(struct fault_test *test, unsigned int len, unsigned int auth)
 {
 	struct crypto_authenc_key_param *param;
 	u8 key[MAX_KEY];
@@ -194,7 +202,7 @@ static int set_random_keys(struct subject *subject, unsigned int len, unsigned i
 		param->enckeylen = cpu_to_be32(len);
 		len += RTA_SPACE(sizeof(*param)) + auth;
 	}
-	ret = set_keys(subject, key, len);
+	ret = set_keys(test, key, len);
 	memzero_explicit(key, sizeof(key));
 	return ret;
 }
@@ -210,9 +218,9 @@ static int run_set(const char *line, const struct kernel_param *kp)
 	};
 	char kind_name[16], driver[MAX_NAME], reference[MAX_NAME];
 	unsigned int key_len, auth, count;
-	struct subject subject = {
-		.signature = given_signature.bytes,
-		.signature_len = given_signature.len,
+	struct fault_test test = {
+		.signature = signature_param.bytes,
+		.signature_len = signature_param.len,
 		.text = text,
 		.in_place = in_place,
 	};
@@ -221,7 +229,7 @@ static int run_set(const char *line, const struct kernel_param *kp)
 	if (sscanf(line, "%15s %127s %127s %u %u %u", kind_name, driver, reference,
 		   &key_len, &auth, &count) != 6)
 		return -EINVAL;
-	if (subject.text % 16 || subject.text > MAX_TEXT)
+	if (test.text % 16 || test.text > MAX_TEXT)
 		return -EINVAL;
 	if (count > MAX_COUNT || key_len > 64 || auth > 128)
 		return -EINVAL;
@@ -229,34 +237,34 @@ static int run_set(const char *line, const struct kernel_param *kp)
 	if (kind < 0)
 		return kind;
 
-	strscpy(outcome, "none");
-	subject.side.may_backlog = backlog;
-	ret = side_open(&subject.side, kind, driver, 0);
+	strscpy(result, "none");
+	test.impl.may_backlog = backlog;
+	ret = impl_alloc(&test.impl, kind, driver, 0);
 	if (ret)
 		return ret;
-	ret = side_open(&subject.reference, kind, reference, CRYPTO_ALG_ASYNC);
+	ret = impl_alloc(&test.reference, kind, reference, CRYPTO_ALG_ASYNC);
 	if (ret) {
-		side_close(&subject.side);
+		impl_free(&test.impl);
 		return ret;
 	}
 	if (kind == AKCIPHER || kind == SIG)
-		ret = set_keys(&subject, given_key.bytes, given_key.len);
+		ret = set_keys(&test, key_param.bytes, key_param.len);
 	else
-		ret = set_random_keys(&subject, key_len, auth);
-	ret = ret ?: run_trials(&subject, count);
+		ret = set_random_keys(&test, key_len, auth);
+	ret = ret ?: run_test(&test, count);
 	if (ret == -ETIMEDOUT) {
-		/* The request may come back yet: all that it needs has to stay. */
+		/* The lost request may complete later and still uses the memory. */
 		__module_get(THIS_MODULE);
 		return 0;
 	}
-	side_close(&subject.reference);
-	side_close(&subject.side);
+	impl_free(&test.reference);
+	impl_free(&test.impl);
 	return ret;
 }
 
 static int run_get(char *buffer, const struct kernel_param *kp)
 {
-	return sysfs_emit(buffer, "%s\n", outcome);
+	return sysfs_emit(buffer, "%s\n", result);
 }
 
 static const struct kernel_param_ops run_ops = {
@@ -265,29 +273,29 @@ static const struct kernel_param_ops run_ops = {
 };
 
 module_param_cb(run, &run_ops, NULL, 0644);
-MODULE_PARM_DESC(run, "KIND DRIVER REFERENCE KEY AUTH COUNT to run; what has come of it");
+MODULE_PARM_DESC(run, "Write KIND DRIVER REFERENCE KEY AUTH COUNT to run, read the counts");
 
-static int given_set(const char *line, const struct kernel_param *kp)
+static int hex_param_set(const char *line, const struct kernel_param *kp)
 {
-	struct given *given = kp->arg;
+	struct hex_param *param = kp->arg;
 	size_t len = strcspn(line, "\n");
 
-	given->len = 0;
-	if (len % 2 || len / 2 > sizeof(given->bytes) ||
-	    hex2bin(given->bytes, line, len / 2))
+	param->len = 0;
+	if (len % 2 || len / 2 > sizeof(param->bytes) ||
+	    hex2bin(param->bytes, line, len / 2))
 		return -EINVAL;
-	given->len = len / 2;
+	param->len = len / 2;
 	return 0;
 }
 
-static const struct kernel_param_ops given_ops = {
-	.set = given_set,
+static const struct kernel_param_ops hex_param_ops = {
+	.set = hex_param_set,
 };
 
-module_param_cb(key, &given_ops, &given_key, 0200);
-MODULE_PARM_DESC(key, "The key of a public key algorithm");
-module_param_cb(signature, &given_ops, &given_signature, 0200);
-MODULE_PARM_DESC(signature, "A signature and its digest");
+module_param_cb(key, &hex_param_ops, &key_param, 0200);
+MODULE_PARM_DESC(key, "Key of a public key algorithm, in hexadecimal");
+module_param_cb(signature, &hex_param_ops, &signature_param, 0200);
+MODULE_PARM_DESC(signature, "Valid signature and its digest, in hexadecimal");
 
 static int __init vc_fault_init(void)
 {
@@ -301,5 +309,5 @@ static void __exit vc_fault_exit(void)
 module_init(vc_fault_init);
 module_exit(vc_fault_exit);
 
-MODULE_DESCRIPTION("Counts what becomes of the requests of an algorithm");
+MODULE_DESCRIPTION("Makes requests of an algorithm and counts their results");
 MODULE_LICENSE("GPL");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the parts of vc_fault share: an implementation of an algorithm, and one
- * request that two of them are compared by.
+ * Shared declarations of vc_fault: an implementation of an algorithm, and a
+ * request whose result is compared with that of another implementation.
  */
 #ifndef FAULT_H
 #define FAULT_H
@@ -22,14 +22,13 @@
 #define TAG		16
 #define TEXT		2048
 #define MAX_TEXT	SZ_1M
-/* Of what is signed. */
-#define DIGEST		32
+#define DIGEST		32	/* bytes of a signed digest */
 #define SIZE		(AAD + TEXT + HASH_MAX_DIGESTSIZE)
 
 enum kind { SKCIPHER, AEAD, AHASH, AKCIPHER, SIG };
 
-/* One implementation. */
-struct side {
+/* An implementation of an algorithm. */
+struct impl {
 	enum kind kind;
 	bool may_backlog;
 	union {
@@ -41,30 +40,30 @@ struct side {
 	};
 };
 
-int side_open(struct side *side, enum kind kind, const char *name, u32 mask);
-void side_close(struct side *side);
+int impl_alloc(struct impl *impl, enum kind kind, const char *name, u32 mask);
+void impl_free(struct impl *impl);
 
-/* Of key pairs it is a private key that RSA takes, and a public one that is to verify. */
-int side_set_key(struct side *side, const u8 *key, unsigned int len);
-unsigned int side_reqsize(const struct side *side);
-
-/*
- * Makes a request, and returns what the implementation does. A signature of @len
- * bytes is verified, with the digest behind it.
- */
-int side_send(struct side *side, void *memory, struct scatterlist *src,
-	      struct scatterlist *dst, unsigned int len, u8 *iv, bool encrypt,
-	      crypto_completion_t done, void *data);
+/* The key of an akcipher is a private key, that of a signature a public key. */
+int impl_set_key(struct impl *impl, const u8 *key, unsigned int len);
+unsigned int impl_reqsize(const struct impl *impl);
 
 /*
- * Makes a request and waits for it, in place but for a digest. A cipher leaves the
- * IV of the next request in @iv.
+ * Submits a request and returns the return value of the implementation. The kind
+ * SIG verifies a signature of @len bytes; the digest follows the signature.
  */
-int side_run(struct side *side, u8 *from, u8 *to, unsigned int len, u8 *iv,
+int impl_submit(struct impl *impl, void *memory, struct scatterlist *src,
+		struct scatterlist *dst, unsigned int len, u8 *iv, bool encrypt,
+		crypto_completion_t done, void *data);
+
+/*
+ * Submits a request and waits for its completion. A cipher leaves the IV of the
+ * next request in @iv.
+ */
+int impl_run(struct impl *impl, u8 *from, u8 *to, unsigned int len, u8 *iv,
 	     bool encrypt);
 
-/* A request, and all that belongs to it. */
-struct trial {
+/* A request with its buffers and its expected result. */
+struct fault_request {
 	struct completion done;
 	atomic_t finished;
 	void *req;
@@ -72,46 +71,49 @@ struct trial {
 	struct scatterlist dst;
 	u8 *in;
 	u8 *out;
-	u8 *expect;
-	u8 iv[MAX_IV];		/* of the request, which may change it */
-	u8 first_iv[MAX_IV];	/* before the request */
-	u8 next_iv[MAX_IV];	/* after a cipher's request that succeeds */
+	u8 *expected;
+	u8 iv[MAX_IV];		/* the IV buffer of the request */
+	u8 first_iv[MAX_IV];	/* the IV before the request */
+	u8 next_iv[MAX_IV];	/* the IV after a successful cipher request */
 	unsigned int size;	/* of each buffer */
 	unsigned int len;
 	bool encrypt;
 	bool in_place;
-	int must;	/* be returned */
+	int expected_ret;
 	int ret;
 };
 
-/* What a number of requests are about. */
-struct subject {
-	struct side side;
-	struct side reference;
-	/* Of signatures: one that is right, and the digest behind it. */
+/* The parameters of a test. */
+struct fault_test {
+	struct impl impl;
+	struct impl reference;
+	/* SIG only: a valid signature, followed by the digest. */
 	const u8 *signature;
 	unsigned int signature_len;
-	/* Bytes of text of a cipher, AEAD or hash; 0: any length up to TEXT. */
+	/* Bytes of text of a cipher, AEAD or hash; 0: random, up to TEXT. */
 	unsigned int text;
-	/* 1: in place, 0: not, -1: by turns. Not of hashes and signatures. */
+	/* 1: in place, 0: not in place, -1: both. Unused for hashes and signatures. */
 	int in_place;
 };
 
-/* Makes up a request, and what has to come of it. */
-int trial_make(struct trial *trial, struct subject *subject, unsigned int number);
-void trial_free(struct trial *trial);
-void trial_start(struct trial *trial, struct side *side);
-
-/* The result is that of the reference; for requests that return what they must. */
-bool trial_is_right(const struct trial *trial, const struct side *side);
+/* Prepares a random request and computes its expected result. */
+int request_prepare(struct fault_request *request, struct fault_test *test, unsigned int number);
+void request_free(struct fault_request *request);
+void request_start(struct fault_request *request, struct impl *impl);
 
 /*
- * Returns true if a cipher's IV is the next one after success, and the first one
- * after an error.
+ * Returns true if the data is that of the reference. The return value of the
+ * request must be the expected one.
  */
-bool trial_iv_is_right(const struct trial *trial, const struct side *side);
+bool request_is_correct(const struct fault_request *request, const struct impl *impl);
 
-/* Returns true if the context of a public key request has no trace of its data. */
-bool trial_is_wiped(const struct trial *trial, const struct side *side);
+/*
+ * Returns true if the IV buffer of a cipher request has the next IV after success
+ * or the unchanged IV after an error.
+ */
+bool request_iv_is_correct(const struct fault_request *request, const struct impl *impl);
+
+/* Returns true if the context of a public key request does not contain its data. */
+bool request_is_wiped(const struct fault_request *request, const struct impl *impl);
 
 #endif /* FAULT_H */

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Exercises a hash beyond what the crypto self-tests do, and compares it with
- * another implementation: bad use, odd scatterlists, messages in parts, contexts,
- * and many requests in flight. The result is in the log, in TAP, and in what
- * insmod returns: the module never stays loaded.
+ * vc_hash: tests a hash beyond the crypto self-tests and compares its results with
+ * those of another implementation: error cases, scatterlist layouts, incremental
+ * hashing, contexts and many requests in flight.
+ *
+ * The module prints TAP lines to the log. Its init function always fails, so the
+ * module never stays loaded: with EAGAIN if all tests passed, otherwise with EIO.
  */
 #include <linux/module.h>
 #include <linux/random.h>
@@ -14,19 +16,19 @@
 
 static char *driver = "sha256-virtio";
 module_param(driver, charp, 0444);
-MODULE_PARM_DESC(driver, "Implementation to exercise");
+MODULE_PARM_DESC(driver, "Implementation to test");
 
 static char *reference = "sha256";
 module_param(reference, charp, 0444);
-MODULE_PARM_DESC(reference, "Implementation to compare it with, a synchronous one");
+MODULE_PARM_DESC(reference, "Synchronous implementation to compare it with");
 
 static unsigned int key_len;
 module_param(key_len, uint, 0444);
-MODULE_PARM_DESC(key_len, "Bytes of a key that is right, 0 if the hash has none");
+MODULE_PARM_DESC(key_len, "Length of a valid key in bytes, 0 if the hash has no key (default 0)");
 
 static bool load_only;
 module_param(load_only, bool, 0444);
-MODULE_PARM_DESC(load_only, "Whether there is to be load, and nothing else");
+MODULE_PARM_DESC(load_only, "Only run the stress test (default N)");
 
 #define MAX_KEY		200
 
@@ -39,24 +41,25 @@ static void flags(struct crypto_ahash *tfm, struct crypto_ahash *ref)
 	struct crypto_shash *shash;
 
 	other = crypto_alloc_ahash(driver, 0, CRYPTO_ALG_ALLOCATES_MEMORY);
-	tap_result(!IS_ERR(other), "taken by who cannot have memory allocated (dm-integrity)");
+	tap_result(!IS_ERR(other),
+		   "available to users that exclude ALLOCATES_MEMORY (dm-integrity)");
 	if (!IS_ERR(other))
 		crypto_free_ahash(other);
 
 	other = crypto_alloc_ahash(driver, 0, CRYPTO_ALG_ASYNC);
-	tap_result(IS_ERR(other), "not taken by who wants it synchronous (AF_ALG)");
+	tap_result(IS_ERR(other), "not available to synchronous users (AF_ALG)");
 	if (!IS_ERR(other))
 		crypto_free_ahash(other);
 
 	shash = crypto_alloc_shash(driver, 0, 0);
-	tap_result(IS_ERR(shash), "not taken by who has no requests");
+	tap_result(IS_ERR(shash), "not available as a shash");
 	if (!IS_ERR(shash))
 		crypto_free_shash(shash);
 
 	tap_result(digest_size(tfm) == digest_size(ref) &&
 		   crypto_ahash_blocksize(tfm) == crypto_ahash_blocksize(ref) &&
 		   crypto_ahash_statesize(tfm) == crypto_ahash_statesize(ref),
-		   "digests of %u bytes, blocks of %u, states of %u",
+		   "same sizes as the reference: digest %u, block %u, state %u bytes",
 		   digest_size(tfm), crypto_ahash_blocksize(tfm),
 		   crypto_ahash_statesize(tfm));
 }
@@ -75,24 +78,24 @@ static void no_key(struct crypto_ahash *tfm)
 	}
 	kfree(req);
 	tap_result(run(&op, &digest) == -ENOKEY && init == -ENOKEY &&
-		   digest_is_poison(&digest), "nothing is done without a key");
+		   digest_is_poison(&digest), "a request without a key: ENOKEY, no digest");
 }
 
 static int random_key(struct crypto_ahash *tfm, struct crypto_ahash *ref,
 		      unsigned int len)
 {
 	u8 key[MAX_KEY];
-	int is, should;
+	int actual, expected;
 
 	get_random_bytes(key, sizeof(key));
-	is = crypto_ahash_setkey(tfm, key, len);
-	should = crypto_ahash_setkey(ref, key, len);
+	actual = crypto_ahash_setkey(tfm, key, len);
+	expected = crypto_ahash_setkey(ref, key, len);
 	memzero_explicit(key, sizeof(key));
-	if (is != should) {
-		tap_note("key of %u bytes: %d instead of %d", len, is, should);
+	if (actual != expected) {
+		tap_note("key of %u bytes: %d, expected %d", len, actual, expected);
 		return -EIO;
 	}
-	return is;
+	return actual;
 }
 
 static void set_keys(struct crypto_ahash *tfm, struct crypto_ahash *ref, u8 *data)
@@ -107,7 +110,7 @@ static void set_keys(struct crypto_ahash *tfm, struct crypto_ahash *ref, u8 *dat
 			wrong++;
 		} else if (!ret) {
 			good++;
-			wrong += !same(tfm, ref, data, 100);
+			wrong += !digests_match(tfm, ref, data, 100);
 		} else {
 			struct op op = { .tfm = tfm };
 			struct digest digest;
@@ -116,20 +119,20 @@ static void set_keys(struct crypto_ahash *tfm, struct crypto_ahash *ref, u8 *dat
 		}
 	}
 	tap_result(!wrong && good,
-		   "keys of any length are taken or refused as they should: %u taken",
-		   good);
+		   "keys of 0 to %u bytes: same errors as the reference: %u accepted",
+		   MAX_KEY, good);
 
 	for (len = 0, wrong = 0; len < 100; len++) {
-		/* Every third key is the one that was set before. */
+		/* Every third key is the previous one. */
 		if (len % 3 != 2)
 			get_random_bytes(key, key_len);
 		if (crypto_ahash_setkey(tfm, key, key_len) ||
 		    crypto_ahash_setkey(ref, key, key_len) ||
-		    !same(tfm, ref, data, get_random_u32_below(1000)))
+		    !digests_match(tfm, ref, data, get_random_u32_below(1000)))
 			wrong++;
 	}
 	memzero_explicit(key, sizeof(key));
-	tap_result(!wrong, "a new key counts at once");
+	tap_result(!wrong, "a new key applies to the next request");
 }
 
 static int __init vc_hash_init(void)
@@ -137,7 +140,7 @@ static int __init vc_hash_init(void)
 	struct crypto_ahash *tfm, *ref;
 	u8 *data;
 
-	if (!load_is_sensible() || key_len > MAX_KEY)
+	if (!stress_params_are_valid() || key_len > MAX_KEY)
 		return -EINVAL;
 	tfm = crypto_alloc_ahash(driver, 0, 0);
 	if (IS_ERR(tfm))
@@ -157,9 +160,9 @@ static int __init vc_hash_init(void)
 
 	if (load_only) {
 		if (key_len && random_key(tfm, ref, key_len))
-			tap_result(false, "setting a key");
+			tap_result(false, "a key is set");
 		else
-			loaded(tfm, ref);
+			stress(tfm, ref);
 		goto out;
 	}
 	flags(tfm, ref);
@@ -169,24 +172,23 @@ static int __init vc_hash_init(void)
 	} else {
 		int ret = random_key(tfm, ref, 16);
 
-		tap_result(ret && ret != -EIO, "there is no key to set");
+		tap_result(ret && ret != -EIO, "setkey fails for a hash without a key");
 	}
 	if (key_len && random_key(tfm, ref, key_len)) {
-		tap_result(false, "setting a key");
+		tap_result(false, "a key is set");
 	} else {
 		messages(tfm, ref, data);
-		loaded(tfm, ref);
+		stress(tfm, ref);
 	}
 out:
 	kfree(data);
 	crypto_free_ahash(ref);
 	crypto_free_ahash(tfm);
 	pr_info("TAP 1..%u\n", tap_tests);
-	/* There is nothing to stay for. */
 	return tap_failures ? -EIO : -EAGAIN;
 }
 
 module_init(vc_hash_init);
 
-MODULE_DESCRIPTION("Exercises a hash beyond the crypto self-tests");
+MODULE_DESCRIPTION("Tests a hash beyond the crypto self-tests");
 MODULE_LICENSE("GPL");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Messages as they may come: of any length, in lists of any shape, as addresses, in
- * parts, and one after the other.
+ * Messages of many lengths: in scatterlists of many layouts, at virtual addresses,
+ * hashed incrementally, abandoned, and submitted from completion callbacks.
  */
 #include <linux/completion.h>
 #include <linux/random.h>
@@ -13,7 +13,7 @@
 
 #define MAX_SG		128
 
-static void lengths(struct crypto_ahash *tfm, struct crypto_ahash *ref, u8 *data)
+static void test_lengths(struct crypto_ahash *tfm, struct crypto_ahash *ref, u8 *data)
 {
 	static const unsigned int big[] = {
 		4095, 4096, 4097, 65535, 65536, SZ_512K + 7, SZ_1M - 200,
@@ -22,118 +22,121 @@ static void lengths(struct crypto_ahash *tfm, struct crypto_ahash *ref, u8 *data
 	unsigned int i, wrong = 0;
 
 	for (i = 0; i <= 300; i++)
-		wrong += !same(tfm, ref, data, i);
+		wrong += !digests_match(tfm, ref, data, i);
 	tap_result(!wrong, "messages of 0 to 300 bytes");
 	for (i = 0, wrong = 0; i < ARRAY_SIZE(big); i++)
-		wrong += !same(tfm, ref, data, big[i]);
+		wrong += !digests_match(tfm, ref, data, big[i]);
 	tap_result(!wrong, "messages of 4095 to %u bytes", BIG);
 }
 
-static void shapes(struct crypto_ahash *tfm, struct crypto_ahash *ref, u8 *data)
+static void test_sg_layouts(struct crypto_ahash *tfm, struct crypto_ahash *ref, u8 *data)
 {
 	static const struct {
-		const char *what;
+		const char *name;
 		unsigned int entries;
 		unsigned int extra;
 		bool holes;
 		bool atomic;
 		bool vmalloc;
-	} shape[] = {
+	} layout[] = {
 		{ "one segment", 1 },
-		{ "a list that is longer than the message", 1, .extra = 48 },
-		{ "a list that is longer than the message, in parts", 3, .extra = 100 },
-		{ "many odd segments", 61 },
-		{ "many odd segments and a tail", 61, .extra = 33 },
-		/* As many as the driver can leave out: software ends there. */
-		{ "empty segments", 5, .holes = true },
-		{ "bottom halves off", 2, .atomic = true },
-		{ "a request that no device can reach", 2, .vmalloc = true },
+		{ "one segment, longer than the message", 1, .extra = 48 },
+		{ "3 segments, longer than the message", 3, .extra = 100 },
+		{ "61 segments", 61 },
+		{ "61 segments, longer than the message", 61, .extra = 33 },
+		/*
+		 * The driver skips a few empty segments. With more of them it uses the
+		 * fallback, which stops at an empty segment.
+		 */
+		{ "5 segments, some empty", 5, .holes = true },
+		{ "bottom halves disabled", 2, .atomic = true },
+		{ "request in vmalloc memory", 2, .vmalloc = true },
 	};
 	struct scatterlist *sgs = kcalloc(MAX_SG, sizeof(*sgs), GFP_KERNEL);
-	unsigned int c, turn;
+	unsigned int c, round;
 
-	for (c = 0; sgs && c < ARRAY_SIZE(shape); c++) {
+	for (c = 0; sgs && c < ARRAY_SIZE(layout); c++) {
 		unsigned int wrong = 0;
 
-		for (turn = 0; turn < 20; turn++) {
+		for (round = 0; round < 20; round++) {
 			unsigned int len = get_random_u32_inclusive(400, 4000);
-			struct op op = { tfm, sgs, NULL, len, shape[c].atomic,
-					 shape[c].vmalloc };
+			struct op op = { tfm, sgs, NULL, len, layout[c].atomic,
+					 layout[c].vmalloc };
 			struct scatterlist one;
 			struct op refop = { .tfm = ref, .src = &one, .len = len };
-			struct digest is, should;
-			int ret, expected;
+			struct digest actual, expected;
+			int ret, expected_ret;
 
 			get_random_bytes(data, len + 128);
-			split(sgs, shape[c].entries, data, len, shape[c].extra,
-			      shape[c].holes);
+			split(sgs, layout[c].entries, data, len, layout[c].extra,
+			      layout[c].holes);
 			sg_init_one(&one, data, len);
-			ret = run(&op, &is);
-			expected = run(&refop, &should);
-			if (ret || expected ||
-			    !digest_is(&is, &should, digest_size(ref))) {
-				tap_note("turn %u: %d instead of %d", turn, ret,
-					 expected);
+			ret = run(&op, &actual);
+			expected_ret = run(&refop, &expected);
+			if (ret || expected_ret ||
+			    !digest_matches(&actual, &expected, digest_size(ref))) {
+				tap_note("round %u: %d, expected %d", round, ret,
+					 expected_ret);
 				wrong++;
 			}
 		}
-		tap_result(!wrong, "%s", shape[c].what);
+		tap_result(!wrong, "%s: correct results", layout[c].name);
 	}
-	tap_result(sgs, "scatterlists");
+	tap_result(sgs, "scatterlists are allocated");
 	kfree(sgs);
 }
 
-/* Messages that are an address, which need not be one for devices. */
-static void virtual(struct crypto_ahash *tfm, struct crypto_ahash *ref, u8 *data)
+/* Messages at virtual addresses, also in memory that cannot be mapped for DMA. */
+static void test_virtual_addresses(struct crypto_ahash *tfm, struct crypto_ahash *ref, u8 *data)
 {
-	u8 stack[64], *far = vmalloc(SZ_64K);
-	unsigned int turn, wrong = 0;
+	u8 stack[64], *vmalloced = vmalloc(SZ_64K);
+	unsigned int round, wrong = 0;
 
-	for (turn = 0; far && turn < 60; turn++) {
-		struct op op = { .tfm = tfm, .atomic = turn & 1 };
+	for (round = 0; vmalloced && round < 60; round++) {
+		struct op op = { .tfm = tfm, .atomic = round & 1 };
 		struct op refop = { .tfm = ref };
-		struct digest is, should;
+		struct digest actual, expected;
 
-		switch (turn % 3) {
+		switch (round % 3) {
 		case 0:
 			op.virt = stack;
 			op.len = get_random_u32_below(sizeof(stack));
 			get_random_bytes(stack, sizeof(stack));
 			break;
 		case 1:
-			op.virt = far;
+			op.virt = vmalloced;
 			op.len = get_random_u32_below(SZ_64K);
-			get_random_bytes(far, op.len);
+			get_random_bytes(vmalloced, op.len);
 			break;
 		case 2:
-			op.virt = data + turn;
+			op.virt = data + round;
 			op.len = get_random_u32_below(SZ_64K);
 			break;
 		}
 		refop.virt = op.virt;
 		refop.len = op.len;
-		if (run(&op, &is) || run(&refop, &should) ||
-		    !digest_is(&is, &should, digest_size(ref))) {
-			tap_note("turn %u, %u bytes", turn, op.len);
+		if (run(&op, &actual) || run(&refop, &expected) ||
+		    !digest_matches(&actual, &expected, digest_size(ref))) {
+			tap_note("round %u, %u bytes", round, op.len);
 			wrong++;
 		}
-		digest_poison(&is);
-		if (crypto_hash_digest(tfm, op.virt, op.len, is.bytes) ||
-		    !digest_is(&is, &should, digest_size(ref))) {
-			tap_note("turn %u, request on the stack", turn);
+		digest_poison(&actual);
+		if (crypto_hash_digest(tfm, op.virt, op.len, actual.bytes) ||
+		    !digest_matches(&actual, &expected, digest_size(ref))) {
+			tap_note("round %u, request on the stack", round);
 			wrong++;
 		}
 	}
-	tap_result(far && !wrong, "messages that are an address, and requests on a stack");
-	vfree(far);
+	tap_result(vmalloced && !wrong, "messages at virtual addresses, and requests on the stack");
+	vfree(vmalloced);
 }
 
 /*
- * A message in parts, by turns of both implementations, one of which gets the
- * other's state. @both: whether there are turns.
+ * Hashes a message incrementally, with state export and import at random. With
+ * @alternate, the other implementation imports the exported state.
  */
-static int in_parts(struct crypto_ahash *tfm, struct crypto_ahash *ref,
-		    bool both, u8 *data, unsigned int len, struct digest *digest)
+static int digest_incrementally(struct crypto_ahash *tfm, struct crypto_ahash *ref,
+				bool alternate, u8 *data, unsigned int len, struct digest *digest)
 {
 	unsigned int left = len, size = crypto_ahash_statesize(tfm);
 	u8 *state = kmalloc(size + GUARD, GFP_KERNEL);
@@ -166,13 +169,13 @@ static int in_parts(struct crypto_ahash *tfm, struct crypto_ahash *ref,
 		if (ret || get_random_u32_below(2))
 			continue;
 
-		/* Another request goes on, or another implementation. */
+		/* Continue with a new request, which imports the state. */
 		memset(state, 0x5a, size + GUARD);
 		ret = crypto_ahash_export(req, state);
 		if (!ret && memchr_inv(state + size, 0x5a, GUARD))
 			ret = -EOVERFLOW;
 		kfree(req);
-		if (both)
+		if (alternate)
 			op.tfm = op.tfm == tfm ? ref : tfm;
 		req = op_request(&op);
 		ret = ret ?: req ? crypto_ahash_import(req, state) : -ENOMEM;
@@ -191,73 +194,73 @@ out:
 	return ret;
 }
 
-static void part_by_part(struct crypto_ahash *tfm, struct crypto_ahash *ref, u8 *data)
+static void test_incremental(struct crypto_ahash *tfm, struct crypto_ahash *ref, u8 *data)
 {
-	unsigned int turn, wrong[2] = {};
+	unsigned int round, wrong[2] = {};
 
-	for (turn = 0; turn < 200; turn++) {
+	for (round = 0; round < 200; round++) {
 		unsigned int len = get_random_u32_below(3000);
 		struct scatterlist sg;
 		struct op op = { .tfm = ref, .src = &sg, .len = len };
-		struct digest is, should;
+		struct digest actual, expected;
 		int ret;
 
 		sg_init_one(&sg, data, len);
-		ret = run(&op, &should);
-		ret = ret ?: in_parts(tfm, ref, turn & 1, data, len, &is);
-		if (ret || !digest_is(&is, &should, digest_size(ref))) {
-			tap_note("turn %u, %u bytes: %d", turn, len, ret);
-			wrong[turn & 1]++;
+		ret = run(&op, &expected);
+		ret = ret ?: digest_incrementally(tfm, ref, round & 1, data, len, &actual);
+		if (ret || !digest_matches(&actual, &expected, digest_size(ref))) {
+			tap_note("round %u, %u bytes: %d", round, len, ret);
+			wrong[round & 1]++;
 		}
 	}
-	tap_result(!wrong[0], "messages in parts");
-	tap_result(!wrong[1], "messages in parts, by both implementations in turns");
+	tap_result(!wrong[0], "incremental hashing: same digests as the reference");
+	tap_result(!wrong[1], "incremental hashing continued by the other implementation");
 }
 
-static void abandoned(struct crypto_ahash *tfm, struct crypto_ahash *ref, u8 *data)
+static void test_abandoned(struct crypto_ahash *tfm, struct crypto_ahash *ref, u8 *data)
 {
 	struct op op = { .tfm = tfm }, refop = { .tfm = ref };
-	unsigned int turn, wrong = 0;
+	unsigned int round, wrong = 0;
 	struct scatterlist sg;
 
-	for (turn = 0; turn < 50; turn++) {
+	for (round = 0; round < 50; round++) {
 		struct ahash_request *req = op_request(&op);
-		struct digest is, should;
+		struct digest actual, expected;
 		int ret = -ENOMEM;
 
 		if (!req) {
 			wrong++;
 			break;
 		}
-		sg_init_one(&sg, data, 100 + turn);
+		sg_init_one(&sg, data, 100 + round);
 		op.src = &sg;
 		refop.src = &sg;
-		op.len = 100 + turn;
+		op.len = 100 + round;
 		refop.len = op.len;
-		digest_poison(&is);
-		op_source(&op, req, is.bytes);
+		digest_poison(&actual);
+		op_source(&op, req, actual.bytes);
 		ret = op_call(&op, req, crypto_ahash_init);
 		ret = ret ?: op_call(&op, req, crypto_ahash_update);
-		/* No more of that, and the same request again. */
+		/* Abandon the update and reuse the request. */
 		ret = ret ?: op_call(&op, req, crypto_ahash_digest);
-		ret = ret ?: run(&refop, &should);
-		wrong += ret || !digest_is(&is, &should, digest_size(ref));
-		/* This one is left as it is. */
+		ret = ret ?: run(&refop, &expected);
+		wrong += ret || !digest_matches(&actual, &expected, digest_size(ref));
+		/* Free a request after an update, without a final. */
 		ret = op_call(&op, req, crypto_ahash_init);
 		ret = ret ?: op_call(&op, req, crypto_ahash_update);
 		wrong += !!ret;
 		kfree(req);
 	}
-	tap_result(!wrong, "messages that are begun and not ended");
+	tap_result(!wrong, "abandoned updates do not affect later requests");
 }
 
-/* each digest is asked for by the completion of the one before */
+/* A request that its own completion callback submits again. */
 
 struct chain {
 	struct ahash_request *req;
 	struct completion done;
-	struct digest is;
-	struct digest should;
+	struct digest actual;
+	struct digest expected;
 	unsigned int size;
 	unsigned int left;
 	unsigned int wrong;
@@ -265,21 +268,21 @@ struct chain {
 
 static void chain_done(void *data, int err);
 
-/* Goes on until a request is under way, or there is nothing left to do. */
+/* Submits the request until it is in flight or the number of rounds is reached. */
 static void chain_next(struct chain *chain)
 {
 	int ret;
 
 	while (chain->left) {
 		chain->left--;
-		digest_poison(&chain->is);
+		digest_poison(&chain->actual);
 		ahash_request_set_callback(chain->req, CRYPTO_TFM_REQ_MAY_BACKLOG,
 					   chain_done, chain);
 		ret = crypto_ahash_digest(chain->req);
 		if (ret == -EINPROGRESS || ret == -EBUSY)
 			return;
-		chain->wrong += ret || !digest_is(&chain->is, &chain->should,
-						  chain->size);
+		chain->wrong += ret || !digest_matches(&chain->actual, &chain->expected,
+						       chain->size);
 	}
 	complete(&chain->done);
 }
@@ -292,11 +295,11 @@ static void chain_done(void *data, int err)
 		return;
 	if (WARN_ON_ONCE(!in_softirq()))
 		chain->wrong++;
-	chain->wrong += err || !digest_is(&chain->is, &chain->should, chain->size);
+	chain->wrong += err || !digest_matches(&chain->actual, &chain->expected, chain->size);
 	chain_next(chain);
 }
 
-static void chained(struct crypto_ahash *tfm, struct crypto_ahash *ref, u8 *data)
+static void test_completion_chain(struct crypto_ahash *tfm, struct crypto_ahash *ref, u8 *data)
 {
 	struct chain *chain = kzalloc(sizeof(*chain), GFP_KERNEL);
 	struct op op = { .tfm = tfm, .len = 300 };
@@ -312,18 +315,18 @@ static void chained(struct crypto_ahash *tfm, struct crypto_ahash *ref, u8 *data
 	sg_init_one(&sg, data, op.len);
 	op.src = &sg;
 	op.tfm = ref;
-	if (!chain->req || run(&op, &chain->should))
+	if (!chain->req || run(&op, &chain->expected))
 		goto out;
-	ahash_request_set_crypt(chain->req, &sg, chain->is.bytes, op.len);
+	ahash_request_set_crypt(chain->req, &sg, chain->actual.bytes, op.len);
 	chain_next(chain);
 	if (!wait_for_completion_timeout(&chain->done, 60 * HZ)) {
-		/* It may come yet: the memory is not freed. */
+		/* The request may complete later. Do not free its memory. */
 		chain = NULL;
 		goto out;
 	}
 	good = !chain->wrong;
 out:
-	tap_result(good, "requests made by a completion");
+	tap_result(good, "requests submitted from a completion callback");
 	if (chain)
 		kfree(chain->req);
 	kfree(chain);
@@ -331,10 +334,10 @@ out:
 
 void messages(struct crypto_ahash *tfm, struct crypto_ahash *ref, u8 *data)
 {
-	lengths(tfm, ref, data);
-	shapes(tfm, ref, data);
-	virtual(tfm, ref, data);
-	part_by_part(tfm, ref, data);
-	abandoned(tfm, ref, data);
-	chained(tfm, ref, data);
+	test_lengths(tfm, ref, data);
+	test_sg_layouts(tfm, ref, data);
+	test_virtual_addresses(tfm, ref, data);
+	test_incremental(tfm, ref, data);
+	test_abandoned(tfm, ref, data);
+	test_completion_chain(tfm, ref, data);
 }

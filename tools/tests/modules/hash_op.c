@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * One message for one implementation.
+ * One request, and helpers to compare digests.
  */
 #include <linux/bottom_half.h>
 #include <linux/minmax.h>
@@ -21,9 +21,12 @@ bool digest_is_poison(const struct digest *digest)
 	return !memchr_inv(digest->bytes, 0xa5, sizeof(digest->bytes));
 }
 
-/* Are the first @size bytes the same, and those behind untouched? */
-bool digest_is(const struct digest *digest, const struct digest *other,
-	       unsigned int size)
+/*
+ * Returns true if the first @size bytes are equal and the bytes after them have
+ * not changed.
+ */
+bool digest_matches(const struct digest *digest, const struct digest *other,
+		    unsigned int size)
 {
 	return !memcmp(digest->bytes, other->bytes, size) &&
 	       !memchr_inv(digest->bytes + size, 0xa5,
@@ -45,7 +48,7 @@ struct ahash_request *op_request(const struct op *op)
 	req = op->vmalloc ? vmalloc(size) : kmalloc(size, GFP_KERNEL);
 	if (!req)
 		return NULL;
-	/* As consumers do: only what has to be is initialised. */
+	/* Poison the fields that callers need not initialise. */
 	memset(req, 0xa5, size);
 	req->base.flags = 0;
 	ahash_request_set_tfm(req, op->tfm);
@@ -94,29 +97,32 @@ unsigned int digest_size(struct crypto_ahash *tfm)
 	return crypto_ahash_digestsize(tfm);
 }
 
-/* Do both make the same of @len bytes of @data? */
-bool same(struct crypto_ahash *tfm, struct crypto_ahash *ref, const u8 *data,
-	  unsigned int len)
+/* Returns true if both implementations return the same digest. */
+bool digests_match(struct crypto_ahash *tfm, struct crypto_ahash *ref, const u8 *data,
+		   unsigned int len)
 {
 	struct op op = { .tfm = tfm, .len = len };
-	struct digest is, should;
+	struct digest actual, expected;
 	struct scatterlist sg;
-	int ret, expected;
+	int ret, expected_ret;
 
 	if (len) {
 		sg_init_one(&sg, data, len);
 		op.src = &sg;
 	}
-	ret = run(&op, &is);
+	ret = run(&op, &actual);
 	op.tfm = ref;
-	expected = run(&op, &should);
-	if (!ret && !expected && digest_is(&is, &should, digest_size(ref)))
+	expected_ret = run(&op, &expected);
+	if (!ret && !expected_ret && digest_matches(&actual, &expected, digest_size(ref)))
 		return true;
-	tap_note("%u bytes: %d instead of %d", len, ret, expected);
+	tap_note("%u bytes: %d, expected %d", len, ret, expected_ret);
 	return false;
 }
 
-/* Splits @len bytes of @buf into parts, some of them empty, and adds @extra. */
+/*
+ * Splits @len bytes of @buf into @entries segments. The last segment also has
+ * @extra bytes after the data. With @holes, segments may be empty.
+ */
 void split(struct scatterlist *sg, unsigned int entries, u8 *buf,
 	   unsigned int len, unsigned int extra, bool holes)
 {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vc_stress: many requests at a time, of several ciphers and of all sizes, by
- * several threads, each compared with what software makes of it. The result is in
- * the log, in TAP, and in what insmod returns. The module stays only if a
- * request was lost, which may come back yet.
+ * vc_stress: several threads with many requests in flight, of several ciphers and
+ * random lengths. Each result is compared with that of another implementation.
+ *
+ * The module prints TAP lines to the log. Its init function fails with EAGAIN if
+ * all tests passed, otherwise with EIO. The module stays loaded only if a request
+ * was lost, because the request may complete later.
  */
 #include <linux/kthread.h>
 #include <linux/minmax.h>
@@ -18,55 +20,55 @@
 
 #define MAX_CIPHERS	32
 #define MAX_THREADS	64
-/* Most requests with one key. */
-#define MAX_TURN	400
+/* The maximum number of consecutive requests of a thread with one key. */
+#define MAX_BATCH	400
 
 static char *ciphers[MAX_CIPHERS] = { "cbc-aes-virtio:cbc-aes-lib" };
 static int cipher_count = 1;
 module_param_array(ciphers, charp, &cipher_count, 0444);
-MODULE_PARM_DESC(ciphers, "DRIVER:REFERENCE,... to stress, and to compare them with");
+MODULE_PARM_DESC(ciphers, "DRIVER:REFERENCE,...: ciphers to test and to compare them with");
 
 static unsigned int threads = 4;
 module_param(threads, uint, 0444);
-MODULE_PARM_DESC(threads, "Threads that make requests");
+MODULE_PARM_DESC(threads, "Threads, 1 to 64 (default 4)");
 
 static unsigned int depth = 64;
 module_param(depth, uint, 0444);
-MODULE_PARM_DESC(depth, "Requests each thread has in flight");
+MODULE_PARM_DESC(depth, "Requests that each thread has in flight (default 64)");
 
 static int requests = 10000;
 module_param(requests, int, 0444);
-MODULE_PARM_DESC(requests, "Requests to make, by all threads together");
+MODULE_PARM_DESC(requests, "Requests of all threads together (default 10000)");
 
 unsigned int max_len = 8192;
 module_param(max_len, uint, 0444);
-MODULE_PARM_DESC(max_len, "Longest request in bytes");
+MODULE_PARM_DESC(max_len, "Maximum request length in bytes, 256 to 1048576 (default 8192)");
 
 static ulong seed;
 module_param(seed, ulong, 0444);
-MODULE_PARM_DESC(seed, "What the random choices begin with [something random]");
+MODULE_PARM_DESC(seed, "Seed of the random choices, 0 for a random seed (default 0)");
 
 struct tally tally;
 unsigned int tap_tests;
 unsigned int tap_failures;
 
-static struct cipher under_stress[MAX_CIPHERS];
-/* One for each cipher, used by all threads. */
+static struct cipher tested[MAX_CIPHERS];
+/* A pair for each cipher, which all threads use. */
 static struct pair shared[MAX_CIPHERS];
 static unsigned int reqsize;
-/* Requests that are still to be made. */
-static atomic_t left;
-/* Turns that threads have had: the ciphers have the same share of them. */
-static atomic_t turns;
-/* Requests with one key: with few to make, all ciphers are to have their turn. */
-static unsigned int turn_len;
+/* The number of requests that are not yet made. */
+static atomic_t remaining;
+/* The number of batches so far. Each cipher gets the same share of the batches. */
+static atomic_t batches;
+/* The length of a batch. With few requests it is short, so each cipher gets a batch. */
+static unsigned int batch_len;
 
 struct worker {
 	struct task_struct *task;
 	struct completion ended;
 	struct rnd_state rnd;
 	struct pair own;
-	struct job *jobs;
+	struct stress_request *requests_in_flight;
 	bool lost;
 };
 
@@ -93,7 +95,7 @@ static int pair_set_key(struct pair *pair)
 	return ret;
 }
 
-/* Allocates both; they have no key yet. */
+/* Allocates both transforms, without a key. */
 static int pair_open(struct pair *pair, const struct cipher *cipher)
 {
 	int ret = 0;
@@ -114,18 +116,18 @@ static int pair_open(struct pair *pair, const struct cipher *cipher)
 	return ret;
 }
 
-/* One of those that all threads use, or one of its own with a new key. */
+/* Returns a shared pair, or the thread's own pair with a new key. */
 static const struct pair *pick_pair(struct worker *w)
 {
 	u32 dice = prandom_u32_state(&w->rnd);
-	unsigned int i = (unsigned int)atomic_inc_return(&turns) % cipher_count;
+	unsigned int i = (unsigned int)atomic_inc_return(&batches) % cipher_count;
 	int ret = 0;
 
 	if (dice & 1)
 		return &shared[i];
 	if (!w->own.tfm || dice & 2) {
 		pair_close(&w->own);
-		ret = pair_open(&w->own, &under_stress[i]);
+		ret = pair_open(&w->own, &tested[i]);
 	}
 	if (!ret && crypto_skcipher_reqsize(w->own.tfm) > reqsize)
 		ret = -EOVERFLOW;
@@ -133,12 +135,12 @@ static const struct pair *pick_pair(struct worker *w)
 		ret = pair_set_key(&w->own);
 	if (!ret)
 		return &w->own;
-	tap_note("%s: no transform with a key: %d", under_stress[i].driver, ret);
+	tap_note("%s: failed to allocate a transform or set its key: %d", tested[i].driver, ret);
 	return NULL;
 }
 
-/* Makes requests with one key. Returns false if there is nothing more to do. */
-static bool turn(struct worker *w)
+/* Makes requests with one key. Returns false if no requests remain or one was lost. */
+static bool run_batch(struct worker *w)
 {
 	const struct pair *pair = pick_pair(w);
 	bool more = true;
@@ -148,27 +150,27 @@ static bool turn(struct worker *w)
 		atomic_inc(&tally.wrong);
 		return false;
 	}
-	for (n = 0; n < turn_len && !w->lost; n++) {
-		struct job *job = &w->jobs[n % depth];
+	for (n = 0; n < batch_len && !w->lost; n++) {
+		struct stress_request *request = &w->requests_in_flight[n % depth];
 
-		more = atomic_dec_if_positive(&left) >= 0;
+		more = atomic_dec_if_positive(&remaining) >= 0;
 		if (!more)
 			break;
-		w->lost |= !job_collect(job);
+		w->lost |= !request_collect(request);
 		if (!w->lost)
-			job_start(job, pair, &w->rnd);
+			request_start(request, pair, &w->rnd);
 		cond_resched();
 	}
 	for (n = 0; n < depth; n++)
-		w->lost |= !job_collect(&w->jobs[n]);
+		w->lost |= !request_collect(&w->requests_in_flight[n]);
 	return more && !w->lost;
 }
 
-static int work(void *data)
+static int worker_run(void *data)
 {
 	struct worker *w = data;
 
-	while (turn(w))
+	while (run_batch(w))
 		;
 	complete(&w->ended);
 	return 0;
@@ -178,9 +180,9 @@ static void worker_free(struct worker *w)
 {
 	unsigned int i;
 
-	for (i = 0; w->jobs && i < depth; i++)
-		job_free(&w->jobs[i]);
-	kvfree(w->jobs);
+	for (i = 0; w->requests_in_flight && i < depth; i++)
+		request_free(&w->requests_in_flight[i]);
+	kvfree(w->requests_in_flight);
 	pair_close(&w->own);
 }
 
@@ -190,13 +192,13 @@ static int worker_start(struct worker *w, unsigned int number)
 
 	init_completion(&w->ended);
 	prandom_seed_state(&w->rnd, seed + number);
-	w->jobs = kvcalloc(depth, sizeof(*w->jobs), GFP_KERNEL);
-	if (!w->jobs)
+	w->requests_in_flight = kvcalloc(depth, sizeof(*w->requests_in_flight), GFP_KERNEL);
+	if (!w->requests_in_flight)
 		return -ENOMEM;
 	for (i = 0; i < depth; i++)
-		if (job_alloc(&w->jobs[i], reqsize))
+		if (request_alloc(&w->requests_in_flight[i], reqsize))
 			return -ENOMEM;
-	w->task = kthread_create(work, w, "vc_stress/%u", number);
+	w->task = kthread_create(worker_run, w, "vc_stress/%u", number);
 	if (IS_ERR(w->task))
 		return PTR_ERR(w->task);
 	get_task_struct(w->task);
@@ -204,11 +206,11 @@ static int worker_start(struct worker *w, unsigned int number)
 	return 0;
 }
 
-/* Waits for a worker's end, in portions that no watchdog minds. */
+/* Waits for the end of a worker, in steps that do not trigger the hung task detector. */
 static void worker_wait(struct worker *w)
 {
 	while (!wait_for_completion_timeout(&w->ended, 60 * HZ))
-		tap_note("%d requests are still to be made", atomic_read(&left));
+		tap_note("%d requests remain", atomic_read(&remaining));
 	kthread_stop_put(w->task);
 }
 
@@ -221,11 +223,11 @@ static bool stress(void)
 
 	if (!workers)
 		return true;
-	atomic_set(&left, requests);
-	turn_len = clamp(requests / cipher_count, 1, MAX_TURN);
+	atomic_set(&remaining, requests);
+	batch_len = clamp(requests / cipher_count, 1, MAX_BATCH);
 	for (i = 0; i < threads; i++) {
 		if (worker_start(&workers[i], i)) {
-			tap_note("thread %u cannot be started", i);
+			tap_note("failed to start thread %u", i);
 			atomic_inc(&tally.wrong);
 		}
 	}
@@ -249,11 +251,11 @@ static void report(void)
 	int lost = atomic_read(&tally.lost);
 	int doubled = atomic_read(&tally.doubled);
 
-	tap_note("%u threads, %u requests at a time each, seed %lu", threads, depth, seed);
-	tap_note("%d might sleep, %d were made with bottom halves off, %d undid another",
+	tap_note("%u threads, depth %u, seed %lu", threads, depth, seed);
+	tap_note("%d may sleep, %d with bottom halves disabled, %d undid another request",
 		 atomic_read(&tally.sleeping), atomic_read(&tally.atomic),
-		 atomic_read(&tally.again));
-	tap_note("%d answered later, %d of them had to wait for room; %d times no room",
+		 atomic_read(&tally.undone));
+	tap_note("%d completed asynchronously, %d of them backlogged; ring full %d times",
 		 atomic_read(&tally.waited), atomic_read(&tally.busy),
 		 atomic_read(&tally.full));
 	tap_result(made >= requests && atomic_read(&tally.waited) &&
@@ -262,10 +264,10 @@ static void report(void)
 		   made, cipher_count, wrong, lost, doubled);
 }
 
-/* Finds out what a cipher is like, and makes what all threads share. */
+/* Reads the properties of a cipher and allocates its shared pair. */
 static int prepare(unsigned int i)
 {
-	struct cipher *cipher = &under_stress[i];
+	struct cipher *cipher = &tested[i];
 	struct pair *pair = &shared[i];
 	int ret;
 
@@ -279,8 +281,8 @@ static int prepare(unsigned int i)
 	cipher->block = crypto_skcipher_chunksize(pair->tfm);
 	cipher->iv_size = crypto_skcipher_ivsize(pair->tfm);
 	cipher->key_size = crypto_skcipher_max_keysize(pair->tfm);
-	cipher->chains = !strstarts(cipher->driver, "xts");
-	cipher->any_length = !cipher->chains || crypto_skcipher_blocksize(pair->tfm) == 1;
+	cipher->updates_iv = !strstarts(cipher->driver, "xts");
+	cipher->any_length = !cipher->updates_iv || crypto_skcipher_blocksize(pair->tfm) == 1;
 	if (cipher->block > MAX_BLOCK || cipher->iv_size > MAX_BLOCK ||
 	    cipher->key_size > MAX_KEY)
 		return -EINVAL;
@@ -302,7 +304,7 @@ static int __init vc_stress_init(void)
 		ret = prepare(i);
 	if (!ret) {
 		if (!stress())
-			/* A request may come back when we are long gone. */
+			/* The lost request may complete later. Stay loaded. */
 			ret = 1;
 		report();
 		pr_info("TAP 1..%u\n", tap_tests);
@@ -313,11 +315,10 @@ static int __init vc_stress_init(void)
 		pair_close(&shared[i]);
 	if (ret)
 		return ret;
-	/* There is nothing to stay for. */
 	return tap_failures ? -EIO : -EAGAIN;
 }
 
 module_init(vc_stress_init);
 
-MODULE_DESCRIPTION("Has many requests of many ciphers in flight, and compares them");
+MODULE_DESCRIPTION("Stress test of ciphers");
 MODULE_LICENSE("GPL");

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the parts of vc_stress share: the ciphers under stress, and one request
- * among many.
+ * Shared declarations of vc_stress: the tested ciphers, the counts and a request.
  */
 #ifndef STRESS_H
 #define STRESS_H
@@ -17,92 +16,92 @@
 
 #define MAX_BLOCK	16
 #define MAX_KEY		64
-#define MAX_PARTS	12
+#define MAX_SEGMENTS	12
 
-/* How long a request may take before it counts as lost. */
-#define LOST		(60 * HZ)
+/* A request that takes longer counts as lost. */
+#define REQUEST_TIMEOUT		(60 * HZ)
 
-/* A cipher under stress, and what it is like. */
+/* A tested cipher and its properties. */
 struct cipher {
 	const char *driver;
 	const char *reference;
-	unsigned int block;	/* bytes that belong together */
+	unsigned int block;	/* chunk size in bytes */
 	unsigned int iv_size;
 	unsigned int key_size;
-	bool any_length;	/* data need not be whole blocks */
-	bool chains;		/* the IV of the next request is defined */
+	bool any_length;	/* accepts incomplete blocks */
+	bool updates_iv;	/* a request leaves the IV of the next one */
 };
 
-/* A cipher, and the software it is compared with, that have the same key. */
+/* A transform of the tested cipher and one of the reference, with the same key. */
 struct pair {
 	const struct cipher *cipher;
 	struct crypto_skcipher *tfm;
 	struct crypto_sync_skcipher *ref;
 };
 
-/* What has been seen; one for all threads. */
+/* The counts of all threads. */
 struct tally {
-	atomic_t requests;	/* made; two in one are two */
-	atomic_t sleeping;	/* might sleep */
-	atomic_t atomic;	/* were made with bottom halves off */
-	atomic_t again;		/* undid another, most from its completion */
-	atomic_t waited;	/* were answered later */
-	atomic_t busy;		/* had to wait for room */
-	atomic_t full;		/* times that there was no room */
-	atomic_t wrong;		/* result, or answer */
-	atomic_t lost;		/* never completed */
-	atomic_t doubled;	/* completed or notified more often than answered */
+	atomic_t requests;	/* submitted, including those that undo another */
+	atomic_t sleeping;	/* may sleep */
+	atomic_t atomic;	/* submitted with bottom halves disabled */
+	atomic_t undone;	/* undo another, most from its completion callback */
+	atomic_t waited;	/* completed asynchronously */
+	atomic_t busy;		/* backlogged */
+	atomic_t full;		/* submissions that failed with ENOSPC */
+	atomic_t wrong;		/* wrong result or return value */
+	atomic_t lost;		/* not completed in time */
+	atomic_t doubled;	/* too many completions or EINPROGRESS callbacks */
 };
 
 extern struct tally tally;
 
-/* The longest request in bytes. */
+/* The maximum length of a request in bytes. */
 extern unsigned int max_len;
 
-/* A request, and all that belongs to it. */
-struct job {
+/* A request with its buffers and its expected result. */
+struct stress_request {
 	struct skcipher_request *req;
 	struct completion done;
-	struct scatterlist src[MAX_PARTS];
-	struct scatterlist dst[MAX_PARTS];
+	struct scatterlist src[MAX_SEGMENTS];
+	struct scatterlist dst[MAX_SEGMENTS];
 	const struct pair *pair;
 	u8 *in;
 	u8 *out;
-	u8 *expect;
-	u8 iv[MAX_BLOCK];	/* the consumer's: the driver updates it */
-	u8 start[MAX_BLOCK];
+	u8 *expected;
+	u8 iv[MAX_BLOCK];	/* the IV buffer, which the driver updates */
+	u8 first_iv[MAX_BLOCK];
 	u8 next_iv[MAX_BLOCK];
 	unsigned int len;
 	bool encrypt;
 	bool backlog;
 	bool sleep;
 	bool atomic;
-	bool again;		/* undo it when it is done */
-	bool in_flight;		/* the thread's own: to be waited for */
+	bool undo_next;		/* undo the result after success */
+	bool in_flight;		/* set from submission to collection */
 	int ret;
-	/* Who still uses it: the device, and whoever submits it. */
-	atomic_t holds;
-	/* What was answered, and what came of it. */
+	/* References of the submitter and of the pending result. */
+	atomic_t refs;
+	/* Counts of return values (EINPROGRESS or EBUSY, EBUSY) and of callbacks. */
 	atomic_t accepted;
 	atomic_t busy;
 	atomic_t finished;
 	atomic_t notified;
 };
 
-/* Allocates what a job needs, for requests with contexts of @reqsize bytes. */
-int job_alloc(struct job *job, unsigned int reqsize);
-void job_free(struct job *job);
+/* Allocates the buffers of a request with a context of @reqsize bytes. */
+int request_alloc(struct stress_request *request, unsigned int reqsize);
+void request_free(struct stress_request *request);
 
 /*
- * Makes up a request and sends it; waits for room if it must not be
- * backlogged. It has to be collected before the next.
+ * Prepares a random request and submits it. Retries while the ring is full, if the
+ * request may not be backlogged. The request must be collected before its reuse.
  */
-void job_start(struct job *job, const struct pair *pair, struct rnd_state *rnd);
+void request_start(struct stress_request *request, const struct pair *pair, struct rnd_state *rnd);
 
 /*
- * Waits for the request and looks at the result. Returns false if it is lost: its
- * memory, and this module, have to stay then.
+ * Waits for the completion of the request and checks the result. Returns false if
+ * the request is lost. The caller must not free its memory or unload the module then.
  */
-bool job_collect(struct job *job);
+bool request_collect(struct stress_request *request);
 
 #endif /* STRESS_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Test results in the kernel's log. A module that prints them defines the two
- * counters.
+ * Test results in the kernel's log. A module that includes this header defines the
+ * two counters.
  */
 #ifndef TAP_H
 #define TAP_H
@@ -11,10 +11,10 @@
 extern unsigned int tap_tests;
 extern unsigned int tap_failures;
 
-/* Says something besides the results. */
+/* Prints a diagnostic line. */
 #define tap_note(fmt, ...) pr_info("TAP # " fmt "\n", ##__VA_ARGS__)
 
-/* The result of one test, and what must hold. */
+/* Prints and counts the result of a test. The format is its title. */
 #define tap_result(good, fmt, ...)						\
 	do {									\
 		bool good_ = (good);						\

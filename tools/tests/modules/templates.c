@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vc_templates: allocates algorithms and templates in every way that users of the
- * kernel do, and uses them: asynchronously, synchronously, with requests on the
- * stack, with and without leave to sleep. It prints a digest of the results for
- * each, which is the same for the same algorithm, whatever implements it. A guest
- * program compares runs without and with the driver. The module never stays
- * loaded.
+ * vc_templates: allocates and uses algorithms and templates by all methods that
+ * kernel users have: asynchronous, synchronous, with requests on the stack, and
+ * with or without CRYPTO_TFM_REQ_MAY_SLEEP. The module prints a digest of the
+ * results of each allocation. The digest of an algorithm does not depend on the
+ * implementation. A guest program compares runs with and without the driver.
+ *
+ * The module prints TAP lines to the log. Its init function always fails, so the
+ * module never stays loaded: with EAGAIN if all tests passed, otherwise with EIO.
  */
 #include <crypto/authenc.h>
 #include <linux/minmax.h>
@@ -20,8 +22,8 @@ unsigned int tap_tests;
 unsigned int tap_failures;
 
 u8 *plain;
-u8 *one;
-u8 *other;
+u8 *buf1;
+u8 *buf2;
 
 void fill(u8 *buf, size_t len, u32 seed)
 {
@@ -48,17 +50,17 @@ unsigned int make_key(const struct algorithm *alg, u8 *key)
 	return RTA_SPACE(sizeof(*param)) + alg->auth_key_size + alg->key_size;
 }
 
-void make_pieces(struct scatterlist *sg, u8 *buf, unsigned int len,
-		 unsigned int first)
+void make_segments(struct scatterlist *sg, u8 *buf, unsigned int len,
+		   unsigned int first)
 {
-	unsigned int i, piece = first;
+	unsigned int i, segment = first;
 
-	sg_init_table(sg, MAX_PIECES);
-	for (i = 0; i < MAX_PIECES - 1 && len > piece; i++) {
-		sg_set_buf(sg + i, buf, piece);
-		buf += piece;
-		len -= piece;
-		piece = piece * 2 + 3;
+	sg_init_table(sg, MAX_SEGMENTS);
+	for (i = 0; i < MAX_SEGMENTS - 1 && len > segment; i++) {
+		sg_set_buf(sg + i, buf, segment);
+		buf += segment;
+		len -= segment;
+		segment = segment * 2 + 3;
 	}
 	sg_set_buf(sg + i, buf, len);
 	sg_mark_end(sg + i);
@@ -77,13 +79,13 @@ void add_error(struct results *results, int error)
 	add_bytes(results, (const u8 *)&error, sizeof(error));
 }
 
-void report(const struct algorithm *alg, const char *way, const char *driver,
+void report(const struct algorithm *alg, const char *method, const char *driver,
 	    int ret, const struct results *results)
 {
-	tap_note("result %s %u %s %s %d %016llx", alg->name, alg->key_size, way,
+	tap_note("result %s %u %s %s %d %016llx", alg->name, alg->key_size, method,
 		 driver ?: "-", ret, results->digest);
 	if (driver)
-		tap_result(!results->wrong, "%s, %s: data comes back", alg->name, way);
+		tap_result(!results->wrong, "%s, %s: correct results", alg->name, method);
 }
 
 static void test_all(void)
@@ -109,17 +111,16 @@ static void test_all(void)
 static int __init vc_templates_init(void)
 {
 	plain = kmalloc(SIZE, GFP_KERNEL);
-	one = kmalloc(SIZE, GFP_KERNEL);
-	other = kmalloc(SIZE, GFP_KERNEL);
-	if (plain && one && other)
+	buf1 = kmalloc(SIZE, GFP_KERNEL);
+	buf2 = kmalloc(SIZE, GFP_KERNEL);
+	if (plain && buf1 && buf2)
 		test_all();
 	else
 		tap_result(false, "no memory");
-	kfree(other);
-	kfree(one);
+	kfree(buf2);
+	kfree(buf1);
 	kfree(plain);
 	pr_info("TAP 1..%u\n", tap_tests);
-	/* There is nothing to stay for. */
 	return tap_failures ? -EIO : -EAGAIN;
 }
 

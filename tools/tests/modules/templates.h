@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the parts of vc_templates share: the list of algorithms, the ways to
- * allocate them, deterministic data, and the digest of the results.
+ * Shared declarations of vc_templates: the list of algorithms, deterministic data
+ * and the digest of the results.
  */
 #ifndef TEMPLATES_H
 #define TEMPLATES_H
@@ -15,7 +15,7 @@
 #define SIZE		16384	/* bytes of a buffer */
 #define MAX_KEY		256
 #define MAX_IV		32
-#define MAX_PIECES	16
+#define MAX_SEGMENTS	16
 
 enum kind {
 	SKCIPHER,
@@ -27,37 +27,40 @@ enum kind {
 struct algorithm {
 	const char *name;
 	enum kind kind;
-	unsigned int key_size;		/* of the cipher, of the MAC; 0 if there is none */
-	unsigned int auth_key_size;	/* of the MAC in a chain; 0 if there is none */
-	unsigned int aad_size;		/* AEAD only, without an IV that is generated */
-	/* An AEAD whose IVs are generated from random numbers: the AEAD below it. */
+	unsigned int key_size;		/* cipher or MAC key; 0 if there is none */
+	unsigned int auth_key_size;	/* MAC key of authenc(); 0 if there is none */
+	unsigned int aad_size;		/* AEAD only, without a generated IV */
+	/* IV generators only: the AEAD below, which decrypts with the IV. */
 	const char *inner;
-	bool in_place;			/* the only way that it is used */
+	bool in_place;			/* only supports in-place requests */
 	bool iv_in_aad;			/* the AAD ends with a copy of the IV */
 };
 
 extern const struct algorithm algorithms[];
 extern const unsigned int nr_algorithms;
 
-/* Three buffers of SIZE bytes, for one test at a time. */
+/* Three buffers of SIZE bytes. Tests do not run concurrently. */
 extern u8 *plain;
-extern u8 *one;
-extern u8 *other;
+extern u8 *buf1;
+extern u8 *buf2;
 
-/* Fills memory with bytes that are the same in each run. */
+/* Fills a buffer with bytes that only depend on @seed. */
 void fill(u8 *buf, size_t len, u32 seed);
 
-/* Makes the key of an algorithm, the same in each run; returns its length. */
+/* Generates the key of an algorithm, the same in each run. Returns its length. */
 unsigned int make_key(const struct algorithm *alg, u8 *key);
 
-/* Makes a list of several segments of @len bytes at @buf. */
-void make_pieces(struct scatterlist *sg, u8 *buf, unsigned int len,
-		 unsigned int first);
+/*
+ * Splits @len bytes at @buf into segments of growing length. The first segment has
+ * @first bytes.
+ */
+void make_segments(struct scatterlist *sg, u8 *buf, unsigned int len,
+		   unsigned int first);
 
-/* A digest of all results of one allocation. It finds accidents, not forgeries. */
+/* The results of one allocation. */
 struct results {
-	u64 digest;
-	bool wrong;	/* something decrypted to something else */
+	u64 digest;	/* FNV-1a hash of all results, not cryptographic */
+	bool wrong;	/* a decryption or a digest in parts had a wrong result */
 };
 
 #define RESULTS_INIT	{ .digest = 0xcbf29ce484222325ULL }
@@ -66,13 +69,13 @@ void add_bytes(struct results *results, const u8 *buf, size_t len);
 void add_error(struct results *results, int error);
 
 /*
- * Says how an algorithm was allocated in one way, and what it made. @driver is
- * NULL if it was not allocated.
+ * Prints the results of an algorithm with an allocation method. @driver is NULL if
+ * the allocation failed with @ret.
  */
-void report(const struct algorithm *alg, const char *way, const char *driver,
+void report(const struct algorithm *alg, const char *method, const char *driver,
 	    int ret, const struct results *results);
 
-/* Allocate and use an algorithm in every way there is. */
+/* Allocate and use an algorithm by all methods. */
 void test_skcipher(const struct algorithm *alg);
 void test_aead(const struct algorithm *alg);
 void test_hash(const struct algorithm *alg);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Authenticated encryption: of any kind and synchronous, in place and from list to
- * list, with tags that are right and one that is not.
+ * Authenticated encryption: any and synchronous implementations, in place and out
+ * of place, decryption with a correct and a wrong tag.
  */
 #include <crypto/aead.h>
 #include <linux/slab.h>
@@ -9,12 +9,12 @@
 
 #include "templates.h"
 
-/* One message, as it lies in memory: AAD, an IV if it is generated, text, tag. */
+/* A message. Its memory layout is AAD, IV (if it is generated), text and tag. */
 struct message {
 	const struct algorithm *alg;
 	struct crypto_aead *tfm;
 	unsigned int aad;
-	unsigned int text;	/* with the room for an IV that is generated */
+	unsigned int text;	/* includes a generated IV */
 	unsigned int tag;
 };
 
@@ -56,8 +56,8 @@ static int decrypt_in_place(const struct message *message, u8 *buf, const u8 *iv
 }
 
 /*
- * The AEAD below a generator of IVs takes what the generator has made, which
- * begins with the IV.
+ * Decrypts the output of an IV generator with the AEAD below it. The output begins
+ * with the IV.
  */
 static int decrypt_with_inner(const struct message *message,
 			      struct crypto_aead *inner, u8 *buf)
@@ -73,7 +73,7 @@ static int decrypt_with_inner(const struct message *message,
 	return decrypt_in_place(&below, buf, iv);
 }
 
-/* Decrypts @out, and then again with a tag that is wrong. */
+/* Decrypts @out, also with a wrong tag. */
 static void check_decryption(const struct message *message, struct crypto_aead *inner,
 			     u8 *out, const u8 *iv, struct results *results)
 {
@@ -102,35 +102,35 @@ static void check_decryption(const struct message *message, struct crypto_aead *
 		results->wrong = true;
 }
 
-static void use(struct message *message, struct crypto_aead *inner,
-		unsigned int len, struct results *results)
+static void crypt_and_check(struct message *message, struct crypto_aead *inner,
+			    unsigned int len, struct results *results)
 {
 	unsigned int iv_size = crypto_aead_ivsize(message->tfm);
 	const struct algorithm *alg = message->alg;
-	struct scatterlist src[MAX_PIECES], dst[MAX_PIECES];
+	struct scatterlist src[MAX_SEGMENTS], dst[MAX_SEGMENTS];
 	u8 iv[MAX_IV];
 	int ret, pass;
 
 	message->text = len + (inner ? iv_size : 0);
 	fill(iv, sizeof(iv), len);
-	/* CCM has a length there, also below pcrypt() and cryptd(). */
+	/* CCM, also below pcrypt() and cryptd(), has the size of a length field there. */
 	if (strstr(alg->name, "ccm") && !strstarts(alg->name, "rfc4309"))
 		iv[0] = 3;
 	for (pass = 0; pass < (alg->in_place ? 1 : 2); pass++) {
-		u8 *out = pass ? other : one;
+		u8 *out = pass ? buf2 : buf1;
 
-		memcpy(one, plain, SIZE);
+		memcpy(buf1, plain, SIZE);
 		if (alg->iv_in_aad)
-			memcpy(one + message->aad - iv_size, iv, iv_size);
+			memcpy(buf1 + message->aad - iv_size, iv, iv_size);
 		/* Some templates do not copy the AAD. */
-		memcpy(other, one, message->aad);
-		memset(other + message->aad, 0, SIZE - message->aad);
+		memcpy(buf2, buf1, message->aad);
+		memset(buf2 + message->aad, 0, SIZE - message->aad);
 		if (pass) {
-			make_pieces(src, one, message->aad + message->text, 5);
-			make_pieces(dst, other, total(message), 24);
+			make_segments(src, buf1, message->aad + message->text, 5);
+			make_segments(dst, buf2, total(message), 24);
 			ret = run(message, src, dst, iv, true);
 		} else {
-			sg_init_one(src, one, total(message));
+			sg_init_one(src, buf1, total(message));
 			ret = run(message, src, src, iv, true);
 		}
 		add_error(results, ret);
@@ -143,8 +143,8 @@ static void use(struct message *message, struct crypto_aead *inner,
 	}
 }
 
-static int use_all(const struct algorithm *alg, struct crypto_aead *tfm, u32 mask,
-		   struct results *results)
+static int crypt_all_lens(const struct algorithm *alg, struct crypto_aead *tfm, u32 mask,
+			  struct results *results)
 {
 	static const unsigned int lens[] = { 16, 17, 512, 1504, 4096 };
 	struct message message = {
@@ -170,23 +170,23 @@ static int use_all(const struct algorithm *alg, struct crypto_aead *tfm, u32 mas
 		ret = crypto_aead_setkey(inner, key, key_len);
 	}
 	for (i = 0; !ret && i < ARRAY_SIZE(lens); i++)
-		use(&message, inner, lens[i], results);
+		crypt_and_check(&message, inner, lens[i], results);
 	crypto_free_aead(inner);
 	return ret;
 }
 
-static void test_mask(const struct algorithm *alg, const char *way, u32 mask)
+static void test_mask(const struct algorithm *alg, const char *method, u32 mask)
 {
 	struct crypto_aead *tfm = crypto_alloc_aead(alg->name, 0, mask);
 	struct results results = RESULTS_INIT;
 	int ret;
 
 	if (IS_ERR(tfm)) {
-		report(alg, way, NULL, PTR_ERR(tfm), &results);
+		report(alg, method, NULL, PTR_ERR(tfm), &results);
 		return;
 	}
-	ret = use_all(alg, tfm, mask, &results);
-	report(alg, way, crypto_tfm_alg_driver_name(crypto_aead_tfm(tfm)), ret,
+	ret = crypt_all_lens(alg, tfm, mask, &results);
+	report(alg, method, crypto_tfm_alg_driver_name(crypto_aead_tfm(tfm)), ret,
 	       &results);
 	crypto_free_aead(tfm);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Hashes and MACs: as an ahash of any kind, as a synchronous one with requests on
- * the stack, and as a shash.
+ * Hashes and MACs: any ahash, a synchronous ahash with requests on the heap and on
+ * the stack, and a shash.
  */
 #include <crypto/hash.h>
 #include <linux/slab.h>
@@ -13,12 +13,12 @@
 
 static const unsigned int lens[] = { 1, 64, 100, 1500, 4096 };
 
-/* A digest at once, and one of the same message in three parts. */
+/* Computes the digest of a message in one call and again in parts. */
 static int digest(struct ahash_request *req, unsigned int len,
 		  struct results *results)
 {
 	unsigned int size = crypto_ahash_digestsize(crypto_ahash_reqtfm(req));
-	struct scatterlist whole[MAX_PIECES], head, tail;
+	struct scatterlist whole[MAX_SEGMENTS], head, tail;
 	u8 result[MAX_DIGEST], parts[MAX_DIGEST];
 	unsigned int half = len / 2;
 	DECLARE_CRYPTO_WAIT(wait);
@@ -26,7 +26,7 @@ static int digest(struct ahash_request *req, unsigned int len,
 
 	if (size > MAX_DIGEST)
 		return -EOVERFLOW;
-	make_pieces(whole, plain, len, 11);
+	make_segments(whole, plain, len, 11);
 	sg_init_one(&head, plain, half);
 	sg_init_one(&tail, plain + half, len - half);
 	ahash_request_set_callback(req, CRYPTO_TFM_REQ_MAY_BACKLOG |
@@ -72,7 +72,7 @@ static noinline int digest_on_stack(struct crypto_ahash *tfm, unsigned int len,
 	return digest(req, len, results);
 }
 
-static void test_ahash(const struct algorithm *alg, const char *way, u32 mask,
+static void test_ahash(const struct algorithm *alg, const char *method, u32 mask,
 		       bool stack)
 {
 	struct crypto_ahash *tfm = crypto_alloc_ahash(alg->name, 0, mask);
@@ -83,7 +83,7 @@ static void test_ahash(const struct algorithm *alg, const char *way, u32 mask,
 	int ret = 0;
 
 	if (IS_ERR(tfm)) {
-		report(alg, way, NULL, PTR_ERR(tfm), &results);
+		report(alg, method, NULL, PTR_ERR(tfm), &results);
 		return;
 	}
 	driver = crypto_ahash_driver_name(tfm);
@@ -92,7 +92,7 @@ static void test_ahash(const struct algorithm *alg, const char *way, u32 mask,
 	for (i = 0; !ret && i < ARRAY_SIZE(lens); i++)
 		ret = stack ? digest_on_stack(tfm, lens[i], &results) :
 			      digest_on_heap(tfm, lens[i], &results);
-	report(alg, way, driver, ret, &results);
+	report(alg, method, driver, ret, &results);
 	crypto_free_ahash(tfm);
 }
 

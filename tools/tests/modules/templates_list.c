@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The algorithms that vc_templates asks for: those that devices have, and every
- * template of the kernel over one of them.
+ * The algorithms that vc_templates allocates: those of the device, and each
+ * template of the kernel with one of them.
  */
 #include <linux/kernel.h>
 
@@ -29,7 +29,7 @@
 	{ .name = name_, .kind = HASH, .key_size = key }
 
 const struct algorithm algorithms[] = {
-	/* ciphers of devices */
+	/* ciphers of the device */
 	CIPHER("ecb(aes)", 16),
 	CIPHER("cbc(aes)", 32),
 	CIPHER("ctr(aes)", 24),
@@ -56,7 +56,7 @@ const struct algorithm algorithms[] = {
 	CIPHER("adiantum(xchacha12,aes)", 32),
 	CIPHER("adiantum(xchacha20,aes)", 32),
 
-	/* authenticated encryption of devices */
+	/* authenticated encryption of the device */
 	PLAIN_AEAD("gcm(aes)", 16, 32),
 	PLAIN_AEAD("ccm(aes)", 32, 32),
 	PLAIN_AEAD("rfc7539(chacha20,poly1305)", 32, 32),
@@ -112,8 +112,9 @@ const struct algorithm algorithms[] = {
 	MAC("cmac(des3_ede)", 24),
 
 	/*
-	 * An instance of these has the name of what it is over, so it can be had by its
-	 * driver name only. Who asks for that name later gets it: they come last.
+	 * Instances of these templates have the name of the algorithm below, so they
+	 * are allocated by their driver name. Later allocations of that name use the
+	 * instance, so these entries must be last.
 	 */
 	PLAIN_AEAD("pcrypt(gcm-aes-virtio)", 16, 32),
 	PLAIN_AEAD("pcrypt(ccm-aes-virtio-sync)", 32, 32),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Ciphers: requests on the heap and on the stack, with and without leave to sleep,
- * in place and from list to list.
+ * Ciphers: requests on the heap and on the stack, with and without
+ * CRYPTO_TFM_REQ_MAY_SLEEP, in place and out of place.
  */
 #include <crypto/skcipher.h>
 #include <linux/bottom_half.h>
@@ -10,7 +10,7 @@
 
 #include "templates.h"
 
-/* One operation, waited for. */
+/* Arguments of one request. */
 struct op {
 	struct crypto_skcipher *tfm;
 	struct scatterlist *src;
@@ -20,7 +20,7 @@ struct op {
 	bool encrypt;
 };
 
-/* How requests are made. */
+/* Where requests are allocated, and whether bottom halves are disabled. */
 enum memory {
 	HEAP,
 	STACK,
@@ -74,27 +74,27 @@ static int run(const struct op *op, enum memory memory)
 				run_on_stack(op, memory == STACK_ATOMIC);
 }
 
-/* Encrypts and decrypts @len bytes, in place and from list to list. */
-static void use(struct crypto_skcipher *tfm, enum memory memory,
-		unsigned int len, struct results *results)
+/* Encrypts and decrypts @len bytes, in place and out of place. */
+static void crypt_and_check(struct crypto_skcipher *tfm, enum memory memory,
+			    unsigned int len, struct results *results)
 {
-	struct scatterlist src[MAX_PIECES], dst[MAX_PIECES];
+	struct scatterlist src[MAX_SEGMENTS], dst[MAX_SEGMENTS];
 	struct op op = { .tfm = tfm, .src = src, .len = len };
 	u8 iv[MAX_IV];
 	int ret, pass;
 
 	op.iv = iv;
 	for (pass = 0; pass < 2; pass++) {
-		u8 *out = pass ? other : one;
+		u8 *out = pass ? buf2 : buf1;
 
-		memcpy(one, plain, SIZE);
-		memset(other, 0, SIZE);
+		memcpy(buf1, plain, SIZE);
+		memset(buf2, 0, SIZE);
 		if (pass) {
-			make_pieces(src, one, len, 5);
-			make_pieces(dst, other, len, 24);
+			make_segments(src, buf1, len, 5);
+			make_segments(dst, buf2, len, 24);
 			op.dst = dst;
 		} else {
-			sg_init_one(src, one, len);
+			sg_init_one(src, buf1, len);
 			op.dst = src;
 		}
 
@@ -106,7 +106,7 @@ static void use(struct crypto_skcipher *tfm, enum memory memory,
 			continue;
 		add_bytes(results, out, len);
 
-		/* Back in place. */
+		/* Decrypt the result in place. */
 		op.encrypt = false;
 		op.src = op.dst;
 		fill(iv, sizeof(iv), len);
@@ -118,8 +118,8 @@ static void use(struct crypto_skcipher *tfm, enum memory memory,
 	}
 }
 
-static int use_all(struct crypto_skcipher *tfm, const struct algorithm *alg,
-		   enum memory memory, struct results *results)
+static int crypt_all_lens(struct crypto_skcipher *tfm, const struct algorithm *alg,
+			  enum memory memory, struct results *results)
 {
 	static const unsigned int lens[] = { 8, 16, 17, 512, 1500, 4096 };
 	u8 key[MAX_KEY] __aligned(4);
@@ -130,11 +130,11 @@ static int use_all(struct crypto_skcipher *tfm, const struct algorithm *alg,
 		return -EOVERFLOW;
 	ret = crypto_skcipher_setkey(tfm, key, make_key(alg, key));
 	for (i = 0; !ret && i < ARRAY_SIZE(lens); i++)
-		use(tfm, memory, lens[i], results);
+		crypt_and_check(tfm, memory, lens[i], results);
 	return ret;
 }
 
-static void test_tfm(const struct algorithm *alg, const char *way,
+static void test_tfm(const struct algorithm *alg, const char *method,
 		     struct crypto_skcipher *tfm, enum memory memory)
 {
 	struct results results = RESULTS_INIT;
@@ -145,14 +145,14 @@ static void test_tfm(const struct algorithm *alg, const char *way,
 		ret = PTR_ERR(tfm);
 	} else {
 		driver = crypto_tfm_alg_driver_name(crypto_skcipher_tfm(tfm));
-		ret = use_all(tfm, alg, memory, &results);
+		ret = crypt_all_lens(tfm, alg, memory, &results);
 	}
-	report(alg, way, driver, ret, &results);
+	report(alg, method, driver, ret, &results);
 	if (!IS_ERR(tfm))
 		crypto_free_skcipher(tfm);
 }
 
-/* The mask of fscrypt. */
+/* Uses the mask of fscrypt. */
 static struct crypto_skcipher *alloc_on_stack(const char *name)
 {
 	return (void *)crypto_alloc_sync_skcipher(name, 0,

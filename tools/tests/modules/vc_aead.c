@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Exercises authenticated encryption beyond what the crypto self-tests do, and
- * compares it with another implementation: bad use, tags of all lengths, odd
- * scatterlists, messages that are not authentic, and many requests in flight.
- * The result is in the log, in TAP, and in what insmod returns: the module never
- * stays loaded.
+ * vc_aead: tests authenticated encryption beyond the crypto self-tests and compares
+ * the results with those of another implementation: error cases, tag lengths,
+ * scatterlist layouts, forged messages and many requests in flight.
+ *
+ * The module prints TAP lines to the log. Its init function always fails, so the
+ * module never stays loaded: with EAGAIN if all tests passed, otherwise with EIO.
  */
 #include <crypto/aead.h>
 #include <crypto/authenc.h>
@@ -22,7 +23,7 @@
 
 static char *driver = "gcm-aes-virtio";
 module_param(driver, charp, 0444);
-MODULE_PARM_DESC(driver, "Implementation to exercise");
+MODULE_PARM_DESC(driver, "Implementation to test");
 
 static char *reference = "gcm-aes-lib";
 module_param(reference, charp, 0444);
@@ -30,45 +31,45 @@ MODULE_PARM_DESC(reference, "Implementation to compare it with");
 
 static unsigned int key_size = 16;
 module_param(key_size, uint, 0444);
-MODULE_PARM_DESC(key_size, "Length of the key, of the cipher's in a chain, in bytes");
+MODULE_PARM_DESC(key_size, "Length of the (cipher) key in bytes (default 16)");
 
 static unsigned int auth_key_size;
 module_param(auth_key_size, uint, 0444);
-MODULE_PARM_DESC(auth_key_size, "Length of the MAC's key in bytes, if it is a chain");
+MODULE_PARM_DESC(auth_key_size, "Length of authenc()'s MAC key in bytes, or 0 (default 0)");
 
 static unsigned int threads = 2;
 module_param(threads, uint, 0444);
-MODULE_PARM_DESC(threads, "Threads that load it");
+MODULE_PARM_DESC(threads, "Threads of the stress test (default 2)");
 
 static unsigned int depth = 64;
 module_param(depth, uint, 0444);
-MODULE_PARM_DESC(depth, "Requests each thread has in flight");
+MODULE_PARM_DESC(depth, "Requests that each thread has in flight (default 64)");
 
 static unsigned int rounds = 10;
 module_param(rounds, uint, 0444);
-MODULE_PARM_DESC(rounds, "How often each thread submits as many");
+MODULE_PARM_DESC(rounds, "Batches of requests of each thread (default 10)");
 
 static unsigned int max_len = 2048;
 module_param(max_len, uint, 0444);
-MODULE_PARM_DESC(max_len, "Longest text under load, in bytes");
+MODULE_PARM_DESC(max_len, "Maximum text length under stress, 64 to 65536 (default 2048)");
 
 static bool backlog = true;
 module_param(backlog, bool, 0444);
-MODULE_PARM_DESC(backlog, "Whether requests under load may be backlogged");
+MODULE_PARM_DESC(backlog, "Requests of the stress test may be backlogged (default Y)");
 
 #define MAX_IV		16
 #define MAX_TAG		64
 #define MAX_KEY		256
 #define MAX_AAD		4096
 #define MAX_SG		128
-#define SIZE		16384	/* of a buffer that everything fits in */
+#define SIZE		16384	/* bytes of a buffer for any message */
 
-/* What the algorithm is like. */
+/* Properties of the tested algorithm. */
 static unsigned int iv_size;
 static unsigned int max_tag;
-static unsigned int block;	/* text has a multiple of this many bytes */
-static bool esp;		/* the associated data is IPsec's, and ends with the IV */
-static bool ccm;		/* the first byte of the IV is a length */
+static unsigned int block;	/* block size: the text has whole blocks */
+static bool esp;		/* the AAD is that of IPsec and ends with the IV */
+static bool ccm;		/* the first byte of the IV is a field size */
 
 static unsigned int tests;
 static unsigned int failures;
@@ -83,13 +84,13 @@ static unsigned int failures;
 			tests, ##__VA_ARGS__);				\
 	} while (0)
 
-/* One operation of one implementation, waited for. */
+/* Arguments of one request. */
 struct op {
 	struct crypto_aead *tfm;
 	struct scatterlist *src;
 	struct scatterlist *dst;
 	unsigned int aad;
-	unsigned int len;	/* without the tag */
+	unsigned int len;	/* excludes the tag */
 	u8 *iv;
 	bool encrypt;
 	bool atomic;
@@ -130,7 +131,7 @@ static int run(const struct op *op)
 	return ret;
 }
 
-static void look_at(struct crypto_aead *tfm)
+static void read_properties(struct crypto_aead *tfm)
 {
 	const char *name = crypto_aead_alg(tfm)->base.cra_name;
 
@@ -149,8 +150,8 @@ static void random_iv(u8 *iv)
 }
 
 /*
- * A key of @len bytes, or a chain's with so many for the cipher; returns how many
- * it is. No two parts of a triple DES key are the same.
+ * Generates a key of @len bytes, or a key of authenc() whose cipher key has @len
+ * bytes. Returns its length. The parts of a random triple DES key differ.
  */
 static unsigned int random_key(u8 *key, unsigned int len)
 {
@@ -166,19 +167,19 @@ static unsigned int random_key(u8 *key, unsigned int len)
 	return RTA_SPACE(sizeof(*param)) + auth_key_size + len;
 }
 
-/* Associated data that every implementation takes. */
-static unsigned int some_aad(unsigned int most)
+/* Returns a random AAD length that the algorithm supports. */
+static unsigned int rand_aad_len(unsigned int most)
 {
 	return esp ? get_random_u32_below(2) ? 16 : 20 :
 		     get_random_u32_inclusive(0, most);
 }
 
-static unsigned int some_len(unsigned int most)
+static unsigned int rand_text_len(unsigned int most)
 {
 	return get_random_u32_inclusive(0, most / block) * block;
 }
 
-/* Associated data and text; IPsec has a copy of the IV at the end of the former. */
+/* Fills @buf with random AAD and text. The AAD of IPsec ends with a copy of the IV. */
 static void fill(u8 *buf, unsigned int aad, unsigned int len, const u8 *iv)
 {
 	get_random_bytes(buf, aad + len);
@@ -191,9 +192,9 @@ static void copy_iv(u8 *to, const u8 *from)
 	memcpy(to, from, MAX_IV);
 }
 
-/* Encrypts @buf in place: associated data, text, room for the tag. */
-static int seal(struct crypto_aead *tfm, u8 *buf, unsigned int aad,
-		unsigned int len, const u8 *iv)
+/* Encrypts @buf in place. The buffer has AAD, text and space for the tag. */
+static int encrypt_in_place(struct crypto_aead *tfm, u8 *buf, unsigned int aad,
+			    unsigned int len, const u8 *iv)
 {
 	unsigned int tag = crypto_aead_authsize(tfm);
 	u8 copy[MAX_IV];
@@ -205,8 +206,8 @@ static int seal(struct crypto_aead *tfm, u8 *buf, unsigned int aad,
 	return run(&op);
 }
 
-static int unseal(struct crypto_aead *tfm, u8 *buf, unsigned int aad,
-		  unsigned int len, const u8 *iv)
+static int decrypt_in_place(struct crypto_aead *tfm, u8 *buf, unsigned int aad,
+			    unsigned int len, const u8 *iv)
 {
 	unsigned int tag = crypto_aead_authsize(tfm);
 	u8 copy[MAX_IV];
@@ -219,41 +220,41 @@ static int unseal(struct crypto_aead *tfm, u8 *buf, unsigned int aad,
 }
 
 /*
- * Does the one make what the other makes, and does each take what the other has
- * made? Errors have to be the same.
+ * Returns true if both implementations encrypt to the same ciphertext and decrypt
+ * it again, or fail with the same errors.
  */
-static bool agree(struct crypto_aead *tfm, struct crypto_aead *ref, u8 *a, u8 *b,
-		  unsigned int aad, unsigned int len)
+static bool matches_reference(struct crypto_aead *tfm, struct crypto_aead *ref, u8 *a, u8 *b,
+			      unsigned int aad, unsigned int len)
 {
 	unsigned int all = aad + len + crypto_aead_authsize(tfm);
 	u8 iv[MAX_IV];
-	int is, should;
+	int actual, expected;
 
 	random_iv(iv);
 	fill(a, aad, len, iv);
 	get_random_bytes(a + aad + len, SIZE - aad - len);
 	memcpy(b, a, SIZE);
-	is = seal(tfm, a, aad, len, iv);
-	should = seal(ref, b, aad, len, iv);
-	if (is != should || (!is && memcmp(a, b, SIZE))) {
-		pr_info("TAP # encrypting %u and %u bytes: %d instead of %d\n",
-			aad, len, is, should);
+	actual = encrypt_in_place(tfm, a, aad, len, iv);
+	expected = encrypt_in_place(ref, b, aad, len, iv);
+	if (actual != expected || (!actual && memcmp(a, b, SIZE))) {
+		pr_info("TAP # encryption, AAD %u, text %u bytes: %d, expected %d\n",
+			aad, len, actual, expected);
 		return false;
 	}
-	if (is) {
-		is = unseal(tfm, a, aad, len, iv);
-		should = unseal(ref, b, aad, len, iv);
-		if (is != should)
-			pr_info("TAP # decrypting %u and %u bytes: %d instead of %d\n",
-				aad, len, is, should);
-		return is == should;
+	if (actual) {
+		actual = decrypt_in_place(tfm, a, aad, len, iv);
+		expected = decrypt_in_place(ref, b, aad, len, iv);
+		if (actual != expected)
+			pr_info("TAP # decryption, AAD %u, text %u bytes: %d, expected %d\n",
+				aad, len, actual, expected);
+		return actual == expected;
 	}
-	is = unseal(tfm, a, aad, len, iv);
-	should = unseal(ref, b, aad, len, iv);
-	if (is || should || memcmp(a, b, aad + len) ||
+	actual = decrypt_in_place(tfm, a, aad, len, iv);
+	expected = decrypt_in_place(ref, b, aad, len, iv);
+	if (actual || expected || memcmp(a, b, aad + len) ||
 	    memcmp(a + all, b + all, SIZE - all)) {
-		pr_info("TAP # decrypting %u and %u bytes: %d instead of %d\n",
-			aad, len, is, should);
+		pr_info("TAP # decryption, AAD %u, text %u bytes: %d, expected %d\n",
+			aad, len, actual, expected);
 		return false;
 	}
 	return true;
@@ -270,34 +271,34 @@ static int set_keys(struct crypto_aead *tfm, struct crypto_aead *ref)
 	return ret;
 }
 
-static void bad_keys(struct crypto_aead *tfm, struct crypto_aead *ref)
+static void test_bad_keys(struct crypto_aead *tfm, struct crypto_aead *ref)
 {
-	unsigned int len, wrong = 0, taken = 0;
+	unsigned int len, wrong = 0, accepted = 0;
 	u8 key[MAX_KEY] __aligned(4);
 
 	for (len = 0; len <= 72; len++) {
 		unsigned int cut, all = random_key(key, len);
 
-		/* Of chains also those that end before they should, or say nonsense. */
+		/* For authenc() also a truncated key and a key with a wrong type. */
 		for (cut = 0; cut < (auth_key_size ? 3 : 1); cut++) {
-			int is, should;
+			int actual, expected;
 
 			if (cut == 1)
 				all = len;
 			if (cut == 2)
 				key[2] ^= 1;
-			is = crypto_aead_setkey(tfm, key, all);
-			should = crypto_aead_setkey(ref, key, all);
-			if (is != should) {
-				pr_info("TAP # key of %u bytes: %d instead of %d\n",
-					all, is, should);
+			actual = crypto_aead_setkey(tfm, key, all);
+			expected = crypto_aead_setkey(ref, key, all);
+			if (actual != expected) {
+				pr_info("TAP # key of %u bytes: %d, expected %d\n",
+					all, actual, expected);
 				wrong++;
 			}
-			taken += !should;
+			accepted += !expected;
 		}
 	}
-	result(!wrong && taken, "any length of keys gets the error it should: %u are taken",
-	       taken);
+	result(!wrong && accepted,
+	       "keys of 0 to 72 bytes: same errors as the reference (%u accepted)", accepted);
 }
 
 static int without_key(const char *name)
@@ -309,100 +310,104 @@ static int without_key(const char *name)
 
 	if (!IS_ERR(tfm)) {
 		if (data)
-			ret = seal(tfm, data, 16, 16, iv);
+			ret = encrypt_in_place(tfm, data, 16, 16, iv);
 		crypto_free_aead(tfm);
 	}
 	kfree(data);
 	return ret;
 }
 
-static void no_key(void)
+static void test_no_key(void)
 {
-	int is = without_key(driver), should = without_key(reference);
+	int actual = without_key(driver), expected = without_key(reference);
 
-	result(is == should && is == -ENOKEY, "no key: %d, should be %d", is, should);
+	result(actual == expected && actual == -ENOKEY,
+	       "a request without a key: %d, expected %d", actual, expected);
 }
 
-static void tag_lengths(struct crypto_aead *tfm, struct crypto_aead *ref, u8 *a, u8 *b)
+static void test_tag_lengths(struct crypto_aead *tfm, struct crypto_aead *ref, u8 *a, u8 *b)
 {
-	unsigned int tag, wrong = 0, taken = 0;
+	unsigned int tag, wrong = 0, accepted = 0;
 
 	for (tag = 0; tag <= max_tag + 1; tag++) {
-		int is = crypto_aead_setauthsize(tfm, tag);
-		int should = crypto_aead_setauthsize(ref, tag);
+		int actual = crypto_aead_setauthsize(tfm, tag);
+		int expected = crypto_aead_setauthsize(ref, tag);
 
-		if (is != should) {
-			pr_info("TAP # a tag of %u bytes: %d instead of %d\n",
-				tag, is, should);
+		if (actual != expected) {
+			pr_info("TAP # tag of %u bytes: %d, expected %d\n",
+				tag, actual, expected);
 			wrong++;
 		}
-		if (is || should)
+		if (actual || expected)
 			continue;
-		taken++;
-		/* With the old key, and with a new one. */
-		wrong += !agree(tfm, ref, a, b, some_aad(40), some_len(300));
+		accepted++;
+		/* Test with the old key and with a new key. */
+		wrong += !matches_reference(tfm, ref, a, b, rand_aad_len(40), rand_text_len(300));
 		if (tag & 1)
 			wrong += !!set_keys(tfm, ref);
-		wrong += !agree(tfm, ref, a, b, some_aad(40), some_len(300));
+		wrong += !matches_reference(tfm, ref, a, b, rand_aad_len(40), rand_text_len(300));
 	}
 	crypto_aead_setauthsize(tfm, max_tag);
 	crypto_aead_setauthsize(ref, max_tag);
-	result(!wrong && taken,
-	       "any length of tags gets the result or the error it should: %u are taken",
-	       taken);
+	result(!wrong && accepted,
+	       "tags of 0 to %u bytes: same results as the reference (%u accepted)",
+	       max_tag + 1, accepted);
 }
 
-static void lengths(struct crypto_aead *tfm, struct crypto_aead *ref, u8 *a, u8 *b)
+static void test_lengths(struct crypto_aead *tfm, struct crypto_aead *ref, u8 *a, u8 *b)
 {
 	unsigned int len, wrong = 0;
 
 	for (len = 0; len <= 100; len++)
-		wrong += !agree(tfm, ref, a, b, some_aad(100), len);
-	result(!wrong, "text of any length gets the result or the error it should");
+		wrong += !matches_reference(tfm, ref, a, b, rand_aad_len(100), len);
+	result(!wrong, "text of 0 to 100 bytes: same results as the reference");
 
 	wrong = 0;
 	for (len = 0; len <= 100; len++)
-		wrong += !agree(tfm, ref, a, b, len, some_len(100));
+		wrong += !matches_reference(tfm, ref, a, b, len, rand_text_len(100));
 	for (len = 0; !esp && len < 8; len++)
-		wrong += !agree(tfm, ref, a, b, some_aad(MAX_AAD), some_len(4096));
-	result(!wrong, "associated data of any length gets the result or the error it should");
+		wrong += !matches_reference(tfm, ref, a, b, rand_aad_len(MAX_AAD),
+					    rand_text_len(4096));
+	result(!wrong, "AAD of many lengths: same results as the reference");
 
-	result(agree(tfm, ref, a, b, esp ? 16 : 0, 0), "no text");
-	result(agree(tfm, ref, a, b, esp ? 16 : MAX_AAD, 0), "associated data alone");
+	result(matches_reference(tfm, ref, a, b, esp ? 16 : 0, 0),
+	       "no text and minimum AAD: same results as the reference");
+	result(matches_reference(tfm, ref, a, b, esp ? 16 : MAX_AAD, 0),
+	       "AAD without text: same results as the reference");
 }
 
-/* IVs that some algorithms refuse. */
-static void ivs(struct crypto_aead *tfm, struct crypto_aead *ref, u8 *a, u8 *b)
+/* IVs with any first byte. Some algorithms reject some of them. */
+static void test_ivs(struct crypto_aead *tfm, struct crypto_aead *ref, u8 *a, u8 *b)
 {
-	unsigned int first, wrong = 0, refused = 0;
+	unsigned int first, wrong = 0, rejected = 0;
 
 	for (first = 0; first < 256; first++) {
 		u8 iv[MAX_IV];
-		int is, should;
+		int actual, expected;
 
 		random_iv(iv);
 		iv[0] = first;
 		fill(a, 16, 64, iv);
 		memcpy(b, a, 80);
-		is = seal(tfm, a, 16, 64, iv);
-		should = seal(ref, b, 16, 64, iv);
-		if (is != should || (!is && memcmp(a, b, 80 + max_tag))) {
-			pr_info("TAP # IV %u: %d instead of %d\n", first, is, should);
+		actual = encrypt_in_place(tfm, a, 16, 64, iv);
+		expected = encrypt_in_place(ref, b, 16, 64, iv);
+		if (actual != expected || (!actual && memcmp(a, b, 80 + max_tag))) {
+			pr_info("TAP # IV %u: %d, expected %d\n", first, actual, expected);
 			wrong++;
 		}
-		refused += !!should;
+		rejected += !!expected;
 	}
-	result(!wrong, "any IV gets the result or the error it should: %u are refused",
-	       refused);
+	result(!wrong, "IVs with any first byte: same results as the reference (%u rejected)",
+	       rejected);
 }
 
-/* Messages of which one bit is not what it was. */
-static void forged(struct crypto_aead *tfm, struct crypto_aead *ref, u8 *a, u8 *b)
+/* Messages with one inverted bit in the AAD, the ciphertext or the tag. */
+static void test_forged(struct crypto_aead *tfm, struct crypto_aead *ref, u8 *a, u8 *b)
 {
-	unsigned int turn, wrong = 0, left = 0;
+	unsigned int round, wrong = 0, left = 0;
 
-	for (turn = 0; turn < 60; turn++) {
-		unsigned int aad = some_aad(60), len = block + some_len(600);
+	for (round = 0; round < 60; round++) {
+		unsigned int aad = rand_aad_len(60), len = block + rand_text_len(600);
 		unsigned int ends = esp ? aad - iv_size : aad;
 		bool is_secret;
 		unsigned int at;
@@ -412,32 +417,35 @@ static void forged(struct crypto_aead *tfm, struct crypto_aead *ref, u8 *a, u8 *
 		random_iv(iv);
 		fill(a, aad, len, iv);
 		memcpy(b, a, aad + len);
-		if (seal(ref, a, aad, len, iv)) {
+		if (encrypt_in_place(ref, a, aad, len, iv)) {
 			wrong++;
 			continue;
 		}
 		is_secret = len >= 16 && memcmp(a + aad, b + aad, len);
-		if (turn % 3 == 0 && ends)
+		if (round % 3 == 0 && ends)
 			at = get_random_u32_below(ends);
-		else if (turn % 3 == 1)
+		else if (round % 3 == 1)
 			at = aad + get_random_u32_below(len);
 		else
 			at = aad + len + get_random_u32_below(max_tag);
 		a[at] ^= 1 << get_random_u32_below(8);
-		ret = unseal(tfm, a, aad, len, iv);
+		ret = decrypt_in_place(tfm, a, aad, len, iv);
 		if (ret != -EBADMSG) {
-			pr_info("TAP # byte %u of %u and %u is wrong: %d\n",
+			pr_info("TAP # forged byte %u, AAD %u, text %u bytes: %d\n",
 				at, aad, len, ret);
 			wrong++;
 		}
-		/* All of it is the same only if it was decrypted, and left. */
+		/* The buffer has the plaintext only if the driver did not wipe it. */
 		left += is_secret && at >= aad + len && !memcmp(a + aad, b + aad, len);
 	}
-	result(!wrong, "what is not authentic is refused, with EBADMSG");
-	result(!left, "nothing is left of what was decrypted then");
+	result(!wrong, "decryption of a forged message: EBADMSG");
+	result(!left, "decryption of a forged message: no plaintext in the destination");
 }
 
-/* Splits @len bytes of @buf into parts, and adds @extra. None may be empty here. */
+/*
+ * Splits @len bytes of @buf into @entries segments, none of them empty. The last
+ * segment also has @extra bytes after the data.
+ */
 static void split(struct scatterlist *sg, unsigned int entries, u8 *buf,
 		  unsigned int len, unsigned int extra)
 {
@@ -456,32 +464,32 @@ static void split(struct scatterlist *sg, unsigned int entries, u8 *buf,
 	}
 }
 
-static const struct shape {
-	const char *what;
+static const struct layout {
+	const char *name;
 	unsigned int entries;
 	unsigned int extra;
 	bool in_place;
 	bool vmalloc;
 	bool atomic;
-} shape[] = {
+} layout[] = {
 	{ "one segment", 1 },
 	{ "one segment, in place", 1, .in_place = true },
-	{ "lists that are longer than the data", 1, .extra = 48 },
-	{ "lists that are longer than the data, in parts", 3, .extra = 100 },
-	{ "some segments", 5 },
-	{ "some segments, in place", 5, .in_place = true },
-	{ "many odd segments", 61 },
-	{ "many odd segments, in place", 61, .in_place = true },
-	{ "many odd segments and a tail", 61, .extra = 33 },
-	{ "bottom halves off", 2, .atomic = true },
-	{ "a request that no device can reach", 2, .vmalloc = true },
+	{ "one segment, longer than the data", 1, .extra = 48 },
+	{ "3 segments, longer than the data", 3, .extra = 100 },
+	{ "5 segments", 5 },
+	{ "5 segments, in place", 5, .in_place = true },
+	{ "61 segments", 61 },
+	{ "61 segments, in place", 61, .in_place = true },
+	{ "61 segments, longer than the data", 61, .extra = 33 },
+	{ "bottom halves disabled", 2, .atomic = true },
+	{ "request in vmalloc memory", 2, .vmalloc = true },
 };
 
-static bool shape_is_right(struct crypto_aead *tfm, struct crypto_aead *ref,
-			   const struct shape *s, bool encrypt,
-			   struct scatterlist *sgs, u8 *src, u8 *dst, u8 *expect)
+static bool layout_is_correct(struct crypto_aead *tfm, struct crypto_aead *ref,
+			      const struct layout *s, bool encrypt,
+			      struct scatterlist *sgs, u8 *src, u8 *dst, u8 *expect)
 {
-	unsigned int aad = some_aad(200), len = 128 + some_len(2000);
+	unsigned int aad = rand_aad_len(200), len = 128 + rand_text_len(2000);
 	unsigned int in = aad + len + (encrypt ? 0 : max_tag);
 	unsigned int out = aad + len + (encrypt ? max_tag : 0);
 	struct scatterlist *to = sgs;
@@ -489,20 +497,20 @@ static bool shape_is_right(struct crypto_aead *tfm, struct crypto_aead *ref,
 	struct op op = { tfm, sgs, NULL, aad, len, copy, encrypt,
 			 s->atomic, s->vmalloc };
 	u8 *got = s->in_place ? src : dst;
-	int is, should;
+	int actual, expected;
 
 	random_iv(iv);
 	copy_iv(copy, iv);
 	get_random_bytes(src, SIZE);
 	get_random_bytes(dst, SIZE);
 	fill(src, aad, len, iv);
-	if (!encrypt && seal(ref, src, aad, len, iv))
+	if (!encrypt && encrypt_in_place(ref, src, aad, len, iv))
 		return false;
-	/* What is behind the data must stay as it is. */
+	/* The bytes after the data must not change. */
 	memcpy(expect, got, SIZE);
 	memcpy(expect, src, in);
-	should = encrypt ? seal(ref, expect, aad, len, iv) :
-			   unseal(ref, expect, aad, len, iv);
+	expected = encrypt ? encrypt_in_place(ref, expect, aad, len, iv) :
+			   decrypt_in_place(ref, expect, aad, len, iv);
 	if (!s->in_place && !encrypt)
 		memcpy(expect + out, got + out, SIZE - out);
 
@@ -512,63 +520,63 @@ static bool shape_is_right(struct crypto_aead *tfm, struct crypto_aead *ref,
 		split(to, s->entries, dst, out, s->extra);
 	}
 	op.dst = to;
-	is = run(&op);
-	/* Whether associated data is copied is up to the implementation. */
-	if (is || should || memcmp(got + aad, expect + aad, out - aad) ||
+	actual = run(&op);
+	/* Do not compare the AAD: implementations may or may not copy it. */
+	if (actual || expected || memcmp(got + aad, expect + aad, out - aad) ||
 	    memcmp(got + max(in, out), expect + max(in, out), SIZE - max(in, out))) {
-		pr_info("TAP # %scrypting %u and %u bytes: %d instead of %d\n",
-			encrypt ? "en" : "de", aad, len, is, should);
+		pr_info("TAP # %scryption, AAD %u, text %u bytes: %d, expected %d\n",
+			encrypt ? "en" : "de", aad, len, actual, expected);
 		return false;
 	}
 	return true;
 }
 
-static void shapes(struct crypto_aead *tfm, struct crypto_aead *ref,
-		   u8 *src, u8 *dst, u8 *expect)
+static void test_sg_layouts(struct crypto_aead *tfm, struct crypto_aead *ref,
+			    u8 *src, u8 *dst, u8 *expect)
 {
 	struct scatterlist *sgs = kcalloc(2 * MAX_SG, sizeof(*sgs), GFP_KERNEL);
-	unsigned int c, turn;
+	unsigned int c, round;
 
 	if (!sgs) {
 		result(false, "no memory");
 		return;
 	}
-	for (c = 0; c < ARRAY_SIZE(shape); c++) {
+	for (c = 0; c < ARRAY_SIZE(layout); c++) {
 		unsigned int wrong = 0;
 
-		for (turn = 0; turn < 20; turn++)
-			wrong += !shape_is_right(tfm, ref, &shape[c], turn & 1,
-						 sgs, src, dst, expect);
-		result(!wrong, "%s", shape[c].what);
+		for (round = 0; round < 20; round++)
+			wrong += !layout_is_correct(tfm, ref, &layout[c], round & 1,
+						    sgs, src, dst, expect);
+		result(!wrong, "%s: correct results", layout[c].name);
 	}
 	kfree(sgs);
 }
 
-static void flags(void)
+static void test_flags(void)
 {
 	bool sync = strstr(driver, "-sync");
 	struct crypto_aead *tfm;
 
-	/* Instances of templates do not hand all flags on. */
+	/* Template instances do not inherit all flags. */
 	if (strchr(driver, '('))
 		return;
 	tfm = crypto_alloc_aead(driver, 0, CRYPTO_ALG_ALLOCATES_MEMORY);
-	result(!IS_ERR(tfm), "taken by who cannot have memory allocated (dm-crypt)");
+	result(!IS_ERR(tfm), "available to users that exclude ALLOCATES_MEMORY (dm-crypt)");
 	if (!IS_ERR(tfm))
 		crypto_free_aead(tfm);
 
 	tfm = crypto_alloc_aead(driver, 0, CRYPTO_ALG_ASYNC |
 				CRYPTO_ALG_KERN_DRIVER_ONLY |
 				CRYPTO_ALG_ALLOCATES_MEMORY);
-	result(IS_ERR(tfm) != sync, "%staken by who wants it synchronous (AF_ALG)",
+	result(IS_ERR(tfm) != sync, "%savailable to synchronous users (AF_ALG)",
 	       sync ? "" : "not ");
 	if (!IS_ERR(tfm))
 		crypto_free_aead(tfm);
 }
 
-/* many requests at once */
+/* The stress test: many requests in flight. */
 
-struct job {
+struct stress_request {
 	struct aead_request *req;
 	struct completion done;
 	struct scatterlist src[3];
@@ -579,7 +587,7 @@ struct job {
 	u8 iv[MAX_IV];
 	unsigned int aad;
 	unsigned int len;
-	int answer;
+	int submit_ret;
 	int ret;
 	atomic_t notified;
 	atomic_t finished;
@@ -588,10 +596,10 @@ struct job {
 	bool forged;
 };
 
-struct loader {
+struct stress_thread {
 	struct crypto_aead *tfm;
 	struct crypto_aead *ref;
-	struct job *jobs;
+	struct stress_request *requests;
 	struct task_struct *task;
 	struct completion ended;
 	unsigned int done;
@@ -601,23 +609,23 @@ struct loader {
 	unsigned int wrong;
 };
 
-static void job_done(void *data, int err)
+static void request_done(void *data, int err)
 {
-	struct job *job = data;
+	struct stress_request *request = data;
 
 	if (WARN_ON_ONCE(!in_softirq()))
 		err = -EDEADLK;
 	if (err == -EINPROGRESS) {
-		atomic_inc(&job->notified);
+		atomic_inc(&request->notified);
 		return;
 	}
-	job->ret = err;
-	if (atomic_inc_return(&job->finished) == 1)
-		complete(&job->done);
+	request->ret = err;
+	if (atomic_inc_return(&request->finished) == 1)
+		complete(&request->done);
 }
 
-/* Where the parts of @buf meet is anywhere. */
-static void cut_in_three(struct scatterlist *sg, u8 *buf, unsigned int len)
+/* Splits @buf at a random position. The segment in the middle has one byte. */
+static void split_in_three(struct scatterlist *sg, u8 *buf, unsigned int len)
 {
 	unsigned int cut = get_random_u32_inclusive(1, len - 2);
 
@@ -627,180 +635,182 @@ static void cut_in_three(struct scatterlist *sg, u8 *buf, unsigned int len)
 	sg_set_buf(&sg[2], buf + cut + 1, len - cut - 1);
 }
 
-static int job_prepare(struct loader *l, struct job *job)
+static int request_prepare(struct stress_thread *l, struct stress_request *request)
 {
 	unsigned int all;
 	int ret;
 
-	job->aad = some_aad(64);
-	/* Enough to be cut in three. */
-	job->len = 16 + some_len(max_len - 16);
-	job->encrypt = get_random_u32_below(2);
-	job->in_place = get_random_u32_below(2);
-	job->forged = !job->encrypt && !get_random_u32_below(4);
-	all = job->aad + job->len + max_tag;
-	random_iv(job->iv);
-	fill(job->in, job->aad, job->len, job->iv);
-	memcpy(job->expect, job->in, all);
-	ret = seal(l->ref, job->encrypt ? job->expect : job->in, job->aad,
-		   job->len, job->iv);
-	if (job->forged)
-		job->in[all - 1 - get_random_u32_below(max_tag)] ^= 0x80;
+	request->aad = rand_aad_len(64);
+	/* Each list needs at least 3 bytes for its segments. */
+	request->len = 16 + rand_text_len(max_len - 16);
+	request->encrypt = get_random_u32_below(2);
+	request->in_place = get_random_u32_below(2);
+	request->forged = !request->encrypt && !get_random_u32_below(4);
+	all = request->aad + request->len + max_tag;
+	random_iv(request->iv);
+	fill(request->in, request->aad, request->len, request->iv);
+	memcpy(request->expect, request->in, all);
+	ret = encrypt_in_place(l->ref, request->encrypt ? request->expect : request->in,
+			       request->aad, request->len, request->iv);
+	if (request->forged)
+		request->in[all - 1 - get_random_u32_below(max_tag)] ^= 0x80;
 
-	cut_in_three(job->src, job->in, all - (job->encrypt && !job->in_place ? max_tag : 0));
-	cut_in_three(job->dst, job->out, all - (job->encrypt ? 0 : max_tag));
-	init_completion(&job->done);
-	atomic_set(&job->notified, 0);
-	atomic_set(&job->finished, 0);
-	aead_request_set_tfm(job->req, l->tfm);
-	aead_request_set_callback(job->req,
+	split_in_three(request->src, request->in,
+		       all - (request->encrypt && !request->in_place ? max_tag : 0));
+	split_in_three(request->dst, request->out, all - (request->encrypt ? 0 : max_tag));
+	init_completion(&request->done);
+	atomic_set(&request->notified, 0);
+	atomic_set(&request->finished, 0);
+	aead_request_set_tfm(request->req, l->tfm);
+	aead_request_set_callback(request->req,
 				  backlog ? CRYPTO_TFM_REQ_MAY_BACKLOG : 0,
-				  job_done, job);
-	aead_request_set_crypt(job->req, job->src,
-			       job->in_place ? job->src : job->dst,
-			       job->len + (job->encrypt ? 0 : max_tag), job->iv);
-	aead_request_set_ad(job->req, job->aad);
+				  request_done, request);
+	aead_request_set_crypt(request->req, request->src,
+			       request->in_place ? request->src : request->dst,
+			       request->len + (request->encrypt ? 0 : max_tag), request->iv);
+	aead_request_set_ad(request->req, request->aad);
 	return ret;
 }
 
-static bool job_is_right(struct job *job)
+static bool request_is_correct(struct stress_request *request)
 {
-	bool waited = job->answer == -EINPROGRESS || job->answer == -EBUSY;
-	unsigned int len = job->len + (job->encrypt ? max_tag : 0);
-	u8 *got = (job->in_place ? job->in : job->out) + job->aad;
-	int ret = waited ? job->ret : job->answer;
+	bool waited = request->submit_ret == -EINPROGRESS || request->submit_ret == -EBUSY;
+	unsigned int len = request->len + (request->encrypt ? max_tag : 0);
+	u8 *got = (request->in_place ? request->in : request->out) + request->aad;
+	int ret = waited ? request->ret : request->submit_ret;
 
-	if (atomic_read(&job->finished) != waited ||
-	    atomic_read(&job->notified) != (job->answer == -EBUSY)) {
-		pr_info("TAP # answered %d, notified %d times, finished %d times\n",
-			job->answer, atomic_read(&job->notified),
-			atomic_read(&job->finished));
+	if (atomic_read(&request->finished) != waited ||
+	    atomic_read(&request->notified) != (request->submit_ret == -EBUSY)) {
+		pr_info("TAP # submit returned %d, %d EINPROGRESS callbacks, %d completions\n",
+			request->submit_ret, atomic_read(&request->notified),
+			atomic_read(&request->finished));
 		return false;
 	}
-	if (job->forged && ret == -EBADMSG)
+	if (request->forged && ret == -EBADMSG)
 		return true;
-	if (job->forged || ret || memcmp(got, job->expect + job->aad, len)) {
-		pr_info("TAP # %scrypting %u and %u bytes%s: %d, %s data\n",
-			job->encrypt ? "en" : "de", job->aad, job->len,
-			job->forged ? ", forged" : "", ret,
-			memcmp(got, job->expect + job->aad, len) ? "wrong" : "right");
+	if (request->forged || ret || memcmp(got, request->expect + request->aad, len)) {
+		pr_info("TAP # %scryption, AAD %u, text %u bytes%s: %d, %s data\n",
+			request->encrypt ? "en" : "de", request->aad, request->len,
+			request->forged ? ", forged" : "", ret,
+			memcmp(got, request->expect + request->aad, len) ? "wrong" : "correct");
 		return false;
 	}
 	return true;
 }
 
-static void load_rounds(struct loader *l)
+static void stress_rounds(struct stress_thread *l)
 {
 	unsigned int round, i;
 
 	for (round = 0; round < rounds; round++) {
 		for (i = 0; i < depth; i++)
-			if (job_prepare(l, &l->jobs[i]))
+			if (request_prepare(l, &l->requests[i]))
 				l->wrong++;
 		for (i = 0; i < depth; i++) {
-			struct job *job = &l->jobs[i];
+			struct stress_request *request = &l->requests[i];
 			unsigned int tries = 0;
 
 			do {
-				job->answer = job->encrypt ?
-					crypto_aead_encrypt(job->req) :
-					crypto_aead_decrypt(job->req);
-				if (job->answer != -ENOSPC || backlog)
+				request->submit_ret = request->encrypt ?
+					crypto_aead_encrypt(request->req) :
+					crypto_aead_decrypt(request->req);
+				if (request->submit_ret != -ENOSPC || backlog)
 					break;
 				l->full++;
 				fsleep(1000);
 			} while (++tries < 10000);
-			l->busy += job->answer == -EBUSY;
+			l->busy += request->submit_ret == -EBUSY;
 		}
 		for (i = 0; i < depth; i++) {
-			struct job *job = &l->jobs[i];
+			struct stress_request *request = &l->requests[i];
 
-			if ((job->answer == -EINPROGRESS || job->answer == -EBUSY) &&
-			    !wait_for_completion_timeout(&job->done, 60 * HZ)) {
-				pr_info("TAP # a request was lost\n");
+			if ((request->submit_ret == -EINPROGRESS ||
+			     request->submit_ret == -EBUSY) &&
+			    !wait_for_completion_timeout(&request->done, 60 * HZ)) {
+				pr_info("TAP # a request did not complete within 60 s\n");
 				l->wrong++;
-				/* It may come yet: its memory is not freed. */
-				job->req = NULL;
+				/* The request may complete later. Do not free its memory. */
+				request->req = NULL;
 				return;
 			}
 		}
 		for (i = 0; i < depth; i++) {
-			l->wrong += !job_is_right(&l->jobs[i]);
-			l->forged += l->jobs[i].forged;
+			l->wrong += !request_is_correct(&l->requests[i]);
+			l->forged += l->requests[i].forged;
 			l->done++;
 		}
 		cond_resched();
 	}
 }
 
-static int load(void *data)
+static int stress_thread_run(void *data)
 {
-	struct loader *l = data;
+	struct stress_thread *l = data;
 
-	load_rounds(l);
+	stress_rounds(l);
 	complete(&l->ended);
 	return 0;
 }
 
-static void jobs_free(struct job *jobs)
+static void requests_free(struct stress_request *requests)
 {
 	unsigned int i;
 
-	for (i = 0; jobs && i < depth; i++) {
-		kfree(jobs[i].in);
-		kfree(jobs[i].out);
-		kfree(jobs[i].expect);
-		aead_request_free(jobs[i].req);
+	for (i = 0; requests && i < depth; i++) {
+		kfree(requests[i].in);
+		kfree(requests[i].out);
+		kfree(requests[i].expect);
+		aead_request_free(requests[i].req);
 	}
-	kvfree(jobs);
+	kvfree(requests);
 }
 
-static struct job *jobs_alloc(struct crypto_aead *tfm)
+static struct stress_request *requests_alloc(struct crypto_aead *tfm)
 {
-	struct job *jobs = kvcalloc(depth, sizeof(*jobs), GFP_KERNEL);
+	struct stress_request *requests = kvcalloc(depth, sizeof(*requests), GFP_KERNEL);
 	unsigned int i;
 
-	for (i = 0; jobs && i < depth; i++) {
+	for (i = 0; requests && i < depth; i++) {
 		const size_t size = max_len + 64 + MAX_TAG;
-		struct job *job = &jobs[i];
+		struct stress_request *request = &requests[i];
 
-		job->in = kmalloc(size, GFP_KERNEL);
-		job->out = kmalloc(size, GFP_KERNEL);
-		job->expect = kmalloc(size, GFP_KERNEL);
-		job->req = aead_request_alloc(tfm, GFP_KERNEL);
-		if (!job->in || !job->out || !job->expect || !job->req) {
-			jobs_free(jobs);
+		request->in = kmalloc(size, GFP_KERNEL);
+		request->out = kmalloc(size, GFP_KERNEL);
+		request->expect = kmalloc(size, GFP_KERNEL);
+		request->req = aead_request_alloc(tfm, GFP_KERNEL);
+		if (!request->in || !request->out || !request->expect || !request->req) {
+			requests_free(requests);
 			return NULL;
 		}
 	}
-	return jobs;
+	return requests;
 }
 
-static void loaded(struct crypto_aead *tfm, struct crypto_aead *ref)
+static void stress(struct crypto_aead *tfm, struct crypto_aead *ref)
 {
-	struct loader *loaders = kcalloc(threads, sizeof(*loaders), GFP_KERNEL);
+	struct stress_thread *workers = kcalloc(threads, sizeof(*workers), GFP_KERNEL);
 	unsigned int i, done = 0, busy = 0, full = 0, forged = 0, wrong = 0;
 
-	for (i = 0; loaders && i < threads; i++) {
-		struct loader *l = &loaders[i];
+	for (i = 0; workers && i < threads; i++) {
+		struct stress_thread *l = &workers[i];
 
 		l->tfm = tfm;
 		l->ref = ref;
 		init_completion(&l->ended);
-		l->jobs = jobs_alloc(tfm);
-		if (!l->jobs)
+		l->requests = requests_alloc(tfm);
+		if (!l->requests)
 			continue;
-		l->task = kthread_create(load, l, "vc_load/%u", i);
+		l->task = kthread_create(stress_thread_run, l, "vc_load/%u", i);
 		if (IS_ERR(l->task))
 			continue;
 		get_task_struct(l->task);
 		wake_up_process(l->task);
 	}
-	for (i = 0; loaders && i < threads; i++) {
-		struct loader *l = &loaders[i];
+	for (i = 0; workers && i < threads; i++) {
+		struct stress_thread *l = &workers[i];
 
 		if (!IS_ERR_OR_NULL(l->task)) {
-			/* One that is stopped before it has begun never does. */
+			/* A kthread that is stopped before it starts never runs. */
 			wait_for_completion(&l->ended);
 			kthread_stop_put(l->task);
 			done += l->done;
@@ -810,13 +820,13 @@ static void loaded(struct crypto_aead *tfm, struct crypto_aead *ref)
 			wrong += l->wrong;
 		}
 		if (!l->wrong)
-			jobs_free(l->jobs);
+			requests_free(l->requests);
 	}
-	kfree(loaders);
-	pr_info("TAP # %u requests, %u of them forged, %u backlogged, %u times no room\n",
+	kfree(workers);
+	pr_info("TAP # %u requests, %u of them forged, %u backlogged; ring full %u times\n",
 		done, forged, busy, full);
 	result(done == threads * depth * rounds && !wrong && forged,
-	       "%u requests by %u threads, %u at a time each, %s backlog: %u wrong",
+	       "%u requests by %u threads, depth %u, %s backlog: %u wrong",
 	       done, threads, depth, backlog ? "with" : "without", wrong);
 }
 
@@ -827,14 +837,14 @@ static void exercise(struct crypto_aead *tfm, struct crypto_aead *ref)
 	u8 *c = kmalloc(SIZE, GFP_KERNEL);
 
 	if (!a || !b || !c || set_keys(tfm, ref)) {
-		result(false, "setting a key");
+		result(false, "a key is set");
 	} else {
-		tag_lengths(tfm, ref, a, b);
-		lengths(tfm, ref, a, b);
-		ivs(tfm, ref, a, b);
-		forged(tfm, ref, a, b);
-		shapes(tfm, ref, a, b, c);
-		loaded(tfm, ref);
+		test_tag_lengths(tfm, ref, a, b);
+		test_lengths(tfm, ref, a, b);
+		test_ivs(tfm, ref, a, b);
+		test_forged(tfm, ref, a, b);
+		test_sg_layouts(tfm, ref, a, b, c);
+		stress(tfm, ref);
 	}
 	kfree(a);
 	kfree(b);
@@ -856,7 +866,7 @@ static int __init vc_aead_init(void)
 		crypto_free_aead(tfm);
 		return PTR_ERR(ref);
 	}
-	look_at(tfm);
+	read_properties(tfm);
 	if (iv_size > MAX_IV || max_tag > MAX_TAG ||
 	    strcmp(crypto_aead_alg(tfm)->base.cra_name,
 		   crypto_aead_alg(ref)->base.cra_name)) {
@@ -865,18 +875,17 @@ static int __init vc_aead_init(void)
 		return -EINVAL;
 	}
 
-	flags();
-	no_key();
-	bad_keys(tfm, ref);
+	test_flags();
+	test_no_key();
+	test_bad_keys(tfm, ref);
 	exercise(tfm, ref);
 	crypto_free_aead(ref);
 	crypto_free_aead(tfm);
 	pr_info("TAP 1..%u\n", tests);
-	/* There is nothing to stay for. */
 	return failures ? -EIO : -EAGAIN;
 }
 
 module_init(vc_aead_init);
 
-MODULE_DESCRIPTION("Exercises authenticated encryption beyond the crypto self-tests");
+MODULE_DESCRIPTION("Tests authenticated encryption beyond the crypto self-tests");
 MODULE_LICENSE("GPL");

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Lets a program have public key operations done by an implementation that it
- * names, with memory of any shape, to compare one implementation with another.
+ * vc_akcipher: performs public key operations of a named implementation for a
+ * user program, with buffers of several layouts.
  *
- * Who opens vc_akcipher/op in debugfs has a transform there. What is written is
- * a command, what is read then is the answer to it.
+ * Each open file of vc_akcipher/op in debugfs has its own transform. A write is a
+ * command. The next read returns the response to the command.
  */
 #include <crypto/akcipher.h>
 #include <crypto/sig.h>
@@ -20,26 +20,26 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
-/* What there is to do: what it takes, what it returns. */
+/* Commands: input -> output. */
 enum {
-	CMD_AKCIPHER,	/* name */
-	CMD_SIG,	/* name */
-	CMD_PUBLIC,	/* key */
-	CMD_PRIVATE,	/* key */
-	CMD_SIZES,	/* -> longest result; of signatures also key and digest */
+	CMD_AKCIPHER,	/* name of an akcipher to allocate */
+	CMD_SIG,	/* name of a signature algorithm to allocate */
+	CMD_PUBLIC,	/* public key */
+	CMD_PRIVATE,	/* private key */
+	CMD_SIZES,	/* -> maximum result size; for signatures also key and digest size */
 	CMD_ENCRYPT,	/* source -> result */
 	CMD_DECRYPT,	/* source -> result */
 	CMD_VERIFY,	/* signature, digest */
 	CMD_SIGN,	/* digest -> signature */
 };
 
-/* How a request is made. */
-#define FLAG_SLEEP	1	/* the call may sleep */
-#define FLAG_BACKLOG	2	/* the request may wait */
+/* Flags of requests. */
+#define FLAG_SLEEP	1	/* set CRYPTO_TFM_REQ_MAY_SLEEP */
+#define FLAG_BACKLOG	2	/* set CRYPTO_TFM_REQ_MAY_BACKLOG */
 #define FLAG_IN_PLACE	4	/* source and destination are the same memory */
-#define FLAG_SPLIT	8	/* lists have odd segments, some of them empty */
-#define FLAG_TAIL	16	/* lists go on behind the data */
-#define FLAG_ATOMIC	32	/* bottom halves are off */
+#define FLAG_SPLIT	8	/* split the lists into segments, one of them empty */
+#define FLAG_TAIL	16	/* the lists are longer than the data */
+#define FLAG_ATOMIC	32	/* submit with bottom halves disabled */
 
 #define MAX_DATA	32768
 #define MAX_COUNT	1024
@@ -48,37 +48,37 @@ enum {
 #define POISON		0xa5
 
 struct command {
-	__u32 what;
+	__u32 opcode;
 	__u32 flags;
-	__u32 dst_len;	/* of the result */
-	__u32 count;	/* so many at a time, all the same */
-	__u32 len;	/* of the first part of data */
-	__u32 len2;	/* of the second part */
+	__u32 dst_len;	/* length of the destination */
+	__u32 count;	/* number of identical requests in flight, 0 for 1 */
+	__u32 len;	/* length of the first part of data */
+	__u32 len2;	/* length of the second part of data */
 	__u8 data[];
 };
 
-struct answer {
+struct response {
 	__s32 ret;
-	__u32 len;	/* of what the request says of its result; or a size */
-	__u32 odd;	/* what is not as it should be, whatever ret says */
+	__u32 len;		/* dst_len of the request after its completion, or a size */
+	__u32 anomalies;	/* ANOMALY_* */
 	__u32 data_len;
-	__u64 ns;	/* how long requests have taken, all together */
+	__u64 ns;		/* time from the first submission to the last completion */
 	__u8 data[];
 };
 
-#define ODD_TAIL	1	/* memory behind the result was written to */
-#define ODD_DIFFERENT	2	/* not all of several results are the same */
-#define ODD_CONTEXT	4	/* completed with bottom halves on */
+#define ANOMALY_TAIL		1	/* bytes after the result have changed */
+#define ANOMALY_DIFFERENT	2	/* the results of identical requests differ */
+#define ANOMALY_CONTEXT		4	/* completed with bottom halves enabled */
 
 struct state {
-	struct mutex lock; /* one command at a time */
+	struct mutex lock; /* serialises commands */
 	struct crypto_akcipher *akcipher;
 	struct crypto_sig *sig;
-	struct answer *answer;
+	struct response *response;
 };
 
-/* One request. */
-struct job {
+/* A request with its buffers. */
+struct pending_request {
 	struct akcipher_request *req;
 	struct completion done;
 	struct scatterlist src[SEGMENTS];
@@ -88,21 +88,21 @@ struct job {
 	size_t out_len;
 	int ret;
 	bool bh_off;
-	bool waits;
+	bool pending;
 };
 
-static void job_done(void *data, int err)
+static void request_done(void *data, int err)
 {
-	struct job *job = data;
+	struct pending_request *request = data;
 
 	if (err == -EINPROGRESS)
 		return;
-	job->bh_off = !!softirq_count();
-	job->ret = err;
-	complete(&job->done);
+	request->bh_off = !!softirq_count();
+	request->ret = err;
+	complete(&request->done);
 }
 
-static void job_list(struct scatterlist *sg, u8 *buf, size_t len, u32 flags)
+static void init_sg(struct scatterlist *sg, u8 *buf, size_t len, u32 flags)
 {
 	size_t tail = flags & FLAG_TAIL ? TAIL : 0, part;
 	unsigned int i;
@@ -111,7 +111,7 @@ static void job_list(struct scatterlist *sg, u8 *buf, size_t len, u32 flags)
 		sg_init_one(sg, buf, len + tail);
 		return;
 	}
-	/* 3, none, 8, half of the rest, the rest. */
+	/* Segments of 3, 0 and 8 bytes, half of the rest, and the rest. */
 	sg_init_table(sg, SEGMENTS);
 	len += tail;
 	for (i = 0; i < SEGMENTS; i++) {
@@ -124,123 +124,123 @@ static void job_list(struct scatterlist *sg, u8 *buf, size_t len, u32 flags)
 	}
 }
 
-static int job_init(struct job *job, struct crypto_akcipher *tfm,
-		    const struct command *cmd)
+static int request_init(struct pending_request *request, struct crypto_akcipher *tfm,
+			const struct command *cmd)
 {
 	size_t len = max(cmd->len, cmd->dst_len) + TAIL + 1;
 	u8 *out;
 
-	init_completion(&job->done);
-	job->req = akcipher_request_alloc(tfm, GFP_KERNEL);
-	job->in = kmalloc(len, GFP_KERNEL);
-	job->out = kmalloc(len, GFP_KERNEL);
-	if (!job->req || !job->in || !job->out)
+	init_completion(&request->done);
+	request->req = akcipher_request_alloc(tfm, GFP_KERNEL);
+	request->in = kmalloc(len, GFP_KERNEL);
+	request->out = kmalloc(len, GFP_KERNEL);
+	if (!request->req || !request->in || !request->out)
 		return -ENOMEM;
-	memset(job->in, POISON, len);
-	memset(job->out, POISON, len);
-	memcpy(job->in, cmd->data, cmd->len);
-	out = cmd->flags & FLAG_IN_PLACE ? job->in : job->out;
-	job_list(job->src, job->in, cmd->len, cmd->flags);
-	job_list(job->dst, out, cmd->dst_len, cmd->flags);
-	job->out_len = len;
-	akcipher_request_set_callback(job->req,
+	memset(request->in, POISON, len);
+	memset(request->out, POISON, len);
+	memcpy(request->in, cmd->data, cmd->len);
+	out = cmd->flags & FLAG_IN_PLACE ? request->in : request->out;
+	init_sg(request->src, request->in, cmd->len, cmd->flags);
+	init_sg(request->dst, out, cmd->dst_len, cmd->flags);
+	request->out_len = len;
+	akcipher_request_set_callback(request->req,
 				      (cmd->flags & FLAG_SLEEP ?
 				       CRYPTO_TFM_REQ_MAY_SLEEP : 0) |
 				      (cmd->flags & FLAG_BACKLOG ?
 				       CRYPTO_TFM_REQ_MAY_BACKLOG : 0),
-				      job_done, job);
-	akcipher_request_set_crypt(job->req, job->src, job->dst, cmd->len,
+				      request_done, request);
+	akcipher_request_set_crypt(request->req, request->src, request->dst, cmd->len,
 				   cmd->dst_len);
 	return 0;
 }
 
-static void job_free(struct job *job)
+static void request_free(struct pending_request *request)
 {
-	if (job->req)
-		akcipher_request_free(job->req);
-	kfree(job->in);
-	kfree(job->out);
+	if (request->req)
+		akcipher_request_free(request->req);
+	kfree(request->in);
+	kfree(request->out);
 }
 
-static void job_start(struct job *job, const struct command *cmd)
+static void request_start(struct pending_request *request, const struct command *cmd)
 {
 	int ret;
 
 	if (cmd->flags & FLAG_ATOMIC)
 		local_bh_disable();
-	ret = cmd->what == CMD_ENCRYPT ? crypto_akcipher_encrypt(job->req) :
-					 crypto_akcipher_decrypt(job->req);
+	ret = cmd->opcode == CMD_ENCRYPT ? crypto_akcipher_encrypt(request->req) :
+					 crypto_akcipher_decrypt(request->req);
 	if (cmd->flags & FLAG_ATOMIC)
 		local_bh_enable();
-	/* If it is under way it may be over: job_done has the result. */
-	job->waits = ret == -EINPROGRESS || ret == -EBUSY;
-	if (!job->waits)
-		job->ret = ret;
+	/* Do not set ret for an asynchronous request: request_done() may have set it. */
+	request->pending = ret == -EINPROGRESS || ret == -EBUSY;
+	if (!request->pending)
+		request->ret = ret;
 }
 
-static u32 job_odd(const struct job *job, const struct job *first,
-		   const struct command *cmd)
+static u32 request_anomalies(const struct pending_request *request,
+			     const struct pending_request *first, const struct command *cmd)
 {
-	const u8 *out = cmd->flags & FLAG_IN_PLACE ? job->in : job->out;
+	const u8 *out = cmd->flags & FLAG_IN_PLACE ? request->in : request->out;
 	const u8 *expected = cmd->flags & FLAG_IN_PLACE ? first->in : first->out;
 	size_t end = cmd->dst_len;
-	u32 odd = 0;
+	u32 anomalies = 0;
 
 	if (cmd->flags & FLAG_IN_PLACE)
 		end = max(cmd->dst_len, cmd->len);
-	if (memchr_inv(out + end, POISON, job->out_len - end))
-		odd |= ODD_TAIL;
-	if (job->ret != first->ret ||
-	    job->req->dst_len != first->req->dst_len ||
-	    (!job->ret && memcmp(out, expected, cmd->dst_len)))
-		odd |= ODD_DIFFERENT;
-	if (job->waits && !job->bh_off)
-		odd |= ODD_CONTEXT;
-	return odd;
+	if (memchr_inv(out + end, POISON, request->out_len - end))
+		anomalies |= ANOMALY_TAIL;
+	if (request->ret != first->ret ||
+	    request->req->dst_len != first->req->dst_len ||
+	    (!request->ret && memcmp(out, expected, cmd->dst_len)))
+		anomalies |= ANOMALY_DIFFERENT;
+	if (request->pending && !request->bh_off)
+		anomalies |= ANOMALY_CONTEXT;
+	return anomalies;
 }
 
-/* Makes as many requests as are wanted, all at once, and waits for them. */
+/* Submits cmd->count requests and waits for their completion. */
 static int crypt(struct state *state, const struct command *cmd)
 {
 	u32 count = cmd->count ?: 1, i;
-	struct answer *answer;
-	struct job *jobs;
+	struct response *response;
+	struct pending_request *requests;
 	u64 started;
 	int ret = 0;
 
 	if (!state->akcipher || count > MAX_COUNT || cmd->dst_len > MAX_DATA)
 		return -EINVAL;
-	jobs = kvcalloc(count, sizeof(*jobs), GFP_KERNEL);
-	answer = kvzalloc(struct_size(answer, data, cmd->dst_len), GFP_KERNEL);
-	if (!jobs || !answer) {
+	requests = kvcalloc(count, sizeof(*requests), GFP_KERNEL);
+	response = kvzalloc(struct_size(response, data, cmd->dst_len), GFP_KERNEL);
+	if (!requests || !response) {
 		ret = -ENOMEM;
 		goto out;
 	}
 	for (i = 0; i < count && !ret; i++)
-		ret = job_init(&jobs[i], state->akcipher, cmd);
+		ret = request_init(&requests[i], state->akcipher, cmd);
 	if (ret)
 		goto out;
 
 	started = ktime_get_ns();
 	for (i = 0; i < count; i++)
-		job_start(&jobs[i], cmd);
+		request_start(&requests[i], cmd);
 	for (i = 0; i < count; i++)
-		if (jobs[i].waits)
-			wait_for_completion(&jobs[i].done);
-	answer->ns = ktime_get_ns() - started;
+		if (requests[i].pending)
+			wait_for_completion(&requests[i].done);
+	response->ns = ktime_get_ns() - started;
 	for (i = 0; i < count; i++)
-		answer->odd |= job_odd(&jobs[i], &jobs[0], cmd);
-	answer->ret = jobs[0].ret;
-	answer->len = jobs[0].req->dst_len;
-	answer->data_len = cmd->dst_len;
-	memcpy(answer->data, cmd->flags & FLAG_IN_PLACE ? jobs[0].in : jobs[0].out,
+		response->anomalies |= request_anomalies(&requests[i], &requests[0], cmd);
+	response->ret = requests[0].ret;
+	response->len = requests[0].req->dst_len;
+	response->data_len = cmd->dst_len;
+	memcpy(response->data, cmd->flags & FLAG_IN_PLACE ? requests[0].in : requests[0].out,
 	       cmd->dst_len);
-	swap(state->answer, answer);
+	swap(state->response, response);
 out:
-	for (i = 0; jobs && i < count; i++)
-		job_free(&jobs[i]);
-	kvfree(jobs);
-	kvfree(answer);
+	for (i = 0; requests && i < count; i++)
+		request_free(&requests[i]);
+	kvfree(requests);
+	kvfree(response);
 	return ret;
 }
 
@@ -253,7 +253,7 @@ static int alloc(struct state *state, const struct command *cmd)
 		return -ENOMEM;
 	if (state->akcipher || state->sig)
 		goto out;
-	if (cmd->what == CMD_AKCIPHER) {
+	if (cmd->opcode == CMD_AKCIPHER) {
 		state->akcipher = crypto_alloc_akcipher(name, 0, 0);
 		ret = PTR_ERR_OR_ZERO(state->akcipher);
 		if (ret)
@@ -271,7 +271,7 @@ out:
 
 static int set_key(struct state *state, const struct command *cmd)
 {
-	bool private = cmd->what == CMD_PRIVATE;
+	bool private = cmd->opcode == CMD_PRIVATE;
 
 	if (state->akcipher)
 		return private ?
@@ -284,22 +284,22 @@ static int set_key(struct state *state, const struct command *cmd)
 	return -EBADFD;
 }
 
-/* The data comes last, and is as long as @len. */
-static int put_answer(struct state *state, int ret, u32 len, const void *data,
-		      u32 data_len)
+/* Stores the response to the command. */
+static int put_response(struct state *state, int ret, u32 len, const void *data,
+			u32 data_len)
 {
-	struct answer *answer;
+	struct response *response;
 
-	answer = kvzalloc(struct_size(answer, data, data_len), GFP_KERNEL);
-	if (!answer)
+	response = kvzalloc(struct_size(response, data, data_len), GFP_KERNEL);
+	if (!response)
 		return -ENOMEM;
-	answer->ret = ret;
-	answer->len = len;
-	answer->data_len = data_len;
+	response->ret = ret;
+	response->len = len;
+	response->data_len = data_len;
 	if (data_len)
-		memcpy(answer->data, data, data_len);
-	swap(state->answer, answer);
-	kvfree(answer);
+		memcpy(response->data, data, data_len);
+	swap(state->response, response);
+	kvfree(response);
 	return 0;
 }
 
@@ -308,14 +308,14 @@ static int sizes(struct state *state)
 	u32 more[2];
 
 	if (state->akcipher)
-		return put_answer(state, 0, crypto_akcipher_maxsize(state->akcipher),
-				  NULL, 0);
+		return put_response(state, 0, crypto_akcipher_maxsize(state->akcipher),
+				    NULL, 0);
 	if (!state->sig)
 		return -EBADFD;
 	more[0] = crypto_sig_keysize(state->sig);
 	more[1] = crypto_sig_digestsize(state->sig);
-	return put_answer(state, 0, crypto_sig_maxsize(state->sig), more,
-			  sizeof(more));
+	return put_response(state, 0, crypto_sig_maxsize(state->sig), more,
+			    sizeof(more));
 }
 
 static int sign(struct state *state, const struct command *cmd)
@@ -329,20 +329,20 @@ static int sign(struct state *state, const struct command *cmd)
 	if (!out)
 		return -ENOMEM;
 	ret = crypto_sig_sign(state->sig, cmd->data, cmd->len, out, cmd->dst_len);
-	ret = put_answer(state, ret, 0, out, cmd->dst_len);
+	ret = put_response(state, ret, 0, out, cmd->dst_len);
 	kvfree(out);
 	return ret;
 }
 
 static int execute(struct state *state, const struct command *cmd)
 {
-	switch (cmd->what) {
+	switch (cmd->opcode) {
 	case CMD_AKCIPHER:
 	case CMD_SIG:
-		return put_answer(state, alloc(state, cmd), 0, NULL, 0);
+		return put_response(state, alloc(state, cmd), 0, NULL, 0);
 	case CMD_PUBLIC:
 	case CMD_PRIVATE:
-		return put_answer(state, set_key(state, cmd), 0, NULL, 0);
+		return put_response(state, set_key(state, cmd), 0, NULL, 0);
 	case CMD_SIZES:
 		return sizes(state);
 	case CMD_ENCRYPT:
@@ -351,10 +351,10 @@ static int execute(struct state *state, const struct command *cmd)
 	case CMD_VERIFY:
 		if (!state->sig)
 			return -EBADFD;
-		return put_answer(state,
-				  crypto_sig_verify(state->sig, cmd->data, cmd->len,
-						    cmd->data + cmd->len, cmd->len2),
-				  0, NULL, 0);
+		return put_response(state,
+				    crypto_sig_verify(state->sig, cmd->data, cmd->len,
+						      cmd->data + cmd->len, cmd->len2),
+				    0, NULL, 0);
 	case CMD_SIGN:
 		return sign(state, cmd);
 	}
@@ -380,7 +380,7 @@ static int op_release(struct inode *inode, struct file *file)
 		crypto_free_akcipher(state->akcipher);
 	if (state->sig)
 		crypto_free_sig(state->sig);
-	kvfree(state->answer);
+	kvfree(state->response);
 	kfree(state);
 	return 0;
 }
@@ -413,11 +413,11 @@ static ssize_t op_read(struct file *file, char __user *buf, size_t len, loff_t *
 	ssize_t ret = 0;
 
 	mutex_lock(&state->lock);
-	if (state->answer) {
-		size_t size = struct_size(state->answer, data, state->answer->data_len);
+	if (state->response) {
+		size_t size = struct_size(state->response, data, state->response->data_len);
 
 		ret = min(len, size);
-		if (copy_to_user(buf, state->answer, ret))
+		if (copy_to_user(buf, state->response, ret))
 			ret = -EFAULT;
 	}
 	mutex_unlock(&state->lock);
@@ -450,5 +450,5 @@ static void __exit vc_akcipher_exit(void)
 
 module_init(vc_akcipher_init);
 module_exit(vc_akcipher_exit);
-MODULE_DESCRIPTION("Public key operations, for tests");
+MODULE_DESCRIPTION("Public key operations for tests");
 MODULE_LICENSE("GPL");

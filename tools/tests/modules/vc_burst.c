@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vc_burst: bursts of requests of one block. A burst is submitted at once, and
- * the next one follows when all its requests are complete. For one CPU.
+ * vc_burst: submits bursts of requests of one block. The next burst follows when
+ * all requests of the previous one are complete. The module supports one CPU only.
  *
- * What is written to the parameter "run" is, in one line,
+ * A write to the parameter "run" makes ROUNDS bursts:
  *
  *	DRIVER ROUNDS COUNT HOLD
  *
- * DRIVER names a skcipher with keys and IVs of 16 bytes. A burst has 1 to COUNT
- * requests, or COUNT if HOLD is not 0: bottom halves are then disabled for HOLD
- * milliseconds, and the completions gather in the ring. What is read from "run"
- * afterwards is
+ * DRIVER	the name of a skcipher with keys and IVs of 16 bytes
+ * COUNT	the maximum number of requests of a burst, 1 to 1024
+ * HOLD		milliseconds for which bottom halves are disabled, 0 to 10000
+ *
+ * If HOLD is 0, a burst has 1 to COUNT requests. Otherwise a burst has COUNT
+ * requests. The device processes them while bottom halves are disabled, so the
+ * used buffers accumulate in the ring. Reading "run" returns the counts:
  *
  *	done=N wrong=N lost=N longest=N
  *
- * "longest" is the highest number of requests that were completed while another
- * work item of the BH workqueue waited.
+ * "longest" is the maximum number of requests that completed while another work
+ * item was pending in the BH workqueue.
  */
 #include <crypto/skcipher.h>
 #include <linux/atomic.h>
@@ -34,7 +37,7 @@
 
 static unsigned int limit = 60;
 module_param(limit, uint, 0644);
-MODULE_PARM_DESC(limit, "Seconds after which a request counts as lost");
+MODULE_PARM_DESC(limit, "Seconds after which a request counts as lost (default 60)");
 
 struct request {
 	struct scatterlist sg;
@@ -46,10 +49,10 @@ struct request {
 static struct request requests[MAX_COUNT];
 static u8 expected[BLOCK];
 
-/* Requests of the burst that are not complete, and one for who submits them. */
+/* The number of requests in flight, plus one during submission. */
 static atomic_t left;
 static DECLARE_COMPLETION(all_done);
-/* Requests completed since the work item ran. */
+/* The number of requests that completed since the work item ran. */
 static atomic_t in_a_row;
 
 static struct {
@@ -146,7 +149,7 @@ static int requests_alloc(struct crypto_skcipher *tfm, unsigned int count)
 	return 0;
 }
 
-/* All requests encrypt a block of zeros with a key of zeros. */
+/* Computes the result of all requests: zeros, encrypted with a key and IV of zeros. */
 static int make_expected(struct crypto_skcipher *tfm)
 {
 	DECLARE_CRYPTO_WAIT(wait);
@@ -188,7 +191,7 @@ static int run_set(const char *text, const struct kernel_param *kp)
 	for (i = 0; !ret && i < rounds && !tally.lost; i++)
 		burst(hold ? count : get_random_u32_inclusive(1, count), hold);
 	if (tally.lost) {
-		/* The requests may complete later. */
+		/* The lost requests may complete later. Keep the module. */
 		__module_get(THIS_MODULE);
 		return 0;
 	}
@@ -210,7 +213,7 @@ static const struct kernel_param_ops run_ops = {
 };
 
 module_param_cb(run, &run_ops, NULL, 0644);
-MODULE_PARM_DESC(run, "DRIVER ROUNDS COUNT HOLD to run; the result");
+MODULE_PARM_DESC(run, "Write DRIVER ROUNDS COUNT HOLD to run, read the counts");
 
 static int __init vc_burst_init(void)
 {
@@ -224,5 +227,5 @@ static void __exit vc_burst_exit(void)
 module_init(vc_burst_init);
 module_exit(vc_burst_exit);
 
-MODULE_DESCRIPTION("Makes bursts of requests");
+MODULE_DESCRIPTION("Submits bursts of requests");
 MODULE_LICENSE("GPL");

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Puts test vectors of a message authentication code to an implementation. They
- * are in a file, a line each: key, message and tag in hexadecimal, "-" where
- * there are no bytes, and "valid" or "invalid". A tag may be the beginning of a
- * digest. The result is in the log, in TAP, and in what insmod returns: the
- * module never stays loaded.
+ * vc_mac: checks an implementation of a message authentication code with test
+ * vectors from a file. A line of the file has four words: the key, the message
+ * and the tag in hexadecimal, or "-" if empty, and "valid" or "invalid". A tag may
+ * be a truncated digest.
+ *
+ * The module prints TAP lines to the log. Its init function always fails, so the
+ * module never stays loaded: with EAGAIN if all tests passed, otherwise with EIO.
  */
 #include <crypto/hash.h>
 #include <linux/fs.h>
@@ -22,7 +24,7 @@ MODULE_PARM_DESC(driver, "Implementation to test");
 
 static char *file;
 module_param(file, charp, 0444);
-MODULE_PARM_DESC(file, "Path of the vectors");
+MODULE_PARM_DESC(file, "Path of the file with the vectors");
 
 #define MAX_FILE	SZ_8M
 
@@ -31,7 +33,7 @@ unsigned int tap_failures;
 
 static unsigned int valid;
 static unsigned int invalid;
-static unsigned int refused;
+static unsigned int rejected;
 static unsigned int wrong;
 
 struct bytes {
@@ -44,7 +46,7 @@ static int parse(struct bytes *bytes, const char *text)
 	if (!text)
 		return -EINVAL;
 	bytes->len = strcmp(text, "-") ? strlen(text) / 2 : 0;
-	/* One byte more: no address is no message to some. */
+	/* Allocate at least a byte: kmalloc(0) does not return a valid address. */
 	bytes->data = kmalloc(bytes->len + 1, GFP_KERNEL);
 	if (!bytes->data)
 		return -ENOMEM;
@@ -70,7 +72,7 @@ static int digest(struct crypto_ahash *tfm, const struct bytes *message, u8 *out
 	return ret;
 }
 
-/* Returns 1 if the tag is right, 0 if not, or why that cannot be said. */
+/* Returns 1 if the tag is valid, 0 if it is invalid, or an error. */
 static int check(struct crypto_ahash *tfm, const struct bytes *key,
 		 const struct bytes *message, const struct bytes *tag)
 {
@@ -78,7 +80,7 @@ static int check(struct crypto_ahash *tfm, const struct bytes *key,
 	int ret;
 
 	if (crypto_ahash_setkey(tfm, key->data, key->len)) {
-		refused++;
+		rejected++;
 		return 0;
 	}
 	if (!tag->len || tag->len > crypto_ahash_digestsize(tfm))
@@ -87,7 +89,7 @@ static int check(struct crypto_ahash *tfm, const struct bytes *key,
 	return ret ?: !memcmp(out, tag->data, tag->len);
 }
 
-static void put_vector(struct crypto_ahash *tfm, unsigned int number, char *line)
+static void run_vector(struct crypto_ahash *tfm, unsigned int number, char *line)
 {
 	struct bytes key = {}, message = {}, tag = {};
 	bool expected;
@@ -101,14 +103,14 @@ static void put_vector(struct crypto_ahash *tfm, unsigned int number, char *line
 	if (!ret && (!word || line))
 		ret = -EINVAL;
 	if (ret) {
-		tap_note("line %u: not a vector", number);
+		tap_note("line %u: invalid vector", number);
 		wrong++;
 		goto out;
 	}
 	expected = !strcmp(word, "valid");
 	ret = check(tfm, &key, &message, &tag);
 	if (ret != expected) {
-		tap_note("line %u: %d instead of %d", number, ret, expected);
+		tap_note("line %u: %d, expected %d", number, ret, expected);
 		wrong++;
 	}
 	if (expected)
@@ -158,23 +160,22 @@ static int __init vc_mac_init(void)
 		kvfree(text);
 		return PTR_ERR(tfm);
 	}
-	/* The end of the last line becomes the end of the text. */
+	/* The terminator of the text replaces the last newline. */
 	text[len - 1] = 0;
 	rest = text;
 	while ((line = strsep(&rest, "\n")))
-		put_vector(tfm, ++number, line);
+		run_vector(tfm, ++number, line);
 	kvfree(text);
 	crypto_free_ahash(tfm);
 
 	tap_result(!wrong && valid && invalid,
-		   "%u valid vectors, %u invalid ones, %u of them with keys that are refused: %u wrong",
-		   valid, invalid, refused, wrong);
+		   "%u valid vectors, %u invalid vectors, %u with rejected keys: %u wrong",
+		   valid, invalid, rejected, wrong);
 	pr_info("TAP 1..%u\n", tap_tests);
-	/* There is nothing to stay for. */
 	return tap_failures ? -EIO : -EAGAIN;
 }
 
 module_init(vc_mac_init);
 
-MODULE_DESCRIPTION("Puts test vectors to a message authentication code");
+MODULE_DESCRIPTION("Checks a message authentication code with test vectors");
 MODULE_LICENSE("GPL");

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vc_sleep: has the virtio crypto devices sleep and wake up, as the kernel does
- * for the whole machine, but nothing else: those who use them go on meanwhile.
+ * vc_sleep: calls the freeze and restore callbacks of the virtio crypto devices, as
+ * the kernel does for the whole system. Only these devices are frozen, so their
+ * users continue to run.
  *
- * What is written to the parameter "asleep" is whether they are to.
+ * Writing Y to the parameter "asleep" freezes the devices, writing N restores them.
  *
- * A number written to the parameter "nap" suspends each device for so many
- * milliseconds and resumes it. Meanwhile the function is not reset, and no driver
- * is bound, unbound or removed, as while the machine sleeps.
+ * Writing a number to the parameter "nap" freezes each device for so many
+ * milliseconds and then restores it. Locks prevent a function reset and binding,
+ * unbinding and removal of drivers meanwhile, as during a system suspend.
  */
 #include <linux/delay.h>
 #include <linux/device.h>
@@ -20,14 +21,14 @@
 
 static bool asleep;
 
-static int change(struct pci_dev *pdev, bool to_sleep)
+static int freeze_or_restore(struct pci_dev *pdev, bool freeze)
 {
 	struct device *dev = &pdev->dev;
 	int ret = -ENODEV;
 
 	device_lock(dev);
 	if (dev->driver && dev->driver->pm)
-		ret = to_sleep ? dev->driver->pm->freeze(dev) : dev->driver->pm->restore(dev);
+		ret = freeze ? dev->driver->pm->freeze(dev) : dev->driver->pm->restore(dev);
 	device_unlock(dev);
 	return ret;
 }
@@ -35,22 +36,22 @@ static int change(struct pci_dev *pdev, bool to_sleep)
 static int asleep_set(const char *text, const struct kernel_param *kp)
 {
 	struct pci_dev *pdev = NULL;
-	bool to_sleep;
+	bool freeze;
 	int ret;
 
-	ret = kstrtobool(text, &to_sleep);
+	ret = kstrtobool(text, &freeze);
 	if (ret)
 		return ret;
-	if (to_sleep == asleep)
+	if (freeze == asleep)
 		return -EALREADY;
 	while ((pdev = pci_get_device(VENDOR, CRYPTO, pdev))) {
-		ret = change(pdev, to_sleep);
+		ret = freeze_or_restore(pdev, freeze);
 		if (ret) {
 			pci_dev_put(pdev);
 			return ret;
 		}
 	}
-	asleep = to_sleep;
+	asleep = freeze;
 	return 0;
 }
 
@@ -60,13 +61,14 @@ static const struct kernel_param_ops asleep_ops = {
 };
 
 module_param_cb(asleep, &asleep_ops, &asleep, 0644);
-MODULE_PARM_DESC(asleep, "Whether the devices sleep");
+MODULE_PARM_DESC(asleep, "Y if the devices are frozen");
 
 /*
- * Suspends and resumes a device. The lock of the function is held all the time, that
- * of its virtio device only in between: the driver's callbacks may take it.
+ * Freezes a device, waits and restores it. The function holds the lock of the PCI
+ * function all the time. It holds the lock of the virtio device only between the
+ * callbacks, because the callbacks of the driver may take this lock.
  */
-static int take_nap(struct pci_dev *pdev, unsigned int ms)
+static int suspend_and_resume(struct pci_dev *pdev, unsigned int ms)
 {
 	struct device *dev = &pdev->dev, *child;
 	int ret = -ENODEV;
@@ -99,7 +101,7 @@ static int nap_set(const char *text, const struct kernel_param *kp)
 		return ret;
 	ret = -ENODEV;
 	while ((pdev = pci_get_device(VENDOR, CRYPTO, pdev))) {
-		ret = take_nap(pdev, ms);
+		ret = suspend_and_resume(pdev, ms);
 		if (ret) {
 			pci_dev_put(pdev);
 			break;
@@ -113,7 +115,7 @@ static const struct kernel_param_ops nap_ops = {
 };
 
 module_param_cb(nap, &nap_ops, NULL, 0200);
-MODULE_PARM_DESC(nap, "Milliseconds for which the devices sleep once");
+MODULE_PARM_DESC(nap, "Write the milliseconds for which to freeze each device");
 
 static int __init vc_sleep_init(void)
 {
@@ -127,5 +129,5 @@ static void __exit vc_sleep_exit(void)
 module_init(vc_sleep_init);
 module_exit(vc_sleep_exit);
 
-MODULE_DESCRIPTION("Has virtio crypto devices sleep and wake up");
+MODULE_DESCRIPTION("Freezes and restores virtio crypto devices");
 MODULE_LICENSE("GPL");

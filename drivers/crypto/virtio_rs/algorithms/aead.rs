@@ -43,7 +43,7 @@ use crate::{
     },
     support::{
         secret,
-        secret::ShortSecret, //
+        secret::StackSecret, //
     },
     transport::{
         dataq,
@@ -369,7 +369,7 @@ impl AeadRequestData {
     ) -> Result {
         // CAST: `usize` has at least 32 bits on the supported architectures.
         let (padding, len) = (self.padding as usize, self.lengths.tag as usize);
-        let mut tag = ShortSecret::<MAX_TAG>::new(&[0; MAX_TAG]);
+        let mut tag = StackSecret::<MAX_TAG>::new(&[0; MAX_TAG]);
         let tag = tag.bytes_mut().get_mut(..len).ok_or(EINVAL)?;
         outcome.copy_results(padding, tag)?;
         match self.direction {
@@ -378,7 +378,7 @@ impl AeadRequestData {
                 let mut expected = [0; MAX_TAG];
                 let expected = expected.get_mut(..len).ok_or(EINVAL)?;
                 request.read_tag(&self.lengths, expected)?;
-                secret::are_equal(tag, expected)
+                secret::constant_time_eq(tag, expected)
                     .then_some(())
                     .ok_or(EBADMSG)
             }
@@ -439,7 +439,7 @@ impl<M: Method, const SYNC: bool> Algorithm for AeadAlgorithm<M, SYNC> {
                 plan.padding,
                 digest,
             ];
-            data::fits(&sizes, binding.device().config().max_size())
+            data::fits_max_size(&sizes, binding.device().config().max_size())
                 .then_some((key_mode, layout, digest))
                 .ok_or(FallbackReason::TooLong)
         };

@@ -268,7 +268,7 @@ impl<'a> AkcipherKeyRef<'a> {
         let max_size = self.binding.device().config().max_size();
         // CAST: A key has a few thousand bytes.
         let key_len = self.binding.key().len() as u32;
-        data::fits(&[src_len, dst_len, key_len], max_size)
+        data::fits_max_size(&[src_len, dst_len, key_len], max_size)
     }
 
     /// Returns the fixed-length fields of a request. Lengths are in bytes.

@@ -127,7 +127,8 @@ impl Method for ChainMethod {
     }
 
     fn supports_keys(&self, config: &Config, keys: &Keys<'_>) -> bool {
-        config.takes_cipher_key(keys.cipher.len()) && config.takes_auth_key(keys.auth.len())
+        config.supports_cipher_key_len(keys.cipher.len())
+            && config.supports_auth_key_len(keys.auth.len())
     }
 
     fn create_session(

@@ -139,7 +139,7 @@ impl LookupBinding for DigestTfm {
 
 impl Opener for &'static Row {
     fn takes(&self, device: &Device, key: &[u8], _variant: u32) -> bool {
-        device.config().takes_auth_key(key.len())
+        device.config().supports_auth_key_len(key.len())
     }
 
     fn open(&self, device: &Arc<Device>, key: &[u8], _: u32, _: Wanted) -> Result<Bindings> {
@@ -164,7 +164,7 @@ impl Offload for Digest {
     type Tfm = DigestTfm;
     type State = ();
     type Private = dataq::Private;
-    type Area = Area<{ data::MAX_HEAD + MAX_KEY }, { MAX_DIGEST + data::STATUS }>;
+    type Area = Area<{ data::MAX_FIXED_LEN + MAX_KEY }, { MAX_DIGEST + data::STATUS }>;
 
     const SYNCHRONOUS: bool = false;
 
@@ -202,7 +202,7 @@ impl Algorithm for Digest {
         let check = |binding: &Binding| {
             // CAST: A key of a stateless request has at most `MAX_KEY` bytes.
             let lengths = [binding.key().len() as u32, len, row.digest_size];
-            data::fits(&lengths, binding.device().config().max_size())
+            data::fits_max_size(&lengths, binding.device().config().max_size())
                 .then_some(())
                 .ok_or(FallbackReason::TooLong)
         };

@@ -106,7 +106,7 @@ const MAX_DIGEST: usize = 64;
 
 /// Maximum length of the parameters of a request in bytes: fixed-length fields, key, signature and
 /// digest.
-const PARAMS: usize = data::MAX_HEAD + private::MAX_LEN + signature::MAX_LEN + MAX_DIGEST;
+const PARAMS: usize = data::MAX_FIXED_LEN + private::MAX_LEN + signature::MAX_LEN + MAX_DIGEST;
 
 /// Runs the known-answer test of a row on a device.
 ///

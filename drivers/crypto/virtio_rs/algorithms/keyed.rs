@@ -286,7 +286,7 @@ struct Known {
 impl Known {
     /// Returns true if it is this key, for this variant.
     fn is(&self, key: &[u8], variant: u32) -> bool {
-        self.variant == variant && self.key.is(key)
+        self.variant == variant && self.key.constant_time_eq(key)
     }
 }
 

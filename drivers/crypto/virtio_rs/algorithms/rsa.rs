@@ -156,7 +156,7 @@ impl Offload for Rsa {
     type Tfm = RsaTfm;
     type State = RsaRequestData;
     type Private = dataq::Private;
-    type Area = Area<{ data::MAX_HEAD }, { data::STATUS }>;
+    type Area = Area<{ data::MAX_FIXED_LEN }, { data::STATUS }>;
 
     const SYNCHRONOUS: bool = false;
 

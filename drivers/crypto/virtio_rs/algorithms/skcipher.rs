@@ -99,7 +99,7 @@ fn create_session(
     operation: Operation,
     key: &[u8],
 ) -> Result<Session> {
-    if !device.config().takes_cipher_key(key.len()) {
+    if !device.config().supports_cipher_key_len(key.len()) {
         return Err(EINVAL);
     }
     let len = u32::try_from(key.len())?;
@@ -252,8 +252,10 @@ impl<const SYNC: bool> Offload for SkcipherAlgorithm<SYNC> {
     type Tfm = SkcipherTfm<SYNC>;
     type State = CryptParams;
     type Private = dataq::Private;
-    type Area =
-        Area<{ data::MAX_HEAD + MAX_KEY + MAX_IV + MAX_PADDING }, { MAX_PADDING + data::STATUS }>;
+    type Area = Area<
+        { data::MAX_FIXED_LEN + MAX_KEY + MAX_IV + MAX_PADDING },
+        { MAX_PADDING + data::STATUS },
+    >;
 
     const SYNCHRONOUS: bool = SYNC;
 
@@ -391,7 +393,7 @@ fn send<'a, const SYNC: bool>(
             return Ok(());
         }
         let iv_size = row.mode.iv_size(row.block);
-        let max_len = data::cipher_room(binding.key().len(), iv_size, max_size);
+        let max_len = data::max_cipher_len(binding.key().len(), iv_size, max_size);
         match row.mode.fallback_len(row.block, left, padding, max_len) {
             Some(0) => Ok(()),
             Some(first) => {

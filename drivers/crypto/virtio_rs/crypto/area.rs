@@ -4,7 +4,7 @@
 
 use crate::{
     bindings,
-    support::lend::Line, //
+    support::lend::DmaAligned, //
 };
 use core::mem::{
     offset_of,
@@ -27,7 +27,7 @@ pub(crate) struct Area<
 > {
     params: [MaybeUninit<u8>; PARAMS],
     entries: [MaybeUninit<bindings::scatterlist>; ENTRIES],
-    result: Line<[MaybeUninit<u8>; RESULT]>,
+    result: DmaAligned<[MaybeUninit<u8>; RESULT]>,
 }
 
 /// An [`Area`] of any size.
@@ -74,7 +74,7 @@ impl<const PARAMS: usize, const RESULT: usize, const ENTRIES: usize> Area<PARAMS
         let line = bindings::VC_CRYPTO_DMA_ALIGN as usize;
         let begin = offset_of!(Self, result);
         assert!(begin % line == 0 && align_of::<Self>() % line == 0);
-        assert!(begin + size_of::<Line<[u8; RESULT]>>() == size_of::<Self>());
+        assert!(begin + size_of::<DmaAligned<[u8; RESULT]>>() == size_of::<Self>());
         assert!(size_of::<Self>() % line == 0);
     };
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What bindgen reads: the C interfaces this driver uses and the kernel crate
- * does not bind. What is shared with the kernel crate is taken from there.
+ * Input of bindgen: the headers of the C interfaces that the driver uses and the
+ * kernel crate does not bind. include/bindgen_parameters selects the items.
  *
  * linux/hrtimer_types.h comes first for the same reason as in
  * rust/bindings/bindings_helper.h.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Bottom-half context as a type.
+//! A token for code that runs with bottom halves disabled.
 //!
 //! C header: [`include/linux/bottom_half.h`](srctree/include/linux/bottom_half.h)
 
@@ -9,40 +9,42 @@ use kernel::types::NotThreadSafe;
 
 /// Proof that bottom halves are disabled on this CPU.
 ///
-/// The crypto framework wants asynchronous requests completed in this context: completion callbacks
-/// take locks that are shared with softirqs.
+/// The crypto API requires this context for the completion of asynchronous requests, because
+/// completion callbacks take locks that are shared with softirqs.
 ///
 /// # Invariants
 ///
-/// Bottom halves are disabled on the current CPU as long as a reference to an instance exists:
-/// either the instance disabled them and enables them when dropped, or it lives in a bottom half.
+/// Bottom halves are disabled on the current CPU for the lifetime of an instance. Either the
+/// instance disabled them and enables them on drop, or the creator guarantees that they stay
+/// disabled.
 pub(crate) struct Bh {
     disabled_here: bool,
     _not_send: NotThreadSafe,
 }
 
 impl Bh {
-    /// Disables bottom halves until the returned value is dropped.
+    /// Disables bottom halves until the returned token is dropped.
     ///
-    /// Context: process or bottom half, interrupts enabled, also when the value is dropped.
+    /// Context: process or softirq, interrupts enabled, both here and when the token is dropped.
     pub(crate) fn disable() -> Self {
-        // SAFETY: Disabling bottom halves nests and has no requirements; `drop` enables them again.
+        // SAFETY: `local_bh_disable()` may be nested and has no requirements. `drop` balances the
+        // call.
         unsafe { helpers::local_bh_disable() };
-        // INVARIANT: They were just disabled.
+        // INVARIANT: `local_bh_disable()` just disabled bottom halves, and `drop` enables them.
         Self {
             disabled_here: true,
             _not_send: NotThreadSafe,
         }
     }
 
-    /// Takes it for granted that the caller runs in a bottom half.
+    /// Creates the token without disabling bottom halves.
     ///
     /// # Safety
     ///
-    /// The caller must run in softirq context, or with bottom halves disabled, as long as the
-    /// returned value lives.
-    pub(crate) unsafe fn assume() -> Self {
-        // INVARIANT: By the safety requirements.
+    /// The caller must run in softirq context, or with bottom halves disabled, for the lifetime of
+    /// the returned token.
+    pub(crate) unsafe fn new_unchecked() -> Self {
+        // INVARIANT: The caller guarantees that bottom halves stay disabled.
         Self {
             disabled_here: false,
             _not_send: NotThreadSafe,
@@ -53,7 +55,8 @@ impl Bh {
 impl Drop for Bh {
     fn drop(&mut self) {
         if self.disabled_here {
-            // SAFETY: `disable` disabled them on this CPU; the type cannot leave the thread.
+            // SAFETY: `disable` called `local_bh_disable()` on this thread. The type is not `Send`,
+            // so this call balances that one.
             unsafe { helpers::local_bh_enable() };
         }
     }

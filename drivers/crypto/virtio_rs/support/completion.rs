@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A completion that is waited for within a time limit.
+//! A completion that can be waited for with a timeout.
 //!
 //! C header: [`include/linux/completion.h`](srctree/include/linux/completion.h)
 
@@ -16,7 +16,7 @@ use kernel::{
 
 /// A one-time event that one thread waits for.
 ///
-/// `kernel::sync::Completion` can only be waited for without a limit.
+/// `kernel::sync::Completion` has no wait with a timeout.
 ///
 /// # Invariants
 ///
@@ -28,53 +28,55 @@ pub(crate) struct Completion {
     inner: Opaque<bindings::completion>,
 }
 
-// SAFETY: `struct completion` is made to be used from several threads.
+// SAFETY: `struct completion` is not tied to a thread.
 unsafe impl Send for Completion {}
 
-// SAFETY: `struct completion` does its own locking.
+// SAFETY: The functions that take a `struct completion` lock it themselves.
 unsafe impl Sync for Completion {}
 
 impl Completion {
-    /// Creates an event that has not happened.
+    /// Creates a completion that is not complete.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            // INVARIANT: `init_completion` initialises it.
+            // INVARIANT: `init_completion()` initialises the completion.
             inner <- Opaque::ffi_init(|slot: *mut bindings::completion| {
-                // SAFETY: `slot` is valid for writes and stays where it is.
+                // SAFETY: `Opaque::ffi_init` calls this with a pointer that is valid for writes and
+                // pinned.
                 unsafe { bindings::init_completion(slot) };
             }),
         })
     }
 
-    /// Initialises an event that has not happened, in place.
+    /// Initialises a completion that is not complete in place.
     ///
     /// # Safety
     ///
-    /// `slot` must be valid for writes, and what is there must stay there.
+    /// `slot` must be valid for writes, and the completion must not be moved afterwards.
     pub(crate) unsafe fn init(slot: *mut Self) {
-        // CAST: The completion is all there is, and `Opaque` is transparent.
+        // CAST: `Completion` and `Opaque` are transparent wrappers of `struct completion`.
         let inner = slot.cast::<bindings::completion>();
-        // INVARIANT: `init_completion` initialises it.
-        // SAFETY: By the safety requirements.
+        // INVARIANT: `init_completion()` initialises the completion.
+        // SAFETY: The caller guarantees that `slot` is valid for writes and pinned.
         unsafe { bindings::init_completion(inner) };
     }
 
-    /// Says that the event has happened and wakes the waiter.
+    /// Completes the completion and wakes the waiter.
     ///
     /// Context: any.
     pub(crate) fn complete(&self) {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant the completion is initialised.
         unsafe { bindings::complete(self.inner.get()) };
     }
 
-    /// Waits until the event has happened; returns false if it did not within `limit`.
+    /// Waits for at most `limit`. Returns false if the completion is not complete then.
     ///
-    /// Signals do not end the wait: what is waited for is the memory that the device uses.
+    /// Signals do not end the wait, because the device uses the waiter's memory until the
+    /// completion.
     ///
     /// Context: process, may sleep.
     pub(crate) fn wait(&self, limit: Msecs) -> bool {
         let limit = msecs_to_jiffies(limit);
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant the completion is initialised.
         let left = unsafe { bindings::wait_for_completion_timeout(self.inner.get(), limit) };
         left != 0
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The lock of a device, which the driver core holds while a driver is bound or unbound.
+//! The lock of a device, which the driver core holds while it binds or unbinds a driver.
 //!
 //! C header: [`include/linux/device.h`](srctree/include/linux/device.h)
 
@@ -13,10 +13,10 @@ use kernel::{
     types::NotThreadSafe, //
 };
 
-/// The lock of a device, held until the guard is dropped.
+/// A guard that holds the lock of a device.
 ///
-/// While it is held, no driver is bound to the device and none is unbound from it. A parent's lock
-/// is taken before that of its child.
+/// While the lock is held, the driver core neither binds nor unbinds a driver of the device. The
+/// lock of a parent must be taken before the lock of its child.
 ///
 /// # Invariants
 ///
@@ -30,25 +30,25 @@ pub(crate) struct DeviceGuard<'a> {
 impl<'a> DeviceGuard<'a> {
     /// Takes the lock of a device and waits for it if necessary.
     ///
-    /// Context: process, may sleep. The current thread must not hold the lock: it would wait for
-    /// itself.
+    /// Context: process, may sleep. The current thread must not hold the lock already, or it
+    /// deadlocks.
     pub(crate) fn lock(dev: &'a device::Device) -> Self {
         // SAFETY: A reference to a `Device` is a pointer to a valid `struct device`.
         unsafe { helpers::device_lock(Self::raw(dev)) };
-        // INVARIANT: The lock was just taken.
+        // INVARIANT: `device_lock()` returned, so the current thread holds the lock.
         Self {
             dev,
             _not_send: NotThreadSafe,
         }
     }
 
-    /// Takes the lock of a device if it is free.
+    /// Takes the lock of a device without waiting. Returns `None` if the lock is held.
     ///
     /// Context: process.
     pub(crate) fn try_lock(dev: &'a device::Device) -> Option<Self> {
         // SAFETY: A reference to a `Device` is a pointer to a valid `struct device`.
         let taken = unsafe { helpers::device_trylock(Self::raw(dev)) };
-        // INVARIANT: The lock was just taken.
+        // INVARIANT: `device_trylock()` returned true, so the current thread holds the lock.
         taken.then(|| Self {
             dev,
             _not_send: NotThreadSafe,
@@ -64,7 +64,7 @@ impl<'a> DeviceGuard<'a> {
 
 impl Drop for DeviceGuard<'_> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant, the current thread holds the lock of the device.
+        // SAFETY: By the type invariant the current thread holds the lock of the device.
         unsafe { helpers::device_unlock(Self::raw(self.dev)) };
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory that is lent to a device.
+//! Buffers that a device owns while they are in flight.
 
 use crate::bindings;
 use core::{
@@ -12,16 +12,17 @@ use kernel::{
     prelude::*, //
 };
 
-/// Memory that a device writes, in cache lines of its own where caches are not coherent.
+/// Memory that the device writes. The type is aligned to `CRYPTO_DMA_ALIGN`, so on non-coherent
+/// systems the memory shares no cache line with other data.
 #[cfg_attr(target_arch = "x86_64", repr(C, align(8)))]
 #[cfg_attr(not(target_arch = "x86_64"), repr(C, align(128)))]
-pub(crate) struct Line<T>(pub(crate) T);
+pub(crate) struct DmaAligned<T>(pub(crate) T);
 
-// Its size is a multiple of that, too.
-kernel::static_assert!(align_of::<Line<u8>>() >= bindings::VC_CRYPTO_DMA_ALIGN as usize);
+// The size of a type is a multiple of its alignment, so no data follows in the last cache line.
+kernel::static_assert!(align_of::<DmaAligned<u8>>() >= bindings::VC_CRYPTO_DMA_ALIGN as usize);
 
-/// The scatterlists of a [`Lend`], in the order in which the device sees them: lists that the device
-/// reads, then lists that it writes.
+/// The scatterlists of a [`Lend`] in ring order: the lists that the device reads, then the lists
+/// that the device writes.
 ///
 /// # Invariants
 ///
@@ -33,13 +34,16 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
-    /// The most lists of a buffer: those of an AEAD request with its keys, which has header, two keys,
-    /// IV, AAD, source and padding to read, and destination, padding, tag and status to write.
+    /// The maximum number of lists of a buffer.
+    ///
+    /// An algorithm chaining request in stateless mode has the most. The device reads the header,
+    /// two keys, the IV, the AAD, the source and padding. The device writes the destination,
+    /// padding, the tag and the status.
     const MAX: usize = 11;
 
-    /// Creates lists without elements.
+    /// Creates an empty set of lists.
     pub(crate) const fn new() -> Self {
-        // INVARIANT: There are no elements.
+        // INVARIANT: Zero elements are initialised.
         Self {
             lists: [MaybeUninit::uninit(); Self::MAX],
             readable: 0,
@@ -47,10 +51,11 @@ impl Lists {
         }
     }
 
-    /// Returns what fills the lists anew. Elements that the lists have stay until then.
+    /// Returns a writer that replaces the elements. The counts of the lists do not change before
+    /// [`ListsWriter::finish`].
     #[inline(always)]
     pub(crate) fn fill(&mut self) -> ListsWriter<'_> {
-        // INVARIANT: There are no elements.
+        // INVARIANT: Zero elements are initialised.
         ListsWriter {
             lists: self,
             readable: 0,
@@ -58,15 +63,15 @@ impl Lists {
         }
     }
 
-    /// Returns the elements, the number of lists to read and the number of lists to write.
+    /// Returns the elements and the numbers of device-readable and device-writable lists.
     pub(crate) fn as_raw(&mut self) -> (*mut *mut bindings::scatterlist, u32, u32) {
-        // CAST: `MaybeUninit` is transparent.
+        // CAST: `MaybeUninit<T>` has the layout of `T`.
         (self.lists.as_mut_ptr().cast(), self.readable, self.writable)
     }
 }
 
-/// Fills [`Lists`]. The numbers of lists are kept here until [`finish`](Self::finish), so that the
-/// compiler can keep them in registers.
+/// A writer that fills [`Lists`]. The writer stores its counts in [`Lists`] only in
+/// [`finish`](Self::finish), so the compiler can keep them in registers.
 ///
 /// # Invariants
 ///
@@ -82,14 +87,15 @@ impl ListsWriter<'_> {
     ///
     /// # Errors
     ///
-    /// `EINVAL`: there are lists to write, or too many lists.
+    /// - `EINVAL` if the lists are full, or a device-writable list was appended before.
     #[inline(always)]
     pub(crate) fn push_readable(&mut self, list: *mut bindings::scatterlist) -> Result {
         if self.writable != 0 {
             return Err(EINVAL);
         }
         self.push_writable(list)?;
-        // INVARIANT: The sum stays the same.
+        // INVARIANT: `push_writable` initialised the element and counted it as writable. The sum of
+        // both counts does not change.
         self.readable += 1;
         self.writable = 0;
         Ok(())
@@ -99,55 +105,56 @@ impl ListsWriter<'_> {
     ///
     /// # Errors
     ///
-    /// `EINVAL`: there are too many lists.
+    /// - `EINVAL` if the lists are full.
     #[inline(always)]
     pub(crate) fn push_writable(&mut self, list: *mut bindings::scatterlist) -> Result {
-        // CAST: Both targets of this driver have 32 bits at least.
+        // CAST: The driver depends on `64BIT`, so `usize` holds every `u32`.
         let next = (self.readable + self.writable) as usize;
         self.lists.lists.get_mut(next).ok_or(EINVAL)?.write(list);
-        // INVARIANT: The element was just written.
+        // INVARIANT: The element was just initialised.
         self.writable += 1;
         Ok(())
     }
 
-    /// Sets the numbers of lists to those that were appended.
+    /// Stores the counts in the [`Lists`].
     #[inline(always)]
     pub(crate) fn finish(&mut self) {
-        // INVARIANT: By the type invariant so many elements are initialised.
+        // INVARIANT: By the invariant of this type the first `readable + writable` elements are
+        // initialised.
         self.lists.readable = self.readable;
         self.lists.writable = self.writable;
     }
 }
 
-/// An owned object that can be handed to a device as a pointer and taken back.
+/// An owned buffer that can be added to a virtqueue as a pointer and taken back.
 ///
 /// # Safety
 ///
-/// Implementers guarantee, for the time between [`into_raw`](Self::into_raw) and
+/// Implementers must guarantee, between [`into_raw`](Self::into_raw) and
 /// [`from_raw`](Self::from_raw):
 ///
-/// - the pointer is not null, and no other live object returns the same one;
-/// - what [`lists`](Self::lists) returns stays where it is;
-/// - every list in it is a valid, terminated scatterlist of entries that are not empty, and the memory
-///   it describes stays valid;
-/// - that memory is not accessed through Rust references, except that what the device may only
-///   read may be read.
+/// - The pointer is not null and differs from the pointer of every other buffer in flight.
+/// - The [`Lists`] that [`lists`](Self::lists) returned are not moved.
+/// - Every list is a valid, terminated scatterlist without empty entries, and the memory that it
+///   describes stays valid.
+/// - No Rust reference is used to access that memory, except to read device-readable memory.
 pub(crate) unsafe trait Lend: Sized + Send {
-    /// Returns the object's scatterlists.
+    /// Returns the scatterlists of the buffer.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: there is nothing to send, or too many lists.
+    /// - `EINVAL` if there are no lists or too many lists.
     fn lists(&mut self) -> Result<&mut Lists>;
 
-    /// Gives the object away, to be taken back by [`from_raw`](Self::from_raw).
+    /// Converts the buffer to a pointer. [`from_raw`](Self::from_raw) takes the buffer back.
     fn into_raw(self) -> NonNull<c_void>;
 
-    /// Takes an object back.
+    /// Takes the buffer back.
     ///
     /// # Safety
     ///
-    /// `raw` must come from [`into_raw`](Self::into_raw) of the same type; each such pointer is
-    /// taken back at most once, when the device has no access to the memory any more.
+    /// - `raw` must be the result of [`into_raw`](Self::into_raw) of the same type.
+    /// - The caller must take each pointer back at most once.
+    /// - The device must not access the memory of the buffer any more.
     unsafe fn from_raw(raw: NonNull<c_void>) -> Self;
 }

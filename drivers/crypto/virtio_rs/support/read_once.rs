@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Loads of atomic variables without a call.
+//! Inlined loads of atomic variables.
 //!
 //! `Atomic::load` calls a C function unless the kernel is built with `CONFIG_RUST_INLINE_HELPERS`.
-//! Debian's kernel is built without it.
+//! Debian's kernel is built without that option.
 
 use kernel::sync::atomic::{
     Atomic,
     AtomicType, //
 };
 
-/// Loads an atomic variable, as `READ_ONCE()` does: relaxed, ordered only before accesses whose
-/// address depends on the value.
+/// Loads an atomic variable as `READ_ONCE()` does. The load is relaxed. It is only ordered before
+/// accesses whose address depends on the value.
 #[inline(always)]
 pub(crate) fn read_once<T: AtomicType>(variable: &Atomic<T>) -> T {
-    // SAFETY: The pointer is that of a valid variable. A volatile load of an aligned word is what
-    // `atomic_read()` is.
+    // SAFETY: The reference guarantees a valid, aligned variable. The load does not race with
+    // atomic stores, because `atomic_read()` is also a volatile load of an aligned word.
     unsafe { variable.as_ptr().read_volatile() }
 }

@@ -1,36 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Bytes that leave no trace.
+//! Memory that is wiped on drop, and comparison in constant time.
 
 use crate::bindings::helpers;
 use kernel::prelude::*;
 
-/// Returns true if both are the same, in a time that tells nothing about where they differ.
-pub(crate) fn are_equal(one: &[u8], other: &[u8]) -> bool {
+/// Compares two byte strings in constant time. The time only depends on their lengths.
+pub(crate) fn constant_time_eq(one: &[u8], other: &[u8]) -> bool {
     let len = one.len();
     if len != other.len() {
         return false;
     }
-    // SAFETY: Both are valid for reads of `len` bytes.
+    // SAFETY: Both slices have `len` bytes, so the pointers are valid for reads of `len` bytes.
     unsafe { helpers::memneq(one.as_ptr().cast(), other.as_ptr().cast(), len) == 0 }
 }
 
-/// Bytes in memory of their own, wiped when they are dropped.
+/// Bytes on the heap that are wiped on drop.
 ///
 /// # Invariants
 ///
-/// The vector is never reallocated: no copy of the bytes is left behind.
+/// The vector is never reallocated, because a reallocation would leave a copy of the bytes behind.
 pub(crate) struct Secret(KVec<u8>);
 
 impl Secret {
-    /// Makes a copy of `parts`, one behind the other.
+    /// Creates a copy of the concatenation of `parts`.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`: no memory.
+    /// - `ENOMEM` if memory is exhausted.
     pub(crate) fn new(parts: &[&[u8]]) -> Result<Self> {
         let len = parts.iter().map(|part| part.len()).sum();
-        // INVARIANT: The capacity is exact.
+        // INVARIANT: The capacity is the total length, so the loop does not reallocate.
         let mut copy = Self(KVec::with_capacity(len, GFP_KERNEL)?);
         for part in parts {
             copy.0.extend_from_slice(part, GFP_KERNEL)?;
@@ -38,13 +38,13 @@ impl Secret {
         Ok(copy)
     }
 
-    /// Creates `len` bytes, all of them 0.
+    /// Creates `len` bytes of 0.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`: no memory.
+    /// - `ENOMEM` if memory is exhausted.
     pub(crate) fn zeroed(len: usize) -> Result<Self> {
-        // INVARIANT: It has its final length.
+        // INVARIANT: The length of the vector never changes.
         Ok(Self(KVec::from_elem(0, len, GFP_KERNEL)?))
     }
 
@@ -53,19 +53,19 @@ impl Secret {
         &self.0
     }
 
-    /// Returns the bytes.
+    /// Returns the bytes for writing.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.0
     }
 
-    /// Returns true if the secret is `bytes`, in a time that tells nothing about where they differ.
-    pub(crate) fn is(&self, bytes: &[u8]) -> bool {
-        are_equal(&self.0, bytes)
+    /// Compares the secret with `bytes` in constant time.
+    pub(crate) fn constant_time_eq(&self, bytes: &[u8]) -> bool {
+        constant_time_eq(&self.0, bytes)
     }
 
     fn wipe(&mut self) {
         let len = self.0.len();
-        // SAFETY: The vector's memory is valid for writes of its length.
+        // SAFETY: The memory of the vector is valid for writes of `len` bytes.
         unsafe { helpers::memzero_explicit(self.0.as_mut_ptr().cast(), len) };
     }
 }
@@ -76,33 +76,33 @@ impl Drop for Secret {
     }
 }
 
-/// `N` bytes on the stack, wiped when they are dropped. Where it is moved from, a copy may stay behind:
-/// not for keys.
-pub(crate) struct ShortSecret<const N: usize>([u8; N]);
+/// `N` bytes on the stack that are wiped on drop. A move may leave a copy behind. Do not store keys
+/// in it.
+pub(crate) struct StackSecret<const N: usize>([u8; N]);
 
-impl<const N: usize> ShortSecret<N> {
-    /// Makes a copy.
+impl<const N: usize> StackSecret<N> {
+    /// Creates a copy of `bytes`.
     pub(crate) fn new(bytes: &[u8; N]) -> Self {
         Self(*bytes)
     }
 }
 
-impl<const N: usize> ShortSecret<N> {
-    /// Returns the bytes.
+impl<const N: usize> StackSecret<N> {
+    /// Returns the bytes for writing.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8; N] {
         &mut self.0
     }
 }
 
-impl<const N: usize> AsRef<[u8]> for ShortSecret<N> {
+impl<const N: usize> AsRef<[u8]> for StackSecret<N> {
     fn as_ref(&self) -> &[u8] {
         &self.0
     }
 }
 
-impl<const N: usize> Drop for ShortSecret<N> {
+impl<const N: usize> Drop for StackSecret<N> {
     fn drop(&mut self) {
-        // SAFETY: The bytes are valid for writes of their length.
+        // SAFETY: The array is valid for writes of `N` bytes.
         unsafe { helpers::memzero_explicit(self.0.as_mut_ptr().cast(), N) };
     }
 }
@@ -113,20 +113,21 @@ mod tests {
     use core::mem::MaybeUninit;
 
     #[test]
-    fn a_secret_is_wiped() {
+    fn secret_is_wiped() {
         let mut secret = Secret::new(&[b"one", b"", b"two"]).unwrap();
-        assert!(secret.is(b"onetwo"));
-        // What is dropped cannot be looked at any more.
+        assert!(secret.constant_time_eq(b"onetwo"));
+        // `drop` only calls `wipe`. The test cannot read the memory after a drop.
         secret.wipe();
-        assert!(secret.is(&[0; 6]));
+        assert!(secret.constant_time_eq(&[0; 6]));
     }
 
     #[test]
-    fn a_short_secret_is_wiped_when_it_is_dropped() {
-        let mut place = MaybeUninit::new(ShortSecret::new(b"a secret"));
-        // SAFETY: It is initialised, and not used as what it is afterwards.
+    fn stack_secret_is_wiped_on_drop() {
+        let mut place = MaybeUninit::new(StackSecret::new(b"a secret"));
+        // SAFETY: `place` is initialised, and the test does not use the dropped value as a
+        // `StackSecret` again.
         unsafe { place.assume_init_drop() };
-        // SAFETY: The bytes are initialised still, and need no drop.
+        // SAFETY: The bytes are still initialised after the drop, and `[u8; 8]` is `Copy`.
         let bytes = unsafe { (&raw const (*place.as_ptr()).0).read() };
         assert_eq!(bytes, [0; 8]);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A counting semaphore that is waited for within a time limit.
+//! A counting semaphore that can be waited for with a timeout.
 //!
 //! C header: [`include/linux/semaphore.h`](srctree/include/linux/semaphore.h)
 
@@ -36,14 +36,14 @@ pub(crate) struct Semaphore {
 // SAFETY: `struct semaphore` is not tied to a thread.
 unsafe impl Send for Semaphore {}
 
-// SAFETY: `struct semaphore` does its own locking.
+// SAFETY: The functions that take a `struct semaphore` lock it themselves.
 unsafe impl Sync for Semaphore {}
 
 impl Semaphore {
-    /// Creates a semaphore with a count of `count`.
+    /// Creates a semaphore with an initial count.
     pub(crate) fn new(count: c_int) -> impl PinInit<Self> {
         pin_init!(Self {
-            // INVARIANT: `sema_init` initialises the semaphore.
+            // INVARIANT: `sema_init()` initialises the semaphore.
             inner <- Opaque::ffi_init(move |slot: *mut bindings::semaphore| {
                 // SAFETY: `Opaque::ffi_init` calls this with a pointer that is valid for writes and
                 // pinned.
@@ -52,8 +52,8 @@ impl Semaphore {
         })
     }
 
-    /// Decrements the count. Waits for at most `limit` while the count is 0, and returns false if it
-    /// still is then.
+    /// Decrements the count. Waits for at most `limit` while the count is 0. Returns false if the
+    /// count is still 0 then.
     ///
     /// Context: process, may sleep. Signals do not end the wait.
     pub(crate) fn down_timeout(&self, limit: Msecs) -> bool {
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn down_succeeds_as_often_as_the_count_says() {
+    fn down_timeout_succeeds_as_often_as_the_count() {
         let semaphore = KBox::pin_init(Semaphore::new(2), GFP_KERNEL).unwrap();
         assert!(semaphore.down_timeout(1));
         assert!(semaphore.down_timeout(1));

@@ -127,7 +127,7 @@ impl BhWork {
         // SAFETY: `drop` waits for the item, so `this` is alive.
         let (func, owner) = unsafe { ((*this).func, (*this).owner) };
         // SAFETY: By the type invariant this is a BH workqueue, which runs its work in softirq.
-        let bh = unsafe { Bh::assume() };
+        let bh = unsafe { Bh::new_unchecked() };
         // SAFETY: By the type invariant.
         unsafe { func(owner, &bh) };
     }
@@ -194,10 +194,10 @@ impl<T: Chore> Worker<T> {
         queue: Option<Arc<ReclaimWorkqueue>>,
     ) -> impl PinInit<Self> {
         pin_init!(Self {
-            // INVARIANT: `init_process_work` initialises it with that function.
+            // INVARIANT: `init_delayed_work` initialises it with that function.
             work <- Opaque::ffi_init(|slot: *mut bindings::delayed_work| {
                 // SAFETY: `slot` is valid for writes and stays where it is.
-                unsafe { helpers::init_process_work(slot, Some(Self::run_callback)) };
+                unsafe { helpers::init_delayed_work(slot, Some(Self::run_callback)) };
             }),
             shut: Atomic::new(0),
             queue,
@@ -210,7 +210,7 @@ impl<T: Chore> Worker<T> {
     /// Context: any.
     pub(crate) fn queue(&self) {
         // SAFETY: By the type invariant.
-        unsafe { helpers::queue_process_work(self.raw_queue(), self.work.get()) };
+        unsafe { helpers::mod_delayed_work(self.raw_queue(), self.work.get()) };
     }
 
     /// Has [`Chore::run`] called in `delay` milliseconds, unless it will be called anyway.
@@ -219,11 +219,7 @@ impl<T: Chore> Worker<T> {
     pub(crate) fn queue_in(&self, delay: Msecs) {
         // SAFETY: By the type invariant.
         unsafe {
-            helpers::queue_process_work_in(
-                self.raw_queue(),
-                self.work.get(),
-                msecs_to_jiffies(delay),
-            )
+            helpers::queue_delayed_work(self.raw_queue(), self.work.get(), msecs_to_jiffies(delay))
         };
     }
 

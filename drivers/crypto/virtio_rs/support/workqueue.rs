@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Workqueues of the driver's own.
+//! A workqueue that memory reclaim may wait for.
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 
@@ -11,11 +11,11 @@ use crate::{
 use core::ptr::NonNull;
 use kernel::prelude::*;
 
-/// A workqueue for work that memory reclaim may wait for: `WQ_UNBOUND | WQ_MEM_RECLAIM`.
+/// A workqueue for work items that memory reclaim may wait for (`WQ_UNBOUND | WQ_MEM_RECLAIM`).
 ///
-/// A rescuer thread runs the work if there is no memory for a worker thread.
+/// A rescuer thread runs the work items if memory for a worker thread is exhausted.
 ///
-/// Dropping it waits for its work and may sleep.
+/// Dropping the workqueue waits for its work items and may sleep.
 ///
 /// # Invariants
 ///
@@ -24,14 +24,14 @@ pub(crate) struct ReclaimWorkqueue {
     wq: NonNull<bindings::workqueue_struct>,
 }
 
-// SAFETY: A workqueue does its own locking and belongs to no thread.
+// SAFETY: A workqueue is not tied to a thread.
 unsafe impl Send for ReclaimWorkqueue {}
 
-// SAFETY: A workqueue does its own locking.
+// SAFETY: The functions that take a workqueue lock it themselves.
 unsafe impl Sync for ReclaimWorkqueue {}
 
 impl ReclaimWorkqueue {
-    /// Creates a workqueue. Its rescuer thread is named after it.
+    /// Creates a workqueue. `name` is also the name of the rescuer thread.
     ///
     /// Context: process, may sleep.
     ///
@@ -39,15 +39,15 @@ impl ReclaimWorkqueue {
     ///
     /// - `ENOMEM` if memory is exhausted.
     pub(crate) fn new(name: &CStr) -> Result<Self> {
-        // SAFETY: `name` is a valid string, which the function copies.
+        // SAFETY: `name` is a valid C string, and `alloc_workqueue()` copies it.
         let wq = unsafe { helpers::alloc_reclaim_workqueue(name.as_char_ptr()) };
-        // INVARIANT: The workqueue was just created.
+        // INVARIANT: `alloc_workqueue()` just created the workqueue for this object.
         Ok(Self {
             wq: NonNull::new(wq).ok_or(ENOMEM)?,
         })
     }
 
-    /// Returns the workqueue.
+    /// Returns a pointer to the workqueue, which is valid for the lifetime of `self`.
     pub(super) fn as_raw(&self) -> *mut bindings::workqueue_struct {
         self.wq.as_ptr()
     }
@@ -55,7 +55,8 @@ impl ReclaimWorkqueue {
 
 impl Drop for ReclaimWorkqueue {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant, the workqueue is valid and owned; this is its last use.
+        // SAFETY: By the type invariant the workqueue is valid and owned. Nothing uses it after
+        // this call.
         unsafe { bindings::destroy_workqueue(self.wq.as_ptr()) };
     }
 }
@@ -71,11 +72,11 @@ pub(super) struct NoIoScope {
 }
 
 impl NoIoScope {
-    /// Begins a scope, which ends when the returned value is dropped.
+    /// Enters a scope, which ends when the returned value is dropped.
     pub(super) fn enter() -> Self {
-        // INVARIANT: The current thread begins the scope, and the type is not `Send`.
+        // INVARIANT: The current thread enters the scope, and the type is not `Send`.
         Self {
-            // SAFETY: The function changes a flag of the current thread only.
+            // SAFETY: `memalloc_noio_save()` only changes a flag of the current thread.
             flags: unsafe { helpers::memalloc_noio_save() },
             _not_send: kernel::types::NotThreadSafe,
         }
@@ -84,7 +85,7 @@ impl NoIoScope {
 
 impl Drop for NoIoScope {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant, the flags are those of this thread's scope.
+        // SAFETY: By the type invariant `memalloc_noio_save()` returned the flags to this thread.
         unsafe { helpers::memalloc_noio_restore(self.flags) };
     }
 }

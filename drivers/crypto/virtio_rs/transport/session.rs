@@ -15,10 +15,10 @@ use crate::{
     wire::{
         algorithm::Service,
         control::{
-            Created,
+            CreateResponse,
             Destroy,
             ANSWER,
-            DESTROYED, //
+            DESTROY_RESPONSE_LEN, //
         },
     },
 };
@@ -66,8 +66,10 @@ impl Session {
         // Nothing may fail once the device has a session: there must be a way to get rid of it.
         let node = IdNode::new(GFP_KERNEL)?;
         let revision = device.features().revision();
-        let mut request_to_destroy =
-            controlq::prepare(Destroy::new(service, 0).bytes(revision), DESTROYED)?;
+        let mut request_to_destroy = controlq::prepare(
+            Destroy::new(service, 0).bytes(revision),
+            DESTROY_RESPONSE_LEN,
+        )?;
         let destroy = KBox::pin_init(new_spinlock_irq!(None), GFP_KERNEL)?;
 
         // Whoever closes the device waits for this.
@@ -77,7 +79,7 @@ impl Session {
             return Err(ENODEV);
         }
         let answer = device.call(request, key, ANSWER)?;
-        let id = Created::parse(&answer)?;
+        let id = CreateResponse::parse(&answer)?;
         request_to_destroy
             .as_mut()
             .set_header(Destroy::new(service, id).bytes(revision))?;

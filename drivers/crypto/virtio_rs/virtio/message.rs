@@ -7,8 +7,8 @@ use crate::{
     bindings::helpers,
     support::{
         lend::{
+            DmaAligned,
             Lend,
-            Line,
             Lists, //
         },
         secret::Secret,
@@ -41,7 +41,7 @@ pub(crate) struct Message<T, const RESPONSE: usize> {
     response_len: usize,
     // Only the device writes to these cache lines.
     #[pin]
-    response: Opaque<Line<[u8; RESPONSE]>>,
+    response: Opaque<DmaAligned<[u8; RESPONSE]>>,
     #[pin]
     sgs: Opaque<[bindings::scatterlist; 3]>,
     lists: Lists,
@@ -82,7 +82,7 @@ impl<T, const RESPONSE: usize> Message<T, RESPONSE> {
                 response_len,
                 // Poison. A status byte that the device does not write reads 0xff, which is not
                 // `VIRTIO_CRYPTO_OK`.
-                response: Opaque::new(Line([0xff; RESPONSE])),
+                response: Opaque::new(DmaAligned([0xff; RESPONSE])),
                 sgs: Opaque::new(Default::default()),
                 lists: Lists::new(),
                 _pin: PhantomPinned,

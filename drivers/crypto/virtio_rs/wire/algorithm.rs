@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Services and algorithms, by their numbers.
+//! The numbers of services, algorithms and their parameters ("Supported crypto services").
+//!
+//! The number of a service or an algorithm is also its bit number in the masks of the configuration
+//! space.
 
-/// A service of the device: its bit in `crypto_services`, and the high byte of its opcodes.
+/// A service (VIRTIO_CRYPTO_SERVICE_*). Its number is also bits 8 to 15 of its opcodes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub(crate) enum Service {
-    /// Symmetric ciphers, also with a hash or MAC behind or before them (algorithm chaining).
+    /// Symmetric ciphers, and algorithm chaining of a cipher and a MAC.
     Cipher = 0,
     /// Hashes.
     Hash = 1,
@@ -21,44 +24,44 @@ pub(crate) enum Service {
 impl Service {
     /// Returns the number.
     pub(crate) const fn number(self) -> u32 {
-        // CAST: The enum is a `u32`.
+        // CAST: The enum is `repr(u32)`.
         self as u32
     }
 }
 
-/// A cipher (VIRTIO_CRYPTO_CIPHER_*): its number, and its bit in the mask.
+/// A cipher (VIRTIO_CRYPTO_CIPHER_*).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub(crate) enum Cipher {
-    /// AES, each block by itself.
+    /// AES in ECB mode.
     AesEcb = 2,
-    /// AES in cipher block chaining mode.
+    /// AES in CBC mode.
     AesCbc = 3,
-    /// AES in counter mode; the whole IV is the counter, with its most significant byte first.
+    /// AES in CTR mode. The counter is the whole IV, a big-endian number.
     AesCtr = 4,
-    /// DES, each block by itself.
+    /// DES in ECB mode.
     DesEcb = 5,
-    /// DES in cipher block chaining mode.
+    /// DES in CBC mode.
     DesCbc = 6,
-    /// Triple DES, each block by itself.
+    /// Triple DES in ECB mode.
     TripleDesEcb = 7,
-    /// Triple DES in cipher block chaining mode.
+    /// Triple DES in CBC mode.
     TripleDesCbc = 8,
-    /// Triple DES in counter mode, as for AES.
+    /// Triple DES in CTR mode. The counter is the whole IV, a big-endian number.
     TripleDesCtr = 9,
-    /// AES in XTS mode; the key is that of the data, then that of the tweak.
+    /// AES in XTS mode. The key is the data key followed by the tweak key.
     AesXts = 13,
 }
 
 impl Cipher {
     /// Returns the number.
     pub(crate) const fn number(self) -> u32 {
-        // CAST: The enum is a `u32`.
+        // CAST: The enum is `repr(u32)`.
         self as u32
     }
 }
 
-/// A hash (VIRTIO_CRYPTO_HASH_*): its number, and its bit in the mask.
+/// A hash (VIRTIO_CRYPTO_HASH_*).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub(crate) enum Hash {
@@ -87,12 +90,12 @@ pub(crate) enum Hash {
 impl Hash {
     /// Returns the number.
     pub(crate) const fn number(self) -> u32 {
-        // CAST: The enum is a `u32`.
+        // CAST: The enum is `repr(u32)`.
         self as u32
     }
 }
 
-/// A message authentication code (VIRTIO_CRYPTO_MAC_*): its number, and its bit in the mask.
+/// A message authentication code (VIRTIO_CRYPTO_MAC_*).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub(crate) enum Mac {
@@ -112,7 +115,7 @@ pub(crate) enum Mac {
     CmacTripleDes = 25,
     /// CMAC of AES.
     CmacAes = 26,
-    /// CBC-MAC of AES, as CCM has it: what is left of the last block counts as zeros.
+    /// CBC-MAC of AES. An incomplete last block is padded with zeros, as in CCM.
     CbcMacAes = 49,
     /// XCBC-MAC of AES.
     XcbcAes = 53,
@@ -121,47 +124,47 @@ pub(crate) enum Mac {
 impl Mac {
     /// Returns the number.
     pub(crate) const fn number(self) -> u32 {
-        // CAST: The enum is a `u32`.
+        // CAST: The enum is `repr(u32)`.
         self as u32
     }
 }
 
-/// Authenticated encryption (VIRTIO_CRYPTO_AEAD_*): its number, and its bit in the mask.
+/// An authenticated encryption algorithm (VIRTIO_CRYPTO_AEAD_*).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub(crate) enum Aead {
-    /// Galois/counter mode of AES.
+    /// AES in GCM mode.
     Gcm = 1,
-    /// Counter with CBC-MAC mode of AES.
+    /// AES in CCM mode.
     Ccm = 2,
-    /// ChaCha20 and Poly1305, as in RFC 7539.
+    /// ChaCha20-Poly1305 (RFC 7539).
     ChaCha20Poly1305 = 3,
 }
 
 impl Aead {
     /// Returns the number.
     pub(crate) const fn number(self) -> u32 {
-        // CAST: The enum is a `u32`.
+        // CAST: The enum is `repr(u32)`.
         self as u32
     }
 }
 
-/// A public key algorithm (VIRTIO_CRYPTO_AKCIPHER_*): its number, and its bit in the mask.
+/// A public key algorithm (VIRTIO_CRYPTO_AKCIPHER_*).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub(crate) enum Akcipher {
     /// RSA.
     Rsa = 1,
-    /// ECDSA, as the specification numbers it.
+    /// ECDSA in the specification.
     Ecdsa = 2,
-    /// ECDSA, as the kernel's header numbers it, where 2 is DSA.
-    EcdsaOfHeader = 3,
+    /// ECDSA in the kernel's uapi header, where 2 is DSA.
+    EcdsaUapi = 3,
 }
 
 impl Akcipher {
     /// Returns the number.
     pub(crate) const fn number(self) -> u32 {
-        // CAST: The enum is a `u32`.
+        // CAST: The enum is `repr(u32)`.
         self as u32
     }
 }
@@ -183,25 +186,25 @@ pub(crate) enum Curve {
 impl Curve {
     /// Returns the number.
     pub(crate) const fn number(self) -> u32 {
-        // CAST: The enum is a `u32`.
+        // CAST: The enum is `repr(u32)`.
         self as u32
     }
 }
 
-/// Which half of a key pair a key is (VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_*).
+/// The type of a public key algorithm's key (VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_*).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub(crate) enum KeyType {
-    /// The public one.
+    /// A public key.
     Public = 1,
-    /// The private one.
+    /// A private key.
     Private = 2,
 }
 
 impl KeyType {
     /// Returns the number.
     pub(crate) const fn number(self) -> u32 {
-        // CAST: The enum is a `u32`.
+        // CAST: The enum is `repr(u32)`.
         self as u32
     }
 }
@@ -217,7 +220,7 @@ const RSA_NO_HASH: u32 = 0;
 pub(crate) enum Scheme {
     /// RSA without padding.
     RsaRaw,
-    /// ECDSA, by the number that the device has for it, on a curve.
+    /// ECDSA with a curve. Devices use either number, see [`Akcipher`].
     Ecdsa(Akcipher, Curve),
 }
 
@@ -230,7 +233,7 @@ impl Scheme {
         }
     }
 
-    /// Returns the parameters as a session and a stateless request have them.
+    /// Returns the parameter words of a session or a stateless request.
     pub(super) const fn parameters(self) -> [u32; 2] {
         match self {
             Self::RsaRaw => [RSA_RAW_PADDING, RSA_NO_HASH],
@@ -239,25 +242,26 @@ impl Scheme {
     }
 }
 
-/// What a session does (VIRTIO_CRYPTO_OP_*).
+/// The direction of a session (VIRTIO_CRYPTO_OP_*).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub(crate) enum Operation {
-    /// Plaintext to ciphertext.
+    /// Encryption.
     Encrypt = 1,
-    /// Ciphertext to plaintext.
+    /// Decryption.
     Decrypt = 2,
 }
 
 impl Operation {
     /// Returns the number.
     pub(crate) const fn number(self) -> u32 {
-        // CAST: The enum is a `u32`.
+        // CAST: The enum is `repr(u32)`.
         self as u32
     }
 
-    /// Returns what a chain does first: the digest is always one of the ciphertext
-    /// (VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_*).
+    /// Returns the order of algorithm chaining (VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_*).
+    ///
+    /// The MAC always authenticates the ciphertext (encrypt-then-MAC).
     pub(super) const fn chain_order(self) -> u32 {
         const HASH_THEN_CIPHER: u32 = 1;
         const CIPHER_THEN_HASH: u32 = 2;
@@ -269,13 +273,13 @@ impl Operation {
     }
 }
 
-/// A chain whose hash is a MAC with a key of its own (VIRTIO_CRYPTO_SYM_HASH_MODE_AUTH).
+/// Algorithm chaining with a MAC that has its own key (VIRTIO_CRYPTO_SYM_HASH_MODE_AUTH).
 pub(super) const HASH_MODE_AUTH: u32 = 2;
 
-/// A symmetric session or request that is a plain cipher (VIRTIO_CRYPTO_SYM_OP_CIPHER).
+/// A session or request of a cipher alone (VIRTIO_CRYPTO_SYM_OP_CIPHER).
 pub(super) const OP_TYPE_CIPHER: u32 = 1;
 
-/// A symmetric session or request that is a chain (VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING).
+/// A session or request of algorithm chaining (VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING).
 pub(super) const OP_TYPE_CHAIN: u32 = 2;
 
 #[kernel::macros::kunit_tests(virtio_crypto_rs_wire_algorithm)]
@@ -284,7 +288,7 @@ mod tests {
     use crate::bindings::*;
 
     #[test]
-    fn ciphers_have_the_numbers_of_the_uapi_header() {
+    fn cipher_numbers_match_uapi_header() {
         let ciphers = [
             (Cipher::AesEcb, VIRTIO_CRYPTO_CIPHER_AES_ECB),
             (Cipher::AesCbc, VIRTIO_CRYPTO_CIPHER_AES_CBC),
@@ -302,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes_have_the_numbers_of_the_uapi_header() {
+    fn hash_numbers_match_uapi_header() {
         let hashes = [
             (Hash::Md5, VIRTIO_CRYPTO_HASH_MD5),
             (Hash::Sha1, VIRTIO_CRYPTO_HASH_SHA1),
@@ -321,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn macs_have_the_numbers_of_the_uapi_header() {
+    fn mac_numbers_match_uapi_header() {
         let macs = [
             (Mac::HmacMd5, VIRTIO_CRYPTO_MAC_HMAC_MD5),
             (Mac::HmacSha1, VIRTIO_CRYPTO_MAC_HMAC_SHA1),
@@ -340,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn aeads_and_the_rest_have_the_numbers_of_the_uapi_header() {
+    fn aead_operation_and_service_numbers_match_uapi_header() {
         assert_eq!(Aead::Gcm.number(), VIRTIO_CRYPTO_AEAD_GCM);
         assert_eq!(Aead::Ccm.number(), VIRTIO_CRYPTO_AEAD_CCM);
         assert_eq!(
@@ -356,13 +360,10 @@ mod tests {
     }
 
     #[test]
-    fn public_key_algorithms_have_the_numbers_of_the_uapi_header() {
+    fn akcipher_numbers_match_uapi_header() {
         assert_eq!(Service::Akcipher.number(), VIRTIO_CRYPTO_SERVICE_AKCIPHER);
         assert_eq!(Akcipher::Rsa.number(), VIRTIO_CRYPTO_AKCIPHER_RSA);
-        assert_eq!(
-            Akcipher::EcdsaOfHeader.number(),
-            VIRTIO_CRYPTO_AKCIPHER_ECDSA
-        );
+        assert_eq!(Akcipher::EcdsaUapi.number(), VIRTIO_CRYPTO_AKCIPHER_ECDSA);
         assert_eq!(Akcipher::Ecdsa.number(), VIRTIO_CRYPTO_AKCIPHER_DSA);
         let curves = [
             (Curve::P192, VIRTIO_CRYPTO_CURVE_NIST_P192),
@@ -388,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_makes_the_digest_of_the_ciphertext() {
+    fn chain_order_hashes_the_ciphertext() {
         assert_eq!(
             Operation::Encrypt.chain_order(),
             VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_CIPHER_THEN_HASH

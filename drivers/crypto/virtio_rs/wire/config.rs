@@ -20,31 +20,31 @@ use zerocopy_derive::{
     KnownLayout, //
 };
 
-/// The configuration space in 32-bit words.
+/// The length of the configuration space in 32-bit words.
 pub(crate) const WORDS: usize = size_of::<Config>() / 4;
 
-/// VIRTIO_CRYPTO_S_HW_READY: the only bit of `status`.
+/// VIRTIO_CRYPTO_S_HW_READY, the only defined bit of `status`.
 const HW_READY: u32 = 1;
 
-/// The most data queues the specification allows.
+/// The maximum number of data queues in the specification.
 const MAX_DATA_QUEUES: u32 = 65535;
 
 /// An algorithm of any service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Algorithm {
-    /// Of the cipher service.
+    /// An algorithm of the cipher service.
     Cipher(Cipher),
-    /// Of the hash service.
+    /// An algorithm of the hash service.
     Hash(Hash),
-    /// Of the MAC service.
+    /// An algorithm of the MAC service.
     Mac(Mac),
-    /// Of the AEAD service.
+    /// An algorithm of the AEAD service.
     Aead(Aead),
-    /// Of the public key service.
+    /// An algorithm of the public key service.
     Akcipher(Akcipher),
 }
 
-/// `struct virtio_crypto_config`; the device writes all of it, the driver nothing.
+/// `struct virtio_crypto_config`. All fields are read-only for the driver.
 #[repr(C)]
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Clone)]
 pub(crate) struct Config {
@@ -67,11 +67,12 @@ kernel::static_assert!(size_of::<Config>() == 56);
 kernel::static_assert!(core::mem::offset_of!(Config, max_size) == 48);
 
 impl Config {
-    /// Takes the configuration space for what it says.
+    /// Parses the words of the configuration space.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: it has a number of data queues that the specification does not allow.
+    /// - `EINVAL` if the number of data queues is not in the range of the specification
+    ///   (1 to 65535).
     pub(crate) fn parse(words: &[[u8; 4]; WORDS]) -> Result<Self> {
         let config = Self::read_from_bytes(words.as_flattened()).map_err(|_| EINVAL)?;
         match config.max_dataqueues.get() {
@@ -80,13 +81,13 @@ impl Config {
         }
     }
 
-    /// Returns true if `status`, the first word, says that the device is ready.
+    /// Returns true if `VIRTIO_CRYPTO_S_HW_READY` is set in `status`, the first word.
     pub(crate) fn is_ready(status: [u8; 4]) -> bool {
         u32::from_le_bytes(status) & HW_READY != 0
     }
 
-    /// Returns true if another one says the same, but for `status`.
-    pub(crate) fn is_like(&self, other: &Self) -> bool {
+    /// Returns true if all fields except `status` are equal to those of `other`.
+    pub(crate) fn same_except_status(&self, other: &Self) -> bool {
         let clear = |config: &Self| {
             let mut config = config.clone();
             config.status = 0.into();
@@ -95,18 +96,20 @@ impl Config {
         clear(self).as_bytes() == clear(other).as_bytes()
     }
 
-    /// Returns how many data queues the device has: 1 to 65535. The control queue comes next.
+    /// Returns the number of data queues, 1 to 65535. This number is also the index of the control
+    /// queue.
     pub(crate) fn data_queues(&self) -> usize {
-        // CAST: At most 65535, by `parse`.
+        // CAST: `parse` checked that the number is at most 65535.
         self.max_dataqueues.get() as usize
     }
 
-    /// Returns true if the device says it has a service.
+    /// Returns true if the device advertises a service.
     pub(crate) fn has_service(&self, service: Service) -> bool {
         self.crypto_services.get() & (1 << service.number()) != 0
     }
 
-    /// Returns true if the device says it does an algorithm. Some do more, some less.
+    /// Returns true if the device advertises an algorithm and its service. Some devices support
+    /// more algorithms than they advertise, some fewer.
     pub(crate) fn advertises(&self, algorithm: Algorithm) -> bool {
         let (service, low, high, number) = match algorithm {
             Algorithm::Cipher(cipher) => (
@@ -118,7 +121,7 @@ impl Config {
             Algorithm::Hash(hash) => (Service::Hash, self.hash_algo, 0.into(), hash.number()),
             Algorithm::Mac(mac) => (Service::Mac, self.mac_algo_l, self.mac_algo_h, mac.number()),
             Algorithm::Aead(aead) => (Service::Aead, self.aead_algo, 0.into(), aead.number()),
-            // Before version 1.3 of the specification the field was reserved.
+            // The field was reserved before version 1.3 of the specification.
             Algorithm::Akcipher(akcipher) => (
                 Service::Akcipher,
                 self.akcipher_algo,
@@ -130,18 +133,18 @@ impl Config {
         self.has_service(service) && mask & (1 << number) != 0
     }
 
-    /// Returns true if the device takes keys of `len` bytes for a cipher or an AEAD.
-    pub(crate) fn takes_cipher_key(&self, len: usize) -> bool {
+    /// Returns true if the device supports cipher and AEAD keys of `len` bytes.
+    pub(crate) fn supports_cipher_key_len(&self, len: usize) -> bool {
         u32::try_from(len).is_ok_and(|len| len <= self.max_cipher_key_len.get())
     }
 
-    /// Returns true if the device takes keys of `len` bytes for a MAC.
-    pub(crate) fn takes_auth_key(&self, len: usize) -> bool {
+    /// Returns true if the device supports MAC keys of `len` bytes.
+    pub(crate) fn supports_auth_key_len(&self, len: usize) -> bool {
         u32::try_from(len).is_ok_and(|len| len <= self.max_auth_key_len.get())
     }
 
-    /// Returns the most bytes the variable part of a request may have: parameters, data and
-    /// results.
+    /// Returns the maximum total length, in bytes, of the variable-length fields of a data request:
+    /// keys, IV, data and results.
     pub(crate) fn max_size(&self) -> u64 {
         self.max_size.get()
     }
@@ -151,7 +154,7 @@ impl Config {
 mod tests {
     use super::*;
 
-    /// What QEMU's built-in device has.
+    /// The configuration space of QEMU with `cryptodev-backend-builtin`.
     const QEMU: [u32; WORDS] = [1, 1, 7, 8, 0, 4, 0, 0, 0, 64, 512, 0, 0x10_0000, 0];
 
     fn words(values: &[u32; WORDS]) -> [[u8; 4]; WORDS] {
@@ -159,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_where_the_specification_has_them() {
+    fn fields_are_parsed_at_their_offsets() {
         let config = Config::parse(&words(&QEMU)).unwrap();
         assert_eq!(config.data_queues(), 1);
         assert!(config.has_service(Service::Cipher));
@@ -169,11 +172,11 @@ mod tests {
         assert!(!config.advertises(Algorithm::Cipher(Cipher::AesXts)));
         assert!(config.advertises(Algorithm::Hash(Hash::Sha1)));
         assert!(!config.advertises(Algorithm::Hash(Hash::Sha256)));
-        assert!(config.takes_cipher_key(64));
-        assert!(!config.takes_cipher_key(65));
-        assert!(config.takes_auth_key(512));
-        assert!(!config.takes_auth_key(513));
-        assert!(!config.takes_auth_key(usize::MAX));
+        assert!(config.supports_cipher_key_len(64));
+        assert!(!config.supports_cipher_key_len(65));
+        assert!(config.supports_auth_key_len(512));
+        assert!(!config.supports_auth_key_len(513));
+        assert!(!config.supports_auth_key_len(usize::MAX));
         assert_eq!(config.max_size(), 0x10_0000);
         assert_eq!(
             size_of::<Config>(),
@@ -182,9 +185,9 @@ mod tests {
     }
 
     #[test]
-    fn masks_have_64_bits_and_need_their_service() {
+    fn masks_have_64_bits_and_require_their_service() {
         let mut values = QEMU;
-        // XCBC of AES is number 53, GCM number 1.
+        // XCBC-MAC of AES has number 53, GCM has number 1.
         values[7] = 1 << (53 - 32);
         values[8] = 1 << 1;
         let config = Config::parse(&words(&values)).unwrap();
@@ -198,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn public_keys_have_a_mask_only_with_their_service() {
+    fn akcipher_mask_requires_its_service() {
         let mut values = QEMU;
         values[11] = 1 << 1 | 1 << 3;
         let config = Config::parse(&words(&values)).unwrap();
@@ -206,7 +209,7 @@ mod tests {
         values[2] |= 1 << 4;
         let config = Config::parse(&words(&values)).unwrap();
         assert!(config.advertises(Algorithm::Akcipher(Akcipher::Rsa)));
-        assert!(config.advertises(Algorithm::Akcipher(Akcipher::EcdsaOfHeader)));
+        assert!(config.advertises(Algorithm::Akcipher(Akcipher::EcdsaUapi)));
         assert!(!config.advertises(Algorithm::Akcipher(Akcipher::Ecdsa)));
     }
 
@@ -219,18 +222,18 @@ mod tests {
     }
 
     #[test]
-    fn another_device_is_told_from_the_same() {
+    fn comparison_ignores_only_the_status() {
         let config = Config::parse(&words(&QEMU)).unwrap();
         for index in 0..WORDS {
             let mut values = QEMU;
             values[index] += 1;
             let other = Config::parse(&words(&values)).unwrap();
-            assert_eq!(config.is_like(&other), index == 0);
+            assert_eq!(config.same_except_status(&other), index == 0);
         }
     }
 
     #[test]
-    fn impossible_numbers_of_queues_are_refused() {
+    fn parse_rejects_invalid_queue_counts() {
         for count in [0, 65536, u32::MAX] {
             let mut values = QEMU;
             values[1] = count;
@@ -239,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn ready_is_bit_0_alone() {
+    fn only_bit_0_means_ready() {
         assert!(Config::is_ready(1u32.to_le_bytes()));
         assert!(!Config::is_ready(0u32.to_le_bytes()));
         assert!(!Config::is_ready(0x0100_0002u32.to_le_bytes()));

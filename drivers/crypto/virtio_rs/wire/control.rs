@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests on the control queue ("Control Virtqueue").
+//! Requests and responses on the control queue ("Control Virtqueue").
+//!
+//! The structures are the header and the fixed-length fields of a request. Keys follow in separate
+//! segments.
 
 mod akcipher;
 mod create;
@@ -9,7 +12,7 @@ use super::{
     algorithm::Service,
     feature::Revision,
     status::Status,
-    FIXED, //
+    PADDED_LEN, //
 };
 use kernel::prelude::*;
 use zerocopy::byteorder::little_endian::{
@@ -31,13 +34,14 @@ pub(crate) use self::create::{
     CreateMac, //
 };
 
-/// The bytes of the longest answer: that of a CREATE, or of what the device does not know.
-pub(crate) const ANSWER: usize = size_of::<Created>();
+/// The length of the longest response in bytes, which is that of a CREATE request. A device may
+/// also write a response of this length to an opcode that it does not support.
+pub(crate) const ANSWER: usize = size_of::<CreateResponse>();
 
 const CREATE: u32 = 2;
 const DESTROY: u32 = 3;
 
-// Of public keys: 2 and 3 are what signs and verifies.
+// The public key service uses 2 and 3 for signing and verification.
 const CREATE_AKCIPHER: u32 = 4;
 const DESTROY_AKCIPHER: u32 = 5;
 
@@ -62,7 +66,7 @@ impl Header {
     }
 }
 
-/// DESTROY of a session.
+/// A DESTROY request: the header and `struct virtio_crypto_destroy_session_flf`.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 pub(crate) struct Destroy {
@@ -71,17 +75,17 @@ pub(crate) struct Destroy {
     padding: [u8; 48],
 }
 
-kernel::static_assert!(size_of::<Destroy>() == FIXED);
+kernel::static_assert!(size_of::<Destroy>() == PADDED_LEN);
 kernel::static_assert!(core::mem::offset_of!(Destroy, session_id) == 16);
 
-/// What of it is sent in the natural layout, in bytes.
-const NATURAL_DESTROY: usize = core::mem::offset_of!(Destroy, padding);
+/// The length of a DESTROY request in the natural layout, in bytes.
+const NATURAL_DESTROY_LEN: usize = core::mem::offset_of!(Destroy, padding);
 
-/// The answer to a DESTROY: a status byte.
-pub(crate) const DESTROYED: usize = 1;
+/// The length of the response to a DESTROY request in bytes. The response is a status byte.
+pub(crate) const DESTROY_RESPONSE_LEN: usize = 1;
 
 impl Destroy {
-    /// Creates the request for a session of a service.
+    /// Creates the request that destroys a session of a service.
     pub(crate) fn new(service: Service, session_id: u64) -> Self {
         let op = match service {
             Service::Akcipher => DESTROY_AKCIPHER,
@@ -94,42 +98,44 @@ impl Destroy {
         }
     }
 
-    /// Returns the bytes to send.
+    /// Returns the bytes of the request in a layout.
     pub(crate) fn bytes(&self, revision: Revision) -> &[u8] {
-        revision.cut(self.as_bytes(), NATURAL_DESTROY)
+        revision.truncate(self.as_bytes(), NATURAL_DESTROY_LEN)
     }
 }
 
-/// The answer to a DESTROY.
-pub(crate) struct Destroyed;
+/// The response to a DESTROY request (`struct virtio_crypto_destroy_session_input`).
+pub(crate) struct DestroyResponse;
 
-impl Destroyed {
-    /// Takes an answer for what it says.
+impl DestroyResponse {
+    /// Parses a response.
     ///
     /// # Errors
     ///
-    /// As [`Status::to_result`] has them; `EIO` if the device has not written an answer.
+    /// - The errors of [`Status::to_result`].
+    /// - `EIO` if the device did not write the status, which then has its poison value.
     pub(crate) fn parse(answer: &[u8; ANSWER]) -> Result {
         let [status, ..] = answer;
         Status::from(*status).to_result()
     }
 }
 
-/// The answer to a CREATE: `struct virtio_crypto_session_input`.
+/// The response to a CREATE request (`struct virtio_crypto_create_session_input`).
 #[repr(C)]
 #[derive(FromBytes, Immutable, KnownLayout)]
-pub(crate) struct Created {
+pub(crate) struct CreateResponse {
     session_id: U64,
     status: U32,
     padding: U32,
 }
 
-impl Created {
-    /// Takes an answer for what it says. Any id is a good one, 0 included.
+impl CreateResponse {
+    /// Parses a response and returns the session ID. Every ID is valid, including 0.
     ///
     /// # Errors
     ///
-    /// As [`Status::to_result`] has them; `EIO` if the device has not written an answer.
+    /// - The errors of [`Status::to_result`].
+    /// - `EIO` if the device did not write the status, which then has its poison value.
     pub(crate) fn parse(answer: &[u8; ANSWER]) -> Result<u64> {
         let created = Self::read_from_bytes(answer).map_err(|_| EIO)?;
         Status::from(created.status.get()).to_result()?;
@@ -146,7 +152,7 @@ mod tests {
     };
 
     #[test]
-    fn destroy_has_the_whole_id_and_72_bytes() {
+    fn destroy_has_the_64_bit_id_and_72_bytes() {
         let request = Destroy::new(Service::Cipher, 0x8877_6655_4433_2211);
         let bytes = request.as_bytes();
         assert_eq!(bytes.len(), 72);
@@ -159,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn destroy_has_the_opcode_of_the_service() {
+    fn destroy_uses_the_opcode_of_the_service() {
         let opcodes = [
             (Service::Cipher, bindings::VC_CIPHER_DESTROY_SESSION),
             (Service::Hash, bindings::VC_HASH_DESTROY_SESSION),
@@ -173,33 +179,33 @@ mod tests {
     }
 
     #[test]
-    fn destroyed_is_the_first_byte() {
+    fn destroy_response_is_the_first_byte() {
         let mut answer = [0xff; ANSWER];
-        assert_eq!(Destroyed::parse(&answer), Err(EIO));
+        assert_eq!(DestroyResponse::parse(&answer), Err(EIO));
         answer[0] = 0;
-        assert!(Destroyed::parse(&answer).is_ok());
+        assert!(DestroyResponse::parse(&answer).is_ok());
         answer[0] = 1;
-        assert!(Destroyed::parse(&answer).is_err());
+        assert!(DestroyResponse::parse(&answer).is_err());
     }
 
     #[test]
-    fn id_0_and_the_largest_are_good() {
+    fn session_ids_0_and_u64_max_are_valid() {
         let mut answer = [0; ANSWER];
-        assert_eq!(Created::parse(&answer), Ok(0));
+        assert_eq!(CreateResponse::parse(&answer), Ok(0));
         answer[..8].copy_from_slice(&u64::MAX.to_le_bytes());
-        assert_eq!(Created::parse(&answer), Ok(u64::MAX));
+        assert_eq!(CreateResponse::parse(&answer), Ok(u64::MAX));
     }
 
     #[test]
-    fn an_id_without_ok_is_not_taken() {
+    fn create_response_requires_status_ok() {
         let mut answer = [0; ANSWER];
         for status in 1..10 {
             answer[8] = status;
-            assert!(Created::parse(&answer).is_err());
+            assert!(CreateResponse::parse(&answer).is_err());
         }
         // The status has 32 bits.
         answer[8..12].copy_from_slice(&[0, 0, 0, 1]);
-        assert!(Created::parse(&answer).is_err());
-        assert_eq!(Created::parse(&[0xff; ANSWER]), Err(EIO));
+        assert!(CreateResponse::parse(&answer).is_err());
+        assert_eq!(CreateResponse::parse(&[0xff; ANSWER]), Err(EIO));
     }
 }

@@ -2,9 +2,10 @@
 
 //! Requests on a data queue ("Data Virtqueue").
 //!
-//! What is here is the fixed part of each request; keys, IVs, data and results follow in segments
-//! of their own. A request in a session has the padded or the natural layout; one that brings its
-//! key along has one layout only, and needs a feature of its service.
+//! The structures are the header and the fixed-length fields of a request. Keys, IVs, data and
+//! results follow in separate segments. A request in session mode has the padded or the natural
+//! layout. A request in stateless mode carries its parameters and its key, and always has the
+//! natural layout. The stateless mode requires a feature bit of the service.
 
 mod aead;
 mod akcipher;
@@ -18,7 +19,7 @@ use super::{
         Service, //
     },
     feature::Revision,
-    FIXED, //
+    PADDED_LEN, //
 };
 use kernel::prelude::*;
 use zerocopy::byteorder::little_endian::{
@@ -44,7 +45,7 @@ pub(crate) use self::{
         StatelessChainRequest, //
     },
     cipher::{
-        cipher_room,
+        max_cipher_len,
         CipherRequest,
         StatelessCipherRequest, //
     },
@@ -55,16 +56,22 @@ pub(crate) use self::{
     },
 };
 
-/// The status byte that ends what the device writes: `struct virtio_crypto_inhdr`.
+/// The length of `struct virtio_crypto_inhdr` in bytes. The structure is the status, the last byte
+/// that the device writes.
 pub(crate) const STATUS: usize = 1;
 
-/// The bytes of the longest fixed part of a stateless request, which is that of a symmetric one.
-const STATELESS: usize = 100;
+/// The length of the header and the fixed-length fields of a stateless cipher request in bytes. No
+/// other stateless request is longer.
+const STATELESS_LEN: usize = 100;
 
-/// The longest fixed part of any request, in bytes.
-pub(crate) const MAX_HEAD: usize = if STATELESS > FIXED { STATELESS } else { FIXED };
+/// The maximum length of the header and the fixed-length fields of a request in bytes.
+pub(crate) const MAX_FIXED_LEN: usize = if STATELESS_LEN > PADDED_LEN {
+    STATELESS_LEN
+} else {
+    PADDED_LEN
+};
 
-/// What every request begins with: `struct virtio_crypto_op_header`.
+/// `struct virtio_crypto_op_header`, the first field of every request.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 struct Header {
@@ -78,7 +85,7 @@ struct Header {
 kernel::static_assert!(size_of::<Header>() == 24);
 
 impl Header {
-    /// Creates the header of a request in a session; `op` is the low byte of the opcode.
+    /// Creates the header of a request in session mode. `op` is the low byte of the opcode.
     fn session(revision: Revision, service: Service, op: u32, algo: u32, session_id: u64) -> Self {
         Self {
             opcode: opcode(service, op),
@@ -89,7 +96,7 @@ impl Header {
         }
     }
 
-    /// Creates the header of a request that brings its key along.
+    /// Creates the header of a request in stateless mode. `op` is the low byte of the opcode.
     fn stateless(service: Service, op: u32, algo: u32) -> Self {
         Self {
             opcode: opcode(service, op),
@@ -105,7 +112,7 @@ fn opcode(service: Service, op: u32) -> U32 {
     (service.number() << 8 | op).into()
 }
 
-/// The low byte of the opcode of what encrypts or decrypts.
+/// Returns the low byte of the opcode of a cipher or AEAD operation.
 fn direction(operation: Operation) -> u32 {
     match operation {
         Operation::Encrypt => 0,
@@ -113,12 +120,13 @@ fn direction(operation: Operation) -> u32 {
     }
 }
 
-/// Returns true if what is not fixed in a request is within a device's `max_size`: the sum of the
-/// lengths of IV, associated data, source, destination and result, and of a key that is sent along,
-/// all in bytes. The status byte counts, too.
-pub(crate) fn fits(lengths: &[u32], max_size: u64) -> bool {
+/// Returns true if the variable-length fields of a request do not exceed a device's `max_size`.
+///
+/// `lengths` are the lengths of the keys of a stateless request, the IV, the AAD, the source, the
+/// destination and the result, in bytes. The function adds the status byte.
+pub(crate) fn fits_max_size(lengths: &[u32], max_size: u64) -> bool {
     let total: u64 = lengths.iter().map(|len| u64::from(*len)).sum();
-    // CAST: It is 1.
+    // CAST: `STATUS` is 1.
     total + STATUS as u64 <= max_size
 }
 
@@ -127,12 +135,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn max_size_counts_everything_and_never_overflows() {
-        assert!(fits(&[16, 16], 33));
-        assert!(!fits(&[16, 17], 33));
-        assert!(fits(&[], 1));
-        assert!(!fits(&[], 0));
-        assert!(!fits(&[u32::MAX; 6], u64::from(u32::MAX)));
-        assert!(fits(&[u32::MAX; 6], u64::MAX));
+    fn fits_max_size_counts_all_lengths_without_overflow() {
+        assert!(fits_max_size(&[16, 16], 33));
+        assert!(!fits_max_size(&[16, 17], 33));
+        assert!(fits_max_size(&[], 1));
+        assert!(!fits_max_size(&[], 0));
+        assert!(!fits_max_size(&[u32::MAX; 6], u64::from(u32::MAX)));
+        assert!(fits_max_size(&[u32::MAX; 6], u64::MAX));
     }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! As much of the Distinguished Encoding Rules (X.690) as keys and signatures need.
+//! The part of the Distinguished Encoding Rules (X.690) that keys and signatures use.
 //!
-//! RSA keys (PKCS#1) and ECDSA signatures are sequences of integers, none of them negative.
+//! RSA keys (PKCS#1) and ECDSA signatures are sequences of non-negative integers. Numbers are
+//! big-endian byte strings.
 
 use kernel::prelude::*;
 
@@ -15,25 +16,25 @@ pub(crate) const BIT_STRING: u8 = 0x03;
 /// The tag of an OCTET STRING.
 pub(crate) const OCTET_STRING: u8 = 0x04;
 
-/// Returns the explicit tag `[number]`.
+/// Returns the context-specific tag `[number]` of an explicitly tagged element.
 pub(crate) const fn explicit(number: u8) -> u8 {
     0xa0 | number
 }
 
-/// Returns a number, most significant byte first, without the zeros at its front.
-pub(crate) fn shortest(number: &[u8]) -> &[u8] {
+/// Returns a big-endian number without its leading zeros.
+pub(crate) fn strip_leading_zeros(number: &[u8]) -> &[u8] {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     number.get(zeros..).unwrap_or_default()
 }
 
-/// Returns how many bytes the contents of an INTEGER take: one at least, and one more in front of a
-/// byte that would look like a sign.
+/// Returns the length of the contents of an INTEGER. The contents have at least one byte. A zero
+/// byte precedes a first byte with the sign bit set.
 fn integer_len(number: &[u8]) -> usize {
-    let number = shortest(number);
+    let number = strip_leading_zeros(number);
     number.len() + usize::from(number.first().is_none_or(|first| *first >= 0x80))
 }
 
-/// Returns how many bytes an element takes whose contents have `len`, less than 65536.
+/// Returns the length of an element with contents of `len` bytes, which must be less than 65536.
 const fn element_len(len: usize) -> usize {
     let header = match len {
         ..=0x7f => 2,
@@ -43,7 +44,7 @@ const fn element_len(len: usize) -> usize {
     header + len
 }
 
-/// Where something is encoded.
+/// An encoder that writes to the front of a buffer.
 struct Writer<'a>(&'a mut [u8]);
 
 impl Writer<'_> {
@@ -55,7 +56,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Writes tag and length of an element.
+    /// Writes the tag and the length of an element.
     fn header(&mut self, tag: u8, len: usize) -> Result {
         let [high, low] = u16::try_from(len)?.to_be_bytes();
         match len {
@@ -66,7 +67,7 @@ impl Writer<'_> {
     }
 }
 
-/// Returns how many bytes a SEQUENCE of INTEGERs takes.
+/// Returns the length of an encoded SEQUENCE of INTEGERs.
 pub(crate) fn sequence_len(numbers: &[&[u8]]) -> usize {
     element_len(contents_len(numbers))
 }
@@ -78,18 +79,18 @@ fn contents_len(numbers: &[&[u8]]) -> usize {
     lens.sum()
 }
 
-/// Writes a SEQUENCE of INTEGERs to the front of `to`; returns how many bytes it takes. The numbers
-/// have their most significant byte first.
+/// Writes a SEQUENCE of INTEGERs to the front of `to`. Returns the length of the SEQUENCE.
 ///
 /// # Errors
 ///
-/// `EINVAL`: `to` is too short. `EOVERFLOW`: the contents of an element have more than 65535 bytes.
+/// - `EINVAL` if `to` is too short.
+/// - `EOVERFLOW` if the contents of an element have more than 65535 bytes.
 pub(crate) fn write_sequence(numbers: &[&[u8]], to: &mut [u8]) -> Result<usize> {
     let mut writer = Writer(to);
     writer.header(SEQUENCE, contents_len(numbers))?;
     for number in numbers {
         let len = integer_len(number);
-        let number = shortest(number);
+        let number = strip_leading_zeros(number);
         writer.header(INTEGER, len)?;
         if len > number.len() {
             writer.put(&[0])?;
@@ -99,17 +100,17 @@ pub(crate) fn write_sequence(numbers: &[&[u8]], to: &mut [u8]) -> Result<usize> 
     Ok(sequence_len(numbers))
 }
 
-/// Elements one behind the other.
+/// A decoder of consecutive elements.
 #[derive(Clone, Copy)]
 pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// Reads `bytes`.
+    /// Creates a decoder of `bytes`.
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    /// Returns true if there is nothing left.
+    /// Returns true if all elements were read.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -120,7 +121,7 @@ impl<'a> Reader<'a> {
         Ok(front)
     }
 
-    /// Reads a length, which has to be in its shortest form, and less than 65536.
+    /// Reads a length, which must be in its shortest form and less than 65536.
     fn length(&mut self) -> Result<usize> {
         let (len, least) = match *self.take(1)? {
             [short @ ..=0x7f] => (short.into(), 0),
@@ -134,17 +135,18 @@ impl<'a> Reader<'a> {
         Ok(len)
     }
 
-    /// Reads so many bytes of a number.
+    /// Reads a big-endian number of `len` bytes.
     fn number(&mut self, len: usize) -> Result<usize> {
         let bytes = self.take(len)?.iter();
         Ok(bytes.fold(0, |number, byte| number << 8 | usize::from(*byte)))
     }
 
-    /// Returns the contents of the next element if it has that tag.
+    /// Reads the next element if it has the given tag, and returns its contents. Returns `None` if
+    /// the next element has another tag or all elements were read.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: it is cut short, or its length not in its shortest form.
+    /// - `EINVAL` if the element is truncated or its length is not in its shortest form.
     pub(crate) fn optional(&mut self, tag: u8) -> Result<Option<&'a [u8]>> {
         if self.0.first() != Some(&tag) {
             return Ok(None);
@@ -154,33 +156,36 @@ impl<'a> Reader<'a> {
         self.take(len).map(Some)
     }
 
-    /// Returns the contents of the next element, which has to have that tag.
+    /// Reads the next element, which must have the given tag, and returns its contents.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: it has not, or as for [`optional`](Self::optional).
+    /// - `EINVAL` if the next element has another tag or all elements were read.
+    /// - The errors of [`optional`](Self::optional).
     pub(crate) fn element(&mut self, tag: u8) -> Result<&'a [u8]> {
         self.optional(tag)?.ok_or(EINVAL)
     }
 
-    /// Returns the elements in the next one, a SEQUENCE.
+    /// Reads the next element, which must be a SEQUENCE, and returns a decoder of its elements.
     ///
     /// # Errors
     ///
-    /// As for [`element`](Self::element).
+    /// - The errors of [`element`](Self::element).
     pub(crate) fn sequence(&mut self) -> Result<Self> {
         self.element(SEQUENCE).map(Self)
     }
 
-    /// Returns the next element, an INTEGER that is not negative, without zeros in front.
+    /// Reads the next element, which must be a non-negative INTEGER, and returns the number without
+    /// its leading zeros.
     ///
     /// # Errors
     ///
-    /// As for [`element`](Self::element). `EINVAL`: it is negative, or has no contents.
+    /// - `EINVAL` if the INTEGER is negative or has no contents.
+    /// - The errors of [`element`](Self::element).
     pub(crate) fn integer(&mut self) -> Result<&'a [u8]> {
         let contents = self.element(INTEGER)?;
         match contents.first() {
-            Some(..=0x7f) => Ok(shortest(contents)),
+            Some(..=0x7f) => Ok(strip_leading_zeros(contents)),
             _ => Err(EINVAL),
         }
     }
@@ -191,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_sequences_are_read_back() {
         let number = [0x81; 300];
         let mut bytes = [0; 640];
         for len in [0, 1, 0x7c, 0x7d, 0x7e, 0x7f, 0x80, 0xfe, 0xff, 0x100, 300] {
@@ -210,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_in_another_form_are_refused() {
+    fn reader_rejects_malformed_lengths() {
         let bad: [&[u8]; 8] = [
             &[4],
             &[4, 0x80, 0, 0],
@@ -229,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_are_not_negative_and_have_contents() {
+    fn reader_rejects_negative_and_empty_integers() {
         for bad in [&[2, 0][..], &[2, 1, 0x80], &[4, 1, 1]] {
             assert!(Reader::new(bad).integer().is_err());
         }
@@ -238,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_are_as_short_as_can_be_and_never_negative() {
+    fn writer_emits_minimal_nonnegative_integers() {
         let mut bytes = [0xff; 32];
         let numbers: [&[u8]; 5] = [&[], &[0, 0], &[0x7f], &[0, 0x80], &[0, 0, 1, 0]];
         let len = write_sequence(&numbers, &mut bytes).unwrap();
@@ -258,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_have_their_shortest_form() {
+    fn writer_emits_minimal_lengths() {
         let number = [1; 300];
         let mut bytes = [0; 310];
         let cases: [(usize, &[u8]); 6] = [
@@ -279,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_is_refused() {
+    fn writer_rejects_a_short_buffer() {
         let numbers: [&[u8]; 2] = [&[0x80], &[1, 2, 3]];
         let len = sequence_len(&numbers);
         let mut bytes = [0; 16];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Feature bits ("Feature bits"), and what follows from them.
+//! Feature bits ("Feature bits"), and the layout and modes of requests that depend on them.
 
 use super::algorithm::Service;
 
@@ -22,7 +22,7 @@ const AEAD_STATELESS_MODE: u32 = 4;
 /// VIRTIO_CRYPTO_F_AKCIPHER_STATELESS_MODE.
 const AKCIPHER_STATELESS_MODE: u32 = 5;
 
-/// The bits the driver understands.
+/// The feature bits that the driver supports.
 pub(crate) const ALL: [u32; 6] = [
     REVISION_1,
     CIPHER_STATELESS_MODE,
@@ -32,7 +32,7 @@ pub(crate) const ALL: [u32; 6] = [
     AKCIPHER_STATELESS_MODE,
 ];
 
-/// Bits that are of no use without another.
+/// Pairs of a feature bit and the bit that it requires ("Feature bit requirements").
 pub(crate) const REQUIRES: [(u32, u32); 5] = [
     (CIPHER_STATELESS_MODE, REVISION_1),
     (HASH_STATELESS_MODE, REVISION_1),
@@ -41,7 +41,7 @@ pub(crate) const REQUIRES: [(u32, u32); 5] = [
     (AKCIPHER_STATELESS_MODE, REVISION_1),
 ];
 
-/// Returns the bit that lets requests of a service do without a session.
+/// Returns the feature bit of the stateless mode of a service.
 const fn stateless_mode(service: Service) -> u32 {
     match service {
         Service::Cipher => CIPHER_STATELESS_MODE,
@@ -55,23 +55,23 @@ const fn stateless_mode(service: Service) -> u32 {
 /// The layout of requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Revision {
-    /// What devices without VIRTIO_CRYPTO_F_REVISION_1 speak: header and fixed part are filled up
-    /// with zeros to 72 bytes, and all requests are in a session.
+    /// The layout without VIRTIO_CRYPTO_F_REVISION_1. Zeros pad the header and the fixed-length
+    /// fields to 72 bytes. All requests name a session.
     Padded,
-    /// What devices with it speak: every part has its natural size, and a flag says whether a
-    /// request is in a session.
+    /// The layout with VIRTIO_CRYPTO_F_REVISION_1. The fixed-length fields have their natural size.
+    /// A flag in the header distinguishes session mode from stateless mode.
     Natural,
 }
 
-/// The features in force.
+/// The negotiated features.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Features {
-    /// One bit for each.
+    /// A mask of feature bits.
     bits: u32,
 }
 
 impl Features {
-    /// Asks for each feature whether it is in force.
+    /// Collects the supported features for which `has` returns true.
     pub(crate) fn new(has: impl Fn(u32) -> bool) -> Self {
         let bits = ALL.iter().filter(|bit| has(**bit));
         Self {
@@ -92,25 +92,24 @@ impl Features {
         }
     }
 
-    /// Returns true if requests of a service may bring their key along instead of a session's
-    /// number.
+    /// Returns true if the stateless mode of a service is negotiated.
     pub(crate) fn has_stateless(&self, service: Service) -> bool {
         self.has(REVISION_1) && self.has(stateless_mode(service))
     }
 }
 
 impl Revision {
-    /// Returns what of a padded request is sent, whose natural size is `natural` bytes.
-    pub(super) fn cut<'a>(&self, padded: &'a [u8], natural: usize) -> &'a [u8] {
+    /// Truncates a padded request to `natural` bytes, its natural size, in the natural layout.
+    pub(super) fn truncate<'a>(&self, padded: &'a [u8], natural: usize) -> &'a [u8] {
         match self {
             Revision::Padded => padded,
             Revision::Natural => padded.get(..natural).unwrap_or(padded),
         }
     }
 
-    /// Returns the flag of a request in a session.
+    /// Returns the `flag` field of a request in session mode.
     pub(super) fn session_flag(&self) -> u32 {
-        /// VIRTIO_CRYPTO_FLAG_SESSION_MODE; not looked at in the padded layout.
+        /// VIRTIO_CRYPTO_FLAG_SESSION_MODE. Devices ignore the flag in the padded layout.
         const SESSION_MODE: u32 = 1;
 
         match self {
@@ -133,7 +132,7 @@ mod tests {
     ];
 
     #[test]
-    fn without_the_revision_nothing_is_stateless() {
+    fn stateless_mode_requires_revision_1() {
         let features = Features::new(|bit| bit != 0);
         assert_eq!(features.revision(), Revision::Padded);
         assert!(SERVICES
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn each_service_has_a_stateless_mode_of_its_own() {
+    fn each_service_has_its_own_stateless_feature() {
         for (bit, service) in (1..).zip(SERVICES) {
             let features = Features::new(|asked| asked == 0 || asked == bit);
             for other in SERVICES {
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bit_but_the_revision_needs_it() {
+    fn every_other_feature_requires_revision_1() {
         for bit in ALL {
             let needs = REQUIRES.iter().any(|pair| *pair == (bit, REVISION_1));
             assert_eq!(needs, bit != REVISION_1);
@@ -165,10 +164,10 @@ mod tests {
     }
 
     #[test]
-    fn natural_requests_are_the_beginning_of_padded_ones() {
+    fn natural_layout_truncates_and_sets_the_session_flag() {
         let padded = [7; 72];
-        assert_eq!(Revision::Padded.cut(&padded, 24).len(), 72);
-        assert_eq!(Revision::Natural.cut(&padded, 24).len(), 24);
+        assert_eq!(Revision::Padded.truncate(&padded, 24).len(), 72);
+        assert_eq!(Revision::Natural.truncate(&padded, 24).len(), 24);
         assert_eq!(Revision::Padded.session_flag(), 0);
         assert_eq!(Revision::Natural.session_flag(), 1);
     }

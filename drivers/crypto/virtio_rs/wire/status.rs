@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a device says of a request ("Device Operation: status").
+//! Status codes of requests ("Operation Status").
 
 use kernel::prelude::*;
 
 /// The status of a request (VIRTIO_CRYPTO_*).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Status {
-    /// It was done.
+    /// Success.
     Ok,
-    /// It failed, for a reason that has no status of its own.
+    /// A failure that no other status describes.
     Err,
-    /// The data is not authentic.
+    /// The authentication of AEAD data failed.
     BadMsg,
-    /// The device does not do this.
+    /// The device does not support the operation or the algorithm.
     NotSupp,
-    /// There is no such session.
+    /// The session ID is invalid.
     InvSess,
-    /// There is no room for another session.
+    /// The device has no free session ID.
     NoSpc,
-    /// The signature is not right.
+    /// The verification of a signature failed.
     KeyRejected,
-    /// The device wrote nothing, or something that has no meaning.
+    /// An undefined status code, for example the poison of a status that the device did not write.
     Unknown(u32),
 }
 
@@ -47,12 +47,16 @@ impl From<u8> for Status {
 }
 
 impl Status {
-    /// Returns what the crypto framework is told.
+    /// Converts the status to a result.
     ///
     /// # Errors
     ///
-    /// `EBADMSG`, `EOPNOTSUPP`, `ENOSPC`, `EKEYREJECTED` for the status of that name; `ENOKEY` for a
-    /// session that the device does not know; `EIO` for everything that is the device's business.
+    /// - `EBADMSG` if the authentication failed.
+    /// - `EOPNOTSUPP` if the device does not support the request.
+    /// - `ENOKEY` if the session ID is invalid.
+    /// - `ENOSPC` if the device has no free session ID.
+    /// - `EKEYREJECTED` if the verification of a signature failed.
+    /// - `EIO` if the device failed for another reason or returned an undefined status.
     pub(crate) fn to_result(self) -> Result {
         match self {
             Self::Ok => Ok(()),
@@ -72,7 +76,7 @@ mod tests {
     use crate::bindings;
 
     #[test]
-    fn every_number_has_its_meaning() {
+    fn status_codes_match_uapi_header() {
         let table = [
             (bindings::VIRTIO_CRYPTO_OK, Status::Ok),
             (bindings::VIRTIO_CRYPTO_ERR, Status::Err),
@@ -99,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_was_not_written_is_an_error() {
+    fn unwritten_status_is_an_error() {
         assert_eq!(Status::from(0xffu8).to_result(), Err(EIO));
     }
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the unit tests of requests have in common.
+//! Helpers of the unit tests of request layouts.
 
-/// Returns the word at byte `offset`.
+/// Returns the 32-bit word at byte `offset`.
 pub(super) fn word(bytes: &[u8], offset: usize) -> u32 {
     u32::from_le_bytes(bytes[offset..offset + 4].try_into().unwrap())
 }
 
-/// Returns true if the words at those offsets have those values, and all others are 0.
+/// Returns true if the words at the offsets in `expected` have the expected values, and all other
+/// words are 0.
 pub(super) fn has_words(bytes: &[u8], expected: &[(usize, u32)]) -> bool {
     (0..bytes.len()).step_by(4).all(|offset| {
         let value = expected.iter().find(|(at, _)| *at == offset);

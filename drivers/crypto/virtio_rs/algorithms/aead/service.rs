@@ -211,7 +211,7 @@ impl Method for AeadMethod {
     }
 
     fn supports_keys(&self, config: &Config, keys: &Keys<'_>) -> bool {
-        config.takes_cipher_key(keys.cipher.len())
+        config.supports_cipher_key_len(keys.cipher.len())
     }
 
     fn create_session(

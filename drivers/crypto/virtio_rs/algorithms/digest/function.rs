@@ -73,7 +73,7 @@ impl Function {
                 Session::create(device, Service::Hash, request.bytes(revision), &[])
             }
             Self::Mac(mac) => {
-                if !device.config().takes_auth_key(key.len()) {
+                if !device.config().supports_auth_key_len(key.len()) {
                     return Err(EINVAL);
                 }
                 let len = u32::try_from(key.len())?;

@@ -2,7 +2,7 @@
 
 //! Public keys: points on a curve.
 
-use crate::wire::der::shortest;
+use crate::wire::der::strip_leading_zeros;
 use kernel::prelude::*;
 
 /// Longest point in bytes: that of P-521.
@@ -35,7 +35,7 @@ impl Point {
         first.fill(UNCOMPRESSED);
         let (x, y) = coordinates.split_at(coordinates.len() / 2);
         for (coordinate, to) in [x, y].iter().zip(rest.chunks_exact_mut(field)) {
-            let coordinate = shortest(coordinate);
+            let coordinate = strip_leading_zeros(coordinate);
             let zeros = field.checked_sub(coordinate.len()).ok_or(EINVAL)?;
             to[zeros..].copy_from_slice(coordinate);
         }

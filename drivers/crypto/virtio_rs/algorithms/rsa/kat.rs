@@ -84,7 +84,7 @@ const EXPECTED: [u8; MODULUS.len()] = [
 ];
 
 /// Maximum length of the request's parameters in bytes: fixed-length fields and source.
-const PARAMS: usize = data::MAX_HEAD + MODULUS.len();
+const PARAMS: usize = data::MAX_FIXED_LEN + MODULUS.len();
 
 /// Encrypts a known input on a device and checks the result. A test session alone is not
 /// sufficient: some devices create sessions for algorithms that they do not support.

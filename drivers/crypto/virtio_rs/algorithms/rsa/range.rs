@@ -2,7 +2,7 @@
 
 //! Range of valid RSA inputs.
 
-use crate::wire::der::shortest;
+use crate::wire::der::strip_leading_zeros;
 use kernel::prelude::*;
 
 /// The valid inputs for a modulus: 2 to the modulus minus 2, as in the kernel's implementation and
@@ -20,7 +20,7 @@ impl InputRange {
     /// `ENOMEM` if memory is exhausted.
     pub(super) fn new(modulus: &[u8]) -> Result<Self> {
         let mut limit = KVec::new();
-        limit.extend_from_slice(shortest(modulus), GFP_KERNEL)?;
+        limit.extend_from_slice(strip_leading_zeros(modulus), GFP_KERNEL)?;
         for byte in limit.iter_mut().rev() {
             let (less, borrow) = byte.overflowing_sub(1);
             *byte = less;

@@ -118,7 +118,7 @@ impl<const SYNC: bool> LookupBinding for SkcipherTfm<SYNC> {
 
 impl Opener for &'static Row {
     fn takes(&self, device: &Device, key: &[u8], _variant: u32) -> bool {
-        device.config().takes_cipher_key(key.len())
+        device.config().supports_cipher_key_len(key.len())
     }
 
     fn open(&self, device: &Arc<Device>, key: &[u8], _: u32, wanted: Wanted) -> Result<Bindings> {

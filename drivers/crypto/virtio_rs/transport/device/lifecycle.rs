@@ -31,8 +31,8 @@ use crate::{
     wire::{
         control::{
             Destroy,
-            Destroyed,
-            DESTROYED, //
+            DestroyResponse,
+            DESTROY_RESPONSE_LEN, //
         }, //
     },
 };
@@ -300,7 +300,7 @@ impl DeviceInner {
     fn compare_config(&self, queues: &Queues) -> Result {
         let words = queues.with_device(|dev| dev.read_config::<WORDS>());
         let config = Config::parse(&words.unwrap_or(Err(ENODEV))?)?;
-        if config.is_like(&self.config) {
+        if config.same_except_status(&self.config) {
             Ok(())
         } else {
             Err(EINVAL)
@@ -322,10 +322,10 @@ impl DeviceInner {
             &self.control,
             first.destroy().bytes(revision),
             &[],
-            DESTROYED,
+            DESTROY_RESPONSE_LEN,
             self.timeout,
         );
-        match answer.map(|answer| Destroyed::parse(&answer)) {
+        match answer.map(|answer| DestroyResponse::parse(&answer)) {
             Ok(Ok(())) => {}
             Ok(Err(_)) => {
                 self.sessions.drop_old();
@@ -377,7 +377,10 @@ impl DeviceInner {
     }
 
     fn prepare_destroy(&self, destroy: &Destroy) -> Result<ControlMessage> {
-        controlq::prepare(destroy.bytes(self.features.revision()), DESTROYED)
+        controlq::prepare(
+            destroy.bytes(self.features.revision()),
+            DESTROY_RESPONSE_LEN,
+        )
     }
 
     /// Waits until the device has returned all requests, and tells it to forget our sessions. This

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! CREATE of a session for a public key algorithm.
+//! CREATE requests of the public key service ("AKCIPHER session").
 
 use super::{
     super::{
@@ -9,7 +9,7 @@ use super::{
             Scheme,
             Service, //
         },
-        FIXED, //
+        PADDED_LEN, //
     },
     Header,
     CREATE_AKCIPHER, //
@@ -19,7 +19,7 @@ use kernel::prelude::*;
 use zerocopy::byteorder::little_endian::U32;
 use zerocopy_derive::Immutable;
 
-/// CREATE of a session for a public key algorithm; the key follows. It is the same in both layouts.
+/// A CREATE request for a public key algorithm. The key follows. Both layouts are the same.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 pub(crate) struct CreateAkcipher {
@@ -32,12 +32,12 @@ pub(crate) struct CreateAkcipher {
     unused: [u8; 36],
 }
 
-kernel::static_assert!(size_of::<CreateAkcipher>() == FIXED);
+kernel::static_assert!(size_of::<CreateAkcipher>() == PADDED_LEN);
 kernel::static_assert!(offset_of!(CreateAkcipher, algo) == 16);
 kernel::static_assert!(offset_of!(CreateAkcipher, parameters) == 28);
 
 impl CreateAkcipher {
-    /// Creates the request; `key_len` in bytes.
+    /// Creates the request. `key_len` is in bytes.
     pub(crate) fn new(scheme: Scheme, key_type: KeyType, key_len: u32) -> Self {
         Self {
             header: Header::new(Service::Akcipher, CREATE_AKCIPHER, scheme.number()),
@@ -68,7 +68,7 @@ mod tests {
     };
 
     #[test]
-    fn rsa_has_every_field_in_its_place() {
+    fn rsa_fields_match_the_layout() {
         let request = CreateAkcipher::new(Scheme::RsaRaw, KeyType::Private, 1191);
         let bytes = request.as_bytes();
         assert_eq!(bytes.len(), 72);
@@ -80,8 +80,8 @@ mod tests {
     }
 
     #[test]
-    fn ecdsa_has_every_field_in_its_place_and_either_number() {
-        for number in [Akcipher::Ecdsa, Akcipher::EcdsaOfHeader] {
+    fn ecdsa_fields_match_the_layout_with_either_number() {
+        for number in [Akcipher::Ecdsa, Akcipher::EcdsaUapi] {
             let scheme = Scheme::Ecdsa(number, Curve::P521);
             let request = CreateAkcipher::new(scheme, KeyType::Public, 133);
             let set = [

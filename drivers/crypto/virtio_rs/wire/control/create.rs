@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! CREATE of a session, for each service. Keys follow what is here.
+//! CREATE requests of the symmetric services ("Session operation").
 
 use super::{
     super::{
@@ -16,7 +16,7 @@ use super::{
             OP_TYPE_CIPHER, //
         },
         feature::Revision,
-        FIXED, //
+        PADDED_LEN, //
     },
     Header,
     CREATE, //
@@ -26,7 +26,7 @@ use kernel::prelude::*;
 use zerocopy::byteorder::little_endian::U32;
 use zerocopy_derive::Immutable;
 
-/// CREATE of a cipher session; the key follows.
+/// A CREATE request for a cipher ("Symmetric algorithms session"). The key follows.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 pub(crate) struct CreateCipher {
@@ -40,12 +40,12 @@ pub(crate) struct CreateCipher {
     padding_2: U32,
 }
 
-kernel::static_assert!(size_of::<CreateCipher>() == FIXED);
+kernel::static_assert!(size_of::<CreateCipher>() == PADDED_LEN);
 kernel::static_assert!(offset_of!(CreateCipher, algo) == 16);
 kernel::static_assert!(offset_of!(CreateCipher, op_type) == 64);
 
 impl CreateCipher {
-    /// Creates the request; `key_len` in bytes.
+    /// Creates the request. `key_len` is in bytes.
     pub(crate) fn new(cipher: Cipher, operation: Operation, key_len: u32) -> Self {
         Self {
             header: Header::new(Service::Cipher, CREATE, cipher.number()),
@@ -60,7 +60,7 @@ impl CreateCipher {
     }
 }
 
-/// CREATE of a hash session.
+/// A CREATE request for a hash ("HASH session").
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 pub(crate) struct CreateHash {
@@ -70,12 +70,12 @@ pub(crate) struct CreateHash {
     padding: [u8; 48],
 }
 
-kernel::static_assert!(size_of::<CreateHash>() == FIXED);
+kernel::static_assert!(size_of::<CreateHash>() == PADDED_LEN);
 
 impl CreateHash {
-    const NATURAL: usize = 24;
+    const NATURAL_LEN: usize = 24;
 
-    /// Creates the request; `result_len` in bytes.
+    /// Creates the request. `result_len` is in bytes.
     pub(crate) fn new(hash: Hash, result_len: u32) -> Self {
         Self {
             header: Header::new(Service::Hash, CREATE, hash.number()),
@@ -85,15 +85,15 @@ impl CreateHash {
         }
     }
 
-    /// Returns the bytes to send.
+    /// Returns the bytes of the request in a layout.
     pub(crate) fn bytes(&self, revision: Revision) -> &[u8] {
-        revision.cut(self.as_bytes(), Self::NATURAL)
+        revision.truncate(self.as_bytes(), Self::NATURAL_LEN)
     }
 }
 
-kernel::static_assert!(offset_of!(CreateHash, padding) == CreateHash::NATURAL);
+kernel::static_assert!(offset_of!(CreateHash, padding) == CreateHash::NATURAL_LEN);
 
-/// CREATE of a MAC session; the key follows.
+/// A CREATE request for a MAC ("MAC session"). The key follows.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 pub(crate) struct CreateMac {
@@ -105,12 +105,12 @@ pub(crate) struct CreateMac {
     padding_2: [u8; 40],
 }
 
-kernel::static_assert!(size_of::<CreateMac>() == FIXED);
+kernel::static_assert!(size_of::<CreateMac>() == PADDED_LEN);
 
 impl CreateMac {
-    const NATURAL: usize = 32;
+    const NATURAL_LEN: usize = 32;
 
-    /// Creates the request; lengths in bytes.
+    /// Creates the request. The lengths are in bytes.
     pub(crate) fn new(mac: Mac, result_len: u32, key_len: u32) -> Self {
         Self {
             header: Header::new(Service::Mac, CREATE, mac.number()),
@@ -122,15 +122,15 @@ impl CreateMac {
         }
     }
 
-    /// Returns the bytes to send.
+    /// Returns the bytes of the request in a layout.
     pub(crate) fn bytes(&self, revision: Revision) -> &[u8] {
-        revision.cut(self.as_bytes(), Self::NATURAL)
+        revision.truncate(self.as_bytes(), Self::NATURAL_LEN)
     }
 }
 
-kernel::static_assert!(offset_of!(CreateMac, padding_2) == CreateMac::NATURAL);
+kernel::static_assert!(offset_of!(CreateMac, padding_2) == CreateMac::NATURAL_LEN);
 
-/// CREATE of an AEAD session; the key follows.
+/// A CREATE request for an AEAD ("AEAD session"). The key follows.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 pub(crate) struct CreateAead {
@@ -144,12 +144,13 @@ pub(crate) struct CreateAead {
     padding_2: [u8; 32],
 }
 
-kernel::static_assert!(size_of::<CreateAead>() == FIXED);
+kernel::static_assert!(size_of::<CreateAead>() == PADDED_LEN);
 
 impl CreateAead {
-    const NATURAL: usize = 40;
+    const NATURAL_LEN: usize = 40;
 
-    /// Creates the request; lengths in bytes. How much associated data there is, each request says.
+    /// Creates the request. The lengths are in bytes. `aad_len` is 0, because each data request
+    /// specifies the length of its AAD.
     pub(crate) fn new(aead: Aead, operation: Operation, key_len: u32, tag_len: u32) -> Self {
         Self {
             header: Header::new(Service::Aead, CREATE, aead.number()),
@@ -163,16 +164,16 @@ impl CreateAead {
         }
     }
 
-    /// Returns the bytes to send.
+    /// Returns the bytes of the request in a layout.
     pub(crate) fn bytes(&self, revision: Revision) -> &[u8] {
-        revision.cut(self.as_bytes(), Self::NATURAL)
+        revision.truncate(self.as_bytes(), Self::NATURAL_LEN)
     }
 }
 
-kernel::static_assert!(offset_of!(CreateAead, padding_2) == CreateAead::NATURAL);
+kernel::static_assert!(offset_of!(CreateAead, padding_2) == CreateAead::NATURAL_LEN);
 
-/// CREATE of a session that chains a cipher and a MAC of the ciphertext; the key of the cipher
-/// follows, then that of the MAC.
+/// A CREATE request for algorithm chaining of a cipher and a MAC of the ciphertext ("Symmetric
+/// algorithms session"). The cipher key and the MAC key follow.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 pub(crate) struct CreateChain {
@@ -193,24 +194,25 @@ pub(crate) struct CreateChain {
     padding_4: U32,
 }
 
-kernel::static_assert!(size_of::<CreateChain>() == FIXED);
+kernel::static_assert!(size_of::<CreateChain>() == PADDED_LEN);
 kernel::static_assert!(offset_of!(CreateChain, alg_chain_order) == 16);
 kernel::static_assert!(offset_of!(CreateChain, mac_algo) == 40);
 kernel::static_assert!(offset_of!(CreateChain, op_type) == 64);
 
-/// The two algorithms of a chain, and the lengths that belong to them in bytes.
+/// The two algorithms of algorithm chaining and their lengths in bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Chain {
     pub(crate) cipher: Cipher,
     pub(crate) key_len: u32,
     pub(crate) mac: Mac,
     pub(crate) auth_key_len: u32,
-    /// How much of the MAC is wanted.
+    /// The length to which the device truncates the MAC.
     pub(crate) result_len: u32,
 }
 
 impl CreateChain {
-    /// Creates the request. How much associated data there is, each request says.
+    /// Creates the request. `aad_len` is 0, because each data request specifies the length of its
+    /// AAD.
     pub(crate) fn new(chain: &Chain, operation: Operation) -> Self {
         Self {
             header: Header::new(Service::Cipher, CREATE, chain.cipher.number()),
@@ -244,7 +246,7 @@ mod tests {
     };
 
     #[test]
-    fn cipher_has_every_field_in_its_place() {
+    fn cipher_fields_match_the_layout() {
         let request = CreateCipher::new(Cipher::AesCbc, Operation::Decrypt, 32);
         let bytes = request.as_bytes();
         assert!(has_words(
@@ -259,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn hash_has_every_field_in_its_place() {
+    fn hash_fields_match_the_layout() {
         let request = CreateHash::new(Hash::Sha256, 32);
         let bytes = request.bytes(Revision::Padded);
         assert_eq!(bytes.len(), 72);
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn mac_has_every_field_in_its_place() {
+    fn mac_fields_match_the_layout() {
         let request = CreateMac::new(Mac::XcbcAes, 12, 16);
         let bytes = request.bytes(Revision::Padded);
         assert_eq!(bytes.len(), 72);
@@ -282,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn aead_has_every_field_in_its_place() {
+    fn aead_fields_match_the_layout() {
         let request = CreateAead::new(Aead::Ccm, Operation::Decrypt, 24, 8);
         let bytes = request.bytes(Revision::Padded);
         assert_eq!(bytes.len(), 72);
@@ -295,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn chain_has_every_field_in_its_place() {
+    fn chain_fields_match_the_layout() {
         let chain = Chain {
             cipher: Cipher::AesCbc,
             key_len: 16,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests of the AEAD service.
+//! Requests of the AEAD service ("AEAD Service Operation").
 
 use super::{
     super::{
@@ -10,7 +10,7 @@ use super::{
             Service, //
         },
         feature::Revision,
-        FIXED, //
+        PADDED_LEN, //
     },
     direction,
     Header, //
@@ -25,14 +25,14 @@ use zerocopy_derive::Immutable;
 pub(crate) struct Lengths {
     pub(crate) iv: u32,
     pub(crate) aad: u32,
-    /// With the tag, when decrypting.
+    /// Includes the tag for decryption.
     pub(crate) src: u32,
-    /// With the tag, when encrypting.
+    /// Includes the tag for encryption.
     pub(crate) dst: u32,
     pub(crate) tag: u32,
 }
 
-/// An AEAD request in a session; the IV, the source and the associated data follow.
+/// An AEAD request in session mode. The IV, the source and the AAD follow.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 pub(crate) struct AeadRequest {
@@ -46,10 +46,10 @@ pub(crate) struct AeadRequest {
     padding: [u8; 24],
 }
 
-kernel::static_assert!(size_of::<AeadRequest>() == FIXED);
+kernel::static_assert!(size_of::<AeadRequest>() == PADDED_LEN);
 
 impl AeadRequest {
-    const NATURAL: usize = 48;
+    const NATURAL_LEN: usize = 48;
 
     /// Creates the request.
     pub(crate) fn new(
@@ -77,16 +77,16 @@ impl AeadRequest {
         }
     }
 
-    /// Returns the bytes to send.
+    /// Returns the bytes of the request in a layout.
     pub(crate) fn bytes(&self, revision: Revision) -> &[u8] {
-        revision.cut(self.as_bytes(), Self::NATURAL)
+        revision.truncate(self.as_bytes(), Self::NATURAL_LEN)
     }
 }
 
-kernel::static_assert!(offset_of!(AeadRequest, padding) == AeadRequest::NATURAL);
+kernel::static_assert!(offset_of!(AeadRequest, padding) == AeadRequest::NATURAL_LEN);
 
-/// An AEAD request that brings its key along (VIRTIO_CRYPTO_F_AEAD_STATELESS_MODE); the key, the
-/// IV, the source and the associated data follow.
+/// An AEAD request in stateless mode (VIRTIO_CRYPTO_F_AEAD_STATELESS_MODE). The key, the IV, the
+/// source and the AAD follow.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 pub(crate) struct StatelessAeadRequest {
@@ -104,7 +104,7 @@ pub(crate) struct StatelessAeadRequest {
 kernel::static_assert!(size_of::<StatelessAeadRequest>() == 56);
 
 impl StatelessAeadRequest {
-    /// Creates the request; `key_len` in bytes.
+    /// Creates the request. `key_len` is in bytes.
     pub(crate) fn new(aead: Aead, operation: Operation, key_len: u32, lengths: &Lengths) -> Self {
         Self {
             header: Header::stateless(Service::Aead, direction(operation), aead.number()),
@@ -140,7 +140,7 @@ mod tests {
     };
 
     #[test]
-    fn session_request_has_every_field_in_its_place() {
+    fn session_request_fields_match_the_layout() {
         let request =
             AeadRequest::new(Revision::Padded, Aead::Gcm, Operation::Decrypt, 7, &LENGTHS);
         let bytes = request.bytes(Revision::Padded);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn stateless_request_has_every_field_in_its_place() {
+    fn stateless_request_fields_match_the_layout() {
         let request = StatelessAeadRequest::new(Aead::Ccm, Operation::Encrypt, 32, &LENGTHS);
         let set = [
             (0, 0x300),

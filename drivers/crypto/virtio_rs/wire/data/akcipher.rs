@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests of the public key service.
+//! Requests of the public key service ("AKCIPHER Service Operation").
 
 use super::{
     super::{
@@ -10,7 +10,7 @@ use super::{
             Service, //
         },
         feature::Revision,
-        FIXED, //
+        PADDED_LEN, //
     },
     Header, //
 };
@@ -19,21 +19,22 @@ use kernel::prelude::*;
 use zerocopy::byteorder::little_endian::U32;
 use zerocopy_derive::Immutable;
 
-/// What is done with a key: the low byte of the opcode.
+/// A public key operation. Its value is the low byte of the opcode.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub(crate) enum AkcipherOperation {
-    /// With the public half.
+    /// Encryption with a public key.
     Encrypt = 0,
-    /// With the private half.
+    /// Decryption with a private key.
     Decrypt = 1,
-    /// With the private half: a digest becomes a signature.
+    /// Signing of a digest with a private key.
     Sign = 2,
-    /// With the public half: the device reads the signature, then the digest; it writes nothing.
+    /// Verification with a public key. The device reads the signature and then the digest, and only
+    /// writes the status.
     Verify = 3,
 }
 
-/// A request in a session; the source follows.
+/// A public key request in session mode. The source follows.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 pub(crate) struct AkcipherRequest {
@@ -43,13 +44,13 @@ pub(crate) struct AkcipherRequest {
     padding: [u8; 40],
 }
 
-kernel::static_assert!(size_of::<AkcipherRequest>() == FIXED);
+kernel::static_assert!(size_of::<AkcipherRequest>() == PADDED_LEN);
 
 impl AkcipherRequest {
-    const NATURAL: usize = 32;
+    const NATURAL_LEN: usize = 32;
 
-    /// Creates the request; lengths in bytes. That of the digest is `dst_len` if a signature is
-    /// verified.
+    /// Creates the request. The lengths are in bytes. For [`AkcipherOperation::Verify`], `src_len`
+    /// is the length of the signature and `dst_len` that of the digest.
     pub(crate) fn new(
         revision: Revision,
         scheme: Scheme,
@@ -62,7 +63,7 @@ impl AkcipherRequest {
             header: Header::session(
                 revision,
                 Service::Akcipher,
-                // CAST: The enum is a `u32`.
+                // CAST: The enum is `repr(u32)`.
                 operation as u32,
                 scheme.number(),
                 session_id,
@@ -73,16 +74,16 @@ impl AkcipherRequest {
         }
     }
 
-    /// Returns the bytes to send.
+    /// Returns the bytes of the request in a layout.
     pub(crate) fn bytes(&self, revision: Revision) -> &[u8] {
-        revision.cut(self.as_bytes(), Self::NATURAL)
+        revision.truncate(self.as_bytes(), Self::NATURAL_LEN)
     }
 }
 
-kernel::static_assert!(offset_of!(AkcipherRequest, padding) == AkcipherRequest::NATURAL);
+kernel::static_assert!(offset_of!(AkcipherRequest, padding) == AkcipherRequest::NATURAL_LEN);
 
-/// A request that brings its key along (VIRTIO_CRYPTO_F_AKCIPHER_STATELESS_MODE); the key and the
-/// source follow.
+/// A public key request in stateless mode (VIRTIO_CRYPTO_F_AKCIPHER_STATELESS_MODE). The key and
+/// the source follow.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 pub(crate) struct StatelessAkcipherRequest {
@@ -99,7 +100,8 @@ kernel::static_assert!(size_of::<StatelessAkcipherRequest>() == 52);
 kernel::static_assert!(offset_of!(StatelessAkcipherRequest, parameters) == 36);
 
 impl StatelessAkcipherRequest {
-    /// Creates the request; lengths in bytes, as for [`AkcipherRequest::new`].
+    /// Creates the request. `key_len` is in bytes. `src_len` and `dst_len` have the same meaning as
+    /// in [`AkcipherRequest::new`].
     pub(crate) fn new(
         scheme: Scheme,
         operation: AkcipherOperation,
@@ -109,7 +111,7 @@ impl StatelessAkcipherRequest {
         dst_len: u32,
     ) -> Self {
         Self {
-            // CAST: The enum is a `u32`.
+            // CAST: The enum is `repr(u32)`.
             header: Header::stateless(Service::Akcipher, operation as u32, scheme.number()),
             algo: scheme.number().into(),
             key_type: key_type.number().into(),
@@ -139,7 +141,7 @@ mod tests {
     };
 
     #[test]
-    fn operations_have_the_opcodes_of_the_uapi_header() {
+    fn opcodes_match_uapi_header() {
         let opcodes = [
             (AkcipherOperation::Encrypt, bindings::VC_AKCIPHER_ENCRYPT),
             (AkcipherOperation::Decrypt, bindings::VC_AKCIPHER_DECRYPT),
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn session_request_has_every_field_in_its_place() {
+    fn session_request_fields_match_the_layout() {
         let new = |revision| {
             let scheme = Scheme::RsaRaw;
             AkcipherRequest::new(revision, scheme, AkcipherOperation::Decrypt, 7, 256, 255)
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn stateless_request_has_every_field_in_its_place() {
+    fn stateless_request_fields_match_the_layout() {
         let scheme = Scheme::Ecdsa(Akcipher::Ecdsa, Curve::P256);
         let verify = AkcipherOperation::Verify;
         let request = StatelessAkcipherRequest::new(scheme, verify, KeyType::Public, 65, 72, 32);

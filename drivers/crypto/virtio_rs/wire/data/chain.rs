@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests of the cipher service that chain a cipher and a MAC of the ciphertext.
+//! Algorithm chaining requests of the cipher service: a cipher and a MAC of the ciphertext
+//! ("Symmetric algorithms Operation").
 
 use super::{
     super::{
@@ -12,31 +13,33 @@ use super::{
         },
         control::Chain,
         feature::Revision,
-        FIXED, //
+        PADDED_LEN, //
     },
     direction,
     Header,
-    STATELESS, //
+    STATELESS_LEN, //
 };
 use core::mem::offset_of;
 use kernel::prelude::*;
 use zerocopy::byteorder::little_endian::U32;
 use zerocopy_derive::Immutable;
 
-/// The lengths of a chained request, in bytes.
+/// The lengths of an algorithm chaining request, in bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct ChainLengths {
     pub(crate) iv: u32,
     pub(crate) aad: u32,
-    /// What is ciphered: all of the source.
+    /// The length of the source, all of which is encrypted or decrypted.
     pub(crate) data: u32,
-    /// How much of that is hashed, from its beginning on.
+    /// The number of bytes at the beginning of the data that are part of the MAC.
     pub(crate) hashed: u32,
 }
 
-/// A chained request in a session. The IV, the associated data and the source follow in the padded
-/// layout; the IV, the source and the associated data in the natural one. The device writes the
-/// destination, then the MAC.
+/// An algorithm chaining request in session mode.
+///
+/// In the padded layout the IV, the AAD and the source follow, in the order that QEMU expects. In
+/// the natural layout the IV, the source and the AAD follow, in the order of the specification. The
+/// device writes the destination and then the MAC.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 pub(crate) struct ChainRequest {
@@ -55,7 +58,7 @@ pub(crate) struct ChainRequest {
     padding: U32,
 }
 
-kernel::static_assert!(size_of::<ChainRequest>() == FIXED);
+kernel::static_assert!(size_of::<ChainRequest>() == PADDED_LEN);
 kernel::static_assert!(offset_of!(ChainRequest, iv_len) == 24);
 kernel::static_assert!(offset_of!(ChainRequest, op_type) == 64);
 
@@ -92,8 +95,8 @@ impl ChainRequest {
     }
 }
 
-/// A chained request that brings its keys along (VIRTIO_CRYPTO_F_CIPHER_STATELESS_MODE); the key of
-/// the cipher, that of the MAC, the IV, the associated data and the source follow.
+/// An algorithm chaining request in stateless mode (VIRTIO_CRYPTO_F_CIPHER_STATELESS_MODE). The
+/// cipher key, the MAC key, the IV, the AAD and the source follow.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 pub(crate) struct StatelessChainRequest {
@@ -119,7 +122,7 @@ pub(crate) struct StatelessChainRequest {
     op_type: U32,
 }
 
-kernel::static_assert!(size_of::<StatelessChainRequest>() == STATELESS);
+kernel::static_assert!(size_of::<StatelessChainRequest>() == STATELESS_LEN);
 kernel::static_assert!(offset_of!(StatelessChainRequest, alg_chain_order) == 24);
 kernel::static_assert!(offset_of!(StatelessChainRequest, op_type) == 96);
 
@@ -178,7 +181,7 @@ mod tests {
     };
 
     #[test]
-    fn session_request_has_every_field_in_its_place() {
+    fn session_request_fields_match_the_layout() {
         let request = ChainRequest::new(Revision::Natural, &CHAIN, Operation::Decrypt, 7, &LENGTHS);
         let set = [
             (0, 1),
@@ -198,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn stateless_request_has_every_field_in_its_place() {
+    fn stateless_request_fields_match_the_layout() {
         let request = StatelessChainRequest::new(&CHAIN, Operation::Encrypt, &LENGTHS);
         let set = [
             (0, 0),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests of the cipher service that are a plain cipher.
+//! Cipher requests without algorithm chaining ("Symmetric algorithms Operation").
 
 use super::{
     super::{
@@ -11,11 +11,11 @@ use super::{
             OP_TYPE_CIPHER, //
         },
         feature::Revision,
-        FIXED, //
+        PADDED_LEN, //
     },
     direction,
     Header,
-    STATELESS,
+    STATELESS_LEN,
     STATUS, //
 };
 use core::mem::offset_of;
@@ -23,7 +23,7 @@ use kernel::prelude::*;
 use zerocopy::byteorder::little_endian::U32;
 use zerocopy_derive::Immutable;
 
-/// A cipher request in a session; the IV and the source follow.
+/// A cipher request in session mode. The IV and the source follow.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 pub(crate) struct CipherRequest {
@@ -37,12 +37,12 @@ pub(crate) struct CipherRequest {
     padding_2: U32,
 }
 
-kernel::static_assert!(size_of::<CipherRequest>() == FIXED);
+kernel::static_assert!(size_of::<CipherRequest>() == PADDED_LEN);
 kernel::static_assert!(offset_of!(CipherRequest, iv_len) == 24);
 kernel::static_assert!(offset_of!(CipherRequest, op_type) == 64);
 
 impl CipherRequest {
-    /// Creates the request for `len` bytes of data; lengths in bytes.
+    /// Creates the request for `len` bytes of data. The lengths are in bytes.
     pub(crate) fn new(
         revision: Revision,
         cipher: Cipher,
@@ -70,8 +70,8 @@ impl CipherRequest {
     }
 }
 
-/// A cipher request that brings its key along (VIRTIO_CRYPTO_F_CIPHER_STATELESS_MODE); the key, the
-/// IV and the source follow.
+/// A cipher request in stateless mode (VIRTIO_CRYPTO_F_CIPHER_STATELESS_MODE). The key, the IV and
+/// the source follow.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 pub(crate) struct StatelessCipherRequest {
@@ -86,12 +86,12 @@ pub(crate) struct StatelessCipherRequest {
     op_type: U32,
 }
 
-kernel::static_assert!(size_of::<StatelessCipherRequest>() == STATELESS);
+kernel::static_assert!(size_of::<StatelessCipherRequest>() == STATELESS_LEN);
 kernel::static_assert!(offset_of!(StatelessCipherRequest, cipher_algo) == 24);
 kernel::static_assert!(offset_of!(StatelessCipherRequest, op_type) == 96);
 
 impl StatelessCipherRequest {
-    /// Creates the request for `len` bytes of data; lengths in bytes.
+    /// Creates the request for `len` bytes of data. The lengths are in bytes.
     pub(crate) fn new(
         cipher: Cipher,
         operation: Operation,
@@ -113,12 +113,13 @@ impl StatelessCipherRequest {
     }
 }
 
-/// Returns how many bytes of data a cipher request may have at most within a device's `max_size`,
-/// all lengths in bytes: everything that is not fixed counts, the key that is sent along and the
-/// status byte too.
-pub(crate) fn cipher_room(key_len: usize, iv_len: u32, max_size: u64) -> u64 {
+/// Returns the maximum number of bytes of data in a cipher request of a device with `max_size`.
+///
+/// All lengths are in bytes. `key_len` is 0 in session mode. The key, the IV, the source, the
+/// destination and the status count towards `max_size`.
+pub(crate) fn max_cipher_len(key_len: usize, iv_len: u32, max_size: u64) -> u64 {
     let others = u64::from(iv_len) + (key_len + STATUS) as u64;
-    // Source and destination.
+    // The source and the destination have the same length.
     max_size.saturating_sub(others) / 2
 }
 
@@ -134,7 +135,7 @@ mod tests {
     };
 
     #[test]
-    fn session_request_has_every_field_in_its_place() {
+    fn session_request_fields_match_the_layout() {
         let id = 0x8877_6655_4433_2211;
         let request = CipherRequest::new(
             Revision::Padded,
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn encrypt_on_session_0_is_almost_all_zeros() {
+    fn encrypt_in_session_0_has_session_id_0() {
         let request = CipherRequest::new(
             Revision::Padded,
             Cipher::AesCbc,
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_natural_layout_says_that_there_is_a_session() {
+    fn natural_layout_sets_the_session_flag() {
         let new =
             |revision| CipherRequest::new(revision, Cipher::AesCbc, Operation::Encrypt, 1, 16, 16);
         let (padded, natural) = (new(Revision::Padded), new(Revision::Natural));
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn stateless_request_has_every_field_in_its_place() {
+    fn stateless_request_fields_match_the_layout() {
         let request = StatelessCipherRequest::new(Cipher::AesCbc, Operation::Decrypt, 32, 16, 4096);
         let set = [
             (0, 1),
@@ -204,15 +205,15 @@ mod tests {
     }
 
     #[test]
-    fn max_size_counts_both_directions() {
-        // QEMU: 1048576, of which 524272 can be data.
-        let room = cipher_room(0, 16, 0x10_0000);
+    fn max_cipher_len_counts_source_and_destination() {
+        // With QEMU's `max_size` of 1048576 a request has at most 524272 bytes of whole blocks.
+        let room = max_cipher_len(0, 16, 0x10_0000);
         assert_eq!(room - room % 16, 524_272);
-        assert_eq!(cipher_room(0, 16, 49), 16);
-        assert_eq!(cipher_room(0, 16, 48), 15);
-        assert_eq!(cipher_room(32, 16, 81), 16);
-        assert_eq!(cipher_room(64, 16, 16), 0);
-        assert_eq!(cipher_room(0, 0, 0), 0);
-        assert!(cipher_room(0, 16, u64::MAX) > u64::from(u32::MAX));
+        assert_eq!(max_cipher_len(0, 16, 49), 16);
+        assert_eq!(max_cipher_len(0, 16, 48), 15);
+        assert_eq!(max_cipher_len(32, 16, 81), 16);
+        assert_eq!(max_cipher_len(64, 16, 16), 0);
+        assert_eq!(max_cipher_len(0, 0, 0), 0);
+        assert!(max_cipher_len(0, 16, u64::MAX) > u64::from(u32::MAX));
     }
 }

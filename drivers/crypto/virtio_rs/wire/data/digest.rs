@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests of the hash and the MAC service.
+//! Requests of the hash and MAC services ("HASH Service Operation", "MAC Service Operation").
 
 use super::{
     super::{
@@ -10,7 +10,7 @@ use super::{
             Service, //
         },
         feature::Revision,
-        FIXED, //
+        PADDED_LEN, //
     },
     Header, //
 };
@@ -19,10 +19,10 @@ use kernel::prelude::*;
 use zerocopy::byteorder::little_endian::U32;
 use zerocopy_derive::Immutable;
 
-/// The only operation of either service.
+/// The low byte of the opcode of the only operation of either service.
 const DIGEST: u32 = 0;
 
-/// A hash or MAC request in a session; the source follows.
+/// A hash or MAC request in session mode. The source follows.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 pub(crate) struct DigestRequest {
@@ -32,12 +32,12 @@ pub(crate) struct DigestRequest {
     padding: [u8; 40],
 }
 
-kernel::static_assert!(size_of::<DigestRequest>() == FIXED);
+kernel::static_assert!(size_of::<DigestRequest>() == PADDED_LEN);
 
 impl DigestRequest {
-    const NATURAL: usize = 32;
+    const NATURAL_LEN: usize = 32;
 
-    /// Creates the request for a hash; lengths in bytes.
+    /// Creates the request for a hash. The lengths are in bytes.
     pub(crate) fn hash(
         revision: Revision,
         hash: Hash,
@@ -49,7 +49,7 @@ impl DigestRequest {
         Self::new(header, len, result_len)
     }
 
-    /// Creates the request for a MAC; lengths in bytes.
+    /// Creates the request for a MAC. The lengths are in bytes.
     pub(crate) fn mac(
         revision: Revision,
         mac: Mac,
@@ -70,15 +70,15 @@ impl DigestRequest {
         }
     }
 
-    /// Returns the bytes to send.
+    /// Returns the bytes of the request in a layout.
     pub(crate) fn bytes(&self, revision: Revision) -> &[u8] {
-        revision.cut(self.as_bytes(), Self::NATURAL)
+        revision.truncate(self.as_bytes(), Self::NATURAL_LEN)
     }
 }
 
-kernel::static_assert!(offset_of!(DigestRequest, padding) == DigestRequest::NATURAL);
+kernel::static_assert!(offset_of!(DigestRequest, padding) == DigestRequest::NATURAL_LEN);
 
-/// A hash request without a session (VIRTIO_CRYPTO_F_HASH_STATELESS_MODE); the source follows.
+/// A hash request in stateless mode (VIRTIO_CRYPTO_F_HASH_STATELESS_MODE). The source follows.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 pub(crate) struct StatelessHashRequest {
@@ -92,7 +92,7 @@ pub(crate) struct StatelessHashRequest {
 kernel::static_assert!(size_of::<StatelessHashRequest>() == 40);
 
 impl StatelessHashRequest {
-    /// Creates the request; lengths in bytes.
+    /// Creates the request. The lengths are in bytes.
     pub(crate) fn new(hash: Hash, len: u32, result_len: u32) -> Self {
         Self {
             header: Header::stateless(Service::Hash, DIGEST, hash.number()),
@@ -104,8 +104,8 @@ impl StatelessHashRequest {
     }
 }
 
-/// A MAC request that brings its key along (VIRTIO_CRYPTO_F_MAC_STATELESS_MODE); the key and the
-/// source follow.
+/// A MAC request in stateless mode (VIRTIO_CRYPTO_F_MAC_STATELESS_MODE). The key and the source
+/// follow.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 pub(crate) struct StatelessMacRequest {
@@ -119,7 +119,7 @@ pub(crate) struct StatelessMacRequest {
 kernel::static_assert!(size_of::<StatelessMacRequest>() == 40);
 
 impl StatelessMacRequest {
-    /// Creates the request; lengths in bytes.
+    /// Creates the request. The lengths are in bytes.
     pub(crate) fn new(mac: Mac, key_len: u32, len: u32, result_len: u32) -> Self {
         Self {
             header: Header::stateless(Service::Mac, DIGEST, mac.number()),
@@ -143,7 +143,7 @@ mod tests {
     };
 
     #[test]
-    fn session_requests_have_every_field_in_its_place() {
+    fn session_request_fields_match_the_layout() {
         let request = DigestRequest::hash(Revision::Padded, Hash::Sha256, 7, 4096, 32);
         let bytes = request.bytes(Revision::Padded);
         assert_eq!(bytes.len(), 72);
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn stateless_requests_have_every_field_in_its_place() {
+    fn stateless_request_fields_match_the_layout() {
         let request = StatelessHashRequest::new(Hash::Sha3_512, 100, 64);
         assert!(has_words(
             request.as_bytes(),
