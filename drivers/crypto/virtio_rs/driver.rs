@@ -9,7 +9,7 @@ use crate::{
     transport::device::{
         show,
         Device,
-        Observer, //
+        DeviceCallbacks, //
     },
     virtio,
     wire::feature, //
@@ -108,7 +108,7 @@ impl virtio::Driver for Driver {
     }
 
     fn start(_dev: &virtio::Device<Core<'_>>, data: Pin<&Data>) {
-        data.device.begin();
+        data.device.start();
         // Algorithms are there when the driver is bound, if the device says it is ready.
         data.bring_up_to_date();
     }
@@ -122,7 +122,7 @@ impl virtio::Driver for Driver {
     }
 
     fn restore(_dev: &virtio::Device<Core<'_>>, data: Pin<&Data>) {
-        data.device.thaw();
+        data.device.restore();
     }
 
     fn unbind(_dev: &virtio::Device<Core<'_>>, data: Pin<&Data>) {
@@ -137,7 +137,7 @@ impl Data {
     /// registry's worker does.
     fn bring_up_to_date(&self) {
         if self.registry.update().is_err() {
-            self.registry.changed();
+            self.registry.device_changed();
         }
     }
 }

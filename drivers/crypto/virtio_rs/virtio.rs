@@ -44,13 +44,13 @@ pub(crate) use self::{
         Use, //
     },
     queue::{
-        Fate,
+        BufferStatus,
         Handler,
-        Locked,
         Queue, //
+        QueueGuard,
     },
     queues::{
-        Endpoint,
+        QueueOps,
         Queues, //
     },
 };

@@ -349,13 +349,17 @@ fn run_sync<const PARAMS: usize, const RESULT: usize>(
         builder.read(digest);
         builder.write(result_len);
     };
-    let submit = |inflight| dataq::submit(queue, inflight, key_ref.binding, &bh, || device.watch());
+    let submit = |inflight| {
+        dataq::submit(queue, inflight, key_ref.binding, &bh, || {
+            device.arm_watchdog()
+        })
+    };
     let sent = call.send(device.limits(), describe, submit)?;
     let (device, epoch) = (device.clone(), key_ref.binding.epoch());
     drop(bh);
     sent.wait(
         device.timeout(),
-        || device.watch(),
+        || device.arm_watchdog(),
         |result| device.judge(epoch, result),
     )
 }

@@ -55,7 +55,9 @@ impl Capabilities {
                         // That is its answer, unless it was reset, or is about to be, or is not
                         // ready and refuses everything.
                         Err(err) if [EIO, EOPNOTSUPP, ENOSPC, EINVAL].contains(&err) => {
-                            if device.epoch() != epoch || !device.is_ready() || !device.says_ready()
+                            if device.epoch() != epoch
+                                || !device.is_ready()
+                                || !device.read_hw_ready()
                             {
                                 return Err(EAGAIN);
                             }

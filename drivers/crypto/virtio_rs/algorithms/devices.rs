@@ -199,7 +199,7 @@ impl Devices {
         let members = self.members.lock();
         members
             .iter()
-            .any(|member| member.device.may_return() && member.does(place))
+            .any(|member| member.device.is_alive() && member.does(place))
     }
 
     /// Returns a ready device that was not asked yet what it does.

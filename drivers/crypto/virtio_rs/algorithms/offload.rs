@@ -78,14 +78,14 @@ where
     let prepared = build(request, device.limits(), binding, plan)
         .map_err(|(err, request)| (FallbackReason::Unmappable, err, request))?;
     let sent = prepared
-        .send(|inflight| dataq::submit(queue, inflight, binding, &bh, || device.watch()))
+        .send(|inflight| dataq::submit(queue, inflight, binding, &bh, || device.arm_watchdog()))
         .map_err(|(err, request)| (FallbackReason::from_submit_error(err), err, request))?;
     let limit = device.timeout();
     let waiter = A::SYNCHRONOUS.then(|| (device.clone(), binding.epoch()));
     drop(bh);
     let on_timeout = || {
         if let Some((device, _)) = &waiter {
-            device.watch();
+            device.arm_watchdog();
         }
     };
     let judge = |result| match &waiter {

@@ -28,7 +28,7 @@ use crate::{
     },
     transport::device::{
         Device,
-        Observer, //
+        DeviceCallbacks, //
     },
 };
 use core::pin::Pin;
@@ -182,8 +182,8 @@ impl RegistryInner {
     }
 }
 
-impl Observer for Registry {
-    fn changed(&self) {
+impl DeviceCallbacks for Registry {
+    fn device_changed(&self) {
         self.missing.store(0, Relaxed);
         self.queue();
     }

@@ -313,7 +313,11 @@ fn send<'a>(
     let sent = loaded
         .prepare(data, header.bytes(), key, device.limits())
         .map_err(|(err, loaded)| (FallbackReason::Unmappable, err, loaded))?
-        .send(|inflight| dataq::submit(queue, inflight, key_ref.binding(), &bh, || device.watch()))
+        .send(|inflight| {
+            dataq::submit(queue, inflight, key_ref.binding(), &bh, || {
+                device.arm_watchdog()
+            })
+        })
         .map_err(|(err, loaded)| (FallbackReason::from_submit_error(err), err, loaded))?;
     Ok(sent.answer(device.timeout(), || (), |result| result))
 }

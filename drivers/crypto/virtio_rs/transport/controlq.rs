@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The control queue: a request, an answer, a time limit.
+//! The control queue: a request, an response, a time limit.
 
 use crate::{
     support::{
@@ -8,11 +8,11 @@ use crate::{
         completion::Completion, //
     },
     virtio::{
-        Fate,
+        BufferStatus,
         Handler,
-        Locked,
         Message,
         Queue, //
+        QueueGuard,
     },
     wire::control::ANSWER,
 };
@@ -28,46 +28,46 @@ use kernel::{
     time::Msecs, //
 };
 
-/// How many times the ring is looked into while an answer is waited for.
-const LOOKS: u32 = 3;
+/// How many times the ring is looked into while an response is waited for.
+const POLLS: u32 = 3;
 
 /// How long a bottom half that has been scheduled is waited for, in milliseconds.
 const GRACE: Msecs = 20;
 
 /// The control queue of a device.
-pub(crate) type ControlQueue = Queue<Control>;
+pub(crate) type ControlQueue = Queue<ControlQueueHandler>;
 
 /// A request on the control queue.
-pub(crate) type ControlMessage = Pin<KBox<Message<Pending, ANSWER>>>;
+pub(crate) type ControlMessage = Pin<KBox<Message<ControlRequestData, ANSWER>>>;
 
 /// What is known of a request while the device has it.
-pub(crate) struct Pending {
-    /// Who waits for the answer, if anybody does.
-    reply: Option<Arc<Reply>>,
-    /// The next one in [`Overflow`].
+pub(crate) struct ControlRequestData {
+    /// Who waits for the response, if anybody does.
+    waiter: Option<Arc<ResponseWaiter>>,
+    /// The next one in [`ControlBacklog`].
     next: Option<ControlMessage>,
 }
 
-/// An answer, as somebody waits for it.
+/// An response, as somebody waits for it.
 #[pin_data]
-struct Reply {
+struct ResponseWaiter {
     #[pin]
     done: Completion,
-    /// An error until there is an answer.
+    /// An error until there is an response.
     #[pin]
-    answer: SpinLockIrq<Result<[u8; ANSWER]>>,
+    response: SpinLockIrq<Result<[u8; ANSWER]>>,
 }
 
 /// Requests that found the queue full, in order.
 ///
 /// Linked through the messages themselves: this is used where memory cannot be allocated.
-pub(crate) struct Overflow {
+pub(crate) struct ControlBacklog {
     // Two stacks make a queue: what is pushed is turned round when `out` is empty.
     out: Option<ControlMessage>,
     inbox: Option<ControlMessage>,
 }
 
-impl Overflow {
+impl ControlBacklog {
     const fn new() -> Self {
         Self {
             out: None,
@@ -101,7 +101,7 @@ impl Overflow {
         let mut waited = Self::new();
         let mut others = Self::new();
         while let Some(message) = self.pop() {
-            if message.data().reply.is_some() {
+            if message.data().waiter.is_some() {
                 waited.push(message);
             } else {
                 others.push(message);
@@ -123,7 +123,7 @@ impl Overflow {
     }
 }
 
-impl Drop for Overflow {
+impl Drop for ControlBacklog {
     fn drop(&mut self) {
         // One by one: a chain that drops itself could be deep.
         while self.pop().is_some() {}
@@ -131,13 +131,13 @@ impl Drop for Overflow {
 }
 
 /// What the control queue does with answers.
-pub(crate) struct Control;
+pub(crate) struct ControlQueueHandler;
 
-impl Handler for Control {
+impl Handler for ControlQueueHandler {
     type Buffer = ControlMessage;
-    type State = Overflow;
+    type State = ControlBacklog;
 
-    fn used(queue: &Queue<Self>, bh: &Bh) {
+    fn handle_used(queue: &Queue<Self>, bh: &Bh) {
         loop {
             let mut locked = queue.lock(bh);
             locked.disable_notifications();
@@ -161,21 +161,21 @@ impl Handler for Control {
                 }
             }
             if let Some((message, _)) = used {
-                let answer = message.response();
-                Self::reply(message, Ok(answer));
+                let response = message.response();
+                Self::reply(message, Ok(response));
             }
         }
     }
 
-    fn finish(_queue: &Queue<Self>, message: ControlMessage, fate: Fate, _bh: &Bh) {
-        let answer = match fate {
-            Fate::Used => Ok(message.response()),
-            Fate::Returned => Err(ENODEV),
+    fn reclaim(_queue: &Queue<Self>, message: ControlMessage, status: BufferStatus, _bh: &Bh) {
+        let response = match status {
+            BufferStatus::Used => Ok(message.response()),
+            BufferStatus::Unused => Err(ENODEV),
         };
-        Self::reply(message, answer);
+        Self::reply(message, response);
     }
 
-    fn closed(queue: &Queue<Self>, bh: &Bh) {
+    fn queue_reset(queue: &Queue<Self>, bh: &Bh) {
         loop {
             let message = queue.lock(bh).state().pop();
             match message {
@@ -186,38 +186,38 @@ impl Handler for Control {
     }
 }
 
-/// What became of the first request in [`Overflow`].
+/// What became of the first request in [`ControlBacklog`].
 enum Sent {
     /// There was none, or it waits.
     Nothing,
     /// The device has it, and must be kicked.
     Kick,
     /// These are not sent.
-    Refused(Error, Overflow),
+    Refused(Error, ControlBacklog),
 }
 
-impl Control {
+impl ControlQueueHandler {
     /// Creates the queue of a device.
     pub(crate) fn new_queue() -> Result<Arc<ControlQueue>> {
         let name = CString::try_from_fmt(fmt!("control"))?;
-        Arc::pin_init(Queue::new(name, 0, Overflow::new()), GFP_KERNEL)
+        Arc::pin_init(Queue::new(name, 0, ControlBacklog::new()), GFP_KERNEL)
     }
 
-    fn reply(message: ControlMessage, answer: Result<[u8; ANSWER]>) {
-        if let Some(reply) = &message.data().reply {
-            *reply.answer.lock() = answer;
-            reply.done.complete();
+    fn reply(message: ControlMessage, response: Result<[u8; ANSWER]>) {
+        if let Some(waiter) = &message.data().waiter {
+            *waiter.response.lock() = response;
+            waiter.done.complete();
         }
     }
 
-    /// Sends the first request in [`Overflow`].
-    fn send_next(locked: &mut Locked<'_, Self>) -> Sent {
+    /// Sends the first request in [`ControlBacklog`].
+    fn send_next(locked: &mut QueueGuard<'_, Self>) -> Sent {
         let Some(message) = locked.state().pop() else {
             return Sent::Nothing;
         };
         match locked.add(message) {
             Ok(()) => Sent::Kick,
-            // The next answer makes room.
+            // The next response makes room.
             Err((err, message)) if (err == ENOSPC || err == ENOMEM) && locked.in_flight() != 0 => {
                 locked.state().push_front(message);
                 Sent::Nothing
@@ -234,7 +234,7 @@ impl Control {
                 }
             }
             Err((err, message)) => {
-                let mut refused = Overflow::new();
+                let mut refused = ControlBacklog::new();
                 refused.push(message);
                 let err = if err == ENOSPC { E2BIG } else { err };
                 Sent::Refused(err, refused)
@@ -243,20 +243,20 @@ impl Control {
     }
 }
 
-/// Prepares a request whose answer nobody waits for. See [`post`].
+/// Prepares a request whose response nobody waits for. See [`send_nowait`].
 ///
 /// # Errors
 ///
 /// `ENOMEM`: no memory.
-pub(super) fn prepare(request: &[u8], answer_len: usize) -> Result<ControlMessage> {
-    let pending = Pending {
-        reply: None,
+pub(super) fn prepare(request: &[u8], response_len: usize) -> Result<ControlMessage> {
+    let pending = ControlRequestData {
+        waiter: None,
         next: None,
     };
-    Message::new(pending, request, &[], answer_len)
+    Message::new(pending, request, &[], response_len)
 }
 
-/// Sends a request, or adds it to [`Overflow`]. A request that nobody waits for is also added there
+/// Sends a request, or adds it to [`ControlBacklog`]. A request that nobody waits for is also added there
 /// if memory is exhausted; [`retry`] sends it.
 ///
 /// Context: process or bottom half, interrupts enabled: no `SpinLockIrq` held.
@@ -267,7 +267,7 @@ pub(super) fn prepare(request: &[u8], answer_len: usize) -> Result<ControlMessag
 /// - `ENODEV` if there is no device any more.
 /// - `ENOMEM` if memory is exhausted, no request is in flight, and somebody waits for the response.
 /// - `EIO` if the ring is broken.
-pub(super) fn post(queue: &ControlQueue, message: ControlMessage) -> Result {
+pub(super) fn send_nowait(queue: &ControlQueue, message: ControlMessage) -> Result {
     let bh = Bh::disable();
     let mut locked = queue.lock(&bh);
     if !locked.state().is_empty() {
@@ -283,12 +283,12 @@ pub(super) fn post(queue: &ControlQueue, message: ControlMessage) -> Result {
             locked.into_kick().notify();
             Ok(())
         }
-        // Sent when an answer makes room.
+        // Sent when an response makes room.
         Err((err, message)) if (err == ENOSPC || err == ENOMEM) && locked.in_flight() != 0 => {
             locked.state().push(message);
             Ok(())
         }
-        Err((err, message)) if err == ENOMEM && message.data().reply.is_none() => {
+        Err((err, message)) if err == ENOMEM && message.data().waiter.is_none() => {
             locked.state().push(message);
             Ok(())
         }
@@ -315,14 +315,14 @@ pub(super) fn retry(queue: &ControlQueue) -> bool {
     waits
 }
 
-/// Returns true if neither the device nor [`Overflow`] has a request.
+/// Returns true if neither the device nor [`ControlBacklog`] has a request.
 pub(super) fn is_idle(queue: &ControlQueue) -> bool {
     let bh = Bh::disable();
     let mut locked = queue.lock(&bh);
     locked.in_flight() == 0 && locked.state().is_empty()
 }
 
-/// Sends a request of `request` and `key`, and waits for an answer of up to `answer_len` bytes.
+/// Sends a request of `request` and `key`, and waits for an response of up to `response_len` bytes.
 ///
 /// Context: process, may sleep.
 ///
@@ -331,62 +331,62 @@ pub(super) fn is_idle(queue: &ControlQueue) -> bool {
 /// `ENOMEM`: no memory. `ENODEV`: there is no device (any more). `EIO`: the ring is broken.
 /// `ETIMEDOUT`: it has not answered within `limit` milliseconds; the memory of the request stays with
 /// it until it is reset.
-pub(super) fn call(
+pub(super) fn send_and_wait(
     queue: &ControlQueue,
     request: &[u8],
     key: &[u8],
-    answer_len: usize,
+    response_len: usize,
     limit: Msecs,
 ) -> Result<[u8; ANSWER]> {
-    let reply = Arc::pin_init(
-        pin_init!(Reply {
+    let waiter = Arc::pin_init(
+        pin_init!(ResponseWaiter {
             done <- Completion::new(),
-            answer <- new_spinlock_irq!(Err(ENODEV)),
+            response <- new_spinlock_irq!(Err(ENODEV)),
         }),
         GFP_KERNEL,
     )?;
-    let pending = Pending {
-        reply: Some(reply.clone()),
+    let pending = ControlRequestData {
+        waiter: Some(waiter.clone()),
         next: None,
     };
-    post(queue, Message::new(pending, request, key, answer_len)?)?;
-    // The answer may have come without an interrupt.
-    let step = limit.div_ceil(LOOKS);
-    let answered = (0..LOOKS).any(|_| {
-        reply.done.wait(step) || {
+    send_nowait(queue, Message::new(pending, request, key, response_len)?)?;
+    // The response may have come without an interrupt.
+    let step = limit.div_ceil(POLLS);
+    let answered = (0..POLLS).any(|_| {
+        waiter.done.wait(step) || {
             queue.schedule();
             false
         }
     });
-    if !answered && !reply.done.wait(GRACE) {
+    if !answered && !waiter.done.wait(GRACE) {
         return Err(ETIMEDOUT);
     }
-    let answer = *reply.answer.lock();
-    answer
+    let response = *waiter.response.lock();
+    response
 }
 
 #[kernel::macros::kunit_tests(virtio_crypto_rs_transport_controlq)]
 mod tests {
     use super::*;
 
-    fn message(number: u8, reply: Option<&Arc<Reply>>) -> ControlMessage {
-        let pending = Pending {
-            reply: reply.cloned(),
+    fn message(number: u8, waiter: Option<&Arc<ResponseWaiter>>) -> ControlMessage {
+        let pending = ControlRequestData {
+            waiter: waiter.cloned(),
             next: None,
         };
         Message::new(pending, &[number], &[], 1).unwrap()
     }
 
-    fn reply() -> Arc<Reply> {
-        let reply = pin_init!(Reply {
+    fn reply() -> Arc<ResponseWaiter> {
+        let waiter = pin_init!(ResponseWaiter {
             done <- Completion::new(),
-            answer <- new_spinlock_irq!(Err(ENODEV)),
+            response <- new_spinlock_irq!(Err(ENODEV)),
         });
-        Arc::pin_init(reply, GFP_KERNEL).unwrap()
+        Arc::pin_init(waiter, GFP_KERNEL).unwrap()
     }
 
     /// Removes the messages, and returns what they begin with.
-    fn drain(overflow: &mut Overflow) -> KVec<u8> {
+    fn drain(overflow: &mut ControlBacklog) -> KVec<u8> {
         let mut numbers = KVec::new();
         while let Some(message) = overflow.pop() {
             numbers.push(message.first_byte(), GFP_KERNEL).unwrap();
@@ -396,7 +396,7 @@ mod tests {
 
     #[test]
     fn requests_that_wait_keep_their_order() {
-        let mut overflow = Overflow::new();
+        let mut overflow = ControlBacklog::new();
         for number in [1, 2] {
             overflow.push(message(number, None));
         }
@@ -409,18 +409,18 @@ mod tests {
 
     #[test]
     fn threads_do_not_wait_for_memory() {
-        let mut overflow = Overflow::new();
-        let reply = reply();
+        let mut overflow = ControlBacklog::new();
+        let waiter = reply();
         for number in 1..=5 {
-            overflow.push(message(number, (number % 2 == 0).then_some(&reply)));
+            overflow.push(message(number, (number % 2 == 0).then_some(&waiter)));
         }
         let mut waited = overflow.split_off_waited();
         assert_eq!(drain(&mut overflow)[..], [1, 3, 5]);
         while let Some(message) = waited.pop() {
             assert_eq!(message.first_byte() % 2, 0);
-            Control::reply(message, Err(ENOMEM));
-            assert!(reply.done.wait(0));
+            ControlQueueHandler::reply(message, Err(ENOMEM));
+            assert!(waiter.done.wait(0));
         }
-        assert!(matches!(*reply.answer.lock(), Err(err) if err == ENOMEM));
+        assert!(matches!(*waiter.response.lock(), Err(err) if err == ENOMEM));
     }
 }

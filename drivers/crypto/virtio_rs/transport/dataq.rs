@@ -2,19 +2,19 @@
 
 //! A data queue: requests go out from where they were made, and come back in a bottom half.
 
-mod ages;
 mod backlog;
 mod batch;
 mod kicks;
 mod state;
+mod timeout;
 
 use self::{
-    ages::Found,
     batch::BatchLimit,
     state::{
+        DataQueueState, //
         Request,
-        State, //
     }, //
+    timeout::Overdue,
 };
 use crate::{
     crypto::{
@@ -24,10 +24,10 @@ use crate::{
     support::bh::Bh,
     transport::key::SharedBinding,
     virtio::{
-        Fate,
+        BufferStatus,
         Handler,
-        Locked,
         Queue, //
+        QueueGuard,
     },
     wire::status::Status,
 };
@@ -38,11 +38,11 @@ use kernel::{
     sync::Arc, //
 };
 
-pub(super) use self::ages::LOOKS;
 pub(crate) use self::state::Private;
+pub(super) use self::timeout::CHECKS_PER_TIMEOUT;
 
 /// A data queue of a device.
-pub(crate) type DataQueue = Queue<Data>;
+pub(crate) type DataQueue = Queue<DataQueueHandler>;
 
 /// How many requests a bottom half completes before it lets others run.
 const BUDGET: usize = 256;
@@ -53,18 +53,18 @@ const BUDGET: usize = 256;
 const RESERVE: u32 = 8;
 
 /// What a data queue does with requests that come back.
-pub(crate) struct Data;
+pub(crate) struct DataQueueHandler;
 
-impl Data {
+impl DataQueueHandler {
     /// Creates data queue `index` of a device.
     pub(crate) fn new_queue(index: usize) -> Result<Arc<DataQueue>> {
         let name = CString::try_from_fmt(fmt!("data.{index}"))?;
-        Arc::pin_init(Queue::new(name, index, State::new()), GFP_KERNEL)
+        Arc::pin_init(Queue::new(name, index, DataQueueState::new()), GFP_KERNEL)
     }
 
     /// Takes requests that the device has used, up to [`BatchLimit`].
     #[inline]
-    fn take_batch(locked: &mut Locked<'_, Self>, batch: &mut Chain<Private>) {
+    fn take_batch(locked: &mut QueueGuard<'_, Self>, batch: &mut Chain<Private>) {
         let mut limit = BatchLimit::new();
         while !limit.is_reached(batch.len()) {
             // The status, not the length, says whether there is a result: devices count differently.
@@ -73,7 +73,7 @@ impl Data {
             };
             request.set_used(used);
             limit.add(used);
-            locked.state().leave(&request);
+            locked.state().complete(&request);
             Self::judge(&mut request, locked);
             batch.push(request);
         }
@@ -81,7 +81,7 @@ impl Data {
 
     /// Evaluates a request that the device has used, and ends the use of its session.
     #[inline(always)]
-    fn judge(request: &mut Request, locked: &mut Locked<'_, Self>) {
+    fn judge(request: &mut Request, locked: &mut QueueGuard<'_, Self>) {
         let status = Status::from(request.last_result_byte());
         let private = request.private_mut();
         private.set_result(status.to_result());
@@ -94,7 +94,7 @@ impl Data {
     }
 
     /// Sends what waits, as long as there is room.
-    fn refill(queue: &DataQueue, bh: &Bh) {
+    fn drain_backlog(queue: &DataQueue, bh: &Bh) {
         loop {
             let mut locked = queue.lock(bh);
             let Some(waiting) = locked.state().backlog.take() else {
@@ -106,7 +106,7 @@ impl Data {
             let mut request = waiting.accept(bh);
 
             let mut locked = queue.lock(bh);
-            if !locked.state().open {
+            if !locked.state().accepting {
                 request.private_mut().unbind(&mut locked);
                 drop(locked);
                 request.refuse(bh);
@@ -130,11 +130,11 @@ impl Data {
     }
 }
 
-impl Handler for Data {
+impl Handler for DataQueueHandler {
     type Buffer = Request;
-    type State = State;
+    type State = DataQueueState;
 
-    fn used(queue: &Queue<Self>, bh: &Bh) {
+    fn handle_used(queue: &Queue<Self>, bh: &Bh) {
         let mut batch = Chain::new();
         let mut done = 0;
         let mut last = 0;
@@ -176,7 +176,7 @@ impl Handler for Data {
                 Self::complete(request, bh);
             }
             if refill {
-                Self::refill(queue, bh);
+                Self::drain_backlog(queue, bh);
             }
             done += count;
             last = count;
@@ -184,32 +184,32 @@ impl Handler for Data {
         }
     }
 
-    fn finish(queue: &Queue<Self>, mut request: Request, fate: Fate, bh: &Bh) {
+    fn reclaim(queue: &Queue<Self>, mut request: Request, status: BufferStatus, bh: &Bh) {
         {
             let mut locked = queue.lock(bh);
-            locked.state().ages.leave(request.private().age());
-            match fate {
-                Fate::Used => Self::judge(&mut request, &mut locked),
-                Fate::Returned => request.private_mut().unbind(&mut locked),
+            locked.state().ages.remove(request.private().age());
+            match status {
+                BufferStatus::Used => Self::judge(&mut request, &mut locked),
+                BufferStatus::Unused => request.private_mut().unbind(&mut locked),
             }
         }
-        match fate {
-            Fate::Used => Self::complete(request, bh),
+        match status {
+            BufferStatus::Used => Self::complete(request, bh),
             // The device may have written a part of the result: only the consumer knows what that
             // is worth.
-            Fate::Returned => request.complete(Err(EIO), bh),
+            BufferStatus::Unused => request.complete(Err(EIO), bh),
         }
     }
 
-    fn closed(queue: &Queue<Self>, bh: &Bh) {
-        queue.lock(bh).state().open = false;
-        Self::refill(queue, bh);
+    fn queue_reset(queue: &Queue<Self>, bh: &Bh) {
+        queue.lock(bh).state().accepting = false;
+        Self::drain_backlog(queue, bh);
     }
 }
 
 /// Sends a request, or adds it to the backlog if the request allows that. The session of `binding`
 /// is not destroyed before the request has come back. Calls `watch` if the watchdog was not armed
-/// and a request was sent, or if the ring is broken; the watchdog then calls [`look`] until the
+/// and a request was sent, or if the ring is broken; the watchdog then calls [`check_progress`] until the
 /// queue is idle.
 ///
 /// Context: process or bottom half.
@@ -232,7 +232,7 @@ pub(crate) fn submit(
 ) -> Result<Submitted, (Error, Request)> {
     let mut locked = queue.lock(bh);
     // A device that has failed is not ready; its queues are closed soon.
-    if !locked.state().open || !locked.is_live() || !binding.device().is_ready() {
+    if !locked.state().accepting || !locked.is_live() || !binding.device().is_ready() {
         return Err((ENODEV, request));
     }
     if request.segments() > locked.size() {
@@ -248,9 +248,9 @@ pub(crate) fn submit(
     } else {
         match send(&mut locked, request) {
             Ok(()) => {
-                let watched = core::mem::replace(&mut locked.state().watched, true);
+                let armed = core::mem::replace(&mut locked.state().watchdog_armed, true);
                 kick(locked);
-                if !watched {
+                if !armed {
                     watch();
                 }
                 return Ok(Submitted::QUEUED);
@@ -278,7 +278,10 @@ pub(crate) fn submit(
 
 /// Hands a request to the device, if it is meant for its present epoch.
 #[inline]
-fn send(locked: &mut Locked<'_, Data>, mut request: Request) -> Result<(), (Error, Request)> {
+fn send(
+    locked: &mut QueueGuard<'_, DataQueueHandler>,
+    mut request: Request,
+) -> Result<(), (Error, Request)> {
     let reserve = if request.may_backlog() {
         locked.size() / RESERVE
     } else {
@@ -297,11 +300,11 @@ fn send(locked: &mut Locked<'_, Data>, mut request: Request) -> Result<(), (Erro
     let age = request.private().age();
     locked
         .add(request)
-        .inspect_err(|_| locked.state().ages.leave(age))
+        .inspect_err(|_| locked.state().ages.remove(age))
 }
 
 /// Kicks the device for what was sent, or leaves that to the bottom half.
-fn kick(mut locked: Locked<'_, Data>) {
+fn kick(mut locked: QueueGuard<'_, DataQueueHandler>) {
     if !locked.state().kicks.defer(current_cpu()) {
         locked.into_kick().notify();
     }
@@ -312,40 +315,43 @@ fn current_cpu() -> u32 {
     CpuId::current().as_u32()
 }
 
-/// What [`look`] finds.
+/// What [`check_progress`] finds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Look {
+pub(super) enum Progress {
     /// The device has nothing to do.
     Idle,
     /// The device works.
     Busy,
     /// A request does not come back.
-    Stuck,
+    Stalled,
 }
 
 /// Looks whether the device gets on with its requests; to be called at regular intervals. It is
-/// [`Look::Stuck`] if one was there already [`LOOKS`] looks ago, and the device has returned nothing
+/// [`Progress::Stalled`] if one was there already [`CHECKS_PER_TIMEOUT`] looks ago, and the device has returned nothing
 /// since the last look, or all that came before it; and if the ring is broken.
-pub(super) fn look(queue: &DataQueue) -> Look {
+pub(super) fn check_progress(queue: &DataQueue) -> Progress {
     let bh = Bh::disable();
     let mut locked = queue.lock(&bh);
     let (in_flight, broken) = (locked.in_flight(), locked.is_broken());
     let state = locked.state();
-    let found = state.ages.look(state.returned, in_flight);
-    let returned = state.returned;
-    let seen = core::mem::replace(&mut state.seen, (found == Found::Slow).then_some(returned));
-    // What the bottom half has in hand is sent by nobody who would have it watched.
+    let found = state.ages.advance(state.completed, in_flight);
+    let returned = state.completed;
+    let seen = core::mem::replace(
+        &mut state.last_completed,
+        (found == Overdue::Slow).then_some(returned),
+    );
+    // What the bottom half has in hand is sent by nobody who would have it armed.
     if in_flight == 0 && !state.backlog.has_waiting() && !broken {
-        state.watched = false;
-        return Look::Idle;
+        state.watchdog_armed = false;
+        return Progress::Idle;
     }
     drop(locked);
     // Something may have come back without an interrupt.
     queue.schedule();
-    if broken || found == Found::Lost || seen.is_some_and(|seen| seen == returned) {
-        Look::Stuck
+    if broken || found == Overdue::Lost || seen.is_some_and(|seen| seen == returned) {
+        Progress::Stalled
     } else {
-        Look::Busy
+        Progress::Busy
     }
 }
 
@@ -353,39 +359,39 @@ pub(super) fn look(queue: &DataQueue) -> Look {
 pub(super) fn open(queue: &DataQueue, epoch: u32) {
     let bh = Bh::disable();
     let mut locked = queue.lock(&bh);
-    locked.state().open = true;
+    locked.state().accepting = true;
     locked.state().epoch = epoch;
 }
 
 /// Takes no requests; those that wait for room go back, to be done without the device.
 pub(super) fn close(queue: &DataQueue) {
-    queue.lock(&Bh::disable()).state().open = false;
+    queue.lock(&Bh::disable()).state().accepting = false;
     queue.schedule();
 }
 
 /// A data queue, as it is shown to people.
-pub(super) struct Shown<'a>(pub(super) &'a DataQueue);
+pub(super) struct QueueStats<'a>(pub(super) &'a DataQueue);
 
-impl core::fmt::Display for Shown<'_> {
+impl core::fmt::Display for QueueStats<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let (in_flight, waiting, returned) = {
             let bh = Bh::disable();
             let mut locked = self.0.lock(&bh);
             let in_flight = locked.in_flight();
             let state = locked.state();
-            (in_flight, state.backlog.len(), state.returned)
+            (in_flight, state.backlog.len(), state.completed)
         };
         write!(
             f,
             "{}: {in_flight} in flight, {waiting} waiting, {returned} returned",
-            self.0.title().to_str().unwrap_or_default()
+            self.0.name().to_str().unwrap_or_default()
         )
     }
 }
 
 /// Returns how many requests have come back from the device, in all.
-pub(super) fn returned(queue: &DataQueue) -> u64 {
-    queue.lock(&Bh::disable()).state().returned
+pub(super) fn completed(queue: &DataQueue) -> u64 {
+    queue.lock(&Bh::disable()).state().completed
 }
 
 /// Returns true if neither the device nor the backlog has a request.

@@ -2,14 +2,14 @@
 
 //! A device: its limits, its queues, and whether it is of use.
 
+mod debugfs;
 mod lifecycle;
-mod sessions;
-mod show;
+mod session_table;
 mod state;
 mod watchdog;
 
 use self::{
-    sessions::Sessions,
+    session_table::SessionTable,
     state::{
         AtomicDeviceState,
         DeviceState,
@@ -20,14 +20,14 @@ use self::{
 use super::{
     controlq,
     controlq::{
-        Control,
         ControlMessage,
         ControlQueue, //
+        ControlQueueHandler,
     },
     dataq,
     dataq::{
-        Data,
         DataQueue, //
+        DataQueueHandler,
     },
     session, //
 };
@@ -40,7 +40,7 @@ use crate::{
     },
     virtio,
     virtio::{
-        Endpoint,
+        QueueOps,
         Queues, //
     },
     wire::{
@@ -79,19 +79,19 @@ const MAX_DATA_QUEUES: usize = 2048;
 /// How long after it could not be done at once something is tried again, in milliseconds.
 const RETRY: Msecs = 1000;
 
-pub(super) use self::sessions::IdNode;
-pub(crate) use self::show::show;
+pub(crate) use self::debugfs::show;
+pub(super) use self::session_table::IdNode;
 
 /// A device with a worker that looks after it.
 pub(crate) type Device = Worker<DeviceInner>;
 
 /// Who wants to know which devices there are.
-pub(crate) trait Observer: Send + Sync {
+pub(crate) trait DeviceCallbacks: Send + Sync {
     /// A device has become ready, or is ready no more, or has lost sessions. What follows may take
     /// long, and may depend on the device: whoever calls this does not wait for it.
     ///
     /// Context: process, may sleep.
-    fn changed(&self);
+    fn device_changed(&self);
 }
 
 /// What is known of a device.
@@ -104,13 +104,13 @@ pub(crate) struct DeviceInner {
     state: AtomicDeviceState,
     data: KVec<Arc<DataQueue>>,
     control: Arc<ControlQueue>,
-    observer: Arc<dyn Observer>,
+    callbacks: Arc<dyn DeviceCallbacks>,
     #[pin]
-    sessions: Sessions,
+    sessions: SessionTable,
     /// How often the device was reset and started again.
     restarts: Atomic<u32>,
     /// It has lost sessions, whose users are to get others, which nobody was told yet.
-    untold: Atomic<u32>,
+    reestablish_pending: Atomic<u32>,
     /// None once the device is no longer bound. Held for a short time only.
     #[pin]
     queues: Mutex<Option<Arc<Queues>>>,
@@ -132,7 +132,7 @@ impl Device {
     /// Others as the transport has them.
     pub(crate) fn probe(
         dev: &virtio::Device<device::Core<'_>>,
-        observer: Arc<dyn Observer>,
+        callbacks: Arc<dyn DeviceCallbacks>,
         settings: &Settings,
         workqueue: Arc<ReclaimWorkqueue>,
     ) -> Result<Arc<Self>> {
@@ -158,13 +158,13 @@ impl Device {
 
         // All queues must be set up; the control queue is the one behind the data queues.
         let mut data = KVec::new();
-        let mut endpoints: KVec<Arc<dyn Endpoint>> = KVec::new();
+        let mut endpoints: KVec<Arc<dyn QueueOps>> = KVec::new();
         for index in 0..config.data_queues() {
-            let queue = Data::new_queue(index)?;
+            let queue = DataQueueHandler::new_queue(index)?;
             data.push(queue.clone(), GFP_KERNEL)?;
             endpoints.push(queue, GFP_KERNEL)?;
         }
-        let control = Control::new_queue()?;
+        let control = ControlQueueHandler::new_queue()?;
         endpoints.push(control.clone(), GFP_KERNEL)?;
         let queues = dev.find_queues(endpoints, data.len()).inspect_err(|err| {
             dev_err!(
@@ -187,10 +187,10 @@ impl Device {
             state: AtomicDeviceState::new(),
             data,
             control,
-            observer,
-            sessions <- Sessions::new(),
+            callbacks,
+            sessions <- SessionTable::new(),
             restarts: Atomic::new(0),
-            untold: Atomic::new(0),
+            reestablish_pending: Atomic::new(0),
             queues <- new_mutex!(Some(queues)),
             watchdog <- new_mutex!(Some(watchdog)),
         });
@@ -213,9 +213,9 @@ impl Device {
     /// done in sessions of that epoch is not trusted.
     ///
     /// Context: any but hard interrupt.
-    pub(super) fn mixed_up(&self, epoch: u32) {
+    pub(super) fn report_duplicate_id(&self, epoch: u32) {
         // First: a message takes long, and a caller may be about to judge its result.
-        self.sessions.mix_up(epoch);
+        self.sessions.mark_untrusted(epoch);
         if self.fail() {
             pr_err!("duplicate session ID, resetting device\n");
         }
@@ -224,7 +224,7 @@ impl Device {
     /// The device has said that it does not know a session: its user is to get another one.
     ///
     /// Context: any but hard interrupt.
-    pub(super) fn session_was_lost(&self, epoch: u32, id: u64) {
+    pub(super) fn report_lost_session(&self, epoch: u32, id: u64) {
         self.sessions.lose(epoch, id);
         self.request_sessions();
     }
@@ -233,18 +233,18 @@ impl Device {
     ///
     /// Context: any but hard interrupt.
     pub(crate) fn request_sessions(&self) {
-        self.untold.store(1, Relaxed);
+        self.reestablish_pending.store(1, Relaxed);
         self.queue();
     }
 
     /// Sends a control request and waits for the answer; a device that does not give one fails.
-    pub(super) fn call(
+    pub(super) fn send_control(
         &self,
         request: &[u8],
         key: &[u8],
-        answer_len: usize,
+        response_len: usize,
     ) -> Result<[u8; ANSWER]> {
-        let res = controlq::call(&self.control, request, key, answer_len, self.timeout);
+        let res = controlq::send_and_wait(&self.control, request, key, response_len, self.timeout);
         match res {
             Err(err) if err == ETIMEDOUT => {
                 if self.fail() {
@@ -263,9 +263,9 @@ impl Device {
     /// Sends a control request whose answer is of no interest.
     ///
     /// Context: process or bottom half, interrupts enabled: no `SpinLockIrq` held.
-    pub(super) fn post(&self, message: ControlMessage) {
+    pub(super) fn send_control_nowait(&self, message: ControlMessage) {
         // Without a device there is nobody to tell.
-        let _ = controlq::post(&self.control, message);
+        let _ = controlq::send_nowait(&self.control, message);
         if controlq::retry(&self.control) {
             self.queue_in(RETRY);
         }
@@ -274,8 +274,8 @@ impl Device {
     /// Sees to it that requests that do not come back are noticed.
     ///
     /// Context: any but hard interrupt.
-    pub(crate) fn watch(&self) {
-        self.queue_in(self.look_interval());
+    pub(crate) fn arm_watchdog(&self) {
+        self.queue_in(self.watchdog_interval());
     }
 }
 
@@ -306,7 +306,7 @@ impl DeviceInner {
     }
 
     /// Returns true if the device takes requests, or may do so again.
-    pub(crate) fn may_return(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         !matches!(
             self.state.get(),
             DeviceState::Disabled | DeviceState::Unbound
@@ -337,7 +337,7 @@ impl DeviceInner {
     ///
     /// Context: any.
     pub(crate) fn judge(&self, epoch: Option<u32>, result: Result) -> Result {
-        if epoch.is_some_and(|epoch| self.is_mixed_up(epoch)) {
+        if epoch.is_some_and(|epoch| self.is_untrusted(epoch)) {
             session::distrust(result)
         } else {
             result
@@ -345,8 +345,8 @@ impl DeviceInner {
     }
 
     /// Returns true if what the device has done in sessions of an epoch is not to be trusted.
-    pub(super) fn is_mixed_up(&self, epoch: u32) -> bool {
-        self.sessions.is_mixed_up(epoch)
+    pub(super) fn is_untrusted(&self, epoch: u32) -> bool {
+        self.sessions.is_untrusted(epoch)
     }
 
     /// Says that a session is being created, until the returned value is dropped; returns the
@@ -355,15 +355,15 @@ impl DeviceInner {
     /// # Errors
     ///
     /// `ENODEV`: the device is about to forget all sessions.
-    pub(super) fn creating(&self) -> Result<(u32, impl Drop + use<'_>)> {
-        self.sessions.creating()
+    pub(super) fn begin_create(&self) -> Result<(u32, impl Drop + use<'_>)> {
+        self.sessions.begin_create()
     }
 
     /// Enters a session in the book.
     ///
     /// # Errors
     ///
-    /// As [`Sessions::add`] has them.
+    /// As [`SessionTable::add`] has them.
     pub(super) fn add_session(
         &self,
         epoch: u32,
@@ -382,7 +382,7 @@ impl DeviceInner {
 
     /// Returns how often to look after requests: one that the device has had for its time, and
     /// a third more at the most, is found out.
-    fn look_interval(&self) -> Msecs {
-        (self.timeout / dataq::LOOKS).max(1)
+    fn watchdog_interval(&self) -> Msecs {
+        (self.timeout / dataq::CHECKS_PER_TIMEOUT).max(1)
     }
 }

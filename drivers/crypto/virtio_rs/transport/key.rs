@@ -3,7 +3,7 @@
 //! Keys, as devices get them.
 
 use super::{
-    dataq::Data,
+    dataq::DataQueueHandler,
     device::Device,
     session::Session, //
 };
@@ -108,7 +108,7 @@ impl Binding {
 }
 
 impl Counted for Binding {
-    type Handler = Data;
+    type Handler = DataQueueHandler;
 
     fn unused(&self) {
         if let Self::Session(session) = self {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Sessions: a key that a device knows.
+//! SessionTable: a key that a device knows.
 
 use super::{
     controlq,
@@ -73,12 +73,12 @@ impl Session {
         let destroy = KBox::pin_init(new_spinlock_irq!(None), GFP_KERNEL)?;
 
         // Whoever closes the device waits for this.
-        let (epoch, _creating) = device.creating()?;
+        let (epoch, _creating) = device.begin_create()?;
         // In an epoch that has just begun it may still have requests of the last one.
         if !device.is_ready() {
             return Err(ENODEV);
         }
-        let answer = device.call(request, key, ANSWER)?;
+        let answer = device.send_control(request, key, ANSWER)?;
         let id = CreateResponse::parse(&answer)?;
         request_to_destroy
             .as_mut()
@@ -96,14 +96,14 @@ impl Session {
             }
             // The device is being closed, and still has this one.
             Err(err) if err == ENODEV => {
-                device.post(request_to_destroy);
+                device.send_control_nowait(request_to_destroy);
                 Err(ENODEV)
             }
             Err(err) if err == EAGAIN => Err(ENODEV),
             // The device hands out an id twice: it has forgotten a session, or lies. Which key a
             // request gets that names it nobody knows.
             Err(_) => {
-                device.mixed_up(epoch);
+                device.report_duplicate_id(epoch);
                 Err(ENODEV)
             }
         }
@@ -128,7 +128,7 @@ impl Session {
     /// lost the session, nor given its number to another.
     #[inline]
     fn is_trusted(&self) -> bool {
-        !self.is_lost() && !self.device.is_mixed_up(self.epoch)
+        !self.is_lost() && !self.device.is_untrusted(self.epoch)
     }
 
     /// Returns true if the device has said that it does not know the session.
@@ -160,7 +160,7 @@ impl Session {
     #[cold]
     fn invalidate(&self) {
         if self.lost.cmpxchg(0, 1, Relaxed).is_ok() {
-            self.device.session_was_lost(self.epoch, self.id);
+            self.device.report_lost_session(self.epoch, self.id);
         }
     }
 
@@ -184,7 +184,7 @@ impl Session {
         // One that the device does not know is not destroyed: the number may be that of another by
         // the time it gets the request.
         if self.lost.load(Relaxed) == 0 {
-            self.device.post(request);
+            self.device.send_control_nowait(request);
         }
     }
 }

@@ -21,8 +21,8 @@ mod tests;
 
 use super::{
     Handler,
-    Locked,
     Queue, //
+    QueueGuard,
 };
 use crate::{
     bindings,
@@ -83,7 +83,7 @@ struct Counts {
 impl<H: Handler> Uses<H> {
     /// Returns the counts. Returns `None` if another queue is locked.
     #[inline(always)]
-    fn counts<'l>(&'l self, locked: &'l mut Locked<'_, H>) -> Option<&'l mut Counts> {
+    fn counts<'l>(&'l self, locked: &'l mut QueueGuard<'_, H>) -> Option<&'l mut Counts> {
         if !core::ptr::eq(&*self.queue, locked.queue()) {
             return None;
         }
@@ -255,7 +255,10 @@ impl<T: Counted> Use<T> {
     /// Counts a buffer of a locked queue that uses a value. Returns `None` if the owner of the
     /// value is gone, or if the value is for other queues.
     #[inline]
-    pub(crate) fn begin(shared: &Shared<T>, locked: &mut Locked<'_, T::Handler>) -> Option<Self> {
+    pub(crate) fn begin(
+        shared: &Shared<T>,
+        locked: &mut QueueGuard<'_, T::Handler>,
+    ) -> Option<Self> {
         let uses = shared.uses.get(locked.queue().index())?;
         let counts = uses.counts(locked)?;
         if counts.closed {
@@ -281,7 +284,7 @@ impl<T: Counted> Use<T> {
     /// Ends the use, under the lock of the queue that it began under. Returns the last use if this
     /// is the last one and the owner is gone.
     #[inline]
-    pub(crate) fn end(self, locked: &mut Locked<'_, T::Handler>) -> Option<LastUse<T>> {
+    pub(crate) fn end(self, locked: &mut QueueGuard<'_, T::Handler>) -> Option<LastUse<T>> {
         // SAFETY: By the type invariant.
         let Some(counts) = (unsafe { self.uses.as_ref() }).counts(locked) else {
             kernel::pr_err_once!("a buffer came back from another queue\n");

@@ -2,7 +2,7 @@
 
 //! One virtqueue, its lock and its bottom half.
 
-use super::Endpoint;
+use super::QueueOps;
 use crate::{
     bindings,
     bindings::helpers,
@@ -33,20 +33,20 @@ pub(crate) trait Handler: Send + Sync + Sized + 'static {
     /// The driver's state under the queue's lock.
     type State: Send + Unpin;
 
-    /// The bottom half. The device may have used buffers, which [`Locked::take_used`] returns.
+    /// The bottom half. The device may have used buffers, which [`QueueGuard::take_used`] returns.
     ///
     /// Context: bottom half; the queue is not locked.
-    fn used(queue: &Queue<Self>, bh: &Bh);
+    fn handle_used(queue: &Queue<Self>, bh: &Bh);
 
     /// Takes back a buffer of a device that was reset.
     ///
     /// Context: process, bottom halves disabled; the queue is not locked.
-    fn finish(queue: &Queue<Self>, buffer: Self::Buffer, fate: Fate, bh: &Bh);
+    fn reclaim(queue: &Queue<Self>, buffer: Self::Buffer, status: BufferStatus, bh: &Bh);
 
     /// Called after a reset, when all buffers were taken back. No buffer can be added any more.
     ///
     /// Context: process, bottom halves disabled; the queue is not locked.
-    fn closed(queue: &Queue<Self>, bh: &Bh);
+    fn queue_reset(queue: &Queue<Self>, bh: &Bh);
 }
 
 /// The state of a queue's virtqueue.
@@ -112,7 +112,7 @@ impl<H: Handler> Queue<H> {
     }
 
     /// Returns the queue's name.
-    pub(crate) fn title(&self) -> &CStr {
+    pub(crate) fn name(&self) -> &CStr {
         &self.name
     }
 
@@ -124,8 +124,8 @@ impl<H: Handler> Queue<H> {
     /// Locks the queue.
     ///
     /// Context: bottom halves disabled, interrupts enabled.
-    pub(crate) fn lock<'a>(&'a self, bh: &'a Bh) -> Locked<'a, H> {
-        Locked {
+    pub(crate) fn lock<'a>(&'a self, bh: &'a Bh) -> QueueGuard<'a, H> {
+        QueueGuard {
             guard: self.inner.lock(),
             queue: self,
             bh,
@@ -145,7 +145,7 @@ impl<H: Handler> Queue<H> {
     unsafe fn run(this: *const c_void, bh: &Bh) {
         // SAFETY: The caller guarantees that `this` is a valid queue.
         let this = unsafe { &*this.cast::<Self>() };
-        H::used(this, bh);
+        H::handle_used(this, bh);
     }
 
     /// Takes a buffer out of a virtqueue whose device was reset: used buffers first.
@@ -153,7 +153,7 @@ impl<H: Handler> Queue<H> {
     /// # Safety
     ///
     /// The device must have been reset.
-    unsafe fn take_back(&self, bh: &Bh) -> Option<(H::Buffer, Fate)> {
+    unsafe fn pop_reclaimed(&self, bh: &Bh) -> Option<(H::Buffer, BufferStatus)> {
         let mut inner = self.lock(bh).guard;
         let VqState::Detached(vq) = inner.ring else {
             return None;
@@ -161,33 +161,33 @@ impl<H: Handler> Queue<H> {
         let mut len = 0;
         // SAFETY: By the type invariant the virtqueue is valid. The lock is held.
         let used = unsafe { bindings::virtqueue_get_buf(vq.as_ptr(), &mut len) };
-        let (raw, fate) = match NonNull::new(used) {
-            Some(raw) => (raw, Fate::Used),
+        let (raw, status) = match NonNull::new(used) {
+            Some(raw) => (raw, BufferStatus::Used),
             None => {
                 // SAFETY: The virtqueue is valid, and the lock is held. The device was reset.
                 let raw = unsafe { bindings::virtqueue_detach_unused_buf(vq.as_ptr()) };
-                (NonNull::new(raw)?, Fate::Returned)
+                (NonNull::new(raw)?, BufferStatus::Unused)
             }
         };
         inner.in_flight = inner.in_flight.saturating_sub(1);
         // SAFETY: By the type invariant of `Inner` the token comes from `into_raw`. The virtqueue has returned
         // it, and the device has no access any more.
-        Some((unsafe { H::Buffer::from_raw(raw) }, fate))
+        Some((unsafe { H::Buffer::from_raw(raw) }, status))
     }
 }
 
 /// What became of a buffer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Fate {
+pub(crate) enum BufferStatus {
     /// The device has used it.
     Used,
     /// The device had it when it was reset.
-    Returned,
+    Unused,
 }
 
-// SAFETY: The methods of `Locked` access the virtqueue only in `Live`, under the lock. `Kick` accesses it with
+// SAFETY: The methods of `QueueGuard` access the virtqueue only in `Live`, under the lock. `Kick` accesses it with
 // bottom halves disabled, which is an RCU read-side section.
-unsafe impl<H: Handler> Endpoint for Queue<H> {
+unsafe impl<H: Handler> QueueOps for Queue<H> {
     fn name(&self) -> &CStr {
         &self.name
     }
@@ -219,19 +219,19 @@ unsafe impl<H: Handler> Endpoint for Queue<H> {
         }
     }
 
-    unsafe fn give_back(&self) {
+    unsafe fn reclaim_buffers(&self) {
         // A running bottom half finds the virtqueue detached. A pending one is cancelled.
         self.work.cancel();
         // There may be many buffers. Other bottom halves can run between two of them.
         loop {
             let bh = Bh::disable();
             // SAFETY: The caller guarantees that the device was reset.
-            let Some((buffer, fate)) = (unsafe { self.take_back(&bh) }) else {
+            let Some((buffer, status)) = (unsafe { self.pop_reclaimed(&bh) }) else {
                 break;
             };
-            H::finish(self, buffer, fate, &bh);
+            H::reclaim(self, buffer, status, &bh);
         }
-        H::closed(self, &Bh::disable());
+        H::queue_reset(self, &Bh::disable());
     }
 
     fn release(&self) {
@@ -252,13 +252,13 @@ unsafe impl<H: Handler> Endpoint for Queue<H> {
 }
 
 /// A locked [`Queue`].
-pub(crate) struct Locked<'a, H: Handler> {
+pub(crate) struct QueueGuard<'a, H: Handler> {
     guard: SpinLockGuard<'a, Inner<H::State>>,
     queue: &'a Queue<H>,
     bh: &'a Bh,
 }
 
-impl<'a, H: Handler> Locked<'a, H> {
+impl<'a, H: Handler> QueueGuard<'a, H> {
     /// Returns the driver's state.
     pub(crate) fn state(&mut self) -> &mut H::State {
         &mut self.guard.state

@@ -31,8 +31,8 @@ use kernel::{
 /// # Safety
 ///
 /// After [`detach`](Self::detach) has returned and an RCU grace period has passed, the queue must
-/// not access the virtqueue except in [`give_back`](Self::give_back).
-pub(crate) unsafe trait Endpoint: Send + Sync {
+/// not access the virtqueue except in [`reclaim_buffers`](Self::give_back).
+pub(crate) unsafe trait QueueOps: Send + Sync {
     /// Returns the queue's name, for `/proc/interrupts`.
     fn name(&self) -> &CStr;
 
@@ -55,7 +55,7 @@ pub(crate) unsafe trait Endpoint: Send + Sync {
     /// # Safety
     ///
     /// The device must have been reset.
-    unsafe fn give_back(&self);
+    unsafe fn reclaim_buffers(&self);
 
     /// Drops the virtqueue, which is about to be deleted.
     fn release(&self);
@@ -85,7 +85,7 @@ impl Device<device::Core<'_>> {
     /// - others as the transport returns them.
     pub(crate) fn find_queues(
         &self,
-        endpoints: KVec<Arc<dyn Endpoint>>,
+        endpoints: KVec<Arc<dyn QueueOps>>,
         nr_affine: usize,
     ) -> Result<Arc<Queues>> {
         Queues::find(self, endpoints, nr_affine)
@@ -116,7 +116,7 @@ enum QueuesState {
 #[pin_data]
 pub(crate) struct Queues {
     dev: ARef<Device>,
-    endpoints: KVec<Arc<dyn Endpoint>>,
+    endpoints: KVec<Arc<dyn QueueOps>>,
     /// The number of endpoints that are assigned to CPUs.
     nr_affine: usize,
     #[pin]
@@ -127,7 +127,7 @@ impl Queues {
     /// Sets up the virtqueues of a device; see [`Device::find_queues`].
     pub(super) fn find(
         dev: &Device<device::Core<'_>>,
-        endpoints: KVec<Arc<dyn Endpoint>>,
+        endpoints: KVec<Arc<dyn QueueOps>>,
         nr_affine: usize,
     ) -> Result<Arc<Self>> {
         let vdev = dev.as_raw();
@@ -220,7 +220,7 @@ impl Queues {
         dev.reset();
         for endpoint in endpoints() {
             // SAFETY: The device was just reset. The virtqueue of the endpoint is one of the device.
-            unsafe { endpoint.give_back() };
+            unsafe { endpoint.reclaim_buffers() };
             endpoint.release();
         }
         // CAST: `set_up` has converted the number.

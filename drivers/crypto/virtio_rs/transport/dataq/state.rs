@@ -3,10 +3,10 @@
 //! The state of a data queue.
 
 use super::{
-    ages::Ages,
     backlog::Backlog,
     kicks::Kicks,
-    Data, //
+    timeout::AgeBuckets,
+    DataQueueHandler, //
 };
 use crate::{
     crypto::Inflight,
@@ -16,7 +16,7 @@ use crate::{
     },
     virtio::{
         LastUse,
-        Locked,
+        QueueGuard,
         Use, //
     },
 };
@@ -62,7 +62,7 @@ impl Private {
     pub(super) fn bind(
         &mut self,
         binding: &SharedBinding,
-        locked: &mut Locked<'_, Data>,
+        locked: &mut QueueGuard<'_, DataQueueHandler>,
     ) -> Result {
         if let Binding::Session(session) = &**binding {
             let epoch = session.epoch();
@@ -77,7 +77,7 @@ impl Private {
 
     /// Ends the use of the session. The request does not go to the device, or has come back.
     #[inline(always)]
-    pub(super) fn unbind(&mut self, locked: &mut Locked<'_, Data>) {
+    pub(super) fn unbind(&mut self, locked: &mut QueueGuard<'_, DataQueueHandler>) {
         if let SessionUse::InUse(session) = core::mem::take(&mut self.session) {
             if let Some(_last) = session.end(locked) {
                 self.session = SessionUse::Last { _last };
@@ -112,45 +112,45 @@ impl Private {
         self.epoch
     }
 
-    /// Returns the age in which the request was sent, for [`Ages::leave`].
+    /// Returns the age in which the request was sent, for [`AgeBuckets::remove`].
     pub(super) fn age(&self) -> u8 {
         self.age
     }
 }
 
 /// The state of a data queue, protected by the lock of the queue.
-pub(crate) struct State {
+pub(crate) struct DataQueueState {
     /// The queue accepts requests.
-    pub(super) open: bool,
+    pub(super) accepting: bool,
     /// The epoch of the device: a request that names a session of another epoch is not sent.
     pub(super) epoch: u32,
     /// Requests that wait for room.
     pub(super) backlog: Backlog,
     /// Who kicks the device.
     pub(super) kicks: Kicks,
-    /// The watchdog calls [`look`](super::look) at intervals, until the queue is idle.
-    pub(super) watched: bool,
+    /// The watchdog calls [`check_progress`](super::check_progress) at intervals, until the queue is idle.
+    pub(super) watchdog_armed: bool,
     /// The number of requests that have come back.
-    pub(super) returned: u64,
-    /// The number of requests that had come back at the last [`look`](super::look), if that found
+    pub(super) completed: u64,
+    /// The number of requests that had come back at the last [`check_progress`](super::check_progress), if that found
     /// one too old.
-    pub(super) seen: Option<u64>,
+    pub(super) last_completed: Option<u64>,
     /// The ages of the requests in flight.
-    pub(super) ages: Ages,
+    pub(super) ages: AgeBuckets,
 }
 
-impl State {
+impl DataQueueState {
     /// Creates the state of a queue that accepts requests and has none.
     pub(super) const fn new() -> Self {
         Self {
-            open: true,
+            accepting: true,
             epoch: 0,
             backlog: Backlog::new(),
             kicks: Kicks::new(),
-            watched: false,
-            returned: 0,
-            seen: None,
-            ages: Ages::new(),
+            watchdog_armed: false,
+            completed: 0,
+            last_completed: None,
+            ages: AgeBuckets::new(),
         }
     }
 
@@ -167,23 +167,23 @@ impl State {
         {
             return Err(ENODEV);
         }
-        request.private_mut().age = self.ages.enter();
+        request.private_mut().age = self.ages.add();
         Ok(())
     }
 
     /// Counts a request that has come back.
-    pub(super) fn leave(&mut self, request: &Request) {
-        self.returned = self.returned.wrapping_add(1);
-        self.ages.leave(request.private().age);
+    pub(super) fn complete(&mut self, request: &Request) {
+        self.completed = self.completed.wrapping_add(1);
+        self.ages.remove(request.private().age);
     }
 }
 
 #[kernel::macros::kunit_tests(virtio_crypto_rs_transport_dataq)]
 mod tests {
     use super::{
-        super::ages::{
-            Found,
-            LOOKS, //
+        super::timeout::{
+            Overdue,
+            CHECKS_PER_TIMEOUT, //
         },
         *, //
     };
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_request_of_another_epoch_is_not_admitted() {
-        let mut state = State::new();
+        let mut state = DataQueueState::new();
         state.epoch = 7;
         for stale in [6, 8] {
             let mut request = request::<Private>().unwrap();
@@ -203,24 +203,24 @@ mod tests {
             request.complete(Err(ENODEV), &Bh::disable());
         }
         // Those did not count: nothing gets old.
-        for _ in 0..=LOOKS {
-            assert_eq!(state.ages.look(0, 0), Found::Young);
+        for _ in 0..=CHECKS_PER_TIMEOUT {
+            assert_eq!(state.ages.advance(0, 0), Overdue::No);
         }
     }
 
     #[test]
     fn a_request_that_is_admitted_gets_old() {
-        let mut state = State::new();
+        let mut state = DataQueueState::new();
         state.epoch = 7;
         for epoch in [None, Some(7)] {
             let mut request = request::<Private>().unwrap();
             request.private_mut().epoch = epoch;
             assert!(state.admit(&mut request).is_ok());
-            for _ in 0..LOOKS {
-                assert_eq!(state.ages.look(0, 1), Found::Young);
+            for _ in 0..CHECKS_PER_TIMEOUT {
+                assert_eq!(state.ages.advance(0, 1), Overdue::No);
             }
-            assert_eq!(state.ages.look(0, 1), Found::Lost);
-            state.leave(&request);
+            assert_eq!(state.ages.advance(0, 1), Overdue::Lost);
+            state.complete(&request);
             request.complete(Ok(()), &Bh::disable());
         }
     }

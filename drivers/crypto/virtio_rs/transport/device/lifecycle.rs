@@ -6,7 +6,7 @@ use super::{
     super::{
         controlq,
         dataq,
-        dataq::Look, //
+        dataq::Progress, //
     },
     state::{
         DeviceState,
@@ -50,7 +50,7 @@ use kernel::{
 };
 
 /// How soon to look again for requests that are about to come back, in milliseconds.
-const SOON: Msecs = 20;
+const DRAIN_POLL: Msecs = 20;
 
 /// How long the steps that end the use of a device may take each, if the device has had its time, in
 /// milliseconds.
@@ -59,37 +59,37 @@ const GRACE: i64 = 1000;
 impl Chore for DeviceInner {
     /// Looks how the device is, and does what follows.
     fn run(&self) -> Option<Msecs> {
-        let (watch, check) = self.tend()?;
+        let (watch, check) = self.poll()?;
         let news = match check {
-            Check::Nothing => false,
-            Check::News => true,
-            Check::Again(delay) => return Some(delay),
+            Update::Unchanged => false,
+            Update::Changed => true,
+            Update::RetryAfter(delay) => return Some(delay),
         };
-        let untold = self.untold.xchg(0, Relaxed) != 0;
-        if news || untold {
-            self.observer.changed();
+        let reestablish_pending = self.reestablish_pending.xchg(0, Relaxed) != 0;
+        if news || reestablish_pending {
+            self.callbacks.device_changed();
         }
         watch
     }
 }
 
 /// What has come of a look at a device.
-enum Check {
+enum Update {
     /// It is as it was.
-    Nothing,
+    Unchanged,
     /// Others want to know.
-    News,
+    Changed,
     /// To be done again after so many milliseconds.
-    Again(Msecs),
+    RetryAfter(Msecs),
 }
 
 impl DeviceInner {
     /// Looks how the device is, and does what follows for the device itself. Returns when to do that
     /// again, if there is a reason to, and what has come of it; nothing if it is not bound any more.
-    fn tend(&self) -> Option<(Option<Msecs>, Check)> {
+    fn poll(&self) -> Option<(Option<Msecs>, Update)> {
         let mut watchdog = self.watchdog.lock();
         let watchdog = (*watchdog).as_mut()?;
-        let (watch, check) = (self.look(watchdog), self.check(watchdog));
+        let (watch, check) = (self.check_timeouts(watchdog), self.update_state(watchdog));
         let poll = watchdog
             .ready_poll
             .as_ref()
@@ -101,7 +101,7 @@ impl DeviceInner {
     /// Looks after requests that do not come back, if it is time to: a device that has something to
     /// say all the time shall not make them grow old. Returns when to look again, if there may be
     /// some to look after.
-    fn look(&self, watchdog: &mut Watchdog) -> Option<Msecs> {
+    fn check_timeouts(&self, watchdog: &mut Watchdog) -> Option<Msecs> {
         let now = watchdog.now();
         if let Some(left) = Msecs::try_from(watchdog.next_check - now)
             .ok()
@@ -109,22 +109,22 @@ impl DeviceInner {
         {
             return Some(left);
         }
-        let interval = self.look_interval();
+        let interval = self.watchdog_interval();
         watchdog.next_check = now + i64::from(interval);
 
-        let looks = self.data.iter().map(|queue| dataq::look(queue));
-        let worst = looks.max().unwrap_or(Look::Idle);
-        if worst == Look::Stuck && self.state.apply(Event::Fail) {
+        let looks = self.data.iter().map(|queue| dataq::check_progress(queue));
+        let worst = looks.max().unwrap_or(Progress::Idle);
+        if worst == Progress::Stalled && self.state.apply(Event::Fail) {
             pr_err!(
                 "a device has not returned requests for {} ms or more\n",
                 self.timeout
             );
         }
-        (worst != Look::Idle).then_some(interval)
+        (worst != Progress::Idle).then_some(interval)
     }
 
     /// Looks what the device says of itself.
-    fn check(&self, watchdog: &mut Watchdog) -> Check {
+    fn update_state(&self, watchdog: &mut Watchdog) -> Update {
         let queues = watchdog.queues.clone();
         let says = queues.with_device(|dev| {
             if dev.is_disconnected() {
@@ -138,10 +138,10 @@ impl DeviceInner {
         });
         let check = match (self.state.get(), says) {
             (DeviceState::Failed, _) => self.recover(watchdog),
-            (DeviceState::NotReady | DeviceState::Ready, Some(true)) => self.become_ready(watchdog),
-            (DeviceState::Ready, Some(false)) => self.become_unready(watchdog),
+            (DeviceState::NotReady | DeviceState::Ready, Some(true)) => self.enter_ready(watchdog),
+            (DeviceState::Ready, Some(false)) => self.enter_not_ready(watchdog),
             (DeviceState::NotReady, Some(false)) => self.poll_ready(watchdog),
-            _ => Check::Nothing,
+            _ => Update::Unchanged,
         };
         if self.state.get() != DeviceState::NotReady {
             watchdog.ready_poll = None;
@@ -153,7 +153,7 @@ impl DeviceInner {
 
     /// Resets and restarts a device that is not ready, once per interval of [`ReadyPoll`]. The
     /// status was just read; some devices only update it when they are reset.
-    fn poll_ready(&self, watchdog: &mut Watchdog) -> Check {
+    fn poll_ready(&self, watchdog: &mut Watchdog) -> Update {
         let now = watchdog.now();
         let due = watchdog
             .ready_poll
@@ -161,7 +161,7 @@ impl DeviceInner {
             .is_some_and(|poll| poll.is_due(now));
         // The watchdog resets a device that does not return its requests.
         if !due || !self.is_drained() {
-            return Check::Nothing;
+            return Update::Unchanged;
         }
         let queues = &watchdog.queues;
         queues.reset();
@@ -169,9 +169,9 @@ impl DeviceInner {
             Ok(()) => {
                 let status = queues.with_device(|dev| dev.read_config_word(0));
                 if status.is_some_and(Config::is_ready) {
-                    self.become_ready(watchdog)
+                    self.enter_ready(watchdog)
                 } else {
-                    Check::Nothing
+                    Update::Unchanged
                 }
             }
             Err(err) if self.state.apply(Event::Fail) => {
@@ -179,10 +179,10 @@ impl DeviceInner {
                     queues.device(),
                     "starting the device again failed ({err:?})\n"
                 );
-                Check::Again(RETRY)
+                Update::RetryAfter(RETRY)
             }
             // Whoever has it sleep starts it again.
-            Err(_) => Check::Nothing,
+            Err(_) => Update::Unchanged,
         }
     }
 
@@ -193,10 +193,10 @@ impl DeviceInner {
             && controlq::is_idle(&self.control)
     }
 
-    fn become_ready(&self, watchdog: &mut Watchdog) -> Check {
+    fn enter_ready(&self, watchdog: &mut Watchdog) -> Update {
         let queues = &watchdog.queues;
         if self.is_ready() {
-            return Check::Nothing;
+            return Update::Unchanged;
         }
         // What it has from before it was not ready may be for a session whose number it would give to
         // another one now. If it never comes back, the device is reset.
@@ -204,7 +204,7 @@ impl DeviceInner {
         // A session that is being created belongs to the last epoch. It must be in the book before
         // the sessions of that epoch are destroyed.
         if !self.data.iter().all(|queue| dataq::is_idle(queue)) || !self.sessions.is_idle() {
-            return Check::Again(SOON);
+            return Update::RetryAfter(DRAIN_POLL);
         }
         match self.compare_config(queues) {
             Ok(()) => {}
@@ -212,15 +212,15 @@ impl DeviceInner {
                 if self.state.apply(Event::Fail) {
                     dev_err!(queues.device(), "configuration changed, resetting device\n");
                 }
-                return Check::Again(0);
+                return Update::RetryAfter(0);
             }
-            Err(_) => return Check::Again(RETRY),
+            Err(_) => return Update::RetryAfter(RETRY),
         }
-        if self.settle_old_sessions().is_err() {
-            return Check::Again(RETRY);
+        if self.destroy_stale_sessions().is_err() {
+            return Update::RetryAfter(RETRY);
         }
         if !self.state.apply(Event::BecomeReady) {
-            return Check::Again(0);
+            return Update::RetryAfter(0);
         }
         let (count, bytes) = (self.data.len(), self.config.max_size());
         watchdog.log_readiness(fmt!("ready: {count} data queue(s), max_size {bytes}"));
@@ -228,17 +228,17 @@ impl DeviceInner {
         for queue in &self.data {
             dataq::open(queue, epoch);
         }
-        Check::News
+        Update::Changed
     }
 
-    fn become_unready(&self, watchdog: &mut Watchdog) -> Check {
+    fn enter_not_ready(&self, watchdog: &mut Watchdog) -> Update {
         if !self.state.apply(Event::BecomeNotReady) {
-            return Check::Nothing;
+            return Update::Unchanged;
         }
         watchdog.log_readiness(fmt!("device not ready"));
         self.close_queues();
-        self.sessions.forget();
-        Check::News
+        self.sessions.start_epoch();
+        Update::Changed
     }
 
     fn close_queues(&self) {
@@ -248,13 +248,13 @@ impl DeviceInner {
     }
 
     /// Resets a device that has failed, and starts it again, unless that has happened too often.
-    fn recover(&self, watchdog: &mut Watchdog) -> Check {
+    fn recover(&self, watchdog: &mut Watchdog) -> Update {
         let queues = &watchdog.queues;
         self.close_queues();
-        self.sessions.forget();
+        self.sessions.start_epoch();
         queues.reset();
 
-        let returned = self.data.iter().map(|queue| dataq::returned(queue)).sum();
+        let returned = self.data.iter().map(|queue| dataq::completed(queue)).sum();
         let now = watchdog.now();
         if !watchdog.failures.count(now, returned) {
             if self.state.apply(Event::Disable) {
@@ -263,23 +263,23 @@ impl DeviceInner {
                     "the device is given up, having failed again and again; bind it again to use it\n"
                 );
             }
-            return Check::News;
+            return Update::Changed;
         }
         match self.restart(queues) {
             Ok(()) => {
                 dev_info!(queues.device(), "the device was reset and started again\n");
                 self.restarts.fetch_add(1, Relaxed);
                 self.state.apply(Event::Restart);
-                Check::Again(0)
+                Update::RetryAfter(0)
             }
             // Whoever has it sleep starts it again.
-            Err(_) if self.state.get() != DeviceState::Failed => Check::Nothing,
+            Err(_) if self.state.get() != DeviceState::Failed => Update::Unchanged,
             Err(err) => {
                 dev_err!(
                     queues.device(),
                     "starting the device again failed ({err:?})\n"
                 );
-                Check::Again(RETRY)
+                Update::RetryAfter(RETRY)
             }
         }
     }
@@ -313,12 +313,12 @@ impl DeviceInner {
     /// # Errors
     ///
     /// `ENOMEM`: no memory. What is left is in the book.
-    fn settle_old_sessions(&self) -> Result {
-        let Some(first) = self.sessions.take_old() else {
+    fn destroy_stale_sessions(&self) -> Result {
+        let Some(first) = self.sessions.pop_stale() else {
             return Ok(());
         };
         let revision = self.features.revision();
-        let answer = controlq::call(
+        let answer = controlq::send_and_wait(
             &self.control,
             first.destroy().bytes(revision),
             &[],
@@ -328,7 +328,7 @@ impl DeviceInner {
         match answer.map(|answer| DestroyResponse::parse(&answer)) {
             Ok(Ok(())) => {}
             Ok(Err(_)) => {
-                self.sessions.drop_old();
+                self.sessions.clear_stale();
                 return Ok(());
             }
             // It was not sent. An id for which a DESTROY was sent is not asked for again.
@@ -346,7 +346,7 @@ impl DeviceInner {
                 return Ok(());
             }
         }
-        while let Some(old) = self.sessions.take_old() {
+        while let Some(old) = self.sessions.pop_stale() {
             match self.prepare_destroy(&old.destroy()) {
                 Ok(message) => self.post_without_retry(message),
                 Err(err) => {
@@ -360,7 +360,7 @@ impl DeviceInner {
 
     /// Tells the device to forget every session it has for us.
     fn destroy_sessions(&self) {
-        while let Some(session) = self.sessions.take() {
+        while let Some(session) = self.sessions.pop() {
             match self.prepare_destroy(&session.destroy()) {
                 Ok(message) => self.post_without_retry(message),
                 Err(_) => {
@@ -373,7 +373,7 @@ impl DeviceInner {
     /// Sends a control request whose answer is of no interest. The caller calls [`controlq::retry`].
     fn post_without_retry(&self, message: ControlMessage) {
         // Without a device there is nobody to tell.
-        let _ = controlq::post(&self.control, message);
+        let _ = controlq::send_nowait(&self.control, message);
     }
 
     fn prepare_destroy(&self, destroy: &Destroy) -> Result<ControlMessage> {
@@ -394,7 +394,7 @@ impl DeviceInner {
             self.wait_until(begin, || {
                 self.data.iter().all(|queue| dataq::is_idle(queue))
             });
-            self.sessions.set_open(false);
+            self.sessions.set_accepting(false);
             self.wait_until(begin, || self.sessions.is_idle());
             self.destroy_sessions();
             self.wait_until(begin, || {
@@ -417,7 +417,7 @@ impl DeviceInner {
 
 impl DeviceInner {
     /// Calls `f` with the device; returns nothing if it is not in use.
-    fn ask<R>(&self, f: impl FnOnce(&virtio::Device<Bound>) -> R) -> Option<R> {
+    fn with_device<R>(&self, f: impl FnOnce(&virtio::Device<Bound>) -> R) -> Option<R> {
         let queues = self.queues.lock().clone();
         queues?.with_device(f)
     }
@@ -426,15 +426,16 @@ impl DeviceInner {
     /// before its worker gets to know.
     ///
     /// Context: process, may sleep.
-    pub(crate) fn says_ready(&self) -> bool {
-        let status = self.ask(|dev| dev.read_config_word(0));
+    pub(crate) fn read_hw_ready(&self) -> bool {
+        let status = self.with_device(|dev| dev.read_config_word(0));
         status.is_some_and(Config::is_ready)
     }
 
     /// Returns true if the device operates. It does not after a surprise removal or a function reset,
     /// of which its worker may not know yet.
     fn is_operational(&self) -> bool {
-        self.ask(|dev| dev.is_operational()).unwrap_or(false)
+        self.with_device(|dev| dev.is_operational())
+            .unwrap_or(false)
     }
 }
 
@@ -442,11 +443,11 @@ impl Device {
     /// Looks how the device is for the first time. Others are not told: that is the caller's.
     ///
     /// Context: process, may sleep.
-    pub(crate) fn begin(&self) {
-        let delay = match self.tend() {
+    pub(crate) fn start(&self) {
+        let delay = match self.poll() {
             None => None,
-            Some((_, Check::Again(delay))) => Some(delay),
-            Some((watch, Check::Nothing | Check::News)) => watch,
+            Some((_, Update::RetryAfter(delay))) => Some(delay),
+            Some((watch, Update::Unchanged | Update::Changed)) => watch,
         };
         if let Some(delay) = delay {
             self.queue_in(delay);
@@ -477,19 +478,19 @@ impl Device {
     /// Context: process, may sleep.
     pub(crate) fn freeze(&self) {
         self.quiesce(Event::Freeze);
-        self.sessions.forget();
+        self.sessions.start_epoch();
     }
 
     /// Begins the use of a device that is back, when its worker is called.
     ///
     /// Context: process, may sleep.
-    pub(crate) fn thaw(&self) {
+    pub(crate) fn restore(&self) {
         if let Some(watchdog) = &mut *self.watchdog.lock() {
             watchdog.failures = Failures::new();
             // The device must not be reset now; a poll would do so.
             watchdog.ready_poll = None;
         }
-        self.sessions.set_open(true);
+        self.sessions.set_accepting(true);
         self.state.apply(Event::Restore);
     }
 }

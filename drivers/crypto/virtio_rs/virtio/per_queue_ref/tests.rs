@@ -5,7 +5,7 @@
 #[kernel::macros::kunit_tests(virtio_crypto_rs_virtio_per_queue_ref)]
 mod cases {
     use super::super::{
-        super::Fate,
+        super::BufferStatus,
         *, //
     };
     use crate::support::lend::{
@@ -42,11 +42,11 @@ mod cases {
         type Buffer = Buffer;
         type State = ();
 
-        fn used(_queue: &Queue<Self>, _bh: &Bh) {}
+        fn handle_used(_queue: &Queue<Self>, _bh: &Bh) {}
 
-        fn finish(_queue: &Queue<Self>, _buffer: Buffer, _fate: Fate, _bh: &Bh) {}
+        fn reclaim(_queue: &Queue<Self>, _buffer: Buffer, _status: BufferStatus, _bh: &Bh) {}
 
-        fn closed(_queue: &Queue<Self>, _bh: &Bh) {}
+        fn queue_reset(_queue: &Queue<Self>, _bh: &Bh) {}
     }
 
     /// What has become of a value.

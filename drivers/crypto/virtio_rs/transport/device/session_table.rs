@@ -88,9 +88,9 @@ impl Ids {
 
 /// The sessions that a device has for us, by the ids it gave them.
 #[pin_data]
-pub(super) struct Sessions {
+pub(super) struct SessionTable {
     #[pin]
-    book: SpinLockIrq<Book>,
+    book: SpinLockIrq<SessionTableInner>,
     /// How often what the device knew became void; changed under the lock.
     epoch: Atomic<u32>,
     /// The epoch after the last one in which the device has given two sessions the same number; 0 if
@@ -98,8 +98,8 @@ pub(super) struct Sessions {
     mixed: Atomic<u32>,
 }
 
-struct Book {
-    /// Sessions may be created.
+struct SessionTableInner {
+    /// SessionTable may be created.
     open: bool,
     /// How many are being created or destroyed just now.
     busy: u32,
@@ -122,11 +122,11 @@ impl Taken {
     }
 }
 
-impl Sessions {
+impl SessionTable {
     /// Begins without any.
     pub(super) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            book <- new_spinlock_irq!(Book {
+            book <- new_spinlock_irq!(SessionTableInner {
                 open: true,
                 busy: 0,
                 ids: Ids::new(),
@@ -148,7 +148,7 @@ impl Sessions {
     /// # Errors
     ///
     /// `ENODEV`: the device is about to forget all sessions.
-    pub(super) fn creating(&self) -> Result<(u32, impl Drop + use<'_>)> {
+    pub(super) fn begin_create(&self) -> Result<(u32, impl Drop + use<'_>)> {
         let epoch = {
             let mut book = self.book.lock();
             if !book.open {
@@ -162,7 +162,7 @@ impl Sessions {
 
     /// Says that the device has given two sessions of an epoch the same number: it may have done
     /// requests for the one with the key of the other.
-    pub(super) fn mix_up(&self, epoch: u32) {
+    pub(super) fn mark_untrusted(&self, epoch: u32) {
         let _book = self.book.lock();
         let after = epoch.saturating_add(1);
         if self.mixed.load(Relaxed) < after {
@@ -190,7 +190,7 @@ impl Sessions {
     /// Returns true if the device has given two sessions of an epoch the same number, or of a later
     /// one.
     #[inline]
-    pub(super) fn is_mixed_up(&self, epoch: u32) -> bool {
+    pub(super) fn is_untrusted(&self, epoch: u32) -> bool {
         epoch < read_once(&self.mixed)
     }
 
@@ -242,7 +242,7 @@ impl Sessions {
     /// Begins another epoch: what the device knew is void, though it may still know it.
     ///
     /// Context: process.
-    pub(super) fn forget(&self) {
+    pub(super) fn start_epoch(&self) {
         let mut ids = {
             let mut book = self.book.lock();
             self.epoch.fetch_add(1, Relaxed);
@@ -264,28 +264,28 @@ impl Sessions {
     }
 
     /// Takes a session of an earlier epoch that the device may know.
-    pub(super) fn take_old(&self) -> Option<Taken> {
+    pub(super) fn pop_stale(&self) -> Option<Taken> {
         self.take_first(|book| &mut book.old)
     }
 
-    /// Puts back what [`take_old`](Self::take_old) has returned: the device was not told.
+    /// Puts back what [`pop_stale`](Self::pop_stale) has returned: the device was not told.
     pub(super) fn put_back(&self, taken: Taken) {
         let replaced = self.book.lock().old.insert(taken.node);
         drop(replaced);
     }
 
     /// Drops those of earlier epochs: the device has forgotten them.
-    pub(super) fn drop_old(&self) {
-        while self.take_old().is_some() {}
+    pub(super) fn clear_stale(&self) {
+        while self.pop_stale().is_some() {}
     }
 
     /// Takes one of the sessions that the device may know.
-    pub(super) fn take(&self) -> Option<Taken> {
+    pub(super) fn pop(&self) -> Option<Taken> {
         self.take_first(|book| &mut book.ids)
     }
 
     /// Takes the first session that is not lost, and drops those before it.
-    fn take_first(&self, ids: impl Fn(&mut Book) -> &mut Ids) -> Option<Taken> {
+    fn take_first(&self, ids: impl Fn(&mut SessionTableInner) -> &mut Ids) -> Option<Taken> {
         loop {
             let node = {
                 let mut book = self.book.lock();
@@ -308,7 +308,7 @@ impl Sessions {
     }
 
     /// Allows sessions to be created, or not.
-    pub(super) fn set_open(&self, open: bool) {
+    pub(super) fn set_accepting(&self, open: bool) {
         self.book.lock().open = open;
     }
 
@@ -318,17 +318,17 @@ impl Sessions {
     }
 }
 
-#[kernel::macros::kunit_tests(virtio_crypto_rs_transport_sessions)]
+#[kernel::macros::kunit_tests(virtio_crypto_rs_transport_session_table)]
 mod tests {
     use super::*;
 
     const SERVICE: Service = Service::Cipher;
 
-    fn sessions() -> Pin<KBox<Sessions>> {
-        KBox::pin_init(Sessions::new(), GFP_KERNEL).unwrap()
+    fn sessions() -> Pin<KBox<SessionTable>> {
+        KBox::pin_init(SessionTable::new(), GFP_KERNEL).unwrap()
     }
 
-    fn add(sessions: &Sessions, epoch: u32, id: u64) -> Result {
+    fn add(sessions: &SessionTable, epoch: u32, id: u64) -> Result {
         sessions.add(
             epoch,
             SERVICE,
@@ -337,8 +337,8 @@ mod tests {
         )
     }
 
-    fn take_old(sessions: &Sessions) -> Option<u64> {
-        sessions.take_old().map(|taken| taken.id)
+    fn pop_stale(sessions: &SessionTable) -> Option<u64> {
+        sessions.pop_stale().map(|taken| taken.id)
     }
 
     #[test]
@@ -356,16 +356,16 @@ mod tests {
     fn what_comes_too_late_is_kept_to_be_destroyed() {
         let sessions = sessions();
         assert_eq!(add(&sessions, 0, 1), Ok(()));
-        sessions.forget();
+        sessions.start_epoch();
         assert_eq!(add(&sessions, 0, 2), Err(EAGAIN));
         // A number that another one of that epoch has is noticed still.
         assert_eq!(add(&sessions, 0, 1), Err(EEXIST));
         // Nobody of the old epoch destroys anything of the new one.
         assert_eq!(add(&sessions, 1, 1), Ok(()));
         assert!(sessions.remove(0, 1).is_none());
-        assert_eq!(take_old(&sessions), Some(1));
-        assert_eq!(take_old(&sessions), Some(2));
-        assert!(take_old(&sessions).is_none());
+        assert_eq!(pop_stale(&sessions), Some(1));
+        assert_eq!(pop_stale(&sessions), Some(2));
+        assert!(pop_stale(&sessions).is_none());
         assert_eq!(sessions.count(), 1);
     }
 
@@ -379,14 +379,14 @@ mod tests {
         // Of another epoch, and one that is not there.
         sessions.lose(1, 2);
         sessions.lose(0, 7);
-        sessions.forget();
-        assert_eq!(take_old(&sessions), Some(2));
-        assert_eq!(take_old(&sessions), Some(3));
-        assert!(take_old(&sessions).is_none());
+        sessions.start_epoch();
+        assert_eq!(pop_stale(&sessions), Some(2));
+        assert_eq!(pop_stale(&sessions), Some(3));
+        assert!(pop_stale(&sessions).is_none());
 
         assert_eq!(add(&sessions, 1, 1), Ok(()));
         sessions.lose(1, 1);
-        assert!(sessions.take().is_none());
+        assert!(sessions.pop().is_none());
         assert_eq!(sessions.count(), 0);
     }
 
@@ -399,22 +399,22 @@ mod tests {
         sessions.lose(0, 3);
         // The device has given it out again, so it knows it.
         assert_eq!(add(&sessions, 0, 3), Err(EEXIST));
-        sessions.forget();
+        sessions.start_epoch();
         sessions.lose(0, 1);
-        assert_eq!(take_old(&sessions), Some(2));
-        assert_eq!(take_old(&sessions), Some(3));
-        assert!(take_old(&sessions).is_none());
+        assert_eq!(pop_stale(&sessions), Some(2));
+        assert_eq!(pop_stale(&sessions), Some(3));
+        assert!(pop_stale(&sessions).is_none());
     }
 
     #[test]
     fn what_the_device_was_not_told_is_put_back() {
         let sessions = sessions();
         assert_eq!(add(&sessions, 0, 1), Ok(()));
-        sessions.forget();
-        let taken = sessions.take_old().unwrap();
-        assert!(sessions.take_old().is_none());
+        sessions.start_epoch();
+        let taken = sessions.pop_stale().unwrap();
+        assert!(sessions.pop_stale().is_none());
         sessions.put_back(taken);
-        assert_eq!(take_old(&sessions), Some(1));
+        assert_eq!(pop_stale(&sessions), Some(1));
     }
 
     #[test]
@@ -425,25 +425,25 @@ mod tests {
                 assert_eq!(add(&sessions, epoch, id), Ok(()));
             }
             assert_eq!(sessions.count(), 2);
-            sessions.forget();
+            sessions.start_epoch();
             assert_eq!(sessions.count(), 0);
         }
         for id in [1, 2, 3] {
-            assert_eq!(take_old(&sessions), Some(id));
+            assert_eq!(pop_stale(&sessions), Some(id));
         }
-        assert!(take_old(&sessions).is_none());
+        assert!(pop_stale(&sessions).is_none());
     }
 
     #[test]
     fn what_is_made_while_the_device_is_closed_is_not_taken() {
         let sessions = sessions();
-        let (epoch, busy) = sessions.creating().unwrap();
-        sessions.set_open(false);
+        let (epoch, busy) = sessions.begin_create().unwrap();
+        sessions.set_accepting(false);
         assert!(!sessions.is_idle());
         assert_eq!(add(&sessions, epoch, 1), Err(ENODEV));
         drop(busy);
         assert!(sessions.is_idle());
-        assert!(sessions.creating().is_err());
+        assert!(sessions.begin_create().is_err());
     }
 
     #[test]
@@ -463,13 +463,13 @@ mod tests {
     #[test]
     fn the_epochs_up_to_one_with_two_of_a_number_are_mixed_up() {
         let sessions = sessions();
-        assert!(!sessions.is_mixed_up(0));
-        sessions.mix_up(0);
-        assert!(sessions.is_mixed_up(0) && !sessions.is_mixed_up(1));
-        sessions.mix_up(5);
-        assert!(sessions.is_mixed_up(0) && sessions.is_mixed_up(5) && !sessions.is_mixed_up(6));
+        assert!(!sessions.is_untrusted(0));
+        sessions.mark_untrusted(0);
+        assert!(sessions.is_untrusted(0) && !sessions.is_untrusted(1));
+        sessions.mark_untrusted(5);
+        assert!(sessions.is_untrusted(0) && sessions.is_untrusted(5) && !sessions.is_untrusted(6));
         // An earlier epoch does not lower the mark.
-        sessions.mix_up(2);
-        assert!(sessions.is_mixed_up(5) && !sessions.is_mixed_up(6));
+        sessions.mark_untrusted(2);
+        assert!(sessions.is_untrusted(5) && !sessions.is_untrusted(6));
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn show(device: &Arc<Device>, f: &mut fmt::Formatter<'_>) -> fmt::Res
     writeln!(f, "restarts: {}", device.restarts.load(Relaxed))?;
     writeln!(f, "sessions: {}", device.sessions.count())?;
     for queue in &device.data {
-        writeln!(f, "{}", dataq::Shown(queue))?;
+        writeln!(f, "{}", dataq::QueueStats(queue))?;
     }
     let in_flight = device.control.lock(&Bh::disable()).in_flight();
     writeln!(f, "control: {in_flight} in flight")
