@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The control queue: a request, an response, a time limit.
+//! The control queue: requests, responses, and their timeout.
 
 use crate::{
     support::{
@@ -28,10 +28,10 @@ use kernel::{
     time::Msecs, //
 };
 
-/// How many times the ring is looked into while an response is waited for.
+/// The number of times that a waiting thread polls the ring before a timeout.
 const POLLS: u32 = 3;
 
-/// How long a bottom half that has been scheduled is waited for, in milliseconds.
+/// How long a thread waits for the bottom half after the last poll, in milliseconds.
 const GRACE: Msecs = 20;
 
 /// The control queue of a device.
@@ -40,29 +40,29 @@ pub(crate) type ControlQueue = Queue<ControlQueueHandler>;
 /// A request on the control queue.
 pub(crate) type ControlMessage = Pin<KBox<Message<ControlRequestData, ANSWER>>>;
 
-/// What is known of a request while the device has it.
+/// The driver's data of a control request.
 pub(crate) struct ControlRequestData {
-    /// Who waits for the response, if anybody does.
+    /// The thread that waits for the response, if any.
     waiter: Option<Arc<ResponseWaiter>>,
-    /// The next one in [`ControlBacklog`].
+    /// The next request in [`ControlBacklog`].
     next: Option<ControlMessage>,
 }
 
-/// An response, as somebody waits for it.
+/// The response that a thread waits for.
 #[pin_data]
 struct ResponseWaiter {
     #[pin]
     done: Completion,
-    /// An error until there is an response.
+    /// An error until there is a response.
     #[pin]
     response: SpinLockIrq<Result<[u8; ANSWER]>>,
 }
 
-/// Requests that found the queue full, in order.
+/// Requests that wait for a free descriptor or for memory, in order.
 ///
-/// Linked through the messages themselves: this is used where memory cannot be allocated.
+/// The messages are linked themselves, because memory cannot be allocated here.
 pub(crate) struct ControlBacklog {
-    // Two stacks make a queue: what is pushed is turned round when `out` is empty.
+    // Two stacks make a queue: `inbox` is reversed to `out` when that is empty.
     out: Option<ControlMessage>,
     inbox: Option<ControlMessage>,
 }
@@ -96,7 +96,7 @@ impl ControlBacklog {
         Self::unstack(&mut self.out)
     }
 
-    /// Removes the requests that somebody waits for.
+    /// Removes the requests that a thread waits for.
     fn split_off_waited(&mut self) -> Self {
         let mut waited = Self::new();
         let mut others = Self::new();
@@ -125,12 +125,12 @@ impl ControlBacklog {
 
 impl Drop for ControlBacklog {
     fn drop(&mut self) {
-        // One by one: a chain that drops itself could be deep.
+        // One by one: dropping a long list recursively would overflow the stack.
         while self.pop().is_some() {}
     }
 }
 
-/// What the control queue does with answers.
+/// The handler of the control queue.
 pub(crate) struct ControlQueueHandler;
 
 impl Handler for ControlQueueHandler {
@@ -186,13 +186,13 @@ impl Handler for ControlQueueHandler {
     }
 }
 
-/// What became of the first request in [`ControlBacklog`].
+/// The result of an attempt to send the first request in [`ControlBacklog`].
 enum Sent {
-    /// There was none, or it waits.
+    /// There was none, or it still waits.
     Nothing,
-    /// The device has it, and must be kicked.
+    /// It was added to the ring, and the device must be kicked.
     Kick,
-    /// These are not sent.
+    /// These requests fail with the error.
     Refused(Error, ControlBacklog),
 }
 
@@ -217,13 +217,13 @@ impl ControlQueueHandler {
         };
         match locked.add(message) {
             Ok(()) => Sent::Kick,
-            // The next response makes room.
+            // The next response frees a descriptor.
             Err((err, message)) if (err == ENOSPC || err == ENOMEM) && locked.in_flight() != 0 => {
                 locked.state().push_front(message);
                 Sent::Nothing
             }
-            // Nothing comes back. The device's work item tries again, see `retry`. Threads that
-            // wait do not wait for memory.
+            // No response will come. The device's work item tries again, see `retry`. Threads do not wait
+            // for memory.
             Err((err, message)) if err == ENOMEM => {
                 locked.state().push_front(message);
                 let refused = locked.state().split_off_waited();
@@ -243,11 +243,11 @@ impl ControlQueueHandler {
     }
 }
 
-/// Prepares a request whose response nobody waits for. See [`send_nowait`].
+/// Creates a request without a waiting thread, for [`send_nowait`].
 ///
 /// # Errors
 ///
-/// `ENOMEM`: no memory.
+/// `ENOMEM` if memory is exhausted.
 pub(super) fn prepare(request: &[u8], response_len: usize) -> Result<ControlMessage> {
     let pending = ControlRequestData {
         waiter: None,
@@ -256,16 +256,16 @@ pub(super) fn prepare(request: &[u8], response_len: usize) -> Result<ControlMess
     Message::new(pending, request, &[], response_len)
 }
 
-/// Sends a request, or adds it to [`ControlBacklog`]. A request that nobody waits for is also added there
-/// if memory is exhausted; [`retry`] sends it.
+/// Sends a request, or adds it to [`ControlBacklog`]. If memory is exhausted, a request without a waiting
+/// thread is added there, too, and [`retry`] sends it.
 ///
 /// Context: process or bottom half, interrupts enabled: no `SpinLockIrq` held.
 ///
 /// # Errors
 ///
 /// The request is dropped.
-/// - `ENODEV` if there is no device any more.
-/// - `ENOMEM` if memory is exhausted, no request is in flight, and somebody waits for the response.
+/// - `ENODEV` if the device is gone.
+/// - `ENOMEM` if memory is exhausted, no request is in flight, and a thread waits for the response.
 /// - `EIO` if the ring is broken.
 pub(super) fn send_nowait(queue: &ControlQueue, message: ControlMessage) -> Result {
     let bh = Bh::disable();
@@ -283,7 +283,7 @@ pub(super) fn send_nowait(queue: &ControlQueue, message: ControlMessage) -> Resu
             locked.into_kick().notify();
             Ok(())
         }
-        // Sent when an response makes room.
+        // A response will free a descriptor.
         Err((err, message)) if (err == ENOSPC || err == ENOMEM) && locked.in_flight() != 0 => {
             locked.state().push(message);
             Ok(())
@@ -293,7 +293,7 @@ pub(super) fn send_nowait(queue: &ControlQueue, message: ControlMessage) -> Resu
             Ok(())
         }
         Err((err, message)) => {
-            // The lock goes first: dropping a message may wake somebody.
+            // Unlock first: dropping a message may wake a thread.
             drop(locked);
             drop(message);
             Err(err)
@@ -301,8 +301,8 @@ pub(super) fn send_nowait(queue: &ControlQueue, message: ControlMessage) -> Resu
     }
 }
 
-/// Sends requests that wait for memory, if no response will make room for them. To be called at
-/// intervals as long as it returns true: requests wait.
+/// Sends requests that wait for memory, if no request is in flight whose response would do that. Returns
+/// true if requests wait; then it must be called again after a while.
 pub(super) fn retry(queue: &ControlQueue) -> bool {
     let bh = Bh::disable();
     let mut locked = queue.lock(&bh);
@@ -322,15 +322,17 @@ pub(super) fn is_idle(queue: &ControlQueue) -> bool {
     locked.in_flight() == 0 && locked.state().is_empty()
 }
 
-/// Sends a request of `request` and `key`, and waits for an response of up to `response_len` bytes.
+/// Sends `request` and `key`, and waits for a response of up to `response_len` bytes.
 ///
 /// Context: process, may sleep.
 ///
 /// # Errors
 ///
-/// `ENOMEM`: no memory. `ENODEV`: there is no device (any more). `EIO`: the ring is broken.
-/// `ETIMEDOUT`: it has not answered within `limit` milliseconds; the memory of the request stays with
-/// it until it is reset.
+/// - `ENOMEM` if memory is exhausted;
+/// - `ENODEV` if the device is gone;
+/// - `EIO` if the ring is broken;
+/// - `ETIMEDOUT` if the device does not respond within `limit` milliseconds. The device keeps the memory of the
+///   request until it is reset.
 pub(super) fn send_and_wait(
     queue: &ControlQueue,
     request: &[u8],
@@ -350,7 +352,7 @@ pub(super) fn send_and_wait(
         next: None,
     };
     send_nowait(queue, Message::new(pending, request, key, response_len)?)?;
-    // The response may have come without an interrupt.
+    // The interrupt of the response may be lost.
     let step = limit.div_ceil(POLLS);
     let answered = (0..POLLS).any(|_| {
         waiter.done.wait(step) || {
@@ -395,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_that_wait_keep_their_order() {
+    fn waiting_requests_keep_their_order() {
         let mut overflow = ControlBacklog::new();
         for number in [1, 2] {
             overflow.push(message(number, None));

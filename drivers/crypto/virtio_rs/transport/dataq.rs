@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A data queue: requests go out from where they were made, and come back in a bottom half.
+//! Data queues: submission, the bottom half, the backlog.
 
 mod backlog;
 mod batch;
@@ -44,7 +44,7 @@ pub(super) use self::timeout::CHECKS_PER_TIMEOUT;
 /// A data queue of a device.
 pub(crate) type DataQueue = Queue<DataQueueHandler>;
 
-/// How many requests a bottom half completes before it lets others run.
+/// The number of requests that a bottom half completes before other bottom halves can run.
 const BUDGET: usize = 256;
 
 /// The part of the ring that requests which may be backlogged leave free, 1/8: a user that keeps the ring
@@ -52,7 +52,7 @@ const BUDGET: usize = 256;
 /// IPsec.
 const RESERVE: u32 = 8;
 
-/// What a data queue does with requests that come back.
+/// The handler of a data queue.
 pub(crate) struct DataQueueHandler;
 
 impl DataQueueHandler {
@@ -67,7 +67,7 @@ impl DataQueueHandler {
     fn take_batch(locked: &mut QueueGuard<'_, Self>, batch: &mut Chain<Private>) {
         let mut limit = BatchLimit::new();
         while !limit.is_reached(batch.len()) {
-            // The status, not the length, says whether there is a result: devices count differently.
+            // The status, not the length, tells whether there is a result: devices count differently.
             let Some((mut request, used)) = locked.take_used() else {
                 break;
             };
@@ -93,7 +93,7 @@ impl DataQueueHandler {
         request.complete(result, bh);
     }
 
-    /// Sends what waits, as long as there is room.
+    /// Sends backlogged requests while the ring has room.
     fn drain_backlog(queue: &DataQueue, bh: &Bh) {
         loop {
             let mut locked = queue.lock(bh);
@@ -102,7 +102,7 @@ impl DataQueueHandler {
             };
             drop(locked);
 
-            // The consumer hears of it before the device does: the result must not come first.
+            // Tell the caller before the device gets the request: the result must not come first.
             let mut request = waiting.accept(bh);
 
             let mut locked = queue.lock(bh);
@@ -139,11 +139,11 @@ impl Handler for DataQueueHandler {
         let mut done = 0;
         let mut last = 0;
         let mut first = true;
-        // The device may notify.
+        // Notifications are enabled.
         let mut enabled = true;
         loop {
             let mut locked = queue.lock(bh);
-            // For what the callbacks of the last batch have sent.
+            // For the requests that the callbacks of the last batch have sent.
             let kick = locked.state().kicks.end_batch();
             let spent = done >= BUDGET;
             if !spent {
@@ -153,7 +153,7 @@ impl Handler for DataQueueHandler {
                 Self::take_batch(&mut locked, &mut batch);
             }
             let count = batch.len();
-            // Without requests that come back there is no more room than there was.
+            // Without returned requests the ring has no more room than before.
             let refill = locked.state().backlog.has_waiting() && (first || count + last != 0);
             let done_all = !spent && count == 0 && !refill;
             let idle = done_all && locked.enable_notifications();
@@ -195,8 +195,8 @@ impl Handler for DataQueueHandler {
         }
         match status {
             BufferStatus::Used => Self::complete(request, bh),
-            // The device may have written a part of the result: only the consumer knows what that
-            // is worth.
+            // The device may have written part of the result. `Offload::finish` decides whether the request
+            // can be repeated.
             BufferStatus::Unused => request.complete(Err(EIO), bh),
         }
     }
@@ -255,7 +255,7 @@ pub(crate) fn submit(
                 }
                 return Ok(Submitted::QUEUED);
             }
-            // Somebody has to come back for the backlog to move.
+            // A request in flight must return to drain the backlog.
             Err((err, request)) if (err == ENOSPC || err == ENOMEM) && locked.in_flight() != 0 => {
                 request
             }
@@ -276,7 +276,7 @@ pub(crate) fn submit(
     })
 }
 
-/// Hands a request to the device, if it is meant for its present epoch.
+/// Adds a request to the ring, if its epoch is the current one.
 #[inline]
 fn send(
     locked: &mut QueueGuard<'_, DataQueueHandler>,
@@ -303,32 +303,32 @@ fn send(
         .inspect_err(|_| locked.state().ages.remove(age))
 }
 
-/// Kicks the device for what was sent, or leaves that to the bottom half.
+/// Kicks the device, or leaves that to the bottom half.
 fn kick(mut locked: QueueGuard<'_, DataQueueHandler>) {
     if !locked.state().kicks.defer(current_cpu()) {
         locked.into_kick().notify();
     }
 }
 
-/// Returns the CPU. It stays the same as long as the queue is locked.
+/// Returns the current CPU, which does not change while the queue is locked.
 fn current_cpu() -> u32 {
     CpuId::current().as_u32()
 }
 
-/// What [`check_progress`] finds.
+/// The result of [`check_progress`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Progress {
-    /// The device has nothing to do.
+    /// The device has no request.
     Idle,
-    /// The device works.
+    /// The device makes progress, or has not had its time.
     Busy,
-    /// A request does not come back.
+    /// A request has timed out.
     Stalled,
 }
 
-/// Looks whether the device gets on with its requests; to be called at regular intervals. It is
-/// [`Progress::Stalled`] if one was there already [`CHECKS_PER_TIMEOUT`] looks ago, and the device has returned nothing
-/// since the last look, or all that came before it; and if the ring is broken.
+/// Checks whether the device makes progress. It must be called at regular intervals. Returns
+/// [`Progress::Stalled`] if the ring is broken, or if a request has been in flight for [`CHECKS_PER_TIMEOUT`]
+/// checks and the device has returned nothing since the last check, or all earlier requests.
 pub(super) fn check_progress(queue: &DataQueue) -> Progress {
     let bh = Bh::disable();
     let mut locked = queue.lock(&bh);
@@ -340,13 +340,14 @@ pub(super) fn check_progress(queue: &DataQueue) -> Progress {
         &mut state.last_completed,
         (found == Overdue::Slow).then_some(returned),
     );
-    // What the bottom half has in hand is sent by nobody who would have it armed.
+    // The bottom half sends a backlogged request without arming the watchdog, so a queue that drains its
+    // backlog is not idle.
     if in_flight == 0 && !state.backlog.has_waiting() && !broken {
         state.watchdog_armed = false;
         return Progress::Idle;
     }
     drop(locked);
-    // Something may have come back without an interrupt.
+    // An interrupt may be lost.
     queue.schedule();
     if broken || found == Overdue::Lost || seen.is_some_and(|seen| seen == returned) {
         Progress::Stalled
@@ -355,7 +356,7 @@ pub(super) fn check_progress(queue: &DataQueue) -> Progress {
     }
 }
 
-/// Takes requests, those for sessions if they are of this epoch.
+/// Accepts requests from now on. Requests in sessions must be of `epoch`.
 pub(super) fn open(queue: &DataQueue, epoch: u32) {
     let bh = Bh::disable();
     let mut locked = queue.lock(&bh);
@@ -363,13 +364,13 @@ pub(super) fn open(queue: &DataQueue, epoch: u32) {
     locked.state().epoch = epoch;
 }
 
-/// Takes no requests; those that wait for room go back, to be done without the device.
+/// Rejects requests from now on. Backlogged requests run on the fallback.
 pub(super) fn close(queue: &DataQueue) {
     queue.lock(&Bh::disable()).state().accepting = false;
     queue.schedule();
 }
 
-/// A data queue, as it is shown to people.
+/// The line of a data queue in debugfs.
 pub(super) struct QueueStats<'a>(pub(super) &'a DataQueue);
 
 impl core::fmt::Display for QueueStats<'_> {
@@ -389,7 +390,7 @@ impl core::fmt::Display for QueueStats<'_> {
     }
 }
 
-/// Returns how many requests have come back from the device, in all.
+/// Returns the number of requests that the device has returned.
 pub(super) fn completed(queue: &DataQueue) -> u64 {
     queue.lock(&Bh::disable()).state().completed
 }

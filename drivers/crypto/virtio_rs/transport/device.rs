@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A device: its limits, its queues, and whether it is of use.
+//! A device: its configuration, queues, sessions and state.
 
 mod debugfs;
 mod lifecycle;
@@ -72,29 +72,29 @@ use kernel::{
     time::Msecs, //
 };
 
-/// The most data queues the driver sets up; all of them have to be. The specification allows 65535,
-/// for which transports would ask for more memory at once than there can be.
+/// The maximum number of data queues. All queues of a device must be set up. The specification allows 65535,
+/// for which the transport would allocate too much memory at once.
 const MAX_DATA_QUEUES: usize = 2048;
 
-/// How long after it could not be done at once something is tried again, in milliseconds.
+/// The delay before a failed step is repeated, in milliseconds.
 const RETRY: Msecs = 1000;
 
 pub(crate) use self::debugfs::show;
 pub(super) use self::session_table::IdNode;
 
-/// A device with a worker that looks after it.
+/// A device with the work item of its watchdog and recovery.
 pub(crate) type Device = Worker<DeviceInner>;
 
-/// Who wants to know which devices there are.
+/// The functions that a device calls when its state changes.
 pub(crate) trait DeviceCallbacks: Send + Sync {
-    /// A device has become ready, or is ready no more, or has lost sessions. What follows may take
-    /// long, and may depend on the device: whoever calls this does not wait for it.
+    /// A device has become ready or not ready, or sessions must be created. The function must not wait for
+    /// a device.
     ///
     /// Context: process, may sleep.
     fn device_changed(&self);
 }
 
-/// What is known of a device.
+/// The data of a device.
 #[pin_data]
 pub(crate) struct DeviceInner {
     config: Config,
@@ -107,20 +107,20 @@ pub(crate) struct DeviceInner {
     callbacks: Arc<dyn DeviceCallbacks>,
     #[pin]
     sessions: SessionTable,
-    /// How often the device was reset and started again.
+    /// The number of restarts.
     restarts: Atomic<u32>,
-    /// It has lost sessions, whose users are to get others, which nobody was told yet.
+    /// Sessions must be created, and [`DeviceCallbacks::device_changed`] was not called yet.
     reestablish_pending: Atomic<u32>,
-    /// None once the device is no longer bound. Held for a short time only.
+    /// `None` when the device is not bound any more. The lock is held only for a short time.
     #[pin]
     queues: Mutex<Option<Arc<Queues>>>,
-    /// None once the device is no longer bound. Held while the device is recovered.
+    /// `None` when the device is not bound any more. The lock is held during a recovery.
     #[pin]
     watchdog: Mutex<Option<Watchdog>>,
 }
 
 impl Device {
-    /// Reads what the device says of itself and sets up its queues.
+    /// Reads the configuration of a device, and sets up its queues.
     ///
     /// Recovery runs on `workqueue`: memory reclaim may wait for requests that only a reset returns.
     ///
@@ -128,8 +128,10 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// `ENODEV`: it does not offer VIRTIO_F_VERSION_1. `EINVAL`: its configuration makes no sense, or it has more queues than the driver sets up. `EAGAIN`: its configuration does not hold still.
-    /// Others as the transport has them.
+    /// - `ENODEV` if the device does not offer VIRTIO_F_VERSION_1;
+    /// - `EINVAL` if the configuration is invalid, or the device has more than [`MAX_DATA_QUEUES`];
+    /// - `EAGAIN` if the device changes the configuration whenever it is read;
+    /// - others as the transport returns them.
     pub(crate) fn probe(
         dev: &virtio::Device<device::Core<'_>>,
         callbacks: Arc<dyn DeviceCallbacks>,
@@ -156,7 +158,7 @@ impl Device {
             return Err(EINVAL);
         }
 
-        // All queues must be set up; the control queue is the one behind the data queues.
+        // The control queue comes after the data queues.
         let mut data = KVec::new();
         let mut endpoints: KVec<Arc<dyn QueueOps>> = KVec::new();
         for index in 0..config.data_queues() {
@@ -197,8 +199,9 @@ impl Device {
         Arc::pin_init(Worker::new_for_reclaim(inner, workqueue), GFP_KERNEL)
     }
 
-    /// Lets go of the device: it broke the rules, or does not answer. It is reset soon, which brings
-    /// every request back, and started again. Returns false if it was let go before.
+    /// Marks the device failed after a protocol violation or a timeout. The work item resets the device,
+    /// which returns all requests in flight, and restarts it. Returns false if this has no effect in the
+    /// device's state.
     ///
     /// Context: any but hard interrupt.
     pub(crate) fn fail(&self) -> bool {
@@ -209,19 +212,19 @@ impl Device {
         fails
     }
 
-    /// The device has given two sessions of an epoch the same number. It is reset, and what it has
-    /// done in sessions of that epoch is not trusted.
+    /// Reports that the device has assigned a session ID twice in an epoch. The device is reset, and results
+    /// of sessions of the epoch are not trusted.
     ///
     /// Context: any but hard interrupt.
     pub(super) fn report_duplicate_id(&self, epoch: u32) {
-        // First: a message takes long, and a caller may be about to judge its result.
+        // Mark the epoch first: logging takes long, and a caller may be about to evaluate a result.
         self.sessions.mark_untrusted(epoch);
         if self.fail() {
             pr_err!("duplicate session ID, resetting device\n");
         }
     }
 
-    /// The device has said that it does not know a session: its user is to get another one.
+    /// Reports that the device does not know a session any more. The transform gets another one.
     ///
     /// Context: any but hard interrupt.
     pub(super) fn report_lost_session(&self, epoch: u32, id: u64) {
@@ -229,7 +232,7 @@ impl Device {
         self.request_sessions();
     }
 
-    /// Has sessions created for keys that want them, soon. This does not wait.
+    /// Schedules the creation of sessions for the keys that need one.
     ///
     /// Context: any but hard interrupt.
     pub(crate) fn request_sessions(&self) {
@@ -237,7 +240,7 @@ impl Device {
         self.queue();
     }
 
-    /// Sends a control request and waits for the answer; a device that does not give one fails.
+    /// Sends a control request and waits for the response. A timeout marks the device failed.
     pub(super) fn send_control(
         &self,
         request: &[u8],
@@ -251,7 +254,7 @@ impl Device {
                     pr_err!("control request timed out after {} ms\n", self.timeout);
                 }
             }
-            // The ring is broken, and nothing in it would come back.
+            // The ring is broken, so no request would return.
             Err(err) if err == EIO => {
                 self.fail();
             }
@@ -260,18 +263,18 @@ impl Device {
         res
     }
 
-    /// Sends a control request whose answer is of no interest.
+    /// Sends a control request without waiting for the response.
     ///
     /// Context: process or bottom half, interrupts enabled: no `SpinLockIrq` held.
     pub(super) fn send_control_nowait(&self, message: ControlMessage) {
-        // Without a device there is nobody to tell.
+        // An error means that the device is gone, and its sessions with it.
         let _ = controlq::send_nowait(&self.control, message);
         if controlq::retry(&self.control) {
             self.queue_in(RETRY);
         }
     }
 
-    /// Sees to it that requests that do not come back are noticed.
+    /// Arms the watchdog, which detects requests that do not return.
     ///
     /// Context: any but hard interrupt.
     pub(crate) fn arm_watchdog(&self) {
@@ -280,12 +283,12 @@ impl Device {
 }
 
 impl DeviceInner {
-    /// Returns what the device says of itself.
+    /// Returns the configuration.
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Returns the features in force.
+    /// Returns the negotiated features.
     pub(crate) fn features(&self) -> &Features {
         &self.features
     }
@@ -295,17 +298,17 @@ impl DeviceInner {
         self.limits
     }
 
-    /// Returns how long the device has for an answer, in milliseconds.
+    /// Returns the request timeout in milliseconds.
     pub(crate) fn timeout(&self) -> Msecs {
         self.timeout
     }
 
-    /// Returns true if the device takes requests.
+    /// Returns true if the device accepts requests.
     pub(crate) fn is_ready(&self) -> bool {
         self.state.is_ready()
     }
 
-    /// Returns true if the device takes requests, or may do so again.
+    /// Returns true if the device accepts requests, or may do so later without being rebound.
     pub(crate) fn is_alive(&self) -> bool {
         !matches!(
             self.state.get(),
@@ -320,20 +323,19 @@ impl DeviceInner {
         self.data.get(..count).unwrap_or_default()
     }
 
-    /// Returns the queue for requests made on this CPU.
+    /// Returns the data queue that is assigned to this CPU.
     pub(crate) fn data_queue(&self) -> Option<&DataQueue> {
         let index = Queues::queue_for_cpu(CpuId::current(), self.data.len())?;
         self.data.get(index).map(|queue| &**queue)
     }
 
-    /// Returns the present epoch: sessions of an earlier one are void.
+    /// Returns the current epoch. Sessions of earlier epochs are stale.
     pub(crate) fn epoch(&self) -> u32 {
         self.sessions.epoch()
     }
 
-    /// Evaluates a result again, some time after the device has returned the request. Returns it as
-    /// [`session::distrust`] does if the driver has detected a duplicate session ID in `epoch`
-    /// meanwhile.
+    /// Evaluates a result again, some time after the device has returned the request. Returns the result of
+    /// [`session::distrust`] if the driver has detected a duplicate session ID in `epoch` since.
     ///
     /// Context: any.
     pub(crate) fn judge(&self, epoch: Option<u32>, result: Result) -> Result {
@@ -344,22 +346,21 @@ impl DeviceInner {
         }
     }
 
-    /// Returns true if what the device has done in sessions of an epoch is not to be trusted.
+    /// Returns true if results of sessions of an epoch must not be trusted.
     pub(super) fn is_untrusted(&self, epoch: u32) -> bool {
         self.sessions.is_untrusted(epoch)
     }
 
-    /// Says that a session is being created, until the returned value is dropped; returns the
-    /// epoch with it.
+    /// Begins the creation of a session, as [`SessionTable::begin_create`] does.
     ///
     /// # Errors
     ///
-    /// `ENODEV`: the device is about to forget all sessions.
+    /// As [`SessionTable::begin_create`] has them.
     pub(super) fn begin_create(&self) -> Result<(u32, impl Drop + use<'_>)> {
         self.sessions.begin_create()
     }
 
-    /// Enters a session in the book.
+    /// Adds a session to the table.
     ///
     /// # Errors
     ///
@@ -374,14 +375,13 @@ impl DeviceInner {
         self.sessions.add(epoch, service, id, node)
     }
 
-    /// Strikes a session off the book. Returns nothing if it is not there; else the device is not
-    /// closed before the returned value is dropped, so that it can be told.
+    /// Removes a session from the table, as [`SessionTable::remove`] does.
     pub(super) fn remove_session(&self, epoch: u32, id: u64) -> Option<impl Drop + use<'_>> {
         self.sessions.remove(epoch, id)
     }
 
-    /// Returns how often to look after requests: one that the device has had for its time, and
-    /// a third more at the most, is found out.
+    /// Returns the interval of the watchdog. It detects a request after the timeout, and at most a third of
+    /// the timeout later.
     fn watchdog_interval(&self) -> Msecs {
         (self.timeout / dataq::CHECKS_PER_TIMEOUT).max(1)
     }

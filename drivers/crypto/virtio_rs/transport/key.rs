@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Keys, as devices get them.
+//! Key bindings: how requests name a key to a device.
 
 use super::{
     dataq::DataQueueHandler,
@@ -97,7 +97,7 @@ impl Binding {
         }
     }
 
-    /// Judges the result of a request, as [`Session::judge`] does.
+    /// Evaluates the result of a request, as [`Session::judge`] does.
     #[inline(always)]
     pub(super) fn judge(&self, result: Result) -> Result {
         match self {

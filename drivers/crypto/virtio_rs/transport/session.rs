@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! SessionTable: a key that a device knows.
+//! Sessions: keys that a device knows.
 
 use super::{
     controlq,
@@ -39,31 +39,34 @@ use kernel::{
 /// A session of a device. Dropping it destroys it, as [`destroy`](Self::destroy) does.
 pub(crate) struct Session {
     device: Arc<Device>,
-    /// The device's life in which it was created.
+    /// The epoch in which the session was created.
     epoch: u32,
     id: u64,
-    /// The device has said that it does not know it.
+    /// The device does not know the session any more.
     lost: Atomic<u32>,
     /// The DESTROY request, until it is sent.
     destroy: Pin<KBox<SpinLockIrq<Option<ControlMessage>>>>,
 }
 
 impl Session {
-    /// Creates a session of a service: `request` is the CREATE without the key.
+    /// Creates a session. `request` is the CREATE request without the key.
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// `EIO`, `EOPNOTSUPP`, `ENOSPC`: the device refuses. `ENODEV`: it is gone, or has to be reset.
-    /// `ETIMEDOUT`: it does not answer; it is not used any more. `ENOMEM`: no memory.
+    /// - `EIO`, `EOPNOTSUPP`, `ENOSPC` if the device rejects the request;
+    /// - `ENODEV` if the device is not ready, removed, or must be reset;
+    /// - `ETIMEDOUT` if it does not respond. It is then marked failed;
+    /// - `ENOMEM` if memory is exhausted.
     pub(crate) fn create(
         device: &Arc<Device>,
         service: Service,
         request: &[u8],
         key: &[u8],
     ) -> Result<Self> {
-        // Nothing may fail once the device has a session: there must be a way to get rid of it.
+        // Allocate everything first. After a successful CREATE, an error path would leak the session in
+        // the device.
         let node = IdNode::new(GFP_KERNEL)?;
         let revision = device.features().revision();
         let mut request_to_destroy = controlq::prepare(
@@ -72,14 +75,14 @@ impl Session {
         )?;
         let destroy = KBox::pin_init(new_spinlock_irq!(None), GFP_KERNEL)?;
 
-        // Whoever closes the device waits for this.
+        // Unbinding the device waits until this is dropped.
         let (epoch, _creating) = device.begin_create()?;
-        // In an epoch that has just begun it may still have requests of the last one.
+        // At the beginning of an epoch the device may still have requests of the previous one.
         if !device.is_ready() {
             return Err(ENODEV);
         }
-        let answer = device.send_control(request, key, ANSWER)?;
-        let id = CreateResponse::parse(&answer)?;
+        let response = device.send_control(request, key, ANSWER)?;
+        let id = CreateResponse::parse(&response)?;
         request_to_destroy
             .as_mut()
             .set_header(Destroy::new(service, id).bytes(revision))?;
@@ -94,14 +97,14 @@ impl Session {
                     destroy,
                 })
             }
-            // The device is being closed, and still has this one.
+            // The device is being unbound, and knows this session.
             Err(err) if err == ENODEV => {
                 device.send_control_nowait(request_to_destroy);
                 Err(ENODEV)
             }
             Err(err) if err == EAGAIN => Err(ENODEV),
-            // The device hands out an id twice: it has forgotten a session, or lies. Which key a
-            // request gets that names it nobody knows.
+            // The device assigned an ID that is in use: it lost a session or is faulty. A request with
+            // this ID may run with either key.
             Err(_) => {
                 device.report_duplicate_id(epoch);
                 Err(ENODEV)
@@ -109,29 +112,29 @@ impl Session {
         }
     }
 
-    /// Returns the id the device knows it by.
+    /// Returns the session ID.
     pub(crate) fn id(&self) -> u64 {
         self.id
     }
 
-    /// Returns true if the device takes requests, and still knows the session.
+    /// Returns true if the device accepts requests, and knows the session.
     pub(super) fn is_usable(&self) -> bool {
         self.device.is_ready() && self.device.epoch() == self.epoch && !self.is_lost()
     }
 
-    /// Returns the device's epoch that it belongs to.
+    /// Returns the epoch of the session.
     pub(super) fn epoch(&self) -> u32 {
         self.epoch
     }
 
-    /// Returns true if what the device has done in the session was done with its key: if it has not
-    /// lost the session, nor given its number to another.
+    /// Returns true if the device has used the key of the session: it has neither lost the session nor
+    /// assigned its ID twice.
     #[inline]
     fn is_trusted(&self) -> bool {
         !self.is_lost() && !self.device.is_untrusted(self.epoch)
     }
 
-    /// Returns true if the device has said that it does not know the session.
+    /// Returns true if the device has reported that it does not know the session.
     #[inline]
     pub(super) fn is_lost(&self) -> bool {
         read_once(&self.lost) != 0
@@ -153,10 +156,10 @@ impl Session {
         }
     }
 
-    /// Says that the device does not know the session. Its user gets another one soon.
+    /// Marks the session as lost. The transform gets another one.
     ///
-    /// Its number stays in the book until no request names it any more: a device that gives it to
-    /// another session before is noticed.
+    /// The ID stays in the table until no request uses it. A device that assigns it to another session
+    /// before is detected.
     #[cold]
     fn invalidate(&self) {
         if self.lost.cmpxchg(0, 1, Relaxed).is_ok() {
@@ -169,20 +172,20 @@ impl Session {
         &self.device
     }
 
-    /// Sends the DESTROY request: no request names the session any more. This does not sleep, and
-    /// allocates nothing. Only the first call does something.
+    /// Sends the DESTROY request. No request uses the session any more. Does not sleep and allocates no
+    /// memory. Only the first call has an effect.
     ///
     /// Context: process or bottom half, interrupts enabled: no `SpinLockIrq` held.
     pub(super) fn destroy(&self) {
         let Some(request) = self.destroy.lock().take() else {
             return;
         };
-        // If it is not in the books, the device has been told, or is gone.
-        let Some(_busy) = self.device.remove_session(self.epoch, self.id) else {
+        // A session that is not in the table was destroyed, or its device is gone.
+        let Some(_pending) = self.device.remove_session(self.epoch, self.id) else {
             return;
         };
-        // One that the device does not know is not destroyed: the number may be that of another by
-        // the time it gets the request.
+        // Do not destroy a lost session: the ID may belong to another session when the device gets the
+        // request.
         if self.lost.load(Relaxed) == 0 {
             self.device.send_control_nowait(request);
         }

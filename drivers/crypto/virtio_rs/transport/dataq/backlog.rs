@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests that wait for room in the ring, in order.
+//! Backlogged requests, in order.
 
 use super::state::{
     Private,
@@ -15,7 +15,7 @@ use crate::crypto::{
 /// The backlog of a data queue.
 pub(super) struct Backlog {
     requests: Fifo<Private>,
-    /// The bottom half has the first request.
+    /// The bottom half has taken the first request, and not sent it yet.
     taken: bool,
 }
 
@@ -33,17 +33,17 @@ impl Backlog {
         self.requests.len()
     }
 
-    /// Returns true if a new request must wait: those of the backlog are sent first.
+    /// Returns true if there are backlogged requests, which are sent before new ones.
     pub(super) fn has_waiting(&self) -> bool {
         self.taken || !self.requests.is_empty()
     }
 
-    /// Appends a request. It comes back if it may not wait.
+    /// Appends a request. Returns it if it may not be backlogged.
     pub(super) fn push(&mut self, request: Request) -> Result<Submitted, Request> {
         self.requests.push_back(request)
     }
 
-    /// Takes the first request, which counts as waiting until the next call or
+    /// Takes the first request. It counts as backlogged until the next call of this or of
     /// [`put_back`](Self::put_back).
     pub(super) fn take(&mut self) -> Option<Backlogged<Private>> {
         let first = self.requests.pop_front();

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who kicks the device.
+//! Device notifications of a data queue.
 //!
-//! A kick can leave the guest, which costs more than the request. Most callbacks of the bottom half
-//! send another request. Those that are sent on its CPU leave the kick to the bottom half, which
-//! kicks once, at the end of its batch. Other CPUs kick at once, as a callback may take long.
+//! A kick may leave the guest, which costs more than the request. Most completion callbacks submit another
+//! request. If they run on the CPU of the bottom half, the bottom half kicks the device once, at the end of its
+//! batch. Other CPUs kick at once, because a callback may take long.
 
 /// The kicks of a data queue.
 pub(super) struct Kicks {
     /// The CPU that runs a batch of the bottom half.
     batch: Option<u32>,
-    /// A request of that CPU waits for the kick.
+    /// A request of that CPU needs a kick.
     pending: bool,
 }
 
 impl Kicks {
-    /// Creates the state of a queue whose bottom half does not run.
+    /// Creates the state of a queue whose bottom half is not running.
     pub(super) const fn new() -> Self {
         Self {
             batch: None,
@@ -28,8 +28,8 @@ impl Kicks {
         self.batch = Some(cpu);
     }
 
-    /// Returns true if the bottom half kicks for a request that was sent on `cpu`. If not, the
-    /// sender must.
+    /// Returns true if the bottom half will kick the device for a request that was sent on `cpu`. Otherwise
+    /// the sender must.
     pub(super) fn defer(&mut self, cpu: u32) -> bool {
         let defer = self.batch == Some(cpu);
         self.pending |= defer;

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How long requests have been with the device.
-//!
-//! Nobody keeps a list of them, and clocks are not cheap. So a queue has a few ages, each with a
-//! count of its requests: somebody looks at regular intervals, and each look begins a new age, once
-//! the oldest one is empty.
+//! Request timeouts without a list of requests and without timestamps. A queue counts its in-flight requests in
+//! four age buckets. Each periodic check starts a new bucket if the oldest bucket is empty. Requests in the
+//! oldest bucket are overdue.
 
-/// How many ages there are. A request is in the oldest one [`CHECKS_PER_TIMEOUT`] looks after it was sent.
+/// The number of buckets. A request is in the oldest one [`CHECKS_PER_TIMEOUT`] checks after it was sent.
 const AGES: usize = 4;
 
-/// How many looks a request may see.
+/// The number of checks within the timeout of a request.
 pub(in crate::transport) const CHECKS_PER_TIMEOUT: u32 = AGES as u32 - 1;
 
-/// AgeBuckets of the requests that a device has.
+/// The requests in flight, counted by age.
 pub(super) struct AgeBuckets {
     now: usize,
     ages: [AgeBucket; AGES],
@@ -20,27 +18,27 @@ pub(super) struct AgeBuckets {
 
 #[derive(Clone, Copy)]
 struct AgeBucket {
-    /// How many of its requests the device still has.
+    /// The number of its requests in flight.
     count: u32,
-    /// How many requests had come back in all when the age ended,
+    /// The number of completed requests at the end of the bucket.
     completed: u64,
-    /// and how many the device had then.
+    /// The number of requests in flight at the end of the bucket.
     in_flight: u32,
 }
 
-/// What a look finds.
+/// The result of a check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Overdue {
-    /// Nothing is too old.
+    /// No request is overdue.
     No,
-    /// Something is too old, but the device gets on with what came before it.
+    /// A request is overdue, but the device still completes earlier ones.
     Slow,
-    /// Something is too old, and the device has completed nothing since, or all that it had then.
+    /// A request is overdue, and the device has completed nothing since, or all earlier requests.
     Lost,
 }
 
 impl AgeBuckets {
-    /// Begins the first age.
+    /// Creates empty buckets.
     pub(super) const fn new() -> Self {
         Self {
             now: 0,
@@ -52,22 +50,22 @@ impl AgeBuckets {
         }
     }
 
-    /// Counts a request that is sent; returns its age, to be given to [`remove`](Self::remove).
+    /// Adds a request that is sent. Returns its bucket, for [`remove`](Self::remove).
     pub(super) fn add(&mut self) -> u8 {
         self.ages[self.now].count += 1;
         // CAST: There are few.
         self.now as u8
     }
 
-    /// Counts a request that has come back.
+    /// Removes a request that has returned.
     pub(super) fn remove(&mut self, age: u8) {
         if let Some(age) = self.ages.get_mut(usize::from(age)) {
             age.count = age.count.saturating_sub(1);
         }
     }
 
-    /// Looks, and begins a new age if the oldest one is empty. `completed` requests have come back in
-    /// all, and the device has `in_flight`.
+    /// Checks the oldest bucket, and starts a new one if it is empty. The device has completed `completed`
+    /// requests in all, and has `in_flight`.
     pub(super) fn advance(&mut self, completed: u64, in_flight: u32) -> Overdue {
         let oldest = (self.now + 1) % AGES;
         let AgeBucket {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is done for a device: it is looked after, started again when it fails, and put to rest.
+//! The life of a device: watchdog, recovery, suspend and unbind.
 
 use super::{
     super::{
@@ -49,15 +49,14 @@ use kernel::{
     }, //
 };
 
-/// How soon to look again for requests that are about to come back, in milliseconds.
+/// The interval at which a device that becomes ready is polled for its earlier requests, in milliseconds.
 const DRAIN_POLL: Msecs = 20;
 
-/// How long the steps that end the use of a device may take each, if the device has had its time, in
-/// milliseconds.
+/// The time that each step of ending the use of a device gets at least, in milliseconds.
 const GRACE: i64 = 1000;
 
 impl Chore for DeviceInner {
-    /// Looks how the device is, and does what follows.
+    /// Runs the watchdog, updates the state of the device, and calls its callbacks.
     fn run(&self) -> Option<Msecs> {
         let (watch, check) = self.poll()?;
         let news = match check {
@@ -73,19 +72,19 @@ impl Chore for DeviceInner {
     }
 }
 
-/// What has come of a look at a device.
+/// The result of an update of a device's state.
 enum Update {
-    /// It is as it was.
+    /// Nothing has changed.
     Unchanged,
-    /// Others want to know.
+    /// The callbacks must be called.
     Changed,
-    /// To be done again after so many milliseconds.
+    /// The update must be repeated after this delay, in milliseconds.
     RetryAfter(Msecs),
 }
 
 impl DeviceInner {
-    /// Looks how the device is, and does what follows for the device itself. Returns when to do that
-    /// again, if there is a reason to, and what has come of it; nothing if it is not bound any more.
+    /// Runs the watchdog, and updates the state of the device. Returns the delay until the next call, if one
+    /// is needed, and the result of the update. Returns `None` if the device is not bound any more.
     fn poll(&self) -> Option<(Option<Msecs>, Update)> {
         let mut watchdog = self.watchdog.lock();
         let watchdog = (*watchdog).as_mut()?;
@@ -98,9 +97,9 @@ impl DeviceInner {
         Some(([watch, poll, retry].into_iter().flatten().min(), check))
     }
 
-    /// Looks after requests that do not come back, if it is time to: a device that has something to
-    /// say all the time shall not make them grow old. Returns when to look again, if there may be
-    /// some to look after.
+    /// Checks for timed-out requests, at most once per watchdog interval. A config change also runs this work
+    /// item and must not age requests faster. Returns the delay until the next check, or `None` if all data
+    /// queues are idle.
     fn check_timeouts(&self, watchdog: &mut Watchdog) -> Option<Msecs> {
         let now = watchdog.now();
         if let Some(left) = Msecs::try_from(watchdog.next_check - now)
@@ -123,7 +122,7 @@ impl DeviceInner {
         (worst != Progress::Idle).then_some(interval)
     }
 
-    /// Looks what the device says of itself.
+    /// Reads the status of the device, and updates the state.
     fn update_state(&self, watchdog: &mut Watchdog) -> Update {
         let queues = watchdog.queues.clone();
         let says = queues.with_device(|dev| {
@@ -181,7 +180,7 @@ impl DeviceInner {
                 );
                 Update::RetryAfter(RETRY)
             }
-            // Whoever has it sleep starts it again.
+            // The device was frozen. `restore` starts it.
             Err(_) => Update::Unchanged,
         }
     }
@@ -198,10 +197,11 @@ impl DeviceInner {
         if self.is_ready() {
             return Update::Unchanged;
         }
-        // What it has from before it was not ready may be for a session whose number it would give to
-        // another one now. If it never comes back, the device is reset.
+        // Requests from before the device became not ready may name session IDs that the device could now
+        // assign to new sessions. Wait until they are complete. If they never complete, the watchdog resets
+        // the device.
         //
-        // A session that is being created belongs to the last epoch. It must be in the book before
+        // A session that is being created belongs to the previous epoch. It must be in the table before
         // the sessions of that epoch are destroyed.
         if !self.data.iter().all(|queue| dataq::is_idle(queue)) || !self.sessions.is_idle() {
             return Update::RetryAfter(DRAIN_POLL);
@@ -247,7 +247,7 @@ impl DeviceInner {
         }
     }
 
-    /// Resets a device that has failed, and starts it again, unless that has happened too often.
+    /// Resets and restarts a failed device, or disables it if it has failed too often.
     fn recover(&self, watchdog: &mut Watchdog) -> Update {
         let queues = &watchdog.queues;
         self.close_queues();
@@ -272,7 +272,7 @@ impl DeviceInner {
                 self.state.apply(Event::Restart);
                 Update::RetryAfter(0)
             }
-            // Whoever has it sleep starts it again.
+            // The device was frozen. `restore` starts it.
             Err(_) if self.state.get() != DeviceState::Failed => Update::Unchanged,
             Err(err) => {
                 dev_err!(
@@ -307,31 +307,32 @@ impl DeviceInner {
         }
     }
 
-    /// Sees to the sessions that a device had for us before it was reset, or was not ready. The
-    /// specification does not say what becomes of them: some devices forget them, some do not.
+    /// Destroys the sessions that a device had before it was reset, or was not ready. The specification does
+    /// not say whether a device keeps them. Sends one DESTROY, and the others if the device knows that
+    /// session.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`: no memory. What is left is in the book.
+    /// `ENOMEM` if memory is exhausted. The remaining sessions stay in the table.
     fn destroy_stale_sessions(&self) -> Result {
         let Some(first) = self.sessions.pop_stale() else {
             return Ok(());
         };
         let revision = self.features.revision();
-        let answer = controlq::send_and_wait(
+        let response = controlq::send_and_wait(
             &self.control,
             first.destroy().bytes(revision),
             &[],
             DESTROY_RESPONSE_LEN,
             self.timeout,
         );
-        match answer.map(|answer| DestroyResponse::parse(&answer)) {
+        match response.map(|response| DestroyResponse::parse(&response)) {
             Ok(Ok(())) => {}
             Ok(Err(_)) => {
                 self.sessions.clear_stale();
                 return Ok(());
             }
-            // It was not sent. An id for which a DESTROY was sent is not asked for again.
+            // The request was not sent. A DESTROY is never sent twice for an ID.
             Err(err) if err == ENOMEM => {
                 self.sessions.put_back(first);
                 return Err(ENOMEM);
@@ -340,7 +341,7 @@ impl DeviceInner {
                 if err == ETIMEDOUT || err == EIO {
                     self.state.apply(Event::Fail);
                 } else {
-                    // A reset has returned it.
+                    // A reset has returned the request.
                     self.sessions.put_back(first);
                 }
                 return Ok(());
@@ -358,7 +359,7 @@ impl DeviceInner {
         Ok(())
     }
 
-    /// Tells the device to forget every session it has for us.
+    /// Sends a DESTROY for every session of the device.
     fn destroy_sessions(&self) {
         while let Some(session) = self.sessions.pop() {
             match self.prepare_destroy(&session.destroy()) {
@@ -370,9 +371,9 @@ impl DeviceInner {
         }
     }
 
-    /// Sends a control request whose answer is of no interest. The caller calls [`controlq::retry`].
+    /// Sends a control request without waiting for the response. The caller calls [`controlq::retry`].
     fn post_without_retry(&self, message: ControlMessage) {
-        // Without a device there is nobody to tell.
+        // An error means that the device is gone, and its sessions with it.
         let _ = controlq::send_nowait(&self.control, message);
     }
 
@@ -383,8 +384,8 @@ impl DeviceInner {
         )
     }
 
-    /// Waits until the device has returned all requests, and tells it to forget our sessions. This
-    /// takes [`timeout`](Self::timeout) and 2 x [`GRACE`] at most.
+    /// Waits until the device has returned all requests, and destroys its sessions. This takes at most
+    /// [`timeout`](Self::timeout) and 2 x [`GRACE`].
     fn quiesce(&self, event: Event) {
         let answers = self.is_ready() && self.is_operational();
         self.state.apply(event);
@@ -405,8 +406,7 @@ impl DeviceInner {
         }
     }
 
-    /// Waits until `condition` is met, until the device has had its time for a response since
-    /// `begin`, but for [`GRACE`] at least if that is in the past.
+    /// Waits until `condition` is met, or the timeout has passed since `begin`, but at least for [`GRACE`].
     fn wait_until(&self, begin: Instant<Monotonic>, condition: impl Fn() -> bool) {
         let limit = i64::from(self.timeout).max(begin.elapsed().as_millis() + GRACE);
         while !condition() && begin.elapsed().as_millis() < limit {
@@ -416,14 +416,13 @@ impl DeviceInner {
 }
 
 impl DeviceInner {
-    /// Calls `f` with the device; returns nothing if it is not in use.
+    /// Calls `f` with the device. Returns `None` if the device is not in use.
     fn with_device<R>(&self, f: impl FnOnce(&virtio::Device<Bound>) -> R) -> Option<R> {
         let queues = self.queues.lock().clone();
         queues?.with_device(f)
     }
 
-    /// Returns true if the device says just now that it is ready: it may have changed its mind
-    /// before its worker gets to know.
+    /// Reads `VIRTIO_CRYPTO_S_HW_READY`. It may have changed before the work item has run.
     ///
     /// Context: process, may sleep.
     pub(crate) fn read_hw_ready(&self) -> bool {
@@ -431,8 +430,8 @@ impl DeviceInner {
         status.is_some_and(Config::is_ready)
     }
 
-    /// Returns true if the device operates. It does not after a surprise removal or a function reset,
-    /// of which its worker may not know yet.
+    /// Returns true if the device operates. It does not after a surprise removal or a function reset, which
+    /// the work item may not have noticed yet.
     fn is_operational(&self) -> bool {
         self.with_device(|dev| dev.is_operational())
             .unwrap_or(false)
@@ -440,7 +439,7 @@ impl DeviceInner {
 }
 
 impl Device {
-    /// Looks how the device is for the first time. Others are not told: that is the caller's.
+    /// Updates the state for the first time, without calling the callbacks.
     ///
     /// Context: process, may sleep.
     pub(crate) fn start(&self) {
@@ -459,13 +458,12 @@ impl Device {
     /// Context: process, may sleep.
     pub(crate) fn close(&self) {
         self.quiesce(Event::Unbind);
-        // The work item may wait for a control request, which this brings back. So may whoever
-        // registers algorithms.
+        // The work item, and the registry's, may wait for a control request, which the reset returns.
         let queues = self.queues.lock().take();
         if let Some(queues) = queues {
             queues.reset();
         }
-        // Nobody looks after the device any more. The work item may just have restarted it.
+        // There is no watchdog any more. The work item may just have restarted the device.
         let watchdog = self.watchdog.lock().take();
         if let Some(watchdog) = watchdog {
             watchdog.queues.reset();
@@ -473,7 +471,7 @@ impl Device {
         self.shut();
     }
 
-    /// Ends the use of a device that is about to be reset, and to lose its power perhaps.
+    /// Ends the use of a device that is about to be reset, and may lose power.
     ///
     /// Context: process, may sleep.
     pub(crate) fn freeze(&self) {
@@ -481,7 +479,7 @@ impl Device {
         self.sessions.start_epoch();
     }
 
-    /// Begins the use of a device that is back, when its worker is called.
+    /// Allows the use of a device that was frozen. The next run of the work item starts it.
     ///
     /// Context: process, may sleep.
     pub(crate) fn restore(&self) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The sessions that a device has for us.
+//! The sessions of a device.
 
 use crate::{
     support::read_once::read_once,
@@ -27,19 +27,19 @@ use kernel::{
     types::ScopeGuard, //
 };
 
-/// What is known of a session.
+/// A session in the table.
 #[derive(Clone, Copy)]
 pub(in crate::transport) struct Entry {
     service: Service,
-    /// The device has said that it does not know the session. The ID may be that of another session
-    /// by the time the device gets a request.
+    /// The device does not know the session any more. It may assign the ID to another session before it
+    /// gets a request.
     lost: bool,
 }
 
-/// Memory for the id of a session.
+/// Memory for a session in the table.
 pub(in crate::transport) type IdNode = RBTreeNodeReservation<u64, Entry>;
 
-/// The ids of sessions, and what is known of them.
+/// Sessions by their IDs.
 struct Ids {
     tree: RBTree<u64, Entry>,
     count: usize,
@@ -53,8 +53,8 @@ impl Ids {
         }
     }
 
-    /// Returns true if `id` is there already: the device has assigned it twice. Clears `lost`,
-    /// because the device now knows a session with this ID.
+    /// Returns true if there is a session with this ID: the device has assigned the ID twice. Clears
+    /// `lost`, because the device now knows a session with the ID.
     fn find_again(&mut self, id: u64) -> bool {
         let Some(entry) = self.tree.get_mut(&id) else {
             return false;
@@ -69,7 +69,7 @@ impl Ids {
         Some((*id, *entry))
     }
 
-    /// Inserts an id. Returns the node that was there.
+    /// Inserts a session. Returns the node that was replaced.
     fn insert(&mut self, node: RBTreeNode<u64, Entry>) -> Option<RBTreeNode<u64, Entry>> {
         let replaced = self.tree.insert(node);
         if replaced.is_none() {
@@ -78,7 +78,7 @@ impl Ids {
         replaced
     }
 
-    /// Removes an id. The caller drops the node when the book is not locked.
+    /// Removes a session. The caller drops the node when the table is not locked.
     fn remove(&mut self, id: u64) -> Option<RBTreeNode<u64, Entry>> {
         let node = self.tree.remove_node(&id)?;
         self.count -= 1;
@@ -86,29 +86,28 @@ impl Ids {
     }
 }
 
-/// The sessions that a device has for us, by the ids it gave them.
+/// The sessions of a device, by the IDs that the device assigned.
 #[pin_data]
 pub(super) struct SessionTable {
     #[pin]
-    book: SpinLockIrq<SessionTableInner>,
-    /// How often what the device knew became void; changed under the lock.
+    inner: SpinLockIrq<SessionTableInner>,
+    /// The epoch, in which session IDs are valid. It is changed under the lock.
     epoch: Atomic<u32>,
-    /// The epoch after the last one in which the device has given two sessions the same number; 0 if
-    /// it never has.
-    mixed: Atomic<u32>,
+    /// Epochs before this one are untrusted: the device has assigned an ID twice in the last of them.
+    untrusted_before: Atomic<u32>,
 }
 
 struct SessionTableInner {
-    /// SessionTable may be created.
-    open: bool,
-    /// How many are being created or destroyed just now.
-    busy: u32,
-    ids: Ids,
-    /// Those of earlier epochs, which the device may have forgotten, or not.
-    old: Ids,
+    /// Sessions may be created.
+    accepting: bool,
+    /// The number of sessions that are being created or destroyed.
+    pending: u32,
+    live: Ids,
+    /// The sessions of earlier epochs, which the device may still know.
+    stale: Ids,
 }
 
-/// A session that was taken out of the book.
+/// A session that was removed from the table.
 pub(super) struct Taken {
     id: u64,
     service: Service,
@@ -123,17 +122,17 @@ impl Taken {
 }
 
 impl SessionTable {
-    /// Begins without any.
+    /// Creates an empty table.
     pub(super) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            book <- new_spinlock_irq!(SessionTableInner {
-                open: true,
-                busy: 0,
-                ids: Ids::new(),
-                old: Ids::new(),
+            inner <- new_spinlock_irq!(SessionTableInner {
+                accepting: true,
+                pending: 0,
+                live: Ids::new(),
+                stale: Ids::new(),
             }),
             epoch: Atomic::new(0),
-            mixed: Atomic::new(0),
+            untrusted_before: Atomic::new(0),
         })
     }
 
@@ -142,43 +141,43 @@ impl SessionTable {
         self.epoch.load(Relaxed)
     }
 
-    /// Says that a session is being created, until the returned value is dropped; returns the
-    /// epoch with it.
+    /// Begins the creation of a session, which ends when the returned value is dropped. Also returns the
+    /// epoch.
     ///
     /// # Errors
     ///
-    /// `ENODEV`: the device is about to forget all sessions.
+    /// `ENODEV` if no sessions may be created: the device is about to be unbound.
     pub(super) fn begin_create(&self) -> Result<(u32, impl Drop + use<'_>)> {
         let epoch = {
-            let mut book = self.book.lock();
-            if !book.open {
+            let mut inner = self.inner.lock();
+            if !inner.accepting {
                 return Err(ENODEV);
             }
-            book.busy += 1;
+            inner.pending += 1;
             self.epoch()
         };
-        Ok((epoch, ScopeGuard::new(|| self.book.lock().busy -= 1)))
+        Ok((epoch, ScopeGuard::new(|| self.inner.lock().pending -= 1)))
     }
 
-    /// Says that the device has given two sessions of an epoch the same number: it may have done
-    /// requests for the one with the key of the other.
+    /// Marks an epoch as untrusted, and all earlier ones: the device has assigned an ID twice, and may have
+    /// performed requests of one session with the key of the other.
     pub(super) fn mark_untrusted(&self, epoch: u32) {
-        let _book = self.book.lock();
+        let _book = self.inner.lock();
         let after = epoch.saturating_add(1);
-        if self.mixed.load(Relaxed) < after {
-            self.mixed.store(after, Relaxed);
+        if self.untrusted_before.load(Relaxed) < after {
+            self.untrusted_before.store(after, Relaxed);
         }
     }
 
-    /// Marks a session as lost: the device does not know it.
+    /// Marks a session as lost: the device does not know it any more.
     pub(super) fn lose(&self, epoch: u32, id: u64) {
-        let mut book = self.book.lock();
+        let mut inner = self.inner.lock();
         let now = self.epoch();
         let ids = if epoch == now {
-            &mut book.ids
+            &mut inner.live
         } else if epoch.wrapping_add(1) == now {
-            // Requests of the last epoch come back after it has ended.
-            &mut book.old
+            // Requests of the previous epoch return after its end.
+            &mut inner.stale
         } else {
             return;
         };
@@ -187,109 +186,109 @@ impl SessionTable {
         }
     }
 
-    /// Returns true if the device has given two sessions of an epoch the same number, or of a later
-    /// one.
+    /// Returns true if an epoch is untrusted.
     #[inline]
     pub(super) fn is_untrusted(&self, epoch: u32) -> bool {
-        epoch < read_once(&self.mixed)
+        epoch < read_once(&self.untrusted_before)
     }
 
-    /// Enters a session in the book.
+    /// Adds a session.
     ///
     /// # Errors
     ///
-    /// `EEXIST`: it is there already. `EAGAIN`: it is of an earlier epoch; the device may still have it
-    /// and is asked to destroy it when it is next. `ENODEV`: the device is about to forget all sessions.
+    /// - `EEXIST` if there is a session with the ID;
+    /// - `EAGAIN` if the session is of an earlier epoch. The device may still know it, and gets a DESTROY with
+    ///   the other stale sessions;
+    /// - `ENODEV` if no sessions may be created.
     pub(super) fn add(&self, epoch: u32, service: Service, id: u64, node: IdNode) -> Result {
         let entry = Entry {
             service,
             lost: false,
         };
-        let mut book = self.book.lock();
+        let mut inner = self.inner.lock();
         if epoch != self.epoch() {
-            if book.old.find_again(id) {
+            if inner.stale.find_again(id) {
                 return Err(EEXIST);
             }
-            book.old.insert(node.into_node(id, entry));
+            inner.stale.insert(node.into_node(id, entry));
             return Err(EAGAIN);
         }
-        if !book.open {
+        if !inner.accepting {
             return Err(ENODEV);
         }
-        if book.ids.find_again(id) {
+        if inner.live.find_again(id) {
             return Err(EEXIST);
         }
-        book.ids.insert(node.into_node(id, entry));
+        inner.live.insert(node.into_node(id, entry));
         Ok(())
     }
 
-    /// Strikes a session off the book. Returns nothing if it is not there; else the device is not
-    /// closed before the returned value is dropped, so that it can be told.
+    /// Removes a session. Returns `None` if there is none with the ID. The device is not unbound before the
+    /// returned value is dropped, so that the caller can send the DESTROY.
     pub(super) fn remove(&self, epoch: u32, id: u64) -> Option<impl Drop + use<'_>> {
         let removed = {
-            let mut book = self.book.lock();
+            let mut inner = self.inner.lock();
             if epoch != self.epoch() {
                 return None;
             }
-            let removed = book.ids.remove(id)?;
-            book.busy += 1;
+            let removed = inner.live.remove(id)?;
+            inner.pending += 1;
             removed
         };
         drop(removed);
-        Some(ScopeGuard::new(|| self.book.lock().busy -= 1))
+        Some(ScopeGuard::new(|| self.inner.lock().pending -= 1))
     }
 
-    /// Begins another epoch: what the device knew is void, though it may still know it.
+    /// Starts an epoch. All sessions become stale; the device may still know them.
     ///
     /// Context: process.
     pub(super) fn start_epoch(&self) {
         let mut ids = {
-            let mut book = self.book.lock();
+            let mut inner = self.inner.lock();
             self.epoch.fetch_add(1, Relaxed);
-            let ids = core::mem::replace(&mut book.ids, Ids::new());
-            if book.old.count == 0 {
-                book.old = ids;
+            let ids = core::mem::replace(&mut inner.live, Ids::new());
+            if inner.stale.count == 0 {
+                inner.stale = ids;
                 return;
             }
             ids
         };
-        // One at a time: there may be many, and interrupts are disabled under the lock. An ID that
-        // is in `old` already was never destroyed, and one DESTROY suffices. While an ID is being
-        // moved, a late response to a CREATE of the last epoch with the same ID is not detected as
-        // a duplicate.
+        // Move one at a time: there may be many, and interrupts are disabled under the lock. An ID that is
+        // already stale was not destroyed, and one DESTROY suffices. While an ID is being moved, a late
+        // response to a CREATE of the previous epoch with the same ID is not detected as a duplicate.
         while let Some(node) = ids.first().and_then(|(id, _)| ids.remove(id)) {
-            let replaced = self.book.lock().old.insert(node);
+            let replaced = self.inner.lock().stale.insert(node);
             drop(replaced);
         }
     }
 
-    /// Takes a session of an earlier epoch that the device may know.
+    /// Removes a stale session that the device may know.
     pub(super) fn pop_stale(&self) -> Option<Taken> {
-        self.take_first(|book| &mut book.old)
+        self.take_first(|inner| &mut inner.stale)
     }
 
-    /// Puts back what [`pop_stale`](Self::pop_stale) has returned: the device was not told.
+    /// Puts back a session that [`pop_stale`](Self::pop_stale) has returned, if no DESTROY was sent.
     pub(super) fn put_back(&self, taken: Taken) {
-        let replaced = self.book.lock().old.insert(taken.node);
+        let replaced = self.inner.lock().stale.insert(taken.node);
         drop(replaced);
     }
 
-    /// Drops those of earlier epochs: the device has forgotten them.
+    /// Removes all stale sessions: the device does not know them.
     pub(super) fn clear_stale(&self) {
         while self.pop_stale().is_some() {}
     }
 
-    /// Takes one of the sessions that the device may know.
+    /// Removes a session that the device may know.
     pub(super) fn pop(&self) -> Option<Taken> {
-        self.take_first(|book| &mut book.ids)
+        self.take_first(|inner| &mut inner.live)
     }
 
-    /// Takes the first session that is not lost, and drops those before it.
+    /// Removes the first session that is not lost, and drops those before it.
     fn take_first(&self, ids: impl Fn(&mut SessionTableInner) -> &mut Ids) -> Option<Taken> {
         loop {
             let node = {
-                let mut book = self.book.lock();
-                let ids = ids(&mut book);
+                let mut inner = self.inner.lock();
+                let ids = ids(&mut inner);
                 let (id, entry) = ids.first()?;
                 let node = ids.remove(id)?;
                 if !entry.lost {
@@ -302,19 +301,19 @@ impl SessionTable {
         }
     }
 
-    /// Returns how many there are.
+    /// Returns the number of sessions.
     pub(super) fn count(&self) -> usize {
-        self.book.lock().ids.count
+        self.inner.lock().live.count
     }
 
-    /// Allows sessions to be created, or not.
-    pub(super) fn set_accepting(&self, open: bool) {
-        self.book.lock().open = open;
+    /// Sets whether sessions may be created.
+    pub(super) fn set_accepting(&self, accepting: bool) {
+        self.inner.lock().accepting = accepting;
     }
 
-    /// Returns true if none is being created or destroyed.
+    /// Returns true if no session is being created or destroyed.
     pub(super) fn is_idle(&self) -> bool {
-        self.book.lock().busy == 0
+        self.inner.lock().pending == 0
     }
 }
 
@@ -437,11 +436,11 @@ mod tests {
     #[test]
     fn what_is_made_while_the_device_is_closed_is_not_taken() {
         let sessions = sessions();
-        let (epoch, busy) = sessions.begin_create().unwrap();
+        let (epoch, pending) = sessions.begin_create().unwrap();
         sessions.set_accepting(false);
         assert!(!sessions.is_idle());
         assert_eq!(add(&sessions, epoch, 1), Err(ENODEV));
-        drop(busy);
+        drop(pending);
         assert!(sessions.is_idle());
         assert!(sessions.begin_create().is_err());
     }
@@ -451,12 +450,12 @@ mod tests {
         let sessions = sessions();
         assert_eq!(add(&sessions, 0, 1), Ok(()));
         assert!(sessions.is_idle());
-        let busy = sessions.remove(0, 1);
-        assert!(busy.is_some() && !sessions.is_idle());
-        // A session that is not in the book has no DESTROY request.
+        let pending = sessions.remove(0, 1);
+        assert!(pending.is_some() && !sessions.is_idle());
+        // A session that is not in the inner has no DESTROY request.
         assert!(sessions.remove(0, 1).is_none());
         assert!(!sessions.is_idle());
-        drop(busy);
+        drop(pending);
         assert!(sessions.is_idle());
     }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the driver remembers of a bound device: how often it failed, when to look at it, what was
-//! logged.
+//! Watchdog and recovery state of a bound device: failures, next checks, and the limit of log messages.
 
 use crate::virtio::Queues;
 use core::cmp::Ordering;
@@ -16,21 +15,21 @@ use kernel::{
     }, //
 };
 
-/// How often a device may fail without having returned a request in between.
+/// The number of failures of a device without a completed request in between.
 const MAX_FAILURES_WITHOUT_PROGRESS: u32 = 5;
 
-/// How often a device may fail within [`PERIOD`], whatever it does in between.
+/// The number of failures of a device within [`PERIOD`].
 const MAX_FAILURES_PER_PERIOD: u32 = 60;
 
-/// What [`MAX_FAILURES_PER_PERIOD`] are counted in, in milliseconds.
+/// The period of [`MAX_FAILURES_PER_PERIOD`], in milliseconds.
 const PERIOD: i64 = 600_000;
 
-/// What the watchdog and the recovery of a bound device remember.
+/// Watchdog and recovery state of a bound device.
 pub(super) struct Watchdog {
     pub(super) queues: Arc<Queues>,
     pub(super) failures: Failures,
     bound_at: Instant<Monotonic>,
-    /// When requests are to be checked the next time, in milliseconds since `bound_at`.
+    /// The time of the next check for timed-out requests, in milliseconds since `bound_at`.
     pub(super) next_check: i64,
     /// Set while the device is not ready.
     pub(super) ready_poll: Option<ReadyPoll>,
@@ -50,7 +49,7 @@ impl Watchdog {
         }
     }
 
-    /// Logs that the device became ready, or not ready, which it may do all the time.
+    /// Logs that the device became ready or not ready. The number of messages is limited.
     pub(super) fn log_readiness(&mut self, message: fmt::Arguments<'_>) {
         let dev = self.queues.device();
         match self.log.admit(self.bound_at.elapsed().as_millis()) {
@@ -71,7 +70,7 @@ impl Watchdog {
     }
 }
 
-/// How many messages a device can cause that the driver does not limit otherwise.
+/// The limit of messages that a device can cause.
 struct LogLimit {
     /// In this period.
     count: u32,
@@ -89,7 +88,7 @@ enum Admit {
 }
 
 impl LogLimit {
-    /// How many messages are logged within [`PERIOD`].
+    /// The number of messages that are logged within [`PERIOD`].
     const MAX: u32 = 10;
 
     const fn new() -> Self {
