@@ -9,6 +9,7 @@ pub mod split;
 pub mod vring;
 
 use std::io;
+use std::sync::atomic::{fence, Ordering};
 
 use smallvec::SmallVec;
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryError, GuestMemoryMmap};
@@ -104,6 +105,21 @@ pub trait Ring: Send {
 
     /// Tells the driver that it has to; true if something came while it had not.
     fn listen(&mut self, memory: &GuestMemoryMmap) -> Result<bool, RingError>;
+}
+
+/// Has what was written before be seen before anything is read after: a machine lets a read pass a
+/// write otherwise, and each side of a ring might miss what the other one has just written.
+pub(crate) fn full_fence() {
+    fence(Ordering::SeqCst);
+    #[cfg(test)]
+    FENCES.with(|fences| fences.set(fences.get() + 1));
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How often the thread has called [`full_fence`]: on most machines nothing else shows that one is
+    /// missing.
+    pub(crate) static FENCES: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
 /// An address so far behind another.

@@ -5,12 +5,12 @@
 //! Both sides go round the ring, and a bit that changes each time round tells what is new.
 
 use std::io;
-use std::sync::atomic::{fence, Ordering};
+use std::sync::atomic::Ordering;
 
 use smallvec::SmallVec;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
-use super::{address, writable, Entry, Ring, RingError, Signal, Taken};
+use super::{address, full_fence, writable, Entry, Ring, RingError, Signal, Taken};
 use crate::descriptors::{Gatherer, Malformed, Walked, DESCRIPTOR_LEN};
 
 #[cfg(test)]
@@ -206,7 +206,7 @@ impl Ring for PackedRing {
             return Ok(false);
         }
         // As with a split ring: what was published is seen before the driver's wish is read.
-        fence(Ordering::SeqCst);
+        full_fence();
         let load = |offset| -> Result<u16, RingError> {
             let at = address(self.layout.driver, offset)?;
             Ok(u16::from_le(memory.load(at, Ordering::Acquire)?))
@@ -248,7 +248,7 @@ impl Ring for PackedRing {
         let at = writable(memory, self.layout.device, 2, 2)?;
         memory.store(flags.to_le(), at, Ordering::Release)?;
         // The driver makes something available before it reads this wish.
-        fence(Ordering::SeqCst);
+        full_fence();
         self.is_available(memory)
     }
 }

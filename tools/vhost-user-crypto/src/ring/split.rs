@@ -3,12 +3,12 @@
 //! several answers at once, and such as virtio-queue would refuse to write.
 
 use std::io;
-use std::sync::atomic::{fence, Ordering};
+use std::sync::atomic::Ordering;
 
 use virtio_queue::{Queue, QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
-use super::{address, writable, Entry, Ring, RingError, Signal, Taken};
+use super::{address, full_fence, writable, Entry, Ring, RingError, Signal, Taken};
 use crate::descriptors::{Malformed, Table, Walked};
 
 /// `VRING_AVAIL_F_NO_INTERRUPT`
@@ -78,7 +78,7 @@ impl Split {
         }
         // The index has to be written before the driver's wish is read: the driver writes
         // its wish before it reads the index.
-        fence(Ordering::SeqCst);
+        full_fence();
         let load = |at| memory.load(address(queue.avail_ring(), at)?, Ordering::Relaxed);
         if !queue.event_idx_enabled() {
             return Ok(u16::from_le(load(0)?) & NO_INTERRUPT == 0);
@@ -160,5 +160,27 @@ impl Ring for SplitRing {
     fn listen(&mut self, memory: &GuestMemoryMmap) -> Result<bool, RingError> {
         self.check_wish(memory)?;
         Ok(self.queue.enable_notification(memory)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::FENCES;
+
+    #[test]
+    fn the_drivers_wish_is_read_after_a_fence() {
+        let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 0x1000)]).unwrap();
+        let mut queue = Queue::new(4).unwrap();
+        queue.try_set_avail_ring_address(GuestAddress(0x100)).unwrap();
+        queue.try_set_used_ring_address(GuestAddress(0x200)).unwrap();
+        let mut split = Split::default();
+        // Nothing is new, and nothing is read.
+        assert!(!split.needs_signal(&memory, &queue).unwrap());
+        let before = FENCES.get();
+        split.publish(&memory, &mut queue, &[Entry { id: 0, len: 0, slots: 1 }]).unwrap();
+        assert_eq!(FENCES.get(), before);
+        assert!(split.needs_signal(&memory, &queue).unwrap());
+        assert_eq!(FENCES.get(), before + 1);
     }
 }

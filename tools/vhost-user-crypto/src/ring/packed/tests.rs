@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::Arc;
 
 use super::*;
+use crate::ring::FENCES;
 
 const RING: u64 = 0x1000;
 const DRIVER: u64 = 0x8000;
@@ -325,4 +326,18 @@ fn the_device_says_what_it_wants() {
     }
     bench.ring.signal().unwrap();
     assert_eq!(bench.interrupts.load(SeqCst), 1);
+}
+
+#[test]
+fn each_sides_wish_is_read_after_a_fence() {
+    let mut bench = Bench::new(4);
+    let before = FENCES.get();
+    bench.ring.silence(&bench.memory).unwrap();
+    assert_eq!(FENCES.get(), before);
+    bench.ring.listen(&bench.memory).unwrap();
+    assert_eq!(FENCES.get(), before + 1);
+    bench.ring.publish(&bench.memory, &[Entry { id: 0, len: 0, slots: 1 }]).unwrap();
+    assert_eq!(FENCES.get(), before + 1);
+    assert!(bench.ring.needs_signal(&bench.memory).unwrap());
+    assert_eq!(FENCES.get(), before + 2);
 }
