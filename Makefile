@@ -15,7 +15,7 @@ KDIR := $(running)
 endif
 endif
 
-.PHONY: all modules modules_install clean run shell test bench bench-report htmldocs rustdoc help
+.PHONY: all modules modules_install clean deb run shell test bench bench-report htmldocs rustdoc help
 
 all: modules
 
@@ -40,6 +40,9 @@ modules_install:
 clean:
 	@$(testbed)/clean-modules
 endif
+
+deb:
+	@tools/packaging/make-packages $(FLAVOURS)
 
 run:
 	@$(testbed)/vm run -- tools/tests/guest/demo
@@ -70,6 +73,7 @@ help:
 	@echo "make [KDIR=...]            builds virtio_crypto_rs.ko"
 	@echo "make modules_install       installs it (KDIR=..., INSTALL_MOD_PATH=...)"
 	@echo "make clean                 removes what was built"
+	@echo "make deb [FLAVOURS=...]    builds Debian packages of the module, and for DKMS, in build/packages"
 	@echo "make run                   boots a guest and shows the driver at work"
 	@echo "make shell                 boots a guest and gives you a shell in it"
 	@echo "make test [TESTS=...]      runs the tests, or those whose names match"

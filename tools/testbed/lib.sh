@@ -24,16 +24,30 @@ root_dir() { echo "$cache/root-$(hash_of "$testbed/packages" "$testbed/setup-roo
 
 # The kernels and their source outlive the root they were made in, as long as
 # its successors have the same kernel packages and compilers. The root must be there.
-kernel_dir() { # stock|debug
+kernel_dir() { # stock|cloud|rt|debug
 	local -a from=("$testbed/setup-kernel")
-	[ "$1" = stock ] || from+=("$testbed/debug.config" "$top/.config.fragment")
+	case $1 in
+	debug) from+=("$testbed/debug.config" "$top/.config.fragment") ;;
+	*) from+=("$top/tools/packaging/prepare-kernel") ;;
+	esac
 	echo "$cache/$1-$(hash_of "$(root_dir)/etc/testbed-kernel-inputs" "${from[@]}")"
 }
 
 # Where the driver is built, apart for each project tree and kernel; and the
 # reference device, which is built for the root.
-module_dir() { echo "$cache/module-$1-$(hash_of - <<<"$top")"; } # stock|debug
+module_dir() { echo "$cache/module-$1-$(hash_of - <<<"$top")"; } # KERNEL
 device_dir() { echo "$cache/device-$(hash_of - <<<"$top")"; }
+
+# kernel_release stock|cloud|rt: the release of one of Debian's packaged kernels. The root must be
+# there.
+kernel_release() {
+	local base
+	base=$(<"$(root_dir)/etc/testbed-kernel")
+	case $1 in
+	stock) echo "$base" ;;
+	*) echo "${base%-amd64}-$1-amd64" ;;
+	esac
+}
 
 # as_root COMMAND...: runs it as root, or as the root of a user namespace of
 # its own when an ordinary user asks.
@@ -56,38 +70,64 @@ need_namespaces() {
 		die "this machine does not let users make user namespaces: run as root"
 }
 
-# in_root [--bind DIR]... [--] COMMAND...: runs COMMAND in the Debian root, with
-# the project, the cache and each DIR at their own paths. Mounts are private and
-# go away with the command; so does every process it leaves behind.
+# in_root [--root ROOT] [--bind DIR]... [--] COMMAND...: runs COMMAND in the Debian root, with
+# the project, the cache and each DIR at their own paths; or in another system's root, with each DIR
+# only. Mounts are private and go away with the command; so does every process it leaves behind.
 in_root() {
-	local root
+	local root=''
 	local -a binds=("$top" "$cache")
-	root=$(root_dir)
 	while [ $# -gt 0 ]; do
 		case $1 in
+		--root) root=$2 binds=(); shift 2 ;;
 		--bind) binds+=("$2"); shift 2 ;;
 		--) shift; break ;;
 		*) break ;;
 		esac
 	done
-	ROOT=$root PWD_IN=$PWD BINDS=$(printf '%s\n' "${binds[@]}") \
+	ROOT=${root:-$(root_dir)} PWD_IN=$PWD BINDS=$(printf '%s\n' "${binds[@]}") \
 		as_root unshare --mount --propagation private --pid --fork --kill-child \
 		bash "$testbed/enter" "$@"
 }
 
+# make_image ROOT IMAGE SIZE: makes a disk with the files of ROOT.
+make_image() {
+	in_root --bind "$(dirname "$1")" truncate -s "$3" "$2" &&
+		in_root --bind "$(dirname "$1")" mke2fs -q -t ext4 -d "$1" "$2"
+}
+
 # once NAME COMMAND...: runs COMMAND while holding NAME's lock, so that of
-# several that want the same piece one makes it and the others wait.
+# several that want the same piece one makes it and the others wait. Says how long that takes, if it
+# takes long.
 once() {
-	local lock=$cache/$1.lock
+	local name=$1
 	shift
 	mkdir -p "$cache"
 	(
+		show_time "${name%-*}" "$BASHPID" &
+		# shellcheck disable=SC2064 # of this process
+		trap "kill $! 2>/dev/null" EXIT
 		if ! flock -n 9; then
 			say "waiting for another set-up to finish"
 			flock 9
 		fi
 		"$@"
-	) 9>"$lock"
+	) 9>"$cache/$name.lock"
+}
+
+# show_time NAME PROCESS: says every 10 seconds for how long PROCESS has been making NAME; to a file or
+# a pipe, where each time is a line of its own, every minute.
+show_time() {
+	local begin=$SECONDS seconds never
+	exec 9>&- >/dev/null {never}<> <(:)
+	# A sleep of its own would outlive this, and keep standard error open.
+	until read -r -t 10 -u "$never" _ || ! kill -0 "$2" 2>/dev/null; do
+		seconds=$((SECONDS - begin))
+		if [ -t 2 ]; then
+			printf '\r%s: %s: %d s ' "${0##*/}" "$1" "$seconds" >&2
+		elif [ $((seconds % 60)) -lt 10 ]; then
+			say "$1: $seconds s"
+		fi
+	done
 }
 
 # use_ccache: lets ccache keep what a kernel's build compiles. It goes by the compiler's list of

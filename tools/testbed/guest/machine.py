@@ -10,6 +10,8 @@ import shutil
 from pathlib import Path
 
 import reference
+import virtiofs
+from virtiofs import Share
 
 # The guest's virtio-serial ports, and all that QEMU has a socket for.
 PORTS = ("stdout", "stderr", "control", "qmp")
@@ -74,6 +76,19 @@ def modules_folder(options: argparse.Namespace, release: str) -> Path:
     return base / "lib/modules" / release
 
 
+def shares(options: argparse.Namespace, release: str) -> list[Share]:
+    """What the guest mounts of the host: init does, by these tags."""
+    if options.in_memory:
+        return []
+    modules = modules_folder(options, release)
+    found = [Share("root", options.root, True), Share("project", options.project, True)]
+    if not modules.is_relative_to(options.root):
+        found.append(Share("modules", modules, True))
+    if options.share:
+        found.append(Share("share", options.share, False))
+    return found
+
+
 class Machine:
     """Puts QEMU's command line together."""
 
@@ -82,6 +97,8 @@ class Machine:
         self.release = release
         self.initrd = initrd
         self.accel = accel
+        self.shares = shares(options, release)
+        self.virtiofs = virtiofs.is_needed(modules_folder(options, release))
 
     def command(self, console: int, sockets: dict[str, int]) -> list[str]:
         """QEMU's command line, given a pipe and a connected socket for each of SOCKETS."""
@@ -91,7 +108,7 @@ class Machine:
         ]
         machine = "q35"
         memory = []
-        if references:
+        if references or self.virtiofs:
             # Their servers have it as well.
             machine += ",memory-backend=mem0"
             memory = ["-object", f"memory-backend-memfd,id=mem0,size={options.mem},share=on"]
@@ -161,6 +178,8 @@ class Machine:
             "printk.devkmsg=on",
             "log_buf_len=4M",
             "panic=-1",
+            # On a busy host a kernel that tests its timer may get no interrupt in time, and panic.
+            "no_timer_check",
         ]
         if self.options.kernel == "debug":
             # Caches would keep pointers to objects handed out, and hide leaks.
@@ -173,24 +192,24 @@ class Machine:
         return " ".join(arguments + self.options.append)
 
     def _file_systems(self) -> list[str]:
-        """What the guest mounts of the host: init does, by these tags, but for "boot"."""
-        options = self.options
-        modules = modules_folder(options, self.release)
-        shared = [("root", options.root, True), ("project", options.project, True)]
-        if not modules.is_relative_to(options.root):
-            shared.append(("modules", modules, True))
-        if options.share:
-            shared.append(("share", options.share, False))
-        if options.kexec:
-            shared.append(("boot", self._boot(), True))
+        """What the guest mounts of the host: init does, but for "boot"."""
+        shared = list(self.shares)
+        if self.options.kexec:
+            shared.append(Share("boot", self._boot(), True))
         command = []
-        for tag, path, readonly in shared:
+        for share in shared:
+            if self.virtiofs:
+                command += [
+                    *("-chardev", f"socket,id=fs-{share.tag},path={virtiofs.socket_path(share)}"),
+                    *("-device", f"vhost-user-fs-pci,chardev=fs-{share.tag},tag={share.tag}"),
+                ]
+                continue
             command += [
                 "-fsdev",
-                f"local,id={tag},path={escape(path)},security_model=none,multidevs=remap"
-                + (",readonly=on" if readonly else ""),
+                f"local,id={share.tag},path={escape(share.path)},security_model=none,multidevs=remap"
+                + (",readonly=on" if share.readonly else ""),
                 "-device",
-                f"virtio-9p-pci,fsdev={tag},mount_tag={tag}",
+                f"virtio-9p-pci,fsdev={share.tag},mount_tag={share.tag}",
             ]
         return command
 

@@ -18,6 +18,7 @@ import memory_root
 import reference
 import reports
 import supervise
+import virtiofs
 from supervise import Interrupted, Outcome, catch_signals
 
 LAST_LINES = 40
@@ -36,7 +37,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("mode", choices=["run", "shell"])
     for name in ("--run-dir", "--project", "--root", "--kernel-dir"):
         parser.add_argument(name, type=Path, required=True)
-    parser.add_argument("--kernel", choices=["stock", "debug"], required=True)
+    parser.add_argument("--kernel", choices=["stock", "cloud", "rt", "debug"], required=True)
     parser.add_argument("--driver", choices=["rust", "c", "none"], required=True)
     parser.add_argument("--ko", type=Path)
     parser.add_argument("--server", type=Path)
@@ -97,6 +98,8 @@ def check_kexec(options: argparse.Namespace) -> None:
     """Who can start another kernel; ValueError says who cannot."""
     if options.kexec and options.kernel == "debug":
         raise ValueError("--kexec: the debug kernel is built without it")
+    if options.kexec and options.kernel == "cloud":
+        raise ValueError("--kexec: the cloud kernel has no 9p to read the other kernel from")
     if options.kexec and options.in_memory:
         raise ValueError("--kexec: a guest in memory has no file system of the host's")
 
@@ -140,6 +143,7 @@ def guest_config(options: argparse.Namespace, release: str) -> str:
     if not cwd.is_relative_to(options.project):
         cwd = options.project
     size = shutil.get_terminal_size()
+    folder = machine.modules_folder(options, release)
     values = {
         "mode": options.mode,
         "kernel": options.kernel,
@@ -151,6 +155,8 @@ def guest_config(options: argparse.Namespace, release: str) -> str:
         "kmemleak": "yes" if options.kmemleak and options.kernel == "debug" else "no",
         "selftest_limit": 600 if options.kernel == "debug" else 120,
         "share": "yes" if options.share else "no",
+        "shares": " ".join(share.tag for share in machine.shares(options, release)),
+        "virtiofs": "yes" if virtiofs.is_needed(folder) else "no",
         "disk": "yes" if options.disk else "no",
         "in_memory": "yes" if options.in_memory else "no",
         "serial_ports": " ".join(serial_ports(options)),
@@ -196,6 +202,21 @@ def show(lines: list[str]) -> None:
         print(f"  {line}", file=sys.stderr)
 
 
+def fate(options: argparse.Namespace, outcome: Outcome) -> tuple[int, str]:
+    """Returns the exit status without the kernel's reports, and what became of the guest."""
+    if outcome.setup_error:
+        return 2, outcome.setup_error
+    if outcome.timed_out:
+        return 124, f"the guest was ended after {options.timeout:g} seconds; its last words:"
+    if outcome.hung:
+        return 4, "the guest hung while it booted; its last words:"
+    if outcome.status is None:
+        return 4, "the guest died before the command ended; its last words:"
+    if not outcome.powered_off:
+        return outcome.status or 4, "the guest died after the command ended; its last words:"
+    return outcome.status, ""
+
+
 def verdict(options: argparse.Namespace, outcome: Outcome) -> int:
     """Says what went wrong, if anything, and returns the exit status."""
 
@@ -203,39 +224,25 @@ def verdict(options: argparse.Namespace, outcome: Outcome) -> int:
         print(f"vm: {text}", file=sys.stderr)
 
     found = reports.find(outcome.console, options.allowed)
+    status, last_words = fate(options, outcome)
+    status = status or (3 if found or outcome.complaints else 0)
     for report in found:
         say("the guest's kernel reported:")
         show(report.lines)
-    for line in outcome.qemu_errors[:LAST_LINES]:
+    # QEMU says much that does no harm.
+    errors = outcome.qemu_errors if status or options.verbose else []
+    for line in errors[:LAST_LINES]:
         say(f"qemu: {line}")
     # For each access to a device whose server is gone there are two.
-    if len(outcome.qemu_errors) > LAST_LINES:
-        say(f"qemu: and {len(outcome.qemu_errors) - LAST_LINES} lines more")
+    if len(errors) > LAST_LINES:
+        say(f"qemu: and {len(errors) - LAST_LINES} lines more")
     for complaint in outcome.complaints:
         say(complaint.text)
         show(complaint.lines)
-
-    if outcome.setup_error:
-        say(outcome.setup_error)
+    if last_words:
+        say(last_words)
         show(outcome.console[-LAST_LINES:])
-        return 2
-    if outcome.timed_out:
-        say(f"the guest was ended after {options.timeout:g} seconds; its last words:")
-        show(outcome.console[-LAST_LINES:])
-        return 124
-    if outcome.hung:
-        say("the guest hung while it booted; its last words:")
-        show(outcome.console[-LAST_LINES:])
-        return 4
-    if outcome.status is None:
-        say("the guest died before the command ended; its last words:")
-        show(outcome.console[-LAST_LINES:])
-        return 4
-    if not outcome.powered_off:
-        say("the guest died after the command ended; its last words:")
-        show(outcome.console[-LAST_LINES:])
-        return outcome.status or 4
-    return outcome.status or (3 if found or outcome.complaints else 0)
+    return status
 
 
 def run(options: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 
 import reference
+import virtiofs
 from machine import SOCKETS, Machine
 from qmp import Bridge
 
@@ -87,13 +88,18 @@ class Supervisor:
     def run(self) -> Outcome:
         """Boots the guest and returns when it is gone."""
         servers: list[reference.Server] = []
+        folders: list[virtiofs.Server] = []
         try:
+            if self.machine.virtiofs:
+                folders += [virtiofs.Server(self.options, one) for one in self.machine.shares]
             if self._start_servers(servers):
                 self._run_qemu()
                 self._stop_servers(servers)
         finally:
             for server in servers:
                 server.kill()
+            for folder in folders:
+                folder.kill()
         return self.outcome
 
     def _start_servers(self, servers: list[reference.Server]) -> bool:

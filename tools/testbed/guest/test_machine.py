@@ -70,6 +70,24 @@ class Command(unittest.TestCase):
                 self.assertEqual(path.stat().st_size, size)
 
 
+    def test_file_systems(self) -> None:
+        """Folders of the host are on 9p, or on virtiofs if the kernel has no 9p; then their servers
+        have the guest's memory."""
+        for built_in, device in (
+            ("kernel/net/9p/9pnet_virtio.ko\n", "virtio-9p-pci"),
+            ("kernel/fs/ext4/ext4.ko\n", "vhost-user-fs-pci"),
+        ):
+            with self.subTest(device=device), tempfile.TemporaryDirectory() as folder:
+                modules = Path(folder, "usr/lib/modules/7.3")
+                modules.mkdir(parents=True)
+                (modules / "modules.builtin").write_text(built_in)
+                command = self._command(Path(folder), share=Path(folder))
+                found = [word for word in command if word.startswith(("virtio-9p", "vhost-user-fs"))]
+                self.assertEqual(len(found), 3)
+                self.assertEqual({word.partition(",")[0] for word in found}, {device})
+                self.assertEqual("-object" in command[: command.index("-kernel")], "vhost" in device)
+
+
 class Plugin(unittest.TestCase):
     """Where a plugin works."""
 

@@ -32,6 +32,7 @@ class Fake:
     def __init__(self, folder: Path, script: str) -> None:
         self.folder = folder
         self.script = script
+        self.virtiofs = False
 
     def command(self, console: int, _sockets: dict[str, int]) -> list[str]:
         """As Machine has it."""

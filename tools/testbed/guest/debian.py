@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Boots a Debian system that has nothing of the test bed in it. Started in the root by debian-vm."""
+
+import argparse
+import os
+import re
+import selectors
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import accel
+import reports
+
+LAST_LINES = 40
+
+# The first program. Debian's initramfs has mounted the root, /proc, /sys, /dev and /run.
+START = """#!/bin/sh
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
+# There is no udevd: libdevmapper makes the nodes by itself.
+export DM_DISABLE_UDEV=1
+# As systemd does, once it has checked it.
+mount -o remount,rw /
+mount -t tmpfs tmp /tmp
+mount -t debugfs debug /sys/kernel/debug
+stty -F /dev/ttyS1 raw
+cd /root
+sh /mnt/command </dev/null >/dev/ttyS1 2>&1
+echo "exit $?" >/dev/ttyS2
+sync
+# QEMU ends with it.
+echo b >/proc/sysrq-trigger
+"""
+
+
+def parse() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(prog="debian-vm", allow_abbrev=False)
+    parser.add_argument("--run-dir", type=Path, required=True)
+    parser.add_argument("--mem", default="1024M")
+    parser.add_argument("--timeout", type=float, default=900)
+    parser.add_argument("--append", default="", help="further kernel arguments")
+    parser.add_argument("--allow-report", action="append", default=[])
+    parser.add_argument("system", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("command")
+    options = parser.parse_args()
+    # What accel wants of vm's options.
+    options.plugin = ""
+    options.kernel_dir = options.system
+    return options
+
+
+def make_disk(options: argparse.Namespace) -> Path:
+    """Writes the disk with the command and the caller's files."""
+    (options.run_dir / "start").write_text(START)
+    (options.run_dir / "command").write_text(f"{options.command}\n")
+    path: Path = options.run_dir / "disk"
+    files = [options.run_dir / "start", options.run_dir / "command", *options.folder.iterdir()]
+    staged = options.run_dir / "files"
+    staged.mkdir()
+    subprocess.run(["cp", "-r", *files, staged], check=True)
+    size = sum(file.stat().st_size for file in staged.rglob("*") if file.is_file())
+    with path.open("wb") as file:
+        file.truncate(size * 2 + (16 << 20))
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", staged, path], check=True)
+    return path
+
+
+def command(options: argparse.Namespace, disk: Path, pipes: list[int]) -> list[str]:
+    """QEMU's command line."""
+    accelerator = accel.choose(options)
+    # On a busy host a kernel that tests its timer may get no interrupt in time, and panic.
+    append = "root=/dev/vda rw console=ttyS0 panic=-1 ignore_loglevel printk.time=1 no_timer_check"
+    append += f" {options.append} init=/bin/sh -- -c"
+    append += ' "mount -o ro /dev/vdb /mnt && exec sh /mnt/start"'
+    found = [
+        *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot"),
+        *("-machine", "q35", "-display", "none", "-smp", "2", "-m", options.mem),
+        *("-accel", "tcg,thread=multi" if accelerator == "tcg" else accelerator),
+        *("-cpu", "max,la57=off"),
+        *("-kernel", str(options.system / "vmlinuz"), "-initrd", str(options.system / "initrd")),
+        *("-append", append),
+        *("-drive", f"if=virtio,format=raw,snapshot=on,file={options.system / 'image'}"),
+        *("-drive", f"if=virtio,format=raw,readonly=on,file={disk}"),
+        *("-object", "cryptodev-backend-builtin,id=c0"),
+        *("-device", "virtio-crypto-pci,cryptodev=c0"),
+    ]
+    for number, pipe in enumerate(pipes):
+        found += ["-chardev", f"file,id=s{number},path=/proc/self/fd/{pipe}"]
+        found += ["-serial", f"chardev:s{number}"]
+    return found
+
+
+class Guest:
+    """A run of QEMU and what comes out of it."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.console = b""
+        self.status = b""
+
+    def run(self) -> bool:
+        """Boots the guest; returns whether it ended in time."""
+        ours, theirs = zip(*(os.pipe() for _ in range(3)))
+        line = command(self.options, make_disk(self.options), list(theirs))
+        with (self.options.run_dir / "qemu.log").open("wb") as log:
+            qemu = subprocess.Popen(
+                line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=theirs
+            )
+        for pipe in theirs:
+            os.close(pipe)
+        selector = selectors.DefaultSelector()
+        for number, pipe in enumerate(ours):
+            selector.register(pipe, selectors.EVENT_READ, number)
+        end = time.monotonic() + self.options.timeout
+        try:
+            while selector.get_map() and time.monotonic() < end:
+                for key, _ in selector.select(1):
+                    self._take(key.data, os.read(key.fd, 65536)) or selector.unregister(key.fd)
+            return not selector.get_map()
+        finally:
+            qemu.kill()
+            qemu.wait()
+
+    def _take(self, number: int, data: bytes) -> bool:
+        if number == 0:
+            self.console += data
+        elif number == 1:
+            os.write(1, data)
+        else:
+            self.status += data
+        return bool(data)
+
+    def verdict(self, in_time: bool) -> int:
+        """Says what went wrong, if anything, and returns the exit status."""
+        lines = self.console.decode(errors="replace").replace("\r", "").split("\n")
+        allowed = [re.compile(pattern) for pattern in self.options.allow_report]
+        found = reports.find(lines, allowed)
+        for report in found:
+            print("debian-vm: the guest's kernel reported:", file=sys.stderr)
+            print("".join(f"  {line}\n" for line in report.lines), file=sys.stderr, end="")
+        match = re.search(rb"exit (\d+)", self.status)
+        if match:
+            return int(match[1]) or (3 if found else 0)
+        print("debian-vm: the guest died" if in_time else "debian-vm: time is over", file=sys.stderr)
+        print((self.options.run_dir / "qemu.log").read_text(), file=sys.stderr, end="")
+        print("".join(f"  {line}\n" for line in lines[-LAST_LINES:]), file=sys.stderr, end="")
+        return 4 if in_time else 124
+
+
+def main() -> int:
+    """Runs one guest."""
+    guest = Guest(parse())
+    return guest.verdict(guest.run())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
