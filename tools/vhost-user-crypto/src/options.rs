@@ -259,7 +259,7 @@ pub struct Ctl {
     #[arg(long, value_name = "PATH")]
     pub monitor: Option<PathBuf>,
 
-    /// Commands as JSON, each a word, or one of: status; fault FAULT...; clear [NAME];
+    /// Commands as JSON, each a word, or one of: status; fault FAULT...; clear; clear NAME;
     /// ready on|off; config-change; needs-reset; disconnect; complete [fifo|lifo]; exit. Without any, lines of JSON
     /// are read from standard input
     #[arg(value_name = "WORD")]

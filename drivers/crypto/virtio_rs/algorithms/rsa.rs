@@ -278,7 +278,7 @@ impl Algorithm for Rsa {
 /// - `ENODEV` if the key is bound to no device, or the device is not ready;
 /// - `E2BIG` if the device does not support the length of the request;
 /// - `ENOSPC` if the ring is full and the request may not be backlogged;
-/// - other errors of [`Loaded::prepare`] and [`dataq::submit`].
+/// - other errors of [`LoadedRequest::prepare`] and [`dataq::submit`].
 fn send<'a>(
     loaded: LoadedRequest<'a, Rsa>,
     rsa_key: &Arc<RsaKey>,

@@ -146,7 +146,7 @@ fn context<T: RawTransform, A: Adapted<T>>(tfm: *mut T) -> *mut A::TfmData {
 ///
 /// # Safety
 ///
-/// `tfm` must be a transform that [`init`] of the same algorithm has initialised, and stay so as long as
+/// `tfm` must be a transform that [`init()`] of the same algorithm has initialised, and stay so as long as
 /// the result is used.
 pub(super) unsafe fn data<'a, T: RawTransform, A: Adapted<T>>(tfm: *mut T) -> &'a A::TfmData {
     // SAFETY: The caller guarantees that `init` has written it.
@@ -175,7 +175,7 @@ pub(super) unsafe extern "C" fn init<T: RawTransform, A: Adapted<T>>(tfm: *mut T
 
 /// # Safety
 ///
-/// `tfm` must be a transform that [`init`] has initialised, in its last use.
+/// `tfm` must be a transform that [`init()`] has initialised, in its last use.
 pub(super) unsafe extern "C" fn exit<T: RawTransform, A: Adapted<T>>(tfm: *mut T) {
     // SAFETY: The caller guarantees that `init` has written it, and that this is the last use.
     unsafe { context::<T, A>(tfm).drop_in_place() };

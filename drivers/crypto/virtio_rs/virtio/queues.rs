@@ -31,7 +31,7 @@ use kernel::{
 /// # Safety
 ///
 /// After [`detach`](Self::detach) has returned and an RCU grace period has passed, the queue must
-/// not access the virtqueue except in [`reclaim_buffers`](Self::give_back).
+/// not access the virtqueue except in [`reclaim_buffers`](Self::reclaim_buffers).
 pub(crate) unsafe trait QueueOps: Send + Sync {
     /// Returns the queue's name, for `/proc/interrupts`.
     fn name(&self) -> &CStr;
