@@ -192,7 +192,7 @@ class Machine:
         return " ".join(arguments + self.options.append)
 
     def _file_systems(self) -> list[str]:
-        """What the guest mounts of the host: init does, but for "boot"."""
+        """QEMU's arguments for the host's folders; init mounts all of them but "boot"."""
         shared = list(self.shares)
         if self.options.kexec:
             shared.append(Share("boot", self._boot(), True))

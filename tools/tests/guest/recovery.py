@@ -61,7 +61,7 @@ def served() -> int:
 
 
 def crypts_right(transform: afalg.Transform, what: str) -> None:
-    """Both directions give what they should, whoever does the work."""
+    """Both directions give the right result, on the device or the fallback."""
     check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, f"{what}: ciphertext")
     check_same(transform.crypt(afalg.DECRYPT, IV, EXPECTED), DATA, f"{what}: plaintext")
 

@@ -61,7 +61,7 @@ def restarts() -> int:
 
 
 def program() -> None:
-    """Makes requests until it is told to stop."""
+    """Makes requests until the stop event is set."""
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         while not Held.stop.is_set():
             check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, "ciphertext")

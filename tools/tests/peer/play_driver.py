@@ -241,7 +241,7 @@ def rsa(driver: Driver) -> None:
 
 
 def ecdsa(driver: Driver) -> None:
-    """ECDSA on P-256, if it is offered: without revision 1 it is not, for want of a number."""
+    """ECDSA on P-256, if the device offers it: without REVISION_1 its number is ambiguous."""
     offered = driver.field(44) >> 2 & 1
     check(offered == (driver.layout is not Layout.PADDED), f"akcipher mask {driver.field(44):#x}")
     key = EcdsaP256()

@@ -221,7 +221,7 @@ impl RegistryInner {
     /// `EAGAIN`: not everything could be done; to be called again after a while. `ENOENT`: there is an
     /// algorithm without software in the kernel, or that cannot be registered just now.
     pub(crate) fn update(&self) -> Result {
-        // Also sees to it that there is one change at a time. Neither transforms nor requests take
+        // The lock serialises updates, too. Neither transforms nor requests take
         // this lock, so self-tests go on while it is held.
         let mut entries = self.entries.lock();
         let mut outcome = self.explore();

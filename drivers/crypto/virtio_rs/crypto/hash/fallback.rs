@@ -69,7 +69,7 @@ impl FallbackOwner {
 }
 
 impl FallbackTfm {
-    /// Finds a fallback for `name`, and who has to own those of transforms.
+    /// Finds a fallback for `name`. Returns it with the owner of the fallbacks of transforms.
     ///
     /// Context: process, may sleep.
     ///
