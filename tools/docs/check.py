@@ -17,6 +17,9 @@ DRIVER = TOP / "drivers/crypto/virtio_rs"
 CODE = [DRIVER, TOP / "tools"]
 SUFFIXES = {".rs", ".py", ".c", ".h", ".sh", ""}
 SOURCE = re.compile(r"``([\w./-]+\.(?:rs|py))``")
+SOURCE_IN_PICTURE = re.compile(r"[\w./-]+\.(?:rs|py)\b")
+TRANSITION = re.compile(r"^    \((\w+), (\w+), (\w+)\),$", re.M)
+EDGE = re.compile(r'^\t(\w+) -> (\w+) \[label="(\w+)"[^]]*\]$', re.M)
 
 
 def text_of(folder: Path) -> str:
@@ -35,11 +38,16 @@ def documents() -> dict[Path, str]:
     return {path: path.read_text() for path in paths}
 
 
-def missing_sources(texts: dict[Path, str]) -> Iterator[str]:
+def pictures() -> dict[Path, str]:
+    """The sources of the pictures by their path."""
+    return {path: path.read_text() for path in sorted((TOP / "Documentation/pictures").glob("*"))}
+
+
+def missing_sources(texts: dict[Path, str], source: re.Pattern[str]) -> Iterator[str]:
     """Files of the code that a document names and that do not exist."""
     existing = [path.as_posix() for folder in CODE for path in folder.rglob("*") if path.is_file()]
     for document, text in texts.items():
-        for name in sorted(set(SOURCE.findall(text))):
+        for name in sorted(set(source.findall(text))):
             if not any(path.endswith("/" + name) for path in existing):
                 yield f"{document.name}: there is no {name}"
 
@@ -62,6 +70,17 @@ def missing_faults(texts: dict[Path, str], kinds: set[str]) -> Iterator[str]:
             yield f"{document.name}: there is no fault {name}"
 
 
+def wrong_transitions(picture: str, code: str) -> Iterator[str]:
+    """Differences between the picture of a device's states and the table in the code."""
+    drawn = {(start, event, end) for start, end, event in EDGE.findall(picture)}
+    coded = set(TRANSITION.findall(code))
+    for start, event, end in sorted(drawn ^ coded):
+        where = "states.dot has" if (start, event, end) in drawn else "states.dot lacks"
+        yield f"{where} the transition from {start} to {end} by {event}"
+    if not coded:
+        yield "no transitions were found in state.rs"
+
+
 def unnamed(parameters: Iterable[str], text: str) -> Iterator[str]:
     """Parameters of the module that the user guide does not have."""
     for name in parameters:
@@ -71,9 +90,10 @@ def unnamed(parameters: Iterable[str], text: str) -> Iterator[str]:
 
 def main() -> int:
     """Prints the differences."""
-    texts = documents()
+    texts, drawings = documents(), pictures()
     code = "\n".join(text_of(folder) for folder in CODE)
     module = (DRIVER / "virtio_crypto.rs").read_text()
+    states = (DRIVER / "transport/device/state.rs").read_text()
     parameters = re.findall(r"^ {8}(\w+): (?:u32|bool|i32) \{$", module, re.M)
     faults = (TOP / "tools/vhost-user-crypto/src/fault.rs").read_text()
     kinds = re.findall(r'^ +\w+ = "([a-z-]+)", ', faults, re.M)
@@ -82,7 +102,9 @@ def main() -> int:
         return 1
     folder = TOP / "Documentation"
     found = [
-        *missing_sources(texts),
+        *missing_sources(texts, SOURCE),
+        *missing_sources(drawings, SOURCE_IN_PICTURE),
+        *wrong_transitions(drawings[folder / "pictures/states.dot"], states),
         *missing_tests(texts[folder / "requirements.rst"], code),
         *missing_faults(texts, set(kinds)),
         *unnamed(parameters, texts[folder / "user-guide.rst"]),

@@ -5,6 +5,8 @@ project = "virtio_crypto_rs"
 copyright = "the authors of virtio_crypto_rs"
 master_doc = "index"
 exclude_patterns = ["ABI", "upstream"]
+extensions = ["sphinx.ext.graphviz"]
+graphviz_output_format = "svg"
 html_theme = "alabaster"
 html_theme_options = {
     "description": "Linux guest driver for virtio crypto devices",
