@@ -77,7 +77,7 @@ impl virtio::Driver for Driver {
     }
 
     fn exit_shared(shared: &Arc<Shared>) {
-        shared.registry.shut();
+        shared.registry.disable_sync();
         // RCU callbacks, which are code of this module, release the bindings of keys. Each binding
         // has a reference to its device.
         rcu::rcu_barrier();

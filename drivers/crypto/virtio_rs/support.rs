@@ -5,7 +5,7 @@
 //! - [`bh`]: a token for code that runs with bottom halves disabled
 //! - [`completion`], [`semaphore`]: waiting with a timeout
 //! - [`device_lock`]: the lock of a device
-//! - [`lend`]: buffers that are owned by a device while they are in flight
+//! - [`dma`]: buffers that are owned by a device while they are in flight
 //! - [`read_once`]: inlined loads of atomic variables
 //! - [`secret`]: memory that is wiped on drop
 //! - [`work`]: work items that can be cancelled
@@ -14,7 +14,7 @@
 pub(crate) mod bh;
 pub(crate) mod completion;
 pub(crate) mod device_lock;
-pub(crate) mod lend;
+pub(crate) mod dma;
 pub(crate) mod read_once;
 pub(crate) mod secret;
 pub(crate) mod semaphore;

@@ -24,7 +24,7 @@ use crate::{
         Outcome, //
     },
     settings::Settings,
-    support::bh::Bh,
+    support::bh::BhDisabled,
     transport::{
         dataq,
         device::Device,
@@ -151,7 +151,7 @@ impl AkcipherKey {
     }
 
     /// Returns a reference to the key on its device, or `None` if the key is bound to no device.
-    pub(super) fn key_ref<'a>(&self, bh: &'a Bh) -> Option<AkcipherKeyRef<'a>> {
+    pub(super) fn key_ref<'a>(&self, bh: &'a BhDisabled) -> Option<AkcipherKeyRef<'a>> {
         let binding = self.keyed.binding(Direction::Encrypt, bh)?;
         let scheme = self.kind.scheme(binding.device(), &self.devices.settings)?;
         Some(AkcipherKeyRef {
@@ -163,7 +163,7 @@ impl AkcipherKey {
 
     /// Returns true if the key is bound to a device that accepts requests.
     pub(super) fn is_bound(&self) -> bool {
-        let bh = Bh::disable();
+        let bh = BhDisabled::disable();
         let key_ref = self.key_ref(&bh);
         key_ref.is_some_and(|key_ref| key_ref.binding.is_usable())
     }
@@ -320,7 +320,7 @@ impl<'a> AkcipherKeyRef<'a> {
 /// - others as [`dataq::submit`] returns them.
 #[inline(never)]
 fn run_sync<const PARAMS: usize, const RESULT: usize>(
-    key_ref: impl for<'a> FnOnce(&'a Bh) -> Option<AkcipherKeyRef<'a>>,
+    key_ref: impl for<'a> FnOnce(&'a BhDisabled) -> Option<AkcipherKeyRef<'a>>,
     operation: AkcipherOperation,
     src: &[u8],
     digest: &[u8],
@@ -334,7 +334,7 @@ fn run_sync<const PARAMS: usize, const RESULT: usize>(
     let dst_len = u32::try_from(dst_len)?;
     let call = call::Call::<AkcipherOp<PARAMS, RESULT>, RESULT>::new()?;
 
-    let bh = Bh::disable();
+    let bh = BhDisabled::disable();
     let key_ref = key_ref(&bh).ok_or(ENODEV)?;
     let device = key_ref.binding.device();
     let queue = device.data_queue().ok_or(ENODEV)?;

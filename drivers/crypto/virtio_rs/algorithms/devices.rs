@@ -12,7 +12,7 @@ use super::{
 use crate::{
     crypto::DeferredRequests,
     settings::Settings,
-    support::work::Worker,
+    support::work::OwnedDelayedWork,
     transport::device::Device, //
 };
 use kernel::{
@@ -84,7 +84,7 @@ pub(crate) struct Devices {
     serial: Atomic<u64>,
     /// Does what software has to do where it may not sleep.
     #[pin]
-    pub(super) later: Worker<DeferredRequests>,
+    pub(super) later: OwnedDelayedWork<DeferredRequests>,
 }
 
 /// A key that may have to find another way to a device.

@@ -45,7 +45,7 @@ use crate::{
         Offload,
         Outcome, //
     },
-    support::bh::Bh,
+    support::bh::BhDisabled,
     transport::{
         dataq,
         device::Device,
@@ -132,7 +132,7 @@ impl DigestTfm {
 
 impl LookupBinding for DigestTfm {
     #[inline]
-    fn binding<'a>(&self, direction: Direction, bh: &'a Bh) -> Option<&'a SharedBinding> {
+    fn binding<'a>(&self, direction: Direction, bh: &'a BhDisabled) -> Option<&'a SharedBinding> {
         self.keyed.binding(direction, bh)
     }
 }

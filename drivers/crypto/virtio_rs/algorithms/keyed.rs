@@ -16,7 +16,7 @@ use crate::{
         Outcome, //
     },
     support::{
-        bh::Bh,
+        bh::BhDisabled,
         secret::Secret, //
     },
     transport::{
@@ -197,7 +197,7 @@ impl Published {
     }
 
     /// Returns for which directions bindings must be created so that requests can go to a device.
-    fn missing(&self, bh: &Bh) -> Option<Wanted> {
+    fn missing(&self, bh: &BhDisabled) -> Option<Wanted> {
         let is_usable = |binding: &SharedBinding| binding.is_usable();
         let encrypt = match self.encrypt.get(bh) {
             Some(binding) => is_usable(binding),
@@ -232,7 +232,7 @@ impl Published {
     }
 
     /// Takes the session of a direction that no request has used, if the other direction is used.
-    fn take_unused(&self, device: &Arc<Device>, bh: &Bh) -> Option<BindingRef> {
+    fn take_unused(&self, device: &Arc<Device>, bh: &BhDisabled) -> Option<BindingRef> {
         let (encrypt, decrypt) = (self.encrypt.get(bh)?, self.decrypt.get(bh)?);
         if ![encrypt, decrypt]
             .iter()
@@ -337,7 +337,7 @@ impl<O: Opener, const MAX_KEY: usize> Keyed<O, MAX_KEY> {
     pub(super) fn binding<'a>(
         &self,
         direction: Direction,
-        bh: &'a Bh,
+        bh: &'a BhDisabled,
     ) -> Option<&'a SharedBinding> {
         let binding = self.inner.published.of(direction).get(bh);
         if binding.is_none() {
@@ -430,7 +430,7 @@ impl<O: Opener, const MAX_KEY: usize> Inner<O, MAX_KEY> {
 
     /// Has the session of a direction created that was given up, and that a request wants.
     #[cold]
-    fn want(&self, direction: Direction, bh: &Bh) {
+    fn want(&self, direction: Direction, bh: &BhDisabled) {
         if !self.published.given_up.want(direction) {
             return;
         }
@@ -479,7 +479,7 @@ impl<O: Opener, const MAX_KEY: usize> Inner<O, MAX_KEY> {
 impl<O: Opener, const MAX_KEY: usize> Rekey for Inner<O, MAX_KEY> {
     fn rekey(&self) {
         let (key, variant, wanted, void) = {
-            let bh = Bh::disable();
+            let bh = BhDisabled::disable();
             let guard = self.known.lock();
             let found = match (&*guard, self.published.missing(&bh)) {
                 (Some(known), Some(wanted)) => {
@@ -501,7 +501,7 @@ impl<O: Opener, const MAX_KEY: usize> Rekey for Inner<O, MAX_KEY> {
             return;
         };
         let unneeded = {
-            let bh = Bh::disable();
+            let bh = BhDisabled::disable();
             let guard = self.known.lock();
             let unneeded = match &*guard {
                 Some(known)
@@ -526,7 +526,7 @@ impl<O: Opener, const MAX_KEY: usize> Rekey for Inner<O, MAX_KEY> {
 
     fn give_up_unused(&self, device: &Arc<Device>) -> bool {
         let unused = {
-            let bh = Bh::disable();
+            let bh = BhDisabled::disable();
             let guard = self.known.lock();
             let unused = self.published.take_unused(device, &bh);
             drop(guard);

@@ -12,7 +12,7 @@ use crate::{
         OffloadRequest,
         Prepared, //
     },
-    support::bh::Bh,
+    support::bh::BhDisabled,
     transport::{
         dataq,
         key::{
@@ -26,7 +26,7 @@ use kernel::prelude::*;
 /// A transform whose key can be bound to a device.
 pub(super) trait LookupBinding {
     /// Returns the binding for requests, or `None` if the key is bound to no device.
-    fn binding<'a>(&self, direction: Direction, bh: &'a Bh) -> Option<&'a SharedBinding>;
+    fn binding<'a>(&self, direction: Direction, bh: &'a BhDisabled) -> Option<&'a SharedBinding>;
 }
 
 /// A request that was not sent to a device: the reason, the error and the request itself.
@@ -63,7 +63,7 @@ where
     A: Offload<Private = dataq::Private>,
     A::Tfm: LookupBinding,
 {
-    let bh = Bh::disable();
+    let bh = BhDisabled::disable();
     let Some(binding) = request.tfm().binding(direction, &bh) else {
         return Err((FallbackReason::NoDevice, ENODEV, request));
     };

@@ -23,8 +23,8 @@ use crate::{
     crypto::algorithm::Registration,
     settings::Settings,
     support::work::{
-        Chore,
-        Worker, //
+        OwnedDelayedWork, //
+        WorkHandler,
     },
     transport::device::{
         Device,
@@ -66,7 +66,7 @@ const FALLBACK_RETRY_MAX_SHIFT: u32 = 8;
 
 /// What is registered with the crypto framework, with a worker that brings it up to date: it waits for
 /// devices, whose own workers look after them meanwhile.
-pub(crate) type Registry = Worker<RegistryInner>;
+pub(crate) type Registry = OwnedDelayedWork<RegistryInner>;
 
 /// What is registered with the crypto framework.
 #[pin_data]
@@ -111,7 +111,7 @@ impl Registry {
             }
         }
         Arc::pin_init(
-            Worker::new(pin_init!(RegistryInner {
+            OwnedDelayedWork::new(pin_init!(RegistryInner {
                 module,
                 devices,
                 debugfs,
@@ -189,7 +189,7 @@ impl DeviceCallbacks for Registry {
     }
 }
 
-impl Chore for RegistryInner {
+impl WorkHandler for RegistryInner {
     fn run(&self) -> Option<Msecs> {
         match self.update() {
             Ok(()) => {

@@ -40,8 +40,8 @@ use crate::{
         Outcome, //
     },
     support::{
-        bh::Bh,
-        work::Worker, //
+        bh::BhDisabled,
+        work::OwnedDelayedWork, //
     },
     transport::{
         dataq,
@@ -222,7 +222,7 @@ impl Algorithm for Rsa {
         &tfm.fallback
     }
 
-    fn deferred(tfm: &RsaTfm) -> &Worker<DeferredRequests> {
+    fn deferred(tfm: &RsaTfm) -> &OwnedDelayedWork<DeferredRequests> {
         &tfm.devices.later
     }
 
@@ -284,7 +284,7 @@ fn send<'a>(
     rsa_key: &Arc<RsaKey>,
     direction: Direction,
 ) -> Result<Answer, (FallbackReason, Error, LoadedRequest<'a, Rsa>)> {
-    let bh = Bh::disable();
+    let bh = BhDisabled::disable();
     let Some(key_ref) = rsa_key.key_for(direction).and_then(|key| key.key_ref(&bh)) else {
         return Err((FallbackReason::NoDevice, ENODEV, loaded));
     };

@@ -38,7 +38,7 @@ use super::{
 };
 use crate::{
     bindings,
-    support::work::Worker, //
+    support::work::OwnedDelayedWork, //
 };
 use core::mem::offset_of;
 use kernel::{
@@ -81,7 +81,7 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
     fn fallback(tfm: &Self::Tfm) -> &FallbackTfm;
 
     /// Returns the work item that runs requests on the fallback in process context.
-    fn deferred(tfm: &Self::Tfm) -> &Worker<DeferredRequests>;
+    fn deferred(tfm: &Self::Tfm) -> &OwnedDelayedWork<DeferredRequests>;
 
     /// Sets a public key. No request is in flight.
     ///

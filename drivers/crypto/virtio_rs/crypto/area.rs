@@ -4,7 +4,7 @@
 
 use crate::{
     bindings,
-    support::lend::DmaAligned, //
+    support::dma::DmaAligned, //
 };
 use core::mem::{
     offset_of,

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     bindings,
-    support::lend::ListsWriter, //
+    support::dma::SgListsWriter, //
 };
 use core::{
     mem::MaybeUninit,
@@ -63,7 +63,7 @@ pub(crate) struct Builder<'a, A: Offload<Raw = R>, R: RawRequest> {
     segments: u32,
     has_secret: bool,
     limits: Limits,
-    lists: ListsWriter<'a>,
+    lists: SgListsWriter<'a>,
     src: SgRange,
     aad: SgRange,
     dst: SgRange,

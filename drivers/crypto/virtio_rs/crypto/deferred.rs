@@ -6,8 +6,8 @@
 //! returns a request that it has not done.
 
 use crate::support::work::{
-    Chore,
-    Worker, //
+    OwnedDelayedWork, //
+    WorkHandler,
 };
 use core::ptr::NonNull;
 use kernel::{
@@ -49,8 +49,8 @@ pub(crate) struct DeferredRequests {
 
 impl DeferredRequests {
     /// Creates a work item without requests.
-    pub(crate) fn new() -> impl PinInit<Worker<Self>> {
-        Worker::new(pin_init!(Self {
+    pub(crate) fn new() -> impl PinInit<OwnedDelayedWork<Self>> {
+        OwnedDelayedWork::new(pin_init!(Self {
             list <- new_spinlock_irq!(DeferredList(None)),
         }))
     }
@@ -63,7 +63,7 @@ impl DeferredRequests {
     ///
     /// `request` must be valid and have no other user until its `run` is called, which must then be
     /// allowed.
-    pub(super) unsafe fn add(this: &Worker<Self>, request: NonNull<DeferredRequest>) {
+    pub(super) unsafe fn add(this: &OwnedDelayedWork<Self>, request: NonNull<DeferredRequest>) {
         let mut list = this.list.lock();
         // INVARIANT: The caller guarantees that the request is valid and has no other user.
         // SAFETY: The caller guarantees that the request is valid and has no other user.
@@ -86,7 +86,7 @@ impl DeferredRequests {
     }
 }
 
-impl Chore for DeferredRequests {
+impl WorkHandler for DeferredRequests {
     fn run(&self) -> Option<Msecs> {
         while let Some(first) = self.take() {
             let mut rest = Some(first);

@@ -5,10 +5,10 @@
 use crate::{
     bindings,
     support::{
-        bh::Bh,
-        lend::{
-            Lend,
-            Lists, //
+        bh::BhDisabled,
+        dma::{
+            SgLists, //
+            VirtqueueBuffer,
         },
     },
 };
@@ -83,9 +83,9 @@ impl Submitted {
 /// The functions of a type of requests.
 pub(super) struct CtxOps<D: 'static> {
     /// Completes the request. The header is invalid when it returns.
-    pub(super) complete: unsafe fn(NonNull<CtxHeader<D>>, Result, &Bh),
+    pub(super) complete: unsafe fn(NonNull<CtxHeader<D>>, Result, &BhDisabled),
     /// Calls the completion with `EINPROGRESS`: the request has left the backlog.
-    pub(super) in_progress: unsafe fn(NonNull<CtxHeader<D>>, &Bh),
+    pub(super) in_progress: unsafe fn(NonNull<CtxHeader<D>>, &BhDisabled),
 }
 
 /// The beginning of every request context, for queues, which do not know the type of the request. `D` is
@@ -94,7 +94,7 @@ pub(super) struct CtxOps<D: 'static> {
 pub(super) struct CtxHeader<D: 'static> {
     ops: &'static CtxOps<D>,
     next: Option<NonNull<CtxHeader<D>>>,
-    pub(super) lists: Lists,
+    pub(super) lists: SgLists,
     pub(super) segments: u32,
     /// The last byte that the device writes.
     pub(super) status: NonNull<u8>,
@@ -116,7 +116,7 @@ impl<D: Default + 'static> CtxHeader<D> {
         Self {
             ops,
             next: None,
-            lists: Lists::new(),
+            lists: SgLists::new(),
             segments: 0,
             status: NonNull::dangling(),
             private: D::default(),
@@ -210,7 +210,7 @@ impl<D: 'static> Inflight<D> {
     /// Completes a request that was never sent: the driver may run it on the fallback.
     ///
     /// Context: as for [`complete`](Self::complete).
-    pub(crate) fn refuse(mut self, bh: &Bh) {
+    pub(crate) fn refuse(mut self, bh: &BhDisabled) {
         self.header_mut().never_posted = true;
         self.complete(Err(ENODEV), bh);
     }
@@ -219,7 +219,7 @@ impl<D: 'static> Inflight<D> {
     ///
     /// Context: bottom half, no lock held: the caller's callback may submit again.
     #[inline]
-    pub(crate) fn complete(self, result: Result, bh: &Bh) {
+    pub(crate) fn complete(self, result: Result, bh: &BhDisabled) {
         // SAFETY: It is not used any more, and not dropped.
         unsafe { ManuallyDrop::new(self).complete_raw(result, bh) };
     }
@@ -227,7 +227,7 @@ impl<D: 'static> Inflight<D> {
     /// Calls the completion with `EINPROGRESS` if the request has left the backlog and that was not done
     /// yet.
     #[inline]
-    fn notify_in_progress(&mut self, bh: &Bh) {
+    fn notify_in_progress(&mut self, bh: &BhDisabled) {
         if core::mem::take(&mut self.header_mut().in_progress_due) {
             // SAFETY: By the type invariant the header is that of a request in flight.
             unsafe { (self.header().ops.in_progress)(self.header, bh) };
@@ -240,7 +240,7 @@ impl<D: 'static> Inflight<D> {
     ///
     /// `self` must not be used or dropped afterwards.
     #[inline]
-    unsafe fn complete_raw(&mut self, result: Result, bh: &Bh) {
+    unsafe fn complete_raw(&mut self, result: Result, bh: &BhDisabled) {
         self.notify_in_progress(bh);
         // SAFETY: By the type invariant the header is that of a request in flight. The caller guarantees
         // that it is not used any more.
@@ -250,7 +250,7 @@ impl<D: 'static> Inflight<D> {
 
 impl<D: 'static> Drop for Inflight<D> {
     fn drop(&mut self) {
-        let bh = Bh::disable();
+        let bh = BhDisabled::disable();
         // SAFETY: This is the last use.
         unsafe { self.complete_raw(Err(EIO), &bh) };
     }
@@ -259,8 +259,8 @@ impl<D: 'static> Drop for Inflight<D> {
 // SAFETY: The pointer is that of the header, which is unique by the type invariant. The lists are in the
 // header. A `Builder` has made them of memory that stays valid until the request is complete, which takes
 // an `Inflight`.
-unsafe impl<D: Send + 'static> Lend for Inflight<D> {
-    fn lists(&mut self) -> Result<&mut Lists> {
+unsafe impl<D: Send + 'static> VirtqueueBuffer for Inflight<D> {
+    fn sgs(&mut self) -> Result<&mut SgLists> {
         Ok(&mut self.header_mut().lists)
     }
 
@@ -284,7 +284,7 @@ impl<D: 'static> Backlogged<D> {
     /// This must be called before the device gets the request: the completion must not come first.
     ///
     /// Context: bottom half, no lock held.
-    pub(crate) fn accept(mut self, bh: &Bh) -> Inflight<D> {
+    pub(crate) fn accept(mut self, bh: &BhDisabled) -> Inflight<D> {
         self.0.notify_in_progress(bh);
         self.0
     }
@@ -407,7 +407,7 @@ impl<D: 'static> Fifo<D> {
 
 impl<D: 'static> Drop for Fifo<D> {
     fn drop(&mut self) {
-        let bh = Bh::disable();
+        let bh = BhDisabled::disable();
         while let Some(request) = self.pop_front() {
             request.accept(&bh).complete(Err(ENODEV), &bh);
         }
@@ -422,7 +422,7 @@ impl<D: 'static> Drop for Fifo<D> {
 pub(super) unsafe fn call_completion(
     request: *mut bindings::crypto_async_request,
     errno: c_int,
-    _bh: &Bh,
+    _bh: &BhDisabled,
 ) {
     // SAFETY: The caller guarantees that the request is in flight. `_bh` shows that bottom halves are
     // disabled.

@@ -7,7 +7,7 @@ use super::request::{
     CtxOps, //
     Inflight,
 };
-use crate::support::bh::Bh;
+use crate::support::bh::BhDisabled;
 use core::{
     marker::PhantomData,
     ptr::NonNull, //
@@ -41,7 +41,7 @@ pub(crate) fn request<D: Default + 'static>() -> Result<Inflight<D>> {
 /// # Safety
 ///
 /// `header` must come from [`request`] and must not be used afterwards.
-unsafe fn complete<D: 'static>(header: NonNull<CtxHeader<D>>, _result: Result, _bh: &Bh) {
+unsafe fn complete<D: 'static>(header: NonNull<CtxHeader<D>>, _result: Result, _bh: &BhDisabled) {
     // SAFETY: By the safety requirements `header` is the leaked `KBox` of `request`.
     drop(unsafe { KBox::from_raw(header.as_ptr()) });
 }
@@ -51,4 +51,4 @@ unsafe fn complete<D: 'static>(header: NonNull<CtxHeader<D>>, _result: Result, _
 /// # Safety
 ///
 /// None.
-unsafe fn in_progress<D: 'static>(_slot: NonNull<CtxHeader<D>>, _bh: &Bh) {}
+unsafe fn in_progress<D: 'static>(_slot: NonNull<CtxHeader<D>>, _bh: &BhDisabled) {}

@@ -17,12 +17,12 @@ use kernel::types::NotThreadSafe;
 /// Bottom halves are disabled on the current CPU for the lifetime of an instance. Either the
 /// instance disabled them and enables them on drop, or the creator guarantees that they stay
 /// disabled.
-pub(crate) struct Bh {
+pub(crate) struct BhDisabled {
     disabled_here: bool,
     _not_send: NotThreadSafe,
 }
 
-impl Bh {
+impl BhDisabled {
     /// Disables bottom halves until the returned token is dropped.
     ///
     /// Context: process or softirq, interrupts enabled, both here and when the token is dropped.
@@ -52,7 +52,7 @@ impl Bh {
     }
 }
 
-impl Drop for Bh {
+impl Drop for BhDisabled {
     fn drop(&mut self) {
         if self.disabled_here {
             // SAFETY: `disable` called `local_bh_disable()` on this thread. The type is not `Send`,

@@ -12,7 +12,7 @@ use crate::{
     bindings,
     bindings::helpers,
     support::{
-        bh::Bh,
+        bh::BhDisabled,
         workqueue::{
             NoIoScope,
             ReclaimWorkqueue, //
@@ -48,14 +48,14 @@ use kernel::{
 /// - `work` is an initialised work item whose function is [`BhWork::run_callback`]; it is only
 ///   queued on the BH workqueue.
 /// - While the item is queued or runs, `owner` is valid for `func`.
-/// - If `shut` is set, the item is not queued and will not be.
+/// - If `disabled` is set, the item is not queued and will not be.
 #[pin_data(PinnedDrop)]
 pub(crate) struct BhWork {
     #[pin]
     work: Opaque<bindings::work_struct>,
-    shut: Atomic<u32>,
+    disabled: Atomic<u32>,
     owner: *const c_void,
-    func: unsafe fn(*const c_void, &Bh),
+    func: unsafe fn(*const c_void, &BhDisabled),
     #[pin]
     _pin: PhantomPinned,
 }
@@ -75,7 +75,7 @@ impl BhWork {
     /// `owner` must be valid for `func`, from any thread, until the returned value is dropped.
     pub(crate) unsafe fn new(
         owner: *const c_void,
-        func: unsafe fn(*const c_void, &Bh),
+        func: unsafe fn(*const c_void, &BhDisabled),
     ) -> impl PinInit<Self> {
         pin_init!(Self {
             // INVARIANT: `init_bh_work` initialises it with that function.
@@ -83,7 +83,7 @@ impl BhWork {
                 // SAFETY: `slot` is valid for writes and stays where it is.
                 unsafe { helpers::init_bh_work(slot, Some(Self::run_callback)) };
             }),
-            shut: Atomic::new(0),
+            disabled: Atomic::new(0),
             // INVARIANT: Valid until `drop`, by the safety requirements; `drop` waits for the item.
             owner,
             func,
@@ -102,21 +102,21 @@ impl BhWork {
     /// Takes it off its queue, or waits until it has run.
     ///
     /// Context: process, may sleep.
-    pub(crate) fn cancel(&self) {
+    pub(crate) fn cancel_sync(&self) {
         // SAFETY: By the type invariant.
         unsafe { bindings::cancel_work_sync(self.work.get()) };
     }
 
-    /// Does what [`cancel`](Self::cancel) does, and sees to it that it is never queued again.
+    /// Does what [`cancel_sync`](Self::cancel_sync) does, and sees to it that it is never queued again.
     ///
     /// After this it can be dropped where sleeping is not allowed.
     ///
     /// Context: process, may sleep.
-    pub(crate) fn shut(&self) {
+    pub(crate) fn disable_sync(&self) {
         // INVARIANT: Queueing has no effect after this.
         // SAFETY: By the type invariant.
         unsafe { bindings::disable_work_sync(self.work.get()) };
-        self.shut.store(1, Relaxed);
+        self.disabled.store(1, Relaxed);
     }
 
     extern "C" fn run_callback(work: *mut bindings::work_struct) {
@@ -127,7 +127,7 @@ impl BhWork {
         // SAFETY: `drop` waits for the item, so `this` is alive.
         let (func, owner) = unsafe { ((*this).func, (*this).owner) };
         // SAFETY: By the type invariant this is a BH workqueue, which runs its work in softirq.
-        let bh = unsafe { Bh::new_unchecked() };
+        let bh = unsafe { BhDisabled::new_unchecked() };
         // SAFETY: By the type invariant.
         unsafe { func(owner, &bh) };
     }
@@ -136,14 +136,14 @@ impl BhWork {
 #[pinned_drop]
 impl PinnedDrop for BhWork {
     fn drop(self: Pin<&mut Self>) {
-        if self.shut.load(Relaxed) == 0 {
-            self.cancel();
+        if self.disabled.load(Relaxed) == 0 {
+            self.cancel_sync();
         }
     }
 }
 
-/// What a [`Worker`] does.
-pub(crate) trait Chore: Send + Sync + 'static {
+/// What an [`OwnedDelayedWork`] does.
+pub(crate) trait WorkHandler: Send + Sync + 'static {
     /// Does it. Returns in how many milliseconds to do it again, if at all.
     ///
     /// Context: process, may sleep; never twice at a time.
@@ -154,26 +154,26 @@ pub(crate) trait Chore: Send + Sync + 'static {
 ///
 /// # Invariants
 ///
-/// - `work` is an initialised delayed work item whose function is [`Worker::run_callback`].
-/// - If `shut` is set, the item is not queued and will not be.
+/// - `work` is an initialised delayed work item whose function is [`OwnedDelayedWork::run_callback`].
+/// - If `disabled` is set, the item is not queued and will not be.
 #[pin_data(PinnedDrop)]
-pub(crate) struct Worker<T: Chore> {
+pub(crate) struct OwnedDelayedWork<T: WorkHandler> {
     #[pin]
     work: Opaque<bindings::delayed_work>,
-    shut: Atomic<u32>,
+    disabled: Atomic<u32>,
     /// The system's workqueue if `None`.
     queue: Option<Arc<ReclaimWorkqueue>>,
     #[pin]
     inner: T,
 }
 
-// SAFETY: A work item may be queued and cancelled by any thread; a `Chore` is `Send`.
-unsafe impl<T: Chore> Send for Worker<T> {}
+// SAFETY: A work item may be queued and cancelled by any thread; a `WorkHandler` is `Send`.
+unsafe impl<T: WorkHandler> Send for OwnedDelayedWork<T> {}
 
-// SAFETY: The workqueue does its own locking; a `Chore` is `Sync`.
-unsafe impl<T: Chore> Sync for Worker<T> {}
+// SAFETY: The workqueue does its own locking; a `WorkHandler` is `Sync`.
+unsafe impl<T: WorkHandler> Sync for OwnedDelayedWork<T> {}
 
-impl<T: Chore> Worker<T> {
+impl<T: WorkHandler> OwnedDelayedWork<T> {
     /// Creates an object that has nothing to do yet. Its work runs on the system's workqueue, which
     /// may need memory to start a thread.
     pub(crate) fn new(inner: impl PinInit<T>) -> impl PinInit<Self> {
@@ -199,13 +199,13 @@ impl<T: Chore> Worker<T> {
                 // SAFETY: `slot` is valid for writes and stays where it is.
                 unsafe { helpers::init_delayed_work(slot, Some(Self::run_callback)) };
             }),
-            shut: Atomic::new(0),
+            disabled: Atomic::new(0),
             queue,
             inner <- inner,
         })
     }
 
-    /// Has [`Chore::run`] called soon.
+    /// Has [`WorkHandler::run`] called soon.
     ///
     /// Context: any.
     pub(crate) fn queue(&self) {
@@ -213,10 +213,10 @@ impl<T: Chore> Worker<T> {
         unsafe { helpers::mod_delayed_work(self.raw_queue(), self.work.get()) };
     }
 
-    /// Has [`Chore::run`] called in `delay` milliseconds, unless it will be called anyway.
+    /// Has [`WorkHandler::run`] called in `delay` milliseconds, unless it will be called anyway.
     ///
     /// Context: any.
-    pub(crate) fn queue_in(&self, delay: Msecs) {
+    pub(crate) fn queue_delayed(&self, delay: Msecs) {
         // SAFETY: By the type invariant.
         unsafe {
             helpers::queue_delayed_work(self.raw_queue(), self.work.get(), msecs_to_jiffies(delay))
@@ -234,12 +234,12 @@ impl<T: Chore> Worker<T> {
 
     /// Waits until nothing is under way; queueing has no effect from here on.
     ///
-    /// Context: process, may sleep; not from [`Chore::run`].
-    pub(crate) fn shut(&self) {
+    /// Context: process, may sleep; not from [`WorkHandler::run`].
+    pub(crate) fn disable_sync(&self) {
         // INVARIANT: Queueing has no effect after this.
         // SAFETY: By the type invariant.
         unsafe { bindings::disable_delayed_work_sync(self.work.get()) };
-        self.shut.store(1, Relaxed);
+        self.disabled.store(1, Relaxed);
     }
 
     extern "C" fn run_callback(work: *mut bindings::work_struct) {
@@ -247,18 +247,18 @@ impl<T: Chore> Worker<T> {
         let work = unsafe { container_of!(work, bindings::delayed_work, work) };
         // CAST: `Opaque` is transparent.
         let work = work.cast::<Opaque<bindings::delayed_work>>();
-        // SAFETY: By the type invariant the item is part of a `Worker`.
+        // SAFETY: By the type invariant the item is part of an `OwnedDelayedWork`.
         let this = unsafe { container_of!(work, Self, work) };
         // SAFETY: `drop` waits for the item, so `this` is alive.
         let this = unsafe { &*this };
         let _scope = this.queue.as_ref().map(|_| NoIoScope::enter());
         if let Some(delay) = this.inner.run() {
-            this.queue_in(delay);
+            this.queue_delayed(delay);
         }
     }
 }
 
-impl<T: Chore> Deref for Worker<T> {
+impl<T: WorkHandler> Deref for OwnedDelayedWork<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -267,10 +267,10 @@ impl<T: Chore> Deref for Worker<T> {
 }
 
 #[pinned_drop]
-impl<T: Chore> PinnedDrop for Worker<T> {
+impl<T: WorkHandler> PinnedDrop for OwnedDelayedWork<T> {
     fn drop(self: Pin<&mut Self>) {
-        if self.shut.load(Relaxed) == 0 {
-            self.shut();
+        if self.disabled.load(Relaxed) == 0 {
+            self.disable_sync();
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::{
     support::{
-        bh::Bh,
+        bh::BhDisabled,
         completion::Completion, //
     },
     virtio::{
@@ -137,7 +137,7 @@ impl Handler for ControlQueueHandler {
     type Buffer = ControlMessage;
     type State = ControlBacklog;
 
-    fn handle_used(queue: &Queue<Self>, bh: &Bh) {
+    fn handle_used(queue: &Queue<Self>, bh: &BhDisabled) {
         loop {
             let mut locked = queue.lock(bh);
             locked.disable_notifications();
@@ -167,7 +167,12 @@ impl Handler for ControlQueueHandler {
         }
     }
 
-    fn reclaim(_queue: &Queue<Self>, message: ControlMessage, status: BufferStatus, _bh: &Bh) {
+    fn reclaim(
+        _queue: &Queue<Self>,
+        message: ControlMessage,
+        status: BufferStatus,
+        _bh: &BhDisabled,
+    ) {
         let response = match status {
             BufferStatus::Used => Ok(message.response()),
             BufferStatus::Unused => Err(ENODEV),
@@ -175,7 +180,7 @@ impl Handler for ControlQueueHandler {
         Self::reply(message, response);
     }
 
-    fn queue_reset(queue: &Queue<Self>, bh: &Bh) {
+    fn queue_reset(queue: &Queue<Self>, bh: &BhDisabled) {
         loop {
             let message = queue.lock(bh).state().pop();
             match message {
@@ -268,7 +273,7 @@ pub(super) fn prepare(request: &[u8], response_len: usize) -> Result<ControlMess
 /// - `ENOMEM` if memory is exhausted, no request is in flight, and a thread waits for the response.
 /// - `EIO` if the ring is broken.
 pub(super) fn send_nowait(queue: &ControlQueue, message: ControlMessage) -> Result {
-    let bh = Bh::disable();
+    let bh = BhDisabled::disable();
     let mut locked = queue.lock(&bh);
     if !locked.state().is_empty() {
         locked.state().push(message);
@@ -304,7 +309,7 @@ pub(super) fn send_nowait(queue: &ControlQueue, message: ControlMessage) -> Resu
 /// Sends requests that wait for memory, if no request is in flight whose response would do that. Returns
 /// true if requests wait; then it must be called again after a while.
 pub(super) fn retry(queue: &ControlQueue) -> bool {
-    let bh = Bh::disable();
+    let bh = BhDisabled::disable();
     let mut locked = queue.lock(&bh);
     let waits = locked.is_live() && !locked.state().is_empty();
     let stranded = waits && locked.in_flight() == 0;
@@ -317,7 +322,7 @@ pub(super) fn retry(queue: &ControlQueue) -> bool {
 
 /// Returns true if neither the device nor [`ControlBacklog`] has a request.
 pub(super) fn is_idle(queue: &ControlQueue) -> bool {
-    let bh = Bh::disable();
+    let bh = BhDisabled::disable();
     let mut locked = queue.lock(&bh);
     locked.in_flight() == 0 && locked.state().is_empty()
 }

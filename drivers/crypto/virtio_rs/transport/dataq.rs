@@ -21,7 +21,7 @@ use crate::{
         Chain,
         Submitted, //
     },
-    support::bh::Bh,
+    support::bh::BhDisabled,
     transport::key::SharedBinding,
     virtio::{
         BufferStatus,
@@ -88,13 +88,13 @@ impl DataQueueHandler {
         private.unbind(locked);
     }
 
-    fn complete(request: Request, bh: &Bh) {
+    fn complete(request: Request, bh: &BhDisabled) {
         let result = request.private().result();
         request.complete(result, bh);
     }
 
     /// Sends backlogged requests while the ring has room.
-    fn drain_backlog(queue: &DataQueue, bh: &Bh) {
+    fn drain_backlog(queue: &DataQueue, bh: &BhDisabled) {
         loop {
             let mut locked = queue.lock(bh);
             let Some(waiting) = locked.state().backlog.take() else {
@@ -134,7 +134,7 @@ impl Handler for DataQueueHandler {
     type Buffer = Request;
     type State = DataQueueState;
 
-    fn handle_used(queue: &Queue<Self>, bh: &Bh) {
+    fn handle_used(queue: &Queue<Self>, bh: &BhDisabled) {
         let mut batch = Chain::new();
         let mut done = 0;
         let mut last = 0;
@@ -184,7 +184,7 @@ impl Handler for DataQueueHandler {
         }
     }
 
-    fn reclaim(queue: &Queue<Self>, mut request: Request, status: BufferStatus, bh: &Bh) {
+    fn reclaim(queue: &Queue<Self>, mut request: Request, status: BufferStatus, bh: &BhDisabled) {
         {
             let mut locked = queue.lock(bh);
             locked.state().ages.remove(request.private().age());
@@ -201,7 +201,7 @@ impl Handler for DataQueueHandler {
         }
     }
 
-    fn queue_reset(queue: &Queue<Self>, bh: &Bh) {
+    fn queue_reset(queue: &Queue<Self>, bh: &BhDisabled) {
         queue.lock(bh).state().accepting = false;
         Self::drain_backlog(queue, bh);
     }
@@ -227,7 +227,7 @@ pub(crate) fn submit(
     queue: &DataQueue,
     mut request: Request,
     binding: &SharedBinding,
-    bh: &Bh,
+    bh: &BhDisabled,
     watch: impl FnOnce(),
 ) -> Result<Submitted, (Error, Request)> {
     let mut locked = queue.lock(bh);
@@ -330,7 +330,7 @@ pub(super) enum Progress {
 /// [`Progress::Stalled`] if the ring is broken, or if a request has been in flight for [`CHECKS_PER_TIMEOUT`]
 /// checks and the device has returned nothing since the last check, or all earlier requests.
 pub(super) fn check_progress(queue: &DataQueue) -> Progress {
-    let bh = Bh::disable();
+    let bh = BhDisabled::disable();
     let mut locked = queue.lock(&bh);
     let (in_flight, broken) = (locked.in_flight(), locked.is_broken());
     let state = locked.state();
@@ -358,7 +358,7 @@ pub(super) fn check_progress(queue: &DataQueue) -> Progress {
 
 /// Accepts requests from now on. Requests in sessions must be of `epoch`.
 pub(super) fn open(queue: &DataQueue, epoch: u32) {
-    let bh = Bh::disable();
+    let bh = BhDisabled::disable();
     let mut locked = queue.lock(&bh);
     locked.state().accepting = true;
     locked.state().epoch = epoch;
@@ -366,7 +366,7 @@ pub(super) fn open(queue: &DataQueue, epoch: u32) {
 
 /// Rejects requests from now on. Backlogged requests run on the fallback.
 pub(super) fn close(queue: &DataQueue) {
-    queue.lock(&Bh::disable()).state().accepting = false;
+    queue.lock(&BhDisabled::disable()).state().accepting = false;
     queue.schedule();
 }
 
@@ -376,7 +376,7 @@ pub(super) struct QueueStats<'a>(pub(super) &'a DataQueue);
 impl core::fmt::Display for QueueStats<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let (in_flight, waiting, returned) = {
-            let bh = Bh::disable();
+            let bh = BhDisabled::disable();
             let mut locked = self.0.lock(&bh);
             let in_flight = locked.in_flight();
             let state = locked.state();
@@ -392,12 +392,12 @@ impl core::fmt::Display for QueueStats<'_> {
 
 /// Returns the number of requests that the device has returned.
 pub(super) fn completed(queue: &DataQueue) -> u64 {
-    queue.lock(&Bh::disable()).state().completed
+    queue.lock(&BhDisabled::disable()).state().completed
 }
 
 /// Returns true if neither the device nor the backlog has a request.
 pub(super) fn is_idle(queue: &DataQueue) -> bool {
-    let bh = Bh::disable();
+    let bh = BhDisabled::disable();
     let mut locked = queue.lock(&bh);
     locked.in_flight() == 0 && !locked.state().backlog.has_waiting()
 }

@@ -35,7 +35,7 @@ use crate::{
     crypto::Limits,
     settings::Settings,
     support::{
-        work::Worker,
+        work::OwnedDelayedWork,
         workqueue::ReclaimWorkqueue, //
     },
     virtio,
@@ -83,7 +83,7 @@ pub(crate) use self::debugfs::show;
 pub(super) use self::session_table::IdNode;
 
 /// A device with the work item of its watchdog and recovery.
-pub(crate) type Device = Worker<DeviceInner>;
+pub(crate) type Device = OwnedDelayedWork<DeviceInner>;
 
 /// The functions that a device calls when its state changes.
 pub(crate) trait DeviceCallbacks: Send + Sync {
@@ -196,7 +196,10 @@ impl Device {
             queues <- new_mutex!(Some(queues)),
             watchdog <- new_mutex!(Some(watchdog)),
         });
-        Arc::pin_init(Worker::new_for_reclaim(inner, workqueue), GFP_KERNEL)
+        Arc::pin_init(
+            OwnedDelayedWork::new_for_reclaim(inner, workqueue),
+            GFP_KERNEL,
+        )
     }
 
     /// Marks the device failed after a protocol violation or a timeout. The work item resets the device,
@@ -270,7 +273,7 @@ impl Device {
         // An error means that the device is gone, and its sessions with it.
         let _ = controlq::send_nowait(&self.control, message);
         if controlq::retry(&self.control) {
-            self.queue_in(RETRY);
+            self.queue_delayed(RETRY);
         }
     }
 
@@ -278,7 +281,7 @@ impl Device {
     ///
     /// Context: any but hard interrupt.
     pub(crate) fn arm_watchdog(&self) {
-        self.queue_in(self.watchdog_interval());
+        self.queue_delayed(self.watchdog_interval());
     }
 }
 

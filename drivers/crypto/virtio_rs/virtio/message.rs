@@ -6,10 +6,10 @@ use crate::{
     bindings,
     bindings::helpers,
     support::{
-        lend::{
+        dma::{
             DmaAligned,
-            Lend,
-            Lists, //
+            SgLists, //
+            VirtqueueBuffer,
         },
         secret::Secret,
     },
@@ -44,7 +44,7 @@ pub(crate) struct Message<T, const RESPONSE: usize> {
     response: Opaque<DmaAligned<[u8; RESPONSE]>>,
     #[pin]
     sgs: Opaque<[bindings::scatterlist; 3]>,
-    lists: Lists,
+    lists: SgLists,
     #[pin]
     _pin: PhantomPinned,
 }
@@ -84,7 +84,7 @@ impl<T, const RESPONSE: usize> Message<T, RESPONSE> {
                 // `VIRTIO_CRYPTO_OK`.
                 response: Opaque::new(DmaAligned([0xff; RESPONSE])),
                 sgs: Opaque::new(Default::default()),
-                lists: Lists::new(),
+                lists: SgLists::new(),
                 _pin: PhantomPinned,
             }),
             GFP_KERNEL,
@@ -139,8 +139,8 @@ impl<T, const RESPONSE: usize> Message<T, RESPONSE> {
 // SAFETY: The pointer is that of a `KBox`, and so unique. The lists are terminated and describe heap memory
 // of the message: `bytes`, which does not change, and `response`, which is an `Opaque` and only read by the
 // owner of the message.
-unsafe impl<T: Send, const RESPONSE: usize> Lend for Pin<KBox<Message<T, RESPONSE>>> {
-    fn lists(&mut self) -> Result<&mut Lists> {
+unsafe impl<T: Send, const RESPONSE: usize> VirtqueueBuffer for Pin<KBox<Message<T, RESPONSE>>> {
+    fn sgs(&mut self) -> Result<&mut SgLists> {
         let bytes = self.bytes.bytes();
         let tail = bytes.len() - self.header_len;
         let sgs = self.sgs.get().cast::<bindings::scatterlist>();

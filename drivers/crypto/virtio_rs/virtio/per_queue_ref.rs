@@ -28,7 +28,7 @@ use crate::{
     bindings,
     bindings::helpers,
     support::{
-        bh::Bh,
+        bh::BhDisabled,
         read_once::read_once, //
     },
 };
@@ -124,7 +124,7 @@ impl<T: Counted> Shared<T> {
     /// Returns true if a buffer uses the value, or has used it.
     ///
     /// Context: process or bottom half, interrupts enabled; no queue is locked.
-    pub(crate) fn is_used(&self, bh: &Bh) -> bool {
+    pub(crate) fn is_used(&self, bh: &BhDisabled) -> bool {
         self.uses.iter().any(|uses| {
             let mut locked = uses.queue.lock(bh);
             uses.counts(&mut locked).is_some_and(|counts| counts.used)
@@ -223,7 +223,7 @@ impl<T: Counted> Deref for PerQueueRef<T> {
 impl<T: Counted> Drop for PerQueueRef<T> {
     fn drop(&mut self) {
         for uses in &self.uses {
-            let bh = Bh::disable();
+            let bh = BhDisabled::disable();
             let mut locked = uses.queue.lock(&bh);
             if let Some(counts) = uses.counts(&mut locked) {
                 counts.closed = true;
@@ -351,7 +351,7 @@ impl<T: Counted> Published<T> {
 
     /// Returns the value.
     #[inline]
-    pub(crate) fn get<'a>(&self, _bh: &'a Bh) -> Option<&'a Shared<T>> {
+    pub(crate) fn get<'a>(&self, _bh: &'a BhDisabled) -> Option<&'a Shared<T>> {
         // As `rcu_dereference()`: what the value has is read through the pointer.
         //
         // SAFETY: By the type invariant the pointer is null or valid. `replace` may give it up at

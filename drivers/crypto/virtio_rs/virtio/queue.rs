@@ -7,8 +7,8 @@ use crate::{
     bindings,
     bindings::helpers,
     support::{
-        bh::Bh,
-        lend::Lend,
+        bh::BhDisabled,
+        dma::VirtqueueBuffer,
         work::BhWork, //
     },
 };
@@ -28,7 +28,7 @@ use kernel::{
 /// The functions of a driver for a queue.
 pub(crate) trait Handler: Send + Sync + Sized + 'static {
     /// The type of buffers.
-    type Buffer: Lend;
+    type Buffer: VirtqueueBuffer;
 
     /// The driver's state under the queue's lock.
     type State: Send + Unpin;
@@ -36,17 +36,17 @@ pub(crate) trait Handler: Send + Sync + Sized + 'static {
     /// The bottom half. The device may have used buffers, which [`QueueGuard::take_used`] returns.
     ///
     /// Context: bottom half; the queue is not locked.
-    fn handle_used(queue: &Queue<Self>, bh: &Bh);
+    fn handle_used(queue: &Queue<Self>, bh: &BhDisabled);
 
     /// Takes back a buffer of a device that was reset.
     ///
     /// Context: process, bottom halves disabled; the queue is not locked.
-    fn reclaim(queue: &Queue<Self>, buffer: Self::Buffer, status: BufferStatus, bh: &Bh);
+    fn reclaim(queue: &Queue<Self>, buffer: Self::Buffer, status: BufferStatus, bh: &BhDisabled);
 
     /// Called after a reset, when all buffers were taken back. No buffer can be added any more.
     ///
     /// Context: process, bottom halves disabled; the queue is not locked.
-    fn queue_reset(queue: &Queue<Self>, bh: &Bh);
+    fn queue_reset(queue: &Queue<Self>, bh: &BhDisabled);
 }
 
 /// The state of a queue's virtqueue.
@@ -65,7 +65,7 @@ enum VqState {
 ///
 /// # Invariants
 ///
-/// Every token in the virtqueue comes from [`Lend::into_raw`] of the handler's buffer type.
+/// Every token in the virtqueue comes from [`VirtqueueBuffer::into_raw`] of the handler's buffer type.
 struct Inner<S> {
     ring: VqState,
     /// Indirect descriptors are negotiated: a buffer takes one descriptor.
@@ -124,7 +124,7 @@ impl<H: Handler> Queue<H> {
     /// Locks the queue.
     ///
     /// Context: bottom halves disabled, interrupts enabled.
-    pub(crate) fn lock<'a>(&'a self, bh: &'a Bh) -> QueueGuard<'a, H> {
+    pub(crate) fn lock<'a>(&'a self, bh: &'a BhDisabled) -> QueueGuard<'a, H> {
         QueueGuard {
             guard: self.inner.lock(),
             queue: self,
@@ -142,7 +142,7 @@ impl<H: Handler> Queue<H> {
     /// # Safety
     ///
     /// `this` must be a valid `Queue<H>`.
-    unsafe fn run(this: *const c_void, bh: &Bh) {
+    unsafe fn run(this: *const c_void, bh: &BhDisabled) {
         // SAFETY: The caller guarantees that `this` is a valid queue.
         let this = unsafe { &*this.cast::<Self>() };
         H::handle_used(this, bh);
@@ -153,7 +153,7 @@ impl<H: Handler> Queue<H> {
     /// # Safety
     ///
     /// The device must have been reset.
-    unsafe fn pop_reclaimed(&self, bh: &Bh) -> Option<(H::Buffer, BufferStatus)> {
+    unsafe fn pop_reclaimed(&self, bh: &BhDisabled) -> Option<(H::Buffer, BufferStatus)> {
         let mut inner = self.lock(bh).guard;
         let VqState::Detached(vq) = inner.ring else {
             return None;
@@ -193,7 +193,7 @@ unsafe impl<H: Handler> QueueOps for Queue<H> {
     }
 
     unsafe fn attach(&self, vq: NonNull<bindings::virtqueue>) -> Result {
-        let bh = Bh::disable();
+        let bh = BhDisabled::disable();
         let mut inner = self.lock(&bh).guard;
         if !matches!(inner.ring, VqState::Absent) {
             return Err(EBUSY);
@@ -211,7 +211,7 @@ unsafe impl<H: Handler> QueueOps for Queue<H> {
     }
 
     fn detach(&self) {
-        let bh = Bh::disable();
+        let bh = BhDisabled::disable();
         let mut inner = self.lock(&bh).guard;
         if let VqState::Live(vq) = inner.ring {
             inner.ring = VqState::Detached(vq);
@@ -221,21 +221,21 @@ unsafe impl<H: Handler> QueueOps for Queue<H> {
 
     unsafe fn reclaim_buffers(&self) {
         // A running bottom half finds the virtqueue detached. A pending one is cancelled.
-        self.work.cancel();
+        self.work.cancel_sync();
         // There may be many buffers. Other bottom halves can run between two of them.
         loop {
-            let bh = Bh::disable();
+            let bh = BhDisabled::disable();
             // SAFETY: The caller guarantees that the device was reset.
             let Some((buffer, status)) = (unsafe { self.pop_reclaimed(&bh) }) else {
                 break;
             };
             H::reclaim(self, buffer, status, &bh);
         }
-        H::queue_reset(self, &Bh::disable());
+        H::queue_reset(self, &BhDisabled::disable());
     }
 
     fn release(&self) {
-        let bh = Bh::disable();
+        let bh = BhDisabled::disable();
         let mut inner = self.lock(&bh).guard;
         // INVARIANT: There is no pointer.
         inner.ring = VqState::Absent;
@@ -243,7 +243,7 @@ unsafe impl<H: Handler> QueueOps for Queue<H> {
     }
 
     fn shut(&self) {
-        self.work.shut();
+        self.work.disable_sync();
     }
 
     fn notify(&self) {
@@ -255,7 +255,7 @@ unsafe impl<H: Handler> QueueOps for Queue<H> {
 pub(crate) struct QueueGuard<'a, H: Handler> {
     guard: SpinLockGuard<'a, Inner<H::State>>,
     queue: &'a Queue<H>,
-    bh: &'a Bh,
+    bh: &'a BhDisabled,
 }
 
 impl<'a, H: Handler> QueueGuard<'a, H> {
@@ -317,15 +317,16 @@ impl<'a, H: Handler> QueueGuard<'a, H> {
         let Some(vq) = self.live() else {
             return Err((ENODEV, buffer));
         };
-        let (sgs, readable, writable) = match buffer.lists() {
+        let (sgs, readable, writable) = match buffer.sgs() {
             Ok(lists) => lists.as_raw(),
             Err(err) => return Err((err, buffer)),
         };
 
         // INVARIANT: The token comes from `into_raw`.
         let raw = buffer.into_raw();
-        // SAFETY: `vq` is valid and live, and the lock is held. By the safety requirements of `Lend` the lists
-        // are valid until the token is taken back, which is after the device has used them.
+        // SAFETY: `vq` is valid and live, and the lock is held. By the safety requirements of
+        // `VirtqueueBuffer` the lists are valid until the token is taken back, which is after the
+        // device has used them.
         let res = to_result(unsafe {
             bindings::virtqueue_add_sgs(
                 vq.as_ptr(),
@@ -409,7 +410,7 @@ impl<'a, H: Handler> QueueGuard<'a, H> {
 /// read-side section. Virtqueues are deleted, and devices reset, a grace period after they were detached.
 pub(crate) struct Kick<'a> {
     vq: Option<NonNull<bindings::virtqueue>>,
-    _bh: &'a Bh,
+    _bh: &'a BhDisabled,
 }
 
 impl Kick<'_> {

@@ -28,7 +28,7 @@ use crate::{
         Key, //
     },
     support::{
-        bh::Bh,
+        bh::BhDisabled,
         secret::Secret, //
     },
     transport::{
@@ -179,7 +179,7 @@ impl<M: Method> AeadTfm<M> {
 
 impl<M: Method> LookupBinding for AeadTfm<M> {
     #[inline]
-    fn binding<'a>(&self, direction: Direction, bh: &'a Bh) -> Option<&'a SharedBinding> {
+    fn binding<'a>(&self, direction: Direction, bh: &'a BhDisabled) -> Option<&'a SharedBinding> {
         self.keyed.binding(direction, bh)
     }
 }

@@ -30,7 +30,7 @@ use crate::{
         Direction,
         Key, //
     },
-    support::bh::Bh,
+    support::bh::BhDisabled,
     transport::{
         device::Device,
         key::SharedBinding, //
@@ -111,7 +111,7 @@ impl<const SYNC: bool> SkcipherTfm<SYNC> {
 
 impl<const SYNC: bool> LookupBinding for SkcipherTfm<SYNC> {
     #[inline]
-    fn binding<'a>(&self, direction: Direction, bh: &'a Bh) -> Option<&'a SharedBinding> {
+    fn binding<'a>(&self, direction: Direction, bh: &'a BhDisabled) -> Option<&'a SharedBinding> {
         self.keyed.binding(direction, bh)
     }
 }

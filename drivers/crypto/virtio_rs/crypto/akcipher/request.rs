@@ -30,7 +30,7 @@ use super::{
     Request, //
 };
 use crate::support::{
-    bh::Bh,
+    bh::BhDisabled,
     secret::Secret, //
 };
 use core::{
@@ -273,7 +273,7 @@ unsafe fn run_deferred<A: Algorithm>(deferred: NonNull<DeferredRequest>) {
     };
     let result = loaded.crypt_fallback();
     let errno = loaded.done(result).into_raw();
-    let bh = Bh::disable();
+    let bh = BhDisabled::disable();
     // SAFETY: The request is valid and in flight: its caller waits for the completion.
     unsafe { call_completion(Raw::base(raw), errno, &bh) };
 }

@@ -16,8 +16,8 @@ mod cases {
             Submitted, //
         },
         support::{
-            bh::Bh,
-            lend::Lend, //
+            bh::BhDisabled,
+            dma::VirtqueueBuffer, //
         },
     };
 
@@ -80,7 +80,7 @@ mod cases {
         device: impl FnOnce(KVec<&[u8]>, KVec<&mut [u8]>),
     ) -> Result<[u8; 8]> {
         let queue = |mut inflight: Inflight<()>| {
-            let (lists, readable, writable) = inflight.lists().unwrap().as_raw();
+            let (lists, readable, writable) = inflight.sgs().unwrap().as_raw();
             let (mut reads, mut writes) = (KVec::new(), KVec::new());
             for index in 0..readable + writable {
                 // SAFETY: There are so many lists, of an entry each, of heap memory.
@@ -104,7 +104,7 @@ mod cases {
             device(reads, writes);
             let status = inflight.last_result_byte();
             let result = if status == 0 { Ok(()) } else { Err(EIO) };
-            inflight.complete(result, &Bh::disable());
+            inflight.complete(result, &BhDisabled::disable());
             Ok(Submitted::QUEUED)
         };
         let call = Call::<Test, 8>::new()?;
@@ -247,7 +247,7 @@ mod cases {
         };
         let queue = |inflight: Inflight<()>| {
             assert_eq!(inflight.segments(), 1 + 4 + 4 + 2);
-            inflight.complete(Ok(()), &Bh::disable());
+            inflight.complete(Ok(()), &BhDisabled::disable());
             Ok(Submitted::QUEUED)
         };
         let output = call

@@ -30,9 +30,9 @@ use crate::{
     bindings,
     bindings::helpers,
     support::{
-        bh::Bh,
+        bh::BhDisabled,
         completion::Completion,
-        lend::Lists, //
+        dma::SgLists, //
     },
 };
 use core::{
@@ -178,7 +178,7 @@ impl<A: Offload> RequestCtx<A> {
     /// The driver's part of `this` must be initialised. Its lists must have no other user while the result
     /// is used.
     #[inline]
-    pub(in crate::crypto) unsafe fn lists<'l>(this: NonNull<Self>) -> &'l mut Lists {
+    pub(in crate::crypto) unsafe fn lists<'l>(this: NonNull<Self>) -> &'l mut SgLists {
         // SAFETY: The caller guarantees that this field is initialised and has no other user.
         unsafe { &mut (*this.as_ptr()).driver.header.lists }
     }
@@ -508,7 +508,7 @@ impl<A: Offload<Raw = R>, R: RawRequest> Sent<'_, A, R> {
 unsafe fn complete_async<A: Offload>(
     header: NonNull<CtxHeader<A::Private>>,
     result: Result,
-    bh: &Bh,
+    bh: &BhDisabled,
 ) {
     let context = header.cast::<RequestCtx<A>>();
     // SAFETY: The caller guarantees that the request is in flight, so the context is initialised.
@@ -532,7 +532,7 @@ unsafe fn complete_async<A: Offload>(
 unsafe fn complete_sync<A: Offload>(
     header: NonNull<CtxHeader<A::Private>>,
     result: Result,
-    _bh: &Bh,
+    _bh: &BhDisabled,
 ) {
     let context = header.cast::<RequestCtx<A>>().as_ptr();
     // SAFETY: The caller guarantees that the request is in flight. The thread does not read the field
@@ -548,7 +548,7 @@ unsafe fn complete_sync<A: Offload>(
 /// # Safety
 ///
 /// `header` must be that of a `RequestCtx<A>` whose request is in flight.
-unsafe fn notify_in_progress<A: Offload>(header: NonNull<CtxHeader<A::Private>>, bh: &Bh) {
+unsafe fn notify_in_progress<A: Offload>(header: NonNull<CtxHeader<A::Private>>, bh: &BhDisabled) {
     if A::SYNCHRONOUS {
         // The caller was not told that the request was backlogged.
         return;

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
     use crate::{
         crypto::testing::request,
-        support::bh::Bh, //
+        support::bh::BhDisabled, //
     };
 
     #[test]
@@ -76,11 +76,11 @@ mod tests {
             assert!(backlog.push(request).is_ok());
         }
         // The bottom half has the first request, and the ring is full.
-        let first = backlog.take().unwrap().accept(&Bh::disable());
+        let first = backlog.take().unwrap().accept(&BhDisabled::disable());
         assert!(backlog.has_waiting());
         backlog.put_back(first);
         let sent = [1, 2].map(|epoch| {
-            let request = backlog.take().unwrap().accept(&Bh::disable());
+            let request = backlog.take().unwrap().accept(&BhDisabled::disable());
             assert_eq!(request.private().epoch(), Some(epoch));
             // A new request is behind it, even if it was the last one in the backlog.
             assert!(backlog.has_waiting());
@@ -88,7 +88,7 @@ mod tests {
         });
         assert!(backlog.take().is_none() && !backlog.has_waiting());
         for request in sent {
-            request.complete(Ok(()), &Bh::disable());
+            request.complete(Ok(()), &BhDisabled::disable());
         }
     }
 }

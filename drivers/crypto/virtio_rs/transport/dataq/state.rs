@@ -132,8 +132,8 @@ pub(crate) struct DataQueueState {
     pub(super) watchdog_armed: bool,
     /// The number of requests that have come back.
     pub(super) completed: u64,
-    /// The number of requests that had come back at the last [`check_progress`](super::check_progress), if that found
-    /// one too old.
+    /// The number of requests that had come back at the last
+    /// [`check_progress`](super::check_progress), if that found one too old.
     pub(super) last_completed: Option<u64>,
     /// The ages of the requests in flight.
     pub(super) ages: AgeBuckets,
@@ -189,7 +189,7 @@ mod tests {
     };
     use crate::{
         crypto::testing::request,
-        support::bh::Bh, //
+        support::bh::BhDisabled, //
     };
 
     #[test]
@@ -200,7 +200,7 @@ mod tests {
             let mut request = request::<Private>().unwrap();
             request.private_mut().epoch = Some(stale);
             assert_eq!(state.admit(&mut request), Err(ENODEV));
-            request.complete(Err(ENODEV), &Bh::disable());
+            request.complete(Err(ENODEV), &BhDisabled::disable());
         }
         // Those did not count: nothing gets old.
         for _ in 0..=CHECKS_PER_TIMEOUT {
@@ -221,7 +221,7 @@ mod tests {
             }
             assert_eq!(state.ages.advance(0, 1), Overdue::Lost);
             state.complete(&request);
-            request.complete(Ok(()), &Bh::disable());
+            request.complete(Ok(()), &BhDisabled::disable());
         }
     }
 }

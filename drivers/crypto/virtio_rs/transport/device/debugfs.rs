@@ -6,7 +6,7 @@ use super::{
     super::dataq,
     Device, //
 };
-use crate::support::bh::Bh;
+use crate::support::bh::BhDisabled;
 use kernel::{
     fmt,
     sync::{
@@ -23,6 +23,6 @@ pub(crate) fn show(device: &Arc<Device>, f: &mut fmt::Formatter<'_>) -> fmt::Res
     for queue in &device.data {
         writeln!(f, "{}", dataq::QueueStats(queue))?;
     }
-    let in_flight = device.control.lock(&Bh::disable()).in_flight();
+    let in_flight = device.control.lock(&BhDisabled::disable()).in_flight();
     writeln!(f, "control: {in_flight} in flight")
 }

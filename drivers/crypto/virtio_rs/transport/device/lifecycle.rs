@@ -25,7 +25,7 @@ use super::{
     WORDS, //
 };
 use crate::{
-    support::work::Chore,
+    support::work::WorkHandler,
     virtio,
     virtio::Queues,
     wire::{
@@ -55,7 +55,7 @@ const DRAIN_POLL: Msecs = 20;
 /// The time that each step of ending the use of a device gets at least, in milliseconds.
 const GRACE: i64 = 1000;
 
-impl Chore for DeviceInner {
+impl WorkHandler for DeviceInner {
     /// Runs the watchdog, updates the state of the device, and calls its callbacks.
     fn run(&self) -> Option<Msecs> {
         let (watch, check) = self.poll()?;
@@ -449,7 +449,7 @@ impl Device {
             Some((watch, Update::Unchanged | Update::Changed)) => watch,
         };
         if let Some(delay) = delay {
-            self.queue_in(delay);
+            self.queue_delayed(delay);
         }
     }
 
@@ -468,7 +468,7 @@ impl Device {
         if let Some(watchdog) = watchdog {
             watchdog.queues.reset();
         }
-        self.shut();
+        self.disable_sync();
     }
 
     /// Ends the use of a device that is about to be reset, and may lose power.

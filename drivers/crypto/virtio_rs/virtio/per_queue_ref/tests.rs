@@ -8,9 +8,9 @@ mod cases {
         super::BufferStatus,
         *, //
     };
-    use crate::support::lend::{
-        Lend,
-        Lists, //
+    use crate::support::dma::{
+        SgLists, //
+        VirtqueueBuffer,
     };
     use kernel::{
         ffi::c_void,
@@ -22,8 +22,8 @@ mod cases {
     enum Buffer {}
 
     // SAFETY: There is none.
-    unsafe impl Lend for Buffer {
-        fn lists(&mut self) -> Result<&mut Lists> {
+    unsafe impl VirtqueueBuffer for Buffer {
+        fn sgs(&mut self) -> Result<&mut SgLists> {
             match *self {}
         }
 
@@ -42,11 +42,12 @@ mod cases {
         type Buffer = Buffer;
         type State = ();
 
-        fn handle_used(_queue: &Queue<Self>, _bh: &Bh) {}
+        fn handle_used(_queue: &Queue<Self>, _bh: &BhDisabled) {}
 
-        fn reclaim(_queue: &Queue<Self>, _buffer: Buffer, _status: BufferStatus, _bh: &Bh) {}
+        fn reclaim(_queue: &Queue<Self>, _buffer: Buffer, _status: BufferStatus, _bh: &BhDisabled) {
+        }
 
-        fn queue_reset(_queue: &Queue<Self>, _bh: &Bh) {}
+        fn queue_reset(_queue: &Queue<Self>, _bh: &BhDisabled) {}
     }
 
     /// What has become of a value.
@@ -96,13 +97,13 @@ mod cases {
     }
 
     fn begin(queue: &Queue<NoBuffers>, value: &Shared<Value>) -> Option<Use<Value>> {
-        let bh = Bh::disable();
+        let bh = BhDisabled::disable();
         let mut locked = queue.lock(&bh);
         Use::begin(value, &mut locked)
     }
 
     fn end(queue: &Queue<NoBuffers>, one: Use<Value>) {
-        let bh = Bh::disable();
+        let bh = BhDisabled::disable();
         let mut locked = queue.lock(&bh);
         let last = one.end(&mut locked);
         drop(locked);
@@ -146,7 +147,7 @@ mod cases {
         let owner = PerQueueRef::new(&queues, Value(log.clone())).unwrap();
         assert!(published.replace(Some(owner)).is_none());
 
-        let bh = Bh::disable();
+        let bh = BhDisabled::disable();
         let value = published.get(&bh).unwrap();
         let one = begin(&queues[1], value).unwrap();
         drop(published.replace(None));
@@ -164,7 +165,7 @@ mod cases {
     fn a_value_remembers_that_it_was_used() {
         let (queues, log) = (queues(2), Log::new());
         let owner = PerQueueRef::new(&queues, Value(log.clone())).unwrap();
-        let is_used = || owner.is_used(&Bh::disable());
+        let is_used = || owner.is_used(&BhDisabled::disable());
         assert!(!is_used());
         let one = begin(&queues[1], &owner).unwrap();
         assert!(is_used());

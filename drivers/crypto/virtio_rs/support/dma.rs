@@ -21,19 +21,19 @@ pub(crate) struct DmaAligned<T>(pub(crate) T);
 // The size of a type is a multiple of its alignment, so no data follows in the last cache line.
 kernel::static_assert!(align_of::<DmaAligned<u8>>() >= bindings::VC_CRYPTO_DMA_ALIGN as usize);
 
-/// The scatterlists of a [`Lend`] in ring order: the lists that the device reads, then the lists
+/// The scatterlists of a [`VirtqueueBuffer`] in ring order: the lists that the device reads, then the lists
 /// that the device writes.
 ///
 /// # Invariants
 ///
 /// The first `readable + writable` elements of `lists` are initialised.
-pub(crate) struct Lists {
+pub(crate) struct SgLists {
     lists: [MaybeUninit<*mut bindings::scatterlist>; Self::MAX],
     readable: u32,
     writable: u32,
 }
 
-impl Lists {
+impl SgLists {
     /// The maximum number of lists of a buffer.
     ///
     /// An algorithm chaining request in stateless mode has the most. The device reads the header,
@@ -52,11 +52,11 @@ impl Lists {
     }
 
     /// Returns a writer that replaces the elements. The counts of the lists do not change before
-    /// [`ListsWriter::finish`].
+    /// [`SgListsWriter::finish`].
     #[inline(always)]
-    pub(crate) fn fill(&mut self) -> ListsWriter<'_> {
+    pub(crate) fn fill(&mut self) -> SgListsWriter<'_> {
         // INVARIANT: Zero elements are initialised.
-        ListsWriter {
+        SgListsWriter {
             lists: self,
             readable: 0,
             writable: 0,
@@ -70,19 +70,19 @@ impl Lists {
     }
 }
 
-/// A writer that fills [`Lists`]. The writer stores its counts in [`Lists`] only in
+/// A writer that fills [`SgLists`]. The writer stores its counts in [`SgLists`] only in
 /// [`finish`](Self::finish), so the compiler can keep them in registers.
 ///
 /// # Invariants
 ///
 /// The first `readable + writable` elements of `lists` are initialised.
-pub(crate) struct ListsWriter<'a> {
-    lists: &'a mut Lists,
+pub(crate) struct SgListsWriter<'a> {
+    lists: &'a mut SgLists,
     readable: u32,
     writable: u32,
 }
 
-impl ListsWriter<'_> {
+impl SgListsWriter<'_> {
     /// Appends a list that the device reads.
     ///
     /// # Errors
@@ -116,7 +116,7 @@ impl ListsWriter<'_> {
         Ok(())
     }
 
-    /// Stores the counts in the [`Lists`].
+    /// Stores the counts in the [`SgLists`].
     #[inline(always)]
     pub(crate) fn finish(&mut self) {
         // INVARIANT: By the invariant of this type the first `readable + writable` elements are
@@ -134,17 +134,17 @@ impl ListsWriter<'_> {
 /// [`from_raw`](Self::from_raw):
 ///
 /// - The pointer is not null and differs from the pointer of every other buffer in flight.
-/// - The [`Lists`] that [`lists`](Self::lists) returned are not moved.
+/// - The [`SgLists`] that [`sgs`](Self::sgs) returned are not moved.
 /// - Every list is a valid, terminated scatterlist without empty entries, and the memory that it
 ///   describes stays valid.
 /// - No Rust reference is used to access that memory, except to read device-readable memory.
-pub(crate) unsafe trait Lend: Sized + Send {
+pub(crate) unsafe trait VirtqueueBuffer: Sized + Send {
     /// Returns the scatterlists of the buffer.
     ///
     /// # Errors
     ///
     /// - `EINVAL` if there are no lists or too many lists.
-    fn lists(&mut self) -> Result<&mut Lists>;
+    fn sgs(&mut self) -> Result<&mut SgLists>;
 
     /// Converts the buffer to a pointer. [`from_raw`](Self::from_raw) takes the buffer back.
     fn into_raw(self) -> NonNull<c_void>;
