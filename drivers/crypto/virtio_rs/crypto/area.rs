@@ -90,7 +90,7 @@ const fn small(size: usize) -> u32 {
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
     /// The longest segment.
-    pub(crate) max_segment: usize,
+    pub(crate) max_segment_size: usize,
     /// The longest data of an in-place request that gets a checksum, so that the request can be
     /// repeated unless the device has written to it. Zero: none.
     pub(crate) rescue_in_place: u32,

@@ -352,7 +352,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
         if range.len() == 0 {
             return None;
         }
-        let max = self.limits.max_segment;
+        let max = self.limits.max_segment_size;
         if let Some(exact) = ExactSgl::single(&range, max) {
             self.add_segments(1);
             return Some(exact);
@@ -410,11 +410,11 @@ fn make_exact(
     entries: &mut [MaybeUninit<bindings::scatterlist>],
     used: u32,
     range: &SgRange,
-    max_segment: usize,
+    max_segment_size: usize,
 ) -> Result<(ExactSgl, u32)> {
     // CAST: Both targets of this driver have 32 bits at least.
     let mut pool = SgPool::new(entries, used as usize);
-    let exact = pool.exact(range, max_segment)?;
+    let exact = pool.exact(range, max_segment_size)?;
     // CAST: There are few entries.
     Ok((exact, pool.used() as u32))
 }

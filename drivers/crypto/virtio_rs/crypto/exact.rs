@@ -27,15 +27,15 @@ pub(super) struct ExactSgl {
 }
 
 impl ExactSgl {
-    /// Returns the list of a range, if that has one entry, of at most `max_segment` bytes, and the range
+    /// Returns the list of a range, if that has one entry, of at most `max_segment_size` bytes, and the range
     /// is all of it. Most requests have such lists.
     #[inline]
-    pub(super) fn single(range: &SgRange, max_segment: usize) -> Option<Self> {
+    pub(super) fn single(range: &SgRange, max_segment_size: usize) -> Option<Self> {
         let entry = range.whole_entry()?;
         // CAST: Both targets of this driver have 32 bits at least.
         //
         // INVARIANT: One entry, the last one, which is not empty because the range is not.
-        (range.len() as usize <= max_segment).then(|| Self {
+        (range.len() as usize <= max_segment_size).then(|| Self {
             first: entry.as_raw(),
             segments: 1,
         })
@@ -91,10 +91,10 @@ impl<'a> SgPool<'a> {
     /// # Errors
     ///
     /// - `EINVAL` if the list is shorter than the range, or the range is empty;
-    /// - `E2BIG` if there are too many segments to copy, or one has more than `max_segment` bytes.
-    pub(super) fn exact(&mut self, range: &SgRange, max_segment: usize) -> Result<ExactSgl> {
+    /// - `E2BIG` if there are too many segments to copy, or one has more than `max_segment_size` bytes.
+    pub(super) fn exact(&mut self, range: &SgRange, max_segment_size: usize) -> Result<ExactSgl> {
         let (first, offset) = range.seek()?;
-        let found = self.scan(range, max_segment)?;
+        let found = self.scan(range, max_segment_size)?;
         let segments = found.segments;
         if !found.trim && offset == 0 {
             // INVARIANT: The list ends with the range, and no entry is empty.
@@ -138,7 +138,7 @@ impl<'a> SgPool<'a> {
     }
 
     /// Examines a range. Copies its segments while there are unused entries, in case they are needed.
-    fn scan(&mut self, range: &SgRange, max_segment: usize) -> Result<ScanResult> {
+    fn scan(&mut self, range: &SgRange, max_segment_size: usize) -> Result<ScanResult> {
         let mut found = ScanResult {
             segments: 0,
             copied: 0,
@@ -153,7 +153,7 @@ impl<'a> SgPool<'a> {
                 found.trim = true;
             } else {
                 // CAST: Both targets of this driver have 32 bits at least.
-                if part as usize > max_segment {
+                if part as usize > max_segment_size {
                     return Err(E2BIG);
                 }
                 if let Some(slot) = self.entries.get_mut(self.next + found.copied) {

@@ -160,15 +160,15 @@ impl Device {
 
         // The control queue comes after the data queues.
         let mut data = KVec::new();
-        let mut endpoints: KVec<Arc<dyn QueueOps>> = KVec::new();
+        let mut virtqueues: KVec<Arc<dyn QueueOps>> = KVec::new();
         for index in 0..config.data_queues() {
             let queue = DataQueueHandler::new_queue(index)?;
             data.push(queue.clone(), GFP_KERNEL)?;
-            endpoints.push(queue, GFP_KERNEL)?;
+            virtqueues.push(queue, GFP_KERNEL)?;
         }
         let control = ControlQueueHandler::new_queue()?;
-        endpoints.push(control.clone(), GFP_KERNEL)?;
-        let queues = dev.find_queues(endpoints, data.len()).inspect_err(|err| {
+        virtqueues.push(control.clone(), GFP_KERNEL)?;
+        let queues = dev.find_queues(virtqueues, data.len()).inspect_err(|err| {
             dev_err!(
                 dev,
                 "setting up {} queues failed ({:?})\n",
@@ -182,7 +182,7 @@ impl Device {
             config,
             features: Features::new(|bit| dev.has_feature(bit)),
             limits: Limits {
-                max_segment: dev.max_segment(),
+                max_segment_size: dev.max_segment_size(),
                 rescue_in_place: settings.rescue_in_place(),
             },
             timeout: settings.timeout(),

@@ -117,7 +117,7 @@ impl Device<device::Bound> {
     }
 
     /// Returns the maximum length of a segment in bytes. It is small if bounce buffers are used.
-    pub(crate) fn max_segment(&self) -> usize {
+    pub(crate) fn max_segment_size(&self) -> usize {
         // SAFETY: By the type invariant the device is valid. It is bound, so its transport exists.
         unsafe { bindings::virtio_max_dma_size(self.as_raw()) }
     }

@@ -242,11 +242,11 @@ unsafe impl<H: Handler> QueueOps for Queue<H> {
         inner.in_flight = 0;
     }
 
-    fn shut(&self) {
+    fn disable(&self) {
         self.work.disable_sync();
     }
 
-    fn notify(&self) {
+    fn used_notification(&self) {
         self.schedule();
     }
 }

@@ -63,16 +63,16 @@ pub(crate) unsafe trait QueueOps: Send + Sync {
     /// Disables the queue permanently.
     ///
     /// Context: process, may sleep.
-    fn shut(&self);
+    fn disable(&self);
 
     /// Handles a used buffer notification.
     ///
     /// Context: hard interrupt.
-    fn notify(&self);
+    fn used_notification(&self);
 }
 
 impl Device<device::Core<'_>> {
-    /// Sets up one virtqueue for each of `endpoints`, in the order of the device, from 0 on. Asks the
+    /// Sets up one virtqueue for each of `queues`, in the order of the device, from 0 on. Asks the
     /// transport to deliver the interrupts of the first `nr_affine` queues on the CPUs that
     /// [`Queues::queue_for_cpu`] assigns to them.
     ///
@@ -85,10 +85,10 @@ impl Device<device::Core<'_>> {
     /// - others as the transport returns them.
     pub(crate) fn find_queues(
         &self,
-        endpoints: KVec<Arc<dyn QueueOps>>,
+        queues: KVec<Arc<dyn QueueOps>>,
         nr_affine: usize,
     ) -> Result<Arc<Queues>> {
-        Queues::find(self, endpoints, nr_affine)
+        Queues::find(self, queues, nr_affine)
     }
 }
 
@@ -110,14 +110,14 @@ enum QueuesState {
 /// # Invariants
 ///
 /// - While `state` is not `Removed`, the device is bound to a driver.
-/// - While `state` is `Live`, the device has one virtqueue for each of `endpoints`, in this order.
+/// - While `state` is `Live`, the device has one virtqueue for each of `queues`, in this order.
 /// - `priv` of a device that is bound to a driver of this layer is null, or holds one reference until
 ///   `state` is `Removed`.
 #[pin_data]
 pub(crate) struct Queues {
     dev: ARef<Device>,
-    endpoints: KVec<Arc<dyn QueueOps>>,
-    /// The number of endpoints that are assigned to CPUs.
+    queues: KVec<Arc<dyn QueueOps>>,
+    /// The number of queues that are assigned to CPUs.
     nr_affine: usize,
     #[pin]
     state: Mutex<QueuesState>,
@@ -127,7 +127,7 @@ impl Queues {
     /// Sets up the virtqueues of a device; see [`Device::find_queues`].
     pub(super) fn find(
         dev: &Device<device::Core<'_>>,
-        endpoints: KVec<Arc<dyn QueueOps>>,
+        queues: KVec<Arc<dyn QueueOps>>,
         nr_affine: usize,
     ) -> Result<Arc<Self>> {
         let vdev = dev.as_raw();
@@ -141,7 +141,7 @@ impl Queues {
             // INVARIANT: There are no virtqueues yet.
             pin_init!(Self {
                 dev: dev.into(),
-                endpoints,
+                queues,
                 nr_affine,
                 state <- new_mutex!(QueuesState::Reset),
             }),
@@ -163,12 +163,12 @@ impl Queues {
     /// Sets the virtqueues up. The features are negotiated, and the device does not use virtqueues yet. After
     /// an error there are no virtqueues.
     fn set_up(&self, state: &mut QueuesState) -> Result {
-        let mut info = KVec::with_capacity(self.endpoints.len(), GFP_KERNEL)?;
-        let mut vqs = KVec::with_capacity(self.endpoints.len(), GFP_KERNEL)?;
-        for endpoint in &self.endpoints {
+        let mut info = KVec::with_capacity(self.queues.len(), GFP_KERNEL)?;
+        let mut vqs = KVec::with_capacity(self.queues.len(), GFP_KERNEL)?;
+        for queue in &self.queues {
             info.push(
                 bindings::virtqueue_info {
-                    name: endpoint.name().as_char_ptr(),
+                    name: queue.name().as_char_ptr(),
                     callback: Some(Self::used_callback),
                     ctx: false,
                 },
@@ -176,23 +176,23 @@ impl Queues {
             )?;
             vqs.push(core::ptr::null_mut(), GFP_KERNEL)?;
         }
-        let count = u32::try_from(self.endpoints.len())?;
+        let count = u32::try_from(self.queues.len())?;
         let vdev = self.dev.as_raw();
         // SAFETY: `vdev` is valid, both arrays have `count` entries, and the names are part of the
-        // endpoints, which live until the queues are deleted.
+        // queues, which live until the virtqueues are deleted.
         to_result(unsafe {
             helpers::virtio_find_vqs(vdev, count, vqs.as_mut_ptr(), info.as_mut_ptr())
         })?;
 
         // INVARIANT: All queues were found.
         *state = QueuesState::Live;
-        for (index, (endpoint, vq)) in self.endpoints.iter().zip(&vqs).enumerate() {
+        for (index, (queue, vq)) in self.queues.iter().zip(&vqs).enumerate() {
             let attached = NonNull::new(*vq).ok_or(ENOENT).and_then(|vq| {
                 // SAFETY: The virtqueue is new, and deleted only after `release`.
-                unsafe { endpoint.attach(vq) }
+                unsafe { queue.attach(vq) }
             });
             if let Err(err) = attached {
-                // An endpoint that has a virtqueue may belong to another device.
+                // A queue that has a virtqueue may belong to another device.
                 self.reset_and_delete(state, index);
                 return Err(err);
             }
@@ -204,27 +204,27 @@ impl Queues {
     }
 
     /// Resets the device, returns every buffer that it had, and deletes the virtqueues. The first `attached`
-    /// endpoints have a virtqueue.
+    /// queues have a virtqueue.
     fn reset_and_delete(&self, state: &mut QueuesState, attached: usize) {
         if *state != QueuesState::Live {
             return;
         }
-        let endpoints = || self.endpoints.iter().take(attached);
-        for endpoint in endpoints() {
-            endpoint.detach();
+        let queues = || self.queues.iter().take(attached);
+        for queue in queues() {
+            queue.detach();
         }
         // After this nothing adds buffers or notifies the device: both happen in read-side sections.
         rcu::synchronize_rcu();
         // SAFETY: The state is `Live`, and locked.
         let dev = unsafe { self.bound() };
         dev.reset();
-        for endpoint in endpoints() {
-            // SAFETY: The device was just reset. The virtqueue of the endpoint is one of the device.
-            unsafe { endpoint.reclaim_buffers() };
-            endpoint.release();
+        for queue in queues() {
+            // SAFETY: The device was just reset. The virtqueue of the queue is one of the device.
+            unsafe { queue.reclaim_buffers() };
+            queue.release();
         }
         // CAST: `set_up` has converted the number.
-        let count = self.endpoints.len() as u32;
+        let count = self.queues.len() as u32;
         // SAFETY: By the type invariant there are as many virtqueues. They have no user any more.
         unsafe { helpers::virtio_del_vqs(dev.as_raw(), count) };
         *state = QueuesState::Reset;
@@ -258,7 +258,7 @@ impl Queues {
     ///
     /// Context: process, may sleep; not from a queue's handler.
     pub(crate) fn reset(&self) {
-        self.reset_and_delete(&mut self.state.lock(), self.endpoints.len());
+        self.reset_and_delete(&mut self.state.lock(), self.queues.len());
     }
 
     /// Restarts a device that was reset, with the features that were negotiated before and with new
@@ -335,7 +335,7 @@ impl Queues {
     pub(super) fn freeze(dev: &Device<device::CoreInternal<'_>>) {
         if let Some(this) = Self::of(dev) {
             let mut state = this.state.lock();
-            this.reset_and_delete(&mut state, this.endpoints.len());
+            this.reset_and_delete(&mut state, this.queues.len());
             if *state == QueuesState::Reset {
                 *state = QueuesState::Frozen;
             }
@@ -383,13 +383,13 @@ impl Queues {
         };
         let mut state = this.state.lock();
         if *state == QueuesState::Live {
-            this.reset_and_delete(&mut state, this.endpoints.len());
+            this.reset_and_delete(&mut state, this.queues.len());
         } else {
             // An attempt to start the device may have failed half-way.
             dev.reset();
         }
-        for endpoint in &this.endpoints {
-            endpoint.shut();
+        for queue in &this.queues {
+            queue.disable();
         }
         *state = QueuesState::Removed;
         drop(state);
@@ -415,8 +415,8 @@ impl Queues {
         // SAFETY: By the type invariant `priv` holds a reference as long as there are virtqueues.
         let this = unsafe { (*vdev).priv_.cast::<Self>().as_ref() };
         // CAST: Both targets of this driver have 32 bits at least.
-        if let Some(endpoint) = this.and_then(|this| this.endpoints.get(index as usize)) {
-            endpoint.notify();
+        if let Some(queue) = this.and_then(|this| this.queues.get(index as usize)) {
+            queue.used_notification();
         }
     }
 }

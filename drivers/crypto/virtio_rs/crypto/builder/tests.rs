@@ -22,7 +22,7 @@ mod cases {
     };
 
     const LIMITS: Limits = Limits {
-        max_segment: usize::MAX,
+        max_segment_size: usize::MAX,
         rescue_in_place: 0,
     };
 
