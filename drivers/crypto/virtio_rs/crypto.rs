@@ -7,15 +7,15 @@
 //! of a request consumes the value of the previous one:
 //!
 //! 1. The crypto API calls the callback (`adapter`). The driver gets a [`Request`](offload::Request) and
-//!    must return an [`Answer`].
+//!    must return a [`ReturnCode`].
 //! 2. `done` and `run_fallback` complete the request at once.
 //! 3. A [`Builder`] builds the device request in the request context, without allocating memory. Requests
 //!    of a synchronous cipher borrow a context from the [`Pool`](offload::Pool) of the transform.
-//! 4. `send` passes an [`Inflight`] to the driver's queue, and returns a [`Sent`](offload::Sent) if the
-//!    queue has taken it. [`Sent::answer`](offload::Sent::answer) returns `EINPROGRESS` or `EBUSY`, or the
-//!    result if the algorithm is synchronous. The queue must complete each [`Inflight`] once. Dropping an
-//!    [`Inflight`] completes the request with `EIO`.
-//! 5. [`Offload::finish`] decides on the result. [`Offload::fall_back`] repeats a request that the device
+//! 4. `send` passes an [`InFlightRequest`] to the driver's queue, and returns a [`Sent`](offload::Sent) if the
+//!    queue has taken it. [`Sent::into_return_code`](offload::Sent::into_return_code) returns `EINPROGRESS` or `EBUSY`, or the
+//!    result if the algorithm is synchronous. The queue must complete each [`InFlightRequest`] once. Dropping an
+//!    [`InFlightRequest`] completes the request with `EIO`.
+//! 5. [`Offload::finalize`] decides on the result. [`Offload::fall_back`] repeats a request that the device
 //!    has not done on the fallback.
 //!
 //! A request therefore cannot be completed twice, and a callback cannot return `EINPROGRESS` for a request
@@ -34,7 +34,6 @@ pub(crate) mod akcipher;
 pub(crate) mod algorithm;
 mod area;
 mod builder;
-pub(crate) mod call;
 mod deferred;
 mod exact;
 mod fallback_tfm;
@@ -47,6 +46,7 @@ pub(crate) mod rsa;
 mod scatterlist;
 pub(crate) mod sig;
 pub(crate) mod skcipher;
+pub(crate) mod sync_request;
 #[cfg(CONFIG_KUNIT = "y")]
 pub(crate) mod testing;
 
@@ -63,18 +63,18 @@ pub(crate) use self::{
     deferred::DeferredRequests,
     key::Key,
     offload::{
+        DeviceResult,
         Finish,
         Offload,
-        Outcome,
         Prepared, //
     },
     request::{
-        Answer,
+        BacklogList,
         Backlogged,
         Chain,
         Direction,
-        Fifo,
-        Inflight,
+        InFlightRequest,
+        ReturnCode,
         Submitted, //
     },
 };

@@ -29,17 +29,17 @@ use crate::{
             Request, //
         },
         algorithm::{
-            Names,
+            AlgorithmInfo,
             Registration, //
         },
-        Answer,
         AnyArea,
         Builder,
+        DeviceResult, //
         Direction,
         Finish,
         Key,
         Offload,
-        Outcome, //
+        ReturnCode,
     },
     support::{
         secret,
@@ -265,7 +265,7 @@ fn register_variant<M: Method, const SYNC: bool>(
     module: &'static ThisModule,
 ) -> Result<Registration> {
     let description = aead::Description {
-        names: Names {
+        info: AlgorithmInfo {
             name: row.name,
             driver_name: if SYNC {
                 row.sync_driver_name
@@ -305,7 +305,7 @@ fn fall_back<M: Method, const SYNC: bool>(
     request: Request<'_, AeadAlgorithm<M, SYNC>>,
     reason: FallbackReason,
     direction: Direction,
-) -> Answer {
+) -> ReturnCode {
     request.tfm().count_fallback(reason);
     request.run_fallback(direction)
 }
@@ -326,10 +326,10 @@ impl<M: Method, const SYNC: bool> Offload for AeadAlgorithm<M, SYNC> {
 
     const SYNCHRONOUS: bool = SYNC;
 
-    fn finish(
+    fn finalize(
         data: &AeadRequestData,
         request: &Request<'_, Self>,
-        outcome: &Outcome<'_>,
+        outcome: &DeviceResult<'_>,
     ) -> Finish {
         let lengths = &data.lengths;
         let is_decrypt = data.direction == Direction::Decrypt;
@@ -365,7 +365,7 @@ impl AeadRequestData {
     fn write_or_check_tag<M: Method, const SYNC: bool>(
         &self,
         request: &Request<'_, AeadAlgorithm<M, SYNC>>,
-        outcome: &Outcome<'_>,
+        outcome: &DeviceResult<'_>,
     ) -> Result {
         // CAST: `usize` has at least 32 bits on the supported architectures.
         let (padding, len) = (self.padding as usize, self.lengths.tag as usize);
@@ -405,7 +405,7 @@ impl<M: Method, const SYNC: bool> Algorithm for AeadAlgorithm<M, SYNC> {
         tfm.set_auth_size(size)
     }
 
-    fn crypt(request: Request<'_, Self>, direction: Direction) -> Answer {
+    fn crypt(request: Request<'_, Self>, direction: Direction) -> ReturnCode {
         // A synchronous request waits for the device, so it must be allowed to sleep.
         if SYNC && !request.may_sleep() {
             return fall_back(request, FallbackReason::CannotSleep, direction);

@@ -15,13 +15,13 @@ use super::{
 };
 use crate::{
     crypto::{
-        call,
+        sync_request,
         Area,
         Builder,
+        DeviceResult, //
         Direction,
         Finish,
         Offload,
-        Outcome, //
     },
     settings::Settings,
     support::bh::BhDisabled,
@@ -332,7 +332,7 @@ fn run_sync<const PARAMS: usize, const RESULT: usize>(
         _ => result_len,
     };
     let dst_len = u32::try_from(dst_len)?;
-    let call = call::Call::<AkcipherOp<PARAMS, RESULT>, RESULT>::new()?;
+    let call = sync_request::SyncRequest::<AkcipherOp<PARAMS, RESULT>, RESULT>::new()?;
 
     let bh = BhDisabled::disable();
     let key_ref = key_ref(&bh).ok_or(ENODEV)?;
@@ -378,13 +378,13 @@ pub(super) fn kat_error(err: Error) -> Error {
 
 /// The result of [`run_sync`].
 pub(super) type Output<const PARAMS: usize, const RESULT: usize> =
-    call::Output<AkcipherOp<PARAMS, RESULT>, RESULT>;
+    sync_request::Output<AkcipherOp<PARAMS, RESULT>, RESULT>;
 
 /// The type of requests that the driver itself sends, without a caller's request.
 pub(super) struct AkcipherOp<const PARAMS: usize, const RESULT: usize>;
 
 impl<const PARAMS: usize, const RESULT: usize> Offload for AkcipherOp<PARAMS, RESULT> {
-    type Raw = call::Call<Self, RESULT>;
+    type Raw = sync_request::SyncRequest<Self, RESULT>;
     type Tfm = ();
     type State = ();
     type Private = dataq::Private;
@@ -392,17 +392,17 @@ impl<const PARAMS: usize, const RESULT: usize> Offload for AkcipherOp<PARAMS, RE
 
     const SYNCHRONOUS: bool = true;
 
-    fn finish(
+    fn finalize(
         _state: &(),
-        request: &call::Request<'_, Self, RESULT>,
-        outcome: &Outcome<'_>,
+        request: &sync_request::Request<'_, Self, RESULT>,
+        outcome: &DeviceResult<'_>,
     ) -> Finish {
         let result = match Verdict::of(outcome, |err| err == EKEYREJECTED || err == EBADMSG) {
             Verdict::Done => {
                 let mut results = [0; RESULT];
                 outcome
                     .copy_results(0, &mut results)
-                    .map(|()| call::Call::keep(request, &results))
+                    .map(|()| sync_request::SyncRequest::keep(request, &results))
             }
             Verdict::Failed(err) => Err(err),
             Verdict::Software if outcome.result() == Err(ENODEV) => Err(ENODEV),
@@ -412,7 +412,7 @@ impl<const PARAMS: usize, const RESULT: usize> Offload for AkcipherOp<PARAMS, RE
     }
 
     /// Not used: the caller of [`run_sync`] has its own fallback.
-    fn fall_back(_state: (), _request: call::Request<'_, Self, RESULT>) -> Option<Result> {
+    fn fall_back(_state: (), _request: sync_request::Request<'_, Self, RESULT>) -> Option<Result> {
         Some(Err(EIO))
     }
 }

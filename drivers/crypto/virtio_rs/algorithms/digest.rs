@@ -37,13 +37,13 @@ use crate::{
             Mac,
             Request, //
         },
-        Answer,
         Area,
+        DeviceResult, //
         Direction,
         Finish,
         Key,
         Offload,
-        Outcome, //
+        ReturnCode,
     },
     support::bh::BhDisabled,
     transport::{
@@ -151,7 +151,7 @@ impl Opener for &'static Row {
 }
 
 /// Counts a fallback and runs the request on the fallback.
-fn fall_back(request: Request<'_, Digest>, reason: FallbackReason) -> Answer {
+fn fall_back(request: Request<'_, Digest>, reason: FallbackReason) -> ReturnCode {
     request.tfm().keyed.fall_back(reason);
     request.run_fallback()
 }
@@ -168,7 +168,7 @@ impl Offload for Digest {
 
     const SYNCHRONOUS: bool = false;
 
-    fn finish(_state: &(), request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Finish {
+    fn finalize(_state: &(), request: &Request<'_, Self>, outcome: &DeviceResult<'_>) -> Finish {
         match Verdict::of(outcome, |_| false) {
             Verdict::Done => Finish::Done(request.set_digest(outcome)),
             Verdict::Software => Finish::Fallback,
@@ -196,7 +196,7 @@ impl Algorithm for Digest {
         Ok(tfm)
     }
 
-    fn digest(request: Request<'_, Self>) -> Answer {
+    fn digest(request: Request<'_, Self>) -> ReturnCode {
         let row = request.tfm().row;
         let len = request.len();
         let check = |binding: &Binding| {

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     crypto::{
         algorithm::{
-            Names,
+            AlgorithmInfo,
             Registration, //
         },
         sig,
@@ -136,7 +136,7 @@ pub(super) fn register(
     module: &'static ThisModule,
 ) -> Result<KVec<Registration>> {
     let row = TABLE.get(place.row).ok_or(EINVAL)?;
-    let names = Names {
+    let info = AlgorithmInfo {
         name: row.name,
         driver_name: row.driver_name,
         priority: devices.settings.public_key_priority(),
@@ -150,7 +150,7 @@ pub(super) fn register(
         _fallback: FallbackTfm::new(row.name)?,
     };
     let mut registrations = KVec::with_capacity(1, GFP_KERNEL)?;
-    registrations.push(sig::register::<Ecdsa>(&names, data, module)?, GFP_KERNEL)?;
+    registrations.push(sig::register::<Ecdsa>(&info, data, module)?, GFP_KERNEL)?;
     Ok(registrations)
 }
 

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     crypto::{
+        DeviceResult, //
         Direction,
-        Outcome, //
     },
     support::{
         bh::BhDisabled,
@@ -552,7 +552,7 @@ impl Verdict {
     /// Judges what has become of a request. Of the errors that a device may report those are answers
     /// for which `is_answer` says so; all others mean that the device, not the data, is at fault.
     #[inline]
-    pub(super) fn of(outcome: &Outcome<'_>, is_answer: impl FnOnce(Error) -> bool) -> Self {
+    pub(super) fn of(outcome: &DeviceResult<'_>, is_answer: impl FnOnce(Error) -> bool) -> Self {
         match outcome.result() {
             Ok(()) => Self::Done,
             Err(err) if is_answer(err) => Self::Failed(err),

@@ -5,12 +5,12 @@
 use super::fallback_stats::FallbackReason;
 use crate::{
     crypto::{
-        Answer,
         Direction,
         Limits,
         Offload,
         OffloadRequest,
         Prepared, //
+        ReturnCode,
     },
     support::bh::BhDisabled,
     transport::{
@@ -58,7 +58,7 @@ pub(super) fn offload<'a, A, P>(
         &Binding,
         P,
     ) -> Result<Prepared<'a, A, A::Raw>, (Error, OffloadRequest<'a, A>)>,
-) -> Result<Answer, Unsent<OffloadRequest<'a, A>>>
+) -> Result<ReturnCode, Unsent<OffloadRequest<'a, A>>>
 where
     A: Offload<Private = dataq::Private>,
     A::Tfm: LookupBinding,
@@ -92,5 +92,5 @@ where
         Some((device, epoch)) => device.judge(*epoch, result),
         None => result,
     };
-    Ok(sent.answer(limit, on_timeout, judge))
+    Ok(sent.into_return_code(limit, on_timeout, judge))
 }

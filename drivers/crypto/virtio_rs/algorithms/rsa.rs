@@ -28,16 +28,16 @@ use crate::{
             Request, //
         },
         algorithm::{
-            Names,
+            AlgorithmInfo,
             Registration, //
         },
-        Answer,
         Area,
         DeferredRequests,
+        DeviceResult, //
         Direction,
         Finish,
         Offload,
-        Outcome, //
+        ReturnCode,
     },
     support::{
         bh::BhDisabled,
@@ -78,7 +78,7 @@ pub(super) fn register(
     devices: &Arc<Devices>,
     module: &'static ThisModule,
 ) -> Result<KVec<Registration>> {
-    let names = Names {
+    let info = AlgorithmInfo {
         name: NAME,
         driver_name: c"rsa-virtio",
         priority: devices.settings.public_key_priority(),
@@ -91,7 +91,7 @@ pub(super) fn register(
         _fallback: FallbackTfm::new(NAME)?,
     };
     let mut registrations = KVec::with_capacity(1, GFP_KERNEL)?;
-    registrations.push(akcipher::register::<Rsa>(&names, data, module)?, GFP_KERNEL)?;
+    registrations.push(akcipher::register::<Rsa>(&info, data, module)?, GFP_KERNEL)?;
     Ok(registrations)
 }
 
@@ -160,7 +160,11 @@ impl Offload for Rsa {
 
     const SYNCHRONOUS: bool = false;
 
-    fn finish(data: &RsaRequestData, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Finish {
+    fn finalize(
+        data: &RsaRequestData,
+        request: &Request<'_, Self>,
+        outcome: &DeviceResult<'_>,
+    ) -> Finish {
         let result = match Verdict::of(outcome, |_| false) {
             Verdict::Done => data.copy_result(request, outcome),
             Verdict::Software if outcome.result() == Err(ENODEV) => Err(ENODEV),
@@ -192,7 +196,7 @@ impl RsaRequestData {
     /// # Errors
     ///
     /// `EIO` or `EINVAL` if the result has an unexpected length.
-    fn copy_result(&self, request: &Request<'_, Rsa>, outcome: &Outcome<'_>) -> Result {
+    fn copy_result(&self, request: &Request<'_, Rsa>, outcome: &DeviceResult<'_>) -> Result {
         // Some devices omit leading zeros of a result. A short result is rare, so the fallback
         // repeats the operation. If the fallback does not have the key, trust the device's length.
         let len = self.rsa_key.len();
@@ -245,7 +249,7 @@ impl Algorithm for Rsa {
         tfm.rsa_key().map_or(0, |rsa_key| rsa_key.size() as u32)
     }
 
-    fn crypt(request: Request<'_, Self>, direction: Direction) -> Answer {
+    fn crypt(request: Request<'_, Self>, direction: Direction) -> ReturnCode {
         let Some(rsa_key) = request.tfm().rsa_key() else {
             return request.done(Err(EINVAL));
         };
@@ -283,7 +287,7 @@ fn send<'a>(
     loaded: LoadedRequest<'a, Rsa>,
     rsa_key: &Arc<RsaKey>,
     direction: Direction,
-) -> Result<Answer, (FallbackReason, Error, LoadedRequest<'a, Rsa>)> {
+) -> Result<ReturnCode, (FallbackReason, Error, LoadedRequest<'a, Rsa>)> {
     let bh = BhDisabled::disable();
     let Some(key_ref) = rsa_key.key_for(direction).and_then(|key| key.key_ref(&bh)) else {
         return Err((FallbackReason::NoDevice, ENODEV, loaded));
@@ -319,5 +323,5 @@ fn send<'a>(
             })
         })
         .map_err(|(err, loaded)| (FallbackReason::from_submit_error(err), err, loaded))?;
-    Ok(sent.answer(device.timeout(), || (), |result| result))
+    Ok(sent.into_return_code(device.timeout(), || (), |result| result))
 }

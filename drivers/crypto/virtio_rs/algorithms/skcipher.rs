@@ -36,7 +36,7 @@ use super::{
 use crate::{
     crypto::{
         algorithm::{
-            Names,
+            AlgorithmInfo,
             Registration, //
         },
         skcipher,
@@ -46,14 +46,14 @@ use crate::{
             Pool,
             Request, //
         },
-        Answer,
         Area,
         Builder,
+        DeviceResult, //
         Direction,
         Finish,
         Key,
         Offload,
-        Outcome, //
+        ReturnCode,
     },
     transport::{
         dataq,
@@ -138,7 +138,7 @@ fn register_variant<const SYNC: bool>(
     module: &'static ThisModule,
 ) -> Result<Registration> {
     let description = skcipher::Description {
-        names: Names {
+        info: AlgorithmInfo {
             name: row.name,
             driver_name: if SYNC {
                 row.sync_driver_name
@@ -176,7 +176,7 @@ fn fall_back<const SYNC: bool>(
     request: Request<'_, SkcipherAlgorithm<SYNC>>,
     reason: FallbackReason,
     direction: Direction,
-) -> Answer {
+) -> ReturnCode {
     request.tfm().count_fallback(reason);
     request.run_fallback(direction)
 }
@@ -237,7 +237,7 @@ impl CryptParams {
         &self,
         mut request: Request<'_, SkcipherAlgorithm<SYNC>>,
         reason: FallbackReason,
-    ) -> Answer {
+    ) -> ReturnCode {
         if self.fallback_len == 0 {
             return fall_back(request, reason, self.direction);
         }
@@ -259,7 +259,11 @@ impl<const SYNC: bool> Offload for SkcipherAlgorithm<SYNC> {
 
     const SYNCHRONOUS: bool = SYNC;
 
-    fn finish(params: &CryptParams, request: &Request<'_, Self>, outcome: &Outcome<'_>) -> Finish {
+    fn finalize(
+        params: &CryptParams,
+        request: &Request<'_, Self>,
+        outcome: &DeviceResult<'_>,
+    ) -> Finish {
         match Verdict::of(outcome, |_| false) {
             Verdict::Done => Finish::Done(params.set_next_iv(request)),
             Verdict::Software => Finish::Fallback,
@@ -292,7 +296,7 @@ impl<const SYNC: bool> Algorithm for SkcipherAlgorithm<SYNC> {
         tfm.set_key(key)
     }
 
-    fn crypt(mut request: Request<'_, Self>, direction: Direction) -> Answer {
+    fn crypt(mut request: Request<'_, Self>, direction: Direction) -> ReturnCode {
         let row = request.tfm().row();
         let padding = match row.mode.dispatch(row.block, request.len()) {
             Dispatch::Reject => return request.done(Err(EINVAL)),
@@ -380,7 +384,7 @@ fn send<'a, const SYNC: bool>(
     params: &CryptParams,
     padding: u32,
     prefix_len: &mut u32,
-) -> Result<Answer, Unsent<Request<'a, SkcipherAlgorithm<SYNC>>>> {
+) -> Result<ReturnCode, Unsent<Request<'a, SkcipherAlgorithm<SYNC>>>> {
     let tfm = request.tfm();
     let Some(memory) = request.memory(|| tfm.timeout()) else {
         return Err((FallbackReason::RingFull, ETIMEDOUT, request));

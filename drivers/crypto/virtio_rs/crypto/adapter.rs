@@ -15,8 +15,8 @@ use super::{
     key::slice,
     offload,
     request::{
-        Answer,
         Direction, //
+        ReturnCode,
     },
     Key,
     Offload, //
@@ -134,7 +134,7 @@ pub(super) trait Crypt<T: RawTransform>: Adapted<T> + Offload {
     /// Encrypts or decrypts.
     ///
     /// Context: process or bottom half; may sleep only if the request allows it.
-    fn crypt(request: super::OffloadRequest<'_, Self>, direction: Direction) -> Answer;
+    fn crypt(request: super::OffloadRequest<'_, Self>, direction: Direction) -> ReturnCode;
 }
 
 /// Returns where the driver's data of a transform is.
@@ -229,20 +229,20 @@ pub(super) unsafe extern "C" fn set_private_key<T: RawTransform, A: SetKeyPair<T
     from_result(|| A::set_private_key(data, key).map(|()| 0))
 }
 
-/// Answers a request that the crypto API hands in.
+/// Passes a request of the crypto API to `f`, and returns what the C callback returns.
 ///
 /// # Safety
 ///
 /// `req` must be a valid request of an initialised transform of `A`. Its context must be unused.
 #[inline(always)]
-pub(super) unsafe fn answer<A: Offload>(
+pub(super) unsafe fn handle_request<A: Offload>(
     req: *mut A::Raw,
-    f: impl FnOnce(super::OffloadRequest<'_, A>) -> Answer,
+    f: impl FnOnce(super::OffloadRequest<'_, A>) -> ReturnCode,
 ) -> c_int {
     let Some(raw) = NonNull::new(req) else {
         return EINVAL.to_errno();
     };
-    // SAFETY: The caller guarantees what `from_raw` asks for.
+    // SAFETY: The caller guarantees what `from_raw` requires.
     f(unsafe { offload::Request::from_raw(raw) }).into_raw()
 }
 
@@ -250,14 +250,14 @@ pub(super) unsafe fn answer<A: Offload>(
 ///
 /// `req` must be a valid request of an initialised transform. Its context must be unused.
 pub(super) unsafe extern "C" fn encrypt<T: RawTransform, A: Crypt<T>>(req: *mut A::Raw) -> c_int {
-    // SAFETY: The caller guarantees what `answer` asks for.
-    unsafe { answer::<A>(req, |request| A::crypt(request, Direction::Encrypt)) }
+    // SAFETY: The caller guarantees what `handle_request` requires.
+    unsafe { handle_request::<A>(req, |request| A::crypt(request, Direction::Encrypt)) }
 }
 
 /// # Safety
 ///
 /// `req` must be a valid request of an initialised transform. Its context must be unused.
 pub(super) unsafe extern "C" fn decrypt<T: RawTransform, A: Crypt<T>>(req: *mut A::Raw) -> c_int {
-    // SAFETY: The caller guarantees what `answer` asks for.
-    unsafe { answer::<A>(req, |request| A::crypt(request, Direction::Decrypt)) }
+    // SAFETY: The caller guarantees what `handle_request` requires.
+    unsafe { handle_request::<A>(req, |request| A::crypt(request, Direction::Decrypt)) }
 }

@@ -20,15 +20,15 @@ use super::{
         SetKey, //
     },
     algorithm::{
+        AlgorithmInfo,
         AlgorithmObject,
-        Names,
         RawAlgorithm,
         Registration, //
     },
     offload,
     request::{
-        Answer,
         Direction, //
+        ReturnCode,
     },
     Key,
     Offload, //
@@ -93,14 +93,14 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
     /// Encrypts or decrypts.
     ///
     /// Context: process or bottom half; may sleep only if [`Request::may_sleep`] says so.
-    fn crypt(request: Request<'_, Self>, direction: Direction) -> Answer;
+    fn crypt(request: Request<'_, Self>, direction: Direction) -> ReturnCode;
 }
 
 /// The properties of an algorithm.
 #[derive(Clone, Copy)]
 pub(crate) struct Description {
-    /// Names, priority, block size.
-    pub(crate) names: Names,
+    /// Names, priority and block size.
+    pub(crate) info: AlgorithmInfo,
     /// In bytes.
     pub(crate) iv_size: u32,
     /// The full length of tags, in bytes.
@@ -148,7 +148,7 @@ impl<A: Algorithm> SetKey<Tfm> for A {
 }
 
 impl<A: Algorithm> Crypt<Tfm> for A {
-    fn crypt(request: Request<'_, A>, direction: Direction) -> Answer {
+    fn crypt(request: Request<'_, A>, direction: Direction) -> ReturnCode {
         <A as Algorithm>::crypt(request, direction)
     }
 }
@@ -189,5 +189,5 @@ pub(crate) fn register<A: Algorithm>(
     raw.base.cra_ctxsize = offload::transform_size::<A>();
     raw.base.cra_flags = offload::flags::<A>();
 
-    Registration::new(AlgorithmObject::new(raw, data, &description.names, module)?)
+    Registration::new(AlgorithmObject::new(raw, data, &description.info, module)?)
 }

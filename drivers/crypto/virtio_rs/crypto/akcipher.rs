@@ -23,15 +23,15 @@ use super::{
         SetKeyPair, //
     },
     algorithm::{
+        AlgorithmInfo,
         AlgorithmObject,
-        Names,
         RawAlgorithm,
         Registration, //
     },
     offload,
     request::{
-        Answer,
         Direction, //
+        ReturnCode,
     },
     DeferredRequests,
     Offload, //
@@ -103,7 +103,7 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
     /// Encrypts with the public key, or decrypts with the private key.
     ///
     /// Context: process or bottom half; may sleep only if [`Request::may_sleep`] says so.
-    fn crypt(request: Request<'_, Self>, direction: Direction) -> Answer;
+    fn crypt(request: Request<'_, Self>, direction: Direction) -> ReturnCode;
 }
 
 // SAFETY: That is where the `struct crypto_alg` is. The functions are those of the type.
@@ -149,7 +149,7 @@ impl<A: Algorithm> SetKeyPair<Tfm> for A {
 }
 
 impl<A: Algorithm> Crypt<Tfm> for A {
-    fn crypt(request: Request<'_, A>, direction: Direction) -> Answer {
+    fn crypt(request: Request<'_, A>, direction: Direction) -> ReturnCode {
         <A as Algorithm>::crypt(request, direction)
     }
 }
@@ -170,7 +170,7 @@ unsafe extern "C" fn max_size<A: Algorithm>(tfm: *mut Tfm) -> c_uint {
 // The description takes several hundred bytes of stack.
 #[inline(never)]
 pub(crate) fn register<A: Algorithm>(
-    names: &Names,
+    info: &AlgorithmInfo,
     data: A::Data,
     module: &'static ThisModule,
 ) -> Result<Registration> {
@@ -187,5 +187,5 @@ pub(crate) fn register<A: Algorithm>(
     raw.base.cra_ctxsize = offload::transform_size::<A>();
     raw.base.cra_flags = offload::flags::<A>();
 
-    Registration::new(AlgorithmObject::new(raw, data, names, module)?)
+    Registration::new(AlgorithmObject::new(raw, data, info, module)?)
 }

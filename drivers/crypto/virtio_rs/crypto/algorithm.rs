@@ -27,7 +27,7 @@ use kernel::{
 
 /// The properties that all types of algorithms have.
 #[derive(Clone, Copy)]
-pub(crate) struct Names {
+pub(crate) struct AlgorithmInfo {
     /// The algorithm, `cbc(aes)` for example.
     pub(crate) name: &'static CStr,
     /// This implementation of it.
@@ -80,7 +80,7 @@ impl<R: RawAlgorithm, D: Send + Sync + 'static> AlgorithmObject<R, D> {
     pub(super) fn new(
         raw: R,
         data: D,
-        names: &Names,
+        info: &AlgorithmInfo,
         module: &'static ThisModule,
     ) -> Result<Arc<Self>> {
         let this = Arc::pin_init(
@@ -95,10 +95,10 @@ impl<R: RawAlgorithm, D: Send + Sync + 'static> AlgorithmObject<R, D> {
         // SAFETY: By the safety requirements of `RawAlgorithm` that is the address of such a struct. The
         // algorithm is new, so there is no other user.
         let base = unsafe { &mut *base.cast::<bindings::crypto_alg>() };
-        Self::copy_name(&mut base.cra_name, names.name)?;
-        Self::copy_name(&mut base.cra_driver_name, names.driver_name)?;
-        base.cra_priority = names.priority;
-        base.cra_blocksize = names.block_size;
+        Self::copy_name(&mut base.cra_name, info.name)?;
+        Self::copy_name(&mut base.cra_driver_name, info.driver_name)?;
+        base.cra_priority = info.priority;
+        base.cra_blocksize = info.block_size;
         base.cra_module = module.as_ptr();
         base.cra_destroy = Some(Self::destroy_callback);
         Ok(this)

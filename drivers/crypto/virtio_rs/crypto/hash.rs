@@ -22,13 +22,13 @@ use super::{
         SetKey, //
     },
     algorithm::{
+        AlgorithmInfo,
         AlgorithmObject,
-        Names,
         RawAlgorithm,
         Registration, //
     },
     offload,
-    request::Answer,
+    request::ReturnCode,
     Key,
     Offload, //
 };
@@ -67,7 +67,7 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
     /// Computes a digest.
     ///
     /// Context: process or bottom half; may sleep only if [`Request::may_sleep`] says so.
-    fn digest(request: Request<'_, Self>) -> Answer;
+    fn digest(request: Request<'_, Self>) -> ReturnCode;
 }
 
 /// A hash with a key.
@@ -144,8 +144,8 @@ impl<A: Mac> SetKey<Tfm> for A {
 /// `req` must be a valid request of an initialised transform. Nothing else may use its context: a digest
 /// does not continue what came before.
 unsafe extern "C" fn digest<A: Algorithm>(req: *mut Raw) -> c_int {
-    // SAFETY: The caller guarantees what `answer` asks for.
-    unsafe { adapter::answer::<A>(req, A::digest) }
+    // SAFETY: The caller guarantees what `handle_request` requires.
+    unsafe { adapter::handle_request::<A>(req, A::digest) }
 }
 
 /// Registers hash `A`.
@@ -222,11 +222,11 @@ fn register_with<A: Algorithm>(
         .checked_add(bindings::VC_CRYPTO_DMA_PADDING)
         .ok_or(EINVAL)?;
 
-    let names = Names {
+    let info = AlgorithmInfo {
         name: description.name,
         driver_name: description.driver_name,
         priority: description.priority,
         block_size: sizes.block,
     };
-    Registration::new(AlgorithmObject::new(raw, data, &names, module)?)
+    Registration::new(AlgorithmObject::new(raw, data, &info, module)?)
 }

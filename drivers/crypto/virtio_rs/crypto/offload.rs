@@ -11,7 +11,7 @@ use super::{
         RawTransform, //
     },
     area::AnyArea,
-    request::Answer,
+    request::ReturnCode,
     rescue::Rescue, //
 };
 use crate::bindings;
@@ -127,10 +127,10 @@ pub(crate) trait Offload: Sized + Send + Sync + 'static {
     /// is completed.
     ///
     /// Context: bottom half, or process where the algorithm is synchronous; may not sleep.
-    fn finish(
+    fn finalize(
         state: &Self::State,
         request: &Request<'_, Self, Self::Raw>,
-        outcome: &Outcome<'_>,
+        outcome: &DeviceResult<'_>,
     ) -> Finish;
 
     /// Runs a request on the fallback after [`Finish::Fallback`], and returns the result. Returns `None` if
@@ -182,7 +182,7 @@ pub(super) fn context_size<A: Offload>(fallback: u32) -> u32 {
 /// # Invariants
 ///
 /// `results` is the memory for results, to which the device has no access any more.
-pub(crate) struct Outcome<'a> {
+pub(crate) struct DeviceResult<'a> {
     result: Result,
     /// `None` if the device never had the request.
     rescue: Option<&'a Rescue>,
@@ -190,7 +190,7 @@ pub(crate) struct Outcome<'a> {
     results: NonNull<[u8]>,
 }
 
-impl Outcome<'_> {
+impl DeviceResult<'_> {
     /// Returns true if the source is as it was before the request was sent, so that the request can
     /// be repeated. Returns false for an in-place request that the device has done, and for one that
     /// the device may have begun and whose source is longer than [`Limits::rescue_in_place`].
@@ -316,7 +316,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
     }
 
     /// Completes the request when the callback returns.
-    pub(crate) fn done(self, result: Result) -> Answer {
-        Answer::done(result)
+    pub(crate) fn done(self, result: Result) -> ReturnCode {
+        ReturnCode::done(result)
     }
 }

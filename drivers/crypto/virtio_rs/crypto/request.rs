@@ -37,9 +37,9 @@ pub(crate) enum Direction {
 ///
 /// Only this layer creates one: from a result, or after a queue has taken the request.
 #[must_use]
-pub(crate) struct Answer(c_int);
+pub(crate) struct ReturnCode(c_int);
 
-impl Answer {
+impl ReturnCode {
     /// The request is complete.
     ///
     /// An error that has another meaning as a return value becomes `EIO`.
@@ -76,7 +76,7 @@ impl Submitted {
     /// The request is in flight. Its owner must complete it.
     pub(crate) const QUEUED: Self = Self { backlogged: false };
 
-    /// The request was added to the backlog. Only [`Fifo`] returns this, for requests that allow it.
+    /// The request was added to the backlog. Only [`BacklogList`] returns this, for requests that allow it.
     const BACKLOGGED: Self = Self { backlogged: true };
 }
 
@@ -134,14 +134,14 @@ impl<D: Default + 'static> CtxHeader<D> {
 ///
 /// `header` is the only pointer to the valid header of a filled context, whose request is not complete.
 #[must_use]
-pub(crate) struct Inflight<D: 'static> {
+pub(crate) struct InFlightRequest<D: 'static> {
     header: NonNull<CtxHeader<D>>,
 }
 
 // SAFETY: A request is not tied to a thread.
-unsafe impl<D: Send + 'static> Send for Inflight<D> {}
+unsafe impl<D: Send + 'static> Send for InFlightRequest<D> {}
 
-impl<D: 'static> Inflight<D> {
+impl<D: 'static> InFlightRequest<D> {
     /// Creates a request in flight.
     ///
     /// # Safety
@@ -210,7 +210,7 @@ impl<D: 'static> Inflight<D> {
     /// Completes a request that was never sent: the driver may run it on the fallback.
     ///
     /// Context: as for [`complete`](Self::complete).
-    pub(crate) fn refuse(mut self, bh: &BhDisabled) {
+    pub(crate) fn complete_unsent(mut self, bh: &BhDisabled) {
         self.header_mut().never_posted = true;
         self.complete(Err(ENODEV), bh);
     }
@@ -248,7 +248,7 @@ impl<D: 'static> Inflight<D> {
     }
 }
 
-impl<D: 'static> Drop for Inflight<D> {
+impl<D: 'static> Drop for InFlightRequest<D> {
     fn drop(&mut self) {
         let bh = BhDisabled::disable();
         // SAFETY: This is the last use.
@@ -258,8 +258,8 @@ impl<D: 'static> Drop for Inflight<D> {
 
 // SAFETY: The pointer is that of the header, which is unique by the type invariant. The lists are in the
 // header. A `Builder` has made them of memory that stays valid until the request is complete, which takes
-// an `Inflight`.
-unsafe impl<D: Send + 'static> VirtqueueBuffer for Inflight<D> {
+// an `InFlightRequest`.
+unsafe impl<D: Send + 'static> VirtqueueBuffer for InFlightRequest<D> {
     fn sgs(&mut self) -> Result<&mut SgLists> {
         Ok(&mut self.header_mut().lists)
     }
@@ -269,14 +269,14 @@ unsafe impl<D: Send + 'static> VirtqueueBuffer for Inflight<D> {
     }
 
     unsafe fn from_raw(raw: NonNull<c_void>) -> Self {
-        // INVARIANT: The caller guarantees that `raw` comes from `into_raw` of an `Inflight`.
+        // INVARIANT: The caller guarantees that `raw` comes from `into_raw` of an `InFlightRequest`.
         Self { header: raw.cast() }
     }
 }
 
 /// A request of the backlog. Its caller must be told when the request leaves the backlog.
 #[must_use]
-pub(crate) struct Backlogged<D: 'static>(Inflight<D>);
+pub(crate) struct Backlogged<D: 'static>(InFlightRequest<D>);
 
 impl<D: 'static> Backlogged<D> {
     /// Tells the caller that the request has left the backlog, unless that was done before.
@@ -284,7 +284,7 @@ impl<D: 'static> Backlogged<D> {
     /// This must be called before the device gets the request: the completion must not come first.
     ///
     /// Context: bottom half, no lock held.
-    pub(crate) fn accept(mut self, bh: &BhDisabled) -> Inflight<D> {
+    pub(crate) fn accept(mut self, bh: &BhDisabled) -> InFlightRequest<D> {
         self.0.notify_in_progress(bh);
         self.0
     }
@@ -294,7 +294,7 @@ impl<D: 'static> Backlogged<D> {
 ///
 /// # Invariants
 ///
-/// The headers from `head` to `tail`, linked by `next`, are those of `len` [`Inflight`]s that were moved to
+/// The headers from `head` to `tail`, linked by `next`, are those of `len` [`InFlightRequest`]s that were moved to
 /// this list.
 pub(crate) struct Chain<D: 'static> {
     head: Option<NonNull<CtxHeader<D>>>,
@@ -323,7 +323,7 @@ impl<D: 'static> Chain<D> {
 
     /// Adds a request at the end.
     #[inline]
-    pub(crate) fn push(&mut self, mut request: Inflight<D>) {
+    pub(crate) fn push(&mut self, mut request: InFlightRequest<D>) {
         request.header_mut().next = None;
         let header = request.into_header();
         match self.tail {
@@ -336,7 +336,7 @@ impl<D: 'static> Chain<D> {
     }
 
     /// Adds a request at the beginning.
-    fn push_front(&mut self, mut request: Inflight<D>) {
+    fn push_front(&mut self, mut request: InFlightRequest<D>) {
         request.header_mut().next = self.head;
         let header = request.into_header();
         self.head = Some(header);
@@ -346,9 +346,9 @@ impl<D: 'static> Chain<D> {
 
     /// Takes the first request.
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<Inflight<D>> {
-        // INVARIANT: The header was that of an `Inflight`, and leaves the list.
-        let request = Inflight { header: self.head? };
+    pub(crate) fn pop(&mut self) -> Option<InFlightRequest<D>> {
+        // INVARIANT: The header was that of an `InFlightRequest`, and leaves the list.
+        let request = InFlightRequest { header: self.head? };
         self.head = request.header().next;
         if self.head.is_none() {
             self.tail = None;
@@ -366,9 +366,9 @@ impl<D: 'static> Drop for Chain<D> {
 }
 
 /// Backlogged requests, in order.
-pub(crate) struct Fifo<D: 'static>(Chain<D>);
+pub(crate) struct BacklogList<D: 'static>(Chain<D>);
 
-impl<D: 'static> Fifo<D> {
+impl<D: 'static> BacklogList<D> {
     /// Creates an empty list.
     pub(crate) const fn new() -> Self {
         Self(Chain::new())
@@ -385,7 +385,10 @@ impl<D: 'static> Fifo<D> {
     }
 
     /// Adds a request at the end. Returns the request if it may not be backlogged.
-    pub(crate) fn push_back(&mut self, mut request: Inflight<D>) -> Result<Submitted, Inflight<D>> {
+    pub(crate) fn push_back(
+        &mut self,
+        mut request: InFlightRequest<D>,
+    ) -> Result<Submitted, InFlightRequest<D>> {
         if !request.may_backlog() {
             return Err(request);
         }
@@ -395,7 +398,7 @@ impl<D: 'static> Fifo<D> {
     }
 
     /// Puts a request back to where [`pop_front`](Self::pop_front) took it from.
-    pub(crate) fn push_front(&mut self, request: Inflight<D>) {
+    pub(crate) fn push_front(&mut self, request: InFlightRequest<D>) {
         self.0.push_front(request);
     }
 
@@ -405,7 +408,7 @@ impl<D: 'static> Fifo<D> {
     }
 }
 
-impl<D: 'static> Drop for Fifo<D> {
+impl<D: 'static> Drop for BacklogList<D> {
     fn drop(&mut self) {
         let bh = BhDisabled::disable();
         while let Some(request) = self.pop_front() {

@@ -17,8 +17,8 @@ use super::{
         SetKeyPair, //
     },
     algorithm::{
+        AlgorithmInfo,
         AlgorithmObject,
-        Names,
         RawAlgorithm,
         Registration, //
     },
@@ -225,7 +225,7 @@ unsafe extern "C" fn digest_size<A: Algorithm>(tfm: *mut Tfm) -> c_uint {
 // The description takes several hundred bytes of stack.
 #[inline(never)]
 pub(crate) fn register<A: Algorithm>(
-    names: &Names,
+    info: &AlgorithmInfo,
     data: A::Data,
     module: &'static ThisModule,
 ) -> Result<Registration> {
@@ -249,5 +249,5 @@ pub(crate) fn register<A: Algorithm>(
     raw.base.cra_ctxsize = size_of::<A::Tfm>() as u32;
     raw.base.cra_flags = bindings::CRYPTO_ALG_NEED_FALLBACK;
 
-    Registration::new(AlgorithmObject::new(raw, data, names, module)?)
+    Registration::new(AlgorithmObject::new(raw, data, info, module)?)
 }

@@ -16,15 +16,15 @@ use super::{
         SetKey, //
     },
     algorithm::{
+        AlgorithmInfo,
         AlgorithmObject,
-        Names,
         RawAlgorithm,
         Registration, //
     },
     offload,
     request::{
-        Answer,
         Direction, //
+        ReturnCode,
     },
     Key,
     Offload, //
@@ -83,14 +83,14 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
     /// Encrypts or decrypts.
     ///
     /// Context: process or bottom half; may sleep only if [`Request::may_sleep`] says so.
-    fn crypt(request: Request<'_, Self>, direction: Direction) -> Answer;
+    fn crypt(request: Request<'_, Self>, direction: Direction) -> ReturnCode;
 }
 
 /// The properties of a cipher.
 #[derive(Clone, Copy)]
 pub(crate) struct Description {
-    /// Names, priority, block size.
-    pub(crate) names: Names,
+    /// Names, priority and block size.
+    pub(crate) info: AlgorithmInfo,
     /// In bytes.
     pub(crate) min_key_size: u32,
     /// In bytes.
@@ -148,7 +148,7 @@ impl<A: Algorithm> SetKey<Tfm> for A {
 }
 
 impl<A: Algorithm> Crypt<Tfm> for A {
-    fn crypt(request: Request<'_, A>, direction: Direction) -> Answer {
+    fn crypt(request: Request<'_, A>, direction: Direction) -> ReturnCode {
         <A as Algorithm>::crypt(request, direction)
     }
 }
@@ -205,5 +205,5 @@ pub(crate) fn register<A: Algorithm>(
             0
         };
 
-    Registration::new(AlgorithmObject::new(raw, data, &description.names, module)?)
+    Registration::new(AlgorithmObject::new(raw, data, &description.info, module)?)
 }

@@ -5,7 +5,7 @@
 use super::request::{
     CtxHeader,
     CtxOps, //
-    Inflight,
+    InFlightRequest,
 };
 use crate::support::bh::BhDisabled;
 use core::{
@@ -28,12 +28,12 @@ impl<D: 'static> Test<D> {
 }
 
 /// Creates a request that may be backlogged and has no caller.
-pub(crate) fn request<D: Default + 'static>() -> Result<Inflight<D>> {
+pub(crate) fn request<D: Default + 'static>() -> Result<InFlightRequest<D>> {
     let mut header = KBox::new(CtxHeader::new(Test::<D>::OPS, true), GFP_KERNEL)?;
     header.status = NonNull::from(&STATUS);
     let header = NonNull::from(KBox::leak(header));
     // SAFETY: `header` was just allocated and filled, and this is its only pointer. `finish` frees it.
-    Ok(unsafe { Inflight::new(header) })
+    Ok(unsafe { InFlightRequest::new(header) })
 }
 
 /// Frees the request.

@@ -109,7 +109,7 @@ impl DataQueueHandler {
             if !locked.state().accepting {
                 request.private_mut().unbind(&mut locked);
                 drop(locked);
-                request.refuse(bh);
+                request.complete_unsent(bh);
                 continue;
             }
             match send(&mut locked, request) {
@@ -123,7 +123,7 @@ impl DataQueueHandler {
                 Err((_, mut request)) => {
                     request.private_mut().unbind(&mut locked);
                     drop(locked);
-                    request.refuse(bh);
+                    request.complete_unsent(bh);
                 }
             }
         }
@@ -195,7 +195,7 @@ impl Handler for DataQueueHandler {
         }
         match status {
             BufferStatus::Used => Self::complete(request, bh),
-            // The device may have written part of the result. `Offload::finish` decides whether the request
+            // The device may have written part of the result. `Offload::finalize` decides whether the request
             // can be repeated.
             BufferStatus::Unused => request.complete(Err(EIO), bh),
         }

@@ -9,8 +9,8 @@ use super::{
         adapter::RawTransform,
         offload::RawRequest,
         request::{
-            Answer,
             Direction, //
+            ReturnCode,
         },
         Key, //
     },
@@ -77,7 +77,7 @@ impl FallbackTfm {
 impl<A: Algorithm> Request<'_, A> {
     /// Runs the request on the fallback, and answers it.
     #[inline(never)]
-    pub(crate) fn run_fallback(mut self, direction: Direction) -> Answer {
+    pub(crate) fn run_fallback(mut self, direction: Direction) -> ReturnCode {
         let flags = self.flags() & bindings::CRYPTO_TFM_REQ_MAY_SLEEP;
         let result = self.crypt_fallback(direction, flags);
         self.done(result)

@@ -14,7 +14,7 @@ use super::{
         },
         request::{
             call_completion,
-            Inflight,
+            InFlightRequest,
             Submitted, //
         },
         DeferredRequests, //
@@ -24,10 +24,10 @@ use super::{
         OperandHeader,
     },
     Algorithm,
-    Answer,
     Direction,
     Raw,
     Request, //
+    ReturnCode,
 };
 use crate::support::{
     bh::BhDisabled,
@@ -164,17 +164,17 @@ impl<'a, A: Algorithm> LoadedRequest<'a, A> {
     }
 
     /// Answers the request.
-    pub(crate) fn done(self, result: Result) -> Answer {
+    pub(crate) fn done(self, result: Result) -> ReturnCode {
         // SAFETY: By the type invariant the operand is filled. It is not used any more.
         unsafe { Operand::clear(self.raw_operand()) };
         self.request.done(result)
     }
 
     /// Runs the request on the fallback: at once if the caller allows it to sleep, else in process context.
-    pub(crate) fn run_fallback(mut self) -> Answer {
+    pub(crate) fn run_fallback(mut self) -> ReturnCode {
         if !self.request.may_sleep() {
             self.defer();
-            return Answer::submitted(Submitted::QUEUED);
+            return ReturnCode::submitted(Submitted::QUEUED);
         }
         let result = self.crypt_fallback();
         self.done(result)
@@ -246,7 +246,9 @@ impl<'a, A: Algorithm> Prepared<'a, A> {
     /// The request comes back if `queue` gives it back, with the same error.
     pub(crate) fn send(
         self,
-        queue: impl FnOnce(Inflight<A::Private>) -> Result<Submitted, (Error, Inflight<A::Private>)>,
+        queue: impl FnOnce(
+            InFlightRequest<A::Private>,
+        ) -> Result<Submitted, (Error, InFlightRequest<A::Private>)>,
     ) -> Result<offload::Sent<'a, A, Raw>, (Error, LoadedRequest<'a, A>)> {
         self.inner
             .send(queue)

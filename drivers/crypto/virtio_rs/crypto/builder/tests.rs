@@ -8,11 +8,11 @@ mod cases {
     use crate::{
         bindings::helpers,
         crypto::{
-            call::Call,
+            sync_request::SyncRequest,
             Area,
+            DeviceResult,
             Finish,
-            Inflight,
-            Outcome,
+            InFlightRequest,
             Submitted, //
         },
         support::{
@@ -28,12 +28,12 @@ mod cases {
 
     type Memory = Area<16, 8, 6>;
 
-    type TestBuilder<'a> = Builder<'a, Test, Call<Test, 8>>;
+    type TestBuilder<'a> = Builder<'a, Test, SyncRequest<Test, 8>>;
 
     struct Test;
 
     impl Offload for Test {
-        type Raw = Call<Self, 8>;
+        type Raw = SyncRequest<Self, 8>;
         type Tfm = ();
         /// Whether the fallback runs the request.
         type State = bool;
@@ -41,10 +41,10 @@ mod cases {
         type Area = Memory;
         const SYNCHRONOUS: bool = true;
 
-        fn finish(
+        fn finalize(
             state: &bool,
             request: &Request<'_, Self, Self::Raw>,
-            outcome: &Outcome<'_>,
+            outcome: &DeviceResult<'_>,
         ) -> Finish {
             if *state {
                 return Finish::Fallback;
@@ -52,7 +52,7 @@ mod cases {
             let mut output = [0; 8];
             assert!(outcome.copy_results(6, &mut [0]).is_err());
             assert!(outcome.copy_results(0, &mut output[..6]).is_ok());
-            Call::keep(request, &output);
+            SyncRequest::keep(request, &output);
             Finish::Done(outcome.result())
         }
 
@@ -79,7 +79,7 @@ mod cases {
         describe: impl FnOnce(&mut TestBuilder<'_>),
         device: impl FnOnce(KVec<&[u8]>, KVec<&mut [u8]>),
     ) -> Result<[u8; 8]> {
-        let queue = |mut inflight: Inflight<()>| {
+        let queue = |mut inflight: InFlightRequest<()>| {
             let (lists, readable, writable) = inflight.sgs().unwrap().as_raw();
             let (mut reads, mut writes) = (KVec::new(), KVec::new());
             for index in 0..readable + writable {
@@ -107,7 +107,7 @@ mod cases {
             inflight.complete(result, &BhDisabled::disable());
             Ok(Submitted::QUEUED)
         };
-        let call = Call::<Test, 8>::new()?;
+        let call = SyncRequest::<Test, 8>::new()?;
         let describe = |builder: &mut TestBuilder<'_>| {
             describe(builder);
             fallback
@@ -236,7 +236,7 @@ mod cases {
         }
         // SAFETY: The list outlives the request.
         let range = unsafe { SgRange::new(list.as_mut_ptr(), 4, 60) };
-        let call = Call::<Test, 8>::new().unwrap();
+        let call = SyncRequest::<Test, 8>::new().unwrap();
         // Of the six entries two are for the list: header, result and status have room.
         let describe = |builder: &mut TestBuilder<'_>| {
             builder.read(b"header");
@@ -245,7 +245,7 @@ mod cases {
             builder.write(5);
             false
         };
-        let queue = |inflight: Inflight<()>| {
+        let queue = |inflight: InFlightRequest<()>| {
             assert_eq!(inflight.segments(), 1 + 4 + 4 + 2);
             inflight.complete(Ok(()), &BhDisabled::disable());
             Ok(Submitted::QUEUED)

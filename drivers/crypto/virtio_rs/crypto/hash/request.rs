@@ -7,11 +7,11 @@ use super::{
         area::Limits,
         builder::Builder,
         offload::{
-            Outcome,
+            DeviceResult,
             Prepared,
             RawRequest, //
         },
-        request::Answer,
+        request::ReturnCode,
         scatterlist::SgRange, //
     },
     fallback::FallbackScope,
@@ -54,7 +54,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
     /// # Errors
     ///
     /// `EINVAL` if the device has not so many bytes for results.
-    pub(crate) fn set_digest(&self, outcome: &Outcome<'_>) -> Result {
+    pub(crate) fn set_digest(&self, outcome: &DeviceResult<'_>) -> Result {
         // SAFETY: By the type invariant the request has a valid transform.
         let size = unsafe { helpers::crypto_ahash_digestsize(self.raw_tfm()) };
         // CAST: Both targets of this driver have 32 bits at least.
@@ -85,7 +85,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
     }
 
     /// Computes the digest on the fallback, and answers the request.
-    pub(crate) fn run_fallback(mut self) -> Answer {
+    pub(crate) fn run_fallback(mut self) -> ReturnCode {
         let result = self.digest_fallback();
         self.done(result)
     }

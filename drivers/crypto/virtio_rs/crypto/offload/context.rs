@@ -11,18 +11,18 @@ use super::{
         builder::Builder,
         request::{
             call_completion,
-            Answer,
             CtxHeader,
             CtxOps,
-            Inflight,
+            InFlightRequest,
+            ReturnCode,
             Submitted, //
         },
         rescue::Rescue, //
     },
     pool::Borrowed,
+    DeviceResult,
     Finish,
     Offload,
-    Outcome,
     RawRequest,
     Request, //
 };
@@ -283,13 +283,13 @@ impl<A: Offload> RequestCtx<A> {
         // SAFETY: The caller guarantees that the context is filled.
         let filled = unsafe { driver.filled.assume_init_ref() };
         // INVARIANT: The context is filled while `outcome` lives.
-        let outcome = Outcome {
+        let outcome = DeviceResult {
             result,
             used: driver.header.used,
             rescue: (!driver.header.never_posted).then_some(&filled.rescue),
             results: filled.results,
         };
-        let finish = A::finish(&filled.state, &request, &outcome);
+        let finish = A::finalize(&filled.state, &request, &outcome);
         // SAFETY: The caller guarantees that the context is filled and has no other user. `driver` is not
         // used any more.
         let state = unsafe { Self::detach(this) };
@@ -413,7 +413,9 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
     #[inline]
     pub(crate) fn send(
         self,
-        queue: impl FnOnce(Inflight<A::Private>) -> Result<Submitted, (Error, Inflight<A::Private>)>,
+        queue: impl FnOnce(
+            InFlightRequest<A::Private>,
+        ) -> Result<Submitted, (Error, InFlightRequest<A::Private>)>,
     ) -> Result<Sent<'a, A, R>, (Error, Request<'a, A, R>)> {
         let Self {
             context,
@@ -421,7 +423,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
             borrowed,
         } = self;
         // SAFETY: By the type invariant; `RequestCtx` begins with the header.
-        let inflight = unsafe { Inflight::new(context.cast()) };
+        let inflight = unsafe { InFlightRequest::new(context.cast()) };
         let how = match queue(inflight) {
             Ok(how) => how,
             Err((err, back)) if back.is_at(context.cast()) => {
@@ -444,7 +446,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
     }
 }
 
-/// A request that a queue has taken. [`answer`](Self::answer) must be called.
+/// A request that a queue has taken. [`into_return_code`](Self::into_return_code) must be called.
 ///
 /// # Invariants
 ///
@@ -469,12 +471,12 @@ impl<A: Offload<Raw = R>, R: RawRequest> Sent<'_, A, R> {
     ///
     /// Context: process, may sleep, if the algorithm is synchronous; else any.
     #[inline]
-    pub(crate) fn answer(
+    pub(crate) fn into_return_code(
         self,
         limit: Msecs,
         stuck: impl Fn(),
         judge: impl FnOnce(Result) -> Result,
-    ) -> Answer {
+    ) -> ReturnCode {
         let Self {
             how,
             context,
@@ -482,7 +484,7 @@ impl<A: Offload<Raw = R>, R: RawRequest> Sent<'_, A, R> {
             borrowed,
         } = self;
         let (true, Some(request)) = (A::SYNCHRONOUS, request) else {
-            return Answer::submitted(how);
+            return ReturnCode::submitted(how);
         };
         // SAFETY: By the type invariant the context is valid. `request` is `Some`, so the algorithm
         // is synchronous, and by the invariant of `RequestCtx` the waiter is initialised.
@@ -518,7 +520,7 @@ unsafe fn complete_async<A: Offload>(
     let Some(result) = (unsafe { RequestCtx::conclude(context, result) }) else {
         return;
     };
-    let errno = Answer::done(result).into_raw();
+    let errno = ReturnCode::done(result).into_raw();
     // SAFETY: The request is valid and in flight.
     unsafe { call_completion(A::Raw::base(raw), errno, bh) };
 }

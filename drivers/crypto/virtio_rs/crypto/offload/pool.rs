@@ -116,8 +116,8 @@ impl<A: Offload> Drop for Borrowed<A> {
 mod tests {
     use super::{
         super::{
+            DeviceResult,
             Finish,
-            Outcome,
             Request, //
         },
         *,
@@ -137,10 +137,10 @@ mod tests {
         type Area = Area<16, 8>;
         const SYNCHRONOUS: bool = true;
 
-        fn finish(
+        fn finalize(
             _state: &(),
             _request: &Request<'_, Self, Self::Raw>,
-            _outcome: &Outcome<'_>,
+            _outcome: &DeviceResult<'_>,
         ) -> Finish {
             Finish::Done(Ok(()))
         }

@@ -7,14 +7,14 @@ use super::state::{
     Request, //
 };
 use crate::crypto::{
+    BacklogList,
     Backlogged,
-    Fifo,
     Submitted, //
 };
 
 /// The backlog of a data queue.
 pub(super) struct Backlog {
-    requests: Fifo<Private>,
+    requests: BacklogList<Private>,
     /// The bottom half has taken the first request, and not sent it yet.
     taken: bool,
 }
@@ -23,7 +23,7 @@ impl Backlog {
     /// Creates an empty backlog.
     pub(super) const fn new() -> Self {
         Self {
-            requests: Fifo::new(),
+            requests: BacklogList::new(),
             taken: false,
         }
     }

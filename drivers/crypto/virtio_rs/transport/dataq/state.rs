@@ -9,7 +9,7 @@ use super::{
     DataQueueHandler, //
 };
 use crate::{
-    crypto::Inflight,
+    crypto::InFlightRequest,
     transport::key::{
         Binding,
         SharedBinding, //
@@ -23,7 +23,7 @@ use crate::{
 use kernel::prelude::*;
 
 /// A request of a data queue.
-pub(super) type Request = Inflight<Private>;
+pub(super) type Request = InFlightRequest<Private>;
 
 /// What a data queue keeps with a request.
 #[derive(Default)]

@@ -14,7 +14,7 @@ use super::{
         Sent, //
     },
     request::{
-        Inflight,
+        InFlightRequest,
         Submitted, //
     },
 };
@@ -33,12 +33,13 @@ use kernel::{
     time::Msecs, //
 };
 
-/// A [`Call`] as the crypto API's requests are passed.
-pub(crate) type Request<'a, A, const OUTPUT: usize> = offload::Request<'a, A, Call<A, OUTPUT>>;
+/// A [`SyncRequest`] as the crypto API's requests are passed.
+pub(crate) type Request<'a, A, const OUTPUT: usize> =
+    offload::Request<'a, A, SyncRequest<A, OUTPUT>>;
 
 /// A request of the driver itself, with the memory that the device reads and writes, and a copy of the first
 /// `OUTPUT` bytes of the results.
-pub(crate) struct Call<A: Offload, const OUTPUT: usize> {
+pub(crate) struct SyncRequest<A: Offload, const OUTPUT: usize> {
     base: bindings::crypto_async_request,
     output: [u8; OUTPUT],
     room: CtxStorage<A>,
@@ -46,7 +47,9 @@ pub(crate) struct Call<A: Offload, const OUTPUT: usize> {
 
 // SAFETY: The `struct crypto_async_request` is a field. The context is a `CtxStorage`, which has its size and
 // alignment. There is no transform, and the driver keeps nothing for one.
-unsafe impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> RawRequest for Call<A, OUTPUT> {
+unsafe impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> RawRequest
+    for SyncRequest<A, OUTPUT>
+{
     const BASE: usize = offset_of!(Self, base);
     const CONTEXT: usize = offset_of!(Self, room);
 
@@ -55,7 +58,7 @@ unsafe impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> RawRequest fo
     }
 }
 
-impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> Call<A, OUTPUT> {
+impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> SyncRequest<A, OUTPUT> {
     /// Creates a request.
     ///
     /// # Errors
@@ -89,7 +92,9 @@ impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> Call<A, OUTPUT> {
         mut self: KBox<Self>,
         limits: Limits,
         describe: impl FnOnce(&mut Builder<'_, A, Self>) -> A::State,
-        queue: impl FnOnce(Inflight<A::Private>) -> Result<Submitted, (Error, Inflight<A::Private>)>,
+        queue: impl FnOnce(
+            InFlightRequest<A::Private>,
+        ) -> Result<Submitted, (Error, InFlightRequest<A::Private>)>,
     ) -> Result<SentCall<A, OUTPUT>> {
         const {
             assert!(A::SYNCHRONOUS);
@@ -108,53 +113,54 @@ impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> Call<A, OUTPUT> {
     }
 }
 
-/// A [`Call`] that a queue has taken. [`wait`](Self::wait) must be called; otherwise the memory is
+/// A [`SyncRequest`] that a queue has taken. [`wait`](Self::wait) must be called; otherwise the memory is
 /// never released.
 #[must_use]
-pub(crate) struct SentCall<A: Offload<Raw = Call<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize> {
-    sent: Sent<'static, A, Call<A, OUTPUT>>,
+pub(crate) struct SentCall<A: Offload<Raw = SyncRequest<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize>
+{
+    sent: Sent<'static, A, SyncRequest<A, OUTPUT>>,
     /// The device may use it until the request is complete.
-    call: ManuallyDrop<KBox<Call<A, OUTPUT>>>,
+    call: ManuallyDrop<KBox<SyncRequest<A, OUTPUT>>>,
 }
 
-impl<A: Offload<Raw = Call<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize> SentCall<A, OUTPUT> {
+impl<A: Offload<Raw = SyncRequest<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize> SentCall<A, OUTPUT> {
     /// Waits until the request is back. Calls `stuck` each time `limit` milliseconds pass; `stuck`
-    /// must arrange that the request comes back. `judge` is that of [`Sent::answer`].
+    /// must arrange that the request comes back. `judge` is that of [`Sent::into_return_code`].
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// As [`Offload::finish`] has them.
+    /// As [`Offload::finalize`] has them.
     pub(crate) fn wait(
         self,
         limit: Msecs,
         stuck: impl Fn(),
         judge: impl FnOnce(Result) -> Result,
     ) -> Result<Output<A, OUTPUT>> {
-        let result = to_result(self.sent.answer(limit, stuck, judge).into_raw());
+        let result = to_result(self.sent.into_return_code(limit, stuck, judge).into_raw());
         let call = ManuallyDrop::into_inner(self.call);
         result.map(|()| Output(call))
     }
 }
 
-impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> Call<A, OUTPUT>
+impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> SyncRequest<A, OUTPUT>
 where
     Self: RawRequest,
 {
-    /// Sets the copy of the results. For [`finish`](Offload::finish).
+    /// Sets the copy of the results. For [`finalize`](Offload::finalize).
     pub(crate) fn keep(request: &Request<'_, A, OUTPUT>, output: &[u8; OUTPUT]) {
         // SAFETY: By the type invariant the request is valid. There is no reference to its output.
         unsafe { (*request.as_raw().as_ptr()).output = *output };
     }
 }
 
-/// A complete [`Call`], with the copy of the results.
-pub(crate) struct Output<A: Offload<Raw = Call<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize>(
-    KBox<Call<A, OUTPUT>>,
+/// A complete [`SyncRequest`], with the copy of the results.
+pub(crate) struct Output<A: Offload<Raw = SyncRequest<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize>(
+    KBox<SyncRequest<A, OUTPUT>>,
 );
 
-impl<A: Offload<Raw = Call<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize> AsRef<[u8; OUTPUT]>
+impl<A: Offload<Raw = SyncRequest<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize> AsRef<[u8; OUTPUT]>
     for Output<A, OUTPUT>
 {
     fn as_ref(&self) -> &[u8; OUTPUT] {
