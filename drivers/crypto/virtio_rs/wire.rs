@@ -4,7 +4,7 @@
 //!
 //! Quoted section titles in this module are those of the specification. All integers are
 //! little-endian, and every padding byte is a field. Requests have one of two layouts, see
-//! [`feature::Revision`]. A request is built in the padded layout, and the natural layout is its
+//! [`feature::Layout`]. A request is built in the padded layout, and the natural layout is its
 //! beginning.
 
 pub(crate) mod algorithm;

@@ -55,7 +55,7 @@ use crate::{
         algorithm::Operation,
         config::Config,
         data,
-        feature::Revision, //
+        feature::Layout, //
     },
 };
 use core::marker::PhantomData;
@@ -165,7 +165,7 @@ impl AeadPlan {
 /// How a device request refers to its keys.
 pub(super) enum KeyMode {
     /// The request has the device's layout and names the session with this ID.
-    Session(Revision, u64),
+    Session(Layout, u64),
     /// The request carries its keys.
     Stateless,
 }
@@ -175,7 +175,7 @@ impl KeyMode {
     fn new(binding: &Binding) -> Self {
         match binding {
             Binding::Session(session) => {
-                Self::Session(session.device().features().revision(), session.id())
+                Self::Session(session.device().features().layout(), session.id())
             }
             Binding::Stateless(..) => Self::Stateless,
         }

@@ -50,7 +50,7 @@ use crate::{
             AkcipherRequest,
             StatelessAkcipherRequest, //
         },
-        feature::Revision, //
+        feature::Layout, //
     },
 };
 use kernel::{
@@ -79,9 +79,9 @@ impl AkcipherKind {
         match self {
             Self::Rsa => Some(Scheme::RsaRaw),
             Self::Ecdsa(curve) => {
-                let algorithm = match device.features().revision() {
-                    Revision::Natural => Akcipher::Ecdsa,
-                    Revision::Padded => settings.ecdsa_number()?,
+                let algorithm = match device.features().layout() {
+                    Layout::Natural => Akcipher::Ecdsa,
+                    Layout::Padded => settings.ecdsa_number()?,
                 };
                 Some(Scheme::Ecdsa(algorithm, curve))
             }
@@ -280,11 +280,11 @@ impl<'a> AkcipherKeyRef<'a> {
     ) -> AkcipherRequestHeader {
         match &**self.binding {
             Binding::Session(session) => {
-                let revision = session.device().features().revision();
+                let layout = session.device().features().layout();
                 let (scheme, id) = (self.scheme, session.id());
                 AkcipherRequestHeader::Session(
-                    AkcipherRequest::new(revision, scheme, operation, id, src_len, dst_len),
-                    revision,
+                    AkcipherRequest::new(layout, scheme, operation, id, src_len, dst_len),
+                    layout,
                 )
             }
             Binding::Stateless(_, key) => {
@@ -325,7 +325,7 @@ fn run_sync<const PARAMS: usize, const RESULT: usize>(
     src: &[u8],
     digest: &[u8],
 ) -> Result<Output<PARAMS, RESULT>> {
-    let result_len = RESULT.checked_sub(data::STATUS).ok_or(EINVAL)?;
+    let result_len = RESULT.checked_sub(data::STATUS_LEN).ok_or(EINVAL)?;
     let src_len = u32::try_from(src.len())?;
     let dst_len = match operation {
         AkcipherOperation::Verify => digest.len(),
@@ -419,7 +419,7 @@ impl<const PARAMS: usize, const RESULT: usize> Offload for AkcipherOp<PARAMS, RE
 
 /// Fixed-length fields of a request.
 pub(super) enum AkcipherRequestHeader {
-    Session(AkcipherRequest, Revision),
+    Session(AkcipherRequest, Layout),
     Stateless(StatelessAkcipherRequest),
 }
 
@@ -427,7 +427,7 @@ impl AkcipherRequestHeader {
     /// Returns the fields in the device's layout.
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
-            Self::Session(request, revision) => request.bytes(*revision),
+            Self::Session(request, layout) => request.bytes(*layout),
             Self::Stateless(request) => request.as_bytes(),
         }
     }

@@ -56,7 +56,7 @@ use crate::{
             ChainRequest,
             StatelessChainRequest, //
         },
-        feature::Revision,
+        feature::Layout,
     },
 };
 use kernel::{
@@ -86,7 +86,7 @@ pub(super) struct ChainMethod {
 const PARAMS: usize = size_of::<StatelessChainRequest>() + MAX_KEY + MAX_IV + MAX_PADDING;
 
 /// Maximum number of bytes that the device writes besides the data.
-const RESULT: usize = MAX_PADDING + MAX_TAG + data::STATUS;
+const RESULT: usize = MAX_PADDING + MAX_TAG + data::STATUS_LEN;
 
 impl ChainMethod {
     /// Returns the session parameters for the device.
@@ -176,8 +176,8 @@ impl Method for ChainMethod {
     /// the AAD first.
     fn aad_before_src(key_mode: &KeyMode) -> bool {
         match key_mode {
-            KeyMode::Session(Revision::Padded, _) | KeyMode::Stateless => true,
-            KeyMode::Session(Revision::Natural, _) => false,
+            KeyMode::Session(Layout::Padded, _) | KeyMode::Stateless => true,
+            KeyMode::Session(Layout::Natural, _) => false,
         }
     }
 
@@ -206,8 +206,8 @@ impl Method for ChainMethod {
             result_len: plan.tag,
         };
         match *key_mode {
-            KeyMode::Session(revision, id) => {
-                builder.read_value(ChainRequest::new(revision, &chain, operation, id, &lengths));
+            KeyMode::Session(layout, id) => {
+                builder.read_value(ChainRequest::new(layout, &chain, operation, id, &lengths));
             }
             KeyMode::Stateless => {
                 builder.read_value(StatelessChainRequest::new(&chain, operation, &lengths));
@@ -278,12 +278,12 @@ mod tests {
     #[test]
     fn aad_follows_src_only_in_natural_sessions() {
         assert!(ChainMethod::aad_before_src(&KeyMode::Session(
-            Revision::Padded,
+            Layout::Padded,
             0
         )));
         assert!(ChainMethod::aad_before_src(&KeyMode::Stateless));
         assert!(!ChainMethod::aad_before_src(&KeyMode::Session(
-            Revision::Natural,
+            Layout::Natural,
             0
         )));
     }

@@ -164,7 +164,7 @@ impl Offload for Digest {
     type Tfm = DigestTfm;
     type State = ();
     type Private = dataq::Private;
-    type Area = Area<{ data::MAX_FIXED_LEN + MAX_KEY }, { MAX_DIGEST + data::STATUS }>;
+    type Area = Area<{ data::MAX_FIXED_LEN + MAX_KEY }, { MAX_DIGEST + data::STATUS_LEN }>;
 
     const SYNCHRONOUS: bool = false;
 

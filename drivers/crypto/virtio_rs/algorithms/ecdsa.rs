@@ -285,7 +285,7 @@ impl EcdsaTfm {
             return Err(EINVAL);
         }
         let verify = AkcipherOperation::Verify;
-        key.run_sync::<PARAMS, { data::STATUS }>(verify, &der[..len], digest)
+        key.run_sync::<PARAMS, { data::STATUS_LEN }>(verify, &der[..len], digest)
             .map(|_| ())
             .inspect_err(|err| self.count_fallback(*err))?;
         Ok(())
@@ -323,7 +323,7 @@ impl Algorithm for Ecdsa {
     }
 
     fn sign(tfm: &EcdsaTfm, digest: &[u8]) -> Result<Self::Signature> {
-        const RESULT: usize = signature::MAX_LEN + data::STATUS;
+        const RESULT: usize = signature::MAX_LEN + data::STATUS_LEN;
 
         let key = tfm.keys().private.ok_or(ENOSYS)?;
         if !(1..=MAX_DIGEST).contains(&digest.len()) {

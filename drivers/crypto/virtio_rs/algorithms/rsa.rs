@@ -156,7 +156,7 @@ impl Offload for Rsa {
     type Tfm = RsaTfm;
     type State = RsaRequestData;
     type Private = dataq::Private;
-    type Area = Area<{ data::MAX_FIXED_LEN }, { data::STATUS }>;
+    type Area = Area<{ data::MAX_FIXED_LEN }, { data::STATUS_LEN }>;
 
     const SYNCHRONOUS: bool = false;
 
@@ -201,7 +201,7 @@ impl RsaRequestData {
         // repeats the operation. If the fallback does not have the key, trust the device's length.
         let len = self.rsa_key.len();
         // CAST: `usize` has at least 32 bits on the supported architectures.
-        let written = (outcome.used() as usize).saturating_sub(data::STATUS);
+        let written = (outcome.used() as usize).saturating_sub(data::STATUS_LEN);
         if written == len || (!self.rsa_key.fallback_has_key() && (1..len).contains(&written)) {
             request.align_result(written)
         } else {

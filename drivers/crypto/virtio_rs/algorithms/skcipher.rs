@@ -254,7 +254,7 @@ impl<const SYNC: bool> Offload for SkcipherAlgorithm<SYNC> {
     type Private = dataq::Private;
     type Area = Area<
         { data::MAX_FIXED_LEN + MAX_KEY + MAX_IV + MAX_PADDING },
-        { MAX_PADDING + data::STATUS },
+        { MAX_PADDING + data::STATUS_LEN },
     >;
 
     const SYNCHRONOUS: bool = SYNC;
@@ -365,7 +365,7 @@ impl<const SYNC: bool> Algorithm for SkcipherAlgorithm<SYNC> {
 /// Upper bound of the bytes besides the data that count against a device's `max_size`: key, IV,
 /// padding and status.
 // CAST: The sum is below 256.
-const MAX_EXTRA: u64 = (MAX_KEY + MAX_IV + MAX_PADDING + data::STATUS) as u64;
+const MAX_EXTRA: u64 = (MAX_KEY + MAX_IV + MAX_PADDING + data::STATUS_LEN) as u64;
 
 /// Sends a request to a device, without its first `params.fallback_len` bytes.
 ///
@@ -442,7 +442,7 @@ fn write_header<const SYNC: bool>(
     let (operation, iv_size) = (operation(direction), row.mode.iv_size(row.block));
     match binding {
         Binding::Session(session) => builder.read_value(CipherRequest::new(
-            session.device().features().revision(),
+            session.device().features().layout(),
             row.cipher,
             operation,
             session.id(),

@@ -14,7 +14,7 @@ use crate::{
         Queue, //
         QueueGuard,
     },
-    wire::control::ANSWER,
+    wire::control::MAX_RESPONSE_LEN,
 };
 use core::pin::Pin;
 use kernel::{
@@ -38,7 +38,7 @@ const GRACE: Msecs = 20;
 pub(crate) type ControlQueue = Queue<ControlQueueHandler>;
 
 /// A request on the control queue.
-pub(crate) type ControlMessage = Pin<KBox<Message<ControlRequestData, ANSWER>>>;
+pub(crate) type ControlMessage = Pin<KBox<Message<ControlRequestData, MAX_RESPONSE_LEN>>>;
 
 /// The driver's data of a control request.
 pub(crate) struct ControlRequestData {
@@ -55,7 +55,7 @@ struct ResponseWaiter {
     done: Completion,
     /// An error until there is a response.
     #[pin]
-    response: SpinLockIrq<Result<[u8; ANSWER]>>,
+    response: SpinLockIrq<Result<[u8; MAX_RESPONSE_LEN]>>,
 }
 
 /// Requests that wait for a free descriptor or for memory, in order.
@@ -208,7 +208,7 @@ impl ControlQueueHandler {
         Arc::pin_init(Queue::new(name, 0, ControlBacklog::new()), GFP_KERNEL)
     }
 
-    fn reply(message: ControlMessage, response: Result<[u8; ANSWER]>) {
+    fn reply(message: ControlMessage, response: Result<[u8; MAX_RESPONSE_LEN]>) {
         if let Some(waiter) = &message.data().waiter {
             *waiter.response.lock() = response;
             waiter.done.complete();
@@ -344,7 +344,7 @@ pub(super) fn send_and_wait(
     key: &[u8],
     response_len: usize,
     limit: Msecs,
-) -> Result<[u8; ANSWER]> {
+) -> Result<[u8; MAX_RESPONSE_LEN]> {
     let waiter = Arc::pin_init(
         pin_init!(ResponseWaiter {
             done <- Completion::new(),

@@ -49,7 +49,7 @@ use crate::{
             Config,
             WORDS, //
         },
-        control::ANSWER,
+        control::MAX_RESPONSE_LEN,
         feature::Features, //
     },
 };
@@ -249,7 +249,7 @@ impl Device {
         request: &[u8],
         key: &[u8],
         response_len: usize,
-    ) -> Result<[u8; ANSWER]> {
+    ) -> Result<[u8; MAX_RESPONSE_LEN]> {
         let res = controlq::send_and_wait(&self.control, request, key, response_len, self.timeout);
         match res {
             Err(err) if err == ETIMEDOUT => {

@@ -17,8 +17,8 @@ use crate::{
         control::{
             CreateResponse,
             Destroy,
-            ANSWER,
             DESTROY_RESPONSE_LEN, //
+            MAX_RESPONSE_LEN,
         },
     },
 };
@@ -68,11 +68,9 @@ impl Session {
         // Allocate everything first. After a successful CREATE, an error path would leak the session in
         // the device.
         let node = IdNode::new(GFP_KERNEL)?;
-        let revision = device.features().revision();
-        let mut request_to_destroy = controlq::prepare(
-            Destroy::new(service, 0).bytes(revision),
-            DESTROY_RESPONSE_LEN,
-        )?;
+        let layout = device.features().layout();
+        let mut request_to_destroy =
+            controlq::prepare(Destroy::new(service, 0).bytes(layout), DESTROY_RESPONSE_LEN)?;
         let destroy = KBox::pin_init(new_spinlock_irq!(None), GFP_KERNEL)?;
 
         // Unbinding the device waits until this is dropped.
@@ -81,11 +79,11 @@ impl Session {
         if !device.is_ready() {
             return Err(ENODEV);
         }
-        let response = device.send_control(request, key, ANSWER)?;
+        let response = device.send_control(request, key, MAX_RESPONSE_LEN)?;
         let id = CreateResponse::parse(&response)?;
         request_to_destroy
             .as_mut()
-            .set_header(Destroy::new(service, id).bytes(revision))?;
+            .set_header(Destroy::new(service, id).bytes(layout))?;
         match device.add_session(epoch, service, id, node) {
             Ok(()) => {
                 *destroy.lock() = Some(request_to_destroy);

@@ -10,7 +10,7 @@ mod create;
 
 use super::{
     algorithm::Service,
-    feature::Revision,
+    feature::Layout,
     status::Status,
     PADDED_LEN, //
 };
@@ -36,7 +36,7 @@ pub(crate) use self::create::{
 
 /// The length of the longest response in bytes, which is that of a CREATE request. A device may
 /// also write a response of this length to an opcode that it does not support.
-pub(crate) const ANSWER: usize = size_of::<CreateResponse>();
+pub(crate) const MAX_RESPONSE_LEN: usize = size_of::<CreateResponse>();
 
 const CREATE: u32 = 2;
 const DESTROY: u32 = 3;
@@ -99,8 +99,8 @@ impl Destroy {
     }
 
     /// Returns the bytes of the request in a layout.
-    pub(crate) fn bytes(&self, revision: Revision) -> &[u8] {
-        revision.truncate(self.as_bytes(), NATURAL_DESTROY_LEN)
+    pub(crate) fn bytes(&self, layout: Layout) -> &[u8] {
+        layout.truncate(self.as_bytes(), NATURAL_DESTROY_LEN)
     }
 }
 
@@ -114,8 +114,8 @@ impl DestroyResponse {
     ///
     /// - The errors of [`Status::to_result`].
     /// - `EIO` if the device did not write the status, which then has its poison value.
-    pub(crate) fn parse(answer: &[u8; ANSWER]) -> Result {
-        let [status, ..] = answer;
+    pub(crate) fn parse(response: &[u8; MAX_RESPONSE_LEN]) -> Result {
+        let [status, ..] = response;
         Status::from(*status).to_result()
     }
 }
@@ -136,8 +136,8 @@ impl CreateResponse {
     ///
     /// - The errors of [`Status::to_result`].
     /// - `EIO` if the device did not write the status, which then has its poison value.
-    pub(crate) fn parse(answer: &[u8; ANSWER]) -> Result<u64> {
-        let created = Self::read_from_bytes(answer).map_err(|_| EIO)?;
+    pub(crate) fn parse(response: &[u8; MAX_RESPONSE_LEN]) -> Result<u64> {
+        let created = Self::read_from_bytes(response).map_err(|_| EIO)?;
         Status::from(created.status.get()).to_result()?;
         Ok(created.session_id.get())
     }
@@ -160,8 +160,8 @@ mod tests {
         assert_eq!(word(bytes, 20), 0x8877_6655);
         assert!(bytes[4..16].iter().all(|byte| *byte == 0));
         assert!(bytes[24..].iter().all(|byte| *byte == 0));
-        assert_eq!(request.bytes(Revision::Padded), bytes);
-        assert_eq!(request.bytes(Revision::Natural), &bytes[..24]);
+        assert_eq!(request.bytes(Layout::Padded), bytes);
+        assert_eq!(request.bytes(Layout::Natural), &bytes[..24]);
     }
 
     #[test]
@@ -180,32 +180,32 @@ mod tests {
 
     #[test]
     fn destroy_response_is_the_first_byte() {
-        let mut answer = [0xff; ANSWER];
-        assert_eq!(DestroyResponse::parse(&answer), Err(EIO));
-        answer[0] = 0;
-        assert!(DestroyResponse::parse(&answer).is_ok());
-        answer[0] = 1;
-        assert!(DestroyResponse::parse(&answer).is_err());
+        let mut response = [0xff; MAX_RESPONSE_LEN];
+        assert_eq!(DestroyResponse::parse(&response), Err(EIO));
+        response[0] = 0;
+        assert!(DestroyResponse::parse(&response).is_ok());
+        response[0] = 1;
+        assert!(DestroyResponse::parse(&response).is_err());
     }
 
     #[test]
     fn session_ids_0_and_u64_max_are_valid() {
-        let mut answer = [0; ANSWER];
-        assert_eq!(CreateResponse::parse(&answer), Ok(0));
-        answer[..8].copy_from_slice(&u64::MAX.to_le_bytes());
-        assert_eq!(CreateResponse::parse(&answer), Ok(u64::MAX));
+        let mut response = [0; MAX_RESPONSE_LEN];
+        assert_eq!(CreateResponse::parse(&response), Ok(0));
+        response[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert_eq!(CreateResponse::parse(&response), Ok(u64::MAX));
     }
 
     #[test]
     fn create_response_requires_status_ok() {
-        let mut answer = [0; ANSWER];
+        let mut response = [0; MAX_RESPONSE_LEN];
         for status in 1..10 {
-            answer[8] = status;
-            assert!(CreateResponse::parse(&answer).is_err());
+            response[8] = status;
+            assert!(CreateResponse::parse(&response).is_err());
         }
         // The status has 32 bits.
-        answer[8..12].copy_from_slice(&[0, 0, 0, 1]);
-        assert!(CreateResponse::parse(&answer).is_err());
-        assert_eq!(CreateResponse::parse(&[0xff; ANSWER]), Err(EIO));
+        response[8..12].copy_from_slice(&[0, 0, 0, 1]);
+        assert!(CreateResponse::parse(&response).is_err());
+        assert_eq!(CreateResponse::parse(&[0xff; MAX_RESPONSE_LEN]), Err(EIO));
     }
 }

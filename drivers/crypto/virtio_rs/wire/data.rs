@@ -18,7 +18,7 @@ use super::{
         Operation,
         Service, //
     },
-    feature::Revision,
+    feature::Layout,
     PADDED_LEN, //
 };
 use kernel::prelude::*;
@@ -58,7 +58,7 @@ pub(crate) use self::{
 
 /// The length of `struct virtio_crypto_inhdr` in bytes. The structure is the status, the last byte
 /// that the device writes.
-pub(crate) const STATUS: usize = 1;
+pub(crate) const STATUS_LEN: usize = 1;
 
 /// The length of the header and the fixed-length fields of a stateless cipher request in bytes. No
 /// other stateless request is longer.
@@ -86,12 +86,12 @@ kernel::static_assert!(size_of::<Header>() == 24);
 
 impl Header {
     /// Creates the header of a request in session mode. `op` is the low byte of the opcode.
-    fn session(revision: Revision, service: Service, op: u32, algo: u32, session_id: u64) -> Self {
+    fn session(layout: Layout, service: Service, op: u32, algo: u32, session_id: u64) -> Self {
         Self {
             opcode: opcode(service, op),
             algo: algo.into(),
             session_id: session_id.into(),
-            flag: revision.session_flag().into(),
+            flag: layout.session_flag().into(),
             padding: 0.into(),
         }
     }
@@ -126,8 +126,8 @@ fn direction(operation: Operation) -> u32 {
 /// destination and the result, in bytes. The function adds the status byte.
 pub(crate) fn fits_max_size(lengths: &[u32], max_size: u64) -> bool {
     let total: u64 = lengths.iter().map(|len| u64::from(*len)).sum();
-    // CAST: `STATUS` is 1.
-    total + STATUS as u64 <= max_size
+    // CAST: `STATUS_LEN` is 1.
+    total + STATUS_LEN as u64 <= max_size
 }
 
 #[kernel::macros::kunit_tests(virtio_crypto_rs_wire_data)]

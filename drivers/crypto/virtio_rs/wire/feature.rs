@@ -54,7 +54,7 @@ const fn stateless_mode(service: Service) -> u32 {
 
 /// The layout of requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Revision {
+pub(crate) enum Layout {
     /// The layout without VIRTIO_CRYPTO_F_REVISION_1. Zeros pad the header and the fixed-length
     /// fields to 72 bytes. All requests name a session.
     Padded,
@@ -84,11 +84,11 @@ impl Features {
     }
 
     /// Returns the layout of requests.
-    pub(crate) fn revision(&self) -> Revision {
+    pub(crate) fn layout(&self) -> Layout {
         if self.has(REVISION_1) {
-            Revision::Natural
+            Layout::Natural
         } else {
-            Revision::Padded
+            Layout::Padded
         }
     }
 
@@ -98,12 +98,12 @@ impl Features {
     }
 }
 
-impl Revision {
+impl Layout {
     /// Truncates a padded request to `natural` bytes, its natural size, in the natural layout.
     pub(super) fn truncate<'a>(&self, padded: &'a [u8], natural: usize) -> &'a [u8] {
         match self {
-            Revision::Padded => padded,
-            Revision::Natural => padded.get(..natural).unwrap_or(padded),
+            Layout::Padded => padded,
+            Layout::Natural => padded.get(..natural).unwrap_or(padded),
         }
     }
 
@@ -113,8 +113,8 @@ impl Revision {
         const SESSION_MODE: u32 = 1;
 
         match self {
-            Revision::Padded => 0,
-            Revision::Natural => SESSION_MODE,
+            Layout::Padded => 0,
+            Layout::Natural => SESSION_MODE,
         }
     }
 }
@@ -134,12 +134,12 @@ mod tests {
     #[test]
     fn stateless_mode_requires_revision_1() {
         let features = Features::new(|bit| bit != 0);
-        assert_eq!(features.revision(), Revision::Padded);
+        assert_eq!(features.layout(), Layout::Padded);
         assert!(SERVICES
             .iter()
             .all(|service| !features.has_stateless(*service)));
         let features = Features::new(|bit| bit == 0);
-        assert_eq!(features.revision(), Revision::Natural);
+        assert_eq!(features.layout(), Layout::Natural);
         assert!(SERVICES
             .iter()
             .all(|service| !features.has_stateless(*service)));
@@ -166,9 +166,9 @@ mod tests {
     #[test]
     fn natural_layout_truncates_and_sets_the_session_flag() {
         let padded = [7; 72];
-        assert_eq!(Revision::Padded.truncate(&padded, 24).len(), 72);
-        assert_eq!(Revision::Natural.truncate(&padded, 24).len(), 24);
-        assert_eq!(Revision::Padded.session_flag(), 0);
-        assert_eq!(Revision::Natural.session_flag(), 1);
+        assert_eq!(Layout::Padded.truncate(&padded, 24).len(), 72);
+        assert_eq!(Layout::Natural.truncate(&padded, 24).len(), 24);
+        assert_eq!(Layout::Padded.session_flag(), 0);
+        assert_eq!(Layout::Natural.session_flag(), 1);
     }
 }

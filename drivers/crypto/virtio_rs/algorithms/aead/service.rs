@@ -195,7 +195,7 @@ pub(in crate::algorithms) fn create_test_session(
 }
 
 impl Method for AeadMethod {
-    type Area = Area<PARAMS, { data::STATUS }, ENTRIES>;
+    type Area = Area<PARAMS, { data::STATUS_LEN }, ENTRIES>;
     const TAG_IN_DATA: bool = true;
     const PRIORITY_FACTOR: i32 = 1;
 
@@ -226,7 +226,7 @@ impl Method for AeadMethod {
         }
         let len = u32::try_from(keys.cipher.len())?;
         let request = CreateAead::new(self.aead, operation, len, tag);
-        let bytes = request.bytes(device.features().revision());
+        let bytes = request.bytes(device.features().layout());
         Session::create(device, Service::Aead, bytes, keys.cipher)
     }
 
@@ -274,9 +274,9 @@ impl Method for AeadMethod {
             tag: plan.tag,
         };
         match *key_mode {
-            KeyMode::Session(revision, id) => {
-                let request = AeadRequest::new(revision, self.aead, operation, id, &lengths);
-                builder.read(request.bytes(revision));
+            KeyMode::Session(layout, id) => {
+                let request = AeadRequest::new(layout, self.aead, operation, id, &lengths);
+                builder.read(request.bytes(layout));
             }
             KeyMode::Stateless => {
                 // CAST: A key of a stateless request has at most `MAX_KEY` bytes.

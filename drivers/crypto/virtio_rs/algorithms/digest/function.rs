@@ -66,11 +66,11 @@ impl Function {
         digest_size: u32,
         key: &[u8],
     ) -> Result<Session> {
-        let revision = device.features().revision();
+        let layout = device.features().layout();
         match self {
             Self::Hash(hash) => {
                 let request = CreateHash::new(hash, digest_size);
-                Session::create(device, Service::Hash, request.bytes(revision), &[])
+                Session::create(device, Service::Hash, request.bytes(layout), &[])
             }
             Self::Mac(mac) => {
                 if !device.config().supports_auth_key_len(key.len()) {
@@ -78,7 +78,7 @@ impl Function {
                 }
                 let len = u32::try_from(key.len())?;
                 let request = CreateMac::new(mac, digest_size, len);
-                Session::create(device, Service::Mac, request.bytes(revision), key)
+                Session::create(device, Service::Mac, request.bytes(layout), key)
             }
         }
     }
@@ -95,14 +95,14 @@ pub(super) fn write_header<A: Offload>(
     let result_len = row.digest_size;
     match (row.function, binding) {
         (Function::Hash(hash), Binding::Session(session)) => {
-            let revision = session.device().features().revision();
-            let request = DigestRequest::hash(revision, hash, session.id(), len, result_len);
-            builder.read(request.bytes(revision));
+            let layout = session.device().features().layout();
+            let request = DigestRequest::hash(layout, hash, session.id(), len, result_len);
+            builder.read(request.bytes(layout));
         }
         (Function::Mac(mac), Binding::Session(session)) => {
-            let revision = session.device().features().revision();
-            let request = DigestRequest::mac(revision, mac, session.id(), len, result_len);
-            builder.read(request.bytes(revision));
+            let layout = session.device().features().layout();
+            let request = DigestRequest::mac(layout, mac, session.id(), len, result_len);
+            builder.read(request.bytes(layout));
         }
         (Function::Hash(hash), Binding::Stateless(..)) => {
             builder.read_value(StatelessHashRequest::new(hash, len, result_len));

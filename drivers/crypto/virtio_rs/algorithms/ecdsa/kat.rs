@@ -126,7 +126,7 @@ pub(super) fn run_kat(device: &Arc<Device>, scheme: Scheme, row: &Row) -> Result
             *last = digest;
         }
         let verify = AkcipherOperation::Verify;
-        key.run_sync::<PARAMS, { data::STATUS }>(verify, &der[..len], bytes)
+        key.run_sync::<PARAMS, { data::STATUS_LEN }>(verify, &der[..len], bytes)
             .map(|_| ())
     };
     match (verify(1), verify(2)) {

@@ -101,7 +101,7 @@ pub(in crate::algorithms) fn run_kat(device: &Arc<Device>) -> Result {
     src[MODULUS.len() - 1] = 2;
     let encrypt = AkcipherOperation::Encrypt;
     let result = key
-        .run_sync::<PARAMS, { MODULUS.len() + data::STATUS }>(encrypt, &src, &[])
+        .run_sync::<PARAMS, { MODULUS.len() + data::STATUS_LEN }>(encrypt, &src, &[])
         .map_err(akcipher_key::kat_error)?;
     if result.as_ref()[..MODULUS.len()] == EXPECTED {
         Ok(())

@@ -318,10 +318,10 @@ impl DeviceInner {
         let Some(first) = self.sessions.pop_stale() else {
             return Ok(());
         };
-        let revision = self.features.revision();
+        let layout = self.features.layout();
         let response = controlq::send_and_wait(
             &self.control,
-            first.destroy().bytes(revision),
+            first.destroy().bytes(layout),
             &[],
             DESTROY_RESPONSE_LEN,
             self.timeout,
@@ -378,10 +378,7 @@ impl DeviceInner {
     }
 
     fn prepare_destroy(&self, destroy: &Destroy) -> Result<ControlMessage> {
-        controlq::prepare(
-            destroy.bytes(self.features.revision()),
-            DESTROY_RESPONSE_LEN,
-        )
+        controlq::prepare(destroy.bytes(self.features.layout()), DESTROY_RESPONSE_LEN)
     }
 
     /// Waits until the device has returned all requests, and destroys its sessions. This takes at most

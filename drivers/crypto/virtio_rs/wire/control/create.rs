@@ -15,7 +15,7 @@ use super::{
             OP_TYPE_CHAIN,
             OP_TYPE_CIPHER, //
         },
-        feature::Revision,
+        feature::Layout,
         PADDED_LEN, //
     },
     Header,
@@ -86,8 +86,8 @@ impl CreateHash {
     }
 
     /// Returns the bytes of the request in a layout.
-    pub(crate) fn bytes(&self, revision: Revision) -> &[u8] {
-        revision.truncate(self.as_bytes(), Self::NATURAL_LEN)
+    pub(crate) fn bytes(&self, layout: Layout) -> &[u8] {
+        layout.truncate(self.as_bytes(), Self::NATURAL_LEN)
     }
 }
 
@@ -123,8 +123,8 @@ impl CreateMac {
     }
 
     /// Returns the bytes of the request in a layout.
-    pub(crate) fn bytes(&self, revision: Revision) -> &[u8] {
-        revision.truncate(self.as_bytes(), Self::NATURAL_LEN)
+    pub(crate) fn bytes(&self, layout: Layout) -> &[u8] {
+        layout.truncate(self.as_bytes(), Self::NATURAL_LEN)
     }
 }
 
@@ -165,8 +165,8 @@ impl CreateAead {
     }
 
     /// Returns the bytes of the request in a layout.
-    pub(crate) fn bytes(&self, revision: Revision) -> &[u8] {
-        revision.truncate(self.as_bytes(), Self::NATURAL_LEN)
+    pub(crate) fn bytes(&self, layout: Layout) -> &[u8] {
+        layout.truncate(self.as_bytes(), Self::NATURAL_LEN)
     }
 }
 
@@ -263,36 +263,36 @@ mod tests {
     #[test]
     fn hash_fields_match_the_layout() {
         let request = CreateHash::new(Hash::Sha256, 32);
-        let bytes = request.bytes(Revision::Padded);
+        let bytes = request.bytes(Layout::Padded);
         assert_eq!(bytes.len(), 72);
         assert!(has_words(bytes, &[(0, 0x102), (4, 4), (16, 4), (20, 32)]));
-        assert_eq!(request.bytes(Revision::Natural), &bytes[..24]);
+        assert_eq!(request.bytes(Layout::Natural), &bytes[..24]);
         assert_eq!(word(bytes, 0), bindings::VC_HASH_CREATE_SESSION);
     }
 
     #[test]
     fn mac_fields_match_the_layout() {
         let request = CreateMac::new(Mac::XcbcAes, 12, 16);
-        let bytes = request.bytes(Revision::Padded);
+        let bytes = request.bytes(Layout::Padded);
         assert_eq!(bytes.len(), 72);
         assert!(has_words(
             bytes,
             &[(0, 0x202), (4, 53), (16, 53), (20, 12), (24, 16)]
         ));
-        assert_eq!(request.bytes(Revision::Natural), &bytes[..32]);
+        assert_eq!(request.bytes(Layout::Natural), &bytes[..32]);
         assert_eq!(word(bytes, 0), bindings::VC_MAC_CREATE_SESSION);
     }
 
     #[test]
     fn aead_fields_match_the_layout() {
         let request = CreateAead::new(Aead::Ccm, Operation::Decrypt, 24, 8);
-        let bytes = request.bytes(Revision::Padded);
+        let bytes = request.bytes(Layout::Padded);
         assert_eq!(bytes.len(), 72);
         assert!(has_words(
             bytes,
             &[(0, 0x302), (4, 2), (16, 2), (20, 24), (24, 8), (32, 2)]
         ));
-        assert_eq!(request.bytes(Revision::Natural), &bytes[..40]);
+        assert_eq!(request.bytes(Layout::Natural), &bytes[..40]);
         assert_eq!(word(bytes, 0), bindings::VC_AEAD_CREATE_SESSION);
     }
 

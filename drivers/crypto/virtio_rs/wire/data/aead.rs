@@ -9,7 +9,7 @@ use super::{
             Operation,
             Service, //
         },
-        feature::Revision,
+        feature::Layout,
         PADDED_LEN, //
     },
     direction,
@@ -53,7 +53,7 @@ impl AeadRequest {
 
     /// Creates the request.
     pub(crate) fn new(
-        revision: Revision,
+        layout: Layout,
         aead: Aead,
         operation: Operation,
         session_id: u64,
@@ -61,7 +61,7 @@ impl AeadRequest {
     ) -> Self {
         Self {
             header: Header::session(
-                revision,
+                layout,
                 Service::Aead,
                 direction(operation),
                 aead.number(),
@@ -78,8 +78,8 @@ impl AeadRequest {
     }
 
     /// Returns the bytes of the request in a layout.
-    pub(crate) fn bytes(&self, revision: Revision) -> &[u8] {
-        revision.truncate(self.as_bytes(), Self::NATURAL_LEN)
+    pub(crate) fn bytes(&self, layout: Layout) -> &[u8] {
+        layout.truncate(self.as_bytes(), Self::NATURAL_LEN)
     }
 }
 
@@ -141,9 +141,8 @@ mod tests {
 
     #[test]
     fn session_request_fields_match_the_layout() {
-        let request =
-            AeadRequest::new(Revision::Padded, Aead::Gcm, Operation::Decrypt, 7, &LENGTHS);
-        let bytes = request.bytes(Revision::Padded);
+        let request = AeadRequest::new(Layout::Padded, Aead::Gcm, Operation::Decrypt, 7, &LENGTHS);
+        let bytes = request.bytes(Layout::Padded);
         let set = [
             (0, 0x301),
             (4, 1),
@@ -157,7 +156,7 @@ mod tests {
         assert_eq!(bytes.len(), 72);
         assert!(has_words(bytes, &set));
         assert_eq!(word(bytes, 0), bindings::VC_AEAD_DECRYPT);
-        assert_eq!(request.bytes(Revision::Natural), &bytes[..48]);
+        assert_eq!(request.bytes(Layout::Natural), &bytes[..48]);
     }
 
     #[test]

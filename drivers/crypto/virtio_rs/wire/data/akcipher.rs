@@ -9,7 +9,7 @@ use super::{
             Scheme,
             Service, //
         },
-        feature::Revision,
+        feature::Layout,
         PADDED_LEN, //
     },
     Header, //
@@ -52,7 +52,7 @@ impl AkcipherRequest {
     /// Creates the request. The lengths are in bytes. For [`AkcipherOperation::Verify`], `src_len`
     /// is the length of the signature and `dst_len` that of the digest.
     pub(crate) fn new(
-        revision: Revision,
+        layout: Layout,
         scheme: Scheme,
         operation: AkcipherOperation,
         session_id: u64,
@@ -61,7 +61,7 @@ impl AkcipherRequest {
     ) -> Self {
         Self {
             header: Header::session(
-                revision,
+                layout,
                 Service::Akcipher,
                 // CAST: The enum is `repr(u32)`.
                 operation as u32,
@@ -75,8 +75,8 @@ impl AkcipherRequest {
     }
 
     /// Returns the bytes of the request in a layout.
-    pub(crate) fn bytes(&self, revision: Revision) -> &[u8] {
-        revision.truncate(self.as_bytes(), Self::NATURAL_LEN)
+    pub(crate) fn bytes(&self, layout: Layout) -> &[u8] {
+        layout.truncate(self.as_bytes(), Self::NATURAL_LEN)
     }
 }
 
@@ -150,7 +150,7 @@ mod tests {
         ];
         for (operation, opcode) in opcodes {
             let scheme = Scheme::RsaRaw;
-            let request = AkcipherRequest::new(Revision::Padded, scheme, operation, 0, 1, 1);
+            let request = AkcipherRequest::new(Layout::Padded, scheme, operation, 0, 1, 1);
             assert_eq!(word(request.as_bytes(), 0), opcode);
             let request =
                 StatelessAkcipherRequest::new(scheme, operation, KeyType::Public, 1, 1, 1);
@@ -160,18 +160,18 @@ mod tests {
 
     #[test]
     fn session_request_fields_match_the_layout() {
-        let new = |revision| {
+        let new = |layout| {
             let scheme = Scheme::RsaRaw;
-            AkcipherRequest::new(revision, scheme, AkcipherOperation::Decrypt, 7, 256, 255)
+            AkcipherRequest::new(layout, scheme, AkcipherOperation::Decrypt, 7, 256, 255)
         };
-        let request = new(Revision::Padded);
-        let bytes = request.bytes(Revision::Padded);
+        let request = new(Layout::Padded);
+        let bytes = request.bytes(Layout::Padded);
         assert_eq!(bytes.len(), 72);
         let set = [(0, 0x401), (4, 1), (8, 7), (24, 256), (28, 255)];
         assert!(has_words(bytes, &set));
 
-        let request = new(Revision::Natural);
-        let bytes = request.bytes(Revision::Natural);
+        let request = new(Layout::Natural);
+        let bytes = request.bytes(Layout::Natural);
         assert_eq!(bytes.len(), 32);
         let set = [(0, 0x401), (4, 1), (8, 7), (16, 1), (24, 256), (28, 255)];
         assert!(has_words(bytes, &set));

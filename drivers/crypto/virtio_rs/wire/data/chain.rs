@@ -12,7 +12,7 @@ use super::{
             OP_TYPE_CHAIN, //
         },
         control::Chain,
-        feature::Revision,
+        feature::Layout,
         PADDED_LEN, //
     },
     direction,
@@ -65,7 +65,7 @@ kernel::static_assert!(offset_of!(ChainRequest, op_type) == 64);
 impl ChainRequest {
     /// Creates the request.
     pub(crate) fn new(
-        revision: Revision,
+        layout: Layout,
         chain: &Chain,
         operation: Operation,
         session_id: u64,
@@ -73,7 +73,7 @@ impl ChainRequest {
     ) -> Self {
         Self {
             header: Header::session(
-                revision,
+                layout,
                 Service::Cipher,
                 direction(operation),
                 chain.cipher.number(),
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn session_request_fields_match_the_layout() {
-        let request = ChainRequest::new(Revision::Natural, &CHAIN, Operation::Decrypt, 7, &LENGTHS);
+        let request = ChainRequest::new(Layout::Natural, &CHAIN, Operation::Decrypt, 7, &LENGTHS);
         let set = [
             (0, 1),
             (4, 3),

@@ -10,13 +10,13 @@ use super::{
             Service,
             OP_TYPE_CIPHER, //
         },
-        feature::Revision,
+        feature::Layout,
         PADDED_LEN, //
     },
     direction,
     Header,
     STATELESS_LEN,
-    STATUS, //
+    STATUS_LEN, //
 };
 use core::mem::offset_of;
 use kernel::prelude::*;
@@ -44,7 +44,7 @@ kernel::static_assert!(offset_of!(CipherRequest, op_type) == 64);
 impl CipherRequest {
     /// Creates the request for `len` bytes of data. The lengths are in bytes.
     pub(crate) fn new(
-        revision: Revision,
+        layout: Layout,
         cipher: Cipher,
         operation: Operation,
         session_id: u64,
@@ -53,7 +53,7 @@ impl CipherRequest {
     ) -> Self {
         Self {
             header: Header::session(
-                revision,
+                layout,
                 Service::Cipher,
                 direction(operation),
                 cipher.number(),
@@ -118,7 +118,7 @@ impl StatelessCipherRequest {
 /// All lengths are in bytes. `key_len` is 0 in session mode. The key, the IV, the source, the
 /// destination and the status count towards `max_size`.
 pub(crate) fn max_cipher_len(key_len: usize, iv_len: u32, max_size: u64) -> u64 {
-    let others = u64::from(iv_len) + (key_len + STATUS) as u64;
+    let others = u64::from(iv_len) + (key_len + STATUS_LEN) as u64;
     // The source and the destination have the same length.
     max_size.saturating_sub(others) / 2
 }
@@ -138,7 +138,7 @@ mod tests {
     fn session_request_fields_match_the_layout() {
         let id = 0x8877_6655_4433_2211;
         let request = CipherRequest::new(
-            Revision::Padded,
+            Layout::Padded,
             Cipher::AesCbc,
             Operation::Decrypt,
             id,
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn encrypt_in_session_0_has_session_id_0() {
         let request = CipherRequest::new(
-            Revision::Padded,
+            Layout::Padded,
             Cipher::AesCbc,
             Operation::Encrypt,
             0,
@@ -180,8 +180,8 @@ mod tests {
     #[test]
     fn natural_layout_sets_the_session_flag() {
         let new =
-            |revision| CipherRequest::new(revision, Cipher::AesCbc, Operation::Encrypt, 1, 16, 16);
-        let (padded, natural) = (new(Revision::Padded), new(Revision::Natural));
+            |layout| CipherRequest::new(layout, Cipher::AesCbc, Operation::Encrypt, 1, 16, 16);
+        let (padded, natural) = (new(Layout::Padded), new(Layout::Natural));
         assert_eq!(word(natural.as_bytes(), 16), 1);
         assert_eq!(padded.as_bytes()[..16], natural.as_bytes()[..16]);
         assert_eq!(padded.as_bytes()[20..], natural.as_bytes()[20..]);

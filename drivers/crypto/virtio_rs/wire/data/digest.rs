@@ -9,7 +9,7 @@ use super::{
             Mac,
             Service, //
         },
-        feature::Revision,
+        feature::Layout,
         PADDED_LEN, //
     },
     Header, //
@@ -39,25 +39,25 @@ impl DigestRequest {
 
     /// Creates the request for a hash. The lengths are in bytes.
     pub(crate) fn hash(
-        revision: Revision,
+        layout: Layout,
         hash: Hash,
         session_id: u64,
         len: u32,
         result_len: u32,
     ) -> Self {
-        let header = Header::session(revision, Service::Hash, DIGEST, hash.number(), session_id);
+        let header = Header::session(layout, Service::Hash, DIGEST, hash.number(), session_id);
         Self::new(header, len, result_len)
     }
 
     /// Creates the request for a MAC. The lengths are in bytes.
     pub(crate) fn mac(
-        revision: Revision,
+        layout: Layout,
         mac: Mac,
         session_id: u64,
         len: u32,
         result_len: u32,
     ) -> Self {
-        let header = Header::session(revision, Service::Mac, DIGEST, mac.number(), session_id);
+        let header = Header::session(layout, Service::Mac, DIGEST, mac.number(), session_id);
         Self::new(header, len, result_len)
     }
 
@@ -71,8 +71,8 @@ impl DigestRequest {
     }
 
     /// Returns the bytes of the request in a layout.
-    pub(crate) fn bytes(&self, revision: Revision) -> &[u8] {
-        revision.truncate(self.as_bytes(), Self::NATURAL_LEN)
+    pub(crate) fn bytes(&self, layout: Layout) -> &[u8] {
+        layout.truncate(self.as_bytes(), Self::NATURAL_LEN)
     }
 }
 
@@ -144,8 +144,8 @@ mod tests {
 
     #[test]
     fn session_request_fields_match_the_layout() {
-        let request = DigestRequest::hash(Revision::Padded, Hash::Sha256, 7, 4096, 32);
-        let bytes = request.bytes(Revision::Padded);
+        let request = DigestRequest::hash(Layout::Padded, Hash::Sha256, 7, 4096, 32);
+        let bytes = request.bytes(Layout::Padded);
         assert_eq!(bytes.len(), 72);
         assert!(has_words(
             bytes,
@@ -153,8 +153,8 @@ mod tests {
         ));
         assert_eq!(word(bytes, 0), bindings::VC_HASH);
 
-        let request = DigestRequest::mac(Revision::Natural, Mac::HmacSha1, 7, 100, 12);
-        let bytes = request.bytes(Revision::Natural);
+        let request = DigestRequest::mac(Layout::Natural, Mac::HmacSha1, 7, 100, 12);
+        let bytes = request.bytes(Layout::Natural);
         assert_eq!(bytes.len(), 32);
         assert!(has_words(
             bytes,
