@@ -360,7 +360,7 @@ fn run_sync<const PARAMS: usize, const RESULT: usize>(
     sent.wait(
         device.timeout(),
         || device.arm_watchdog(),
-        |result| device.judge(epoch, result),
+        |result| device.evaluate(epoch, result),
     )
 }
 

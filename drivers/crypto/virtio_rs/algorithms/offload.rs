@@ -88,9 +88,9 @@ where
             device.arm_watchdog();
         }
     };
-    let judge = |result| match &waiter {
-        Some((device, epoch)) => device.judge(*epoch, result),
+    let evaluate = |result| match &waiter {
+        Some((device, epoch)) => device.evaluate(*epoch, result),
         None => result,
     };
-    Ok(sent.into_return_code(limit, on_timeout, judge))
+    Ok(sent.into_return_code(limit, on_timeout, evaluate))
 }

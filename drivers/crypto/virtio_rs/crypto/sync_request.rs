@@ -125,7 +125,7 @@ pub(crate) struct SentCall<A: Offload<Raw = SyncRequest<A, OUTPUT>, Tfm = ()>, c
 
 impl<A: Offload<Raw = SyncRequest<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize> SentCall<A, OUTPUT> {
     /// Waits until the request is back. Calls `stuck` each time `limit` milliseconds pass; `stuck`
-    /// must arrange that the request comes back. `judge` is that of [`Sent::into_return_code`].
+    /// must arrange that the request comes back. `evaluate` is that of [`Sent::into_return_code`].
     ///
     /// Context: process, may sleep.
     ///
@@ -136,9 +136,13 @@ impl<A: Offload<Raw = SyncRequest<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize> Se
         self,
         limit: Msecs,
         stuck: impl Fn(),
-        judge: impl FnOnce(Result) -> Result,
+        evaluate: impl FnOnce(Result) -> Result,
     ) -> Result<Output<A, OUTPUT>> {
-        let result = to_result(self.sent.into_return_code(limit, stuck, judge).into_raw());
+        let result = to_result(
+            self.sent
+                .into_return_code(limit, stuck, evaluate)
+                .into_raw(),
+        );
         let call = ManuallyDrop::into_inner(self.call);
         result.map(|()| Output(call))
     }

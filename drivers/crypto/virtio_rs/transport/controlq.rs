@@ -359,13 +359,13 @@ pub(super) fn send_and_wait(
     send_nowait(queue, Message::new(pending, request, key, response_len)?)?;
     // The interrupt of the response may be lost.
     let step = limit.div_ceil(POLLS);
-    let answered = (0..POLLS).any(|_| {
+    let responded = (0..POLLS).any(|_| {
         waiter.done.wait(step) || {
             queue.schedule();
             false
         }
     });
-    if !answered && !waiter.done.wait(GRACE) {
+    if !responded && !waiter.done.wait(GRACE) {
         return Err(ETIMEDOUT);
     }
     let response = *waiter.response.lock();

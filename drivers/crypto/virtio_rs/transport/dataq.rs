@@ -74,14 +74,14 @@ impl DataQueueHandler {
             request.set_used(used);
             limit.add(used);
             locked.state().complete(&request);
-            Self::judge(&mut request, locked);
+            Self::evaluate(&mut request, locked);
             batch.push(request);
         }
     }
 
     /// Evaluates a request that the device has used, and ends the use of its session.
     #[inline(always)]
-    fn judge(request: &mut Request, locked: &mut QueueGuard<'_, Self>) {
+    fn evaluate(request: &mut Request, locked: &mut QueueGuard<'_, Self>) {
         let status = Status::from(request.last_result_byte());
         let private = request.private_mut();
         private.set_result(status.to_result());
@@ -189,7 +189,7 @@ impl Handler for DataQueueHandler {
             let mut locked = queue.lock(bh);
             locked.state().ages.remove(request.private().age());
             match status {
-                BufferStatus::Used => Self::judge(&mut request, &mut locked),
+                BufferStatus::Used => Self::evaluate(&mut request, &mut locked),
                 BufferStatus::Unused => request.private_mut().unbind(&mut locked),
             }
         }

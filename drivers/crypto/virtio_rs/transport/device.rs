@@ -341,7 +341,7 @@ impl DeviceInner {
     /// [`session::distrust`] if the driver has detected a duplicate session ID in `epoch` since.
     ///
     /// Context: any.
-    pub(crate) fn judge(&self, epoch: Option<u32>, result: Result) -> Result {
+    pub(crate) fn evaluate(&self, epoch: Option<u32>, result: Result) -> Result {
         if epoch.is_some_and(|epoch| self.is_untrusted(epoch)) {
             session::distrust(result)
         } else {

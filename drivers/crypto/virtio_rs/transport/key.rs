@@ -97,11 +97,11 @@ impl Binding {
         }
     }
 
-    /// Evaluates the result of a request, as [`Session::judge`] does.
+    /// Evaluates the result of a request, as [`Session::evaluate`] does.
     #[inline(always)]
-    pub(super) fn judge(&self, result: Result) -> Result {
+    pub(super) fn evaluate(&self, result: Result) -> Result {
         match self {
-            Self::Session(session) => session.judge(result),
+            Self::Session(session) => session.evaluate(result),
             Self::Stateless(..) => result,
         }
     }

@@ -143,7 +143,7 @@ impl Session {
     ///
     /// Context: any but hard interrupt.
     #[inline]
-    pub(super) fn judge(&self, result: Result) -> Result {
+    pub(super) fn evaluate(&self, result: Result) -> Result {
         if result == Err(ENOKEY) {
             self.invalidate();
         }

@@ -466,7 +466,7 @@ impl<A: Offload<Raw = R>, R: RawRequest> Sent<'_, A, R> {
     ///
     /// If the algorithm is synchronous, waits until the request is back. Calls `stuck` each time
     /// `limit` milliseconds pass; `stuck` must arrange that the request comes back. Then calls
-    /// `judge` with the result, because the driver may have detected a duplicate session ID since
+    /// `evaluate` with the result, because the driver may have detected a duplicate session ID since
     /// the queue evaluated it.
     ///
     /// Context: process, may sleep, if the algorithm is synchronous; else any.
@@ -475,7 +475,7 @@ impl<A: Offload<Raw = R>, R: RawRequest> Sent<'_, A, R> {
         self,
         limit: Msecs,
         stuck: impl Fn(),
-        judge: impl FnOnce(Result) -> Result,
+        evaluate: impl FnOnce(Result) -> Result,
     ) -> ReturnCode {
         let Self {
             how,
@@ -495,7 +495,7 @@ impl<A: Offload<Raw = R>, R: RawRequest> Sent<'_, A, R> {
         // SAFETY: `complete_sync` was its last user, and has written it.
         let outcome = unsafe { (*context.as_ptr()).driver.outcome };
         // SAFETY: The context is filled, and `complete_sync` was its last other user.
-        let result = unsafe { RequestCtx::conclude(context, judge(outcome)) };
+        let result = unsafe { RequestCtx::conclude(context, evaluate(outcome)) };
         drop(ManuallyDrop::into_inner(borrowed));
         // A synchronous request cannot be taken over.
         request.done(result.unwrap_or(Err(EIO)))

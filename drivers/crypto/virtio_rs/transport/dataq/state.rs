@@ -89,7 +89,7 @@ impl Private {
     #[inline]
     pub(super) fn set_result(&mut self, result: Result) {
         let result = match &self.session {
-            SessionUse::InUse(session) => session.value().judge(result),
+            SessionUse::InUse(session) => session.value().evaluate(result),
             SessionUse::None | SessionUse::Last { .. } => result,
         };
         self.error = result.err();

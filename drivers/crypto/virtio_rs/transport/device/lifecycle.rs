@@ -384,10 +384,10 @@ impl DeviceInner {
     /// Waits until the device has returned all requests, and destroys its sessions. This takes at most
     /// [`timeout`](Self::timeout) and 2 x [`GRACE`].
     fn quiesce(&self, event: Event) {
-        let answers = self.is_ready() && self.is_operational();
+        let responds = self.is_ready() && self.is_operational();
         self.state.apply(event);
         self.close_queues();
-        if answers {
+        if responds {
             let begin = Instant::now();
             self.wait_until(begin, || {
                 self.data.iter().all(|queue| dataq::is_idle(queue))
