@@ -4,9 +4,9 @@
 //!
 //! The files build on each other in this order, and none names a later one:
 //!
-//! 1. `place`, `fallback_stats`, `iv`: kinds of algorithms, counters, IVs;
+//! 1. `algorithm_id`, `fallback_stats`, `iv`: kinds of algorithms, counters, IVs;
 //! 2. `devices`: the devices, and what each of them does;
-//! 3. `keyed`, `offload`, `akcipher_key`: keys, and the common path of requests;
+//! 3. `tfm_key`, `offload`, `akcipher_key`: keys, and the common path of requests;
 //! 4. a file, or a folder, for each kind of algorithm;
 //! 5. `catalogue`: the algorithms of all kinds;
 //! 6. `detect`: what a device does of them;
@@ -14,6 +14,7 @@
 
 mod aead;
 mod akcipher_key;
+mod algorithm_id;
 mod authenc;
 mod catalogue;
 mod detect;
@@ -22,19 +23,18 @@ mod digest;
 mod ecdsa;
 mod fallback_stats;
 mod iv;
-mod keyed;
 mod offload;
-mod place;
 mod registry;
 mod rsa;
 mod skcipher;
+mod tfm_key;
 
 pub(crate) use self::registry::Registry;
 use self::{
-    devices::Devices,
-    place::{
+    algorithm_id::{
         operation,
+        AlgorithmId, //
         Kind,
-        Place, //
     }, //
+    devices::Devices,
 };

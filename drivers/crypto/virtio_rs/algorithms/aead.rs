@@ -13,11 +13,11 @@ use self::tfm::AeadTfm;
 use super::{
     fallback_stats::FallbackReason,
     iv::Iv,
-    keyed::Verdict,
     offload::offload,
     operation,
+    tfm_key::Disposition,
+    AlgorithmId, //
     Devices,
-    Place, //
 };
 use crate::{
     crypto::{
@@ -237,22 +237,22 @@ pub(super) trait Method: Send + Sync + Sized + 'static {
 ///
 /// # Errors
 ///
-/// - `EINVAL` if `place` names no row of `table`;
+/// - `EINVAL` if `id` names no row of `table`;
 /// - others as [`aead::register`] returns them.
 pub(super) fn register<M: Method>(
     table: &'static [Row<M>],
-    place: Place,
+    id: AlgorithmId,
     devices: &Arc<Devices>,
     module: &'static ThisModule,
 ) -> Result<KVec<Registration>> {
-    let row = table.get(place.row).ok_or(EINVAL)?;
+    let row = table.get(id.row).ok_or(EINVAL)?;
     let mut registrations = KVec::with_capacity(2, GFP_KERNEL)?;
     registrations.push(
-        register_variant::<M, false>(row, place, devices, module)?,
+        register_variant::<M, false>(row, id, devices, module)?,
         GFP_KERNEL,
     )?;
     registrations.push(
-        register_variant::<M, true>(row, place, devices, module)?,
+        register_variant::<M, true>(row, id, devices, module)?,
         GFP_KERNEL,
     )?;
     Ok(registrations)
@@ -260,7 +260,7 @@ pub(super) fn register<M: Method>(
 
 fn register_variant<M: Method, const SYNC: bool>(
     row: &'static Row<M>,
-    place: Place,
+    id: AlgorithmId,
     devices: &Arc<Devices>,
     module: &'static ThisModule,
 ) -> Result<Registration> {
@@ -284,7 +284,7 @@ fn register_variant<M: Method, const SYNC: bool>(
     };
     let data = AeadAlgData {
         row,
-        place,
+        id,
         devices: devices.clone(),
     };
     aead::register::<AeadAlgorithm<M, SYNC>>(&description, data, module)
@@ -293,7 +293,7 @@ fn register_variant<M: Method, const SYNC: bool>(
 /// Data that all transforms of an AEAD share.
 pub(super) struct AeadAlgData<M: Method> {
     row: &'static Row<M>,
-    place: Place,
+    id: AlgorithmId,
     devices: Arc<Devices>,
 }
 
@@ -335,12 +335,12 @@ impl<M: Method, const SYNC: bool> Offload for AeadAlgorithm<M, SYNC> {
         let is_decrypt = data.direction == Direction::Decrypt;
         // The device only verifies a tag that is part of the data.
         let is_answer = |err| M::TAG_IN_DATA && is_decrypt && err == EBADMSG;
-        let verdict = Verdict::of(outcome, is_answer);
+        let verdict = Disposition::of(outcome, is_answer);
         let result = match verdict {
-            Verdict::Done if M::TAG_IN_DATA => Ok(()),
-            Verdict::Done => data.write_or_check_tag(request, outcome),
-            Verdict::Software => return Finish::Fallback,
-            Verdict::Failed(err) => Err(err),
+            Disposition::Done if M::TAG_IN_DATA => Ok(()),
+            Disposition::Done => data.write_or_check_tag(request, outcome),
+            Disposition::Fallback => return Finish::Fallback,
+            Disposition::Failed(err) => Err(err),
         };
         if is_decrypt && result == Err(EBADMSG) {
             request.wipe_text(lengths);

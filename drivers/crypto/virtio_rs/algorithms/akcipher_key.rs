@@ -3,15 +3,15 @@
 //! Public and private keys of public key algorithms, and their bindings to devices.
 
 use super::{
-    keyed::{
+    tfm_key::{
         Bindings,
-        Keyed,
-        Opener,
-        Verdict,
+        Disposition,
+        SessionOps,
+        TfmKey,
         Wanted, //
     },
+    AlgorithmId, //
     Devices,
-    Place, //
 };
 use crate::{
     crypto::{
@@ -94,7 +94,7 @@ const MAX_KEY: usize = usize::MAX;
 
 /// A public or private key and its binding to a device.
 pub(super) struct AkcipherKey {
-    keyed: Keyed<AkcipherSessionOps, MAX_KEY>,
+    tfm_key: TfmKey<AkcipherSessionOps, MAX_KEY>,
     devices: Arc<Devices>,
     kind: AkcipherKind,
     key_type: KeyType,
@@ -107,13 +107,19 @@ struct AkcipherSessionOps {
     key_type: KeyType,
 }
 
-impl Opener for AkcipherSessionOps {
-    fn takes(&self, device: &Device, _key: &[u8], _variant: u32) -> bool {
+impl SessionOps for AkcipherSessionOps {
+    fn supports_key(&self, device: &Device, _key: &[u8], _variant: u32) -> bool {
         let scheme = self.kind.scheme(device, &self.devices.settings);
         scheme.is_some()
     }
 
-    fn open(&self, device: &Arc<Device>, key: &[u8], _: u32, _: Wanted) -> Result<Bindings> {
+    fn create_sessions(
+        &self,
+        device: &Arc<Device>,
+        key: &[u8],
+        _: u32,
+        _: Wanted,
+    ) -> Result<Bindings> {
         let scheme = self.kind.scheme(device, &self.devices.settings);
         let scheme = scheme.ok_or(EOPNOTSUPP)?;
         Bindings::one(create_session(device, scheme, self.key_type, key)?)
@@ -129,7 +135,7 @@ impl AkcipherKey {
     ///
     /// `ENOMEM` if memory is exhausted.
     pub(super) fn new(
-        place: Place,
+        id: AlgorithmId,
         devices: &Arc<Devices>,
         kind: AkcipherKind,
         key_type: KeyType,
@@ -140,10 +146,10 @@ impl AkcipherKey {
             kind,
             key_type,
         };
-        let keyed = Keyed::new(place, devices, ops)?;
-        keyed.set(key, 0, || Ok(()))?;
+        let tfm_key = TfmKey::new(id, devices, ops)?;
+        tfm_key.set(key, 0, || Ok(()))?;
         Ok(Self {
-            keyed,
+            tfm_key,
             devices: devices.clone(),
             kind,
             key_type,
@@ -152,7 +158,7 @@ impl AkcipherKey {
 
     /// Returns a reference to the key on its device, or `None` if the key is bound to no device.
     pub(super) fn key_ref<'a>(&self, bh: &'a BhDisabled) -> Option<AkcipherKeyRef<'a>> {
-        let binding = self.keyed.binding(Direction::Encrypt, bh)?;
+        let binding = self.tfm_key.binding(Direction::Encrypt, bh)?;
         let scheme = self.kind.scheme(binding.device(), &self.devices.settings)?;
         Some(AkcipherKeyRef {
             scheme,
@@ -397,16 +403,16 @@ impl<const PARAMS: usize, const RESULT: usize> Offload for AkcipherOp<PARAMS, RE
         request: &sync_request::Request<'_, Self, RESULT>,
         outcome: &DeviceResult<'_>,
     ) -> Finish {
-        let result = match Verdict::of(outcome, |err| err == EKEYREJECTED || err == EBADMSG) {
-            Verdict::Done => {
+        let result = match Disposition::of(outcome, |err| err == EKEYREJECTED || err == EBADMSG) {
+            Disposition::Done => {
                 let mut results = [0; RESULT];
                 outcome
                     .copy_results(0, &mut results)
                     .map(|()| sync_request::SyncRequest::keep(request, &results))
             }
-            Verdict::Failed(err) => Err(err),
-            Verdict::Software if outcome.result() == Err(ENODEV) => Err(ENODEV),
-            Verdict::Software => Err(EIO),
+            Disposition::Failed(err) => Err(err),
+            Disposition::Fallback if outcome.result() == Err(ENODEV) => Err(ENODEV),
+            Disposition::Fallback => Err(EIO),
         };
         Finish::Done(result)
     }

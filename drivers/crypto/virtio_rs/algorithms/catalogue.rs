@@ -4,14 +4,14 @@
 
 use super::{
     aead,
+    algorithm_id::{
+        AlgorithmId, //
+        Kind,
+    },
     authenc,
     devices::Devices,
     digest,
     ecdsa,
-    place::{
-        Kind,
-        Place, //
-    },
     rsa,
     skcipher, //
 };
@@ -52,13 +52,13 @@ kernel::static_assert!(Kind::Aead.rows() <= u32::BITS as usize);
 kernel::static_assert!(Kind::Authenc.rows() <= u32::BITS as usize);
 kernel::static_assert!(Kind::Ecdsa.rows() <= u32::BITS as usize);
 
-impl Place {
+impl AlgorithmId {
     /// Has a device do the algorithm, or at least create a session for it, as a trial.
     ///
     /// # Errors
     ///
     /// As [`Session::create`](crate::transport::session::Session::create) has them: why it does not.
-    pub(super) fn try_out(self, device: &Arc<Device>, settings: &Settings) -> Result {
+    pub(super) fn check_support(self, device: &Arc<Device>, settings: &Settings) -> Result {
         match self.kind {
             Kind::Cipher => skcipher::create_test_session(device, self.row).map(drop),
             Kind::Hash | Kind::Mac => digest::create_test_session(device, self).map(drop),

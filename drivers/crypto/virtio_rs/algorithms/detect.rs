@@ -3,11 +3,11 @@
 //! Capability detection: what a device does is tried. What it advertises is not enough.
 
 use super::{
-    devices::Capabilities,
-    place::{
+    algorithm_id::{
+        AlgorithmId, //
         Kind,
-        Place, //
     }, //
+    devices::Capabilities,
 };
 use crate::{
     settings::Settings,
@@ -32,25 +32,25 @@ impl Capabilities {
             if !settings.wants(service) || !device.config().has_service(service) {
                 continue;
             }
-            let mut answers = Answers::new(kind);
+            let mut results = DetectionResults::new(kind);
             for advertised in [true, false] {
-                for place in (0..kind.rows()).map(|row| Place { kind, row }) {
-                    if place.is_advertised(device) != advertised
-                        || !answers.worth_asking(advertised)
+                for id in (0..kind.rows()).map(|row| AlgorithmId { kind, row }) {
+                    if id.is_advertised(device) != advertised
+                        || !results.is_worth_testing(advertised)
                     {
                         continue;
                     }
-                    let result = place.try_out(device, settings);
-                    answers.add(result);
+                    let result = id.check_support(device, settings);
+                    results.add(result);
                     match result {
-                        Ok(()) => capabilities.add(place),
+                        Ok(()) => capabilities.add(id),
                         // Its sessions are used up, but it needs none.
                         Err(err)
                             if err == ENOSPC
                                 && device.features().has_stateless(service)
                                 && advertised =>
                         {
-                            capabilities.add(place);
+                            capabilities.add(id);
                         }
                         // That is its answer, unless it was reset, or is about to be, or is not
                         // ready and refuses everything.
@@ -76,7 +76,7 @@ impl Capabilities {
 /// Some devices do more than they advertise, so all rows are tried. But a device that lacks the
 /// service, or algorithm chaining, writes a line to the host's log for each trial. It does not get
 /// the trials of rows that it does not advertise. The rows that it advertises come first.
-struct Answers {
+struct DetectionResults {
     kind: Kind,
     /// A row was done.
     served: bool,
@@ -84,7 +84,7 @@ struct Answers {
     refused: bool,
 }
 
-impl Answers {
+impl DetectionResults {
     const fn new(kind: Kind) -> Self {
         Self {
             kind,
@@ -94,7 +94,7 @@ impl Answers {
     }
 
     /// Returns true if the next row is to be tried.
-    fn worth_asking(&self, advertised: bool) -> bool {
+    fn is_worth_testing(&self, advertised: bool) -> bool {
         advertised || self.served || !self.refused
     }
 
@@ -116,32 +116,32 @@ mod tests {
 
     #[test]
     fn a_service_that_a_device_lacks_is_asked_for_once() {
-        let mut answers = Answers::new(Kind::Mac);
-        assert!(answers.worth_asking(true) && answers.worth_asking(false));
+        let mut results = DetectionResults::new(Kind::Mac);
+        assert!(results.is_worth_testing(true) && results.is_worth_testing(false));
         // An answer about this row alone.
-        answers.add(Err(EIO));
-        assert!(answers.worth_asking(false));
-        answers.add(Err(EOPNOTSUPP));
-        assert!(!answers.worth_asking(false));
+        results.add(Err(EIO));
+        assert!(results.is_worth_testing(false));
+        results.add(Err(EOPNOTSUPP));
+        assert!(!results.is_worth_testing(false));
         // What is advertised is tried nevertheless.
-        assert!(answers.worth_asking(true));
+        assert!(results.is_worth_testing(true));
     }
 
     #[test]
     fn a_service_that_does_one_algorithm_is_asked_for_all() {
         for refused_first in [true, false] {
-            let mut answers = Answers::new(Kind::Cipher);
+            let mut results = DetectionResults::new(Kind::Cipher);
             for done in [!refused_first, refused_first] {
-                answers.add(if done { Ok(()) } else { Err(EOPNOTSUPP) });
+                results.add(if done { Ok(()) } else { Err(EOPNOTSUPP) });
             }
-            assert!(answers.worth_asking(false));
+            assert!(results.is_worth_testing(false));
         }
     }
 
     #[test]
     fn chaining_is_refused_as_such_by_an_error() {
-        let mut answers = Answers::new(Kind::Authenc);
-        answers.add(Err(EIO));
-        assert!(!answers.worth_asking(false) && answers.worth_asking(true));
+        let mut results = DetectionResults::new(Kind::Authenc);
+        results.add(Err(EIO));
+        assert!(!results.is_worth_testing(false) && results.is_worth_testing(true));
     }
 }

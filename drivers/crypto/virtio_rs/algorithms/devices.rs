@@ -3,11 +3,11 @@
 //! The devices, and what each of them does, for transforms to choose from.
 
 use super::{
-    fallback_stats::FallbackStats,
-    place::{
+    algorithm_id::{
+        AlgorithmId, //
         Kind,
-        Place, //
     }, //
+    fallback_stats::FallbackStats,
 };
 use crate::{
     crypto::DeferredRequests,
@@ -44,15 +44,15 @@ impl Capabilities {
     }
 
     /// Returns true if the device does an algorithm.
-    pub(super) fn has(&self, place: Place) -> bool {
+    pub(super) fn has(&self, id: AlgorithmId) -> bool {
         // CAST: The enum numbers the kinds.
-        self.0[place.kind as usize] & 1 << place.row != 0
+        self.0[id.kind as usize] & 1 << id.row != 0
     }
 
     /// Adds an algorithm that the device does.
-    pub(super) fn add(&mut self, place: Place) {
+    pub(super) fn add(&mut self, id: AlgorithmId) {
         // CAST: As above.
-        self.0[place.kind as usize] |= 1 << place.row;
+        self.0[id.kind as usize] |= 1 << id.row;
     }
 }
 
@@ -64,9 +64,9 @@ pub(super) struct DeviceEntry {
 }
 
 impl DeviceEntry {
-    fn does(&self, place: Place) -> bool {
+    fn supports(&self, id: AlgorithmId) -> bool {
         self.capabilities
-            .is_some_and(|capabilities| capabilities.has(place))
+            .is_some_and(|capabilities| capabilities.has(id))
     }
 }
 
@@ -77,22 +77,22 @@ pub(crate) struct Devices {
     pub(super) fallbacks: Arc<FallbackStats>,
     #[pin]
     pub(super) members: Mutex<KVec<DeviceEntry>>,
-    turn: Atomic<usize>,
+    next_device: Atomic<usize>,
     /// The keys of all transforms, by the numbers they were given.
     #[pin]
-    keys: SpinLockIrq<RBTree<u64, Arc<dyn Rekey>>>,
-    serial: Atomic<u64>,
+    keys: SpinLockIrq<RBTree<u64, Arc<dyn SessionOwner>>>,
+    next_owner_id: Atomic<u64>,
     /// Does what software has to do where it may not sleep.
     #[pin]
-    pub(super) later: OwnedDelayedWork<DeferredRequests>,
+    pub(super) deferred: OwnedDelayedWork<DeferredRequests>,
 }
 
 /// A key that may have to find another way to a device.
-pub(super) trait Rekey: Send + Sync {
+pub(super) trait SessionOwner: Send + Sync {
     /// Finds one, if there is none just now.
     ///
     /// Context: process, may sleep.
-    fn rekey(&self);
+    fn reestablish(&self);
 
     /// Gives up the session of one direction on a device, if no request has used it, and the other
     /// direction is in use. Returns true if there was one.
@@ -113,41 +113,41 @@ impl Devices {
                 settings,
                 fallbacks,
                 members <- new_mutex!(KVec::new()),
-                turn: Atomic::new(0),
+                next_device: Atomic::new(0),
                 keys <- new_spinlock_irq!(RBTree::new()),
-                serial: Atomic::new(0),
-                later <- DeferredRequests::new(),
+                next_owner_id: Atomic::new(0),
+                deferred <- DeferredRequests::new(),
             }),
             GFP_KERNEL,
         )
     }
 
-    /// Takes a key into account, until [`leave`](Self::leave) is called with the returned number.
+    /// Takes a key into account, until [`remove_owner`](Self::remove_owner) is called with the returned number.
     ///
     /// # Errors
     ///
     /// `ENOMEM`: no memory.
-    pub(super) fn enter(&self, key: Arc<dyn Rekey>) -> Result<u64> {
-        let serial = self.serial.fetch_add(1, Relaxed);
-        let node = RBTreeNode::new(serial, key, GFP_KERNEL)?;
+    pub(super) fn add_owner(&self, key: Arc<dyn SessionOwner>) -> Result<u64> {
+        let owner_id = self.next_owner_id.fetch_add(1, Relaxed);
+        let node = RBTreeNode::new(owner_id, key, GFP_KERNEL)?;
         self.keys.lock().insert(node);
-        Ok(serial)
+        Ok(owner_id)
     }
 
     /// Leaves a key out of account.
     ///
     /// Context: process or bottom half, interrupts enabled.
-    pub(super) fn leave(&self, serial: u64) {
+    pub(super) fn remove_owner(&self, owner_id: u64) {
         // What goes with it may talk to a device: not under the lock.
-        let _node = self.keys.lock().remove_node(&serial);
+        let _node = self.keys.lock().remove_node(&owner_id);
     }
 
     /// Has all keys find a way to a device that have none just now.
     ///
     /// Context: process, may sleep.
-    pub(super) fn rekey(&self) {
+    pub(super) fn reestablish_all(&self) {
         self.for_each_key(|key| {
-            key.rekey();
+            key.reestablish();
             true
         });
     }
@@ -166,44 +166,44 @@ impl Devices {
     }
 
     /// Calls `f` with each key, until it returns false.
-    fn for_each_key(&self, mut f: impl FnMut(&Arc<dyn Rekey>) -> bool) {
+    fn for_each_key(&self, mut f: impl FnMut(&Arc<dyn SessionOwner>) -> bool) {
         let mut next = Some(0);
         while let Some(from) = next {
             let found = {
                 let keys = self.keys.lock();
                 keys.cursor_lower_bound(&from).map(|cursor| {
-                    let (serial, key) = cursor.current();
-                    (*serial, key.clone())
+                    let (owner_id, key) = cursor.current();
+                    (*owner_id, key.clone())
                 })
             };
             next = found
                 .filter(|(_, key)| f(key))
-                .and_then(|(serial, _)| serial.checked_add(1));
+                .and_then(|(owner_id, _)| owner_id.checked_add(1));
         }
     }
 
     /// Returns a ready device that does an algorithm; they take turns.
-    pub(super) fn pick(&self, place: Place) -> Option<Arc<Device>> {
+    pub(super) fn pick(&self, id: AlgorithmId) -> Option<Arc<Device>> {
         let members = self.members.lock();
-        let turn = self.turn.fetch_add(1, Relaxed);
+        let first = self.next_device.fetch_add(1, Relaxed);
         let count = members.len();
         (0..count)
-            .filter_map(|step| turn.wrapping_add(step).checked_rem(count))
+            .filter_map(|step| first.wrapping_add(step).checked_rem(count))
             .filter_map(|position| members.get(position))
-            .find(|member| member.device.is_ready() && member.does(place))
+            .find(|member| member.device.is_ready() && member.supports(id))
             .map(|member| member.device.clone())
     }
 
     /// Returns true if a device does an algorithm, even if not just now.
-    pub(super) fn any(&self, place: Place) -> bool {
+    pub(super) fn is_supported(&self, id: AlgorithmId) -> bool {
         let members = self.members.lock();
         members
             .iter()
-            .any(|member| member.device.is_alive() && member.does(place))
+            .any(|member| member.device.is_alive() && member.supports(id))
     }
 
     /// Returns a ready device that was not asked yet what it does.
-    pub(super) fn unknown(&self) -> Option<Arc<Device>> {
+    pub(super) fn next_undetected(&self) -> Option<Arc<Device>> {
         let members = self.members.lock();
         members
             .iter()

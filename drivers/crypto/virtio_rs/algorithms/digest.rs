@@ -14,19 +14,19 @@ use self::{
 };
 use super::{
     fallback_stats::FallbackReason,
-    keyed::{
-        Bindings,
-        Keyed,
-        Opener,
-        Verdict,
-        Wanted, //
-    },
     offload::{
         offload,
         LookupBinding, //
     },
+    tfm_key::{
+        Bindings,
+        Disposition,
+        SessionOps,
+        TfmKey,
+        Wanted, //
+    },
+    AlgorithmId, //
     Devices,
-    Place, //
 };
 use crate::{
     crypto::{
@@ -72,19 +72,19 @@ pub(super) use self::table::{
 /// HMAC hashes a longer key first. Such a key needs a session.
 const MAX_KEY: usize = 128;
 
-/// Registers the algorithm at `place`.
+/// Registers the algorithm `id`.
 ///
 /// # Errors
 ///
 /// - `ENOENT` if the kernel has no implementation for a fallback;
-/// - `EINVAL` if `place` names no row;
+/// - `EINVAL` if `id` names no row;
 /// - others as [`hash::register`] returns them.
 pub(super) fn register(
-    place: Place,
+    id: AlgorithmId,
     devices: &Arc<Devices>,
     module: &'static ThisModule,
 ) -> Result<KVec<Registration>> {
-    let row = table::row(place).ok_or(EINVAL)?;
+    let row = table::row(id).ok_or(EINVAL)?;
     let description = hash::Description {
         name: row.name,
         driver_name: row.driver_name,
@@ -93,7 +93,7 @@ pub(super) fn register(
     };
     let data = DigestAlgData {
         row,
-        place,
+        id,
         devices: devices.clone(),
     };
     let mut registrations = KVec::with_capacity(1, GFP_KERNEL)?;
@@ -108,14 +108,14 @@ pub(super) fn register(
 /// Data that all transforms of a hash or MAC share.
 pub(super) struct DigestAlgData {
     row: &'static Row,
-    place: Place,
+    id: AlgorithmId,
     devices: Arc<Devices>,
 }
 
 /// A transform of a hash or MAC: a key and its binding to a device. A hash has an empty key.
 pub(super) struct DigestTfm {
     row: &'static Row,
-    keyed: Keyed<&'static Row, MAX_KEY>,
+    tfm_key: TfmKey<&'static Row, MAX_KEY>,
 }
 
 impl DigestTfm {
@@ -126,23 +126,29 @@ impl DigestTfm {
     /// `ENOMEM` if memory is exhausted.
     fn set_key(&self, key: &[u8]) -> Result {
         // `crypto::hash` has already set the key on the fallback, which validates it.
-        self.keyed.set(key, 0, || Ok(()))
+        self.tfm_key.set(key, 0, || Ok(()))
     }
 }
 
 impl LookupBinding for DigestTfm {
     #[inline]
     fn binding<'a>(&self, direction: Direction, bh: &'a BhDisabled) -> Option<&'a SharedBinding> {
-        self.keyed.binding(direction, bh)
+        self.tfm_key.binding(direction, bh)
     }
 }
 
-impl Opener for &'static Row {
-    fn takes(&self, device: &Device, key: &[u8], _variant: u32) -> bool {
+impl SessionOps for &'static Row {
+    fn supports_key(&self, device: &Device, key: &[u8], _variant: u32) -> bool {
         device.config().supports_auth_key_len(key.len())
     }
 
-    fn open(&self, device: &Arc<Device>, key: &[u8], _: u32, _: Wanted) -> Result<Bindings> {
+    fn create_sessions(
+        &self,
+        device: &Arc<Device>,
+        key: &[u8],
+        _: u32,
+        _: Wanted,
+    ) -> Result<Bindings> {
         Bindings::one(
             self.function
                 .create_session(device, self.digest_size, key)?,
@@ -152,7 +158,7 @@ impl Opener for &'static Row {
 
 /// Counts a fallback and runs the request on the fallback.
 fn fall_back(request: Request<'_, Digest>, reason: FallbackReason) -> ReturnCode {
-    request.tfm().keyed.fall_back(reason);
+    request.tfm().tfm_key.fall_back(reason);
     request.run_fallback()
 }
 
@@ -169,15 +175,15 @@ impl Offload for Digest {
     const SYNCHRONOUS: bool = false;
 
     fn finalize(_state: &(), request: &Request<'_, Self>, outcome: &DeviceResult<'_>) -> Finish {
-        match Verdict::of(outcome, |_| false) {
-            Verdict::Done => Finish::Done(request.set_digest(outcome)),
-            Verdict::Software => Finish::Fallback,
-            Verdict::Failed(err) => Finish::Done(Err(err)),
+        match Disposition::of(outcome, |_| false) {
+            Disposition::Done => Finish::Done(request.set_digest(outcome)),
+            Disposition::Fallback => Finish::Fallback,
+            Disposition::Failed(err) => Finish::Done(Err(err)),
         }
     }
 
     fn fall_back(_state: (), mut request: Request<'_, Self>) -> Option<Result> {
-        request.tfm().keyed.fall_back(FallbackReason::DeviceError);
+        request.tfm().tfm_key.fall_back(FallbackReason::DeviceError);
         Some(request.run_fallback_atomic())
     }
 }
@@ -188,7 +194,7 @@ impl Algorithm for Digest {
     fn init(data: &DigestAlgData) -> Result<DigestTfm> {
         let tfm = DigestTfm {
             row: data.row,
-            keyed: Keyed::new(data.place, &data.devices, data.row)?,
+            tfm_key: TfmKey::new(data.id, &data.devices, data.row)?,
         };
         if let Function::Hash(_) = data.row.function {
             tfm.set_key(&[])?;

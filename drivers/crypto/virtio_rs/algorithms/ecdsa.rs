@@ -17,8 +17,8 @@ use super::{
         AkcipherKind, //
     },
     fallback_stats::FallbackReason,
+    AlgorithmId, //
     Devices,
-    Place, //
 };
 use crate::{
     crypto::{
@@ -123,19 +123,19 @@ pub(super) fn run_kat(device: &Arc<Device>, settings: &Settings, row: usize) -> 
     kat::run_kat(device, scheme, row)
 }
 
-/// Registers the row at `place`.
+/// Registers the row `id`.
 ///
 /// # Errors
 ///
 /// - `ENOENT` if the kernel has no implementation for a fallback;
-/// - `EINVAL` if `place` names no row;
+/// - `EINVAL` if `id` names no row;
 /// - others as [`sig::register`] returns them.
 pub(super) fn register(
-    place: Place,
+    id: AlgorithmId,
     devices: &Arc<Devices>,
     module: &'static ThisModule,
 ) -> Result<KVec<Registration>> {
-    let row = TABLE.get(place.row).ok_or(EINVAL)?;
+    let row = TABLE.get(id.row).ok_or(EINVAL)?;
     let info = AlgorithmInfo {
         name: row.name,
         driver_name: row.driver_name,
@@ -145,7 +145,7 @@ pub(super) fn register(
     };
     let data = EcdsaAlgData {
         row,
-        place,
+        id,
         devices: devices.clone(),
         _fallback: FallbackTfm::new(row.name)?,
     };
@@ -157,7 +157,7 @@ pub(super) fn register(
 /// Data that all transforms of a curve share.
 pub(super) struct EcdsaAlgData {
     row: &'static Row,
-    place: Place,
+    id: AlgorithmId,
     devices: Arc<Devices>,
     /// Keeps the kernel's implementation loaded while the driver's is registered, as for RSA.
     _fallback: FallbackTfm,
@@ -166,7 +166,7 @@ pub(super) struct EcdsaAlgData {
 /// An ECDSA transform.
 pub(super) struct EcdsaTfm {
     row: &'static Row,
-    place: Place,
+    id: AlgorithmId,
     devices: Arc<Devices>,
     /// Has the same public key.
     fallback: FallbackTfm,
@@ -201,7 +201,7 @@ impl EcdsaTfm {
     /// `ENOMEM` if memory is exhausted.
     fn create_key(&self, key_type: KeyType, key: &[u8]) -> Result<Arc<AkcipherKey>> {
         let kind = AkcipherKind::Ecdsa(self.row.curve);
-        let key = AkcipherKey::new(self.place, &self.devices, kind, key_type, key)?;
+        let key = AkcipherKey::new(self.id, &self.devices, kind, key_type, key)?;
         Ok(Arc::new(key, GFP_KERNEL)?)
     }
 
@@ -303,7 +303,7 @@ impl Algorithm for Ecdsa {
     fn init(data: &EcdsaAlgData) -> Result<EcdsaTfm> {
         Ok(EcdsaTfm {
             row: data.row,
-            place: data.place,
+            id: data.id,
             devices: data.devices.clone(),
             fallback: FallbackTfm::new(data.row.name)?,
             keys: KBox::pin_init(new_spinlock_irq!(EcdsaKeys::default()), GFP_KERNEL)?,

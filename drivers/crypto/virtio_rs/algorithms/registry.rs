@@ -7,6 +7,10 @@
 //! some refuse what they advertise, some do more than they advertise.
 
 use super::{
+    algorithm_id::{
+        AlgorithmId, //
+        Kind,
+    }, //
     devices::{
         Capabilities,
         DeviceEntry,
@@ -14,10 +18,6 @@ use super::{
     },
     fallback_stats,
     fallback_stats::FallbackStats,
-    place::{
-        Kind,
-        Place, //
-    }, //
 };
 use crate::{
     crypto::algorithm::Registration,
@@ -52,7 +52,7 @@ use kernel::{
 
 /// An algorithm, and its registrations with the crypto framework if there are any.
 struct AlgorithmEntry {
-    place: Place,
+    id: AlgorithmId,
     registrations: Option<KVec<Registration>>,
 }
 
@@ -104,7 +104,7 @@ impl Registry {
         for kind in Kind::ALL {
             for row in 0..kind.rows() {
                 let entry = AlgorithmEntry {
-                    place: Place { kind, row },
+                    id: AlgorithmId { kind, row },
                     registrations: None,
                 };
                 entries.push(entry, GFP_KERNEL)?;
@@ -167,8 +167,8 @@ impl RegistryInner {
     /// # Errors
     ///
     /// `EAGAIN`: one has not answered.
-    fn explore(&self) -> Result {
-        while let Some(device) = self.devices.unknown() {
+    fn detect_capabilities(&self) -> Result {
+        while let Some(device) = self.devices.next_undetected() {
             let capabilities =
                 Capabilities::detect(&device, self.settings()).map_err(|_| EAGAIN)?;
             let mut members = self.devices.members.lock();
@@ -224,25 +224,25 @@ impl RegistryInner {
         // The lock serialises updates, too. Neither transforms nor requests take
         // this lock, so self-tests go on while it is held.
         let mut entries = self.entries.lock();
-        let mut outcome = self.explore();
+        let mut outcome = self.detect_capabilities();
         for entry in &mut *entries {
-            if !self.devices.any(entry.place) {
+            if !self.devices.is_supported(entry.id) {
                 entry.registrations = None;
             } else if entry.registrations.is_none() {
-                match entry.place.register(&self.devices, self.module) {
+                match entry.id.register(&self.devices, self.module) {
                     Ok(registrations) => entry.registrations = Some(registrations),
                     // The self-test of an earlier registration is still under way.
                     Err(err) if err == EEXIST => outcome = Err(EAGAIN),
                     // Nothing can be offered that there is no software for.
                     Err(err) if err == ENOENT => outcome = outcome.and(Err(ENOENT)),
                     Err(err) => {
-                        pr_err!("registering {:?} failed ({err:?})\n", entry.place);
+                        pr_err!("registering {:?} failed ({err:?})\n", entry.id);
                         outcome = outcome.and(Err(ENOENT));
                     }
                 }
             }
         }
-        self.devices.rekey();
+        self.devices.reestablish_all();
         outcome
     }
 }

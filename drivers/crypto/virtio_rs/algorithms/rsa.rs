@@ -14,9 +14,9 @@ use self::{
 };
 use super::{
     fallback_stats::FallbackReason,
-    keyed::Verdict,
+    tfm_key::Disposition,
+    AlgorithmId, //
     Devices,
-    Place, //
 };
 use crate::{
     crypto::{
@@ -74,7 +74,7 @@ const NAME: &CStr = c"rsa";
 /// - `ENOENT` if the kernel has no implementation for a fallback;
 /// - others as [`akcipher::register`] returns them.
 pub(super) fn register(
-    place: Place,
+    id: AlgorithmId,
     devices: &Arc<Devices>,
     module: &'static ThisModule,
 ) -> Result<KVec<Registration>> {
@@ -86,7 +86,7 @@ pub(super) fn register(
         block_size: 0,
     };
     let data = RsaAlgData {
-        place,
+        id,
         devices: devices.clone(),
         _fallback: FallbackTfm::new(NAME)?,
     };
@@ -97,7 +97,7 @@ pub(super) fn register(
 
 /// Data that all transforms share.
 pub(super) struct RsaAlgData {
-    place: Place,
+    id: AlgorithmId,
     devices: Arc<Devices>,
     /// Keeps the kernel's implementation loaded while the driver's is registered. By default the
     /// kernel's has the higher priority. A user of `rsa` must not get the driver's only because the
@@ -107,7 +107,7 @@ pub(super) struct RsaAlgData {
 
 /// An RSA transform.
 pub(super) struct RsaTfm {
-    place: Place,
+    id: AlgorithmId,
     devices: Arc<Devices>,
     /// Has the same key, if the fallback supports the length of the key.
     fallback: FallbackTfm,
@@ -165,10 +165,10 @@ impl Offload for Rsa {
         request: &Request<'_, Self>,
         outcome: &DeviceResult<'_>,
     ) -> Finish {
-        let result = match Verdict::of(outcome, |_| false) {
-            Verdict::Done => data.copy_result(request, outcome),
-            Verdict::Software if outcome.result() == Err(ENODEV) => Err(ENODEV),
-            Verdict::Software | Verdict::Failed(_) => Err(EIO),
+        let result = match Disposition::of(outcome, |_| false) {
+            Disposition::Done => data.copy_result(request, outcome),
+            Disposition::Fallback if outcome.result() == Err(ENODEV) => Err(ENODEV),
+            Disposition::Fallback | Disposition::Failed(_) => Err(EIO),
         };
         let fallback_has_key = || {
             request
@@ -215,7 +215,7 @@ impl Algorithm for Rsa {
 
     fn init(data: &RsaAlgData) -> Result<RsaTfm> {
         Ok(RsaTfm {
-            place: data.place,
+            id: data.id,
             devices: data.devices.clone(),
             fallback: FallbackTfm::new(NAME)?,
             rsa_key: KBox::pin_init(new_spinlock_irq!(None), GFP_KERNEL)?,
@@ -227,20 +227,20 @@ impl Algorithm for Rsa {
     }
 
     fn deferred(tfm: &RsaTfm) -> &OwnedDelayedWork<DeferredRequests> {
-        &tfm.devices.later
+        &tfm.devices.deferred
     }
 
     fn set_public_key(tfm: &RsaTfm, key: &[u8]) -> Result {
         tfm.set_key(|| {
             let size = tfm.fallback.set_public_key(key);
-            RsaKey::public(tfm.place, &tfm.devices, key, size)
+            RsaKey::public(tfm.id, &tfm.devices, key, size)
         })
     }
 
     fn set_private_key(tfm: &RsaTfm, key: &[u8]) -> Result {
         tfm.set_key(|| {
             let size = tfm.fallback.set_private_key(key);
-            RsaKey::private(tfm.place, &tfm.devices, key, size)
+            RsaKey::private(tfm.id, &tfm.devices, key, size)
         })
     }
 

@@ -24,14 +24,14 @@ use super::{
         Iv,
         MAX_IV, //
     },
-    keyed::Verdict,
     offload::{
         offload,
         Unsent, //
     },
     operation,
+    tfm_key::Disposition,
+    AlgorithmId, //
     Devices,
-    Place, //
 };
 use crate::{
     crypto::{
@@ -111,21 +111,21 @@ fn create_session(
 ///
 /// # Errors
 ///
-/// - `EINVAL` if `place` names no row;
+/// - `EINVAL` if `id` names no row;
 /// - others as [`skcipher::register`] returns them.
 pub(super) fn register(
-    place: Place,
+    id: AlgorithmId,
     devices: &Arc<Devices>,
     module: &'static ThisModule,
 ) -> Result<KVec<Registration>> {
-    let row = TABLE.get(place.row).ok_or(EINVAL)?;
+    let row = TABLE.get(id.row).ok_or(EINVAL)?;
     let mut registrations = KVec::with_capacity(2, GFP_KERNEL)?;
     registrations.push(
-        register_variant::<false>(row, place, devices, module)?,
+        register_variant::<false>(row, id, devices, module)?,
         GFP_KERNEL,
     )?;
     registrations.push(
-        register_variant::<true>(row, place, devices, module)?,
+        register_variant::<true>(row, id, devices, module)?,
         GFP_KERNEL,
     )?;
     Ok(registrations)
@@ -133,7 +133,7 @@ pub(super) fn register(
 
 fn register_variant<const SYNC: bool>(
     row: &'static Row,
-    place: Place,
+    id: AlgorithmId,
     devices: &Arc<Devices>,
     module: &'static ThisModule,
 ) -> Result<Registration> {
@@ -155,7 +155,7 @@ fn register_variant<const SYNC: bool>(
     };
     let data = SkcipherAlgData {
         row,
-        place,
+        id,
         devices: devices.clone(),
     };
     skcipher::register::<SkcipherAlgorithm<SYNC>>(&description, data, module)
@@ -164,7 +164,7 @@ fn register_variant<const SYNC: bool>(
 /// Data that all transforms of a cipher share.
 pub(super) struct SkcipherAlgData {
     row: &'static Row,
-    place: Place,
+    id: AlgorithmId,
     devices: Arc<Devices>,
 }
 
@@ -264,10 +264,10 @@ impl<const SYNC: bool> Offload for SkcipherAlgorithm<SYNC> {
         request: &Request<'_, Self>,
         outcome: &DeviceResult<'_>,
     ) -> Finish {
-        match Verdict::of(outcome, |_| false) {
-            Verdict::Done => Finish::Done(params.set_next_iv(request)),
-            Verdict::Software => Finish::Fallback,
-            Verdict::Failed(err) => Finish::Done(Err(err)),
+        match Disposition::of(outcome, |_| false) {
+            Disposition::Done => Finish::Done(params.set_next_iv(request)),
+            Disposition::Fallback => Finish::Fallback,
+            Disposition::Failed(err) => Finish::Done(Err(err)),
         }
     }
 

@@ -5,14 +5,14 @@
 use super::{
     super::{
         fallback_stats::FallbackReason,
-        keyed::{
-            Bindings,
-            Keyed,
-            Opener,
-            Wanted, //
-        },
         offload::LookupBinding,
         operation, //
+        tfm_key::{
+            Bindings,
+            SessionOps,
+            TfmKey,
+            Wanted, //
+        },
     },
     AeadAlgData,
     Keys,
@@ -86,7 +86,7 @@ impl SessionParams {
 pub(crate) struct AeadTfm<M: Method> {
     row: &'static Row<M>,
     fallback: FallbackTfm,
-    keyed: Keyed<&'static Row<M>, MAX_KEY>,
+    tfm_key: TfmKey<&'static Row<M>, MAX_KEY>,
     session_params: Atomic<u32>,
     salt: Atomic<u32>,
 }
@@ -106,7 +106,7 @@ impl<M: Method> AeadTfm<M> {
         Ok(Self {
             row: data.row,
             fallback: FallbackTfm::new(data.row.name)?,
-            keyed: Keyed::new(data.place, &data.devices, data.row)?,
+            tfm_key: TfmKey::new(data.id, &data.devices, data.row)?,
             session_params: Atomic::new(params.to_bits()),
             salt: Atomic::new(0),
         })
@@ -129,7 +129,7 @@ impl<M: Method> AeadTfm<M> {
 
     /// Counts a request that runs on the fallback.
     pub(super) fn count_fallback(&self, reason: FallbackReason) {
-        self.keyed.fall_back(reason);
+        self.tfm_key.fall_back(reason);
     }
 
     /// Returns the parameters of the transform's sessions.
@@ -154,7 +154,7 @@ impl<M: Method> AeadTfm<M> {
         let joined = Secret::new(&[keys.cipher, keys.auth])?;
         self.session_params.store(params.to_bits(), Relaxed);
         self.salt.store(u32::from_ne_bytes(salt), Relaxed);
-        self.keyed.set(joined.bytes(), params.to_bits(), || {
+        self.tfm_key.set(joined.bytes(), params.to_bits(), || {
             self.fallback.set_key(key)?;
             is_valid.then_some(()).ok_or(EINVAL)
         })
@@ -172,7 +172,7 @@ impl<M: Method> AeadTfm<M> {
             ..self.session_params()
         };
         self.session_params.store(params.to_bits(), Relaxed);
-        self.keyed.set_variant(params.to_bits());
+        self.tfm_key.set_variant(params.to_bits());
         Ok(())
     }
 }
@@ -180,17 +180,17 @@ impl<M: Method> AeadTfm<M> {
 impl<M: Method> LookupBinding for AeadTfm<M> {
     #[inline]
     fn binding<'a>(&self, direction: Direction, bh: &'a BhDisabled) -> Option<&'a SharedBinding> {
-        self.keyed.binding(direction, bh)
+        self.tfm_key.binding(direction, bh)
     }
 }
 
-impl<M: Method> Opener for &'static Row<M> {
-    fn takes(&self, device: &Device, key: &[u8], variant: u32) -> bool {
+impl<M: Method> SessionOps for &'static Row<M> {
+    fn supports_key(&self, device: &Device, key: &[u8], variant: u32) -> bool {
         let keys = SessionParams::from_bits(variant).split_keys(key);
         self.method.supports_keys(device.config(), &keys)
     }
 
-    fn open(
+    fn create_sessions(
         &self,
         device: &Arc<Device>,
         key: &[u8],

@@ -5,8 +5,8 @@
 use super::{
     super::{
         skcipher::test_key,
+        AlgorithmId, //
         Kind,
-        Place, //
     },
     Function, //
 };
@@ -140,31 +140,31 @@ pub(in crate::algorithms) const MACS: [Row; 10] = [
 /// Longest digest in bytes.
 pub(super) const MAX_DIGEST: usize = 64;
 
-/// Returns the row at `place`, or `None` if `place` names no hash or MAC.
-pub(super) fn row(place: Place) -> Option<&'static Row> {
-    match place.kind {
-        Kind::Hash => HASHES.get(place.row),
-        Kind::Mac => MACS.get(place.row),
+/// Returns the row `id`, or `None` if `id` names no hash or MAC.
+pub(super) fn row(id: AlgorithmId) -> Option<&'static Row> {
+    match id.kind {
+        Kind::Hash => HASHES.get(id.row),
+        Kind::Mac => MACS.get(id.row),
         _ => None,
     }
 }
 
-/// Returns the device algorithm at `place`.
-pub(in crate::algorithms) fn algorithm(place: Place) -> Option<Algorithm> {
-    row(place).map(|row| row.function.algorithm())
+/// Returns the device algorithm `id`.
+pub(in crate::algorithms) fn algorithm(id: AlgorithmId) -> Option<Algorithm> {
+    row(id).map(|row| row.function.algorithm())
 }
 
-/// Creates a test session for the algorithm at `place`.
+/// Creates a test session for the algorithm `id`.
 ///
 /// # Errors
 ///
-/// - `EINVAL` if `place` names no row;
+/// - `EINVAL` if `id` names no row;
 /// - others as [`Function::create_session`] returns them.
 pub(in crate::algorithms) fn create_test_session(
     device: &Arc<Device>,
-    place: Place,
+    id: AlgorithmId,
 ) -> Result<Session> {
-    let row = row(place).ok_or(EINVAL)?;
+    let row = row(id).ok_or(EINVAL)?;
     let key = test_key(row.key_size).ok_or(EINVAL)?;
     row.function.create_session(device, row.digest_size, key)
 }

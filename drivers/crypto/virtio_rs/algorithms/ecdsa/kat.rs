@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Known-answer test of ECDSA on a curve.
+//! InstalledKey-answer test of ECDSA on a curve.
 //!
 //! The private key is 1, so the public key is the generator of the curve.
 

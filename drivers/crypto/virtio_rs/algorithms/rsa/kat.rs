@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Known-answer test of RSA.
+//! InstalledKey-answer test of RSA.
 
 use super::{
     super::{

@@ -8,8 +8,8 @@ use super::{
             AkcipherKey,
             AkcipherKind, //
         },
+        AlgorithmId, //
         Devices,
-        Place, //
     },
     InputRange, //
 };
@@ -54,14 +54,14 @@ impl RsaKey {
     ///   and a device does;
     /// - `ENOMEM` if memory is exhausted.
     pub(super) fn public(
-        place: Place,
+        id: AlgorithmId,
         devices: &Arc<Devices>,
         key: &[u8],
         fallback_size: Result<u32>,
     ) -> Result<Self> {
         let [n, e] = rsa::public_key(key)?;
         let create_key = |key_type, key: &Secret| {
-            AkcipherKey::new(place, devices, AkcipherKind::Rsa, key_type, key.bytes())
+            AkcipherKey::new(id, devices, AkcipherKind::Rsa, key_type, key.bytes())
         };
         let public = create_key(KeyType::Public, &encode(&[n, e])?)?;
         Self::new(InputRange::new(n)?, fallback_size, public, None)
@@ -69,14 +69,14 @@ impl RsaKey {
 
     /// Parses a private key. Parameters and errors are those of [`public`](Self::public).
     pub(super) fn private(
-        place: Place,
+        id: AlgorithmId,
         devices: &Arc<Devices>,
         key: &[u8],
         fallback_size: Result<u32>,
     ) -> Result<Self> {
         let [n, e, d, p, q, dp, dq, qinv] = rsa::private_key(key)?;
         let create_key = |key_type, key: &Secret| {
-            AkcipherKey::new(place, devices, AkcipherKind::Rsa, key_type, key.bytes())
+            AkcipherKey::new(id, devices, AkcipherKind::Rsa, key_type, key.bytes())
         };
         // The first integer is the version. 0 means two primes.
         let private = encode(&[&[0], n, e, d, p, q, dp, dq, qinv])?;

@@ -6,14 +6,14 @@
 use super::{
     super::{
         fallback_stats::FallbackReason,
-        keyed::{
-            Bindings,
-            Keyed,
-            Opener,
-            Wanted, //
-        },
         offload::LookupBinding,
         operation, //
+        tfm_key::{
+            Bindings,
+            SessionOps,
+            TfmKey,
+            Wanted, //
+        },
     },
     create_session,
     table::MAX_KEY,
@@ -47,7 +47,7 @@ pub(crate) struct SkcipherTfm<const SYNC: bool> {
     row: &'static Row,
     fallback: FallbackTfm,
     pool: Option<Arc<Pool<SkcipherAlgorithm<SYNC>>>>,
-    keyed: Keyed<&'static Row, MAX_KEY>,
+    tfm_key: TfmKey<&'static Row, MAX_KEY>,
 }
 
 impl<const SYNC: bool> SkcipherTfm<SYNC> {
@@ -68,7 +68,7 @@ impl<const SYNC: bool> SkcipherTfm<SYNC> {
             row: data.row,
             fallback,
             pool,
-            keyed: Keyed::new(data.place, &data.devices, data.row)?,
+            tfm_key: TfmKey::new(data.id, &data.devices, data.row)?,
         })
     }
 
@@ -89,12 +89,12 @@ impl<const SYNC: bool> SkcipherTfm<SYNC> {
 
     /// Returns the request timeout in milliseconds.
     pub(super) fn timeout(&self) -> Msecs {
-        self.keyed.timeout()
+        self.tfm_key.timeout()
     }
 
     /// Counts a request that runs on the fallback.
     pub(super) fn count_fallback(&self, reason: FallbackReason) {
-        self.keyed.fall_back(reason);
+        self.tfm_key.fall_back(reason);
     }
 
     /// Sets the key. After an error the transform has no key.
@@ -104,7 +104,7 @@ impl<const SYNC: bool> SkcipherTfm<SYNC> {
     /// - `EINVAL` if the cipher does not accept the key;
     /// - `ENOMEM` if memory is exhausted.
     pub(super) fn set_key(&self, key: &Key<'_>) -> Result {
-        self.keyed
+        self.tfm_key
             .set(key.bytes(), 0, || self.fallback.set_key(key))
     }
 }
@@ -112,16 +112,22 @@ impl<const SYNC: bool> SkcipherTfm<SYNC> {
 impl<const SYNC: bool> LookupBinding for SkcipherTfm<SYNC> {
     #[inline]
     fn binding<'a>(&self, direction: Direction, bh: &'a BhDisabled) -> Option<&'a SharedBinding> {
-        self.keyed.binding(direction, bh)
+        self.tfm_key.binding(direction, bh)
     }
 }
 
-impl Opener for &'static Row {
-    fn takes(&self, device: &Device, key: &[u8], _variant: u32) -> bool {
+impl SessionOps for &'static Row {
+    fn supports_key(&self, device: &Device, key: &[u8], _variant: u32) -> bool {
         device.config().supports_cipher_key_len(key.len())
     }
 
-    fn open(&self, device: &Arc<Device>, key: &[u8], _: u32, wanted: Wanted) -> Result<Bindings> {
+    fn create_sessions(
+        &self,
+        device: &Arc<Device>,
+        key: &[u8],
+        _: u32,
+        wanted: Wanted,
+    ) -> Result<Bindings> {
         Bindings::each(wanted, |direction| {
             create_session(device, self.cipher, operation(direction), key)
         })

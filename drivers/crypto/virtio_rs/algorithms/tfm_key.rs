@@ -3,12 +3,12 @@
 //! The key of a transform, and how devices get it.
 
 use super::{
+    algorithm_id::AlgorithmId, //
     devices::{
         Devices,
-        Rekey, //
+        SessionOwner, //
     },
     fallback_stats::FallbackReason,
-    place::Place, //
 };
 use crate::{
     crypto::{
@@ -252,10 +252,10 @@ impl Published {
 }
 
 /// How devices get a key.
-pub(super) trait Opener: Send + Sync + 'static {
+pub(super) trait SessionOps: Send + Sync + 'static {
     /// Returns true if a device takes such keys, in a session or along with a request; `variant` as
-    /// for [`open`](Self::open).
-    fn takes(&self, device: &Device, key: &[u8], variant: u32) -> bool;
+    /// for [`create_sessions`](Self::create_sessions).
+    fn supports_key(&self, device: &Device, key: &[u8], variant: u32) -> bool;
 
     /// Makes the sessions of a key that are wanted; `variant` is what else they depend on.
     ///
@@ -267,7 +267,7 @@ pub(super) trait Opener: Send + Sync + 'static {
     /// - `EOPNOTSUPP` if the number of the algorithm is not known;
     /// - `ENOMEM` if memory is exhausted;
     /// - others as [`Session::create`] has them.
-    fn open(
+    fn create_sessions(
         &self,
         device: &Arc<Device>,
         key: &[u8],
@@ -277,58 +277,58 @@ pub(super) trait Opener: Send + Sync + 'static {
 }
 
 /// A key.
-struct Known {
+struct InstalledKey {
     key: Arc<Secret>,
     /// What else the sessions depend on: the length of an AEAD's tag.
     variant: u32,
 }
 
-impl Known {
+impl InstalledKey {
     /// Returns true if it is this key, for this variant.
-    fn is(&self, key: &[u8], variant: u32) -> bool {
+    fn matches(&self, key: &[u8], variant: u32) -> bool {
         self.variant == variant && self.key.constant_time_eq(key)
     }
 }
 
 /// The key of a transform, if it has one. Keys of up to `MAX_KEY` bytes may be sent along.
 ///
-/// When devices come and go it gets other bindings by itself: see [`Devices::rekey`].
-pub(super) struct Keyed<O: Opener, const MAX_KEY: usize> {
+/// When devices come and go it gets other bindings by itself: see [`Devices::reestablish_all`].
+pub(super) struct TfmKey<O: SessionOps, const MAX_KEY: usize> {
     inner: Arc<Inner<O, MAX_KEY>>,
-    serial: u64,
+    owner_id: u64,
 }
 
 /// What of it may live on for a while when the transform is gone.
 #[pin_data]
-struct Inner<O: Opener, const MAX_KEY: usize> {
+struct Inner<O: SessionOps, const MAX_KEY: usize> {
     published: Published,
-    place: Place,
+    id: AlgorithmId,
     devices: Arc<Devices>,
-    opener: O,
+    session_ops: O,
     /// Requests do not take this lock.
     #[pin]
-    known: SpinLock<Option<Known>>,
+    installed: SpinLock<Option<InstalledKey>>,
 }
 
-impl<O: Opener, const MAX_KEY: usize> Keyed<O, MAX_KEY> {
+impl<O: SessionOps, const MAX_KEY: usize> TfmKey<O, MAX_KEY> {
     /// Creates one without a key.
     ///
     /// # Errors
     ///
     /// `ENOMEM`: no memory.
-    pub(super) fn new(place: Place, devices: &Arc<Devices>, opener: O) -> Result<Self> {
+    pub(super) fn new(id: AlgorithmId, devices: &Arc<Devices>, session_ops: O) -> Result<Self> {
         let inner = Arc::pin_init(
             pin_init!(Inner {
                 published: Published::new(),
-                place,
+                id,
                 devices: devices.clone(),
-                opener,
-                known <- new_spinlock!(None),
+                session_ops,
+                installed <- new_spinlock!(None),
             }),
             GFP_KERNEL,
         )?;
-        let serial = devices.enter(inner.clone())?;
-        Ok(Self { inner, serial })
+        let owner_id = devices.add_owner(inner.clone())?;
+        Ok(Self { inner, owner_id })
     }
 
     /// Returns the binding for requests. The queue rejects them if the device is not ready, or does
@@ -373,24 +373,27 @@ impl<O: Opener, const MAX_KEY: usize> Keyed<O, MAX_KEY> {
         software: impl FnOnce() -> Result,
     ) -> Result {
         let inner = &*self.inner;
-        let known = software().and_then(|()| {
-            let known = inner.known.lock();
-            if known.as_ref().is_some_and(|known| known.is(key, variant)) {
+        let installed = software().and_then(|()| {
+            let installed = inner.installed.lock();
+            if installed
+                .as_ref()
+                .is_some_and(|installed| installed.matches(key, variant))
+            {
                 return Ok(None);
             }
-            drop(known);
+            drop(installed);
             let key = Arc::new(Secret::new(&[key])?, GFP_KERNEL)?;
-            Ok(Some(Known { key, variant }))
+            Ok(Some(InstalledKey { key, variant }))
         });
-        match known {
+        match installed {
             Ok(None) => {}
-            Ok(Some(known)) => inner.replace(Some(known)),
+            Ok(Some(installed)) => inner.replace(Some(installed)),
             Err(err) => {
                 inner.replace(None);
                 return Err(err);
             }
         }
-        inner.rekey();
+        inner.reestablish();
         Ok(())
     }
 
@@ -398,28 +401,28 @@ impl<O: Opener, const MAX_KEY: usize> Keyed<O, MAX_KEY> {
     ///
     /// Context: process, may sleep.
     pub(super) fn set_variant(&self, variant: u32) {
-        let key = match &*self.inner.known.lock() {
-            Some(known) if known.variant != variant => known.key.clone(),
+        let key = match &*self.inner.installed.lock() {
+            Some(installed) if installed.variant != variant => installed.key.clone(),
             _ => return,
         };
-        self.inner.replace(Some(Known { key, variant }));
-        self.inner.rekey();
+        self.inner.replace(Some(InstalledKey { key, variant }));
+        self.inner.reestablish();
     }
 }
 
-impl<O: Opener, const MAX_KEY: usize> Drop for Keyed<O, MAX_KEY> {
+impl<O: SessionOps, const MAX_KEY: usize> Drop for TfmKey<O, MAX_KEY> {
     fn drop(&mut self) {
-        self.inner.devices.leave(self.serial);
+        self.inner.devices.remove_owner(self.owner_id);
     }
 }
 
-impl<O: Opener, const MAX_KEY: usize> Inner<O, MAX_KEY> {
+impl<O: SessionOps, const MAX_KEY: usize> Inner<O, MAX_KEY> {
     /// Replaces the key. Nothing is bound to the new one yet.
-    fn replace(&self, known: Option<Known>) {
+    fn replace(&self, installed: Option<InstalledKey>) {
         let old = {
-            let mut guard = self.known.lock();
+            let mut guard = self.installed.lock();
             (
-                core::mem::replace(&mut *guard, known),
+                core::mem::replace(&mut *guard, installed),
                 self.published.replace(None),
             )
         };
@@ -446,27 +449,30 @@ impl<O: Opener, const MAX_KEY: usize> Inner<O, MAX_KEY> {
     /// Binds a key to a device. A session makes each request cheaper, but a device has a limited
     /// number of sessions. Without one, requests carry the key if the device supports that.
     fn bind(&self, key: &Arc<Secret>, variant: u32, wanted: Wanted) -> Option<Bindings> {
-        let device = self.devices.pick(self.place)?;
+        let device = self.devices.pick(self.id)?;
         let bytes = key.bytes();
-        if !self.opener.takes(&device, bytes, variant) {
+        if !self.session_ops.supports_key(&device, bytes, variant) {
             return None;
         }
-        let service = self.place.kind.service();
+        let service = self.id.kind.service();
         let stateless = device.features().has_stateless(service) && bytes.len() <= MAX_KEY;
         if stateless && self.devices.settings.stateless() {
             return Bindings::stateless(&device, key, wanted).ok();
         }
-        let open = || self.opener.open(&device, bytes, variant, wanted);
-        let opened = open().or_else(|err| {
+        let create = || {
+            self.session_ops
+                .create_sessions(&device, bytes, variant, wanted)
+        };
+        let created = create().or_else(|err| {
             // QEMU's device reports a full table as `VIRTIO_CRYPTO_ERR`.
             let is_full = err == ENOSPC || err == EIO;
             if is_full && self.devices.give_up_unused(&device, wanted.count()) {
-                open()
+                create()
             } else {
                 Err(err)
             }
         });
-        match opened {
+        match created {
             Ok(bindings) => Some(bindings),
             Err(_) if stateless && device.is_ready() => {
                 Bindings::stateless(&device, key, wanted).ok()
@@ -476,18 +482,18 @@ impl<O: Opener, const MAX_KEY: usize> Inner<O, MAX_KEY> {
     }
 }
 
-impl<O: Opener, const MAX_KEY: usize> Rekey for Inner<O, MAX_KEY> {
-    fn rekey(&self) {
+impl<O: SessionOps, const MAX_KEY: usize> SessionOwner for Inner<O, MAX_KEY> {
+    fn reestablish(&self) {
         let (key, variant, wanted, void) = {
             let bh = BhDisabled::disable();
-            let guard = self.known.lock();
+            let guard = self.installed.lock();
             let found = match (&*guard, self.published.missing(&bh)) {
-                (Some(known), Some(wanted)) => {
+                (Some(installed), Some(wanted)) => {
                     let void = match wanted {
                         Wanted::Both => self.published.replace(None),
                         Wanted::Only(_) => [None, None],
                     };
-                    (known.key.clone(), known.variant, wanted, void)
+                    (installed.key.clone(), installed.variant, wanted, void)
                 }
                 _ => return,
             };
@@ -502,11 +508,11 @@ impl<O: Opener, const MAX_KEY: usize> Rekey for Inner<O, MAX_KEY> {
         };
         let unneeded = {
             let bh = BhDisabled::disable();
-            let guard = self.known.lock();
+            let guard = self.installed.lock();
             let unneeded = match &*guard {
-                Some(known)
-                    if Arc::ptr_eq(&known.key, &key)
-                        && known.variant == variant
+                Some(installed)
+                    if Arc::ptr_eq(&installed.key, &key)
+                        && installed.variant == variant
                         && self.published.missing(&bh) == Some(wanted) =>
                 {
                     match wanted {
@@ -527,7 +533,7 @@ impl<O: Opener, const MAX_KEY: usize> Rekey for Inner<O, MAX_KEY> {
     fn give_up_unused(&self, device: &Arc<Device>) -> bool {
         let unused = {
             let bh = BhDisabled::disable();
-            let guard = self.known.lock();
+            let guard = self.installed.lock();
             let unused = self.published.take_unused(device, &bh);
             drop(guard);
             unused
@@ -539,30 +545,30 @@ impl<O: Opener, const MAX_KEY: usize> Rekey for Inner<O, MAX_KEY> {
 
 /// What is to be done with a request that has come back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Verdict {
+pub(super) enum Disposition {
     /// The device has done it.
     Done,
     /// The device has not done it, and has left the data as it was: software can.
-    Software,
+    Fallback,
     /// It has failed.
     Failed(Error),
 }
 
-impl Verdict {
+impl Disposition {
     /// Judges what has become of a request. Of the errors that a device may report those are answers
-    /// for which `is_answer` says so; all others mean that the device, not the data, is at fault.
+    /// for which `is_result` says so; all others mean that the device, not the data, is at fault.
     #[inline]
-    pub(super) fn of(outcome: &DeviceResult<'_>, is_answer: impl FnOnce(Error) -> bool) -> Self {
+    pub(super) fn of(outcome: &DeviceResult<'_>, is_result: impl FnOnce(Error) -> bool) -> Self {
         match outcome.result() {
             Ok(()) => Self::Done,
-            Err(err) if is_answer(err) => Self::Failed(err),
-            Err(_) if outcome.is_intact() => Self::Software,
+            Err(err) if is_result(err) => Self::Failed(err),
+            Err(_) if outcome.is_intact() => Self::Fallback,
             Err(_) => Self::Failed(EIO),
         }
     }
 }
 
-#[kernel::macros::kunit_tests(virtio_crypto_rs_algorithms_keyed)]
+#[kernel::macros::kunit_tests(virtio_crypto_rs_algorithms_tfm_key)]
 mod tests {
     use super::*;
 

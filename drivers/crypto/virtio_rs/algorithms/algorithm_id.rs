@@ -54,7 +54,7 @@ impl Kind {
 
 /// A row of a table.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub(crate) struct AlgorithmId {
     pub(super) kind: Kind,
     pub(super) row: usize,
 }
