@@ -39,7 +39,7 @@ pub(crate) struct Shared {
 
 /// What the driver has for one device.
 #[pin_data]
-pub(crate) struct Data {
+pub(crate) struct DeviceData {
     registry: Arc<Registry>,
     device: Arc<Device>,
     /// What debugfs shows of the device.
@@ -47,7 +47,7 @@ pub(crate) struct Data {
 }
 
 impl virtio::Driver for Driver {
-    type Data<'bound> = Data;
+    type Data<'bound> = DeviceData;
     type Shared = Shared;
 
     const ID_TABLE: virtio::IdTable = &crate::DEVICE_TABLE;
@@ -86,7 +86,7 @@ impl virtio::Driver for Driver {
     fn probe<'bound>(
         dev: &'bound virtio::Device<Core<'_>>,
         shared: &Arc<Shared>,
-    ) -> impl PinInit<Data, Error> + 'bound {
+    ) -> impl PinInit<DeviceData, Error> + 'bound {
         let registry = shared.registry.clone();
         let workqueue = shared.workqueue.clone();
         pin_init::pin_init_scope(move || {
@@ -103,39 +103,39 @@ impl virtio::Driver for Driver {
             )?;
             // Last: nothing fails after this.
             registry.add(&device)?;
-            Ok(try_pin_init!(Data { registry, device, _shown: shown } ? Error))
+            Ok(try_pin_init!(DeviceData { registry, device, _shown: shown } ? Error))
         })
     }
 
-    fn start(_dev: &virtio::Device<Core<'_>>, data: Pin<&Data>) {
+    fn start(_dev: &virtio::Device<Core<'_>>, data: Pin<&DeviceData>) {
         data.device.start();
         // Algorithms are there when the driver is bound, if the device says it is ready.
-        data.bring_up_to_date();
+        data.update_registrations();
     }
 
-    fn config_changed(data: Pin<&Data>) {
+    fn config_changed(data: Pin<&DeviceData>) {
         data.device.queue();
     }
 
-    fn freeze(_dev: &virtio::Device<Core<'_>>, data: Pin<&Data>) {
+    fn freeze(_dev: &virtio::Device<Core<'_>>, data: Pin<&DeviceData>) {
         data.device.freeze();
     }
 
-    fn restore(_dev: &virtio::Device<Core<'_>>, data: Pin<&Data>) {
+    fn restore(_dev: &virtio::Device<Core<'_>>, data: Pin<&DeviceData>) {
         data.device.restore();
     }
 
-    fn unbind(_dev: &virtio::Device<Core<'_>>, data: Pin<&Data>) {
+    fn unbind(_dev: &virtio::Device<Core<'_>>, data: Pin<&DeviceData>) {
         data.registry.remove(&data.device);
         data.device.close();
-        data.bring_up_to_date();
+        data.update_registrations();
     }
 }
 
-impl Data {
+impl DeviceData {
     /// Has what is registered follow what has become of the device. What cannot be done at once the
     /// registry's worker does.
-    fn bring_up_to_date(&self) {
+    fn update_registrations(&self) {
         if self.registry.update().is_err() {
             self.registry.device_changed();
         }

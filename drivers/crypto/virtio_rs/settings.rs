@@ -20,7 +20,7 @@ const MAX_PRIORITY: u32 = 10000;
 
 /// The highest priority of a public key algorithm that nobody has asked for: the kernel's own have
 /// 100.
-const MAX_QUIET_PRIORITY: u32 = 90;
+const MAX_DEFAULT_AKCIPHER_PRIORITY: u32 = 90;
 
 /// How long a device may be given for an answer, in milliseconds.
 const TIMEOUTS: core::ops::RangeInclusive<u32> = 100..=600_000;
@@ -119,7 +119,7 @@ impl Settings {
         let priority = if self.prefer_public_keys {
             PREFERRED
         } else {
-            self.priority.min(MAX_QUIET_PRIORITY)
+            self.priority.min(MAX_DEFAULT_AKCIPHER_PRIORITY)
         };
         // At most `PREFERRED`.
         i32::try_from(priority).unwrap_or(0)
@@ -131,7 +131,7 @@ impl Settings {
     }
 
     /// Returns true if the algorithms of a service are to be offered.
-    pub(crate) fn wants(&self, service: Service) -> bool {
+    pub(crate) fn service_enabled(&self, service: Service) -> bool {
         self.services & 1 << service.number() != 0
     }
 
@@ -214,7 +214,11 @@ mod tests {
     #[test]
     fn services_are_wanted_by_their_numbers() {
         let settings = Settings::new(90, false, 1000, false, 0b1001).unwrap();
-        assert!(settings.wants(Service::Cipher) && settings.wants(Service::Aead));
-        assert!(!settings.wants(Service::Hash) && !settings.wants(Service::Mac));
+        assert!(
+            settings.service_enabled(Service::Cipher) && settings.service_enabled(Service::Aead)
+        );
+        assert!(
+            !settings.service_enabled(Service::Hash) && !settings.service_enabled(Service::Mac)
+        );
     }
 }

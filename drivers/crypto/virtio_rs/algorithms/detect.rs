@@ -29,7 +29,7 @@ impl Capabilities {
         let epoch = device.epoch();
         for kind in Kind::ALL {
             let service = kind.service();
-            if !settings.wants(service) || !device.config().has_service(service) {
+            if !settings.service_enabled(service) || !device.config().has_service(service) {
                 continue;
             }
             let mut results = DetectionResults::new(kind);
