@@ -51,12 +51,12 @@ impl Settings {
         services: u32,
     ) -> Result<Self> {
         if priority > MAX_PRIORITY {
-            pr_err!("priority={priority} is not in 0..{MAX_PRIORITY}\n");
+            pr_err!("priority={priority} is out of range (0 to {MAX_PRIORITY})\n");
             return Err(EINVAL);
         }
         if !TIMEOUTS.contains(&timeout) {
             pr_err!(
-                "timeout_ms={timeout} is not in {}..{}\n",
+                "timeout_ms={timeout} is out of range ({} to {})\n",
                 TIMEOUTS.start(),
                 TIMEOUTS.end()
             );
@@ -93,7 +93,7 @@ impl Settings {
             2 => Some(Akcipher::Ecdsa),
             3 => Some(Akcipher::EcdsaUapi),
             other => {
-                pr_err!("ecdsa_number={other} is not 0, 2 or 3\n");
+                pr_err!("ecdsa_number={other} is invalid (0, 2 or 3)\n");
                 return Err(EINVAL);
             }
         };

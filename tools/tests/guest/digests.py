@@ -159,7 +159,7 @@ def _() -> None:
     log = KernelLog()
 
     def restarts() -> int:
-        return len(log.matching("reset and started again"))
+        return len(log.matching("device reset and restarted"))
 
     for one in SOME:
         before = restarts()

@@ -37,7 +37,7 @@ def backlog() -> int:
     for file in STATE.glob("*/status"):
         for line in file.read_text().splitlines():
             words = line.replace(",", "").split()
-            waiting += int(words[words.index("waiting") - 1]) if "waiting" in words else 0
+            waiting += int(words[words.index("backlogged") - 1]) if "backlogged" in words else 0
     return waiting
 
 

@@ -105,7 +105,7 @@ for NOTICE in ("none", "reset"):
             device_works(transform, "before")
             before = state()["restarts"]
             reference.command(command="ready", ready=False)
-            wait_until(lambda: state()["state"] == "not ready", LONG, "it is not ready")
+            wait_until(lambda: state()["state"] == "not_ready", LONG, "it is not ready")
             reference.command(command="ready", ready=True, notice=notice)
             device_works(transform, "ready in silence")
             check_equal(state()["restarts"], before, "restarts")
@@ -125,7 +125,7 @@ def _() -> None:
         check(user.is_alive(), "the CREATE was answered before the device was ready again")
         user.join()
     wait_until(lambda: state()["state"] == "ready", LONG, "it is ready")
-    wait_until(lambda: state()["control"] == "0 in flight", LONG, "no control request")
+    wait_until(lambda: state()["controlq"] == "0 in flight", LONG, "no control request")
     check(sessions_created() > created, "no session was created")
     check_equal(reference.status()["sessions"], 0, "sessions left in the device")
 
@@ -153,7 +153,7 @@ def _() -> None:
                 in_process(lambda: crypts_right(transform, "without an answer")),
                 in_process(lambda: other.set_key(KEY)),
             ]
-            for queue in ("data.0", "control"):
+            for queue in ("dataq.0", "controlq"):
                 wait_until(lambda: in_flight(queue) == 1, LONG, f"{queue}: 1 in flight")
             started = time.monotonic()
             module.unbind()

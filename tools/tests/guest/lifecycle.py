@@ -73,7 +73,7 @@ def _() -> None:
         check(done.returncode, f"{text}: insmod succeeded")
         check(re.search("Invalid (argument|parameters)", done.stderr), f"{text}: {done.stderr}")
         check(not module.loaded(), f"{text}: the module is in the kernel")
-        line = f"{crypto.MODULE}: {text} is not in"
+        line = f"{crypto.MODULE}: {text} is out of range"
         check(log.matching(re.escape(line)), f"{text}: the log has no line with {line!r}")
     module.check_no_algorithms()
 

@@ -85,7 +85,7 @@ def rescuers() -> int:
 
 def restarts() -> int:
     """Returns how often the driver has restarted the device."""
-    return len(log.matching("reset and started again"))
+    return len(log.matching("device reset and restarted"))
 
 
 @holds("no idle worker, no new thread: the driver restarts the device")

@@ -100,14 +100,14 @@ def returned() -> int:
         int(number)
         for state in states().values()
         for value in state.values()
-        for number in re.findall(r"(\d+) returned", value)
+        for number in re.findall(r"(\d+) completed", value)
     )
 
 
 def all_idle() -> bool:
     """No device has a request, and none waits for room."""
     return all(
-        re.match(r"0 in flight(, 0 waiting.*)?$", value)
+        re.match(r"0 in flight(, 0 backlogged.*)?$", value)
         for state in states().values()
         for value in state.values()
         if "in flight" in value
@@ -115,14 +115,14 @@ def all_idle() -> bool:
 
 
 def check_ready() -> None:
-    """Waits until every device is ready. One that was given up is bound again, as the user guide
+    """Waits until every device is ready. One that was disabled is bound again, as the user guide
     says."""
 
     def ready() -> bool:
         found = states()
         for name, state in found.items():
-            if state["state"] == "given up":
-                tap.note(f"{name} was given up; it is bound again")
+            if state["state"] == "disabled":
+                tap.note(f"{name} was disabled; it is bound again")
                 (module.DRIVER / "unbind").write_text(name)
                 (module.DRIVER / "bind").write_text(name)
         names = module.find()
@@ -200,7 +200,7 @@ class Stage:
         pair = [EVENTS[name] for name in names]
         happening = [Loop(event, chance.getrandbits(32)) for event in pair]
         lossy.set(any(event.loses_requests for event in pair))
-        # No device is given up for what happened in an earlier pair.
+        # No device is disabled for what happened in an earlier pair.
         before = [loop.counts for loop in self._loops]
         with contextlib.ExitStack() as stack:
             if "rmmod" in names:

@@ -36,6 +36,7 @@ FUNCTION = reference.is_function()
 # The asynchronous variant. No thread waits in the driver for its requests.
 ASYNC = trials.SUBJECTS[0]
 log = KernelLog()
+DISABLED = "disabled after repeated failures"
 
 
 def of_function() -> None:
@@ -52,7 +53,7 @@ def state() -> dict[str, str]:
 
 def restarts() -> int:
     """How often the driver has started a device again."""
-    return len(log.matching("reset and started again"))
+    return len(log.matching("device reset and restarted"))
 
 
 def served() -> int:
@@ -229,7 +230,7 @@ def _() -> None:
             in_sessions()
             device_works(transform, "with new sessions")
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
-    wait_until(lambda: state()["control"] == "0 in flight", LONG, "no control request")
+    wait_until(lambda: state()["controlq"] == "0 in flight", LONG, "no control request")
     check(sent("CREATE", status="OK") > created + 2, "no session was lost")
     check_equal(
         sent("DESTROY") - destroyed, sent("CREATE", status="OK") - created - 1, "DESTROY requests"
@@ -281,7 +282,7 @@ def _() -> None:
             lambda: any(queue["held"] for queue in reference.status()["queues"]), LONG, "it is sent"
         )
         reference.command(command="ready", ready=False)
-        wait_until(lambda: state()["state"] == "not ready", LONG, "it is not ready")
+        wait_until(lambda: state()["state"] == "not_ready", LONG, "it is not ready")
         reference.command(command="ready", ready=True)
         thread.join()
         check_same(result[0], afalg.openssl(keys[1], IV, DATA), "the late one")
@@ -300,7 +301,7 @@ def _() -> None:
         device_works(transform, "before")
         before = unknown_sessions()
         reference.command(command="ready", ready=False)
-        wait_until(lambda: state()["state"] == "not ready", LONG, "it is not ready")
+        wait_until(lambda: state()["state"] == "not_ready", LONG, "it is not ready")
         reference.command(command="ready", ready=True)
         wait_until(lambda: state()["state"] == "ready", LONG, "it is ready")
         device_works(transform, "after")
@@ -375,7 +376,7 @@ def _() -> None:
         for _ in range(3):
             device_works(transform, "ready")
             reference.command(command="ready", ready=False)
-            wait_until(lambda: state()["state"] == "not ready", LONG, "it is not ready")
+            wait_until(lambda: state()["state"] == "not_ready", LONG, "it is not ready")
             count = served()
             crypts_right(transform, "not ready")
             with afalg.Transform(crypto.SYNC, KEY) as other:
@@ -400,7 +401,7 @@ def _() -> None:
         wait_until(lambda: answers("OK", good) >= 4, LONG, "it is asked what it does")
         reference.command(command="ready", ready=False)
         wait_until(lambda: answers("ERR", bad), LONG, "it refuses that")
-        wait_until(lambda: state()["state"] == "not ready", LONG, "it is not ready")
+        wait_until(lambda: state()["state"] == "not_ready", LONG, "it is not ready")
     reference.command(command="ready", ready=True)
     binding.join()
     module.wait_registered(LONG)
@@ -506,13 +507,13 @@ def _() -> None:
         device_works(transform, "before")
         before = restarts()
         reference.command(command="ready", ready=False)
-        wait_until(lambda: state()["state"] == "not ready", LONG, "it is not ready")
+        wait_until(lambda: state()["state"] == "not_ready", LONG, "it is not ready")
         count = served()
         reference.command(command="needs-reset")
         wait_until(lambda: restarts() == before + 1, LONG, "a restart")
         for _ in range(5):
             crypts_right(transform, "not ready")
-            check_equal(state()["state"], "not ready", "state")
+            check_equal(state()["state"], "not_ready", "state")
             time.sleep(0.2)
         check_equal(served(), count, "requests served by a device that is not ready")
         reference.command(command="ready", ready=True)
@@ -527,7 +528,7 @@ def _() -> None:
         before = restarts()
         with reference.faulty("refuse-features:count=1"):
             reference.command(command="needs-reset")
-            wait_until(lambda: log.matching("starting the device again failed"), LONG, "a failure")
+            wait_until(lambda: log.matching("restart failed"), LONG, "a failure")
             crypts_right(transform, "not started")
             wait_until(lambda: restarts() == before + 1, LONG, "a restart")
         device_works(transform, "after")
@@ -553,11 +554,11 @@ def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         device_works(transform, "before")
         before, count = restarts(), served()
-        failures = len(log.matching("starting the device again failed"))
+        failures = len(log.matching("restart failed"))
         with reference.faulty("config-max-size:value=12345"):
             reference.command(command="needs-reset")
             wait_until(
-                lambda: len(log.matching("starting the device again failed")) > failures, LONG,
+                lambda: len(log.matching("restart failed")) > failures, LONG,
                 "it is refused",
             )  # fmt: skip
             crypts_right(transform, "another device")
@@ -572,11 +573,11 @@ def _() -> None:
         device_works(transform, "before")
         reference.command(command="fault", fault="never-answer")
         started = time.monotonic()
-        while not log.matching("given up") and time.monotonic() < started + 60 * TIMEOUT:
+        while not log.matching(DISABLED) and time.monotonic() < started + 60 * TIMEOUT:
             crypts_right(transform, "failing")
         reference.command(command="clear")
-        check_equal(len(log.matching("given up")), 1, "lines that say that it was given up")
-        check_equal(state()["state"], "given up", "state")
+        check_equal(len(log.matching(DISABLED)), 1, "lines that say that it was disabled")
+        check_equal(state()["state"], "disabled", "state")
         before = served()
         for _ in range(10):
             crypts_right(transform, "given up")
@@ -611,8 +612,8 @@ def _() -> None:
         device_works(transform, "before")
         with load():
             reference.command(command="fault", fault=f"{END}:queue=0:count=1")
-            wait_until(lambda: log.matching("the device is gone"), LONG, "it is found out")
-            wait_until(lambda: state()["state"] == "given up", LONG, "it is given up")
+            wait_until(lambda: log.matching("device disconnected"), LONG, "it is found out")
+            wait_until(lambda: state()["state"] == "disabled", LONG, "it is disabled")
             with afalg.Transform("cbc(aes)", KEY) as other:
                 crypts_right(other, "a new one")
         # The kernel warns of a device that was not reset, which this one cannot be.

@@ -81,7 +81,7 @@ def works(what: str) -> None:
 
 def restarts() -> int:
     """How often the driver has started a device again."""
-    return len(log.matching("reset and started again"))
+    return len(log.matching("device reset and restarted"))
 
 
 def is_ready() -> bool:

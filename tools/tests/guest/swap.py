@@ -58,7 +58,7 @@ def swapped() -> tuple[int, int]:
 
 def restarts() -> int:
     """Returns how often the driver has restarted the device."""
-    return len(log.matching("reset and started again"))
+    return len(log.matching("device reset and restarted"))
 
 
 def killed() -> list[str]:

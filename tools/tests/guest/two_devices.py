@@ -79,7 +79,7 @@ for number in (0, 1):
     @holds(f"device {number} not ready: old and new transforms use the other one")
     def _(number: int = number) -> None:
         old = new_transforms()
-        set_ready(number, False, ["not ready", "ready"])
+        set_ready(number, False, ["not_ready", "ready"])
         new = new_transforms()
         try:
             # The old ones get their new sessions soon.
@@ -99,7 +99,7 @@ if "--leave-one" in sys.argv:
 
     @holds("device 1 not ready: its driver knows")
     def _() -> None:
-        set_ready(1, False, ["not ready", "ready"])
+        set_ready(1, False, ["not_ready", "ready"])
 
 
 tap.run()

@@ -56,7 +56,7 @@ def requests(
         wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
         before = served()
         faults = [f"delay:value={delay}" for delay in delays]
-        with reference.faulty(*faults), unmappable("data.0", after, count):
+        with reference.faulty(*faults), unmappable("dataq.0", after, count):
             result = trials.run(ASYNC, 4, backlog=backlog)
         check_equal(str(result), wanted, "requests")
         check_equal(served() - before, device, "requests served")
@@ -84,7 +84,7 @@ requests(
 @holds("CREATE: the key is set, and the fallback does the work")
 def _() -> None:
     before = served()
-    with unmappable("control", 0, 1), afalg.Transform(crypto.SYNC, KEY) as transform:
+    with unmappable("controlq", 0, 1), afalg.Transform(crypto.SYNC, KEY) as transform:
         check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, "ciphertext")
     check_equal(served(), before, "requests served")
 
@@ -99,7 +99,7 @@ def _() -> None:
     transform = afalg.Transform(crypto.SYNC, KEY)
     check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, "ciphertext")
     check_equal(reference.status()["sessions"], 2, "sessions")
-    with unmappable("control", 0, 5):
+    with unmappable("controlq", 0, 5):
         transform.close()
         sessions_end()
 
@@ -110,7 +110,7 @@ def _() -> None:
     check_equal(reference.status()["sessions"], 2, "sessions")
     # The DESTROY of the first session is in flight, that of the second one cannot be mapped.
     late = reference.faulty("delay:value=500:queue=control:count=1")
-    with late, unmappable("control", 1, 4):
+    with late, unmappable("controlq", 1, 4):
         transform.close()
         sessions_end()
 

@@ -28,7 +28,7 @@ log = KernelLog()
 
 def restarts() -> int:
     """Returns how often the driver has restarted the device."""
-    return len(log.matching("reset and started again"))
+    return len(log.matching("device reset and restarted"))
 
 
 def wait_idle() -> None:

@@ -236,7 +236,7 @@ impl RegistryInner {
                     // Nothing can be offered that there is no software for.
                     Err(err) if err == ENOENT => outcome = outcome.and(Err(ENOENT)),
                     Err(err) => {
-                        pr_err!("registering {:?} failed ({err:?})\n", entry.id);
+                        pr_err!("failed to register {:?}: {err:?}\n", entry.id);
                         outcome = outcome.and(Err(ENOENT));
                     }
                 }

@@ -204,7 +204,7 @@ enum Sent {
 impl ControlQueueHandler {
     /// Creates the queue of a device.
     pub(crate) fn new_queue() -> Result<Arc<ControlQueue>> {
-        let name = CString::try_from_fmt(fmt!("control"))?;
+        let name = CString::try_from_fmt(fmt!("controlq"))?;
         Arc::pin_init(Queue::new(name, 0, ControlBacklog::new()), GFP_KERNEL)
     }
 

@@ -58,7 +58,7 @@ pub(crate) struct DataQueueHandler;
 impl DataQueueHandler {
     /// Creates data queue `index` of a device.
     pub(crate) fn new_queue(index: usize) -> Result<Arc<DataQueue>> {
-        let name = CString::try_from_fmt(fmt!("data.{index}"))?;
+        let name = CString::try_from_fmt(fmt!("dataq.{index}"))?;
         Arc::pin_init(Queue::new(name, index, DataQueueState::new()), GFP_KERNEL)
     }
 
@@ -375,7 +375,7 @@ pub(super) struct QueueStats<'a>(pub(super) &'a DataQueue);
 
 impl core::fmt::Display for QueueStats<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let (in_flight, waiting, returned) = {
+        let (in_flight, backlogged, completed) = {
             let bh = BhDisabled::disable();
             let mut locked = self.0.lock(&bh);
             let in_flight = locked.in_flight();
@@ -384,7 +384,7 @@ impl core::fmt::Display for QueueStats<'_> {
         };
         write!(
             f,
-            "{}: {in_flight} in flight, {waiting} waiting, {returned} returned",
+            "{}: {in_flight} in flight, {backlogged} backlogged, {completed} completed",
             self.0.name().to_str().unwrap_or_default()
         )
     }

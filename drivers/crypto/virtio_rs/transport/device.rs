@@ -139,20 +139,17 @@ impl Device {
         workqueue: Arc<ReclaimWorkqueue>,
     ) -> Result<Arc<Self>> {
         if !dev.is_version_1() {
-            dev_err!(
-                dev,
-                "the device is older than version 1 of the specification\n"
-            );
+            dev_err!(dev, "VIRTIO_F_VERSION_1 not offered\n");
             return Err(ENODEV);
         }
         let config = Config::parse(&dev.read_config::<WORDS>()?).inspect_err(|_| {
-            dev_err!(dev, "impossible number of data queues\n");
+            dev_err!(dev, "invalid number of data queues\n");
         })?;
 
         if config.data_queues() > MAX_DATA_QUEUES {
             dev_err!(
                 dev,
-                "{} data queues are more than the driver sets up\n",
+                "{} data queues, maximum is {MAX_DATA_QUEUES}\n",
                 config.data_queues()
             );
             return Err(EINVAL);
@@ -171,7 +168,7 @@ impl Device {
         let queues = dev.find_queues(virtqueues, data.len()).inspect_err(|err| {
             dev_err!(
                 dev,
-                "setting up {} queues failed ({:?})\n",
+                "failed to set up {} virtqueues: {:?}\n",
                 data.len() + 1,
                 err
             );

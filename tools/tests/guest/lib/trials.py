@@ -175,14 +175,14 @@ class Device:
         return True
 
     def freshen(self) -> None:
-        """Sees to it that it will not be given up for what was."""
-        if self.restarts - self._earlier >= RESTARTS or self.state in ("", "given up"):
+        """Binds the device again if it is disabled, or about to be."""
+        if self.restarts - self._earlier >= RESTARTS or self.state in ("", "disabled"):
             self.rebind()
 
     def settle(self) -> None:
         """Waits until it has answered all control requests."""
         tap.wait_until(
-            lambda: self._shown().get("control") == "0 in flight", LONG, "all control requests"
+            lambda: self._shown().get("controlq") == "0 in flight", LONG, "all control requests"
         )
 
     def works(self, subject: Subject, forgiven: bool = False) -> None:

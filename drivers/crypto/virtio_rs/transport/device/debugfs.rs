@@ -24,5 +24,5 @@ pub(crate) fn show(device: &Arc<Device>, f: &mut fmt::Formatter<'_>) -> fmt::Res
         writeln!(f, "{}", dataq::QueueStats(queue))?;
     }
     let in_flight = device.control.lock(&BhDisabled::disable()).in_flight();
-    writeln!(f, "control: {in_flight} in flight")
+    writeln!(f, "controlq: {in_flight} in flight")
 }

@@ -114,10 +114,7 @@ impl DeviceInner {
         let looks = self.data.iter().map(|queue| dataq::check_progress(queue));
         let worst = looks.max().unwrap_or(Progress::Idle);
         if worst == Progress::Stalled && self.state.apply(Event::Fail) {
-            pr_err!(
-                "a device has not returned requests for {} ms or more\n",
-                self.timeout
-            );
+            pr_err!("request timeout ({} ms), resetting device\n", self.timeout);
         }
         (worst != Progress::Idle).then_some(interval)
     }
@@ -128,10 +125,10 @@ impl DeviceInner {
         let says = queues.with_device(|dev| {
             if dev.is_disconnected() {
                 if self.state.apply(Event::Fail) {
-                    dev_err!(dev, "the device is gone\n");
+                    dev_err!(dev, "device disconnected\n");
                 }
             } else if dev.needs_reset() && self.state.apply(Event::Fail) {
-                dev_err!(dev, "the device asks to be reset\n");
+                dev_err!(dev, "device needs reset\n");
             }
             Config::is_ready(dev.read_config_word(0))
         });
@@ -174,10 +171,7 @@ impl DeviceInner {
                 }
             }
             Err(err) if self.state.apply(Event::Fail) => {
-                dev_err!(
-                    queues.device(),
-                    "starting the device again failed ({err:?})\n"
-                );
+                dev_err!(queues.device(), "restart failed: {err:?}\n");
                 Update::RetryAfter(RETRY)
             }
             // The device was frozen. `restore` starts it.
@@ -260,14 +254,14 @@ impl DeviceInner {
             if self.state.apply(Event::Disable) {
                 dev_err!(
                     queues.device(),
-                    "the device is given up, having failed again and again; bind it again to use it\n"
+                    "disabled after repeated failures, rebind the device to use it\n"
                 );
             }
             return Update::Changed;
         }
         match self.restart(queues) {
             Ok(()) => {
-                dev_info!(queues.device(), "the device was reset and started again\n");
+                dev_info!(queues.device(), "device reset and restarted\n");
                 self.restarts.fetch_add(1, Relaxed);
                 self.state.apply(Event::Restart);
                 Update::RetryAfter(0)
@@ -275,10 +269,7 @@ impl DeviceInner {
             // The device was frozen. `restore` starts it.
             Err(_) if self.state.get() != DeviceState::Failed => Update::Unchanged,
             Err(err) => {
-                dev_err!(
-                    queues.device(),
-                    "starting the device again failed ({err:?})\n"
-                );
+                dev_err!(queues.device(), "restart failed: {err:?}\n");
                 Update::RetryAfter(RETRY)
             }
         }
@@ -365,7 +356,7 @@ impl DeviceInner {
             match self.prepare_destroy(&session.destroy()) {
                 Ok(message) => self.post_without_retry(message),
                 Err(_) => {
-                    kernel::pr_warn_once!("no memory to destroy sessions: the device keeps them\n")
+                    kernel::pr_warn_once!("out of memory, sessions stay in the device\n")
                 }
             }
         }

@@ -117,12 +117,12 @@ impl DeviceState {
     /// Returns the name that debugfs shows.
     pub(super) const fn name(self) -> &'static str {
         match self {
-            NotReady => "not ready",
+            NotReady => "not_ready",
             Ready => "ready",
             Failed => "failed",
-            Disabled => "given up",
-            Frozen => "asleep",
-            Unbound => "closed",
+            Disabled => "disabled",
+            Frozen => "frozen",
+            Unbound => "unbound",
         }
     }
 }
