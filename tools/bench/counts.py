@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the plugin has counted: from blocks to functions, and to what a request costs."""
+"""Evaluates the counts of the plugin: the functions of basic blocks, and the costs of a request."""
 
 import bisect
 import collections
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from settings import Setting
 
-# Functions of the kernel that belong to the core of a request: the ring, memory, lists, the crypto
-# API, DMA, queueing of work, and locks. Besides, all modules do.
+# The kernel's functions that count as the core of a request: the ring, memory, scatterlists, the
+# crypto API, DMA, queueing of work, and locks. The functions of all modules also count.
 CORE = re.compile(
     r"(virtqueue_|vring_|vp_|detach_buf|more_used"
     r"|_*kmalloc|kfree|kvfree|_*kmem_cache|_*slab_"
@@ -24,22 +24,24 @@ CORE = re.compile(
 )
 # The kernel crate's reference counts and atomic variables, which Debian's kernel does not inline.
 HELPER = re.compile(r"rust_helper_")
-# What the driver has the kernel compute over the data. It grows with the size, so it is kept apart.
+# The checksum that the kernel computes for the driver. Its cost grows with the size of the data, so
+# it has a figure of its own.
 CHECKSUM = re.compile(r"crc32")
-# Entries of the allocators that do not call each other.
+# The functions of the allocators that do not call each other, so that each allocation counts once.
 ALLOCATION = re.compile(
     r"(__kmalloc(_cache)?(_node)?(_track_caller)?(_large)?|kmem_cache_alloc(_lru|_node)?)(_noprof)?"
 )
 FREE = re.compile(r"kfree|kmem_cache_free")
 SWITCH = re.compile(r"finish_task_switch(\..*)?")
 NOTIFICATION = re.compile(r"vp_notify(_with_data)?")
-# The driver asks whether to notify the device; the end of a run of its bottom half.
+# KICK is called when a driver asks whether to notify the device, RUN at the end of its bottom half.
 KICK = re.compile(r"virtqueue_kick_prepare_(split|packed).*")
 RUN = re.compile(r"virtqueue_enable_cb_prepare")
 # Without MSI-X this one calls the other, for each queue.
 SHARED_INTERRUPT = "vp_vring_interrupt"
 INTERRUPT = "vring_interrupt"
-# The modules that make the requests: they are nobody's costs, but vc_ring's are its own.
+# The module that makes the requests. It is not part of their costs. vc_ring also makes requests, but
+# its instructions count, because it takes the place of a driver.
 LOAD = "vc_bench"
 USER = "[user]"
 TEXT = "tTwW"
@@ -53,15 +55,15 @@ class Unusable(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Function:
-    """A symbol of the guest's."""
+    """A function of the guest."""
 
     name: str
-    module: str  # "kernel" for what is in none
+    module: str  # "kernel" if it belongs to no module
 
 
 @dataclasses.dataclass
 class Total:
-    """Of one function in one measurement."""
+    """The counts of a function in a measurement."""
 
     instructions: int = 0
     atomics: int = 0
@@ -77,7 +79,7 @@ class Symbols:
             address, kind, name, *module = line.split()
             if kind in TEXT:
                 function = Function(name, module[0].strip("[]") if module else "kernel")
-                # Of several names that one with fewer underscores tells more, and is stable.
+                # A function may have several names. The shortest one is stable.
                 old = found.get(int(address, 16))
                 if not old or (len(name), name) < (len(old.name), old.name):
                     found[int(address, 16)] = function
@@ -87,7 +89,7 @@ class Symbols:
         self._functions = [found[address] for address in self._addresses]
 
     def at(self, address: int) -> tuple[Function, bool]:
-        """The function that has an address, and whether it begins there."""
+        """Returns the function at an address, and whether the function begins there."""
         if address < KERNEL_SPACE:
             return Function(USER, USER), False
         place = bisect.bisect_right(self._addresses, address) - 1
@@ -100,7 +102,7 @@ Measurement = dict[Function, Total]
 
 
 def read(path: Path, symbols: Symbols) -> dict[int, Measurement]:
-    """The plugin's measurements by number."""
+    """Reads the output of the plugin. Returns the measurements by number."""
     measurements = {}
     current: Measurement | None = None
     number = 0
@@ -118,19 +120,19 @@ def read(path: Path, symbols: Symbols) -> dict[int, Measurement]:
                     total.atomics += int(atomics) * int(executions)
                     total.calls += int(executions) if begins else 0
                 case _:
-                    raise Unusable(f"{path}: not the plugin's: {line.strip()}")
+                    raise Unusable(f"{path}: not a line of the plugin: {line.strip()}")
     return measurements
 
 
 def left(folder: Path) -> dict[int, Measurement]:
-    """The measurements of the guest that has left its files in a folder."""
+    """Returns the measurements of the guest whose files are in a folder."""
     return read(folder / "counts", Symbols((folder / "kallsyms").read_text()))
 
 
 def per_request(
     measurement: Measurement, modules: list[str], requests: int
 ) -> dict[str, float]:
-    """What a request costs, if the driver has these modules."""
+    """Returns the costs of a request of a driver that consists of these modules."""
 
     def calls(pattern: re.Pattern[str]) -> int:
         return sum(
@@ -178,7 +180,7 @@ def per_request(
 
 
 def readable(names: list[str]) -> list[str]:
-    """Names as their source has them: those of Rust are mangled."""
+    """Returns the names with those of Rust demangled."""
     mangled = [name for name in names if name.startswith("_R")]
     if not mangled:
         return names
@@ -191,12 +193,12 @@ def readable(names: list[str]) -> list[str]:
 
 
 def _short(name: str) -> str:
-    """A path of Rust's without the crates' hashes."""
+    """Removes the hashes of crates from a path of Rust."""
     return re.sub(r"\[[0-9a-f]{16}\]", "", name)
 
 
 def functions(measurement: Measurement, requests: int) -> dict[str, float]:
-    """Instructions of the functions that have the most, per request."""
+    """Returns the instructions per request of the functions that have the most."""
     found: collections.Counter[str] = collections.Counter()
     counted = [(one, total) for one, total in measurement.items() if one.module != LOAD]
     for name, (_, total) in zip(
@@ -212,7 +214,7 @@ def noise(first: float, second: float) -> float:
 
 @dataclasses.dataclass
 class Measured:
-    """A setting, and each of its rounds."""
+    """The costs of a setting, for each round."""
 
     setting: Setting
     rounds: list[dict[str, float]]
@@ -220,16 +222,16 @@ class Measured:
 
 
 def measured(folder: Path) -> Iterator[Measured]:
-    """What a guest has left in its folder."""
+    """Returns the measurements of the guest whose files are in a folder, by setting."""
     found = json.loads((folder / "measured.json").read_text())
     if "measured" not in found:
-        raise Unusable(f"{folder}: not of a guest whose instructions were counted")
+        raise Unusable(f"{folder}: the instructions of this guest were not counted")
     measurements = left(folder)
     for entry in found["measured"]:
         setting = Setting(**entry["setting"])
         numbers = range(entry["mark"], entry["mark"] + found["rounds"])
         if not all(number in measurements for number in numbers):
-            raise Unusable(f"{setting}: the plugin has not seen it")
+            raise Unusable(f"{setting}: the plugin has no measurement of it")
         parts = [measurements[number] for number in numbers]
         rounds = [per_request(part, entry["modules"], setting.requests) for part in parts]
         if setting.device and not all(costs["notifications"] for costs in rounds):
@@ -238,7 +240,7 @@ def measured(folder: Path) -> Iterator[Measured]:
 
 
 def results(folder: Path) -> Iterator[dict[str, object]]:
-    """One boot's part of the "counts" of results.json."""
+    """Returns the part of "counts" in results.json that a guest has measured."""
     for one in measured(folder):
         setting = one.setting
         before, costs = one.rounds[-2:]

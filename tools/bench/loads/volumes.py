@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""dm-crypt on a disk in memory, and fio, past the page cache: a request is one of fio's I/Os."""
+"""fio with direct I/O on a dm-crypt volume, on a disk in memory. A request is an I/O of fio."""
 
 import json
 import os
@@ -14,14 +14,15 @@ from programs import Program
 
 DISK = Path("/dev/ram0")
 MEBIBYTES = 16
-# What dm-crypt encrypts in one request, and what cryptsetup chooses for disks with such blocks.
+# The sector size of the volume. dm-crypt makes one request for each sector. cryptsetup chooses this
+# size for disks with blocks of 4096 bytes.
 SECTOR = 4096
-# As much as is compared with the reference, which is slow.
+# The bytes that are compared with the reference implementation. It is slow, so they are few.
 COMPARED = 64 * SECTOR
 
 
 class _Volume(Load):
-    """A volume that is encrypted by the program's driver."""
+    """A volume that the program's driver encrypts."""
 
     def __init__(self, program: Program, device: Path, reference: str) -> None:
         self.driver = program.driver
@@ -30,7 +31,7 @@ class _Volume(Load):
         self._reference = reference
 
     def verify(self) -> None:
-        """What the driver writes the reference reads, and the other way round."""
+        """Checks that driver and reference implementation read what the other has written."""
         with volume.mapped("reference", self._reference) as other:
             for writer, reader in ((self._device, other), (other, self._device)):
                 data = os.urandom(COMPARED)
@@ -41,7 +42,7 @@ class _Volume(Load):
         return self.marked(requests, lambda: None, lambda: None)
 
     def marked(self, requests: int, begin: Callable[[], None], end: Callable[[], None]) -> int:
-        """fio measures its processor's clock for a while before it begins: that is left out."""
+        """Runs fio between the marks, without fio's measurement of the processor's clock."""
         one = self._program
         kind = one.program.removeprefix("fio-").replace("random-", "rand")
         with Gates(begin, end) as gates:
@@ -52,7 +53,7 @@ class _Volume(Load):
                 f"--exec_prerun={gates.command(0)}", f"--exec_postrun={gates.command(1)}",
                 "--eta=never", "--output-format=json",
             )  # fmt: skip
-        # fio also says where it has put what the commands print.
+        # Before the JSON, fio prints where the output of the commands is.
         job = json.loads(said[said.index("{\n") :])["jobs"][0]
         done: int = job["read" if "read" in kind else "write"]["total_ios"]
         if job["error"] or done != requests:
@@ -62,7 +63,7 @@ class _Volume(Load):
 
 @contextmanager
 def opened(program: Program) -> Iterator[Load]:
-    """A volume on the disk in memory."""
+    """Opens a volume on the disk in memory."""
     need_programs("fio", "dmsetup")
     need_modules("dm_crypt")
     need_driver(program.driver)

@@ -1,14 +1,15 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""fscrypt on the driver: files are the same whoever encrypts them, the device or software.
+"""fscrypt on the driver: the device and the kernel's ciphers write the same files.
 
 usage: fscrypt.py first|later [--keep FOLDER] [--ko FILE]
 
-An ext4 file system has a folder for each policy. blk-crypto-fallback encrypts the contents of files,
-and keeps the transforms that it takes when a mode is first used. "first" loads the module with
-prefer=1 before that, so that the device does the work, and unbinds and binds the device. "later"
-loads the module when blk-crypto-fallback has software, and unloads it. With --keep, "first" leaves
-its disk in the folder, and "later" reads all of it before it loads the module.
+An ext4 file system has a folder for each policy. blk-crypto-fallback encrypts the contents of
+files. It allocates its transforms when a mode is first used, and keeps them. "first" loads the module
+with prefer=1 before that, so that the device encrypts, and unbinds and binds the device. "later"
+loads the module when blk-crypto-fallback already has transforms of the kernel's ciphers, and unloads
+it. With --keep, "first" leaves its disk in the folder, and "later" reads the whole disk before it
+loads the module.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from lib.work import FALLBACKS
 SELFTEST = 60
 NOATIME = "noatime"
 INLINE = "noatime,inlinecrypt"
-# Files of each policy in each step, with an end of a block and of a page, and long names.
+# The sizes of the files that each step writes for each policy: some end at a block or at a page.
 SIZES = (1, 15, 4096, 5000, 65536, 100001)
 
 parser = argparse.ArgumentParser()
@@ -40,7 +41,7 @@ log = KernelLog()
 
 
 class Disk:
-    """A file system with a folder for each policy, and what has been written to it."""
+    """A file system with a folder for each policy, and the expected contents of its files."""
 
     def __init__(self, device: Path) -> None:
         self.device = device
@@ -49,24 +50,24 @@ class Disk:
         self.written: dict[str, dict[str, bytes]] = {policy.name: {} for policy in POLICIES}
 
     def save(self, folder: Path) -> None:
-        """Leaves the disk, and what there is to know of it, in a folder."""
+        """Saves the disk, its key and the expected contents in a folder."""
         run("cp", "--sparse=always", volume.file_of(self.device), folder / "disk")
         (folder / "contents").write_bytes(pickle.dumps((self.key, self.written)))
 
     def restore(self, folder: Path) -> None:
-        """Takes over the disk that was saved."""
+        """Restores the saved disk."""
         run("dd", f"if={folder / 'disk'}", f"of={self.device}", "bs=1M", "status=none")
         self.key, self.written = pickle.loads((folder / "contents").read_bytes())
 
     @contextlib.contextmanager
     def mounted(self, how: str) -> Iterator[Path]:
-        """The file system, with its key."""
+        """Mounts the file system, and adds its key."""
         with volume.mounted(self.device, how) as folder:
             self.identifier = fscrypt.add_key(folder, self.key)
             yield folder
 
     def make(self) -> None:
-        """Makes the file system and the folders."""
+        """Creates the file system and the folders."""
         run("mkfs.ext4", "-q", "-F", "-b", "4096", "-O", "encrypt", "-E",
             "lazy_itable_init=0,lazy_journal_init=0,nodiscard", self.device)  # fmt: skip
         with self.mounted(NOATIME) as root:
@@ -76,7 +77,7 @@ class Disk:
                 fscrypt.set_policy(folder, policy, self.identifier)
 
     def write(self, root: Path, step: str) -> None:
-        """Writes files of all sizes to each folder, and to files that are there."""
+        """Writes files of all sizes to each folder, and appends to two existing files of each."""
         for policy in POLICIES:
             written = self.written[policy.name]
             for size in SIZES:
@@ -90,7 +91,7 @@ class Disk:
         volume.forget()
 
     def check(self, root: Path) -> None:
-        """Reads all that was ever written, from the device; fails the test if it is not that."""
+        """Reads all files from the disk. Fails the test if one differs from the expected contents."""
         volume.forget()
         for policy in POLICIES:
             written = self.written[policy.name]
@@ -100,7 +101,7 @@ class Disk:
                 check_same((root / policy.name / name).read_bytes(), data, f"{policy.name}: {name}")
 
     def renew_key(self, root: Path) -> None:
-        """Removes the key, looks what can be seen without it, and adds it again."""
+        """Removes the key, checks that names and contents are locked, and adds the key again."""
         volume.forget()
         fscrypt.remove_key(root, self.identifier)
         for policy in POLICIES:
@@ -109,7 +110,7 @@ class Disk:
 
 
 def load() -> None:
-    """Loads the module so that it is preferred."""
+    """Loads the module with prefer=1."""
     module.load(options.ko, "prefer=1", seconds=SELFTEST)
     module.wait_passed(SELFTEST)
 
@@ -140,7 +141,7 @@ def write_and_check(how: str, step: str, renew: bool = False) -> None:
 
 
 def define_first() -> None:
-    """The module is there before a file is."""
+    """Defines the tests of a module that is loaded before the first file is written."""
 
     @holds("driver loaded first: files are written and read by the device")
     def _() -> None:
@@ -177,7 +178,7 @@ def define_first() -> None:
 
 
 def define_later() -> None:
-    """The module comes when files are in use, and goes."""
+    """Defines the tests of a module that is loaded and unloaded while files are in use."""
 
     @holds("no driver: files are read and written")
     def _() -> None:

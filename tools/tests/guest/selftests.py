@@ -1,15 +1,15 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Has all that the devices do passed the kernel's self-tests, and has the host done work for it? Is
-nothing else registered?
+"""Checks that every algorithm of the devices is registered and has passed the kernel's self-tests,
+that the host has performed the operations, and that no other algorithm is registered.
 
 usage: selftests.py [--fuzz N]
 
-With --fuzz they are tested once more before, as thoroughly as the kernel can: N random layouts of
-each vector, and 8 N random vectors that are compared with other software (the kernel's own number
-is 100). That is for the debug kernel, which boots with cryptomgr.noslowtests: the software has
-been tested in short then, so that nobody waits for it. The module's parameter "services" says of
-what.
+With --fuzz the kernel first repeats the self-tests with N random layouts of each vector, and with
+8 N random vectors whose results it compares with another implementation. The kernel's default is 100.
+This option is for the debug kernel, which boots with cryptomgr.noslowtests: the other
+implementations have passed their short self-tests then, and no user waits for theirs. The module's
+parameter "services" limits the algorithms.
 """
 
 import argparse
@@ -34,16 +34,16 @@ PUBLIC_KEYS = publickeys.of_devices()
 
 
 def fuzz() -> None:
-    """Has all of them tested again."""
+    """Repeats the self-tests of all algorithms, with random vectors."""
     afalg.prepare()
     for cipher in CIPHERS:
-        # What they will be compared with. A template would be tested when it is first used, and
-        # who waits for a self-test gives it up after a minute.
+        # Instantiate the implementation that the kernel compares with. Its self-test would otherwise
+        # run during the driver's, which waits at most one minute for it.
         afalg.Transform(cipher.fuzzed_against).close()
     for one in AEADS:
         afalg.Transform(one.fuzzed_against, kind="aead").close()
     log = KernelLog()
-    wait_until(lambda: crypto.is_tested(log), LIMIT, "the self-tests of software end")
+    wait_until(lambda: crypto.is_tested(log), LIMIT, "the self-tests of the fallbacks end")
     (PARAMETERS / "noslowtests").write_text("N")
     (PARAMETERS / "fuzz_iterations").write_text(str(options.fuzz))
     module.unbind()
@@ -57,7 +57,7 @@ def fuzz() -> None:
 
 
 def passed(driver: str) -> None:
-    """It is registered, and its self-test ended well."""
+    """Checks that an algorithm is registered and has passed its self-test."""
     found = crypto.ours()
     check(driver in found, f"{driver} is not registered")
     check(found[driver].passed, f"selftest: {found[driver].fields['selftest']}")
@@ -79,22 +79,23 @@ def _() -> None:
 
 
 def set_up() -> None:
-    """The device has all of its queues, whoever uses them."""
+    """Checks that all queues of the device are set up, including unused ones."""
     missing = [line["queue"] for line in reference.status()["queues"] if not line["running"]]
     check(not missing, f"queues that are not set up: {missing}")
 
 
 def ciphered() -> None:
-    """The host has done the ciphers' work."""
+    """Checks that the host has performed cipher requests."""
     work = host.work()
     tap.note(str(work))
-    # As many by each of the asynchronous ones at the least.
+    # The self-tests of an asynchronous cipher make at least 10 requests in each iteration.
     least = 10 * len(CIPHERS) * (options.fuzz or 1)
     check(min(work.encrypt_ops, work.decrypt_ops) >= least, f"{work}, expected {least} or more")
 
 
 def digested() -> None:
-    """The host has done the digests' work: what comes whole, which of the random is not most."""
+    """Checks that the host has computed digests. Most random tests pass the message in parts, which
+    do not use the device."""
     now = reference.status()
     for service in {digest.service for digest in DIGESTS}:
         made = reference.requests(now, operation=service, status="OK")
@@ -104,7 +105,8 @@ def digested() -> None:
 
 
 def sealed() -> None:
-    """The host has done the work of the AEAD service. That of chains counts as ciphers'."""
+    """Checks that the host has performed requests of the AEAD service. The device counts algorithm
+    chaining as cipher requests."""
     now = reference.status()
     least = 10 * sum(not one.auth_key_size for one in AEADS) * (options.fuzz or 1)
     for direction in ("ENCRYPT", "DECRYPT"):
@@ -113,7 +115,7 @@ def sealed() -> None:
 
 
 def signed() -> None:
-    """The host has done the work of public keys. How much the kernel's vectors make is known."""
+    """Checks that the host has performed public key requests, one at least for each vector."""
     now = reference.status()
     least = {"ENCRYPT": 5, "DECRYPT": 4} | ({"VERIFY": 19} if len(PUBLIC_KEYS) > 1 else {})
     for operation, count in least.items():

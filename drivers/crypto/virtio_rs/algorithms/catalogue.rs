@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The algorithms that the driver knows: each kind has a table, in a file of its own.
+//! All algorithms of the driver. Each kind of algorithm has a table in a file of its own; this file
+//! dispatches to these tables.
 
 use super::{
     aead,
@@ -44,7 +45,7 @@ impl Kind {
     }
 }
 
-// What a device does is kept as one bit for each row.
+// `Capabilities` has 32 bits for each kind, one for each row.
 kernel::static_assert!(Kind::Cipher.rows() <= u32::BITS as usize);
 kernel::static_assert!(Kind::Hash.rows() <= u32::BITS as usize);
 kernel::static_assert!(Kind::Mac.rows() <= u32::BITS as usize);
@@ -53,11 +54,13 @@ kernel::static_assert!(Kind::Authenc.rows() <= u32::BITS as usize);
 kernel::static_assert!(Kind::Ecdsa.rows() <= u32::BITS as usize);
 
 impl AlgorithmId {
-    /// Has a device do the algorithm, or at least create a session for it, as a trial.
+    /// Checks whether a device supports the algorithm: runs a known-answer test for public keys, and
+    /// creates a test session for the others.
     ///
     /// # Errors
     ///
-    /// As [`Session::create`](crate::transport::session::Session::create) has them: why it does not.
+    /// Returns the errors of [`Session::create`](crate::transport::session::Session::create), which tell
+    /// why the device does not support the algorithm.
     pub(super) fn check_support(self, device: &Arc<Device>, settings: &Settings) -> Result {
         match self.kind {
             Kind::Cipher => skcipher::create_test_session(device, self.row).map(drop),
@@ -69,7 +72,8 @@ impl AlgorithmId {
         }
     }
 
-    /// Returns what the algorithm is to the device; of a chain, both of it.
+    /// Returns the algorithm's number for the device. Algorithm chaining has two: the cipher and the
+    /// MAC.
     pub(super) fn algorithms(self) -> [Option<Algorithm>; 2] {
         match self.kind {
             Kind::Cipher => [skcipher::algorithm(self.row), None],
@@ -77,12 +81,13 @@ impl AlgorithmId {
             Kind::Aead => [aead::algorithm(self.row), None],
             Kind::Authenc => authenc::algorithms(self.row).map_or([None; 2], |both| both.map(Some)),
             Kind::Rsa => [Some(Algorithm::Akcipher(Akcipher::Rsa)), None],
-            // As devices have it that need no session.
+            // The number of the specification. Sessions use that of `AkcipherKind::scheme`.
             Kind::Ecdsa => [Some(Algorithm::Akcipher(Akcipher::Ecdsa)), None],
         }
     }
 
-    /// Returns true if the device advertises the algorithm; of a chain, both of it.
+    /// Returns true if the device advertises the algorithm. For algorithm chaining it must advertise
+    /// both parts.
     pub(super) fn is_advertised(self, device: &Device) -> bool {
         self.algorithms()
             .into_iter()
@@ -90,11 +95,11 @@ impl AlgorithmId {
             .all(|algorithm| device.config().advertises(algorithm))
     }
 
-    /// Registers the algorithm, in every flavour that it has.
+    /// Registers all variants of the algorithm, or none of them.
     ///
     /// # Errors
     ///
-    /// As the crypto framework has them; none is registered then.
+    /// Returns the errors of the crypto API. No variant is registered then.
     pub(super) fn register(
         self,
         devices: &Arc<Devices>,

@@ -37,19 +37,20 @@ use zerocopy::{
     IntoBytes, //
 };
 
-/// Builds a device request where the device reads it. The calls are in the order of the descriptors:
-/// what the device reads, then what it writes. The status comes last, by itself. An empty part has no
-/// descriptor. The error of a part shows when the request is ended.
+/// Builds a device request in the request context, where the device reads it. Callers append parts in
+/// the order of the descriptors: parts that the device reads, then parts that it writes. The builder
+/// appends the status itself. An empty part has no descriptor. [`end`](Self::end) returns the first
+/// error of a part.
 ///
 /// # Invariants
 ///
-/// - `context` is a context of `A` whose header is initialised, and has no other user. It is that of
-///   `request`, or that of `borrowed`, and lies in the page `page` and those behind it, from byte
-///   `page_offset` on.
+/// - `context` is a context of `A` whose header is initialised, and has no other user. It is the
+///   context of `request` or of `borrowed`. It starts at byte `page_offset` of the page `page`, and
+///   may extend to the following pages.
 /// - `borrowed` is `None` if the algorithm is asynchronous.
 /// - The first `entries` scatterlist entries of the context's area are in use; the first `params` bytes
 ///   for parameters, and the first `results` bytes for results, have such entries.
-/// - `lists` is that of the header.
+/// - `lists` writes to the lists of the context's header.
 #[must_use]
 pub(crate) struct Builder<'a, A: Offload<Raw = R>, R: RawRequest> {
     request: Request<'a, A, R>,
@@ -72,19 +73,21 @@ pub(crate) struct Builder<'a, A: Offload<Raw = R>, R: RawRequest> {
 }
 
 impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
-    /// Builds a request. `describe` appends all parts but the status, and returns what the driver keeps
-    /// with the request.
+    /// Builds a request. `describe` appends all parts except the status, and returns the driver's data
+    /// of the request.
     ///
     /// # Errors
     ///
-    /// The request comes back, to be run on the fallback, with the errors of [`end`](Self::end).
+    /// Returns the errors of [`end`](Self::end), and the request, so that the caller can run it on the
+    /// fallback.
     ///
     /// # Safety
     ///
     /// - `context` must be valid for writes, unused, and the context of `request` or of `borrowed`.
-    /// - It must stay so until the request is complete, provided that `borrowed` is not dropped before.
-    /// - It must lie in the linear map, from byte `page_offset` of the page on whose `struct page` has
-    ///   the address `page`.
+    /// - `context` must stay valid until the request is complete, provided that `borrowed` is not
+    ///   dropped before.
+    /// - `context` must lie in the linear map, and start at byte `page_offset` of a page. `page` must be
+    ///   the address of the `struct page` of that page.
     /// - `borrowed` must be `None` if the algorithm is asynchronous.
     #[inline(always)]
     pub(super) unsafe fn build(
@@ -97,20 +100,20 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     ) -> Result<Prepared<'a, A, R>, (Error, Request<'a, A, R>)> {
         // SAFETY: The caller guarantees that `context` is valid for writes and unused.
         unsafe { RequestCtx::init(context, &request) };
-        // Poison: a status byte that the device does not write is not VIRTIO_CRYPTO_OK, and a
-        // result that it does not write is not what was in this memory before. All of it: the
-        // compiler knows the size.
+        // Poison: a status byte that the device does not write is not VIRTIO_CRYPTO_OK, and a result
+        // that the device does not write is not earlier content of this memory. The whole area is
+        // poisoned, because its size is constant.
         //
-        // SAFETY: By the safety requirements of `AnyArea` the offset is one of the context.
+        // SAFETY: The implementer of `AnyArea` guarantees that the offset is inside the context.
         let results = unsafe {
             let offset = RequestCtx::<A>::AREA + A::Area::RESULT_AT;
             context.cast::<u8>().add(offset as usize)
         };
-        // SAFETY: The caller guarantees that the context is valid for writes, and unused. By the
-        // safety requirements of `AnyArea` it has so many bytes there.
+        // SAFETY: The caller guarantees that the context is valid for writes, and unused. The
+        // implementer of `AnyArea` guarantees that `A::Area::RESULT` bytes of it start at `results`.
         unsafe { results.as_ptr().write_bytes(0xff, A::Area::RESULT as usize) };
-        // INVARIANT: The header was just initialised, and nothing is in use. The rest is by the safety
-        // requirements.
+        // INVARIANT: The header was just initialised, and no entry, parameter or result is in use. The
+        // caller guarantees what the type requires of `context`, `page` and `borrowed`.
         let mut builder = Self {
             request,
             borrowed,
@@ -137,7 +140,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             request, borrowed, ..
         } = builder;
         match result {
-            // SAFETY: `end` has filled the context. The rest is by the type invariant.
+            // SAFETY: `end` has filled the context. By the type invariant it is the context of `request`
+            // or of `borrowed`, and has no other user.
             Ok(()) => Ok(unsafe { Prepared::new(context, request, borrowed) }),
             Err(err) => Err((err, request)),
         }
@@ -176,15 +180,15 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             self.fail(EINVAL);
             return None;
         }
-        // CAST: There is room for it.
+        // CAST: `len` is at most a `u32`, as was just checked.
         let len = len as u32;
         let offset = RequestCtx::<A>::AREA + A::Area::PARAMS_AT + self.params;
         let list = self.own(offset, len)?;
-        // INVARIANT: The bytes have an entry.
+        // INVARIANT: `own` has written an entry for the bytes.
         self.params += len;
         self.push_readable(list);
-        // SAFETY: By the type invariant and the safety requirements of `AnyArea` that is a part of the
-        // context: there is room.
+        // SAFETY: By the type invariant the context is valid. The implementer of `AnyArea` guarantees
+        // that it has `A::Area::PARAMS` bytes for parameters, and `len` of them are left.
         Some(unsafe { self.context.cast::<u8>().add(offset as usize) }.as_ptr())
     }
 
@@ -228,7 +232,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     pub(super) fn write_destination(&mut self, range: SgRange) {
         let in_place = range == self.src;
         let exact = match self.exact_src {
-            // The list is known.
+            // Source and destination are the same list.
             Some(exact) if in_place => {
                 self.add_segments(exact.segments);
                 Some(exact)
@@ -241,8 +245,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
         }
     }
 
-    /// Appends `len` bytes of a result that the device writes behind the data. The results are wiped
-    /// when the request is complete.
+    /// Appends `len` bytes for a result that the device writes after the data. The driver wipes the
+    /// results when the request is complete.
     #[inline]
     pub(crate) fn write(&mut self, len: usize) {
         if len == 0 {
@@ -252,7 +256,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             self.fail(EINVAL);
             return;
         }
-        // CAST: There is room for it.
+        // CAST: `len` is at most a `u32`, as was just checked.
         let len = len as u32;
         let offset = RequestCtx::<A>::AREA + A::Area::RESULT_AT + self.results;
         // INVARIANT: `own` has an entry for the bytes, or the builder has failed.
@@ -262,8 +266,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
         }
     }
 
-    /// Appends the status, which is the last byte that the device writes, and ends the request. The
-    /// driver keeps `state` with it.
+    /// Appends the status, which is the last byte that the device writes, and stores `state` in the
+    /// request context.
     ///
     /// # Errors
     ///
@@ -279,7 +283,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             return Err(err);
         }
         self.lists.finish();
-        // SAFETY: By the type invariant and the safety requirements of `AnyArea`.
+        // SAFETY: By the type invariant the context is valid. The implementer of `AnyArea` guarantees
+        // that the offset is inside the context.
         let results = unsafe {
             let offset = RequestCtx::<A>::AREA + A::Area::RESULT_AT;
             self.context.cast::<u8>().add(offset as usize)
@@ -307,13 +312,15 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
 
     /// Returns the area's scatterlist entries.
     fn entries(&mut self) -> &mut [MaybeUninit<bindings::scatterlist>] {
-        // SAFETY: By the type invariant and the safety requirements of `AnyArea`.
+        // SAFETY: By the type invariant the context is valid. The implementer of `AnyArea` guarantees
+        // that the offset is inside the context.
         let entries = unsafe {
             let offset = RequestCtx::<A>::AREA + A::Area::ENTRIES_AT;
             self.context.cast::<u8>().add(offset as usize)
         };
-        // SAFETY: By the safety requirements of `AnyArea` there are so many entries, aligned. They need
-        // not be initialised, and have no other user.
+        // SAFETY: The implementer of `AnyArea` guarantees that `A::Area::ENTRIES` aligned entries start
+        // here. `MaybeUninit` entries need not be initialised. By the type invariant the context has no
+        // other user.
         unsafe {
             core::slice::from_raw_parts_mut(
                 entries.cast::<MaybeUninit<_>>().as_ptr(),
@@ -332,8 +339,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
         list
     }
 
-    /// Returns a list of `len` bytes in a page and those behind it, from byte `at` on. `page` is
-    /// the address of its `struct page`. Returns `None` if there are no entries left.
+    /// Returns a list of `len` bytes that start at byte `at` of a page. `page` is the address of the
+    /// `struct page` of that page. Returns `None` if no entry is left.
     #[inline(always)]
     fn entry(&mut self, page: usize, at: u32, len: u32) -> Option<*mut bindings::scatterlist> {
         let next = self.entries;
@@ -346,7 +353,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
         Some(list)
     }
 
-    /// Returns an exact list; `None` if the range is empty, or after an error.
+    /// Returns an exact list of a range. Returns `None` if the range is empty, or after an error.
     #[inline(always)]
     fn exact(&mut self, range: SgRange) -> Option<ExactSgl> {
         if range.len() == 0 {
@@ -399,12 +406,12 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     }
 }
 
-/// Returns an exact list for a range of several entries, and the number of `entries` in use after
-/// that. The first `used` entries are in use already.
+/// Returns an exact list of a range that has several entries, and the number of `entries` that are in
+/// use then. The first `used` entries are already in use.
 ///
 /// # Errors
 ///
-/// As [`SgPool::exact`] has them.
+/// Returns the errors of [`SgPool::exact`].
 #[inline(never)]
 fn make_exact(
     entries: &mut [MaybeUninit<bindings::scatterlist>],
@@ -415,7 +422,7 @@ fn make_exact(
     // CAST: Both targets of this driver have 32 bits at least.
     let mut pool = SgPool::new(entries, used as usize);
     let exact = pool.exact(range, max_segment_size)?;
-    // CAST: There are few entries.
+    // CAST: The number of entries of an area is a `u32`.
     Ok((exact, pool.used() as u32))
 }
 

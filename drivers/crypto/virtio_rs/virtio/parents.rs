@@ -3,9 +3,9 @@
 //! The parents of the devices that a driver is bound to, or was bound to.
 //!
 //! The virtio core reads the driver of a device without the device lock before it calls
-//! `reset_prepare` and `reset_done`. So such a call may arrive after the driver was unbound. A
-//! module must not be unloaded before the call has returned, which the parent's lock tells: the
-//! PCI core holds it all the time.
+//! `reset_prepare` and `reset_done`. So such a call may arrive after the driver was unbound. A module
+//! must not be unloaded before the call has returned. The PCI core holds the lock of the parent until
+//! then, so [`Parents::wait`] takes the lock of each parent once.
 
 use crate::support::device_lock::DeviceGuard;
 use kernel::{
@@ -27,7 +27,8 @@ struct Parent {
 
 /// The parents of a driver's devices.
 ///
-/// The list holds a reference to each, because an unplugged device does not.
+/// The list holds a reference to each parent. A device that was unplugged holds no reference to its
+/// parent any more.
 #[pin_data]
 pub(super) struct Parents {
     #[pin]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A request's data, and how it is made ready for a device.
+//! Cipher requests: access to the caller's data and IV, and building the device request.
 
 use super::{
     super::{
@@ -47,11 +47,11 @@ impl<'a, A: Algorithm> Request<'a, A> {
         }
     }
 
-    /// Writes the IV that the caller chains the next request with.
+    /// Writes the IV for the caller's next request. Does nothing if the algorithm has no IV.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: it does not have the algorithm's size.
+    /// `EINVAL` if `iv` does not have the algorithm's IV size.
     pub(crate) fn set_iv(&self, iv: &[u8]) -> Result {
         let Some((to, size)) = self.raw_iv() else {
             return Ok(());
@@ -64,13 +64,13 @@ impl<'a, A: Algorithm> Request<'a, A> {
         Ok(())
     }
 
-    /// Returns where the IV is, and its size in bytes; none if the algorithm has none.
+    /// Returns the address and the size of the IV in bytes. Returns `None` if the algorithm has no IV.
     fn raw_iv(&self) -> Option<(*mut u8, usize)> {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant the request is valid, and so is its transform.
         let alg = unsafe { (*self.fields().base.tfm).__crt_alg };
-        // SAFETY: The algorithm is the base of what all kinds of ciphers have.
+        // SAFETY: The algorithm of a cipher is the field `base` of a `struct skcipher_alg_common`.
         let alg = unsafe { container_of!(alg, bindings::skcipher_alg_common, base) };
-        // SAFETY: An algorithm is valid as long as its transforms.
+        // SAFETY: An algorithm lives at least as long as its transforms.
         let size = unsafe { (*alg).ivsize };
         // CAST: Both targets of this driver have 32 bits at least.
         (size != 0).then_some((self.fields().iv, size as usize))
@@ -88,7 +88,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
         unsafe { SgRange::new(self.fields().dst, offset, len) }
     }
 
-    /// Copies the last bytes of the source, as many as `bytes` has room for.
+    /// Copies the last `bytes.len()` bytes of the source to `bytes`.
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
         self.source(offset, len).read(bytes)
     }
 
-    /// Copies the last bytes of the destination, as many as `bytes` has room for.
+    /// Copies the last `bytes.len()` bytes of the destination to `bytes`.
     ///
     /// # Errors
     ///
@@ -124,12 +124,13 @@ impl<'a, A: Algorithm> Request<'a, A> {
         }
     }
 
-    /// Builds a device request; see [`Builder`]. `describe` returns what the driver keeps with it.
+    /// Builds a device request with a [`Builder`]. `describe` appends its parts, and returns the
+    /// driver's data of the request.
     ///
     /// # Errors
     ///
-    /// The request comes back, to be run on the fallback, with the errors of
-    /// [`build_here`](super::offload::Request::build_here).
+    /// Returns the errors of [`build_here`](super::offload::Request::build_here), and the request, so
+    /// that the caller can run it on the fallback.
     #[inline(always)]
     pub(crate) fn build(
         self,
@@ -144,14 +145,14 @@ impl<'a, A: Algorithm> Request<'a, A> {
             // SAFETY: The algorithm is synchronous, as was just checked.
             return unsafe { self.build_in(borrowed, limits, describe) };
         }
-        // Nothing was borrowed.
+        // An asynchronous request borrows no context, so there is nothing to drop.
         core::mem::forget(memory);
-        // SAFETY: `set_up` has set the size of the context.
+        // SAFETY: `set_up` has told the crypto API to allocate requests with a context of this size.
         unsafe { self.build_here(limits, describe) }
     }
 }
 
-/// The memory for a device request: the request's own context, or one that is borrowed.
+/// The memory for a device request: a borrowed context, or `None` for the context of the request.
 pub(crate) struct Memory<A: Algorithm>(Option<Borrowed<A>>);
 
 impl<A: Algorithm> Builder<'_, A, Raw> {
@@ -159,7 +160,7 @@ impl<A: Algorithm> Builder<'_, A, Raw> {
     #[inline]
     pub(crate) fn iv(&mut self) {
         match self.request().raw_iv() {
-            // Most have this size, and a copy of a size that the compiler knows is not a call.
+            // Most IVs have 16 bytes. A copy of constant size needs no function call.
             // SAFETY: The skcipher API requires that the IV has the algorithm's size.
             Some((iv, 16)) => self.read_value(unsafe { iv.cast::<[u8; 16]>().read_unaligned() }),
             // SAFETY: The skcipher API requires that the IV has the algorithm's size.
