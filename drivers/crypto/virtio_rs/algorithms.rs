@@ -33,8 +33,8 @@ pub(crate) use self::registry::Registry;
 use self::{
     algorithm_id::{
         operation,
-        AlgorithmId, //
-        Kind,
-    }, //
-    devices::Devices,
+        AlgorithmId,
+        Kind, //
+    },
+    devices::Devices, //
 };

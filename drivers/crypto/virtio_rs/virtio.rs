@@ -46,8 +46,8 @@ pub(crate) use self::{
     queue::{
         BufferStatus,
         Handler,
-        Queue, //
-        QueueGuard,
+        Queue,
+        QueueGuard, //
     },
     queues::{
         QueueOps,

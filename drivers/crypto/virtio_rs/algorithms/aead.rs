@@ -16,8 +16,8 @@ use super::{
     offload::offload,
     operation,
     tfm_key::Disposition,
-    AlgorithmId, //
-    Devices,
+    AlgorithmId,
+    Devices, //
 };
 use crate::{
     crypto::{
@@ -34,12 +34,12 @@ use crate::{
         },
         AnyArea,
         Builder,
-        DeviceResult, //
+        DeviceResult,
         Direction,
         Finish,
         Key,
         Offload,
-        ReturnCode,
+        ReturnCode, //
     },
     support::{
         secret,

@@ -10,18 +10,18 @@ use super::{
         TfmKey,
         Wanted, //
     },
-    AlgorithmId, //
-    Devices,
+    AlgorithmId,
+    Devices, //
 };
 use crate::{
     crypto::{
         sync_request,
         Area,
         Builder,
-        DeviceResult, //
+        DeviceResult,
         Direction,
         Finish,
-        Offload,
+        Offload, //
     },
     settings::Settings,
     support::bh::BhDisabled,

@@ -6,8 +6,8 @@
 use super::{
     aead,
     algorithm_id::{
-        AlgorithmId, //
-        Kind,
+        AlgorithmId,
+        Kind, //
     },
     authenc,
     devices::Devices,

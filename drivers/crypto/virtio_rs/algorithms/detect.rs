@@ -4,10 +4,10 @@
 
 use super::{
     algorithm_id::{
-        AlgorithmId, //
-        Kind,
-    }, //
-    devices::Capabilities,
+        AlgorithmId,
+        Kind, //
+    },
+    devices::Capabilities, //
 };
 use crate::{
     settings::Settings,

@@ -4,10 +4,10 @@
 
 use super::{
     algorithm_id::{
-        AlgorithmId, //
-        Kind,
-    }, //
-    fallback_stats::FallbackStats,
+        AlgorithmId,
+        Kind, //
+    },
+    fallback_stats::FallbackStats, //
 };
 use crate::{
     crypto::DeferredRequests,

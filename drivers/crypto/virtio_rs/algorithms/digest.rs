@@ -25,8 +25,8 @@ use super::{
         TfmKey,
         Wanted, //
     },
-    AlgorithmId, //
-    Devices,
+    AlgorithmId,
+    Devices, //
 };
 use crate::{
     crypto::{
@@ -38,12 +38,12 @@ use crate::{
             Request, //
         },
         Area,
-        DeviceResult, //
+        DeviceResult,
         Direction,
         Finish,
         Key,
         Offload,
-        ReturnCode,
+        ReturnCode, //
     },
     support::bh::BhDisabled,
     transport::{

@@ -17,8 +17,8 @@ use super::{
         AkcipherKind, //
     },
     fallback_stats::FallbackReason,
-    AlgorithmId, //
-    Devices,
+    AlgorithmId,
+    Devices, //
 };
 use crate::{
     crypto::{

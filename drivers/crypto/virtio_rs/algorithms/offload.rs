@@ -9,8 +9,8 @@ use crate::{
         Limits,
         Offload,
         OffloadRequest,
-        Prepared, //
-        ReturnCode,
+        Prepared,
+        ReturnCode, //
     },
     support::bh::BhDisabled,
     transport::{

@@ -8,23 +8,23 @@
 
 use super::{
     algorithm_id::{
-        AlgorithmId, //
-        Kind,
-    }, //
+        AlgorithmId,
+        Kind, //
+    },
     devices::{
         Capabilities,
         DeviceEntry,
         Devices, //
     },
     fallback_stats,
-    fallback_stats::FallbackStats,
+    fallback_stats::FallbackStats, //
 };
 use crate::{
     crypto::algorithm::Registration,
     settings::Settings,
     support::work::{
-        OwnedDelayedWork, //
-        WorkHandler,
+        OwnedDelayedWork,
+        WorkHandler, //
     },
     transport::device::{
         Device,

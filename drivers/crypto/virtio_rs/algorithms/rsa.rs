@@ -15,8 +15,8 @@ use self::{
 use super::{
     fallback_stats::FallbackReason,
     tfm_key::Disposition,
-    AlgorithmId, //
-    Devices,
+    AlgorithmId,
+    Devices, //
 };
 use crate::{
     crypto::{
@@ -33,11 +33,11 @@ use crate::{
         },
         Area,
         DeferredRequests,
-        DeviceResult, //
+        DeviceResult,
         Direction,
         Finish,
         Offload,
-        ReturnCode,
+        ReturnCode, //
     },
     support::{
         bh::BhDisabled,

@@ -30,8 +30,8 @@ use super::{
     },
     operation,
     tfm_key::Disposition,
-    AlgorithmId, //
-    Devices,
+    AlgorithmId,
+    Devices, //
 };
 use crate::{
     crypto::{
@@ -48,12 +48,12 @@ use crate::{
         },
         Area,
         Builder,
-        DeviceResult, //
+        DeviceResult,
         Direction,
         Finish,
         Key,
         Offload,
-        ReturnCode,
+        ReturnCode, //
     },
     transport::{
         dataq,

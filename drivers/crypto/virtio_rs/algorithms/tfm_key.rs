@@ -3,17 +3,17 @@
 //! The key of a transform, and how devices get it.
 
 use super::{
-    algorithm_id::AlgorithmId, //
+    algorithm_id::AlgorithmId,
     devices::{
         Devices,
         SessionOwner, //
     },
-    fallback_stats::FallbackReason,
+    fallback_stats::FallbackReason, //
 };
 use crate::{
     crypto::{
-        DeviceResult, //
-        Direction,
+        DeviceResult,
+        Direction, //
     },
     support::{
         bh::BhDisabled,

@@ -15,8 +15,8 @@ use super::{
     key::slice,
     offload,
     request::{
-        Direction, //
-        ReturnCode,
+        Direction,
+        ReturnCode, //
     },
     Key,
     Offload, //

@@ -27,8 +27,8 @@ use super::{
     },
     offload,
     request::{
-        Direction, //
-        ReturnCode,
+        Direction,
+        ReturnCode, //
     },
     Key,
     Offload, //

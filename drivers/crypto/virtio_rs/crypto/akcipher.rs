@@ -30,8 +30,8 @@ use super::{
     },
     offload,
     request::{
-        Direction, //
-        ReturnCode,
+        Direction,
+        ReturnCode, //
     },
     DeferredRequests,
     Offload, //

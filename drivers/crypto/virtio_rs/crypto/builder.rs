@@ -17,8 +17,8 @@ use super::{
         Offload,
         Prepared,
         RawRequest,
-        Request, //
-        RequestCtx,
+        Request,
+        RequestCtx, //
     },
     rescue::Rescue,
     scatterlist::SgRange, //

@@ -6,8 +6,8 @@
 //! returns a request that it has not done.
 
 use crate::support::work::{
-    OwnedDelayedWork, //
-    WorkHandler,
+    OwnedDelayedWork,
+    WorkHandler, //
 };
 use core::ptr::NonNull;
 use kernel::{

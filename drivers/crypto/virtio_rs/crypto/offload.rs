@@ -25,8 +25,8 @@ use kernel::{
 };
 
 pub(super) use self::context::{
-    CtxStorage, //
-    RequestCtx,
+    CtxStorage,
+    RequestCtx, //
 };
 pub(crate) use self::{
     context::{

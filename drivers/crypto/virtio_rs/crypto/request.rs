@@ -7,8 +7,8 @@ use crate::{
     support::{
         bh::BhDisabled,
         dma::{
-            SgLists, //
-            VirtqueueBuffer,
+            SgLists,
+            VirtqueueBuffer, //
         },
     },
 };

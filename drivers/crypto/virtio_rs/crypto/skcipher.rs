@@ -23,8 +23,8 @@ use super::{
     },
     offload,
     request::{
-        Direction, //
-        ReturnCode,
+        Direction,
+        ReturnCode, //
     },
     Key,
     Offload, //

@@ -4,8 +4,8 @@
 
 use super::request::{
     CtxHeader,
-    CtxOps, //
-    InFlightRequest,
+    CtxOps,
+    InFlightRequest, //
 };
 use crate::support::bh::BhDisabled;
 use core::{

@@ -11,8 +11,8 @@ use crate::{
         BufferStatus,
         Handler,
         Message,
-        Queue, //
-        QueueGuard,
+        Queue,
+        QueueGuard, //
     },
     wire::control::MAX_RESPONSE_LEN,
 };

@@ -11,10 +11,10 @@ mod timeout;
 use self::{
     batch::BatchLimit,
     state::{
-        DataQueueState, //
-        Request,
-    }, //
-    timeout::Overdue,
+        DataQueueState,
+        Request, //
+    },
+    timeout::Overdue, //
 };
 use crate::{
     crypto::{
@@ -26,8 +26,8 @@ use crate::{
     virtio::{
         BufferStatus,
         Handler,
-        Queue, //
-        QueueGuard,
+        Queue,
+        QueueGuard, //
     },
     wire::status::Status,
 };

@@ -21,13 +21,13 @@ use super::{
     controlq,
     controlq::{
         ControlMessage,
-        ControlQueue, //
-        ControlQueueHandler,
+        ControlQueue,
+        ControlQueueHandler, //
     },
     dataq,
     dataq::{
-        DataQueue, //
-        DataQueueHandler,
+        DataQueue,
+        DataQueueHandler, //
     },
     session, //
 };

@@ -17,8 +17,8 @@ use crate::{
         control::{
             CreateResponse,
             Destroy,
-            DESTROY_RESPONSE_LEN, //
-            MAX_RESPONSE_LEN,
+            DESTROY_RESPONSE_LEN,
+            MAX_RESPONSE_LEN, //
         },
     },
 };

@@ -8,8 +8,8 @@ use crate::{
     support::{
         dma::{
             DmaAligned,
-            SgLists, //
-            VirtqueueBuffer,
+            SgLists,
+            VirtqueueBuffer, //
         },
         secret::Secret,
     },

@@ -21,8 +21,8 @@ mod tests;
 
 use super::{
     Handler,
-    Queue, //
-    QueueGuard,
+    Queue,
+    QueueGuard, //
 };
 use crate::{
     bindings,

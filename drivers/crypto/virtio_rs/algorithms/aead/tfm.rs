@@ -6,13 +6,13 @@ use super::{
     super::{
         fallback_stats::FallbackReason,
         offload::LookupBinding,
-        operation, //
+        operation,
         tfm_key::{
             Bindings,
             SessionOps,
             TfmKey,
             Wanted, //
-        },
+        }, //
     },
     AeadAlgData,
     Keys,

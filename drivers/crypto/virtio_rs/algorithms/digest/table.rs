@@ -5,8 +5,8 @@
 use super::{
     super::{
         skcipher::test_key,
-        AlgorithmId, //
-        Kind,
+        AlgorithmId,
+        Kind, //
     },
     Function, //
 };

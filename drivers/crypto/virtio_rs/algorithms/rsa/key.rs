@@ -8,8 +8,8 @@ use super::{
             AkcipherKey,
             AkcipherKind, //
         },
-        AlgorithmId, //
-        Devices,
+        AlgorithmId,
+        Devices, //
     },
     InputRange, //
 };

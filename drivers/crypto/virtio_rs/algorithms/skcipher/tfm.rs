@@ -7,13 +7,13 @@ use super::{
     super::{
         fallback_stats::FallbackReason,
         offload::LookupBinding,
-        operation, //
+        operation,
         tfm_key::{
             Bindings,
             SessionOps,
             TfmKey,
             Wanted, //
-        },
+        }, //
     },
     create_session,
     table::MAX_KEY,

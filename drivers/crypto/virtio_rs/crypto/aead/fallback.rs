@@ -9,8 +9,8 @@ use super::{
         adapter::RawTransform,
         offload::RawRequest,
         request::{
-            Direction, //
-            ReturnCode,
+            Direction,
+            ReturnCode, //
         },
         Key, //
     },

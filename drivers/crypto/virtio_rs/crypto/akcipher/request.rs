@@ -20,14 +20,14 @@ use super::{
         DeferredRequests, //
     },
     operand::{
-        Operand, //
-        OperandHeader,
+        Operand,
+        OperandHeader, //
     },
     Algorithm,
     Direction,
     Raw,
-    Request, //
-    ReturnCode,
+    Request,
+    ReturnCode, //
 };
 use crate::support::{
     bh::BhDisabled,

@@ -4,8 +4,8 @@
 
 use super::{
     context::{
-        CtxStorage, //
-        RequestCtx,
+        CtxStorage,
+        RequestCtx, //
     },
     Offload, //
 };

@@ -12,8 +12,8 @@ use super::{
         adapter::RawTransform,
         offload::RawRequest,
         request::{
-            Direction, //
-            ReturnCode,
+            Direction,
+            ReturnCode, //
         },
         scatterlist::SgTail,
         Key, //

@@ -9,8 +9,8 @@ mod cases {
         *, //
     };
     use crate::support::dma::{
-        SgLists, //
-        VirtqueueBuffer,
+        SgLists,
+        VirtqueueBuffer, //
     };
     use kernel::{
         ffi::c_void,
