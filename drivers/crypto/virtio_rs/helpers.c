@@ -284,6 +284,21 @@ void rust_helper_vc_virtio_clear_bit(struct virtio_device *vdev,
 }
 
 /*
+ * Accepts a feature that the device offers. Returns false if it does not.
+ */
+bool rust_helper_vc_virtio_accept_bit(struct virtio_device *vdev,
+				      unsigned int fbit)
+{
+	u64 offered[VIRTIO_FEATURES_U64S];
+
+	virtio_get_features(vdev, offered);
+	if (!virtio_features_test_bit(offered, fbit))
+		return false;
+	__virtio_set_bit(vdev, fbit);
+	return true;
+}
+
+/*
  * Reads @len bytes of the configuration space in the device's byte order, which
  * is little-endian. @len is also the width of the access.
  */

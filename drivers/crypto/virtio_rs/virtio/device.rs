@@ -89,6 +89,29 @@ impl Device<device::Bound> {
         unsafe { helpers::virtio_get_status(self.as_raw()) }
     }
 
+    /// Accepts a feature that the device offers; returns false if it does not. It is negotiated by
+    /// [`renegotiate`](Self::renegotiate).
+    ///
+    /// Context: process, may sleep; from `probe`, or with the mutex of [`Queues`](super::Queues), of a device
+    /// that was reset or is about to be.
+    pub(super) fn accept_feature(&self, bit: u32) -> bool {
+        // SAFETY: By the type invariant the device is valid. It is bound, so its transport exists.
+        unsafe { helpers::virtio_accept_bit(self.as_raw(), bit) }
+    }
+
+    /// Negotiates the features of a device again that was reset, up to FEATURES_OK.
+    ///
+    /// Context: process, may sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `ENODEV` if the device rejects the features.
+    /// - The transport's errors.
+    pub(super) fn renegotiate(&self) -> Result {
+        // SAFETY: By the type invariant the device is valid. It is bound, so its transport exists.
+        to_result(unsafe { helpers::virtio_renegotiate(self.as_raw()) })
+    }
+
     /// Resets the device. When this returns, the device uses no memory, and no callback is running.
     ///
     /// Does not wait for a disconnected device, whose status would never become 0.
@@ -131,19 +154,6 @@ impl<'a> Device<device::CoreInternal<'a>> {
         // SAFETY: By the type invariant the device is valid. The adapter calls this from `validate`, where
         // drivers may clear features.
         unsafe { helpers::virtio_clear_bit(self.as_raw(), bit) };
-    }
-
-    /// Negotiates the features of a device again that was reset, up to FEATURES_OK.
-    ///
-    /// Context: process, may sleep.
-    ///
-    /// # Errors
-    ///
-    /// - `ENODEV` if the device rejects the features.
-    /// - The transport's errors.
-    pub(super) fn renegotiate(&self) -> Result {
-        // SAFETY: By the type invariant the device is valid. It is bound, so its transport exists.
-        to_result(unsafe { helpers::virtio_renegotiate(self.as_raw()) })
     }
 
     /// Defers config change notifications to the driver, and waits for one that is being delivered.

@@ -236,6 +236,8 @@ impl<T: Driver> Adapter<T> {
         // uses the admin virtqueue at the next reset, after the virtqueues were deleted. This driver does
         // not need it.
         dev.clear_feature(bindings::VIRTIO_F_ADMIN_VQ);
+        // `Queues::find` accepts this again if the rings are small.
+        dev.clear_feature(bindings::VIRTIO_RING_F_INDIRECT_DESC);
         for (feature, required) in T::FEATURE_DEPS {
             if dev.has_feature(*feature) && !dev.has_feature(*required) {
                 dev_warn!(

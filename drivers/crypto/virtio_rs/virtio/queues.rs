@@ -71,10 +71,18 @@ pub(crate) unsafe trait QueueOps: Send + Sync {
     fn used_notification(&self);
 }
 
+/// The least number of descriptors of a ring that is used without indirect descriptors.
+///
+/// Requests have four descriptors or more. Without indirect descriptors each takes that many of the ring. The
+/// virtio core then allocates and maps no table for each request, which costs the guest about 260 instructions
+/// and can fail. A smaller ring would hold too few requests.
+const MIN_DIRECT: u32 = 512;
+
 impl Device<device::Core<'_>> {
     /// Sets up one virtqueue for each of `queues`, in the order of the device, from 0 on. Asks the
     /// transport to deliver the interrupts of the first `nr_affine` queues on the CPUs that
-    /// [`Queues::queue_for_cpu`] assigns to them.
+    /// [`Queues::queue_for_cpu`] assigns to them. Accepts indirect descriptors only if one of these queues
+    /// has a ring of fewer than [`MIN_DIRECT`] descriptors.
     ///
     /// Context: process, may sleep; only from `probe`, once.
     ///
@@ -136,7 +144,6 @@ impl Queues {
             return Err(EBUSY);
         }
 
-        let dev: &Device = dev;
         let this = Arc::pin_init(
             // INVARIANT: There are no virtqueues yet.
             pin_init!(Self {
@@ -152,7 +159,7 @@ impl Queues {
         // SAFETY: `vdev` is valid; `used_callback` and the adapter's hooks are the only readers of
         // `priv`.
         unsafe { (*vdev).priv_ = Arc::into_raw(this.clone()).cast_mut().cast() };
-        let res = this.set_up(&mut this.state.lock());
+        let res = this.set_up_first();
         if let Err(err) = res {
             Self::put(vdev);
             return Err(err);
@@ -160,9 +167,25 @@ impl Queues {
         Ok(this)
     }
 
-    /// Sets the virtqueues up. The features are negotiated, and the device does not use virtqueues yet. After
+    /// Sets the virtqueues up for the first time.
+    fn set_up_first(&self) -> Result {
+        let mut state = self.state.lock();
+        let smallest = self.set_up(&mut state)?;
+        // SAFETY: The state is `Live`, and locked.
+        let dev = unsafe { self.bound() };
+        if smallest >= MIN_DIRECT || !dev.accept_feature(bindings::VIRTIO_RING_F_INDIRECT_DESC) {
+            return Ok(());
+        }
+        self.reset_and_delete(&mut state, self.queues.len());
+        dev.renegotiate()?;
+        self.set_up(&mut state)?;
+        Ok(())
+    }
+
+    /// Sets the virtqueues up, and returns the size of the smallest ring of those that are assigned to
+    /// CPUs. The features are negotiated, and the device does not use virtqueues yet. After
     /// an error there are no virtqueues.
-    fn set_up(&self, state: &mut QueuesState) -> Result {
+    fn set_up(&self, state: &mut QueuesState) -> Result<u32> {
         let mut info = KVec::with_capacity(self.queues.len(), GFP_KERNEL)?;
         let mut vqs = KVec::with_capacity(self.queues.len(), GFP_KERNEL)?;
         for queue in &self.queues {
@@ -197,10 +220,13 @@ impl Queues {
                 return Err(err);
             }
         }
+        let mut smallest = u32::MAX;
         for (index, vq) in vqs.iter().take(self.nr_affine).enumerate() {
             Self::set_affinity(*vq, index, self.nr_affine);
+            // SAFETY: `vq` is one of the virtqueues that were just set up.
+            smallest = smallest.min(unsafe { bindings::virtqueue_get_vring_size(*vq) });
         }
-        Ok(())
+        Ok(smallest)
     }
 
     /// Resets the device, returns every buffer that it had, and deletes the virtqueues. The first `attached`
@@ -262,7 +288,8 @@ impl Queues {
     }
 
     /// Restarts a device that was reset, with the features that were negotiated before and with new
-    /// virtqueues. After an error the device is reset again.
+    /// virtqueues. With `accept_indirect` indirect descriptors are accepted as well, if the device offers
+    /// them. After an error the device is reset again.
     ///
     /// Context: process, may sleep; not from a queue's handler.
     ///
@@ -271,7 +298,7 @@ impl Queues {
     /// - `ENODEV` if the device is disconnected or unbound, or rejects the features;
     /// - `EBUSY` if the device was not reset, or is frozen;
     /// - others as the transport returns them.
-    pub(crate) fn restart(&self) -> Result {
+    pub(crate) fn restart(&self, accept_indirect: bool) -> Result {
         let mut state = self.state.lock();
         match *state {
             QueuesState::Reset => {}
@@ -283,13 +310,14 @@ impl Queues {
         if dev.is_disconnected() {
             return Err(ENODEV);
         }
-        let vdev = dev.as_raw();
-        // SAFETY: By the type invariant the device is valid and bound.
-        let res = to_result(unsafe { helpers::virtio_renegotiate(vdev) });
-        let res = res.and_then(|()| self.set_up(&mut state));
+        if accept_indirect {
+            dev.accept_feature(bindings::VIRTIO_RING_F_INDIRECT_DESC);
+        }
+        let res = dev.renegotiate();
+        let res = res.and_then(|()| self.set_up(&mut state).map(drop));
         match res {
             // SAFETY: The device is valid and bound, and its virtqueues were just set up.
-            Ok(()) => unsafe { helpers::virtio_device_ready(vdev) },
+            Ok(()) => unsafe { helpers::virtio_device_ready(dev.as_raw()) },
             // The next restart must begin with a device that is reset.
             Err(_) => dev.reset(),
         }

@@ -161,7 +161,7 @@ impl DeviceInner {
         }
         let queues = &watchdog.queues;
         queues.reset();
-        match self.restart(queues) {
+        match self.restart(queues, false) {
             Ok(()) => {
                 let status = queues.with_device(|dev| dev.read_config_word(0));
                 if status.is_some_and(Config::is_ready) {
@@ -259,7 +259,8 @@ impl DeviceInner {
             }
             return Update::Changed;
         }
-        match self.restart(queues) {
+        // DPDK's device drops requests without indirect descriptors.
+        match self.restart(queues, returned == 0) {
             Ok(()) => {
                 dev_info!(queues.device(), "device reset and restarted\n");
                 self.restarts.fetch_add(1, Relaxed);
@@ -275,8 +276,9 @@ impl DeviceInner {
         }
     }
 
-    fn restart(&self, queues: &Queues) -> Result {
-        queues.restart()?;
+    /// Restarts a device that was reset. With `accept_indirect` it may have indirect descriptors from now on.
+    fn restart(&self, queues: &Queues, accept_indirect: bool) -> Result {
+        queues.restart(accept_indirect)?;
         self.compare_config(queues).inspect_err(|_| queues.reset())
     }
 

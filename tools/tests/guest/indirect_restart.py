@@ -1,0 +1,79 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""A device that returns no request without indirect descriptors is restarted with them.
+
+usage: indirect_restart.py
+
+For a guest with one reference device with 512 descriptors or more, a short timeout_ms, and services=1:
+the driver tries public keys when it is bound. DPDK's device drops requests without indirect descriptors.
+"""
+
+import os
+
+from lib import afalg, crypto, module, reference, tap
+from lib.kernel_log import KernelLog
+from lib.tap import check_equal, check_same, holds, wait_until
+
+INDIRECT_DESC = 1 << 28
+LONG = 120
+SILENT = "never-answer:queue=0"
+log = KernelLog()
+
+
+def accepted() -> bool:
+    """Returns true if the driver has accepted indirect descriptors."""
+    return bool(reference.status()["features"] & INDIRECT_DESC)
+
+
+def served() -> int:
+    """Returns how many data requests the device has done."""
+    return reference.data_requests(reference.status(), status="OK")
+
+
+def crypt() -> None:
+    """Makes a request and checks its result."""
+    key, iv, data = os.urandom(16), os.urandom(16), os.urandom(512)
+    with afalg.Transform(crypto.SYNC, key) as transform:
+        check_same(
+            transform.crypt(afalg.ENCRYPT, iv, data), afalg.openssl(key, iv, data), "ciphertext"
+        )
+
+
+def time_out() -> None:
+    """Makes a request that the device does not return, and waits until the device is restarted."""
+    before = len(log.matching("reset and started again"))
+    with reference.faulty(SILENT):
+        crypt()
+        wait_until(
+            lambda: len(log.matching("reset and started again")) > before, LONG, "the restart"
+        )
+
+
+def check_serves() -> None:
+    """Checks that the device does requests."""
+    module.wait_registered(LONG)
+    before = served()
+    crypt()
+    check_equal(served() - before, 1, "requests served")
+
+
+@holds("a device that has returned requests: restarted without indirect descriptors")
+def _() -> None:
+    check_serves()
+    time_out()
+    check_serves()
+    check_equal(accepted(), False, "accepted")
+
+
+@holds("a device that has returned no request: restarted with indirect descriptors")
+def _() -> None:
+    module.unbind()
+    module.bind(LONG)
+    check_equal(accepted(), False, "accepted before")
+    time_out()
+    check_serves()
+    check_equal(accepted(), True, "accepted after")
+
+
+afalg.prepare()
+tap.run()
