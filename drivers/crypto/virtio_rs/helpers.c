@@ -116,7 +116,8 @@ bool rust_helper_vc_queue_delayed_work(struct workqueue_struct *wq,
 /* Allocates a workqueue that memory reclaim may wait for. */
 struct workqueue_struct *rust_helper_vc_alloc_reclaim_workqueue(const char *name)
 {
-	return alloc_workqueue("%s", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, name);
+	return alloc_workqueue("%s", WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_HIGHPRI, 0,
+			       name);
 }
 
 unsigned int rust_helper_vc_memalloc_noio_save(void)

@@ -111,7 +111,7 @@ impl Registry {
             }
         }
         Arc::pin_init(
-            OwnedDelayedWork::new(pin_init!(RegistryInner {
+            OwnedDelayedWork::new_high_priority(pin_init!(RegistryInner {
                 module,
                 devices,
                 debugfs,

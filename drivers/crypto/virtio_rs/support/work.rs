@@ -150,6 +150,16 @@ pub(crate) trait WorkHandler: Send + Sync + 'static {
     fn run(&self) -> Option<Msecs>;
 }
 
+/// The workqueue of an [`OwnedDelayedWork`].
+enum Workqueue {
+    /// `system_dfl_wq`.
+    Default,
+    /// `system_highpri_wq`.
+    HighPriority,
+    /// One of the driver.
+    Reclaim(Arc<ReclaimWorkqueue>),
+}
+
 /// An object with something to do in process context, when asked to or after a time.
 ///
 /// # Invariants
@@ -161,8 +171,7 @@ pub(crate) struct OwnedDelayedWork<T: WorkHandler> {
     #[pin]
     work: Opaque<bindings::delayed_work>,
     disabled: Atomic<u32>,
-    /// The system's workqueue if `None`.
-    queue: Option<Arc<ReclaimWorkqueue>>,
+    queue: Workqueue,
     #[pin]
     inner: T,
 }
@@ -177,7 +186,13 @@ impl<T: WorkHandler> OwnedDelayedWork<T> {
     /// Creates an object that has nothing to do yet. Its work runs on the system's workqueue, which
     /// may need memory to start a thread.
     pub(crate) fn new(inner: impl PinInit<T>) -> impl PinInit<Self> {
-        Self::with_queue(inner, None)
+        Self::with_queue(inner, Workqueue::Default)
+    }
+
+    /// Creates an object that has nothing to do yet. Its work needs little of the CPU and often waits. It
+    /// runs on the system's workqueue of high priority, so that it does not wait for a CPU as well.
+    pub(crate) fn new_high_priority(inner: impl PinInit<T>) -> impl PinInit<Self> {
+        Self::with_queue(inner, Workqueue::HighPriority)
     }
 
     /// Creates an object that has nothing to do yet. Its work runs on `queue`, in a `GFP_NOIO` scope,
@@ -186,13 +201,10 @@ impl<T: WorkHandler> OwnedDelayedWork<T> {
         inner: impl PinInit<T>,
         queue: Arc<ReclaimWorkqueue>,
     ) -> impl PinInit<Self> {
-        Self::with_queue(inner, Some(queue))
+        Self::with_queue(inner, Workqueue::Reclaim(queue))
     }
 
-    fn with_queue(
-        inner: impl PinInit<T>,
-        queue: Option<Arc<ReclaimWorkqueue>>,
-    ) -> impl PinInit<Self> {
+    fn with_queue(inner: impl PinInit<T>, queue: Workqueue) -> impl PinInit<Self> {
         pin_init!(Self {
             // INVARIANT: `init_delayed_work` initialises it with that function.
             work <- Opaque::ffi_init(|slot: *mut bindings::delayed_work| {
@@ -226,9 +238,11 @@ impl<T: WorkHandler> OwnedDelayedWork<T> {
     /// Returns the workqueue that the work runs on.
     fn raw_queue(&self) -> *mut bindings::workqueue_struct {
         match &self.queue {
-            Some(queue) => queue.as_raw(),
+            Workqueue::Reclaim(queue) => queue.as_raw(),
             // SAFETY: The kernel sets the pointer at boot and does not change it.
-            None => unsafe { bindings::system_dfl_wq },
+            Workqueue::Default => unsafe { bindings::system_dfl_wq },
+            // SAFETY: The kernel sets the pointer at boot and does not change it.
+            Workqueue::HighPriority => unsafe { bindings::system_highpri_wq },
         }
     }
 
@@ -251,7 +265,7 @@ impl<T: WorkHandler> OwnedDelayedWork<T> {
         let this = unsafe { container_of!(work, Self, work) };
         // SAFETY: `drop` waits for the item, so `this` is alive.
         let this = unsafe { &*this };
-        let _scope = this.queue.as_ref().map(|_| NoIoScope::enter());
+        let _scope = matches!(this.queue, Workqueue::Reclaim(_)).then(NoIoScope::enter);
         if let Some(delay) = this.inner.run() {
             this.queue_delayed(delay);
         }

@@ -11,9 +11,9 @@ use crate::{
 use core::ptr::NonNull;
 use kernel::prelude::*;
 
-/// A workqueue for work items that memory reclaim may wait for (`WQ_UNBOUND | WQ_MEM_RECLAIM`).
+/// A workqueue for work items that memory reclaim may wait for (`WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_HIGHPRI`).
 ///
-/// A rescuer thread runs the work items if memory for a worker thread is exhausted.
+/// Users of a failed device wait for its work items, which therefore have high priority. A rescuer thread runs the work items if memory for a worker thread is exhausted.
 ///
 /// Dropping the workqueue waits for its work items and may sleep.
 ///
