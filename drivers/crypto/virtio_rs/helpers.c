@@ -58,6 +58,15 @@ void rust_helper_vc_local_bh_disable(void)
 	local_bh_disable();
 }
 
+/* Returns false in a softirq, where bottom halves are disabled anyway. */
+bool rust_helper_vc_local_bh_disable_unless_softirq(void)
+{
+	if (in_serving_softirq())
+		return false;
+	local_bh_disable();
+	return true;
+}
+
 void rust_helper_vc_local_bh_enable(void)
 {
 	local_bh_enable();

@@ -63,26 +63,26 @@ where
     A: Offload<Private = dataq::Private>,
     A::Tfm: LookupBinding,
 {
-    let bh = BhDisabled::disable();
-    let Some(binding) = request.tfm().binding(direction, &bh) else {
-        return Err((FallbackReason::NoDevice, ENODEV, request));
-    };
-    let plan = match plan(binding) {
-        Ok(plan) => plan,
-        Err(reason) => return Err((reason, EINVAL, request)),
-    };
-    let device = binding.device();
-    let Some(queue) = device.data_queue() else {
-        return Err((FallbackReason::NoDevice, ENODEV, request));
-    };
-    let prepared = build(request, device.limits(), binding, plan)
-        .map_err(|(err, request)| (FallbackReason::Unmappable, err, request))?;
-    let sent = prepared
-        .send(|inflight| dataq::submit(queue, inflight, binding, &bh, || device.arm_watchdog()))
-        .map_err(|(err, request)| (FallbackReason::from_submit_error(err), err, request))?;
-    let limit = device.timeout();
-    let waiter = A::SYNCHRONOUS.then(|| (device.clone(), binding.epoch()));
-    drop(bh);
+    let (sent, limit, waiter) = BhDisabled::scope(|bh| {
+        let Some(binding) = request.tfm().binding(direction, bh) else {
+            return Err((FallbackReason::NoDevice, ENODEV, request));
+        };
+        let plan = match plan(binding) {
+            Ok(plan) => plan,
+            Err(reason) => return Err((reason, EINVAL, request)),
+        };
+        let device = binding.device();
+        let Some(queue) = device.data_queue() else {
+            return Err((FallbackReason::NoDevice, ENODEV, request));
+        };
+        let prepared = build(request, device.limits(), binding, plan)
+            .map_err(|(err, request)| (FallbackReason::Unmappable, err, request))?;
+        let sent = prepared
+            .send(|inflight| dataq::submit(queue, inflight, binding, bh, || device.arm_watchdog()))
+            .map_err(|(err, request)| (FallbackReason::from_submit_error(err), err, request))?;
+        let waiter = A::SYNCHRONOUS.then(|| (device.clone(), binding.epoch()));
+        Ok((sent, device.timeout(), waiter))
+    })?;
     let on_timeout = || {
         if let Some((device, _)) = &waiter {
             device.arm_watchdog();

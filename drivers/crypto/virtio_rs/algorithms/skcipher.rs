@@ -206,11 +206,7 @@ impl CryptParams {
     ) -> Result {
         match (self.mode, self.next_iv) {
             (_, Some(iv)) => request.set_iv(iv.bytes()),
-            (Mode::Cbc, None) => {
-                let mut iv = Iv::zeroed(request.tfm().row().block);
-                request.read_destination_tail(iv.bytes_mut())?;
-                request.set_iv(iv.bytes())
-            }
+            (Mode::Cbc, None) => request.set_iv_from_destination(),
             // ECB has no IV, and an XTS request cannot be continued. CTR always has `next_iv`.
             (Mode::Ecb | Mode::Xts | Mode::Ctr, None) => Ok(()),
         }

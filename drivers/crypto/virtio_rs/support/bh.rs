@@ -37,6 +37,23 @@ impl BhDisabled {
         }
     }
 
+    /// Calls `f` with bottom halves disabled. Disables them only in process context, because a softirq
+    /// runs with bottom halves disabled.
+    ///
+    /// Context: process or softirq, interrupts enabled.
+    #[inline(always)]
+    pub(crate) fn scope<R>(f: impl FnOnce(&Self) -> R) -> R {
+        // SAFETY: `local_bh_disable()` may be nested and has no requirements. `drop` balances the call.
+        let disabled_here = unsafe { helpers::local_bh_disable_unless_softirq() };
+        // INVARIANT: Either `local_bh_disable()` just disabled bottom halves, and `drop` enables them. Or this
+        // is a softirq, which ends after this function has returned: the token does not leave it.
+        let bh = Self {
+            disabled_here,
+            _not_send: NotThreadSafe,
+        };
+        f(&bh)
+    }
+
     /// Creates the token without disabling bottom halves.
     ///
     /// # Safety

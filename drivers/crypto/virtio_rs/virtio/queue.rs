@@ -327,7 +327,7 @@ impl<'a, H: Handler> QueueGuard<'a, H> {
         // SAFETY: `vq` is valid and live, and the lock is held. By the safety requirements of
         // `VirtqueueBuffer` the lists are valid until the token is taken back, which is after the
         // device has used them.
-        let res = to_result(unsafe {
+        let err = unsafe {
             bindings::virtqueue_add_sgs(
                 vq.as_ptr(),
                 sgs,
@@ -336,8 +336,9 @@ impl<'a, H: Handler> QueueGuard<'a, H> {
                 raw.as_ptr(),
                 bindings::GFP_ATOMIC,
             )
-        });
-        match res {
+        };
+        // `to_result()` is not inlined.
+        match if err == 0 { Ok(()) } else { to_result(err) } {
             Ok(()) => {
                 self.guard.in_flight += 1;
                 Ok(())

@@ -99,15 +99,22 @@ impl<'a, A: Algorithm> Request<'a, A> {
         self.source(offset, len).read(bytes)
     }
 
-    /// Copies the last `bytes.len()` bytes of the destination to `bytes`.
+    /// Copies the end of the destination to the IV. Does nothing if the algorithm has no IV.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the destination is shorter.
-    pub(crate) fn read_destination_tail(&self, bytes: &mut [u8]) -> Result {
-        let len = u32::try_from(bytes.len())?;
+    /// `EINVAL` if the destination is shorter than the IV.
+    pub(crate) fn set_iv_from_destination(&self) -> Result {
+        let Some((iv, size)) = self.raw_iv() else {
+            return Ok(());
+        };
+        // CAST: `raw_iv` has converted it from a `u32`.
+        let len = size as u32;
         let offset = self.len().checked_sub(len).ok_or(EINVAL)?;
-        self.destination(offset, len).read(bytes)
+        // SAFETY: The skcipher API requires that the IV has the algorithm's size, may be written, and is not
+        // used by the caller until the request is complete.
+        let iv = unsafe { core::slice::from_raw_parts_mut(iv, size) };
+        self.destination(offset, len).read(iv)
     }
 
     /// Borrows a context from the transform's pool if the algorithm is synchronous. Waits for a
