@@ -164,6 +164,9 @@ def guest_config(options: argparse.Namespace, release: str) -> str:
         "rows": size.lines,
         "columns": size.columns,
     }
+    values["profile"] = " ".join(
+        device.settings.profile for device in options.devices if device.settings
+    ).strip()
     # For a device that is to be plugged in again.
     for number, device in enumerate(options.devices):
         if device.settings:

@@ -11,6 +11,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import profiles
+
 START_SECONDS = 20
 STOP_SECONDS = 10
 LAST_LINES = 20
@@ -48,6 +50,7 @@ class Settings:
     vq_size: int = 256
     config_size: int = 56
     trace: bool = False
+    profile: str = ""
     arguments: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -66,9 +69,27 @@ class NotStarted(Exception):
 def parse(text: str, kind: str = "ref") -> Settings:
     """Reads the part of --device behind its kind; ValueError says what is wrong with it."""
     settings = Settings(kind)
+    # What is said besides a profile comes after its options, so that it prevails.
+    for part in _split(text):
+        name, _, value = part.partition("=")
+        if name == "profile":
+            if settings.profile:
+                raise ValueError("a device has one profile")
+            settings.profile = value
+            _set(settings, _split(profiles.expand(value, kind)))
+    _set(settings, [part for part in _split(text) if part.partition("=")[0] != "profile"])
+    return settings
+
+
+def _split(text: str) -> list[str]:
     # As QEMU has it, a comma in a value is written twice.
-    for part in text.replace(",,", "\0").split(","):
-        name, equals, value = part.replace("\0", ",").partition("=")
+    return [part.replace("\0", ",") for part in text.replace(",,", "\0").split(",")]
+
+
+def _set(settings: Settings, parts: list[str]) -> None:
+    kind = settings.kind
+    for part in parts:
+        name, equals, value = part.partition("=")
         if name == "queues":
             settings.queues = _number(name, value, 0, MAX_QUEUES)
         elif name == "vq-size":
@@ -83,7 +104,6 @@ def parse(text: str, kind: str = "ref") -> Settings:
             settings.arguments.append(f"--{name}{equals}{value}")
         elif part:
             raise ValueError(f"{part} has no name")
-    return settings
 
 
 def _number(name: str, value: str, least: int, most: int) -> int:

@@ -8,6 +8,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+import profiles
 import reference
 
 GOOD = {"violations": [], "sessions": 0}
@@ -19,21 +20,38 @@ class Options(unittest.TestCase):
 
     def test_defaults(self) -> None:
         """Nothing need."""
-        self.assertEqual(reference.parse(""), reference.Settings("ref", 1, 256, 56, False, []))
+        self.assertEqual(reference.parse(""), reference.Settings("ref", 1, 256, 56, False))
 
     def test_all(self) -> None:
         """Some are for QEMU, the rest is for the server."""
         settings = reference.parse("queues=3,vq-size=64,config-size=0,trace,fault=a:b=1,x,y=1,,2")
         arguments = ["--fault=a:b=1", "--x", "--y=1,2"]
-        self.assertEqual(settings, reference.Settings("ref", 3, 64, 0, True, arguments))
+        self.assertEqual(settings, reference.Settings("ref", 3, 64, 0, True, "", arguments))
 
     def test_function(self) -> None:
         """The same options for the other kind, with limits of its own."""
         settings = reference.parse("queues=2,vq-size=4096,config-size=512,packed", "vfio")
-        self.assertEqual(settings, reference.Settings("vfio", 2, 4096, 512, False, ["--packed"]))
+        expected = reference.Settings("vfio", 2, 4096, 512, False, "", ["--packed"])
+        self.assertEqual(settings, expected)
         for text in ("vq-size=32769", "config-size=4097", "front-end=vhost-user"):
             with self.subTest(text=text), self.assertRaises(ValueError):
                 reference.parse(text, "vfio")
+
+    def test_profiles(self) -> None:
+        """Each one is a set of options, for the kinds that have these; other options come after."""
+        for name, profile in profiles.PROFILES.items():
+            for kind in profile.kinds:
+                with self.subTest(name=name, kind=kind):
+                    settings = reference.parse(f"profile={name}", kind)
+                    self.assertEqual(settings.profile, name)
+                    settings.profile = ""
+                    self.assertEqual(settings, reference.parse(profile.options, kind))
+        settings = reference.parse("queues=3,profile=cn10k,max-size=5", "vfio")
+        self.assertEqual(settings.queues, 3)
+        self.assertEqual(settings.arguments[-1], "--max-size=5")
+        for text in ("profile", "profile=cn10k", "profile=none", "profile=qemu-lkcf,profile=qemu-lkcf"):
+            with self.subTest(text=text), self.assertRaises(ValueError):
+                reference.parse(text)
 
     def test_bad(self) -> None:
         """What QEMU would not survive, and what is not for the caller, is refused."""

@@ -132,7 +132,18 @@ def of_devices() -> list[Algorithm]:
         one
         for one in ALL.values()
         if offered & (services.CIPHER if one.auth_key_size else services.AEAD)
+        and _in_profile(one)
     ]
+
+
+def _in_profile(one: Algorithm) -> bool:
+    """A profile has chains of one cipher, or none."""
+    match services.profile():
+        case "":
+            return True
+        case "dpdk-vhost":
+            return one.name.endswith(",cbc(aes))")
+    return False
 
 
 class Transform(afalg.Transform):

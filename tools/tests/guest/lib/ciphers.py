@@ -121,7 +121,10 @@ QEMU = {cipher.name: cipher for cipher in (*AES, XTS, *DES3)}
 
 
 def of_devices() -> list[Cipher]:
-    """What must be registered: all, if there is a reference device, or what QEMU's does."""
+    """What must be registered: all, if there is a reference device, or what QEMU's does. A profile
+    with ciphers has one."""
     if not services.offered() & services.CIPHER:
         return []
+    if services.profile():
+        return [ALL["cbc(aes)"]]
     return list((ALL if reference.devices() else QEMU).values())

@@ -32,8 +32,10 @@ def max_size() -> int:
 def of_devices() -> list[str]:
     """The driver names that must be registered: QEMU's device does none. The reference device, if
     its options do not say otherwise, has the specification's number for ECDSA. A device that does
-    not take a request for RSA with 2048 bits does no RSA."""
+    not take a request for RSA with 2048 bits does no RSA. A profile has RSA only."""
     if not reference.devices() or not services.offered() & services.AKCIPHER:
         return []
     rsa = RSA if max_size() > 512 else ()
+    if services.profile():
+        return list(rsa)
     return [*rsa, *(ECDSA if revision_1() or ecdsa_number() == 2 else ())]

@@ -1,0 +1,79 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""The descriptors of data requests are as DPDK's vhost_crypto wants them, which other devices do not mind.
+
+The header has the first descriptor to itself, with at least 72 bytes; the IV has one to itself; the status
+byte has the last writable one to itself; and no request has more than 32 descriptors.
+
+For a guest with a reference device with "trace", whose --device-log is the folder of --share.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from lib import aead, afalg, crypto, reference, tap
+from lib.tap import check, check_equal, check_same, holds
+
+TRACE = Path("/mnt/share/trace-0.jsonl")
+HEADER, IV, STATUS = 72, 16, 1  # bytes
+MOST = 32
+# The longest source that vhost_crypto takes of a cipher, and some of many pages.
+SIZES = (16, 512, 2176, 4096, 65536)
+
+
+def requests() -> list[dict[str, Any]]:
+    """Returns the data requests that the device has served."""
+    lines = [json.loads(line) for line in TRACE.read_text().splitlines()]
+    return [line for line in lines if "data" in line and line["status"] == "OK"]
+
+
+@holds("programs have the device encrypt and decrypt, alone and with a MAC")
+def _() -> None:
+    key, data, iv = os.urandom(16), os.urandom(max(SIZES)), os.urandom(IV)
+    before = reference.data_requests(reference.status(), status="OK")
+    with afalg.Transform(crypto.SYNC, key) as transform:
+        for size in SIZES:
+            sealed = transform.crypt(afalg.ENCRYPT, iv, data[:size])
+            check_same(sealed, afalg.openssl(key, iv, data[:size]), f"{size} bytes")
+            check_same(transform.crypt(afalg.DECRYPT, iv, sealed), data[:size], f"{size} bytes")
+    algorithm = aead.CBC_SHA256
+    with aead.Transform(algorithm.synchronous, algorithm.random_key(), algorithm.tag) as chain:
+        for size in SIZES[:-1]:
+            sealed = chain.seal(iv, b"", data[:size])
+            check_same(chain.unseal(iv, b"", sealed), data[:size], f"{size} bytes with a MAC")
+    made = reference.data_requests(reference.status(), status="OK") - before
+    check(made >= 2 * len(SIZES) + len(SIZES) - 1, f"the device has served {made} requests")
+
+
+@holds("the header has a descriptor of its own, with 72 bytes")
+def _() -> None:
+    found = requests()
+    check(len(found) > 2 * len(SIZES), f"{len(found)} requests in the trace")
+    for line in found:
+        check_equal(line["readable"][0], HEADER, f"bytes of the first descriptor of {line}")
+
+
+@holds("so has the IV")
+def _() -> None:
+    for line in requests():
+        check_equal(line["readable"][1], IV, f"bytes of the second descriptor of {line}")
+
+
+@holds("so has the status byte, behind the result")
+def _() -> None:
+    for line in requests():
+        check(len(line["writable"]) > 1, f"writable descriptors of {line}")
+        check_equal(line["writable"][-1], STATUS, f"bytes of the last descriptor of {line}")
+
+
+@holds("no request has more than 32 descriptors")
+def _() -> None:
+    most = max(len(line["readable"]) + len(line["writable"]) for line in requests())
+    tap.note(f"{most} at most")
+    check(most <= MOST, f"a request has {most} descriptors")
+
+
+afalg.prepare()
+tap.run()
