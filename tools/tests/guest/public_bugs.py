@@ -1,0 +1,94 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0
+"""Bugs that are public for the kernel's own driver in C, as regression tests for this one.
+
+usage: public_bugs.py [--requests N]
+
+CVE-2026-23229: the bottom half drained a data queue without the queue's lock, while requests were added. The
+ring's free list broke: "id N is not a head!", and no request completed any more. Here all CPUs use one
+queue, the device returns requests in another order, and none may be lost.
+
+A public key result longer than the request's room: the length that the device reported was used for a copy,
+beyond the memory of the result. Here the device reports lengths that are too long, and the memory behind
+the result must stay as it is.
+
+For a guest with one reference device that has one data queue, several CPUs, and vc_stress, vc_akcipher and
+keys in what it shares with its host.
+"""
+
+import argparse
+import itertools
+import os
+import random
+
+from lib import keys, pubkey, reference, tap, test_module
+from lib.kernel_log import KernelLog
+from lib.pubkey import DECRYPT, ENCRYPT, IN_PLACE, SLEEP, SPLIT, TAIL, Transform
+from lib.tap import check, check_equal, check_same, holds
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--requests", type=int, default=6000)
+options = parser.parse_args()
+log = KernelLog()
+NOT_A_HEAD = r"is not a head|out of range|Unhandled|broken"
+
+
+def starts() -> int:
+    """Returns how often a driver has started the device."""
+    count: int = reference.status()["starts"]
+    return count
+
+
+@holds("CVE-2026-23229, data queue drained without its lock: no request is lost")
+def _() -> None:
+    cpus = os.cpu_count() or 0
+    check(cpus > 1, f"{cpus} CPUs: nothing is at the same time")
+    (queue,) = [line for line in reference.status()["queues"] if line["queue"] != "control"]
+    before, started = reference.data_requests(reference.status(), status="OK"), starts()
+    for fault in ("reorder:queue=0:value=3", "used-len-zero"):
+        with reference.faulty(fault):
+            test_module.run(
+                "vc_stress",
+                ciphers="cbc-aes-virtio:cbc-aes-lib,ecb-aes-virtio:ecb-aes-lib",
+                requests=options.requests,
+                threads=2 * cpus,
+                depth=64,
+                max_len=256,
+            )
+    made = reference.data_requests(reference.status(), status="OK") - before
+    check(made >= options.requests, f"queue {queue['queue']} has served {made} requests")
+    check_equal(starts(), started, "starts of the device")
+    check(not log.matching(NOT_A_HEAD), "\n".join(log.matching(NOT_A_HEAD)))
+
+
+@holds("public key result longer than the request's room: nothing behind the room is written")
+def _() -> None:
+    pubkey.load()
+    key = keys.rsa(2048)
+    lengths = (1, key.size, 4096, (1 << 31) - 1, (1 << 32) - 1)
+    flags = (SLEEP, SLEEP | IN_PLACE, SLEEP | SPLIT, SLEEP | TAIL)
+    started = starts()
+    with Transform("rsa-virtio") as transform:
+        check_equal(transform.set_key(key.private, True), "OK", "key")
+        for longer, what, how in itertools.product(lengths, (ENCRYPT, DECRYPT), flags):
+            plain = random.randrange(2, key.n - 1)
+            cipher = pow(plain, key.e, key.n)
+            src, dst = (plain, cipher) if what == ENCRYPT else (cipher, plain)
+            before = reference.data_requests(reference.status())
+            with reference.faulty(f"used-len-long:queue=0:value={longer}"):
+                # The module finds bytes that are written behind the room.
+                answer = transform.crypt(what, src.to_bytes(key.size), key.size, how)
+            text = f"{longer} bytes too long, operation {what}, flags {how}"
+            check_equal((answer.name, answer.length), ("OK", key.size), text)
+            check_same(answer.result, dst.to_bytes(key.size), text)
+            made = reference.data_requests(reference.status()) - before
+            check_equal(made, 1, f"{text}: requests that the device has got")
+    check_equal(starts(), started, "starts of the device")
+
+
+@holds("no kernel reports")
+def _() -> None:
+    log.check_quiet()
+
+
+tap.run()
