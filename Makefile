@@ -15,7 +15,7 @@ KDIR := $(running)
 endif
 endif
 
-.PHONY: all modules modules_install clean deb run shell test bench bench-report htmldocs rustdoc help
+.PHONY: all modules modules_install clean deb run shell test evidence bench bench-report htmldocs rustdoc help
 
 all: modules
 
@@ -55,6 +55,13 @@ test: export GUESTS := $(GUESTS)
 test:
 	@tools/tests/run $(TESTS)
 
+ifdef OUT
+evidence: export OUT := $(OUT)
+endif
+evidence: export TESTS := $(TESTS)
+evidence:
+	@tools/tests/evidence $(PIECES)
+
 bench: export QUICK := $(QUICK)
 bench: export LONG := $(LONG)
 bench:
@@ -79,6 +86,7 @@ help:
 	@echo "make test [TESTS=...]      runs the tests, or those whose names match"
 	@echo "make test LONG=1           runs the long ones, too: all the fuzzing, on every kind of device"
 	@echo "make test GUESTS='debug*'  runs those of their guests that match this pattern"
+	@echo "make evidence [OUT=...]    collects what a submission is asked for, in build/evidence (PIECES=... some)"
 	@echo "make bench                 measures what requests cost (QUICK=1: less, LONG=1: all)"
 	@echo "make htmldocs              builds the documents with Sphinx, in build/html"
 	@echo "make rustdoc               documents the code of the driver and the device, in build/rustdoc"
