@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Finds places in the driver where one line can be mutated, and chooses some of them by a seed.
+
+A mutation changes one line. Its new text calls `mutant()`, which is true if this mutation is switched
+on, so that one build holds all of them. No mutation is in a comment, a test or a log message.
+"""
+
+import dataclasses
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+DRIVER = Path("drivers/crypto/virtio_rs")
+# How many of 100 mutations a layer gets.
+SHARES = {
+    "support": 8,
+    "virtio": 14,
+    "crypto": 22,
+    "wire": 14,
+    "transport": 22,
+    "algorithms": 17,
+    "": 3,
+}
+SWITCH = "mutant()"
+
+_OPERAND = r"\*?\w+(?:(?:\.|::)\w+(?:\(\))?)*"
+_CONDITION = re.compile(r"^(\s*(?:\} else )?if )(?!let )([^{}]+)( \{)$")
+_GUARD = re.compile(r"^(.*\S if )(?!let )([^{}=]+(?:[=!]=[^{}=]+)?)( => .*)$")
+_TAIL = re.compile(r"^(\s+)((?![&|.])[^;{}]* (?:==|!=|<|<=|>|>=|&&|\|\|) [^;{}]*[^;{},&|])()$")
+_JOINED = re.compile(r"^([^&|]+) (&&|\|\|) ([^&|]+)$")
+_CALL = re.compile(r"^(\s+)((?:unsafe \{ )?(?!\.)[\w.:&*<>()?]*\w\(.*\)\??(?: \})?;)$")
+_STEP = re.compile(r"(?<=[\w)] )([+-]) 1\b(?![\w.])")
+_SATURATING = re.compile(r"(saturating_(?:add|sub))\(1\)")
+_COMPARED = re.compile(
+    rf"(?<![\w.)\]*] )(?<![\w.)\]*&:])({_OPERAND}) (<=?|>=?) ({_OPERAND})(?=[;,)]| \{{| &&| \|\||$)"
+)
+_TWO = re.compile(r"(?<![\w.:!])((?:\w+(?:\(\))?[.:]{1,2})*\w+)\(([\w.&]+), ([\w.&]+)\)(?!.*=>)")
+_FLAG = re.compile(r"^(\s+[\w.]+ = (?:true|false))(;)$")
+_LEFT_OUT = re.compile(
+    r"^\s*(//|#\[|pub|fn |const |static |use |mod |impl|let |return|assert|pr_|dev_|kernel::|"
+    r"static_assert|debug_assert|unsafe fn|extern|macro|where|type |trait|struct |enum |compile_error|"
+    r"build_assert)"
+)
+_WIPES = re.compile(r"wipe|memzero|poison|\.clear\(|clear_stale|UNWRITTEN")
+_KICKS = re.compile(
+    r"kick|\.notify\(|virtqueue_notify|schedule\(|queue_delayed|queue_bh|arm_watchdog|watch\("
+)
+_BARRIERS = re.compile(
+    r"rcu_barrier|synchronize|fence|disable_|enable_|cancel|shut\(|detach|device_(un)?lock|drop\(locked"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutation:
+    """One line, and what becomes of it."""
+
+    file: str
+    # Which of the equal lines of the file: 1 is the first.
+    occurrence: int
+    before: str
+    after: str
+    kind: str
+
+    def fields(self) -> list[str]:
+        """Returns the fields of its line in a list."""
+        return [self.kind, self.file, str(self.occurrence), self.before, self.after]
+
+    @classmethod
+    def parse(cls, fields: list[str]) -> "Mutation":
+        """Returns the mutation with these fields."""
+        kind, file, occurrence, before, after = fields
+        return cls(file, int(occurrence), before, after, kind)
+
+    @property
+    def layer(self) -> str:
+        """Returns the layer of the driver."""
+        return layer(self.file)
+
+
+def layer(file: str) -> str:
+    """Returns the layer of a file below the driver's folder, or an empty string for none."""
+    name = file.partition("/")[0].removesuffix(".rs")
+    return name if name in SHARES else ""
+
+
+def _kind_of_call(text: str) -> str:
+    for kind, pattern in (("wipe", _WIPES), ("kick", _KICKS), ("barrier", _BARRIERS)):
+        if pattern.search(text):
+            return kind
+    return "call"
+
+
+def _conditions(line: str, before: str, after: str) -> Iterator[tuple[str, str]]:
+    """Yields the mutations of a condition, or of the comparison that a function returns."""
+    match = _CONDITION.match(line) or _GUARD.match(line)
+    if not match and re.search(r"[{;]$", before) and after.strip() == "}":
+        match = _TAIL.match(line)
+    if not match or " let " in line or match[2].count("(") != match[2].count(")"):
+        return
+    yield "condition", f"{match[1]}({match[2]}) != {SWITCH}{match[3]}"
+    if joined := _JOINED.match(match[2]):
+        other = {"&&": "||", "||": "&&"}[joined[2]]
+        new = f"(if {SWITCH} {{ {joined[1]} {other} {joined[3]} }} else {{ {match[2]} }})"
+        yield "operator", match[1] + new + match[3]
+
+
+def _bounds(line: str) -> Iterator[tuple[str, str]]:
+    """Yields the mutations that are off by one."""
+    for match in _STEP.finditer(line):
+        new = f"{match[1]} (if {SWITCH} {{ 0 }} else {{ 1 }})"
+        yield "bound", line[: match.start()] + new + line[match.end() :]
+    for match in _SATURATING.finditer(line):
+        new = f"{match[1]}(if {SWITCH} {{ 0 }} else {{ 1 }})"
+        yield "bound", line[: match.start()] + new + line[match.end() :]
+    for match in _COMPARED.finditer(line):
+        left, operator, right = match.groups()
+        new = f"(({left} {operator} {right}) != ({SWITCH} && {left} == {right}))"
+        yield "bound", line[: match.start()] + new + line[match.end() :]
+
+
+def _swaps(line: str) -> Iterator[tuple[str, str]]:
+    """Yields the mutations that swap the two arguments of a call."""
+    for match in _TWO.finditer(line):
+        name, first, second = match.groups()
+        if first == second or re.search(
+            r"\b(_|GFP_\w+|[A-Z][a-z]\w*|None|self)$", f"{first} {second}"
+        ):
+            continue
+        new = f"(if {SWITCH} {{ {name}({second}, {first}) }} else {{ {name}({first}, {second}) }})"
+        yield "arguments", line[: match.start()] + new + line[match.end() :]
+
+
+def mutate_line(line: str, before: str = "", after: str = "") -> Iterator[tuple[str, str]]:
+    """Yields the kind and the new text of each mutation of a line; `before` and `after` are the lines
+    around it."""
+    if re.match(r"^\s*(//|#\[|kernel::|static_assert|.*\bfn )", line):
+        return
+    if match := _FLAG.match(line):
+        yield "flag", f"{match[1]} != {SWITCH}{match[2]}"
+    yield from _conditions(line, before, after)
+    if not re.match(r"^\s*(let |return|if |\} else if )", line) and _LEFT_OUT.match(line):
+        return
+    whole = line.count("(") == line.count(")") and re.search(r"[{};]$|^\s*//", before)
+    if whole and not _LEFT_OUT.match(line) and (match := _CALL.match(line)):
+        yield _kind_of_call(line), f"{match[1]}if !{SWITCH} {{ {match[2]} }}"
+    yield from _bounds(line)
+    yield from _swaps(line)
+
+
+def candidates(driver: Path) -> list[Mutation]:
+    """Returns all mutations that there are, in the order of the files."""
+    found = []
+    for path in sorted(driver.rglob("*.rs")):
+        file = str(path.relative_to(driver))
+        if path.name in ("tests.rs", "testing.rs"):
+            continue
+        seen: dict[str, int] = {}
+        code = path.read_text().split("#[kernel::macros::kunit_tests(")[0]
+        lines = ["", *code.splitlines(), ""]
+        for before, line, behind in zip(lines, lines[1:], lines[2:], strict=False):
+            text = line.strip()
+            seen[text] = seen.get(text, 0) + 1
+            for kind, after in mutate_line(line, before, behind):
+                found.append(Mutation(file, seen[text], text, after.strip(), kind))
+    return found
+
+
+def choose(found: list[Mutation], count: int, seed: int) -> list[Mutation]:
+    """Chooses some, with each layer's share, all kinds alike within a layer, and one a line."""
+    chance = random.Random(seed)
+    chosen: list[Mutation] = []
+    for name, share in SHARES.items():
+        kinds: dict[str, list[Mutation]] = {}
+        for one in found:
+            if one.layer == name:
+                kinds.setdefault(one.kind, []).append(one)
+        for some in kinds.values():
+            chance.shuffle(some)
+        wanted = round(count * share / sum(SHARES.values()))
+        lines: set[tuple[str, int, str]] = set()
+        while wanted and any(kinds.values()):
+            for some in kinds.values():
+                place = (some[-1].file, some[-1].occurrence, some[-1].before) if some else None
+                if place is None:
+                    continue
+                one = some.pop()
+                if wanted and place not in lines:
+                    lines.add(place)
+                    chosen.append(one)
+                    wanted -= 1
+    return sorted(chosen, key=lambda one: (one.file, one.before, one.occurrence))

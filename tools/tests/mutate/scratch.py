@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Writes a copy of the driver with mutations that a module parameter, `mutant`, switches on."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from candidates import DRIVER, SWITCH, Mutation
+
+# Returns true for the mutation whose number the parameter has, and logs which mutations are reached: a
+# test that does not reach one cannot notice it.
+FUNCTION = """
+/// Returns true if this mutation is switched on.
+pub(crate) fn mutant(number: usize) -> bool {{
+    use core::sync::atomic::{{
+        AtomicBool,
+        Ordering::Relaxed, //
+    }};
+    static REACHED: [AtomicBool; {count}] = [const {{ AtomicBool::new(false) }}; {count}];
+    if !REACHED[number].load(Relaxed) && !REACHED[number].swap(true, Relaxed) {{
+        kernel::pr_info!("mutation {{number}} is reached\\n");
+    }}
+    module_parameters::mutant.value() as usize == number
+}}
+"""
+PARAMETER = """    params: {
+        mutant: u32 {
+            default: 0,
+            description: "The mutation that is switched on",
+        },
+"""
+ERROR = re.compile(
+    r"^ *--> (?:.*/)?" + re.escape(str(DRIVER)) + r"/(\S+?):(\d+):\d+$", re.MULTILINE
+)
+
+
+class Stale(Exception):
+    """A mutation's line is not in the source any more."""
+
+
+def read_list(path: Path) -> dict[int, Mutation]:
+    """Returns the mutations of a list, by number."""
+    found = {}
+    for line in path.read_text().splitlines():
+        if line and not line.startswith("#"):
+            number, *fields = line.split("\t")
+            found[int(number)] = Mutation.parse(fields)
+    return found
+
+
+def line_of(lines: list[str], one: Mutation) -> int:
+    """Returns the index of the line that a mutation changes."""
+    seen = [index for index, line in enumerate(lines) if line.strip() == one.before]
+    if len(seen) < one.occurrence:
+        raise Stale(f"{one.file}: {one.before}")
+    return seen[one.occurrence - 1]
+
+
+def apply(tree: Path, mutations: dict[int, Mutation]) -> list[int]:
+    """Applies mutations to the driver in `tree`, and returns the numbers of those that are stale."""
+    driver = tree / DRIVER
+    stale: list[int] = []
+    by_file: dict[str, dict[int, Mutation]] = {}
+    for number, one in mutations.items():
+        by_file.setdefault(one.file, {})[number] = one
+    for file, some in by_file.items():
+        path = driver / file
+        if not path.exists():
+            stale += some
+            continue
+        lines = path.read_text().splitlines()
+        new = lines.copy()
+        for number, one in some.items():
+            try:
+                index = line_of(lines, one)
+            except Stale:
+                stale.append(number)
+                continue
+            indent = lines[index][: len(lines[index]) - len(lines[index].lstrip())]
+            new[index] = indent + one.after.replace(SWITCH, f"crate::mutant({number})")
+        path.write_text("\n".join(new) + "\n")
+    root = driver / "virtio_crypto.rs"
+    text = root.read_text()
+    text = text.replace("    params: {\n", PARAMETER, 1)
+    root.write_text(text + FUNCTION.format(count=max(mutations, default=0) + 1))
+    return sorted(stale)
+
+
+def rejected(tree: Path, log: str, mutations: Iterable[int]) -> set[int]:
+    """Returns the numbers of the mutations in whose lines the compiler found errors. If there is none in
+    the line, an error is that of the last mutation before it: it leaves a type unknown."""
+    wanted = set(mutations)
+    found: set[int] = set()
+    for match in filter(None, map(ERROR.search, _errors(log))):
+        lines = (tree / DRIVER / match[1]).read_text().splitlines()
+        for line in reversed(lines[: int(match[2])]):
+            if numbers := re.findall(r"crate::mutant\((\d+)\)", line):
+                found.update(map(int, numbers))
+                break
+    return found & wanted
+
+
+def _errors(log: str) -> list[str]:
+    """Returns the errors in a compiler's log. The first place that one names is where it is."""
+    return [part for part in re.split(r"\n\s*\n", log) if re.search(r"^error", part, re.MULTILINE)]

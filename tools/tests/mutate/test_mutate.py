@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests of candidates.py and scratch.py: python3 -m unittest discover -s tools/tests/mutate"""
+
+import tempfile
+import unittest
+from pathlib import Path
+
+import candidates
+import scratch
+from candidates import DRIVER, Mutation
+
+SOURCE = """// SPDX-License-Identifier: GPL-2.0
+fn f(a: u32, b: u32) -> bool {
+    // wipe(a);
+    if a < b {
+        wipe(a);
+    }
+    self.flag = true;
+    a == b
+}
+
+#[kernel::macros::kunit_tests(x)]
+mod tests {
+    fn g() {
+        wipe(a);
+    }
+}
+"""
+
+
+def mutations(line: str, before: str = "{", after: str = "}") -> dict[str, list[str]]:
+    """Returns the new texts of a line by kind."""
+    found: dict[str, list[str]] = {}
+    for kind, text in candidates.mutate_line(f"    {line}", before, after):
+        found.setdefault(kind, []).append(text.strip())
+    return found
+
+
+class Lines(unittest.TestCase):
+    """What becomes of one line."""
+
+    def test_condition(self) -> None:
+        """A condition is negated, its operator changed, its bound shifted."""
+        found = mutations("if c && a <= b {")
+        self.assertEqual(found["condition"], ["if (c && a <= b) != mutant() {"])
+        self.assertEqual(
+            found["operator"], ["if (if mutant() { c || a <= b } else { c && a <= b }) {"]
+        )
+        self.assertEqual(found["bound"], ["if c && ((a <= b) != (mutant() && a == b)) {"])
+
+    def test_tail(self) -> None:
+        """A comparison is one only where it is what the function returns."""
+        self.assertIn("condition", mutations("self.a & 1 != 0"))
+        self.assertEqual(mutations("a == b", "        x", "}"), {})
+
+    def test_call(self) -> None:
+        """A call is dropped, by the kind of what it does."""
+        for call, kind in {
+            "unsafe { helpers::memzero_explicit(at, N) };": "wipe",
+            "locked.into_kick().notify();": "kick",
+            "rcu::rcu_barrier();": "barrier",
+            "self.add(one)?;": "call",
+        }.items():
+            self.assertEqual(mutations(call)[kind], [f"if !mutant() {{ {call} }}"])
+
+    def test_arguments(self) -> None:
+        """Two arguments are swapped, unless one can be no other."""
+        self.assertEqual(
+            mutations("let x = f(a, b);")["arguments"],
+            ["let x = (if mutant() { f(b, a) } else { f(a, b) });"],
+        )
+        self.assertEqual(mutations("let x = new(a, GFP_KERNEL)?;"), {})
+
+    def test_step(self) -> None:
+        """A step of one is left out."""
+        self.assertEqual(
+            mutations("let x = a + 1;")["bound"], ["let x = a + (if mutant() { 0 } else { 1 });"]
+        )
+        self.assertEqual(mutations("let x = a + 10;"), {})
+
+    def test_left_out(self) -> None:
+        """Comments, attributes, assertions and log messages stay."""
+        for line in (
+            "// wipe(a);",
+            "#[derive(X)]",
+            "assert!(a < b);",
+            'dev_err!(d, "x");',
+            "fn f(a, b) -> X {",
+            "kernel::static_assert!(a <= b);",
+        ):
+            self.assertEqual(mutations(line), {}, line)
+
+
+class Trees(unittest.TestCase):
+    """What becomes of a driver."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.tree = Path(folder.name)
+        (self.tree / DRIVER / "wire").mkdir(parents=True)
+        (self.tree / DRIVER / "wire/a.rs").write_text(SOURCE)
+        (self.tree / DRIVER / "virtio_crypto.rs").write_text("    params: {\n    },\n")
+
+    def test_candidates(self) -> None:
+        """They are in the code, and in no test."""
+        found = candidates.candidates(self.tree / DRIVER)
+        self.assertEqual(
+            sorted((one.kind, one.before) for one in found),
+            [
+                ("condition", "a == b"),
+                ("condition", "if a < b {"),
+                ("flag", "self.flag = true;"),
+                ("wipe", "wipe(a);"),
+            ],
+        )
+
+    def test_choose(self) -> None:
+        """A seed chooses the same ones each time, no two of a line."""
+        found = candidates.candidates(self.tree / DRIVER)
+        chosen = candidates.choose(found, 100, 7)
+        self.assertEqual(chosen, candidates.choose(found, 100, 7))
+        self.assertEqual(len({one.before for one in chosen}), len(chosen))
+
+    def test_apply(self) -> None:
+        """A mutation changes its own line, a stale one nothing, and errors are found by their line."""
+        mutations = {
+            1: Mutation("wire/a.rs", 1, "wipe(a);", "if !mutant() { wipe(a); }", "wipe"),
+            2: Mutation("wire/a.rs", 1, "gone();", "if !mutant() { gone(); }", "call"),
+            3: Mutation("wire/b.rs", 1, "gone();", "if !mutant() { gone(); }", "call"),
+        }
+        self.assertEqual(scratch.apply(self.tree, mutations), [2, 3])
+        text = (self.tree / DRIVER / "wire/a.rs").read_text()
+        self.assertEqual(
+            text,
+            SOURCE.replace(
+                "    wipe(a);\n    }\n    self",
+                "    if !crate::mutant(1) { wipe(a); }\n    }\n    self",
+            ),
+        )
+        root = (self.tree / DRIVER / "virtio_crypto.rs").read_text()
+        self.assertIn("mutant: u32", root)
+        self.assertIn("[AtomicBool; 4]", root)
+        for line in (5, 7):
+            log = f"warning: x\n --> {DRIVER}/wire/a.rs:5:1\n\nerror: y\n --> /x/{DRIVER}/wire/a.rs:{line}:9\n"
+            self.assertEqual(scratch.rejected(self.tree, log, mutations), {1})
+
+
+if __name__ == "__main__":
+    unittest.main()
