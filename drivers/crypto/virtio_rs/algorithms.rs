@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which algorithms the kernel is offered, and which devices do them.
+//! The algorithms that the driver registers, and the devices that support them.
 //!
-//! The files build on each other in this order, and none names a later one:
+//! Each file uses only files that come before it in this list:
 //!
 //! 1. `algorithm_id`, `fallback_stats`, `iv`: kinds of algorithms, counters, IVs;
-//! 2. `devices`: the devices, and what each of them does;
+//! 2. `devices`: the devices and their capabilities;
 //! 3. `tfm_key`, `offload`, `akcipher_key`: keys, and the common path of requests;
 //! 4. a file, or a folder, for each kind of algorithm;
 //! 5. `catalogue`: the algorithms of all kinds;
-//! 6. `detect`: what a device does of them;
-//! 7. `registry`: what is registered with the crypto framework.
+//! 6. `detect`: capability detection;
+//! 7. `registry`: registration with the crypto API.
 
 mod aead;
 mod akcipher_key;

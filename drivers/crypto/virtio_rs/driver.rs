@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is done when a device comes and goes.
+//! The virtio driver: probe, remove, suspend and resume.
 
 use crate::{
     algorithms::Registry,
@@ -28,21 +28,21 @@ use kernel::{
 /// The driver.
 pub(crate) struct Driver;
 
-/// What all devices share.
+/// The data that all devices share.
 ///
-/// Each device has a reference to the workqueue, too. The last one is dropped here, where the driver
-/// is unregistered: a transform's `exit` could not wait for the workqueue.
+/// Each device also has a reference to the workqueue. This structure drops the last one when the driver
+/// is unregistered, because the `exit` of a transform could not wait for the workqueue.
 pub(crate) struct Shared {
     registry: Arc<Registry>,
     workqueue: Arc<ReclaimWorkqueue>,
 }
 
-/// What the driver has for one device.
+/// The driver's data of a device.
 #[pin_data]
 pub(crate) struct DeviceData {
     registry: Arc<Registry>,
     device: Arc<Device>,
-    /// What debugfs shows of the device.
+    /// The device's folder in debugfs.
     _shown: Pin<KBox<debugfs::Scope<Arc<Device>>>>,
 }
 
@@ -78,8 +78,8 @@ impl virtio::Driver for Driver {
 
     fn exit_shared(shared: &Arc<Shared>) {
         shared.registry.disable_sync();
-        // RCU callbacks, which are code of this module, release the bindings of keys. Each binding
-        // has a reference to its device.
+        // RCU callbacks of this module release the bindings of keys. Each binding has a reference to its
+        // device.
         rcu::rcu_barrier();
     }
 
@@ -101,7 +101,7 @@ impl virtio::Driver for Driver {
                 ),
                 GFP_KERNEL,
             )?;
-            // Last: nothing fails after this.
+            // Add the device last: an error after this would have to remove it.
             registry.add(&device)?;
             Ok(try_pin_init!(DeviceData { registry, device, _shown: shown } ? Error))
         })
@@ -109,7 +109,7 @@ impl virtio::Driver for Driver {
 
     fn start(_dev: &virtio::Device<Core<'_>>, data: Pin<&DeviceData>) {
         data.device.start();
-        // Algorithms are there when the driver is bound, if the device says it is ready.
+        // Register algorithms before `probe` returns to user space, if the device is ready.
         data.update_registrations();
     }
 
@@ -133,8 +133,8 @@ impl virtio::Driver for Driver {
 }
 
 impl DeviceData {
-    /// Has what is registered follow what has become of the device. What cannot be done at once the
-    /// registry's worker does.
+    /// Updates the registered algorithms after a change of the device. If that fails, the registry's
+    /// work item repeats it.
     fn update_registrations(&self) {
         if self.registry.update().is_err() {
             self.registry.device_changed();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the user sets when the module is loaded.
+//! The module parameters, checked.
 
 use crate::wire::algorithm::{
     Akcipher,
@@ -11,21 +11,21 @@ use kernel::{
     time::Msecs, //
 };
 
-/// The priority that makes an algorithm the system's choice. The CPU's own have up to 800; an
-/// `authenc()` of them, which is reckoned as ten times the cipher and the hash, 4300 and more.
+/// The priority with `prefer`. Implementations with CPU instructions have up to 800. An `authenc()` of
+/// them has 4300 and more: ten times the priority of the cipher, plus that of the hash.
 const PREFERRED: u32 = 9000;
 
-/// The highest priority that may be asked for.
+/// The maximum of the parameter `priority`.
 const MAX_PRIORITY: u32 = 10000;
 
-/// The highest priority of a public key algorithm that nobody has asked for: the kernel's own have
+/// The maximum priority of public key algorithms without `prefer_public_keys`. The kernel's own have
 /// 100.
 const MAX_DEFAULT_AKCIPHER_PRIORITY: u32 = 90;
 
-/// How long a device may be given for an answer, in milliseconds.
+/// The range of request timeouts, in milliseconds.
 const TIMEOUTS: core::ops::RangeInclusive<u32> = 100..=600_000;
 
-/// Settings, all of them in their range.
+/// The values of the module parameters. All are in their range.
 #[derive(Clone, Copy)]
 pub(crate) struct Settings {
     priority: u32,
@@ -38,11 +38,11 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Checks the values of the module's parameters.
+    /// Checks the values of module parameters.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: one is out of range; the log says which.
+    /// `EINVAL` if a value is out of range. The log names the parameter.
     pub(crate) fn new(
         priority: u32,
         prefer: bool,
@@ -73,8 +73,8 @@ impl Settings {
         })
     }
 
-    /// Adds the longest source, in bytes, of an in-place request that gets a checksum. All values are
-    /// in range; 0 turns checksums off.
+    /// Sets the maximum source length in bytes of in-place requests that get a checksum. All values are
+    /// in range. 0 disables checksums.
     pub(crate) fn with_rescue_in_place(self, bytes: u32) -> Self {
         Self {
             rescue_in_place: bytes,
@@ -82,11 +82,11 @@ impl Settings {
         }
     }
 
-    /// Adds the parameters of public keys.
+    /// Sets the parameters of public keys.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: one is out of range; the log says which.
+    /// `EINVAL` if a value is out of range. The log names the parameter.
     pub(crate) fn with_public_keys(self, prefer: bool, ecdsa_number: u32) -> Result<Self> {
         let ecdsa_number = match ecdsa_number {
             0 => None,
@@ -104,17 +104,17 @@ impl Settings {
         })
     }
 
-    /// Returns the priority of an algorithm. The synchronous flavour comes second: who can take
-    /// either is better off with the one that does not block.
+    /// Returns the priority of an algorithm. The synchronous variant has a lower one, because users that
+    /// support both do better with the asynchronous variant, which does not block.
     pub(crate) fn priority(&self, synchronous: bool) -> i32 {
         let priority = self.priority.saturating_sub(u32::from(synchronous));
         // At most `MAX_PRIORITY`.
         i32::try_from(priority).unwrap_or(0)
     }
 
-    /// Returns the priority of public key algorithms: below the kernel's own, whatever that of other
-    /// algorithms is, unless the user wants it otherwise. The kernel checks its own signatures with
-    /// what has the highest one.
+    /// Returns the priority of public key algorithms. It is below that of the kernel's own unless
+    /// `prefer_public_keys` is set: the kernel checks its own signatures with the implementation of the
+    /// highest priority.
     pub(crate) fn public_key_priority(&self) -> i32 {
         let priority = if self.prefer_public_keys {
             PREFERRED
@@ -125,27 +125,28 @@ impl Settings {
         i32::try_from(priority).unwrap_or(0)
     }
 
-    /// Returns which number devices have for ECDSA that do not speak revision 1, if the user says so.
+    /// Returns the number of ECDSA on devices without VIRTIO_CRYPTO_F_REVISION_1, or `None` if ECDSA is
+    /// disabled on them.
     pub(crate) fn ecdsa_number(&self) -> Option<Akcipher> {
         self.ecdsa_number
     }
 
-    /// Returns true if the algorithms of a service are to be offered.
+    /// Returns true if the driver may use a service.
     pub(crate) fn service_enabled(&self, service: Service) -> bool {
         self.services & 1 << service.number() != 0
     }
 
-    /// Returns true if keys are to be sent with each request where a device takes that.
+    /// Returns true if each request must carry its key, provided the device supports that.
     pub(crate) fn stateless(&self) -> bool {
         self.stateless
     }
 
-    /// Returns the longest source, in bytes, of an in-place request that gets a checksum.
+    /// Returns the maximum source length in bytes of in-place requests that get a checksum.
     pub(crate) fn rescue_in_place(&self) -> u32 {
         self.rescue_in_place
     }
 
-    /// Returns how long a device has for an answer, in milliseconds.
+    /// Returns the request timeout in milliseconds.
     pub(crate) fn timeout(&self) -> Msecs {
         self.timeout
     }

@@ -10,9 +10,10 @@
 //! - `bindings`: generated bindings to C interfaces
 //! - `support`, `virtio`, `crypto`: safe abstractions of kernel interfaces, device-independent
 //! - `wire`: the structures of the specification, kernel-independent
+//! - `settings`: module parameters
 //! - `transport`: requests, sessions and the lifecycle of a device
 //! - `algorithms`: the algorithms that the driver registers
-//! - `driver`, `settings`: probe, remove and module parameters
+//! - `driver`: probe and remove
 
 mod bindings;
 mod crypto;

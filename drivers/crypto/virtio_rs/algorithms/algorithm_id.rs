@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kinds of algorithms, and which algorithm of a kind is meant.
+//! The identity of an algorithm: its kind, and its row in the table of the kind.
 
 use crate::{
     crypto::Direction,
@@ -10,7 +10,7 @@ use crate::{
     }, //
 };
 
-/// A kind of algorithm. Each has a table, with a row for each algorithm the driver knows.
+/// A kind of algorithm. Each kind has a table, with a row for each algorithm that the driver supports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     /// Symmetric ciphers.
@@ -21,11 +21,11 @@ pub(crate) enum Kind {
     Mac,
     /// Authenticated encryption.
     Aead,
-    /// Chains of a cipher and a MAC.
+    /// Algorithm chaining of a cipher and a MAC.
     Authenc,
-    /// RSA, of which there is one.
+    /// RSA. The table has one row.
     Rsa,
-    /// ECDSA, on each curve.
+    /// ECDSA, with a row for each curve.
     Ecdsa,
 }
 
@@ -40,7 +40,7 @@ impl Kind {
         Self::Ecdsa,
     ];
 
-    /// Returns the service of the device that has them.
+    /// Returns the service of the device for this kind.
     pub(super) const fn service(self) -> Service {
         match self {
             Self::Cipher | Self::Authenc => Service::Cipher,
@@ -52,14 +52,14 @@ impl Kind {
     }
 }
 
-/// A row of a table.
+/// An algorithm: a row of the table of its kind.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AlgorithmId {
     pub(super) kind: Kind,
     pub(super) row: usize,
 }
 
-/// Returns what a session is for that does this.
+/// Returns the operation of a session for requests of a direction.
 pub(super) fn operation(direction: Direction) -> Operation {
     match direction {
         Direction::Encrypt => Operation::Encrypt,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Capability detection: what a device does is tried. What it advertises is not enough.
+//! Capability detection. The driver tests each algorithm on the device, because devices support fewer
+//! or more algorithms than they advertise.
 
 use super::{
     algorithm_id::{
@@ -19,11 +20,11 @@ use kernel::{
 };
 
 impl Capabilities {
-    /// Finds out what a device does, of the services that are wanted.
+    /// Detects which algorithms of the enabled services a device supports.
     ///
     /// # Errors
     ///
-    /// Any: the device could not be asked, or is not ready any more.
+    /// Returns any error if the device did not respond, or is not ready any more.
     pub(super) fn detect(device: &Arc<Device>, settings: &Settings) -> Result<Self> {
         let mut capabilities = Self::none();
         let epoch = device.epoch();
@@ -44,7 +45,7 @@ impl Capabilities {
                     results.add(result);
                     match result {
                         Ok(()) => capabilities.add(id),
-                        // Its sessions are used up, but it needs none.
+                        // The device has no session left, but stateless requests need none.
                         Err(err)
                             if err == ENOSPC
                                 && device.features().has_stateless(service)
@@ -52,8 +53,9 @@ impl Capabilities {
                         {
                             capabilities.add(id);
                         }
-                        // That is its answer, unless it was reset, or is about to be, or is not
-                        // ready and refuses everything.
+                        // The device rejected the algorithm. Ignore the rejection and detect again
+                        // later if the device was reset, has failed or is not ready: it then
+                        // rejects everything.
                         Err(err) if [EIO, EOPNOTSUPP, ENOSPC, EINVAL].contains(&err) => {
                             if device.epoch() != epoch
                                 || !device.is_ready()
@@ -71,16 +73,17 @@ impl Capabilities {
     }
 }
 
-/// What a device has answered to the trials of a kind.
+/// The results of the tests of a kind on a device.
 ///
-/// Some devices do more than they advertise, so all rows are tried. But a device that lacks the
-/// service, or algorithm chaining, writes a line to the host's log for each trial. It does not get
-/// the trials of rows that it does not advertise. The rows that it advertises come first.
+/// Some devices support more algorithms than they advertise, so the driver tests all rows. But QEMU
+/// writes a line to the host's log for each test if the device lacks the service or algorithm
+/// chaining. So the driver tests the advertised rows first, and leaves out the others if the device
+/// rejected one and supports none.
 struct DetectionResults {
     kind: Kind,
-    /// A row was done.
+    /// The device supports a row.
     served: bool,
-    /// A row was refused in a way that may mean the whole kind.
+    /// The device rejected a row with an error that may concern the whole kind.
     refused: bool,
 }
 
@@ -93,17 +96,17 @@ impl DetectionResults {
         }
     }
 
-    /// Returns true if the next row is to be tried.
+    /// Returns true if the next row must be tested.
     fn is_worth_testing(&self, advertised: bool) -> bool {
         advertised || self.served || !self.refused
     }
 
-    /// Adds the result of a trial.
+    /// Adds the result of a test.
     fn add(&mut self, result: Result) {
         match result {
             Ok(()) => self.served = true,
             Err(err) if err == EOPNOTSUPP => self.refused = true,
-            // QEMU's device refuses chaining with `VIRTIO_CRYPTO_ERR`.
+            // QEMU's device rejects algorithm chaining with `VIRTIO_CRYPTO_ERR`.
             Err(err) if err == EIO && self.kind == Kind::Authenc => self.refused = true,
             Err(_) => {}
         }
@@ -118,12 +121,12 @@ mod tests {
     fn a_service_that_a_device_lacks_is_asked_for_once() {
         let mut results = DetectionResults::new(Kind::Mac);
         assert!(results.is_worth_testing(true) && results.is_worth_testing(false));
-        // An answer about this row alone.
+        // This error concerns one row only.
         results.add(Err(EIO));
         assert!(results.is_worth_testing(false));
         results.add(Err(EOPNOTSUPP));
         assert!(!results.is_worth_testing(false));
-        // What is advertised is tried nevertheless.
+        // Advertised rows are tested nevertheless.
         assert!(results.is_worth_testing(true));
     }
 

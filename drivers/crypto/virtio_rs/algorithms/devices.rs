@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The devices, and what each of them does, for transforms to choose from.
+//! The devices and their capabilities. Transforms choose a device from this list.
 
 use super::{
     algorithm_id::{
@@ -33,33 +33,33 @@ use kernel::{
     },
 };
 
-/// What a device has shown that it does: for each kind, a bit for each row of its table.
+/// The algorithms that a device supports: for each kind, a bit for each row of its table.
 #[derive(Clone, Copy)]
 pub(super) struct Capabilities([u32; Kind::ALL.len()]);
 
 impl Capabilities {
-    /// Creates those of a device that does nothing.
+    /// Creates the capabilities of a device that supports no algorithm.
     pub(super) const fn none() -> Self {
         Self([0; Kind::ALL.len()])
     }
 
-    /// Returns true if the device does an algorithm.
+    /// Returns true if the device supports an algorithm.
     pub(super) fn has(&self, id: AlgorithmId) -> bool {
         // CAST: The enum numbers the kinds.
         self.0[id.kind as usize] & 1 << id.row != 0
     }
 
-    /// Adds an algorithm that the device does.
+    /// Adds an algorithm that the device supports.
     pub(super) fn add(&mut self, id: AlgorithmId) {
-        // CAST: As above.
+        // CAST: The enum numbers the kinds.
         self.0[id.kind as usize] |= 1 << id.row;
     }
 }
 
-/// A device, and what it has shown that it does.
+/// A device and its capabilities.
 pub(super) struct DeviceEntry {
     pub(super) device: Arc<Device>,
-    /// None until the device was ready.
+    /// `None` until the capabilities are detected, for which the device must be ready.
     pub(super) capabilities: Option<Capabilities>,
 }
 
@@ -70,7 +70,7 @@ impl DeviceEntry {
     }
 }
 
-/// The devices, for transforms to choose from.
+/// The devices, the keys of all transforms, and data that all algorithms share.
 #[pin_data]
 pub(crate) struct Devices {
     pub(super) settings: Settings,
@@ -78,18 +78,18 @@ pub(crate) struct Devices {
     #[pin]
     pub(super) members: Mutex<KVec<DeviceEntry>>,
     next_device: Atomic<usize>,
-    /// The keys of all transforms, by the numbers they were given.
+    /// The keys of all transforms, by their owner IDs.
     #[pin]
     keys: SpinLockIrq<RBTree<u64, Arc<dyn SessionOwner>>>,
     next_owner_id: Atomic<u64>,
-    /// Does what software has to do where it may not sleep.
+    /// Runs requests on fallbacks that sleep, if their own context must not sleep.
     #[pin]
     pub(super) deferred: OwnedDelayedWork<DeferredRequests>,
 }
 
-/// A key that may have to find another way to a device.
+/// A key that needs sessions.
 pub(super) trait SessionOwner: Send + Sync {
-    /// Finds one, if there is none just now.
+    /// Binds the key to a device again if it has no usable binding.
     ///
     /// Context: process, may sleep.
     fn reestablish(&self);
@@ -102,7 +102,7 @@ pub(super) trait SessionOwner: Send + Sync {
 }
 
 impl Devices {
-    /// Begins without devices.
+    /// Creates an empty list of devices.
     ///
     /// # Errors
     ///
@@ -122,11 +122,11 @@ impl Devices {
         )
     }
 
-    /// Takes a key into account, until [`remove_owner`](Self::remove_owner) is called with the returned number.
+    /// Adds a key, until [`remove_owner`](Self::remove_owner) is called with the returned owner ID.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`: no memory.
+    /// `ENOMEM` if memory is exhausted.
     pub(super) fn add_owner(&self, key: Arc<dyn SessionOwner>) -> Result<u64> {
         let owner_id = self.next_owner_id.fetch_add(1, Relaxed);
         let node = RBTreeNode::new(owner_id, key, GFP_KERNEL)?;
@@ -134,15 +134,15 @@ impl Devices {
         Ok(owner_id)
     }
 
-    /// Leaves a key out of account.
+    /// Removes a key.
     ///
     /// Context: process or bottom half, interrupts enabled.
     pub(super) fn remove_owner(&self, owner_id: u64) {
-        // What goes with it may talk to a device: not under the lock.
+        // Dropping the key may send DESTROY requests, so the lock is not held.
         let _node = self.keys.lock().remove_node(&owner_id);
     }
 
-    /// Has all keys find a way to a device that have none just now.
+    /// Binds all keys to devices that have no usable binding.
     ///
     /// Context: process, may sleep.
     pub(super) fn reestablish_all(&self) {
@@ -152,8 +152,8 @@ impl Devices {
         });
     }
 
-    /// Gives up to `count` sessions of a device up that no request has used: the device has no room
-    /// for another session. Returns true if there were any.
+    /// Gives up at most `count` sessions of a device that no request has used, to make room for another
+    /// session. Returns true if there were any.
     ///
     /// Context: process, may sleep.
     pub(super) fn give_up_unused(&self, device: &Arc<Device>, count: usize) -> bool {
@@ -182,7 +182,7 @@ impl Devices {
         }
     }
 
-    /// Returns a ready device that does an algorithm; they take turns.
+    /// Returns a ready device that supports an algorithm. Successive calls return the devices in turn.
     pub(super) fn pick(&self, id: AlgorithmId) -> Option<Arc<Device>> {
         let members = self.members.lock();
         let first = self.next_device.fetch_add(1, Relaxed);
@@ -194,7 +194,7 @@ impl Devices {
             .map(|member| member.device.clone())
     }
 
-    /// Returns true if a device does an algorithm, even if not just now.
+    /// Returns true if a device supports an algorithm. The device need not be ready.
     pub(super) fn is_supported(&self, id: AlgorithmId) -> bool {
         let members = self.members.lock();
         members
@@ -202,7 +202,7 @@ impl Devices {
             .any(|member| member.device.is_alive() && member.supports(id))
     }
 
-    /// Returns a ready device that was not asked yet what it does.
+    /// Returns a ready device whose capabilities are not detected yet.
     pub(super) fn next_undetected(&self) -> Option<Arc<Device>> {
         let members = self.members.lock();
         members

@@ -168,7 +168,7 @@ pub(super) struct EcdsaTfm {
     row: &'static Row,
     id: AlgorithmId,
     devices: Arc<Devices>,
-    /// Has the same public key.
+    /// The fallback. It has the same public key.
     fallback: FallbackTfm,
     /// The keys for devices.
     keys: Pin<KBox<SpinLockIrq<EcdsaKeys>>>,

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is registered with the crypto framework.
+//! Registration with the crypto API.
 //!
-//! An algorithm is registered once for all devices, as soon as one of them has shown that it does
-//! it, and unregistered when the last of these is gone. What a device says it can do is not enough:
-//! some refuse what they advertise, some do more than they advertise.
+//! An algorithm is registered once for all devices, as soon as one device supports it, and unregistered
+//! when no device is left that supports it.
 
 use super::{
     algorithm_id::{
@@ -50,35 +49,35 @@ use kernel::{
     time::Msecs, //
 };
 
-/// An algorithm, and its registrations with the crypto framework if there are any.
+/// An algorithm, and its registrations with the crypto API if it is registered.
 struct AlgorithmEntry {
     id: AlgorithmId,
     registrations: Option<KVec<Registration>>,
 }
 
-/// How long after it could not be done at once something is tried again, in milliseconds.
+/// The delay before a failed update is repeated, in milliseconds.
 const RETRY: Msecs = 1000;
 
-/// How soon what could not be registered is tried again, in milliseconds; each further time after twice
-/// as long, up to [`FALLBACK_RETRY_MAX_SHIFT`] times.
+/// The delay before the driver looks for a missing fallback again, in milliseconds. Each further time
+/// doubles it, at most [`FALLBACK_RETRY_MAX_SHIFT`] times.
 const FALLBACK_RETRY: Msecs = 15_000;
 const FALLBACK_RETRY_MAX_SHIFT: u32 = 8;
 
-/// What is registered with the crypto framework, with a worker that brings it up to date: it waits for
-/// devices, whose own workers look after them meanwhile.
+/// The registry with the work item that updates it. The work item waits for devices. Their own work
+/// items can recover them meanwhile.
 pub(crate) type Registry = OwnedDelayedWork<RegistryInner>;
 
-/// What is registered with the crypto framework.
+/// The algorithms, and their registrations with the crypto API.
 #[pin_data]
 pub(crate) struct RegistryInner {
     module: &'static ThisModule,
     devices: Arc<Devices>,
-    /// The driver's folder.
+    /// The driver's folder in debugfs.
     debugfs: Dir,
     _fallbacks: Pin<KBox<File<Arc<FallbackStats>>>>,
     #[pin]
     entries: Mutex<KVec<AlgorithmEntry>>,
-    /// How often in a row software was missing.
+    /// The number of successive updates in which a fallback was missing.
     missing: Atomic<u32>,
 }
 
@@ -87,7 +86,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`: no memory.
+    /// `ENOMEM` if memory is exhausted.
     pub(crate) fn create(module: &'static ThisModule, settings: Settings) -> Result<Arc<Self>> {
         let fallbacks = Arc::new(FallbackStats::new(), GFP_KERNEL)?;
         let debugfs = Dir::new(c"virtio_crypto_rs");
@@ -130,16 +129,16 @@ impl RegistryInner {
         &self.debugfs
     }
 
-    /// Returns the user's settings.
+    /// Returns the values of the module parameters.
     pub(crate) fn settings(&self) -> &Settings {
         &self.devices.settings
     }
 
-    /// Takes a device into account.
+    /// Adds a device.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`: no memory.
+    /// `ENOMEM` if memory is exhausted.
     pub(crate) fn add(&self, device: &Arc<Device>) -> Result {
         let entry = DeviceEntry {
             device: device.clone(),
@@ -149,8 +148,8 @@ impl RegistryInner {
         Ok(())
     }
 
-    /// Leaves a device out of account: no transform chooses it any more.
-    /// [`update`](Self::update) is to be called when it takes no requests.
+    /// Removes a device, so that no transform chooses it any more. The caller must call
+    /// [`update`](Self::update) when the device accepts no more requests.
     pub(crate) fn remove(&self, device: &Arc<Device>) {
         let removed = {
             let mut members = self.devices.members.lock();
@@ -162,11 +161,11 @@ impl RegistryInner {
         drop(removed);
     }
 
-    /// Asks devices that became ready what they do.
+    /// Detects the capabilities of devices that became ready.
     ///
     /// # Errors
     ///
-    /// `EAGAIN`: one has not answered.
+    /// `EAGAIN` if a device did not respond.
     fn detect_capabilities(&self) -> Result {
         while let Some(device) = self.devices.next_undetected() {
             let capabilities =
@@ -197,7 +196,7 @@ impl WorkHandler for RegistryInner {
                 None
             }
             Err(err) if err == ENOENT => {
-                // It may be there when a file system is that it lies on.
+                // The fallback's module may become available when its file system is mounted.
                 let times = self
                     .missing
                     .fetch_add(1, Relaxed)
@@ -210,19 +209,19 @@ impl WorkHandler for RegistryInner {
 }
 
 impl RegistryInner {
-    /// Registers what there is a device for, unregisters what there is none for any more, and has keys
-    /// find their way to a device.
+    /// Registers the algorithms that a device supports, unregisters the others, and binds keys without a
+    /// usable binding to devices.
     ///
-    /// Context: process, may sleep. A device may be waited for, each time for as long as it has for an
-    /// answer; its own worker must not be what calls this.
+    /// Context: process, may sleep. Waits for devices, each time for at most the request timeout. The
+    /// work item of a device must not call this.
     ///
     /// # Errors
     ///
-    /// `EAGAIN`: not everything could be done; to be called again after a while. `ENOENT`: there is an
-    /// algorithm without software in the kernel, or that cannot be registered just now.
+    /// - `EAGAIN` if the update is incomplete and must be repeated;
+    /// - `ENOENT` if the fallback of an algorithm is missing, or its registration failed.
     pub(crate) fn update(&self) -> Result {
-        // The lock serialises updates, too. Neither transforms nor requests take
-        // this lock, so self-tests go on while it is held.
+        // The lock also serialises updates. Neither transforms nor requests take this lock, so
+        // self-tests make progress while it is held.
         let mut entries = self.entries.lock();
         let mut outcome = self.detect_capabilities();
         for entry in &mut *entries {
@@ -231,9 +230,9 @@ impl RegistryInner {
             } else if entry.registrations.is_none() {
                 match entry.id.register(&self.devices, self.module) {
                     Ok(registrations) => entry.registrations = Some(registrations),
-                    // The self-test of an earlier registration is still under way.
+                    // The self-test of an earlier registration still runs.
                     Err(err) if err == EEXIST => outcome = Err(EAGAIN),
-                    // Nothing can be offered that there is no software for.
+                    // The kernel has no implementation for the fallback.
                     Err(err) if err == ENOENT => outcome = outcome.and(Err(ENOENT)),
                     Err(err) => {
                         pr_err!("failed to register {:?}: {err:?}\n", entry.id);

@@ -109,7 +109,7 @@ pub(super) struct RsaAlgData {
 pub(super) struct RsaTfm {
     id: AlgorithmId,
     devices: Arc<Devices>,
-    /// Has the same key, if the fallback supports the length of the key.
+    /// The fallback. It has the same key, provided that it supports the length of the key.
     fallback: FallbackTfm,
     rsa_key: Pin<KBox<SpinLockIrq<Option<Arc<RsaKey>>>>>,
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The key of a transform, and how devices get it.
+//! The key of a transform, and its bindings to devices.
 
 use super::{
     algorithm_id::AlgorithmId,
@@ -44,7 +44,7 @@ use kernel::{
     time::Msecs, //
 };
 
-/// For which directions bindings are created.
+/// The directions for which bindings are created.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Wanted {
     Both,
@@ -59,7 +59,7 @@ impl Wanted {
         }
     }
 
-    /// Returns how many bindings it needs.
+    /// Returns the number of bindings.
     fn count(self) -> usize {
         match self {
             Self::Both => 2,
@@ -68,15 +68,15 @@ impl Wanted {
     }
 }
 
-/// The bindings of a key, one for each direction that is wanted. An algorithm without directions
-/// uses `encrypt` only. [`one`](Self::one) leaves `decrypt` empty.
+/// The bindings of a key, one for each wanted direction. An algorithm without directions uses `encrypt`
+/// only. [`one`](Self::one) leaves `decrypt` empty.
 pub(super) struct Bindings {
     encrypt: Option<BindingRef>,
     decrypt: Option<BindingRef>,
 }
 
 impl Bindings {
-    /// Creates a binding for each direction that is wanted.
+    /// Creates a binding for each wanted direction.
     fn new(wanted: Wanted, create: impl Fn(Direction) -> Result<BindingRef>) -> Result<Self> {
         let create = |direction| {
             wanted
@@ -90,11 +90,12 @@ impl Bindings {
         })
     }
 
-    /// Creates a session for each direction that is wanted; `create` creates one.
+    /// Creates a session for each wanted direction. `create` creates one.
     ///
     /// # Errors
     ///
-    /// As `create` has them. `ENOMEM`: no memory.
+    /// - `ENOMEM` if memory is exhausted;
+    /// - others as `create` returns them.
     pub(super) fn each(
         wanted: Wanted,
         create: impl Fn(Direction) -> Result<Session>,
@@ -102,11 +103,11 @@ impl Bindings {
         Self::new(wanted, |direction| Binding::session(create(direction)?))
     }
 
-    /// Takes the only session of an algorithm that knows no direction.
+    /// Creates the binding of an algorithm without directions.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`: no memory.
+    /// `ENOMEM` if memory is exhausted.
     pub(super) fn one(session: Session) -> Result<Self> {
         Ok(Self {
             encrypt: Some(Binding::session(session)?),
@@ -114,11 +115,11 @@ impl Bindings {
         })
     }
 
-    /// Has requests carry the key.
+    /// Creates bindings for stateless mode: requests carry the key.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`: no memory.
+    /// `ENOMEM` if memory is exhausted.
     fn stateless(device: &Arc<Device>, key: &Arc<Secret>, wanted: Wanted) -> Result<Self> {
         Self::new(wanted, |_| Binding::stateless(device, key))
     }
@@ -129,7 +130,7 @@ impl Bindings {
 struct GivenUp(Atomic<u32>);
 
 impl GivenUp {
-    /// Added to the number of a direction.
+    /// Added to the number of a direction that a request has wanted.
     const WANTED: u32 = 2;
 
     const fn none() -> Self {
@@ -153,8 +154,8 @@ impl GivenUp {
         [number, number + Self::WANTED].contains(&self.0.load(Relaxed))
     }
 
-    /// Notes that a request wants the session of a direction. Returns true if it was given up, and
-    /// this is the first one.
+    /// Records that a request wants the session of a direction. Returns true if that session was given
+    /// up, and no request has wanted it before.
     fn want(&self, direction: Direction) -> bool {
         let number = Self::number(direction);
         let wanted = number + Self::WANTED;
@@ -170,16 +171,16 @@ impl GivenUp {
     }
 }
 
-/// Where requests find the bindings of a key.
+/// The bindings of a key that requests look up.
 struct Published {
     encrypt: PublishedBinding,
     decrypt: PublishedBinding,
-    /// Changed under the lock of the key, apart from [`GivenUp::want`].
+    /// Changed under the lock of the key, except by [`GivenUp::want`].
     given_up: GivenUp,
 }
 
 impl Published {
-    /// Creates a place without bindings: the fallback does the work.
+    /// Creates a value without bindings. Requests run on the fallback.
     const fn new() -> Self {
         Self {
             encrypt: PublishedBinding::new(),
@@ -196,7 +197,7 @@ impl Published {
         }
     }
 
-    /// Returns for which directions bindings must be created so that requests can go to a device.
+    /// Returns the directions that lack a usable binding.
     fn missing(&self, bh: &BhDisabled) -> Option<Wanted> {
         let is_usable = |binding: &SharedBinding| binding.is_usable();
         let encrypt = match self.encrypt.get(bh) {
@@ -245,28 +246,29 @@ impl Published {
             (false, true) => Direction::Encrypt,
             _ => return None,
         };
-        // First: a request that does not find the binding looks here.
+        // Set this first: a request that finds no binding reads it.
         self.given_up.set(Some(direction));
         self.of(direction).replace(None)
     }
 }
 
-/// How devices get a key.
+/// The operations of a type of algorithm on the sessions of a key.
 pub(super) trait SessionOps: Send + Sync + 'static {
-    /// Returns true if a device takes such keys, in a session or along with a request; `variant` as
-    /// for [`create_sessions`](Self::create_sessions).
+    /// Returns true if a device supports the key, in session mode or in stateless mode. `variant` is
+    /// that of [`create_sessions`](Self::create_sessions).
     fn supports_key(&self, device: &Device, key: &[u8], variant: u32) -> bool;
 
-    /// Makes the sessions of a key that are wanted; `variant` is what else they depend on.
+    /// Creates the wanted sessions of a key. `variant` holds the parameters of a session besides the
+    /// key.
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// - `EINVAL` if the device does not take such a key;
+    /// - `EINVAL` if the device does not support the key;
     /// - `EOPNOTSUPP` if the number of the algorithm is not known;
     /// - `ENOMEM` if memory is exhausted;
-    /// - others as [`Session::create`] has them.
+    /// - others as [`Session::create`] returns them.
     fn create_sessions(
         &self,
         device: &Arc<Device>,
@@ -279,26 +281,27 @@ pub(super) trait SessionOps: Send + Sync + 'static {
 /// A key.
 struct InstalledKey {
     key: Arc<Secret>,
-    /// What else the sessions depend on: the length of an AEAD's tag.
+    /// The parameters of a session besides the key. AEADs have the length of the tag here.
     variant: u32,
 }
 
 impl InstalledKey {
-    /// Returns true if it is this key, for this variant.
+    /// Returns true if the key and the variant are the same.
     fn matches(&self, key: &[u8], variant: u32) -> bool {
         self.variant == variant && self.key.constant_time_eq(key)
     }
 }
 
-/// The key of a transform, if it has one. Keys of up to `MAX_KEY` bytes may be sent along.
+/// The key of a transform, or no key. Requests in stateless mode can carry keys of at most `MAX_KEY`
+/// bytes.
 ///
-/// When devices come and go it gets other bindings by itself: see [`Devices::reestablish_all`].
+/// The key gets new bindings when devices are added or removed: see [`Devices::reestablish_all`].
 pub(super) struct TfmKey<O: SessionOps, const MAX_KEY: usize> {
     inner: Arc<Inner<O, MAX_KEY>>,
     owner_id: u64,
 }
 
-/// What of it may live on for a while when the transform is gone.
+/// The data of a key. The registry's work item may hold a reference to it after the transform is freed.
 #[pin_data]
 struct Inner<O: SessionOps, const MAX_KEY: usize> {
     published: Published,
@@ -311,11 +314,11 @@ struct Inner<O: SessionOps, const MAX_KEY: usize> {
 }
 
 impl<O: SessionOps, const MAX_KEY: usize> TfmKey<O, MAX_KEY> {
-    /// Creates one without a key.
+    /// Creates a value without a key.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`: no memory.
+    /// `ENOMEM` if memory is exhausted.
     pub(super) fn new(id: AlgorithmId, devices: &Arc<Devices>, session_ops: O) -> Result<Self> {
         let inner = Arc::pin_init(
             pin_init!(Inner {
@@ -331,7 +334,7 @@ impl<O: SessionOps, const MAX_KEY: usize> TfmKey<O, MAX_KEY> {
         Ok(Self { inner, owner_id })
     }
 
-    /// Returns the binding for requests. The queue rejects them if the device is not ready, or does
+    /// Returns the binding for requests. The queue rejects requests if the device is not ready, or does
     /// not know the session.
     #[inline]
     pub(super) fn binding<'a>(
@@ -346,34 +349,37 @@ impl<O: SessionOps, const MAX_KEY: usize> TfmKey<O, MAX_KEY> {
         binding
     }
 
-    /// Counts a request that software does.
+    /// Counts a request that runs on the fallback.
     pub(super) fn fall_back(&self, reason: FallbackReason) {
         self.inner.devices.fallbacks.count(reason);
     }
 
-    /// Returns how long a device has for an answer, in milliseconds.
+    /// Returns the request timeout in milliseconds.
     pub(super) fn timeout(&self) -> Msecs {
         self.inner.devices.settings.timeout()
     }
 
-    /// Sets a key, once `software` has found it good.
+    /// Sets a key. `fallback` sets the key of the fallback, and checks it thereby.
     ///
-    /// Nothing is asked of a device if it has this key, for this variant, already: consumers set
-    /// the same key for every message.
+    /// Sends no control request if the key and the variant are unchanged: some users set the same key
+    /// for every message.
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// As `software` has them. `ENOMEM`: no memory. The old key is gone then.
+    /// The transform has no key after an error.
+    ///
+    /// - `ENOMEM` if memory is exhausted;
+    /// - others as `fallback` returns them.
     pub(super) fn set(
         &self,
         key: &[u8],
         variant: u32,
-        software: impl FnOnce() -> Result,
+        fallback: impl FnOnce() -> Result,
     ) -> Result {
         let inner = &*self.inner;
-        let installed = software().and_then(|()| {
+        let installed = fallback().and_then(|()| {
             let installed = inner.installed.lock();
             if installed
                 .as_ref()
@@ -397,7 +403,7 @@ impl<O: SessionOps, const MAX_KEY: usize> TfmKey<O, MAX_KEY> {
         Ok(())
     }
 
-    /// Makes what there is fit another variant.
+    /// Sets the variant, and replaces the sessions if it has changed.
     ///
     /// Context: process, may sleep.
     pub(super) fn set_variant(&self, variant: u32) {
@@ -417,7 +423,7 @@ impl<O: SessionOps, const MAX_KEY: usize> Drop for TfmKey<O, MAX_KEY> {
 }
 
 impl<O: SessionOps, const MAX_KEY: usize> Inner<O, MAX_KEY> {
-    /// Replaces the key. Nothing is bound to the new one yet.
+    /// Replaces the key. The new key has no bindings.
     fn replace(&self, installed: Option<InstalledKey>) {
         let old = {
             let mut guard = self.installed.lock();
@@ -426,12 +432,12 @@ impl<O: SessionOps, const MAX_KEY: usize> Inner<O, MAX_KEY> {
                 self.published.replace(None),
             )
         };
-        // This may send DESTROY requests, so the lock is not held. It comes before the new
-        // sessions, for which the device may have no room otherwise.
+        // Dropping the old bindings may send DESTROY requests, so the lock is not held. Drop them before
+        // new sessions are created, for which the device may have no room otherwise.
         drop(old);
     }
 
-    /// Has the session of a direction created that was given up, and that a request wants.
+    /// Requests the session of a direction, if it was given up and a request wants it.
     #[cold]
     fn want(&self, direction: Direction, bh: &BhDisabled) {
         if !self.published.given_up.want(direction) {
@@ -497,11 +503,12 @@ impl<O: SessionOps, const MAX_KEY: usize> SessionOwner for Inner<O, MAX_KEY> {
                 }
                 _ => return,
             };
-            // Before bottom halves are enabled, which runs those that wait.
+            // Unlock before bottom halves are enabled: pending ones then run at once.
             drop(guard);
             found
         };
-        // A session that the device has lost keeps its number from being used again.
+        // Dropping a lost session removes its ID from the table, so that the device may assign the ID
+        // again.
         drop(void);
         let Some(bindings) = self.bind(&key, variant, wanted) else {
             return;
@@ -520,13 +527,13 @@ impl<O: SessionOps, const MAX_KEY: usize> SessionOwner for Inner<O, MAX_KEY> {
                         Wanted::Only(direction) => self.published.restore(direction, bindings),
                     }
                 }
-                // It was set anew meanwhile.
+                // Another thread has set a key meanwhile.
                 _ => [bindings.encrypt, bindings.decrypt],
             };
             drop(guard);
             unneeded
         };
-        // This may send DESTROY requests, so the lock is not held.
+        // Dropping bindings may send DESTROY requests, so the lock is not held.
         drop(unneeded);
     }
 
@@ -538,25 +545,26 @@ impl<O: SessionOps, const MAX_KEY: usize> SessionOwner for Inner<O, MAX_KEY> {
             drop(guard);
             unused
         };
-        // This sends the DESTROY request, so the lock is not held.
+        // Dropping the binding sends the DESTROY request, so the lock is not held.
         unused.is_some()
     }
 }
 
-/// What is to be done with a request that has come back.
+/// How a request that the device has returned is completed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Disposition {
-    /// The device has done it.
+    /// The device has completed the request.
     Done,
-    /// The device has not done it, and has left the data as it was: software can.
+    /// The device has not completed the request, and the source is intact. It runs on the fallback.
     Fallback,
-    /// It has failed.
+    /// The request fails with this error.
     Failed(Error),
 }
 
 impl Disposition {
-    /// Judges what has become of a request. Of the errors that a device may report those are answers
-    /// for which `is_result` says so; all others mean that the device, not the data, is at fault.
+    /// Evaluates the result of a request. `is_result` selects the device errors that are results, for
+    /// example `EBADMSG`. After any other error the request runs on the fallback if its source is
+    /// intact, and fails with `EIO` otherwise.
     #[inline]
     pub(super) fn of(outcome: &DeviceResult<'_>, is_result: impl FnOnce(Error) -> bool) -> Self {
         match outcome.result() {

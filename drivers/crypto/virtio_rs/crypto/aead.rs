@@ -166,7 +166,7 @@ unsafe extern "C" fn set_auth_size<A: Algorithm>(tfm: *mut Tfm, size: c_uint) ->
 ///
 /// # Errors
 ///
-/// As [`Registration`] has them.
+/// Returns the errors of [`Registration`].
 // The description takes several hundred bytes of stack.
 #[inline(never)]
 pub(crate) fn register<A: Algorithm>(

@@ -166,7 +166,7 @@ unsafe extern "C" fn max_size<A: Algorithm>(tfm: *mut Tfm) -> c_uint {
 ///
 /// # Errors
 ///
-/// As [`Registration`] has them.
+/// Returns the errors of [`Registration`].
 // The description takes several hundred bytes of stack.
 #[inline(never)]
 pub(crate) fn register<A: Algorithm>(

@@ -92,8 +92,8 @@ impl<R: RawAlgorithm, D: Send + Sync + 'static> AlgorithmObject<R, D> {
             GFP_KERNEL,
         )?;
         let base = this.raw.get().wrapping_byte_add(R::BASE);
-        // SAFETY: By the safety requirements of `RawAlgorithm` that is the address of such a struct. The
-        // algorithm is new, so there is no other user.
+        // SAFETY: The implementer of `RawAlgorithm` guarantees that a `struct crypto_alg` is at `BASE`. The
+        // algorithm is new, so it has no other user.
         let base = unsafe { &mut *base.cast::<bindings::crypto_alg>() };
         Self::copy_name(&mut base.cra_name, info.name)?;
         Self::copy_name(&mut base.cra_driver_name, info.driver_name)?;

@@ -84,7 +84,7 @@ impl Submitted {
 pub(super) struct CtxOps<D: 'static> {
     /// Completes the request. The header is invalid when it returns.
     pub(super) complete: unsafe fn(NonNull<CtxHeader<D>>, Result, &BhDisabled),
-    /// Calls the completion with `EINPROGRESS`: the request has left the backlog.
+    /// Calls the completion with `EINPROGRESS`, which means that the request has left the backlog.
     pub(super) in_progress: unsafe fn(NonNull<CtxHeader<D>>, &BhDisabled),
 }
 
@@ -220,7 +220,7 @@ impl<D: 'static> InFlightRequest<D> {
     /// Context: bottom half, no lock held: the caller's callback may submit again.
     #[inline]
     pub(crate) fn complete(self, result: Result, bh: &BhDisabled) {
-        // SAFETY: It is not used any more, and not dropped.
+        // SAFETY: The request is not used any more, and `ManuallyDrop` does not drop it.
         unsafe { ManuallyDrop::new(self).complete_raw(result, bh) };
     }
 
@@ -279,9 +279,9 @@ unsafe impl<D: Send + 'static> VirtqueueBuffer for InFlightRequest<D> {
 pub(crate) struct Backlogged<D: 'static>(InFlightRequest<D>);
 
 impl<D: 'static> Backlogged<D> {
-    /// Tells the caller that the request has left the backlog, unless that was done before.
+    /// Notifies the caller that the request has left the backlog, unless the caller was notified before.
     ///
-    /// This must be called before the device gets the request: the completion must not come first.
+    /// Must be called before the device gets the request: the completion must not come first.
     ///
     /// Context: bottom half, no lock held.
     pub(crate) fn accept(mut self, bh: &BhDisabled) -> InFlightRequest<D> {
@@ -308,7 +308,7 @@ unsafe impl<D: Send + 'static> Send for Chain<D> {}
 impl<D: 'static> Chain<D> {
     /// Creates an empty list.
     pub(crate) const fn new() -> Self {
-        // INVARIANT: No slots.
+        // INVARIANT: The list has no headers.
         Self {
             head: None,
             tail: None,
@@ -327,7 +327,7 @@ impl<D: 'static> Chain<D> {
         request.header_mut().next = None;
         let header = request.into_header();
         match self.tail {
-            // SAFETY: By the type invariant.
+            // SAFETY: By the type invariant `tail` is the valid header of a request that this list owns.
             Some(tail) => unsafe { (*tail.as_ptr()).next = Some(header) },
             None => self.head = Some(header),
         }
@@ -360,7 +360,7 @@ impl<D: 'static> Chain<D> {
 
 impl<D: 'static> Drop for Chain<D> {
     fn drop(&mut self) {
-        // A request that is dropped is completed.
+        // Dropping a request completes it.
         while self.pop().is_some() {}
     }
 }
@@ -397,7 +397,7 @@ impl<D: 'static> BacklogList<D> {
         Ok(Submitted::BACKLOGGED)
     }
 
-    /// Puts a request back to where [`pop_front`](Self::pop_front) took it from.
+    /// Puts back a request that [`pop_front`](Self::pop_front) has returned.
     pub(crate) fn push_front(&mut self, request: InFlightRequest<D>) {
         self.0.push_front(request);
     }
@@ -421,7 +421,7 @@ impl<D: 'static> Drop for BacklogList<D> {
 ///
 /// # Safety
 ///
-/// `request` must be valid and in flight. With another value than `EINPROGRESS` it is invalid afterwards.
+/// `request` must be valid and in flight. It is invalid afterwards, unless `errno` is `EINPROGRESS`.
 pub(super) unsafe fn call_completion(
     request: *mut bindings::crypto_async_request,
     errno: c_int,

@@ -171,7 +171,7 @@ kernel::static_assert!(
 ///
 /// # Errors
 ///
-/// As [`Registration`] has them.
+/// Returns the errors of [`Registration`].
 // The description takes several hundred bytes of stack.
 #[inline(never)]
 pub(crate) fn register<A: Algorithm>(

@@ -124,23 +124,23 @@ pub(crate) struct SentCall<A: Offload<Raw = SyncRequest<A, OUTPUT>, Tfm = ()>, c
 }
 
 impl<A: Offload<Raw = SyncRequest<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize> SentCall<A, OUTPUT> {
-    /// Waits until the request is back. Calls `stuck` each time `limit` milliseconds pass; `stuck`
-    /// must arrange that the request comes back. `evaluate` is that of [`Sent::into_return_code`].
+    /// Waits until the request has returned. `limit`, `on_timeout` and `evaluate` are those of
+    /// [`Sent::into_return_code`].
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// As [`Offload::finalize`] has them.
+    /// Returns the errors of [`Offload::finalize`].
     pub(crate) fn wait(
         self,
         limit: Msecs,
-        stuck: impl Fn(),
+        on_timeout: impl Fn(),
         evaluate: impl FnOnce(Result) -> Result,
     ) -> Result<Output<A, OUTPUT>> {
         let result = to_result(
             self.sent
-                .into_return_code(limit, stuck, evaluate)
+                .into_return_code(limit, on_timeout, evaluate)
                 .into_raw(),
         );
         let call = ManuallyDrop::into_inner(self.call);

@@ -32,7 +32,7 @@ pub(crate) fn request<D: Default + 'static>() -> Result<InFlightRequest<D>> {
     let mut header = KBox::new(CtxHeader::new(Test::<D>::OPS, true), GFP_KERNEL)?;
     header.status = NonNull::from(&STATUS);
     let header = NonNull::from(KBox::leak(header));
-    // SAFETY: `header` was just allocated and filled, and this is its only pointer. `finish` frees it.
+    // SAFETY: `header` was just allocated and filled, and this is its only pointer. `complete` frees it.
     Ok(unsafe { InFlightRequest::new(header) })
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn request<D: Default + 'static>() -> Result<InFlightRequest<D>> {
 ///
 /// `header` must come from [`request`] and must not be used afterwards.
 unsafe fn complete<D: 'static>(header: NonNull<CtxHeader<D>>, _result: Result, _bh: &BhDisabled) {
-    // SAFETY: By the safety requirements `header` is the leaked `KBox` of `request`.
+    // SAFETY: The caller guarantees that `header` comes from `request`, which has leaked its `KBox`.
     drop(unsafe { KBox::from_raw(header.as_ptr()) });
 }
 

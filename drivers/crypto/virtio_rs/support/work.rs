@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Work that runs later, and no longer than what it works on.
+//! Work items that belong to the object they work on. Dropping the object cancels the work item and
+//! waits for it.
 //!
-//! The kernel crate's `Work` keeps its object alive by a reference count and cannot be cancelled: a
-//! driver that is unloaded cannot know when its code ran for the last time. Work here is part of its
-//! object and is cancelled, and waited for, when it is dropped.
+//! The kernel crate's `Work` keeps its object alive by a reference count and cannot be cancelled. A
+//! module could not tell when such a work item has run for the last time.
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 
@@ -41,12 +41,12 @@ use kernel::{
     types::Opaque, //
 };
 
-/// A function that runs in a bottom half, on behalf of its owner.
+/// A work item that calls a function of its owner in a bottom half.
 ///
 /// # Invariants
 ///
-/// - `work` is an initialised work item whose function is [`BhWork::run_callback`]; it is only
-///   queued on the BH workqueue.
+/// - `work` is an initialised work item whose function is [`BhWork::run_callback`]. It is queued only
+///   on the BH workqueue.
 /// - While the item is queued or runs, `owner` is valid for `func`.
 /// - If `disabled` is set, the item is not queued and will not be.
 #[pin_data(PinnedDrop)]
@@ -60,15 +60,16 @@ pub(crate) struct BhWork {
     _pin: PhantomPinned,
 }
 
-// SAFETY: A work item may be queued and cancelled by any thread; `owner` may be used by any thread,
-// by the safety requirements of `new`.
+// SAFETY: Any thread may queue and cancel a work item. The caller of `new` guarantees that any thread
+// may use `owner`.
 unsafe impl Send for BhWork {}
 
-// SAFETY: As above; the workqueue does its own locking.
+// SAFETY: The workqueue does its own locking. The caller of `new` guarantees that any thread may use
+// `owner`.
 unsafe impl Sync for BhWork {}
 
 impl BhWork {
-    /// Creates work that calls `func` with `owner`.
+    /// Creates a work item that calls `func` with `owner`.
     ///
     /// # Safety
     ///
@@ -78,43 +79,43 @@ impl BhWork {
         func: unsafe fn(*const c_void, &BhDisabled),
     ) -> impl PinInit<Self> {
         pin_init!(Self {
-            // INVARIANT: `init_bh_work` initialises it with that function.
+            // INVARIANT: `init_bh_work` initialises the item with `run_callback`.
             work <- Opaque::ffi_init(|slot: *mut bindings::work_struct| {
-                // SAFETY: `slot` is valid for writes and stays where it is.
+                // SAFETY: `slot` is valid for writes, and pinned.
                 unsafe { helpers::init_bh_work(slot, Some(Self::run_callback)) };
             }),
             disabled: Atomic::new(0),
-            // INVARIANT: Valid until `drop`, by the safety requirements; `drop` waits for the item.
+            // INVARIANT: The caller guarantees that `owner` is valid until `drop`, which waits for the
+            // item.
             owner,
             func,
             _pin: PhantomPinned,
         })
     }
 
-    /// Has it run soon, on this CPU; if it waits to run already, that is enough.
+    /// Queues the work item on this CPU. Has no effect if it is queued already.
     ///
     /// Context: any.
     pub(crate) fn queue(&self) {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant the item is initialised.
         unsafe { helpers::queue_bh_work(self.work.get()) };
     }
 
-    /// Takes it off its queue, or waits until it has run.
+    /// Cancels the work item, and waits until it does not run.
     ///
     /// Context: process, may sleep.
     pub(crate) fn cancel_sync(&self) {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant the item is initialised.
         unsafe { bindings::cancel_work_sync(self.work.get()) };
     }
 
-    /// Does what [`cancel_sync`](Self::cancel_sync) does, and sees to it that it is never queued again.
-    ///
-    /// After this it can be dropped where sleeping is not allowed.
+    /// Cancels the work item as [`cancel_sync`](Self::cancel_sync) does, and disables it permanently.
+    /// Dropping it does not sleep then.
     ///
     /// Context: process, may sleep.
     pub(crate) fn disable_sync(&self) {
         // INVARIANT: Queueing has no effect after this.
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant the item is initialised.
         unsafe { bindings::disable_work_sync(self.work.get()) };
         self.disabled.store(1, Relaxed);
     }
@@ -126,9 +127,9 @@ impl BhWork {
         let this = unsafe { container_of!(work, Self, work) };
         // SAFETY: `drop` waits for the item, so `this` is alive.
         let (func, owner) = unsafe { ((*this).func, (*this).owner) };
-        // SAFETY: By the type invariant this is a BH workqueue, which runs its work in softirq.
+        // SAFETY: By the type invariant the item runs on a BH workqueue, which means in softirq context.
         let bh = unsafe { BhDisabled::new_unchecked() };
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant `owner` is valid for `func` while the item runs.
         unsafe { func(owner, &bh) };
     }
 }
@@ -142,11 +143,11 @@ impl PinnedDrop for BhWork {
     }
 }
 
-/// What an [`OwnedDelayedWork`] does.
+/// The handler of an [`OwnedDelayedWork`].
 pub(crate) trait WorkHandler: Send + Sync + 'static {
-    /// Does it. Returns in how many milliseconds to do it again, if at all.
+    /// Does the work. Returns the delay in milliseconds after which it must run again, or `None`.
     ///
-    /// Context: process, may sleep; never twice at a time.
+    /// Context: process, may sleep; never twice at the same time.
     fn run(&self) -> Option<Msecs>;
 }
 
@@ -160,7 +161,7 @@ enum Workqueue {
     Reclaim(Arc<ReclaimWorkqueue>),
 }
 
-/// An object with something to do in process context, when asked to or after a time.
+/// An object with a work item that runs in process context, at once or after a delay.
 ///
 /// # Invariants
 ///
@@ -176,27 +177,27 @@ pub(crate) struct OwnedDelayedWork<T: WorkHandler> {
     inner: T,
 }
 
-// SAFETY: A work item may be queued and cancelled by any thread; a `WorkHandler` is `Send`.
+// SAFETY: Any thread may queue and cancel a work item, and a `WorkHandler` is `Send`.
 unsafe impl<T: WorkHandler> Send for OwnedDelayedWork<T> {}
 
-// SAFETY: The workqueue does its own locking; a `WorkHandler` is `Sync`.
+// SAFETY: The workqueue does its own locking, and a `WorkHandler` is `Sync`.
 unsafe impl<T: WorkHandler> Sync for OwnedDelayedWork<T> {}
 
 impl<T: WorkHandler> OwnedDelayedWork<T> {
-    /// Creates an object that has nothing to do yet. Its work runs on the system's workqueue, which
-    /// may need memory to start a thread.
+    /// Creates an object whose work item is not queued. It runs on the system's workqueue, which may
+    /// need memory to start a thread.
     pub(crate) fn new(inner: impl PinInit<T>) -> impl PinInit<Self> {
         Self::with_queue(inner, Workqueue::Default)
     }
 
-    /// Creates an object that has nothing to do yet. Its work needs little of the CPU and often waits. It
-    /// runs on the system's workqueue of high priority, so that it does not wait for a CPU as well.
+    /// Creates an object whose work item is not queued. It runs on the system's workqueue of high priority:
+    /// it needs little CPU time and often waits.
     pub(crate) fn new_high_priority(inner: impl PinInit<T>) -> impl PinInit<Self> {
         Self::with_queue(inner, Workqueue::HighPriority)
     }
 
-    /// Creates an object that has nothing to do yet. Its work runs on `queue`, in a `GFP_NOIO` scope,
-    /// and so makes progress when memory reclaim waits for it.
+    /// Creates an object whose work item is not queued. It runs on `queue`, in a `GFP_NOIO` scope, so it
+    /// makes progress while memory reclaim waits for it.
     pub(crate) fn new_for_reclaim(
         inner: impl PinInit<T>,
         queue: Arc<ReclaimWorkqueue>,
@@ -206,9 +207,9 @@ impl<T: WorkHandler> OwnedDelayedWork<T> {
 
     fn with_queue(inner: impl PinInit<T>, queue: Workqueue) -> impl PinInit<Self> {
         pin_init!(Self {
-            // INVARIANT: `init_delayed_work` initialises it with that function.
+            // INVARIANT: `init_delayed_work` initialises the item with `run_callback`.
             work <- Opaque::ffi_init(|slot: *mut bindings::delayed_work| {
-                // SAFETY: `slot` is valid for writes and stays where it is.
+                // SAFETY: `slot` is valid for writes, and pinned.
                 unsafe { helpers::init_delayed_work(slot, Some(Self::run_callback)) };
             }),
             disabled: Atomic::new(0),
@@ -217,25 +218,25 @@ impl<T: WorkHandler> OwnedDelayedWork<T> {
         })
     }
 
-    /// Has [`WorkHandler::run`] called soon.
+    /// Queues the work item to run at once.
     ///
     /// Context: any.
     pub(crate) fn queue(&self) {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant the item is initialised.
         unsafe { helpers::mod_delayed_work(self.raw_queue(), self.work.get()) };
     }
 
-    /// Has [`WorkHandler::run`] called in `delay` milliseconds, unless it will be called anyway.
+    /// Queues the work item to run after `delay` milliseconds. Has no effect if it is queued already.
     ///
     /// Context: any.
     pub(crate) fn queue_delayed(&self, delay: Msecs) {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant the item is initialised.
         unsafe {
             helpers::queue_delayed_work(self.raw_queue(), self.work.get(), msecs_to_jiffies(delay))
         };
     }
 
-    /// Returns the workqueue that the work runs on.
+    /// Returns the workqueue of the work item.
     fn raw_queue(&self) -> *mut bindings::workqueue_struct {
         match &self.queue {
             Workqueue::Reclaim(queue) => queue.as_raw(),
@@ -246,18 +247,18 @@ impl<T: WorkHandler> OwnedDelayedWork<T> {
         }
     }
 
-    /// Waits until nothing is under way; queueing has no effect from here on.
+    /// Cancels the work item, waits until it does not run, and disables it permanently.
     ///
     /// Context: process, may sleep; not from [`WorkHandler::run`].
     pub(crate) fn disable_sync(&self) {
         // INVARIANT: Queueing has no effect after this.
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant the item is initialised.
         unsafe { bindings::disable_delayed_work_sync(self.work.get()) };
         self.disabled.store(1, Relaxed);
     }
 
     extern "C" fn run_callback(work: *mut bindings::work_struct) {
-        // SAFETY: By the type invariant the item is the first part of a delayed one.
+        // SAFETY: By the type invariant the item is the field `work` of a `struct delayed_work`.
         let work = unsafe { container_of!(work, bindings::delayed_work, work) };
         // CAST: `Opaque` is transparent.
         let work = work.cast::<Opaque<bindings::delayed_work>>();

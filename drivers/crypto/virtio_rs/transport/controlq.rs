@@ -269,7 +269,7 @@ pub(super) fn prepare(request: &[u8], response_len: usize) -> Result<ControlMess
 /// # Errors
 ///
 /// The request is dropped.
-/// - `ENODEV` if the device is gone.
+/// - `ENODEV` if the device was reset or removed.
 /// - `ENOMEM` if memory is exhausted, no request is in flight, and a thread waits for the response.
 /// - `EIO` if the ring is broken.
 pub(super) fn send_nowait(queue: &ControlQueue, message: ControlMessage) -> Result {
@@ -334,7 +334,7 @@ pub(super) fn is_idle(queue: &ControlQueue) -> bool {
 /// # Errors
 ///
 /// - `ENOMEM` if memory is exhausted;
-/// - `ENODEV` if the device is gone;
+/// - `ENODEV` if the device was reset or removed;
 /// - `EIO` if the ring is broken;
 /// - `ETIMEDOUT` if the device does not respond within `limit` milliseconds. The device keeps the memory of the
 ///   request until it is reset.

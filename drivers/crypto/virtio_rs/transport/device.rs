@@ -267,7 +267,7 @@ impl Device {
     ///
     /// Context: process or bottom half, interrupts enabled: no `SpinLockIrq` held.
     pub(super) fn send_control_nowait(&self, message: ControlMessage) {
-        // An error means that the device is gone, and its sessions with it.
+        // An error means that the device was reset or removed, and has lost its sessions.
         let _ = controlq::send_nowait(&self.control, message);
         if controlq::retry(&self.control) {
             self.queue_delayed(RETRY);
@@ -355,7 +355,7 @@ impl DeviceInner {
     ///
     /// # Errors
     ///
-    /// As [`SessionTable::begin_create`] has them.
+    /// Returns the errors of [`SessionTable::begin_create`].
     pub(super) fn begin_create(&self) -> Result<(u32, impl Drop + use<'_>)> {
         self.sessions.begin_create()
     }
@@ -364,7 +364,7 @@ impl DeviceInner {
     ///
     /// # Errors
     ///
-    /// As [`SessionTable::add`] has them.
+    /// Returns the errors of [`SessionTable::add`].
     pub(super) fn add_session(
         &self,
         epoch: u32,

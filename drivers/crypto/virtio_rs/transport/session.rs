@@ -178,7 +178,7 @@ impl Session {
         let Some(request) = self.destroy.lock().take() else {
             return;
         };
-        // A session that is not in the table was destroyed, or its device is gone.
+        // A session that is not in the table was destroyed, or its device was reset or removed.
         let Some(_pending) = self.device.remove_session(self.epoch, self.id) else {
             return;
         };

@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A value that buffers in flight or backlogged use, counted per virtqueue.
+//! A reference count of a value that requests in flight use, with one count per virtqueue.
 //!
-//! A reference count that all CPUs write costs a cache miss per request. A request holds the lock
-//! of its virtqueue when it is sent and when it comes back, so the lock protects a count of its
-//! own:
+//! A reference count that all CPUs write costs a cache miss per request. A virtqueue is locked anyway
+//! when a buffer is added and when it returns, so the lock also protects a count per virtqueue:
 //!
-//! 1. [`Published::get`] returns the value without a lock; the read side is an RCU one.
+//! 1. [`Published::get`] returns the value without a lock, in an RCU read-side section.
 //! 2. [`Use::begin`] counts a buffer that is sent or backlogged, under the lock of its virtqueue.
-//! 3. [`Use::end`] uncounts it when it comes back, under the same lock.
+//! 3. [`Use::end`] decrements the count when the buffer returns, under the same lock.
 //! 4. Dropping the [`PerQueueRef`] closes each count in turn, and adds up the uses. The last
 //!    [`Use::end`], or that drop if there are no uses, returns a [`LastUse`]. Dropping the
 //!    [`LastUse`] calls [`Counted::unused`], and releases the value a grace period later.
 //!
-//! Nothing waits, so the value may be dropped in a bottom half. `percpu_ref` cannot report that
-//! nothing is in flight before a grace period has passed.
+//! No step waits, so the value may be dropped in a bottom half. A `percpu_ref` cannot report that no
+//! buffer is in flight before a grace period has passed.
 
 #[cfg(CONFIG_KUNIT = "y")]
 mod tests;
@@ -53,10 +52,10 @@ use kernel::{
 
 /// A value that buffers in flight use.
 pub(crate) trait Counted: Send + Sync + 'static {
-    /// What the driver does with the queues of these buffers.
+    /// The handler of the queues of these buffers.
     type Handler: Handler;
 
-    /// No buffer uses the value, and none will. It is called once. The value is released later.
+    /// Called once, when no buffer uses the value any more. The value is released later.
     ///
     /// Context: process or bottom half, interrupts enabled; no queue is locked.
     fn unused(&self);
@@ -70,11 +69,11 @@ struct Uses<H: Handler> {
     counts: UnsafeCell<Counts>,
 }
 
-/// What the lock of a queue protects.
+/// The counts that the lock of a queue protects.
 struct Counts {
-    /// How many buffers in flight use the value.
+    /// The number of buffers in flight that use the value.
     count: usize,
-    /// No further buffer may.
+    /// No further buffer may use the value.
     closed: bool,
     /// A buffer has used the value.
     used: bool,
@@ -97,19 +96,21 @@ impl<H: Handler> Uses<H> {
 #[repr(C)]
 pub(crate) struct Shared<T: Counted> {
     rcu: Opaque<bindings::callback_head>,
-    /// By the index of the queue.
+    /// The uses, by the index of the queue.
     uses: KVec<Uses<T::Handler>>,
-    /// One for the owner, until it has closed all counts; and one for each use of a closed count.
+    /// One reference of the owner, until it has closed all counts, and one for each use in closed counts.
     left: Atomic<usize>,
     value: T,
 }
 
-// SAFETY: `T` is `Send` and `Sync` by `Counted`, and a `Queue` may be used by any thread. `rcu` is
-// used by the thread that has the `LastUse`, then by RCU. The counts are used under the lock of
-// their queue.
+// SAFETY: `Counted` requires that `T` is `Send` and `Sync`, and any thread may use a `Queue`. Only the
+// thread that owns the `LastUse` accesses `rcu`, and then RCU does. The counts are accessed under the
+// lock of their queue.
 unsafe impl<T: Counted> Send for Shared<T> {}
 
-// SAFETY: As for `Send`.
+// SAFETY: `Counted` requires that `T` is `Send` and `Sync`, and any thread may use a `Queue`. Only the
+// thread that owns the `LastUse` accesses `rcu`, and then RCU does. The counts are accessed under the
+// lock of their queue.
 unsafe impl<T: Counted> Sync for Shared<T> {}
 
 impl<T: Counted> Deref for Shared<T> {
@@ -139,8 +140,8 @@ impl<T: Counted> Shared<T> {
     unsafe fn put(this: NonNull<Self>) -> Option<LastUse<T>> {
         // SAFETY: The caller guarantees that `this` is valid.
         let last = unsafe { this.as_ref() }.left.fetch_sub(1, Full) == 1;
-        // INVARIANT: The owner and all uses are gone, and no count is open: nothing else can take
-        // the last one.
+        // INVARIANT: The owner has closed all counts, and all uses have ended. So no other reference can
+        // become the last one.
         last.then(|| LastUse { shared: this })
     }
 
@@ -151,7 +152,8 @@ impl<T: Counted> Shared<T> {
     /// `head` must be the first field of a `Shared<T>` that [`PerQueueRef::new`] allocated, and
     /// nothing else may refer to it.
     unsafe extern "C" fn free(head: *mut bindings::callback_head) {
-        // SAFETY: By the safety requirements; the struct begins with the field.
+        // SAFETY: The caller guarantees that `head` is the first field of a `Shared<T>` in a `KBox` that has
+        // no other reference.
         drop(unsafe { KBox::from_raw(head.cast::<Self>()) });
     }
 }
@@ -163,20 +165,20 @@ impl<T: Counted> Shared<T> {
 ///
 /// # Invariants
 ///
-/// `shared` is valid. It has one in `left` for this.
+/// `shared` is valid. Its field `left` counts this reference.
 pub(crate) struct PerQueueRef<T: Counted> {
     shared: NonNull<Shared<T>>,
 }
 
-// SAFETY: This is a reference to a value that may be sent to, and used by, any thread.
+// SAFETY: This is a reference to a value that any thread may own and use.
 unsafe impl<T: Counted> Send for PerQueueRef<T> {}
 
 // SAFETY: A shared reference gives access to a value that any thread may use.
 unsafe impl<T: Counted> Sync for PerQueueRef<T> {}
 
 impl<T: Counted> PerQueueRef<T> {
-    /// Creates a value that buffers of these queues may use. The position of a queue must be its
-    /// index, or nothing can use the value.
+    /// Creates a value that buffers of these queues may use. The position of a queue must be its index.
+    /// Buffers of other queues cannot use the value.
     ///
     /// Context: process, may sleep.
     ///
@@ -203,7 +205,7 @@ impl<T: Counted> PerQueueRef<T> {
             value,
         };
         let shared = KBox::into_raw(KBox::new(shared, GFP_KERNEL)?);
-        // INVARIANT: It was just allocated, with one for this.
+        // INVARIANT: The value was just allocated, and `left` is 1 for this reference.
         Ok(Self {
             // SAFETY: A box is not null.
             shared: unsafe { NonNull::new_unchecked(shared) },
@@ -215,7 +217,7 @@ impl<T: Counted> Deref for PerQueueRef<T> {
     type Target = Shared<T>;
 
     fn deref(&self) -> &Shared<T> {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant `shared` is valid.
         unsafe { self.shared.as_ref() }
     }
 }
@@ -230,7 +232,8 @@ impl<T: Counted> Drop for PerQueueRef<T> {
                 self.left.fetch_add(counts.count, Relaxed);
             }
         }
-        // SAFETY: By the type invariant, which ends here.
+        // SAFETY: By the type invariant `shared` is valid, and `left` counts this reference, which ends
+        // here.
         drop(unsafe { Shared::put(self.shared) });
     }
 }
@@ -240,8 +243,8 @@ impl<T: Counted> Drop for PerQueueRef<T> {
 ///
 /// # Invariants
 ///
-/// `shared` is valid, and `uses` is one of its elements. The count there includes this use; if it
-/// is closed, so does `left`.
+/// `shared` is valid, and `uses` is one of its elements. The count in `uses` includes this use. If the
+/// count is closed, `left` also includes this use.
 #[must_use]
 pub(crate) struct Use<T: Counted> {
     shared: NonNull<Shared<T>>,
@@ -252,8 +255,8 @@ pub(crate) struct Use<T: Counted> {
 unsafe impl<T: Counted> Send for Use<T> {}
 
 impl<T: Counted> Use<T> {
-    /// Counts a buffer of a locked queue that uses a value. Returns `None` if the owner of the
-    /// value is gone, or if the value is for other queues.
+    /// Counts a buffer of a locked queue that uses a value. Returns `None` if the owner has dropped the
+    /// value, or if the value is for other queues.
     #[inline]
     pub(crate) fn begin(
         shared: &Shared<T>,
@@ -264,11 +267,11 @@ impl<T: Counted> Use<T> {
         if counts.closed {
             return None;
         }
-        // It does not overflow: each use has a descriptor, or waits for one in memory of its own.
+        // The count cannot overflow: each use has a descriptor, or is backlogged in its own memory.
         counts.count = counts.count.wrapping_add(1);
         counts.used = true;
-        // INVARIANT: It was just counted, under the lock. The owner adds an open count to `left`
-        // under the lock, before it takes its own one.
+        // INVARIANT: The use was just counted, under the lock. The owner adds an open count to `left`
+        // under the lock, before it drops its own reference.
         Some(Self {
             shared: NonNull::from(shared),
             uses: NonNull::from(uses),
@@ -277,23 +280,23 @@ impl<T: Counted> Use<T> {
 
     /// Returns the value.
     pub(crate) fn value(&self) -> &T {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant `shared` is valid.
         &unsafe { self.shared.as_ref() }.value
     }
 
-    /// Ends the use, under the lock of the queue that it began under. Returns the last use if this
-    /// is the last one and the owner is gone.
+    /// Ends the use, under the lock of the same queue as [`begin`](Self::begin). Returns the last use if
+    /// this was the last one and the owner has dropped the value.
     #[inline]
     pub(crate) fn end(self, locked: &mut QueueGuard<'_, T::Handler>) -> Option<LastUse<T>> {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant `uses` is an element of `shared`, which is valid.
         let Some(counts) = (unsafe { self.uses.as_ref() }).counts(locked) else {
-            kernel::pr_err_once!("a buffer came back from another queue\n");
+            kernel::pr_err_once!("buffer returned on another queue\n");
             return None;
         };
-        // By the type invariant it was not 0.
+        // By the type invariant the count includes this use, so it is not 0.
         counts.count = counts.count.wrapping_sub(1);
         if counts.closed {
-            // SAFETY: By the type invariant, which ends here.
+            // SAFETY: By the type invariant `shared` is valid, and `left` includes this use, which ends here.
             unsafe { Shared::put(self.shared) }
         } else {
             None
@@ -301,14 +304,14 @@ impl<T: Counted> Use<T> {
     }
 }
 
-/// The end of a counted value: nothing uses it. Dropping this tells the value so, and releases it a
+/// The last use of a counted value. Dropping this calls [`Counted::unused`], and releases the value a
 /// grace period later.
 ///
 /// Context of drop: process or bottom half, interrupts enabled; no queue is locked.
 ///
 /// # Invariants
 ///
-/// `shared` is valid, and there is neither an owner nor a use of it.
+/// `shared` is valid, and has neither an owner nor a use.
 #[must_use]
 pub(crate) struct LastUse<T: Counted> {
     shared: NonNull<Shared<T>>,
@@ -319,7 +322,7 @@ unsafe impl<T: Counted> Send for LastUse<T> {}
 
 impl<T: Counted> Drop for LastUse<T> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant `shared` is valid.
         let shared = unsafe { self.shared.as_ref() };
         shared.value.unused();
         // SAFETY: By the type invariant the value is valid, and there is one `LastUse`. References
@@ -329,7 +332,7 @@ impl<T: Counted> Drop for LastUse<T> {
     }
 }
 
-/// Where a counted value is found without a lock.
+/// A counted value that is looked up without a lock.
 ///
 /// # Invariants
 ///
@@ -343,7 +346,7 @@ unsafe impl<T: Counted> Send for Published<T> {}
 unsafe impl<T: Counted> Sync for Published<T> {}
 
 impl<T: Counted> Published<T> {
-    /// Creates a place without a value.
+    /// Creates an empty `Published`.
     pub(crate) const fn new() -> Self {
         // INVARIANT: The pointer is null.
         Self(Atomic::new(core::ptr::null_mut()))
@@ -352,11 +355,11 @@ impl<T: Counted> Published<T> {
     /// Returns the value.
     #[inline]
     pub(crate) fn get<'a>(&self, _bh: &'a BhDisabled) -> Option<&'a Shared<T>> {
-        // As `rcu_dereference()`: what the value has is read through the pointer.
+        // This is `rcu_dereference()`: the fields of the value are read through the pointer.
         //
-        // SAFETY: By the type invariant the pointer is null or valid. `replace` may give it up at
-        // any time; a value is freed a grace period after that, and a region with bottom halves
-        // disabled, which lasts for `'a`, is a read-side section.
+        // SAFETY: By the type invariant the pointer is null or valid. `replace` may replace it at any
+        // time, but the old value is freed a grace period later. Bottom halves are disabled for `'a`,
+        // which is an RCU read-side section.
         unsafe { read_once(&self.0).as_ref() }
     }
 
@@ -367,7 +370,7 @@ impl<T: Counted> Published<T> {
         });
         // INVARIANT: This owns `new` now.
         let old = self.0.xchg(new, Full);
-        // INVARIANT: By the type invariant this owned the old one, and does not any more.
+        // INVARIANT: By the type invariant this owned the old value. The caller owns it now.
         NonNull::new(old).map(|shared| PerQueueRef { shared })
     }
 }

@@ -324,9 +324,9 @@ impl<'a, H: Handler> QueueGuard<'a, H> {
 
         // INVARIANT: The token comes from `into_raw`.
         let raw = buffer.into_raw();
-        // SAFETY: `vq` is valid and live, and the lock is held. By the safety requirements of
-        // `VirtqueueBuffer` the lists are valid until the token is taken back, which is after the
-        // device has used them.
+        // SAFETY: `vq` is valid and live, and the lock is held. The implementer of `VirtqueueBuffer`
+        // guarantees that the lists are valid until the buffer is taken back, which is after the device
+        // has used them.
         let err = unsafe {
             bindings::virtqueue_add_sgs(
                 vq.as_ptr(),

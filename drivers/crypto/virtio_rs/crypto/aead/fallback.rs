@@ -33,7 +33,7 @@ impl FallbackTfm {
     ///
     /// # Errors
     ///
-    /// As [`allocate`](Self::allocate) has them.
+    /// Returns the errors of [`allocate`](Self::allocate).
     pub(crate) fn new(name: &CStr) -> Result<Self> {
         let mask = bindings::CRYPTO_ALG_NEED_FALLBACK
             | bindings::CRYPTO_ALG_ALLOCATES_MEMORY

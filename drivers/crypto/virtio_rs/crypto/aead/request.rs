@@ -58,11 +58,11 @@ impl Lengths {
 }
 
 impl<'a, A: Algorithm> Request<'a, A> {
-    /// Returns how long its parts are.
+    /// Returns the lengths of the parts of the request.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: there is less than a tag to decrypt, or more of all than 32 bits can count.
+    /// `EINVAL` if a source to decrypt is shorter than the tag, or if the sum exceeds 32 bits.
     pub(crate) fn lengths(&self, direction: Direction) -> Result<Lengths> {
         // SAFETY: By the type invariant the request has a valid transform.
         let tag = unsafe { (*self.raw_tfm::<Tfm>()).authsize };
@@ -74,7 +74,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the algorithm's IV is shorter than `iv`.
+    /// `EINVAL` if the algorithm's IV is shorter than `iv`.
     pub(crate) fn read_iv(&self, iv: &mut [u8]) -> Result {
         // SAFETY: By the type invariant the request has a valid transform.
         let size = unsafe { helpers::crypto_aead_ivsize(self.raw_tfm()) };
@@ -125,7 +125,8 @@ impl<'a, A: Algorithm> Request<'a, A> {
         self.destination(lengths.aad, lengths.text).wipe();
     }
 
-    /// Builds a device request; see [`Builder`]. `describe` returns what the driver keeps with it.
+    /// Builds a device request with a [`Builder`]. `describe` appends its parts, and returns the
+    /// driver's data of the request.
     ///
     /// # Errors
     ///

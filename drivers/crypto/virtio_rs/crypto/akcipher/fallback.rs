@@ -25,7 +25,7 @@ impl FallbackTfm {
     ///
     /// # Errors
     ///
-    /// As [`allocate`](Self::allocate) has them.
+    /// Returns the errors of [`allocate`](Self::allocate).
     pub(crate) fn new(name: &CStr) -> Result<Self> {
         let mask = bindings::CRYPTO_ALG_NEED_FALLBACK | bindings::CRYPTO_ALG_KERN_DRIVER_ONLY;
         Self::allocate(name, 0, mask)

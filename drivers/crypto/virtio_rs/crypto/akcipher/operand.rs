@@ -267,10 +267,10 @@ impl Operand {
         self.destination(0, len)?.write(bytes)
     }
 
-    /// Tells the caller the length of the result, or the length that the destination needs.
+    /// Sets the caller's `dst_len` to the length of the result, or to the length that it requires.
     pub(super) fn set_result_len(&self) {
         // SAFETY: By the type invariant the request is valid.
-        // CAST: A request is not as long.
+        // CAST: An operand has at most `MAX_LEN` bytes.
         unsafe { (*self.header.raw.as_ptr()).dst_len = self.header.size as u32 };
     }
 
@@ -299,7 +299,7 @@ impl Operand {
 ///
 /// # Errors
 ///
-/// `EINVAL` if one is not, or the list is shorter.
+/// `EINVAL` if a byte is not 0, or if the list is shorter.
 fn check_zeros(range: impl Fn(u32, u32) -> SgRange, len: usize) -> Result {
     let mut chunk = [0; CHUNK];
     let mut done = 0;

@@ -130,12 +130,12 @@ impl<'a, A: Algorithm> LoadedRequest<'a, A> {
     }
 
     fn operand(&self) -> &Operand {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant the request has a filled operand.
         unsafe { self.raw_operand().as_ref() }
     }
 
     fn operand_mut(&mut self) -> &mut Operand {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant the request has a filled operand.
         unsafe { self.raw_operand().as_mut() }
     }
 
@@ -200,7 +200,7 @@ impl<'a, A: Algorithm> LoadedRequest<'a, A> {
     ///
     /// # Errors
     ///
-    /// The request comes back, to be run on the fallback, with
+    /// On error the request is returned, so that the caller can run it on the fallback, with
     /// - `EINVAL` if the input or the key is empty;
     /// - the errors of [`build_here`](super::offload::Request::build_here).
     pub(crate) fn prepare(

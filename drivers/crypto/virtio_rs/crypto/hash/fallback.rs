@@ -75,7 +75,7 @@ impl FallbackTfm {
     ///
     /// # Errors
     ///
-    /// As [`allocate`](Self::allocate) has them.
+    /// Returns the errors of [`allocate`](Self::allocate).
     pub(super) fn find(name: &CStr) -> Result<(Self, FallbackOwner)> {
         // The flags that `crypto_ahash_init_tfm()` asks for.
         let kind = bindings::CRYPTO_ALG_REQ_VIRT;

@@ -64,12 +64,13 @@ impl<'a, A: Algorithm> Request<'a, A> {
         unsafe { outcome.copy_results_to(0, self.fields().result, size as usize) }
     }
 
-    /// Builds a device request; see [`Builder`]. `describe` returns what the driver keeps with it.
+    /// Builds a device request with a [`Builder`]. `describe` appends its parts, and returns the
+    /// driver's data of the request.
     ///
     /// # Errors
     ///
-    /// The request comes back, to be run on the fallback, with
-    /// - `EINVAL`: the message is virtual;
+    /// On error the request is returned, so that the caller can run it on the fallback, with
+    /// - `EINVAL` if the message is an address and not a scatterlist;
     /// - the errors of [`build_here`](super::offload::Request::build_here).
     #[inline(always)]
     pub(crate) fn build(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The request context while the device has the request.
+//! The request context of a request in flight.
 
 use super::{
     super::{
@@ -49,10 +49,10 @@ use kernel::{
     time::Msecs, //
 };
 
-/// The content of the request context of a request that goes to a device.
+/// The request context of a request that is sent to a device.
 ///
-/// A [`Builder`] initialises the driver's part, and fills it when the request is ready for a device. The
-/// area is memory that the device reads and writes.
+/// A [`Builder`] initialises the driver's part, and *fills* the context when the request is ready for a
+/// device. The device reads and writes the area.
 #[repr(C)]
 pub(in crate::crypto) struct RequestCtx<A: Offload> {
     driver: DriverCtx<A>,
@@ -63,8 +63,8 @@ pub(in crate::crypto) struct RequestCtx<A: Offload> {
 ///
 /// # Invariants
 ///
-/// - `header` comes first: its address is that of the context.
-/// - `raw` is the request that the context belongs to.
+/// - `header` comes first, so its address is that of the context.
+/// - `raw` is the request of the context.
 /// - `waiter` is initialised if the algorithm is synchronous.
 /// - While the context is filled, `filled` is initialised.
 #[repr(C)]
@@ -92,7 +92,7 @@ struct Filled<A: Offload> {
 /// Returns the size of a request context of `A`, in bytes, for the device request.
 pub(super) const fn size<A: Offload>() -> usize {
     assert!(align_of::<RequestCtx<A>>() <= bindings::VC_CRYPTO_DMA_ALIGN as usize);
-    // The end is memory of the device, in cache lines of its own: see `Area`.
+    // The context ends with the area. Its end is written by the device, in cache lines of its own.
     assert!(offset_of!(RequestCtx<A>, area) + size_of::<A::Area>() == size_of::<RequestCtx<A>>());
     size_of::<RequestCtx<A>>()
 }
@@ -102,7 +102,7 @@ pub(in crate::crypto) struct CtxStorage<A: Offload> {
     context: MaybeUninit<RequestCtx<A>>,
 }
 
-// SAFETY: The memory has no value that is tied to a thread. Code that uses the context gets a pointer.
+// SAFETY: The memory holds no value that is tied to a thread. Users of the context get a pointer.
 unsafe impl<A: Offload> Send for CtxStorage<A> {}
 
 impl<A: Offload> CtxStorage<A> {
@@ -143,7 +143,7 @@ impl<A: Offload> RequestCtx<A> {
         // The driver waits for a synchronous request, so the request may always be backlogged.
         let may_backlog =
             A::SYNCHRONOUS || request.flags() & bindings::CRYPTO_TFM_REQ_MAY_BACKLOG != 0;
-        // INVARIANT: It is the context of `request`. It is not filled.
+        // INVARIANT: `this` is the context of `request`, and not filled.
         let driver = DriverCtx {
             header: CtxHeader::new(Self::OPS, may_backlog),
             raw: request.as_raw(),
@@ -183,8 +183,8 @@ impl<A: Offload> RequestCtx<A> {
         unsafe { &mut (*this.as_ptr()).driver.header.lists }
     }
 
-    /// Fills a context. `results` is the memory that the device writes besides the data, `segments` the
-    /// number of segments of the lists.
+    /// Fills a context. `results` is the memory that the device writes in addition to the data. `segments`
+    /// is the number of segments of the lists.
     ///
     /// # Safety
     ///
@@ -206,7 +206,7 @@ impl<A: Offload> RequestCtx<A> {
         driver.header.segments = segments;
         // SAFETY: The caller guarantees that there is at least one byte.
         driver.header.status = unsafe { results.cast::<u8>().add(results.len() - 1) };
-        // INVARIANT: The caller guarantees what `results` must be.
+        // INVARIANT: The caller guarantees that `results` is in the area, and has at least one byte.
         let filled = driver.filled.write(Filled {
             rescue,
             results,
@@ -224,7 +224,8 @@ impl<A: Offload> RequestCtx<A> {
     unsafe fn wipe_params(this: NonNull<Self>) {
         let params = this.as_ptr().wrapping_byte_add(offset_of!(Self, area));
         let params = params.wrapping_byte_add(A::Area::PARAMS_AT as usize);
-        // SAFETY: By the safety requirements of `AnyArea` that is memory for so many bytes.
+        // SAFETY: The implementer of `AnyArea` guarantees that `A::Area::PARAMS` bytes of the area start
+        // at `params`. The caller guarantees that they are valid for writes.
         unsafe { helpers::memzero_explicit(params.cast(), A::Area::PARAMS as usize) };
     }
 
@@ -253,7 +254,7 @@ impl<A: Offload> RequestCtx<A> {
         let filled = unsafe { Self::driver(this).filled.assume_init_ref() };
         let (results, has_secret) = (filled.results, filled.has_secret);
         let state = &raw const filled.state;
-        // A status alone is no secret.
+        // Results of one byte are the status alone, which is not secret.
         if results.len() > 1 {
             // SAFETY: By the type invariant the results are memory of the context.
             unsafe { helpers::memzero_explicit(results.as_ptr().cast(), results.len()) };
@@ -261,13 +262,13 @@ impl<A: Offload> RequestCtx<A> {
         // SAFETY: The caller guarantees that the driver's part is initialised, and not used any more.
         // Dropping it does not touch `filled`.
         unsafe { Self::abandon(this, has_secret) };
-        // Last, so that the compiler copies it only where it is used.
-        // SAFETY: The state is initialised, and not used there again.
+        // Read the state last, so that the compiler copies it only where it is used.
+        // SAFETY: By the type invariant the state is initialised. It is not read again.
         unsafe { state.read() }
     }
 
-    /// Evaluates a request that was returned with `result`. Returns the result for the caller; `None` if
-    /// the driver has taken the request over, to complete it later.
+    /// Evaluates a request that was returned with `result`. Returns the result for the caller. Returns
+    /// `None` if the driver completes the request later.
     ///
     /// # Safety
     ///
@@ -277,8 +278,8 @@ impl<A: Offload> RequestCtx<A> {
         // SAFETY: The caller guarantees that the driver's part is initialised and has no other user.
         let driver = unsafe { Self::driver(this) };
         let raw = driver.raw;
-        // SAFETY: The request is valid until its completion is called. There are only shared references to
-        // the result until `detach` has returned; then the context is unused.
+        // SAFETY: The request is valid until its completion is called. Until `detach` has returned there
+        // are only shared references to `request`. Afterwards the context is unused.
         let request = unsafe { Request::<'_, A, A::Raw>::from_raw(raw) };
         // SAFETY: The caller guarantees that the context is filled.
         let filled = unsafe { driver.filled.assume_init_ref() };
@@ -304,18 +305,18 @@ impl<A: Offload> RequestCtx<A> {
 }
 
 impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
-    /// Builds a device request in the request's context; see [`Builder::build`].
+    /// Builds a device request in the context of this request, as [`Builder::build`] does.
     ///
     /// # Errors
     ///
-    /// The request comes back, to be run on the fallback, with
-    /// - `EFAULT`: it is in memory that devices cannot reach;
-    /// - `EINVAL`: a scatterlist is shorter than the data, or a part does not fit in the context;
-    /// - `E2BIG`: there are too many segments, or too large ones.
+    /// On error the request is returned, so that the caller can run it on the fallback, with
+    /// - `EFAULT` if the context is in memory that devices cannot access;
+    /// - `EINVAL` if a scatterlist is shorter than the data, or a part does not fit in the context;
+    /// - `E2BIG` if there are too many segments, or too large ones.
     ///
     /// # Safety
     ///
-    /// The transform must have asked for request contexts of [`context_size`] bytes.
+    /// The transform must have requested contexts of [`context_size`] bytes from the crypto API.
     ///
     /// [`context_size`]: super::context_size
     #[inline(always)]
@@ -329,18 +330,18 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
         else {
             return Err((EFAULT, self));
         };
-        // SAFETY: By the type invariant the context is unused and that of the request. By the safety
-        // requirements it has the size that `size` returns, which checks that its alignment is
-        // sufficient, too. It is in the linear map, so all of it is; its page was just asked for.
+        // SAFETY: By the type invariant the context of the request is unused. The caller guarantees that it
+        // has the size that `size` returns. `size` checks the alignment. `linear_page` has returned the
+        // page of its first byte, so all of it is in the linear map.
         unsafe { Builder::build(self, context, None, page, limits, describe) }
     }
 
-    /// Builds a device request in a context that the transform owns. The request's own context is not
-    /// used.
+    /// Builds a device request in a context that the transform owns. The context of this request stays
+    /// unused.
     ///
     /// # Errors
     ///
-    /// As for [`build_here`](Self::build_here).
+    /// Returns the errors of [`build_here`](Self::build_here).
     ///
     /// # Safety
     ///
@@ -357,14 +358,14 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
         let Some(page) = linear_page(context.as_ptr().cast()) else {
             return Err((EFAULT, self));
         };
-        // SAFETY: A borrowed context is heap memory of the right type, and has no other user. Its page was
-        // just asked for. The caller guarantees that the algorithm is synchronous.
+        // SAFETY: A borrowed context is heap memory of this type, and has no other user. `linear_page` has
+        // returned its page. The caller guarantees that the algorithm is synchronous.
         unsafe { Builder::build(self, context, Some(borrowed), page, limits, describe) }
     }
 }
 
-/// Returns the address of the `struct page` of a pointer, and the offset in the page. Returns `None` if a
-/// device cannot reach the memory.
+/// Returns the address of the `struct page` of a pointer, and the offset in the page. Returns `None` if
+/// devices cannot access the memory.
 fn linear_page(pointer: *mut c_void) -> Option<(usize, u32)> {
     let mut offset = 0;
     // SAFETY: The helper does not dereference `pointer`, and writes `offset`.
@@ -376,7 +377,7 @@ fn linear_page(pointer: *mut c_void) -> Option<(usize, u32)> {
 ///
 /// # Invariants
 ///
-/// `context` is filled, and that of `request` or of `borrowed`; it is not used elsewhere. `borrowed` is
+/// `context` is the filled context of `request` or of `borrowed`, and has no other user. `borrowed` is
 /// `None` if the algorithm is asynchronous.
 #[must_use]
 pub(crate) struct Prepared<'a, A: Offload<Raw = R>, R: RawRequest> {
@@ -390,14 +391,14 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
     ///
     /// # Safety
     ///
-    /// `context` must be filled, and that of `request` or of `borrowed`, and not be used elsewhere.
+    /// `context` must be the filled context of `request` or of `borrowed`, and have no other user.
     /// `borrowed` must be `None` if the algorithm is asynchronous.
     pub(in crate::crypto) unsafe fn new(
         context: NonNull<RequestCtx<A>>,
         request: Request<'a, A, R>,
         borrowed: Option<Borrowed<A>>,
     ) -> Self {
-        // INVARIANT: The caller guarantees what the type requires of these fields.
+        // INVARIANT: The caller guarantees the requirements on `context` and `borrowed`.
         Self {
             context,
             request,
@@ -405,11 +406,11 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
         }
     }
 
-    /// Hands the request to `queue`.
+    /// Passes the request to `queue`.
     ///
     /// # Errors
     ///
-    /// The request comes back if `queue` gives it back, with the same error.
+    /// Returns the error of `queue` and the request.
     #[inline]
     pub(crate) fn send(
         self,
@@ -422,13 +423,14 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
             request,
             borrowed,
         } = self;
-        // SAFETY: By the type invariant; `RequestCtx` begins with the header.
+        // SAFETY: By the type invariant the context is filled and has no other user. A context begins with
+        // its header.
         let inflight = unsafe { InFlightRequest::new(context.cast()) };
         let how = match queue(inflight) {
             Ok(how) => how,
             Err((err, back)) if back.is_at(context.cast()) => {
                 let _ = back.into_header();
-                // SAFETY: It came back, so the context is ours again.
+                // SAFETY: The queue has returned this request, so its context has no other user.
                 drop(unsafe { RequestCtx::detach(context) });
                 return Err((err, request));
             }
@@ -450,31 +452,31 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
 ///
 /// # Invariants
 ///
-/// If the algorithm is synchronous, `request` is in flight, or was, and `context` is its context:
-/// both stay valid. If not, `request` is `None`: the request may be complete, and gone.
+/// If the algorithm is synchronous, `request` is in flight or returned, and `context` is its context.
+/// Both stay valid. Otherwise `request` is `None`, because the request may be complete and freed.
 #[must_use]
 pub(crate) struct Sent<'a, A: Offload<Raw = R>, R: RawRequest> {
     how: Submitted,
     context: NonNull<RequestCtx<A>>,
     request: Option<Request<'a, A, R>>,
-    /// The device may use it until the request is complete.
+    /// The device may access the borrowed context until the request is complete.
     borrowed: ManuallyDrop<Option<Borrowed<A>>>,
 }
 
 impl<A: Offload<Raw = R>, R: RawRequest> Sent<'_, A, R> {
-    /// Answers the request.
+    /// Returns the return value of the crypto API's callback.
     ///
-    /// If the algorithm is synchronous, waits until the request is back. Calls `stuck` each time
-    /// `limit` milliseconds pass; `stuck` must arrange that the request comes back. Then calls
-    /// `evaluate` with the result, because the driver may have detected a duplicate session ID since
-    /// the queue evaluated it.
+    /// If the algorithm is synchronous, waits until the request has returned. Calls `on_timeout` each
+    /// time `limit` milliseconds have passed, which must make the request return. Then calls `evaluate`
+    /// with the result, because the driver may have detected a duplicate session ID since the queue
+    /// evaluated it.
     ///
-    /// Context: process, may sleep, if the algorithm is synchronous; else any.
+    /// Context: process, may sleep, if the algorithm is synchronous; otherwise any.
     #[inline]
     pub(crate) fn into_return_code(
         self,
         limit: Msecs,
-        stuck: impl Fn(),
+        on_timeout: impl Fn(),
         evaluate: impl FnOnce(Result) -> Result,
     ) -> ReturnCode {
         let Self {
@@ -490,9 +492,9 @@ impl<A: Offload<Raw = R>, R: RawRequest> Sent<'_, A, R> {
         // is synchronous, and by the invariant of `RequestCtx` the waiter is initialised.
         let waiter = unsafe { (*context.as_ptr()).driver.waiter.assume_init_ref() };
         while !waiter.wait(limit) {
-            stuck();
+            on_timeout();
         }
-        // SAFETY: `complete_sync` was its last user, and has written it.
+        // SAFETY: `complete_sync` was the last user of the field, and has written it.
         let outcome = unsafe { (*context.as_ptr()).driver.outcome };
         // SAFETY: The context is filled, and `complete_sync` was its last other user.
         let result = unsafe { RequestCtx::conclude(context, evaluate(outcome)) };

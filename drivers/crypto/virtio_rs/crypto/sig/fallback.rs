@@ -21,7 +21,7 @@ impl FallbackTfm {
     ///
     /// # Errors
     ///
-    /// As [`allocate`](Self::allocate) has them.
+    /// Returns the errors of [`allocate`](Self::allocate).
     pub(crate) fn new(name: &CStr) -> Result<Self> {
         Self::allocate(name, 0, bindings::CRYPTO_ALG_NEED_FALLBACK)
     }

@@ -41,7 +41,7 @@ impl FallbackTfm {
     ///
     /// # Errors
     ///
-    /// As [`allocate`](Self::allocate) has them.
+    /// Returns the errors of [`allocate`](Self::allocate).
     pub(crate) fn new(name: &CStr) -> Result<Self> {
         Self::allocate(name, 0, Self::MASK)
     }
@@ -124,10 +124,10 @@ impl OnStack {
     #[inline(never)]
     unsafe fn run(part: &Part, fallback: &FallbackTfm, direction: Direction, flags: u32) -> Result {
         let mut sub = MaybeUninit::<Self>::uninit();
-        // SAFETY: `sub` is valid for writes and has the size and alignment that `run` wants. The rest is
-        // by the safety requirements.
+        // SAFETY: `sub` is valid for writes, and has the size and alignment that `run` requires. The caller
+        // guarantees that the scatterlists and the IV are valid.
         let result = unsafe { part.run(sub.as_mut_ptr().cast(), fallback, direction, flags) };
-        // SAFETY: `sub` is valid for writes of its size. The request is complete, for the fallback is
+        // SAFETY: `sub` is valid for writes of its size. The request is complete, because the fallback is
         // synchronous.
         unsafe { helpers::memzero_explicit(sub.as_mut_ptr().cast(), size_of::<Self>()) };
         result

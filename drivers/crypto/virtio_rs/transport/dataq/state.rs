@@ -25,16 +25,16 @@ use kernel::prelude::*;
 /// A request of a data queue.
 pub(super) type Request = InFlightRequest<Private>;
 
-/// What a data queue keeps with a request.
+/// The data of a request that a data queue needs.
 #[derive(Default)]
 pub(crate) struct Private {
-    /// The session that the request names.
+    /// The session of the request.
     session: SessionUse,
-    /// The epoch of the session that the request names; none if the request brings its key along.
+    /// The epoch of the session. `None` if the request is stateless.
     epoch: Option<u32>,
-    /// The age in which the request was sent.
+    /// The age bucket of the request.
     age: u8,
-    /// The error of a request that has come back.
+    /// The error of a request that has returned.
     error: Option<Error>,
 }
 
@@ -52,8 +52,8 @@ enum SessionUse {
 }
 
 impl Private {
-    /// Keeps the session that the request names from being destroyed. [`unbind`](Self::unbind) ends
-    /// that.
+    /// Counts the request as a user of its session, which is not destroyed before
+    /// [`unbind`](Self::unbind).
     ///
     /// # Errors
     ///
@@ -95,24 +95,24 @@ impl Private {
         self.error = result.err();
     }
 
-    /// Returns what has become of the request.
+    /// Returns the result of the request.
     pub(super) fn result(&self) -> Result {
         self.error.map_or(Ok(()), Err)
     }
 
-    /// Says that the request names a session of an epoch.
+    /// Sets the epoch of the session of the request.
     #[cfg(CONFIG_KUNIT = "y")]
     pub(super) fn set_epoch(&mut self, epoch: Option<u32>) {
         self.epoch = epoch;
     }
 
-    /// Returns the epoch of the session that the request names.
+    /// Returns the epoch of the session of the request.
     #[cfg(CONFIG_KUNIT = "y")]
     pub(super) fn epoch(&self) -> Option<u32> {
         self.epoch
     }
 
-    /// Returns the age in which the request was sent, for [`AgeBuckets::remove`].
+    /// Returns the age bucket of the request, for [`AgeBuckets::remove`].
     pub(super) fn age(&self) -> u8 {
         self.age
     }
@@ -122,18 +122,18 @@ impl Private {
 pub(crate) struct DataQueueState {
     /// The queue accepts requests.
     pub(super) accepting: bool,
-    /// The epoch of the device: a request that names a session of another epoch is not sent.
+    /// The epoch of the device. Requests in sessions of another epoch are rejected.
     pub(super) epoch: u32,
-    /// Requests that wait for room.
+    /// The backlogged requests.
     pub(super) backlog: Backlog,
-    /// Who kicks the device.
+    /// Determines which thread kicks the device.
     pub(super) kicks: Kicks,
     /// The watchdog calls [`check_progress`](super::check_progress) at intervals, until the queue is idle.
     pub(super) watchdog_armed: bool,
-    /// The number of requests that have come back.
+    /// The number of requests that have returned.
     pub(super) completed: u64,
-    /// The number of requests that had come back at the last
-    /// [`check_progress`](super::check_progress), if that found one too old.
+    /// The number of requests that had returned at the last
+    /// [`check_progress`](super::check_progress), if a request was overdue then.
     pub(super) last_completed: Option<u64>,
     /// The ages of the requests in flight.
     pub(super) ages: AgeBuckets,
@@ -154,11 +154,11 @@ impl DataQueueState {
         }
     }
 
-    /// Counts a request that is sent next, unless it names a session of another epoch.
+    /// Counts a request that is about to be sent.
     ///
     /// # Errors
     ///
-    /// `ENODEV`: it does.
+    /// `ENODEV` if the session of the request is of another epoch.
     pub(super) fn admit(&mut self, request: &mut Request) -> Result {
         if request
             .private()
@@ -171,7 +171,7 @@ impl DataQueueState {
         Ok(())
     }
 
-    /// Counts a request that has come back.
+    /// Counts a request that has returned.
     pub(super) fn complete(&mut self, request: &Request) {
         self.completed = self.completed.wrapping_add(1);
         self.ages.remove(request.private().age);
@@ -202,7 +202,7 @@ mod tests {
             assert_eq!(state.admit(&mut request), Err(ENODEV));
             request.complete(Err(ENODEV), &BhDisabled::disable());
         }
-        // Those did not count: nothing gets old.
+        // Rejected requests are not counted, so no request becomes overdue.
         for _ in 0..=CHECKS_PER_TIMEOUT {
             assert_eq!(state.ages.advance(0, 0), Overdue::No);
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is shown of a device in debugfs.
+//! The debugfs file `status` of a device.
 
 use super::{
     super::dataq,
@@ -15,7 +15,7 @@ use kernel::{
     },
 };
 
-/// Writes how a device is, a line for each thing.
+/// Writes the state and the counters of a device, one on each line.
 pub(crate) fn show(device: &Arc<Device>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "state: {}", device.state.get().name())?;
     writeln!(f, "restarts: {}", device.restarts.load(Relaxed))?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The life of a device: watchdog, recovery, suspend and unbind.
+//! The lifecycle of a device: watchdog, recovery, suspend and unbind.
 
 use super::{
     super::{
@@ -366,7 +366,7 @@ impl DeviceInner {
 
     /// Sends a control request without waiting for the response. The caller calls [`controlq::retry`].
     fn post_without_retry(&self, message: ControlMessage) {
-        // An error means that the device is gone, and its sessions with it.
+        // An error means that the device was reset or removed, and has lost its sessions.
         let _ = controlq::send_nowait(&self.control, message);
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The state of a device, and what changes it.
+//! The state of a device, and the events that change it.
 //!
 //! ```text
 //!             BecomeReady             Fail
@@ -24,9 +24,9 @@
 //! | `Freeze`, `Restore` | suspend, function reset, shutdown: the device lock is held |
 //! | `Unbind` | the device lock is held |
 //!
-//! The state is one word. Requests read it without a lock. Events of several threads are ordered by
-//! `cmpxchg`: an event that the table does not have for the present state has no effect, and the
-//! thread that causes it finds out.
+//! The state is one word. Requests read it without a lock. `cmpxchg` orders the events of several
+//! threads. An event that the table does not have for the present state has no effect, and
+//! [`AtomicDeviceState::apply`] returns false.
 
 use self::{
     DeviceState::*,
@@ -56,7 +56,7 @@ pub(super) enum DeviceState {
     Unbound = 5,
 }
 
-/// What changes the state of a device.
+/// An event that changes the state of a device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Event {
     /// The device is ready, and the sessions of earlier epochs are destroyed.
@@ -131,7 +131,7 @@ impl DeviceState {
 pub(super) struct AtomicDeviceState(Atomic<u32>);
 
 impl AtomicDeviceState {
-    /// Begins with [`DeviceState::NotReady`].
+    /// Creates a state that is [`DeviceState::NotReady`].
     pub(super) const fn new() -> Self {
         // CAST: The enum is a `u32`.
         Self(Atomic::new(NotReady as u32))
@@ -181,7 +181,7 @@ mod tests {
         Unbind,
     ];
 
-    /// For each state, what follows from each of [`EVENTS`].
+    /// For each state, the next state after each of [`EVENTS`].
     const EXPECTED: [(DeviceState, [Option<DeviceState>; 8]); 6] = {
         const NONE: Option<DeviceState> = None;
         const NOT: Option<DeviceState> = Some(NotReady);

@@ -33,7 +33,7 @@ pub(super) struct Watchdog {
     pub(super) next_check: i64,
     /// Set while the device is not ready.
     pub(super) ready_poll: Option<ReadyPoll>,
-    /// Of messages about readiness.
+    /// The limit of messages about readiness.
     log: LogLimit,
 }
 
@@ -72,9 +72,9 @@ impl Watchdog {
 
 /// The limit of messages that a device can cause.
 struct LogLimit {
-    /// In this period.
+    /// The number of messages in this period.
     count: u32,
-    /// When the period began, in milliseconds.
+    /// The start of the period, in milliseconds.
     since: i64,
 }
 
@@ -82,7 +82,7 @@ struct LogLimit {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Admit {
     Log,
-    /// Log it, and say that no more are logged.
+    /// Log it, and add that further messages are not logged.
     LogLast,
     Drop,
 }
@@ -110,10 +110,10 @@ impl LogLimit {
     }
 }
 
-/// When to look at a device that is not ready: it may become ready without a notification.
+/// The polling of a device that is not ready. It may become ready without a notification.
 ///
-/// The interval begins with [`MIN`](Self::MIN), and doubles up to [`MAX`](Self::MAX), so that an
-/// idle guest is not kept awake. All times are in milliseconds.
+/// The interval starts with [`MIN`](Self::MIN), and doubles up to [`MAX`](Self::MAX), so that an idle
+/// guest rarely wakes up. All times are in milliseconds.
 pub(super) struct ReadyPoll {
     interval: Msecs,
     next: i64,
@@ -130,7 +130,7 @@ impl ReadyPoll {
         }
     }
 
-    /// Returns true, and begins the next interval, if the present one is over.
+    /// Returns true and starts the next interval if the current one has ended.
     pub(super) fn is_due(&mut self, now: i64) -> bool {
         if now < self.next {
             return false;
@@ -140,21 +140,21 @@ impl ReadyPoll {
         true
     }
 
-    /// Returns how much of the interval is left, at least 1.
+    /// Returns the rest of the interval, at least 1.
     pub(super) fn left(&self, now: i64) -> Msecs {
         Msecs::try_from(self.next - now).unwrap_or(0).max(1)
     }
 }
 
-/// How often a device has failed.
+/// The number of failures of a device.
 pub(super) struct Failures {
-    /// Since it has returned a request.
+    /// The number of failures since the device has returned a request.
     without_progress: u32,
-    /// In this period.
+    /// The number of failures in this period.
     recent: u32,
-    /// When the period began, in milliseconds of any clock.
+    /// The start of the period, in milliseconds of any clock.
     since: i64,
-    /// How many requests it had returned when it failed last.
+    /// The number of requests that the device had returned at its last failure.
     returned: u64,
 }
 
@@ -168,8 +168,8 @@ impl Failures {
         }
     }
 
-    /// Counts one more, at `now`, of a device that has returned so many requests in all; returns
-    /// false if that is one too many.
+    /// Counts a failure at `now`. The device has returned `returned` requests since it was bound. Returns
+    /// false if the device has failed too often.
     pub(super) fn count(&mut self, now: i64, returned: u64) -> bool {
         if returned != self.returned {
             self.without_progress = 0;
