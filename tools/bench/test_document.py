@@ -20,7 +20,7 @@ PLOT = Plot("size", "A plot", 'what "it" shows', SVG)
 
 
 def count(who: str, depth: int, whole: float) -> Count:
-    """A count that has nothing special but this."""
+    """Returns a count with these values, and arbitrary other ones."""
     device = None if who == "cpu" else "qemu"
     per_request = PerRequest(1, 2, whole, 1, 1, 1, 1, 0, 0)
     return Count("cipher", "cbc(aes)", who, "d", device, 4096, depth, "encrypt", True, 1, 9,
@@ -40,7 +40,7 @@ EMPTY = Results(1, OF)
 
 
 class Tables(unittest.TestCase):
-    """What tables look like."""
+    """Tests of tables and their formats."""
 
     def test_text(self) -> None:
         """Names are on the left, numbers on the right."""
@@ -56,20 +56,20 @@ class Tables(unittest.TestCase):
         ])  # fmt: skip
 
     def test_html(self) -> None:
-        """Nothing that was measured is markup."""
+        """Text from measurements is escaped."""
         text = to_html(TABLE)
         self.assertIn("A &lt;title&gt;", text)
         self.assertIn('<td class="name">a &amp; b</td><td class="number">1</td>', text)
 
     def test_number(self) -> None:
-        """Numbers have the digits that mean anything."""
+        """Numbers are rounded to significant digits."""
         for value, text in ((None, ""), (0.0, "0"), (0.135, "0.14"), (2.0, "2"), (12.34, "12.3"),
                             (999.6, "1,000"), (1234567.0, "1,234,567")):  # fmt: skip
             with self.subTest(value=value):
                 self.assertEqual(tables.number(value), text)
 
     def test_summary(self) -> None:
-        """Columns are those that were measured; depths of ours have rows."""
+        """The columns are those with measurements. Each depth of this driver has a row."""
         made = tables.summary(FULL)
         assert made
         self.assertEqual(made.head, ["algorithm", "bytes", "depth", "this driver", "processor"])
@@ -77,20 +77,20 @@ class Tables(unittest.TestCase):
                                      ["cbc(aes)", "4096", "8", "12.3", "99"]])  # fmt: skip
 
     def test_functions(self) -> None:
-        """Functions are in the order of what they cost."""
+        """Functions are sorted by their costs."""
         made = tables.functions(FULL)
         assert made
         self.assertEqual(made.rows, [["kmalloc", "12.5", "12.5"], ["small", "1", "1"]])
 
     def test_programs(self) -> None:
-        """What is a program's own is not the kernel's."""
+        """The instructions of the program are not counted as the kernel's."""
         made = tables.programs(FULL)
         assert made
         self.assertEqual(made.rows, [["ping", "gcm(aes)", "this driver", "56", "1", "1", "30", "20",
                                       "3", "4", "7", "5", "50.0 %"]])  # fmt: skip
 
     def test_scaling(self) -> None:
-        """There is a row for each guest that ran, and no table if none did."""
+        """There is a row for each guest that ran, and no table without guests."""
         made = tables.scaling(FULL)
         assert made
         self.assertEqual(made.rows, [["1", "1", "8", "1.00"], ["2", "2", "8", "1.75"]])
@@ -111,7 +111,7 @@ class Tables(unittest.TestCase):
         self.assertEqual(made.rows[0][-1], "50 %")
 
     def test_shape(self) -> None:
-        """Every table has as many cells in a row as in its head, or is not there."""
+        """Each row of a table has as many cells as the head. Without measurements there is no table."""
         for make in (*tables.ALL, tables.device_short):
             with self.subTest(make=make.__name__):
                 made = make(FULL)
@@ -126,7 +126,7 @@ class Documents(unittest.TestCase):
     """Generated parts of documents."""
 
     def test_renew(self) -> None:
-        """Text outside stays, what was inside is replaced, and a second time changes nothing."""
+        """Only text between the marks is replaced. Replacing it again changes nothing."""
         text = "a\n\n.. begin: one\nold\n.. end: one\n\nb\n<!-- begin: two -->\n<!-- end: two -->\n"
         want = ("a\n\n.. begin: one\n\n1\\1\n\n.. end: one\n\nb\n"
                 "<!-- begin: two -->\n\n2\n\n<!-- end: two -->\n")  # fmt: skip
@@ -135,7 +135,7 @@ class Documents(unittest.TestCase):
         self.assertEqual(document.renew(want, made), want)
 
     def test_bad(self) -> None:
-        """Marks that do not fit, and names that there are none of, are refused."""
+        """Marks without a counterpart and unknown names are errors."""
         for text, words in (
             ("text", "no part"),
             (".. begin: one\n.. end: two\n", "no part"),
@@ -146,7 +146,7 @@ class Documents(unittest.TestCase):
                 document.renew(text, {"one": ""})
 
     def test_parts(self) -> None:
-        """Every part is there, also where nothing was measured."""
+        """All parts exist, also without measurements."""
         full = document.parts(FULL, [PLOT], PurePath("folder"))
         empty = document.parts(EMPTY, [], PurePath("folder"))
         self.assertIn("folder/size.svg", full["size"])
@@ -156,7 +156,7 @@ class Documents(unittest.TestCase):
                 self.assertIn("not measured", empty[name])
 
     def test_own(self) -> None:
-        """The marks in the project's documents are good."""
+        """The marks in the project's documents are valid."""
         made = document.parts(EMPTY, [], PurePath("performance"))
         top = Path(__file__).resolve().parents[2]
         for name in ("Documentation/performance.rst", "README.md"):
@@ -164,13 +164,13 @@ class Documents(unittest.TestCase):
             self.assertIn("begin: ", document.renew(text, made))
 
     def test_report(self) -> None:
-        """The report of nothing says so; the other one names its pictures."""
+        """A report without measurements has no figures. Another report refers to its pictures."""
         self.assertIn("Guest instructions: not measured.", document.report(EMPTY, []))
         self.assertIn(".. figure:: size.svg", document.report(FULL, [PLOT]))
 
 
 class Balanced(HTMLParser):
-    """Remembers what is open, and what asks for the network."""
+    """Records open elements and references to other files."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ class Balanced(HTMLParser):
         self.names: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """An element begins."""
+        """Called at the start of an element."""
         if tag not in ("meta", "path", "use"):
             self.open.append(tag)
         self.names += [value or "" for name, value in attrs if name == "id"]
@@ -188,11 +188,11 @@ class Balanced(HTMLParser):
         self.outside += [place for place in places if not place.startswith("#")]
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """An element has nothing in it."""
+        """Called for an empty element."""
         self.names += [value or "" for name, value in attrs if name == "id"]
 
     def handle_endtag(self, tag: str) -> None:
-        """An element ends."""
+        """Called at the end of an element."""
         if not self.open or self.open.pop() != tag:
             self.wrong.append(tag)
 
@@ -201,7 +201,7 @@ class Page(unittest.TestCase):
     """report.html"""
 
     def test_page(self) -> None:
-        """Elements are closed, nothing is loaded, identifiers are there once."""
+        """All elements are closed, nothing is loaded, and identifiers are unique."""
         for results in (FULL, EMPTY):
             parser = Balanced()
             second = Plot("q", "B", "b", PLOT.svg)
@@ -215,10 +215,10 @@ class Page(unittest.TestCase):
 
 
 class Files(unittest.TestCase):
-    """Files are there whole, or as they were."""
+    """Files are written as a whole, or not changed."""
 
     def test_all(self) -> None:
-        """All are written, and nothing else is left."""
+        """All files are written, and no temporary file is left."""
         with tempfile.TemporaryDirectory() as folder:
             paths = [Path(folder, "new/a"), Path(folder, "new/b")]
             files.write(dict.fromkeys(paths, "text"))
@@ -226,7 +226,7 @@ class Files(unittest.TestCase):
             self.assertEqual(paths[1].read_text(encoding="utf-8"), "text")
 
     def test_none(self) -> None:
-        """If one cannot be written, none is."""
+        """If one file cannot be written, no file is changed."""
         with tempfile.TemporaryDirectory() as folder:
             old = Path(folder, "old")
             old.write_text("old", encoding="utf-8")

@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Requests go to the data queue of the CPU they were made on, also when CPUs come and go.
+"""Checks that requests use the data queue of their CPU, also while CPUs go offline and online.
 
 usage: queues.py QUEUES
 
@@ -23,7 +23,7 @@ EXPECTED = afalg.openssl(KEY, IV, DATA)
 
 
 def served(queue: int) -> int:
-    """How many requests the device has counted on a queue."""
+    """Returns the number of requests that the device has counted on a queue."""
     return reference.requests(reference.status(), queue=queue, status="OK")
 
 
@@ -35,12 +35,12 @@ def encrypt_on(cpu: int, transform: afalg.Transform, times: int) -> None:
 
 
 def set_online(cpu: int, online: bool) -> None:
-    """Plugs a CPU in or out."""
+    """Sets a CPU online or offline."""
     Path(f"/sys/devices/system/cpu/cpu{cpu}/online").write_text(f"{int(online)}\n")
 
 
 def goes_to_its_queue(cpu: int, transform: afalg.Transform) -> None:
-    """All requests of a CPU are made by its queue."""
+    """Checks that all requests of a CPU use its queue."""
     before = [served(queue) for queue in range(QUEUES)]
     encrypt_on(cpu, transform, 10)
     made = [served(queue) - was for queue, was in enumerate(before)]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Keys as callers set them.
+//! Keys that callers set.
 
 use crate::bindings;
 use kernel::ffi::{
@@ -8,11 +8,11 @@ use kernel::ffi::{
     c_void, //
 };
 
-/// Returns memory that a caller hands in.
+/// Returns a slice of a caller's memory.
 ///
 /// # Safety
 ///
-/// `at` must be valid for reads of `len` bytes, unless that is 0, as long as the result is used.
+/// If `len` is not 0, `at` must be valid for reads of `len` bytes as long as the result is used.
 pub(super) unsafe fn slice<'a>(at: *const c_void, len: c_uint) -> &'a [u8] {
     if len == 0 {
         return &[];
@@ -39,7 +39,7 @@ impl<'a> Key<'a> {
     ///
     /// # Safety
     ///
-    /// `bytes` must be valid for reads of `len` bytes, unless that is 0, for the lifetime.
+    /// If `len` is not 0, `bytes` must be valid for reads of `len` bytes for the lifetime `'a`.
     pub(super) unsafe fn from_raw(bytes: *const u8, len: c_uint, flags: u32) -> Self {
         Self {
             // SAFETY: The caller guarantees that the bytes are valid.
@@ -53,8 +53,8 @@ impl<'a> Key<'a> {
         self.bytes
     }
 
-    /// Returns the key of the cipher and that of the MAC, of a key for a chain of both; nothing if it
-    /// has not the form of such a key.
+    /// Splits a key of `authenc()` into the key of the cipher and the key of the MAC. Returns `None` if
+    /// the key is malformed.
     pub(crate) fn authenc(&self) -> Option<(&[u8], &[u8])> {
         let bytes = self.bytes();
         let mut keys = bindings::crypto_authenc_keys::default();
@@ -69,7 +69,7 @@ impl<'a> Key<'a> {
         if res != 0 {
             return None;
         }
-        // What is found is all that is behind the head: the one key, then the other.
+        // The header is followed by the MAC key and then the cipher key, up to the end.
         // CAST: Both targets of this driver have 32 bits at least.
         let (auth_len, cipher_len) = (keys.authkeylen as usize, keys.enckeylen as usize);
         let found = bytes.len().checked_sub(auth_len.checked_add(cipher_len)?)?;
@@ -77,7 +77,8 @@ impl<'a> Key<'a> {
         Some((cipher, auth))
     }
 
-    /// Sets the key's flags (weak keys) of a fallback, as callers do before they set the key.
+    /// Sets the flags of the key, which may forbid weak keys, on a fallback. Must be called before the key
+    /// of the fallback is set.
     ///
     /// # Safety
     ///

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Events in the life of a device, its driver and its users, each as a step of a loop."""
+"""Events of devices, the driver and users. Each is a step of a loop."""
 
 import contextlib
 import errno
@@ -16,7 +16,7 @@ DEBUGFS = Path("/sys/kernel/debug", crypto.MODULE)
 CPU = Path("/sys/devices/system/cpu/cpu1/online")
 SLEEP = Path("/mnt/share/vc_sleep.ko")
 NAP = Path("/sys/module/vc_sleep/parameters/nap")
-# What a file in sysfs says when another event was sooner.
+# The errors of a sysfs file if another event has removed the device before.
 ABSENT = (errno.ENOENT, errno.ENODEV)
 
 
@@ -46,15 +46,15 @@ def _command(**words: object) -> str:
 
 
 class Event:
-    """An event. This class is one that does nothing."""
+    """The base class of events."""
 
     name = ""
     pause = 0.3
-    # True if the device can be lost while it has requests: then a request in place may fail.
+    # True if the device may lose requests in flight. In-place requests may fail then.
     loses_requests = False
 
     def missing(self) -> str:
-        """Returns why the event cannot happen in this guest; empty if it can."""
+        """Returns the reason why the event cannot happen in this guest, or an empty string."""
         return ""
 
     def run(self, chance: random.Random) -> str:
@@ -62,10 +62,10 @@ class Event:
         raise NotImplementedError
 
     def release(self) -> None:
-        """Is for loops; an event leaves nothing open in its process."""
+        """Part of the interface of loops. Events hold no resource in the process."""
 
     def settle(self) -> None:
-        """Undoes the event, if it was left half done."""
+        """Completes an event that was interrupted."""
 
 
 class Reset(Event):
@@ -107,8 +107,8 @@ class Bind(Event):
 
 
 class Rmmod(Event):
-    """The module is unloaded and loaded again. It is in use as long as an algorithm has users: most
-    times, but not always, the loads close what they have."""
+    """The module is unloaded and loaded again. It cannot be unloaded while an algorithm has users, so
+    most runs first stop the loads."""
 
     name = "rmmod"
 
@@ -118,7 +118,7 @@ class Rmmod(Event):
 
     @staticmethod
     def _load() -> None:
-        # As the guest did at first, with the same parameters.
+        # Load the module with the parameters of the guest's first load.
         command = [". /run/testbed/config; insmod_driver"]
         done = subprocess.run(["sh", "-c", *command], capture_output=True, text=True)
         tap.check(done.returncode == 0, f"insmod: {done.stderr}")
@@ -188,7 +188,7 @@ class NeedsReset(Event):
 
 
 class Silence(Event):
-    """The device does not answer a request."""
+    """The device does not complete a request."""
 
     name = "silence"
     pause = 2.0
@@ -225,7 +225,7 @@ class Ready(Event):
 
 
 class Keys(Event):
-    """Keys are set as fast as possible. The last one must be in force."""
+    """Keys are set as fast as possible. Requests must use the last one."""
 
     name = "setkey"
     pause = 0.1
@@ -255,7 +255,7 @@ class Keys(Event):
 
 
 class Users(Event):
-    """Users of all algorithms come and go."""
+    """Transforms of all algorithms are allocated and freed."""
 
     name = "users"
     pause = 0.1
@@ -274,7 +274,7 @@ class Users(Event):
                 with contextlib.suppress(FileNotFoundError):
                     transform = stack.enter_context(afalg.Transform(name, None, kind))
                     opened += 1
-                    # The size is wrong for some.
+                    # Some algorithms reject keys of this size.
                     with contextlib.suppress(OSError):
                         transform.set_key(os.urandom(chance.choice((8, 16, 24, 32, 64))))
                 if opened and chance.random() < 0.3:
@@ -301,7 +301,7 @@ class Cpus(Event):
 
 
 class Sleep(Event):
-    """The device sleeps, and wakes up, as with the whole machine."""
+    """The device is frozen and restored, as in a system suspend."""
 
     name = "sleep"
 
@@ -329,7 +329,7 @@ class Debugfs(Event):
                 try:
                     count += bool(file.read_text())
                 except OSError as error:
-                    # EIO: the file is about to go.
+                    # EIO: the file is being removed.
                     if error.errno not in (*ABSENT, errno.EIO):
                         raise
         return DONE if count else REFUSED

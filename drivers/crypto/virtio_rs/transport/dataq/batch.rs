@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How much is taken from the ring under one lock.
+//! The size of a batch: the requests that are taken from the ring under one lock.
 //!
 //! With bounce buffers, taking a request copies its result, with the queue locked and bottom halves
-//! disabled. So the batch is limited by bytes, too.
+//! disabled. So a batch also has a limit in bytes.
 
 /// The bytes of one batch.
 pub(super) struct BatchLimit {
@@ -11,27 +11,26 @@ pub(super) struct BatchLimit {
 }
 
 impl BatchLimit {
-    /// The most requests of a batch.
+    /// The maximum number of requests.
     const REQUESTS: usize = 16;
 
-    /// How many bytes end a batch: 8 requests of 64 KiB. The last request may exceed them. The lengths
-    /// are those that the device reports: one that reports less than it has written makes the batch
-    /// longer.
+    /// The number of bytes that ends a batch: 8 requests of 64 KiB. The last request may exceed it. The
+    /// device reports the lengths. A device that reports less than it has written makes the batch longer.
     const BYTES: u32 = 512 << 10;
 
-    /// Begins a batch.
+    /// Creates the limit of a new batch.
     #[inline]
     pub(super) const fn new() -> Self {
         Self { bytes: 0 }
     }
 
-    /// Counts a request for which the device reports that it has written so many bytes.
+    /// Counts a request. The device reports that it has written `used` bytes.
     #[inline]
     pub(super) fn add(&mut self, used: u32) {
         self.bytes = self.bytes.saturating_add(used);
     }
 
-    /// Returns true if the batch, which has so many requests, takes no more.
+    /// Returns true if a batch of `requests` requests is complete.
     #[inline]
     pub(super) fn is_reached(&self, requests: usize) -> bool {
         requests >= Self::REQUESTS || self.bytes >= Self::BYTES
@@ -42,7 +41,7 @@ impl BatchLimit {
 mod tests {
     use super::*;
 
-    /// Returns how many requests of a length are taken in one batch.
+    /// Returns the number of requests in a batch, if the device writes `used` bytes for each.
     fn taken(used: u32) -> usize {
         let mut limit = BatchLimit::new();
         let mut requests = 0;
@@ -61,7 +60,7 @@ mod tests {
         assert_eq!(taken((64 << 10) + 1), 8);
         assert_eq!(taken(256 << 10), 2);
         assert_eq!(taken(512 << 10), 1);
-        // What a device reports does not overflow, and each batch takes a request.
+        // The sum does not overflow, and each batch has at least one request.
         assert_eq!(taken(u32::MAX), 1);
     }
 }
