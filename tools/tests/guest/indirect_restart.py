@@ -41,11 +41,11 @@ def crypt() -> None:
 
 def time_out() -> None:
     """Makes a request that the device does not return, and waits until the device is restarted."""
-    before = len(log.matching("reset and started again"))
+    before = len(log.matching("device reset and restarted"))
     with reference.faulty(SILENT):
         crypt()
         wait_until(
-            lambda: len(log.matching("reset and started again")) > before, LONG, "the restart"
+            lambda: len(log.matching("device reset and restarted")) > before, LONG, "the restart"
         )
 
 
