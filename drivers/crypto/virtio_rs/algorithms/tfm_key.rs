@@ -38,6 +38,10 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
+        barrier::{
+            smp_mb,
+            Read, //
+        },
         Arc,
         SpinLock, //
     },
@@ -127,6 +131,8 @@ impl Bindings {
 
 /// The direction whose session was given up because the device had no room for another one, and
 /// whether a request has wanted it since.
+///
+/// Relaxed: it is read under the lock of the key, apart from [`GivenUp::want`].
 struct GivenUp(Atomic<u32>);
 
 impl GivenUp {
@@ -159,6 +165,9 @@ impl GivenUp {
     fn want(&self, direction: Direction) -> bool {
         let number = Self::number(direction);
         let wanted = number + Self::WANTED;
+        // The caller has found no binding: this is read after that. Pairs with the exchange of the
+        // pointer to the binding, which comes after `set`.
+        smp_mb(Read);
         self.0.load(Relaxed) == number && self.0.cmpxchg(number, wanted, Relaxed).is_ok()
     }
 

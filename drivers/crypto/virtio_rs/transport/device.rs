@@ -64,7 +64,7 @@ use kernel::{
     sync::{
         atomic::{
             Atomic,
-            Relaxed, //
+            Release, //
         },
         Arc,
         Mutex, //
@@ -236,7 +236,9 @@ impl Device {
     ///
     /// Context: any but hard interrupt.
     pub(crate) fn request_sessions(&self) {
-        self.reestablish_pending.store(1, Relaxed);
+        // Release: the work item that takes this sees which session is lost or wanted. It may take it
+        // before it is queued here.
+        self.reestablish_pending.store(1, Release);
         self.queue();
     }
 

@@ -39,7 +39,10 @@ use crate::{
 use kernel::{
     device::Bound,
     prelude::*,
-    sync::atomic::Relaxed,
+    sync::atomic::{
+        Acquire,
+        Relaxed, //
+    },
     time::{
         delay::fsleep,
         Delta,
@@ -64,7 +67,8 @@ impl WorkHandler for DeviceInner {
             Update::Changed => true,
             Update::RetryAfter(delay) => return Some(delay),
         };
-        let reestablish_pending = self.reestablish_pending.xchg(0, Relaxed) != 0;
+        // Acquire: pairs with the release in `request_sessions`.
+        let reestablish_pending = self.reestablish_pending.xchg(0, Acquire) != 0;
         if news || reestablish_pending {
             self.callbacks.device_changed();
         }
@@ -263,6 +267,7 @@ impl DeviceInner {
         match self.restart(queues, returned == 0) {
             Ok(()) => {
                 dev_info!(queues.device(), "device reset and restarted\n");
+                // Relaxed: a count for debugfs.
                 self.restarts.fetch_add(1, Relaxed);
                 self.state.apply(Event::Restart);
                 Update::RetryAfter(0)
