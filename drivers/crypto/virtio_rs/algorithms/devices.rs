@@ -77,10 +77,12 @@ pub(crate) struct Devices {
     pub(super) fallbacks: Arc<FallbackStats>,
     #[pin]
     pub(super) members: Mutex<KVec<DeviceEntry>>,
+    /// Relaxed: any device will do.
     next_device: Atomic<usize>,
     /// The keys of all transforms, by their owner IDs.
     #[pin]
     keys: SpinLockIrq<RBTree<u64, Arc<dyn SessionOwner>>>,
+    /// Relaxed: the IDs need only differ.
     next_owner_id: Atomic<u64>,
     /// Runs requests on fallbacks that sleep, if their own context must not sleep.
     #[pin]

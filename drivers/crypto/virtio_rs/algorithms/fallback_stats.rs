@@ -70,7 +70,7 @@ impl FallbackReason {
     }
 }
 
-/// Number of requests that ran on the fallback, by reason.
+/// Number of requests that ran on the fallback, by reason. Relaxed: they are only shown.
 pub(super) struct FallbackStats([Atomic<u64>; FallbackReason::ALL.len()]);
 
 impl FallbackStats {

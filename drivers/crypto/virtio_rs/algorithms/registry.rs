@@ -77,7 +77,8 @@ pub(crate) struct RegistryInner {
     _fallbacks: Pin<KBox<File<Arc<FallbackStats>>>>,
     #[pin]
     entries: Mutex<KVec<AlgorithmEntry>>,
-    /// The number of successive updates in which a fallback was missing.
+    /// The number of successive updates in which a fallback was missing. Relaxed: only the next delay
+    /// depends on it.
     missing: Atomic<u32>,
 }
 

@@ -129,6 +129,7 @@ impl<R: RawAlgorithm, D: Send + Sync + 'static> AlgorithmObject<R, D> {
         // SAFETY: The caller guarantees that `alg` is a part of a registered algorithm. By the
         // type invariant the crypto API owns a reference to it, which ends here.
         let this = unsafe { Arc::from_raw(Self::of_base(alg)) };
+        // Relaxed: the reader is the caller of a registration that failed, and has called this.
         this.destroyed.store(1, Relaxed);
     }
 }

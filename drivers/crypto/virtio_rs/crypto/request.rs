@@ -197,6 +197,8 @@ impl<D: 'static> InFlightRequest<D> {
     /// it.
     pub(crate) fn last_result_byte(&self) -> u8 {
         let status = self.header().status.as_ptr();
+        // `virtqueue_get_buf()` has a read barrier after the used entry, and has unmapped the memory.
+        //
         // SAFETY: A filled context has a status. The read is volatile, because a faulty device may still
         // write to it.
         unsafe { status.read_volatile() }

@@ -13,7 +13,9 @@ use kernel::{
 };
 
 /// Memory that the device writes. The type is aligned to `CRYPTO_DMA_ALIGN`, so on non-coherent
-/// systems the memory shares no cache line with other data.
+/// systems the memory shares no cache line with other data: unmapping it discards the line, and with it
+/// what the CPU has written there meanwhile. That is 128 bytes on arm64, whatever the size of a line. An
+/// attribute takes no constant, so the number is repeated, and checked below.
 #[cfg_attr(target_arch = "x86_64", repr(C, align(8)))]
 #[cfg_attr(not(target_arch = "x86_64"), repr(C, align(128)))]
 pub(crate) struct DmaAligned<T>(pub(crate) T);

@@ -117,6 +117,7 @@ impl BhWork {
         // INVARIANT: Queueing has no effect after this.
         // SAFETY: By the type invariant the item is initialised.
         unsafe { bindings::disable_work_sync(self.work.get()) };
+        // Relaxed: `drop` is the only reader, and comes after all other uses.
         self.disabled.store(1, Relaxed);
     }
 
@@ -254,6 +255,7 @@ impl<T: WorkHandler> OwnedDelayedWork<T> {
         // INVARIANT: Queueing has no effect after this.
         // SAFETY: By the type invariant the item is initialised.
         unsafe { bindings::disable_delayed_work_sync(self.work.get()) };
+        // Relaxed: `drop` is the only reader, and comes after all other uses.
         self.disabled.store(1, Relaxed);
     }
 

@@ -133,6 +133,9 @@ impl Session {
     }
 
     /// Returns true if the device has reported that it does not know the session.
+    ///
+    /// Relaxed: a device that assigns the ID again because of the report has got the CREATE request
+    /// after it. The result of a request that runs later is read after that, too.
     #[inline]
     pub(super) fn is_lost(&self) -> bool {
         read_once(&self.lost) != 0
@@ -160,6 +163,7 @@ impl Session {
     /// before is detected.
     #[cold]
     fn invalidate(&self) {
+        // Relaxed: `request_sessions` orders this before the creation of the next session.
         if self.lost.cmpxchg(0, 1, Relaxed).is_ok() {
             self.device.report_lost_session(self.epoch, self.id);
         }
@@ -183,7 +187,7 @@ impl Session {
             return;
         };
         // Do not destroy a lost session: the ID may belong to another session when the device gets the
-        // request.
+        // request. Relaxed: all uses have ended before.
         if self.lost.load(Relaxed) == 0 {
             self.device.send_control_nowait(request);
         }

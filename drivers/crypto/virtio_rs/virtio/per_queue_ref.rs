@@ -138,6 +138,7 @@ impl<T: Counted> Shared<T> {
     ///
     /// `this` must be valid. The caller must own a reference that `left` counts, and gives it up.
     unsafe fn put(this: NonNull<Self>) -> Option<LastUse<T>> {
+        // Full: what others did with the value comes before its end.
         // SAFETY: The caller guarantees that `this` is valid.
         let last = unsafe { this.as_ref() }.left.fetch_sub(1, Full) == 1;
         // INVARIANT: The owner has closed all counts, and all uses have ended. So no other reference can
@@ -229,6 +230,8 @@ impl<T: Counted> Drop for PerQueueRef<T> {
             let mut locked = uses.queue.lock(&bh);
             if let Some(counts) = uses.counts(&mut locked) {
                 counts.closed = true;
+                // Relaxed: the lock orders this before the end of the uses that it adds, and `put`
+                // orders what follows the last one.
                 self.left.fetch_add(counts.count, Relaxed);
             }
         }
@@ -355,7 +358,8 @@ impl<T: Counted> Published<T> {
     /// Returns the value.
     #[inline]
     pub(crate) fn get<'a>(&self, _bh: &'a BhDisabled) -> Option<&'a Shared<T>> {
-        // This is `rcu_dereference()`: the fields of the value are read through the pointer.
+        // This is `rcu_dereference()`: the fields of the value are read through the pointer, and the
+        // address dependency orders that after this load.
         //
         // SAFETY: By the type invariant the pointer is null or valid. `replace` may replace it at any
         // time, but the old value is freed a grace period later. Bottom halves are disabled for `'a`,
@@ -368,6 +372,7 @@ impl<T: Counted> Published<T> {
         let new = new.map_or(core::ptr::null_mut(), |new| {
             core::mem::ManuallyDrop::new(new).shared.as_ptr()
         });
+        // Full: as `rcu_assign_pointer()`, what was written to the new value comes before it.
         // INVARIANT: This owns `new` now.
         let old = self.0.xchg(new, Full);
         // INVARIANT: By the type invariant this owned the old value. The caller owns it now.

@@ -137,6 +137,9 @@ impl SessionTable {
     }
 
     /// Returns the present epoch.
+    ///
+    /// Relaxed: only under the lock the result stays right. Without the lock it is a hint: the queue
+    /// rejects requests of another epoch under its own lock.
     pub(super) fn epoch(&self) -> u32 {
         self.epoch.load(Relaxed)
     }
@@ -187,6 +190,10 @@ impl SessionTable {
     }
 
     /// Returns true if an epoch is untrusted.
+    ///
+    /// Relaxed: the device reports a duplicate ID and the results of requests on different queues, so
+    /// no order of the CPU's decides which one is seen first. A reset follows, and what it returns is
+    /// evaluated after it.
     #[inline]
     pub(super) fn is_untrusted(&self, epoch: u32) -> bool {
         epoch < read_once(&self.untrusted_before)

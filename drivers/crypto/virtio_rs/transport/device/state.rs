@@ -24,9 +24,10 @@
 //! | `Freeze`, `Restore` | suspend, function reset, shutdown: the device lock is held |
 //! | `Unbind` | the device lock is held |
 //!
-//! The state is one word. Requests read it without a lock. `cmpxchg` orders the events of several
-//! threads. An event that the table does not have for the present state has no effect, and
-//! [`AtomicDeviceState::apply`] returns false.
+//! The state is one word. Requests read it without a lock, and relaxed: it publishes nothing else. What
+//! depends on a device that is ready, such as its queues and sessions, has locks of its own. `cmpxchg`
+//! orders the events of several threads. An event that the table does not have for the present state has
+//! no effect, and [`AtomicDeviceState::apply`] returns false.
 
 use self::{
     DeviceState::*,
