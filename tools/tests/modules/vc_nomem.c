@@ -26,10 +26,7 @@ static DEFINE_RAW_SPINLOCK(lock);
 static char queue[MAX_NAME];
 static unsigned int after, count, failed;
 
-#ifndef CONFIG_X86_64
-#error "vc_nomem returns from a probed function as x86-64 does"
-#endif
-
+#ifdef CONFIG_X86_64
 asmlinkage void vc_nomem_return(void);
 
 /* A function that does nothing: it returns to the caller of the probed one. */
@@ -40,6 +37,19 @@ asm(".text\n"
 	ANNOTATE_NOENDBR "\n"
 	ASM_RET
 	".size vc_nomem_return, .-vc_nomem_return\n");
+
+static void return_to_caller(struct pt_regs *regs)
+{
+	instruction_pointer_set(regs, (unsigned long)vc_nomem_return);
+}
+#elif defined(CONFIG_ARM64)
+static void return_to_caller(struct pt_regs *regs)
+{
+	instruction_pointer_set(regs, procedure_link_pointer(regs));
+}
+#else
+#error "vc_nomem returns from a probed function as x86-64 and arm64 do"
+#endif
 
 static bool must_fail(const struct virtqueue *vq)
 {
@@ -66,8 +76,8 @@ static int add_sgs_entered(struct kprobe *probe, struct pt_regs *regs)
 {
 	if (!must_fail((const struct virtqueue *)regs_get_kernel_argument(regs, 0)))
 		return 0;
-	regs->ax = -ENOMEM;
-	regs->ip = (unsigned long)vc_nomem_return;
+	regs_set_return_value(regs, -ENOMEM);
+	return_to_caller(regs);
 	return 1;
 }
 
