@@ -24,27 +24,42 @@ root_dir() { echo "$cache/root-$(hash_of "$testbed/packages" "$testbed/setup-roo
 
 # The kernels and their source outlive the root they were made in, as long as
 # its successors have the same kernel packages and compilers. The root must be there.
-kernel_dir() { # stock|cloud|rt|debug
+kernel_dir() { # stock|cloud|rt|debug|arm64|cloud-arm64
 	local -a from=("$testbed/setup-kernel")
 	case $1 in
 	debug) from+=("$testbed/debug.config" "$top/.config.fragment") ;;
+	*arm64) from=("$testbed/setup-arm64" "$top/tools/packaging/prepare-kernel") ;;
 	*) from+=("$top/tools/packaging/prepare-kernel") ;;
 	esac
 	echo "$cache/$1-$(hash_of "$(root_dir)/etc/testbed-kernel-inputs" "${from[@]}")"
 }
+
+# arm64_root_dir: the userland of arm64 guests. It has the packages that the root has for guests.
+arm64_root_dir() {
+	echo "$cache/arm64-root-$({ cat "$testbed/setup-arm64"; userland_packages; } | hash_of -)"
+}
+
+# Prints the packages of the guests' userland.
+userland_packages() { sed -n "/^\[the guest's userland\]/,\$p" "$testbed/packages" | grep -v '^\['; }
+
+# The arguments of make for arm64. Debian builds this kernel with gcc, and its configuration says so:
+# clang would have other options.
+# shellcheck disable=SC2034 # used by those who source this
+arm64_flags=(ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- CC=aarch64-linux-gnu-gcc-14)
 
 # Where the driver is built, apart for each project tree and kernel; and the
 # reference device, which is built for the root.
 module_dir() { echo "$cache/module-$1-$(hash_of - <<<"$top")"; } # KERNEL
 device_dir() { echo "$cache/device-$(hash_of - <<<"$top")"; }
 
-# kernel_release stock|cloud|rt: the release of one of Debian's packaged kernels. The root must be
-# there.
+# kernel_release stock|cloud|rt|arm64|cloud-arm64: the release of one of Debian's packaged kernels. The
+# root must be there.
 kernel_release() {
 	local base
 	base=$(<"$(root_dir)/etc/testbed-kernel")
 	case $1 in
 	stock) echo "$base" ;;
+	*arm64) echo "${base%-amd64}-$1" ;;
 	*) echo "${base%-amd64}-$1-amd64" ;;
 	esac
 }

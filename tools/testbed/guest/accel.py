@@ -18,8 +18,8 @@ SILENCE_SECONDS = 4
 
 def choose(options: argparse.Namespace) -> str:
     """kvm or tcg: as the environment says, or as a trial showed since the host's boot. A plugin
-    needs tcg."""
-    if options.plugin:
+    needs tcg, and so does a guest of another architecture than the root's."""
+    if options.plugin or options.arch != "amd64":
         return "tcg"
     forced = os.environ.get("VIRTIO_CRYPTO_RS_ACCEL", "")
     if forced:

@@ -48,6 +48,7 @@ def parse() -> argparse.Namespace:
     options = parser.parse_args()
     # What accel wants of vm's options.
     options.plugin = ""
+    options.arch = "amd64"
     options.kernel_dir = options.system
     return options
 

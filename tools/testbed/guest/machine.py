@@ -24,6 +24,39 @@ SECTOR = 512
 
 
 @dataclasses.dataclass
+class Architecture:
+    """What QEMU is told for a guest's architecture."""
+
+    program: str
+    machine: str
+    cpu: str
+    console: str
+    arguments: tuple[str, ...] = ()  # of the kernel
+
+
+ARCHITECTURES = {
+    "amd64": Architecture(
+        "qemu-system-x86_64",
+        "q35",
+        # Without five-level paging: KASAN asks how many levels there are while
+        # the boot CPU's features are being found out, and an interrupt at that
+        # moment gets a false report.
+        "max,la57=off",
+        "ttyS0",
+        # On a busy host a kernel that tests its timer may get no interrupt in time, and panic.
+        ("no_timer_check",),
+    ),
+    "arm64": Architecture(
+        "qemu-system-aarch64",
+        "virt,gic-version=3",
+        # QEMU's own algorithm for pointer authentication is much faster than the architecture's.
+        "max,pauth-impdef=on",
+        "ttyAMA0",
+    ),
+}
+
+
+@dataclasses.dataclass
 class Device:
     """One --device: its kind, and what was said of it, as that kind has it."""
 
@@ -106,24 +139,22 @@ class Machine:
         references = [
             number for number, device in enumerate(options.devices) if device.settings
         ]
-        machine = "q35"
+        architecture = ARCHITECTURES[options.arch]
+        machine = architecture.machine
         memory = []
         if references or self.virtiofs:
             # Their servers have it as well.
             machine += ",memory-backend=mem0"
             memory = ["-object", f"memory-backend-memfd,id=mem0,size={options.mem},share=on"]
         command = [
-            "qemu-system-x86_64",
+            architecture.program,
             "-nodefaults",
             "-no-user-config",
             "-no-reboot",
             *("-display", "none"),
             *("-machine", machine),
             *("-accel", "tcg,thread=multi" if self.accel == "tcg" else self.accel),
-            # Without five-level paging: KASAN asks how many levels there are while
-            # the boot CPU's features are being found out, and an interrupt at that
-            # moment gets a false report.
-            *("-cpu", "max,la57=off"),
+            *("-cpu", architecture.cpu),
             *("-smp", str(options.smp)),
             *("-m", options.mem),
             *memory,
@@ -171,15 +202,15 @@ class Machine:
         return command
 
     def _kernel_arguments(self) -> str:
+        architecture = ARCHITECTURES[self.options.arch]
         arguments = [
-            "console=ttyS0",
+            f"console={architecture.console}",
             "ignore_loglevel",
             "printk.time=1",
             "printk.devkmsg=on",
             "log_buf_len=4M",
             "panic=-1",
-            # On a busy host a kernel that tests its timer may get no interrupt in time, and panic.
-            "no_timer_check",
+            *architecture.arguments,
         ]
         if self.options.kernel == "debug":
             # Caches would keep pointers to objects handed out, and hide leaks.

@@ -38,6 +38,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     for name in ("--run-dir", "--project", "--root", "--kernel-dir"):
         parser.add_argument(name, type=Path, required=True)
     parser.add_argument("--kernel", choices=["stock", "cloud", "rt", "debug"], required=True)
+    parser.add_argument("--arch", choices=list(machine.ARCHITECTURES), required=True)
     parser.add_argument("--driver", choices=["rust", "c", "none"], required=True)
     parser.add_argument("--ko", type=Path)
     parser.add_argument("--server", type=Path)
@@ -70,6 +71,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         options.timeout = 0 if options.mode == "shell" else 3600 if debug else 900
     try:
         check_parameters(options)
+        check_arch(options)
         check_kexec(options)
         check_disk(options)
         check_plugin(options)
@@ -92,6 +94,15 @@ def check_parameters(options: argparse.Namespace) -> None:
             raise ValueError(f"--param {parameter}: only the rust driver takes parameters")
         if f"\0parmtype={name}:".encode() not in b"\0" + known:
             raise ValueError(f"--param {parameter}: the driver has no parameter {name}")
+
+
+def check_arch(options: argparse.Namespace) -> None:
+    """Raises ValueError if an option is not for guests of this architecture."""
+    if options.arch == "amd64":
+        return
+    for name in ("iommu", "in_memory", "kexec"):
+        if getattr(options, name):
+            raise ValueError(f"--{name.replace('_', '-')}: not with --arch {options.arch}")
 
 
 def check_kexec(options: argparse.Namespace) -> None:

@@ -36,11 +36,25 @@ class Command(unittest.TestCase):
         given = argparse.Namespace(
             run_dir=run_dir, devices=[], smp=1, mem="64M", kernel="stock", kernel_dir=run_dir,
             root=run_dir, project=run_dir, iommu=False, in_memory=False, kexec=False, share=None,
-            append=[], disk="", plugin="",
+            append=[], disk="", plugin="", arch="amd64",
         )  # fmt: skip
         vars(given).update(options)
         guest = machine.Machine(given, "7.3", run_dir / "initrd", "tcg")
         return guest.command(0, {})
+
+    def test_architecture(self) -> None:
+        """QEMU, the machine and the kernel's console are those of the guest's architecture."""
+        for arch, program, kind, console in (
+            ("amd64", "qemu-system-x86_64", "q35", "console=ttyS0"),
+            ("arm64", "qemu-system-aarch64", "virt,gic-version=3", "console=ttyAMA0"),
+        ):
+            with self.subTest(arch=arch), tempfile.TemporaryDirectory() as folder:
+                command = self._command(Path(folder), arch=arch)
+                self.assertEqual(command[0], program)
+                self.assertEqual(command[command.index("-machine") + 1], kind)
+                arguments = command[command.index("-append") + 1].split()
+                self.assertIn(console, arguments)
+                self.assertEqual("no_timer_check" in arguments, arch == "amd64")
 
     def test_plugin(self) -> None:
         """QEMU gets the plugin with its options, and there is none by default."""
@@ -88,6 +102,19 @@ class Command(unittest.TestCase):
                 self.assertEqual("-object" in command[: command.index("-kernel")], "vhost" in device)
 
 
+class OtherArchitecture(unittest.TestCase):
+    """What only guests of the host's architecture can have."""
+
+    def test_refused(self) -> None:
+        """An option that QEMU's machine, the kernel or the root has nothing for is refused."""
+        for option in ("iommu", "in_memory", "kexec"):
+            given = dict.fromkeys(("iommu", "in_memory", "kexec"), False) | {option: True}
+            with self.subTest(option=option):
+                main.check_arch(argparse.Namespace(arch="amd64", **given))
+                with self.assertRaises(ValueError):
+                    main.check_arch(argparse.Namespace(arch="arm64", **given))
+
+
 class Plugin(unittest.TestCase):
     """Where a plugin works."""
 
@@ -99,10 +126,13 @@ class Plugin(unittest.TestCase):
             main.check_plugin(argparse.Namespace(plugin="count.so", smp=2))
 
     def test_tcg(self) -> None:
-        """TCG runs it, whatever else is asked for."""
+        """TCG runs it, and guests of another architecture, whatever else is asked for."""
         with mock.patch.dict("os.environ", VIRTIO_CRYPTO_RS_ACCEL="kvm"):
-            self.assertEqual(accel.choose(argparse.Namespace(plugin="count.so")), "tcg")
-            self.assertEqual(accel.choose(argparse.Namespace(plugin="")), "kvm")
+            for plugin, arch, expected in (
+                ("count.so", "amd64", "tcg"), ("", "amd64", "kvm"), ("", "arm64", "tcg")
+            ):  # fmt: skip
+                given = argparse.Namespace(plugin=plugin, arch=arch)
+                self.assertEqual(accel.choose(given), expected)
 
 
 if __name__ == "__main__":
