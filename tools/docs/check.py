@@ -95,7 +95,7 @@ def main() -> int:
     module = (DRIVER / "virtio_crypto.rs").read_text()
     states = (DRIVER / "transport/device/state.rs").read_text()
     parameters = re.findall(r"^ {8}(\w+): (?:u32|bool|i32) \{$", module, re.M)
-    faults = (TOP / "tools/vhost-user-crypto/src/fault.rs").read_text()
+    faults = (TOP / "tools/vhost-device-crypto/test-device/src/fault.rs").read_text()
     kinds = re.findall(r'^ +\w+ = "([a-z-]+)", ', faults, re.M)
     if not parameters or not kinds:
         print("neither parameters nor faults were found in the code")

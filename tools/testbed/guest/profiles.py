@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Profiles: options of the reference device that make it offer and accept what a device that exists does.
 
-A profile is a set of options of "vhost-user-crypto serve" and of --device. What an option cannot express is
+A profile is a set of options of "crypto-test-device serve" and of --device. What an option cannot express is
 named here; Documentation/testing.rst lists it, too.
 """
 

@@ -5,7 +5,7 @@ valid message sealed and unsealed as it should be, and each invalid one refused,
 
 usage: aead_vectors.py DIRECTORY
 
-DIRECTORY has the sets aes_gcm, aes_ccm and chacha20_poly1305, as tools/vhost-user-crypto's
+DIRECTORY has the sets aes_gcm, aes_ccm and chacha20_poly1305, as tools/vhost-device-crypto's
 example "vectors" prints them. For a guest with a reference device, which must do the work.
 """
 

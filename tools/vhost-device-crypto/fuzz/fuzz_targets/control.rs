@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A guest that sends anything at all over the control queue.
+//!
+//! Input: a byte of features, then requests: a byte that tells how the memory is cut, a
+//! byte of room for the answer, two bytes of length, and the request.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use crypto_test_device::device::Device;
+use crypto_test_device::memory::{Chain, Slice, Span};
+use crypto_test_device::offer::Offer;
+use crypto_test_device::protocol::feature;
+use crypto_test_device::trace::Trace;
+
+/// Few enough to be full at times.
+const TABLE_SIZE: usize = 8;
+
+fn cut(bytes: &mut [u8], size: usize) -> Span<'_> {
+    let slice = Slice::from(bytes);
+    let mut span = Span::new();
+    let mut at = 0;
+    while at < slice.len() {
+        let len = size.min(slice.len() - at);
+        span.push(slice.subslice(at, len).unwrap());
+        at += len;
+    }
+    span
+}
+
+fuzz_target!(|input: &[u8]| {
+    let Some((features, mut rest)) = input.split_first() else { return };
+    let features = u64::from(*features) & feature::ALL;
+    let offer = Offer { features, table_size: TABLE_SIZE, ..Offer::default() };
+    let device = Device::new(offer, Trace::new(Box::new(std::io::sink())));
+    device.start(features);
+    while let [pieces, room, low, high, tail @ ..] = rest {
+        let len = usize::from(u16::from_le_bytes([*low, *high])).min(tail.len());
+        let (request, next) = tail.split_at(len);
+        rest = next;
+        let (mut readable, mut writable) = (request.to_vec(), vec![0xff; usize::from(*room)]);
+        let size = usize::from(*pieces) + 1;
+        let chain =
+            Chain { readable: cut(&mut readable, size), writable: cut(&mut writable, size) };
+        let written = device.control(&chain) as usize;
+        drop(chain);
+        assert!(written <= writable.len());
+        // Where a session's number is not written, what comes after it is.
+        let end = if written == 0 && writable.len() >= 16 { 16 } else { written };
+        assert!(writable[end..].iter().all(|&byte| byte == 0xff));
+        assert_eq!(readable, request);
+        assert!(device.sessions() <= TABLE_SIZE);
+    }
+});

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A guest that sends anything at all over a data queue, to a device that has a session
+//! of every kind, public keys among them.
+//!
+//! Input: a byte that chooses the layout, then requests: a byte that tells how the memory
+//! is cut, two bytes of room for the answer, two bytes of length, and the request.
+
+#![no_main]
+
+use std::sync::OnceLock;
+
+use libfuzzer_sys::fuzz_target;
+use openssl::bn::BigNumContext;
+use openssl::ec::{EcGroup, EcKey, PointConversionForm};
+use openssl::nid::Nid;
+use openssl::rsa::Rsa;
+use crypto_test_device::device::{Device, Worker};
+use crypto_test_device::memory::{Chain, Slice, Span};
+use crypto_test_device::offer::Offer;
+use crypto_test_device::protocol::feature;
+use crypto_test_device::trace::Trace;
+
+fn cut(bytes: &mut [u8], size: usize) -> Span<'_> {
+    let slice = Slice::from(bytes);
+    let mut span = Span::new();
+    let mut at = 0;
+    while at < slice.len() {
+        let len = size.min(slice.len() - at);
+        span.push(slice.subslice(at, len).unwrap());
+        at += len;
+    }
+    span
+}
+
+/// Makes a session if the device takes these fields; padded, which revision 1 takes too
+/// where the key follows 72 bytes.
+fn create(device: &Device, opcode: u32, natural: usize, fields: &[u32], op_type: u32, keys: &[u8]) {
+    let mut words = vec![opcode, fields[0], 0, 0];
+    words.extend(fields);
+    let mut request: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    request.resize(natural, 0);
+    if op_type != 0 {
+        request[64] = op_type as u8;
+    }
+    request.extend(keys);
+    let mut answer = [0xff; 16];
+    let chain =
+        Chain { readable: Span::from(&mut request[..]), writable: Span::from(&mut answer[..]) };
+    device.control(&chain);
+}
+
+/// Algorithms, how they are used, and keys for them: the public and the private half.
+fn public_keys() -> Vec<(u32, [u32; 2], &'static [Vec<u8>; 2])> {
+    static RSA: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
+    static P256: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
+    let rsa = RSA.get_or_init(|| {
+        // As short as may be: there is more to see in the same time.
+        let key = Rsa::generate(512).unwrap();
+        [key.public_key_to_der_pkcs1().unwrap(), key.private_key_to_der().unwrap()]
+    });
+    let p256 = P256.get_or_init(|| {
+        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+        let key = EcKey::generate(&group).unwrap();
+        let form = PointConversionForm::UNCOMPRESSED;
+        let mut context = BigNumContext::new().unwrap();
+        let public = key.public_key().to_bytes(&group, form, &mut context).unwrap();
+        [public, key.private_key_to_der().unwrap()]
+    });
+    // Without padding, with PKCS#1 for any bytes and for SHA-1's, and on a curve.
+    vec![(1, [0, 0], rsa), (1, [1, 0], rsa), (1, [1, 5], rsa), (2, [3, 0], p256)]
+}
+
+fn device(features: u64) -> Device {
+    let offer = Offer { features, max_size: 1 << 16, ..Offer::default() };
+    let device = Device::new(offer, Trace::new(Box::new(std::io::sink())));
+    device.start(features);
+    let natural = |size| if features & feature::REVISION_1 != 0 { size } else { 72 };
+    let key: Vec<u8> = (1..=64).collect();
+    for op in [1, 2] {
+        for (algo, len) in [(3, 16), (2, 16), (4, 32), (13, 64), (6, 8), (7, 24), (9, 24), (1, 16)]
+        {
+            create(&device, 0x0002, 72, &[algo, len, op], 1, &key[..len as usize]);
+        }
+        for (algo, len) in [(1, 16), (2, 16), (3, 32)] {
+            let fields = [algo, len, 16, 0, op, 0];
+            create(&device, 0x0302, natural(40), &fields, 0, &key[..len as usize]);
+        }
+        for order in [1, 2] {
+            let fields = [order, 2, 3, 16, op, 0, 2, 20, 16, 0, 0];
+            create(&device, 0x0002, 72, &fields, 2, &key[..32]);
+            let fields = [order, 1, 4, 16, op, 0, 4, 32, 0, 0, 0];
+            create(&device, 0x0002, 72, &fields, 2, &key[..16]);
+        }
+    }
+    for algo in 1..=12 {
+        create(&device, 0x0102, natural(24), &[algo, 16], 0, &[]);
+    }
+    for algo in [1, 2, 4, 6, 26, 41, 49, 53] {
+        create(&device, 0x0202, natural(32), &[algo, 16, 16, 0], 0, &key[..16]);
+    }
+    for (algo, detail, halves) in public_keys() {
+        for (key_type, key) in (1..).zip(halves) {
+            let fields = [algo, key_type, key.len() as u32, detail[0], detail[1]];
+            create(&device, 0x0404, 72, &fields, 0, key);
+        }
+    }
+    device
+}
+
+fuzz_target!(|input: &[u8]| {
+    static DEVICES: OnceLock<[Device; 3]> = OnceLock::new();
+    let devices =
+        DEVICES.get_or_init(|| [device(0), device(feature::REVISION_1), device(feature::ALL)]);
+    let Some((layout, mut rest)) = input.split_first() else { return };
+    let device = &devices[usize::from(*layout) % devices.len()];
+    let mut worker = Worker::default();
+    while let [pieces, room_low, room_high, low, high, tail @ ..] = rest {
+        let len = usize::from(u16::from_le_bytes([*low, *high])).min(tail.len());
+        let room = usize::from(u16::from_le_bytes([*room_low, *room_high]));
+        let (request, next) = tail.split_at(len);
+        rest = next;
+        let (mut readable, mut writable) = (request.to_vec(), vec![0xff; room]);
+        let size = usize::from(*pieces) + 1;
+        let chain =
+            Chain { readable: cut(&mut readable, size), writable: cut(&mut writable, size) };
+        let written = device.data(0, &mut worker, &chain) as usize;
+        drop(chain);
+        assert!(written <= writable.len());
+        assert!(writable.last().is_none_or(|&status| status <= 6));
+        if let Some((&status, output)) = writable.split_last() {
+            // But for a wrong tag, after which there are zeros, a failure leaves the output alone.
+            let intact = output.iter().all(|&byte| byte == 0xff);
+            assert!(status == 0 || (written <= 1 && (status == 2 || intact)));
+        }
+        assert_eq!(readable, request);
+    }
+});

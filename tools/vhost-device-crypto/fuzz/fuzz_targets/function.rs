@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A driver that does anything at all to the PCI function: its registers, its configuration
+//! space, and rings in the guest's memory, of either format.
+//!
+//! Input: operations of 12 bytes: what, how many bytes, a place, and a value.
+
+#![no_main]
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, OnceLock};
+
+use libfuzzer_sys::fuzz_target;
+use crypto_test_device::device::Device;
+use crypto_test_device::offer::Offer;
+use crypto_test_device::protocol::feature;
+use crypto_test_device::service::{FrontEnd, Service, Settings};
+use crypto_test_device::trace::Trace;
+use crypto_test_device::vfio::dma::Mapping;
+use crypto_test_device::vfio::function::Function;
+use crypto_test_device::vfio::{self, IN_ORDER, PACKED, RING_RESET, VERSION_1};
+
+/// What the driver may accept of rings.
+const RINGS: u64 = RING_RESET | PACKED | IN_ORDER | 1 << 28 | 1 << 29;
+const MEMORY: u64 = 1 << 16;
+const BAR: u64 = 1 << 15;
+const OPERATION_LEN: usize = 12;
+
+/// A ring's parts lie close together, for the input to hit them.
+const RING_SIZE: u64 = 8;
+
+struct Bench {
+    function: Arc<Function>,
+    memory: File,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("function-{}", std::process::id()));
+        let options = File::options().read(true).write(true).create_new(true).open(&path);
+        let memory = options.expect("a file for the guest's memory");
+        fs::remove_file(&path).expect("its name is of no use");
+        memory.set_len(MEMORY).expect("room for the guest's memory");
+        let offer = Offer { features: feature::ALL, ..Offer::default() };
+        let function = vfio::Settings { features: RINGS, ..vfio::Settings::default() };
+        let front_end = FrontEnd::VfioUser;
+        let settings = Settings { front_end, function, ..Settings::default() };
+        let device = Device::new(offer, Trace::new(Box::new(std::io::sink())));
+        let service = Service::new(device, settings).expect("a service");
+        let function = Function::new(service).expect("a function");
+        Bench { function, memory }
+    }
+
+    /// Gives the device all of the memory, the last quarter only to read.
+    fn map(&self) {
+        for (address, size, writable) in
+            [(0, MEMORY / 4 * 3, true), (MEMORY / 4 * 3, MEMORY / 4, false)]
+        {
+            let file = self.memory.try_clone().expect("a descriptor");
+            let mapping = Mapping { address, size, file, offset: address, writable };
+            // It may be there already.
+            let _ = self.function.map(mapping);
+        }
+    }
+
+    fn set(&self, at: u64, len: usize, value: u64) {
+        self.function.write(at, &value.to_le_bytes()[..len]);
+    }
+
+    /// What a good driver does until it has something to ask for.
+    fn start(&self, features: u64) {
+        self.set(0x14, 1, 0);
+        self.set(0x14, 1, 3);
+        for half in 0..2 {
+            self.set(8, 4, half);
+            self.set(12, 4, (features | VERSION_1) >> (32 * half) & 0xffff_ffff);
+        }
+        self.set(0x14, 1, 11);
+        for index in 0..2 {
+            self.set(0x16, 2, index);
+            self.set(0x18, 2, RING_SIZE);
+            for part in 0..3 {
+                self.set(0x20 + 8 * part, 8, 0x1000 * index + 0x100 * part);
+            }
+            self.set(0x1c, 2, 1);
+        }
+        self.set(0x14, 1, 15);
+    }
+
+    fn operate(&self, operation: &[u8; OPERATION_LEN]) {
+        let [what, len, low, high, value @ ..] = operation;
+        let place = u64::from(u16::from_le_bytes([*low, *high]));
+        let len = usize::from(*len) % 9;
+        let mut value = *value;
+        match what % 8 {
+            0 => self.function.write(place % BAR, &value[..len]),
+            1 => self.function.read(place % BAR, &mut value[..len]),
+            2 => self.function.write_space(usize::from(*low), &value[..len]),
+            3 => self.function.read_space(usize::from(*low), &mut value[..len]),
+            4 => {
+                let len = len.min((MEMORY - place) as usize);
+                self.memory.write_all_at(&value[..len], place).expect("the guest's memory");
+            }
+            5 => self.start(u64::from_le_bytes(value) & (RINGS | feature::ALL)),
+            6 => self.set(0x3000 + 4 * (place % 2), 2, 0),
+            _ => {
+                // Nothing, or all of it, may be there to be taken away.
+                let _ = self.function.unmap(place & !0xfff, MEMORY / 4, len > 4);
+                self.map();
+            }
+        }
+    }
+}
+
+fuzz_target!(|input: &[u8]| {
+    static BENCH: OnceLock<Bench> = OnceLock::new();
+    let bench = BENCH.get_or_init(Bench::new);
+    bench.map();
+    for operation in input.chunks_exact(OPERATION_LEN) {
+        if let Ok(operation) = operation.try_into() {
+            bench.operate(operation);
+        }
+    }
+    bench.function.reset_function();
+    let running = bench.function.service().status().queues.iter().any(|queue| queue.running);
+    assert!(!running);
+    // The next one finds the memory as this one has.
+    bench.memory.set_len(0).and_then(|()| bench.memory.set_len(MEMORY)).expect("memory");
+});

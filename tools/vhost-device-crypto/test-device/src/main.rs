@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A virtio crypto device behind vhost-user, as a program.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use crypto_test_device::options::{
+    capabilities_json, faults_json, faults_list, Command, Options, Serve,
+};
+use crypto_test_device::{ctl, serve};
+use tracing_subscriber::EnvFilter;
+
+/// The exit status of a program that panics, whichever of its threads does.
+const PANICKED: i32 = 101;
+
+fn main() -> ExitCode {
+    // What else there is is not even looked at.
+    if std::env::args_os().skip(1).any(|argument| argument == "--print-capabilities") {
+        println!("{:#}", capabilities_json());
+        return ExitCode::SUCCESS;
+    }
+    match Options::parse().command {
+        Command::Serve(options) => serve(&options),
+        Command::Faults { json } => {
+            let text = if json { format!("{:#}\n", faults_json()) } else { faults_list() };
+            match io::stdout().write_all(text.as_bytes()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(error),
+            }
+        }
+        Command::Ctl(options) => match ctl::run(&options) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => fail(error),
+        },
+    }
+}
+
+fn serve(options: &Serve) -> ExitCode {
+    // The option's check has seen that it can be read.
+    let filter = EnvFilter::try_new(&options.log).unwrap_or_default();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    log.with_ansi(io::stderr().is_terminal()).init();
+    // First of all: so the library is not torn down at the end under threads that use it.
+    openssl::init();
+    // A device without one of its threads is of no use to anybody.
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print(panic);
+        std::process::exit(PANICKED)
+    }));
+    match serve::serve(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(error),
+    }
+}
+
+fn fail(error: impl Display) -> ExitCode {
+    eprintln!("crypto-test-device: {error}");
+    ExitCode::from(2)
+}

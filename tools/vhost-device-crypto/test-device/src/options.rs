@@ -1,0 +1,484 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The command line.
+
+use std::fmt::Write;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::backend::{EVENT_IDX, INDIRECT_DESC};
+use crate::fault::{Fault, Kind};
+use crate::offer::{
+    AeadIv, ChainAad, ChainDigest, EcdsaNumber, Offer, SessionAad, SessionIds, StatelessBy,
+};
+use crate::protocol::algorithm::Service;
+use crate::protocol::feature;
+use crate::service::FrontEnd;
+use crate::vfio;
+
+/// More data queues than these there cannot be: the sets of rings that vhost-user-backend
+/// hands to its threads have 64 bits, and one is the control queue's.
+const MAX_QUEUES: u16 = 63;
+
+/// The most devices of one process: each has some threads for each queue.
+const MAX_DEVICES: usize = 64;
+
+/// A virtio crypto device behind vhost-user or vfio-user: complete, and a liar on demand.
+#[derive(Debug, Parser)]
+#[command(name = "crypto-test-device", version)]
+pub struct Options {
+    /// Write what QEMU's conventions for back-end programs ask for, as JSON, and end, whatever else
+    /// there is
+    #[arg(long)]
+    pub print_capabilities: bool,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What there is to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Be the device: wait for a front end, and serve it until it disconnects
+    #[command(after_help = faults_help())]
+    Serve(Box<Serve>),
+    /// List the faults that the device can have
+    Faults {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send commands to a device's monitor and print the answers; exit status 1 if one is
+    /// an error
+    Ctl(Ctl),
+}
+
+/// Options of `serve`.
+#[derive(Args, Clone, Debug)]
+pub struct Serve {
+    /// Socket to wait for the front end at
+    #[arg(short, long, value_name = "PATH", required_unless_present = "socket_fd")]
+    pub socket_path: Option<PathBuf>,
+
+    /// Number of devices, each for a guest of its own. With more than one their numbers, from 0 on,
+    /// are appended to the paths of sockets, monitors, reports and traces
+    #[arg(short = 'c', long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = socket_count)]
+    pub socket_count: usize,
+
+    /// Socket that is open already: one that listens, or one that the front end is connected to
+    #[arg(long, visible_alias = "fd", value_name = "FD")]
+    #[arg(conflicts_with_all = ["socket_path", "socket_count"])]
+    pub socket_fd: Option<RawFd>,
+
+    /// Who is served: a front end of vhost-user, or one of vfio-user, to which the device is
+    /// a whole PCI function
+    #[arg(long, value_enum, default_value_t)]
+    pub front_end: FrontEnd,
+
+    /// Number of data queues, 1 to 63
+    #[arg(long, value_name = "N", default_value_t = Offer::default().queues)]
+    #[arg(value_parser = queues)]
+    pub queues: u16,
+
+    /// Features to offer
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub features: Vec<Feature>,
+
+    /// Offer revision-1
+    #[arg(long)]
+    pub revision_1: bool,
+
+    /// Offer revision-1 and all stateless modes
+    #[arg(long)]
+    pub stateless: bool,
+
+    /// Do not offer VIRTIO_F_INDIRECT_DESC
+    #[arg(long)]
+    pub no_indirect_desc: bool,
+
+    /// Do not offer VIRTIO_F_EVENT_IDX
+    #[arg(long)]
+    pub no_event_idx: bool,
+
+    /// Offer packed rings; this and the next six are for vfio-user
+    #[arg(long)]
+    pub packed: bool,
+
+    /// Offer VIRTIO_F_IN_ORDER
+    #[arg(long)]
+    pub in_order: bool,
+
+    /// Offer VIRTIO_F_ACCESS_PLATFORM, for a device behind an IOMMU
+    #[arg(long)]
+    pub access_platform: bool,
+
+    /// Do not offer VIRTIO_F_RING_RESET
+    #[arg(long)]
+    pub no_ring_reset: bool,
+
+    /// Number of interrupt vectors, 0 to 256 [default: one for each queue, and one for the
+    /// configuration]
+    #[arg(long, value_name = "N", value_parser = vectors)]
+    pub vectors: Option<u16>,
+
+    /// Longest ring: a power of 2, at most 32768
+    #[arg(long, value_name = "N", default_value_t = vfio::Settings::default().queue_size)]
+    #[arg(value_parser = queue_size)]
+    pub queue_size: u16,
+
+    /// Bytes of configuration space, 0 to 4096
+    #[arg(long, value_name = "BYTES", default_value_t = vfio::Settings::default().config_len)]
+    #[arg(value_parser = config_size)]
+    pub config_size: usize,
+
+    /// Services to offer: cipher, hash, mac, aead, akcipher; or none [default: all]
+    #[arg(long, value_name = "NAME,...", value_parser = services)]
+    pub services: Option<Services>,
+
+    /// Bits of the cipher mask that may be offered, as all masks here a number [default: all]
+    #[arg(long, value_name = "MASK", value_parser = number::<u64>)]
+    pub cipher_mask: Option<u64>,
+
+    /// Bits of the hash mask that may be offered
+    #[arg(long, value_name = "MASK", value_parser = number::<u32>)]
+    pub hash_mask: Option<u32>,
+
+    /// Bits of the MAC mask that may be offered
+    #[arg(long, value_name = "MASK", value_parser = number::<u64>)]
+    pub mac_mask: Option<u64>,
+
+    /// Bits of the AEAD mask that may be offered
+    #[arg(long, value_name = "MASK", value_parser = number::<u32>)]
+    pub aead_mask: Option<u32>,
+
+    /// Bits of the akcipher mask that may be offered
+    #[arg(long, value_name = "MASK", value_parser = number::<u32>)]
+    pub akcipher_mask: Option<u32>,
+
+    /// Serve what is not offered as well, as QEMU does
+    #[arg(long)]
+    pub serve_unadvertised: bool,
+
+    /// Longest cipher or AEAD key, in bytes
+    #[arg(long, value_name = "BYTES", value_parser = number::<u32>)]
+    #[arg(default_value_t = Offer::default().max_cipher_key_len)]
+    pub max_cipher_key_len: u32,
+
+    /// Longest MAC key, in bytes
+    #[arg(long, value_name = "BYTES", value_parser = number::<u32>)]
+    #[arg(default_value_t = Offer::default().max_auth_key_len)]
+    pub max_auth_key_len: u32,
+
+    /// Longest request, in bytes
+    #[arg(long, value_name = "BYTES", value_parser = number::<u64>)]
+    #[arg(default_value_t = Offer::default().max_size)]
+    pub max_size: u64,
+
+    /// Most sessions at a time
+    #[arg(long, value_name = "N", value_parser = number::<usize>)]
+    #[arg(default_value_t = Offer::default().table_size)]
+    pub table_size: usize,
+
+    /// Numbers of new sessions
+    #[arg(long, value_enum, default_value_t)]
+    pub session_ids: SessionIds,
+
+    /// Keep sessions when the device is reset, as QEMU's own does
+    #[arg(long)]
+    pub keep_sessions: bool,
+
+    /// Place of a chained request's associated data in session mode
+    #[arg(long, value_enum, default_value_t)]
+    pub chain_aad: ChainAad,
+
+    /// What becomes of a chain's digest in sessions that hash first and then decrypt
+    #[arg(long, value_enum, default_value_t)]
+    pub chain_digest: ChainDigest,
+
+    /// What a session's aad_len of 0 means
+    #[arg(long, value_enum, default_value_t)]
+    pub session_aad: SessionAad,
+
+    /// Where a CCM request has its nonce
+    #[arg(long, value_enum, default_value_t)]
+    pub ccm_iv: AeadIv,
+
+    /// Where a GCM request has its nonce
+    #[arg(long, value_enum, default_value_t)]
+    pub gcm_iv: AeadIv,
+
+    /// Which requests are stateless where a stateless mode is negotiated
+    #[arg(long, value_enum, default_value_t)]
+    pub stateless_by: StatelessBy,
+
+    /// Number of ECDSA
+    #[arg(long, value_enum, default_value_t)]
+    pub ecdsa_number: EcdsaNumber,
+
+    /// Do not be ready in the beginning
+    #[arg(long)]
+    pub not_ready: bool,
+
+    /// Have a fault, one of those below: NAME[:value=N][:queue=N|control][:opcode=N]
+    /// [:after=N][:count=N]; repeatable
+    #[arg(long = "fault", value_name = "FAULT")]
+    pub faults: Vec<Fault>,
+
+    /// Socket that takes commands while the device runs; see ctl
+    #[arg(long, value_name = "PATH")]
+    pub monitor: Option<PathBuf>,
+
+    /// File to leave a report in at the end, as JSON
+    #[arg(long, value_name = "PATH")]
+    pub report: Option<PathBuf>,
+
+    /// File to write each request to, as a line of JSON
+    #[arg(long, value_name = "PATH")]
+    pub trace: Option<PathBuf>,
+
+    /// Wait for another front end when one has disconnected
+    #[arg(long)]
+    pub keep_serving: bool,
+
+    /// Let the kernel write a core of this process, which has the guest's keys in it
+    #[arg(long)]
+    pub core_dumps: bool,
+
+    /// What to log to standard error, as env_logger has it: info, crypto_test_device=debug...
+    #[arg(long, value_name = "FILTER", default_value = "warn", value_parser = log_filter)]
+    pub log: String,
+}
+
+/// Options of `ctl`.
+#[derive(Args, Clone, Debug)]
+pub struct Ctl {
+    /// The monitor's socket; without it, the first word is
+    #[arg(long, value_name = "PATH")]
+    pub monitor: Option<PathBuf>,
+
+    /// Commands as JSON, each a word, or one of: status; fault FAULT...; clear; clear NAME;
+    /// ready on|off; config-change; needs-reset; disconnect; complete [fifo|lifo]; exit. Without any, lines of JSON
+    /// are read from standard input
+    #[arg(value_name = "WORD")]
+    pub words: Vec<String>,
+}
+
+/// A feature of the device's own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+#[value(rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum Feature {
+    #[value(name = "revision-1")]
+    Revision1,
+    CipherStateless,
+    HashStateless,
+    MacStateless,
+    AeadStateless,
+    AkcipherStateless,
+}
+
+/// Services, of which there may be none.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Services(pub Vec<Service>);
+
+impl Feature {
+    fn bit(self) -> u64 {
+        match self {
+            Feature::Revision1 => feature::REVISION_1,
+            Feature::CipherStateless => feature::stateless(Service::Cipher),
+            Feature::HashStateless => feature::stateless(Service::Hash),
+            Feature::MacStateless => feature::stateless(Service::Mac),
+            Feature::AeadStateless => feature::stateless(Service::Aead),
+            Feature::AkcipherStateless => feature::stateless(Service::Akcipher),
+        }
+    }
+}
+
+impl Serve {
+    /// The path that one of several devices has in place of this one.
+    pub fn numbered(&self, path: &Option<PathBuf>, number: usize) -> Option<PathBuf> {
+        let mut path = path.clone()?;
+        if self.socket_count > 1 {
+            path.as_mut_os_string().push(number.to_string());
+        }
+        Some(path)
+    }
+
+    /// What the device offers.
+    pub fn offer(&self) -> Offer {
+        let default = Offer::default();
+        let mut features = self.features.iter().fold(0, |bits, feature| bits | feature.bit());
+        if self.revision_1 {
+            features |= feature::REVISION_1;
+        }
+        if self.stateless {
+            features |= feature::ALL;
+        }
+        Offer {
+            queues: self.queues,
+            features,
+            services: self.services.clone().map_or(default.services, |services| services.0),
+            cipher_mask: self.cipher_mask.unwrap_or(default.cipher_mask),
+            hash_mask: self.hash_mask.unwrap_or(default.hash_mask),
+            mac_mask: self.mac_mask.unwrap_or(default.mac_mask),
+            aead_mask: self.aead_mask.unwrap_or(default.aead_mask),
+            akcipher_mask: self.akcipher_mask.unwrap_or(default.akcipher_mask),
+            serve_unadvertised: self.serve_unadvertised,
+            max_cipher_key_len: self.max_cipher_key_len,
+            max_auth_key_len: self.max_auth_key_len,
+            max_size: self.max_size,
+            table_size: self.table_size,
+            session_ids: self.session_ids,
+            keep_sessions: self.keep_sessions,
+            chain_aad: self.chain_aad,
+            chain_digest: self.chain_digest,
+            session_aad: self.session_aad,
+            ccm_iv: self.ccm_iv,
+            gcm_iv: self.gcm_iv,
+            stateless_by: self.stateless_by,
+            ecdsa_number: self.ecdsa_number,
+        }
+    }
+
+    /// Features of rings that are not offered.
+    pub fn without(&self) -> u64 {
+        let mut without = 0;
+        if self.no_indirect_desc {
+            without |= INDIRECT_DESC;
+        }
+        if self.no_event_idx {
+            without |= EVENT_IDX;
+        }
+        without
+    }
+
+    /// What is chosen about the function that vfio-user serves.
+    pub fn function(&self) -> vfio::Settings {
+        let wanted = [
+            (INDIRECT_DESC, !self.no_indirect_desc),
+            (EVENT_IDX, !self.no_event_idx),
+            (vfio::PACKED, self.packed),
+            (vfio::IN_ORDER, self.in_order),
+            (vfio::ACCESS_PLATFORM, self.access_platform),
+            (vfio::RING_RESET, !self.no_ring_reset),
+        ];
+        let wanted = wanted.iter().filter(|(_, wanted)| *wanted);
+        vfio::Settings {
+            features: wanted.fold(0, |features, (feature, _)| features | feature),
+            vectors: self.vectors,
+            queue_size: self.queue_size,
+            config_len: self.config_size,
+        }
+    }
+}
+
+fn socket_count(text: &str) -> Result<usize, String> {
+    let count = number(text)?;
+    match (1..=MAX_DEVICES).contains(&count) {
+        true => Ok(count),
+        false => Err(format!("it has to be 1 to {MAX_DEVICES}")),
+    }
+}
+
+fn queues(text: &str) -> Result<u16, String> {
+    let count = number(text)?;
+    if (1..=MAX_QUEUES).contains(&count) {
+        Ok(count)
+    } else {
+        Err(format!("it has to be 1 to {MAX_QUEUES}: more rings vhost-user-backend cannot have"))
+    }
+}
+
+fn vectors(text: &str) -> Result<u16, String> {
+    let count = number(text)?;
+    if count > vfio::MAX_VECTORS {
+        return Err(format!("it has to be 0 to {}", vfio::MAX_VECTORS));
+    }
+    Ok(count)
+}
+
+fn queue_size(text: &str) -> Result<u16, String> {
+    let size: u16 = number(text)?;
+    match size.is_power_of_two() {
+        true => Ok(size),
+        false => Err("it has to be a power of 2".into()),
+    }
+}
+
+fn config_size(text: &str) -> Result<usize, String> {
+    let size = number(text)?;
+    match size <= vfio::MAX_CONFIG_LEN {
+        true => Ok(size),
+        false => Err(format!("it has to be 0 to {}", vfio::MAX_CONFIG_LEN)),
+    }
+}
+
+fn services(text: &str) -> Result<Services, String> {
+    let service = |text: &str| {
+        let mut services = Service::ALL.iter();
+        let found = services.find(|service| service.name().to_ascii_lowercase() == text);
+        let error = || format!("'{text}' is none of cipher, hash, mac, aead, akcipher");
+        found.copied().ok_or_else(error)
+    };
+    match text {
+        "none" => Ok(Services(Vec::new())),
+        _ => text.split(',').map(service).collect::<Result<_, _>>().map(Services),
+    }
+}
+
+/// A decimal number, or a hexadecimal one behind `0x`.
+fn number<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    let number = number.map_err(|error| error.to_string())?;
+    T::try_from(number).map_err(|_| "it is too big".into())
+}
+
+/// Only whether it can be read; it is not `Clone`, as a value here has to be.
+fn log_filter(text: &str) -> Result<String, String> {
+    let filter = tracing_subscriber::EnvFilter::try_new(text);
+    filter.map(|_| text.into()).map_err(|error| error.to_string())
+}
+
+/// What QEMU's conventions for back-end programs ask for: there are no features of a crypto device.
+pub fn capabilities_json() -> serde_json::Value {
+    serde_json::json!({ "type": "crypto", "features": [] })
+}
+
+/// The catalogue of faults, for `--help`.
+pub fn faults_help() -> String {
+    let mut text = "Faults, with the VALUE they have if none is given:\n".to_string();
+    text += &faults_list();
+    text
+}
+
+/// The catalogue of faults, as text.
+pub fn faults_list() -> String {
+    let mut text = String::new();
+    for kind in Kind::ALL {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "  {:<20}{}", kind.name(), kind.help());
+        if kind.help().contains("VALUE") {
+            let _ = write!(text, " [{}]", kind.default_value());
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The catalogue of faults, as JSON.
+pub fn faults_json() -> serde_json::Value {
+    let fault = |kind: &Kind| {
+        serde_json::json!({
+            "name": kind.name(),
+            "help": kind.help(),
+            "default_value": kind.default_value(),
+        })
+    };
+    Kind::ALL.iter().map(fault).collect()
+}

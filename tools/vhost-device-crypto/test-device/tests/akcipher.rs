@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Public keys through the device: V-26 and V-30, all layouts, every operation.
+
+#![allow(missing_docs)]
+
+mod kit;
+
+use crypto_test_device::offer::{EcdsaNumber, Offer};
+use crypto_test_device::protocol::feature;
+use kit::*;
+use openssl::bn::BigNumContext;
+use openssl::ec::{EcGroup, EcKey, PointConversionForm};
+use openssl::ecdsa::EcdsaSig;
+use openssl::nid::Nid;
+use openssl::rsa::{Padding, Rsa};
+
+const RSA: u32 = 1;
+const RAW: u32 = 0;
+const PKCS1: u32 = 1;
+const SHA256: u32 = 6;
+const PUBLIC: u32 = 1;
+const PRIVATE: u32 = 2;
+const ENC: u32 = 0x0400;
+const DEC: u32 = 0x0401;
+const SIGN: u32 = 0x0402;
+const VERIFY: u32 = 0x0403;
+
+/// A request with its source and room for a result.
+fn send(kit: &Kit, opcode: u32, id: u64, src: &[u8], room: usize) -> Answer {
+    kit.data(opcode, id, &[src.len() as u32, room as u32], 32, &[src], room)
+}
+
+fn verify(kit: &Kit, id: u64, signature: &[u8], digest: &[u8]) -> Answer {
+    let fields = [signature.len() as u32, digest.len() as u32];
+    kit.data(VERIFY, id, &fields, 32, &[signature, digest], 0)
+}
+
+#[test]
+fn v26_rsa_does_what_openssl_does() {
+    let rsa = Rsa::generate(2048).unwrap();
+    let (private, public) =
+        (rsa.private_key_to_der().unwrap(), rsa.public_key_to_der_pkcs1().unwrap());
+    for features in [0, feature::REVISION_1, STATELESS] {
+        let kit = Kit::with(Offer::default(), features);
+        let open = kit.akcipher(RSA, PRIVATE, [RAW, 0], &private).unwrap();
+        let seal = kit.akcipher(RSA, PUBLIC, [RAW, 0], &public).unwrap();
+        let message = [&[0; 200][..], &[0x5a; 56]].concat();
+        let mut want = vec![0; 256];
+        rsa.public_encrypt(&message, &mut want, Padding::NONE).unwrap();
+        let answer = send(&kit, ENC, seal, &message, 256);
+        assert_eq!(answer, Answer { status: OK, output: want.clone(), written: 257 });
+        assert_eq!(send(&kit, DEC, open, &want, 256).output, message);
+        // With more room than needed as many bytes are written as the length says.
+        let answer = send(&kit, ENC, seal, &message, 300);
+        assert_eq!((&answer.output[..256], answer.written), (&want[..], 257));
+        assert_eq!((answer.output[256], &answer.output[257..]), (0, &[0xff; 43][..]));
+        assert_eq!(send(&kit, ENC, seal, &message, 255).status, ERR);
+        if features == STATELESS {
+            let fields = [RSA, PUBLIC, public.len() as u32, RAW, 0, 256, 256];
+            let answer = kit.stateless(ENC, &fields, 52, &[&public, &message], 256);
+            assert_eq!((answer.status, answer.output), (OK, want));
+        }
+        kit.assert_no_violation();
+        assert_eq!(send(&kit, SIGN, open, &message, 256).status, ERR);
+        assert_eq!(kit.violations(), ["D-29"]);
+        // Short input is a number, but not as it should be.
+        for opcode_and_key in [(ENC, seal), (DEC, open)] {
+            let kit = Kit::with(Offer::default(), features);
+            assert_eq!(kit.akcipher(RSA, PRIVATE, [RAW, 0], &private), Ok(open));
+            assert_eq!(kit.akcipher(RSA, PUBLIC, [RAW, 0], &public), Ok(seal));
+            let (opcode, id) = opcode_and_key;
+            assert_eq!(send(&kit, opcode, id, &message[200..], 256).status, OK);
+            assert_eq!(kit.violations(), ["D-29"]);
+        }
+        assert_eq!(kit.destroy(0x0405, open), OK);
+    }
+}
+
+#[test]
+fn v30_pkcs1_signs_verifies_and_rejects() {
+    let rsa = Rsa::generate(2048).unwrap();
+    let (private, public) =
+        (rsa.private_key_to_der().unwrap(), rsa.public_key_to_der_pkcs1().unwrap());
+    let kit = Kit::new();
+    let signer = kit.akcipher(RSA, PRIVATE, [PKCS1, SHA256], &private).unwrap();
+    let verifier = kit.akcipher(RSA, PUBLIC, [PKCS1, SHA256], &public).unwrap();
+    let digest = openssl::sha::sha256(b"message");
+    let signature = send(&kit, SIGN, signer, &digest, 256);
+    assert_eq!((signature.status, signature.written), (OK, 257));
+    assert_eq!(verify(&kit, verifier, &signature.output, &digest).status, OK);
+    let mut wrong = signature.output.clone();
+    wrong[100] ^= 1;
+    assert_eq!(verify(&kit, verifier, &wrong, &digest).status, KEY_REJECTED);
+    assert_eq!(verify(&kit, verifier, &signature.output, &[0; 32]).status, KEY_REJECTED);
+    // A decrypted message is shorter than the room for it: D-31.
+    let sealed = send(&kit, ENC, verifier, b"short", 256).output;
+    let answer = send(&kit, DEC, signer, &sealed, 256);
+    assert_eq!((&answer.output[..6], answer.written), (&b"short\0"[..], 6));
+    assert_eq!(kit.akcipher(RSA, PRIVATE, [2, 0], &private), Err(NOTSUPP));
+    // The hash is to be ignored by what does not sign or verify, even one that is none.
+    for hash in [2, 77] {
+        let key = kit.akcipher(RSA, PRIVATE, [PKCS1, hash], &private).unwrap();
+        assert_eq!(send(&kit, DEC, key, &sealed, 256).output[..5], b"short"[..]);
+        let again = send(&kit, ENC, key, b"short", 256);
+        assert_eq!(send(&kit, DEC, signer, &again.output, 256).output[..5], b"short"[..]);
+        assert_eq!(send(&kit, SIGN, key, &digest, 256).status, NOTSUPP);
+        assert_eq!(verify(&kit, key, &signature.output, &digest).status, NOTSUPP);
+    }
+    assert_eq!(kit.akcipher(RSA, 3, [RAW, 0], &private), Err(ERR));
+    assert_eq!(kit.akcipher(RSA, PRIVATE, [RAW, 0], &private[..100]), Err(ERR));
+    kit.assert_no_violation();
+}
+
+#[test]
+fn v26_v30_ecdsa_signs_verifies_and_rejects() {
+    let curves = [
+        (1, Nid::X9_62_PRIME192V1),
+        (2, Nid::SECP224R1),
+        (3, Nid::X9_62_PRIME256V1),
+        (4, Nid::SECP384R1),
+        (5, Nid::SECP521R1),
+    ];
+    for (number, nid) in curves {
+        let group = EcGroup::from_curve_name(nid).unwrap();
+        let key = EcKey::generate(&group).unwrap();
+        let private = key.private_key_to_der().unwrap();
+        let mut context = BigNumContext::new().unwrap();
+        let form = PointConversionForm::UNCOMPRESSED;
+        let public = key.public_key().to_bytes(&group, form, &mut context).unwrap();
+        for (ecdsa_number, algo, features) in [
+            (EcdsaNumber::Specification, 2, feature::REVISION_1),
+            (EcdsaNumber::Always, 2, 0),
+            (EcdsaNumber::Uapi, 3, 0),
+        ] {
+            let kit = Kit::with(Offer { ecdsa_number, ..Offer::default() }, features);
+            let mask = u32::from_le_bytes(kit.device.config()[44..48].try_into().unwrap());
+            assert_eq!(mask, 1 << RSA | 1 << algo);
+            let signer = kit.akcipher(algo, PRIVATE, [number, 0], &private).unwrap();
+            let verifier = kit.akcipher(algo, PUBLIC, [number, 0], &public).unwrap();
+            let digest = openssl::sha::sha256(b"message");
+            let answer = send(&kit, SIGN, signer, &digest, 150);
+            assert_eq!(answer.status, OK);
+            let signature = &answer.output[..answer.written as usize - 1];
+            let theirs = EcdsaSig::from_der(signature).unwrap();
+            assert!(theirs.verify(&digest, &key).unwrap());
+            assert_eq!(verify(&kit, verifier, signature, &digest).status, OK);
+            assert_eq!(verify(&kit, verifier, signature, &[0; 32]).status, KEY_REJECTED);
+            assert_eq!(verify(&kit, verifier, &signature[1..], &digest).status, KEY_REJECTED);
+            assert_eq!(send(&kit, ENC, verifier, &digest, 150).status, NOTSUPP);
+            assert_eq!(kit.akcipher(5 - algo, PUBLIC, [number, 0], &public), Err(NOTSUPP));
+            assert_eq!(kit.akcipher(algo, PUBLIC, [0, 0], &public), Err(NOTSUPP));
+            kit.assert_no_violation();
+        }
+    }
+}
+
+#[test]
+fn ecdsa_is_not_offered_where_its_number_may_be_dsas() {
+    let kit = Kit::new();
+    assert_eq!(kit.device.config()[44..48], [1 << RSA, 0, 0, 0]);
+    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+    let private = EcKey::generate(&group).unwrap().private_key_to_der().unwrap();
+    assert_eq!(kit.akcipher(2, PRIVATE, [3, 0], &private), Err(NOTSUPP));
+    // Nor is it served to a driver that does without revision 1 where it is offered.
+    let kit = Kit::with(Offer::default(), feature::REVISION_1);
+    assert_eq!(kit.device.config()[44..48], [1 << RSA | 1 << 2, 0, 0, 0]);
+    kit.device.start(0);
+    let mut request = words(&[0x0404, 2, 0, 0, 2, PRIVATE, private.len() as u32, 3]);
+    request.resize(72, 0);
+    request.extend(private);
+    let (answer, _) = kit.raw_control(request, 16);
+    assert_eq!(u32::from(answer[8]), NOTSUPP);
+}

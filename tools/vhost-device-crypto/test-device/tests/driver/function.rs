@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A front end of vfio-user, with a driver that finds its way by what the function says of
+//! itself.
+
+use std::os::fd::AsRawFd;
+
+use crypto_test_device::queue::Memory;
+use vfio_user::Client;
+use vm_memory::{GuestAddressSpace, GuestMemoryBackend, GuestMemoryRegion};
+use vmm_sys_util::eventfd::EventFd;
+
+use super::front::{event, shared_memory, wait, Server, VERSION_1};
+use super::{Ring, AVAIL, TABLE, USED};
+
+pub const RING_RESET: u64 = 1 << 40;
+pub const PACKED: u64 = 1 << 34;
+pub const IN_ORDER: u64 = 1 << 35;
+pub const EVENT_IDX: u64 = 1 << 29;
+
+/// Regions.
+const BAR: u32 = 0;
+pub const SPACE: u32 = 7;
+
+/// Kinds of interrupts.
+const LINE: u32 = 0;
+const MSIX: u32 = 2;
+
+/// What is done to them.
+const EVENTFD: u32 = 4;
+const NONE: u32 = 1;
+const UNMASK: u32 = 16;
+const TRIGGER: u32 = 32;
+
+/// Status bits.
+pub const DRIVER: u64 = 3;
+pub const FEATURES_OK: u64 = 8;
+pub const DRIVER_OK: u64 = 4;
+pub const NEEDS_RESET: u64 = 64;
+
+/// Kinds of virtio's structures.
+pub const COMMON: u8 = 1;
+pub const NOTIFY: u8 = 2;
+pub const ISR: u8 = 3;
+pub const DEVICE: u8 = 4;
+pub const PCI: u8 = 5;
+
+/// Registers.
+pub const STATUS: u64 = 0x14;
+pub const GENERATION: u64 = 0x15;
+pub const CONFIG_VECTOR: u64 = 0x10;
+pub const QUEUE_SELECT: u64 = 0x16;
+pub const QUEUE_SIZE: u64 = 0x18;
+pub const QUEUE_VECTOR: u64 = 0x1a;
+pub const QUEUE_ENABLE: u64 = 0x1c;
+pub const QUEUE_DESC: u64 = 0x20;
+pub const QUEUE_RESET: u64 = 0x3a;
+
+/// Without a vector.
+pub const NO_VECTOR: u64 = 0xffff;
+
+pub struct Guest {
+    pub client: Client,
+    pub memory: Memory,
+    pub rings: Vec<Ring>,
+    pub vectors: Vec<EventFd>,
+    pub line: EventFd,
+}
+
+impl Guest {
+    /// Connects, and shares its memory.
+    pub fn connect(server: &Server) -> Self {
+        let mut client = Client::new(&server.path("socket")).unwrap();
+        let memory = shared_memory();
+        for region in memory.memory().iter() {
+            let file = region.file_offset().unwrap();
+            let (start, len) = (region.start_addr().0, region.len());
+            client.dma_map(file.start(), start, len, file.file().as_raw_fd()).unwrap();
+        }
+        let count = client.get_irq_info(MSIX).unwrap().count;
+        let vectors: Vec<EventFd> = (0..count).map(|_| event()).collect();
+        let line = event();
+        let mut guest = Guest { client, memory, rings: Vec::new(), vectors, line };
+        guest.client.set_irqs(LINE, EVENTFD | TRIGGER, 0, 1, &[guest.line.as_raw_fd()]).unwrap();
+        for vector in 0..guest.vectors.len() {
+            guest.listen(vector);
+        }
+        guest
+    }
+
+    /// Enables MSI-X, as a driver does that wants it.
+    pub fn enable_msix(&mut self) {
+        let at = self.capability(0x11, |_| true).unwrap();
+        let control = self.space(at + 2, 2) | 1 << 15;
+        self.client.region_write(SPACE, at + 2, &(control as u16).to_le_bytes()).unwrap();
+    }
+
+    pub fn listen(&mut self, vector: usize) {
+        let files = [self.vectors[vector].as_raw_fd()];
+        self.client.set_irqs(MSIX, EVENTFD | TRIGGER, vector as u32, 1, &files).unwrap();
+    }
+
+    pub fn stop_listening(&mut self, vector: usize) {
+        self.client.set_irqs(MSIX, EVENTFD | TRIGGER, vector as u32, 1, &[]).unwrap();
+    }
+
+    pub fn unmask_line(&mut self) {
+        self.client.set_irqs(LINE, NONE | UNMASK, 0, 1, &[]).unwrap();
+    }
+
+    pub fn space(&mut self, at: u64, len: usize) -> u64 {
+        let mut bytes = [0; 8];
+        self.client.region_read(SPACE, at, &mut bytes[..len]).unwrap();
+        u64::from_le_bytes(bytes)
+    }
+
+    /// A capability of this id.
+    fn capability(&mut self, id: u64, wanted: impl Fn(&mut u64) -> bool) -> Option<u64> {
+        let mut at = self.space(0x34, 1);
+        while at != 0 {
+            if self.space(at, 1) == id && wanted(&mut self.space(at + 3, 1)) {
+                return Some(at);
+            }
+            at = self.space(at + 1, 1);
+        }
+        None
+    }
+
+    /// Where a structure's capability is, and the structure itself, with its length.
+    pub fn structure(&mut self, kind: u8) -> Option<(u64, u64, u64)> {
+        let at = self.capability(9, |found| *found == u64::from(kind))?;
+        assert_eq!(self.space(at + 4, 1), u64::from(BAR));
+        Some((at, self.space(at + 8, 4), self.space(at + 12, 4)))
+    }
+
+    pub fn read(&mut self, kind: u8, at: u64, len: usize) -> u64 {
+        let (_, offset, _) = self.structure(kind).unwrap();
+        let mut bytes = [0; 8];
+        self.client.region_read(BAR, offset + at, &mut bytes[..len]).unwrap();
+        u64::from_le_bytes(bytes)
+    }
+
+    pub fn write(&mut self, kind: u8, at: u64, len: usize, value: u64) {
+        let (_, offset, _) = self.structure(kind).unwrap();
+        self.client.region_write(BAR, offset + at, &value.to_le_bytes()[..len]).unwrap();
+    }
+
+    pub fn common(&mut self, at: u64, len: usize) -> u64 {
+        self.read(COMMON, at, len)
+    }
+
+    pub fn set_common(&mut self, at: u64, len: usize, value: u64) {
+        self.write(COMMON, at, len, value);
+    }
+
+    pub fn status(&mut self) -> u64 {
+        self.common(STATUS, 1)
+    }
+
+    pub fn reset(&mut self) {
+        self.set_common(STATUS, 1, 0);
+        assert_eq!(self.status(), 0);
+        self.rings.clear();
+    }
+
+    pub fn offered(&mut self) -> u64 {
+        let mut features = 0;
+        for half in 0..2 {
+            self.set_common(0, 4, half);
+            features |= self.common(4, 4) << (32 * half);
+        }
+        features
+    }
+
+    /// Whether the device takes these features.
+    pub fn negotiate(&mut self, features: u64) -> bool {
+        self.set_common(STATUS, 1, DRIVER);
+        for half in 0..2 {
+            self.set_common(8, 4, half);
+            self.set_common(12, 4, features >> (32 * half) & 0xffff_ffff);
+        }
+        self.set_common(STATUS, 1, DRIVER | FEATURES_OK);
+        self.status() & FEATURES_OK != 0
+    }
+
+    /// Where a queue's ring is.
+    pub fn base(index: usize) -> u64 {
+        0x80_0000 * (index as u64 % 2) + 0x1000 * (index as u64 / 2)
+    }
+
+    /// Sets up a queue, with the vector behind the configuration's, and enables it.
+    pub fn enable(&mut self, index: usize, size: u16) {
+        let base = Guest::base(index);
+        self.set_common(QUEUE_SELECT, 2, index as u64);
+        self.set_common(QUEUE_SIZE, 2, size.into());
+        for (part, at) in [TABLE, AVAIL, USED].iter().zip(0..) {
+            let address = base + part;
+            self.set_common(QUEUE_DESC + 8 * at, 4, address & 0xffff_ffff);
+            self.set_common(QUEUE_DESC + 8 * at + 4, 4, address >> 32);
+        }
+        self.set_common(QUEUE_VECTOR, 2, index as u64 + 1);
+        self.set_common(QUEUE_ENABLE, 2, 1);
+        assert_eq!(self.common(QUEUE_ENABLE, 2), 1);
+    }
+
+    /// Starts the device with split rings, and MSI-X.
+    pub fn start(&mut self, features: u64, rings: usize) {
+        self.enable_msix();
+        assert!(self.negotiate(features | VERSION_1));
+        self.set_common(CONFIG_VECTOR, 2, 0);
+        for index in 0..rings {
+            self.enable(index, 16);
+            self.rings.push(Ring::new(self.memory.clone(), Guest::base(index), 16));
+        }
+        self.go();
+    }
+
+    pub fn go(&mut self) {
+        self.set_common(STATUS, 1, DRIVER | FEATURES_OK | DRIVER_OK);
+        assert_eq!(self.status(), DRIVER | FEATURES_OK | DRIVER_OK);
+    }
+
+    /// Where in the BAR a queue is kicked.
+    pub fn doorbell(&mut self, index: usize) -> u64 {
+        let (at, notify, _) = self.structure(NOTIFY).unwrap();
+        let multiplier = self.space(at + 16, 4);
+        self.set_common(QUEUE_SELECT, 2, index as u64);
+        notify + self.common(0x1e, 2) * multiplier
+    }
+
+    pub fn kick(&mut self, index: usize) {
+        let doorbell = self.doorbell(index);
+        self.client.region_write(BAR, doorbell, &(index as u16).to_le_bytes()).unwrap();
+    }
+
+    /// Waits for a vector's interrupt.
+    pub fn interrupt(&self, vector: usize) {
+        wait("interrupt", || self.vectors[vector].read().ok());
+    }
+
+    /// The vectors that were raised since the last time.
+    pub fn raised(&self) -> Vec<usize> {
+        let raised = |vector: &usize| self.vectors[*vector].read().is_ok();
+        (0..self.vectors.len()).filter(raised).collect()
+    }
+
+    /// A kick, an interrupt, and the answers.
+    pub fn answers(&mut self, index: usize) -> Vec<(u32, u32)> {
+        self.kick(index);
+        self.interrupt(index + 1);
+        self.rings[index].used()
+    }
+
+    /// A request, and its answer.
+    pub fn ask(&mut self, index: usize) {
+        let head = self.rings[index].request(0);
+        assert_eq!(self.answers(index), [(head.into(), 1)]);
+    }
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The driver's side of a packed ring.
+
+use crypto_test_device::queue::Memory;
+use vm_memory::{Bytes, GuestAddress, GuestAddressSpace};
+
+use super::{AVAIL, BUFFERS, NEXT, TABLE, USED, WRITE};
+
+const AVAILABLE: u16 = 1 << 7;
+const IS_USED: u16 = 1 << 15;
+
+/// A ring that is answered as the device likes.
+pub struct Packed {
+    pub memory: Memory,
+    pub base: u64,
+    pub size: u16,
+    next: u16,
+    wrap: bool,
+    seen: u16,
+    seen_wrap: bool,
+    /// How many places each number has; a number is there once only.
+    slots: Vec<u16>,
+    next_id: u16,
+}
+
+impl Packed {
+    pub fn new(memory: Memory, base: u64, size: u16) -> Self {
+        let zeros = vec![0; 16 * usize::from(size)];
+        let guest = memory.memory();
+        guest.write_slice(&zeros, GuestAddress(base + TABLE)).unwrap();
+        // Both words: everything is to be told.
+        for at in [AVAIL, USED] {
+            guest.write_slice(&[0; 4], GuestAddress(base + at)).unwrap();
+        }
+        let slots = vec![0; usize::from(size)];
+        Packed {
+            memory,
+            base,
+            size,
+            next: 0,
+            wrap: true,
+            seen: 0,
+            seen_wrap: true,
+            slots,
+            next_id: 0,
+        }
+    }
+
+    /// A request that the device refuses: an opcode, and room for a status.
+    pub fn request(&mut self, opcode: u32) -> u16 {
+        let id = self.next_id;
+        self.next_id = (id + 1) % self.size;
+        let at = self.base + BUFFERS + 64 * u64::from(id);
+        let guest = self.memory.memory();
+        guest.write_slice(&opcode.to_le_bytes(), GuestAddress(at)).unwrap();
+        guest.write_slice(&[0xff], GuestAddress(at + 32)).unwrap();
+        let first = self.next;
+        let first_flags = self.put(at, 4, id, NEXT);
+        let flags = self.put(at + 32, 1, id, WRITE);
+        self.show(self.following(first), flags);
+        self.show(first, first_flags);
+        self.slots[usize::from(id)] = 2;
+        id
+    }
+
+    fn following(&self, index: u16) -> u16 {
+        (index + 1) % self.size
+    }
+
+    /// Writes a descriptor but for its flags, which come last.
+    fn put(&mut self, address: u64, len: u32, id: u16, flags: u16) -> u16 {
+        let mut bytes = address.to_le_bytes().to_vec();
+        bytes.extend(len.to_le_bytes());
+        bytes.extend(id.to_le_bytes());
+        let at = self.base + TABLE + 16 * u64::from(self.next);
+        self.memory.memory().write_slice(&bytes, GuestAddress(at)).unwrap();
+        let flags = flags | if self.wrap { AVAILABLE } else { IS_USED };
+        self.next = self.following(self.next);
+        self.wrap ^= self.next == 0;
+        flags
+    }
+
+    fn show(&self, index: u16, flags: u16) {
+        let at = self.base + TABLE + 16 * u64::from(index) + 14;
+        self.memory.memory().write_slice(&flags.to_le_bytes(), GuestAddress(at)).unwrap();
+    }
+
+    /// The answers since the last time: numbers and lengths.
+    pub fn used(&mut self) -> Vec<(u32, u32)> {
+        let mut answers = Vec::new();
+        loop {
+            let mut bytes = [0; 16];
+            let at = self.base + TABLE + 16 * u64::from(self.seen);
+            self.memory.memory().read_slice(&mut bytes, GuestAddress(at)).unwrap();
+            let flags = u16::from_le_bytes([bytes[14], bytes[15]]);
+            let bits = (flags & AVAILABLE != 0, flags & IS_USED != 0);
+            if bits != (self.seen_wrap, self.seen_wrap) {
+                return answers;
+            }
+            let id = u16::from_le_bytes([bytes[12], bytes[13]]);
+            let len = u32::from_le_bytes(bytes[8..12].try_into().unwrap());
+            answers.push((id.into(), len));
+            let slots = std::mem::take(&mut self.slots[usize::from(id)]);
+            assert_ne!(slots, 0, "{id} was answered before");
+            self.seen += slots;
+            if self.seen >= self.size {
+                self.seen -= self.size;
+                self.seen_wrap = !self.seen_wrap;
+            }
+        }
+    }
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The monitor's commands, and what is none.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crypto_test_device::ctl;
+use crypto_test_device::device::Device;
+use crypto_test_device::monitor;
+use crypto_test_device::offer::Offer;
+use crypto_test_device::options::Ctl;
+use crypto_test_device::service::{Service, Settings};
+use crypto_test_device::ticker;
+use crypto_test_device::trace::Trace;
+use serde_json::{json, Value};
+use vmm_sys_util::tempdir::TempDir;
+
+struct Bench {
+    directory: TempDir,
+    service: Arc<Service>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let directory = TempDir::new_with_prefix("/tmp/crypto-test-device-test-").unwrap();
+        let device = Device::new(Offer::default(), Trace::default());
+        let service = Service::new(device, Settings::default()).unwrap();
+        let bench = Bench { directory, service };
+        let listener = UnixListener::bind(bench.path()).unwrap();
+        monitor::start(bench.service.clone(), listener).unwrap();
+        ticker::start(bench.service.clone()).unwrap();
+        bench
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.as_path().join("monitor")
+    }
+
+    fn client(&self) -> Client {
+        Client(BufReader::new(UnixStream::connect(self.path()).unwrap()))
+    }
+}
+
+struct Client(BufReader<UnixStream>);
+
+impl Client {
+    fn send(&mut self, bytes: &[u8]) {
+        self.0.get_mut().write_all(bytes).unwrap();
+    }
+
+    fn answer(&mut self) -> Value {
+        let mut line = String::new();
+        assert_ne!(self.0.read_line(&mut line).unwrap(), 0);
+        serde_json::from_str(&line).unwrap()
+    }
+
+    fn ask(&mut self, command: Value) -> Value {
+        self.send(format!("{command}\n").as_bytes());
+        self.answer()
+    }
+
+    fn fails(&mut self, bytes: &[u8]) {
+        self.send(bytes);
+        self.send(b"\n");
+        let answer = self.answer();
+        let error = answer["error"].as_str().unwrap();
+        assert!(!error.is_empty() && answer.get("ok").is_none());
+    }
+}
+
+#[test]
+fn status_has_everything() {
+    let bench = Bench::new();
+    let answer = bench.client().ask(json!({"command": "status"}));
+    assert_eq!(answer["ok"], true);
+    for (name, value) in [
+        ("connected", json!(false)),
+        ("starts", json!(0)),
+        ("features", json!(0)),
+        ("ready", json!(true)),
+        ("sessions", json!(0)),
+        ("sessions_left_behind", json!(0)),
+        ("config_changes", json!(0)),
+        ("counters", json!([])),
+        ("violations", json!([])),
+        ("faults", json!([])),
+    ] {
+        assert_eq!(answer[name], value, "{name}");
+    }
+    let queues = answer["queues"].as_array().unwrap();
+    assert_eq!(queues.len(), 2);
+    assert_eq!((&queues[0]["queue"], &queues[1]["queue"]), (&json!(0), &json!("control")));
+    assert_eq!(queues[0]["held"], 0);
+}
+
+#[test]
+fn faults_come_and_go() {
+    let bench = Bench::new();
+    let mut client = bench.client();
+    let ok = json!({"ok": true});
+    for fault in [
+        json!({"command": "fault", "fault": "delay:value=5:queue=control"}),
+        json!({"command": "fault", "fault": {"name": "die", "queue": 3, "happened": 9}}),
+        json!({"fault": "table-full"}),
+    ] {
+        assert_eq!(client.ask(fault), ok);
+    }
+    let status = client.ask(json!({"command": "status"}));
+    let faults = status["faults"].as_array().unwrap();
+    assert_eq!(faults.len(), 3);
+    assert_eq!((&faults[0]["value"], &faults[0]["queue"]), (&json!(5), &json!("control")));
+    assert_eq!((&faults[1]["queue"], &faults[1]["happened"]), (&json!(3), &json!(0)));
+    assert_eq!(client.ask(json!({"command": "clear", "name": "die"})), ok);
+    assert_eq!(bench.service.device.faults.list().len(), 2);
+    assert_eq!(client.ask(json!({"command": "clear"})), ok);
+    assert!(bench.service.device.faults.list().is_empty());
+}
+
+#[test]
+fn other_commands() {
+    let bench = Bench::new();
+    let mut client = bench.client();
+    client.ask(json!({"command": "ready", "ready": false}));
+    assert!(!bench.service.device.is_ready());
+    client.ask(json!({"command": "ready", "ready": true}));
+    assert!(bench.service.device.is_ready());
+    client.ask(json!({"command": "ready", "ready": false, "notice": "reset"}));
+    assert!(bench.service.device.is_ready());
+    bench.service.device.reset();
+    assert!(!bench.service.device.is_ready());
+    client.ask(json!({"command": "ready", "ready": true, "notice": "none"}));
+    assert!(bench.service.device.is_ready());
+    assert_eq!(client.ask(json!({"command": "complete"}))["completed"], 0);
+    let answer = client.ask(json!({"command": "complete", "order": "lifo", "queue": "control"}));
+    assert_eq!(answer, json!({"ok": true, "completed": 0}));
+}
+
+#[test]
+fn nonsense_is_answered_and_the_connection_stays() {
+    let bench = Bench::new();
+    let mut client = bench.client();
+    for nonsense in [
+        &b"x"[..],
+        b"{",
+        b"{}",
+        b"[]",
+        b"null",
+        b"1",
+        b"\"status\"",
+        b"\xff\xfe",
+        b"\0",
+        br#"{"command":"lie"}"#,
+        br#"{"command":1}"#,
+        br#"{"command":"status","x":1}"#,
+        br#"{"command":"fault"}"#,
+        br#"{"command":"fault","fault":"lie"}"#,
+        br#"{"command":"fault","fault":{}}"#,
+        br#"{"command":"fault","fault":{"name":"lie"}}"#,
+        br#"{"command":"fault","fault":{"name":"die","x":1}}"#,
+        br#"{"command":"fault","fault":{"name":"die","value":-1}}"#,
+        br#"{"command":"fault","fault":7}"#,
+        br#"{"command":"status","fault":"die"}"#,
+        br#"{"command":"clear","name":"lie"}"#,
+        br#"{"command":"ready"}"#,
+        br#"{"command":"ready","ready":1}"#,
+        br#"{"command":"ready","ready":true,"notice":"soon"}"#,
+        br#"{"command":"complete","order":"best"}"#,
+        br#"{"command":"config-change"}"#,
+        br#"{"command":"needs-reset"}"#,
+        br#"{"command":"disconnect"}"#,
+        br#"{"fault":"needs-reset"}"#,
+    ] {
+        client.fails(nonsense);
+    }
+    client.fails("[".repeat(60_000).as_bytes());
+    client.fails(&[b' '; 65 << 10]);
+    client.fails(&vec![b'x'; 1 << 20]);
+    assert_eq!(client.ask(json!({"command": "status"}))["faults"], json!([]));
+}
+
+#[test]
+fn lines_need_not_come_in_one_piece() {
+    let bench = Bench::new();
+    let mut client = bench.client();
+    for piece in [&b"{\"comm"[..], b"and\":\"rea", b"dy\",\"ready\":fal", b"se}"] {
+        client.send(piece);
+    }
+    client.send(b"\r\n\n  \n{\"command\":\"status\"}\nx\n");
+    assert_eq!(client.answer(), json!({"ok": true}));
+    assert_eq!(client.answer()["ready"], false);
+    assert!(client.answer()["error"].is_string());
+    // The last line may lack its end.
+    client.send(br#"{"command":"clear"}"#);
+    client.0.get_mut().shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(client.answer(), json!({"ok": true}));
+    assert_eq!(client.0.read_to_end(&mut Vec::new()).unwrap(), 0);
+}
+
+#[test]
+fn clients_do_not_wait_for_each_other() {
+    let bench = Bench::new();
+    let mut slow = bench.client();
+    slow.send(b"{");
+    let mut clients: Vec<Client> = (0..20).map(|_| bench.client()).collect();
+    for client in &mut clients {
+        assert_eq!(client.ask(json!({"command": "status"}))["ok"], true);
+    }
+    slow.send(b"\"command\":\"clear\"}\n");
+    assert_eq!(slow.answer()["ok"], true);
+    // There are not any number of them.
+    clients.extend((0..20).map(|_| bench.client()));
+    assert!(clients.last_mut().unwrap().answer()["error"].is_string());
+    drop(clients);
+    for _ in 0..1000 {
+        let mut client = bench.client();
+        client.send(b"{\"command\":\"clear\"}\n");
+        if client.answer().get("ok").is_some() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("clients that are gone are still counted");
+}
+
+#[test]
+fn ctl_is_a_client() {
+    let bench = Bench::new();
+    let ctl = |words: &[&str]| {
+        ctl::run(&Ctl {
+            monitor: Some(bench.path()),
+            words: words.iter().map(ToString::to_string).collect(),
+        })
+    };
+    assert!(ctl(&["fault", "delay:value=5", "table-full"]).unwrap());
+    assert_eq!(bench.service.device.faults.list().len(), 2);
+    assert!(ctl(&["clear", "delay"]).unwrap());
+    assert!(ctl(&[r#"{"command":"ready","ready":false}"#]).unwrap());
+    assert!(!bench.service.device.is_ready());
+    assert!(ctl(&["ready", "on"]).unwrap());
+    assert!(bench.service.device.is_ready());
+    assert!(!ctl(&["fault", "lie"]).unwrap());
+    assert!(!ctl(&["config-change"]).unwrap());
+    assert!(ctl(&["nonsense"]).is_err());
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The command line: what is taken, what is refused, and what the program does then.
+
+use std::process::{Command as Process, Output};
+
+use clap::{CommandFactory, Parser};
+use crypto_test_device::backend::{EVENT_IDX, INDIRECT_DESC};
+use crypto_test_device::fault::Kind;
+use crypto_test_device::offer::{
+    AeadIv, ChainAad, ChainDigest, EcdsaNumber, Offer, SessionAad, SessionIds, StatelessBy,
+};
+use crypto_test_device::options::{Command, Options, Serve};
+use crypto_test_device::protocol::algorithm::Service;
+
+fn parse(arguments: &[&str]) -> Result<Serve, String> {
+    let base = ["crypto-test-device", "serve", "--socket-path", "s"];
+    match Options::try_parse_from(base.iter().chain(arguments)) {
+        Ok(options) => match options.command {
+            Command::Serve(serve) => Ok(*serve),
+            other => panic!("{other:?}"),
+        },
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[test]
+fn clap_finds_nothing_wrong() {
+    Options::command().debug_assert();
+}
+
+#[test]
+fn without_options_the_offer_is_the_default() {
+    let offer = parse(&[]).unwrap().offer();
+    let text = |offer: &Offer| serde_json::to_value(offer).unwrap();
+    assert_eq!(text(&offer), text(&Offer::default()));
+    assert_eq!(parse(&[]).unwrap().without(), 0);
+}
+
+#[test]
+fn every_option_arrives() {
+    let options = parse(&[
+        "--queues=63",
+        "--features=revision-1,hash-stateless",
+        "--services=cipher,akcipher",
+        "--cipher-mask=0xffffffffffffffff",
+        "--hash-mask=0x10",
+        "--mac-mask=2",
+        "--aead-mask=3",
+        "--akcipher-mask=4",
+        "--serve-unadvertised",
+        "--max-cipher-key-len=32",
+        "--max-auth-key-len=0x40",
+        "--max-size=18446744073709551615",
+        "--table-size=0",
+        "--session-ids=sparse",
+        "--chain-aad=before-src",
+        "--chain-digest=verify",
+        "--session-aad=exact",
+        "--ccm-iv=block",
+        "--gcm-iv=block",
+        "--stateless-by=feature",
+        "--ecdsa-number=uapi",
+        "--no-event-idx",
+        "--not-ready",
+        "--fault=delay:value=5",
+        "--fault",
+        "die:after=3",
+        "--log=debug",
+    ])
+    .unwrap();
+    let offer = options.offer();
+    assert_eq!(offer.queues, 63);
+    assert_eq!(offer.features, 0b101);
+    assert_eq!(offer.services, [Service::Cipher, Service::Akcipher]);
+    assert_eq!((offer.cipher_mask, offer.hash_mask), (u64::MAX, 16));
+    assert_eq!((offer.mac_mask, offer.aead_mask, offer.akcipher_mask), (2, 3, 4));
+    assert!(offer.serve_unadvertised);
+    assert_eq!((offer.max_cipher_key_len, offer.max_auth_key_len), (32, 64));
+    assert_eq!((offer.max_size, offer.table_size), (u64::MAX, 0));
+    assert_eq!(offer.session_ids, SessionIds::Sparse);
+    assert_eq!(offer.chain_aad, ChainAad::BeforeSrc);
+    assert_eq!(offer.chain_digest, ChainDigest::Verify);
+    assert_eq!(offer.session_aad, SessionAad::Exact);
+    assert_eq!((offer.ccm_iv, offer.gcm_iv), (AeadIv::Block, AeadIv::Block));
+    assert_eq!(offer.stateless_by, StatelessBy::Feature);
+    assert_eq!(offer.ecdsa_number, EcdsaNumber::Uapi);
+    assert_eq!(options.without(), EVENT_IDX);
+    assert!(options.not_ready && !options.keep_serving);
+    let names: Vec<Kind> = options.faults.iter().map(|fault| fault.name).collect();
+    assert_eq!(names, [Kind::Delay, Kind::Die]);
+
+    let none = parse(&["--services=none"]).unwrap().offer();
+    assert_eq!(none.services, []);
+
+    let features = |arguments: &[&str]| parse(arguments).unwrap().offer().features;
+    assert_eq!(features(&["--revision-1"]), 1);
+    assert_eq!(features(&["--stateless"]), 0x3f);
+    assert_eq!(features(&["--features", "aead-stateless", "--revision-1"]), 0x11);
+    assert_eq!(features(&["--features=akcipher-stateless"]), 0x20);
+    assert_eq!(parse(&["--no-indirect-desc"]).unwrap().without(), INDIRECT_DESC);
+}
+
+#[test]
+fn bad_values_are_refused_with_a_reason() {
+    for (argument, reason) in [
+        ("--queues=0", "1 to 63"),
+        ("--socket-count=0", "1 to 64"),
+        ("--socket-fd=5", "cannot be used with"),
+        ("--queues=64", "vhost-user-backend"),
+        ("--queues=65537", "too big"),
+        ("--queues=-1", "invalid"),
+        ("--queues=x", "invalid digit"),
+        ("--features=revision-2", "revision-1"),
+        ("--services=cipher,magic", "'magic' is none of cipher, hash"),
+        ("--services=none,cipher", "'none' is none of"),
+        ("--services=", "none of cipher, hash"),
+        ("--cipher-mask=0x10000000000000000", "too large"),
+        ("--hash-mask=0x100000000", "too big"),
+        ("--mac-mask=0x", "empty"),
+        ("--max-size=1M", "invalid digit"),
+        ("--table-size=", "empty"),
+        ("--session-ids=random", "sparse"),
+        ("--chain-aad=behind", "after-src"),
+        ("--fault=lie", "there is no fault 'lie'"),
+        ("--fault=delay:5", "'5' is not KEY=VALUE"),
+        ("--log=a=b=c", "level filter"),
+        ("--magic", "unexpected argument"),
+    ] {
+        let error = parse(&[argument]).expect_err(argument);
+        assert!(error.contains(reason), "{argument}: {error}");
+    }
+    assert!(Options::try_parse_from(["crypto-test-device", "serve"]).is_err());
+    assert!(Options::try_parse_from(["crypto-test-device"]).is_err());
+}
+
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let program = env!("CARGO_BIN_EXE_crypto-test-device");
+    let output = Process::new(program).args(arguments).output().unwrap();
+    let Output { status, stdout, stderr } = output;
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code(), text(stdout), text(stderr))
+}
+
+#[test]
+fn help_ends_with_the_faults() {
+    let (code, help, _) = run(&["serve", "--help"]);
+    assert_eq!(code, Some(0));
+    let faults = help.split("Faults").nth(1).unwrap();
+    for kind in Kind::ALL {
+        assert!(faults.contains(kind.name()));
+        assert!(faults.contains(kind.help()));
+    }
+    let delay = faults.lines().find(|line| line.contains(" delay ")).unwrap();
+    assert!(delay.ends_with("[100]"));
+}
+
+#[test]
+fn faults_are_listed() {
+    let (code, text, _) = run(&["faults"]);
+    assert_eq!((code, text.lines().count()), (Some(0), Kind::ALL.len()));
+    let (_, json, _) = run(&["faults", "--json"]);
+    let faults: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+    assert_eq!(faults.len(), Kind::ALL.len());
+    assert_eq!(faults[0]["name"], Kind::ALL[0].name());
+    assert!(faults.iter().all(|fault| fault["default_value"].is_u64()));
+}
+
+#[test]
+fn capabilities_are_printed_whatever_else_there_is() {
+    for arguments in
+        [&["--print-capabilities"][..], &["serve", "--nonsense", "--print-capabilities"]]
+    {
+        let (code, text, _) = run(arguments);
+        let capabilities: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((code, &capabilities["type"]), (Some(0), &"crypto".into()));
+        assert_eq!(capabilities["features"], serde_json::json!([]));
+    }
+}
+
+#[test]
+fn what_cannot_begin_says_why() {
+    for (arguments, code, reason) in [
+        (&["serve", "--socket-path", "/nowhere/socket"][..], 2, "/nowhere/socket"),
+        (&["serve", "--socket-path", "/dev/null"], 2, "not a socket"),
+        (&["serve", "--socket-path=/tmp/x", "--trace=/nowhere/trace"], 2, "/nowhere/trace"),
+        (&["serve", "--socket-path=/tmp/x", "--monitor=/nowhere/m"], 2, "/nowhere/m"),
+        (&["serve", "--socket-path=/tmp/x", "--queues=64"], 2, "1 to 63"),
+        (&["ctl", "/nowhere/monitor", "status"], 2, "/nowhere/monitor"),
+        (&["ctl"], 2, "is not named"),
+        (&["ctl", "m", "lie"], 2, "'lie' is no command"),
+    ] {
+        let (status, _, text) = run(arguments);
+        assert_eq!(status, Some(code), "{arguments:?}");
+        assert!(text.contains(reason), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn the_function_is_as_asked_for() {
+    use crypto_test_device::vfio::{Settings, ACCESS_PLATFORM, IN_ORDER, PACKED, RING_RESET};
+    let default = parse(&[]).unwrap().function();
+    let features = RING_RESET | INDIRECT_DESC | EVENT_IDX;
+    assert_eq!(default, Settings { features, ..Settings::default() });
+    let options = parse(&[
+        "--front-end=vfio-user",
+        "--packed",
+        "--in-order",
+        "--access-platform",
+        "--no-ring-reset",
+        "--no-indirect-desc",
+        "--no-event-idx",
+        "--vectors=0",
+        "--queue-size=32768",
+        "--config-size=4096",
+    ]);
+    let expected = Settings {
+        features: PACKED | IN_ORDER | ACCESS_PLATFORM,
+        vectors: Some(0),
+        queue_size: 32768,
+        config_len: 4096,
+    };
+    assert_eq!(options.unwrap().function(), expected);
+    for (argument, reason) in [
+        ("--front-end=vdpa", "vfio-user"),
+        ("--vectors=257", "0 to 256"),
+        ("--queue-size=0", "power of 2"),
+        ("--queue-size=96", "power of 2"),
+        ("--config-size=4097", "0 to 4096"),
+    ] {
+        let error = parse(&[argument]).expect_err(argument);
+        assert!(error.contains(reason), "{argument}: {error}");
+    }
+}
+
+#[test]
+fn faults_of_the_function_are_for_who_has_one() {
+    let (code, _, text) = run(&["serve", "--socket-path=/tmp/x", "--fault=needs-reset"]);
+    assert_eq!(code, Some(2));
+    assert!(text.contains("only a vfio-user device can have needs-reset"), "{text}");
+    let of_function = Kind::ALL.iter().filter(|kind| kind.is_of_function());
+    assert_eq!(of_function.count(), 9);
+}

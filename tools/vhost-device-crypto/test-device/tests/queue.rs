@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A queue that is driven by hand: what is true of honest answers, and that each fault
+//! of answers really happens.
+
+mod driver;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
+
+use crypto_test_device::device::Device;
+use crypto_test_device::fault::QueueId;
+use crypto_test_device::offer::Offer;
+use crypto_test_device::queue::{Disaster, Order, Queue};
+use crypto_test_device::trace::Trace;
+use driver::{Bench, BUFFERS, WRITE};
+use vhost_user_backend::VringT;
+use vmm_sys_util::timerfd::TimerFd;
+
+/// What the device answers to the driver's bad requests: a status.
+const LEN: u32 = 1;
+
+fn answer(head: u16) -> (u32, u32) {
+    (head.into(), LEN)
+}
+
+#[test]
+fn honest_answers_are_all_there_once_and_in_order() {
+    let mut bench = Bench::new(256);
+    for _ in 0..3 {
+        let heads: Vec<u16> = (0..100).map(|_| bench.ring.request(0)).collect();
+        assert_eq!(bench.ring.used(), []);
+        bench.run();
+        let answers: Vec<_> = heads.iter().map(|&head| answer(head)).collect();
+        assert_eq!(bench.ring.used(), answers);
+        assert!((1..100).contains(&bench.interrupts()));
+    }
+    let status = bench.queue.status();
+    assert_eq!((status.popped, status.answered), (300, 300));
+    assert_eq!((status.held, status.malformed), (0, 0));
+    assert!(status.running && !status.broken);
+    bench.run();
+    assert_eq!(bench.interrupts(), 0);
+    assert_eq!(bench.ring.used_flags(), 0);
+}
+
+#[test]
+fn indices_wrap_around() {
+    for (size, event_idx) in [(1, false), (2, true), (64, true), (64, false)] {
+        let mut bench = Bench::new(size);
+        bench.vring.set_queue_event_idx(event_idx);
+        let many = (size / 2).max(1);
+        let mut count = 0;
+        while count < 70_000 {
+            bench.ring.set_used_event(bench.ring.seen);
+            // A chain has two descriptors, or one where there is room for no more.
+            let heads: Vec<u16> = (0..many)
+                .map(|_| match size {
+                    1 => bench.ring.add(&[(BUFFERS, 1, WRITE)]),
+                    _ => bench.ring.request(0),
+                })
+                .collect();
+            bench.run();
+            let answers: Vec<_> = heads.iter().map(|&head| answer(head)).collect();
+            assert_eq!(bench.ring.used(), answers);
+            assert_ne!(bench.interrupts(), 0);
+            if event_idx {
+                assert_eq!(bench.ring.avail_event(), bench.ring.avail);
+            }
+            count += u32::from(many);
+        }
+    }
+}
+
+#[test]
+fn interrupts_are_as_the_driver_wants_them() {
+    let mut bench = Bench::new(16);
+    bench.ring.set_avail_flags(1);
+    assert_eq!(bench.ask().1.len(), 1);
+    assert_eq!(bench.interrupts(), 0);
+    bench.ring.set_avail_flags(0);
+    bench.ask();
+    assert_eq!(bench.interrupts(), 1);
+
+    bench.vring.set_queue_event_idx(true);
+    for (event, interrupts) in [(5, 0), (2, 0), (4, 1), (4, 0), (7, 0), (7, 1)] {
+        bench.ring.set_used_event(event);
+        bench.ask();
+        assert_eq!(bench.interrupts(), interrupts, "{event}");
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_request_that_takes_long() {
+    let mut bench = Bench::new(16);
+    let mut interrupts = |opcode: u32, len: u32| {
+        bench.ring.request(0);
+        let (from, to) = (BUFFERS + 0x8_0000, BUFFERS);
+        bench.ring.write(from, &opcode.to_le_bytes());
+        bench.ring.add(&[(from, len, 0), (to, 1, WRITE)]);
+        bench.run();
+        assert_eq!(bench.ring.used().len(), 2);
+        bench.interrupts()
+    };
+    assert_eq!(interrupts(0, 0x8000), 2);
+    assert_eq!(interrupts(0x400, 4), 2);
+}
+
+#[test]
+fn descriptors_without_bytes_are_passed_over() {
+    let mut bench = Bench::new(16);
+    let to = BUFFERS + 64;
+    bench.ring.write(to, &[0xff; 2]);
+    // An address outside the memory, without a byte, is none.
+    let head = bench.ring.add(&[
+        (u64::MAX, 0, 0),
+        (BUFFERS, 4, 0),
+        (BUFFERS, 0, WRITE),
+        (0, 0, 0),
+        (to, 1, WRITE),
+        (u64::MAX - 1, 0, WRITE),
+    ]);
+    bench.run();
+    assert_eq!(bench.ring.used(), [answer(head)]);
+    assert_ne!(bench.ring.read(to, 1), [0xff]);
+    assert_eq!(bench.queue.status().malformed, 0);
+}
+
+#[test]
+fn never_answer() {
+    let mut bench = Bench::new(16);
+    bench.fault("never-answer:opcode=7:count=2");
+    let held = [bench.ring.request(7), bench.ring.request(7)];
+    let answered = [bench.ring.request(0), bench.ring.request(7)];
+    bench.run();
+    assert_eq!(bench.ring.used(), answered.map(answer));
+    assert_eq!(bench.queue.status().held, 2);
+    sleep(Duration::from_millis(150));
+    bench.queue.expired();
+    assert_eq!(bench.ring.used(), []);
+    bench.interrupts();
+    assert_eq!(bench.queue.complete(Order::Lifo), 2);
+    assert_eq!(bench.ring.used(), [held[1], held[0]].map(answer));
+    assert_eq!(bench.interrupts(), 1);
+    assert_eq!(bench.queue.complete(Order::Fifo), 0);
+    assert_eq!(bench.queue.status().held, 0);
+}
+
+#[test]
+fn delay() {
+    let mut bench = Bench::new(16);
+    bench.fault("delay:value=500:count=2");
+    let heads = [bench.ring.request(0), bench.ring.request(0)];
+    let prompt = bench.ring.request(0);
+    bench.run();
+    assert_eq!(bench.ring.used(), [answer(prompt)]);
+    bench.queue.expired();
+    assert_eq!(bench.ring.used(), []);
+    assert!(timer_is_set(&bench));
+    sleep(Duration::from_millis(510));
+    bench.queue.expired();
+    assert_eq!(bench.ring.used(), heads.map(answer));
+    assert!(!timer_is_set(&bench));
+    bench.fault("delay:value=0xffffffffffffffff");
+    assert_eq!(bench.ask().1, []);
+    assert!(timer_is_set(&bench));
+}
+
+fn timer_is_set(bench: &Bench) -> bool {
+    let mut set = false;
+    let look = |timer: &TimerFd| -> Result<(), ()> {
+        set = timer.is_armed().unwrap();
+        Ok(())
+    };
+    bench.queue.employ(look).unwrap();
+    set
+}
+
+#[test]
+fn what_is_late_is_looked_at_late() {
+    let mut bench = Bench::new(16);
+    bench.fault("never-answer:opcode=7");
+    let (from, to) = (bench.ring.buffer(4), bench.ring.buffer(1));
+    bench.ring.write(from, &7u32.to_le_bytes());
+    bench.ring.write(to, &[0xff]);
+    let head = bench.ring.add(&[(from, 4, 0), (to, 1, WRITE)]);
+    bench.run();
+    assert_eq!(bench.ring.read(to, 1), [0xff]);
+    // What becomes of a chain meanwhile is found out then.
+    bench.ring.describe(0, head, (u64::MAX, 4, 0, 0));
+    assert_eq!(bench.queue.complete(Order::Fifo), 1);
+    assert_eq!(bench.ring.used(), [(head.into(), 0)]);
+    assert_eq!(bench.ring.read(to, 1), [0xff]);
+    assert_eq!(bench.queue.status().malformed, 1);
+}
+
+#[test]
+fn no_more_is_held_back_than_there_can_be() {
+    let mut bench = Bench::new(4);
+    bench.fault("never-answer");
+    for _ in 0..10 {
+        bench.ask();
+    }
+    assert_eq!(bench.queue.status().held, 4);
+    assert_eq!(bench.queue.status().answered, 6);
+}
+
+#[test]
+fn reorder() {
+    let mut bench = Bench::new(16);
+    bench.fault("reorder:value=2:count=1");
+    let heads: Vec<u16> = (0..4).map(|_| bench.ring.request(0)).collect();
+    bench.run();
+    let order = [heads[1], heads[2], heads[0], heads[3]];
+    assert_eq!(bench.ring.used(), order.map(answer));
+
+    bench.fault("reorder:count=1");
+    let (head, answers) = bench.ask();
+    assert_eq!(answers, []);
+    sleep(Duration::from_millis(110));
+    bench.queue.expired();
+    assert_eq!(bench.ring.used(), [answer(head)]);
+}
+
+#[test]
+fn answer_twice() {
+    for size in [2, 16] {
+        let mut bench = Bench::new(size);
+        bench.fault("answer-twice:count=1");
+        let (head, answers) = bench.ask();
+        assert_eq!(answers, [answer(head); 2]);
+        let (head, answers) = bench.ask();
+        assert_eq!(answers, [answer(head)]);
+    }
+}
+
+#[test]
+fn wrong_id() {
+    let mut bench = Bench::new(16);
+    bench.fault("wrong-id:count=1");
+    assert_eq!(bench.ask().1, [(65535, LEN)]);
+    bench.fault("wrong-id:value=3:count=1");
+    assert_eq!(bench.ask().1, [(3, LEN)]);
+    bench.fault("wrong-id:value=0x12345678:count=1");
+    assert_eq!(bench.ask().1, [(0x1234_5678, LEN)]);
+    let (head, answers) = bench.ask();
+    assert_eq!(answers, [answer(head)]);
+}
+
+#[test]
+fn used_len() {
+    let mut bench = Bench::new(16);
+    let cases = [
+        ("used-len-short", 0),
+        ("used-len-short:value=100", 0),
+        ("used-len-long", LEN + 4096),
+        ("used-len-long:value=0xffffffff", u32::MAX),
+        ("used-len-long:value=0xffffffffff", u32::MAX),
+        ("used-len-zero", 0),
+    ];
+    for (fault, len) in cases {
+        bench.fault(fault);
+        let (head, answers) = bench.ask();
+        assert_eq!(answers, [(head.into(), len)], "{fault}");
+        bench.device.faults.clear(None);
+    }
+}
+
+#[test]
+fn no_interrupt() {
+    for event_idx in [false, true] {
+        let mut bench = Bench::new(16);
+        bench.vring.set_queue_event_idx(event_idx);
+        bench.fault("no-interrupt:count=1");
+        let (head, answers) = bench.ask();
+        assert_eq!(answers, [answer(head)]);
+        assert_eq!(bench.interrupts(), 0);
+        // The driver still waits for the first one, and the second one wakes it.
+        bench.ask();
+        assert_eq!(bench.interrupts(), 1);
+
+        // The rest of a batch has its interrupts.
+        bench.fault("no-interrupt:opcode=7");
+        bench.ring.set_used_event(bench.ring.seen);
+        for opcode in [0, 7] {
+            bench.ring.request(opcode);
+        }
+        bench.run();
+        assert_eq!(bench.ring.used().len(), 2);
+        assert_eq!(bench.interrupts(), 1);
+    }
+}
+
+#[test]
+fn die() {
+    let mut bench = Bench::new(16);
+    let deaths = Arc::new(AtomicUsize::new(0));
+    let count = deaths.clone();
+    let device = Arc::new(Device::new(Offer::default(), Trace::default()));
+    let strike = move |disaster| {
+        assert_eq!(disaster, Disaster::Death);
+        count.fetch_add(1, Ordering::SeqCst);
+    };
+    let queue = Queue::new(QueueId::Data(0), device.clone(), Box::new(strike)).unwrap();
+    device.faults.add("die:after=1".parse().unwrap());
+    let head = bench.ring.request(0);
+    bench.ring.request(0);
+    bench.ring.request(0);
+    queue.run(&bench.vring, &bench.ring.memory);
+    assert_eq!(deaths.load(Ordering::SeqCst), 1);
+    assert_eq!(bench.ring.used(), [answer(head)]);
+}
+
+#[test]
+fn nothing_is_answered_in_a_later_life() {
+    let mut bench = Bench::new(16);
+    bench.fault("never-answer:count=1");
+    bench.fault("delay:value=200:count=1");
+    bench.ring.request(0);
+    bench.ask();
+    assert_eq!(bench.queue.status().held, 2);
+    bench.stop();
+    assert!(!bench.queue.is_running());
+    assert_eq!(bench.queue.status().held, 0);
+    bench.start();
+    sleep(Duration::from_millis(210));
+    bench.queue.expired();
+    assert_eq!(bench.queue.complete(Order::Fifo), 0);
+    bench.run();
+    assert_eq!(bench.ring.used(), []);
+    let (head, answers) = bench.ask();
+    assert_eq!(answers, [answer(head)]);
+    assert!(bench.queue.is_running());
+}
+
+#[test]
+fn a_ring_that_is_disabled_rests() {
+    let mut bench = Bench::new(16);
+    bench.fault("delay:value=200:count=1");
+    let (first, answers) = bench.ask();
+    assert_eq!(answers, []);
+    bench.vring.set_enabled(false);
+    sleep(Duration::from_millis(210));
+    bench.queue.expired();
+    let (second, answers) = bench.ask();
+    assert_eq!(answers, []);
+    bench.vring.set_enabled(true);
+    bench.run();
+    assert_eq!(bench.ring.used(), [first, second].map(answer));
+}
+
+#[test]
+fn faults_may_come_together() {
+    let mut bench = Bench::new(16);
+    bench.fault("delay:value=1");
+    bench.fault("answer-twice");
+    bench.fault("wrong-id:value=9");
+    bench.fault("used-len-long:value=1");
+    bench.fault("no-interrupt");
+    bench.ask();
+    sleep(Duration::from_millis(5));
+    bench.queue.expired();
+    assert_eq!(bench.ring.used(), [(9, LEN + 1); 2]);
+    assert_eq!(bench.interrupts(), 0);
+}

@@ -1,0 +1,555 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The specification's requirements on devices, V-1 to V-32 in the project's numbering:
+//! one test each, named by what must hold.
+
+#![allow(missing_docs)]
+
+mod kit;
+
+use crypto_test_device::offer::{Offer, SessionIds};
+use crypto_test_device::protocol::feature;
+use kit::*;
+
+const KEY: [u8; 16] = [7; 16];
+const R1: u64 = feature::REVISION_1;
+
+fn field(config: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(config[at..at + 4].try_into().unwrap())
+}
+
+/// NIST SP 800-38A, F.2.1.
+fn cbc_vector() -> (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>) {
+    (
+        hex("2b7e151628aed2a6abf7158809cf4f3c"),
+        hex("000102030405060708090a0b0c0d0e0f"),
+        hex("6bc1bee22e409f96e93d7e117393172a ae2d8a571e03ac9c9eb76fac45af8e51"),
+        hex("7649abac8119b246cee98e9b12e9197d 5086cb9b507219ee95db113a917678b2"),
+    )
+}
+
+#[test]
+fn v1_v2_v7_v8_v9_the_configuration_keeps_the_rules() {
+    for queues in [1, 2, 16, 63] {
+        let kit = Kit::with(Offer { queues, ..Offer::default() }, 0);
+        let config = kit.device.config();
+        assert_eq!(config.len(), 56);
+        assert_eq!(field(&config, 4), u32::from(queues));
+        assert_eq!(field(&config, 0), 1);
+        assert_ne!((field(&config, 36), field(&config, 40), field(&config, 48)), (0, 0, 0));
+        kit.device.set_ready(false);
+        assert_eq!(field(&kit.device.config(), 0), 0);
+    }
+}
+
+#[test]
+fn v4_v5_v6_masks_are_truthful() {
+    let kit = Kit::new();
+    let config = kit.device.config();
+    assert_eq!(field(&config, 8), 0x1f);
+    // KASUMI, SNOW 3G, ZUC, AES-F8 and what has no number are not offered.
+    let ciphers = field(&config, 12);
+    assert_eq!(ciphers & !0b10_0011_1111_1110, 0);
+    assert_eq!(ciphers & 0b10_0000_0001_1100, 0b10_0000_0001_1100, "AES in all modes");
+    assert_eq!(field(&config, 16), 0);
+    assert_eq!(field(&config, 20), 0x1ffe);
+    assert_eq!(field(&config, 24), 0x0600_007e);
+    assert_eq!(field(&config, 28), 1 << (49 - 32) | 1 << (53 - 32));
+    assert_eq!(field(&config, 32), 0b1110);
+    assert_eq!(field(&config, 44), 0b10, "without revision 1 there is no number for ECDSA");
+    for algo in 0..64 {
+        let lens = [16usize, 24, 32, 8, 5, 64];
+        let made = lens.iter().any(|&len| {
+            let key: Vec<u8> = (0..len as u8).collect();
+            kit.cipher(algo, ENCRYPT, &key).is_ok()
+        });
+        assert_eq!(made, u64::from(ciphers) >> algo & 1 == 1, "cipher {algo}");
+        let hash = algo < 32 && kit.hash(algo, 16).is_ok();
+        assert_eq!(hash, algo < 32 && field(&config, 20) >> algo & 1 == 1, "hash {algo}");
+        let macs = u64::from(field(&config, 28)) << 32 | u64::from(field(&config, 24));
+        let mac = kit.mac(algo, 8, &KEY).is_ok() || kit.mac(algo, 8, &[1; 24]).is_ok();
+        assert_eq!(mac, macs >> algo & 1 == 1, "mac {algo}");
+        let aead = kit.aead(algo, ENCRYPT, 16, &[1; 32]).is_ok();
+        assert_eq!(aead, algo < 32 && field(&config, 32) >> algo & 1 == 1, "aead {algo}");
+    }
+    kit.assert_no_violation();
+}
+
+#[test]
+fn what_is_masked_is_neither_offered_nor_served() {
+    let offer = Offer { cipher_mask: 1 << AES_CBC, hash_mask: 0, ..Offer::default() };
+    let kit = Kit::with(offer.clone(), 0);
+    assert_eq!(field(&kit.device.config(), 12), 1 << AES_CBC);
+    assert_eq!(kit.cipher(2, ENCRYPT, &KEY), Err(NOTSUPP));
+    assert!(kit.cipher(AES_CBC, ENCRYPT, &KEY).is_ok());
+    // A chain has both halves' algorithms, or there is none of it.
+    let chain = |kit: &Kit, mode| kit.chain([2, mode], [AES_CBC, ENCRYPT], [2, 20], &KEY, &KEY, 0);
+    let plain = |kit: &Kit| kit.chain([2, 1], [AES_CBC, ENCRYPT], [2, 20], &KEY, &[], 0);
+    assert_eq!((plain(&kit), chain(&kit, 2).is_ok()), (Err(NOTSUPP), true));
+    let without = Kit::with(Offer { mac_mask: !(1 << 2), ..Offer::default() }, 0);
+    assert_eq!((plain(&without).is_ok(), chain(&without, 2)), (true, Err(NOTSUPP)));
+    let kit = Kit::with(Offer { serve_unadvertised: true, ..offer }, 0);
+    assert_eq!(field(&kit.device.config(), 12), 1 << AES_CBC);
+    assert!(kit.cipher(2, ENCRYPT, &KEY).is_ok());
+}
+
+#[test]
+fn v7_a_request_of_max_size_is_served_and_one_more_byte_is_not() {
+    let kit = Kit::with(Offer { max_size: 16 + 64, ..Offer::default() }, 0);
+    let session = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
+    assert_eq!(kit.crypt(session, ENCRYPT, &KEY, &[0; 32]).status, OK);
+    kit.assert_no_violation();
+    assert_eq!(kit.crypt(session, ENCRYPT, &KEY, &[0; 48]).status, ERR);
+    assert_eq!(kit.violations(), ["D-8"]);
+}
+
+#[test]
+fn v8_v9_key_limits_hold() {
+    let offer = Offer { max_cipher_key_len: 16, max_auth_key_len: 20, ..Offer::default() };
+    let kit = Kit::with(offer, 0);
+    assert!(kit.cipher(AES_CBC, ENCRYPT, &KEY).is_ok());
+    assert!(kit.mac(2, 20, &[1; 20]).is_ok());
+    kit.assert_no_violation();
+    assert_eq!(kit.cipher(AES_CBC, ENCRYPT, &[7; 24]), Err(ERR));
+    assert_eq!(kit.aead(1, ENCRYPT, 16, &[7; 24]), Err(ERR));
+    assert_eq!(kit.mac(2, 20, &[1; 21]), Err(ERR));
+    assert_eq!(kit.violations(), ["D-9", "D-10"]);
+}
+
+#[test]
+fn v10_every_request_with_room_for_a_status_gets_one() {
+    let kit = Kit::new();
+    for opcode in 0..0x700 {
+        let request = words(&[opcode, 0, 0, 0, 0, 0]);
+        for len in [0, 3, 4, 23, 24] {
+            let (answer, written) = kit.raw_data(&request[..len], 33, usize::MAX);
+            assert_ne!(answer[32], 0xff);
+            assert_ne!(answer[32], 0, "opcode {opcode:#x}");
+            assert_eq!(written, 0, "the first byte that was written is not the first one");
+            assert!(answer[..32].iter().all(|&byte| byte == 0xff));
+        }
+        let (answer, written) = kit.raw_control(request[..16].to_vec(), 16);
+        assert_ne!(answer[8], 0xff);
+        assert!(written == 0 || written == 1);
+    }
+    assert_eq!(kit.raw_data(&[], 0, 1).1, 0);
+}
+
+#[test]
+fn v12_create_answers_ok_notsupp_nospc_or_err() {
+    for features in [0, R1] {
+        let kit = Kit::with(Offer { table_size: 3, ..Offer::default() }, features);
+        assert_eq!(kit.cipher(99, ENCRYPT, &KEY), Err(NOTSUPP));
+        assert_eq!(kit.cipher(10, ENCRYPT, &KEY), Err(NOTSUPP));
+        assert_eq!(kit.cipher(AES_CBC, ENCRYPT, &[0; 15]), Err(ERR));
+        assert_eq!(kit.cipher(AES_CBC, 3, &KEY), Err(ERR));
+        assert_eq!(kit.hash(2, 21), Err(ERR));
+        assert_eq!(kit.hash(2, 0), Err(ERR));
+        for _ in 0..3 {
+            kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
+        }
+        let full = if features == R1 { NOSPC } else { ERR };
+        assert_eq!(kit.cipher(AES_CBC, ENCRYPT, &KEY), Err(full));
+        assert_eq!(kit.destroy(0x0003, 1), OK);
+        assert_eq!(kit.cipher(AES_CBC, ENCRYPT, &KEY), Ok(1));
+        kit.assert_no_violation();
+    }
+}
+
+#[test]
+fn v13_session_numbers_are_unique_and_only_given_with_ok() {
+    for session_ids in [SessionIds::Sequential, SessionIds::Sparse] {
+        let kit = Kit::with(Offer { session_ids, ..Offer::default() }, 0);
+        let mut seen = std::collections::HashSet::new();
+        for round in 0..300 {
+            let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
+            assert!(seen.insert(id));
+            if round % 3 == 0 {
+                assert_eq!(kit.destroy(0x0003, id), OK);
+                seen.remove(&id);
+            }
+        }
+        assert_eq!(kit.device.sessions(), seen.len());
+        if session_ids == SessionIds::Sparse {
+            assert!(seen.contains(&(1 << 63)) && seen.iter().any(|id| *id > 1 << 63));
+        }
+    }
+    let kit = Kit::new();
+    let mut request = words(&[0x0002, 99]);
+    request.resize(72, 0);
+    request[64] = 1;
+    let (answer, _) = kit.raw_control(request, 16);
+    assert_eq!(answer[..8], [0xff; 8], "what the driver has put there");
+}
+
+#[test]
+fn v14_destroy_answers_ok_or_err() {
+    for features in [0, R1] {
+        let kit = Kit::with(Offer::default(), features);
+        let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
+        assert_eq!(kit.destroy(0x0103, id), ERR);
+        assert_eq!(kit.destroy(0x0003, id), OK);
+        assert_eq!(kit.destroy(0x0003, id), ERR);
+        assert_eq!(kit.violations(), ["D-16", "D-17"]);
+    }
+}
+
+#[test]
+fn a_session_may_be_destroyed_after_a_reset() {
+    for keep_sessions in [false, true] {
+        let kit = Kit::with(Offer { keep_sessions, ..Offer::default() }, 0);
+        let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
+        // Rings that stop are one, features that are accepted another.
+        kit.device.reset();
+        kit.device.reset();
+        assert_eq!(kit.destroy(0x0003, id), if keep_sessions { OK } else { ERR });
+        kit.assert_no_violation();
+        assert_eq!(kit.destroy(0x0003, id), ERR);
+        assert_eq!(kit.violations(), ["D-17"]);
+    }
+}
+
+#[test]
+fn v15_v17_the_flag_tells_the_mode() {
+    let (key, iv, plain, cipher) = cbc_vector();
+    let session_fields = [16, 32, 32, 0, 0, 0, 0, 0, 0, 0, 1, 0];
+    let mut fields = [0; 19];
+    fields[..6].copy_from_slice(&[AES_CBC, 16, ENCRYPT, 16, 32, 32]);
+    fields[18] = 1;
+
+    let kit = Kit::with(Offer::default(), R1);
+    let id = kit.cipher(AES_CBC, ENCRYPT, &key).unwrap();
+    let send = |kit: &Kit, flag| kit.request(0, id, flag, &session_fields, 72, &[&iv, &plain], 32);
+    assert_eq!(send(&kit, 1).output, cipher);
+    kit.assert_no_violation();
+    assert_eq!(send(&kit, 0).status, ERR);
+    assert_eq!(kit.violations(), ["D-25"]);
+    assert_eq!(send(&kit, 2).status, ERR);
+
+    let kit = Kit::with(Offer::default(), STATELESS);
+    assert_eq!(kit.cipher(AES_CBC, ENCRYPT, &key), Ok(id));
+    assert_eq!(send(&kit, 1).output, cipher);
+    let answer = kit.stateless(0, &fields, 100, &[&key, &iv, &plain], 32);
+    assert_eq!((answer.status, answer.output), (OK, cipher));
+    kit.assert_no_violation();
+    assert_eq!(send(&kit, 2).status, ERR);
+    assert_eq!(kit.violations(), ["D-24"]);
+}
+
+#[test]
+fn v16_a_request_for_another_service_than_the_sessions_is_refused() {
+    let kit = Kit::new();
+    let ids = [
+        (0x0000, kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap()),
+        (0x0100, kit.hash(4, 32).unwrap()),
+        (0x0200, kit.mac(4, 32, &KEY).unwrap()),
+        (0x0300, kit.aead(1, ENCRYPT, 16, &KEY).unwrap()),
+    ];
+    for (own, id) in ids {
+        for opcode in [0x0000, 0x0100, 0x0200, 0x0300, 0x0400, 0x0403] {
+            let mut fields = [0; 12];
+            fields[10] = 1;
+            let status = kit.data(opcode, id, &fields, 72, &[], 64).status;
+            if opcode & 0xff00 != own {
+                assert_eq!(status, ERR, "{opcode:#x} on a session of {own:#x}");
+            }
+        }
+        for opcode in [0x0004, 0x0101, 0x0201, 0x0302, 0x0404, 0x0500, 0x10000, u32::MAX] {
+            assert_eq!(kit.data(opcode, id, &[0; 12], 72, &[], 0).status, NOTSUPP);
+        }
+    }
+}
+
+#[test]
+fn v18_v19_v21_digests_are_copied_to_the_result() {
+    // FIPS 180-4 examples; RFC 4231, test case 2.
+    let abc = hex("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    let jefe = hex("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    for features in [0, R1, STATELESS] {
+        let kit = Kit::with(Offer::default(), features);
+        let hash = kit.hash(4, 32).unwrap();
+        let answer = kit.data(0x0100, hash, &[3, 32], 32, &[b"abc"], 32);
+        assert_eq!((answer.status, answer.output, answer.written), (OK, abc.clone(), 33));
+        let mac = kit.mac(4, 32, b"Jefe").unwrap();
+        let message = b"what do ya want for nothing?";
+        let answer = kit.data(0x0200, mac, &[28, 32], 32, &[message], 32);
+        assert_eq!((answer.status, answer.output, answer.written), (OK, jefe.clone(), 33));
+        if features == STATELESS {
+            let answer = kit.stateless(0x0100, &[4, 3, 32, 0], 40, &[b"abc"], 32);
+            assert_eq!((answer.status, answer.output), (OK, abc.clone()));
+            let answer = kit.stateless(0x0200, &[4, 4, 28, 32], 40, &[b"Jefe", message], 32);
+            assert_eq!((answer.status, answer.output), (OK, jefe.clone()));
+        }
+        // Cut short: as the session says, not otherwise.
+        let short = kit.mac(4, 12, b"Jefe").unwrap();
+        let answer = kit.data(0x0200, short, &[28, 12], 32, &[message], 12);
+        assert_eq!((answer.status, &answer.output[..]), (OK, &jefe[..12]));
+        assert_eq!(kit.data(0x0200, short, &[28, 16], 32, &[message], 16).status, ERR);
+        kit.assert_no_violation();
+    }
+}
+
+#[test]
+fn v20_cipher_output_is_in_dst() {
+    let (key, iv, plain, cipher) = cbc_vector();
+    for features in [0, R1] {
+        let kit = Kit::with(Offer::default(), features);
+        let encrypt = kit.cipher(AES_CBC, ENCRYPT, &key).unwrap();
+        let decrypt = kit.cipher(AES_CBC, DECRYPT, &key).unwrap();
+        let answer = kit.crypt(encrypt, ENCRYPT, &iv, &plain);
+        assert_eq!(answer, Answer { status: OK, output: cipher.clone(), written: 33 });
+        assert_eq!(kit.crypt(decrypt, DECRYPT, &iv, &cipher).output, plain);
+        assert_eq!(kit.crypt(encrypt, ENCRYPT, &iv, &[]).status, OK);
+        kit.assert_no_violation();
+        assert_eq!(kit.crypt(encrypt, ENCRYPT, &iv, &plain[..17]).status, ERR);
+        assert_eq!(kit.crypt(encrypt, ENCRYPT, &iv[..8], &plain).status, ERR);
+        assert_eq!(kit.crypt(decrypt, ENCRYPT, &iv, &plain).status, ERR);
+        assert_eq!(kit.violations(), ["D-20"]);
+    }
+}
+
+/// The chain's fields of a data request in a session.
+fn chain_fields(src: u32, cipher: [u32; 2], hash: [u32; 2], aad: u32, result: u32) -> [u32; 12] {
+    [16, src, src, cipher[0], cipher[1], hash[0], hash[1], aad, result, 0, 2, 0]
+}
+
+#[test]
+fn v20_v21_v22_chains_cipher_and_digest_in_either_order() {
+    // RFC 3602, case 2 has this key, IV and plaintext; the digests are OpenSSL's.
+    let (key, iv, plain, cipher) = cbc_vector();
+    let auth_key = [0x0b; 20];
+    let hmac = |parts: &[&[u8]]| {
+        let pkey = openssl::pkey::PKey::hmac(&auth_key).unwrap();
+        let sha1 = openssl::hash::MessageDigest::sha1();
+        let mut signer = openssl::sign::Signer::new(sha1, &pkey).unwrap();
+        parts.iter().for_each(|part| signer.update(part).unwrap());
+        signer.sign_to_vec().unwrap()
+    };
+    let aad = hex("0102030405060708090a");
+    for features in [0, R1, STATELESS] {
+        let kit = Kit::with(Offer::default(), features);
+        for aad in [&aad[..], &[]] {
+            let len = aad.len() as u32;
+            // Cipher then hash, AAD in front: what IPsec sends.
+            let id = kit.chain([2, 2], [AES_CBC, ENCRYPT], [2, 20], &key, &auth_key, len).unwrap();
+            let fields = chain_fields(32, [0, 32], [0, 32], len, 20);
+            let input: [&[u8]; 3] =
+                if features == 0 { [&iv, aad, &plain] } else { [&iv, &plain, aad] };
+            let answer = kit.data(0, id, &fields, 72, &input, 52);
+            assert_eq!(answer.status, OK);
+            assert_eq!(answer.output, [&cipher[..], &hmac(&[aad, &cipher])].concat());
+            assert_eq!(answer.written, 53);
+            // Back: hash then decrypt.
+            let id = kit.chain([1, 2], [AES_CBC, DECRYPT], [2, 20], &key, &auth_key, len).unwrap();
+            let input: [&[u8]; 3] =
+                if features == 0 { [&iv, aad, &cipher] } else { [&iv, &cipher, aad] };
+            let answer = kit.data(1, id, &fields, 72, &input, 52);
+            assert_eq!(answer.output, [&plain[..], &hmac(&[aad, &cipher])].concat());
+            if features == STATELESS {
+                let fields = [
+                    2, len, AES_CBC, 16, ENCRYPT, 2, 20, 2, 16, 32, 32, 0, 32, 0, 32, len, 20, 0, 2,
+                ];
+                let input: [&[u8]; 5] = [&key, &auth_key, &iv, aad, &plain];
+                let answer = kit.stateless(0, &fields, 100, &input, 52);
+                assert_eq!(answer.output, [&cipher[..], &hmac(&[aad, &cipher])].concat());
+            }
+        }
+        // A plain hash, of a part, with a head that stays as it is.
+        let id = kit.chain([2, 1], [AES_CBC, ENCRYPT], [2, 20], &key, &[], 0).unwrap();
+        let src = [&[0xee; 8][..], &plain].concat();
+        let fields = chain_fields(40, [8, 32], [4, 20], 0, 20);
+        let answer = kit.data(0, id, &fields, 72, &[&iv, &src], 60);
+        let dst = [&[0xee; 8][..], &cipher].concat();
+        let digest = openssl::sha::sha1(&dst[4..24]);
+        assert_eq!(answer.output, [&dst[..], &digest].concat());
+        kit.assert_no_violation();
+        // Ranges beyond the source.
+        for (cipher, hash) in [([8, 48], [0, 1]), ([0, 32], [40, 1]), ([u32::MAX, 16], [0, 0])] {
+            let fields = chain_fields(40, cipher, hash, 0, 20);
+            assert_eq!(kit.data(0, id, &fields, 72, &[&iv, &src], 60).status, ERR);
+        }
+        assert_eq!(kit.chain([3, 1], [AES_CBC, 1], [2, 20], &key, &[], 0), Err(NOTSUPP));
+        assert_eq!(kit.chain([1, 3], [AES_CBC, 1], [2, 20], &key, &[], 0), Err(NOTSUPP));
+    }
+}
+
+#[test]
+fn v23_v24_v25_aead_has_the_tag_behind_the_ciphertext_and_verifies_it() {
+    // The GCM specification's test case 4.
+    let key = hex("feffe9928665731c6d6a8f9467308308");
+    let iv = hex("cafebabefacedbaddecaf888");
+    let plain = hex("d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72
+         1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39");
+    let aad = hex("feedfacedeadbeeffeedfacedeadbeefabaddad2");
+    let sealed = hex(
+        "42831ec2217774244b7221b784d0d49ce3aa212f2c02a4e035c17e2329aca12e
+         21d514b25466931c7d8f6a5aac84aa051ba30b396a0aac973d58e091 5bc94fbc3221a5db94fae95ae7121a47",
+    );
+    let open = [12, 20, 76, 60, 16, 0];
+    for features in [0, R1, STATELESS] {
+        let kit = Kit::with(Offer::default(), features);
+        let encrypt = kit.aead(1, ENCRYPT, 16, &key).unwrap();
+        let decrypt = kit.aead(1, DECRYPT, 16, &key).unwrap();
+        let answer =
+            kit.data(0x0300, encrypt, &[12, 20, 60, 76, 16, 0], 48, &[&iv, &plain, &aad], 76);
+        assert_eq!(answer, Answer { status: OK, output: sealed.clone(), written: 77 });
+        let answer = kit.data(0x0301, decrypt, &open, 48, &[&iv, &sealed, &aad], 60);
+        assert_eq!(answer, Answer { status: OK, output: plain.clone(), written: 61 });
+        if features == STATELESS {
+            let fields = [1, 16, ENCRYPT, 12, 16, 20, 60, 76];
+            let answer = kit.stateless(0x0300, &fields, 56, &[&key, &iv, &plain, &aad], 76);
+            assert_eq!((answer.status, answer.output), (OK, sealed.clone()));
+        }
+        for at in [0, 59, 60, 75] {
+            let mut wrong = sealed.clone();
+            wrong[at] ^= 0x10;
+            let answer = kit.data(0x0301, decrypt, &open, 48, &[&iv, &wrong, &aad], 60);
+            assert_eq!((answer.status, answer.written), (BADMSG, 0));
+            assert_ne!(answer.output, plain);
+        }
+        kit.assert_no_violation();
+        let short = [12, 20, 15, 0, 16, 0];
+        assert_eq!(
+            kit.data(0x0301, decrypt, &short, 48, &[&iv, &sealed[..15], &aad], 0).status,
+            ERR
+        );
+        let no_room = [12, 20, 60, 75, 16, 0];
+        let answer = kit.data(0x0300, encrypt, &no_room, 48, &[&iv, &plain, &aad], 75);
+        assert_eq!(answer.status, ERR);
+    }
+}
+
+#[test]
+fn v27_to_v30_unknown_sessions_get_invsess() {
+    for features in [0, R1, STATELESS] {
+        let kit = Kit::with(Offer::default(), features);
+        for opcode in [0x0000, 0x0001, 0x0100, 0x0200, 0x0300, 0x0301, 0x0400, 0x0403] {
+            let mut fields = [0; 12];
+            fields[10] = 1;
+            let answer = kit.data(opcode, 5, &fields, 72, &[], 0);
+            assert_eq!((answer.status, answer.written), (INVSESS, 1), "{opcode:#x}");
+        }
+        assert_eq!(kit.violations()[0], "D-23");
+    }
+}
+
+#[test]
+fn v32_nothing_but_the_status_is_written_when_a_request_fails() {
+    let kit = Kit::new();
+    let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
+    let answer = kit.crypt(id, ENCRYPT, &KEY, &[0; 15]);
+    assert_eq!(answer, Answer { status: ERR, output: vec![0xff; 15], written: 0 });
+    // Where there is nothing else to write the status is the first byte.
+    let answer = kit.crypt(id, DECRYPT, &KEY, &[]);
+    assert_eq!((answer.status, answer.written), (ERR, 1));
+}
+
+#[test]
+fn sessions_are_dropped_by_a_reset_and_counted() {
+    let kit = Kit::new();
+    for _ in 0..5 {
+        kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
+    }
+    kit.device.reset();
+    assert_eq!((kit.device.sessions(), kit.device.sessions_left_behind()), (0, 5));
+    assert_eq!(kit.crypt(0, ENCRYPT, &KEY, &[0; 16]).status, INVSESS);
+}
+
+#[test]
+fn nothing_is_served_while_the_device_is_not_ready() {
+    let kit = Kit::new();
+    let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
+    kit.device.set_ready(false);
+    assert_eq!(kit.cipher(AES_CBC, ENCRYPT, &KEY), Err(ERR));
+    assert_eq!(kit.crypt(id, ENCRYPT, &KEY, &[0; 16]).status, ERR);
+    assert_eq!(kit.violations(), ["D-3"]);
+    kit.device.set_ready(true);
+    assert_eq!(kit.crypt(id, ENCRYPT, &KEY, &[0; 16]).status, OK);
+}
+
+#[test]
+fn readiness_may_change_at_the_next_reset() {
+    let kit = Kit::new();
+    for ready in [false, true] {
+        kit.device.set_ready_at_reset(ready);
+        assert_eq!(kit.device.is_ready(), !ready);
+        kit.device.reset();
+        assert_eq!(kit.device.is_ready(), ready);
+        // It stays so.
+        kit.device.reset();
+        assert_eq!(kit.device.is_ready(), ready);
+    }
+}
+
+#[test]
+fn features_without_what_they_need_are_not_in_force() {
+    let kit = Kit::with(Offer::default(), feature::ALL);
+    kit.device.start(0b10);
+    assert_eq!(kit.violations(), ["D-12"]);
+    // The padded layout is back; 24 bytes are too few for a DESTROY.
+    let (answer, _) = kit.raw_control(words(&[3, 0, 0, 0, 0, 0]), 1);
+    assert_eq!(u32::from(answer[0]), ERR);
+}
+
+#[test]
+fn what_a_driver_does_wrong_is_seen() {
+    let seen = |wrong: &dyn Fn(&Kit)| {
+        let kit = Kit::new();
+        wrong(&kit);
+        kit.violations()
+    };
+    let create = || {
+        let mut bytes = words(&[2, AES_CBC, 0, 0, AES_CBC, 16, ENCRYPT]);
+        bytes.resize(72, 0);
+        bytes[64] = 1;
+        bytes.extend(KEY);
+        bytes
+    };
+    let control = |change: &dyn Fn(&mut Vec<u8>)| {
+        seen(&|kit| {
+            let mut bytes = create();
+            change(&mut bytes);
+            kit.raw_control(bytes, 16);
+        })
+    };
+    assert!(control(&|_| ()).is_empty());
+    assert_eq!(control(&|bytes| bytes[12] = 1), ["D-15"]);
+    assert_eq!(control(&|bytes| bytes[64] = 3), ["D-26"]);
+    assert_eq!(control(&|bytes| bytes.truncate(80)), ["D-14"]);
+    assert_eq!(control(&|bytes| bytes.truncate(40)), ["D-14"]);
+    assert_eq!(control(&|bytes| bytes.push(0)), ["exact"]);
+    assert_eq!(seen(&|kit| drop(kit.raw_control(create(), 17))), ["exact"]);
+    let destroy = |features, len, room| {
+        let kit = Kit::with(Offer::default(), features);
+        let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
+        let mut bytes = words(&[3, 0, 0, 0, id as u32, 0]);
+        bytes.resize(len, 0);
+        kit.raw_control(bytes, room);
+        kit.violations()
+    };
+    assert!(destroy(0, 72, 1).is_empty() && destroy(R1, 24, 1).is_empty());
+    for (features, len, room) in [(0, 73, 1), (0, 72, 2), (R1, 72, 1), (R1, 24, 16)] {
+        assert_eq!(destroy(features, len, room), ["exact"]);
+    }
+    assert_eq!(control(&|bytes| bytes[0] = 9), ["D-13"]);
+    let data = |change: &dyn Fn(&mut Vec<u8>), room| {
+        seen(&|kit| {
+            let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
+            let mut bytes = words(&[0, 0, id as u32, 0, 0, 0, 16, 16, 16]);
+            bytes.resize(72, 0);
+            bytes[64] = 1;
+            bytes.resize(72 + 32, 0);
+            change(&mut bytes);
+            kit.raw_data(&bytes, room, 7);
+        })
+    };
+    assert!(data(&|_| (), 17).is_empty());
+    assert_eq!(data(&|_| (), 0), ["D-27"]);
+    assert_eq!(data(&|_| (), 16), ["D-27"]);
+    assert_eq!(data(&|_| (), 18), ["exact"]);
+    assert_eq!(data(&|bytes| bytes[32] = 17, 18), ["exact"]);
+    assert_eq!(data(&|bytes| bytes[0] = 7, 17), ["D-18"]);
+    assert_eq!(data(&|bytes| bytes[8] = 7, 17), ["D-23"]);
+    assert_eq!(data(&|bytes| bytes[64] = 0, 17), ["D-26"]);
+    assert_eq!(data(&|bytes| bytes[64] = 2, 17), ["D-26"]);
+    assert_eq!(data(&|bytes| bytes.truncate(90), 17), ["D-27"]);
+}
