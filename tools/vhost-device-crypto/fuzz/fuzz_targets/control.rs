@@ -7,10 +7,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use crypto_test_device::device::Device;
-use crypto_test_device::memory::{Chain, Slice, Span};
-use crypto_test_device::offer::Offer;
-use crypto_test_device::protocol::feature;
+use crypto_test_device::instrument::{self, Device};
+use virtio_crypto_device::memory::{Chain, Slice, Span};
+use virtio_crypto_device::capabilities::Capabilities;
+use virtio_crypto_device::protocol::feature;
 use crypto_test_device::trace::Trace;
 
 /// Few enough to be full at times.
@@ -31,8 +31,8 @@ fn cut(bytes: &mut [u8], size: usize) -> Span<'_> {
 fuzz_target!(|input: &[u8]| {
     let Some((features, mut rest)) = input.split_first() else { return };
     let features = u64::from(*features) & feature::ALL;
-    let offer = Offer { features, table_size: TABLE_SIZE, ..Offer::default() };
-    let device = Device::new(offer, Trace::new(Box::new(std::io::sink())));
+    let offer = Capabilities { features, table_size: TABLE_SIZE, ..Capabilities::default() };
+    let device = instrument::device(offer, Trace::new(Box::new(std::io::sink())));
     device.start(features);
     while let [pieces, room, low, high, tail @ ..] = rest {
         let len = usize::from(u16::from_le_bytes([*low, *high])).min(tail.len());

@@ -14,10 +14,11 @@ use openssl::bn::BigNumContext;
 use openssl::ec::{EcGroup, EcKey, PointConversionForm};
 use openssl::nid::Nid;
 use openssl::rsa::Rsa;
-use crypto_test_device::device::{Device, Worker};
-use crypto_test_device::memory::{Chain, Slice, Span};
-use crypto_test_device::offer::Offer;
-use crypto_test_device::protocol::feature;
+use crypto_test_device::instrument::{self, Device};
+use virtio_crypto_device::device::Scratch;
+use virtio_crypto_device::memory::{Chain, Slice, Span};
+use virtio_crypto_device::capabilities::Capabilities;
+use virtio_crypto_device::protocol::feature;
 use crypto_test_device::trace::Trace;
 
 fn cut(bytes: &mut [u8], size: usize) -> Span<'_> {
@@ -71,8 +72,8 @@ fn public_keys() -> Vec<(u32, [u32; 2], &'static [Vec<u8>; 2])> {
 }
 
 fn device(features: u64) -> Device {
-    let offer = Offer { features, max_size: 1 << 16, ..Offer::default() };
-    let device = Device::new(offer, Trace::new(Box::new(std::io::sink())));
+    let offer = Capabilities { features, legacy: true, max_size: 1 << 16, ..Capabilities::default() };
+    let device = instrument::device(offer, Trace::new(Box::new(std::io::sink())));
     device.start(features);
     let natural = |size| if features & feature::REVISION_1 != 0 { size } else { 72 };
     let key: Vec<u8> = (1..=64).collect();
@@ -113,7 +114,7 @@ fuzz_target!(|input: &[u8]| {
         DEVICES.get_or_init(|| [device(0), device(feature::REVISION_1), device(feature::ALL)]);
     let Some((layout, mut rest)) = input.split_first() else { return };
     let device = &devices[usize::from(*layout) % devices.len()];
-    let mut worker = Worker::default();
+    let mut worker = Scratch::default();
     while let [pieces, room_low, room_high, low, high, tail @ ..] = rest {
         let len = usize::from(u16::from_le_bytes([*low, *high])).min(tail.len());
         let room = usize::from(u16::from_le_bytes([*room_low, *room_high]));

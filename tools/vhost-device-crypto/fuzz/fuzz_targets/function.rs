@@ -11,10 +11,10 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Arc, OnceLock};
 
 use libfuzzer_sys::fuzz_target;
-use crypto_test_device::device::Device;
-use crypto_test_device::offer::Offer;
-use crypto_test_device::protocol::feature;
-use crypto_test_device::service::{FrontEnd, Service, Settings};
+use crypto_test_device::instrument::{self, Device};
+use virtio_crypto_device::capabilities::Capabilities;
+use virtio_crypto_device::protocol::feature;
+use crypto_test_device::test_device::{FrontEnd, Settings, TestDevice};
 use crypto_test_device::trace::Trace;
 use crypto_test_device::vfio::dma::Mapping;
 use crypto_test_device::vfio::function::Function;
@@ -41,12 +41,12 @@ impl Bench {
         let memory = options.expect("a file for the guest's memory");
         fs::remove_file(&path).expect("its name is of no use");
         memory.set_len(MEMORY).expect("room for the guest's memory");
-        let offer = Offer { features: feature::ALL, ..Offer::default() };
+        let offer = Capabilities { features: feature::ALL, ..Capabilities::default() };
         let function = vfio::Settings { features: RINGS, ..vfio::Settings::default() };
         let front_end = FrontEnd::VfioUser;
         let settings = Settings { front_end, function, ..Settings::default() };
-        let device = Device::new(offer, Trace::new(Box::new(std::io::sink())));
-        let service = Service::new(device, settings).expect("a service");
+        let device = instrument::device(offer, Trace::new(Box::new(std::io::sink())));
+        let service = TestDevice::new(device, settings).expect("a service");
         let function = Function::new(service).expect("a function");
         Bench { function, memory }
     }
@@ -122,7 +122,7 @@ fuzz_target!(|input: &[u8]| {
         }
     }
     bench.function.reset_function();
-    let running = bench.function.service().status().queues.iter().any(|queue| queue.running);
+    let running = bench.function.device().status().queues.iter().any(|queue| queue.running);
     assert!(!running);
     // The next one finds the memory as this one has.
     bench.memory.set_len(0).and_then(|()| bench.memory.set_len(MEMORY)).expect("memory");

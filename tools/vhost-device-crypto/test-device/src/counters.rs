@@ -6,8 +6,11 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::failure::status_name;
-use crate::fault::QueueId;
+use virtio_crypto_device::hooks::Served;
+use virtio_crypto_device::queue_id::QueueId;
+use virtio_crypto_device::status::status_name;
+
+use crate::trace::opcode_name;
 
 /// What is counted apart.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -44,7 +47,7 @@ pub struct Line {
 }
 
 /// Counters, apart for each queue: a worker meets nobody at its own.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Counters {
     queues: Vec<(QueueId, Mutex<BTreeMap<Key, Count>>)>,
 }
@@ -56,11 +59,21 @@ impl Counters {
         Counters { queues: ids.map(|id| (id, Mutex::default())).collect() }
     }
 
-    /// Counts a request of which so many bytes of source data were worked on.
-    pub fn count(&self, queue: QueueId, key: Key, bytes: u64) {
+    /// Counts a request.
+    pub fn count(&self, served: &Served<'_, '_>) {
+        let key = Key {
+            operation: opcode_name(served.id.opcode),
+            algorithm: served.algorithm,
+            stateless: served.stateless,
+            status: served.status,
+        };
+        self.add(served.id.queue, key, served.bytes.into());
+    }
+
+    fn add(&self, queue: QueueId, key: Key, bytes: u64) {
         let at = match queue {
             QueueId::Data(index) => usize::from(index),
-            QueueId::Control => self.queues.len() - 1,
+            QueueId::Control => self.queues.len().saturating_sub(1),
         };
         if let Some((_, counts)) = self.queues.get(at) {
             let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,7 +112,7 @@ mod tests {
         let counters = Counters::new(1);
         let key = Key { operation: "HASH", algorithm: "", stateless: false, status: 0 };
         for bytes in [u64::MAX - 1, 2, u64::MAX] {
-            counters.count(QueueId::Data(0), key, bytes);
+            counters.add(QueueId::Data(0), key, bytes);
         }
         let line = &counters.lines()[0];
         assert_eq!((line.requests, line.bytes), (3, u64::MAX));

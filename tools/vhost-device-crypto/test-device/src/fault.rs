@@ -2,12 +2,12 @@
 //! The lies the device tells and the faults it has, on demand: each by name, from the
 //! command line or at run time.
 
-use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use virtio_crypto_device::queue_id::QueueId;
 
 /// Makes the catalogue: names, help texts and default values.
 macro_rules! catalogue {
@@ -127,7 +127,7 @@ catalogue! {
 impl Kind {
     /// Whether it is a fault of what vhost-user leaves to the front end, so that only a
     /// vfio-user device can have it: in the catalogue those from `needs-reset` on.
-    pub fn is_of_function(self) -> bool {
+    pub fn requires_vfio(self) -> bool {
         self as u8 >= Kind::NeedsReset as u8
     }
 }
@@ -166,37 +166,6 @@ impl Kind {
             Kind::ConfigRandom | Kind::ConfigStorm | Kind::ToggleReady => Scope::Device,
             Kind::RefuseFeatures | Kind::StatusStuck | Kind::GenerationChanges => Scope::Device,
             Kind::InterruptStorm => Scope::Device,
-        }
-    }
-}
-
-/// A virtqueue, by its role.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum QueueId {
-    /// The control queue.
-    Control,
-    /// The data queue of this index.
-    #[serde(untagged)]
-    Data(u16),
-}
-
-impl fmt::Display for QueueId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            QueueId::Data(index) => write!(f, "{index}"),
-            QueueId::Control => f.write_str("control"),
-        }
-    }
-}
-
-impl FromStr for QueueId {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "control" => Ok(QueueId::Control),
-            _ => text.parse().map(QueueId::Data),
         }
     }
 }
@@ -342,20 +311,25 @@ impl Faults {
     /// Whether something of this kind happens to this request; if so, its value. Asked
     /// once for a request and kind, since it counts.
     pub fn fire(&self, kind: Kind, queue: QueueId, opcode: u32) -> Option<u64> {
-        self.fire_any(kind, Some(queue), Some(opcode))
+        self.fire_matching(kind, Some(queue), Some(opcode))
     }
 
     /// The same for what happens to a queue.
     pub fn fire_queue(&self, kind: Kind, queue: QueueId) -> Option<u64> {
-        self.fire_any(kind, Some(queue), None)
+        self.fire_matching(kind, Some(queue), None)
     }
 
     /// The same for what has nothing to do with a queue.
     pub fn fire_config(&self, kind: Kind) -> Option<u64> {
-        self.fire_any(kind, None, None)
+        self.fire_matching(kind, None, None)
     }
 
-    fn fire_any(&self, kind: Kind, queue: Option<QueueId>, opcode: Option<u32>) -> Option<u64> {
+    fn fire_matching(
+        &self,
+        kind: Kind,
+        queue: Option<QueueId>,
+        opcode: Option<u32>,
+    ) -> Option<u64> {
         if self.kinds.load(Ordering::Relaxed) & 1 << kind as u8 == 0 {
             return None;
         }

@@ -1,38 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A virtio crypto device behind vhost-user or vfio-user.
+//! A virtio crypto device to test drivers with: it injects faults, counts violations of the
+//! specification, traces requests, and has a vfio-user front end.
+//!
+//! The device is that of `virtio_crypto_device`. [`instrument`] reaches into it by its hooks.
 
-pub mod arithmetic;
-pub mod backend;
-mod chaining;
-pub mod channel;
-mod control;
 pub mod counters;
 pub mod ctl;
-mod data;
-pub mod descriptors;
-pub mod device;
-pub mod failure;
 pub mod fault;
-pub mod hardening;
-mod libcrypto;
-mod log_limit;
-pub mod memory;
+pub mod front_end;
+pub mod held;
+pub mod instrument;
 pub mod monitor;
-pub mod offer;
-mod operate;
 pub mod options;
-pub mod protocol;
-pub mod queue;
-pub mod relay;
+pub mod periodic_faults;
 pub mod report;
-pub mod requirement;
-pub mod ring;
 pub mod serve;
-pub mod service;
-mod session;
-pub mod socket;
-mod table;
-pub mod ticker;
+pub mod test_device;
 pub mod trace;
 pub mod vfio;
-mod wire;
+pub mod violations;
+pub mod wakeup;

@@ -6,19 +6,15 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use crypto_test_device::options::{
-    capabilities_json, faults_json, faults_list, Command, Options, Serve,
-};
+use crypto_test_device::options::{faults_json, faults_list, Command, Options, Serve};
 use crypto_test_device::{ctl, serve};
 use tracing_subscriber::EnvFilter;
-
-/// The exit status of a program that panics, whichever of its threads does.
-const PANICKED: i32 = 101;
+use vhost_device_crypto::options::{capabilities_json, prints_capabilities};
+use vhost_device_crypto::process;
 
 fn main() -> ExitCode {
-    // What else there is is not even looked at.
-    if std::env::args_os().skip(1).any(|argument| argument == "--print-capabilities") {
-        println!("{:#}", capabilities_json());
+    if prints_capabilities() {
+        println!("{}", capabilities_json());
         return ExitCode::SUCCESS;
     }
     match Options::parse().command {
@@ -45,12 +41,7 @@ fn serve(options: &Serve) -> ExitCode {
     log.with_ansi(io::stderr().is_terminal()).init();
     // First of all: so the library is not torn down at the end under threads that use it.
     openssl::init();
-    // A device without one of its threads is of no use to anybody.
-    let print = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        print(panic);
-        std::process::exit(PANICKED)
-    }));
+    process::exit_on_panic();
     match serve::serve(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error),

@@ -30,9 +30,12 @@ use std::thread;
 use serde::Deserialize;
 use serde_json::{json, Value};
 
-use crate::fault::{Fault, Kind, QueueId};
-use crate::queue::{Order, Queue};
-use crate::service::{Notice, Service};
+use virtio_crypto_device::queue_id::QueueId;
+
+use crate::fault::{Fault, Kind};
+use crate::held::Order;
+use crate::instrument::Queue;
+use crate::test_device::{Notice, TestDevice};
 
 /// The longest line.
 const MAX_LINE: usize = 64 << 10;
@@ -70,11 +73,11 @@ enum Command {
 }
 
 /// Serves clients, from now on.
-pub fn start(service: Arc<Service>, listener: UnixListener) -> io::Result<()> {
+pub fn start(device: Arc<TestDevice>, listener: UnixListener) -> io::Result<()> {
     let clients = Arc::new(AtomicUsize::new(0));
     let accept = move || loop {
         match listener.accept() {
-            Ok((client, _)) => welcome(&service, &clients, client),
+            Ok((client, _)) => accept_client(&device, &clients, client),
             Err(error) => {
                 tracing::warn!("a client of the monitor is lost: {error}");
                 // It will be the same again if there are no descriptors left.
@@ -86,32 +89,32 @@ pub fn start(service: Arc<Service>, listener: UnixListener) -> io::Result<()> {
     Ok(())
 }
 
-fn welcome(service: &Arc<Service>, clients: &Arc<AtomicUsize>, mut client: UnixStream) {
+fn accept_client(device: &Arc<TestDevice>, clients: &Arc<AtomicUsize>, mut client: UnixStream) {
     if clients.fetch_add(1, Ordering::SeqCst) >= MAX_CLIENTS {
         clients.fetch_sub(1, Ordering::SeqCst);
         // It sees the end of the connection, if nothing else.
         let _ = writeln!(client, "{}", json!({"error": "there are too many clients"}));
         return;
     }
-    let (service, count) = (service.clone(), clients.clone());
-    let talk = move || {
-        if let Err(error) = talk(&service, &client) {
+    let (device, count) = (device.clone(), clients.clone());
+    let handle_client = move || {
+        if let Err(error) = handle_client(&device, &client) {
             tracing::debug!("a client of the monitor is gone: {error}");
         }
         count.fetch_sub(1, Ordering::SeqCst);
     };
-    if let Err(error) = thread::Builder::new().name("client".into()).spawn(talk) {
+    if let Err(error) = thread::Builder::new().name("client".into()).spawn(handle_client) {
         clients.fetch_sub(1, Ordering::SeqCst);
         tracing::warn!("no thread for a client of the monitor: {error}");
     }
 }
 
-fn talk(service: &Service, mut client: &UnixStream) -> io::Result<()> {
+fn handle_client(device: &TestDevice, mut client: &UnixStream) -> io::Result<()> {
     let mut reader = BufReader::new(client);
     while let Some(line) = read_line(&mut reader)? {
         let (answer, ends) = match line {
             Line::Whole(line) if line.trim_ascii().is_empty() => continue,
-            Line::Whole(line) => respond(service, &line),
+            Line::Whole(line) => respond(device, &line),
             Line::TooLong => (Err("the line is too long".into()), false),
         };
         let answer = answer.unwrap_or_else(|error| json!({ "error": error }));
@@ -119,7 +122,7 @@ fn talk(service: &Service, mut client: &UnixStream) -> io::Result<()> {
         text.push(b'\n');
         let sent = client.write_all(&text);
         if ends {
-            service.finish(0);
+            device.finish(0);
         }
         sent?;
     }
@@ -160,11 +163,11 @@ fn read_line(reader: &mut impl BufRead) -> io::Result<Option<Line>> {
 }
 
 /// The answer to a line, and whether the device is to end.
-fn respond(service: &Service, line: &[u8]) -> (Result<Value, String>, bool) {
+fn respond(device: &TestDevice, line: &[u8]) -> (Result<Value, String>, bool) {
     match parse(line) {
         Ok(command) => {
             let ends = matches!(command, Command::Exit {});
-            (execute(service, command), ends)
+            (execute(device, command), ends)
         }
         Err(error) => (Err(error), false),
     }
@@ -180,11 +183,11 @@ fn parse(line: &[u8]) -> Result<Command, String> {
     serde_json::from_value(value).map_err(|error| error.to_string())
 }
 
-fn execute(service: &Service, command: Command) -> Result<Value, String> {
+fn execute(device: &TestDevice, command: Command) -> Result<Value, String> {
     let mut answer = json!({"ok": true});
     match command {
         Command::Status {} => {
-            let status = serde_json::to_value(service.status());
+            let status = serde_json::to_value(device.status());
             if let (Value::Object(status), Value::Object(answer)) =
                 (status.map_err(|error| error.to_string())?, &mut answer)
             {
@@ -197,27 +200,28 @@ fn execute(service: &Service, command: Command) -> Result<Value, String> {
                 fault => serde_json::from_value(fault).map_err(|error| error.to_string())?,
             };
             fault.happened = 0;
-            service.settings.check(&fault)?;
-            service.device.faults.add(fault);
-            service.ticker.wake();
+            device.settings.check(&fault)?;
+            device.faults().add(fault);
+            device.wakeup.wake();
         }
         Command::Clear { name } => {
-            service.device.faults.clear(name);
-            service.ticker.wake();
+            device.faults().clear(name);
+            device.wakeup.wake();
         }
-        Command::Ready { ready, notice } => service.set_ready(ready, notice),
+        Command::Ready { ready, notice } => device.set_ready(ready, notice),
         Command::ConfigChange {} => {
-            service.channel.config_change().map_err(|error| error.to_string())?;
+            device.service.channel.config_change().map_err(|error| error.to_string())?;
         }
-        Command::NeedsReset {} => service.need_reset().map_err(|error| error.to_string())?,
+        Command::NeedsReset {} => device.need_reset().map_err(|error| error.to_string())?,
         Command::Disconnect {} => {
-            let front = service.channel.front().and_then(|front| front.disconnect());
+            let front = device.function.get().and_then(|front| front.disconnect());
             front.map_err(|error| error.to_string())?;
         }
         Command::Complete { order, queue } => {
             let meant = |each: &&Queue| queue.is_none_or(|queue| queue == each.id());
-            let queues = service.queues.iter().filter(meant);
-            let completed: usize = queues.map(|queue| queue.complete(order)).sum();
+            let queues = device.service.queues.iter().filter(meant);
+            let completed: usize =
+                queues.map(|queue| queue.serve_held(|ring| ring.take_all(order))).sum();
             answer["completed"] = completed.into();
         }
         Command::Exit {} => {}

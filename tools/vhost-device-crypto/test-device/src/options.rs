@@ -7,22 +7,19 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::backend::{EVENT_IDX, INDIRECT_DESC};
-use crate::fault::{Fault, Kind};
-use crate::offer::{
-    AeadIv, ChainAad, ChainDigest, EcdsaNumber, Offer, SessionAad, SessionIds, StatelessBy,
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use vhost_device_crypto::backend::{EVENT_IDX, INDIRECT_DESC};
+use vhost_device_crypto::options::{number, numbered, queues, socket_count};
+use virtio_crypto_device::capabilities::{
+    AeadIv, Capabilities, ChainAad, ChainDigest, Choice, EcdsaNumber, SessionAad, SessionIds,
+    StatelessBy,
 };
-use crate::protocol::algorithm::Service;
-use crate::protocol::feature;
-use crate::service::FrontEnd;
+use virtio_crypto_device::protocol::algorithm::Service;
+use virtio_crypto_device::protocol::feature;
+
+use crate::fault::{Fault, Kind};
+use crate::test_device::FrontEnd;
 use crate::vfio;
-
-/// More data queues than these there cannot be: the sets of rings that vhost-user-backend
-/// hands to its threads have 64 bits, and one is the control queue's.
-const MAX_QUEUES: u16 = 63;
-
-/// The most devices of one process: each has some threads for each queue.
-const MAX_DEVICES: usize = 64;
 
 /// A virtio crypto device behind vhost-user or vfio-user: complete, and a liar on demand.
 #[derive(Debug, Parser)]
@@ -79,7 +76,7 @@ pub struct Serve {
     pub front_end: FrontEnd,
 
     /// Number of data queues, 1 to 63
-    #[arg(long, value_name = "N", default_value_t = Offer::default().queues)]
+    #[arg(long, value_name = "N", default_value_t = Capabilities::default().queues)]
     #[arg(value_parser = queues)]
     pub queues: u16,
 
@@ -87,11 +84,11 @@ pub struct Serve {
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub features: Vec<Feature>,
 
-    /// Offer revision-1
+    /// Capabilities revision-1
     #[arg(long)]
     pub revision_1: bool,
 
-    /// Offer revision-1 and all stateless modes
+    /// Capabilities revision-1 and all stateless modes
     #[arg(long)]
     pub stateless: bool,
 
@@ -103,15 +100,15 @@ pub struct Serve {
     #[arg(long)]
     pub no_event_idx: bool,
 
-    /// Offer packed rings; this and the next six are for vfio-user
+    /// Capabilities packed rings; this and the next six are for vfio-user
     #[arg(long)]
     pub packed: bool,
 
-    /// Offer VIRTIO_F_IN_ORDER
+    /// Capabilities VIRTIO_F_IN_ORDER
     #[arg(long)]
     pub in_order: bool,
 
-    /// Offer VIRTIO_F_ACCESS_PLATFORM, for a device behind an IOMMU
+    /// Capabilities VIRTIO_F_ACCESS_PLATFORM, for a device behind an IOMMU
     #[arg(long)]
     pub access_platform: bool,
 
@@ -164,26 +161,26 @@ pub struct Serve {
 
     /// Longest cipher or AEAD key, in bytes
     #[arg(long, value_name = "BYTES", value_parser = number::<u32>)]
-    #[arg(default_value_t = Offer::default().max_cipher_key_len)]
+    #[arg(default_value_t = Capabilities::default().max_cipher_key_len)]
     pub max_cipher_key_len: u32,
 
     /// Longest MAC key, in bytes
     #[arg(long, value_name = "BYTES", value_parser = number::<u32>)]
-    #[arg(default_value_t = Offer::default().max_auth_key_len)]
+    #[arg(default_value_t = Capabilities::default().max_auth_key_len)]
     pub max_auth_key_len: u32,
 
     /// Longest request, in bytes
     #[arg(long, value_name = "BYTES", value_parser = number::<u64>)]
-    #[arg(default_value_t = Offer::default().max_size)]
+    #[arg(default_value_t = Capabilities::default().max_size)]
     pub max_size: u64,
 
     /// Most sessions at a time
     #[arg(long, value_name = "N", value_parser = number::<usize>)]
-    #[arg(default_value_t = Offer::default().table_size)]
+    #[arg(default_value_t = Capabilities::default().table_size)]
     pub table_size: usize,
 
     /// Numbers of new sessions
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_parser = choice::<SessionIds>(), default_value = default_name::<SessionIds>())]
     pub session_ids: SessionIds,
 
     /// Keep sessions when the device is reset, as QEMU's own does
@@ -191,31 +188,31 @@ pub struct Serve {
     pub keep_sessions: bool,
 
     /// Place of a chained request's associated data in session mode
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_parser = choice::<ChainAad>(), default_value = default_name::<ChainAad>())]
     pub chain_aad: ChainAad,
 
     /// What becomes of a chain's digest in sessions that hash first and then decrypt
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_parser = choice::<ChainDigest>(), default_value = default_name::<ChainDigest>())]
     pub chain_digest: ChainDigest,
 
     /// What a session's aad_len of 0 means
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_parser = choice::<SessionAad>(), default_value = default_name::<SessionAad>())]
     pub session_aad: SessionAad,
 
     /// Where a CCM request has its nonce
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_parser = choice::<AeadIv>(), default_value = default_name::<AeadIv>())]
     pub ccm_iv: AeadIv,
 
     /// Where a GCM request has its nonce
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_parser = choice::<AeadIv>(), default_value = default_name::<AeadIv>())]
     pub gcm_iv: AeadIv,
 
     /// Which requests are stateless where a stateless mode is negotiated
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_parser = choice::<StatelessBy>(), default_value = default_name::<StatelessBy>())]
     pub stateless_by: StatelessBy,
 
     /// Number of ECDSA
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_parser = choice::<EcdsaNumber>(), default_value = default_name::<EcdsaNumber>())]
     pub ecdsa_number: EcdsaNumber,
 
     /// Do not be ready in the beginning
@@ -298,18 +295,14 @@ impl Feature {
 }
 
 impl Serve {
-    /// The path that one of several devices has in place of this one.
+    /// Returns the path that one of several devices has in place of this one.
     pub fn numbered(&self, path: &Option<PathBuf>, number: usize) -> Option<PathBuf> {
-        let mut path = path.clone()?;
-        if self.socket_count > 1 {
-            path.as_mut_os_string().push(number.to_string());
-        }
-        Some(path)
+        numbered(path.as_ref(), number, self.socket_count)
     }
 
     /// What the device offers.
-    pub fn offer(&self) -> Offer {
-        let default = Offer::default();
+    pub fn capabilities(&self) -> Capabilities {
+        let default = Capabilities::default();
         let mut features = self.features.iter().fold(0, |bits, feature| bits | feature.bit());
         if self.revision_1 {
             features |= feature::REVISION_1;
@@ -317,7 +310,7 @@ impl Serve {
         if self.stateless {
             features |= feature::ALL;
         }
-        Offer {
+        Capabilities {
             queues: self.queues,
             features,
             services: self.services.clone().map_or(default.services, |services| services.0),
@@ -326,6 +319,7 @@ impl Serve {
             mac_mask: self.mac_mask.unwrap_or(default.mac_mask),
             aead_mask: self.aead_mask.unwrap_or(default.aead_mask),
             akcipher_mask: self.akcipher_mask.unwrap_or(default.akcipher_mask),
+            legacy: true,
             serve_unadvertised: self.serve_unadvertised,
             max_cipher_key_len: self.max_cipher_key_len,
             max_auth_key_len: self.max_auth_key_len,
@@ -375,21 +369,18 @@ impl Serve {
     }
 }
 
-fn socket_count(text: &str) -> Result<usize, String> {
-    let count = number(text)?;
-    match (1..=MAX_DEVICES).contains(&count) {
-        true => Ok(count),
-        false => Err(format!("it has to be 1 to {MAX_DEVICES}")),
-    }
+/// Parses one of a setting's values.
+fn choice<T: Choice + Send + Sync>() -> impl TypedValueParser<Value = T> {
+    let names = T::ALL.iter().map(|(_, name)| *name);
+    PossibleValuesParser::new(names).map(|name| {
+        let named = T::ALL.iter().find(|(_, other)| *other == name);
+        // The parser before this one lets no other name pass.
+        named.map_or(T::ALL[0].0, |(value, _)| *value)
+    })
 }
 
-fn queues(text: &str) -> Result<u16, String> {
-    let count = number(text)?;
-    if (1..=MAX_QUEUES).contains(&count) {
-        Ok(count)
-    } else {
-        Err(format!("it has to be 1 to {MAX_QUEUES}: more rings vhost-user-backend cannot have"))
-    }
+fn default_name<T: Choice + Default>() -> &'static str {
+    T::default().name()
 }
 
 fn vectors(text: &str) -> Result<u16, String> {
@@ -429,25 +420,10 @@ fn services(text: &str) -> Result<Services, String> {
     }
 }
 
-/// A decimal number, or a hexadecimal one behind `0x`.
-fn number<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
-    let number = match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    let number = number.map_err(|error| error.to_string())?;
-    T::try_from(number).map_err(|_| "it is too big".into())
-}
-
 /// Only whether it can be read; it is not `Clone`, as a value here has to be.
 fn log_filter(text: &str) -> Result<String, String> {
     let filter = tracing_subscriber::EnvFilter::try_new(text);
     filter.map(|_| text.into()).map_err(|error| error.to_string())
-}
-
-/// What QEMU's conventions for back-end programs ask for: there are no features of a crypto device.
-pub fn capabilities_json() -> serde_json::Value {
-    serde_json::json!({ "type": "crypto", "features": [] })
 }
 
 /// The catalogue of faults, for `--help`.

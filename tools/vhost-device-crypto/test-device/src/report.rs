@@ -7,11 +7,12 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use virtio_crypto_device::capabilities::Capabilities;
+use virtio_crypto_device::queue::QueueStatus;
+
 use crate::counters;
 use crate::fault::Fault;
-use crate::offer::Offer;
-use crate::queue::QueueStatus;
-use crate::requirement::Violation;
+use crate::violations::Violation;
 
 /// How a device is, and what it has done.
 #[derive(Clone, Debug, Serialize)]
@@ -49,7 +50,7 @@ pub struct Report {
     /// Whether it was the fault `die` that ended it.
     pub died_on_purpose: bool,
     /// What the device has offered.
-    pub offer: Offer,
+    pub offer: Capabilities,
 }
 
 /// Writes a report to a file, which nobody ever sees in part.

@@ -8,32 +8,16 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::failure::status_name;
-use crate::fault::QueueId;
-use crate::memory::Chain;
-use crate::protocol::{control, data};
-
-/// A request as decoded.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Request {
-    /// One on the control queue.
-    Control(control::Request),
-    /// One on a data queue.
-    Data(data::Request),
-    /// One that could not be: its opcode, if it had as much.
-    Malformed {
-        /// The opcode.
-        opcode: Option<u32>,
-    },
-}
+use virtio_crypto_device::hooks::{Decoded, Served};
+use virtio_crypto_device::queue_id::QueueId;
+use virtio_crypto_device::status::status_name;
 
 #[derive(Serialize)]
 struct Line<'a> {
     number: u64,
     queue: QueueId,
     #[serde(flatten)]
-    request: &'a Request,
+    request: &'a Decoded,
     readable: Vec<usize>,
     writable: Vec<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,27 +39,19 @@ impl Trace {
         Trace { out: Some(Mutex::new(out)), number: AtomicU64::new(0) }
     }
 
-    /// Writes a line about a request that was answered. `session_id` is that of a
-    /// session just made. A line that cannot be written ends nothing.
-    pub fn write(
-        &self,
-        queue: QueueId,
-        request: &Request,
-        chain: &Chain<'_>,
-        session_id: Option<u64>,
-        status: u8,
-        written: u32,
-    ) {
+    /// Writes a line about a request. A failure to write is logged.
+    pub fn write(&self, served: &Served<'_, '_>) {
         let Some(out) = &self.out else { return };
+        let chain = served.chain;
         let line = Line {
             number: self.number.fetch_add(1, Ordering::Relaxed),
-            queue,
-            request,
+            queue: served.id.queue,
+            request: served.request,
             readable: chain.readable.slices().iter().map(|slice| slice.len()).collect(),
             writable: chain.writable.slices().iter().map(|slice| slice.len()).collect(),
-            session_id,
-            status: status_name(status),
-            written,
+            session_id: served.session_id,
+            status: status_name(served.status),
+            written: served.written,
         };
         if let Ok(mut text) = serde_json::to_vec(&line) {
             text.push(b'\n');

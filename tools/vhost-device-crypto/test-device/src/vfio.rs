@@ -3,22 +3,22 @@
 //! with all that vhost-user leaves to QEMU.
 //!
 //! ```text
-//! server    the messages of vfio-user, in the main thread
-//! function  the PCI function: what is where in it
-//! space     its configuration space
-//! common    virtio's registers
-//! interrupt MSI-X, and the line of a guest that does without
-//! dma       the guest's memory
-//! worker    a thread for each queue
+//! server      the messages of vfio-user, in the main thread
+//! function    the PCI function: what is where in it
+//! pci_config  its configuration space
+//! common_cfg  virtio's registers
+//! interrupt   MSI-X, and the line of a guest that does without
+//! dma         the guest's memory
+//! worker      a thread for each queue
 //! ```
 
-pub mod common;
+pub mod common_cfg;
 pub mod dma;
 pub mod function;
 pub mod interrupt;
 mod layout;
+pub mod pci_config;
 pub mod server;
-pub mod space;
 mod worker;
 
 use virtio_bindings::bindings::virtio_config::{
@@ -26,7 +26,7 @@ use virtio_bindings::bindings::virtio_config::{
     VIRTIO_F_VERSION_1,
 };
 
-use crate::protocol::config::CONFIG_LEN;
+use virtio_crypto_device::protocol::config::CONFIG_LEN;
 
 pub use layout::{MAX_CONFIG_LEN, MAX_VECTORS};
 

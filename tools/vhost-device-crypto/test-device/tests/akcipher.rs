@@ -3,16 +3,16 @@
 
 #![allow(missing_docs)]
 
-mod kit;
+mod harness;
 
-use crypto_test_device::offer::{EcdsaNumber, Offer};
-use crypto_test_device::protocol::feature;
-use kit::*;
+use harness::*;
 use openssl::bn::BigNumContext;
 use openssl::ec::{EcGroup, EcKey, PointConversionForm};
 use openssl::ecdsa::EcdsaSig;
 use openssl::nid::Nid;
 use openssl::rsa::{Padding, Rsa};
+use virtio_crypto_device::capabilities::{Capabilities, EcdsaNumber};
+use virtio_crypto_device::protocol::feature;
 
 const RSA: u32 = 1;
 const RAW: u32 = 0;
@@ -41,7 +41,7 @@ fn v26_rsa_does_what_openssl_does() {
     let (private, public) =
         (rsa.private_key_to_der().unwrap(), rsa.public_key_to_der_pkcs1().unwrap());
     for features in [0, feature::REVISION_1, STATELESS] {
-        let kit = Kit::with(Offer::default(), features);
+        let kit = Kit::with(Capabilities::default(), features);
         let open = kit.akcipher(RSA, PRIVATE, [RAW, 0], &private).unwrap();
         let seal = kit.akcipher(RSA, PUBLIC, [RAW, 0], &public).unwrap();
         let message = [&[0; 200][..], &[0x5a; 56]].concat();
@@ -65,7 +65,7 @@ fn v26_rsa_does_what_openssl_does() {
         assert_eq!(kit.violations(), ["D-29"]);
         // Short input is a number, but not as it should be.
         for opcode_and_key in [(ENC, seal), (DEC, open)] {
-            let kit = Kit::with(Offer::default(), features);
+            let kit = Kit::with(Capabilities::default(), features);
             assert_eq!(kit.akcipher(RSA, PRIVATE, [RAW, 0], &private), Ok(open));
             assert_eq!(kit.akcipher(RSA, PUBLIC, [RAW, 0], &public), Ok(seal));
             let (opcode, id) = opcode_and_key;
@@ -132,7 +132,7 @@ fn v26_v30_ecdsa_signs_verifies_and_rejects() {
             (EcdsaNumber::Always, 2, 0),
             (EcdsaNumber::Uapi, 3, 0),
         ] {
-            let kit = Kit::with(Offer { ecdsa_number, ..Offer::default() }, features);
+            let kit = Kit::with(Capabilities { ecdsa_number, ..Capabilities::default() }, features);
             let mask = u32::from_le_bytes(kit.device.config()[44..48].try_into().unwrap());
             assert_eq!(mask, 1 << RSA | 1 << algo);
             let signer = kit.akcipher(algo, PRIVATE, [number, 0], &private).unwrap();
@@ -162,7 +162,7 @@ fn ecdsa_is_not_offered_where_its_number_may_be_dsas() {
     let private = EcKey::generate(&group).unwrap().private_key_to_der().unwrap();
     assert_eq!(kit.akcipher(2, PRIVATE, [3, 0], &private), Err(NOTSUPP));
     // Nor is it served to a driver that does without revision 1 where it is offered.
-    let kit = Kit::with(Offer::default(), feature::REVISION_1);
+    let kit = Kit::with(Capabilities::default(), feature::REVISION_1);
     assert_eq!(kit.device.config()[44..48], [1 << RSA | 1 << 2, 0, 0, 0]);
     kit.device.start(0);
     let mut request = words(&[0x0404, 2, 0, 0, 2, PRIVATE, private.len() as u32, 3]);

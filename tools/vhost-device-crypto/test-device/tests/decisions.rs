@@ -4,11 +4,13 @@
 
 #![allow(missing_docs)]
 
-mod kit;
+mod harness;
 
-use crypto_test_device::offer::{AeadIv, ChainDigest, Offer, SessionAad, StatelessBy};
-use crypto_test_device::protocol::feature;
-use kit::*;
+use harness::*;
+use virtio_crypto_device::capabilities::{
+    AeadIv, Capabilities, ChainDigest, SessionAad, StatelessBy,
+};
+use virtio_crypto_device::protocol::feature;
 
 const KEY: [u8; 16] = [7; 16];
 const R1: u64 = feature::REVISION_1;
@@ -43,7 +45,7 @@ fn a_request_has_the_associated_data_that_its_session_says() {
         (SessionAad::Exact, 0, 0, true),
         (SessionAad::Exact, 5, 5, true),
     ] {
-        let kit = Kit::with(Offer { session_aad, ..Offer::default() }, R1);
+        let kit = Kit::with(Capabilities { session_aad, ..Capabilities::default() }, R1);
         let aad = &[9; 5][..has as usize];
         let id = kit.aead_with(GCM, ENCRYPT, 16, said, &KEY).unwrap();
         let sealed = aead(&kit, ENCRYPT, id, [12, has, 4, 20, 16], &[&[1; 12], b"data", aad]);
@@ -65,7 +67,7 @@ fn a_request_has_the_associated_data_that_its_session_says() {
 #[test]
 fn a_stateless_chain_says_its_associated_data_twice() {
     for (first, second, status) in [(5, 5, OK), (0, 5, ERR), (5, 0, ERR), (5, 6, ERR)] {
-        let kit = Kit::with(Offer::default(), STATELESS);
+        let kit = Kit::with(Capabilities::default(), STATELESS);
         let (order, mode) = (CIPHER_THEN_HASH, AUTH);
         let fields = [
             order, first, AES_CBC, 16, ENCRYPT, SHA1, 16, mode, 16, 16, 16, 0, 16, 0, 16, second,
@@ -86,12 +88,12 @@ fn a_tag_is_as_long_as_its_session_says() {
     // Without revision 1 the field is the kernel header's padding.
     let padded = Kit::new();
     assert_eq!([12, 0, 16, 4].map(|tag| seal(&padded, tag)), [OK, OK, ERR, ERR]);
-    let natural = Kit::with(Offer::default(), R1);
+    let natural = Kit::with(Capabilities::default(), R1);
     assert_eq!([12, 0, 16, 4].map(|tag| seal(&natural, tag)), [OK, ERR, ERR, ERR]);
     for algo in [GCM, CCM, 3] {
         assert_eq!(natural.aead(algo, ENCRYPT, 0, &[7; 32]), Err(ERR));
     }
-    let natural = Kit::with(Offer::default(), STATELESS);
+    let natural = Kit::with(Capabilities::default(), STATELESS);
     let stateless = |tag: u32, dst: u32| {
         let fields = [GCM, 16, ENCRYPT, 12, tag, 0, 4, dst];
         natural.stateless(0x0300, &fields, 56, &[&KEY, &[1; 12], b"data"], dst as usize).status
@@ -117,7 +119,7 @@ fn ccms_nonce_is_the_iv_or_within_a_block() {
     let block = [&[0xee][..], &nonce, &[0xdd; 8]].concat();
     for (ccm_iv, iv) in [(AeadIv::Nonce, &nonce), (AeadIv::Block, &block)] {
         for features in [0, R1] {
-            let kit = Kit::with(Offer { ccm_iv, ..Offer::default() }, features);
+            let kit = Kit::with(Capabilities { ccm_iv, ..Capabilities::default() }, features);
             let encrypt = kit.aead(CCM, ENCRYPT, 4, &key).unwrap();
             let answer = aead(&kit, ENCRYPT, encrypt, [7, 8, 4, 8, 4], &[iv, &plain, &aad]);
             assert_eq!(answer, Answer { status: OK, output: sealed.clone(), written: 9 });
@@ -145,7 +147,7 @@ fn gcms_iv_of_16_bytes_is_the_first_block_if_so_chosen() {
     let honest = seal(&Kit::new(), &nonce);
     assert_eq!(honest.status, OK);
     assert_eq!(seal(&Kit::new(), &first).status, ERR);
-    let kit = Kit::with(Offer { gcm_iv: AeadIv::Block, ..Offer::default() }, 0);
+    let kit = Kit::with(Capabilities { gcm_iv: AeadIv::Block, ..Capabilities::default() }, 0);
     assert_eq!(seal(&kit, &first), honest);
     assert_eq!(seal(&kit, &nonce), honest);
     // No nonce of 12 bytes makes this one.
@@ -154,7 +156,7 @@ fn gcms_iv_of_16_bytes_is_the_first_block_if_so_chosen() {
 
 #[test]
 fn max_size_counts_keys_iv_associated_data_and_results() {
-    let offer = |max_size: u64| Offer { max_size, ..Offer::default() };
+    let offer = |max_size: u64| Capabilities { max_size, ..Capabilities::default() };
     let check = |features, total: u64, send: &dyn Fn(&Kit) -> Answer| {
         let kit = Kit::with(offer(total), features);
         assert_eq!(send(&kit).status, OK);
@@ -217,7 +219,7 @@ fn a_chain_copies_what_it_does_not_cipher_and_its_length_ends_at_a_gap() {
 
 #[test]
 fn a_chain_has_a_cipher_that_is_offered() {
-    let kit = Kit::with(Offer { cipher_mask: 1 << 4, ..Offer::default() }, 0);
+    let kit = Kit::with(Capabilities { cipher_mask: 1 << 4, ..Capabilities::default() }, 0);
     let order = [CIPHER_THEN_HASH, AUTH];
     let create = |cipher| kit.chain(order, [cipher, ENCRYPT], [SHA1, 20], &KEY, &KEY, 0).err();
     assert_eq!((create(4), create(AES_CBC)), (None, Some(NOTSUPP)));
@@ -226,7 +228,7 @@ fn a_chain_has_a_cipher_that_is_offered() {
 
 #[test]
 fn both_keys_of_a_chain_have_a_limit() {
-    let kit = Kit::with(Offer { max_auth_key_len: 20, ..Offer::default() }, 0);
+    let kit = Kit::with(Capabilities { max_auth_key_len: 20, ..Capabilities::default() }, 0);
     let order = [CIPHER_THEN_HASH, AUTH];
     let create =
         |auth_key: &[u8]| kit.chain(order, [AES_CBC, ENCRYPT], [SHA1, 20], &KEY, auth_key, 0).err();
@@ -238,7 +240,7 @@ fn both_keys_of_a_chain_have_a_limit() {
 
 #[test]
 fn gmac_is_not_offered_not_even_in_a_chain() {
-    let kit = Kit::with(Offer { serve_unadvertised: true, ..Offer::default() }, 0);
+    let kit = Kit::with(Capabilities { serve_unadvertised: true, ..Capabilities::default() }, 0);
     assert_eq!(kit.mac(41, 16, &KEY), Err(NOTSUPP));
     let order = [CIPHER_THEN_HASH, AUTH];
     let chain = kit.chain(order, [AES_CBC, ENCRYPT], [41, 16], &KEY, &KEY, 0);
@@ -248,11 +250,11 @@ fn gmac_is_not_offered_not_even_in_a_chain() {
 #[test]
 fn a_service_without_an_algorithm_is_not_offered() {
     let offers = [
-        Offer { cipher_mask: 0, ..Offer::default() },
-        Offer { hash_mask: 1, ..Offer::default() },
-        Offer { mac_mask: 1 << 41, ..Offer::default() },
-        Offer { aead_mask: 0, ..Offer::default() },
-        Offer { akcipher_mask: 1 << 2, ..Offer::default() },
+        Capabilities { cipher_mask: 0, ..Capabilities::default() },
+        Capabilities { hash_mask: 1, ..Capabilities::default() },
+        Capabilities { mac_mask: 1 << 41, ..Capabilities::default() },
+        Capabilities { aead_mask: 0, ..Capabilities::default() },
+        Capabilities { akcipher_mask: 1 << 2, ..Capabilities::default() },
     ];
     for (service, offer) in offers.into_iter().enumerate() {
         assert_eq!(Kit::with(offer, 0).device.config()[8], 0x1f & !(1 << service));
@@ -261,7 +263,7 @@ fn a_service_without_an_algorithm_is_not_offered() {
 
 #[test]
 fn all_requests_have_the_stateless_layout_if_the_feature_tells_it() {
-    let offer = Offer { stateless_by: StatelessBy::Feature, ..Offer::default() };
+    let offer = Capabilities { stateless_by: StatelessBy::Feature, ..Capabilities::default() };
     let kit = Kit::with(offer, STATELESS);
     let id = kit.hash(SHA1, 20).unwrap();
     let digest = openssl::sha::sha1(b"abc").to_vec();
@@ -278,7 +280,7 @@ fn all_requests_have_the_stateless_layout_if_the_feature_tells_it() {
 
 #[test]
 fn a_chain_verifies_what_it_decrypts_if_so_chosen() {
-    let offer = Offer { chain_digest: ChainDigest::Verify, ..Offer::default() };
+    let offer = Capabilities { chain_digest: ChainDigest::Verify, ..Capabilities::default() };
     let kit = Kit::with(offer, 0);
     let auth =
         |order, op| kit.chain([order, AUTH], [AES_CBC, op], [SHA1, 20], &KEY, &[5; 20], 0).unwrap();
@@ -309,13 +311,13 @@ fn a_chain_verifies_what_it_decrypts_if_so_chosen() {
 
 #[test]
 fn what_a_refused_request_claims_is_not_counted() {
-    let kit = Kit::with(Offer { max_size: u64::MAX, ..Offer::default() }, 0);
+    let kit = Kit::with(Capabilities { max_size: u64::MAX, ..Capabilities::default() }, 0);
     let id = kit.hash(SHA1, 20).unwrap();
     assert_eq!(kit.data(0x0100, id, &[3, 20], 32, &[b"abc"], 20).status, OK);
     for _ in 0..3 {
         assert_eq!(kit.data(0x0100, id, &[u32::MAX, 20], 32, &[b"abc"], 20).status, ERR);
     }
-    let lines = kit.device.counters.lines();
+    let lines = kit.device.hooks.counters.lines();
     let of = |status| {
         let line = lines.iter().find(|line| line.operation == "HASH" && line.status == status);
         line.map(|line| (line.requests, line.bytes)).unwrap()

@@ -4,10 +4,10 @@
 
 #![allow(missing_docs)]
 
-mod kit;
+mod harness;
 
 use crypto_test_device::fault::Kind;
-use kit::*;
+use harness::*;
 
 const KEY: [u8; 16] = [7; 16];
 const CREATE: u32 = 0x0002;
@@ -30,7 +30,7 @@ fn with(fault: &str) -> Answer {
     head.extend(words(&[1, 0]));
     let bytes = [&head[..], &KEY, &[0; 32]].concat();
     let (answer, written) = kit.raw_data(&bytes, 33, usize::MAX);
-    assert_eq!(kit.device.faults.list()[0].happened, 1);
+    assert_eq!(kit.device.hooks.faults.list()[0].happened, 1);
     Answer { status: answer[32].into(), output: answer[..32].to_vec(), written }
 }
 
@@ -157,10 +157,10 @@ fn the_configuration_is_torn_and_random() {
     kit.fault("config-torn");
     let reads = [kit.device.config(), kit.device.config(), kit.device.config()];
     assert!(reads.contains(&honest) && reads.iter().any(|read| *read != honest));
-    kit.device.faults.clear(None);
+    kit.device.hooks.faults.clear(None);
     kit.fault("config-random");
     assert_ne!(kit.device.config(), kit.device.config());
-    kit.device.faults.clear(Some(Kind::ConfigRandom));
+    kit.device.hooks.faults.clear(Some(Kind::ConfigRandom));
     assert_eq!(kit.device.config(), honest);
 }
 
@@ -179,10 +179,10 @@ fn what_has_nothing_to_spoil_does_not_count() {
     let (kit, id, honest) = kit();
     kit.fault("wrong-tag:count=1");
     assert_eq!(kit.crypt(id, ENCRYPT, &KEY, &[0; 32]), honest);
-    assert_eq!(kit.device.faults.list()[0].happened, 0);
+    assert_eq!(kit.device.hooks.faults.list()[0].happened, 0);
     let mac = kit.mac(4, 32, &KEY).unwrap();
     let mut request = words(&[0x0200, 0, mac as u32, 0, 0, 0, 0, 32]);
     request.resize(72, 0);
     kit.raw_data(&request, 33, usize::MAX);
-    assert_eq!(kit.device.faults.list()[0].happened, 1);
+    assert_eq!(kit.device.hooks.faults.list()[0].happened, 1);
 }

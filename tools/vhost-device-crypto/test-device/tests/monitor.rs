@@ -7,30 +7,30 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crypto_test_device::ctl;
-use crypto_test_device::device::Device;
+use crypto_test_device::instrument;
 use crypto_test_device::monitor;
-use crypto_test_device::offer::Offer;
 use crypto_test_device::options::Ctl;
-use crypto_test_device::service::{Service, Settings};
-use crypto_test_device::ticker;
+use crypto_test_device::periodic_faults;
+use crypto_test_device::test_device::{Settings, TestDevice};
 use crypto_test_device::trace::Trace;
 use serde_json::{json, Value};
+use virtio_crypto_device::capabilities::Capabilities;
 use vmm_sys_util::tempdir::TempDir;
 
 struct Bench {
     directory: TempDir,
-    service: Arc<Service>,
+    service: Arc<TestDevice>,
 }
 
 impl Bench {
     fn new() -> Self {
         let directory = TempDir::new_with_prefix("/tmp/crypto-test-device-test-").unwrap();
-        let device = Device::new(Offer::default(), Trace::default());
-        let service = Service::new(device, Settings::default()).unwrap();
+        let device = instrument::device(Capabilities::default(), Trace::default());
+        let service = TestDevice::new(device, Settings::default()).unwrap();
         let bench = Bench { directory, service };
         let listener = UnixListener::bind(bench.path()).unwrap();
         monitor::start(bench.service.clone(), listener).unwrap();
-        ticker::start(bench.service.clone()).unwrap();
+        periodic_faults::start(bench.service.clone()).unwrap();
         bench
     }
 
@@ -113,9 +113,9 @@ fn faults_come_and_go() {
     assert_eq!((&faults[0]["value"], &faults[0]["queue"]), (&json!(5), &json!("control")));
     assert_eq!((&faults[1]["queue"], &faults[1]["happened"]), (&json!(3), &json!(0)));
     assert_eq!(client.ask(json!({"command": "clear", "name": "die"})), ok);
-    assert_eq!(bench.service.device.faults.list().len(), 2);
+    assert_eq!(bench.service.service.device.hooks.faults.list().len(), 2);
     assert_eq!(client.ask(json!({"command": "clear"})), ok);
-    assert!(bench.service.device.faults.list().is_empty());
+    assert!(bench.service.service.device.hooks.faults.list().is_empty());
 }
 
 #[test]
@@ -123,15 +123,15 @@ fn other_commands() {
     let bench = Bench::new();
     let mut client = bench.client();
     client.ask(json!({"command": "ready", "ready": false}));
-    assert!(!bench.service.device.is_ready());
+    assert!(!bench.service.service.device.is_ready());
     client.ask(json!({"command": "ready", "ready": true}));
-    assert!(bench.service.device.is_ready());
+    assert!(bench.service.service.device.is_ready());
     client.ask(json!({"command": "ready", "ready": false, "notice": "reset"}));
-    assert!(bench.service.device.is_ready());
-    bench.service.device.reset();
-    assert!(!bench.service.device.is_ready());
+    assert!(bench.service.service.device.is_ready());
+    bench.service.service.device.reset();
+    assert!(!bench.service.service.device.is_ready());
     client.ask(json!({"command": "ready", "ready": true, "notice": "none"}));
-    assert!(bench.service.device.is_ready());
+    assert!(bench.service.service.device.is_ready());
     assert_eq!(client.ask(json!({"command": "complete"}))["completed"], 0);
     let answer = client.ask(json!({"command": "complete", "order": "lifo", "queue": "control"}));
     assert_eq!(answer, json!({"ok": true, "completed": 0}));
@@ -234,12 +234,12 @@ fn ctl_is_a_client() {
         })
     };
     assert!(ctl(&["fault", "delay:value=5", "table-full"]).unwrap());
-    assert_eq!(bench.service.device.faults.list().len(), 2);
+    assert_eq!(bench.service.service.device.hooks.faults.list().len(), 2);
     assert!(ctl(&["clear", "delay"]).unwrap());
     assert!(ctl(&[r#"{"command":"ready","ready":false}"#]).unwrap());
-    assert!(!bench.service.device.is_ready());
+    assert!(!bench.service.service.device.is_ready());
     assert!(ctl(&["ready", "on"]).unwrap());
-    assert!(bench.service.device.is_ready());
+    assert!(bench.service.service.device.is_ready());
     assert!(!ctl(&["fault", "lie"]).unwrap());
     assert!(!ctl(&["config-change"]).unwrap());
     assert!(ctl(&["nonsense"]).is_err());

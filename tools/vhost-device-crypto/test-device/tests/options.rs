@@ -4,13 +4,13 @@
 use std::process::{Command as Process, Output};
 
 use clap::{CommandFactory, Parser};
-use crypto_test_device::backend::{EVENT_IDX, INDIRECT_DESC};
 use crypto_test_device::fault::Kind;
-use crypto_test_device::offer::{
-    AeadIv, ChainAad, ChainDigest, EcdsaNumber, Offer, SessionAad, SessionIds, StatelessBy,
-};
 use crypto_test_device::options::{Command, Options, Serve};
-use crypto_test_device::protocol::algorithm::Service;
+use vhost_device_crypto::backend::{EVENT_IDX, INDIRECT_DESC};
+use virtio_crypto_device::capabilities::{
+    AeadIv, Capabilities, ChainAad, ChainDigest, EcdsaNumber, SessionAad, SessionIds, StatelessBy,
+};
+use virtio_crypto_device::protocol::algorithm::Service;
 
 fn parse(arguments: &[&str]) -> Result<Serve, String> {
     let base = ["crypto-test-device", "serve", "--socket-path", "s"];
@@ -30,9 +30,11 @@ fn clap_finds_nothing_wrong() {
 
 #[test]
 fn without_options_the_offer_is_the_default() {
-    let offer = parse(&[]).unwrap().offer();
-    let text = |offer: &Offer| serde_json::to_value(offer).unwrap();
-    assert_eq!(text(&offer), text(&Offer::default()));
+    let offer = parse(&[]).unwrap().capabilities();
+    let text = |offer: &Capabilities| serde_json::to_value(offer).unwrap();
+    // With what a host has to ask for.
+    let default = Capabilities { legacy: true, ..Capabilities::default() };
+    assert_eq!(text(&offer), text(&default));
     assert_eq!(parse(&[]).unwrap().without(), 0);
 }
 
@@ -68,7 +70,7 @@ fn every_option_arrives() {
         "--log=debug",
     ])
     .unwrap();
-    let offer = options.offer();
+    let offer = options.capabilities();
     assert_eq!(offer.queues, 63);
     assert_eq!(offer.features, 0b101);
     assert_eq!(offer.services, [Service::Cipher, Service::Akcipher]);
@@ -89,10 +91,10 @@ fn every_option_arrives() {
     let names: Vec<Kind> = options.faults.iter().map(|fault| fault.name).collect();
     assert_eq!(names, [Kind::Delay, Kind::Die]);
 
-    let none = parse(&["--services=none"]).unwrap().offer();
+    let none = parse(&["--services=none"]).unwrap().capabilities();
     assert_eq!(none.services, []);
 
-    let features = |arguments: &[&str]| parse(arguments).unwrap().offer().features;
+    let features = |arguments: &[&str]| parse(arguments).unwrap().capabilities().features;
     assert_eq!(features(&["--revision-1"]), 1);
     assert_eq!(features(&["--stateless"]), 0x3f);
     assert_eq!(features(&["--features", "aead-stateless", "--revision-1"]), 0x11);
@@ -237,6 +239,6 @@ fn faults_of_the_function_are_for_who_has_one() {
     let (code, _, text) = run(&["serve", "--socket-path=/tmp/x", "--fault=needs-reset"]);
     assert_eq!(code, Some(2));
     assert!(text.contains("only a vfio-user device can have needs-reset"), "{text}");
-    let of_function = Kind::ALL.iter().filter(|kind| kind.is_of_function());
+    let of_function = Kind::ALL.iter().filter(|kind| kind.requires_vfio());
     assert_eq!(of_function.count(), 9);
 }

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
-use crypto_test_device::device::Device;
-use crypto_test_device::fault::QueueId;
-use crypto_test_device::offer::Offer;
-use crypto_test_device::queue::{Disaster, Order, Queue};
+use crypto_test_device::held::Order;
+use crypto_test_device::instrument;
+use crypto_test_device::instrument::{FatalFault, Queue};
 use crypto_test_device::trace::Trace;
 use driver::{Bench, BUFFERS, WRITE};
+use vhost_device_crypto::vring;
 use vhost_user_backend::VringT;
+use virtio_crypto_device::capabilities::Capabilities;
+use virtio_crypto_device::queue_id::QueueId;
 use vmm_sys_util::timerfd::TimerFd;
 
 /// What the device answers to the driver's bad requests: a status.
@@ -137,13 +139,13 @@ fn never_answer() {
     assert_eq!(bench.ring.used(), answered.map(answer));
     assert_eq!(bench.queue.status().held, 2);
     sleep(Duration::from_millis(150));
-    bench.queue.expired();
+    bench.queue.timer_expired();
     assert_eq!(bench.ring.used(), []);
     bench.interrupts();
-    assert_eq!(bench.queue.complete(Order::Lifo), 2);
+    assert_eq!(bench.queue.serve_held(|ring| ring.take_all(Order::Lifo)), 2);
     assert_eq!(bench.ring.used(), [held[1], held[0]].map(answer));
     assert_eq!(bench.interrupts(), 1);
-    assert_eq!(bench.queue.complete(Order::Fifo), 0);
+    assert_eq!(bench.queue.serve_held(|ring| ring.take_all(Order::Fifo)), 0);
     assert_eq!(bench.queue.status().held, 0);
 }
 
@@ -155,11 +157,11 @@ fn delay() {
     let prompt = bench.ring.request(0);
     bench.run();
     assert_eq!(bench.ring.used(), [answer(prompt)]);
-    bench.queue.expired();
+    bench.queue.timer_expired();
     assert_eq!(bench.ring.used(), []);
     assert!(timer_is_set(&bench));
     sleep(Duration::from_millis(510));
-    bench.queue.expired();
+    bench.queue.timer_expired();
     assert_eq!(bench.ring.used(), heads.map(answer));
     assert!(!timer_is_set(&bench));
     bench.fault("delay:value=0xffffffffffffffff");
@@ -173,7 +175,7 @@ fn timer_is_set(bench: &Bench) -> bool {
         set = timer.is_armed().unwrap();
         Ok(())
     };
-    bench.queue.employ(look).unwrap();
+    bench.queue.attach_worker(look).unwrap();
     set
 }
 
@@ -189,7 +191,7 @@ fn what_is_late_is_looked_at_late() {
     assert_eq!(bench.ring.read(to, 1), [0xff]);
     // What becomes of a chain meanwhile is found out then.
     bench.ring.describe(0, head, (u64::MAX, 4, 0, 0));
-    assert_eq!(bench.queue.complete(Order::Fifo), 1);
+    assert_eq!(bench.queue.serve_held(|ring| ring.take_all(Order::Fifo)), 1);
     assert_eq!(bench.ring.used(), [(head.into(), 0)]);
     assert_eq!(bench.ring.read(to, 1), [0xff]);
     assert_eq!(bench.queue.status().malformed, 1);
@@ -219,7 +221,7 @@ fn reorder() {
     let (head, answers) = bench.ask();
     assert_eq!(answers, []);
     sleep(Duration::from_millis(110));
-    bench.queue.expired();
+    bench.queue.timer_expired();
     assert_eq!(bench.ring.used(), [answer(head)]);
 }
 
@@ -263,7 +265,7 @@ fn used_len() {
         bench.fault(fault);
         let (head, answers) = bench.ask();
         assert_eq!(answers, [(head.into(), len)], "{fault}");
-        bench.device.faults.clear(None);
+        bench.device.hooks.faults.clear(None);
     }
 }
 
@@ -297,17 +299,17 @@ fn die() {
     let mut bench = Bench::new(16);
     let deaths = Arc::new(AtomicUsize::new(0));
     let count = deaths.clone();
-    let device = Arc::new(Device::new(Offer::default(), Trace::default()));
-    let strike = move |disaster| {
-        assert_eq!(disaster, Disaster::Death);
+    let device = Arc::new(instrument::device(Capabilities::default(), Trace::default()));
+    device.hooks.on_fatal_fault(Box::new(move |fault| {
+        assert_eq!(fault, FatalFault::Crash);
         count.fetch_add(1, Ordering::SeqCst);
-    };
-    let queue = Queue::new(QueueId::Data(0), device.clone(), Box::new(strike)).unwrap();
-    device.faults.add("die:after=1".parse().unwrap());
+    }));
+    let queue = Queue::new(QueueId::Data(0), device.clone()).unwrap();
+    device.hooks.faults.add("die:after=1".parse().unwrap());
     let head = bench.ring.request(0);
     bench.ring.request(0);
     bench.ring.request(0);
-    queue.run(&bench.vring, &bench.ring.memory);
+    vring::run(&queue, &bench.vring, &bench.ring.memory);
     assert_eq!(deaths.load(Ordering::SeqCst), 1);
     assert_eq!(bench.ring.used(), [answer(head)]);
 }
@@ -325,8 +327,8 @@ fn nothing_is_answered_in_a_later_life() {
     assert_eq!(bench.queue.status().held, 0);
     bench.start();
     sleep(Duration::from_millis(210));
-    bench.queue.expired();
-    assert_eq!(bench.queue.complete(Order::Fifo), 0);
+    bench.queue.timer_expired();
+    assert_eq!(bench.queue.serve_held(|ring| ring.take_all(Order::Fifo)), 0);
     bench.run();
     assert_eq!(bench.ring.used(), []);
     let (head, answers) = bench.ask();
@@ -342,7 +344,7 @@ fn a_ring_that_is_disabled_rests() {
     assert_eq!(answers, []);
     bench.vring.set_enabled(false);
     sleep(Duration::from_millis(210));
-    bench.queue.expired();
+    bench.queue.timer_expired();
     let (second, answers) = bench.ask();
     assert_eq!(answers, []);
     bench.vring.set_enabled(true);
@@ -360,7 +362,7 @@ fn faults_may_come_together() {
     bench.fault("no-interrupt");
     bench.ask();
     sleep(Duration::from_millis(5));
-    bench.queue.expired();
+    bench.queue.timer_expired();
     assert_eq!(bench.ring.used(), [(9, LEN + 1); 2]);
     assert_eq!(bench.interrupts(), 0);
 }

@@ -4,11 +4,11 @@
 
 #![allow(missing_docs)]
 
-mod kit;
+mod harness;
 
-use crypto_test_device::offer::{Offer, SessionIds};
-use crypto_test_device::protocol::feature;
-use kit::*;
+use harness::*;
+use virtio_crypto_device::capabilities::{Capabilities, SessionIds};
+use virtio_crypto_device::protocol::feature;
 
 const KEY: [u8; 16] = [7; 16];
 const R1: u64 = feature::REVISION_1;
@@ -30,7 +30,7 @@ fn cbc_vector() -> (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>) {
 #[test]
 fn v1_v2_v7_v8_v9_the_configuration_keeps_the_rules() {
     for queues in [1, 2, 16, 63] {
-        let kit = Kit::with(Offer { queues, ..Offer::default() }, 0);
+        let kit = Kit::with(Capabilities { queues, ..Capabilities::default() }, 0);
         let config = kit.device.config();
         assert_eq!(config.len(), 56);
         assert_eq!(field(&config, 4), u32::from(queues));
@@ -76,7 +76,7 @@ fn v4_v5_v6_masks_are_truthful() {
 
 #[test]
 fn what_is_masked_is_neither_offered_nor_served() {
-    let offer = Offer { cipher_mask: 1 << AES_CBC, hash_mask: 0, ..Offer::default() };
+    let offer = Capabilities { cipher_mask: 1 << AES_CBC, hash_mask: 0, ..Capabilities::default() };
     let kit = Kit::with(offer.clone(), 0);
     assert_eq!(field(&kit.device.config(), 12), 1 << AES_CBC);
     assert_eq!(kit.cipher(2, ENCRYPT, &KEY), Err(NOTSUPP));
@@ -85,16 +85,16 @@ fn what_is_masked_is_neither_offered_nor_served() {
     let chain = |kit: &Kit, mode| kit.chain([2, mode], [AES_CBC, ENCRYPT], [2, 20], &KEY, &KEY, 0);
     let plain = |kit: &Kit| kit.chain([2, 1], [AES_CBC, ENCRYPT], [2, 20], &KEY, &[], 0);
     assert_eq!((plain(&kit), chain(&kit, 2).is_ok()), (Err(NOTSUPP), true));
-    let without = Kit::with(Offer { mac_mask: !(1 << 2), ..Offer::default() }, 0);
+    let without = Kit::with(Capabilities { mac_mask: !(1 << 2), ..Capabilities::default() }, 0);
     assert_eq!((plain(&without).is_ok(), chain(&without, 2)), (true, Err(NOTSUPP)));
-    let kit = Kit::with(Offer { serve_unadvertised: true, ..offer }, 0);
+    let kit = Kit::with(Capabilities { serve_unadvertised: true, ..offer }, 0);
     assert_eq!(field(&kit.device.config(), 12), 1 << AES_CBC);
     assert!(kit.cipher(2, ENCRYPT, &KEY).is_ok());
 }
 
 #[test]
 fn v7_a_request_of_max_size_is_served_and_one_more_byte_is_not() {
-    let kit = Kit::with(Offer { max_size: 16 + 64, ..Offer::default() }, 0);
+    let kit = Kit::with(Capabilities { max_size: 16 + 64, ..Capabilities::default() }, 0);
     let session = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
     assert_eq!(kit.crypt(session, ENCRYPT, &KEY, &[0; 32]).status, OK);
     kit.assert_no_violation();
@@ -104,7 +104,8 @@ fn v7_a_request_of_max_size_is_served_and_one_more_byte_is_not() {
 
 #[test]
 fn v8_v9_key_limits_hold() {
-    let offer = Offer { max_cipher_key_len: 16, max_auth_key_len: 20, ..Offer::default() };
+    let offer =
+        Capabilities { max_cipher_key_len: 16, max_auth_key_len: 20, ..Capabilities::default() };
     let kit = Kit::with(offer, 0);
     assert!(kit.cipher(AES_CBC, ENCRYPT, &KEY).is_ok());
     assert!(kit.mac(2, 20, &[1; 20]).is_ok());
@@ -137,7 +138,7 @@ fn v10_every_request_with_room_for_a_status_gets_one() {
 #[test]
 fn v12_create_answers_ok_notsupp_nospc_or_err() {
     for features in [0, R1] {
-        let kit = Kit::with(Offer { table_size: 3, ..Offer::default() }, features);
+        let kit = Kit::with(Capabilities { table_size: 3, ..Capabilities::default() }, features);
         assert_eq!(kit.cipher(99, ENCRYPT, &KEY), Err(NOTSUPP));
         assert_eq!(kit.cipher(10, ENCRYPT, &KEY), Err(NOTSUPP));
         assert_eq!(kit.cipher(AES_CBC, ENCRYPT, &[0; 15]), Err(ERR));
@@ -158,7 +159,7 @@ fn v12_create_answers_ok_notsupp_nospc_or_err() {
 #[test]
 fn v13_session_numbers_are_unique_and_only_given_with_ok() {
     for session_ids in [SessionIds::Sequential, SessionIds::Sparse] {
-        let kit = Kit::with(Offer { session_ids, ..Offer::default() }, 0);
+        let kit = Kit::with(Capabilities { session_ids, ..Capabilities::default() }, 0);
         let mut seen = std::collections::HashSet::new();
         for round in 0..300 {
             let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
@@ -184,7 +185,7 @@ fn v13_session_numbers_are_unique_and_only_given_with_ok() {
 #[test]
 fn v14_destroy_answers_ok_or_err() {
     for features in [0, R1] {
-        let kit = Kit::with(Offer::default(), features);
+        let kit = Kit::with(Capabilities::default(), features);
         let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
         assert_eq!(kit.destroy(0x0103, id), ERR);
         assert_eq!(kit.destroy(0x0003, id), OK);
@@ -196,7 +197,7 @@ fn v14_destroy_answers_ok_or_err() {
 #[test]
 fn a_session_may_be_destroyed_after_a_reset() {
     for keep_sessions in [false, true] {
-        let kit = Kit::with(Offer { keep_sessions, ..Offer::default() }, 0);
+        let kit = Kit::with(Capabilities { keep_sessions, ..Capabilities::default() }, 0);
         let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
         // Rings that stop are one, features that are accepted another.
         kit.device.reset();
@@ -216,7 +217,7 @@ fn v15_v17_the_flag_tells_the_mode() {
     fields[..6].copy_from_slice(&[AES_CBC, 16, ENCRYPT, 16, 32, 32]);
     fields[18] = 1;
 
-    let kit = Kit::with(Offer::default(), R1);
+    let kit = Kit::with(Capabilities::default(), R1);
     let id = kit.cipher(AES_CBC, ENCRYPT, &key).unwrap();
     let send = |kit: &Kit, flag| kit.request(0, id, flag, &session_fields, 72, &[&iv, &plain], 32);
     assert_eq!(send(&kit, 1).output, cipher);
@@ -225,7 +226,7 @@ fn v15_v17_the_flag_tells_the_mode() {
     assert_eq!(kit.violations(), ["D-25"]);
     assert_eq!(send(&kit, 2).status, ERR);
 
-    let kit = Kit::with(Offer::default(), STATELESS);
+    let kit = Kit::with(Capabilities::default(), STATELESS);
     assert_eq!(kit.cipher(AES_CBC, ENCRYPT, &key), Ok(id));
     assert_eq!(send(&kit, 1).output, cipher);
     let answer = kit.stateless(0, &fields, 100, &[&key, &iv, &plain], 32);
@@ -265,7 +266,7 @@ fn v18_v19_v21_digests_are_copied_to_the_result() {
     let abc = hex("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     let jefe = hex("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
     for features in [0, R1, STATELESS] {
-        let kit = Kit::with(Offer::default(), features);
+        let kit = Kit::with(Capabilities::default(), features);
         let hash = kit.hash(4, 32).unwrap();
         let answer = kit.data(0x0100, hash, &[3, 32], 32, &[b"abc"], 32);
         assert_eq!((answer.status, answer.output, answer.written), (OK, abc.clone(), 33));
@@ -292,7 +293,7 @@ fn v18_v19_v21_digests_are_copied_to_the_result() {
 fn v20_cipher_output_is_in_dst() {
     let (key, iv, plain, cipher) = cbc_vector();
     for features in [0, R1] {
-        let kit = Kit::with(Offer::default(), features);
+        let kit = Kit::with(Capabilities::default(), features);
         let encrypt = kit.cipher(AES_CBC, ENCRYPT, &key).unwrap();
         let decrypt = kit.cipher(AES_CBC, DECRYPT, &key).unwrap();
         let answer = kit.crypt(encrypt, ENCRYPT, &iv, &plain);
@@ -326,7 +327,7 @@ fn v20_v21_v22_chains_cipher_and_digest_in_either_order() {
     };
     let aad = hex("0102030405060708090a");
     for features in [0, R1, STATELESS] {
-        let kit = Kit::with(Offer::default(), features);
+        let kit = Kit::with(Capabilities::default(), features);
         for aad in [&aad[..], &[]] {
             let len = aad.len() as u32;
             // Cipher then hash, AAD in front: what IPsec sends.
@@ -386,7 +387,7 @@ fn v23_v24_v25_aead_has_the_tag_behind_the_ciphertext_and_verifies_it() {
     );
     let open = [12, 20, 76, 60, 16, 0];
     for features in [0, R1, STATELESS] {
-        let kit = Kit::with(Offer::default(), features);
+        let kit = Kit::with(Capabilities::default(), features);
         let encrypt = kit.aead(1, ENCRYPT, 16, &key).unwrap();
         let decrypt = kit.aead(1, DECRYPT, 16, &key).unwrap();
         let answer =
@@ -421,7 +422,7 @@ fn v23_v24_v25_aead_has_the_tag_behind_the_ciphertext_and_verifies_it() {
 #[test]
 fn v27_to_v30_unknown_sessions_get_invsess() {
     for features in [0, R1, STATELESS] {
-        let kit = Kit::with(Offer::default(), features);
+        let kit = Kit::with(Capabilities::default(), features);
         for opcode in [0x0000, 0x0001, 0x0100, 0x0200, 0x0300, 0x0301, 0x0400, 0x0403] {
             let mut fields = [0; 12];
             fields[10] = 1;
@@ -450,7 +451,7 @@ fn sessions_are_dropped_by_a_reset_and_counted() {
         kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
     }
     kit.device.reset();
-    assert_eq!((kit.device.sessions(), kit.device.sessions_left_behind()), (0, 5));
+    assert_eq!((kit.device.sessions(), kit.device.sessions_leaked()), (0, 5));
     assert_eq!(kit.crypt(0, ENCRYPT, &KEY, &[0; 16]).status, INVSESS);
 }
 
@@ -470,7 +471,7 @@ fn nothing_is_served_while_the_device_is_not_ready() {
 fn readiness_may_change_at_the_next_reset() {
     let kit = Kit::new();
     for ready in [false, true] {
-        kit.device.set_ready_at_reset(ready);
+        kit.device.hooks.set_ready_at_reset(ready);
         assert_eq!(kit.device.is_ready(), !ready);
         kit.device.reset();
         assert_eq!(kit.device.is_ready(), ready);
@@ -482,7 +483,7 @@ fn readiness_may_change_at_the_next_reset() {
 
 #[test]
 fn features_without_what_they_need_are_not_in_force() {
-    let kit = Kit::with(Offer::default(), feature::ALL);
+    let kit = Kit::with(Capabilities::default(), feature::ALL);
     kit.device.start(0b10);
     assert_eq!(kit.violations(), ["D-12"]);
     // The padded layout is back; 24 bytes are too few for a DESTROY.
@@ -519,7 +520,7 @@ fn what_a_driver_does_wrong_is_seen() {
     assert_eq!(control(&|bytes| bytes.push(0)), ["exact"]);
     assert_eq!(seen(&|kit| drop(kit.raw_control(create(), 17))), ["exact"]);
     let destroy = |features, len, room| {
-        let kit = Kit::with(Offer::default(), features);
+        let kit = Kit::with(Capabilities::default(), features);
         let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
         let mut bytes = words(&[3, 0, 0, 0, id as u32, 0]);
         bytes.resize(len, 0);

@@ -4,13 +4,13 @@
 // One range in a list is a list of one range.
 #![allow(missing_docs, clippy::single_range_in_vec_init)]
 
-mod kit;
+mod harness;
 
 use std::ops::Range;
 
-use crypto_test_device::offer::Offer;
-use crypto_test_device::protocol::feature;
-use kit::*;
+use harness::*;
+use virtio_crypto_device::capabilities::Capabilities;
+use virtio_crypto_device::protocol::feature;
 
 const R1: u64 = feature::REVISION_1;
 
@@ -19,7 +19,7 @@ const R1: u64 = feature::REVISION_1;
 fn seen(features: u64, control: bool, words: &[(usize, u32)], len: usize) -> Vec<Range<usize>> {
     let mut ranges: Vec<Range<usize>> = Vec::new();
     for at in 0..len {
-        let kit = Kit::with(Offer::default(), features);
+        let kit = Kit::with(Capabilities::default(), features);
         let mut bytes = vec![0; len];
         for (at, word) in words {
             bytes[*at..at + 4].copy_from_slice(&word.to_le_bytes());

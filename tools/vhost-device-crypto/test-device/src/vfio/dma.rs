@@ -10,8 +10,8 @@ use vm_memory::{
     GuestMemoryRegion, GuestRegionMmap, MmapRegion,
 };
 
-use crate::memory::map_read_only;
-use crate::queue::Memory;
+use virtio_crypto_device::memory::map_read_only;
+use virtio_crypto_device::queue::Memory;
 
 /// Memory that the device gets, at an address of the guest's.
 pub struct Mapping {
@@ -75,7 +75,7 @@ fn replace(memory: &Memory, new: GuestMemoryMmap) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::descriptors::{Gatherer, Malformed};
+    use virtio_crypto_device::descriptors::{ChainBuilder, ChainError};
     use vm_memory::{Bytes, GuestMemoryAtomic};
     use vmm_sys_util::tempfile::TempFile;
 
@@ -92,22 +92,22 @@ mod tests {
         }
         let memory = memory.memory();
         let fate = |address: u64, writable: bool| {
-            Gatherer::new(&memory, PAGE).push(GuestAddress(address), 16, writable)
+            ChainBuilder::new(&memory, PAGE).push(GuestAddress(address), 16, writable)
         };
         for address in [0, PAGE - 16, PAGE - 8, PAGE] {
             assert_eq!(fate(address, false), Ok(()));
         }
         assert_eq!(fate(PAGE - 16, true), Ok(()));
         for address in [PAGE - 8, PAGE, 2 * PAGE - 16] {
-            assert_eq!(fate(address, true), Err(Malformed::ReadOnly(address, 16)));
+            assert_eq!(fate(address, true), Err(ChainError::ReadOnly(address, 16)));
         }
     }
 
     #[test]
     fn rings_are_not_written_where_they_may_only_be_read() {
-        use crate::ring::packed::{Layout, PackedRing};
-        use crate::ring::split::SplitRing;
-        use crate::ring::{Entry, Ring, RingError};
+        use virtio_crypto_device::ring::packed::{Layout, PackedRing};
+        use virtio_crypto_device::ring::split::SplitRing;
+        use virtio_crypto_device::ring::{Ring, RingError, UsedElem};
         use virtio_queue::{Queue, QueueT};
 
         let file = TempFile::new().unwrap().into_file();
@@ -118,8 +118,8 @@ mod tests {
             map(&memory, Mapping { address: offset, size: PAGE, file, offset, writable }).unwrap();
         }
         let memory = memory.memory();
-        let entry = Entry { id: 0, len: 0, slots: 1 };
-        let signal = || -> crate::ring::Signal { Box::new(|| Ok(())) };
+        let entry = UsedElem { id: 0, len: 0, slots: 1 };
+        let signal = || -> virtio_crypto_device::ring::Signal { Box::new(|| Ok(())) };
         // What the device does with a ring, and whether it may.
         let fate = |ring: &mut dyn Ring| {
             let refused = |result: Result<(), RingError>| match result {
@@ -129,8 +129,8 @@ mod tests {
             };
             [
                 refused(ring.publish(&memory, &[entry])),
-                refused(ring.silence(&memory)),
-                refused(ring.listen(&memory).map(|_| ())),
+                refused(ring.disable_notification(&memory)),
+                refused(ring.enable_notification(&memory).map(|_| ())),
             ]
         };
         for event_idx in [false, true] {

@@ -11,37 +11,41 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use vhost_device_crypto::backend::EVENT_IDX;
+use vhost_device_crypto::channel::FrontEnd;
+use vhost_device_crypto::service::Service;
+use virtio_crypto_device::protocol::feature;
+use virtio_crypto_device::queue::Memory;
+use virtio_crypto_device::requirement::Requirement;
+use virtio_crypto_device::ring::packed::{Layout, PackedRing};
+use virtio_crypto_device::ring::split::SplitRing;
+use virtio_crypto_device::ring::{Ring, Signal};
+use virtio_crypto_device::warn_limited;
 use virtio_queue::QueueT;
 use vm_memory::{GuestAddress, GuestAddressSpace, GuestMemoryAtomic, GuestMemoryMmap};
 use vmm_sys_util::eventfd::EventFd;
 
-use super::common::{Action, Common, QueueSetup};
+use super::common_cfg::{Action, Common, QueueSetup};
 use super::dma::{self, Mapping};
 use super::interrupt::{Interrupts, Source};
 use super::layout::{
     COMMON, COMMON_LEN, DEVICE, ISR, ISR_LEN, MAX_VECTORS, MSIX_PENDING, NOTIFY, NOTIFY_MULTIPLIER,
 };
-use super::space::Space;
+use super::pci_config::PciConfigSpace;
 use super::{worker, IN_ORDER, PACKED, VERSION_1};
-use crate::backend::EVENT_IDX;
-use crate::channel::FrontEnd;
-use crate::log_limit::warn_limited;
-use crate::protocol::feature;
-use crate::queue::{Memory, Queue};
-use crate::requirement::Requirement;
-use crate::ring::packed::{Layout, PackedRing};
-use crate::ring::split::SplitRing;
-use crate::ring::{Ring, Signal};
-use crate::service::Service;
+use crate::front_end::FunctionFrontEnd;
+use crate::instrument::{FatalFault, Instrument, Queue};
+use crate::test_device::TestDevice;
 
 /// The function.
 pub struct Function {
-    service: Arc<Service>,
+    device: Arc<TestDevice>,
+    service: Arc<Service<Instrument>>,
     memory: Memory,
     /// The vectors that the function has.
     vectors: u16,
     common: Mutex<Common>,
-    space: Mutex<Space>,
+    space: Mutex<PciConfigSpace>,
     interrupts: Arc<Interrupts>,
     /// What kicks the queues' workers.
     kicks: Vec<EventFd>,
@@ -60,12 +64,13 @@ fn within(offset: u64, structure: u64, len: u64) -> Option<u64> {
 
 impl Function {
     /// The function of a device, with a worker for each of its queues.
-    pub fn new(service: Arc<Service>) -> io::Result<Arc<Self>> {
-        let settings = &service.settings.function;
+    pub fn new(device: Arc<TestDevice>) -> io::Result<Arc<Self>> {
+        let service = device.service.clone();
+        let settings = &device.settings.function;
         let queues = service.queues.len();
         // One for each queue and one for the configuration; there are 64 queues at most.
         let vectors = settings.vectors.unwrap_or(queues as u16 + 1).min(MAX_VECTORS);
-        let own = service.device.offer.features & feature::ALL;
+        let own = service.device.capabilities.features & feature::ALL;
         let offered = own | settings.features | VERSION_1;
         let common = Common::new(offered, queues, settings.queue_size);
         let interrupts = Arc::new(Interrupts::new(service.device.clone(), vectors));
@@ -74,11 +79,12 @@ impl Function {
             memory: GuestMemoryAtomic::new(GuestMemoryMmap::new()),
             vectors,
             common: Mutex::new(common),
-            space: Mutex::new(Space::new(queues, vectors, settings.config_len)),
+            space: Mutex::new(PciConfigSpace::new(queues, vectors, settings.config_len)),
             interrupts,
             kicks: kicks.collect::<io::Result<_>>()?,
             socket: Mutex::new(None),
             service,
+            device,
         }))
     }
 
@@ -88,8 +94,8 @@ impl Function {
     }
 
     /// The device it is.
-    pub fn service(&self) -> &Arc<Service> {
-        &self.service
+    pub fn device(&self) -> &Arc<TestDevice> {
+        &self.device
     }
 
     /// Its interrupts.
@@ -102,11 +108,13 @@ impl Function {
         *lock(&self.socket) = Some(socket);
         self.service.connected.store(true, Ordering::SeqCst);
         self.service.channel.set(Some(self.clone()));
+        self.device.function.set(Some(self.clone()));
     }
 
     /// The front end is gone, and with it the guest's memory.
     pub fn leave(&self) {
         self.service.channel.set(None);
+        self.device.function.set(None);
         self.service.connected.store(false, Ordering::SeqCst);
         *lock(&self.socket) = None;
         self.reset_function();
@@ -118,8 +126,9 @@ impl Function {
     /// The function is reset by the bus.
     pub fn reset_function(&self) {
         self.reset();
-        let config_len = self.service.settings.function.config_len;
-        *lock(&self.space) = Space::new(self.service.queues.len(), self.vectors, config_len);
+        let config_len = self.device.settings.function.config_len;
+        *lock(&self.space) =
+            PciConfigSpace::new(self.service.queues.len(), self.vectors, config_len);
         self.update_mode();
     }
 
@@ -136,22 +145,22 @@ impl Function {
     /// Memory of the guest's that the device may use from now on.
     pub fn map(&self, mapping: Mapping) -> io::Result<()> {
         dma::map(&self.memory, mapping)?;
-        self.settle();
+        self.quiesce_memory();
         Ok(())
     }
 
     /// Memory that it must not use any more when this returns.
     pub fn unmap(&self, address: u64, size: u64, all: bool) -> io::Result<()> {
         dma::unmap(&self.memory, address, size, all)?;
-        self.settle();
+        self.quiesce_memory();
         Ok(())
     }
 
     /// Sees to it that all queues know the memory as it is now.
-    fn settle(&self) {
+    fn quiesce_memory(&self) {
         for (index, queue) in self.service.queues.iter().enumerate() {
             if queue.is_running() {
-                queue.settle();
+                queue.quiesce_memory();
                 self.kick(index);
             }
         }
@@ -159,7 +168,7 @@ impl Function {
 
     /// Has a queue's worker look at its ring, if the driver is ready.
     fn kick(&self, index: usize) {
-        if lock(&self.common).is_going() {
+        if lock(&self.common).is_operational() {
             if let Some(Err(error)) = self.kicks.get(index).map(|kick| kick.write(1)) {
                 tracing::error!("ring {index} cannot be kicked: {error}");
             }
@@ -173,7 +182,7 @@ impl Function {
             let mut bytes = [0; 4];
             let bytes = &mut bytes[..window.len];
             self.read(window.offset, bytes);
-            lock(&self.space).show(window, bytes);
+            lock(&self.space).store_window_data(window, bytes);
         }
         lock(&self.space).read(at, to);
     }
@@ -209,9 +218,9 @@ impl Function {
     /// Reads the BAR. Where there is nothing there are zeros.
     pub fn read(&self, offset: u64, to: &mut [u8]) {
         to.fill(0);
-        let config_len = self.service.settings.function.config_len;
+        let config_len = self.device.settings.function.config_len;
         if let Some(at) = within(offset, COMMON, COMMON_LEN as u64) {
-            let faults = &self.service.device.faults;
+            let faults = &self.service.device.hooks.faults;
             lock(&self.common).read(at as usize, to, faults, &self.interrupts);
         } else if within(offset, ISR, ISR_LEN as u64).is_some() {
             if let Some(to) = to.first_mut() {
@@ -230,7 +239,7 @@ impl Function {
     pub fn write(&self, offset: u64, from: &[u8]) {
         let notify_len = self.kicks.len() as u64 * u64::from(NOTIFY_MULTIPLIER);
         if let Some(at) = within(offset, COMMON, COMMON_LEN as u64) {
-            let faults = &self.service.device.faults;
+            let faults = &self.service.device.hooks.faults;
             let action = lock(&self.common).write(at as usize, from, faults, &self.interrupts);
             self.act(action);
         } else if let Some(at) = within(offset, NOTIFY, notify_len) {
@@ -245,16 +254,15 @@ impl Function {
             Action::Nothing => {}
             Action::Reset => self.reset(),
             Action::Accept(features) => {
-                self.service.features.store(features, Ordering::SeqCst);
-                self.service.starts.fetch_add(1, Ordering::SeqCst);
+                self.service.set_features(features);
                 device.start(features);
             }
             Action::Refuse(features) => {
-                device.violations.check(Requirement::Features, feature::consistent(features));
+                device.hooks.violations.check(Requirement::Features, feature::consistent(features));
                 warn_limited!("the features {features:#x} are refused");
             }
-            Action::Renegotiate => device.violations.record(Requirement::Negotiation),
-            Action::Go => (0..self.kicks.len()).for_each(|index| self.kick(index)),
+            Action::Renegotiate => device.hooks.violations.record(Requirement::Negotiation),
+            Action::DriverOk => (0..self.kicks.len()).for_each(|index| self.kick(index)),
             Action::Start(index) => self.start(index),
             Action::Stop(index) => {
                 if let Some(queue) = self.service.queues.get(index) {
@@ -278,7 +286,7 @@ impl Function {
             }
             Err(error) => {
                 warn_limited!("queue {}: it cannot be as it was set up: {error}", queue.id());
-                self.service.strike(crate::queue::Disaster::NeedsReset);
+                self.device.on_fatal_fault(FatalFault::NeedsReset);
             }
         }
     }
@@ -297,7 +305,7 @@ impl Function {
             let layout = Layout { size, descriptors, driver, device, event_idx, in_order };
             return Ok(Box::new(PackedRing::new(layout, signal)));
         }
-        let mut queue = virtio_queue::Queue::new(self.service.settings.function.queue_size)?;
+        let mut queue = virtio_queue::Queue::new(self.device.settings.function.queue_size)?;
         queue.try_set_size(setup.size)?;
         queue.try_set_desc_table_address(GuestAddress(setup.descriptors))?;
         queue.try_set_avail_ring_address(GuestAddress(setup.driver))?;
@@ -316,14 +324,16 @@ impl FrontEnd for Function {
         let driven = {
             let mut common = lock(&self.common);
             common.change_config();
-            common.is_driven()
+            common.is_driver_ok()
         };
         match driven {
             true => self.interrupts.raise(Source::Config),
             false => Ok(()),
         }
     }
+}
 
+impl FunctionFrontEnd for Function {
     fn need_reset(&self) -> io::Result<()> {
         let driven = {
             let mut common = lock(&self.common);
@@ -334,7 +344,7 @@ impl FrontEnd for Function {
             common.need_reset();
             // Before the driver can know: what it starts after its reset is not to be halted.
             self.service.queues.iter().for_each(Queue::halt);
-            common.is_driven()
+            common.is_driver_ok()
         };
         // A driver that is not ready is not told.
         match driven {
@@ -351,7 +361,7 @@ impl FrontEnd for Function {
     }
 
     fn interrupt(&self) -> io::Result<()> {
-        if lock(&self.common).is_driven() {
+        if lock(&self.common).is_driver_ok() {
             let queues = 0..self.service.queues.len();
             queues.map(Source::Queue).try_for_each(|source| self.interrupts.raise(source))?;
         }

@@ -9,8 +9,10 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::device::Device;
-use crate::fault::{Kind, QueueId};
+use virtio_crypto_device::queue_id::QueueId;
+
+use crate::fault::Kind;
+use crate::instrument::Device;
 
 /// What has no vector.
 pub const NO_VECTOR: u16 = 0xffff;
@@ -28,7 +30,7 @@ struct Vector {
 
 /// The line.
 #[derive(Default)]
-struct Line {
+struct IntxLine {
     event: Option<File>,
     /// By QEMU, or since it was raised.
     masked: bool,
@@ -48,7 +50,7 @@ pub enum Source {
 struct State {
     msix: bool,
     vectors: Vec<Vector>,
-    line: Line,
+    line: IntxLine,
     status: u8,
     config: u16,
     queues: Vec<u16>,
@@ -63,11 +65,11 @@ pub struct Interrupts {
 impl Interrupts {
     /// So many vectors, none of which anybody listens to.
     pub fn new(device: Arc<Device>, vectors: u16) -> Self {
-        let queues = vec![NO_VECTOR; usize::from(device.offer.queues) + 1];
+        let queues = vec![NO_VECTOR; usize::from(device.capabilities.queues) + 1];
         let state = State {
             msix: false,
             vectors: (0..vectors).map(|_| Vector::default()).collect(),
-            line: Line::default(),
+            line: IntxLine::default(),
             status: 0,
             config: NO_VECTOR,
             queues,
@@ -80,7 +82,7 @@ impl Interrupts {
     }
 
     fn fires(&self, kind: Kind, source: Source) -> bool {
-        let faults = &self.device.faults;
+        let faults = &self.device.hooks.faults;
         let fired = match source {
             Source::Config => faults.fire_config(kind),
             Source::Queue(index) => faults.fire_queue(kind, self.id(index)),
@@ -90,7 +92,7 @@ impl Interrupts {
 
     fn id(&self, index: usize) -> QueueId {
         match u16::try_from(index) {
-            Ok(index) if index < self.device.offer.queues => QueueId::Data(index),
+            Ok(index) if index < self.device.capabilities.queues => QueueId::Data(index),
             _ => QueueId::Control,
         }
     }
@@ -163,7 +165,7 @@ impl Interrupts {
     pub fn disconnect(&self) {
         let mut state = self.lock();
         state.msix = false;
-        state.line = Line::default();
+        state.line = IntxLine::default();
         state.vectors.fill_with(Vector::default);
     }
 
@@ -233,7 +235,7 @@ impl State {
     }
 
     fn update_line(&mut self) -> io::Result<()> {
-        let Line { event, masked, disabled } = &mut self.line;
+        let IntxLine { event, masked, disabled } = &mut self.line;
         let up = !self.msix && self.status != 0 && !*disabled;
         match event {
             Some(event) if up && !*masked => {

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use super::dma::Mapping;
 use super::function::Function;
 use super::layout::{BAR, BAR_LEN};
-use super::space;
-use crate::log_limit::warn_limited;
-use crate::wire::{self, number, Framing, Message};
+use super::pci_config;
+use vhost_device_crypto::framing::{self, number, Framing, Message};
+use virtio_crypto_device::warn_limited;
 
 /// A header is message and command in one word, size with the header, flags, and error.
 const HEADER_LEN: usize = 16;
@@ -85,9 +85,9 @@ const SET_UNMASK: u32 = 16;
 const SET_TRIGGER: u32 = 32;
 
 /// Talks to a front end until it is gone.
-pub fn converse(function: &Arc<Function>, socket: UnixStream) -> io::Result<()> {
+pub fn handle_connection(function: &Arc<Function>, socket: UnixStream) -> io::Result<()> {
     function.connect(socket.try_clone()?);
-    let result = talk(function, &socket);
+    let result = handle_messages(function, &socket);
     function.leave();
     match result {
         // It did not wait for the last answer, or the device itself has closed the connection.
@@ -96,8 +96,8 @@ pub fn converse(function: &Arc<Function>, socket: UnixStream) -> io::Result<()> 
     }
 }
 
-fn talk(function: &Function, socket: &UnixStream) -> io::Result<()> {
-    while let Some(Message { bytes, files }) = wire::receive(socket, FRAMING)? {
+fn handle_messages(function: &Function, socket: &UnixStream) -> io::Result<()> {
+    while let Some(Message { bytes, files }) = framing::receive(socket, FRAMING)? {
         let (header, body) = bytes.split_at(HEADER_LEN);
         let (first, flags) = (number(header, 0), number(header, 8));
         if flags & TYPE_MASK != 0 {
@@ -110,7 +110,7 @@ fn talk(function: &Function, socket: &UnixStream) -> io::Result<()> {
             warn_limited!("command {command} fails: {error}");
         }
         if flags & NO_REPLY == 0 {
-            wire::send(socket, &reply(first, answer))?;
+            framing::send(socket, &reply(first, answer))?;
         }
     }
     Ok(())
@@ -231,7 +231,7 @@ fn map(
 fn region_info(index: u32) -> io::Result<Vec<u8>> {
     let (flags, size) = match index {
         BAR_REGION => (READ_AND_WRITE, BAR_LEN),
-        SPACE_REGION => (READ_AND_WRITE, space::LEN as u64),
+        SPACE_REGION => (READ_AND_WRITE, pci_config::LEN as u64),
         0..NUM_REGIONS => (0, 0),
         _ => return Err(invalid()),
     };
@@ -308,7 +308,7 @@ fn read(function: &Function, region: u32, offset: u64, count: u32) -> io::Result
             Ok(data)
         }
         SPACE_REGION => {
-            let at = place(space::LEN as u64, offset, len)?;
+            let at = place(pci_config::LEN as u64, offset, len)?;
             let mut data = vec![0; len];
             function.read_space(at as usize, &mut data);
             Ok(data)
@@ -321,7 +321,7 @@ fn write(function: &Function, region: u32, offset: u64, data: &[u8]) -> io::Resu
     match region {
         BAR_REGION => function.write(place(BAR_LEN, offset, data.len())?, data),
         SPACE_REGION => {
-            let at = place(space::LEN as u64, offset, data.len())?;
+            let at = place(pci_config::LEN as u64, offset, data.len())?;
             function.write_space(at as usize, data);
         }
         _ => return Err(invalid()),

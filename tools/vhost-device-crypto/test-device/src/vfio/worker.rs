@@ -9,15 +9,16 @@ use std::thread;
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::EventFd;
 
-use crate::queue::Queue;
-use crate::service::Service;
+use vhost_device_crypto::service::Service;
+
+use crate::instrument::{Instrument, Queue};
 
 /// What has happened.
 const KICK: u64 = 0;
 const TIMER: u64 = 1;
 
 /// Starts the thread of a queue, which serves it whenever it is kicked; returns what kicks.
-pub(super) fn start(service: Arc<Service>, index: usize) -> io::Result<EventFd> {
+pub(super) fn start(service: Arc<Service<Instrument>>, index: usize) -> io::Result<EventFd> {
     let kick = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)?;
     let ours = kick.try_clone()?;
     let epoll = Epoll::new()?;
@@ -26,7 +27,7 @@ pub(super) fn start(service: Arc<Service>, index: usize) -> io::Result<EventFd> 
     };
     watch(ours.as_raw_fd(), KICK)?;
     let queue = service.queues.get(index).ok_or(io::ErrorKind::InvalidInput)?;
-    queue.employ(|timer| watch(timer.as_raw_fd(), TIMER))?;
+    queue.attach_worker(|timer| watch(timer.as_raw_fd(), TIMER))?;
     let work = move || loop {
         if let Err(error) = wait(&epoll, &ours, &service.queues[index]) {
             tracing::error!("queue {}: its worker ends: {error}", service.queues[index].id());
@@ -50,7 +51,7 @@ fn wait(epoll: &Epoll, kick: &EventFd, queue: &Queue) -> io::Result<()> {
                 let _ = kick.read();
                 queue.serve();
             }
-            _ => queue.expired(),
+            _ => queue.timer_expired(),
         }
     }
     Ok(())

@@ -4,8 +4,8 @@
 
 use std::os::fd::AsRawFd;
 
-use crypto_test_device::queue::Memory;
 use vfio_user::Client;
+use virtio_crypto_device::queue::Memory;
 use vm_memory::{GuestAddressSpace, GuestMemoryBackend, GuestMemoryRegion};
 use vmm_sys_util::eventfd::EventFd;
 

@@ -11,13 +11,15 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use crypto_test_device::device::Device;
-use crypto_test_device::fault::QueueId;
-use crypto_test_device::offer::Offer;
-use crypto_test_device::queue::{Memory, Queue, Vring};
+use crypto_test_device::instrument::Queue;
+use crypto_test_device::instrument::{self, Device};
 use crypto_test_device::trace::Trace;
 use rustix::event::{eventfd, EventfdFlags};
+use vhost_device_crypto::vring::{self, Vring};
 use vhost_user_backend::VringT;
+use virtio_crypto_device::capabilities::Capabilities;
+use virtio_crypto_device::queue::Memory;
+use virtio_crypto_device::queue_id::QueueId;
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryAtomic, GuestMemoryMmap};
 
 /// Descriptor flags.
@@ -189,12 +191,12 @@ pub struct Bench {
 
 impl Bench {
     pub fn new(size: u16) -> Self {
-        Bench::with(Offer::default(), QueueId::Data(0), size)
+        Bench::with(Capabilities::default(), QueueId::Data(0), size)
     }
 
-    pub fn with(offer: Offer, id: QueueId, size: u16) -> Self {
-        let device = Arc::new(Device::new(offer, Trace::default()));
-        let queue = Arc::new(Queue::new(id, device.clone(), Box::new(|_| {})).unwrap());
+    pub fn with(offer: Capabilities, id: QueueId, size: u16) -> Self {
+        let device = Arc::new(instrument::device(offer, Trace::default()));
+        let queue = Arc::new(Queue::new(id, device.clone()).unwrap());
         let memory = memory();
         let vring = Vring::new(memory.clone(), 32768).unwrap();
         let call = eventfd(0, EventfdFlags::NONBLOCK).unwrap();
@@ -222,12 +224,12 @@ impl Bench {
     }
 
     pub fn fault(&self, text: &str) {
-        self.device.faults.add(text.parse().unwrap());
+        self.device.hooks.faults.add(text.parse().unwrap());
     }
 
     /// A kick.
     pub fn run(&self) {
-        self.queue.run(&self.vring, &self.ring.memory);
+        vring::run(&self.queue, &self.vring, &self.ring.memory);
     }
 
     /// A request, a kick, and all answers so far.

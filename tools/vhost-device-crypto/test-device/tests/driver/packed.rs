@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The driver's side of a packed ring.
 
-use crypto_test_device::queue::Memory;
+use virtio_crypto_device::queue::Memory;
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace};
 
 use super::{AVAIL, BUFFERS, NEXT, TABLE, USED, WRITE};

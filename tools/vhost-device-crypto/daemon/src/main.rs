@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The program.
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+use vhost_device_crypto::options::{capabilities_json, prints_capabilities, Options};
+use vhost_device_crypto::{process, serve};
+
+fn main() -> ExitCode {
+    if prints_capabilities() {
+        println!("{}", capabilities_json());
+        return ExitCode::SUCCESS;
+    }
+    let options = Options::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    log.with_ansi(io::stderr().is_terminal()).init();
+    // First of all, so that the library is not torn down at the end under threads that use it.
+    openssl::init();
+    process::exit_on_panic();
+    match serve::serve(&options) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("vhost-device-crypto: {error}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The command line.
+
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use clap::{Args, Parser};
+use virtio_crypto_device::capabilities::Capabilities;
+use virtio_crypto_device::protocol::algorithm::Service;
+use virtio_crypto_device::protocol::feature;
+
+/// The most data queues: vhost-user-backend passes sets of rings in 64 bits, and one ring is the control
+/// queue.
+pub const MAX_QUEUES: u16 = 63;
+
+/// The most devices of a process: each has some threads for each queue.
+pub const MAX_DEVICES: usize = 64;
+
+/// A virtio crypto device for guests, over vhost-user. OpenSSL does the cryptography.
+#[derive(Debug, Parser)]
+#[command(name = "vhost-device-crypto", version)]
+pub struct Options {
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub sockets: Sockets,
+
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub algorithms: Algorithms,
+
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    pub limits: Limits,
+
+    /// Print the capabilities of the program as JSON, as QEMU's conventions for back-end programs ask
+    /// for, and exit. All other options are ignored
+    #[arg(long)]
+    pub print_capabilities: bool,
+}
+
+/// Where front ends connect.
+#[derive(Args, Clone, Debug)]
+pub struct Sockets {
+    /// Unix socket to listen at
+    #[arg(short, long, value_name = "PATH", required_unless_present = "socket_fd")]
+    pub socket_path: Option<PathBuf>,
+
+    /// Number of guests. With more than one, the sockets are PATH0, PATH1, ...; each guest has sessions
+    /// and limits of its own
+    #[arg(short = 'c', long, value_name = "N", default_value_t = 1, value_parser = socket_count)]
+    pub socket_count: usize,
+
+    /// Open socket: one that listens, or one that is connected to the front end
+    #[arg(long, visible_alias = "fd", value_name = "FD")]
+    #[arg(conflicts_with_all = ["socket_path", "socket_count"])]
+    pub socket_fd: Option<RawFd>,
+}
+
+/// What the device offers.
+#[derive(Args, Clone, Debug)]
+pub struct Algorithms {
+    /// Number of data queues, 1 to 63
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = queues)]
+    pub queues: u16,
+
+    /// Services to offer: cipher, hash, mac, aead, akcipher [default: all]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = service)]
+    pub services: Vec<Service>,
+
+    /// Offer VIRTIO_CRYPTO_F_REVISION_1 and all stateless modes
+    #[arg(long)]
+    pub stateless: bool,
+
+    /// Offer DES, ARC4 and MD5, too
+    #[arg(long)]
+    pub legacy_algorithms: bool,
+}
+
+/// Limits of each guest.
+#[derive(Args, Clone, Debug)]
+pub struct Limits {
+    /// Most sessions of a guest
+    #[arg(long, value_name = "N", default_value_t = Capabilities::default().table_size)]
+    pub max_sessions: usize,
+
+    /// Longest request, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = Capabilities::default().max_size)]
+    pub max_size: u64,
+}
+
+impl Sockets {
+    /// Returns the path of a guest's socket.
+    pub fn path(&self, guest: usize) -> Option<PathBuf> {
+        numbered(self.socket_path.as_ref(), guest, self.socket_count)
+    }
+}
+
+/// Appends a guest's number to a path, if there is more than one guest.
+pub fn numbered(path: Option<&PathBuf>, guest: usize, guests: usize) -> Option<PathBuf> {
+    let mut path = path.cloned()?;
+    if guests > 1 {
+        path.as_mut_os_string().push(guest.to_string());
+    }
+    Some(path)
+}
+
+impl Options {
+    /// Returns what each device offers.
+    pub fn capabilities(&self) -> Capabilities {
+        let default = Capabilities::default();
+        let Algorithms { queues, services, stateless, legacy_algorithms } = &self.algorithms;
+        Capabilities {
+            queues: *queues,
+            features: if *stateless { feature::ALL } else { 0 },
+            services: if services.is_empty() { default.services } else { services.clone() },
+            legacy: *legacy_algorithms,
+            max_size: self.limits.max_size,
+            table_size: self.limits.max_sessions,
+            ..default
+        }
+    }
+}
+
+/// Parses a number of guests.
+pub fn socket_count(text: &str) -> Result<usize, String> {
+    let count = number(text)?;
+    match (1..=MAX_DEVICES).contains(&count) {
+        true => Ok(count),
+        false => Err(format!("out of range (1 to {MAX_DEVICES})")),
+    }
+}
+
+/// Parses a number of data queues.
+pub fn queues(text: &str) -> Result<u16, String> {
+    let count = number(text)?;
+    match (1..=MAX_QUEUES).contains(&count) {
+        true => Ok(count),
+        false => Err(format!("out of range (1 to {MAX_QUEUES}, the limit of vhost-user-backend)")),
+    }
+}
+
+/// Parses a decimal number, or a hexadecimal one behind `0x`.
+pub fn number<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    let number = number.map_err(|error| error.to_string())?;
+    T::try_from(number).map_err(|_| "it is too big".into())
+}
+
+fn service(text: &str) -> Result<Service, String> {
+    let mut services = Service::ALL.iter();
+    let found = services.find(|service| service.name().eq_ignore_ascii_case(text));
+    found.copied().ok_or_else(|| format!("'{text}' is none of cipher, hash, mac, aead, akcipher"))
+}
+
+/// Returns what `--print-capabilities` prints. There are no features of a crypto device.
+pub fn capabilities_json() -> &'static str {
+    "{\n  \"type\": \"crypto\",\n  \"features\": []\n}"
+}
+
+/// Returns whether the command line asks for the capabilities, whatever else is on it.
+pub fn prints_capabilities() -> bool {
+    std::env::args_os().skip(1).any(|argument| argument == "--print-capabilities")
+}

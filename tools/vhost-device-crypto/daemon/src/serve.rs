@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The daemon: a device for each guest, from its socket to its end.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+
+use virtio_crypto_device::device::Device;
+
+use crate::connection::{handle_connection, serve_socket};
+use crate::error::Error;
+use crate::options::Options;
+use crate::service::Service;
+use crate::socket::{self, Socket};
+use crate::{hardening, process};
+
+/// Serves all guests. Returns when a front end whose connection was passed as a descriptor has
+/// disconnected, or if a device cannot start.
+pub fn serve(options: &Options) -> Result<i32, Error> {
+    process::raise_file_limit();
+    hardening::forbid_core_dumps()?;
+    hardening::lock_memory();
+    let mut guests = Vec::new();
+    let mut paths = Vec::new();
+    if let Some(number) = options.sockets.socket_fd {
+        guests.push((device(options)?, socket::given(number)?));
+    } else {
+        for guest in 0..options.sockets.socket_count {
+            let path = options.sockets.path(guest).ok_or(Error::NoSocket)?;
+            guests.push((device(options)?, Socket::Listener(socket::bind(&path)?)));
+            paths.push(path);
+        }
+    }
+    let sockets = paths.clone();
+    process::on_termination(move || end(&sockets))?;
+    let threads: Vec<_> = guests
+        .into_iter()
+        .map(|(service, socket)| {
+            thread::Builder::new().name("guest".into()).spawn(move || {
+                let handle = |front| handle_connection(&service, front);
+                serve_socket(&service, &socket, true, handle)
+            })
+        })
+        .collect::<io::Result<_>>()?;
+    let mut status = 0;
+    for thread in threads {
+        // A thread that panics ends the process.
+        if let Ok(result) = thread.join() {
+            status = status.max(result?);
+        }
+    }
+    remove(&paths);
+    Ok(status)
+}
+
+fn device(options: &Options) -> Result<Arc<Service>, Error> {
+    Ok(Arc::new(Service::new(Device::new(options.capabilities(), ()), 0)?))
+}
+
+fn end(sockets: &[PathBuf]) {
+    remove(sockets);
+    std::process::exit(0);
+}
+
+fn remove(sockets: &[PathBuf]) {
+    for path in sockets {
+        // The one who needed the socket may have removed it.
+        let _ = std::fs::remove_file(path);
+    }
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! What the threads of a running device share.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use virtio_crypto_device::device::Device;
+use virtio_crypto_device::hooks::Hooks;
+use virtio_crypto_device::queue::Queue;
+use virtio_crypto_device::queue_id::QueueId;
+
+use crate::channel::Channel;
+
+/// A running device.
+pub struct Service<H: Hooks = ()> {
+    /// The device.
+    pub device: Arc<Device<H>>,
+    /// Its data queues, then the control queue.
+    pub queues: Vec<Queue<H>>,
+    /// The way to the front end.
+    pub channel: Channel,
+    /// Whether a front end is connected.
+    pub connected: AtomicBool,
+    /// How often a driver's features were set.
+    pub starts: AtomicU64,
+    /// The driver's features.
+    pub features: AtomicU64,
+    /// Features of rings that are not offered.
+    pub withheld: u64,
+    /// The place in the control ring where the device was suspended, or will go on.
+    control_place: Mutex<Option<u32>>,
+}
+
+impl<H: Hooks> Service<H> {
+    /// Creates the queues of a device. `withheld` are features of rings that it does not offer.
+    pub fn new(device: Device<H>, withheld: u64) -> std::io::Result<Self> {
+        let device = Arc::new(device);
+        let ids = (0..device.capabilities.queues).map(QueueId::Data).chain([QueueId::Control]);
+        let queues = ids.map(|id| Queue::new(id, device.clone()));
+        Ok(Service {
+            queues: queues.collect::<Result<_, _>>()?,
+            device,
+            channel: Channel::default(),
+            connected: AtomicBool::new(false),
+            starts: AtomicU64::new(0),
+            features: AtomicU64::new(0),
+            withheld,
+            control_place: Mutex::new(None),
+        })
+    }
+
+    /// Drops all requests: the driver has begun to negotiate anew, or is gone.
+    pub fn forget_requests(&self) {
+        self.queues.iter().for_each(Queue::forget);
+    }
+
+    /// Sets the driver's features.
+    pub fn set_features(&self, features: u64) {
+        self.features.store(features, Ordering::SeqCst);
+        self.starts.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Makes the device ready for another front end.
+    pub fn restart(&self) {
+        self.device.start(0);
+        self.features.store(0, Ordering::SeqCst);
+    }
+
+    fn control_place(&self) -> MutexGuard<'_, Option<u32>> {
+        self.control_place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A ring was stopped, and its next request was to be this one.
+    pub fn suspend_ring(&self, index: usize, place: u16) {
+        if index + 1 == self.queues.len() {
+            *self.control_place() = Some(place.into());
+        }
+    }
+
+    /// A ring is to go on at this place. Where it was stopped, a guest has been suspended that knows
+    /// its sessions still; anywhere else the driver has begun anew. A driver begins with place 0.
+    pub fn place_ring(&self, index: u32, place: u32) {
+        if index as usize + 1 != self.queues.len() {
+            return;
+        }
+        let last = self.control_place().replace(place);
+        if place == 0 || last != Some(place) {
+            self.device.reset();
+        }
+    }
+
+    /// The front end is gone, and with it the guest whose keys the sessions have.
+    pub fn release(&self) {
+        *self.control_place() = None;
+        self.device.release();
+    }
+}

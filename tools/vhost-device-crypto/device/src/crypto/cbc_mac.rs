@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The MACs that are the last block of a CBC encryption: they differ in what is done to
+//! the message's last block before.
+
+use zeroize::Zeroizing;
+
+use super::{ContextPool, Cursor};
+use crate::memory::{Slice, Span};
+use crate::openssl_ffi::Context;
+use crate::protocol::algorithm::Direction;
+use crate::status::{Result, StatusError};
+
+/// The longest block, in bytes.
+const MAX_BLOCK: usize = 16;
+/// Where ciphertext goes that nobody wants.
+const SINK: usize = 1024;
+
+type Block = Zeroizing<[u8; MAX_BLOCK]>;
+
+/// What is done to the last block.
+enum LastBlock {
+    /// Zeros are appended.
+    Zeros,
+    /// A one and zeros are appended if it is short; then one of two masks is applied.
+    Masked { whole: Block, short: Block },
+}
+
+/// One of these MACs, with a key.
+pub(crate) struct CbcMac {
+    contexts: ContextPool,
+    block_len: usize,
+    last: LastBlock,
+}
+
+/// The cipher that this is a key of.
+fn aes(key: &[u8]) -> Result<&'static str> {
+    match key.len() {
+        16 => Ok("AES-128-CBC"),
+        24 => Ok("AES-192-CBC"),
+        32 => Ok("AES-256-CBC"),
+        _ => Err(StatusError::Generic),
+    }
+}
+
+impl CbcMac {
+    /// CBC-MAC with AES. `Err`: there is no such key.
+    pub(crate) fn plain(key: &[u8]) -> Result<Self> {
+        Self::new(aes(key)?, 16, key, LastBlock::Zeros)
+    }
+
+    /// CMAC, NIST SP 800-38B, with AES. `Err`: there is no such key.
+    pub(crate) fn cmac_aes(key: &[u8]) -> Result<Self> {
+        Self::cmac(aes(key)?, 16, key)
+    }
+
+    /// CMAC, NIST SP 800-38B, with 3DES. `Err`: there is no such key.
+    pub(crate) fn cmac_3des(key: &[u8]) -> Result<Self> {
+        Self::cmac("DES-EDE3-CBC", 8, key)
+    }
+
+    /// XCBC, RFC 3566, with AES. `Err`: the key does not have 128 bits.
+    pub(crate) fn xcbc(key: &[u8]) -> Result<Self> {
+        let derive = Self::new("AES-128-CBC", 16, key, LastBlock::Zeros)?;
+        let key = derive.block([1; MAX_BLOCK])?;
+        let whole = derive.block([2; MAX_BLOCK])?;
+        let short = derive.block([3; MAX_BLOCK])?;
+        Self::new("AES-128-CBC", 16, &*key, LastBlock::Masked { whole, short })
+    }
+
+    fn cmac(cipher: &str, block_len: usize, key: &[u8]) -> Result<Self> {
+        let mut mac = Self::new(cipher, block_len, key, LastBlock::Zeros)?;
+        let whole = double(&mac.block([0; MAX_BLOCK])?, block_len);
+        let short = double(&whole, block_len);
+        mac.last = LastBlock::Masked { whole, short };
+        Ok(mac)
+    }
+
+    fn new(cipher: &str, block_len: usize, key: &[u8], last: LastBlock) -> Result<Self> {
+        let contexts = ContextPool::new(cipher, Direction::Encrypt, key)?;
+        contexts.with(|_| Ok(()))?;
+        Ok(CbcMac { contexts, block_len, last })
+    }
+
+    /// Encrypts one block.
+    fn block(&self, block: [u8; MAX_BLOCK]) -> Result<Block> {
+        let mut block = Zeroizing::new(block);
+        let both = Slice::from(&mut block[..self.block_len]);
+        self.contexts.with(|ctx| {
+            ctx.set_iv(&[0; MAX_BLOCK][..self.block_len])?;
+            ctx.update(both, both)
+        })?;
+        Ok(block)
+    }
+
+    /// The MAC of a message, and zeros after it.
+    pub(crate) fn run(&self, message: &Span<'_>) -> Result<[u8; MAX_BLOCK]> {
+        // The last block is a whole one if there is one.
+        let last_len = match message.len() % self.block_len {
+            0 => message.len().min(self.block_len),
+            part => part,
+        };
+        let mut last = Zeroizing::new([0; MAX_BLOCK]);
+        let mut cursor = Cursor::new(message);
+        self.contexts.with(|ctx| {
+            ctx.set_iv(&[0; MAX_BLOCK][..self.block_len])?;
+            self.absorb(ctx, &mut cursor, message.len() - last_len)?;
+            cursor.read(&mut last[..last_len]);
+            match &self.last {
+                // As the kernel has it, nothing is encrypted if there is nothing.
+                LastBlock::Zeros if last_len == 0 => return Ok(()),
+                LastBlock::Zeros => {}
+                LastBlock::Masked { whole, .. } if last_len == self.block_len => {
+                    xor(&mut last, whole)
+                }
+                LastBlock::Masked { short, .. } => {
+                    last[last_len] = 0x80;
+                    xor(&mut last, short);
+                }
+            }
+            let both = Slice::from(&mut last[..self.block_len]);
+            ctx.update(both, both)
+        })?;
+        Ok(*last)
+    }
+
+    /// Puts in `left` bytes, whole blocks, whose ciphertext is of no use.
+    fn absorb(&self, ctx: &mut Context, from: &mut Cursor<'_, '_>, mut left: usize) -> Result<()> {
+        let mut sink = [0; SINK];
+        while left > 0 {
+            let run = from.run().min(left).min(SINK);
+            let run = run - run % self.block_len;
+            if run > 0 {
+                ctx.update(from.take(run), Slice::from(&mut sink[..run]))?;
+                left -= run;
+            } else {
+                let mut block = Zeroizing::new([0; MAX_BLOCK]);
+                let block = &mut block[..self.block_len];
+                from.read(block);
+                let both = Slice::from(&mut block[..]);
+                ctx.update(both, both)?;
+                left -= self.block_len;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn xor(block: &mut [u8; MAX_BLOCK], mask: &[u8; MAX_BLOCK]) {
+    block.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
+}
+
+/// Multiplies by x in the field of SP 800-38B that has blocks of this length.
+fn double(block: &Block, block_len: usize) -> Block {
+    let (bits, polynomial) = match block_len {
+        8 => (64, 0x1b),
+        _ => (128, 0x87),
+    };
+    let value = u128::from_be_bytes(**block) >> (128 - bits);
+    let doubled = (value << 1) ^ ((value >> (bits - 1)) * polynomial);
+    Zeroizing::new((doubled << (128 - bits)).to_be_bytes())
+}

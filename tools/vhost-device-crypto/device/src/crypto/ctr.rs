@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! Counter mode made of a block cipher, for 3DES, that the library does not have it for.
+
+use zeroize::Zeroizing;
+
+use super::Cursor;
+use crate::memory::{Slice, Span};
+use crate::openssl_ffi::Context;
+use crate::status::{Result, StatusError};
+
+/// A block, all of which is the counter, big-endian; it wraps.
+const BLOCK: usize = 8;
+/// Bytes at a time.
+const CHUNK: usize = 64 * BLOCK;
+
+/// Puts all of `src` to the front of `dst`, that is no shorter. `ctx` encrypts blocks.
+/// `Err`: the IV is no block.
+pub(crate) fn run(ctx: &mut Context, iv: &[u8], src: &Span<'_>, dst: &Span<'_>) -> Result<()> {
+    let mut counter = u64::from_be_bytes(iv.try_into().map_err(|_| StatusError::Generic)?);
+    let (mut from, mut to) = (Cursor::new(src), Cursor::new(dst));
+    let mut stream = Zeroizing::new([0; CHUNK]);
+    let mut data = Zeroizing::new([0; CHUNK]);
+    let mut left = src.len();
+    while left > 0 {
+        let len = left.min(CHUNK);
+        let (stream, data) = (&mut stream[..len.next_multiple_of(BLOCK)], &mut data[..len]);
+        for block in stream.chunks_exact_mut(BLOCK) {
+            block.copy_from_slice(&counter.to_be_bytes());
+            counter = counter.wrapping_add(1);
+        }
+        let both = Slice::from(&mut stream[..]);
+        ctx.update(both, both)?;
+        from.read(data);
+        data.iter_mut().zip(stream).for_each(|(byte, mask)| *byte ^= *mask);
+        to.write(data);
+        left -= len;
+    }
+    Ok(())
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! Keys and signatures that are not what they should be.
+
+use super::*;
+
+fn refusal(key_type: KeyType, key: &[u8], curve: Curve) -> Option<StatusError> {
+    Ecdsa::new(key_type, key, curve).err()
+}
+
+fn order(curve: Curve) -> BigNum {
+    let group = EcGroup::from_curve_name(nid(curve)).unwrap();
+    let mut context = BigNumContext::new().unwrap();
+    let mut order = BigNum::new().unwrap();
+    group.order(&mut order, &mut context).unwrap();
+    order
+}
+
+#[test]
+fn private_keys_are_whole() {
+    for curve in curves() {
+        let (key, _) = generate(curve, PointConversionForm::UNCOMPRESSED);
+        let key = key.private_key_to_der().unwrap();
+        assert_eq!(refusal(KeyType::Private, &key, curve), None);
+        for len in 0..key.len() {
+            assert_eq!(refusal(KeyType::Private, &key[..len], curve), Some(StatusError::Generic));
+        }
+        let longer = [&key[..], &[0]].concat();
+        assert_eq!(refusal(KeyType::Private, &longer, curve), Some(StatusError::Generic));
+        // The public key makes sure that no bit is lost on the way.
+        for bit in 0..key.len() * 8 {
+            let mut bad = key.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(refusal(KeyType::Private, &bad, curve), Some(StatusError::Generic));
+        }
+    }
+}
+
+#[test]
+fn private_keys_are_below_the_order() {
+    for curve in curves() {
+        let der = |number: &[u8]| private_der(number, Some(curve), None);
+        let order = order(curve);
+        let len = order.num_bytes();
+        let one = BigNum::from_u32(1).unwrap();
+        for (number, refused) in [
+            (vec![], Some(StatusError::Generic)),
+            (vec![0; len as usize], Some(StatusError::Generic)),
+            (vec![0xff; len as usize], Some(StatusError::Generic)),
+            (vec![0x01; len as usize + 1], Some(StatusError::Generic)),
+            (order.to_vec(), Some(StatusError::Generic)),
+            ((&order - &one).to_vec(), None),
+            (one.to_vec_padded(len).unwrap(), None),
+            (one.to_vec_padded(len + 1).unwrap(), Some(StatusError::Generic)),
+            (one.to_vec(), None),
+        ] {
+            assert_eq!(refusal(KeyType::Private, &der(&number), curve), refused);
+        }
+    }
+}
+
+#[test]
+fn private_keys_fit_together() {
+    for curve in curves() {
+        let (key, point) = generate(curve, PointConversionForm::UNCOMPRESSED);
+        let (_, other_point) = generate(curve, PointConversionForm::UNCOMPRESSED);
+        let number = key.private_key().to_vec();
+        let bits = [&[0], &point[..]].concat();
+        let private = |name, bits: &[u8]| private_der(&number, name, Some(bits));
+        for name in [None, Some(curve)] {
+            assert_eq!(refusal(KeyType::Private, &private(name, &bits), curve), None);
+        }
+        for other in Curve::ALL.iter().copied().filter(|&other| other != curve) {
+            let key = private(Some(other), &bits);
+            assert_eq!(refusal(KeyType::Private, &key, curve), Some(StatusError::Generic));
+        }
+        for bits in [
+            &[][..],
+            &[0],
+            &[0, 0],
+            &point,
+            &[&[4], &point[..]].concat(),
+            &[&[0], &other_point[..]].concat(),
+            &[&[0], &point[..point.len() - 1]].concat(),
+        ] {
+            assert_eq!(
+                refusal(KeyType::Private, &private(None, bits), curve),
+                Some(StatusError::Generic)
+            );
+        }
+        // Another version; parameters that are no name, and more than a name; the wrong
+        // order; the public key twice.
+        let version = unsigned(&[1]);
+        let octets = element(der::OCTET_STRING, &number);
+        let name = element(der::OBJECT_IDENTIFIER, object_identifier(curve));
+        let named = element(der::explicit(0), &name);
+        let public = element(der::explicit(1), &element(der::BIT_STRING, &bits));
+        for fields in [
+            vec![],
+            vec![version.clone()],
+            vec![unsigned(&[0]), octets.clone()],
+            vec![unsigned(&[2]), octets.clone()],
+            vec![version.clone(), unsigned(&number)],
+            vec![version.clone(), octets.clone(), element(der::explicit(0), &[])],
+            vec![version.clone(), octets.clone(), element(der::explicit(0), &sequence(&[]))],
+            vec![version.clone(), octets.clone(), element(der::explicit(0), &name.repeat(2))],
+            vec![version.clone(), octets.clone(), element(der::explicit(1), &[])],
+            vec![version.clone(), octets.clone(), public.clone(), named.clone()],
+            vec![version.clone(), octets.clone(), public.clone(), public.clone()],
+            vec![version.clone(), octets.clone(), element(der::explicit(2), &name)],
+        ] {
+            let key = sequence(&fields);
+            assert_eq!(refusal(KeyType::Private, &key, curve), Some(StatusError::Generic));
+        }
+        let key = sequence(&[version, octets, named, public]);
+        assert_eq!(refusal(KeyType::Private, &key, curve), None);
+    }
+}
+
+#[test]
+fn public_keys_are_points_of_the_curve() {
+    for curve in curves() {
+        let (key, point) = generate(curve, PointConversionForm::UNCOMPRESSED);
+        assert_eq!(refusal(KeyType::Public, &point, curve), None);
+        assert_eq!(point.len(), 1 + 2 * len(curve));
+        for len in 0..point.len() {
+            assert_eq!(refusal(KeyType::Public, &point[..len], curve), Some(StatusError::Generic));
+        }
+        let mut context = BigNumContext::new().unwrap();
+        let hybrid = key
+            .public_key()
+            .to_bytes(key.group(), PointConversionForm::HYBRID, &mut context)
+            .unwrap();
+        for bad in [
+            [&point[..], &[0]].concat(),
+            hybrid,
+            vec![0; point.len()],
+            vec![0],
+            [&[4][..], &vec![0xff; point.len() - 1]].concat(),
+            [&[4][..], &vec![0; point.len() - 1]].concat(),
+            element(der::OCTET_STRING, &point),
+            key.public_key_to_der().unwrap(),
+            key.private_key_to_der().unwrap(),
+        ] {
+            assert_eq!(refusal(KeyType::Public, &bad, curve), Some(StatusError::Generic));
+        }
+        for bit in 0..point.len() * 8 {
+            let mut bad = point.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(refusal(KeyType::Public, &bad, curve), Some(StatusError::Generic));
+        }
+        for other in curves().filter(|&other| other != curve) {
+            assert_eq!(refusal(KeyType::Public, &point, other), Some(StatusError::Generic));
+        }
+    }
+}
+
+#[test]
+fn signatures_are_der_of_two_numbers_below_the_order() {
+    for curve in curves() {
+        let key = Ecdsa::new(KeyType::Private, &private_der(&[7], None, None), curve).unwrap();
+        let digest = [3; 32];
+        let signature = signed(&key, &digest).unwrap();
+        let parsed = EcdsaSig::from_der(&signature).unwrap();
+        let [r, s] = [parsed.r(), parsed.s()].map(|number| number.to_vec());
+        assert_eq!(key.verify(&numbers(&[&r, &s]), &digest), Ok(()));
+        // The other of the two solutions is one as well.
+        let order = order(curve);
+        let other = (&order - parsed.s()).to_vec();
+        assert_eq!(key.verify(&numbers(&[&r, &other]), &digest), Ok(()));
+
+        let rejected = |signature: &[u8]| {
+            assert_eq!(key.verify(signature, &digest), Err(StatusError::KeyRejected));
+        };
+        for len in 0..signature.len() {
+            rejected(&signature[..len]);
+        }
+        for bit in 0..signature.len() * 8 {
+            let mut bad = signature.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            rejected(&bad);
+        }
+        rejected(&[&signature[..], &[0]].concat());
+        let order = order.to_vec();
+        let zero = vec![];
+        for bad in [
+            vec![&s, &r],
+            vec![&zero, &s],
+            vec![&r, &zero],
+            vec![&zero, &zero],
+            vec![&order, &s],
+            vec![&r, &order],
+            vec![&order, &order],
+            vec![&r],
+            vec![&r, &s, &s],
+        ] {
+            rejected(&numbers(&bad));
+        }
+        let long = [&[0, 0], &r[..]].concat();
+        rejected(&sequence(&[element(der::INTEGER, &long), unsigned(&s)]));
+        // r and s without DER, as P1363 has them.
+        let coordinate = len(curve) as i32;
+        let [r, s] = [parsed.r(), parsed.s()].map(|n| n.to_vec_padded(coordinate).unwrap());
+        rejected(&[r, s].concat());
+    }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! Hashes.
+
+use std::sync::OnceLock;
+
+use super::{is_available, pieces, Pool};
+use crate::memory::Span;
+use crate::openssl_ffi::{self, Hasher};
+use crate::protocol::algorithm::HashAlgorithm;
+use crate::status::{Result, StatusError};
+
+#[cfg(test)]
+mod tests;
+
+/// How the library calls it.
+fn name(algorithm: HashAlgorithm) -> &'static str {
+    match algorithm {
+        HashAlgorithm::Md5 => "MD5",
+        HashAlgorithm::Sha1 => "SHA1",
+        HashAlgorithm::Sha224 => "SHA2-224",
+        HashAlgorithm::Sha256 => "SHA2-256",
+        HashAlgorithm::Sha384 => "SHA2-384",
+        HashAlgorithm::Sha512 => "SHA2-512",
+        HashAlgorithm::Sha3_224 => "SHA3-224",
+        HashAlgorithm::Sha3_256 => "SHA3-256",
+        HashAlgorithm::Sha3_384 => "SHA3-384",
+        HashAlgorithm::Sha3_512 => "SHA3-512",
+        HashAlgorithm::Shake128 => "SHAKE-128",
+        HashAlgorithm::Shake256 => "SHAKE-256",
+    }
+}
+
+/// Whether the library really does it.
+pub fn available(algorithm: HashAlgorithm) -> bool {
+    static TRIED: OnceLock<Vec<HashAlgorithm>> = OnceLock::new();
+    is_available(&TRIED, HashAlgorithm::ALL, algorithm, |algorithm| {
+        run(algorithm, &Span::new(), &mut [0])
+    })
+}
+
+/// The digest's length, in bytes; `None` if it can have any.
+pub fn digest_len(algorithm: HashAlgorithm) -> Option<usize> {
+    match algorithm {
+        HashAlgorithm::Md5 => Some(16),
+        HashAlgorithm::Sha1 => Some(20),
+        HashAlgorithm::Sha224 | HashAlgorithm::Sha3_224 => Some(28),
+        HashAlgorithm::Sha256 | HashAlgorithm::Sha3_256 => Some(32),
+        HashAlgorithm::Sha384 | HashAlgorithm::Sha3_384 => Some(48),
+        HashAlgorithm::Sha512 | HashAlgorithm::Sha3_512 => Some(64),
+        HashAlgorithm::Shake128 | HashAlgorithm::Shake256 => None,
+    }
+}
+
+/// Hashes `src`; `out` gets as much of the digest as it holds. `NotSupp`: the library does
+/// not have the algorithm; `Err`: `out` is empty, or longer than the digest.
+pub fn digest(algorithm: HashAlgorithm, src: &Span<'_>, out: &mut [u8]) -> Result<()> {
+    if !available(algorithm) {
+        return Err(StatusError::NotSupp);
+    }
+    let longest = digest_len(algorithm).unwrap_or(usize::MAX);
+    if out.is_empty() || out.len() > longest {
+        return Err(StatusError::Generic);
+    }
+    run(algorithm, src, out)
+}
+
+/// One more than the highest of the algorithms' numbers, that begin with 1.
+const NUMBERS: usize = HashAlgorithm::ALL.len() + 1;
+
+fn run(algorithm: HashAlgorithm, src: &Span<'_>, out: &mut [u8]) -> Result<()> {
+    // A context has memory for one algorithm, and keeps it from one use to the next.
+    static HASHERS: [Pool<Hasher>; NUMBERS] = [const { Pool::new() }; NUMBERS];
+
+    let digest = openssl_ffi::digest(name(algorithm)).ok_or(StatusError::NotSupp)?;
+    HASHERS[algorithm.number() as usize].with(Hasher::new, |hasher| {
+        hasher.start(digest)?;
+        pieces(src).try_for_each(|piece| hasher.update(piece))?;
+        match digest_len(algorithm) {
+            Some(_) => out.copy_from_slice(&hasher.finish()?[..out.len()]),
+            None => hasher.squeeze(out)?,
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! Message authentication codes.
+//!
+//! GMAC is not among them: it needs an IV, and a request has no field for it.
+
+use std::ffi::CStr;
+use std::sync::OnceLock;
+
+use zeroize::Zeroizing;
+
+use super::cbc_mac::CbcMac;
+use super::{is_available, pieces, Pool};
+use crate::memory::Span;
+use crate::openssl_ffi::{Hmac, MAX_DIGEST_LEN};
+use crate::protocol::algorithm::MacAlgorithm;
+use crate::status::{Result, StatusError};
+
+#[cfg(test)]
+mod tests;
+
+/// The MAC's length, in bytes; 0 if the library does not have the algorithm.
+pub fn mac_len(algorithm: MacAlgorithm) -> usize {
+    use MacAlgorithm::*;
+    match algorithm {
+        HmacMd5 => 16,
+        HmacSha1 => 20,
+        HmacSha224 => 28,
+        HmacSha256 => 32,
+        HmacSha384 => 48,
+        HmacSha512 => 64,
+        Cmac3des => 8,
+        CmacAes | CbcMacAes | XcbcAes => 16,
+        KasumiF9 | Snow3gUia2 | GmacAes | GmacTwofish | CbcMacKasumiF9 | ZucEia3 => 0,
+    }
+}
+
+enum Mode {
+    Hmac { digest: &'static CStr, key: Zeroizing<Vec<u8>>, pool: Pool<Hmac> },
+    Cbc(CbcMac),
+}
+
+/// A MAC with a key, that is wiped when it is dropped.
+pub struct Mac {
+    mode: Mode,
+    len: usize,
+}
+
+impl Mac {
+    /// Whether the library really does it.
+    pub fn available(algorithm: MacAlgorithm) -> bool {
+        static TRIED: OnceLock<Vec<MacAlgorithm>> = OnceLock::new();
+        is_available(&TRIED, MacAlgorithm::ALL, algorithm, |algorithm| {
+            let key: Vec<u8> = (0..24).collect();
+            let key_len = if algorithm == MacAlgorithm::Cmac3des { 24 } else { 16 };
+            let mac = Self::keyed(algorithm, &key[..key_len])?;
+            mac.run(&[], &mut [0])
+        })
+    }
+
+    /// Sets a key. `NotSupp`: the library does not have the algorithm; `Err`: the key is too
+    /// long or too short.
+    pub fn new(algorithm: MacAlgorithm, key: &[u8]) -> Result<Self> {
+        if !Self::available(algorithm) {
+            return Err(StatusError::NotSupp);
+        }
+        Self::keyed(algorithm, key)
+    }
+
+    fn keyed(algorithm: MacAlgorithm, key: &[u8]) -> Result<Self> {
+        use MacAlgorithm::*;
+        let hmac = |digest| -> Result<Mode> {
+            let pool = Pool::new();
+            pool.with(|| Hmac::new(digest, key), |_| Ok(()))?;
+            Ok(Mode::Hmac { digest, key: Zeroizing::new(key.to_vec()), pool })
+        };
+        let mode = match algorithm {
+            HmacMd5 => hmac(c"MD5")?,
+            HmacSha1 => hmac(c"SHA1")?,
+            HmacSha224 => hmac(c"SHA2-224")?,
+            HmacSha256 => hmac(c"SHA2-256")?,
+            HmacSha384 => hmac(c"SHA2-384")?,
+            HmacSha512 => hmac(c"SHA2-512")?,
+            Cmac3des => Mode::Cbc(CbcMac::cmac_3des(key)?),
+            CmacAes => Mode::Cbc(CbcMac::cmac_aes(key)?),
+            CbcMacAes => Mode::Cbc(CbcMac::plain(key)?),
+            XcbcAes => Mode::Cbc(CbcMac::xcbc(key)?),
+            KasumiF9 | Snow3gUia2 | GmacAes | GmacTwofish | CbcMacKasumiF9 | ZucEia3 => {
+                return Err(StatusError::NotSupp)
+            }
+        };
+        Ok(Mac { mode, len: mac_len(algorithm) })
+    }
+
+    /// Makes the MAC of a message that is all parts one after the other; `out` gets as much
+    /// of it as it holds. `Err`: `out` is empty, or longer than the MAC.
+    pub fn run(&self, parts: &[&Span<'_>], out: &mut [u8]) -> Result<()> {
+        if out.is_empty() || out.len() > self.len {
+            return Err(StatusError::Generic);
+        }
+        let mut message = Span::new();
+        parts.iter().for_each(|part| message.extend(part));
+        let mut mac = [0; MAX_DIGEST_LEN];
+        match &self.mode {
+            Mode::Hmac { digest, key, pool } => pool.with(
+                || Hmac::new(digest, key),
+                |hmac| {
+                    hmac.start()?;
+                    pieces(&message).try_for_each(|piece| hmac.update(piece))?;
+                    mac = hmac.finish()?;
+                    Ok(())
+                },
+            )?,
+            Mode::Cbc(cbc) => mac[..16].copy_from_slice(&cbc.run(&message)?),
+        }
+        out.copy_from_slice(&mac[..out.len()]);
+        Ok(())
+    }
+}

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! Keys and data that are not what they should be.
+
+use super::*;
+use crate::crypto::der::{INTEGER, OCTET_STRING};
+
+fn refusal(key_type: KeyType, key: &[u8]) -> Option<StatusError> {
+    Rsa::new(key_type, key, RsaPadding::Raw, Some(RsaHash::NoHash)).err()
+}
+
+fn bytes(number: &BigNumRef) -> Vec<u8> {
+    number.to_vec()
+}
+
+/// All numbers of a private key.
+fn all_numbers(key: &rsa::Rsa<Private>) -> [Vec<u8>; 8] {
+    [
+        bytes(key.n()),
+        bytes(key.e()),
+        bytes(key.d()),
+        bytes(key.p().unwrap()),
+        bytes(key.q().unwrap()),
+        bytes(key.dmp1().unwrap()),
+        bytes(key.dmq1().unwrap()),
+        bytes(key.iqmp().unwrap()),
+    ]
+}
+
+#[test]
+fn keys_are_whole() {
+    let (_, private, public) = generate(1024);
+    for (key_type, key) in [(KeyType::Private, &private), (KeyType::Public, &public)] {
+        assert_eq!(refusal(key_type, key), None);
+        for len in 0..key.len() {
+            assert_eq!(refusal(key_type, &key[..len]), Some(StatusError::Generic));
+        }
+        assert_eq!(refusal(key_type, &[key, &[0][..]].concat()), Some(StatusError::Generic));
+        assert_eq!(refusal(key_type, &[key, &key[..]].concat()), Some(StatusError::Generic));
+    }
+}
+
+#[test]
+fn keys_have_their_type() {
+    let (key, private, public) = generate(1024);
+    assert_eq!(refusal(KeyType::Public, &private), Some(StatusError::Generic));
+    assert_eq!(refusal(KeyType::Private, &public), Some(StatusError::Generic));
+    for (key_type, other) in [
+        // PKCS#8, and SubjectPublicKeyInfo.
+        (KeyType::Private, PKey::from_rsa(key.clone()).unwrap().private_key_to_pkcs8().unwrap()),
+        (KeyType::Public, key.public_key_to_der().unwrap()),
+    ] {
+        assert_eq!(refusal(key_type, &other), Some(StatusError::Generic));
+    }
+    let n = bytes(key.n());
+    for other in [
+        numbers(&[&n]),
+        numbers(&[&n, &vec![3], &vec![1]]),
+        element(OCTET_STRING, &public[4..]),
+        sequence(&[element(OCTET_STRING, &n), unsigned(&[3])]),
+        sequence(&[unsigned(&n), element(INTEGER, &[])]),
+    ] {
+        assert_eq!(refusal(KeyType::Public, &other), Some(StatusError::Generic));
+    }
+}
+
+/// No bit that is wrong makes more than an error, or a key that computes something else.
+#[test]
+fn bits_may_be_wrong() {
+    let (_, private, public) = generate(512);
+    for (key_type, key) in [(KeyType::Private, private), (KeyType::Public, public)] {
+        for bit in 0..key.len() * 8 {
+            let mut key = key.clone();
+            key[bit / 8] ^= 1 << (bit % 8);
+            let scheme = RsaPadding::Pkcs1;
+            let Ok(key) = Rsa::new(key_type, &key, scheme, Some(RsaHash::NoHash)) else {
+                continue;
+            };
+            let _ = appended(|out| key.encrypt(b"message", out));
+            let _ = appended(|out| key.decrypt(&[1; 64], out));
+            let _ = appended(|out| key.sign(b"bytes", out));
+            let _ = key.verify(&[1; 64], b"bytes");
+        }
+    }
+}
+
+#[test]
+fn parts_of_a_private_key_fit_together() {
+    let (key, ..) = generate(1024);
+    let good = all_numbers(&key);
+    assert_eq!(refusal(KeyType::Private, &private_der(&good)), None);
+    // A public key does not say whether its numbers are the right ones.
+    for at in 2..8 {
+        for other in [0, 1, 2, 3] {
+            let mut bad = good.clone();
+            bad[at] = vec![other];
+            assert_eq!(refusal(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
+        }
+        let mut bad = good.clone();
+        *bad[at].last_mut().unwrap() ^= 2;
+        assert_eq!(refusal(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
+        let mut bad = good.clone();
+        bad[at] = [&[1], &good[0][..]].concat();
+        assert_eq!(refusal(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
+        let mut bad = good.clone();
+        bad[at] = vec![0x55; 5000];
+        assert_eq!(refusal(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
+    }
+    let [n, e, d, p, q, dp, dq, q_inverse] = &good;
+    for bad in [
+        [n, e, d, q, p, dq, dp, q_inverse],
+        [n, e, d, p, q, dq, dp, q_inverse],
+        [n, e, d, n, &vec![1], dp, dq, q_inverse],
+        [n, e, d, &vec![1], n, dp, dq, q_inverse],
+        [n, d, e, p, q, dp, dq, q_inverse],
+    ] {
+        assert_eq!(refusal(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
+    }
+}
+
+/// Each of these has a single thing that does not fit.
+#[test]
+fn nothing_in_a_private_key_goes_unchecked() {
+    let (key, ..) = generate(1024);
+    let (another, ..) = generate(1024);
+    let good = all_numbers(&key);
+    let [n, e, d, p, q, dp, dq, q_inverse] = good.each_ref();
+    let plus =
+        |number: &[u8], more: &BigNumRef| (&BigNum::from_slice(number).unwrap() + more).to_vec();
+    let two = BigNum::from_u32(2).unwrap();
+    let [d_2, dp_2, dq_2] = [d, dp, dq].map(|number| plus(number, &two));
+    let large = plus(q_inverse, key.p().unwrap());
+    let mut another = all_numbers(&another);
+    another[0] = n.clone();
+    for bad in [
+        [n, e, &d_2, p, q, &dp_2, &dq_2, q_inverse],
+        [n, e, d, p, q, dp, dq, &large],
+        another.each_ref(),
+    ] {
+        assert_eq!(refusal(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
+    }
+    // Without the primes there is little to see.
+    let zero = &vec![];
+    let even = [&d[..d.len() - 1], &[d[d.len() - 1] ^ 1]].concat();
+    for (d, refused) in [
+        (d, None),
+        (zero, Some(StatusError::Generic)),
+        (&vec![1], Some(StatusError::Generic)),
+        (&even, Some(StatusError::Generic)),
+        (n, Some(StatusError::Generic)),
+        (&plus(n, &two), Some(StatusError::Generic)),
+    ] {
+        let key = [n, e, d, zero, zero, zero, zero, zero];
+        assert_eq!(refusal(KeyType::Private, &private_der(&key)), refused);
+    }
+}
+
+#[test]
+fn other_primes_come_with_version_1() {
+    let good = three_primes();
+    assert_eq!(refusal(KeyType::Private, &sequence(&good)), None);
+    let info = numbers(&[[3], [5], [7]]);
+    let many = element(SEQUENCE, &info.repeat(20));
+    for (at, field, refused) in [
+        (9, many, None),
+        (0, unsigned(&[]), Some(StatusError::Generic)),
+        (0, unsigned(&[2]), Some(StatusError::Generic)),
+        (9, element(SEQUENCE, &[]), Some(StatusError::Generic)),
+        (9, info.clone(), Some(StatusError::Generic)),
+        (9, element(SEQUENCE, &numbers(&[[3], [5]])), Some(StatusError::Generic)),
+        (9, element(SEQUENCE, &numbers(&[[3], [5], [7], [9]])), Some(StatusError::Generic)),
+        (9, element(SEQUENCE, &[&info[..], &[0]].concat()), Some(StatusError::Generic)),
+        (9, element(SEQUENCE, &numbers(&[&[3; 1025][..], &[5], &[7]])), Some(StatusError::Generic)),
+        (9, vec![], Some(StatusError::Generic)),
+    ] {
+        let mut fields = good.clone();
+        fields[at] = field;
+        assert_eq!(refusal(KeyType::Private, &sequence(&fields)), refused);
+    }
+}
+
+#[test]
+fn sizes_are_sensible() {
+    let odd = |bits: usize| {
+        let mut number = vec![0xff; bits.div_ceil(8)];
+        number[0] >>= number.len() * 8 - bits;
+        number
+    };
+    for (n, e, refused) in [
+        (odd(511), vec![3], Some(StatusError::Generic)),
+        (odd(512), vec![3], None),
+        (odd(8192), vec![3], None),
+        (odd(8193), vec![3], Some(StatusError::Generic)),
+        (vec![], vec![3], Some(StatusError::Generic)),
+        (vec![1], vec![3], Some(StatusError::Generic)),
+        ([&odd(1016)[..], &[0]].concat(), vec![3], Some(StatusError::Generic)),
+        (odd(1024), vec![], Some(StatusError::Generic)),
+        (odd(1024), vec![1], Some(StatusError::Generic)),
+        (odd(1024), vec![2], Some(StatusError::Generic)),
+        (odd(1024), vec![1, 0, 0], Some(StatusError::Generic)),
+        (odd(1024), odd(1023), None),
+        (odd(1024), odd(1024), Some(StatusError::Generic)),
+        (odd(1024), odd(1032), Some(StatusError::Generic)),
+        (odd(3072), odd(3071), None),
+        (odd(3073), odd(64), None),
+        (odd(3073), odd(65), Some(StatusError::NotSupp)),
+    ] {
+        let key = numbers(&[&n, &e]);
+        assert_eq!(refusal(KeyType::Public, &key), refused);
+        if refused.is_none() {
+            // Whatever is not refused is computed with.
+            let key = raw(KeyType::Public, &key);
+            assert!(appended(|out| key.encrypt(&[7], out)).is_ok());
+        }
+    }
+}
+
+/// As Linux reads it, and writes it in its self-tests.
+#[test]
+fn numbers_have_no_sign() {
+    let (key, _, public) = generate(1024);
+    let unmarked = sequence(&[element(INTEGER, &bytes(key.n())), unsigned(&bytes(key.e()))]);
+    assert_eq!(unmarked.len(), public.len() - 1);
+    let marked = [&[0; 20], &bytes(key.n())[..]].concat();
+    let marked = sequence(&[element(INTEGER, &marked), unsigned(&bytes(key.e()))]);
+    let results = [public, unmarked, marked].map(|der| {
+        let key = raw(KeyType::Public, &der);
+        appended(|out| key.encrypt(b"message", out)).unwrap()
+    });
+    assert_eq!(results[0], results[1]);
+    assert_eq!(results[0], results[2]);
+}
+
+#[test]
+fn what_is_not_below_the_modulus_is_refused() {
+    let (key, private, _) = generate(1024);
+    let n = bytes(key.n());
+    let mut less_one = n.clone();
+    less_one[127] -= 1;
+    let key = raw(KeyType::Private, &private);
+    for (src, good) in [
+        (&n[..], false),
+        (&[&n[..], &[0]].concat(), false),
+        (&[&[0], &n[..]].concat(), false),
+        (&[1; 129], false),
+        (&[0xff; 128], false),
+        (&[], false),
+        (&less_one, true),
+        (&[&[0; 9], &less_one[..]].concat(), true),
+        (&[0], true),
+        (&[0; 128], true),
+        (&[0; 129], true),
+        (&[1], true),
+    ] {
+        for result in [appended(|out| key.encrypt(src, out)), appended(|out| key.decrypt(src, out))]
+        {
+            // 0, 1 and n - 1 are their own powers, if the exponent is odd.
+            let want = src[src.len().saturating_sub(128)..].to_vec();
+            let want = [&vec![0; 128 - want.len()], &want[..]].concat();
+            assert_eq!(result, if good { Ok(want) } else { Err(StatusError::Generic) });
+        }
+    }
+}
+
+#[test]
+fn raw_sessions_do_not_sign() {
+    let (_, private, _) = generate(1024);
+    let key = raw(KeyType::Private, &private);
+    assert_eq!(appended(|out| key.sign(&[1; 20], out)), Err(StatusError::Generic));
+    assert_eq!(key.verify(&[1; 128], &[1; 20]), Err(StatusError::Generic));
+}
+
+#[test]
+fn ciphertexts_are_as_long_as_the_modulus_and_padded() {
+    let (_, private, public) = generate(1024);
+    let raw = raw(KeyType::Public, &public);
+    let key = pkcs1(KeyType::Private, &private, RsaHash::NoHash);
+    let good = [&[0, 2][..], &[9; 8], &[0], &[7; 117]].concat();
+    let ciphertext = appended(|out| raw.encrypt(&good, out)).unwrap();
+    assert_eq!(appended(|out| key.decrypt(&ciphertext, out)), Ok(vec![7; 117]));
+    for bad in [&[][..], &ciphertext[1..], &[&[0], &ciphertext[..]].concat(), &[0xff; 128]] {
+        assert_eq!(appended(|out| key.decrypt(bad, out)), Err(StatusError::Generic));
+    }
+    for (at, octet) in [(0, 1), (1, 1), (1, 0), (2, 0), (9, 0)] {
+        let mut bad = good.clone();
+        bad[at] = octet;
+        let ciphertext = appended(|out| raw.encrypt(&bad, out)).unwrap();
+        assert_eq!(appended(|out| key.decrypt(&ciphertext, out)), Err(StatusError::Generic));
+    }
+}
+
+#[test]
+fn hashes_that_are_not_served_are_not_supported() {
+    let (_, private, _) = generate(512);
+    for hash in [Some(RsaHash::Md2), Some(RsaHash::Md3), Some(RsaHash::Md4), None] {
+        let key = Rsa::new(KeyType::Private, &private, RsaPadding::Pkcs1, hash).unwrap();
+        let not_supported = Err(StatusError::NotSupp);
+        assert_eq!(appended(|out| key.sign(&[1; 16], out)), not_supported);
+        assert_eq!(key.verify(&[1; 64], &[1; 16]).map(|()| Vec::new()), not_supported);
+        // The hash has nothing to do with these.
+        let ciphertext = appended(|out| key.encrypt(b"data", out)).unwrap();
+        assert_eq!(appended(|out| key.decrypt(&ciphertext, out)).unwrap(), b"data");
+        assert!(Rsa::new(KeyType::Private, &private, RsaPadding::Raw, hash).is_ok());
+    }
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! What the algorithms' tests have in common.
+
+use crate::memory::{Slice, Span};
+use crate::status::Result;
+
+/// The plaintext of NIST SP 800-38A and 800-38B.
+pub const SP_800_38: &str = "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51\
+     30c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710";
+
+/// The bytes that hexadecimal digits stand for.
+pub fn hex(digits: &str) -> Vec<u8> {
+    let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    (0..digits.len()).step_by(2).map(byte).collect()
+}
+
+/// Bytes that look random, the same for the same seed.
+pub fn random(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(2).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 56) as u8
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// The first `len` bytes of a piece of memory, cut at these places.
+pub fn cut<'m>(memory: Slice<'m>, len: usize, at: &[usize]) -> Span<'m> {
+    let mut span = Span::new();
+    let mut from = 0;
+    for to in at.iter().copied().filter(|&at| at < len).chain([len]) {
+        span.push(memory.subslice(from, to - from).unwrap());
+        from = to;
+    }
+    span
+}
+
+/// Where to cut so many bytes: nowhere, at every place, everywhere, and in odd pieces.
+pub fn cuts(len: usize) -> Vec<Vec<usize>> {
+    let once = (1..len).map(|at| vec![at]);
+    let odd = [3, 5, 7, 13, 17].map(|step| (1..len).step_by(step).collect());
+    [vec![], (1..len).collect()].into_iter().chain(odd).chain(once).collect()
+}
+
+/// Checks that `run` makes `want` of `src`, wherever these are cut: each on its own, both
+/// at the same places, and in the same memory. It must not write elsewhere.
+pub fn check_cut(src: &[u8], want: &[u8], run: impl Fn(&Span<'_>, &Span<'_>) -> Result<()>) {
+    const GUARD: [u8; 32] = [0xa5; 32];
+    let guarded = |bytes: &[u8], len| [bytes, &vec![0xa5; len - bytes.len()], &GUARD].concat();
+    let check = |src_cuts: &[usize], dst_cuts: &[usize]| {
+        let mut from = src.to_vec();
+        let mut to = guarded(&[], want.len());
+        let (src_span, dst_span) = (
+            cut(Slice::from(&mut from[..]), src.len(), src_cuts),
+            cut(Slice::from(&mut to[..]), want.len(), dst_cuts),
+        );
+        run(&src_span, &dst_span).unwrap();
+        drop((src_span, dst_span));
+        assert_eq!(to, [want, &GUARD].concat(), "cut at {src_cuts:?} and {dst_cuts:?}");
+        assert_eq!(from, src);
+
+        let len = src.len().max(want.len());
+        let mut both = guarded(src, len);
+        let memory = Slice::from(&mut both[..]);
+        run(&cut(memory, src.len(), src_cuts), &cut(memory, want.len(), dst_cuts)).unwrap();
+        assert_eq!(both[..want.len()], *want, "in place, cut at {src_cuts:?} and {dst_cuts:?}");
+        assert_eq!(both[len..], GUARD);
+    };
+    let cuts = cuts(src.len().max(want.len()));
+    // All pairs would take too long for long messages.
+    let few = if src.len() <= 48 { cuts.len() } else { 7 };
+    for some in &cuts {
+        check(some, some);
+        for other in &cuts[..few] {
+            check(some, other);
+            check(other, some);
+        }
+    }
+}
+
+/// Checks that `run` works, whatever comes of it, if what it reads and writes overlaps in
+/// odd ways.
+pub fn check_overlaps(len: usize, run: impl Fn(&Span<'_>, &Span<'_>) -> Result<()>) {
+    for shift in 1..40 {
+        for at in cuts(len).iter().take(9) {
+            let mut bytes = vec![0xa5; len + shift + 32];
+            let memory = Slice::from(&mut bytes[..]);
+            let shifted = memory.offset(shift).unwrap();
+            run(&cut(memory, len, at), &cut(shifted, len, &[])).unwrap();
+            run(&cut(shifted, len, &[]), &cut(memory, len, at)).unwrap();
+            assert_eq!(bytes[len + shift..], [0xa5; 32]);
+        }
+    }
+}

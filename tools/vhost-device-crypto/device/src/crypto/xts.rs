@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! AES-XTS, IEEE 1619, with ciphertext stealing.
+//!
+//! The library's does not encrypt if both halves of the key are the same, has no 192-bit
+//! keys, and takes no more than 16 MiB. The device knows no such rules; for these cases
+//! the mode is made of single blocks.
+
+use zeroize::Zeroizing;
+
+use super::{transform_whole, ContextPool, Cursor};
+use crate::memory::{Slice, Span};
+use crate::openssl_ffi::Context;
+use crate::protocol::algorithm::Direction;
+use crate::status::{Result, StatusError};
+
+#[cfg(test)]
+mod tests;
+
+const BLOCK: usize = 16;
+/// Bytes at a time.
+const CHUNK: usize = 32 * BLOCK;
+/// The longest message the library takes, in bytes.
+const LIBRARY_MAX: usize = BLOCK << 20;
+
+/// The tweak's length, in bytes.
+pub(crate) const IV_LEN: usize = BLOCK;
+
+/// A key in one direction.
+pub(crate) struct Xts {
+    library: Option<ContextPool>,
+    encrypts: bool,
+    blocks: ContextPool,
+    tweaks: ContextPool,
+}
+
+impl Xts {
+    /// `Err`: the key is not two AES keys long.
+    pub(crate) fn new(direction: Direction, key: &[u8]) -> Result<Self> {
+        let (first, second) = key.split_at(key.len() / 2);
+        let (blocks, library) = match key.len() {
+            32 => ("AES-128-ECB", Some("AES-128-XTS")),
+            48 => ("AES-192-ECB", None),
+            64 => ("AES-256-ECB", Some("AES-256-XTS")),
+            _ => return Err(StatusError::Generic),
+        };
+        let library = library.filter(|_| !openssl::memcmp::eq(first, second));
+        Ok(Xts {
+            library: library.map(|name| ContextPool::new(name, direction, key)).transpose()?,
+            encrypts: direction == Direction::Encrypt,
+            blocks: ContextPool::new(blocks, direction, first)?,
+            tweaks: ContextPool::new(blocks, Direction::Encrypt, second)?,
+        })
+    }
+
+    /// Puts all of `src` to the front of `dst`, that is no shorter. `Err`: there is less
+    /// than a block, or `iv` is not one.
+    pub(crate) fn run(
+        &self,
+        iv: &[u8],
+        src: &Span<'_>,
+        dst: &Span<'_>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<()> {
+        if src.len() < BLOCK {
+            return Err(StatusError::Generic);
+        }
+        match &self.library {
+            Some(library) if src.len() <= LIBRARY_MAX => library.with(|ctx| {
+                ctx.set_iv(iv)?;
+                transform_whole(src, dst, scratch, |src, dst| ctx.update(src, dst))
+            }),
+            _ => self.by_blocks(iv, src, dst),
+        }
+    }
+
+    fn by_blocks(&self, iv: &[u8], src: &Span<'_>, dst: &Span<'_>) -> Result<()> {
+        let mut tweak: Zeroizing<[u8; BLOCK]> =
+            Zeroizing::new(iv.try_into().map_err(|_| StatusError::Generic)?);
+        let both = Slice::from(&mut tweak[..]);
+        self.tweaks.with(|ctx| ctx.update(both, both))?;
+        let tweak = u128::from_le_bytes(*tweak);
+        self.blocks.with(|ctx| self.with_tweak(ctx, tweak, src, dst))
+    }
+
+    fn with_tweak(
+        &self,
+        ctx: &mut Context,
+        mut tweak: u128,
+        src: &Span<'_>,
+        dst: &Span<'_>,
+    ) -> Result<()> {
+        let tail = src.len() % BLOCK;
+        // A block that lends bytes to the tail waits for it.
+        let mut left = src.len() - tail - if tail == 0 { 0 } else { BLOCK };
+        let (mut from, mut to) = (Cursor::new(src), Cursor::new(dst));
+        let mut chunk = Zeroizing::new([0; CHUNK]);
+        while left > 0 {
+            let chunk = &mut chunk[..left.min(CHUNK)];
+            from.read(chunk);
+            tweak = crypt(ctx, tweak, chunk)?;
+            to.write(chunk);
+            left -= chunk.len();
+        }
+        if tail > 0 {
+            let last = &mut chunk[..BLOCK + tail];
+            from.read(last);
+            let tweaks = match self.encrypts {
+                true => [tweak, double(tweak)],
+                false => [double(tweak), tweak],
+            };
+            let (block, rest) = last.split_at_mut(BLOCK);
+            crypt(ctx, tweaks[0], block)?;
+            block[..tail].swap_with_slice(rest);
+            crypt(ctx, tweaks[1], block)?;
+            to.write(last);
+        }
+        Ok(())
+    }
+}
+
+/// Ciphers blocks, the first of which has this tweak; returns the tweak of what follows.
+fn crypt(ctx: &mut Context, tweak: u128, blocks: &mut [u8]) -> Result<u128> {
+    let after = mask(tweak, blocks);
+    let both = Slice::from(&mut blocks[..]);
+    ctx.update(both, both)?;
+    mask(tweak, blocks);
+    Ok(after)
+}
+
+fn mask(mut tweak: u128, blocks: &mut [u8]) -> u128 {
+    for block in blocks.chunks_exact_mut(BLOCK) {
+        let bytes = tweak.to_le_bytes();
+        block.iter_mut().zip(bytes).for_each(|(byte, mask)| *byte ^= mask);
+        tweak = double(tweak);
+    }
+    tweak
+}
+
+/// Multiplies by x in GF(2^128), whose bytes are in the order that XTS has them in.
+fn double(tweak: u128) -> u128 {
+    (tweak << 1) ^ ((tweak >> 127) * 0x87)
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! A virtio crypto device: protocol, sessions, cryptography, rings and memory.
+//!
+//! The crate has no front end. A front end sets up a [`Queue`](queue::Queue) for each virtqueue of a
+//! [`Device`](device::Device), and has its worker serve the queue when the driver kicks it.
+//! [`Hooks`](hooks::Hooks) let another crate observe and alter what the device does; the device without
+//! any, `Device<()>`, has no code for that.
+
+pub mod capabilities;
+mod chaining;
+pub mod control;
+pub mod crypto;
+pub mod data;
+pub mod descriptors;
+pub mod device;
+pub mod hooks;
+pub mod log_limit;
+pub mod memory;
+mod openssl_ffi;
+mod operate;
+pub mod parts;
+pub mod protocol;
+pub mod queue;
+pub mod queue_id;
+pub mod requirement;
+pub mod ring;
+pub mod session;
+pub mod session_table;
+pub mod status;

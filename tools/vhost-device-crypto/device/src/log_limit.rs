@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! A limit for the lines of the log that a guest can cause.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+#[doc(hidden)]
+pub use tracing;
+
+/// How many lines a second guests can cause, unless it is set.
+pub const DEFAULT_LINES: u32 = 10;
+
+/// The limit of [`warn_limited!`](crate::warn_limited), for all devices of the process.
+pub static GUEST: Limit = Limit::new(DEFAULT_LINES, Duration::from_secs(1));
+
+/// How often something may happen.
+pub struct Limit {
+    most: AtomicU32,
+    period: Duration,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// When the period has begun.
+    since: Option<Instant>,
+    admitted: u32,
+    /// Refused since the last time that something was admitted.
+    refused: u64,
+}
+
+impl Limit {
+    /// Allows so many events in a period.
+    pub const fn new(most: u32, period: Duration) -> Self {
+        let state = State { since: None, admitted: 0, refused: 0 };
+        Limit { most: AtomicU32::new(most), period, state: Mutex::new(state) }
+    }
+
+    /// Changes how many events a period may have.
+    pub fn set(&self, most: u32) {
+        self.most.store(most, Ordering::Relaxed);
+    }
+
+    /// Returns `None` if the event must not happen now, or how many events were suppressed since the
+    /// last one that happened.
+    pub fn admit(&self, now: Instant) -> Option<u64> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let over = |since: Instant| now.saturating_duration_since(since) >= self.period;
+        if state.since.is_none_or(over) {
+            (state.since, state.admitted) = (Some(now), 0);
+        }
+        if state.admitted >= self.most.load(Ordering::Relaxed) {
+            state.refused = state.refused.saturating_add(1);
+            return None;
+        }
+        state.admitted += 1;
+        Some(std::mem::take(&mut state.refused))
+    }
+}
+
+/// Logs a warning that a guest can cause, unless the limit is reached. The next warning reports how
+/// many were left out.
+#[macro_export]
+macro_rules! warn_limited {
+    ($($argument:tt)*) => {
+        match $crate::log_limit::GUEST.admit(std::time::Instant::now()) {
+            None => {}
+            Some(left_out) => {
+                if left_out != 0 {
+                    $crate::log_limit::tracing::warn!("{left_out} warnings were left out");
+                }
+                $crate::log_limit::tracing::warn!($($argument)*);
+            }
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_holds_in_each_period() {
+        let limit = Limit::new(3, Duration::from_secs(1));
+        let start = Instant::now();
+        let at = |milliseconds| limit.admit(start + Duration::from_millis(milliseconds));
+        assert_eq!([at(0), at(10), at(20)], [Some(0); 3]);
+        assert_eq!([at(30), at(999)], [None; 2]);
+        assert_eq!([at(1000), at(1001), at(1002)], [Some(2), Some(0), Some(0)]);
+        assert_eq!(at(1999), None);
+        assert_eq!(at(5000), Some(1));
+        // Clocks of two threads may be read in another order than they come here.
+        assert_eq!(at(4000), Some(0));
+        limit.set(0);
+        assert_eq!(at(9000), None);
+    }
+}

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! OpenSSL's libcrypto on memory that the guest may change at any moment.
+//!
+//! Such memory is handed over as raw pointers and nowhere referred to. What the library
+//! makes of bytes that change while it reads them is the guest's affair: its results
+//! depend on them, which bytes it touches does not.
+
+use std::collections::HashMap;
+use std::ffi::{c_int, c_uint, CStr};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::OnceLock;
+
+use foreign_types_shared::ForeignType;
+use openssl::cipher::{Cipher, CipherRef};
+use openssl::cipher_ctx::CipherCtx;
+use openssl::error::ErrorStack;
+use openssl::md::{Md, MdRef};
+use openssl::md_ctx::MdCtx;
+use openssl::provider::Provider;
+use openssl_sys as ffi;
+
+use crate::memory::Slice;
+use crate::protocol::algorithm::Direction;
+use crate::status::{Result, StatusError};
+
+const CIPHERS: &[&str] = &[
+    "AES-128-ECB",
+    "AES-192-ECB",
+    "AES-256-ECB",
+    "AES-128-CBC",
+    "AES-192-CBC",
+    "AES-256-CBC",
+    "AES-128-CTR",
+    "AES-192-CTR",
+    "AES-256-CTR",
+    "AES-128-XTS",
+    "AES-256-XTS",
+    "AES-128-GCM",
+    "AES-192-GCM",
+    "AES-256-GCM",
+    "AES-128-CCM",
+    "AES-192-CCM",
+    "AES-256-CCM",
+    "ChaCha20-Poly1305",
+    "DES-EDE3-ECB",
+    "DES-EDE3-CBC",
+    "DES-ECB",
+    "DES-CBC",
+    "RC4",
+];
+
+const DIGESTS: &[&str] = &[
+    "MD5",
+    "SHA1",
+    "SHA2-224",
+    "SHA2-256",
+    "SHA2-384",
+    "SHA2-512",
+    "SHA3-224",
+    "SHA3-256",
+    "SHA3-384",
+    "SHA3-512",
+    "SHAKE-128",
+    "SHAKE-256",
+];
+
+/// What is fetched, which is slow, once.
+struct Library {
+    ciphers: HashMap<&'static str, Cipher>,
+    digests: HashMap<&'static str, Md>,
+    /// DES and ARC4; there if it is installed.
+    _legacy: Option<Provider>,
+}
+
+fn library() -> &'static Library {
+    static LIBRARY: OnceLock<Library> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let legacy = Provider::try_load(None, "legacy", true).ok();
+        let cipher = |&name| Some((name, Cipher::fetch(None, name, None).ok()?));
+        let digest = |&name| Some((name, Md::fetch(None, name, None).ok()?));
+        Library {
+            ciphers: CIPHERS.iter().filter_map(cipher).collect(),
+            digests: DIGESTS.iter().filter_map(digest).collect(),
+            _legacy: legacy,
+        }
+    })
+}
+
+/// The cipher of this name, if the library has it.
+pub fn cipher(name: &str) -> Option<&'static CipherRef> {
+    library().ciphers.get(name).map(|cipher| &**cipher)
+}
+
+/// The digest of this name, if the library has it.
+pub fn digest(name: &str) -> Option<&'static MdRef> {
+    library().digests.get(name).map(|digest| &**digest)
+}
+
+/// Takes what the library returned, and its reasons off its queue.
+fn check(code: c_int) -> Result<()> {
+    match code > 0 {
+        true => Ok(()),
+        false => Err(ErrorStack::get().into()),
+    }
+}
+
+/// A cipher with a key and a direction. The library wipes the key.
+pub struct Context {
+    ctx: CipherCtx,
+    direction: Direction,
+    block_len: usize,
+}
+
+impl Context {
+    /// Schedules a key. `Err`: it is too long or too short.
+    pub fn new(cipher: &CipherRef, direction: Direction, key: &[u8]) -> Result<Self> {
+        let mut context = Self::without_key(cipher, direction)?;
+        context.set_key(key)?;
+        Ok(context)
+    }
+
+    /// The same for a cipher that has tags. `tag_len` is for CCM alone, that must know it
+    /// before the key. `Err`: a length the cipher does not have.
+    pub fn with_tag(
+        cipher: &CipherRef,
+        direction: Direction,
+        key: &[u8],
+        iv_len: usize,
+        tag_len: Option<usize>,
+    ) -> Result<Self> {
+        let mut context = Self::without_key(cipher, direction)?;
+        context.ctx.set_iv_length(iv_len)?;
+        if let Some(tag_len) = tag_len {
+            context.ctx.set_tag_length(tag_len)?;
+        }
+        context.set_key(key)?;
+        Ok(context)
+    }
+
+    fn without_key(cipher: &CipherRef, direction: Direction) -> Result<Self> {
+        let mut context =
+            Context { ctx: CipherCtx::new()?, direction, block_len: cipher.block_size() };
+        context.init(Some(cipher), None, None)?;
+        context.ctx.set_padding(false);
+        Ok(context)
+    }
+
+    fn set_key(&mut self, key: &[u8]) -> Result<()> {
+        if self.ctx.key_length() != key.len() {
+            self.ctx.set_key_length(key.len())?;
+        }
+        self.init(None, Some(key), None)
+    }
+
+    fn init(
+        &mut self,
+        cipher: Option<&CipherRef>,
+        key: Option<&[u8]>,
+        iv: Option<&[u8]>,
+    ) -> Result<()> {
+        match self.direction {
+            Direction::Encrypt => self.ctx.encrypt_init(cipher, key, iv)?,
+            Direction::Decrypt => self.ctx.decrypt_init(cipher, key, iv)?,
+        }
+        Ok(())
+    }
+
+    /// Starts a message. `Err`: the IV is too long or too short.
+    pub fn set_iv(&mut self, iv: &[u8]) -> Result<()> {
+        if iv.len() != self.ctx.iv_length() {
+            return Err(StatusError::Generic);
+        }
+        self.init(None, None, Some(iv))
+    }
+
+    /// Puts `src` through the cipher to the front of `dst`, which is either the same
+    /// memory or disjoint from it. `Err`: `dst` is too short, or `src` too long or not a
+    /// multiple of the block; CCM: the tag is wrong.
+    pub fn update(&mut self, src: Slice<'_>, dst: Slice<'_>) -> Result<()> {
+        let len = c_int::try_from(src.len()).map_err(|_| StatusError::Generic)?;
+        if dst.len() < src.len() || src.len() % self.block_len != 0 {
+            return Err(StatusError::Generic);
+        }
+        let (from, to) = (src.ptr_guard(), dst.ptr_guard_mut());
+        let mut written = 0;
+        // SAFETY: `len` bytes can be read at `from` and written at `to`. No more are
+        // written: without padding, and with nothing but whole blocks coming in, the
+        // context holds no bytes back that could come out later.
+        let code = unsafe {
+            ffi::EVP_CipherUpdate(self.ctx.as_ptr(), to.as_ptr(), &mut written, from.as_ptr(), len)
+        };
+        check(code)?;
+        match written == len {
+            true => Ok(()),
+            false => Err(StatusError::Generic),
+        }
+    }
+
+    /// Puts in data that is only authenticated. `Err`: it is too long.
+    pub fn authenticate(&mut self, data: Slice<'_>) -> Result<()> {
+        let len = c_int::try_from(data.len()).map_err(|_| StatusError::Generic)?;
+        let from = data.ptr_guard();
+        // SAFETY: `len` bytes can be read at `from`. Without an output nothing is written
+        // but the count.
+        let code = unsafe {
+            ffi::EVP_CipherUpdate(self.ctx.as_ptr(), ptr::null_mut(), &mut 0, from.as_ptr(), len)
+        };
+        check(code)
+    }
+
+    /// Tells CCM the message's length, before anything else. `Err`: it is too long.
+    pub fn set_data_len(&mut self, len: usize) -> Result<()> {
+        c_int::try_from(len).map_err(|_| StatusError::Generic)?;
+        Ok(self.ctx.set_data_len(len)?)
+    }
+
+    /// The tag to compare with.
+    pub fn set_tag(&mut self, tag: &[u8]) -> Result<()> {
+        Ok(self.ctx.set_tag(tag)?)
+    }
+
+    /// Ends a message that has a tag. `Err`: it is not the one to compare with.
+    pub fn finish(&mut self) -> Result<()> {
+        self.ctx.cipher_final(&mut [0; 32])?;
+        Ok(())
+    }
+
+    /// The tag that was made.
+    pub fn tag(&self, tag: &mut [u8]) -> Result<()> {
+        Ok(self.ctx.tag(tag)?)
+    }
+}
+
+/// A digest's context.
+pub struct Hasher(MdCtx);
+
+impl Hasher {
+    /// One that is for use with this digest alone.
+    pub fn new() -> Result<Self> {
+        Ok(Hasher(MdCtx::new()?))
+    }
+
+    /// Starts a message.
+    pub fn start(&mut self, digest: &MdRef) -> Result<()> {
+        Ok(self.0.digest_init(digest)?)
+    }
+
+    /// Puts data in.
+    pub fn update(&mut self, data: Slice<'_>) -> Result<()> {
+        let from = data.ptr_guard();
+        // SAFETY: `data.len()` bytes can be read at `from`.
+        let code =
+            unsafe { ffi::EVP_DigestUpdate(self.0.as_ptr(), from.as_ptr().cast(), data.len()) };
+        check(code)
+    }
+
+    /// Ends a message; returns the digest, and zeros after it. The context keeps its memory,
+    /// which the safe wrapper would have it free.
+    pub fn finish(&mut self) -> Result<[u8; MAX_DIGEST_LEN]> {
+        let mut out = [0; MAX_DIGEST_LEN];
+        let mut len: c_uint = 0;
+        // SAFETY: no digest of the library's is longer than `out`, its EVP_MAX_MD_SIZE.
+        let code = unsafe { ffi::EVP_DigestFinal_ex(self.0.as_ptr(), out.as_mut_ptr(), &mut len) };
+        check(code)?;
+        Ok(out)
+    }
+
+    /// Ends a message of an extendable function.
+    pub fn squeeze(&mut self, out: &mut [u8]) -> Result<()> {
+        Ok(self.0.digest_final_xof(out)?)
+    }
+}
+
+/// The longest digest, in bytes.
+pub const MAX_DIGEST_LEN: usize = 64;
+
+/// `OSSL_PARAM_UTF8_STRING` of openssl/core.h.
+const UTF8_STRING: c_uint = 4;
+
+/// HMAC with a key. The library wipes the key.
+pub struct Hmac(NonNull<ffi::EVP_MAC_CTX>);
+
+// SAFETY: the library ties a context to no thread.
+unsafe impl Send for Hmac {}
+
+impl Hmac {
+    /// Sets a key, of any length. `NotSupp`: there is no such digest.
+    pub fn new(digest: &CStr, key: &[u8]) -> Result<Self> {
+        let context = Self::without_key()?;
+        let params = [
+            ffi::OSSL_PARAM {
+                key: c"digest".as_ptr(),
+                data_type: UTF8_STRING,
+                data: digest.as_ptr().cast_mut().cast(),
+                data_size: digest.count_bytes(),
+                return_size: 0,
+            },
+            ffi::OSSL_PARAM {
+                key: ptr::null(),
+                data_type: 0,
+                data: ptr::null_mut(),
+                data_size: 0,
+                return_size: 0,
+            },
+        ];
+        // SAFETY: the key is `key.len()` bytes; the parameters end as they must, and the
+        // one string there is outlives the call, which does not write to it.
+        let code = unsafe {
+            ffi::EVP_MAC_init(context.0.as_ptr(), key.as_ptr(), key.len(), params.as_ptr())
+        };
+        check(code).map_err(|_| StatusError::NotSupp)?;
+        Ok(context)
+    }
+
+    fn without_key() -> Result<Self> {
+        static METHOD: OnceLock<AtomicPtr<ffi::EVP_MAC>> = OnceLock::new();
+        let method = METHOD.get_or_init(|| {
+            library();
+            // SAFETY: the name is a string; the null pointers stand for defaults.
+            AtomicPtr::new(unsafe {
+                ffi::EVP_MAC_fetch(ptr::null_mut(), c"HMAC".as_ptr(), ptr::null())
+            })
+        });
+        let method = NonNull::new(method.load(Ordering::Relaxed)).ok_or(StatusError::NotSupp)?;
+        // SAFETY: the method was fetched and is never freed.
+        let context = unsafe { ffi::EVP_MAC_CTX_new(method.as_ptr()) };
+        NonNull::new(context).map(Hmac).ok_or(StatusError::Generic)
+    }
+
+    /// Starts a message.
+    pub fn start(&mut self) -> Result<()> {
+        // SAFETY: the context is valid, and keeps its key if it is given none.
+        check(unsafe { ffi::EVP_MAC_init(self.0.as_ptr(), ptr::null(), 0, ptr::null()) })
+    }
+
+    /// Puts data in.
+    pub fn update(&mut self, data: Slice<'_>) -> Result<()> {
+        let from = data.ptr_guard();
+        // SAFETY: `data.len()` bytes can be read at `from`.
+        check(unsafe { ffi::EVP_MAC_update(self.0.as_ptr(), from.as_ptr(), data.len()) })
+    }
+
+    /// Ends a message; returns the MAC, and zeros after it.
+    pub fn finish(&mut self) -> Result<[u8; MAX_DIGEST_LEN]> {
+        let mut out = [0; MAX_DIGEST_LEN];
+        let mut len = 0;
+        // SAFETY: `out` has the length that is given for it.
+        let code =
+            unsafe { ffi::EVP_MAC_final(self.0.as_ptr(), out.as_mut_ptr(), &mut len, out.len()) };
+        check(code)?;
+        Ok(out)
+    }
+}
+
+impl Drop for Hmac {
+    fn drop(&mut self) {
+        // SAFETY: the context is valid, and this is its only owner.
+        unsafe { ffi::EVP_MAC_CTX_free(self.0.as_ptr()) }
+    }
+}

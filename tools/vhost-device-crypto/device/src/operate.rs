@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! Does what a data request asks for, once its parts are found.
+
+use crate::capabilities::{ChainDigest, SessionAad};
+use crate::device::{Device, Scratch};
+use crate::hooks::Hooks;
+use crate::parts::Parts;
+use crate::protocol::algorithm::{ChainOrder, Direction, RsaPadding};
+use crate::protocol::control::{Chain, Parameters};
+use crate::protocol::data::{Lengths, Operation, Request};
+use crate::protocol::Layout;
+use crate::requirement::Requirement;
+use crate::session::{Engine, Session, MAX_AKCIPHER_KEY_LEN};
+use crate::status::{Result, StatusError};
+
+/// The longest IV of any algorithm, in bytes.
+const MAX_IV_LEN: usize = 64;
+
+/// Serves a request; returns how many bytes were written from the first one on, without the status.
+pub(crate) fn operate<H: Hooks>(
+    device: &Device<H>,
+    session: &Session,
+    request: &Request,
+    parts: &Parts<'_>,
+    scratch: &mut Scratch,
+) -> Result<u32> {
+    let mut iv = [0; MAX_IV_LEN];
+    if parts.iv.len() > MAX_IV_LEN {
+        return Err(StatusError::Generic);
+    }
+    let iv_len = parts.iv.read(&mut iv);
+    let iv = &iv[..iv_len];
+    let Scratch { data: scratch, output } = scratch;
+    let (src, dst) = (&parts.src, &parts.dst);
+    let same_direction = |op: u32, direction: Direction| {
+        device.check(Requirement::Direction, op == direction.number());
+        match op == direction.number() {
+            true => Ok(()),
+            false => Err(StatusError::Generic),
+        }
+    };
+    let same_aad = |session: u32, request_len: u32| {
+        // A stateless request says it twice.
+        let open = session == 0
+            && device.capabilities.session_aad == SessionAad::Open
+            && request.stateless.is_none();
+        let same = open || session == request_len;
+        device.check(Requirement::AadLen, same);
+        match same {
+            true => Ok(()),
+            false => Err(StatusError::Generic),
+        }
+    };
+    match (&session.engine, request.operation, &request.lengths, &session.parameters) {
+        (
+            Engine::Cipher(cipher),
+            Operation::Cipher(direction),
+            Lengths::Cipher { .. },
+            Parameters::Cipher { op, .. },
+        ) => {
+            same_direction(*op, direction)?;
+            let dst = dst.get(0, src.len()).ok_or(StatusError::Generic)?;
+            cipher.run(iv, src, &dst, scratch)?;
+            Ok(src.len() as u32)
+        }
+        (
+            Engine::Chaining(chaining),
+            Operation::Cipher(direction),
+            Lengths::Chain(lengths),
+            Parameters::Chain(Chain { op, aad_len, alg_chain_order, .. }),
+        ) => {
+            same_direction(*op, direction)?;
+            same_aad(*aad_len, lengths.aad_len)?;
+            if parts.result.len() != chaining.result_len() {
+                return Err(StatusError::Generic);
+            }
+            let verify = device.capabilities.chain_digest == ChainDigest::Verify
+                && *alg_chain_order == ChainOrder::HashThenCipher.number()
+                && direction == Direction::Decrypt;
+            output.resize(chaining.result_len(), 0);
+            chaining.run(lengths, iv, parts, verify, output, scratch)?;
+            let result_len = if verify { 0 } else { parts.result.write(output) };
+            // Where the destination has more room than that takes, there is a gap.
+            let result_len = if dst.len() == src.len() { result_len } else { 0 };
+            Ok((src.len() + result_len) as u32)
+        }
+        (Engine::Hash(algorithm, len), Operation::Hash, ..) => {
+            if parts.result.len() != *len {
+                return Err(StatusError::Generic);
+            }
+            output.resize(*len, 0);
+            crate::crypto::hash::digest(*algorithm, src, output)?;
+            Ok(parts.result.write(output) as u32)
+        }
+        (Engine::Mac(mac, len), Operation::Mac, ..) => {
+            if parts.result.len() != *len {
+                return Err(StatusError::Generic);
+            }
+            output.resize(*len, 0);
+            mac.run(&[src], output)?;
+            Ok(parts.result.write(output) as u32)
+        }
+        (
+            Engine::Aead(aead, session_tag_len),
+            Operation::Aead(direction),
+            Lengths::Aead { iv_len, aad_len, tag_len, .. },
+            Parameters::Aead { op, aad_len: session_aad_len, .. },
+        ) => {
+            same_direction(*op, direction)?;
+            same_aad(*session_aad_len, *aad_len)?;
+            // A driver that only knows the kernel's header leaves the field 0, which is padding there.
+            let left_out = *tag_len == 0 && device.layout() == Layout::Padded;
+            if !left_out && *tag_len as usize != *session_tag_len {
+                return Err(StatusError::Generic);
+            }
+            let nonce = session.nonce(&device.capabilities, iv, *iv_len)?;
+            let len = match direction {
+                Direction::Encrypt => src.len().checked_add(*session_tag_len),
+                Direction::Decrypt => src.len().checked_sub(*session_tag_len),
+            };
+            let dst = len.and_then(|len| dst.get(0, len)).ok_or(StatusError::Generic)?;
+            match direction {
+                Direction::Encrypt => aead.encrypt(nonce, &parts.aad, src, &dst, scratch)?,
+                Direction::Decrypt => aead.decrypt(nonce, &parts.aad, src, &dst, scratch)?,
+            }
+            Ok(dst.len() as u32)
+        }
+        (Engine::Rsa(_) | Engine::Ecdsa(_), operation, ..) => {
+            akcipher(device, session, operation, parts, output)
+        }
+        // A cipher's request to a chain's session, or the other way round.
+        _ => {
+            device.violated(Requirement::OpType);
+            Err(StatusError::Generic)
+        }
+    }
+}
+
+fn akcipher<H: Hooks>(
+    device: &Device<H>,
+    session: &Session,
+    operation: Operation,
+    parts: &Parts<'_>,
+    output: &mut Vec<u8>,
+) -> Result<u32> {
+    // No key that there is makes that much of a number.
+    if parts.src.len() > MAX_AKCIPHER_KEY_LEN as usize {
+        return Err(StatusError::Generic);
+    }
+    let src = parts.src.to_vec();
+    let raw = matches!(
+        session.parameters,
+        Parameters::Akcipher { detail: [padding, _], .. } if padding == RsaPadding::Raw.number()
+    );
+    let signs = matches!(operation, Operation::AkcipherSign | Operation::AkcipherVerify);
+    if let (Engine::Rsa(rsa), true) = (&session.engine, raw) {
+        // A number that is shorter is served nevertheless: it is clear which one it is.
+        device.check(Requirement::Raw, !signs && src.len() == rsa.modulus_len());
+        if signs {
+            return Err(StatusError::Generic);
+        }
+    }
+    match (&session.engine, operation) {
+        (Engine::Rsa(rsa), Operation::AkcipherEncrypt) => rsa.encrypt(&src, output)?,
+        (Engine::Rsa(rsa), Operation::AkcipherDecrypt) => rsa.decrypt(&src, output)?,
+        (Engine::Rsa(rsa), Operation::AkcipherSign) => rsa.sign(&src, output)?,
+        (Engine::Rsa(rsa), Operation::AkcipherVerify) => {
+            rsa.verify(&src, &parts.digest.to_vec())?
+        }
+        (Engine::Ecdsa(ecdsa), Operation::AkcipherSign) => ecdsa.sign(&src, output)?,
+        (Engine::Ecdsa(ecdsa), Operation::AkcipherVerify) => {
+            ecdsa.verify(&src, &parts.digest.to_vec())?;
+        }
+        _ => return Err(StatusError::NotSupp),
+    }
+    if output.len() > parts.dst.len() {
+        return Err(StatusError::Generic);
+    }
+    let written = parts.dst.write(output);
+    // The length in the used ring tells how long a result is that is shorter than the room for it:
+    // it is that and 1, for the status. There are to be as many bytes, and behind the result there
+    // is something else then.
+    if let Some(byte) = parts.dst.get(written, 1) {
+        byte.write(&[0]);
+    }
+    Ok(written as u32)
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! A virtqueue: takes requests from the ring and returns them.
+//!
+//! Everything that touches the ring or a request's memory happens under the queue's lock.
+//! [`Queue::stop`] takes the lock. Once it returns, nothing is written to the guest's memory any more,
+//! and the requests that the hooks hold are dropped, so that they are not returned after a reset.
+//!
+//! A request that the hooks hold is not looked at until it is served. A driver that frees a buffer or
+//! destroys a session too early is found out, as it would be by hardware.
+
+mod context;
+mod processor;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use vm_memory::GuestAddressSpace;
+use vmm_sys_util::timerfd::TimerFd;
+
+use crate::device::{Device, Scratch};
+use crate::hooks::Hooks;
+use crate::queue_id::QueueId;
+use crate::requirement::Requirement;
+use crate::ring::{PoppedChain, Ring, RingError};
+use crate::warn_limited;
+pub use context::Memory;
+use context::{Context, Counts};
+use processor::{ActiveRing, RingProcessor};
+
+/// How long a worker may take to see that its ring was stopped.
+const STOP_TIME: Duration = Duration::from_secs(5);
+
+/// The state of a queue, and what it has done.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct QueueStatus {
+    /// The queue.
+    pub queue: QueueId,
+    /// Whether the driver has started it.
+    pub running: bool,
+    /// Whether its ring is invalid.
+    pub broken: bool,
+    /// Requests taken from the ring.
+    pub popped: u64,
+    /// Requests returned to the driver.
+    pub answered: u64,
+    /// Requests that the hooks hold.
+    pub held: u64,
+    /// Invalid descriptor chains.
+    pub malformed: u64,
+    /// Used buffer notifications sent.
+    pub interrupts: u64,
+}
+
+/// A virtqueue.
+pub struct Queue<H: Hooks = ()> {
+    context: Context<H>,
+    state: Mutex<State<H::Ring>>,
+    acked: Condvar,
+}
+
+struct State<S> {
+    scratch: Scratch,
+    active: Option<ActiveRing<S>>,
+    timer: TimerFd,
+    /// Whether the timer runs, or has expired.
+    armed: bool,
+    /// Whether a worker waits for the timer.
+    watched: bool,
+    /// Whether the worker has been through its loop since the ring was stopped.
+    worker_acked: bool,
+}
+
+impl<H: Hooks> Queue<H> {
+    /// Creates a queue without a ring.
+    pub fn new(id: QueueId, device: Arc<Device<H>>) -> std::io::Result<Self> {
+        let state = State {
+            scratch: Scratch::default(),
+            active: None,
+            timer: TimerFd::new()?,
+            armed: false,
+            watched: false,
+            worker_acked: false,
+        };
+        let context = Context {
+            id,
+            device,
+            counts: Counts::default(),
+            halt: AtomicBool::new(false),
+            lock_waiters: AtomicU64::new(0),
+        };
+        Ok(Queue { context, state: Mutex::new(state), acked: Condvar::new() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<H::Ring>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns which queue it is.
+    pub fn id(&self) -> QueueId {
+        self.context.id
+    }
+
+    /// Returns whether the driver has started it.
+    pub fn is_running(&self) -> bool {
+        self.context.counts.running.load(Ordering::SeqCst)
+    }
+
+    /// Returns its state.
+    pub fn status(&self) -> QueueStatus {
+        let counts = &self.context.counts;
+        let number = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        QueueStatus {
+            queue: self.context.id,
+            running: self.is_running(),
+            broken: counts.broken.load(Ordering::Relaxed),
+            popped: number(&counts.popped),
+            answered: number(&counts.answered),
+            held: number(&counts.held),
+            malformed: number(&counts.malformed),
+            interrupts: number(&counts.interrupts),
+        }
+    }
+
+    /// Attaches a worker, which waits for the timer and calls [`Queue::timer_expired`].
+    pub fn attach_worker<E>(&self, watch: impl FnOnce(&TimerFd) -> Result<(), E>) -> Result<(), E> {
+        let mut state = self.lock();
+        watch(&state.timer)?;
+        state.watched = true;
+        self.context.halt.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Detaches the worker, which is about to end.
+    pub fn detach_worker(&self) {
+        self.halt();
+        let mut state = self.lock();
+        self.end(&mut state);
+        state.watched = false;
+    }
+
+    /// Serves a ring until it is empty. Without an active ring, `start` returns the one that begins
+    /// here, if there is one.
+    pub fn run(&self, start: impl FnOnce() -> Option<Box<dyn Ring>>, memory: &Memory) {
+        let mut state = self.lock();
+        if state.active.is_none() && !self.context.is_halted() {
+            if let Some(ring) = start() {
+                self.begin(&mut state, ring, memory);
+            }
+        }
+        self.with_ring(&mut state, |processor| processor.serve());
+    }
+
+    /// Starts a ring. The last one must be stopped, or at its end.
+    pub fn start(&self, ring: Box<dyn Ring>, memory: &Memory) {
+        let mut state = self.lock();
+        self.context.halt.store(false, Ordering::SeqCst);
+        self.begin(&mut state, ring, memory);
+    }
+
+    fn begin(&self, state: &mut State<H::Ring>, ring: Box<dyn Ring>, memory: &Memory) {
+        state.active = Some(ActiveRing::new(ring, memory.clone()));
+        self.context.counts.running.store(true, Ordering::SeqCst);
+    }
+
+    /// Serves the active ring until it is empty.
+    pub fn serve(&self) {
+        self.with_ring(&mut self.lock(), |processor| processor.serve());
+    }
+
+    /// Makes the worker release the ring until it is stopped. Does not wait.
+    pub fn halt(&self) {
+        self.context.halt();
+    }
+
+    /// Waits until no thread uses memory that the guest has taken back, provided the queue's handle
+    /// to the memory is up to date. The worker has to be called again.
+    pub fn quiesce_memory(&self) {
+        self.context.lock_waiters.fetch_add(1, Ordering::SeqCst);
+        drop(self.lock());
+        self.context.lock_waiters.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// The timer has expired: serves the requests that are due.
+    pub fn timer_expired(&self) {
+        let mut state = self.lock();
+        state.worker_acked = true;
+        self.acked.notify_all();
+        self.with_ring(&mut state, |processor| processor.serve());
+    }
+
+    /// Serves the held requests that `take` returns. Returns their number.
+    pub fn serve_held(&self, take: impl FnOnce(&mut H::Ring) -> Vec<PoppedChain>) -> usize {
+        let mut count = 0;
+        self.with_ring(&mut self.lock(), |processor| {
+            count = processor.serve_all(take)?;
+            Ok(())
+        });
+        count
+    }
+
+    /// Stops the ring. When this returns, the ring and the memory of its requests are not used until
+    /// it is started again, and the worker has handled all events that came before:
+    /// vhost-user-backend takes the kick's descriptor away now, and reads the next one's for an old
+    /// event, whose worker then waits or ends.
+    ///
+    /// Returns the place of the next request, of an active ring that can go on there.
+    pub fn stop(&self) -> Option<u16> {
+        self.halt();
+        let mut state = self.lock();
+        self.context.halt.store(false, Ordering::SeqCst);
+        let place = state.active.as_ref().and_then(|active| active.ring.next_place());
+        self.end(&mut state);
+        // The first time the timer's event may be one that came before, together with the kick's; the
+        // second time it is not.
+        for _ in 0..2 {
+            if state.watched {
+                state.worker_acked = false;
+                self.set_timer(&mut state, Some(Instant::now()));
+                let unacked = |state: &mut State<H::Ring>| !state.worker_acked;
+                let waited = self.acked.wait_timeout_while(state, STOP_TIME, unacked);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                if !state.worker_acked {
+                    tracing::error!("queue {}: the worker does not stop", self.context.id);
+                }
+            }
+        }
+        place
+    }
+
+    /// Ends a ring that the front end has not stopped, but whose requests are void.
+    pub fn forget(&self) {
+        self.end(&mut self.lock());
+    }
+
+    fn end(&self, state: &mut State<H::Ring>) {
+        state.active = None;
+        // Wipes data of the last requests.
+        state.scratch = Scratch::default();
+        let counts = &self.context.counts;
+        counts.held.store(0, Ordering::Relaxed);
+        counts.broken.store(false, Ordering::Relaxed);
+        counts.running.store(false, Ordering::SeqCst);
+    }
+
+    /// Does something with the active ring, if it is valid, and sets the timer.
+    fn with_ring<F>(&self, state: &mut State<H::Ring>, action: F)
+    where
+        F: FnOnce(&mut RingProcessor<'_, H>) -> Result<(), RingError>,
+    {
+        let Context { id, device, counts, .. } = &self.context;
+        let mut next = None;
+        if let Some(active) = state.active.as_mut().filter(|active| !active.broken) {
+            let memory = active.memory.memory();
+            let scratch = &mut state.scratch;
+            let mut processor = RingProcessor::new(&self.context, scratch, &memory, active);
+            let result = action(&mut processor).and_then(|()| processor.publish());
+            if let Err(error) = result {
+                warn_limited!("queue {id}: invalid ring: {error}");
+                device.violated(Requirement::Ring);
+                active.broken = true;
+                active.hooks = H::Ring::default();
+                counts.broken.store(true, Ordering::Relaxed);
+                device.hooks.ring_failed();
+            }
+            let held = device.hooks.held(&active.hooks);
+            counts.held.store(held as u64, Ordering::Relaxed);
+            // When a ring is enabled again the worker looks at it anyway.
+            if active.ring.is_started() {
+                next = device.hooks.deadline(&active.hooks, active.ring.in_order());
+            }
+        }
+        self.set_timer(state, next);
+    }
+
+    /// Makes the worker look again at that time. Setting the timer also discards an expiration, so
+    /// that no thread has to read the timer.
+    fn set_timer(&self, state: &mut State<H::Ring>, next: Option<Instant>) {
+        let set = match next {
+            Some(time) => {
+                let wait = time.saturating_duration_since(Instant::now());
+                state.timer.reset(wait.max(Duration::from_nanos(1)), None)
+            }
+            None if state.armed => state.timer.clear(),
+            None => Ok(()),
+        };
+        state.armed = next.is_some();
+        if let Err(error) = set {
+            tracing::error!("queue {}: no timer: {error}", self.context.id);
+        }
+    }
+}

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! Takes requests from a ring, serves them, and returns them to the driver.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use vm_memory::GuestMemoryMmap;
+
+use super::context::{bump, Context, Memory};
+use crate::descriptors::{ChainError, ParsedChain};
+use crate::device::Scratch;
+use crate::hooks::{Admission, Completion, Hooks, RequestId};
+use crate::memory::Chain;
+use crate::protocol::algorithm::Service;
+use crate::queue_id::QueueId;
+use crate::requirement::Requirement;
+use crate::ring::{PoppedChain, Ring, RingError, UsedElem};
+use crate::warn_limited;
+
+/// What a request has besides the data that `max_size` limits: fixed-length fields and keys.
+const OVERHEAD: u64 = 1 << 20;
+
+/// Used entries are published in batches. A batch has at most so many entries, and none waits longer
+/// than this, so that the driver has work while the device is busy.
+const BATCH: usize = 16;
+const BATCH_TIME: Duration = Duration::from_micros(100);
+
+/// A request of so many bytes is slow: what is done is published before it. So is a request for a
+/// public-key operation.
+const SLOW_REQUEST_LEN: usize = 16 << 10;
+
+/// A ring from its start to its end.
+pub(super) struct ActiveRing<S> {
+    pub(super) ring: Box<dyn Ring>,
+    pub(super) memory: Memory,
+    pub(super) hooks: S,
+    /// Entries that are not published yet.
+    pending: Vec<UsedElem>,
+    /// When the oldest of them was added.
+    since: Instant,
+    pub(super) broken: bool,
+}
+
+impl<S: Default> ActiveRing<S> {
+    pub(super) fn new(ring: Box<dyn Ring>, memory: Memory) -> Self {
+        ActiveRing {
+            ring,
+            memory,
+            hooks: S::default(),
+            pending: Vec::new(),
+            since: Instant::now(),
+            broken: false,
+        }
+    }
+}
+
+/// A worker at a ring.
+pub(super) struct RingProcessor<'a, H: Hooks> {
+    queue: &'a Context<H>,
+    scratch: &'a mut Scratch,
+    pub(super) active: &'a mut ActiveRing<H::Ring>,
+    memory: &'a GuestMemoryMmap,
+}
+
+impl<'a, H: Hooks> RingProcessor<'a, H> {
+    pub(super) fn new(
+        queue: &'a Context<H>,
+        scratch: &'a mut Scratch,
+        memory: &'a GuestMemoryMmap,
+        active: &'a mut ActiveRing<H::Ring>,
+    ) -> Self {
+        RingProcessor { queue, scratch, active, memory }
+    }
+
+    /// Serves held requests that are due, and the requests in the ring, until there are none.
+    pub(super) fn serve(&mut self) -> Result<(), RingError> {
+        while self.may_go_on() && !self.queue.lock_wanted() {
+            self.active.ring.disable_notification(self.memory)?;
+            loop {
+                self.serve_due()?;
+                let Some(popped) = self.pop()? else { break };
+                self.take(popped)?;
+            }
+            self.publish()?;
+            if !self.active.ring.enable_notification(self.memory)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn may_go_on(&self) -> bool {
+        !self.queue.is_halted() && self.active.ring.is_started()
+    }
+
+    /// Takes the next request from the ring.
+    fn pop(&mut self) -> Result<Option<PoppedChain>, RingError> {
+        match self.queue.is_halted() || self.queue.lock_wanted() {
+            true => Ok(None),
+            false => self.active.ring.pop(self.memory),
+        }
+    }
+
+    fn parse(&self, popped: &PoppedChain) -> Result<ParsedChain<'a>, ChainError> {
+        let max_len = self.queue.device.capabilities.max_size.saturating_add(OVERHEAD);
+        self.active.ring.parse(self.memory, popped, max_len)
+    }
+
+    /// Serves a request from the ring, or leaves it to the hooks.
+    fn take(&mut self, popped: PoppedChain) -> Result<(), RingError> {
+        bump(&self.queue.counts.popped);
+        let parsed = match self.parse(&popped) {
+            Ok(parsed) => parsed,
+            Err(error) => return self.reject(&popped, error),
+        };
+        let id = self.request_id(&parsed.chain);
+        let ActiveRing { ring, hooks, .. } = &mut *self.active;
+        let (in_order, size) = (ring.in_order(), ring.size());
+        match self.queue.device.hooks.admit(hooks, id, &popped, in_order, size) {
+            Admission::Serve => self.answer(&popped, id, parsed),
+            Admission::Hold => Ok(()),
+            Admission::Stop => {
+                self.active.broken = true;
+                self.queue.halt();
+                Ok(())
+            }
+        }
+    }
+
+    fn request_id(&self, chain: &Chain<'_>) -> RequestId {
+        RequestId { queue: self.queue.id, opcode: chain.opcode() }
+    }
+
+    /// Serves held requests that are due.
+    fn serve_due(&mut self) -> Result<(), RingError> {
+        while self.may_go_on() && !self.queue.lock_wanted() {
+            let in_order = self.active.ring.in_order();
+            let hooks = &self.queue.device.hooks;
+            let Some(popped) = hooks.next_due(&mut self.active.hooks, in_order) else { break };
+            self.serve_held(&popped)?;
+        }
+        Ok(())
+    }
+
+    /// Serves held requests, if the ring may be served.
+    pub(super) fn serve_all(
+        &mut self,
+        take: impl FnOnce(&mut H::Ring) -> Vec<PoppedChain>,
+    ) -> Result<usize, RingError> {
+        if !self.may_go_on() {
+            return Ok(0);
+        }
+        let held = take(&mut self.active.hooks);
+        held.iter().try_for_each(|popped| self.serve_held(popped))?;
+        Ok(held.len())
+    }
+
+    /// The driver may have changed the chain since it was popped.
+    fn serve_held(&mut self, popped: &PoppedChain) -> Result<(), RingError> {
+        match self.parse(popped) {
+            Ok(parsed) => self.answer(popped, self.request_id(&parsed.chain), parsed),
+            Err(error) => self.reject(popped, error),
+        }
+    }
+
+    /// Serves a request and returns it to the driver.
+    fn answer(
+        &mut self,
+        popped: &PoppedChain,
+        id: RequestId,
+        parsed: ParsedChain<'_>,
+    ) -> Result<(), RingError> {
+        let device = &*self.queue.device;
+        device.check(Requirement::WritableLast, parsed.in_order);
+        device.check(Requirement::NoEmpty, !parsed.has_empty);
+        let len = parsed.chain.readable.len() + parsed.chain.writable.len();
+        if len >= SLOW_REQUEST_LEN || id.opcode >> 8 == Service::Akcipher.number() {
+            self.publish()?;
+        }
+        let len = self.execute(&parsed.chain);
+        let elem = UsedElem { id: popped.id.into(), len, slots: popped.slots };
+        let Completion { elem, times, silent } = device.hooks.complete(id, elem);
+        if silent {
+            // The other entries of the batch get their notification.
+            self.publish()?;
+        }
+        for _ in 0..times {
+            self.push(elem);
+            if silent {
+                // The next notification is for this entry as well.
+                self.publish_entries()?;
+            }
+            self.publish_if_due()?;
+        }
+        self.count_returned();
+        Ok(())
+    }
+
+    fn count_returned(&mut self) {
+        self.queue.device.hooks.returned(&mut self.active.hooks);
+        bump(&self.queue.counts.answered);
+    }
+
+    fn execute(&mut self, chain: &Chain<'_>) -> u32 {
+        match self.queue.id {
+            QueueId::Control => self.queue.device.control(chain),
+            QueueId::Data(index) => self.queue.device.data(index, self.scratch, chain),
+        }
+    }
+
+    /// Returns an invalid chain to the driver. Nothing is written to it.
+    fn reject(&mut self, popped: &PoppedChain, error: ChainError) -> Result<(), RingError> {
+        self.queue.device.violated(match error {
+            ChainError::TooBig => Requirement::MaxSize,
+            _ => Requirement::Chain,
+        });
+        if self.queue.counts.malformed.fetch_add(1, Ordering::Relaxed) == 0 {
+            warn_limited!("queue {}: invalid descriptor chain: {error}", self.queue.id);
+        }
+        self.push(UsedElem { id: popped.id.into(), len: 0, slots: popped.slots });
+        self.count_returned();
+        self.publish_if_due()
+    }
+
+    fn push(&mut self, elem: UsedElem) {
+        if self.active.pending.is_empty() {
+            self.active.since = Instant::now();
+        }
+        self.active.pending.push(elem);
+    }
+
+    fn publish_if_due(&mut self) -> Result<(), RingError> {
+        // A short ring must not be filled beyond its end.
+        let full = BATCH.min(usize::from(self.active.ring.size()));
+        if self.active.pending.len() >= full || self.active.since.elapsed() > BATCH_TIME {
+            self.publish()?;
+        }
+        Ok(())
+    }
+
+    /// Publishes the pending entries without a notification.
+    fn publish_entries(&mut self) -> Result<(), RingError> {
+        let pending = std::mem::take(&mut self.active.pending);
+        self.active.ring.publish(self.memory, &pending)
+    }
+
+    /// Publishes the pending entries, and notifies the driver if it wants that.
+    pub(super) fn publish(&mut self) -> Result<(), RingError> {
+        if self.active.pending.is_empty() {
+            return Ok(());
+        }
+        self.publish_entries()?;
+        if self.active.ring.needs_notification(self.memory)? {
+            bump(&self.queue.counts.interrupts);
+            if let Err(error) = self.active.ring.signal_used() {
+                warn_limited!("queue {}: notification failed: {error}", self.queue.id);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! What the specification requires of drivers, as far as a device can see it.
+
+/// A requirement on drivers. The device reports to [`Hooks::check`](crate::hooks::Hooks::check) whether
+/// a driver meets it.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Requirement {
+    /// No request while the device is not ready.
+    Ready,
+    /// No request longer than `max_size`.
+    MaxSize,
+    /// No key longer than `max_cipher_key_len`.
+    MaxCipherKeyLen,
+    /// No key longer than `max_auth_key_len`.
+    MaxAuthKeyLen,
+    /// No feature without those it needs.
+    Features,
+    /// A CREATE has a service's opcode.
+    CreateOpcode,
+    /// Control requests are header, fixed-length fields, keys, response.
+    ControlOrder,
+    /// The control header's reserved word is 0.
+    Reserved,
+    /// A DESTROY has the opcode of the session's service.
+    DestroyOpcode,
+    /// A DESTROY names an existing session.
+    DestroyId,
+    /// A data request has a defined opcode, of the session's service.
+    DataOpcode,
+    /// A data request has its session's direction.
+    Direction,
+    /// A data request names an existing session.
+    SessionId,
+    /// The flag distinguishes session mode and stateless mode.
+    Mode,
+    /// Without a stateless mode, revision 1 sets the session flag.
+    SessionFlag,
+    /// `op_type` is that of a cipher or of a chain.
+    OpType,
+    /// Data requests are header, fixed-length fields, input, output, status.
+    DataOrder,
+    /// Unused bytes are 0.
+    Unused,
+    /// Without padding numbers are as long as the modulus, and nothing is signed or verified.
+    Raw,
+    /// A request has as much associated data as its session says.
+    AadLen,
+    /// Requests are as long as their fields say.
+    Exact,
+    /// No descriptor has a length of 0.
+    NoEmpty,
+    /// Descriptor chains are complete, and in the guest's memory.
+    Chain,
+    /// Rings are complete, and in the guest's memory.
+    Ring,
+    /// Device-writable descriptors come after the readable ones.
+    WritableLast,
+    /// Features are not written after FEATURES_OK before a reset.
+    Negotiation,
+}

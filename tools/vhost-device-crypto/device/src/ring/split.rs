@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The split format, on top of the crate virtio-queue. The used ring is written by hand:
+//! several answers at once, and such as virtio-queue would refuse to write.
+
+use std::io;
+use std::sync::atomic::Ordering;
+
+use virtio_queue::{Queue, QueueOwnedT, QueueT};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
+
+use super::{address, full_fence, writable, PoppedChain, Ring, RingError, Signal, UsedElem};
+use crate::descriptors::{ChainError, DescriptorTable, ParsedChain};
+
+/// `VRING_AVAIL_F_NO_INTERRUPT`
+const NO_INTERRUPT: u16 = 1;
+
+/// Both rings begin with their flags and their index.
+const HEADER_LEN: u64 = 4;
+
+/// What is kept of a ring beside what virtio-queue keeps.
+#[derive(Debug, Default)]
+pub struct Split {
+    /// Published without asking whether the driver wants to know.
+    unsignalled: u16,
+}
+
+impl Split {
+    /// See [`Ring::pop`].
+    pub fn pop(
+        memory: &GuestMemoryMmap,
+        queue: &mut Queue,
+    ) -> Result<Option<PoppedChain>, RingError> {
+        if queue.avail_idx(memory, Ordering::Acquire)?.0 == queue.next_avail() {
+            return Ok(None);
+        }
+        let chain = queue.iter(memory)?.next().ok_or(RingError::Available)?;
+        Ok(Some(PoppedChain { id: chain.head_index(), slots: 1, direct: Default::default() }))
+    }
+
+    /// See [`Ring::parse`].
+    pub fn parse<'m>(
+        memory: &'m GuestMemoryMmap,
+        queue: &Queue,
+        popped: &PoppedChain,
+        max_len: u64,
+    ) -> Result<ParsedChain<'m>, ChainError> {
+        let address = GuestAddress(queue.desc_table());
+        DescriptorTable { address, size: queue.size(), max_len }.parse(memory, popped.id)
+    }
+
+    /// See [`Ring::publish`].
+    pub fn publish(
+        &mut self,
+        memory: &GuestMemoryMmap,
+        queue: &mut Queue,
+        answers: &[UsedElem],
+    ) -> Result<(), RingError> {
+        let ring = queue.used_ring();
+        let mut next = queue.next_used();
+        for entry in answers {
+            let at = HEADER_LEN + 8 * u64::from(next % queue.size());
+            let value = (u64::from(entry.len) << 32) | u64::from(entry.id);
+            memory.write_obj(value.to_le(), writable(memory, ring, at, 8)?)?;
+            next = next.wrapping_add(1);
+            self.unsignalled = self.unsignalled.wrapping_add(1);
+        }
+        memory.store(next.to_le(), writable(memory, ring, 2, 2)?, Ordering::Release)?;
+        queue.set_next_used(next);
+        Ok(())
+    }
+
+    /// See [`Ring::needs_notification`].
+    pub fn needs_notification(
+        &mut self,
+        memory: &GuestMemoryMmap,
+        queue: &Queue,
+    ) -> Result<bool, RingError> {
+        let added = std::mem::take(&mut self.unsignalled);
+        if added == 0 {
+            return Ok(false);
+        }
+        // The index has to be written before the driver's wish is read: the driver writes
+        // its wish before it reads the index.
+        full_fence();
+        let load = |at| memory.load(address(queue.avail_ring(), at)?, Ordering::Relaxed);
+        if !queue.event_idx_enabled() {
+            return Ok(u16::from_le(load(0)?) & NO_INTERRUPT == 0);
+        }
+        let event = u16::from_le(load(HEADER_LEN + 2 * u64::from(queue.size()))?);
+        // Whether the index has passed the entry that the driver waits for.
+        Ok(queue.next_used().wrapping_sub(event).wrapping_sub(1) < added)
+    }
+}
+
+/// A split ring that is nobody else's.
+pub struct SplitRing {
+    queue: Queue,
+    split: Split,
+    in_order: bool,
+    signal: Signal,
+}
+
+impl SplitRing {
+    /// A ring that the driver has set up.
+    pub fn new(queue: Queue, in_order: bool, signal: Signal) -> Self {
+        SplitRing { queue, split: Split::default(), in_order, signal }
+    }
+
+    /// Whether the device may write, of what it wants to be told: the flags before the used ring, or
+    /// the index behind it.
+    fn check_wish(&self, memory: &GuestMemoryMmap) -> Result<(), RingError> {
+        let at = match self.queue.event_idx_enabled() {
+            true => HEADER_LEN + 8 * u64::from(self.queue.size()),
+            false => 0,
+        };
+        writable(memory, self.queue.used_ring(), at, 2).map(|_| ())
+    }
+}
+
+impl Ring for SplitRing {
+    fn is_started(&self) -> bool {
+        self.queue.ready()
+    }
+
+    fn size(&self) -> u16 {
+        self.queue.size()
+    }
+
+    fn in_order(&self) -> bool {
+        self.in_order
+    }
+
+    fn pop(&mut self, memory: &GuestMemoryMmap) -> Result<Option<PoppedChain>, RingError> {
+        Split::pop(memory, &mut self.queue)
+    }
+
+    fn parse<'m>(
+        &self,
+        memory: &'m GuestMemoryMmap,
+        popped: &PoppedChain,
+        max_len: u64,
+    ) -> Result<ParsedChain<'m>, ChainError> {
+        Split::parse(memory, &self.queue, popped, max_len)
+    }
+
+    fn publish(&mut self, memory: &GuestMemoryMmap, answers: &[UsedElem]) -> Result<(), RingError> {
+        self.split.publish(memory, &mut self.queue, answers)
+    }
+
+    fn needs_notification(&mut self, memory: &GuestMemoryMmap) -> Result<bool, RingError> {
+        self.split.needs_notification(memory, &self.queue)
+    }
+
+    fn signal_used(&self) -> io::Result<()> {
+        (self.signal)()
+    }
+
+    fn disable_notification(&mut self, memory: &GuestMemoryMmap) -> Result<(), RingError> {
+        self.check_wish(memory)?;
+        Ok(self.queue.disable_notification(memory)?)
+    }
+
+    fn enable_notification(&mut self, memory: &GuestMemoryMmap) -> Result<bool, RingError> {
+        self.check_wish(memory)?;
+        Ok(self.queue.enable_notification(memory)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::FENCES;
+
+    #[test]
+    fn the_drivers_wish_is_read_after_a_fence() {
+        let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 0x1000)]).unwrap();
+        let mut queue = Queue::new(4).unwrap();
+        queue.try_set_avail_ring_address(GuestAddress(0x100)).unwrap();
+        queue.try_set_used_ring_address(GuestAddress(0x200)).unwrap();
+        let mut split = Split::default();
+        // Nothing is new, and nothing is read.
+        assert!(!split.needs_notification(&memory, &queue).unwrap());
+        let before = FENCES.get();
+        split.publish(&memory, &mut queue, &[UsedElem { id: 0, len: 0, slots: 1 }]).unwrap();
+        assert_eq!(FENCES.get(), before);
+        assert!(split.needs_notification(&memory, &queue).unwrap());
+        assert_eq!(FENCES.get(), before + 1);
+    }
+}

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Reaches into the device: observes what it does, and injects faults.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use virtio_crypto_device::capabilities::Capabilities;
+use virtio_crypto_device::hooks::{Admission, Completion, Hooks, RequestId, Served};
+use virtio_crypto_device::memory::Span;
+use virtio_crypto_device::parts::Parts;
+use virtio_crypto_device::protocol::algorithm::Direction;
+use virtio_crypto_device::protocol::config::{Config, CONFIG_LEN};
+use virtio_crypto_device::protocol::data::{Operation, Request};
+use virtio_crypto_device::queue_id::QueueId;
+use virtio_crypto_device::requirement::Requirement;
+use virtio_crypto_device::ring::{PoppedChain, UsedElem};
+use virtio_crypto_device::session::{Engine, Session};
+use virtio_crypto_device::session_table::SessionTable;
+use virtio_crypto_device::status::{Result, StatusError};
+
+use crate::counters::Counters;
+use crate::fault::{Faults, Kind};
+use crate::held::{Held, HeldRequests, ReleaseCondition};
+use crate::trace::Trace;
+use crate::violations::Violations;
+
+/// The device with this crate's hooks.
+pub type Device = virtio_crypto_device::device::Device<Instrument>;
+
+/// A queue of this device.
+pub type Queue = virtio_crypto_device::queue::Queue<Instrument>;
+
+/// A fault that ends more than a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FatalFault {
+    /// The fault `die`: the process ends.
+    Crash,
+    /// The fault `needs-reset`, or an invalid ring: the device does nothing more until it is reset, if
+    /// there is a front end that can be notified.
+    NeedsReset,
+    /// The fault `device-gone`: the connection to the front end is closed.
+    Disconnect,
+}
+
+/// What the fatal faults are called.
+const FATAL_FAULTS: [(Kind, FatalFault); 3] = [
+    (Kind::Die, FatalFault::Crash),
+    (Kind::NeedsReset, FatalFault::NeedsReset),
+    (Kind::DeviceGone, FatalFault::Disconnect),
+];
+
+/// Called at a fatal fault, with the queue's lock held.
+pub type OnFatalFault = Box<dyn Fn(FatalFault) + Send + Sync>;
+
+/// The hooks of a device.
+#[derive(Default)]
+pub struct Instrument {
+    /// The faults that the device has.
+    pub faults: Faults,
+    /// What the device has done.
+    pub counters: Counters,
+    /// What the driver has done wrong.
+    pub violations: Violations,
+    trace: Trace,
+    ready_at_reset: Mutex<Option<bool>>,
+    config_reads: AtomicU64,
+    on_fatal_fault: OnceLock<OnFatalFault>,
+}
+
+/// Creates a device with these hooks, which writes its requests to a trace.
+pub fn device(capabilities: Capabilities, trace: Trace) -> Device {
+    let counters = Counters::new(capabilities.queues);
+    Device::new(capabilities, Instrument { counters, trace, ..Instrument::default() })
+}
+
+/// Flips a bit of the byte at `at`, if there is one.
+fn flip(span: &Span<'_>, at: usize) {
+    if let Some(byte) = span.get(at, 1) {
+        let mut value = [0];
+        byte.read(&mut value);
+        byte.write(&[value[0] ^ 1]);
+    }
+}
+
+/// Returns whether a request makes or verifies a tag, a digest or a signature.
+fn has_tag(parts: &Parts<'_>, request: &Request) -> bool {
+    match request.operation {
+        Operation::Aead(_) | Operation::AkcipherVerify => true,
+        _ => !parts.result.is_empty(),
+    }
+}
+
+/// Makes the output wrong.
+fn corrupt_output(parts: &Parts<'_>) {
+    match parts.dst.is_empty() {
+        true => flip(&parts.result, 0),
+        false => flip(&parts.dst, 0),
+    }
+}
+
+/// Makes a tag wrong that was made, and rejects one that was verified.
+fn corrupt_tag(parts: &Parts<'_>, session: &Session, request: &Request) -> Result<()> {
+    match (request.operation, &session.engine) {
+        (Operation::Aead(Direction::Encrypt), Engine::Aead(_, tag_len)) => {
+            flip(&parts.dst, parts.src.len() + tag_len - 1);
+        }
+        (Operation::Aead(_), _) => return Err(StatusError::BadMsg),
+        (Operation::AkcipherVerify, _) => return Err(StatusError::KeyRejected),
+        _ => flip(&parts.result, 0),
+    }
+    Ok(())
+}
+
+impl Instrument {
+    /// Sets what a fatal fault does. Only the first call has an effect.
+    pub fn on_fatal_fault(&self, action: OnFatalFault) {
+        self.on_fatal_fault.get_or_init(|| action);
+    }
+
+    /// Sets `VIRTIO_CRYPTO_S_HW_READY` at the next reset.
+    pub fn set_ready_at_reset(&self, ready: bool) {
+        *self.ready_at_reset.lock().unwrap_or_else(PoisonError::into_inner) = Some(ready);
+    }
+
+    fn fail(&self, fault: FatalFault) {
+        if let Some(action) = self.on_fatal_fault.get() {
+            action(fault);
+        }
+    }
+
+    fn fire(&self, kind: Kind, id: RequestId) -> Option<u64> {
+        self.faults.fire(kind, id.queue, id.opcode)
+    }
+
+    fn fire_control(&self, kind: Kind, opcode: u32) -> Option<u64> {
+        self.faults.fire(kind, QueueId::Control, opcode)
+    }
+
+    fn apply_config_faults(&self, config: &mut Config, read: u64) {
+        let fire = |kind| self.faults.fire_config(kind);
+        if let Some(queues) = fire(Kind::ConfigQueues) {
+            config.max_dataqueues = queues as u32;
+        }
+        if let Some(max_size) = fire(Kind::ConfigMaxSize) {
+            config.max_size = max_size;
+        }
+        if let Some(len) = fire(Kind::ConfigMaxKeyLen) {
+            config.max_cipher_key_len = len as u32;
+        }
+        if let Some(status) = fire(Kind::ConfigStatus) {
+            config.status = status as u32;
+        }
+        if fire(Kind::ConfigMasksAll).is_some() {
+            config.crypto_services = u32::MAX;
+            config.cipher_algo = u64::MAX;
+            config.hash_algo = u32::MAX;
+            config.mac_algo = u64::MAX;
+            config.aead_algo = u32::MAX;
+            config.akcipher_algo = u32::MAX;
+        }
+        if fire(Kind::ConfigTorn).is_some() && read % 2 == 1 {
+            config.max_size ^= 0xffff_ffff << 32;
+        }
+    }
+}
+
+impl Hooks for Instrument {
+    type Ring = HeldRequests;
+
+    fn check(&self, requirement: Requirement, met: bool) {
+        self.violations.check(requirement, met);
+    }
+
+    fn ready_after_reset(&self) -> Option<bool> {
+        self.ready_at_reset.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn config(&self, mut config: Config) -> [u8; CONFIG_LEN] {
+        let read = self.config_reads.fetch_add(1, Ordering::Relaxed);
+        self.apply_config_faults(&mut config, read);
+        let mut bytes = config.to_bytes();
+        if self.faults.fire_config(Kind::ConfigRandom).is_some() {
+            // A failure leaves the bytes as they are, which serves as well.
+            let _ = openssl::rand::rand_bytes(&mut bytes);
+        }
+        bytes
+    }
+
+    fn insert_session(&self, opcode: u32, table: &SessionTable, session: Session) -> Result<u64> {
+        let fire = |kind| self.fire_control(kind, opcode);
+        let id = if fire(Kind::TableFull).is_some() {
+            Err(StatusError::NoSpc)
+        } else if let Some(id) = fire(Kind::SessionId) {
+            table.insert_as(id, session);
+            Ok(id)
+        } else if let (Some(_), Some(id)) = (fire(Kind::SessionIdReused), table.last()) {
+            table.insert_as(id, session);
+            Ok(id)
+        } else {
+            table.insert(session)
+        };
+        if let (Ok(id), Some(_)) = (id, fire(Kind::SessionForgotten)) {
+            table.drop_silently(id);
+        }
+        id
+    }
+
+    fn reject_create(&self, opcode: u32) -> Option<u32> {
+        self.fire_control(Kind::RefuseCreate, opcode).map(|status| status as u32)
+    }
+
+    fn reject_destroy(&self, opcode: u32) -> bool {
+        self.fire_control(Kind::RefuseDestroy, opcode).is_some()
+    }
+
+    fn reject_data(&self, id: RequestId) -> Option<u8> {
+        self.fire(Kind::RefuseOperation, id).map(|status| status as u8)
+    }
+
+    fn processed(
+        &self,
+        id: RequestId,
+        session: &Session,
+        request: &Request,
+        parts: &Parts<'_>,
+    ) -> Result<()> {
+        // A fault that cannot happen, for want of a tag or of output, is not counted.
+        if has_tag(parts, request) && self.fire(Kind::WrongTag, id).is_some() {
+            corrupt_tag(parts, session, request)?;
+        }
+        let has_output = !(parts.dst.is_empty() && parts.result.is_empty());
+        if has_output && self.fire(Kind::CorruptOutput, id).is_some() {
+            corrupt_output(parts);
+        }
+        Ok(())
+    }
+
+    fn status(&self, id: RequestId, status: &mut u32) -> bool {
+        let served = *status == 0 && id.queue != QueueId::Control;
+        if let (true, Some(value)) = (served, self.fire(Kind::DirtyFailure, id)) {
+            *status = value as u8 as u32;
+        }
+        if let Some(value) = self.fire(Kind::StatusUnknown, id) {
+            *status = value as u32;
+        }
+        self.fire(Kind::StatusUnwritten, id).is_none()
+    }
+
+    fn served(&self, served: &Served<'_, '_>) {
+        self.counters.count(served);
+        self.trace.write(served);
+    }
+
+    fn admit(
+        &self,
+        ring: &mut HeldRequests,
+        id: RequestId,
+        chain: &PoppedChain,
+        in_order: bool,
+        size: u16,
+    ) -> Admission {
+        for (kind, fault) in FATAL_FAULTS {
+            if self.fire(kind, id).is_some() {
+                self.fail(fault);
+                return Admission::Stop;
+            }
+        }
+        let until = if self.fire(Kind::NeverAnswer, id).is_some() {
+            Some(ReleaseCondition::never())
+        } else if let Some(value) = self.fire(Kind::Delay, id) {
+            Some(ReleaseCondition::late(value))
+        } else if let Some(value) = self.fire(Kind::Reorder, id) {
+            Some(ReleaseCondition::answers(ring.returned, value))
+        } else {
+            (in_order && ring.blocks()).then(ReleaseCondition::in_order)
+        };
+        match until {
+            // A driver that reuses descriptors of requests in flight must not fill this memory.
+            Some(until) if ring.slots() < usize::from(size) => {
+                ring.held.push(Held { chain: chain.clone(), until });
+                Admission::Hold
+            }
+            _ => Admission::Serve,
+        }
+    }
+
+    fn next_due(&self, ring: &mut HeldRequests, in_order: bool) -> Option<PoppedChain> {
+        ring.take_due(in_order)
+    }
+
+    fn deadline(&self, ring: &HeldRequests, in_order: bool) -> Option<Instant> {
+        ring.next_due(in_order)
+    }
+
+    fn held(&self, ring: &HeldRequests) -> usize {
+        ring.held.len()
+    }
+
+    fn returned(&self, ring: &mut HeldRequests) {
+        ring.returned += 1;
+    }
+
+    fn complete(&self, id: RequestId, mut elem: UsedElem) -> Completion {
+        let number = |value| u32::try_from(value).unwrap_or(u32::MAX);
+        if let Some(value) = self.fire(Kind::UsedLenShort, id) {
+            elem.len = elem.len.saturating_sub(number(value));
+        }
+        if let Some(value) = self.fire(Kind::UsedLenLong, id) {
+            elem.len = elem.len.saturating_add(number(value));
+        }
+        if self.fire(Kind::UsedLenZero, id).is_some() {
+            elem.len = 0;
+        }
+        if let Some(value) = self.fire(Kind::WrongId, id) {
+            elem.id = value as u32;
+        }
+        let times = if self.fire(Kind::AnswerTwice, id).is_some() { 2 } else { 1 };
+        Completion { elem, times, silent: self.fire(Kind::NoInterrupt, id).is_some() }
+    }
+
+    fn ring_failed(&self) {
+        self.fail(FatalFault::NeedsReset);
+    }
+}

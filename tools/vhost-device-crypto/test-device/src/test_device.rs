@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A running device, with what the instrument keeps of it.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use serde::Deserialize;
+use vhost_device_crypto::service::Service;
+use virtio_crypto_device::queue::Queue;
+
+use crate::fault::{Fault, Faults};
+use crate::front_end::FunctionSlot;
+use crate::instrument::{Device, FatalFault, Instrument};
+use crate::report::{self, Report, Status};
+use crate::vfio;
+use crate::wakeup::Wakeup;
+
+/// The exit status of the fault `die`.
+pub const DIED_ON_PURPOSE: i32 = 42;
+
+/// A kind of front end.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+#[value(rename_all = "kebab-case")]
+pub enum FrontEnd {
+    /// QEMU's vhost-user-test-device-pci
+    #[default]
+    VhostUser,
+    /// QEMU's vfio-user-pci
+    VfioUser,
+}
+
+/// How the driver learns that the device became ready, or not ready.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Notice {
+    /// By a config change notification.
+    #[default]
+    Interrupt,
+    /// Not at all: the driver has to read the status.
+    None,
+    /// The status changes at the next reset, as with QEMU's device.
+    Reset,
+}
+
+/// Settings of the process, rather than of the device.
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// The kind of front end.
+    pub front_end: FrontEnd,
+    /// Where the report is written at the end.
+    pub report: Option<PathBuf>,
+    /// Sockets, which are removed at the end.
+    pub sockets: Vec<PathBuf>,
+    /// Features of rings that are not offered over vhost-user.
+    pub withheld: u64,
+    /// The function that is offered over vfio-user.
+    pub function: vfio::Settings,
+}
+
+impl Settings {
+    /// Returns an error if a fault makes no sense, or the front end cannot show it.
+    pub fn check(&self, fault: &Fault) -> Result<(), String> {
+        fault.check()?;
+        if fault.name.requires_vfio() && self.front_end != FrontEnd::VfioUser {
+            return Err(format!("only a vfio-user device can have {}", fault.name.name()));
+        }
+        Ok(())
+    }
+}
+
+/// A running device.
+pub struct TestDevice {
+    /// The device and its queues.
+    pub service: Arc<Service<Instrument>>,
+    /// The front end, if it is a whole PCI function.
+    pub function: FunctionSlot,
+    /// Wakes the thread of the periodic faults.
+    pub wakeup: Wakeup,
+    /// The settings.
+    pub settings: Settings,
+    /// The devices of the process, this one among them.
+    devices: OnceLock<Vec<Weak<TestDevice>>>,
+}
+
+/// Held by the thread that ends the process.
+static END: Mutex<()> = Mutex::new(());
+
+impl TestDevice {
+    /// Creates the queues of a device, which waits for its front end.
+    pub fn new(device: Device, settings: Settings) -> std::io::Result<Arc<Self>> {
+        let service = Arc::new(Service::new(device, settings.withheld)?);
+        let test_device = Arc::new(TestDevice {
+            service: service.clone(),
+            function: FunctionSlot::default(),
+            wakeup: Wakeup::default(),
+            settings,
+            devices: OnceLock::new(),
+        });
+        let weak = Arc::downgrade(&test_device);
+        service.device.hooks.on_fatal_fault(Box::new(move |fault| {
+            if let Some(device) = weak.upgrade() {
+                device.on_fatal_fault(fault);
+            }
+        }));
+        Ok(test_device)
+    }
+
+    /// Returns the faults that the device has.
+    pub fn faults(&self) -> &Faults {
+        &self.service.device.hooks.faults
+    }
+
+    /// Returns the state of the device, and what it has done.
+    pub fn status(&self) -> Status {
+        let Service { device, queues, channel, connected, starts, features, .. } = &*self.service;
+        Status {
+            connected: connected.load(Ordering::SeqCst),
+            starts: starts.load(Ordering::SeqCst),
+            features: features.load(Ordering::SeqCst),
+            ready: device.is_ready(),
+            sessions: device.sessions(),
+            sessions_left_behind: device.sessions_leaked(),
+            config_changes: channel.config_changes(),
+            queues: queues.iter().map(Queue::status).collect(),
+            counters: device.hooks.counters.lines(),
+            violations: device.hooks.violations.list(),
+            faults: self.faults().list(),
+        }
+    }
+
+    /// Makes the device ready, or not ready.
+    pub fn set_ready(&self, ready: bool, notice: Notice) {
+        let device = &self.service.device;
+        match notice {
+            Notice::Interrupt | Notice::None => device.set_ready(ready),
+            Notice::Reset => device.hooks.set_ready_at_reset(ready),
+        }
+        if notice != Notice::Interrupt {
+            return;
+        }
+        if let Err(error) = self.service.channel.config_change() {
+            tracing::debug!("no config change notification: {error}");
+        }
+    }
+
+    /// Carries out a fault that ends more than a request. Takes no queue's lock.
+    pub fn on_fatal_fault(&self, fault: FatalFault) {
+        let result = match fault {
+            FatalFault::Crash => self.finish(DIED_ON_PURPOSE),
+            FatalFault::NeedsReset => self.need_reset(),
+            FatalFault::Disconnect => self.function.get().and_then(|front| front.disconnect()),
+        };
+        if let Err(error) = result {
+            tracing::debug!("the front end is not notified: {error}");
+        }
+    }
+
+    /// Breaks the device, which does nothing more until it is reset. An error if the front end cannot
+    /// be notified.
+    pub fn need_reset(&self) -> std::io::Result<()> {
+        self.function.get()?.need_reset()
+    }
+
+    /// Sets the devices of the process, which end together.
+    pub fn share_process(&self, devices: &[Arc<TestDevice>]) {
+        self.devices.get_or_init(|| devices.iter().map(Arc::downgrade).collect());
+    }
+
+    /// Writes the reports and ends the process.
+    pub fn finish(&self, status: i32) -> ! {
+        // The first thread that gets here ends the process, with its own status.
+        let _end = END.lock().unwrap_or_else(PoisonError::into_inner);
+        let leave = |failed: bool, device: &TestDevice| !device.leave(status) || failed;
+        let failed = match self.devices.get() {
+            None => leave(false, self),
+            Some(all) => all
+                .iter()
+                .filter_map(Weak::upgrade)
+                .fold(false, |failed, device| leave(failed, &device)),
+        };
+        std::process::exit(if failed { status.max(1) } else { status })
+    }
+
+    /// Writes the report of a process that ends with this status. Returns whether that succeeded.
+    fn leave(&self, status: i32) -> bool {
+        let mut written = true;
+        if let Some(path) = &self.settings.report {
+            let report = Report {
+                status: self.status(),
+                died_on_purpose: status == DIED_ON_PURPOSE,
+                offer: self.service.device.capabilities.clone(),
+            };
+            if let Err(error) = report::write(path, &report) {
+                tracing::error!("{}: {error}", path.display());
+                written = false;
+            }
+        }
+        for path in &self.settings.sockets {
+            // The one who needed the socket may have removed it.
+            let _ = std::fs::remove_file(path);
+        }
+        written
+    }
+}

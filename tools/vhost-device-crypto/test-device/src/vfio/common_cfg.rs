@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `struct virtio_pci_common_cfg`: the registers by which a driver negotiates features and
+//! sets up queues. They know what is asked for; who does it is told by an [`Action`].
+
+use super::interrupt::{Interrupts, Source};
+use super::layout::COMMON_LEN;
+use super::{PACKED, RING_RESET, VERSION_1};
+use virtio_crypto_device::protocol::feature;
+use virtio_crypto_device::queue_id::QueueId;
+use virtio_crypto_device::warn_limited;
+
+use crate::fault::{Faults, Kind};
+
+/// Bits of the device's status.
+pub const FEATURES_OK: u8 = 8;
+/// The driver is ready.
+pub const DRIVER_OK: u8 = 4;
+/// The driver has given up on the device.
+pub const FAILED: u8 = 128;
+/// The device is broken.
+pub const NEEDS_RESET: u8 = 64;
+
+/// Where the fields are.
+const DEVICE_FEATURE_SELECT: usize = 0x00;
+const DEVICE_FEATURE: usize = 0x04;
+const DRIVER_FEATURE_SELECT: usize = 0x08;
+const DRIVER_FEATURE: usize = 0x0c;
+const CONFIG_VECTOR: usize = 0x10;
+const NUM_QUEUES: usize = 0x12;
+const STATUS: usize = 0x14;
+const GENERATION: usize = 0x15;
+const QUEUE_SELECT: usize = 0x16;
+const QUEUE_SIZE: usize = 0x18;
+const QUEUE_VECTOR: usize = 0x1a;
+const QUEUE_ENABLE: usize = 0x1c;
+const QUEUE_NOTIFY_OFF: usize = 0x1e;
+const QUEUE_DESC: usize = 0x20;
+const QUEUE_DRIVER: usize = 0x28;
+const QUEUE_DEVICE: usize = 0x30;
+const QUEUE_NOTIFY_DATA: usize = 0x38;
+const QUEUE_RESET: usize = 0x3a;
+
+/// The registers of a queue.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct QueueSetup {
+    /// How many descriptors it has.
+    pub size: u16,
+    /// Whether the driver has enabled it.
+    pub enabled: bool,
+    /// The address of its descriptors.
+    pub descriptors: u64,
+    /// The address of the part that the driver writes.
+    pub driver: u64,
+    /// The address of the part that the device writes.
+    pub device: u64,
+}
+
+/// What a driver wants done by its write.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Action {
+    /// Nothing.
+    Nothing,
+    /// The whole device is to be reset; the registers wait for [`Common::reset`].
+    Reset,
+    /// These features are in force.
+    Accept(u64),
+    /// These features are refused.
+    Refuse(u64),
+    /// The driver negotiates a second time without a reset.
+    Renegotiate,
+    /// The driver is ready, and may have made requests.
+    DriverOk,
+    /// This queue is to be started.
+    Start(usize),
+    /// This queue is to be stopped.
+    Stop(usize),
+}
+
+/// The registers.
+pub struct Common {
+    offered: u64,
+    max_size: u16,
+    device_select: u32,
+    driver_select: u32,
+    features: u64,
+    status: u8,
+    /// The driver has set FEATURES_OK since the last reset, with or without success.
+    negotiated: bool,
+    generation: u8,
+    select: u16,
+    queues: Vec<QueueSetup>,
+}
+
+impl Common {
+    /// As they are after a reset.
+    pub fn new(offered: u64, queues: usize, max_size: u16) -> Self {
+        let mut common = Common {
+            offered,
+            max_size,
+            device_select: 0,
+            driver_select: 0,
+            features: 0,
+            status: 0,
+            negotiated: false,
+            generation: 0,
+            select: 0,
+            queues: vec![QueueSetup::default(); queues],
+        };
+        common.reset();
+        common
+    }
+
+    /// Resets all but the generation of the configuration.
+    pub fn reset(&mut self) {
+        (self.device_select, self.driver_select) = (0, 0);
+        (self.features, self.status, self.select) = (0, 0, 0);
+        self.negotiated = false;
+        self.queues.fill(QueueSetup { size: self.max_size, ..QueueSetup::default() });
+    }
+
+    /// What the driver has accepted.
+    pub fn features(&self) -> u64 {
+        self.features
+    }
+
+    /// Whether the driver is ready, and the device not broken.
+    pub fn is_operational(&self) -> bool {
+        self.is_driver_ok() && self.status & NEEDS_RESET == 0
+    }
+
+    /// Whether there is no driver.
+    pub fn is_idle(&self) -> bool {
+        self.status == 0
+    }
+
+    /// Whether the driver is ready.
+    pub fn is_driver_ok(&self) -> bool {
+        self.status & DRIVER_OK != 0
+    }
+
+    /// A queue's registers.
+    pub fn queue(&self, index: usize) -> Option<QueueSetup> {
+        self.queues.get(index).copied()
+    }
+
+    /// The device is broken.
+    pub fn need_reset(&mut self) {
+        self.status |= NEEDS_RESET;
+    }
+
+    /// The configuration has changed.
+    pub fn change_config(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+    }
+
+    /// What is read from there on; 0 beyond the end.
+    pub fn read(&mut self, at: usize, to: &mut [u8], faults: &Faults, interrupts: &Interrupts) {
+        let end = at.saturating_add(to.len());
+        let changes = || faults.fire_config(Kind::GenerationChanges).is_some();
+        if (at..end).contains(&GENERATION) && changes() {
+            self.change_config();
+        }
+        let image = self.image(interrupts);
+        let from = image.get(at..).unwrap_or_default();
+        to.fill(0);
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = *from;
+        }
+    }
+
+    fn image(&self, interrupts: &Interrupts) -> [u8; COMMON_LEN] {
+        let mut image = [0; COMMON_LEN];
+        let mut put = |at: usize, bytes: &[u8]| image[at..][..bytes.len()].copy_from_slice(bytes);
+        put(DEVICE_FEATURE_SELECT, &self.device_select.to_le_bytes());
+        put(DEVICE_FEATURE, &half(self.offered, self.device_select).to_le_bytes());
+        put(DRIVER_FEATURE_SELECT, &self.driver_select.to_le_bytes());
+        put(DRIVER_FEATURE, &half(self.features, self.driver_select).to_le_bytes());
+        put(CONFIG_VECTOR, &interrupts.vector(Source::Config).to_le_bytes());
+        put(NUM_QUEUES, &(self.queues.len() as u16).to_le_bytes());
+        put(STATUS, &[self.status]);
+        put(GENERATION, &[self.generation]);
+        put(QUEUE_SELECT, &self.select.to_le_bytes());
+        let index = usize::from(self.select);
+        // There is no queue where the size is 0.
+        let Some(queue) = self.queues.get(index) else { return image };
+        put(QUEUE_SIZE, &queue.size.to_le_bytes());
+        put(QUEUE_VECTOR, &interrupts.vector(Source::Queue(index)).to_le_bytes());
+        put(QUEUE_ENABLE, &u16::from(queue.enabled).to_le_bytes());
+        put(QUEUE_NOTIFY_OFF, &self.select.to_le_bytes());
+        put(QUEUE_DESC, &queue.descriptors.to_le_bytes());
+        put(QUEUE_DRIVER, &queue.driver.to_le_bytes());
+        put(QUEUE_DEVICE, &queue.device.to_le_bytes());
+        put(QUEUE_NOTIFY_DATA, &self.select.to_le_bytes());
+        // A reset is over before anybody can see that it has begun.
+        put(QUEUE_RESET, &[0; 2]);
+        image
+    }
+
+    /// Writes a register. It has to be written as a whole, but for those of 64 bits, which
+    /// are two.
+    pub fn write(
+        &mut self,
+        at: usize,
+        from: &[u8],
+        faults: &Faults,
+        interrupts: &Interrupts,
+    ) -> Action {
+        let value = from.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte));
+        let index = usize::from(self.select);
+        match (at, from.len()) {
+            (DEVICE_FEATURE_SELECT, 4) => self.device_select = value as u32,
+            (DRIVER_FEATURE_SELECT, 4) => self.driver_select = value as u32,
+            (DRIVER_FEATURE, 4) => return self.write_features(value as u32),
+            (CONFIG_VECTOR, 2) => interrupts.assign(Source::Config, value as u16),
+            (STATUS, 1) => return self.write_status(value as u8, faults),
+            (QUEUE_SELECT, 2) => self.select = value as u16,
+            (QUEUE_VECTOR, 2) if index < self.queues.len() => {
+                interrupts.assign(Source::Queue(index), value as u16);
+            }
+            (QUEUE_RESET, 2) if value == 1 => return self.reset_queue(index, faults),
+            (QUEUE_ENABLE, 2) if value == 1 => return self.enable_queue(index),
+            _ => self.write_queue(index, at, value, from.len()),
+        }
+        Action::Nothing
+    }
+
+    fn write_features(&mut self, value: u32) -> Action {
+        if self.status & FEATURES_OK == 0 {
+            match self.driver_select {
+                0 => self.features = self.features & !0xffff_ffff | u64::from(value),
+                1 => self.features = self.features & 0xffff_ffff | u64::from(value) << 32,
+                _ => {}
+            }
+        }
+        // Linux binds a device again that it has marked FAILED, without a reset.
+        match self.negotiated && self.status & FAILED == 0 {
+            true => Action::Renegotiate,
+            false => Action::Nothing,
+        }
+    }
+
+    fn write_status(&mut self, value: u8, faults: &Faults) -> Action {
+        if faults.fire_config(Kind::StatusStuck).is_some() {
+            return Action::Nothing;
+        }
+        if value == 0 {
+            return Action::Reset;
+        }
+        // What is set stays set until a reset; and what is the device's is not the driver's.
+        let new = value & !self.status & !NEEDS_RESET;
+        self.status |= new;
+        if new & FEATURES_OK != 0 {
+            self.negotiated = true;
+            if !self.features_are_good(faults) {
+                self.status &= !FEATURES_OK;
+                return Action::Refuse(self.features);
+            }
+            return Action::Accept(self.features);
+        }
+        match new & DRIVER_OK != 0 {
+            true => Action::DriverOk,
+            false => Action::Nothing,
+        }
+    }
+
+    fn features_are_good(&self, faults: &Faults) -> bool {
+        let refused = faults.fire_config(Kind::RefuseFeatures).is_some();
+        let good = self.features & !self.offered == 0 && self.features & VERSION_1 != 0;
+        good && feature::consistent(self.features) && !refused
+    }
+
+    /// Starts a queue, if it can be.
+    fn enable_queue(&mut self, index: usize) -> Action {
+        let packed = self.features & PACKED != 0;
+        let negotiated = self.status & FEATURES_OK != 0;
+        let Some(queue) = self.queues.get_mut(index) else { return Action::Nothing };
+        let fits =
+            (1..=self.max_size).contains(&queue.size) && (packed || queue.size.is_power_of_two());
+        if queue.enabled || !negotiated || !fits {
+            warn_limited!("ring {index} cannot be enabled: {queue:?}");
+            return Action::Nothing;
+        }
+        queue.enabled = true;
+        Action::Start(index)
+    }
+
+    fn reset_queue(&mut self, index: usize, faults: &Faults) -> Action {
+        let control = self.queues.len() - 1;
+        let Some(queue) = self.queues.get_mut(index) else { return Action::Nothing };
+        let id = if index == control { QueueId::Control } else { QueueId::Data(index as u16) };
+        if self.features & RING_RESET == 0
+            || faults.fire_queue(Kind::RingResetRefused, id).is_some()
+        {
+            return Action::Nothing;
+        }
+        *queue = QueueSetup { size: self.max_size, ..QueueSetup::default() };
+        Action::Stop(index)
+    }
+
+    /// Size and addresses, as long as the queue does not use them.
+    fn write_queue(&mut self, index: usize, at: usize, value: u64, len: usize) {
+        let Some(queue) = self.queues.get_mut(index).filter(|queue| !queue.enabled) else {
+            return;
+        };
+        if (at, len) == (QUEUE_SIZE, 2) {
+            queue.size = value as u16;
+            return;
+        }
+        for (field, register) in [
+            (QUEUE_DESC, &mut queue.descriptors),
+            (QUEUE_DRIVER, &mut queue.driver),
+            (QUEUE_DEVICE, &mut queue.device),
+        ] {
+            match at.checked_sub(field) {
+                Some(0) if len == 8 => *register = value,
+                Some(0) if len == 4 => *register = *register & !0xffff_ffff | value,
+                Some(4) if len == 4 => *register = *register & 0xffff_ffff | value << 32,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// 32 bits of a set of features, by their number.
+fn half(features: u64, select: u32) -> u32 {
+    match select {
+        0 => features as u32,
+        1 => (features >> 32) as u32,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests;

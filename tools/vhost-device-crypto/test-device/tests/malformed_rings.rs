@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Rings and chains that no driver should make: the device lives on.
+
+mod driver;
+
+use crypto_test_device::violations;
+use driver::{Bench, AVAIL, BORDER, BUFFERS, END, INDIRECT, NEXT, TABLE, USED, WRITE};
+use vhost_user_backend::VringT;
+use virtio_crypto_device::descriptors::{ChainError, DescriptorTable};
+use virtio_crypto_device::memory::Span;
+use virtio_crypto_device::requirement::Requirement;
+use vm_memory::{GuestAddress, GuestAddressSpace, GuestMemoryMmap};
+
+/// Where tests have their indirect tables.
+const INDIRECT_TABLE: u64 = 0x50_0000;
+
+fn table(size: u16) -> DescriptorTable {
+    DescriptorTable { address: GuestAddress(TABLE), size, max_len: 2 << 20 }
+}
+
+fn is_violated(bench: &Bench, requirement: Requirement) -> bool {
+    let violations = bench.device.hooks.violations.list();
+    violations.iter().any(|violation| violation.requirement == violations::number(requirement))
+}
+
+/// What is wrong with the chain at descriptor 0 of a ring of 16.
+fn fate(descriptors: &[(u64, u32, u16, u16)]) -> ChainError {
+    let mut bench = Bench::new(16);
+    for (index, descriptor) in (0..).zip(descriptors) {
+        bench.ring.describe(TABLE, index, *descriptor);
+    }
+    bench.ring.offer(0);
+    bench.run();
+    assert_eq!(bench.ring.used(), [(0, 0)], "{descriptors:x?}");
+    assert_eq!(bench.queue.status().malformed, 1);
+    // It goes on as if nothing had been.
+    let good = bench.ring.add(&[(BUFFERS, 1, WRITE)]);
+    bench.run();
+    assert_eq!(bench.ring.used(), [(good.into(), 1)]);
+    assert!(!bench.queue.status().broken);
+    // The good one has taken the place of the bad one's first descriptor.
+    bench.ring.describe(TABLE, 0, descriptors[0]);
+    let memory = bench.ring.memory.memory();
+    table(16).parse(&memory, 0).unwrap_err()
+}
+
+#[test]
+fn chains_that_are_none() {
+    let good = BUFFERS;
+    // Loops, of one and of two.
+    assert_eq!(fate(&[(good, 1, NEXT, 0)]), ChainError::TooLong);
+    assert_eq!(fate(&[(good, 1, NEXT, 1), (good, 0, NEXT, 0)]), ChainError::TooLong);
+    // Beyond the table.
+    assert_eq!(fate(&[(good, 1, NEXT, 16)]), ChainError::Index(16));
+    assert_eq!(fate(&[(good, 1, NEXT, 65535)]), ChainError::Index(65535));
+    // Beyond the memory.
+    for (address, len) in [(END, 1), (END - 1, 2), (u64::MAX, 1), (u64::MAX - 1, 4), (1 << 63, 1)] {
+        assert_eq!(fate(&[(address, len, 0, 0)]), ChainError::Buffer(address, len));
+        assert_eq!(fate(&[(address, len, WRITE, 0)]), ChainError::Buffer(address, len));
+    }
+    // More than there may be, in one or in two.
+    assert_eq!(fate(&[(0, u32::MAX, 0, 0)]), ChainError::TooBig);
+    assert_eq!(fate(&[(0, 2 << 20, NEXT, 1), (0, 1, WRITE, 0)]), ChainError::TooBig);
+}
+
+#[test]
+fn indirect_tables_that_are_none() {
+    let at = INDIRECT_TABLE;
+    for len in [0, 1, 15, 17, 65535, u32::MAX] {
+        assert_eq!(fate(&[(at, len, INDIRECT, 0)]), ChainError::IndirectLen(len));
+    }
+    assert_eq!(
+        fate(&[(at, 16, INDIRECT | NEXT, 1), (BUFFERS, 1, WRITE, 0)]),
+        ChainError::IndirectNext
+    );
+    assert_eq!(fate(&[(END, 16, INDIRECT, 0)]), ChainError::Table(END));
+    let last = u64::MAX - 15;
+    assert_eq!(fate(&[(last, 32, INDIRECT, 0)]), ChainError::Table(last));
+    // A table within the memory only in part, and what follows is not there.
+    let bench = Bench::new(16);
+    bench.ring.describe(TABLE, 0, (END - 16, 32, INDIRECT, 0));
+    bench.ring.describe(END - 16, 0, (BUFFERS, 1, NEXT, 1));
+    let memory = bench.ring.memory.memory();
+    let fate = table(16).parse(&memory, 0).unwrap_err();
+    assert_eq!(fate, ChainError::Table(END));
+}
+
+#[test]
+fn what_is_in_an_indirect_table() {
+    let bench = Bench::new(16);
+    let memory = bench.ring.memory.memory();
+    let at = INDIRECT_TABLE;
+    let walk = |len: u32| table(16).parse(&memory, 0).map(|walked| (len, walked));
+    let set = |len: u32| bench.ring.describe(TABLE, 0, (at, 16 * len, INDIRECT, 0));
+    // One within another, at both ends.
+    set(2);
+    bench.ring.describe(at, 0, (at, 16, INDIRECT, 0));
+    assert_eq!(walk(2).unwrap_err(), ChainError::Nested);
+    bench.ring.describe(at, 0, (BUFFERS, 1, NEXT, 1));
+    bench.ring.describe(at, 1, (at, 16, INDIRECT, 0));
+    assert_eq!(walk(2).unwrap_err(), ChainError::Nested);
+    // An index that the ring's table has, but not this one.
+    bench.ring.describe(at, 0, (BUFFERS, 1, NEXT, 2));
+    assert_eq!(walk(2).unwrap_err(), ChainError::Index(2));
+    // A loop.
+    bench.ring.describe(at, 1, (BUFFERS, 0, NEXT, 0));
+    bench.ring.describe(at, 0, (BUFFERS, 1, NEXT, 1));
+    assert_eq!(walk(2).unwrap_err(), ChainError::TooLong);
+    // Longer than the ring: not allowed, whatever is used of it.
+    for (used, fate) in
+        [(16, None), (17, Some(ChainError::TooLong)), (65535, Some(ChainError::TooLong))]
+    {
+        set(65535);
+        for index in 0..used {
+            let next = if index + 1 < used { NEXT } else { 0 };
+            bench.ring.describe(at, index, (BUFFERS, 1, next, index + 1));
+        }
+        let walked = walk(65535);
+        assert_eq!(walked.as_ref().err(), fate.as_ref(), "{used}");
+        if let Ok((_, walked)) = walked {
+            assert_eq!(walked.chain.readable.len(), 16);
+        }
+    }
+    // Behind others.
+    set(1);
+    bench.ring.describe(at, 0, (BUFFERS, 3, WRITE, 9));
+    bench.ring.describe(TABLE, 3, (BUFFERS, 2, NEXT, 0));
+    let walked = table(16).parse(&memory, 3).unwrap();
+    assert_eq!((walked.chain.readable.len(), walked.chain.writable.len()), (2, 3));
+    assert!(walked.in_order);
+}
+
+#[test]
+fn a_buffer_may_lie_across_two_regions() {
+    let bench = Bench::new(16);
+    let bytes: Vec<u8> = (0..16).collect();
+    bench.ring.write(BORDER - 8, &bytes);
+    bench.ring.describe(TABLE, 0, (BORDER - 8, 16, NEXT, 1));
+    bench.ring.describe(TABLE, 1, (BORDER - 2, 4, WRITE, 0));
+    let memory = bench.ring.memory.memory();
+    let chain = table(16).parse(&memory, 0).unwrap().chain;
+    let slices =
+        |span: &Span<'_>| span.slices().iter().map(|slice| slice.len()).collect::<Vec<_>>();
+    assert_eq!(slices(&chain.readable), [8, 8]);
+    assert_eq!(slices(&chain.writable), [2, 2]);
+    assert_eq!(chain.readable.to_vec()[..], bytes);
+    chain.writable.write(&[0xaa; 4]);
+    assert_eq!(bench.ring.read(BORDER - 3, 6), [5, 0xaa, 0xaa, 0xaa, 0xaa, 10]);
+}
+
+#[test]
+fn a_request_that_is_too_big_is_a_violation() {
+    let mut bench = Bench::new(16);
+    let head = bench.ring.add(&[(0, 0x30_0000, 0), (0, 0x30_0000, WRITE)]);
+    bench.run();
+    assert_eq!(bench.ring.used(), [(head.into(), 0)]);
+    assert!(is_violated(&bench, Requirement::MaxSize));
+}
+
+#[test]
+fn a_descriptor_without_bytes_is_a_violation() {
+    let mut bench = Bench::new(16);
+    let head = bench.ring.add(&[(BUFFERS, 4, 0), (BUFFERS, 0, 0), (BUFFERS + 8, 1, WRITE)]);
+    bench.run();
+    assert!(is_violated(&bench, Requirement::NoEmpty));
+    // Nothing else is wrong with it.
+    assert_eq!(bench.ring.used(), [(head.into(), 1)]);
+    assert!(!is_violated(&bench, Requirement::Chain));
+}
+
+#[test]
+fn readable_behind_writable_is_a_violation() {
+    let mut bench = Bench::new(16);
+    let found = |bench: &Bench| is_violated(bench, Requirement::WritableLast);
+    let to = BUFFERS + 8;
+    bench.ring.add(&[(BUFFERS, 4, 0), (to, 1, WRITE)]);
+    bench.run();
+    assert!(!found(&bench));
+    bench.ring.write(to, &[0xff]);
+    let head = bench.ring.add(&[(to, 1, WRITE), (BUFFERS, 4, 0)]);
+    bench.run();
+    assert!(found(&bench));
+    assert_eq!(bench.ring.used().last(), Some(&(head.into(), 1)));
+    assert_ne!(bench.ring.read(to, 1), [0xff]);
+}
+
+#[test]
+fn heads_that_are_none() {
+    let mut bench = Bench::new(16);
+    for head in [16, 17, 65535] {
+        bench.ring.offer(head);
+    }
+    bench.run();
+    assert_eq!(bench.ring.used(), [(16, 0), (17, 0), (65535, 0)]);
+    assert_eq!(bench.queue.status().malformed, 3);
+    assert!(is_violated(&bench, Requirement::Chain));
+}
+
+/// The queue stops, once, and works again after the next start.
+fn breaks(bench: &mut Bench) {
+    bench.run();
+    bench.run();
+    assert!(bench.queue.status().broken);
+    assert!(is_violated(bench, Requirement::Ring));
+    assert_eq!(bench.queue.status().popped, 0);
+    bench.stop();
+    bench.start();
+    let (head, answers) = bench.ask();
+    assert_eq!(answers, [(head.into(), 1)]);
+    assert!(!bench.queue.status().broken);
+}
+
+#[test]
+fn an_index_that_is_too_far_ahead() {
+    for index in [17, 32768, 65535] {
+        let mut bench = Bench::new(16);
+        bench.ring.set_avail(index);
+        breaks(&mut bench);
+    }
+}
+
+#[test]
+fn rings_that_are_not_in_the_memory() {
+    for (avail, used) in [
+        (END, USED),
+        (1 << 63, USED),
+        (u64::MAX - 1, USED),
+        // The index is there, but not the heads.
+        (END - 4, USED),
+        (AVAIL, END),
+        (AVAIL, u64::MAX - 3),
+        // The index is there, but not the entries.
+        (AVAIL, END - 4),
+    ] {
+        let mut bench = Bench::new(16);
+        bench.ring.request(0);
+        bench.vring.set_queue_info(TABLE, avail, used).unwrap();
+        if avail == END - 4 {
+            bench.ring.write(END - 2, &[1, 0]);
+        }
+        bench.run();
+        bench.run();
+        assert!(bench.queue.status().broken, "{avail:x} {used:x}");
+        bench.stop();
+        bench.start();
+        assert_eq!(bench.ask().1.len(), 1);
+    }
+}
+
+#[test]
+fn a_table_that_is_not_in_the_memory() {
+    for table in [END, u64::MAX - 15, END - 16] {
+        let mut bench = Bench::new(16);
+        bench.vring.set_queue_info(table, AVAIL, USED).unwrap();
+        bench.ring.offer(3);
+        bench.run();
+        assert_eq!(bench.ring.used(), [(3, 0)]);
+        assert!(!bench.queue.status().broken);
+    }
+}
+
+#[test]
+fn there_may_be_no_memory_at_all() {
+    let bench = Bench::new(16);
+    bench.ring.memory.lock().unwrap().replace(GuestMemoryMmap::new());
+    bench.run();
+    assert!(bench.queue.status().broken);
+}
+
+/// Marsaglia's xorshift; a test that fails has to fail again.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    /// A number that is interesting as often as not.
+    fn pick(&mut self, interesting: &[u64]) -> u64 {
+        match self.below(2) {
+            0 => self.next(),
+            _ => interesting[self.below(interesting.len() as u64) as usize],
+        }
+    }
+}
+
+#[test]
+fn nothing_at_random_is_too_much() {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut bench = Bench::new(16);
+    bench.fault("never-answer:after=50:count=20");
+    bench.fault("wrong-id:after=80");
+    for round in 0..20_000u64 {
+        let places = [TABLE, BUFFERS, BORDER - 1, END - 1, END, INDIRECT_TABLE, u64::MAX];
+        for index in 0..16 {
+            let address = random.pick(&places);
+            let len = random.pick(&[0, 1, 4, 16, 32, 72, 4096, 65536 * 16, u32::MAX.into()]) as u32;
+            let flags = random.pick(&[0, 1, 2, 3, 4, 5, 7]) as u16;
+            let next = random.below(20) as u16;
+            let descriptor = (address, len, flags, next);
+            bench.ring.describe(TABLE, index, descriptor);
+            bench.ring.describe(INDIRECT_TABLE, index, descriptor);
+        }
+        for _ in 0..random.below(5) {
+            bench.ring.offer(random.below(18) as u16);
+        }
+        if round % 100 == 99 {
+            bench.ring.set_avail(random.next() as u16);
+        }
+        bench.run();
+        bench.queue.serve_held(|ring| ring.take_all(Default::default()));
+        let status = bench.queue.status();
+        assert!(status.broken || status.popped == status.answered + status.held);
+        // Requests may have written to the rings.
+        if status.broken || round % 7 == 0 {
+            bench.stop();
+            bench.start();
+        }
+    }
+    assert!(bench.queue.status().malformed > 1000);
+}
