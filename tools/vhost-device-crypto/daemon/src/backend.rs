@@ -4,10 +4,11 @@
 //! Data queue `i` is ring `i`, the control queue is the last ring. Each ring has a thread
 //! of its own.
 //!
-//! QEMU says the same when the guest resets the device and when the guest is paused: rings are
-//! stopped, and the features are told again before they start. To stop all rings is to suspend the
-//! device, which keeps its sessions. What tells a reset is RESET_DEVICE, other features, and a control
-//! ring that does not go on where it was stopped: see [`Service::place_ring`].
+//! QEMU does the same when the guest resets the device and when the guest is paused: it stops the rings,
+//! sets the status to 0, and sets the features again before it starts the rings. To stop all rings is to
+//! suspend the device, which keeps its sessions. The device is reset by RESET_DEVICE, a status of 0 while
+//! a ring runs, other features, and a control ring that does not go on where it was stopped: see
+//! [`Service::clear_status`] and [`Service::place_ring`].
 
 use std::io;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use virtio_crypto_device::hooks::Hooks;
 use virtio_crypto_device::protocol::feature;
 use virtio_crypto_device::queue::{Memory, Queue};
 
+use crate::hardening;
 use crate::service::Service;
 use crate::vring::{self, Vring};
 
@@ -143,7 +145,8 @@ impl<H: Hooks> VhostUserBackend for Backend<H> {
     }
 
     /// The handle to the memory stays the same.
-    fn update_memory(&self, _memory: Memory) -> io::Result<()> {
+    fn update_memory(&self, memory: Memory) -> io::Result<()> {
+        hardening::unlock_guest(&memory);
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser};
 use virtio_crypto_device::capabilities::Capabilities;
+use virtio_crypto_device::log_limit::DEFAULT_LINES;
 use virtio_crypto_device::protocol::algorithm::Service;
 use virtio_crypto_device::protocol::feature;
 
@@ -86,6 +87,15 @@ pub struct Limits {
     /// Longest request, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = Capabilities::default().max_size)]
     pub max_size: u64,
+
+    /// Most public-key operations of a guest per second; more wait, and so do later requests of their
+    /// queue. 0 is no limit
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub max_akcipher_rate: u32,
+
+    /// Most lines of the log per second that guests can cause, all together
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_LINES)]
+    pub max_log_lines: u32,
 }
 
 impl Sockets {
@@ -116,6 +126,7 @@ impl Options {
             legacy: *legacy_algorithms,
             max_size: self.limits.max_size,
             table_size: self.limits.max_sessions,
+            akcipher_rate: self.limits.max_akcipher_rate,
             ..default
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use virtio_crypto_device::device::Device;
+use virtio_crypto_device::log_limit;
 
 use crate::connection::{handle_connection, serve_socket};
 use crate::error::Error;
@@ -21,6 +22,7 @@ pub fn serve(options: &Options) -> Result<i32, Error> {
     process::raise_file_limit();
     hardening::forbid_core_dumps()?;
     hardening::lock_memory();
+    log_limit::GUEST.set(options.limits.max_log_lines);
     let mut guests = Vec::new();
     let mut paths = Vec::new();
     if let Some(number) = options.sockets.socket_fd {
@@ -32,8 +34,9 @@ pub fn serve(options: &Options) -> Result<i32, Error> {
             paths.push(path);
         }
     }
-    let sockets = paths.clone();
-    process::on_termination(move || end(&sockets))?;
+    let (sockets, services) = (paths.clone(), guests.iter().map(|(service, _)| service.clone()));
+    let services: Vec<_> = services.collect();
+    process::on_termination(move || end(&services, &sockets))?;
     let threads: Vec<_> = guests
         .into_iter()
         .map(|(service, socket)| {
@@ -58,7 +61,13 @@ fn device(options: &Options) -> Result<Arc<Service>, Error> {
     Ok(Arc::new(Service::new(Device::new(options.capabilities(), ()), 0)?))
 }
 
-fn end(sockets: &[PathBuf]) {
+/// Ends the process at a signal, when the requests in the rings are served.
+fn end(services: &[Arc<Service>], sockets: &[PathBuf]) {
+    thread::scope(|scope| {
+        for service in services {
+            scope.spawn(|| service.drain());
+        }
+    });
     remove(sockets);
     std::process::exit(0);
 }

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use virtio_crypto_device::device::Device;
 use virtio_crypto_device::hooks::Hooks;
@@ -54,6 +55,15 @@ impl<H: Hooks> Service<H> {
         self.queues.iter().for_each(Queue::forget);
     }
 
+    /// Serves the requests that are in the rings, and none after that.
+    pub fn drain(&self) {
+        thread::scope(|scope| {
+            for queue in &self.queues {
+                scope.spawn(|| queue.drain());
+            }
+        });
+    }
+
     /// Sets the driver's features.
     pub fn set_features(&self, features: u64) {
         self.features.store(features, Ordering::SeqCst);
@@ -85,6 +95,16 @@ impl<H: Hooks> Service<H> {
         }
         let last = self.control_place().replace(place);
         if place == 0 || last != Some(place) {
+            self.device.reset();
+        }
+    }
+
+    /// The front end has set the status to 0, which resets the device. QEMU does so, too, when the
+    /// guest is paused: it has stopped the rings then, and [`Service::place_ring`] decides when they go
+    /// on.
+    pub fn clear_status(&self) {
+        if self.queues.iter().any(Queue::is_running) {
+            self.forget_requests();
             self.device.reset();
         }
     }

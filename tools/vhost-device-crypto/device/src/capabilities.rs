@@ -216,6 +216,8 @@ pub struct Capabilities {
     pub max_auth_key_len: u32,
     /// The longest request, in bytes.
     pub max_size: u64,
+    /// The most public-key operations a second; 0 is no limit.
+    pub akcipher_rate: u32,
     /// How many sessions there can be.
     pub table_size: usize,
     /// Their numbers.
@@ -255,6 +257,7 @@ impl Default for Capabilities {
             max_cipher_key_len: 64,
             max_auth_key_len: 512,
             max_size: 1 << 20,
+            akcipher_rate: 0,
             table_size: 4096,
             session_ids: SessionIds::default(),
             keep_sessions: false,

@@ -10,6 +10,7 @@ use crate::capabilities::{Capabilities, ChainAad};
 use crate::hooks::Hooks;
 use crate::protocol::config::{Config, HW_READY};
 use crate::protocol::{feature, Layout};
+use crate::rate_limit::RateLimit;
 use crate::requirement::Requirement;
 use crate::session_table::SessionTable;
 
@@ -21,6 +22,7 @@ pub struct Device<H = ()> {
     pub hooks: H,
     pub(crate) sessions: SessionTable,
     pub(crate) base: Config,
+    pub(crate) akcipher_limit: RateLimit,
     features: AtomicU64,
     ready: AtomicBool,
 }
@@ -50,6 +52,7 @@ impl<H: Hooks> Device<H> {
         Device {
             sessions: SessionTable::new(capabilities.table_size, capabilities.session_ids),
             base: capabilities.config(),
+            akcipher_limit: RateLimit::new(capabilities.akcipher_rate),
             capabilities,
             hooks,
             features: AtomicU64::new(0),

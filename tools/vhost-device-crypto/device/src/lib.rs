@@ -22,6 +22,7 @@ pub mod parts;
 pub mod protocol;
 pub mod queue;
 pub mod queue_id;
+mod rate_limit;
 pub mod requirement;
 pub mod ring;
 pub mod session;

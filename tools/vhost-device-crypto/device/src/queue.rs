@@ -200,6 +200,15 @@ impl<H: Hooks> Queue<H> {
         count
     }
 
+    /// Serves the requests that are in the ring, and none after that. The process is about to end.
+    pub fn drain(&self) {
+        self.context.lock_waiters.fetch_add(1, Ordering::SeqCst);
+        let mut state = self.lock();
+        self.with_ring(&mut state, |processor| processor.drain());
+        self.halt();
+        self.context.lock_waiters.fetch_sub(1, Ordering::SeqCst);
+    }
+
     /// Stops the ring. When this returns, the ring and the memory of its requests are not used until
     /// it is started again, and the worker has handled all events that came before:
     /// vhost-user-backend takes the kick's descriptor away now, and reads the next one's for an old

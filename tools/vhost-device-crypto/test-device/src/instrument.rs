@@ -6,8 +6,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use virtio_crypto_device::capabilities::Capabilities;
+use virtio_crypto_device::device::Scratch;
 use virtio_crypto_device::hooks::{Admission, Completion, Hooks, RequestId, Served};
-use virtio_crypto_device::memory::Span;
+use virtio_crypto_device::memory::{Chain, Span};
 use virtio_crypto_device::parts::Parts;
 use virtio_crypto_device::protocol::algorithm::Direction;
 use virtio_crypto_device::protocol::config::{Config, CONFIG_LEN};
@@ -72,6 +73,17 @@ pub struct Instrument {
 pub fn device(capabilities: Capabilities, trace: Trace) -> Device {
     let counters = Counters::new(capabilities.queues);
     Device::new(capabilities, Instrument { counters, trace, ..Instrument::default() })
+}
+
+/// Serves a request of the control queue, as [`Device::control`]. It is compiled once, and not with every
+/// test.
+pub fn control(device: &Device, chain: &Chain<'_>) -> u32 {
+    device.control(chain)
+}
+
+/// The same for a data queue.
+pub fn data(device: &Device, queue: u16, scratch: &mut Scratch, chain: &Chain<'_>) -> u32 {
+    device.data(queue, scratch, chain)
 }
 
 /// Flips a bit of the byte at `at`, if there is one.

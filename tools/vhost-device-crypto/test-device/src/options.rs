@@ -324,6 +324,7 @@ impl Serve {
             max_cipher_key_len: self.max_cipher_key_len,
             max_auth_key_len: self.max_auth_key_len,
             max_size: self.max_size,
+            akcipher_rate: default.akcipher_rate,
             table_size: self.table_size,
             session_ids: self.session_ids,
             keep_sessions: self.keep_sessions,

@@ -66,7 +66,7 @@ fn encrypt(front: &mut Front, session: u64) -> u8 {
 fn a_device_that_is_suspended_keeps_its_sessions() {
     for keep in [&[][..], &["--keep-sessions"]] {
         let server = Server::start(keep);
-        let mut front = Front::connect(&server, 2);
+        let mut front = server.connect(2);
         front.start(INDIRECT_DESC, 2);
         let (first, _) = create_session(&mut front, CONTROL);
         // Again and again, with requests to the control queue between them and without.
@@ -89,7 +89,7 @@ fn a_device_that_is_suspended_keeps_its_sessions() {
 #[test]
 fn what_was_in_a_ring_that_stopped_is_served_when_it_goes_on() {
     let server = Server::start(&[]);
-    let mut front = Front::connect(&server, 2);
+    let mut front = server.connect(2);
     front.start(INDIRECT_DESC, 2);
     let head = front.rings[0].request(0);
     assert_eq!(front.answers(0), [(head.into(), 1)]);
@@ -107,7 +107,7 @@ fn what_was_in_a_ring_that_stopped_is_served_when_it_goes_on() {
 #[test]
 fn what_is_no_resumption_is_a_reset() {
     let server = Server::start(&["--revision-1"]);
-    let mut front = Front::connect(&server, 2);
+    let mut front = server.connect(2);
     let ways: [fn(&mut Front); 4] = [
         // From the beginning of the rings.
         |front| front.start(INDIRECT_DESC, 2),
@@ -147,14 +147,14 @@ fn what_is_no_resumption_is_a_reset() {
 #[test]
 fn nobody_gets_the_sessions_of_another_front_end() {
     let server = Server::start(&["--keep-serving", "--keep-sessions"]);
-    let mut front = Front::connect(&server, 2);
+    let mut front = server.connect(2);
     front.start(0, 2);
     let (id, _) = create_session(&mut front, CONTROL);
     assert_eq!(encrypt(&mut front, id), 0);
     drop(front);
     wait("end", || (server.status()["connected"] == false).then_some(()));
     wait("release", || (server.status()["sessions"] == 0).then_some(()));
-    let mut front = Front::connect(&server, 2);
+    let mut front = server.connect(2);
     front.start(0, 2);
     assert_eq!(encrypt(&mut front, id), 4);
 }
@@ -175,7 +175,7 @@ fn the_socket_of_a_server_that_lives_is_left_alone() {
         assert!(text.contains("another process has this socket"), "{text}");
     }
     // Its owner has noticed nothing.
-    let mut front = Front::connect(&server, 2);
+    let mut front = server.connect(2);
     front.start(0, 2);
     let head = front.rings[0].request(0);
     assert_eq!(front.answers(0), [(head.into(), 1)]);
@@ -201,7 +201,7 @@ fn no_core_is_written_unless_it_may_be() {
 #[test]
 fn a_session_lives_until_a_reset() {
     let mut server = Server::start(&[]);
-    let mut front = Front::connect(&server, 2);
+    let mut front = server.connect(2);
     for life in 1..4 {
         front.start(INDIRECT_DESC, 2);
         for _ in 0..3 {
@@ -235,11 +235,11 @@ fn a_session_lives_until_a_reset() {
 fn features_are_what_was_asked_for() {
     let device = |features: u64| features & 0x3f;
     let server = Server::start(&[]);
-    let features = Front::connect(&server, 2).features;
+    let features = server.connect(2).features;
     assert_eq!(device(features), 0);
     assert_eq!(features & (INDIRECT_DESC | EVENT_IDX), INDIRECT_DESC | EVENT_IDX);
     let server = Server::start(&["--stateless", "--no-event-idx", "--no-indirect-desc"]);
-    let front = Front::connect(&server, 2);
+    let front = server.connect(2);
     assert_eq!(device(front.features), 0x3f);
     assert_eq!(front.features & (INDIRECT_DESC | EVENT_IDX), 0);
     // What was not offered is refused.
@@ -249,7 +249,7 @@ fn features_are_what_was_asked_for() {
 #[test]
 fn every_queue_is_served() {
     let server = Server::start(&["--queues", "63"]);
-    let mut front = Front::connect(&server, 64);
+    let mut front = server.connect(64);
     front.start(EVENT_IDX, 8);
     for _ in 0..20 {
         for index in 0..8 {
@@ -264,7 +264,7 @@ fn every_queue_is_served() {
 #[test]
 fn the_configuration_is_as_long_as_the_front_end_has_it() {
     let server = Server::start(&["--queues", "3", "--not-ready"]);
-    let mut front = Front::connect(&server, 4);
+    let mut front = server.connect(4);
     let mut read = |offset: u32, size: u32| {
         let flags = VhostUserConfigFlags::empty();
         let buffer = vec![0; size as usize];
@@ -297,7 +297,7 @@ impl VhostUserFrontendReqHandler for Listener {
 #[test]
 fn the_driver_is_told_of_changes() {
     let server = Server::start(&[]);
-    let mut front = Front::connect(&server, 2);
+    let mut front = server.connect(2);
     let change = r#"{"command":"config-change"}"#;
     assert!(server.command(change)["error"].is_string());
     // What is to be told is told even so.
@@ -341,7 +341,7 @@ fn the_driver_is_told_of_changes() {
 #[test]
 fn a_front_end_that_does_not_listen_stops_nothing() {
     let server = Server::start(&["--fault", "config-storm:value=1"]);
-    let mut front = Front::connect(&server, 2);
+    let mut front = server.connect(2);
     let (ours, theirs) = UnixStream::pair().unwrap();
     front.set_channel(&theirs);
     let changes = || server.status()["config_changes"].as_u64().unwrap();
@@ -361,7 +361,7 @@ fn a_front_end_that_does_not_listen_stops_nothing() {
 #[test]
 fn what_is_late_does_not_survive_a_reset() {
     let server = Server::start(&["--fault", "delay:value=300:queue=0:count=2"]);
-    let mut front = Front::connect(&server, 2);
+    let mut front = server.connect(2);
     front.start(0, 2);
     front.rings[0].request(0);
     front.rings[0].request(0);
@@ -397,7 +397,7 @@ fn what_is_late_does_not_survive_a_reset() {
 #[test]
 fn resets_with_kicks_under_way_lose_no_queue() {
     let server = Server::start(&["--fault", "delay:value=1:queue=0"]);
-    let mut front = Front::connect(&server, 2);
+    let mut front = server.connect(2);
     for _ in 0..100 {
         front.start(0, 2);
         for index in [0, CONTROL] {
@@ -419,7 +419,7 @@ fn resets_with_kicks_under_way_lose_no_queue() {
 #[test]
 fn it_dies_on_purpose() {
     let mut server = Server::start(&["--fault", "die:after=1"]);
-    let mut front = Front::connect(&server, 2);
+    let mut front = server.connect(2);
     front.start(0, 2);
     let head = front.rings[0].request(0);
     assert_eq!(front.answers(0), [(head.into(), 1)]);
@@ -438,7 +438,7 @@ fn signals_end_it() {
     for (signal, connected) in [(Signal::TERM, false), (Signal::INT, true), (Signal::TERM, true)] {
         let mut server = Server::start(&[]);
         let front = connected.then(|| {
-            let mut front = Front::connect(&server, 2);
+            let mut front = server.connect(2);
             front.start(0, 2);
             front
         });
@@ -462,7 +462,7 @@ fn the_monitor_ends_it() {
 fn it_serves_one_front_end_after_the_other() {
     let mut server = Server::start(&["--keep-serving"]);
     for life in 1..4 {
-        let mut front = Front::connect(&server, 2);
+        let mut front = server.connect(2);
         front.start(0, 2);
         let (_, status) = create_session(&mut front, CONTROL);
         assert_eq!(status, 0);
@@ -480,7 +480,7 @@ fn it_serves_one_front_end_after_the_other() {
         let mut socket = UnixStream::connect(server.path("socket")).unwrap();
         socket.write_all(nonsense).unwrap();
     }
-    drop(Front::connect(&server, 2));
+    drop(server.connect(2));
     assert!(server.child.try_wait().unwrap().is_none());
 }
 
@@ -488,7 +488,7 @@ fn it_serves_one_front_end_after_the_other() {
 fn a_front_end_may_leave_at_any_time() {
     for _ in 0..5 {
         let mut server = Server::start(&["--fault", "delay:value=20"]);
-        let mut front = Front::connect(&server, 2);
+        let mut front = server.connect(2);
         front.start(0, 2);
         for _ in 0..5 {
             front.rings[0].request(0);

@@ -2,6 +2,7 @@
 //! Takes requests from a ring, serves them, and returns them to the driver.
 
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use vm_memory::GuestMemoryMmap;
@@ -28,6 +29,9 @@ const BATCH_TIME: Duration = Duration::from_micros(100);
 /// A request of so many bytes is slow: what is done is published before it. So is a request for a
 /// public-key operation.
 const SLOW_REQUEST_LEN: usize = 16 << 10;
+
+/// How soon a worker that waits notices that its ring is to be stopped.
+const THROTTLE_STEP: Duration = Duration::from_millis(10);
 
 /// A ring from its start to its end.
 pub(super) struct ActiveRing<S> {
@@ -87,6 +91,19 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
             }
         }
         Ok(())
+    }
+
+    /// Serves the requests in the ring, but no more than the ring has room for: the driver may go on
+    /// adding requests.
+    pub(super) fn drain(&mut self) -> Result<(), RingError> {
+        for _ in 0..self.active.ring.size() {
+            if !self.may_go_on() {
+                break;
+            }
+            let Some(popped) = self.active.ring.pop(self.memory)? else { break };
+            self.take(popped)?;
+        }
+        self.publish()
     }
 
     fn may_go_on(&self) -> bool {
@@ -174,8 +191,12 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
         device.check(Requirement::WritableLast, parsed.in_order);
         device.check(Requirement::NoEmpty, !parsed.has_empty);
         let len = parsed.chain.readable.len() + parsed.chain.writable.len();
-        if len >= SLOW_REQUEST_LEN || id.opcode >> 8 == Service::Akcipher.number() {
+        let akcipher = id.opcode >> 8 == Service::Akcipher.number();
+        if len >= SLOW_REQUEST_LEN || akcipher {
             self.publish()?;
+        }
+        if akcipher && id.queue != QueueId::Control {
+            self.throttle();
         }
         let len = self.execute(&parsed.chain);
         let elem = UsedElem { id: popped.id.into(), len, slots: popped.slots };
@@ -194,6 +215,19 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
         }
         self.count_returned();
         Ok(())
+    }
+
+    /// Waits until the guest may have another public-key operation, or the ring is to be stopped.
+    fn throttle(&self) {
+        let begin = Instant::now();
+        let end = begin + self.queue.device.akcipher_limit.reserve(begin);
+        while !self.queue.is_halted() && !self.queue.lock_wanted() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            thread::sleep(left.min(THROTTLE_STEP));
+        }
     }
 
     fn count_returned(&mut self) {

@@ -1,60 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The device as a process of its own, and a front end with a guest's memory and rings.
+//! The device as a process of its own.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-use rustix::fs::{ftruncate, memfd_create, MemfdFlags};
+pub use crypto_test_driver::front::*;
 use serde_json::Value;
-use vhost::vhost_user::message::{VhostUserHeaderFlag, VhostUserProtocolFeatures};
-use vhost::vhost_user::{Frontend, VhostUserFrontend};
-use vhost::{VhostBackend, VhostUserMemoryRegionInfo, VringConfigData};
-use virtio_crypto_device::queue::Memory;
-use vm_memory::{
-    FileOffset, GuestAddress, GuestAddressSpace, GuestMemoryAtomic, GuestMemoryBackend,
-    GuestMemoryMmap,
-};
-use vmm_sys_util::eventfd::EventFd;
 use vmm_sys_util::tempdir::TempDir;
-
-use super::{Ring, AVAIL, BORDER, END, TABLE, USED};
-
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Bit 30: vhost-user's own.
-pub const PROTOCOL_FEATURES: u64 = 1 << 30;
-/// Bit 32.
-pub const VERSION_1: u64 = 1 << 32;
-
-/// Waits until something is there.
-pub fn wait<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = found() {
-            return found;
-        }
-        assert!(Instant::now() < end, "there is no {what}");
-        sleep(Duration::from_millis(2));
-    }
-}
-
-/// Whether a connection can be made to a socket. That it is there is not enough.
-fn listens(path: &Path) -> bool {
-    const ACCEPTS: u32 = 1 << 16;
-    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
-    sockets.lines().skip(1).any(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let flags = u32::from_str_radix(fields[3], 16).unwrap();
-        fields.get(7).is_some_and(|name| Path::new(name) == path) && flags & ACCEPTS != 0
-    })
-}
 
 /// `crypto-test-device serve`
 pub struct Server {
@@ -88,6 +42,11 @@ impl Server {
             wait("socket", || listens(&server.path(name)).then_some(()));
         }
         server
+    }
+
+    /// A front end for so many rings.
+    pub fn connect(&self, rings: usize) -> Front {
+        Front::connect_to(&self.path("socket"), rings)
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -128,149 +87,4 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// A front end, with rings in a memory that it shares.
-pub struct Front {
-    pub frontend: Frontend,
-    pub memory: Memory,
-    pub rings: Vec<Ring>,
-    pub features: u64,
-    kicks: Vec<EventFd>,
-    calls: Vec<EventFd>,
-}
-
-/// As QEMU has it: a file, in more than one region.
-pub fn shared_memory() -> Memory {
-    let file = File::from(memfd_create("guest", MemfdFlags::CLOEXEC).unwrap());
-    ftruncate(&file, END).unwrap();
-    let region = |start: u64, end: u64| {
-        let offset = FileOffset::new(file.try_clone().unwrap(), start);
-        (GuestAddress(start), (end - start) as usize, Some(offset))
-    };
-    let regions = [region(0, BORDER), region(BORDER, END)];
-    GuestMemoryAtomic::new(GuestMemoryMmap::from_ranges_with_files(regions).unwrap())
-}
-
-impl Front {
-    /// Connects and negotiates; `rings` is the number of data queues and one more.
-    pub fn connect(server: &Server, rings: usize) -> Self {
-        Front::connect_to(&server.path("socket"), rings)
-    }
-
-    /// Connects to a socket.
-    pub fn connect_to(path: &Path, rings: usize) -> Self {
-        Front::connect_by(UnixStream::connect(path).unwrap(), rings)
-    }
-
-    /// Negotiates over a connection.
-    pub fn connect_by(socket: UnixStream, rings: usize) -> Self {
-        let count = rings as u64;
-        let mut frontend = Frontend::from_stream(socket, count);
-        frontend.set_owner().unwrap();
-        let features = frontend.get_features().unwrap();
-        assert_ne!(features & PROTOCOL_FEATURES, 0);
-        let protocol = frontend.get_protocol_features().unwrap();
-        let wanted = VhostUserProtocolFeatures::CONFIG
-            | VhostUserProtocolFeatures::MQ
-            | VhostUserProtocolFeatures::BACKEND_REQ
-            | VhostUserProtocolFeatures::REPLY_ACK
-            | VhostUserProtocolFeatures::RESET_DEVICE;
-        assert!(protocol.contains(wanted));
-        frontend.set_protocol_features(wanted).unwrap();
-        // Everything is confirmed, so that a refusal shows.
-        frontend.set_hdr_flags(VhostUserHeaderFlag::NEED_REPLY);
-        assert_eq!(frontend.get_queue_num().unwrap(), count);
-        Front {
-            frontend,
-            memory: shared_memory(),
-            rings: Vec::new(),
-            features,
-            kicks: Vec::new(),
-            calls: Vec::new(),
-        }
-    }
-
-    /// Starts the device, as QEMU does when the guest has made it ready.
-    pub fn start(&mut self, features: u64, rings: usize) {
-        self.rings.clear();
-        for index in 0..rings {
-            let base = 0x80_0000 * (index as u64 % 2) + 0x1000 * (index as u64 / 2);
-            self.rings.push(Ring::new(self.memory.clone(), base, 16));
-        }
-        self.resume(features);
-    }
-
-    /// Starts it with the rings as they are, as QEMU does when a guest that was paused goes on.
-    pub fn resume(&mut self, features: u64) {
-        let frontend = &mut self.frontend;
-        frontend.set_features(features | PROTOCOL_FEATURES | VERSION_1).unwrap();
-        let memory = self.memory.memory();
-        let regions = memory.iter().map(VhostUserMemoryRegionInfo::from_guest_region);
-        let regions: Vec<_> = regions.map(Result::unwrap).collect();
-        frontend.set_mem_table(&regions).unwrap();
-        let offset = |address: u64| {
-            let host = memory.get_host_address(GuestAddress(address)).unwrap();
-            host as u64
-        };
-        self.kicks.clear();
-        self.calls.clear();
-        for (index, ring) in self.rings.iter().enumerate() {
-            let base = ring.base;
-            let (kick, call) = (event(), event());
-            frontend.set_vring_num(index, ring.size).unwrap();
-            frontend.set_vring_base(index, ring.avail).unwrap();
-            let config = VringConfigData {
-                queue_max_size: 1024,
-                queue_size: ring.size,
-                flags: 0,
-                desc_table_addr: offset(base + TABLE),
-                used_ring_addr: offset(base + USED),
-                avail_ring_addr: offset(base + AVAIL),
-                log_addr: None,
-            };
-            frontend.set_vring_addr(index, &config).unwrap();
-            frontend.set_vring_kick(index, &kick).unwrap();
-            frontend.set_vring_call(index, &call).unwrap();
-            frontend.set_vring_enable(index, true).unwrap();
-            self.kicks.push(kick);
-            self.calls.push(call);
-        }
-    }
-
-    /// Stops it, as QEMU does when the guest resets the device.
-    pub fn stop(&mut self) {
-        for index in 0..self.rings.len() {
-            self.frontend.set_vring_enable(index, false).unwrap();
-        }
-        for (index, ring) in self.rings.iter().enumerate() {
-            let base = self.frontend.get_vring_base(index).unwrap();
-            assert_eq!(base, u32::from(ring.avail));
-        }
-    }
-
-    pub fn kick(&self, index: usize) {
-        self.kicks[index].write(1).unwrap();
-    }
-
-    /// Waits for an interrupt.
-    pub fn interrupt(&self, index: usize) {
-        wait("interrupt", || self.calls[index].read().ok());
-    }
-
-    /// A kick, an interrupt, and the answers.
-    pub fn answers(&mut self, index: usize) -> Vec<(u32, u32)> {
-        self.kick(index);
-        self.interrupt(index);
-        self.rings[index].used()
-    }
-
-    /// The channel for the device's own messages.
-    pub fn set_channel(&mut self, socket: &dyn AsRawFd) {
-        self.frontend.set_backend_request_fd(socket).unwrap();
-    }
-}
-
-pub fn event() -> EventFd {
-    EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).unwrap()
 }

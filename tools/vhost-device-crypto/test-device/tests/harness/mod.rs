@@ -98,7 +98,7 @@ impl Kit {
             readable: cut(&mut readable, usize::MAX),
             writable: cut(&mut answer, usize::MAX),
         };
-        let written = self.device.control(&chain);
+        let written = instrument::control(&self.device, &chain);
         drop(chain);
         (answer, written)
     }
@@ -115,7 +115,7 @@ impl Kit {
         let mut answer = vec![0xff; writable];
         let chain =
             Chain { readable: cut(&mut readable, pieces), writable: cut(&mut answer, pieces) };
-        let written = self.device.data(0, &mut Scratch::default(), &chain);
+        let written = instrument::data(&self.device, 0, &mut Scratch::default(), &chain);
         drop(chain);
         (answer, written)
     }
@@ -125,7 +125,7 @@ impl Kit {
         let mut readable = readable.to_vec();
         let chain =
             Chain { readable: cut(&mut readable, usize::MAX), writable: cut(writable, usize::MAX) };
-        self.device.data(0, &mut Scratch::default(), &chain)
+        instrument::data(&self.device, 0, &mut Scratch::default(), &chain)
     }
 
     /// A CREATE: the fixed fields from offset 16 on, and the keys.

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The daemon, as front ends and the host's administrator see it.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use crypto_test_driver::front::{listens, wait, Front};
+use crypto_test_driver::WRITE;
+use rustix::process::{kill_process, Pid, Signal};
+use vhost::vhost_user::message::VhostUserConfigFlags;
+use vhost::vhost_user::VhostUserFrontend;
+use vmm_sys_util::tempdir::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_vhost-device-crypto");
+
+/// One data queue: the control queue is the second ring.
+const CONTROL: usize = 1;
+
+struct Daemon {
+    child: Child,
+    directory: TempDir,
+}
+
+impl Daemon {
+    fn start(arguments: &[&str]) -> Self {
+        Daemon::start_with(arguments, &["socket"])
+    }
+
+    fn start_with(arguments: &[&str], sockets: &[&str]) -> Self {
+        let directory = TempDir::new_with_prefix("/tmp/vhost-device-crypto-test-").unwrap();
+        let child = Command::new(PROGRAM)
+            .arg("--socket-path")
+            .arg(directory.as_path().join("socket"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let daemon = Daemon { child, directory };
+        for name in sockets {
+            wait("socket", || listens(&daemon.path(name)).then_some(()));
+        }
+        daemon
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.as_path().join(name)
+    }
+
+    fn connect(&self) -> Front {
+        Front::connect_to(&self.path("socket"), 2)
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    fn wait_for_end(&mut self) -> ExitStatus {
+        wait("end", || self.child.try_wait().unwrap())
+    }
+
+    /// A line of /proc/PID/status or limits, without its title.
+    fn about(&self, file: &str, title: &str) -> String {
+        let text = std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(title));
+        line.unwrap_or_else(|| panic!("there is no {title}")).trim().into()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It has ended already where a test was about that.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Creates a session for a cipher with a key of 16 bytes; returns its ID and the status.
+fn create_session(front: &mut Front, algorithm: u32) -> (u64, u32) {
+    let mut bytes = vec![0; 72];
+    let words = [(0, 0x0002), (4, algorithm), (16, algorithm), (20, 16), (24, 1), (64, 1)];
+    for (at, word) in words {
+        bytes[at..at + 4].copy_from_slice(&u32::to_le_bytes(word));
+    }
+    bytes.extend([0x55; 16]);
+    let ring = &mut front.rings[CONTROL];
+    let (from, to) = (ring.buffer(88), ring.buffer(16));
+    ring.write(from, &bytes);
+    ring.add(&[(from, 88, 0), (to, 16, WRITE)]);
+    assert_eq!(front.answers(CONTROL).len(), 1);
+    let response = front.rings[CONTROL].read(to, 16);
+    let id = u64::from_le_bytes(response[..8].try_into().unwrap());
+    (id, u32::from_le_bytes(response[8..12].try_into().unwrap()))
+}
+
+const AES_CBC: u32 = 3;
+const ARC4: u32 = 1;
+
+/// Puts a request of AES-CBC into the data ring, and does not kick; returns where the status will be.
+fn post_encryption(front: &mut Front, session: u64) -> u64 {
+    let mut bytes = vec![0; 72];
+    let words = [(8, session as u32), (12, (session >> 32) as u32), (24, 16), (28, 16), (32, 16)];
+    for (at, word) in words {
+        bytes[at..at + 4].copy_from_slice(&u32::to_le_bytes(word));
+    }
+    bytes[64] = 1;
+    bytes.extend([0x11; 32]);
+    let ring = &mut front.rings[0];
+    let (from, to) = (ring.buffer(104), ring.buffer(17));
+    ring.write(from, &bytes);
+    ring.write(to, &[0xff; 17]);
+    ring.add(&[(from, 104, 0), (to, 17, WRITE)]);
+    to + 16
+}
+
+/// Encrypts a block; returns the status.
+fn encrypt(front: &mut Front, session: u64) -> u8 {
+    let status = post_encryption(front, session);
+    assert_eq!(front.answers(0).len(), 1);
+    front.rings[0].read(status, 1)[0]
+}
+
+#[test]
+fn each_guest_has_sessions_and_limits_of_its_own() {
+    let arguments = ["--socket-count", "2", "--max-sessions", "2"];
+    let daemon = Daemon::start_with(&arguments, &["socket0", "socket1"]);
+    let mut fronts = ["socket0", "socket1"].map(|name| {
+        let mut front = Front::connect_to(&daemon.path(name), 2);
+        front.start(0, 2);
+        front
+    });
+    for front in &mut fronts {
+        assert_eq!(create_session(front, AES_CBC), (0, 0));
+        assert_eq!(create_session(front, AES_CBC), (1, 0));
+        assert_eq!(create_session(front, AES_CBC).1, 1);
+        assert_eq!(encrypt(front, 1), 0);
+    }
+    // The next front end is another guest's, which knows none of the sessions.
+    let [first, mut second] = fronts;
+    drop(first);
+    let mut next = wait("front end", || {
+        let mut front = Front::connect_to(&daemon.path("socket0"), 2);
+        front.start(0, 2);
+        (encrypt(&mut front, 0) == 4).then_some(front)
+    });
+    assert_eq!(create_session(&mut next, AES_CBC), (0, 0));
+    assert_eq!(encrypt(&mut second, 0), 0);
+}
+
+#[test]
+fn legacy_algorithms_are_offered_on_demand_only() {
+    for (arguments, legacy) in [(&[][..], false), (&["--legacy-algorithms"], true)] {
+        let daemon = Daemon::start(arguments);
+        let mut front = daemon.connect();
+        let flags = VhostUserConfigFlags::empty();
+        let config = front.frontend.get_config(0, 56, flags, &[0; 56]).unwrap().1;
+        let mask = |at: usize| u32::from_le_bytes(config[at..at + 4].try_into().unwrap());
+        // MD5 as a hash, and in HMAC.
+        assert_eq!([mask(20) & 2 != 0, mask(24) & 2 != 0], [legacy; 2]);
+        assert_ne!(mask(12) & 1 << AES_CBC, 0);
+        front.start(0, 2);
+        assert_eq!(create_session(&mut front, AES_CBC).1, 0);
+        let arc4 = mask(12) & 1 << ARC4 != 0;
+        assert!(legacy || !arc4);
+        assert_eq!(create_session(&mut front, ARC4).1, if arc4 { 0 } else { 3 });
+    }
+}
+
+#[test]
+fn a_daemon_that_is_told_to_stop_serves_what_is_in_its_rings() {
+    let mut daemon = Daemon::start(&[]);
+    let mut front = daemon.connect();
+    front.start(0, 2);
+    let (session, _) = create_session(&mut front, AES_CBC);
+    let places: Vec<_> = (0..6).map(|_| post_encryption(&mut front, session)).collect();
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.wait_for_end().code(), Some(0));
+    assert_eq!(front.rings[0].used().len(), places.len());
+    front.interrupt(0);
+    for place in places {
+        assert_eq!(front.rings[0].read(place, 1), [0]);
+    }
+    assert!(!daemon.path("socket").exists());
+}
+
+#[test]
+fn public_key_operations_have_a_rate() {
+    const RATE: u32 = 20;
+    let daemon = Daemon::start(&["--max-akcipher-rate", &RATE.to_string()]);
+    let mut front = daemon.connect();
+    front.start(0, 2);
+    let mut took = |opcode: u32, count: u32| {
+        for _ in 0..count {
+            front.rings[0].request(opcode);
+        }
+        let begin = Instant::now();
+        front.kick(0);
+        let mut seen = 0;
+        wait("answer", || {
+            seen += front.rings[0].used().len() as u32;
+            (seen == count).then_some(())
+        });
+        begin.elapsed()
+    };
+    // Three are free, and each other one waits for its turn.
+    assert!(took(0x0400, 6) >= Duration::from_secs(1) * 3 / RATE);
+    // Ciphers do not wait. That takes some time, but not that of so many public-key operations.
+    assert!(took(0x0000, 6) < Duration::from_secs(1) * 6 / RATE);
+}
+
+/// Sends a message of vhost-user's, and returns the number that is the reply.
+fn exchange(mut socket: &UnixStream, request: u32, flags: u32, body: &[u8]) -> u64 {
+    let mut bytes = Vec::new();
+    for word in [request, 1 | flags, body.len() as u32] {
+        bytes.extend(word.to_ne_bytes());
+    }
+    bytes.extend(body);
+    socket.write_all(&bytes).unwrap();
+    let mut reply = [0; 20];
+    socket.read_exact(&mut reply).unwrap();
+    assert_eq!(reply[..4], request.to_ne_bytes());
+    u64::from_ne_bytes(reply[12..].try_into().unwrap())
+}
+
+#[test]
+fn a_status_of_0_resets_a_device_that_is_not_suspended() {
+    const SET_STATUS: u32 = 39;
+    const GET_STATUS: u32 = 40;
+    const GET_PROTOCOL_FEATURES: u32 = 15;
+    const NEED_REPLY: u32 = 8;
+    let daemon = Daemon::start(&[]);
+    let socket = UnixStream::connect(daemon.path("socket")).unwrap();
+    let mut front = Front::connect_by(socket.try_clone().unwrap(), 2);
+    assert_ne!(exchange(&socket, GET_PROTOCOL_FEATURES, 0, &[]) & 1 << 16, 0);
+    let set = |status: u64| {
+        assert_eq!(exchange(&socket, SET_STATUS, NEED_REPLY, &status.to_ne_bytes()), 0);
+        assert_eq!(exchange(&socket, GET_STATUS, 0, &[]), status);
+    };
+    front.start(0, 2);
+    set(15);
+    let (session, _) = create_session(&mut front, AES_CBC);
+    // As QEMU does for a guest that is paused.
+    front.stop();
+    set(0);
+    front.resume(0);
+    set(15);
+    assert_eq!(encrypt(&mut front, session), 0);
+    // As a front end does that lets its guest reset the device.
+    set(0);
+    front.stop();
+    front.start(0, 2);
+    assert_eq!(encrypt(&mut front, session), 4);
+}
+
+#[test]
+fn keys_stay_in_memory() {
+    let mut daemon = Daemon::start(&[]);
+    let mut front = daemon.connect();
+    front.start(0, 2);
+    let (session, _) = create_session(&mut front, AES_CBC);
+    assert_eq!(encrypt(&mut front, session), 0);
+    assert!(daemon.about("limits", "Max core file size").starts_with("0 "));
+    let locked: u64 =
+        daemon.about("status", "VmLck:").trim_end_matches(" kB").trim().parse().unwrap();
+    // Only a privileged user may look into the process.
+    let maps = std::fs::read_to_string(format!("/proc/{}/smaps", daemon.child.id()));
+    daemon.signal(Signal::TERM);
+    daemon.wait_for_end();
+    let mut log = String::new();
+    daemon.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    // Memory is locked where that is allowed, but not the guest's.
+    match log.contains("keys may be swapped out") {
+        true => assert_eq!(locked, 0, "{log}"),
+        false => assert!(locked > 0, "{log}"),
+    }
+    if let Ok(maps) = maps {
+        let guest = maps.split("memfd:guest").skip(1);
+        let flags = guest.filter_map(|map| map.lines().find(|line| line.starts_with("VmFlags:")));
+        let flags: Vec<_> = flags.collect();
+        assert!(!flags.is_empty() && !flags.iter().any(|flags| flags.contains(" lo")), "{flags:?}");
+    }
+}
+
+#[test]
+fn arguments_out_of_range_are_errors() {
+    for argument in [
+        "--queues=0",
+        "--queues=64",
+        "--socket-count=0",
+        "--socket-count=65",
+        "--services=nothing",
+        "--fault=delay",
+        "--socket-fd=99",
+    ] {
+        let output = Command::new(PROGRAM).args(["-s", "/nonexistent/socket", argument]).output();
+        assert_eq!(output.unwrap().status.code(), Some(2), "{argument}");
+    }
+}
