@@ -285,6 +285,22 @@ fn keys_stay_in_memory() {
 }
 
 #[test]
+fn the_description_is_that_of_the_program() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
+    let text = std::fs::read(format!("{folder}/50-vhost-device-crypto.json")).unwrap();
+    let description: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let output = Command::new(PROGRAM).args(["--print-capabilities", "--unheard-of"]).output();
+    let printed: serde_json::Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+    assert_eq!(printed["type"], "crypto");
+    assert_eq!(printed["type"], description["type"]);
+    let binary = PathBuf::from(description["binary"].as_str().unwrap());
+    assert_eq!(binary.file_name(), PathBuf::from(PROGRAM).file_name());
+    let unit = std::fs::read_to_string(format!("{folder}/vhost-device-crypto@.service")).unwrap();
+    let start = format!("ExecStart={} --socket-path ", binary.display());
+    assert!(unit.lines().any(|line| line.starts_with(&start)));
+}
+
+#[test]
 fn arguments_out_of_range_are_errors() {
     for argument in [
         "--queues=0",
