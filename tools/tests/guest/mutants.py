@@ -27,11 +27,12 @@ from lib.kernel_log import TROUBLE, KernelLog
 DRIVER = Path("/run/testbed/driver.ko")
 # What the kernel says of a mutation that a test has noticed; it can go on afterwards.
 HARMLESS = re.compile(r"self-tests for .* failed|alg: .* failed|not ok ")
-LIMIT = 60  # seconds to load or unload the module
+# Seconds to load or unload the module, which runs its unit tests; a host may be busy.
+LIMIT = 600
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--parameters", default="")
-parser.add_argument("--limit", type=int, default=400)
+parser.add_argument("--limit", type=int, default=900)
 parser.add_argument("numbers", type=int, nargs="+")
 
 

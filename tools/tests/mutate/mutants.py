@@ -69,7 +69,7 @@ def todo(list_path: str, rejected: str, results_path: str, stage: str, reached: 
     them, and, if it is known which it reaches, it reaches them."""
     left = set(scratch.read_list(Path(list_path))) - numbers(Path(rejected))
     for number, tried, outcome, _ in results(Path(results_path)):
-        if outcome == "noticed" or tried == stage:
+        if outcome != "survived" or tried == stage:
             left.discard(number)
     if reached and Path(reached).exists():
         left &= numbers(Path(reached))

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tests of candidates.py and scratch.py: python3 -m unittest discover -s tools/tests/mutate"""
+"""Tests of the mutations' program: python3 -m unittest discover -s tools/tests/mutate"""
 
+import contextlib
+import io
 import tempfile
 import unittest
 from pathlib import Path
 
 import candidates
+import mutants
 import scratch
 from candidates import DRIVER, Mutation
 
@@ -144,6 +147,56 @@ class Trees(unittest.TestCase):
         for line in (5, 7):
             log = f"warning: x\n --> {DRIVER}/wire/a.rs:5:1\n\nerror: y\n --> /x/{DRIVER}/wire/a.rs:{line}:9\n"
             self.assertEqual(scratch.rejected(self.tree, log, mutations), {1})
+
+
+class Results(unittest.TestCase):
+    """What is left to do, and what became of each mutation."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.list, self.rejected, self.results, self.reached = (
+            Path(folder.name) / name for name in ("list", "rejected", "results", "reached")
+        )
+        lines = [f"{number}\tcall\ta.rs\t1\tf();\tg();" for number in range(1, 7)]
+        self.list.write_text("# a comment\n" + "\n".join(lines) + "\n")
+        self.rejected.write_text("2\n")
+        self.results.write_text(
+            "1\tkunit\tnoticed\tnot ok\n3\tkunit\tsurvived\t\n3\tstress\tnoticed\tlost\n"
+            "4\tkunit\tsurvived\t\n5\treading\tequivalent\tsymmetric\n"
+        )
+
+    def printed(self, command: str, *arguments: str) -> str:
+        """Returns what a command prints."""
+        files = [str(self.list), str(self.rejected), str(self.results)]
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            mutants.COMMANDS[command](*files, *arguments)
+        return out.getvalue()
+
+    def test_todo(self) -> None:
+        """A stage tries what nobody has noticed, what it has not tried, and what it reaches."""
+        self.assertEqual(self.printed("todo", "kunit"), "6\n")
+        self.assertEqual(self.printed("todo", "stress"), "4 6\n")
+        self.reached.write_text("4\n5\n")
+        self.assertEqual(self.printed("todo", "stress", str(self.reached)), "4\n")
+
+    def test_table(self) -> None:
+        """Each has its outcome, and the outcomes are counted."""
+        table = self.printed("table")
+        outcomes = [line.split("\t")[-1] for line in table.splitlines() if line[0] != "#"]
+        self.assertEqual(
+            outcomes,
+            [
+                "noticed by kunit: not ok",
+                "does not build",
+                "noticed by stress: lost",
+                "survived kunit",
+                "equivalent: symmetric",
+                "not reached",
+            ],
+        )
+        self.assertIn("# 1 noticed by kunit\n# 1 noticed by stress\n", table)
 
 
 if __name__ == "__main__":
