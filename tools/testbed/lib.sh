@@ -130,7 +130,7 @@ once() {
 }
 
 # show_time NAME PROCESS: says every 10 seconds for how long PROCESS has been making NAME; to a file or
-# a pipe, where each time is a line of its own, every minute.
+# a pipe, where each time is a line of its own, after 10 seconds and then every minute.
 show_time() {
 	local begin=$SECONDS seconds never
 	exec 9>&- >/dev/null {never}<> <(:)
@@ -139,7 +139,7 @@ show_time() {
 		seconds=$((SECONDS - begin))
 		if [ -t 2 ]; then
 			printf '\r%s: %s: %d s ' "${0##*/}" "$1" "$seconds" >&2
-		elif [ $((seconds % 60)) -lt 10 ]; then
+		elif [ "$seconds" -lt 20 ] || [ $((seconds % 60)) -lt 10 ]; then
 			say "$1: $seconds s"
 		fi
 	done
