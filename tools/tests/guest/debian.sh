@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+#
+# What the tests in Debian systems share. To be sourced there, from /mnt.
+set -u
+work=$(mktemp -d)
+cd "$work" || exit
+
+# ok NAME COMMAND...: one test.
+ok() {
+	name=$1
+	shift
+	if ("$@") >"$work/out" 2>&1; then
+		echo "ok - $name"
+	else
+		echo "not ok - $name"
+		tail -n 40 "$work/out" | sed 's/^/# /'
+	fi
+}
+
+install() {
+	# What the packages need is there, and the guest has no network.
+	apt-get -y install "$@"
+}
+
+# device: the folder of the virtio crypto device.
+device() {
+	for found in /sys/bus/virtio/devices/*; do
+		[ "$(cat "$found/device")" != 0x0014 ] || echo "$found"
+	done
+}
+
+# load: as udev does; returns when all self-tests have passed.
+load() {
+	modprobe -b "$(cat "$(device)/modalias")" || return
+	for _ in $(seq 300); do
+		passed && return
+		sleep 0.2
+	done
+	cat /proc/crypto
+	return 1
+}
+
+# passed: the self-tests of all that the driver has registered.
+passed() {
+	awk '/^driver/ { mine = /-virtio/ } /^type *: larval/ { running = 1 }
+	     /^selftest/ && mine { count++; passed += $3 == "passed" }
+	     END { exit running || count < 14 || passed < count }' /proc/crypto
+}

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2154 # case.sh has the variables
+#
+# What the cases of the Debian packages share. To be sourced after case.sh.
+
+# shellcheck disable=SC2034 # used by the cases
+packages=$top/build/packages
+
+# testbed_name FLAVOUR: what the test bed calls it.
+testbed_name() {
+	case $1 in
+	amd64) echo stock ;;
+	*) echo "${1%-amd64}" ;;
+	esac
+}
+
+# in_debian NAME [OPTION...] SYSTEM FOLDER COMMAND: like in_guest.
+in_debian() {
+	local name=$1 status=0 begin=$SECONDS
+	shift
+	"$testbed/debian-vm" --timeout 1800 "$@" 2>&1 | sed -u -E "s/^(ok|not ok)( [0-9]+)?( -)? /\1 - $name: /" ||
+		status=${PIPESTATUS[0]}
+	if [ "$status" = 0 ]; then
+		echo "ok - $name: the kernel has nothing to report"
+	else
+		echo "not ok - $name: debian-vm ended with status $status"
+	fi
+	echo "# $name: $((SECONDS - begin)) s"
+}
+
+# copy_system FOLDER SYSTEM: a copy of a Debian system, to install more in.
+copy_system() {
+	mkdir "$1" && as_root cp -a "$2/root" "$1/root" && ln -s "$2/vmlinuz" "$2/initrd" "$1/"
+}
+
+# apt FOLDER COMMAND...: apt-get in a copy, not in a guest: what it takes is in Debian's archive.
+apt() {
+	local folder=$1
+	shift
+	in_root --root "$folder/root" env DEBIAN_FRONTEND=noninteractive \
+		apt-get -q -y --no-install-recommends "$@"
+}
+
+# in_system FOLDER SCRIPT ARGUMENT...: a shell in a copy of a Debian system.
+in_system() {
+	local root=$1/root
+	shift
+	in_root --root "$root" env DEBIAN_FRONTEND=noninteractive sh -e -c "$1" sh "${@:2}"
+}
