@@ -5,6 +5,7 @@ import argparse
 import os
 import re
 import selectors
+import shutil
 import subprocess
 import sys
 import time
@@ -14,9 +15,12 @@ import accel
 import reports
 
 LAST_LINES = 40
+# The firmware writes to the ports, too: what comes before this is not the command's.
+STARTED = b"debian-vm: started\n"
+FIRMWARE = "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd"
 
 # The first program. Debian's initramfs has mounted the root, /proc, /sys, /dev and /run.
-START = """#!/bin/sh
+START = f"""#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 # There is no udevd: libdevmapper makes the nodes by itself.
 export DM_DISABLE_UDEV=1
@@ -25,6 +29,7 @@ mount -o remount,rw /
 mount -t tmpfs tmp /tmp
 mount -t debugfs debug /sys/kernel/debug
 stty -F /dev/ttyS1 raw
+printf '%s' '{STARTED.decode()}' >/dev/ttyS1
 cd /root
 sh /mnt/command </dev/null >/dev/ttyS1 2>&1
 echo "exit $?" >/dev/ttyS2
@@ -41,6 +46,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--mem", default="1024M")
     parser.add_argument("--timeout", type=float, default=900)
     parser.add_argument("--append", default="", help="further kernel arguments")
+    parser.add_argument(
+        "--secure-boot",
+        type=Path,
+        metavar="VARIABLES",
+        help="boot by UEFI Secure Boot, with these variables of OVMF's, and with shim and GRUB of"
+        " the system",
+    )
     parser.add_argument("--allow-report", action="append", default=[])
     parser.add_argument("system", type=Path)
     parser.add_argument("folder", type=Path)
@@ -69,25 +81,71 @@ def make_disk(options: argparse.Namespace) -> Path:
     return path
 
 
-def command(options: argparse.Namespace, disk: Path, pipes: list[int]) -> list[str]:
-    """QEMU's command line."""
-    accelerator = accel.choose(options)
+def kernel_arguments(options: argparse.Namespace) -> str:
+    """The kernel's command line."""
     # On a busy host a kernel that tests its timer may get no interrupt in time, and panic.
     append = "root=/dev/vda rw console=ttyS0 panic=-1 ignore_loglevel printk.time=1 no_timer_check"
     append += f" {options.append} init=/bin/sh -- -c"
-    append += ' "mount -o ro /dev/vdb /mnt && exec sh /mnt/start"'
+    return append + ' "mount -o ro /dev/vdb /mnt && exec sh /mnt/start"'
+
+
+def make_esp(options: argparse.Namespace) -> Path:
+    """Fills a folder as the EFI system partition: shim, which Microsoft has signed, loads GRUB and
+    the kernel, which Debian has signed."""
+    esp: Path = options.run_dir / "esp"
+    usr = options.system / "root/usr/lib"
+    for source, target in (
+        (usr / "shim/shimx64.efi.signed", "EFI/BOOT/BOOTX64.EFI"),
+        (usr / "shim/mmx64.efi.signed", "EFI/BOOT/mmx64.efi"),
+        (usr / "grub/x86_64-efi-signed/grubx64.efi.signed", "EFI/BOOT/grubx64.efi"),
+        (options.system / "vmlinuz", "vmlinuz"),
+        (options.system / "initrd", "initrd"),
+    ):
+        (esp / target).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, esp / target)
+    (esp / "EFI/debian").mkdir()
+    (esp / "EFI/debian/grub.cfg").write_text(
+        f"linux /vmlinuz {kernel_arguments(options)}\ninitrd /initrd\nboot\n"
+    )
+    return esp
+
+
+def boot_arguments(options: argparse.Namespace) -> list[str]:
+    """QEMU's arguments for what is booted, and how."""
+    if not options.secure_boot:
+        return [
+            *("-machine", "q35"),
+            *("-kernel", str(options.system / "vmlinuz")),
+            *("-initrd", str(options.system / "initrd")),
+            *("-append", kernel_arguments(options)),
+        ]
+    # The firmware writes its variables. The system management mode alone may.
+    variables = shutil.copy(options.secure_boot, options.run_dir / "variables")
+    return [
+        *("-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"),
+        *("-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={FIRMWARE}"),
+        *("-drive", f"if=pflash,format=raw,unit=1,file={variables}"),
+        *("-drive", f"if=none,id=disk2,format=raw,readonly=on,file=fat:{make_esp(options)}"),
+    ]
+
+
+def command(options: argparse.Namespace, disk: Path, pipes: list[int]) -> list[str]:
+    """QEMU's command line."""
+    accelerator = accel.choose(options)
     found = [
         *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot"),
-        *("-machine", "q35", "-display", "none", "-smp", "2", "-m", options.mem),
+        *("-display", "none", "-smp", "2", "-m", options.mem),
         *("-accel", "tcg,thread=multi" if accelerator == "tcg" else accelerator),
         *("-cpu", "max,la57=off"),
-        *("-kernel", str(options.system / "vmlinuz"), "-initrd", str(options.system / "initrd")),
-        *("-append", append),
-        *("-drive", f"if=virtio,format=raw,snapshot=on,file={options.system / 'image'}"),
-        *("-drive", f"if=virtio,format=raw,readonly=on,file={disk}"),
+        *boot_arguments(options),
+        *("-drive", f"if=none,id=disk0,format=raw,snapshot=on,file={options.system / 'image'}"),
+        *("-drive", f"if=none,id=disk1,format=raw,readonly=on,file={disk}"),
         *("-object", "cryptodev-backend-builtin,id=c0"),
         *("-device", "virtio-crypto-pci,cryptodev=c0"),
     ]
+    # In this order they are vda, vdb and vdc.
+    for number in range(3 if options.secure_boot else 2):
+        found += ["-device", f"virtio-blk-pci,drive=disk{number},bootindex={2 - number}"]
     for number, pipe in enumerate(pipes):
         found += ["-chardev", f"file,id=s{number},path=/proc/self/fd/{pipe}"]
         found += ["-serial", f"chardev:s{number}"]
@@ -101,6 +159,8 @@ class Guest:
         self.options = options
         self.console = b""
         self.status = b""
+        self.before = b""
+        self.started = False
 
     def run(self) -> bool:
         """Boots the guest; returns whether it ended in time."""
@@ -128,8 +188,13 @@ class Guest:
     def _take(self, number: int, data: bytes) -> bool:
         if number == 0:
             self.console += data
-        elif number == 1:
+        elif number == 1 and self.started:
             os.write(1, data)
+        elif number == 1:
+            self.before += data
+            _, found, data_of_command = self.before.partition(STARTED)
+            self.started = bool(found)
+            os.write(1, data_of_command)
         else:
             self.status += data
         return bool(data)
