@@ -10,7 +10,7 @@ from reporting.results import Count, PerRequest
 
 
 def count(who: str, size: int, whole: float, depth: int = 8) -> Count:
-    """A count that has nothing special but this."""
+    """Returns a count with these values, and the same values as all others in the rest."""
     device = None if who in ("cpu", "software") else "qemu"
     per_request = PerRequest(1, 2, whole, 1, 1, 1, 1, 0, 0)
     return Count("cipher", "cbc(aes)", who, "d", device, size, depth, "encrypt", True, 1, 9,
@@ -18,10 +18,11 @@ def count(who: str, size: int, whole: float, depth: int = 8) -> Count:
 
 
 class Comparable(unittest.TestCase):
-    """What may be compared."""
+    """The selection of counts that can be compared."""
 
     def test_form(self) -> None:
-        """The form that this driver was measured in most often leads; others are left out."""
+        """Only counts with the device, direction, segments and in_place are compared with which
+        this driver was measured most often."""
         counts = [count("rust", 16, 1), count("rust", 64, 2), count("c", 16, 3)]
         others = [replace(count("rust", 16, 9), device="ref"),
                   replace(count("c", 64, 9), direction="decrypt"),
@@ -34,7 +35,7 @@ class Comparable(unittest.TestCase):
         self.assertEqual(compared.who(), ["rust", "c"])
 
     def test_order(self) -> None:
-        """Lines are in the order of sizes and depths, algorithms in that of the file."""
+        """Points are sorted by size or depth; algorithms keep the order of the file."""
         counts = [count("rust", size, size, depth) for size in (64, 16) for depth in (8, 1)]
         compared = Comparison(counts, "cbc(aes)")
         self.assertEqual(compared.by_size("rust", 1), [(16, 16), (64, 64)])
@@ -43,13 +44,13 @@ class Comparable(unittest.TestCase):
         self.assertEqual(algorithms([*counts, other]), ["cbc(aes)", "a"])
 
     def test_without_device(self) -> None:
-        """The processor costs the same at any depth; a device does not."""
+        """A count without a device is used for every depth, a count with a device for its own."""
         compared = Comparison([count("rust", 16, 1), count("cpu", 16, 5, 1)], "cbc(aes)")
         self.assertEqual(compared.by_size("cpu", 8), [(16, 5)])
         self.assertEqual(compared.by_size("rust", 1), [])
 
     def test_usual(self) -> None:
-        """The usual setting is one that was measured."""
+        """The usual size and depth are used if they were measured, else the most frequent ones."""
         compared = Comparison([count("rust", 4096, 1), count("rust", 16, 1, 1)], "cbc(aes)")
         self.assertEqual((compared.usual_size(), compared.usual_depth()), (4096, 8))
         compared = Comparison([count("rust", 256, 1, 2)], "cbc(aes)")
@@ -57,29 +58,29 @@ class Comparable(unittest.TestCase):
 
 
 class Crossing(unittest.TestCase):
-    """Where two lines cross."""
+    """The size at which the costs of two implementations cross."""
 
     def test_between(self) -> None:
-        """It is on the straight line between two sizes."""
+        """A crossing between two sizes is interpolated linearly."""
         ours, theirs = [(0, 100.0), (100, 100.0)], [(0, 0.0), (100, 400.0)]
         self.assertEqual(breakeven.crossing(ours, theirs), 25)
         self.assertEqual(breakeven.crossing(list(reversed(ours)), theirs), 25)
 
     def test_ends(self) -> None:
-        """A device that always pays does so from the smallest size; one that never does, not."""
+        """The smallest size is returned if the device always costs less, None if it never does."""
         flat, low, high = ([(16, cost), (64, cost)] for cost in (10.0, 5.0, 20.0))
         self.assertEqual(breakeven.crossing(flat, high), 16)
         self.assertIsNone(breakeven.crossing(flat, low))
         self.assertIsNone(breakeven.crossing(flat, flat))
 
     def test_last(self) -> None:
-        """Of several crossings the last one counts: from there on it pays."""
+        """The last of several crossings is returned: the device costs less at all larger sizes."""
         theirs = [(0, 20.0), (10, 0.0), (20, 20.0)]
         self.assertEqual(breakeven.crossing([(0, 10.0), (10, 10.0), (20, 10.0)], theirs), 15)
         self.assertIsNone(breakeven.crossing([(0, 10.0), (10, 10.0)], theirs))
 
     def test_common(self) -> None:
-        """Sizes that only one has do not matter; without a common one there is no answer."""
+        """Sizes at which only one was measured are ignored. No common size raises ValueError."""
         ours = [(0, 10.0), (5, 1000.0), (10, 10.0)]
         self.assertEqual(breakeven.crossing(ours, [(0, 0.0), (10, 20.0)]), 5)
         with self.assertRaises(ValueError):
@@ -87,7 +88,7 @@ class Crossing(unittest.TestCase):
 
 
 class Words(unittest.TestCase):
-    """What is said of a break-even."""
+    """The texts about a break-even."""
 
     def _words(self, ours: float, theirs: tuple[float, float]) -> str:
         counts = [count("rust", 16, ours), count("rust", 4096, ours),
@@ -96,19 +97,19 @@ class Words(unittest.TestCase):
         return f"{one.text()}. {breakeven.sentence(one)}"
 
     def test_words(self) -> None:
-        """Each case has its own."""
+        """The texts differ if the device costs less from a size on, at every size, or at none."""
         self.assertRegex(self._words(10, (0, 20)), "^from 2.01 KiB. .*from 2.01 KiB on.$")
         self.assertRegex(self._words(10, (20, 30)), "^from 16 B or less. .*at every size.$")
         self.assertRegex(self._words(10, (0, 5)), "^not up to 4 KiB. .*more .*at 4 KiB.$")
 
     def test_one_size(self) -> None:
-        """With one size there is no size to name."""
+        """If one size was measured, the texts name no size."""
         (one,) = breakeven.all_of([count("rust", 256, 5), count("software", 256, 9)])
         self.assertEqual(one.text(), "pays")
         self.assertNotIn("size", breakeven.sentence(one))
 
     def test_nothing(self) -> None:
-        """What was not measured has none."""
+        """There is no break-even without a count of the processor or of portable software."""
         self.assertEqual(breakeven.all_of([count("rust", 16, 1), count("c", 16, 1)]), [])
 
 

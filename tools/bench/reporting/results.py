@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""``results.json``, in which the benchmarks leave what they have measured.
+"""Reads ``results.json``, the results of the benchmarks.
 
-The file has one object. ``format`` and ``of`` are always there; a list that is missing or empty
-was not measured. Its other keys are the fields of the classes in this file, and stay as they are:
-a change that breaks readers gets another ``format``.
+The file is a JSON object. ``format`` and ``of`` are mandatory. A list that is missing or empty was
+not measured. The classes in this file have the keys that the report uses; other keys are ignored.
+Documentation/benchmark.rst describes all keys. A change that breaks readers needs a new ``format``.
 """
 
 import datetime
@@ -17,7 +17,7 @@ FORMAT = 1
 
 SERVICES = ("cipher", "aead", "hash", "mac", "akcipher", "sig")
 
-# Who does the work, in the order of tables and legends.
+# The implementations by their key ``who``, in the order of tables and legends.
 WHO = {
     "rust": "this driver",
     "rust-sync": "this driver, synchronous",
@@ -27,7 +27,7 @@ WHO = {
     "software": "portable software",
 }
 
-# The same where there is little room.
+# Shorter names of the implementations, for narrow places.
 SHORT = {
     "rust": "this driver",
     "rust-sync": "synchronous",
@@ -39,12 +39,12 @@ SHORT = {
 
 
 class BadResults(Exception):
-    """The file cannot be used; the message says why."""
+    """The file is missing or invalid; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class Of:
-    """What the results are of."""
+    """The software and the machine that were measured."""
 
     commit: str
     kernel: str
@@ -54,7 +54,7 @@ class Of:
     date: str
 
     def check(self) -> str:
-        """The date is one."""
+        """Returns an error if the date is not YYYY-MM-DD, or ''."""
         try:
             datetime.date.fromisoformat(self.date)
         except ValueError:
@@ -64,7 +64,7 @@ class Of:
 
 @dataclass(frozen=True)
 class PerRequest:
-    """Guest instructions, and events, of one request."""
+    """The costs of one request, on average: guest instructions and events."""
 
     module: float
     core: float
@@ -75,15 +75,15 @@ class PerRequest:
     frees: float
     switches: float
     atomics: float
-    # Of ``whole``, those of programs.
+    # The part of ``whole`` in user space.
     user: float = 0
-    # Of ``atomics``, those of the driver and of reference counts.
+    # The part of ``atomics`` in the driver and in its reference counts.
     shared_atomics: float = 0
 
 
 @dataclass(frozen=True)
 class Count:
-    """What was counted in one setting."""
+    """The costs of a request in one setting."""
 
     service: str
     algorithm: str
@@ -102,11 +102,11 @@ class Count:
 
     @property
     def by_name(self) -> dict[str, float]:
-        """Instructions by the short name of a function."""
+        """Returns the instructions by short function name."""
         return names.shortened(self.functions)
 
     def check(self) -> str:
-        """Services and those who do the work are known, and nothing is empty."""
+        """Returns an error if a name is unknown or a number is not above 0, or ''."""
         return (
             check_service(self.service)
             or ("" if self.who in WHO else f"who is unknown: {self.who!r}")
@@ -116,7 +116,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Program:
-    """What was counted of a program that uses the kernel's crypto."""
+    """The costs of a request of a program that uses the kernel crypto API."""
 
     program: str
     algorithm: str
@@ -130,7 +130,8 @@ class Program:
     noise: float
 
     def check(self) -> str:
-        """Those who do the work are known, a program's share is a share, and nothing is empty."""
+        """Returns an error if a name is unknown, the program's part exceeds the whole, or a number
+        is not above 0; or ''."""
         if self.who not in WHO:
             return f"who is unknown: {self.who!r}"
         if self.per_request.user > self.per_request.whole:
@@ -140,7 +141,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Time:
-    """How long ``a`` takes, divided by how long ``b`` takes, in one guest."""
+    """The time of a request of ``a`` divided by that of ``b``, both in one guest."""
 
     service: str
     algorithm: str
@@ -154,7 +155,7 @@ class Time:
     ratio_median: float
 
     def check(self) -> str:
-        """Services and those who do the work are known."""
+        """Returns an error if a name is unknown or a number is not above 0, or ''."""
         for who in (self.a, self.b):
             if who not in WHO:
                 return f"who is unknown: {who!r}"
@@ -163,7 +164,7 @@ class Time:
 
 @dataclass(frozen=True)
 class Scaling:
-    """Requests per second relative to one processor."""
+    """Requests per second of all processors, relative to those of one processor."""
 
     processors: int
     queues: int
@@ -171,13 +172,13 @@ class Scaling:
     relative: float
 
     def check(self) -> str:
-        """There is something of each."""
+        """Returns an error if a number is not above 0, or ''."""
         return check_positive(self, "processors", "queues", "host_processors", "relative")
 
 
 @dataclass(frozen=True)
 class Contention:
-    """How often a request waits for a lock, with several processors."""
+    """The number of waits for a lock per request, with several processors."""
 
     algorithm: str
     who: str
@@ -189,7 +190,7 @@ class Contention:
     lock_spins: float
 
     def check(self) -> str:
-        """Those who do the work are known, and nothing but the spins is empty."""
+        """Returns an error if a name is unknown or a number but the spins is not above 0, or ''."""
         if self.who not in WHO:
             return f"who is unknown: {self.who!r}"
         return check_positive(self, "size", "depth", "processors", "queues")
@@ -197,7 +198,7 @@ class Contention:
 
 @dataclass(frozen=True)
 class Device:
-    """What the reference device does by itself, and OpenSSL on as many threads."""
+    """The rates of the reference device without a guest, and of OpenSSL in as many threads."""
 
     service: str
     algorithm: str
@@ -210,7 +211,7 @@ class Device:
     direction: str = ""
 
     def check(self) -> str:
-        """The service is known, and nothing is empty."""
+        """Returns an error if the service is unknown or a number is not above 0, or ''."""
         return check_service(self.service) or check_positive(
             self, "size", "depth", "queues", "requests_per_second", "bytes_per_second",
             "openssl_bytes_per_second",
@@ -218,19 +219,19 @@ class Device:
 
     @property
     def name(self) -> str:
-        """The algorithm; a signature's with its direction."""
+        """Returns the name of the algorithm, with the direction if it is a public key algorithm."""
         signs = self.service in ("akcipher", "sig") and self.direction
         return f"{self.algorithm}, {self.direction}" if signs else self.algorithm
 
     @property
     def share(self) -> float:
-        """Of OpenSSL's throughput."""
+        """Returns the throughput of the device, divided by that of OpenSSL."""
         return self.bytes_per_second / self.openssl_bytes_per_second
 
 
 @dataclass(frozen=True)
 class Results:
-    """The whole file."""
+    """The contents of the file."""
 
     format: int
     of: Of
@@ -243,18 +244,18 @@ class Results:
 
 
 def check_service(service: str) -> str:
-    """Returns what is wrong with a service's name."""
+    """Returns an error if the service is unknown, or ''."""
     return "" if service in SERVICES else f"the service is unknown: {service!r}"
 
 
 def check_positive(result: object, *names: str) -> str:
-    """Returns what is wrong if one of these is not above 0."""
+    """Returns an error if a field of ``result`` in ``names`` is not above 0, or ''."""
     wrong = [name for name in names if getattr(result, name) <= 0]
     return f"{wrong[0]} is not above 0" if wrong else ""
 
 
 def parse(text: str) -> Results:
-    """Makes results of a file's text."""
+    """Parses the text of a file."""
     try:
         value = json.loads(text)
     except ValueError as error:
@@ -271,7 +272,7 @@ def parse(text: str) -> Results:
 
 
 def load(path: Path) -> Results:
-    """Reads the file."""
+    """Reads and parses a file."""
     try:
         return parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests in flight, of any type.
+//! Requests in flight of all types, and lists of them.
 
 use crate::{
     bindings,
@@ -24,7 +24,7 @@ use kernel::{
     prelude::*, //
 };
 
-/// What a cipher does with the data.
+/// The direction of a cipher operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Direction {
     /// Plaintext to ciphertext.
@@ -35,14 +35,14 @@ pub(crate) enum Direction {
 
 /// The return value of a callback that the crypto API has called with a request.
 ///
-/// Only this layer creates one: from a result, or after a queue has taken the request.
+/// Only this layer creates return codes: from a result, or after a queue has taken the request.
 #[must_use]
 pub(crate) struct ReturnCode(c_int);
 
 impl ReturnCode {
-    /// The request is complete.
+    /// Returns the code of a complete request.
     ///
-    /// An error that has another meaning as a return value becomes `EIO`.
+    /// `EINPROGRESS` and `EBUSY` become `EIO`: as return values they mean that the request is not complete.
     pub(super) fn done(result: Result) -> Self {
         Self(match result {
             Ok(()) => 0,
@@ -51,7 +51,7 @@ impl ReturnCode {
         })
     }
 
-    /// A queue has taken the request; its completion will be called.
+    /// Returns the code of a request that a queue has taken and completes later.
     pub(super) fn submitted(how: Submitted) -> Self {
         Self(if how.backlogged {
             EBUSY.to_errno()
@@ -60,52 +60,52 @@ impl ReturnCode {
         })
     }
 
-    /// Returns what the C callback returns.
+    /// Returns the value that the C callback must return.
     pub(super) fn into_raw(self) -> c_int {
         self.0
     }
 }
 
-/// How a queue has taken a request.
+/// Proof that a queue has taken a request: it is in flight or in the backlog.
 #[derive(Clone, Copy)]
 pub(crate) struct Submitted {
     backlogged: bool,
 }
 
 impl Submitted {
-    /// The request is in flight. Its owner must complete it.
+    /// The request is in flight. The code that returns this value must ensure that it is completed.
     pub(crate) const QUEUED: Self = Self { backlogged: false };
 
     /// The request was added to the backlog. Only [`BacklogList`] returns this, for requests that allow it.
     const BACKLOGGED: Self = Self { backlogged: true };
 }
 
-/// The functions of a type of requests.
+/// The completion functions of a request type.
 pub(super) struct CtxOps<D: 'static> {
-    /// Completes the request. The header is invalid when it returns.
+    /// Completes the request. The header is invalid when the function returns.
     pub(super) complete: unsafe fn(NonNull<CtxHeader<D>>, Result, &BhDisabled),
     /// Calls the completion with `EINPROGRESS`, which means that the request has left the backlog.
     pub(super) in_progress: unsafe fn(NonNull<CtxHeader<D>>, &BhDisabled),
 }
 
-/// The beginning of every request context, for queues, which do not know the type of the request. `D` is
-/// the queue's data of a request.
+/// The beginning of every request context. Queues use only this header, because they do not know the type
+/// of the request. `D` is the data that a queue keeps for a request.
 #[repr(C)]
 pub(super) struct CtxHeader<D: 'static> {
     ops: &'static CtxOps<D>,
     next: Option<NonNull<CtxHeader<D>>>,
     pub(super) lists: SgLists,
     pub(super) segments: u32,
-    /// The last byte that the device writes.
+    /// The status byte, the last byte that the device writes.
     pub(super) status: NonNull<u8>,
     private: D,
     /// The number of bytes that the device claims to have written.
     pub(super) used: u32,
     /// The caller allows the request to be backlogged.
     may_backlog: bool,
-    /// The caller must be told that the request has left the backlog.
+    /// The request has entered the backlog, and its completion was not called with `EINPROGRESS` yet.
     in_progress_due: bool,
-    /// The request was returned and never posted.
+    /// The request was completed without being posted, so the device has not changed its data.
     pub(super) never_posted: bool,
 }
 
@@ -146,8 +146,8 @@ impl<D: 'static> InFlightRequest<D> {
     ///
     /// # Safety
     ///
-    /// `header` must be valid and that of a filled context, and have no other user until the request is
-    /// complete.
+    /// `header` must be the valid header of a filled context. Nothing else may use the header until the
+    /// request is complete.
     pub(super) unsafe fn new(header: NonNull<CtxHeader<D>>) -> Self {
         // INVARIANT: The caller guarantees that the header is valid and has no other user.
         Self { header }
@@ -159,16 +159,16 @@ impl<D: 'static> InFlightRequest<D> {
     }
 
     fn header(&self) -> &CtxHeader<D> {
-        // SAFETY: By the type invariant the header is valid, and this has the only pointer to it.
+        // SAFETY: By the type invariant the header is valid, and `self` has the only pointer to it.
         unsafe { self.header.as_ref() }
     }
 
     fn header_mut(&mut self) -> &mut CtxHeader<D> {
-        // SAFETY: By the type invariant the header is valid, and this has the only pointer to it.
+        // SAFETY: By the type invariant the header is valid, and `self` has the only pointer to it.
         unsafe { self.header.as_mut() }
     }
 
-    /// Returns true if it is the request with that header.
+    /// Returns true if `header` is the header of this request.
     pub(super) fn is_at(&self, header: NonNull<CtxHeader<D>>) -> bool {
         self.header == header
     }
@@ -183,33 +183,33 @@ impl<D: 'static> InFlightRequest<D> {
         self.header().segments
     }
 
-    /// Returns the queue's data.
+    /// Returns the queue's data of the request.
     pub(crate) fn private(&self) -> &D {
         &self.header().private
     }
 
-    /// Returns the queue's data.
+    /// Returns the queue's data of the request for writing.
     pub(crate) fn private_mut(&mut self) -> &mut D {
         &mut self.header_mut().private
     }
 
-    /// Returns the last byte of what the device writes besides the data: 0xff unless the device wrote
-    /// it.
+    /// Returns the status byte, or the poison 0xff if the device has not written it.
     pub(crate) fn last_result_byte(&self) -> u8 {
         let status = self.header().status.as_ptr();
-        // `virtqueue_get_buf()` has a read barrier after the used entry, and has unmapped the memory.
+        // `virtqueue_get_buf()` has executed a read barrier after it found the used entry, and has unmapped
+        // the memory.
         //
         // SAFETY: A filled context has a status. The read is volatile, because a faulty device may still
         // write to it.
         unsafe { status.read_volatile() }
     }
 
-    /// Keeps the number of bytes that the device claims to have written, which may be wrong.
+    /// Stores the number of bytes that the device claims to have written. The number may be wrong.
     pub(crate) fn set_used(&mut self, used: u32) {
         self.header_mut().used = used;
     }
 
-    /// Completes a request that was never sent: the driver may run it on the fallback.
+    /// Completes, with `ENODEV`, a request that was never sent. The driver may then run it on the fallback.
     ///
     /// Context: as for [`complete`](Self::complete).
     pub(crate) fn complete_unsent(mut self, bh: &BhDisabled) {
@@ -219,15 +219,15 @@ impl<D: 'static> InFlightRequest<D> {
 
     /// Completes the request.
     ///
-    /// Context: bottom half, no lock held: the caller's callback may submit again.
+    /// Context: bottom half, no lock held: the completion callback may submit another request.
     #[inline]
     pub(crate) fn complete(self, result: Result, bh: &BhDisabled) {
         // SAFETY: The request is not used any more, and `ManuallyDrop` does not drop it.
         unsafe { ManuallyDrop::new(self).complete_raw(result, bh) };
     }
 
-    /// Calls the completion with `EINPROGRESS` if the request has left the backlog and that was not done
-    /// yet.
+    /// Calls the completion with `EINPROGRESS` if the request was in the backlog. Only the first call has an
+    /// effect.
     #[inline]
     fn notify_in_progress(&mut self, bh: &BhDisabled) {
         if core::mem::take(&mut self.header_mut().in_progress_due) {
@@ -236,7 +236,7 @@ impl<D: 'static> InFlightRequest<D> {
         }
     }
 
-    /// Completes the request.
+    /// Completes the request without consuming it.
     ///
     /// # Safety
     ///
@@ -253,14 +253,14 @@ impl<D: 'static> InFlightRequest<D> {
 impl<D: 'static> Drop for InFlightRequest<D> {
     fn drop(&mut self) {
         let bh = BhDisabled::disable();
-        // SAFETY: This is the last use.
+        // SAFETY: `self` is being dropped, and is not used after this call.
         unsafe { self.complete_raw(Err(EIO), &bh) };
     }
 }
 
 // SAFETY: The pointer is that of the header, which is unique by the type invariant. The lists are in the
-// header. A `Builder` has made them of memory that stays valid until the request is complete, which takes
-// an `InFlightRequest`.
+// header. `Builder` fills the lists with memory of the context and of the crypto API request. Both stay valid
+// until the request is complete, and only this `InFlightRequest` can complete it.
 unsafe impl<D: Send + 'static> VirtqueueBuffer for InFlightRequest<D> {
     fn sgs(&mut self) -> Result<&mut SgLists> {
         Ok(&mut self.header_mut().lists)
@@ -276,14 +276,14 @@ unsafe impl<D: Send + 'static> VirtqueueBuffer for InFlightRequest<D> {
     }
 }
 
-/// A request of the backlog. Its caller must be told when the request leaves the backlog.
+/// A request that was taken from the backlog. [`accept`](Self::accept) notifies the caller of that.
 #[must_use]
 pub(crate) struct Backlogged<D: 'static>(InFlightRequest<D>);
 
 impl<D: 'static> Backlogged<D> {
     /// Notifies the caller that the request has left the backlog, unless the caller was notified before.
     ///
-    /// Must be called before the device gets the request: the completion must not come first.
+    /// Must be called before the device gets the request. Otherwise the result could arrive first.
     ///
     /// Context: bottom half, no lock held.
     pub(crate) fn accept(mut self, bh: &BhDisabled) -> InFlightRequest<D> {
@@ -292,12 +292,12 @@ impl<D: 'static> Backlogged<D> {
     }
 }
 
-/// Requests in order.
+/// A linked list of requests.
 ///
 /// # Invariants
 ///
-/// The headers from `head` to `tail`, linked by `next`, are those of `len` [`InFlightRequest`]s that were moved to
-/// this list.
+/// The headers from `head` to `tail`, linked by `next`, are those of `len` [`InFlightRequest`]s that were moved
+/// to this list.
 pub(crate) struct Chain<D: 'static> {
     head: Option<NonNull<CtxHeader<D>>>,
     tail: Option<NonNull<CtxHeader<D>>>,
@@ -346,7 +346,7 @@ impl<D: 'static> Chain<D> {
         self.len += 1;
     }
 
-    /// Takes the first request.
+    /// Removes the first request.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<InFlightRequest<D>> {
         // INVARIANT: The header was that of an `InFlightRequest`, and leaves the list.
@@ -381,7 +381,7 @@ impl<D: 'static> BacklogList<D> {
         self.0.len()
     }
 
-    /// Returns true if there is no request.
+    /// Returns true if the list is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.head.is_none()
     }
@@ -404,7 +404,7 @@ impl<D: 'static> BacklogList<D> {
         self.0.push_front(request);
     }
 
-    /// Takes the first request.
+    /// Removes the first request.
     pub(crate) fn pop_front(&mut self) -> Option<Backlogged<D>> {
         self.0.pop().map(Backlogged)
     }

@@ -60,9 +60,10 @@ struct ResponseWaiter {
 
 /// Requests that wait for a free descriptor or for memory, in order.
 ///
-/// The messages are linked themselves, because memory cannot be allocated here.
+/// Each message has the link to the next one, because adding a request must not allocate memory.
 pub(crate) struct ControlBacklog {
-    // Two stacks make a queue: `inbox` is reversed to `out` when that is empty.
+    // Two stacks form a queue: `push` adds to `inbox`, and `pop` reverses `inbox` into `out` when `out` is
+    // empty.
     out: Option<ControlMessage>,
     inbox: Option<ControlMessage>,
 }
@@ -96,7 +97,7 @@ impl ControlBacklog {
         Self::unstack(&mut self.out)
     }
 
-    /// Removes the requests that a thread waits for.
+    /// Removes and returns the requests with a waiting thread.
     fn split_off_waited(&mut self) -> Self {
         let mut waited = Self::new();
         let mut others = Self::new();
@@ -193,11 +194,11 @@ impl Handler for ControlQueueHandler {
 
 /// The result of an attempt to send the first request in [`ControlBacklog`].
 enum Sent {
-    /// There was none, or it still waits.
+    /// The backlog is empty, or its first request could not be sent yet.
     Nothing,
-    /// It was added to the ring, and the device must be kicked.
+    /// The request was added to the ring, and the device must be kicked.
     Kick,
-    /// These requests fail with the error.
+    /// The requests cannot be sent, and fail with the error.
     Refused(Error, ControlBacklog),
 }
 
@@ -222,13 +223,13 @@ impl ControlQueueHandler {
         };
         match locked.add(message) {
             Ok(()) => Sent::Kick,
-            // The next response frees a descriptor.
+            // `handle_used` tries again after the next response.
             Err((err, message)) if (err == ENOSPC || err == ENOMEM) && locked.in_flight() != 0 => {
                 locked.state().push_front(message);
                 Sent::Nothing
             }
-            // No response will come. The device's work item tries again, see `retry`. Threads do not wait
-            // for memory.
+            // Without a request in flight there is no next response. The device's work item tries again, see
+            // `retry`. Requests with a waiting thread fail, so that the thread does not wait for memory.
             Err((err, message)) if err == ENOMEM => {
                 locked.state().push_front(message);
                 let refused = locked.state().split_off_waited();
@@ -261,14 +262,14 @@ pub(super) fn prepare(request: &[u8], response_len: usize) -> Result<ControlMess
     Message::new(pending, request, &[], response_len)
 }
 
-/// Sends a request, or adds it to [`ControlBacklog`]. If memory is exhausted, a request without a waiting
-/// thread is added there, too, and [`retry`] sends it.
+/// Sends a request, or adds it to [`ControlBacklog`] if it cannot be sent now. If memory is exhausted and no
+/// request is in flight, only a request without a waiting thread is added; [`retry`] sends it.
 ///
 /// Context: process or bottom half, interrupts enabled: no `SpinLockIrq` held.
 ///
 /// # Errors
 ///
-/// The request is dropped.
+/// On error the request is dropped.
 /// - `ENODEV` if the device was reset or removed.
 /// - `ENOMEM` if memory is exhausted, no request is in flight, and a thread waits for the response.
 /// - `EIO` if the ring is broken.
@@ -288,7 +289,7 @@ pub(super) fn send_nowait(queue: &ControlQueue, message: ControlMessage) -> Resu
             locked.into_kick().notify();
             Ok(())
         }
-        // A response will free a descriptor.
+        // `handle_used` tries again after the next response.
         Err((err, message)) if (err == ENOSPC || err == ENOMEM) && locked.in_flight() != 0 => {
             locked.state().push(message);
             Ok(())
@@ -298,7 +299,7 @@ pub(super) fn send_nowait(queue: &ControlQueue, message: ControlMessage) -> Resu
             Ok(())
         }
         Err((err, message)) => {
-            // Unlock first: dropping a message may wake a thread.
+            // Unlock first: wiping and freeing the message does not need the lock.
             drop(locked);
             drop(message);
             Err(err)
@@ -306,8 +307,9 @@ pub(super) fn send_nowait(queue: &ControlQueue, message: ControlMessage) -> Resu
     }
 }
 
-/// Sends requests that wait for memory, if no request is in flight whose response would do that. Returns
-/// true if requests wait; then it must be called again after a while.
+/// Schedules the bottom half to send backlogged requests if no request is in flight, because no response
+/// triggers the bottom half then. Returns true if requests are backlogged. The caller must then call this
+/// function again after a delay.
 pub(super) fn retry(queue: &ControlQueue) -> bool {
     let bh = BhDisabled::disable();
     let mut locked = queue.lock(&bh);
@@ -336,8 +338,8 @@ pub(super) fn is_idle(queue: &ControlQueue) -> bool {
 /// - `ENOMEM` if memory is exhausted;
 /// - `ENODEV` if the device was reset or removed;
 /// - `EIO` if the ring is broken;
-/// - `ETIMEDOUT` if the device does not respond within `limit` milliseconds. The device keeps the memory of the
-///   request until it is reset.
+/// - `ETIMEDOUT` if the device does not respond within `limit` milliseconds. The request stays in flight, and
+///   its memory allocated, until the device is reset.
 pub(super) fn send_and_wait(
     queue: &ControlQueue,
     request: &[u8],
@@ -357,7 +359,7 @@ pub(super) fn send_and_wait(
         next: None,
     };
     send_nowait(queue, Message::new(pending, request, key, response_len)?)?;
-    // The interrupt of the response may be lost.
+    // The interrupt of the response may be lost: run the bottom half after each step.
     let step = limit.div_ceil(POLLS);
     let responded = (0..POLLS).any(|_| {
         waiter.done.wait(step) || {
@@ -392,7 +394,7 @@ mod tests {
         Arc::pin_init(waiter, GFP_KERNEL).unwrap()
     }
 
-    /// Removes the messages, and returns what they begin with.
+    /// Removes all messages and returns their first bytes.
     fn drain(overflow: &mut ControlBacklog) -> KVec<u8> {
         let mut numbers = KVec::new();
         while let Some(message) = overflow.pop() {

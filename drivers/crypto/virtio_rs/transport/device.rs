@@ -87,8 +87,8 @@ pub(crate) type Device = OwnedDelayedWork<DeviceInner>;
 
 /// The functions that a device calls when its state changes.
 pub(crate) trait DeviceCallbacks: Send + Sync {
-    /// A device has become ready or not ready, or sessions must be created. The function must not wait for
-    /// a device.
+    /// Called after a device has become ready or not ready, and when sessions must be created. The function
+    /// must not wait for a device, because it runs in the work item that resets a failed device.
     ///
     /// Context: process, may sleep.
     fn device_changed(&self);
@@ -109,12 +109,12 @@ pub(crate) struct DeviceInner {
     sessions: SessionTable,
     /// The number of restarts.
     restarts: Atomic<u32>,
-    /// Sessions must be created, and [`DeviceCallbacks::device_changed`] was not called yet.
+    /// 1 if sessions must be created and [`DeviceCallbacks::device_changed`] was not called yet, else 0.
     reestablish_pending: Atomic<u32>,
-    /// `None` when the device is not bound any more. The lock is held only for a short time.
+    /// `None` after unbind. The lock is held only for a short time.
     #[pin]
     queues: Mutex<Option<Arc<Queues>>>,
-    /// `None` when the device is not bound any more. The lock is held during a recovery.
+    /// `None` after unbind. The lock is held during a recovery.
     #[pin]
     watchdog: Mutex<Option<Watchdog>>,
 }
@@ -122,7 +122,8 @@ pub(crate) struct DeviceInner {
 impl Device {
     /// Reads the configuration of a device, and sets up its queues.
     ///
-    /// Recovery runs on `workqueue`: memory reclaim may wait for requests that only a reset returns.
+    /// Recovery runs on `workqueue`, which has a rescuer thread: memory reclaim may wait for requests that
+    /// the driver gets back only by a reset.
     ///
     /// Context: process, may sleep; from `probe`.
     ///
@@ -130,8 +131,8 @@ impl Device {
     ///
     /// - `ENODEV` if the device does not offer VIRTIO_F_VERSION_1;
     /// - `EINVAL` if the configuration is invalid, or the device has more than [`MAX_DATA_QUEUES`];
-    /// - `EAGAIN` if the device changes the configuration whenever it is read;
-    /// - others as the transport returns them.
+    /// - `EAGAIN` if the device changes the configuration during every attempt to read it;
+    /// - other errors of the transport.
     pub(crate) fn probe(
         dev: &virtio::Device<device::Core<'_>>,
         callbacks: Arc<dyn DeviceCallbacks>,
@@ -200,8 +201,8 @@ impl Device {
     }
 
     /// Marks the device failed after a protocol violation or a timeout. The work item resets the device,
-    /// which returns all requests in flight, and restarts it. Returns false if this has no effect in the
-    /// device's state.
+    /// which returns all requests in flight, and restarts it. Returns false if that has no effect, for
+    /// example because the device has failed before.
     ///
     /// Context: any but hard interrupt.
     pub(crate) fn fail(&self) -> bool {
@@ -212,8 +213,8 @@ impl Device {
         fails
     }
 
-    /// Reports that the device has assigned a session ID twice in an epoch. The device is reset, and results
-    /// of sessions of the epoch are not trusted.
+    /// Reports that the device has assigned a session ID twice in an epoch. The work item resets the device.
+    /// Results of the epoch's sessions are not trusted.
     ///
     /// Context: any but hard interrupt.
     pub(super) fn report_duplicate_id(&self, epoch: u32) {
@@ -224,7 +225,7 @@ impl Device {
         }
     }
 
-    /// Reports that the device does not know a session any more. The transform gets another one.
+    /// Reports that the device has lost a session. The transform gets a new session.
     ///
     /// Context: any but hard interrupt.
     pub(super) fn report_lost_session(&self, epoch: u32, id: u64) {
@@ -236,8 +237,8 @@ impl Device {
     ///
     /// Context: any but hard interrupt.
     pub(crate) fn request_sessions(&self) {
-        // Release: the work item that takes this sees which session is lost or wanted. It may take it
-        // before it is queued here.
+        // Release: pairs with the acquire in `run`. The work item that reads 1 also sees which sessions are
+        // lost or missing. If the work item already runs, it may read 1 before `queue` queues it again.
         self.reestablish_pending.store(1, Release);
         self.queue();
     }
@@ -269,14 +270,15 @@ impl Device {
     ///
     /// Context: process or bottom half, interrupts enabled: no `SpinLockIrq` held.
     pub(super) fn send_control_nowait(&self, message: ControlMessage) {
-        // An error means that the device was reset or removed, and has lost its sessions.
+        // `message` is a DESTROY. An error needs no action: the device was reset or removed and has lost its
+        // sessions, or the ring is broken and the device must be reset.
         let _ = controlq::send_nowait(&self.control, message);
         if controlq::retry(&self.control) {
             self.queue_delayed(RETRY);
         }
     }
 
-    /// Arms the watchdog, which detects requests that do not return.
+    /// Arms the watchdog, which detects requests that the device does not return.
     ///
     /// Context: any but hard interrupt.
     pub(crate) fn arm_watchdog(&self) {
@@ -318,14 +320,15 @@ impl DeviceInner {
         )
     }
 
-    /// Returns the data queues that [`data_queue`](Self::data_queue) returns, by their index.
+    /// Returns the data queues that [`data_queue`](Self::data_queue) can return, by index: no more than there
+    /// are CPU IDs.
     pub(super) fn data_queues(&self) -> &[Arc<DataQueue>] {
-        // CAST: Both targets of this driver have 32 bits at least.
+        // CAST: `usize` has at least 32 bits on the supported architectures.
         let count = self.data.len().min(nr_cpu_ids() as usize);
         self.data.get(..count).unwrap_or_default()
     }
 
-    /// Returns the data queue that is assigned to this CPU.
+    /// Returns the data queue that is assigned to the current CPU.
     pub(crate) fn data_queue(&self) -> Option<&DataQueue> {
         let index = Queues::queue_for_cpu(CpuId::current(), self.data.len())?;
         self.data.get(index).map(|queue| &**queue)
@@ -336,8 +339,9 @@ impl DeviceInner {
         self.sessions.epoch()
     }
 
-    /// Evaluates a result again, some time after the device has returned the request. Returns the result of
-    /// [`session::distrust`] if the driver has detected a duplicate session ID in `epoch` since.
+    /// Evaluates the result of a request again before the caller gets it. Replaces the result with that of
+    /// [`session::distrust`] if the driver has detected a duplicate session ID in `epoch` after the device
+    /// returned the request.
     ///
     /// Context: any.
     pub(crate) fn evaluate(&self, epoch: Option<u32>, result: Result) -> Result {
@@ -382,8 +386,8 @@ impl DeviceInner {
         self.sessions.remove(epoch, id)
     }
 
-    /// Returns the interval of the watchdog. It detects a request after the timeout, and at most a third of
-    /// the timeout later.
+    /// Returns the interval of the watchdog's checks. A check detects a timed-out request at most a third of
+    /// the timeout late.
     fn watchdog_interval(&self) -> Msecs {
         (self.timeout / dataq::CHECKS_PER_TIMEOUT).max(1)
     }

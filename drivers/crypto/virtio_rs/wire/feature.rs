@@ -99,7 +99,7 @@ impl Features {
 }
 
 impl Layout {
-    /// Truncates a padded request to `natural` bytes, its natural size, in the natural layout.
+    /// Returns a padded request in this layout. `natural` is its size in the natural layout, in bytes.
     pub(super) fn truncate<'a>(&self, padded: &'a [u8], natural: usize) -> &'a [u8] {
         match self {
             Layout::Padded => padded,

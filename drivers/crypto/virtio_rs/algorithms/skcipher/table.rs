@@ -154,8 +154,8 @@ pub(super) const MAX_KEY: usize = 64;
 
 kernel::static_assert!(2 * AES.max_key_size as usize <= MAX_KEY);
 
-/// Key for test sessions. A prefix is a valid key for every cipher: all bytes have odd parity, no
-/// part is a weak DES key, and no two parts are equal.
+/// Key for test sessions. A prefix of the length of a cipher's key is valid for that cipher: all bytes have
+/// odd parity, none of the four 8-byte parts is a weak DES key, and no two of them are equal.
 const TEST_KEY: [u8; 32] = [
     0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, //
     0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0x01, //
@@ -169,7 +169,7 @@ pub(in crate::algorithms) fn test_key(len: u32) -> Option<&'static [u8]> {
     TEST_KEY.get(..len as usize)
 }
 
-/// Returns the device algorithm of a row.
+/// Returns the algorithm of a row, as in the device's configuration.
 pub(in crate::algorithms) fn algorithm(row: usize) -> Option<Algorithm> {
     TABLE.get(row).map(|row| Algorithm::Cipher(row.cipher))
 }
@@ -179,7 +179,7 @@ pub(in crate::algorithms) fn algorithm(row: usize) -> Option<Algorithm> {
 /// # Errors
 ///
 /// - `EINVAL` if the row does not exist;
-/// - others as [`create_session`] returns them.
+/// - other errors of [`create_session`].
 pub(in crate::algorithms) fn create_test_session(
     device: &Arc<Device>,
     row: usize,
