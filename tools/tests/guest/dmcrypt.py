@@ -1,14 +1,14 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""dm-crypt on the driver: what it writes the kernel's own ciphers read, and the reverse.
+"""dm-crypt on the driver: the kernel's own ciphers read what the driver writes, and the reverse.
 
 usage: dmcrypt.py plain64|essiv|xts|luks2|luks2-default [--tree MIB] [--sector-size BYTES]
 
-plain64 and essiv, for CBC, and xts name the driver's algorithm in a table for dmsetup. luks2 lets
-cryptsetup ask for aes-cbc-essiv:sha256, luks2-default for what it takes if it is told nothing,
-aes-xts-plain64 with a key of 512 bits: loaded with prefer=1 the module must be what does it,
-without it must not. A tree of files is written through one side and read through
-the other, which must not find anything wrong with it.
+plain64 and essiv (CBC), and xts: a table for dmsetup names the driver's algorithm. luks2:
+cryptsetup formats a volume with aes-cbc-essiv:sha256. luks2-default: cryptsetup formats a volume
+with its default, aes-xts-plain64 with a key of 512 bits. A LUKS volume must use the driver if the
+driver was loaded with prefer=1, and must not use the driver otherwise. One implementation writes a
+file system with a tree of files. The other one checks the file system and compares the files.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from lib.volume import run
 SOURCE = Path("/usr/lib/python3.13")
 TREE = volume.MOUNTS / "tree"
 CASES = ("plain64", "essiv", "xts", "luks2", "luks2-default")
-# What cryptsetup writes into the table of a LUKS volume.
+# The cipher that cryptsetup writes to the table of a LUKS volume.
 LUKS = {"luks2": "aes-cbc-essiv:sha256", "luks2-default": "aes-xts-plain64"}
 
 parser = argparse.ArgumentParser()
@@ -39,10 +39,10 @@ CIPHER = ciphers.XTS if XTS else ciphers.ALL[crypto.NAME]
 
 
 def cipher(driver: str) -> str:
-    """The case's cipher done by a driver, as dm-crypt wants it spelled.
+    """Returns the cipher of this case with the algorithm `driver`, in the syntax of dm-crypt.
 
-    A template is found by the names of all its parts or by the driver names of all its parts;
-    a mixture is EEXIST, whatever the drivers.
+    The crypto API finds a template if all names in it are algorithm names, or all are driver
+    names. A mixture of both fails with EEXIST, for all drivers.
     """
     essiv = options.case in ("essiv", "luks2")
     inner = f"essiv({driver},{crypto.best('sha256')})" if essiv else driver
@@ -50,30 +50,30 @@ def cipher(driver: str) -> str:
 
 
 class Plain:
-    """A volume whose key and table we make up ourselves."""
+    """A volume without a header. This program makes its key and its table."""
 
     def __init__(self, device: Path) -> None:
         self.device = device
         self.key = CIPHER.random_key()
 
     def format(self) -> None:
-        """There is nothing on it but data."""
+        """Does nothing: the volume has no header."""
 
     def _opened(self, driver: str) -> contextlib.AbstractContextManager[Path]:
         line = volume.table(self.device, cipher(driver), self.key, options.sector_size)
         return volume.mapped(f"by-{driver}", line)
 
     def ours(self) -> contextlib.AbstractContextManager[Path]:
-        """Opened with the driver's algorithm."""
+        """Opens the volume with the driver's algorithm."""
         return self._opened(CIPHER.asynchronous)
 
     def software(self) -> contextlib.AbstractContextManager[Path]:
-        """Opened with the kernel's own."""
+        """Opens the volume with the kernel's own cipher."""
         return self._opened(crypto.software(CIPHER.name).driver)
 
 
 class Luks:
-    """A volume as cryptsetup makes it."""
+    """A LUKS2 volume that cryptsetup formats."""
 
     def __init__(self, device: Path) -> None:
         self.device = device
@@ -90,8 +90,8 @@ class Luks:
 
     @contextlib.contextmanager
     def ours(self) -> Iterator[Path]:
-        """Opened by cryptsetup, which does not know of the driver."""
-        # Without the keyring the table has the key, for software() to use.
+        """Opens the volume with cryptsetup. The kernel chooses the implementation."""
+        # --disable-keyring puts the key itself into the table. software() needs it there.
         run("cryptsetup", "open", "--disable-keyring", "--key-file", self.key_file,
             self.device, "luks")  # fmt: skip
         try:
@@ -102,7 +102,7 @@ class Luks:
 
     @contextlib.contextmanager
     def software(self) -> Iterator[Path]:
-        """The table that cryptsetup made, but for the kernel's own cipher."""
+        """Opens the volume with cryptsetup's table, changed to name the kernel's own cipher."""
         with self.ours():
             pass
         name = LUKS[options.case]
@@ -113,17 +113,17 @@ class Luks:
 
 
 def tree_bytes() -> int:
-    """How much there is to write and to read."""
+    """Returns the number of bytes in the files of the tree."""
     return sum(path.stat().st_size for path in TREE.rglob("*") if path.is_file())
 
 
 def wanted() -> bool:
-    """Whether the host must do it."""
+    """Returns true if the open volume must use the driver."""
     return options.case not in LUKS or crypto.preferred(CIPHER.name)
 
 
 def check_work(name: str, count: int) -> None:
-    """Fails the test unless the host did all of the tree, or nothing, whichever it must."""
+    """Fails the test unless the host processed the whole tree if `wanted`, and nothing if not."""
     if wanted():
         size = tree_bytes()
         check(count >= size, f"the host {name} {count} bytes of at least {size}")
@@ -132,17 +132,17 @@ def check_work(name: str, count: int) -> None:
 
 
 def users() -> int:
-    """How many use the driver's algorithms."""
+    """Returns the number of users of the driver's algorithms."""
     return sum(alg.users for alg in crypto.ours().values())
 
 
 def check_used() -> None:
-    """Fails the test unless the open volume uses the driver, or does not, whichever it must."""
+    """Fails the test unless the driver has users if `wanted`, and none otherwise."""
     check((users() > 0) == wanted(), f"/proc/crypto: {users()} users of the driver's algorithms")
 
 
 def write_tree(device: Path) -> None:
-    """Makes a file system with the tree in it."""
+    """Makes a file system and copies the tree to it."""
     volume.make_file_system(device)
     with volume.mounted(device) as folder:
         shutil.copytree(TREE, folder, dirs_exist_ok=True)
@@ -170,7 +170,7 @@ def main() -> None:
     if options.case in LUKS:
         tap.note(f"the driver is {'' if wanted() else 'not '}preferred")
 
-    @holds(f"{case}: a file system is made and files are written, by whom it should be")
+    @holds(f"{case}: the expected implementation writes a file system")
     def _() -> None:
         disk.format()
         with host.watched() as work, disk.ours() as opened:
@@ -178,25 +178,25 @@ def main() -> None:
             write_tree(opened)
         check_work("encrypted", work.encrypt_bytes)
 
-    @holds(f"{case}: the kernel's own cipher reads all of it, and fsck finds nothing")
+    @holds(f"{case}: the kernel's own cipher reads the files, and fsck finds no error")
     def _() -> None:
         with disk.software() as opened, host.does_nothing():
             read_tree(opened, expected)
 
-    @holds(f"{case}: a file system is made and files are written by the kernel's own cipher")
+    @holds(f"{case}: the kernel's own cipher writes a file system")
     def _() -> None:
         disk.format()
         with disk.software() as opened, host.does_nothing():
             write_tree(opened)
 
-    @holds(f"{case}: all of it is read, and fsck finds nothing, by whom it should be")
+    @holds(f"{case}: the expected implementation reads the files, and fsck finds no error")
     def _() -> None:
         with host.watched() as work, disk.ours() as opened:
             check_used()
             read_tree(opened, expected)
         check_work("decrypted", work.decrypt_bytes)
 
-    @holds(f"{case}: the driver is not in use when the volumes are closed")
+    @holds(f"{case}: all volumes are closed: the driver has no users")
     def _() -> None:
         tap.wait_until(lambda: users() == 0, 10, "the algorithms' users go")
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""A device offers a feature without another one that it needs.
+"""A device offers a feature without the other feature that it requires.
 
 usage: features.py
 
@@ -14,7 +14,7 @@ import subprocess
 from lib import afalg, crypto, reference, tap
 from lib.tap import check_equal, check_same, holds
 
-# All feature bits of the device itself.
+# The feature bits of the device type.
 OWN = 0x3F
 WARNING = "ignoring feature 1: feature 0 not offered"
 
@@ -26,7 +26,7 @@ def _() -> None:
     check_equal(log.count(WARNING), 1, "warnings")
 
 
-@holds("a feature that is not accepted: the device is used without it")
+@holds("a stateless mode is not accepted: the request uses a session")
 def _() -> None:
     key, iv, data = os.urandom(16), os.urandom(16), os.urandom(512)
     before = reference.status()

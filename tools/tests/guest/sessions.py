@@ -1,11 +1,12 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Transforms with keys of their own, more than the device has sessions for.
+"""Many transforms with different keys, on devices with enough sessions and with fewer.
 
 usage: sessions.py sessions|stateless|software TRANSFORMS
 
-For a guest with a reference device. sessions: it has one for everybody. stateless: it has fewer,
-and takes keys with requests. software: it has fewer, and does not.
+For a guest with a reference device. sessions: the device has enough sessions for all transforms.
+stateless: the device has fewer sessions, and a stateless mode. software: the device has fewer
+sessions and no stateless mode, so requests without a session run on the fallback.
 """
 
 import multiprocessing
@@ -24,16 +25,16 @@ PROGRAMS = 4
 
 
 def generic() -> str:
-    """A software cipher that is nobody's business."""
+    """Returns the driver name of the kernel's own cipher, for the expected results."""
     return crypto.software().driver
 
 
 def quiet() -> None:
-    """Waits until nobody has a session: the self-tests are over."""
+    """Waits until the device has no sessions, not even those of self-tests."""
     wait_until(lambda: reference.status()["sessions"] == 0, 60, "no session")
 
 
-@holds("every transform gets the right result, whoever makes it")
+@holds("every transform: correct result, from the device or the fallback")
 def _() -> None:
     quiet()
     before = reference.status()
@@ -70,12 +71,12 @@ def _() -> None:
         check_equal(served(True), 0, "stateless requests")
 
 
-@holds("no session is left when the transforms are gone")
+@holds("all transforms are freed: no session is left")
 def _() -> None:
     quiet()
 
 
-@holds("a key that is set again makes no traffic")
+@holds("setting the same key again sends no control request")
 def _() -> None:
     quiet()
     key = os.urandom(16)
@@ -87,7 +88,7 @@ def _() -> None:
     check_equal(after - before, 0, "control requests")
 
 
-@holds("keys that change do not pile up on the device")
+@holds("alternating keys: the device has at most two sessions")
 def _() -> None:
     quiet()
     keys = [os.urandom(16), os.urandom(32)]
@@ -103,7 +104,7 @@ def _() -> None:
 
 
 def storm(number: int) -> int:
-    """One of several programs that change their key for every request; returns how often."""
+    """Sets a random key before each request, as one of several programs. Returns how many."""
     chance = random.Random(number)
     cipher = ciphers.XTS if number % 2 else ciphers.ALL[crypto.NAME]
     for _ in range(STORM // 25):
@@ -121,7 +122,7 @@ def storm(number: int) -> int:
     return STORM // 5
 
 
-@holds("storms of keys by several programs: each request has its key, no session is left")
+@holds("key changes in 4 programs: correct results, no session is left")
 def _() -> None:
     quiet()
     before = reference.status()

@@ -1,11 +1,12 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Signatures of modules are checked by the device if it is asked to, and only then.
+"""The device checks the signatures of modules with prefer_public_keys=1, and only then.
 
 usage: signed_modules.py prefer|default
 
-For Debian's kernel, whose modules are signed, by ECDSA, and one reference device that knows that.
-prefer: the module was loaded with prefer_public_keys=1.
+For Debian's kernel, whose modules have ECDSA signatures, and one reference device with ECDSA.
+prefer: the driver was loaded with prefer_public_keys=1. default: the driver was loaded with
+prefer=1, which does not apply to public key algorithms.
 """
 
 import contextlib
@@ -25,7 +26,7 @@ WORK = Path(tempfile.mkdtemp())
 
 
 def file() -> Path:
-    """A signed module, as insmod takes it."""
+    """Writes a signed module for insmod, not compressed, and returns its path."""
     found = subprocess.run(
         ["modinfo", "-F", "filename", NAME], check=True, capture_output=True, text=True
     ).stdout.strip()
@@ -36,19 +37,22 @@ def file() -> Path:
 
 
 def insmod(path: Path) -> str:
-    """Loads it; returns what insmod says."""
+    """Loads a module. Returns the error message of insmod, or ''."""
     return subprocess.run(["insmod", path], capture_output=True, text=True).stderr.strip()
 
 
 def check_loaded() -> None:
-    """It is there, and the kernel has found its signature right; removes it."""
+    """Fails the test unless the module is loaded without a taint. Unloads the module.
+
+    A module whose signature was not verified has the taint E.
+    """
     taint = Path(f"/sys/module/{NAME}/taint").read_text().strip()
     check_equal(taint, "", "the kernel has this against the module")
     subprocess.run(["rmmod", NAME], check=True)
 
 
 def changed() -> Path:
-    """The same with another description, so that the signature is wrong, and nothing else."""
+    """Returns a copy of the module whose description differs, so that the signature is invalid."""
     data = bytearray(GOOD.read_bytes())
     data[data.index(b"description=") + 12] ^= 1
     path = WORK / "changed.ko"
@@ -57,7 +61,7 @@ def changed() -> Path:
 
 
 def served() -> int:
-    """Signatures that the device has been asked about so far."""
+    """Returns the number of public key requests that the device has had."""
     now = reference.status()
     return sum(
         reference.data_requests(now, operation=f"AKCIPHER_{what}") for what in ("ENCRYPT", "VERIFY")
@@ -66,7 +70,10 @@ def served() -> int:
 
 @contextlib.contextmanager
 def asked(times: int) -> Iterator[None]:
-    """The device is asked so often, or never if it is not to be."""
+    """Fails the test unless the device gets that many requests during the block.
+
+    Without prefer_public_keys=1 the device must get none.
+    """
     before = served()
     yield
     check_equal(served() - before, times if PREFER else 0, "requests that the device has had")
@@ -74,7 +81,7 @@ def asked(times: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def fault(name: str, **how: object) -> Iterator[None]:
-    """The device has a fault."""
+    """Injects a fault during the block."""
     reference.command(command="fault", fault={"name": name, **how})
     try:
         yield
@@ -85,7 +92,7 @@ def fault(name: str, **how: object) -> Iterator[None]:
 GOOD = file()
 
 
-@holds("the kernel's own is its choice, unless it is said otherwise")
+@holds("public keys: the kernel's own, unless prefer_public_keys=1")
 def _() -> None:
     for name in ("rsa", *(f"ecdsa-nist-p{bits}" for bits in (192, 256, 384, 521))):
         found = [alg for alg in crypto.algorithms() if alg.name == name and alg.passed]
@@ -95,7 +102,7 @@ def _() -> None:
 
 @holds("a signed module is loaded")
 def _() -> None:
-    # The first time the templates are made, and tested.
+    # The first load creates and tests the instances of the templates.
     insmod(GOOD)
     check_loaded()
     with asked(1):
@@ -103,14 +110,14 @@ def _() -> None:
         check_loaded()
 
 
-@holds("one that was changed is not")
+@holds("a module with an invalid signature is rejected")
 def _() -> None:
     with asked(1):
         said = insmod(changed())
     check("rejected" in said, f"insmod says: {said}")
 
 
-@holds("what the device does not do software does")
+@holds("the device fails: the signature is verified all the same")
 def _() -> None:
     for name, how in (
         ("refuse-operation", {}),
@@ -125,7 +132,7 @@ def _() -> None:
         check("rejected" in said, f"{name}: insmod says: {said}")
 
 
-@holds("who asks the device has to trust it")
+@holds("a device that accepts any signature: trusted if preferred, else unused")
 def _() -> None:
     with fault("status-unknown", value=0, queue=0):
         said = insmod(changed())
@@ -136,7 +143,7 @@ def _() -> None:
         check("rejected" in said, f"insmod says: {said}")
 
 
-@holds("without the device software checks")
+@holds("the device is unbound: the kernel's own verifies the signature")
 def _() -> None:
     module.unbind()
     check_equal(insmod(GOOD), "", "insmod")
