@@ -35,11 +35,11 @@ fn main() -> ExitCode {
 }
 
 fn serve(options: &Serve) -> ExitCode {
-    // The option's check has seen that it can be read.
+    // clap has validated the filter.
     let filter = EnvFilter::try_new(&options.log).unwrap_or_default();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     log.with_ansi(io::stderr().is_terminal()).init();
-    // First of all: so the library is not torn down at the end under threads that use it.
+    // Before any thread starts: OpenSSL then has no exit handler that threads could meet.
     openssl::init();
     process::exit_on_panic();
     match serve::serve(options) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The packed format: one ring of descriptors, which the driver fills and the device writes
-//! its answers over, and a word from each side of when it wants to be told.
+//! The packed format: one descriptor ring, in which the device overwrites available descriptors
+//! with used ones, and an event suppression structure for each side.
 //!
-//! Both sides go round the ring, and a bit that changes each time round tells what is new.
+//! Each side has a wrap counter. The AVAIL and USED flags are compared with it to detect new
+//! descriptors.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -24,15 +25,15 @@ const INDIRECT: u16 = 1 << 2;
 const AVAIL: u16 = 1 << 7;
 const USED: u16 = 1 << 15;
 
-/// Where a descriptor has its flags.
+/// Offset of `flags` in a descriptor, in bytes.
 const FLAGS_AT: u64 = 14;
 
-/// What a side may want to be told of.
+/// Values of the `flags` field of an event suppression structure.
 const ALL: u16 = 0;
 const NOTHING: u16 = 1;
 const ONE_PLACE: u16 = 2;
 
-/// A place in the ring, and whether the bits of what is new there are set.
+/// A ring index with its wrap counter.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Place {
     index: u16,
@@ -40,31 +41,31 @@ struct Place {
 }
 
 impl Place {
-    /// So many places on, in a ring of this size. No more than that: see [`UsedElem`].
+    /// Advances by `slots`, at most `size`: see [`UsedElem`].
     fn advance(&mut self, slots: u16, size: u16) {
         let index = u32::from(self.index) + u32::from(slots.min(size));
         let size = u32::from(size);
-        // Both are 16 bits wide, and so is what is left.
+        // The remainder is less than `size`, which has 16 bits.
         self.index = (index % size) as u16;
         self.wrap ^= index >= size;
     }
 
-    /// As the words of the two sides have it.
+    /// Returns the `desc` field of an event suppression structure.
     fn off_wrap(self) -> u16 {
         self.index | u16::from(self.wrap) << 15
     }
 }
 
-/// Where a ring is, and what was negotiated for it.
+/// The addresses of a ring, and the features that were negotiated for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
-    /// How many descriptors it has, 1 to 32768.
+    /// Number of descriptors, 1 to 32768.
     pub size: u16,
-    /// The descriptors.
+    /// Guest address of the descriptor ring.
     pub descriptors: u64,
-    /// The driver's word.
+    /// Guest address of the driver's event suppression structure.
     pub driver: u64,
-    /// The device's word.
+    /// Guest address of the device's event suppression structure.
     pub device: u64,
     /// `VIRTIO_F_EVENT_IDX`
     pub event_idx: bool,
@@ -77,13 +78,13 @@ pub struct PackedRing {
     layout: Layout,
     available: Place,
     used: Place,
-    /// Places published without asking whether the driver wants to know.
+    /// Used slots published since the last `needs_notification()`.
     unsignalled: u16,
     signal: Signal,
 }
 
 impl PackedRing {
-    /// A ring that the driver has set up.
+    /// Creates a ring that the driver has set up.
     pub fn new(layout: Layout, signal: Signal) -> Self {
         let start = Place { index: 0, wrap: true };
         PackedRing { layout, available: start, used: start, unsignalled: 0, signal }
@@ -94,7 +95,7 @@ impl PackedRing {
         Ok(address(self.layout.descriptors, offset)?)
     }
 
-    /// Whether the next descriptor is the device's.
+    /// Returns true if the driver made the next descriptor available.
     fn is_available(&self, memory: &GuestMemoryMmap) -> Result<bool, RingError> {
         let flags = memory.load(self.flags_at(self.available.index)?, Ordering::Acquire)?;
         let flags = u16::from_le(flags);
@@ -162,7 +163,7 @@ impl Ring for PackedRing {
             for offset in (0..descriptor.len).step_by(DESCRIPTOR_LEN as usize) {
                 let at = descriptor.address.wrapping_add(u64::from(offset));
                 let bad = ChainError::Table(at);
-                // Where the sum wraps around there is no memory.
+                // An address that overflows is not in guest memory.
                 let at = address(descriptor.address, offset.into()).map_err(|_| bad)?;
                 let (descriptor, _) = read(memory, at).map_err(|_| bad)?;
                 // Neither the table's order nor its end depends on NEXT.
@@ -179,7 +180,7 @@ impl Ring for PackedRing {
         for entry in answers {
             let offset = u64::from(self.used.index) * u64::from(DESCRIPTOR_LEN);
             let mut words = entry.len.to_le_bytes().to_vec();
-            // A wrong number may not fit.
+            // An instrument may give a used element an ID of more than 16 bits.
             words.extend((entry.id as u16).to_le_bytes());
             let at = writable(memory, self.layout.descriptors, offset + 8, 8)?;
             memory.write_slice(&words, at)?;
@@ -199,7 +200,8 @@ impl Ring for PackedRing {
         if added == 0 {
             return Ok(false);
         }
-        // As with a split ring: what was published is seen before the driver's wish is read.
+        // The driver must see the used descriptors before this side reads its event suppression
+        // structure.
         full_fence();
         let load = |offset| -> Result<u16, RingError> {
             let at = address(self.layout.driver, offset)?;
@@ -216,7 +218,8 @@ impl Ring for PackedRing {
         if (off_wrap >> 15 != 0) != self.used.wrap {
             wanted -= size;
         }
-        // Whether it was published: places of the last time round are below 0.
+        // Notify if the wanted index was published since the last call. Indexes before the last
+        // wrap are negative.
         let next = i32::from(self.used.index);
         Ok((next - i32::from(added)..next).contains(&wanted))
     }
@@ -241,15 +244,15 @@ impl Ring for PackedRing {
         };
         let at = writable(memory, self.layout.device, 2, 2)?;
         memory.store(flags.to_le(), at, Ordering::Release)?;
-        // The driver makes something available before it reads this wish.
+        // The driver may have added a descriptor before it read the new flags.
         full_fence();
         self.is_available(memory)
     }
 }
 
-/// A descriptor and its buffer's number.
+/// Reads a descriptor and its buffer ID.
 fn read(memory: &GuestMemoryMmap, at: GuestAddress) -> Result<(PackedDescriptor, u16), RingError> {
-    // The last two bytes are number and flags, so that this is all of it, read once.
+    // The whole descriptor is read once, so a driver that changes it meanwhile has no effect.
     let bytes: [u8; DESCRIPTOR_LEN as usize] = memory.read_obj(at)?;
     let [a0, a1, a2, a3, a4, a5, a6, a7, l0, l1, l2, l3, i0, i1, f0, f1] = bytes;
     let descriptor = PackedDescriptor {
