@@ -45,7 +45,7 @@ HEAD = """\
 # a request's instructions but in the first two lines. A kick of each run is not in its kicks.
 # Behind each setting are its functions.
 #
-# tools/bench/record-limits writes this. The test "cost" allows 3 % more. Whoever makes a request
+# tools/bench/record-limits writes this. The test 77-cost allows 3 % more. Whoever makes a request
 # cheaper records it anew.
 """
 

@@ -273,6 +273,7 @@ pub(super) fn prepare(request: &[u8], response_len: usize) -> Result<ControlMess
 /// - `ENODEV` if the device was reset or removed.
 /// - `ENOMEM` if memory is exhausted, no request is in flight, and a thread waits for the response.
 /// - `EIO` if the ring is broken.
+/// - `ENOSPC` if the request has more segments than the ring has descriptors.
 pub(super) fn send_nowait(queue: &ControlQueue, message: ControlMessage) -> Result {
     let bh = BhDisabled::disable();
     let mut locked = queue.lock(&bh);

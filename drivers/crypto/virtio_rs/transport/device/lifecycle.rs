@@ -371,7 +371,8 @@ impl DeviceInner {
 
     /// Sends a control request without waiting for the response. The caller calls [`controlq::retry`].
     fn post_without_retry(&self, message: ControlMessage) {
-        // An error means that the device was reset or removed, and has lost its sessions.
+        // An error needs no action: the device was reset or removed and has lost its sessions, or the ring is
+        // broken and the device must be reset.
         let _ = controlq::send_nowait(&self.control, message);
     }
 
