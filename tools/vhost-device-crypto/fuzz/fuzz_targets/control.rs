@@ -6,12 +6,12 @@
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use crypto_test_device::instrument::{self, Device};
-use virtio_crypto_device::memory::{Chain, Slice, Span};
-use virtio_crypto_device::capabilities::Capabilities;
-use virtio_crypto_device::protocol::feature;
+use crypto_test_device::instrument;
 use crypto_test_device::trace::Trace;
+use libfuzzer_sys::fuzz_target;
+use virtio_crypto_device::capabilities::Capabilities;
+use virtio_crypto_device::memory::{Chain, Slice, Span};
+use virtio_crypto_device::protocol::feature;
 
 /// Few enough to be full at times.
 const TABLE_SIZE: usize = 8;

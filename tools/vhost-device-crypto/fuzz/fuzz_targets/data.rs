@@ -9,17 +9,17 @@
 
 use std::sync::OnceLock;
 
+use crypto_test_device::instrument::{self, Device};
+use crypto_test_device::trace::Trace;
 use libfuzzer_sys::fuzz_target;
 use openssl::bn::BigNumContext;
 use openssl::ec::{EcGroup, EcKey, PointConversionForm};
 use openssl::nid::Nid;
 use openssl::rsa::Rsa;
-use crypto_test_device::instrument::{self, Device};
+use virtio_crypto_device::capabilities::Capabilities;
 use virtio_crypto_device::device::Scratch;
 use virtio_crypto_device::memory::{Chain, Slice, Span};
-use virtio_crypto_device::capabilities::Capabilities;
 use virtio_crypto_device::protocol::feature;
-use crypto_test_device::trace::Trace;
 
 fn cut(bytes: &mut [u8], size: usize) -> Span<'_> {
     let slice = Slice::from(bytes);
@@ -72,7 +72,8 @@ fn public_keys() -> Vec<(u32, [u32; 2], &'static [Vec<u8>; 2])> {
 }
 
 fn device(features: u64) -> Device {
-    let offer = Capabilities { features, legacy: true, max_size: 1 << 16, ..Capabilities::default() };
+    let offer =
+        Capabilities { features, legacy: true, max_size: 1 << 16, ..Capabilities::default() };
     let device = instrument::device(offer, Trace::new(Box::new(std::io::sink())));
     device.start(features);
     let natural = |size| if features & feature::REVISION_1 != 0 { size } else { 72 };

@@ -10,15 +10,15 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, OnceLock};
 
-use libfuzzer_sys::fuzz_target;
-use crypto_test_device::instrument::{self, Device};
-use virtio_crypto_device::capabilities::Capabilities;
-use virtio_crypto_device::protocol::feature;
+use crypto_test_device::instrument;
 use crypto_test_device::test_device::{FrontEnd, Settings, TestDevice};
 use crypto_test_device::trace::Trace;
 use crypto_test_device::vfio::dma::Mapping;
 use crypto_test_device::vfio::function::Function;
 use crypto_test_device::vfio::{self, IN_ORDER, PACKED, RING_RESET, VERSION_1};
+use libfuzzer_sys::fuzz_target;
+use virtio_crypto_device::capabilities::Capabilities;
+use virtio_crypto_device::protocol::feature;
 
 /// What the driver may accept of rings.
 const RINGS: u64 = RING_RESET | PACKED | IN_ORDER | 1 << 28 | 1 << 29;
