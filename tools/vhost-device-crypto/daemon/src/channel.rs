@@ -52,7 +52,7 @@ impl Channel {
 /// vhost-user's channel for what the back end has to say.
 ///
 /// The crate vhost takes the channel's socket, but has no way to send the one message a
-/// device like this needs, so this is done here; [`crate::relay`] brings the socket.
+/// device like this needs, so this is done here; the module `relay` brings the socket.
 pub struct BackChannel(pub UnixStream);
 
 /// `VHOST_USER_BACKEND_CONFIG_CHANGE_MSG`
