@@ -51,8 +51,9 @@ pub struct Sockets {
     #[arg(short = 'c', long, value_name = "N", default_value_t = 1, value_parser = socket_count)]
     pub socket_count: usize,
 
-    /// Open socket: one that listens, or one that is connected to the front end
-    #[arg(long, visible_alias = "fd", value_name = "FD")]
+    /// Open socket: one that listens, or one that is connected to the front end. QEMU's conventions
+    /// call the option --fd, which is the same
+    #[arg(long, alias = "fd", value_name = "FD")]
     #[arg(conflicts_with_all = ["socket_path", "socket_count"])]
     pub socket_fd: Option<RawFd>,
 }
