@@ -25,7 +25,7 @@ SECTOR = 512
 
 @dataclasses.dataclass
 class Architecture:
-    """What QEMU is told for a guest's architecture."""
+    """QEMU's options for a guest's architecture."""
 
     program: str
     machine: str

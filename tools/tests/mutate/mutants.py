@@ -65,8 +65,8 @@ def reject(list_path: str, tree: str, rejected: str, log: str) -> None:
 
 
 def todo(list_path: str, rejected: str, results_path: str, stage: str, reached: str = "") -> None:
-    """Prints the numbers that are left for a stage: nobody has noticed them, the stage has not tried
-    them, and, if it is known which it reaches, it reaches them."""
+    """Prints the mutations that a stage must try: no test has noticed them, the stage has not tried
+    them, and it reaches them, if it is known which it reaches."""
     left = set(scratch.read_list(Path(list_path))) - numbers(Path(rejected))
     for number, tried, outcome, _ in results(Path(results_path)):
         if outcome != "survived" or tried == stage:

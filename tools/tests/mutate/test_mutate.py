@@ -175,7 +175,7 @@ class Results(unittest.TestCase):
         return out.getvalue()
 
     def test_todo(self) -> None:
-        """A stage tries what nobody has noticed, what it has not tried, and what it reaches."""
+        """A stage tries mutations that no test has noticed, that it has not tried, and that it reaches."""
         self.assertEqual(self.printed("todo", "kunit"), "6\n")
         self.assertEqual(self.printed("todo", "stress"), "4 6\n")
         self.reached.write_text("4\n5\n")

@@ -241,7 +241,7 @@ pub struct Capabilities {
 }
 
 impl Default for Capabilities {
-    /// One queue, no features, and all the library can do but for legacy algorithms.
+    /// One queue, no features, and all algorithms of the library except the legacy ones.
     fn default() -> Self {
         Capabilities {
             queues: 1,

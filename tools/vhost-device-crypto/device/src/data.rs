@@ -168,8 +168,8 @@ impl<'m> Rest<'m> {
     }
 }
 
-/// Does what the request asks for. Returns how many bytes were written, or the status that the
-/// request fails with, which may be one that is none.
+/// Performs the request. Returns how many bytes were written, or the status that the request fails
+/// with. A hook may choose a status that the specification does not have.
 fn execute<H: Hooks>(
     device: &Device<H>,
     id: RequestId,

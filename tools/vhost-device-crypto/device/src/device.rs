@@ -156,7 +156,7 @@ impl<H: Hooks> Device<H> {
 mod tests {
     use super::*;
 
-    /// What is not wiped after a request is when the worker goes.
+    /// A worker that ends wipes what its requests have left.
     #[test]
     fn a_workers_buffers_wipe_themselves() {
         fn wipes_itself(_: &impl zeroize::ZeroizeOnDrop) {}
