@@ -13,9 +13,11 @@ use self::tfm::AeadTfm;
 use super::{
     fallback_stats::FallbackReason,
     iv::Iv,
-    offload::offload,
+    offload::{
+        offload,
+        Disposition, //
+    },
     operation,
-    tfm_key::Disposition,
     AlgorithmId,
     Devices, //
 };

@@ -3,9 +3,9 @@
 //! Public and private keys of public key algorithms, and their bindings to devices.
 
 use super::{
+    offload::Disposition,
     tfm_key::{
         Bindings,
-        Disposition,
         SessionOps,
         TfmKey,
         Wanted, //

@@ -16,11 +16,11 @@ use super::{
     fallback_stats::FallbackReason,
     offload::{
         offload,
+        Disposition,
         LookupBinding, //
     },
     tfm_key::{
         Bindings,
-        Disposition,
         SessionOps,
         TfmKey,
         Wanted, //

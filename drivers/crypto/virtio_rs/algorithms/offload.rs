@@ -5,6 +5,7 @@
 use super::fallback_stats::FallbackReason;
 use crate::{
     crypto::{
+        DeviceResult,
         Direction,
         Limits,
         Offload,
@@ -93,4 +94,30 @@ where
         None => result,
     };
     Ok(sent.into_return_code(limit, on_timeout, evaluate))
+}
+
+/// How a request that the device has returned is completed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Disposition {
+    /// The device has completed the request.
+    Done,
+    /// The device has not completed the request, and the source is intact. It runs on the fallback.
+    Fallback,
+    /// The request fails with this error.
+    Failed(Error),
+}
+
+impl Disposition {
+    /// Evaluates the result of a request. `is_result` selects the device errors that are results, for
+    /// example `EBADMSG`. After any other error the request runs on the fallback if its source is
+    /// intact, and fails with `EIO` otherwise.
+    #[inline]
+    pub(super) fn of(outcome: &DeviceResult<'_>, is_result: impl FnOnce(Error) -> bool) -> Self {
+        match outcome.result() {
+            Ok(()) => Self::Done,
+            Err(err) if is_result(err) => Self::Failed(err),
+            Err(_) if outcome.is_intact() => Self::Fallback,
+            Err(_) => Self::Failed(EIO),
+        }
+    }
 }

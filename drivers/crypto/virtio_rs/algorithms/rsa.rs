@@ -14,7 +14,7 @@ use self::{
 };
 use super::{
     fallback_stats::FallbackReason,
-    tfm_key::Disposition,
+    offload::Disposition,
     AlgorithmId,
     Devices, //
 };

@@ -26,10 +26,10 @@ use super::{
     },
     offload::{
         offload,
+        Disposition,
         Unsent, //
     },
     operation,
-    tfm_key::Disposition,
     AlgorithmId,
     Devices, //
 };

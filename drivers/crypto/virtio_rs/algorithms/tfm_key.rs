@@ -2,6 +2,9 @@
 
 //! The key of a transform, and its bindings to devices.
 
+mod given_up;
+
+use self::given_up::GivenUp;
 use super::{
     algorithm_id::AlgorithmId,
     devices::{
@@ -11,10 +14,7 @@ use super::{
     fallback_stats::FallbackReason, //
 };
 use crate::{
-    crypto::{
-        DeviceResult,
-        Direction, //
-    },
+    crypto::Direction,
     support::{
         bh::BhDisabled,
         secret::Secret, //
@@ -34,14 +34,6 @@ use kernel::{
     new_spinlock,
     prelude::*,
     sync::{
-        atomic::{
-            Atomic,
-            Relaxed, //
-        },
-        barrier::{
-            smp_mb,
-            Read, //
-        },
         Arc,
         SpinLock, //
     },
@@ -126,57 +118,6 @@ impl Bindings {
     /// `ENOMEM` if memory is exhausted.
     fn stateless(device: &Arc<Device>, key: &Arc<Secret>, wanted: Wanted) -> Result<Self> {
         Self::new(wanted, |_| Binding::stateless(device, key))
-    }
-}
-
-/// The direction whose session was given up because the device had no room for another one, and
-/// whether a request has wanted it since.
-///
-/// Relaxed: it is read under the lock of the key, apart from [`GivenUp::want`].
-struct GivenUp(Atomic<u32>);
-
-impl GivenUp {
-    /// Added to the number of a direction that a request has wanted.
-    const WANTED: u32 = 2;
-
-    const fn none() -> Self {
-        Self(Atomic::new(0))
-    }
-
-    const fn number(direction: Direction) -> u32 {
-        match direction {
-            Direction::Encrypt => 1,
-            Direction::Decrypt => 2,
-        }
-    }
-
-    fn set(&self, direction: Option<Direction>) {
-        self.0.store(direction.map_or(0, Self::number), Relaxed);
-    }
-
-    /// Returns true if the session of a direction was given up.
-    fn is(&self, direction: Direction) -> bool {
-        let number = Self::number(direction);
-        [number, number + Self::WANTED].contains(&self.0.load(Relaxed))
-    }
-
-    /// Records that a request wants the session of a direction. Returns true if that session was given
-    /// up, and no request has wanted it before.
-    fn want(&self, direction: Direction) -> bool {
-        let number = Self::number(direction);
-        let wanted = number + Self::WANTED;
-        // The caller has found no binding: this is read after that. Pairs with the exchange of the
-        // pointer to the binding, which comes after `set`.
-        smp_mb(Read);
-        self.0.load(Relaxed) == number && self.0.cmpxchg(number, wanted, Relaxed).is_ok()
-    }
-
-    /// Returns the direction that was given up and that a request has wanted since.
-    fn wanted(&self) -> Option<Direction> {
-        let now = self.0.load(Relaxed);
-        [Direction::Encrypt, Direction::Decrypt]
-            .into_iter()
-            .find(|direction| now == Self::number(*direction) + Self::WANTED)
     }
 }
 
@@ -559,53 +500,9 @@ impl<O: SessionOps, const MAX_KEY: usize> SessionOwner for Inner<O, MAX_KEY> {
     }
 }
 
-/// How a request that the device has returned is completed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Disposition {
-    /// The device has completed the request.
-    Done,
-    /// The device has not completed the request, and the source is intact. It runs on the fallback.
-    Fallback,
-    /// The request fails with this error.
-    Failed(Error),
-}
-
-impl Disposition {
-    /// Evaluates the result of a request. `is_result` selects the device errors that are results, for
-    /// example `EBADMSG`. After any other error the request runs on the fallback if its source is
-    /// intact, and fails with `EIO` otherwise.
-    #[inline]
-    pub(super) fn of(outcome: &DeviceResult<'_>, is_result: impl FnOnce(Error) -> bool) -> Self {
-        match outcome.result() {
-            Ok(()) => Self::Done,
-            Err(err) if is_result(err) => Self::Failed(err),
-            Err(_) if outcome.is_intact() => Self::Fallback,
-            Err(_) => Self::Failed(EIO),
-        }
-    }
-}
-
 #[kernel::macros::kunit_tests(virtio_crypto_rs_algorithms_tfm_key)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_direction_that_was_given_up_is_asked_for_once() {
-        let given_up = GivenUp::none();
-        assert!(!given_up.want(Direction::Encrypt) && given_up.wanted().is_none());
-        for (direction, other) in [
-            (Direction::Encrypt, Direction::Decrypt),
-            (Direction::Decrypt, Direction::Encrypt),
-        ] {
-            given_up.set(Some(direction));
-            assert!(given_up.is(direction) && !given_up.is(other));
-            assert!(!given_up.want(other) && given_up.wanted().is_none());
-            assert!(given_up.want(direction) && !given_up.want(direction));
-            assert!(given_up.is(direction) && given_up.wanted() == Some(direction));
-            given_up.set(None);
-            assert!(!given_up.is(direction) && given_up.wanted().is_none());
-        }
-    }
 
     #[test]
     fn only_the_wanted_directions_are_bound() {
