@@ -237,7 +237,7 @@ impl Hooks for Instrument {
         request: &Request,
         parts: &Parts<'_>,
     ) -> Result<()> {
-        // A fault that cannot happen, for want of a tag or of output, is not counted.
+        // A fault counts only if the request has the tag or the output that it changes.
         if has_tag(parts, request) && self.fire(Kind::WrongTag, id).is_some() {
             corrupt_tag(parts, session, request)?;
         }
