@@ -24,10 +24,11 @@ root_dir() { echo "$cache/root-$(hash_of "$testbed/packages" "$testbed/setup-roo
 
 # The kernels and their source outlive the root they were made in, as long as
 # its successors have the same kernel packages and compilers. The root must be there.
-kernel_dir() { # stock|cloud|rt|debug|arm64|cloud-arm64
+kernel_dir() { # stock|cloud|rt|debug|kcsan|arm64|cloud-arm64
 	local -a from=("$testbed/setup-kernel")
 	case $1 in
 	debug) from+=("$testbed/debug.config" "$top/.config.fragment") ;;
+	kcsan) from=("$testbed"/{setup-kcsan,debug.config,kcsan.config} "$top/.config.fragment") ;;
 	*arm64) from=("$testbed/setup-arm64" "$top/tools/packaging/prepare-kernel") ;;
 	*) from+=("$top/tools/packaging/prepare-kernel") ;;
 	esac

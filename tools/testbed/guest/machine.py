@@ -18,6 +18,8 @@ PORTS = ("stdout", "stderr", "control", "qmp")
 SOCKETS = ("monitor", "terminal", *PORTS)
 # Serial ports that a PC has, the console's included.
 ISA_PORTS = 4
+# The kernels that the test bed builds.
+OWN_KERNELS = ("debug", "kcsan")
 # Bytes on the disk of a guest that hibernates, which takes less than it has memory: compressed.
 DISK = 2 << 30
 SECTOR = 512
@@ -215,6 +217,7 @@ class Machine:
         if self.options.kernel == "debug":
             # Caches would keep pointers to objects handed out, and hide leaks.
             arguments.append("slab_debug=F")
+        if self.options.kernel in OWN_KERNELS:
             # The full self-tests of an algorithm take longer than the minute after which
             # who waits for it gives it up, and everybody loses it.
             arguments.append("cryptomgr.noslowtests")

@@ -37,7 +37,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("mode", choices=["run", "shell"])
     for name in ("--run-dir", "--project", "--root", "--kernel-dir"):
         parser.add_argument(name, type=Path, required=True)
-    parser.add_argument("--kernel", choices=["stock", "cloud", "rt", "debug"], required=True)
+    kernels = ["stock", "cloud", "rt", *machine.OWN_KERNELS]
+    parser.add_argument("--kernel", choices=kernels, required=True)
     parser.add_argument("--arch", choices=list(machine.ARCHITECTURES), required=True)
     parser.add_argument("--driver", choices=["rust", "c", "none"], required=True)
     parser.add_argument("--ko", type=Path)
@@ -63,12 +64,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("command", nargs="*")
     options = parser.parse_args(argv)
 
-    debug = options.kernel == "debug"
-    options.mem = options.mem or ("2048M" if debug else "1024M")
+    own = options.kernel in machine.OWN_KERNELS
+    options.mem = options.mem or ("2048M" if own else "1024M")
     if options.mem.isdecimal():
         options.mem += "M"  # as -m has it, but not a memory back end
     if options.timeout is None:
-        options.timeout = 0 if options.mode == "shell" else 3600 if debug else 900
+        options.timeout = 0 if options.mode == "shell" else 3600 if own else 900
     try:
         check_parameters(options)
         check_arch(options)
@@ -107,8 +108,8 @@ def check_arch(options: argparse.Namespace) -> None:
 
 def check_kexec(options: argparse.Namespace) -> None:
     """Who can start another kernel; ValueError says who cannot."""
-    if options.kexec and options.kernel == "debug":
-        raise ValueError("--kexec: the debug kernel is built without it")
+    if options.kexec and options.kernel in machine.OWN_KERNELS:
+        raise ValueError(f"--kexec: the {options.kernel} kernel is built without it")
     if options.kexec and options.kernel == "cloud":
         raise ValueError("--kexec: the cloud kernel has no 9p to read the other kernel from")
     if options.kexec and options.in_memory:
@@ -117,8 +118,8 @@ def check_kexec(options: argparse.Namespace) -> None:
 
 def check_disk(options: argparse.Namespace) -> None:
     """Raises ValueError if --disk is no size, or the guest's kernel has no driver for a disk."""
-    if machine.parse_size(options.disk) and options.kernel == "debug":
-        raise ValueError("--disk: the debug kernel is built without virtio_blk")
+    if machine.parse_size(options.disk) and options.kernel in machine.OWN_KERNELS:
+        raise ValueError(f"--disk: the {options.kernel} kernel is built without virtio_blk")
 
 
 def check_plugin(options: argparse.Namespace) -> None:
@@ -164,7 +165,7 @@ def guest_config(options: argparse.Namespace, release: str) -> str:
         "driver": options.driver,
         "modules": " ".join(path.name for path in options.modules),
         "kmemleak": "yes" if options.kmemleak and options.kernel == "debug" else "no",
-        "selftest_limit": 600 if options.kernel == "debug" else 120,
+        "selftest_limit": 600 if options.kernel in machine.OWN_KERNELS else 120,
         "share": "yes" if options.share else "no",
         "shares": " ".join(share.tag for share in machine.shares(options, release)),
         "virtiofs": "yes" if virtiofs.is_needed(folder) else "no",

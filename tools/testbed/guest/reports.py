@@ -14,6 +14,10 @@ _STAMP = re.compile(r"^\[ *\d+\.\d{6}\](?:\[ *[TC]\d+\])? ")
 _END = re.compile(r"---\[ end (trace|Kernel panic)")
 _BEGIN = re.compile(r"-+\[ cut here \]-+$|={20,}$")
 _TRACE_END = re.compile(r" *</(TASK|IRQ|NMI)>$")
+# A data race between other parts of the kernel is not the driver's: KCSAN's rules are stricter than
+# much of the kernel.
+_RACE = re.compile(r"BUG: KCSAN: ")
+_DRIVER = re.compile(r"\[virtio_crypto_rs\]")
 _DROPPED = re.compile(r"\*\* \d+ printk messages dropped \*\*")
 
 # Headlines of reports, as matched from the line's beginning behind the time.
@@ -79,7 +83,7 @@ def _first(texts: Sequence[str], headline: int) -> int:
 def _last(texts: Sequence[str], first: int, headline: int) -> int:
     """The line behind the long report with this headline."""
     titled = texts[first].startswith("====")  # lockdep's, or KASAN's that ends so too
-    framed = titled and "KASAN" in texts[headline]
+    framed = titled and re.search("KASAN|KCSAN", texts[headline]) is not None
     limit = headline + (2 * LONGEST if titled else LONGEST)
     trace_end = 0
     for at in range(headline + 1, min(limit, len(texts))):
@@ -121,7 +125,8 @@ def find(console: Sequence[str], allowed: Sequence[re.Pattern[str]] = ()) -> lis
         headlines = [
             text for text in texts[at:last] if _LONG_RE.match(text) or _SHORT_RE.match(text)
         ]
-        if not any(pattern.search(text) for pattern in allowed for text in headlines):
+        foreign = _RACE.match(texts[at]) and not any(map(_DRIVER.search, texts[at:last]))
+        if not foreign and not any(pattern.search(text) for pattern in allowed for text in headlines):
             found.append(Report(headlines, lines[first:last]))
         at = last
     return found

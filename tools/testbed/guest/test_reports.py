@@ -61,6 +61,22 @@ Call Trace:
  </TASK>
 """
 
+KCSAN = """
+==================================================================
+BUG: KCSAN: data-race in rust_helper_put+0x10/0x20 / take+0x4/0x90
+
+write to 0xffff888100 of 8 bytes by task 41 on cpu 0:
+ rust_helper_put+0x10/0x20 [virtio_crypto_rs]
+ process_one_work+0x5e0/0xb10
+
+read to 0xffff888100 of 8 bytes by interrupt on cpu 1:
+ take+0x4/0x90 [virtio_crypto_rs]
+
+Reported by Kernel Concurrency Sanitizer on:
+CPU: 1 UID: 0 PID: 0 Comm: swapper/1 Tainted: G           O
+==================================================================
+"""
+
 # Boot lines of both kernels that name trouble, but are none.
 HARMLESS = """
 Spectre V2 : WARNING: Unprivileged eBPF is enabled with eIBRS on
@@ -149,7 +165,7 @@ class Reports(unittest.TestCase):
 
     def test_extent(self) -> None:
         """A report has all its lines, and no others."""
-        for text in (WARNING, LOCKDEP):
+        for text in (WARNING, LOCKDEP, KCSAN):
             with self.subTest(text=text):
                 around = f"before\n{text.strip()}\nbehind\n" + "more\n" * 20
                 (found,) = reports.find(console(around))
@@ -172,6 +188,11 @@ class Reports(unittest.TestCase):
         self.assertEqual(len(headlines(text, r"bad_init\+0x6f")), 1)
         self.assertEqual(len(headlines(text, "NULL pointer")), 2)
         self.assertEqual(len(headlines(text, "^told you so")), 3)
+
+    def test_races(self) -> None:
+        """A data race is reported if a function of the driver is on one of its stacks."""
+        self.assertEqual(len(headlines(KCSAN)), 1)
+        self.assertEqual(headlines(KCSAN.replace("[virtio_crypto_rs]", "[dm_crypt]")), [])
 
     def test_memory_leaks(self) -> None:
         """The list of leaked objects belongs to the line that counts them."""
