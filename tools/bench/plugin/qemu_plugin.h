@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The part of QEMU's plugin interface, version 7, that count.c uses. Debian
+ * The part of QEMU's plugin interface, version 7, that the plugins use. Debian
  * packages QEMU without its header. The types of GLib have the layout of GLib's
  * own, and QEMU provides its functions.
  */
@@ -73,6 +73,8 @@ void qemu_plugin_register_vcpu_init_cb(uint64_t id, qemu_processor_fn *fn, void 
 void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id, qemu_translation_fn *fn, void *data);
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, qemu_processor_fn *fn,
 					    enum qemu_registers registers, void *data);
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *block, qemu_processor_fn *fn,
+					  enum qemu_registers registers, void *data);
 void qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(struct qemu_plugin_tb *block,
 						       enum qemu_operation operation,
 						       struct qemu_counter counter,
