@@ -94,7 +94,7 @@ def wrong(algorithm: Algorithm) -> None:
 def half_done(algorithm: Algorithm) -> None:
     """A device that has written, and says that it has failed, or nothing. AF_ALG's requests have a
     destination of their own, so that software can do them again."""
-    for fault in ("dirty-failure", "status-unwritten"):
+    for fault in ("fail-after-write", "status-unwritten"):
         check_fault(algorithm, fault, None, None)
 
 

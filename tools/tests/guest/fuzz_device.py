@@ -26,23 +26,23 @@ log = KernelLog()
 
 # All but those that end the device, and those that the kernel waits for without a limit.
 FAULTS = (
-    "never-answer delay reorder answer-twice wrong-id used-len-short used-len-long used-len-zero "
+    "never-answer delay reorder duplicate-used wrong-id used-len-short used-len-long used-len-zero "
     "no-interrupt status-unwritten status-unknown refuse-operation refuse-create refuse-destroy "
     "table-full session-id-reused session-id session-forgotten wrong-tag corrupt-output "
-    "dirty-failure config-queues config-max-size config-max-key-len config-masks-all config-status "
-    "config-torn config-random toggle-ready config-storm needs-reset refuse-features "
+    "fail-after-write config-queues config-max-size config-max-key-len config-masks-all "
+    "config-status config-torn config-random toggle-ready config-storm needs-reset refuse-features "
     "generation-changes no-vector vector-lost interrupt-storm"
 ).split()
 # QEMU 11 crashes if a vhost-user device that is just being reset says that its configuration has
 # changed, and others of these faults have devices reset: only a PCI function of its own has them.
 CHANGES = ("toggle-ready", "config-storm")
 # Those that can be for one queue: what a data queue has, the control queue, or either.
-DATA = ("refuse-operation", "wrong-tag", "corrupt-output", "dirty-failure")
+DATA = ("refuse-operation", "wrong-tag", "corrupt-output", "fail-after-write")
 CONTROL = (
     "refuse-create refuse-destroy table-full session-id-reused session-id session-forgotten"
 ).split()
 EITHER = (
-    "never-answer delay reorder answer-twice wrong-id used-len-short used-len-long used-len-zero "
+    "never-answer delay reorder duplicate-used wrong-id used-len-short used-len-long used-len-zero "
     "no-interrupt status-unwritten status-unknown needs-reset no-vector vector-lost"
 ).split()
 # Values with which something takes longer than anybody wants to wait.

@@ -6,7 +6,7 @@ usage: recovery.py TIMEOUT_MS [FAULT]
 
 For a guest with a reference device, whose driver gives devices TIMEOUT_MS for an answer. The
 shared folder has vc_fault.ko. What a PCI function of its own can show in addition is shown if it is
-one; in the end it goes, by FAULT: device-gone, which is assumed, or die.
+one; in the end it goes, by FAULT: disconnect, which is assumed, or crash.
 
 How long something takes is not judged, but that it ends.
 """
@@ -25,7 +25,7 @@ from lib.kernel_log import KernelLog
 from lib.tap import check, check_equal, check_same, holds, wait_until
 
 TIMEOUT = int(sys.argv[1]) / 1000
-END = sys.argv[2] if len(sys.argv) > 2 else "device-gone"
+END = sys.argv[2] if len(sys.argv) > 2 else "disconnect"
 # For what has to come to pass some time.
 LONG = 120
 SIZE = 4096
@@ -346,7 +346,7 @@ def _() -> None:
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
 
 
-for FAULT in ("wrong-id:queue=0:count=1", "answer-twice:queue=0:count=1", "wrong-id:queue=control:count=1"):
+for FAULT in ("wrong-id:queue=0:count=1", "duplicate-used:queue=0:count=1", "wrong-id:queue=control:count=1"):
 
     @holds(f"a ring that the device has broken is made anew: {FAULT}")
     def _(fault: str = FAULT) -> None:

@@ -27,7 +27,7 @@ SUBJECTS = [subject for subject in trials.SUBJECTS if subject.driver in DRIVERS]
 # The device does not answer one request, and is reset. That takes seconds: two algorithms have it.
 LOST = "never-answer:queue=0:count=1"
 # The device writes a part of the result and reports VIRTIO_CRYPTO_ERR.
-DIRTY = "dirty-failure:queue=0"
+DIRTY = "fail-after-write:queue=0"
 # The device reports VIRTIO_CRYPTO_ERR, NOTSUPP and INVSESS, and has written nothing.
 FAILED, UNSUPPORTED, NO_SESSION = (f"refuse-operation:value={value}:queue=0" for value in (1, 3, 4))
 log = KernelLog()

@@ -329,7 +329,7 @@ def _() -> None:
         # Not 4, "no such session": the driver has others made then.
         *({"name": "refuse-operation", "value": value} for value in (1, 2, 3, 5, 6)),
         *({"name": "status-unknown", "value": value} for value in (7, 8, 255)),
-        *({"name": "dirty-failure", "value": value} for value in (1, 3)),
+        *({"name": "fail-after-write", "value": value} for value in (1, 3)),
         {"name": "status-unwritten"},
     )
 
@@ -361,7 +361,7 @@ def _() -> None:
 @holds("of keys for the device only the device's failures are told")
 def _() -> None:
     with keyed(OURS, LARGE) as transform:
-        for name in ("refuse-operation", "status-unwritten", "dirty-failure", "used-len-zero",
+        for name in ("refuse-operation", "status-unwritten", "fail-after-write", "used-len-zero",
                      "used-len-long"):  # fmt: skip
             with fault(name):
                 for what in (ENCRYPT, DECRYPT):

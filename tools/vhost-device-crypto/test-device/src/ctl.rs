@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn words_are_short_for_json() {
         assert_eq!(parse(&["status"]).unwrap(), [r#"{"command":"status"}"#]);
-        assert_eq!(parse(&["fault", "die", "delay:value=5"]).unwrap().len(), 2);
+        assert_eq!(parse(&["fault", "crash", "delay:value=5"]).unwrap().len(), 2);
         assert_eq!(parse(&["ready", "off"]).unwrap(), [r#"{"command":"ready","ready":false}"#]);
         assert_eq!(parse(&["{\n}", "{}"]).unwrap(), ["{ }", "{}"]);
         assert!(parse(&[]).unwrap().is_empty());

@@ -49,7 +49,7 @@ catalogue! {
     /// 100 ms are over
     Reorder = "reorder", 1;
     /// puts the answer into the used ring twice
-    AnswerTwice = "answer-twice", 0;
+    DuplicateUsed = "duplicate-used", 0;
     /// puts the descriptor VALUE into the used ring in place of the request's own
     WrongId = "wrong-id", 65535;
     /// says that VALUE bytes were written fewer than there were
@@ -61,7 +61,7 @@ catalogue! {
     /// answers without an interrupt
     NoInterrupt = "no-interrupt", 0;
     /// dies (exit status 42) with the request in hand
-    Die = "die", 0;
+    Crash = "crash", 0;
     /// serves the request, but writes no status
     StatusUnwritten = "status-unwritten", 0;
     /// serves the request, and answers with the status VALUE
@@ -85,7 +85,7 @@ catalogue! {
     /// flips a bit in the output
     CorruptOutput = "corrupt-output", 0;
     /// writes to the output, and fails with the status VALUE nevertheless
-    DirtyFailure = "dirty-failure", 1;
+    FailAfterWrite = "fail-after-write", 1;
     /// says in the configuration that there are VALUE data queues
     ConfigQueues = "config-queues", 65535;
     /// says in the configuration that max_size is VALUE
@@ -107,7 +107,7 @@ catalogue! {
     /// asks to be reset, and does nothing more, with the request in hand
     NeedsReset = "needs-reset", 0;
     /// closes the connection to the front end, with the request in hand
-    DeviceGone = "device-gone", 0;
+    Disconnect = "disconnect", 0;
     /// does not keep FEATURES_OK
     RefuseFeatures = "refuse-features", 0;
     /// keeps its status as it is, whatever the driver writes
@@ -149,13 +149,17 @@ enum Scope {
 impl Kind {
     fn scope(self) -> Scope {
         match self {
-            Kind::NeverAnswer | Kind::Delay | Kind::Reorder | Kind::AnswerTwice | Kind::WrongId => {
+            Kind::NeverAnswer
+            | Kind::Delay
+            | Kind::Reorder
+            | Kind::DuplicateUsed
+            | Kind::WrongId => Scope::Requests,
+            Kind::UsedLenShort | Kind::UsedLenLong | Kind::UsedLenZero => Scope::Requests,
+            Kind::NoInterrupt | Kind::Crash | Kind::NeedsReset | Kind::Disconnect => {
                 Scope::Requests
             }
-            Kind::UsedLenShort | Kind::UsedLenLong | Kind::UsedLenZero => Scope::Requests,
-            Kind::NoInterrupt | Kind::Die | Kind::NeedsReset | Kind::DeviceGone => Scope::Requests,
             Kind::StatusUnwritten | Kind::StatusUnknown => Scope::Requests,
-            Kind::RefuseOperation | Kind::WrongTag | Kind::CorruptOutput | Kind::DirtyFailure => {
+            Kind::RefuseOperation | Kind::WrongTag | Kind::CorruptOutput | Kind::FailAfterWrite => {
                 Scope::Data
             }
             Kind::RefuseCreate | Kind::RefuseDestroy | Kind::TableFull => Scope::Control,
@@ -403,9 +407,9 @@ mod tests {
             [fire(0), fire(1), fire(1), fire(0), fire(1), fire(1)],
             [None, None, Some(7), None, Some(7), None]
         );
-        assert_eq!(faults.fire(Kind::Die, QueueId::Data(1), 0), None);
+        assert_eq!(faults.fire(Kind::Crash, QueueId::Data(1), 0), None);
         assert_eq!(faults.list()[0].happened, 2);
-        faults.clear(Some(Kind::Die));
+        faults.clear(Some(Kind::Crash));
         assert_eq!(faults.list().len(), 1);
         faults.clear(None);
         assert!(faults.list().is_empty());

@@ -35,20 +35,20 @@ pub type Queue = virtio_crypto_device::queue::Queue<Instrument>;
 /// A fault that ends more than a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FatalFault {
-    /// The fault `die`: the process ends.
+    /// The fault `crash`: the process ends.
     Crash,
     /// The fault `needs-reset`, or an invalid ring: the device does nothing more until it is reset, if
     /// there is a front end that can be notified.
     NeedsReset,
-    /// The fault `device-gone`: the connection to the front end is closed.
+    /// The fault `disconnect`: the connection to the front end is closed.
     Disconnect,
 }
 
 /// What the fatal faults are called.
 const FATAL_FAULTS: [(Kind, FatalFault); 3] = [
-    (Kind::Die, FatalFault::Crash),
+    (Kind::Crash, FatalFault::Crash),
     (Kind::NeedsReset, FatalFault::NeedsReset),
-    (Kind::DeviceGone, FatalFault::Disconnect),
+    (Kind::Disconnect, FatalFault::Disconnect),
 ];
 
 /// Called at a fatal fault, with the queue's lock held.
@@ -250,7 +250,7 @@ impl Hooks for Instrument {
 
     fn status(&self, id: RequestId, status: &mut u32) -> bool {
         let served = *status == 0 && id.queue != QueueId::Control;
-        if let (true, Some(value)) = (served, self.fire(Kind::DirtyFailure, id)) {
+        if let (true, Some(value)) = (served, self.fire(Kind::FailAfterWrite, id)) {
             *status = value as u8 as u32;
         }
         if let Some(value) = self.fire(Kind::StatusUnknown, id) {
@@ -327,7 +327,7 @@ impl Hooks for Instrument {
         if let Some(value) = self.fire(Kind::WrongId, id) {
             elem.id = value as u32;
         }
-        let times = if self.fire(Kind::AnswerTwice, id).is_some() { 2 } else { 1 };
+        let times = if self.fire(Kind::DuplicateUsed, id).is_some() { 2 } else { 1 };
         Completion { elem, times, silent: self.fire(Kind::NoInterrupt, id).is_some() }
     }
 

@@ -47,7 +47,7 @@ pub struct Report {
     /// The last status.
     #[serde(flatten)]
     pub status: Status,
-    /// Whether it was the fault `die` that ended it.
+    /// Whether the fault `crash` ended the server.
     pub died_on_purpose: bool,
     /// What the device has offered.
     pub offer: Capabilities,

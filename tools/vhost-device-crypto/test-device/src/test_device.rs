@@ -16,7 +16,7 @@ use crate::report::{self, Report, Status};
 use crate::vfio;
 use crate::wakeup::Wakeup;
 
-/// The exit status of the fault `die`.
+/// The exit status of the fault `crash`.
 pub const DIED_ON_PURPOSE: i32 = 42;
 
 /// A kind of front end.

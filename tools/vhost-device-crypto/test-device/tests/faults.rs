@@ -64,9 +64,9 @@ fn refused_operations_write_nothing_else() {
 }
 
 #[test]
-fn a_dirty_failure_has_output() {
+fn fail_after_write_has_output() {
     let (_, _, honest) = kit();
-    let answer = with("dirty-failure");
+    let answer = with("fail-after-write");
     assert_eq!((answer.status, answer.output), (ERR, honest.output));
 }
 

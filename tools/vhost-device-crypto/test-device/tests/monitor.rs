@@ -102,7 +102,7 @@ fn faults_come_and_go() {
     let ok = json!({"ok": true});
     for fault in [
         json!({"command": "fault", "fault": "delay:value=5:queue=control"}),
-        json!({"command": "fault", "fault": {"name": "die", "queue": 3, "happened": 9}}),
+        json!({"command": "fault", "fault": {"name": "crash", "queue": 3, "happened": 9}}),
         json!({"fault": "table-full"}),
     ] {
         assert_eq!(client.ask(fault), ok);
@@ -112,7 +112,7 @@ fn faults_come_and_go() {
     assert_eq!(faults.len(), 3);
     assert_eq!((&faults[0]["value"], &faults[0]["queue"]), (&json!(5), &json!("control")));
     assert_eq!((&faults[1]["queue"], &faults[1]["happened"]), (&json!(3), &json!(0)));
-    assert_eq!(client.ask(json!({"command": "clear", "name": "die"})), ok);
+    assert_eq!(client.ask(json!({"command": "clear", "name": "crash"})), ok);
     assert_eq!(bench.service.service.device.hooks.faults.list().len(), 2);
     assert_eq!(client.ask(json!({"command": "clear"})), ok);
     assert!(bench.service.service.device.hooks.faults.list().is_empty());
@@ -158,10 +158,10 @@ fn nonsense_is_answered_and_the_connection_stays() {
         br#"{"command":"fault","fault":"lie"}"#,
         br#"{"command":"fault","fault":{}}"#,
         br#"{"command":"fault","fault":{"name":"lie"}}"#,
-        br#"{"command":"fault","fault":{"name":"die","x":1}}"#,
-        br#"{"command":"fault","fault":{"name":"die","value":-1}}"#,
+        br#"{"command":"fault","fault":{"name":"crash","x":1}}"#,
+        br#"{"command":"fault","fault":{"name":"crash","value":-1}}"#,
         br#"{"command":"fault","fault":7}"#,
-        br#"{"command":"status","fault":"die"}"#,
+        br#"{"command":"status","fault":"crash"}"#,
         br#"{"command":"clear","name":"lie"}"#,
         br#"{"command":"ready"}"#,
         br#"{"command":"ready","ready":1}"#,

@@ -66,7 +66,7 @@ fn every_option_arrives() {
         "--not-ready",
         "--fault=delay:value=5",
         "--fault",
-        "die:after=3",
+        "crash:after=3",
         "--log=debug",
     ])
     .unwrap();
@@ -89,7 +89,7 @@ fn every_option_arrives() {
     assert_eq!(options.without(), EVENT_IDX);
     assert!(options.not_ready && !options.keep_serving);
     let names: Vec<Kind> = options.faults.iter().map(|fault| fault.name).collect();
-    assert_eq!(names, [Kind::Delay, Kind::Die]);
+    assert_eq!(names, [Kind::Delay, Kind::Crash]);
 
     let none = parse(&["--services=none"]).unwrap().capabilities();
     assert_eq!(none.services, []);

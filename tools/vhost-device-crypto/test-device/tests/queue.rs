@@ -226,10 +226,10 @@ fn reorder() {
 }
 
 #[test]
-fn answer_twice() {
+fn duplicate_used() {
     for size in [2, 16] {
         let mut bench = Bench::new(size);
-        bench.fault("answer-twice:count=1");
+        bench.fault("duplicate-used:count=1");
         let (head, answers) = bench.ask();
         assert_eq!(answers, [answer(head); 2]);
         let (head, answers) = bench.ask();
@@ -295,7 +295,7 @@ fn no_interrupt() {
 }
 
 #[test]
-fn die() {
+fn crash() {
     let mut bench = Bench::new(16);
     let deaths = Arc::new(AtomicUsize::new(0));
     let count = deaths.clone();
@@ -305,7 +305,7 @@ fn die() {
         count.fetch_add(1, Ordering::SeqCst);
     }));
     let queue = Queue::new(QueueId::Data(0), device.clone()).unwrap();
-    device.hooks.faults.add("die:after=1".parse().unwrap());
+    device.hooks.faults.add("crash:after=1".parse().unwrap());
     let head = bench.ring.request(0);
     bench.ring.request(0);
     bench.ring.request(0);
@@ -356,7 +356,7 @@ fn a_ring_that_is_disabled_rests() {
 fn faults_may_come_together() {
     let mut bench = Bench::new(16);
     bench.fault("delay:value=1");
-    bench.fault("answer-twice");
+    bench.fault("duplicate-used");
     bench.fault("wrong-id:value=9");
     bench.fault("used-len-long:value=1");
     bench.fault("no-interrupt");

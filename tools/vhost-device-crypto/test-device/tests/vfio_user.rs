@@ -497,7 +497,7 @@ fn memory_that_is_gone_is_not_touched() {
 
 #[test]
 fn the_device_may_be_gone() {
-    let mut server = serve(&["--fault", "device-gone:after=1:count=1"]);
+    let mut server = serve(&["--fault", "disconnect:after=1:count=1"]);
     let mut guest = Guest::connect(&server);
     guest.start(0, 2);
     guest.ask(0);

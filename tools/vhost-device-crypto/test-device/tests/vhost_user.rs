@@ -418,7 +418,7 @@ fn resets_with_kicks_under_way_lose_no_queue() {
 
 #[test]
 fn it_dies_on_purpose() {
-    let mut server = Server::start(&["--fault", "die:after=1"]);
+    let mut server = Server::start(&["--fault", "crash:after=1"]);
     let mut front = server.connect(2);
     front.start(0, 2);
     let head = front.rings[0].request(0);
