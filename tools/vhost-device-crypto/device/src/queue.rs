@@ -169,7 +169,8 @@ impl<H: Hooks> Queue<H> {
         self.with_ring(&mut self.lock(), |processor| processor.serve());
     }
 
-    /// Makes the worker release the ring until it is stopped. Does not wait.
+    /// Makes the worker stop serving the ring. The ring is not served again before it has been
+    /// stopped and started. Does not wait for the worker.
     pub fn halt(&self) {
         self.context.halt();
     }
