@@ -18,8 +18,8 @@ from pathlib import Path
 
 from lib import afalg, crypto, host, tap
 from lib.afalg import BLOCK, DECRYPT, ENCRYPT, LARGEST
-from lib.host import Work
-from lib.tap import check, check_equal, check_same, holds
+from lib.host import HostStats
+from lib.tap import check, check_equal, check_same, test
 
 KEYS = (16, 24, 32)
 SIZES = (16, 32, 48, 256, 4080, 4096, 4112, 8192, 12304, 65536, 65552, 262144, LARGEST)
@@ -27,7 +27,7 @@ PROCESSES = 8
 MIB = 1024 * 1024
 
 
-@holds("AF_ALG does not find the asynchronous flavour")
+@test("AF_ALG does not find the asynchronous variant")
 def _() -> None:
     check(crypto.ASYNC in crypto.ours(), f"{crypto.ASYNC} is not registered at all")
     try:
@@ -45,7 +45,7 @@ def every_size(key_size: int) -> None:
     expected = afalg.openssl(key, iv, data)  # CBC: shorter ones are its beginning
     total = sum(SIZES)
     with (
-        host.does_exactly(Work(len(SIZES), total, len(SIZES), total)),
+        host.does_exactly(HostStats(len(SIZES), total, len(SIZES), total)),
         afalg.Transform(crypto.SYNC, key) as transform,
     ):
         for size in SIZES:
@@ -56,19 +56,19 @@ def every_size(key_size: int) -> None:
 
 
 for bits in KEYS:
-    holds(
+    test(
         f"AES-{bits * 8}: one request of 16 bytes to {LARGEST} is openssl's result, "
         "in both directions, and one request for the host"
     )(partial(every_size, bits))
 
 
-@holds("a request longer than the device takes is right, and the host does as much as it takes")
+@test("a request longer than the device takes is right, and the host does as much as it takes")
 def _() -> None:
     key, iv = afalg.random_key(32)
     data = os.urandom(MIB)
     expected = afalg.openssl(key, iv, data)
     sizes = (LARGEST + BLOCK, 2 * LARGEST, MIB)
-    work = Work(len(sizes), len(sizes) * LARGEST, len(sizes), len(sizes) * LARGEST)
+    work = HostStats(len(sizes), len(sizes) * LARGEST, len(sizes), len(sizes) * LARGEST)
     with host.does_exactly(work), afalg.Transform(crypto.SYNC, key) as transform:
         for size in sizes:
             result = transform.crypt(ENCRYPT, iv, data[:size])
@@ -103,12 +103,12 @@ def check_file(content: bytes, part: int) -> None:
     check_equal(work.decrypt_bytes, len(data), "bytes decrypted by the host")
 
 
-@holds("a text file is encrypted and decrypted right, by the host to the last byte")
+@test("a text file is encrypted and decrypted right, by the host to the last byte")
 def _() -> None:
     check_file(Path("/usr/share/common-licenses/GPL-3").read_bytes(), 4096)
 
 
-@holds("4 MiB of a program are encrypted and decrypted right, by the host to the last byte")
+@test("4 MiB of a program are encrypted and decrypted right, by the host to the last byte")
 def _() -> None:
     with open("/usr/bin/qemu-system-x86_64", "rb") as file:
         check_file(file.read(4 * MIB), 131072)
@@ -137,7 +137,7 @@ def odd_buffers(size: int, count: int, chance: random.Random) -> tuple[bytearray
     return store, buffers
 
 
-@holds("data sent in odd pieces and received into many odd buffers is right, by the host")
+@test("data sent in odd pieces and received into many odd buffers is right, by the host")
 def _() -> None:
     seed = int.from_bytes(os.urandom(4))
     tap.note(f"seed {seed}")
@@ -146,7 +146,7 @@ def _() -> None:
     shapes = ((16, 16), (48, 5), (4096, 2), (4112, 200), (65536, 100), (262144, 60))
     total = sum(size for size, _ in shapes)
     with (
-        host.does_exactly(Work(len(shapes), total, len(shapes), total)),
+        host.does_exactly(HostStats(len(shapes), total, len(shapes), total)),
         afalg.Transform(crypto.SYNC, key) as transform,
     ):
         for size, count in shapes:
@@ -164,7 +164,7 @@ def _() -> None:
                 check(not any(store), f"{what}: bytes between the buffers were written")
 
 
-@holds("single bytes sent one by one, and more buffers than the ring has room for, are right")
+@test("single bytes sent one by one, and more buffers than the ring has room for, are right")
 def _() -> None:
     key, iv = afalg.random_key(16)
     data = os.urandom(1024)
@@ -180,7 +180,7 @@ def _() -> None:
         check(not any(store[1::2]), "bytes between the buffers were written")
 
 
-@holds("requests on one stream continue the IV, in both directions, by the host")
+@test("requests on one stream continue the IV, in both directions, by the host")
 def _() -> None:
     key, iv = afalg.random_key(24)
     data = os.urandom(64 * 1024)
@@ -188,7 +188,10 @@ def _() -> None:
     lengths = (16, 32, 4096, 16, 4080, 8208, 16384, 32, 32672)
     check_equal(sum(lengths), len(data), "the test's own sum")
     twice = (2 * len(lengths), 2 * len(data))  # with MSG_MORE and without
-    with host.does_exactly(Work(*twice, *twice)), afalg.Transform(crypto.SYNC, key) as transform:
+    with (
+        host.does_exactly(HostStats(*twice, *twice)),
+        afalg.Transform(crypto.SYNC, key) as transform,
+    ):
         for op, source, wanted in ((ENCRYPT, data, expected), (DECRYPT, expected, data)):
             for more in (True, False):
                 with transform.operation() as operation:
@@ -202,7 +205,7 @@ def _() -> None:
                         at = end
 
 
-@holds("a stream received in pieces of other sizes than it was sent in is right")
+@test("a stream received in pieces of other sizes than it was sent in is right")
 def _() -> None:
     key, iv = afalg.random_key(32)
     data = os.urandom(48 * 1024)
@@ -220,7 +223,7 @@ def _() -> None:
             check_equal(work.total, len(data), "bytes done by the host")
 
 
-@holds("kcapi-enc encrypts a file as openssl does and decrypts it again, by the host")
+@test("kcapi-enc encrypts a file as openssl does and decrypts it again, by the host")
 def _() -> None:
     key, iv = afalg.random_key(32)
     data = os.urandom(300_000) + b"not a whole block"
@@ -241,14 +244,14 @@ def _() -> None:
         check_equal(work.decrypt_bytes, len(expected), "bytes decrypted by the host")
 
 
-@holds(f"a program that asks for {crypto.NAME} gets the host if and only if that is preferred")
+@test(f"a program that asks for {crypto.NAME} gets the host if and only if that is preferred")
 def _() -> None:
     preferred = crypto.preferred()
     tap.note(f"the driver is {'' if preferred else 'not '}preferred")
     key, iv = afalg.random_key(16)
     data = os.urandom(65536)
     expected = afalg.openssl(key, iv, data)
-    work = Work(1, len(data), 1, len(data)) if preferred else Work()
+    work = HostStats(1, len(data), 1, len(data)) if preferred else HostStats()
     with host.does_exactly(work), afalg.Transform(crypto.NAME, key) as transform:
         check_same(transform.crypt(ENCRYPT, iv, data), expected, "encrypted")
         check_same(transform.crypt(DECRYPT, iv, expected), data, "decrypted")
@@ -273,7 +276,7 @@ def client(number: int, rounds: int) -> tuple[int, str]:
     return done, ""
 
 
-@holds(f"{PROCESSES} processes at once with keys of their own all get their own results")
+@test(f"{PROCESSES} processes at once with keys of their own all get their own results")
 def _() -> None:
     with host.watched() as work, multiprocessing.get_context("fork").Pool(PROCESSES) as pool:
         results = pool.starmap(client, [(number, 4) for number in range(PROCESSES)], 1)

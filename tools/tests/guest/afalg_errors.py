@@ -281,7 +281,7 @@ def subjects(cipher: Cipher) -> tuple[Subject, Subject]:
 def compare(title: str, play: Play, ours: Subject, reference: Subject, refused: list[Play]) -> None:
     """Adds a test that plays a situation with both and compares."""
 
-    @tap.holds(f"{ours.name}: {title}: the same as with the kernel's own")
+    @tap.test(f"{ours.name}: {title}: the same as with the kernel's own")
     def _() -> None:
         expected = played(play, reference)
         tap.note(f"{reference.name}: {expected}")
@@ -295,7 +295,7 @@ def compare(title: str, play: Play, ours: Subject, reference: Subject, refused: 
 def final_tests(ours: Subject, refused: list[Play]) -> None:
     """Adds the tests that look at all of it together."""
 
-    @tap.holds(f"{ours.name}: no request of those that are refused gets as far as the host")
+    @tap.test(f"{ours.name}: no request of those that are refused gets as far as the host")
     def _() -> None:
         check(refused, "nothing was refused")
         with host.watched() as work:
@@ -304,10 +304,10 @@ def final_tests(ours: Subject, refused: list[Play]) -> None:
         # One of them is refused after its first two blocks were done.
         check(work.ops <= 1, f"{work.ops} requests")
 
-    @tap.holds(f"{ours.name}: after all this a request is done by the host, and right")
+    @tap.test(f"{ours.name}: after all this a request is done by the host, and right")
     def _() -> None:
         with (
-            host.does_exactly(host.Work(1, len(DATA), 1, len(DATA))),
+            host.does_exactly(host.HostStats(1, len(DATA), 1, len(DATA))),
             Transform(ours.name, ours.key) as transform,
         ):
             secret = transform.crypt(ENCRYPT, ours.iv, DATA)

@@ -13,18 +13,18 @@ from functools import partial
 from lib import afalg, ciphers, crypto, host, reference, tap
 from lib.afalg import DECRYPT, ENCRYPT
 from lib.ciphers import Cipher
-from lib.host import Work
-from lib.tap import check_equal, check_same, holds
+from lib.host import HostStats
+from lib.tap import check_equal, check_same, test
 
 MIB = 1024 * 1024
 # More bytes than whole blocks have, for those that take any length.
 ODD = (1, 7, 8, 9, 15, 17, 31, 33, 100, 4093, 4101, 65537)
 
 
-def expected_work(cipher: Cipher, sizes: list[int]) -> Work:
+def expected_work(cipher: Cipher, sizes: list[int]) -> HostStats:
     """What the host must do for requests of these sizes, in both directions."""
     shares = [cipher.share(size) for size in sizes if cipher.share(size)]
-    return Work(len(shares), sum(shares), len(shares), sum(shares))
+    return HostStats(len(shares), sum(shares), len(shares), sum(shares))
 
 
 def check_sizes(cipher: Cipher, key: bytes, iv: bytes, sizes: list[int]) -> None:
@@ -134,17 +134,17 @@ def by_name(cipher: Cipher) -> None:
     key, iv = cipher.random_key(), cipher.random_iv()
     data = os.urandom(65536)
     expected = cipher.openssl(key, iv, data)
-    work = expected_work(cipher, [len(data)]) if preferred else Work()
+    work = expected_work(cipher, [len(data)]) if preferred else HostStats()
     with host.does_exactly(work), afalg.Transform(cipher.name, key) as transform:
         check_same(transform.crypt(ENCRYPT, iv, data), expected, "encrypted")
         check_same(transform.crypt(DECRYPT, iv, expected), data, "decrypted")
 
 
-@holds("xts-aes-virtio-sync: a key of 48 bytes, which QEMU does not take, is software's there")
+@test("xts-aes-virtio-sync: a key of 48 bytes, which QEMU does not take, is software's there")
 def _() -> None:
     cipher = ciphers.XTS
     key, iv, data = cipher.random_key(48), cipher.random_iv(), os.urandom(4096)
-    work = Work(1, len(data), 1, len(data)) if reference.devices() else Work()
+    work = HostStats(1, len(data), 1, len(data)) if reference.devices() else HostStats()
     with (
         host.does_exactly(work),
         afalg.Transform(cipher.synchronous, key) as ours,
@@ -155,12 +155,12 @@ def _() -> None:
         check_same(ours.crypt(DECRYPT, iv, secret), data, "decrypted")
 
 
-@holds("ciphers that the device does not do are not to be had")
+@test("ciphers that the device does not do are not to be had")
 def _() -> None:
     for cipher in ciphers.ALL.values():
         if cipher in ciphers.of_devices():
             continue
-        for name in cipher.flavours:
+        for name in cipher.variants:
             try:
                 afalg.Transform(name).close()
             except OSError as error:
@@ -187,7 +187,7 @@ for one in ciphers.of_devices():
     if one.mode == "xts":
         plays.append(("what has to steal ciphertext is right, and software's", any_length))
     for title, play in plays:
-        holds(f"{one.synchronous}: {title}")(partial(play, one))
+        test(f"{one.synchronous}: {title}")(partial(play, one))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lib import afalg, crypto, module, tap
-from lib.tap import check, check_same, holds, wait_until
+from lib.tap import check, check_same, test, wait_until
 
 FAILSLAB = Path("/sys/kernel/debug/failslab")
 MOST = 2000
@@ -87,7 +87,7 @@ def check_works() -> None:
         check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), afalg.openssl(KEYS[0], IV, DATA), "it")
 
 
-@holds("a device that cannot be bound for want of memory can be bound later")
+@test("a device that cannot be bound for want of memory can be bound later")
 def _() -> None:
     name = module.devices()[0]
     module.unbind()
@@ -109,7 +109,7 @@ def _() -> None:
     check_works()
 
 
-@holds("a transform that cannot be had for want of memory can be had later")
+@test("a transform that cannot be had for want of memory can be had later")
 def _() -> None:
     def attempt() -> None:
         afalg.Transform(crypto.SYNC).close()
@@ -118,7 +118,7 @@ def _() -> None:
     check_works()
 
 
-@holds("a key is taken, or refused for want of memory, and no other is used")
+@test("a key is taken, or refused for want of memory, and no other is used")
 def _() -> None:
     def attempt() -> None:
         with afalg.Transform(crypto.SYNC) as transform:
@@ -131,7 +131,7 @@ def _() -> None:
     check_works()
 
 
-@holds("a request needs no memory: it gets the right result whatever fails")
+@test("a request needs no memory: it gets the right result whatever fails")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEYS[0]) as transform:
         expected = afalg.openssl(KEYS[0], IV, DATA)

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from lib import afalg, crconf, crypto, sectors, tap, volume
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds
+from lib.offload import OffloadStats
+from lib.tap import check, check_equal, check_same, test
 from lib.volume import run
-from lib.work import Work
 
 # What is given to cryptsetup, what the kernel makes of it, and the services of the device that
 # have a part in it.
@@ -93,12 +93,12 @@ def expected_operations(direction: str) -> set[str]:
 @contextlib.contextmanager
 def by_the_device(direction: str, count: int) -> Iterator[None]:
     """In the block the device encrypts or decrypts at least that many sectors, and software none."""
-    work = Work()
+    stats = OffloadStats()
     yield
     if options.control:
-        work.check_none()
+        stats.check_none()
         return
-    done, software = work.share(f"at least {count} sectors")
+    done, software = stats.share(f"at least {count} sectors")
     for name in expected_operations(direction):
         check(done.get(name, 0) >= count, f"the device was asked for {done}")
     check_equal(software, {}, "requests by software")
@@ -107,9 +107,9 @@ def by_the_device(direction: str, count: int) -> Iterator[None]:
 @contextlib.contextmanager
 def by_software() -> Iterator[None]:
     """The driver has nothing to do in the block."""
-    work = Work()
+    stats = OffloadStats()
     yield
-    work.check_none()
+    stats.check_none()
 
 
 def write_tree(device: Path) -> None:
@@ -133,7 +133,7 @@ def add_file_systems(luks: Luks, expected: dict[str, str]) -> None:
     """Defines the tests of what is written and read."""
     bytes_ = sum(path.stat().st_size for path in TREE.rglob("*") if path.is_file())
 
-    @holds("a volume is filled, and a file system written, by the driver")
+    @test("a volume is filled, and a file system written, by the driver")
     def _() -> None:
         luks.format()
         with luks.opened(driver=True) as device:
@@ -141,18 +141,18 @@ def add_file_systems(luks: Luks, expected: dict[str, str]) -> None:
             with by_the_device("ENCRYPT", size // 4096):
                 write_tree(device)
 
-    @holds("software reads all of it, and fsck finds nothing")
+    @test("software reads all of it, and fsck finds nothing")
     def _() -> None:
         with luks.opened(driver=False) as device, by_software():
             read_tree(device, expected)
 
-    @holds("a volume is filled, and a file system written, by software")
+    @test("a volume is filled, and a file system written, by software")
     def _() -> None:
         luks.format()
         with luks.opened(driver=False) as device, by_software():
             write_tree(device)
 
-    @holds("the driver reads all of it, and fsck finds nothing")
+    @test("the driver reads all of it, and fsck finds nothing")
     def _() -> None:
         with luks.opened(driver=True) as device, by_the_device("DECRYPT", bytes_ // 4096):
             read_tree(device, expected)
@@ -182,7 +182,7 @@ def add_corruption(luks: Luks) -> None:
     for driver in (True,) if options.few else (True, False):
         who = "the driver" if driver else "software"
 
-        @holds(f"a changed bit of data, of what the other has written, is seen by {who}")
+        @test(f"a changed bit of data, of what the other has written, is seen by {who}")
         def _(driver: bool = driver) -> None:
             spots = written_again(not driver)
             data = [sector for sector, count in spots.items() if count > 400]
@@ -190,7 +190,7 @@ def add_corruption(luks: Luks) -> None:
             for sector in (data[0], data[7]):
                 check_seen(driver, sector * sectors.SECTOR + 99)
 
-        @holds(f"a changed bit of a tag, of what the other has written, is seen by {who}")
+        @test(f"a changed bit of a tag, of what the other has written, is seen by {who}")
         def _(driver: bool = driver) -> None:
             spots = written_again(not driver)
             tags = [sector for sector, count in spots.items() if 8 < count < 100]
@@ -220,13 +220,13 @@ def main() -> None:
     add_file_systems(luks, volume.fingerprints(TREE))
     add_corruption(luks)
 
-    @holds("the driver is not in use when the volumes are closed")
+    @test("the driver is not in use when the volumes are closed")
     def _() -> None:
         tap.wait_until(
             lambda: not any(alg.users for alg in crypto.ours().values()), 10, "its users go"
         )
 
-    @holds("the kernel has nothing else to report")
+    @test("the kernel has nothing else to report")
     def _() -> None:
         stack.close()
         log.check_quiet()

@@ -15,7 +15,7 @@ import subprocess
 from pathlib import Path
 
 from lib import crypto, reference, tap
-from lib.tap import check, check_equal, holds
+from lib.tap import check, check_equal, test
 
 RUN = Path("/sys/module/vc_burst/parameters/run")
 ROUNDS, SMALL = 2000, 20
@@ -36,12 +36,12 @@ def run(rounds: int, count: int, hold: int) -> dict[str, int]:
     return tally
 
 
-@holds("completions: each is noticed without the watchdog")
+@test("completions: each is noticed without the watchdog")
 def _() -> None:
     check(run(ROUNDS, SMALL, 0)["done"] >= ROUNDS, "there were too few requests")
 
 
-@holds("the bottom half: other work runs after 256 completions")
+@test("the bottom half: other work runs after 256 completions")
 def _() -> None:
     # The device needs some time to answer all requests.
     for hold in (100, 1000, 5000):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lib import aead, afalg, crypto, reference, tap
-from lib.tap import check, check_equal, check_same, holds
+from lib.tap import check, check_equal, check_same, test
 
 TRACE = Path("/mnt/share/trace-0.jsonl")
 HEADER, IV, STATUS = 72, 16, 1  # bytes
@@ -31,7 +31,7 @@ def requests() -> list[dict[str, Any]]:
     return [line for line in lines if "data" in line and line["status"] == "OK"]
 
 
-@holds("programs have the device encrypt and decrypt, alone and with a MAC")
+@test("programs have the device encrypt and decrypt, alone and with a MAC")
 def _() -> None:
     key, data, iv = os.urandom(16), os.urandom(max(CHAIN_SIZES)), os.urandom(IV)
     before = reference.data_requests(reference.status(), status="OK")
@@ -49,7 +49,7 @@ def _() -> None:
     check(made >= len(SIZES) + len(CHAIN_SIZES), f"the device has served {made} requests")
 
 
-@holds("the header has a descriptor of its own, with 72 bytes")
+@test("the header has a descriptor of its own, with 72 bytes")
 def _() -> None:
     found = requests()
     check(len(found) > 2 * len(SIZES), f"{len(found)} requests in the trace")
@@ -57,20 +57,20 @@ def _() -> None:
         check_equal(line["readable"][0], HEADER, f"bytes of the first descriptor of {line}")
 
 
-@holds("so has the IV")
+@test("so has the IV")
 def _() -> None:
     for line in requests():
         check_equal(line["readable"][1], IV, f"bytes of the second descriptor of {line}")
 
 
-@holds("so has the status byte, behind the result")
+@test("so has the status byte, behind the result")
 def _() -> None:
     for line in requests():
         check(len(line["writable"]) > 1, f"writable descriptors of {line}")
         check_equal(line["writable"][-1], STATUS, f"bytes of the last descriptor of {line}")
 
 
-@holds("no request has more than 32 descriptors")
+@test("no request has more than 32 descriptors")
 def _() -> None:
     most = max(len(line["readable"]) + len(line["writable"]) for line in requests())
     tap.note(f"{most} at most")

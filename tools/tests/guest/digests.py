@@ -20,7 +20,7 @@ from pathlib import Path
 from lib import afalg, crypto, digests, module, reference, tap, test_module
 from lib.digests import Digest
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.tap import check, check_equal, check_same, test, wait_until
 
 LIMIT = 120
 ALL = list(digests.ALL.values())
@@ -42,7 +42,7 @@ def made() -> int:
     return sum(reference.requests(now, operation=name, status="OK") for name in ("HASH", "MAC"))
 
 
-@holds("all hashes and MACs are registered, and have passed the self-tests")
+@test("all hashes and MACs are registered, and have passed the self-tests")
 def _() -> None:
     wait_passed()
     ours = crypto.ours().values()
@@ -50,7 +50,7 @@ def _() -> None:
     check_equal(found, {one.driver for one in ALL}, "registered")
 
 
-@holds("all of them are asynchronous only")
+@test("all of them are asynchronous only")
 def _() -> None:
     found = crypto.ours()
     wrong = [one.driver for one in ALL if found[one.driver].synchronous]
@@ -65,7 +65,7 @@ def by_afalg(name: str, key: bytes | None, data: bytes, size: int) -> bytes:
             return operation.recv(size)
 
 
-@holds("AF_ALG gets software, whoever is preferred: it wants the result at once")
+@test("AF_ALG gets software, whoever is preferred: it wants the result at once")
 def _() -> None:
     data, key = os.urandom(100_000), os.urandom(40)
     before = made()
@@ -88,7 +88,7 @@ def refused(digest: Digest) -> None:
         raise tap.Failure(f"{digest.driver}: bind() succeeded")
 
 
-@holds("AF_ALG finds no driver of ours by its name")
+@test("AF_ALG finds no driver of ours by its name")
 def _() -> None:
     for one in ALL:
         refused(one)
@@ -137,7 +137,7 @@ def works(what: str) -> None:
 SOME = [digests.ALL[name] for name in ("sha256", "hmac(sha512)", "cmac(aes)")]
 
 
-@holds("unbound and bound under load: software does what waits and what comes meanwhile")
+@test("unbound and bound under load: software does what waits and what comes meanwhile")
 def _() -> None:
     for one in SOME:
         with load(one):
@@ -154,7 +154,7 @@ def _() -> None:
         wait_passed()
 
 
-@holds("a device that does not answer under load: nothing is lost, and it is used again")
+@test("a device that does not answer under load: nothing is lost, and it is used again")
 def _() -> None:
     log = KernelLog()
 
@@ -170,7 +170,7 @@ def _() -> None:
         wait_passed()
 
 
-@holds("a device that refuses, or whose status makes no sense, under load: software digests")
+@test("a device that refuses, or whose status makes no sense, under load: software digests")
 def _() -> None:
     for one in SOME:
         with load(one):

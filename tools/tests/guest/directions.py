@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from lib import afalg, crypto, reference, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.tap import check, check_equal, check_same, test, wait_until
 
 SESSIONS = int(sys.argv[1])
 LONG = 60
@@ -61,7 +61,7 @@ def users(count: int, *ops: int) -> Iterator[list[User]]:
             user.transform.close()
 
 
-@holds("keys used in one direction: all sessions but one are used")
+@test("keys used in one direction: all sessions but one are used")
 def _() -> None:
     with users(SESSIONS - 1, afalg.ENCRYPT) as all_users:
         check_equal(reference.status()["sessions"], SESSIONS, "sessions")
@@ -69,7 +69,7 @@ def _() -> None:
             check(user.on_device(afalg.ENCRYPT), "a session that is used was given up")
 
 
-@holds("a direction that was given up: its first request runs on the fallback, later ones do not")
+@test("a direction that was given up: its first request runs on the fallback, later ones do not")
 def _() -> None:
     with users(SESSIONS - 1, afalg.DECRYPT) as all_users:
         first = all_users[0]
@@ -80,7 +80,7 @@ def _() -> None:
         check(first.on_device(afalg.DECRYPT), "the other direction has lost its session")
 
 
-@holds("no room for a direction that was given up: the other one keeps its session")
+@test("no room for a direction that was given up: the other one keeps its session")
 def _() -> None:
     with users(SESSIONS - 1, afalg.ENCRYPT) as all_users:
         # The last one has both.
@@ -90,7 +90,7 @@ def _() -> None:
             check(all_users[0].on_device(afalg.ENCRYPT), "the other direction lost its session")
 
 
-@holds("keys used in both directions: none gives a session up")
+@test("keys used in both directions: none gives a session up")
 def _() -> None:
     with users(SESSIONS // 2, afalg.ENCRYPT, afalg.DECRYPT) as all_users:
         another = User()
@@ -101,7 +101,7 @@ def _() -> None:
                 check(user.on_device(op), "a session was given up")
 
 
-@holds("no kernel reports")
+@test("no kernel reports")
 def _() -> None:
     log.check_quiet()
 

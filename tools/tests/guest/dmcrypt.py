@@ -20,7 +20,7 @@ from pathlib import Path
 
 from lib import ciphers, crypto, host, tap, volume
 from lib.kernel_log import KernelLog
-from lib.tap import check, holds
+from lib.tap import check, test
 from lib.volume import run
 
 SOURCE = Path("/usr/lib/python3.13")
@@ -170,7 +170,7 @@ def main() -> None:
     if options.case in LUKS:
         tap.note(f"the driver is {'' if wanted() else 'not '}preferred")
 
-    @holds(f"{case}: the expected implementation writes a file system")
+    @test(f"{case}: the expected implementation writes a file system")
     def _() -> None:
         disk.format()
         with host.watched() as work, disk.ours() as opened:
@@ -178,29 +178,29 @@ def main() -> None:
             write_tree(opened)
         check_work("encrypted", work.encrypt_bytes)
 
-    @holds(f"{case}: the kernel's own cipher reads the files, and fsck finds no error")
+    @test(f"{case}: the kernel's own cipher reads the files, and fsck finds no error")
     def _() -> None:
         with disk.software() as opened, host.does_nothing():
             read_tree(opened, expected)
 
-    @holds(f"{case}: the kernel's own cipher writes a file system")
+    @test(f"{case}: the kernel's own cipher writes a file system")
     def _() -> None:
         disk.format()
         with disk.software() as opened, host.does_nothing():
             write_tree(opened)
 
-    @holds(f"{case}: the expected implementation reads the files, and fsck finds no error")
+    @test(f"{case}: the expected implementation reads the files, and fsck finds no error")
     def _() -> None:
         with host.watched() as work, disk.ours() as opened:
             check_used()
             read_tree(opened, expected)
         check_work("decrypted", work.decrypt_bytes)
 
-    @holds(f"{case}: all volumes are closed: the driver has no users")
+    @test(f"{case}: all volumes are closed: the driver has no users")
     def _() -> None:
         tap.wait_until(lambda: users() == 0, 10, "the algorithms' users go")
 
-    @holds(f"{case}: the kernel has nothing to report")
+    @test(f"{case}: the kernel has nothing to report")
     def _() -> None:
         stack.close()
         log.check_quiet()

@@ -24,9 +24,9 @@ QUICK = "--quick" in sys.argv
 HASHES = ("sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256")
 
 
-def holds(title: str, quick: bool = False) -> Callable[[Callable[[], None]], Callable[[], None]]:
+def test(title: str, quick: bool = False) -> Callable[[Callable[[], None]], Callable[[], None]]:
     """Returns tap's decorator, or with --quick one that leaves the test out if it is not quick."""
-    return tap.holds(title) if quick or not QUICK else lambda function: function
+    return tap.test(title) if quick or not QUICK else lambda function: function
 
 
 def driver(curve: keys.Curve) -> str:
@@ -80,7 +80,7 @@ def p1363(curve: keys.Curve, r: int, s: int) -> bytes:
     return r.to_bytes(curve.field) + s.to_bytes(curve.field)
 
 
-@holds("openssl's signatures are right, of every hash, in every form, by the device")
+@test("openssl's signatures are right, of every hash, in every form, by the device")
 def _() -> None:
     for curve in keys.CURVES:
         signatures = {}
@@ -103,7 +103,7 @@ def _() -> None:
                 check_equal(made, len(HASHES), f"{ours.driver}: found right by the device")
 
 
-@holds("sizes are those of software")
+@test("sizes are those of software")
 def _() -> None:
     for curve in keys.CURVES:
         for template in ("x962", "p1363", ""):
@@ -111,7 +111,7 @@ def _() -> None:
                 check_equal(ours.do(pubkey.SIZES), theirs.do(pubkey.SIZES), curve.name)
 
 
-@holds("what is not right gets the error of software")
+@test("what is not right gets the error of software")
 def _() -> None:
     seen = set()
     for curve in keys.CURVES:
@@ -160,7 +160,7 @@ def _() -> None:
     check({OK, "EKEYREJECTED", "EBADMSG", "EINVAL"} <= seen, f"there were only {seen}")
 
 
-@holds("ECDSA, digests longer than SHA-512: the fallback's result", quick=True)
+@test("ECDSA, digests longer than SHA-512: the fallback's result", quick=True)
 def _() -> None:
     curve = keys.CURVES[3]
     digest = os.urandom(64)
@@ -204,7 +204,7 @@ def points(curve: keys.Curve) -> Iterator[tuple[str, bytes]]:
         yield f"one of {other.name}", other.public
 
 
-@holds("public keys get the verdict of software, and those it takes its results")
+@test("public keys get the verdict of software, and those it takes its results")
 def _() -> None:
     taken = refused = 0
     for curve in keys.CURVES:
@@ -222,7 +222,7 @@ def _() -> None:
     check(taken >= 12 and refused >= 60, "what should have been tested was not")
 
 
-@holds("a point is told to the device as it wants it")
+@test("a point is told to the device as it wants it")
 def _() -> None:
     for curve, extra in itertools.product(keys.CURVES, (0, 6)):
         if extra and curve.name != "p521":
@@ -237,7 +237,7 @@ def _() -> None:
             check_equal(verified() - before, 1, "signatures found right by the device")
 
 
-@holds("without a key there is an error, and after a bad one, too")
+@test("without a key there is an error, and after a bad one, too")
 def _() -> None:
     for curve in keys.CURVES:
         digest = hashlib.sha256(b"message").digest()
@@ -259,7 +259,7 @@ def numbers(curve: keys.Curve, signature: bytes) -> tuple[int, int]:
     return int.from_bytes(r, "little"), int.from_bytes(s, "little")
 
 
-@holds("the device signs, and openssl and software find that right")
+@test("the device signs, and openssl and software find that right")
 def _() -> None:
     for curve in keys.CURVES:
         with Transform(driver(curve), sig=True) as ours, Transform(generic(curve), sig=True) as soft:
@@ -286,7 +286,7 @@ def _() -> None:
                 check_equal(answer.name, "EINVAL", f"a digest of {length} bytes")
 
 
-@holds("private keys that are none are refused, and leave none")
+@test("private keys that are none are refused, and leave none")
 def _() -> None:
     for curve in keys.CURVES:
         good, digest = curve.private, bytes(32)
@@ -310,7 +310,7 @@ def _() -> None:
     quiet()
 
 
-@holds("without a device that has it there is no private key, as software has none")
+@test("without a device that has it there is no private key, as software has none")
 def _() -> None:
     for curve in keys.CURVES[1:3]:
         with Transform(generic(curve), sig=True) as transform:
@@ -339,7 +339,7 @@ def _() -> None:
                 check_equal(answer.data, bytes(144), "what is there of a signature")
 
 
-@holds("a key makes as many sessions as it has halves, and leaves none")
+@test("a key makes as many sessions as it has halves, and leaves none")
 def _() -> None:
     quiet()
     for curve in keys.CURVES:
@@ -352,7 +352,7 @@ def _() -> None:
         quiet()
 
 
-@holds("whatever the device does, right signatures are right, and wrong ones wrong")
+@test("whatever the device does, right signatures are right, and wrong ones wrong")
 def _() -> None:
     for curve in keys.CURVES:
         digest = hashlib.sha256(b"message").digest()
@@ -380,7 +380,7 @@ def _() -> None:
             check_equal(ours.verify(wrong, digest), theirs.verify(wrong, digest), "wrong one")
 
 
-@holds("the device may go while its keys are in use")
+@test("the device may go while its keys are in use")
 def _() -> None:
     with contextlib.ExitStack() as stack:
         pairs = [(curve, stack.enter_context(both(curve))) for curve in keys.CURVES]
@@ -411,7 +411,7 @@ def _() -> None:
     quiet()
 
 
-@holds("requests that are not answered are done all the same, and the device used again")
+@test("requests that are not answered are done all the same, and the device used again")
 def _() -> None:
     if "timeout_ms" not in os.environ:
         raise tap.Skip("it takes a short time limit")

@@ -4,7 +4,7 @@
 
 usage: exercise.py [CIPHER...]
 
-For a guest with vc_exercise.ko at /mnt/share. Exercises both flavours of each CIPHER, "cbc(aes)"
+For a guest with vc_exercise.ko at /mnt/share. Exercises both variants of each CIPHER, "cbc(aes)"
 for example, or of all that the devices do.
 """
 
@@ -13,11 +13,11 @@ from functools import partial
 
 from lib import ciphers, host, reference, tap, test_module
 from lib.ciphers import Cipher
-from lib.tap import check, holds
+from lib.tap import check, test
 
 
 def exercise(cipher: Cipher, driver: str) -> None:
-    """One flavour."""
+    """One variant."""
     with host.watched() as work:
         test_module.run("vc_exercise", driver=driver, reference=cipher.generic)
     # Reference devices take little, and XTS cannot be cut: software does most of it.
@@ -26,9 +26,9 @@ def exercise(cipher: Cipher, driver: str) -> None:
 
 
 for one in [ciphers.ALL[name] for name in sys.argv[1:]] or ciphers.of_devices():
-    for flavour in one.flavours:
-        holds(f"{flavour} gives the results and errors that {one.generic} gives, by the host")(
-            partial(exercise, one, flavour)
+    for variant in one.variants:
+        test(f"{variant} gives the results and errors that {one.generic} gives, by the host")(
+            partial(exercise, one, variant)
         )
 
 tap.run()

@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
 """What becomes of requests when the device has a fault: every fault there is, with every service, in
-every flavour.
+every variant.
 
 usage: faults.py [--once | --sample N] [--only SERVICE,...] [--faults NAME,...] [--stateless]
                  [--seed SEED] CATALOGUE
@@ -20,11 +20,11 @@ import errno
 import random
 from collections.abc import Callable
 
-from lib import reference, tap, trials
+from lib import fault_requests, reference, tap
+from lib.fault_requests import LONG, SUBJECTS, Result, Subject
 from lib.kernel_log import KernelLog
-from lib.tap import check, holds, wait_until
-from lib.trials import LONG, SUBJECTS, Result, Subject
-from lib.work import Work
+from lib.offload import OffloadStats
+from lib.tap import check, test, wait_until
 
 REQUESTS = 12
 # Seconds in which a fault has to have happened once the requests are done.
@@ -213,8 +213,8 @@ if options.only:
 if not subjects:
     parser.error("none of the algorithms is of these services")
 # Without it each test would wait for a device that does not seem to work.
-trials.load()
-device = trials.Device()
+fault_requests.load()
+device = fault_requests.Device()
 log = KernelLog()
 tried = 0
 outcomes: list[str] = []
@@ -237,14 +237,14 @@ def one(row: Row, subject: Subject) -> str:
     # A fault of one control request shall not be that of a session's end, which nobody waits for.
     device.settle()
     before = device.restarts
-    work = Work() if row.fails else None
+    stats = OffloadStats() if row.fails else None
     with reference.faulty(row.fault):
-        result = trials.run(subject, REQUESTS)
-        ran = work.software() if work else {}
+        result = fault_requests.run(subject, REQUESTS)
+        ran = stats.fallbacks() if stats else {}
         if row.restarts:
             # A broken ring is found when there is another request.
             wait_until(
-                lambda: device.restarts > before or (trials.run(subject, 2) and False), LONG,
+                lambda: device.restarts > before or (fault_requests.run(subject, 2) and False), LONG,
                 f"{row.fault}, {subject.driver}: a restart",
             )  # fmt: skip
         missed = "" if subject.service not in row.concerns else happens(row)
@@ -286,10 +286,10 @@ def started(row: Row, subjects: list[Subject]) -> list[str]:
         for subject in subjects:
             if bound and not row.refused:
                 wait_until(
-                    lambda: not trials.run(subject, 1).refused, LONG,
+                    lambda: not fault_requests.run(subject, 1).refused, LONG,
                     f"{row.fault}: {subject.driver} is registered",
                 )  # fmt: skip
-            result = trials.run(subject, REQUESTS)
+            result = fault_requests.run(subject, REQUESTS)
             outcomes.append(str(result))
             if verdict := row.verdict(subject, result):
                 wrong.append(f"{subject.driver}: {result}: {verdict}")
@@ -302,7 +302,7 @@ def started(row: Row, subjects: list[Subject]) -> list[str]:
     return wrong
 
 
-@holds("the table has all faults that there are")
+@test("the table has all faults that there are")
 def _() -> None:
     names = {row.name for row in TABLE}
     missing = sorted(set(options.catalogue.split(",")) - names)
@@ -312,7 +312,7 @@ def _() -> None:
 def add(row: Row, subjects: list[Subject]) -> None:
     """Makes a test of a row."""
 
-    @holds(f"{row.fault}{', at the start' if row.at_start else ''}: {len(subjects)} combinations")
+    @test(f"{row.fault}{', at the start' if row.at_start else ''}: {len(subjects)} combinations")
     def _() -> None:
         global tried
         if row.skip:
@@ -356,11 +356,11 @@ for each in TABLE:
         add(each, those)
 
 
-@holds("the kernel has nothing to report")
+@test("the kernel has nothing to report")
 def _() -> None:
     tap.note(
         f"the matrix: {len(TABLE)} faults x {len(SUBJECTS)} algorithms; {tried} tried; a request is"
-        f" lost after {trials.LIMIT} s, a device that is well works within {LONG} s"
+        f" lost after {fault_requests.LIMIT} s, a device that is well works within {LONG} s"
     )
     log.check_quiet()
 

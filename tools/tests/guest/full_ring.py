@@ -17,11 +17,11 @@ import sys
 import threading
 import time
 
-from lib import reference, tap, trials
+from lib import fault_requests, reference, tap
+from lib.fault_requests import LONG, Result, Subject
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, holds, wait_until
-from lib.trials import LONG, Result, Subject
-from lib.work import Work
+from lib.offload import OffloadStats
+from lib.tap import check, check_equal, test, wait_until
 
 SIZE = int(sys.argv[1])
 COUNT = 2 * SIZE
@@ -40,7 +40,7 @@ def run_held(subject: Subject) -> Result:
     results: list[Result] = []
     with reference.faulty("never-answer:queue=0"):
         runner = threading.Thread(
-            target=lambda: results.append(trials.run(subject, COUNT, backlog=False))
+            target=lambda: results.append(fault_requests.run(subject, COUNT, backlog=False))
         )
         runner.start()
         wait_until(lambda: held() >= SIZE, LONG, "the ring is full")
@@ -54,9 +54,9 @@ def run_held(subject: Subject) -> Result:
 
 def check_full(subject: Subject) -> None:
     """Fails the test unless requests that do not fit are refused, or run on the fallback."""
-    work = Work()
+    stats = OffloadStats()
     result = run_held(subject)
-    ran = work.software()
+    ran = stats.fallbacks()
     tap.note(f"{subject.driver}: {result}; fallback: {ran}")
     check(not (result.lost or result.doubled or result.wrong or result.spoilt), str(result))
     if subject.service in REFUSES:
@@ -69,18 +69,18 @@ def check_full(subject: Subject) -> None:
         check(ran.get("ring_full", 0) > 0, f"the ring was never full: {ran}")
 
 
-for each in trials.SUBJECTS:
-    if each.flavour == "async" and each.kind != "sig":
+for each in fault_requests.SUBJECTS:
+    if each.variant == "async" and each.kind != "sig":
         WHAT = "ENOSPC" if each.service in REFUSES else "the fallback's result"
-        holds(f"{each.driver}: without backlog a full ring gives {WHAT}")(
+        test(f"{each.driver}: without backlog a full ring gives {WHAT}")(
             functools.partial(check_full, each)
         )
 
 
-@holds("full ring: no kernel reports")
+@test("full ring: no kernel reports")
 def _() -> None:
     log.check_quiet()
 
 
-trials.load()
+fault_requests.load()
 tap.run()

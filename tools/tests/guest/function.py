@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from lib import afalg, crypto, reference, tap
-from lib.tap import check_equal, check_same, holds
+from lib.tap import check_equal, check_same, test
 
 QUEUES, WANTED = int(sys.argv[1]), sys.argv[2:]
 BITS = {"access-platform": 33, "packed": 34, "in-order": 35, "ring-reset": 40}
@@ -43,7 +43,7 @@ def interrupts() -> dict[str, int]:
     return found
 
 
-@holds("the driver has accepted what the device offers")
+@test("the driver has accepted what the device offers")
 def _() -> None:
     bits = (virtio() / "features").read_text()
     found = sorted(name for name, bit in BITS.items() if bits[bit] == "1")
@@ -52,13 +52,13 @@ def _() -> None:
     check_equal(f"{accepted:b}"[::-1], bits.strip()[: accepted.bit_length()], "the device's view")
 
 
-@holds("each queue has a vector, and the configuration has one")
+@test("each queue has a vector, and the configuration has one")
 def _() -> None:
     tap.note(str(interrupts()))
     check_equal(len(interrupts()), QUEUES + 2, "vectors")
 
 
-@holds("a queue's requests raise its own vector")
+@test("a queue's requests raise its own vector")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         # Its session is made by the first request at the latest.

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from lib import afalg, crypto, module, tap
 from lib.kernel_log import TROUBLE, KernelLog
-from lib.tap import check, check_same, holds, wait_until
+from lib.tap import check, check_same, test, wait_until
 
 LONG = 120
 # How often each must succeed.
@@ -108,10 +108,10 @@ def check_race(event: Callable[[], None]) -> None:
     check(not bad, "the kernel says:\n" + "\n".join(bad[:20]))
 
 
-holds("function reset against unbind and bind: the device works afterwards")(
+test("function reset against unbind and bind: the device works afterwards")(
     functools.partial(check_race, rebind)
 )
-holds("function reset against rmmod and insmod: the device works afterwards")(
+test("function reset against rmmod and insmod: the device works afterwards")(
     functools.partial(check_race, reload)
 )
 

@@ -12,10 +12,10 @@ import argparse
 import random
 import time
 
-from lib import reference, tap, trials
+from lib import fault_requests, reference, tap
+from lib.fault_requests import SUBJECTS
 from lib.kernel_log import KernelLog
-from lib.tap import check, holds
-from lib.trials import SUBJECTS
+from lib.tap import check, test
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--seconds", type=int, default=60)
@@ -79,7 +79,7 @@ def has(fault: str) -> bool:
         return False
 
 
-def round_(device: trials.Device) -> int:
+def round_(device: fault_requests.Device) -> int:
     """Some faults, and some requests of several algorithms; returns how many."""
     faults = [fault for fault in (some_fault() for _ in range(chance.randint(1, 4))) if has(fault)]
     subjects = chance.sample(SUBJECTS, chance.randint(1, 3))
@@ -91,7 +91,7 @@ def round_(device: trials.Device) -> int:
             device.rebind()
         for subject in subjects:
             count = chance.choice((1, 10, 100))
-            result = trials.run(subject, count)
+            result = fault_requests.run(subject, count)
             made += count
             check(
                 not result.lost and not result.doubled,
@@ -109,13 +109,13 @@ def round_(device: trials.Device) -> int:
     return made
 
 
-@holds(f"faults at random, seed {options.seed}, for {options.seconds} s: nothing is lost")
+@test(f"faults at random, seed {options.seed}, for {options.seconds} s: nothing is lost")
 def _() -> None:
-    trials.load()
-    device = trials.Device()
+    fault_requests.load()
+    device = fault_requests.Device()
     end = time.monotonic() + options.seconds
     rounds = made = 0
-    # A slow device, and a flavour that makes one request at a time, take long for one round.
+    # A slow device, and a variant that makes one request at a time, take long for one round.
     while rounds < 3 or time.monotonic() < end:
         made += round_(device)
         rounds += 1
@@ -124,7 +124,7 @@ def _() -> None:
     tap.note(f"{rounds} rounds, {made} requests, {device.restarts} restarts")
 
 
-@holds("the kernel has nothing to report")
+@test("the kernel has nothing to report")
 def _() -> None:
     log.check_quiet()
 

@@ -21,7 +21,7 @@ import time
 
 from lib import afalg, ciphers, crypto, reference, tap, volume
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_same, holds, wait_until
+from lib.tap import check, check_same, test, wait_until
 
 LONG = 120
 PROGRAMS = 6
@@ -137,7 +137,7 @@ def killed(process: Process, what: str) -> None:
     check(process.exitcode == -signal.SIGKILL, f"{what}: {process.exitcode} after SIGKILL")
 
 
-@holds(f"any use, and programs that are killed, seed {options.seed}, for {options.seconds} s")
+@test(f"any use, and programs that are killed, seed {options.seed}, for {options.seconds} s")
 def _() -> None:
     chance = random.Random(options.seed)
     choice = names()
@@ -168,12 +168,12 @@ def _() -> None:
     tap.note(f"{number} programs")
 
 
-@holds("no session is left when all are gone")
+@test("no session is left when all are gone")
 def _() -> None:
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
 
 
-@holds("the device works, and its results are right")
+@test("the device works, and its results are right")
 def _() -> None:
     before = reference.data_requests(reference.status(), status="OK")
     for cipher in ciphers.of_devices():
@@ -185,7 +185,7 @@ def _() -> None:
     check(after > before, "the device has done nothing")
 
 
-@holds("the kernel has nothing to report")
+@test("the kernel has nothing to report")
 def _() -> None:
     log.check_quiet()
 

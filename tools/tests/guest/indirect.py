@@ -12,7 +12,7 @@ import os
 import sys
 
 from lib import afalg, crypto, module, reference, tap
-from lib.tap import check, check_equal, check_same, holds
+from lib.tap import check, check_equal, check_same, test
 
 INDIRECT_DESC = 1 << 28
 ACCEPTED = [argument == "1" for argument in sys.argv[1:]]
@@ -46,13 +46,13 @@ def check_devices() -> None:
     check(all(done), f"requests done by the devices: {done}")
 
 
-@holds("indirect descriptors: accepted by rings below 512 descriptors, if the device offers them")
+@test("indirect descriptors: accepted by rings below 512 descriptors, if the device offers them")
 def _() -> None:
     module.wait_passed(LONG)
     check_devices()
 
 
-@holds("indirect descriptors: the same after unbind and bind")
+@test("indirect descriptors: the same after unbind and bind")
 def _() -> None:
     module.unbind()
     module.bind(LONG)

@@ -12,7 +12,7 @@ import os
 
 from lib import afalg, crypto, module, reference, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check_equal, check_same, holds, wait_until
+from lib.tap import check_equal, check_same, test, wait_until
 
 INDIRECT_DESC = 1 << 28
 LONG = 120
@@ -57,7 +57,7 @@ def check_serves() -> None:
     check_equal(served() - before, 1, "requests served")
 
 
-@holds("a device that has returned requests: restarted without indirect descriptors")
+@test("a device that has returned requests: restarted without indirect descriptors")
 def _() -> None:
     check_serves()
     time_out()
@@ -65,7 +65,7 @@ def _() -> None:
     check_equal(accepted(), False, "accepted")
 
 
-@holds("a device that has returned no request: restarted with indirect descriptors")
+@test("a device that has returned no request: restarted with indirect descriptors")
 def _() -> None:
     module.unbind()
     module.bind(LONG)

@@ -25,9 +25,9 @@ from pathlib import Path
 
 from lib import crypto, sectors, tap, volume
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds
+from lib.offload import OffloadStats
+from lib.tap import check, check_equal, check_same, test
 from lib.volume import run
-from lib.work import Work
 
 KEYS = {"hmac(sha256)": 32, "hmac(sha512)": 64, "cmac(aes)": 16, "sha256": 0, "crc32c": 0}
 JOURNAL = "journal_sectors:2048 journal_watermark:95 commit_time:60000"
@@ -103,12 +103,12 @@ class Volume:
 def by_the_device(count: int) -> Iterator[None]:
     """The device makes at least that many tags in the block, and software none; or nobody does if
     there is nothing to do for it."""
-    work = Work()
+    stats = OffloadStats()
     yield
     if CONTROL:
-        work.check_none()
+        stats.check_none()
         return
-    requests, software = work.share(f"{count} blocks")
+    requests, software = stats.share(f"{count} blocks")
     done = requests.get(OPERATION, 0)
     check(done >= count, f"{done} of {count} tags by the device")
     check_equal(software, {}, "requests by software")
@@ -117,9 +117,9 @@ def by_the_device(count: int) -> Iterator[None]:
 @contextlib.contextmanager
 def by_software() -> Iterator[None]:
     """The driver has nothing to do in the block."""
-    work = Work()
+    stats = OffloadStats()
     yield
-    work.check_none()
+    stats.check_none()
 
 
 def check_reads(device: Path, data: bytes) -> None:
@@ -149,7 +149,7 @@ def recalculated() -> bool:
 def add_contents(disk: Volume) -> None:
     """Defines the tests of what is written and read."""
 
-    @holds("what the driver's tags are on, software reads")
+    @test("what the driver's tags are on, software reads")
     def _() -> None:
         disk.format()
         data = os.urandom(disk.size)
@@ -158,7 +158,7 @@ def add_contents(disk: Volume) -> None:
         with by_software(), disk.opened(options.algorithm) as device:
             check_reads(device, data)
 
-    @holds("what software's tags are on, the driver reads")
+    @test("what software's tags are on, the driver reads")
     def _() -> None:
         data = os.urandom(disk.size)
         with by_software(), disk.opened(options.algorithm) as device:
@@ -166,7 +166,7 @@ def add_contents(disk: Volume) -> None:
         with by_the_device(disk.blocks), disk.opened(OURS) as device:
             check_reads(device, data)
 
-    @holds("the tags on the disk are what OpenSSL makes of the blocks")
+    @test("the tags on the disk are what OpenSSL makes of the blocks")
     def _() -> None:
         if CONTROL:
             raise tap.Skip("OpenSSL has no CRC")
@@ -178,7 +178,7 @@ def add_contents(disk: Volume) -> None:
             block = data[number * options.block :][: options.block]
             check(raw.count(disk.tag(number, block)) > 0, f"no tag of block {number} on the disk")
 
-    @holds("tags that are calculated afterwards are right")
+    @test("tags that are calculated afterwards are right")
     def _() -> None:
         extra = "recalculate legacy_recalculate"
         disk.format()
@@ -193,11 +193,11 @@ def add_load(disk: Volume) -> None:
     """Defines the test of many blocks at a time. dm-integrity's requests must not wait for room,
     and one that failed would be an error of the disk."""
 
-    @holds("many blocks at a time are right, with room in the ring or without")
+    @test("many blocks at a time are right, with room in the ring or without")
     def _() -> None:
         disk.format()
         data = os.urandom(disk.size)
-        work = Work()
+        stats = OffloadStats()
         with disk.opened(OURS) as device:
             at_once(disk, lambda at: sectors.write(device, at, data[at : at + PART]))
         # Tags of blocks that are in the journal yet are not looked at: it is emptied by now.
@@ -209,7 +209,7 @@ def add_load(disk: Volume) -> None:
 
             at_once(disk, check_part)
             check_equal(mismatches(), 0, "wrong tags")
-        requests, software = work.share(f"{disk.blocks} blocks written and read")
+        requests, software = stats.share(f"{disk.blocks} blocks written and read")
         done = requests.get(OPERATION, 0)
         with by_software(), disk.opened(options.algorithm) as device:
             check_reads(device, data)
@@ -230,7 +230,7 @@ def add_corruption(disk: Volume) -> None:
                 found.append(number)
         return found
 
-    @holds("a bit that was changed underneath is seen, by both")
+    @test("a bit that was changed underneath is seen, by both")
     def _() -> None:
         disk.format()
         with disk.opened(OURS) as device:
@@ -246,7 +246,7 @@ def add_corruption(disk: Volume) -> None:
                 check_equal(wrong(device), broken, f"what {algorithm} finds wrong")
                 check(mismatches() >= len(broken), f"{mismatches()} mismatches")
 
-    @holds("a tag that was changed underneath is seen")
+    @test("a tag that was changed underneath is seen")
     def _() -> None:
         if CONTROL:
             raise tap.Skip("OpenSSL has no CRC")
@@ -258,7 +258,7 @@ def add_corruption(disk: Volume) -> None:
         with disk.opened(OURS) as device:
             check_equal(wrong(device), [7], "what the driver finds wrong")
 
-    @holds("with another key nothing is right")
+    @test("with another key nothing is right")
     def _() -> None:
         if not disk.key:
             raise tap.Skip("there is no key")
@@ -290,12 +290,12 @@ def add_journal(disk: Volume) -> None:
         check_same(left[at:][: sectors.SECTOR], new[: sectors.SECTOR], "the place on the disk")
         crashed.unlink()
 
-    @holds("software replays the journal that was written with the driver's tags")
+    @test("software replays the journal that was written with the driver's tags")
     def _() -> None:
         with by_the_device(64):
             crash(OURS, options.algorithm, "", "")
 
-    @holds("the driver replays the journal that was written with software's tags")
+    @test("the driver replays the journal that was written with software's tags")
     def _() -> None:
         # Each tag is checked when its block goes to its place.
         with by_the_device(32):
@@ -313,13 +313,13 @@ def _add_encrypted(disk: Volume, crash, cipher: str) -> None:  # type: ignore[no
 
         who = "the driver" if mine else "software"
 
-        @holds(f"a journal with {cipher} by {who} is read by the other")
+        @test(f"a journal with {cipher} by {who} is read by the other")
         def _(mine: bool = mine) -> None:
             theirs = crypto.software(cipher).driver
             both = journal(theirs if CONTROL else crypto.driver(cipher)), journal(theirs)
-            work = Work()
+            stats = OffloadStats()
             crash(OURS, options.algorithm, *(both if mine else both[::-1]))
-            done, _ = work.share("journals")
+            done, _ = stats.share("journals")
             check("CIPHER_ENCRYPT" in done or CONTROL, "the device has encrypted nothing")
 
 
@@ -336,7 +336,7 @@ def main() -> None:
         add_corruption(disk)
         add_journal(disk)
 
-    @holds("the kernel has nothing else to report")
+    @test("the kernel has nothing else to report")
     def _() -> None:
         stack.close()
         log.check_quiet()

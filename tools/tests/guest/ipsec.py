@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from lib import crconf, crypto, netns, tap, traffic, xfrm
 from lib.kernel_log import KernelLog
 from lib.netns import Namespace
-from lib.tap import check, check_equal, holds
-from lib.work import Work
+from lib.offload import OffloadStats
+from lib.tap import check, check_equal, test
 from lib.xfrm import Association, Suite
 
 GCM_TAKEN = xfrm.GCM.taken[0]
@@ -109,13 +109,13 @@ def expected_work(association: Association, sent: int, received: int) -> dict[st
     return expected
 
 
-def check_work(association: Association, work: Work, sent: int, received: int) -> None:
+def check_work(association: Association, stats: OffloadStats, sent: int, received: int) -> None:
     """Says what share of it was done by the device; fails the test if that is not all, but for
     packets that are in too many pieces."""
     if options.control:
-        work.check_none()
+        stats.check_none()
         return
-    done, software = work.share(f"{sent} packets sent, {received} received")
+    done, software = stats.share(f"{sent} packets sent, {received} received")
     expected = expected_work(association, sent, received)
     check_equal(done.keys(), expected.keys(), "operations of the device")
     check(all(done[name] <= count for name, count in expected.items()), f"expected {expected}")
@@ -164,26 +164,26 @@ def transfer_both_ways(left: Namespace, right: Namespace, association: Associati
 def add_traffic(left: Namespace, right: Namespace, suite: Suite, mode: str, esn: bool) -> None:
     """Defines the test that all packets of a suite are right."""
 
-    @holds(f"{suite.name}, {mode}{', ESN' if esn else ''}: all packets arrive, by the device")
+    @test(f"{suite.name}, {mode}{', ESN' if esn else ''}: all packets arrive, by the device")
     def _() -> None:
         with associated(left, right, suite, mode, esn) as association:
-            work = Work()
+            stats = OffloadStats()
             with traffic.Pinger(left, *association.ends(left, right)) as pinger:
                 traffic.ping(pinger, SIZES)
                 traffic.ping(pinger, SIZES[:100], at_once=20)
             transfer_both_ways(left, right, association)
             sent, received = check_nothing_lost(left, right)
-            check_work(association, work, sent, received)
+            check_work(association, stats, sent, received)
 
 
 def add_forgery(left: Namespace, right: Namespace, suite: Suite) -> None:
     """Defines the test that wrong packets are seen."""
 
-    @holds(f"{suite.name}: packets made with another key are dropped, and counted as forged")
+    @test(f"{suite.name}: packets made with another key are dropped, and counted as forged")
     def _() -> None:
         count = 20
         with associated(left, right, suite, "transport", False, wrong_key_from="right"):
-            work = Work()
+            stats = OffloadStats()
             before = left.numbers("xfrm_stat")["XfrmInStateProtoError"]
             with traffic.Pinger(left, left.address, right.address) as pinger:
                 for size in range(count):
@@ -199,13 +199,13 @@ def add_forgery(left: Namespace, right: Namespace, suite: Suite) -> None:
             errors = left.numbers("xfrm_stat")["XfrmInStateProtoError"] - before
             check_equal(errors, count, "errors of IPsec")
             if "AEAD" in suite.services and not options.control:
-                check_equal(work.device("BADMSG"), {"AEAD_DECRYPT": count}, "wrong tags")
+                check_equal(stats.device("BADMSG"), {"AEAD_DECRYPT": count}, "wrong tags")
 
 
 def main() -> None:
     """Defines the tests and runs them."""
     chosen = [suite for suite in SUITES if re.search(options.suites, suite.name)]
-    work = Work()
+    stats = OffloadStats()
     with netns.joined(MTU) as (left, right):
         for suite in chosen:
             for mode in options.modes:
@@ -213,15 +213,15 @@ def main() -> None:
         for suite in chosen:
             add_forgery(left, right, suite)
 
-        @holds("the driver is not in use when the SAs are gone")
+        @test("the driver is not in use when the SAs are gone")
         def _() -> None:
             tap.wait_until(
                 lambda: not any(alg.users for alg in crypto.ours().values()), 10, "its users go"
             )
 
-        @holds("the kernel has nothing to report")
+        @test("the kernel has nothing to report")
         def _() -> None:
-            work.share("in all")
+            stats.share("in all")
             log.check_quiet()
 
         tap.run()

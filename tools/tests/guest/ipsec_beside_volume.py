@@ -19,7 +19,7 @@ from pathlib import Path
 from lib import ciphers, crconf, netns, tap, traffic, volume, xfrm
 from lib.kernel_log import KernelLog
 from lib.netns import Namespace
-from lib.tap import check, check_equal, holds
+from lib.tap import check, check_equal, test
 from lib.xfrm import Association
 
 PINGS = 100
@@ -82,7 +82,7 @@ def main() -> None:
     """Defines the test and runs it."""
     with netns.joined() as (left, right):
 
-        @holds("IPsec beside a volume that keeps the ring full: no packet is refused")
+        @test("IPsec beside a volume that keeps the ring full: no packet is refused")
         def _() -> None:
             association = Association(xfrm.GCM, "transport", False)
             try:
@@ -103,7 +103,7 @@ def main() -> None:
             finally:
                 association.remove(left, right)
 
-        @holds("the kernel has nothing to report")
+        @test("the kernel has nothing to report")
         def _() -> None:
             log.check_quiet()
 

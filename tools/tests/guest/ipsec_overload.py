@@ -11,8 +11,8 @@ For a guest with a reference device that is slow and has a small ring.
 from lib import crconf, netns, tap, traffic, xfrm
 from lib.kernel_log import KernelLog
 from lib.netns import Namespace
-from lib.tap import check, check_equal, check_same, holds
-from lib.work import Work
+from lib.offload import OffloadStats
+from lib.tap import check, check_equal, check_same, test
 from lib.xfrm import Association, Suite
 
 BURST = 400
@@ -43,7 +43,7 @@ def run_suite(left: Namespace, right: Namespace, suite: Suite, esn: bool) -> tup
         with crconf.made_by(True, suite.algorithm(esn)) as ours:
             association.add(left, right)
         check(suite.taken[esn] in ours.drivers, f"not taken: {suite.taken[esn]}")
-        work = Work()
+        stats = OffloadStats()
         with traffic.Pinger(left, left.address, right.address) as pinger:
             replies = flood(pinger)
             after = left.numbers("xfrm_stat"), right.numbers("xfrm_stat")
@@ -53,7 +53,7 @@ def run_suite(left: Namespace, right: Namespace, suite: Suite, esn: bool) -> tup
                 Association.state(*where) for where in ((left, left), (right, left), (left, right))
             )
             tap.note(f"of {BURST} sent {out} were refused, of {theirs.packets} replies {into}")
-            work.share("of them")
+            stats.share("of them")
             check_equal(sent.packets, BURST, "packets of the burst")
             check_equal(theirs.packets, BURST - out, "packets that arrived")
             check_equal(got.packets, BURST - out - into, "replies that arrived")
@@ -73,20 +73,20 @@ def main() -> None:
     with netns.joined() as (left, right):
         for suite, esn in SUITES:
 
-            @holds(f"{suite.name}{', ESN' if esn else ''}: what finds no room is lost and counted")
+            @test(f"{suite.name}{', ESN' if esn else ''}: what finds no room is lost and counted")
             def _(suite: Suite = suite, esn: bool = esn) -> None:
                 out, into = run_suite(left, right, suite, esn)
                 check(out + into > 0, "the ring was never full")
 
-        @holds("AH loses nothing: software has what finds no room")
+        @test("AH loses nothing: software has what finds no room")
         def _() -> None:
-            work = Work()
+            stats = OffloadStats()
             lost = run_suite(left, right, xfrm.AH_SHA256, False)
             check_equal(lost, (0, 0), "packets lost")
-            software = work.software()
+            software = stats.fallbacks()
             check(software.get("ring_full", 0) > 0, f"the ring was never full: {software}")
 
-        @holds("the kernel has nothing to report")
+        @test("the kernel has nothing to report")
         def _() -> None:
             log.check_quiet()
 

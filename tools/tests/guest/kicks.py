@@ -10,24 +10,24 @@ from pathlib import Path
 
 from lib import crypto, tap, test_module
 from lib.kernel_log import KernelLog
-from lib.tap import check_equal, holds
-from lib.work import Work
+from lib.offload import OffloadStats
+from lib.tap import check_equal, test
 
 log = KernelLog()
 
 
-@holds("a slow completion callback: the device is notified of other requests in time")
+@test("a slow completion callback: the device is notified of other requests in time")
 def _() -> None:
-    work = Work()
+    stats = OffloadStats()
     test_module.run("vc_kick", driver=crypto.ASYNC)
-    check_equal(work.software(), {}, "requests that ran on the fallback")
+    check_equal(stats.fallbacks(), {}, "requests that ran on the fallback")
     files = Path("/sys/kernel/debug/virtio_crypto_rs").glob("*/status")
     lines = [line for file in files for line in file.read_text().splitlines()]
     restarts = [line for line in lines if line.startswith("restarts")]
     check_equal(restarts, ["restarts: 0"], "restarts of the device")
 
 
-@holds("the kernel has nothing to report")
+@test("the kernel has nothing to report")
 def _() -> None:
     log.check_quiet()
 

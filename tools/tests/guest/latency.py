@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 from lib import crypto, tap
-from lib.tap import holds
+from lib.tap import test
 
 RESULTS = Path("/mnt/share/latency")
 TEXT_BEGIN, TEXT_END, SOFTIRQS, BEGIN, END = range(0x10, 0x15)
@@ -66,7 +66,7 @@ symbols = Symbols()
 longest: dict[str, tuple[int, int]] = {}
 
 
-@holds(f"the load runs: {' '.join(Path(word).name for word in sys.argv[3:])}")
+@test(f"the load runs: {' '.join(Path(word).name for word in sys.argv[3:])}")
 def _() -> None:
     begin, end = symbols.text(crypto.MODULE)
     mark(TEXT_BEGIN, begin)
@@ -90,12 +90,12 @@ def check_longest(name: str, limit: int) -> None:
     tap.check(instructions <= limit, f"{instructions} instructions, more than {limit}")
 
 
-@holds(f"the driver disables interrupts for at most {sys.argv[1]} instructions")
+@test(f"the driver disables interrupts for at most {sys.argv[1]} instructions")
 def _() -> None:
     check_longest("irqs-off", int(sys.argv[1]))
 
 
-@holds(f"a softirq in which the driver runs has at most {sys.argv[2]} instructions")
+@test(f"a softirq in which the driver runs has at most {sys.argv[2]} instructions")
 def _() -> None:
     check_longest("softirq", int(sys.argv[2]))
 

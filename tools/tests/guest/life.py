@@ -20,7 +20,7 @@ from pathlib import Path
 
 from lib import afalg, crypto, module, reference, sleep, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.tap import check, check_equal, check_same, test, wait_until
 
 TIMEOUT = int(sys.argv[1]) / 1000
 # For what has to come to pass some time.
@@ -67,51 +67,51 @@ def held() -> bool:
     return any(queue["held"] for queue in reference.status()["queues"])
 
 
-def crypts_right(transform: afalg.Transform, what: str) -> None:
+def check_crypt(transform: afalg.Transform, what: str) -> None:
     """Both directions give the right result, on the device or the fallback."""
     check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, f"{what}: ciphertext")
     check_same(transform.crypt(afalg.DECRYPT, IV, EXPECTED), DATA, f"{what}: plaintext")
 
 
-def device_works(transform: afalg.Transform, what: str) -> None:
+def wait_until_offloaded(transform: afalg.Transform, what: str) -> None:
     """The device does the transform's work, after a while."""
 
     def does() -> bool:
         before = served()
-        crypts_right(transform, what)
+        check_crypt(transform, what)
         return served() >= before + 2
 
     wait_until(does, LONG, f"{what}: the device works")
 
 
-@holds("resume with another configuration: the device is not used until it has the old one")
+@test("resume with another configuration: the device is not used until it has the old one")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         with reference.faulty("config-max-size:value=12345"):
             with sleep.sleeping():
                 count = served()
             wait_until(lambda: log.matching("configuration changed"), LONG, "a message")
-            crypts_right(transform, "another configuration")
+            check_crypt(transform, "another configuration")
             check_equal(served(), count, "requests served")
-        device_works(transform, "the old configuration")
+        wait_until_offloaded(transform, "the old configuration")
 
 
 for NOTICE in ("none", "reset"):
 
-    @holds(f"not ready, then ready without an interrupt: the device is used (notice {NOTICE})")
+    @test(f"not ready, then ready without an interrupt: the device is used (notice {NOTICE})")
     def _(notice: str = NOTICE) -> None:
         with afalg.Transform(crypto.SYNC, KEY) as transform:
-            device_works(transform, "before")
+            wait_until_offloaded(transform, "before")
             before = state()["restarts"]
             reference.command(command="ready", ready=False)
             wait_until(lambda: state()["state"] == "not_ready", LONG, "it is not ready")
             reference.command(command="ready", ready=True, notice=notice)
-            device_works(transform, "ready in silence")
+            wait_until_offloaded(transform, "ready in silence")
             check_equal(state()["restarts"], before, "restarts")
 
 
-@holds("a CREATE that is answered in the next epoch: its session is destroyed")
+@test("a CREATE that is answered in the next epoch: its session is destroyed")
 def _() -> None:
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
     created = sessions_created()
@@ -130,7 +130,7 @@ def _() -> None:
     check_equal(reference.status()["sessions"], 0, "sessions left in the device")
 
 
-@holds("readiness that changes all the time: the log has a limited number of lines")
+@test("readiness that changes all the time: the log has a limited number of lines")
 def _() -> None:
     def lines() -> int:
         return len(log.matching(r"virtio\d+: .*ready"))
@@ -141,16 +141,16 @@ def _() -> None:
     reference.command(command="ready", ready=True)
     check(lines() - before <= 10, f"{lines() - before} lines")
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "afterwards")
+        wait_until_offloaded(transform, "afterwards")
 
 
-@holds("unbind of a device that does not answer takes one timeout_ms and a few seconds")
+@test("unbind of a device that does not answer takes one timeout_ms and a few seconds")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform, afalg.Transform(crypto.SYNC) as other:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         with reference.faulty("never-answer"):
             users = [
-                in_process(lambda: crypts_right(transform, "without an answer")),
+                in_process(lambda: check_crypt(transform, "without an answer")),
                 in_process(lambda: other.set_key(KEY)),
             ]
             for queue in ("dataq.0", "controlq"):
@@ -163,12 +163,12 @@ def _() -> None:
                 check_equal(user.exitcode, 0, "exit status of a user")
         tap.note(f"unbound in {took:.1f} s")
         check(took < TIMEOUT + 3.5, f"it took {took:.1f} s")
-        crypts_right(transform, "unbound")
+        check_crypt(transform, "unbound")
         module.bind(LONG)
-        device_works(transform, "bound again")
+        wait_until_offloaded(transform, "bound again")
 
 
-@holds("no kernel reports")
+@test("no kernel reports")
 def _() -> None:
     log.check_quiet()
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from lib import afalg, crypto, host, module, tap, volume
 from lib.afalg import ENCRYPT
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds
+from lib.tap import check, check_equal, check_same, test
 from lib.writer import writing
 
 KMEMLEAK = Path("/sys/kernel/debug/kmemleak")
@@ -59,13 +59,13 @@ def cycle_done(number: int) -> None:
         module.wait_passed(options.selftest)
 
 
-@holds("at the beginning the host works for transforms, and in one device for not all of many")
+@test("at the beginning the host works for transforms, and in one device for not all of many")
 def _() -> None:
     tap.note(f"{CAPACITY} of {MANY}")
     check(60 <= CAPACITY < MANY, f"{CAPACITY}: what follows would prove nothing")
 
 
-@holds("parameters out of range: the module is refused with EINVAL and the log says why")
+@test("parameters out of range: the module is refused with EINVAL and the log says why")
 def _() -> None:
     module.unload(options.selftest)
     for text in ("priority=10001", "timeout_ms=1", "timeout_ms=99", "timeout_ms=600001"):
@@ -78,7 +78,7 @@ def _() -> None:
     module.check_no_algorithms()
 
 
-@holds("the priorities are those asked for, the synchronous flavour's one less")
+@test("the priorities are those asked for, the synchronous variant's one less")
 def _() -> None:
     for parameters, expected in (
         (["priority=5"], (5, 4)),
@@ -95,7 +95,7 @@ def _() -> None:
         module.unload(options.selftest)
 
 
-@holds(f"{options.cycles} times loaded and unloaded: all algorithms come and go")
+@test(f"{options.cycles} times loaded and unloaded: all algorithms come and go")
 def _() -> None:
     for number in range(options.cycles):
         module.load(options.ko, seconds=options.selftest)
@@ -105,7 +105,7 @@ def _() -> None:
     module.wait_passed(options.selftest)
 
 
-@holds(f"{options.cycles} times unbound and bound: all algorithms go and come")
+@test(f"{options.cycles} times unbound and bound: all algorithms go and come")
 def _() -> None:
     for number in range(options.cycles):
         module.unbind()
@@ -113,7 +113,7 @@ def _() -> None:
         cycle_done(number)
 
 
-@holds("unbound at various moments of the self-tests, which end well or are given up")
+@test("unbound at various moments of the self-tests, which end well or are given up")
 def _() -> None:
     module.unbind()
     module.bind(options.selftest)
@@ -125,7 +125,7 @@ def _() -> None:
         module.unbind()
         module.bind(options.selftest)
         time.sleep(duration * number / options.cycles)
-        changed = crypto.registered() ^ crypto.flavours()
+        changed = crypto.registered() ^ crypto.variants()
         check(not changed, f"gone by themselves, or there besides: {sorted(changed)}")
     module.wait_passed(options.selftest)
 
@@ -137,7 +137,7 @@ def check_rmmod_refused() -> None:
     check(module.loaded(), "the module is gone")
 
 
-@holds("unbound and bound under a volume that is being written: nothing fails, nothing is lost")
+@test("unbound and bound under a volume that is being written: nothing fails, nothing is lost")
 def _() -> None:
     key = os.urandom(32)
     with volume.disk(64) as disk:
@@ -168,13 +168,13 @@ def _() -> None:
     module.wait_passed(options.selftest)
 
 
-@holds("a transform whose device is unbound goes on in software")
+@test("a transform whose device is unbound goes on in software")
 def _() -> None:
     key, iv = afalg.random_key(24)
     data = os.urandom(8192)
     expected = afalg.openssl(key, iv, data)
     with afalg.Transform(crypto.SYNC, key) as transform, transform.operation() as operation:
-        with host.does_exactly(host.Work(1, len(data))):
+        with host.does_exactly(host.HostStats(1, len(data))):
             check_same(operation.crypt(ENCRYPT, iv, data), expected, "before")
         module.unbind()
         with host.does_nothing():
@@ -184,18 +184,18 @@ def _() -> None:
     module.wait_passed(options.selftest)
 
 
-@holds("600 transforms one after the other: the host works for each")
+@test("600 transforms one after the other: the host works for each")
 def _() -> None:
     key, iv = afalg.random_key(32)
     data = os.urandom(64)
     expected = afalg.openssl(key, iv, data)
-    with host.does_exactly(host.Work(600, 600 * len(data))):
+    with host.does_exactly(host.HostStats(600, 600 * len(data))):
         for number in range(600):
             with afalg.Transform(crypto.SYNC, key) as transform:
                 check_same(transform.crypt(ENCRYPT, iv, data), expected, f"transform {number}")
 
 
-@holds("after all this the device has as much room for sessions as at the beginning")
+@test("after all this the device has as much room for sessions as at the beginning")
 def _() -> None:
     module.unbind()
     module.bind(options.selftest)
@@ -203,7 +203,7 @@ def _() -> None:
     check_equal(capacity(), CAPACITY, f"of {MANY} transforms the host worked for")
 
 
-@holds("the module can be unloaded and loaded once more, and the kernel has nothing to report")
+@test("the module can be unloaded and loaded once more, and the kernel has nothing to report")
 def _() -> None:
     module.unload(options.selftest)
     module.load(options.ko, seconds=options.selftest)
@@ -211,7 +211,7 @@ def _() -> None:
     log.check_quiet()
 
 
-@holds("kmemleak finds nothing")
+@test("kmemleak finds nothing")
 def _() -> None:
     if not KMEMLEAK.exists():
         raise tap.Skip("this kernel has no kmemleak")

@@ -17,7 +17,7 @@ import re
 from pathlib import Path
 
 from lib import afalg, ciphers, crypto, reference, tap, volume
-from lib.tap import check, check_equal, holds
+from lib.tap import check, check_equal, test
 from lib.volume import run
 
 parser = argparse.ArgumentParser()
@@ -50,7 +50,7 @@ def fio(folder: Path) -> int:
     return sum(job["error"] for job in jobs)
 
 
-@holds("a default LUKS2 volume is written and read from every CPU, by every data queue")
+@test("a default LUKS2 volume is written and read from every CPU, by every data queue")
 def _() -> None:
     check(crypto.preferred(NAME), "the module is not loaded with prefer=1")
     with volume.disk(32 + 2 * CPUS * options.size) as disk:
@@ -85,7 +85,7 @@ def _() -> None:
 
 for algorithm, bits in (("aes-cbc", 128), ("aes-cbc", 256), ("aes-xts", 256), ("aes-xts", 512)):
 
-    @holds(f"cryptsetup benchmark measures the device: {algorithm}, keys of {bits} bits")
+    @test(f"cryptsetup benchmark measures the device: {algorithm}, keys of {bits} bits")
     def _(algorithm: str = algorithm, bits: int = bits) -> None:
         afalg.prepare()
         before = sum(served())

@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from lib import crconf, crypto, netns, tap, traffic
 from lib.kernel_log import KernelLog
 from lib.netns import Namespace
-from lib.tap import check, check_equal, holds
-from lib.work import Work
+from lib.offload import OffloadStats
+from lib.tap import check, check_equal, test
 
 NAMES = {"left": "192.168.77.1", "right": "192.168.77.2"}
 MTU = 1468
@@ -104,10 +104,10 @@ def secured(left: Namespace, right: Namespace, suite: str, encrypt: str) -> Iter
 def add(left: Namespace, right: Namespace, suite: str, encrypt: str) -> None:
     """Defines the test that all frames are right."""
 
-    @holds(f"MACsec, {suite}, encryption {encrypt}: all frames arrive, by the device")
+    @test(f"MACsec, {suite}, encryption {encrypt}: all frames arrive, by the device")
     def _() -> None:
         with secured(left, right, suite, encrypt):
-            work = Work()
+            stats = OffloadStats()
             with traffic.Pinger(left, NAMES["left"], NAMES["right"]) as pinger:
                 traffic.ping(pinger, SIZES)
                 traffic.ping(pinger, SIZES[:100], at_once=20)
@@ -115,7 +115,7 @@ def add(left: Namespace, right: Namespace, suite: str, encrypt: str) -> None:
             traffic.transfer(left, NAMES["left"], right, NAMES["right"], total)
             traffic.transfer(right, NAMES["right"], left, NAMES["left"], total)
             ours, theirs = frames(left), frames(right)
-            done, software = work.share(f"{ours.sent} frames sent, {ours.received} received")
+            done, software = stats.share(f"{ours.sent} frames sent, {ours.received} received")
         tap.note(f"overtaken: {ours.overtaken} on the left, {theirs.overtaken} on the right")
         check_equal((ours.wrong, theirs.wrong), ({}, {}), "frames that were not right")
         check_equal(theirs.received, ours.sent, "frames from the left that arrived")
@@ -134,13 +134,13 @@ def main() -> None:
             for encrypt in ("on",) if options.few else ("on", "off"):
                 add(left, right, suite, encrypt)
 
-        @holds("the driver is not in use when MACsec is gone")
+        @test("the driver is not in use when MACsec is gone")
         def _() -> None:
             tap.wait_until(
                 lambda: not any(alg.users for alg in crypto.ours().values()), 10, "its users go"
             )
 
-        @holds("the kernel has nothing to report")
+        @test("the kernel has nothing to report")
         def _() -> None:
             log.check_quiet()
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from lib import ciphers, loops, reference, tap, volume
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.tap import check, check_equal, check_same, test, wait_until
 
 TIMEOUT = int(sys.argv[1]) / 1000
 LONG = 60
@@ -88,7 +88,7 @@ def restarts() -> int:
     return len(log.matching("device reset and restarted"))
 
 
-@holds("no idle worker, no new thread: the driver restarts the device")
+@test("no idle worker, no new thread: the driver restarts the device")
 def _() -> None:
     data, key = os.urandom(SIZE), os.urandom(64)
     start = threading.Event()
@@ -119,7 +119,7 @@ def _() -> None:
             reader.check(data)
 
 
-@holds("no idle worker, no new thread: the kernel has nothing to report")
+@test("no idle worker, no new thread: the kernel has nothing to report")
 def _() -> None:
     log.check_quiet()
 

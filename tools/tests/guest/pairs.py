@@ -37,10 +37,10 @@ import itertools
 import random
 import re
 
-from lib import afalg, events, loads, loops, module, reference, tap, trials, volume
+from lib import afalg, events, fault_requests, loads, loops, module, reference, tap, volume
 from lib.kernel_log import TROUBLE, KernelLog
 from lib.loops import DONE, OUTCOMES, PARK, RELEASE, Gate, Loop
-from lib.tap import holds
+from lib.tap import test
 
 LONG = 300
 # The kernel warns when a device is removed whose registers read ones, as during a reset of its
@@ -139,9 +139,9 @@ def check_algorithms() -> None:
     module.wait_registered(LONG)
     for subject in loads.subjects():
 
-        def works(subject: trials.Subject = subject) -> bool:
+        def works(subject: fault_requests.Subject = subject) -> bool:
             before = returned()
-            result = trials.run(subject, 4)
+            result = fault_requests.run(subject, 4)
             tap.check_equal(str(result), "4 right", f"{subject.driver} afterwards")
             return returned() > before
 
@@ -247,7 +247,7 @@ STAGE = Stage()
 guard = loops.Guard()
 
 
-@holds("every load works on the device")
+@test("every load works on the device")
 def _() -> None:
     with guard.within(6 * LONG + options.limit):
         STAGE.open()
@@ -255,13 +255,13 @@ def _() -> None:
 
 for PAIR in chosen():
 
-    @holds(f"{PAIR[0]} against {PAIR[1]}: every algorithm works afterwards")
+    @test(f"{PAIR[0]} against {PAIR[1]}: every algorithm works afterwards")
     def _(pair: tuple[str, str] = PAIR) -> None:
         with guard.within(options.seconds + 4 * LONG):
             STAGE.run(pair)
 
 
-@holds("the loads end, and the volume is right")
+@test("the loads end, and the volume is right")
 def _() -> None:
     with guard.within(LONG + options.limit):
         STAGE.close()

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from lib import ciphers, crypto, reference, tap, volume
-from lib.tap import check, check_equal, holds
+from lib.tap import check, check_equal, test
 from lib.volume import run
 
 parser = argparse.ArgumentParser()
@@ -66,7 +66,7 @@ def wait_for_work(before: int) -> None:
     tap.wait_until(lambda: served() >= before + 20, 60, "requests after a pause")
 
 
-@holds("pause: the device keeps its sessions, volume I/O continues")
+@test("pause: the device keeps its sessions, volume I/O continues")
 def _() -> None:
     check(crypto.preferred(ciphers.XTS.name), "the module is not loaded with prefer=1")
     with volume.disk(64) as disk:
@@ -100,7 +100,7 @@ def _() -> None:
     check_equal(reference.requests(after, status="INVSESS"), 0, "requests without a session")
 
 
-@holds("pause: the driver does not reset the device")
+@test("pause: the driver does not reset the device")
 def _() -> None:
     log = subprocess.run(["dmesg"], check=True, capture_output=True, text=True).stdout
     check(not re.search(r"reset and (re)?started", log), "the driver has reset the device")

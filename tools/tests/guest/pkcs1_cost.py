@@ -13,7 +13,7 @@ import sys
 
 from lib import crypto, keys, pubkey, reference, tap
 from lib.pubkey import DECRYPT, ENCRYPT, OK, Transform
-from lib.tap import check_equal, holds, wait_until
+from lib.tap import check_equal, test, wait_until
 
 ROUNDS = int(sys.argv[1])
 KEY = keys.rsa(2048)
@@ -28,7 +28,7 @@ def served() -> int:
     )
 
 
-@holds("an operation with padding makes one request, as one without")
+@test("an operation with padding makes one request, as one without")
 def _() -> None:
     with Transform("rsa-virtio") as raw, Transform("pkcs1pad(rsa-virtio)") as padded:
         for transform in (raw, padded):

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lib import crypto, der, keyctl, keys, publickeys, reference, tap
-from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.tap import check, check_equal, check_same, test, wait_until
 
 PREFER = sys.argv[1] == "prefer"
 RSA = tuple(keys.rsa(bits) for bits in (1024, 2048, 3072, 4096))
@@ -68,7 +68,7 @@ def fails(number: int, what: str, function: object, *arguments: object) -> None:
         raise tap.Failure(f"{what}: there is no error")
 
 
-@holds("certificates and private keys are taken, and say the same of themselves")
+@test("certificates and private keys are taken, and say the same of themselves")
 def _() -> None:
     for key in RSA:
         with by_device(1):
@@ -83,7 +83,7 @@ def _() -> None:
         keyctl.unlink(private)
 
 
-@holds("what is encrypted openssl decrypts, and the other way round")
+@test("what is encrypted openssl decrypts, and the other way round")
 def _() -> None:
     for key in RSA:
         public = keyctl.asymmetric(keys.certificate(key.file))
@@ -102,7 +102,7 @@ def _() -> None:
         keyctl.unlink(private)
 
 
-@holds("without padding the results are those of arithmetic")
+@test("without padding the results are those of arithmetic")
 def _() -> None:
     for key in RSA:
         public = keyctl.asymmetric(keys.certificate(key.file))
@@ -117,7 +117,7 @@ def _() -> None:
         keyctl.unlink(private)
 
 
-@holds("signatures by RSA are those of openssl, and wrong ones are found out")
+@test("signatures by RSA are those of openssl, and wrong ones are found out")
 def _() -> None:
     for key in RSA:
         public = keyctl.asymmetric(keys.certificate(key.file))
@@ -137,7 +137,7 @@ def _() -> None:
         keyctl.unlink(private)
 
 
-@holds("bad use of RSA keys gets the errors that software gives")
+@test("bad use of RSA keys gets the errors that software gives")
 def _() -> None:
     key = RSA[1]
     public = keyctl.asymmetric(keys.certificate(key.file))
@@ -171,7 +171,7 @@ def _() -> None:
     keyctl.unlink(private)
 
 
-@holds("signatures by ECDSA that openssl makes are right, and wrong ones are found out")
+@test("signatures by ECDSA that openssl makes are right, and wrong ones are found out")
 def _() -> None:
     for curve in keys.CURVES:
         with by_device(of_curves(1)):
@@ -237,7 +237,7 @@ class Authority:
         return keys.openssl("x509", "-in", self.cert, "-outform", "DER")
 
 
-@holds("a keyring takes only what its keys have signed")
+@test("a keyring takes only what its keys have signed")
 def _() -> None:
     for root_file, files in (
         (RSA[1].file, (keys.CURVES[1].file, RSA[2].file, keys.CURVES[2].file)),
@@ -266,7 +266,7 @@ def _() -> None:
         keyctl.unlink(ring)
 
 
-@holds("what the device fails to do software does, and nobody notices")
+@test("what the device fails to do software does, and nobody notices")
 def _() -> None:
     key, curve = RSA[1], keys.CURVES[1]
     private = keyctl.asymmetric(keys.pkcs8(key.file), description="rsa")
@@ -293,7 +293,7 @@ def _() -> None:
     keyctl.unlink(public)
 
 
-@holds("no session is left")
+@test("no session is left")
 def _() -> None:
     wait_until(lambda: reference.status()["sessions"] == 0, 60, "no session")
 

@@ -24,7 +24,7 @@ import random
 from lib import keys, pubkey, reference, tap, test_module
 from lib.kernel_log import KernelLog
 from lib.pubkey import DECRYPT, ENCRYPT, IN_PLACE, SLEEP, SPLIT, TAIL, Transform
-from lib.tap import check, check_equal, check_same, holds
+from lib.tap import check, check_equal, check_same, test
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--requests", type=int, default=6000)
@@ -39,7 +39,7 @@ def starts() -> int:
     return count
 
 
-@holds("CVE-2026-23229, data queue drained without its lock: no request is lost")
+@test("CVE-2026-23229, data queue drained without its lock: no request is lost")
 def _() -> None:
     cpus = os.cpu_count() or 0
     check(cpus > 1, f"{cpus} CPUs: nothing is at the same time")
@@ -61,7 +61,7 @@ def _() -> None:
     check(not log.matching(NOT_A_HEAD), "\n".join(log.matching(NOT_A_HEAD)))
 
 
-@holds("public key result longer than the request's room: nothing behind the room is written")
+@test("public key result longer than the request's room: nothing behind the room is written")
 def _() -> None:
     pubkey.load()
     key = keys.rsa(2048)
@@ -86,7 +86,7 @@ def _() -> None:
     check_equal(starts(), started, "starts of the device")
 
 
-@holds("no kernel reports")
+@test("no kernel reports")
 def _() -> None:
     log.check_quiet()
 

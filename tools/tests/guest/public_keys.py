@@ -13,7 +13,7 @@ import sys
 
 from lib import crypto, pubkey, reference, tap
 from lib.pubkey import Transform
-from lib.tap import check, check_equal, holds, wait_until
+from lib.tap import check, check_equal, test, wait_until
 
 EXPECTED = sys.argv[1:]
 CURVES = ("p192", "p256", "p384", "p521")
@@ -50,7 +50,7 @@ def ready() -> bool:
     return "cbc-aes-virtio" in found and all(alg.passed for alg in found.values())
 
 
-@holds(f"of public keys there is {' and '.join(EXPECTED) or 'nothing'}, and it has passed")
+@test(f"of public keys there is {' and '.join(EXPECTED) or 'nothing'}, and it has passed")
 def _() -> None:
     wait_until(ready, 300, "self-tests")
     expected = sorted(name for what in EXPECTED for name in NAMES[what])
@@ -59,7 +59,7 @@ def _() -> None:
         check(passed(name), f"{name} has not passed")
 
 
-@holds("so has what the kernel makes of it")
+@test("so has what the kernel makes of it")
 def _() -> None:
     for what in EXPECTED:
         for name, operation in TEMPLATES[what].items():
@@ -70,7 +70,7 @@ def _() -> None:
             check(operation is None or after > before, f"{name}: the device has done nothing")
 
 
-@holds("no session is left")
+@test("no session is left")
 def _() -> None:
     wait_until(lambda: reference.status()["sessions"] == 0, 60, "no session")
 

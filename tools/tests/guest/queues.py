@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from lib import afalg, crypto, reference, tap
-from lib.tap import check, check_equal, check_same, holds
+from lib.tap import check, check_equal, check_same, test
 
 QUEUES = int(sys.argv[1])
 CPUS = os.cpu_count() or 1
@@ -48,20 +48,20 @@ def goes_to_its_queue(cpu: int, transform: afalg.Transform) -> None:
     check_equal(made, expected, f"requests of CPU {cpu} by queue")
 
 
-@holds("each CPU's requests go to its queue, and no other")
+@test("each CPU's requests go to its queue, and no other")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         for cpu in range(CPUS):
             goes_to_its_queue(cpu, transform)
 
 
-@holds("all queues there are CPUs for have worked")
+@test("all queues there are CPUs for have worked")
 def _() -> None:
     used = [queue for queue in range(QUEUES) if served(queue)]
     check_equal(used, list(range(min(QUEUES, CPUS))), "queues")
 
 
-@holds("a CPU may go and come back, and each has its queue still")
+@test("a CPU may go and come back, and each has its queue still")
 def _() -> None:
     if CPUS == 1:
         raise tap.Skip("there is one CPU only")

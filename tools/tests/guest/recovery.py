@@ -20,9 +20,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from lib import afalg, crypto, module, reference, tap, trials
+from lib import afalg, crypto, fault_requests, module, reference, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.tap import check, check_equal, check_same, test, wait_until
 
 TIMEOUT = int(sys.argv[1]) / 1000
 END = sys.argv[2] if len(sys.argv) > 2 else "device-gone"
@@ -34,7 +34,7 @@ DATA = os.urandom(SIZE)
 EXPECTED = afalg.openssl(KEY, IV, DATA)
 FUNCTION = reference.is_function()
 # The asynchronous variant. No thread waits in the driver for its requests.
-ASYNC = trials.SUBJECTS[0]
+ASYNC = fault_requests.SUBJECTS[0]
 log = KernelLog()
 DISABLED = "disabled after repeated failures"
 
@@ -61,18 +61,18 @@ def served() -> int:
     return reference.data_requests(reference.status(), status="OK")
 
 
-def crypts_right(transform: afalg.Transform, what: str) -> None:
+def check_crypt(transform: afalg.Transform, what: str) -> None:
     """Both directions give the right result, on the device or the fallback."""
     check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, f"{what}: ciphertext")
     check_same(transform.crypt(afalg.DECRYPT, IV, EXPECTED), DATA, f"{what}: plaintext")
 
 
-def device_works(transform: afalg.Transform, what: str) -> None:
+def wait_until_offloaded(transform: afalg.Transform, what: str) -> None:
     """The device does the transform's work, after a while."""
 
     def does() -> bool:
         before = served()
-        crypts_right(transform, what)
+        check_crypt(transform, what)
         return served() >= before + 2
 
     wait_until(does, LONG, f"{what}: the device works")
@@ -93,7 +93,7 @@ def device_works_for(transform: afalg.Transform, key: bytes) -> None:
 def device_is_back(what: str) -> None:
     """The device does the work of a new transform, after a while."""
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, what)
+        wait_until_offloaded(transform, what)
 
 
 def in_sessions() -> None:
@@ -113,7 +113,7 @@ def load(threads: int = 4) -> Iterator[None]:
         try:
             with afalg.Transform(crypto.SYNC, KEY) as transform:
                 while not stop.is_set():
-                    crypts_right(transform, "under load")
+                    check_crypt(transform, "under load")
         except Exception as error:  # pylint: disable=broad-except
             errors.append(repr(error))
 
@@ -129,31 +129,31 @@ def load(threads: int = 4) -> Iterator[None]:
     check(not errors, "; ".join(errors))
 
 
-@holds("a request that is never answered is done all the same, and the device used again")
+@test("a request that is never answered is done all the same, and the device used again")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         before = restarts()
         reference.command(command="fault", fault="never-answer:queue=0:count=1")
         started = time.monotonic()
-        crypts_right(transform, "not answered")
+        check_crypt(transform, "not answered")
         took = time.monotonic() - started
         check(TIMEOUT * 0.9 < took, f"it was given up after {took:.1f} s already")
         wait_until(lambda: restarts() == before + 1, LONG, "a restart")
         # The same key, set before: its sessions are made again.
-        device_works(transform, "after")
+        wait_until_offloaded(transform, "after")
 
 
 def async_right(count: int, what: str) -> int:
     """Makes asynchronous requests, all at a time, which must have the right results. Returns how
     many of them the device has served."""
-    trials.load()
+    fault_requests.load()
     before = served()
-    check_equal(str(trials.run(ASYNC, count)), f"{count} right", what)
+    check_equal(str(fault_requests.run(ASYNC, count)), f"{count} right", what)
     return served() - before
 
 
-@holds("an asynchronous request times out: the watchdog notices it alone")
+@test("an asynchronous request times out: the watchdog notices it alone")
 def _() -> None:
     # A single request, then one of several.
     for count in (1, 4):
@@ -167,12 +167,12 @@ def _() -> None:
     wait_until(lambda: async_right(4, "after") == 4, LONG, "the device works")
 
 
-@holds("a late response within timeout_ms: no reset")
+@test("a late response within timeout_ms: no reset")
 def _() -> None:
     before = restarts()
     late = f"delay:value={int(TIMEOUT * 600)}:queue=0"
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         count = served()
         with reference.faulty(late):
             check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, "ciphertext")
@@ -182,42 +182,42 @@ def _() -> None:
     check_equal(restarts(), before, "restarts")
 
 
-@holds("config changes: requests do not time out early")
+@test("config changes: requests do not time out early")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         before, count = restarts(), served()
         with reference.faulty("config-storm:value=5", f"delay:value={int(TIMEOUT * 500)}:queue=0"):
             check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, "ciphertext")
         check_equal((restarts(), served()), (before, count + 1), "restarts, requests served")
 
 
-@holds("a control request that is never answered does not keep a key from being set")
+@test("a control request that is never answered does not keep a key from being set")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         in_sessions()
         before = restarts()
         reference.command(command="fault", fault="never-answer:queue=control:count=1")
         with afalg.Transform(crypto.SYNC, KEY) as other:
-            crypts_right(other, "its own key")
-            crypts_right(transform, "another")
+            check_crypt(other, "its own key")
+            check_crypt(transform, "another")
             wait_until(lambda: restarts() == before + 1, LONG, "a restart")
-            device_works(other, "its own key")
-            device_works(transform, "another")
+            wait_until_offloaded(other, "its own key")
+            wait_until_offloaded(transform, "another")
 
 
-@holds("a session that the device has forgotten is made again")
+@test("a session that the device has forgotten is made again")
 def _() -> None:
     before = restarts()
     # The second of two: the number of the first would be the second's.
     reference.command(command="fault", fault="session-forgotten:after=1:count=1")
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        crypts_right(transform, "forgotten")
-        device_works(transform, "afterwards")
+        check_crypt(transform, "forgotten")
+        wait_until_offloaded(transform, "afterwards")
     check(restarts() == before, "the device was reset")
 
 
-@holds("a lost session: no DESTROY request is sent for it")
+@test("a lost session: no DESTROY request is sent for it")
 def _() -> None:
     def sent(operation: str, **wanted: str) -> int:
         return reference.requests(
@@ -228,7 +228,7 @@ def _() -> None:
     with reference.faulty("session-forgotten:after=1:count=1"):
         with afalg.Transform(crypto.SYNC, KEY) as transform:
             in_sessions()
-            device_works(transform, "with new sessions")
+            wait_until_offloaded(transform, "with new sessions")
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
     wait_until(lambda: state()["controlq"] == "0 in flight", LONG, "no control request")
     check(sent("CREATE", status="OK") > created + 2, "no session was lost")
@@ -237,27 +237,27 @@ def _() -> None:
     )
 
 
-@holds("a number that the device gives to two sessions has no request done with another's key")
+@test("a number that the device gives to two sessions has no request done with another's key")
 def _() -> None:
     other_key = os.urandom(32)
     expected = afalg.openssl(other_key, IV, DATA)
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         in_sessions()
         before = restarts()
         # The last number is that of a session with this key.
         reference.command(command="fault", fault="session-id-reused:count=1")
         with afalg.Transform(crypto.SYNC, other_key) as other:
             for _ in range(20):
-                crypts_right(transform, "the one")
+                check_crypt(transform, "the one")
                 check_same(other.crypt(afalg.ENCRYPT, IV, DATA), expected, "the other")
                 check_same(other.crypt(afalg.DECRYPT, IV, expected), DATA, "the other, back")
             wait_until(lambda: restarts() > before, LONG, "a restart")
-            device_works(transform, "the one, afterwards")
+            wait_until_offloaded(transform, "the one, afterwards")
             check_same(other.crypt(afalg.ENCRYPT, IV, DATA), expected, "the other, afterwards")
 
 
-@holds("a request that the device still has while it is not ready is done with its own key")
+@test("a request that the device still has while it is not ready is done with its own key")
 def _() -> None:
     keys = [os.urandom(32) for _ in range(3)]
     with contextlib.ExitStack() as stack:
@@ -295,42 +295,42 @@ def unknown_sessions() -> int:
     return reference.data_requests(reference.status(), status="INVSESS")
 
 
-@holds("after HW_READY was 0: no request names an earlier session")
+@test("after HW_READY was 0: no request names an earlier session")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         before = unknown_sessions()
         reference.command(command="ready", ready=False)
         wait_until(lambda: state()["state"] == "not_ready", LONG, "it is not ready")
         reference.command(command="ready", ready=True)
         wait_until(lambda: state()["state"] == "ready", LONG, "it is ready")
-        device_works(transform, "after")
+        wait_until_offloaded(transform, "after")
         check_equal(unknown_sessions(), before, "requests that name an unknown session")
 
 
-@holds("after a reset: no request names an earlier session")
+@test("after a reset: no request names an earlier session")
 def _() -> None:
     of_function()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         before, count = restarts(), unknown_sessions()
         reference.command(command="needs-reset")
         wait_until(lambda: restarts() == before + 1, LONG, "a restart")
-        device_works(transform, "after")
+        wait_until_offloaded(transform, "after")
         check_equal(unknown_sessions(), count, "requests that name an unknown session")
 
 
-@holds("a device that refuses requests leaves them to software")
+@test("a device that refuses requests leaves them to software")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         for fault in ("refuse-operation:count=2", "status-unknown:count=2:queue=0"):
             reference.command(command="fault", fault=fault)
-            crypts_right(transform, fault)
-        device_works(transform, "after")
+            check_crypt(transform, fault)
+        wait_until_offloaded(transform, "after")
 
 
-@holds("requests under way when the device is lost are all done")
+@test("requests under way when the device is lost are all done")
 def _() -> None:
     with load(8):
         before = restarts()
@@ -340,7 +340,7 @@ def _() -> None:
             time.sleep(0.5)
 
 
-@holds("the sessions of a device that has failed are not left with it")
+@test("the sessions of a device that has failed are not left with it")
 def _() -> None:
     # Nobody knows of sessions that are made in what follows, and whose numbers nobody hears.
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
@@ -348,11 +348,11 @@ def _() -> None:
 
 for FAULT in ("wrong-id:queue=0:count=1", "answer-twice:queue=0:count=1", "wrong-id:queue=control:count=1"):
 
-    @holds(f"a ring that the device has broken is made anew: {FAULT}")
+    @test(f"a ring that the device has broken is made anew: {FAULT}")
     def _(fault: str = FAULT) -> None:
         before = restarts()
         with afalg.Transform(crypto.SYNC, KEY) as transform:
-            device_works(transform, "before")
+            wait_until_offloaded(transform, "before")
             if "control" in fault:
                 in_sessions()
             with reference.faulty(fault):
@@ -360,34 +360,34 @@ for FAULT in ("wrong-id:queue=0:count=1", "answer-twice:queue=0:count=1", "wrong
                     transform.set_key(os.urandom(16))
                     transform.set_key(KEY)
                 else:
-                    crypts_right(transform, "broken")
+                    check_crypt(transform, "broken")
                 # Nobody knows of it before there is another request.
                 wait_until(
-                    lambda: crypts_right(transform, "broken") or restarts() > before,
+                    lambda: check_crypt(transform, "broken") or restarts() > before,
                     LONG, "a restart",
                 )  # fmt: skip
-            device_works(transform, "after")
+            wait_until_offloaded(transform, "after")
 
 
-@holds("a device that is not ready has no request, and is used when it is ready again")
+@test("a device that is not ready has no request, and is used when it is ready again")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         before = restarts()
         for _ in range(3):
-            device_works(transform, "ready")
+            wait_until_offloaded(transform, "ready")
             reference.command(command="ready", ready=False)
             wait_until(lambda: state()["state"] == "not_ready", LONG, "it is not ready")
             count = served()
-            crypts_right(transform, "not ready")
+            check_crypt(transform, "not ready")
             with afalg.Transform(crypto.SYNC, KEY) as other:
-                crypts_right(other, "a new one")
+                check_crypt(other, "a new one")
             check_equal(served(), count, "requests served by a device that is not ready")
             reference.command(command="ready", ready=True)
-        device_works(transform, "ready again")
+        wait_until_offloaded(transform, "ready again")
         check_equal(restarts(), before, "restarts")
 
 
-@holds("what a device that is not ready any more has refused is asked again")
+@test("what a device that is not ready any more has refused is asked again")
 def _() -> None:
     module.unbind()
 
@@ -410,7 +410,7 @@ def _() -> None:
 
 for FAULT in ("never-answer:queue=0:count=1", "no-interrupt:queue=0:count=4"):
 
-    @holds(f"what the trials of a device that is bound wait for comes to an end: {FAULT}")
+    @test(f"what the trials of a device that is bound wait for comes to an end: {FAULT}")
     def _(fault: str = FAULT) -> None:
         module.unbind()
         with reference.faulty(fault):
@@ -420,7 +420,7 @@ for FAULT in ("never-answer:queue=0:count=1", "no-interrupt:queue=0:count=4"):
         device_is_back("after")
 
 
-@holds("a device that does not answer can be unbound while it is tried out")
+@test("a device that does not answer can be unbound while it is tried out")
 def _() -> None:
     (name,) = module.devices()
     module.unbind()
@@ -435,7 +435,7 @@ def _() -> None:
 
 for FAULT in ("toggle-ready:value=50", "config-storm:value=1"):
 
-    @holds(f"under load a configuration that changes all the time loses nothing: {FAULT}")
+    @test(f"under load a configuration that changes all the time loses nothing: {FAULT}")
     def _(fault: str = FAULT) -> None:
         before = restarts()
         with load():
@@ -446,7 +446,7 @@ for FAULT in ("toggle-ready:value=50", "config-storm:value=1"):
         device_is_back("after")
 
 
-@holds("an answer whose interrupt is lost is found, and the device is not reset for it")
+@test("an answer whose interrupt is lost is found, and the device is not reset for it")
 def _() -> None:
     before = restarts()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
@@ -455,26 +455,26 @@ def _() -> None:
                 if "control" in fault:
                     transform.set_key(os.urandom(32))
                     transform.set_key(KEY)
-                crypts_right(transform, fault)
-        device_works(transform, "after")
+                check_crypt(transform, fault)
+        wait_until_offloaded(transform, "after")
     check_equal(restarts(), before, "restarts")
 
 
-@holds("the same of a vector")
+@test("the same of a vector")
 def _() -> None:
     of_function()
     before = restarts()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         with reference.faulty("vector-lost:queue=0:count=1"):
-            crypts_right(transform, "lost")
+            check_crypt(transform, "lost")
         with reference.faulty("vector-lost:queue=control:count=1"):
             transform.set_key(os.urandom(32))
             transform.set_key(KEY)
-        device_works(transform, "after")
+        wait_until_offloaded(transform, "after")
     check_equal(restarts(), before, "restarts")
 
 
-@holds("interrupts without a reason are borne")
+@test("interrupts without a reason are borne")
 def _() -> None:
     of_function()
     before = restarts()
@@ -484,27 +484,27 @@ def _() -> None:
     check_equal(restarts(), before, "restarts")
 
 
-@holds("a device that asks to be reset is started again, and no request is lost")
+@test("a device that asks to be reset is started again, and no request is lost")
 def _() -> None:
     of_function()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         before = restarts()
         reference.command(command="needs-reset")
         wait_until(lambda: restarts() == before + 1, LONG, "a restart")
-        device_works(transform, "idle")
+        wait_until_offloaded(transform, "idle")
         with load():
             for round_ in range(2, 7):
                 with reference.faulty("needs-reset:after=20:queue=0:count=1"):
                     wait_until(lambda: restarts() == before + round_, LONG, f"restart {round_}")
-                device_works(transform, f"after restart {round_}")
+                wait_until_offloaded(transform, f"after restart {round_}")
 
 
-@holds("a device that is not ready after a reset has no request")
+@test("a device that is not ready after a reset has no request")
 def _() -> None:
     of_function()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         before = restarts()
         reference.command(command="ready", ready=False)
         wait_until(lambda: state()["state"] == "not_ready", LONG, "it is not ready")
@@ -512,47 +512,47 @@ def _() -> None:
         reference.command(command="needs-reset")
         wait_until(lambda: restarts() == before + 1, LONG, "a restart")
         for _ in range(5):
-            crypts_right(transform, "not ready")
+            check_crypt(transform, "not ready")
             check_equal(state()["state"], "not_ready", "state")
             time.sleep(0.2)
         check_equal(served(), count, "requests served by a device that is not ready")
         reference.command(command="ready", ready=True)
-        device_works(transform, "ready again")
+        wait_until_offloaded(transform, "ready again")
 
 
-@holds("a device that refuses the features at first when it is started again is tried again")
+@test("a device that refuses the features at first when it is started again is tried again")
 def _() -> None:
     of_function()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         before = restarts()
         with reference.faulty("refuse-features:count=1"):
             reference.command(command="needs-reset")
             wait_until(lambda: log.matching("restart failed"), LONG, "a failure")
-            crypts_right(transform, "not started")
+            check_crypt(transform, "not started")
             wait_until(lambda: restarts() == before + 1, LONG, "a restart")
-        device_works(transform, "after")
+        wait_until_offloaded(transform, "after")
     violated = [violation["requirement"] for violation in reference.status()["violations"]]
     check("D-38" not in violated, "it was not reset before it was tried again")
 
 
-@holds("a configuration that changes while it is read is read again")
+@test("a configuration that changes while it is read is read again")
 def _() -> None:
     of_function()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         before = restarts()
         with reference.faulty("generation-changes:count=25"):
             reference.command(command="needs-reset")
             wait_until(lambda: restarts() == before + 1, LONG, "a restart")
-        device_works(transform, "after")
+        wait_until_offloaded(transform, "after")
 
 
-@holds("a device that says something else of itself after a reset is not used")
+@test("a device that says something else of itself after a reset is not used")
 def _() -> None:
     of_function()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         before, count = restarts(), served()
         failures = len(log.matching("restart failed"))
         with reference.faulty("config-max-size:value=12345"):
@@ -561,38 +561,38 @@ def _() -> None:
                 lambda: len(log.matching("restart failed")) > failures, LONG,
                 "it is refused",
             )  # fmt: skip
-            crypts_right(transform, "another device")
+            check_crypt(transform, "another device")
             check_equal((restarts(), served()), (before, count), "restarts, requests served")
         # It is tried again.
-        device_works(transform, "the same again")
+        wait_until_offloaded(transform, "the same again")
 
 
-@holds("a device that always fails is given up, with one message, and software goes on")
+@test("a device that always fails is given up, with one message, and software goes on")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         reference.command(command="fault", fault="never-answer")
         started = time.monotonic()
         while not log.matching(DISABLED) and time.monotonic() < started + 60 * TIMEOUT:
-            crypts_right(transform, "failing")
+            check_crypt(transform, "failing")
         reference.command(command="clear")
         check_equal(len(log.matching(DISABLED)), 1, "lines that say that it was disabled")
         check_equal(state()["state"], "disabled", "state")
         before = served()
         for _ in range(10):
-            crypts_right(transform, "given up")
+            check_crypt(transform, "given up")
         with afalg.Transform("cbc(aes)", KEY) as other:
-            crypts_right(other, "a new one")
+            check_crypt(other, "a new one")
         check_equal(served(), before, "requests it has served afterwards")
 
 
-@holds("a device that was given up is used again when it is bound again")
+@test("a device that was given up is used again when it is bound again")
 def _() -> None:
     with afalg.Transform(crypto.SYNC if crypto.SYNC in crypto.ours() else "cbc(aes)", KEY) as other:
         module.unbind()
         for name in module.devices():
             (module.DRIVER / "bind").write_text(name)
-        crypts_right(other, "bound again")
+        check_crypt(other, "bound again")
     wait_until(
         lambda: crypto.SYNC in crypto.ours() and crypto.ours()[crypto.SYNC].passed, LONG,
         "it is registered",
@@ -600,26 +600,26 @@ def _() -> None:
     device_is_back("bound again")
 
 
-@holds("the kernel has nothing to report")
+@test("the kernel has nothing to report")
 def _() -> None:
     log.check_quiet()
 
 
-@holds("when the device is pulled out under load software goes on, and it can be unbound")
+@test("when the device is pulled out under load software goes on, and it can be unbound")
 def _() -> None:
     of_function()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         with load():
             reference.command(command="fault", fault=f"{END}:queue=0:count=1")
             wait_until(lambda: log.matching("device disconnected"), LONG, "it is found out")
             wait_until(lambda: state()["state"] == "disabled", LONG, "it is disabled")
             with afalg.Transform("cbc(aes)", KEY) as other:
-                crypts_right(other, "a new one")
+                check_crypt(other, "a new one")
         # The kernel warns of a device that was not reset, which this one cannot be.
         with tap.time_limit(LONG, "it is unbound"):
             module.unbind()
-        crypts_right(transform, "unbound")
+        check_crypt(transform, "unbound")
 
 
 afalg.prepare()

@@ -15,8 +15,19 @@ import sys
 from collections.abc import Iterator
 
 from lib import crypto, der, keys, module, pubkey, reference, tap
-from lib.pubkey import ATOMIC, BACKLOG, DECRYPT, ENCRYPT, IN_PLACE, OK, SLEEP, SPLIT, TAIL, Transform
-from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.pubkey import (
+    ATOMIC,
+    BACKLOG,
+    DECRYPT,
+    ENCRYPT,
+    IN_PLACE,
+    OK,
+    SLEEP,
+    SPLIT,
+    TAIL,
+    Transform,
+)
+from lib.tap import check, check_equal, check_same, test, wait_until
 
 STATELESS = sys.argv[1] == "stateless"
 QUICK = "--quick" in sys.argv
@@ -83,7 +94,7 @@ def answered(transform: Transform, key: keys.Rsa, what: int, flags: int = SLEEP,
     check_same(answer.result, expected, text)
 
 
-@holds("results are those of arithmetic, for every length of key")
+@test("results are those of arithmetic, for every length of key")
 def _() -> None:
     before = served(stateless=STATELESS)
     made = 0
@@ -98,7 +109,7 @@ def _() -> None:
     check_equal(served(stateless=STATELESS) - before, made, "requests that the device has done")
 
 
-@holds("a number may be short, or have zeros in front")
+@test("a number may be short, or have zeros in front")
 def _() -> None:
     with keyed(OURS, KEY) as transform:
         before = served()
@@ -114,7 +125,7 @@ def _() -> None:
         check_equal(served() - before, 60, "requests that the device has done")
 
 
-@holds("scatterlists may have any shape, and nothing is written behind a result")
+@test("scatterlists may have any shape, and nothing is written behind a result")
 def _() -> None:
     for bits in (512, 2040, 2048, 8192):
         key = ALL[bits]
@@ -127,7 +138,7 @@ def _() -> None:
             check(done >= len(SHAPES), f"the device has done {done} requests of {bits} bits")
 
 
-@holds("the range of numbers is that of the kernel's own")
+@test("the range of numbers is that of the kernel's own")
 def _() -> None:
     for bits in (512, 2040, 2048):
         key = ALL[bits]
@@ -143,7 +154,7 @@ def _() -> None:
                     check(is_.ret or is_.data == should.data, f"{number:#x}: another result")
 
 
-@holds("an empty number is refused, and does not get to the device")
+@test("an empty number is refused, and does not get to the device")
 def _() -> None:
     with keyed(OURS, KEY) as ours, keyed(THEIRS, KEY) as theirs:
         before = reference.data_requests(reference.status())
@@ -153,7 +164,7 @@ def _() -> None:
         check_equal(reference.data_requests(reference.status()) - before, 0, "requests")
 
 
-@holds("too little room is refused, and told how much it takes")
+@test("too little room is refused, and told how much it takes")
 def _() -> None:
     for bits in (2040, 2048, 8192):
         key = ALL[bits]
@@ -164,7 +175,7 @@ def _() -> None:
                 check_equal((answer.name, answer.length), ("EOVERFLOW", size), f"room for {room}")
 
 
-@holds("more room than it takes is left as it was")
+@test("more room than it takes is left as it was")
 def _() -> None:
     for bits in (2040, 2048, 8192):
         key = ALL[bits]
@@ -178,7 +189,7 @@ def _() -> None:
                 check_same(answer.data[size:], b"\xa5" * 77, "what is behind it")
 
 
-@holds("without a key there is an error, and no size")
+@test("without a key there is an error, and no size")
 def _() -> None:
     with Transform(OURS) as ours, Transform(THEIRS) as theirs:
         check_equal(ours.max_size, 0, "size")
@@ -187,7 +198,7 @@ def _() -> None:
             check_equal(theirs.crypt(what, b"\2" * 64, 64).name, "EINVAL", "no key")
 
 
-@holds("a public key does not decrypt")
+@test("a public key does not decrypt")
 def _() -> None:
     for key in (KEY, LARGE):
         with keyed(OURS, key, private=False) as transform:
@@ -195,7 +206,7 @@ def _() -> None:
             check_equal(answer.name, "EINVAL", "public key")
 
 
-@holds("a key that is refused leaves none, and no session")
+@test("a key that is refused leaves none, and no session")
 def _() -> None:
     quiet()
     for private in (False, True):
@@ -208,7 +219,7 @@ def _() -> None:
             answered(transform, KEY, ENCRYPT)
 
 
-@holds("a key makes as many sessions as it has halves, and leaves none")
+@test("a key makes as many sessions as it has halves, and leaves none")
 def _() -> None:
     quiet()
     for key, (private, expected) in itertools.product((KEY, LARGE), ((False, 1), (True, 2))):
@@ -266,7 +277,7 @@ def malformed() -> Iterator[tuple[str, bytes, bool]]:
         yield f"a good one of {bits} bits", ALL[bits].public, False
 
 
-@holds("malformed keys get the verdict of the kernel's own, and those it takes its results")
+@test("malformed keys get the verdict of the kernel's own, and those it takes its results")
 def _() -> None:
     taken = refused = alone = 0
     with Transform(OURS) as ours, Transform(THEIRS) as theirs:
@@ -296,7 +307,7 @@ def _() -> None:
     check(taken > 20 and refused > 60, "what should have been tested was not")
 
 
-@holds("bottom halves may be off, with a device and without")
+@test("bottom halves may be off, with a device and without")
 def _() -> None:
     with keyed(OURS, KEY) as transform:
         for how in (contextlib.nullcontext(), fault("refuse-operation")):
@@ -306,7 +317,7 @@ def _() -> None:
                         answered(transform, KEY, what, flags)
 
 
-@holds("many requests at a time are all answered, whether or not they may wait")
+@test("many requests at a time are all answered, whether or not they may wait")
 def _() -> None:
     count = 100 if QUICK else 600
     for key, flags in itertools.product((ALL[512], KEY), (SLEEP | BACKLOG, SLEEP, BACKLOG, 0)):
@@ -323,7 +334,7 @@ def right_all_the_same(*faults: dict[str, object]) -> None:
                     answered(transform, KEY, what, flags, str(how))
 
 
-@holds("what the device refuses, or fails to do, software does")
+@test("what the device refuses, or fails to do, software does")
 def _() -> None:
     right_all_the_same(
         # Not 4, "no such session": the driver has others made then.
@@ -334,7 +345,7 @@ def _() -> None:
     )
 
 
-@holds("results of a wrong length are not taken")
+@test("results of a wrong length are not taken")
 def _() -> None:
     right_all_the_same(
         *({"name": "used-len-short", "value": value} for value in (1, 2, 255)),
@@ -343,7 +354,7 @@ def _() -> None:
     )
 
 
-@holds("keys that the device refuses are software's")
+@test("keys that the device refuses are software's")
 def _() -> None:
     for status in (1, 3, 5):
         with fault("refuse-create", value=status):
@@ -358,7 +369,7 @@ def _() -> None:
                     check_equal(answer_, "EINVAL", "a key for the device only")
 
 
-@holds("of keys for the device only the device's failures are told")
+@test("of keys for the device only the device's failures are told")
 def _() -> None:
     with keyed(OURS, LARGE) as transform:
         for name in ("refuse-operation", "status-unwritten", "dirty-failure", "used-len-zero",
@@ -371,7 +382,7 @@ def _() -> None:
             answered(transform, LARGE, what)
 
 
-@holds("of keys for the device only a shorter result has zeros in front")
+@test("of keys for the device only a shorter result has zeros in front")
 def _() -> None:
     with keyed(OURS, LARGE) as transform:
         src, result = question(LARGE, ENCRYPT)
@@ -383,7 +394,7 @@ def _() -> None:
                     check_same(answer.result, bytes(short) + result[:-short], "result")
 
 
-@holds("the device may go while its keys are in use")
+@test("the device may go while its keys are in use")
 def _() -> None:
     with keyed(OURS, KEY) as transform, keyed(OURS, LARGE) as large, Transform(OURS) as later:
         module.unbind()
@@ -408,7 +419,7 @@ def _() -> None:
     quiet()
 
 
-@holds("a session that the device has forgotten is made again")
+@test("a session that the device has forgotten is made again")
 def _() -> None:
     if STATELESS:
         raise tap.Skip("there are no sessions")
@@ -426,7 +437,7 @@ def _() -> None:
         reference.command(command="clear")
 
 
-@holds("requests that are not answered are done all the same, and the device used again")
+@test("requests that are not answered are done all the same, and the device used again")
 def _() -> None:
     if "timeout_ms" not in os.environ:
         raise tap.Skip("it takes a short time limit")

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from lib import afalg, crypto, module, reference, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.tap import check, check_equal, check_same, test, wait_until
 
 TRANSFORMS, PROGRAMS = int(sys.argv[1]), int(sys.argv[2])
 # Each key gets its sessions one after the other, while the programs have the processors busy.
@@ -83,7 +83,7 @@ def all_sessions(what: str, happens: Callable[[], object]) -> None:
     check_equal(dead, [], "exit statuses of programs that have ended")
 
 
-@holds(f"{TRANSFORMS} transforms and {PROGRAMS} programs have sessions")
+@test(f"{TRANSFORMS} transforms and {PROGRAMS} programs have sessions")
 def _() -> None:
     def begin() -> None:
         for _ in range(TRANSFORMS):
@@ -96,7 +96,7 @@ def _() -> None:
     all_sessions("set up", begin)
 
 
-@holds("the device is reset under load")
+@test("the device is reset under load")
 def _() -> None:
     before = restarts()
 
@@ -107,7 +107,7 @@ def _() -> None:
     all_sessions("reset", reset)
 
 
-@holds("the device is not ready for a while under load")
+@test("the device is not ready for a while under load")
 def _() -> None:
     def unready() -> None:
         for ready in (False, True):
@@ -117,7 +117,7 @@ def _() -> None:
     all_sessions("not ready", unready)
 
 
-@holds("the device is unbound and bound under load")
+@test("the device is unbound and bound under load")
 def _() -> None:
     def rebind() -> None:
         module.unbind()
@@ -126,7 +126,7 @@ def _() -> None:
     all_sessions("rebound", rebind)
 
 
-@holds("afterwards no session is left")
+@test("afterwards no session is left")
 def _() -> None:
     Held.stop.set()
     for user in Held.programs:
@@ -137,7 +137,7 @@ def _() -> None:
     wait_until(lambda: sessions() == 0, LONG, "no session")
 
 
-@holds("no kernel reports, and no CPU was stalled")
+@test("no kernel reports, and no CPU was stalled")
 def _() -> None:
     log.check_quiet()
     check_equal(log.matching(r"rcu.*stall|soft lockup|hard LOCKUP|hogged CPU"), [], "stalls")

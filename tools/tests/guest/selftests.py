@@ -19,7 +19,7 @@ from pathlib import Path
 
 from lib import aead, afalg, ciphers, crypto, digests, host, module, publickeys, reference, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, holds, wait_until
+from lib.tap import check, check_equal, test, wait_until
 
 PARAMETERS = Path("/sys/module/cryptomgr/parameters")
 LIMIT = 3000  # seconds
@@ -64,18 +64,18 @@ def passed(driver: str) -> None:
 
 
 if options.fuzz:
-    holds(f"the self-tests, with {options.fuzz} iterations, come to an end")(fuzz)
+    test(f"the self-tests, with {options.fuzz} iterations, come to an end")(fuzz)
 else:
     LOG = KernelLog()
     wait_until(lambda: crypto.is_tested(LOG), LIMIT, "the self-tests end")
 
-for flavour in sorted(crypto.flavours()):
-    holds(f"{flavour} has passed the self-tests")(partial(passed, flavour))
+for variant in sorted(crypto.variants()):
+    test(f"{variant} has passed the self-tests")(partial(passed, variant))
 
 
-@holds("nothing is registered that the devices do not do")
+@test("nothing is registered that the devices do not do")
 def _() -> None:
-    check_equal(sorted(set(crypto.ours()) - crypto.flavours()), [], "registered besides")
+    check_equal(sorted(set(crypto.ours()) - crypto.variants()), [], "registered besides")
 
 
 def set_up() -> None:
@@ -86,7 +86,7 @@ def set_up() -> None:
 
 def ciphered() -> None:
     """Checks that the host has performed cipher requests."""
-    work = host.work()
+    work = host.read_stats()
     tap.note(str(work))
     # The self-tests of an asynchronous cipher make at least 10 requests in each iteration.
     least = 10 * len(CIPHERS) * (options.fuzz or 1)
@@ -124,13 +124,13 @@ def signed() -> None:
 
 
 if reference.devices():
-    holds("all queues are set up")(set_up)
+    test("all queues are set up")(set_up)
 if CIPHERS:
-    holds("the host has encrypted and decrypted")(ciphered)
+    test("the host has encrypted and decrypted")(ciphered)
 if DIGESTS:
-    holds("the host has made digests")(digested)
+    test("the host has made digests")(digested)
 if any(not one.auth_key_size for one in AEADS):
-    holds("the host has sealed messages")(sealed)
+    test("the host has sealed messages")(sealed)
 if PUBLIC_KEYS:
-    holds("the host has done the work of public keys")(signed)
+    test("the host has done the work of public keys")(signed)
 tap.run()

@@ -15,7 +15,7 @@ import random
 import sys
 
 from lib import afalg, ciphers, crypto, reference, tap
-from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.tap import check, check_equal, check_same, test, wait_until
 
 HOW, COUNT = sys.argv[1], int(sys.argv[2])
 SIZE = 512
@@ -34,7 +34,7 @@ def quiet() -> None:
     wait_until(lambda: reference.status()["sessions"] == 0, 60, "no session")
 
 
-@holds("every transform: correct result, from the device or the fallback")
+@test("every transform: correct result, from the device or the fallback")
 def _() -> None:
     quiet()
     before = reference.status()
@@ -71,12 +71,12 @@ def _() -> None:
         check_equal(served(True), 0, "stateless requests")
 
 
-@holds("all transforms are freed: no session is left")
+@test("all transforms are freed: no session is left")
 def _() -> None:
     quiet()
 
 
-@holds("setting the same key again sends no control request")
+@test("setting the same key again sends no control request")
 def _() -> None:
     quiet()
     key = os.urandom(16)
@@ -88,7 +88,7 @@ def _() -> None:
     check_equal(after - before, 0, "control requests")
 
 
-@holds("alternating keys: the device has at most two sessions")
+@test("alternating keys: the device has at most two sessions")
 def _() -> None:
     quiet()
     keys = [os.urandom(16), os.urandom(32)]
@@ -122,7 +122,7 @@ def storm(number: int) -> int:
     return STORM // 5
 
 
-@holds("key changes in 4 programs: correct results, no session is left")
+@test("key changes in 4 programs: correct results, no session is left")
 def _() -> None:
     quiet()
     before = reference.status()

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lib import crypto, module, reference, tap
-from lib.tap import check, check_equal, holds, wait_until
+from lib.tap import check, check_equal, test, wait_until
 
 PREFER = sys.argv[1] == "prefer"
 NAME = "dummy"
@@ -92,7 +92,7 @@ def fault(name: str, **how: object) -> Iterator[None]:
 GOOD = file()
 
 
-@holds("public keys: the kernel's own, unless prefer_public_keys=1")
+@test("public keys: the kernel's own, unless prefer_public_keys=1")
 def _() -> None:
     for name in ("rsa", *(f"ecdsa-nist-p{bits}" for bits in (192, 256, 384, 521))):
         found = [alg for alg in crypto.algorithms() if alg.name == name and alg.passed]
@@ -100,7 +100,7 @@ def _() -> None:
         check_equal(best.driver, f"{name}-{'virtio' if PREFER else 'generic'}", "the choice")
 
 
-@holds("a signed module is loaded")
+@test("a signed module is loaded")
 def _() -> None:
     # The first load creates and tests the instances of the templates.
     insmod(GOOD)
@@ -110,14 +110,14 @@ def _() -> None:
         check_loaded()
 
 
-@holds("a module with an invalid signature is rejected")
+@test("a module with an invalid signature is rejected")
 def _() -> None:
     with asked(1):
         said = insmod(changed())
     check("rejected" in said, f"insmod says: {said}")
 
 
-@holds("the device fails: the signature is verified all the same")
+@test("the device fails: the signature is verified all the same")
 def _() -> None:
     for name, how in (
         ("refuse-operation", {}),
@@ -132,7 +132,7 @@ def _() -> None:
         check("rejected" in said, f"{name}: insmod says: {said}")
 
 
-@holds("a device that accepts any signature: trusted if preferred, else unused")
+@test("a device that accepts any signature: trusted if preferred, else unused")
 def _() -> None:
     with fault("status-unknown", value=0, queue=0):
         said = insmod(changed())
@@ -143,7 +143,7 @@ def _() -> None:
         check("rejected" in said, f"insmod says: {said}")
 
 
-@holds("the device is unbound: the kernel's own verifies the signature")
+@test("the device is unbound: the kernel's own verifies the signature")
 def _() -> None:
     module.unbind()
     check_equal(insmod(GOOD), "", "insmod")

@@ -6,7 +6,7 @@ usage: stress.py [--requests N] [--threads N] [--depth N] [--max-len BYTES] [--p
                  [--room] [CIPHER...]
 
 For a guest with vc_stress.ko at /mnt/share. The module makes N requests, with DEPTH at a time in
-each of its threads, of each CIPHER ("cbc(aes)" for example, all if none is given) in both flavours;
+each of its threads, of each CIPHER ("cbc(aes)" for example, all if none is given) in both variants;
 programs and volumes go on until it has. All of it is compared, byte for byte, with what software
 makes of it. The rings are expected to be full most of the time; --room says that they are not.
 """
@@ -27,7 +27,7 @@ from pathlib import Path
 from lib import afalg, ciphers, crypto, host, reference, tap, volume
 from lib.ciphers import Cipher
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.tap import check, check_equal, check_same, test, wait_until
 from lib.test_module import TestModule
 
 MIB = 1 << 20
@@ -166,14 +166,14 @@ def working(workers: list[tuple[str, Work]], made: dict[str, int]) -> Iterator[N
     check(not wrong, "\n".join(wrong))
 
 
-@holds(
+@test(
     f"{options.requests} requests in the kernel, and those of programs and volumes meanwhile, "
     "each get the right result, once"
 )
 def _() -> None:
     afalg.prepare()
     made: dict[str, int] = {}
-    pairs = [f"{driver}:{cipher.generic}" for cipher in ALL for driver in cipher.flavours]
+    pairs = [f"{driver}:{cipher.generic}" for cipher in ALL for driver in cipher.variants]
     with contextlib.ExitStack() as stack:
         workers: list[tuple[str, Work]] = [("programs", program)] * options.programs
         for cipher in (ciphers.XTS, ciphers.ALL[crypto.NAME]):
@@ -203,7 +203,7 @@ def _() -> None:
         check(full, f"{waited} requests were backlogged")
 
 
-@holds("all data queues that there are CPUs for have worked")
+@test("all data queues that there are CPUs for have worked")
 def _() -> None:
     if not reference.devices():
         raise tap.Skip("QEMU's device has one")
@@ -215,14 +215,14 @@ def _() -> None:
     check(not idle, f"queues {idle} have done nothing")
 
 
-@holds("no session is left on the device")
+@test("no session is left on the device")
 def _() -> None:
     if not reference.devices():
         raise tap.Skip("QEMU's device does not tell")
     wait_until(lambda: reference.status()["sessions"] == 0, 10, "no session")
 
 
-@holds("the kernel has nothing to report")
+@test("the kernel has nothing to report")
 def _() -> None:
     log.check_quiet()
 

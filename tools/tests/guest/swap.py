@@ -24,7 +24,7 @@ from pathlib import Path
 from lib import ciphers, loops, reference, tap, volume
 from lib.kernel_log import KernelLog
 from lib.loops import DONE, Loop
-from lib.tap import check, check_equal, holds, wait_until
+from lib.tap import check, check_equal, test, wait_until
 
 TIMEOUT = int(sys.argv[1]) / 1000
 LONG = 300
@@ -168,7 +168,7 @@ def served() -> int:
     return reference.data_requests(reference.status(), status="OK")
 
 
-def device_works() -> None:
+def wait_until_offloaded() -> None:
     """Waits until the device serves requests again."""
     before = served()
 
@@ -196,31 +196,31 @@ def stops(seconds: float) -> None:
     wait_until(restarted, LONG, "a restart")
     tap.note(f"restarted {time.monotonic() - started:.1f} s after the device had stopped")
     STAGE.goes_on()
-    device_works()
+    wait_until_offloaded()
 
 
-@holds("swap on dm-crypt: programs swap, the device does the work")
+@test("swap on dm-crypt: programs swap, the device does the work")
 def _() -> None:
     Path("/proc/self/oom_score_adj").write_text("-1000")
     with guard.within(2 * LONG):
         STAGE.open()
-        device_works()
+        wait_until_offloaded()
 
 
-@holds("swap on dm-crypt: device stops for half its timeout, three times")
+@test("swap on dm-crypt: device stops for half its timeout, three times")
 def _() -> None:
     with guard.within(2 * LONG):
         for _ in range(3):
             stops(TIMEOUT / 2)
 
 
-@holds("swap on dm-crypt: device stops for three times its timeout")
+@test("swap on dm-crypt: device stops for three times its timeout")
 def _() -> None:
     with guard.within(2 * LONG):
         stops(3 * TIMEOUT)
 
 
-@holds("swap on dm-crypt: every page is right, the programs end")
+@test("swap on dm-crypt: every page is right, the programs end")
 def _() -> None:
     with guard.within(2 * LONG):
         STAGE.close()
@@ -228,7 +228,7 @@ def _() -> None:
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session is left")
 
 
-@holds("swap on dm-crypt: the kernel has nothing to report")
+@test("swap on dm-crypt: the kernel has nothing to report")
 def _() -> None:
     check_equal(log.matching("Read-error on swap|Write-error on swap"), [], "errors of the swap space")
     log.check_quiet()

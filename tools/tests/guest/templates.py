@@ -20,8 +20,8 @@ import threading
 from pathlib import Path
 
 from lib import afalg, crypto, module, reference, tap, test_module
-from lib.tap import check, check_equal, check_same, holds
-from lib.work import Work
+from lib.offload import OffloadStats
+from lib.tap import check, check_equal, check_same, test
 
 SELFTEST = 120
 TIMEOUT = 2000
@@ -158,16 +158,16 @@ def define(found: Results, work: int, prefer: int) -> None:
     """Defines the tests of one run with the driver."""
     for name in dict.fromkeys(key[0] for key in EXPECTED):
         if name not in ALIASES:
-            holds(f"{name}: same as without the driver, prefer={prefer}")(
+            test(f"{name}: same as without the driver, prefer={prefer}")(
                 functools.partial(check_template, found, name)
             )
 
     for name, (original, template) in ALIASES.items():
-        holds(f"{name}: same as {original}, prefer={prefer}")(
+        test(f"{name}: same as {original}, prefer={prefer}")(
             functools.partial(check_alias, found, name, original, template)
         )
 
-    @holds(f"templates reach the device, prefer={prefer}")
+    @test(f"templates reach the device, prefer={prefer}")
     def _() -> None:
         tap.note(f"the device has served {work} requests")
         if not prefer:
@@ -180,7 +180,7 @@ def define(found: Results, work: int, prefer: int) -> None:
             for driver in drivers:
                 check("virtio" in driver, f"{name} {way}: {driver}")
 
-    @holds(f"on-stack requests of a cipher by name get software, prefer={prefer}")
+    @test(f"on-stack requests of a cipher by name get software, prefer={prefer}")
     def _() -> None:
         for name in ("ecb(aes)", "cbc(aes)", "ctr(aes)", "xts(aes)"):
             for key, result in found.items():
@@ -196,7 +196,7 @@ for preferred in options.prefer:
     module.unload(SELFTEST)
 
 
-@holds("more callers than request contexts: they wait, then use the fallback")
+@test("more callers than request contexts: they wait, then use the fallback")
 def _() -> None:
     module.load(options.ko, f"timeout_ms={TIMEOUT}", seconds=SELFTEST)
     module.wait_passed(SELFTEST)
@@ -213,7 +213,7 @@ def _() -> None:
             )
             for _ in range(3 * CONTEXTS)
         ]
-        work, held = Work(), 0
+        stats, held = OffloadStats(), 0
         # The first callers get a context at once, the next ones when these are done, the last ones
         # too late.
         with reference.faulty(f"delay:value={TIMEOUT * 3 // 5}:queue=0"):
@@ -227,11 +227,11 @@ def _() -> None:
         for result in given:
             check_same(result, expected, "one of many callers")
         check_equal(held, CONTEXTS, "requests in flight at a time")
-        _, software = work.share("many callers")
+        _, software = stats.share("many callers")
         check_equal(set(software), {"ring_full"}, "why the fallback was used")
 
 
-@holds("no transform is left: the driver can be unloaded")
+@test("no transform is left: the driver can be unloaded")
 def _() -> None:
     module.unload(SELFTEST)
     check(not crypto.ours(), "algorithms are left")

@@ -21,8 +21,8 @@ from collections.abc import Iterator
 
 from lib import crconf, crypto, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds
-from lib.work import Work
+from lib.offload import OffloadStats
+from lib.tap import check, check_equal, check_same, test
 
 SOL_TLS = 282
 TCP_ULP = 31
@@ -106,7 +106,7 @@ def add(cipher: Cipher, version: str, sends: bool) -> None:
     """Defines a test: the driver sends, or receives."""
     who = "encrypts" if sends else "decrypts"
 
-    @holds(f"TLS {version}, {cipher.name} with {cipher.key * 8} bits: the driver {who}")
+    @test(f"TLS {version}, {cipher.name} with {cipher.key * 8} bits: the driver {who}")
     def _() -> None:
         info = cipher.info(VERSIONS[version])
         with connected() as (one, other):
@@ -115,9 +115,9 @@ def add(cipher: Cipher, version: str, sends: bool) -> None:
                     end.setsockopt(SOL_TLS, option, info)
                 tap.note(f"{'sends' if option == TLS_TX else 'receives'}: {made.outermost}")
                 check_equal(bool(made.ours), driver, "this end is on the driver")
-            work = Work()
+            stats = OffloadStats()
             send_all(one, other)
-            done, software = work.share(f"at least {TOTAL // RECORD} records")
+            done, software = stats.share(f"at least {TOTAL // RECORD} records")
         operation = "AEAD_ENCRYPT" if sends else "AEAD_DECRYPT"
         check_equal(set(done), {operation}, "operations of the device")
         check(done[operation] >= TOTAL // RECORD, f"the device was asked for {done}")
@@ -132,13 +132,13 @@ def main() -> None:
             for sends in (True, False):
                 add(cipher, version, sends)
 
-    @holds("the driver is not in use when the connections are gone")
+    @test("the driver is not in use when the connections are gone")
     def _() -> None:
         tap.wait_until(
             lambda: not any(alg.users for alg in crypto.ours().values()), 10, "its users go"
         )
 
-    @holds("the kernel has nothing to report")
+    @test("the kernel has nothing to report")
     def _() -> None:
         log.check_quiet()
 

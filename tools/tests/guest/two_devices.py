@@ -11,8 +11,8 @@ import os
 import sys
 
 from lib import afalg, crypto, reference, tap
-from lib.tap import check, check_equal, check_same, holds, wait_until
-from lib.work import FALLBACKS, Work
+from lib.offload import FALLBACKS, OffloadStats
+from lib.tap import check, check_equal, check_same, test, wait_until
 
 COUNT, LONG = 6, 120
 IV = os.urandom(16)
@@ -62,7 +62,7 @@ def close_all(transforms: list[tuple[bytes, afalg.Transform]]) -> None:
         transform.close()
 
 
-@holds("two devices: new transforms use one and the other")
+@test("two devices: new transforms use one and the other")
 def _() -> None:
     wait_until(lambda: states() == ["ready"] * 2, LONG, "both are ready")
     transforms = new_transforms()
@@ -76,7 +76,7 @@ def _() -> None:
 
 for number in (0, 1):
 
-    @holds(f"device {number} not ready: old and new transforms use the other one")
+    @test(f"device {number} not ready: old and new transforms use the other one")
     def _(number: int = number) -> None:
         old = new_transforms()
         set_ready(number, False, ["not_ready", "ready"])
@@ -84,9 +84,9 @@ for number in (0, 1):
         try:
             # The old ones get their new sessions soon.
             wait_until(lambda: crypt_all(old)[1 - number] == COUNT, LONG, "the others' sessions")
-            work = Work()
+            stats = OffloadStats()
             done = crypt_all(old), crypt_all(new)
-            check_equal(work.software(), {}, "requests on the fallback")
+            check_equal(stats.fallbacks(), {}, "requests on the fallback")
             expected = (0, COUNT) if number == 0 else (COUNT, 0)
             check_equal(done, (expected, expected), "requests of each device, old and new")
         finally:
@@ -97,7 +97,7 @@ for number in (0, 1):
 afalg.prepare()
 if "--leave-one" in sys.argv:
 
-    @holds("device 1 not ready: its driver knows")
+    @test("device 1 not ready: its driver knows")
     def _() -> None:
         set_ready(1, False, ["not_ready", "ready"])
 

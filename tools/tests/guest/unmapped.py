@@ -15,12 +15,12 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from lib import afalg, crypto, reference, tap, trials
+from lib import afalg, crypto, fault_requests, reference, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check_equal, check_same, holds, wait_until
+from lib.tap import check_equal, check_same, test, wait_until
 
 LONG = 120
-ASYNC = trials.SUBJECTS[0]
+ASYNC = fault_requests.SUBJECTS[0]
 FAIL = Path("/sys/module/vc_nomem/parameters/fail")
 KEY, IV = os.urandom(32), os.urandom(16)
 DATA = os.urandom(4096)
@@ -50,14 +50,14 @@ def requests(
     """Makes a test: of 4 asynchronous requests some cannot be added to the queue. `device` is how
     many of them the device serves. A request is in flight for as long as the `delays` say."""
 
-    @holds(title)
+    @test(title)
     def _() -> None:
-        wait_until(lambda: str(trials.run(ASYNC, 4)) == "4 right", LONG, "requests")
+        wait_until(lambda: str(fault_requests.run(ASYNC, 4)) == "4 right", LONG, "requests")
         wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
         before = served()
         faults = [f"delay:value={delay}" for delay in delays]
         with reference.faulty(*faults), unmappable("dataq.0", after, count):
-            result = trials.run(ASYNC, 4, backlog=backlog)
+            result = fault_requests.run(ASYNC, 4, backlog=backlog)
         check_equal(str(result), wanted, "requests")
         check_equal(served() - before, device, "requests served")
 
@@ -81,7 +81,7 @@ requests(
 )  # fmt: skip
 
 
-@holds("CREATE: the key is set, and the fallback does the work")
+@test("CREATE: the key is set, and the fallback does the work")
 def _() -> None:
     before = served()
     with unmappable("controlq", 0, 1), afalg.Transform(crypto.SYNC, KEY) as transform:
@@ -94,7 +94,7 @@ def sessions_end() -> None:
     wait_until(lambda: reference.status()["sessions"] == 0, 20, "no session")
 
 
-@holds("DESTROY, none in flight: it is sent later")
+@test("DESTROY, none in flight: it is sent later")
 def _() -> None:
     transform = afalg.Transform(crypto.SYNC, KEY)
     check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, "ciphertext")
@@ -104,7 +104,7 @@ def _() -> None:
         sessions_end()
 
 
-@holds("DESTROY, one in flight: it is sent later, even if it then fails again")
+@test("DESTROY, one in flight: it is sent later, even if it then fails again")
 def _() -> None:
     transform = afalg.Transform(crypto.SYNC, KEY)
     check_equal(reference.status()["sessions"], 2, "sessions")
@@ -115,19 +115,19 @@ def _() -> None:
         sessions_end()
 
 
-@holds("afterwards the device works, and no request is lost")
+@test("afterwards the device works, and no request is lost")
 def _() -> None:
     before = served()
-    check_equal(str(trials.run(ASYNC, 100)), "100 right", "requests")
+    check_equal(str(fault_requests.run(ASYNC, 100)), "100 right", "requests")
     check_equal(served() - before, 100, "requests served")
 
 
-@holds("no kernel reports")
+@test("no kernel reports")
 def _() -> None:
     log.check_quiet()
 
 
-trials.load()
+fault_requests.load()
 subprocess.run(["insmod", "/mnt/share/vc_nomem.ko"], check=True)
 afalg.prepare()
 os.sched_setaffinity(0, {0})

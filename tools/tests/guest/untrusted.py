@@ -15,8 +15,8 @@ import threading
 
 from lib import afalg, crypto, reference, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds, wait_until
-from lib.work import Work
+from lib.offload import OffloadStats
+from lib.tap import check, check_equal, check_same, test, wait_until
 
 LONG = 120
 ATTEMPTS = 3
@@ -44,7 +44,7 @@ def held() -> int:
 def assign_again(transform: afalg.Transform) -> tuple[bytes, dict[str, int], dict[str, int]]:
     """Has a request done in a session whose ID the device has assigned again. Returns the result,
     what the device says it has done, and why the fallback ran."""
-    work = Work()
+    stats = OffloadStats()
     before = restarts()
     results: list[bytes] = []
     with reference.faulty("never-answer:queue=0:count=1"):
@@ -67,10 +67,10 @@ def assign_again(transform: afalg.Transform) -> tuple[bytes, dict[str, int], dic
         afalg.Transform(crypto.SYNC, KEYS[2]).close()
     runner.join()
     wait_until(lambda: restarts() > before, LONG, "a restart")
-    return results[0], work.device(), work.software()
+    return results[0], stats.device(), stats.fallbacks()
 
 
-@holds("duplicate session ID: the success of a request in flight is not believed")
+@test("duplicate session ID: the success of a request in flight is not believed")
 def _() -> None:
     expected, wrong = (afalg.openssl(key, IV, DATA) for key in KEYS[:2])
     missed = []
@@ -89,19 +89,19 @@ def _() -> None:
     check(False, f"the driver believed the device {len(missed)} times")
 
 
-@holds("duplicate session ID: the device is used again")
+@test("duplicate session ID: the device is used again")
 def _() -> None:
     def does() -> bool:
         with afalg.Transform(crypto.SYNC, KEYS[0]) as transform:
-            work = Work()
+            stats = OffloadStats()
             result = transform.crypt(afalg.ENCRYPT, IV, DATA)
             check_same(result, afalg.openssl(KEYS[0], IV, DATA), "result")
-            return bool(work.device())
+            return bool(stats.device())
 
     wait_until(does, LONG, "the device works")
 
 
-@holds("duplicate session ID: no kernel reports")
+@test("duplicate session ID: no kernel reports")
 def _() -> None:
     log.check_quiet()
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from lib import crypto, der, pubkey, reference, tap
 from lib.pubkey import DECRYPT, OK, SLEEP, Transform
-from lib.tap import check, check_equal, holds, wait_until
+from lib.tap import check, check_equal, test, wait_until
 
 FOLDER = Path("/mnt/share/wycheproof")
 CURVES = {"secp192r1": "p192", "secp256r1": "p256", "secp384r1": "p384", "secp521r1": "p521"}
@@ -100,17 +100,17 @@ def ecdsa(template: str, pattern: str, least: int) -> None:
     tally.end(least)
 
 
-@holds("ECDSA with signatures in DER")
+@test("ECDSA with signatures in DER")
 def _() -> None:
     ecdsa("x962", "ecdsa_secp*r1_*_test.json", 5000)
 
 
-@holds("ECDSA with signatures of two numbers")
+@test("ECDSA with signatures of two numbers")
 def _() -> None:
     ecdsa("p1363", "ecdsa_secp*r1_*_p1363_test.json", 1000)
 
 
-@holds("RSA signatures")
+@test("RSA signatures")
 def _() -> None:
     tally = Tally()
     before = served("AKCIPHER_ENCRYPT")
@@ -136,7 +136,7 @@ def _() -> None:
     tally.end(2000)
 
 
-@holds("RSA decryption")
+@test("RSA decryption")
 def _() -> None:
     tally = Tally()
     before = served("AKCIPHER_DECRYPT")

@@ -28,13 +28,13 @@ class Algorithm:
     auth_key_size: int = 0
 
     @property
-    def flavours(self) -> tuple[str, str]:
+    def variants(self) -> tuple[str, str]:
         """Both names."""
         return self.driver, self.synchronous
 
     @property
     def synchronous(self) -> str:
-        """The flavour that AF_ALG takes."""
+        """The variant that AF_ALG takes."""
         return f"{self.driver}-sync"
 
     def random_key(self) -> bytes:

@@ -11,7 +11,7 @@ MAX_SIZE = 1 << 20  # what QEMU's device takes: IV, source, result and status to
 
 @dataclasses.dataclass(frozen=True)
 class Cipher:
-    """One of them, both flavours."""
+    """One of them, both variants."""
 
     name: str
     block: int
@@ -38,7 +38,7 @@ class Cipher:
         return f"{self.asynchronous}-sync"
 
     @property
-    def flavours(self) -> tuple[str, str]:
+    def variants(self) -> tuple[str, str]:
         """Both names."""
         return self.asynchronous, self.synchronous
 

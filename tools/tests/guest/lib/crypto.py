@@ -86,10 +86,10 @@ def _read_list() -> list[Algorithm]:
     return found
 
 
-def flavours() -> set[str]:
+def variants() -> set[str]:
     """The driver names that must be registered: no more, no less."""
-    names = {name for cipher in ciphers.of_devices() for name in cipher.flavours}
-    names |= {name for algorithm in aead.of_devices() for name in algorithm.flavours}
+    names = {name for cipher in ciphers.of_devices() for name in cipher.variants}
+    names |= {name for algorithm in aead.of_devices() for name in algorithm.variants}
     names |= {digest.driver for digest in digests.of_devices()}
     return names | set(publickeys.of_devices())
 

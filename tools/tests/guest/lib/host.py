@@ -11,7 +11,7 @@ from . import reference, tap
 
 
 @dataclasses.dataclass
-class Work:
+class HostStats:
     """Requests, and bytes in them, that the host has had."""
 
     encrypt_ops: int = 0
@@ -30,7 +30,7 @@ class Work:
         return self.encrypt_bytes + self.decrypt_bytes
 
 
-def work() -> Work:
+def read_stats() -> HostStats:
     """All the host has done since it was started, by all its devices together."""
     output = subprocess.run(["host-stats"], check=True, capture_output=True, text=True).stdout
     sums: collections.Counter[str] = collections.Counter()
@@ -45,7 +45,7 @@ def work() -> Work:
             if service == "cipher" and counter["queue"] != "control" and counter["status"] == "OK":
                 sums[f"sym-{direction}-ops"] += counter["requests"]
                 sums[f"sym-{direction}-bytes"] += counter["bytes"]
-    return Work(
+    return HostStats(
         sums["sym-encrypt-ops"],
         sums["sym-encrypt-bytes"],
         sums["sym-decrypt-ops"],
@@ -54,18 +54,18 @@ def work() -> Work:
 
 
 @contextlib.contextmanager
-def watched() -> Iterator[Work]:
-    """Yields a Work that, after the block, holds what the host did during the block."""
-    before = work()
-    done = Work()
+def watched() -> Iterator[HostStats]:
+    """Yields a HostStats that, after the block, holds what the host did during the block."""
+    before = read_stats()
+    done = HostStats()
     yield done
-    after = work()
-    for field in dataclasses.fields(Work):
+    after = read_stats()
+    for field in dataclasses.fields(HostStats):
         setattr(done, field.name, getattr(after, field.name) - getattr(before, field.name))
 
 
 @contextlib.contextmanager
-def does_exactly(expected: Work) -> Iterator[None]:
+def does_exactly(expected: HostStats) -> Iterator[None]:
     """Fails the test unless the host does just that much during the block."""
     with watched() as done:
         yield
@@ -74,4 +74,4 @@ def does_exactly(expected: Work) -> Iterator[None]:
 
 def does_nothing() -> contextlib.AbstractContextManager[None]:
     """Fails the test if the host does anything during the block."""
-    return does_exactly(Work())
+    return does_exactly(HostStats())

@@ -10,12 +10,24 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import aead, afalg, ciphers, crypto, digests, publickeys, reference, tap, trials, volume, xfrm
+from . import (
+    aead,
+    afalg,
+    ciphers,
+    crypto,
+    digests,
+    fault_requests,
+    publickeys,
+    reference,
+    tap,
+    volume,
+    xfrm,
+)
+from .fault_requests import Subject
 from .loops import CONTEXT, DONE, LOST, REFUSED
 from .netns import Namespace
-from .survivors import tunnelled
 from .traffic import transfer
-from .trials import Subject
+from .workloads import tunnelled
 
 SECTOR = 4096
 SIZE = 4 << 20
@@ -162,10 +174,10 @@ class Programs:
 def subjects() -> Iterator[Subject]:
     """Returns every algorithm that the driver registers for the device, with a reference."""
     for cipher in ciphers.of_devices():
-        for driver in cipher.flavours:
+        for driver in cipher.variants:
             yield Subject("cipher", "skcipher", driver, cipher.generic, cipher.keys[-1])
     for one in aead.of_devices():
-        for driver in one.flavours:
+        for driver in one.variants:
             if not one.auth_key_size:
                 yield Subject("aead", "aead", driver, one.software, one.key_size)
             elif one.tag >= 16:
@@ -175,7 +187,7 @@ def subjects() -> Iterator[Subject]:
         # The driver's hashes are asynchronous, the reference is not.
         yield Subject("digest", "ahash", digest.driver, digest.name, digest.key)
     names = publickeys.of_devices()
-    yield from (subject for subject in trials.SUBJECTS if subject.driver in names)
+    yield from (subject for subject in fault_requests.SUBJECTS if subject.driver in names)
 
 
 class Requests:
@@ -187,14 +199,14 @@ class Requests:
 
     def __init__(self, lossy: Lossy) -> None:
         self._lossy = lossy
-        trials.load()
+        fault_requests.load()
         names = {alg.driver for alg in crypto.ours().values()}
-        self._subjects = [one for one in trials.SUBJECTS if one.driver in names]
+        self._subjects = [one for one in fault_requests.SUBJECTS if one.driver in names]
 
     def run(self, chance: random.Random) -> str:
         """Makes some requests."""
         subject = chance.choice(self._subjects)
-        result = trials.run(subject, 1 if subject.service == "rsa" else 8)
+        result = fault_requests.run(subject, 1 if subject.service == "rsa" else 8)
         if result.refused == errno.ENOENT:
             return REFUSED
         lost = 0

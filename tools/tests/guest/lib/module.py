@@ -94,7 +94,7 @@ def check_no_algorithms() -> None:
 def wait_registered(seconds: float) -> None:
     """Waits until all ciphers are registered, tested or not."""
     tap.wait_until(
-        lambda: crypto.registered() == crypto.flavours(), seconds, "all ciphers are registered"
+        lambda: crypto.registered() == crypto.variants(), seconds, "all ciphers are registered"
     )
 
 
@@ -103,7 +103,7 @@ def wait_passed(seconds: float) -> None:
 
     def passed() -> bool:
         found = crypto.ours()
-        return crypto.registered() == crypto.flavours() and all(
+        return crypto.registered() == crypto.variants() and all(
             alg.passed for alg in found.values()
         )
 

@@ -31,7 +31,7 @@ class TimedOut(Failure):
 _tests: list[tuple[str, Callable[[], None]]] = []
 
 
-def holds(title: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
+def test(title: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
     """Decorator: makes a function a test with that title."""
 
     def add(function: Callable[[], None]) -> Callable[[], None]:

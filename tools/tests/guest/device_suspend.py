@@ -4,7 +4,7 @@
 being written and a program has a transform: nobody loses anything, and the device works for them
 again.
 
-usage: suspend.py
+usage: device_suspend.py
 
 For a guest with a reference device, and vc_sleep.ko in /mnt/share. Those who use the device are not
 frozen, as they would be if the machine slept: whatever they ask for while the device sleeps is
@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 from lib import afalg, crypto, module, reference, sleep, tap
+from lib.active_users import KEY, LONG, ActiveUsers, check_right, served, setting_keys, wait_passed
 from lib.kernel_log import KernelLog
-from lib.tap import check_equal, holds, wait_until
-from lib.users import KEY, LONG, Users, check_right, served, setting_keys, wait_passed
+from lib.tap import check_equal, test, wait_until
 
 log = KernelLog()
 
@@ -25,10 +25,10 @@ log = KernelLog()
 class Held:
     """What the tests share."""
 
-    users: Users
+    users: ActiveUsers
 
 
-@holds("400 times the device sleeps: no memory is needed for each time")
+@test("400 times the device sleeps: no memory is needed for each time")
 def _() -> None:
     sleep.load()
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "the self-tests are over")
@@ -37,13 +37,13 @@ def _() -> None:
     check_equal(sleep.grown(), {}, "what has grown")
 
 
-@holds("the device works for a program and for a volume")
+@test("the device works for a program and for a volume")
 def _() -> None:
-    Held.users = Users()
+    Held.users = ActiveUsers()
     Held.users.works("at first")
 
 
-@holds("10 times the device sleeps: software goes on, and no session is left there")
+@test("10 times the device sleeps: software goes on, and no session is left there")
 def _() -> None:
     for number in range(10):
         with sleep.sleeping():
@@ -57,7 +57,7 @@ def _() -> None:
         Held.users.works(f"time {number}")
 
 
-@holds("20 times it hardly sleeps at all")
+@test("20 times it hardly sleeps at all")
 def _() -> None:
     for _ in range(20):
         with sleep.sleeping():
@@ -65,7 +65,7 @@ def _() -> None:
     Held.users.works("afterwards")
 
 
-@holds("it sleeps and wakes up while keys are set all the time")
+@test("it sleeps and wakes up while keys are set all the time")
 def _() -> None:
     with setting_keys():
         for _ in range(10):
@@ -75,7 +75,7 @@ def _() -> None:
     Held.users.works("afterwards")
 
 
-@holds("a device that sleeps during the self-tests has them pass all the same")
+@test("a device that sleeps during the self-tests has them pass all the same")
 def _() -> None:
     module.unbind()
     module.bind(LONG)
@@ -87,12 +87,12 @@ def _() -> None:
     Held.users.works("afterwards")
 
 
-@holds("the files are those that were written, and nobody has left a session")
+@test("the files are those that were written, and nobody has left a session")
 def _() -> None:
     Held.users.close()
 
 
-@holds("the kernel has nothing to report")
+@test("the kernel has nothing to report")
 def _() -> None:
     log.check_quiet()
 

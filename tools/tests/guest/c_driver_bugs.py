@@ -3,7 +3,7 @@
 """What goes wrong with the kernel's own driver in C, and not with this one: the same questions to
 either.
 
-usage: defects.py rust|c S-N...
+usage: c_driver_bugs.py rust|c S-N...
 
 S-N is a defect's number in Documentation/requirements.rst. What is asked must hold with the driver
 in Rust, and must not with the one in C, in just the way that is known. For a guest with one
@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from lib import crypto, der, module, pubkey, reference, sleep, tap, test_module, trials
+from lib import crypto, der, fault_requests, module, pubkey, reference, sleep, tap, test_module
 from lib.kernel_log import KernelLog
 from lib.tap import check, check_equal, check_same
 
@@ -35,7 +35,7 @@ LIMIT = 10  # seconds after which vc_fault takes a request for lost
 MODULE = "virtio_crypto" if IN_C else crypto.MODULE
 CIPHER = "virtio_crypto_aes_cbc" if IN_C else "cbc-aes-virtio"
 RSA = "virtio-crypto-rsa" if IN_C else "rsa-virtio"
-SUBJECT = trials.Subject("cipher", "skcipher", CIPHER, "cbc-aes-lib", 32)
+SUBJECT = fault_requests.Subject("cipher", "skcipher", CIPHER, "cbc-aes-lib", 32)
 
 # Any odd number is a modulus for who only encrypts.
 MODULUS = random.getrandbits(1022) | 1 << 1023 | 1
@@ -102,11 +102,11 @@ def in_child(work: Callable[[], object], what: str) -> str:
     return text
 
 
-def requests(count: int = 20) -> trials.Result:
+def requests(count: int = 20) -> fault_requests.Result:
     """What becomes of requests for a cipher."""
-    if not trials.RUN.exists():
+    if not fault_requests.RUN.exists():
         subprocess.run(["insmod", "/mnt/share/vc_fault.ko", f"limit={LIMIT}"], check=True)
-    return trials.run(SUBJECT, count)
+    return fault_requests.run(SUBJECT, count)
 
 
 def all_right(count: int = 20) -> None:
@@ -357,7 +357,7 @@ def _() -> None:
 
 for name in sys.argv[2:]:
     the = DEFECTS[name]
-    tap.holds(f"{name}: {'it is not so that ' if IN_C else ''}{the.title}")(
+    tap.test(f"{name}: {'it is not so that ' if IN_C else ''}{the.title}")(
         partial(fails, the) if IN_C else the.function
     )
 tap.run()

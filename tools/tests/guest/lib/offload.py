@@ -16,7 +16,7 @@ def _fallbacks() -> dict[str, int]:
     }
 
 
-class Work:
+class OffloadStats:
     """All that is done from the making of this on."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Work:
         """The device's data requests with that status by operation, as far as there were any."""
         return self._requests(reference.status(), status=status)
 
-    def software(self) -> dict[str, int]:
+    def fallbacks(self) -> dict[str, int]:
         """Requests that the driver has left to software by reason, as far as there were any."""
         return {
             reason: count - self._software[reason]
@@ -49,7 +49,7 @@ class Work:
     def share(self, what: str) -> tuple[dict[str, int], dict[str, int]]:
         """Says how much of it the device has done, and why software has done the rest. Returns
         what device() and software() do."""
-        after, software = reference.status(), self.software()
+        after, software = reference.status(), self.fallbacks()
         device = self._requests(after)
         done, rest = sum(device.values()), sum(software.values())
         percent = f"{100 * done / (done + rest):.2f} %" if done + rest else "nothing"
@@ -58,4 +58,4 @@ class Work:
 
     def check_none(self) -> None:
         """Fails the test if the driver had anything to do."""
-        tap.check_equal((self.device(), self.software()), ({}, {}), "work of the driver")
+        tap.check_equal((self.device(), self.fallbacks()), ({}, {}), "work of the driver")

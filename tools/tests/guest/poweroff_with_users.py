@@ -13,13 +13,13 @@ import time
 from pathlib import Path
 
 from lib import afalg, ciphers, crypto, reference, tap, volume
-from lib.tap import check, check_same, holds, wait_until
+from lib.tap import check, check_same, test, wait_until
 
 COUNT = 20
 HELD: list[contextlib.AbstractContextManager[Path]] = []
 
 
-@holds("the device has sessions of a program and of a volume, which stay")
+@test("the device has sessions of a program and of a volume, which stay")
 def _() -> None:
     wait_until(lambda: reference.status()["sessions"] == 0, 120, "the self-tests are over")
     ready, told = os.pipe()

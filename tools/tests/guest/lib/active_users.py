@@ -27,7 +27,7 @@ def check_right(transform: afalg.Transform, what: str) -> None:
     tap.check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, f"{what}: ciphertext")
 
 
-class Users:
+class ActiveUsers:
     """They use the device until this is closed, with so many sessions: those that two keys have."""
 
     def __init__(self, mebibytes: int = 64, sessions: int = 4) -> None:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Many operations by several threads with keys of all kinds, half of them killed in the middle.
 
-usage: pkey_load.py OPERATIONS
+usage: pkey_stress.py OPERATIONS
 
 For a guest with one reference device that knows ECDSA, and a module that was loaded with
 prefer_public_keys=1.
@@ -21,7 +21,7 @@ from collections.abc import Callable
 from functools import partial
 
 from lib import crypto, keyctl, keys, reference, tap
-from lib.tap import check, holds, wait_until
+from lib.tap import check, test, wait_until
 
 OPERATIONS = int(sys.argv[1])
 THREADS = 8
@@ -125,7 +125,7 @@ def thread(todo: list[Callable[[], bool]], count: int) -> tuple[int, int]:
     return done, killed
 
 
-@holds(f"{OPERATIONS} operations, half of them killed: nothing is wrong, or lost")
+@test(f"{OPERATIONS} operations, half of them killed: nothing is wrong, or lost")
 def _() -> None:
     todo = operations()
     tap.note(f"{len(todo)} kinds of operations")
@@ -157,7 +157,7 @@ def _() -> None:
     check(done >= OPERATIONS * 4 // 10, "that is not half")
 
 
-@holds("no session is left on the device, and it has done most of it")
+@test("no session is left on the device, and it has done most of it")
 def _() -> None:
     wait_until(lambda: reference.status()["sessions"] == 0, 60, "no session")
     now = reference.status()
@@ -169,7 +169,7 @@ def _() -> None:
     check(made > OPERATIONS // 2, f"the device has done {made} requests")
 
 
-@holds("nobody holds an algorithm any more")
+@test("nobody holds an algorithm any more")
 def _() -> None:
     keyctl.new_session()
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """A LUKS volume that is written and read all the time survives what happens to its device.
 
-usage: survive.py [--tunnel] [--soak SECONDS] [--seed SEED] EVENT...
+usage: device_events.py [--tunnel] [--soak SECONDS] [--seed SEED] EVENT...
 
 With --tunnel it is a connection through IPsec that does.
 
@@ -32,8 +32,8 @@ from pathlib import Path
 from lib import afalg, crypto, host, module, reference, tap
 from lib.kernel_log import KernelLog
 from lib.plug import Plug
-from lib.survivors import Survivor, Tunnel, Volume
-from lib.tap import check, check_equal, holds, wait_until
+from lib.tap import check, check_equal, test, wait_until
+from lib.workloads import Tunnel, Volume, Workload
 
 LONG = 300
 # What no request is harmed by.
@@ -54,7 +54,7 @@ chance = random.Random(options.seed)
 log = KernelLog()
 
 
-stage: Survivor = Tunnel() if options.tunnel else Volume()
+stage: Workload = Tunnel() if options.tunnel else Volume()
 
 
 def served() -> int:
@@ -64,7 +64,7 @@ def served() -> int:
     return (
         sum(reference.data_requests(status, status="OK") for status in statuses)
         if numbers
-        else host.work().total
+        else host.read_stats().total
     )
 
 
@@ -90,7 +90,7 @@ def is_ready() -> bool:
     return any("state: ready\n" in path.read_text() for path in states)
 
 
-@holds(f"the device works for a {stage.what}")
+@test(f"the device works for a {stage.what}")
 def _() -> None:
     stage.open()
     works("at first")
@@ -213,23 +213,23 @@ def soak() -> None:
 
 
 if options.soak:
-    holds(f"for {options.soak} s whatever happens: the {stage.what} notices nothing")(soak)
+    test(f"for {options.soak} s whatever happens: the {stage.what} notices nothing")(soak)
 else:
     for EVENT in options.events:
 
-        @holds(f"{EVENTS[EVENT][0]}: the {stage.what} notices nothing")
+        @test(f"{EVENTS[EVENT][0]}: the {stage.what} notices nothing")
         def _(name: str = EVENT) -> None:
             for round_ in range(EVENTS[name][1]):
                 happens(name, round_)
 
 
-@holds(f"nothing has failed, and the {stage.what} is as it should be")
+@test(f"nothing has failed, and the {stage.what} is as it should be")
 def _() -> None:
     stage.close()
     log.check_quiet()
 
 
-@holds("no session is left when nobody has a key")
+@test("no session is left when nobody has a key")
 def _() -> None:
     for number in reference.devices():
         wait_until(lambda: reference.status(number)["sessions"] == 0, 60, f"none on {number}")

@@ -3,7 +3,7 @@
 """The machine sleeps and wakes up, and hibernates, while a volume is being written and a program has
 a transform: nobody loses anything, and the device works for them again.
 
-usage: machine_sleep.py [--stateless]
+usage: system_suspend.py [--stateless]
 
 For a guest whose root is in its memory, with a reference device. It sleeps with nothing but its
 memory kept: all devices have been reset when it wakes up. It hibernates as the kernel does to test
@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 
 from lib import afalg, module, plug, tap
+from lib.active_users import LONG, ActiveUsers, setting_keys, wait_passed
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, holds
-from lib.users import LONG, Users, setting_keys, wait_passed
+from lib.tap import check, check_equal, test
 
 POWER = Path("/sys/power")
 ALARM = Path("/sys/class/rtc/rtc0/wakealarm")
@@ -39,7 +39,7 @@ log = KernelLog()
 class Held:
     """What the tests share."""
 
-    users: Users
+    users: ActiveUsers
 
 
 def slept() -> int:
@@ -73,20 +73,20 @@ def hibernate() -> None:
     check(written > IMAGE and read > IMAGE, f"{written} bytes written, {read} read")
 
 
-@holds("the device works for a program and for a volume")
+@test("the device works for a program and for a volume")
 def _() -> None:
-    Held.users = Users(sessions=0 if options.stateless else 4)
+    Held.users = ActiveUsers(sessions=0 if options.stateless else 4)
     Held.users.works("at first")
 
 
-@holds(f"{TIMES} times the machine sleeps, and the device works when it wakes up")
+@test(f"{TIMES} times the machine sleeps, and the device works when it wakes up")
 def _() -> None:
     for number in range(TIMES):
         sleep()
         Held.users.works(f"time {number}")
 
 
-@holds("it sleeps while keys are set all the time")
+@test("it sleeps while keys are set all the time")
 def _() -> None:
     with setting_keys():
         sleep()
@@ -94,7 +94,7 @@ def _() -> None:
     Held.users.works("afterwards")
 
 
-@holds("it sleeps during the self-tests, which pass all the same")
+@test("it sleeps during the self-tests, which pass all the same")
 def _() -> None:
     module.unbind()
     module.bind(LONG)
@@ -103,7 +103,7 @@ def _() -> None:
     Held.users.works("afterwards")
 
 
-@holds("it hibernates twice while keys are set all the time, and the device works afterwards")
+@test("it hibernates twice while keys are set all the time, and the device works afterwards")
 def _() -> None:
     subprocess.run(["modprobe", "virtio_blk"], check=True)
     tap.wait_until(Path(DISK).exists, LONG, "the disk is there")
@@ -116,12 +116,12 @@ def _() -> None:
         Held.users.works(f"time {number}")
 
 
-@holds("the files are those that were written, and nobody has left a session")
+@test("the files are those that were written, and nobody has left a session")
 def _() -> None:
     Held.users.close()
 
 
-@holds("the kernel has nothing to report")
+@test("the kernel has nothing to report")
 def _() -> None:
     log.check_quiet()
 

@@ -3,7 +3,7 @@
 """The guest starts another kernel with kexec, while programs and a volume have requests under way:
 the device is left as one that nobody has used, and the driver of that kernel uses it.
 
-usage: another_kernel.py
+usage: kexec.py
 
 For a guest of --kexec, with a reference device. It is run twice: by the first kernel, which it
 leaves, and by the other, for which it looks what it has got.
@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 
 from lib import afalg, crypto, reference, tap
+from lib.active_users import LONG, ActiveUsers
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, holds, wait_until
-from lib.users import LONG, Users
+from lib.tap import check, check_equal, test, wait_until
 
 BOOT = Path("/run/boot")
 COMMAND_LINE = Path("/proc/cmdline").read_text().strip()
@@ -62,7 +62,7 @@ def encrypt() -> None:
 def leave() -> None:
     """Starts the other kernel while the device is being used."""
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "the self-tests are over")
-    users = Users()
+    users = ActiveUsers()
     users.works("the first kernel")
     for _ in range(PROGRAMS):
         threading.Thread(target=encrypt, daemon=True).start()
@@ -81,22 +81,22 @@ if MARK not in COMMAND_LINE:
     leave()
 
 
-@holds("the first kernel has left no session on the device")
+@test("the first kernel has left no session on the device")
 def _() -> None:
     status = reference.status()
     check(status["starts"] > 1, f"the device was started {status['starts']} times")
     check_equal(status["sessions_left_behind"], 0, "sessions that were left behind")
 
 
-@holds("the device works for a program and for a volume")
+@test("the device works for a program and for a volume")
 def _() -> None:
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "the self-tests are over")
-    users = Users()
+    users = ActiveUsers()
     users.works("the other kernel")
     users.close()
 
 
-@holds("the kernel has nothing to report")
+@test("the kernel has nothing to report")
 def _() -> None:
     log.check_quiet()
 

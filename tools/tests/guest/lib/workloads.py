@@ -22,7 +22,7 @@ SECONDS = 300
 BLOCK = 30_000
 
 
-class Survivor(Protocol):
+class Workload(Protocol):
     """One of them, from the first test to the last."""
 
     what: str

@@ -24,7 +24,7 @@ RESTARTS = 40
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """An algorithm, in one flavour."""
+    """An algorithm, in one variant."""
 
     service: str
     kind: str
@@ -34,7 +34,7 @@ class Subject:
     auth: int = 0
 
     @property
-    def flavour(self) -> str:
+    def variant(self) -> str:
         """Whether it sleeps."""
         return "sync" if self.driver.endswith("-sync") else "async"
 
@@ -111,7 +111,7 @@ def run(
     text: int = 0,
     in_place: bool | None = None,
 ) -> Result:
-    """Makes so many requests, all at once if the flavour is asynchronous. `text` is the bytes of
+    """Makes so many requests, all at once if the variant is asynchronous. `text` is the bytes of
     text, or 0 for any length up to 2048. Without `in_place` every other pair is in place."""
     (PARAMETERS / "backlog").write_text("Y" if backlog else "N")
     (PARAMETERS / "text").write_text(str(text))
