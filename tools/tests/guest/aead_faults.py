@@ -45,7 +45,7 @@ def check_fault(
     key, iv = algorithm.random_key(), algorithm.random_iv()
     with (
         aead.Transform(algorithm.synchronous, key, algorithm.tag) as ours,
-        aead.Transform(algorithm.software, key, algorithm.tag) as theirs,
+        aead.Transform(algorithm.generic, key, algorithm.tag) as theirs,
     ):
         sealed = theirs.seal(iv, AAD, TEXT)
         tries: list[tuple[str, Callable[[], bytes], bytes, int | None]] = [
@@ -56,9 +56,9 @@ def check_fault(
             once(fault)
             check(outcome(work) == (error or right), f"{what}, {fault}: not what it should be")
             check(fired(), f"{what}, {fault}: the device did not have it")
-            before = aead.work(status="OK")
+            before = aead.served(status="OK")
             check_same(work(), right, f"{what}, after {fault}")
-            check_equal(aead.work(status="OK") - before, 1, "requests of the device after that")
+            check_equal(aead.served(status="OK") - before, 1, "requests of the device after that")
 
 
 def refused(algorithm: Algorithm) -> None:
@@ -76,7 +76,7 @@ def wrong(algorithm: Algorithm) -> None:
     key, iv = algorithm.random_key(), algorithm.random_iv()
     with (
         aead.Transform(algorithm.synchronous, key, algorithm.tag) as ours,
-        aead.Transform(algorithm.software, key, algorithm.tag) as theirs,
+        aead.Transform(algorithm.generic, key, algorithm.tag) as theirs,
     ):
         sealed = theirs.seal(iv, AAD, TEXT)
         once("wrong-tag")

@@ -60,7 +60,7 @@ def attempt(algorithm: Algorithm, vector: Vector, iv: bytes) -> tuple[bytes | in
 def check_set(algorithm: Algorithm, file: Path) -> None:
     """All vectors of a set."""
     valid = invalid = refused = elsewhere = 0
-    before = aead.work()
+    before = aead.served()
     for line in file.read_text().splitlines():
         vector = Vector.parse(line)
         iv = vector.nonce
@@ -87,7 +87,7 @@ def check_set(algorithm: Algorithm, file: Path) -> None:
         f" {elsewhere} with nonces that the kernel has not"
     )
     check(valid > 100 and invalid - refused > 50, "too few vectors")
-    check_equal(aead.work() - before, 2 * valid + invalid - refused, "requests of the device")
+    check_equal(aead.served() - before, 2 * valid + invalid - refused, "requests of the device")
 
 
 directory = Path(sys.argv[1])

@@ -26,14 +26,14 @@ def both(algorithm: Algorithm) -> tuple[aead.Transform, aead.Transform]:
     key = algorithm.random_key()
     return (
         aead.Transform(algorithm.synchronous, key, algorithm.tag),
-        aead.Transform(algorithm.software, key, algorithm.tag),
+        aead.Transform(algorithm.generic, key, algorithm.tag),
     )
 
 
 def compare(algorithm: Algorithm, sizes: list[tuple[int, int]], expected: int) -> None:
     """One message of each size, sealed and unsealed; the device does so many of these."""
     ours, theirs = both(algorithm)
-    before = aead.work()
+    before = aead.served()
     with ours, theirs:
         for aad_size, size in sizes:
             iv, aad, text = algorithm.random_iv(), os.urandom(aad_size), os.urandom(size)
@@ -41,7 +41,7 @@ def compare(algorithm: Algorithm, sizes: list[tuple[int, int]], expected: int) -
             check_same(sealed, theirs.seal(iv, aad, text), f"{aad_size} and {size} bytes, sealed")
             unsealed = ours.unseal(iv, aad, sealed)
             check_same(unsealed, text, f"{aad_size} and {size} bytes, unsealed")
-    check_equal(aead.work() - before, expected, "requests of the device")
+    check_equal(aead.served() - before, expected, "requests of the device")
 
 
 def sizes_of(algorithm: Algorithm) -> None:
@@ -66,7 +66,7 @@ def too_long(algorithm: Algorithm) -> None:
 def forged(algorithm: Algorithm) -> None:
     """One bit that is wrong, anywhere."""
     ours, theirs = both(algorithm)
-    before = aead.work()
+    before = aead.served()
     with ours, theirs:
         iv, aad, text = algorithm.random_iv(), os.urandom(20), os.urandom(96)
         sealed = theirs.seal(iv, aad, text)
@@ -82,15 +82,15 @@ def forged(algorithm: Algorithm) -> None:
             else:
                 raise tap.Failure(f"byte {place} may be wrong")
         check_same(ours.unseal(iv, aad, sealed), text, "the right message")
-    check_equal(aead.work() - before, len(places) + 1, "requests of the device")
+    check_equal(aead.served() - before, len(places) + 1, "requests of the device")
 
 
 def tags(algorithm: Algorithm) -> None:
     """Tags of some lengths: the same are refused, and the others are the same."""
-    key, taken, before = algorithm.random_key(), 0, aead.work()
+    key, taken, before = algorithm.random_key(), 0, aead.served()
     for tag in sorted({1, 4, 7, 8, 12, 13, 16, algorithm.tag, algorithm.tag + 1}):
         transforms: list[aead.Transform] = []
-        for name in (algorithm.synchronous, algorithm.software):
+        for name in (algorithm.synchronous, algorithm.generic):
             try:
                 transforms.append(aead.Transform(name, key, tag))
             except OSError as error:
@@ -104,7 +104,7 @@ def tags(algorithm: Algorithm) -> None:
             sealed = ours.seal(iv, aad, text)
             check_same(sealed, theirs.seal(iv, aad, text), f"tag of {tag} bytes")
             check_same(ours.unseal(iv, aad, sealed), text, f"tag of {tag} bytes, unsealed")
-    check_equal(aead.work() - before, 2 * taken, "requests of the device")
+    check_equal(aead.served() - before, 2 * taken, "requests of the device")
     check(taken, "no tag is taken")
 
 
@@ -135,15 +135,15 @@ def by_name(algorithm: Algorithm) -> None:
     tap.note(f"the driver is {'' if preferred else 'not '}preferred")
     key = algorithm.random_key()
     iv, aad, text = algorithm.random_iv(), os.urandom(20), os.urandom(4096)
-    before = aead.work()
+    before = aead.served()
     with (
         aead.Transform(algorithm.name, key, algorithm.tag) as named,
-        aead.Transform(algorithm.software, key, algorithm.tag) as theirs,
+        aead.Transform(algorithm.generic, key, algorithm.tag) as theirs,
     ):
         sealed = named.seal(iv, aad, text)
         check_same(sealed, theirs.seal(iv, aad, text), "sealed")
         check_same(named.unseal(iv, aad, sealed), text, "unsealed")
-    check_equal(aead.work() - before, 2 if preferred else 0, "requests of the device")
+    check_equal(aead.served() - before, 2 if preferred else 0, "requests of the device")
 
 
 PLAYS = [

@@ -264,7 +264,7 @@ for kind in ("aead", "hash", "rng", "nonsense"):
     def bind_other_kind(who: Subject, kind: str = kind) -> None:
         """The name where another kind of algorithm is wanted."""
         # A template would say whether it can be one.
-        name = who.name if "(" not in who.name else crypto.software(crypto.NAME).driver
+        name = who.name if "(" not in who.name else crypto.generic(crypto.NAME).driver
         with Transform(name, kind=kind):
             pass
 
@@ -274,8 +274,8 @@ for kind in ("aead", "hash", "rng", "nonsense"):
 def subjects(cipher: Cipher) -> tuple[Subject, Subject]:
     """The driver, and what it is compared with."""
     key, iv = cipher.random_key(), cipher.random_iv()
-    software = crypto.software(cipher.name).driver
-    return Subject(cipher, cipher.synchronous, key, iv), Subject(cipher, software, key, iv)
+    generic = crypto.generic(cipher.name).driver
+    return Subject(cipher, cipher.synchronous, key, iv), Subject(cipher, generic, key, iv)
 
 
 def compare(title: str, play: Play, ours: Subject, reference: Subject, refused: list[Play]) -> None:
@@ -321,7 +321,7 @@ def main() -> None:
     for cipher in [ciphers.ALL[name] for name in sys.argv[1:]] or ciphers.of_devices():
         ours, reference = subjects(cipher)
         left_out = set() if cipher.chains else continued
-        if crypto.software(cipher.name).fields["type"] == "lskcipher":
+        if crypto.generic(cipher.name).fields["type"] == "lskcipher":
             left_out = left_out | kept_key
         refused: list[Play] = []
         for title, play in situations:

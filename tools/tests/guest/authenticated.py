@@ -98,14 +98,14 @@ def by_the_device(direction: str, count: int) -> Iterator[None]:
     if options.control:
         stats.check_none()
         return
-    done, software = stats.share(f"at least {count} sectors")
+    done, fallbacks = stats.share(f"at least {count} sectors")
     for name in expected_operations(direction):
         check(done.get(name, 0) >= count, f"the device was asked for {done}")
-    check_equal(software, {}, "requests by software")
+    check_equal(fallbacks, {}, "requests by fallbacks")
 
 
 @contextlib.contextmanager
-def by_software() -> Iterator[None]:
+def by_generic() -> Iterator[None]:
     """The driver has nothing to do in the block."""
     stats = OffloadStats()
     yield
@@ -143,13 +143,13 @@ def add_file_systems(luks: Luks, expected: dict[str, str]) -> None:
 
     @test("software reads all of it, and fsck finds nothing")
     def _() -> None:
-        with luks.opened(driver=False) as device, by_software():
+        with luks.opened(driver=False) as device, by_generic():
             read_tree(device, expected)
 
     @test("a volume is filled, and a file system written, by software")
     def _() -> None:
         luks.format()
-        with luks.opened(driver=False) as device, by_software():
+        with luks.opened(driver=False) as device, by_generic():
             write_tree(device)
 
     @test("the driver reads all of it, and fsck finds nothing")

@@ -67,9 +67,9 @@ class Plain:
         """Opens the volume with the driver's algorithm."""
         return self._opened(CIPHER.asynchronous)
 
-    def software(self) -> contextlib.AbstractContextManager[Path]:
+    def without_driver(self) -> contextlib.AbstractContextManager[Path]:
         """Opens the volume with the kernel's own cipher."""
-        return self._opened(crypto.software(CIPHER.name).driver)
+        return self._opened(crypto.generic(CIPHER.name).driver)
 
 
 class Luks:
@@ -101,13 +101,13 @@ class Luks:
             run("cryptsetup", "close", "luks")
 
     @contextlib.contextmanager
-    def software(self) -> Iterator[Path]:
+    def without_driver(self) -> Iterator[Path]:
         """Opens the volume with cryptsetup's table, changed to name the kernel's own cipher."""
         with self.ours():
             pass
         name = LUKS[options.case]
         check(f" {name} " in self.line, f"unexpected table: {self.line}")
-        line = self.line.replace(name, cipher(crypto.software(CIPHER.name).driver))
+        line = self.line.replace(name, cipher(crypto.generic(CIPHER.name).driver))
         with volume.mapped("luks-by-software", line) as device:
             yield device
 
@@ -166,7 +166,7 @@ def main() -> None:
     log = KernelLog()
     disk = Luks(device) if options.case in LUKS else Plain(device)
     case = f"{options.case}, sectors of {options.sector_size}"
-    tap.note(f"{len(expected)} files, {tree_bytes()} bytes; software: {crypto.software(CIPHER.name).driver}")
+    tap.note(f"{len(expected)} files, {tree_bytes()} bytes; software: {crypto.generic(CIPHER.name).driver}")
     if options.case in LUKS:
         tap.note(f"the driver is {'' if wanted() else 'not '}preferred")
 
@@ -180,13 +180,13 @@ def main() -> None:
 
     @test(f"{case}: the kernel's own cipher reads the files, and fsck finds no error")
     def _() -> None:
-        with disk.software() as opened, host.does_nothing():
+        with disk.without_driver() as opened, host.does_nothing():
             read_tree(opened, expected)
 
     @test(f"{case}: the kernel's own cipher writes a file system")
     def _() -> None:
         disk.format()
-        with disk.software() as opened, host.does_nothing():
+        with disk.without_driver() as opened, host.does_nothing():
             write_tree(opened)
 
     @test(f"{case}: the expected implementation reads the files, and fsck finds no error")

@@ -108,14 +108,14 @@ def by_the_device(count: int) -> Iterator[None]:
     if CONTROL:
         stats.check_none()
         return
-    requests, software = stats.share(f"{count} blocks")
+    requests, fallbacks = stats.share(f"{count} blocks")
     done = requests.get(OPERATION, 0)
     check(done >= count, f"{done} of {count} tags by the device")
-    check_equal(software, {}, "requests by software")
+    check_equal(fallbacks, {}, "requests by fallbacks")
 
 
 @contextlib.contextmanager
-def by_software() -> Iterator[None]:
+def by_generic() -> Iterator[None]:
     """The driver has nothing to do in the block."""
     stats = OffloadStats()
     yield
@@ -155,13 +155,13 @@ def add_contents(disk: Volume) -> None:
         data = os.urandom(disk.size)
         with by_the_device(disk.blocks), disk.opened(OURS) as device:
             sectors.write(device, 0, data)
-        with by_software(), disk.opened(options.algorithm) as device:
+        with by_generic(), disk.opened(options.algorithm) as device:
             check_reads(device, data)
 
     @test("what software's tags are on, the driver reads")
     def _() -> None:
         data = os.urandom(disk.size)
-        with by_software(), disk.opened(options.algorithm) as device:
+        with by_generic(), disk.opened(options.algorithm) as device:
             sectors.write(device, 0, data)
         with by_the_device(disk.blocks), disk.opened(OURS) as device:
             check_reads(device, data)
@@ -184,7 +184,7 @@ def add_contents(disk: Volume) -> None:
         disk.format()
         with by_the_device(disk.blocks), disk.opened(OURS, extra=extra):
             tap.wait_until(recalculated, 600, "recalculation")
-        with by_software(), disk.opened(options.algorithm) as device:
+        with by_generic(), disk.opened(options.algorithm) as device:
             sectors.read(device, 0, disk.size)
             check_equal(mismatches(), 0, "wrong tags")
 
@@ -209,12 +209,12 @@ def add_load(disk: Volume) -> None:
 
             at_once(disk, check_part)
             check_equal(mismatches(), 0, "wrong tags")
-        requests, software = stats.share(f"{disk.blocks} blocks written and read")
+        requests, fallbacks = stats.share(f"{disk.blocks} blocks written and read")
         done = requests.get(OPERATION, 0)
-        with by_software(), disk.opened(options.algorithm) as device:
+        with by_generic(), disk.opened(options.algorithm) as device:
             check_reads(device, data)
-        check_equal(done + software.pop("ring_full", 0), 0 if CONTROL else 2 * disk.blocks, "tags")
-        check_equal(software, {}, "requests by software for other reasons")
+        check_equal(done + fallbacks.pop("ring_full", 0), 0 if CONTROL else 2 * disk.blocks, "tags")
+        check_equal(fallbacks, {}, "requests by fallbacks for other reasons")
         check((done < 2 * disk.blocks) == options.full_ring or CONTROL, "the ring was never full")
 
 
@@ -315,7 +315,7 @@ def _add_encrypted(disk: Volume, crash, cipher: str) -> None:  # type: ignore[no
 
         @test(f"a journal with {cipher} by {who} is read by the other")
         def _(mine: bool = mine) -> None:
-            theirs = crypto.software(cipher).driver
+            theirs = crypto.generic(cipher).driver
             both = journal(theirs if CONTROL else crypto.driver(cipher)), journal(theirs)
             stats = OffloadStats()
             crash(OURS, options.algorithm, *(both if mine else both[::-1]))

@@ -115,13 +115,13 @@ def check_work(association: Association, stats: OffloadStats, sent: int, receive
     if options.control:
         stats.check_none()
         return
-    done, software = stats.share(f"{sent} packets sent, {received} received")
+    done, fallbacks = stats.share(f"{sent} packets sent, {received} received")
     expected = expected_work(association, sent, received)
     check_equal(done.keys(), expected.keys(), "operations of the device")
     check(all(done[name] <= count for name, count in expected.items()), f"expected {expected}")
     missing = sum(expected.values()) - sum(done.values())
-    check_equal(software.pop("unmappable", 0), missing, "requests in too many pieces")
-    check_equal(software, {}, "requests by software for other reasons")
+    check_equal(fallbacks.pop("unmappable", 0), missing, "requests in too many pieces")
+    check_equal(fallbacks, {}, "requests by fallbacks for other reasons")
     pieces = sum(size > WHOLE for size in SIZES)  # pings there and back, each part of the work
     check(missing <= 2 * pieces * len(association.suite.services), "too many were in pieces")
 

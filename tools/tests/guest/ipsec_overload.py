@@ -83,8 +83,8 @@ def main() -> None:
             stats = OffloadStats()
             lost = run_suite(left, right, xfrm.AH_SHA256, False)
             check_equal(lost, (0, 0), "packets lost")
-            software = stats.fallbacks()
-            check(software.get("ring_full", 0) > 0, f"the ring was never full: {software}")
+            fallbacks = stats.fallbacks()
+            check(fallbacks.get("ring_full", 0) > 0, f"the ring was never full: {fallbacks}")
 
         @test("the kernel has nothing to report")
         def _() -> None:

@@ -142,7 +142,7 @@ def _() -> None:
     key = os.urandom(32)
     with volume.disk(64) as disk:
         ours = volume.table(disk, f"capi:{crypto.ASYNC}-plain64", key, volume.SECTOR)
-        software = f"capi:{crypto.software().driver}-plain64"
+        generic = f"capi:{crypto.generic().driver}-plain64"
         with volume.mapped("ours", ours) as opened:
             volume.make_file_system(opened)
             with volume.mounted(opened) as folder, writing(folder) as writer:
@@ -160,7 +160,7 @@ def _() -> None:
                 module.bind(options.selftest)
             check(writer.count > options.cycles, "hardly anything was written meanwhile")
             volume.check_file_system(opened)
-        other = volume.table(disk, software, key, volume.SECTOR)
+        other = volume.table(disk, generic, key, volume.SECTOR)
         with volume.mapped("software", other) as opened:
             volume.check_file_system(opened)
             with volume.mounted(opened, "ro") as folder:

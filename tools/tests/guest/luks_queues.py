@@ -75,8 +75,8 @@ def _() -> None:
         check(min(made) >= sum(made) // CPUS // 10, "a queue has hardly worked")
 
         check(" aes-xts-plain64 " in line, f"unexpected table: {line}")
-        software = f"capi:{crypto.software(NAME).driver}-plain64"
-        with volume.mapped("software", line.replace("aes-xts-plain64", software)) as opened:
+        generic = f"capi:{crypto.generic(NAME).driver}-plain64"
+        with volume.mapped("generic", line.replace("aes-xts-plain64", generic)) as opened:
             volume.check_file_system(opened)
             with volume.mounted(opened, "ro") as folder:
                 volume.check_tree(folder, expected)

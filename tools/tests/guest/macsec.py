@@ -115,7 +115,7 @@ def add(left: Namespace, right: Namespace, suite: str, encrypt: str) -> None:
             traffic.transfer(left, NAMES["left"], right, NAMES["right"], total)
             traffic.transfer(right, NAMES["right"], left, NAMES["left"], total)
             ours, theirs = frames(left), frames(right)
-            done, software = stats.share(f"{ours.sent} frames sent, {ours.received} received")
+            done, fallbacks = stats.share(f"{ours.sent} frames sent, {ours.received} received")
         tap.note(f"overtaken: {ours.overtaken} on the left, {theirs.overtaken} on the right")
         check_equal((ours.wrong, theirs.wrong), ({}, {}), "frames that were not right")
         check_equal(theirs.received, ours.sent, "frames from the left that arrived")
@@ -124,7 +124,7 @@ def add(left: Namespace, right: Namespace, suite: str, encrypt: str) -> None:
         if options.control:
             expected = {}
         check_equal(done, expected, "requests that the device has had")
-        check_equal(software, {}, "requests by software")
+        check_equal(fallbacks, {}, "requests by fallbacks")
 
 
 def main() -> None:

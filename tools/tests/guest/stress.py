@@ -59,22 +59,22 @@ def program(chance: random.Random, stop: Event) -> int:
         key = cipher.random_key()
         with (
             afalg.Transform(cipher.synchronous, key) as ours,
-            afalg.Transform(cipher.generic, key) as software,
+            afalg.Transform(cipher.generic, key) as generic,
         ):
             for _ in range(20):
-                made += one_request(cipher, ours, software, chance)
+                made += one_request(cipher, ours, generic, chance)
     return made
 
 
 def one_request(
-    cipher: Cipher, ours: afalg.Transform, software: afalg.Transform, chance: random.Random
+    cipher: Cipher, ours: afalg.Transform, generic: afalg.Transform, chance: random.Random
 ) -> int:
     """Has some data encrypted or decrypted by both."""
     size = chance.choice(SIZES)
     if cipher.any_length:
         size += chance.choice((0, 0, 1, 7, 13))
     operation, iv, data = chance.choice((0, 1)), cipher.random_iv(), os.urandom(size)
-    expected = software.crypt(operation, iv, data)
+    expected = generic.crypt(operation, iv, data)
     what = f"{cipher.synchronous}, {size} bytes, operation {operation}"
     check_same(ours.crypt(operation, iv, data), expected, what)
     return 1

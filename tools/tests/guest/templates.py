@@ -227,8 +227,8 @@ def _() -> None:
         for result in given:
             check_same(result, expected, "one of many callers")
         check_equal(held, CONTEXTS, "requests in flight at a time")
-        _, software = stats.share("many callers")
-        check_equal(set(software), {"ring_full"}, "why the fallback was used")
+        _, fallbacks = stats.share("many callers")
+        check_equal(set(fallbacks), {"ring_full"}, "why the fallback was used")
 
 
 @test("no transform is left: the driver can be unloaded")

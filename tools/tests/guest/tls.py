@@ -117,11 +117,11 @@ def add(cipher: Cipher, version: str, sends: bool) -> None:
                 check_equal(bool(made.ours), driver, "this end is on the driver")
             stats = OffloadStats()
             send_all(one, other)
-            done, software = stats.share(f"at least {TOTAL // RECORD} records")
+            done, fallbacks = stats.share(f"at least {TOTAL // RECORD} records")
         operation = "AEAD_ENCRYPT" if sends else "AEAD_DECRYPT"
         check_equal(set(done), {operation}, "operations of the device")
         check(done[operation] >= TOTAL // RECORD, f"the device was asked for {done}")
-        check_equal(software, {}, "requests by software")
+        check_equal(fallbacks, {}, "requests by fallbacks")
 
 
 def main() -> None:

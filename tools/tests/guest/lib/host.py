@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the host has done: the devices' own counters."""
+"""The request counters of all devices on the host."""
 
 import collections
 import contextlib
@@ -12,7 +12,7 @@ from . import reference, tap
 
 @dataclasses.dataclass
 class HostStats:
-    """Requests, and bytes in them, that the host has had."""
+    """Number of cipher requests on the host, and number of bytes in them."""
 
     encrypt_ops: int = 0
     encrypt_bytes: int = 0
@@ -21,17 +21,17 @@ class HostStats:
 
     @property
     def ops(self) -> int:
-        """Requests of either kind."""
+        """The number of requests in both directions."""
         return self.encrypt_ops + self.decrypt_ops
 
     @property
     def total(self) -> int:
-        """Bytes of either kind."""
+        """The number of bytes in both directions."""
         return self.encrypt_bytes + self.decrypt_bytes
 
 
 def read_stats() -> HostStats:
-    """All the host has done since it was started, by all its devices together."""
+    """Returns the sum of the counters of all devices since the host started."""
     output = subprocess.run(["host-stats"], check=True, capture_output=True, text=True).stdout
     sums: collections.Counter[str] = collections.Counter()
     for line in output.splitlines():
@@ -55,7 +55,7 @@ def read_stats() -> HostStats:
 
 @contextlib.contextmanager
 def watched() -> Iterator[HostStats]:
-    """Yields a HostStats that, after the block, holds what the host did during the block."""
+    """Yields a HostStats that contains the requests during the block once the block has ended."""
     before = read_stats()
     done = HostStats()
     yield done
@@ -66,12 +66,12 @@ def watched() -> Iterator[HostStats]:
 
 @contextlib.contextmanager
 def does_exactly(expected: HostStats) -> Iterator[None]:
-    """Fails the test unless the host does just that much during the block."""
+    """Fails the test unless the host serves exactly these requests during the block."""
     with watched() as done:
         yield
     tap.check_equal(done, expected, "work done by the host")
 
 
 def does_nothing() -> contextlib.AbstractContextManager[None]:
-    """Fails the test if the host does anything during the block."""
+    """Fails the test if the host serves a request during the block."""
     return does_exactly(HostStats())
