@@ -1,12 +1,12 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Bad use through AF_ALG: the driver answers as the kernel's own software cipher does.
+"""Invalid use through AF_ALG: the driver returns the same errors as the kernel's own cipher.
 
 usage: afalg_errors.py [CIPHER...]
 
-Every situation is played with both, for each CIPHER, "cbc(aes)" for example, or all that the
-devices do. What comes of it (an errno, or the bytes of a result) must be the same. What software
-refuses must not get as far as the host.
+Every situation runs with both implementations, for each CIPHER, for example "cbc(aes)", or for all
+ciphers of the devices. The outcome (an errno, or a result) must be the same. A request that the
+kernel's own cipher rejects must not reach the host.
 """
 
 import dataclasses
@@ -23,12 +23,12 @@ from lib.ciphers import Cipher
 from lib.tap import check, check_equal, check_same
 
 DATA = os.urandom(4096)
-LIMIT = 20  # seconds; a call that goes on for longer hangs
+LIMIT = 20  # seconds until a call counts as hung
 
 
 @dataclasses.dataclass
 class Subject:
-    """An implementation of a cipher, and what to use it with."""
+    """An implementation of a cipher, with a key and an IV."""
 
     cipher: Cipher
     name: str
@@ -38,16 +38,16 @@ class Subject:
 
 Play = Callable[[Subject], object]
 situations: list[tuple[str, Play]] = []
-# Those in which a request continues another, which not every mode has a rule for.
+# Situations in which a request continues the previous one. Not every mode supports this.
 continued: set[Play] = set()
-# Those in which the framework refuses a key, and keeps the one before. It has the other kind of
-# cipher, lskcipher, lose that.
+# Situations in which the crypto API rejects a key and keeps the previous one. An algorithm of type
+# lskcipher loses the previous key.
 kept_key: set[Play] = set()
 
 
 @dataclasses.dataclass
 class Outcome:
-    """What has come of a situation."""
+    """The outcome of a situation."""
 
     error: int | None
     result: object = None
@@ -57,7 +57,7 @@ class Outcome:
 
 
 def situation(title: str, continues: bool = False) -> Callable[[Play], Play]:
-    """Decorator: what is done with a cipher."""
+    """Returns a decorator that registers a function as a situation."""
 
     def add(play: Play) -> Play:
         situations.append((title, play))
@@ -69,7 +69,7 @@ def situation(title: str, continues: bool = False) -> Callable[[Play], Play]:
 
 
 def played(play: Play, who: Subject) -> Outcome:
-    """Does it and returns what comes of it."""
+    """Runs a situation and returns its outcome."""
     with tap.time_limit(LIMIT, who.name):
         try:
             return Outcome(None, play(who))
@@ -78,14 +78,14 @@ def played(play: Play, who: Subject) -> Outcome:
 
 
 def raw_send(operation: afalg.Operation, data: bytes, *control: tuple[int, bytes]) -> None:
-    """Sends with control messages as they are given."""
+    """Sends data with the given control messages."""
     operation.sock.sendmsg([data], [(SOL_ALG, kind, value) for kind, value in control])
 
 
 for size in (0, 1, 8, 15, 17, 23, 25, 31, 33, 48, 64, 65536):
 
     def set_bad_key(who: Subject, size: int = size) -> None:
-        """A key of a wrong length."""
+        """Sets a key of an invalid length."""
         with Transform(who.name, bytes(size)):
             pass
 
@@ -94,17 +94,17 @@ for size in (0, 1, 8, 15, 17, 23, 25, 31, 33, 48, 64, 65536):
 for size in (0, 1, 8, 15, 17, 31, 4095):
 
     def crypt_bad_length(who: Subject, size: int = size) -> bytes:
-        """Data of a wrong length."""
+        """Encrypts data of an invalid length."""
         with Transform(who.name, who.key) as transform, transform.operation() as operation:
             operation.send(DATA[:size], ENCRYPT, who.iv)
-            # Not more than there will be: the kernel would wait for it.
+            # recv() would wait for more than the size of the result.
             return operation.recv(size or 16)
 
     def decrypt_bad_length(who: Subject, size: int = size) -> bytes:
-        """The same the other way."""
+        """Decrypts data of an invalid length."""
         with Transform(who.name, who.key) as transform, transform.operation() as operation:
             operation.send(DATA[:size], DECRYPT, who.iv)
-            # Not more than there will be: the kernel would wait for it.
+            # recv() would wait for more than the size of the result.
             return operation.recv(size or 16)
 
     situations.append((f"{size} bytes to encrypt", crypt_bad_length))
@@ -113,7 +113,7 @@ for size in (0, 1, 8, 15, 17, 31, 4095):
 for size in (0, 1, 8, 15, 17, 32):
 
     def crypt_bad_iv(who: Subject, size: int = size) -> bytes:
-        """An IV of a wrong length."""
+        """Encrypts with an IV of an invalid length."""
         with Transform(who.name, who.key) as transform:
             return transform.crypt(ENCRYPT, bytes(size), DATA)
 
@@ -135,13 +135,13 @@ def _(who: Subject) -> bytes:
 for size in (15, 17):
 
     def bad_key_after_good(who: Subject, size: int = size) -> bytes:
-        """The framework refuses 15 bytes, the cipher itself 17."""
+        """The crypto API rejects a key of 15 bytes, and the cipher one of 17 bytes."""
         with Transform(who.name, who.key) as transform:
             try:
                 transform.set_key(bytes(size))
             except OSError:
                 return transform.crypt(ENCRYPT, who.iv, DATA)
-            raise tap.Failure("the bad key was taken")
+            raise tap.Failure("the bad key was accepted")
 
     situations.append((f"a key of {size} bytes after a good one, then data", bad_key_after_good))
     kept_key.add(bad_key_after_good)
@@ -155,7 +155,7 @@ def _(who: Subject) -> bytes:
         except OSError:
             transform.set_key(who.key)
             return transform.crypt(ENCRYPT, who.iv, DATA)
-        raise tap.Failure("the bad key was taken")
+        raise tap.Failure("the bad key was accepted")
 
 
 @situation("a new key between two requests")
@@ -192,7 +192,7 @@ def _(who: Subject) -> None:
         raw_send(operation, DATA, (socket.ALG_SET_OP, struct.pack("=I", 7)))
 
 
-@situation("an IV whose length says more than there is")
+@situation("an IV that is shorter than its length field")
 def _(who: Subject) -> None:
     with Transform(who.name, who.key) as transform, transform.operation() as operation:
         op = (socket.ALG_SET_OP, struct.pack("=I", ENCRYPT))
@@ -262,8 +262,8 @@ def _(who: Subject) -> None:
 for kind in ("aead", "hash", "rng", "nonsense"):
 
     def bind_other_kind(who: Subject, kind: str = kind) -> None:
-        """The name where another kind of algorithm is wanted."""
-        # A template would say whether it can be one.
+        """Binds the cipher's name as another type of algorithm."""
+        # The error for a template depends on the template, so use a name without one.
         name = who.name if "(" not in who.name else crypto.generic(crypto.NAME).driver
         with Transform(name, kind=kind):
             pass
@@ -272,16 +272,16 @@ for kind in ("aead", "hash", "rng", "nonsense"):
 
 
 def subjects(cipher: Cipher) -> tuple[Subject, Subject]:
-    """The driver, and what it is compared with."""
+    """Returns the driver's implementation, and the one to compare with."""
     key, iv = cipher.random_key(), cipher.random_iv()
     generic = crypto.generic(cipher.name).driver
     return Subject(cipher, cipher.synchronous, key, iv), Subject(cipher, generic, key, iv)
 
 
 def compare(title: str, play: Play, ours: Subject, reference: Subject, refused: list[Play]) -> None:
-    """Adds a test that plays a situation with both and compares."""
+    """Defines a test that runs a situation with both implementations."""
 
-    @tap.test(f"{ours.name}: {title}: the same as with the kernel's own")
+    @tap.test(f"{ours.name}: {title}: same outcome as the kernel's own cipher")
     def _() -> None:
         expected = played(play, reference)
         tap.note(f"{reference.name}: {expected}")
@@ -293,18 +293,18 @@ def compare(title: str, play: Play, ours: Subject, reference: Subject, refused: 
 
 
 def final_tests(ours: Subject, refused: list[Play]) -> None:
-    """Adds the tests that look at all of it together."""
+    """Defines the tests that follow all situations."""
 
-    @tap.test(f"{ours.name}: no request of those that are refused gets as far as the host")
+    @tap.test(f"{ours.name}: rejected requests do not reach the host")
     def _() -> None:
-        check(refused, "nothing was refused")
+        check(refused, "no situation was rejected")
         with host.watched() as work:
             for play in refused:
                 played(play, ours)
-        # One of them is refused after its first two blocks were done.
+        # One situation fails after its first two blocks were encrypted.
         check(work.ops <= 1, f"{work.ops} requests")
 
-    @tap.test(f"{ours.name}: after all this a request is done by the host, and right")
+    @tap.test(f"{ours.name}: a valid request afterwards succeeds on the host")
     def _() -> None:
         with (
             host.does_exactly(host.HostStats(1, len(DATA), 1, len(DATA))),
@@ -316,7 +316,7 @@ def final_tests(ours: Subject, refused: list[Play]) -> None:
 
 
 def main() -> None:
-    """Runs it all."""
+    """Defines and runs the tests."""
     afalg.prepare()
     for cipher in [ciphers.ALL[name] for name in sys.argv[1:]] or ciphers.of_devices():
         ours, reference = subjects(cipher)

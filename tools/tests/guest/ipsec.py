@@ -121,7 +121,7 @@ def check_work(association: Association, stats: OffloadStats, sent: int, receive
     check(all(done[name] <= count for name, count in expected.items()), f"expected {expected}")
     missing = sum(expected.values()) - sum(done.values())
     check_equal(fallbacks.pop("unmappable", 0), missing, "requests in too many pieces")
-    check_equal(fallbacks, {}, "requests by fallbacks for other reasons")
+    check_equal(fallbacks, {}, "requests on the fallback for other reasons")
     pieces = sum(size > WHOLE for size in SIZES)  # pings there and back, each part of the work
     check(missing <= 2 * pieces * len(association.suite.services), "too many were in pieces")
 

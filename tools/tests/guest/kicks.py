@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""A completion callback that takes long holds up no request of another CPU, and no request that it
-submits for longer than the bottom half's batch.
+"""A slow completion callback does not delay requests of another CPU. It delays a request that it
+submits by at most one batch of the bottom half.
 
 For a guest with vc_kick.ko at /mnt/share, two CPUs, and a reference device with one data queue.
 """

@@ -1,12 +1,12 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""What the driver does with a device between two uses of it: it changes, or becomes ready in
-silence, or does not let go.
+"""Changes of a device that is idle or about to be unbound: new configuration, HW_READY, a device
+that does not respond.
 
 usage: life.py TIMEOUT_MS
 
-For a guest with a vfio device, whose driver gives devices TIMEOUT_MS for an answer. The shared
-folder has the test modules.
+For a guest with a vfio device. TIMEOUT_MS is the driver's timeout_ms. The shared folder has the
+test modules.
 """
 
 import os
@@ -23,7 +23,7 @@ from lib.kernel_log import KernelLog
 from lib.tap import check, check_equal, check_same, test, wait_until
 
 TIMEOUT = int(sys.argv[1]) / 1000
-# For what has to come to pass some time.
+# Time limit in seconds for events without a limit of their own.
 LONG = 120
 KEY, IV = os.urandom(32), os.urandom(16)
 DATA = os.urandom(4096)
@@ -32,31 +32,30 @@ log = KernelLog()
 
 
 def state() -> dict[str, str]:
-    """What debugfs says of the device."""
+    """Returns the contents of the device's status file in debugfs."""
     (file,) = Path("/sys/kernel/debug", crypto.MODULE).glob("virtio*/status")
     return dict(re.findall(r"^(.*?): (.*)$", file.read_text(), re.M))
 
 
 def in_flight(queue: str) -> int:
-    """How many requests the device has of a queue."""
+    """Returns how many requests of a queue are in flight."""
     return int(state()[queue].split()[0])
 
 
 def served() -> int:
-    """How many requests the device has served."""
+    """Returns how many requests the device has served."""
     return reference.data_requests(reference.status(), status="OK")
 
 
 def sessions_created() -> int:
-    """How many sessions the device has created."""
+    """Returns how many sessions the device has created."""
     return reference.requests(
         reference.status(), operation="CIPHER_CREATE_SESSION", status="OK"
     )
 
 
 def in_process(function: Callable[[], object]) -> ForkProcess:
-    """Starts a process that calls the function. A thread would keep all others waiting while it sets
-    a key."""
+    """Starts a process that calls the function. A thread that sets a key would block the others."""
     process = get_context("fork").Process(target=function)
     process.start()
     return process
@@ -68,13 +67,13 @@ def held() -> bool:
 
 
 def check_crypt(transform: afalg.Transform, what: str) -> None:
-    """Both directions give the right result, on the device or the fallback."""
+    """Fails the test unless both directions give the correct result, on device or fallback."""
     check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, f"{what}: ciphertext")
     check_same(transform.crypt(afalg.DECRYPT, IV, EXPECTED), DATA, f"{what}: plaintext")
 
 
 def wait_until_offloaded(transform: afalg.Transform, what: str) -> None:
-    """The device does the transform's work, after a while."""
+    """Waits until the device serves the transform."""
 
     def does() -> bool:
         before = served()
@@ -84,7 +83,7 @@ def wait_until_offloaded(transform: afalg.Transform, what: str) -> None:
     wait_until(does, LONG, f"{what}: the device works")
 
 
-@test("resume with another configuration: the device is not used until it has the old one")
+@test("resume with a changed configuration: not used until the old one is back")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         wait_until_offloaded(transform, "before")
@@ -92,9 +91,9 @@ def _() -> None:
             with sleep.sleeping():
                 count = served()
             wait_until(lambda: log.matching("configuration changed"), LONG, "a message")
-            check_crypt(transform, "another configuration")
+            check_crypt(transform, "changed configuration")
             check_equal(served(), count, "requests served")
-        wait_until_offloaded(transform, "the old configuration")
+        wait_until_offloaded(transform, "old configuration")
 
 
 for NOTICE in ("none", "reset"):
@@ -105,32 +104,32 @@ for NOTICE in ("none", "reset"):
             wait_until_offloaded(transform, "before")
             before = state()["restarts"]
             reference.command(command="ready", ready=False)
-            wait_until(lambda: state()["state"] == "not_ready", LONG, "it is not ready")
+            wait_until(lambda: state()["state"] == "not_ready", LONG, "not ready")
             reference.command(command="ready", ready=True, notice=notice)
-            wait_until_offloaded(transform, "ready in silence")
+            wait_until_offloaded(transform, "ready without an interrupt")
             check_equal(state()["restarts"], before, "restarts")
 
 
-@test("a CREATE that is answered in the next epoch: its session is destroyed")
+@test("CREATE completed in the next epoch: its session is destroyed")
 def _() -> None:
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
     created = sessions_created()
     with reference.faulty("delay:value=1500:queue=control:count=1"):
-        # The last DESTROY is answered. No session is left for the driver to ask about.
+        # The previous DESTROY has completed, so the driver has no reason to send another request.
         user = in_process(lambda: afalg.Transform(crypto.SYNC, KEY).close())
         wait_until(lambda: sessions_created() > created or held(), LONG, "a CREATE is sent")
         for ready in (False, True):
             reference.command(command="ready", ready=ready)
             time.sleep(0.2)
-        check(user.is_alive(), "the CREATE was answered before the device was ready again")
+        check(user.is_alive(), "CREATE completed before the device was ready again")
         user.join()
-    wait_until(lambda: state()["state"] == "ready", LONG, "it is ready")
+    wait_until(lambda: state()["state"] == "ready", LONG, "ready")
     wait_until(lambda: state()["controlq"] == "0 in flight", LONG, "no control request")
     check(sessions_created() > created, "no session was created")
     check_equal(reference.status()["sessions"], 0, "sessions left in the device")
 
 
-@test("readiness that changes all the time: the log has a limited number of lines")
+@test("HW_READY toggles continuously: at most 10 log messages")
 def _() -> None:
     def lines() -> int:
         return len(log.matching(r"virtio\d+: .*ready"))
@@ -144,13 +143,13 @@ def _() -> None:
         wait_until_offloaded(transform, "afterwards")
 
 
-@test("unbind of a device that does not answer takes one timeout_ms and a few seconds")
+@test("unbind of an unresponsive device: takes timeout_ms plus at most 3.5 s")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform, afalg.Transform(crypto.SYNC) as other:
         wait_until_offloaded(transform, "before")
         with reference.faulty("never-answer"):
             users = [
-                in_process(lambda: check_crypt(transform, "without an answer")),
+                in_process(lambda: check_crypt(transform, "no response")),
                 in_process(lambda: other.set_key(KEY)),
             ]
             for queue in ("dataq.0", "controlq"):
@@ -175,6 +174,6 @@ def _() -> None:
 
 sleep.load()
 afalg.prepare()
-# Queue 0 is this CPU's.
+# CPU 0 uses data queue 0.
 os.sched_setaffinity(0, {0})
 tap.run()

@@ -124,7 +124,7 @@ def add(left: Namespace, right: Namespace, suite: str, encrypt: str) -> None:
         if options.control:
             expected = {}
         check_equal(done, expected, "requests that the device has had")
-        check_equal(fallbacks, {}, "requests by fallbacks")
+        check_equal(fallbacks, {}, "requests on the fallback")
 
 
 def main() -> None:

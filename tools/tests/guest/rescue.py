@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""In-place requests that the device does not complete.
+"""In-place requests that the device does not complete: repeated with a checksum, or EIO without.
 
 usage: rescue.py BYTES
 
@@ -17,7 +17,7 @@ from lib.kernel_log import KernelLog
 from lib.tap import check_equal, test, wait_until
 
 BYTES = int(sys.argv[1])
-# The shortest text that is too long for a checksum: texts are whole blocks.
+# The shortest request that is too long for a checksum. Lengths are multiples of 16.
 TOO_LONG = BYTES + 16
 LONG = 120
 COUNT = 4
@@ -29,11 +29,12 @@ DRIVERS = (
     f"{fault_requests.CHAIN}-sync",
 )
 SUBJECTS = [subject for subject in fault_requests.SUBJECTS if subject.driver in DRIVERS]
-# The device does not answer one request, and is reset. That takes seconds: two algorithms have it.
+# The device does not answer one request, and is reset. This takes seconds, so only two algorithms
+# have this fault.
 LOST = "never-answer:queue=0:count=1"
 # The device writes a part of the result and reports VIRTIO_CRYPTO_ERR.
 DIRTY = "dirty-failure:queue=0"
-# The device reports VIRTIO_CRYPTO_ERR, NOTSUPP and INVSESS, and has written nothing.
+# The device reports VIRTIO_CRYPTO_ERR, NOTSUPP or INVSESS, and writes nothing.
 FAILED, UNSUPPORTED, NO_SESSION = (f"refuse-operation:value={value}:queue=0" for value in (1, 3, 4))
 log = KernelLog()
 
@@ -44,19 +45,19 @@ def restarts() -> int:
 
 
 def faults(subject: fault_requests.Subject, *others: str) -> tuple[str, ...]:
-    """Returns the faults to try with an algorithm: the others, and with two algorithms LOST."""
+    """Returns the faults to inject for an algorithm: the others, and LOST for two algorithms."""
     return (LOST, *others) if subject in (SUBJECTS[0], SUBJECTS[-1]) else others
 
 
 def happened() -> bool:
-    """Returns whether the device's fault has happened."""
+    """Returns true if the device's fault has happened."""
     return any(fault["happened"] for fault in reference.status()["faults"])
 
 
 def outcome(
     subject: fault_requests.Subject, fault: str, text: int, in_place: bool, count: int
 ) -> str:
-    """Makes requests while the device has a fault, then waits for the device to work."""
+    """Sends requests to a device with a fault, and waits until the device works again."""
     device.works(subject)
     before = restarts()
     with reference.faulty(fault):
@@ -82,7 +83,7 @@ def fails(subject: fault_requests.Subject, fault: str, text: int, count: int = C
     """Checks that in-place requests fail with EIO."""
     got = outcome(subject, fault, text, True, count)
     name = errno.errorcode[errno.EIO]
-    # Requests decrypt and encrypt by turns.
+    # Every other request decrypts.
     if count == 1:
         want = f"0 right, 1 {name} (decrypt)"
     else:
@@ -107,7 +108,7 @@ if BYTES:
         for fault in faults(subject, FAILED, UNSUPPORTED):
             succeeds(subject, fault, BYTES, True)
 
-    @test(f"in-place request of {BYTES} bytes that the device has begun: EIO")
+    @test(f"in-place request of {BYTES} bytes that the device began to write: EIO")
     @each
     def _(subject: fault_requests.Subject) -> None:
         fails(subject, DIRTY, BYTES)
@@ -120,7 +121,7 @@ def _(subject: fault_requests.Subject) -> None:
         fails(subject, fault, TOO_LONG, count=1 if fault == LOST else COUNT)
 
 
-@test(f"in-place request of {TOO_LONG} bytes that the device has refused: repeated")
+@test(f"in-place request of {TOO_LONG} bytes that the device rejected: repeated")
 @each
 def _(subject: fault_requests.Subject) -> None:
     for fault in (UNSUPPORTED, NO_SESSION):

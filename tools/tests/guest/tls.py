@@ -121,7 +121,7 @@ def add(cipher: Cipher, version: str, sends: bool) -> None:
         operation = "AEAD_ENCRYPT" if sends else "AEAD_DECRYPT"
         check_equal(set(done), {operation}, "operations of the device")
         check(done[operation] >= TOTAL // RECORD, f"the device was asked for {done}")
-        check_equal(fallbacks, {}, "requests by fallbacks")
+        check_equal(fallbacks, {}, "requests on the fallback")
 
 
 def main() -> None:
