@@ -224,9 +224,7 @@ def main() -> None:
 
     @test("all volumes closed: the driver has no users")
     def _() -> None:
-        tap.wait_until(
-            lambda: not any(alg.users for alg in crypto.ours().values()), 10, "no users"
-        )
+        tap.wait_until(lambda: not any(alg.users for alg in crypto.ours().values()), 10, "no users")
 
     @test("no other kernel reports")
     def _() -> None:

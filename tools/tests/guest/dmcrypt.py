@@ -50,7 +50,7 @@ def cipher(driver: str) -> str:
 
 
 class Plain:
-    """A volume without a header. This program makes its key and its table."""
+    """A volume without a header. This program creates its key and its table."""
 
     def __init__(self, device: Path) -> None:
         self.device = device
@@ -91,7 +91,7 @@ class Luks:
     @contextlib.contextmanager
     def ours(self) -> Iterator[Path]:
         """Opens the volume with cryptsetup. The kernel chooses the implementation."""
-        # --disable-keyring puts the key itself into the table. software() needs it there.
+        # --disable-keyring puts the key itself into the table, for without_driver().
         run("cryptsetup", "open", "--disable-keyring", "--key-file", self.key_file,
             self.device, "luks")  # fmt: skip
         try:
@@ -123,12 +123,13 @@ def wanted() -> bool:
 
 
 def check_work(name: str, count: int) -> None:
-    """Fails the test unless the host processed the whole tree if `wanted`, and nothing if not."""
+    """Fails the test unless the host processed the whole tree if `wanted`, and nothing
+    otherwise."""
     if wanted():
         size = tree_bytes()
         check(count >= size, f"the host {name} {count} bytes of at least {size}")
     else:
-        check(count == 0, f"the host {name} {count} bytes unasked")
+        check(count == 0, f"the host {name} {count} bytes, expected none")
 
 
 def users() -> int:
@@ -142,14 +143,14 @@ def check_used() -> None:
 
 
 def write_tree(device: Path) -> None:
-    """Makes a file system and copies the tree to it."""
+    """Creates a file system and copies the tree to it."""
     volume.make_file_system(device)
     with volume.mounted(device) as folder:
         shutil.copytree(TREE, folder, dirs_exist_ok=True)
 
 
 def read_tree(device: Path, expected: dict[str, str]) -> None:
-    """Compares the tree in a file system with the one that was written."""
+    """Compares the tree in a file system with the original."""
     volume.check_file_system(device)
     volume.forget()
     with volume.mounted(device, "ro") as folder:
@@ -158,7 +159,7 @@ def read_tree(device: Path, expected: dict[str, str]) -> None:
 
 
 def main() -> None:
-    """Sets up what the tests need and runs them."""
+    """Creates the volume, defines the tests and runs them."""
     stack = contextlib.ExitStack()
     device = stack.enter_context(volume.disk(64 + 2 * options.tree))
     volume.some_tree(SOURCE, TREE, options.tree << 20)
@@ -196,11 +197,11 @@ def main() -> None:
             read_tree(opened, expected)
         check_work("decrypted", work.decrypt_bytes)
 
-    @test(f"{case}: all volumes are closed: the driver has no users")
+    @test(f"{case}: the driver has no users after all volumes are closed")
     def _() -> None:
-        tap.wait_until(lambda: users() == 0, 10, "the algorithms' users go")
+        tap.wait_until(lambda: users() == 0, 10, "no users")
 
-    @test(f"{case}: the kernel has nothing to report")
+    @test(f"{case}: no kernel reports")
     def _() -> None:
         stack.close()
         log.check_quiet()
