@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""The device checks the signatures of modules with prefer_public_keys=1, and only then.
+"""The device verifies the signatures of modules with prefer_public_keys=1, and only then.
 
 usage: signed_modules.py prefer|default
 
@@ -26,7 +26,7 @@ WORK = Path(tempfile.mkdtemp())
 
 
 def file() -> Path:
-    """Writes a signed module for insmod, not compressed, and returns its path."""
+    """Writes a signed module for insmod, uncompressed, and returns its path."""
     found = subprocess.run(
         ["modinfo", "-F", "filename", NAME], check=True, capture_output=True, text=True
     ).stdout.strip()
@@ -47,7 +47,7 @@ def check_loaded() -> None:
     A module whose signature was not verified has the taint E.
     """
     taint = Path(f"/sys/module/{NAME}/taint").read_text().strip()
-    check_equal(taint, "", "the kernel has this against the module")
+    check_equal(taint, "", "taint of the module")
     subprocess.run(["rmmod", NAME], check=True)
 
 
@@ -61,7 +61,7 @@ def changed() -> Path:
 
 
 def served() -> int:
-    """Returns the number of public key requests that the device has had."""
+    """Returns the number of public key requests of the device."""
     now = reference.status()
     return sum(
         reference.data_requests(now, operation=f"AKCIPHER_{what}") for what in ("ENCRYPT", "VERIFY")
@@ -76,7 +76,7 @@ def asked(times: int) -> Iterator[None]:
     """
     before = served()
     yield
-    check_equal(served() - before, times if PREFER else 0, "requests that the device has had")
+    check_equal(served() - before, times if PREFER else 0, "requests of the device")
 
 
 @contextlib.contextmanager
@@ -100,7 +100,7 @@ def _() -> None:
         check_equal(best.driver, f"{name}-{'virtio' if PREFER else 'generic'}", "the choice")
 
 
-@test("a signed module is loaded")
+@test("signed module: loaded")
 def _() -> None:
     # The first load creates and tests the instances of the templates.
     insmod(GOOD)
@@ -110,14 +110,14 @@ def _() -> None:
         check_loaded()
 
 
-@test("a module with an invalid signature is rejected")
+@test("module with an invalid signature: rejected")
 def _() -> None:
     with asked(1):
         said = insmod(changed())
     check("rejected" in said, f"insmod says: {said}")
 
 
-@test("the device fails: the signature is verified all the same")
+@test("device fails: the signature is verified by the fallback")
 def _() -> None:
     for name, how in (
         ("refuse-operation", {}),
@@ -132,23 +132,23 @@ def _() -> None:
         check("rejected" in said, f"{name}: insmod says: {said}")
 
 
-@test("a device that accepts any signature: trusted if preferred, else unused")
+@test("device accepts any signature: trusted if preferred, else not used")
 def _() -> None:
     with fault("status-unknown", value=0, queue=0):
         said = insmod(changed())
     if PREFER:
-        check_equal(said, "", "insmod, of a device to which every signature is right")
+        check_equal(said, "", "insmod, with a device that accepts every signature")
         check_loaded()
     else:
         check("rejected" in said, f"insmod says: {said}")
 
 
-@test("the device is unbound: the kernel's own verifies the signature")
+@test("device unbound: the kernel's own code verifies the signature")
 def _() -> None:
     module.unbind()
     check_equal(insmod(GOOD), "", "insmod")
     check_loaded()
-    check("rejected" in insmod(changed()), "one that was changed")
+    check("rejected" in insmod(changed()), "a modified module was loaded")
 
 
 wait_until(
