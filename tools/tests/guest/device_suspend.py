@@ -1,14 +1,13 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""The device sleeps and wakes up, as it does when the machine sleeps or hibernates, while a volume is
-being written and a program has a transform: nobody loses anything, and the device works for them
-again.
+"""The device is frozen and restored, as in a system suspend, while a volume is written and a
+program has a transform. No data may be lost, and the device must serve both again.
 
 usage: device_suspend.py
 
-For a guest with a reference device, and vc_sleep.ko in /mnt/share. Those who use the device are not
-frozen, as they would be if the machine slept: whatever they ask for while the device sleeps is
-software's. Neither falling asleep nor waking up may take long.
+For a guest with a reference device, and vc_sleep.ko in the shared folder. Unlike in a system
+suspend, user processes are not frozen: their requests run on the fallback while the device is
+frozen. Freezing and restoring must not take long.
 """
 
 import time
@@ -23,59 +22,59 @@ log = KernelLog()
 
 
 class Held:
-    """What the tests share."""
+    """State that the tests share."""
 
     users: ActiveUsers
 
 
-@test("400 times the device sleeps: no memory is needed for each time")
+@test("400 times frozen and restored: no memory leak")
 def _() -> None:
     sleep.load()
-    wait_until(lambda: reference.status()["sessions"] == 0, LONG, "the self-tests are over")
+    wait_until(lambda: reference.status()["sessions"] == 0, LONG, "the self-tests ended")
     if Path("/sys/kernel/debug/kmemleak").exists():
-        raise tap.Skip("the debug kernel keeps what is freed for a while")
-    check_equal(sleep.grown(), {}, "what has grown")
+        raise tap.Skip("the debug kernel delays freeing memory")
+    check_equal(sleep.grown(), {}, "counters that grew")
 
 
-@test("the device works for a program and for a volume")
+@test("start: the device serves a program and a volume")
 def _() -> None:
     Held.users = ActiveUsers()
-    Held.users.works("at first")
+    Held.users.works("start")
 
 
-@test("10 times the device sleeps: software goes on, and no session is left there")
+@test("10 times frozen: the fallback runs, the device has no session")
 def _() -> None:
     for number in range(10):
         with sleep.sleeping():
-            check_equal(reference.status()["sessions"], 0, "sessions of a device that sleeps")
+            check_equal(reference.status()["sessions"], 0, "sessions of the frozen device")
             before = served()
-            check_right(Held.users.transform, "asleep")
+            check_right(Held.users.transform, "frozen")
             Held.users.writer.goes_on(LONG)
             with afalg.Transform(crypto.SYNC, KEY) as other:
-                check_right(other, "a new one")
-            check_equal(served(), before, "requests served by a device that sleeps")
-        Held.users.works(f"time {number}")
+                check_right(other, "new transform")
+            check_equal(served(), before, "requests served by the frozen device")
+        Held.users.works(f"round {number}")
 
 
-@test("20 times it hardly sleeps at all")
+@test("20 times frozen and restored immediately: the device works")
 def _() -> None:
     for _ in range(20):
         with sleep.sleeping():
             pass
-    Held.users.works("afterwards")
+    Held.users.works("after")
 
 
-@test("it sleeps and wakes up while keys are set all the time")
+@test("frozen while keys are set continuously: the device works")
 def _() -> None:
     with setting_keys():
         for _ in range(10):
             time.sleep(0.2)
             with sleep.sleeping():
                 time.sleep(0.1)
-    Held.users.works("afterwards")
+    Held.users.works("after")
 
 
-@test("a device that sleeps during the self-tests has them pass all the same")
+@test("frozen during the self-tests: they pass")
 def _() -> None:
     module.unbind()
     module.bind(LONG)
@@ -84,15 +83,15 @@ def _() -> None:
         with sleep.sleeping():
             time.sleep(0.05 * number)
     wait_passed()
-    Held.users.works("afterwards")
+    Held.users.works("after")
 
 
-@test("the files are those that were written, and nobody has left a session")
+@test("end: files are correct, no session is left")
 def _() -> None:
     Held.users.close()
 
 
-@test("the kernel has nothing to report")
+@test("no kernel reports")
 def _() -> None:
     log.check_quiet()
 

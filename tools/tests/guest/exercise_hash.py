@@ -73,8 +73,8 @@ def exercise(driver: str, digest: Digest, backlog: int) -> None:
 for name in options.algorithms or digests.ALL:
     one = digests.ALL[name.replace("-virtio", "")]
     for backlog in (1, 0):
-        test(
-            f"{name}, {'with' if backlog else 'without'} backlog: results of {one.name}"
-        )(partial(exercise, one.driver if name in digests.ALL else name, one, backlog))
+        test(f"{name}, {'with' if backlog else 'without'} backlog: results of {one.name}")(
+            partial(exercise, one.driver if name in digests.ALL else name, one, backlog)
+        )
 
 tap.run()

@@ -1,14 +1,14 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Requests that must not be backlogged, on a ring that is full.
+"""Requests that may not be backlogged, on a full ring.
 
-A cipher or an AEAD returns ENOSPC: on the fallback such a request would overtake those in the ring.
+A cipher or AEAD returns ENOSPC: on the fallback such a request would overtake requests in the ring.
 A hash, a MAC and RSA run on the fallback.
 
 usage: full_ring.py SIZE
 
-For a guest whose first reference device has data queues of SIZE descriptors, indirect ones, and
-vc_fault.ko and keys in /mnt/share. No other device may be ready.
+For a guest whose first reference device has data queues of SIZE descriptors, and uses indirect
+descriptors. The shared folder has vc_fault.ko and keys. No other device may be ready.
 """
 
 import errno
@@ -36,7 +36,8 @@ def held() -> int:
 
 
 def run_held(subject: Subject) -> Result:
-    """Makes requests while the device answers none, and lets it answer when the ring is full."""
+    """Sends requests while the device completes none. The device continues once the ring is
+    full."""
     results: list[Result] = []
     with reference.faulty("never-answer:queue=0"):
         runner = threading.Thread(
@@ -44,7 +45,7 @@ def run_held(subject: Subject) -> Result:
         )
         runner.start()
         wait_until(lambda: held() >= SIZE, LONG, "the ring is full")
-        # The requests that do not fit follow at once.
+        # Wait for the requests that do not fit.
         time.sleep(0.5)
     while runner.is_alive():
         reference.command(command="complete", queue=0)
@@ -53,7 +54,7 @@ def run_held(subject: Subject) -> Result:
 
 
 def check_full(subject: Subject) -> None:
-    """Fails the test unless requests that do not fit are refused, or run on the fallback."""
+    """Fails the test unless requests that do not fit are rejected or run on the fallback."""
     stats = OffloadStats()
     result = run_held(subject)
     ran = stats.fallbacks()
@@ -71,8 +72,8 @@ def check_full(subject: Subject) -> None:
 
 for each in fault_requests.SUBJECTS:
     if each.variant == "async" and each.kind != "sig":
-        WHAT = "ENOSPC" if each.service in REFUSES else "the fallback's result"
-        test(f"{each.driver}: without backlog a full ring gives {WHAT}")(
+        WHAT = "ENOSPC" if each.service in REFUSES else "runs on the fallback"
+        test(f"{each.driver}: full ring without backlog: {WHAT}")(
             functools.partial(check_full, each)
         )
 

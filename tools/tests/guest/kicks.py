@@ -20,14 +20,14 @@ log = KernelLog()
 def _() -> None:
     stats = OffloadStats()
     test_module.run("vc_kick", driver=crypto.ASYNC)
-    check_equal(stats.fallbacks(), {}, "requests that ran on the fallback")
+    check_equal(stats.fallbacks(), {}, "requests on the fallback")
     files = Path("/sys/kernel/debug/virtio_crypto_rs").glob("*/status")
     lines = [line for file in files for line in file.read_text().splitlines()]
     restarts = [line for line in lines if line.startswith("restarts")]
     check_equal(restarts, ["restarts: 0"], "restarts of the device")
 
 
-@test("the kernel has nothing to report")
+@test("no kernel reports")
 def _() -> None:
     log.check_quiet()
 

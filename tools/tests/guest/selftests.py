@@ -1,15 +1,15 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Checks that every algorithm of the devices is registered and has passed the kernel's self-tests,
-that the host has performed the operations, and that no other algorithm is registered.
+"""Checks that exactly the algorithms of the devices are registered, that all have passed the
+kernel's self-tests, and that the host has served requests.
 
 usage: selftests.py [--fuzz N]
 
-With --fuzz the kernel first repeats the self-tests with N random layouts of each vector, and with
-8 N random vectors whose results it compares with another implementation. The kernel's default is 100.
-This option is for the debug kernel, which boots with cryptomgr.noslowtests: the other
-implementations have passed their short self-tests then, and no user waits for theirs. The module's
-parameter "services" limits the algorithms.
+With --fuzz the kernel first repeats the self-tests with N random layouts of each vector, and with 8
+N random vectors whose results it compares with another implementation. The kernel's default is 100.
+This option is for the debug kernel, which boots with cryptomgr.noslowtests: then the other
+implementations have only run their short self-tests, which end early. The module parameter
+"services" limits the algorithms.
 """
 
 import argparse
@@ -64,18 +64,18 @@ def passed(driver: str) -> None:
 
 
 if options.fuzz:
-    test(f"the self-tests, with {options.fuzz} iterations, come to an end")(fuzz)
+    test(f"self-tests with {options.fuzz} iterations: end")(fuzz)
 else:
     LOG = KernelLog()
     wait_until(lambda: crypto.is_tested(LOG), LIMIT, "the self-tests end")
 
 for variant in sorted(crypto.variants()):
-    test(f"{variant} has passed the self-tests")(partial(passed, variant))
+    test(f"{variant}: passed the self-tests")(partial(passed, variant))
 
 
-@test("nothing is registered that the devices do not do")
+@test("algorithms that the devices do not support: not registered")
 def _() -> None:
-    check_equal(sorted(set(crypto.ours()) - crypto.variants()), [], "registered besides")
+    check_equal(sorted(set(crypto.ours()) - crypto.variants()), [], "unexpected algorithms")
 
 
 def set_up() -> None:
@@ -124,13 +124,13 @@ def signed() -> None:
 
 
 if reference.devices():
-    test("all queues are set up")(set_up)
+    test("data queues: all are set up")(set_up)
 if CIPHERS:
-    test("the host has encrypted and decrypted")(ciphered)
+    test("ciphers: the host has served requests")(ciphered)
 if DIGESTS:
-    test("the host has made digests")(digested)
+    test("hashes and MACs: the host has served requests")(digested)
 if any(not one.auth_key_size for one in AEADS):
-    test("the host has sealed messages")(sealed)
+    test("AEADs: the host has served requests")(sealed)
 if PUBLIC_KEYS:
-    test("the host has done the work of public keys")(signed)
+    test("public keys: the host has served requests")(signed)
 tap.run()

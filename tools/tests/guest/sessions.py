@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """Many transforms with different keys, on devices with enough sessions and with fewer.
 
-usage: sessions.py sessions|stateless|software TRANSFORMS
+usage: sessions.py sessions|stateless|fallback TRANSFORMS
 
 For a guest with a reference device. sessions: the device has enough sessions for all transforms.
-stateless: the device has fewer sessions, and a stateless mode. software: the device has fewer
+stateless: the device has fewer sessions, and a stateless mode. fallback: the device has fewer
 sessions and no stateless mode, so requests without a session run on the fallback.
 """
 
@@ -30,7 +30,7 @@ def generic() -> str:
 
 
 def quiet() -> None:
-    """Waits until the device has no sessions, not even those of self-tests."""
+    """Waits until the device has no sessions, including those of self-tests."""
     wait_until(lambda: reference.status()["sessions"] == 0, 60, "no session")
 
 
@@ -104,7 +104,8 @@ def _() -> None:
 
 
 def storm(number: int) -> int:
-    """Sets a random key before each request, as one of several programs. Returns how many."""
+    """Sets a random key before each request, in one of several programs. Returns the number of
+    keys."""
     chance = random.Random(number)
     cipher = ciphers.XTS if number % 2 else ciphers.ALL[crypto.NAME]
     for _ in range(STORM // 25):
