@@ -167,7 +167,8 @@ def main() -> None:
     log = KernelLog()
     disk = Luks(device) if options.case in LUKS else Plain(device)
     case = f"{options.case}, sectors of {options.sector_size}"
-    tap.note(f"{len(expected)} files, {tree_bytes()} bytes; software: {crypto.generic(CIPHER.name).driver}")
+    generic = crypto.generic(CIPHER.name).driver
+    tap.note(f"{len(expected)} files, {tree_bytes()} bytes; without the driver: {generic}")
     if options.case in LUKS:
         tap.note(f"the driver is {'' if wanted() else 'not '}preferred")
 

@@ -16,7 +16,6 @@ import argparse
 import dataclasses
 import errno
 import random
-from collections.abc import Callable
 
 from lib import fault_requests, reference, tap
 from lib.fault_requests import LONG, SUBJECTS, Result, Subject
