@@ -45,7 +45,8 @@ arm64_root_dir() {
 userland_packages() { sed -n "/^\[the guest's userland\]/,\$p" "$testbed/packages" | grep -v '^\['; }
 
 # The arguments of make for arm64. Debian's configuration of this kernel is for gcc. clang would
-# change options. shellcheck disable=SC2034 # used by those who source this
+# change options.
+# shellcheck disable=SC2034 # used by those who source this
 arm64_flags=(ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- CC=aarch64-linux-gnu-gcc-14)
 
 # The driver's build folder, for each project tree and kernel, and that of the reference device.

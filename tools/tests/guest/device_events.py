@@ -73,7 +73,7 @@ def works(what: str) -> None:
 
     def does() -> bool:
         before = served()
-        stage.goes_on(LONG)
+        stage.wait_for_progress(LONG)
         return served() > before
 
     wait_until(does, LONG, f"{what}: a device serves the {stage.what}")
@@ -114,7 +114,7 @@ def faults(_: int) -> None:
     """A random fault that leaves input data intact: dm-crypt decrypts in place."""
     with reference.faulty(chance.choice(FAULTS)):
         time.sleep(1)
-        stage.goes_on(LONG)
+        stage.wait_for_progress(LONG)
     reference.command(command="ready", ready=True)
 
 
@@ -122,7 +122,7 @@ def ready(_: int) -> None:
     """The device is not ready for a while."""
     reference.command(command="ready", ready=False)
     wait_until(lambda: not is_ready(), LONG, "not ready")
-    stage.goes_on(LONG)
+    stage.wait_for_progress(LONG)
     reference.command(command="ready", ready=True)
 
 
@@ -130,7 +130,7 @@ def rebind(_: int) -> None:
     """Every device is unbound and bound again."""
     for name in module.devices():
         (module.DRIVER / "unbind").write_text(name)
-    stage.goes_on(LONG)
+    stage.wait_for_progress(LONG)
     for name in module.devices():
         (module.DRIVER / "bind").write_text(name)
 
@@ -148,7 +148,7 @@ def unplug(_: int) -> None:
     """The only device is unplugged and plugged in again."""
     plug = Plug()
     plug.pull()
-    stage.goes_on(LONG)
+    stage.wait_for_progress(LONG)
     plug.push()
 
 
@@ -161,7 +161,7 @@ def fail_over(round_: int) -> None:
 
     def does() -> bool:
         before = reference.data_requests(reference.status(other), status="OK")
-        stage.goes_on(LONG)
+        stage.wait_for_progress(LONG)
         return reference.data_requests(reference.status(other), status="OK") > before
 
     wait_until(does, LONG, f"device {other} serves the {stage.what}")

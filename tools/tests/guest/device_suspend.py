@@ -49,7 +49,7 @@ def _() -> None:
             check_equal(reference.status()["sessions"], 0, "sessions of the frozen device")
             before = served()
             check_right(Held.users.transform, "frozen")
-            Held.users.writer.goes_on(LONG)
+            Held.users.writer.wait_for_progress(LONG)
             with afalg.Transform(crypto.SYNC, KEY) as other:
                 check_right(other, "new transform")
             check_equal(served(), before, "requests served by the frozen device")

@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""dm-crypt on the driver: the kernel's own ciphers read what the driver writes, and the reverse.
+"""dm-crypt on the driver: the kernel's own ciphers read the driver's data, and the reverse.
 
 usage: dmcrypt.py plain64|essiv|xts|luks2|luks2-default [--tree MIB] [--sector-size BYTES]
 
@@ -108,7 +108,7 @@ class Luks:
         name = LUKS[options.case]
         check(f" {name} " in self.line, f"unexpected table: {self.line}")
         line = self.line.replace(name, cipher(crypto.generic(CIPHER.name).driver))
-        with volume.mapped("luks-by-software", line) as device:
+        with volume.mapped("luks-generic", line) as device:
             yield device
 
 

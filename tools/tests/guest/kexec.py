@@ -68,7 +68,7 @@ def leave() -> None:
         threading.Thread(target=encrypt, daemon=True).start()
     found = users.sessions + 2 * PROGRAMS
     wait_until(lambda: reference.status()["sessions"] == found, LONG, f"{found} sessions")
-    users.writer.goes_on(LONG)
+    users.writer.wait_for_progress(LONG)
     load()
     tap.note(f"kexec with {found} sessions")
     time.sleep(1)  # lets the console print the note

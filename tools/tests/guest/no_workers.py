@@ -58,7 +58,7 @@ class Reader:
         """Fails the test unless the reader has read the expected data."""
         check(not self.thread.is_alive(), "a reader has not ended")
         check(not self.error, self.error)
-        check_same(self._buffer[:], expected, "what was read")
+        check_same(self._buffer[:], expected, "data read")
 
 
 @contextlib.contextmanager

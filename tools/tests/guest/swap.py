@@ -128,7 +128,7 @@ class Stage:
         for hog in self._hogs:
             hog.start()
         wait_until(lambda: min(swapped()) > 5000, LONG, "pages are swapped in and out")
-        self.goes_on()
+        self.wait_for_progress()
 
     def check(self) -> None:
         """Fails the test if a program found a wrong page, hangs, or ended without a message."""
@@ -138,7 +138,7 @@ class Stage:
         check(len(ended) <= len(killed()), f"{ended} have ended; killed: {killed()}")
         check(len(ended) < PROGRAMS, "no program is left")
 
-    def goes_on(self) -> None:
+    def wait_for_progress(self) -> None:
         """Waits until every remaining program has made progress and pages were swapped."""
         before = {hog: hog.counts[DONE] for hog in self._hogs}
         pages = swapped()
@@ -195,7 +195,7 @@ def stops(seconds: float) -> None:
 
     wait_until(restarted, LONG, "a restart")
     tap.note(f"restarted {time.monotonic() - started:.1f} s after the device stopped")
-    STAGE.goes_on()
+    STAGE.wait_for_progress()
     wait_until_offloaded()
 
 

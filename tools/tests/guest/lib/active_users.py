@@ -51,7 +51,7 @@ class ActiveUsers:
             return served() > before
 
         tap.wait_until(does, LONG, f"{what}: the device works for a transform")
-        self.writer.goes_on(LONG)
+        self.writer.wait_for_progress(LONG)
         tap.wait_until(
             lambda: reference.status()["sessions"] == self.sessions,
             LONG,

@@ -115,7 +115,7 @@ class Volume:
             try:
                 tap.check_equal(os.preadv(self._device, [view], offset), size, "bytes read")
             except OSError as error:
-                # dm-crypt decrypts in place. The disk still has what was written.
+                # dm-crypt decrypts in place. The disk is unchanged.
                 if error.errno != errno.EIO or not self._lossy:
                     raise
                 outcome = LOST
@@ -129,10 +129,10 @@ class Volume:
         self._stack.close()
 
     def check(self) -> None:
-        """Fails the test unless the fallback reads what was written. The volume must be closed."""
+        """Compares the volume, read by the kernel's own cipher. The volume must be closed."""
         with self._opened(self._software()) as device:
             volume.forget()
-            tap.check_same(device.read_bytes(), self._content[:], "volume, read by the fallback")
+            tap.check_same(device.read_bytes(), self._content[:], "volume, read by the kernel")
 
 
 class Programs:

@@ -30,7 +30,7 @@ class Workload(Protocol):
     def open(self) -> None:
         """Starts the workload."""
 
-    def goes_on(self, seconds: float) -> None:
+    def wait_for_progress(self, seconds: float) -> None:
         """Waits for progress. Fails the test if there is none within the given time."""
 
     def close(self) -> None:
@@ -66,12 +66,12 @@ class Volume:
         folder = self._opened.enter_context(volume.mounted(opened))
         self._writer = self._opened.enter_context(writing(folder))
 
-    def goes_on(self, seconds: float) -> None:
+    def wait_for_progress(self, seconds: float) -> None:
         """Waits until the writer has written and read another file."""
-        self._writer.goes_on(seconds)
+        self._writer.wait_for_progress(seconds)
 
     def close(self) -> None:
-        """Closes the volume. The fallback then reads it, and must find what was written."""
+        """Closes the volume. The kernel's own cipher then reads it and must find all files."""
         with self._stack:
             self._opened.close()
             generic = f"capi:{crypto.generic(NAME).driver}-plain64"
@@ -171,11 +171,11 @@ class Tunnel:
         self._hosts = left, right
         self._connection = Connection(left, left_end, right, right_end)
 
-    def goes_on(self, seconds: float) -> None:
+    def wait_for_progress(self, seconds: float) -> None:
         """Waits until another block has come back."""
         before = self._connection.count
         tap.wait_until(
-            lambda: self._connection.count > before + 1, seconds, "the connection goes on"
+            lambda: self._connection.count > before + 1, seconds, "another block came back"
         )
 
     def close(self) -> None:

@@ -29,10 +29,10 @@ class Writer:
         """The number of files that the process has written."""
         return int(self._count.value)
 
-    def goes_on(self, seconds: float = 300) -> None:
+    def wait_for_progress(self, seconds: float = 300) -> None:
         """Waits until the process has written two more files."""
         before = self.count
-        tap.wait_until(lambda: self.count > before + 1, seconds, "the writer goes on")
+        tap.wait_until(lambda: self.count > before + 1, seconds, "the writer makes progress")
 
     def work(self, folder: Path, stop: Event, results: Any) -> None:
         """Writes and reads back files until `stop` is set. The results are their digests."""
@@ -49,7 +49,7 @@ class Writer:
                     os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
                 written[path.name] = hashlib.sha256(data).hexdigest()
                 if path.read_bytes() != data:
-                    raise OSError(f"{path} is not what was written")
+                    raise OSError(f"{path} has other contents than were written")
                 number += 1
                 self._count.value = number
             results.put(written)
