@@ -248,7 +248,7 @@ def verdict(options: argparse.Namespace, outcome: Outcome) -> int:
     errors = outcome.qemu_errors if status or options.verbose else []
     for line in errors[:LAST_LINES]:
         say(f"qemu: {line}")
-    # Each access to a device whose server has exited causes two lines.
+    # QEMU prints two lines for each access to a device whose server has exited.
     if len(errors) > LAST_LINES:
         say(f"qemu: {len(errors) - LAST_LINES} more lines")
     for complaint in outcome.complaints:

@@ -144,7 +144,7 @@ class Retry(unittest.TestCase):
         return outcome, kind.call_count, errors.getvalue()
 
     def test_boot(self) -> None:
-        """The second start decides."""
+        """The outcome is that of the second start."""
         for first, text in ((self.HUNG, "hung"), (self.PANICKED, "panicked")):
             for second in (self.ENDED, self.HUNG, self.PANICKED, self.DIED):
                 with self.subTest(first=first, second=second):
