@@ -5,7 +5,7 @@
 usage: alloc_failures.py [--every N]
 
 For the debug kernel (failslab), with self-tests disabled. The kernel fails the N-th allocation of
-this thread with the driver on its stack, for N from 1 until all allocations have failed once.
+this thread with the driver in its call trace, for N from 1 until all allocations have failed once.
 Binding a device makes hundreds of allocations. --every tests only each N-th of them, from a random
 one.
 """

@@ -1,6 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""A device with few sessions: keys that are used in one direction release the other session.
+"""A device with few sessions: if all are in use, a key that is used in one direction only releases
+the session of the other direction.
 
 usage: directions.py SESSIONS
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Hashes and MACs with invalid use, any message in any parts, and many requests in parallel, with
-and without backlog.
+"""Hashes and MACs with invalid use, messages of many lengths that are hashed in one call or in
+parts, and many requests in parallel, with and without backlog.
 
 usage: exercise_hash.py [--stateless] [--no-work] PARAMETERS [ALGORITHM...]
 

@@ -6,7 +6,7 @@ that only its own requests raise.
 usage: function.py QUEUES [FEATURE...]
 
 For a guest with a vfio device with QUEUES data queues, and as many CPUs. A FEATURE is packed,
-in-order, ring-reset or access-platform. The device must not offer other ones of these.
+in-order, ring-reset or access-platform. The device must offer exactly the named ones of these four.
 """
 
 import os

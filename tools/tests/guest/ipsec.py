@@ -6,9 +6,9 @@ usage: ipsec.py [--suites PATTERN] [--modes MODE...] [--transfer MIB] [--few] [-
 
 For a guest with a reference device. The hosts are network namespaces. The priorities when an SA is
 created decide which implementation it uses (lib/crconf.py). The device must serve exactly one
-request for each packet of the left host and service: an encryption for each sent packet, and a
-decryption for each received one. Each host must accept the packets of the other, and no packet may
-be lost.
+request for each packet of the left host, in each service of the suite: an encryption for each sent
+packet, and a decryption for each received one. Each host must accept the packets of the other, and
+no packet may be lost.
 """
 
 import argparse

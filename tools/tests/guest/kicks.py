@@ -3,7 +3,8 @@
 """A slow completion callback does not delay requests of another CPU. It delays a request that it
 submits by at most one batch of the bottom half.
 
-For a guest with vc_kick.ko at /mnt/share, two CPUs, and a reference device with one data queue.
+For a guest with vc_kick.ko in the shared folder, two CPUs, and a reference device with one data
+queue.
 """
 
 from pathlib import Path
