@@ -50,7 +50,7 @@ ARCHITECTURES = {
     "arm64": Architecture(
         "qemu-system-aarch64",
         "virt,gic-version=3",
-        # QEMU's own algorithm for pointer authentication is much faster than the architected one.
+        # QEMU's own algorithm for pointer authentication is much faster than the architected algorithm.
         "max,pauth-impdef=on",
         "ttyAMA0",
     ),
@@ -184,7 +184,7 @@ class Machine:
         return command
 
     def _ports(self, references: list[int]) -> list[str]:
-        """Returns the ports between guest and host: virtio-serial, or serial ports if suspended."""
+        """Returns the ports between guest and host: virtio-serial, or serial ports for a guest in memory."""
         command = ["-device", f"virtio-serial-pci,max_ports={8 + len(references)}"]
         command += ["-device", "virtconsole,chardev=terminal"]
         ports = {name: name for name in PORTS}

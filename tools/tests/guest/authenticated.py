@@ -142,18 +142,18 @@ def add_file_systems(luks: Luks, expected: dict[str, str]) -> None:
             with by_the_device("ENCRYPT", size // 4096):
                 write_tree(device)
 
-    @test("kernel's own code: reads the driver's volume, and fsck finds no error")
+    @test("kernel: reads the driver's volume, and fsck finds no error")
     def _() -> None:
         with luks.opened(driver=False) as device, by_generic():
             read_tree(device, expected)
 
-    @test("kernel's own code: fills a volume and writes a file system")
+    @test("kernel: fills a volume and writes a file system")
     def _() -> None:
         luks.format()
         with luks.opened(driver=False) as device, by_generic():
             write_tree(device)
 
-    @test("driver: reads the other volume, and fsck finds no error")
+    @test("driver: reads the kernel's volume, and fsck finds no error")
     def _() -> None:
         with luks.opened(driver=True) as device, by_the_device("DECRYPT", bytes_ // 4096):
             read_tree(device, expected)
@@ -182,9 +182,9 @@ def add_corruption(luks: Luks) -> None:
             check(sectors.reads(device, MIB, 4096), "the repaired sector cannot be read")
 
     for driver in (True,) if options.few else (True, False):
-        who = "the driver" if driver else "the kernel's own code"
+        who, writer = ("driver", "kernel") if driver else ("kernel", "driver")
 
-        @test(f"inverted bit of data written by the other: {who} detects it")
+        @test(f"inverted bit of data: {who} detects it (written by the {writer})")
         def _(driver: bool = driver) -> None:
             spots = written_again(not driver)
             data = [sector for sector, count in spots.items() if count > 400]
@@ -192,7 +192,7 @@ def add_corruption(luks: Luks) -> None:
             for sector in (data[0], data[7]):
                 check_seen(driver, sector * sectors.SECTOR + 99)
 
-        @test(f"inverted bit of a tag written by the other: {who} detects it")
+        @test(f"inverted bit of a tag: {who} detects it (written by the {writer})")
         def _(driver: bool = driver) -> None:
             spots = written_again(not driver)
             tags = [sector for sector, count in spots.items() if 8 < count < 100]

@@ -44,7 +44,7 @@ SIZE = 128
 
 
 @dataclasses.dataclass
-class Defect:
+class Bug:
     """A test, and the pattern of its failure with the C driver."""
 
     title: str
@@ -52,22 +52,22 @@ class Defect:
     function: Callable[[], None]
 
 
-DEFECTS: dict[str, Defect] = {}
+BUGS: dict[str, Bug] = {}
 
 
-def defect(
+def bug(
     number: str, title: str, known: str
 ) -> Callable[[Callable[[], None]], Callable[[], None]]:
     """Returns a decorator that registers a function as the test of a bug."""
 
     def add(function: Callable[[], None]) -> Callable[[], None]:
-        DEFECTS[number] = Defect(title, known, function)
+        BUGS[number] = Bug(title, known, function)
         return function
 
     return add
 
 
-def fails(one: Defect) -> None:
+def fails(one: Bug) -> None:
     """Fails the test unless the function fails in the known way of the C driver."""
     try:
         one.function()
@@ -176,7 +176,7 @@ def passed() -> bool:
     return any(alg.driver == CIPHER and alg.passed for alg in crypto.algorithms())
 
 
-@defect("S-1", "unbind of a device with a user: no warning", "WARNING")
+@bug("S-1", "unbind of a device with a user: no warning", "WARNING")
 def _() -> None:
     with user() as (transform, log):
         unbind()
@@ -185,7 +185,7 @@ def _() -> None:
     bind()
 
 
-@defect("S-1-memory", "use of an unbound device: no use of freed memory", "KASAN|dead")
+@bug("S-1-memory", "use of an unbound device: no use of freed memory", "KASAN|dead")
 def _() -> None:
     with user() as (transform, log):
         unbind()
@@ -195,14 +195,14 @@ def _() -> None:
     bind()
 
 
-@defect("S-2", "segmented data with bounce buffers: correct", "[1-9][0-9]* wrong, 0 lost")
+@bug("S-2", "segmented data with bounce buffers: correct", "[1-9][0-9]* wrong, 0 lost")
 def _() -> None:
     test_module.run(
         "vc_stress", ciphers=f"{CIPHER}:cbc-aes-lib", requests=40, threads=1, depth=1
     )
 
 
-@defect("S-3", "full ring: correct results", r"\d+ right, \d+ wrong")
+@bug("S-3", "full ring: correct results", r"\d+ right, \d+ wrong")
 def _() -> None:
     # Only a decryption that finds the ring full fails, so repeat the requests.
     with reference.faulty("delay:value=50:queue=0"):
@@ -210,7 +210,7 @@ def _() -> None:
             all_right(600)
 
 
-@defect("S-4", "requests after one that exceeds max_size: complete", "1 lost")
+@bug("S-4", "requests after a request that exceeds max_size: complete", "1 lost")
 def _() -> None:
     for _ in range(30):
         last = requests(1)
@@ -218,7 +218,7 @@ def _() -> None:
     all_right()
 
 
-@defect("S-5", "suspend of a device with a user: no warning", "WARNING")
+@bug("S-5", "suspend of a device with a user: no warning", "WARNING")
 def _() -> None:
     with user() as (transform, log):
         sleep.load()
@@ -228,7 +228,7 @@ def _() -> None:
         encrypts(transform)
 
 
-@defect("S-6", "request in flight during unbind: completes", "1 lost")
+@bug("S-6", "request in flight during unbind: completes", "1 lost")
 def _() -> None:
     requests(0)
     before = popped()
@@ -245,13 +245,13 @@ def _() -> None:
     bind()
 
 
-@defect("S-7", "setkey with an unresponsive control queue: completes", "not done")
+@bug("S-7", "setkey with an unresponsive control queue: completes", "not done")
 def _() -> None:
     with reference.faulty("never-answer:queue=control"):
         check_equal(in_child(lambda: requests(1), "setkey"), "1 right", "request")
 
 
-@defect("S-8", "free of a transform whose key was rejected: succeeds", "dead")
+@bug("S-8", "free of a transform whose key was rejected: succeeds", "dead")
 def _() -> None:
     pubkey.load()
 
@@ -262,14 +262,14 @@ def _() -> None:
     check(in_child(work, "invalid key") != pubkey.OK, "an invalid key was accepted")
 
 
-@defect("S-9", "RSA: the kernel's own implementation is preferred", f"preferred: {RSA}")
+@bug("S-9", "RSA: the kernel's own implementation is preferred", f"preferred: {RSA}")
 def _() -> None:
     found = [alg for alg in crypto.algorithms() if alg.name == "rsa" and alg.passed]
     check(any(alg.driver == RSA for alg in found), f"{RSA} is not registered")
     check_equal(max(found, key=lambda alg: alg.priority).driver, "rsa-generic", "preferred")
 
 
-@defect("S-10", "empty RSA input: does not reach the device", r"requests: 1, expected 0")
+@bug("S-10", "empty RSA input: does not reach the device", r"requests: 1, expected 0")
 def _() -> None:
     with keyed() as transform:
         before = popped()
@@ -278,12 +278,12 @@ def _() -> None:
         check_equal(answer, "EINVAL", "empty input")
 
 
-@defect("S-11", "request that does not fit into the ring: completes", "1 lost")
+@bug("S-11", "request that does not fit into the ring: completes", "1 lost")
 def _() -> None:
     all_right(1)
 
 
-@defect("S-12", "more keys than sessions: setkey succeeds", "setkey: EINVAL")
+@bug("S-12", "more keys than sessions: setkey succeeds", "setkey: EINVAL")
 def _() -> None:
     transforms = []
     try:
@@ -295,7 +295,7 @@ def _() -> None:
             transform.close()
 
 
-@defect("S-13", "unwritten status: not a success", r"\d+ wrong")
+@bug("S-13", "unwritten status: not a success", r"\d+ wrong")
 def _() -> None:
     with reference.faulty("corrupt-output:queue=0", "status-unwritten:queue=0"):
         # The fallback cannot repeat in-place requests, so errors are permitted.
@@ -303,7 +303,7 @@ def _() -> None:
         check(not result.wrong and not result.lost, f"requests: {result}")
 
 
-@defect("S-14", "HW_READY is 0: no request", "D-3: [1-9]")
+@bug("S-14", "HW_READY is 0: no request", "D-3: [1-9]")
 def _() -> None:
     with keyed() as transform:
         encrypts(transform)
@@ -318,13 +318,13 @@ def _() -> None:
         check_equal(violations("D-3"), 0, "violations of D-3")
 
 
-@defect("S-17", "posted memory: only that of the request", "exact: [1-9]")
+@bug("S-17", "posted memory: only that of the request", "exact: [1-9]")
 def _() -> None:
     all_right()
     check_equal(violations("exact"), 0, "violations of exact")
 
 
-@defect("S-19", "RSA with a full ring: requests complete", "ENOMEM|results differ")
+@bug("S-19", "RSA with a full ring: requests complete", "ENOMEM|results differ")
 def _() -> None:
     flags = pubkey.SLEEP | pubkey.BACKLOG
     with keyed() as transform, reference.faulty("delay:value=200:queue=0"):
@@ -332,7 +332,7 @@ def _() -> None:
         check_equal(answer, "None", "requests")
 
 
-@defect("S-20", "key rejected by the device: no request without a session", "D-23: [1-9]")
+@bug("S-20", "key rejected by the device: no request without a session", "D-23: [1-9]")
 def _() -> None:
     with keyed() as transform:
         with reference.faulty("refuse-create:queue=control"):
@@ -341,21 +341,21 @@ def _() -> None:
         check_equal(violations("D-23"), 0, "violations of D-23")
 
 
-@defect("S-23", "several NUMA nodes: the device is used", "not passed")
+@bug("S-23", "several NUMA nodes: the device is used", "not passed")
 def _() -> None:
     nodes = len(list(Path("/sys/devices/system/node").glob("node[0-9]*")))
     check_equal(nodes, 2, "nodes")
     check(passed(), f"{CIPHER} has not passed its self-test")
 
 
-@defect("S-29", "suspend: no memory leak", r"kmalloc-\S+: [1-9]")
+@bug("S-29", "suspend: no memory leak", r"kmalloc-\S+: [1-9]")
 def _() -> None:
     sleep.load()
     check_equal(sleep.grown(), {}, "counters that grew")
 
 
 for name in sys.argv[2:]:
-    the = DEFECTS[name]
+    the = BUGS[name]
     tap.test(f"{name}: {'the C driver fails: ' if IN_C else ''}{the.title}")(
         partial(fails, the) if IN_C else the.function
     )

@@ -149,7 +149,7 @@ def recalculated() -> bool:
 def add_contents(disk: Volume) -> None:
     """Defines the tests of contents."""
 
-    @test("written with the driver: the kernel's own code reads it")
+    @test("volume written with the driver: the kernel's own code reads it")
     def _() -> None:
         disk.format()
         data = os.urandom(disk.size)
@@ -158,7 +158,7 @@ def add_contents(disk: Volume) -> None:
         with by_generic(), disk.opened(options.algorithm) as device:
             check_reads(device, data)
 
-    @test("written with the kernel's own code: the driver reads it")
+    @test("volume written with the kernel's own code: the driver reads it")
     def _() -> None:
         data = os.urandom(disk.size)
         with by_generic(), disk.opened(options.algorithm) as device:
