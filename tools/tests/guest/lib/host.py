@@ -69,7 +69,7 @@ def does_exactly(expected: HostStats) -> Iterator[None]:
     """Fails the test unless the host serves exactly these requests during the block."""
     with watched() as done:
         yield
-    tap.check_equal(done, expected, "work done by the host")
+    tap.check_equal(done, expected, "requests served by the host")
 
 
 def does_nothing() -> contextlib.AbstractContextManager[None]:
