@@ -50,7 +50,7 @@ ARCHITECTURES = {
     "arm64": Architecture(
         "qemu-system-aarch64",
         "virt,gic-version=3",
-        # QEMU's own algorithm for pointer authentication is much faster than the architected algorithm.
+        # QEMU's own algorithm for pointer authentication is much faster than the architected one.
         "max,pauth-impdef=on",
         "ttyAMA0",
     ),

@@ -87,7 +87,7 @@ def wrong(algorithm: Algorithm) -> None:
         once("wrong-tag")
         bad = ours.seal(iv, AAD, TEXT)
         got = outcome(lambda: theirs.unseal(iv, AAD, bad))
-        check_equal(got, errno.EBADMSG, "unsealing by the kernel's own")
+        check_equal(got, errno.EBADMSG, "unsealing by the kernel's implementation")
 
 
 def half_done(algorithm: Algorithm) -> None:

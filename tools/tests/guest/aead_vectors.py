@@ -60,7 +60,7 @@ def attempt(algorithm: Algorithm, vector: Vector, iv: bytes) -> tuple[bytes | in
 
 def check_set(algorithm: Algorithm, file: Path) -> None:
     """Tests all vectors of a set."""
-    valid = invalid = refused = elsewhere = 0
+    valid = invalid = rejected = skipped = 0
     before = aead.served()
     for line in file.read_text().splitlines():
         vector = Vector.parse(line)
@@ -69,14 +69,14 @@ def check_set(algorithm: Algorithm, file: Path) -> None:
             iv = aead.ccm_iv(iv)
         if len(iv) != algorithm.iv_size:
             # The kernel does not support this length of nonce.
-            elsewhere += 1
+            skipped += 1
             continue
         result, sealed = attempt(algorithm, vector, iv)
         if not vector.valid:
             # EBADMSG: wrong tag. EINVAL: unsupported tag length.
             check(result in (errno.EBADMSG, errno.EINVAL), f"{vector}: {result!r}")
             invalid += 1
-            refused += result == errno.EINVAL
+            rejected += result == errno.EINVAL
             continue
         check(isinstance(result, bytes), f"{vector}: {result!r}")
         if isinstance(result, bytes):
@@ -84,11 +84,11 @@ def check_set(algorithm: Algorithm, file: Path) -> None:
         check_same(sealed, vector.sealed, f"{vector}, sealed")
         valid += 1
     tap.note(
-        f"{valid} valid, {invalid} invalid, {refused} of them with unsupported tag lengths;"
-        f" {elsewhere} with unsupported nonce lengths"
+        f"{valid} valid, {invalid} invalid, {rejected} of them with unsupported tag lengths;"
+        f" {skipped} with unsupported nonce lengths"
     )
-    check(valid > 100 and invalid - refused > 50, "too few vectors")
-    check_equal(aead.served() - before, 2 * valid + invalid - refused, "requests of the device")
+    check(valid > 100 and invalid - rejected > 50, "too few vectors")
+    check_equal(aead.served() - before, 2 * valid + invalid - rejected, "requests of the device")
 
 
 directory = Path(sys.argv[1])

@@ -150,7 +150,7 @@ PLAYS = [
     ("all sizes: correct result, one request on the device", sizes_of),
     ("no plaintext: correct result", no_text),
     ("one inverted bit: EBADMSG", forged),
-    ("tag lengths: same errors and results as the kernel's own", tags),
+    ("tag lengths: same errors and results as the kernel's implementation", tags),
     ("sessions: re-created only if key or tag length changes", same_key),
     ("by algorithm name: on the device only if preferred", by_name),
 ]

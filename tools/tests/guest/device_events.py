@@ -68,15 +68,15 @@ def served() -> int:
     )
 
 
-def works(what: str) -> None:
+def wait_until_served(what: str) -> None:
     """Waits until a device serves the workload, and the workload makes progress."""
 
-    def does() -> bool:
+    def is_served() -> bool:
         before = served()
         stage.wait_for_progress(LONG)
         return served() > before
 
-    wait_until(does, LONG, f"{what}: a device serves the {stage.what}")
+    wait_until(is_served, LONG, f"{what}: a device serves the {stage.what}")
 
 
 def restarts() -> int:
@@ -93,7 +93,7 @@ def is_ready() -> bool:
 @test(f"{stage.what}: uses the device")
 def _() -> None:
     stage.open()
-    works("start")
+    wait_until_served("start")
 
 
 def needs_reset(round_: int) -> None:
@@ -159,12 +159,12 @@ def fail_over(round_: int) -> None:
     plug, other = Plug(numbers[round_ % 2]), numbers[1 - round_ % 2]
     plug.pull()
 
-    def does() -> bool:
+    def is_served() -> bool:
         before = reference.data_requests(reference.status(other), status="OK")
         stage.wait_for_progress(LONG)
         return reference.data_requests(reference.status(other), status="OK") > before
 
-    wait_until(does, LONG, f"device {other} serves the {stage.what}")
+    wait_until(is_served, LONG, f"device {other} serves the {stage.what}")
     plug.push()
     # New sessions are distributed over both devices again.
     wait_until(lambda: spread(plug.number), LONG, f"device {plug.number} is used again")
@@ -192,10 +192,10 @@ EVENTS: dict[str, tuple[str, int, Callable[[int], None]]] = {
 }
 
 
-def happens(name: str, round_: int) -> None:
+def run_event(name: str, round_: int) -> None:
     """Runs an event, and waits until a device serves the workload again."""
     EVENTS[name][2](round_)
-    works(f"{name}, round {round_}")
+    wait_until_served(f"{name}, round {round_}")
 
 
 def soak() -> None:
@@ -204,7 +204,7 @@ def soak() -> None:
     counts = dict.fromkeys(options.events, 0)
     while time.monotonic() < end:
         name = chance.choice(options.events)
-        happens(name, counts[name] % 20)
+        run_event(name, counts[name] % 20)
         counts[name] += 1
         # The driver disables a device that fails more than 60 times in ten minutes.
         time.sleep(chance.uniform(0, 5))
@@ -220,7 +220,7 @@ else:
         @test(f"{EVENTS[EVENT][0]}: the {stage.what} works")
         def _(name: str = EVENT) -> None:
             for round_ in range(EVENTS[name][1]):
-                happens(name, round_)
+                run_event(name, round_)
 
 
 @test(f"{stage.what}: no request failed, data unchanged")

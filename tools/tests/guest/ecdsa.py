@@ -46,7 +46,7 @@ def verified(status: str = "OK", **wanted: object) -> int:
     )
 
 
-def quiet() -> None:
+def wait_for_no_session() -> None:
     """Waits until the device has no session."""
     wait_until(lambda: reference.status()["sessions"] == 0, 60, "no session is left")
 
@@ -103,7 +103,7 @@ def _() -> None:
                 check_equal(made, len(HASHES), f"{ours.driver}: verified by the device")
 
 
-@test("sizes: equal to the kernel's own")
+@test("sizes: equal to those of the kernel's implementation")
 def _() -> None:
     for curve in keys.CURVES:
         for template in ("x962", "p1363", ""):
@@ -111,7 +111,7 @@ def _() -> None:
                 check_equal(ours.do(pubkey.SIZES), theirs.do(pubkey.SIZES), curve.name)
 
 
-@test("invalid signatures and digests: same errors as the kernel's own")
+@test("invalid signatures and digests: same errors as the kernel's implementation")
 def _() -> None:
     seen = set()
     for curve in keys.CURVES:
@@ -174,7 +174,7 @@ def _() -> None:
         results = [theirs.verify(signature, each) for each in digests]
         for each, expected in zip(digests, results):
             check_equal(ours.verify(signature, each), expected, f"a digest of {len(each)} bytes")
-    check_equal(results, [OK] * 2 + ["EKEYREJECTED"] * 4, "results of the kernel's own")
+    check_equal(results, [OK] * 2 + ["EKEYREJECTED"] * 4, "results of the kernel's implementation")
 
 
 def points(curve: keys.Curve) -> Iterator[tuple[str, bytes]]:
@@ -204,7 +204,7 @@ def points(curve: keys.Curve) -> Iterator[tuple[str, bytes]]:
         yield f"one of {other.name}", other.public
 
 
-@test("public keys: same result of setkey and verify as the kernel's own")
+@test("public keys: same result of setkey and verify as the kernel's implementation")
 def _() -> None:
     taken = refused = 0
     for curve in keys.CURVES:
@@ -248,7 +248,7 @@ def _() -> None:
             check_equal(transform.verify(signature, digest), OK, "key")
             check_equal(transform.set_key(b"\4\0\0"), "EINVAL", "bad key")
             check_equal(transform.verify(signature, digest), "EINVAL", "no key")
-    quiet()
+    wait_for_no_session()
 
 
 def numbers(curve: keys.Curve, signature: bytes) -> tuple[int, int]:
@@ -272,7 +272,7 @@ def _() -> None:
                 check_equal(answer.ret, 144, f"{curve.name}, {hash_}: signature")
                 r, s = numbers(curve, answer.data)
                 check(curve.verify(der.integers(r, s), digest), f"{curve.name}: openssl: {r}, {s}")
-                check_equal(soft.verify(answer.data, digest), OK, "the kernel's own")
+                check_equal(soft.verify(answer.data, digest), OK, "the kernel's implementation")
                 before = verified()
                 check_equal(ours.verify(answer.data, digest), OK, "with a private key")
                 check_equal(verified() - before, 1, "verified by the device")
@@ -307,10 +307,10 @@ def _() -> None:
                 check_equal(transform.set_key(key, private=True), "EINVAL", key.hex())
                 check_equal(transform.do(pubkey.SIGN, digest, dst_len=144).name, "ENOSYS", "sign")
                 check_equal(transform.verify(signature, digest), "EINVAL", "verify")
-    quiet()
+    wait_for_no_session()
 
 
-@test("sign without a key or on a failing device: error like the kernel's own")
+@test("sign without a key or on a failing device: error like the kernel's implementation")
 def _() -> None:
     for curve in keys.CURVES[1:3]:
         with Transform(generic(curve), sig=True) as transform:
@@ -341,7 +341,7 @@ def _() -> None:
 
 @test("sessions: one for a public key, two for a private key, none is left")
 def _() -> None:
-    quiet()
+    wait_for_no_session()
     for curve in keys.CURVES:
         with Transform(driver(curve), sig=True) as transform:
             for private, sessions in ((False, 1), (True, 2), (False, 1)):
@@ -349,7 +349,7 @@ def _() -> None:
                 check_equal(transform.set_key(key, private), OK, "key")
                 expected = 0 if STATELESS else sessions
                 wait_until(lambda: reference.status()["sessions"] == expected, 10, "sessions")
-        quiet()
+        wait_for_no_session()
 
 
 @test("faults: valid signatures are accepted, invalid ones rejected")
@@ -408,7 +408,7 @@ def _() -> None:
             before = verified()
             check_equal(ours.verify(curve.sign(digest), digest), OK, "signature")
             check_equal(verified() - before, 1, "verified by the device")
-    quiet()
+    wait_for_no_session()
 
 
 @test("request timeout: correct result, and the device is used again")
@@ -423,12 +423,12 @@ def _() -> None:
         check_equal(ours.verify(signature, digest), OK, "signature")
         check_equal(ours.verify(signature, bytes(32)), "EKEYREJECTED", "wrong digest")
 
-        def does() -> bool:
+        def is_served() -> bool:
             before = verified()
             check_equal(ours.verify(signature, digest), OK, "signature")
             return verified() > before
 
-        wait_until(does, 60, "the device works")
+        wait_until(is_served, 60, "the device serves a request")
         reference.command(command="clear")
 
 

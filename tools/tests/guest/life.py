@@ -75,12 +75,12 @@ def check_crypt(transform: afalg.Transform, what: str) -> None:
 def wait_until_offloaded(transform: afalg.Transform, what: str) -> None:
     """Waits until the device serves the transform."""
 
-    def does() -> bool:
+    def is_served() -> bool:
         before = served()
         check_crypt(transform, what)
         return served() >= before + 2
 
-    wait_until(does, LONG, f"{what}: the device works")
+    wait_until(is_served, LONG, f"{what}: the device works")
 
 
 @test("resume with a changed configuration: not used until the old one is back")

@@ -70,24 +70,24 @@ def check_crypt(transform: afalg.Transform, what: str) -> None:
 def wait_until_offloaded(transform: afalg.Transform, what: str) -> None:
     """Waits until the device serves the transform."""
 
-    def does() -> bool:
+    def is_served() -> bool:
         before = served()
         check_crypt(transform, what)
         return served() >= before + 2
 
-    wait_until(does, LONG, f"{what}: the device works")
+    wait_until(is_served, LONG, f"{what}: the device works")
 
 
 def device_works_for(transform: afalg.Transform, key: bytes) -> None:
     """Waits until the device serves a transform with another key."""
 
-    def does() -> bool:
+    def is_served() -> bool:
         before = served()
         ciphertext = transform.crypt(afalg.ENCRYPT, IV, DATA)
         check_same(ciphertext, afalg.openssl(key, IV, DATA), "with another key")
         return served() > before
 
-    wait_until(does, LONG, "the device serves another key")
+    wait_until(is_served, LONG, "the device serves another key")
 
 
 def device_is_back(what: str) -> None:

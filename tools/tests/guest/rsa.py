@@ -49,7 +49,7 @@ def served(**wanted: object) -> int:
     )
 
 
-def quiet() -> None:
+def wait_for_no_session() -> None:
     """Waits until the device has no session."""
     wait_until(lambda: reference.status()["sessions"] == 0, 60, "no session is left")
 
@@ -77,7 +77,7 @@ def size_of(key: keys.Rsa) -> int:
     return key.size if key.in_software else key.length
 
 
-def question(key: keys.Rsa, what: int, number: int = 0) -> tuple[bytes, bytes]:
+def input_and_output(key: keys.Rsa, what: int, number: int = 0) -> tuple[bytes, bytes]:
     """Returns an input, random unless `number` is given, and the expected output."""
     plain = number or random.randrange(2, key.n - 1)
     cipher = pow(plain, key.e, key.n)
@@ -85,10 +85,10 @@ def question(key: keys.Rsa, what: int, number: int = 0) -> tuple[bytes, bytes]:
     return src.to_bytes(key.length), dst.to_bytes(size_of(key))
 
 
-def answered(transform: Transform, key: keys.Rsa, what: int, flags: int = SLEEP, text: str = "",
-             count: int = 1) -> None:  # fmt: skip
+def check_crypt(transform: Transform, key: keys.Rsa, what: int, flags: int = SLEEP, text: str = "",
+                count: int = 1) -> None:  # fmt: skip
     """Runs a request and checks its result."""
-    src, expected = question(key, what)
+    src, expected = input_and_output(key, what)
     answer = transform.crypt(what, src, size_of(key), flags, count)
     text = f"{key.bits} bits, {'encrypt' if what == ENCRYPT else 'decrypt'}, flags {flags}, {text}"
     check_equal((answer.name, answer.length), (OK, size_of(key)), text)
@@ -105,7 +105,7 @@ def _() -> None:
                 check_equal(transform.max_size, size_of(key), f"{key.bits} bits: maximum size")
                 for what in (ENCRYPT, DECRYPT) if private else (ENCRYPT,):
                     for _ in range(ROUNDS):
-                        answered(transform, key, what)
+                        check_crypt(transform, key, what)
                         made += 1
     check_equal(served(stateless=STATELESS) - before, made, "requests of the device")
 
@@ -116,7 +116,7 @@ def _() -> None:
         before = served()
         for number in (2, 255, 256, 1 << 63, 1 << 512, 1 << 2040):
             shortest = number.to_bytes((number.bit_length() + 7) // 8)
-            _, expected = question(KEY, ENCRYPT, number)
+            _, expected = input_and_output(KEY, ENCRYPT, number)
             for zeros in (0, 1, 7, 256, 1000):
                 answer = transform.crypt(ENCRYPT, bytes(zeros) + shortest, KEY.size)
                 check_equal(answer.name, OK, f"{number:#x} with {zeros} zeros")
@@ -133,13 +133,13 @@ def _() -> None:
         with keyed(OURS, key) as transform:
             before = served()
             for what, shape in itertools.product((ENCRYPT, DECRYPT), SHAPES):
-                answered(transform, key, what, SLEEP | shape)
+                check_crypt(transform, key, what, SLEEP | shape)
             done = served() - before
             # Requests with too many segments run on the fallback.
             check(done >= len(SHAPES), f"the device has served {done} requests of {bits} bits")
 
 
-@test("range of inputs: same errors and results as the kernel's own")
+@test("range of inputs: same errors and results as the kernel's implementation")
 def _() -> None:
     for bits in (512, 2040, 2048):
         key = ALL[bits]
@@ -161,7 +161,7 @@ def _() -> None:
         before = reference.data_requests(reference.status())
         for what in (ENCRYPT, DECRYPT):
             check_equal(ours.crypt(what, b"", KEY.size).name, "EINVAL", "driver")
-            check_equal(theirs.crypt(what, b"", KEY.size).name, "EINVAL", "the kernel's own")
+            check_equal(theirs.crypt(what, b"", KEY.size).name, "EINVAL", "kernel's implementation")
         check_equal(reference.data_requests(reference.status()) - before, 0, "requests")
 
 
@@ -172,7 +172,7 @@ def _() -> None:
         size = size_of(key)
         with keyed(OURS, key) as transform:
             for what, room in itertools.product((ENCRYPT, DECRYPT), (0, 1, size - 8, size - 1)):
-                answer = transform.crypt(what, question(key, what)[0], room)
+                answer = transform.crypt(what, input_and_output(key, what)[0], room)
                 check_equal((answer.name, answer.length), ("EOVERFLOW", size), f"{room} bytes")
 
 
@@ -183,7 +183,7 @@ def _() -> None:
         size = size_of(key)
         for flags in (SLEEP, SLEEP | SPLIT):
             with keyed(OURS, key) as transform:
-                src, expected = question(key, ENCRYPT)
+                src, expected = input_and_output(key, ENCRYPT)
                 answer = transform.crypt(ENCRYPT, src, size + 77, flags)
                 check_equal((answer.name, answer.length), (OK, size), "answer")
                 check_same(answer.result, expected, "result")
@@ -209,25 +209,25 @@ def _() -> None:
 
 @test("rejected key: the previous key and its sessions are removed")
 def _() -> None:
-    quiet()
+    wait_for_no_session()
     for private in (False, True):
         with keyed(OURS, KEY, private) as transform:
             check_equal(transform.set_key(b"\x30\x03\x02\x01\x00"), "EBADMSG", "bad key")
             check_equal(transform.crypt(ENCRYPT, b"\2" * 64, KEY.size).name, "EINVAL", "no key")
             check_equal(transform.max_size, 0, "size")
-            quiet()
+            wait_for_no_session()
             check_equal(transform.set_key(KEY.public), OK, "good key")
-            answered(transform, KEY, ENCRYPT)
+            check_crypt(transform, KEY, ENCRYPT)
 
 
 @test("sessions: one for a public key, two for a private key, none is left")
 def _() -> None:
-    quiet()
+    wait_for_no_session()
     for key, (private, expected) in itertools.product((KEY, LARGE), ((False, 1), (True, 2))):
         with keyed(OURS, key, private):
             sessions = reference.status()["sessions"]
             check_equal(sessions, 0 if STATELESS else expected, "sessions")
-        quiet()
+        wait_for_no_session()
 
 
 def malformed() -> Iterator[tuple[str, bytes, bool]]:
@@ -278,9 +278,9 @@ def malformed() -> Iterator[tuple[str, bytes, bool]]:
         yield f"a valid key of {bits} bits", ALL[bits].public, False
 
 
-@test("malformed keys: same results of setkey and requests as the kernel's own")
+@test("malformed keys: same results of setkey and requests as the kernel's implementation")
 def _() -> None:
-    taken = refused = alone = 0
+    accepted = rejected = device_only = 0
     with Transform(OURS) as ours, Transform(THEIRS) as theirs:
         for what, data, private in malformed():
             expected = theirs.set_key(data, private)
@@ -290,13 +290,13 @@ def _() -> None:
                 bits = 8 * ours.max_size
                 known = bits in (512, 1024, 1536, 2048, 3072, 4096)
                 check(512 <= bits <= 8192 and not known, f"{what}: a key of {bits} bits")
-                alone += 1
+                device_only += 1
                 continue
             check_equal(actual, expected, what)
             if actual != OK:
-                refused += 1
+                rejected += 1
                 continue
-            taken += 1
+            accepted += 1
             check_equal(ours.max_size, theirs.max_size, f"{what}: size")
             size = theirs.max_size
             for which in (ENCRYPT, DECRYPT):
@@ -304,8 +304,8 @@ def _() -> None:
                 mine, yours = ours.crypt(which, src, size), theirs.crypt(which, src, size)
                 check_equal(mine.name, yours.name, f"{what}: {which}")
                 check(mine.ret or mine.data == yours.data, f"{what}: {which}: wrong result")
-        tap.note(f"{taken} keys accepted, {refused} rejected, {alone} only for the device")
-        check(taken > 20 and refused > 60, "too few keys accepted or rejected")
+        tap.note(f"{accepted} keys accepted, {rejected} rejected, {device_only} only for the device")
+        check(accepted > 20 and rejected > 60, "too few keys accepted or rejected")
 
 
 @test("bottom halves disabled: correct results, on the device and the fallback")
@@ -315,7 +315,7 @@ def _() -> None:
             with how:
                 for flags in (ATOMIC, ATOMIC | BACKLOG, BACKLOG, 0):
                     for what in (ENCRYPT, DECRYPT):
-                        answered(transform, KEY, what, flags)
+                        check_crypt(transform, KEY, what, flags)
 
 
 @test("many requests in parallel: all complete, with and without backlog")
@@ -323,21 +323,21 @@ def _() -> None:
     count = 100 if QUICK else 600
     for key, flags in itertools.product((ALL[512], KEY), (SLEEP | BACKLOG, SLEEP, BACKLOG, 0)):
         with keyed(OURS, key) as transform:
-            answered(transform, key, ENCRYPT, flags, count=count)
+            check_crypt(transform, key, ENCRYPT, flags, count=count)
 
 
-def right_all_the_same(*faults: dict[str, object]) -> None:
+def check_with_faults(*faults: dict[str, object]) -> None:
     """Checks that results are correct in spite of the faults."""
     with keyed(OURS, KEY) as transform:
         for how in faults:
             with fault(**how):  # type: ignore[arg-type]
                 for what, flags in itertools.product((ENCRYPT, DECRYPT), (SLEEP, SLEEP | IN_PLACE)):
-                    answered(transform, KEY, what, flags, str(how))
+                    check_crypt(transform, KEY, what, flags, str(how))
 
 
 @test("device rejects or fails requests: the fallback completes them")
 def _() -> None:
-    right_all_the_same(
+    check_with_faults(
         # Not status 4, INVSESS: the driver then creates other sessions.
         *({"name": "refuse-operation", "value": value} for value in (1, 2, 3, 5, 6)),
         *({"name": "status-unknown", "value": value} for value in (7, 8, 255)),
@@ -348,7 +348,7 @@ def _() -> None:
 
 @test("results of a wrong length: the fallback repeats the request")
 def _() -> None:
-    right_all_the_same(
+    check_with_faults(
         *({"name": "used-len-short", "value": value} for value in (1, 2, 255)),
         *({"name": "used-len-long", "value": value} for value in (1, 4096)),
         {"name": "used-len-zero"},
@@ -359,11 +359,11 @@ def _() -> None:
 def _() -> None:
     for status in (1, 3, 5):
         with fault("refuse-create", value=status):
-            quiet()
+            wait_for_no_session()
             with keyed(OURS, KEY) as transform:
                 sessions = reference.status()["sessions"]
                 check_equal(sessions, 0, "sessions")
-                answered(transform, KEY, DECRYPT)
+                check_crypt(transform, KEY, DECRYPT)
             if not STATELESS:
                 with Transform(OURS) as transform:
                     answer_ = transform.set_key(LARGE.private, private=True)
@@ -377,16 +377,16 @@ def _() -> None:
                      "used-len-long"):  # fmt: skip
             with fault(name):
                 for what in (ENCRYPT, DECRYPT):
-                    answer = transform.crypt(what, question(LARGE, what)[0], LARGE.length)
+                    answer = transform.crypt(what, input_and_output(LARGE, what)[0], LARGE.length)
                     check_equal(answer.name, "EIO", name)
         for what in (ENCRYPT, DECRYPT):
-            answered(transform, LARGE, what)
+            check_crypt(transform, LARGE, what)
 
 
 @test("key without fallback, short result: leading zeros")
 def _() -> None:
     with keyed(OURS, LARGE) as transform:
-        src, result = question(LARGE, ENCRYPT)
+        src, result = input_and_output(LARGE, ENCRYPT)
         for short in (1, 100, 1023):
             with fault("used-len-short", value=short):
                 for flags in (SLEEP, SLEEP | IN_PLACE, SLEEP | SPLIT):
@@ -401,11 +401,11 @@ def _() -> None:
         module.unbind()
         for what in (ENCRYPT, DECRYPT):
             for flags in (SLEEP, 0, ATOMIC):
-                answered(transform, KEY, what, flags)
+                check_crypt(transform, KEY, what, flags)
             answer = large.crypt(what, b"\2" * 64, LARGE.length)
             check_equal(answer.name, "ENODEV", "key only for the device")
         check_equal(later.set_key(KEY.private, private=True), OK, "key")
-        answered(later, KEY, DECRYPT)
+        check_crypt(later, KEY, DECRYPT)
         check_equal(later.set_key(LARGE.public), "EINVAL", "key only for the device")
         for name in module.devices():
             (module.DRIVER / "bind").write_text(name)
@@ -414,10 +414,10 @@ def _() -> None:
         # The other transforms use the device again.
         before = served()
         for what in (ENCRYPT, DECRYPT):
-            answered(transform, KEY, what)
-            answered(large, LARGE, what)
+            check_crypt(transform, KEY, what)
+            check_crypt(large, LARGE, what)
         check_equal(served() - before, 4, "requests of the device")
-    quiet()
+    wait_for_no_session()
 
 
 @test("lost session: re-established")
@@ -427,14 +427,14 @@ def _() -> None:
     with keyed(OURS, KEY) as transform:
         reference.command(command="fault", fault="session-forgotten:count=1")
         check_equal(transform.set_key(KEY.public), OK, "key")
-        answered(transform, KEY, ENCRYPT)
+        check_crypt(transform, KEY, ENCRYPT)
 
-        def does() -> bool:
+        def is_served() -> bool:
             before = served()
-            answered(transform, KEY, ENCRYPT)
+            check_crypt(transform, KEY, ENCRYPT)
             return served() > before
 
-        wait_until(does, 30, "the device works")
+        wait_until(is_served, 30, "the device serves a request")
         reference.command(command="clear")
 
 
@@ -444,14 +444,14 @@ def _() -> None:
         raise tap.Skip("requires a short timeout_ms")
     with keyed(OURS, KEY) as transform:
         reference.command(command="fault", fault="never-answer:queue=0:count=5")
-        answered(transform, KEY, DECRYPT, SLEEP | BACKLOG, count=5)
+        check_crypt(transform, KEY, DECRYPT, SLEEP | BACKLOG, count=5)
 
-        def does() -> bool:
+        def is_served() -> bool:
             before = served()
-            answered(transform, KEY, DECRYPT)
+            check_crypt(transform, KEY, DECRYPT)
             return served() > before
 
-        wait_until(does, 60, "the device works")
+        wait_until(is_served, 60, "the device serves a request")
         reference.command(command="clear")
 
 

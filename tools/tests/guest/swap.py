@@ -143,12 +143,12 @@ class Stage:
         before = {hog: hog.counts[DONE] for hog in self._hogs}
         pages = swapped()
 
-        def does() -> bool:
+        def makes_progress() -> bool:
             self.check()
             on = all(hog.counts[DONE] > count for hog, count in before.items() if hog.alive)
             return on and all(now > then for now, then in zip(swapped(), pages))
 
-        wait_until(does, LONG, "the programs go on")
+        wait_until(makes_progress, LONG, "the programs make progress")
 
     def close(self) -> None:
         """Ends the programs, which check all their pages, and removes the swap space."""
@@ -172,11 +172,11 @@ def wait_until_offloaded() -> None:
     """Waits until the device serves requests again."""
     before = served()
 
-    def does() -> bool:
+    def is_served() -> bool:
         STAGE.check()
         return served() > before
 
-    wait_until(does, LONG, "the device serves requests")
+    wait_until(is_served, LONG, "the device serves requests")
 
 
 def stops(seconds: float) -> None:

@@ -91,14 +91,14 @@ def _() -> None:
 
 @test("duplicate session ID: the device is used again")
 def _() -> None:
-    def does() -> bool:
+    def is_served() -> bool:
         with afalg.Transform(crypto.SYNC, KEYS[0]) as transform:
             stats = OffloadStats()
             result = transform.crypt(afalg.ENCRYPT, IV, DATA)
             check_same(result, afalg.openssl(KEYS[0], IV, DATA), "result")
             return bool(stats.device())
 
-    wait_until(does, LONG, "the device works")
+    wait_until(is_served, LONG, "the device works")
 
 
 @test("duplicate session ID: no kernel reports")

@@ -61,7 +61,7 @@ class Tally:
         """Adds the results of a vector. `theirs` is None if only the device supports the key."""
         what = f"{where} {case['tcId']} ({case['comment']}): {case['result']}, {ours}"
         if theirs is not None and ours != theirs:
-            self.wrong.append(f"{what}; the kernel's own: {theirs}")
+            self.wrong.append(f"{what}; the kernel's implementation: {theirs}")
         elif case["result"] == "invalid" and ours == OK:
             if theirs is None or not set(case["flags"]) <= LAX:
                 self.wrong.append(what)

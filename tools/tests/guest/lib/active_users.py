@@ -45,12 +45,12 @@ class ActiveUsers:
     def works(self, what: str) -> None:
         """Waits until the device serves both users and has exactly their sessions."""
 
-        def does() -> bool:
+        def is_served() -> bool:
             before = served()
             check_right(self.transform, what)
             return served() > before
 
-        tap.wait_until(does, LONG, f"{what}: the device works for a transform")
+        tap.wait_until(is_served, LONG, f"{what}: the device works for a transform")
         self.writer.wait_for_progress(LONG)
         tap.wait_until(
             lambda: reference.status()["sessions"] == self.sessions,

@@ -191,7 +191,7 @@ class Device:
         `forgiven` allows a device that its remaining faults disabled: it is then rebound."""
         last = Result()
 
-        def does() -> bool:
+        def is_served() -> bool:
             nonlocal last
             before = self.served
             last = run(subject, 4)
@@ -200,10 +200,10 @@ class Device:
                 if forgiven:
                     self.freshen()
                 return False
-            tap.check_equal(str(last), "4 right", f"{subject.driver}, the device being well")
+            tap.check_equal(str(last), "4 right", f"{subject.driver}, without a fault")
             return self.served > before
 
         try:
-            tap.wait_until(does, LONG, f"the device works for {subject.driver}")
+            tap.wait_until(is_served, LONG, f"the device works for {subject.driver}")
         except tap.Failure as failure:
             raise tap.Failure(f"{failure}; {self.state}; {last}") from None
