@@ -45,7 +45,7 @@ def every_size(key_size: int) -> None:
     expected = afalg.openssl(key, iv, data)  # in CBC a prefix has a prefix of the result
     total = sum(SIZES)
     with (
-        host.does_exactly(HostStats(len(SIZES), total, len(SIZES), total)),
+        host.serves_exactly(HostStats(len(SIZES), total, len(SIZES), total)),
         afalg.Transform(crypto.SYNC, key) as transform,
     ):
         for size in SIZES:
@@ -69,7 +69,7 @@ def _() -> None:
     expected = afalg.openssl(key, iv, data)
     sizes = (LARGEST + BLOCK, 2 * LARGEST, MIB)
     work = HostStats(len(sizes), len(sizes) * LARGEST, len(sizes), len(sizes) * LARGEST)
-    with host.does_exactly(work), afalg.Transform(crypto.SYNC, key) as transform:
+    with host.serves_exactly(work), afalg.Transform(crypto.SYNC, key) as transform:
         for size in sizes:
             result = transform.crypt(ENCRYPT, iv, data[:size])
             check_same(result, expected[:size], f"{size} bytes encrypted")
@@ -146,7 +146,7 @@ def _() -> None:
     shapes = ((16, 16), (48, 5), (4096, 2), (4112, 200), (65536, 100), (262144, 60))
     total = sum(size for size, _ in shapes)
     with (
-        host.does_exactly(HostStats(len(shapes), total, len(shapes), total)),
+        host.serves_exactly(HostStats(len(shapes), total, len(shapes), total)),
         afalg.Transform(crypto.SYNC, key) as transform,
     ):
         for size, count in shapes:
@@ -189,7 +189,7 @@ def _() -> None:
     check_equal(sum(lengths), len(data), "the test's own sum")
     twice = (2 * len(lengths), 2 * len(data))  # with MSG_MORE and without
     with (
-        host.does_exactly(HostStats(*twice, *twice)),
+        host.serves_exactly(HostStats(*twice, *twice)),
         afalg.Transform(crypto.SYNC, key) as transform,
     ):
         for op, source, wanted in ((ENCRYPT, data, expected), (DECRYPT, expected, data)):
@@ -252,7 +252,7 @@ def _() -> None:
     data = os.urandom(65536)
     expected = afalg.openssl(key, iv, data)
     work = HostStats(1, len(data), 1, len(data)) if preferred else HostStats()
-    with host.does_exactly(work), afalg.Transform(crypto.NAME, key) as transform:
+    with host.serves_exactly(work), afalg.Transform(crypto.NAME, key) as transform:
         check_same(transform.crypt(ENCRYPT, iv, data), expected, "encrypted")
         check_same(transform.crypt(DECRYPT, iv, expected), data, "decrypted")
 

@@ -307,7 +307,7 @@ def final_tests(ours: Subject, refused: list[Play]) -> None:
     @tap.test(f"{ours.name}: a valid request afterwards succeeds on the host")
     def _() -> None:
         with (
-            host.does_exactly(host.HostStats(1, len(DATA), 1, len(DATA))),
+            host.serves_exactly(host.HostStats(1, len(DATA), 1, len(DATA))),
             Transform(ours.name, ours.key) as transform,
         ):
             secret = transform.crypt(ENCRYPT, ours.iv, DATA)

@@ -31,7 +31,7 @@ def check_sizes(cipher: Cipher, key: bytes, iv: bytes, sizes: list[int]) -> None
     """Sends a request of each size in each direction."""
     data = os.urandom(max(sizes))
     with (
-        host.does_exactly(expected_work(cipher, sizes)),
+        host.serves_exactly(expected_work(cipher, sizes)),
         afalg.Transform(cipher.synchronous, key) as transform,
     ):
         for size in sizes:
@@ -93,7 +93,7 @@ def stream(cipher: Cipher) -> None:
     data = os.urandom(sum(lengths))
     expected = cipher.openssl(key, iv, data)
     with (
-        host.does_exactly(expected_work(cipher, lengths)),
+        host.serves_exactly(expected_work(cipher, lengths)),
         afalg.Transform(cipher.synchronous, key) as transform,
     ):
         for op, source, wanted in ((ENCRYPT, data, expected), (DECRYPT, expected, data)):
@@ -136,7 +136,7 @@ def by_name(cipher: Cipher) -> None:
     data = os.urandom(65536)
     expected = cipher.openssl(key, iv, data)
     work = expected_work(cipher, [len(data)]) if preferred else HostStats()
-    with host.does_exactly(work), afalg.Transform(cipher.name, key) as transform:
+    with host.serves_exactly(work), afalg.Transform(cipher.name, key) as transform:
         check_same(transform.crypt(ENCRYPT, iv, data), expected, "encrypted")
         check_same(transform.crypt(DECRYPT, iv, expected), data, "decrypted")
 
@@ -147,7 +147,7 @@ def _() -> None:
     key, iv, data = cipher.random_key(48), cipher.random_iv(), os.urandom(4096)
     work = HostStats(1, len(data), 1, len(data)) if reference.devices() else HostStats()
     with (
-        host.does_exactly(work),
+        host.serves_exactly(work),
         afalg.Transform(cipher.synchronous, key) as ours,
         afalg.Transform(crypto.generic(cipher.name).driver, key) as other,
     ):

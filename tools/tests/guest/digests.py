@@ -127,7 +127,7 @@ def fault(text: str) -> Iterator[None]:
         reference.command(command="clear")
 
 
-def works(what: str) -> None:
+def wait_until_served(what: str) -> None:
     """Waits until the device computes a digest."""
     before = made()
     wait_until(lambda: made() > before, 30, f"{what}: the device computes digests")
@@ -149,7 +149,7 @@ def _() -> None:
             for name in module.devices():
                 (module.DRIVER / "bind").write_text(name)
             # The transform has an earlier key, or needs none.
-            works(one.driver)
+            wait_until_served(one.driver)
         wait_passed()
 
 
@@ -165,7 +165,7 @@ def _() -> None:
         with load(one):
             with fault("never-answer:after=1000:count=50"):
                 wait_until(lambda: restarts() > before, 30, "a reset")
-            works(one.driver)
+            wait_until_served(one.driver)
         wait_passed()
 
 
@@ -182,7 +182,7 @@ def _() -> None:
             ):
                 with fault(text):
                     time.sleep(0.5)
-                works(text)
+                wait_until_served(text)
 
 
 if __name__ == "__main__":

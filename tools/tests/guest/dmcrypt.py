@@ -182,13 +182,13 @@ def main() -> None:
 
     @test(f"{case}: the kernel's own cipher reads the files, and fsck finds no error")
     def _() -> None:
-        with disk.without_driver() as opened, host.does_nothing():
+        with disk.without_driver() as opened, host.serves_nothing():
             read_tree(opened, expected)
 
     @test(f"{case}: the kernel's own cipher writes a file system")
     def _() -> None:
         disk.format()
-        with disk.without_driver() as opened, host.does_nothing():
+        with disk.without_driver() as opened, host.serves_nothing():
             write_tree(opened)
 
     @test(f"{case}: the expected implementation reads the files, and fsck finds no error")

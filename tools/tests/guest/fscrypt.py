@@ -164,7 +164,7 @@ def define_first() -> None:
     @test("device unbound: the fallback reads the device's files")
     def _() -> None:
         module.unbind()
-        with host.does_nothing():
+        with host.serves_nothing():
             write_and_check(NOATIME, "unbound")
 
     @test("device bound again: the device reads the fallback's files")
@@ -185,7 +185,7 @@ def define_later() -> None:
         if options.keep:
             disk.restore(options.keep)
         tap.note(f"{sum(map(len, disk.written.values()))} files on the restored disk")
-        with host.does_nothing():
+        with host.serves_nothing():
             write_and_check(NOATIME, "no driver")
 
     @test("driver loaded while files and keys are in use: correct contents")
@@ -205,7 +205,7 @@ def define_later() -> None:
     @test("driver unloaded: the kernel's own ciphers write and read files")
     def _() -> None:
         module.unload(SELFTEST)
-        with host.does_nothing():
+        with host.serves_nothing():
             write_and_check(NOATIME, "unloaded")
 
 

@@ -174,10 +174,10 @@ def _() -> None:
     data = os.urandom(8192)
     expected = afalg.openssl(key, iv, data)
     with afalg.Transform(crypto.SYNC, key) as transform, transform.operation() as operation:
-        with host.does_exactly(host.HostStats(1, len(data))):
+        with host.serves_exactly(host.HostStats(1, len(data))):
             check_same(operation.crypt(ENCRYPT, iv, data), expected, "before")
         module.unbind()
-        with host.does_nothing():
+        with host.serves_nothing():
             check_same(operation.crypt(ENCRYPT, iv, data), expected, "unbound")
         module.bind(options.selftest)
         check_same(operation.crypt(ENCRYPT, iv, data), expected, "bound again")
@@ -189,7 +189,7 @@ def _() -> None:
     key, iv = afalg.random_key(32)
     data = os.urandom(64)
     expected = afalg.openssl(key, iv, data)
-    with host.does_exactly(host.HostStats(600, 600 * len(data))):
+    with host.serves_exactly(host.HostStats(600, 600 * len(data))):
         for number in range(600):
             with afalg.Transform(crypto.SYNC, key) as transform:
                 check_same(transform.crypt(ENCRYPT, iv, data), expected, f"transform {number}")

@@ -39,7 +39,7 @@ def set_online(cpu: int, online: bool) -> None:
     Path(f"/sys/devices/system/cpu/cpu{cpu}/online").write_text(f"{int(online)}\n")
 
 
-def goes_to_its_queue(cpu: int, transform: afalg.Transform) -> None:
+def check_queue(cpu: int, transform: afalg.Transform) -> None:
     """Checks that all requests of a CPU use its queue."""
     before = [served(queue) for queue in range(QUEUES)]
     encrypt_on(cpu, transform, 10)
@@ -52,7 +52,7 @@ def goes_to_its_queue(cpu: int, transform: afalg.Transform) -> None:
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         for cpu in range(CPUS):
-            goes_to_its_queue(cpu, transform)
+            check_queue(cpu, transform)
 
 
 @test("all data queues with a CPU: have served requests")
@@ -71,9 +71,9 @@ def _() -> None:
             set_online(last, False)
             check(last not in os.sched_getaffinity(0) or CPUS == 2, "the CPU is still online")
             for cpu in range(last):
-                goes_to_its_queue(cpu, transform)
+                check_queue(cpu, transform)
             set_online(last, True)
-            goes_to_its_queue(last, transform)
+            check_queue(last, transform)
 
 
 afalg.prepare()

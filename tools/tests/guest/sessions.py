@@ -29,14 +29,14 @@ def generic() -> str:
     return crypto.generic().driver
 
 
-def quiet() -> None:
+def wait_for_no_session() -> None:
     """Waits until the device has no sessions, including those of self-tests."""
     wait_until(lambda: reference.status()["sessions"] == 0, 60, "no session")
 
 
 @test("every transform: correct result, from the device or the fallback")
 def _() -> None:
-    quiet()
+    wait_for_no_session()
     before = reference.status()
     data = os.urandom(SIZE)
     keys = [os.urandom(16) for _ in range(COUNT)]
@@ -73,12 +73,12 @@ def _() -> None:
 
 @test("all transforms are freed: no session is left")
 def _() -> None:
-    quiet()
+    wait_for_no_session()
 
 
 @test("setting the same key again sends no control request")
 def _() -> None:
-    quiet()
+    wait_for_no_session()
     key = os.urandom(16)
     with afalg.Transform(crypto.SYNC, key) as transform:
         before = reference.requests(reference.status(), queue="control")
@@ -90,7 +90,7 @@ def _() -> None:
 
 @test("alternating keys: the device has at most two sessions")
 def _() -> None:
-    quiet()
+    wait_for_no_session()
     keys = [os.urandom(16), os.urandom(32)]
     data = os.urandom(SIZE)
     with afalg.Transform(crypto.SYNC) as transform:
@@ -100,7 +100,7 @@ def _() -> None:
         with afalg.Transform(generic(), keys[1]) as other:
             expected = other.crypt(afalg.ENCRYPT, IV, data)
         check_same(transform.crypt(afalg.ENCRYPT, IV, data), expected, "ciphertext")
-    quiet()
+    wait_for_no_session()
 
 
 def storm(number: int) -> int:
@@ -125,11 +125,11 @@ def storm(number: int) -> int:
 
 @test("key changes in 4 programs: correct results, no session is left")
 def _() -> None:
-    quiet()
+    wait_for_no_session()
     before = reference.status()
     with multiprocessing.get_context("fork").Pool(PROGRAMS) as pool:
         made = sum(pool.map(storm, range(PROGRAMS), 1))
-    quiet()
+    wait_for_no_session()
     after = reference.status()
     created, destroyed = (
         reference.requests(after, operation=f"CIPHER_{what}_SESSION", status="OK")

@@ -69,7 +69,7 @@ def served() -> int:
 
 
 @contextlib.contextmanager
-def asked(times: int) -> Iterator[None]:
+def device_serves(times: int) -> Iterator[None]:
     """Fails the test unless the device gets that many requests during the block.
 
     Without prefer_public_keys=1 the device must get none.
@@ -105,14 +105,14 @@ def _() -> None:
     # The first load creates and tests the instances of the templates.
     insmod(GOOD)
     check_loaded()
-    with asked(1):
+    with device_serves(1):
         check_equal(insmod(GOOD), "", "insmod")
         check_loaded()
 
 
 @test("module with an invalid signature: rejected")
 def _() -> None:
-    with asked(1):
+    with device_serves(1):
         said = insmod(changed())
     check("rejected" in said, f"insmod says: {said}")
 

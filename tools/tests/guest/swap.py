@@ -179,7 +179,7 @@ def wait_until_offloaded() -> None:
     wait_until(is_served, LONG, "the device serves requests")
 
 
-def stops(seconds: float) -> None:
+def stop_device(seconds: float) -> None:
     """Stops the device for some seconds. Then the driver must restart it."""
     before = restarts()
     started = time.monotonic()
@@ -211,13 +211,13 @@ def _() -> None:
 def _() -> None:
     with guard.within(2 * LONG):
         for _ in range(3):
-            stops(TIMEOUT / 2)
+            stop_device(TIMEOUT / 2)
 
 
 @test("swap on dm-crypt: device stops for three times its timeout")
 def _() -> None:
     with guard.within(2 * LONG):
-        stops(3 * TIMEOUT)
+        stop_device(3 * TIMEOUT)
 
 
 @test("swap on dm-crypt: every page is correct, the programs end")

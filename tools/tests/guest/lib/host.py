@@ -65,13 +65,13 @@ def watched() -> Iterator[HostStats]:
 
 
 @contextlib.contextmanager
-def does_exactly(expected: HostStats) -> Iterator[None]:
+def serves_exactly(expected: HostStats) -> Iterator[None]:
     """Fails the test unless the host serves exactly these requests during the block."""
     with watched() as done:
         yield
     tap.check_equal(done, expected, "requests served by the host")
 
 
-def does_nothing() -> contextlib.AbstractContextManager[None]:
+def serves_nothing() -> contextlib.AbstractContextManager[None]:
     """Fails the test if the host serves a request during the block."""
-    return does_exactly(HostStats())
+    return serves_exactly(HostStats())
