@@ -184,7 +184,8 @@ class Machine:
         return command
 
     def _ports(self, references: list[int]) -> list[str]:
-        """Returns the ports between guest and host: virtio-serial, or serial ports for a guest in memory."""
+        """Returns the ports between guest and host. A guest in memory has serial ports instead of
+        virtio-serial."""
         command = ["-device", f"virtio-serial-pci,max_ports={8 + len(references)}"]
         command += ["-device", "virtconsole,chardev=terminal"]
         ports = {name: name for name in PORTS}

@@ -304,7 +304,7 @@ def _() -> None:
                 mine, yours = ours.crypt(which, src, size), theirs.crypt(which, src, size)
                 check_equal(mine.name, yours.name, f"{what}: {which}")
                 check(mine.ret or mine.data == yours.data, f"{what}: {which}: wrong result")
-        tap.note(f"{accepted} keys accepted, {rejected} rejected, {device_only} only for the device")
+        tap.note(f"{accepted} keys accepted, {rejected} rejected, {device_only} device-only")
         check(accepted > 20 and rejected > 60, "too few keys accepted or rejected")
 
 

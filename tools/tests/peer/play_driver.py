@@ -126,8 +126,8 @@ class Driver:
         if status == OK:
             check(length == 16, f"CREATE: used length {length}")
         else:
-            # A failed CREATE does not write the session ID. The used length only covers the bytes up
-            # to the first unwritten one, so it is 0.
+            # A failed CREATE does not write the session ID. The used length counts the bytes
+            # before the first unwritten one, so it is 0.
             check(session_id == bytes([FILL]) * 8 and length == 0, f"failed CREATE: used length {length}")
         return status, int.from_bytes(session_id, "little")
 

@@ -107,8 +107,8 @@ class Bind(Event):
 
 
 class Rmmod(Event):
-    """The module is unloaded and loaded again. This fails while an algorithm has users, so most runs
-    first stop the loads."""
+    """The module is unloaded and loaded again. This fails while an algorithm has users, so most
+    runs first stop the loads."""
 
     name = "rmmod"
 

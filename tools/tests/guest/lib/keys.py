@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Key pairs of openssl, in files that tools/tests/lib/make-keys created before the guest started."""
+"""Key pairs of openssl, in files that tools/tests/lib/make-keys created before the boot."""
 
 import dataclasses
 import subprocess
