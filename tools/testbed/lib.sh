@@ -5,7 +5,7 @@
 # sourced.
 
 # The kernel series that the driver supports.
-# shellcheck disable=SC2034 # used by those who source this
+# shellcheck disable=SC2034 # used by the scripts that source this file
 series=7.3
 
 testbed=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -46,7 +46,7 @@ userland_packages() { sed -n "/^\[the guest's userland\]/,\$p" "$testbed/package
 
 # The arguments of make for arm64. Debian's configuration of this kernel is for gcc. clang would
 # change options.
-# shellcheck disable=SC2034 # used by those who source this
+# shellcheck disable=SC2034 # used by the scripts that source this file
 arm64_flags=(ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- CC=aarch64-linux-gnu-gcc-14)
 
 # The driver's build folder, for each project tree and kernel, and that of the reference device.

@@ -61,7 +61,7 @@ def check_fault(
 
 
 def refused(algorithm: Algorithm) -> None:
-    """Tests that a request runs on the fallback, whatever status the device reports. EBADMSG is a
+    """Tests that a request runs on the fallback for each error status of the device. EBADMSG is a
     result of devices that verify tags themselves."""
     for status in (1, 3, 4, 5, 8, 255):
         check_fault(algorithm, f"refuse-operation:value={status}", None, None)

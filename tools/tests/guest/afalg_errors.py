@@ -68,11 +68,11 @@ def situation(title: str, continues: bool = False) -> Callable[[Play], Play]:
     return add
 
 
-def played(play: Play, who: Subject) -> Outcome:
+def played(play: Play, subject: Subject) -> Outcome:
     """Runs a situation and returns its outcome."""
-    with tap.time_limit(LIMIT, who.name):
+    with tap.time_limit(LIMIT, subject.name):
         try:
-            return Outcome(None, play(who))
+            return Outcome(None, play(subject))
         except OSError as error:
             return Outcome(error.errno)
 
@@ -84,26 +84,26 @@ def raw_send(operation: afalg.Operation, data: bytes, *control: tuple[int, bytes
 
 for size in (0, 1, 8, 15, 17, 23, 25, 31, 33, 48, 64, 65536):
 
-    def set_bad_key(who: Subject, size: int = size) -> None:
+    def set_bad_key(subject: Subject, size: int = size) -> None:
         """Sets a key of an invalid length."""
-        with Transform(who.name, bytes(size)):
+        with Transform(subject.name, bytes(size)):
             pass
 
     situations.append((f"a key of {size} bytes", set_bad_key))
 
 for size in (0, 1, 8, 15, 17, 31, 4095):
 
-    def crypt_bad_length(who: Subject, size: int = size) -> bytes:
+    def crypt_bad_length(subject: Subject, size: int = size) -> bytes:
         """Encrypts data of an invalid length."""
-        with Transform(who.name, who.key) as transform, transform.operation() as operation:
-            operation.send(DATA[:size], ENCRYPT, who.iv)
+        with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
+            operation.send(DATA[:size], ENCRYPT, subject.iv)
             # recv() would wait for more than the size of the result.
             return operation.recv(size or 16)
 
-    def decrypt_bad_length(who: Subject, size: int = size) -> bytes:
+    def decrypt_bad_length(subject: Subject, size: int = size) -> bytes:
         """Decrypts data of an invalid length."""
-        with Transform(who.name, who.key) as transform, transform.operation() as operation:
-            operation.send(DATA[:size], DECRYPT, who.iv)
+        with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
+            operation.send(DATA[:size], DECRYPT, subject.iv)
             # recv() would wait for more than the size of the result.
             return operation.recv(size or 16)
 
@@ -112,35 +112,35 @@ for size in (0, 1, 8, 15, 17, 31, 4095):
 
 for size in (0, 1, 8, 15, 17, 32):
 
-    def crypt_bad_iv(who: Subject, size: int = size) -> bytes:
+    def crypt_bad_iv(subject: Subject, size: int = size) -> bytes:
         """Encrypts with an IV of an invalid length."""
-        with Transform(who.name, who.key) as transform:
+        with Transform(subject.name, subject.key) as transform:
             return transform.crypt(ENCRYPT, bytes(size), DATA)
 
     situations.append((f"an IV of {size} bytes", crypt_bad_iv))
 
 
 @situation("no key")
-def _(who: Subject) -> bytes:
-    with Transform(who.name) as transform:
-        return transform.crypt(ENCRYPT, who.iv, DATA)
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name) as transform:
+        return transform.crypt(ENCRYPT, subject.iv, DATA)
 
 
 @situation("no key, and a receive before anything is sent")
-def _(who: Subject) -> bytes:
-    with Transform(who.name) as transform, transform.operation() as operation:
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name) as transform, transform.operation() as operation:
         return operation.sock.recv(16, socket.MSG_DONTWAIT)
 
 
 for size in (15, 17):
 
-    def bad_key_after_good(who: Subject, size: int = size) -> bytes:
+    def bad_key_after_good(subject: Subject, size: int = size) -> bytes:
         """The crypto API rejects a key of 15 bytes, and the cipher one of 17 bytes."""
-        with Transform(who.name, who.key) as transform:
+        with Transform(subject.name, subject.key) as transform:
             try:
                 transform.set_key(bytes(size))
             except OSError:
-                return transform.crypt(ENCRYPT, who.iv, DATA)
+                return transform.crypt(ENCRYPT, subject.iv, DATA)
             raise tap.Failure("the bad key was accepted")
 
     situations.append((f"a key of {size} bytes after a good one, then data", bad_key_after_good))
@@ -148,60 +148,60 @@ for size in (15, 17):
 
 
 @situation("a good key after a bad one, then data")
-def _(who: Subject) -> bytes:
-    with Transform(who.name) as transform:
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name) as transform:
         try:
             transform.set_key(bytes(33))
         except OSError:
-            transform.set_key(who.key)
-            return transform.crypt(ENCRYPT, who.iv, DATA)
+            transform.set_key(subject.key)
+            return transform.crypt(ENCRYPT, subject.iv, DATA)
         raise tap.Failure("the bad key was accepted")
 
 
 @situation("a new key between two requests")
-def _(who: Subject) -> bytes:
-    with Transform(who.name, who.key) as transform:
-        first = transform.crypt(ENCRYPT, who.iv, DATA)
-        transform.set_key(who.key[::-1])
-        return first + transform.crypt(ENCRYPT, who.iv, DATA)
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name, subject.key) as transform:
+        first = transform.crypt(ENCRYPT, subject.iv, DATA)
+        transform.set_key(subject.key[::-1])
+        return first + transform.crypt(ENCRYPT, subject.iv, DATA)
 
 
 @situation("a new key while a stream is open")
-def _(who: Subject) -> None:
-    with Transform(who.name, who.key) as transform, transform.operation():
-        transform.set_key(who.key[::-1])
+def _(subject: Subject) -> None:
+    with Transform(subject.name, subject.key) as transform, transform.operation():
+        transform.set_key(subject.key[::-1])
 
 
 @situation("no IV")
-def _(who: Subject) -> bytes:
-    with Transform(who.name, who.key) as transform, transform.operation() as operation:
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
         raw_send(operation, DATA, (socket.ALG_SET_OP, struct.pack("=I", ENCRYPT)))
         return operation.recv(len(DATA))
 
 
 @situation("no direction")
-def _(who: Subject) -> bytes:
-    with Transform(who.name, who.key) as transform, transform.operation() as operation:
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
         operation.send(DATA)
         return operation.recv(len(DATA))
 
 
 @situation("a direction that does not exist")
-def _(who: Subject) -> None:
-    with Transform(who.name, who.key) as transform, transform.operation() as operation:
+def _(subject: Subject) -> None:
+    with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
         raw_send(operation, DATA, (socket.ALG_SET_OP, struct.pack("=I", 7)))
 
 
 @situation("an IV that is shorter than its length field")
-def _(who: Subject) -> None:
-    with Transform(who.name, who.key) as transform, transform.operation() as operation:
+def _(subject: Subject) -> None:
+    with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
         op = (socket.ALG_SET_OP, struct.pack("=I", ENCRYPT))
-        raw_send(operation, DATA, op, (socket.ALG_SET_IV, struct.pack("=I", 16) + who.iv[:7]))
+        raw_send(operation, DATA, op, (socket.ALG_SET_IV, struct.pack("=I", 16) + subject.iv[:7]))
 
 
 @situation("a length of associated data")
-def _(who: Subject) -> bytes:
-    with Transform(who.name, who.key) as transform, transform.operation() as operation:
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
         op = (socket.ALG_SET_OP, struct.pack("=I", ENCRYPT))
         length = (socket.ALG_SET_AEAD_ASSOCLEN, struct.pack("=I", 16))
         raw_send(operation, DATA, op, length)
@@ -209,62 +209,62 @@ def _(who: Subject) -> bytes:
 
 
 @situation("a size of an authentication tag")
-def _(who: Subject) -> None:
-    with Transform(who.name, who.key) as transform:
+def _(subject: Subject) -> None:
+    with Transform(subject.name, subject.key) as transform:
         transform.sock.setsockopt(SOL_ALG, socket.ALG_SET_AEAD_AUTHSIZE, None, 16)
 
 
 @situation("a receive before anything is sent")
-def _(who: Subject) -> bytes:
-    with Transform(who.name, who.key) as transform, transform.operation() as operation:
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
         return operation.sock.recv(16, socket.MSG_DONTWAIT)
 
 
 @situation("a receive of less than a block")
-def _(who: Subject) -> bytes:
-    with Transform(who.name, who.key) as transform, transform.operation() as operation:
-        operation.send(DATA, ENCRYPT, who.iv)
-        return operation.recv(who.cipher.block - 1)
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
+        operation.send(DATA, ENCRYPT, subject.iv)
+        return operation.recv(subject.cipher.block - 1)
 
 
 @situation("a receive of one block and a half, then of the rest", continues=True)
-def _(who: Subject) -> bytes:
-    with Transform(who.name, who.key) as transform, transform.operation() as operation:
-        block = who.cipher.block
-        operation.send(DATA[: 3 * block], ENCRYPT, who.iv)
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
+        block = subject.cipher.block
+        operation.send(DATA[: 3 * block], ENCRYPT, subject.iv)
         return operation.recv(block + block // 2) + operation.recv(2 * block)
 
 
 @situation("a stream that ends in the middle of a block", continues=True)
-def _(who: Subject) -> bytes:
-    with Transform(who.name, who.key) as transform, transform.operation() as operation:
-        block = who.cipher.block
-        operation.send(DATA[: 2 * block + block // 2], ENCRYPT, who.iv, more=True)
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
+        block = subject.cipher.block
+        operation.send(DATA[: 2 * block + block // 2], ENCRYPT, subject.iv, more=True)
         first = operation.recv(2 * block)
         operation.send(b"", more=False)
         return first + operation.recv(block // 2)
 
 
 @situation("half a block with more to come, and a receive that does not wait")
-def _(who: Subject) -> bytes:
-    with Transform(who.name, who.key) as transform, transform.operation() as operation:
-        operation.send(DATA[: who.cipher.block // 2], ENCRYPT, who.iv, more=True)
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
+        operation.send(DATA[: subject.cipher.block // 2], ENCRYPT, subject.iv, more=True)
         return operation.sock.recv(64, socket.MSG_DONTWAIT)
 
 
 @situation("a second send before the first is received")
-def _(who: Subject) -> None:
-    with Transform(who.name, who.key) as transform, transform.operation() as operation:
-        operation.send(DATA, ENCRYPT, who.iv)
-        operation.send(DATA, ENCRYPT, who.iv)
+def _(subject: Subject) -> None:
+    with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
+        operation.send(DATA, ENCRYPT, subject.iv)
+        operation.send(DATA, ENCRYPT, subject.iv)
 
 
 for kind in ("aead", "hash", "rng", "nonsense"):
 
-    def bind_other_kind(who: Subject, kind: str = kind) -> None:
+    def bind_other_kind(subject: Subject, kind: str = kind) -> None:
         """Binds the cipher's name as another type of algorithm."""
         # The error for a template depends on the template, so use a name without one.
-        name = who.name if "(" not in who.name else crypto.generic(crypto.NAME).driver
+        name = subject.name if "(" not in subject.name else crypto.generic(crypto.NAME).driver
         with Transform(name, kind=kind):
             pass
 

@@ -182,9 +182,9 @@ def add_corruption(luks: Luks) -> None:
             check(sectors.reads(device, MIB, 4096), "the repaired sector cannot be read")
 
     for driver in (True,) if options.few else (True, False):
-        who, writer = ("driver", "kernel") if driver else ("kernel", "driver")
+        reader, writer = ("driver", "kernel") if driver else ("kernel", "driver")
 
-        @test(f"inverted bit of data: {who} detects it (written by the {writer})")
+        @test(f"inverted bit of data: {reader} detects it (written by the {writer})")
         def _(driver: bool = driver) -> None:
             spots = written_again(not driver)
             data = [sector for sector, count in spots.items() if count > 400]
@@ -192,7 +192,7 @@ def add_corruption(luks: Luks) -> None:
             for sector in (data[0], data[7]):
                 check_seen(driver, sector * sectors.SECTOR + 99)
 
-        @test(f"inverted bit of a tag: {who} detects it (written by the {writer})")
+        @test(f"inverted bit of a tag: {reader} detects it (written by the {writer})")
         def _(driver: bool = driver) -> None:
             spots = written_again(not driver)
             tags = [sector for sector, count in spots.items() if 8 < count < 100]

@@ -209,7 +209,7 @@ if options.only:
     subjects = [each for each in SUBJECTS if each.service in options.only.split(",")]
 if not subjects:
     parser.error("none of the algorithms is of these services")
-# Load vc_fault.ko first. Without it every test would wait for the device in vain.
+# Load vc_fault.ko first. Without the module every test would wait until its timeout.
 fault_requests.load()
 device = fault_requests.Device()
 log = KernelLog()

@@ -312,9 +312,9 @@ def _add_encrypted(disk: Volume, crash, cipher: str) -> None:  # type: ignore[no
 
     for mine in (True, False):
 
-        who = "the driver" if mine else "the kernel's own code"
+        writer = "the driver" if mine else "the kernel's own code"
 
-        @test(f"journal encrypted by {who}: the other replays it ({cipher})")
+        @test(f"journal encrypted by {writer}: the other implementation replays it ({cipher})")
         def _(mine: bool = mine) -> None:
             theirs = crypto.generic(cipher).driver
             both = journal(theirs if CONTROL else crypto.driver(cipher)), journal(theirs)

@@ -104,9 +104,9 @@ def send_all(sender: socket.socket, receiver: socket.socket) -> None:
 
 def add(cipher: Cipher, version: str, sends: bool) -> None:
     """Defines a test in which the driver sends, or receives."""
-    who = "encrypts" if sends else "decrypts"
+    action = "encrypts" if sends else "decrypts"
 
-    @test(f"TLS {version}, {cipher.name} with {cipher.key * 8} bits: the driver {who}")
+    @test(f"TLS {version}, {cipher.name} with {cipher.key * 8} bits: the driver {action}")
     def _() -> None:
         info = cipher.info(VERSIONS[version])
         with connected() as (one, other):
