@@ -87,7 +87,7 @@ def forged(algorithm: Algorithm) -> None:
 
 def tags(algorithm: Algorithm) -> None:
     """Tests tag lengths. Both implementations must accept the same ones, with the same results."""
-    key, taken, before = algorithm.random_key(), 0, aead.served()
+    key, accepted, before = algorithm.random_key(), 0, aead.served()
     for tag in sorted({1, 4, 7, 8, 12, 13, 16, algorithm.tag, algorithm.tag + 1}):
         transforms: list[aead.Transform] = []
         for name in (algorithm.synchronous, algorithm.generic):
@@ -98,14 +98,14 @@ def tags(algorithm: Algorithm) -> None:
         if not transforms:
             continue
         check_equal(len(transforms), 2, f"implementations that accept tags of {tag} bytes")
-        taken += 1
+        accepted += 1
         with transforms[0] as ours, transforms[1] as theirs:
             iv, aad, text = algorithm.random_iv(), os.urandom(13), os.urandom(32)
             sealed = ours.seal(iv, aad, text)
             check_same(sealed, theirs.seal(iv, aad, text), f"tag of {tag} bytes")
             check_same(ours.unseal(iv, aad, sealed), text, f"tag of {tag} bytes, unsealed")
-    check_equal(aead.served() - before, 2 * taken, "requests of the device")
-    check(taken, "no tag length is accepted")
+    check_equal(aead.served() - before, 2 * accepted, "requests of the device")
+    check(accepted, "no tag length is accepted")
 
 
 def same_key(algorithm: Algorithm) -> None:

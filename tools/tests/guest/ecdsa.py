@@ -206,7 +206,7 @@ def points(curve: keys.Curve) -> Iterator[tuple[str, bytes]]:
 
 @test("public keys: same result of setkey and verify as the kernel's implementation")
 def _() -> None:
-    taken = refused = 0
+    accepted = rejected = 0
     for curve in keys.CURVES:
         digest = hashlib.sha256(b"message").digest()
         signature = curve.sign(digest)
@@ -214,12 +214,12 @@ def _() -> None:
             for what, point in points(curve):
                 expected = theirs.set_key(point)
                 check_equal(ours.set_key(point), expected, f"{curve.name}: {what}")
-                taken, refused = taken + (expected == OK), refused + (expected != OK)
+                accepted, rejected = accepted + (expected == OK), rejected + (expected != OK)
                 for data in (signature, signature[:-1] + bytes([signature[-1] ^ 1])):
                     actual, expected = ours.verify(data, digest), theirs.verify(data, digest)
                     check_equal(actual, expected, f"{curve.name}: {what}: signature")
-    tap.note(f"{taken} keys accepted, {refused} rejected")
-    check(taken >= 12 and refused >= 60, "too few keys accepted or rejected")
+    tap.note(f"{accepted} keys accepted, {rejected} rejected")
+    check(accepted >= 12 and rejected >= 60, "too few keys accepted or rejected")
 
 
 @test("public key with leading zeros: converted for the device")

@@ -24,11 +24,11 @@ from lib.offload import OffloadStats
 from lib.tap import check, check_equal, test
 from lib.xfrm import Association, Suite
 
-GCM_TAKEN = xfrm.GCM.taken[0]
+GCM_ALGORITHM = xfrm.GCM.sa_algorithms[0]
 SUITES = [
     xfrm.GCM,
-    xfrm.aead("rfc4106(gcm(aes))", 32 + 4, 128, GCM_TAKEN),
-    xfrm.aead("rfc4106(gcm(aes))", 32 + 4, 64, GCM_TAKEN),
+    xfrm.aead("rfc4106(gcm(aes))", 32 + 4, 128, GCM_ALGORITHM),
+    xfrm.aead("rfc4106(gcm(aes))", 32 + 4, 64, GCM_ALGORITHM),
     xfrm.aead("rfc4309(ccm(aes))", 16 + 3, 128, "seqiv(rfc4309(ccm-aes-virtio))"),
     xfrm.aead("rfc4543(gcm(aes))", 16 + 4, 128, "seqiv(rfc4543(gcm-aes-virtio))"),
     xfrm.aead("rfc7539esp(chacha20,poly1305)", 32 + 4, 128,
@@ -86,7 +86,8 @@ def associated(
         tap.note(f"left: {ours.outermost}; right: {theirs.outermost}")
         check(not theirs.ours, f"the right host uses {theirs.ours}")
         if not options.control:
-            check(suite.taken[esn] in ours.drivers, f"{suite.taken[esn]} is not used")
+            expected = suite.sa_algorithms[esn]
+            check(expected in ours.drivers, f"{expected} is not used")
         association.chained = any(name.startswith("authenc-") for name in ours.ours)
         yield association
     finally:

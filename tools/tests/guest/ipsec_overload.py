@@ -43,7 +43,8 @@ def run_suite(left: Namespace, right: Namespace, suite: Suite, esn: bool) -> tup
             association.add(right, left)
         with crconf.made_by(True, suite.algorithm(esn)) as ours:
             association.add(left, right)
-        check(suite.taken[esn] in ours.drivers, f"{suite.taken[esn]} is not used")
+        expected = suite.sa_algorithms[esn]
+        check(expected in ours.drivers, f"{expected} is not used")
         stats = OffloadStats()
         with traffic.Pinger(left, left.address, right.address) as pinger:
             replies = flood(pinger)

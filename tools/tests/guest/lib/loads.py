@@ -232,10 +232,10 @@ class Tunnel:
 
     def __init__(self) -> None:
         if reference.devices():
-            self._suite, self._taken = xfrm.GCM, xfrm.GCM.taken[0]
+            self._suite, self._sa_algorithm = xfrm.GCM, xfrm.GCM.sa_algorithms[0]
         else:
             self._suite = xfrm.SHA256_CBC
-            self._taken = "echainiv(authenc(hmac-sha256-lib,cbc-aes-virtio))"
+            self._sa_algorithm = "echainiv(authenc(hmac-sha256-lib,cbc-aes-virtio))"
         self._stack = contextlib.ExitStack()
         self._ends: tuple[Namespace, str, Namespace, str] | None = None
         self._failures = 0
@@ -244,7 +244,7 @@ class Tunnel:
         """Sends data in one direction."""
         if not self._ends:
             try:
-                tunnel = tunnelled(self._suite, self._taken)
+                tunnel = tunnelled(self._suite, self._sa_algorithm)
                 self._ends = self._stack.enter_context(tunnel)
             except tap.Failure:
                 # The device or the module may be removed during the setup.

@@ -138,10 +138,12 @@ class Connection:
 
 
 @contextlib.contextmanager
-def tunnelled(suite: xfrm.Suite, taken: str) -> Iterator[tuple[Namespace, str, Namespace, str]]:
+def tunnelled(
+    suite: xfrm.Suite, sa_algorithm: str
+) -> Iterator[tuple[Namespace, str, Namespace, str]]:
     """Sets up IPsec between two hosts. One host uses the driver, and its SA must use the algorithm
-    `taken`. The other host uses the kernel's own implementation. Yields each host with its inner
-    address."""
+    `sa_algorithm`. The other host uses the kernel's own implementation. Yields each host with its
+    inner address."""
     with contextlib.ExitStack() as stack:
         left, right = stack.enter_context(netns.joined())
         association = Association(suite, "tunnel", False)
@@ -151,7 +153,7 @@ def tunnelled(suite: xfrm.Suite, taken: str) -> Iterator[tuple[Namespace, str, N
         with crconf.made_by(True, suite.algorithm(False)) as ours:
             association.add(left, right)
         check(not theirs.ours, f"the side without the driver uses {theirs.ours}")
-        check(taken in ours.drivers, f"{taken} is not used")
+        check(sa_algorithm in ours.drivers, f"{sa_algorithm} is not used")
         left_end, right_end = association.ends(left, right)
         yield left, left_end, right, right_end
 
@@ -166,7 +168,7 @@ class Tunnel:
 
     def open(self) -> None:
         """Sets up the tunnel and starts the connection."""
-        tunnel = tunnelled(xfrm.GCM, xfrm.GCM.taken[0])
+        tunnel = tunnelled(xfrm.GCM, xfrm.GCM.sa_algorithms[0])
         left, left_end, right, right_end = self._stack.enter_context(tunnel)
         self._hosts = left, right
         self._connection = Connection(left, left_end, right, right_end)

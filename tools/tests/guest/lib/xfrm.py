@@ -20,7 +20,7 @@ class Suite:
     services: tuple[str, ...]
     # The kernel's algorithm for the SA if the driver is preferred, without and with extended
     # sequence numbers.
-    taken: tuple[str, str]
+    sa_algorithms: tuple[str, str]
     protocol: str = "esp"
 
     def algorithm(self, esn: bool) -> str:
@@ -37,26 +37,26 @@ class Suite:
         ]
 
 
-def aead(name: str, key: int, icv: int, taken: str) -> Suite:
+def aead(name: str, key: int, icv: int, algorithm: str) -> Suite:
     """Returns a suite of ESP with an AEAD. key: in bytes, including the salt; icv: in bits."""
     title = f"{name} with {key * 8} bits of key and salt"
-    return Suite(title, ("aead", name, key, str(icv)), ("AEAD",), (taken, taken))
+    return Suite(title, ("aead", name, key, str(icv)), ("AEAD",), (algorithm, algorithm))
 
 
 def authenc(
-    auth: str, auth_key: int, icv: int, cipher: str, cipher_key: int, taken: tuple[str, str]
+    auth: str, auth_key: int, icv: int, cipher: str, cipher_key: int, algorithms: tuple[str, str]
 ) -> Suite:
     """Returns a suite of ESP with a MAC and a cipher."""
     words = ("auth-trunc", auth, auth_key, str(icv), "enc", cipher, cipher_key)
     services = ("MAC",) if "null" in cipher else ("MAC", "CIPHER")
     title = f"{auth} and {cipher} with {cipher_key * 8} bits of key"
-    return Suite(title, words, services, taken)
+    return Suite(title, words, services, algorithms)
 
 
-def ah(auth: str, key: int, icv: int, taken: str) -> Suite:
+def ah(auth: str, key: int, icv: int, algorithm: str) -> Suite:
     """Returns a suite of AH with a MAC."""
     words = ("auth-trunc", auth, key, str(icv))
-    return Suite(f"AH with {auth}", words, ("MAC",), (taken, taken), "ah")
+    return Suite(f"AH with {auth}", words, ("MAC",), (algorithm, algorithm), "ah")
 
 
 # Suites of several tests.
