@@ -39,7 +39,7 @@ def _() -> None:
 @test("start: the device serves a program and a volume")
 def _() -> None:
     Held.users = ActiveUsers()
-    Held.users.works("start")
+    Held.users.wait_until_served("start")
 
 
 @test("10 times frozen: the fallback runs, the device has no session")
@@ -53,7 +53,7 @@ def _() -> None:
             with afalg.Transform(crypto.SYNC, KEY) as other:
                 check_right(other, "new transform")
             check_equal(served(), before, "requests served by the frozen device")
-        Held.users.works(f"round {number}")
+        Held.users.wait_until_served(f"round {number}")
 
 
 @test("20 times frozen and restored immediately: the device works")
@@ -61,7 +61,7 @@ def _() -> None:
     for _ in range(20):
         with sleep.sleeping():
             pass
-    Held.users.works("after")
+    Held.users.wait_until_served("after")
 
 
 @test("frozen while keys are set continuously: the device works")
@@ -71,7 +71,7 @@ def _() -> None:
             time.sleep(0.2)
             with sleep.sleeping():
                 time.sleep(0.1)
-    Held.users.works("after")
+    Held.users.wait_until_served("after")
 
 
 @test("frozen during the self-tests: they pass")
@@ -83,7 +83,7 @@ def _() -> None:
         with sleep.sleeping():
             time.sleep(0.05 * number)
     wait_passed()
-    Held.users.works("after")
+    Held.users.wait_until_served("after")
 
 
 @test("end: files are correct, no session is left")

@@ -229,8 +229,8 @@ def has(row: Row) -> bool:
 def one(row: Row, subject: Subject) -> str:
     """Sends requests while the device has the fault, and more after the fault is cleared. Returns
     what is wrong, or an empty string."""
-    device.freshen()
-    device.works(subject)
+    device.rebind_if_failing()
+    device.wait_until_served(subject)
     # Wait for DESTROY requests of earlier sessions, so a control fault does not hit one of them.
     device.settle()
     before = device.restarts
@@ -251,7 +251,7 @@ def one(row: Row, subject: Subject) -> str:
     elif row.name.startswith("config-"):
         # Announce the restored configuration, in case the driver has read another one.
         reference.command(command="config-change")
-    device.works(subject, forgiven=row.refused)
+    device.wait_until_served(subject, may_be_disabled=row.refused)
     return row.verdict(subject, result) or missed or row.check_fallback(subject, result, ran)
 
 
@@ -295,7 +295,7 @@ def started(row: Row, subjects: list[Subject]) -> list[str]:
                 wrong.append(missed)
     device.rebind()
     for subject in subjects:
-        device.works(subject)
+        device.wait_until_served(subject)
     return wrong
 
 

@@ -85,7 +85,7 @@ def round_(device: fault_requests.Device) -> int:
     faults = [fault for fault in (some_fault() for _ in range(chance.randint(1, 4))) if has(fault)]
     subjects = chance.sample(SUBJECTS, chance.randint(1, 3))
     made = 0
-    device.freshen()
+    device.rebind_if_failing()
     rebound = chance.random() < 0.15
     with reference.faulty(*faults):
         if rebound:
@@ -102,9 +102,9 @@ def round_(device: fault_requests.Device) -> int:
     # Algorithms that were not detected during the bind are registered after another bind only.
     if rebound:
         device.rebind()
-    device.freshen()
+    device.rebind_if_failing()
     try:
-        device.works(chance.choice(subjects), forgiven=True)
+        device.wait_until_served(chance.choice(subjects), may_be_disabled=True)
     except tap.Failure as failure:
         raise tap.Failure(f"after {' '.join(faults)}: {failure}") from None
     return made

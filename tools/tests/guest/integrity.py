@@ -231,7 +231,7 @@ def add_corruption(disk: Volume) -> None:
                 found.append(number)
         return found
 
-    @test("inverted bit of data: both detect it")
+    @test("inverted bit of data: both implementations detect it")
     def _() -> None:
         disk.format()
         with disk.opened(OURS) as device:

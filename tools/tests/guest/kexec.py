@@ -63,7 +63,7 @@ def leave() -> None:
     """Starts the second kernel while the device is in use."""
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "the self-tests ended")
     users = ActiveUsers()
-    users.works("first kernel")
+    users.wait_until_served("first kernel")
     for _ in range(PROGRAMS):
         threading.Thread(target=encrypt, daemon=True).start()
     found = users.sessions + 2 * PROGRAMS
@@ -92,7 +92,7 @@ def _() -> None:
 def _() -> None:
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "the self-tests ended")
     users = ActiveUsers()
-    users.works("second kernel")
+    users.wait_until_served("second kernel")
     users.close()
 
 

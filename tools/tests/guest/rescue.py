@@ -58,14 +58,14 @@ def outcome(
     subject: fault_requests.Subject, fault: str, text: int, in_place: bool, count: int
 ) -> str:
     """Sends requests to a device with a fault, and waits until the device works again."""
-    device.works(subject)
+    device.wait_until_served(subject)
     before = restarts()
     with reference.faulty(fault):
         result = fault_requests.run(subject, count, text=text, in_place=in_place)
         wait_until(happened, LONG, f"{subject.driver}, {fault}: the fault happens")
     expected = before + (fault == LOST)
     wait_until(lambda: restarts() == expected, LONG, f"{expected} restarts")
-    device.works(subject)
+    device.wait_until_served(subject)
     return str(result)
 
 

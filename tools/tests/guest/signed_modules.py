@@ -92,7 +92,7 @@ def fault(name: str, **how: object) -> Iterator[None]:
 GOOD = file()
 
 
-@test("public keys: the kernel's own, unless prefer_public_keys=1")
+@test("public keys: the kernel's code is preferred, unless prefer_public_keys=1")
 def _() -> None:
     for name in ("rsa", *(f"ecdsa-nist-p{bits}" for bits in (192, 256, 384, 521))):
         found = [alg for alg in crypto.algorithms() if alg.name == name and alg.passed]
@@ -113,8 +113,8 @@ def _() -> None:
 @test("module with an invalid signature: rejected")
 def _() -> None:
     with device_serves(1):
-        said = insmod(changed())
-    check("rejected" in said, f"insmod says: {said}")
+        message = insmod(changed())
+    check("rejected" in message, f"insmod says: {message}")
 
 
 @test("device fails: the signature is verified by the fallback")
@@ -128,19 +128,19 @@ def _() -> None:
         with fault(name, **how):
             check_equal(insmod(GOOD), "", f"insmod, {name}")
             check_loaded()
-            said = insmod(changed())
-        check("rejected" in said, f"{name}: insmod says: {said}")
+            message = insmod(changed())
+        check("rejected" in message, f"{name}: insmod says: {message}")
 
 
-@test("device accepts any signature: trusted if preferred, else not used")
+@test("device accepts invalid signatures: only prefer_public_keys=1 loads the module")
 def _() -> None:
     with fault("status-unknown", value=0, queue=0):
-        said = insmod(changed())
+        message = insmod(changed())
     if PREFER:
-        check_equal(said, "", "insmod, with a device that accepts every signature")
+        check_equal(message, "", "insmod, with a device that accepts every signature")
         check_loaded()
     else:
-        check("rejected" in said, f"insmod says: {said}")
+        check("rejected" in message, f"insmod says: {message}")
 
 
 @test("device unbound: the kernel's own code verifies the signature")

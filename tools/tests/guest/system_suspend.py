@@ -76,14 +76,14 @@ def hibernate() -> None:
 @test("start: the device serves a program and a volume")
 def _() -> None:
     Held.users = ActiveUsers(sessions=0 if options.stateless else 4)
-    Held.users.works("start")
+    Held.users.wait_until_served("start")
 
 
 @test(f"{TIMES} suspends: the device works after each resume")
 def _() -> None:
     for number in range(TIMES):
         sleep()
-        Held.users.works(f"resume {number}")
+        Held.users.wait_until_served(f"resume {number}")
 
 
 @test("suspend while keys are set continuously: the device works")
@@ -91,7 +91,7 @@ def _() -> None:
     with setting_keys():
         sleep()
         time.sleep(0.5)
-    Held.users.works("after")
+    Held.users.wait_until_served("after")
 
 
 @test("suspend during the self-tests: they pass")
@@ -100,7 +100,7 @@ def _() -> None:
     module.bind(LONG)
     sleep()
     wait_passed()
-    Held.users.works("after")
+    Held.users.wait_until_served("after")
 
 
 @test("two hibernations while keys are set continuously: the device works")
@@ -113,7 +113,7 @@ def _() -> None:
         with setting_keys():
             hibernate()
             time.sleep(0.5)
-        Held.users.works(f"hibernation {number}")
+        Held.users.wait_until_served(f"hibernation {number}")
 
 
 @test("end: files are correct, no session is left")

@@ -42,7 +42,7 @@ class ActiveUsers:
         self.writer: Writer = enter(writing(enter(volume.mounted(opened))))
         self.transform = enter(afalg.Transform(crypto.SYNC, KEY))
 
-    def works(self, what: str) -> None:
+    def wait_until_served(self, what: str) -> None:
         """Waits until the device serves both users and has exactly their sessions."""
 
         def is_served() -> bool:

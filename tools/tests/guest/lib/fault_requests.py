@@ -137,7 +137,7 @@ def run(
 
 
 class Device:
-    """The guest's only device: the driver's state of it, and its own counters."""
+    """The guest's only device: its state in the driver, and its counters."""
 
     def __init__(self) -> None:
         self._earlier = 0  # restarts before the last bind
@@ -175,7 +175,7 @@ class Device:
             return False
         return True
 
-    def freshen(self) -> None:
+    def rebind_if_failing(self) -> None:
         """Rebinds the device if it is disabled, or if few more restarts would disable it."""
         if self.restarts - self._earlier >= RESTARTS or self.state in ("", "disabled"):
             self.rebind()
@@ -186,9 +186,9 @@ class Device:
             lambda: self._shown().get("controlq") == "0 in flight", LONG, "all control requests"
         )
 
-    def works(self, subject: Subject, forgiven: bool = False) -> None:
+    def wait_until_served(self, subject: Subject, may_be_disabled: bool = False) -> None:
         """Waits until the device serves requests of an algorithm. Every result must be right.
-        `forgiven` allows a device that its remaining faults disabled: it is then rebound."""
+        With `may_be_disabled`, a device that was disabled because of earlier faults is rebound."""
         last = Result()
 
         def is_served() -> bool:
@@ -197,8 +197,8 @@ class Device:
             last = run(subject, 4)
             if last.refused == errno.ENOENT:
                 # The algorithm is not registered yet.
-                if forgiven:
-                    self.freshen()
+                if may_be_disabled:
+                    self.rebind_if_failing()
                 return False
             tap.check_equal(str(last), "4 right", f"{subject.driver}, without a fault")
             return self.served > before
