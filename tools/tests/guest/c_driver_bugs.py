@@ -222,7 +222,7 @@ def _() -> None:
 def _() -> None:
     with user() as (transform, log):
         sleep.load()
-        with sleep.sleeping():
+        with sleep.frozen():
             pass
         log.check_quiet()
         encrypts(transform)

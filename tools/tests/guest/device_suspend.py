@@ -45,7 +45,7 @@ def _() -> None:
 @test("10 times frozen: the fallback runs, the device has no session")
 def _() -> None:
     for number in range(10):
-        with sleep.sleeping():
+        with sleep.frozen():
             check_equal(reference.status()["sessions"], 0, "sessions of the frozen device")
             before = served()
             check_right(Held.users.transform, "frozen")
@@ -59,7 +59,7 @@ def _() -> None:
 @test("20 times frozen and restored immediately: the device works")
 def _() -> None:
     for _ in range(20):
-        with sleep.sleeping():
+        with sleep.frozen():
             pass
     Held.users.wait_until_served("after")
 
@@ -69,7 +69,7 @@ def _() -> None:
     with setting_keys():
         for _ in range(10):
             time.sleep(0.2)
-            with sleep.sleeping():
+            with sleep.frozen():
                 time.sleep(0.1)
     Held.users.wait_until_served("after")
 
@@ -80,7 +80,7 @@ def _() -> None:
     module.bind(LONG)
     for number in range(5):
         time.sleep(0.1)
-        with sleep.sleeping():
+        with sleep.frozen():
             time.sleep(0.05 * number)
     wait_passed()
     Held.users.wait_until_served("after")

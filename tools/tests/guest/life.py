@@ -88,7 +88,7 @@ def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         wait_until_offloaded(transform, "before")
         with reference.faulty("config-max-size:value=12345"):
-            with sleep.sleeping():
+            with sleep.frozen():
                 count = served()
             wait_until(lambda: log.matching("configuration changed"), LONG, "a message")
             check_crypt(transform, "changed configuration")

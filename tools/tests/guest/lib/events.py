@@ -15,7 +15,7 @@ from .loops import DONE, REFUSED, RELEASE, Gate
 DEBUGFS = Path("/sys/kernel/debug", crypto.MODULE)
 CPU = Path("/sys/devices/system/cpu/cpu1/online")
 SLEEP = Path("/mnt/share/vc_sleep.ko")
-NAP = Path("/sys/module/vc_sleep/parameters/nap")
+FREEZE_MS = Path("/sys/module/vc_sleep/parameters/freeze_ms")
 # The errors of a sysfs file if another event has removed the device before.
 ABSENT = (errno.ENOENT, errno.ENODEV)
 
@@ -308,12 +308,12 @@ class Sleep(Event):
     def missing(self) -> str:
         if not SLEEP.exists():
             return f"there is no {SLEEP}"
-        if not NAP.exists():
+        if not FREEZE_MS.exists():
             subprocess.run(["insmod", SLEEP], check=True)
         return ""
 
     def run(self, chance: random.Random) -> str:
-        return _write(NAP, str(chance.choice((0, 1, 50, 300))))
+        return _write(FREEZE_MS, str(chance.choice((0, 1, 50, 300))))
 
 
 class Debugfs(Event):

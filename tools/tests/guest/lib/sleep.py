@@ -10,10 +10,10 @@ from pathlib import Path
 
 from . import tap
 
-ASLEEP = Path("/sys/module/vc_sleep/parameters/asleep")
+FROZEN = Path("/sys/module/vc_sleep/parameters/frozen")
 # Limit in seconds for freezing or restoring a device that responds. The C driver waits 10 s for
 # work that it has discarded.
-LONGEST = 8
+LIMIT = 8
 
 
 def load() -> None:
@@ -21,15 +21,15 @@ def load() -> None:
     subprocess.run(["insmod", "/mnt/share/vc_sleep.ko"], check=True)
 
 
-def _change(asleep: bool) -> None:
+def _change(freeze: bool) -> None:
     started = time.monotonic()
-    ASLEEP.write_text(str(int(asleep)))
+    FROZEN.write_text(str(int(freeze)))
     took = time.monotonic() - started
-    tap.check(took < LONGEST, f"the change took {took:.1f} s")
+    tap.check(took < LIMIT, f"the change took {took:.1f} s")
 
 
 @contextlib.contextmanager
-def sleeping() -> Iterator[None]:
+def frozen() -> Iterator[None]:
     """Freezes the devices during the block."""
     _change(True)
     try:
@@ -70,7 +70,7 @@ def grown(times: int = 100, rounds: int = 4) -> dict[str, int]:
     for number in range(rounds):
         before = _memory()
         for _ in range(times):
-            with sleeping():
+            with frozen():
                 pass
         after = _memory()
         grew = {name: after[name] - before.get(name, 0) for name in after}
