@@ -96,7 +96,7 @@ class Row:
             return f'"device_error" is not among the reasons for the fallback: {ran}'
         # The driver counts no fallback for a signature that the device reports as invalid.
         if subject.service != "ecdsa" and sum(ran.values()) < result.right:
-            return f"the driver trusted a device that failed: {ran}"
+            return f"the driver used a result of a failed request: {ran}"
         return ""
 
 
@@ -265,7 +265,7 @@ def happens(row: Row) -> str:
 
     try:
         # A DESTROY request is asynchronous, so its fault may happen later.
-        wait_until(has_happened, SOON, "it has happened")
+        wait_until(has_happened, SOON, "the fault has happened")
     except tap.Failure:
         return "the fault did not happen"
     return ""

@@ -139,13 +139,13 @@ def check_algorithms() -> None:
     module.wait_registered(LONG)
     for subject in loads.subjects():
 
-        def works(subject: fault_requests.Subject = subject) -> bool:
+        def is_served(subject: fault_requests.Subject = subject) -> bool:
             before = returned()
             result = fault_requests.run(subject, 4)
             tap.check_equal(str(result), "4 right", subject.driver)
             return returned() > before
 
-        tap.wait_until(works, LONG, f"the device serves {subject.driver}")
+        tap.wait_until(is_served, LONG, f"the device serves {subject.driver}")
 
 
 def check_log(log: KernelLog) -> None:
@@ -200,7 +200,6 @@ class Stage:
         pair = [EVENTS[name] for name in names]
         happening = [Loop(event, chance.getrandbits(32)) for event in pair]
         lossy.set(any(event.loses_requests for event in pair))
-        # No device is disabled for what happened in an earlier pair.
         before = [loop.counts for loop in self._loops]
         with contextlib.ExitStack() as stack:
             if "rmmod" in names:

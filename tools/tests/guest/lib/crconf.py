@@ -60,11 +60,11 @@ def _instantiate_fallback(name: str) -> None:
 
 def prefer(driver: bool, wanted: str) -> None:
     """Selects the implementation of an algorithm and of the algorithms in its name: the driver, as
-    far as it supports them, or the kernel's own. All other names use the kernel's own.
+    far as it supports them, or the kernel's own code. All other names use the kernel's own code.
 
-    The kernel's own algorithms keep their priorities. Setting them again removes the template
-    instances that contain the other implementation. Every message makes the kernel search all
-    templates, so unchanged priorities are not sent.
+    The kernel's own algorithms keep their priorities. Setting an unchanged priority removes the
+    template instances that contain the other implementation. Every message makes the kernel search
+    all templates, so the driver's unchanged priorities are not sent.
     """
     names = {alg.name for alg in crypto.ours().values() if alg.name in wanted}
     for alg in crypto.algorithms():
