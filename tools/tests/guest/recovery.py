@@ -39,7 +39,7 @@ log = KernelLog()
 DISABLED = "disabled after repeated failures"
 
 
-def of_function() -> None:
+def require_vfio_device() -> None:
     """Skips a test that requires a vfio device."""
     if not FUNCTION:
         raise tap.Skip("requires a vfio device")
@@ -78,7 +78,7 @@ def wait_until_offloaded(transform: afalg.Transform, what: str) -> None:
     wait_until(is_served, LONG, f"{what}: the device works")
 
 
-def device_works_for(transform: afalg.Transform, key: bytes) -> None:
+def wait_until_key_offloaded(transform: afalg.Transform, key: bytes) -> None:
     """Waits until the device serves a transform with another key."""
 
     def is_served() -> bool:
@@ -90,13 +90,13 @@ def device_works_for(transform: afalg.Transform, key: bytes) -> None:
     wait_until(is_served, LONG, "the device serves another key")
 
 
-def device_is_back(what: str) -> None:
+def wait_until_new_offloaded(what: str) -> None:
     """Waits until the device serves a new transform."""
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         wait_until_offloaded(transform, what)
 
 
-def in_sessions() -> None:
+def require_sessions() -> None:
     """Skips a test that requires sessions, in stateless mode."""
     if not reference.status()["sessions"]:
         raise tap.Skip("the device has no sessions")
@@ -144,7 +144,7 @@ def _() -> None:
         wait_until_offloaded(transform, "after")
 
 
-def async_right(count: int, what: str) -> int:
+def run_async(count: int, what: str) -> int:
     """Sends asynchronous requests, all at once. Their results must be correct. Returns how many of
     them the device has served."""
     fault_requests.load()
@@ -157,14 +157,14 @@ def async_right(count: int, what: str) -> int:
 def _() -> None:
     # A single request, then one of several.
     for count in (1, 4):
-        wait_until(lambda: async_right(1, "before") == 1, LONG, "the device works")
+        wait_until(lambda: run_async(1, "before") == 1, LONG, "the device works")
         # The watchdog stops when it finds the queues idle.
         time.sleep(TIMEOUT)
         before = restarts()
         with reference.faulty("never-answer:queue=0:count=1"):
-            check_equal(async_right(count, "timed out"), count - 1, "requests served")
+            check_equal(run_async(count, "timed out"), count - 1, "requests served")
         wait_until(lambda: restarts() == before + 1, LONG, "a restart")
-    wait_until(lambda: async_right(4, "after") == 4, LONG, "the device works")
+    wait_until(lambda: run_async(4, "after") == 4, LONG, "the device works")
 
 
 @test("a late response within timeout_ms: no reset")
@@ -178,7 +178,7 @@ def _() -> None:
             check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, "ciphertext")
         check_equal(served() - count, 1, "requests served")
     with reference.faulty(late):
-        check_equal(async_right(4, "asynchronous"), 4, "asynchronous requests served")
+        check_equal(run_async(4, "asynchronous"), 4, "asynchronous requests served")
     check_equal(restarts(), before, "restarts")
 
 
@@ -195,7 +195,7 @@ def _() -> None:
 @test("control request timeout: setkey succeeds, one reset")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        in_sessions()
+        require_sessions()
         before = restarts()
         reference.command(command="fault", fault="never-answer:queue=control:count=1")
         with afalg.Transform(crypto.SYNC, KEY) as other:
@@ -227,7 +227,7 @@ def _() -> None:
     created, destroyed = sent("CREATE", status="OK"), sent("DESTROY")
     with reference.faulty("session-forgotten:after=1:count=1"):
         with afalg.Transform(crypto.SYNC, KEY) as transform:
-            in_sessions()
+            require_sessions()
             wait_until_offloaded(transform, "with new sessions")
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
     wait_until(lambda: state()["controlq"] == "0 in flight", LONG, "no control request")
@@ -243,7 +243,7 @@ def _() -> None:
     expected = afalg.openssl(other_key, IV, DATA)
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         wait_until_offloaded(transform, "before")
-        in_sessions()
+        require_sessions()
         before = restarts()
         # The most recent ID belongs to a session with this key.
         reference.command(command="fault", fault="session-id-reused:count=1")
@@ -263,13 +263,13 @@ def _() -> None:
     with contextlib.ExitStack() as stack:
         first = afalg.Transform(crypto.SYNC, keys[0])
         late = stack.enter_context(afalg.Transform(crypto.SYNC, keys[1]))
-        device_works_for(late, keys[1])
-        in_sessions()
+        wait_until_key_offloaded(late, keys[1])
+        require_sessions()
         # The last transform gets the IDs of the first. If sessions are re-established in the order
         # of the setkey calls, their IDs differ from before.
         first.close()
         last = stack.enter_context(afalg.Transform(crypto.SYNC, keys[2]))
-        device_works_for(last, keys[2])
+        wait_until_key_offloaded(last, keys[2])
         # Longer than the creation of new sessions, shorter than timeout_ms.
         delay = int(TIMEOUT * 500)
         reference.command(command="fault", fault=f"delay:value={delay}:opcode=0:count=1")
@@ -287,7 +287,7 @@ def _() -> None:
         thread.join()
         check_same(result[0], afalg.openssl(keys[1], IV, DATA), "delayed request")
         for transform, key in ((late, keys[1]), (last, keys[2])):
-            device_works_for(transform, key)
+            wait_until_key_offloaded(transform, key)
 
 
 def unknown_sessions() -> int:
@@ -310,7 +310,7 @@ def _() -> None:
 
 @test("after a reset: no request names an earlier session")
 def _() -> None:
-    of_function()
+    require_vfio_device()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         wait_until_offloaded(transform, "before")
         before, count = restarts(), unknown_sessions()
@@ -354,7 +354,7 @@ for FAULT in ("wrong-id:queue=0:count=1", "answer-twice:queue=0:count=1", "wrong
         with afalg.Transform(crypto.SYNC, KEY) as transform:
             wait_until_offloaded(transform, "before")
             if "control" in fault:
-                in_sessions()
+                require_sessions()
             with reference.faulty(fault):
                 if "control" in fault:
                     transform.set_key(os.urandom(16))
@@ -405,7 +405,7 @@ def _() -> None:
     reference.command(command="ready", ready=True)
     binding.join()
     module.wait_registered(LONG)
-    device_is_back("ready again")
+    wait_until_new_offloaded("ready again")
 
 
 for FAULT in ("never-answer:queue=0:count=1", "no-interrupt:queue=0:count=4"):
@@ -417,7 +417,7 @@ for FAULT in ("never-answer:queue=0:count=1", "no-interrupt:queue=0:count=4"):
             module.bind(LONG)
             # The known-answer tests of RSA run data requests before any algorithm is registered.
             wait_until(lambda: "rsa-virtio" in crypto.ours(), LONG, "rsa-virtio is registered")
-        device_is_back("after")
+        wait_until_new_offloaded("after")
 
 
 @test("unbind during known-answer tests of an unresponsive device: succeeds")
@@ -430,7 +430,7 @@ def _() -> None:
             time.sleep(TIMEOUT * (1 + round_ / 4))
             module.unbind()
     module.bind(LONG)
-    device_is_back("after")
+    wait_until_new_offloaded("after")
 
 
 for FAULT in ("toggle-ready:value=50", "config-storm:value=1"):
@@ -443,7 +443,7 @@ for FAULT in ("toggle-ready:value=50", "config-storm:value=1"):
                 time.sleep(3)
         reference.command(command="ready", ready=True)
         check_equal(restarts(), before, "restarts")
-        device_is_back("after")
+        wait_until_new_offloaded("after")
 
 
 @test("lost interrupt: requests complete without a reset")
@@ -462,7 +462,7 @@ def _() -> None:
 
 @test("lost MSI-X interrupt: requests complete without a reset")
 def _() -> None:
-    of_function()
+    require_vfio_device()
     before = restarts()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         with reference.faulty("vector-lost:queue=0:count=1"):
@@ -476,7 +476,7 @@ def _() -> None:
 
 @test("spurious interrupts: no reset")
 def _() -> None:
-    of_function()
+    require_vfio_device()
     before = restarts()
     with reference.faulty("interrupt-storm:value=1"):
         with load():
@@ -486,7 +486,7 @@ def _() -> None:
 
 @test("DEVICE_NEEDS_RESET: one restart, no request is lost")
 def _() -> None:
-    of_function()
+    require_vfio_device()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         wait_until_offloaded(transform, "before")
         before = restarts()
@@ -502,7 +502,7 @@ def _() -> None:
 
 @test("HW_READY is 0 after a reset: no request")
 def _() -> None:
-    of_function()
+    require_vfio_device()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         wait_until_offloaded(transform, "before")
         before = restarts()
@@ -522,7 +522,7 @@ def _() -> None:
 
 @test("restart fails at feature negotiation: the driver retries it")
 def _() -> None:
-    of_function()
+    require_vfio_device()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         wait_until_offloaded(transform, "before")
         before = restarts()
@@ -538,7 +538,7 @@ def _() -> None:
 
 @test("config changes while it is read: the driver reads it again")
 def _() -> None:
-    of_function()
+    require_vfio_device()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         wait_until_offloaded(transform, "before")
         before = restarts()
@@ -550,7 +550,7 @@ def _() -> None:
 
 @test("changed configuration after a reset: the device is not used")
 def _() -> None:
-    of_function()
+    require_vfio_device()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         wait_until_offloaded(transform, "before")
         before, count = restarts(), served()
@@ -597,7 +597,7 @@ def _() -> None:
         lambda: crypto.SYNC in crypto.ours() and crypto.ours()[crypto.SYNC].passed, LONG,
         "registered",
     )  # fmt: skip
-    device_is_back("rebound")
+    wait_until_new_offloaded("rebound")
 
 
 @test("no kernel reports")
@@ -607,7 +607,7 @@ def _() -> None:
 
 @test("surprise removal under load: the fallback runs, unbind succeeds")
 def _() -> None:
-    of_function()
+    require_vfio_device()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         wait_until_offloaded(transform, "before")
         with load():
