@@ -67,7 +67,7 @@ def bug(
     return add
 
 
-def fails(one: Bug) -> None:
+def check_known_failure(one: Bug) -> None:
     """Fails the test unless the function fails in the known way of the C driver."""
     try:
         one.function()
@@ -108,7 +108,7 @@ def requests(count: int = 20) -> fault_requests.Result:
     return fault_requests.run(SUBJECT, count)
 
 
-def all_right(count: int = 20) -> None:
+def check_requests(count: int = 20) -> None:
     """Fails the test unless `count` parallel requests have the right result."""
     check_equal(str(requests(count)), f"{count} right", "requests")
 
@@ -123,11 +123,11 @@ def keyed() -> pubkey.Transform:
 
 @contextlib.contextmanager
 def user() -> Iterator[tuple[pubkey.Transform, KernelLog]]:
-    """Yields a transform with a key, and a kernel log that must stay quiet. If the block fails, the
-    transform is not freed, because that might hang."""
+    """Yields a transform with a key, and a kernel log that must have no report. If the block fails,
+    the transform is not freed, because freeing might hang."""
     log = KernelLog()
     transform = keyed()
-    encrypts(transform)
+    check_encrypt(transform)
     keeper = os.fork()
     if not keeper:
         while True:
@@ -139,7 +139,7 @@ def user() -> Iterator[tuple[pubkey.Transform, KernelLog]]:
     log.check_quiet()
 
 
-def encrypts(transform: pubkey.Transform, flags: int = pubkey.SLEEP, count: int = 1) -> None:
+def check_encrypt(transform: pubkey.Transform, flags: int = pubkey.SLEEP, count: int = 1) -> None:
     """Encrypts random numbers. The results must be correct."""
     number = random.randrange(2, MODULUS)
     answer = transform.crypt(pubkey.ENCRYPT, number.to_bytes(SIZE), SIZE, flags, count)
@@ -181,7 +181,7 @@ def _() -> None:
     with user() as (transform, log):
         unbind()
         log.check_quiet()
-        encrypts(transform)
+        check_encrypt(transform)
     bind()
 
 
@@ -189,7 +189,7 @@ def _() -> None:
 def _() -> None:
     with user() as (transform, log):
         unbind()
-        in_child(lambda: encrypts(transform), "a request")
+        in_child(lambda: check_encrypt(transform), "a request")
         found = log.matching("KASAN|general protection")
         check(not found, "\n".join(found))
     bind()
@@ -207,7 +207,7 @@ def _() -> None:
     # Only a decryption that finds the ring full fails, so repeat the requests.
     with reference.faulty("delay:value=50:queue=0"):
         for _ in range(3):
-            all_right(600)
+            check_requests(600)
 
 
 @bug("S-4", "requests after a request that exceeds max_size: complete", "1 lost")
@@ -215,7 +215,7 @@ def _() -> None:
     for _ in range(30):
         last = requests(1)
         check(not last.lost, f"a request: {last}")
-    all_right()
+    check_requests()
 
 
 @bug("S-5", "suspend of a device with a user: no warning", "WARNING")
@@ -225,7 +225,7 @@ def _() -> None:
         with sleep.frozen():
             pass
         log.check_quiet()
-        encrypts(transform)
+        check_encrypt(transform)
 
 
 @bug("S-6", "request in flight during unbind: completes", "1 lost")
@@ -280,7 +280,7 @@ def _() -> None:
 
 @bug("S-11", "request that does not fit into the ring: completes", "1 lost")
 def _() -> None:
-    all_right(1)
+    check_requests(1)
 
 
 @bug("S-12", "more keys than sessions: setkey succeeds", "setkey: EINVAL")
@@ -289,7 +289,7 @@ def _() -> None:
     try:
         for _ in range(70):
             transforms.append(keyed())
-        encrypts(transforms[-1])
+        check_encrypt(transforms[-1])
     finally:
         for transform in transforms:
             transform.close()
@@ -306,13 +306,13 @@ def _() -> None:
 @bug("S-14", "HW_READY is 0: no request", "D-3: [1-9]")
 def _() -> None:
     with keyed() as transform:
-        encrypts(transform)
+        check_encrypt(transform)
         reference.command(command="ready", ready=False)
         # Requests before the config change reaches the driver are permitted.
         time.sleep(2)
         try:
             for _ in range(20):
-                in_child(lambda: encrypts(transform), "request")
+                in_child(lambda: check_encrypt(transform), "request")
         finally:
             reference.command(command="ready", ready=True)
         check_equal(violations("D-3"), 0, "violations of D-3")
@@ -320,7 +320,7 @@ def _() -> None:
 
 @bug("S-17", "posted memory: only that of the request", "exact: [1-9]")
 def _() -> None:
-    all_right()
+    check_requests()
     check_equal(violations("exact"), 0, "violations of exact")
 
 
@@ -328,7 +328,7 @@ def _() -> None:
 def _() -> None:
     flags = pubkey.SLEEP | pubkey.BACKLOG
     with keyed() as transform, reference.faulty("delay:value=200:queue=0"):
-        answer = in_child(lambda: encrypts(transform, flags, 200), "requests")
+        answer = in_child(lambda: check_encrypt(transform, flags, 200), "requests")
         check_equal(answer, "None", "requests")
 
 
@@ -355,8 +355,8 @@ def _() -> None:
 
 
 for name in sys.argv[2:]:
-    the = BUGS[name]
-    tap.test(f"{name}: {'the C driver fails: ' if IN_C else ''}{the.title}")(
-        partial(fails, the) if IN_C else the.function
+    tested = BUGS[name]
+    tap.test(f"{name}: {'the C driver fails: ' if IN_C else ''}{tested.title}")(
+        partial(check_known_failure, tested) if IN_C else tested.function
     )
 tap.run()
