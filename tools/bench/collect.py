@@ -1,10 +1,10 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Puts what guests have left together in a file: see Documentation/benchmark.rst.
+"""Collects the measurements of all guests in one file: see Documentation/benchmark.rst.
 
 usage: collect.py RESULTS KERNEL DEVICE FOLDER...
 
-DEVICE is a file with what tools/bench/device prints.
+DEVICE is a file with the output of tools/bench/device. FOLDER is the folder of a guest.
 """
 
 import datetime
@@ -20,12 +20,12 @@ import timing
 
 
 def output(*words: str) -> str:
-    """What a command prints."""
+    """Returns the output of a command."""
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def commit() -> str:
-    """The project's commit, and whether there is more than that."""
+    """Returns the project's commit, with "-dirty" if tracked files have uncommitted changes."""
     git = ("git", "-c", "safe.directory=*", "-C", str(Path(__file__).parent))
     name = output(*git, "rev-parse", "--short=12", "HEAD")
     changed = output(*git, "status", "--porcelain", "--untracked-files=no")
@@ -33,19 +33,19 @@ def commit() -> str:
 
 
 def processor() -> str:
-    """The host's processor."""
+    """Returns the model of the host's processor."""
     found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     return found[1] if found else "unknown"
 
 
 def accelerator(folders: list[Path]) -> str:
-    """What ran the guests that were measured by the clock; those with the plugin run with tcg."""
+    """Returns the accelerator of the guests that were timed. Guests with the plugin use TCG."""
     found = [json.loads((folder / "measured.json").read_text()) for folder in folders]
     return next((one["accelerator"] for one in found if "timed" in one), "tcg")
 
 
 def main() -> None:
-    """Writes the file."""
+    """Writes the results."""
     if len(sys.argv) < 5:
         sys.exit("usage: collect.py RESULTS KERNEL DEVICE FOLDER...")
     path, kernel = Path(sys.argv[1]), sys.argv[2]

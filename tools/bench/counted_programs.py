@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the plugin has counted of programs: a request costs what a longer run has more."""
+"""Evaluates the plugin's counts of programs: the difference of two runs, per request."""
 
 import collections
 import json
@@ -10,12 +10,12 @@ from counts import Measurement, Total, Unusable, functions, left, noise, per_req
 from programs import Program
 
 DRIVER = "virtio_crypto_rs"
-# Of the driver, for each request that it has a part in. What runs now and then is less.
+# The least instructions that the driver executes for a request if it takes part in the request.
 LEAST = 500
 
 
 def difference(longer: Measurement, shorter: Measurement) -> Measurement:
-    """What one measurement has more than the other, by function."""
+    """Subtracts the counts of the shorter measurement from those of the longer, by function."""
     found: Measurement = collections.defaultdict(Total)
     for function in longer.keys() | shorter.keys():
         more, less = longer.get(function, Total()), shorter.get(function, Total())
@@ -28,14 +28,14 @@ def difference(longer: Measurement, shorter: Measurement) -> Measurement:
 
 
 def _check_used(program: Program, measurement: Measurement, requests: int) -> None:
-    """The driver has done the work if and only if the program is one of its users."""
+    """Raises Unusable unless the driver was used exactly if the program is measured with it."""
     own = sum(total.instructions for one, total in measurement.items() if one.module == DRIVER)
     if (own >= LEAST * requests) != bool(program.device):
         raise Unusable(f"{program}: {DRIVER} executed {own} instructions for {requests} requests")
 
 
 def results(folder: Path) -> Iterator[dict[str, object]]:
-    """The list "programs" of results.json."""
+    """Returns the list "programs" of results.json."""
     found = json.loads((folder / "measured.json").read_text())
     measurements = left(folder)
     for entry in found["programs"]:
@@ -44,13 +44,13 @@ def results(folder: Path) -> Iterator[dict[str, object]]:
         for number, (few, many) in enumerate(entry["requests"]):
             mark = entry["mark"] + 2 * number
             if mark not in measurements or mark + 1 not in measurements:
-                raise Unusable(f"{program}: the plugin has not seen it")
+                raise Unusable(f"{program}: the plugin has no complete measurement of it")
             if many <= few:
-                raise Unusable(f"{program}: the long run made no more requests than the short one")
+                raise Unusable(f"{program}: the long run made as few requests as the short run")
             more = difference(measurements[mark + 1], measurements[mark])
             _check_used(program, more, many - few)
             costs = per_request(more, entry["modules"], many - few)
-            # Rare events can be one fewer in the long run.
+            # A rare event can happen in the short run only.
             costs = {name: max(cost, 0.0) for name, cost in costs.items()}
             rounds.append((costs, many - few, functions(more, many - few)))
         costs, requests, by_function = rounds[-1]

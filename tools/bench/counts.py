@@ -37,11 +37,11 @@ NOTIFICATION = re.compile(r"vp_notify(_with_data)?")
 # KICK is called when a driver asks whether to notify the device, RUN at the end of its bottom half.
 KICK = re.compile(r"virtqueue_kick_prepare_(split|packed).*")
 RUN = re.compile(r"virtqueue_enable_cb_prepare")
-# Without MSI-X this one calls the other, for each queue.
+# Without MSI-X, SHARED_INTERRUPT calls INTERRUPT for each queue.
 SHARED_INTERRUPT = "vp_vring_interrupt"
 INTERRUPT = "vring_interrupt"
-# The module that makes the requests. It is not part of their costs. vc_ring also makes requests, but
-# its instructions count, because it takes the place of a driver.
+# The module that makes the requests. Its instructions do not count. Those of vc_ring, which also
+# makes requests, count because it takes the place of a driver.
 LOAD = "vc_bench"
 USER = "[user]"
 TEXT = "tTwW"

@@ -1,19 +1,19 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Compares what requests cost with what they may cost.
+"""Compares the costs of requests with recorded limits.
 
 usage: guard.py check LIMITS FOLDER
        guard.py record LIMITS FOLDER...
 
-"check" prints TAP: of each setting's rounds, in the FOLDER that a guest of the mode guard has left,
-the cheapest must be within the limits, with 3 % of room. "record" writes LIMITS anew, from FOLDERs
+"check" prints TAP. It takes the lowest costs of a setting's rounds in FOLDER, which a guest of the
+mode guard has written. They may exceed the limits by 3 %. "record" writes LIMITS anew, from FOLDERs
 of the modes guard and single.
 
-How many requests a device has completed when the driver looks depends on the host's scheduler.
-So the instructions of a request are told apart from those of a run of the bottom half, and of an
-interrupt: both cost the same in all settings. "record" finds out what, by least squares, and
-"check" subtracts as many as there were. A run may kick the device once, so of the kicks as many
-are subtracted as there were runs.
+The host's scheduler determines how many requests the device has completed when the driver's bottom
+half runs. So the costs of a run of the bottom half and of an interrupt, which are the same in all
+settings, are separated from the costs of a request. "record" determines them by least squares;
+"check" subtracts them for each run and interrupt. A run may ask once whether to notify the device,
+so one of these questions (kicks) is subtracted for each run.
 """
 
 import dataclasses
@@ -24,29 +24,32 @@ from pathlib import Path
 import counts
 
 ROOM = 1.03
-# What depends on how often the driver runs, and on nothing of the host's.
+# The costs that a run of the bottom half and an interrupt add to.
 INSTRUCTIONS = ("module", "core")
 EXACT = ("checksum", "kicks", "allocations", "shared_atomics")
-# The first requests of a round are kicked by who makes them: so many kicks for each request.
+# The load notifies the device of the first requests of a round: this many kicks for each request.
 FIRST_KICKS = 0.05
-# Each request may be completed, and announced, by itself.
+# These may be up to one for each request, because the device may complete requests one by one.
 OF_HOST = ("notifications", "interrupts")
 LIMITED = (*INSTRUCTIONS, *EXACT, *OF_HOST)
-# Functions that are printed when there is something to explain, and instructions that count.
+# At most CHANGES functions are printed if a limit is exceeded, each with at least LEAST
+# instructions.
 CHANGES = 15
 LEAST = 10
 HEAD = """\
 # SPDX-License-Identifier: GPL-2.0
 #
-# What a request may cost: guest instructions of the driver's module, of the core (which includes
-# the module), and of checksums; how often the driver asks whether to notify the device (kicks);
-# allocations, notifications, interrupts; atomic instructions of the driver and of reference counts
-# (shared_atomics), which write what other CPUs may write. What runs of the bottom half and interrupts cost is not in
-# a request's instructions but in the first two lines. A kick of each run is not in its kicks.
-# Behind each setting are its functions.
+# The limits for the costs of a request: guest instructions of the driver's module, of the core
+# (which includes the module), and of checksums; the number of times the driver asks whether to
+# notify the device (kicks); allocations, notifications and interrupts; atomic instructions of the
+# driver and of reference counts (shared_atomics).
 #
-# tools/bench/record-limits writes this. The test 77-cost allows 3 % more. Whoever makes a request
-# cheaper records it anew.
+# The first two lines are the costs of a run of the bottom half and of an interrupt. They are not
+# part of a request's instructions. One kick for each run is not part of a request's kicks. The
+# lines behind a setting are the instructions of its functions.
+#
+# tools/bench/record-limits writes this file. The test 77-cost allows 3 % more. After a change that
+# makes requests cheaper, record it anew.
 """
 
 Costs = dict[str, float]
@@ -54,7 +57,7 @@ Costs = dict[str, float]
 
 @dataclasses.dataclass
 class Limits:
-    """The file of limits."""
+    """The contents of the file of limits."""
 
     run: Costs = dataclasses.field(default_factory=dict)
     interrupt: Costs = dataclasses.field(default_factory=dict)
@@ -62,7 +65,7 @@ class Limits:
     functions: dict[str, Costs] = dataclasses.field(default_factory=dict)
 
     def of_request(self, costs: Costs) -> Costs:
-        """Costs without those of runs and interrupts."""
+        """Returns the costs of a request, without those of runs and interrupts."""
         found = {name: costs[name] for name in LIMITED}
         found["kicks"] = max(0.0, costs["kicks"] - costs["runs"])
         for name in INSTRUCTIONS:
@@ -71,12 +74,12 @@ class Limits:
         return found
 
     def best(self, rounds: list[Costs]) -> Costs:
-        """The least of each figure."""
+        """Returns the lowest value of each cost."""
         found = [self.of_request(costs) for costs in rounds]
         return {name: min(costs[name] for costs in found) for name in LIMITED}
 
     def excess(self, setting: str, now: Costs) -> list[str]:
-        """What costs more than it may."""
+        """Returns a line for each cost that exceeds its limit."""
         limits = self.settings[setting]
         return [
             f"{name}: {now[name]:.2f}, limit {limits[name]:.2f}"
@@ -85,7 +88,7 @@ class Limits:
         ]
 
     def changes(self, setting: str, functions: Costs) -> list[str]:
-        """Which functions have more instructions than when the limits were recorded."""
+        """Returns the functions with more instructions than at the time of recording."""
         known = self.functions[setting]
         more = {name: count - known.get(name, 0.0) for name, count in functions.items()}
         found = sorted(more.items(), key=lambda item: -item[1])[:CHANGES]
@@ -93,7 +96,7 @@ class Limits:
 
 
 def read(path: Path) -> Limits:
-    """Reads the file. Unusable: something is wrong with it."""
+    """Reads the file. Raises Unusable if the file is invalid."""
     limits = Limits()
     last = ""
     for number, line in enumerate(path.read_text().splitlines(), 1):
@@ -120,7 +123,7 @@ def read(path: Path) -> Limits:
             last = name
             limits.settings[name], limits.functions[name] = costs, {}
     if not limits.run or not limits.interrupt:
-        raise counts.Unusable(f"{path}: says nothing of a run or an interrupt")
+        raise counts.Unusable(f"{path}: the costs of a run or of an interrupt are missing")
     return limits
 
 
@@ -132,7 +135,7 @@ def check(limits: Limits, folder: Path) -> None:
     for name, one in found.items():
         title = f"{name} costs no more than it may"
         if name not in limits.settings:
-            print(f"not ok - {title}\n# there is no limit")
+            print(f"not ok - {title}\n# the limits have no such setting")
             continue
         now = limits.best(one.rounds)
         excess = limits.excess(name, now)
@@ -145,8 +148,8 @@ def check(limits: Limits, folder: Path) -> None:
 
 
 def fit(series: list[list[Costs]], name: str) -> tuple[float, float]:
-    """Returns the cost of a run and of an interrupt, from rounds of several settings. If each run had
-    one interrupt in all rounds, the costs cannot be separated: the run gets both."""
+    """Returns the costs of a run and of an interrupt, from rounds of several settings. If each run
+    had one interrupt in all rounds, the costs cannot be separated: the run gets both."""
     aa = ab = bb = ay = by = 0.0
     for rounds in series:
         mean = {key: sum(one[key] for one in rounds) / len(rounds) for key in rounds[0]}
@@ -156,7 +159,7 @@ def fit(series: list[list[Costs]], name: str) -> tuple[float, float]:
             y = one[name] - mean[name]
             aa, ab, bb, ay, by = aa + a * a, ab + a * b, bb + b * b, ay + a * y, by + b * y
     if aa < 1e-6:
-        raise counts.Unusable("every round has as many runs: cannot determine what a run costs")
+        raise counts.Unusable("all rounds have the same number of runs: their cost is unknown")
     determinant = aa * bb - ab * ab
     if determinant <= 1e-4 * aa * bb:
         return ay / aa, 0.0
@@ -167,7 +170,8 @@ def record(path: Path, folders: list[Path]) -> None:
     """Writes the limits."""
     guarded: dict[str, list[list[Costs]]] = {}
     limits = Limits()
-    # Requests that are alike but for the depth, to find out what runs and interrupts cost.
+    # The rounds of settings that differ only in depth, to determine the costs of runs and
+    # interrupts.
     alike: dict[str, list[Costs]] = {}
     for folder in folders:
         for one in counts.measured(folder):
@@ -200,7 +204,7 @@ def _line(title: str, costs: Costs, names: tuple[str, ...]) -> str:
 
 
 def main() -> None:
-    """Does what the command line says."""
+    """Runs the command."""
     match sys.argv[1:]:
         case ["check", limits, folder]:
             check(read(Path(limits)), Path(folder))

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the benchmarks share. To be sourced.
+# Functions for the benchmarks. To be sourced.
 
 . "$(dirname "${BASH_SOURCE[0]}")/../testbed/lib.sh"
 bench=$top/tools/bench
 
-# run_guests MODE FOLDER: measures what settings.py has for the mode. What the guests leave is in
-# FOLDER, a folder for each. FOLDER must be empty.
+# run_guests MODE FOLDER: runs the guests of a mode, see plan.py. Each guest writes its measurements
+# to its own folder in FOLDER, which must be empty.
 run_guests() {
 	local mode=$1 folder=$2 modules plan words kind boot options plugin
 	modules=$("$testbed/build-module" stock --bench) && plugin=$("$bench/build-plugin") || return

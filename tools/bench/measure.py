@@ -4,10 +4,10 @@
 
 usage: measure.py PLAN
 
-For a guest with the modules of tools/bench/module and PLAN, a file that plan.py has made, at
-/mnt/share. Leaves there "measured.json": the settings, and either their marks and the modules of
-their drivers, or times; or programs. With marks it leaves "kallsyms" as well, to understand the
-plugin's counts.
+Runs in a guest with the modules of tools/bench/module in /mnt/share and PLAN, a file that plan.py
+has written. Writes "measured.json" there: for settings that are counted their marks and the modules
+of their drivers, for settings that are timed their times, and for programs their marks and
+requests. After counting it also writes "kallsyms", to resolve the addresses of the plugin's counts.
 """
 
 import json
@@ -33,7 +33,7 @@ REGISTERED_SECONDS = 60
 
 
 class Problem(Exception):
-    """Something that cannot be measured."""
+    """A setting cannot be measured."""
 
 
 def run(*words: str | Path) -> None:
@@ -44,7 +44,7 @@ def run(*words: str | Path) -> None:
 
 
 def devices() -> list[str]:
-    """The crypto devices, in the order of vm's options."""
+    """Returns the crypto devices, in the order of the options of vm."""
     found = [path.name for path in DEVICES.iterdir() if _id(path) == CRYPTO_DEVICE]
     return sorted(found, key=lambda name: int(name.removeprefix("virtio")))
 
@@ -54,13 +54,13 @@ def _id(device: Path) -> int:
 
 
 def driver_of(device: str) -> str:
-    """The driver that a device is bound to; empty if there is none."""
+    """Returns the driver that a device is bound to, or '' if there is none."""
     link = DEVICES / device / "driver"
     return link.resolve().name if link.exists() else ""
 
 
 def bind(device: str, driver: str) -> None:
-    """Binds a device to a driver, or to none if it is empty."""
+    """Binds a device to a driver, or unbinds it if ``driver`` is ''."""
     bound = driver_of(device)
     if bound == driver:
         return
@@ -71,7 +71,7 @@ def bind(device: str, driver: str) -> None:
 
 
 def distribute(owners: list[str]) -> None:
-    """Loads the drivers that are needed, and gives each device to its owner."""
+    """Loads the drivers, and binds each device to the driver that the plan has for it."""
     names = devices()
     if len(names) != len(owners):
         raise Problem(f"there are {len(names)} crypto devices, expected {len(owners)}")
@@ -93,14 +93,14 @@ def distribute(owners: list[str]) -> None:
 
 
 def use_only(kinds: list[str], owners: list[str], kind: str) -> None:
-    """Leaves the Rust driver the device of one kind, so that this one is used."""
+    """Unbinds the Rust driver from all of its devices but that of one kind."""
     for name, its_kind, owner in zip(devices(), kinds, owners, strict=True):
         if owner == "rust":
             bind(name, BUS_DRIVERS[owner] if its_kind == kind else "")
 
 
 def modules() -> dict[str, str]:
-    """The modules of the algorithms that are registered, by driver name."""
+    """Returns the modules of the registered algorithms by driver name."""
     found = {}
     for paragraph in Path("/proc/crypto").read_text().split("\n\n"):
         fields = dict(line.split(":", 1) for line in paragraph.splitlines() if ":" in line)
@@ -111,13 +111,13 @@ def modules() -> dict[str, str]:
 
 
 def modules_of(driver: str) -> set[str]:
-    """The modules of what a driver name has in it."""
+    """Returns the modules of all algorithms in a driver name, which may be a template's."""
     found = modules()
     return {found.get(part, "kernel") for part in re.split("[(),]", driver)} - {"kernel"}
 
 
 def owners_of(setting: Setting) -> list[str]:
-    """The modules that are the driver's own: that of the C driver works through another."""
+    """Returns the driver's own modules. The C driver also consists of crypto_engine."""
     if setting.who == "ring":
         return [BUS_DRIVERS["ring"]]
     engine = {"crypto_engine"} if setting.who == "c" else set()
@@ -125,18 +125,18 @@ def owners_of(setting: Setting) -> list[str]:
 
 
 def wait_registered(setting: Setting) -> None:
-    """Waits until the driver has registered what is to be measured."""
+    """Waits until the driver has registered the setting's algorithm."""
     parts = re.split("[(),]", setting.driver) if setting.who == "rust" else []
     inner = next((part for part in parts if part.endswith("-virtio")), "")
     end = time.monotonic() + REGISTERED_SECONDS
     while inner and inner not in modules():
         if time.monotonic() > end:
-            raise Problem(f"{inner} is not registered: the device does not offer it")
+            raise Problem(f"{inner} is not registered: the device does not support it")
         time.sleep(0.2)
 
 
 def measure(setting: Setting, mark: int, rounds: int, keys: Keys) -> list[int]:
-    """Makes the requests of one setting; returns the nanoseconds of each round."""
+    """Makes the requests of a setting. Returns the nanoseconds of each round."""
     name = "vc_ring" if setting.who == "ring" else "vc_bench"
     file = Path("/sys/kernel/debug", name, "run")
     with file.open("r+b", buffering=0) as stream:
@@ -151,7 +151,7 @@ def measure(setting: Setting, mark: int, rounds: int, keys: Keys) -> list[int]:
 
 
 class Guest:
-    """The guest, as the plan has it."""
+    """A guest and its plan."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self.plan = plan
@@ -161,17 +161,17 @@ class Guest:
         self.began = time.monotonic()
         self.steps = 0
 
-    def say(self, what: str) -> None:
-        """Tells what comes next, and how much is left."""
+    def say(self, step: str) -> None:
+        """Prints the next step, and an estimate of the time that is left."""
         left = self.plan["total"] - self.plan["done"] - self.steps
         spent = time.monotonic() - self.began
         seconds = f", about {spent / self.steps * left:.0f} s left" if self.steps else ""
         self.steps += 1
         number = self.plan["done"] + self.steps
-        print(f"{number} of {self.plan['total']}: {what}{seconds}", flush=True)
+        print(f"{number} of {self.plan['total']}: {step}{seconds}", flush=True)
 
     def measure(self, setting: Setting, mark: int, rounds: int) -> list[int]:
-        """Measures a setting, with the right device."""
+        """Measures a setting on its device."""
         if setting.device:
             use_only(self.kinds, self.owners, setting.device)
             wait_registered(setting)
@@ -191,7 +191,7 @@ class Guest:
 
     def programs(self) -> list[dict[str, object]]:
         """Measures each program between marks."""
-        from loads import load, measuring  # takes a second, and is for programs only
+        from loads import load, measuring  # takes a second, so only if there are programs
 
         measuring.prepare()
         mark = 1
@@ -210,7 +210,7 @@ class Guest:
         return found
 
     def timed(self) -> list[dict[str, object]]:
-        """Measures both of each pair in turns."""
+        """Measures the two settings of each pair alternately."""
         found: list[dict[str, object]] = []
         for pair in self.plan["pairs"]:
             a, b = (Setting(**fields) for fields in pair)
@@ -230,7 +230,7 @@ class Guest:
         ]
 
     def contended(self) -> list[dict[str, object]]:
-        """Counts waits for locks in the guest, divided by the requests."""
+        """Counts waits for locks in the guest, per request."""
         found: list[dict[str, object]] = []
         processors = self.plan["processors"]
         with Spins() as spins:
@@ -243,7 +243,7 @@ class Guest:
         return found
 
     def rates(self, fields: dict[str, Any]) -> list[float]:
-        """The requests per second of each processor, with all at the same time."""
+        """Returns the requests per second of each processor, with all processors busy."""
         setting, processors = Setting(**fields), self.plan["processors"]
         self.say(f"{setting} on {processors} processors")
         wait_registered(setting)
@@ -279,16 +279,16 @@ class Spins:
         (self.FOLDER / f"events/kprobes/{self.NAME}/enable").write_text(str(int(on)))
 
     def count(self) -> int:
-        """How often it was called."""
+        """Returns the number of calls."""
         for line in (self.FOLDER / "kprobe_profile").read_text().splitlines():
             name, hits, _ = line.split()
             if name == self.NAME:
                 return int(hits)
-        raise Problem("the kprobe is gone")
+        raise Problem("the kprobe does not exist any more")
 
 
 def on_processor(setting: Setting, number: int, guest: Guest) -> float:
-    """Measures on one processor; returns requests per second."""
+    """Measures on one processor. Returns the requests per second."""
     os.sched_setaffinity(0, {number})
     rounds: int = guest.plan["rounds"]
     spent = measure(setting, 0, rounds, guest.keys)
@@ -296,13 +296,13 @@ def on_processor(setting: Setting, number: int, guest: Guest) -> float:
 
 
 def accelerator() -> str:
-    """What runs the guest."""
+    """Returns the guest's accelerator."""
     log = subprocess.run(["dmesg"], capture_output=True, text=True, check=True).stdout
     return "kvm" if "Hypervisor detected: KVM" in log else "tcg"
 
 
 def main() -> None:
-    """Measures what the plan says."""
+    """Measures the settings or programs of the plan."""
     guest = Guest(json.loads(Path(sys.argv[1]).read_text()))
     run("modprobe", "-a", "aesni_intel", "authenc", "gcm", "rsa_generic", "ecdsa_generic")
     distribute(guest.owners)

@@ -1,12 +1,12 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Writes down what is to be measured.
+"""Writes the plan of each guest of a mode.
 
 usage: plan.py MODE FOLDER
 
 MODE is quick, usual, long, guard or single. Makes a folder in FOLDER for each guest, with its
-"plan.json" for measure.py, and prints, a line a guest, whether the plugin counts there, the folder, and the
-options of vm run.
+"plan.json" for measure.py, and prints a line for each guest: "counted" with the plugin or "timed",
+the folder, and the options of vm run.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ import settings
 
 
 def main() -> None:
-    """Makes the folders."""
+    """Makes the folders, and prints the lines."""
     if len(sys.argv) != 3:
         sys.exit("usage: plan.py MODE FOLDER")
     try:

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What programs are measured: which, with which algorithm and whose, and how much they do."""
+"""The programs that are measured, with their algorithms, implementations and requests."""
 
 import dataclasses
 from collections.abc import Iterator
 
 from settings import ALGORITHMS, Boot
 
-# Those that IPsec is measured with.
+# The algorithms for IPsec.
 ESP = ("gcm(aes)", "authenc(hmac(sha256),cbc(aes))")
-# Bytes of an Ethernet frame, and roughly those that a full one carries through ESP.
+# The bytes of an Ethernet frame, and roughly the payload of a full frame with ESP.
 MTU = 1500
 PAYLOAD = 1400
 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """One line of the results. The cost of a request is that of a run with more requests, less
-    that of a run with few: so a program's start, and its end, cost nothing."""
+    """One line of the results. The costs of a request are the difference of a long and a short run,
+    divided by the difference in requests, so the program's start and end are not included."""
 
     program: str
     algorithm: str
@@ -24,21 +24,21 @@ class Program:
     size: int
     depth: int
     few: int  # requests of the short run
-    requests: int  # how many more the long run has
+    requests: int  # additional requests of the long run
 
     @property
     def device(self) -> str | None:
-        """The device that does the work."""
+        """Returns the device that runs the requests, or None."""
         return "ref" if self.who in ("rust", "rust-sync") else None
 
     @property
     def driver(self) -> str:
-        """The name that the kernel knows the implementation by."""
+        """Returns the driver name of the implementation."""
         return ALGORITHMS[self.algorithm].drivers[self.who]
 
     @property
     def reference(self) -> str:
-        """The implementation that the results are compared with."""
+        """Returns the driver name of the reference implementation."""
         return ALGORITHMS[self.algorithm].drivers["software"]
 
     def __str__(self) -> str:
@@ -53,12 +53,12 @@ class ProgramBoot(Boot):
 
     @property
     def steps(self) -> int:
-        """How many there are to report progress of."""
+        """Returns the number of steps for the progress."""
         return len(self.programs)
 
 
 def _sockets(mode: str) -> Iterator[Program]:
-    """AF_ALG, which takes what is synchronous only."""
+    """Returns programs that use AF_ALG, which needs synchronous algorithms."""
     quick = mode == "quick"
     for name in ("cbc(aes)",) if quick else ("cbc(aes)", "gcm(aes)"):
         for size, requests in ((4096, 400),) if quick else ((4096, 400), (65536, 100)):
@@ -67,7 +67,8 @@ def _sockets(mode: str) -> Iterator[Program]:
 
 
 def _volumes(mode: str) -> Iterator[Program]:
-    """fio on dm-crypt, which takes no driver that allocates memory for requests: not that in C."""
+    """Returns fio on dm-crypt. The driver in C is missing, because dm-crypt refuses drivers that
+    allocate memory for requests."""
     kinds = [("fio-random-write", 4096, 8, 250, 2000)]
     if mode != "quick":
         kinds += [("fio-random-read", 4096, 8, 250, 2000), ("fio-write", 1 << 20, 1, 4, 32),
@@ -75,13 +76,13 @@ def _volumes(mode: str) -> Iterator[Program]:
     everyone = ("rust", "cpu", "software") if mode == "long" else ("rust", "cpu")
     for program, size, depth, few, requests in kinds:
         for who in everyone:
-            # Software takes ten times as long, and costs the same each time.
+            # Software takes ten times as long. Fewer requests suffice: its costs vary little.
             less = 4 if who == "software" else 1
             yield Program(program, "xts(aes)", who, size, depth, few // less, requests // less)
 
 
 def _networks(mode: str) -> Iterator[Program]:
-    """IPsec between two namespaces, both ends by the same implementation."""
+    """Returns programs that use IPsec between two namespaces with the same implementation."""
     kinds = [("ping", 56, 1, 50, 500)]
     if mode != "quick":
         kinds += [("ping", PAYLOAD, 1, 50, 500), ("iperf3", MTU, 1, 300, 1500)]
@@ -92,7 +93,7 @@ def _networks(mode: str) -> Iterator[Program]:
 
 
 def _keys(mode: str) -> Iterator[Program]:
-    """keyctl(2) with a key of RSA."""
+    """Returns programs that use keyctl(2) with an RSA key."""
     # Software takes 66 million instructions for a signature.
     kinds = [("keyctl-sign", "rust", 1, 20), ("keyctl-sign", "software", 1, 3)]
     if mode != "quick":
@@ -102,7 +103,7 @@ def _keys(mode: str) -> Iterator[Program]:
 
 
 def boots(mode: str) -> list[Boot]:
-    """The guest that has the programs of a mode, if there is one."""
+    """Returns the guest for the programs of a mode, if the mode has programs."""
     if mode not in ("quick", "usual", "long"):
         return []
     found = (*_sockets(mode), *_volumes(mode), *_networks(mode), *_keys(mode))
@@ -111,5 +112,5 @@ def boots(mode: str) -> list[Boot]:
 
 
 def of(boot: Boot) -> tuple[Program, ...]:
-    """The programs that are measured in a guest."""
+    """Returns the programs that are measured in a guest."""
     return boot.programs if isinstance(boot, ProgramBoot) else ()

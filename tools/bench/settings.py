@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What is measured: algorithms, who implements them, sizes and depths, and in which guest."""
+"""The settings that are measured: algorithms, implementations, sizes and depths, and the guests."""
 
 import dataclasses
 import os
@@ -9,20 +9,20 @@ from pathlib import Path
 
 SIZES = (16, 64, 256, 1500, 4096, 16384, 65536)
 DEPTHS = (1, 2, 4, 8, 32, 128, 1000)
-# At a time, where not the depth but the size is varied, or the other way round.
+# The depth if the size is varied, and the size if the depth is varied.
 DEPTH = 8
 SIZE = 4096
-# Settings of which there are figures from another method, to compare with.
+# Settings with figures from another method to compare with.
 KNOWN = ((16, 1), (512, 8), (4096, 1), (4096, 8), (1024, 32), (65536, 8))
-# Those that have one request at a time.
+# The implementations that have one request in flight.
 SYNCHRONOUS = ("rust-sync", "cpu", "software")
-# Those that post requests to a device, as many at a time as they are told.
+# The implementations that have the given number of requests in flight.
 POSTING = ("rust", "c", "ring")
 AAD = 16
 TAG = 16
-# Turns of those that are compared by the clock.
+# The rounds of settings that are timed.
 TURNS = 20
-# Of guests that show how the driver scales.
+# The processors of the guests that measure scaling.
 PROCESSORS = (1, 2, 4)
 # Processors of the guest in which waits for locks are counted.
 CONTENDING = 2
@@ -30,22 +30,22 @@ CONTENDING = 2
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm:
-    """One algorithm, and the drivers that implement it, by who they belong to."""
+    """An algorithm, and the drivers that implement it: the keys are the implementations."""
 
     name: str
     service: str
-    type: str  # as vc_bench has it
+    type: str  # the type in commands of vc_bench
     drivers: dict[str, str]
     key: int = 0  # bytes
-    block: int = 1  # what sizes are a multiple of
+    block: int = 1  # sizes are a multiple of this number
     direction: str = "encrypt"
     in_place: bool = True
     aad: int = 0
     tag: int = 0
-    reference: str = ""  # what its results are compared with, if not with the software's
+    reference: str = ""  # driver name of the reference; the software's if empty
 
     def size(self, size: int) -> int:
-        """The next size below that the algorithm takes."""
+        """Rounds a size down to the next valid one."""
         return size // self.block * self.block
 
 
@@ -137,7 +137,7 @@ ALGORITHMS = {
             {"rust": "pkcs1(rsa-virtio,sha256)", "software": "pkcs1(rsa-generic,sha256)"},
             direction="sign", in_place=False,
         ),  # fmt: skip
-        # The kernel's own can only verify.
+        # The kernel's own implementation can only verify.
         Algorithm(
             "ecdsa-nist-p256, sign", "sig", "sig", {"rust": "ecdsa-nist-p256-virtio"},
             direction="sign", in_place=False, reference="ecdsa-nist-p256-generic",
@@ -146,7 +146,7 @@ ALGORITHMS = {
 }
 
 
-# Options of the command, and the files that have them.
+# The options of commands for signatures, and the files with their values.
 SIGNATURES = {
     "ecdsa-nist-p256": {"key": "p256.point", "message": "p256.signature", "digest": "p256.digest"},
     "pkcs1(rsa,sha256)": {"key": "rsa2048.private", "message": "rsa2048.public"},
@@ -156,7 +156,7 @@ SIGNATURES = {
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """One line of the results: what is measured together."""
+    """One line of the results: a combination that is measured."""
 
     algorithm: str
     who: str
@@ -170,12 +170,12 @@ class Setting:
 
     @property
     def row(self) -> Algorithm:
-        """The algorithm."""
+        """Returns the algorithm."""
         return ALGORITHMS[self.algorithm]
 
     @property
     def driver(self) -> str:
-        """The name that the kernel knows the implementation by."""
+        """Returns the driver name of the implementation."""
         return self.row.drivers[self.who]
 
     def __str__(self) -> str:
@@ -183,7 +183,7 @@ class Setting:
         return f"{self.algorithm} {self.who}{device} {self.size}/{self.depth}"
 
     def command(self, mark: int, rounds: int, keys: "Keys") -> str:
-        """The line for vc_bench or vc_ring."""
+        """Returns the command for vc_bench or vc_ring."""
         row = self.row
         words: dict[str, str | int] = {
             "type": row.type,
@@ -206,12 +206,12 @@ class Setting:
 
 @dataclasses.dataclass(frozen=True)
 class Keys:
-    """What openssl has made: see make-keys. The others are any bytes."""
+    """The keys: those of openssl are in files, see make-keys; the others are arbitrary."""
 
     folder: Path
 
     def of(self, setting: Setting) -> dict[str, bytes]:
-        """The options of the command that are bytes."""
+        """Returns the options of a command whose values are bytes."""
         row = setting.row
         if row.type == "akcipher":
             half = "private" if setting.direction == "decrypt" else "public"
@@ -227,10 +227,10 @@ class Keys:
 
 
 def setting(name: str, who: str, device: str | None, size: int, depth: int) -> Setting:
-    """A setting, with as many requests as do not take long."""
+    """Returns a setting, with a number of requests that does not take long."""
     row = ALGORITHMS[name]
     if row.type in ("akcipher", "sig"):
-        # Software takes millions of instructions, and the same each time.
+        # Software executes millions of instructions for a request, and their number varies little.
         size, requests = 256 if row.type == "akcipher" else 32, 20 if who == "software" else 100
     else:
         size = row.size(size)
@@ -249,7 +249,7 @@ def setting(name: str, who: str, device: str | None, size: int, depth: int) -> S
 
 
 def _pairs(mode: str) -> Iterator[tuple[int, int]]:
-    """Sizes and depths."""
+    """Returns sizes and depths."""
     if mode == "long":
         yield from ((size, depth) for size in SIZES for depth in DEPTHS)
     elif mode == "quick":
@@ -262,14 +262,15 @@ def _pairs(mode: str) -> Iterator[tuple[int, int]]:
 
 
 def _settings(name: str, device: str, mode: str) -> Iterator[Setting]:
-    """All of one algorithm on one device."""
+    """Returns all settings of an algorithm on a device."""
     row = ALGORITHMS[name]
     pairs = list(_pairs(mode))
     for who in row.drivers:
         known = KNOWN if name == "cbc(aes)" and device == "qemu" and who in POSTING else ()
         if device != "qemu" and who in ("c", "ring"):
             continue
-        # Those without a device are measured once: cbc(aes) beside QEMU's, the others beside ref.
+        # Implementations without a device are measured in one guest only: cbc(aes) with QEMU's
+        # device, the others with the reference device.
         if who in ("cpu", "software") and (device == "qemu") != (name == "cbc(aes)"):
             continue
         yield from (setting(name, who, device, *pair) for pair in (*pairs, *known))
@@ -277,36 +278,37 @@ def _settings(name: str, device: str, mode: str) -> Iterator[Setting]:
 
 @dataclasses.dataclass(frozen=True)
 class Boot:
-    """A guest: its devices, whom each is for, and what is measured there."""
+    """A guest: its devices with their drivers, and the measurements."""
 
     name: str
     devices: tuple[tuple[str, str], ...]  # kind and who
     settings: tuple[Setting, ...]
-    # The last one counts, the one before it shows how exact it is. The guard takes the best.
+    # The last round counts; its difference to the round before is the noise. guard.py takes the
+    # lowest costs of all.
     rounds: int = 2
-    # Those that are measured by the clock, in turns, without the plugin.
+    # Settings that are timed alternately, without the plugin.
     pairs: tuple[tuple[Setting, Setting], ...] = ()
-    # Processors that make the settings' requests at the same time, without the plugin.
+    # Processors that make requests at the same time, without the plugin.
     processors: int = 1
-    # Spins on locks are counted, not requests per second.
+    # Whether waits for locks are counted, instead of requests per second.
     contended: bool = False
 
     @property
     def is_counted(self) -> bool:
-        """The plugin is needed."""
+        """Returns whether the guest needs the plugin."""
         return not self.pairs and self.processors == 1 and not self.name.startswith("scaling")
 
     @property
     def steps(self) -> int:
-        """How many there are to report progress of."""
+        """Returns the number of steps for the progress."""
         return len(self.settings) + len(self.pairs)
 
     @property
     def options(self) -> list[str]:
-        """Those of vm run."""
+        """Returns the options of vm run."""
         words = ["--smp", str(self.processors), "--mem", "1536M", "--append", "cryptomgr.notests=1"]
         if self.contended:
-            # With KVM another function waits, which is not counted.
+            # With KVM, the kernel waits in a paravirtualised function, which has no kprobe.
             words += ["--append", "nopvspin"]
         if any(kind.startswith("ref") for kind, _ in self.devices):
             words += ["--param", "ecdsa_number=2"]
@@ -320,7 +322,8 @@ def _unique(settings: Iterator[Setting]) -> tuple[Setting, ...]:
 
 
 def boots(mode: str) -> list[Boot]:
-    """The guests of a mode: quick, usual, long, guard, single. ValueError: there is none such."""
+    """Returns the guests of a mode: quick, usual, long, guard, single. Raises ValueError if the
+    mode is unknown."""
     if mode in ("guard", "single"):
         guarded: Iterator[Setting] = iter(GUARDED)
         if mode == "single":
@@ -350,7 +353,7 @@ def boots(mode: str) -> list[Boot]:
 
 
 def _pairs_of(mode: str) -> tuple[tuple[Setting, Setting], ...]:
-    """Who is compared by the clock."""
+    """Returns the pairs of settings that are timed."""
     points = [(SIZE, DEPTH)]
     if mode != "quick":
         points += [(65536, DEPTH), (16, DEPTH), (SIZE, 1), (SIZE, 128)]
@@ -375,12 +378,12 @@ def _pairs_of(mode: str) -> tuple[tuple[Setting, Setting], ...]:
 
 
 def host_can(processors: int) -> bool:
-    """The host has a processor for each of a guest's, and as many for the device."""
+    """Returns whether the host has two processors for each of the guest: one is for the device."""
     return (os.cpu_count() or 1) >= 2 * processors
 
 
 def _scaling() -> Iterator[Boot]:
-    """Guests with several processors, if there is more than one that the host can run."""
+    """Returns guests with different numbers of processors, if the host can run more than one."""
     if host_can(PROCESSORS[1]):
         for processors in filter(host_can, PROCESSORS):
             yield Boot(
@@ -393,7 +396,7 @@ def _scaling() -> Iterator[Boot]:
 
 
 def _contention() -> Iterator[Boot]:
-    """A guest with two processors that make requests at the same time."""
+    """Returns a guest with two processors that make requests at the same time."""
     if (os.cpu_count() or 1) >= CONTENDING:
         yield Boot(
             "contention",
@@ -405,7 +408,7 @@ def _contention() -> Iterator[Boot]:
         )
 
 
-# What the test measures. The mode single has the same with one request at a time.
+# The settings of the test 77-cost. The mode single has the same settings with depth 1.
 GUARDED = (
     setting("cbc(aes)", "rust", "qemu", 4096, 1),
     setting("cbc(aes)", "rust", "qemu", 4096, 8),

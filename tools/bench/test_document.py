@@ -111,7 +111,7 @@ class Tables(unittest.TestCase):
         self.assertEqual(made.rows[0][-1], "50 %")
 
     def test_shape(self) -> None:
-        """Each row of a table has as many cells as the head. Without measurements there is no table."""
+        """Each row has as many cells as the head. Without measurements there is no table."""
         for make in (*tables.ALL, tables.device_short):
             with self.subTest(make=make.__name__):
                 made = make(FULL)

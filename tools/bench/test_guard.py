@@ -8,7 +8,7 @@ from guard import fit
 
 
 def rounds(request: float, *ran: tuple[float, float]) -> list[dict[str, float]]:
-    """Rounds in which a run costs 200 instructions and an interrupt 30."""
+    """Returns rounds in which a run costs 200 instructions and an interrupt 30."""
     return [
         {"runs": runs, "interrupts": interrupts, "core": request + 200 * runs + 30 * interrupts}
         for runs, interrupts in ran
@@ -16,10 +16,10 @@ def rounds(request: float, *ran: tuple[float, float]) -> list[dict[str, float]]:
 
 
 class Fit(unittest.TestCase):
-    """What runs and interrupts cost."""
+    """The costs of runs and interrupts."""
 
     def test_apart(self) -> None:
-        """Each has its own cost, whatever requests cost."""
+        """The costs are determined for any cost of a request."""
         run, interrupt = fit(
             [rounds(1000, (1, 1), (0.2, 0.1), (0.5, 0.1)), rounds(500, (1, 0.5), (0.1, 0.1))],
             "core",
@@ -28,18 +28,18 @@ class Fit(unittest.TestCase):
         self.assertAlmostEqual(interrupt, 30)
 
     def test_together(self) -> None:
-        """A run always has its interrupt: the sum of both is the run's."""
+        """If each run has one interrupt, the run gets the costs of both."""
         run, interrupt = fit([rounds(1000, (1, 1), (0.125, 0.125), (0.11, 0.1101))], "core")
         self.assertAlmostEqual(run, 230, delta=0.1)
         self.assertEqual(interrupt, 0)
 
     def test_constant(self) -> None:
-        """The same number of interrupts in all rounds says nothing of them."""
+        """If all rounds have the same number of interrupts, an interrupt costs nothing."""
         self.assertEqual(fit([rounds(1000, (1, 1), (0.5, 1))], "core")[1], 0)
 
     def test_always(self) -> None:
-        """Without a difference nothing can be said."""
-        with self.assertRaisesRegex(Unusable, "as many runs"):
+        """If all rounds have the same number of runs, their cost cannot be determined."""
+        with self.assertRaisesRegex(Unusable, "the same number of runs"):
             fit([rounds(1000, (1, 1), (1, 1))], "core")
 
 

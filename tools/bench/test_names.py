@@ -15,7 +15,7 @@ class Names(unittest.TestCase):
     """Names of functions."""
 
     def test_names(self) -> None:
-        """C functions stay, Rust functions lose what is long."""
+        """Names of C functions do not change, paths of Rust functions become short."""
         for name, expected in (
             ("__kmalloc_noprof", "__kmalloc_noprof"),
             (CRYPT.format("true"), "skcipher::Flavour::crypt_callback"),
@@ -36,7 +36,7 @@ class Names(unittest.TestCase):
                 self.assertEqual(short(name), expected)
 
     def test_sum(self) -> None:
-        """Variants of a function are one."""
+        """The instructions of a function's variants are added."""
         found = shortened({CRYPT.format("true"): 1, CRYPT.format("false"): 2, "kfree": 3})
         self.assertEqual(found, {"skcipher::Flavour::crypt_callback": 3, "kfree": 3})
 

@@ -26,14 +26,14 @@ ffffffffc0001000 t other\t[other]
 
 
 def counted(number: int, *blocks: tuple[int, int, int]) -> str:
-    """A measurement as the plugin writes it."""
+    """Returns a measurement in the plugin's format."""
     lines = [f"{address:x} {length} 0 {times}" for address, length, times in blocks]
     return "\n".join([f"begin {number}", *lines, "end", ""])
 
 
 def left(folder: str, program: Program, own: int, requests: tuple[int, int] = (10, 110)) -> Path:
-    """What a guest leaves that has measured one program twice; the driver executes ``own``
-    instructions in a request."""
+    """Writes the files of a guest in which one program was measured in two rounds. The driver
+    executes ``own`` instructions in a request."""
     text = ""
     for mark in (1, 3):
         for number, times in zip((mark, mark + 1), requests):
@@ -51,17 +51,17 @@ def left(folder: str, program: Program, own: int, requests: tuple[int, int] = (1
 
 
 class Counted(unittest.TestCase):
-    """From what the plugin has counted to what a request costs."""
+    """The evaluation of the plugin's counts."""
 
     def test_difference(self) -> None:
-        """What only one measurement has counts, too."""
+        """Functions that only one of the measurements has are counted, too."""
         one, two = Function("one", "kernel"), Function("two", "kernel")
         found = counted_programs.difference({one: Total(9, 3, 2)}, {one: Total(4), two: Total(1)})
         self.assertEqual(found[one], Total(5, 3, 2))
         self.assertEqual(found[two], Total(-1, 0, 0))
 
     def test_costs(self) -> None:
-        """What both runs do once costs nothing, the rest is divided by the requests."""
+        """Instructions that both runs execute once are not part of a request's costs."""
         with tempfile.TemporaryDirectory() as folder:
             (found,) = counted_programs.results(left(folder, ONE, 600))
         costs = found["per_request"]
@@ -71,32 +71,32 @@ class Counted(unittest.TestCase):
         self.assertEqual((found["noise"], found["device"], found["driver"]), (0, "ref", "d"))
 
     def test_refused(self) -> None:
-        """Counts that are not of what was asked for."""
+        """Counts are refused if the wrong driver ran, or if the long run was not longer."""
         other = dataclasses.replace(ONE, who="cpu")
         for program, own, requests, words in (
             (ONE, 20, (10, 110), "executed 2000 instructions for 100 requests"),
             (other, 600, (10, 110), "executed 60000 instructions"),
-            (ONE, 600, (10, 10), "no more requests"),
+            (ONE, 600, (10, 10), "as few requests"),
         ):
             with self.subTest(words=words), tempfile.TemporaryDirectory() as folder:
                 with self.assertRaisesRegex(Unusable, words):
                     list(counted_programs.results(left(folder, program, own, requests)))
 
     def test_unseen(self) -> None:
-        """A measurement that the plugin has not finished."""
+        """A measurement without an end is refused."""
         with tempfile.TemporaryDirectory() as folder:
             path = left(folder, ONE, 600)
             text = (path / "counts").read_text().removesuffix("end\n")
             (path / "counts").write_text(text)
-            with self.assertRaisesRegex(Unusable, "fio-write.*has not seen"):
+            with self.assertRaisesRegex(Unusable, "fio-write.*no complete measurement"):
                 list(counted_programs.results(path))
 
 
 class Modes(unittest.TestCase):
-    """What is measured."""
+    """The programs of each mode."""
 
     def test_modes(self) -> None:
-        """Each mode has what the shorter one has, nothing twice, and every driver is known."""
+        """Each mode includes the shorter one and has no duplicates. Every driver is known."""
         quick, usual, long = (
             [one for boot in programs.boots(mode) for one in programs.of(boot)]
             for mode in ("quick", "usual", "long")
@@ -108,23 +108,23 @@ class Modes(unittest.TestCase):
         self.assertEqual(programs.boots("guard"), [])
 
     def test_steps(self) -> None:
-        """Progress counts each program."""
+        """Each program is a step of the progress."""
         (boot,) = programs.boots("quick")
         self.assertEqual(boot.steps, len(programs.of(boot)))
         self.assertTrue(boot.is_counted)
 
 
 class Loads(unittest.TestCase):
-    """What programs are run with."""
+    """The helpers that run and mark programs."""
 
     def test_marks(self) -> None:
-        """Marks are code that can be executed, and do nothing."""
+        """Marks can be executed, and have no effect."""
         marks = Marks()
         marks.begin(1)
         marks.end(1)
 
     def test_missing(self) -> None:
-        """Errors name what is missing, and quote a program that fails."""
+        """An error names missing programs, or has the output of a program that failed."""
         need_programs("sh")
         with self.assertRaisesRegex(Unable, "has no no-such, none-such"):
             need_programs("no-such", "sh", "none-such")
@@ -146,7 +146,7 @@ class Loads(unittest.TestCase):
             self.assertEqual(seen, ["1\n", "2\n"])
 
     def test_gates_fail(self) -> None:
-        """A program that ends before a gate, or with an error, is quoted."""
+        """The error has the output of a program that ends before a gate, or fails."""
         for gate, words in ((False, "too early, status 3: why"), (True, "status 3: why")):
             with self.subTest(gate=gate), Gates(lambda: None) as gates:
                 before = gates.command(0) if gate else ":"

@@ -40,10 +40,10 @@ GOOD: dict[str, Any] = {
 
 
 class Good(unittest.TestCase):
-    """What can be read."""
+    """Files that can be read."""
 
     def test_values(self) -> None:
-        """Values arrive; integers are numbers; lists that are missing are empty."""
+        """All values are read. Integers are accepted as numbers, and missing lists are empty."""
         read = results.parse(json.dumps(GOOD))
         self.assertEqual(read.of.kernel, "k")
         self.assertEqual(read.counts[0].per_request.core, 1.5)
@@ -61,7 +61,7 @@ class Good(unittest.TestCase):
 
 
 class Bad(unittest.TestCase):
-    """What is refused, and the words that the message has."""
+    """Files that are refused, and the words of the error."""
 
     def _refused(self, text: str, *words: str) -> None:
         with self.assertRaises(results.BadResults) as caught:
@@ -81,19 +81,19 @@ class Bad(unittest.TestCase):
         return json.dumps(changed)
 
     def test_text(self) -> None:
-        """Text that is no JSON, or no object."""
+        """Text that is not JSON and JSON that is not an object are refused."""
         self._refused("", "not JSON")
         self._refused("{", "not JSON")
         self._refused("[]", "not an object")
 
     def test_format(self) -> None:
-        """Another format, or none."""
+        """Another format and a missing format are refused."""
         for value in (2, "1", None):
             self._refused(self._changed("format", value=value), "format", repr(value))
         self._refused(self._changed("format", remove=True), "format")
 
     def test_missing(self) -> None:
-        """A key that is not there is named with its place."""
+        """The error names a missing key with its path."""
         self._refused(self._changed("of", remove=True), "of is missing")
         self._refused(self._changed("counts", 0, "size", remove=True), "counts[0].size is missing")
         for key in PER_REQUEST:
@@ -101,7 +101,7 @@ class Bad(unittest.TestCase):
             self._refused(self._changed(*path, remove=True), f"counts[0].per_request.{key}")
 
     def test_values(self) -> None:
-        """Values of another kind, or beyond what there is."""
+        """Values of the wrong type or out of range are refused."""
         for key, value in (
             ("size", "16"), ("size", True), ("size", 1.5), ("size", 0), ("depth", -1),
             ("requests", 0), ("who", "somebody"), ("service", "ciphers"), ("in_place", 1),
@@ -120,12 +120,12 @@ class Bad(unittest.TestCase):
         self._refused(spins, "contention[0].lock_spins")
 
     def test_not_finite(self) -> None:
-        """JSON of Python's may have numbers that are none."""
+        """NaN and infinity, which Python accepts in JSON, are refused."""
         for value in (math.nan, math.inf):
             self._refused(self._changed("counts", 0, "noise", value=value), "counts[0].noise")
 
     def test_file(self) -> None:
-        """A file that is not there, or is no text, is named."""
+        """The error names a missing file and a file that is not text."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "results.json")
             with self.assertRaisesRegex(results.BadResults, "results.json.*make bench"):

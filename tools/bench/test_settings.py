@@ -9,7 +9,7 @@ from settings import ALGORITHMS, SIGNATURES, Keys, boots, setting
 
 
 class Commands(unittest.TestCase):
-    """The lines that vc_bench gets."""
+    """The commands for vc_bench."""
 
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
@@ -24,7 +24,7 @@ class Commands(unittest.TestCase):
         return dict(word.split("=", 1) for word in command.split(" "))
 
     def test_all(self) -> None:
-        """Every driver is compared with one that exists, and has a key if it needs one."""
+        """Every driver has a reference, and a key if the algorithm needs a key."""
         for algorithm in ALGORITHMS.values():
             for who, driver in algorithm.drivers.items():
                 with self.subTest(driver=driver):
@@ -34,7 +34,7 @@ class Commands(unittest.TestCase):
                     self.assertEqual("key" in words, algorithm.name != "sha256")
 
     def test_signatures(self) -> None:
-        """Those that are made take a private key and its public one, and no digest."""
+        """To sign takes the private and the public key but no digest."""
         made = self._words("ecdsa-nist-p256, sign", "rust")
         verified = self._words("ecdsa-nist-p256", "rust")
         self.assertEqual(made["reference"], "ecdsa-nist-p256-generic")

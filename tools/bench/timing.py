@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the clock has measured: only ratios, from one guest each, mean anything."""
+"""Evaluates times. Only ratios of times from one guest are comparable."""
 
 import json
 import os
@@ -17,7 +17,7 @@ def _left(folder: Path, what: str) -> list[Any]:
 
 
 def times(folder: Path) -> Iterator[dict[str, object]]:
-    """One guest's part of "times": how long a request of a takes, in requests of b."""
+    """Returns a guest's part of "times": the time of a request of a, divided by that of b."""
     for entry in _left(folder, "timed"):
         a, b = Setting(**entry["a"]), Setting(**entry["b"])
         first, second = zip(*entry["ns"], strict=True)
@@ -36,7 +36,7 @@ def times(folder: Path) -> Iterator[dict[str, object]]:
 
 
 def contention(folders: list[Path]) -> list[dict[str, object]]:
-    """How often a request waits for a lock of another processor."""
+    """Returns "contention": the waits for a lock that another processor holds, per request."""
     return [
         {
             "algorithm": entry["setting"]["algorithm"],
@@ -54,7 +54,7 @@ def contention(folders: list[Path]) -> list[dict[str, object]]:
 
 
 def scaling(folders: list[Path]) -> list[dict[str, object]]:
-    """Requests per second of several processors, relative to one, of the guests that ran."""
+    """Returns "scaling": requests per second of several processors, relative to one processor."""
     rates = {
         entry["processors"]: sum(entry["rates"])
         for folder in folders

@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Compares the documents with the code: what they name exists, and what users can set is named.
+"""Compares the documents with the code: finds names that do not exist and undescribed parameters.
 
 usage: check.py [TOP]
 
@@ -23,7 +23,7 @@ EDGE = re.compile(r'^\t(\w+) -> (\w+) \[label="(\w+)"[^]]*\]$', re.M)
 
 
 def text_of(folder: Path) -> str:
-    """All code below a folder."""
+    """Returns all code below a folder."""
     files = (path for path in sorted(folder.rglob("*")) if "target" not in path.parts)
     return "\n".join(
         path.read_text(errors="replace")
@@ -33,45 +33,46 @@ def text_of(folder: Path) -> str:
 
 
 def documents() -> dict[Path, str]:
-    """The documents by their path."""
+    """Returns the documents by path."""
     paths = [*sorted((TOP / "Documentation").glob("*.rst")), TOP / "README.md"]
     return {path: path.read_text() for path in paths}
 
 
 def pictures() -> dict[Path, str]:
-    """The sources of the pictures by their path."""
+    """Returns the sources of the pictures by path."""
     return {path: path.read_text() for path in sorted((TOP / "Documentation/pictures").glob("*"))}
 
 
 def missing_sources(texts: dict[Path, str], source: re.Pattern[str]) -> Iterator[str]:
-    """Files of the code that a document names and that do not exist."""
+    """Returns an error for each source file that a document names and that does not exist."""
     existing = [path.as_posix() for folder in CODE for path in folder.rglob("*") if path.is_file()]
     for document, text in texts.items():
         for name in sorted(set(source.findall(text))):
             if not any(path.endswith("/" + name) for path in existing):
-                yield f"{document.name}: there is no {name}"
+                yield f"{document.name}: {name} does not exist"
 
 
 def missing_tests(text: str, code: str) -> Iterator[str]:
-    """Unit tests that requirements.rst names and that do not exist. Their names have four words."""
+    """Returns an error for each unit test in requirements.rst that does not exist. The names of unit
+    tests have four words or more."""
     words = set(re.findall(r"\b\w+\b", code))
     for name in sorted(set(re.findall(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+){3,}\b", text))):
         if name not in words:
-            yield f"requirements.rst: there is no {name}"
+            yield f"requirements.rst: {name} does not exist"
 
 
 def missing_faults(texts: dict[Path, str], kinds: set[str]) -> Iterator[str]:
-    """Faults of the reference device that a document names and that do not exist."""
+    """Returns an error for each fault of the reference device in a document that does not exist."""
     for document, text in texts.items():
         lists = re.findall(r"``73-fault-injection``:\s+((?:``[a-z-]+``,?\s*)+)", text)
         named = {name for names in lists for name in re.findall(r"``([a-z-]+)``", names)}
         named |= set(re.findall(r"\bfault=([a-z-]+)", text))
         for name in sorted(named - kinds):
-            yield f"{document.name}: there is no fault {name}"
+            yield f"{document.name}: the fault {name} does not exist"
 
 
 def wrong_transitions(picture: str, code: str) -> Iterator[str]:
-    """Differences between the picture of a device's states and the table in the code."""
+    """Returns the differences between the picture of a device's states and the table in the code."""
     drawn = {(start, event, end) for start, end, event in EDGE.findall(picture)}
     coded = set(TRANSITION.findall(code))
     for start, event, end in sorted(drawn ^ coded):
@@ -82,14 +83,14 @@ def wrong_transitions(picture: str, code: str) -> Iterator[str]:
 
 
 def unnamed(parameters: Iterable[str], text: str) -> Iterator[str]:
-    """Parameters of the module that the user guide does not have."""
+    """Returns an error for each module parameter that the user guide does not describe."""
     for name in parameters:
         if not re.search(rf"\b{name}\b", text):
             yield f"user-guide.rst: parameter {name} is not described"
 
 
 def main() -> int:
-    """Prints the differences."""
+    """Prints the differences, and returns the exit status."""
     texts, drawings = documents(), pictures()
     code = "\n".join(text_of(folder) for folder in CODE)
     module = (DRIVER / "virtio_crypto.rs").read_text()
@@ -98,7 +99,7 @@ def main() -> int:
     faults = (TOP / "tools/vhost-device-crypto/test-device/src/fault.rs").read_text()
     kinds = re.findall(r'^ +\w+ = "([a-z-]+)", ', faults, re.M)
     if not parameters or not kinds:
-        print("neither parameters nor faults were found in the code")
+        print("no parameters or no faults were found in the code")
         return 1
     folder = TOP / "Documentation"
     found = [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Sphinx's configuration for the documents, as `make htmldocs` builds them."""
+"""The configuration of Sphinx for `make htmldocs`."""
 
 project = "virtio_crypto_rs"
 copyright = "the authors of virtio_crypto_rs"
@@ -14,5 +14,5 @@ html_theme_options = {
     "sidebar_width": "18em",
 }
 html_copy_source = False
-# The texts have options and names of C in quotes.
+# The texts have quoted options and C names, which must not change.
 smartquotes = False

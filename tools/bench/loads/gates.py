@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Commands that another program runs at two points, and at which this one does something."""
+"""Stops another program at two points, with commands that the program runs there."""
 
 import os
 import select
@@ -17,12 +17,13 @@ SECONDS = 300
 
 
 class Gates:
-    """Two gates: what runs into one stops until the function that belongs to it has returned."""
+    """Two gates. A program that reaches a gate stops until the gate's function has returned."""
 
     def __init__(self, *functions: Callable[[], None]) -> None:
         self._functions = functions
         self._folder = tempfile.TemporaryDirectory()
-        # Open for both, so that neither side waits for the other to open them.
+        # The pipes are opened for reading and writing, so that neither side waits for the other to
+        # open.
         self._pipes = {
             name: self._open(name)
             for number in range(len(functions))
@@ -35,12 +36,12 @@ class Gates:
         return os.open(path, os.O_RDWR)
 
     def command(self, number: int) -> str:
-        """The shell's command that stops at a gate."""
+        """Returns the shell command that stops at a gate."""
         folder = self._folder.name
         return f"echo >{folder}/here{number}; read answer <{folder}/on{number}"
 
     def run(self, *command: str) -> str:
-        """Runs a program that passes all gates in order; returns what it prints."""
+        """Runs a program that passes all gates in order. Returns the output."""
         log = Path(self._folder.name, "log")
         with log.open("wb") as stream:
             program = subprocess.Popen(
@@ -62,13 +63,13 @@ class Gates:
 
     @staticmethod
     def _wait(program: subprocess.Popen[bytes], pipe: int) -> None:
-        """Waits until a program has come to a gate."""
+        """Waits until a program has reached a gate."""
         end = time.monotonic() + SECONDS
         while not select.select([pipe], [], [], 1)[0]:
             if program.poll() is not None:
-                raise Unable(f"it has ended too early, status {program.returncode}")
+                raise Unable(f"ended too early, status {program.returncode}")
             if time.monotonic() > end:
-                raise Unable(f"nothing happens in {SECONDS} s")
+                raise Unable(f"does not reach the gate in {SECONDS} s")
         os.read(pipe, 16)
 
     def __enter__(self) -> Self:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""keyctl(2) with a private key of RSA: a request signs a digest, or encrypts."""
+"""keyctl(2) with a private RSA key: a request signs a digest, or encrypts."""
 
 import hashlib
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from programs import Program
 BITS = 2048
 SIGNATURE = "enc=pkcs1 hash=sha256"
 ENCRYPTION = "enc=pkcs1"
-TEXT = b"what is encrypted"
+TEXT = b"plaintext"
 
 
 class _Key(Load):
@@ -31,7 +31,7 @@ class _Key(Load):
         return keyctl.encrypt(self._number, ENCRYPTION, TEXT, length)
 
     def verify(self) -> None:
-        """Signatures are openssl's, and openssl decrypts what was encrypted."""
+        """Compares a signature with that of openssl, or decrypts a ciphertext with openssl."""
         file = keys.FOLDER / f"rsa{BITS}.pem"
         pkeyutl = ("pkeyutl", "-inkey", file)
         if self._signs:
@@ -50,7 +50,7 @@ class _Key(Load):
 
 @contextmanager
 def opened(program: Program) -> Iterator[Load]:
-    """A key, while the kernel takes the program's driver for RSA."""
+    """Adds a key to a keyring, with the program's driver as the kernel's choice for RSA."""
     need_modules("pkcs8_key_parser", "crypto_user")
     need_driver(program.driver)
     ours = "rsa-virtio"
@@ -59,7 +59,7 @@ def opened(program: Program) -> Iterator[Load]:
     try:
         number = keyctl.asymmetric(keys.pkcs8(keys.FOLDER / f"rsa{BITS}.pem"), description="bench")
     except OSError as error:
-        raise Unable(f"{program}: the kernel does not take the key: {error.strerror}") from error
+        raise Unable(f"{program}: the kernel does not accept the key: {error.strerror}") from error
     try:
         yield _Key(program, number)
     finally:

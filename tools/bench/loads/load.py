@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What all loads are, and what they have in common."""
+"""The interface of all loads, and helpers for them."""
 
 import abc
 import shutil
@@ -11,13 +11,13 @@ from lib import crypto
 
 
 class Unable(Exception):
-    """A load cannot be measured here; the message says why."""
+    """A load cannot be measured here; the message gives the reason."""
 
 
 class Load(abc.ABC):
-    """A program and what it works on, ready to run."""
+    """A program with its data, ready to run."""
 
-    # What the kernel took for the algorithm, by driver name.
+    # The driver name of the implementation that the kernel chose.
     driver: str
 
     @abc.abstractmethod
@@ -26,10 +26,10 @@ class Load(abc.ABC):
 
     @abc.abstractmethod
     def run(self, requests: int) -> int:
-        """Makes about so many requests; returns how many there were."""
+        """Makes about this number of requests. Returns the exact number."""
 
     def marked(self, requests: int, begin: Callable[[], None], end: Callable[[], None]) -> int:
-        """The same, with a mark before the first request and one behind the last."""
+        """Runs with marks before the first and after the last request. Returns the number."""
         begin()
         done = self.run(requests)
         end()
@@ -50,13 +50,13 @@ def need_programs(*names: str) -> None:
 
 
 def need_driver(name: str) -> None:
-    """Raises Unable unless the kernel has that implementation, by itself or as a template's."""
+    """Raises Unable unless the kernel has this implementation, possibly as part of a template."""
     if name not in {algorithm.driver for algorithm in crypto.algorithms()}:
-        raise Unable(f"there is no {name}: the device or the kernel does not offer it")
+        raise Unable(f"{name} does not exist: the device or the kernel does not support it")
 
 
 def need_modules(*names: str) -> None:
-    """Loads modules that may be built in."""
+    """Loads modules, unless they are built in."""
     for name in names:
         done = subprocess.run(["modprobe", name], capture_output=True, text=True)
         if done.returncode:
@@ -64,7 +64,7 @@ def need_modules(*names: str) -> None:
 
 
 def output(*command: str | Path) -> str:
-    """What a command prints, which must succeed."""
+    """Returns the output of a command. Raises Unable if the command fails."""
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr or done.stdout).strip()

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Marks for the count plugin from a program: the NOPs of ../module/mark.h in a page of code."""
+"""Marks for the count plugin in Python programs: the NOPs of ../module/mark.h in a page of code."""
 
 import ctypes
 import mmap
 
-# The number is the argument, in RDI, and the plugin wants it in RAX: mov %rdi, %rax; NOP; ret.
+# RDI has the function's argument, the number. The plugin reads it in RAX: mov %rdi, %rax; NOP; ret.
 _MOVE = bytes.fromhex("4889f8")
 _BEGIN = bytes.fromhex("0f1f8001004356")
 _END = bytes.fromhex("0f1f8002004356")
 _RETURN = bytes.fromhex("c3")
-# Each function begins at a multiple of so many bytes.
-_PLACE = 64
+# The distance between the two functions in bytes.
+_DISTANCE = 64
 
 
 class Marks:
-    """Begins and ends measurements of what this process, and others, do meanwhile."""
+    """Begins and ends measurements, which count this process and all others."""
 
     def __init__(self) -> None:
         readable = mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
@@ -23,14 +23,14 @@ class Marks:
         function = ctypes.CFUNCTYPE(None, ctypes.c_uint64)
         for number, mark in enumerate((_BEGIN, _END)):
             code = _MOVE + mark + _RETURN
-            self._page[number * _PLACE : number * _PLACE + len(code)] = code
+            self._page[number * _DISTANCE : number * _DISTANCE + len(code)] = code
         self._begin = function(address)
-        self._end = function(address + _PLACE)
+        self._end = function(address + _DISTANCE)
 
     def begin(self, number: int) -> None:
         """Begins a measurement."""
         self._begin(number)
 
     def end(self, number: int) -> None:
-        """Ends it."""
+        """Ends a measurement."""
         self._end(number)

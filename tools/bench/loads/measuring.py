@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Measures a program: which load it is, and the marks around its runs."""
+"""Measures a program: opens the load for it, and makes the marks around the runs."""
 
 import dataclasses
 import subprocess
@@ -14,7 +14,7 @@ from loads.mark import Marks
 from programs import Program
 
 Opener = Callable[[Program], AbstractContextManager[Load]]
-# By the part of the program's name before the first hyphen.
+# The key is the part of the program's name before the first hyphen.
 OPENERS: dict[str, Opener] = {
     "af": sockets.opened,
     "fio": volumes.opened,
@@ -26,19 +26,20 @@ OPENERS: dict[str, Opener] = {
 
 @dataclasses.dataclass
 class Measured:
-    """What the kernel took for the algorithm, and each round's short and long run."""
+    """The driver name of the implementation that the kernel chose, and the requests of each round:
+    those of the short and of the long run."""
 
     driver: str
     requests: list[tuple[int, int]]
 
 
 def prepare() -> None:
-    """Programs are at the same addresses each time: the plugin does not see their code as new."""
+    """Turns off address space randomisation, because the plugin distinguishes code by address."""
     Path("/proc/sys/kernel/randomize_va_space").write_text("0\n")
 
 
 def measure(program: Program, mark: int, rounds: int) -> Measured:
-    """Verifies a program's results, then measures each round with two marks."""
+    """Verifies a program's results, and measures the two runs of each round with marks."""
     opener = OPENERS[program.program.partition("-")[0]]
     marks = Marks()
     try:

@@ -16,17 +16,17 @@ from loads.load import Load, Unable, need_modules, need_programs, output
 from programs import MTU, PAYLOAD, Program
 
 SUITES = {"gcm(aes)": xfrm.GCM, "authenc(hmac(sha256),cbc(aes))": xfrm.SHA256_CBC}
-# What is sent, and compared at the other end, before anything is measured.
+# The bytes that are sent, and compared at the other end, before measurements.
 VERIFIED = 1 << 18
-# Packets per second that even a slow host sends. iperf3 3.18 with -n spins after the last packet
-# until its next report, and without reports for ever. So -t is used.
+# Packets per second that a slow host can send. iperf3 3.18 with -n busy-waits after the last packet
+# until its next report, or without end if there are no reports. So -t is used.
 PACKETS = 300
-# Milliseconds without data after which iperf3 gives up: the host may be busy.
-PATIENCE = str(600 * 1000)
+# Milliseconds without data after which iperf3 gives up. A busy host may delay packets for long.
+TIMEOUT = str(600 * 1000)
 
 
 class _Network(Load):
-    """Two hosts that encrypt what they send to each other."""
+    """Two namespaces with IPsec between them."""
 
     def __init__(self, program: Program, driver: str, left: Namespace, right: Namespace) -> None:
         self.driver = driver
@@ -35,7 +35,7 @@ class _Network(Load):
         self._right = right
 
     def verify(self) -> None:
-        """Both hosts understand each other, and nothing was refused."""
+        """Checks that data arrives in both directions without errors of IPsec."""
         left, right = self._left, self._right
         traffic.transfer(left, left.address, right, right.address, VERIFIED)
         with traffic.Pinger(left, left.address, right.address) as pinger:
@@ -57,7 +57,7 @@ class _Network(Load):
         return self._sent() - before
 
     def _ping(self, requests: int) -> int:
-        """ping compares the payload itself."""
+        """Sends echo requests. ping compares the payload of the replies."""
         said = output("ping", "-q", "-f", "-c", str(requests), "-s", str(self._program.size),
                       self._right.address)  # fmt: skip
         if not re.search(rf"{requests} received.* 0% packet loss", said):
@@ -67,7 +67,7 @@ class _Network(Load):
 
 @contextmanager
 def _associated(program: Program, left: Namespace, right: Namespace) -> Iterator[str]:
-    """Both hosts have the program's algorithm; yields the driver's name."""
+    """Sets up IPsec with the program's algorithm on both sides; yields the driver's name."""
     suite: Suite = SUITES[program.algorithm]
     association = Association(suite, "transport", False)
     is_ours = program.who == "rust"
@@ -85,10 +85,10 @@ def _associated(program: Program, left: Namespace, right: Namespace) -> Iterator
 
 @contextmanager
 def _server(right: Namespace) -> Iterator[None]:
-    """An iperf3 that answers until the end of the block."""
+    """Runs an iperf3 server until the end of the block."""
     with right.entered():
         server = subprocess.Popen(
-            ["iperf3", "-s", "-i", "0", "--forceflush", "--rcv-timeout", PATIENCE],
+            ["iperf3", "-s", "-i", "0", "--forceflush", "--rcv-timeout", TIMEOUT],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
     assert server.stdout
@@ -98,7 +98,7 @@ def _server(right: Namespace) -> Iterator[None]:
             line = server.stdout.readline()
             said += line
             if not line:
-                raise Unable(f"iperf3 does not serve: {said.decode().strip()}")
+                raise Unable(f"the iperf3 server did not start: {said.decode().strip()}")
         yield
     finally:
         server.terminate()
@@ -107,7 +107,7 @@ def _server(right: Namespace) -> Iterator[None]:
 
 @contextmanager
 def opened(program: Program) -> Iterator[Load]:
-    """Two hosts, and what the program needs at the other one."""
+    """Creates the two namespaces, and starts the server that the program needs."""
     need_programs("ip", program.program)
     need_modules("veth", "esp4", "crypto_user", "seqiv", "echainiv")
     with netns.joined(MTU) as (left, right), _associated(program, left, right) as driver:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""AF_ALG: a request is a message to a socket, and the result that is received."""
+"""AF_ALG: a request sends a message to a socket and receives the result."""
 
 import ctypes
 import mmap
@@ -27,7 +27,7 @@ class _Socket(Load):
         self._aad = bytes(row.aad)
         self._data = bytes(n * 7 % 256 for n in range(program.size))
         self._length = row.aad + program.size + row.tag
-        # Whole pages, so that the result has as few parts as it can have.
+        # The buffer begins at a page, so that the result has as few segments as possible.
         self._result = mmap.mmap(-1, -(-self._length // mmap.PAGESIZE) * mmap.PAGESIZE)
 
     def verify(self) -> None:
@@ -51,13 +51,13 @@ class _Socket(Load):
         return requests
 
     def close(self) -> None:
-        """Ends the stream."""
+        """Closes the socket."""
         self._operation.close()
         self._result.close()
 
 
 def _gcm(key: bytes, iv: bytes, aad: bytes, data: bytes) -> bytes:
-    """What OpenSSL's library makes of it: ciphertext and tag. "openssl enc" knows no AEAD."""
+    """Returns the ciphertext and tag of OpenSSL's library, because "openssl enc" has no AEAD."""
     lib = ctypes.CDLL("libcrypto.so.3")
     for name in ("EVP_CIPHER_CTX_new", "EVP_aes_128_gcm"):
         getattr(lib, name).restype = ctypes.c_void_p
@@ -76,13 +76,13 @@ def _gcm(key: bytes, iv: bytes, aad: bytes, data: bytes) -> bytes:
     finally:
         lib.EVP_CIPHER_CTX_free(context)
     if not good:
-        raise Unable("libcrypto does no AES-GCM")
+        raise Unable("libcrypto failed to run AES-GCM")
     return text.raw + tag.raw
 
 
 @contextmanager
 def opened(program: Program) -> Iterator[Load]:
-    """A socket of the program's algorithm."""
+    """Opens a socket with the program's algorithm."""
     need_driver(program.driver)
     afalg.prepare()
     try:
@@ -91,7 +91,7 @@ def opened(program: Program) -> Iterator[Load]:
         else:
             made = afalg.Transform(program.driver)
     except OSError as error:
-        raise Unable(f"AF_ALG does not take {program.driver}: {error.strerror}") from error
+        raise Unable(f"AF_ALG does not accept {program.driver}: {error.strerror}") from error
     with made:
         load = _Socket(program, made)
         try:

@@ -17,7 +17,7 @@ MEBIBYTES = 16
 # The sector size of the volume. dm-crypt makes one request for each sector. cryptsetup chooses this
 # size for disks with blocks of 4096 bytes.
 SECTOR = 4096
-# The bytes that are compared with the reference implementation. It is slow, so they are few.
+# The bytes that are compared with the reference implementation, which is slow.
 COMPARED = 64 * SECTOR
 
 
@@ -53,7 +53,7 @@ class _Volume(Load):
                 f"--exec_prerun={gates.command(0)}", f"--exec_postrun={gates.command(1)}",
                 "--eta=never", "--output-format=json",
             )  # fmt: skip
-        # Before the JSON, fio prints where the output of the commands is.
+        # Before the JSON, fio prints the paths of the commands' output.
         job = json.loads(said[said.index("{\n") :])["jobs"][0]
         done: int = job["read" if "read" in kind else "write"]["total_ios"]
         if job["error"] or done != requests:

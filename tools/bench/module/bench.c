@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vc_bench: makes requests of an implementation that is named, and measures them. See command.h.
+ * vc_bench: makes requests to the implementation that a command names, and measures them. See
+ * command.h.
  *
- * Each run first compares what the implementation makes of every slot's request with what the
- * reference makes of it, and refuses to measure what is wrong.
+ * Each run first compares the results of all slots with the results of a reference implementation,
+ * and fails if they differ.
  */
 #include <linux/err.h>
 #include <linux/minmax.h>
@@ -20,7 +21,7 @@ static const struct service *const services[] = {
 	&skcipher_service, &aead_service, &ahash_service, &akcipher_service, &sig_service,
 };
 
-/* Has the reference encrypt what is to be decrypted. */
+/* Returns a ciphertext by the reference, as the source of a decryption. */
 static u8 *ciphertext(const struct service *service, struct command *c)
 {
 	struct command encryption = *c;
@@ -40,7 +41,7 @@ static u8 *ciphertext(const struct service *service, struct command *c)
 	return text;
 }
 
-/* Has the reference verify the signatures of all slots. */
+/* Lets the reference verify the signatures of all slots. */
 static int verify_signatures(struct bench *bench)
 {
 	struct command *c = bench->command;
@@ -86,7 +87,7 @@ static int verify(struct bench *bench, const u8 *input)
 	for (i = 0; i < bench->depth; i++) {
 		if (!memcmp(bench->slots[i].out, reference.slots[0].out, bench->out_len))
 			continue;
-		ret = command_fail(c, -EBADMSG, "%s: request %u has another result than %s's",
+		ret = command_fail(c, -EBADMSG, "%s: the result of request %u is not that of %s",
 				   c->driver, i, c->reference);
 		break;
 	}
@@ -128,7 +129,7 @@ static int check(struct command *c, const struct service **service)
 		*service = services[i];
 		if (c->in_place && *service == &aead_service && !strcmp(c->op, "decrypt"))
 			return command_fail(c, -EINVAL,
-					    "aead: what is decrypted in place cannot be again");
+					    "aead: in-place decryption cannot be repeated");
 		return 0;
 	}
 	return command_fail(c, -EINVAL, "%s: no such type", c->type);
@@ -163,7 +164,7 @@ int command_run(struct command *c)
 out:
 	kfree(input);
 	if (ret == -ETIMEDOUT) {
-		/* Requests may come back at any time: keep all they use. */
+		/* The driver may complete the remaining requests at any time: keep their memory. */
 		__module_get(THIS_MODULE);
 		return ret;
 	}
@@ -185,5 +186,5 @@ static void __exit bench_exit(void)
 module_init(bench_init);
 module_exit(bench_exit);
 
-MODULE_DESCRIPTION("Makes many requests of an implementation, between marks");
+MODULE_DESCRIPTION("Makes many requests to a crypto implementation, between marks");
 MODULE_LICENSE("GPL");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the parts of vc_bench share: a bench is an implementation with a key, and requests for it,
- * one in each slot, that are made over and over.
+ * Shared by the parts of vc_bench. A bench is an implementation with a key and a number of slots.
+ * Each slot has a request, which it makes repeatedly.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -32,26 +32,26 @@ struct slot {
 		struct akcipher_request *akcipher;
 	};
 	u8 *in;
-	u8 *out;	/* the same memory if it is done in place */
+	u8 *out;	/* equal to in if requests are in place */
 	struct scatterlist *src;
 	struct scatterlist *dst;
 	u8 iv[MAX_IV];
 };
 
-/* A kind of implementation. */
+/* A type of the crypto API. */
 struct service {
 	const char *type;
-	/* Allocates a transform, sets its key, and fills in what it takes. Does not clean up. */
+	/* Allocates a transform with a key, and sets the lengths of @bench. Does not clean up. */
 	int (*open)(struct bench *bench, const char *driver);
 	void (*close)(struct bench *bench);
-	/* Allocates a slot's request, if there is such a thing. */
+	/* Allocates a slot's request, if the type has request structures. */
 	int (*alloc)(struct slot *slot);
 	void (*free)(struct slot *slot);
-	/* Fills the request in. */
+	/* Initialises the request. */
 	void (*fill)(struct slot *slot);
-	/* Makes it. Returns what the crypto API returns. */
+	/* Makes the request. Returns the result of the crypto API. */
 	int (*submit)(struct slot *slot);
-	/* Has the reference check results that it cannot make itself: signatures. */
+	/* Lets the reference verify results that vary, like signatures. May be NULL. */
 	int (*check)(struct bench *bench);
 };
 
@@ -68,15 +68,15 @@ struct bench {
 	};
 	bool is_async;
 	bool decrypts;
-	bool wrong;	/* a wrong signature was taken for right */
-	u32 flags;	/* of its requests */
+	bool wrong;	/* an invalid signature was accepted */
+	u32 flags;	/* of the requests */
 	u32 in_len;
 	u32 out_len;
 	struct slot *slots;
 	u32 depth;
-	/* Of a round. */
-	atomic_t left;	/* requests that are still to be made */
-	atomic_t active;	/* slots that are still at it */
+	/* State of a round. */
+	atomic_t left;	/* requests that have not been made */
+	atomic_t active;	/* slots that have not finished */
 	int err;	/* the first error */
 	struct completion done;
 };
@@ -93,9 +93,12 @@ void slot_done(void *data, int err);
 int bench_open(struct bench *bench, const struct service *service, struct command *command,
 	       const char *driver, u32 depth);
 void bench_close(struct bench *bench);
-/* Fills all requests in; their source begins with @input if it is not NULL. */
+/* Initialises all requests; their source begins with @input if @input is not NULL. */
 void bench_fill(struct bench *bench, const u8 *input);
-/* Makes @requests requests, between marks if @mark is not 0. -ETIMEDOUT: some are still there. */
+/*
+ * Makes @requests requests, between marks if @mark is not 0. Returns -ETIMEDOUT if some of them are
+ * still in flight after a minute.
+ */
 int bench_round(struct bench *bench, u32 requests, u32 mark, u64 *ns);
 
 #endif /* BENCH_H */

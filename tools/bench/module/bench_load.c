@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Slots, and rounds of requests: each slot makes its request again as soon as it is complete, from
- * the callback.
+ * Slots, and rounds of requests. The callback of a slot's request makes the next request of the
+ * slot.
  */
 #include <linux/bottom_half.h>
 #include <linux/err.h>
@@ -13,10 +13,10 @@
 #include "bench.h"
 #include "mark.h"
 
-#define LOST	(60 * HZ)
+#define ROUND_TIMEOUT	(60 * HZ)
 
-/* Makes a slot's request until it is in flight or there is nothing left to do. */
-static void slot_go_on(struct slot *slot)
+/* Makes requests until one of them is in flight, or the round has no more. */
+static void slot_continue(struct slot *slot)
 {
 	struct bench *bench = slot->bench;
 	int ret;
@@ -41,7 +41,7 @@ void slot_done(void *data, int err)
 		return;
 	if (err && !slot->bench->err)
 		slot->bench->err = err;
-	slot_go_on(slot);
+	slot_continue(slot);
 }
 
 /* Divides @len bytes at @buf into @segments parts. */
@@ -110,7 +110,7 @@ int bench_open(struct bench *bench, const struct service *service, struct comman
 	ret = service->open(bench, driver);
 	if (ret)
 		return ret;
-	/* Its requests must not outlive a run that ends before they are complete. */
+	/* The requests of a reference must be complete when the run ends, also after an error. */
 	if (bench->is_async && driver == command->reference)
 		return command_fail(command, -EINVAL, "%s: a reference must be synchronous",
 				    driver);
@@ -169,10 +169,10 @@ int bench_round(struct bench *bench, u32 requests, u32 mark, u64 *ns)
 	if (bench->is_async)
 		local_bh_disable();
 	for (i = 0; i < bench->depth; i++)
-		slot_go_on(&bench->slots[i]);
+		slot_continue(&bench->slots[i]);
 	if (bench->is_async)
 		local_bh_enable();
-	if (!wait_for_completion_timeout(&bench->done, LOST))
+	if (!wait_for_completion_timeout(&bench->done, ROUND_TIMEOUT))
 		return -ETIMEDOUT;
 	if (mark)
 		mark_end(mark);

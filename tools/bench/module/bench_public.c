@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Public keys: encryption and decryption, and signatures that are made or verified.
+ * Public keys: encryption, decryption, and signing and verifying.
  */
 #include <linux/err.h>
 #include <linux/minmax.h>
@@ -74,7 +74,7 @@ static bool is_signing(const struct command *c)
 	return !strcmp(c->op, "sign");
 }
 
-/* Verification has no result but its error. */
+/* A verification has no output, only an error. */
 static int sig_open(struct bench *bench, const char *driver)
 {
 	const struct command *c = bench->command;
@@ -112,7 +112,7 @@ static void sig_free(struct slot *slot)
 {
 }
 
-/* A signature of another digest must not be taken for right; a round does not see that. */
+/* Checks once that the signature is invalid for another digest, which rounds do not check. */
 static void sig_fill(struct slot *slot)
 {
 	const struct command *c = slot->bench->command;
@@ -134,7 +134,7 @@ static int sig_submit(struct slot *slot)
 	if (is_signing(c)) {
 		ret = crypto_sig_sign(slot->bench->sig, slot->in, slot->bench->in_len, slot->out,
 				      slot->bench->out_len);
-		return min(ret, 0); /* or else the signature's length */
+		return min(ret, 0); /* the signature's length is not an error */
 	}
 	if (slot->bench->wrong)
 		return -EBADMSG;
@@ -142,7 +142,7 @@ static int sig_submit(struct slot *slot)
 				 c->digest_len);
 }
 
-/* No two signatures of ECDSA are the same, so the reference verifies what was made. */
+/* ECDSA signatures are random, so the reference verifies the signatures. */
 static int sig_check(struct bench *bench)
 {
 	const struct command *c = bench->command;

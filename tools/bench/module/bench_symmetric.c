@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Ciphers, authenticated encryption, hashes and MACs.
+ * Ciphers, AEADs, hashes and MACs.
  */
 #include <linux/err.h>
 
@@ -101,7 +101,7 @@ static void aead_fill(struct slot *slot)
 {
 	u32 aad = slot->bench->command->aad;
 
-	/* Implementations differ in whether they copy it. */
+	/* Some implementations copy the associated data, and some do not. */
 	memcpy(slot->out, slot->in, aad);
 	aead_request_set_callback(slot->aead, slot->bench->flags, slot_done, slot);
 	aead_request_set_ad(slot->aead, aad);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The file in debugfs, and what is written to it.
+ * The file in debugfs that takes commands.
  */
 #include <linux/debugfs.h>
 #include <linux/err.h>
@@ -19,8 +19,8 @@
 
 static struct dentry *folder;
 
-/* Of who has opened the file. Several can have their runs at the same time. */
-struct answer {
+/* The result for one opener of the file. Several openers may run commands at the same time. */
+struct result {
 	struct mutex lock; /* one run at a time */
 	char text[MAX_ROUNDS * 21];
 };
@@ -38,7 +38,7 @@ static int parse_bytes(const char *text, u8 **bytes, u32 *len)
 	return hex2bin(*bytes, text, *len);
 }
 
-/* Takes one NAME=VALUE. */
+/* Parses an option NAME=VALUE. */
 static int parse_word(struct command *c, const char *name, const char *value)
 {
 	const struct {
@@ -117,7 +117,7 @@ static void command_free(struct command *c)
 
 static ssize_t run_write(struct file *file, const char __user *from, size_t len, loff_t *at)
 {
-	struct answer *answer = file->private_data;
+	struct result *result = file->private_data;
 	struct command *c = kzalloc_obj(*c);
 	int ret = -ENOMEM, end = 0;
 	char *line = NULL;
@@ -131,16 +131,16 @@ static ssize_t run_write(struct file *file, const char __user *from, size_t len,
 		c->segments = 1;
 		c->rounds = 1;
 		c->op = "";
-		mutex_lock(&answer->lock);
+		mutex_lock(&result->lock);
 		ret = parse(c, line);
 		if (!ret)
 			ret = command_run(c);
 		if (ret)
-			strscpy(answer->text, c->reason);
+			strscpy(result->text, c->reason);
 		for (i = 0; !ret && i < c->rounds; i++)
-			end += scnprintf(answer->text + end, sizeof(answer->text) - end, "%llu\n",
+			end += scnprintf(result->text + end, sizeof(result->text) - end, "%llu\n",
 					 c->ns[i]);
-		mutex_unlock(&answer->lock);
+		mutex_unlock(&result->lock);
 		kfree(line);
 	} else if (line) {
 		ret = PTR_ERR(line);
@@ -151,23 +151,23 @@ static ssize_t run_write(struct file *file, const char __user *from, size_t len,
 
 static ssize_t run_read(struct file *file, char __user *to, size_t len, loff_t *at)
 {
-	struct answer *answer = file->private_data;
+	struct result *result = file->private_data;
 	ssize_t ret;
 
-	mutex_lock(&answer->lock);
-	ret = simple_read_from_buffer(to, len, at, answer->text, strlen(answer->text));
-	mutex_unlock(&answer->lock);
+	mutex_lock(&result->lock);
+	ret = simple_read_from_buffer(to, len, at, result->text, strlen(result->text));
+	mutex_unlock(&result->lock);
 	return ret;
 }
 
 static int run_open(struct inode *inode, struct file *file)
 {
-	struct answer *answer = kzalloc_obj(*answer);
+	struct result *result = kzalloc_obj(*result);
 
-	if (!answer)
+	if (!result)
 		return -ENOMEM;
-	mutex_init(&answer->lock);
-	file->private_data = answer;
+	mutex_init(&result->lock);
+	file->private_data = result;
 	return 0;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A run, as a program asks for it: a line of NAME=VALUE that it writes to MODULE/run in debugfs.
- * The write returns when the run has ended. What is read then is the nanoseconds of each round,
- * or, if the write failed, the reason.
+ * A command: a program writes a line of NAME=VALUE options to MODULE/run in debugfs. The write
+ * returns when the run has ended. Then the file contains the nanoseconds of each round, or, if the
+ * write failed, the reason.
  */
 #ifndef COMMAND_H
 #define COMMAND_H
@@ -14,10 +14,10 @@
 
 struct command {
 	const char *type;	/* skcipher, aead, ahash, akcipher or sig */
-	const char *driver;	/* what is measured, by driver name */
-	const char *reference;	/* what its results are compared with */
+	const char *driver;	/* driver name of the measured implementation */
+	const char *reference;	/* driver name of the reference implementation */
 	const char *op;		/* encrypt, decrypt, digest, sign or verify */
-	u32 size;		/* bytes of data in a request */
+	u32 size;		/* bytes of data of a request */
 	u32 depth;		/* requests at a time */
 	u32 requests;		/* in a round */
 	u32 rounds;
@@ -28,20 +28,20 @@ struct command {
 	u32 tag;		/* bytes of an AEAD's tag */
 	u8 *key;
 	u32 key_len;
-	u8 *message;		/* a signature to verify; of those that are made, the public key */
+	u8 *message;		/* the signature to verify, or the public key for signing */
 	u32 message_len;
-	u8 *digest;		/* what the signature is of */
+	u8 *digest;		/* the digest that was signed */
 	u32 digest_len;
-	/* What comes of it. */
+	/* The results. */
 	u64 ns[MAX_ROUNDS];
 	char reason[128];
 };
 
-/* Says why a run fails, and evaluates to the error. */
+/* Sets the reason why a run fails. Evaluates to the error. */
 #define command_fail(command, err, fmt, ...) \
 	(scnprintf((command)->reason, sizeof((command)->reason), fmt "\n", ##__VA_ARGS__), (err))
 
-/* What each module does with a command that is complete. Returns 0 or an error. */
+/* Runs a command. Each module defines this function. Returns 0 or an error. */
 int command_run(struct command *command);
 
 int command_init(const char *module);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vc_ring: a driver for the crypto device that does nothing but cbc(aes) in place, for nobody but
- * itself, with requests that are made beforehand: what a request costs at least. See command.h; of
- * the options it takes size, depth, requests, rounds, mark, key and reference.
+ * vc_ring: a minimal driver for the crypto device. It has no users, only cbc(aes) in place, and
+ * creates its requests before a run, so the cost of a request is the least that a driver can have.
+ * See command.h; the options are size, depth, requests, rounds, mark, key and reference.
  */
 #include <linux/delay.h>
 #include <linux/err.h>
@@ -15,21 +15,21 @@
 
 #include "ring.h"
 
-/* As long as the device may take for a request on its control queue. */
+/* The time that the device has for a request on the control queue. */
 #define CONTROL_MS	5000
 
 static struct ring *the_ring;
-static DEFINE_MUTEX(lock); /* of the_ring, and for the length of a run */
+static DEFINE_MUTEX(lock); /* protects the_ring; held during a run */
 
-/* What is on the control queue at a time. */
+/* The buffers of a request on the control queue. */
 struct control {
 	struct virtio_crypto_op_ctrl_req request;
-	struct virtio_crypto_session_input answer;
+	struct virtio_crypto_session_input response;
 	u8 status;
 	u8 key[AES_MAX_KEY_SIZE];
 };
 
-/* Sends lists to the device, and waits until it has used them. */
+/* Sends a request to the device, and waits until the device has used it. */
 static int send(struct ring *ring, struct scatterlist *sgs[], unsigned int in, unsigned int out)
 {
 	unsigned int waited, len;
@@ -50,7 +50,7 @@ static int send(struct ring *ring, struct scatterlist *sgs[], unsigned int in, u
 int ring_create_session(struct ring *ring, const u8 *key, u32 key_len)
 {
 	struct control *control = kzalloc(sizeof(*control), GFP_KERNEL);
-	struct scatterlist request, key_sg, answer, *sgs[] = { &request, &key_sg, &answer };
+	struct scatterlist request, key_sg, response, *sgs[] = { &request, &key_sg, &response };
 	struct virtio_crypto_cipher_session_para *para;
 	int ret;
 
@@ -63,18 +63,18 @@ int ring_create_session(struct ring *ring, const u8 *key, u32 key_len)
 	para->keylen = cpu_to_le32(key_len);
 	para->op = cpu_to_le32(VIRTIO_CRYPTO_OP_ENCRYPT);
 	control->request.u.sym_create_session.op_type = cpu_to_le32(VIRTIO_CRYPTO_SYM_OP_CIPHER);
-	control->answer.status = cpu_to_le32(VIRTIO_CRYPTO_ERR);
+	control->response.status = cpu_to_le32(VIRTIO_CRYPTO_ERR);
 	memcpy(control->key, key, key_len);
 	sg_init_one(&request, &control->request, sizeof(control->request));
 	sg_init_one(&key_sg, control->key, key_len);
-	sg_init_one(&answer, &control->answer, sizeof(control->answer));
+	sg_init_one(&response, &control->response, sizeof(control->response));
 	ret = send(ring, sgs, 1, 2);
-	/* The device may still write to memory that it has been given. */
+	/* After a timeout the device may still write to the memory: do not free it. */
 	if (ret == -ETIMEDOUT)
 		return ret;
-	if (!ret && control->answer.status != cpu_to_le32(VIRTIO_CRYPTO_OK))
+	if (!ret && control->response.status != cpu_to_le32(VIRTIO_CRYPTO_OK))
 		ret = -EIO;
-	ring->session = le64_to_cpu(control->answer.session_id);
+	ring->session = le64_to_cpu(control->response.session_id);
 	kfree_sensitive(control);
 	return ret;
 }
@@ -106,7 +106,7 @@ int command_run(struct command *c)
 	if (the_ring)
 		ret = ring_measure(the_ring, c);
 	else
-		ret = command_fail(c, -ENODEV, "vc_ring has no device");
+		ret = command_fail(c, -ENODEV, "vc_ring is not bound to a device");
 	mutex_unlock(&lock);
 	return ret;
 }
@@ -128,7 +128,7 @@ static int ring_probe(struct virtio_device *vdev)
 		goto out;
 	ring->vdev = vdev;
 	init_completion(&ring->done);
-	/* The control queue is the last one; the data queues but the first are not used. */
+	/* The control queue is the last queue. Only the first data queue is used. */
 	info[0] = (struct virtqueue_info){ .name = "data", .callback = ring_used };
 	info[count] = (struct virtqueue_info){ .name = "control" };
 	ret = virtio_find_vqs(vdev, count + 1, queues, info, NULL);
@@ -199,5 +199,5 @@ static void __exit ring_exit(void)
 module_init(ring_init);
 module_exit(ring_exit);
 
-MODULE_DESCRIPTION("Posts requests that are ready made to a crypto device");
+MODULE_DESCRIPTION("Sends prepared requests to a crypto device");
 MODULE_LICENSE("GPL");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the parts of vc_ring share.
+ * Shared by the parts of vc_ring.
  */
 #ifndef RING_H
 #define RING_H
@@ -19,20 +19,20 @@ struct ring {
 	struct virtqueue *data;
 	struct virtqueue *control;
 	u64 session;
-	/* Of a round. */
-	u32 left;	/* requests that are still to be added */
+	/* State of a round. */
+	u32 left;	/* requests that have not been added */
 	u32 active;	/* in flight */
 	int err;	/* the first error */
 	struct completion done;
 };
 
-/* A request, ready to be added to the ring. */
+/* A prepared request. */
 struct ring_request;
 
-/* Creates a session of cbc(aes) that encrypts. */
+/* Creates a session for encryption with cbc(aes). */
 int ring_create_session(struct ring *ring, const u8 *key, u32 key_len);
 void ring_destroy_session(struct ring *ring);
-/* Does what the command says. -ETIMEDOUT: the device still has requests. */
+/* Runs a command. Returns -ETIMEDOUT if the device still has requests. */
 int ring_measure(struct ring *ring, struct command *command);
 /* The callback of the data queue. */
 void ring_used(struct virtqueue *vq);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Requests on the data queue, each with the five descriptors that the driver uses: header, IV,
+ * Requests on the data queue. Each has the five descriptors of the driver's requests: header, IV,
  * source, destination, status.
  */
 #include <crypto/skcipher.h>
@@ -16,22 +16,22 @@
 #include "mark.h"
 #include "ring.h"
 
-#define LOST		(60 * HZ)
+#define ROUND_TIMEOUT	(60 * HZ)
 #define WARM_UP		200
-/* Descriptors that the device reads, and that it fills. */
-#define SENT		3
-#define FILLED		2
+/* Descriptors that the device reads, and descriptors that it writes. */
+#define READABLE	3
+#define WRITABLE	2
 
 struct ring_request {
 	struct virtio_crypto_op_data_req header;
 	u8 iv[AES_BLOCK_SIZE];
 	u8 *data;
-	struct scatterlist sg[SENT + FILLED];
-	struct scatterlist *sgs[SENT + FILLED];
+	struct scatterlist sg[READABLE + WRITABLE];
+	struct scatterlist *sgs[READABLE + WRITABLE];
 	u8 status ____cacheline_aligned;
 };
 
-static void note(struct ring *ring, int err)
+static void record_error(struct ring *ring, int err)
 {
 	if (err && !ring->err)
 		ring->err = err;
@@ -43,15 +43,15 @@ static void post(struct ring *ring, struct ring_request *request)
 	int ret;
 
 	request->status = VIRTIO_CRYPTO_ERR;
-	ret = virtqueue_add_sgs(ring->data, request->sgs, SENT, FILLED, request, GFP_ATOMIC);
-	note(ring, ret);
+	ret = virtqueue_add_sgs(ring->data, request->sgs, READABLE, WRITABLE, request, GFP_ATOMIC);
+	record_error(ring, ret);
 	if (!ret) {
 		ring->left--;
 		ring->active++;
 	}
 }
 
-/* Interrupts are off. */
+/* Called with interrupts disabled. */
 void ring_used(struct virtqueue *vq)
 {
 	struct ring *ring = vq->vdev->priv;
@@ -62,7 +62,7 @@ void ring_used(struct virtqueue *vq)
 		virtqueue_disable_cb(vq);
 		while ((request = virtqueue_get_buf(vq, &len))) {
 			ring->active--;
-			note(ring, request->status == VIRTIO_CRYPTO_OK ? 0 : -EIO);
+			record_error(ring, request->status == VIRTIO_CRYPTO_OK ? 0 : -EIO);
 			if (ring->left && !ring->err)
 				post(ring, request);
 		}
@@ -72,7 +72,7 @@ void ring_used(struct virtqueue *vq)
 		complete(&ring->done);
 }
 
-/* Makes @count requests, with all of @requests in flight, between marks if @mark is not 0. */
+/* Makes @count requests with c->depth in flight, between marks if @mark is not 0. */
 static int make_round(struct ring *ring, struct ring_request *requests, struct command *c,
 		      u32 count, u32 mark, u64 *ns)
 {
@@ -94,7 +94,7 @@ static int make_round(struct ring *ring, struct ring_request *requests, struct c
 		complete(&ring->done);
 	virtqueue_kick(ring->data);
 	local_irq_restore(flags);
-	if (!wait_for_completion_timeout(&ring->done, LOST))
+	if (!wait_for_completion_timeout(&ring->done, ROUND_TIMEOUT))
 		return -ETIMEDOUT;
 	if (mark)
 		mark_end(mark);
@@ -131,7 +131,7 @@ static int init(struct ring *ring, struct ring_request *request, const struct co
 	return 0;
 }
 
-/* Encrypts what init() makes, by the reference. Returns NULL if that fails. */
+/* Encrypts the data of init() with the reference. Returns NULL on failure. */
 static u8 *expect(const struct command *c)
 {
 	struct crypto_sync_skcipher *tfm = crypto_alloc_sync_skcipher(c->reference, 0, 0);
@@ -164,7 +164,7 @@ static u8 *expect(const struct command *c)
 	return NULL;
 }
 
-/* Verifies that each request is done right once, then measures. */
+/* Checks the result of each request once, then measures. */
 static int run(struct ring *ring, struct ring_request *requests, struct command *c)
 {
 	u8 *expected = expect(c);
@@ -195,14 +195,14 @@ int ring_measure(struct ring *ring, struct command *c)
 
 	ret = ring_create_session(ring, c->key, c->key_len);
 	if (ret)
-		return command_fail(c, ret, "the device creates no session: %d", ret);
+		return command_fail(c, ret, "the device did not create a session: %d", ret);
 	requests = kcalloc(c->depth, sizeof(*requests), GFP_KERNEL);
 	ret = requests ? 0 : -ENOMEM;
 	for (i = 0; !ret && i < c->depth; i++)
 		ret = init(ring, &requests[i], c);
 	if (!ret)
 		ret = run(ring, requests, c);
-	/* The device may use requests that it has at any time: keep them. */
+	/* After a timeout the device may still use the requests: do not free them. */
 	if (ret == -ETIMEDOUT)
 		return ret;
 	for (i = 0; requests && i < c->depth; i++)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A plugin of QEMU's that counts how often each basic block of the guest runs
- * between two marks. A mark is a long NOP that no compiler makes; RAX has the
- * number of the measurement. ../module/mark.h makes them.
+ * A QEMU plugin that counts how often each basic block of the guest runs between two marks. A mark
+ * is a long NOP that compilers do not generate; RAX has the number of the measurement.
+ * ../module/mark.h makes the marks.
  *
  * The option out=FILE names the file for the counts:
  *
@@ -11,8 +11,8 @@
  *	...
  *	end
  *
- * ADDRESS is that of the block's first byte in hexadecimal. ATOMICS of its
- * INSTRUCTIONS lock the bus. A measurement without "end" is incomplete.
+ * ADDRESS is the hexadecimal address of the block's first byte. INSTRUCTIONS is the length of the
+ * block; ATOMICS of them lock the bus. A measurement without "end" is incomplete.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -22,7 +22,7 @@
 
 #include "qemu_plugin.h"
 
-/* Counters in a scoreboard, of which QEMU makes one for each of 16 processors. */
+/* Counters in a scoreboard. QEMU allocates each scoreboard for at least 16 processors. */
 #define PER_BOARD	65536
 #define MAX_BOARDS	256
 #define MAX_BLOCKS	(PER_BOARD * MAX_BOARDS)
@@ -32,8 +32,8 @@ EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
 struct block {
 	uint64_t address;
-	uint64_t digest; /* of the code: another module may get the same address */
-	uint64_t begin; /* executions until the measurement began */
+	uint64_t digest; /* of the code: modules may be loaded at the same address in turn */
+	uint64_t begin; /* executions before the measurement */
 	uint32_t instructions;
 	uint32_t atomics;
 };
@@ -147,7 +147,7 @@ static void on_end(unsigned int processor, void *data)
 	uint32_t i;
 
 	if (!measuring || measurement != read_rax())
-		die("a measurement ends that has not begun");
+		die("end mark without a begin mark");
 	measuring = false;
 	fprintf(out, "begin %" PRIu64 "\n", measurement);
 	for (i = 0; i < block_count; i++) {
@@ -182,7 +182,7 @@ static uint32_t new_block(struct block block)
 	return i;
 }
 
-/* QEMU has translated a block. It forgets blocks, and translates them again. */
+/* QEMU has translated a block. QEMU may discard a block and translate it again later. */
 static void on_translation(struct qemu_plugin_tb *tb, void *data)
 {
 	struct block block = {

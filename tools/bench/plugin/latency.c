@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A plugin of QEMU's that finds the longest time, in instructions, for which the driver keeps the
- * guest's processor from interrupts and from other softirqs:
+ * guest's processor from interrupts or from other softirqs:
  *
  *	irqs-off	sections with interrupts disabled
- *	softirq		runs of the kernel's handle_softirqs(), with the interrupts that come meanwhile
+ *	softirq		runs of the kernel's handle_softirqs(), including the interrupts meanwhile
  *
- * Interrupts that follow each other at once are one section. Only sections count in which an instruction
- * of the driver runs. An instruction with a REP prefix counts once or once for each repetition, as QEMU
- * translates it.
+ * The plugin counts only the sections in which an instruction of the driver runs. Two interrupts
+ * without an instruction between them are one section. An instruction with a REP prefix counts once
+ * or once for each repetition, as QEMU translates it.
  *
- * Marks control it: long NOPs that no compiler makes, with an operand in RAX.
+ * Marks control the plugin: long NOPs that no compiler makes, with an operand in RAX.
  *
  *	0x10	the driver's text begins at this address
- *	0x11	it ends there
- *	0x12	handle_softirqs() is there
+ *	0x11	the driver's text ends at this address
+ *	0x12	handle_softirqs() is at this address
  *	0x13	the measurement begins
- *	0x14	it ends
+ *	0x14	the measurement ends
  *
- * The option out=FILE names the file for the results, "NAME SECTIONS LONGEST ADDRESS" a line. ADDRESS,
- * in hexadecimal, is where the longest section begins.
+ * The option out=FILE names the file for the results, "NAME SECTIONS LONGEST ADDRESS" a line.
+ * ADDRESS, in hexadecimal, is where the longest section begins.
  */
 #include <errno.h>
 #include <inttypes.h>

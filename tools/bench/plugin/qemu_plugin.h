@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The part of QEMU's plugin interface, version 7, that the plugins use. Debian
- * packages QEMU without its header. The types of GLib have the layout of GLib's
- * own, and QEMU provides its functions.
+ * The part of QEMU's plugin interface, version 7, that the plugins use. Debian packages QEMU
+ * without this header. The GLib types have the layout of GLib's own, and QEMU provides GLib's
+ * functions.
  */
 #ifndef QEMU_PLUGIN_H
 #define QEMU_PLUGIN_H
@@ -13,7 +13,7 @@
 
 #define QEMU_PLUGIN_VERSION	7
 
-/* What QEMU looks up in a plugin. */
+/* Marks the symbols that QEMU looks up in a plugin. */
 #define EXPORT	__attribute__((visibility("default")))
 
 struct qemu_plugin_tb;
@@ -21,7 +21,7 @@ struct qemu_plugin_insn;
 struct qemu_plugin_register;
 struct qemu_plugin_scoreboard;
 
-/* What QEMU tells a plugin of the machine. */
+/* Information about QEMU and the machine. */
 struct qemu_info {
 	const char *target;
 	struct {
@@ -33,13 +33,13 @@ struct qemu_info {
 	int max_processors;
 };
 
-/* A counter: at @offset of the memory that a scoreboard has for each processor. */
+/* A counter: at @offset in the memory that a scoreboard has for each processor. */
 struct qemu_counter {
 	struct qemu_plugin_scoreboard *board;
 	size_t offset;
 };
 
-/* GArray and GByteArray begin like this. */
+/* GArray and GByteArray begin with these fields. */
 struct glib_array {
 	void *data;
 	unsigned int len;
@@ -58,7 +58,7 @@ enum qemu_registers {
 	QEMU_READS_REGISTERS,
 };
 
-/* What is done to a counter without a callback. */
+/* An operation on a counter without a callback. */
 enum qemu_operation {
 	QEMU_ADD,
 	QEMU_STORE,

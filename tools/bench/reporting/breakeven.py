@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""From which size on the device pays: where the lines of two costs by size cross."""
+"""The break-even of the device: the size from which on it costs fewer instructions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ DEPTHS = (1, 8)
 
 @dataclass(frozen=True)
 class BreakEven:
-    """From ``size`` bytes on ``ours`` costs less than ``theirs``, up to the largest size that was
-    measured. None: it costs more there. The smallest size: it never costs more."""
+    """The size from which on ``who`` costs less than ``against``, up to the largest size that was
+    measured. None if ``who`` costs more there; the smallest size if ``who`` always costs less."""
 
     algorithm: str
     service: str
@@ -27,11 +27,11 @@ class BreakEven:
 
     @property
     def always(self) -> bool:
-        """Whether the device costs less at every size."""
+        """Returns whether the device costs less at every size."""
         return self.size is not None and self.size <= self.smallest
 
     def text(self) -> str:
-        """The size, in words that fit into a table."""
+        """Returns the size as a short text for a table."""
         if self.smallest == self.largest:
             return "pays" if self.always else "does not pay"
         if self.size is None:
@@ -40,19 +40,19 @@ class BreakEven:
 
 
 def kib(size: float) -> str:
-    """A size with its unit."""
+    """Returns a size with its unit."""
     if size < 1024:
         return f"{size:.0f} B"
     return f"{size / 1024:.3g} KiB"
 
 
 def crossing(ours: Sequence[Point], theirs: Sequence[Point]) -> float | None:
-    """The size from which on ours is below theirs, by straight lines between the sizes that both
-    have; their smallest if it is so everywhere, None if it is not so at the largest."""
+    """Returns the size from which on ours is below theirs, interpolated between the common sizes.
+    Returns the smallest size if ours is always below, None if it is above at the largest size."""
     costs = dict(theirs)
     gains = [(size, costs[size] - cost) for size, cost in sorted(ours) if size in costs]
     if not gains:
-        raise ValueError("there is no size that both were measured at")
+        raise ValueError("the two have no common size")
     if gains[-1][1] <= 0:
         return None
     result = float(gains[0][0])
@@ -63,7 +63,7 @@ def crossing(ours: Sequence[Point], theirs: Sequence[Point]) -> float | None:
 
 
 def find(compared: Comparison, depth: int, against: str, who: str = "rust") -> BreakEven | None:
-    """The break-even of an algorithm; None if it was not measured."""
+    """Returns the break-even of an algorithm, or None if it was not measured."""
     ours, theirs = compared.by_size(who, depth), compared.by_size(against, depth)
     common = sorted({size for size, _ in ours} & {size for size, _ in theirs})
     if not common:
@@ -75,7 +75,7 @@ def find(compared: Comparison, depth: int, against: str, who: str = "rust") -> B
 
 
 def all_of(counts: Sequence[Count]) -> list[BreakEven]:
-    """Every break-even that was measured: against the processor's instructions, and software."""
+    """Returns all break-evens: against the processor's instructions, and against software."""
     found = [
         find(Comparison(counts, algorithm), depth, against)
         for algorithm in comparison.algorithms(counts)
@@ -86,7 +86,7 @@ def all_of(counts: Sequence[Count]) -> list[BreakEven]:
 
 
 def sentence(one: BreakEven) -> str:
-    """A break-even as a sentence."""
+    """Returns a break-even as a sentence."""
     against = WHO[one.against]
     subject = f"{one.algorithm} at depth {one.depth}"
     if one.smallest == one.largest:

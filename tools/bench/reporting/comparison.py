@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The counts of one algorithm, put side by side."""
+"""Selects the counts of an algorithm that can be compared."""
 
 from collections import Counter
 from collections.abc import Sequence
 
 from reporting.results import WHO, Count
 
-# The processor's and the software's work has no device, and costs the same at any depth.
+# The implementations without a device. Their costs do not depend on the depth.
 WITHOUT_DEVICE = ("cpu", "software")
 OURS = ("rust", "rust-sync")
 
-# What the plots show if it was measured.
+# The depth and the size of the plots, if they were measured.
 USUAL_DEPTH = 8
 USUAL_SIZE = 4096
 
@@ -18,13 +18,13 @@ Point = tuple[int, float]
 
 
 def algorithms(counts: Sequence[Count]) -> list[str]:
-    """The algorithms, in the order of the file."""
+    """Returns the algorithms, in the order of the file."""
     return list(dict.fromkeys(count.algorithm for count in counts))
 
 
 class Comparison:
-    """The counts of an algorithm that may be compared: those of one device, one direction and
-    one form of the data, namely the form in which this driver was measured most often."""
+    """The counts of an algorithm that can be compared: those of one device, one direction and one
+    form of the data. They are those with which this driver was measured most often."""
 
     def __init__(self, counts: Sequence[Count], algorithm: str) -> None:
         self.algorithm = algorithm
@@ -32,7 +32,7 @@ class Comparison:
         self.service = mine[0].service
         leading = [count for count in mine if count.who in OURS] or mine
         forms = Counter((count.device, _form(count)) for count in leading)
-        # Of those that were measured equally often, QEMU's device and data in place are first.
+        # If several were measured equally often, QEMU's device and data in place come first.
         (self.device, form), _ = max(
             forms.items(), key=lambda item: (item[1], item[0][0] == "qemu", item[0][1])
         )
@@ -43,37 +43,37 @@ class Comparison:
         self.direction, self.in_place, self.segments = form[2], form[0], -form[1]
 
     def who(self) -> list[str]:
-        """Who was measured, in the order of legends."""
+        """Returns the implementations that were measured, in the order of legends."""
         return [who for who in WHO if any(count.who == who for count in self.counts)]
 
     def sizes(self, who: str, depth: int) -> list[int]:
-        """The sizes that were measured, in order."""
+        """Returns the sizes that were measured, in order."""
         return sorted({count.size for count in self._at(who, depth)})
 
     def depths(self, who: str) -> list[int]:
-        """The depths that were measured, in order."""
+        """Returns the depths that were measured, in order."""
         return sorted({count.depth for count in self.counts if count.who == who})
 
     def find(self, who: str, size: int, depth: int) -> Count | None:
-        """The count of a setting."""
+        """Returns the count of a setting."""
         return next((count for count in self._at(who, depth) if count.size == size), None)
 
     def by_size(self, who: str, depth: int, measure: str = "whole") -> list[Point]:
-        """A measure at each size."""
+        """Returns a measure at each size."""
         found = ((size, self.find(who, size, depth)) for size in self.sizes(who, depth))
         return [(size, getattr(count.per_request, measure)) for size, count in found if count]
 
     def by_depth(self, who: str, size: int, measure: str = "whole") -> list[Point]:
-        """A measure at each depth."""
+        """Returns a measure at each depth."""
         found = ((depth, self.find(who, size, depth)) for depth in self.depths(who))
         return [(depth, getattr(count.per_request, measure)) for depth, count in found if count]
 
     def usual_depth(self) -> int:
-        """The depth to show, where only one is."""
+        """Returns the depth for plots with one depth."""
         return _usual(USUAL_DEPTH, [count.depth for count in self._ours()])
 
     def usual_size(self) -> int:
-        """The size to show, where only one is."""
+        """Returns the size for plots with one size."""
         return _usual(USUAL_SIZE, [count.size for count in self._ours()])
 
     def _ours(self) -> list[Count]:
@@ -83,15 +83,15 @@ class Comparison:
         own = [count for count in self.counts if count.who == who]
         if own and who in WITHOUT_DEVICE:
             depths = {count.depth for count in own}
-            depth = depth if depth in depths else min(depths, key=lambda have: abs(have - depth))
+            depth = depth if depth in depths else min(depths, key=lambda one: abs(one - depth))
         return [count for count in own if count.depth == depth]
 
 
 def _form(count: Count) -> tuple[bool, int, str]:
-    """In place or not, how many segments (fewer are greater), the direction."""
+    """Returns the form for comparisons: in place, segments (fewer come first), direction."""
     return count.in_place, -count.segments, count.direction
 
 
-def _usual(usual: int, have: list[int]) -> int:
-    """The usual one if it was measured, or the one that was measured most often."""
-    return usual if usual in have else Counter(have).most_common(1)[0][0]
+def _usual(usual: int, measured: list[int]) -> int:
+    """Returns the usual value if it was measured, else the most frequent one."""
+    return usual if usual in measured else Counter(measured).most_common(1)[0][0]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What goes into documents: ``report.rst``, and the generated parts of others.
+"""The text of ``report.rst``, and of the generated parts of documents.
 
-A document's generated part is between two comments, ``.. begin: NAME`` and ``.. end: NAME``; in
-Markdown ``<!-- begin: NAME -->`` and ``<!-- end: NAME -->``. All else belongs to its authors.
+A generated part is between two comments, ``.. begin: NAME`` and ``.. end: NAME``; in Markdown
+``<!-- begin: NAME -->`` and ``<!-- end: NAME -->``. The rest is written by hand.
 """
 
 import re
@@ -23,17 +23,17 @@ MARK = re.compile(r"^(?:\.\. |<!-- )(?:begin|end): ", re.M)
 
 
 class BadDocument(Exception):
-    """The marks in a document do not fit; the message says which."""
+    """The marks in a document are invalid; the message has the mark."""
 
 
 def figure(plot: Plot, folder: PurePath) -> str:
-    """A picture that is in a file of this folder."""
+    """Returns the directive for a picture in this folder."""
     options = f"\t:width: 100%\n\t:alt: {plot.alt}\n"
     return f".. figure:: {folder / plot.key}.svg\n{options}\n\t{plot.title}\n"
 
 
 def _table(make: Callable[[Results], Table | None]) -> Callable[[Results], str]:
-    """Makes the text of a table, or a sentence if nothing was measured."""
+    """Returns a function that makes the text of a table, or a sentence if nothing was measured."""
 
     def text(results: Results) -> str:
         made = make(results)
@@ -72,34 +72,34 @@ TEXTS: dict[str, Callable[[Results], str]] = {
     "summary-markdown": _markdown,
 }
 
-# The pictures that there may be.
+# The names of all pictures. A report may lack some of them.
 PICTURES = ("size", "depth", "functions", "notifications", "break-even", "scaling",
             "device-sizes", "device-queues")  # fmt: skip
 
 
 def parts(results: Results, plots: Sequence[Plot], folder: PurePath) -> dict[str, str]:
-    """Every part that a document can have."""
+    """Returns all parts that a document can have, by name."""
     made = {name: text(results) for name, text in TEXTS.items()}
     drawn = {plot.key: figure(plot, folder) for plot in plots}
-    return made | {name: drawn.get(name, "There is no picture: not measured.\n")
+    return made | {name: drawn.get(name, "No picture: not measured.\n")
                    for name in PICTURES}  # fmt: skip
 
 
 def renew(text: str, made: Mapping[str, str]) -> str:
-    """A document with its generated parts made anew."""
+    """Returns a document with new generated parts."""
     found = list(PART.finditer(text))
     if not found:
-        raise BadDocument("it has no part between '.. begin: NAME' and '.. end: NAME'")
+        raise BadDocument("no part between '.. begin: NAME' and '.. end: NAME'")
     if len(MARK.findall(text)) != 2 * len(found):
         raise BadDocument("a 'begin:' or 'end:' has no counterpart")
     for match in found:
         if match["name"] not in made:
-            raise BadDocument(f"nothing is called {match['name']!r}; there are {', '.join(made)}")
+            raise BadDocument(f"unknown part {match['name']!r}, expected one of {', '.join(made)}")
     return PART.sub(lambda match: f"{match['begin']}\n{made[match['name']]}\n{match['end']}", text)
 
 
 def report(results: Results, plots: Sequence[Plot]) -> str:
-    """``report.rst``, with pictures beside it."""
+    """Returns ``report.rst``, which needs the pictures in the same folder."""
     made = [one for one in (make(results) for make in tables.ALL) if one]
     absent = [tables.missing(make) for make in tables.ALL if not make(results)]
     title = "What a request costs"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Files that are there whole, or as they were."""
+"""Writes several files, or none of them."""
 
 import os
 import tempfile
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def write(files: Mapping[Path, str]) -> None:
-    """Writes all of them; nothing is replaced before everything is on the disk."""
+    """Writes all files. Replaces the old ones after all new ones are on the disk."""
     ready: list[tuple[str, Path]] = []
     try:
         for path, text in files.items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Names of functions, short enough for a legend."""
+"""Shortens the names of functions for legends."""
 
 import re
 
@@ -9,8 +9,8 @@ KEPT = 3
 
 
 def short(name: str) -> str:
-    """A Rust function by the last parts of its path, without type parameters. The implementations
-    of a trait are called by the type. Other names stay as they are."""
+    """Returns the last parts of a Rust function's path, without type parameters. Implementations of
+    a trait have the name of the type. Other names do not change."""
     if "::" not in name:
         return name
     name = _without_parameters(name)
@@ -21,7 +21,7 @@ def short(name: str) -> str:
 
 
 def _without_parameters(name: str) -> str:
-    """Removes `<...>` behind a name, and `::<...>`; keeps `<...>` that begins a path."""
+    """Removes `<...>` behind a name, and `::<...>`. Keeps `<...>` at the start of a path."""
     found, depth = "", 0
     for place, letter in enumerate(name):
         opens = letter == "<" and (depth or (place and name[place - 1] not in "<&( "))
@@ -35,7 +35,7 @@ def _without_parameters(name: str) -> str:
 
 
 def shortened(functions: dict[str, float]) -> dict[str, float]:
-    """Instructions by short name: functions that differ in their type parameters are added."""
+    """Returns the instructions by short name, added for functions with the same short name."""
     found: dict[str, float] = {}
     for name, value in functions.items():
         found[short(name)] = found.get(short(name), 0.0) + value

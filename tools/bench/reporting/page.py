@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""``report.html``: one file, which needs nothing else."""
+"""The text of ``report.html``, a file that needs no other file."""
 
 import html
 import re
@@ -27,19 +27,19 @@ nav a { margin-right: 1rem; } p, li { max-width: 48rem; }
 
 READING = """
 <p>Instructions are those that the guest executes, counted exactly by a plugin of QEMU; they are
-no times. <em>module</em> is the driver's own code, <em>core</em> adds the parts of the kernel that
+not times. <em>module</em> is the driver's own code, <em>core</em> adds the parts of the kernel that
 work for it (rings, memory, crypto, locks), <em>whole</em> is everything that the guest executes
-meanwhile. The bare ring is a driver that only posts ready-made requests to the same device: no
-driver can cost less.</p>
+meanwhile. The bare ring is a driver that only posts prepared requests to the same device: its
+costs are the least that a driver can have.</p>
 """
 
-# The tables before the pictures, and the one that is long.
+# The tables before the pictures, and the table that is folded because of its length.
 FIRST = (tables.of, tables.summary, tables.break_even)
 LAST = tables.counts
 
 
 def _identified(plot: Plot) -> str:
-    """The picture with a role and a description, and identifiers that no other picture has."""
+    """Returns the picture with a role, a description, and identifiers unique in the page."""
     svg = re.sub(r'\bid="', f'id="{plot.key}-', plot.svg)
     svg = re.sub(r'(href="|url\()#', rf"\1#{plot.key}-", svg)
     label = html.escape(plot.alt, quote=True)
@@ -58,7 +58,7 @@ def _tables(made: Iterable[Table]) -> str:
 
 
 def render(results: Results, plots: Sequence[Plot]) -> str:
-    """The page."""
+    """Returns the page."""
     made = {make: make(results) for make in tables.ALL}
     absent = [tables.missing(make) for make, one in made.items() if not one]
     first = _tables(one for make, one in made.items() if one and make in FIRST)

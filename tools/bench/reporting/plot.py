@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A picture that was drawn."""
+"""A picture of the report."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ LICENSE = "<!-- SPDX-License-Identifier: GPL-2.0 -->"
 
 @dataclass(frozen=True)
 class Plot:
-    """A picture, and what it shows in words."""
+    """A picture, and a description of its contents."""
 
     key: str
     title: str
@@ -16,5 +16,5 @@ class Plot:
     svg: str
 
     def standalone(self) -> str:
-        """The picture as a file of its own."""
+        """Returns the contents of an SVG file."""
         return f'<?xml version="1.0" encoding="UTF-8"?>\n{LICENSE}\n{self.svg}'

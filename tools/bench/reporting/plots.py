@@ -20,5 +20,5 @@ ALL: tuple[Callable[[Results], Plot | None], ...] = (
 
 
 def draw(results: Results) -> list[Plot]:
-    """Every plot for which something was measured."""
+    """Draws all plots that have measurements."""
     return [plot for plot in (make(results) for make in ALL) if plot]

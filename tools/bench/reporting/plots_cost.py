@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Plots of what a request costs: by size, by depth, and where the device begins to pay."""
+"""Plots of a request's costs: by size, by depth, and the break-even of the device."""
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
@@ -19,7 +19,7 @@ def _compared(results: Results) -> list[Comparison]:
 
 
 def _several(lines: Lines) -> Lines:
-    """Returns the curves of an algorithm with more than one point."""
+    """Returns the curves, or nothing if none of them has more than one point."""
     return lines if any(len(line) > 1 for line in lines.values()) else {}
 
 
@@ -34,7 +34,7 @@ def _places(lines: Lines) -> list[float]:
 
 
 def by_size(results: Results) -> Plot | None:
-    """Instructions of the whole guest against size."""
+    """Plots the instructions of the whole guest against size."""
     drawn = []
     for one in _compared(results):
         depth = one.usual_depth()
@@ -59,14 +59,14 @@ def by_size(results: Results) -> Plot | None:
 
 
 def by_depth(results: Results) -> Plot | None:
-    """Instructions of the whole guest against depth."""
+    """Plots the instructions of the whole guest against depth."""
     return _against_depth(
         results, "whole", "depth", "Instructions a request, by depth", "guest instructions"
     )
 
 
 def notifications(results: Results) -> Plot | None:
-    """Notifications of the device against depth."""
+    """Plots the notifications of the device against depth."""
     return _against_depth(
         results, "notifications", "notifications", "Notifications a request, by depth",
         "notifications",
@@ -80,9 +80,10 @@ def _against_depth(
     for one in _compared(results):
         size = one.usual_size()
         lines = _several({who: one.by_depth(who, size, measure) for who in one.who()})
-        # Software would make the scale too coarse, and costs the same at any depth.
+        # The costs of software do not depend on the depth, and would need a coarser scale.
         lines.pop("software", None)
-        # So does the processor: one measurement is good for all.
+        # The processor's costs do not depend on the depth, so its measurement is repeated for each
+        # depth.
         if len(lines.get("cpu", [])) == 1:
             depths = sorted(set(_places(lines)))
             lines["cpu"] = [(int(depth), lines["cpu"][0][1]) for depth in depths]
@@ -111,7 +112,7 @@ def _against_depth(
 
 
 def _ends(lines: Lines, unit: str) -> str:
-    """The ends of each line in words."""
+    """Returns a text with the ends of each line."""
     told = []
     for who, line in lines.items():
         if line:
@@ -121,7 +122,7 @@ def _ends(lines: Lines, unit: str) -> str:
 
 
 def break_even(results: Results) -> Plot | None:
-    """The size from which on the device pays, against the processor's instructions."""
+    """Plots the break-even sizes against the processor's instructions."""
     found = [
         one for one in breakeven.all_of(results.counts)
         if one.against == "cpu" and one.smallest < one.largest
@@ -151,7 +152,7 @@ def break_even(results: Results) -> Plot | None:
     axis.set_ylim(len(names) - 0.5, -0.5)
     log_ticks(axis, [size for size in (16, 64, 256, 1024, 4096, 16384, 65536)
                      if low <= size <= high], bytes_=True)  # fmt: skip
-    # The labels are right of the points.
+    # The labels need space to the right of the points.
     axis.set_xlim(low / 1.5, high * 14)
     axis.set_xlabel("size of a request (bytes)")
     legend(figure, axes)
@@ -162,7 +163,7 @@ def break_even(results: Results) -> Plot | None:
 
 
 def _place(one: BreakEven) -> float:
-    """Where the point is; that of a device that does not pay is at the end."""
+    """Returns the position of a point; the right end if the device costs more at every size."""
     return one.largest * 1.3 if one.size is None else one.size
 
 

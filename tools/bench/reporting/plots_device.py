@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Plots of throughput: with more processors, and of the reference device by itself."""
+"""Plots of throughput: by processors, and of the reference device without a guest."""
 
 from matplotlib.ticker import FuncFormatter
 
@@ -12,7 +12,7 @@ SIGNATURES = ("akcipher", "sig")
 
 
 def scaling(results: Results) -> Plot | None:
-    """Requests per second against processors."""
+    """Plots requests per second against processors."""
     if len(results.scaling) < 2:
         return None
     rows = sorted(results.scaling, key=lambda one: one.processors)
@@ -40,7 +40,7 @@ def _by_name(rows: list[Device]) -> dict[str, list[Device]]:
 
 
 def device_sizes(results: Results) -> Plot | None:
-    """The reference device's bytes per second against size, and OpenSSL's."""
+    """Plots the bytes per second of the reference device and of OpenSSL against size."""
     rows = [one for one in results.device if one.queues == 1 and one.service not in SIGNATURES]
     drawn = {name: mine for name, mine in _by_name(rows).items()
              if len({one.size for one in mine}) > 1}  # fmt: skip
@@ -77,7 +77,7 @@ def device_sizes(results: Results) -> Plot | None:
 
 
 def device_queues(results: Results) -> Plot | None:
-    """Requests per second against the number of queues, relative to one queue."""
+    """Plots requests per second against the number of queues, relative to one queue."""
     drawn = {}
     for name, mine in _by_name(results.device).items():
         best = {}

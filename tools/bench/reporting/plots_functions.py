@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Where a request's instructions go: stacked bars by function."""
+"""A plot of a request's instructions by function, as stacked bars."""
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
@@ -14,20 +14,20 @@ from reporting.style import (
     grid, short,
 )  # fmt: skip
 
-# How many functions have a colour, and at most how many bars there are for each algorithm.
+# The number of functions with a colour, and the maximum number of bars.
 COLOURED = 7
 BARS = 7
 COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, VERMILION, YELLOW)
 DARK = (BLUE, GREEN, VERMILION, DIM)
-# What has no colour of its own.
+# The functions without a colour of their own.
 OTHERS, REST = "others of module and core", "rest of the guest"
-# A part this wide, relative to the axis, has room for its number.
-ROOM = 0.05
+# The least width of a part with a number, relative to the axis.
+LEAST_WIDTH = 0.05
 
 
 def _bars(compared: Comparison) -> list[tuple[str, Count]]:
-    """The settings to show: all who use a device, at depth 1 and the usual depth; this driver
-    also with the largest size."""
+    """Returns the settings to show: all implementations that use a device, at depth 1 and the usual
+    depth; this driver also with the largest size."""
     size, depth = compared.usual_size(), compared.usual_depth()
     largest = max(compared.sizes("rust", depth), default=size)
     wanted = [("rust", size, 1), ("rust", size, depth), ("rust", largest, depth)]
@@ -41,7 +41,7 @@ def _bars(compared: Comparison) -> list[tuple[str, Count]]:
 
 
 def functions(results: Results) -> Plot | None:
-    """The functions that cost most, of the first algorithm that was counted by function."""
+    """Plots the most expensive functions of the first algorithm that was counted by function."""
     compared = next(iter(tables.with_functions(results.counts)), None)
     bars = _bars(compared) if compared else []
     if not compared or not bars:
@@ -65,7 +65,7 @@ def functions(results: Results) -> Plot | None:
     axis.set_xlabel("guest instructions a request, whole guest")
     axis.set_title(compared.algorithm)
     colours = [*COLOURS[: len(names)], DIM, GREY]
-    # Matplotlib leaves out what begins with an underscore.
+    # Matplotlib ignores labels that begin with an underscore.
     entries = [
         Patch(color=colour, label=name if name[0] != "_" else f" {name}")
         for colour, name in zip(colours, [*names, OTHERS, REST])
@@ -78,7 +78,7 @@ def functions(results: Results) -> Plot | None:
 
 
 def _stack(axis: Axes, place: int, count: Count, names: list[str], widest: float) -> None:
-    """One bar: the named functions, then all others."""
+    """Draws a bar: the named functions, then all others."""
     by_name = count.by_name
     parts = [(name, by_name.get(name, 0.0)) for name in names]
     named = sum(value for _, value in parts)
@@ -87,7 +87,7 @@ def _stack(axis: Axes, place: int, count: Count, names: list[str], widest: float
     left = 0.0
     for (_, value), colour in zip(parts, [*COLOURS[: len(names)], DIM, GREY]):
         axis.barh(place, value, left=left, color=colour, edgecolor="white", height=0.7)
-        if value > ROOM * widest:
+        if value > LEAST_WIDTH * widest:
             ink = "white" if colour in DARK else BLACK
             axis.text(left + value / 2, place, f"{value:.0f}", ha="center", va="center",
                       color=ink, fontsize=9)  # fmt: skip

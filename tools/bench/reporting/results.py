@@ -17,7 +17,8 @@ FORMAT = 1
 
 SERVICES = ("cipher", "aead", "hash", "mac", "akcipher", "sig")
 
-# The implementations by their key ``who``, in the order of tables and legends.
+# The implementations by their key ``who``, in the order of tables and legends. The bare ring is the
+# minimal driver vc_ring in tools/bench/module.
 WHO = {
     "rust": "this driver",
     "rust-sync": "this driver, synchronous",
@@ -190,7 +191,8 @@ class Contention:
     lock_spins: float
 
     def check(self) -> str:
-        """Returns an error if a name is unknown or a number but the spins is not above 0, or ''."""
+        """Returns an error if a name is unknown or a number, except ``lock_spins``, is not above 0;
+        or ''."""
         if self.who not in WHO:
             return f"who is unknown: {self.who!r}"
         return check_positive(self, "size", "depth", "processors", "queues")
@@ -259,10 +261,10 @@ def parse(text: str) -> Results:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise BadResults(f"this is not JSON: {error}") from error
+        raise BadResults(f"not JSON: {error}") from error
     if isinstance(value, dict) and value.get("format") != FORMAT:
         raise BadResults(
-            f"its format is {value.get('format')!r}, and this report is for format {FORMAT}: "
+            f"format {value.get('format')!r} is not supported, expected {FORMAT}: "
             "measure again with make bench"
         )
     try:
@@ -276,10 +278,10 @@ def load(path: Path) -> Results:
     try:
         return parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise BadResults(f"{path} is not there: measure with make bench first") from error
+        raise BadResults(f"{path} does not exist: measure with make bench first") from error
     except OSError as error:
         raise BadResults(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise BadResults(f"{path}: this is not text: {error}") from error
+        raise BadResults(f"{path}: not text: {error}") from error
     except BadResults as error:
         raise BadResults(f"{path}: {error}") from error

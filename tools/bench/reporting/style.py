@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""How plots look: one colour, marker and line for each that does the work, in all of them."""
+"""The appearance of plots. An implementation has the same colour, marker and line in all plots."""
 
 import io
 import re
@@ -10,7 +10,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-# A back end is chosen before these, or it looks for a display.
+# These imports follow the choice of the back end, or matplotlib would look for a display.
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -19,7 +19,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 from reporting.plot import Plot
 from reporting.results import WHO
 
-# The colours of Okabe and Ito, which those who are colour-blind tell apart.
+# The colours of Okabe and Ito, which people with colour blindness can distinguish.
 BLUE, SKY, VERMILION, GREEN = "#0072B2", "#56B4E9", "#D55E00", "#009E73"
 ORANGE, PINK, YELLOW, BLACK = "#E69F00", "#CC79A7", "#F0E442", "#000000"
 DIM, GREY = "#6E6E6E", "#CFCFCF"
@@ -33,8 +33,8 @@ LINES: dict[str, dict[str, Any]] = {
     "software": {"color": PINK, "marker": "v", "linestyle": "--"},
 }
 
-# For lines of one kind, such as depths; each has another marker as well. There may be more than
-# colours: the others are dashed, with hollow markers.
+# For lines of one kind, such as depths. Each has another marker as well. After the last colour, the
+# colours are repeated with dashed lines and hollow markers.
 SERIES: list[dict[str, Any]] = [
     {"color": color, "marker": marker} | look
     for look in ({}, {"linestyle": "--", "markerfacecolor": "none"})
@@ -52,9 +52,9 @@ SETTINGS = {
     "legend.frameon": False,
     "lines.markersize": 6,
     "lines.linewidth": 1.6,
-    # Text stays text, so it can be searched and read aloud.
+    # Text is not converted to paths, so it can be searched and read aloud.
     "svg.fonttype": "none",
-    # Nothing at random: the same results make the same file.
+    # A fixed salt: the same results make the same file.
     "svg.hashsalt": "virtio_crypto_rs",
 }
 
@@ -62,7 +62,7 @@ matplotlib.rcParams.update(SETTINGS)
 
 
 def grid(count: int, size: tuple[float, float] = (4.6, 3.4)) -> tuple[Figure, list[Axes]]:
-    """A figure with this many plots, two in a row, of which each is so many inches."""
+    """Returns a figure with this many plots, two in a row, each of this size in inches."""
     columns = min(count, 2)
     rows = -(-count // columns)
     # The padding keeps an axis' label from the title of the plot below it.
@@ -76,7 +76,7 @@ def grid(count: int, size: tuple[float, float] = (4.6, 3.4)) -> tuple[Figure, li
 
 
 def legend(figure: Figure, axes: Sequence[Axes], columns: int = 3) -> None:
-    """One legend for all plots of a figure, below them."""
+    """Adds a legend for all plots of a figure, below them."""
     entries: dict[str, Any] = {}
     for axis in axes:
         for handle, label in zip(*axis.get_legend_handles_labels()):
@@ -90,23 +90,23 @@ def legend(figure: Figure, axes: Sequence[Axes], columns: int = 3) -> None:
 
 
 def short(value: float, _position: int | None = None) -> str:
-    """A number on an axis of instructions: 2000 is 2k."""
+    """Formats a number on an axis of instructions: 2000 is 2k."""
     if value >= 1e6:
         return f"{value / 1e6:g}M"
     return f"{value / 1e3:g}k" if value >= 1e3 else f"{value:g}"
 
 
 def bytes_short(value: float, _position: int | None = None) -> str:
-    """A number on an axis of bytes: 4096 is 4Ki."""
+    """Formats a number on an axis of bytes: 4096 is 4Ki."""
     return f"{value / 1024:g}Ki" if value >= 1024 and value % 1024 == 0 else f"{value:g}"
 
 
 def log_ticks(axis: Axes, values: Sequence[float], bytes_: bool) -> None:
-    """A logarithmic x axis with a tick at each value that was measured, where they fit."""
+    """Makes the x axis logarithmic, with ticks at the measured values, if there is space."""
     axis.set_xscale("log", base=2)
     ticks: list[float] = []
     for value in sorted(set(values)):
-        # A tick less than two powers of two behind another would be written over it.
+        # The labels of ticks that are closer than this factor would overlap.
         if not ticks or value >= 2.2 * ticks[-1] or len(set(values)) <= 5:
             ticks.append(value)
     axis.xaxis.set_major_locator(FixedLocator(ticks))
@@ -116,7 +116,7 @@ def log_ticks(axis: Axes, values: Sequence[float], bytes_: bool) -> None:
 
 
 def log_y(axis: Axes) -> None:
-    """A logarithmic y axis with short numbers at 1, 2 and 5."""
+    """Makes the y axis logarithmic, with short numbers at 1, 2 and 5."""
     axis.set_yscale("log")
     low, high = axis.get_ylim()
     steps = (1, 2, 5) if high / low < 300 else (1,)
@@ -128,10 +128,10 @@ def log_y(axis: Axes) -> None:
 
 
 def finish(key: str, title: str, alt: str, figure: Figure) -> Plot:
-    """Makes a picture of a figure."""
+    """Converts a figure to a picture."""
     out = io.StringIO()
     figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     svg = re.sub(r"^.*?(?=<svg)", "", out.getvalue(), count=1, flags=re.S)
-    # White space at the ends of lines is not for a source tree.
+    # The pictures are in the source tree, which has no white space at the ends of lines.
     svg = re.sub(r"[ \t]+$", "", svg, flags=re.M)
     return Plot(key, title, alt, svg)

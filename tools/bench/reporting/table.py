@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A table, and how it looks on a terminal, in reStructuredText and in HTML."""
+"""A table, and its formats for a terminal, reStructuredText and HTML."""
 
 import html
 import unicodedata
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Table:
-    """A table; a cell that is empty was not measured. The first ``names`` columns are text, and
-    the others are numbers."""
+    """A table. An empty cell was not measured. The first ``names`` columns are text, the others are
+    numbers."""
 
     key: str
     title: str
@@ -19,12 +19,12 @@ class Table:
     names: int = 1
 
     def is_name(self, column: int) -> bool:
-        """Whether a column is text."""
+        """Returns whether a column is text."""
         return column < self.names
 
 
 def width(text: str) -> int:
-    """How many columns of a terminal a text takes."""
+    """Returns the number of columns of a text on a terminal."""
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
@@ -42,7 +42,7 @@ def _line(table: Table, cells: Sequence[str], widths: Sequence[int], gap: str) -
 
 
 def to_text(table: Table) -> str:
-    """For a terminal."""
+    """Formats a table for a terminal."""
     widths = _widths(table)
     lines = [table.title, "", _line(table, table.head, widths, "  ")]
     lines.append("  ".join("-" * size for size in widths))
@@ -51,8 +51,8 @@ def to_text(table: Table) -> str:
 
 
 def to_rst(table: Table) -> str:
-    """For documents; the title is for the caller to write."""
-    # Nothing that is measured is a document's markup, but an empty first cell joins two rows.
+    """Formats a table for documents, without the title."""
+    # The cells need no quoting, but an empty first cell would continue the row before.
     rows = [[cell or ("\\" if not column else "") for column, cell in enumerate(row)]
             for row in [table.head, *table.rows]]  # fmt: skip
     widths = [max(width(row[column]) for row in rows) for column in range(len(table.head))]
@@ -62,7 +62,7 @@ def to_rst(table: Table) -> str:
 
 
 def to_html(table: Table) -> str:
-    """For a page, with its title."""
+    """Formats a table for a page, with the title."""
 
     def row(cells: Sequence[str], tag: str) -> str:
         columns = (

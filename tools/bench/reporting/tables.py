@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The tables of the report; None where nothing was measured."""
+"""The tables of the report. A function returns None if nothing was measured."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,12 +11,12 @@ from reporting.table import Table
 
 MEASURES = ("module", "core", "whole", "notifications", "interrupts", "allocations", "frees",
             "switches", "atomics")  # fmt: skip
-# How many functions are named.
+# The number of functions in the table of functions.
 FUNCTIONS = 20
 
 
 def number(value: float | None) -> str:
-    """A number with as many digits as mean anything."""
+    """Formats a number with its significant digits."""
     if value is None:
         return ""
     if value >= 100 or value == int(value):
@@ -25,7 +25,7 @@ def number(value: float | None) -> str:
 
 
 def of(results: Results) -> Table:
-    """What the results are of."""
+    """Returns the software and the machine that were measured."""
     accelerator = results.of.accelerator
     rows = [
         ["commit", results.of.commit],
@@ -39,7 +39,7 @@ def of(results: Results) -> Table:
 
 
 def summary(results: Results) -> Table | None:
-    """Instructions in the whole guest, side by side: the usual size at depth 1 and 8."""
+    """Returns the instructions of the whole guest at the usual size, by implementation."""
     rows = []
     columns = [who for who in WHO if any(count.who == who for count in results.counts)]
     for algorithm in comparison.algorithms(results.counts):
@@ -57,7 +57,7 @@ def summary(results: Results) -> Table | None:
 
 
 def break_even(results: Results) -> Table | None:
-    """The size from which on the device pays."""
+    """Returns the break-even sizes."""
     found = breakeven.all_of(results.counts)
     keys = dict.fromkeys((one.algorithm, one.depth) for one in found)
     if not keys:
@@ -80,7 +80,7 @@ def _key(one: BreakEven) -> tuple[str, int, str]:
 
 
 def counts(results: Results) -> Table | None:
-    """All that was counted."""
+    """Returns all counts."""
     if not results.counts:
         return None
     rows = [_count(count) for count in results.counts]
@@ -97,7 +97,7 @@ def _count(count: Count) -> list[str]:
 
 
 def functions(results: Results) -> Table | None:
-    """Where the instructions go, in the setting that the plot shows first."""
+    """Returns the instructions by function, in the setting that the plot shows first."""
     compared = next(iter(with_functions(results.counts)), None)
     if not compared:
         return None
@@ -112,7 +112,7 @@ def functions(results: Results) -> Table | None:
 
 
 def with_functions(all_counts: Sequence[Count]) -> list[Comparison]:
-    """The algorithms whose usual setting was counted by function."""
+    """Returns the algorithms whose usual setting was counted by function."""
     every = [Comparison(all_counts, name) for name in comparison.algorithms(all_counts)]
     return [
         one for one in every
@@ -131,7 +131,7 @@ def _largest(tables: Sequence[dict[str, float]]) -> list[str]:
 
 
 def programs(results: Results) -> Table | None:
-    """What the requests of programs cost, and how much of that is the program's own."""
+    """Returns the costs of programs, with the program's own instructions in a separate column."""
     if not results.programs:
         return None
     rows = []
@@ -148,7 +148,7 @@ def programs(results: Results) -> Table | None:
 
 
 def times(results: Results) -> Table | None:
-    """Times, as ratios."""
+    """Returns the times, as ratios."""
     rows = [
         [one.algorithm, f"{SHORT[one.a]} / {SHORT[one.b]}", one.device or "", str(one.size),
          str(one.depth), str(one.rounds), f"{one.ratio_minimum:.2f}", f"{one.ratio_median:.2f}"]
@@ -161,7 +161,7 @@ def times(results: Results) -> Table | None:
 
 
 def scaling(results: Results) -> Table | None:
-    """Requests per second with more processors."""
+    """Returns the requests per second by processors."""
     if not results.scaling:
         return None
     rows = [
@@ -173,7 +173,7 @@ def scaling(results: Results) -> Table | None:
 
 
 def contention(results: Results) -> Table | None:
-    """What several processors contend for: atomic instructions, counted with one, and locks."""
+    """Returns the atomic instructions with one processor, and waits for locks with several."""
     if not results.contention:
         return None
     rows = []
@@ -194,7 +194,7 @@ def contention(results: Results) -> Table | None:
 
 
 def device(results: Results) -> Table | None:
-    """What the reference device does by itself."""
+    """Returns the throughput of the reference device without a guest."""
     rows = [
         [one.name, str(one.size), str(one.depth), str(one.queues), number(one.requests_per_second),
          number(one.bytes_per_second / 1e6), f"{100 * one.share:.0f} %"]
@@ -207,7 +207,7 @@ def device(results: Results) -> Table | None:
 
 
 def device_short(results: Results) -> Table | None:
-    """The same with one queue at the greatest depth, sizes side by side: the share of OpenSSL."""
+    """Returns the reference device's share of OpenSSL's throughput, with one queue, by size."""
     mine = [one for one in results.device if one.queues == 1]
     if not mine:
         return None
@@ -226,7 +226,7 @@ ALL: Sequence[Callable[[Results], Table | None]] = (
     of, summary, break_even, programs, functions, times, scaling, contention, device, counts,
 )  # fmt: skip
 
-# What a table is about, for a report that has to say that it was not measured.
+# The subject of a table, for the sentence that it was not measured.
 SUBJECTS = {
     "summary": "Guest instructions", "break_even": "The break-even", "times": "Time",
     "programs": "Programs", "functions": "Instructions by function", "scaling": "Scaling",
@@ -236,18 +236,18 @@ SUBJECTS = {
 
 
 def missing(make: Callable[[Results], Table | None]) -> str:
-    """A sentence to take the place of a table."""
+    """Returns a sentence that takes the place of a table."""
     return f"{SUBJECTS[make.__name__]}: not measured."
 
 
 def noise(results: Results) -> str:
-    """How far two countings of the same setting are apart."""
+    """Returns a sentence about the difference between two counts of the same setting."""
     if not results.counts:
         return ""
     worst = max(results.counts, key=lambda count: count.noise)
     middle = sorted(count.noise for count in results.counts)[len(results.counts) // 2]
     return (
-        f"Two countings of a setting in one boot differ by {100 * middle:.1f} % in the median, and "
+        f"Two counts of a setting in one boot differ by {100 * middle:.1f} % in the median, and "
         f"by {100 * worst.noise:.1f} % at most ({worst.algorithm}, {WHO[worst.who]}, {worst.size} "
         f"bytes, depth {worst.depth})."
     )

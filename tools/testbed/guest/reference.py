@@ -19,7 +19,7 @@ LAST_LINES = 20
 
 # Exit statuses of the server. With some faults it exits on purpose.
 PANICKED = 101
-ON_PURPOSE = 42
+CRASH_STATUS = 42
 
 # The path of a socket must be short. A path in the cache folder can be too long. /run of the root
 # belongs to this run alone.
@@ -209,7 +209,7 @@ class Server:
         found = []
         if not self._ended_well(report):
             found.append(Complaint(f"device {self.number} {self._ending()}:", self.last_words()))
-        elif "violations" not in report and self.process.returncode != ON_PURPOSE:
+        elif "violations" not in report and self.process.returncode != CRASH_STATUS:
             found.append(Complaint(f"device {self.number} left no report:", self.last_words()))
         for violation in report.get("violations", []):
             requirement = violation["requirement"]
@@ -228,7 +228,7 @@ class Server:
             return True
         if status == PANICKED or self.killed:
             return False
-        return status in (0, ON_PURPOSE) or report.get("died_on_purpose") is True
+        return status in (0, CRASH_STATUS) or report.get("crashed_by_fault") is True
 
     def _ending(self) -> str:
         status = self.process.returncode

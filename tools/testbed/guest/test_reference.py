@@ -103,7 +103,7 @@ class Verdict(unittest.TestCase):
 
     def test_good(self) -> None:
         """A server may end after it was stopped, and exit on purpose with some faults."""
-        died = GOOD | {"died_on_purpose": True}
+        died = GOOD | {"crashed_by_fault": True}
         self.assertEqual(self.said("exit 0", GOOD), [])
         self.assertEqual(self.said("exit 42", None), [])
         self.assertEqual(self.said("kill -ABRT $$", died), [])

@@ -93,7 +93,7 @@ def wrong(algorithm: Algorithm) -> None:
 def half_done(algorithm: Algorithm) -> None:
     """Tests a device that writes output and then reports an error or no status. AF_ALG's requests
     are out of place, so the fallback can repeat them."""
-    for fault in ("dirty-failure", "status-unwritten"):
+    for fault in ("fail-after-write", "status-unwritten"):
         check_fault(algorithm, fault, None, None)
 
 

@@ -39,7 +39,7 @@ LONG = 300
 # Faults that harm no request.
 FAULTS = """
     delay:value=20 reorder used-len-short used-len-long used-len-zero no-interrupt:count=5
-    answer-twice:count=1 wrong-id:queue=0:count=1 wrong-id:queue=control:count=1 refuse-operation
+    duplicate-used:count=1 wrong-id:queue=0:count=1 wrong-id:queue=control:count=1 refuse-operation
     refuse-create refuse-destroy:count=2 table-full session-forgotten:count=1 toggle-ready:value=50
     config-storm:value=1
 """.split()

@@ -178,7 +178,7 @@ def _() -> None:
                 "refuse-operation:value=3",
                 "status-unwritten",
                 "status-unknown:value=77",
-                "dirty-failure",
+                "fail-after-write",
             ):
                 with fault(text):
                     time.sleep(0.5)

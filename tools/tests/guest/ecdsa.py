@@ -330,7 +330,7 @@ def _() -> None:
                 {"name": "refuse-operation"},
                 {"name": "status-unwritten"},
                 {"name": "corrupt-output"},
-                {"name": "dirty-failure"},
+                {"name": "fail-after-write"},
             ]
             for how in faults:
                 with fault(**how):

@@ -26,23 +26,23 @@ log = KernelLog()
 
 # All faults except those that end the device, and those for which the kernel waits without a limit.
 FAULTS = (
-    "never-answer delay reorder answer-twice wrong-id used-len-short used-len-long used-len-zero "
+    "never-answer delay reorder duplicate-used wrong-id used-len-short used-len-long used-len-zero "
     "no-interrupt status-unwritten status-unknown refuse-operation refuse-create refuse-destroy "
     "table-full session-id-reused session-id session-forgotten wrong-tag corrupt-output "
-    "dirty-failure config-queues config-max-size config-max-key-len config-masks-all config-status "
-    "config-torn config-random toggle-ready config-storm needs-reset refuse-features "
+    "fail-after-write config-queues config-max-size config-max-key-len config-masks-all "
+    "config-status config-torn config-random toggle-ready config-storm needs-reset refuse-features "
     "generation-changes no-vector vector-lost interrupt-storm"
 ).split()
 # QEMU 11 crashes if a vhost-user device announces a config change during a reset. Other faults of
 # this list cause resets, so only a vfio device gets these faults.
 CHANGES = ("toggle-ready", "config-storm")
 # Faults that can be limited to a queue: data queues only, the control queue only, or either.
-DATA = ("refuse-operation", "wrong-tag", "corrupt-output", "dirty-failure")
+DATA = ("refuse-operation", "wrong-tag", "corrupt-output", "fail-after-write")
 CONTROL = (
     "refuse-create refuse-destroy table-full session-id-reused session-id session-forgotten"
 ).split()
 EITHER = (
-    "never-answer delay reorder answer-twice wrong-id used-len-short used-len-long used-len-zero "
+    "never-answer delay reorder duplicate-used wrong-id used-len-short used-len-long used-len-zero "
     "no-interrupt status-unwritten status-unknown needs-reset no-vector vector-lost"
 ).split()
 # Faults whose value is a time. Large values would take too long.

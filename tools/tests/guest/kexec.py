@@ -85,7 +85,7 @@ if MARK not in COMMAND_LINE:
 def _() -> None:
     status = reference.status()
     check(status["starts"] > 1, f"the device was started {status['starts']} times")
-    check_equal(status["sessions_left_behind"], 0, "leaked sessions")
+    check_equal(status["sessions_leaked"], 0, "leaked sessions")
 
 
 @test("second kernel: the device serves a program and a volume")

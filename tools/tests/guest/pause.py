@@ -96,7 +96,7 @@ def _() -> None:
             run("cryptsetup", "close", "luks")
     check_equal(after["starts"] - before["starts"], options.pauses, "starts")
     check_equal(after["sessions"], before["sessions"], "sessions")
-    check_equal(after["sessions_left_behind"], before["sessions_left_behind"], "lost sessions")
+    check_equal(after["sessions_leaked"], before["sessions_leaked"], "lost sessions")
     check_equal(reference.requests(after, status="INVSESS"), 0, "requests without a session")
 
 

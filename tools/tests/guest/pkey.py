@@ -279,7 +279,7 @@ def _() -> None:
         ("refuse-operation", {}),
         ("refuse-create", {}),
         ("status-unwritten", {"queue": 0}),
-        ("dirty-failure", {}),
+        ("fail-after-write", {}),
         ("wrong-tag", {}),
     ):
         reference.command(command="fault", fault={"name": name, **how})

@@ -6,7 +6,7 @@ usage: recovery.py TIMEOUT_MS [FAULT]
 
 For a guest with a reference device. TIMEOUT_MS is the driver's timeout_ms. The shared folder has
 vc_fault.ko. Some tests require a vfio device, and are skipped on other devices. At the end such a
-device fails for good with FAULT: device-gone, the default, or die.
+device fails for good with FAULT: disconnect, the default, or crash.
 
 The tests do not limit how long an event takes, except for the time limit LONG.
 """
@@ -25,7 +25,7 @@ from lib.kernel_log import KernelLog
 from lib.tap import check, check_equal, check_same, test, wait_until
 
 TIMEOUT = int(sys.argv[1]) / 1000
-END = sys.argv[2] if len(sys.argv) > 2 else "device-gone"
+END = sys.argv[2] if len(sys.argv) > 2 else "disconnect"
 # Time limit in seconds for events.
 LONG = 120
 SIZE = 4096
@@ -346,7 +346,7 @@ def _() -> None:
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
 
 
-for FAULT in ("wrong-id:queue=0:count=1", "answer-twice:queue=0:count=1", "wrong-id:queue=control:count=1"):
+for FAULT in ("wrong-id:queue=0:count=1", "duplicate-used:queue=0:count=1", "wrong-id:queue=control:count=1"):
 
     @test(f"broken ring: the driver resets the device ({FAULT})")
     def _(fault: str = FAULT) -> None:

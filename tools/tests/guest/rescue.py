@@ -33,7 +33,7 @@ SUBJECTS = [subject for subject in fault_requests.SUBJECTS if subject.driver in 
 # have this fault.
 LOST = "never-answer:queue=0:count=1"
 # The device writes a part of the result and reports VIRTIO_CRYPTO_ERR.
-DIRTY = "dirty-failure:queue=0"
+DIRTY = "fail-after-write:queue=0"
 # The device reports VIRTIO_CRYPTO_ERR, NOTSUPP or INVSESS, and writes nothing.
 FAILED, UNSUPPORTED, NO_SESSION = (f"refuse-operation:value={value}:queue=0" for value in (1, 3, 4))
 log = KernelLog()

@@ -341,7 +341,7 @@ def _() -> None:
         # Not status 4, INVSESS: the driver then creates other sessions.
         *({"name": "refuse-operation", "value": value} for value in (1, 2, 3, 5, 6)),
         *({"name": "status-unknown", "value": value} for value in (7, 8, 255)),
-        *({"name": "dirty-failure", "value": value} for value in (1, 3)),
+        *({"name": "fail-after-write", "value": value} for value in (1, 3)),
         {"name": "status-unwritten"},
     )
 
@@ -373,7 +373,7 @@ def _() -> None:
 @test("key without fallback, device fails: EIO")
 def _() -> None:
     with keyed(OURS, LARGE) as transform:
-        for name in ("refuse-operation", "status-unwritten", "dirty-failure", "used-len-zero",
+        for name in ("refuse-operation", "status-unwritten", "fail-after-write", "used-len-zero",
                      "used-len-long"):  # fmt: skip
             with fault(name):
                 for what in (ENCRYPT, DECRYPT):

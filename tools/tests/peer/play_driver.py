@@ -116,7 +116,7 @@ class Driver:
         check(self._process.wait(60) == 0, "the device failed")
         report = json.loads(self._report.read_text())
         self._folder.cleanup()
-        check(report["sessions_left_behind"] == 0, "leaked sessions")
+        check(report["sessions_leaked"] == 0, "leaked sessions")
         return [violation["requirement"] for violation in report["violations"]]
 
     def create(self, session: Session) -> tuple[int, int]:

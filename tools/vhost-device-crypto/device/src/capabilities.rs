@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! What the device offers: services, algorithms, limits, and how it reads the
-//! specification where that is open.
+//! The capabilities of a device: services, algorithms, limits, and its interpretation of the
+//! specification where the specification is ambiguous.
 
 use serde::Serialize;
 
@@ -32,14 +32,14 @@ macro_rules! choice {
     };
 }
 
-/// How the numbers of new sessions are chosen.
+/// How the device chooses session IDs.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SessionIds {
-    /// 0, 1, 2, ...; the lowest that is free.
+    /// The lowest free number: 0, 1, 2, ...
     #[default]
     Sequential,
-    /// Spread over all 64 bits; 0 and 2^63 are among them.
+    /// Numbers spread over all 64 bits, starting with 0 and 2^63.
     Sparse,
 }
 
@@ -49,17 +49,17 @@ choice! {
     Sparse = "sparse",
 }
 
-/// Where a chained request in session mode has its associated data.
+/// The position of the associated data in a chained request in session mode.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChainAad {
-    /// Before the source data in padded requests, as QEMU and DPDK have it; behind it
-    /// under `VIRTIO_CRYPTO_F_REVISION_1`, as the specification says.
+    /// Before the source data in padded requests, as in QEMU and DPDK. After the source data with
+    /// `VIRTIO_CRYPTO_F_REVISION_1`, as in the specification.
     #[default]
     Auto,
-    /// Always before it.
+    /// Always before the source data.
     BeforeSrc,
-    /// Always behind it.
+    /// Always after the source data.
     AfterSrc,
 }
 
@@ -70,14 +70,14 @@ choice! {
     AfterSrc = "after-src",
 }
 
-/// Which requests are stateless where a stateless mode is negotiated.
+/// Which requests use the stateless layout if a stateless mode is negotiated.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StatelessBy {
-    /// Those whose flag does not say session mode.
+    /// Requests without `VIRTIO_CRYPTO_FLAG_SESSION_MODE`.
     #[default]
     Flag,
-    /// All: the layout follows from the feature alone.
+    /// All requests of the service. The flag only selects the session.
     Feature,
 }
 
@@ -87,15 +87,15 @@ choice! {
     Feature = "feature",
 }
 
-/// What a session's `aad_len` of 0 means.
+/// The meaning of `aad_len` 0 in the parameters of a session.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SessionAad {
-    /// Nothing: each request says how much associated data it has, as with a driver that serves
-    /// users who say it no earlier.
+    /// The length is not fixed: each request gives its own. Drivers need this if their users set
+    /// the length only with a request.
     #[default]
     Open,
-    /// That there is none in any request.
+    /// No request of the session has associated data.
     Exact,
 }
 
@@ -105,16 +105,15 @@ choice! {
     Exact = "exact",
 }
 
-/// Where an AEAD request has its nonce.
+/// The position of the nonce in the IV of an AEAD request.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AeadIv {
-    /// The IV is the nonce, `iv_len` bytes.
+    /// The IV is the nonce and has `iv_len` bytes.
     #[default]
     Nonce,
-    /// CCM: the IV always takes 16 bytes, and the nonce is the `iv_len` bytes from the second one
-    /// on. GCM: an IV of 16 bytes is the counter block J0, which a nonce of 12 bytes and the number
-    /// 1 make.
+    /// CCM: the IV field always has 16 bytes, and the nonce is the `iv_len` bytes after the first
+    /// byte. GCM: an IV of 16 bytes is the counter block J0, a nonce of 12 bytes and the number 1.
     Block,
 }
 
@@ -124,15 +123,16 @@ choice! {
     Block = "block",
 }
 
-/// What a chain does with the digest of data that is decrypted.
+/// Use of the digest in a chained request that decrypts.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChainDigest {
-    /// It is the result, and the driver compares it.
+    /// The device returns the digest, and the driver compares it.
     #[default]
     Make,
-    /// It is compared with what the result's memory holds, as DPDK's server does, in sessions that
-    /// hash first and then decrypt. If the two differ the request fails before anything is written.
+    /// The device compares the digest with the contents of the result buffer, as DPDK's server
+    /// does, in sessions that hash before they decrypt. If the two differ, the request fails before
+    /// anything is written.
     Verify,
 }
 
@@ -142,15 +142,15 @@ choice! {
     Verify = "verify",
 }
 
-/// Which numbers ECDSA and DSA have.
+/// The algorithm numbers of ECDSA and DSA.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EcdsaNumber {
-    /// ECDSA is 2, under `VIRTIO_CRYPTO_F_REVISION_1`. Without it a driver that has its numbers
-    /// from the kernel's header takes 2 for DSA, so that there is no ECDSA then.
+    /// ECDSA is 2, and only available with `VIRTIO_CRYPTO_F_REVISION_1`. Drivers without the
+    /// feature may use the numbers of the kernel's header, where 2 is DSA.
     #[default]
     Specification,
-    /// ECDSA is 2, whatever the driver takes that for.
+    /// ECDSA is 2, with and without `VIRTIO_CRYPTO_F_REVISION_1`.
     Always,
     /// ECDSA is 3, as in the kernel's header.
     Uapi,
@@ -164,7 +164,7 @@ choice! {
 }
 
 impl EcdsaNumber {
-    /// The number in requests, and of the bit in the mask.
+    /// Returns the number of ECDSA in requests and in the mask.
     pub fn number(self) -> u32 {
         match self {
             EcdsaNumber::Specification | EcdsaNumber::Always => 2,
@@ -172,13 +172,14 @@ impl EcdsaNumber {
         }
     }
 
-    /// Whether it means ECDSA to a driver with these features.
+    /// Returns whether the number means ECDSA to a driver with these features.
     pub fn is_clear(self, features: u64) -> bool {
         self != EcdsaNumber::Specification || features & feature::REVISION_1 != 0
     }
 }
 
-/// Bits of the cipher, hash and MAC masks whose algorithms are offered on demand only.
+/// Bits of the cipher, hash and MAC masks for algorithms that are only offered with
+/// [`Capabilities::legacy`].
 const LEGACY: [u64; 3] = [
     1 << CipherAlgorithm::Arc4 as u32
         | 1 << CipherAlgorithm::DesEcb as u32
@@ -187,61 +188,61 @@ const LEGACY: [u64; 3] = [
     1 << MacAlgorithm::HmacMd5 as u32,
 ];
 
-/// All that can be chosen about a device.
+/// Properties of a device that are chosen when it is created.
 #[derive(Clone, Debug, Serialize)]
 pub struct Capabilities {
-    /// How many data queues, 1 to 63.
+    /// Number of data queues, 1 to 63.
     pub queues: u16,
-    /// The device's own feature bits, 0 to 5; see [`crate::protocol::feature`].
+    /// Device feature bits (0 to 5) that are offered; see [`crate::protocol::feature`].
     pub features: u64,
-    /// The services.
+    /// Services that are offered.
     pub services: Vec<Service>,
-    /// Bits of the cipher mask that are offered, of those the library can do.
+    /// Mask of the ciphers that are offered. Ciphers that OpenSSL does not support are left out.
     pub cipher_mask: u64,
-    /// The same for hashes.
+    /// Mask of the hashes, as for ciphers.
     pub hash_mask: u32,
-    /// The same for MACs.
+    /// Mask of the MACs, as for ciphers.
     pub mac_mask: u64,
-    /// The same for AEADs.
+    /// Mask of the AEADs, as for ciphers.
     pub aead_mask: u32,
-    /// The same for public keys.
+    /// Mask of the public-key algorithms, as for ciphers.
     pub akcipher_mask: u32,
-    /// Whether DES, ARC4 and MD5 are offered, too.
+    /// Whether DES, ARC4 and MD5 are offered.
     pub legacy: bool,
-    /// Whether what is not offered is refused, or served nevertheless (as QEMU does).
+    /// Whether requests for algorithms that are not offered are served, as in QEMU, or rejected.
     pub serve_unadvertised: bool,
-    /// The longest cipher or AEAD key, in bytes.
+    /// Maximum length of a cipher or AEAD key, in bytes.
     pub max_cipher_key_len: u32,
-    /// The longest MAC key, in bytes.
+    /// Maximum length of a MAC key, in bytes.
     pub max_auth_key_len: u32,
-    /// The longest request, in bytes.
+    /// Maximum length of a request, in bytes.
     pub max_size: u64,
-    /// The most public-key operations a second; 0 is no limit.
+    /// Maximum number of public-key operations per second; 0 means no limit.
     pub akcipher_rate: u32,
-    /// How many sessions there can be.
+    /// Maximum number of sessions.
     pub table_size: usize,
-    /// Their numbers.
+    /// How session IDs are chosen.
     pub session_ids: SessionIds,
-    /// A decision where the specification is open: sessions outlive a reset.
+    /// Whether sessions survive a reset. The specification does not define this.
     pub keep_sessions: bool,
-    /// A decision where the specification is open.
+    /// Interpretation of the specification; see the type.
     pub chain_aad: ChainAad,
-    /// A decision where the specification is open.
+    /// Interpretation of the specification; see the type.
     pub chain_digest: ChainDigest,
-    /// A decision where the specification is open.
+    /// Interpretation of the specification; see the type.
     pub session_aad: SessionAad,
-    /// A decision where the specification is open: CCM's nonce.
+    /// Interpretation of the specification: position of the nonce of CCM.
     pub ccm_iv: AeadIv,
-    /// A decision where the specification is open: GCM's.
+    /// Interpretation of the specification: position of the nonce of GCM.
     pub gcm_iv: AeadIv,
-    /// A decision where the specification is open.
+    /// Interpretation of the specification; see the type.
     pub stateless_by: StatelessBy,
-    /// A decision where specification and kernel differ.
+    /// Numbers of ECDSA and DSA, which differ between specification and kernel.
     pub ecdsa_number: EcdsaNumber,
 }
 
 impl Default for Capabilities {
-    /// One queue, no features, and all algorithms of the library except the legacy ones.
+    /// One queue, no features, and all algorithms that OpenSSL supports, except the legacy ones.
     fn default() -> Self {
         Capabilities {
             queues: 1,
@@ -273,7 +274,7 @@ impl Default for Capabilities {
 }
 
 impl Capabilities {
-    /// The configuration space; its status is for the device to fill in.
+    /// Returns the configuration space with a status of 0. The device sets the status.
     pub fn config(&self) -> Config {
         let service = |service, mask| if self.services.contains(&service) { mask } else { 0 };
         let ciphers =
@@ -299,7 +300,7 @@ impl Capabilities {
         let mac = service(Service::Mac, mask(macs.map(|a| a.number())) & mac_mask);
         let aead = service(Service::Aead, mask(aeads.map(|a| a.number())) & aead_mask);
         let akcipher = service(Service::Akcipher, mask(akciphers) & akcipher_mask);
-        // A service without an algorithm is none.
+        // A service without algorithms is not offered.
         let services = [
             (Service::Cipher, cipher),
             (Service::Hash, hash),
@@ -324,8 +325,9 @@ impl Capabilities {
         }
     }
 
-    /// Whether a service's algorithm of this number is offered, or served all the same.
-    /// `config` is what [`Capabilities::config`] returns.
+    /// Returns whether requests for an algorithm are served: it is offered, or the device also
+    /// serves algorithms that are not offered. `config` is the return value of
+    /// [`Capabilities::config`].
     pub fn serves(&self, config: &Config, service: Service, number: u32) -> bool {
         if self.serve_unadvertised {
             return true;
@@ -346,7 +348,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn legacy_algorithms_are_offered_on_demand() {
+    fn legacy_algorithms_are_offered_only_if_enabled() {
         let legacy = Capabilities { legacy: true, ..Capabilities::default() }.config();
         let default = Capabilities::default().config();
         let masks =
@@ -360,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn every_choice_has_a_name_of_its_own() {
+    fn choices_have_distinct_names() {
         fn names<T: Choice>() -> Vec<&'static str> {
             T::ALL.iter().map(|(value, _)| value.name()).collect()
         }

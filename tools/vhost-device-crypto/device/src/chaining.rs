@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Algorithm chaining: a cipher and a digest in one request.
 //!
-//! Where the specification is open: the digest's input is the associated data, then the
-//! range to hash, of the source if the hash comes first and of the destination if the
-//! cipher does. Source data outside the range to cipher is copied to the destination.
-//! The device makes a digest; to compare it is for the driver, unless the device is told to:
-//! [`crate::capabilities::ChainDigest`].
+//! Interpretation of the specification: the input of the digest is the associated data followed by
+//! the range to hash. The range is in the source if the hash comes first, and in the destination if
+//! the cipher comes first. Source data outside the range to cipher is copied to the destination.
+//! The device returns the digest and the driver compares it, unless
+//! [`crate::capabilities::ChainDigest`] selects otherwise.
 
 use openssl::memcmp;
 
@@ -18,7 +18,7 @@ use crate::protocol::algorithm::{ChainOrder, HashAlgorithm};
 use crate::protocol::data::ChainLengths;
 use crate::status::{Result, StatusError};
 
-/// The digest's half.
+/// The digest of a chain.
 pub enum Digest {
     /// A hash without a key.
     Plain(HashAlgorithm),
@@ -26,7 +26,7 @@ pub enum Digest {
     Auth(Mac),
 }
 
-/// Both halves.
+/// A cipher and a digest with their keys.
 pub struct Chaining {
     order: ChainOrder,
     cipher: Cipher,
@@ -35,19 +35,21 @@ pub struct Chaining {
 }
 
 impl Chaining {
-    /// Puts the halves together.
+    /// Combines a cipher and a digest.
     pub fn new(order: ChainOrder, cipher: Cipher, digest: Digest, result_len: usize) -> Self {
         Chaining { order, cipher, digest, result_len }
     }
 
-    /// The digest's length, in bytes.
+    /// Returns the length of the digest, in bytes.
     pub fn result_len(&self) -> usize {
         self.result_len
     }
 
-    /// Serves a request: the destination gets as much as the source has, `result` the digest. `Err`: a
-    /// range or a length is not right; or, if that is to be verified, the digest of the source is
-    /// another one than the result's memory has.
+    /// Performs a request. Writes as many bytes to the destination as the source has, and the
+    /// digest to `result`. With `verify` the digest of the source must equal the contents of the
+    /// result buffer.
+    ///
+    /// Returns `Generic` if a range or a length is invalid, or if `verify` finds another digest.
     pub(crate) fn run(
         &self,
         lengths: &ChainLengths,
@@ -63,7 +65,8 @@ impl Chaining {
             (lengths.cipher_start_src_offset as usize, lengths.len_to_cipher as usize);
         let to_cipher = src.get(start, len).ok_or(StatusError::Generic)?;
         let ciphered = dst.get(start, len).ok_or(StatusError::Generic)?;
-        // Before anything is written, or it would be too late to refuse.
+        // Check the range before anything is written: a rejected request must not change the
+        // destination.
         let hash_from = lengths.hash_start_src_offset as usize;
         let to_hash =
             |span: &Span<'_>| span.get(hash_from, lengths.len_to_hash as usize).map(|_| ());

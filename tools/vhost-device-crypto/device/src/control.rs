@@ -60,8 +60,8 @@ fn serve<H: Hooks>(device: &Device<H>, chain: &Chain<'_>) -> u32 {
     written
 }
 
-/// Writes a response: one byte for a DESTROY, 16 bytes for any other request, if it has room for
-/// them. Returns how many bytes from the first one on were written.
+/// Writes a response: one byte for a DESTROY, 16 bytes for other requests if the buffer is long
+/// enough. Returns the length of the written part, counted from the first byte of the buffer.
 fn write(chain: &Chain<'_>, operation: Result<Operation>, response: &ControlResponse) -> u32 {
     let destroy = matches!(operation, Ok(Operation::Destroy { .. }));
     if destroy || chain.writable.len() < CREATE_OUTCOME_LEN {
@@ -102,7 +102,7 @@ fn execute<H: Hooks>(
     });
     if let Err(error) = parsed {
         device.violated(match error {
-            // The opcode is defined, and the kind of symmetric session is not.
+            // The opcode is defined, but the type of the symmetric session is not.
             StatusError::NotSupp if is_defined(chain) => Requirement::OpType,
             StatusError::NotSupp => Requirement::CreateOpcode,
             _ => Requirement::ControlOrder,
@@ -122,14 +122,14 @@ fn execute<H: Hooks>(
     }
 }
 
-/// Whether the header is whole and has an opcode that there is.
+/// Returns whether the header is complete and its opcode is defined.
 fn is_defined(chain: &Chain<'_>) -> bool {
     let mut header = [0; HEADER_LEN];
     let len = chain.readable.read(&mut header);
     Header::parse(&header[..len]).is_ok_and(|header| header.operation().is_ok())
 }
 
-/// What the driver has to mind whatever comes of the request.
+/// Checks the requirements that apply to every request.
 fn check<H: Hooks>(device: &Device<H>, request: &Request) {
     device.check(Requirement::Ready, device.is_ready());
     device.check(Requirement::Reserved, request.header.reserved == 0);
@@ -171,7 +171,7 @@ fn create<H: Hooks>(
 
 /// Adds a session to the table, and returns its ID.
 fn insert<H: Hooks>(device: &Device<H>, session: Session, opcode: u32) -> Result<u64> {
-    // Revision 1 has introduced NOSPC.
+    // NOSPC is defined since revision 1.
     match device.hooks.insert_session(opcode, &device.sessions, session) {
         Err(StatusError::NoSpc) if device.features() & feature::REVISION_1 == 0 => {
             Err(StatusError::Generic)
@@ -180,14 +180,14 @@ fn insert<H: Hooks>(device: &Device<H>, session: Session, opcode: u32) -> Result
     }
 }
 
-/// `Err` if a key is longer than the device takes.
+/// Returns `Generic` if a key is longer than the limit of the device.
 pub(crate) fn check_key_lens<H: Hooks>(device: &Device<H>, parameters: Parameters) -> Result<()> {
     let (key_len, auth_key_len) = parameters.key_lens();
     let (max_cipher, max_auth) = (device.base.max_cipher_key_len, device.base.max_auth_key_len);
     let (fits, requirement) = match parameters.service() {
         Service::Cipher | Service::Aead => (key_len <= max_cipher, Requirement::MaxCipherKeyLen),
         Service::Hash | Service::Mac => (key_len <= max_auth, Requirement::MaxAuthKeyLen),
-        // A limit of ours, which no driver can know.
+        // The specification has no field for this limit, so exceeding it is not a violation.
         Service::Akcipher if key_len > MAX_AKCIPHER_KEY_LEN => return Err(StatusError::Generic),
         Service::Akcipher => return Ok(()),
     };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Ciphers, hashes, MACs, AEADs and public keys, by OpenSSL's libcrypto.
+//! Ciphers, hashes, MACs, AEADs and public-key algorithms, implemented with OpenSSL's libcrypto.
 
 pub mod aead;
 mod cbc_mac;
@@ -24,14 +24,15 @@ use crate::openssl_ffi::{self, Context};
 use crate::protocol::algorithm::Direction;
 use crate::status::{Result, StatusError};
 
-/// The most bytes that the library is given at a time: its lengths are C's `int`. Tests
-/// have a lower bound, to get at it.
+/// Maximum number of bytes in one call of OpenSSL, whose lengths are C's `int`. The limit is lower
+/// in tests, so that tests exceed it with little memory.
 const LONGEST: usize = if cfg!(test) { 1 << 12 } else { 1 << 30 };
 
-/// Bytes that go through the stack where they cannot be worked on in place.
+/// Size of the bounce buffer on the stack, for blocks that cannot be processed in place.
 const BOUNCE: usize = 64;
 
-/// Things that are slow to make, for as many threads as need one at a time.
+/// A pool of objects that are slow to create. Each thread takes an idle object or creates a new
+/// one.
 pub(crate) struct Pool<T>(Mutex<Vec<T>>);
 
 impl<T> Pool<T> {
@@ -39,17 +40,17 @@ impl<T> Pool<T> {
         Pool(Mutex::new(Vec::new()))
     }
 
-    /// Does something with one of them. It is not used again if that fails, as nobody
-    /// knows the state it is in.
+    /// Calls `work` with an object of the pool. If `work` fails, the object is dropped, because its
+    /// state is unknown.
     pub(crate) fn with<R>(
         &self,
         make: impl FnOnce() -> Result<T>,
         work: impl FnOnce(&mut T) -> Result<R>,
     ) -> Result<R> {
         let idle = self.idle().pop();
-        let mut one = idle.map_or_else(make, Ok)?;
-        let result = work(&mut one)?;
-        self.idle().push(one);
+        let mut object = idle.map_or_else(make, Ok)?;
+        let result = work(&mut object)?;
+        self.idle().push(object);
         Ok(result)
     }
 
@@ -58,7 +59,7 @@ impl<T> Pool<T> {
     }
 }
 
-/// A cipher's contexts, all with the same key, that is scheduled once for each.
+/// A pool of cipher contexts with the same key. Each context expands the key once.
 pub(crate) struct ContextPool {
     cipher: &'static CipherRef,
     direction: Direction,
@@ -67,7 +68,7 @@ pub(crate) struct ContextPool {
 }
 
 impl ContextPool {
-    /// `NotSupp`: the library has no such cipher.
+    /// Creates an empty pool. Returns `NotSupp` if OpenSSL does not have the cipher.
     pub(crate) fn new(cipher: &str, direction: Direction, key: &[u8]) -> Result<Self> {
         Ok(ContextPool {
             cipher: openssl_ffi::cipher(cipher).ok_or(StatusError::NotSupp)?,
@@ -77,29 +78,31 @@ impl ContextPool {
         })
     }
 
-    /// Does something with a context. `Err`: the key does not have the cipher's length.
+    /// Calls `work` with a context. Returns `Generic` if the key does not have a length of the
+    /// cipher.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Context) -> Result<R>) -> Result<R> {
         self.pool.with(|| self.fresh(), work)
     }
 
-    /// A context that nothing has gone through.
+    /// Creates a context that has processed no data.
     pub(crate) fn fresh(&self) -> Result<Context> {
         Context::new(self.cipher, self.direction, &self.key)
     }
 }
 
-/// Which algorithms work: those that `works` does not fail for. They are tried once.
+/// Returns whether an algorithm is available, that is, `works` succeeds for it. The first call runs
+/// `works` for all algorithms and stores the result.
 pub(crate) fn is_available<T: Copy + PartialEq>(
-    working_ones: &OnceLock<Vec<T>>,
+    available: &OnceLock<Vec<T>>,
     all: &[T],
     algorithm: T,
     works: impl Fn(T) -> Result<()>,
 ) -> bool {
-    let working = || all.iter().copied().filter(|&one| works(one).is_ok()).collect();
-    working_ones.get_or_init(working).contains(&algorithm)
+    let working = || all.iter().copied().filter(|&candidate| works(candidate).is_ok()).collect();
+    available.get_or_init(working).contains(&algorithm)
 }
 
-/// A place in a span.
+/// A position in a span.
 pub(crate) struct Cursor<'s, 'm> {
     slices: &'s [Slice<'m>],
     at: usize,
@@ -110,13 +113,13 @@ impl<'s, 'm> Cursor<'s, 'm> {
         Cursor { slices: span.slices(), at: 0 }
     }
 
-    /// How many bytes there are from here on in one piece, as far as the library takes
-    /// them at a time; 0 at the end alone.
+    /// Returns the number of contiguous bytes at the position, at most [`LONGEST`]. Returns 0 only
+    /// at the end.
     pub(crate) fn run(&self) -> usize {
         self.slices.first().map_or(0, |slice| slice.len() - self.at).min(LONGEST)
     }
 
-    /// The next `len` bytes, or as many as there are in one piece, to look where they are.
+    /// Returns the next `len` bytes without advancing, or fewer if fewer are contiguous.
     fn peek(&self, len: usize) -> Slice<'m> {
         let slice = self.slices.first().copied();
         slice
@@ -124,7 +127,7 @@ impl<'s, 'm> Cursor<'s, 'm> {
             .unwrap_or(Slice::from(&mut [][..]))
     }
 
-    /// The next `len` bytes, or as many as there are in one piece.
+    /// Returns the next `len` bytes and advances, or fewer if fewer are contiguous.
     pub(crate) fn take(&mut self, len: usize) -> Slice<'m> {
         let taken = self.peek(len);
         self.at += taken.len();
@@ -136,7 +139,7 @@ impl<'s, 'm> Cursor<'s, 'm> {
         taken
     }
 
-    /// Copies bytes out, as many as `to` holds and there are.
+    /// Copies bytes from the span until `to` is full or the span ends.
     pub(crate) fn read(&mut self, to: &mut [u8]) {
         let mut done = 0;
         while done < to.len() && self.run() > 0 {
@@ -144,7 +147,7 @@ impl<'s, 'm> Cursor<'s, 'm> {
         }
     }
 
-    /// Copies bytes in, as many as there is room for.
+    /// Copies bytes to the span until `from` or the span ends.
     pub(crate) fn write(&mut self, from: &[u8]) {
         let mut done = 0;
         while done < from.len() && self.run() > 0 {
@@ -155,7 +158,7 @@ impl<'s, 'm> Cursor<'s, 'm> {
     }
 }
 
-/// The pieces of a span, none of which is too long for the library.
+/// Iterates over the contiguous parts of a span. Each has at most [`LONGEST`] bytes.
 pub(crate) fn pieces<'s, 'm>(span: &'s Span<'m>) -> impl Iterator<Item = Slice<'m>> + 's {
     let mut cursor = Cursor::new(span);
     std::iter::from_fn(move || {
@@ -164,16 +167,17 @@ pub(crate) fn pieces<'s, 'm>(span: &'s Span<'m>) -> impl Iterator<Item = Slice<'
     })
 }
 
-/// Whether the library takes two pieces of the same length for input and output: the same
-/// memory, or such as does not overlap.
+/// Returns whether OpenSSL accepts two slices of the same length as input and output: both are the
+/// same memory, or they do not overlap.
 fn compatible(src: Slice<'_>, dst: Slice<'_>) -> bool {
     let (from, to) = (src.ptr_guard().as_ptr().addr(), dst.ptr_guard().as_ptr().addr());
     from == to || from.abs_diff(to) >= src.len()
 }
 
-/// Puts all of `src` through `update` to the front of `dst`: in place, but for blocks that
-/// are in more than one piece. `Err`: `dst` is too short, or `src` is not a multiple of
-/// `block_len`, that divides [`BOUNCE`].
+/// Calls `update` for all of `src` and the first bytes of `dst`. Data is processed in place, except
+/// blocks that are not contiguous or that overlap. `block_len` must divide [`BOUNCE`].
+///
+/// Returns `Generic` if `dst` is shorter than `src`, or `src` is not a multiple of `block_len`.
 pub(crate) fn transform(
     src: &Span<'_>,
     dst: &Span<'_>,
@@ -206,8 +210,8 @@ pub(crate) fn transform(
     Ok(())
 }
 
-/// Calls `update` once, with all of `src` and the front of `dst`: in place where they are
-/// in one piece, otherwise in `scratch`. `Err`: `dst` is too short.
+/// Calls `update` once, with all of `src` and the first bytes of `dst`. Data that is not contiguous
+/// is copied to or from `scratch`. Returns `Generic` if `dst` is shorter than `src`.
 pub(crate) fn transform_whole(
     src: &Span<'_>,
     dst: &Span<'_>,
@@ -234,8 +238,8 @@ pub(crate) fn transform_whole(
     Ok(())
 }
 
-/// The first `len` bytes of `scratch`, that is made longer if it has fewer. What it had is lost
-/// then, so that no copy of it is left in memory that was given back.
+/// Returns the first `len` bytes of `scratch`, which grows if necessary. Growing wipes the old
+/// contents instead of copying them, so the freed memory holds no data of a request.
 pub(crate) fn local(scratch: &mut Vec<u8>, len: usize) -> &mut [u8] {
     if scratch.capacity() < len {
         scratch.zeroize();
@@ -252,19 +256,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pools_keep_what_works() {
+    fn pools_reuse_objects_after_success() {
         let pool = Pool::new();
         let made = std::cell::Cell::new(0);
         let make = || {
             made.set(made.get() + 1);
             Ok(made.get())
         };
-        assert_eq!(pool.with(make, |&mut one| Ok(one)), Ok(1));
-        assert_eq!(pool.with(make, |&mut one| Ok(one)), Ok(1));
-        let both = pool.with(make, |&mut one| Ok((one, pool.with(make, |&mut one| Ok(one))?)));
+        assert_eq!(pool.with(make, |&mut number| Ok(number)), Ok(1));
+        assert_eq!(pool.with(make, |&mut number| Ok(number)), Ok(1));
+        let both =
+            pool.with(make, |&mut number| Ok((number, pool.with(make, |&mut number| Ok(number))?)));
         assert_eq!(both, Ok((1, 2)));
         assert_eq!(pool.idle().len(), 2);
-        // Whose state nobody knows.
+        // The object of a failed call is dropped.
         assert_eq!(
             pool.with(make, |_| Err::<(), _>(StatusError::BadMsg)),
             Err(StatusError::BadMsg)
@@ -276,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn scratch_memory_grows_without_a_copy_of_what_it_had() {
+    fn scratch_memory_grows_without_copying() {
         let mut scratch = vec![7; 8];
         assert_eq!(local(&mut scratch, 4), [7; 4]);
         assert_eq!(local(&mut scratch, 10_000), vec![0; 10_000]);
@@ -284,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn the_library_gets_what_it_takes() {
+    fn slices_for_openssl_are_compatible_and_not_too_long() {
         let mut bytes = vec![0; 3 * LONGEST];
         let memory = Slice::from(&mut bytes[..]);
         let at = |from, len| memory.subslice(from, len).unwrap();
@@ -299,7 +304,7 @@ mod tests {
         assert!(!compatible(at(100, 10), at(109, 10)));
         assert!(!compatible(at(100, 10), at(91, 10)));
 
-        // What `update` is given, and that nothing but whole blocks is.
+        // Returns the lengths that `update` receives, and checks that they are whole blocks.
         let given = |src: &Span<'_>, dst: &Span<'_>| {
             let mut given = Vec::new();
             let done = transform(src, dst, 16, |src, dst| {
@@ -312,7 +317,7 @@ mod tests {
         let (mut src, mut dst) = (Span::from(at(0, 40)), Span::from(at(200, 33)));
         src.push(at(40, 120));
         dst.push(at(233, 127));
-        // The third block is in two pieces on either side.
+        // The third block is not contiguous, neither in the source nor in the destination.
         assert_eq!(given(&src, &dst), Ok(vec![32, 16, 112]));
         let overlapping = Span::from(at(1, 160));
         assert_eq!(given(&Span::from(at(0, 160)), &overlapping), Ok(vec![64, 64, 32]));

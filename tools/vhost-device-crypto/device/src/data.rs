@@ -73,7 +73,8 @@ fn serve<H: Hooks>(
     let mut written = result.unwrap_or(0);
     if device.hooks.status(id, &mut status) {
         let len = Span::from(status_byte).write(&[status as u8]) as u32;
-        // The used ring counts the bytes from the first one on that were written. Public-key
+        // The used ring reports the length of the written part from the first byte on. Public-key
+        // operations are an exception: see `operate::akcipher`.
         // operations are an exception: see `operate::akcipher`.
         if written as usize == room || shows_len {
             written = written.saturating_add(len);
@@ -94,14 +95,14 @@ fn serve<H: Hooks>(
         written,
         bytes: match (parsed, result) {
             (Ok((_, request)), Ok(_)) => request.lengths.src_data_len(),
-            // The lengths in a request that fails need not be true.
+            // The lengths of a failed request may be wrong.
             _ => 0,
         },
     });
     written
 }
 
-/// Finds out how the request is meant, and reads its fixed fields.
+/// Determines the mode of a request and parses its fixed-length fields.
 fn parse<H: Hooks>(device: &Device<H>, bytes: &[u8]) -> Result<(Mode, Request)> {
     let header = Header::parse(bytes).inspect_err(|_| device.violated(Requirement::DataOrder))?;
     let operation = Operation::parse(header.opcode)
@@ -136,26 +137,26 @@ fn parse<H: Hooks>(device: &Device<H>, bytes: &[u8]) -> Result<(Mode, Request)> 
     Ok((mode, request))
 }
 
-/// What the driver has to mind whatever comes of the request.
+/// Checks the requirements that apply to every request.
 fn check<H: Hooks>(device: &Device<H>, request: &Request) {
     device.check(Requirement::Ready, device.is_ready());
     device.check(Requirement::Unused, request.padding_is_zero);
     device.check(Requirement::MaxSize, request.total() <= device.base.max_size);
 }
 
-/// What of a request's memory is not yet spoken for.
+/// The memory of a request that is not assigned to a field yet.
 struct Rest<'m> {
     readable: Span<'m>,
     writable: Span<'m>,
 }
 
 impl<'m> Rest<'m> {
-    /// The next `len` bytes to read.
+    /// Takes the next `len` device-readable bytes.
     fn input<H: Hooks>(&mut self, device: &Device<H>, len: u32) -> Result<Span<'m>> {
         Self::take(&mut self.readable, device, len)
     }
 
-    /// The next `len` bytes to write.
+    /// Takes the next `len` device-writable bytes.
     fn output<H: Hooks>(&mut self, device: &Device<H>, len: u32) -> Result<Span<'m>> {
         Self::take(&mut self.writable, device, len)
     }
@@ -168,8 +169,8 @@ impl<'m> Rest<'m> {
     }
 }
 
-/// Performs the request. Returns how many bytes were written, or the status that the request fails
-/// with. A hook may choose a status that the specification does not have.
+/// Performs the request. Returns the number of bytes written, or the status of the failed request.
+/// A hook may choose a status that the specification does not define, so the error is a number.
 fn execute<H: Hooks>(
     device: &Device<H>,
     id: RequestId,
@@ -220,7 +221,7 @@ fn execute<H: Hooks>(
     Ok(written)
 }
 
-/// Cuts what follows the fixed fields, in the order the layout gives.
+/// Assigns the memory after the fixed-length fields, in the order of the layout.
 fn parts<'m, H: Hooks>(
     device: &Device<H>,
     session: &Session,
@@ -237,7 +238,8 @@ fn parts<'m, H: Hooks>(
         }
         Lengths::Chain(lengths) => {
             parts.iv = rest.input(device, lengths.iv_len)?;
-            // The stateless form has one order, that of session mode is in dispute.
+            // The order of a stateless request is fixed. Devices differ on the order in session
+            // mode.
             let aad_first = mode != Mode::Session || device.chain_aad_first();
             if aad_first {
                 parts.aad = rest.input(device, lengths.aad_len)?;
@@ -277,9 +279,10 @@ mod tests {
     use crate::capabilities::Capabilities;
     use crate::memory::Slice;
 
-    /// A request that goes through the scratch buffer: its data is in pieces, and XTS wants it whole.
+    /// The request uses the scratch buffers, because its data is scattered and XTS needs it
+    /// contiguous.
     #[test]
-    fn nothing_of_a_request_is_left_in_a_worker() {
+    fn scratch_buffers_are_wiped_after_a_request() {
         let device = Device::new(Capabilities::default(), ());
         device.start(0);
         let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -287,16 +290,18 @@ mod tests {
         create.resize(72, 0);
         create[64] = 1;
         create.extend(0..32);
-        let mut outcome = [0xff; 16];
-        let chain =
-            Chain { readable: Span::from(&mut create[..]), writable: Span::from(&mut outcome[..]) };
+        let mut response = [0xff; 16];
+        let chain = Chain {
+            readable: Span::from(&mut create[..]),
+            writable: Span::from(&mut response[..]),
+        };
         assert_eq!(device.control(&chain), 16);
         let mut request: Vec<u8> = words(&[0, 0, 0, 0, 0, 0, 16, 40, 40]);
         request.resize(72, 0);
         request[64] = 1;
         request.resize(72 + 16 + 40, 0x5a);
-        let mut answer = [0xff; 41];
-        let (readable, writable) = (Slice::from(&mut request[..]), Slice::from(&mut answer[..]));
+        let mut result = [0xff; 41];
+        let (readable, writable) = (Slice::from(&mut request[..]), Slice::from(&mut result[..]));
         let mut chain = Chain::default();
         for at in 0..readable.len() {
             chain.readable.push(readable.subslice(at, 1).unwrap());

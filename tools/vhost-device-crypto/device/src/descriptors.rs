@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! From a descriptor chain to a request's memory.
+//! Parses descriptor chains.
 //!
-//! virtio-queue's own iterator ends silently when it meets something it does not like,
-//! and can only be had while the chain is taken from the ring. Here a chain is parsed
-//! strictly, as often as needed, and what is wrong with it has a name.
+//! The iterator of the virtio-queue crate ends without an error at an invalid descriptor. It is
+//! only available when the chain is popped from the ring. The parser in this file is strict, can
+//! parse a popped chain again later, and returns an error for each kind of invalid chain.
 
 use virtio_queue::desc::split::Descriptor;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
@@ -13,63 +13,63 @@ use crate::memory::{is_read_only, Chain};
 /// The length of a descriptor, in bytes, in either format.
 pub(crate) const DESCRIPTOR_LEN: u32 = 16;
 
-/// Where a queue's chains are found, and how long they may be.
+/// A descriptor table of a split ring, with the limits of its chains.
 #[derive(Clone, Copy, Debug)]
 pub struct DescriptorTable {
-    /// The descriptor table.
+    /// Address of the descriptor table.
     pub address: GuestAddress,
-    /// How many descriptors it has, which is also the most there are in a chain.
+    /// Number of descriptors in the table, and maximum number in a chain.
     pub size: u16,
-    /// The most bytes there are in a chain.
+    /// Maximum number of bytes in a chain.
     pub max_len: u64,
 }
 
-/// Why a chain is none.
+/// Reason why a descriptor chain is invalid.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ChainError {
     /// An index is beyond the table's end.
-    #[error("there is no descriptor {0} in its table")]
+    #[error("descriptor index {0} is beyond the end of the table")]
     Index(u32),
     /// A table is not in the guest's memory.
-    #[error("no descriptor can be read at {0:#x}")]
+    #[error("the descriptor at {0:#x} is not in guest memory")]
     Table(u64),
     /// A buffer is not in the guest's memory.
-    #[error("there are no {1} bytes of memory at {0:#x}")]
+    #[error("the buffer of {1} bytes at {0:#x} is not in guest memory")]
     Buffer(u64, u32),
-    /// A buffer is to be written, and may only be read.
-    #[error("the {1} bytes of memory at {0:#x} are not to be written")]
+    /// A device-writable buffer is in memory that the device may only read.
+    #[error("the device-writable buffer of {1} bytes at {0:#x} is in read-only memory")]
     ReadOnly(u64, u32),
-    /// There are more descriptors than the queue has, as when they form a loop.
-    #[error("it has more descriptors than the queue")]
+    /// The chain has more descriptors than the queue, for example because it is a loop.
+    #[error("the chain has more descriptors than the queue")]
     TooLong,
-    /// There are too many bytes.
-    #[error("it has too many bytes")]
+    /// The chain has more bytes than [`DescriptorTable::max_len`].
+    #[error("the chain has too many bytes")]
     TooBig,
     /// An indirect table refers to an indirect table.
-    #[error("an indirect table is within another")]
+    #[error("an indirect table refers to an indirect table")]
     Nested,
-    /// An indirect table has no length that a table can have.
-    #[error("an indirect table cannot have {0} bytes")]
+    /// The length of an indirect table is 0 or not a multiple of the descriptor length.
+    #[error("invalid length of an indirect table: {0} bytes")]
     IndirectLen(u32),
-    /// A descriptor of an indirect table says that another one follows.
-    #[error("something follows an indirect table")]
+    /// The descriptor that refers to an indirect table has the NEXT flag.
+    #[error("an indirect table is not the last element of its chain")]
     IndirectNext,
 }
 
-/// A chain, and what is to be said of how it was put together.
+/// A parsed chain and its properties.
 #[derive(Debug)]
 pub struct ParsedChain<'m> {
     /// The memory.
     pub chain: Chain<'m>,
-    /// Whether its readable part came before its writable part.
+    /// Whether all readable descriptors precede all writable descriptors.
     pub in_order: bool,
-    /// Whether there was a descriptor without bytes. It is passed over here; QEMU's device
-    /// breaks down.
+    /// Whether a descriptor has a length of 0. This device ignores such descriptors; QEMU's device
+    /// fails.
     pub has_empty: bool,
 }
 
 impl DescriptorTable {
-    /// Walks the chain that begins at `head`. Descriptors without bytes are passed over.
+    /// Parses the chain that starts at `head`. Descriptors with a length of 0 are ignored.
     pub fn parse<'m>(
         &self,
         memory: &'m GuestMemoryMmap,
@@ -109,22 +109,22 @@ impl DescriptorTable {
     }
 }
 
-/// Puts a chain together, one descriptor after the other.
+/// Builds a chain from descriptors.
 pub struct ChainBuilder<'m> {
     memory: &'m GuestMemoryMmap,
-    /// How many bytes there may still be.
+    /// Number of bytes that can still be added.
     left: u64,
     parsed: ParsedChain<'m>,
 }
 
 impl<'m> ChainBuilder<'m> {
-    /// For a chain of at most so many bytes.
+    /// Starts a chain of at most `max_len` bytes.
     pub fn new(memory: &'m GuestMemoryMmap, max_len: u64) -> Self {
         let parsed = ParsedChain { chain: Chain::default(), in_order: true, has_empty: false };
         ChainBuilder { memory, left: max_len, parsed }
     }
 
-    /// Adds a descriptor's buffer.
+    /// Adds the buffer of a descriptor.
     pub fn push(
         &mut self,
         address: GuestAddress,
@@ -140,7 +140,7 @@ impl<'m> ChainBuilder<'m> {
             self.parsed.in_order &= chain.writable.is_empty() || len == 0;
             &mut chain.readable
         };
-        // More than one if the buffer lies across the border of two regions.
+        // A buffer that crosses the border of two regions has more than one slice.
         let mut at = address;
         for slice in self.memory.get_slices(address, len as usize) {
             let slice = slice.map_err(|_| ChainError::Buffer(address.0, len))?;
@@ -153,7 +153,7 @@ impl<'m> ChainBuilder<'m> {
         Ok(())
     }
 
-    /// The whole chain.
+    /// Returns the finished chain.
     pub fn finish(self) -> ParsedChain<'m> {
         self.parsed
     }
@@ -170,7 +170,7 @@ fn read(
     }
     let offset = u64::from(index) * u64::from(DESCRIPTOR_LEN);
     let address = table.0.wrapping_add(offset);
-    // Where the sum wraps around there is no memory.
+    // An address that wraps around is not in guest memory.
     let descriptor = (address >= table.0).then(|| memory.read_obj(GuestAddress(address)).ok());
     descriptor.flatten().ok_or(ChainError::Table(address))
 }

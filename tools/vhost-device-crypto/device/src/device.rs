@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The state of a device: capabilities, features, readiness and sessions. It does not know rings; see
+//! The state of a device: capabilities, features, readiness and sessions. For rings see
 //! [`crate::queue`].
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,9 +16,9 @@ use crate::session_table::SessionTable;
 
 /// A virtio crypto device.
 pub struct Device<H = ()> {
-    /// What it offers.
+    /// Services, algorithms and limits.
     pub capabilities: Capabilities,
-    /// Who observes it.
+    /// Hooks that observe and alter what the device does.
     pub hooks: H,
     pub(crate) sessions: SessionTable,
     pub(crate) base: Config,
@@ -37,7 +37,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Wipes what a request has left, as far as it has used the buffers.
+    /// Wipes the data of a request.
     pub(crate) fn wipe(&mut self) {
         for bytes in [&mut self.data, &mut self.output] {
             bytes.as_mut_slice().zeroize();
@@ -69,13 +69,13 @@ impl<H: Hooks> Device<H> {
     /// Sets the driver's features. Returns whether they differ from those before.
     pub fn negotiate(&self, features: u64) -> bool {
         self.check(Requirement::Features, feature::consistent(features));
-        // A feature that was not offered, or lacks the one it needs, is not in force.
+        // Ignore features that were not offered, and all features if a dependency is missing.
         let known = features & self.capabilities.features & feature::ALL;
         let in_force = if feature::consistent(known) { known } else { 0 };
         self.features.swap(in_force, Ordering::SeqCst) != in_force
     }
 
-    /// Drops all sessions, unless they outlive a reset.
+    /// Drops all sessions, unless [`Capabilities::keep_sessions`] is set.
     pub fn reset(&self) {
         if let Some(ready) = self.hooks.ready_after_reset() {
             self.set_ready(ready);
@@ -85,7 +85,8 @@ impl<H: Hooks> Device<H> {
         }
     }
 
-    /// Drops all sessions, even if they outlive a reset: the next driver is another guest's.
+    /// Drops all sessions, also with [`Capabilities::keep_sessions`]: the next driver belongs to
+    /// another guest.
     pub fn release(&self) {
         match self.capabilities.keep_sessions {
             true => self.sessions.discard(),
@@ -156,12 +157,12 @@ impl<H: Hooks> Device<H> {
 mod tests {
     use super::*;
 
-    /// A worker that ends wipes what its requests have left.
+    /// The buffers of a worker that ends are wiped.
     #[test]
-    fn a_workers_buffers_wipe_themselves() {
-        fn wipes_itself(_: &impl zeroize::ZeroizeOnDrop) {}
+    fn scratch_buffers_are_wiped_on_drop() {
+        fn is_wiped_on_drop(_: &impl zeroize::ZeroizeOnDrop) {}
         let Scratch { data, output } = &Scratch::default();
-        wipes_itself(data);
-        wipes_itself(output);
+        is_wiped_on_drop(data);
+        is_wiped_on_drop(output);
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The places where another crate can observe the device and alter what it does.
+//! Hooks by which another crate can observe the device and alter what it does.
 //!
 //! The device is generic over its hooks and calls them directly. The hooks of `()` do nothing, and the
 //! compiler removes the calls.
@@ -19,23 +19,24 @@ use crate::session::Session;
 use crate::session_table::SessionTable;
 use crate::status::Result;
 
-/// A request on its way: its queue, and the opcode of its header, or 0 if it has none.
+/// Identifies the kind of a request: its queue and opcode.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RequestId {
     /// The queue.
     pub queue: QueueId,
-    /// The opcode.
+    /// The opcode of the header, or 0 if the request is too short.
     pub opcode: u32,
 }
 
-/// What a queue does with a request that it has taken from its ring.
+/// What a queue does with a request that it has popped from its ring.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Admission {
-    /// Serves the request.
+    /// The queue serves the request.
     Serve,
-    /// Leaves the request to the hooks, which return it from [`Hooks::next_due`] later, or never.
+    /// The queue does not serve the request now. The hooks keep the request and return it from
+    /// [`Hooks::next_due`] later, or never.
     Hold,
-    /// Serves neither this request nor any later one.
+    /// The queue serves neither this request nor any later request.
     Stop,
 }
 
@@ -54,13 +55,13 @@ pub struct Completion {
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decoded {
-    /// One on the control queue.
+    /// A request of the control queue.
     Control(control::Request),
-    /// One on a data queue.
+    /// A request of a data queue.
     Data(data::Request),
-    /// One that cannot be decoded.
+    /// A request that cannot be decoded.
     Malformed {
-        /// The opcode, if the request has as many bytes.
+        /// The opcode, or `None` if the request is too short.
         opcode: Option<u32>,
     },
 }
@@ -91,13 +92,14 @@ pub struct Served<'a, 'm> {
 /// Hooks of a device. Every method has a default that changes nothing.
 #[allow(unused_variables)]
 pub trait Hooks: Send + Sync + Sized + 'static {
-    /// What the hooks keep for a ring, from its start to its end.
+    /// State of the hooks for a ring, from its start to its end.
     type Ring: Default + Send;
 
-    /// The driver meets a requirement, or violates it.
+    /// Called for each check of a requirement. `met` is false if the driver violates it.
     fn check(&self, requirement: Requirement, met: bool) {}
 
-    /// The device is reset. Returns the device's readiness from now on, or `None` to leave it.
+    /// Called at a reset. Returns the readiness of the device after the reset, or `None` to keep
+    /// it.
     fn ready_after_reset(&self) -> Option<bool> {
         None
     }
@@ -117,7 +119,7 @@ pub trait Hooks: Send + Sync + Sized + 'static {
         sessions.insert(session)
     }
 
-    /// Returns the status by which the device rejects a CREATE that it has served otherwise.
+    /// Returns a status to reject a CREATE with, although the request succeeded.
     fn reject_create(&self, opcode: u32) -> Option<u32> {
         None
     }
@@ -127,12 +129,12 @@ pub trait Hooks: Send + Sync + Sized + 'static {
         false
     }
 
-    /// Returns the status by which the device rejects a data request before it serves the request.
+    /// Returns a status to reject a data request with, before the request is performed.
     fn reject_data(&self, id: RequestId) -> Option<u8> {
         None
     }
 
-    /// The device has processed a data request, and has not written the status yet.
+    /// Called after a data request was performed and before its status is written.
     fn processed(
         &self,
         id: RequestId,
@@ -143,15 +145,15 @@ pub trait Hooks: Send + Sync + Sized + 'static {
         Ok(())
     }
 
-    /// Alters a status. Returns whether the device writes the status.
+    /// Can alter a status. Returns whether the device writes the status.
     fn status(&self, id: RequestId, status: &mut u32) -> bool {
         true
     }
 
-    /// The device is about to return a request to its queue.
+    /// Called when the device has finished a request.
     fn served(&self, served: &Served<'_, '_>) {}
 
-    /// Decides what a queue does with a request that it has taken from a ring.
+    /// Decides what a queue does with a request that it has popped from a ring.
     fn admit(
         &self,
         ring: &mut Self::Ring,
@@ -163,22 +165,22 @@ pub trait Hooks: Send + Sync + Sized + 'static {
         Admission::Serve
     }
 
-    /// Returns the next of the held requests that has to be served now.
+    /// Returns the next held request that must be served now.
     fn next_due(&self, ring: &mut Self::Ring, in_order: bool) -> Option<PoppedChain> {
         None
     }
 
-    /// Returns when the next held request has to be served, if the time decides that.
+    /// Returns the time at which the next held request must be served, if it waits for a time.
     fn deadline(&self, ring: &Self::Ring, in_order: bool) -> Option<Instant> {
         None
     }
 
-    /// Returns how many requests are held.
+    /// Returns the number of held requests.
     fn held(&self, ring: &Self::Ring) -> usize {
         0
     }
 
-    /// A queue has returned one more request to the driver.
+    /// Called when a queue has returned a request to the driver.
     fn returned(&self, ring: &mut Self::Ring) {}
 
     /// Decides how a queue returns a request to the driver.
@@ -186,7 +188,7 @@ pub trait Hooks: Send + Sync + Sized + 'static {
         Completion { elem, times: 1, silent: false }
     }
 
-    /// A ring is invalid, and its queue has stopped.
+    /// Called when a ring is invalid and its queue has stopped.
     fn ring_failed(&self) {}
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! A virtio crypto device: protocol, sessions, cryptography, rings and memory.
 //!
-//! The crate has no front end. A front end sets up a [`Queue`](queue::Queue) for each virtqueue of a
-//! [`Device`](device::Device), and has its worker serve the queue when the driver kicks it.
-//! [`Hooks`](hooks::Hooks) let another crate observe and alter what the device does; the device without
-//! any, `Device<()>`, has no code for that.
+//! The crate has no front end. A front end creates a [`Queue`](queue::Queue) for each virtqueue of
+//! a [`Device`](device::Device), and calls it from a worker when the driver kicks. With
+//! [`Hooks`](hooks::Hooks) another crate can observe and alter what the device does. `Device<()>`
+//! has no hooks and no code for them.
 
 pub mod capabilities;
 mod chaining;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! A limit for the lines of the log that a guest can cause.
+//! A rate limit for log messages that a guest can cause.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 #[doc(hidden)]
 pub use tracing;
 
-/// How many lines a second guests can cause, unless it is set.
+/// Default number of log lines per second that guests can cause.
 pub const DEFAULT_LINES: u32 = 10;
 
 /// The limit of [`warn_limited!`](crate::warn_limited), for all devices of the process.
 pub static GUEST: Limit = Limit::new(DEFAULT_LINES, Duration::from_secs(1));
 
-/// How often something may happen.
+/// Maximum number of events in a period.
 pub struct Limit {
     most: AtomicU32,
     period: Duration,
@@ -22,27 +22,27 @@ pub struct Limit {
 }
 
 struct State {
-    /// When the period has begun.
+    /// Start of the current period.
     since: Option<Instant>,
     admitted: u32,
-    /// Refused since the last time that something was admitted.
+    /// Number of events refused since the last admitted event.
     refused: u64,
 }
 
 impl Limit {
-    /// Allows so many events in a period.
+    /// Creates a limit of `most` events per period.
     pub const fn new(most: u32, period: Duration) -> Self {
         let state = State { since: None, admitted: 0, refused: 0 };
         Limit { most: AtomicU32::new(most), period, state: Mutex::new(state) }
     }
 
-    /// Changes how many events a period may have.
+    /// Changes the maximum number of events per period.
     pub fn set(&self, most: u32) {
         self.most.store(most, Ordering::Relaxed);
     }
 
-    /// Returns `None` if the event must not happen now, or how many events were suppressed since the
-    /// last one that happened.
+    /// Returns `None` if the limit is reached. Otherwise returns the number of events that were
+    /// refused since the last admitted event.
     pub fn admit(&self, now: Instant) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let over = |since: Instant| now.saturating_duration_since(since) >= self.period;
@@ -58,8 +58,8 @@ impl Limit {
     }
 }
 
-/// Logs a warning that a guest can cause, unless the limit is reached. The next warning reports how
-/// many were left out.
+/// Logs a warning that a guest can cause, unless the limit is reached. The next warning is preceded
+/// by the number of suppressed warnings.
 #[macro_export]
 macro_rules! warn_limited {
     ($($argument:tt)*) => {
@@ -89,7 +89,7 @@ mod tests {
         assert_eq!([at(1000), at(1001), at(1002)], [Some(2), Some(0), Some(0)]);
         assert_eq!(at(1999), None);
         assert_eq!(at(5000), Some(1));
-        // Clocks of two threads may be read in another order than they come here.
+        // Two threads may take their times in one order and call `admit` in the other order.
         assert_eq!(at(4000), Some(0));
         limit.set(0);
         assert_eq!(at(9000), None);

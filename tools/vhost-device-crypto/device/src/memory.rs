@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! A request's memory: what the guest gave to be read, and to be written.
+//! Memory of a request: device-readable and device-writable bytes.
 
 use std::fs::File;
 
@@ -8,26 +8,27 @@ use vm_memory::mmap::MmapRegionError;
 use vm_memory::{FileOffset, GuestRegionMmap, MmapRegion, VolatileSlice};
 use zeroize::Zeroizing;
 
-/// How memory is mapped that the device may only read. Others have `MAP_NORESERVE` besides,
-/// which makes no difference to a file's. That nothing is written there is seen to by who
-/// puts chains together: a page that cannot be written would end the process.
+/// Flags that mark a region as read-only for the device. Other regions also have `MAP_NORESERVE`,
+/// which has no effect on file mappings. The mapping itself is writable, because a write to a
+/// read-only page would kill the process. `ChainBuilder::push()` rejects device-writable buffers in
+/// such a region.
 const READ_ONLY: i32 = libc::MAP_SHARED;
 
-/// Maps a file's memory, from `offset` on, that the device may only read.
+/// Maps `len` bytes of a file from `offset` on as a region that the device may only read.
 pub fn map_read_only(file: File, offset: u64, len: usize) -> Result<MmapRegion, MmapRegionError> {
     let prot = libc::PROT_READ | libc::PROT_WRITE;
     MmapRegion::build(Some(FileOffset::new(file, offset)), len, prot, READ_ONLY)
 }
 
-/// Whether the device may only read a region.
+/// Returns whether the device may only read a region.
 pub fn is_read_only(region: &GuestRegionMmap) -> bool {
     region.flags() == READ_ONLY
 }
 
-/// A run of bytes that the guest may change at any moment.
+/// Contiguous bytes that the guest may change at any time.
 pub type Slice<'m> = VolatileSlice<'m, ()>;
 
-/// Bytes in one or more pieces, in order. No piece is empty.
+/// A sequence of slices, none of which is empty.
 #[derive(Clone, Debug, Default)]
 pub struct Span<'m> {
     slices: SmallVec<[Slice<'m>; 8]>,
@@ -35,27 +36,27 @@ pub struct Span<'m> {
 }
 
 impl<'m> Span<'m> {
-    /// No bytes.
+    /// Creates an empty span.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many bytes.
+    /// Returns the number of bytes.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Returns whether the span has no bytes.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The pieces, none of which is empty.
+    /// Returns the slices, none of which is empty.
     pub fn slices(&self) -> &[Slice<'m>] {
         &self.slices
     }
 
-    /// The bytes as one piece, if they are; `None` as well if there are none.
+    /// Returns the bytes as one slice, or `None` if the span is empty or has several slices.
     pub fn contiguous(&self) -> Option<Slice<'m>> {
         match self.slices[..] {
             [slice] => Some(slice),
@@ -63,7 +64,8 @@ impl<'m> Span<'m> {
         }
     }
 
-    /// Appends a piece. The sum is kept from overflowing by memory's size.
+    /// Appends a slice, unless it is empty. The length cannot overflow, because slices refer to
+    /// mapped memory.
     pub fn push(&mut self, slice: Slice<'m>) {
         if !slice.is_empty() {
             self.len += slice.len();
@@ -71,12 +73,12 @@ impl<'m> Span<'m> {
         }
     }
 
-    /// Appends all pieces of another.
+    /// Appends all slices of another span.
     pub fn extend(&mut self, other: &Span<'m>) {
         other.slices.iter().for_each(|&slice| self.push(slice));
     }
 
-    /// The `len` bytes from `offset` on, or `None` if there are not as many.
+    /// Returns `len` bytes from `offset` on, or `None` if the span is too short.
     pub fn get(&self, offset: usize, len: usize) -> Option<Span<'m>> {
         let end = offset.checked_add(len)?;
         if end > self.len {
@@ -93,14 +95,14 @@ impl<'m> Span<'m> {
         Some(out)
     }
 
-    /// Cuts the first `len` bytes off, or returns `None` if there are not as many.
+    /// Removes and returns the first `len` bytes. Returns `None` if the span is too short.
     pub fn take(&mut self, len: usize) -> Option<Span<'m>> {
         let front = self.get(0, len)?;
         *self = self.get(len, self.len - len)?;
         Some(front)
     }
 
-    /// Cuts the last byte off.
+    /// Removes and returns the last byte.
     pub fn take_last(&mut self) -> Option<Slice<'m>> {
         let last = self.slices.last_mut()?;
         let at = last.len() - 1;
@@ -113,7 +115,7 @@ impl<'m> Span<'m> {
         Some(byte)
     }
 
-    /// Copies as many bytes out as there are and `to` holds; returns how many.
+    /// Copies bytes from the span until `to` is full or the span ends. Returns the number of bytes.
     pub fn read(&self, to: &mut [u8]) -> usize {
         let mut done = 0;
         for slice in &self.slices {
@@ -122,7 +124,7 @@ impl<'m> Span<'m> {
         done
     }
 
-    /// Copies as many bytes in as there is room; returns how many.
+    /// Copies bytes to the span until `from` or the span ends. Returns the number of bytes.
     pub fn write(&self, from: &[u8]) -> usize {
         let mut done = 0;
         for slice in &self.slices {
@@ -133,7 +135,7 @@ impl<'m> Span<'m> {
         done
     }
 
-    /// A copy of the bytes that is wiped when dropped.
+    /// Returns a copy of the bytes, which is wiped on drop.
     pub fn to_vec(&self) -> Zeroizing<Vec<u8>> {
         let mut out = Zeroizing::new(vec![0; self.len]);
         self.read(&mut out);
@@ -155,7 +157,7 @@ impl<'m> From<&'m mut [u8]> for Span<'m> {
     }
 }
 
-/// One request: everything the device may read, and everything it may write.
+/// The memory of a request: the buffers of a descriptor chain.
 #[derive(Clone, Debug, Default)]
 pub struct Chain<'m> {
     /// The device-readable bytes.
@@ -165,7 +167,7 @@ pub struct Chain<'m> {
 }
 
 impl Chain<'_> {
-    /// Returns the opcode of a request's header, or 0 if it is too short for one.
+    /// Returns the opcode of the header, or 0 if the readable part is too short.
     pub fn opcode(&self) -> u32 {
         let mut bytes = [0; 4];
         self.readable.read(&mut bytes);
@@ -189,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_the_same_however_they_are_cut() {
+    fn contents_do_not_depend_on_the_slices() {
         let want: Vec<u8> = (0..32).collect();
         for cuts in [&[32][..], &[1, 31], &[0, 8, 8, 0, 16], &[31, 1], &[4; 8]] {
             let mut bytes = want.clone();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! OpenSSL's libcrypto on memory that the guest may change at any moment.
+//! Bindings of OpenSSL's libcrypto for memory that the guest may change at any time.
 //!
-//! Such memory is handed over as raw pointers and nowhere referred to. What the library
-//! makes of bytes that change while it reads them is the guest's affair: its results
-//! depend on them, which bytes it touches does not.
+//! Such memory is passed as raw pointers, and no Rust reference to it is created. If the guest
+//! changes the bytes while the library reads them, the results are wrong. The addresses that the
+//! library accesses do not depend on the bytes.
 
 use std::collections::HashMap;
 use std::ffi::{c_int, c_uint, CStr};
@@ -65,11 +65,11 @@ const DIGESTS: &[&str] = &[
     "SHAKE-256",
 ];
 
-/// What is fetched, which is slow, once.
+/// Ciphers and digests. Fetching them is slow, so each is fetched once.
 struct Library {
     ciphers: HashMap<&'static str, Cipher>,
     digests: HashMap<&'static str, Md>,
-    /// DES and ARC4; there if it is installed.
+    /// The provider of DES and ARC4, which may not be installed.
     _legacy: Option<Provider>,
 }
 
@@ -87,17 +87,17 @@ fn library() -> &'static Library {
     })
 }
 
-/// The cipher of this name, if the library has it.
+/// Returns the cipher of this name, if the library has it.
 pub fn cipher(name: &str) -> Option<&'static CipherRef> {
     library().ciphers.get(name).map(|cipher| &**cipher)
 }
 
-/// The digest of this name, if the library has it.
+/// Returns the digest of this name, if the library has it.
 pub fn digest(name: &str) -> Option<&'static MdRef> {
     library().digests.get(name).map(|digest| &**digest)
 }
 
-/// Takes what the library returned, and its reasons off its queue.
+/// Converts a return code of the library. After a failure, empties the error queue of the library.
 fn check(code: c_int) -> Result<()> {
     match code > 0 {
         true => Ok(()),
@@ -113,15 +113,15 @@ pub struct Context {
 }
 
 impl Context {
-    /// Schedules a key. `Err`: it is too long or too short.
+    /// Creates a context with a key. Fails if the cipher does not have this key length.
     pub fn new(cipher: &CipherRef, direction: Direction, key: &[u8]) -> Result<Self> {
         let mut context = Self::without_key(cipher, direction)?;
         context.set_key(key)?;
         Ok(context)
     }
 
-    /// The same for a cipher that has tags. `tag_len` is for CCM alone, that must know it
-    /// before the key. `Err`: a length the cipher does not have.
+    /// Creates a context of an AEAD with a key. `tag_len` is for CCM, which needs the length before
+    /// the key. Fails if the cipher does not have one of the lengths.
     pub fn with_tag(
         cipher: &CipherRef,
         direction: Direction,
@@ -166,7 +166,7 @@ impl Context {
         Ok(())
     }
 
-    /// Starts a message. `Err`: the IV is too long or too short.
+    /// Starts a message. Fails if the cipher does not have this IV length.
     pub fn set_iv(&mut self, iv: &[u8]) -> Result<()> {
         if iv.len() != self.ctx.iv_length() {
             return Err(StatusError::Generic);
@@ -174,9 +174,9 @@ impl Context {
         self.init(None, None, Some(iv))
     }
 
-    /// Puts `src` through the cipher to the front of `dst`, which is either the same
-    /// memory or disjoint from it. `Err`: `dst` is too short, or `src` too long or not a
-    /// multiple of the block; CCM: the tag is wrong.
+    /// Encrypts or decrypts `src` to the first bytes of `dst`, which is either the same memory or
+    /// does not overlap. Fails if `dst` is shorter than `src`, if `src` is too long or not a
+    /// multiple of the block length, or, for CCM, if the tag is wrong.
     pub fn update(&mut self, src: Slice<'_>, dst: Slice<'_>) -> Result<()> {
         let len = c_int::try_from(src.len()).map_err(|_| StatusError::Generic)?;
         if dst.len() < src.len() || src.len() % self.block_len != 0 {
@@ -184,9 +184,9 @@ impl Context {
         }
         let (from, to) = (src.ptr_guard(), dst.ptr_guard_mut());
         let mut written = 0;
-        // SAFETY: `len` bytes can be read at `from` and written at `to`. No more are
-        // written: without padding, and with nothing but whole blocks coming in, the
-        // context holds no bytes back that could come out later.
+        // SAFETY: `from` is valid for reads of `len` bytes and `to` for writes of `len` bytes. The
+        // library writes no more than `len`: padding is off and the input is whole blocks, so the
+        // context buffers no bytes between calls.
         let code = unsafe {
             ffi::EVP_CipherUpdate(self.ctx.as_ptr(), to.as_ptr(), &mut written, from.as_ptr(), len)
         };
@@ -197,46 +197,46 @@ impl Context {
         }
     }
 
-    /// Puts in data that is only authenticated. `Err`: it is too long.
+    /// Adds associated data. Fails if the data is too long.
     pub fn authenticate(&mut self, data: Slice<'_>) -> Result<()> {
         let len = c_int::try_from(data.len()).map_err(|_| StatusError::Generic)?;
         let from = data.ptr_guard();
-        // SAFETY: `len` bytes can be read at `from`. Without an output nothing is written
-        // but the count.
+        // SAFETY: `from` is valid for reads of `len` bytes. Without an output buffer the library
+        // only writes the count.
         let code = unsafe {
             ffi::EVP_CipherUpdate(self.ctx.as_ptr(), ptr::null_mut(), &mut 0, from.as_ptr(), len)
         };
         check(code)
     }
 
-    /// Tells CCM the message's length, before anything else. `Err`: it is too long.
+    /// Sets the length of a CCM message, before any data. Fails if the message is too long.
     pub fn set_data_len(&mut self, len: usize) -> Result<()> {
         c_int::try_from(len).map_err(|_| StatusError::Generic)?;
         Ok(self.ctx.set_data_len(len)?)
     }
 
-    /// The tag to compare with.
+    /// Sets the tag that [`Self::finish`] verifies.
     pub fn set_tag(&mut self, tag: &[u8]) -> Result<()> {
         Ok(self.ctx.set_tag(tag)?)
     }
 
-    /// Ends a message that has a tag. `Err`: it is not the one to compare with.
+    /// Ends a message of an AEAD. Fails if the tag is wrong.
     pub fn finish(&mut self) -> Result<()> {
         self.ctx.cipher_final(&mut [0; 32])?;
         Ok(())
     }
 
-    /// The tag that was made.
+    /// Copies the tag of the message to `tag`.
     pub fn tag(&self, tag: &mut [u8]) -> Result<()> {
         Ok(self.ctx.tag(tag)?)
     }
 }
 
-/// A digest's context.
+/// The context of a digest.
 pub struct Hasher(MdCtx);
 
 impl Hasher {
-    /// One that is for use with this digest alone.
+    /// Creates a context without a digest.
     pub fn new() -> Result<Self> {
         Ok(Hasher(MdCtx::new()?))
     }
@@ -246,33 +246,33 @@ impl Hasher {
         Ok(self.0.digest_init(digest)?)
     }
 
-    /// Puts data in.
+    /// Adds data to the message.
     pub fn update(&mut self, data: Slice<'_>) -> Result<()> {
         let from = data.ptr_guard();
-        // SAFETY: `data.len()` bytes can be read at `from`.
+        // SAFETY: `from` is valid for reads of `data.len()` bytes.
         let code =
             unsafe { ffi::EVP_DigestUpdate(self.0.as_ptr(), from.as_ptr().cast(), data.len()) };
         check(code)
     }
 
-    /// Ends a message; returns the digest, and zeros after it. The context keeps its memory,
-    /// which the safe wrapper would have it free.
+    /// Ends a message. Returns the digest, followed by zeros. The context keeps its memory, unlike
+    /// in the safe wrapper.
     pub fn finish(&mut self) -> Result<[u8; MAX_DIGEST_LEN]> {
         let mut out = [0; MAX_DIGEST_LEN];
         let mut len: c_uint = 0;
-        // SAFETY: no digest of the library's is longer than `out`, its EVP_MAX_MD_SIZE.
+        // SAFETY: `out` has EVP_MAX_MD_SIZE bytes, the maximum length of a digest.
         let code = unsafe { ffi::EVP_DigestFinal_ex(self.0.as_ptr(), out.as_mut_ptr(), &mut len) };
         check(code)?;
         Ok(out)
     }
 
-    /// Ends a message of an extendable function.
+    /// Ends a message of an extendable-output function.
     pub fn squeeze(&mut self, out: &mut [u8]) -> Result<()> {
         Ok(self.0.digest_final_xof(out)?)
     }
 }
 
-/// The longest digest, in bytes.
+/// The maximum length of a digest, in bytes.
 pub const MAX_DIGEST_LEN: usize = 64;
 
 /// `OSSL_PARAM_UTF8_STRING` of openssl/core.h.
@@ -281,11 +281,12 @@ const UTF8_STRING: c_uint = 4;
 /// HMAC with a key. The library wipes the key.
 pub struct Hmac(NonNull<ffi::EVP_MAC_CTX>);
 
-// SAFETY: the library ties a context to no thread.
+// SAFETY: The library allows any thread to use a context, one thread at a time.
 unsafe impl Send for Hmac {}
 
 impl Hmac {
-    /// Sets a key, of any length. `NotSupp`: there is no such digest.
+    /// Creates a context with a key of any length. Returns `NotSupp` if the library does not have
+    /// the digest.
     pub fn new(digest: &CStr, key: &[u8]) -> Result<Self> {
         let context = Self::without_key()?;
         let params = [
@@ -304,8 +305,8 @@ impl Hmac {
                 return_size: 0,
             },
         ];
-        // SAFETY: the key is `key.len()` bytes; the parameters end as they must, and the
-        // one string there is outlives the call, which does not write to it.
+        // SAFETY: `key` has `key.len()` bytes. The parameters end with an empty one. `digest`
+        // outlives the call, and the library does not write to it.
         let code = unsafe {
             ffi::EVP_MAC_init(context.0.as_ptr(), key.as_ptr(), key.len(), params.as_ptr())
         };
@@ -317,35 +318,35 @@ impl Hmac {
         static METHOD: OnceLock<AtomicPtr<ffi::EVP_MAC>> = OnceLock::new();
         let method = METHOD.get_or_init(|| {
             library();
-            // SAFETY: the name is a string; the null pointers stand for defaults.
+            // SAFETY: The name is a C string, and null pointers select the defaults.
             AtomicPtr::new(unsafe {
                 ffi::EVP_MAC_fetch(ptr::null_mut(), c"HMAC".as_ptr(), ptr::null())
             })
         });
         let method = NonNull::new(method.load(Ordering::Relaxed)).ok_or(StatusError::NotSupp)?;
-        // SAFETY: the method was fetched and is never freed.
+        // SAFETY: The method was fetched and is never freed.
         let context = unsafe { ffi::EVP_MAC_CTX_new(method.as_ptr()) };
         NonNull::new(context).map(Hmac).ok_or(StatusError::Generic)
     }
 
     /// Starts a message.
     pub fn start(&mut self) -> Result<()> {
-        // SAFETY: the context is valid, and keeps its key if it is given none.
+        // SAFETY: The context is valid. Without a new key it keeps the old one.
         check(unsafe { ffi::EVP_MAC_init(self.0.as_ptr(), ptr::null(), 0, ptr::null()) })
     }
 
-    /// Puts data in.
+    /// Adds data to the message.
     pub fn update(&mut self, data: Slice<'_>) -> Result<()> {
         let from = data.ptr_guard();
-        // SAFETY: `data.len()` bytes can be read at `from`.
+        // SAFETY: `from` is valid for reads of `data.len()` bytes.
         check(unsafe { ffi::EVP_MAC_update(self.0.as_ptr(), from.as_ptr(), data.len()) })
     }
 
-    /// Ends a message; returns the MAC, and zeros after it.
+    /// Ends a message. Returns the MAC, followed by zeros.
     pub fn finish(&mut self) -> Result<[u8; MAX_DIGEST_LEN]> {
         let mut out = [0; MAX_DIGEST_LEN];
         let mut len = 0;
-        // SAFETY: `out` has the length that is given for it.
+        // SAFETY: `out` is valid for writes of `out.len()` bytes.
         let code =
             unsafe { ffi::EVP_MAC_final(self.0.as_ptr(), out.as_mut_ptr(), &mut len, out.len()) };
         check(code)?;
@@ -355,7 +356,7 @@ impl Hmac {
 
 impl Drop for Hmac {
     fn drop(&mut self) {
-        // SAFETY: the context is valid, and this is its only owner.
+        // SAFETY: `self` owns the context.
         unsafe { ffi::EVP_MAC_CTX_free(self.0.as_ptr()) }
     }
 }

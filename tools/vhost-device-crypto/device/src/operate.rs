@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Does what a data request asks for, once its parts are found.
+//! Performs the operation of a parsed data request.
 
 use crate::capabilities::{ChainDigest, SessionAad};
 use crate::device::{Device, Scratch};
@@ -13,10 +13,11 @@ use crate::requirement::Requirement;
 use crate::session::{Engine, Session, MAX_AKCIPHER_KEY_LEN};
 use crate::status::{Result, StatusError};
 
-/// The longest IV of any algorithm, in bytes.
+/// Maximum length of an IV, in bytes.
 const MAX_IV_LEN: usize = 64;
 
-/// Serves a request; returns how many bytes were written from the first one on, without the status.
+/// Performs a request. Returns the number of bytes written from the first byte on, without the
+/// status.
 pub(crate) fn operate<H: Hooks>(
     device: &Device<H>,
     session: &Session,
@@ -40,7 +41,7 @@ pub(crate) fn operate<H: Hooks>(
         }
     };
     let same_aad = |session: u32, request_len: u32| {
-        // A stateless request says it twice.
+        // A stateless request has two length fields, which must be equal.
         let open = session == 0
             && device.capabilities.session_aad == SessionAad::Open
             && request.stateless.is_none();
@@ -80,7 +81,8 @@ pub(crate) fn operate<H: Hooks>(
             output.resize(chaining.result_len(), 0);
             chaining.run(lengths, iv, parts, verify, output, scratch)?;
             let result_len = if verify { 0 } else { parts.result.write(output) };
-            // Where the destination has more room than that takes, there is a gap.
+            // If the destination is longer than the source, the written part ends before the
+            // result.
             let result_len = if dst.len() == src.len() { result_len } else { 0 };
             Ok((src.len() + result_len) as u32)
         }
@@ -108,7 +110,8 @@ pub(crate) fn operate<H: Hooks>(
         ) => {
             same_direction(*op, direction)?;
             same_aad(*session_aad_len, *aad_len)?;
-            // A driver that only knows the kernel's header leaves the field 0, which is padding there.
+            // The kernel's header has padding in place of the tag length, so it is 0 in the
+            // requests of drivers that use the header.
             let left_out = *tag_len == 0 && device.layout() == Layout::Padded;
             if !left_out && *tag_len as usize != *session_tag_len {
                 return Err(StatusError::Generic);
@@ -128,7 +131,7 @@ pub(crate) fn operate<H: Hooks>(
         (Engine::Rsa(_) | Engine::Ecdsa(_), operation, ..) => {
             akcipher(device, session, operation, parts, output)
         }
-        // A cipher's request to a chain's session, or the other way round.
+        // A cipher request in a session of a chain, or a chained request in a session of a cipher.
         _ => {
             device.violated(Requirement::OpType);
             Err(StatusError::Generic)
@@ -143,7 +146,7 @@ fn akcipher<H: Hooks>(
     parts: &Parts<'_>,
     output: &mut Vec<u8>,
 ) -> Result<u32> {
-    // No key that there is makes that much of a number.
+    // No valid input is longer than the longest key.
     if parts.src.len() > MAX_AKCIPHER_KEY_LEN as usize {
         return Err(StatusError::Generic);
     }
@@ -154,7 +157,7 @@ fn akcipher<H: Hooks>(
     );
     let signs = matches!(operation, Operation::AkcipherSign | Operation::AkcipherVerify);
     if let (Engine::Rsa(rsa), true) = (&session.engine, raw) {
-        // A number that is shorter is served nevertheless: it is clear which one it is.
+        // A shorter number is served as well, because its value is unambiguous.
         device.check(Requirement::Raw, !signs && src.len() == rsa.modulus_len());
         if signs {
             return Err(StatusError::Generic);
@@ -177,9 +180,9 @@ fn akcipher<H: Hooks>(
         return Err(StatusError::Generic);
     }
     let written = parts.dst.write(output);
-    // The length in the used ring tells how long a result is that is shorter than the room for it:
-    // it is that and 1, for the status. There are to be as many bytes, and behind the result there
-    // is something else then.
+    // The used ring reports the length of a shorter result plus 1 for the status. The specification
+    // requires the device to write all bytes that it reports, so write one more byte after the
+    // result.
     if let Some(byte) = parts.dst.get(written, 1) {
         byte.write(&[0]);
     }

@@ -3,7 +3,7 @@
 
 use crate::memory::Span;
 
-/// The parts of a request. Those that a request does not have are empty.
+/// The parts of a request. Parts that a request does not have are empty.
 #[derive(Debug, Default)]
 pub struct Parts<'m> {
     /// The initialization vector.
@@ -12,10 +12,10 @@ pub struct Parts<'m> {
     pub aad: Span<'m>,
     /// The source data.
     pub src: Span<'m>,
-    /// The data that a signature is verified for.
+    /// The digest or message of a signature to verify.
     pub digest: Span<'m>,
-    /// The destination.
+    /// The destination data.
     pub dst: Span<'m>,
-    /// The destination of a digest.
+    /// The buffer for a digest.
     pub result: Span<'m>,
 }

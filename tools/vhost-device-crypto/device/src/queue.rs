@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! A virtqueue: takes requests from the ring and returns them.
+//! A virtqueue: pops requests from the ring and returns them.
 //!
-//! Everything that touches the ring or a request's memory happens under the queue's lock.
-//! [`Queue::stop`] takes the lock. Once it returns, nothing is written to the guest's memory any more,
-//! and the requests that the hooks hold are dropped, so that they are not returned after a reset.
+//! All accesses to the ring and to the memory of requests happen under the lock of the queue.
+//! [`Queue::stop`] takes the lock. After it has returned, the device writes nothing to guest
+//! memory, and the requests that the hooks hold are dropped, so they are not returned after a
+//! reset.
 //!
-//! A request that the hooks hold is not looked at until it is served. A driver that frees a buffer or
-//! destroys a session too early is found out, as it would be by hardware.
+//! A held request is not parsed until it is served. A driver that frees a buffer or destroys a
+//! session too early is detected, as with hardware.
 
 mod context;
 mod processor;
@@ -29,22 +30,22 @@ pub use context::Memory;
 use context::{Context, Counts};
 use processor::{ActiveRing, RingProcessor};
 
-/// How long a worker may take to see that its ring was stopped.
+/// Maximum time for a worker to notice that its ring was stopped.
 const STOP_TIME: Duration = Duration::from_secs(5);
 
-/// The state of a queue, and what it has done.
+/// State and counters of a queue.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct QueueStatus {
     /// The queue.
     pub queue: QueueId,
-    /// Whether the driver has started it.
+    /// Whether the driver has started the queue.
     pub running: bool,
-    /// Whether its ring is invalid.
+    /// Whether the ring is invalid.
     pub broken: bool,
-    /// Requests taken from the ring.
+    /// Requests popped from the ring.
     pub popped: u64,
     /// Requests returned to the driver.
-    pub answered: u64,
+    pub completed: u64,
     /// Requests that the hooks hold.
     pub held: u64,
     /// Invalid descriptor chains.
@@ -64,11 +65,11 @@ struct State<S> {
     scratch: Scratch,
     active: Option<ActiveRing<S>>,
     timer: TimerFd,
-    /// Whether the timer runs, or has expired.
+    /// Whether the timer is running or has expired.
     armed: bool,
     /// Whether a worker waits for the timer.
     watched: bool,
-    /// Whether the worker has been through its loop since the ring was stopped.
+    /// Whether the worker has handled an event since the ring was stopped.
     worker_acked: bool,
 }
 
@@ -97,17 +98,17 @@ impl<H: Hooks> Queue<H> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns which queue it is.
+    /// Returns the ID of the queue.
     pub fn id(&self) -> QueueId {
         self.context.id
     }
 
-    /// Returns whether the driver has started it.
+    /// Returns whether the driver has started the queue.
     pub fn is_running(&self) -> bool {
         self.context.counts.running.load(Ordering::SeqCst)
     }
 
-    /// Returns its state.
+    /// Returns state and counters.
     pub fn status(&self) -> QueueStatus {
         let counts = &self.context.counts;
         let number = |count: &AtomicU64| count.load(Ordering::Relaxed);
@@ -116,7 +117,7 @@ impl<H: Hooks> Queue<H> {
             running: self.is_running(),
             broken: counts.broken.load(Ordering::Relaxed),
             popped: number(&counts.popped),
-            answered: number(&counts.answered),
+            completed: number(&counts.completed),
             held: number(&counts.held),
             malformed: number(&counts.malformed),
             interrupts: number(&counts.interrupts),
@@ -140,8 +141,8 @@ impl<H: Hooks> Queue<H> {
         state.watched = false;
     }
 
-    /// Serves a ring until it is empty. Without an active ring, `start` returns the one that begins
-    /// here, if there is one.
+    /// Serves the ring until it is empty. If no ring is active, first starts the ring that `start`
+    /// returns, if any.
     pub fn run(&self, start: impl FnOnce() -> Option<Box<dyn Ring>>, memory: &Memory) {
         let mut state = self.lock();
         if state.active.is_none() && !self.context.is_halted() {
@@ -152,7 +153,7 @@ impl<H: Hooks> Queue<H> {
         self.with_ring(&mut state, |processor| processor.serve());
     }
 
-    /// Starts a ring. The last one must be stopped, or at its end.
+    /// Starts a ring. The previous ring must be stopped or forgotten.
     pub fn start(&self, ring: Box<dyn Ring>, memory: &Memory) {
         let mut state = self.lock();
         self.context.halt.store(false, Ordering::SeqCst);
@@ -169,20 +170,21 @@ impl<H: Hooks> Queue<H> {
         self.with_ring(&mut self.lock(), |processor| processor.serve());
     }
 
-    /// Makes the worker release the ring until it is stopped. Does not wait.
+    /// Makes the worker stop serving the ring. The ring is not served again before it has been
+    /// stopped and started. Does not wait for the worker.
     pub fn halt(&self) {
         self.context.halt();
     }
 
-    /// Waits until no thread uses memory that the guest has taken back, provided the queue's handle
-    /// to the memory is up to date. The worker has to be called again.
+    /// Waits until no thread accesses memory regions that were removed. The caller must have
+    /// updated the memory of the queue, and must call the worker again afterwards.
     pub fn quiesce_memory(&self) {
         self.context.lock_waiters.fetch_add(1, Ordering::SeqCst);
         drop(self.lock());
         self.context.lock_waiters.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// The timer has expired: serves the requests that are due.
+    /// Handles an expiration of the timer: serves the requests that are due.
     pub fn timer_expired(&self) {
         let mut state = self.lock();
         state.worker_acked = true;
@@ -200,7 +202,7 @@ impl<H: Hooks> Queue<H> {
         count
     }
 
-    /// Serves the requests that are in the ring, and none after that. The process is about to end.
+    /// Serves the requests in the ring and then stops serving. Called before the process ends.
     pub fn drain(&self) {
         self.context.lock_waiters.fetch_add(1, Ordering::SeqCst);
         let mut state = self.lock();
@@ -209,20 +211,19 @@ impl<H: Hooks> Queue<H> {
         self.context.lock_waiters.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Stops the ring. When this returns, the ring and the memory of its requests are not used until
-    /// it is started again, and the worker has handled all events that came before:
-    /// vhost-user-backend takes the kick's descriptor away now, and reads the next one's for an old
-    /// event, whose worker then waits or ends.
+    /// Stops the ring. When this returns, the ring and the memory of its requests are not accessed
+    /// until the ring is started again, and the worker has handled all earlier events.
+    /// vhost-user-backend replaces the kick's file descriptor now. A worker that handled an earlier
+    /// event later would read the new descriptor, and then block or end.
     ///
-    /// Returns the place of the next request, of an active ring that can go on there.
+    /// Returns the index of the next request, if the ring was active and can continue there.
     pub fn stop(&self) -> Option<u16> {
         self.halt();
         let mut state = self.lock();
         self.context.halt.store(false, Ordering::SeqCst);
-        let place = state.active.as_ref().and_then(|active| active.ring.next_place());
+        let next = state.active.as_ref().and_then(|active| active.ring.next_place());
         self.end(&mut state);
-        // The first time the timer's event may be one that came before, together with the kick's; the
-        // second time it is not.
+        // The worker may handle one earlier timer event together with the kick, so wait for two.
         for _ in 0..2 {
             if state.watched {
                 state.worker_acked = false;
@@ -231,14 +232,14 @@ impl<H: Hooks> Queue<H> {
                 let waited = self.acked.wait_timeout_while(state, STOP_TIME, unacked);
                 state = waited.unwrap_or_else(PoisonError::into_inner).0;
                 if !state.worker_acked {
-                    tracing::error!("queue {}: the worker does not stop", self.context.id);
+                    tracing::error!("queue {}: timeout waiting for the worker", self.context.id);
                 }
             }
         }
-        place
+        next
     }
 
-    /// Ends a ring that the front end has not stopped, but whose requests are void.
+    /// Ends a ring that the front end has not stopped, and drops its requests.
     pub fn forget(&self) {
         self.end(&mut self.lock());
     }
@@ -253,7 +254,7 @@ impl<H: Hooks> Queue<H> {
         counts.running.store(false, Ordering::SeqCst);
     }
 
-    /// Does something with the active ring, if it is valid, and sets the timer.
+    /// Runs `action` on the active ring, if the ring is valid, and sets the timer.
     fn with_ring<F>(&self, state: &mut State<H::Ring>, action: F)
     where
         F: FnOnce(&mut RingProcessor<'_, H>) -> Result<(), RingError>,
@@ -275,7 +276,7 @@ impl<H: Hooks> Queue<H> {
             }
             let held = device.hooks.held(&active.hooks);
             counts.held.store(held as u64, Ordering::Relaxed);
-            // When a ring is enabled again the worker looks at it anyway.
+            // A ring that is not started needs no timer: starting it calls the worker.
             if active.ring.is_started() {
                 next = device.hooks.deadline(&active.hooks, active.ring.in_order());
             }
@@ -283,8 +284,8 @@ impl<H: Hooks> Queue<H> {
         self.set_timer(state, next);
     }
 
-    /// Makes the worker look again at that time. Setting the timer also discards an expiration, so
-    /// that no thread has to read the timer.
+    /// Sets the timer to the time at which the worker must run again. Setting the timer also
+    /// discards an expiration, so no thread has to read the timer.
     fn set_timer(&self, state: &mut State<H::Ring>, next: Option<Instant>) {
         let set = match next {
             Some(time) => {
@@ -296,7 +297,7 @@ impl<H: Hooks> Queue<H> {
         };
         state.armed = next.is_some();
         if let Err(error) = set {
-            tracing::error!("queue {}: no timer: {error}", self.context.id);
+            tracing::error!("queue {}: setting the timer failed: {error}", self.context.id);
         }
     }
 }

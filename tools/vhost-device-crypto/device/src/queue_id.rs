@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Names of virtqueues.
+//! Identifiers of virtqueues.
 
 use std::fmt;
 use std::str::FromStr;

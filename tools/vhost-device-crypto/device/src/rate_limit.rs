@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! A limit for the rate of operations.
+//! A rate limit for operations.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a guest can save up operations that it does not use.
+/// Time for which a guest can accumulate unused operations.
 const BURST: Duration = Duration::from_millis(100);
 
-/// Spreads operations over time. Each operation reserves the next free time.
+/// A rate limit. Each operation reserves the next free time.
 #[derive(Debug)]
 pub(crate) struct RateLimit {
-    /// The time between two operations; zero without a limit.
+    /// Time between two operations, or zero without a limit.
     interval: Duration,
     next: Mutex<Option<Instant>>,
 }
 
 impl RateLimit {
-    /// Allows so many operations a second; 0 is no limit.
+    /// Creates a limit of `per_second` operations; 0 means no limit.
     pub(crate) fn new(per_second: u32) -> Self {
         let interval = Duration::from_secs(1).checked_div(per_second).unwrap_or_default();
         RateLimit { interval, next: Mutex::new(None) }
     }
 
-    /// Reserves an operation. Returns how long the caller must wait before it.
+    /// Reserves an operation. Returns how long the caller must wait before the operation.
     pub(crate) fn reserve(&self, now: Instant) -> Duration {
         if self.interval.is_zero() {
             return Duration::ZERO;
@@ -45,10 +45,10 @@ mod tests {
         let start = Instant::now() + BURST;
         let wait =
             |milliseconds| limit.reserve(start + Duration::from_millis(milliseconds)).as_millis();
-        // 100 ms are saved up, which is two operations besides the first one.
+        // A burst is 100 ms, so two more operations follow the first one without a wait.
         assert_eq!([wait(0), wait(0), wait(0), wait(0), wait(0)], [0, 0, 0, 50, 100]);
         assert_eq!([wait(150), wait(200)], [0, 0]);
-        // No more is saved up.
+        // A long pause does not extend the burst.
         assert_eq!([wait(9000), wait(9000), wait(9000), wait(9000)], [0, 0, 0, 50]);
         assert_eq!(RateLimit::new(0).reserve(start), Duration::ZERO);
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! What the specification requires of drivers, as far as a device can see it.
+//! Requirements on drivers that a device can check.
 
 /// A requirement on drivers. The device reports to [`Hooks::check`](crate::hooks::Hooks::check) whether
 /// a driver meets it.
@@ -13,9 +13,9 @@ pub enum Requirement {
     MaxCipherKeyLen,
     /// No key longer than `max_auth_key_len`.
     MaxAuthKeyLen,
-    /// No feature without those it needs.
+    /// No feature without its dependencies.
     Features,
-    /// A CREATE has a service's opcode.
+    /// A CREATE has a defined opcode.
     CreateOpcode,
     /// Control requests are header, fixed-length fields, keys, response.
     ControlOrder,
@@ -41,11 +41,11 @@ pub enum Requirement {
     DataOrder,
     /// Unused bytes are 0.
     Unused,
-    /// Without padding numbers are as long as the modulus, and nothing is signed or verified.
+    /// RSA without padding: inputs are as long as the modulus, and nothing is signed or verified.
     Raw,
-    /// A request has as much associated data as its session says.
+    /// A request has the length of associated data that its session has.
     AadLen,
-    /// Requests are as long as their fields say.
+    /// Descriptors have the total length that the fields of the request give.
     Exact,
     /// No descriptor has a length of 0.
     NoEmpty,

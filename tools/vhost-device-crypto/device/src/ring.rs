@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! A ring, as a queue sees it: where requests come from, and where answers go.
+//! Interface of a ring: the source of requests and the destination of used entries.
 //!
-//! There are two formats, [`split`] and [`packed`]. A front end that owns its rings implements [`Ring`]
-//! for them.
+//! The two formats are [`split`] and [`packed`]. A front end that manages rings itself implements
+//! [`Ring`].
 
 pub mod packed;
 pub mod split;
@@ -16,26 +16,26 @@ use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryError, GuestMemoryM
 use crate::descriptors::{ChainError, ParsedChain};
 use crate::memory::is_read_only;
 
-/// What sends the ring's interrupt.
+/// Sends the used buffer notification of a ring.
 pub type Signal = Box<dyn Fn() -> io::Result<()> + Send>;
 
-/// Something in the ring itself is wrong, or it is not in the guest's memory.
+/// Reason why a ring is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum RingError {
-    /// What virtio-queue has against it.
+    /// An error of the virtio-queue crate.
     #[error(transparent)]
     Queue(#[from] virtio_queue::Error),
-    /// It is not in the guest's memory.
+    /// The ring is not in guest memory.
     #[error(transparent)]
     Memory(#[from] GuestMemoryError),
-    /// It is where the device may only read.
-    #[error("the ring's memory at {0:#x} is not to be written")]
+    /// The ring is in memory that the device may only read.
+    #[error("the ring's memory at {0:#x} is read-only")]
     ReadOnly(u64),
-    /// An entry of the available ring is not in the guest's memory.
-    #[error("the available ring cannot be read")]
+    /// An entry of the available ring is not in guest memory.
+    #[error("the available ring is not in guest memory")]
     Available,
-    /// A chain of a packed ring goes all the way round.
-    #[error("a chain does not end within the ring")]
+    /// A chain of a packed ring has more descriptors than the ring.
+    #[error("a chain has more descriptors than the ring")]
     Endless,
 }
 
@@ -47,45 +47,45 @@ pub(crate) struct PackedDescriptor {
     pub(crate) flags: u16,
 }
 
-/// A request popped from a ring: all it takes to find its memory, and to return it.
+/// A request popped from a ring: the data needed to find its memory and to return it.
 #[derive(Clone, Debug)]
 pub struct PoppedChain {
-    /// What the driver knows it by: the head of its chain, or the number of its buffer.
+    /// The head index of the chain in a split ring, the buffer ID in a packed ring.
     pub id: u16,
-    /// How many places of the ring it has; 1 in a split ring.
+    /// Number of ring entries of the request; 1 in a split ring.
     pub slots: u16,
-    /// The descriptors in a packed ring, where answers are written over them.
+    /// Copies of the descriptors in a packed ring, where used entries overwrite them.
     pub(crate) direct: SmallVec<[PackedDescriptor; 2]>,
 }
 
-/// An answer.
+/// A used entry.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct UsedElem {
-    /// The number of the request.
+    /// The ID of the request.
     pub id: u32,
-    /// How many bytes were written to it.
+    /// Number of bytes written.
     pub len: u32,
-    /// How many places of the ring it had.
+    /// Number of ring entries of the request.
     pub slots: u16,
 }
 
 /// A ring of either format.
 pub trait Ring: Send {
-    /// Whether the driver lets it be served.
+    /// Returns whether the ring may be served.
     fn is_started(&self) -> bool;
 
-    /// How many descriptors it has.
+    /// Returns the number of descriptors.
     fn size(&self) -> u16;
 
-    /// Whether answers are to come in the order of the requests.
+    /// Returns whether requests must be returned in the order in which they were popped.
     fn in_order(&self) -> bool {
         false
     }
 
-    /// Takes the next request, if there is one.
+    /// Pops the next request, if there is one.
     fn pop(&mut self, memory: &GuestMemoryMmap) -> Result<Option<PoppedChain>, RingError>;
 
-    /// Finds a request's memory, which has no more bytes than these.
+    /// Parses the chain of a request, which may have at most `max_len` bytes.
     fn parse<'m>(
         &self,
         memory: &'m GuestMemoryMmap,
@@ -93,29 +93,31 @@ pub trait Ring: Send {
         max_len: u64,
     ) -> Result<ParsedChain<'m>, ChainError>;
 
-    /// Shows the driver these answers, of which there must not be more than the ring is long.
-    fn publish(&mut self, memory: &GuestMemoryMmap, answers: &[UsedElem]) -> Result<(), RingError>;
+    /// Adds used entries to the ring. There must not be more than [`Ring::size`].
+    fn publish(&mut self, memory: &GuestMemoryMmap, used: &[UsedElem]) -> Result<(), RingError>;
 
-    /// Whether the driver wants an interrupt for what was published since this was last asked.
+    /// Returns whether the driver needs a notification for the entries published since the last
+    /// call.
     fn needs_notification(&mut self, memory: &GuestMemoryMmap) -> Result<bool, RingError>;
 
-    /// The place of the next request, where a front end can stop the ring and have it go on.
+    /// Returns the index of the next request, if a front end can stop the ring and continue there.
     fn next_place(&self) -> Option<u16> {
         None
     }
 
-    /// Sends the interrupt.
+    /// Sends the used buffer notification.
     fn signal_used(&self) -> io::Result<()>;
 
-    /// Tells the driver that it need not tell of new requests.
+    /// Tells the driver that kicks are not needed.
     fn disable_notification(&mut self, memory: &GuestMemoryMmap) -> Result<(), RingError>;
 
-    /// Tells the driver that it has to; true if something came while it had not.
+    /// Tells the driver to kick. Returns true if requests were added before the driver could see
+    /// that.
     fn enable_notification(&mut self, memory: &GuestMemoryMmap) -> Result<bool, RingError>;
 }
 
-/// Has what was written before be seen before anything is read after: a machine lets a read pass a
-/// write otherwise, and each side of a ring might miss what the other one has just written.
+/// A full memory barrier. Without it, the CPU may move a read before an earlier write, and driver
+/// and device could each miss what the other has just written.
 pub(crate) fn full_fence() {
     fence(Ordering::SeqCst);
     #[cfg(test)]
@@ -124,18 +126,19 @@ pub(crate) fn full_fence() {
 
 #[cfg(test)]
 thread_local! {
-    /// How often the thread has called [`full_fence`]: on most machines nothing else shows that one is
-    /// missing.
+    /// Number of calls of [`full_fence`] by this thread. On most machines only this count shows
+    /// that a fence is missing.
     pub(crate) static FENCES: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
-/// An address so far behind another.
+/// Returns `base` plus `offset`. Fails if the sum overflows.
 pub(crate) fn address(base: u64, offset: u64) -> Result<GuestAddress, GuestMemoryError> {
     let address = base.checked_add(offset).map(GuestAddress);
     address.ok_or(GuestMemoryError::GuestAddressOverflow)
 }
 
-/// The same, where the device is about to write `len` bytes.
+/// Returns `base` plus `offset`, an address at which the device writes `len` bytes. Fails if the
+/// memory is read-only.
 pub(crate) fn writable(
     memory: &GuestMemoryMmap,
     base: u64,

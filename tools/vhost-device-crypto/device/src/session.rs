@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! What a session, or a stateless request, computes with.
+//! Sessions: parameters, keys and algorithm.
 
 use crate::capabilities::{AeadIv, Capabilities};
 use crate::chaining::{Chaining, Digest};
@@ -17,31 +17,31 @@ use crate::protocol::config::Config;
 use crate::protocol::control::{Chain, Parameters};
 use crate::status::{Result, StatusError};
 
-/// The longest key of a public-key session, in bytes; the specification has no limit. An
-/// RSA key of 8192 bits has some 5000.
+/// Maximum length of a public key or private key, in bytes. The specification has no limit. An RSA
+/// private key of 8192 bits has about 5000 bytes.
 pub const MAX_AKCIPHER_KEY_LEN: u32 = 16384;
 
-/// A session: its parameters as the driver gave them, and what they come to.
+/// A session, also the temporary session of a stateless request.
 pub struct Session {
-    /// As the driver gave them.
+    /// The parameters from the driver.
     pub parameters: Parameters,
     /// The algorithm's name, for counters.
     pub algorithm: &'static str,
-    /// What serves requests.
+    /// The algorithm with its keys.
     pub engine: Engine,
 }
 
-/// What serves a session's requests.
+/// An algorithm with its keys.
 pub enum Engine {
     /// A cipher in one direction.
     Cipher(Cipher),
     /// A cipher and a digest.
     Chaining(Chaining),
-    /// A hash, and its result's length.
+    /// A hash and the length of its result.
     Hash(HashAlgorithm, usize),
-    /// A MAC, and its result's length.
+    /// A MAC and the length of its result.
     Mac(Mac, usize),
-    /// Authenticated encryption in one direction, and its tag's length.
+    /// An AEAD in one direction and the length of its tag.
     Aead(Aead, usize),
     /// An RSA key.
     Rsa(Rsa),
@@ -49,11 +49,11 @@ pub enum Engine {
     Ecdsa(Ecdsa),
 }
 
-/// What an IV takes that holds a whole counter block, in bytes.
+/// Length of an IV field that contains a counter block, in bytes.
 const IV_BLOCK_LEN: u32 = 16;
 
 impl Session {
-    /// How many bytes a request's IV takes that says to have so many.
+    /// Returns the length of the IV field of a request whose `iv_len` has this value.
     pub fn iv_field_len(&self, capabilities: &Capabilities, iv_len: u32) -> u32 {
         match &self.engine {
             Engine::Aead(aead, _)
@@ -66,7 +66,8 @@ impl Session {
         }
     }
 
-    /// An AEAD's nonce, in an IV that says to have so many bytes. `Err`: there is none in it.
+    /// Returns the nonce of an AEAD in its IV field. Returns `Generic` if the field is too short or
+    /// is not a counter block.
     pub fn nonce<'iv>(
         &self,
         capabilities: &Capabilities,
@@ -87,8 +88,8 @@ impl Session {
         }
     }
 
-    /// Makes a session of its parameters and keys, for a driver with these features. `NotSupp`: an algorithm that is not
-    /// offered or not known; `Err`: anything else that is not right.
+    /// Creates a session for a driver with these features. Returns `NotSupp` if an algorithm is
+    /// unknown or not offered, and another error if a parameter or a key is invalid.
     pub fn new(
         parameters: Parameters,
         key: &[u8],
@@ -159,7 +160,7 @@ fn akcipher(
         Ok(("Ecdsa", Engine::Ecdsa(ecdsa)))
     } else if algo == RSA {
         let padding: RsaPadding = supported(detail[0])?;
-        // The hash is for signatures alone, which a session without one may never be asked for.
+        // Only signatures need the hash. A session without a supported hash can still encrypt.
         let hash = RsaHash::try_from(detail[1]).ok();
         let hash = hash.filter(|&hash| capabilities.legacy || hash != RsaHash::Md5);
         let name = match padding {
@@ -197,7 +198,8 @@ fn chaining(
     Ok(Chaining::new(order, Cipher::new(algorithm, direction, key)?, digest, len))
 }
 
-/// A result may be cut short, but not be empty; the extendable ones may have any length.
+/// Returns the length of a digest. It may be truncated but not empty. Extendable-output functions
+/// have any length.
 fn hash_len(algorithm: HashAlgorithm, len: u32) -> Result<usize> {
     let len = len as usize;
     match hash::digest_len(algorithm) {

@@ -9,7 +9,7 @@ use crate::capabilities::SessionIds;
 use crate::session::Session;
 use crate::status::{Result, StatusError};
 
-/// All sessions, by their numbers. A session that is in use outlives its place here.
+/// All sessions by session ID. A removed session is freed after the requests that use it.
 pub struct SessionTable {
     capacity: usize,
     ids: SessionIds,
@@ -20,17 +20,17 @@ pub struct SessionTable {
 #[derive(Default)]
 struct Inner {
     sessions: HashMap<u64, Arc<Session>>,
-    /// Numbers that were given back.
+    /// Numbers of removed sessions, which can be assigned again.
     free: BTreeSet<u64>,
-    /// How many numbers were ever given out.
+    /// Count of numbers assigned so far; the next new number.
     given: u64,
     last: Option<u64>,
-    /// The numbers of sessions that the driver was not told are gone.
+    /// IDs of sessions that were removed without the driver's knowledge.
     dropped: HashSet<u64>,
 }
 
 impl SessionTable {
-    /// An empty table for so many sessions.
+    /// Creates an empty table for `capacity` sessions.
     pub(crate) fn new(capacity: usize, ids: SessionIds) -> Self {
         SessionTable { capacity, ids, inner: RwLock::default(), leaked: AtomicU64::new(0) }
     }
@@ -43,7 +43,7 @@ impl SessionTable {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a session and returns its number; `NoSpc` if the table is full.
+    /// Adds a session and returns its ID. Returns `NoSpc` if the table is full.
     pub fn insert(&self, session: Session) -> Result<u64> {
         let mut inner = self.write();
         if inner.sessions.len() >= self.capacity {
@@ -58,7 +58,7 @@ impl SessionTable {
                 SessionIds::Sequential => number,
                 SessionIds::Sparse => number.reverse_bits(),
             };
-            // A number that a fault has chosen may be in the way.
+            // A session that a fault added with `insert_as` may already have the ID.
             if !inner.sessions.contains_key(&id) {
                 break id;
             }
@@ -69,22 +69,22 @@ impl SessionTable {
         Ok(id)
     }
 
-    /// Adds a session under a number that a fault has chosen, in place of what is there.
+    /// Adds a session with an ID that a fault has chosen. Replaces a session with this ID.
     pub fn insert_as(&self, id: u64, session: Session) {
         self.write().sessions.insert(id, Arc::new(session));
     }
 
-    /// The number that was given out last.
+    /// Returns the ID that was assigned last.
     pub fn last(&self) -> Option<u64> {
         self.read().last
     }
 
-    /// The session of this number.
+    /// Returns the session with this ID.
     pub(crate) fn get(&self, id: u64) -> Option<Arc<Session>> {
         self.read().sessions.get(&id).cloned()
     }
 
-    /// Takes a session out.
+    /// Removes a session.
     pub(crate) fn remove(&self, id: u64) -> Option<Arc<Session>> {
         let mut inner = self.write();
         let session = inner.sessions.remove(&id)?;
@@ -98,21 +98,21 @@ impl SessionTable {
         Some(session)
     }
 
-    /// Takes a session out without the driver's knowledge.
+    /// Removes a session without the driver's knowledge.
     pub fn drop_silently(&self, id: u64) {
         if self.remove(id).is_some() {
             self.write().dropped.insert(id);
         }
     }
 
-    /// Is that the number of a session that the driver was not told is gone? It is, once: the
-    /// driver is told now.
+    /// Returns whether this ID belongs to a session that was removed without the driver's
+    /// knowledge. Forgets the ID: the response to this DESTROY informs the driver.
     pub(crate) fn take_dropped(&self, id: u64) -> bool {
         self.write().dropped.remove(&id)
     }
 
-    /// Takes all out; those found are counted as left behind. The specification does not say that a
-    /// reset does that: the driver need not know.
+    /// Removes all sessions and counts them as leaked. The driver may still send a DESTROY for
+    /// them: the specification does not say that a reset destroys sessions.
     pub(crate) fn clear(&self) {
         let mut inner = self.write();
         let found = inner.sessions.len() as u64;
@@ -122,17 +122,17 @@ impl SessionTable {
         *inner = Inner { dropped, ..Inner::default() };
     }
 
-    /// Takes all out, for a driver that knows none of them, and is told of none.
+    /// Removes all sessions for a new driver, which knows none of the old IDs.
     pub(crate) fn discard(&self) {
         *self.write() = Inner::default();
     }
 
-    /// How many there are.
+    /// Returns the number of sessions.
     pub(crate) fn len(&self) -> usize {
         self.read().sessions.len()
     }
 
-    /// How many [`SessionTable::clear`] has found in all.
+    /// Returns the number of sessions that [`SessionTable::clear`] has removed.
     pub(crate) fn leaked(&self) -> u64 {
         self.leaked.load(Ordering::Relaxed)
     }

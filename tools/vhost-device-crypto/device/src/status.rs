@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Why a request was not served.
+//! Status codes of requests.
 
 use serde::Serialize;
 
@@ -8,45 +8,45 @@ use serde::Serialize;
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[repr(u8)]
 pub enum StatusError {
-    /// `VIRTIO_CRYPTO_ERR`: anything that has no status of its own.
+    /// `VIRTIO_CRYPTO_ERR`: any error without a status of its own.
     #[error("the request is not valid")]
     #[serde(rename = "ERR")]
     Generic = 1,
     /// `VIRTIO_CRYPTO_BADMSG`: an authentication tag is wrong.
     #[error("the message is not authentic")]
     BadMsg = 2,
-    /// `VIRTIO_CRYPTO_NOTSUPP`: the operation or the algorithm is not served.
+    /// `VIRTIO_CRYPTO_NOTSUPP`: the operation or the algorithm is not supported.
     #[error("not supported")]
     NotSupp = 3,
-    /// `VIRTIO_CRYPTO_INVSESS`: there is no such session.
+    /// `VIRTIO_CRYPTO_INVSESS`: the session does not exist.
     #[error("no such session")]
     InvSess = 4,
     /// `VIRTIO_CRYPTO_NOSPC`: the session table is full.
-    #[error("no session is free")]
+    #[error("the session table is full")]
     NoSpc = 5,
-    /// `VIRTIO_CRYPTO_KEY_REJECTED`: a signature is not the key's.
+    /// `VIRTIO_CRYPTO_KEY_REJECTED`: a signature is wrong.
     #[error("the signature is wrong")]
     KeyRejected = 6,
 }
 
-/// What serving a request comes to.
+/// Result of an operation of the device.
 pub type Result<T> = std::result::Result<T, StatusError>;
 
-/// The library's errors say nothing a guest should know.
+/// Discards the details of an OpenSSL error, which the guest must not learn.
 impl From<openssl::error::ErrorStack> for StatusError {
     fn from(_: openssl::error::ErrorStack) -> Self {
         StatusError::Generic
     }
 }
 
-/// The status it is told by.
+/// Returns the status code.
 impl From<StatusError> for u8 {
-    fn from(failure: StatusError) -> u8 {
-        failure as u8
+    fn from(error: StatusError) -> u8 {
+        error as u8
     }
 }
 
-/// Puts a status to its name, for traces and counters.
+/// Returns the name of a status, for traces and counters.
 pub fn status_name(status: u8) -> &'static str {
     match status {
         0 => "OK",

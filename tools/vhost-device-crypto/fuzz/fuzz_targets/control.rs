@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A guest that sends anything at all over the control queue.
+//! Fuzzes the control queue with arbitrary requests.
 //!
-//! Input: a byte of features, then requests: a byte that tells how the memory is cut, a
-//! byte of room for the answer, two bytes of length, and the request.
+//! Format of the input: a byte of features, then requests. A request is a byte with the size of the
+//! buffers, a byte with the length of the writable part, two bytes with the length of the request,
+//! and the request.
 
 #![no_main]
 
@@ -13,7 +14,7 @@ use virtio_crypto_device::capabilities::Capabilities;
 use virtio_crypto_device::memory::{Chain, Slice, Span};
 use virtio_crypto_device::protocol::feature;
 
-/// Few enough to be full at times.
+/// Small, so that the table is sometimes full.
 const TABLE_SIZE: usize = 8;
 
 fn cut(bytes: &mut [u8], size: usize) -> Span<'_> {
@@ -31,8 +32,8 @@ fn cut(bytes: &mut [u8], size: usize) -> Span<'_> {
 fuzz_target!(|input: &[u8]| {
     let Some((features, mut rest)) = input.split_first() else { return };
     let features = u64::from(*features) & feature::ALL;
-    let offer = Capabilities { features, table_size: TABLE_SIZE, ..Capabilities::default() };
-    let device = instrument::device(offer, Trace::new(Box::new(std::io::sink())));
+    let capabilities = Capabilities { features, table_size: TABLE_SIZE, ..Capabilities::default() };
+    let device = instrument::device(capabilities, Trace::new(Box::new(std::io::sink())));
     device.start(features);
     while let [pieces, room, low, high, tail @ ..] = rest {
         let len = usize::from(u16::from_le_bytes([*low, *high])).min(tail.len());
@@ -45,7 +46,7 @@ fuzz_target!(|input: &[u8]| {
         let written = device.control(&chain) as usize;
         drop(chain);
         assert!(written <= writable.len());
-        // Where a session's number is not written, what comes after it is.
+        // If the session ID is not written, the status and padding after it still are.
         let end = if written == 0 && writable.len() >= 16 { 16 } else { written };
         assert!(writable[end..].iter().all(|&byte| byte == 0xff));
         assert_eq!(readable, request);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A guest that sends anything at all over a data queue, to a device that has a session
-//! of every kind, public keys among them.
+//! Fuzzes a data queue with arbitrary requests. The device has a session for each algorithm,
+//! including public keys.
 //!
-//! Input: a byte that chooses the layout, then requests: a byte that tells how the memory
-//! is cut, two bytes of room for the answer, two bytes of length, and the request.
+//! Format of the input: a byte that selects the features, then requests. A request is a byte with
+//! the size of the buffers, two bytes with the length of the writable part, two bytes with the
+//! length of the request, and the request.
 
 #![no_main]
 
@@ -33,8 +34,8 @@ fn cut(bytes: &mut [u8], size: usize) -> Span<'_> {
     span
 }
 
-/// Makes a session if the device takes these fields; padded, which revision 1 takes too
-/// where the key follows 72 bytes.
+/// Creates a session with these fields, if the device supports the algorithm. `natural` is the
+/// length of header and fixed-length fields.
 fn create(device: &Device, opcode: u32, natural: usize, fields: &[u32], op_type: u32, keys: &[u8]) {
     let mut words = vec![opcode, fields[0], 0, 0];
     words.extend(fields);
@@ -44,18 +45,18 @@ fn create(device: &Device, opcode: u32, natural: usize, fields: &[u32], op_type:
         request[64] = op_type as u8;
     }
     request.extend(keys);
-    let mut answer = [0xff; 16];
+    let mut response = [0xff; 16];
     let chain =
-        Chain { readable: Span::from(&mut request[..]), writable: Span::from(&mut answer[..]) };
+        Chain { readable: Span::from(&mut request[..]), writable: Span::from(&mut response[..]) };
     device.control(&chain);
 }
 
-/// Algorithms, how they are used, and keys for them: the public and the private half.
+/// Returns algorithms with their parameters, and for each a public and a private key.
 fn public_keys() -> Vec<(u32, [u32; 2], &'static [Vec<u8>; 2])> {
     static RSA: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
     static P256: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
     let rsa = RSA.get_or_init(|| {
-        // As short as may be: there is more to see in the same time.
+        // The shortest key that the device accepts, because short keys are faster.
         let key = Rsa::generate(512).unwrap();
         [key.public_key_to_der_pkcs1().unwrap(), key.private_key_to_der().unwrap()]
     });
@@ -67,14 +68,14 @@ fn public_keys() -> Vec<(u32, [u32; 2], &'static [Vec<u8>; 2])> {
         let public = key.public_key().to_bytes(&group, form, &mut context).unwrap();
         [public, key.private_key_to_der().unwrap()]
     });
-    // Without padding, with PKCS#1 for any bytes and for SHA-1's, and on a curve.
+    // RSA without padding, with PKCS#1 without a hash, with PKCS#1 and SHA-1; ECDSA.
     vec![(1, [0, 0], rsa), (1, [1, 0], rsa), (1, [1, 5], rsa), (2, [3, 0], p256)]
 }
 
 fn device(features: u64) -> Device {
-    let offer =
+    let capabilities =
         Capabilities { features, legacy: true, max_size: 1 << 16, ..Capabilities::default() };
-    let device = instrument::device(offer, Trace::new(Box::new(std::io::sink())));
+    let device = instrument::device(capabilities, Trace::new(Box::new(std::io::sink())));
     device.start(features);
     let natural = |size| if features & feature::REVISION_1 != 0 { size } else { 72 };
     let key: Vec<u8> = (1..=64).collect();
@@ -115,7 +116,7 @@ fuzz_target!(|input: &[u8]| {
         DEVICES.get_or_init(|| [device(0), device(feature::REVISION_1), device(feature::ALL)]);
     let Some((layout, mut rest)) = input.split_first() else { return };
     let device = &devices[usize::from(*layout) % devices.len()];
-    let mut worker = Scratch::default();
+    let mut scratch = Scratch::default();
     while let [pieces, room_low, room_high, low, high, tail @ ..] = rest {
         let len = usize::from(u16::from_le_bytes([*low, *high])).min(tail.len());
         let room = usize::from(u16::from_le_bytes([*room_low, *room_high]));
@@ -125,12 +126,13 @@ fuzz_target!(|input: &[u8]| {
         let size = usize::from(*pieces) + 1;
         let chain =
             Chain { readable: cut(&mut readable, size), writable: cut(&mut writable, size) };
-        let written = device.data(0, &mut worker, &chain) as usize;
+        let written = device.data(0, &mut scratch, &chain) as usize;
         drop(chain);
         assert!(written <= writable.len());
         assert!(writable.last().is_none_or(|&status| status <= 6));
         if let Some((&status, output)) = writable.split_last() {
-            // But for a wrong tag, after which there are zeros, a failure leaves the output alone.
+            // A failed request does not change the output, except after a wrong tag, which wipes
+            // it.
             let intact = output.iter().all(|&byte| byte == 0xff);
             assert!(status == 0 || (written <= 1 && (status == 2 || intact)));
         }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A driver that does anything at all to the PCI function: its registers, its configuration
-//! space, and rings in the guest's memory, of either format.
+//! Fuzzes the PCI function with arbitrary accesses: registers, configuration space, and rings of
+//! both formats in guest memory.
 //!
-//! Input: operations of 12 bytes: what, how many bytes, a place, and a value.
+//! Format of the input: operations of 12 bytes. An operation is a byte with its kind, a byte with a
+//! length, two bytes with an address, and eight bytes with a value.
 
 #![no_main]
 
@@ -20,13 +21,13 @@ use libfuzzer_sys::fuzz_target;
 use virtio_crypto_device::capabilities::Capabilities;
 use virtio_crypto_device::protocol::feature;
 
-/// What the driver may accept of rings.
+/// Ring features that the device offers.
 const RINGS: u64 = RING_RESET | PACKED | IN_ORDER | 1 << 28 | 1 << 29;
 const MEMORY: u64 = 1 << 16;
 const BAR: u64 = 1 << 15;
 const OPERATION_LEN: usize = 12;
 
-/// A ring's parts lie close together, for the input to hit them.
+/// Small, so that the parts of a ring are close together and the input often hits them.
 const RING_SIZE: u64 = 8;
 
 struct Bench {
@@ -38,27 +39,27 @@ impl Bench {
     fn new() -> Self {
         let path = std::env::temp_dir().join(format!("function-{}", std::process::id()));
         let options = File::options().read(true).write(true).create_new(true).open(&path);
-        let memory = options.expect("a file for the guest's memory");
-        fs::remove_file(&path).expect("its name is of no use");
-        memory.set_len(MEMORY).expect("room for the guest's memory");
-        let offer = Capabilities { features: feature::ALL, ..Capabilities::default() };
+        let memory = options.expect("create a file for guest memory");
+        fs::remove_file(&path).expect("remove the name of the file");
+        memory.set_len(MEMORY).expect("resize guest memory");
+        let capabilities = Capabilities { features: feature::ALL, ..Capabilities::default() };
         let function = vfio::Settings { features: RINGS, ..vfio::Settings::default() };
         let front_end = FrontEnd::VfioUser;
         let settings = Settings { front_end, function, ..Settings::default() };
-        let device = instrument::device(offer, Trace::new(Box::new(std::io::sink())));
-        let service = TestDevice::new(device, settings).expect("a service");
-        let function = Function::new(service).expect("a function");
+        let device = instrument::device(capabilities, Trace::new(Box::new(std::io::sink())));
+        let service = TestDevice::new(device, settings).expect("create a device");
+        let function = Function::new(service).expect("create a function");
         Bench { function, memory }
     }
 
-    /// Gives the device all of the memory, the last quarter only to read.
+    /// Maps all guest memory. The last quarter is read-only.
     fn map(&self) {
         for (address, size, writable) in
             [(0, MEMORY / 4 * 3, true), (MEMORY / 4 * 3, MEMORY / 4, false)]
         {
-            let file = self.memory.try_clone().expect("a descriptor");
+            let file = self.memory.try_clone().expect("duplicate a descriptor");
             let mapping = Mapping { address, size, file, offset: address, writable };
-            // It may be there already.
+            // The memory may already be mapped.
             let _ = self.function.map(mapping);
         }
     }
@@ -67,7 +68,7 @@ impl Bench {
         self.function.write(at, &value.to_le_bytes()[..len]);
     }
 
-    /// What a good driver does until it has something to ask for.
+    /// Initializes the device like a correct driver, up to DRIVER_OK.
     fn start(&self, features: u64) {
         self.set(0x14, 1, 0);
         self.set(0x14, 1, 3);
@@ -99,12 +100,12 @@ impl Bench {
             3 => self.function.read_space(usize::from(*low), &mut value[..len]),
             4 => {
                 let len = len.min((MEMORY - place) as usize);
-                self.memory.write_all_at(&value[..len], place).expect("the guest's memory");
+                self.memory.write_all_at(&value[..len], place).expect("write guest memory");
             }
             5 => self.start(u64::from_le_bytes(value) & (RINGS | feature::ALL)),
             6 => self.set(0x3000 + 4 * (place % 2), 2, 0),
             _ => {
-                // Nothing, or all of it, may be there to be taken away.
+                // The range may be mapped, partly mapped, or not mapped.
                 let _ = self.function.unmap(place & !0xfff, MEMORY / 4, len > 4);
                 self.map();
             }
@@ -124,6 +125,6 @@ fuzz_target!(|input: &[u8]| {
     bench.function.reset_function();
     let running = bench.function.device().status().queues.iter().any(|queue| queue.running);
     assert!(!running);
-    // The next one finds the memory as this one has.
-    bench.memory.set_len(0).and_then(|()| bench.memory.set_len(MEMORY)).expect("memory");
+    // Zero the memory: every input must start with the same state.
+    bench.memory.set_len(0).and_then(|()| bench.memory.set_len(MEMORY)).expect("zero guest memory");
 });

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Prints test vectors of Project Wycheproof, a line each, for tests in a guest.
+//! Prints test vectors of Project Wycheproof, one per line, for tests in a guest.
 //!
-//! usage: `vectors aead|mac SET`, `aes_gcm` or `aes_cmac` for example. A line has bytes in
-//! hexadecimal, `-` where there are none: of AEADs the key, the nonce, the associated data, the
-//! plaintext and the ciphertext with its tag; of MACs the key, the message and the tag. Then,
-//! of AEADs, how many bytes the tag has; and `valid` or `invalid`.
+//! usage: `vectors aead|mac SET`, for example `aes_gcm` or `aes_cmac`. Byte strings are
+//! hexadecimal, or `-` if empty. A line of an AEAD has key, nonce, associated data, plaintext,
+//! ciphertext with tag, the length of the tag in bytes, and `valid` or `invalid`. A line of a MAC
+//! has key, message, tag, and `valid` or `invalid`.
 
 use std::error::Error;
 use std::io::{stdout, BufWriter, Write};

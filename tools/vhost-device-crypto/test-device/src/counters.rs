@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the device has done, in numbers.
+//! Counters of the requests that the device has served or rejected.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,27 +12,27 @@ use virtio_crypto_device::status::status_name;
 
 use crate::trace::opcode_name;
 
-/// What is counted apart.
+/// Properties of a request. Requests with equal properties share a counter.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Key {
-    /// What was asked for, as `CIPHER_ENCRYPT`; see [`crate::trace::opcode_name`].
+    /// The name of the opcode, for example `CIPHER_ENCRYPT`; see [`crate::trace::opcode_name`].
     pub operation: &'static str,
-    /// The algorithm's name, or an empty text if it is not known.
+    /// The name of the algorithm, or an empty string if the algorithm is not known.
     pub algorithm: &'static str,
     /// Whether the request was stateless.
     pub stateless: bool,
-    /// The status that was answered.
+    /// The status of the request.
     pub status: u8,
 }
 
-/// Requests of one kind.
+/// A counter of requests and their bytes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Count {
     requests: u64,
     bytes: u64,
 }
 
-/// One line of the counters.
+/// A counter as it is reported.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub struct Line {
@@ -42,18 +42,18 @@ pub struct Line {
     pub stateless: bool,
     pub status: &'static str,
     pub requests: u64,
-    /// Source data of requests that were served, without keys, IVs and associated data.
+    /// Bytes of source data in successful requests, without keys, IVs and associated data.
     pub bytes: u64,
 }
 
-/// Counters, apart for each queue: a worker meets nobody at its own.
+/// Counters, separate for each queue, so workers of different queues do not share a lock.
 #[derive(Debug, Default)]
 pub struct Counters {
     queues: Vec<(QueueId, Mutex<BTreeMap<Key, Count>>)>,
 }
 
 impl Counters {
-    /// All zero, for so many data queues and the control queue.
+    /// Creates counters for the data queues and the control queue.
     pub fn new(data_queues: u16) -> Self {
         let ids = (0..data_queues).map(QueueId::Data).chain([QueueId::Control]);
         Counters { queues: ids.map(|id| (id, Mutex::default())).collect() }
@@ -83,7 +83,7 @@ impl Counters {
         }
     }
 
-    /// All that are not zero.
+    /// Returns the counters that are not 0.
     pub fn lines(&self) -> Vec<Line> {
         let mut lines = Vec::new();
         for (queue, counts) in &self.queues {
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_stop_at_their_end() {
+    fn counters_saturate() {
         let counters = Counters::new(1);
         let key = Key { operation: "HASH", algorithm: "", stateless: false, status: 0 };
         for bytes in [u64::MAX - 1, 2, u64::MAX] {

@@ -9,7 +9,7 @@ use serde_json::{json, Value};
 
 use crate::options::Ctl;
 
-/// Sends the commands and prints the answers; returns whether none has an error.
+/// Sends the commands and prints the replies. Returns whether all commands succeeded.
 pub fn run(options: &Ctl) -> io::Result<bool> {
     let (path, commands) = commands(options).map_err(io::Error::other)?;
     let named = |error: io::Error| {
@@ -17,59 +17,59 @@ pub fn run(options: &Ctl) -> io::Result<bool> {
         io::Error::new(error.kind(), text)
     };
     let mut socket = UnixStream::connect(&path).map_err(named)?;
-    let mut answers = BufReader::new(socket.try_clone()?);
+    let mut replies = BufReader::new(socket.try_clone()?);
     let mut good = true;
-    let mut ask = |command: &str| -> io::Result<()> {
+    let mut send = |command: &str| -> io::Result<()> {
         socket.write_all(format!("{command}\n").as_bytes())?;
-        let mut answer = String::new();
-        if answers.read_line(&mut answer)? == 0 {
+        let mut reply = String::new();
+        if replies.read_line(&mut reply)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let value: Value = serde_json::from_str(&answer)?;
+        let value: Value = serde_json::from_str(&reply)?;
         good &= value.get("error").is_none();
-        io::stdout().write_all(answer.as_bytes())
+        io::stdout().write_all(reply.as_bytes())
     };
     if commands.is_empty() {
         for line in io::stdin().lines() {
             let line = line?;
-            // The monitor does not answer what is nothing.
+            // The monitor does not reply to an empty line.
             if !line.trim().is_empty() {
-                ask(&line)?;
+                send(&line)?;
             }
         }
     } else {
-        commands.iter().try_for_each(|command| ask(command))?;
+        commands.iter().try_for_each(|command| send(command))?;
     }
     Ok(good)
 }
 
-/// Where the monitor is, and what it is to be sent.
+/// Returns the path of the monitor and the commands to send.
 fn commands(options: &Ctl) -> Result<(PathBuf, Vec<String>), String> {
     let mut words = options.words.iter().map(String::as_str);
     let path = match &options.monitor {
         Some(path) => path.clone(),
-        None => PathBuf::from(words.next().ok_or("the monitor's socket is not named")?),
+        None => PathBuf::from(words.next().ok_or("the path of the monitor's socket is missing")?),
     };
     let words: Vec<&str> = words.collect();
     let simple = |name: &str| json!({"command": name});
-    let one = |command: Value| vec![command.to_string()];
+    let single = |command: Value| vec![command.to_string()];
     let commands = match words[..] {
         [] => Vec::new(),
         [name @ ("status" | "config-change" | "needs-reset" | "disconnect" | "exit" | "complete"
-        | "clear")] => one(simple(name)),
-        ["clear", name] => one(json!({"command": "clear", "name": name})),
-        ["complete", order] => one(json!({"command": "complete", "order": order})),
-        ["ready", "on"] => one(json!({"command": "ready", "ready": true})),
-        ["ready", "off"] => one(json!({"command": "ready", "ready": false})),
+        | "clear")] => single(simple(name)),
+        ["clear", name] => single(json!({"command": "clear", "name": name})),
+        ["complete", order] => single(json!({"command": "complete", "order": order})),
+        ["ready", "on"] => single(json!({"command": "ready", "ready": true})),
+        ["ready", "off"] => single(json!({"command": "ready", "ready": false})),
         ["fault", _, ..] => {
             let faults = words[1..].iter();
             faults.map(|fault| json!({"command": "fault", "fault": fault}).to_string()).collect()
         }
         _ if words.iter().all(|word| word.starts_with('{')) => {
-            // A line of JSON has no line breaks, unless somebody has put them there.
+            // A command must be one line, so replace line breaks in the JSON text.
             words.iter().map(|word| word.replace('\n', " ")).collect()
         }
-        _ => return Err(format!("'{}' is no command; see --help", words.join(" "))),
+        _ => return Err(format!("unknown command '{}'; see --help", words.join(" "))),
     };
     Ok((path, commands))
 }
@@ -87,13 +87,13 @@ mod tests {
     }
 
     #[test]
-    fn words_are_short_for_json() {
+    fn words_are_converted_to_json() {
         assert_eq!(parse(&["status"]).unwrap(), [r#"{"command":"status"}"#]);
-        assert_eq!(parse(&["fault", "die", "delay:value=5"]).unwrap().len(), 2);
+        assert_eq!(parse(&["fault", "crash", "delay:value=5"]).unwrap().len(), 2);
         assert_eq!(parse(&["ready", "off"]).unwrap(), [r#"{"command":"ready","ready":false}"#]);
         assert_eq!(parse(&["{\n}", "{}"]).unwrap(), ["{ }", "{}"]);
         assert!(parse(&[]).unwrap().is_empty());
-        for bad in [&["lie"][..], &["ready"], &["ready", "no"], &["fault"], &["{}", "status"]] {
+        for bad in [&["unknown"][..], &["ready"], &["ready", "no"], &["fault"], &["{}", "status"]] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The lies the device tells and the faults it has, on demand: each by name, from the
-//! command line or at run time.
+//! Fault injection. Each fault has a name, and is added on the command line or at run time.
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,30 +8,30 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use virtio_crypto_device::queue_id::QueueId;
 
-/// Makes the catalogue: names, help texts and default values.
+/// Defines the catalogue of faults: names, help texts and default values.
 macro_rules! catalogue {
     ($($(#[doc = $doc:literal])+ $item:ident = $name:literal, $default:literal;)*) => {
-        /// What can be wrong with the device.
+        /// The faults that the device can have.
         #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
         #[serde(rename_all = "kebab-case")]
         #[repr(u8)]
         pub enum Kind { $($(#[doc = $doc])+ $item,)* }
 
         impl Kind {
-            /// The whole catalogue.
+            /// All faults.
             pub const ALL: &'static [Kind] = &[$(Kind::$item),*];
 
-            /// The name it is asked for by.
+            /// Returns the name of the fault.
             pub fn name(self) -> &'static str {
                 match self { $(Kind::$item => $name,)* }
             }
 
-            /// What it does, in a line or two.
+            /// Returns the help text: the effect of the fault.
             pub fn help(self) -> &'static str {
                 match self { $(Kind::$item => concat!($($doc),+).trim_start(),)* }
             }
 
-            /// Its value, if none is given.
+            /// Returns the value of the fault if none is given.
             pub fn default_value(self) -> u64 {
                 match self { $(Kind::$item => $default,)* }
             }
@@ -41,121 +40,125 @@ macro_rules! catalogue {
 }
 
 catalogue! {
-    /// never answers the request
+    /// does not complete the request
     NeverAnswer = "never-answer", 0;
-    /// answers VALUE milliseconds late
+    /// delays the request by VALUE milliseconds
     Delay = "delay", 100;
-    /// holds the answer back until VALUE later requests of the queue are answered, or
-    /// 100 ms are over
+    /// completes the request after VALUE later requests of the queue, or after
+    /// 100 ms
     Reorder = "reorder", 1;
-    /// puts the answer into the used ring twice
-    AnswerTwice = "answer-twice", 0;
-    /// puts the descriptor VALUE into the used ring in place of the request's own
+    /// adds the used entry of the request twice
+    DuplicateUsed = "duplicate-used", 0;
+    /// adds a used entry with the ID VALUE instead of the ID of the request
     WrongId = "wrong-id", 65535;
-    /// says that VALUE bytes were written fewer than there were
+    /// reports VALUE bytes fewer than were written in the used ring
     UsedLenShort = "used-len-short", 1;
-    /// says that VALUE bytes were written more than there were
+    /// reports VALUE bytes more than were written in the used ring
     UsedLenLong = "used-len-long", 4096;
-    /// says that nothing was written
+    /// reports 0 written bytes in the used ring
     UsedLenZero = "used-len-zero", 0;
-    /// answers without an interrupt
+    /// completes the request without an interrupt
     NoInterrupt = "no-interrupt", 0;
-    /// dies (exit status 42) with the request in hand
-    Die = "die", 0;
-    /// serves the request, but writes no status
+    /// ends the process with exit status 42 while the request is in flight
+    Crash = "crash", 0;
+    /// performs the request, but does not write the status
     StatusUnwritten = "status-unwritten", 0;
-    /// serves the request, and answers with the status VALUE
+    /// performs the request, and writes the status VALUE
     StatusUnknown = "status-unknown", 8;
-    /// refuses a data request with the status VALUE
+    /// rejects a data request with the status VALUE
     RefuseOperation = "refuse-operation", 3;
-    /// refuses to create a session, with the status VALUE
+    /// rejects a CREATE with the status VALUE
     RefuseCreate = "refuse-create", 3;
-    /// refuses to destroy a session, and keeps it
+    /// rejects a DESTROY, and keeps the session
     RefuseDestroy = "refuse-destroy", 0;
-    /// says that the session table is full
+    /// rejects a CREATE as if the session table were full
     TableFull = "table-full", 0;
-    /// gives a new session the number of the one before
+    /// assigns the ID of the previous session to a new session
     SessionIdReused = "session-id-reused", 0;
-    /// gives a new session the number VALUE
+    /// assigns the ID VALUE to a new session
     SessionId = "session-id", 18446744073709551615;
-    /// forgets a session just after it was created
+    /// drops a session right after its CREATE succeeded
     SessionForgotten = "session-forgotten", 0;
-    /// finds every tag wrong that it is to verify, and gets those wrong it makes
+    /// fails every verification of a tag or signature, and computes wrong tags and digests
     WrongTag = "wrong-tag", 0;
-    /// flips a bit in the output
+    /// flips a bit in the output of a request
     CorruptOutput = "corrupt-output", 0;
-    /// writes to the output, and fails with the status VALUE nevertheless
-    DirtyFailure = "dirty-failure", 1;
-    /// says in the configuration that there are VALUE data queues
+    /// writes the output, and then fails the request with the status VALUE
+    FailAfterWrite = "fail-after-write", 1;
+    /// sets max_dataqueues in the configuration space to VALUE
     ConfigQueues = "config-queues", 65535;
-    /// says in the configuration that max_size is VALUE
+    /// sets max_size in the configuration space to VALUE
     ConfigMaxSize = "config-max-size", 0;
-    /// says in the configuration that the longest cipher key has VALUE bytes
+    /// sets max_cipher_key_len in the configuration space to VALUE
     ConfigMaxKeyLen = "config-max-key-len", 0;
-    /// offers every service and every algorithm there is a bit for
+    /// sets all bits of the service and algorithm masks in the configuration space
     ConfigMasksAll = "config-masks-all", 0;
-    /// says in the configuration that the status is VALUE
+    /// sets status in the configuration space to VALUE
     ConfigStatus = "config-status", 3;
-    /// has one half of max_size changed in every other read of the configuration
+    /// inverts the high half of max_size in every other read of the configuration space
     ConfigTorn = "config-torn", 0;
-    /// answers reads of the configuration with bytes of a random kind
+    /// returns random bytes for reads of the configuration space
     ConfigRandom = "config-random", 0;
-    /// becomes unready, and ready again, every VALUE milliseconds
+    /// toggles HW_READY every VALUE milliseconds
     ToggleReady = "toggle-ready", 200;
-    /// tells the driver every VALUE milliseconds that the configuration has changed
+    /// sends a config change notification every VALUE milliseconds
     ConfigStorm = "config-storm", 10;
-    /// asks to be reset, and does nothing more, with the request in hand
+    /// sets DEVICE_NEEDS_RESET and stops all queues while the request is in flight
     NeedsReset = "needs-reset", 0;
-    /// closes the connection to the front end, with the request in hand
-    DeviceGone = "device-gone", 0;
-    /// does not keep FEATURES_OK
+    /// closes the connection to the front end while the request is in flight
+    Disconnect = "disconnect", 0;
+    /// clears FEATURES_OK when the driver sets it
     RefuseFeatures = "refuse-features", 0;
-    /// keeps its status as it is, whatever the driver writes
+    /// ignores writes to the device status
     StatusStuck = "status-stuck", 0;
-    /// has another config generation at every read of it
+    /// changes the config generation at every read of the generation
     GenerationChanges = "generation-changes", 0;
-    /// has no interrupt vector for the queue, or for the configuration
+    /// rejects the vector of a queue or of config changes
     NoVector = "no-vector", 0;
-    /// loses an interrupt, a queue's or the configuration's
+    /// loses an interrupt of a queue or of a config change
     VectorLost = "vector-lost", 0;
-    /// sends an interrupt of each queue every VALUE milliseconds, without a reason
+    /// raises a spurious interrupt of each queue every VALUE milliseconds
     InterruptStorm = "interrupt-storm", 10;
-    /// does not reset the queue when it is told to
+    /// ignores the reset of a queue
     RingResetRefused = "ring-reset-refused", 0;
 }
 
 impl Kind {
-    /// Whether it is a fault of what vhost-user leaves to the front end, so that only a
-    /// vfio-user device can have it: in the catalogue those from `needs-reset` on.
+    /// Returns whether the fault requires the vfio-user front end: with vhost-user QEMU owns this
+    /// part of the device. In the catalogue these are the faults from `needs-reset` on.
     pub fn requires_vfio(self) -> bool {
         self as u8 >= Kind::NeedsReset as u8
     }
 }
 
-/// What a fault can be told to be for.
+/// What a fault can be limited to.
 enum Scope {
-    /// Requests, on any queue.
+    /// Requests of any queue.
     Requests,
-    /// Those on data queues.
+    /// Requests of data queues.
     Data,
-    /// Those on the control queue.
+    /// Requests of the control queue.
     Control,
-    /// A queue, whatever is sent over it.
+    /// A queue, but not an opcode.
     Queues,
-    /// The device as a whole.
+    /// The whole device: neither a queue nor an opcode.
     Device,
 }
 
 impl Kind {
     fn scope(self) -> Scope {
         match self {
-            Kind::NeverAnswer | Kind::Delay | Kind::Reorder | Kind::AnswerTwice | Kind::WrongId => {
+            Kind::NeverAnswer
+            | Kind::Delay
+            | Kind::Reorder
+            | Kind::DuplicateUsed
+            | Kind::WrongId => Scope::Requests,
+            Kind::UsedLenShort | Kind::UsedLenLong | Kind::UsedLenZero => Scope::Requests,
+            Kind::NoInterrupt | Kind::Crash | Kind::NeedsReset | Kind::Disconnect => {
                 Scope::Requests
             }
-            Kind::UsedLenShort | Kind::UsedLenLong | Kind::UsedLenZero => Scope::Requests,
-            Kind::NoInterrupt | Kind::Die | Kind::NeedsReset | Kind::DeviceGone => Scope::Requests,
             Kind::StatusUnwritten | Kind::StatusUnknown => Scope::Requests,
-            Kind::RefuseOperation | Kind::WrongTag | Kind::CorruptOutput | Kind::DirtyFailure => {
+            Kind::RefuseOperation | Kind::WrongTag | Kind::CorruptOutput | Kind::FailAfterWrite => {
                 Scope::Data
             }
             Kind::RefuseCreate | Kind::RefuseDestroy | Kind::TableFull => Scope::Control,
@@ -170,41 +173,41 @@ impl Kind {
     }
 }
 
-/// One fault: what, with which value, and for which requests. What is not named does
-/// not matter.
+/// A fault with its value and the requests that it applies to. A field that is `None` matches all
+/// requests.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// What is wrong.
+    /// The kind of fault.
     pub name: Kind,
-    /// The number that the catalogue's text calls VALUE.
+    /// The number that the help text calls VALUE.
     #[serde(default)]
     pub value: Option<u64>,
-    /// Requests on this queue.
+    /// Only requests of this queue.
     #[serde(default)]
     pub queue: Option<QueueId>,
-    /// Requests with this opcode.
+    /// Only requests with this opcode.
     #[serde(default)]
     pub opcode: Option<u32>,
-    /// Not the first so many of those requests.
+    /// Number of matching requests to skip first.
     #[serde(default)]
     pub after: u64,
-    /// Only so many of them; without it all.
+    /// Maximum number of times that the fault happens.
     #[serde(default)]
     pub count: Option<u64>,
-    /// How often it has happened.
+    /// How often the fault has happened.
     #[serde(default)]
     pub happened: u64,
 }
 
 impl Fault {
-    /// A fault of all requests.
+    /// Creates a fault of all requests.
     pub fn new(name: Kind) -> Self {
         Fault { name, value: None, queue: None, opcode: None, after: 0, count: None, happened: 0 }
     }
 
-    /// Whether it can happen to what it is for: one that cannot would be taken for one that
-    /// does no harm.
+    /// Returns an error if the fault can never happen with this queue or opcode. A test with such a
+    /// fault would pass without testing anything.
     pub fn check(&self) -> Result<(), String> {
         let (queue, opcode) = match self.name.scope() {
             Scope::Requests => (true, true),
@@ -215,16 +218,16 @@ impl Fault {
         };
         match (queue, opcode) {
             (true, true) => Ok(()),
-            (false, _) => Err(format!("{} cannot be for that queue", self.name.name())),
-            (true, false) => Err(format!("{} cannot be for an opcode", self.name.name())),
+            (false, _) => Err(format!("{} does not apply to this queue", self.name.name())),
+            (true, false) => Err(format!("{} cannot be limited to an opcode", self.name.name())),
         }
     }
 
-    /// Whether it happens to this request, which is then counted.
+    /// Returns whether the fault happens to this request, and counts the request.
     fn fires(&mut self, queue: Option<QueueId>, opcode: Option<u32>) -> bool {
-        let meant = (self.queue.is_none() || self.queue == queue)
+        let matches = (self.queue.is_none() || self.queue == queue)
             && (self.opcode.is_none() || self.opcode == opcode);
-        if !meant || self.count == Some(0) {
+        if !matches || self.count == Some(0) {
             return false;
         }
         if self.after > 0 {
@@ -245,31 +248,31 @@ impl FromStr for Fault {
         let mut parts = text.split(':');
         let name = parts.next().unwrap_or_default();
         let kind = Kind::ALL.iter().find(|kind| kind.name() == name);
-        let mut fault = Fault::new(*kind.ok_or_else(|| format!("there is no fault '{name}'"))?);
+        let mut fault = Fault::new(*kind.ok_or_else(|| format!("unknown fault '{name}'"))?);
         for part in parts {
             let (key, value) =
                 part.split_once('=').ok_or_else(|| format!("'{part}' is not KEY=VALUE"))?;
-            let number = || parse_number(value).ok_or_else(|| format!("'{value}' is no number"));
+            let number = || parse_number(value).ok_or_else(|| format!("'{value}' is not a number"));
             match key {
                 "value" => fault.value = Some(number()?),
                 "queue" => {
-                    let queue = value.parse().map_err(|_| format!("'{value}' is no queue"))?;
+                    let queue = value.parse().map_err(|_| format!("'{value}' is not a queue"))?;
                     fault.queue = Some(queue);
                 }
                 "opcode" => {
                     let opcode = u32::try_from(number()?);
-                    fault.opcode = Some(opcode.map_err(|_| format!("'{value}' is no opcode"))?);
+                    fault.opcode = Some(opcode.map_err(|_| format!("'{value}' is not an opcode"))?);
                 }
                 "after" => fault.after = number()?,
                 "count" => fault.count = Some(number()?),
-                _ => return Err(format!("a fault has no '{key}'")),
+                _ => return Err(format!("unknown parameter '{key}' of a fault")),
             }
         }
         Ok(fault)
     }
 }
 
-/// A decimal number, or a hexadecimal one behind `0x`.
+/// Parses a decimal number, or a hexadecimal number with the prefix `0x`.
 fn parse_number(text: &str) -> Option<u64> {
     match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16).ok(),
@@ -277,10 +280,10 @@ fn parse_number(text: &str) -> Option<u64> {
     }
 }
 
-/// All faults the device has at the moment.
+/// The active faults of a device.
 #[derive(Debug, Default)]
 pub struct Faults {
-    /// A bit for each kind there is one of, so that an honest device loses no time.
+    /// A bit for each kind of active fault, so a device without faults takes no lock.
     kinds: AtomicU64,
     faults: Mutex<Vec<Fault>>,
 }
@@ -295,7 +298,7 @@ impl Faults {
         faults.push(fault);
     }
 
-    /// Removes all of a kind, or all there are.
+    /// Removes all faults of a kind, or all faults.
     pub fn clear(&self, kind: Option<Kind>) {
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         faults.retain(|fault| kind.is_some_and(|kind| kind != fault.name));
@@ -303,23 +306,23 @@ impl Faults {
         self.kinds.store(kinds, Ordering::SeqCst);
     }
 
-    /// All there are, with how often each has happened.
+    /// Returns the active faults.
     pub fn list(&self) -> Vec<Fault> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether something of this kind happens to this request; if so, its value. Asked
-    /// once for a request and kind, since it counts.
+    /// Returns the value of a fault of this kind if the fault happens to this request. Counts the
+    /// request, so call this once for each request and kind.
     pub fn fire(&self, kind: Kind, queue: QueueId, opcode: u32) -> Option<u64> {
         self.fire_matching(kind, Some(queue), Some(opcode))
     }
 
-    /// The same for what happens to a queue.
+    /// Like [`Self::fire`], for an event of a queue that is not a request.
     pub fn fire_queue(&self, kind: Kind, queue: QueueId) -> Option<u64> {
         self.fire_matching(kind, Some(queue), None)
     }
 
-    /// The same for what has nothing to do with a queue.
+    /// Like [`Self::fire`], for an event of the whole device.
     pub fn fire_config(&self, kind: Kind) -> Option<u64> {
         self.fire_matching(kind, None, None)
     }
@@ -350,14 +353,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_are_read_from_text_and_json() {
+    fn faults_are_parsed_from_text_and_json() {
         let fault: Fault =
             "delay:value=5:queue=control:opcode=0x102:after=2:count=1".parse().unwrap();
         assert_eq!(fault.queue, Some(QueueId::Control));
         assert_eq!((fault.value, fault.opcode), (Some(5), Some(0x102)));
         let json = serde_json::to_string(&fault).unwrap();
         assert_eq!(serde_json::from_str::<Fault>(&json).unwrap(), fault);
-        for bad in ["", "lie", "delay:5", "delay:value=x", "delay:queue=a", "delay:why=1"] {
+        for bad in ["", "unknown", "delay:5", "delay:value=x", "delay:queue=a", "delay:why=1"] {
             assert!(bad.parse::<Fault>().is_err(), "{bad}");
         }
         for kind in Kind::ALL {
@@ -370,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_never_happen_is_refused() {
+    fn faults_that_cannot_happen_are_rejected() {
         let check = |text: &str| text.parse::<Fault>().unwrap().check();
         for good in [
             "delay:queue=control:opcode=2",
@@ -395,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_happen_to_the_requests_they_are_for() {
+    fn faults_happen_to_matching_requests() {
         let faults = Faults::default();
         faults.add("delay:queue=1:after=1:count=2:value=7".parse().unwrap());
         let fire = |queue| faults.fire(Kind::Delay, QueueId::Data(queue), 0);
@@ -403,9 +406,9 @@ mod tests {
             [fire(0), fire(1), fire(1), fire(0), fire(1), fire(1)],
             [None, None, Some(7), None, Some(7), None]
         );
-        assert_eq!(faults.fire(Kind::Die, QueueId::Data(1), 0), None);
+        assert_eq!(faults.fire(Kind::Crash, QueueId::Data(1), 0), None);
         assert_eq!(faults.list()[0].happened, 2);
-        faults.clear(Some(Kind::Die));
+        faults.clear(Some(Kind::Crash));
         assert_eq!(faults.list().len(), 1);
         faults.clear(None);
         assert!(faults.list().is_empty());

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a device can ask of the front end of a whole PCI function.
+//! The interface by which a device calls a front end that is a PCI function.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A front end that is a PCI function. A method does not wait for the driver or the front end, and does
-/// not take a queue's lock: the caller may be a queue's worker.
+/// A front end that is a PCI function. Its methods do not wait for the driver or the front end and
+/// take no lock of a queue, because the caller may be the worker of a queue.
 pub trait FunctionFrontEnd: Send + Sync {
     /// Sets `DEVICE_NEEDS_RESET`.
     fn need_reset(&self) -> io::Result<()>;
@@ -13,21 +13,21 @@ pub trait FunctionFrontEnd: Send + Sync {
     /// Closes the connection, as at a surprise removal.
     fn disconnect(&self) -> io::Result<()>;
 
-    /// Raises an interrupt of each queue, without a reason.
+    /// Raises a spurious interrupt of each queue.
     fn interrupt(&self) -> io::Result<()>;
 }
 
-/// The front end, if it is one and is connected.
+/// The connected front end, if it is a PCI function.
 #[derive(Default)]
 pub struct FunctionSlot(Mutex<Option<Arc<dyn FunctionFrontEnd>>>);
 
 impl FunctionSlot {
-    /// A front end connects, or disconnects.
+    /// Sets the front end when it connects, or `None` when it disconnects.
     pub fn set(&self, front: Option<Arc<dyn FunctionFrontEnd>>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = front;
     }
 
-    /// Returns the front end; an error if there is none.
+    /// Returns the front end, or an error if none is connected.
     pub fn get(&self) -> io::Result<Arc<dyn FunctionFrontEnd>> {
         let front = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         front.ok_or_else(|| io::ErrorKind::Unsupported.into())

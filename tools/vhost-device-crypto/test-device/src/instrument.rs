@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Reaches into the device: observes what it does, and injects faults.
+//! The hooks of the test device: observe what the device does, and inject faults.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -32,23 +32,23 @@ pub type Device = virtio_crypto_device::device::Device<Instrument>;
 /// A queue of this device.
 pub type Queue = virtio_crypto_device::queue::Queue<Instrument>;
 
-/// A fault that ends more than a request.
+/// A fault that affects more than a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FatalFault {
-    /// The fault `die`: the process ends.
+    /// The fault `crash`: the process ends.
     Crash,
-    /// The fault `needs-reset`, or an invalid ring: the device does nothing more until it is reset, if
-    /// there is a front end that can be notified.
+    /// The fault `needs-reset`, or an invalid ring: the device does nothing more until it is reset.
+    /// The driver is notified if the front end is a PCI function.
     NeedsReset,
-    /// The fault `device-gone`: the connection to the front end is closed.
+    /// The fault `disconnect`: the connection to the front end is closed.
     Disconnect,
 }
 
-/// What the fatal faults are called.
+/// The kinds of fault that are fatal.
 const FATAL_FAULTS: [(Kind, FatalFault); 3] = [
-    (Kind::Die, FatalFault::Crash),
+    (Kind::Crash, FatalFault::Crash),
     (Kind::NeedsReset, FatalFault::NeedsReset),
-    (Kind::DeviceGone, FatalFault::Disconnect),
+    (Kind::Disconnect, FatalFault::Disconnect),
 ];
 
 /// Called at a fatal fault, with the queue's lock held.
@@ -57,11 +57,11 @@ pub type OnFatalFault = Box<dyn Fn(FatalFault) + Send + Sync>;
 /// The hooks of a device.
 #[derive(Default)]
 pub struct Instrument {
-    /// The faults that the device has.
+    /// The active faults.
     pub faults: Faults,
-    /// What the device has done.
+    /// Counters of requests.
     pub counters: Counters,
-    /// What the driver has done wrong.
+    /// Requirements that the driver has violated.
     pub violations: Violations,
     trace: Trace,
     ready_at_reset: Mutex<Option<bool>>,
@@ -75,13 +75,13 @@ pub fn device(capabilities: Capabilities, trace: Trace) -> Device {
     Device::new(capabilities, Instrument { counters, trace, ..Instrument::default() })
 }
 
-/// Serves a request of the control queue, as [`Device::control`]. It is compiled once, and not with every
-/// test.
+/// Serves a request of the control queue; see [`Device::control`]. This function is compiled once,
+/// instead of once for each test.
 pub fn control(device: &Device, chain: &Chain<'_>) -> u32 {
     device.control(chain)
 }
 
-/// The same for a data queue.
+/// Serves a request of a data queue; see [`Device::data`].
 pub fn data(device: &Device, queue: u16, scratch: &mut Scratch, chain: &Chain<'_>) -> u32 {
     device.data(queue, scratch, chain)
 }
@@ -95,7 +95,7 @@ fn flip(span: &Span<'_>, at: usize) {
     }
 }
 
-/// Returns whether a request makes or verifies a tag, a digest or a signature.
+/// Returns whether a request computes a tag or a digest, or verifies a tag or a signature.
 fn has_tag(parts: &Parts<'_>, request: &Request) -> bool {
     match request.operation {
         Operation::Aead(_) | Operation::AkcipherVerify => true,
@@ -103,7 +103,7 @@ fn has_tag(parts: &Parts<'_>, request: &Request) -> bool {
     }
 }
 
-/// Makes the output wrong.
+/// Corrupts the output of a request.
 fn corrupt_output(parts: &Parts<'_>) {
     match parts.dst.is_empty() {
         true => flip(&parts.result, 0),
@@ -111,7 +111,7 @@ fn corrupt_output(parts: &Parts<'_>) {
     }
 }
 
-/// Makes a tag wrong that was made, and rejects one that was verified.
+/// Corrupts a computed tag, or fails a verification.
 fn corrupt_tag(parts: &Parts<'_>, session: &Session, request: &Request) -> Result<()> {
     match (request.operation, &session.engine) {
         (Operation::Aead(Direction::Encrypt), Engine::Aead(_, tag_len)) => {
@@ -193,7 +193,7 @@ impl Hooks for Instrument {
         self.apply_config_faults(&mut config, read);
         let mut bytes = config.to_bytes();
         if self.faults.fire_config(Kind::ConfigRandom).is_some() {
-            // A failure leaves the bytes as they are, which serves as well.
+            // If this fails, the bytes stay unchanged, which the fault allows.
             let _ = openssl::rand::rand_bytes(&mut bytes);
         }
         bytes
@@ -250,7 +250,7 @@ impl Hooks for Instrument {
 
     fn status(&self, id: RequestId, status: &mut u32) -> bool {
         let served = *status == 0 && id.queue != QueueId::Control;
-        if let (true, Some(value)) = (served, self.fire(Kind::DirtyFailure, id)) {
+        if let (true, Some(value)) = (served, self.fire(Kind::FailAfterWrite, id)) {
             *status = value as u8 as u32;
         }
         if let Some(value) = self.fire(Kind::StatusUnknown, id) {
@@ -283,12 +283,13 @@ impl Hooks for Instrument {
         } else if let Some(value) = self.fire(Kind::Delay, id) {
             Some(ReleaseCondition::late(value))
         } else if let Some(value) = self.fire(Kind::Reorder, id) {
-            Some(ReleaseCondition::answers(ring.returned, value))
+            Some(ReleaseCondition::after_requests(ring.returned, value))
         } else {
             (in_order && ring.blocks()).then(ReleaseCondition::in_order)
         };
         match until {
-            // A driver that reuses descriptors of requests in flight must not fill this memory.
+            // The ring size limits the held requests. A driver that reuses descriptors of in-flight
+            // requests must not exhaust memory.
             Some(until) if ring.slots() < usize::from(size) => {
                 ring.held.push(Held { chain: chain.clone(), until });
                 Admission::Hold
@@ -327,7 +328,7 @@ impl Hooks for Instrument {
         if let Some(value) = self.fire(Kind::WrongId, id) {
             elem.id = value as u32;
         }
-        let times = if self.fire(Kind::AnswerTwice, id).is_some() { 2 } else { 1 };
+        let times = if self.fire(Kind::DuplicateUsed, id).is_some() { 2 } else { 1 };
         Completion { elem, times, silent: self.fire(Kind::NoInterrupt, id).is_some() }
     }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A virtio crypto device to test drivers with: it injects faults, counts violations of the
+//! A virtio crypto device for tests of drivers: it injects faults, counts violations of the
 //! specification, traces requests, and has a vfio-user front end.
 //!
-//! The device is that of `virtio_crypto_device`. [`instrument`] reaches into it by its hooks.
+//! The crate `virtio_crypto_device` implements the device, and [`instrument`] its hooks.
 
 pub mod counters;
 pub mod ctl;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A virtio crypto device behind vhost-user, as a program.
+//! The program `crypto-test-device`.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -39,7 +39,8 @@ fn serve(options: &Serve) -> ExitCode {
     let filter = EnvFilter::try_new(&options.log).unwrap_or_default();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     log.with_ansi(io::stderr().is_terminal()).init();
-    // Before any thread starts: OpenSSL then has no exit handler that threads could meet.
+    // Initialize OpenSSL before any thread starts and without an exit handler, which could run
+    // while threads still use OpenSSL.
     openssl::init();
     process::exit_on_panic();
     match serve::serve(options) {

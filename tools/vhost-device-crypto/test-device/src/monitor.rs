@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The monitor: a unix socket that takes commands while the device runs.
+//! The monitor: a unix socket that accepts commands while the device runs.
 //!
-//! A command is a line of JSON, and so is its answer: an object that has `"ok": true`, or
-//! an `"error"`. Nothing a client sends closes its connection.
+//! A command is a line of JSON. The reply is a line with an object that has either `"ok": true` or
+//! `"error"`. An invalid command does not close the connection.
 //!
 //! | command | effect |
 //! |---|---|
-//! | `{"command": "status"}` | tells how the device is, and what it has done: [`Status`] |
-//! | `{"command": "fault", "fault": FAULT}` | adds a fault: an object as [`Fault`] has it, or a text as for `--fault` |
-//! | `{"fault": FAULT}` | the same |
-//! | `{"command": "clear", "name": NAME}` | removes all faults of that name; without a name all there are |
-//! | `{"command": "ready", "ready": BOOL, "notice": NOTICE}` | makes the device ready, or not; see [`Notice`] |
-//! | `{"command": "config-change"}` | tells the driver that the configuration has changed |
-//! | `{"command": "needs-reset"}` | breaks a vfio-user device, which asks to be reset |
+//! | `{"command": "status"}` | returns state and counters of the device: [`Status`] |
+//! | `{"command": "fault", "fault": FAULT}` | adds a fault: an object with the fields of [`Fault`], or a string as for `--fault` |
+//! | `{"fault": FAULT}` | short form of the previous command |
+//! | `{"command": "clear", "name": NAME}` | removes all faults with this name, or all faults without a name |
+//! | `{"command": "ready", "ready": BOOL, "notice": NOTICE}` | makes the device ready or not ready; see [`Notice`] |
+//! | `{"command": "config-change"}` | sends a config change notification |
+//! | `{"command": "needs-reset"}` | sets `DEVICE_NEEDS_RESET` of a vfio-user device, which stops |
 //! | `{"command": "disconnect"}` | closes the connection to the front end of a vfio-user device |
-//! | `{"command": "complete", "order": ORDER, "queue": QUEUE}` | answers all requests that are held back, `"fifo"` or `"lifo"`; of all queues, unless one is named. Answers with their number as `"completed"` |
-//! | `{"command": "exit"}` | ends the device |
+//! | `{"command": "complete", "order": ORDER, "queue": QUEUE}` | completes all held requests of a queue, or of all queues, in the order `"fifo"` (default) or `"lifo"`. The reply has their number as `"completed"` |
+//! | `{"command": "exit"}` | ends the process |
 //!
-//! NOTICE is `"interrupt"`, which is assumed, `"none"`, or `"reset"`.
+//! NOTICE is `"interrupt"` (default), `"none"`, or `"reset"`.
 //!
 //! [`Status`]: crate::report::Status
 
@@ -37,10 +37,10 @@ use crate::held::Order;
 use crate::instrument::Queue;
 use crate::test_device::{Notice, TestDevice};
 
-/// The longest line.
+/// Maximum length of a line, in bytes.
 const MAX_LINE: usize = 64 << 10;
 
-/// The most clients at a time.
+/// Maximum number of connected clients.
 const MAX_CLIENTS: usize = 32;
 
 /// A command.
@@ -72,15 +72,16 @@ enum Command {
     Exit {},
 }
 
-/// Serves clients, from now on.
+/// Starts a thread that serves clients.
 pub fn start(device: Arc<TestDevice>, listener: UnixListener) -> io::Result<()> {
     let clients = Arc::new(AtomicUsize::new(0));
     let accept = move || loop {
         match listener.accept() {
             Ok((client, _)) => accept_client(&device, &clients, client),
             Err(error) => {
-                tracing::warn!("a client of the monitor is lost: {error}");
-                // It will be the same again if there are no descriptors left.
+                tracing::warn!("monitor: accepting a client failed: {error}");
+                // The error persists if the process has no file descriptors left, so wait before
+                // the next attempt.
                 thread::sleep(std::time::Duration::from_millis(100));
             }
         }
@@ -92,33 +93,33 @@ pub fn start(device: Arc<TestDevice>, listener: UnixListener) -> io::Result<()> 
 fn accept_client(device: &Arc<TestDevice>, clients: &Arc<AtomicUsize>, mut client: UnixStream) {
     if clients.fetch_add(1, Ordering::SeqCst) >= MAX_CLIENTS {
         clients.fetch_sub(1, Ordering::SeqCst);
-        // It sees the end of the connection, if nothing else.
-        let _ = writeln!(client, "{}", json!({"error": "there are too many clients"}));
+        // If the write fails, the client still sees the end of the connection.
+        let _ = writeln!(client, "{}", json!({"error": "too many clients"}));
         return;
     }
     let (device, count) = (device.clone(), clients.clone());
     let handle_client = move || {
         if let Err(error) = handle_client(&device, &client) {
-            tracing::debug!("a client of the monitor is gone: {error}");
+            tracing::debug!("monitor: a client disconnected: {error}");
         }
         count.fetch_sub(1, Ordering::SeqCst);
     };
     if let Err(error) = thread::Builder::new().name("client".into()).spawn(handle_client) {
         clients.fetch_sub(1, Ordering::SeqCst);
-        tracing::warn!("no thread for a client of the monitor: {error}");
+        tracing::warn!("monitor: creating a thread for a client failed: {error}");
     }
 }
 
 fn handle_client(device: &TestDevice, mut client: &UnixStream) -> io::Result<()> {
     let mut reader = BufReader::new(client);
     while let Some(line) = read_line(&mut reader)? {
-        let (answer, ends) = match line {
+        let (reply, ends) = match line {
             Line::Whole(line) if line.trim_ascii().is_empty() => continue,
             Line::Whole(line) => respond(device, &line),
             Line::TooLong => (Err("the line is too long".into()), false),
         };
-        let answer = answer.unwrap_or_else(|error| json!({ "error": error }));
-        let mut text = serde_json::to_vec(&answer)?;
+        let reply = reply.unwrap_or_else(|error| json!({ "error": error }));
+        let mut text = serde_json::to_vec(&reply)?;
         text.push(b'\n');
         let sent = client.write_all(&text);
         if ends {
@@ -129,13 +130,14 @@ fn handle_client(device: &TestDevice, mut client: &UnixStream) -> io::Result<()>
     Ok(())
 }
 
-/// A line, without what ends it.
+/// A line without its line break.
 enum Line {
     Whole(Vec<u8>),
     TooLong,
 }
 
-/// The next line, or `None` at the end. The last one may lack its end.
+/// Reads the next line, or returns `None` at the end of the stream. The last line may lack its line
+/// break.
 fn read_line(reader: &mut impl BufRead) -> io::Result<Option<Line>> {
     let mut line = Vec::new();
     let (mut any, mut too_long) = (false, false);
@@ -162,7 +164,7 @@ fn read_line(reader: &mut impl BufRead) -> io::Result<Option<Line>> {
     }
 }
 
-/// The answer to a line, and whether the device is to end.
+/// Executes a line. Returns the reply, and whether the process must end.
 fn respond(device: &TestDevice, line: &[u8]) -> (Result<Value, String>, bool) {
     match parse(line) {
         Ok(command) => {
@@ -184,14 +186,14 @@ fn parse(line: &[u8]) -> Result<Command, String> {
 }
 
 fn execute(device: &TestDevice, command: Command) -> Result<Value, String> {
-    let mut answer = json!({"ok": true});
+    let mut reply = json!({"ok": true});
     match command {
         Command::Status {} => {
             let status = serde_json::to_value(device.status());
-            if let (Value::Object(status), Value::Object(answer)) =
-                (status.map_err(|error| error.to_string())?, &mut answer)
+            if let (Value::Object(status), Value::Object(reply)) =
+                (status.map_err(|error| error.to_string())?, &mut reply)
             {
-                answer.extend(status);
+                reply.extend(status);
             }
         }
         Command::Fault { fault } => {
@@ -218,13 +220,13 @@ fn execute(device: &TestDevice, command: Command) -> Result<Value, String> {
             front.map_err(|error| error.to_string())?;
         }
         Command::Complete { order, queue } => {
-            let meant = |each: &&Queue| queue.is_none_or(|queue| queue == each.id());
-            let queues = device.service.queues.iter().filter(meant);
+            let matches = |each: &&Queue| queue.is_none_or(|queue| queue == each.id());
+            let queues = device.service.queues.iter().filter(matches);
             let completed: usize =
                 queues.map(|queue| queue.serve_held(|ring| ring.take_all(order))).sum();
-            answer["completed"] = completed.into();
+            reply["completed"] = completed.into();
         }
         Command::Exit {} => {}
     }
-    Ok(answer)
+    Ok(reply)
 }

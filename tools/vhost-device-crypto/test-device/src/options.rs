@@ -21,57 +21,56 @@ use crate::fault::{Fault, Kind};
 use crate::test_device::FrontEnd;
 use crate::vfio;
 
-/// A virtio crypto device behind vhost-user or vfio-user: complete, and a liar on demand.
+/// A virtio crypto device for tests of drivers, with fault injection, over vhost-user or vfio-user
 #[derive(Debug, Parser)]
 #[command(name = "crypto-test-device", version)]
 pub struct Options {
-    /// Write what QEMU's conventions for back-end programs ask for, as JSON, and end, whatever else
-    /// there is
+    /// Print the capabilities that QEMU's conventions for vhost-user back ends define, as JSON, and
+    /// exit. Other options are ignored
     #[arg(long)]
     pub print_capabilities: bool,
 
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What there is to do.
+/// The commands of the program.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Be the device: wait for a front end, and serve it until it disconnects
+    /// Run the device: wait for a front end, and serve it until it disconnects
     #[command(after_help = faults_help())]
     Serve(Box<Serve>),
-    /// List the faults that the device can have
+    /// List the faults that the device can inject
     Faults {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Send commands to a device's monitor and print the answers; exit status 1 if one is
-    /// an error
+    /// Send commands to the monitor of a device and print the replies. The exit status is 1 if a
+    /// command fails
     Ctl(Ctl),
 }
 
 /// Options of `serve`.
 #[derive(Args, Clone, Debug)]
 pub struct Serve {
-    /// Socket to wait for the front end at
+    /// Socket at which to listen for the front end
     #[arg(short, long, value_name = "PATH", required_unless_present = "socket_fd")]
     pub socket_path: Option<PathBuf>,
 
-    /// Number of devices, each for a guest of its own. With more than one their numbers, from 0 on,
-    /// are appended to the paths of sockets, monitors, reports and traces
+    /// Number of devices, each for its own guest. If it is more than 1, the number of the device,
+    /// from 0 on, is appended to the paths of sockets, monitors, reports and traces
     #[arg(short = 'c', long, value_name = "N", default_value_t = 1)]
     #[arg(value_parser = socket_count)]
     pub socket_count: usize,
 
-    /// Socket that is open already: one that listens, or one that the front end is connected to
+    /// File descriptor of an open socket, which either listens or is connected to the front end
     #[arg(long, visible_alias = "fd", value_name = "FD")]
     #[arg(conflicts_with_all = ["socket_path", "socket_count"])]
     pub socket_fd: Option<RawFd>,
 
-    /// Who is served: a front end of vhost-user, or one of vfio-user, to which the device is
-    /// a whole PCI function
+    /// Protocol of the front end. With vfio-user the device is a complete PCI function
     #[arg(long, value_enum, default_value_t)]
     pub front_end: FrontEnd,
 
@@ -80,15 +79,15 @@ pub struct Serve {
     #[arg(value_parser = queues)]
     pub queues: u16,
 
-    /// Features to offer
+    /// Device features to offer
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub features: Vec<Feature>,
 
-    /// Capabilities revision-1
+    /// Offer revision-1
     #[arg(long)]
     pub revision_1: bool,
 
-    /// Capabilities revision-1 and all stateless modes
+    /// Offer revision-1 and all stateless modes
     #[arg(long)]
     pub stateless: bool,
 
@@ -100,15 +99,15 @@ pub struct Serve {
     #[arg(long)]
     pub no_event_idx: bool,
 
-    /// Capabilities packed rings; this and the next six are for vfio-user
+    /// Offer packed rings (this option and the next six only apply to vfio-user)
     #[arg(long)]
     pub packed: bool,
 
-    /// Capabilities VIRTIO_F_IN_ORDER
+    /// Offer VIRTIO_F_IN_ORDER
     #[arg(long)]
     pub in_order: bool,
 
-    /// Capabilities VIRTIO_F_ACCESS_PLATFORM, for a device behind an IOMMU
+    /// Offer VIRTIO_F_ACCESS_PLATFORM, for a device behind an IOMMU
     #[arg(long)]
     pub access_platform: bool,
 
@@ -116,135 +115,135 @@ pub struct Serve {
     #[arg(long)]
     pub no_ring_reset: bool,
 
-    /// Number of interrupt vectors, 0 to 256 [default: one for each queue, and one for the
-    /// configuration]
+    /// Number of interrupt vectors, 0 to 256 [default: one for each queue and one for config
+    /// changes]
     #[arg(long, value_name = "N", value_parser = vectors)]
     pub vectors: Option<u16>,
 
-    /// Longest ring: a power of 2, at most 32768
+    /// Maximum size of a ring: a power of 2, at most 32768
     #[arg(long, value_name = "N", default_value_t = vfio::Settings::default().queue_size)]
     #[arg(value_parser = queue_size)]
     pub queue_size: u16,
 
-    /// Bytes of configuration space, 0 to 4096
+    /// Length of the device's configuration space, 0 to 4096 bytes
     #[arg(long, value_name = "BYTES", default_value_t = vfio::Settings::default().config_len)]
     #[arg(value_parser = config_size)]
     pub config_size: usize,
 
-    /// Services to offer: cipher, hash, mac, aead, akcipher; or none [default: all]
+    /// Services to offer: cipher, hash, mac, aead, akcipher, or none [default: all]
     #[arg(long, value_name = "NAME,...", value_parser = services)]
     pub services: Option<Services>,
 
-    /// Bits of the cipher mask that may be offered, as all masks here a number [default: all]
+    /// Mask of the ciphers to offer, a number like all masks [default: all]
     #[arg(long, value_name = "MASK", value_parser = number::<u64>)]
     pub cipher_mask: Option<u64>,
 
-    /// Bits of the hash mask that may be offered
+    /// Mask of the hashes to offer
     #[arg(long, value_name = "MASK", value_parser = number::<u32>)]
     pub hash_mask: Option<u32>,
 
-    /// Bits of the MAC mask that may be offered
+    /// Mask of the MACs to offer
     #[arg(long, value_name = "MASK", value_parser = number::<u64>)]
     pub mac_mask: Option<u64>,
 
-    /// Bits of the AEAD mask that may be offered
+    /// Mask of the AEADs to offer
     #[arg(long, value_name = "MASK", value_parser = number::<u32>)]
     pub aead_mask: Option<u32>,
 
-    /// Bits of the akcipher mask that may be offered
+    /// Mask of the public-key algorithms to offer
     #[arg(long, value_name = "MASK", value_parser = number::<u32>)]
     pub akcipher_mask: Option<u32>,
 
-    /// Serve what is not offered as well, as QEMU does
+    /// Also serve algorithms that are not offered, as QEMU does
     #[arg(long)]
     pub serve_unadvertised: bool,
 
-    /// Longest cipher or AEAD key, in bytes
+    /// Maximum length of a cipher or AEAD key, in bytes
     #[arg(long, value_name = "BYTES", value_parser = number::<u32>)]
     #[arg(default_value_t = Capabilities::default().max_cipher_key_len)]
     pub max_cipher_key_len: u32,
 
-    /// Longest MAC key, in bytes
+    /// Maximum length of a MAC key, in bytes
     #[arg(long, value_name = "BYTES", value_parser = number::<u32>)]
     #[arg(default_value_t = Capabilities::default().max_auth_key_len)]
     pub max_auth_key_len: u32,
 
-    /// Longest request, in bytes
+    /// Maximum length of a request, in bytes
     #[arg(long, value_name = "BYTES", value_parser = number::<u64>)]
     #[arg(default_value_t = Capabilities::default().max_size)]
     pub max_size: u64,
 
-    /// Most sessions at a time
+    /// Maximum number of sessions
     #[arg(long, value_name = "N", value_parser = number::<usize>)]
     #[arg(default_value_t = Capabilities::default().table_size)]
     pub table_size: usize,
 
-    /// Numbers of new sessions
+    /// How session IDs are assigned
     #[arg(long, value_parser = choice::<SessionIds>(), default_value = default_name::<SessionIds>())]
     pub session_ids: SessionIds,
 
-    /// Keep sessions when the device is reset, as QEMU's own does
+    /// Keep sessions when the device is reset, as QEMU's device does
     #[arg(long)]
     pub keep_sessions: bool,
 
-    /// Place of a chained request's associated data in session mode
+    /// Position of the associated data in a chained request in session mode
     #[arg(long, value_parser = choice::<ChainAad>(), default_value = default_name::<ChainAad>())]
     pub chain_aad: ChainAad,
 
-    /// What becomes of a chain's digest in sessions that hash first and then decrypt
+    /// Whether the device returns or verifies the digest in sessions that hash before they decrypt
     #[arg(long, value_parser = choice::<ChainDigest>(), default_value = default_name::<ChainDigest>())]
     pub chain_digest: ChainDigest,
 
-    /// What a session's aad_len of 0 means
+    /// Meaning of aad_len 0 in a session: the length is open, or exactly 0
     #[arg(long, value_parser = choice::<SessionAad>(), default_value = default_name::<SessionAad>())]
     pub session_aad: SessionAad,
 
-    /// Where a CCM request has its nonce
+    /// Position of the nonce in a CCM request
     #[arg(long, value_parser = choice::<AeadIv>(), default_value = default_name::<AeadIv>())]
     pub ccm_iv: AeadIv,
 
-    /// Where a GCM request has its nonce
+    /// Position of the nonce in a GCM request
     #[arg(long, value_parser = choice::<AeadIv>(), default_value = default_name::<AeadIv>())]
     pub gcm_iv: AeadIv,
 
-    /// Which requests are stateless where a stateless mode is negotiated
+    /// Whether the flag of a request or the feature selects the stateless layout
     #[arg(long, value_parser = choice::<StatelessBy>(), default_value = default_name::<StatelessBy>())]
     pub stateless_by: StatelessBy,
 
-    /// Number of ECDSA
+    /// Number of ECDSA: 2 with revision-1 only, 2 always, or 3
     #[arg(long, value_parser = choice::<EcdsaNumber>(), default_value = default_name::<EcdsaNumber>())]
     pub ecdsa_number: EcdsaNumber,
 
-    /// Do not be ready in the beginning
+    /// Start with HW_READY cleared
     #[arg(long)]
     pub not_ready: bool,
 
-    /// Have a fault, one of those below: NAME[:value=N][:queue=N|control][:opcode=N]
-    /// [:after=N][:count=N]; repeatable
+    /// Add one of the faults listed below:
+    /// NAME[:value=N][:queue=N|control][:opcode=N][:after=N][:count=N]; can be repeated
     #[arg(long = "fault", value_name = "FAULT")]
     pub faults: Vec<Fault>,
 
-    /// Socket that takes commands while the device runs; see ctl
+    /// Socket of the monitor, which accepts commands while the device runs; see ctl
     #[arg(long, value_name = "PATH")]
     pub monitor: Option<PathBuf>,
 
-    /// File to leave a report in at the end, as JSON
+    /// File for a report at the end, as JSON
     #[arg(long, value_name = "PATH")]
     pub report: Option<PathBuf>,
 
-    /// File to write each request to, as a line of JSON
+    /// File for the trace, a line of JSON for each request
     #[arg(long, value_name = "PATH")]
     pub trace: Option<PathBuf>,
 
-    /// Wait for another front end when one has disconnected
+    /// Wait for another front end after one has disconnected
     #[arg(long)]
     pub keep_serving: bool,
 
-    /// Let the kernel write a core of this process, which has the guest's keys in it
+    /// Allow core dumps of this process, which contain the keys of the guest
     #[arg(long)]
     pub core_dumps: bool,
 
-    /// What to log to standard error, as env_logger has it: info, crypto_test_device=debug...
+    /// Filter for the log on standard error, for example info or crypto_test_device=debug
     #[arg(long, value_name = "FILTER", default_value = "warn", value_parser = log_filter)]
     pub log: String,
 }
@@ -252,18 +251,18 @@ pub struct Serve {
 /// Options of `ctl`.
 #[derive(Args, Clone, Debug)]
 pub struct Ctl {
-    /// The monitor's socket; without it, the first word is
+    /// Socket of the monitor [default: the first WORD]
     #[arg(long, value_name = "PATH")]
     pub monitor: Option<PathBuf>,
 
-    /// Commands as JSON, each a word, or one of: status; fault FAULT...; clear; clear NAME;
-    /// ready on|off; config-change; needs-reset; disconnect; complete [fifo|lifo]; exit. Without any, lines of JSON
-    /// are read from standard input
+    /// Commands in JSON, one per WORD; or one of: status; fault FAULT...; clear; clear NAME; ready
+    /// on|off; config-change; needs-reset; disconnect; complete [fifo|lifo]; exit. Without a
+    /// command, lines of JSON are read from standard input
     #[arg(value_name = "WORD")]
     pub words: Vec<String>,
 }
 
-/// A feature of the device's own.
+/// A device feature.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 #[value(rename_all = "kebab-case")]
 #[allow(missing_docs)]
@@ -277,7 +276,7 @@ pub enum Feature {
     AkcipherStateless,
 }
 
-/// Services, of which there may be none.
+/// A list of services, which may be empty.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Services(pub Vec<Service>);
 
@@ -295,12 +294,13 @@ impl Feature {
 }
 
 impl Serve {
-    /// Returns the path that one of several devices has in place of this one.
+    /// Returns the path for a device. With more than one device, the number is appended to the
+    /// path.
     pub fn numbered(&self, path: &Option<PathBuf>, number: usize) -> Option<PathBuf> {
         numbered(path.as_ref(), number, self.socket_count)
     }
 
-    /// What the device offers.
+    /// Returns the capabilities of the device.
     pub fn capabilities(&self) -> Capabilities {
         let default = Capabilities::default();
         let mut features = self.features.iter().fold(0, |bits, feature| bits | feature.bit());
@@ -338,7 +338,7 @@ impl Serve {
         }
     }
 
-    /// Features of rings that are not offered.
+    /// Returns the ring features that are not offered over vhost-user.
     pub fn without(&self) -> u64 {
         let mut without = 0;
         if self.no_indirect_desc {
@@ -350,7 +350,7 @@ impl Serve {
         without
     }
 
-    /// What is chosen about the function that vfio-user serves.
+    /// Returns the settings of the PCI function for vfio-user.
     pub fn function(&self) -> vfio::Settings {
         let wanted = [
             (INDIRECT_DESC, !self.no_indirect_desc),
@@ -370,12 +370,12 @@ impl Serve {
     }
 }
 
-/// Parses one of a setting's values.
+/// Returns a parser for the values of a setting.
 fn choice<T: Choice + Send + Sync>() -> impl TypedValueParser<Value = T> {
     let names = T::ALL.iter().map(|(_, name)| *name);
     PossibleValuesParser::new(names).map(|name| {
         let named = T::ALL.iter().find(|(_, other)| *other == name);
-        // The parser before this one lets no other name pass.
+        // The first parser has rejected all other names.
         named.map_or(T::ALL[0].0, |(value, _)| *value)
     })
 }
@@ -387,7 +387,7 @@ fn default_name<T: Choice + Default>() -> &'static str {
 fn vectors(text: &str) -> Result<u16, String> {
     let count = number(text)?;
     if count > vfio::MAX_VECTORS {
-        return Err(format!("it has to be 0 to {}", vfio::MAX_VECTORS));
+        return Err(format!("out of range (0 to {})", vfio::MAX_VECTORS));
     }
     Ok(count)
 }
@@ -396,7 +396,7 @@ fn queue_size(text: &str) -> Result<u16, String> {
     let size: u16 = number(text)?;
     match size.is_power_of_two() {
         true => Ok(size),
-        false => Err("it has to be a power of 2".into()),
+        false => Err("not a power of 2".into()),
     }
 }
 
@@ -404,7 +404,7 @@ fn config_size(text: &str) -> Result<usize, String> {
     let size = number(text)?;
     match size <= vfio::MAX_CONFIG_LEN {
         true => Ok(size),
-        false => Err(format!("it has to be 0 to {}", vfio::MAX_CONFIG_LEN)),
+        false => Err(format!("out of range (0 to {})", vfio::MAX_CONFIG_LEN)),
     }
 }
 
@@ -412,7 +412,7 @@ fn services(text: &str) -> Result<Services, String> {
     let service = |text: &str| {
         let mut services = Service::ALL.iter();
         let found = services.find(|service| service.name().to_ascii_lowercase() == text);
-        let error = || format!("'{text}' is none of cipher, hash, mac, aead, akcipher");
+        let error = || format!("'{text}' is not one of cipher, hash, mac, aead, akcipher");
         found.copied().ok_or_else(error)
     };
     match text {
@@ -421,20 +421,21 @@ fn services(text: &str) -> Result<Services, String> {
     }
 }
 
-/// Only whether it can be read; it is not `Clone`, as a value here has to be.
+/// Validates a log filter. The result is a string because clap requires `Clone`, which a filter
+/// does not implement.
 fn log_filter(text: &str) -> Result<String, String> {
     let filter = tracing_subscriber::EnvFilter::try_new(text);
     filter.map(|_| text.into()).map_err(|error| error.to_string())
 }
 
-/// The catalogue of faults, for `--help`.
+/// Returns the catalogue of faults for `--help`.
 pub fn faults_help() -> String {
-    let mut text = "Faults, with the VALUE they have if none is given:\n".to_string();
+    let mut text = "Faults, with the default VALUE in brackets:\n".to_string();
     text += &faults_list();
     text
 }
 
-/// The catalogue of faults, as text.
+/// Returns the catalogue of faults as text.
 pub fn faults_list() -> String {
     let mut text = String::new();
     for kind in Kind::ALL {
@@ -448,7 +449,7 @@ pub fn faults_list() -> String {
     text
 }
 
-/// The catalogue of faults, as JSON.
+/// Returns the catalogue of faults as JSON.
 pub fn faults_json() -> serde_json::Value {
     let fault = |kind: &Kind| {
         serde_json::json!({

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The faults that happen by themselves: `toggle-ready`, `config-storm` and
-//! `interrupt-storm`.
+//! The faults that happen periodically: `toggle-ready`, `config-storm` and `interrupt-storm`.
 
 use std::sync::Arc;
 use std::thread;
@@ -10,16 +9,16 @@ use crate::fault::Kind;
 use crate::test_device::{Notice, TestDevice};
 use crate::wakeup::MAX_PERIOD;
 
-/// The shortest time between two ticks. The longest is [`MAX_PERIOD`].
+/// Minimum period of a fault. The maximum is [`MAX_PERIOD`].
 const MIN_PERIOD: Duration = Duration::from_millis(1);
 
-/// One of the faults.
+/// A periodic fault and the time at which it happens next.
 struct Tick {
     kind: Kind,
     next: Option<Instant>,
 }
 
-/// Starts the thread, which lasts as long as the process.
+/// Starts the thread of the periodic faults, which runs until the process ends.
 pub fn start(device: Arc<TestDevice>) -> std::io::Result<()> {
     let run = move || run(&device);
     thread::Builder::new().name("faults".into()).spawn(run)?;
@@ -47,7 +46,7 @@ fn run(device: &TestDevice) {
                         was_ready.get_or_insert(ready);
                         device.set_ready(!ready, Notice::Interrupt);
                     }
-                    // A front end that has no time for this one gets the next one.
+                    // If the notification cannot be sent now, the next one will be.
                     Kind::ConfigStorm => drop(device.service.channel.config_change()),
                     _ => drop(device.function.get().and_then(|front| front.interrupt())),
                 }
@@ -63,7 +62,7 @@ fn run(device: &TestDevice) {
     }
 }
 
-/// The time between two ticks, if there is such a fault.
+/// Returns the period of a fault, if it is active.
 fn period(device: &TestDevice, kind: Kind) -> Option<Duration> {
     let faults = device.faults().list();
     let fault = faults.iter().find(|fault| fault.name == kind)?;

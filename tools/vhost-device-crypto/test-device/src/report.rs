@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What is told about a device: while it runs, and in the end.
+//! The status of a device, and the report that is written at the end.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -14,46 +14,46 @@ use crate::counters;
 use crate::fault::Fault;
 use crate::violations::Violation;
 
-/// How a device is, and what it has done.
+/// State and counters of a device.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
     /// Whether a front end is connected.
     pub connected: bool,
     /// How often a driver has started the device.
     pub starts: u64,
-    /// The features of the driver, vhost-user's own (bit 30) among them.
+    /// The features that the driver has accepted, including bit 30 of vhost-user.
     pub features: u64,
     /// Whether the device is ready.
     pub ready: bool,
-    /// How many sessions there are.
+    /// Number of sessions.
     pub sessions: usize,
-    /// How many sessions resets have found.
-    pub sessions_left_behind: u64,
-    /// How often the driver was told that the configuration has changed.
+    /// Number of sessions that existed at a reset.
+    pub sessions_leaked: u64,
+    /// Number of config change notifications sent.
     pub config_changes: u64,
     /// The queues.
     pub queues: Vec<QueueStatus>,
-    /// Requests, by kind and outcome.
+    /// Counters of requests.
     pub counters: Vec<counters::Line>,
-    /// What the driver has done wrong.
+    /// Requirements that the driver has violated.
     pub violations: Vec<Violation>,
-    /// What is wrong with the device.
+    /// The active faults.
     pub faults: Vec<Fault>,
 }
 
-/// What is written when the device ends.
+/// The report that is written when the process ends.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// The last status.
     #[serde(flatten)]
     pub status: Status,
-    /// Whether it was the fault `die` that ended it.
-    pub died_on_purpose: bool,
-    /// What the device has offered.
-    pub offer: Capabilities,
+    /// Whether the fault `crash` ended the server.
+    pub crashed_by_fault: bool,
+    /// The capabilities of the device.
+    pub capabilities: Capabilities,
 }
 
-/// Writes a report to a file, which nobody ever sees in part.
+/// Writes a report to a file. The file appears only when the report is complete.
 pub fn write(path: &Path, report: &Report) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}", std::process::id()));
@@ -63,7 +63,7 @@ pub fn write(path: &Path, report: &Report) -> io::Result<()> {
         .and_then(|mut file| file.write_all(&text))
         .and_then(|()| fs::rename(&name, path));
     written.inspect_err(|_| {
-        // What is left of it is of no use; that it cannot be removed is no news.
+        // Remove the incomplete file. The first error is the one to report.
         let _ = fs::remove_file(&name);
     })
 }

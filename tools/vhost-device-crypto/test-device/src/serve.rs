@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The process of the test device: listens, serves front ends, and ends.
+//! Runs the process of the test device: opens sockets, serves front ends, and exits.
 
 use std::fs;
 use std::io;
@@ -23,18 +23,18 @@ use crate::{monitor, periodic_faults};
 /// An error of the process.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The part that the daemon has as well fails.
+    /// An error of code shared with the daemon.
     #[error(transparent)]
     Daemon(#[from] DaemonError),
-    /// An operation of the operating system fails.
+    /// A system call failed.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The device cannot have a fault.
+    /// A fault is invalid.
     #[error("{0}")]
     Fault(String),
 }
 
-/// Serves the devices until all end. Returns only if one of them cannot start.
+/// Serves the devices until all have ended, and then exits. Returns only if a device cannot start.
 pub fn serve(options: &Serve) -> Result<(), Error> {
     process::raise_file_limit();
     if !options.core_dumps {
@@ -76,7 +76,7 @@ pub fn serve(options: &Serve) -> Result<(), Error> {
                         Some(function) => Ok(server::handle_connection(function, front)?),
                     });
                 served.unwrap_or_else(|error| {
-                    tracing::error!("the device ends: {error}");
+                    tracing::error!("serving failed: {error}");
                     1
                 })
             })
@@ -87,7 +87,7 @@ pub fn serve(options: &Serve) -> Result<(), Error> {
     devices[0].finish(status.unwrap_or(1))
 }
 
-/// Creates one of the devices.
+/// Creates a device.
 fn begin(options: &Serve, number: usize) -> Result<Arc<TestDevice>, Error> {
     let trace = match options.numbered(&options.trace, number) {
         Some(path) => Trace::new(Box::new(fs::File::create(&path).map_err(at(&path))?)),
@@ -95,7 +95,7 @@ fn begin(options: &Serve, number: usize) -> Result<Arc<TestDevice>, Error> {
     };
     let capabilities = options.capabilities();
     if !feature::consistent(capabilities.features) {
-        tracing::warn!("stateless modes are offered without revision-1, which they need");
+        tracing::warn!("stateless modes are offered without revision-1, which they require");
     }
     let sockets = [&options.monitor, &options.socket_path];
     let settings = Settings {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A running device, with what the instrument keeps of it.
+//! A running device with the state of the test device.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -16,8 +16,8 @@ use crate::report::{self, Report, Status};
 use crate::vfio;
 use crate::wakeup::Wakeup;
 
-/// The exit status of the fault `die`.
-pub const DIED_ON_PURPOSE: i32 = 42;
+/// The exit status of the fault `crash`.
+pub const CRASH_STATUS: i32 = 42;
 
 /// A kind of front end.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
@@ -43,27 +43,29 @@ pub enum Notice {
     Reset,
 }
 
-/// Settings of the process, rather than of the device.
+/// Settings of a device that do not belong to [`Capabilities`].
+///
+/// [`Capabilities`]: virtio_crypto_device::capabilities::Capabilities
 #[derive(Debug, Default)]
 pub struct Settings {
     /// The kind of front end.
     pub front_end: FrontEnd,
-    /// Where the report is written at the end.
+    /// File for the report.
     pub report: Option<PathBuf>,
-    /// Sockets, which are removed at the end.
+    /// Sockets to remove at the end.
     pub sockets: Vec<PathBuf>,
-    /// Features of rings that are not offered over vhost-user.
+    /// Ring features that are not offered over vhost-user.
     pub withheld: u64,
-    /// The function that is offered over vfio-user.
+    /// Settings of the PCI function for vfio-user.
     pub function: vfio::Settings,
 }
 
 impl Settings {
-    /// Returns an error if a fault makes no sense, or the front end cannot show it.
+    /// Returns an error if a fault can never happen, or requires another front end.
     pub fn check(&self, fault: &Fault) -> Result<(), String> {
         fault.check()?;
         if fault.name.requires_vfio() && self.front_end != FrontEnd::VfioUser {
-            return Err(format!("only a vfio-user device can have {}", fault.name.name()));
+            return Err(format!("{} requires --front-end=vfio-user", fault.name.name()));
         }
         Ok(())
     }
@@ -73,21 +75,21 @@ impl Settings {
 pub struct TestDevice {
     /// The device and its queues.
     pub service: Arc<Service<Instrument>>,
-    /// The front end, if it is a whole PCI function.
+    /// The front end, if it is a PCI function.
     pub function: FunctionSlot,
     /// Wakes the thread of the periodic faults.
     pub wakeup: Wakeup,
     /// The settings.
     pub settings: Settings,
-    /// The devices of the process, this one among them.
+    /// All devices of the process, including this one.
     devices: OnceLock<Vec<Weak<TestDevice>>>,
 }
 
-/// Held by the thread that ends the process.
+/// Lock of the thread that ends the process.
 static END: Mutex<()> = Mutex::new(());
 
 impl TestDevice {
-    /// Creates the queues of a device, which waits for its front end.
+    /// Creates a running device, which has no front end yet.
     pub fn new(device: Device, settings: Settings) -> std::io::Result<Arc<Self>> {
         let service = Arc::new(Service::new(device, settings.withheld)?);
         let test_device = Arc::new(TestDevice {
@@ -106,12 +108,12 @@ impl TestDevice {
         Ok(test_device)
     }
 
-    /// Returns the faults that the device has.
+    /// Returns the active faults.
     pub fn faults(&self) -> &Faults {
         &self.service.device.hooks.faults
     }
 
-    /// Returns the state of the device, and what it has done.
+    /// Returns state and counters of the device.
     pub fn status(&self) -> Status {
         let Service { device, queues, channel, connected, starts, features, .. } = &*self.service;
         Status {
@@ -120,7 +122,7 @@ impl TestDevice {
             features: features.load(Ordering::SeqCst),
             ready: device.is_ready(),
             sessions: device.sessions(),
-            sessions_left_behind: device.sessions_leaked(),
+            sessions_leaked: device.sessions_leaked(),
             config_changes: channel.config_changes(),
             queues: queues.iter().map(Queue::status).collect(),
             counters: device.hooks.counters.lines(),
@@ -129,7 +131,7 @@ impl TestDevice {
         }
     }
 
-    /// Makes the device ready, or not ready.
+    /// Makes the device ready or not ready.
     pub fn set_ready(&self, ready: bool, notice: Notice) {
         let device = &self.service.device;
         match notice {
@@ -140,24 +142,24 @@ impl TestDevice {
             return;
         }
         if let Err(error) = self.service.channel.config_change() {
-            tracing::debug!("no config change notification: {error}");
+            tracing::debug!("sending a config change notification failed: {error}");
         }
     }
 
-    /// Carries out a fault that ends more than a request. Takes no queue's lock.
+    /// Carries out a fatal fault. Takes no lock of a queue.
     pub fn on_fatal_fault(&self, fault: FatalFault) {
         let result = match fault {
-            FatalFault::Crash => self.finish(DIED_ON_PURPOSE),
+            FatalFault::Crash => self.finish(CRASH_STATUS),
             FatalFault::NeedsReset => self.need_reset(),
             FatalFault::Disconnect => self.function.get().and_then(|front| front.disconnect()),
         };
         if let Err(error) = result {
-            tracing::debug!("the front end is not notified: {error}");
+            tracing::debug!("notifying the front end failed: {error}");
         }
     }
 
-    /// Breaks the device, which does nothing more until it is reset. An error if the front end cannot
-    /// be notified.
+    /// Sets `DEVICE_NEEDS_RESET`: the device does nothing more until it is reset. Returns an error
+    /// if the front end cannot be notified.
     pub fn need_reset(&self) -> std::io::Result<()> {
         self.function.get()?.need_reset()
     }
@@ -169,7 +171,7 @@ impl TestDevice {
 
     /// Writes the reports and ends the process.
     pub fn finish(&self, status: i32) -> ! {
-        // The first thread that gets here ends the process, with its own status.
+        // The first thread that takes the lock ends the process with its status.
         let _end = END.lock().unwrap_or_else(PoisonError::into_inner);
         let leave = |failed: bool, device: &TestDevice| !device.leave(status) || failed;
         let failed = match self.devices.get() {
@@ -182,14 +184,15 @@ impl TestDevice {
         std::process::exit(if failed { status.max(1) } else { status })
     }
 
-    /// Writes the report of a process that ends with this status. Returns whether that succeeded.
+    /// Writes the report and removes the sockets of a device. Returns whether the report was
+    /// written.
     fn leave(&self, status: i32) -> bool {
         let mut written = true;
         if let Some(path) = &self.settings.report {
             let report = Report {
                 status: self.status(),
-                died_on_purpose: status == DIED_ON_PURPOSE,
-                offer: self.service.device.capabilities.clone(),
+                crashed_by_fault: status == CRASH_STATUS,
+                capabilities: self.service.device.capabilities.clone(),
             };
             if let Err(error) = report::write(path, &report) {
                 tracing::error!("{}: {error}", path.display());
@@ -197,7 +200,7 @@ impl TestDevice {
             }
         }
         for path in &self.settings.sockets {
-            // The one who needed the socket may have removed it.
+            // Another process may already have removed the socket.
             let _ = std::fs::remove_file(path);
         }
         written

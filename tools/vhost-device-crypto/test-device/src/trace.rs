@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A line of JSON for each request, decoded, so that a test can see what the driver
-//! really sent. Keys and data are not in it.
+//! The trace: a line of JSON for each decoded request, so tests can examine the requests of a
+//! driver. It contains no keys and no data.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +26,7 @@ struct Line<'a> {
     written: u32,
 }
 
-/// Where the lines go, if anywhere.
+/// Writes the trace, or discards it.
 #[derive(Default)]
 pub struct Trace {
     out: Option<Mutex<Box<dyn Write + Send>>>,
@@ -39,7 +39,7 @@ impl Trace {
         Trace { out: Some(Mutex::new(out)), number: AtomicU64::new(0) }
     }
 
-    /// Writes a line about a request. A failure to write is logged.
+    /// Writes the line of a request. Errors are logged.
     pub fn write(&self, served: &Served<'_, '_>) {
         let Some(out) = &self.out else { return };
         let chain = served.chain;
@@ -57,13 +57,13 @@ impl Trace {
             text.push(b'\n');
             let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
             if let Err(error) = out.write_all(&text).and_then(|()| out.flush()) {
-                tracing::warn!("the trace cannot be written: {error}");
+                tracing::warn!("writing the trace failed: {error}");
             }
         }
     }
 }
 
-/// An opcode's name, without the `VIRTIO_CRYPTO_` in front.
+/// Returns the name of an opcode, without the prefix `VIRTIO_CRYPTO_`.
 pub fn opcode_name(opcode: u32) -> &'static str {
     match opcode {
         0x0000 => "CIPHER_ENCRYPT",

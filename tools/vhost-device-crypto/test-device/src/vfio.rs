@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The front end of QEMU's device `vfio-user-pci`: here the device is a whole PCI function,
-//! with all that vhost-user leaves to QEMU.
+//! The vfio-user front end, for QEMU's device `vfio-user-pci`. The device is a complete PCI
+//! function, including the parts that QEMU provides with vhost-user.
 //!
 //! ```text
 //! server      the messages of vfio-user, in the main thread
-//! function    the PCI function: what is where in it
-//! pci_config  its configuration space
-//! common_cfg  virtio's registers
-//! interrupt   MSI-X, and the line of a guest that does without
-//! dma         the guest's memory
+//! function    the PCI function and its BAR
+//! pci_config  the PCI configuration space
+//! common_cfg  the registers of virtio
+//! interrupt   MSI-X and INTx
+//! dma         guest memory
 //! worker      a thread for each queue
 //! ```
 
@@ -30,27 +30,27 @@ use virtio_crypto_device::protocol::config::CONFIG_LEN;
 
 pub use layout::{MAX_CONFIG_LEN, MAX_VECTORS};
 
-/// Features of the transport.
+/// Transport feature: virtio 1.
 pub const VERSION_1: u64 = 1 << VIRTIO_F_VERSION_1;
-/// Addresses are the IOMMU's.
+/// Transport feature: addresses are translated by an IOMMU.
 pub const ACCESS_PLATFORM: u64 = 1 << VIRTIO_F_ACCESS_PLATFORM;
-/// Rings have the packed format.
+/// Transport feature: packed rings.
 pub const PACKED: u64 = 1 << VIRTIO_F_RING_PACKED;
-/// Answers come in the order of the requests.
+/// Transport feature: requests are completed in order.
 pub const IN_ORDER: u64 = 1 << VIRTIO_F_IN_ORDER;
-/// A queue can be reset by itself.
+/// Transport feature: single queues can be reset.
 pub const RING_RESET: u64 = 1 << VIRTIO_F_RING_RESET;
 
-/// What can be chosen about the function.
+/// Settings of the PCI function.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
-    /// Features to offer beside the device's own and `VERSION_1`.
+    /// Features to offer besides the device features and `VERSION_1`.
     pub features: u64,
-    /// Interrupt vectors; without it one for each queue and one for the configuration.
+    /// Number of vectors; by default one for each queue and one for config changes.
     pub vectors: Option<u16>,
-    /// The longest ring there may be, and what a driver finds; a power of 2.
+    /// Maximum size of a ring, a power of 2.
     pub queue_size: u16,
-    /// How many bytes the device's configuration has.
+    /// Length of the device's configuration space, in bytes.
     pub config_len: usize,
 }
 

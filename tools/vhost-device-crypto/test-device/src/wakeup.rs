@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Lets a thread wait for a time, or for a change.
+//! Wakes a thread at a time or at a change.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The longest time that a thread waits; longer ones are as good as this one.
+/// Maximum time to wait. Longer times are reduced to this one.
 pub const MAX_PERIOD: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Wakes a thread that waits for a change, or for a time.
+/// Wakes a thread that waits for a time or for a change.
 #[derive(Debug, Default)]
 pub struct Wakeup {
     changed: Mutex<bool>,
@@ -15,13 +15,13 @@ pub struct Wakeup {
 }
 
 impl Wakeup {
-    /// Something has changed.
+    /// Signals a change.
     pub fn wake(&self) {
         *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.wake.notify_all();
     }
 
-    /// Waits until something has changed, or until then.
+    /// Waits until a change is signalled, or until a time.
     pub fn wait(&self, until: Option<Instant>) {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
         while !*changed {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Public keys through the device: V-26 and V-30, all layouts, every operation.
+//! Tests of public-key requests: V-26 and V-30, all layouts, all operations.
 
 #![allow(missing_docs)]
 
@@ -25,18 +25,18 @@ const DEC: u32 = 0x0401;
 const SIGN: u32 = 0x0402;
 const VERIFY: u32 = 0x0403;
 
-/// A request with its source and room for a result.
-fn send(kit: &Kit, opcode: u32, id: u64, src: &[u8], room: usize) -> Answer {
+/// Sends a request with a source and a destination of `room` bytes.
+fn send(kit: &Kit, opcode: u32, id: u64, src: &[u8], room: usize) -> Response {
     kit.data(opcode, id, &[src.len() as u32, room as u32], 32, &[src], room)
 }
 
-fn verify(kit: &Kit, id: u64, signature: &[u8], digest: &[u8]) -> Answer {
+fn verify(kit: &Kit, id: u64, signature: &[u8], digest: &[u8]) -> Response {
     let fields = [signature.len() as u32, digest.len() as u32];
     kit.data(VERIFY, id, &fields, 32, &[signature, digest], 0)
 }
 
 #[test]
-fn v26_rsa_does_what_openssl_does() {
+fn v26_rsa_results_equal_openssl() {
     let rsa = Rsa::generate(2048).unwrap();
     let (private, public) =
         (rsa.private_key_to_der().unwrap(), rsa.public_key_to_der_pkcs1().unwrap());
@@ -47,23 +47,23 @@ fn v26_rsa_does_what_openssl_does() {
         let message = [&[0; 200][..], &[0x5a; 56]].concat();
         let mut want = vec![0; 256];
         rsa.public_encrypt(&message, &mut want, Padding::NONE).unwrap();
-        let answer = send(&kit, ENC, seal, &message, 256);
-        assert_eq!(answer, Answer { status: OK, output: want.clone(), written: 257 });
+        let response = send(&kit, ENC, seal, &message, 256);
+        assert_eq!(response, Response { status: OK, output: want.clone(), written: 257 });
         assert_eq!(send(&kit, DEC, open, &want, 256).output, message);
-        // With more room than needed as many bytes are written as the length says.
-        let answer = send(&kit, ENC, seal, &message, 300);
-        assert_eq!((&answer.output[..256], answer.written), (&want[..], 257));
-        assert_eq!((answer.output[256], &answer.output[257..]), (0, &[0xff; 43][..]));
+        // With a longer destination, the device still writes all bytes that it reports.
+        let response = send(&kit, ENC, seal, &message, 300);
+        assert_eq!((&response.output[..256], response.written), (&want[..], 257));
+        assert_eq!((response.output[256], &response.output[257..]), (0, &[0xff; 43][..]));
         assert_eq!(send(&kit, ENC, seal, &message, 255).status, ERR);
         if features == STATELESS {
             let fields = [RSA, PUBLIC, public.len() as u32, RAW, 0, 256, 256];
-            let answer = kit.stateless(ENC, &fields, 52, &[&public, &message], 256);
-            assert_eq!((answer.status, answer.output), (OK, want));
+            let response = kit.stateless(ENC, &fields, 52, &[&public, &message], 256);
+            assert_eq!((response.status, response.output), (OK, want));
         }
         kit.assert_no_violation();
         assert_eq!(send(&kit, SIGN, open, &message, 256).status, ERR);
         assert_eq!(kit.violations(), ["D-29"]);
-        // Short input is a number, but not as it should be.
+        // A short input is a valid number, but violates a requirement.
         for opcode_and_key in [(ENC, seal), (DEC, open)] {
             let kit = Kit::with(Capabilities::default(), features);
             assert_eq!(kit.akcipher(RSA, PRIVATE, [RAW, 0], &private), Ok(open));
@@ -92,12 +92,12 @@ fn v30_pkcs1_signs_verifies_and_rejects() {
     wrong[100] ^= 1;
     assert_eq!(verify(&kit, verifier, &wrong, &digest).status, KEY_REJECTED);
     assert_eq!(verify(&kit, verifier, &signature.output, &[0; 32]).status, KEY_REJECTED);
-    // A decrypted message is shorter than the room for it: D-31.
+    // A decrypted message is shorter than the destination: D-31.
     let sealed = send(&kit, ENC, verifier, b"short", 256).output;
-    let answer = send(&kit, DEC, signer, &sealed, 256);
-    assert_eq!((&answer.output[..6], answer.written), (&b"short\0"[..], 6));
+    let response = send(&kit, DEC, signer, &sealed, 256);
+    assert_eq!((&response.output[..6], response.written), (&b"short\0"[..], 6));
     assert_eq!(kit.akcipher(RSA, PRIVATE, [2, 0], &private), Err(NOTSUPP));
-    // The hash is to be ignored by what does not sign or verify, even one that is none.
+    // Encryption and decryption ignore the hash, even an invalid one.
     for hash in [2, 77] {
         let key = kit.akcipher(RSA, PRIVATE, [PKCS1, hash], &private).unwrap();
         assert_eq!(send(&kit, DEC, key, &sealed, 256).output[..5], b"short"[..]);
@@ -138,11 +138,11 @@ fn v26_v30_ecdsa_signs_verifies_and_rejects() {
             let signer = kit.akcipher(algo, PRIVATE, [number, 0], &private).unwrap();
             let verifier = kit.akcipher(algo, PUBLIC, [number, 0], &public).unwrap();
             let digest = openssl::sha::sha256(b"message");
-            let answer = send(&kit, SIGN, signer, &digest, 150);
-            assert_eq!(answer.status, OK);
-            let signature = &answer.output[..answer.written as usize - 1];
-            let theirs = EcdsaSig::from_der(signature).unwrap();
-            assert!(theirs.verify(&digest, &key).unwrap());
+            let response = send(&kit, SIGN, signer, &digest, 150);
+            assert_eq!(response.status, OK);
+            let signature = &response.output[..response.written as usize - 1];
+            let parsed = EcdsaSig::from_der(signature).unwrap();
+            assert!(parsed.verify(&digest, &key).unwrap());
             assert_eq!(verify(&kit, verifier, signature, &digest).status, OK);
             assert_eq!(verify(&kit, verifier, signature, &[0; 32]).status, KEY_REJECTED);
             assert_eq!(verify(&kit, verifier, &signature[1..], &digest).status, KEY_REJECTED);
@@ -155,19 +155,19 @@ fn v26_v30_ecdsa_signs_verifies_and_rejects() {
 }
 
 #[test]
-fn ecdsa_is_not_offered_where_its_number_may_be_dsas() {
+fn ecdsa_is_not_offered_without_revision_1() {
     let kit = Kit::new();
     assert_eq!(kit.device.config()[44..48], [1 << RSA, 0, 0, 0]);
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
     let private = EcKey::generate(&group).unwrap().private_key_to_der().unwrap();
     assert_eq!(kit.akcipher(2, PRIVATE, [3, 0], &private), Err(NOTSUPP));
-    // Nor is it served to a driver that does without revision 1 where it is offered.
+    // ECDSA is not served to a driver that does not accept revision 1 either.
     let kit = Kit::with(Capabilities::default(), feature::REVISION_1);
     assert_eq!(kit.device.config()[44..48], [1 << RSA | 1 << 2, 0, 0, 0]);
     kit.device.start(0);
     let mut request = words(&[0x0404, 2, 0, 0, 2, PRIVATE, private.len() as u32, 3]);
     request.resize(72, 0);
     request.extend(private);
-    let (answer, _) = kit.raw_control(request, 16);
-    assert_eq!(u32::from(answer[8]), NOTSUPP);
+    let (response, _) = kit.raw_control(request, 16);
+    assert_eq!(u32::from(response[8]), NOTSUPP);
 }

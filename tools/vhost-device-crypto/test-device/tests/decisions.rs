@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! How the device reads requests where the specification leaves something open, and what it holds
-//! requests to.
+//! Tests of the device's interpretation of the specification, and of its requirements on requests.
 
 #![allow(missing_docs)]
 
@@ -22,21 +21,22 @@ const CIPHER_THEN_HASH: u32 = 2;
 const PLAIN: u32 = 1;
 const AUTH: u32 = 2;
 
-/// An AEAD's fields in a session: IV, AAD, source, destination, tag.
-fn aead(kit: &Kit, op: u32, id: u64, lens: [u32; 5], input: &[&[u8]]) -> Answer {
+/// Sends an AEAD request in a session. `lens` has the lengths of IV, AAD, source, destination and
+/// tag.
+fn aead(kit: &Kit, op: u32, id: u64, lens: [u32; 5], input: &[&[u8]]) -> Response {
     let [iv, aad, src, dst, tag] = lens;
     let fields = [iv, aad, src, dst, tag, 0];
     kit.data(0x0300 + op - 1, id, &fields, 48, input, dst as usize)
 }
 
-/// A chain's fields in a session.
+/// Returns the fields of a chained request in a session.
 fn chain(src: u32, dst: u32, cipher: [u32; 2], hash: [u32; 2], aad: u32) -> [u32; 12] {
     [16, src, dst, cipher[0], cipher[1], hash[0], hash[1], aad, 20, 0, 2, 0]
 }
 
 #[test]
-fn a_request_has_the_associated_data_that_its_session_says() {
-    for (session_aad, said, has, good) in [
+fn associated_data_has_the_length_of_the_session() {
+    for (session_aad, session_len, len, valid) in [
         (SessionAad::Open, 0, 5, true),
         (SessionAad::Open, 5, 5, true),
         (SessionAad::Open, 4, 5, false),
@@ -46,26 +46,26 @@ fn a_request_has_the_associated_data_that_its_session_says() {
         (SessionAad::Exact, 5, 5, true),
     ] {
         let kit = Kit::with(Capabilities { session_aad, ..Capabilities::default() }, R1);
-        let aad = &[9; 5][..has as usize];
-        let id = kit.aead_with(GCM, ENCRYPT, 16, said, &KEY).unwrap();
-        let sealed = aead(&kit, ENCRYPT, id, [12, has, 4, 20, 16], &[&[1; 12], b"data", aad]);
+        let aad = &[9; 5][..len as usize];
+        let id = kit.aead_with(GCM, ENCRYPT, 16, session_len, &KEY).unwrap();
+        let sealed = aead(&kit, ENCRYPT, id, [12, len, 4, 20, 16], &[&[1; 12], b"data", aad]);
         let ciphers = [AES_CBC, ENCRYPT];
-        let id = kit.chain([CIPHER_THEN_HASH, AUTH], ciphers, [SHA1, 20], &KEY, &KEY, said);
-        let fields = chain(16, 16, [0, 16], [0, 16], has);
+        let id = kit.chain([CIPHER_THEN_HASH, AUTH], ciphers, [SHA1, 20], &KEY, &KEY, session_len);
+        let fields = chain(16, 16, [0, 16], [0, 16], len);
         let input: [&[u8]; 3] = [&[1; 16], &[2; 16], aad];
         let chained = kit.data(0, id.unwrap(), &fields, 72, &input, 36);
-        let status = if good { OK } else { ERR };
+        let status = if valid { OK } else { ERR };
         assert_eq!(
             (sealed.status, chained.status),
             (status, status),
-            "{session_aad:?} {said} {has}"
+            "{session_aad:?} {session_len} {len}"
         );
-        assert_eq!(kit.violations(), if good { vec![] } else { vec!["aad"] });
+        assert_eq!(kit.violations(), if valid { vec![] } else { vec!["aad"] });
     }
 }
 
 #[test]
-fn a_stateless_chain_says_its_associated_data_twice() {
+fn stateless_chains_have_two_equal_aad_lengths() {
     for (first, second, status) in [(5, 5, OK), (0, 5, ERR), (5, 0, ERR), (5, 6, ERR)] {
         let kit = Kit::with(Capabilities::default(), STATELESS);
         let (order, mode) = (CIPHER_THEN_HASH, AUTH);
@@ -80,12 +80,12 @@ fn a_stateless_chain_says_its_associated_data_twice() {
 }
 
 #[test]
-fn a_tag_is_as_long_as_its_session_says() {
+fn tags_have_the_length_of_the_session() {
     let seal = |kit: &Kit, tag: u32| {
         let id = kit.aead(GCM, ENCRYPT, 12, &KEY).unwrap();
         aead(kit, ENCRYPT, id, [12, 0, 4, 16, tag], &[&[1; 12], b"data"]).status
     };
-    // Without revision 1 the field is the kernel header's padding.
+    // Without revision 1 the field is padding in the kernel's header.
     let padded = Kit::new();
     assert_eq!([12, 0, 16, 4].map(|tag| seal(&padded, tag)), [OK, OK, ERR, ERR]);
     let natural = Kit::with(Capabilities::default(), R1);
@@ -101,7 +101,7 @@ fn a_tag_is_as_long_as_its_session_says() {
     assert_eq!((stateless(16, 20), stateless(0, 4)), (OK, ERR));
 }
 
-/// NIST SP 800-38C, example 1: key, nonce, AAD, plaintext, and what comes of them.
+/// NIST SP 800-38C, example 1: key, nonce, AAD, plaintext, ciphertext with tag.
 fn ccm_vector() -> [Vec<u8>; 5] {
     [
         "404142434445464748494a4b4c4d4e4f",
@@ -114,20 +114,20 @@ fn ccm_vector() -> [Vec<u8>; 5] {
 }
 
 #[test]
-fn ccms_nonce_is_the_iv_or_within_a_block() {
+fn ccm_nonce_is_the_iv_or_part_of_a_block() {
     let [key, nonce, aad, plain, sealed] = ccm_vector();
     let block = [&[0xee][..], &nonce, &[0xdd; 8]].concat();
     for (ccm_iv, iv) in [(AeadIv::Nonce, &nonce), (AeadIv::Block, &block)] {
         for features in [0, R1] {
             let kit = Kit::with(Capabilities { ccm_iv, ..Capabilities::default() }, features);
             let encrypt = kit.aead(CCM, ENCRYPT, 4, &key).unwrap();
-            let answer = aead(&kit, ENCRYPT, encrypt, [7, 8, 4, 8, 4], &[iv, &plain, &aad]);
-            assert_eq!(answer, Answer { status: OK, output: sealed.clone(), written: 9 });
+            let response = aead(&kit, ENCRYPT, encrypt, [7, 8, 4, 8, 4], &[iv, &plain, &aad]);
+            assert_eq!(response, Response { status: OK, output: sealed.clone(), written: 9 });
             let decrypt = kit.aead(CCM, DECRYPT, 4, &key).unwrap();
-            let answer = aead(&kit, DECRYPT, decrypt, [7, 8, 8, 4, 4], &[iv, &sealed, &aad]);
-            assert_eq!((answer.status, answer.output), (OK, plain.clone()));
+            let response = aead(&kit, DECRYPT, decrypt, [7, 8, 8, 4, 4], &[iv, &sealed, &aad]);
+            assert_eq!((response.status, response.output), (OK, plain.clone()));
             kit.assert_no_violation();
-            // The nonce has to be within the block, and of a length that there is.
+            // The nonce must be within the block and have a valid length.
             for len in [6, 14, 16, u32::MAX] {
                 let status = aead(&kit, ENCRYPT, encrypt, [len, 8, 4, 8, 4], &[&[0; 40]]).status;
                 assert_eq!(status, ERR, "{len}");
@@ -137,31 +137,31 @@ fn ccms_nonce_is_the_iv_or_within_a_block() {
 }
 
 #[test]
-fn gcms_iv_of_16_bytes_is_the_first_block_if_so_chosen() {
+fn gcm_iv_of_16_bytes_may_be_the_counter_block() {
     let seal = |kit: &Kit, iv: &[u8]| {
         let id = kit.aead(GCM, ENCRYPT, 16, &KEY).unwrap();
         aead(kit, ENCRYPT, id, [iv.len() as u32, 0, 4, 20, 16], &[iv, b"data"])
     };
     let nonce = [3; 12];
     let first = [&nonce[..], &[0, 0, 0, 1]].concat();
-    let honest = seal(&Kit::new(), &nonce);
-    assert_eq!(honest.status, OK);
+    let expected = seal(&Kit::new(), &nonce);
+    assert_eq!(expected.status, OK);
     assert_eq!(seal(&Kit::new(), &first).status, ERR);
     let kit = Kit::with(Capabilities { gcm_iv: AeadIv::Block, ..Capabilities::default() }, 0);
-    assert_eq!(seal(&kit, &first), honest);
-    assert_eq!(seal(&kit, &nonce), honest);
-    // No nonce of 12 bytes makes this one.
+    assert_eq!(seal(&kit, &first), expected);
+    assert_eq!(seal(&kit, &nonce), expected);
+    // This is not a counter block of a 12-byte nonce.
     assert_eq!(seal(&kit, &[3; 16]).status, ERR);
 }
 
 #[test]
 fn max_size_counts_keys_iv_associated_data_and_results() {
-    let offer = |max_size: u64| Capabilities { max_size, ..Capabilities::default() };
-    let check = |features, total: u64, send: &dyn Fn(&Kit) -> Answer| {
-        let kit = Kit::with(offer(total), features);
+    let capabilities = |max_size: u64| Capabilities { max_size, ..Capabilities::default() };
+    let check = |features, total: u64, send: &dyn Fn(&Kit) -> Response| {
+        let kit = Kit::with(capabilities(total), features);
         assert_eq!(send(&kit).status, OK);
         kit.assert_no_violation();
-        let kit = Kit::with(offer(total - 1), features);
+        let kit = Kit::with(capabilities(total - 1), features);
         assert_eq!(send(&kit).status, ERR);
         assert_eq!(kit.violations(), ["D-8"]);
     };
@@ -193,32 +193,36 @@ fn max_size_counts_keys_iv_associated_data_and_results() {
 }
 
 #[test]
-fn a_chain_copies_what_it_does_not_cipher_and_its_length_ends_at_a_gap() {
+fn chains_copy_other_data_and_report_up_to_the_first_gap() {
     let kit = Kit::new();
     let order = [HASH_THEN_CIPHER, PLAIN];
     let id = kit.chain(order, [AES_CBC, ENCRYPT], [SHA1, 20], &KEY, &[], 0).unwrap();
     let src = [&[0xa1; 8][..], &[0xa2; 16], &[0xa3; 9]].concat();
     let fields = |dst| chain(33, dst, [8, 16], [0, 33], 0);
-    let answer = kit.data(0, id, &fields(33), 72, &[&[1; 16], &src], 53);
-    assert_eq!((answer.status, answer.written), (OK, 54));
-    let whole = answer.output;
+    let response = kit.data(0, id, &fields(33), 72, &[&[1; 16], &src], 53);
+    assert_eq!((response.status, response.written), (OK, 54));
+    let whole = response.output;
     assert_eq!((&whole[..8], &whole[24..33]), (&src[..8], &src[24..]));
     assert_ne!(whole[8..24], src[8..24]);
     assert_eq!(whole[33..], openssl::sha::sha1(&src));
-    // With more room in the destination the digest is behind it, and the length says nothing of it.
-    let answer = kit.data(0, id, &fields(40), 72, &[&[1; 16], &src], 60);
-    assert_eq!((answer.status, answer.written), (OK, 33));
+    // With a longer destination, the digest follows it, and the reported length ends before the
+    // gap.
+    let response = kit.data(0, id, &fields(40), 72, &[&[1; 16], &src], 60);
+    assert_eq!((response.status, response.written), (OK, 33));
     let expected = [&whole[..33], &[0xff; 7], &whole[33..]].concat();
-    assert_eq!(answer.output, expected);
-    // The same of a cipher.
+    assert_eq!(response.output, expected);
+    // The same applies to a cipher.
     let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
     let fields = [16, 16, 32, 0, 0, 0, 0, 0, 0, 0, 1, 0];
-    let answer = kit.data(0, id, &fields, 72, &[&[1; 16], &[2; 16]], 32);
-    assert_eq!((answer.status, answer.written, &answer.output[16..]), (OK, 16, &[0xff; 16][..]));
+    let response = kit.data(0, id, &fields, 72, &[&[1; 16], &[2; 16]], 32);
+    assert_eq!(
+        (response.status, response.written, &response.output[16..]),
+        (OK, 16, &[0xff; 16][..])
+    );
 }
 
 #[test]
-fn a_chain_has_a_cipher_that_is_offered() {
+fn chains_require_an_offered_cipher() {
     let kit = Kit::with(Capabilities { cipher_mask: 1 << 4, ..Capabilities::default() }, 0);
     let order = [CIPHER_THEN_HASH, AUTH];
     let create = |cipher| kit.chain(order, [cipher, ENCRYPT], [SHA1, 20], &KEY, &KEY, 0).err();
@@ -227,7 +231,7 @@ fn a_chain_has_a_cipher_that_is_offered() {
 }
 
 #[test]
-fn both_keys_of_a_chain_have_a_limit() {
+fn both_keys_of_a_chain_are_limited() {
     let kit = Kit::with(Capabilities { max_auth_key_len: 20, ..Capabilities::default() }, 0);
     let order = [CIPHER_THEN_HASH, AUTH];
     let create =
@@ -239,7 +243,7 @@ fn both_keys_of_a_chain_have_a_limit() {
 }
 
 #[test]
-fn gmac_is_not_offered_not_even_in_a_chain() {
+fn gmac_is_not_supported_even_in_a_chain() {
     let kit = Kit::with(Capabilities { serve_unadvertised: true, ..Capabilities::default() }, 0);
     assert_eq!(kit.mac(41, 16, &KEY), Err(NOTSUPP));
     let order = [CIPHER_THEN_HASH, AUTH];
@@ -248,40 +252,42 @@ fn gmac_is_not_offered_not_even_in_a_chain() {
 }
 
 #[test]
-fn a_service_without_an_algorithm_is_not_offered() {
-    let offers = [
+fn services_without_algorithms_are_not_offered() {
+    let settings = [
         Capabilities { cipher_mask: 0, ..Capabilities::default() },
         Capabilities { hash_mask: 1, ..Capabilities::default() },
         Capabilities { mac_mask: 1 << 41, ..Capabilities::default() },
         Capabilities { aead_mask: 0, ..Capabilities::default() },
         Capabilities { akcipher_mask: 1 << 2, ..Capabilities::default() },
     ];
-    for (service, offer) in offers.into_iter().enumerate() {
-        assert_eq!(Kit::with(offer, 0).device.config()[8], 0x1f & !(1 << service));
+    for (service, capabilities) in settings.into_iter().enumerate() {
+        assert_eq!(Kit::with(capabilities, 0).device.config()[8], 0x1f & !(1 << service));
     }
 }
 
 #[test]
-fn all_requests_have_the_stateless_layout_if_the_feature_tells_it() {
-    let offer = Capabilities { stateless_by: StatelessBy::Feature, ..Capabilities::default() };
-    let kit = Kit::with(offer, STATELESS);
+fn the_feature_may_select_the_stateless_layout() {
+    let capabilities =
+        Capabilities { stateless_by: StatelessBy::Feature, ..Capabilities::default() };
+    let kit = Kit::with(capabilities, STATELESS);
     let id = kit.hash(SHA1, 20).unwrap();
     let digest = openssl::sha::sha1(b"abc").to_vec();
-    // Algorithm, source, result: the session's algorithm counts, and no key is there.
+    // Fields: algorithm, source, result. With the flag, the algorithm of the session is used.
     for (flag, session, algo) in [(1, id, 99), (0, 77, SHA1)] {
         let fields = [algo, 3, 20, 0];
-        let answer = kit.request(0x0100, session, flag, &fields, 40, &[b"abc"], 20);
-        assert_eq!((answer.status, &answer.output), (OK, &digest), "flag {flag}");
+        let response = kit.request(0x0100, session, flag, &fields, 40, &[b"abc"], 20);
+        assert_eq!((response.status, &response.output), (OK, &digest), "flag {flag}");
     }
     kit.assert_no_violation();
-    // The session's own layout is too short for that.
+    // A request in the session layout is too short.
     assert_eq!(kit.request(0x0100, id, 1, &[3, 20], 32, &[b"abc"], 20).status, ERR);
 }
 
 #[test]
-fn a_chain_verifies_what_it_decrypts_if_so_chosen() {
-    let offer = Capabilities { chain_digest: ChainDigest::Verify, ..Capabilities::default() };
-    let kit = Kit::with(offer, 0);
+fn chains_may_verify_the_digest() {
+    let capabilities =
+        Capabilities { chain_digest: ChainDigest::Verify, ..Capabilities::default() };
+    let kit = Kit::with(capabilities, 0);
     let auth =
         |order, op| kit.chain([order, AUTH], [AES_CBC, op], [SHA1, 20], &KEY, &[5; 20], 0).unwrap();
     let fields = chain(32, 32, [0, 32], [0, 32], 0);
@@ -304,13 +310,13 @@ fn a_chain_verifies_what_it_decrypts_if_so_chosen() {
         forged[at] ^= 1;
         assert_eq!(open(&forged), (1, vec![0xff; 32], forged.clone(), 0));
     }
-    // What hashes first and then encrypts makes a digest, as ever.
+    // Sessions that hash and then encrypt still return a digest.
     let id = auth(HASH_THEN_CIPHER, ENCRYPT);
     assert_eq!(kit.data(0, id, &fields, 72, &[&[1; 16], &[2; 32]], 52).written, 53);
 }
 
 #[test]
-fn what_a_refused_request_claims_is_not_counted() {
+fn lengths_of_failed_requests_are_not_counted() {
     let kit = Kit::with(Capabilities { max_size: u64::MAX, ..Capabilities::default() }, 0);
     let id = kit.hash(SHA1, 20).unwrap();
     assert_eq!(kit.data(0x0100, id, &[3, 20], 32, &[b"abc"], 20).status, OK);
@@ -322,7 +328,7 @@ fn what_a_refused_request_claims_is_not_counted() {
         let line = lines.iter().find(|line| line.operation == "HASH" && line.status == status);
         line.map(|line| (line.requests, line.bytes)).unwrap()
     };
-    // Each request is sent cut in every way.
+    // The harness sends each request once for each way to cut it.
     let cuts = CUTS.len() as u64;
     assert_eq!((of("OK"), of("ERR")), ((cuts, 3 * cuts), (3 * cuts, 0)));
 }

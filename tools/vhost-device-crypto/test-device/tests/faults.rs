@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Each fault of the device itself happens when asked for, and only then. Those of
-//! completions are tested with the queues.
+//! Tests of the faults of requests, sessions and configuration. Faults of completions are tested in
+//! `queue.rs`.
 
 #![allow(missing_docs)]
 
@@ -12,42 +12,42 @@ use harness::*;
 const KEY: [u8; 16] = [7; 16];
 const CREATE: u32 = 0x0002;
 
-/// A kit with a session, and what an honest device makes of 32 zeros.
-fn kit() -> (Kit, u64, Answer) {
+/// Creates a kit with a session, and encrypts 32 zeros without a fault.
+fn kit() -> (Kit, u64, Response) {
     let kit = Kit::new();
     let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
-    let answer = kit.crypt(id, ENCRYPT, &KEY, &[0; 32]);
-    assert_eq!((answer.status, answer.written), (OK, 33));
-    (kit, id, answer)
+    let response = kit.crypt(id, ENCRYPT, &KEY, &[0; 32]);
+    assert_eq!((response.status, response.written), (OK, 33));
+    (kit, id, response)
 }
 
-/// What the device makes of the same, once, with a fault.
-fn with(fault: &str) -> Answer {
+/// Encrypts 32 zeros with a fault.
+fn with(fault: &str) -> Response {
     let (kit, id, _) = kit();
     kit.fault(fault);
     let mut head = words(&[0, 0, id as u32, 0, 0, 0, 16, 32, 32]);
     head.resize(64, 0);
     head.extend(words(&[1, 0]));
     let bytes = [&head[..], &KEY, &[0; 32]].concat();
-    let (answer, written) = kit.raw_data(&bytes, 33, usize::MAX);
+    let (response, written) = kit.raw_data(&bytes, 33, usize::MAX);
     assert_eq!(kit.device.hooks.faults.list()[0].happened, 1);
-    Answer { status: answer[32].into(), output: answer[..32].to_vec(), written }
+    Response { status: response[32].into(), output: response[..32].to_vec(), written }
 }
 
 #[test]
-fn status_unwritten_leaves_the_byte_alone() {
-    let (_, _, honest) = kit();
-    let answer = with("status-unwritten");
-    assert_eq!((answer.status, answer.written), (0xff, 32));
-    assert_eq!(answer.output, honest.output);
+fn status_unwritten_does_not_write_the_status() {
+    let (_, _, expected) = kit();
+    let response = with("status-unwritten");
+    assert_eq!((response.status, response.written), (0xff, 32));
+    assert_eq!(response.output, expected.output);
     let (kit, id, _) = kit();
     kit.fault("status-unwritten:opcode=3");
-    let (answer, written) = kit.raw_control(words(&[3, 0, 0, 0, id as u32, 0]), 1);
-    assert_eq!((answer[0], written), (0xff, 0));
+    let (response, written) = kit.raw_control(words(&[3, 0, 0, 0, id as u32, 0]), 1);
+    assert_eq!((response[0], written), (0xff, 0));
 }
 
 #[test]
-fn status_unknown_is_the_value_asked_for() {
+fn status_unknown_writes_the_value() {
     assert_eq!(with("status-unknown").status, 8);
     assert_eq!(with("status-unknown:value=200").status, 200);
     let (kit, _, _) = kit();
@@ -56,31 +56,31 @@ fn status_unknown_is_the_value_asked_for() {
 }
 
 #[test]
-fn refused_operations_write_nothing_else() {
+fn refuse_operation_only_writes_the_status() {
     for status in [1, 3, 4, 7, 77] {
-        let answer = with(&format!("refuse-operation:value={status}"));
-        assert_eq!(answer, Answer { status, output: vec![0xff; 32], written: 0 });
+        let response = with(&format!("refuse-operation:value={status}"));
+        assert_eq!(response, Response { status, output: vec![0xff; 32], written: 0 });
     }
 }
 
 #[test]
-fn a_dirty_failure_has_output() {
-    let (_, _, honest) = kit();
-    let answer = with("dirty-failure");
-    assert_eq!((answer.status, answer.output), (ERR, honest.output));
+fn fail_after_write_writes_the_output() {
+    let (_, _, expected) = kit();
+    let response = with("fail-after-write");
+    assert_eq!((response.status, response.output), (ERR, expected.output));
 }
 
 #[test]
-fn corrupt_output_is_wrong_in_one_bit() {
-    let (_, _, honest) = kit();
-    let answer = with("corrupt-output");
-    assert_eq!((answer.status, answer.written), (OK, 33));
-    let bits = honest.output.iter().zip(&answer.output).map(|(a, b)| (a ^ b).count_ones());
+fn corrupt_output_flips_one_bit() {
+    let (_, _, expected) = kit();
+    let response = with("corrupt-output");
+    assert_eq!((response.status, response.written), (OK, 33));
+    let bits = expected.output.iter().zip(&response.output).map(|(a, b)| (a ^ b).count_ones());
     assert_eq!(bits.sum::<u32>(), 1);
 }
 
 #[test]
-fn wrong_tags_are_made_and_found() {
+fn wrong_tag_corrupts_and_rejects_tags() {
     let kit = Kit::new();
     let seal = kit.aead(1, ENCRYPT, 16, &KEY).unwrap();
     let open = kit.aead(1, DECRYPT, 16, &KEY).unwrap();
@@ -90,17 +90,17 @@ fn wrong_tags_are_made_and_found() {
     assert_eq!(opened().output, b"data");
     let mac = kit.mac(4, 32, &KEY).unwrap();
     let digest = || kit.data(0x0200, mac, &[4, 32], 32, &[b"data"], 32).output;
-    let honest = digest();
+    let expected = digest();
     kit.fault("wrong-tag");
     assert_eq!(opened().status, BADMSG);
-    assert_ne!(digest(), honest);
+    assert_ne!(digest(), expected);
     let wrong = kit.data(0x0300, seal, &[12, 0, 4, 20, 16, 0], 48, &[&iv, b"data"], 20);
     assert_eq!((wrong.status, &wrong.output[..19]), (OK, &sealed[..19]));
     assert_ne!(wrong.output[19], sealed[19]);
 }
 
 #[test]
-fn sessions_are_refused_and_none_is_left() {
+fn rejected_creates_leave_no_session() {
     let (kit, _, _) = kit();
     kit.fault("refuse-create:value=5:count=1");
     assert_eq!(kit.cipher(AES_CBC, ENCRYPT, &KEY), Err(5));
@@ -111,7 +111,7 @@ fn sessions_are_refused_and_none_is_left() {
 }
 
 #[test]
-fn session_numbers_are_reused_or_chosen() {
+fn session_ids_are_reused_chosen_or_dropped() {
     let (kit, id, _) = kit();
     kit.fault("session-id-reused:count=1");
     assert_eq!(kit.cipher(AES_CBC, ENCRYPT, &KEY), Ok(id));
@@ -124,7 +124,7 @@ fn session_numbers_are_reused_or_chosen() {
 }
 
 #[test]
-fn a_session_that_is_not_destroyed_stays() {
+fn refuse_destroy_keeps_the_session() {
     let (kit, id, _) = kit();
     kit.fault("refuse-destroy:count=1");
     assert_eq!(kit.destroy(0x0003, id), ERR);
@@ -132,7 +132,7 @@ fn a_session_that_is_not_destroyed_stays() {
 }
 
 #[test]
-fn the_configuration_lies() {
+fn config_faults_change_fields() {
     let field = |fault: &str, at: usize| {
         let kit = Kit::new();
         kit.fault(fault);
@@ -151,34 +151,34 @@ fn the_configuration_lies() {
 }
 
 #[test]
-fn the_configuration_is_torn_and_random() {
+fn config_torn_and_config_random_change_reads() {
     let kit = Kit::new();
-    let honest = kit.device.config();
+    let expected = kit.device.config();
     kit.fault("config-torn");
     let reads = [kit.device.config(), kit.device.config(), kit.device.config()];
-    assert!(reads.contains(&honest) && reads.iter().any(|read| *read != honest));
+    assert!(reads.contains(&expected) && reads.iter().any(|read| *read != expected));
     kit.device.hooks.faults.clear(None);
     kit.fault("config-random");
     assert_ne!(kit.device.config(), kit.device.config());
     kit.device.hooks.faults.clear(Some(Kind::ConfigRandom));
-    assert_eq!(kit.device.config(), honest);
+    assert_eq!(kit.device.config(), expected);
 }
 
 #[test]
-fn a_fault_of_one_opcode_leaves_the_others_alone() {
-    let (kit, id, honest) = kit();
+fn faults_of_an_opcode_do_not_affect_others() {
+    let (kit, id, expected) = kit();
     kit.fault(&format!("refuse-operation:opcode={}", 1));
     kit.fault(&format!("status-unknown:opcode={CREATE}:after=1"));
-    assert_eq!(kit.crypt(id, ENCRYPT, &KEY, &[0; 32]), honest);
+    assert_eq!(kit.crypt(id, ENCRYPT, &KEY, &[0; 32]), expected);
     assert!(kit.cipher(AES_CBC, ENCRYPT, &KEY).is_ok());
     assert_eq!(kit.cipher(AES_CBC, ENCRYPT, &KEY), Err(8));
 }
 
 #[test]
-fn what_has_nothing_to_spoil_does_not_count() {
-    let (kit, id, honest) = kit();
+fn requests_without_a_tag_do_not_count() {
+    let (kit, id, expected) = kit();
     kit.fault("wrong-tag:count=1");
-    assert_eq!(kit.crypt(id, ENCRYPT, &KEY, &[0; 32]), honest);
+    assert_eq!(kit.crypt(id, ENCRYPT, &KEY, &[0; 32]), expected);
     assert_eq!(kit.device.hooks.faults.list()[0].happened, 0);
     let mac = kit.mac(4, 32, &KEY).unwrap();
     let mut request = words(&[0x0200, 0, mac as u32, 0, 0, 0, 0, 32]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Rings and chains that no driver should make: the device lives on.
+//! Tests with invalid rings and chains. The device must continue to work.
 
 mod driver;
 
@@ -11,7 +11,7 @@ use virtio_crypto_device::memory::Span;
 use virtio_crypto_device::requirement::Requirement;
 use vm_memory::{GuestAddress, GuestAddressSpace, GuestMemoryMmap};
 
-/// Where tests have their indirect tables.
+/// Address of the indirect tables.
 const INDIRECT_TABLE: u64 = 0x50_0000;
 
 fn table(size: u16) -> DescriptorTable {
@@ -23,8 +23,8 @@ fn is_violated(bench: &Bench, requirement: Requirement) -> bool {
     violations.iter().any(|violation| violation.requirement == violations::number(requirement))
 }
 
-/// What is wrong with the chain at descriptor 0 of a ring of 16.
-fn fate(descriptors: &[(u64, u32, u16, u16)]) -> ChainError {
+/// Returns the error of the chain at descriptor 0 of a ring of 16 descriptors.
+fn chain_error(descriptors: &[(u64, u32, u16, u16)]) -> ChainError {
     let mut bench = Bench::new(16);
     for (index, descriptor) in (0..).zip(descriptors) {
         bench.ring.describe(TABLE, index, *descriptor);
@@ -33,81 +33,81 @@ fn fate(descriptors: &[(u64, u32, u16, u16)]) -> ChainError {
     bench.run();
     assert_eq!(bench.ring.used(), [(0, 0)], "{descriptors:x?}");
     assert_eq!(bench.queue.status().malformed, 1);
-    // It goes on as if nothing had been.
+    // The next request works.
     let good = bench.ring.add(&[(BUFFERS, 1, WRITE)]);
     bench.run();
     assert_eq!(bench.ring.used(), [(good.into(), 1)]);
     assert!(!bench.queue.status().broken);
-    // The good one has taken the place of the bad one's first descriptor.
+    // The valid request has overwritten the first descriptor of the invalid chain.
     bench.ring.describe(TABLE, 0, descriptors[0]);
     let memory = bench.ring.memory.memory();
     table(16).parse(&memory, 0).unwrap_err()
 }
 
 #[test]
-fn chains_that_are_none() {
+fn invalid_chains() {
     let good = BUFFERS;
-    // Loops, of one and of two.
-    assert_eq!(fate(&[(good, 1, NEXT, 0)]), ChainError::TooLong);
-    assert_eq!(fate(&[(good, 1, NEXT, 1), (good, 0, NEXT, 0)]), ChainError::TooLong);
-    // Beyond the table.
-    assert_eq!(fate(&[(good, 1, NEXT, 16)]), ChainError::Index(16));
-    assert_eq!(fate(&[(good, 1, NEXT, 65535)]), ChainError::Index(65535));
-    // Beyond the memory.
+    // Loops of one and of two descriptors.
+    assert_eq!(chain_error(&[(good, 1, NEXT, 0)]), ChainError::TooLong);
+    assert_eq!(chain_error(&[(good, 1, NEXT, 1), (good, 0, NEXT, 0)]), ChainError::TooLong);
+    // Indexes beyond the table.
+    assert_eq!(chain_error(&[(good, 1, NEXT, 16)]), ChainError::Index(16));
+    assert_eq!(chain_error(&[(good, 1, NEXT, 65535)]), ChainError::Index(65535));
+    // Buffers outside guest memory.
     for (address, len) in [(END, 1), (END - 1, 2), (u64::MAX, 1), (u64::MAX - 1, 4), (1 << 63, 1)] {
-        assert_eq!(fate(&[(address, len, 0, 0)]), ChainError::Buffer(address, len));
-        assert_eq!(fate(&[(address, len, WRITE, 0)]), ChainError::Buffer(address, len));
+        assert_eq!(chain_error(&[(address, len, 0, 0)]), ChainError::Buffer(address, len));
+        assert_eq!(chain_error(&[(address, len, WRITE, 0)]), ChainError::Buffer(address, len));
     }
-    // More than there may be, in one or in two.
-    assert_eq!(fate(&[(0, u32::MAX, 0, 0)]), ChainError::TooBig);
-    assert_eq!(fate(&[(0, 2 << 20, NEXT, 1), (0, 1, WRITE, 0)]), ChainError::TooBig);
+    // Too many bytes, in one and in two descriptors.
+    assert_eq!(chain_error(&[(0, u32::MAX, 0, 0)]), ChainError::TooBig);
+    assert_eq!(chain_error(&[(0, 2 << 20, NEXT, 1), (0, 1, WRITE, 0)]), ChainError::TooBig);
 }
 
 #[test]
-fn indirect_tables_that_are_none() {
+fn invalid_indirect_tables() {
     let at = INDIRECT_TABLE;
     for len in [0, 1, 15, 17, 65535, u32::MAX] {
-        assert_eq!(fate(&[(at, len, INDIRECT, 0)]), ChainError::IndirectLen(len));
+        assert_eq!(chain_error(&[(at, len, INDIRECT, 0)]), ChainError::IndirectLen(len));
     }
     assert_eq!(
-        fate(&[(at, 16, INDIRECT | NEXT, 1), (BUFFERS, 1, WRITE, 0)]),
+        chain_error(&[(at, 16, INDIRECT | NEXT, 1), (BUFFERS, 1, WRITE, 0)]),
         ChainError::IndirectNext
     );
-    assert_eq!(fate(&[(END, 16, INDIRECT, 0)]), ChainError::Table(END));
+    assert_eq!(chain_error(&[(END, 16, INDIRECT, 0)]), ChainError::Table(END));
     let last = u64::MAX - 15;
-    assert_eq!(fate(&[(last, 32, INDIRECT, 0)]), ChainError::Table(last));
-    // A table within the memory only in part, and what follows is not there.
+    assert_eq!(chain_error(&[(last, 32, INDIRECT, 0)]), ChainError::Table(last));
+    // A table that is only partly in guest memory.
     let bench = Bench::new(16);
     bench.ring.describe(TABLE, 0, (END - 16, 32, INDIRECT, 0));
     bench.ring.describe(END - 16, 0, (BUFFERS, 1, NEXT, 1));
     let memory = bench.ring.memory.memory();
-    let fate = table(16).parse(&memory, 0).unwrap_err();
-    assert_eq!(fate, ChainError::Table(END));
+    let error = table(16).parse(&memory, 0).unwrap_err();
+    assert_eq!(error, ChainError::Table(END));
 }
 
 #[test]
-fn what_is_in_an_indirect_table() {
+fn contents_of_indirect_tables() {
     let bench = Bench::new(16);
     let memory = bench.ring.memory.memory();
     let at = INDIRECT_TABLE;
-    let walk = |len: u32| table(16).parse(&memory, 0).map(|walked| (len, walked));
+    let parse = |len: u32| table(16).parse(&memory, 0).map(|parsed| (len, parsed));
     let set = |len: u32| bench.ring.describe(TABLE, 0, (at, 16 * len, INDIRECT, 0));
-    // One within another, at both ends.
+    // A nested table, as the first and as the last entry.
     set(2);
     bench.ring.describe(at, 0, (at, 16, INDIRECT, 0));
-    assert_eq!(walk(2).unwrap_err(), ChainError::Nested);
+    assert_eq!(parse(2).unwrap_err(), ChainError::Nested);
     bench.ring.describe(at, 0, (BUFFERS, 1, NEXT, 1));
     bench.ring.describe(at, 1, (at, 16, INDIRECT, 0));
-    assert_eq!(walk(2).unwrap_err(), ChainError::Nested);
-    // An index that the ring's table has, but not this one.
+    assert_eq!(parse(2).unwrap_err(), ChainError::Nested);
+    // An index that exists in the table of the ring, but not in this table.
     bench.ring.describe(at, 0, (BUFFERS, 1, NEXT, 2));
-    assert_eq!(walk(2).unwrap_err(), ChainError::Index(2));
+    assert_eq!(parse(2).unwrap_err(), ChainError::Index(2));
     // A loop.
     bench.ring.describe(at, 1, (BUFFERS, 0, NEXT, 0));
     bench.ring.describe(at, 0, (BUFFERS, 1, NEXT, 1));
-    assert_eq!(walk(2).unwrap_err(), ChainError::TooLong);
-    // Longer than the ring: not allowed, whatever is used of it.
-    for (used, fate) in
+    assert_eq!(parse(2).unwrap_err(), ChainError::TooLong);
+    // A table may be longer than the ring, but the chain in it must not.
+    for (used, error) in
         [(16, None), (17, Some(ChainError::TooLong)), (65535, Some(ChainError::TooLong))]
     {
         set(65535);
@@ -115,23 +115,23 @@ fn what_is_in_an_indirect_table() {
             let next = if index + 1 < used { NEXT } else { 0 };
             bench.ring.describe(at, index, (BUFFERS, 1, next, index + 1));
         }
-        let walked = walk(65535);
-        assert_eq!(walked.as_ref().err(), fate.as_ref(), "{used}");
-        if let Ok((_, walked)) = walked {
-            assert_eq!(walked.chain.readable.len(), 16);
+        let parsed = parse(65535);
+        assert_eq!(parsed.as_ref().err(), error.as_ref(), "{used}");
+        if let Ok((_, parsed)) = parsed {
+            assert_eq!(parsed.chain.readable.len(), 16);
         }
     }
-    // Behind others.
+    // A table after other descriptors.
     set(1);
     bench.ring.describe(at, 0, (BUFFERS, 3, WRITE, 9));
     bench.ring.describe(TABLE, 3, (BUFFERS, 2, NEXT, 0));
-    let walked = table(16).parse(&memory, 3).unwrap();
-    assert_eq!((walked.chain.readable.len(), walked.chain.writable.len()), (2, 3));
-    assert!(walked.in_order);
+    let parsed = table(16).parse(&memory, 3).unwrap();
+    assert_eq!((parsed.chain.readable.len(), parsed.chain.writable.len()), (2, 3));
+    assert!(parsed.in_order);
 }
 
 #[test]
-fn a_buffer_may_lie_across_two_regions() {
+fn buffers_may_cross_regions() {
     let bench = Bench::new(16);
     let bytes: Vec<u8> = (0..16).collect();
     bench.ring.write(BORDER - 8, &bytes);
@@ -149,7 +149,7 @@ fn a_buffer_may_lie_across_two_regions() {
 }
 
 #[test]
-fn a_request_that_is_too_big_is_a_violation() {
+fn too_long_requests_are_a_violation() {
     let mut bench = Bench::new(16);
     let head = bench.ring.add(&[(0, 0x30_0000, 0), (0, 0x30_0000, WRITE)]);
     bench.run();
@@ -158,18 +158,18 @@ fn a_request_that_is_too_big_is_a_violation() {
 }
 
 #[test]
-fn a_descriptor_without_bytes_is_a_violation() {
+fn empty_descriptors_are_a_violation() {
     let mut bench = Bench::new(16);
     let head = bench.ring.add(&[(BUFFERS, 4, 0), (BUFFERS, 0, 0), (BUFFERS + 8, 1, WRITE)]);
     bench.run();
     assert!(is_violated(&bench, Requirement::NoEmpty));
-    // Nothing else is wrong with it.
+    // The request violates no other requirement.
     assert_eq!(bench.ring.used(), [(head.into(), 1)]);
     assert!(!is_violated(&bench, Requirement::Chain));
 }
 
 #[test]
-fn readable_behind_writable_is_a_violation() {
+fn readable_after_writable_is_a_violation() {
     let mut bench = Bench::new(16);
     let found = |bench: &Bench| is_violated(bench, Requirement::WritableLast);
     let to = BUFFERS + 8;
@@ -185,7 +185,7 @@ fn readable_behind_writable_is_a_violation() {
 }
 
 #[test]
-fn heads_that_are_none() {
+fn invalid_heads() {
     let mut bench = Bench::new(16);
     for head in [16, 17, 65535] {
         bench.ring.offer(head);
@@ -196,8 +196,8 @@ fn heads_that_are_none() {
     assert!(is_violated(&bench, Requirement::Chain));
 }
 
-/// The queue stops, once, and works again after the next start.
-fn breaks(bench: &mut Bench) {
+/// Checks that the queue stops, and works again after the next start.
+fn check_broken(bench: &mut Bench) {
     bench.run();
     bench.run();
     assert!(bench.queue.status().broken);
@@ -205,31 +205,31 @@ fn breaks(bench: &mut Bench) {
     assert_eq!(bench.queue.status().popped, 0);
     bench.stop();
     bench.start();
-    let (head, answers) = bench.ask();
-    assert_eq!(answers, [(head.into(), 1)]);
+    let (head, entries) = bench.run_request();
+    assert_eq!(entries, [(head.into(), 1)]);
     assert!(!bench.queue.status().broken);
 }
 
 #[test]
-fn an_index_that_is_too_far_ahead() {
+fn invalid_available_index() {
     for index in [17, 32768, 65535] {
         let mut bench = Bench::new(16);
         bench.ring.set_avail(index);
-        breaks(&mut bench);
+        check_broken(&mut bench);
     }
 }
 
 #[test]
-fn rings_that_are_not_in_the_memory() {
+fn rings_outside_guest_memory() {
     for (avail, used) in [
         (END, USED),
         (1 << 63, USED),
         (u64::MAX - 1, USED),
-        // The index is there, but not the heads.
+        // The index is in guest memory, but the heads are not.
         (END - 4, USED),
         (AVAIL, END),
         (AVAIL, u64::MAX - 3),
-        // The index is there, but not the entries.
+        // The index is in guest memory, but the entries are not.
         (AVAIL, END - 4),
     ] {
         let mut bench = Bench::new(16);
@@ -243,12 +243,12 @@ fn rings_that_are_not_in_the_memory() {
         assert!(bench.queue.status().broken, "{avail:x} {used:x}");
         bench.stop();
         bench.start();
-        assert_eq!(bench.ask().1.len(), 1);
+        assert_eq!(bench.run_request().1.len(), 1);
     }
 }
 
 #[test]
-fn a_table_that_is_not_in_the_memory() {
+fn descriptor_table_outside_guest_memory() {
     for table in [END, u64::MAX - 15, END - 16] {
         let mut bench = Bench::new(16);
         bench.vring.set_queue_info(table, AVAIL, USED).unwrap();
@@ -260,14 +260,14 @@ fn a_table_that_is_not_in_the_memory() {
 }
 
 #[test]
-fn there_may_be_no_memory_at_all() {
+fn no_guest_memory() {
     let bench = Bench::new(16);
     bench.ring.memory.lock().unwrap().replace(GuestMemoryMmap::new());
     bench.run();
     assert!(bench.queue.status().broken);
 }
 
-/// Marsaglia's xorshift; a test that fails has to fail again.
+/// Marsaglia's xorshift. The sequence is constant, so failures are reproducible.
 struct Random(u64);
 
 impl Random {
@@ -282,7 +282,7 @@ impl Random {
         self.next() % limit
     }
 
-    /// A number that is interesting as often as not.
+    /// Returns a random number, or one of `interesting` with a probability of 1/2.
     fn pick(&mut self, interesting: &[u64]) -> u64 {
         match self.below(2) {
             0 => self.next(),
@@ -292,7 +292,7 @@ impl Random {
 }
 
 #[test]
-fn nothing_at_random_is_too_much() {
+fn random_descriptors() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut bench = Bench::new(16);
     bench.fault("never-answer:after=50:count=20");
@@ -317,7 +317,7 @@ fn nothing_at_random_is_too_much() {
         bench.run();
         bench.queue.serve_held(|ring| ring.take_all(Default::default()));
         let status = bench.queue.status();
-        assert!(status.broken || status.popped == status.answered + status.held);
+        assert!(status.broken || status.popped == status.completed + status.held);
         // Requests may have written to the rings.
         if status.broken || round % 7 == 0 {
             bench.stop();

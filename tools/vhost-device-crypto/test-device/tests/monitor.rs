@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The monitor's commands, and what is none.
+//! Tests of the monitor with valid and invalid commands.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -50,71 +50,71 @@ impl Client {
         self.0.get_mut().write_all(bytes).unwrap();
     }
 
-    fn answer(&mut self) -> Value {
+    fn reply(&mut self) -> Value {
         let mut line = String::new();
         assert_ne!(self.0.read_line(&mut line).unwrap(), 0);
         serde_json::from_str(&line).unwrap()
     }
 
-    fn ask(&mut self, command: Value) -> Value {
+    fn run(&mut self, command: Value) -> Value {
         self.send(format!("{command}\n").as_bytes());
-        self.answer()
+        self.reply()
     }
 
     fn fails(&mut self, bytes: &[u8]) {
         self.send(bytes);
         self.send(b"\n");
-        let answer = self.answer();
-        let error = answer["error"].as_str().unwrap();
-        assert!(!error.is_empty() && answer.get("ok").is_none());
+        let reply = self.reply();
+        let error = reply["error"].as_str().unwrap();
+        assert!(!error.is_empty() && reply.get("ok").is_none());
     }
 }
 
 #[test]
-fn status_has_everything() {
+fn status_has_all_fields() {
     let bench = Bench::new();
-    let answer = bench.client().ask(json!({"command": "status"}));
-    assert_eq!(answer["ok"], true);
+    let reply = bench.client().run(json!({"command": "status"}));
+    assert_eq!(reply["ok"], true);
     for (name, value) in [
         ("connected", json!(false)),
         ("starts", json!(0)),
         ("features", json!(0)),
         ("ready", json!(true)),
         ("sessions", json!(0)),
-        ("sessions_left_behind", json!(0)),
+        ("sessions_leaked", json!(0)),
         ("config_changes", json!(0)),
         ("counters", json!([])),
         ("violations", json!([])),
         ("faults", json!([])),
     ] {
-        assert_eq!(answer[name], value, "{name}");
+        assert_eq!(reply[name], value, "{name}");
     }
-    let queues = answer["queues"].as_array().unwrap();
+    let queues = reply["queues"].as_array().unwrap();
     assert_eq!(queues.len(), 2);
     assert_eq!((&queues[0]["queue"], &queues[1]["queue"]), (&json!(0), &json!("control")));
     assert_eq!(queues[0]["held"], 0);
 }
 
 #[test]
-fn faults_come_and_go() {
+fn faults_are_added_and_cleared() {
     let bench = Bench::new();
     let mut client = bench.client();
     let ok = json!({"ok": true});
     for fault in [
         json!({"command": "fault", "fault": "delay:value=5:queue=control"}),
-        json!({"command": "fault", "fault": {"name": "die", "queue": 3, "happened": 9}}),
+        json!({"command": "fault", "fault": {"name": "crash", "queue": 3, "happened": 9}}),
         json!({"fault": "table-full"}),
     ] {
-        assert_eq!(client.ask(fault), ok);
+        assert_eq!(client.run(fault), ok);
     }
-    let status = client.ask(json!({"command": "status"}));
+    let status = client.run(json!({"command": "status"}));
     let faults = status["faults"].as_array().unwrap();
     assert_eq!(faults.len(), 3);
     assert_eq!((&faults[0]["value"], &faults[0]["queue"]), (&json!(5), &json!("control")));
     assert_eq!((&faults[1]["queue"], &faults[1]["happened"]), (&json!(3), &json!(0)));
-    assert_eq!(client.ask(json!({"command": "clear", "name": "die"})), ok);
+    assert_eq!(client.run(json!({"command": "clear", "name": "crash"})), ok);
     assert_eq!(bench.service.service.device.hooks.faults.list().len(), 2);
-    assert_eq!(client.ask(json!({"command": "clear"})), ok);
+    assert_eq!(client.run(json!({"command": "clear"})), ok);
     assert!(bench.service.service.device.hooks.faults.list().is_empty());
 }
 
@@ -122,26 +122,26 @@ fn faults_come_and_go() {
 fn other_commands() {
     let bench = Bench::new();
     let mut client = bench.client();
-    client.ask(json!({"command": "ready", "ready": false}));
+    client.run(json!({"command": "ready", "ready": false}));
     assert!(!bench.service.service.device.is_ready());
-    client.ask(json!({"command": "ready", "ready": true}));
+    client.run(json!({"command": "ready", "ready": true}));
     assert!(bench.service.service.device.is_ready());
-    client.ask(json!({"command": "ready", "ready": false, "notice": "reset"}));
+    client.run(json!({"command": "ready", "ready": false, "notice": "reset"}));
     assert!(bench.service.service.device.is_ready());
     bench.service.service.device.reset();
     assert!(!bench.service.service.device.is_ready());
-    client.ask(json!({"command": "ready", "ready": true, "notice": "none"}));
+    client.run(json!({"command": "ready", "ready": true, "notice": "none"}));
     assert!(bench.service.service.device.is_ready());
-    assert_eq!(client.ask(json!({"command": "complete"}))["completed"], 0);
-    let answer = client.ask(json!({"command": "complete", "order": "lifo", "queue": "control"}));
-    assert_eq!(answer, json!({"ok": true, "completed": 0}));
+    assert_eq!(client.run(json!({"command": "complete"}))["completed"], 0);
+    let reply = client.run(json!({"command": "complete", "order": "lifo", "queue": "control"}));
+    assert_eq!(reply, json!({"ok": true, "completed": 0}));
 }
 
 #[test]
-fn nonsense_is_answered_and_the_connection_stays() {
+fn malformed_commands_keep_the_connection() {
     let bench = Bench::new();
     let mut client = bench.client();
-    for nonsense in [
+    for malformed in [
         &b"x"[..],
         b"{",
         b"{}",
@@ -151,18 +151,18 @@ fn nonsense_is_answered_and_the_connection_stays() {
         b"\"status\"",
         b"\xff\xfe",
         b"\0",
-        br#"{"command":"lie"}"#,
+        br#"{"command":"unknown"}"#,
         br#"{"command":1}"#,
         br#"{"command":"status","x":1}"#,
         br#"{"command":"fault"}"#,
-        br#"{"command":"fault","fault":"lie"}"#,
+        br#"{"command":"fault","fault":"unknown"}"#,
         br#"{"command":"fault","fault":{}}"#,
-        br#"{"command":"fault","fault":{"name":"lie"}}"#,
-        br#"{"command":"fault","fault":{"name":"die","x":1}}"#,
-        br#"{"command":"fault","fault":{"name":"die","value":-1}}"#,
+        br#"{"command":"fault","fault":{"name":"unknown"}}"#,
+        br#"{"command":"fault","fault":{"name":"crash","x":1}}"#,
+        br#"{"command":"fault","fault":{"name":"crash","value":-1}}"#,
         br#"{"command":"fault","fault":7}"#,
-        br#"{"command":"status","fault":"die"}"#,
-        br#"{"command":"clear","name":"lie"}"#,
+        br#"{"command":"status","fault":"crash"}"#,
+        br#"{"command":"clear","name":"unknown"}"#,
         br#"{"command":"ready"}"#,
         br#"{"command":"ready","ready":1}"#,
         br#"{"command":"ready","ready":true,"notice":"soon"}"#,
@@ -172,29 +172,29 @@ fn nonsense_is_answered_and_the_connection_stays() {
         br#"{"command":"disconnect"}"#,
         br#"{"fault":"needs-reset"}"#,
     ] {
-        client.fails(nonsense);
+        client.fails(malformed);
     }
     client.fails("[".repeat(60_000).as_bytes());
     client.fails(&[b' '; 65 << 10]);
     client.fails(&vec![b'x'; 1 << 20]);
-    assert_eq!(client.ask(json!({"command": "status"}))["faults"], json!([]));
+    assert_eq!(client.run(json!({"command": "status"}))["faults"], json!([]));
 }
 
 #[test]
-fn lines_need_not_come_in_one_piece() {
+fn lines_may_be_split() {
     let bench = Bench::new();
     let mut client = bench.client();
     for piece in [&b"{\"comm"[..], b"and\":\"rea", b"dy\",\"ready\":fal", b"se}"] {
         client.send(piece);
     }
     client.send(b"\r\n\n  \n{\"command\":\"status\"}\nx\n");
-    assert_eq!(client.answer(), json!({"ok": true}));
-    assert_eq!(client.answer()["ready"], false);
-    assert!(client.answer()["error"].is_string());
-    // The last line may lack its end.
+    assert_eq!(client.reply(), json!({"ok": true}));
+    assert_eq!(client.reply()["ready"], false);
+    assert!(client.reply()["error"].is_string());
+    // The last line may lack its line break.
     client.send(br#"{"command":"clear"}"#);
     client.0.get_mut().shutdown(std::net::Shutdown::Write).unwrap();
-    assert_eq!(client.answer(), json!({"ok": true}));
+    assert_eq!(client.reply(), json!({"ok": true}));
     assert_eq!(client.0.read_to_end(&mut Vec::new()).unwrap(), 0);
 }
 
@@ -205,27 +205,27 @@ fn clients_do_not_wait_for_each_other() {
     slow.send(b"{");
     let mut clients: Vec<Client> = (0..20).map(|_| bench.client()).collect();
     for client in &mut clients {
-        assert_eq!(client.ask(json!({"command": "status"}))["ok"], true);
+        assert_eq!(client.run(json!({"command": "status"}))["ok"], true);
     }
     slow.send(b"\"command\":\"clear\"}\n");
-    assert_eq!(slow.answer()["ok"], true);
-    // There are not any number of them.
+    assert_eq!(slow.reply()["ok"], true);
+    // The number of clients is limited.
     clients.extend((0..20).map(|_| bench.client()));
-    assert!(clients.last_mut().unwrap().answer()["error"].is_string());
+    assert!(clients.last_mut().unwrap().reply()["error"].is_string());
     drop(clients);
     for _ in 0..1000 {
         let mut client = bench.client();
         client.send(b"{\"command\":\"clear\"}\n");
-        if client.answer().get("ok").is_some() {
+        if client.reply().get("ok").is_some() {
             return;
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    panic!("clients that are gone are still counted");
+    panic!("disconnected clients are still counted");
 }
 
 #[test]
-fn ctl_is_a_client() {
+fn ctl_sends_commands() {
     let bench = Bench::new();
     let ctl = |words: &[&str]| {
         ctl::run(&Ctl {
@@ -240,7 +240,7 @@ fn ctl_is_a_client() {
     assert!(!bench.service.service.device.is_ready());
     assert!(ctl(&["ready", "on"]).unwrap());
     assert!(bench.service.service.device.is_ready());
-    assert!(!ctl(&["fault", "lie"]).unwrap());
+    assert!(!ctl(&["fault", "unknown"]).unwrap());
     assert!(!ctl(&["config-change"]).unwrap());
-    assert!(ctl(&["nonsense"]).is_err());
+    assert!(ctl(&["malformed"]).is_err());
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The command line: what is taken, what is refused, and what the program does then.
+//! Tests of the command line.
 
 use std::process::{Command as Process, Output};
 
@@ -24,22 +24,22 @@ fn parse(arguments: &[&str]) -> Result<Serve, String> {
 }
 
 #[test]
-fn clap_finds_nothing_wrong() {
+fn clap_definition_is_valid() {
     Options::command().debug_assert();
 }
 
 #[test]
-fn without_options_the_offer_is_the_default() {
-    let offer = parse(&[]).unwrap().capabilities();
-    let text = |offer: &Capabilities| serde_json::to_value(offer).unwrap();
-    // With what a host has to ask for.
+fn without_options_the_defaults_apply() {
+    let capabilities = parse(&[]).unwrap().capabilities();
+    let text = |capabilities: &Capabilities| serde_json::to_value(capabilities).unwrap();
+    // The test device also offers the legacy algorithms.
     let default = Capabilities { legacy: true, ..Capabilities::default() };
-    assert_eq!(text(&offer), text(&default));
+    assert_eq!(text(&capabilities), text(&default));
     assert_eq!(parse(&[]).unwrap().without(), 0);
 }
 
 #[test]
-fn every_option_arrives() {
+fn all_options_are_parsed() {
     let options = parse(&[
         "--queues=63",
         "--features=revision-1,hash-stateless",
@@ -66,30 +66,33 @@ fn every_option_arrives() {
         "--not-ready",
         "--fault=delay:value=5",
         "--fault",
-        "die:after=3",
+        "crash:after=3",
         "--log=debug",
     ])
     .unwrap();
-    let offer = options.capabilities();
-    assert_eq!(offer.queues, 63);
-    assert_eq!(offer.features, 0b101);
-    assert_eq!(offer.services, [Service::Cipher, Service::Akcipher]);
-    assert_eq!((offer.cipher_mask, offer.hash_mask), (u64::MAX, 16));
-    assert_eq!((offer.mac_mask, offer.aead_mask, offer.akcipher_mask), (2, 3, 4));
-    assert!(offer.serve_unadvertised);
-    assert_eq!((offer.max_cipher_key_len, offer.max_auth_key_len), (32, 64));
-    assert_eq!((offer.max_size, offer.table_size), (u64::MAX, 0));
-    assert_eq!(offer.session_ids, SessionIds::Sparse);
-    assert_eq!(offer.chain_aad, ChainAad::BeforeSrc);
-    assert_eq!(offer.chain_digest, ChainDigest::Verify);
-    assert_eq!(offer.session_aad, SessionAad::Exact);
-    assert_eq!((offer.ccm_iv, offer.gcm_iv), (AeadIv::Block, AeadIv::Block));
-    assert_eq!(offer.stateless_by, StatelessBy::Feature);
-    assert_eq!(offer.ecdsa_number, EcdsaNumber::Uapi);
+    let capabilities = options.capabilities();
+    assert_eq!(capabilities.queues, 63);
+    assert_eq!(capabilities.features, 0b101);
+    assert_eq!(capabilities.services, [Service::Cipher, Service::Akcipher]);
+    assert_eq!((capabilities.cipher_mask, capabilities.hash_mask), (u64::MAX, 16));
+    assert_eq!(
+        (capabilities.mac_mask, capabilities.aead_mask, capabilities.akcipher_mask),
+        (2, 3, 4)
+    );
+    assert!(capabilities.serve_unadvertised);
+    assert_eq!((capabilities.max_cipher_key_len, capabilities.max_auth_key_len), (32, 64));
+    assert_eq!((capabilities.max_size, capabilities.table_size), (u64::MAX, 0));
+    assert_eq!(capabilities.session_ids, SessionIds::Sparse);
+    assert_eq!(capabilities.chain_aad, ChainAad::BeforeSrc);
+    assert_eq!(capabilities.chain_digest, ChainDigest::Verify);
+    assert_eq!(capabilities.session_aad, SessionAad::Exact);
+    assert_eq!((capabilities.ccm_iv, capabilities.gcm_iv), (AeadIv::Block, AeadIv::Block));
+    assert_eq!(capabilities.stateless_by, StatelessBy::Feature);
+    assert_eq!(capabilities.ecdsa_number, EcdsaNumber::Uapi);
     assert_eq!(options.without(), EVENT_IDX);
     assert!(options.not_ready && !options.keep_serving);
     let names: Vec<Kind> = options.faults.iter().map(|fault| fault.name).collect();
-    assert_eq!(names, [Kind::Delay, Kind::Die]);
+    assert_eq!(names, [Kind::Delay, Kind::Crash]);
 
     let none = parse(&["--services=none"]).unwrap().capabilities();
     assert_eq!(none.services, []);
@@ -103,7 +106,7 @@ fn every_option_arrives() {
 }
 
 #[test]
-fn bad_values_are_refused_with_a_reason() {
+fn invalid_values_are_rejected_with_a_reason() {
     for (argument, reason) in [
         ("--queues=0", "1 to 63"),
         ("--socket-count=0", "1 to 64"),
@@ -113,9 +116,9 @@ fn bad_values_are_refused_with_a_reason() {
         ("--queues=-1", "invalid"),
         ("--queues=x", "invalid digit"),
         ("--features=revision-2", "revision-1"),
-        ("--services=cipher,magic", "'magic' is none of cipher, hash"),
-        ("--services=none,cipher", "'none' is none of"),
-        ("--services=", "none of cipher, hash"),
+        ("--services=cipher,magic", "'magic' is not one of cipher, hash"),
+        ("--services=none,cipher", "'none' is not one of"),
+        ("--services=", "not one of cipher, hash"),
         ("--cipher-mask=0x10000000000000000", "too large"),
         ("--hash-mask=0x100000000", "too big"),
         ("--mac-mask=0x", "empty"),
@@ -123,7 +126,7 @@ fn bad_values_are_refused_with_a_reason() {
         ("--table-size=", "empty"),
         ("--session-ids=random", "sparse"),
         ("--chain-aad=behind", "after-src"),
-        ("--fault=lie", "there is no fault 'lie'"),
+        ("--fault=magic", "unknown fault 'magic'"),
         ("--fault=delay:5", "'5' is not KEY=VALUE"),
         ("--log=a=b=c", "level filter"),
         ("--magic", "unexpected argument"),
@@ -144,7 +147,7 @@ fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn help_ends_with_the_faults() {
+fn help_lists_the_faults() {
     let (code, help, _) = run(&["serve", "--help"]);
     assert_eq!(code, Some(0));
     let faults = help.split("Faults").nth(1).unwrap();
@@ -168,7 +171,7 @@ fn faults_are_listed() {
 }
 
 #[test]
-fn capabilities_are_printed_whatever_else_there_is() {
+fn print_capabilities_ignores_other_options() {
     for arguments in
         [&["--print-capabilities"][..], &["serve", "--nonsense", "--print-capabilities"]]
     {
@@ -180,7 +183,7 @@ fn capabilities_are_printed_whatever_else_there_is() {
 }
 
 #[test]
-fn what_cannot_begin_says_why() {
+fn startup_errors_are_reported() {
     for (arguments, code, reason) in [
         (&["serve", "--socket-path", "/nowhere/socket"][..], 2, "/nowhere/socket"),
         (&["serve", "--socket-path", "/dev/null"], 2, "not a socket"),
@@ -188,8 +191,8 @@ fn what_cannot_begin_says_why() {
         (&["serve", "--socket-path=/tmp/x", "--monitor=/nowhere/m"], 2, "/nowhere/m"),
         (&["serve", "--socket-path=/tmp/x", "--queues=64"], 2, "1 to 63"),
         (&["ctl", "/nowhere/monitor", "status"], 2, "/nowhere/monitor"),
-        (&["ctl"], 2, "is not named"),
-        (&["ctl", "m", "lie"], 2, "'lie' is no command"),
+        (&["ctl"], 2, "is missing"),
+        (&["ctl", "m", "magic"], 2, "unknown command 'magic'"),
     ] {
         let (status, _, text) = run(arguments);
         assert_eq!(status, Some(code), "{arguments:?}");
@@ -198,7 +201,7 @@ fn what_cannot_begin_says_why() {
 }
 
 #[test]
-fn the_function_is_as_asked_for() {
+fn function_options_are_parsed() {
     use crypto_test_device::vfio::{Settings, ACCESS_PLATFORM, IN_ORDER, PACKED, RING_RESET};
     let default = parse(&[]).unwrap().function();
     let features = RING_RESET | INDIRECT_DESC | EVENT_IDX;
@@ -235,10 +238,10 @@ fn the_function_is_as_asked_for() {
 }
 
 #[test]
-fn faults_of_the_function_are_for_who_has_one() {
+fn faults_of_the_function_require_vfio_user() {
     let (code, _, text) = run(&["serve", "--socket-path=/tmp/x", "--fault=needs-reset"]);
     assert_eq!(code, Some(2));
-    assert!(text.contains("only a vfio-user device can have needs-reset"), "{text}");
+    assert!(text.contains("needs-reset requires --front-end=vfio-user"), "{text}");
     let of_function = Kind::ALL.iter().filter(|kind| kind.requires_vfio());
     assert_eq!(of_function.count(), 9);
 }

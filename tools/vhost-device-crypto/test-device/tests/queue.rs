@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A queue that is driven by hand: what is true of honest answers, and that each fault
-//! of answers really happens.
+//! Tests of a queue without a front end: completions without faults, and all faults of completions.
 
 mod driver;
 
@@ -20,26 +19,26 @@ use virtio_crypto_device::capabilities::Capabilities;
 use virtio_crypto_device::queue_id::QueueId;
 use vmm_sys_util::timerfd::TimerFd;
 
-/// What the device answers to the driver's bad requests: a status.
+/// Length of the response to the invalid requests of the tests: a status.
 const LEN: u32 = 1;
 
-fn answer(head: u16) -> (u32, u32) {
+fn used(head: u16) -> (u32, u32) {
     (head.into(), LEN)
 }
 
 #[test]
-fn honest_answers_are_all_there_once_and_in_order() {
+fn requests_are_completed_once_and_in_order() {
     let mut bench = Bench::new(256);
     for _ in 0..3 {
         let heads: Vec<u16> = (0..100).map(|_| bench.ring.request(0)).collect();
         assert_eq!(bench.ring.used(), []);
         bench.run();
-        let answers: Vec<_> = heads.iter().map(|&head| answer(head)).collect();
-        assert_eq!(bench.ring.used(), answers);
+        let entries: Vec<_> = heads.iter().map(|&head| used(head)).collect();
+        assert_eq!(bench.ring.used(), entries);
         assert!((1..100).contains(&bench.interrupts()));
     }
     let status = bench.queue.status();
-    assert_eq!((status.popped, status.answered), (300, 300));
+    assert_eq!((status.popped, status.completed), (300, 300));
     assert_eq!((status.held, status.malformed), (0, 0));
     assert!(status.running && !status.broken);
     bench.run();
@@ -56,7 +55,7 @@ fn indices_wrap_around() {
         let mut count = 0;
         while count < 70_000 {
             bench.ring.set_used_event(bench.ring.seen);
-            // A chain has two descriptors, or one where there is room for no more.
+            // A chain has two descriptors, or one if the ring has only one.
             let heads: Vec<u16> = (0..many)
                 .map(|_| match size {
                     1 => bench.ring.add(&[(BUFFERS, 1, WRITE)]),
@@ -64,8 +63,8 @@ fn indices_wrap_around() {
                 })
                 .collect();
             bench.run();
-            let answers: Vec<_> = heads.iter().map(|&head| answer(head)).collect();
-            assert_eq!(bench.ring.used(), answers);
+            let entries: Vec<_> = heads.iter().map(|&head| used(head)).collect();
+            assert_eq!(bench.ring.used(), entries);
             assert_ne!(bench.interrupts(), 0);
             if event_idx {
                 assert_eq!(bench.ring.avail_event(), bench.ring.avail);
@@ -76,25 +75,25 @@ fn indices_wrap_around() {
 }
 
 #[test]
-fn interrupts_are_as_the_driver_wants_them() {
+fn notifications_follow_the_drivers_settings() {
     let mut bench = Bench::new(16);
     bench.ring.set_avail_flags(1);
-    assert_eq!(bench.ask().1.len(), 1);
+    assert_eq!(bench.run_request().1.len(), 1);
     assert_eq!(bench.interrupts(), 0);
     bench.ring.set_avail_flags(0);
-    bench.ask();
+    bench.run_request();
     assert_eq!(bench.interrupts(), 1);
 
     bench.vring.set_queue_event_idx(true);
     for (event, interrupts) in [(5, 0), (2, 0), (4, 1), (4, 0), (7, 0), (7, 1)] {
         bench.ring.set_used_event(event);
-        bench.ask();
+        bench.run_request();
         assert_eq!(bench.interrupts(), interrupts, "{event}");
     }
 }
 
 #[test]
-fn nobody_waits_for_a_request_that_takes_long() {
+fn results_are_published_before_a_slow_request() {
     let mut bench = Bench::new(16);
     let mut interrupts = |opcode: u32, len: u32| {
         bench.ring.request(0);
@@ -110,11 +109,11 @@ fn nobody_waits_for_a_request_that_takes_long() {
 }
 
 #[test]
-fn descriptors_without_bytes_are_passed_over() {
+fn empty_descriptors_are_ignored() {
     let mut bench = Bench::new(16);
     let to = BUFFERS + 64;
     bench.ring.write(to, &[0xff; 2]);
-    // An address outside the memory, without a byte, is none.
+    // The address of an empty descriptor may be outside guest memory.
     let head = bench.ring.add(&[
         (u64::MAX, 0, 0),
         (BUFFERS, 4, 0),
@@ -124,7 +123,7 @@ fn descriptors_without_bytes_are_passed_over() {
         (u64::MAX - 1, 0, WRITE),
     ]);
     bench.run();
-    assert_eq!(bench.ring.used(), [answer(head)]);
+    assert_eq!(bench.ring.used(), [used(head)]);
     assert_ne!(bench.ring.read(to, 1), [0xff]);
     assert_eq!(bench.queue.status().malformed, 0);
 }
@@ -134,16 +133,16 @@ fn never_answer() {
     let mut bench = Bench::new(16);
     bench.fault("never-answer:opcode=7:count=2");
     let held = [bench.ring.request(7), bench.ring.request(7)];
-    let answered = [bench.ring.request(0), bench.ring.request(7)];
+    let completed = [bench.ring.request(0), bench.ring.request(7)];
     bench.run();
-    assert_eq!(bench.ring.used(), answered.map(answer));
+    assert_eq!(bench.ring.used(), completed.map(used));
     assert_eq!(bench.queue.status().held, 2);
     sleep(Duration::from_millis(150));
     bench.queue.timer_expired();
     assert_eq!(bench.ring.used(), []);
     bench.interrupts();
     assert_eq!(bench.queue.serve_held(|ring| ring.take_all(Order::Lifo)), 2);
-    assert_eq!(bench.ring.used(), [held[1], held[0]].map(answer));
+    assert_eq!(bench.ring.used(), [held[1], held[0]].map(used));
     assert_eq!(bench.interrupts(), 1);
     assert_eq!(bench.queue.serve_held(|ring| ring.take_all(Order::Fifo)), 0);
     assert_eq!(bench.queue.status().held, 0);
@@ -156,16 +155,16 @@ fn delay() {
     let heads = [bench.ring.request(0), bench.ring.request(0)];
     let prompt = bench.ring.request(0);
     bench.run();
-    assert_eq!(bench.ring.used(), [answer(prompt)]);
+    assert_eq!(bench.ring.used(), [used(prompt)]);
     bench.queue.timer_expired();
     assert_eq!(bench.ring.used(), []);
     assert!(timer_is_set(&bench));
     sleep(Duration::from_millis(510));
     bench.queue.timer_expired();
-    assert_eq!(bench.ring.used(), heads.map(answer));
+    assert_eq!(bench.ring.used(), heads.map(used));
     assert!(!timer_is_set(&bench));
     bench.fault("delay:value=0xffffffffffffffff");
-    assert_eq!(bench.ask().1, []);
+    assert_eq!(bench.run_request().1, []);
     assert!(timer_is_set(&bench));
 }
 
@@ -180,7 +179,7 @@ fn timer_is_set(bench: &Bench) -> bool {
 }
 
 #[test]
-fn what_is_late_is_looked_at_late() {
+fn held_requests_are_parsed_when_served() {
     let mut bench = Bench::new(16);
     bench.fault("never-answer:opcode=7");
     let (from, to) = (bench.ring.buffer(4), bench.ring.buffer(1));
@@ -189,7 +188,7 @@ fn what_is_late_is_looked_at_late() {
     let head = bench.ring.add(&[(from, 4, 0), (to, 1, WRITE)]);
     bench.run();
     assert_eq!(bench.ring.read(to, 1), [0xff]);
-    // What becomes of a chain meanwhile is found out then.
+    // The driver changes the chain while the request is held.
     bench.ring.describe(0, head, (u64::MAX, 4, 0, 0));
     assert_eq!(bench.queue.serve_held(|ring| ring.take_all(Order::Fifo)), 1);
     assert_eq!(bench.ring.used(), [(head.into(), 0)]);
@@ -198,14 +197,14 @@ fn what_is_late_is_looked_at_late() {
 }
 
 #[test]
-fn no_more_is_held_back_than_there_can_be() {
+fn held_requests_are_limited_by_the_ring_size() {
     let mut bench = Bench::new(4);
     bench.fault("never-answer");
     for _ in 0..10 {
-        bench.ask();
+        bench.run_request();
     }
     assert_eq!(bench.queue.status().held, 4);
-    assert_eq!(bench.queue.status().answered, 6);
+    assert_eq!(bench.queue.status().completed, 6);
 }
 
 #[test]
@@ -215,25 +214,25 @@ fn reorder() {
     let heads: Vec<u16> = (0..4).map(|_| bench.ring.request(0)).collect();
     bench.run();
     let order = [heads[1], heads[2], heads[0], heads[3]];
-    assert_eq!(bench.ring.used(), order.map(answer));
+    assert_eq!(bench.ring.used(), order.map(used));
 
     bench.fault("reorder:count=1");
-    let (head, answers) = bench.ask();
-    assert_eq!(answers, []);
+    let (head, entries) = bench.run_request();
+    assert_eq!(entries, []);
     sleep(Duration::from_millis(110));
     bench.queue.timer_expired();
-    assert_eq!(bench.ring.used(), [answer(head)]);
+    assert_eq!(bench.ring.used(), [used(head)]);
 }
 
 #[test]
-fn answer_twice() {
+fn duplicate_used() {
     for size in [2, 16] {
         let mut bench = Bench::new(size);
-        bench.fault("answer-twice:count=1");
-        let (head, answers) = bench.ask();
-        assert_eq!(answers, [answer(head); 2]);
-        let (head, answers) = bench.ask();
-        assert_eq!(answers, [answer(head)]);
+        bench.fault("duplicate-used:count=1");
+        let (head, entries) = bench.run_request();
+        assert_eq!(entries, [used(head); 2]);
+        let (head, entries) = bench.run_request();
+        assert_eq!(entries, [used(head)]);
     }
 }
 
@@ -241,13 +240,13 @@ fn answer_twice() {
 fn wrong_id() {
     let mut bench = Bench::new(16);
     bench.fault("wrong-id:count=1");
-    assert_eq!(bench.ask().1, [(65535, LEN)]);
+    assert_eq!(bench.run_request().1, [(65535, LEN)]);
     bench.fault("wrong-id:value=3:count=1");
-    assert_eq!(bench.ask().1, [(3, LEN)]);
+    assert_eq!(bench.run_request().1, [(3, LEN)]);
     bench.fault("wrong-id:value=0x12345678:count=1");
-    assert_eq!(bench.ask().1, [(0x1234_5678, LEN)]);
-    let (head, answers) = bench.ask();
-    assert_eq!(answers, [answer(head)]);
+    assert_eq!(bench.run_request().1, [(0x1234_5678, LEN)]);
+    let (head, entries) = bench.run_request();
+    assert_eq!(entries, [used(head)]);
 }
 
 #[test]
@@ -263,8 +262,8 @@ fn used_len() {
     ];
     for (fault, len) in cases {
         bench.fault(fault);
-        let (head, answers) = bench.ask();
-        assert_eq!(answers, [(head.into(), len)], "{fault}");
+        let (head, entries) = bench.run_request();
+        assert_eq!(entries, [(head.into(), len)], "{fault}");
         bench.device.hooks.faults.clear(None);
     }
 }
@@ -275,14 +274,14 @@ fn no_interrupt() {
         let mut bench = Bench::new(16);
         bench.vring.set_queue_event_idx(event_idx);
         bench.fault("no-interrupt:count=1");
-        let (head, answers) = bench.ask();
-        assert_eq!(answers, [answer(head)]);
+        let (head, entries) = bench.run_request();
+        assert_eq!(entries, [used(head)]);
         assert_eq!(bench.interrupts(), 0);
-        // The driver still waits for the first one, and the second one wakes it.
-        bench.ask();
+        // The notification of the second request also covers the first.
+        bench.run_request();
         assert_eq!(bench.interrupts(), 1);
 
-        // The rest of a batch has its interrupts.
+        // Other requests of the batch get their notifications.
         bench.fault("no-interrupt:opcode=7");
         bench.ring.set_used_event(bench.ring.seen);
         for opcode in [0, 7] {
@@ -295,32 +294,32 @@ fn no_interrupt() {
 }
 
 #[test]
-fn die() {
+fn crash() {
     let mut bench = Bench::new(16);
-    let deaths = Arc::new(AtomicUsize::new(0));
-    let count = deaths.clone();
+    let crashes = Arc::new(AtomicUsize::new(0));
+    let count = crashes.clone();
     let device = Arc::new(instrument::device(Capabilities::default(), Trace::default()));
     device.hooks.on_fatal_fault(Box::new(move |fault| {
         assert_eq!(fault, FatalFault::Crash);
         count.fetch_add(1, Ordering::SeqCst);
     }));
     let queue = Queue::new(QueueId::Data(0), device.clone()).unwrap();
-    device.hooks.faults.add("die:after=1".parse().unwrap());
+    device.hooks.faults.add("crash:after=1".parse().unwrap());
     let head = bench.ring.request(0);
     bench.ring.request(0);
     bench.ring.request(0);
     vring::run(&queue, &bench.vring, &bench.ring.memory);
-    assert_eq!(deaths.load(Ordering::SeqCst), 1);
-    assert_eq!(bench.ring.used(), [answer(head)]);
+    assert_eq!(crashes.load(Ordering::SeqCst), 1);
+    assert_eq!(bench.ring.used(), [used(head)]);
 }
 
 #[test]
-fn nothing_is_answered_in_a_later_life() {
+fn held_requests_are_dropped_when_the_ring_stops() {
     let mut bench = Bench::new(16);
     bench.fault("never-answer:count=1");
     bench.fault("delay:value=200:count=1");
     bench.ring.request(0);
-    bench.ask();
+    bench.run_request();
     assert_eq!(bench.queue.status().held, 2);
     bench.stop();
     assert!(!bench.queue.is_running());
@@ -331,36 +330,36 @@ fn nothing_is_answered_in_a_later_life() {
     assert_eq!(bench.queue.serve_held(|ring| ring.take_all(Order::Fifo)), 0);
     bench.run();
     assert_eq!(bench.ring.used(), []);
-    let (head, answers) = bench.ask();
-    assert_eq!(answers, [answer(head)]);
+    let (head, entries) = bench.run_request();
+    assert_eq!(entries, [used(head)]);
     assert!(bench.queue.is_running());
 }
 
 #[test]
-fn a_ring_that_is_disabled_rests() {
+fn disabled_rings_are_not_served() {
     let mut bench = Bench::new(16);
     bench.fault("delay:value=200:count=1");
-    let (first, answers) = bench.ask();
-    assert_eq!(answers, []);
+    let (first, entries) = bench.run_request();
+    assert_eq!(entries, []);
     bench.vring.set_enabled(false);
     sleep(Duration::from_millis(210));
     bench.queue.timer_expired();
-    let (second, answers) = bench.ask();
-    assert_eq!(answers, []);
+    let (second, entries) = bench.run_request();
+    assert_eq!(entries, []);
     bench.vring.set_enabled(true);
     bench.run();
-    assert_eq!(bench.ring.used(), [first, second].map(answer));
+    assert_eq!(bench.ring.used(), [first, second].map(used));
 }
 
 #[test]
-fn faults_may_come_together() {
+fn faults_can_be_combined() {
     let mut bench = Bench::new(16);
     bench.fault("delay:value=1");
-    bench.fault("answer-twice");
+    bench.fault("duplicate-used");
     bench.fault("wrong-id:value=9");
     bench.fault("used-len-long:value=1");
     bench.fault("no-interrupt");
-    bench.ask();
+    bench.run_request();
     sleep(Duration::from_millis(5));
     bench.queue.timer_expired();
     assert_eq!(bench.ring.used(), [(9, LEN + 1); 2]);

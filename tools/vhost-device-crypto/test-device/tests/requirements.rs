@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The specification's requirements on devices, V-1 to V-32 in the project's numbering:
-//! one test each, named by what must hold.
+//! Tests of the requirements on devices, V-1 to V-32 in the numbering of the project's documents.
 
 #![allow(missing_docs)]
 
@@ -28,7 +27,7 @@ fn cbc_vector() -> (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>) {
 }
 
 #[test]
-fn v1_v2_v7_v8_v9_the_configuration_keeps_the_rules() {
+fn v1_v2_v7_v8_v9_the_configuration_is_valid() {
     for queues in [1, 2, 16, 63] {
         let kit = Kit::with(Capabilities { queues, ..Capabilities::default() }, 0);
         let config = kit.device.config();
@@ -42,11 +41,11 @@ fn v1_v2_v7_v8_v9_the_configuration_keeps_the_rules() {
 }
 
 #[test]
-fn v4_v5_v6_masks_are_truthful() {
+fn v4_v5_v6_masks_match_supported_algorithms() {
     let kit = Kit::new();
     let config = kit.device.config();
     assert_eq!(field(&config, 8), 0x1f);
-    // KASUMI, SNOW 3G, ZUC, AES-F8 and what has no number are not offered.
+    // KASUMI, SNOW 3G, ZUC, AES-F8 and undefined numbers are not offered.
     let ciphers = field(&config, 12);
     assert_eq!(ciphers & !0b10_0011_1111_1110, 0);
     assert_eq!(ciphers & 0b10_0000_0001_1100, 0b10_0000_0001_1100, "AES in all modes");
@@ -55,14 +54,14 @@ fn v4_v5_v6_masks_are_truthful() {
     assert_eq!(field(&config, 24), 0x0600_007e);
     assert_eq!(field(&config, 28), 1 << (49 - 32) | 1 << (53 - 32));
     assert_eq!(field(&config, 32), 0b1110);
-    assert_eq!(field(&config, 44), 0b10, "without revision 1 there is no number for ECDSA");
+    assert_eq!(field(&config, 44), 0b10, "ECDSA requires revision 1");
     for algo in 0..64 {
         let lens = [16usize, 24, 32, 8, 5, 64];
-        let made = lens.iter().any(|&len| {
+        let created = lens.iter().any(|&len| {
             let key: Vec<u8> = (0..len as u8).collect();
             kit.cipher(algo, ENCRYPT, &key).is_ok()
         });
-        assert_eq!(made, u64::from(ciphers) >> algo & 1 == 1, "cipher {algo}");
+        assert_eq!(created, u64::from(ciphers) >> algo & 1 == 1, "cipher {algo}");
         let hash = algo < 32 && kit.hash(algo, 16).is_ok();
         assert_eq!(hash, algo < 32 && field(&config, 20) >> algo & 1 == 1, "hash {algo}");
         let macs = u64::from(field(&config, 28)) << 32 | u64::from(field(&config, 24));
@@ -75,25 +74,26 @@ fn v4_v5_v6_masks_are_truthful() {
 }
 
 #[test]
-fn what_is_masked_is_neither_offered_nor_served() {
-    let offer = Capabilities { cipher_mask: 1 << AES_CBC, hash_mask: 0, ..Capabilities::default() };
-    let kit = Kit::with(offer.clone(), 0);
+fn masked_algorithms_are_neither_offered_nor_served() {
+    let capabilities =
+        Capabilities { cipher_mask: 1 << AES_CBC, hash_mask: 0, ..Capabilities::default() };
+    let kit = Kit::with(capabilities.clone(), 0);
     assert_eq!(field(&kit.device.config(), 12), 1 << AES_CBC);
     assert_eq!(kit.cipher(2, ENCRYPT, &KEY), Err(NOTSUPP));
     assert!(kit.cipher(AES_CBC, ENCRYPT, &KEY).is_ok());
-    // A chain has both halves' algorithms, or there is none of it.
+    // A chain requires both of its algorithms.
     let chain = |kit: &Kit, mode| kit.chain([2, mode], [AES_CBC, ENCRYPT], [2, 20], &KEY, &KEY, 0);
     let plain = |kit: &Kit| kit.chain([2, 1], [AES_CBC, ENCRYPT], [2, 20], &KEY, &[], 0);
     assert_eq!((plain(&kit), chain(&kit, 2).is_ok()), (Err(NOTSUPP), true));
     let without = Kit::with(Capabilities { mac_mask: !(1 << 2), ..Capabilities::default() }, 0);
     assert_eq!((plain(&without).is_ok(), chain(&without, 2)), (true, Err(NOTSUPP)));
-    let kit = Kit::with(Capabilities { serve_unadvertised: true, ..offer }, 0);
+    let kit = Kit::with(Capabilities { serve_unadvertised: true, ..capabilities }, 0);
     assert_eq!(field(&kit.device.config(), 12), 1 << AES_CBC);
     assert!(kit.cipher(2, ENCRYPT, &KEY).is_ok());
 }
 
 #[test]
-fn v7_a_request_of_max_size_is_served_and_one_more_byte_is_not() {
+fn v7_requests_longer_than_max_size_fail() {
     let kit = Kit::with(Capabilities { max_size: 16 + 64, ..Capabilities::default() }, 0);
     let session = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
     assert_eq!(kit.crypt(session, ENCRYPT, &KEY, &[0; 32]).status, OK);
@@ -103,10 +103,10 @@ fn v7_a_request_of_max_size_is_served_and_one_more_byte_is_not() {
 }
 
 #[test]
-fn v8_v9_key_limits_hold() {
-    let offer =
+fn v8_v9_longer_keys_are_rejected() {
+    let capabilities =
         Capabilities { max_cipher_key_len: 16, max_auth_key_len: 20, ..Capabilities::default() };
-    let kit = Kit::with(offer, 0);
+    let kit = Kit::with(capabilities, 0);
     assert!(kit.cipher(AES_CBC, ENCRYPT, &KEY).is_ok());
     assert!(kit.mac(2, 20, &[1; 20]).is_ok());
     kit.assert_no_violation();
@@ -117,26 +117,26 @@ fn v8_v9_key_limits_hold() {
 }
 
 #[test]
-fn v10_every_request_with_room_for_a_status_gets_one() {
+fn v10_every_request_with_a_status_byte_gets_a_status() {
     let kit = Kit::new();
     for opcode in 0..0x700 {
         let request = words(&[opcode, 0, 0, 0, 0, 0]);
         for len in [0, 3, 4, 23, 24] {
-            let (answer, written) = kit.raw_data(&request[..len], 33, usize::MAX);
-            assert_ne!(answer[32], 0xff);
-            assert_ne!(answer[32], 0, "opcode {opcode:#x}");
-            assert_eq!(written, 0, "the first byte that was written is not the first one");
-            assert!(answer[..32].iter().all(|&byte| byte == 0xff));
+            let (response, written) = kit.raw_data(&request[..len], 33, usize::MAX);
+            assert_ne!(response[32], 0xff);
+            assert_ne!(response[32], 0, "opcode {opcode:#x}");
+            assert_eq!(written, 0, "the status is not at the beginning of the writable memory");
+            assert!(response[..32].iter().all(|&byte| byte == 0xff));
         }
-        let (answer, written) = kit.raw_control(request[..16].to_vec(), 16);
-        assert_ne!(answer[8], 0xff);
+        let (response, written) = kit.raw_control(request[..16].to_vec(), 16);
+        assert_ne!(response[8], 0xff);
         assert!(written == 0 || written == 1);
     }
     assert_eq!(kit.raw_data(&[], 0, 1).1, 0);
 }
 
 #[test]
-fn v12_create_answers_ok_notsupp_nospc_or_err() {
+fn v12_create_returns_ok_notsupp_nospc_or_err() {
     for features in [0, R1] {
         let kit = Kit::with(Capabilities { table_size: 3, ..Capabilities::default() }, features);
         assert_eq!(kit.cipher(99, ENCRYPT, &KEY), Err(NOTSUPP));
@@ -157,33 +157,33 @@ fn v12_create_answers_ok_notsupp_nospc_or_err() {
 }
 
 #[test]
-fn v13_session_numbers_are_unique_and_only_given_with_ok() {
+fn v13_session_ids_are_unique_and_only_written_with_ok() {
     for session_ids in [SessionIds::Sequential, SessionIds::Sparse] {
         let kit = Kit::with(Capabilities { session_ids, ..Capabilities::default() }, 0);
-        let mut seen = std::collections::HashSet::new();
+        let mut violations = std::collections::HashSet::new();
         for round in 0..300 {
             let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
-            assert!(seen.insert(id));
+            assert!(violations.insert(id));
             if round % 3 == 0 {
                 assert_eq!(kit.destroy(0x0003, id), OK);
-                seen.remove(&id);
+                violations.remove(&id);
             }
         }
-        assert_eq!(kit.device.sessions(), seen.len());
+        assert_eq!(kit.device.sessions(), violations.len());
         if session_ids == SessionIds::Sparse {
-            assert!(seen.contains(&(1 << 63)) && seen.iter().any(|id| *id > 1 << 63));
+            assert!(violations.contains(&(1 << 63)) && violations.iter().any(|id| *id > 1 << 63));
         }
     }
     let kit = Kit::new();
     let mut request = words(&[0x0002, 99]);
     request.resize(72, 0);
     request[64] = 1;
-    let (answer, _) = kit.raw_control(request, 16);
-    assert_eq!(answer[..8], [0xff; 8], "what the driver has put there");
+    let (response, _) = kit.raw_control(request, 16);
+    assert_eq!(response[..8], [0xff; 8], "the session ID is not written");
 }
 
 #[test]
-fn v14_destroy_answers_ok_or_err() {
+fn v14_destroy_returns_ok_or_err() {
     for features in [0, R1] {
         let kit = Kit::with(Capabilities::default(), features);
         let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
@@ -195,11 +195,11 @@ fn v14_destroy_answers_ok_or_err() {
 }
 
 #[test]
-fn a_session_may_be_destroyed_after_a_reset() {
+fn sessions_may_be_destroyed_after_a_reset() {
     for keep_sessions in [false, true] {
         let kit = Kit::with(Capabilities { keep_sessions, ..Capabilities::default() }, 0);
         let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
-        // Rings that stop are one, features that are accepted another.
+        // A front end may cause two resets: when rings stop, and when features are accepted.
         kit.device.reset();
         kit.device.reset();
         assert_eq!(kit.destroy(0x0003, id), if keep_sessions { OK } else { ERR });
@@ -210,7 +210,7 @@ fn a_session_may_be_destroyed_after_a_reset() {
 }
 
 #[test]
-fn v15_v17_the_flag_tells_the_mode() {
+fn v15_v17_the_flag_selects_the_mode() {
     let (key, iv, plain, cipher) = cbc_vector();
     let session_fields = [16, 32, 32, 0, 0, 0, 0, 0, 0, 0, 1, 0];
     let mut fields = [0; 19];
@@ -229,15 +229,15 @@ fn v15_v17_the_flag_tells_the_mode() {
     let kit = Kit::with(Capabilities::default(), STATELESS);
     assert_eq!(kit.cipher(AES_CBC, ENCRYPT, &key), Ok(id));
     assert_eq!(send(&kit, 1).output, cipher);
-    let answer = kit.stateless(0, &fields, 100, &[&key, &iv, &plain], 32);
-    assert_eq!((answer.status, answer.output), (OK, cipher));
+    let response = kit.stateless(0, &fields, 100, &[&key, &iv, &plain], 32);
+    assert_eq!((response.status, response.output), (OK, cipher));
     kit.assert_no_violation();
     assert_eq!(send(&kit, 2).status, ERR);
     assert_eq!(kit.violations(), ["D-24"]);
 }
 
 #[test]
-fn v16_a_request_for_another_service_than_the_sessions_is_refused() {
+fn v16_requests_for_another_service_are_rejected() {
     let kit = Kit::new();
     let ids = [
         (0x0000, kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap()),
@@ -251,7 +251,7 @@ fn v16_a_request_for_another_service_than_the_sessions_is_refused() {
             fields[10] = 1;
             let status = kit.data(opcode, id, &fields, 72, &[], 64).status;
             if opcode & 0xff00 != own {
-                assert_eq!(status, ERR, "{opcode:#x} on a session of {own:#x}");
+                assert_eq!(status, ERR, "{opcode:#x} in a session of {own:#x}");
             }
         }
         for opcode in [0x0004, 0x0101, 0x0201, 0x0302, 0x0404, 0x0500, 0x10000, u32::MAX] {
@@ -268,22 +268,22 @@ fn v18_v19_v21_digests_are_copied_to_the_result() {
     for features in [0, R1, STATELESS] {
         let kit = Kit::with(Capabilities::default(), features);
         let hash = kit.hash(4, 32).unwrap();
-        let answer = kit.data(0x0100, hash, &[3, 32], 32, &[b"abc"], 32);
-        assert_eq!((answer.status, answer.output, answer.written), (OK, abc.clone(), 33));
+        let response = kit.data(0x0100, hash, &[3, 32], 32, &[b"abc"], 32);
+        assert_eq!((response.status, response.output, response.written), (OK, abc.clone(), 33));
         let mac = kit.mac(4, 32, b"Jefe").unwrap();
         let message = b"what do ya want for nothing?";
-        let answer = kit.data(0x0200, mac, &[28, 32], 32, &[message], 32);
-        assert_eq!((answer.status, answer.output, answer.written), (OK, jefe.clone(), 33));
+        let response = kit.data(0x0200, mac, &[28, 32], 32, &[message], 32);
+        assert_eq!((response.status, response.output, response.written), (OK, jefe.clone(), 33));
         if features == STATELESS {
-            let answer = kit.stateless(0x0100, &[4, 3, 32, 0], 40, &[b"abc"], 32);
-            assert_eq!((answer.status, answer.output), (OK, abc.clone()));
-            let answer = kit.stateless(0x0200, &[4, 4, 28, 32], 40, &[b"Jefe", message], 32);
-            assert_eq!((answer.status, answer.output), (OK, jefe.clone()));
+            let response = kit.stateless(0x0100, &[4, 3, 32, 0], 40, &[b"abc"], 32);
+            assert_eq!((response.status, response.output), (OK, abc.clone()));
+            let response = kit.stateless(0x0200, &[4, 4, 28, 32], 40, &[b"Jefe", message], 32);
+            assert_eq!((response.status, response.output), (OK, jefe.clone()));
         }
-        // Cut short: as the session says, not otherwise.
+        // Truncated results must have the length of the session.
         let short = kit.mac(4, 12, b"Jefe").unwrap();
-        let answer = kit.data(0x0200, short, &[28, 12], 32, &[message], 12);
-        assert_eq!((answer.status, &answer.output[..]), (OK, &jefe[..12]));
+        let response = kit.data(0x0200, short, &[28, 12], 32, &[message], 12);
+        assert_eq!((response.status, &response.output[..]), (OK, &jefe[..12]));
         assert_eq!(kit.data(0x0200, short, &[28, 16], 32, &[message], 16).status, ERR);
         kit.assert_no_violation();
     }
@@ -296,8 +296,8 @@ fn v20_cipher_output_is_in_dst() {
         let kit = Kit::with(Capabilities::default(), features);
         let encrypt = kit.cipher(AES_CBC, ENCRYPT, &key).unwrap();
         let decrypt = kit.cipher(AES_CBC, DECRYPT, &key).unwrap();
-        let answer = kit.crypt(encrypt, ENCRYPT, &iv, &plain);
-        assert_eq!(answer, Answer { status: OK, output: cipher.clone(), written: 33 });
+        let response = kit.crypt(encrypt, ENCRYPT, &iv, &plain);
+        assert_eq!(response, Response { status: OK, output: cipher.clone(), written: 33 });
         assert_eq!(kit.crypt(decrypt, DECRYPT, &iv, &cipher).output, plain);
         assert_eq!(kit.crypt(encrypt, ENCRYPT, &iv, &[]).status, OK);
         kit.assert_no_violation();
@@ -308,14 +308,14 @@ fn v20_cipher_output_is_in_dst() {
     }
 }
 
-/// The chain's fields of a data request in a session.
+/// Returns the fields of a chained request in a session.
 fn chain_fields(src: u32, cipher: [u32; 2], hash: [u32; 2], aad: u32, result: u32) -> [u32; 12] {
     [16, src, src, cipher[0], cipher[1], hash[0], hash[1], aad, result, 0, 2, 0]
 }
 
 #[test]
 fn v20_v21_v22_chains_cipher_and_digest_in_either_order() {
-    // RFC 3602, case 2 has this key, IV and plaintext; the digests are OpenSSL's.
+    // Key, IV and plaintext of RFC 3602, case 2. OpenSSL computes the expected digests.
     let (key, iv, plain, cipher) = cbc_vector();
     let auth_key = [0x0b; 20];
     let hmac = |parts: &[&[u8]]| {
@@ -330,38 +330,38 @@ fn v20_v21_v22_chains_cipher_and_digest_in_either_order() {
         let kit = Kit::with(Capabilities::default(), features);
         for aad in [&aad[..], &[]] {
             let len = aad.len() as u32;
-            // Cipher then hash, AAD in front: what IPsec sends.
+            // Cipher then hash, with AAD, as IPsec uses it.
             let id = kit.chain([2, 2], [AES_CBC, ENCRYPT], [2, 20], &key, &auth_key, len).unwrap();
             let fields = chain_fields(32, [0, 32], [0, 32], len, 20);
             let input: [&[u8]; 3] =
                 if features == 0 { [&iv, aad, &plain] } else { [&iv, &plain, aad] };
-            let answer = kit.data(0, id, &fields, 72, &input, 52);
-            assert_eq!(answer.status, OK);
-            assert_eq!(answer.output, [&cipher[..], &hmac(&[aad, &cipher])].concat());
-            assert_eq!(answer.written, 53);
-            // Back: hash then decrypt.
+            let response = kit.data(0, id, &fields, 72, &input, 52);
+            assert_eq!(response.status, OK);
+            assert_eq!(response.output, [&cipher[..], &hmac(&[aad, &cipher])].concat());
+            assert_eq!(response.written, 53);
+            // The reverse: hash then decrypt.
             let id = kit.chain([1, 2], [AES_CBC, DECRYPT], [2, 20], &key, &auth_key, len).unwrap();
             let input: [&[u8]; 3] =
                 if features == 0 { [&iv, aad, &cipher] } else { [&iv, &cipher, aad] };
-            let answer = kit.data(1, id, &fields, 72, &input, 52);
-            assert_eq!(answer.output, [&plain[..], &hmac(&[aad, &cipher])].concat());
+            let response = kit.data(1, id, &fields, 72, &input, 52);
+            assert_eq!(response.output, [&plain[..], &hmac(&[aad, &cipher])].concat());
             if features == STATELESS {
                 let fields = [
                     2, len, AES_CBC, 16, ENCRYPT, 2, 20, 2, 16, 32, 32, 0, 32, 0, 32, len, 20, 0, 2,
                 ];
                 let input: [&[u8]; 5] = [&key, &auth_key, &iv, aad, &plain];
-                let answer = kit.stateless(0, &fields, 100, &input, 52);
-                assert_eq!(answer.output, [&cipher[..], &hmac(&[aad, &cipher])].concat());
+                let response = kit.stateless(0, &fields, 100, &input, 52);
+                assert_eq!(response.output, [&cipher[..], &hmac(&[aad, &cipher])].concat());
             }
         }
-        // A plain hash, of a part, with a head that stays as it is.
+        // A plain hash of a range, and a header that is not encrypted.
         let id = kit.chain([2, 1], [AES_CBC, ENCRYPT], [2, 20], &key, &[], 0).unwrap();
         let src = [&[0xee; 8][..], &plain].concat();
         let fields = chain_fields(40, [8, 32], [4, 20], 0, 20);
-        let answer = kit.data(0, id, &fields, 72, &[&iv, &src], 60);
+        let response = kit.data(0, id, &fields, 72, &[&iv, &src], 60);
         let dst = [&[0xee; 8][..], &cipher].concat();
         let digest = openssl::sha::sha1(&dst[4..24]);
-        assert_eq!(answer.output, [&dst[..], &digest].concat());
+        assert_eq!(response.output, [&dst[..], &digest].concat());
         kit.assert_no_violation();
         // Ranges beyond the source.
         for (cipher, hash) in [([8, 48], [0, 1]), ([0, 32], [40, 1]), ([u32::MAX, 16], [0, 0])] {
@@ -374,8 +374,8 @@ fn v20_v21_v22_chains_cipher_and_digest_in_either_order() {
 }
 
 #[test]
-fn v23_v24_v25_aead_has_the_tag_behind_the_ciphertext_and_verifies_it() {
-    // The GCM specification's test case 4.
+fn v23_v24_v25_aead_tag_follows_the_ciphertext_and_is_verified() {
+    // Test case 4 of the GCM specification.
     let key = hex("feffe9928665731c6d6a8f9467308308");
     let iv = hex("cafebabefacedbaddecaf888");
     let plain = hex("d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72
@@ -390,22 +390,22 @@ fn v23_v24_v25_aead_has_the_tag_behind_the_ciphertext_and_verifies_it() {
         let kit = Kit::with(Capabilities::default(), features);
         let encrypt = kit.aead(1, ENCRYPT, 16, &key).unwrap();
         let decrypt = kit.aead(1, DECRYPT, 16, &key).unwrap();
-        let answer =
+        let response =
             kit.data(0x0300, encrypt, &[12, 20, 60, 76, 16, 0], 48, &[&iv, &plain, &aad], 76);
-        assert_eq!(answer, Answer { status: OK, output: sealed.clone(), written: 77 });
-        let answer = kit.data(0x0301, decrypt, &open, 48, &[&iv, &sealed, &aad], 60);
-        assert_eq!(answer, Answer { status: OK, output: plain.clone(), written: 61 });
+        assert_eq!(response, Response { status: OK, output: sealed.clone(), written: 77 });
+        let response = kit.data(0x0301, decrypt, &open, 48, &[&iv, &sealed, &aad], 60);
+        assert_eq!(response, Response { status: OK, output: plain.clone(), written: 61 });
         if features == STATELESS {
             let fields = [1, 16, ENCRYPT, 12, 16, 20, 60, 76];
-            let answer = kit.stateless(0x0300, &fields, 56, &[&key, &iv, &plain, &aad], 76);
-            assert_eq!((answer.status, answer.output), (OK, sealed.clone()));
+            let response = kit.stateless(0x0300, &fields, 56, &[&key, &iv, &plain, &aad], 76);
+            assert_eq!((response.status, response.output), (OK, sealed.clone()));
         }
         for at in [0, 59, 60, 75] {
             let mut wrong = sealed.clone();
             wrong[at] ^= 0x10;
-            let answer = kit.data(0x0301, decrypt, &open, 48, &[&iv, &wrong, &aad], 60);
-            assert_eq!((answer.status, answer.written), (BADMSG, 0));
-            assert_ne!(answer.output, plain);
+            let response = kit.data(0x0301, decrypt, &open, 48, &[&iv, &wrong, &aad], 60);
+            assert_eq!((response.status, response.written), (BADMSG, 0));
+            assert_ne!(response.output, plain);
         }
         kit.assert_no_violation();
         let short = [12, 20, 15, 0, 16, 0];
@@ -414,38 +414,38 @@ fn v23_v24_v25_aead_has_the_tag_behind_the_ciphertext_and_verifies_it() {
             ERR
         );
         let no_room = [12, 20, 60, 75, 16, 0];
-        let answer = kit.data(0x0300, encrypt, &no_room, 48, &[&iv, &plain, &aad], 75);
-        assert_eq!(answer.status, ERR);
+        let response = kit.data(0x0300, encrypt, &no_room, 48, &[&iv, &plain, &aad], 75);
+        assert_eq!(response.status, ERR);
     }
 }
 
 #[test]
-fn v27_to_v30_unknown_sessions_get_invsess() {
+fn v27_to_v30_unknown_sessions_return_invsess() {
     for features in [0, R1, STATELESS] {
         let kit = Kit::with(Capabilities::default(), features);
         for opcode in [0x0000, 0x0001, 0x0100, 0x0200, 0x0300, 0x0301, 0x0400, 0x0403] {
             let mut fields = [0; 12];
             fields[10] = 1;
-            let answer = kit.data(opcode, 5, &fields, 72, &[], 0);
-            assert_eq!((answer.status, answer.written), (INVSESS, 1), "{opcode:#x}");
+            let response = kit.data(opcode, 5, &fields, 72, &[], 0);
+            assert_eq!((response.status, response.written), (INVSESS, 1), "{opcode:#x}");
         }
         assert_eq!(kit.violations()[0], "D-23");
     }
 }
 
 #[test]
-fn v32_nothing_but_the_status_is_written_when_a_request_fails() {
+fn v32_failed_requests_only_write_the_status() {
     let kit = Kit::new();
     let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
-    let answer = kit.crypt(id, ENCRYPT, &KEY, &[0; 15]);
-    assert_eq!(answer, Answer { status: ERR, output: vec![0xff; 15], written: 0 });
-    // Where there is nothing else to write the status is the first byte.
-    let answer = kit.crypt(id, DECRYPT, &KEY, &[]);
-    assert_eq!((answer.status, answer.written), (ERR, 1));
+    let response = kit.crypt(id, ENCRYPT, &KEY, &[0; 15]);
+    assert_eq!(response, Response { status: ERR, output: vec![0xff; 15], written: 0 });
+    // Without output the status is the first writable byte.
+    let response = kit.crypt(id, DECRYPT, &KEY, &[]);
+    assert_eq!((response.status, response.written), (ERR, 1));
 }
 
 #[test]
-fn sessions_are_dropped_by_a_reset_and_counted() {
+fn resets_drop_and_count_sessions() {
     let kit = Kit::new();
     for _ in 0..5 {
         kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
@@ -456,7 +456,7 @@ fn sessions_are_dropped_by_a_reset_and_counted() {
 }
 
 #[test]
-fn nothing_is_served_while_the_device_is_not_ready() {
+fn requests_fail_while_the_device_is_not_ready() {
     let kit = Kit::new();
     let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
     kit.device.set_ready(false);
@@ -475,27 +475,27 @@ fn readiness_may_change_at_the_next_reset() {
         assert_eq!(kit.device.is_ready(), !ready);
         kit.device.reset();
         assert_eq!(kit.device.is_ready(), ready);
-        // It stays so.
+        // The next reset does not change the readiness again.
         kit.device.reset();
         assert_eq!(kit.device.is_ready(), ready);
     }
 }
 
 #[test]
-fn features_without_what_they_need_are_not_in_force() {
+fn features_without_their_dependency_are_ignored() {
     let kit = Kit::with(Capabilities::default(), feature::ALL);
     kit.device.start(0b10);
     assert_eq!(kit.violations(), ["D-12"]);
-    // The padded layout is back; 24 bytes are too few for a DESTROY.
-    let (answer, _) = kit.raw_control(words(&[3, 0, 0, 0, 0, 0]), 1);
-    assert_eq!(u32::from(answer[0]), ERR);
+    // The padded layout applies again, in which a DESTROY of 24 bytes is too short.
+    let (response, _) = kit.raw_control(words(&[3, 0, 0, 0, 0, 0]), 1);
+    assert_eq!(u32::from(response[0]), ERR);
 }
 
 #[test]
-fn what_a_driver_does_wrong_is_seen() {
-    let seen = |wrong: &dyn Fn(&Kit)| {
+fn violations_of_the_driver_are_detected() {
+    let violations = |send: &dyn Fn(&Kit)| {
         let kit = Kit::new();
-        wrong(&kit);
+        send(&kit);
         kit.violations()
     };
     let create = || {
@@ -506,7 +506,7 @@ fn what_a_driver_does_wrong_is_seen() {
         bytes
     };
     let control = |change: &dyn Fn(&mut Vec<u8>)| {
-        seen(&|kit| {
+        violations(&|kit| {
             let mut bytes = create();
             change(&mut bytes);
             kit.raw_control(bytes, 16);
@@ -518,7 +518,7 @@ fn what_a_driver_does_wrong_is_seen() {
     assert_eq!(control(&|bytes| bytes.truncate(80)), ["D-14"]);
     assert_eq!(control(&|bytes| bytes.truncate(40)), ["D-14"]);
     assert_eq!(control(&|bytes| bytes.push(0)), ["exact"]);
-    assert_eq!(seen(&|kit| drop(kit.raw_control(create(), 17))), ["exact"]);
+    assert_eq!(violations(&|kit| drop(kit.raw_control(create(), 17))), ["exact"]);
     let destroy = |features, len, room| {
         let kit = Kit::with(Capabilities::default(), features);
         let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
@@ -533,7 +533,7 @@ fn what_a_driver_does_wrong_is_seen() {
     }
     assert_eq!(control(&|bytes| bytes[0] = 9), ["D-13"]);
     let data = |change: &dyn Fn(&mut Vec<u8>), room| {
-        seen(&|kit| {
+        violations(&|kit| {
             let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
             let mut bytes = words(&[0, 0, id as u32, 0, 0, 0, 16, 16, 16]);
             bytes.resize(72, 0);

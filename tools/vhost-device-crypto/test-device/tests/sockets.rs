@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Where front ends connect: one of several devices of a process, or a socket that is open already.
+//! Tests of sockets: several devices in a process, and sockets that are already open.
 
 mod driver;
 
@@ -27,7 +27,7 @@ fn create_session(front: &mut Front) -> u64 {
     u64::from_le_bytes(front.rings[1].read(to, 8).try_into().unwrap())
 }
 
-fn is_served(front: &mut Front) {
+fn check_served(front: &mut Front) {
     let head = front.rings[0].request(0);
     assert_eq!(front.answers(0), [(head.into(), 1)]);
 }
@@ -46,15 +46,15 @@ fn devices_of_a_process_share_nothing() {
         let monitor = format!("monitor{number}");
         server.command_to(&monitor, r#"{"command":"status"}"#)["sessions"].clone()
     };
-    // Each has numbers and a table of its own.
+    // Each device has its own session IDs and its own table.
     assert_eq!(fronts.each_mut().map(create_session), [0, 0]);
     assert_eq!(create_session(&mut fronts[0]), 1);
     assert_eq!([sessions(0), sessions(1)], [2, 1]);
-    // The process goes on for the one when the other is gone, and ends after the last.
+    // The process continues when one device ends, and exits after the last.
     let [first, mut second] = fronts;
     drop(first);
     wait("release", || (sessions(0) == 0).then_some(()));
-    is_served(&mut second);
+    check_served(&mut second);
     assert_eq!(sessions(1), 1);
     assert!(server.child.try_wait().unwrap().is_none());
     drop(second);
@@ -62,12 +62,12 @@ fn devices_of_a_process_share_nothing() {
     for (number, left) in [(0, 2), (1, 1)] {
         let text = std::fs::read(server.path(&format!("report{number}"))).unwrap();
         let report: serde_json::Value = serde_json::from_slice(&text).unwrap();
-        assert_eq!(report["sessions_left_behind"], left);
+        assert_eq!(report["sessions_leaked"], left);
         assert!(!server.path(&format!("socket{number}")).exists());
     }
 }
 
-/// Starts a server with a socket that is open already.
+/// Starts a server with an open socket.
 fn serve(socket: &impl AsFd, more: &[&str]) -> std::process::Child {
     let socket = socket.as_fd();
     fcntl_setfd(socket, FdFlags::empty()).unwrap();
@@ -82,32 +82,32 @@ fn serve(socket: &impl AsFd, more: &[&str]) -> std::process::Child {
 }
 
 #[test]
-fn a_socket_may_be_open_already() {
+fn open_sockets_are_used() {
     let directory = TempDir::new_with_prefix("/tmp/crypto-test-device-test-").unwrap();
     let path = directory.as_path().join("socket");
-    // One that listens, for one front end after the other.
+    // A listening socket, for several front ends in sequence.
     let listener = UnixListener::bind(&path).unwrap();
     let mut child = serve(&listener, &["--keep-serving"]);
     for _ in 0..2 {
         let mut front = Front::connect_to(&path, 2);
         front.start(0, 2);
-        is_served(&mut front);
+        check_served(&mut front);
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    // One that is connected: there is no other front end.
+    // A connected socket, for a single front end.
     let (ours, theirs) = UnixStream::pair().unwrap();
     let mut child = serve(&theirs, &["--keep-serving"]);
     drop(theirs);
     let mut front = Front::connect_by(ours, 2);
     front.start(0, 2);
-    is_served(&mut front);
+    check_served(&mut front);
     drop(front);
     assert_eq!(wait("end", || child.try_wait().unwrap()).code(), Some(0));
 }
 
 #[test]
-fn what_is_no_socket_is_refused() {
+fn descriptors_that_are_not_sockets_are_rejected() {
     let program = env!("CARGO_BIN_EXE_crypto-test-device");
     for number in ["0", "2", "99", "-1"] {
         let argument = format!("--socket-fd={number}");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a form of a request does not use of its layout is watched, byte for byte, and nothing else is.
+//! Tests the detection of unused bytes that are not 0, for each byte of each layout.
 
-// One range in a list is a list of one range.
+// Some lists have a single range.
 #![allow(missing_docs, clippy::single_range_in_vec_init)]
 
 mod harness;
@@ -14,9 +14,9 @@ use virtio_crypto_device::protocol::feature;
 
 const R1: u64 = feature::REVISION_1;
 
-/// Where a form has padding: which bytes of this request are seen if they are not 0. A control
-/// request has no session to be found, a data request names none; neither matters.
-fn seen(features: u64, control: bool, words: &[(usize, u32)], len: usize) -> Vec<Range<usize>> {
+/// Returns the bytes of a request that are reported as unused if they are not 0. The session ID of
+/// the request is invalid, which does not affect the check.
+fn unused(features: u64, control: bool, words: &[(usize, u32)], len: usize) -> Vec<Range<usize>> {
     let mut ranges: Vec<Range<usize>> = Vec::new();
     for at in 0..len {
         let kit = Kit::with(Capabilities::default(), features);
@@ -42,8 +42,8 @@ fn seen(features: u64, control: bool, words: &[(usize, u32)], len: usize) -> Vec
 #[test]
 fn control_requests() {
     let create = |opcode, more: &[(usize, u32)]| [&[(0, opcode)], more].concat();
-    let padded = |words: &[(usize, u32)]| seen(0, true, words, 72);
-    // Header's flag; what is behind the fields; behind op_type.
+    let padded = |words: &[(usize, u32)]| unused(0, true, words, 72);
+    // The flag of the header, the bytes after the fields, the bytes after `op_type`.
     assert_eq!(padded(&create(2, &[(64, 1)])), [8..12, 28..64, 68..72]);
     let auth = create(2, &[(64, 2), (20, 2)]);
     assert_eq!(padded(&auth), [8..12, 36..40, 52..56, 60..64, 68..72]);
@@ -57,7 +57,7 @@ fn control_requests() {
     for opcode in [3, 0x0103, 0x0203, 0x0303, 0x0405] {
         assert_eq!(padded(&create(opcode, &[])), [8..12, 24..72]);
     }
-    let natural = |words: &[(usize, u32)], len| seen(R1, true, words, len);
+    let natural = |words: &[(usize, u32)], len| unused(R1, true, words, len);
     assert_eq!(natural(&create(0x0202, &[]), 32), [8..12, 28..32]);
     assert_eq!(natural(&create(0x0302, &[]), 40), [8..12, 36..40]);
     assert_eq!(natural(&create(0x0102, &[]), 24), [8..12]);
@@ -66,14 +66,14 @@ fn control_requests() {
 
 #[test]
 fn data_requests_in_sessions() {
-    let padded = |opcode, op_type| seen(0, false, &[(0, opcode), (64, op_type)], 72);
+    let padded = |opcode, op_type| unused(0, false, &[(0, opcode), (64, op_type)], 72);
     assert_eq!(padded(0, 1), [20..24, 36..64, 68..72]);
     assert_eq!(padded(1, 2), [20..24, 60..64, 68..72]);
     assert_eq!(padded(0x0100, 0), [20..24, 32..72]);
     assert_eq!(padded(0x0200, 0), [20..24, 32..72]);
     assert_eq!(padded(0x0300, 0), [20..24, 44..72]);
     assert_eq!(padded(0x0401, 0), [20..24, 32..72]);
-    let natural = |opcode, len| seen(R1, false, &[(0, opcode), (16, 1)], len);
+    let natural = |opcode, len| unused(R1, false, &[(0, opcode), (16, 1)], len);
     assert_eq!(natural(0x0100, 32), [20..24]);
     assert_eq!(natural(0x0301, 48), [20..24, 44..48]);
     assert_eq!(natural(0x0402, 32), [20..24]);
@@ -82,7 +82,7 @@ fn data_requests_in_sessions() {
 #[test]
 fn stateless_data_requests() {
     let words = |opcode, more: &[(usize, u32)]| [&[(0, opcode)], more].concat();
-    let stateless = |words: &[(usize, u32)], len| seen(STATELESS, false, words, len);
+    let stateless = |words: &[(usize, u32)], len| unused(STATELESS, false, words, len);
     assert_eq!(stateless(&words(0, &[(96, 1)]), 100), [20..24, 48..96]);
     assert_eq!(stateless(&words(0, &[(96, 2)]), 100), [20..24, 92..96]);
     assert_eq!(stateless(&words(0x0100, &[]), 40), [20..24, 36..40]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The whole function, as a front end of vfio-user and a driver see it.
+//! Tests of the PCI function with a vfio-user front end and a driver.
 
 mod driver;
 
@@ -15,8 +15,8 @@ use driver::function::{
 use driver::packed::Packed;
 use driver::{BORDER, END, WRITE};
 
-/// Longer than anything takes that is to happen, so that what has not happened will not.
-const A_WHILE: Duration = Duration::from_millis(200);
+/// Time to wait before a test checks that an event has not happened.
+const SETTLE_TIME: Duration = Duration::from_millis(200);
 
 fn serve(arguments: &[&str]) -> Server {
     let mut all = vec!["--front-end", "vfio-user"];
@@ -29,13 +29,13 @@ fn queue(server: &Server, index: usize, name: &str) -> serde_json::Value {
 }
 
 #[test]
-fn a_driver_finds_the_function() {
+fn function_has_its_identity_and_capabilities() {
     let server = serve(&["--queues", "3", "--stateless", "--packed", "--in-order"]);
     let mut guest = Guest::connect(&server);
     assert_eq!(guest.space(0, 4), 0x1054_1af4);
     assert_eq!(guest.offered() >> 28, 1 | 2 | (VERSION_1 | PACKED | IN_ORDER | RING_RESET) >> 28);
     assert_eq!(guest.offered() & 0xffff, 0x3f);
-    // Three, the control queue's, and the configuration's.
+    // One vector for each of three data queues, the control queue, and config changes.
     assert_eq!(guest.vectors.len(), 5);
     assert_eq!(guest.common(0x12, 2), 4);
     assert_eq!(guest.structure(DEVICE).unwrap().2, 56);
@@ -59,7 +59,7 @@ fn a_driver_finds_the_function() {
 }
 
 #[test]
-fn every_queue_has_a_vector_of_its_own() {
+fn every_queue_has_its_own_vector() {
     for features in [0, EVENT_IDX, IN_ORDER] {
         let server = serve(&["--queues", "3", "--in-order"]);
         let mut guest = Guest::connect(&server);
@@ -69,7 +69,7 @@ fn every_queue_has_a_vector_of_its_own() {
             guest.rings[index].set_used_event(seen);
             guest.rings[index].request(0);
             guest.kick(index);
-            wait("answer", || (guest.rings[index].used().len() == 1).then_some(()));
+            wait("used entry", || (guest.rings[index].used().len() == 1).then_some(()));
             guest.interrupt(index + 1);
             assert!(guest.raised().is_empty());
         }
@@ -77,18 +77,18 @@ fn every_queue_has_a_vector_of_its_own() {
 }
 
 #[test]
-fn a_reset_ends_everything() {
+fn reset_stops_all_queues() {
     let mut server = serve(&["--fault", "never-answer:queue=0:count=1"]);
     let mut guest = Guest::connect(&server);
-    for life in 1..4 {
+    for start in 1..4 {
         guest.start(RING_RESET, 2);
         guest.rings[0].request(0);
         guest.kick(0);
-        wait("request", || (queue(&server, 0, "popped") == 2 * life - 1).then_some(()));
+        wait("request", || (queue(&server, 0, "popped") == 2 * start - 1).then_some(()));
         guest.rings[0].request(0);
         guest.kick(0);
         guest.interrupt(1);
-        assert_eq!(server.status()["starts"], life);
+        assert_eq!(server.status()["starts"], start);
         assert_eq!(queue(&server, 0, "running"), true);
         guest.reset();
         assert_eq!(queue(&server, 0, "running"), false);
@@ -98,7 +98,7 @@ fn a_reset_ends_everything() {
         assert_eq!(guest.common(QUEUE_VECTOR, 2), NO_VECTOR);
         assert_eq!(guest.common(CONFIG_VECTOR, 2), NO_VECTOR);
     }
-    // The bus can do it as well.
+    // A reset of the function.
     guest.start(0, 2);
     guest.client.reset().unwrap();
     assert_eq!((guest.status(), guest.space(4, 2)), (0, 0));
@@ -109,7 +109,7 @@ fn a_reset_ends_everything() {
 }
 
 #[test]
-fn features_can_be_refused() {
+fn features_can_be_rejected() {
     let server = serve(&["--revision-1", "--fault", "refuse-features:count=1"]);
     let mut guest = Guest::connect(&server);
     for features in [VERSION_1, 0, VERSION_1 | PACKED] {
@@ -117,7 +117,7 @@ fn features_can_be_refused() {
         guest.reset();
     }
     assert_eq!(server.status()["violations"], serde_json::json!([]));
-    // Without a reset it works all the same, and is not right.
+    // Negotiation without a reset works, but is a violation.
     assert!(!guest.negotiate(VERSION_1 | PACKED));
     assert!(guest.negotiate(VERSION_1 | 1));
     assert_eq!(server.status()["violations"][0]["requirement"], "D-38");
@@ -129,11 +129,11 @@ fn features_can_be_refused() {
     assert!(!guest.negotiate(VERSION_1 | 2));
     assert_eq!(server.status()["violations"][0]["requirement"], "D-12");
     guest.start(0x3f, 2);
-    guest.ask(0);
+    guest.run_request(0);
 }
 
 #[test]
-fn nothing_is_served_before_the_driver_is_ready() {
+fn queues_are_not_served_before_driver_ok() {
     let server = serve(&[]);
     let mut guest = Guest::connect(&server);
     guest.enable_msix();
@@ -145,10 +145,10 @@ fn nothing_is_served_before_the_driver_is_ready() {
     }
     let head = guest.rings[0].request(0);
     guest.kick(0);
-    sleep(A_WHILE);
+    sleep(SETTLE_TIME);
     assert_eq!(guest.rings[0].used(), []);
-    // Then without another kick.
-    guest.go();
+    // DRIVER_OK serves the queue without another kick.
+    guest.set_driver_ok();
     guest.interrupt(1);
     assert_eq!(guest.rings[0].used(), [(head.into(), 1)]);
 }
@@ -162,18 +162,18 @@ fn packed_rings_are_served() {
         assert!(guest.negotiate(VERSION_1 | PACKED | features));
         guest.enable(0, size);
         let mut ring = Packed::new(guest.memory.clone(), Guest::base(0), size);
-        guest.go();
+        guest.set_driver_ok();
         // A request has two descriptors.
         let together = usize::from(size / 2);
         for _ in 0..100 {
             let ids: Vec<_> = (0..together).map(|_| (ring.request(0).into(), 1)).collect();
             guest.kick(0);
-            let mut answers = Vec::new();
-            wait("answers", || {
-                answers.extend(ring.used());
-                (answers.len() == together).then_some(())
+            let mut entries = Vec::new();
+            wait("used entries", || {
+                entries.extend(ring.used());
+                (entries.len() == together).then_some(())
             });
-            assert_eq!(answers, ids);
+            assert_eq!(entries, ids);
         }
         guest.interrupt(1);
         assert_eq!(queue(&server, 0, "malformed"), 0);
@@ -181,27 +181,27 @@ fn packed_rings_are_served() {
 }
 
 #[test]
-fn late_answers_of_a_packed_ring_find_their_request() {
+fn packed_rings_complete_out_of_order() {
     let server = serve(&["--packed", "--fault", "reorder:value=3:count=1"]);
     let mut guest = Guest::connect(&server);
     guest.enable_msix();
     assert!(guest.negotiate(VERSION_1 | PACKED));
     guest.enable(0, 16);
     let mut ring = Packed::new(guest.memory.clone(), Guest::base(0), 16);
-    guest.go();
+    guest.set_driver_ok();
     let ids: Vec<u16> = (0..4).map(|_| ring.request(0)).collect();
     guest.kick(0);
-    let mut answers = Vec::new();
-    wait("answers", || {
-        answers.extend(ring.used());
-        (answers.len() == 4).then_some(())
+    let mut entries = Vec::new();
+    wait("used entries", || {
+        entries.extend(ring.used());
+        (entries.len() == 4).then_some(())
     });
     let order: Vec<_> = [1, 2, 3, 0].iter().map(|&at| (u32::from(ids[at]), 1)).collect();
-    assert_eq!(answers, order);
+    assert_eq!(entries, order);
 }
 
 #[test]
-fn an_order_that_was_promised_is_kept() {
+fn in_order_rings_complete_in_order() {
     for in_order in [false, true] {
         let fault = "delay:value=200:opcode=7:count=1";
         let server = serve(&["--in-order", "--fault", fault]);
@@ -209,17 +209,17 @@ fn an_order_that_was_promised_is_kept() {
         guest.start(if in_order { IN_ORDER } else { 0 }, 2);
         let heads = [0, 7, 0, 0].map(|opcode| u32::from(guest.rings[0].request(opcode)));
         guest.kick(0);
-        let mut answers = Vec::new();
+        let mut entries = Vec::new();
         let mut all = |guest: &mut Guest, count: usize| {
-            wait("answers", || {
-                answers.extend(guest.rings[0].used().iter().map(|answer| answer.0));
-                (answers.len() == count).then_some(())
+            wait("used entries", || {
+                entries.extend(guest.rings[0].used().iter().map(|entry| entry.0));
+                (entries.len() == count).then_some(())
             });
-            answers.clone()
+            entries.clone()
         };
         let expected = if in_order { heads } else { [0, 2, 3, 1].map(|at| heads[at]) };
         assert_eq!(all(&mut guest, 4), expected);
-        // Unless it is broken on purpose.
+        // The fault `reorder` breaks the order.
         server.command(r#"{"fault":"reorder:count=1"}"#);
         let heads = [0, 0, 0].map(|opcode| u32::from(guest.rings[0].request(opcode)));
         guest.kick(0);
@@ -228,7 +228,7 @@ fn an_order_that_was_promised_is_kept() {
 }
 
 #[test]
-fn what_is_behind_a_lost_answer_comes_on_demand() {
+fn complete_also_completes_requests_after_a_held_one() {
     let server = serve(&["--in-order", "--fault", "never-answer:count=1"]);
     let mut guest = Guest::connect(&server);
     guest.start(IN_ORDER, 2);
@@ -239,11 +239,11 @@ fn what_is_behind_a_lost_answer_comes_on_demand() {
     assert_eq!(server.command(r#"{"command":"complete"}"#)["completed"], 3);
     guest.interrupt(1);
     assert_eq!(guest.rings[0].used(), heads);
-    guest.ask(0);
+    guest.run_request(0);
 }
 
 #[test]
-fn a_queue_is_reset_alone() {
+fn single_queues_can_be_reset() {
     let server = serve(&["--fault", "never-answer:queue=0:count=1"]);
     let mut guest = Guest::connect(&server);
     guest.start(RING_RESET, 2);
@@ -256,36 +256,36 @@ fn a_queue_is_reset_alone() {
     assert_eq!(queue(&server, 0, "running"), false);
     assert_eq!(server.command(r#"{"command":"complete"}"#)["completed"], 0);
     guest.kick(0);
-    guest.ask(1);
+    guest.run_request(1);
     guest.rings[0] = driver::Ring::new(guest.memory.clone(), Guest::base(0), 8);
     guest.enable(0, 8);
-    guest.ask(0);
-    guest.ask(1);
+    guest.run_request(0);
+    guest.run_request(1);
     assert_eq!(server.status()["starts"], 1);
 
     server.command(r#"{"fault":"ring-reset-refused:queue=0:count=1"}"#);
     guest.set_common(QUEUE_SELECT, 2, 0);
     guest.set_common(QUEUE_RESET, 2, 1);
     assert_eq!(guest.common(QUEUE_ENABLE, 2), 1);
-    guest.ask(0);
+    guest.run_request(0);
 }
 
 #[test]
-fn a_device_may_need_a_reset() {
+fn needs_reset_stops_all_queues() {
     let server = serve(&["--fault", "needs-reset:after=2:count=1"]);
     let mut guest = Guest::connect(&server);
     guest.start(0, 2);
-    guest.ask(0);
-    guest.ask(1);
+    guest.run_request(0);
+    guest.run_request(1);
     guest.rings[0].request(0);
     guest.kick(0);
     guest.interrupt(0);
     assert_ne!(guest.status() & NEEDS_RESET, 0);
-    // No queue does anything any more.
+    // No queue is served.
     guest.rings[1].request(0);
     guest.kick(0);
     guest.kick(1);
-    sleep(A_WHILE);
+    sleep(SETTLE_TIME);
     assert_eq!((guest.rings[0].used(), guest.rings[1].used()), (vec![], vec![]));
     assert!(guest.raised().is_empty());
     for _ in 0..3 {
@@ -293,9 +293,9 @@ fn a_device_may_need_a_reset() {
         assert!(server.command(r#"{"command":"needs-reset"}"#)["error"].is_string());
         assert_eq!(guest.status(), 0);
         guest.start(0, 2);
-        guest.ask(0);
-        guest.ask(1);
-        // At any other moment.
+        guest.run_request(0);
+        guest.run_request(1);
+        // The monitor can trigger the same without a request.
         assert_eq!(server.command(r#"{"command":"needs-reset"}"#)["ok"], true);
         guest.interrupt(0);
         assert_ne!(guest.status() & NEEDS_RESET, 0);
@@ -307,10 +307,10 @@ fn a_device_may_need_a_reset() {
 }
 
 #[test]
-fn a_ring_that_is_none_breaks_the_device() {
+fn invalid_ring_sets_needs_reset() {
     let server = serve(&["--packed"]);
     let mut guest = Guest::connect(&server);
-    // In no memory, misaligned, in both formats.
+    // Outside guest memory or misaligned, in both formats.
     for (features, address) in [(0, END), (0, 8), (0, u64::MAX - 15), (PACKED, END)] {
         guest.enable_msix();
         assert!(guest.negotiate(VERSION_1 | features));
@@ -326,8 +326,8 @@ fn a_ring_that_is_none_breaks_the_device() {
         guest.reset();
     }
     guest.start(0, 2);
-    guest.ask(0);
-    // One that goes bad later.
+    guest.run_request(0);
+    // A ring that becomes invalid after its start.
     guest.raised();
     let avail = guest.rings[0].avail;
     guest.rings[0].set_avail(avail.wrapping_add(100));
@@ -336,11 +336,11 @@ fn a_ring_that_is_none_breaks_the_device() {
     assert_ne!(guest.status() & NEEDS_RESET, 0);
     guest.reset();
     guest.start(0, 2);
-    guest.ask(0);
+    guest.run_request(0);
 }
 
 #[test]
-fn changes_of_the_configuration_are_told() {
+fn config_changes_are_notified() {
     let server = serve(&[]);
     let mut guest = Guest::connect(&server);
     let ready = |ready: bool| {
@@ -368,17 +368,17 @@ fn changes_of_the_configuration_are_told() {
 }
 
 #[test]
-fn interrupts_go_wrong_as_asked() {
+fn interrupt_faults() {
     let server = serve(&[]);
     let mut guest = Guest::connect(&server);
     guest.start(0, 2);
     server.command(r#"{"fault":"vector-lost:queue=0:count=1"}"#);
     guest.rings[0].request(0);
     guest.kick(0);
-    wait("answer", || (guest.rings[0].used().len() == 1).then_some(()));
-    sleep(A_WHILE);
+    wait("used entry", || (guest.rings[0].used().len() == 1).then_some(()));
+    sleep(SETTLE_TIME);
     assert!(guest.raised().is_empty());
-    guest.ask(0);
+    guest.run_request(0);
     server.command(r#"{"fault":"vector-lost:count=1"}"#);
     assert_eq!(server.command(r#"{"command":"config-change"}"#)["ok"], true);
     sleep(Duration::from_millis(20));
@@ -390,7 +390,7 @@ fn interrupts_go_wrong_as_asked() {
         guest.interrupt(2);
     }
     server.command(r#"{"command":"clear"}"#);
-    wait("silence", || {
+    wait("end of the interrupts", || {
         sleep(Duration::from_millis(20));
         guest.raised().is_empty().then_some(())
     });
@@ -404,34 +404,34 @@ fn interrupts_go_wrong_as_asked() {
 }
 
 #[test]
-fn an_interrupt_that_nobody_hears_comes_later() {
+fn interrupts_without_an_eventfd_become_pending() {
     let server = serve(&[]);
     let mut guest = Guest::connect(&server);
     guest.start(0, 2);
-    guest.stop_listening(1);
+    guest.remove_event(1);
     guest.rings[0].request(0);
     guest.kick(0);
-    wait("answer", || (guest.rings[0].used().len() == 1).then_some(()));
+    wait("used entry", || (guest.rings[0].used().len() == 1).then_some(()));
     let pending = |guest: &mut Guest| {
         let mut bits = [0; 8];
         guest.client.region_read(0, 0x5000, &mut bits).unwrap();
         bits[0]
     };
-    wait("bit", || (pending(&mut guest) == 2).then_some(()));
+    wait("pending bit", || (pending(&mut guest) == 2).then_some(()));
     assert!(guest.raised().is_empty());
-    guest.listen(1);
+    guest.set_event(1);
     guest.interrupt(1);
     assert_eq!(pending(&mut guest), 0);
 }
 
 #[test]
-fn a_driver_may_do_with_the_line() {
+fn intx_works_without_msix() {
     let server = serve(&[]);
     let mut guest = Guest::connect(&server);
     assert!(guest.negotiate(VERSION_1));
     guest.enable(0, 16);
     guest.rings.push(driver::Ring::new(guest.memory.clone(), Guest::base(0), 16));
-    guest.go();
+    guest.set_driver_ok();
     for _ in 0..3 {
         guest.rings[0].request(0);
         guest.kick(0);
@@ -441,7 +441,7 @@ fn a_driver_may_do_with_the_line() {
         guest.unmask_line();
         assert!(guest.line.read().is_err());
     }
-    // It stays up until somebody has looked.
+    // The line stays raised until the driver reads the interrupt status.
     server.command(r#"{"command":"config-change"}"#);
     wait("interrupt", || guest.line.read().ok());
     guest.unmask_line();
@@ -458,7 +458,7 @@ fn a_driver_may_do_with_the_line() {
 }
 
 #[test]
-fn the_bar_can_be_reached_by_way_of_the_configuration_space() {
+fn bar_is_accessible_through_the_configuration_space() {
     let server = serve(&["--queues", "3"]);
     let mut guest = Guest::connect(&server);
     let (window, ..) = guest.structure(PCI).unwrap();
@@ -476,34 +476,34 @@ fn the_bar_can_be_reached_by_way_of_the_configuration_space() {
 }
 
 #[test]
-fn memory_that_is_gone_is_not_touched() {
+fn unmapped_memory_is_not_accessed() {
     let server = serve(&[]);
     let mut guest = Guest::connect(&server);
-    // The other queue's ring would be gone as well.
+    // Only one queue: the ring of the other would also be unmapped.
     guest.start(0, 1);
     let from = BORDER + 0x60_0000;
-    let answer = |guest: &mut Guest| {
+    let complete = |guest: &mut Guest| {
         guest.rings[0].write(from + 64, &[0xff]);
         guest.rings[0].add(&[(from, 4, 0), (from + 64, 1, WRITE)]);
-        let (_, len) = guest.answers(0)[0];
+        let (_, len) = guest.used_entries(0)[0];
         (len, guest.rings[0].read(from + 64, 1)[0] != 0xff)
     };
-    assert_eq!(answer(&mut guest), (1, true));
+    assert_eq!(complete(&mut guest), (1, true));
     guest.client.dma_unmap(BORDER, END - BORDER).unwrap();
-    assert_eq!(answer(&mut guest), (0, false));
+    assert_eq!(complete(&mut guest), (0, false));
     assert_eq!(queue(&server, 0, "malformed"), 1);
-    guest.ask(0);
+    guest.run_request(0);
 }
 
 #[test]
-fn the_device_may_be_gone() {
-    let mut server = serve(&["--fault", "device-gone:after=1:count=1"]);
+fn disconnect_closes_the_connection() {
+    let mut server = serve(&["--fault", "disconnect:after=1:count=1"]);
     let mut guest = Guest::connect(&server);
     guest.start(0, 2);
-    guest.ask(0);
+    guest.run_request(0);
     let doorbell = guest.doorbell(0);
     guest.rings[0].request(0);
-    // It may be gone before it has answered this, or heard it.
+    // The device may close the connection before it replies to this message or reads it.
     let _ = guest.client.region_write(0, doorbell, &[0; 2]);
     assert_eq!(server.wait_for_end().code(), Some(0));
     assert_eq!(guest.rings[0].used(), []);
@@ -513,7 +513,7 @@ fn the_device_may_be_gone() {
     for _ in 0..3 {
         let mut guest = Guest::connect(&server);
         guest.start(0, 2);
-        guest.ask(0);
+        guest.run_request(0);
         assert_eq!(server.command(r#"{"command":"disconnect"}"#)["ok"], true);
         wait("end", || (server.status()["connected"] == false).then_some(()));
         assert_eq!(queue(&server, 0, "running"), false);
@@ -523,7 +523,7 @@ fn the_device_may_be_gone() {
 }
 
 #[test]
-fn it_ends_with_its_front_end() {
+fn process_ends_with_its_front_end() {
     let mut server = serve(&["--fault", "delay:value=20"]);
     let mut guest = Guest::connect(&server);
     guest.start(0, 2);

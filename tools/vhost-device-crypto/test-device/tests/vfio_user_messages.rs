@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Messages of vfio-user that no front end should send, and registers that no driver should touch.
+//! Tests with invalid vfio-user messages and invalid register accesses.
 
 mod driver;
 
@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use driver::front::Server;
 use driver::function::{Guest, FEATURES_OK, SPACE};
 
-/// A message: its command, flags, and body.
+/// Returns a message with this command, flags and body.
 fn message(command: u16, flags: u32, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![1, 0];
     bytes.extend(command.to_ne_bytes());
@@ -21,7 +21,7 @@ fn message(command: u16, flags: u32, body: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn what_cannot_be_is_answered_with_an_error() {
+fn invalid_commands_return_an_error() {
     let server = Server::start(&["--front-end", "vfio-user"]);
     let mut socket = UnixStream::connect(server.path("socket")).unwrap();
     let access = |region: u32, offset: u64, count: u32| {
@@ -57,36 +57,35 @@ fn what_cannot_be_is_answered_with_an_error() {
         (14, vec![]),
         (u16::MAX, vec![]),
     ] {
-        // One that wants no answer gets none.
+        // A message with the flag NO_REPLY gets no reply.
         socket.write_all(&message(command, 16, &body)).unwrap();
         socket.write_all(&message(command, 0, &body)).unwrap();
-        let mut answer = [0; 16];
-        socket.read_exact(&mut answer).unwrap();
-        let word = |at: usize| u32::from_ne_bytes(answer[at..at + 4].try_into().unwrap());
+        let mut reply = [0; 16];
+        socket.read_exact(&mut reply).unwrap();
+        let word = |at: usize| u32::from_ne_bytes(reply[at..at + 4].try_into().unwrap());
         assert_eq!(word(0), 1 | u32::from(command) << 16);
         assert_eq!((word(4), word(8)), (16, 33), "{command} {body:?}");
         assert_ne!(word(12), 0);
     }
-    // It goes on as if nothing had been.
     drop(socket);
 }
 
 #[test]
-fn nonsense_ends_the_connection_and_no_more() {
+fn malformed_messages_only_end_the_connection() {
     let server = Server::start(&["--front-end", "vfio-user", "--keep-serving"]);
     let mut endless = message(9, 0, &[]);
     endless[4..8].copy_from_slice(&u32::MAX.to_ne_bytes());
     let mut short = message(9, 0, &[]);
     short[4..8].copy_from_slice(&15u32.to_ne_bytes());
-    let answer = message(9, 1, &[]);
-    for nonsense in [&[][..], &[0; 3], &[0xff; 16], &[0; 64], &endless, &short, &answer] {
+    let reply = message(9, 1, &[]);
+    for malformed in [&[][..], &[0; 3], &[0xff; 16], &[0; 64], &endless, &short, &reply] {
         let mut socket = UnixStream::connect(server.path("socket")).unwrap();
-        socket.write_all(nonsense).unwrap();
+        socket.write_all(malformed).unwrap();
     }
     let mut guest = Guest::connect(&server);
     guest.start(0, 2);
-    guest.ask(0);
-    // A driver's own, all over the place.
+    guest.run_request(0);
+    // Invalid accesses of the driver, all over the BAR and the configuration space.
     for at in (0..0x8000).step_by(0x7fc) {
         for len in [1, 2, 4, 8] {
             if at + len as u64 > 0x8000 {
@@ -102,6 +101,6 @@ fn nonsense_ends_the_connection_and_no_more() {
     guest.client.reset().unwrap();
     guest.rings.clear();
     guest.start(0, 2);
-    guest.ask(1);
+    guest.run_request(1);
     assert_ne!(guest.status() & FEATURES_OK, 0);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The whole device, as a front end sees it.
+//! Tests of the device with a vhost-user front end.
 
 mod driver;
 
@@ -21,10 +21,10 @@ use vhost::VhostBackend;
 const INDIRECT_DESC: u64 = 1 << 28;
 const EVENT_IDX: u64 = 1 << 29;
 
-/// One data queue: the control queue is the second ring.
+/// Index of the control queue, after one data queue.
 const CONTROL: usize = 1;
 
-/// Creates a session for AES-CBC, the way it is done without any of the device's features.
+/// Creates a session for AES-CBC, in the padded layout.
 fn create_session(front: &mut Front, ring: usize) -> (u64, u32) {
     let mut bytes = vec![0; 72];
     let words = [(0, 0x0002), (4, 3), (16, 3), (20, 16), (24, 1), (64, 1)];
@@ -38,13 +38,13 @@ fn create_session(front: &mut Front, ring: usize) -> (u64, u32) {
     ring_side.write(to, &[0xff; 16]);
     let head = ring_side.add(&[(from, 88, 0), (to, 16, WRITE)]);
     assert_eq!(front.answers(ring), [(head.into(), 16)]);
-    let outcome = front.rings[ring].read(to, 16);
-    let id = u64::from_le_bytes(outcome[..8].try_into().unwrap());
-    let status = u32::from_le_bytes(outcome[8..12].try_into().unwrap());
+    let response = front.rings[ring].read(to, 16);
+    let id = u64::from_le_bytes(response[..8].try_into().unwrap());
+    let status = u32::from_le_bytes(response[8..12].try_into().unwrap());
     (id, status)
 }
 
-/// Encrypts a block in a session; returns the status.
+/// Encrypts a block in a session. Returns the status.
 fn encrypt(front: &mut Front, session: u64) -> u8 {
     let mut bytes = vec![0; 72];
     let words = [(8, session as u32), (12, (session >> 32) as u32), (24, 16), (28, 16), (32, 16)];
@@ -63,13 +63,13 @@ fn encrypt(front: &mut Front, session: u64) -> u8 {
 }
 
 #[test]
-fn a_device_that_is_suspended_keeps_its_sessions() {
+fn suspended_devices_keep_their_sessions() {
     for keep in [&[][..], &["--keep-sessions"]] {
         let server = Server::start(keep);
         let mut front = server.connect(2);
         front.start(INDIRECT_DESC, 2);
         let (first, _) = create_session(&mut front, CONTROL);
-        // Again and again, with requests to the control queue between them and without.
+        // Suspend several times, with and without control requests in between.
         for requests in [0, 0, 1, 2, 0] {
             for _ in 0..requests {
                 assert_eq!(create_session(&mut front, CONTROL).1, 0);
@@ -82,70 +82,70 @@ fn a_device_that_is_suspended_keeps_its_sessions() {
             assert_eq!(encrypt(&mut front, first), 0);
             assert_eq!(server.status()["sessions"], sessions);
         }
-        assert_eq!(server.status()["sessions_left_behind"], 0);
+        assert_eq!(server.status()["sessions_leaked"], 0);
     }
 }
 
 #[test]
-fn what_was_in_a_ring_that_stopped_is_served_when_it_goes_on() {
+fn requests_in_a_stopped_ring_are_served_after_resume() {
     let server = Server::start(&[]);
     let mut front = server.connect(2);
     front.start(INDIRECT_DESC, 2);
     let head = front.rings[0].request(0);
     assert_eq!(front.answers(0), [(head.into(), 1)]);
     front.stop();
-    // The driver has added a request and notified nobody who was still there.
+    // The driver adds a request whose kick is lost.
     let head = front.rings[0].request(0);
-    let place = front.rings[0].avail;
+    let avail = front.rings[0].avail;
     front.rings[0].avail -= 1;
     front.resume(INDIRECT_DESC);
-    front.rings[0].avail = place;
+    front.rings[0].avail = avail;
     front.interrupt(0);
     assert_eq!(front.rings[0].used(), [(head.into(), 1)]);
 }
 
 #[test]
-fn what_is_no_resumption_is_a_reset() {
+fn starts_that_do_not_resume_are_resets() {
     let server = Server::start(&["--revision-1"]);
     let mut front = server.connect(2);
-    let ways: [fn(&mut Front); 4] = [
-        // From the beginning of the rings.
+    let starts: [fn(&mut Front); 4] = [
+        // The rings start from the beginning.
         |front| front.start(INDIRECT_DESC, 2),
-        // With other features of the device's own, in the same place.
+        // The rings continue, but with other device features.
         |front| {
             front.resume(INDIRECT_DESC | 1);
             front.stop();
             front.start(INDIRECT_DESC, 2);
         },
-        // In another place.
+        // The control ring continues at another index.
         |front| {
             front.rings[CONTROL].avail += 1;
             front.resume(INDIRECT_DESC);
             front.stop();
             front.start(INDIRECT_DESC, 2);
         },
-        // In the same place, but told so.
+        // The rings continue, but after a RESET_DEVICE message.
         |front| {
             front.frontend.reset_device().unwrap();
             front.resume(INDIRECT_DESC);
         },
     ];
-    for (count, way) in (1..).zip(ways) {
+    for (count, start) in (1..).zip(starts) {
         front.start(INDIRECT_DESC, 2);
         let (id, status) = create_session(&mut front, CONTROL);
         assert_eq!((status, encrypt(&mut front, id)), (0, 0));
         front.stop();
         assert_eq!(server.status()["sessions"], 1);
-        way(&mut front);
+        start(&mut front);
         assert_eq!(server.status()["sessions"], 0);
-        assert_eq!(server.status()["sessions_left_behind"], count);
+        assert_eq!(server.status()["sessions_leaked"], count);
         assert_eq!(encrypt(&mut front, id), 4);
         front.stop();
     }
 }
 
 #[test]
-fn nobody_gets_the_sessions_of_another_front_end() {
+fn sessions_do_not_survive_a_disconnect() {
     let server = Server::start(&["--keep-serving", "--keep-sessions"]);
     let mut front = server.connect(2);
     front.start(0, 2);
@@ -160,7 +160,7 @@ fn nobody_gets_the_sessions_of_another_front_end() {
 }
 
 #[test]
-fn the_socket_of_a_server_that_lives_is_left_alone() {
+fn socket_of_a_running_server_is_not_replaced() {
     let mut server = Server::start(&[]);
     let second = |path: &str| {
         let program = env!("CARGO_BIN_EXE_crypto-test-device");
@@ -174,7 +174,7 @@ fn the_socket_of_a_server_that_lives_is_left_alone() {
         assert_eq!(status, Some(2));
         assert!(text.contains("another process has this socket"), "{text}");
     }
-    // Its owner has noticed nothing.
+    // The first server still works.
     let mut front = server.connect(2);
     front.start(0, 2);
     let head = front.rings[0].request(0);
@@ -184,7 +184,7 @@ fn the_socket_of_a_server_that_lives_is_left_alone() {
 }
 
 #[test]
-fn no_core_is_written_unless_it_may_be() {
+fn core_dumps_are_disabled_by_default() {
     let limits = |server: &Server| {
         let path = format!("/proc/{}/limits", server.child.id());
         let text = std::fs::read_to_string(path).unwrap();
@@ -199,10 +199,10 @@ fn no_core_is_written_unless_it_may_be() {
 }
 
 #[test]
-fn a_session_lives_until_a_reset() {
+fn sessions_survive_until_a_reset() {
     let mut server = Server::start(&[]);
     let mut front = server.connect(2);
-    for life in 1..4 {
+    for start in 1..4 {
         front.start(INDIRECT_DESC, 2);
         for _ in 0..3 {
             let (_, status) = create_session(&mut front, CONTROL);
@@ -211,12 +211,12 @@ fn a_session_lives_until_a_reset() {
         let status = server.status();
         assert_eq!(status["ok"], true);
         assert_eq!(status["connected"], true);
-        assert_eq!(status["starts"], life);
+        assert_eq!(status["starts"], start);
         assert_eq!(status["sessions"], 3);
         assert_eq!(status["queues"][CONTROL]["queue"], "control");
         assert_eq!(status["queues"][CONTROL]["running"], true);
-        assert_eq!(status["queues"][CONTROL]["answered"], 3 * life);
-        assert_eq!(status["sessions_left_behind"], 3 * (life - 1));
+        assert_eq!(status["queues"][CONTROL]["completed"], 3 * start);
+        assert_eq!(status["sessions_leaked"], 3 * (start - 1));
         front.stop();
         let status = server.status();
         assert_eq!(status["queues"][CONTROL]["running"], false);
@@ -224,15 +224,15 @@ fn a_session_lives_until_a_reset() {
     drop(front);
     assert_eq!(server.wait_for_end().code(), Some(0));
     let report = server.report();
-    assert_eq!(report["died_on_purpose"], false);
-    assert_eq!(report["sessions_left_behind"], 9);
+    assert_eq!(report["crashed_by_fault"], false);
+    assert_eq!(report["sessions_leaked"], 9);
     assert_eq!(report["connected"], false);
-    assert_eq!(report["offer"]["queues"], 1);
+    assert_eq!(report["capabilities"]["queues"], 1);
     assert!(!server.path("socket").exists() && !server.path("monitor").exists());
 }
 
 #[test]
-fn features_are_what_was_asked_for() {
+fn features_follow_the_options() {
     let device = |features: u64| features & 0x3f;
     let server = Server::start(&[]);
     let features = server.connect(2).features;
@@ -242,7 +242,7 @@ fn features_are_what_was_asked_for() {
     let front = server.connect(2);
     assert_eq!(device(front.features), 0x3f);
     assert_eq!(front.features & (INDIRECT_DESC | EVENT_IDX), 0);
-    // What was not offered is refused.
+    // A feature that was not offered is rejected.
     front.frontend.set_features(front.features | EVENT_IDX).unwrap_err();
 }
 
@@ -262,7 +262,7 @@ fn every_queue_is_served() {
 }
 
 #[test]
-fn the_configuration_is_as_long_as_the_front_end_has_it() {
+fn configuration_reads_may_have_any_length() {
     let server = Server::start(&["--queues", "3", "--not-ready"]);
     let mut front = server.connect(4);
     let mut read = |offset: u32, size: u32| {
@@ -283,7 +283,7 @@ fn the_configuration_is_as_long_as_the_front_end_has_it() {
     assert_eq!(read(0, 4), [1, 0, 0, 0]);
 }
 
-/// Counts the messages of the device's own.
+/// Counts the messages that the device sends.
 #[derive(Default)]
 struct Listener(AtomicUsize);
 
@@ -295,12 +295,12 @@ impl VhostUserFrontendReqHandler for Listener {
 }
 
 #[test]
-fn the_driver_is_told_of_changes() {
+fn config_changes_are_notified() {
     let server = Server::start(&[]);
     let mut front = server.connect(2);
     let change = r#"{"command":"config-change"}"#;
     assert!(server.command(change)["error"].is_string());
-    // What is to be told is told even so.
+    // Without a back-end channel, `ready` still changes the status.
     assert_eq!(server.command(r#"{"command":"ready","ready":false}"#)["ok"], true);
 
     let listener = Arc::new(Listener::default());
@@ -330,7 +330,7 @@ fn the_driver_is_told_of_changes() {
     }
     server.command(r#"{"command":"clear","name":"toggle-ready"}"#);
     wait("end", || server.status()["ready"].as_bool().filter(|&ready| ready));
-    wait("silence", || {
+    wait("end of the messages", || {
         let before = count();
         sleep(Duration::from_millis(50));
         (before == count()).then_some(())
@@ -339,7 +339,7 @@ fn the_driver_is_told_of_changes() {
 }
 
 #[test]
-fn a_front_end_that_does_not_listen_stops_nothing() {
+fn unread_messages_do_not_block_the_device() {
     let server = Server::start(&["--fault", "config-storm:value=1"]);
     let mut front = server.connect(2);
     let (ours, theirs) = UnixStream::pair().unwrap();
@@ -359,7 +359,7 @@ fn a_front_end_that_does_not_listen_stops_nothing() {
 }
 
 #[test]
-fn what_is_late_does_not_survive_a_reset() {
+fn delayed_requests_are_dropped_at_a_reset() {
     let server = Server::start(&["--fault", "delay:value=300:queue=0:count=2"]);
     let mut front = server.connect(2);
     front.start(0, 2);
@@ -377,25 +377,25 @@ fn what_is_late_does_not_survive_a_reset() {
     let head = front.rings[0].request(0);
     assert_eq!(front.answers(0), [(head.into(), 1)]);
 
-    // Without a reset it comes by itself, without a kick.
+    // Without a reset a delayed request is completed without a kick.
     server.command(r#"{"fault":"delay:value=50:count=1"}"#);
     let head = front.rings[0].request(0);
     assert_eq!(front.answers(0), [(head.into(), 1)]);
 
-    // Or on demand.
+    // The monitor completes held requests.
     server.command(r#"{"fault":{"name":"never-answer","count":2}}"#);
     let heads = [0, 0].map(|opcode| front.rings[0].request(opcode));
     front.kick(0);
     held(2);
-    let answer = server.command(r#"{"command":"complete","order":"lifo","queue":0}"#);
-    assert_eq!(answer["completed"], 2);
+    let reply = server.command(r#"{"command":"complete","order":"lifo","queue":0}"#);
+    assert_eq!(reply["completed"], 2);
     front.interrupt(0);
-    let answers = [heads[1], heads[0]].map(|head| (u32::from(head), 1));
-    assert_eq!(front.rings[0].used(), answers);
+    let entries = [heads[1], heads[0]].map(|head| (u32::from(head), 1));
+    assert_eq!(front.rings[0].used(), entries);
 }
 
 #[test]
-fn resets_with_kicks_under_way_lose_no_queue() {
+fn resets_with_pending_kicks_stop_no_queue() {
     let server = Server::start(&["--fault", "delay:value=1:queue=0"]);
     let mut front = server.connect(2);
     for _ in 0..100 {
@@ -417,8 +417,8 @@ fn resets_with_kicks_under_way_lose_no_queue() {
 }
 
 #[test]
-fn it_dies_on_purpose() {
-    let mut server = Server::start(&["--fault", "die:after=1"]);
+fn crash_ends_the_process() {
+    let mut server = Server::start(&["--fault", "crash:after=1"]);
     let mut front = server.connect(2);
     front.start(0, 2);
     let head = front.rings[0].request(0);
@@ -428,13 +428,13 @@ fn it_dies_on_purpose() {
     assert_eq!(server.wait_for_end().code(), Some(42));
     assert_eq!(front.rings[0].used(), []);
     let report = server.report();
-    assert_eq!(report["died_on_purpose"], true);
+    assert_eq!(report["crashed_by_fault"], true);
     assert_eq!(report["faults"][0]["happened"], 1);
     assert_eq!(report["queues"][0]["popped"], 2);
 }
 
 #[test]
-fn signals_end_it() {
+fn signals_end_the_process() {
     for (signal, connected) in [(Signal::TERM, false), (Signal::INT, true), (Signal::TERM, true)] {
         let mut server = Server::start(&[]);
         let front = connected.then(|| {
@@ -451,7 +451,7 @@ fn signals_end_it() {
 }
 
 #[test]
-fn the_monitor_ends_it() {
+fn monitor_exit_ends_the_process() {
     let mut server = Server::start(&[]);
     assert_eq!(server.command(r#"{"command":"exit"}"#)["ok"], true);
     assert_eq!(server.wait_for_end().code(), Some(0));
@@ -459,9 +459,9 @@ fn the_monitor_ends_it() {
 }
 
 #[test]
-fn it_serves_one_front_end_after_the_other() {
+fn front_ends_are_served_in_sequence() {
     let mut server = Server::start(&["--keep-serving"]);
-    for life in 1..4 {
+    for count in 1..4 {
         let mut front = server.connect(2);
         front.start(0, 2);
         let (_, status) = create_session(&mut front, CONTROL);
@@ -472,20 +472,20 @@ fn it_serves_one_front_end_after_the_other() {
         drop(front);
         wait("end", || (server.status()["connected"] == false).then_some(()));
         wait("reset", || (server.status()["sessions"] == 0).then_some(()));
-        assert_eq!(server.status()["sessions_left_behind"], life);
+        assert_eq!(server.status()["sessions_leaked"], count);
     }
-    // One that has nothing sensible to say is not the last one either.
-    for nonsense in [&[][..], &[0; 3], &[0xff; 12], &[0; 64]] {
+    // After a front end that sends malformed messages, the server accepts the next one.
+    for malformed in [&[][..], &[0; 3], &[0xff; 12], &[0; 64]] {
         use std::io::Write;
         let mut socket = UnixStream::connect(server.path("socket")).unwrap();
-        socket.write_all(nonsense).unwrap();
+        socket.write_all(malformed).unwrap();
     }
     drop(server.connect(2));
     assert!(server.child.try_wait().unwrap().is_none());
 }
 
 #[test]
-fn a_front_end_may_leave_at_any_time() {
+fn front_ends_may_disconnect_at_any_time() {
     for _ in 0..5 {
         let mut server = Server::start(&["--fault", "delay:value=20"]);
         let mut front = server.connect(2);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A front end of vhost-user, with a guest's memory and rings.
+//! A vhost-user front end with guest memory and rings.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -21,27 +21,27 @@ use vmm_sys_util::eventfd::EventFd;
 
 use crate::{Ring, AVAIL, BORDER, END, TABLE, USED};
 
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Maximum time to wait for a condition.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Bit 30: vhost-user's own.
+/// `VHOST_USER_F_PROTOCOL_FEATURES`
 pub const PROTOCOL_FEATURES: u64 = 1 << 30;
-/// Bit 32.
+/// `VIRTIO_F_VERSION_1`
 pub const VERSION_1: u64 = 1 << 32;
 
-/// Waits until something is there.
+/// Waits until `found` returns a value. `what` names the value in the panic message.
 pub fn wait<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     loop {
         if let Some(found) = found() {
             return found;
         }
-        assert!(Instant::now() < end, "there is no {what}");
+        assert!(Instant::now() < end, "timeout waiting for: {what}");
         sleep(Duration::from_millis(2));
     }
 }
 
-/// Whether a connection can be made to a socket. That it is there is not enough.
+/// Returns whether a socket accepts connections. A socket file can exist without a listener.
 pub fn listens(path: &Path) -> bool {
     const ACCEPTS: u32 = 1 << 16;
     let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
@@ -52,7 +52,7 @@ pub fn listens(path: &Path) -> bool {
     })
 }
 
-/// A front end, with rings in a memory that it shares.
+/// A front end with rings in memory that it shares with the device.
 pub struct Front {
     pub frontend: Frontend,
     pub memory: Memory,
@@ -62,7 +62,7 @@ pub struct Front {
     calls: Vec<EventFd>,
 }
 
-/// As QEMU has it: a file, in more than one region.
+/// Creates guest memory like QEMU: a file in more than one region.
 pub fn shared_memory() -> Memory {
     let file = File::from(memfd_create("guest", MemfdFlags::CLOEXEC).unwrap());
     ftruncate(&file, END).unwrap();
@@ -75,7 +75,7 @@ pub fn shared_memory() -> Memory {
 }
 
 impl Front {
-    /// Connects to a socket and negotiates; `rings` is the number of data queues and one more.
+    /// Connects to a socket and negotiates. `rings` is the number of data queues plus 1.
     pub fn connect_to(path: &Path, rings: usize) -> Self {
         Front::connect_by(UnixStream::connect(path).unwrap(), rings)
     }
@@ -95,7 +95,7 @@ impl Front {
             | VhostUserProtocolFeatures::RESET_DEVICE;
         assert!(protocol.contains(wanted));
         frontend.set_protocol_features(wanted).unwrap();
-        // Everything is confirmed, so that a refusal shows.
+        // Request a reply to every message, so that errors are detected.
         frontend.set_hdr_flags(VhostUserHeaderFlag::NEED_REPLY);
         assert_eq!(frontend.get_queue_num().unwrap(), count);
         Front {
@@ -108,7 +108,7 @@ impl Front {
         }
     }
 
-    /// Starts the device, as QEMU does when the guest has made it ready.
+    /// Creates rings and starts the device, like QEMU at DRIVER_OK.
     pub fn start(&mut self, features: u64, rings: usize) {
         self.rings.clear();
         for index in 0..rings {
@@ -118,7 +118,7 @@ impl Front {
         self.resume(features);
     }
 
-    /// Starts it with the rings as they are, as QEMU does when a guest that was paused goes on.
+    /// Starts the device with the existing rings, like QEMU when a paused guest continues.
     pub fn resume(&mut self, features: u64) {
         let frontend = &mut self.frontend;
         frontend.set_features(features | PROTOCOL_FEATURES | VERSION_1).unwrap();
@@ -155,7 +155,7 @@ impl Front {
         }
     }
 
-    /// Stops it, as QEMU does when the guest resets the device.
+    /// Stops the rings, like QEMU when the guest resets the device.
     pub fn stop(&mut self) {
         for index in 0..self.rings.len() {
             self.frontend.set_vring_enable(index, false).unwrap();
@@ -175,14 +175,14 @@ impl Front {
         wait("interrupt", || self.calls[index].read().ok());
     }
 
-    /// A kick, an interrupt, and the answers.
+    /// Kicks a queue, waits for the interrupt, and returns the new used entries: ID and length.
     pub fn answers(&mut self, index: usize) -> Vec<(u32, u32)> {
         self.kick(index);
         self.interrupt(index);
         self.rings[index].used()
     }
 
-    /// The channel for the device's own messages.
+    /// Sets the back-end channel, by which the device sends messages.
     pub fn set_channel(&mut self, socket: &dyn AsRawFd) {
         self.frontend.set_backend_request_fd(socket).unwrap();
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The driver's side of a ring, for tests. It can do everything wrong.
+//! The driver side of a split ring, for tests. It can also write invalid rings and descriptors.
 
 #![allow(missing_docs)]
 
@@ -14,24 +14,24 @@ pub const NEXT: u16 = 1;
 pub const WRITE: u16 = 2;
 pub const INDIRECT: u16 = 4;
 
-/// Where the parts of a ring are, behind its base.
+/// Offsets of the parts of a ring from its base.
 pub const TABLE: u64 = 0;
 pub const AVAIL: u64 = 0x10_0000;
 pub const USED: u64 = 0x20_0000;
 pub const BUFFERS: u64 = 0x40_0000;
 
-/// Two regions side by side; a ring's buffers may be put across the border.
+/// Border of two adjacent memory regions, and end of the memory. A buffer can cross the border.
 pub const BORDER: u64 = 0x80_0000;
 pub const END: u64 = 0x100_0000;
 
-/// A guest's memory.
+/// Creates guest memory of two regions.
 pub fn memory() -> Memory {
     let regions =
         [(GuestAddress(0), BORDER as usize), (GuestAddress(BORDER), (END - BORDER) as usize)];
     GuestMemoryAtomic::new(GuestMemoryMmap::from_ranges(&regions).unwrap())
 }
 
-/// The driver's side of a ring.
+/// The driver side of a split ring.
 pub struct Ring {
     pub memory: Memory,
     pub base: u64,
@@ -76,7 +76,7 @@ impl Ring {
         u16::from_le_bytes(self.read(address, 2).try_into().unwrap())
     }
 
-    /// Writes a descriptor into any table.
+    /// Writes a descriptor to any table.
     pub fn describe(&self, table: u64, index: u16, descriptor: (u64, u32, u16, u16)) {
         let (address, len, flags, next) = descriptor;
         let mut bytes = address.to_le_bytes().to_vec();
@@ -86,8 +86,8 @@ impl Ring {
         self.write(table + 16 * u64::from(index), &bytes);
     }
 
-    /// Writes a chain of these descriptors, of which flags and links are made here but for
-    /// `WRITE`, into the ring's table, and offers it.
+    /// Writes a chain to the descriptor table and makes it available. Sets all flags and links
+    /// except `WRITE`. Returns the head index.
     pub fn add(&mut self, descriptors: &[(u64, u32, u16)]) -> u16 {
         let head = self.next_descriptor;
         for (at, (address, len, flags)) in descriptors.iter().enumerate() {
@@ -102,7 +102,8 @@ impl Ring {
         head
     }
 
-    /// A request that the device refuses: an opcode, and room for a status.
+    /// Adds a request that the device rejects: only an opcode and a status byte. Returns its head
+    /// index.
     pub fn request(&mut self, opcode: u32) -> u16 {
         let [from, to] = [self.buffer(4), self.buffer(1)];
         self.write(from, &opcode.to_le_bytes());
@@ -110,7 +111,7 @@ impl Ring {
         self.add(&[(from, 4, 0), (to, 1, WRITE)])
     }
 
-    /// Unused memory, until there is no more and it is taken from the beginning again.
+    /// Allocates a buffer. After 1 MiB, allocation starts again at the beginning.
     pub fn buffer(&mut self, len: u64) -> u64 {
         if self.next_buffer + len > self.base + BUFFERS + 0x10_0000 {
             self.next_buffer = self.base + BUFFERS;
@@ -120,7 +121,7 @@ impl Ring {
         at
     }
 
-    /// Puts a head into the available ring.
+    /// Adds a head index to the available ring.
     pub fn offer(&mut self, head: u16) {
         let at = self.base + AVAIL + 4 + 2 * u64::from(self.avail % self.size);
         self.write(at, &head.to_le_bytes());
@@ -153,16 +154,16 @@ impl Ring {
         self.read_u16(self.base + USED + 2)
     }
 
-    /// The answers since the last time: ids and lengths.
+    /// Returns the used entries since the last call: ID and length.
     pub fn used(&mut self) -> Vec<(u32, u32)> {
-        let mut answers = Vec::new();
+        let mut used = Vec::new();
         while self.seen != self.used_index() {
             let at = self.base + USED + 4 + 8 * u64::from(self.seen % self.size);
             let entry = self.read(at, 8);
             let word = |at: usize| u32::from_le_bytes(entry[at..at + 4].try_into().unwrap());
-            answers.push((word(0), word(4)));
+            used.push((word(0), word(4)));
             self.seen = self.seen.wrapping_add(1);
         }
-        answers
+        used
     }
 }

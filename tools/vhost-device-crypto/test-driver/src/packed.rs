@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The driver's side of a packed ring.
+//! The driver side of a packed ring.
 
 use virtio_crypto_device::queue::Memory;
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace};
@@ -9,7 +9,7 @@ use super::{AVAIL, BUFFERS, NEXT, TABLE, USED, WRITE};
 const AVAILABLE: u16 = 1 << 7;
 const IS_USED: u16 = 1 << 15;
 
-/// A ring that is answered as the device likes.
+/// A packed ring whose requests can be completed in any order.
 pub struct Packed {
     pub memory: Memory,
     pub base: u64,
@@ -18,7 +18,7 @@ pub struct Packed {
     wrap: bool,
     seen: u16,
     seen_wrap: bool,
-    /// How many places each number has; a number is there once only.
+    /// Number of descriptors of each buffer ID, or 0 if the ID is not in flight.
     slots: Vec<u16>,
     next_id: u16,
 }
@@ -28,7 +28,7 @@ impl Packed {
         let zeros = vec![0; 16 * usize::from(size)];
         let guest = memory.memory();
         guest.write_slice(&zeros, GuestAddress(base + TABLE)).unwrap();
-        // Both words: everything is to be told.
+        // Enable all notifications in both event suppression structures.
         for at in [AVAIL, USED] {
             guest.write_slice(&[0; 4], GuestAddress(base + at)).unwrap();
         }
@@ -46,7 +46,8 @@ impl Packed {
         }
     }
 
-    /// A request that the device refuses: an opcode, and room for a status.
+    /// Adds a request that the device rejects: only an opcode and a status byte. Returns its buffer
+    /// ID.
     pub fn request(&mut self, opcode: u32) -> u16 {
         let id = self.next_id;
         self.next_id = (id + 1) % self.size;
@@ -57,8 +58,8 @@ impl Packed {
         let first = self.next;
         let first_flags = self.put(at, 4, id, NEXT);
         let flags = self.put(at + 32, 1, id, WRITE);
-        self.show(self.following(first), flags);
-        self.show(first, first_flags);
+        self.write_flags(self.following(first), flags);
+        self.write_flags(first, first_flags);
         self.slots[usize::from(id)] = 2;
         id
     }
@@ -67,7 +68,7 @@ impl Packed {
         (index + 1) % self.size
     }
 
-    /// Writes a descriptor but for its flags, which come last.
+    /// Writes a descriptor without its flags, and returns the flags, which must be written last.
     fn put(&mut self, address: u64, len: u32, id: u16, flags: u16) -> u16 {
         let mut bytes = address.to_le_bytes().to_vec();
         bytes.extend(len.to_le_bytes());
@@ -80,14 +81,14 @@ impl Packed {
         flags
     }
 
-    fn show(&self, index: u16, flags: u16) {
+    fn write_flags(&self, index: u16, flags: u16) {
         let at = self.base + TABLE + 16 * u64::from(index) + 14;
         self.memory.memory().write_slice(&flags.to_le_bytes(), GuestAddress(at)).unwrap();
     }
 
-    /// The answers since the last time: numbers and lengths.
+    /// Returns the used descriptors since the last call: buffer ID and length.
     pub fn used(&mut self) -> Vec<(u32, u32)> {
-        let mut answers = Vec::new();
+        let mut used = Vec::new();
         loop {
             let mut bytes = [0; 16];
             let at = self.base + TABLE + 16 * u64::from(self.seen);
@@ -95,13 +96,13 @@ impl Packed {
             let flags = u16::from_le_bytes([bytes[14], bytes[15]]);
             let bits = (flags & AVAILABLE != 0, flags & IS_USED != 0);
             if bits != (self.seen_wrap, self.seen_wrap) {
-                return answers;
+                return used;
             }
             let id = u16::from_le_bytes([bytes[12], bytes[13]]);
             let len = u32::from_le_bytes(bytes[8..12].try_into().unwrap());
-            answers.push((id.into(), len));
+            used.push((id.into(), len));
             let slots = std::mem::take(&mut self.slots[usize::from(id)]);
-            assert_ne!(slots, 0, "{id} was answered before");
+            assert_ne!(slots, 0, "buffer {id} was returned twice");
             self.seen += slots;
             if self.seen >= self.size {
                 self.seen -= self.size;

@@ -9,15 +9,15 @@ use clap::CommandFactory;
 use clap_mangen::Man;
 use vhost_device_crypto::options::Options;
 
-/// What the manual page says besides the options.
+/// Sections of the manual page after the options.
 const SECTIONS: &str = r#".SH ENVIRONMENT
 .TP
 \fBRUST_LOG\fR
-What is logged to standard error, for example \fIinfo\fR. Without it warnings are logged.
+Log level or filter, for example \fIinfo\fR. The log goes to standard error. The default is \fIwarn\fR.
 .SH SIGNALS
 .TP
 \fBSIGTERM\fR, \fBSIGINT\fR
-The daemon serves the requests that are in its rings, and ends.
+The daemon serves the requests that are in its rings, and exits.
 .SH FILES
 .TP
 \fI/etc/default/vhost\-device\-crypto\fR, \fI/etc/default/vhost\-device\-crypto\-GUEST\fR
@@ -26,8 +26,8 @@ The daemon serves the requests that are in its rings, and ends.
 \fI/run/vhost\-device\-crypto/GUEST/socket\fR
 The socket of this service. The front end must be in the group kvm.
 .SH EXAMPLES
-A device with four data queues, and QEMU with it. The number of virtqueues is that of data queues and
-one more:
+A device with four data queues, and QEMU with this device. The number of virtqueues is the number of
+data queues plus one:
 .PP
 .nf
 vhost\-device\-crypto \-\-socket\-path /run/crypto.sock \-\-queues 4

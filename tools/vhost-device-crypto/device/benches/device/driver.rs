@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The driver's side of a split ring in memory that it shares with a queue of the device.
+//! The driver side of a split ring, in memory shared with a queue of the device.
 //!
-//! It does as little as a driver can: its requests are made once, each with an indirect table,
-//! and posted again and again. It posts as many as the depth, has the queue serve them in its
-//! own thread, and takes the answers; so no thread is woken, and what is measured is the ring,
-//! the request and the arithmetic. The device's interrupt is a write to an eventfd.
+//! This driver does as little work as possible: it creates its requests once, each with an indirect
+//! table, and posts them repeatedly. A round posts `depth` requests, lets the queue serve them in
+//! the same thread, and reads the used ring. No thread is woken, so the measurement covers the
+//! ring, the request and the cryptography. The device's notification is a write to an eventfd.
 
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
@@ -24,15 +24,15 @@ const NEXT: u16 = 1;
 const WRITE: u16 = 2;
 const INDIRECT: u16 = 4;
 
-/// How many descriptors the ring has, and so the greatest depth.
+/// Number of descriptors of the ring, which is the maximum depth.
 pub const SIZE: u16 = 64;
-/// Where the parts of the ring are.
+/// Addresses of the parts of the ring, and of the requests.
 const TABLE: u64 = 0;
 const AVAIL: u64 = 0x1000;
 const USED: u64 = 0x2000;
 const REQUESTS: u64 = 0x3000;
-/// The data is in pieces of this size, as a guest's pages are. A request begins with three more
-/// of them: its indirect table, its fixed fields, and its result and status.
+/// Data is split into buffers of this size, like the pages of a guest. Three more pages precede the
+/// data of a request: the indirect table, the fixed-length fields, and the result with the status.
 const PAGE: u64 = 4096;
 const FIELDS: u64 = PAGE;
 const RESULT: u64 = 2 * PAGE;
@@ -42,14 +42,14 @@ const DATA: u64 = 3 * PAGE;
 pub struct Driver<'w, H: Hooks> {
     work: &'w Work,
     queue: Queue<H>,
-    /// As long as `new` needs for the ring and all requests: no access to them fails.
+    /// Guest memory, which holds the ring and all requests. No access to them fails.
     memory: Memory,
     depth: u16,
     avail: u16,
 }
 
 impl<'w, H: Hooks> Driver<'w, H> {
-    /// Sets a ring up, with `depth` requests of a session that the device has.
+    /// Creates a ring with `depth` requests of an existing session.
     pub fn new(
         device: &Arc<Device<H>>,
         index: u16,
@@ -80,7 +80,7 @@ impl<'w, H: Hooks> Driver<'w, H> {
         Ok(driver)
     }
 
-    /// Writes a request to `base`, and an entry of the ring's table that refers to it.
+    /// Writes a request to `base`, and its descriptor to the descriptor table of the ring.
     fn describe(
         &self,
         number: u16,
@@ -115,13 +115,14 @@ impl<'w, H: Hooks> Driver<'w, H> {
         Ok(())
     }
 
-    /// Posts all requests, and has them served.
+    /// Posts all requests and lets the queue serve them.
     pub fn round(&mut self) {
         let memory = self.memory.memory();
         let put = |value: u16, at: u64| {
             memory.store(value.to_le(), GuestAddress(at), Ordering::Relaxed).expect("memory");
         };
-        // The device is to tell of the first answer, as a driver wants that has slept.
+        // Set the event index so that the device notifies for the first used entry, as for a driver
+        // that waits.
         put(self.avail, AVAIL + 4 + 2 * u64::from(SIZE));
         for number in 0..self.depth {
             put(number, AVAIL + 4 + 2 * u64::from(self.avail % SIZE));
@@ -131,15 +132,15 @@ impl<'w, H: Hooks> Driver<'w, H> {
         memory.store(self.avail.to_le(), index, Ordering::Release).expect("memory");
         self.queue.serve();
         let used: u16 = memory.load(GuestAddress(USED + 2), Ordering::Acquire).expect("memory");
-        assert_eq!(u16::from_le(used), self.avail, "the device has not answered all requests");
+        assert_eq!(u16::from_le(used), self.avail, "the device has not completed all requests");
     }
 
-    /// How many requests a round has.
+    /// Returns the number of requests of a round.
     pub fn depth(&self) -> u32 {
         self.depth.into()
     }
 
-    /// The status and the result of each request of the last round.
+    /// Returns status and result of each request of the last round.
     fn results(&self) -> Vec<(u8, Vec<u8>)> {
         let memory = self.memory.memory();
         let read = |at: u64, len: usize| {
@@ -148,7 +149,7 @@ impl<'w, H: Hooks> Driver<'w, H> {
             bytes
         };
         let word = |at: u64| u32::from_le_bytes(read(at, 4).try_into().expect("four bytes"));
-        let answer = |back: u16| {
+        let result = |back: u16| {
             let place = self.avail.wrapping_sub(back) % SIZE;
             let entry = USED + 4 + 8 * u64::from(place);
             let (head, written) = (word(entry), word(entry + 4) as usize);
@@ -163,16 +164,16 @@ impl<'w, H: Hooks> Driver<'w, H> {
             output.truncate(written.saturating_sub(1));
             (read(base + RESULT + self.work.result as u64, 1)[0], output)
         };
-        (1..=self.depth).rev().map(answer).collect()
+        (1..=self.depth).rev().map(result).collect()
     }
 
-    /// Whether every request of the last round was served: its status is `OK`.
+    /// Returns whether all requests of the last round have the status `OK`.
     pub fn is_served(&self) -> bool {
         self.results().iter().all(|(status, _)| *status == 0)
     }
 
-    /// Whether every request of the first round has the right result.
-    pub fn is_right(&self) -> bool {
+    /// Returns whether all requests of the first round have the expected result.
+    pub fn is_correct(&self) -> bool {
         self.is_served() && self.results().iter().all(|(_, output)| (self.work.check)(output))
     }
 }

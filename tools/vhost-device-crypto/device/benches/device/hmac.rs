@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! OpenSSL's HMAC with a key that is set once, which the crate openssl has no word for.
+//! OpenSSL's HMAC with a key that is set once. The openssl crate has no wrapper for this.
 
 use std::ptr::{self, NonNull};
 
@@ -18,13 +18,13 @@ fn check(code: i32) -> Result<(), ErrorStack> {
 }
 
 impl Hmac {
-    /// HMAC with SHA-256.
+    /// Creates a context of HMAC with SHA-256.
     pub fn sha256(key: &[u8]) -> Result<Self, ErrorStack> {
         openssl::init();
-        // SAFETY: the call has no requirements.
+        // SAFETY: The call has no requirements.
         let context = unsafe { ffi::HMAC_CTX_new() };
         let hmac = Hmac(NonNull::new(context).ok_or_else(ErrorStack::get)?);
-        // SAFETY: the context is valid, the key has `key.len()` bytes, the digest is static.
+        // SAFETY: The context is valid, `key` has `key.len()` bytes, and the digest is static.
         check(unsafe {
             ffi::HMAC_Init_ex(
                 hmac.0.as_ptr(),
@@ -37,11 +37,11 @@ impl Hmac {
         Ok(hmac)
     }
 
-    /// The MAC of a message.
+    /// Computes the MAC of a message.
     pub fn mac(&mut self, message: &[u8], mac: &mut [u8; 32]) -> Result<(), ErrorStack> {
         let context = self.0.as_ptr();
-        // SAFETY: the context is valid, and keeps key and digest if it is given none; the
-        // message has `message.len()` bytes; the MAC of this digest has 32.
+        // SAFETY: The context is valid, and keeps key and digest if both are null. `message` has
+        // `message.len()` bytes. A MAC with SHA-256 has 32 bytes.
         unsafe {
             check(ffi::HMAC_Init_ex(context, ptr::null(), 0, ptr::null(), ptr::null_mut()))?;
             check(ffi::HMAC_Update(context, message.as_ptr(), message.len()))?;
@@ -52,7 +52,7 @@ impl Hmac {
 
 impl Drop for Hmac {
     fn drop(&mut self) {
-        // SAFETY: the context is valid, and this is its only owner.
+        // SAFETY: `self` owns the context.
         unsafe { ffi::HMAC_CTX_free(self.0.as_ptr()) }
     }
 }

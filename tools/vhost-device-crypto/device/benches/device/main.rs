@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! What the device costs, through real rings and without a guest: requests and bytes per second
-//! by size, depth and number of queues, and those of OpenSSL called in a loop on as many threads.
-//! The two are measured in turn; medians are printed. Before that, every request's result is
-//! compared with OpenSSL's.
+//! Measures the device through rings and without a guest: requests and bytes per second by size,
+//! depth and number of queues. For comparison it measures OpenSSL called in a loop on the same
+//! number of threads. The two are measured alternately, and medians are printed. Before the
+//! measurement the result of every request is compared with OpenSSL's.
 //!
-//! `cargo bench`, on an idle machine; `cargo bench -- --help`
+//! Run `cargo bench` on an idle machine. `cargo bench -- --help` lists the options.
 
 mod driver;
 mod hmac;
@@ -25,26 +25,27 @@ use plan::{Plan, Scope, Setting};
 use work::Work;
 
 #[derive(Parser)]
-#[command(about = "Measures the device, through rings in memory, and OpenSSL.")]
+#[command(about = "Measures the device through rings in memory, and OpenSSL for comparison.")]
 struct Options {
-    /// Measure few settings, in a quarter of a minute.
+    /// Measure few settings, which takes about 15 seconds.
     #[arg(long, conflicts_with = "all")]
     quick: bool,
-    /// Measure all settings, in some minutes; otherwise those of the report, in a minute.
+    /// Measure all settings, which takes several minutes. The default are the settings of the
+    /// report, which take about a minute.
     #[arg(long)]
     all: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Measure nothing, but compare all results with OpenSSL's.
+    /// Only compare all results with OpenSSL's.
     #[arg(long)]
     check: bool,
-    /// `cargo bench` says this to every benchmark.
+    /// `cargo bench` passes this option to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// What is printed of a setting.
+/// The printed result of a setting.
 #[derive(Serialize)]
 struct Row {
     service: &'static str,
@@ -106,20 +107,20 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let mut rows = Vec::new();
     for (number, setting) in (1..).zip(&plan.settings) {
         let (work, Setting { depth, queues, .. }) = (&plan.works[setting.work], setting);
-        let what = format!(
+        let name = format!(
             "{} {}, {} bytes, depth {depth}, {queues} queue{}",
             work.algorithm,
             work.direction,
             work.size,
             if *queues == 1 { "" } else { "s" }
         );
-        let failed = |error| format!("{what}: {error}");
+        let failed = |error| format!("{name}: {error}");
         if options.check {
             measure::check(work, *depth, *queues).map_err(failed)?;
             continue;
         }
         if options.json {
-            eprintln!("device {number}/{}: {what}", plan.settings.len());
+            eprintln!("device {number}/{}: {name}", plan.settings.len());
         }
         let rates = measure::measure(work, *depth, *queues, plan.clock).map_err(failed)?;
         let row = Row::new(work, setting, &rates);
@@ -130,7 +131,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         rows.push(row);
     }
     if options.check {
-        writeln!(out, "{} settings: all results are OpenSSL's", plan.settings.len())?;
+        writeln!(out, "{} settings: all results equal OpenSSL's", plan.settings.len())?;
     } else if options.json {
         serde_json::to_writer_pretty(&mut out, &rows)?;
         writeln!(out)?;

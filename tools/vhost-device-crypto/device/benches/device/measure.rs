@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The clock: how often the device serves a request, and OpenSSL does the same.
+//! Measures how many requests per second the device serves, and how many OpenSSL performs.
 //!
-//! Time is that of the thread on a processor, so a busy machine makes it take longer, but changes
-//! little in what is measured. Each queue has a thread; their rates are added up, as if each had
-//! a processor of its own.
+//! The clock is the CPU time of the thread. On a busy machine the measurement takes longer, with
+//! almost the same result. Each queue has a thread. The rates of the threads are added, as if each
+//! had its own CPU.
 
 use std::error::Error;
 use std::sync::{Arc, Barrier, OnceLock};
@@ -20,20 +20,20 @@ use virtio_crypto_device::requirement::Requirement;
 use crate::driver::Driver;
 use crate::work::Work;
 
-/// How long something is measured: so many times, for so long on a processor.
+/// Number of repetitions, and the CPU time of each.
 #[derive(Clone, Copy)]
 pub struct Clock {
     pub times: usize,
     pub time: Duration,
 }
 
-/// Requests per second: of the device, and of OpenSSL on as many threads.
+/// Requests per second of the device, and of OpenSSL on the same number of threads.
 pub struct Rates {
     pub device: f64,
     pub openssl: f64,
 }
 
-/// Hooks that keep the first requirement which a request violates.
+/// Hooks that store the first requirement that a request violates.
 #[derive(Default)]
 struct Watch(OnceLock<Requirement>);
 
@@ -47,17 +47,17 @@ impl Hooks for Watch {
     }
 }
 
-/// A device, and a ring for each of its queues.
+/// A device and a ring for each of its data queues.
 type Bench<'w, H> = (Arc<Device<H>>, Vec<Driver<'w, H>>);
 
-/// Creates a device with this work's session, and a ring for each queue. Every request is made once,
-/// and its result compared with OpenSSL's.
+/// Creates a device with a session for `work`, and a ring for each data queue. Performs every
+/// request once and compares the result with OpenSSL's.
 fn set_up<H: Hooks + Default>(
     work: &Work,
     depth: u16,
     queues: u16,
 ) -> Result<Bench<'_, H>, Box<dyn Error>> {
-    // No features are negotiated here, so the number is not that of the specification.
+    // No features are negotiated, so ECDSA is only available with this setting.
     let capabilities = Capabilities {
         queues,
         legacy: true,
@@ -66,21 +66,21 @@ fn set_up<H: Hooks + Default>(
     };
     let device = Arc::new(Device::new(capabilities, H::default()));
     device.start(0);
-    let (mut request, mut outcome) = (work.session.clone(), [0xff; 16]);
+    let (mut request, mut response) = (work.session.clone(), [0xff; 16]);
     let chain =
-        Chain { readable: Span::from(&mut request[..]), writable: Span::from(&mut outcome[..]) };
+        Chain { readable: Span::from(&mut request[..]), writable: Span::from(&mut response[..]) };
     device.control(&chain);
     drop(chain);
-    let (id, status) = outcome.split_at(8);
+    let (id, status) = response.split_at(8);
     if status[..4] != [0; 4] {
-        return Err(format!("the device creates no session: status {}", status[0]).into());
+        return Err(format!("creating the session failed with status {}", status[0]).into());
     }
     let id = u64::from_le_bytes(id.try_into()?);
     let drivers = (0..queues).map(|index| -> Result<_, Box<dyn Error>> {
         let mut driver = Driver::new(&device, index, work, id, depth)?;
         driver.round();
-        if !driver.is_right() {
-            return Err("the device's results are not OpenSSL's".into());
+        if !driver.is_correct() {
+            return Err("the device's results differ from OpenSSL's".into());
         }
         Ok(driver)
     });
@@ -88,7 +88,7 @@ fn set_up<H: Hooks + Default>(
     Ok((device, drivers))
 }
 
-/// Makes each request once.
+/// Performs each request once and checks results and requirements.
 pub fn check(work: &Work, depth: u16, queues: u16) -> Result<(), Box<dyn Error>> {
     let (device, _drivers) = set_up::<Watch>(work, depth, queues)?;
     if let Some(requirement) = device.hooks.0.get() {
@@ -97,39 +97,39 @@ pub fn check(work: &Work, depth: u16, queues: u16) -> Result<(), Box<dyn Error>>
     Ok((work.openssl)()?()?)
 }
 
-/// How long this thread has had a processor.
-fn processor_time() -> Duration {
+/// Returns the CPU time of this thread.
+fn cpu_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a valid place for the result.
+    // SAFETY: `time` is valid for writes.
     let code = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
     assert_eq!(code, 0, "every thread has this clock");
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// How many calls of `body` there are in a second of the processor's, counting `each` for one.
+/// Returns the rate of `body` per second of CPU time. Each call counts as `each` requests.
 fn rate(
     time: Duration,
     each: u32,
     mut body: impl FnMut() -> Result<(), ErrorStack>,
 ) -> Result<f64, ErrorStack> {
-    let (begin, mut count, mut batch) = (processor_time(), 0, 1_u32);
+    let (begin, mut count, mut batch) = (cpu_time(), 0, 1_u32);
     loop {
         for _ in 0..batch {
             body()?;
         }
         count += u64::from(batch) * u64::from(each);
-        let took = processor_time() - begin;
+        let took = cpu_time() - begin;
         if took >= time {
             return Ok(count as f64 / took.as_secs_f64());
         }
-        // The clock is not read often enough to matter.
+        // Increase the batch until reading the clock has no effect on the result.
         if took < time / 64 {
             batch *= 2;
         }
     }
 }
 
-/// What one thread has measured: device and OpenSSL in turn, as often as the clock says.
+/// Measures device and OpenSSL alternately in one thread, `clock.times` times.
 fn run(
     mut driver: Driver<'_, ()>,
     work: &Work,
@@ -160,7 +160,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Measures a work, with a thread for each queue.
+/// Measures a kind of request with a thread for each queue.
 pub fn measure(
     work: &Work,
     depth: u16,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! What is measured: the settings, and how long each.
+//! Plan of a measurement: the settings and the time for each.
 
 use std::time::Duration;
 
@@ -14,29 +14,29 @@ const FEW_SIZES: [usize; 3] = [64, 4096, 65536];
 const DEPTHS: [u16; 3] = [1, 8, 32];
 const FEW_DEPTHS: [u16; 2] = [1, 32];
 const QUEUES: [u16; 3] = [1, 2, 4];
-/// Where only one depth is measured.
+/// The depth for settings that are measured with a single depth.
 const DEEP: u16 = 32;
 const MAKES: [Make; 4] = [cbc, gcm, sha256, hmac];
 
-/// How much is measured.
+/// Extent of the measurement.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Scope {
-    /// Few settings, in a quarter of a minute.
+    /// Few settings, about 15 seconds.
     Quick,
-    /// What the report shows, in a minute.
+    /// The settings of the report, about a minute.
     Report,
-    /// All, in some minutes.
+    /// All settings, several minutes.
     All,
 }
 
-/// A work, and the depth and the number of queues to measure it with.
+/// A kind of request, by index, with the depth and the number of queues of its measurement.
 pub struct Setting {
     pub work: usize,
     pub depth: u16,
     pub queues: u16,
 }
 
-/// Works, and settings that refer to them.
+/// Kinds of requests, and settings that refer to them by index.
 pub struct Plan {
     pub works: Vec<Work>,
     pub settings: Vec<Setting>,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Signatures: RSA with 2048 bits and PKCS#1, ECDSA over P-256. OpenSSL's contexts have their
-//! keys before the clock runs, as the device's sessions have.
+//! Signatures: RSA with 2048 bits and PKCS#1, ECDSA with P-256. OpenSSL's contexts get their keys
+//! before the measurement, like the sessions of the device.
 
 use openssl::bn::BigNumContext;
 use openssl::ec::{EcGroup, EcKey, PointConversionForm};
@@ -19,19 +19,19 @@ const SIGN: u32 = 0x0402;
 const VERIFY: u32 = 0x0403;
 const DIGEST: [u8; 32] = [5; 32];
 
-/// An algorithm, and a key of it in the forms that sessions are created with.
+/// An algorithm and a key, in the formats for sessions and for OpenSSL.
 struct Key {
     algorithm: &'static str,
-    /// The specification's number.
+    /// Number of the algorithm in the specification.
     algo: u32,
     /// Padding and hash, or the curve.
     detail: [u32; 2],
     private: Vec<u8>,
     public: Vec<u8>,
     key: PKey<Private>,
-    /// The modulus, or a coordinate, in bytes.
+    /// Length of the modulus or of a coordinate, in bytes.
     size: usize,
-    /// The longest signature, in bytes.
+    /// Maximum length of a signature, in bytes.
     room: usize,
 }
 
@@ -65,7 +65,7 @@ fn p256() -> Result<Key, ErrorStack> {
     })
 }
 
-/// A context that signs, or verifies, digests of SHA-256.
+/// Creates a context that signs or verifies digests of SHA-256.
 fn context<T: HasPublic>(
     key: &PKey<T>,
     rsa: bool,
@@ -139,7 +139,7 @@ impl Key {
                 let mut context = context(&key, rsa, |context| context.verify_init())?;
                 let signature = signature.clone();
                 Ok(Box::new(move || {
-                    assert!(context.verify(&DIGEST, &signature)?, "OpenSSL has verified it before");
+                    assert!(context.verify(&DIGEST, &signature)?, "the signature is valid");
                     Ok(())
                 }))
             }),
@@ -148,7 +148,7 @@ impl Key {
     }
 }
 
-/// Signing and verifying with each algorithm.
+/// Returns the requests that sign and verify with each algorithm.
 pub fn works() -> Result<Vec<Work>, ErrorStack> {
     let mut works = Vec::new();
     for key in [rsa()?, p256()?] {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! What is measured: a request for the device, and the same for OpenSSL.
+//! Kinds of requests that are measured: the request for the device, and the calls of OpenSSL.
 
 use openssl::cipher::{Cipher, CipherRef};
 use openssl::cipher_ctx::CipherCtx;
@@ -9,10 +9,10 @@ use openssl::md_ctx::MdCtx;
 
 use crate::hmac::Hmac;
 
-/// One call of OpenSSL for one request, with contexts that are made once.
+/// Performs a request with OpenSSL. The contexts are created once.
 pub type Call = Box<dyn FnMut() -> Result<(), ErrorStack>>;
 
-/// Tells whether a request's result is right.
+/// Returns whether the result of a request is correct.
 pub type Check = Box<dyn Fn(&[u8]) -> bool + Sync>;
 
 const KEY: [u8; 32] = [7; 32];
@@ -20,7 +20,7 @@ const IV: [u8; 16] = [3; 16];
 const GCM_IV_LEN: usize = 12;
 const TAG_LEN: usize = 16;
 const DIGEST_LEN: usize = 32;
-/// Fixed fields of a request on either queue, in the layout without revision 1.
+/// Length of the header and fixed-length fields of a padded request, in bytes.
 const FIXED_LEN: usize = 72;
 
 /// A kind of request.
@@ -28,32 +28,32 @@ pub struct Work {
     pub service: &'static str,
     pub algorithm: &'static str,
     pub direction: &'static str,
-    /// How many bytes one request is about.
+    /// Number of bytes that a request processes.
     pub size: usize,
-    /// The request on the control queue that creates its session.
+    /// The control request that creates the session.
     pub session: Vec<u8>,
-    /// The request's opcode.
+    /// The opcode of the request.
     pub opcode: u32,
-    /// The fixed fields behind the header: 32-bit words, and zeros up to the fields' end.
+    /// The fixed-length fields after the header. The rest of the padded layout is 0.
     pub lengths: Vec<u32>,
-    /// Whether it is a cipher's, which has one field more.
+    /// Whether the request is for a cipher. Cipher requests have the field `op_type`.
     pub cipher: bool,
-    /// What is read behind the fixed fields.
+    /// The IV, which follows the fixed-length fields.
     pub iv: Vec<u8>,
-    /// What is read behind that.
+    /// The source data, which follows the IV.
     pub data: Vec<u8>,
-    /// Whether a result is written where the data is.
+    /// Whether the destination is the memory of the source data.
     pub in_place: bool,
-    /// How many bytes of result are written behind that.
+    /// Length of the result after the destination data, in bytes.
     pub result: usize,
-    /// Whether a result is right.
+    /// Checks a result.
     pub check: Check,
-    /// Makes a loop's body for a thread.
+    /// Creates the calls of OpenSSL for a thread.
     pub openssl: Box<dyn Fn() -> Result<Call, ErrorStack> + Sync>,
 }
 
 impl Work {
-    /// Fixed fields and IV of a request in a session.
+    /// Returns header, fixed-length fields and IV of a request in a session.
     pub fn fields(&self, session: u64) -> Vec<u8> {
         let mut words = vec![self.opcode, 0, session as u32, (session >> 32) as u32, 0, 0];
         words.extend(&self.lengths);
@@ -63,7 +63,7 @@ impl Work {
     }
 }
 
-/// The fixed fields of a request. A cipher's says at offset 64 that it is no chain.
+/// Encodes header and fixed-length fields. For a cipher, `op_type` at offset 64 is 1.
 fn fixed(words: &[u32], cipher: bool) -> Vec<u8> {
     let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     bytes.resize(FIXED_LEN, 0);
@@ -71,7 +71,7 @@ fn fixed(words: &[u32], cipher: bool) -> Vec<u8> {
     bytes
 }
 
-/// A request that creates a session: header, fields, key.
+/// Returns a request that creates a session: header, fixed-length fields and key.
 pub fn create(opcode: u32, algo: u32, fields: &[u32], key: &[u8]) -> Vec<u8> {
     let mut words = vec![opcode, algo, 0, 0, algo];
     words.extend(fields);
@@ -80,10 +80,10 @@ pub fn create(opcode: u32, algo: u32, fields: &[u32], key: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A function that makes the work of a size.
+/// Creates a kind of request with this size.
 pub type Make = fn(usize) -> Result<Work, ErrorStack>;
 
-/// Encryption with AES-128 in CBC mode, in place; the last block that is not whole is left out.
+/// Encryption with AES-128 in CBC mode, in place. The size is rounded down to whole blocks.
 pub fn cbc(size: usize) -> Result<Work, ErrorStack> {
     let size = size / 16 * 16;
     let (data, key) = (vec![1; size], &KEY[..16]);
@@ -110,7 +110,7 @@ pub fn cbc(size: usize) -> Result<Work, ErrorStack> {
         openssl: Box::new(move || {
             let mut context = CipherCtx::new()?;
             start(&mut context, Cipher::aes_128_cbc(), &KEY[..16])?;
-            // The crate wants room for a block more.
+            // The openssl crate requires one more block in the buffer.
             let mut data = vec![1; size + 16];
             Ok(Box::new(move || {
                 context.encrypt_init(None, None, Some(&IV))?;
@@ -205,7 +205,7 @@ pub fn hmac(size: usize) -> Result<Work, ErrorStack> {
     })
 }
 
-/// What a hash and a MAC have in common.
+/// Returns the fields that hashes and MACs share.
 fn digest(size: usize, want: Vec<u8>) -> Work {
     Work {
         service: "",

@@ -15,25 +15,25 @@ use crate::status::{Result, StatusError};
 #[cfg(test)]
 mod tests;
 
-/// The longest tag, in bytes.
+/// Maximum length of a tag, in bytes.
 const MAX_TAG_LEN: usize = 16;
 
-/// An AEAD with a key, in one direction. The key is wiped when it is dropped.
+/// An AEAD with a key, in one direction. The key is wiped on drop.
 pub struct Aead {
     algorithm: AeadAlgorithm,
     cipher: &'static CipherRef,
     direction: Direction,
     key: Zeroizing<Vec<u8>>,
     tag_len: usize,
-    /// ContextPool, and the length of the IV that each was made for.
+    /// Contexts, each with the IV length that it was created for.
     pool: Pool<(usize, Context)>,
 }
 
 impl Aead {
-    /// Whether the library really does it.
+    /// Returns whether OpenSSL can perform the algorithm.
     pub fn available(algorithm: AeadAlgorithm) -> bool {
-        static TRIED: OnceLock<Vec<AeadAlgorithm>> = OnceLock::new();
-        is_available(&TRIED, AeadAlgorithm::ALL, algorithm, |algorithm| {
+        static AVAILABLE: OnceLock<Vec<AeadAlgorithm>> = OnceLock::new();
+        is_available(&AVAILABLE, AeadAlgorithm::ALL, algorithm, |algorithm| {
             let aead = Self::keyed(algorithm, Direction::Encrypt, &[0; 32], MAX_TAG_LEN)?;
             let mut data = [0; 1 + MAX_TAG_LEN];
             let dst = Span::from(&mut data[..]);
@@ -42,8 +42,8 @@ impl Aead {
         })
     }
 
-    /// Sets a key. `NotSupp`: the library does not have the algorithm; `Err`: the key or the
-    /// tag are too long or too short.
+    /// Creates an AEAD with a key. Returns `NotSupp` if the algorithm is not available, and
+    /// `Generic` if it does not have this length of key or tag.
     pub fn new(
         algorithm: AeadAlgorithm,
         direction: Direction,
@@ -90,13 +90,14 @@ impl Aead {
         })
     }
 
-    /// The algorithm.
+    /// Returns the algorithm.
     pub fn algorithm(&self) -> AeadAlgorithm {
         self.algorithm
     }
 
-    /// Encrypts `src`: `dst` gets the ciphertext, behind which is the tag. `Err`: the IV is
-    /// too long or too short, `dst` too short, `src` too long, or the key is for decryption.
+    /// Encrypts `src` and writes the ciphertext and the tag to `dst`. Returns `Generic` if the
+    /// length of the IV is invalid, `dst` is too short, `src` is too long, or the key is for
+    /// decryption.
     pub fn encrypt(
         &self,
         iv: &[u8],
@@ -121,9 +122,9 @@ impl Aead {
         Ok(())
     }
 
-    /// Decrypts `src`, ciphertext and behind it the tag: `dst` gets the plaintext. `BadMsg`:
-    /// the tag is wrong; there is no plaintext then. `Err`: the IV is too long or too short,
-    /// `src` or `dst` too short, `src` too long, or the key is for encryption.
+    /// Decrypts `src`, a ciphertext followed by its tag, and writes the plaintext to `dst`. Returns
+    /// `BadMsg` if the tag is wrong; `dst` is then wiped. Returns `Generic` if the length of the IV
+    /// is invalid, `src` or `dst` is too short, `src` is too long, or the key is for encryption.
     pub fn decrypt(
         &self,
         iv: &[u8],
@@ -136,7 +137,7 @@ impl Aead {
         let dst = dst.get(0, len).ok_or(StatusError::Generic)?;
         let ciphertext = src.get(0, len).ok_or(StatusError::Generic)?;
         let tag_from = src.get(len, self.tag_len).ok_or(StatusError::Generic)?;
-        // Before the plaintext overwrites it, should they overlap.
+        // Copy the tag first: the plaintext may overwrite it if source and destination overlap.
         let mut tag = [0; MAX_TAG_LEN];
         tag_from.read(&mut tag[..self.tag_len]);
         let tag = &tag[..self.tag_len];
@@ -155,7 +156,7 @@ impl Aead {
         })
     }
 
-    /// Does something with a context that has a key.
+    /// Calls `work` with a context that has the key and this IV length.
     fn with(
         &self,
         direction: Direction,
@@ -171,8 +172,8 @@ impl Aead {
             return Err(StatusError::Generic);
         }
         let ccm = self.algorithm == AeadAlgorithm::Ccm;
-        // CCM's block has room for the nonce and for the length. The library would notice as
-        // well, but not before it cannot be told from a wrong tag.
+        // In CCM the nonce and the message length share a block. OpenSSL would also detect a
+        // message that is too long, but report it like a wrong tag.
         if ccm && len as u128 >> (8 * (15 - iv.len())) != 0 {
             return Err(StatusError::Generic);
         }
@@ -189,7 +190,7 @@ impl Aead {
         })
     }
 
-    /// Puts in everything but IV and tag.
+    /// Processes associated data and message.
     fn work(
         &self,
         ctx: &mut Context,
@@ -202,7 +203,7 @@ impl Aead {
             pieces(aad).try_for_each(|piece| ctx.authenticate(piece))?;
             return transform(src, dst, 1, |src, dst| ctx.update(src, dst));
         }
-        // CCM wants to know the length, and everything at once, even if it is nothing.
+        // CCM needs the length first, and then the data in one call, even if there is no data.
         ctx.set_data_len(src.len())?;
         match aad.contiguous() {
             Some(piece) => ctx.authenticate(piece)?,
@@ -215,13 +216,13 @@ impl Aead {
         }
         transform_whole(src, dst, scratch, |src, dst| match self.direction {
             Direction::Encrypt => ctx.update(src, dst),
-            // It compares the tag here; there is nothing else left that could be wrong.
+            // The call verifies the tag. Everything else was checked before.
             Direction::Decrypt => ctx.update(src, dst).map_err(|_| StatusError::BadMsg),
         })
     }
 }
 
-/// Overwrites what must not be read.
+/// Overwrites a span with zeros.
 fn wipe(span: &Span<'_>) {
     let mut cursor = Cursor::new(span);
     while cursor.run() > 0 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The MACs that are the last block of a CBC encryption: they differ in what is done to
-//! the message's last block before.
+//! MACs that are the last block of a CBC encryption. They differ in how they modify the last block
+//! of the message before its encryption.
 
 use zeroize::Zeroizing;
 
@@ -10,29 +10,30 @@ use crate::openssl_ffi::Context;
 use crate::protocol::algorithm::Direction;
 use crate::status::{Result, StatusError};
 
-/// The longest block, in bytes.
+/// Maximum length of a block, in bytes.
 const MAX_BLOCK: usize = 16;
-/// Where ciphertext goes that nobody wants.
+/// Length of the buffer for unused ciphertext, in bytes.
 const SINK: usize = 1024;
 
 type Block = Zeroizing<[u8; MAX_BLOCK]>;
 
-/// What is done to the last block.
+/// Modification of the last block.
 enum LastBlock {
-    /// Zeros are appended.
+    /// Pads with zeros.
     Zeros,
-    /// A one and zeros are appended if it is short; then one of two masks is applied.
+    /// Pads a short block with a one bit and zeros, and applies the mask `short`. Applies the mask
+    /// `whole` to a complete block.
     Masked { whole: Block, short: Block },
 }
 
-/// One of these MACs, with a key.
+/// A MAC with a key.
 pub(crate) struct CbcMac {
     contexts: ContextPool,
     block_len: usize,
     last: LastBlock,
 }
 
-/// The cipher that this is a key of.
+/// Returns the name of the AES cipher for the length of the key.
 fn aes(key: &[u8]) -> Result<&'static str> {
     match key.len() {
         16 => Ok("AES-128-CBC"),
@@ -43,22 +44,22 @@ fn aes(key: &[u8]) -> Result<&'static str> {
 }
 
 impl CbcMac {
-    /// CBC-MAC with AES. `Err`: there is no such key.
+    /// Creates a CBC-MAC with AES. Fails if the length of the key is invalid.
     pub(crate) fn plain(key: &[u8]) -> Result<Self> {
         Self::new(aes(key)?, 16, key, LastBlock::Zeros)
     }
 
-    /// CMAC, NIST SP 800-38B, with AES. `Err`: there is no such key.
+    /// Creates a CMAC, NIST SP 800-38B, with AES. Fails if the length of the key is invalid.
     pub(crate) fn cmac_aes(key: &[u8]) -> Result<Self> {
         Self::cmac(aes(key)?, 16, key)
     }
 
-    /// CMAC, NIST SP 800-38B, with 3DES. `Err`: there is no such key.
+    /// Creates a CMAC, NIST SP 800-38B, with 3DES. Fails if the length of the key is invalid.
     pub(crate) fn cmac_3des(key: &[u8]) -> Result<Self> {
         Self::cmac("DES-EDE3-CBC", 8, key)
     }
 
-    /// XCBC, RFC 3566, with AES. `Err`: the key does not have 128 bits.
+    /// Creates an XCBC-MAC, RFC 3566, with AES. Fails if the key does not have 128 bits.
     pub(crate) fn xcbc(key: &[u8]) -> Result<Self> {
         let derive = Self::new("AES-128-CBC", 16, key, LastBlock::Zeros)?;
         let key = derive.block([1; MAX_BLOCK])?;
@@ -92,9 +93,10 @@ impl CbcMac {
         Ok(block)
     }
 
-    /// The MAC of a message, and zeros after it.
+    /// Returns the MAC of a message, followed by zeros.
     pub(crate) fn run(&self, message: &Span<'_>) -> Result<[u8; MAX_BLOCK]> {
-        // The last block is a whole one if there is one.
+        // The last block is a whole block, unless the message is empty or ends with a partial
+        // block.
         let last_len = match message.len() % self.block_len {
             0 => message.len().min(self.block_len),
             part => part,
@@ -106,7 +108,7 @@ impl CbcMac {
             self.absorb(ctx, &mut cursor, message.len() - last_len)?;
             cursor.read(&mut last[..last_len]);
             match &self.last {
-                // As the kernel has it, nothing is encrypted if there is nothing.
+                // The MAC of an empty message is 0, as in Linux.
                 LastBlock::Zeros if last_len == 0 => return Ok(()),
                 LastBlock::Zeros => {}
                 LastBlock::Masked { whole, .. } if last_len == self.block_len => {
@@ -123,7 +125,7 @@ impl CbcMac {
         Ok(*last)
     }
 
-    /// Puts in `left` bytes, whole blocks, whose ciphertext is of no use.
+    /// Processes `left` bytes, which are whole blocks, and discards the ciphertext.
     fn absorb(&self, ctx: &mut Context, from: &mut Cursor<'_, '_>, mut left: usize) -> Result<()> {
         let mut sink = [0; SINK];
         while left > 0 {
@@ -149,7 +151,7 @@ fn xor(block: &mut [u8; MAX_BLOCK], mask: &[u8; MAX_BLOCK]) {
     block.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
 }
 
-/// Multiplies by x in the field of SP 800-38B that has blocks of this length.
+/// Multiplies by x in the field of SP 800-38B for this block length.
 fn double(block: &Block, block_len: usize) -> Block {
     let (bits, polynomial) = match block_len {
         8 => (64, 0x1b),

@@ -12,7 +12,7 @@ use crate::status::{Result, StatusError};
 #[cfg(test)]
 mod tests;
 
-/// 1 to 256.
+/// All lengths from 1 to 256.
 const ARC4_KEY_LENGTHS: [usize; 256] = {
     let mut lengths = [0; 256];
     let mut at = 0;
@@ -23,20 +23,20 @@ const ARC4_KEY_LENGTHS: [usize; 256] = {
     lengths
 };
 
-/// How a message goes through the library.
+/// How OpenSSL processes a message.
 enum Mode {
-    /// Blocks without an IV.
+    /// A block cipher without an IV.
     Blocks(ContextPool),
-    /// Anything that has an IV, and can be cut where blocks end.
+    /// A mode with an IV, which processes a message in several calls of whole blocks.
     WithIv(ContextPool),
-    /// A keystream that each message starts anew, for which the key is set again.
+    /// A stream cipher. Each message uses a new context, because the keystream must start again.
     Stream(ContextPool),
-    /// Counter mode of a cipher for blocks.
+    /// Counter mode implemented with a block cipher.
     Counter(ContextPool),
     Xts(Xts),
 }
 
-/// A cipher with a key, in one direction. The key is wiped when it is dropped.
+/// A cipher with a key, in one direction. The key is wiped on drop.
 pub struct Cipher {
     mode: Mode,
     iv_len: usize,
@@ -44,13 +44,13 @@ pub struct Cipher {
 }
 
 impl Cipher {
-    /// Whether the library really does it.
+    /// Returns whether OpenSSL can perform the algorithm.
     pub fn available(algorithm: CipherAlgorithm) -> bool {
-        static TRIED: OnceLock<Vec<CipherAlgorithm>> = OnceLock::new();
-        is_available(&TRIED, CipherAlgorithm::ALL, algorithm, |algorithm| {
+        static AVAILABLE: OnceLock<Vec<CipherAlgorithm>> = OnceLock::new();
+        is_available(&AVAILABLE, CipherAlgorithm::ALL, algorithm, |algorithm| {
             let lengths = Self::key_lengths(algorithm);
             for &len in lengths {
-                // No two bytes are the same, for ciphers that do not like that.
+                // A key with equal parts is rejected by some modes, so all bytes differ.
                 let key: Vec<u8> = (0..len).map(|byte| byte as u8).collect();
                 for &direction in Direction::ALL {
                     let cipher = Self::keyed(algorithm, direction, &key)?;
@@ -64,7 +64,7 @@ impl Cipher {
         })
     }
 
-    /// The lengths that a key may have, in bytes.
+    /// Returns the lengths of a key, in bytes.
     pub fn key_lengths(algorithm: CipherAlgorithm) -> &'static [usize] {
         use CipherAlgorithm::*;
         match algorithm {
@@ -77,8 +77,8 @@ impl Cipher {
         }
     }
 
-    /// Sets a key. `NotSupp`: the library does not have the algorithm; `Err`: the key is too
-    /// long or too short.
+    /// Creates a cipher with a key. Returns `NotSupp` if the algorithm is not available, and
+    /// `Generic` if the length of the key is invalid.
     pub fn new(algorithm: CipherAlgorithm, direction: Direction, key: &[u8]) -> Result<Self> {
         if !Self::available(algorithm) {
             return Err(StatusError::NotSupp);
@@ -118,19 +118,20 @@ impl Cipher {
         Ok(Cipher { mode, iv_len, block_len })
     }
 
-    /// The IV's length, in bytes; 0 if there is none.
+    /// Returns the length of the IV, in bytes; 0 if the algorithm has no IV.
     pub fn iv_len(&self) -> usize {
         self.iv_len
     }
 
-    /// What a message's length must be a multiple of, in bytes.
+    /// Returns the block length, in bytes. The length of a message must be a multiple of it.
     pub fn block_len(&self) -> usize {
         self.block_len
     }
 
-    /// Puts all of `src` to the front of `dst`, that may be the same memory. `Err`: the IV is
-    /// too long or too short, the message is not a number of blocks or too short for XTS,
-    /// or `dst` is too short; nothing is written then.
+    /// Encrypts or decrypts `src` to the first bytes of `dst`, which may be the same memory.
+    /// Returns `Generic`, and writes nothing, if the length of the IV is invalid, the message is
+    /// not a multiple of the block length, the message is too short for XTS, or `dst` is shorter
+    /// than `src`.
     pub fn run(
         &self,
         iv: &[u8],

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Counter mode made of a block cipher, for 3DES, that the library does not have it for.
+//! Counter mode of 3DES, which OpenSSL does not have, implemented with the block cipher.
 
 use zeroize::Zeroizing;
 
@@ -8,13 +8,14 @@ use crate::memory::{Slice, Span};
 use crate::openssl_ffi::Context;
 use crate::status::{Result, StatusError};
 
-/// A block, all of which is the counter, big-endian; it wraps.
+/// Length of a block, in bytes. The whole block is the counter, which is big-endian and wraps
+/// around.
 const BLOCK: usize = 8;
-/// Bytes at a time.
+/// Number of bytes processed at a time.
 const CHUNK: usize = 64 * BLOCK;
 
-/// Puts all of `src` to the front of `dst`, that is no shorter. `ctx` encrypts blocks.
-/// `Err`: the IV is no block.
+/// Encrypts or decrypts `src` to the first bytes of `dst`, which must not be shorter. `ctx`
+/// encrypts blocks. Returns `Generic` if the IV is not a block.
 pub(crate) fn run(ctx: &mut Context, iv: &[u8], src: &Span<'_>, dst: &Span<'_>) -> Result<()> {
     let mut counter = u64::from_be_bytes(iv.try_into().map_err(|_| StatusError::Generic)?);
     let (mut from, mut to) = (Cursor::new(src), Cursor::new(dst));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! As much of the Distinguished Encoding Rules as keys need.
+//! The part of the Distinguished Encoding Rules that keys need.
 
 use crate::status::{Result, StatusError};
 
@@ -14,13 +14,13 @@ pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
 /// `SEQUENCE`
 pub(super) const SEQUENCE: u8 = 0x30;
 
-/// An explicit tag, `[number]`, of an element that holds another.
+/// Returns the explicit tag `[number]`, whose element contains another element.
 pub(super) const fn explicit(number: u8) -> u8 {
     0xa0 | number
 }
 
-/// Elements one after the other. It reads what it is asked for, and so never nests
-/// deeper than its caller does.
+/// Reads a sequence of elements. The caller reads nested elements with a new `Reader`, so the depth
+/// is limited.
 #[derive(Clone, Debug)]
 pub(super) struct Reader<'a>(&'a [u8]);
 
@@ -29,12 +29,12 @@ impl<'a> Reader<'a> {
         Reader(bytes)
     }
 
-    /// Whether no element is left.
+    /// Returns whether no element is left.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Makes sure that no element is left.
+    /// Returns an error if an element is left.
     pub(super) fn finish(self) -> Result<()> {
         if self.is_empty() {
             Ok(())
@@ -49,14 +49,14 @@ impl<'a> Reader<'a> {
         Ok(front)
     }
 
-    /// A length, which has to be definite and in its shortest form.
+    /// Reads a length, which must be definite and in its shortest form.
     fn length(&mut self) -> Result<usize> {
         let first = self.take(1)?[0];
         if first < 0x80 {
             return Ok(first.into());
         }
         let octets = self.take((first & 0x7f).into())?;
-        // Keys do not come near 2^32 bytes.
+        // A longer length field cannot belong to a key.
         if octets.len() > 4 || octets.first().is_none_or(|&octet| octet == 0) {
             return Err(StatusError::Generic);
         }
@@ -67,12 +67,12 @@ impl<'a> Reader<'a> {
         Ok(len)
     }
 
-    /// The contents of the next element, which has to have this tag.
+    /// Reads the contents of the next element, which must have this tag.
     pub(super) fn element(&mut self, tag: u8) -> Result<&'a [u8]> {
         self.optional(tag)?.ok_or(StatusError::Generic)
     }
 
-    /// The contents of the next element if it has this tag.
+    /// Reads the contents of the next element, if the element has this tag.
     pub(super) fn optional(&mut self, tag: u8) -> Result<Option<&'a [u8]>> {
         if self.0.first() != Some(&tag) {
             return Ok(None);
@@ -82,15 +82,15 @@ impl<'a> Reader<'a> {
         self.take(len).map(Some)
     }
 
-    /// The elements in the next one, a `SEQUENCE`.
+    /// Reads the next element, a `SEQUENCE`, and returns a reader of its contents.
     pub(super) fn sequence(&mut self) -> Result<Reader<'a>> {
         self.element(SEQUENCE).map(Reader)
     }
 
-    /// The next element, an `INTEGER`, without the zeros at its front: no bytes for 0.
+    /// Reads the next element, an `INTEGER`, without leading zeros. The number 0 has no bytes.
     ///
-    /// Every number in a key is positive. Linux never looks at the sign, and has keys
-    /// (in its own self-tests, too) whose writers forgot the zero that says so.
+    /// All numbers in keys are positive, so the sign is ignored, as in Linux. Some keys, also in
+    /// Linux's self-tests, lack the leading zero that marks a positive number.
     pub(super) fn unsigned(&mut self) -> Result<&'a [u8]> {
         match self.element(INTEGER)? {
             [] => Err(StatusError::Generic),
@@ -99,18 +99,18 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The number's shortest form.
+/// Removes leading zeros.
 pub(super) fn without_leading_zeros(octets: &[u8]) -> &[u8] {
     let zeros = octets.iter().take_while(|&&octet| octet == 0).count();
     &octets[zeros..]
 }
 
-/// The opposite direction, which only tests need.
+/// Encodes elements, for tests.
 #[cfg(test)]
 pub(super) mod write {
     use super::*;
 
-    /// One element.
+    /// Encodes an element.
     pub(in super::super) fn element(tag: u8, contents: &[u8]) -> Vec<u8> {
         let mut out = vec![tag];
         match contents.len() {
@@ -126,7 +126,7 @@ pub(super) mod write {
         out
     }
 
-    /// An `INTEGER`.
+    /// Encodes an `INTEGER`.
     pub(in super::super) fn unsigned(number: &[u8]) -> Vec<u8> {
         let number = without_leading_zeros(number);
         let mut octets = vec![];
@@ -137,18 +137,18 @@ pub(super) mod write {
         element(INTEGER, &octets)
     }
 
-    /// A `SEQUENCE`.
+    /// Encodes a `SEQUENCE`.
     pub(in super::super) fn sequence(elements: &[Vec<u8>]) -> Vec<u8> {
         element(SEQUENCE, &elements.concat())
     }
 
-    /// A `SEQUENCE` of `INTEGER`s.
+    /// Encodes a `SEQUENCE` of `INTEGER`s.
     pub(in super::super) fn numbers<N: AsRef<[u8]>>(numbers: &[N]) -> Vec<u8> {
         let numbers: Vec<_> = numbers.iter().map(|number| unsigned(number.as_ref())).collect();
         sequence(&numbers)
     }
 
-    /// The bytes that hexadecimal digits, with space wherever it pleases, stand for.
+    /// Converts hexadecimal digits to bytes. White space is ignored.
     pub(in super::super) fn hex(digits: &str) -> Vec<u8> {
         let digits: Vec<u8> = digits
             .chars()
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn encoded_elements_are_decoded() {
         for len in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x10000] {
             let contents = vec![0xa5; len];
             let element = write::element(OCTET_STRING, &contents);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_is_refused() {
+    fn truncated_elements_are_rejected() {
         let long = write::element(OCTET_STRING, &[7; 300]);
         for len in 0..long.len() {
             assert_eq!(Reader::new(&long[..len]).element(OCTET_STRING), Err(StatusError::Generic));
@@ -199,8 +199,8 @@ mod tests {
             &[4, 0x80, 7, 0, 0][..],                            // indefinite
             &[4, 0x81, 1, 7],                                   // longer than necessary
             &[4, 0x82, 0, 0x80],                                // with a leading zero
-            &[4, 0x85, 1, 0, 0, 0, 0],                          // no key is as long
-            &[4, 0x84, 0xff, 0xff, 0xff, 0xff],                 // more than there is
+            &[4, 0x85, 1, 0, 0, 0, 0],                          // too many length bytes
+            &[4, 0x84, 0xff, 0xff, 0xff, 0xff],                 // longer than the data
             &[4, 0xff, 1],                                      // reserved
             &[4, 0x88, 255, 255, 255, 255, 255, 255, 255, 255], // overflow
         ] {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_have_contents_and_no_sign() {
+    fn integers_are_not_empty_and_have_no_sign() {
         assert_eq!(Reader::new(&[2, 0]).unsigned(), Err(StatusError::Generic));
         assert_eq!(Reader::new(&[2, 1, 0]).unsigned(), Ok(&[][..]));
         assert_eq!(Reader::new(&[2, 1, 0xff]).unsigned(), Ok(&[0xff][..]));

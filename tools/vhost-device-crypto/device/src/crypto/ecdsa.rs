@@ -16,17 +16,18 @@ use crate::status::{Result, StatusError};
 #[cfg(test)]
 mod tests;
 
-/// The curves that the library has: distributors take some out.
-static AVAILABLE: LazyLock<Vec<Curve>> =
-    LazyLock::new(|| Curve::ALL.iter().copied().filter(|&curve| try_out(curve).is_ok()).collect());
+/// The curves that OpenSSL has. Distributions remove some.
+static AVAILABLE: LazyLock<Vec<Curve>> = LazyLock::new(|| {
+    Curve::ALL.iter().copied().filter(|&curve| self_test(curve).is_ok()).collect()
+});
 
-/// Whether the library can do a curve. It is tried once.
+/// Returns whether OpenSSL has a curve. The curves are tested once.
 pub fn available(curve: Curve) -> bool {
     AVAILABLE.contains(&curve)
 }
 
-/// Signs and verifies with the simplest of keys.
-fn try_out(curve: Curve) -> Result<()> {
+/// Signs and verifies with the private key 1.
+fn self_test(curve: Curve) -> Result<()> {
     let group = EcGroup::from_curve_name(nid(curve))?;
     let one = BigNum::from_u32(1)?;
     let generator = group.generator_opt().ok_or(StatusError::NotSupp)?;
@@ -58,7 +59,7 @@ fn object_identifier(curve: Curve) -> &'static [u8] {
     }
 }
 
-/// A key on a curve. OpenSSL wipes a private key when it is dropped.
+/// A key on a curve. OpenSSL wipes a private key on drop.
 #[derive(Debug)]
 pub struct Ecdsa(Key);
 
@@ -69,13 +70,13 @@ enum Key {
 }
 
 impl Ecdsa {
-    /// Reads a key: an `ECPrivateKey` (RFC 5915), in DER, or the octets of a public point
-    /// (SEC 1, section 2.3.3), compressed or not.
+    /// Parses a key: an `ECPrivateKey` (RFC 5915) in DER, or a public point (SEC 1, section 2.3.3),
+    /// compressed or not.
     ///
     /// # Errors
     ///
-    /// `NotSupp` if the curve is not available; `Err` if the key is malformed or another
-    /// curve's, or does not fit together.
+    /// `NotSupp` if the curve is not available. `Generic` if the key is malformed, belongs to
+    /// another curve, or its private and public part do not match.
     pub fn new(key_type: KeyType, key: &[u8], curve: Curve) -> Result<Ecdsa> {
         if !available(curve) {
             return Err(StatusError::NotSupp);
@@ -92,12 +93,12 @@ impl Ecdsa {
         Ok(Ecdsa(key))
     }
 
-    /// Signs a digest, and appends the signature: the DER of an `ECDSA-Sig-Value`. Of a
-    /// digest longer than the curve's order as many bits count as the order has.
+    /// Signs a digest and appends the signature, an `ECDSA-Sig-Value` in DER. A digest longer than
+    /// the order of the curve is truncated to the bits of the order.
     ///
     /// # Errors
     ///
-    /// The key is a public one, or the digest is empty.
+    /// `Generic` if the key is a public key or the digest is empty.
     pub fn sign(&self, digest: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let Key::Private(key) = &self.0 else {
             return Err(StatusError::Generic);
@@ -108,16 +109,15 @@ impl Ecdsa {
         Ok(())
     }
 
-    /// Verifies the signature, which is in DER, of a digest.
+    /// Verifies a signature of a digest. The signature is in DER.
     ///
     /// # Errors
     ///
-    /// `KeyRejected` if the signature is not this key's, or malformed; `Err` if the digest
-    /// is empty.
+    /// `KeyRejected` if the signature is wrong or malformed. `Generic` if the digest is empty.
     pub fn verify(&self, signature: &[u8], digest: &[u8]) -> Result<()> {
         let digest = front(digest)?;
         let parsed = EcdsaSig::from_der(signature).map_err(|_| StatusError::KeyRejected)?;
-        // The library reads more than DER, and not to the end.
+        // OpenSSL also accepts encodings other than DER, and ignores bytes after the signature.
         if parsed.to_der()? != signature {
             return Err(StatusError::KeyRejected);
         }
@@ -132,10 +132,11 @@ impl Ecdsa {
     }
 }
 
-/// As many bytes of a digest as count at most: the largest order has 521 bits. (Which ones
-/// of them do the library knows, but its lengths have 31 bits.)
+/// Truncates a digest to the maximum length that is used: the largest order has 521 bits.
+/// OpenSSL truncates further, but its lengths have 31 bits.
 ///
-/// No hash makes an empty digest, and anybody can make a signature that fits one.
+/// Rejects an empty digest. No hash produces one, and a signature of it can be forged without the
+/// key.
 fn front(digest: &[u8]) -> Result<&[u8]> {
     match digest {
         [] => Err(StatusError::Generic),
@@ -143,18 +144,18 @@ fn front(digest: &[u8]) -> Result<&[u8]> {
     }
 }
 
-/// Reads a point, which is on the curve, and not infinity. The curves' cofactors are 1, so
-/// that there is nothing else to check.
+/// Parses a point. The point must be on the curve and not infinity. The cofactor of all curves is
+/// 1, so no other check is needed.
 fn point(group: &EcGroupRef, octets: &[u8], context: &mut BigNumContext) -> Result<EcPoint> {
-    // Infinity is 0; 6 and 7 are the hybrid form, which SEC 1 does not have any more.
+    // 0 is infinity. 6 and 7 are the hybrid form, which SEC 1 no longer has.
     if !matches!(octets.first(), Some(2..=4)) {
         return Err(StatusError::Generic);
     }
-    // It makes sure of the length, and that the point is on the curve.
+    // The call checks the length, and that the point is on the curve.
     Ok(EcPoint::from_bytes(group, octets, context)?)
 }
 
-/// Reads an `ECPrivateKey`.
+/// Parses an `ECPrivateKey`.
 fn private(
     group: &EcGroupRef,
     key: &[u8],
@@ -200,7 +201,7 @@ fn private(
     Ok(EcKey::from_private_components(group, &number, &computed)?)
 }
 
-/// Compares the public key that came along with the one that belongs to the private key.
+/// Checks that the public key in an `ECPrivateKey` belongs to the private key.
 fn check_public(
     group: &EcGroupRef,
     public: &[u8],
@@ -210,7 +211,7 @@ fn check_public(
     let mut public = Reader::new(public);
     let bits = public.element(der::BIT_STRING)?;
     public.finish()?;
-    // The first byte says how many bits of the last one are not used.
+    // The first byte is the number of unused bits in the last byte.
     let [0, octets @ ..] = bits else {
         return Err(StatusError::Generic);
     };

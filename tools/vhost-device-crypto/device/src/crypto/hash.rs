@@ -12,7 +12,7 @@ use crate::status::{Result, StatusError};
 #[cfg(test)]
 mod tests;
 
-/// How the library calls it.
+/// Returns OpenSSL's name of an algorithm.
 fn name(algorithm: HashAlgorithm) -> &'static str {
     match algorithm {
         HashAlgorithm::Md5 => "MD5",
@@ -30,15 +30,15 @@ fn name(algorithm: HashAlgorithm) -> &'static str {
     }
 }
 
-/// Whether the library really does it.
+/// Returns whether OpenSSL can perform the algorithm.
 pub fn available(algorithm: HashAlgorithm) -> bool {
-    static TRIED: OnceLock<Vec<HashAlgorithm>> = OnceLock::new();
-    is_available(&TRIED, HashAlgorithm::ALL, algorithm, |algorithm| {
+    static AVAILABLE: OnceLock<Vec<HashAlgorithm>> = OnceLock::new();
+    is_available(&AVAILABLE, HashAlgorithm::ALL, algorithm, |algorithm| {
         run(algorithm, &Span::new(), &mut [0])
     })
 }
 
-/// The digest's length, in bytes; `None` if it can have any.
+/// Returns the length of the digest, in bytes, or `None` for an extendable-output function.
 pub fn digest_len(algorithm: HashAlgorithm) -> Option<usize> {
     match algorithm {
         HashAlgorithm::Md5 => Some(16),
@@ -51,8 +51,8 @@ pub fn digest_len(algorithm: HashAlgorithm) -> Option<usize> {
     }
 }
 
-/// Hashes `src`; `out` gets as much of the digest as it holds. `NotSupp`: the library does
-/// not have the algorithm; `Err`: `out` is empty, or longer than the digest.
+/// Hashes `src` and writes the first bytes of the digest to `out`. Returns `NotSupp` if the
+/// algorithm is not available, and `Generic` if `out` is empty or longer than the digest.
 pub fn digest(algorithm: HashAlgorithm, src: &Span<'_>, out: &mut [u8]) -> Result<()> {
     if !available(algorithm) {
         return Err(StatusError::NotSupp);
@@ -64,11 +64,11 @@ pub fn digest(algorithm: HashAlgorithm, src: &Span<'_>, out: &mut [u8]) -> Resul
     run(algorithm, src, out)
 }
 
-/// One more than the highest of the algorithms' numbers, that begin with 1.
+/// The highest algorithm number plus 1. The numbers start with 1.
 const NUMBERS: usize = HashAlgorithm::ALL.len() + 1;
 
 fn run(algorithm: HashAlgorithm, src: &Span<'_>, out: &mut [u8]) -> Result<()> {
-    // A context has memory for one algorithm, and keeps it from one use to the next.
+    // One pool for each algorithm: a context keeps the memory of its algorithm between uses.
     static HASHERS: [Pool<Hasher>; NUMBERS] = [const { Pool::new() }; NUMBERS];
 
     let digest = openssl_ffi::digest(name(algorithm)).ok_or(StatusError::NotSupp)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Message authentication codes.
 //!
-//! GMAC is not among them: it needs an IV, and a request has no field for it.
+//! GMAC is not supported: it needs an IV, and a request has no field for it.
 
 use std::ffi::CStr;
 use std::sync::OnceLock;
@@ -18,7 +18,7 @@ use crate::status::{Result, StatusError};
 #[cfg(test)]
 mod tests;
 
-/// The MAC's length, in bytes; 0 if the library does not have the algorithm.
+/// Returns the length of the MAC, in bytes, or 0 if the algorithm is not supported.
 pub fn mac_len(algorithm: MacAlgorithm) -> usize {
     use MacAlgorithm::*;
     match algorithm {
@@ -39,17 +39,17 @@ enum Mode {
     Cbc(CbcMac),
 }
 
-/// A MAC with a key, that is wiped when it is dropped.
+/// A MAC with a key. The key is wiped on drop.
 pub struct Mac {
     mode: Mode,
     len: usize,
 }
 
 impl Mac {
-    /// Whether the library really does it.
+    /// Returns whether OpenSSL can perform the algorithm.
     pub fn available(algorithm: MacAlgorithm) -> bool {
-        static TRIED: OnceLock<Vec<MacAlgorithm>> = OnceLock::new();
-        is_available(&TRIED, MacAlgorithm::ALL, algorithm, |algorithm| {
+        static AVAILABLE: OnceLock<Vec<MacAlgorithm>> = OnceLock::new();
+        is_available(&AVAILABLE, MacAlgorithm::ALL, algorithm, |algorithm| {
             let key: Vec<u8> = (0..24).collect();
             let key_len = if algorithm == MacAlgorithm::Cmac3des { 24 } else { 16 };
             let mac = Self::keyed(algorithm, &key[..key_len])?;
@@ -57,8 +57,8 @@ impl Mac {
         })
     }
 
-    /// Sets a key. `NotSupp`: the library does not have the algorithm; `Err`: the key is too
-    /// long or too short.
+    /// Creates a MAC with a key. Returns `NotSupp` if the algorithm is not available, and `Generic`
+    /// if the length of the key is invalid.
     pub fn new(algorithm: MacAlgorithm, key: &[u8]) -> Result<Self> {
         if !Self::available(algorithm) {
             return Err(StatusError::NotSupp);
@@ -91,8 +91,8 @@ impl Mac {
         Ok(Mac { mode, len: mac_len(algorithm) })
     }
 
-    /// Makes the MAC of a message that is all parts one after the other; `out` gets as much
-    /// of it as it holds. `Err`: `out` is empty, or longer than the MAC.
+    /// Computes the MAC of the concatenated parts and writes its first bytes to `out`. Returns
+    /// `Generic` if `out` is empty or longer than the MAC.
     pub fn run(&self, parts: &[&Span<'_>], out: &mut [u8]) -> Result<()> {
         if out.is_empty() || out.len() > self.len {
             return Err(StatusError::Generic);

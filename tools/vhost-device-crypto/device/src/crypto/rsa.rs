@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! RSA: raw, and with the paddings of PKCS#1 v1.5.
+//! RSA without padding, and with the paddings of PKCS#1 v1.5.
 //!
-//! OpenSSL does the exponentiations, with blinding, and checks what the Chinese remainder
-//! theorem gave it. The paddings of signatures and of what is decrypted are this module's:
-//! a signature is compared as a whole instead of being parsed, and a ciphertext that is
-//! not well padded is an error. (OpenSSL since 3.2 makes a message up instead, which keeps
-//! from the guest what the guest has the right to know: the status is the specification's.)
+//! OpenSSL performs the exponentiations, with blinding, and verifies results of the Chinese
+//! remainder theorem. This module implements the paddings of signatures and of decryption. It
+//! compares a signature as a whole instead of parsing it. A ciphertext with wrong padding is an
+//! error, as the specification's status codes require; OpenSSL since 3.2 returns a random message
+//! instead.
 
 use openssl::memcmp;
 use openssl::pkey::{HasPublic, Private, Public};
@@ -22,7 +22,7 @@ mod pkcs1;
 #[cfg(test)]
 mod tests;
 
-/// A key and how to use it. OpenSSL wipes a private key when it is dropped.
+/// A key and its padding. OpenSSL wipes a private key on drop.
 #[derive(Debug)]
 pub struct Rsa {
     key: Key,
@@ -39,19 +39,18 @@ enum Key {
 #[derive(Clone, Copy, Debug)]
 enum Scheme {
     Raw,
-    /// What is signed, if the hash is one that is served.
+    /// The encoding of the signed digest, if the hash is supported.
     Pkcs1(Option<DigestInfo>),
 }
 
 impl Rsa {
-    /// Reads a key: a PKCS#1 `RSAPrivateKey` or `RSAPublicKey`, in DER.
+    /// Parses a key: a PKCS#1 `RSAPrivateKey` or `RSAPublicKey` in DER.
     ///
     /// # Errors
     ///
-    /// `Err` if the key is malformed, does not fit together, or has a modulus of less than
-    /// 512 or more than 8192 bits; `NotSupp` if the public exponent has more than 64 bits and the
-    /// modulus more than 3072. A hash that is not served, or none that there is, matters to
-    /// signatures alone.
+    /// `Generic` if the key is malformed or inconsistent, or its modulus has less than 512 or more
+    /// than 8192 bits. `NotSupp` if the public exponent has more than 64 bits and the modulus more
+    /// than 3072. A missing or unsupported hash only makes signatures fail.
     pub fn new(
         key_type: KeyType,
         key: &[u8],
@@ -77,35 +76,34 @@ impl Rsa {
         Ok(Rsa { key, scheme, modulus_len: modulus_len as usize })
     }
 
-    /// The length of the modulus in bytes. No result is longer.
+    /// Returns the length of the modulus, in bytes. No result is longer.
     pub fn modulus_len(&self) -> usize {
         self.modulus_len
     }
 
-    /// Encrypts, and appends the ciphertext: as many bytes as the modulus has.
+    /// Encrypts and appends the ciphertext, which has the length of the modulus.
     ///
     /// # Errors
     ///
-    /// `src` is too long, or, without padding, empty or not below the modulus.
+    /// `Generic` if `src` is too long or, without padding, empty or not less than the modulus.
     pub fn encrypt(&self, src: &[u8], out: &mut Vec<u8>) -> Result<()> {
         match self.scheme {
             Scheme::Raw => {
                 let block = self.block(src)?;
                 self.append(out, |to| self.public(&block, to, Padding::NONE))
             }
-            // The library knows how long exactly `src` may be, but its lengths have 31 bits.
+            // OpenSSL checks the exact limit, but its lengths have 31 bits.
             Scheme::Pkcs1(_) if src.len() > self.modulus_len => Err(StatusError::Generic),
             Scheme::Pkcs1(_) => self.append(out, |to| self.public(src, to, Padding::PKCS1)),
         }
     }
 
-    /// Decrypts, and appends the message; without padding that is as many bytes as the
-    /// modulus has.
+    /// Decrypts and appends the message. Without padding the message has the length of the modulus.
     ///
     /// # Errors
     ///
-    /// The key is a public one; `src` is empty or not below the modulus; with padding,
-    /// `src` is not as long as the modulus, or what comes out is not well padded.
+    /// `Generic` if the key is a public key; `src` is empty or not less than the modulus; or, with
+    /// padding, `src` does not have the length of the modulus or the padding is wrong.
     pub fn decrypt(&self, src: &[u8], out: &mut Vec<u8>) -> Result<()> {
         match self.scheme {
             Scheme::Raw => {
@@ -124,24 +122,25 @@ impl Rsa {
         }
     }
 
-    /// Signs a digest (without a hash: these bytes), and appends the signature: as many
-    /// bytes as the modulus has.
+    /// Signs a digest and appends the signature, which has the length of the modulus. Without a
+    /// hash `digest` is signed as it is.
     ///
     /// # Errors
     ///
-    /// `NotSupp` if the hash is not served. `Err` if the key is a public one; there is no padding;
-    /// the digest's length is not the hash's, or too much for the modulus.
+    /// `NotSupp` if the hash is not supported. `Generic` if the key is a public key, there is no
+    /// padding, or the digest does not have the length of the hash or is too long for the modulus.
     pub fn sign(&self, digest: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let block = self.digest_info()?.pad(digest, self.modulus_len)?;
         self.append(out, |to| self.private(&block, to))
     }
 
-    /// Verifies a signature of a digest (without a hash: of these bytes).
+    /// Verifies a signature of a digest. Without a hash `digest` is what was signed.
     ///
     /// # Errors
     ///
-    /// `KeyRejected` if the signature is not this key's, or none at all. `NotSupp` if the hash is not
-    /// served. `Err` if there is no padding, or the digest's length is not the hash's, or too much for the modulus.
+    /// `KeyRejected` if the signature is wrong or malformed. `NotSupp` if the hash is not
+    /// supported. `Generic` if there is no padding, or the digest does not have the length of the
+    /// hash or is too long for the modulus.
     pub fn verify(&self, signature: &[u8], digest: &[u8]) -> Result<()> {
         let want = self.digest_info()?.pad(digest, self.modulus_len)?;
         let mut got = vec![0; self.modulus_len];
@@ -154,8 +153,9 @@ impl Rsa {
         Ok(())
     }
 
-    /// "RAW sessions are never used to sign or verify": the specification knows the
-    /// algorithm, but not such a request. Hence not `NotSupp`.
+    /// Returns the encoding of the digest. Without padding the error is not `NotSupp`, because the
+    /// specification supports the algorithm and only forbids the request: "RAW sessions are never
+    /// used to sign or verify".
     fn digest_info(&self) -> Result<DigestInfo> {
         match self.scheme {
             Scheme::Raw => Err(StatusError::Generic),
@@ -163,7 +163,7 @@ impl Rsa {
         }
     }
 
-    /// The integer that `src` is, in as many bytes as the modulus has.
+    /// Converts the integer in `src` to the length of the modulus.
     fn block(&self, src: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         let octets = without_leading_zeros(src);
         if src.is_empty() || octets.len() > self.modulus_len {
@@ -174,7 +174,7 @@ impl Rsa {
         Ok(block)
     }
 
-    /// Appends what `operation` makes as much room for as the modulus has bytes.
+    /// Appends the result of `operation`, which has the length of the modulus.
     fn append(
         &self,
         out: &mut Vec<u8>,
@@ -185,7 +185,7 @@ impl Rsa {
         operation(&mut out[start..]).inspect_err(|_| out.truncate(start))
     }
 
-    /// Exponentiates by the public exponent.
+    /// Performs the exponentiation with the public exponent.
     fn public(&self, block: &[u8], to: &mut [u8], padding: Padding) -> Result<()> {
         fn exponentiate(
             key: &RsaRef<impl HasPublic>,
@@ -202,8 +202,7 @@ impl Rsa {
         }
     }
 
-    /// Exponentiates by the private exponent. It is the same for signatures as for
-    /// ciphertexts.
+    /// Performs the exponentiation with the private exponent, for signatures and for decryption.
     fn private(&self, block: &[u8], to: &mut [u8]) -> Result<()> {
         match &self.key {
             Key::Public(_) => Err(StatusError::Generic),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! What the algorithms' tests have in common.
+//! Functions that the tests of the algorithms share.
 
 use crate::memory::{Slice, Span};
 use crate::status::Result;
@@ -8,13 +8,13 @@ use crate::status::Result;
 pub const SP_800_38: &str = "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51\
      30c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710";
 
-/// The bytes that hexadecimal digits stand for.
+/// Converts hexadecimal digits to bytes.
 pub fn hex(digits: &str) -> Vec<u8> {
     let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
     (0..digits.len()).step_by(2).map(byte).collect()
 }
 
-/// Bytes that look random, the same for the same seed.
+/// Returns pseudo-random bytes, the same for the same seed.
 pub fn random(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut next = || {
@@ -26,7 +26,7 @@ pub fn random(seed: u64, len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
-/// The first `len` bytes of a piece of memory, cut at these places.
+/// Returns the first `len` bytes of `memory` as a span that is cut at these offsets.
 pub fn cut<'m>(memory: Slice<'m>, len: usize, at: &[usize]) -> Span<'m> {
     let mut span = Span::new();
     let mut from = 0;
@@ -37,15 +37,16 @@ pub fn cut<'m>(memory: Slice<'m>, len: usize, at: &[usize]) -> Span<'m> {
     span
 }
 
-/// Where to cut so many bytes: nowhere, at every place, everywhere, and in odd pieces.
+/// Returns lists of offsets at which to cut `len` bytes: none, all, every 3rd to 17th, and each
+/// single offset.
 pub fn cuts(len: usize) -> Vec<Vec<usize>> {
     let once = (1..len).map(|at| vec![at]);
     let odd = [3, 5, 7, 13, 17].map(|step| (1..len).step_by(step).collect());
     [vec![], (1..len).collect()].into_iter().chain(odd).chain(once).collect()
 }
 
-/// Checks that `run` makes `want` of `src`, wherever these are cut: each on its own, both
-/// at the same places, and in the same memory. It must not write elsewhere.
+/// Checks that `run` computes `want` from `src`, for all cuts of source and destination: different
+/// cuts, equal cuts, and in place. `run` must not write outside the destination.
 pub fn check_cut(src: &[u8], want: &[u8], run: impl Fn(&Span<'_>, &Span<'_>) -> Result<()>) {
     const GUARD: [u8; 32] = [0xa5; 32];
     let guarded = |bytes: &[u8], len| [bytes, &vec![0xa5; len - bytes.len()], &GUARD].concat();
@@ -69,7 +70,7 @@ pub fn check_cut(src: &[u8], want: &[u8], run: impl Fn(&Span<'_>, &Span<'_>) -> 
         assert_eq!(both[len..], GUARD);
     };
     let cuts = cuts(src.len().max(want.len()));
-    // All pairs would take too long for long messages.
+    // For long messages all pairs of cuts would take too long.
     let few = if src.len() <= 48 { cuts.len() } else { 7 };
     for some in &cuts {
         check(some, some);
@@ -80,8 +81,8 @@ pub fn check_cut(src: &[u8], want: &[u8], run: impl Fn(&Span<'_>, &Span<'_>) -> 
     }
 }
 
-/// Checks that `run` works, whatever comes of it, if what it reads and writes overlaps in
-/// odd ways.
+/// Checks that `run` succeeds, and writes nothing outside its memory, if source and destination
+/// overlap at any offset. The results are not checked.
 pub fn check_overlaps(len: usize, run: impl Fn(&Span<'_>, &Span<'_>) -> Result<()>) {
     for shift in 1..40 {
         for at in cuts(len).iter().take(9) {

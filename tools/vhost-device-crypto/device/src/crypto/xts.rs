@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! AES-XTS, IEEE 1619, with ciphertext stealing.
 //!
-//! The library's does not encrypt if both halves of the key are the same, has no 192-bit
-//! keys, and takes no more than 16 MiB. The device knows no such rules; for these cases
-//! the mode is made of single blocks.
+//! OpenSSL's implementation does not encrypt if both halves of the key are equal, has no 192-bit
+//! keys, and is limited to 16 MiB. The specification has no such limits. In these cases this module
+//! implements the mode with single blocks.
 
 use zeroize::Zeroizing;
 
@@ -17,12 +17,12 @@ use crate::status::{Result, StatusError};
 mod tests;
 
 const BLOCK: usize = 16;
-/// Bytes at a time.
+/// Number of bytes processed at a time.
 const CHUNK: usize = 32 * BLOCK;
-/// The longest message the library takes, in bytes.
+/// Maximum length of a message in OpenSSL's implementation, in bytes.
 const LIBRARY_MAX: usize = BLOCK << 20;
 
-/// The tweak's length, in bytes.
+/// Length of the tweak, in bytes.
 pub(crate) const IV_LEN: usize = BLOCK;
 
 /// A key in one direction.
@@ -34,7 +34,7 @@ pub(crate) struct Xts {
 }
 
 impl Xts {
-    /// `Err`: the key is not two AES keys long.
+    /// Creates a key. Returns `Generic` if the length is not that of two AES keys.
     pub(crate) fn new(direction: Direction, key: &[u8]) -> Result<Self> {
         let (first, second) = key.split_at(key.len() / 2);
         let (blocks, library) = match key.len() {
@@ -52,8 +52,8 @@ impl Xts {
         })
     }
 
-    /// Puts all of `src` to the front of `dst`, that is no shorter. `Err`: there is less
-    /// than a block, or `iv` is not one.
+    /// Encrypts or decrypts `src` to the first bytes of `dst`, which must not be shorter. Returns
+    /// `Generic` if `src` is shorter than a block or `iv` is not a block.
     pub(crate) fn run(
         &self,
         iv: &[u8],
@@ -90,7 +90,7 @@ impl Xts {
         dst: &Span<'_>,
     ) -> Result<()> {
         let tail = src.len() % BLOCK;
-        // A block that lends bytes to the tail waits for it.
+        // Ciphertext stealing processes the last whole block together with the tail.
         let mut left = src.len() - tail - if tail == 0 { 0 } else { BLOCK };
         let (mut from, mut to) = (Cursor::new(src), Cursor::new(dst));
         let mut chunk = Zeroizing::new([0; CHUNK]);
@@ -118,7 +118,8 @@ impl Xts {
     }
 }
 
-/// Ciphers blocks, the first of which has this tweak; returns the tweak of what follows.
+/// Encrypts or decrypts blocks, the first of which has this tweak. Returns the tweak of the next
+/// block.
 fn crypt(ctx: &mut Context, tweak: u128, blocks: &mut [u8]) -> Result<u128> {
     let after = mask(tweak, blocks);
     let both = Slice::from(&mut blocks[..]);
@@ -136,7 +137,7 @@ fn mask(mut tweak: u128, blocks: &mut [u8]) -> u128 {
     tweak
 }
 
-/// Multiplies by x in GF(2^128), whose bytes are in the order that XTS has them in.
+/// Multiplies by x in GF(2^128), in the byte order of XTS.
 fn double(tweak: u128) -> u128 {
     (tweak << 1) ^ ((tweak >> 127) * 0x87)
 }

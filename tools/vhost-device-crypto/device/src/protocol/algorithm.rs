@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The specification's numbers for services, algorithms, and what goes with them.
+//! Numbers of the specification: services, algorithms and their parameters.
 
 use serde::Serialize;
 
 use crate::status::StatusError;
 
-/// Makes an enumeration of the specification's numbers that knows its way back.
+/// Defines an enumeration of the specification's numbers, with conversions in both directions.
 macro_rules! numbers {
     ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $value:literal,)* }) => {
         $(#[$doc])*
@@ -15,22 +15,22 @@ macro_rules! numbers {
         pub enum $name { $($(#[$item_doc])* $item = $value,)* }
 
         impl $name {
-            /// All there are.
+            /// All values.
             pub const ALL: &'static [$name] = &[$($name::$item),*];
 
-            /// Its name, as in this file.
+            /// Returns the name of the variant.
             pub const fn name(self) -> &'static str {
                 match self { $($name::$item => stringify!($item),)* }
             }
 
-            /// The specification's number.
+            /// Returns the number in the specification.
             pub const fn number(self) -> u32 {
                 self as u32
             }
         }
 
         impl TryFrom<u32> for $name {
-            /// The number, which is not one of these.
+            /// The unknown number.
             type Error = u32;
 
             fn try_from(number: u32) -> Result<Self, u32> {
@@ -129,8 +129,8 @@ numbers! {
 }
 
 numbers! {
-    /// `VIRTIO_CRYPTO_AKCIPHER_*`, in the specification's numbers. The kernel's header
-    /// has 3 for ECDSA, and 2 for DSA.
+    /// `VIRTIO_CRYPTO_AKCIPHER_*`, with the specification's numbers. In the kernel's header ECDSA
+    /// is 3 and DSA is 2.
     #[allow(missing_docs)]
     AkcipherAlgorithm {
         Rsa = 1,
@@ -138,7 +138,7 @@ numbers! {
     }
 }
 
-/// RSA's number, the same everywhere.
+/// The number of RSA, the same in specification and kernel.
 pub const RSA: u32 = AkcipherAlgorithm::Rsa.number();
 
 numbers! {
@@ -151,7 +151,7 @@ numbers! {
 }
 
 numbers! {
-    /// `VIRTIO_CRYPTO_RSA_*`: which hash a PKCS#1 signature names.
+    /// `VIRTIO_CRYPTO_RSA_*`: the hash of a PKCS#1 signature.
     #[allow(missing_docs)]
     RsaHash {
         NoHash = 0,
@@ -198,7 +198,7 @@ numbers! {
 }
 
 numbers! {
-    /// `VIRTIO_CRYPTO_SYM_OP_*`: whether a request is a cipher's or a chain's.
+    /// `VIRTIO_CRYPTO_SYM_OP_*`: whether a request is for a cipher or for algorithm chaining.
     #[allow(missing_docs)]
     SymOp {
         Cipher = 1,
@@ -216,8 +216,8 @@ numbers! {
 }
 
 numbers! {
-    /// `VIRTIO_CRYPTO_SYM_HASH_MODE_*`; there is a third, `NESTED`, that the
-    /// specification gives no parameters for.
+    /// `VIRTIO_CRYPTO_SYM_HASH_MODE_*`, without `NESTED`, for which the specification has no
+    /// parameters.
     #[allow(missing_docs)]
     HashMode {
         Plain = 1,
@@ -225,17 +225,17 @@ numbers! {
     }
 }
 
-/// An algorithm's number that nobody knows is not supported; any other is a bad request.
+/// Converts the number of an algorithm. Returns `NotSupp` if the number is unknown.
 pub fn supported<T: TryFrom<u32, Error = u32>>(number: u32) -> Result<T, StatusError> {
     T::try_from(number).map_err(|_| StatusError::NotSupp)
 }
 
-/// A field's value that the specification does not define makes the request a bad one.
+/// Converts the value of a field. Returns `Generic` if the specification does not define the value.
 pub fn defined<T: TryFrom<u32, Error = u32>>(number: u32) -> Result<T, StatusError> {
     T::try_from(number).map_err(|_| StatusError::Generic)
 }
 
-/// The mask that has these algorithms' bits set.
+/// Returns the mask with the bits of these numbers.
 pub fn mask(numbers: impl IntoIterator<Item = u32>) -> u64 {
     numbers.into_iter().fold(0, |mask, number| mask | 1 << number)
 }

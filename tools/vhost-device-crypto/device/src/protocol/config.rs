@@ -9,7 +9,7 @@ pub const HW_READY: u32 = 1;
 /// The size of the configuration space, in bytes.
 pub const CONFIG_LEN: usize = 56;
 
-/// `struct virtio_crypto_config`; masks are as wide as they are together.
+/// `struct virtio_crypto_config`. The low and high halves of a mask are one field here.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub struct Config {
@@ -27,7 +27,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The bytes the driver reads.
+    /// Returns the configuration space as bytes.
     pub fn to_bytes(self) -> [u8; CONFIG_LEN] {
         let words = [
             self.status,

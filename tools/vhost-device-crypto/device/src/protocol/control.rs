@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Requests on the control queue: sessions are created and destroyed.
+//! Requests of the control queue, which create and destroy sessions.
 
 use serde::Serialize;
 use smallvec::smallvec;
@@ -8,9 +8,9 @@ use super::algorithm::{HashMode, Service, SymOp, RSA};
 use super::{Fields, Layout, Unused, PADDED_LEN};
 use crate::status::{Result, StatusError};
 
-/// The header's size, in bytes.
+/// Length of the header, in bytes.
 pub const HEADER_LEN: usize = 16;
-/// The outcome of a CREATE, in bytes.
+/// Length of the response to a CREATE, in bytes.
 pub const CREATE_OUTCOME_LEN: usize = 16;
 
 /// `struct virtio_crypto_ctrl_header`
@@ -24,8 +24,8 @@ pub struct Header {
     pub reserved: u32,
 }
 
-/// What a session is to do: the fixed fields of a CREATE, or of a stateless request.
-/// Numbers are as they came.
+/// Parameters of a session: the fixed-length fields of a CREATE or of a stateless request. Numbers
+/// are not checked yet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
@@ -54,7 +54,7 @@ pub struct Chain {
 }
 
 impl Parameters {
-    /// The service these are for.
+    /// Returns the service.
     pub fn service(&self) -> Service {
         match self {
             Parameters::Cipher { .. } | Parameters::Chain(_) => Service::Cipher,
@@ -65,8 +65,8 @@ impl Parameters {
         }
     }
 
-    /// How long the keys are that follow: the cipher's or the only one, and the chain's
-    /// second, in bytes.
+    /// Returns the lengths of the keys, in bytes: the key of the algorithm, and the second key of a
+    /// chain.
     pub fn key_lens(&self) -> (u32, u32) {
         match *self {
             Parameters::Cipher { key_len, .. }
@@ -78,7 +78,7 @@ impl Parameters {
         }
     }
 
-    /// The algorithm's number; a chain's is its cipher's.
+    /// Returns the number of the algorithm, or of the cipher of a chain.
     pub fn algo(&self) -> u32 {
         match *self {
             Parameters::Cipher { algo, .. }
@@ -91,7 +91,7 @@ impl Parameters {
     }
 }
 
-/// What a request on the control queue asks for.
+/// Operation of a control request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
@@ -100,31 +100,32 @@ pub enum Operation {
     Destroy { service: Service, session_id: u64 },
 }
 
-/// A request on the control queue, without what follows its fixed fields.
+/// Header and fixed-length fields of a control request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub struct Request {
     /// The header.
     pub header: Header,
-    /// The fixed fields.
+    /// The operation and its fixed-length fields.
     pub operation: Operation,
-    /// Header and fixed fields, in bytes.
+    /// Length of the header and the fixed-length fields, in bytes.
     #[serde(skip)]
     pub fixed_len: usize,
-    /// Whether what the specification leaves unused is 0.
+    /// Whether all unused bytes are 0.
     #[serde(skip)]
     pub padding_is_zero: bool,
 }
 
 impl Operation {
-    /// What a request of this form does not use: the header's flag and the padding. The
-    /// header's reserved word is not among it.
+    /// Returns the unused bytes: the flag of the header and the padding. The reserved word of the
+    /// header has a check of its own.
     fn unused(&self) -> Unused {
         let mut unused: Unused = smallvec![8..12];
         match self {
             Operation::Destroy { .. } => unused.push(24..PADDED_LEN),
             Operation::Create(parameters) => match parameters {
                 Parameters::Cipher { .. } => unused.extend([28..64, 68..PADDED_LEN]),
-                // Behind each half; without a key its length is padding as well.
+                // Padding follows the parameters of the cipher and of the digest. Without a key,
+                // the length of the key is padding as well.
                 Parameters::Chain(chain) => {
                     let auth = chain.hash_mode == HashMode::Auth.number();
                     let padding = if auth { 52..56 } else { 48..56 };
@@ -133,7 +134,7 @@ impl Operation {
                 Parameters::Hash { .. } => unused.push(24..PADDED_LEN),
                 Parameters::Mac { .. } => unused.push(28..PADDED_LEN),
                 Parameters::Aead { .. } => unused.push(36..PADDED_LEN),
-                // RSA has a hash where a curve has nothing.
+                // The field is the hash of RSA, and padding for an elliptic curve.
                 Parameters::Akcipher { algo: RSA, .. } => unused.push(36..PADDED_LEN),
                 Parameters::Akcipher { .. } => unused.push(32..PADDED_LEN),
             },
@@ -143,7 +144,7 @@ impl Operation {
 }
 
 impl Header {
-    /// Reads the header; `Err` if it is not whole.
+    /// Parses the header. Returns `Generic` if the request is too short.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let fields = Fields::new(bytes, HEADER_LEN)?;
         Ok(Header {
@@ -154,8 +155,8 @@ impl Header {
         })
     }
 
-    /// The opcode's service, and whether it creates or destroys; `NotSupp` if the
-    /// specification does not define it.
+    /// Returns the service of the opcode, and whether the opcode is a CREATE. Returns `NotSupp` if
+    /// the specification does not define the opcode.
     pub fn operation(&self) -> Result<(Service, bool)> {
         let service = Service::try_from(self.opcode >> 8).map_err(|_| StatusError::NotSupp)?;
         match (service, self.opcode & 0xff) {
@@ -170,8 +171,8 @@ impl Header {
 }
 
 impl Request {
-    /// Reads header and fixed fields. `NotSupp`: an opcode, or a kind of symmetric
-    /// session, that is not defined; `Err`: the request is too short.
+    /// Parses header and fixed-length fields. Returns `NotSupp` if the opcode or the type of a
+    /// symmetric session is not defined, and `Generic` if the request is too short.
     pub fn parse(bytes: &[u8], layout: Layout) -> Result<Self> {
         let header = Header::parse(bytes)?;
         let (service, create) = header.operation()?;
@@ -195,7 +196,7 @@ impl Request {
     }
 }
 
-/// A CREATE's fixed fields.
+/// Parses the fixed-length fields of a CREATE.
 fn parameters(service: Service, fields: Fields<'_>) -> Result<Parameters> {
     Ok(match service {
         Service::Cipher => match SymOp::try_from(fields.u32(64)) {
@@ -243,8 +244,8 @@ fn parameters(service: Service, fields: Fields<'_>) -> Result<Parameters> {
     })
 }
 
-/// The outcome of a CREATE, `struct virtio_crypto_create_session_input`: the session's number,
-/// which is written only if there is a session, and status and padding.
+/// Returns the parts of the response to a CREATE, `struct virtio_crypto_create_session_input`: the
+/// session ID, which is written only after success, and status with padding.
 pub fn create_outcome(session_id: Option<u64>, status: u32) -> (Option<[u8; 8]>, [u8; 8]) {
     (session_id.map(u64::to_le_bytes), u64::from(status).to_le_bytes())
 }

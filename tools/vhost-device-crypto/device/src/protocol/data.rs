@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Requests on the data queues.
+//! Requests of the data queues.
 
 use serde::Serialize;
 use smallvec::smallvec;
@@ -9,11 +9,11 @@ use super::control::{Chain, Parameters};
 use super::{Fields, Layout, Unused, PADDED_LEN};
 use crate::status::{Result, StatusError};
 
-/// The header's size, in bytes.
+/// Length of the header, in bytes.
 pub const HEADER_LEN: usize = 24;
-/// The longest header with fixed fields, in bytes: a stateless cipher's.
+/// Maximum length of header and fixed-length fields, in bytes: a stateless cipher request.
 pub const MAX_FIXED_LEN: usize = 100;
-/// What of the header is padding.
+/// Padding in the header.
 const HEADER_PADDING: std::ops::Range<usize> = 20..24;
 /// `VIRTIO_CRYPTO_FLAG_SESSION_MODE`
 pub const FLAG_SESSION_MODE: u32 = 1;
@@ -29,7 +29,7 @@ pub struct Header {
     pub padding: u32,
 }
 
-/// What a data request's opcode asks for.
+/// Operation of a data request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[allow(missing_docs)]
@@ -45,7 +45,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Puts an opcode to its meaning; `NotSupp` if it has none.
+    /// Converts an opcode. Returns `NotSupp` if the opcode is not defined.
     pub fn parse(opcode: u32) -> Result<Self> {
         Ok(match opcode {
             0x0000 => Operation::Cipher(Direction::Encrypt),
@@ -62,7 +62,7 @@ impl Operation {
         })
     }
 
-    /// The service it belongs to.
+    /// Returns the service.
     pub fn service(self) -> Service {
         match self {
             Operation::Cipher(_) => Service::Cipher,
@@ -74,7 +74,7 @@ impl Operation {
     }
 }
 
-/// The lengths of what follows the fixed fields, and where in it to work.
+/// Lengths of the fields after the fixed-length fields, and ranges in the source data.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
@@ -86,7 +86,7 @@ pub enum Lengths {
     Akcipher { src_data_len: u32, dst_data_len: u32 },
 }
 
-/// The lengths of a chained request.
+/// Lengths and ranges of a chained request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub struct ChainLengths {
@@ -102,7 +102,7 @@ pub struct ChainLengths {
 }
 
 impl Lengths {
-    /// The source data's length, in bytes.
+    /// Returns the length of the source data, in bytes.
     pub fn src_data_len(&self) -> u32 {
         match self {
             Lengths::Cipher { src_data_len, .. }
@@ -113,7 +113,8 @@ impl Lengths {
         }
     }
 
-    /// Whether there is more room for a cipher's result than it needs, as some devices do not bear.
+    /// Returns whether the destination of a cipher is longer than the source. Some devices reject
+    /// this.
     pub fn leaves_room(&self) -> bool {
         match self {
             Lengths::Cipher { src_data_len, dst_data_len, .. }
@@ -124,7 +125,7 @@ impl Lengths {
         }
     }
 
-    /// All there is to read and write beside header, keys and status, in bytes.
+    /// Returns the total length without header, keys and status, in bytes.
     fn total(&self) -> u64 {
         let parts: &[u32] = match self {
             Lengths::Cipher { iv_len, src_data_len, dst_data_len } => {
@@ -143,28 +144,28 @@ impl Lengths {
     }
 }
 
-/// A request on a data queue, without what follows its fixed fields.
+/// Header and fixed-length fields of a data request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub struct Request {
     /// The header.
     pub header: Header,
-    /// What the opcode asks for.
+    /// The operation.
     pub operation: Operation,
-    /// What a session would hold, if the request is stateless.
+    /// The parameters of a stateless request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stateless: Option<Parameters>,
-    /// The fixed fields.
+    /// The fixed-length fields.
     pub lengths: Lengths,
-    /// Header and fixed fields, in bytes.
+    /// Length of the header and the fixed-length fields, in bytes.
     #[serde(skip)]
     pub fixed_len: usize,
-    /// Whether what the specification leaves unused is 0.
+    /// Whether all unused bytes are 0.
     #[serde(skip)]
     pub padding_is_zero: bool,
 }
 
 impl Lengths {
-    /// What a request of this form in a session does not use.
+    /// Returns the unused bytes of a request in session mode.
     fn unused(&self) -> Unused {
         let mut unused: Unused = smallvec![HEADER_PADDING];
         match self {
@@ -177,14 +178,14 @@ impl Lengths {
     }
 }
 
-/// What a stateless request of this form does not use.
+/// Returns the unused bytes of a stateless request.
 fn stateless_unused(parameters: &Parameters) -> Unused {
     let mut unused: Unused = smallvec![HEADER_PADDING];
     match parameters {
         Parameters::Cipher { .. } => unused.push(48..96),
         Parameters::Chain(_) => unused.push(92..96),
         Parameters::Hash { .. } => unused.push(36..40),
-        // RSA has a hash where a curve has nothing.
+        // The field is the hash of RSA, and padding for an elliptic curve.
         Parameters::Akcipher { algo, .. } if *algo != RSA => unused.push(40..44),
         Parameters::Mac { .. } | Parameters::Aead { .. } | Parameters::Akcipher { .. } => {}
     }
@@ -192,7 +193,7 @@ fn stateless_unused(parameters: &Parameters) -> Unused {
 }
 
 impl Header {
-    /// Reads the header; `Err` if it is not whole.
+    /// Parses the header. Returns `Generic` if the request is too short.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let fields = Fields::new(bytes, HEADER_LEN)?;
         Ok(Header {
@@ -206,16 +207,16 @@ impl Header {
 }
 
 impl Request {
-    /// All that `max_size` limits, in bytes: what follows the fixed fields, keys that are sent along
-    /// among it, but not the status.
+    /// Returns the length that `max_size` limits, in bytes: everything after the fixed-length
+    /// fields, including the keys of a stateless request, without the status.
     pub fn total(&self) -> u64 {
         let (key, auth_key) = self.stateless.map_or((0, 0), |parameters| parameters.key_lens());
         self.lengths.total() + u64::from(key) + u64::from(auth_key)
     }
 
-    /// Reads header and fixed fields. `stateless` tells whether a request is stateless
-    /// whose flag does not say session mode. `NotSupp`: an opcode or a kind of symmetric
-    /// request that is not defined; `Err`: the request is too short.
+    /// Parses header and fixed-length fields. `stateless` selects the layout of stateless requests.
+    /// Returns `NotSupp` if the opcode or the type of a symmetric request is not defined, and
+    /// `Generic` if the request is too short.
     pub fn parse(bytes: &[u8], layout: Layout, stateless: bool) -> Result<Self> {
         let header = Header::parse(bytes)?;
         let operation = Operation::parse(header.opcode)?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! What a queue and the processor of its ring share.
+//! Data shared by a queue and the processor of its ring.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
 use crate::device::Device;
 use crate::queue_id::QueueId;
 
-/// The guest's memory.
+/// Guest memory.
 pub type Memory = GuestMemoryAtomic<GuestMemoryMmap>;
 
-/// Counters of a queue, which can be read while the queue is at work.
+/// Counters of a queue, which can be read without the lock of the queue.
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) running: AtomicBool,
     pub(super) broken: AtomicBool,
     pub(super) popped: AtomicU64,
-    pub(super) answered: AtomicU64,
+    pub(super) completed: AtomicU64,
     pub(super) held: AtomicU64,
     pub(super) malformed: AtomicU64,
     pub(super) interrupts: AtomicU64,
@@ -29,14 +29,14 @@ pub(super) fn bump(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-/// What does not change while a ring is served, or changes without the queue's lock.
+/// Data that is constant while a ring is served, or changes without the lock of the queue.
 pub(super) struct Context<H> {
     pub(super) id: QueueId,
     pub(super) device: Arc<Device<H>>,
     pub(super) counts: Counts,
     /// Makes the worker release the lock until the ring is stopped.
     pub(super) halt: AtomicBool,
-    /// How many threads want the lock for a moment.
+    /// Number of threads for which the worker must release the lock for a short time.
     pub(super) lock_waiters: AtomicU64,
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Takes requests from a ring, serves them, and returns them to the driver.
+//! Pops requests from a ring, serves them, and returns them to the driver.
 
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -18,29 +18,29 @@ use crate::requirement::Requirement;
 use crate::ring::{PoppedChain, Ring, RingError, UsedElem};
 use crate::warn_limited;
 
-/// What a request has besides the data that `max_size` limits: fixed-length fields and keys.
+/// Maximum length of a request beyond `max_size`: fixed-length fields and keys.
 const OVERHEAD: u64 = 1 << 20;
 
-/// Used entries are published in batches. A batch has at most so many entries, and none waits longer
-/// than this, so that the driver has work while the device is busy.
+/// Used entries are published in batches of at most `BATCH` entries. No entry waits longer than
+/// `BATCH_TIME`, so the driver gets results while the device is busy.
 const BATCH: usize = 16;
 const BATCH_TIME: Duration = Duration::from_micros(100);
 
-/// A request of so many bytes is slow: what is done is published before it. So is a request for a
-/// public-key operation.
+/// From this length on, in bytes, a request counts as slow: pending entries are published before
+/// it. Public-key operations also count as slow.
 const SLOW_REQUEST_LEN: usize = 16 << 10;
 
-/// How soon a worker that waits notices that its ring is to be stopped.
+/// Interval at which a throttled worker checks whether its ring must stop.
 const THROTTLE_STEP: Duration = Duration::from_millis(10);
 
-/// A ring from its start to its end.
+/// A started ring.
 pub(super) struct ActiveRing<S> {
     pub(super) ring: Box<dyn Ring>,
     pub(super) memory: Memory,
     pub(super) hooks: S,
     /// Entries that are not published yet.
     pending: Vec<UsedElem>,
-    /// When the oldest of them was added.
+    /// Time at which the oldest pending entry was added.
     since: Instant,
     pub(super) broken: bool,
 }
@@ -58,7 +58,7 @@ impl<S: Default> ActiveRing<S> {
     }
 }
 
-/// A worker at a ring.
+/// Serves an active ring under the lock of its queue.
 pub(super) struct RingProcessor<'a, H: Hooks> {
     queue: &'a Context<H>,
     scratch: &'a mut Scratch,
@@ -76,7 +76,7 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
         RingProcessor { queue, scratch, active, memory }
     }
 
-    /// Serves held requests that are due, and the requests in the ring, until there are none.
+    /// Serves the held requests that are due and the requests in the ring, until both are empty.
     pub(super) fn serve(&mut self) -> Result<(), RingError> {
         while self.may_go_on() && !self.queue.lock_wanted() {
             self.active.ring.disable_notification(self.memory)?;
@@ -93,8 +93,8 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
         Ok(())
     }
 
-    /// Serves the requests in the ring, but no more than the ring has room for: the driver may go on
-    /// adding requests.
+    /// Serves the requests in the ring, at most as many as the size of the ring, because the driver
+    /// may continue to add requests.
     pub(super) fn drain(&mut self) -> Result<(), RingError> {
         for _ in 0..self.active.ring.size() {
             if !self.may_go_on() {
@@ -110,7 +110,7 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
         !self.queue.is_halted() && self.active.ring.is_started()
     }
 
-    /// Takes the next request from the ring.
+    /// Pops the next request from the ring, unless the lock must be released.
     fn pop(&mut self) -> Result<Option<PoppedChain>, RingError> {
         match self.queue.is_halted() || self.queue.lock_wanted() {
             true => Ok(None),
@@ -134,7 +134,7 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
         let ActiveRing { ring, hooks, .. } = &mut *self.active;
         let (in_order, size) = (ring.in_order(), ring.size());
         match self.queue.device.hooks.admit(hooks, id, &popped, in_order, size) {
-            Admission::Serve => self.answer(&popped, id, parsed),
+            Admission::Serve => self.complete(&popped, id, parsed),
             Admission::Hold => Ok(()),
             Admission::Stop => {
                 self.active.broken = true;
@@ -172,16 +172,16 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
         Ok(held.len())
     }
 
-    /// The driver may have changed the chain since it was popped.
+    /// Serves a held request. Parses the chain again, because the driver may have changed it.
     fn serve_held(&mut self, popped: &PoppedChain) -> Result<(), RingError> {
         match self.parse(popped) {
-            Ok(parsed) => self.answer(popped, self.request_id(&parsed.chain), parsed),
+            Ok(parsed) => self.complete(popped, self.request_id(&parsed.chain), parsed),
             Err(error) => self.reject(popped, error),
         }
     }
 
     /// Serves a request and returns it to the driver.
-    fn answer(
+    fn complete(
         &mut self,
         popped: &PoppedChain,
         id: RequestId,
@@ -208,7 +208,7 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
         for _ in 0..times {
             self.push(elem);
             if silent {
-                // The next notification is for this entry as well.
+                // The next notification also covers this entry.
                 self.publish_entries()?;
             }
             self.publish_if_due()?;
@@ -217,7 +217,7 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
         Ok(())
     }
 
-    /// Waits until the guest may have another public-key operation, or the ring is to be stopped.
+    /// Waits until the rate limit permits a public-key operation, or the lock must be released.
     fn throttle(&self) {
         let begin = Instant::now();
         let end = begin + self.queue.device.akcipher_limit.reserve(begin);
@@ -232,7 +232,7 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
 
     fn count_returned(&mut self) {
         self.queue.device.hooks.returned(&mut self.active.hooks);
-        bump(&self.queue.counts.answered);
+        bump(&self.queue.counts.completed);
     }
 
     fn execute(&mut self, chain: &Chain<'_>) -> u32 {
@@ -242,7 +242,7 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
         }
     }
 
-    /// Returns an invalid chain to the driver. Nothing is written to it.
+    /// Returns an invalid chain to the driver without writing to its buffers.
     fn reject(&mut self, popped: &PoppedChain, error: ChainError) -> Result<(), RingError> {
         self.queue.device.violated(match error {
             ChainError::TooBig => Requirement::MaxSize,
@@ -264,7 +264,7 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
     }
 
     fn publish_if_due(&mut self) -> Result<(), RingError> {
-        // A short ring must not be filled beyond its end.
+        // A batch must not be longer than the ring.
         let full = BATCH.min(usize::from(self.active.ring.size()));
         if self.active.pending.len() >= full || self.active.since.elapsed() > BATCH_TIME {
             self.publish()?;
@@ -278,7 +278,7 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
         self.active.ring.publish(self.memory, &pending)
     }
 
-    /// Publishes the pending entries, and notifies the driver if it wants that.
+    /// Publishes the pending entries, and notifies the driver unless it has disabled notifications.
     pub(super) fn publish(&mut self) -> Result<(), RingError> {
         if self.active.pending.is_empty() {
             return Ok(());

@@ -31,16 +31,16 @@ const FLAGS_AT: u64 = 14;
 /// Values of the `flags` field of an event suppression structure.
 const ALL: u16 = 0;
 const NOTHING: u16 = 1;
-const ONE_PLACE: u16 = 2;
+const ONE_INDEX: u16 = 2;
 
 /// A ring index with its wrap counter.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Place {
+struct Position {
     index: u16,
     wrap: bool,
 }
 
-impl Place {
+impl Position {
     /// Advances by `slots`, at most `size`: see [`UsedElem`].
     fn advance(&mut self, slots: u16, size: u16) {
         let index = u32::from(self.index) + u32::from(slots.min(size));
@@ -76,8 +76,8 @@ pub struct Layout {
 /// A packed ring.
 pub struct PackedRing {
     layout: Layout,
-    available: Place,
-    used: Place,
+    available: Position,
+    used: Position,
     /// Used slots published since the last `needs_notification()`.
     unsignalled: u16,
     signal: Signal,
@@ -86,7 +86,7 @@ pub struct PackedRing {
 impl PackedRing {
     /// Creates a ring that the driver has set up.
     pub fn new(layout: Layout, signal: Signal) -> Self {
-        let start = Place { index: 0, wrap: true };
+        let start = Position { index: 0, wrap: true };
         PackedRing { layout, available: start, used: start, unsignalled: 0, signal }
     }
 
@@ -166,7 +166,7 @@ impl Ring for PackedRing {
                 // An address that overflows is not in guest memory.
                 let at = address(descriptor.address, offset.into()).map_err(|_| bad)?;
                 let (descriptor, _) = read(memory, at).map_err(|_| bad)?;
-                // Neither the table's order nor its end depends on NEXT.
+                // In an indirect table of a packed ring the NEXT flag has no meaning.
                 if descriptor.flags & INDIRECT != 0 {
                     return Err(ChainError::Nested);
                 }
@@ -176,11 +176,11 @@ impl Ring for PackedRing {
         Ok(chain.finish())
     }
 
-    fn publish(&mut self, memory: &GuestMemoryMmap, answers: &[UsedElem]) -> Result<(), RingError> {
-        for entry in answers {
+    fn publish(&mut self, memory: &GuestMemoryMmap, used: &[UsedElem]) -> Result<(), RingError> {
+        for entry in used {
             let offset = u64::from(self.used.index) * u64::from(DESCRIPTOR_LEN);
             let mut words = entry.len.to_le_bytes().to_vec();
-            // An instrument may give a used element an ID of more than 16 bits.
+            // The hooks may give a used entry an ID of more than 16 bits.
             words.extend((entry.id as u16).to_le_bytes());
             let at = writable(memory, self.layout.descriptors, offset + 8, 8)?;
             memory.write_slice(&words, at)?;
@@ -209,7 +209,7 @@ impl Ring for PackedRing {
         };
         match load(2)? {
             NOTHING => return Ok(false),
-            ONE_PLACE if self.layout.event_idx => {}
+            ONE_INDEX if self.layout.event_idx => {}
             _ => return Ok(true),
         }
         let off_wrap = load(0)?;
@@ -238,7 +238,7 @@ impl Ring for PackedRing {
             let word = self.available.off_wrap();
             let at = writable(memory, self.layout.device, 0, 2)?;
             memory.store(word.to_le(), at, Ordering::Relaxed)?;
-            ONE_PLACE
+            ONE_INDEX
         } else {
             ALL
         };
@@ -252,7 +252,7 @@ impl Ring for PackedRing {
 
 /// Reads a descriptor and its buffer ID.
 fn read(memory: &GuestMemoryMmap, at: GuestAddress) -> Result<(PackedDescriptor, u16), RingError> {
-    // The whole descriptor is read once, so a driver that changes it meanwhile has no effect.
+    // Read the whole descriptor once: the driver may change it at any time.
     let bytes: [u8; DESCRIPTOR_LEN as usize] = memory.read_obj(at)?;
     let [a0, a1, a2, a3, a4, a5, a6, a7, l0, l1, l2, l3, i0, i1, f0, f1] = bytes;
     let descriptor = PackedDescriptor {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The split format, on top of the crate virtio-queue. The used ring is written by hand:
-//! several answers at once, and such as virtio-queue would refuse to write.
+//! The split format, based on the virtio-queue crate. The used ring is written by this module,
+//! because virtio-queue writes one entry at a time and rejects invalid ones, which fault injection
+//! needs.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -14,13 +15,13 @@ use crate::descriptors::{ChainError, DescriptorTable, ParsedChain};
 /// `VRING_AVAIL_F_NO_INTERRUPT`
 const NO_INTERRUPT: u16 = 1;
 
-/// Both rings begin with their flags and their index.
+/// Length of the flags and the index at the start of both rings, in bytes.
 const HEADER_LEN: u64 = 4;
 
-/// What is kept of a ring beside what virtio-queue keeps.
+/// State of a ring in addition to the state that virtio-queue keeps.
 #[derive(Debug, Default)]
 pub struct Split {
-    /// Published without asking whether the driver wants to know.
+    /// Entries published since the last `needs_notification()`.
     unsignalled: u16,
 }
 
@@ -53,11 +54,11 @@ impl Split {
         &mut self,
         memory: &GuestMemoryMmap,
         queue: &mut Queue,
-        answers: &[UsedElem],
+        used: &[UsedElem],
     ) -> Result<(), RingError> {
         let ring = queue.used_ring();
         let mut next = queue.next_used();
-        for entry in answers {
+        for entry in used {
             let at = HEADER_LEN + 8 * u64::from(next % queue.size());
             let value = (u64::from(entry.len) << 32) | u64::from(entry.id);
             memory.write_obj(value.to_le(), writable(memory, ring, at, 8)?)?;
@@ -79,20 +80,20 @@ impl Split {
         if added == 0 {
             return Ok(false);
         }
-        // The index has to be written before the driver's wish is read: the driver writes
-        // its wish before it reads the index.
+        // The driver must see the new index before this side reads the driver's flags or event
+        // index.
         full_fence();
         let load = |at| memory.load(address(queue.avail_ring(), at)?, Ordering::Relaxed);
         if !queue.event_idx_enabled() {
             return Ok(u16::from_le(load(0)?) & NO_INTERRUPT == 0);
         }
         let event = u16::from_le(load(HEADER_LEN + 2 * u64::from(queue.size()))?);
-        // Whether the index has passed the entry that the driver waits for.
+        // Notify if the entry with the driver's event index was published since the last call.
         Ok(queue.next_used().wrapping_sub(event).wrapping_sub(1) < added)
     }
 }
 
-/// A split ring that is nobody else's.
+/// A split ring that owns its virtio-queue state.
 pub struct SplitRing {
     queue: Queue,
     split: Split,
@@ -101,14 +102,14 @@ pub struct SplitRing {
 }
 
 impl SplitRing {
-    /// A ring that the driver has set up.
+    /// Creates a ring that the driver has set up.
     pub fn new(queue: Queue, in_order: bool, signal: Signal) -> Self {
         SplitRing { queue, split: Split::default(), in_order, signal }
     }
 
-    /// Whether the device may write, of what it wants to be told: the flags before the used ring, or
-    /// the index behind it.
-    fn check_wish(&self, memory: &GuestMemoryMmap) -> Result<(), RingError> {
+    /// Checks that the device may write the field by which it enables notifications: the flags
+    /// before the used ring, or the event index after it.
+    fn check_event_memory(&self, memory: &GuestMemoryMmap) -> Result<(), RingError> {
         let at = match self.queue.event_idx_enabled() {
             true => HEADER_LEN + 8 * u64::from(self.queue.size()),
             false => 0,
@@ -143,8 +144,8 @@ impl Ring for SplitRing {
         Split::parse(memory, &self.queue, popped, max_len)
     }
 
-    fn publish(&mut self, memory: &GuestMemoryMmap, answers: &[UsedElem]) -> Result<(), RingError> {
-        self.split.publish(memory, &mut self.queue, answers)
+    fn publish(&mut self, memory: &GuestMemoryMmap, used: &[UsedElem]) -> Result<(), RingError> {
+        self.split.publish(memory, &mut self.queue, used)
     }
 
     fn needs_notification(&mut self, memory: &GuestMemoryMmap) -> Result<bool, RingError> {
@@ -156,12 +157,12 @@ impl Ring for SplitRing {
     }
 
     fn disable_notification(&mut self, memory: &GuestMemoryMmap) -> Result<(), RingError> {
-        self.check_wish(memory)?;
+        self.check_event_memory(memory)?;
         Ok(self.queue.disable_notification(memory)?)
     }
 
     fn enable_notification(&mut self, memory: &GuestMemoryMmap) -> Result<bool, RingError> {
-        self.check_wish(memory)?;
+        self.check_event_memory(memory)?;
         Ok(self.queue.enable_notification(memory)?)
     }
 }
@@ -172,13 +173,13 @@ mod tests {
     use crate::ring::FENCES;
 
     #[test]
-    fn the_drivers_wish_is_read_after_a_fence() {
+    fn notification_state_is_read_after_a_fence() {
         let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 0x1000)]).unwrap();
         let mut queue = Queue::new(4).unwrap();
         queue.try_set_avail_ring_address(GuestAddress(0x100)).unwrap();
         queue.try_set_used_ring_address(GuestAddress(0x200)).unwrap();
         let mut split = Split::default();
-        // Nothing is new, and nothing is read.
+        // No entry was published, so the driver's state is not read.
         assert!(!split.needs_notification(&memory, &queue).unwrap());
         let before = FENCES.get();
         split.publish(&memory, &mut queue, &[UsedElem { id: 0, len: 0, slots: 1 }]).unwrap();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `struct virtio_pci_common_cfg`: the registers by which a driver negotiates features and
-//! sets up queues. They know what is asked for; who does it is told by an [`Action`].
+//! `struct virtio_pci_common_cfg`: the registers by which a driver negotiates features and sets up
+//! queues. A write returns an [`Action`] that the caller must carry out.
 
 use super::interrupt::{Interrupts, Source};
 use super::layout::COMMON_LEN;
@@ -11,16 +11,16 @@ use virtio_crypto_device::warn_limited;
 
 use crate::fault::{Faults, Kind};
 
-/// Bits of the device's status.
+/// Status bit: the driver has accepted the features.
 pub const FEATURES_OK: u8 = 8;
-/// The driver is ready.
+/// Status bit: the driver is ready.
 pub const DRIVER_OK: u8 = 4;
-/// The driver has given up on the device.
+/// Status bit: the driver has failed.
 pub const FAILED: u8 = 128;
-/// The device is broken.
+/// Status bit: the device must be reset.
 pub const NEEDS_RESET: u8 = 64;
 
-/// Where the fields are.
+/// Offsets of the registers.
 const DEVICE_FEATURE_SELECT: usize = 0x00;
 const DEVICE_FEATURE: usize = 0x04;
 const DRIVER_FEATURE_SELECT: usize = 0x08;
@@ -43,36 +43,36 @@ const QUEUE_RESET: usize = 0x3a;
 /// The registers of a queue.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct QueueSetup {
-    /// How many descriptors it has.
+    /// Number of descriptors.
     pub size: u16,
-    /// Whether the driver has enabled it.
+    /// Whether the driver has enabled the queue.
     pub enabled: bool,
-    /// The address of its descriptors.
+    /// Address of the descriptor area.
     pub descriptors: u64,
-    /// The address of the part that the driver writes.
+    /// Address of the driver area.
     pub driver: u64,
-    /// The address of the part that the device writes.
+    /// Address of the device area.
     pub device: u64,
 }
 
-/// What a driver wants done by its write.
+/// The action that a write requests.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Action {
-    /// Nothing.
+    /// No action.
     Nothing,
-    /// The whole device is to be reset; the registers wait for [`Common::reset`].
+    /// Reset the device, then call [`Common::reset`].
     Reset,
-    /// These features are in force.
+    /// Accept these features.
     Accept(u64),
-    /// These features are refused.
+    /// Reject these features.
     Refuse(u64),
-    /// The driver negotiates a second time without a reset.
+    /// The driver negotiates again without a reset.
     Renegotiate,
-    /// The driver is ready, and may have made requests.
+    /// The driver is ready, and may already have added requests.
     DriverOk,
-    /// This queue is to be started.
+    /// Start this queue.
     Start(usize),
-    /// This queue is to be stopped.
+    /// Stop this queue.
     Stop(usize),
 }
 
@@ -84,7 +84,7 @@ pub struct Common {
     driver_select: u32,
     features: u64,
     status: u8,
-    /// The driver has set FEATURES_OK since the last reset, with or without success.
+    /// Whether the driver has set FEATURES_OK since the last reset, even without success.
     negotiated: bool,
     generation: u8,
     select: u16,
@@ -92,7 +92,7 @@ pub struct Common {
 }
 
 impl Common {
-    /// As they are after a reset.
+    /// Creates registers with the values after a reset.
     pub fn new(offered: u64, queues: usize, max_size: u16) -> Self {
         let mut common = Common {
             offered,
@@ -110,7 +110,7 @@ impl Common {
         common
     }
 
-    /// Resets all but the generation of the configuration.
+    /// Resets the registers, except the config generation.
     pub fn reset(&mut self) {
         (self.device_select, self.driver_select) = (0, 0);
         (self.features, self.status, self.select) = (0, 0, 0);
@@ -118,42 +118,42 @@ impl Common {
         self.queues.fill(QueueSetup { size: self.max_size, ..QueueSetup::default() });
     }
 
-    /// What the driver has accepted.
+    /// Returns the features that the driver has accepted.
     pub fn features(&self) -> u64 {
         self.features
     }
 
-    /// Whether the driver is ready, and the device not broken.
+    /// Returns whether the driver is ready and the device needs no reset.
     pub fn is_operational(&self) -> bool {
         self.is_driver_ok() && self.status & NEEDS_RESET == 0
     }
 
-    /// Whether there is no driver.
+    /// Returns whether the status is 0, that is, no driver uses the device.
     pub fn is_idle(&self) -> bool {
         self.status == 0
     }
 
-    /// Whether the driver is ready.
+    /// Returns whether the driver is ready.
     pub fn is_driver_ok(&self) -> bool {
         self.status & DRIVER_OK != 0
     }
 
-    /// A queue's registers.
+    /// Returns the registers of a queue.
     pub fn queue(&self, index: usize) -> Option<QueueSetup> {
         self.queues.get(index).copied()
     }
 
-    /// The device is broken.
+    /// Sets DEVICE_NEEDS_RESET.
     pub fn need_reset(&mut self) {
         self.status |= NEEDS_RESET;
     }
 
-    /// The configuration has changed.
+    /// Increments the config generation after a config change.
     pub fn change_config(&mut self) {
         self.generation = self.generation.wrapping_add(1);
     }
 
-    /// What is read from there on; 0 beyond the end.
+    /// Reads registers from an offset on. Bytes beyond the end are 0.
     pub fn read(&mut self, at: usize, to: &mut [u8], faults: &Faults, interrupts: &Interrupts) {
         let end = at.saturating_add(to.len());
         let changes = || faults.fire_config(Kind::GenerationChanges).is_some();
@@ -181,7 +181,7 @@ impl Common {
         put(GENERATION, &[self.generation]);
         put(QUEUE_SELECT, &self.select.to_le_bytes());
         let index = usize::from(self.select);
-        // There is no queue where the size is 0.
+        // A queue size of 0 tells the driver that the queue does not exist.
         let Some(queue) = self.queues.get(index) else { return image };
         put(QUEUE_SIZE, &queue.size.to_le_bytes());
         put(QUEUE_VECTOR, &interrupts.vector(Source::Queue(index)).to_le_bytes());
@@ -191,13 +191,13 @@ impl Common {
         put(QUEUE_DRIVER, &queue.driver.to_le_bytes());
         put(QUEUE_DEVICE, &queue.device.to_le_bytes());
         put(QUEUE_NOTIFY_DATA, &self.select.to_le_bytes());
-        // A reset is over before anybody can see that it has begun.
+        // A reset of a queue completes within the write, so it always reads as complete.
         put(QUEUE_RESET, &[0; 2]);
         image
     }
 
-    /// Writes a register. It has to be written as a whole, but for those of 64 bits, which
-    /// are two.
+    /// Writes a register. The access must have the size of the register; registers of 64 bits can
+    /// also be written in two halves.
     pub fn write(
         &mut self,
         at: usize,
@@ -232,7 +232,8 @@ impl Common {
                 _ => {}
             }
         }
-        // Linux binds a device again that it has marked FAILED, without a reset.
+        // After FAILED, Linux may bind the device again without a reset, which is not a violation
+        // here.
         match self.negotiated && self.status & FAILED == 0 {
             true => Action::Renegotiate,
             false => Action::Nothing,
@@ -246,12 +247,12 @@ impl Common {
         if value == 0 {
             return Action::Reset;
         }
-        // What is set stays set until a reset; and what is the device's is not the driver's.
+        // Status bits stay set until a reset. The driver cannot set DEVICE_NEEDS_RESET.
         let new = value & !self.status & !NEEDS_RESET;
         self.status |= new;
         if new & FEATURES_OK != 0 {
             self.negotiated = true;
-            if !self.features_are_good(faults) {
+            if !self.are_features_valid(faults) {
                 self.status &= !FEATURES_OK;
                 return Action::Refuse(self.features);
             }
@@ -263,13 +264,13 @@ impl Common {
         }
     }
 
-    fn features_are_good(&self, faults: &Faults) -> bool {
-        let refused = faults.fire_config(Kind::RefuseFeatures).is_some();
+    fn are_features_valid(&self, faults: &Faults) -> bool {
+        let rejected = faults.fire_config(Kind::RefuseFeatures).is_some();
         let good = self.features & !self.offered == 0 && self.features & VERSION_1 != 0;
-        good && feature::consistent(self.features) && !refused
+        good && feature::consistent(self.features) && !rejected
     }
 
-    /// Starts a queue, if it can be.
+    /// Enables a queue, if its setup is valid.
     fn enable_queue(&mut self, index: usize) -> Action {
         let packed = self.features & PACKED != 0;
         let negotiated = self.status & FEATURES_OK != 0;
@@ -277,7 +278,7 @@ impl Common {
         let fits =
             (1..=self.max_size).contains(&queue.size) && (packed || queue.size.is_power_of_two());
         if queue.enabled || !negotiated || !fits {
-            warn_limited!("ring {index} cannot be enabled: {queue:?}");
+            warn_limited!("queue {index}: invalid setup: {queue:?}");
             return Action::Nothing;
         }
         queue.enabled = true;
@@ -297,7 +298,7 @@ impl Common {
         Action::Stop(index)
     }
 
-    /// Size and addresses, as long as the queue does not use them.
+    /// Writes the size or an address of a queue, unless the queue is enabled.
     fn write_queue(&mut self, index: usize, at: usize, value: u64, len: usize) {
         let Some(queue) = self.queues.get_mut(index).filter(|queue| !queue.enabled) else {
             return;
@@ -321,7 +322,7 @@ impl Common {
     }
 }
 
-/// 32 bits of a set of features, by their number.
+/// Returns the half of the feature bits that `select` selects.
 fn half(features: u64, select: u32) -> u32 {
     match select {
         0 => features as u32,

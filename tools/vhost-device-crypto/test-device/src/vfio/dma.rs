@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The guest's memory, as the front end lets the device have it.
+//! Guest memory that the front end has mapped for the device.
 
 use std::fs::File;
 use std::io;
@@ -13,21 +13,21 @@ use vm_memory::{
 use virtio_crypto_device::memory::map_read_only;
 use virtio_crypto_device::queue::Memory;
 
-/// Memory that the device gets, at an address of the guest's.
+/// A mapping of guest memory.
 pub struct Mapping {
-    /// The address.
+    /// Guest address.
     pub address: u64,
-    /// How many bytes.
+    /// Length, in bytes.
     pub size: u64,
-    /// The file that has them.
+    /// File with the contents.
     pub file: File,
-    /// Where the file has them.
+    /// Offset in the file.
     pub offset: u64,
-    /// Whether they may be written.
+    /// Whether the device may write the memory.
     pub writable: bool,
 }
 
-/// Adds memory.
+/// Adds a mapping.
 pub(super) fn map(memory: &Memory, mapping: Mapping) -> io::Result<()> {
     let Mapping { address, size, file, offset, writable } = mapping;
     let bad = || io::Error::from(io::ErrorKind::InvalidInput);
@@ -46,8 +46,8 @@ pub(super) fn map(memory: &Memory, mapping: Mapping) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes all that lies within these addresses, or all there is; an error if something does
-/// in part.
+/// Removes the mappings within an address range, or all mappings. Returns an error if a mapping is
+/// only partly in the range.
 pub(super) fn unmap(memory: &Memory, address: u64, size: u64, all: bool) -> io::Result<()> {
     let mut less = GuestMemoryMmap::clone(&memory.memory());
     let within = |start: u64, len: u64| {
@@ -82,7 +82,7 @@ mod tests {
     const PAGE: u64 = 4096;
 
     #[test]
-    fn what_may_only_be_read_is_not_written() {
+    fn read_only_memory_is_not_writable() {
         let file = TempFile::new().unwrap().into_file();
         file.set_len(2 * PAGE).unwrap();
         let memory: Memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
@@ -91,20 +91,20 @@ mod tests {
             map(&memory, Mapping { address: offset, size: PAGE, file, offset, writable }).unwrap();
         }
         let memory = memory.memory();
-        let fate = |address: u64, writable: bool| {
+        let push = |address: u64, writable: bool| {
             ChainBuilder::new(&memory, PAGE).push(GuestAddress(address), 16, writable)
         };
         for address in [0, PAGE - 16, PAGE - 8, PAGE] {
-            assert_eq!(fate(address, false), Ok(()));
+            assert_eq!(push(address, false), Ok(()));
         }
-        assert_eq!(fate(PAGE - 16, true), Ok(()));
+        assert_eq!(push(PAGE - 16, true), Ok(()));
         for address in [PAGE - 8, PAGE, 2 * PAGE - 16] {
-            assert_eq!(fate(address, true), Err(ChainError::ReadOnly(address, 16)));
+            assert_eq!(push(address, true), Err(ChainError::ReadOnly(address, 16)));
         }
     }
 
     #[test]
-    fn rings_are_not_written_where_they_may_only_be_read() {
+    fn rings_in_read_only_memory_are_rejected() {
         use virtio_crypto_device::ring::packed::{Layout, PackedRing};
         use virtio_crypto_device::ring::split::SplitRing;
         use virtio_crypto_device::ring::{Ring, RingError, UsedElem};
@@ -120,17 +120,17 @@ mod tests {
         let memory = memory.memory();
         let entry = UsedElem { id: 0, len: 0, slots: 1 };
         let signal = || -> virtio_crypto_device::ring::Signal { Box::new(|| Ok(())) };
-        // What the device does with a ring, and whether it may.
-        let fate = |ring: &mut dyn Ring| {
-            let refused = |result: Result<(), RingError>| match result {
+        // Returns for each write operation whether it is rejected because of read-only memory.
+        let rejected = |ring: &mut dyn Ring| {
+            let is_read_only = |result: Result<(), RingError>| match result {
                 Ok(()) => false,
                 Err(RingError::ReadOnly(_)) => true,
                 Err(error) => panic!("{error}"),
             };
             [
-                refused(ring.publish(&memory, &[entry])),
-                refused(ring.disable_notification(&memory)),
-                refused(ring.enable_notification(&memory).map(|_| ())),
+                is_read_only(ring.publish(&memory, &[entry])),
+                is_read_only(ring.disable_notification(&memory)),
+                is_read_only(ring.enable_notification(&memory).map(|_| ())),
             ]
         };
         for event_idx in [false, true] {
@@ -141,12 +141,13 @@ mod tests {
                 queue.try_set_avail_ring_address(GuestAddress(0x100)).unwrap();
                 queue.try_set_used_ring_address(GuestAddress(used)).unwrap();
                 queue.set_ready(true);
-                fate(&mut SplitRing::new(queue, false, signal()))
+                rejected(&mut SplitRing::new(queue, false, signal()))
             };
             assert_eq!(split(0x200), [false; 3]);
-            // With the event index nothing is written to be told less.
+            // The used ring is completely in read-only memory.
             assert_eq!(split(PAGE), [true; 3]);
-            // The first entry, and with the event index the word behind the last, are over there.
+            // The first entry and, with the event index, the field after the last entry are in
+            // read-only memory.
             assert_eq!(split(PAGE - 8), [true, event_idx, event_idx]);
             let packed = |descriptors: u64, device: u64| {
                 let layout = Layout {
@@ -157,7 +158,7 @@ mod tests {
                     event_idx,
                     in_order: false,
                 };
-                fate(&mut PackedRing::new(layout, signal()))
+                rejected(&mut PackedRing::new(layout, signal()))
             };
             assert_eq!(packed(0, 0x200), [false; 3]);
             assert_eq!(packed(PAGE, 0x200), [true, false, false]);
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_comes_and_goes() {
+    fn memory_is_mapped_and_unmapped() {
         let file = TempFile::new().unwrap().into_file();
         file.set_len(8 * PAGE).unwrap();
         let memory: Memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
@@ -190,7 +191,7 @@ mod tests {
         assert_eq!(bytes, [7; 4]);
         file.read_exact_at(&mut bytes, 4 * PAGE).unwrap();
         assert_eq!(bytes, [7; 4]);
-        // Over what is there, of no size, beyond the end, and not at a page.
+        // Overlapping, empty, beyond the end of the address space, and not aligned to a page.
         for (address, size, offset) in
             [(17 * PAGE, PAGE, 0), (0, 0, 0), (u64::MAX - 1, PAGE, 0), (30 * PAGE, PAGE, 1)]
         {
@@ -202,7 +203,7 @@ mod tests {
         unmap(&memory, 16 * PAGE, 3 * PAGE, false).unwrap();
         write(16 * PAGE).unwrap_err();
         write(PAGE).unwrap();
-        // Nothing is there to remove.
+        // The range has no mapping.
         unmap(&memory, 0, PAGE, false).unwrap();
         unmap(&memory, 0, 0, true).unwrap();
         write(PAGE).unwrap_err();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The PCI function: it puts the registers, the interrupts and the queues together.
+//! The PCI function: registers, interrupts and queues.
 //!
-//! What the driver does comes from one thread. The registers' lock is held by nobody who
-//! takes a queue's lock: a worker that holds that one takes the registers' when its device
-//! breaks.
+//! All accesses of the driver come from one thread. The lock of the registers must not be held
+//! while the lock of a queue is taken: a worker takes the lock of the registers while it holds the
+//! lock of its queue, when the device fails.
 
 use std::io;
 use std::net::Shutdown;
@@ -37,17 +37,17 @@ use crate::front_end::FunctionFrontEnd;
 use crate::instrument::{FatalFault, Instrument, Queue};
 use crate::test_device::TestDevice;
 
-/// The function.
+/// The PCI function of a device.
 pub struct Function {
     device: Arc<TestDevice>,
     service: Arc<Service<Instrument>>,
     memory: Memory,
-    /// The vectors that the function has.
+    /// Number of MSI-X vectors.
     vectors: u16,
     common: Mutex<Common>,
     space: Mutex<PciConfigSpace>,
     interrupts: Arc<Interrupts>,
-    /// What kicks the queues' workers.
+    /// Events that kick the workers of the queues.
     kicks: Vec<EventFd>,
     /// The connection to the front end.
     socket: Mutex<Option<UnixStream>>,
@@ -57,18 +57,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The part of an access that concerns a structure: where in the structure it begins.
+/// Returns the offset of an access in a structure, or `None` if the access starts outside the
+/// structure.
 fn within(offset: u64, structure: u64, len: u64) -> Option<u64> {
     offset.checked_sub(structure).filter(|&at| at < len)
 }
 
 impl Function {
-    /// The function of a device, with a worker for each of its queues.
+    /// Creates the function of a device and a worker for each queue.
     pub fn new(device: Arc<TestDevice>) -> io::Result<Arc<Self>> {
         let service = device.service.clone();
         let settings = &device.settings.function;
         let queues = service.queues.len();
-        // One for each queue and one for the configuration; there are 64 queues at most.
+        // One vector for each queue and one for config changes. There are at most 64 queues.
         let vectors = settings.vectors.unwrap_or(queues as u16 + 1).min(MAX_VECTORS);
         let own = service.device.capabilities.features & feature::ALL;
         let offered = own | settings.features | VERSION_1;
@@ -88,22 +89,22 @@ impl Function {
         }))
     }
 
-    /// How many vectors it has.
+    /// Returns the number of MSI-X vectors.
     pub fn vectors(&self) -> u16 {
         self.vectors
     }
 
-    /// The device it is.
+    /// Returns the device.
     pub fn device(&self) -> &Arc<TestDevice> {
         &self.device
     }
 
-    /// Its interrupts.
+    /// Returns the interrupts.
     pub fn interrupts(&self) -> &Interrupts {
         &self.interrupts
     }
 
-    /// A front end is there.
+    /// Called when a front end has connected.
     pub fn connect(self: &Arc<Self>, socket: UnixStream) {
         *lock(&self.socket) = Some(socket);
         self.service.connected.store(true, Ordering::SeqCst);
@@ -111,7 +112,7 @@ impl Function {
         self.device.function.set(Some(self.clone()));
     }
 
-    /// The front end is gone, and with it the guest's memory.
+    /// Called when the front end has disconnected. Resets the function and unmaps guest memory.
     pub fn leave(&self) {
         self.service.channel.set(None);
         self.device.function.set(None);
@@ -119,11 +120,11 @@ impl Function {
         *lock(&self.socket) = None;
         self.reset_function();
         self.interrupts.disconnect();
-        // It has all of it.
+        // Unmapping all memory cannot fail.
         let _ = self.unmap(0, 0, true);
     }
 
-    /// The function is reset by the bus.
+    /// Resets the function, like a function level reset.
     pub fn reset_function(&self) {
         self.reset();
         let config_len = self.device.settings.function.config_len;
@@ -132,7 +133,7 @@ impl Function {
         self.update_mode();
     }
 
-    /// The device is reset by the driver.
+    /// Resets the device, as requested by the driver.
     fn reset(&self) {
         for queue in &self.service.queues {
             queue.stop();
@@ -142,21 +143,21 @@ impl Function {
         lock(&self.common).reset();
     }
 
-    /// Memory of the guest's that the device may use from now on.
+    /// Maps guest memory.
     pub fn map(&self, mapping: Mapping) -> io::Result<()> {
         dma::map(&self.memory, mapping)?;
         self.quiesce_memory();
         Ok(())
     }
 
-    /// Memory that it must not use any more when this returns.
+    /// Unmaps guest memory. When this returns, the device does not access the memory any more.
     pub fn unmap(&self, address: u64, size: u64, all: bool) -> io::Result<()> {
         dma::unmap(&self.memory, address, size, all)?;
         self.quiesce_memory();
         Ok(())
     }
 
-    /// Sees to it that all queues know the memory as it is now.
+    /// Waits until all queues use the current memory map.
     fn quiesce_memory(&self) {
         for (index, queue) in self.service.queues.iter().enumerate() {
             if queue.is_running() {
@@ -166,16 +167,16 @@ impl Function {
         }
     }
 
-    /// Has a queue's worker look at its ring, if the driver is ready.
+    /// Kicks the worker of a queue, if the driver is ready.
     fn kick(&self, index: usize) {
         if lock(&self.common).is_operational() {
             if let Some(Err(error)) = self.kicks.get(index).map(|kick| kick.write(1)) {
-                tracing::error!("ring {index} cannot be kicked: {error}");
+                tracing::error!("queue {index}: kick failed: {error}");
             }
         }
     }
 
-    /// Reads the configuration space.
+    /// Reads the PCI configuration space.
     pub fn read_space(&self, at: usize, to: &mut [u8]) {
         let window = lock(&self.space).window(at, to.len());
         if let Some(window) = window {
@@ -187,7 +188,7 @@ impl Function {
         lock(&self.space).read(at, to);
     }
 
-    /// Writes the configuration space.
+    /// Writes the PCI configuration space.
     pub fn write_space(&self, at: usize, from: &[u8]) {
         let (window, bytes) = {
             let mut space = lock(&self.space);
@@ -211,11 +212,11 @@ impl Function {
             (space.msix_enabled(), space.intx_disabled())
         };
         if let Err(error) = self.interrupts.set_mode(msix, disabled) {
-            warn_limited!("an interrupt is lost: {error}");
+            warn_limited!("raising an interrupt failed: {error}");
         }
     }
 
-    /// Reads the BAR. Where there is nothing there are zeros.
+    /// Reads the BAR. Unused areas read as 0.
     pub fn read(&self, offset: u64, to: &mut [u8]) {
         to.fill(0);
         let config_len = self.device.settings.function.config_len;
@@ -235,7 +236,7 @@ impl Function {
         }
     }
 
-    /// Writes the BAR. What cannot be written stays as it is.
+    /// Writes the BAR. Writes to read-only and unused areas are ignored.
     pub fn write(&self, offset: u64, from: &[u8]) {
         let notify_len = self.kicks.len() as u64 * u64::from(NOTIFY_MULTIPLIER);
         if let Some(at) = within(offset, COMMON, COMMON_LEN as u64) {
@@ -243,7 +244,7 @@ impl Function {
             let action = lock(&self.common).write(at as usize, from, faults, &self.interrupts);
             self.act(action);
         } else if let Some(at) = within(offset, NOTIFY, notify_len) {
-            // What is written is the queue's number, which its place tells already.
+            // The value is the index of the queue, which the offset also gives.
             self.kick((at / u64::from(NOTIFY_MULTIPLIER)) as usize);
         }
     }
@@ -259,7 +260,7 @@ impl Function {
             }
             Action::Refuse(features) => {
                 device.hooks.violations.check(Requirement::Features, feature::consistent(features));
-                warn_limited!("the features {features:#x} are refused");
+                warn_limited!("rejected features {features:#x}");
             }
             Action::Renegotiate => device.hooks.violations.record(Requirement::Negotiation),
             Action::DriverOk => (0..self.kicks.len()).for_each(|index| self.kick(index)),
@@ -285,7 +286,7 @@ impl Function {
                 self.kick(index);
             }
             Err(error) => {
-                warn_limited!("queue {}: it cannot be as it was set up: {error}", queue.id());
+                warn_limited!("queue {}: invalid setup: {error}", queue.id());
                 self.device.on_fatal_fault(FatalFault::NeedsReset);
             }
         }
@@ -321,12 +322,12 @@ impl Function {
 
 impl FrontEnd for Function {
     fn config_change(&self) -> io::Result<()> {
-        let driven = {
+        let driver_ok = {
             let mut common = lock(&self.common);
             common.change_config();
             common.is_driver_ok()
         };
-        match driven {
+        match driver_ok {
             true => self.interrupts.raise(Source::Config),
             false => Ok(()),
         }
@@ -335,19 +336,20 @@ impl FrontEnd for Function {
 
 impl FunctionFrontEnd for Function {
     fn need_reset(&self) -> io::Result<()> {
-        let driven = {
+        let driver_ok = {
             let mut common = lock(&self.common);
-            // It is as it is after a reset.
+            // Without a driver the status stays 0, as after a reset.
             if common.is_idle() {
                 return Err(io::Error::other("there is no driver"));
             }
             common.need_reset();
-            // Before the driver can know: what it starts after its reset is not to be halted.
+            // Halt before the driver can see the status: queues that it starts after a reset must
+            // not be halted.
             self.service.queues.iter().for_each(Queue::halt);
             common.is_driver_ok()
         };
-        // A driver that is not ready is not told.
-        match driven {
+        // A driver that is not ready gets no notification.
+        match driver_ok {
             true => self.interrupts.raise(Source::Config),
             false => Ok(()),
         }
@@ -369,7 +371,7 @@ impl FunctionFrontEnd for Function {
     }
 }
 
-/// Copies what there is from there on.
+/// Copies the bytes of `from` from an offset on, as far as there are any.
 fn copy(to: &mut [u8], from: &[u8], at: u64) {
     let from = usize::try_from(at).ok().and_then(|at| from.get(at..)).unwrap_or_default();
     for (to, from) in to.iter_mut().zip(from) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The function's interrupts: vectors of MSI-X, or the line.
+//! Interrupts of the function: MSI-X vectors, or the INTx line.
 //!
-//! A vector that QEMU listens to at the moment has an event; what is raised while it has
-//! none is pending, and comes later. The line is as vfio has it: it is masked when it was
-//! raised, and QEMU unmasks it when the guest has looked.
+//! QEMU sets an eventfd for each vector that it uses. A vector without an eventfd becomes pending
+//! and is raised when QEMU sets one. As in vfio, the line is masked when it is raised, and QEMU
+//! unmasks it after the guest has handled the interrupt.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -14,36 +14,36 @@ use virtio_crypto_device::queue_id::QueueId;
 use crate::fault::Kind;
 use crate::instrument::Device;
 
-/// What has no vector.
+/// `VIRTIO_MSI_NO_VECTOR`
 pub const NO_VECTOR: u16 = 0xffff;
 
-/// Bits of the interrupt status: something of a queue's, and of the configuration's.
+/// Bits of the interrupt status: queue interrupt, config change.
 const ISR_QUEUE: u8 = 1;
 const ISR_CONFIG: u8 = 2;
 
-/// A vector of MSI-X.
+/// An MSI-X vector.
 #[derive(Default)]
 struct Vector {
     event: Option<File>,
     pending: bool,
 }
 
-/// The line.
+/// The INTx line.
 #[derive(Default)]
 struct IntxLine {
     event: Option<File>,
-    /// By QEMU, or since it was raised.
+    /// Whether QEMU has masked the line, or raising it has.
     masked: bool,
-    /// By the driver.
+    /// Whether the driver has disabled the line.
     disabled: bool,
 }
 
-/// Who may raise an interrupt.
+/// The source of an interrupt.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Source {
-    /// The configuration.
+    /// A config change.
     Config,
-    /// The queue of this index, of which the last is the control queue.
+    /// The queue with this index. The control queue is the last one.
     Queue(usize),
 }
 
@@ -56,14 +56,14 @@ struct State {
     queues: Vec<u16>,
 }
 
-/// The function's interrupts. Its lock is held by nobody who waits for another one.
+/// The interrupts of the function. No other lock is taken while its lock is held.
 pub struct Interrupts {
     device: Arc<Device>,
     state: Mutex<State>,
 }
 
 impl Interrupts {
-    /// So many vectors, none of which anybody listens to.
+    /// Creates interrupts with this number of vectors, which have no eventfd.
     pub fn new(device: Arc<Device>, vectors: u16) -> Self {
         let queues = vec![NO_VECTOR; usize::from(device.capabilities.queues) + 1];
         let state = State {
@@ -118,17 +118,17 @@ impl Interrupts {
         state.update_line()
     }
 
-    /// What the driver reads as the interrupt status, which lowers the line.
+    /// Returns and clears the interrupt status, which lowers the line.
     pub fn take_status(&self) -> u8 {
         std::mem::take(&mut self.lock().status)
     }
 
-    /// Gives a source a vector, or none if there is no such vector.
+    /// Assigns a vector to a source. The source gets no vector if the vector does not exist.
     pub fn assign(&self, source: Source, vector: u16) {
-        let refused = vector != NO_VECTOR && self.fires(Kind::NoVector, source);
+        let rejected = vector != NO_VECTOR && self.fires(Kind::NoVector, source);
         let mut state = self.lock();
-        let there = usize::from(vector) < state.vectors.len();
-        let vector = if there && !refused { vector } else { NO_VECTOR };
+        let exists = usize::from(vector) < state.vectors.len();
+        let vector = if exists && !rejected { vector } else { NO_VECTOR };
         match source {
             Source::Config => state.config = vector,
             Source::Queue(index) => {
@@ -139,12 +139,12 @@ impl Interrupts {
         }
     }
 
-    /// The vector a source has.
+    /// Returns the vector of a source.
     pub fn vector(&self, source: Source) -> u16 {
         self.lock().vector(source)
     }
 
-    /// The driver has chosen between vectors and line, and whether there is a line.
+    /// Selects MSI-X or INTx, and enables or disables the line.
     pub fn set_mode(&self, msix: bool, line_disabled: bool) -> io::Result<()> {
         let mut state = self.lock();
         state.msix = msix;
@@ -152,7 +152,8 @@ impl Interrupts {
         state.update_line()
     }
 
-    /// Virtio's part is reset: nothing has a vector, and nothing has happened.
+    /// Resets the state that belongs to virtio: assigned vectors, interrupt status, pending
+    /// vectors.
     pub fn reset(&self) {
         let mut state = self.lock();
         state.status = 0;
@@ -161,7 +162,7 @@ impl Interrupts {
         state.vectors.iter_mut().for_each(|vector| vector.pending = false);
     }
 
-    /// Nobody listens any more.
+    /// Removes all eventfds after the front end has disconnected.
     pub fn disconnect(&self) {
         let mut state = self.lock();
         state.msix = false;
@@ -169,7 +170,7 @@ impl Interrupts {
         state.vectors.fill_with(Vector::default);
     }
 
-    /// What is pending, a bit for each vector.
+    /// Returns the pending bits of the vectors.
     pub fn pending(&self) -> Vec<u8> {
         let state = self.lock();
         let mut bytes = vec![0; state.vectors.len().div_ceil(64) * 8];
@@ -179,13 +180,13 @@ impl Interrupts {
         bytes
     }
 
-    /// How many vectors there are.
+    /// Returns the number of vectors.
     pub fn vectors(&self) -> usize {
         self.lock().vectors.len()
     }
 
-    /// Listens to vectors from `start` on, or stops to where there is no event.
-    pub fn listen(&self, start: usize, events: Vec<Option<File>>) -> io::Result<()> {
+    /// Sets the eventfds of vectors from `start` on. `None` removes an eventfd.
+    pub fn set_events(&self, start: usize, events: Vec<Option<File>>) -> io::Result<()> {
         let mut state = self.lock();
         let end = start.saturating_add(events.len());
         let vectors = state.vectors.get_mut(start..end).ok_or(io::ErrorKind::InvalidInput)?;
@@ -198,15 +199,15 @@ impl Interrupts {
         Ok(())
     }
 
-    /// Listens to the line, or stops.
-    pub fn listen_to_line(&self, event: Option<File>) -> io::Result<()> {
+    /// Sets the eventfd of the line, or removes it.
+    pub fn set_line_event(&self, event: Option<File>) -> io::Result<()> {
         let mut state = self.lock();
         state.line.event = event;
         state.line.masked = false;
         state.update_line()
     }
 
-    /// Masks the line, or unmasks it.
+    /// Masks or unmasks the line.
     pub fn mask_line(&self, masked: bool) -> io::Result<()> {
         let mut state = self.lock();
         state.line.masked = masked;
@@ -249,7 +250,7 @@ impl State {
 
 fn raise(mut event: &File) -> io::Result<()> {
     match event.write(&1u64.to_ne_bytes()) {
-        // It was raised more often than anybody can count.
+        // The counter of the eventfd is at its maximum.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
         result => result.map(|_| ()),
     }

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The function's PCI configuration space: its header, and the capabilities by which a
-//! driver finds the structures of virtio.
+//! The PCI configuration space of the function: the header, and the capabilities by which a driver
+//! finds the structures of virtio.
 
 use super::layout::{
     BAR, BAR_LEN, COMMON, COMMON_LEN, DEVICE, ISR, ISR_LEN, MSIX_PENDING, MSIX_TABLE, NOTIFY,
     NOTIFY_MULTIPLIER,
 };
 
-/// The size of the space, in bytes.
+/// Size of the configuration space, in bytes.
 pub const LEN: usize = 256;
 
-/// The ids of a virtio device that knows version 1 only, and of crypto.
+/// IDs of a modern virtio crypto device.
 const VENDOR: u16 = 0x1af4;
 const DEVICE_ID: u16 = 0x1040 + 20;
 const SUBSYSTEM: u16 = 0x1100;
 
-/// An encryption controller, of no kind there is a number for.
+/// Class code: other encryption controller.
 const CLASS: [u8; 3] = [0x00, 0x80, 0x10];
 
 /// Registers of the header.
@@ -26,52 +26,52 @@ const CAPABILITIES: usize = 0x34;
 const LINE: usize = 0x3c;
 const PIN: usize = 0x3d;
 
-/// Memory, bus master, and no interrupts by the line.
+/// Writable bits of the command register: memory, bus master, INTx disable.
 const COMMAND_MASK: u16 = 1 << 1 | 1 << 2 | INTX_DISABLE;
 const INTX_DISABLE: u16 = 1 << 10;
 
-/// The status says that there are capabilities.
+/// Status bit: the capability list is present.
 const HAS_CAPABILITIES: u16 = 1 << 4;
 
 const CAP_VENDOR: u8 = 0x09;
 const CAP_MSIX: u8 = 0x11;
 
-/// In the control register of MSI-X: enabled, and all masked.
+/// Bits of the MSI-X control register: enable, mask all.
 const MSIX_ENABLE: u16 = 1 << 15;
 const MSIX_MASK: u16 = 1 << 14;
 
-/// What a capability of virtio's is of.
+/// Types of virtio capabilities.
 const CFG_COMMON: u8 = 1;
 const CFG_NOTIFY: u8 = 2;
 const CFG_ISR: u8 = 3;
 const CFG_DEVICE: u8 = 4;
 const CFG_PCI: u8 = 5;
 
-/// The length of a capability of virtio's, without what some have in addition.
+/// Length of a virtio capability without additional fields.
 const CAP_LEN: usize = 16;
 
-/// Where such a capability has bar, offset and length.
+/// Offsets of `bar`, `offset` and `length` in a virtio capability.
 const CAP_BAR: usize = 4;
 const CAP_OFFSET: usize = 8;
 const CAP_LENGTH: usize = 12;
 
-/// An access to the BAR by way of the configuration space.
+/// An access to the BAR through the PCI configuration access capability.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Window {
-    /// Where in the space its data is.
+    /// Offset of the data field in the configuration space.
     pub data: usize,
-    /// Where in the BAR.
+    /// Offset in the BAR.
     pub offset: u64,
-    /// How many bytes: 1, 2 or 4.
+    /// Length: 1, 2 or 4 bytes.
     pub len: usize,
 }
 
-/// The space.
+/// The configuration space.
 pub struct PciConfigSpace {
     bytes: [u8; LEN],
-    /// Bits that a driver may change.
+    /// Mask of the writable bits.
     writable: [u8; LEN],
-    /// Where the next capability will be, and where the link to it is.
+    /// Offset of the next capability, and of the pointer to it.
     next: usize,
     link: usize,
     msix: Option<usize>,
@@ -79,7 +79,7 @@ pub struct PciConfigSpace {
 }
 
 impl PciConfigSpace {
-    /// As it is after a reset.
+    /// Creates a configuration space with the values after a reset.
     pub fn new(queues: usize, vectors: u16, config_len: usize) -> Self {
         let mut space = PciConfigSpace {
             bytes: [0; LEN],
@@ -113,10 +113,10 @@ impl PciConfigSpace {
         self.set(2, &DEVICE_ID.to_le_bytes());
         self.writable[COMMAND..][..2].copy_from_slice(&COMMAND_MASK.to_le_bytes());
         self.set(STATUS, &HAS_CAPABILITIES.to_le_bytes());
-        // The revision of a device that knows version 1 only.
+        // The revision of a modern device.
         self.set(8, &[1]);
         self.set(9, &CLASS);
-        // One BAR, of 32 bits, that cannot be prefetched: all of its low bits are 0.
+        // One BAR: 32 bits, not prefetchable, so all low bits are 0.
         let mask = !(BAR_LEN as u32 - 1);
         self.writable[BARS + 4 * usize::from(BAR)..][..4].copy_from_slice(&mask.to_le_bytes());
         self.set(0x2c, &VENDOR.to_le_bytes());
@@ -129,10 +129,10 @@ impl PciConfigSpace {
         self.bytes[at..][..bytes.len()].copy_from_slice(bytes);
     }
 
-    /// Room for a capability, linked to the one before.
+    /// Allocates a capability and links it to the previous one. Returns its offset.
     fn add(&mut self, id: u8, len: usize) -> usize {
         let at = self.next;
-        // Below 256.
+        // Capabilities are below offset 256.
         self.set(self.link, &[at as u8]);
         self.set(at, &[id, 0]);
         self.link = at + 1;
@@ -150,7 +150,7 @@ impl PciConfigSpace {
         at
     }
 
-    /// A capability of virtio's, with so many bytes in addition.
+    /// Adds a virtio capability with `more` additional bytes. Returns its offset.
     fn structure(&mut self, kind: u8, offset: u64, len: usize, more: usize) -> usize {
         let size = CAP_LEN + more;
         let at = self.add(CAP_VENDOR, size);
@@ -168,7 +168,7 @@ impl PciConfigSpace {
         u32::from(self.u16(at)) | u32::from(self.u16(at + 2)) << 16
     }
 
-    /// The bytes from there on; 0 beyond the end.
+    /// Reads bytes from an offset on. Bytes beyond the end are 0.
     pub fn read(&self, at: usize, to: &mut [u8]) {
         to.fill(0);
         let from = self.bytes.get(at..).unwrap_or_default();
@@ -177,7 +177,7 @@ impl PciConfigSpace {
         }
     }
 
-    /// Changes what a driver may change.
+    /// Writes bytes. Read-only bits are unchanged.
     pub fn write(&mut self, at: usize, from: &[u8]) {
         for (at, from) in (at..LEN).zip(from) {
             let mask = self.writable[at];
@@ -185,17 +185,17 @@ impl PciConfigSpace {
         }
     }
 
-    /// Whether MSI-X is enabled.
+    /// Returns whether MSI-X is enabled.
     pub fn msix_enabled(&self) -> bool {
         self.msix.is_some_and(|at| self.u16(at + 2) & MSIX_ENABLE != 0)
     }
 
-    /// Whether the function must not use its interrupt line.
+    /// Returns whether the INTx line is disabled.
     pub fn intx_disabled(&self) -> bool {
         self.u16(COMMAND) & INTX_DISABLE != 0
     }
 
-    /// The access to the BAR that one to these bytes is, if it is one.
+    /// Returns the access to the BAR that an access to these bytes causes, if any.
     pub fn window(&self, at: usize, len: usize) -> Option<Window> {
         let data = self.pci + CAP_LEN;
         if at >= data + 4 || at.saturating_add(len) <= data || self.bytes[self.pci + CAP_BAR] != BAR
@@ -208,7 +208,7 @@ impl PciConfigSpace {
         fits.then_some(Window { data, offset, len })
     }
 
-    /// Puts what was read by way of a window where the driver reads it.
+    /// Stores data that was read from the BAR in the data field of the capability.
     pub fn store_window_data(&mut self, window: Window, bytes: &[u8]) {
         self.set(window.data, bytes);
     }
@@ -222,7 +222,7 @@ mod tests {
         PciConfigSpace::new(3, 5, 56)
     }
 
-    /// All capabilities: where, and which.
+    /// Returns offset and ID of all capabilities.
     fn capabilities(space: &PciConfigSpace) -> Vec<(usize, u8)> {
         let mut found = Vec::new();
         let mut at = usize::from(space.bytes[CAPABILITIES]);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_driver_finds_all_structures() {
+    fn all_structures_have_a_capability() {
         let space = space();
         assert_eq!(space.u32(0), 0x1054_1af4);
         assert_ne!(space.u16(STATUS) & HAS_CAPABILITIES, 0);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_has_no_capability() {
+    fn missing_structures_have_no_capability() {
         let space = PciConfigSpace::new(1, 0, 0);
         let ids: Vec<u8> = capabilities(&space).iter().map(|found| found.1).collect();
         assert_eq!(ids, [CAP_VENDOR; 4]);
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_a_drivers_is_written() {
+    fn only_writable_bits_change() {
         let mut space = space();
         let before = space.bytes;
         space.write(0, &[0xff; LEN + 10]);
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_window_is_what_the_driver_makes_it() {
+    fn window_requires_a_valid_access() {
         let mut space = space();
         let data = space.pci + CAP_LEN;
         let mut set = |offset: u32, len: u32, bar: u8| {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The messages of vfio-user: what QEMU asks of the function.
+//! Handles the messages of vfio-user.
 //!
-//! The crate vfio_user has a server as well, but one that cannot close its connection, that
-//! answers errors with the number 0, and that loses its place in the stream when it does not
-//! like a message. The tests use its client.
+//! The server of the vfio_user crate cannot close its connection, returns error number 0, and loses
+//! its position in the stream after an invalid message. The tests use the client of the crate.
 
 use std::fs::File;
 use std::io;
@@ -17,7 +16,7 @@ use super::pci_config;
 use vhost_device_crypto::framing::{self, number, Framing, Message};
 use virtio_crypto_device::warn_limited;
 
-/// A header is message and command in one word, size with the header, flags, and error.
+/// A header has four words: message ID and command, total size, flags, error.
 const HEADER_LEN: usize = 16;
 const FRAMING: Framing = Framing {
     header_len: HEADER_LEN,
@@ -25,7 +24,7 @@ const FRAMING: Framing = Framing {
     max_len: MAX_TRANSFER + 4096,
 };
 
-/// The most bytes of an access.
+/// Maximum length of an access, in bytes.
 const MAX_TRANSFER: usize = 1 << 20;
 
 /// Flags of a header.
@@ -46,51 +45,51 @@ const REGION_READ: u16 = 9;
 const REGION_WRITE: u16 = 10;
 const DEVICE_RESET: u16 = 13;
 
-/// What is spoken beside version 0.0, the only one that QEMU takes.
+/// Capabilities that the server announces together with version 0.0, which QEMU requires.
 const CAPABILITIES: &str =
     r#"{"capabilities":{"max_msg_fds":8,"max_data_xfer_size":1048576,"pgsizes":4096}}"#;
 
-/// Flags of memory.
+/// Flags of DMA mappings.
 const DMA_READ: u32 = 1;
 const DMA_WRITE: u32 = 2;
 const UNMAP_ALL: u32 = 2;
 
-/// What the device is: one that can be reset, and of PCI.
+/// Flags of the device: supports reset, PCI.
 const INFO_RESET: u32 = 1;
 const INFO_PCI: u32 = 2;
 
-/// Regions: the BARs from 0 on, and these.
+/// Regions: the BARs from 0 on, and the configuration space.
 const NUM_REGIONS: u32 = 9;
 const BAR_REGION: u32 = BAR as u32;
 const SPACE_REGION: u32 = 7;
 const READ_AND_WRITE: u32 = 3;
 
-/// Interrupts by their kind.
+/// Indexes of interrupt types.
 const NUM_IRQS: u32 = 5;
 const LINE: u32 = 0;
 const MSIX: u32 = 2;
-/// Errors of the bus, of which there are none; QEMU wants to listen to them.
+/// Bus errors. None are raised, but QEMU sets an eventfd for them.
 const BUS_ERROR: u32 = 3;
 
-/// What an interrupt can: have an event, be masked, and be masked when it is raised.
+/// Flags of an interrupt: supports eventfds, can be masked, is masked when raised.
 const IRQ_EVENTFD: u32 = 1;
 const IRQ_MASKABLE: u32 = 2;
 const IRQ_AUTOMASKED: u32 = 4;
 
-/// What is done to interrupts, and by what.
+/// Flags of DEVICE_SET_IRQS: type of the data, and action.
 const SET_NONE: u32 = 1;
 const SET_EVENTFD: u32 = 4;
 const SET_MASK: u32 = 8;
 const SET_UNMASK: u32 = 16;
 const SET_TRIGGER: u32 = 32;
 
-/// Talks to a front end until it is gone.
+/// Serves a front end until it disconnects.
 pub fn handle_connection(function: &Arc<Function>, socket: UnixStream) -> io::Result<()> {
     function.connect(socket.try_clone()?);
     let result = handle_messages(function, &socket);
     function.leave();
     match result {
-        // It did not wait for the last answer, or the device itself has closed the connection.
+        // The front end did not wait for the last reply, or the device has closed the connection.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
@@ -101,23 +100,23 @@ fn handle_messages(function: &Function, socket: &UnixStream) -> io::Result<()> {
         let (header, body) = bytes.split_at(HEADER_LEN);
         let (first, flags) = (number(header, 0), number(header, 8));
         if flags & TYPE_MASK != 0 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "an answer to no question"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a reply without a request"));
         }
         let command = (first >> 16) as u16;
         let files = files.into_iter().map(File::from).collect();
-        let answer = answer(function, command, body, files);
-        if let Err(error) = &answer {
-            warn_limited!("command {command} fails: {error}");
+        let result = execute(function, command, body, files);
+        if let Err(error) = &result {
+            warn_limited!("command {command} failed: {error}");
         }
         if flags & NO_REPLY == 0 {
-            framing::send(socket, &reply(first, answer))?;
+            framing::send(socket, &reply(first, result))?;
         }
     }
     Ok(())
 }
 
-fn reply(first: u32, answer: io::Result<Vec<u8>>) -> Message {
-    let (flags, error, body) = match answer {
+fn reply(first: u32, result: io::Result<Vec<u8>>) -> Message {
+    let (flags, error, body) = match result {
         Ok(body) => (REPLY, 0, body),
         Err(error) => (REPLY | ERROR, errno(&error), Vec::new()),
     };
@@ -142,8 +141,13 @@ fn invalid() -> io::Error {
     io::ErrorKind::InvalidInput.into()
 }
 
-/// The body of the answer to a command.
-fn answer(function: &Function, command: u16, body: &[u8], files: Vec<File>) -> io::Result<Vec<u8>> {
+/// Executes a command. Returns the body of the reply.
+fn execute(
+    function: &Function,
+    command: u16,
+    body: &[u8],
+    files: Vec<File>,
+) -> io::Result<Vec<u8>> {
     let long = |at| u64::from(number(body, at)) | u64::from(number(body, at + 4)) << 32;
     let has = |len| if body.len() < len { Err(invalid()) } else { Ok(()) };
     match command {
@@ -178,9 +182,9 @@ fn answer(function: &Function, command: u16, body: &[u8], files: Vec<File>) -> i
         }
         REGION_READ => {
             has(16)?;
-            let mut answer = body[..16].to_vec();
-            answer.extend(read(function, number(body, 8), long(0), number(body, 12))?);
-            Ok(answer)
+            let mut reply = body[..16].to_vec();
+            reply.extend(read(function, number(body, 8), long(0), number(body, 12))?);
+            Ok(reply)
         }
         REGION_WRITE => {
             has(16)?;
@@ -201,18 +205,19 @@ fn words(words: &[u32]) -> Vec<u8> {
 }
 
 fn version(body: &[u8]) -> io::Result<Vec<u8>> {
-    // Major and minor; what the front end can do beyond that is not needed.
+    // Major and minor version. The capabilities of the front end are ignored.
     match number(body, 0) & 0xffff {
         0 if body.len() >= 4 => {}
         _ => return Err(invalid()),
     }
-    let mut answer = words(&[0]);
-    answer.extend(CAPABILITIES.bytes());
-    answer.push(0);
-    Ok(answer)
+    let mut reply = words(&[0]);
+    reply.extend(CAPABILITIES.bytes());
+    reply.push(0);
+    Ok(reply)
 }
 
-/// Offset, address and size. What has no file, as the firmware's memory, is of no use.
+/// Maps memory with this offset, address and size. Memory without a file, for example of the
+/// firmware, is ignored.
 fn map(
     function: &Function,
     flags: u32,
@@ -265,11 +270,11 @@ fn set_irqs(
     let mut files = files.into_iter();
     match (index, flags) {
         (LINE, flags) if flags == SET_EVENTFD | SET_TRIGGER => {
-            interrupts.listen_to_line(files.next())
+            interrupts.set_line_event(files.next())
         }
-        // Of no interrupts: all.
+        // A count of 0 removes all eventfds.
         (LINE, flags) if flags == SET_NONE | SET_TRIGGER && count == 0 => {
-            interrupts.listen_to_line(None)
+            interrupts.set_line_event(None)
         }
         (LINE, flags) if flags == SET_NONE | SET_MASK => interrupts.mask_line(true),
         (LINE, flags) if flags == SET_NONE | SET_UNMASK => interrupts.mask_line(false),
@@ -277,20 +282,20 @@ fn set_irqs(
             if count > interrupts.vectors() {
                 return Err(invalid());
             }
-            interrupts.listen(start, (0..count).map(|_| files.next()).collect())
+            interrupts.set_events(start, (0..count).map(|_| files.next()).collect())
         }
         (MSIX, flags) if flags == SET_NONE | SET_TRIGGER && count == 0 => {
-            interrupts.listen(0, (0..interrupts.vectors()).map(|_| None).collect())
+            interrupts.set_events(0, (0..interrupts.vectors()).map(|_| None).collect())
         }
         (BUS_ERROR, flags) if flags == SET_EVENTFD | SET_TRIGGER => Ok(()),
-        // There are none of the others.
+        // The function has no other interrupts.
         (0..NUM_IRQS, flags) if flags == SET_NONE | SET_TRIGGER && count == 0 => Ok(()),
         _ => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 
-/// Where an access begins, if the region has all of it.
-fn place(size: u64, offset: u64, len: usize) -> io::Result<u64> {
+/// Returns the offset of an access, if the access is within the region.
+fn check_range(size: u64, offset: u64, len: usize) -> io::Result<u64> {
     let end = offset.checked_add(len as u64);
     match end.is_some_and(|end| end <= size) && len <= MAX_TRANSFER {
         true => Ok(offset),
@@ -302,13 +307,13 @@ fn read(function: &Function, region: u32, offset: u64, count: u32) -> io::Result
     let len = count as usize;
     match region {
         BAR_REGION => {
-            let offset = place(BAR_LEN, offset, len)?;
+            let offset = check_range(BAR_LEN, offset, len)?;
             let mut data = vec![0; len];
             function.read(offset, &mut data);
             Ok(data)
         }
         SPACE_REGION => {
-            let at = place(pci_config::LEN as u64, offset, len)?;
+            let at = check_range(pci_config::LEN as u64, offset, len)?;
             let mut data = vec![0; len];
             function.read_space(at as usize, &mut data);
             Ok(data)
@@ -319,9 +324,9 @@ fn read(function: &Function, region: u32, offset: u64, count: u32) -> io::Result
 
 fn write(function: &Function, region: u32, offset: u64, data: &[u8]) -> io::Result<()> {
     match region {
-        BAR_REGION => function.write(place(BAR_LEN, offset, data.len())?, data),
+        BAR_REGION => function.write(check_range(BAR_LEN, offset, data.len())?, data),
         SPACE_REGION => {
-            let at = place(pci_config::LEN as u64, offset, data.len())?;
+            let at = check_range(pci_config::LEN as u64, offset, data.len())?;
             function.write_space(at as usize, data);
         }
         _ => return Err(invalid()),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A thread for each queue, from the start of the process to its end.
+//! The worker of a queue: a thread that runs until the process ends.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -13,11 +13,11 @@ use vhost_device_crypto::service::Service;
 
 use crate::instrument::{Instrument, Queue};
 
-/// What has happened.
+/// Events of a worker.
 const KICK: u64 = 0;
 const TIMER: u64 = 1;
 
-/// Starts the thread of a queue, which serves it whenever it is kicked; returns what kicks.
+/// Starts the worker of a queue. Returns the eventfd that kicks the worker.
 pub(super) fn start(service: Arc<Service<Instrument>>, index: usize) -> io::Result<EventFd> {
     let kick = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)?;
     let ours = kick.try_clone()?;
@@ -30,7 +30,7 @@ pub(super) fn start(service: Arc<Service<Instrument>>, index: usize) -> io::Resu
     queue.attach_worker(|timer| watch(timer.as_raw_fd(), TIMER))?;
     let work = move || loop {
         if let Err(error) = wait(&epoll, &ours, &service.queues[index]) {
-            tracing::error!("queue {}: its worker ends: {error}", service.queues[index].id());
+            tracing::error!("queue {}: worker failed: {error}", service.queues[index].id());
             return;
         }
     };
@@ -47,7 +47,7 @@ fn wait(epoll: &Epoll, kick: &EventFd, queue: &Queue) -> io::Result<()> {
     for event in &events[..count] {
         match event.data() {
             KICK => {
-                // Nobody else reads it, so that there is something to read.
+                // The read cannot fail: only this thread reads the eventfd.
                 let _ = kick.read();
                 queue.serve();
             }

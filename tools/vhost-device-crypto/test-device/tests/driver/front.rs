@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The device as a process of its own.
+//! Runs the test device as a process.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -21,7 +21,7 @@ impl Server {
         Server::start_with(arguments, &["socket"])
     }
 
-    /// The same, if its sockets have other names.
+    /// Starts the process and waits for sockets with these names.
     pub fn start_with(arguments: &[&str], sockets: &[&str]) -> Self {
         let directory = TempDir::new_with_prefix("/tmp/crypto-test-device-test-").unwrap();
         let path = |name: &str| directory.as_path().join(name);
@@ -44,7 +44,7 @@ impl Server {
         server
     }
 
-    /// A front end for so many rings.
+    /// Connects a front end with this number of rings.
     pub fn connect(&self, rings: usize) -> Front {
         Front::connect_to(&self.path("socket"), rings)
     }
@@ -53,18 +53,18 @@ impl Server {
         self.directory.as_path().join(name)
     }
 
-    /// The monitor's answer to a command.
+    /// Sends a command to the monitor and returns the reply.
     pub fn command(&self, command: &str) -> Value {
         self.command_to("monitor", command)
     }
 
-    /// The answer of one of several monitors.
+    /// Sends a command to one of several monitors and returns the reply.
     pub fn command_to(&self, monitor: &str, command: &str) -> Value {
         let mut socket = UnixStream::connect(self.path(monitor)).unwrap();
         socket.write_all(format!("{command}\n").as_bytes()).unwrap();
-        let mut answer = String::new();
-        BufReader::new(socket).read_line(&mut answer).unwrap();
-        serde_json::from_str(&answer).unwrap()
+        let mut reply = String::new();
+        BufReader::new(socket).read_line(&mut reply).unwrap();
+        serde_json::from_str(&reply).unwrap()
     }
 
     pub fn status(&self) -> Value {
@@ -83,7 +83,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It has ended already where a test was about that.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A front end of vfio-user, with a driver that finds its way by what the function says of
-//! itself.
+//! A vfio-user front end with a driver that uses the capabilities of the function.
 
 use std::os::fd::AsRawFd;
 
@@ -21,11 +20,11 @@ pub const EVENT_IDX: u64 = 1 << 29;
 const BAR: u32 = 0;
 pub const SPACE: u32 = 7;
 
-/// Kinds of interrupts.
+/// Indexes of interrupt types.
 const LINE: u32 = 0;
 const MSIX: u32 = 2;
 
-/// What is done to them.
+/// Flags of DEVICE_SET_IRQS.
 const EVENTFD: u32 = 4;
 const NONE: u32 = 1;
 const UNMASK: u32 = 16;
@@ -37,7 +36,7 @@ pub const FEATURES_OK: u64 = 8;
 pub const DRIVER_OK: u64 = 4;
 pub const NEEDS_RESET: u64 = 64;
 
-/// Kinds of virtio's structures.
+/// Types of virtio capabilities.
 pub const COMMON: u8 = 1;
 pub const NOTIFY: u8 = 2;
 pub const ISR: u8 = 3;
@@ -55,7 +54,7 @@ pub const QUEUE_ENABLE: u64 = 0x1c;
 pub const QUEUE_DESC: u64 = 0x20;
 pub const QUEUE_RESET: u64 = 0x3a;
 
-/// Without a vector.
+/// `VIRTIO_MSI_NO_VECTOR`
 pub const NO_VECTOR: u64 = 0xffff;
 
 pub struct Guest {
@@ -67,7 +66,7 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Connects, and shares its memory.
+    /// Connects, maps guest memory, and sets eventfds.
     pub fn connect(server: &Server) -> Self {
         let mut client = Client::new(&server.path("socket")).unwrap();
         let memory = shared_memory();
@@ -82,24 +81,24 @@ impl Guest {
         let mut guest = Guest { client, memory, rings: Vec::new(), vectors, line };
         guest.client.set_irqs(LINE, EVENTFD | TRIGGER, 0, 1, &[guest.line.as_raw_fd()]).unwrap();
         for vector in 0..guest.vectors.len() {
-            guest.listen(vector);
+            guest.set_event(vector);
         }
         guest
     }
 
-    /// Enables MSI-X, as a driver does that wants it.
+    /// Enables MSI-X.
     pub fn enable_msix(&mut self) {
         let at = self.capability(0x11, |_| true).unwrap();
         let control = self.space(at + 2, 2) | 1 << 15;
         self.client.region_write(SPACE, at + 2, &(control as u16).to_le_bytes()).unwrap();
     }
 
-    pub fn listen(&mut self, vector: usize) {
+    pub fn set_event(&mut self, vector: usize) {
         let files = [self.vectors[vector].as_raw_fd()];
         self.client.set_irqs(MSIX, EVENTFD | TRIGGER, vector as u32, 1, &files).unwrap();
     }
 
-    pub fn stop_listening(&mut self, vector: usize) {
+    pub fn remove_event(&mut self, vector: usize) {
         self.client.set_irqs(MSIX, EVENTFD | TRIGGER, vector as u32, 1, &[]).unwrap();
     }
 
@@ -113,7 +112,7 @@ impl Guest {
         u64::from_le_bytes(bytes)
     }
 
-    /// A capability of this id.
+    /// Returns the offset of a capability with this ID.
     fn capability(&mut self, id: u64, wanted: impl Fn(&mut u64) -> bool) -> Option<u64> {
         let mut at = self.space(0x34, 1);
         while at != 0 {
@@ -125,7 +124,7 @@ impl Guest {
         None
     }
 
-    /// Where a structure's capability is, and the structure itself, with its length.
+    /// Returns the offset of the capability of a structure, and offset and length of the structure.
     pub fn structure(&mut self, kind: u8) -> Option<(u64, u64, u64)> {
         let at = self.capability(9, |found| *found == u64::from(kind))?;
         assert_eq!(self.space(at + 4, 1), u64::from(BAR));
@@ -171,7 +170,7 @@ impl Guest {
         features
     }
 
-    /// Whether the device takes these features.
+    /// Negotiates features. Returns whether the device accepts them.
     pub fn negotiate(&mut self, features: u64) -> bool {
         self.set_common(STATUS, 1, DRIVER);
         for half in 0..2 {
@@ -182,12 +181,12 @@ impl Guest {
         self.status() & FEATURES_OK != 0
     }
 
-    /// Where a queue's ring is.
+    /// Returns the base address of the ring of a queue.
     pub fn base(index: usize) -> u64 {
         0x80_0000 * (index as u64 % 2) + 0x1000 * (index as u64 / 2)
     }
 
-    /// Sets up a queue, with the vector behind the configuration's, and enables it.
+    /// Sets up and enables a queue. Vector 0 is for config changes.
     pub fn enable(&mut self, index: usize, size: u16) {
         let base = Guest::base(index);
         self.set_common(QUEUE_SELECT, 2, index as u64);
@@ -211,15 +210,15 @@ impl Guest {
             self.enable(index, 16);
             self.rings.push(Ring::new(self.memory.clone(), Guest::base(index), 16));
         }
-        self.go();
+        self.set_driver_ok();
     }
 
-    pub fn go(&mut self) {
+    pub fn set_driver_ok(&mut self) {
         self.set_common(STATUS, 1, DRIVER | FEATURES_OK | DRIVER_OK);
         assert_eq!(self.status(), DRIVER | FEATURES_OK | DRIVER_OK);
     }
 
-    /// Where in the BAR a queue is kicked.
+    /// Returns the offset in the BAR at which a queue is kicked.
     pub fn doorbell(&mut self, index: usize) -> u64 {
         let (at, notify, _) = self.structure(NOTIFY).unwrap();
         let multiplier = self.space(at + 16, 4);
@@ -232,27 +231,27 @@ impl Guest {
         self.client.region_write(BAR, doorbell, &(index as u16).to_le_bytes()).unwrap();
     }
 
-    /// Waits for a vector's interrupt.
+    /// Waits for the interrupt of a vector.
     pub fn interrupt(&self, vector: usize) {
         wait("interrupt", || self.vectors[vector].read().ok());
     }
 
-    /// The vectors that were raised since the last time.
+    /// Returns the vectors that were raised since the last call.
     pub fn raised(&self) -> Vec<usize> {
         let raised = |vector: &usize| self.vectors[*vector].read().is_ok();
         (0..self.vectors.len()).filter(raised).collect()
     }
 
-    /// A kick, an interrupt, and the answers.
-    pub fn answers(&mut self, index: usize) -> Vec<(u32, u32)> {
+    /// Kicks a queue, waits for the interrupt, and returns the new used entries.
+    pub fn used_entries(&mut self, index: usize) -> Vec<(u32, u32)> {
         self.kick(index);
         self.interrupt(index + 1);
         self.rings[index].used()
     }
 
-    /// A request, and its answer.
-    pub fn ask(&mut self, index: usize) {
+    /// Sends a request and checks that it is completed.
+    pub fn run_request(&mut self, index: usize) {
         let head = self.rings[index].request(0);
-        assert_eq!(self.answers(index), [(head.into(), 1)]);
+        assert_eq!(self.used_entries(index), [(head.into(), 1)]);
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The driver's side, and the device in this process or in one of its own.
+//! The driver side of rings, and the device in this process or in a child process.
 
 #![allow(dead_code)]
 
@@ -19,7 +19,7 @@ use vhost_user_backend::VringT;
 use virtio_crypto_device::capabilities::Capabilities;
 use virtio_crypto_device::queue_id::QueueId;
 
-/// A ring, and the device's side of it, without a front end between them.
+/// A ring with its driver side and its device side, without a front end.
 pub struct Bench {
     pub device: Arc<Device>,
     pub queue: Arc<Queue>,
@@ -33,8 +33,8 @@ impl Bench {
         Bench::with(Capabilities::default(), QueueId::Data(0), size)
     }
 
-    pub fn with(offer: Capabilities, id: QueueId, size: u16) -> Self {
-        let device = Arc::new(instrument::device(offer, Trace::default()));
+    pub fn with(capabilities: Capabilities, id: QueueId, size: u16) -> Self {
+        let device = Arc::new(instrument::device(capabilities, Trace::default()));
         let queue = Arc::new(Queue::new(id, device.clone()).unwrap());
         let memory = memory();
         let vring = Vring::new(memory.clone(), 32768).unwrap();
@@ -44,7 +44,7 @@ impl Bench {
         bench
     }
 
-    /// Starts the ring, as a driver does after a reset.
+    /// Starts the ring, like a driver after a reset.
     pub fn start(&mut self) {
         self.ring = Ring::new(self.ring.memory.clone(), 0, self.ring.size);
         self.vring.set_queue_size(self.ring.size);
@@ -56,7 +56,7 @@ impl Bench {
         self.vring.set_enabled(true);
     }
 
-    /// Stops it.
+    /// Stops the ring.
     pub fn stop(&self) {
         self.vring.set_queue_ready(false);
         self.queue.stop();
@@ -66,19 +66,19 @@ impl Bench {
         self.device.hooks.faults.add(text.parse().unwrap());
     }
 
-    /// A kick.
+    /// Kicks the queue.
     pub fn run(&self) {
         vring::run(&self.queue, &self.vring, &self.ring.memory);
     }
 
-    /// A request, a kick, and all answers so far.
-    pub fn ask(&mut self) -> (u16, Vec<(u32, u32)>) {
+    /// Adds a request and kicks the queue. Returns the head index and the new used entries.
+    pub fn run_request(&mut self) -> (u16, Vec<(u32, u32)>) {
         let head = self.ring.request(0);
         self.run();
         (head, self.ring.used())
     }
 
-    /// How many interrupts there were since the last time.
+    /// Returns the number of interrupts since the last call.
     pub fn interrupts(&self) -> u64 {
         let mut count = [0; 8];
         match rustix::io::read(&self.call, &mut count) {

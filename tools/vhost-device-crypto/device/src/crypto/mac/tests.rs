@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! MACs, by published vectors, and however messages are cut.
+//! Tests of MACs: published vectors, and messages that are split into slices in many ways.
 
 use super::*;
 use crate::crypto::testing::{cut, cuts, hex, random, SP_800_38};
@@ -13,7 +13,7 @@ fn run(mac: &Mac, message: &[u8], len: usize) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// Any way to cut the message, into pieces and into parts, makes the same MAC.
+/// Checks the MAC of a message that is split into slices and parts in many ways.
 fn check(algorithm: MacAlgorithm, key: &str, message: &str, want: &str) {
     let (mut message, want) = (hex(message), hex(want));
     let mac = Mac::new(algorithm, &hex(key)).unwrap();
@@ -33,14 +33,14 @@ fn check(algorithm: MacAlgorithm, key: &str, message: &str, want: &str) {
 }
 
 const JEFE: &str = "4a656665";
-const WHAT: &str = "7768617420646f2079612077616e7420666f72206e6f7468696e673f";
+const QUESTION: &str = "7768617420646f2079612077616e7420666f72206e6f7468696e673f";
 const LARGER_KEY: &str =
     "54657374205573696e67204c6172676572205468616e20426c6f636b2d53697a65204b6579202d2048617368204b6579204669727374";
 
 #[test]
 fn hmac_rfc_2202() {
     let long = "aa".repeat(80);
-    check(HmacMd5, JEFE, WHAT, "750c783e6ab0b503eaa86e310a5db738");
+    check(HmacMd5, JEFE, QUESTION, "750c783e6ab0b503eaa86e310a5db738");
     check(
         HmacMd5,
         &"0c".repeat(16),
@@ -48,7 +48,7 @@ fn hmac_rfc_2202() {
         "56461ef2342edc00f9bab995690efd4c",
     );
     check(HmacMd5, &long, LARGER_KEY, "6b1ab7fe4bd7bf8f0b62e6ce61b9d0cd");
-    check(HmacSha1, JEFE, WHAT, "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
+    check(HmacSha1, JEFE, QUESTION, "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
     check(HmacSha1, &"aa".repeat(20), &"dd".repeat(50), "125d7342b9ac11cd91a39af48aa17b4f63f175d3");
     check(HmacSha1, &long, LARGER_KEY, "aa4ae5e15272d00e95705637ce8a3b55ed402112");
 }
@@ -56,15 +56,15 @@ fn hmac_rfc_2202() {
 #[test]
 fn hmac_rfc_4231() {
     let long = "aa".repeat(131);
-    check(HmacSha224, JEFE, WHAT, "a30e01098bc6dbbf45690f3a7e9e6d0f8bbea2a39e6148008fd05e44");
+    check(HmacSha224, JEFE, QUESTION, "a30e01098bc6dbbf45690f3a7e9e6d0f8bbea2a39e6148008fd05e44");
     check(
         HmacSha256,
         JEFE,
-        WHAT,
+        QUESTION,
         "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
     );
-    check(HmacSha384, JEFE, WHAT, "af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e8e2240ca5e69e2c78b3239ecfab21649");
-    check(HmacSha512, JEFE, WHAT, "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737");
+    check(HmacSha384, JEFE, QUESTION, "af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e8e2240ca5e69e2c78b3239ecfab21649");
+    check(HmacSha512, JEFE, QUESTION, "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737");
     check(
         HmacSha224,
         &long,
@@ -77,7 +77,7 @@ fn hmac_rfc_4231() {
 
 #[test]
 fn hmac_without_key_or_message() {
-    // As Python's hmac has it; an empty key is a legal one.
+    // Vectors computed with Python's hmac. An empty key is valid.
     check(HmacMd5, "", "", "74e6f7298a9c2d168935f58c001bad88");
     check(HmacSha256, "", "", "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
 }
@@ -147,9 +147,9 @@ fn hmac_and_cmac_wycheproof() {
 }
 
 #[test]
-fn long_messages_in_pieces() {
+fn long_messages_in_several_slices() {
     let mut message = random(1, 20_000);
-    for &algorithm in MacAlgorithm::ALL.iter().filter(|&&one| Mac::available(one)) {
+    for &algorithm in MacAlgorithm::ALL.iter().filter(|&&algorithm| Mac::available(algorithm)) {
         let mac = Mac::new(algorithm, &random(2, if algorithm == Cmac3des { 24 } else { 16 }));
         let mac = mac.unwrap();
         let want = run(&mac, &message, mac.len).unwrap();

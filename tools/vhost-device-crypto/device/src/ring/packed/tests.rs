@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! A packed ring, with a driver's side that is written by the specification's text.
+//! Tests of packed rings with a driver side that follows the text of the specification.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ const TABLE: u64 = 0x9000;
 const BUFFER: u64 = 0xa000;
 const END: u64 = 0x1_0000;
 
-/// The driver's side.
+/// A ring and its driver side.
 struct Bench {
     memory: GuestMemoryMmap,
     ring: PackedRing,
@@ -58,7 +58,7 @@ impl Bench {
         self.memory.write_slice(&bytes, GuestAddress(at)).unwrap();
     }
 
-    /// Makes a chain available; all but the last get `NEXT`.
+    /// Makes a chain available. All descriptors but the last get `NEXT`.
     fn add(&mut self, id: u16, descriptors: &[(u64, u32, u16)]) {
         for (at, (address, len, flags)) in descriptors.iter().enumerate() {
             let more = if at + 1 < descriptors.len() { NEXT } else { 0 };
@@ -76,12 +76,12 @@ impl Bench {
         self.ring.pop(&self.memory).unwrap()
     }
 
-    fn answer(&mut self, popped: &PoppedChain, len: u32) {
+    fn complete(&mut self, popped: &PoppedChain, len: u32) {
         let entry = UsedElem { id: popped.id.into(), len, slots: popped.slots };
         self.ring.publish(&self.memory, &[entry]).unwrap();
     }
 
-    /// The next answer: number, length, and whether something was written.
+    /// Returns the next used entry: buffer ID, length, and whether the WRITE flag is set.
     fn used(&mut self, slots: u16) -> Option<(u16, u32, bool)> {
         let at = RING + 16 * u64::from(self.seen);
         let read = |offset: u64| self.memory.read_obj::<u16>(GuestAddress(at + offset)).unwrap();
@@ -103,27 +103,27 @@ impl Bench {
         Ok((parsed.chain.readable.len(), parsed.chain.writable.len()))
     }
 
-    /// What is wrong with a chain of these.
-    fn fate(descriptors: &[(u64, u32, u16)]) -> ChainError {
+    /// Returns the error for a chain of these descriptors.
+    fn error(descriptors: &[(u64, u32, u16)]) -> ChainError {
         let mut bench = Bench::new(8);
         bench.add(1, descriptors);
         let popped = bench.pop().unwrap();
         bench.parse(&popped).unwrap_err()
     }
 
-    fn wants(&self, flags: u16, off_wrap: u16) {
+    fn set_driver_event(&self, flags: u16, off_wrap: u16) {
         self.memory.write_obj(off_wrap, GuestAddress(DRIVER)).unwrap();
         self.memory.write_obj(flags, GuestAddress(DRIVER + 2)).unwrap();
     }
 
-    fn word(&self) -> (u16, u16) {
+    fn device_event(&self) -> (u16, u16) {
         let read = |at: u64| self.memory.read_obj::<u16>(GuestAddress(at)).unwrap();
         (read(DEVICE), read(DEVICE + 2))
     }
 }
 
 #[test]
-fn what_is_available_is_taken_once() {
+fn available_chains_are_popped_once() {
     let mut bench = Bench::new(4);
     assert!(bench.pop().is_none());
     bench.add(7, &[(BUFFER, 4, 0), (BUFFER + 8, 2, WRITE)]);
@@ -136,9 +136,10 @@ fn what_is_available_is_taken_once() {
     assert_eq!(bench.parse(&second).unwrap(), (0, 3));
     assert!(bench.pop().is_none());
     assert!(bench.used(2).is_none());
-    // Answered out of order: the descriptors of the other are written over, but known.
-    bench.answer(&second, 3);
-    bench.answer(&first, 0);
+    // Completed out of order: the used entry overwrites descriptors of the first chain, which were
+    // copied when it was popped.
+    bench.complete(&second, 3);
+    bench.complete(&first, 0);
     assert_eq!(bench.parse(&first).unwrap(), (4, 2));
     assert_eq!(bench.used(1), Some((9, 3, true)));
     assert_eq!(bench.used(2), Some((7, 0, false)));
@@ -146,7 +147,7 @@ fn what_is_available_is_taken_once() {
 }
 
 #[test]
-fn it_goes_round_whatever_the_size() {
+fn rings_of_any_size_wrap_around() {
     for size in [1, 2, 3, 7, 8] {
         let mut bench = Bench::new(size);
         for round in 0..200u16 {
@@ -157,7 +158,7 @@ fn it_goes_round_whatever_the_size() {
             assert_eq!((popped.id, popped.slots), (round, slots));
             assert_eq!(bench.parse(&popped).unwrap().1, usize::from(slots));
             assert!(bench.pop().is_none());
-            bench.answer(&popped, 1);
+            bench.complete(&popped, 1);
             assert_eq!(bench.used(slots), Some((round, 1, true)), "{size} {round}");
             assert!(bench.used(1).is_none());
         }
@@ -165,26 +166,26 @@ fn it_goes_round_whatever_the_size() {
 }
 
 #[test]
-fn a_chain_may_lie_across_the_end() {
+fn a_chain_may_cross_the_end_of_the_ring() {
     let mut bench = Bench::new(4);
     for id in 0..3 {
         bench.add(id, &[(BUFFER, 1, 0)]);
         let popped = bench.pop().unwrap();
-        bench.answer(&popped, 0);
+        bench.complete(&popped, 0);
         bench.used(1).unwrap();
     }
     bench.add(5, &[(BUFFER, 1, 0), (BUFFER, 2, 0), (BUFFER, 4, WRITE)]);
     let popped = bench.pop().unwrap();
     assert_eq!((popped.id, popped.slots), (5, 3));
     assert_eq!(bench.parse(&popped).unwrap(), (3, 4));
-    bench.answer(&popped, 4);
+    bench.complete(&popped, 4);
     assert_eq!(bench.used(3), Some((5, 4, true)));
 }
 
 #[test]
-fn indirect_tables_are_followed() {
+fn indirect_tables_are_parsed() {
     let mut bench = Bench::new(4);
-    // Of the flags in a table only WRITE counts.
+    // In an indirect table only the WRITE flag has a meaning.
     bench.describe(TABLE, (BUFFER, 10, 99, 0));
     bench.describe(TABLE + 16, (BUFFER, 20, 98, NEXT | AVAIL));
     bench.describe(TABLE + 32, (BUFFER, 30, 97, WRITE));
@@ -192,25 +193,25 @@ fn indirect_tables_are_followed() {
     let popped = bench.pop().unwrap();
     assert_eq!((popped.id, popped.slots), (3, 1));
     assert_eq!(bench.parse(&popped).unwrap(), (30, 30));
-    // It may follow others.
+    // An indirect table may follow other descriptors.
     bench.add(4, &[(BUFFER, 1, 0), (TABLE + 32, 16, INDIRECT)]);
     let popped = bench.pop().unwrap();
     assert_eq!(bench.parse(&popped).unwrap(), (1, 30));
 }
 
 #[test]
-fn chains_that_are_none_have_a_reason() {
-    assert_eq!(Bench::fate(&[(END, 1, 0)]), ChainError::Buffer(END, 1));
-    assert_eq!(Bench::fate(&[(u64::MAX, 2, WRITE)]), ChainError::Buffer(u64::MAX, 2));
-    assert_eq!(Bench::fate(&[(BUFFER, 2 << 20, 0)]), ChainError::TooBig);
-    assert_eq!(Bench::fate(&[(TABLE, 0, INDIRECT)]), ChainError::IndirectLen(0));
-    assert_eq!(Bench::fate(&[(TABLE, 17, INDIRECT)]), ChainError::IndirectLen(17));
-    assert_eq!(Bench::fate(&[(END, 16, INDIRECT)]), ChainError::Table(END));
+fn invalid_chains_return_their_error() {
+    assert_eq!(Bench::error(&[(END, 1, 0)]), ChainError::Buffer(END, 1));
+    assert_eq!(Bench::error(&[(u64::MAX, 2, WRITE)]), ChainError::Buffer(u64::MAX, 2));
+    assert_eq!(Bench::error(&[(BUFFER, 2 << 20, 0)]), ChainError::TooBig);
+    assert_eq!(Bench::error(&[(TABLE, 0, INDIRECT)]), ChainError::IndirectLen(0));
+    assert_eq!(Bench::error(&[(TABLE, 17, INDIRECT)]), ChainError::IndirectLen(17));
+    assert_eq!(Bench::error(&[(END, 16, INDIRECT)]), ChainError::Table(END));
     let last = u64::MAX - 15;
-    assert_eq!(Bench::fate(&[(last, 16, INDIRECT)]), ChainError::Table(last));
-    assert_eq!(Bench::fate(&[(TABLE, 16, INDIRECT), (0, 1, 0)]), ChainError::IndirectNext);
-    // More than the ring has: eight in the table, and one before.
-    assert_eq!(Bench::fate(&[(0, 0, 0), (TABLE, 128, INDIRECT)]), ChainError::TooLong);
+    assert_eq!(Bench::error(&[(last, 16, INDIRECT)]), ChainError::Table(last));
+    assert_eq!(Bench::error(&[(TABLE, 16, INDIRECT), (0, 1, 0)]), ChainError::IndirectNext);
+    // Nine descriptors in a ring of eight: eight in the table and one before it.
+    assert_eq!(Bench::error(&[(0, 0, 0), (TABLE, 128, INDIRECT)]), ChainError::TooLong);
     let mut bench = Bench::new(8);
     bench.describe(TABLE, (TABLE, 16, 0, INDIRECT));
     bench.add(1, &[(TABLE, 16, INDIRECT)]);
@@ -219,7 +220,7 @@ fn chains_that_are_none_have_a_reason() {
 }
 
 #[test]
-fn the_order_of_a_chain_is_told() {
+fn writable_before_readable_is_reported() {
     let mut bench = Bench::new(8);
     bench.add(1, &[(BUFFER, 1, WRITE), (BUFFER, 1, 0)]);
     let popped = bench.pop().unwrap();
@@ -227,7 +228,7 @@ fn the_order_of_a_chain_is_told() {
 }
 
 #[test]
-fn a_ring_that_is_none_has_a_reason() {
+fn invalid_rings_return_their_error() {
     let mut bench = Bench::new(4);
     for index in 0..4 {
         bench.describe(RING + 16 * index, (BUFFER, 1, 0, NEXT | AVAIL));
@@ -255,38 +256,38 @@ fn a_ring_that_is_none_has_a_reason() {
 }
 
 #[test]
-fn answers_that_lie_stay_in_the_ring() {
+fn invalid_used_entries_stay_in_the_ring() {
     let mut bench = Bench::new(4);
     let entry = UsedElem { id: 0x1_0009, len: u32::MAX, slots: 1 };
     bench.ring.publish(&bench.memory, &[entry; 9]).unwrap();
-    assert_eq!(bench.ring.used, Place { index: 1, wrap: true });
-    // More places than there are, as nobody should ask for.
+    assert_eq!(bench.ring.used, Position { index: 1, wrap: true });
+    // More slots than the ring has.
     let entry = UsedElem { slots: u16::MAX, ..entry };
     bench.ring.publish(&bench.memory, &[entry]).unwrap();
-    assert_eq!(bench.ring.used, Place { index: 1, wrap: false });
+    assert_eq!(bench.ring.used, Position { index: 1, wrap: false });
 }
 
 #[test]
-fn the_driver_is_told_as_it_wants() {
+fn notifications_follow_the_drivers_flags() {
     for event_idx in [false, true] {
         let mut bench = Bench::with(4, event_idx);
-        let mut asked = |flags: u16, off_wrap: u16| {
-            bench.wants(flags, off_wrap);
+        let mut notified = |flags: u16, off_wrap: u16| {
+            bench.set_driver_event(flags, off_wrap);
             bench.ring.publish(&bench.memory, &[UsedElem { id: 0, len: 0, slots: 1 }]).unwrap();
             bench.ring.needs_notification(&bench.memory).unwrap()
         };
-        assert!(asked(ALL, 0));
-        assert!(!asked(NOTHING, 0));
-        // A place that is none of the driver's without the feature.
-        assert_eq!(asked(ONE_PLACE, 3 | 1 << 15), !event_idx);
+        assert!(notified(ALL, 0));
+        assert!(!notified(NOTHING, 0));
+        // Without the feature the index is ignored.
+        assert_eq!(notified(ONE_INDEX, 3 | 1 << 15), !event_idx);
         assert!(!bench.ring.needs_notification(&bench.memory).unwrap());
     }
 }
 
 #[test]
-fn one_place_is_told_when_it_is_passed() {
+fn event_index_is_notified_when_it_is_passed() {
     let size = 5;
-    // Wherever the ring is, whatever is published, and whichever place is wanted.
+    // All positions of the ring, counts of published entries and event indexes.
     for before in 0..2 * size {
         for added in 1..=size {
             for ahead in 0..size {
@@ -297,42 +298,42 @@ fn one_place_is_told_when_it_is_passed() {
                     wanted.advance(1, size);
                 }
                 wanted.advance(ahead, size);
-                bench.wants(ONE_PLACE, wanted.off_wrap());
+                bench.set_driver_event(ONE_INDEX, wanted.off_wrap());
                 bench
                     .ring
                     .publish(&bench.memory, &[UsedElem { id: 0, len: 0, slots: added }])
                     .unwrap();
-                let told = bench.ring.needs_notification(&bench.memory).unwrap();
-                assert_eq!(told, ahead < added, "{before} {added} {ahead}");
+                let notified = bench.ring.needs_notification(&bench.memory).unwrap();
+                assert_eq!(notified, ahead < added, "{before} {added} {ahead}");
             }
         }
     }
 }
 
 #[test]
-fn the_device_says_what_it_wants() {
+fn device_event_structure_controls_kicks() {
     let mut bench = Bench::new(2);
     bench.ring.disable_notification(&bench.memory).unwrap();
-    assert_eq!(bench.word().1, NOTHING);
+    assert_eq!(bench.device_event().1, NOTHING);
     assert!(!bench.ring.enable_notification(&bench.memory).unwrap());
-    assert_eq!(bench.word().1, ALL);
+    assert_eq!(bench.device_event().1, ALL);
     bench.add(0, &[(BUFFER, 1, 0)]);
     assert!(bench.ring.enable_notification(&bench.memory).unwrap());
 
     let mut bench = Bench::with(2, true);
     for expected in [1 << 15, 1 << 15 | 1, 0, 1, 1 << 15] {
         assert!(!bench.ring.enable_notification(&bench.memory).unwrap());
-        assert_eq!(bench.word(), (expected, ONE_PLACE));
+        assert_eq!(bench.device_event(), (expected, ONE_INDEX));
         bench.add(0, &[(BUFFER, 1, 0)]);
         let popped = bench.pop().unwrap();
-        bench.answer(&popped, 0);
+        bench.complete(&popped, 0);
     }
     bench.ring.signal_used().unwrap();
     assert_eq!(bench.interrupts.load(SeqCst), 1);
 }
 
 #[test]
-fn each_sides_wish_is_read_after_a_fence() {
+fn event_structures_are_read_after_a_fence() {
     let mut bench = Bench::new(4);
     let before = FENCES.get();
     bench.ring.disable_notification(&bench.memory).unwrap();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The registers, as a driver that follows the specification uses them, and as none should.
+//! Tests of the registers with valid and invalid accesses.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let offer = Capabilities { queues: QUEUES as u16 - 1, ..Capabilities::default() };
-        let device = Arc::new(instrument::device(offer, Trace::default()));
+        let capabilities = Capabilities { queues: QUEUES as u16 - 1, ..Capabilities::default() };
+        let device = Arc::new(instrument::device(capabilities, Trace::default()));
         let interrupts = Interrupts::new(device.clone(), 4);
         Bench { common: Common::new(OFFERED, QUEUES, 256), interrupts, device }
     }
@@ -51,7 +51,7 @@ impl Bench {
         self.write(STATUS, 1, 11)
     }
 
-    /// Up to where queues are set up.
+    /// Creates registers and negotiates features.
     fn negotiated(features: u64) -> Self {
         let mut bench = Bench::new();
         assert_eq!(bench.accept(features), Action::Accept(features));
@@ -60,7 +60,7 @@ impl Bench {
 }
 
 #[test]
-fn features_are_offered_and_accepted_by_halves() {
+fn features_are_negotiated_in_two_halves() {
     let mut bench = Bench::new();
     let mut offered = 0;
     for half in 0..4 {
@@ -75,20 +75,20 @@ fn features_are_offered_and_accepted_by_halves() {
     assert_eq!(bench.accept(GOOD | 1), Action::Accept(GOOD | 1));
     assert_eq!(bench.read(STATUS, 1), 11);
     assert_eq!(bench.common.features(), GOOD | 1);
-    // Too late.
+    // After FEATURES_OK the features cannot change.
     bench.write(DRIVER_FEATURE_SELECT, 4, 0);
     bench.write(DRIVER_FEATURE, 4, 2);
     assert_eq!(bench.common.features(), GOOD | 1);
 }
 
 #[test]
-fn features_that_cannot_be_are_refused() {
-    // Of before version 1, not offered, and a stateless mode without the revision.
+fn invalid_features_are_rejected() {
+    // Without version 1, not offered, and a stateless mode without revision 1.
     for features in [0, RING_RESET, GOOD | 1 << 41, GOOD | 4, GOOD | 2] {
         let mut bench = Bench::new();
         assert_eq!(bench.accept(features), Action::Refuse(features));
         assert_eq!(bench.read(STATUS, 1), 3);
-        // Nothing can be set up then, and better ones are taken.
+        // Queues cannot be enabled now, and valid features are accepted afterwards.
         assert_eq!(bench.write(QUEUE_ENABLE, 2, 1), Action::Nothing);
         assert_eq!(bench.accept(GOOD), Action::Accept(GOOD));
     }
@@ -105,13 +105,13 @@ fn features_are_written_once_between_resets() {
         bench.write(DRIVER_FEATURE, 4, VERSION_1 >> 32)
     };
     let mut bench = Bench::new();
-    // Linux writes them twice if the driver's validation clears some.
+    // Linux writes the features twice if the driver clears some of them.
     assert_eq!([features(&mut bench), features(&mut bench)], [Action::Nothing; 2]);
     bench.accept(GOOD);
     assert_eq!(features(&mut bench), Action::Renegotiate);
     bench.common.reset();
     assert_eq!(features(&mut bench), Action::Nothing);
-    // Refused features are no excuse, but a driver that has given up may be bound again.
+    // After a rejection the driver must still reset the device, except after FAILED.
     bench.accept(GOOD | 4);
     assert_eq!(features(&mut bench), Action::Renegotiate);
     bench.write(STATUS, 1, u64::from(FAILED));
@@ -119,7 +119,7 @@ fn features_are_written_once_between_resets() {
 }
 
 #[test]
-fn the_status_goes_up_until_a_reset() {
+fn status_bits_stay_set_until_a_reset() {
     let mut bench = Bench::negotiated(GOOD);
     assert!(!bench.common.is_driver_ok());
     assert_eq!(bench.write(STATUS, 1, 15), Action::DriverOk);
@@ -127,7 +127,7 @@ fn the_status_goes_up_until_a_reset() {
     bench.write(STATUS, 1, 1);
     assert_eq!(bench.read(STATUS, 1), 15);
     assert!(bench.common.is_operational());
-    // It is not for the driver to say that the device is broken.
+    // The driver cannot set DEVICE_NEEDS_RESET.
     bench.write(STATUS, 1, 15 | u64::from(NEEDS_RESET));
     assert!(bench.common.is_operational());
     bench.common.need_reset();
@@ -137,12 +137,12 @@ fn the_status_goes_up_until_a_reset() {
     assert_eq!(bench.write(STATUS, 1, 0), Action::Reset);
     bench.common.reset();
     assert_eq!(bench.read(STATUS, 1), 0);
-    // The configuration is not the driver's.
+    // A reset does not change the config generation.
     assert_eq!(bench.read(GENERATION, 1), 1);
 }
 
 #[test]
-fn a_status_may_be_stuck() {
+fn status_stuck_ignores_writes() {
     let mut bench = Bench::new();
     bench.fault("status-stuck:after=2:count=2");
     assert_eq!(bench.accept(GOOD), Action::Accept(GOOD));
@@ -153,7 +153,7 @@ fn a_status_may_be_stuck() {
 }
 
 #[test]
-fn queues_are_set_up_one_by_one() {
+fn queues_are_set_up_and_enabled() {
     let mut bench = Bench::negotiated(GOOD);
     assert_eq!(bench.read(NUM_QUEUES, 2), 3);
     for index in 0..QUEUES {
@@ -181,7 +181,7 @@ fn queues_are_set_up_one_by_one() {
             device: 3 << 40 | index as u64,
         };
         assert_eq!(setup, expected);
-        // It is in use.
+        // The registers of an enabled queue cannot change.
         assert_eq!(bench.write(QUEUE_ENABLE, 2, 1), Action::Nothing);
         for (at, len) in [(QUEUE_SIZE, 2), (QUEUE_DESC, 8), (QUEUE_ENABLE, 2)] {
             bench.write(at, len, 0);
@@ -199,7 +199,7 @@ fn queues_are_set_up_one_by_one() {
 }
 
 #[test]
-fn a_ring_has_a_size_that_its_format_has() {
+fn ring_sizes_depend_on_the_format() {
     for (features, size, good) in [
         (GOOD, 1, true),
         (GOOD, 256, true),
@@ -219,7 +219,7 @@ fn a_ring_has_a_size_that_its_format_has() {
 }
 
 #[test]
-fn a_queue_can_be_reset_if_that_was_negotiated() {
+fn queue_reset_requires_the_feature() {
     let mut bench = Bench::negotiated(VERSION_1);
     bench.write(QUEUE_ENABLE, 2, 1);
     assert_eq!(bench.write(QUEUE_RESET, 2, 1), Action::Nothing);
@@ -240,7 +240,7 @@ fn a_queue_can_be_reset_if_that_was_negotiated() {
 }
 
 #[test]
-fn vectors_that_are_not_there_are_none() {
+fn missing_vectors_are_not_assigned() {
     let mut bench = Bench::new();
     for (at, select) in [(CONFIG_VECTOR, 0), (QUEUE_VECTOR, 0), (QUEUE_VECTOR, 2)] {
         bench.write(QUEUE_SELECT, 2, select);
@@ -257,7 +257,7 @@ fn vectors_that_are_not_there_are_none() {
 }
 
 #[test]
-fn the_generation_may_change_at_every_read() {
+fn generation_changes_at_every_read_with_the_fault() {
     let mut bench = Bench::new();
     assert_eq!((bench.read(GENERATION, 1), bench.read(GENERATION, 1)), (0, 0));
     bench.fault("generation-changes:count=2");
@@ -267,7 +267,7 @@ fn the_generation_may_change_at_every_read() {
 }
 
 #[test]
-fn accesses_of_any_kind_do_no_harm() {
+fn invalid_accesses_have_no_effect() {
     let mut bench = Bench::negotiated(GOOD);
     for at in [0, 1, 7, 20, 21, 56, 63, 64, 65, usize::MAX] {
         for len in [0, 1, 2, 3, 4, 8] {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Keys and signatures that are not what they should be.
+//! Tests with invalid keys and signatures.
 
 use super::*;
 
-fn refusal(key_type: KeyType, key: &[u8], curve: Curve) -> Option<StatusError> {
+fn key_error(key_type: KeyType, key: &[u8], curve: Curve) -> Option<StatusError> {
     Ecdsa::new(key_type, key, curve).err()
 }
 
@@ -16,33 +16,33 @@ fn order(curve: Curve) -> BigNum {
 }
 
 #[test]
-fn private_keys_are_whole() {
+fn truncated_and_altered_private_keys_are_rejected() {
     for curve in curves() {
         let (key, _) = generate(curve, PointConversionForm::UNCOMPRESSED);
         let key = key.private_key_to_der().unwrap();
-        assert_eq!(refusal(KeyType::Private, &key, curve), None);
+        assert_eq!(key_error(KeyType::Private, &key, curve), None);
         for len in 0..key.len() {
-            assert_eq!(refusal(KeyType::Private, &key[..len], curve), Some(StatusError::Generic));
+            assert_eq!(key_error(KeyType::Private, &key[..len], curve), Some(StatusError::Generic));
         }
         let longer = [&key[..], &[0]].concat();
-        assert_eq!(refusal(KeyType::Private, &longer, curve), Some(StatusError::Generic));
-        // The public key makes sure that no bit is lost on the way.
+        assert_eq!(key_error(KeyType::Private, &longer, curve), Some(StatusError::Generic));
+        // A change of any bit is detected, because the private key must match the public key.
         for bit in 0..key.len() * 8 {
             let mut bad = key.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(refusal(KeyType::Private, &bad, curve), Some(StatusError::Generic));
+            assert_eq!(key_error(KeyType::Private, &bad, curve), Some(StatusError::Generic));
         }
     }
 }
 
 #[test]
-fn private_keys_are_below_the_order() {
+fn private_keys_must_be_less_than_the_order() {
     for curve in curves() {
         let der = |number: &[u8]| private_der(number, Some(curve), None);
         let order = order(curve);
         let len = order.num_bytes();
         let one = BigNum::from_u32(1).unwrap();
-        for (number, refused) in [
+        for (number, expected) in [
             (vec![], Some(StatusError::Generic)),
             (vec![0; len as usize], Some(StatusError::Generic)),
             (vec![0xff; len as usize], Some(StatusError::Generic)),
@@ -53,13 +53,13 @@ fn private_keys_are_below_the_order() {
             (one.to_vec_padded(len + 1).unwrap(), Some(StatusError::Generic)),
             (one.to_vec(), None),
         ] {
-            assert_eq!(refusal(KeyType::Private, &der(&number), curve), refused);
+            assert_eq!(key_error(KeyType::Private, &der(&number), curve), expected);
         }
     }
 }
 
 #[test]
-fn private_keys_fit_together() {
+fn private_keys_with_mismatched_fields_are_rejected() {
     for curve in curves() {
         let (key, point) = generate(curve, PointConversionForm::UNCOMPRESSED);
         let (_, other_point) = generate(curve, PointConversionForm::UNCOMPRESSED);
@@ -67,11 +67,11 @@ fn private_keys_fit_together() {
         let bits = [&[0], &point[..]].concat();
         let private = |name, bits: &[u8]| private_der(&number, name, Some(bits));
         for name in [None, Some(curve)] {
-            assert_eq!(refusal(KeyType::Private, &private(name, &bits), curve), None);
+            assert_eq!(key_error(KeyType::Private, &private(name, &bits), curve), None);
         }
         for other in Curve::ALL.iter().copied().filter(|&other| other != curve) {
             let key = private(Some(other), &bits);
-            assert_eq!(refusal(KeyType::Private, &key, curve), Some(StatusError::Generic));
+            assert_eq!(key_error(KeyType::Private, &key, curve), Some(StatusError::Generic));
         }
         for bits in [
             &[][..],
@@ -83,12 +83,12 @@ fn private_keys_fit_together() {
             &[&[0], &point[..point.len() - 1]].concat(),
         ] {
             assert_eq!(
-                refusal(KeyType::Private, &private(None, bits), curve),
+                key_error(KeyType::Private, &private(None, bits), curve),
                 Some(StatusError::Generic)
             );
         }
-        // Another version; parameters that are no name, and more than a name; the wrong
-        // order; the public key twice.
+        // Wrong versions, parameters that are not exactly one name, fields in the wrong order, and
+        // two public keys.
         let version = unsigned(&[1]);
         let octets = element(der::OCTET_STRING, &number);
         let name = element(der::OBJECT_IDENTIFIER, object_identifier(curve));
@@ -109,21 +109,24 @@ fn private_keys_fit_together() {
             vec![version.clone(), octets.clone(), element(der::explicit(2), &name)],
         ] {
             let key = sequence(&fields);
-            assert_eq!(refusal(KeyType::Private, &key, curve), Some(StatusError::Generic));
+            assert_eq!(key_error(KeyType::Private, &key, curve), Some(StatusError::Generic));
         }
         let key = sequence(&[version, octets, named, public]);
-        assert_eq!(refusal(KeyType::Private, &key, curve), None);
+        assert_eq!(key_error(KeyType::Private, &key, curve), None);
     }
 }
 
 #[test]
-fn public_keys_are_points_of_the_curve() {
+fn public_keys_must_be_points_of_the_curve() {
     for curve in curves() {
         let (key, point) = generate(curve, PointConversionForm::UNCOMPRESSED);
-        assert_eq!(refusal(KeyType::Public, &point, curve), None);
+        assert_eq!(key_error(KeyType::Public, &point, curve), None);
         assert_eq!(point.len(), 1 + 2 * len(curve));
         for len in 0..point.len() {
-            assert_eq!(refusal(KeyType::Public, &point[..len], curve), Some(StatusError::Generic));
+            assert_eq!(
+                key_error(KeyType::Public, &point[..len], curve),
+                Some(StatusError::Generic)
+            );
         }
         let mut context = BigNumContext::new().unwrap();
         let hybrid = key
@@ -141,21 +144,21 @@ fn public_keys_are_points_of_the_curve() {
             key.public_key_to_der().unwrap(),
             key.private_key_to_der().unwrap(),
         ] {
-            assert_eq!(refusal(KeyType::Public, &bad, curve), Some(StatusError::Generic));
+            assert_eq!(key_error(KeyType::Public, &bad, curve), Some(StatusError::Generic));
         }
         for bit in 0..point.len() * 8 {
             let mut bad = point.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(refusal(KeyType::Public, &bad, curve), Some(StatusError::Generic));
+            assert_eq!(key_error(KeyType::Public, &bad, curve), Some(StatusError::Generic));
         }
         for other in curves().filter(|&other| other != curve) {
-            assert_eq!(refusal(KeyType::Public, &point, other), Some(StatusError::Generic));
+            assert_eq!(key_error(KeyType::Public, &point, other), Some(StatusError::Generic));
         }
     }
 }
 
 #[test]
-fn signatures_are_der_of_two_numbers_below_the_order() {
+fn signatures_must_be_der_of_numbers_less_than_the_order() {
     for curve in curves() {
         let key = Ecdsa::new(KeyType::Private, &private_der(&[7], None, None), curve).unwrap();
         let digest = [3; 32];
@@ -163,7 +166,7 @@ fn signatures_are_der_of_two_numbers_below_the_order() {
         let parsed = EcdsaSig::from_der(&signature).unwrap();
         let [r, s] = [parsed.r(), parsed.s()].map(|number| number.to_vec());
         assert_eq!(key.verify(&numbers(&[&r, &s]), &digest), Ok(()));
-        // The other of the two solutions is one as well.
+        // The order minus `s` is also a valid signature.
         let order = order(curve);
         let other = (&order - parsed.s()).to_vec();
         assert_eq!(key.verify(&numbers(&[&r, &other]), &digest), Ok(()));
@@ -197,7 +200,7 @@ fn signatures_are_der_of_two_numbers_below_the_order() {
         }
         let long = [&[0, 0], &r[..]].concat();
         rejected(&sequence(&[element(der::INTEGER, &long), unsigned(&s)]));
-        // r and s without DER, as P1363 has them.
+        // `r` and `s` in the format of P1363, without DER.
         let coordinate = len(curve) as i32;
         let [r, s] = [parsed.r(), parsed.s()].map(|n| n.to_vec_padded(coordinate).unwrap());
         rejected(&[r, s].concat());

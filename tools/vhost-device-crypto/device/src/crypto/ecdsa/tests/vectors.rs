@@ -12,11 +12,11 @@ pub(super) struct Key {
     pub x: &'static str,
     /// The public key's coordinates.
     pub u: [&'static str; 2],
-    /// r and s with the hashes of `hashes`.
+    /// `r` and `s` for each hash that `hashes()` returns.
     pub signatures: [[&'static str; 2]; 5],
 }
 
-/// The hashes, in the order of the signatures.
+/// Returns the hashes, in the order of the signatures.
 pub(super) fn hashes() -> [MessageDigest; 5] {
     [
         MessageDigest::sha1(),
@@ -27,7 +27,7 @@ pub(super) fn hashes() -> [MessageDigest; 5] {
     ]
 }
 
-/// The curves' keys.
+/// One key for each curve.
 pub(super) const KEYS: [Key; 5] = [
     Key {
         curve: Curve::P192,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Keys and data that are not what they should be.
+//! Tests with invalid keys and data.
 
 use super::*;
 use crate::crypto::der::{INTEGER, OCTET_STRING};
 
-fn refusal(key_type: KeyType, key: &[u8]) -> Option<StatusError> {
+fn key_error(key_type: KeyType, key: &[u8]) -> Option<StatusError> {
     Rsa::new(key_type, key, RsaPadding::Raw, Some(RsaHash::NoHash)).err()
 }
 
@@ -12,7 +12,7 @@ fn bytes(number: &BigNumRef) -> Vec<u8> {
     number.to_vec()
 }
 
-/// All numbers of a private key.
+/// Returns all numbers of a private key.
 fn all_numbers(key: &rsa::Rsa<Private>) -> [Vec<u8>; 8] {
     [
         bytes(key.n()),
@@ -27,29 +27,29 @@ fn all_numbers(key: &rsa::Rsa<Private>) -> [Vec<u8>; 8] {
 }
 
 #[test]
-fn keys_are_whole() {
+fn truncated_keys_are_rejected() {
     let (_, private, public) = generate(1024);
     for (key_type, key) in [(KeyType::Private, &private), (KeyType::Public, &public)] {
-        assert_eq!(refusal(key_type, key), None);
+        assert_eq!(key_error(key_type, key), None);
         for len in 0..key.len() {
-            assert_eq!(refusal(key_type, &key[..len]), Some(StatusError::Generic));
+            assert_eq!(key_error(key_type, &key[..len]), Some(StatusError::Generic));
         }
-        assert_eq!(refusal(key_type, &[key, &[0][..]].concat()), Some(StatusError::Generic));
-        assert_eq!(refusal(key_type, &[key, &key[..]].concat()), Some(StatusError::Generic));
+        assert_eq!(key_error(key_type, &[key, &[0][..]].concat()), Some(StatusError::Generic));
+        assert_eq!(key_error(key_type, &[key, &key[..]].concat()), Some(StatusError::Generic));
     }
 }
 
 #[test]
-fn keys_have_their_type() {
+fn keys_of_another_type_are_rejected() {
     let (key, private, public) = generate(1024);
-    assert_eq!(refusal(KeyType::Public, &private), Some(StatusError::Generic));
-    assert_eq!(refusal(KeyType::Private, &public), Some(StatusError::Generic));
+    assert_eq!(key_error(KeyType::Public, &private), Some(StatusError::Generic));
+    assert_eq!(key_error(KeyType::Private, &public), Some(StatusError::Generic));
     for (key_type, other) in [
         // PKCS#8, and SubjectPublicKeyInfo.
         (KeyType::Private, PKey::from_rsa(key.clone()).unwrap().private_key_to_pkcs8().unwrap()),
         (KeyType::Public, key.public_key_to_der().unwrap()),
     ] {
-        assert_eq!(refusal(key_type, &other), Some(StatusError::Generic));
+        assert_eq!(key_error(key_type, &other), Some(StatusError::Generic));
     }
     let n = bytes(key.n());
     for other in [
@@ -59,13 +59,13 @@ fn keys_have_their_type() {
         sequence(&[element(OCTET_STRING, &n), unsigned(&[3])]),
         sequence(&[unsigned(&n), element(INTEGER, &[])]),
     ] {
-        assert_eq!(refusal(KeyType::Public, &other), Some(StatusError::Generic));
+        assert_eq!(key_error(KeyType::Public, &other), Some(StatusError::Generic));
     }
 }
 
-/// No bit that is wrong makes more than an error, or a key that computes something else.
+/// A key with a wrong bit is rejected, or its operations return without a panic.
 #[test]
-fn bits_may_be_wrong() {
+fn keys_with_a_wrong_bit_do_not_panic() {
     let (_, private, public) = generate(512);
     for (key_type, key) in [(KeyType::Private, private), (KeyType::Public, public)] {
         for bit in 0..key.len() * 8 {
@@ -84,26 +84,26 @@ fn bits_may_be_wrong() {
 }
 
 #[test]
-fn parts_of_a_private_key_fit_together() {
+fn private_keys_with_mismatched_numbers_are_rejected() {
     let (key, ..) = generate(1024);
     let good = all_numbers(&key);
-    assert_eq!(refusal(KeyType::Private, &private_der(&good)), None);
-    // A public key does not say whether its numbers are the right ones.
+    assert_eq!(key_error(KeyType::Private, &private_der(&good)), None);
+    // Start with `d`: nothing in a key shows whether `n` and `e` are right.
     for at in 2..8 {
         for other in [0, 1, 2, 3] {
             let mut bad = good.clone();
             bad[at] = vec![other];
-            assert_eq!(refusal(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
+            assert_eq!(key_error(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
         }
         let mut bad = good.clone();
         *bad[at].last_mut().unwrap() ^= 2;
-        assert_eq!(refusal(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
+        assert_eq!(key_error(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
         let mut bad = good.clone();
         bad[at] = [&[1], &good[0][..]].concat();
-        assert_eq!(refusal(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
+        assert_eq!(key_error(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
         let mut bad = good.clone();
         bad[at] = vec![0x55; 5000];
-        assert_eq!(refusal(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
+        assert_eq!(key_error(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
     }
     let [n, e, d, p, q, dp, dq, q_inverse] = &good;
     for bad in [
@@ -113,13 +113,13 @@ fn parts_of_a_private_key_fit_together() {
         [n, e, d, &vec![1], n, dp, dq, q_inverse],
         [n, d, e, p, q, dp, dq, q_inverse],
     ] {
-        assert_eq!(refusal(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
+        assert_eq!(key_error(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
     }
 }
 
-/// Each of these has a single thing that does not fit.
+/// Each of these keys fails exactly one check.
 #[test]
-fn nothing_in_a_private_key_goes_unchecked() {
+fn every_check_of_private_keys_is_needed() {
     let (key, ..) = generate(1024);
     let (another, ..) = generate(1024);
     let good = all_numbers(&key);
@@ -136,12 +136,12 @@ fn nothing_in_a_private_key_goes_unchecked() {
         [n, e, d, p, q, dp, dq, &large],
         another.each_ref(),
     ] {
-        assert_eq!(refusal(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
+        assert_eq!(key_error(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
     }
-    // Without the primes there is little to see.
+    // Without the primes only the range and parity of `d` can be checked.
     let zero = &vec![];
     let even = [&d[..d.len() - 1], &[d[d.len() - 1] ^ 1]].concat();
-    for (d, refused) in [
+    for (d, expected) in [
         (d, None),
         (zero, Some(StatusError::Generic)),
         (&vec![1], Some(StatusError::Generic)),
@@ -150,17 +150,17 @@ fn nothing_in_a_private_key_goes_unchecked() {
         (&plus(n, &two), Some(StatusError::Generic)),
     ] {
         let key = [n, e, d, zero, zero, zero, zero, zero];
-        assert_eq!(refusal(KeyType::Private, &private_der(&key)), refused);
+        assert_eq!(key_error(KeyType::Private, &private_der(&key)), expected);
     }
 }
 
 #[test]
-fn other_primes_come_with_version_1() {
+fn other_primes_require_version_1() {
     let good = three_primes();
-    assert_eq!(refusal(KeyType::Private, &sequence(&good)), None);
+    assert_eq!(key_error(KeyType::Private, &sequence(&good)), None);
     let info = numbers(&[[3], [5], [7]]);
     let many = element(SEQUENCE, &info.repeat(20));
-    for (at, field, refused) in [
+    for (at, field, expected) in [
         (9, many, None),
         (0, unsigned(&[]), Some(StatusError::Generic)),
         (0, unsigned(&[2]), Some(StatusError::Generic)),
@@ -174,18 +174,18 @@ fn other_primes_come_with_version_1() {
     ] {
         let mut fields = good.clone();
         fields[at] = field;
-        assert_eq!(refusal(KeyType::Private, &sequence(&fields)), refused);
+        assert_eq!(key_error(KeyType::Private, &sequence(&fields)), expected);
     }
 }
 
 #[test]
-fn sizes_are_sensible() {
+fn key_sizes_are_limited() {
     let odd = |bits: usize| {
         let mut number = vec![0xff; bits.div_ceil(8)];
         number[0] >>= number.len() * 8 - bits;
         number
     };
-    for (n, e, refused) in [
+    for (n, e, expected) in [
         (odd(511), vec![3], Some(StatusError::Generic)),
         (odd(512), vec![3], None),
         (odd(8192), vec![3], None),
@@ -205,18 +205,18 @@ fn sizes_are_sensible() {
         (odd(3073), odd(65), Some(StatusError::NotSupp)),
     ] {
         let key = numbers(&[&n, &e]);
-        assert_eq!(refusal(KeyType::Public, &key), refused);
-        if refused.is_none() {
-            // Whatever is not refused is computed with.
+        assert_eq!(key_error(KeyType::Public, &key), expected);
+        if expected.is_none() {
+            // Accepted keys work.
             let key = raw(KeyType::Public, &key);
             assert!(appended(|out| key.encrypt(&[7], out)).is_ok());
         }
     }
 }
 
-/// As Linux reads it, and writes it in its self-tests.
+/// Linux ignores the sign of numbers, and has keys with a wrong sign in its self-tests.
 #[test]
-fn numbers_have_no_sign() {
+fn the_sign_of_numbers_is_ignored() {
     let (key, _, public) = generate(1024);
     let unmarked = sequence(&[element(INTEGER, &bytes(key.n())), unsigned(&bytes(key.e()))]);
     assert_eq!(unmarked.len(), public.len() - 1);
@@ -231,7 +231,7 @@ fn numbers_have_no_sign() {
 }
 
 #[test]
-fn what_is_not_below_the_modulus_is_refused() {
+fn inputs_must_be_less_than_the_modulus() {
     let (key, private, _) = generate(1024);
     let n = bytes(key.n());
     let mut less_one = n.clone();
@@ -253,7 +253,7 @@ fn what_is_not_below_the_modulus_is_refused() {
     ] {
         for result in [appended(|out| key.encrypt(src, out)), appended(|out| key.decrypt(src, out))]
         {
-            // 0, 1 and n - 1 are their own powers, if the exponent is odd.
+            // 0, 1 and n - 1 are equal to their powers with an odd exponent.
             let want = src[src.len().saturating_sub(128)..].to_vec();
             let want = [&vec![0; 128 - want.len()], &want[..]].concat();
             assert_eq!(result, if good { Ok(want) } else { Err(StatusError::Generic) });
@@ -262,7 +262,7 @@ fn what_is_not_below_the_modulus_is_refused() {
 }
 
 #[test]
-fn raw_sessions_do_not_sign() {
+fn keys_without_padding_do_not_sign() {
     let (_, private, _) = generate(1024);
     let key = raw(KeyType::Private, &private);
     assert_eq!(appended(|out| key.sign(&[1; 20], out)), Err(StatusError::Generic));
@@ -270,7 +270,7 @@ fn raw_sessions_do_not_sign() {
 }
 
 #[test]
-fn ciphertexts_are_as_long_as_the_modulus_and_padded() {
+fn ciphertexts_must_have_the_length_of_the_modulus_and_padding() {
     let (_, private, public) = generate(1024);
     let raw = raw(KeyType::Public, &public);
     let key = pkcs1(KeyType::Private, &private, RsaHash::NoHash);
@@ -289,14 +289,14 @@ fn ciphertexts_are_as_long_as_the_modulus_and_padded() {
 }
 
 #[test]
-fn hashes_that_are_not_served_are_not_supported() {
+fn insecure_hashes_are_not_supported() {
     let (_, private, _) = generate(512);
     for hash in [Some(RsaHash::Md2), Some(RsaHash::Md3), Some(RsaHash::Md4), None] {
         let key = Rsa::new(KeyType::Private, &private, RsaPadding::Pkcs1, hash).unwrap();
         let not_supported = Err(StatusError::NotSupp);
         assert_eq!(appended(|out| key.sign(&[1; 16], out)), not_supported);
         assert_eq!(key.verify(&[1; 64], &[1; 16]).map(|()| Vec::new()), not_supported);
-        // The hash has nothing to do with these.
+        // Encryption, decryption and keys without padding do not use the hash.
         let ciphertext = appended(|out| key.encrypt(b"data", out)).unwrap();
         assert_eq!(appended(|out| key.decrypt(&ciphertext, out)).unwrap(), b"data");
         assert!(Rsa::new(KeyType::Private, &private, RsaPadding::Raw, hash).is_ok());

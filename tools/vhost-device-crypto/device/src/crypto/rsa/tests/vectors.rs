@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Published vectors for RSA, all numbers in hexadecimal.
+//! Published vectors for RSA. All numbers are hexadecimal.
 
 use crate::protocol::algorithm::RsaHash;
 
@@ -14,7 +14,7 @@ pub(super) struct Encryption {
     pub ciphertext: &'static str,
 }
 
-/// A signature by a private key, SHA-1 being the hash.
+/// A signature with SHA-1.
 pub(super) struct Signature {
     pub key: PrivateKey,
     pub message: &'static str,
@@ -203,10 +203,10 @@ pub(super) const CAVP_MODULUS: &str = "
     0dc3a488271cf6a3b767e68ea9bd2c83e8c89fd047f17915cf6a4c05bb9222b7e4470df5f3f1a283
     24c1aafcbb2236d2293041d128b0e15f";
 
-/// The same: e.
+/// NIST CAVP, `SigGen15_186-3.rsp`, [mod = 2048]: e.
 pub(super) const CAVP_EXPONENT: &str = "1001";
 
-/// The same: of each hash the first message and signature.
+/// NIST CAVP, `SigGen15_186-3.rsp`, [mod = 2048]: the first message and signature of each hash.
 pub(super) const CAVP_SIGNATURES: [(RsaHash, &str, &str); 5] = [
     (
         RsaHash::Sha1,
