@@ -64,7 +64,7 @@ def missing_tests(text: str, code: str) -> Iterator[str]:
 def missing_faults(texts: dict[Path, str], kinds: set[str]) -> Iterator[str]:
     """Returns an error for each fault of the reference device in a document that does not exist."""
     for document, text in texts.items():
-        lists = re.findall(r"``73-faults``:\s+((?:``[a-z-]+``,?\s*)+)", text)
+        lists = re.findall(r"``73-fault-injection``:\s+((?:``[a-z-]+``,?\s*)+)", text)
         named = {name for names in lists for name in re.findall(r"``([a-z-]+)``", names)}
         named |= set(re.findall(r"\bfault=([a-z-]+)", text))
         for name in sorted(named - kinds):

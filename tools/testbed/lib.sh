@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the test bed's scripts share: where things are, how to speak, how to
-# enter the Debian root. To be sourced.
+# Functions of the test bed's scripts: paths, messages, and commands in the Debian root. To be
+# sourced.
 
-# The kernel series the driver is written for.
-# shellcheck disable=SC2034 # used by those who source this
+# The kernel series that the driver supports.
+# shellcheck disable=SC2034 # used by the scripts that source this file
 series=7.3
 
 testbed=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -15,15 +15,15 @@ cache=${VIRTIO_CRYPTO_RS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/virtio_crypto_rs
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 die() { say "$*"; exit 1; }
 
-# hash_of FILE...: a short name for what these files say.
+# hash_of FILE...: prints a short hash of the files' contents.
 hash_of() { cat -- "$@" | sha256sum | cut -c1-12; }
 
-# Where each piece lives. The name holds a hash of what it is made from, so a
-# changed recipe makes a new one and an unchanged one is used again.
+# Paths of the parts of the test bed. A name contains a hash of the recipe, so a changed recipe
+# creates a new part.
 root_dir() { echo "$cache/root-$(hash_of "$testbed/packages" "$testbed/setup-root")"; }
 
-# The kernels and their source outlive the root they were made in, as long as
-# its successors have the same kernel packages and compilers. The root must be there.
+# Kernels and their source are shared by roots with the same kernel packages and compilers. Requires
+# the root.
 kernel_dir() { # stock|cloud|rt|debug|kcsan|arm64|cloud-arm64
 	local -a from=("$testbed/setup-kernel")
 	case $1 in
@@ -35,7 +35,8 @@ kernel_dir() { # stock|cloud|rt|debug|kcsan|arm64|cloud-arm64
 	echo "$cache/$1-$(hash_of "$(root_dir)/etc/testbed-kernel-inputs" "${from[@]}")"
 }
 
-# arm64_root_dir: the userland of arm64 guests. It has the packages that the root has for guests.
+# arm64_root_dir: prints the path of the userland of arm64 guests, which has the root's packages for
+# guests.
 arm64_root_dir() {
 	echo "$cache/arm64-root-$({ cat "$testbed/setup-arm64"; userland_packages; } | hash_of -)"
 }
@@ -43,18 +44,17 @@ arm64_root_dir() {
 # Prints the packages of the guests' userland.
 userland_packages() { sed -n "/^\[the guest's userland\]/,\$p" "$testbed/packages" | grep -v '^\['; }
 
-# The arguments of make for arm64. Debian builds this kernel with gcc, and its configuration says so:
-# clang would have other options.
-# shellcheck disable=SC2034 # used by those who source this
+# The arguments of make for arm64. Debian's configuration of this kernel is for gcc. clang would
+# change options.
+# shellcheck disable=SC2034 # used by the scripts that source this file
 arm64_flags=(ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- CC=aarch64-linux-gnu-gcc-14)
 
-# Where the driver is built, apart for each project tree and kernel; and the
-# reference device, which is built for the root.
+# The driver's build folder, for each project tree and kernel, and that of the reference device.
 module_dir() { echo "$cache/module-$1-$(hash_of - <<<"$top")"; } # KERNEL
 device_dir() { echo "$cache/device-$(hash_of - <<<"$top")"; }
 
-# kernel_release stock|cloud|rt|arm64|cloud-arm64: the release of one of Debian's packaged kernels. The
-# root must be there.
+# kernel_release stock|cloud|rt|arm64|cloud-arm64: prints the release of a packaged Debian kernel.
+# Requires the root.
 kernel_release() {
 	local base
 	base=$(<"$(root_dir)/etc/testbed-kernel")
@@ -65,8 +65,8 @@ kernel_release() {
 	esac
 }
 
-# as_root COMMAND...: runs it as root, or as the root of a user namespace of
-# its own when an ordinary user asks.
+# as_root COMMAND...: runs COMMAND as root, or, for an ordinary user, as root of a new user
+# namespace.
 as_root() {
 	if [ "$EUID" = 0 ]; then
 		"$@"
@@ -75,7 +75,7 @@ as_root() {
 	fi
 }
 
-# need_namespaces: says what an ordinary user lacks, before it fails obscurely.
+# need_namespaces: ends with a clear message if an ordinary user cannot create user namespaces.
 need_namespaces() {
 	[ "$EUID" != 0 ] || return 0
 	command -v newuidmap >/dev/null ||
@@ -86,9 +86,9 @@ need_namespaces() {
 		die "this machine does not let users make user namespaces: run as root"
 }
 
-# in_root [--root ROOT] [--bind DIR]... [--] COMMAND...: runs COMMAND in the Debian root, with
-# the project, the cache and each DIR at their own paths; or in another system's root, with each DIR
-# only. Mounts are private and go away with the command; so does every process it leaves behind.
+# in_root [--root ROOT] [--bind DIR]... [--] COMMAND...: runs COMMAND in the Debian root, with the
+# project, the cache and each DIR at their own paths, or in another system's root, with each DIR
+# only. Mounts are private. Mounts and remaining processes end with COMMAND.
 in_root() {
 	local root=''
 	local -a binds=("$top" "$cache")
@@ -105,15 +105,14 @@ in_root() {
 		bash "$testbed/enter" "$@"
 }
 
-# make_image ROOT IMAGE SIZE: makes a disk with the files of ROOT.
+# make_image ROOT IMAGE SIZE: creates a disk image with the files of ROOT.
 make_image() {
 	in_root --bind "$(dirname "$1")" truncate -s "$3" "$2" &&
 		in_root --bind "$(dirname "$1")" mke2fs -q -t ext4 -d "$1" "$2"
 }
 
-# once NAME COMMAND...: runs COMMAND while holding NAME's lock, so that of
-# several that want the same piece one makes it and the others wait. Says how long that takes, if it
-# takes long.
+# once NAME COMMAND...: runs COMMAND with the lock NAME, so that only one process creates a part and
+# others wait. Prints the elapsed time during a long run.
 once() {
 	local name=$1
 	shift
@@ -130,12 +129,12 @@ once() {
 	) 9>"$cache/$name.lock"
 }
 
-# show_time NAME PROCESS: says every 10 seconds for how long PROCESS has been making NAME; to a file or
-# a pipe, where each time is a line of its own, after 10 seconds and then every minute.
+# show_time NAME PROCESS: prints the elapsed time of PROCESS, which creates NAME: every 10 seconds
+# on a terminal, otherwise after 10 seconds and then every minute.
 show_time() {
 	local begin=$SECONDS seconds never
 	exec 9>&- >/dev/null {never}<> <(:)
-	# A sleep of its own would outlive this, and keep standard error open.
+	# A sleep process would outlive this one and keep standard error open.
 	until read -r -t 10 -u "$never" _ || ! kill -0 "$2" 2>/dev/null; do
 		seconds=$((SECONDS - begin))
 		if [ -t 2 ]; then
@@ -146,9 +145,8 @@ show_time() {
 	done
 }
 
-# use_ccache: lets ccache keep what a kernel's build compiles. It goes by the compiler's list of
-# included files, instead of having the preprocessor read them once more: most kernels are built
-# with nothing cached.
+# use_ccache: makes kernel builds use ccache. CCACHE_DEPEND avoids running the preprocessor a second
+# time, which pays off because most builds find nothing in the cache.
 use_ccache() {
 	export CCACHE_DIR=$cache/ccache CCACHE_MAXSIZE=5G CCACHE_DEPEND=1
 	export KEEP_ENV="CCACHE_DIR CCACHE_MAXSIZE CCACHE_DEPEND"

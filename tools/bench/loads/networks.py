@@ -75,10 +75,10 @@ def _associated(program: Program, left: Namespace, right: Namespace) -> Iterator
         with crconf.made_by(is_ours, suite.algorithm(False)) as made:
             association.add(left, right)
             association.add(right, left)
-        if is_ours and suite.taken[0] not in made.drivers or not is_ours and made.ours:
+        if is_ours and suite.sa_algorithms[0] not in made.drivers or not is_ours and made.ours:
             raise Unable(f"{program}: the kernel took {made.outermost}")
         # The other names are those of fallbacks.
-        yield suite.taken[0] if is_ours else made.outermost
+        yield suite.sa_algorithms[0] if is_ours else made.outermost
     finally:
         association.remove(left, right)
 

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Finds out whether QEMU can use KVM here, by trying.
+"""Determines whether QEMU can use KVM, by trying it.
 
-That /dev/kvm can be opened says little: inside some virtual machines it can,
-but a guest never gets anywhere.
+Opening /dev/kvm is not enough: in some virtual machines it succeeds, but a guest does not run.
 """
 
 import argparse
@@ -17,8 +16,8 @@ SILENCE_SECONDS = 4
 
 
 def choose(options: argparse.Namespace) -> str:
-    """kvm or tcg: as the environment says, or as a trial showed since the host's boot. A plugin
-    needs tcg, and so does a guest of another architecture than the root's."""
+    """Returns "kvm" or "tcg", from the environment or from a trial since the host's boot. A plugin
+    requires TCG, and so does a guest of another architecture."""
     if options.plugin or options.arch != "amd64":
         return "tcg"
     forced = os.environ.get("VIRTIO_CRYPTO_RS_ACCEL", "")
@@ -45,7 +44,7 @@ def _kvm_works(options: argparse.Namespace) -> bool:
 
 
 def _run(*arguments: str) -> tuple[int | None, bytes]:
-    """QEMU's exit status and output with KVM; ended when it is silent for too long."""
+    """Returns QEMU's exit status and output with KVM. Kills QEMU after SILENCE_SECONDS."""
     command = ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "max", "-m", "512"]
     command += ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", *arguments]
     output = b""
@@ -67,7 +66,7 @@ def _run(*arguments: str) -> tuple[int | None, bytes]:
 
 
 def _runs_firmware(path: Path) -> bool:
-    """The first thing the processor does: tell QEMU to exit."""
+    """Runs a firmware whose first instructions make QEMU exit."""
     reset_vector = FIRMWARE_SIZE - 16
     code = bytes([0xB0, 0x2A, 0xE6, 0xF4, 0xF4])  # mov al, 42; out 0xf4, al; hlt
     path.write_bytes(bytes(reset_vector) + code.ljust(16, b"\xf4"))
@@ -76,7 +75,7 @@ def _runs_firmware(path: Path) -> bool:
 
 
 def _runs_kernel(kernel: Path) -> bool:
-    """A whole kernel, as far as it gets without a root: it panics, and QEMU exits."""
+    """Boots a kernel without a root: it must panic, and QEMU must exit."""
     words = "console=ttyS0 earlyprintk=serial panic=-1"
     _, output = _run("-kernel", str(kernel), "-append", words, "-serial", "stdio")
     return b"VFS: Unable to mount root fs" in output

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Boots a Debian system that has nothing of the test bed in it. Started in the root by debian-vm."""
+"""Boots a pristine Debian system. debian-vm starts this program in the root."""
 
 import argparse
 import os
@@ -15,16 +15,16 @@ import accel
 import reports
 
 LAST_LINES = 40
-# The firmware writes to the ports, too: what comes before this is not the command's.
+# The firmware also writes to the ports. The command's output begins after this line.
 STARTED = b"debian-vm: started\n"
 FIRMWARE = "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd"
 
 # The first program. Debian's initramfs has mounted the root, /proc, /sys, /dev and /run.
 START = f"""#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
-# There is no udevd: libdevmapper makes the nodes by itself.
+# There is no udevd, so libdevmapper creates the nodes.
 export DM_DISABLE_UDEV=1
-# As systemd does, once it has checked it.
+# systemd also does this, after a check.
 mount -o remount,rw /
 mount -t tmpfs tmp /tmp
 mount -t debugfs debug /sys/kernel/debug
@@ -34,13 +34,13 @@ cd /root
 sh /mnt/command </dev/null >/dev/ttyS1 2>&1
 echo "exit $?" >/dev/ttyS2
 sync
-# QEMU ends with it.
+# Ends QEMU, because of -no-reboot.
 echo b >/proc/sysrq-trigger
 """
 
 
 def parse() -> argparse.Namespace:
-    """Reads the command line."""
+    """Parses the command line."""
     parser = argparse.ArgumentParser(prog="debian-vm", allow_abbrev=False)
     parser.add_argument("--run-dir", type=Path, required=True)
     parser.add_argument("--mem", default="1024M")
@@ -50,7 +50,7 @@ def parse() -> argparse.Namespace:
         "--secure-boot",
         type=Path,
         metavar="VARIABLES",
-        help="boot by UEFI Secure Boot, with these variables of OVMF's, and with shim and GRUB of"
+        help="boot by UEFI Secure Boot, with these OVMF variables, and with shim and GRUB of"
         " the system",
     )
     parser.add_argument("--allow-report", action="append", default=[])
@@ -58,7 +58,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("folder", type=Path)
     parser.add_argument("command")
     options = parser.parse_args()
-    # What accel wants of vm's options.
+    # Options of vm that accel reads.
     options.plugin = ""
     options.arch = "amd64"
     options.kernel_dir = options.system
@@ -66,7 +66,7 @@ def parse() -> argparse.Namespace:
 
 
 def make_disk(options: argparse.Namespace) -> Path:
-    """Writes the disk with the command and the caller's files."""
+    """Creates the disk with the command and the caller's files."""
     (options.run_dir / "start").write_text(START)
     (options.run_dir / "command").write_text(f"{options.command}\n")
     path: Path = options.run_dir / "disk"
@@ -82,16 +82,16 @@ def make_disk(options: argparse.Namespace) -> Path:
 
 
 def kernel_arguments(options: argparse.Namespace) -> str:
-    """The kernel's command line."""
-    # On a busy host a kernel that tests its timer may get no interrupt in time, and panic.
+    """Returns the kernel's command line."""
+    # On a busy host the kernel's test of the timer may get no interrupt in time and panic.
     append = "root=/dev/vda rw console=ttyS0 panic=-1 ignore_loglevel printk.time=1 no_timer_check"
     append += f" {options.append} init=/bin/sh -- -c"
     return append + ' "mount -o ro /dev/vdb /mnt && exec sh /mnt/start"'
 
 
 def make_esp(options: argparse.Namespace) -> Path:
-    """Fills a folder as the EFI system partition: shim, which Microsoft has signed, loads GRUB and
-    the kernel, which Debian has signed."""
+    """Creates the contents of the EFI system partition: shim, signed by Microsoft, loads GRUB and
+    the kernel, signed by Debian."""
     esp: Path = options.run_dir / "esp"
     usr = options.system / "root/usr/lib"
     for source, target in (
@@ -111,7 +111,7 @@ def make_esp(options: argparse.Namespace) -> Path:
 
 
 def boot_arguments(options: argparse.Namespace) -> list[str]:
-    """QEMU's arguments for what is booted, and how."""
+    """Returns QEMU's arguments for firmware and kernel."""
     if not options.secure_boot:
         return [
             *("-machine", "q35"),
@@ -119,7 +119,7 @@ def boot_arguments(options: argparse.Namespace) -> list[str]:
             *("-initrd", str(options.system / "initrd")),
             *("-append", kernel_arguments(options)),
         ]
-    # The firmware writes its variables. The system management mode alone may.
+    # The firmware writes its variables. Only the system management mode may write them.
     variables = shutil.copy(options.secure_boot, options.run_dir / "variables")
     return [
         *("-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"),
@@ -130,7 +130,7 @@ def boot_arguments(options: argparse.Namespace) -> list[str]:
 
 
 def command(options: argparse.Namespace, disk: Path, pipes: list[int]) -> list[str]:
-    """QEMU's command line."""
+    """Returns QEMU's command line."""
     accelerator = accel.choose(options)
     found = [
         *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot"),
@@ -143,7 +143,7 @@ def command(options: argparse.Namespace, disk: Path, pipes: list[int]) -> list[s
         *("-object", "cryptodev-backend-builtin,id=c0"),
         *("-device", "virtio-crypto-pci,cryptodev=c0"),
     ]
-    # In this order they are vda, vdb and vdc.
+    # In this order the disks are vda, vdb and vdc.
     for number in range(3 if options.secure_boot else 2):
         found += ["-device", f"virtio-blk-pci,drive=disk{number},bootindex={2 - number}"]
     for number, pipe in enumerate(pipes):
@@ -153,7 +153,7 @@ def command(options: argparse.Namespace, disk: Path, pipes: list[int]) -> list[s
 
 
 class Guest:
-    """A run of QEMU and what comes out of it."""
+    """A run of QEMU and its output."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
@@ -163,7 +163,7 @@ class Guest:
         self.started = False
 
     def run(self) -> bool:
-        """Boots the guest; returns whether it ended in time."""
+        """Boots the guest. Returns true if it ended in time."""
         ours, theirs = zip(*(os.pipe() for _ in range(3)))
         line = command(self.options, make_disk(self.options), list(theirs))
         with (self.options.run_dir / "qemu.log").open("wb") as log:
@@ -200,7 +200,7 @@ class Guest:
         return bool(data)
 
     def verdict(self, in_time: bool) -> int:
-        """Says what went wrong, if anything, and returns the exit status."""
+        """Prints all errors and returns the exit status."""
         lines = self.console.decode(errors="replace").replace("\r", "").split("\n")
         allowed = [re.compile(pattern) for pattern in self.options.allow_report]
         found = reports.find(lines, allowed)
@@ -210,14 +210,14 @@ class Guest:
         match = re.search(rb"exit (\d+)", self.status)
         if match:
             return int(match[1]) or (3 if found else 0)
-        print("debian-vm: the guest died" if in_time else "debian-vm: time is over", file=sys.stderr)
+        print("debian-vm: the guest died" if in_time else "debian-vm: timeout", file=sys.stderr)
         print((self.options.run_dir / "qemu.log").read_text(), file=sys.stderr, end="")
         print("".join(f"  {line}\n" for line in lines[-LAST_LINES:]), file=sys.stderr, end="")
         return 4 if in_time else 124
 
 
 def main() -> int:
-    """Runs one guest."""
+    """Runs a guest."""
     guest = Guest(parse())
     return guest.verdict(guest.run())
 

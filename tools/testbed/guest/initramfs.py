@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
 """Builds the guest's initramfs: busybox, init, and the modules init needs.
 
-It is not compressed: its few megabytes are copied into the guest's memory
-quicker than they are packed and unpacked.
+The archive is not compressed: copying a few megabytes to the guest's memory is faster than packing
+and unpacking them.
 """
 
 import lzma
 from pathlib import Path
 
-# What init mounts with. A kernel that has them built in needs no modules.
+# Modules for init's mounts. A kernel that has them built in needs none.
 WANTED = ("9pnet_virtio", "9p", "overlay")
 
 
 class Archive:
-    """A cpio archive of the kind the kernel unpacks (newc)."""
+    """A cpio archive in the kernel's format (newc)."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -48,13 +48,13 @@ class Archive:
         self._add(name, 0o120777, target.encode())
 
     def finish(self) -> bytes:
-        """The archive as it is written to disk."""
+        """Returns the complete archive."""
         self._add("TRAILER!!!", 0, b"")
         return b"".join(self._parts)
 
 
 def load_order(modules: Path, wanted: tuple[str, ...]) -> list[Path]:
-    """The module files behind the wanted names, each after those it needs."""
+    """Returns the files of the wanted modules, each after its dependencies."""
     needs: dict[str, list[str]] = {}
     path_of: dict[str, str] = {}
     for line in (modules / "modules.dep").read_text().splitlines():
@@ -67,7 +67,7 @@ def load_order(modules: Path, wanted: tuple[str, ...]) -> list[Path]:
         if name not in path_of:
             continue
         path = path_of[name]
-        # modules.dep names everything a module needs, the deepest last.
+        # modules.dep lists all dependencies of a module, the deepest last.
         for needed in [*reversed(needs[path]), path]:
             if needed not in order:
                 order.append(needed)
@@ -75,7 +75,7 @@ def load_order(modules: Path, wanted: tuple[str, ...]) -> list[Path]:
 
 
 def read_module(path: Path) -> bytes:
-    """A module's plain bytes."""
+    """Returns a module's uncompressed contents."""
     data = path.read_bytes()
     return lzma.decompress(data) if path.suffix == ".xz" else data
 
@@ -83,7 +83,7 @@ def read_module(path: Path) -> bytes:
 def build(
     archive: Archive, init: Path, busybox: Path, modules: Path, config: str, extra: dict[str, Path]
 ) -> bytes:
-    """Completes the archive. extra: names below /testbed and the files to put there."""
+    """Completes the archive. `extra` has names below /testbed and their files."""
     for folder in ("proc", "sys", "dev", "lower", "rw", "root"):
         archive.folder(folder)
     archive.file("init", init.read_bytes(), 0o755)

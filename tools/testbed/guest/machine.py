@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The virtual machine: what QEMU is told to build."""
+"""The virtual machine: QEMU's command line."""
 
 import argparse
 import dataclasses
@@ -13,14 +13,14 @@ import reference
 import virtiofs
 from virtiofs import Share
 
-# The guest's virtio-serial ports, and all that QEMU has a socket for.
+# The guest's virtio-serial ports, and the names of QEMU's sockets.
 PORTS = ("stdout", "stderr", "control", "qmp")
 SOCKETS = ("monitor", "terminal", *PORTS)
-# Serial ports that a PC has, the console's included.
+# Number of serial ports of a PC, including the console.
 ISA_PORTS = 4
 # The kernels that the test bed builds.
 OWN_KERNELS = ("debug", "kcsan")
-# Bytes on the disk of a guest that hibernates, which takes less than it has memory: compressed.
+# Size of the disk for hibernation in bytes. A compressed image needs less than the guest's memory.
 DISK = 2 << 30
 SECTOR = 512
 
@@ -33,25 +33,24 @@ class Architecture:
     machine: str
     cpu: str
     console: str
-    arguments: tuple[str, ...] = ()  # of the kernel
+    arguments: tuple[str, ...] = ()  # kernel arguments
 
 
 ARCHITECTURES = {
     "amd64": Architecture(
         "qemu-system-x86_64",
         "q35",
-        # Without five-level paging: KASAN asks how many levels there are while
-        # the boot CPU's features are being found out, and an interrupt at that
-        # moment gets a false report.
+        # Without five-level paging: KASAN reads the number of levels while the features of the boot
+        # CPU are being detected. An interrupt at that moment causes a false report.
         "max,la57=off",
         "ttyS0",
-        # On a busy host a kernel that tests its timer may get no interrupt in time, and panic.
+        # On a busy host the kernel's test of the timer may get no interrupt in time and panic.
         ("no_timer_check",),
     ),
     "arm64": Architecture(
         "qemu-system-aarch64",
         "virt,gic-version=3",
-        # QEMU's own algorithm for pointer authentication is much faster than the architecture's.
+        # QEMU's own algorithm for pointer authentication is much faster than the architected one.
         "max,pauth-impdef=on",
         "ttyAMA0",
     ),
@@ -60,15 +59,15 @@ ARCHITECTURES = {
 
 @dataclasses.dataclass
 class Device:
-    """One --device: its kind, and what was said of it, as that kind has it."""
+    """A --device option: its kind and its properties."""
 
     kind: str
-    properties: list[str]  # of QEMU's, as NAME=VALUE
-    settings: reference.Settings | None = None  # of the reference device's
+    properties: list[str]  # of the QEMU device, as NAME=VALUE
+    settings: reference.Settings | None = None  # of a reference device
 
 
 def parse_devices(texts: list[str]) -> list[Device]:
-    """Reads the --device options; ValueError says what is wrong with them."""
+    """Parses the --device options. Raises ValueError for an invalid one."""
     devices = []
     for text in texts:
         kind, _, rest = text.partition(":")
@@ -91,7 +90,7 @@ def parse_devices(texts: list[str]) -> list[Device]:
 
 
 def parse_size(text: str) -> int:
-    """Returns the size of a disk in bytes, 0 if there is no text. Raises ValueError if that is no
+    """Returns the size of a disk in bytes, or 0 for an empty text. Raises ValueError for an invalid
     size."""
     if not text:
         return 0
@@ -105,14 +104,14 @@ def parse_size(text: str) -> int:
 
 
 def modules_folder(options: argparse.Namespace, release: str) -> Path:
-    """The modules of the kernel: those of Debian's are in the root."""
+    """Returns the folder of the kernel's modules. Those of Debian's kernels are in the root."""
     own: Path = options.kernel_dir / "modules"
     base: Path = own if own.exists() else options.root / "usr"
     return base / "lib/modules" / release
 
 
 def shares(options: argparse.Namespace, release: str) -> list[Share]:
-    """What the guest mounts of the host: init does, by these tags."""
+    """Returns the folders of the host that init mounts by their tags."""
     if options.in_memory:
         return []
     modules = modules_folder(options, release)
@@ -125,7 +124,7 @@ def shares(options: argparse.Namespace, release: str) -> list[Share]:
 
 
 class Machine:
-    """Puts QEMU's command line together."""
+    """Creates QEMU's command line."""
 
     def __init__(self, options: argparse.Namespace, release: str, initrd: Path, accel: str) -> None:
         self.options = options
@@ -136,7 +135,7 @@ class Machine:
         self.virtiofs = virtiofs.is_needed(modules_folder(options, release))
 
     def command(self, console: int, sockets: dict[str, int]) -> list[str]:
-        """QEMU's command line, given a pipe and a connected socket for each of SOCKETS."""
+        """Returns QEMU's command line, for a pipe and a connected socket for each of SOCKETS."""
         options = self.options
         references = [
             number for number, device in enumerate(options.devices) if device.settings
@@ -145,7 +144,7 @@ class Machine:
         machine = architecture.machine
         memory = []
         if references or self.virtiofs:
-            # Their servers have it as well.
+            # The servers map the guest's memory.
             machine += ",memory-backend=mem0"
             memory = ["-object", f"memory-backend-memfd,id=mem0,size={options.mem},share=on"]
         command = [
@@ -167,9 +166,8 @@ class Machine:
         if options.plugin:
             command += ["-plugin", options.plugin]
         if options.iommu:
-            # Interrupt remapping leaves the guest without a timer under TCG.
-            # With the caching mode a guest tells QEMU of new mappings as well, and QEMU the
-            # servers.
+            # Interrupt remapping leaves the guest without a timer under TCG. With caching mode the
+            # guest notifies QEMU of new mappings, and QEMU notifies the servers.
             caching = "on" if any(device.kind == "vfio" for device in options.devices) else "off"
             command += ["-device", f"intel-iommu,intremap=off,caching-mode={caching}"]
         for name, descriptor in sockets.items():
@@ -186,7 +184,8 @@ class Machine:
         return command
 
     def _ports(self, references: list[int]) -> list[str]:
-        """The guest's ways to its host: virtio-serial, or, for one that sleeps, serial ports."""
+        """Returns the ports between guest and host. A guest in memory has serial ports instead of
+        virtio-serial."""
         command = ["-device", f"virtio-serial-pci,max_ports={8 + len(references)}"]
         command += ["-device", "virtconsole,chardev=terminal"]
         ports = {name: name for name in PORTS}
@@ -215,18 +214,18 @@ class Machine:
             *architecture.arguments,
         ]
         if self.options.kernel == "debug":
-            # Caches would keep pointers to objects handed out, and hide leaks.
+            # Otherwise slab caches would keep pointers to objects and hide leaks.
             arguments.append("slab_debug=F")
         if self.options.kernel in OWN_KERNELS:
-            # The full self-tests of an algorithm take longer than the minute after which
-            # who waits for it gives it up, and everybody loses it.
+            # The full self-tests of an algorithm take longer than one minute, after which lookups
+            # of the algorithm fail.
             arguments.append("cryptomgr.noslowtests")
         if self.options.iommu:
             arguments += ["intel_iommu=on", "iommu=nopt"]
         return " ".join(arguments + self.options.append)
 
     def _file_systems(self) -> list[str]:
-        """QEMU's arguments for the host's folders; init mounts all of them but "boot"."""
+        """Returns QEMU's arguments for folders of the host. init mounts all except "boot"."""
         shared = list(self.shares)
         if self.options.kexec:
             shared.append(Share("boot", self._boot(), True))
@@ -248,7 +247,7 @@ class Machine:
         return command
 
     def _boot(self) -> Path:
-        """A folder with what the guest has been started with."""
+        """Creates a folder with the guest's kernel and initramfs."""
         folder: Path = self.options.run_dir / "boot"
         folder.mkdir(exist_ok=True)
         shutil.copy(self.options.kernel_dir / "vmlinuz", folder / "kernel")
@@ -256,7 +255,7 @@ class Machine:
         return folder
 
     def _disk(self, size: int) -> list[str]:
-        """An empty disk."""
+        """Creates an empty disk."""
         path = self.options.run_dir / "disk"
         path.touch()
         os.truncate(path, size)
@@ -264,7 +263,7 @@ class Machine:
         return ["-blockdev", json.dumps(file), "-device", "virtio-blk-pci,drive=disk"]
 
     def _device(self, number: int, device: Device) -> list[str]:
-        """A crypto device behind a PCIe port of its own, so that it can be unplugged."""
+        """Returns a crypto device behind its own PCIe port, so that it can be unplugged."""
         port = ["-device", f"pcie-root-port,id=p{number},chassis={number + 1},bus=pcie.0"]
         if device.kind == "vfio":
             return [*port, *self._function(number)]
@@ -284,7 +283,7 @@ class Machine:
         ]
 
     def _reference(self, number: int, settings: reference.Settings) -> list[str]:
-        """All but the transport is the server's; QEMU's own knows nothing of crypto."""
+        """Returns QEMU's device for vhost-user. It contains no crypto code."""
         return [
             *("-chardev", f"socket,id=d{number},path={reference.socket_path(number)}"),
             "-device",
@@ -294,7 +293,7 @@ class Machine:
         ]
 
     def _function(self, number: int) -> list[str]:
-        """The whole device is the server's."""
+        """Returns QEMU's device for vfio-user. The server implements the whole PCI function."""
         device = {
             "driver": "vfio-user-pci",
             "id": f"v{number}",
@@ -305,5 +304,5 @@ class Machine:
 
 
 def escape(path: Path) -> str:
-    """A path as a value in QEMU's comma-separated options."""
+    """Escapes a path for QEMU's comma-separated options."""
     return str(path).replace(",", ",,")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Boots one guest and runs one command in it. Started in the root by vm."""
+"""Boots a guest and runs a command in it. vm starts this program in the root."""
 
 import argparse
 import os
@@ -25,14 +25,14 @@ LAST_LINES = 40
 
 
 class Parser(argparse.ArgumentParser):
-    """Complains in few words; vm has the help."""
+    """Prints short errors. vm prints the help."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"vm: {message}\nSee tools/testbed/vm --help.\n")
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    """Reads the command line: vm's own options first, then the user's."""
+    """Parses the command line: options of vm, then those of the user."""
     parser = Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("mode", choices=["run", "shell"])
     for name in ("--run-dir", "--project", "--root", "--kernel-dir"):
@@ -67,7 +67,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     own = options.kernel in machine.OWN_KERNELS
     options.mem = options.mem or ("2048M" if own else "1024M")
     if options.mem.isdecimal():
-        options.mem += "M"  # as -m has it, but not a memory back end
+        options.mem += "M"  # the default unit of -m, which memory back ends do not have
     if options.timeout is None:
         options.timeout = 0 if options.mode == "shell" else 3600 if own else 900
     try:
@@ -85,7 +85,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 
 def check_parameters(options: argparse.Namespace) -> None:
-    """The kernel would only mention a parameter it does not know; ValueError does more."""
+    """Raises ValueError for an unknown parameter. The kernel would only log it."""
     known = options.ko.read_bytes() if options.ko else b""
     for parameter in options.params:
         name, equals, _ = parameter.partition("=")
@@ -98,7 +98,7 @@ def check_parameters(options: argparse.Namespace) -> None:
 
 
 def check_arch(options: argparse.Namespace) -> None:
-    """Raises ValueError if an option is not for guests of this architecture."""
+    """Raises ValueError if guests of this architecture do not support an option."""
     if options.arch == "amd64":
         return
     for name in ("iommu", "in_memory", "kexec"):
@@ -107,30 +107,30 @@ def check_arch(options: argparse.Namespace) -> None:
 
 
 def check_kexec(options: argparse.Namespace) -> None:
-    """Who can start another kernel; ValueError says who cannot."""
+    """Raises ValueError if the guest cannot start another kernel."""
     if options.kexec and options.kernel in machine.OWN_KERNELS:
         raise ValueError(f"--kexec: the {options.kernel} kernel is built without it")
     if options.kexec and options.kernel == "cloud":
         raise ValueError("--kexec: the cloud kernel has no 9p to read the other kernel from")
     if options.kexec and options.in_memory:
-        raise ValueError("--kexec: a guest in memory has no file system of the host's")
+        raise ValueError("--kexec: a guest in memory has no file system of the host")
 
 
 def check_disk(options: argparse.Namespace) -> None:
-    """Raises ValueError if --disk is no size, or the guest's kernel has no driver for a disk."""
+    """Raises ValueError if the size is invalid, or if the guest's kernel has no disk driver."""
     if machine.parse_size(options.disk) and options.kernel in machine.OWN_KERNELS:
         raise ValueError(f"--disk: the {options.kernel} kernel is built without virtio_blk")
 
 
 def check_plugin(options: argparse.Namespace) -> None:
-    """Raises ValueError if a plugin is to watch several processors: they would wait for each
-    other at random, and what is counted would be that."""
+    """Raises ValueError for a plugin with several CPUs. They would wait for each other at random
+    times, which would change the counts."""
     if options.plugin and options.smp != 1:
         raise ValueError(f"--plugin: needs --smp 1, not {options.smp}")
 
 
 def check_devices(options: argparse.Namespace) -> None:
-    """What one device asks of the whole machine; ValueError says what it cannot have."""
+    """Raises ValueError if a device requires an option or excludes one."""
     references = [device.settings for device in options.devices if device.settings]
     if any(settings.kind == "ref" for settings in references) and options.iommu:
         raise ValueError(
@@ -142,7 +142,7 @@ def check_devices(options: argparse.Namespace) -> None:
 
 
 def serial_ports(options: argparse.Namespace) -> list[str]:
-    """What the serial ports of a guest that sleeps are, from the second on."""
+    """Returns the names of the serial ports of a guest in memory, except the first port."""
     if not options.in_memory:
         return []
     numbers = [number for number, device in enumerate(options.devices) if device.settings]
@@ -150,7 +150,7 @@ def serial_ports(options: argparse.Namespace) -> list[str]:
 
 
 def guest_config(options: argparse.Namespace, release: str) -> str:
-    """The shell file that tells the guest's scripts what to do."""
+    """Returns the shell file that configures the guest's scripts."""
     cwd = Path.cwd()
     if not cwd.is_relative_to(options.project):
         cwd = options.project
@@ -179,7 +179,7 @@ def guest_config(options: argparse.Namespace, release: str) -> str:
     values["profile"] = " ".join(
         device.settings.profile for device in options.devices if device.settings
     ).strip()
-    # For a device that is to be plugged in again.
+    # For a device that is plugged in again.
     for number, device in enumerate(options.devices):
         if device.settings:
             values[f"socket{number}"] = reference.socket_path(number)
@@ -212,28 +212,28 @@ def build_initrd(options: argparse.Namespace, release: str) -> Path:
 
 
 def show(lines: list[str]) -> None:
-    """Prints lines of someone else's on standard error."""
+    """Prints lines of a log on standard error."""
     for line in lines:
         print(f"  {line}", file=sys.stderr)
 
 
 def fate(options: argparse.Namespace, outcome: Outcome) -> tuple[int, str]:
-    """Returns the exit status without the kernel's reports, and what became of the guest."""
+    """Returns the exit status without the kernel's reports, and how the guest ended."""
     if outcome.setup_error:
         return 2, outcome.setup_error
     if outcome.timed_out:
-        return 124, f"the guest was ended after {options.timeout:g} seconds; its last words:"
+        return 124, f"the guest was ended after {options.timeout:g} seconds; last console lines:"
     if outcome.hung:
-        return 4, "the guest hung while it booted; its last words:"
+        return 4, "the guest hung while it booted; last console lines:"
     if outcome.status is None:
-        return 4, "the guest died before the command ended; its last words:"
+        return 4, "the guest died before the command ended; last console lines:"
     if not outcome.powered_off:
-        return outcome.status or 4, "the guest died after the command ended; its last words:"
+        return outcome.status or 4, "the guest died after the command ended; last console lines:"
     return outcome.status, ""
 
 
 def verdict(options: argparse.Namespace, outcome: Outcome) -> int:
-    """Says what went wrong, if anything, and returns the exit status."""
+    """Prints all errors and returns the exit status."""
 
     def say(text: str) -> None:
         print(f"vm: {text}", file=sys.stderr)
@@ -244,13 +244,13 @@ def verdict(options: argparse.Namespace, outcome: Outcome) -> int:
     for report in found:
         say("the guest's kernel reported:")
         show(report.lines)
-    # QEMU says much that does no harm.
+    # QEMU also prints harmless messages.
     errors = outcome.qemu_errors if status or options.verbose else []
     for line in errors[:LAST_LINES]:
         say(f"qemu: {line}")
-    # For each access to a device whose server is gone there are two.
+    # QEMU prints two lines for each access to a device whose server has exited.
     if len(errors) > LAST_LINES:
-        say(f"qemu: and {len(errors) - LAST_LINES} lines more")
+        say(f"qemu: {len(errors) - LAST_LINES} more lines")
     for complaint in outcome.complaints:
         say(complaint.text)
         show(complaint.lines)
@@ -272,7 +272,7 @@ def run(options: argparse.Namespace) -> int:
     except Interrupted as interrupted:
         return interrupted.status
     finally:
-        # vm does this too, but may have been killed.
+        # vm also removes it, but may have been killed.
         shutil.rmtree(options.run_dir, ignore_errors=True)
 
 

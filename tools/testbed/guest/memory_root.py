@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A root file system that is in the initramfs: what Python, dm-crypt and AF_ALG need of the root.
+"""A root file system in the initramfs, with the parts of the root that Python, dm-crypt and AF_ALG
+need.
 
-Nothing of it is the host's, so that the guest can sleep: 9p does not bear that.
+It contains no file system of the host, because 9p does not survive a suspend.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 import machine
 from initramfs import Archive
 
-# What is not here is busybox's.
+# busybox provides all other commands.
 COMMANDS = (
     "usr/bin/dash", "usr/bin/python3", "usr/bin/env", "usr/bin/openssl", "usr/bin/kmod",
     "usr/bin/dd", "usr/bin/flock", "usr/bin/mount", "usr/bin/umount", "usr/sbin/dmsetup",
@@ -26,7 +27,7 @@ LINKS = {
 }  # fmt: skip
 FOLDERS = ("usr/lib/python3.13", "usr/lib/x86_64-linux-gnu/ossl-modules", "etc/ssl")
 WITHOUT = {"test", "pydoc_data", "ensurepip", "idlelib", "tkinter"}
-# Of the kernel's modules, those below these folders.
+# Folders of the kernel's modules.
 MODULES = (
     "crypto", "arch/x86/crypto", "drivers/md", "drivers/block", "drivers/crypto/virtio",
     "fs/ext4", "fs/jbd2", "fs/mbcache", "lib",
@@ -34,20 +35,20 @@ MODULES = (
 
 
 def libraries(files: list[Path]) -> set[Path]:
-    """The shared libraries that programs are linked with, and the loader."""
+    """Returns the shared libraries of programs, and the loader."""
     done = subprocess.run(["ldd", *files], capture_output=True, text=True, check=True)
     return {Path(path) for path in re.findall(r"(/\S+) \(0x", done.stdout)}
 
 
 def below(folder: Path) -> Iterator[Path]:
-    """All files below a folder, without what nobody needs here."""
+    """Yields the files below a folder, except those in WITHOUT."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not WITHOUT & set(path.relative_to(folder).parts):
             yield path
 
 
 def modules(folder: Path) -> Iterator[Path]:
-    """The files of the kernel's modules, and what modprobe reads."""
+    """Yields the module files, and the files that modprobe reads."""
     yield from (path for path in folder.glob("modules.*") if path.is_file())
     for name in MODULES:
         place = folder / "kernel" / name
@@ -57,7 +58,7 @@ def modules(folder: Path) -> Iterator[Path]:
 
 
 def add(archive: Archive, options: argparse.Namespace, release: str) -> None:
-    """Puts it into the archive of an initramfs."""
+    """Adds the root file system to the archive of an initramfs."""
     programs = [Path("/", name) for name in COMMANDS]
     files = {path: path for path in programs}
     for name in FOLDERS:
@@ -85,7 +86,7 @@ def add(archive: Archive, options: argparse.Namespace, release: str) -> None:
 
 
 def real_place(path: Path) -> str:
-    """Where a file is, in a root whose folders of programs are links below usr."""
+    """Returns the path below /usr in a root whose /bin, /sbin and /lib are links."""
     name = str(path).removeprefix("/")
     first = name.partition("/")[0]
     return f"usr/{name}" if first in ("bin", "sbin", "lib", "lib64") else name

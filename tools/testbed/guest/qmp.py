@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Lets the guest talk to the monitor of the QEMU that runs it."""
+"""Forwards commands of the guest to the monitor of its QEMU."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def command(words: list[str]) -> dict[str, Any]:
-    """The monitor command that the arguments of guest/qmp ask for."""
+    """Returns the monitor command for the arguments of guest/qmp."""
     if words[0].startswith("{"):
         asked = json.loads(words[0])
         if not isinstance(asked, dict):
@@ -26,10 +26,10 @@ def command(words: list[str]) -> dict[str, Any]:
 
 
 class Bridge:
-    """Between the guest's port and the monitor.
+    """Connects the guest's port and the monitor.
 
-    A request is lines: one naming it, one for each argument, an empty one. The
-    answer is one line: the request's name, "return" or "error", and JSON.
+    A request consists of lines: a name, one line for each argument, and an empty line. The answer
+    is one line: the name of the request, "return" or "error", and JSON.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Bridge:
         self.to_guest(f"{name} {kind} {json.dumps(value)}\n".encode())
 
     def from_guest(self, data: bytes) -> None:
-        """Takes bytes of the guest's."""
+        """Handles bytes from the guest."""
         *lines, self.guest_rest = (self.guest_rest + data).split(b"\n")
         for line in lines:
             if line:
@@ -63,7 +63,7 @@ class Bridge:
                 self._reply(name, "error", {"class": "Usage", "desc": str(error)})
 
     def from_monitor(self, data: bytes) -> None:
-        """Takes bytes of the monitor's: greeting, events and answers."""
+        """Handles bytes from the monitor: greeting, events and answers."""
         *lines, self.monitor_rest = (self.monitor_rest + data).split(b"\n")
         for line in lines:
             message = json.loads(line)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The reference device: a server beside QEMU, one process for each device."""
+"""The reference devices: a server process beside QEMU for each device."""
 
 import argparse
 import dataclasses
@@ -17,33 +17,33 @@ START_SECONDS = 20
 STOP_SECONDS = 10
 LAST_LINES = 20
 
-# Of the server's exit statuses. It dies on purpose when a fault is to that effect.
+# Exit statuses of the server. With some faults it exits on purpose.
 PANICKED = 101
 CRASH_STATUS = 42
 
-# A socket's path has to be short, which a path in the cache need not be. The
-# root's /run is this run's own.
+# The path of a socket must be short. A path in the cache folder can be too long. /run of the root
+# belongs to this run alone.
 SOCKETS = Path("/run")
-# Guests have folders of their own for these, but the kernel's list of who listens has the
-# sockets of all.
+# Other runs have their own /run, but the kernel's list of listening sockets contains those of all
+# runs.
 _OWN = uuid.uuid4().hex[:12]
 
-# Who the server talks to: QEMU's vhost-user device, or its vfio-user device.
+# The QEMU device that the server talks to.
 KINDS = {"ref": "vhost-user", "vfio": "vfio-user"}
 
-# What a device may have. QEMU aborts when a ring of vhost-user's is longer; vhost-user's
-# messages number no more rings, one of which is the control queue, and have no more room.
+# Limits of a device. QEMU aborts if a ring of a vhost-user device is longer. vhost-user messages
+# limit the number of rings, one of which is the control queue, and the configuration space.
 MAX_QUEUES = 255
 MAX_RING = {"ref": 1024, "vfio": 32768}
 MAX_CONFIG = {"ref": 256, "vfio": 4096}
 
-# The server's options that are not for the caller to give.
+# Options of the server that the user must not set.
 _OURS = ("front-end", "socket-path", "monitor", "report")
 
 
 @dataclasses.dataclass
 class Settings:
-    """What --device ref:... or vfio:... asks for."""
+    """Options of --device ref:... or vfio:..."""
 
     kind: str = "ref"
     queues: int = 1
@@ -56,7 +56,7 @@ class Settings:
 
 @dataclasses.dataclass
 class Complaint:
-    """What is wrong with a device or with what was done to it, and lines that tell more."""
+    """An error of a device or of its driver, and lines with details."""
 
     text: str
     lines: list[str] = dataclasses.field(default_factory=list)
@@ -67,9 +67,9 @@ class NotStarted(Exception):
 
 
 def parse(text: str, kind: str = "ref") -> Settings:
-    """Reads the part of --device behind its kind; ValueError says what is wrong with it."""
+    """Parses the options of --device after its kind. Raises ValueError for an invalid option."""
     settings = Settings(kind)
-    # What is said besides a profile comes after its options, so that it prevails.
+    # The user's options follow those of the profile and override them.
     for part in _split(text):
         name, _, value = part.partition("=")
         if name == "profile":
@@ -82,7 +82,7 @@ def parse(text: str, kind: str = "ref") -> Settings:
 
 
 def _split(text: str) -> list[str]:
-    # As QEMU has it, a comma in a value is written twice.
+    # As in QEMU's options, a comma in a value is written twice.
     return [part.replace("\0", ",") for part in text.replace(",,", "\0").split(",")]
 
 
@@ -113,17 +113,17 @@ def _number(name: str, value: str, least: int, most: int) -> int:
 
 
 def socket_path(number: int) -> Path:
-    """Where QEMU finds the device."""
+    """Returns the path of the socket for QEMU."""
     return SOCKETS / f"device{number}-{_OWN}"
 
 
 def monitor_path(number: int) -> Path:
-    """Where the guest finds the device's monitor."""
+    """Returns the path of the socket of the device's monitor."""
     return SOCKETS / f"device{number}-{_OWN}-monitor"
 
 
 class Server:
-    """One reference device's process, from its start to what is to be said of it."""
+    """The process of a reference device."""
 
     def __init__(self, options: argparse.Namespace, number: int, settings: Settings) -> None:
         self.number = number
@@ -131,8 +131,8 @@ class Server:
         self.log = folder / f"server-{number}.log"
         self.report = folder / f"report-{number}.json"
         trace = folder / f"trace-{number}.jsonl"
-        # In a folder of the caller's they may be those of another run; sockets may be left of a guest
-        # that did not boot.
+        # The user's folder can have files of an earlier run, and a guest that did not boot can
+        # leave sockets.
         for path in (self.log, self.report, trace, socket_path(number), monitor_path(number)):
             path.unlink(missing_ok=True)
         command = [str(options.server), "serve"]
@@ -143,7 +143,7 @@ class Server:
             command += ["--config-size", str(settings.config_size)]
             if options.iommu:
                 command += ["--access-platform"]
-        # Drivers are told which number is ECDSA's, so that guests without revision 1 have it, too.
+        # Offer ECDSA also without revision 1. Drivers have a parameter for its number.
         if not any(argument.startswith("--ecdsa-number") for argument in settings.arguments):
             command += ["--ecdsa-number=always"]
         command += ["--monitor", str(monitor_path(number))]
@@ -156,13 +156,13 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # the terminal's Ctrl-C is not for it
+                start_new_session=True,  # Ctrl-C must not end the server
             )
         self.stopped = False
         self.killed = False
 
     def wait_ready(self) -> None:
-        """Returns when QEMU can connect."""
+        """Waits until QEMU can connect."""
         wanted = {str(socket_path(self.number)), str(monitor_path(self.number))}
         end = time.monotonic() + START_SECONDS
         while not wanted <= _listening():
@@ -175,7 +175,7 @@ class Server:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """Ends the process, now that QEMU is gone."""
+        """Ends the process after QEMU has exited."""
         if self.process.poll() is not None:
             return
         self.stopped = True
@@ -187,16 +187,16 @@ class Server:
             self.kill()
 
     def kill(self) -> None:
-        """Ends the process, whatever it is doing."""
+        """Kills the process."""
         self.process.kill()
         self.process.wait()
 
     def last_words(self) -> list[str]:
-        """The end of its log."""
+        """Returns the end of the server's log."""
         return self.log.read_text(errors="replace").splitlines()[-LAST_LINES:]
 
     def read_report(self) -> dict[str, Any]:
-        """What it reports; empty if it does not."""
+        """Returns the server's report, or an empty dictionary."""
         try:
             report = json.loads(self.report.read_text())
         except (OSError, ValueError):
@@ -204,7 +204,7 @@ class Server:
         return report if isinstance(report, dict) else {}
 
     def complaints(self, allowed: list[str]) -> list[Complaint]:
-        """What was wrong, but for violations of allowed requirements. To be asked at the end."""
+        """Returns all errors, except violations of allowed requirements. Call it after the end."""
         report = self.read_report()
         found = []
         if not self._ended_well(report):
@@ -233,7 +233,7 @@ class Server:
     def _ending(self) -> str:
         status = self.process.returncode
         if self.killed:
-            return f"did not end within {STOP_SECONDS} seconds of being told"
+            return f"did not end within {STOP_SECONDS} seconds after SIGTERM"
         if status < 0:
             return f"was ended by {signal.Signals(-status).name}"
         if status == PANICKED:
@@ -242,7 +242,7 @@ class Server:
 
 
 def _listening() -> set[str]:
-    """The paths of all sockets that a connection can be made to."""
+    """Returns the paths of all listening sockets."""
     # num refcount protocol flags type state inode path; the flag is __SO_ACCEPTCON
     rows = [line.split(maxsplit=7) for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
     return {row[7] for row in rows if len(row) == 8 and int(row[3], 16) & 0x10000}

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Finds the kernel's reports of its own trouble in what it prints."""
+"""Finds error reports in the kernel's console output."""
 
 import dataclasses
 import re
 from collections.abc import Sequence
 
-# How many lines a report without an end mark is taken to have, and how many a
-# trace may be away from the end mark.
+# Number of lines of a report without an end mark, and maximum distance between a trace and the end
+# mark.
 LONGEST = 60
 TRACE_TO_END = 10
 
@@ -20,12 +20,12 @@ _RACE = re.compile(r"BUG: KCSAN: ")
 _DRIVER = re.compile(r"\[virtio_crypto_rs\]")
 _DROPPED = re.compile(r"\*\* \d+ printk messages dropped \*\*")
 
-# Headlines of reports, as matched from the line's beginning behind the time.
+# Headlines of reports, matched after the time stamp.
 _LONG = (
     r"WARNING: ",
     r"(watchdog: )?BUG: ",
     r"\[ BUG: ",
-    r"BUG \S.* \(.*\): ",  # a slab cache's
+    r"BUG \S.* \(.*\): ",  # slab cache
     r"kernel BUG at ",
     r"Oops: ",
     r"general protection fault",
@@ -58,14 +58,14 @@ _SHORT_RE = re.compile("|".join(_SHORT))
 
 @dataclasses.dataclass
 class Report:
-    """One report: its headlines, and all its lines as printed."""
+    """A report: its headlines, and all its lines as printed."""
 
     headlines: list[str]
     lines: list[str]
 
 
 def _text(line: str) -> str | None:
-    """The line without its time; None if the kernel did not print it."""
+    """Returns the line without its time stamp, or None if the kernel did not print it."""
     stamp = _STAMP.match(line)
     if stamp:
         return line[stamp.end() :]
@@ -73,7 +73,7 @@ def _text(line: str) -> str | None:
 
 
 def _first(texts: Sequence[str], headline: int) -> int:
-    """The line with which the report with this headline begins."""
+    """Returns the number of the first line of the report with this headline."""
     for before in range(headline - 1, max(headline - 4, -1), -1):
         if _BEGIN.match(texts[before]):
             return before
@@ -81,8 +81,9 @@ def _first(texts: Sequence[str], headline: int) -> int:
 
 
 def _last(texts: Sequence[str], first: int, headline: int) -> int:
-    """The line behind the long report with this headline."""
-    titled = texts[first].startswith("====")  # lockdep's, or KASAN's that ends so too
+    """Returns the number of the line after the report with this headline."""
+    # Reports of lockdep begin with such a line. Those of KASAN and KCSAN also end with it.
+    titled = texts[first].startswith("====")
     framed = titled and re.search("KASAN|KCSAN", texts[headline]) is not None
     limit = headline + (2 * LONGEST if titled else LONGEST)
     trace_end = 0
@@ -91,7 +92,7 @@ def _last(texts: Sequence[str], first: int, headline: int) -> int:
             return at + 1
         if _BEGIN.match(texts[at]):
             return at + 1 if framed else at
-        # Behind a trace there may be an end mark, but no headline of the same.
+        # An end mark may follow a trace, but not a headline of the same report.
         if trace_end and _LONG_RE.match(texts[at]):
             return trace_end
         if trace_end and at > trace_end + TRACE_TO_END:
@@ -102,8 +103,8 @@ def _last(texts: Sequence[str], first: int, headline: int) -> int:
 
 
 def find(console: Sequence[str], allowed: Sequence[re.Pattern[str]] = ()) -> list[Report]:
-    """The reports among the console's lines, but for those with an allowed headline."""
-    # Stamped lines only: nothing but the kernel's own words counts.
+    """Returns the reports in the console output, except those with an allowed headline."""
+    # Only lines with a time stamp are from the kernel.
     lines, texts = [], []
     for line in console:
         text = _text(line)

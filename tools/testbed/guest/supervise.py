@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Runs QEMU, and carries everything between the guest and the caller."""
+"""Runs QEMU, and transfers all data between the guest and the caller."""
 
 import argparse
 import contextlib
@@ -26,7 +26,7 @@ from qmp import Bridge
 
 CONSOLE_BUFFER = 1 << 20
 ESCAPE = b"\x1d"  # Ctrl-]
-# Seconds without a word from a kernel that boots, after which it hangs: it has much to say then.
+# A booting kernel that prints nothing for this many seconds hangs.
 SILENCE = 120
 BOOTED = "] Run /init as init process"
 PANIC = "Kernel panic - not syncing"
@@ -34,9 +34,9 @@ PANIC = "Kernel panic - not syncing"
 
 @dataclasses.dataclass
 class Outcome:
-    """What became of the guest and of the command."""
+    """How the guest and the command ended."""
 
-    status: int | None = None  # the command's; None if it did not end
+    status: int | None = None  # exit status of the command; None if it did not end
     setup_error: str = ""
     timed_out: bool = False
     hung: bool = False  # before the first process
@@ -48,7 +48,7 @@ class Outcome:
 
 
 class Interrupted(Exception):
-    """A signal, or the caller's end, wants the guest gone."""
+    """A signal, or the end of the caller, ends the guest."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -56,7 +56,7 @@ class Interrupted(Exception):
 
 
 def catch_signals() -> None:
-    """From now on the signals that end a program raise Interrupted."""
+    """Makes the signals that end a program raise Interrupted."""
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
         raise Interrupted(128 + number)
@@ -66,7 +66,7 @@ def catch_signals() -> None:
 
 
 class Supervisor:
-    """One run of one guest."""
+    """A run of a guest."""
 
     def __init__(self, options: argparse.Namespace, machine: Machine, started: float) -> None:
         self.options = options
@@ -77,16 +77,16 @@ class Supervisor:
         self.sockets: dict[str, socket.socket] = {}
         self.console = -1
         self.received = {"stdout": 0, "stderr": 0}
-        self.expected: dict[str, int] | None = None  # bytes, known when the command has ended
+        self.expected: dict[str, int] | None = None  # bytes, known after the end of the command
         self.answered = False
         self.booted = False
-        self.heard = time.monotonic()  # the last time that there was something on the console
+        self.heard = time.monotonic()  # time of the last console output
         self.console_rest = b""
         self.control_rest = b""
         self.restore_terminal: Callable[[], None] = lambda: None
 
     def run(self) -> Outcome:
-        """Boots the guest and returns when it is gone."""
+        """Boots the guest and waits until it ends."""
         servers: list[reference.Server] = []
         folders: list[virtiofs.Server] = []
         try:
@@ -103,7 +103,7 @@ class Supervisor:
         return self.outcome
 
     def _start_servers(self, servers: list[reference.Server]) -> bool:
-        """Starts the reference devices. QEMU connects to them, so they come first."""
+        """Starts the reference devices, before QEMU connects to them."""
         for number, device in enumerate(self.options.devices):
             if device.settings:
                 servers.append(reference.Server(self.options, number, device.settings))
@@ -119,7 +119,7 @@ class Supervisor:
         return True
 
     def _stop_servers(self, servers: list[reference.Server]) -> None:
-        """Ends the reference devices and asks what they think of the driver."""
+        """Ends the reference devices and collects their reports."""
         for server in servers:
             server.stop()
             self.outcome.complaints += server.complaints(self.options.allowed_violations)
@@ -156,8 +156,8 @@ class Supervisor:
         theirs = {}
         for name in SOCKETS:
             self.sockets[name], theirs[name] = socket.socketpair()
-        # A socket holds a few hundred single characters only, then QEMU's serial
-        # port would lose some.
+        # A socket buffers only a few hundred single characters, so QEMU's serial port would lose
+        # some. A pipe buffers more.
         self.console, console = os.pipe()
         fcntl.fcntl(console, fcntl.F_SETPIPE_SZ, CONSOLE_BUFFER)
         descriptors = {name: end.fileno() for name, end in theirs.items()}
@@ -168,7 +168,7 @@ class Supervisor:
                 stdout=log,
                 stderr=log,
                 pass_fds=[console, *descriptors.values()],
-                start_new_session=True,  # the terminal's Ctrl-C is ours alone
+                start_new_session=True,  # Ctrl-C must not end QEMU
             )
         os.close(console)
         for end in theirs.values():
@@ -182,12 +182,12 @@ class Supervisor:
         self._watch(self.sockets[name].fileno(), on_data, lambda: None)
 
     def _send(self, name: str, data: bytes) -> None:
-        """To QEMU. That it is gone, or going, is for _loop to see."""
+        """Sends data to QEMU. _loop handles its exit."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.sockets[name].sendall(data)
 
     def _loop(self, qemu: subprocess.Popen[bytes]) -> None:
-        """Until QEMU is gone, or has to go."""
+        """Waits until QEMU exits or must be ended."""
         exited = os.pidfd_open(qemu.pid)
         self.selector.register(exited, selectors.EVENT_READ, None)
         while True:
@@ -196,7 +196,7 @@ class Supervisor:
                 self.outcome.timed_out = True
                 return
             events = self.selector.select(1)
-            # It is only silent if there is nothing that we have not read in time.
+            # With unread events the guest is not silent.
             if not events and not self.booted and now > self.heard + SILENCE:
                 self.outcome.hung = True
                 return
@@ -219,7 +219,7 @@ class Supervisor:
             on_end()
 
     def _read_rest(self) -> None:
-        """What the sockets hold when QEMU is gone."""
+        """Reads what the sockets contain after QEMU has exited."""
         ours = {self.console, *(end.fileno() for end in self.sockets.values())}
         for key in list(self.selector.get_map().values()):
             if key.fd not in ours:
@@ -244,7 +244,7 @@ class Supervisor:
                 self.outcome.panic = line
             if "] testbed: init: " in line:
                 self.outcome.setup_error = "setting up the guest failed"
-            # The other is how a guest ends that may have slept.
+            # A guest that may have been suspended ends with a restart.
             if "reboot: Power down" in line or "reboot: Restarting system" in line:
                 self.outcome.powered_off = True
 
@@ -254,7 +254,7 @@ class Supervisor:
             word, _, rest = line.decode(errors="replace").partition(" ")
             if word == "started":
                 self._note("command started")
-                # Once more, if the guest has started another kernel.
+                # A guest that has started another kernel sends this again.
                 self.received = dict.fromkeys(self.received, 0)
                 if self.options.mode == "shell":
                     self._open_terminal()
@@ -274,7 +274,7 @@ class Supervisor:
         self._check_output()
 
     def _check_output(self) -> None:
-        """Lets the guest go once all the command's output is here."""
+        """Lets the guest power off once all output of the command has arrived."""
         expected = self.expected
         if expected and all(self.received[name] >= expected[name] for name in expected):
             self._answer()
@@ -285,7 +285,7 @@ class Supervisor:
             self._send("control", b"ok\n")
 
     def _write(self, fd: int, data: bytes) -> None:
-        """Writes all of it. As any command, the guest ends when nobody reads any more."""
+        """Writes all data. Ends the guest if the reader has closed the output."""
         while data:
             try:
                 data = data[os.write(fd, data) :]
@@ -297,7 +297,7 @@ class Supervisor:
             print(f"vm: {time.monotonic() - self.started:.1f} s: {text}", file=sys.stderr)
 
     def _open_terminal(self) -> None:
-        """Connects the caller's terminal with the guest's shell."""
+        """Connects the caller's terminal to the guest's shell."""
 
         def on_keys(data: bytes) -> None:
             if ESCAPE in data:
@@ -313,18 +313,18 @@ class Supervisor:
         raise Interrupted(status)
 
     def _qemu_log(self) -> Path:
-        """Where QEMU's own messages go."""
+        """Returns the path of QEMU's log."""
         folder: Path = self.options.device_log or self.options.run_dir
         return folder / "qemu.log"
 
     def _collect_errors(self, status: int | None) -> None:
-        """What QEMU has said, and how it ended; None if it was we who ended it."""
+        """Collects QEMU's messages and exit status, which is None if this program ended QEMU."""
         log = self._qemu_log().read_text(errors="replace")
         self.outcome.qemu_errors = log.splitlines()
         if status is None:
             return
         if status < 0:
-            # First: of the rest not all is shown.
+            # Insert at the beginning: only the first messages are shown.
             self.outcome.qemu_errors.insert(0, f"ended by {signal.Signals(-status).name}")
         if status > 0 and not self.outcome.console:
             self.outcome.setup_error = "QEMU did not start"

@@ -14,16 +14,16 @@ import main
 
 
 class Size(unittest.TestCase):
-    """The sizes of a disk."""
+    """Sizes of disks."""
 
     def test_good(self) -> None:
-        """A number has a unit, or is one of bytes."""
+        """Sizes with a unit, and in bytes, are accepted."""
         for text, size in (("", 0), ("512", 512), ("64K", 65536), ("3M", 3 << 20), ("2G", 2 << 30)):
             with self.subTest(text=text):
                 self.assertEqual(machine.parse_size(text), size)
 
     def test_bad(self) -> None:
-        """Other texts are refused, and sizes that are not of whole sectors."""
+        """Other texts, and sizes that are not a multiple of a sector, are rejected."""
         for text in ("0", "0M", "-1", "1T", "M", "1.5G", "1m", "100", "1 M"):
             with self.subTest(text=text), self.assertRaises(ValueError):
                 machine.parse_size(text)
@@ -43,7 +43,7 @@ class Command(unittest.TestCase):
         return guest.command(0, {})
 
     def test_architecture(self) -> None:
-        """QEMU, the machine and the kernel's console are those of the guest's architecture."""
+        """QEMU, machine and kernel console depend on the guest's architecture."""
         for arch, program, kind, console in (
             ("amd64", "qemu-system-x86_64", "q35", "console=ttyS0"),
             ("arm64", "qemu-system-aarch64", "virt,gic-version=3", "console=ttyAMA0"),
@@ -57,7 +57,7 @@ class Command(unittest.TestCase):
                 self.assertEqual("no_timer_check" in arguments, arch == "amd64")
 
     def test_plugin(self) -> None:
-        """QEMU gets the plugin with its options, and there is none by default."""
+        """The plugin is passed with its options. There is none by default."""
         for options in ({}, {"plugin": "/some/count.so,out=/share/counts"}):
             with self.subTest(**options), tempfile.TemporaryDirectory() as folder:
                 command = self._command(Path(folder), **options)
@@ -65,7 +65,7 @@ class Command(unittest.TestCase):
                 self.assertEqual(plugins, list(options.values()))
 
     def test_disk(self) -> None:
-        """A guest has a disk of the size asked for, or of the usual one if it is in memory."""
+        """A guest has a disk of the requested size, or of the default size if it is in memory."""
         for options, size in (
             ({}, None),
             ({"disk": "3M"}, 3 << 20),
@@ -85,8 +85,8 @@ class Command(unittest.TestCase):
 
 
     def test_file_systems(self) -> None:
-        """Folders of the host are on 9p, or on virtiofs if the kernel has no 9p; then their servers
-        have the guest's memory."""
+        """Folders of the host are on 9p, or on virtiofs if the kernel has no 9p. virtiofs servers
+        share the guest's memory."""
         for built_in, device in (
             ("kernel/net/9p/9pnet_virtio.ko\n", "virtio-9p-pci"),
             ("kernel/fs/ext4/ext4.ko\n", "vhost-user-fs-pci"),
@@ -103,10 +103,10 @@ class Command(unittest.TestCase):
 
 
 class OtherArchitecture(unittest.TestCase):
-    """What only guests of the host's architecture can have."""
+    """Options that only guests of the host's architecture support."""
 
     def test_refused(self) -> None:
-        """An option that QEMU's machine, the kernel or the root has nothing for is refused."""
+        """Options that QEMU's machine, the kernel or the root does not support are rejected."""
         for option in ("iommu", "in_memory", "kexec"):
             given = dict.fromkeys(("iommu", "in_memory", "kexec"), False) | {option: True}
             with self.subTest(option=option):
@@ -116,17 +116,17 @@ class OtherArchitecture(unittest.TestCase):
 
 
 class Plugin(unittest.TestCase):
-    """Where a plugin works."""
+    """Restrictions on plugins."""
 
     def test_one_processor(self) -> None:
-        """It needs a guest with one processor."""
+        """A plugin requires a guest with one CPU."""
         for plugin, smp in (("", 2), ("", 1), ("count.so", 1)):
             main.check_plugin(argparse.Namespace(plugin=plugin, smp=smp))
         with self.assertRaises(ValueError):
             main.check_plugin(argparse.Namespace(plugin="count.so", smp=2))
 
     def test_tcg(self) -> None:
-        """TCG runs it, and guests of another architecture, whatever else is asked for."""
+        """A plugin runs under TCG, as do guests of another architecture."""
         with mock.patch.dict("os.environ", VIRTIO_CRYPTO_RS_ACCEL="kvm"):
             for plugin, arch, expected in (
                 ("count.so", "amd64", "tcg"), ("", "amd64", "kvm"), ("", "arm64", "tcg")

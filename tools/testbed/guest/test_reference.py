@@ -16,20 +16,20 @@ BAD = {"violations": [{"requirement": "D-15", "text": "the word is 0", "count": 
 
 
 class Options(unittest.TestCase):
-    """What may stand behind "ref:"."""
+    """Options of --device ref."""
 
     def test_defaults(self) -> None:
-        """Nothing need."""
+        """All options have defaults."""
         self.assertEqual(reference.parse(""), reference.Settings("ref", 1, 256, 56, False))
 
     def test_all(self) -> None:
-        """Some are for QEMU, the rest is for the server."""
+        """Some options are for QEMU, the others are passed to the server."""
         settings = reference.parse("queues=3,vq-size=64,config-size=0,trace,fault=a:b=1,x,y=1,,2")
         arguments = ["--fault=a:b=1", "--x", "--y=1,2"]
         self.assertEqual(settings, reference.Settings("ref", 3, 64, 0, True, "", arguments))
 
     def test_function(self) -> None:
-        """The same options for the other kind, with limits of its own."""
+        """vfio has the same options, with other limits."""
         settings = reference.parse("queues=2,vq-size=4096,config-size=512,packed", "vfio")
         expected = reference.Settings("vfio", 2, 4096, 512, False, "", ["--packed"])
         self.assertEqual(settings, expected)
@@ -38,7 +38,7 @@ class Options(unittest.TestCase):
                 reference.parse(text, "vfio")
 
     def test_profiles(self) -> None:
-        """Each one is a set of options, for the kinds that have these; other options come after."""
+        """A profile is a set of options, for some kinds of devices. Other options follow it."""
         for name, profile in profiles.PROFILES.items():
             for kind in profile.kinds:
                 with self.subTest(name=name, kind=kind):
@@ -54,7 +54,7 @@ class Options(unittest.TestCase):
                 reference.parse(text)
 
     def test_bad(self) -> None:
-        """What QEMU would not survive, and what is not for the caller, is refused."""
+        """Values that QEMU does not survive, and options that are not for users, are rejected."""
         for text in (
             "queues",
             "queues=-1",
@@ -73,7 +73,7 @@ class Options(unittest.TestCase):
 
 
 class Verdict(unittest.TestCase):
-    """What is said of a server that is a shell script here."""
+    """Errors of a server, which is a shell script in these tests."""
 
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
@@ -81,7 +81,7 @@ class Verdict(unittest.TestCase):
         self.folder = Path(folder.name)
 
     def server(self, script: str, report: object) -> reference.Server:
-        """One that runs, or has run, the script, and reports so."""
+        """Returns a server that runs, or has run, the script, with this report."""
         program = self.folder / "server"
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
@@ -95,21 +95,21 @@ class Verdict(unittest.TestCase):
         return server
 
     def said(self, script: str, report: object, allowed: tuple[str, ...] = ()) -> list[str]:
-        """The complaints about one that ended by itself."""
+        """Returns the errors of a server that ended by itself."""
         server = self.server(script, report)
         server.process.wait()
         server.stop()
         return [complaint.text for complaint in server.complaints(list(allowed))]
 
     def test_good(self) -> None:
-        """It may end when it is no longer needed, and die if it was asked to."""
+        """A server may end after it was stopped, and exit on purpose with some faults."""
         died = GOOD | {"crashed_by_fault": True}
         self.assertEqual(self.said("exit 0", GOOD), [])
         self.assertEqual(self.said("exit 42", None), [])
         self.assertEqual(self.said("kill -ABRT $$", died), [])
 
     def test_bad(self) -> None:
-        """It may not end otherwise, nor without a report."""
+        """Any other end of a server, or a missing report, is an error."""
         self.assertEqual(self.said("exit 3", GOOD), ["device 0 ended with status 3:"])
         self.assertEqual(self.said("exit 101", GOOD), ["device 0 panicked:"])
         self.assertEqual(self.said("kill -SEGV $$", GOOD), ["device 0 was ended by SIGSEGV:"])
@@ -118,20 +118,20 @@ class Verdict(unittest.TestCase):
         self.assertEqual(self.said("exit 0", []), ["device 0 left no report:"])
 
     def test_violations(self) -> None:
-        """The driver's errors are told, but for those allowed."""
+        """Violations of the driver are errors unless they are allowed."""
         (said,) = self.said("exit 0", BAD)
         self.assertRegex(said, "D-15.*3.*the word is 0")
         self.assertEqual(self.said("exit 0", BAD, ("D-15",)), [])
         self.assertEqual(len(self.said("exit 1", BAD, ("D-1",))), 2)
 
     def test_stopped(self) -> None:
-        """It is told to end, and ends."""
+        """A server that is stopped ends."""
         server = self.server("exec sleep 60", GOOD)
         server.stop()
         self.assertEqual(server.complaints([]), [])
 
     def test_hung(self) -> None:
-        """It is told to end, and does not."""
+        """A server that does not end when it is stopped is killed, which is an error."""
         server = self.server("trap '' TERM; echo ready; exec sleep 60", GOOD)
         while not server.last_words():
             pass
@@ -142,7 +142,7 @@ class Verdict(unittest.TestCase):
         self.assertEqual(complaint.lines, ["ready"])
 
     def test_not_started(self) -> None:
-        """It ends before it listens, or never does."""
+        """A server that ends before it listens, or never listens, is an error."""
         with self.assertRaisesRegex(reference.NotStarted, "ended with status 2 instead"):
             self.server("exit 2", None).wait_ready()
         with (

@@ -77,7 +77,7 @@ CPU: 1 UID: 0 PID: 0 Comm: swapper/1 Tainted: G           O
 ==================================================================
 """
 
-# Boot lines of both kernels that name trouble, but are none.
+# Boot messages of both kernels that look like reports.
 HARMLESS = """
 Spectre V2 : WARNING: Unprivileged eBPF is enabled with eIBRS on
 DMA-API: preallocated 65536 debug entries
@@ -126,41 +126,41 @@ SINGLE = (
 
 
 def console(text: str) -> list[str]:
-    """The text's lines as the kernel prints them."""
+    """Returns the lines of a text as the kernel prints them."""
     return [
         f"[{number:5}.123456] {line}" for number, line in enumerate(text.strip("\n").split("\n"))
     ]
 
 
 def headlines(text: str, *allowed: str) -> list[list[str]]:
-    """The headlines of each report found in the text."""
+    """Returns the headlines of each report in the text."""
     patterns = [re.compile(pattern) for pattern in allowed]
     return [report.headlines for report in reports.find(console(text), patterns)]
 
 
 class Reports(unittest.TestCase):
-    """What is a report, where it begins and ends, and which are allowed."""
+    """Detection, beginning and end of reports, and allowed reports."""
 
     def test_harmless(self) -> None:
-        """The kernel's ordinary talk is none."""
+        """Ordinary kernel messages are not reports."""
         self.assertEqual(headlines(HARMLESS), [])
 
     def test_single(self) -> None:
-        """Each of these is one, alone."""
+        """Each of these texts is one report."""
         for line in SINGLE:
             with self.subTest(line=line):
                 self.assertEqual(headlines(line), [[line]])
 
     def test_only_the_kernel(self) -> None:
-        """A line without a time is not the kernel's."""
+        """A line without a time stamp is not from the kernel."""
         self.assertEqual(reports.find(["WARNING: said a program", "x [    1.000000] BUG: x"]), [])
 
     def test_caller(self) -> None:
-        """The time may be followed by who printed."""
+        """The time stamp may be followed by the caller."""
         self.assertEqual(len(reports.find(["[    1.000000][  T167] BUG: x"])), 1)
 
     def test_dropped(self) -> None:
-        """What was not printed may have been a report."""
+        """Dropped messages count as a report."""
         self.assertEqual(len(reports.find(["** 12 printk messages dropped **"])), 1)
 
     def test_extent(self) -> None:
@@ -176,14 +176,14 @@ class Reports(unittest.TestCase):
                 self.assertEqual(len(found.lines), len(text.strip().split("\n")) - 1)
 
     def test_several(self) -> None:
-        """One after another they are as many."""
+        """Consecutive reports are separate."""
         text = WARNING + LOCKDEP + OOPS + KASAN + LOCKDEP + WARNING
         found = headlines(text.replace("\n\n", "\n"))
         self.assertEqual(len(found), 6)
         self.assertEqual(len(found[2]), 2)
 
     def test_allowed(self) -> None:
-        """An allowed report hides itself, and no other."""
+        """An allowed pattern hides only matching reports."""
         text = (WARNING + OOPS + WARNING).replace("\n\n", "\n")
         self.assertEqual(len(headlines(text, r"bad_init\+0x6f")), 1)
         self.assertEqual(len(headlines(text, "NULL pointer")), 2)
@@ -195,7 +195,7 @@ class Reports(unittest.TestCase):
         self.assertEqual(headlines(KCSAN.replace("[virtio_crypto_rs]", "[dm_crypt]")), [])
 
     def test_memory_leaks(self) -> None:
-        """The list of leaked objects belongs to the line that counts them."""
+        """The list of leaked objects belongs to the line with their number."""
         text = "kmemleak: 1 new suspected memory leaks\nunreferenced object 0xff11:\n"
         (found,) = reports.find(console(text + "  backtrace:"))
         self.assertEqual(len(found.lines), 3)

@@ -16,7 +16,7 @@ from unittest import mock
 import supervise
 from machine import Machine
 
-# Time is what the script makes it: nothing depends on how fast this machine is.
+# The script controls the time, so the tests do not depend on the speed of the host.
 TIME = """
 at() { touch -d "@$1" clock; }
 pass_until() { n=0; while [ $n -lt "$1" ]; do n=$((n + 50)); at $n; done; }
@@ -27,7 +27,7 @@ PANIC = "[    0.1] Kernel panic - not syncing: IO-APIC + timer doesn't work!"
 
 
 class Fake:
-    """A machine that is a shell script, whose console is its argument."""
+    """A machine that is a shell script. Its argument is the console."""
 
     def __init__(self, folder: Path, script: str) -> None:
         self.folder = folder
@@ -35,13 +35,13 @@ class Fake:
         self.virtiofs = False
 
     def command(self, console: int, _sockets: dict[str, int]) -> list[str]:
-        """As Machine has it."""
+        """Returns the script's command line, like Machine."""
         redirect = f"cd {self.folder}; exec >/proc/self/fd/{console}"
         return ["sh", "-c", f"{TIME}\n{redirect}\n{self.script}"]
 
 
 class Gone(supervise.Supervisor):
-    """One whose QEMU has ended before anything is sent to it."""
+    """A machine whose QEMU ends before anything is sent to it."""
 
     def _start_qemu(self) -> subprocess.Popen[bytes]:
         qemu = super()._start_qemu()
@@ -50,7 +50,7 @@ class Gone(supervise.Supervisor):
 
 
 class Boot(unittest.TestCase):
-    """A kernel that hangs is told from one that takes its time."""
+    """A kernel that hangs is distinguished from a slow one."""
 
     def run_script(
         self,
@@ -58,7 +58,7 @@ class Boot(unittest.TestCase):
         kind: type[supervise.Supervisor] = supervise.Supervisor,
         timeout: float = 900,
     ) -> supervise.Outcome:
-        """What becomes of a guest that is this script."""
+        """Returns the outcome of a guest that is this script."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             clock = folder / "clock"
@@ -86,19 +86,19 @@ class Boot(unittest.TestCase):
                 os.close(keep)
 
     def test_silent(self) -> None:
-        """It says something, and then nothing any more."""
+        """A guest that stops printing during boot hangs."""
         outcome = self.run_script("echo '[    1.0] hpet0'; pass", timeout=0)
         self.assertTrue(outcome.hung)
         self.assertEqual(outcome.console, ["[    1.0] hpet0"])
 
     def test_slow(self) -> None:
-        """There is something now and then."""
+        """A guest that prints occasionally during boot does not hang."""
         outcome = self.run_script("for i in 100 200 300 400; do at $i; echo $i; sleep 0.1; done")
         self.assertFalse(outcome.hung or outcome.timed_out)
         self.assertEqual(len(outcome.console), 4)
 
     def test_booted(self) -> None:
-        """Its processes may be as silent as they like, until their time is over."""
+        """A booted guest may be silent until its timeout."""
         outcome = self.run_script("echo '[    4.0] Run /init as init process'; pass_until 800")
         self.assertFalse(outcome.hung or outcome.timed_out)
         outcome = self.run_script("echo '[    4.0] Run /init as init process'; pass")
@@ -106,20 +106,20 @@ class Boot(unittest.TestCase):
         self.assertTrue(outcome.timed_out)
 
     def test_panic(self) -> None:
-        """A panic before the first process is told from a later one."""
+        """A panic before the first process is distinguished from a later one."""
         outcome = self.run_script(f'echo "{PANIC}"')
         self.assertEqual(outcome.panic, PANIC)
         outcome = self.run_script(f"echo '[    4.0] Run /init as init process'; echo \"{PANIC}\"")
         self.assertEqual(outcome.panic, "")
 
     def test_crash(self) -> None:
-        """It is said what QEMU died of."""
+        """The outcome names the signal that ended QEMU."""
         outcome = self.run_script("echo started; kill -SEGV $$")
         self.assertEqual(outcome.qemu_errors, ["ended by SIGSEGV"])
         self.assertFalse(outcome.hung or outcome.setup_error)
 
     def test_gone(self) -> None:
-        """QEMU may be gone before it is spoken to."""
+        """QEMU may end before anything is sent to it."""
         outcome = self.run_script("echo it has no such device >&2; exit 1", Gone)
         self.assertEqual(outcome.setup_error, "QEMU did not start")
         self.assertEqual(outcome.qemu_errors, ["it has no such device"])
@@ -144,7 +144,7 @@ class Retry(unittest.TestCase):
         return outcome, kind.call_count, errors.getvalue()
 
     def test_boot(self) -> None:
-        """The second start decides."""
+        """The outcome is that of the second start."""
         for first, text in ((self.HUNG, "hung"), (self.PANICKED, "panicked")):
             for second in (self.ENDED, self.HUNG, self.PANICKED, self.DIED):
                 with self.subTest(first=first, second=second):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Folders of the host for a guest whose kernel has no 9p: a virtiofsd beside QEMU for each."""
+"""Folders of the host for a guest whose kernel has no 9p: a virtiofsd for each folder."""
 
 import argparse
 import dataclasses
@@ -8,7 +8,8 @@ import subprocess
 import uuid
 from pathlib import Path
 
-# The root's /run is this run's own, but the kernel's list of sockets is not.
+# /run of the root belongs to this run alone, but the kernel's list of sockets contains those of all
+# runs.
 _OWN = uuid.uuid4().hex[:12]
 
 
@@ -22,23 +23,23 @@ class Share:
 
 
 def is_needed(modules: Path) -> bool:
-    """Returns whether the kernel with these modules has no 9p over virtio."""
+    """Returns true if the kernel with these modules has no 9p over virtio."""
     lists = [modules / name for name in ("modules.order", "modules.builtin")]
     known = "".join(path.read_text() for path in lists if path.exists())
     return known != "" and "/9pnet_virtio." not in known
 
 
 def socket_path(share: Share) -> Path:
-    """Returns where QEMU finds the server of a folder."""
+    """Returns the path of the socket of a folder's server."""
     return Path("/run", f"virtiofs-{share.tag}-{_OWN}")
 
 
 class Server:
-    """One virtiofsd. It ends when QEMU closes the connection."""
+    """A virtiofsd. It ends when QEMU closes the connection."""
 
     def __init__(self, options: argparse.Namespace, share: Share) -> None:
         path = socket_path(share)
-        # Of a guest that did not boot.
+        # Left by a guest that did not boot.
         path.unlink(missing_ok=True)
         # QEMU can connect before the server has started.
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -46,10 +47,10 @@ class Server:
         listener.listen(1)
         command = ["/usr/libexec/virtiofsd", "--fd", str(listener.fileno())]
         command += ["--shared-dir", str(share.path), "--sandbox", "none", "--seccomp", "none"]
-        # What nobody changes while the guest runs needs no second look.
+        # Folders that do not change while the guest runs can be cached.
         command += ["--cache", "always" if share.tag in ("root", "modules") else "auto"]
         command += ["--log-level", "error", "--inode-file-handles=never"]
-        # overlayfs does not take a folder with such.
+        # overlayfs does not accept a folder with announced submounts.
         command += ["--no-announce-submounts"]
         if share.readonly:
             command.append("--readonly")
@@ -60,11 +61,11 @@ class Server:
                 stdout=log,
                 stderr=log,
                 pass_fds=[listener.fileno()],
-                start_new_session=True,  # the terminal's Ctrl-C is not for it
+                start_new_session=True,  # Ctrl-C must not end the server
             )
         listener.close()
 
     def kill(self) -> None:
-        """Ends the process; it keeps nothing."""
+        """Kills the process. It has no state to save."""
         self.process.kill()
         self.process.wait()

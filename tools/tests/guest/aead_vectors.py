@@ -1,12 +1,13 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Published vectors of authenticated encryption, valid and invalid, through the driver: is each
-valid message sealed and unsealed as it should be, and each invalid one refused, with EBADMSG?
+"""Published AEAD vectors: valid messages must be sealed and unsealed correctly, invalid ones
+rejected.
 
 usage: aead_vectors.py DIRECTORY
 
-DIRECTORY has the sets aes_gcm, aes_ccm and chacha20_poly1305, as tools/vhost-device-crypto's
-example "vectors" prints them. For a guest with a reference device, which must do the work.
+DIRECTORY contains the sets aes_gcm, aes_ccm and chacha20_poly1305, in the format of the example
+"vectors" of tools/vhost-device-crypto. For a guest with a reference device, which must serve the
+requests.
 """
 
 import dataclasses
@@ -17,12 +18,12 @@ from pathlib import Path
 
 from lib import aead, afalg, tap
 from lib.aead import Algorithm
-from lib.tap import check, check_equal, check_same, holds
+from lib.tap import check, check_equal, check_same, test
 
 
 @dataclasses.dataclass
 class Vector:
-    """A line of a set."""
+    """A vector: a line of a set."""
 
     key: bytes
     nonce: bytes
@@ -34,7 +35,7 @@ class Vector:
 
     @classmethod
     def parse(cls, line: str) -> "Vector":
-        """As the example prints it."""
+        """Parses the format of the example."""
         *parts, tag, result = line.split()
         bytes_of = (b"" if part == "-" else bytes.fromhex(part) for part in parts)
         check(result in ("valid", "invalid"), result)
@@ -43,7 +44,7 @@ class Vector:
 
 
 def attempt(algorithm: Algorithm, vector: Vector, iv: bytes) -> tuple[bytes | int, bytes]:
-    """The plaintext, or which error it was; and, of a valid vector, ciphertext and tag."""
+    """Returns plaintext or errno, and the sealed message of a valid vector."""
     try:
         transform = aead.Transform(algorithm.synchronous, vector.key, vector.tag)
     except OSError as error:
@@ -58,24 +59,24 @@ def attempt(algorithm: Algorithm, vector: Vector, iv: bytes) -> tuple[bytes | in
 
 
 def check_set(algorithm: Algorithm, file: Path) -> None:
-    """All vectors of a set."""
-    valid = invalid = refused = elsewhere = 0
-    before = aead.work()
+    """Tests all vectors of a set."""
+    valid = invalid = rejected = skipped = 0
+    before = aead.served()
     for line in file.read_text().splitlines():
         vector = Vector.parse(line)
         iv = vector.nonce
         if algorithm is aead.CCM and 7 <= len(iv) <= 13:
             iv = aead.ccm_iv(iv)
         if len(iv) != algorithm.iv_size:
-            # The kernel has no such nonces.
-            elsewhere += 1
+            # The kernel does not support this length of nonce.
+            skipped += 1
             continue
         result, sealed = attempt(algorithm, vector, iv)
         if not vector.valid:
-            # Either it is not authentic, or there are no such tags.
+            # EBADMSG: wrong tag. EINVAL: unsupported tag length.
             check(result in (errno.EBADMSG, errno.EINVAL), f"{vector}: {result!r}")
             invalid += 1
-            refused += result == errno.EINVAL
+            rejected += result == errno.EINVAL
             continue
         check(isinstance(result, bytes), f"{vector}: {result!r}")
         if isinstance(result, bytes):
@@ -83,11 +84,11 @@ def check_set(algorithm: Algorithm, file: Path) -> None:
         check_same(sealed, vector.sealed, f"{vector}, sealed")
         valid += 1
     tap.note(
-        f"{valid} valid, {invalid} invalid, {refused} of them with tags that there are not;"
-        f" {elsewhere} with nonces that the kernel has not"
+        f"{valid} valid, {invalid} invalid, {rejected} of them with unsupported tag lengths;"
+        f" {skipped} with unsupported nonce lengths"
     )
-    check(valid > 100 and invalid - refused > 50, "too few vectors")
-    check_equal(aead.work() - before, 2 * valid + invalid - refused, "requests of the device")
+    check(valid > 100 and invalid - rejected > 50, "too few vectors")
+    check_equal(aead.served() - before, 2 * valid + invalid - rejected, "requests of the device")
 
 
 directory = Path(sys.argv[1])
@@ -96,7 +97,7 @@ for one, name in (
     (aead.CCM, "aes_ccm"),
     (aead.CHACHA, "chacha20_poly1305"),
 ):
-    holds(f"{one.synchronous}: the vectors of {name} are right, and the device has done them")(
+    test(f"{one.synchronous}: vectors of {name} give the expected results, on the device")(
         partial(check_set, one, directory / name)
     )
 

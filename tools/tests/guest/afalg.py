@@ -1,9 +1,9 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Encryption by programs, through AF_ALG: the result is openssl's, and the host did the work.
+"""CBC through AF_ALG. Results are compared with openssl, and the host must process every request.
 
-For a guest with the driver loaded. What holds for "cbc(aes)" depends on whether the module was
-loaded with prefer=1; the program sees from /proc/crypto which it was. Run it both ways.
+For a guest with the driver loaded. The expectation for "cbc(aes)" depends on the module parameter
+prefer, which the program derives from /proc/crypto. Run it with both values.
 """
 
 import errno
@@ -18,8 +18,8 @@ from pathlib import Path
 
 from lib import afalg, crypto, host, tap
 from lib.afalg import BLOCK, DECRYPT, ENCRYPT, LARGEST
-from lib.host import Work
-from lib.tap import check, check_equal, check_same, holds
+from lib.host import HostStats
+from lib.tap import check, check_equal, check_same, test
 
 KEYS = (16, 24, 32)
 SIZES = (16, 32, 48, 256, 4080, 4096, 4112, 8192, 12304, 65536, 65552, 262144, LARGEST)
@@ -27,7 +27,7 @@ PROCESSES = 8
 MIB = 1024 * 1024
 
 
-@holds("AF_ALG does not find the asynchronous flavour")
+@test("AF_ALG: does not find the asynchronous variant")
 def _() -> None:
     check(crypto.ASYNC in crypto.ours(), f"{crypto.ASYNC} is not registered at all")
     try:
@@ -39,13 +39,13 @@ def _() -> None:
 
 
 def every_size(key_size: int) -> None:
-    """Sizes that the device takes, in one request each."""
+    """Sends one request of each size that the device supports."""
     key, iv = afalg.random_key(key_size)
     data = os.urandom(max(SIZES))
-    expected = afalg.openssl(key, iv, data)  # CBC: shorter ones are its beginning
+    expected = afalg.openssl(key, iv, data)  # in CBC a prefix has a prefix of the result
     total = sum(SIZES)
     with (
-        host.does_exactly(Work(len(SIZES), total, len(SIZES), total)),
+        host.serves_exactly(HostStats(len(SIZES), total, len(SIZES), total)),
         afalg.Transform(crypto.SYNC, key) as transform,
     ):
         for size in SIZES:
@@ -56,20 +56,20 @@ def every_size(key_size: int) -> None:
 
 
 for bits in KEYS:
-    holds(
-        f"AES-{bits * 8}: one request of 16 bytes to {LARGEST} is openssl's result, "
-        "in both directions, and one request for the host"
+    test(
+        f"AES-{bits * 8}: 16 to {LARGEST} bytes in both directions: openssl's result, "
+        "one request on the host"
     )(partial(every_size, bits))
 
 
-@holds("a request longer than the device takes is right, and the host does as much as it takes")
+@test("request that is too long for the device: correct result, its end on the host")
 def _() -> None:
     key, iv = afalg.random_key(32)
     data = os.urandom(MIB)
     expected = afalg.openssl(key, iv, data)
     sizes = (LARGEST + BLOCK, 2 * LARGEST, MIB)
-    work = Work(len(sizes), len(sizes) * LARGEST, len(sizes), len(sizes) * LARGEST)
-    with host.does_exactly(work), afalg.Transform(crypto.SYNC, key) as transform:
+    work = HostStats(len(sizes), len(sizes) * LARGEST, len(sizes), len(sizes) * LARGEST)
+    with host.serves_exactly(work), afalg.Transform(crypto.SYNC, key) as transform:
         for size in sizes:
             result = transform.crypt(ENCRYPT, iv, data[:size])
             check_same(result, expected[:size], f"{size} bytes encrypted")
@@ -78,7 +78,7 @@ def _() -> None:
 
 
 def file_through(operation: afalg.Operation, op: int, iv: bytes, data: bytes, part: int) -> bytes:
-    """Sends data part by part as one stream and receives part by part."""
+    """Sends and receives data in parts through one operation."""
     result = bytearray()
     for start in range(0, len(data), part):
         piece = data[start : start + part]
@@ -89,12 +89,12 @@ def file_through(operation: afalg.Operation, op: int, iv: bytes, data: bytes, pa
 
 
 def check_file(content: bytes, part: int) -> None:
-    """Encrypts and decrypts a file's content as a program would."""
+    """Encrypts and decrypts the contents of a file like a program."""
     data = content[: len(content) // BLOCK * BLOCK]
     key, iv = afalg.random_key(32)
     expected = afalg.openssl(key, iv, data)
     with host.watched() as work, afalg.Transform(crypto.SYNC, key) as transform:
-        # The usual buffers: the kernel cuts what is longer than they are.
+        # Buffers of the default size. The kernel splits longer requests.
         with transform.operation(whole=False) as operation:
             check_same(file_through(operation, ENCRYPT, iv, data, part), expected, "encrypted")
         with transform.operation(whole=False) as operation:
@@ -103,19 +103,19 @@ def check_file(content: bytes, part: int) -> None:
     check_equal(work.decrypt_bytes, len(data), "bytes decrypted by the host")
 
 
-@holds("a text file is encrypted and decrypted right, by the host to the last byte")
+@test("text file: correct results, all bytes on the host")
 def _() -> None:
     check_file(Path("/usr/share/common-licenses/GPL-3").read_bytes(), 4096)
 
 
-@holds("4 MiB of a program are encrypted and decrypted right, by the host to the last byte")
+@test("4 MiB of a program: correct results, all bytes on the host")
 def _() -> None:
     with open("/usr/bin/qemu-system-x86_64", "rb") as file:
         check_file(file.read(4 * MIB), 131072)
 
 
 def odd_pieces(data: bytes, chance: random.Random) -> list[memoryview]:
-    """Data in pieces of odd sizes, many of one byte; as many as one call takes at most."""
+    """Returns data in pieces of odd sizes, at most as many as sendmsg() takes."""
     view = memoryview(data)
     pieces: list[memoryview] = []
     while len(view) and len(pieces) < 1023:
@@ -126,7 +126,7 @@ def odd_pieces(data: bytes, chance: random.Random) -> list[memoryview]:
 
 
 def odd_buffers(size: int, count: int, chance: random.Random) -> tuple[bytearray, list[memoryview]]:
-    """`count` buffers of size bytes together, with gaps between them, at odd addresses."""
+    """Returns `count` buffers of `size` bytes in total, at odd addresses with gaps in between."""
     cuts = [0, *sorted(chance.sample(range(1, size), count - 1)), size]
     store = bytearray(size + 16 * count)
     view = memoryview(store)
@@ -137,7 +137,7 @@ def odd_buffers(size: int, count: int, chance: random.Random) -> tuple[bytearray
     return store, buffers
 
 
-@holds("data sent in odd pieces and received into many odd buffers is right, by the host")
+@test("odd pieces and many odd buffers: correct result, on the host")
 def _() -> None:
     seed = int.from_bytes(os.urandom(4))
     tap.note(f"seed {seed}")
@@ -146,7 +146,7 @@ def _() -> None:
     shapes = ((16, 16), (48, 5), (4096, 2), (4112, 200), (65536, 100), (262144, 60))
     total = sum(size for size, _ in shapes)
     with (
-        host.does_exactly(Work(len(shapes), total, len(shapes), total)),
+        host.serves_exactly(HostStats(len(shapes), total, len(shapes), total)),
         afalg.Transform(crypto.SYNC, key) as transform,
     ):
         for size, count in shapes:
@@ -164,7 +164,7 @@ def _() -> None:
                 check(not any(store), f"{what}: bytes between the buffers were written")
 
 
-@holds("single bytes sent one by one, and more buffers than the ring has room for, are right")
+@test("single bytes, and more buffers than ring entries: correct result")
 def _() -> None:
     key, iv = afalg.random_key(16)
     data = os.urandom(1024)
@@ -180,7 +180,7 @@ def _() -> None:
         check(not any(store[1::2]), "bytes between the buffers were written")
 
 
-@holds("requests on one stream continue the IV, in both directions, by the host")
+@test("one operation: each request continues the IV, in both directions, on the host")
 def _() -> None:
     key, iv = afalg.random_key(24)
     data = os.urandom(64 * 1024)
@@ -188,7 +188,10 @@ def _() -> None:
     lengths = (16, 32, 4096, 16, 4080, 8208, 16384, 32, 32672)
     check_equal(sum(lengths), len(data), "the test's own sum")
     twice = (2 * len(lengths), 2 * len(data))  # with MSG_MORE and without
-    with host.does_exactly(Work(*twice, *twice)), afalg.Transform(crypto.SYNC, key) as transform:
+    with (
+        host.serves_exactly(HostStats(*twice, *twice)),
+        afalg.Transform(crypto.SYNC, key) as transform,
+    ):
         for op, source, wanted in ((ENCRYPT, data, expected), (DECRYPT, expected, data)):
             for more in (True, False):
                 with transform.operation() as operation:
@@ -202,7 +205,7 @@ def _() -> None:
                         at = end
 
 
-@holds("a stream received in pieces of other sizes than it was sent in is right")
+@test("recv() sizes that differ from send() sizes: correct result")
 def _() -> None:
     key, iv = afalg.random_key(32)
     data = os.urandom(48 * 1024)
@@ -214,13 +217,13 @@ def _() -> None:
                 operation.send(source[30001:])
                 result = bytearray()
                 while len(result) < len(data):
-                    # Not a multiple of the block: the kernel gives whole blocks.
+                    # The kernel rounds down to whole blocks.
                     result += operation.recv(min(1003, len(data) - len(result)))
             check_same(bytes(result), wanted, f"op {op}")
-            check_equal(work.total, len(data), "bytes done by the host")
+            check_equal(work.total, len(data), "bytes on the host")
 
 
-@holds("kcapi-enc encrypts a file as openssl does and decrypts it again, by the host")
+@test("kcapi-enc: encrypts like openssl and decrypts, on the host")
 def _() -> None:
     key, iv = afalg.random_key(32)
     data = os.urandom(300_000) + b"not a whole block"
@@ -241,21 +244,21 @@ def _() -> None:
         check_equal(work.decrypt_bytes, len(expected), "bytes decrypted by the host")
 
 
-@holds(f"a program that asks for {crypto.NAME} gets the host if and only if that is preferred")
+@test(f"by the name {crypto.NAME}: on the host only if preferred")
 def _() -> None:
     preferred = crypto.preferred()
     tap.note(f"the driver is {'' if preferred else 'not '}preferred")
     key, iv = afalg.random_key(16)
     data = os.urandom(65536)
     expected = afalg.openssl(key, iv, data)
-    work = Work(1, len(data), 1, len(data)) if preferred else Work()
-    with host.does_exactly(work), afalg.Transform(crypto.NAME, key) as transform:
+    work = HostStats(1, len(data), 1, len(data)) if preferred else HostStats()
+    with host.serves_exactly(work), afalg.Transform(crypto.NAME, key) as transform:
         check_same(transform.crypt(ENCRYPT, iv, data), expected, "encrypted")
         check_same(transform.crypt(DECRYPT, iv, expected), data, "decrypted")
 
 
 def client(number: int, rounds: int) -> tuple[int, str]:
-    """One of several processes: bytes it has had encrypted, and what was wrong."""
+    """Encrypts in one of several processes. Returns the number of bytes, and an error message."""
     chance = random.Random(number)
     done = 0
     try:
@@ -273,7 +276,7 @@ def client(number: int, rounds: int) -> tuple[int, str]:
     return done, ""
 
 
-@holds(f"{PROCESSES} processes at once with keys of their own all get their own results")
+@test(f"{PROCESSES} processes, each with its own keys: correct results")
 def _() -> None:
     with host.watched() as work, multiprocessing.get_context("fork").Pool(PROCESSES) as pool:
         results = pool.starmap(client, [(number, 4) for number in range(PROCESSES)], 1)

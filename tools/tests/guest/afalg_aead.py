@@ -1,11 +1,11 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Authenticated encryption through AF_ALG: the result is that of software, and the device has
-done just what it should have.
+"""AEAD through AF_ALG. Results are compared with the kernel's own implementation, and the number of
+the device's requests is checked.
 
 usage: afalg_aead.py [--too-long]
 
-For a guest with a reference device; with --too-long one whose max_size is 16384.
+For a guest with a reference device. --too-long requires a device with max_size=16384.
 """
 
 import errno
@@ -15,25 +15,25 @@ from functools import partial
 
 from lib import aead, afalg, crypto, tap
 from lib.aead import Algorithm
-from lib.tap import check, check_equal, check_same, holds
+from lib.tap import check, check_equal, check_same, test
 
 AADS = (0, 1, 8, 13, 20, 64, 255, 4096)
 TEXTS = (1, 15, 16, 17, 255, 4096, 8191)
 
 
 def both(algorithm: Algorithm) -> tuple[aead.Transform, aead.Transform]:
-    """The driver's and software's, with the same key."""
+    """Returns transforms of the driver's and the kernel's own implementation with the same key."""
     key = algorithm.random_key()
     return (
         aead.Transform(algorithm.synchronous, key, algorithm.tag),
-        aead.Transform(algorithm.software, key, algorithm.tag),
+        aead.Transform(algorithm.generic, key, algorithm.tag),
     )
 
 
 def compare(algorithm: Algorithm, sizes: list[tuple[int, int]], expected: int) -> None:
-    """One message of each size, sealed and unsealed; the device does so many of these."""
+    """Seals and unseals a message of each size. Checks the number of the device's requests."""
     ours, theirs = both(algorithm)
-    before = aead.work()
+    before = aead.served()
     with ours, theirs:
         for aad_size, size in sizes:
             iv, aad, text = algorithm.random_iv(), os.urandom(aad_size), os.urandom(size)
@@ -41,32 +41,32 @@ def compare(algorithm: Algorithm, sizes: list[tuple[int, int]], expected: int) -
             check_same(sealed, theirs.seal(iv, aad, text), f"{aad_size} and {size} bytes, sealed")
             unsealed = ours.unseal(iv, aad, sealed)
             check_same(unsealed, text, f"{aad_size} and {size} bytes, unsealed")
-    check_equal(aead.work() - before, expected, "requests of the device")
+    check_equal(aead.served() - before, expected, "requests of the device")
 
 
 def sizes_of(algorithm: Algorithm) -> None:
-    """All sizes that the device does."""
+    """Tests sizes that the device supports."""
     texts = sorted({-(-size // algorithm.block) * algorithm.block for size in TEXTS})
     sizes = [(aad, text) for aad in AADS for text in texts]
     compare(algorithm, sizes, 2 * len(sizes))
 
 
 def no_text(algorithm: Algorithm) -> None:
-    """Messages of associated data alone, or of nothing: a chain of nothing is software's."""
+    """Tests messages without plaintext. For algorithm chaining they run on the fallback."""
     sizes = [(aad, 0) for aad in AADS]
     compare(algorithm, sizes, 0 if algorithm.auth_key_size else 2 * len(sizes))
 
 
 def too_long(algorithm: Algorithm) -> None:
-    """Messages that are longer than the device takes."""
+    """Tests messages that exceed the device's max_size."""
     sizes = [(0, 16384), (16384, 16), (9000, 8192)]
     compare(algorithm, sizes, 0)
 
 
 def forged(algorithm: Algorithm) -> None:
-    """One bit that is wrong, anywhere."""
+    """Tests messages with one inverted bit, in AAD, ciphertext or tag."""
     ours, theirs = both(algorithm)
-    before = aead.work()
+    before = aead.served()
     with ours, theirs:
         iv, aad, text = algorithm.random_iv(), os.urandom(20), os.urandom(96)
         sealed = theirs.seal(iv, aad, text)
@@ -80,53 +80,53 @@ def forged(algorithm: Algorithm) -> None:
             except OSError as error:
                 check_equal(error.errno, errno.EBADMSG, f"errno, byte {place}")
             else:
-                raise tap.Failure(f"byte {place} may be wrong")
+                raise tap.Failure(f"no error for a wrong byte {place}")
         check_same(ours.unseal(iv, aad, sealed), text, "the right message")
-    check_equal(aead.work() - before, len(places) + 1, "requests of the device")
+    check_equal(aead.served() - before, len(places) + 1, "requests of the device")
 
 
 def tags(algorithm: Algorithm) -> None:
-    """Tags of some lengths: the same are refused, and the others are the same."""
-    key, taken, before = algorithm.random_key(), 0, aead.work()
+    """Tests tag lengths. Both implementations must accept the same ones, with the same results."""
+    key, accepted, before = algorithm.random_key(), 0, aead.served()
     for tag in sorted({1, 4, 7, 8, 12, 13, 16, algorithm.tag, algorithm.tag + 1}):
         transforms: list[aead.Transform] = []
-        for name in (algorithm.synchronous, algorithm.software):
+        for name in (algorithm.synchronous, algorithm.generic):
             try:
                 transforms.append(aead.Transform(name, key, tag))
             except OSError as error:
                 check_equal(error.errno, errno.EINVAL, f"errno of {name}, tag of {tag} bytes")
         if not transforms:
             continue
-        check_equal(len(transforms), 2, f"who has tags of {tag} bytes")
-        taken += 1
+        check_equal(len(transforms), 2, f"implementations that accept tags of {tag} bytes")
+        accepted += 1
         with transforms[0] as ours, transforms[1] as theirs:
             iv, aad, text = algorithm.random_iv(), os.urandom(13), os.urandom(32)
             sealed = ours.seal(iv, aad, text)
             check_same(sealed, theirs.seal(iv, aad, text), f"tag of {tag} bytes")
             check_same(ours.unseal(iv, aad, sealed), text, f"tag of {tag} bytes, unsealed")
-    check_equal(aead.work() - before, 2 * taken, "requests of the device")
-    check(taken, "no tag is taken")
+    check_equal(aead.served() - before, 2 * accepted, "requests of the device")
+    check(accepted, "no tag length is accepted")
 
 
 def same_key(algorithm: Algorithm) -> None:
-    """A key and a length that are set again, as SMB does for every message, cost nothing."""
+    """Sets key and tag length again, as SMB does for each message. This must create no session."""
     key = algorithm.random_key()
     with aead.Transform(algorithm.synchronous, key, algorithm.tag) as transform:
         before = aead.sessions_created()
         for _ in range(5):
             transform.set_key(key)
             transform.set_tag(algorithm.tag)
-        check_equal(aead.sessions_created() - before, 0, "sessions for what was there")
+        check_equal(aead.sessions_created() - before, 0, "sessions for an unchanged key")
         transform.set_key(algorithm.random_key())
         check_equal(aead.sessions_created() - before, 2, "sessions for another key")
-        # Which has but one length of tags.
+        # ChaCha20-Poly1305 has only one tag length.
         if algorithm is not aead.CHACHA:
             transform.set_tag(12)
             check_equal(aead.sessions_created() - before, 4, "sessions for another tag")
 
 
 def by_name(algorithm: Algorithm) -> None:
-    """A program that does not know of the driver."""
+    """Allocates the algorithm by its name, without a driver name."""
     priority = {alg.driver: alg.priority for alg in crypto.algorithms()}
     others = [
         alg.priority for alg in crypto.algorithms() if alg.name == algorithm.name and not alg.ours
@@ -135,30 +135,30 @@ def by_name(algorithm: Algorithm) -> None:
     tap.note(f"the driver is {'' if preferred else 'not '}preferred")
     key = algorithm.random_key()
     iv, aad, text = algorithm.random_iv(), os.urandom(20), os.urandom(4096)
-    before = aead.work()
+    before = aead.served()
     with (
         aead.Transform(algorithm.name, key, algorithm.tag) as named,
-        aead.Transform(algorithm.software, key, algorithm.tag) as theirs,
+        aead.Transform(algorithm.generic, key, algorithm.tag) as theirs,
     ):
         sealed = named.seal(iv, aad, text)
         check_same(sealed, theirs.seal(iv, aad, text), "sealed")
         check_same(named.unseal(iv, aad, sealed), text, "unsealed")
-    check_equal(aead.work() - before, 2 if preferred else 0, "requests of the device")
+    check_equal(aead.served() - before, 2 if preferred else 0, "requests of the device")
 
 
 PLAYS = [
-    ("any size is software's result, and one request for the device", sizes_of),
-    ("a message without text is right", no_text),
-    ("a wrong bit anywhere is EBADMSG", forged),
-    ("tags of any length are software's", tags),
-    ("sessions are made anew if key or tag length changes, not otherwise", same_key),
-    ("a program that asks by name gets the device if and only if that is preferred", by_name),
+    ("all sizes: correct result, one request on the device", sizes_of),
+    ("no plaintext: correct result", no_text),
+    ("one inverted bit: EBADMSG", forged),
+    ("tag lengths: same errors and results as the kernel's implementation", tags),
+    ("sessions: re-created only if key or tag length changes", same_key),
+    ("by algorithm name: on the device only if preferred", by_name),
 ]
 if sys.argv[1:] == ["--too-long"]:
-    PLAYS = [("what is too long is right, and software's", too_long)]
+    PLAYS = [("longer than max_size: correct result, on the fallback", too_long)]
 for one in (aead.GCM, aead.CCM, aead.CHACHA, aead.CBC_SHA256, aead.CTR_SHA512):
     for title, play in PLAYS:
-        holds(f"{one.synchronous}: {title}")(partial(play, one))
+        test(f"{one.synchronous}: {title}")(partial(play, one))
 
 
 if __name__ == "__main__":

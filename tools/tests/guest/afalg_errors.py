@@ -1,12 +1,12 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Bad use through AF_ALG: the driver answers as the kernel's own software cipher does.
+"""Invalid use through AF_ALG: the driver returns the same errors as the kernel's own cipher.
 
 usage: afalg_errors.py [CIPHER...]
 
-Every situation is played with both, for each CIPHER, "cbc(aes)" for example, or all that the
-devices do. What comes of it (an errno, or the bytes of a result) must be the same. What software
-refuses must not get as far as the host.
+Every situation runs with both implementations, for each CIPHER, for example "cbc(aes)", or for all
+ciphers of the devices. The outcome (an errno, or a result) must be the same. A request that the
+kernel's own cipher rejects must not reach the host.
 """
 
 import dataclasses
@@ -23,12 +23,12 @@ from lib.ciphers import Cipher
 from lib.tap import check, check_equal, check_same
 
 DATA = os.urandom(4096)
-LIMIT = 20  # seconds; a call that goes on for longer hangs
+LIMIT = 20  # seconds until a call counts as hung
 
 
 @dataclasses.dataclass
 class Subject:
-    """An implementation of a cipher, and what to use it with."""
+    """An implementation of a cipher, with a key and an IV."""
 
     cipher: Cipher
     name: str
@@ -38,16 +38,16 @@ class Subject:
 
 Play = Callable[[Subject], object]
 situations: list[tuple[str, Play]] = []
-# Those in which a request continues another, which not every mode has a rule for.
+# Situations in which a request continues the previous one. Not every mode supports this.
 continued: set[Play] = set()
-# Those in which the framework refuses a key, and keeps the one before. It has the other kind of
-# cipher, lskcipher, lose that.
+# Situations in which the crypto API rejects a key and keeps the previous one. An algorithm of type
+# lskcipher loses the previous key.
 kept_key: set[Play] = set()
 
 
 @dataclasses.dataclass
 class Outcome:
-    """What has come of a situation."""
+    """The outcome of a situation."""
 
     error: int | None
     result: object = None
@@ -57,7 +57,7 @@ class Outcome:
 
 
 def situation(title: str, continues: bool = False) -> Callable[[Play], Play]:
-    """Decorator: what is done with a cipher."""
+    """Returns a decorator that registers a function as a situation."""
 
     def add(play: Play) -> Play:
         situations.append((title, play))
@@ -68,43 +68,43 @@ def situation(title: str, continues: bool = False) -> Callable[[Play], Play]:
     return add
 
 
-def played(play: Play, who: Subject) -> Outcome:
-    """Does it and returns what comes of it."""
-    with tap.time_limit(LIMIT, who.name):
+def played(play: Play, subject: Subject) -> Outcome:
+    """Runs a situation and returns its outcome."""
+    with tap.time_limit(LIMIT, subject.name):
         try:
-            return Outcome(None, play(who))
+            return Outcome(None, play(subject))
         except OSError as error:
             return Outcome(error.errno)
 
 
 def raw_send(operation: afalg.Operation, data: bytes, *control: tuple[int, bytes]) -> None:
-    """Sends with control messages as they are given."""
+    """Sends data with the given control messages."""
     operation.sock.sendmsg([data], [(SOL_ALG, kind, value) for kind, value in control])
 
 
 for size in (0, 1, 8, 15, 17, 23, 25, 31, 33, 48, 64, 65536):
 
-    def set_bad_key(who: Subject, size: int = size) -> None:
-        """A key of a wrong length."""
-        with Transform(who.name, bytes(size)):
+    def set_bad_key(subject: Subject, size: int = size) -> None:
+        """Sets a key of an invalid length."""
+        with Transform(subject.name, bytes(size)):
             pass
 
     situations.append((f"a key of {size} bytes", set_bad_key))
 
 for size in (0, 1, 8, 15, 17, 31, 4095):
 
-    def crypt_bad_length(who: Subject, size: int = size) -> bytes:
-        """Data of a wrong length."""
-        with Transform(who.name, who.key) as transform, transform.operation() as operation:
-            operation.send(DATA[:size], ENCRYPT, who.iv)
-            # Not more than there will be: the kernel would wait for it.
+    def crypt_bad_length(subject: Subject, size: int = size) -> bytes:
+        """Encrypts data of an invalid length."""
+        with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
+            operation.send(DATA[:size], ENCRYPT, subject.iv)
+            # recv() would wait for more than the size of the result.
             return operation.recv(size or 16)
 
-    def decrypt_bad_length(who: Subject, size: int = size) -> bytes:
-        """The same the other way."""
-        with Transform(who.name, who.key) as transform, transform.operation() as operation:
-            operation.send(DATA[:size], DECRYPT, who.iv)
-            # Not more than there will be: the kernel would wait for it.
+    def decrypt_bad_length(subject: Subject, size: int = size) -> bytes:
+        """Decrypts data of an invalid length."""
+        with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
+            operation.send(DATA[:size], DECRYPT, subject.iv)
+            # recv() would wait for more than the size of the result.
             return operation.recv(size or 16)
 
     situations.append((f"{size} bytes to encrypt", crypt_bad_length))
@@ -112,96 +112,96 @@ for size in (0, 1, 8, 15, 17, 31, 4095):
 
 for size in (0, 1, 8, 15, 17, 32):
 
-    def crypt_bad_iv(who: Subject, size: int = size) -> bytes:
-        """An IV of a wrong length."""
-        with Transform(who.name, who.key) as transform:
+    def crypt_bad_iv(subject: Subject, size: int = size) -> bytes:
+        """Encrypts with an IV of an invalid length."""
+        with Transform(subject.name, subject.key) as transform:
             return transform.crypt(ENCRYPT, bytes(size), DATA)
 
     situations.append((f"an IV of {size} bytes", crypt_bad_iv))
 
 
 @situation("no key")
-def _(who: Subject) -> bytes:
-    with Transform(who.name) as transform:
-        return transform.crypt(ENCRYPT, who.iv, DATA)
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name) as transform:
+        return transform.crypt(ENCRYPT, subject.iv, DATA)
 
 
 @situation("no key, and a receive before anything is sent")
-def _(who: Subject) -> bytes:
-    with Transform(who.name) as transform, transform.operation() as operation:
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name) as transform, transform.operation() as operation:
         return operation.sock.recv(16, socket.MSG_DONTWAIT)
 
 
 for size in (15, 17):
 
-    def bad_key_after_good(who: Subject, size: int = size) -> bytes:
-        """The framework refuses 15 bytes, the cipher itself 17."""
-        with Transform(who.name, who.key) as transform:
+    def bad_key_after_good(subject: Subject, size: int = size) -> bytes:
+        """The crypto API rejects a key of 15 bytes, and the cipher one of 17 bytes."""
+        with Transform(subject.name, subject.key) as transform:
             try:
                 transform.set_key(bytes(size))
             except OSError:
-                return transform.crypt(ENCRYPT, who.iv, DATA)
-            raise tap.Failure("the bad key was taken")
+                return transform.crypt(ENCRYPT, subject.iv, DATA)
+            raise tap.Failure("the bad key was accepted")
 
     situations.append((f"a key of {size} bytes after a good one, then data", bad_key_after_good))
     kept_key.add(bad_key_after_good)
 
 
 @situation("a good key after a bad one, then data")
-def _(who: Subject) -> bytes:
-    with Transform(who.name) as transform:
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name) as transform:
         try:
             transform.set_key(bytes(33))
         except OSError:
-            transform.set_key(who.key)
-            return transform.crypt(ENCRYPT, who.iv, DATA)
-        raise tap.Failure("the bad key was taken")
+            transform.set_key(subject.key)
+            return transform.crypt(ENCRYPT, subject.iv, DATA)
+        raise tap.Failure("the bad key was accepted")
 
 
 @situation("a new key between two requests")
-def _(who: Subject) -> bytes:
-    with Transform(who.name, who.key) as transform:
-        first = transform.crypt(ENCRYPT, who.iv, DATA)
-        transform.set_key(who.key[::-1])
-        return first + transform.crypt(ENCRYPT, who.iv, DATA)
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name, subject.key) as transform:
+        first = transform.crypt(ENCRYPT, subject.iv, DATA)
+        transform.set_key(subject.key[::-1])
+        return first + transform.crypt(ENCRYPT, subject.iv, DATA)
 
 
 @situation("a new key while a stream is open")
-def _(who: Subject) -> None:
-    with Transform(who.name, who.key) as transform, transform.operation():
-        transform.set_key(who.key[::-1])
+def _(subject: Subject) -> None:
+    with Transform(subject.name, subject.key) as transform, transform.operation():
+        transform.set_key(subject.key[::-1])
 
 
 @situation("no IV")
-def _(who: Subject) -> bytes:
-    with Transform(who.name, who.key) as transform, transform.operation() as operation:
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
         raw_send(operation, DATA, (socket.ALG_SET_OP, struct.pack("=I", ENCRYPT)))
         return operation.recv(len(DATA))
 
 
 @situation("no direction")
-def _(who: Subject) -> bytes:
-    with Transform(who.name, who.key) as transform, transform.operation() as operation:
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
         operation.send(DATA)
         return operation.recv(len(DATA))
 
 
 @situation("a direction that does not exist")
-def _(who: Subject) -> None:
-    with Transform(who.name, who.key) as transform, transform.operation() as operation:
+def _(subject: Subject) -> None:
+    with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
         raw_send(operation, DATA, (socket.ALG_SET_OP, struct.pack("=I", 7)))
 
 
-@situation("an IV whose length says more than there is")
-def _(who: Subject) -> None:
-    with Transform(who.name, who.key) as transform, transform.operation() as operation:
+@situation("an IV that is shorter than its length field")
+def _(subject: Subject) -> None:
+    with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
         op = (socket.ALG_SET_OP, struct.pack("=I", ENCRYPT))
-        raw_send(operation, DATA, op, (socket.ALG_SET_IV, struct.pack("=I", 16) + who.iv[:7]))
+        raw_send(operation, DATA, op, (socket.ALG_SET_IV, struct.pack("=I", 16) + subject.iv[:7]))
 
 
 @situation("a length of associated data")
-def _(who: Subject) -> bytes:
-    with Transform(who.name, who.key) as transform, transform.operation() as operation:
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
         op = (socket.ALG_SET_OP, struct.pack("=I", ENCRYPT))
         length = (socket.ALG_SET_AEAD_ASSOCLEN, struct.pack("=I", 16))
         raw_send(operation, DATA, op, length)
@@ -209,62 +209,62 @@ def _(who: Subject) -> bytes:
 
 
 @situation("a size of an authentication tag")
-def _(who: Subject) -> None:
-    with Transform(who.name, who.key) as transform:
+def _(subject: Subject) -> None:
+    with Transform(subject.name, subject.key) as transform:
         transform.sock.setsockopt(SOL_ALG, socket.ALG_SET_AEAD_AUTHSIZE, None, 16)
 
 
 @situation("a receive before anything is sent")
-def _(who: Subject) -> bytes:
-    with Transform(who.name, who.key) as transform, transform.operation() as operation:
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
         return operation.sock.recv(16, socket.MSG_DONTWAIT)
 
 
 @situation("a receive of less than a block")
-def _(who: Subject) -> bytes:
-    with Transform(who.name, who.key) as transform, transform.operation() as operation:
-        operation.send(DATA, ENCRYPT, who.iv)
-        return operation.recv(who.cipher.block - 1)
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
+        operation.send(DATA, ENCRYPT, subject.iv)
+        return operation.recv(subject.cipher.block - 1)
 
 
 @situation("a receive of one block and a half, then of the rest", continues=True)
-def _(who: Subject) -> bytes:
-    with Transform(who.name, who.key) as transform, transform.operation() as operation:
-        block = who.cipher.block
-        operation.send(DATA[: 3 * block], ENCRYPT, who.iv)
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
+        block = subject.cipher.block
+        operation.send(DATA[: 3 * block], ENCRYPT, subject.iv)
         return operation.recv(block + block // 2) + operation.recv(2 * block)
 
 
 @situation("a stream that ends in the middle of a block", continues=True)
-def _(who: Subject) -> bytes:
-    with Transform(who.name, who.key) as transform, transform.operation() as operation:
-        block = who.cipher.block
-        operation.send(DATA[: 2 * block + block // 2], ENCRYPT, who.iv, more=True)
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
+        block = subject.cipher.block
+        operation.send(DATA[: 2 * block + block // 2], ENCRYPT, subject.iv, more=True)
         first = operation.recv(2 * block)
         operation.send(b"", more=False)
         return first + operation.recv(block // 2)
 
 
 @situation("half a block with more to come, and a receive that does not wait")
-def _(who: Subject) -> bytes:
-    with Transform(who.name, who.key) as transform, transform.operation() as operation:
-        operation.send(DATA[: who.cipher.block // 2], ENCRYPT, who.iv, more=True)
+def _(subject: Subject) -> bytes:
+    with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
+        operation.send(DATA[: subject.cipher.block // 2], ENCRYPT, subject.iv, more=True)
         return operation.sock.recv(64, socket.MSG_DONTWAIT)
 
 
 @situation("a second send before the first is received")
-def _(who: Subject) -> None:
-    with Transform(who.name, who.key) as transform, transform.operation() as operation:
-        operation.send(DATA, ENCRYPT, who.iv)
-        operation.send(DATA, ENCRYPT, who.iv)
+def _(subject: Subject) -> None:
+    with Transform(subject.name, subject.key) as transform, transform.operation() as operation:
+        operation.send(DATA, ENCRYPT, subject.iv)
+        operation.send(DATA, ENCRYPT, subject.iv)
 
 
 for kind in ("aead", "hash", "rng", "nonsense"):
 
-    def bind_other_kind(who: Subject, kind: str = kind) -> None:
-        """The name where another kind of algorithm is wanted."""
-        # A template would say whether it can be one.
-        name = who.name if "(" not in who.name else crypto.software(crypto.NAME).driver
+    def bind_other_kind(subject: Subject, kind: str = kind) -> None:
+        """Binds the cipher's name as another type of algorithm."""
+        # The error for a template depends on the template, so use a name without one.
+        name = subject.name if "(" not in subject.name else crypto.generic(crypto.NAME).driver
         with Transform(name, kind=kind):
             pass
 
@@ -272,16 +272,16 @@ for kind in ("aead", "hash", "rng", "nonsense"):
 
 
 def subjects(cipher: Cipher) -> tuple[Subject, Subject]:
-    """The driver, and what it is compared with."""
+    """Returns the driver's implementation, and the one to compare with."""
     key, iv = cipher.random_key(), cipher.random_iv()
-    software = crypto.software(cipher.name).driver
-    return Subject(cipher, cipher.synchronous, key, iv), Subject(cipher, software, key, iv)
+    generic = crypto.generic(cipher.name).driver
+    return Subject(cipher, cipher.synchronous, key, iv), Subject(cipher, generic, key, iv)
 
 
 def compare(title: str, play: Play, ours: Subject, reference: Subject, refused: list[Play]) -> None:
-    """Adds a test that plays a situation with both and compares."""
+    """Defines a test that runs a situation with both implementations."""
 
-    @tap.holds(f"{ours.name}: {title}: the same as with the kernel's own")
+    @tap.test(f"{ours.name}: {title}: same outcome as the kernel's own cipher")
     def _() -> None:
         expected = played(play, reference)
         tap.note(f"{reference.name}: {expected}")
@@ -293,21 +293,21 @@ def compare(title: str, play: Play, ours: Subject, reference: Subject, refused: 
 
 
 def final_tests(ours: Subject, refused: list[Play]) -> None:
-    """Adds the tests that look at all of it together."""
+    """Defines the tests that follow all situations."""
 
-    @tap.holds(f"{ours.name}: no request of those that are refused gets as far as the host")
+    @tap.test(f"{ours.name}: rejected requests do not reach the host")
     def _() -> None:
-        check(refused, "nothing was refused")
+        check(refused, "no situation was rejected")
         with host.watched() as work:
             for play in refused:
                 played(play, ours)
-        # One of them is refused after its first two blocks were done.
+        # One situation fails after its first two blocks were encrypted.
         check(work.ops <= 1, f"{work.ops} requests")
 
-    @tap.holds(f"{ours.name}: after all this a request is done by the host, and right")
+    @tap.test(f"{ours.name}: a valid request afterwards succeeds on the host")
     def _() -> None:
         with (
-            host.does_exactly(host.Work(1, len(DATA), 1, len(DATA))),
+            host.serves_exactly(host.HostStats(1, len(DATA), 1, len(DATA))),
             Transform(ours.name, ours.key) as transform,
         ):
             secret = transform.crypt(ENCRYPT, ours.iv, DATA)
@@ -316,12 +316,12 @@ def final_tests(ours: Subject, refused: list[Play]) -> None:
 
 
 def main() -> None:
-    """Runs it all."""
+    """Defines and runs the tests."""
     afalg.prepare()
     for cipher in [ciphers.ALL[name] for name in sys.argv[1:]] or ciphers.of_devices():
         ours, reference = subjects(cipher)
         left_out = set() if cipher.chains else continued
-        if crypto.software(cipher.name).fields["type"] == "lskcipher":
+        if crypto.generic(cipher.name).fields["type"] == "lskcipher":
             left_out = left_out | kept_key
         refused: list[Play] = []
         for title, play in situations:

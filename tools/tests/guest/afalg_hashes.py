@@ -1,10 +1,10 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Hashes and MACs of programs, through AF_ALG: they are right, whoever is preferred.
+"""Hashes and MACs through AF_ALG: correct results, with any priority of the driver.
 
-AF_ALG takes synchronous algorithms only, and its hashes do not say that they may sleep: the
-driver's are asynchronous, and software's serve. Loading the driver, even with prefer=1, must
-neither take a name away nor change a result. For a guest with a reference device.
+AF_ALG uses synchronous algorithms only, and its hash requests may not sleep. The driver's hashes
+are asynchronous, so AF_ALG uses the kernel's own. Loading the driver, also with prefer=1, must
+neither hide an algorithm nor change a result. For a guest with a reference device.
 """
 
 import errno
@@ -15,27 +15,27 @@ import subprocess
 
 from lib import afalg, tap
 from lib.afalg import Transform
-from lib.tap import check_equal, check_same, holds
-from lib.work import Work
+from lib.offload import OffloadStats
+from lib.tap import check_equal, check_same, test
 
 HASHES = {"md5": "md5", "sha1": "sha1", "sha224": "sha224", "sha256": "sha256",
           "sha384": "sha384", "sha512": "sha512", "sha3-224": "sha3_224",
           "sha3-256": "sha3_256", "sha3-384": "sha3_384", "sha3-512": "sha3_512"}  # fmt: skip
 HMACS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
 SIZES = (0, 1, 63, 64, 65, 129, 1000, 4097, 65536)
-# Longer messages would be too many system calls.
+# Longer messages are sent in three pieces.
 ONE_AT_A_TIME = 129
-# Shorter than a block, a whole one, and longer, which is hashed first.
+# Shorter than a block, one block, and longer. A longer key is hashed first.
 KEYS = (1, 64, 131)
 
 
 def names() -> list[str]:
-    """All that are tested."""
+    """Returns the names of all algorithms under test."""
     return [*HASHES, *(f"hmac({name})" for name in HMACS), "cmac(aes)"]
 
 
 def expected(name: str, key: bytes | None, data: bytes) -> bytes:
-    """What OpenSSL makes of it."""
+    """Returns OpenSSL's result."""
     if name == "cmac(aes)":
         assert key
         command = ["openssl", "mac", "-cipher", f"AES-{len(key) * 8}-CBC", "-macopt",
@@ -48,7 +48,7 @@ def expected(name: str, key: bytes | None, data: bytes) -> bytes:
 
 
 def digest(transform: Transform, pieces: list[bytes], size: int) -> bytes:
-    """One message, sent in pieces."""
+    """Returns the digest of a message that is sent in pieces."""
     with transform.operation() as operation:
         for piece in pieces:
             operation.send(piece, more=True)
@@ -56,14 +56,14 @@ def digest(transform: Transform, pieces: list[bytes], size: int) -> bytes:
 
 
 def keys(name: str) -> list[bytes | None]:
-    """Keys of all sorts of lengths, or none."""
+    """Returns keys of several lengths, or None for a hash."""
     if name in HASHES:
         return [None]
     return [os.urandom(size) for size in ((16, 24, 32) if name == "cmac(aes)" else KEYS)]
 
 
 def check_name(name: str) -> None:
-    """Messages of all sizes, whole and in pieces, are right."""
+    """Tests messages of all sizes, whole and in pieces."""
     for key in keys(name):
         with Transform(name, key, "hash") as transform:
             for size in SIZES:
@@ -79,14 +79,14 @@ def check_name(name: str) -> None:
 
 for name in names():
 
-    @holds(f"{name} is what OpenSSL makes, of messages and keys of all sizes, by software")
+    @test(f"{name}: OpenSSL's results for all sizes, without the driver")
     def _(name: str = name) -> None:
-        work = Work()
+        stats = OffloadStats()
         check_name(name)
-        work.check_none()
+        stats.check_none()
 
 
-@holds("a message that is copied half way has two ends")
+@test("copied hash state: two messages with a common beginning")
 def _() -> None:
     key, first = os.urandom(32), os.urandom(1000)
     with Transform("hmac(sha256)", key, "hash") as transform, transform.operation() as one:
@@ -99,7 +99,7 @@ def _() -> None:
                 check_same(operation.recv(32), right, f"the end {end!r}")
 
 
-@holds("a MAC without a key is refused")
+@test("MAC without a key: ENOKEY")
 def _() -> None:
     with Transform("hmac(sha256)", kind="hash") as transform, transform.operation() as operation:
         try:
@@ -107,7 +107,7 @@ def _() -> None:
         except OSError as error:
             check_equal(error.errno, errno.ENOKEY, "errno")
         else:
-            raise tap.Failure("it was taken")
+            raise tap.Failure("the message was accepted")
 
 
 afalg.prepare()

@@ -1,9 +1,9 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""All ciphers of the devices through AF_ALG: the result is openssl's, and the host has done just
-what it should have.
+"""All ciphers of the devices through AF_ALG. Results are compared with openssl, and the number of
+the host's requests and bytes is checked.
 
-For a guest with the driver loaded. afalg.py says more of CBC, and of AF_ALG itself.
+For a guest with the driver loaded. afalg.py has more tests of CBC, and of AF_ALG itself.
 """
 
 import errno
@@ -13,25 +13,25 @@ from functools import partial
 from lib import afalg, ciphers, crypto, host, reference, tap
 from lib.afalg import DECRYPT, ENCRYPT
 from lib.ciphers import Cipher
-from lib.host import Work
-from lib.tap import check_equal, check_same, holds
+from lib.host import HostStats
+from lib.tap import check_equal, check_same, test
 
 MIB = 1024 * 1024
-# More bytes than whole blocks have, for those that take any length.
+# Sizes that are not a multiple of the block size.
 ODD = (1, 7, 8, 9, 15, 17, 31, 33, 100, 4093, 4101, 65537)
 
 
-def expected_work(cipher: Cipher, sizes: list[int]) -> Work:
-    """What the host must do for requests of these sizes, in both directions."""
+def expected_work(cipher: Cipher, sizes: list[int]) -> HostStats:
+    """Returns the host's requests and bytes for requests of these sizes in both directions."""
     shares = [cipher.share(size) for size in sizes if cipher.share(size)]
-    return Work(len(shares), sum(shares), len(shares), sum(shares))
+    return HostStats(len(shares), sum(shares), len(shares), sum(shares))
 
 
 def check_sizes(cipher: Cipher, key: bytes, iv: bytes, sizes: list[int]) -> None:
-    """One request of each size in each direction."""
+    """Sends a request of each size in each direction."""
     data = os.urandom(max(sizes))
     with (
-        host.does_exactly(expected_work(cipher, sizes)),
+        host.serves_exactly(expected_work(cipher, sizes)),
         afalg.Transform(cipher.synchronous, key) as transform,
     ):
         for size in sizes:
@@ -43,7 +43,8 @@ def check_sizes(cipher: Cipher, key: bytes, iv: bytes, sizes: list[int]) -> None
 
 
 def whole_blocks(cipher: Cipher) -> None:
-    """Sizes of whole blocks, with every size of key that openssl and the device take."""
+    """Tests multiples of the block size, with every key size that openssl and the device
+    support."""
     blocks = (1, 2, 3, 16, 255, 256, 257, 4096)
     sizes = [cipher.block * count for count in blocks] + [cipher.largest]
     for size in cipher.keys:
@@ -52,7 +53,7 @@ def whole_blocks(cipher: Cipher) -> None:
 
 
 def too_long(cipher: Cipher) -> None:
-    """Requests that are longer than the device takes."""
+    """Tests requests that are too long for the device."""
     sizes = [cipher.largest + cipher.block, MIB]
     if cipher.mode == "ctr":
         sizes += [cipher.largest + 1, MIB - 5]
@@ -60,20 +61,20 @@ def too_long(cipher: Cipher) -> None:
 
 
 def any_length(cipher: Cipher) -> None:
-    """Sizes that are no whole blocks."""
+    """Tests sizes that are not a multiple of the block size."""
     least = cipher.block if cipher.mode == "xts" else 1
     sizes = [size for size in ODD if size >= least]
     check_sizes(cipher, cipher.random_key(), cipher.random_iv(), sizes)
 
 
 def wraps(cipher: Cipher) -> None:
-    """Counters that wrap, in the middle of a request, just before the last part of a block, and
-    where software's part of a long request ends."""
+    """Tests counters that wrap: within a request, just before the last partial block, and where the
+    device continues after the fallback."""
     for below in (0, 1, 3, 255):
         iv = ((1 << 8 * cipher.block) - 1 - below).to_bytes(cipher.block)
         sizes = [(below + extra) * cipher.block + rest for extra in (1, 2, 5) for rest in (0, 5)]
         check_sizes(cipher, cipher.random_key(), iv, sizes)
-    # Half of the counter is about to carry.
+    # Incrementing carries into the upper half of the counter.
     iv = b"\x01" + bytes(cipher.block // 2 - 1) + b"\xff" * (cipher.block // 2)
     check_sizes(cipher, cipher.random_key(), iv, [cipher.block * 3 + 1])
     for below in (0, 1):
@@ -82,9 +83,9 @@ def wraps(cipher: Cipher) -> None:
 
 
 def stream(cipher: Cipher) -> None:
-    """Several requests in one stream: each continues where the one before ended."""
+    """Tests consecutive requests of one operation. Each continues the IV of the previous one."""
     lengths = [cipher.block * count for count in (1, 2, 256, 1, 255, 513)]
-    # Software does the beginning of these, and the IV has to go through both.
+    # The beginning of these runs on the fallback. The device must continue its IV.
     lengths += [cipher.largest + 3 * cipher.block, cipher.block, cipher.largest + cipher.block]
     if cipher.any_length:
         lengths.append(cipher.block * 3 + 5)
@@ -92,7 +93,7 @@ def stream(cipher: Cipher) -> None:
     data = os.urandom(sum(lengths))
     expected = cipher.openssl(key, iv, data)
     with (
-        host.does_exactly(expected_work(cipher, lengths)),
+        host.serves_exactly(expected_work(cipher, lengths)),
         afalg.Transform(cipher.synchronous, key) as transform,
     ):
         for op, source, wanted in ((ENCRYPT, data, expected), (DECRYPT, expected, data)):
@@ -108,9 +109,9 @@ def stream(cipher: Cipher) -> None:
 
 
 def odd_pieces(cipher: Cipher) -> None:
-    """Data that is sent in odd pieces and received into buffers of odd sizes."""
+    """Tests data that are sent in small pieces and received into buffers of other sizes."""
     key, iv = cipher.random_key(), cipher.random_iv()
-    # One call takes 1024 pieces at most.
+    # sendmsg() takes at most 1024 pieces.
     size = 60 * cipher.block + (5 if cipher.any_length else 0)
     data = os.urandom(size)
     expected = cipher.openssl(key, iv, data)
@@ -128,39 +129,39 @@ def odd_pieces(cipher: Cipher) -> None:
 
 
 def by_name(cipher: Cipher) -> None:
-    """A program that does not know of the driver."""
+    """Allocates the cipher by its algorithm name, without a driver name."""
     preferred = crypto.preferred(cipher.name)
     tap.note(f"the driver is {'' if preferred else 'not '}preferred")
     key, iv = cipher.random_key(), cipher.random_iv()
     data = os.urandom(65536)
     expected = cipher.openssl(key, iv, data)
-    work = expected_work(cipher, [len(data)]) if preferred else Work()
-    with host.does_exactly(work), afalg.Transform(cipher.name, key) as transform:
+    work = expected_work(cipher, [len(data)]) if preferred else HostStats()
+    with host.serves_exactly(work), afalg.Transform(cipher.name, key) as transform:
         check_same(transform.crypt(ENCRYPT, iv, data), expected, "encrypted")
         check_same(transform.crypt(DECRYPT, iv, expected), data, "decrypted")
 
 
-@holds("xts-aes-virtio-sync: a key of 48 bytes, which QEMU does not take, is software's there")
+@test("xts-aes-virtio-sync: 48-byte key: correct result, on QEMU's device on the fallback")
 def _() -> None:
     cipher = ciphers.XTS
     key, iv, data = cipher.random_key(48), cipher.random_iv(), os.urandom(4096)
-    work = Work(1, len(data), 1, len(data)) if reference.devices() else Work()
+    work = HostStats(1, len(data), 1, len(data)) if reference.devices() else HostStats()
     with (
-        host.does_exactly(work),
+        host.serves_exactly(work),
         afalg.Transform(cipher.synchronous, key) as ours,
-        afalg.Transform(crypto.software(cipher.name).driver, key) as other,
+        afalg.Transform(crypto.generic(cipher.name).driver, key) as other,
     ):
         secret = ours.crypt(ENCRYPT, iv, data)
         check_same(secret, other.crypt(ENCRYPT, iv, data), "encrypted")
         check_same(ours.crypt(DECRYPT, iv, secret), data, "decrypted")
 
 
-@holds("ciphers that the device does not do are not to be had")
+@test("ciphers that the device does not support: ENOENT")
 def _() -> None:
     for cipher in ciphers.ALL.values():
         if cipher in ciphers.of_devices():
             continue
-        for name in cipher.flavours:
+        for name in cipher.variants:
             try:
                 afalg.Transform(name).close()
             except OSError as error:
@@ -171,23 +172,22 @@ def _() -> None:
 
 for one in ciphers.of_devices():
     plays = [
-        (f"one request of {one.block} to {one.largest} bytes is openssl's result, and one for "
-         "the host", whole_blocks),
-        ("what is longer is right, and the host does "
-         + ("none of it" if one.mode == "xts" else "as much of it as it takes"), too_long),
-        ("odd pieces and buffers are right", odd_pieces),
-        (f"a program that asks for {one.name} gets the host if and only if that is preferred",
-         by_name),
+        (f"{one.block} to {one.largest} bytes: openssl's result, one request on the host",
+         whole_blocks),
+        ("longer requests: correct result, "
+         + ("on the fallback" if one.mode == "xts" else "their end on the host"), too_long),
+        ("odd pieces and buffers: correct result", odd_pieces),
+        (f"by the name {one.name}: on the host only if preferred", by_name),
     ]  # fmt: skip
     if one.chains:
-        plays.append(("requests on one stream continue the IV, by the host", stream))
+        plays.append(("one operation: each request continues the IV, on the host", stream))
     if one.mode == "ctr":
-        plays.append(("the host does any length", any_length))
-        plays.append(("counters wrap where they should", wraps))
+        plays.append(("partial blocks: correct result, on the host", any_length))
+        plays.append(("counter: wraps correctly", wraps))
     if one.mode == "xts":
-        plays.append(("what has to steal ciphertext is right, and software's", any_length))
+        plays.append(("ciphertext stealing: correct result, on the fallback", any_length))
     for title, play in plays:
-        holds(f"{one.synchronous}: {title}")(partial(play, one))
+        test(f"{one.synchronous}: {title}")(partial(play, one))
 
 
 if __name__ == "__main__":

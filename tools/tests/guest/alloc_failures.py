@@ -1,12 +1,13 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Each allocation the driver makes fails once: what follows is a clean error, or software.
+"""Each allocation of the driver fails once. The result is a clean error, or the fallback runs.
 
 usage: alloc_failures.py [--every N]
 
-For the debug kernel (failslab), with self-tests off. The kernel fails the N-th allocation of
-this thread that has the driver on its stack, for N from 1 on, until there are no more. There are
-hundreds when a device is bound: with --every each N-th of these fails, from a random one on.
+For the debug kernel (failslab), with self-tests disabled. The kernel fails the N-th allocation of
+this thread with the driver in its call trace, for N from 1 until all allocations have failed once.
+Binding a device makes hundreds of allocations. --every tests only each N-th of them, from a random
+one.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lib import afalg, crypto, module, tap
-from lib.tap import check, check_same, holds, wait_until
+from lib.tap import check, check_same, test, wait_until
 
 FAILSLAB = Path("/sys/kernel/debug/failslab")
 MOST = 2000
@@ -33,7 +34,7 @@ options = parser.parse_args()
 
 
 def prepare() -> None:
-    """Has the kernel count the driver's allocations, and no others."""
+    """Restricts failslab to allocations of the driver."""
     functions = [
         int(line.split()[0], 16)
         for line in Path("/proc/kallsyms").read_text().splitlines()
@@ -41,9 +42,9 @@ def prepare() -> None:
     ]
     settings = {
         "require-start": f"{min(functions):#x}",
-        # The end of the last one's page: the next module's begins there.
+        # The end of the page of the last function. The next module begins there.
         "require-end": f"{(max(functions) | 0xfff) + 1:#x}",
-        # What the framework allocates for itself is its own affair, and it warns.
+        # A small depth excludes allocations that the crypto core makes for itself, and warns about.
         "stacktrace-depth": "7",
         "ignore-gfp-wait": "N",
         "verbose": "0",
@@ -56,7 +57,7 @@ def prepare() -> None:
 def fail_each(
     what: str, operation: Callable[[], object], at_least: int, every: int = 1
 ) -> list[str]:
-    """Does something until nothing more fails; returns what came of it each time."""
+    """Repeats an operation, failing one allocation each time. Returns the outcomes."""
     thread = Path(f"/proc/self/task/{threading.get_native_id()}/fail-nth")
     outcomes: list[str] = []
     first = random.randint(1, every)
@@ -71,23 +72,25 @@ def fail_each(
         thread.write_text("0\n")
         if left:
             counts = {text: outcomes.count(text) for text in outcomes}
-            which = f", every {every}th from the {first}th on" if every > 1 else ""
+            which = f", every {every}th from the {first}th" if every > 1 else ""
             tap.note(f"{what}: {len(outcomes)} allocations failed{which}: {counts}")
-            # Nothing else is a reason to fail.
+            # ENOMEM is the only permitted error.
             check(set(counts) <= {"done", os.strerror(errno.ENOMEM)}, f"{what}: {counts}")
-            check(len(outcomes) >= at_least, f"only {len(outcomes)} allocations were failed")
+            check(len(outcomes) >= at_least, f"only {len(outcomes)} allocations failed")
             return outcomes
         outcomes.append(outcome)
     raise tap.Failure(f"{what}: more than {MOST} allocations")
 
 
 def check_works() -> None:
-    """The device does what it should."""
+    """Fails the test unless a request returns the correct result."""
     with afalg.Transform(crypto.SYNC, KEYS[0]) as transform:
-        check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), afalg.openssl(KEYS[0], IV, DATA), "it")
+        check_same(
+            transform.crypt(afalg.ENCRYPT, IV, DATA), afalg.openssl(KEYS[0], IV, DATA), "ciphertext"
+        )
 
 
-@holds("a device that cannot be bound for want of memory can be bound later")
+@test("bind fails without memory: a later bind succeeds")
 def _() -> None:
     name = module.devices()[0]
     module.unbind()
@@ -109,7 +112,7 @@ def _() -> None:
     check_works()
 
 
-@holds("a transform that cannot be had for want of memory can be had later")
+@test("transform allocation fails without memory: a later one succeeds")
 def _() -> None:
     def attempt() -> None:
         afalg.Transform(crypto.SYNC).close()
@@ -118,7 +121,7 @@ def _() -> None:
     check_works()
 
 
-@holds("a key is taken, or refused for want of memory, and no other is used")
+@test("setkey without memory: succeeds or returns ENOMEM, and no other key is used")
 def _() -> None:
     def attempt() -> None:
         with afalg.Transform(crypto.SYNC) as transform:
@@ -131,7 +134,7 @@ def _() -> None:
     check_works()
 
 
-@holds("a request needs no memory: it gets the right result whatever fails")
+@test("request: allocates no memory, always the correct result")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEYS[0]) as transform:
         expected = afalg.openssl(KEYS[0], IV, DATA)

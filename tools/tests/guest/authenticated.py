@@ -1,13 +1,13 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Volumes whose encryption is authenticated, written by the driver and read by software, and the
-reverse.
+"""Volumes with authenticated encryption, written by the driver and read by the kernel's own code,
+and the reverse.
 
 usage: authenticated.py hmac|gcm|ccm|chacha20 [--size MIB] [--few] [--control]
 
-They are LUKS2 volumes of cryptsetup --integrity: dm-crypt on dm-integrity, which has the tags.
-Who does it is decided by what is preferred when a volume is opened (lib/crconf.py). For a guest
-with a reference device. With --control it is software on both sides.
+The volumes are LUKS2 with cryptsetup --integrity: dm-crypt on dm-integrity, which stores the tags.
+The priorities when a volume is opened decide which implementation it uses (lib/crconf.py). For a
+guest with a reference device. With --control both sides use the kernel's own code.
 """
 
 import argparse
@@ -20,18 +20,18 @@ from pathlib import Path
 
 from lib import afalg, crconf, crypto, sectors, tap, volume
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds
+from lib.offload import OffloadStats
+from lib.tap import check, check_equal, check_same, test
 from lib.volume import run
-from lib.work import Work
 
-# What is given to cryptsetup, what the kernel makes of it, and the services of the device that
-# have a part in it.
+# The options of cryptsetup, the kernel's algorithm for them, and the device's services that serve
+# it.
 CASES = {
     "hmac": (("--cipher", "aes-xts-plain64", "--key-size", "512", "--integrity", "hmac-sha256"),
              "authenc(hmac(sha256),xts(aes))", ("CIPHER", "MAC")),
     "gcm": (("--cipher", "aes-gcm-random", "--key-size", "256", "--integrity", "aead"),
             "gcm(aes)", ("AEAD",)),
-    # The key has a salt of 24 bits in it.
+    # The key includes a salt of 24 bits.
     "ccm": (("--cipher", "aes-ccm-random", "--key-size", "280", "--integrity", "aead"),
             "rfc4309(ccm(aes))", ("AEAD",)),
     "chacha20": (("--cipher", "chacha20-random", "--key-size", "256", "--integrity", "poly1305"),
@@ -44,8 +44,8 @@ MIB = 1 << 20
 parser = argparse.ArgumentParser()
 parser.add_argument("case", choices=CASES)
 parser.add_argument("--size", type=int, default=40, help="MiB of the volume")
-parser.add_argument("--few", action="store_true", help="changes are looked for by the driver only")
-parser.add_argument("--control", action="store_true", help="software on both sides")
+parser.add_argument("--few", action="store_true", help="only the driver reads corrupted volumes")
+parser.add_argument("--control", action="store_true", help="do not use the driver")
 options = parser.parse_args()
 HOW, ALGORITHM, SERVICES = CASES[options.case]
 log = KernelLog()
@@ -63,19 +63,19 @@ class Luks:
     def _by(self, driver: bool) -> Iterator[None]:
         with crconf.made_by(driver and not options.control, ALGORITHM) as made:
             yield
-        tap.note(f"{'the driver' if driver else 'software'}: {made.outermost}")
+        tap.note(f"{'driver' if driver else 'kernel'}: {made.outermost}")
         wanted = driver and not options.control
-        check(bool(made.ours) == wanted, f"of the driver's algorithms it has {made.ours}")
+        check(bool(made.ours) == wanted, f"algorithms of the driver: {made.ours}")
 
     def format(self) -> None:
-        """Makes one; its sectors have no tags yet."""
+        """Creates a volume. Its sectors have no tags yet."""
         run("cryptsetup", "luksFormat", "--batch-mode", "--type", "luks2", *HOW,
             "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", "--integrity-no-wipe",
             "--sector-size", "4096", "--key-file", self.key_file, self.disk)  # fmt: skip
 
     @contextlib.contextmanager
     def opened(self, driver: bool, journal: bool = True) -> Iterator[Path]:
-        """Opened by one of the two."""
+        """Opens the volume with the driver or with the kernel's own code."""
         extra = [] if journal else ["--integrity-no-journal"]
         with self._by(driver):
             run("cryptsetup", "open", *extra, "--key-file", self.key_file, self.disk, "secret")
@@ -86,34 +86,35 @@ class Luks:
 
 
 def expected_operations(direction: str) -> set[str]:
-    """What the device is asked for to encrypt or decrypt."""
+    """Returns the device's operations for an encryption or decryption."""
     return {name if name == "MAC" else f"{name}_{direction}" for name in SERVICES}
 
 
 @contextlib.contextmanager
 def by_the_device(direction: str, count: int) -> Iterator[None]:
-    """In the block the device encrypts or decrypts at least that many sectors, and software none."""
-    work = Work()
+    """Checks that the device processes at least `count` sectors in the block, and the fallback
+    none."""
+    stats = OffloadStats()
     yield
     if options.control:
-        work.check_none()
+        stats.check_none()
         return
-    done, software = work.share(f"at least {count} sectors")
+    done, fallbacks = stats.share(f"at least {count} sectors")
     for name in expected_operations(direction):
-        check(done.get(name, 0) >= count, f"the device was asked for {done}")
-    check_equal(software, {}, "requests by software")
+        check(done.get(name, 0) >= count, f"operations of the device: {done}")
+    check_equal(fallbacks, {}, "requests on the fallback")
 
 
 @contextlib.contextmanager
-def by_software() -> Iterator[None]:
-    """The driver has nothing to do in the block."""
-    work = Work()
+def by_generic() -> Iterator[None]:
+    """Checks that the driver gets no request in the block."""
+    stats = OffloadStats()
     yield
-    work.check_none()
+    stats.check_none()
 
 
 def write_tree(device: Path) -> None:
-    """Fills a volume, so that there are no sectors without tags; then it gets a file system."""
+    """Writes every sector, so each has a tag. Then creates a file system and copies files."""
     sectors.write(device, 0, bytes(int(run("blockdev", "--getsize64", device))))
     volume.make_file_system(device)
     with volume.mounted(device) as folder:
@@ -121,7 +122,7 @@ def write_tree(device: Path) -> None:
 
 
 def read_tree(device: Path, expected: dict[str, str]) -> None:
-    """Compares the tree with the one that was written."""
+    """Compares the files with the original ones."""
     volume.check_file_system(device)
     volume.forget()
     with volume.mounted(device, "ro") as folder:
@@ -130,10 +131,10 @@ def read_tree(device: Path, expected: dict[str, str]) -> None:
 
 
 def add_file_systems(luks: Luks, expected: dict[str, str]) -> None:
-    """Defines the tests of what is written and read."""
+    """Defines the tests of contents."""
     bytes_ = sum(path.stat().st_size for path in TREE.rglob("*") if path.is_file())
 
-    @holds("a volume is filled, and a file system written, by the driver")
+    @test("driver: fills a volume and writes a file system")
     def _() -> None:
         luks.format()
         with luks.opened(driver=True) as device:
@@ -141,28 +142,29 @@ def add_file_systems(luks: Luks, expected: dict[str, str]) -> None:
             with by_the_device("ENCRYPT", size // 4096):
                 write_tree(device)
 
-    @holds("software reads all of it, and fsck finds nothing")
+    @test("kernel: reads the driver's volume, and fsck finds no error")
     def _() -> None:
-        with luks.opened(driver=False) as device, by_software():
+        with luks.opened(driver=False) as device, by_generic():
             read_tree(device, expected)
 
-    @holds("a volume is filled, and a file system written, by software")
+    @test("kernel: fills a volume and writes a file system")
     def _() -> None:
         luks.format()
-        with luks.opened(driver=False) as device, by_software():
+        with luks.opened(driver=False) as device, by_generic():
             write_tree(device)
 
-    @holds("the driver reads all of it, and fsck finds nothing")
+    @test("driver: reads the kernel's volume, and fsck finds no error")
     def _() -> None:
         with luks.opened(driver=True) as device, by_the_device("DECRYPT", bytes_ // 4096):
             read_tree(device, expected)
 
 
 def add_corruption(luks: Luks) -> None:
-    """Defines the tests of what was changed underneath."""
+    """Defines the tests of corrupted volumes."""
 
     def written_again(driver: bool) -> dict[int, int]:
-        """What changes on the disk when a sector of the volume is written."""
+        """Writes a sector of the volume twice. Returns how many bytes differ in each disk
+        sector."""
         found = []
         for _ in range(2):
             with luks.opened(driver, journal=False) as device:
@@ -173,24 +175,24 @@ def add_corruption(luks: Luks) -> None:
     def check_seen(driver: bool, at: int) -> None:
         sectors.flip(luks.file, at)
         with luks.opened(driver, journal=False) as device:
-            check(not sectors.reads(device, MIB, 4096), "what was changed was read")
+            check(not sectors.reads(device, MIB, 4096), "a corrupted sector was read")
             check(sectors.reads(device, MIB + 4096, 4096), "the next sector cannot be read")
         sectors.flip(luks.file, at)
         with luks.opened(driver, journal=False) as device:
-            check(sectors.reads(device, MIB, 4096), "what was changed back cannot be read")
+            check(sectors.reads(device, MIB, 4096), "the repaired sector cannot be read")
 
     for driver in (True,) if options.few else (True, False):
-        who = "the driver" if driver else "software"
+        reader, writer = ("driver", "kernel") if driver else ("kernel", "driver")
 
-        @holds(f"a changed bit of data, of what the other has written, is seen by {who}")
+        @test(f"inverted bit of data: {reader} detects it (written by the {writer})")
         def _(driver: bool = driver) -> None:
             spots = written_again(not driver)
             data = [sector for sector, count in spots.items() if count > 400]
-            check(len(data) >= 8, f"what has changed is {spots}")
+            check(len(data) >= 8, f"changed sectors: {spots}")
             for sector in (data[0], data[7]):
                 check_seen(driver, sector * sectors.SECTOR + 99)
 
-        @holds(f"a changed bit of a tag, of what the other has written, is seen by {who}")
+        @test(f"inverted bit of a tag: {reader} detects it (written by the {writer})")
         def _(driver: bool = driver) -> None:
             spots = written_again(not driver)
             tags = [sector for sector, count in spots.items() if 8 < count < 100]
@@ -204,13 +206,13 @@ def add_corruption(luks: Luks) -> None:
             where = [i for i in range(at, at + sectors.SECTOR) if before[i] != now[i]]
             check_seen(driver, where[-1])
             with luks.opened(driver, journal=False) as device:
-                check_same(sectors.read(device, MIB, 4096), bytes(4096), "the sector")
-                check(old != bytes(4096), "nothing was changed")
+                check_same(sectors.read(device, MIB, 4096), bytes(4096), "sector")
+                check(old != bytes(4096), "the sector already had the new contents")
 
 
 def main() -> None:
-    """Sets up what the tests need and runs them."""
-    afalg.prepare()  # cryptsetup asks AF_ALG whether there is such an algorithm
+    """Creates the volume, defines the tests and runs them."""
+    afalg.prepare()  # cryptsetup looks for the algorithm through AF_ALG
     for module in ("dm_crypt", "dm_integrity"):
         subprocess.run(["modprobe", "-q", module], check=False)
     stack = contextlib.ExitStack()
@@ -220,13 +222,11 @@ def main() -> None:
     add_file_systems(luks, volume.fingerprints(TREE))
     add_corruption(luks)
 
-    @holds("the driver is not in use when the volumes are closed")
+    @test("all volumes closed: the driver has no users")
     def _() -> None:
-        tap.wait_until(
-            lambda: not any(alg.users for alg in crypto.ours().values()), 10, "its users go"
-        )
+        tap.wait_until(lambda: not any(alg.users for alg in crypto.ours().values()), 10, "no users")
 
-    @holds("the kernel has nothing else to report")
+    @test("no other kernel reports")
     def _() -> None:
         stack.close()
         log.check_quiet()

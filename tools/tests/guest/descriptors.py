@@ -1,11 +1,11 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""The descriptors of data requests are as DPDK's vhost_crypto wants them, which other devices do not mind.
+"""The descriptors of data requests have the layout that DPDK's vhost_crypto requires.
 
-The header has the first descriptor to itself, with at least 72 bytes; the IV has one to itself; the status
-byte has the last writable one to itself; and no request of a length that it takes has more than 32.
+The first descriptor contains exactly the header, with 72 bytes. The IV and the status byte have a
+descriptor each. A request that vhost_crypto accepts has at most 32 descriptors.
 
-For a guest with a reference device with "trace", whose --device-log is the folder of --share.
+For a guest with a reference device with "trace". The device's log is in the shared folder.
 """
 
 import json
@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from lib import aead, afalg, crypto, reference, tap
-from lib.tap import check, check_equal, check_same, holds
+from lib.tap import check, check_equal, check_same, test
 
 TRACE = Path("/mnt/share/trace-0.jsonl")
 HEADER, IV, STATUS = 72, 16, 1  # bytes
 MOST = 32
-# In bytes, up to the longest source that vhost_crypto takes of a cipher, and of a cipher with a MAC. Longer
-# requests may have more descriptors.
+# In bytes, up to the longest source that vhost_crypto accepts for a cipher, and for a cipher with a
+# MAC. Longer requests may have more descriptors.
 SIZES = (16, 512, 1024, 2176)
 CHAIN_SIZES = (*SIZES, 4096)
 
@@ -31,7 +31,7 @@ def requests() -> list[dict[str, Any]]:
     return [line for line in lines if "data" in line and line["status"] == "OK"]
 
 
-@holds("programs have the device encrypt and decrypt, alone and with a MAC")
+@test("cipher with and without a MAC: correct results, on the device")
 def _() -> None:
     key, data, iv = os.urandom(16), os.urandom(max(CHAIN_SIZES)), os.urandom(IV)
     before = reference.data_requests(reference.status(), status="OK")
@@ -49,7 +49,7 @@ def _() -> None:
     check(made >= len(SIZES) + len(CHAIN_SIZES), f"the device has served {made} requests")
 
 
-@holds("the header has a descriptor of its own, with 72 bytes")
+@test("header: a descriptor of 72 bytes")
 def _() -> None:
     found = requests()
     check(len(found) > 2 * len(SIZES), f"{len(found)} requests in the trace")
@@ -57,23 +57,23 @@ def _() -> None:
         check_equal(line["readable"][0], HEADER, f"bytes of the first descriptor of {line}")
 
 
-@holds("so has the IV")
+@test("IV: a descriptor of its own")
 def _() -> None:
     for line in requests():
         check_equal(line["readable"][1], IV, f"bytes of the second descriptor of {line}")
 
 
-@holds("so has the status byte, behind the result")
+@test("status byte: a descriptor of its own, after the result")
 def _() -> None:
     for line in requests():
         check(len(line["writable"]) > 1, f"writable descriptors of {line}")
         check_equal(line["writable"][-1], STATUS, f"bytes of the last descriptor of {line}")
 
 
-@holds("no request has more than 32 descriptors")
+@test("requests: at most 32 descriptors")
 def _() -> None:
     most = max(len(line["readable"]) + len(line["writable"]) for line in requests())
-    tap.note(f"{most} at most")
+    tap.note(f"maximum {most}")
     check(most <= MOST, f"a request has {most} descriptors")
 
 

@@ -1,11 +1,10 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Hashes and MACs: which are there, who gets them, and what becomes of messages when their device
-goes.
+"""Hashes and MACs: registration, use through AF_ALG, and requests in flight when the device fails.
 
 usage: digests.py
 
-For a guest with a reference device, and vc_hash.ko in /mnt/share.
+For a guest with a reference device, and vc_hash.ko in the shared folder.
 """
 
 import contextlib
@@ -20,7 +19,7 @@ from pathlib import Path
 from lib import afalg, crypto, digests, module, reference, tap, test_module
 from lib.digests import Digest
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.tap import check, check_equal, check_same, test, wait_until
 
 LIMIT = 120
 ALL = list(digests.ALL.values())
@@ -37,12 +36,12 @@ def wait_passed() -> None:
 
 
 def made() -> int:
-    """How many digests the device has made."""
+    """Returns how many digests the device has computed."""
     now = reference.status()
     return sum(reference.requests(now, operation=name, status="OK") for name in ("HASH", "MAC"))
 
 
-@holds("all hashes and MACs are registered, and have passed the self-tests")
+@test("hashes and MACs: all are registered and have passed the self-tests")
 def _() -> None:
     wait_passed()
     ours = crypto.ours().values()
@@ -50,7 +49,7 @@ def _() -> None:
     check_equal(found, {one.driver for one in ALL}, "registered")
 
 
-@holds("all of them are asynchronous only")
+@test("hashes and MACs: all are asynchronous only")
 def _() -> None:
     found = crypto.ours()
     wrong = [one.driver for one in ALL if found[one.driver].synchronous]
@@ -58,14 +57,14 @@ def _() -> None:
 
 
 def by_afalg(name: str, key: bytes | None, data: bytes, size: int) -> bytes:
-    """A digest by AF_ALG."""
+    """Returns a digest computed through AF_ALG."""
     with afalg.Transform(name, key, kind="hash") as transform:
         with transform.operation() as operation:
             operation.send(data)
             return operation.recv(size)
 
 
-@holds("AF_ALG gets software, whoever is preferred: it wants the result at once")
+@test("AF_ALG: uses the kernel's own hashes, with any priority of the driver")
 def _() -> None:
     data, key = os.urandom(100_000), os.urandom(40)
     before = made()
@@ -75,11 +74,11 @@ def _() -> None:
         check_same(by_afalg(plain.name, None, data, plain.size), expected, plain.name)
         expected = hmac.digest(key, data, name)
         check_same(by_afalg(keyed.name, key, data, keyed.size), expected, keyed.name)
-    check_equal(made() - before, 0, "digests by the device")
+    check_equal(made() - before, 0, "digests of the device")
 
 
 def refused(digest: Digest) -> None:
-    """AF_ALG does not have the driver's own."""
+    """Fails the test unless AF_ALG rejects a driver name of the driver."""
     try:
         afalg.Transform(digest.driver, kind="hash").close()
     except OSError as error:
@@ -88,7 +87,7 @@ def refused(digest: Digest) -> None:
         raise tap.Failure(f"{digest.driver}: bind() succeeded")
 
 
-@holds("AF_ALG finds no driver of ours by its name")
+@test("AF_ALG: driver names of the driver give ENOENT")
 def _() -> None:
     for one in ALL:
         refused(one)
@@ -96,7 +95,7 @@ def _() -> None:
 
 @contextlib.contextmanager
 def load(digest: Digest) -> Iterator[None]:
-    """Has messages digested while the block runs; no digest may be wrong."""
+    """Computes digests during the block. No digest may be wrong."""
     before = made()
     running = test_module.TestModule(
         "vc_hash",
@@ -109,9 +108,9 @@ def load(digest: Digest) -> Iterator[None]:
         max_len=1024,
     )
     try:
-        wait_until(lambda: made() > before, 60, "the device works")
+        wait_until(lambda: made() > before, 60, "the device computes digests")
         yield
-        check(running.running(), "the load is over")
+        check(running.running(), "the load has ended early")
     finally:
         with contextlib.suppress(OSError):
             Path("/sys/module/vc_hash/parameters/stop").write_text("1")
@@ -120,7 +119,7 @@ def load(digest: Digest) -> Iterator[None]:
 
 @contextlib.contextmanager
 def fault(text: str) -> Iterator[None]:
-    """While the block runs the device has a fault."""
+    """Injects a fault during the block."""
     reference.command(command="fault", fault=text)
     try:
         yield
@@ -128,16 +127,16 @@ def fault(text: str) -> Iterator[None]:
         reference.command(command="clear")
 
 
-def works(what: str) -> None:
-    """Waits until the device makes digests."""
+def wait_until_served(what: str) -> None:
+    """Waits until the device computes a digest."""
     before = made()
-    wait_until(lambda: made() > before, 30, f"{what}: the device works")
+    wait_until(lambda: made() > before, 30, f"{what}: the device computes digests")
 
 
 SOME = [digests.ALL[name] for name in ("sha256", "hmac(sha512)", "cmac(aes)")]
 
 
-@holds("unbound and bound under load: software does what waits and what comes meanwhile")
+@test("unbind and bind under load: the fallback completes requests meanwhile")
 def _() -> None:
     for one in SOME:
         with load(one):
@@ -146,15 +145,15 @@ def _() -> None:
                 module.unbind()
             before = made()
             time.sleep(1)
-            check_equal(made(), before, "digests by a device that is unbound")
+            check_equal(made(), before, "digests of the unbound device")
             for name in module.devices():
                 (module.DRIVER / "bind").write_text(name)
-            # The transform has a key from before, or needs none.
-            works(one.driver)
+            # The transform has an earlier key, or needs none.
+            wait_until_served(one.driver)
         wait_passed()
 
 
-@holds("a device that does not answer under load: nothing is lost, and it is used again")
+@test("request timeout under load: no request is lost, the device is used again")
 def _() -> None:
     log = KernelLog()
 
@@ -166,11 +165,11 @@ def _() -> None:
         with load(one):
             with fault("never-answer:after=1000:count=50"):
                 wait_until(lambda: restarts() > before, 30, "a reset")
-            works(one.driver)
+            wait_until_served(one.driver)
         wait_passed()
 
 
-@holds("a device that refuses, or whose status makes no sense, under load: software digests")
+@test("device rejects requests or returns invalid statuses under load: the fallback runs")
 def _() -> None:
     for one in SOME:
         with load(one):
@@ -183,7 +182,7 @@ def _() -> None:
             ):
                 with fault(text):
                     time.sleep(0.5)
-                works(text)
+                wait_until_served(text)
 
 
 if __name__ == "__main__":

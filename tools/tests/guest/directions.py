@@ -1,11 +1,12 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""A device with few sessions: keys that are used in one direction make room for others.
+"""A device with few sessions: if all are in use, a key that is used in one direction only releases
+the session of the other direction.
 
 usage: directions.py SESSIONS
 
-For a guest with a reference device that has so many sessions, an even number from 8 on, and no
-stateless mode.
+For a guest with a reference device without stateless mode. SESSIONS is the number of its sessions,
+an even number of at least 8.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 
 from lib import afalg, crypto, reference, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.tap import check, check_equal, check_same, test, wait_until
 
 SESSIONS = int(sys.argv[1])
 LONG = 60
@@ -25,12 +26,12 @@ log = KernelLog()
 
 
 def served() -> int:
-    """How many requests the device has served."""
+    """Returns how many requests the device has served."""
     return reference.data_requests(reference.status(), status="OK")
 
 
 class User:
-    """A transform with a key of its own."""
+    """A transform with its own key."""
 
     def __init__(self) -> None:
         key = os.urandom(32)
@@ -38,7 +39,7 @@ class User:
         self.transform = afalg.Transform(crypto.SYNC, key)
 
     def on_device(self, op: int) -> bool:
-        """Makes a request, whose result must be right. Returns true if the device has done it."""
+        """Sends a request and checks its result. Returns true if the device has served it."""
         before = served()
         expected = self.data[afalg.DECRYPT if op == afalg.ENCRYPT else afalg.ENCRYPT]
         check_same(self.transform.crypt(op, IV, self.data[op]), expected, "result")
@@ -47,61 +48,61 @@ class User:
 
 @contextlib.contextmanager
 def users(count: int, *ops: int) -> Iterator[list[User]]:
-    """So many users, one after the other, each of which has the device do these operations."""
+    """Yields `count` users. Each runs these operations on the device before the next is created."""
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
     found = []
     try:
         for number in range(count):
             found.append(User())
             for op in ops:
-                check(found[-1].on_device(op), f"user {number}: the fallback has done it")
+                check(found[-1].on_device(op), f"user {number}: on the fallback")
         yield found
     finally:
         for user in found:
             user.transform.close()
 
 
-@holds("keys used in one direction: all sessions but one are used")
+@test("keys used in one direction: all sessions but one are used")
 def _() -> None:
     with users(SESSIONS - 1, afalg.ENCRYPT) as all_users:
         check_equal(reference.status()["sessions"], SESSIONS, "sessions")
         for user in all_users:
-            check(user.on_device(afalg.ENCRYPT), "a session that is used was given up")
+            check(user.on_device(afalg.ENCRYPT), "a used session was released")
 
 
-@holds("a direction that was given up: its first request runs on the fallback, later ones do not")
+@test("released session: first request on the fallback, later ones on the device")
 def _() -> None:
     with users(SESSIONS - 1, afalg.DECRYPT) as all_users:
         first = all_users[0]
         for user in all_users[1:]:
             user.transform.close()
-        check(not first.on_device(afalg.ENCRYPT), "it was not given up")
-        wait_until(lambda: first.on_device(afalg.ENCRYPT), LONG, "the device does it")
+        check(not first.on_device(afalg.ENCRYPT), "the session was not released")
+        wait_until(lambda: first.on_device(afalg.ENCRYPT), LONG, "on the device")
         check(first.on_device(afalg.DECRYPT), "the other direction has lost its session")
 
 
-@holds("no room for a direction that was given up: the other one keeps its session")
+@test("no free session for a released one: the other direction keeps its session")
 def _() -> None:
     with users(SESSIONS - 1, afalg.ENCRYPT) as all_users:
-        # The last one has both.
-        check(all_users[-1].on_device(afalg.DECRYPT), "the last one has one session")
+        # The last user has both sessions.
+        check(all_users[-1].on_device(afalg.DECRYPT), "the last user has one session")
         for _ in range(20):
-            check(not all_users[0].on_device(afalg.DECRYPT), "there was room")
+            check(not all_users[0].on_device(afalg.DECRYPT), "a session was free")
             check(all_users[0].on_device(afalg.ENCRYPT), "the other direction lost its session")
 
 
-@holds("keys used in both directions: none gives a session up")
+@test("keys used in both directions: no session is released")
 def _() -> None:
     with users(SESSIONS // 2, afalg.ENCRYPT, afalg.DECRYPT) as all_users:
         another = User()
-        check(not another.on_device(afalg.ENCRYPT), "there was room")
+        check(not another.on_device(afalg.ENCRYPT), "a session was free")
         another.transform.close()
         for user in all_users:
             for op in (afalg.ENCRYPT, afalg.DECRYPT):
-                check(user.on_device(op), "a session was given up")
+                check(user.on_device(op), "a session was released")
 
 
-@holds("no kernel reports")
+@test("no kernel reports")
 def _() -> None:
     log.check_quiet()
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""dm-crypt on the driver: the kernel's own ciphers read what the driver writes, and the reverse.
+"""dm-crypt on the driver: the kernel's own ciphers read the driver's data, and the reverse.
 
 usage: dmcrypt.py plain64|essiv|xts|luks2|luks2-default [--tree MIB] [--sector-size BYTES]
 
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from lib import ciphers, crypto, host, tap, volume
 from lib.kernel_log import KernelLog
-from lib.tap import check, holds
+from lib.tap import check, test
 from lib.volume import run
 
 SOURCE = Path("/usr/lib/python3.13")
@@ -50,7 +50,7 @@ def cipher(driver: str) -> str:
 
 
 class Plain:
-    """A volume without a header. This program makes its key and its table."""
+    """A volume without a header. This program creates its key and its table."""
 
     def __init__(self, device: Path) -> None:
         self.device = device
@@ -67,9 +67,9 @@ class Plain:
         """Opens the volume with the driver's algorithm."""
         return self._opened(CIPHER.asynchronous)
 
-    def software(self) -> contextlib.AbstractContextManager[Path]:
+    def without_driver(self) -> contextlib.AbstractContextManager[Path]:
         """Opens the volume with the kernel's own cipher."""
-        return self._opened(crypto.software(CIPHER.name).driver)
+        return self._opened(crypto.generic(CIPHER.name).driver)
 
 
 class Luks:
@@ -91,7 +91,7 @@ class Luks:
     @contextlib.contextmanager
     def ours(self) -> Iterator[Path]:
         """Opens the volume with cryptsetup. The kernel chooses the implementation."""
-        # --disable-keyring puts the key itself into the table. software() needs it there.
+        # --disable-keyring puts the key itself into the table, for without_driver().
         run("cryptsetup", "open", "--disable-keyring", "--key-file", self.key_file,
             self.device, "luks")  # fmt: skip
         try:
@@ -101,14 +101,14 @@ class Luks:
             run("cryptsetup", "close", "luks")
 
     @contextlib.contextmanager
-    def software(self) -> Iterator[Path]:
+    def without_driver(self) -> Iterator[Path]:
         """Opens the volume with cryptsetup's table, changed to name the kernel's own cipher."""
         with self.ours():
             pass
         name = LUKS[options.case]
         check(f" {name} " in self.line, f"unexpected table: {self.line}")
-        line = self.line.replace(name, cipher(crypto.software(CIPHER.name).driver))
-        with volume.mapped("luks-by-software", line) as device:
+        line = self.line.replace(name, cipher(crypto.generic(CIPHER.name).driver))
+        with volume.mapped("luks-generic", line) as device:
             yield device
 
 
@@ -123,12 +123,13 @@ def wanted() -> bool:
 
 
 def check_work(name: str, count: int) -> None:
-    """Fails the test unless the host processed the whole tree if `wanted`, and nothing if not."""
+    """Fails the test unless the host processed the whole tree if `wanted`, and nothing
+    otherwise."""
     if wanted():
         size = tree_bytes()
         check(count >= size, f"the host {name} {count} bytes of at least {size}")
     else:
-        check(count == 0, f"the host {name} {count} bytes unasked")
+        check(count == 0, f"the host {name} {count} bytes, expected none")
 
 
 def users() -> int:
@@ -142,14 +143,14 @@ def check_used() -> None:
 
 
 def write_tree(device: Path) -> None:
-    """Makes a file system and copies the tree to it."""
+    """Creates a file system and copies the tree to it."""
     volume.make_file_system(device)
     with volume.mounted(device) as folder:
         shutil.copytree(TREE, folder, dirs_exist_ok=True)
 
 
 def read_tree(device: Path, expected: dict[str, str]) -> None:
-    """Compares the tree in a file system with the one that was written."""
+    """Compares the tree in a file system with the original."""
     volume.check_file_system(device)
     volume.forget()
     with volume.mounted(device, "ro") as folder:
@@ -158,7 +159,7 @@ def read_tree(device: Path, expected: dict[str, str]) -> None:
 
 
 def main() -> None:
-    """Sets up what the tests need and runs them."""
+    """Creates the volume, defines the tests and runs them."""
     stack = contextlib.ExitStack()
     device = stack.enter_context(volume.disk(64 + 2 * options.tree))
     volume.some_tree(SOURCE, TREE, options.tree << 20)
@@ -166,11 +167,12 @@ def main() -> None:
     log = KernelLog()
     disk = Luks(device) if options.case in LUKS else Plain(device)
     case = f"{options.case}, sectors of {options.sector_size}"
-    tap.note(f"{len(expected)} files, {tree_bytes()} bytes; software: {crypto.software(CIPHER.name).driver}")
+    generic = crypto.generic(CIPHER.name).driver
+    tap.note(f"{len(expected)} files, {tree_bytes()} bytes; without the driver: {generic}")
     if options.case in LUKS:
         tap.note(f"the driver is {'' if wanted() else 'not '}preferred")
 
-    @holds(f"{case}: the expected implementation writes a file system")
+    @test(f"{case}: the expected implementation writes a file system")
     def _() -> None:
         disk.format()
         with host.watched() as work, disk.ours() as opened:
@@ -178,29 +180,29 @@ def main() -> None:
             write_tree(opened)
         check_work("encrypted", work.encrypt_bytes)
 
-    @holds(f"{case}: the kernel's own cipher reads the files, and fsck finds no error")
+    @test(f"{case}: the kernel's own cipher reads the files, and fsck finds no error")
     def _() -> None:
-        with disk.software() as opened, host.does_nothing():
+        with disk.without_driver() as opened, host.serves_nothing():
             read_tree(opened, expected)
 
-    @holds(f"{case}: the kernel's own cipher writes a file system")
+    @test(f"{case}: the kernel's own cipher writes a file system")
     def _() -> None:
         disk.format()
-        with disk.software() as opened, host.does_nothing():
+        with disk.without_driver() as opened, host.serves_nothing():
             write_tree(opened)
 
-    @holds(f"{case}: the expected implementation reads the files, and fsck finds no error")
+    @test(f"{case}: the expected implementation reads the files, and fsck finds no error")
     def _() -> None:
         with host.watched() as work, disk.ours() as opened:
             check_used()
             read_tree(opened, expected)
         check_work("decrypted", work.decrypt_bytes)
 
-    @holds(f"{case}: all volumes are closed: the driver has no users")
+    @test(f"{case}: the driver has no users after all volumes are closed")
     def _() -> None:
-        tap.wait_until(lambda: users() == 0, 10, "the algorithms' users go")
+        tap.wait_until(lambda: users() == 0, 10, "no users")
 
-    @holds(f"{case}: the kernel has nothing to report")
+    @test(f"{case}: no kernel reports")
     def _() -> None:
         stack.close()
         log.check_quiet()

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Runs the commands of the documentation that are marked as tests.
+"""Runs the commands of a document that are marked as tests.
 
 usage: doc_examples.py FILE.rst prefer|reference|"preferred reference"|plain
 
-A comment ".. test: NAME" before a code block marks it. Each is run by "sh -eu" in a folder of its
-own. Those whose NAME ends in "prefer" are for a module that was loaded with prefer=1, those whose
-NAME ends in "reference" for the reference device, those whose NAME ends in "preferred reference"
-for both; the others are plain.
+A comment ".. test: NAME" marks the code block that follows. "sh -eu" runs each block in a folder of
+its own. The end of NAME selects the guest: "prefer" for the module parameter prefer=1, "reference"
+for the reference device, "preferred reference" for both, and any other end for "plain".
 """
 
 import re
@@ -21,7 +20,7 @@ BLOCK = re.compile(r"^\.\. test: (?P<name>.+)\n\.\. code-block:: sh\n\n(?P<code>
 
 
 def kind(name: str) -> str:
-    """What a block is for."""
+    """Returns the guest of a block."""
     return next((end for end in SPECIAL if name.endswith(end)), "plain")
 
 

@@ -1,11 +1,11 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Signatures are right or wrong by the device as they are by the kernel's own software.
+"""ECDSA on the device gives the same results as the kernel's own implementation.
 
 usage: ecdsa.py session|stateless [--quick]
 
-For a guest with one reference device, and vc_akcipher and keys in what it shares with its host.
-With --quick only quick tests run.
+For a guest with one reference device. The shared folder has vc_akcipher.ko and keys. --quick runs
+only the quick tests.
 """
 
 import contextlib
@@ -24,36 +24,36 @@ QUICK = "--quick" in sys.argv
 HASHES = ("sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256")
 
 
-def holds(title: str, quick: bool = False) -> Callable[[Callable[[], None]], Callable[[], None]]:
-    """Returns tap's decorator, or with --quick one that leaves the test out if it is not quick."""
-    return tap.holds(title) if quick or not QUICK else lambda function: function
+def test(title: str, quick: bool = False) -> Callable[[Callable[[], None]], Callable[[], None]]:
+    """Returns the decorator of tap. With --quick, tests that are not quick are left out."""
+    return tap.test(title) if quick or not QUICK else lambda function: function
 
 
 def driver(curve: keys.Curve) -> str:
-    """The driver's name for a curve."""
+    """Returns the driver name of the driver's implementation."""
     return f"ecdsa-nist-{curve.name}-virtio"
 
 
 def generic(curve: keys.Curve) -> str:
-    """The name of the kernel's own."""
+    """Returns the driver name of the kernel's own implementation."""
     return f"ecdsa-nist-{curve.name}-generic"
 
 
 def verified(status: str = "OK", **wanted: object) -> int:
-    """Signatures that the device has found right so far."""
+    """Returns how many signatures the device has verified successfully."""
     return reference.data_requests(
         reference.status(), operation="AKCIPHER_VERIFY", status=status, **wanted
     )
 
 
-def quiet() -> None:
-    """Waits until nobody has a session."""
+def wait_for_no_session() -> None:
+    """Waits until the device has no session."""
     wait_until(lambda: reference.status()["sessions"] == 0, 60, "no session is left")
 
 
 @contextlib.contextmanager
 def fault(name: str, **how: object) -> Iterator[None]:
-    """The device has a fault."""
+    """Injects a fault during the block."""
     reference.command(command="fault", fault={"name": name, **how})
     try:
         yield
@@ -63,7 +63,7 @@ def fault(name: str, **how: object) -> Iterator[None]:
 
 @contextlib.contextmanager
 def both(curve: keys.Curve, template: str = "x962") -> Iterator[tuple[Transform, Transform]]:
-    """The same of the device and of software, with the curve's key."""
+    """Yields transforms of both implementations with the curve's public key."""
 
     def name(base: str) -> str:
         return f"{template}({base})" if template else base
@@ -76,11 +76,11 @@ def both(curve: keys.Curve, template: str = "x962") -> Iterator[tuple[Transform,
 
 
 def p1363(curve: keys.Curve, r: int, s: int) -> bytes:
-    """A signature as two numbers one behind the other."""
+    """Returns a signature in P1363 format: r followed by s."""
     return r.to_bytes(curve.field) + s.to_bytes(curve.field)
 
 
-@holds("openssl's signatures are right, of every hash, in every form, by the device")
+@test("openssl's signatures, all hashes and formats: valid, on the device")
 def _() -> None:
     for curve in keys.CURVES:
         signatures = {}
@@ -88,7 +88,7 @@ def _() -> None:
             digest = hashlib.new(hash_, b"message").digest()
             signatures[digest] = curve.sign(digest)
         for template in ("x962", "p1363", ""):
-            # What the framework makes of a template is tested by itself first.
+            # Using a template starts its self-test, so count the device's requests afterwards.
             with both(curve, template) as (ours, theirs):
                 before = verified(stateless=STATELESS)
                 for digest, signature in signatures.items():
@@ -100,10 +100,10 @@ def _() -> None:
                         what = f"{transform.driver}, {len(digest)} bytes"
                         check_equal(transform.verify(data, digest), OK, what)
                 made = verified(stateless=STATELESS) - before
-                check_equal(made, len(HASHES), f"{ours.driver}: found right by the device")
+                check_equal(made, len(HASHES), f"{ours.driver}: verified by the device")
 
 
-@holds("sizes are those of software")
+@test("sizes: equal to those of the kernel's implementation")
 def _() -> None:
     for curve in keys.CURVES:
         for template in ("x962", "p1363", ""):
@@ -111,7 +111,7 @@ def _() -> None:
                 check_equal(ours.do(pubkey.SIZES), theirs.do(pubkey.SIZES), curve.name)
 
 
-@holds("what is not right gets the error of software")
+@test("invalid signatures and digests: same errors as the kernel's implementation")
 def _() -> None:
     seen = set()
     for curve in keys.CURVES:
@@ -123,9 +123,9 @@ def _() -> None:
             with both(curve, "") as (ours_3, theirs_3):
 
                 def same(signature: bytes, digest: bytes, pair: tuple[Transform, Transform]) -> None:
-                    is_, should = (transform.verify(signature, digest) for transform in pair)
-                    seen.add(should)
-                    check_equal(is_, should, f"{pair[0].driver}: {signature.hex()}")
+                    actual, expected = (transform.verify(signature, digest) for transform in pair)
+                    seen.add(expected)
+                    check_equal(actual, expected, f"{pair[0].driver}: {signature.hex()}")
 
                 for at in {0, 1, 2, 3, 4, 5, 20, len(signature) // 2, len(signature) - 1}:
                     spoilt = bytearray(signature)
@@ -142,7 +142,7 @@ def _() -> None:
                         same(der.integers(*pair), digest, (ours, theirs))
                         same(p1363(curve, *pair), digest, (ours_2, theirs_2))
                         same(curve.raw(*pair), digest, (ours_3, theirs_3))
-                # n - s is as good as s.
+                # n - s is equivalent to s.
                 same(der.integers(r, n - s), digest, (ours, theirs))
                 same(der.integers(s, r), digest, (ours, theirs))
                 whole = p1363(curve, r, s)
@@ -157,16 +157,16 @@ def _() -> None:
                               b"\xff" * 64, b"\xff" * 65, b"\xff" * 66, b"\xff" * 100):  # fmt: skip
                     same(signature, wrong, (ours, theirs))
     tap.note(", ".join(sorted(seen)))
-    check({OK, "EKEYREJECTED", "EBADMSG", "EINVAL"} <= seen, f"there were only {seen}")
+    check({OK, "EKEYREJECTED", "EBADMSG", "EINVAL"} <= seen, f"only the results {seen}")
 
 
-@holds("ECDSA, digests longer than SHA-512: the fallback's result", quick=True)
+@test("ECDSA, digests longer than SHA-512: the fallback's result", quick=True)
 def _() -> None:
     curve = keys.CURVES[3]
     digest = os.urandom(64)
     signature = curve.sign(digest)
-    # The standard uses the first 521 bits of a digest, and openssl, which devices use, does so. They
-    # are the same number in all of these. The kernel's software uses all bits.
+    # The standard uses the first 521 bits of a digest, and so does openssl, which devices use.
+    # These digests have the same first 521 bits. The kernel's own implementation uses all bits.
     number = int.from_bytes(digest)
     digests = [digest, number.to_bytes(65)]
     digests += [(number << 7).to_bytes(66) + bytes(more) for more in (0, 1, 6, 34)]
@@ -174,15 +174,15 @@ def _() -> None:
         results = [theirs.verify(signature, each) for each in digests]
         for each, expected in zip(digests, results):
             check_equal(ours.verify(signature, each), expected, f"a digest of {len(each)} bytes")
-    check_equal(results, [OK] * 2 + ["EKEYREJECTED"] * 4, "results of the kernel's software")
+    check_equal(results, [OK] * 2 + ["EKEYREJECTED"] * 4, "results of the kernel's implementation")
 
 
 def points(curve: keys.Curve) -> Iterator[tuple[str, bytes]]:
-    """Points that are not what they should be, or not as they should be, and what is the matter."""
+    """Yields public keys in valid and invalid formats, each with a description."""
     good = curve.public
     x, y = good[1 : 1 + curve.field], good[1 + curve.field :]
     yield "good", good
-    yield "nothing", b""
+    yield "empty", b""
     for first in (0, 1, 2, 3, 5, 6, 7, 0x84):
         yield f"begins with {first}", bytes([first]) + good[1:]
     yield "compressed", bytes([2 + (y[-1] & 1)]) + x
@@ -204,29 +204,29 @@ def points(curve: keys.Curve) -> Iterator[tuple[str, bytes]]:
         yield f"one of {other.name}", other.public
 
 
-@holds("public keys get the verdict of software, and those it takes its results")
+@test("public keys: same result of setkey and verify as the kernel's implementation")
 def _() -> None:
-    taken = refused = 0
+    accepted = rejected = 0
     for curve in keys.CURVES:
         digest = hashlib.sha256(b"message").digest()
         signature = curve.sign(digest)
         with both(curve) as (ours, theirs):
             for what, point in points(curve):
-                should = theirs.set_key(point)
-                check_equal(ours.set_key(point), should, f"{curve.name}: {what}")
-                taken, refused = taken + (should == OK), refused + (should != OK)
+                expected = theirs.set_key(point)
+                check_equal(ours.set_key(point), expected, f"{curve.name}: {what}")
+                accepted, rejected = accepted + (expected == OK), rejected + (expected != OK)
                 for data in (signature, signature[:-1] + bytes([signature[-1] ^ 1])):
-                    is_, should = ours.verify(data, digest), theirs.verify(data, digest)
-                    check_equal(is_, should, f"{curve.name}: {what}: signature")
-    tap.note(f"{taken} keys were taken, {refused} refused")
-    check(taken >= 12 and refused >= 60, "what should have been tested was not")
+                    actual, expected = ours.verify(data, digest), theirs.verify(data, digest)
+                    check_equal(actual, expected, f"{curve.name}: {what}: signature")
+    tap.note(f"{accepted} keys accepted, {rejected} rejected")
+    check(accepted >= 12 and rejected >= 60, "too few keys accepted or rejected")
 
 
-@holds("a point is told to the device as it wants it")
+@test("public key with leading zeros: converted for the device")
 def _() -> None:
     for curve, extra in itertools.product(keys.CURVES, (0, 6)):
         if extra and curve.name != "p521":
-            continue  # the others are whole words, which the kernel counts
+            continue  # their coordinates are whole words, so the kernel accepts no zeros
         good = curve.public
         x, y = good[1 : 1 + curve.field], good[1 + curve.field :]
         digest = os.urandom(32)
@@ -234,10 +234,10 @@ def _() -> None:
             check_equal(ours.set_key(b"\4" + bytes(extra) + x + bytes(extra) + y), OK, "key")
             before = verified()
             check_equal(ours.verify(curve.sign(digest), digest), OK, "signature")
-            check_equal(verified() - before, 1, "signatures found right by the device")
+            check_equal(verified() - before, 1, "verified by the device")
 
 
-@holds("without a key there is an error, and after a bad one, too")
+@test("no key, or an invalid key: EINVAL")
 def _() -> None:
     for curve in keys.CURVES:
         digest = hashlib.sha256(b"message").digest()
@@ -248,18 +248,18 @@ def _() -> None:
             check_equal(transform.verify(signature, digest), OK, "key")
             check_equal(transform.set_key(b"\4\0\0"), "EINVAL", "bad key")
             check_equal(transform.verify(signature, digest), "EINVAL", "no key")
-    quiet()
+    wait_for_no_session()
 
 
 def numbers(curve: keys.Curve, signature: bytes) -> tuple[int, int]:
-    """What is in a signature as the kernel has it."""
+    """Returns r and s of a signature in the kernel's format."""
     digits = 8 * -(-curve.bits // 64)
     r, s = signature[:72], signature[72:]
-    check(not any(r[digits:] + s[digits:]), "there is something behind a number")
+    check(not any(r[digits:] + s[digits:]), "unused bytes are not 0")
     return int.from_bytes(r, "little"), int.from_bytes(s, "little")
 
 
-@holds("the device signs, and openssl and software find that right")
+@test("sign: openssl and the kernel's own accept the device's signatures")
 def _() -> None:
     for curve in keys.CURVES:
         with Transform(driver(curve), sig=True) as ours, Transform(generic(curve), sig=True) as soft:
@@ -272,21 +272,21 @@ def _() -> None:
                 check_equal(answer.ret, 144, f"{curve.name}, {hash_}: signature")
                 r, s = numbers(curve, answer.data)
                 check(curve.verify(der.integers(r, s), digest), f"{curve.name}: openssl: {r}, {s}")
-                check_equal(soft.verify(answer.data, digest), OK, "software")
+                check_equal(soft.verify(answer.data, digest), OK, "the kernel's implementation")
                 before = verified()
                 check_equal(ours.verify(answer.data, digest), OK, "with a private key")
-                check_equal(verified() - before, 1, "signatures found right by the device")
+                check_equal(verified() - before, 1, "verified by the device")
                 wrong = bytes([digest[0] ^ 1]) + digest[1:]
                 check_equal(ours.verify(answer.data, wrong), "EKEYREJECTED", "wrong digest")
             for room in (0, 143):
                 answer = ours.do(pubkey.SIGN, bytes(32), dst_len=room)
-                check_equal(answer.name, "EOVERFLOW", f"room for {room}")
+                check_equal(answer.name, "EOVERFLOW", f"destination of {room} bytes")
             for length in (0, 65):
                 answer = ours.do(pubkey.SIGN, bytes(length), dst_len=144)
                 check_equal(answer.name, "EINVAL", f"a digest of {length} bytes")
 
 
-@holds("private keys that are none are refused, and leave none")
+@test("invalid private keys: rejected, and the previous key is removed")
 def _() -> None:
     for curve in keys.CURVES:
         good, digest = curve.private, bytes(32)
@@ -298,7 +298,7 @@ def _() -> None:
             curve.public,
             curve.private_alone,
             other.private,
-            # Another point than the one that belongs to it, which is none, too.
+            # A public point that does not match the private key, and is not on the curve.
             good[:-1] + bytes([good[-1] ^ 1]),
         ]
         with Transform(driver(curve), sig=True) as transform:
@@ -307,15 +307,15 @@ def _() -> None:
                 check_equal(transform.set_key(key, private=True), "EINVAL", key.hex())
                 check_equal(transform.do(pubkey.SIGN, digest, dst_len=144).name, "ENOSYS", "sign")
                 check_equal(transform.verify(signature, digest), "EINVAL", "verify")
-    quiet()
+    wait_for_no_session()
 
 
-@holds("without a device that has it there is no private key, as software has none")
+@test("sign without a key or on a failing device: error like the kernel's implementation")
 def _() -> None:
     for curve in keys.CURVES[1:3]:
         with Transform(generic(curve), sig=True) as transform:
-            check_equal(transform.set_key(curve.private, private=True), "ENOSYS", "software")
-            check_equal(transform.do(pubkey.SIGN, bytes(32), dst_len=144).name, "ENOSYS", "software")
+            check_equal(transform.set_key(curve.private, private=True), "ENOSYS", "generic")
+            check_equal(transform.do(pubkey.SIGN, bytes(32), dst_len=144).name, "ENOSYS", "generic")
         with Transform(driver(curve), sig=True) as transform:
             check_equal(transform.do(pubkey.SIGN, bytes(32), dst_len=144).name, "ENOSYS", "no key")
             check_equal(transform.set_key(curve.public), OK, "public key")
@@ -324,7 +324,7 @@ def _() -> None:
             if not STATELESS:
                 with fault("refuse-create"):
                     answer_ = transform.set_key(curve.private, private=True)
-                check_equal(answer_, "ENOSYS", "a device that refuses the key")
+                check_equal(answer_, "ENOSYS", "a device that rejects the key")
             check_equal(transform.set_key(curve.private, private=True), OK, "private key")
             faults = [
                 {"name": "refuse-operation"},
@@ -336,12 +336,12 @@ def _() -> None:
                 with fault(**how):
                     answer = transform.do(pubkey.SIGN, bytes(32), dst_len=144)
                 check_equal(answer.name, "EIO", f"{how}")
-                check_equal(answer.data, bytes(144), "what is there of a signature")
+                check_equal(answer.data, bytes(144), "destination after an error")
 
 
-@holds("a key makes as many sessions as it has halves, and leaves none")
+@test("sessions: one for a public key, two for a private key, none is left")
 def _() -> None:
-    quiet()
+    wait_for_no_session()
     for curve in keys.CURVES:
         with Transform(driver(curve), sig=True) as transform:
             for private, sessions in ((False, 1), (True, 2), (False, 1)):
@@ -349,17 +349,17 @@ def _() -> None:
                 check_equal(transform.set_key(key, private), OK, "key")
                 expected = 0 if STATELESS else sessions
                 wait_until(lambda: reference.status()["sessions"] == expected, 10, "sessions")
-        quiet()
+        wait_for_no_session()
 
 
-@holds("whatever the device does, right signatures are right, and wrong ones wrong")
+@test("faults: valid signatures are accepted, invalid ones rejected")
 def _() -> None:
     for curve in keys.CURVES:
         digest = hashlib.sha256(b"message").digest()
         signature = curve.sign(digest)
         wrong = signature[:-1] + bytes([signature[-1] ^ 1])
         faults = [
-            # Not 4, "no such session": the driver has another made then.
+            # Not status 4, INVSESS: the driver then creates another session.
             *({"name": "refuse-operation", "value": value} for value in (1, 2, 3, 5, 6)),
             *({"name": "status-unknown", "value": value} for value in (7, 8, 255)),
             {"name": "status-unwritten"},
@@ -368,19 +368,19 @@ def _() -> None:
             {"name": "used-len-long"},
         ]
         with both(curve) as (ours, theirs):
-            # A few of them for each curve: the monitor takes its time.
+            # A part of the faults for each curve, except P-256: the monitor is slow.
             turn = keys.CURVES.index(curve)
             for how in faults[turn :: len(keys.CURVES)] if curve.name != "p256" else faults:
                 with fault(**how):  # type: ignore[arg-type]
                     check_equal(ours.verify(signature, digest), OK, f"{how}")
-                    is_ = ours.verify(wrong, digest)
-                check_equal(is_, theirs.verify(wrong, digest), f"{how}")
+                    actual = ours.verify(wrong, digest)
+                check_equal(actual, theirs.verify(wrong, digest), f"{how}")
         with fault("refuse-create"), both(curve) as (ours, theirs):
-            check_equal(ours.verify(signature, digest), OK, "a key that the device refuses")
-            check_equal(ours.verify(wrong, digest), theirs.verify(wrong, digest), "wrong one")
+            check_equal(ours.verify(signature, digest), OK, "a key that the device rejects")
+            check_equal(ours.verify(wrong, digest), theirs.verify(wrong, digest), "invalid one")
 
 
-@holds("the device may go while its keys are in use")
+@test("unbind with keys in use: the fallback verifies; after bind the device does")
 def _() -> None:
     with contextlib.ExitStack() as stack:
         pairs = [(curve, stack.enter_context(both(curve))) for curve in keys.CURVES]
@@ -402,19 +402,19 @@ def _() -> None:
         for name in module.devices():
             (module.DRIVER / "bind").write_text(name)
         ready()
-        # They find the way back by themselves.
+        # The transforms use the device again.
         for curve, (ours, _) in pairs:
             digest = os.urandom(32)
             before = verified()
             check_equal(ours.verify(curve.sign(digest), digest), OK, "signature")
-            check_equal(verified() - before, 1, "signatures found right by the device")
-    quiet()
+            check_equal(verified() - before, 1, "verified by the device")
+    wait_for_no_session()
 
 
-@holds("requests that are not answered are done all the same, and the device used again")
+@test("request timeout: correct result, and the device is used again")
 def _() -> None:
     if "timeout_ms" not in os.environ:
-        raise tap.Skip("it takes a short time limit")
+        raise tap.Skip("requires a short timeout_ms")
     curve = keys.CURVES[1]
     digest = os.urandom(32)
     signature = curve.sign(digest)
@@ -423,17 +423,17 @@ def _() -> None:
         check_equal(ours.verify(signature, digest), OK, "signature")
         check_equal(ours.verify(signature, bytes(32)), "EKEYREJECTED", "wrong digest")
 
-        def does() -> bool:
+        def is_served() -> bool:
             before = verified()
             check_equal(ours.verify(signature, digest), OK, "signature")
             return verified() > before
 
-        wait_until(does, 60, "the device works")
+        wait_until(is_served, 60, "the device serves a request")
         reference.command(command="clear")
 
 
 def ready() -> None:
-    """Waits until the driver has all curves."""
+    """Waits until the driver has registered all curves."""
     names = [driver(curve) for curve in keys.CURVES]
     wait_until(
         lambda: all(name in crypto.ours() and crypto.ours()[name].passed for name in names),

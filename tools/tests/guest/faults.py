@@ -1,33 +1,30 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""What becomes of requests when the device has a fault: every fault there is, with every service, in
-every flavour.
+"""Requests on a device with a fault: every fault, with every service, in every variant.
 
 usage: faults.py [--once | --sample N] [--only SERVICE,...] [--faults NAME,...] [--stateless]
                  [--seed SEED] CATALOGUE
 
-For a guest with a reference device of one data queue, and vc_fault.ko and keys in /mnt/share.
-CATALOGUE has the names of all faults, with commas between them: each must be in the table here.
-With --sample so many of the combinations are tried. With --once each fault is tried with one
-algorithm, chosen by SEED, and a fault that does not do the same to all kinds of algorithms with
-one of each service. With --only those of some services are tried, with --faults some faults.
---stateless is for a driver that makes no sessions.
+For a guest with a reference device with one data queue. The shared folder has vc_fault.ko and keys.
+CATALOGUE is the list of all faults, separated by commas. Each must be in the table of this file.
+--sample runs N random combinations. --once runs each fault with one algorithm, chosen by SEED, and
+a fault whose effect depends on the service with one algorithm of each service. --only restricts the
+services, --faults the faults. --stateless is for a driver in stateless mode.
 """
 
 import argparse
 import dataclasses
 import errno
 import random
-from collections.abc import Callable
 
-from lib import reference, tap, trials
+from lib import fault_requests, reference, tap
+from lib.fault_requests import LONG, SUBJECTS, Result, Subject
 from lib.kernel_log import KernelLog
-from lib.tap import check, holds, wait_until
-from lib.trials import LONG, SUBJECTS, Result, Subject
-from lib.work import Work
+from lib.offload import OffloadStats
+from lib.tap import check, test, wait_until
 
 REQUESTS = 12
-# Seconds in which a fault has to have happened once the requests are done.
+# Time limit in seconds for a fault to happen after the last request.
 SOON = 20
 
 EIO, EBADMSG, ENOENT = errno.EIO, errno.EBADMSG, errno.ENOENT
@@ -35,85 +32,85 @@ EIO, EBADMSG, ENOENT = errno.EIO, errno.EBADMSG, errno.ENOENT
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A fault, and what it may do to whom."""
+    """A fault, and its permitted effects."""
 
     fault: str
-    # The device must be started again for it.
+    # The driver must restart the device.
     restarts: bool = False
-    # It shows when a device is being bound, and not before.
+    # The fault has an effect only during a bind.
     at_start: bool = False
-    # Results may be wrong: nobody can know it.
+    # Services whose results may be wrong, because the driver cannot detect it.
     wrong: tuple[str, ...] = ()
-    # What else may become of requests, by service.
+    # Other permitted errors of requests, as service and errno.
     errors: tuple[tuple[str, int], ...] = ()
-    # The same, of requests to decrypt only.
+    # Permitted errors of decryptions only.
     decrypting: tuple[tuple[str, int], ...] = ()
-    # The device fails every data request: only the fallback can give a right result. The driver
-    # counts why it ran, but for these services, whose errors are the device's answer.
+    # The device fails every data request, so only the fallback returns correct results. The driver
+    # must count the fallbacks, except for the services `answered`, whose errors are results.
     fails: bool = False
     answered: tuple[str, ...] = ()
-    # It does not do the same to all kinds of algorithms: one of each service is tried always.
+    # The effect depends on the service: with --once, one algorithm of each service is tested.
     each: bool = False
-    # The driver may refuse the device, or not find the algorithm in it, or give it up.
+    # The driver may reject the device, not detect the algorithm, or disable the device.
     refused: bool = False
-    # Whose requests, or sessions, it can happen to.
+    # The services whose requests or sessions trigger the fault.
     concerns: tuple[str, ...] = ("cipher", "hash", "mac", "aead", "chain", "rsa", "ecdsa")
-    # It happens only if something is sent on the control queue.
+    # The fault affects only the control queue.
     control: bool = False
-    # It cannot be told whether it happens: the device does not count, or nobody asks.
+    # The device does not count the fault, or the test does not trigger it reliably.
     uncounted: bool = False
-    # Why it is not tried.
+    # The reason to skip the fault.
     skip: str = ""
 
     @property
     def name(self) -> str:
-        """What the catalogue calls it."""
+        """The fault's name in the catalogue."""
         return self.fault.partition(":")[0]
 
     def verdict(self, subject: Subject, result: Result) -> str:
-        """What is wrong with a result; empty if nothing is."""
+        """Returns what is wrong with a result, or an empty string."""
         if result.lost or result.doubled:
-            return "requests are lost, or done twice"
+            return "requests are lost, or completed twice"
         if result.refused:
             good = self.refused and result.refused == ENOENT
-            return "" if good else "there is no transform"
+            return "" if good else "no transform"
         if result.wrong and subject.service not in self.wrong:
             return "a result is wrong"
         if result.spoilt and subject.service not in self.wrong:
-            return "an IV is not what it should be after a request"
+            return "wrong IV after a request"
         if result.traces:
-            return "data is left in the memory of a request"
+            return "data remain in the memory of a request"
         for direction, number in result.errors:
             excused = self.errors + (self.decrypting if direction == "decrypt" else ())
             if (subject.service, number) not in excused:
-                return "an error that this fault does not excuse"
+                return "an error that this fault does not permit"
         if not result.right and not (result.wrong or result.errors):
-            return "there is no result"
+            return "no result"
         return ""
 
     def check_fallback(self, subject: Subject, result: Result, ran: dict[str, int]) -> str:
-        """Returns what is wrong with how often the fallback ran, by reason; empty if nothing is."""
+        """Returns what is wrong with the counts of fallbacks by reason, or an empty string."""
         if not self.fails or subject.service in self.answered:
             return ""
         if not ran.get("device_error"):
             return f'"device_error" is not among the reasons for the fallback: {ran}'
-        # Of signatures that the device itself finds wrong the driver does not count the fallback.
+        # The driver counts no fallback for a signature that the device reports as invalid.
         if subject.service != "ecdsa" and sum(ran.values()) < result.right:
-            return f"the driver believed a device that failed: {ran}"
+            return f"the driver used a result of a failed request: {ran}"
         return ""
 
 
-# When the device has written something, and says that it has failed, or is reset before it has said
-# anything, what was done in place is gone. RSA's number is a copy, and the others write elsewhere.
+# An in-place request loses its source if the device reports a failure after writing, or is reset
+# before completion. RSA's input is copied, and the other types never run in place.
 IN_PLACE = (("cipher", EIO), ("aead", EIO), ("chain", EIO))
-# A signature is right or wrong, which is no output: what the device finds wrong software looks at.
+# Types with an output. If the device rejects a signature, the fallback verifies the signature.
 ALL = ("cipher", "hash", "mac", "aead", "chain", "rsa")
-# Those that make digests or tags.
+# Services that compute digests or tags.
 MADE = ("hash", "mac", "aead", "chain")
 FORGED = (("aead", EBADMSG), ("chain", EBADMSG))
-# Those that are verified or made with tags, digests and signatures.
+# Services that compute or verify tags, digests and signatures.
 TAGGED = (*MADE, "ecdsa")
-ALONE = "has a guest of its own"
+ALONE = "tested in a guest of its own"
 
 TABLE = (
     Row("never-answer:queue=0:count=2", restarts=True),
@@ -139,28 +136,28 @@ TABLE = (
     Row("status-unwritten:queue=control", control=True),
     Row("status-unknown:queue=0", errors=IN_PLACE, fails=True),
     Row("status-unknown:queue=0:value=255", errors=IN_PLACE, fails=True),
-    # It says that all is well: so is every signature then.
+    # The status reports success, which for a signature means valid.
     Row("status-unknown:queue=0:value=0", wrong=("ecdsa",)),
     Row("status-unknown:queue=control:value=77", control=True),
     *(Row(f"refuse-operation:value={value}", fails=True) for value in (1, 4, 5)),
     Row("refuse-operation:value=3", fails=True, each=True),
-    # The status says that a signature is wrong, which the fallback finds out for itself.
+    # The status reports an invalid signature. The fallback then verifies the signature.
     Row("refuse-operation:value=6", fails=True, answered=("ecdsa",), each=True),
-    # What such a status means for the data nobody knows.
+    # Unknown statuses do not tell whether the source is intact.
     *(Row(f"refuse-operation:value={value}", errors=IN_PLACE, fails=True) for value in (7, 77)),
-    # The status says that a message is not authentic, which is no answer to a request to encrypt.
+    # The status reports a wrong tag, which is not a valid result of an encryption.
     Row("refuse-operation:value=2", decrypting=(("aead", EBADMSG),), fails=True,
         answered=("ecdsa",), each=True),  # fmt: skip
     *(Row(f"refuse-create:value={value}", control=True) for value in (1, 2, 3, 4, 5, 255)),
     Row("refuse-destroy:count=2", control=True),
     Row("table-full", control=True),
-    # A number for two sessions, or for two keys: nobody knows whose key a request is done with, and
-    # the device is reset; if it never learns, it is given up.
+    # One ID for two sessions: the driver does not know whose key a request uses, and resets the
+    # device. If the fault persists, the driver disables the device.
     Row("session-id-reused", errors=IN_PLACE, refused=True, control=True),
     Row("session-id-reused:count=1", errors=IN_PLACE, control=True, uncounted=True),
     Row("session-id", errors=IN_PLACE, refused=True, control=True),
     Row("session-id:value=0", errors=IN_PLACE, refused=True, control=True),
-    # The number of one that is forgotten goes to the next one.
+    # The ID of a lost session is assigned to the next session.
     Row("session-forgotten", errors=IN_PLACE, refused=True, control=True),
     Row("session-forgotten:after=1:count=1", control=True, uncounted=True),
     Row("wrong-tag", wrong=MADE, decrypting=FORGED, concerns=TAGGED, each=True),
@@ -212,16 +209,16 @@ if options.only:
     subjects = [each for each in SUBJECTS if each.service in options.only.split(",")]
 if not subjects:
     parser.error("none of the algorithms is of these services")
-# Without it each test would wait for a device that does not seem to work.
-trials.load()
-device = trials.Device()
+# Load vc_fault.ko first. Without the module every test would wait until its timeout.
+fault_requests.load()
+device = fault_requests.Device()
 log = KernelLog()
 tried = 0
 outcomes: list[str] = []
 
 
 def has(row: Row) -> bool:
-    """The device can have this fault."""
+    """Returns true if the device supports this fault."""
     try:
         with reference.faulty(f"{row.name}:count=0"):
             return True
@@ -230,21 +227,21 @@ def has(row: Row) -> bool:
 
 
 def one(row: Row, subject: Subject) -> str:
-    """Makes requests while the device has the fault, and some when it is well again; returns what
-    is wrong."""
-    device.freshen()
-    device.works(subject)
-    # A fault of one control request shall not be that of a session's end, which nobody waits for.
+    """Sends requests while the device has the fault, and more after the fault is cleared. Returns
+    what is wrong, or an empty string."""
+    device.rebind_if_failing()
+    device.wait_until_served(subject)
+    # Wait for DESTROY requests of earlier sessions, so a control fault does not hit one of them.
     device.settle()
     before = device.restarts
-    work = Work() if row.fails else None
+    stats = OffloadStats() if row.fails else None
     with reference.faulty(row.fault):
-        result = trials.run(subject, REQUESTS)
-        ran = work.software() if work else {}
+        result = fault_requests.run(subject, REQUESTS)
+        ran = stats.fallbacks() if stats else {}
         if row.restarts:
-            # A broken ring is found when there is another request.
+            # The driver detects a broken ring at the next request.
             wait_until(
-                lambda: device.restarts > before or (trials.run(subject, 2) and False), LONG,
+                lambda: device.restarts > before or (fault_requests.run(subject, 2) and False), LONG,
                 f"{row.fault}, {subject.driver}: a restart",
             )  # fmt: skip
         missed = "" if subject.service not in row.concerns else happens(row)
@@ -252,14 +249,14 @@ def one(row: Row, subject: Subject) -> str:
     if row.name == "toggle-ready":
         reference.command(command="ready", ready=True)
     elif row.name.startswith("config-"):
-        # It is what it was before, and a driver that has read otherwise meanwhile has to be told.
+        # Announce the restored configuration, in case the driver has read another one.
         reference.command(command="config-change")
-    device.works(subject, forgiven=row.refused)
+    device.wait_until_served(subject, may_be_disabled=row.refused)
     return row.verdict(subject, result) or missed or row.check_fallback(subject, result, ran)
 
 
 def happens(row: Row) -> str:
-    """Waits until the fault has happened; returns what is wrong if it does not."""
+    """Waits until the fault has happened. Returns an error message if it does not."""
     if row.uncounted or (row.control and options.stateless):
         return ""
 
@@ -267,29 +264,29 @@ def happens(row: Row) -> str:
         return any(fault["happened"] for fault in reference.status()["faults"])
 
     try:
-        # A session's end is on its way while nobody waits for it.
-        wait_until(has_happened, SOON, "it has happened")
+        # A DESTROY request is asynchronous, so its fault may happen later.
+        wait_until(has_happened, SOON, "the fault has happened")
     except tap.Failure:
-        return "nothing has happened"
+        return "the fault did not happen"
     return ""
 
 
 def started(row: Row, subjects: list[Subject]) -> list[str]:
-    """The same for a fault that shows when the device is bound; for several at once."""
+    """Tests a fault that has an effect during a bind, with several algorithms."""
     wrong = []
     with reference.faulty(row.fault):
         bound = device.rebind()
         if not (bound or row.refused):
-            wrong.append("the driver does not take the device")
+            wrong.append("the driver rejects the device")
         elif bound and not row.refused:
-            wait_until(lambda: device.state == "ready", LONG, f"{row.fault}: it is ready")
+            wait_until(lambda: device.state == "ready", LONG, f"{row.fault}: ready")
         for subject in subjects:
             if bound and not row.refused:
                 wait_until(
-                    lambda: not trials.run(subject, 1).refused, LONG,
+                    lambda: not fault_requests.run(subject, 1).refused, LONG,
                     f"{row.fault}: {subject.driver} is registered",
                 )  # fmt: skip
-            result = trials.run(subject, REQUESTS)
+            result = fault_requests.run(subject, REQUESTS)
             outcomes.append(str(result))
             if verdict := row.verdict(subject, result):
                 wrong.append(f"{subject.driver}: {result}: {verdict}")
@@ -298,29 +295,29 @@ def started(row: Row, subjects: list[Subject]) -> list[str]:
                 wrong.append(missed)
     device.rebind()
     for subject in subjects:
-        device.works(subject)
+        device.wait_until_served(subject)
     return wrong
 
 
-@holds("the table has all faults that there are")
+@test("table: contains all faults of the device")
 def _() -> None:
     names = {row.name for row in TABLE}
     missing = sorted(set(options.catalogue.split(",")) - names)
-    check(not missing, f"what becomes of these is not said: {missing}")
+    check(not missing, f"not in the table: {missing}")
 
 
 def add(row: Row, subjects: list[Subject]) -> None:
-    """Makes a test of a row."""
+    """Defines the test of a row."""
 
-    @holds(f"{row.fault}{', at the start' if row.at_start else ''}: {len(subjects)} combinations")
+    @test(f"{row.fault}{', during bind' if row.at_start else ''}: {len(subjects)} combinations")
     def _() -> None:
         global tried
         if row.skip:
             raise tap.Skip(row.skip)
         if not has(row):
-            raise tap.Skip("a fault of a PCI function of its own")
+            raise tap.Skip("only a vfio device has this fault")
         if options.stateless and row.restarts and row.control:
-            raise tap.Skip("nothing is sent there without sessions")
+            raise tap.Skip("stateless mode sends no control request")
         outcomes.clear()
         if row.at_start:
             wrong = started(row, subjects)
@@ -347,7 +344,7 @@ if options.once:
 if options.faults:
     chosen = [(row, subject) for row, subject in chosen if row.name in options.faults.split(",")]
     if not chosen:
-        parser.error("none of the faults is in the table")
+        parser.error("the table has none of these faults")
 if options.sample:
     chosen = chance.sample(chosen, min(options.sample, len(chosen)))
 tap.note(f"seed {options.seed}")
@@ -356,11 +353,11 @@ for each in TABLE:
         add(each, those)
 
 
-@holds("the kernel has nothing to report")
+@test("no kernel reports")
 def _() -> None:
     tap.note(
-        f"the matrix: {len(TABLE)} faults x {len(SUBJECTS)} algorithms; {tried} tried; a request is"
-        f" lost after {trials.LIMIT} s, a device that is well works within {LONG} s"
+        f"{len(TABLE)} faults x {len(SUBJECTS)} algorithms; {tried} combinations ran; limits:"
+        f" {fault_requests.LIMIT} s for a request, {LONG} s for a recovery"
     )
     log.check_quiet()
 

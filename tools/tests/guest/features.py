@@ -12,21 +12,21 @@ import os
 import subprocess
 
 from lib import afalg, crypto, reference, tap
-from lib.tap import check_equal, check_same, holds
+from lib.tap import check_equal, check_same, test
 
 # The feature bits of the device type.
 OWN = 0x3F
 WARNING = "ignoring feature 1: feature 0 not offered"
 
 
-@holds("a stateless mode without VIRTIO_CRYPTO_F_REVISION_1: not accepted")
+@test("a stateless mode without VIRTIO_CRYPTO_F_REVISION_1: not accepted")
 def _() -> None:
     check_equal(reference.status()["features"] & OWN, 0, "accepted features")
     log = subprocess.run(["dmesg"], check=True, capture_output=True, text=True).stdout
     check_equal(log.count(WARNING), 1, "warnings")
 
 
-@holds("a stateless mode is not accepted: the request uses a session")
+@test("a stateless mode is not accepted: the request uses a session")
 def _() -> None:
     key, iv, data = os.urandom(16), os.urandom(16), os.urandom(512)
     before = reference.status()

@@ -5,11 +5,11 @@
 usage: fscrypt.py first|later [--keep FOLDER] [--ko FILE]
 
 An ext4 file system has a folder for each policy. blk-crypto-fallback encrypts the contents of
-files. It allocates its transforms when a mode is first used, and keeps them. "first" loads the module
-with prefer=1 before that, so that the device encrypts, and unbinds and binds the device. "later"
-loads the module when blk-crypto-fallback already has transforms of the kernel's ciphers, and unloads
-it. With --keep, "first" leaves its disk in the folder, and "later" reads the whole disk before it
-loads the module.
+files. It allocates its transforms when a mode is first used, and keeps them. "first" loads the
+module with prefer=1 before that, so the device encrypts, and unbinds and binds the device. "later"
+loads the module when blk-crypto-fallback already has transforms of the kernel's own ciphers, and
+unloads it. With --keep, "first" saves its disk in the folder, and "later" restores and reads this
+disk before it loads the module.
 """
 
 import argparse
@@ -22,9 +22,9 @@ from pathlib import Path
 from lib import crypto, fscrypt, host, module, tap, volume
 from lib.fscrypt import POLICIES
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds
+from lib.offload import FALLBACKS
+from lib.tap import check, check_equal, check_same, test
 from lib.volume import run
-from lib.work import FALLBACKS
 
 SELFTEST = 60
 NOATIME = "noatime"
@@ -116,7 +116,7 @@ def load() -> None:
 
 
 @contextlib.contextmanager
-def device_works() -> Iterator[None]:
+def check_offloaded() -> Iterator[None]:
     """Fails the test unless the device encrypts and decrypts during the block."""
     before = FALLBACKS.read_text()
     with host.watched() as work:
@@ -143,35 +143,35 @@ def write_and_check(how: str, step: str, renew: bool = False) -> None:
 def define_first() -> None:
     """Defines the tests of a module that is loaded before the first file is written."""
 
-    @holds("driver loaded first: files are written and read by the device")
+    @test("driver loaded first: the device writes and reads files")
     def _() -> None:
         load()
-        with device_works():
+        with check_offloaded():
             write_and_check(NOATIME, "first")
         users = {name: alg.users for name, alg in crypto.ours().items() if alg.users}
         check("cbc-aes-virtio-sync" in users, f"users: {users}")
 
-    @holds("key removed and added again: files are read and written")
+    @test("key removed and added again: the device writes and reads files")
     def _() -> None:
-        with device_works():
+        with check_offloaded():
             write_and_check(NOATIME, "other key", renew=True)
 
-    @holds("mounted with inlinecrypt: files are read and written")
+    @test("mount option inlinecrypt: the device writes and reads files")
     def _() -> None:
-        with device_works():
+        with check_offloaded():
             write_and_check(INLINE, "inlinecrypt", renew=True)
 
-    @holds("device unbound: software reads what the device wrote")
+    @test("device unbound: the fallback reads the device's files")
     def _() -> None:
         module.unbind()
-        with host.does_nothing():
+        with host.serves_nothing():
             write_and_check(NOATIME, "unbound")
 
-    @holds("device bound again: the device reads what software wrote")
+    @test("device bound again: the device reads the fallback's files")
     def _() -> None:
         module.bind(SELFTEST)
         module.wait_passed(SELFTEST)
-        with device_works():
+        with check_offloaded():
             write_and_check(NOATIME, "bound again")
         if options.keep:
             disk.save(options.keep)
@@ -180,15 +180,15 @@ def define_first() -> None:
 def define_later() -> None:
     """Defines the tests of a module that is loaded and unloaded while files are in use."""
 
-    @holds("no driver: files are read and written")
+    @test("no driver: the kernel's own ciphers write and read files")
     def _() -> None:
         if options.keep:
             disk.restore(options.keep)
-        tap.note(f"{sum(map(len, disk.written.values()))} files were there")
-        with host.does_nothing():
+        tap.note(f"{sum(map(len, disk.written.values()))} files on the restored disk")
+        with host.serves_nothing():
             write_and_check(NOATIME, "no driver")
 
-    @holds("driver loaded while files and keys are in use")
+    @test("driver loaded while files and keys are in use: correct contents")
     def _() -> None:
         with disk.mounted(NOATIME) as root:
             disk.check(root)
@@ -198,14 +198,14 @@ def define_later() -> None:
             disk.renew_key(root)
             disk.check(root)
 
-    @holds("mounted with inlinecrypt: files are read and written")
+    @test("mount option inlinecrypt: correct contents")
     def _() -> None:
         write_and_check(INLINE, "inlinecrypt, loaded later", renew=True)
 
-    @holds("driver unloaded: files are read and written")
+    @test("driver unloaded: the kernel's own ciphers write and read files")
     def _() -> None:
         module.unload(SELFTEST)
-        with host.does_nothing():
+        with host.serves_nothing():
             write_and_check(NOATIME, "unloaded")
 
 
@@ -219,7 +219,7 @@ with contextlib.ExitStack() as stack:
     else:
         define_later()
 
-    @holds("the kernel has nothing to report")
+    @test("no kernel reports")
     def _() -> None:
         log.check_quiet()
 

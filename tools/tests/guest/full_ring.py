@@ -1,14 +1,14 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Requests that must not be backlogged, on a ring that is full.
+"""Requests that may not be backlogged, on a full ring.
 
-A cipher or an AEAD returns ENOSPC: on the fallback such a request would overtake those in the ring.
+A cipher or AEAD returns ENOSPC: on the fallback such a request would overtake requests in the ring.
 A hash, a MAC and RSA run on the fallback.
 
 usage: full_ring.py SIZE
 
-For a guest whose first reference device has data queues of SIZE descriptors, indirect ones, and
-vc_fault.ko and keys in /mnt/share. No other device may be ready.
+For a guest whose first reference device has data queues of SIZE descriptors, and uses indirect
+descriptors. The shared folder has vc_fault.ko and keys. No other device may be ready.
 """
 
 import errno
@@ -17,11 +17,11 @@ import sys
 import threading
 import time
 
-from lib import reference, tap, trials
+from lib import fault_requests, reference, tap
+from lib.fault_requests import LONG, Result, Subject
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, holds, wait_until
-from lib.trials import LONG, Result, Subject
-from lib.work import Work
+from lib.offload import OffloadStats
+from lib.tap import check, check_equal, test, wait_until
 
 SIZE = int(sys.argv[1])
 COUNT = 2 * SIZE
@@ -36,15 +36,16 @@ def held() -> int:
 
 
 def run_held(subject: Subject) -> Result:
-    """Makes requests while the device answers none, and lets it answer when the ring is full."""
+    """Sends requests while the device completes none. The device continues once the ring is
+    full."""
     results: list[Result] = []
     with reference.faulty("never-answer:queue=0"):
         runner = threading.Thread(
-            target=lambda: results.append(trials.run(subject, COUNT, backlog=False))
+            target=lambda: results.append(fault_requests.run(subject, COUNT, backlog=False))
         )
         runner.start()
         wait_until(lambda: held() >= SIZE, LONG, "the ring is full")
-        # The requests that do not fit follow at once.
+        # Wait for the requests that do not fit.
         time.sleep(0.5)
     while runner.is_alive():
         reference.command(command="complete", queue=0)
@@ -53,10 +54,10 @@ def run_held(subject: Subject) -> Result:
 
 
 def check_full(subject: Subject) -> None:
-    """Fails the test unless requests that do not fit are refused, or run on the fallback."""
-    work = Work()
+    """Fails the test unless requests that do not fit are rejected or run on the fallback."""
+    stats = OffloadStats()
     result = run_held(subject)
-    ran = work.software()
+    ran = stats.fallbacks()
     tap.note(f"{subject.driver}: {result}; fallback: {ran}")
     check(not (result.lost or result.doubled or result.wrong or result.spoilt), str(result))
     if subject.service in REFUSES:
@@ -69,18 +70,18 @@ def check_full(subject: Subject) -> None:
         check(ran.get("ring_full", 0) > 0, f"the ring was never full: {ran}")
 
 
-for each in trials.SUBJECTS:
-    if each.flavour == "async" and each.kind != "sig":
-        WHAT = "ENOSPC" if each.service in REFUSES else "the fallback's result"
-        holds(f"{each.driver}: without backlog a full ring gives {WHAT}")(
+for each in fault_requests.SUBJECTS:
+    if each.variant == "async" and each.kind != "sig":
+        WHAT = "ENOSPC" if each.service in REFUSES else "runs on the fallback"
+        test(f"{each.driver}: full ring without backlog: {WHAT}")(
             functools.partial(check_full, each)
         )
 
 
-@holds("full ring: no kernel reports")
+@test("full ring: no kernel reports")
 def _() -> None:
     log.check_quiet()
 
 
-trials.load()
+fault_requests.load()
 tap.run()

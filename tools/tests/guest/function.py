@@ -1,12 +1,12 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""The device is a PCI function of its own: the driver has accepted what it offers, and each queue
-has an interrupt vector that is raised by its requests only.
+"""A vfio device: the driver accepts the offered features, and each queue has an interrupt vector
+that only its own requests raise.
 
 usage: function.py QUEUES [FEATURE...]
 
-For a guest with a vfio device that has as many data queues, and as many CPUs. A FEATURE is one of
-packed, in-order, ring-reset, access-platform; those that are not named must not be there.
+For a guest with a vfio device with QUEUES data queues, and as many CPUs. A FEATURE is packed,
+in-order, ring-reset or access-platform. The device must offer exactly the named ones of these four.
 """
 
 import os
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from lib import afalg, crypto, reference, tap
-from lib.tap import check_equal, check_same, holds
+from lib.tap import check_equal, check_same, test
 
 QUEUES, WANTED = int(sys.argv[1]), sys.argv[2:]
 BITS = {"access-platform": 33, "packed": 34, "in-order": 35, "ring-reset": 40}
@@ -26,14 +26,14 @@ EXPECTED = afalg.openssl(KEY, IV, DATA)
 
 
 def virtio() -> Path:
-    """The device, in sysfs."""
+    """Returns the device's folder in sysfs."""
     ids = Path("/sys/bus/virtio/devices").glob("*/device")
     (found,) = [path.parent for path in ids if int(path.read_text(), 16) == 20]
     return found
 
 
 def interrupts() -> dict[str, int]:
-    """How often each of the device's vectors was raised."""
+    """Returns how often each vector of the device was raised."""
     name = virtio().name
     found = {}
     for line in Path("/proc/interrupts").read_text().splitlines():
@@ -43,25 +43,25 @@ def interrupts() -> dict[str, int]:
     return found
 
 
-@holds("the driver has accepted what the device offers")
+@test("features: all offered ones are accepted")
 def _() -> None:
     bits = (virtio() / "features").read_text()
     found = sorted(name for name, bit in BITS.items() if bits[bit] == "1")
     check_equal(found, sorted(WANTED), "features")
     accepted = reference.status()["features"]
-    check_equal(f"{accepted:b}"[::-1], bits.strip()[: accepted.bit_length()], "the device's view")
+    check_equal(f"{accepted:b}"[::-1], bits.strip()[: accepted.bit_length()], "in the device")
 
 
-@holds("each queue has a vector, and the configuration has one")
+@test("vectors: one for each queue and one for config changes")
 def _() -> None:
     tap.note(str(interrupts()))
     check_equal(len(interrupts()), QUEUES + 2, "vectors")
 
 
-@holds("a queue's requests raise its own vector")
+@test("vectors: requests raise only the vector of their queue")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        # Its session is made by the first request at the latest.
+        # The first request creates the session if necessary.
         transform.crypt(afalg.ENCRYPT, IV, DATA)
         raised = set()
         for cpu in range(QUEUES):
@@ -71,7 +71,7 @@ def _() -> None:
                 check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, "ciphertext")
             after = interrupts()
             grown = {name for name in after if after[name] > before[name]}
-            check_equal(len(grown), 1, f"vectors that were raised for CPU {cpu}: {grown}")
+            check_equal(len(grown), 1, f"vectors raised by CPU {cpu}: {grown}")
             raised |= grown
         check_equal(len(raised), QUEUES, "vectors of all queues")
 

@@ -1,16 +1,16 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""The PCI function is reset while the driver is bound, unbound, loaded and unloaded.
+"""The PCI function is reset while the driver is bound and unbound, or loaded and unloaded.
 
 usage: function_reset.py [--seconds N] [--ko FILE] PARAMETER...
 
 One thread resets the function through sysfs, another binds and unbinds the driver, or loads and
-unloads it with the PARAMETERs, for N seconds each. The resets hold the lock of the PCI device, bind
-and unbind that of the virtio device. A driver that relies on the one or the other uses its data after
-it is freed, which the debug kernel reports.
+unloads it with the PARAMETERs, for N seconds each. A reset holds the lock of the PCI device, bind
+and unbind hold the lock of the virtio device. A driver that relies on only one of the locks uses
+its data after it is freed, which the debug kernel reports.
 
-For a guest with one device whose transport can reset its function, and no self-tests
-(cryptomgr.notests=1), which would keep the module in use.
+For a guest with one device whose transport can reset its function. Self-tests would keep the module
+in use, so they must be disabled (cryptomgr.notests=1).
 """
 
 import argparse
@@ -25,13 +25,13 @@ from pathlib import Path
 
 from lib import afalg, crypto, module, tap
 from lib.kernel_log import TROUBLE, KernelLog
-from lib.tap import check, check_same, holds, wait_until
+from lib.tap import check, check_same, test, wait_until
 
 LONG = 120
-# How often each must succeed.
+# How often each event must succeed.
 LEAST = 3
-# The virtio core warns when a device is unbound whose registers read ones, as they do while its
-# function is reset.
+# The virtio core warns when a device is unbound whose registers read all ones, as they do during a
+# reset of the function.
 EXPECTED = re.compile("at virtio_dev_remove")
 
 parser = argparse.ArgumentParser()
@@ -45,10 +45,11 @@ RESET = (module.DEVICES / DEVICE).resolve().parent / "reset"
 
 
 def count(event: Callable[[], None], over: Callable[[int], bool]) -> int:
-    """Repeats an event until it is over, which depends on how often it succeeded; returns that."""
+    """Repeats an event until `over`, called with the number of successes, is true. Returns the
+    number."""
     times = 0
     while not over(times):
-        # The device may be bound already, or its registers read ones just now.
+        # The event fails if the device is bound already, or during a reset.
         with contextlib.suppress(OSError):
             event()
             times += 1
@@ -68,14 +69,14 @@ def rebind() -> None:
 
 
 def reload() -> None:
-    """Unloads the module and loads it. A transform of the kernel's may be in use for a moment."""
+    """Unloads and loads the module. Fails if a transform is in use."""
     module.rmmod()
     if module.insmod(options.ko, *options.parameters).returncode:
-        raise OSError("the module is loaded still")
+        raise OSError("the module is still loaded")
 
 
 def check_device_works() -> None:
-    """Binds the driver if it is not bound, and has the device encrypt."""
+    """Binds the driver if it is not bound, and encrypts on the device."""
     if not (module.DRIVER / DEVICE).exists():
         (module.DRIVER / "bind").write_text(DEVICE)
     wait_until(lambda: crypto.SYNC in crypto.ours(), LONG, "the algorithms are registered")
@@ -87,7 +88,7 @@ def check_device_works() -> None:
 
 
 def check_race(event: Callable[[], None]) -> None:
-    """Lets the event and resets happen at the same time: longer on a slow machine."""
+    """Runs the event and resets in parallel. Takes longer on a slow machine."""
     started = time.monotonic()
     stop = threading.Event()
     resets: list[int] = []
@@ -102,16 +103,16 @@ def check_race(event: Callable[[], None]) -> None:
     stop.set()
     resetting.join()
     tap.note(f"{resets[0]} resets, {times} times {event.__name__}")
-    check(resets[0] >= LEAST and times >= LEAST, "hardly anything happened")
+    check(resets[0] >= LEAST and times >= LEAST, "too few events")
     check_device_works()
     bad = [line for line in log.matching(TROUBLE.pattern) if not EXPECTED.search(line)]
-    check(not bad, "the kernel says:\n" + "\n".join(bad[:20]))
+    check(not bad, "the kernel reports:\n" + "\n".join(bad[:20]))
 
 
-holds("function reset against unbind and bind: the device works afterwards")(
+test("function reset against unbind and bind: the device works afterwards")(
     functools.partial(check_race, rebind)
 )
-holds("function reset against rmmod and insmod: the device works afterwards")(
+test("function reset against rmmod and insmod: the device works afterwards")(
     functools.partial(check_race, reload)
 )
 

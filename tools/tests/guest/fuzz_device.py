@@ -1,21 +1,21 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""A device with several faults at a time, whatever they are: nothing is lost, nothing is done twice,
-and when it is well again it is used again.
+"""Random combinations of faults: no request is lost or completed twice, and the device works again
+afterwards.
 
 usage: fuzz_device.py [--seconds N] [--seed SEED]
 
-For a guest with a reference device, and vc_fault.ko and keys in /mnt/share.
+For a guest with a reference device. The shared folder has vc_fault.ko and keys.
 """
 
 import argparse
 import random
 import time
 
-from lib import reference, tap, trials
+from lib import fault_requests, reference, tap
+from lib.fault_requests import SUBJECTS
 from lib.kernel_log import KernelLog
-from lib.tap import check, holds
-from lib.trials import SUBJECTS
+from lib.tap import check, test
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--seconds", type=int, default=60)
@@ -24,7 +24,7 @@ options = parser.parse_args()
 chance = random.Random(options.seed)
 log = KernelLog()
 
-# All but those that end the device, and those that the kernel waits for without a limit.
+# All faults except those that end the device, and those for which the kernel waits without a limit.
 FAULTS = (
     "never-answer delay reorder duplicate-used wrong-id used-len-short used-len-long used-len-zero "
     "no-interrupt status-unwritten status-unknown refuse-operation refuse-create refuse-destroy "
@@ -33,10 +33,10 @@ FAULTS = (
     "config-status config-torn config-random toggle-ready config-storm needs-reset refuse-features "
     "generation-changes no-vector vector-lost interrupt-storm"
 ).split()
-# QEMU 11 crashes if a vhost-user device that is just being reset says that its configuration has
-# changed, and others of these faults have devices reset: only a PCI function of its own has them.
+# QEMU 11 crashes if a vhost-user device announces a config change during a reset. Other faults of
+# this list cause resets, so only a vfio device gets these faults.
 CHANGES = ("toggle-ready", "config-storm")
-# Those that can be for one queue: what a data queue has, the control queue, or either.
+# Faults that can be limited to a queue: data queues only, the control queue only, or either.
 DATA = ("refuse-operation", "wrong-tag", "corrupt-output", "fail-after-write")
 CONTROL = (
     "refuse-create refuse-destroy table-full session-id-reused session-id session-forgotten"
@@ -45,12 +45,12 @@ EITHER = (
     "never-answer delay reorder duplicate-used wrong-id used-len-short used-len-long used-len-zero "
     "no-interrupt status-unwritten status-unknown needs-reset no-vector vector-lost"
 ).split()
-# Values with which something takes longer than anybody wants to wait.
+# Faults whose value is a time. Large values would take too long.
 TIMES = ("delay", "toggle-ready", "config-storm", "interrupt-storm")
 
 
 def some_fault() -> str:
-    """A fault of any kind."""
+    """Returns a random fault."""
     name = chance.choice(FAULTS)
     words = [name]
     if name in TIMES:
@@ -70,7 +70,7 @@ def some_fault() -> str:
 
 
 def has(fault: str) -> bool:
-    """The device can have it."""
+    """Returns true if the device supports the fault."""
     name = fault.partition(":")[0]
     try:
         with reference.faulty(f"{'needs-reset' if name in CHANGES else name}:count=0"):
@@ -79,52 +79,53 @@ def has(fault: str) -> bool:
         return False
 
 
-def round_(device: trials.Device) -> int:
-    """Some faults, and some requests of several algorithms; returns how many."""
+def round_(device: fault_requests.Device) -> int:
+    """Injects some faults, and sends requests of several algorithms. Returns the number of
+    requests."""
     faults = [fault for fault in (some_fault() for _ in range(chance.randint(1, 4))) if has(fault)]
     subjects = chance.sample(SUBJECTS, chance.randint(1, 3))
     made = 0
-    device.freshen()
+    device.rebind_if_failing()
     rebound = chance.random() < 0.15
     with reference.faulty(*faults):
         if rebound:
             device.rebind()
         for subject in subjects:
             count = chance.choice((1, 10, 100))
-            result = trials.run(subject, count)
+            result = fault_requests.run(subject, count)
             made += count
             check(
                 not result.lost and not result.doubled,
                 f"{' '.join(faults)}: {subject.driver}: {result}",
             )
     reference.command(command="ready", ready=True)
-    # What a device could not do when it was bound is not offered until it is bound again.
+    # Algorithms that were not detected during the bind are registered after another bind only.
     if rebound:
         device.rebind()
-    device.freshen()
+    device.rebind_if_failing()
     try:
-        device.works(chance.choice(subjects), forgiven=True)
+        device.wait_until_served(chance.choice(subjects), may_be_disabled=True)
     except tap.Failure as failure:
         raise tap.Failure(f"after {' '.join(faults)}: {failure}") from None
     return made
 
 
-@holds(f"faults at random, seed {options.seed}, for {options.seconds} s: nothing is lost")
+@test(f"random faults (seed {options.seed}, {options.seconds} s): no request is lost")
 def _() -> None:
-    trials.load()
-    device = trials.Device()
+    fault_requests.load()
+    device = fault_requests.Device()
     end = time.monotonic() + options.seconds
     rounds = made = 0
-    # A slow device, and a flavour that makes one request at a time, take long for one round.
+    # A round takes long on a slow device, or with a variant that sends one request at a time.
     while rounds < 3 or time.monotonic() < end:
         made += round_(device)
         rounds += 1
-    # Sessions whose numbers the device has not told are there until it is reset.
+    # The rebind removes sessions whose IDs the driver did not learn.
     device.rebind()
     tap.note(f"{rounds} rounds, {made} requests, {device.restarts} restarts")
 
 
-@holds("the kernel has nothing to report")
+@test("no kernel reports")
 def _() -> None:
     log.check_quiet()
 

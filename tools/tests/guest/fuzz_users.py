@@ -1,11 +1,12 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Programs that use the algorithms in any way that comes to mind, and are killed while they do.
+"""Programs use the algorithms in random ways, and are killed meanwhile.
 
 usage: fuzz_users.py [--seconds N] [--seed SEED]
 
-What they get is not judged. All of them can be killed, the kernel has nothing to report, no session
-is left, and who comes afterwards gets the right results. For a guest with a reference device.
+Results and errors of the programs are not checked. All programs must end when killed, the kernel
+must report nothing, no session may be left, and later requests must be correct. For a guest with a
+reference device.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import time
 
 from lib import afalg, ciphers, crypto, reference, tap, volume
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_same, holds, wait_until
+from lib.tap import check, check_same, test, wait_until
 
 LONG = 120
 PROGRAMS = 6
@@ -36,7 +37,7 @@ log = KernelLog()
 
 
 def names() -> list[tuple[str, str]]:
-    """All that AF_ALG can have of ours, and what it calls their kinds."""
+    """Returns type and driver name of the driver's algorithms that AF_ALG can bind."""
     kinds = {"skcipher": "skcipher", "aead": "aead", "ahash": "hash"}
     return [
         (kinds[alg.fields["type"]], driver)
@@ -46,13 +47,13 @@ def names() -> list[tuple[str, str]]:
 
 
 def some_size(chance: random.Random, most: int) -> int:
-    """Mostly small, or near something round."""
+    """Returns a random size, mostly small or near a power of two."""
     size = chance.choice((0, 1, 12, 15, 16, 17, 24, 31, 32, 48, 64, 100, 255, 4095, 4096, 65536))
     return min(most, max(0, size + chance.choice((0, 0, 0, -1, 1, chance.randrange(64)))))
 
 
 def one_call(chance: random.Random, bound: socket.socket, streams: list[socket.socket]) -> None:
-    """Does something to a transform, or to one of its streams."""
+    """Makes a random call on a transform or one of its operations."""
     stream = chance.choice(streams) if streams else None
     match chance.randrange(9):
         case 0 | 1:
@@ -85,7 +86,7 @@ def one_call(chance: random.Random, bound: socket.socket, streams: list[socket.s
 
 
 def program(seed: int, choice: list[tuple[str, str]]) -> None:
-    """A program; it never ends by itself. Some of its threads share what they have."""
+    """Uses random transforms forever. Several threads may share a transform."""
     chance = random.Random(seed)
     while True:
         kind, name = chance.choice(choice)
@@ -105,7 +106,7 @@ def program(seed: int, choice: list[tuple[str, str]]) -> None:
 
 
 def calls(seed: int, bound: socket.socket) -> None:
-    """What one thread does with a transform."""
+    """Makes random calls on a transform."""
     chance = random.Random(seed)
     streams: list[socket.socket] = []
     for _ in range(chance.randint(5, 60)):
@@ -116,7 +117,7 @@ def calls(seed: int, bound: socket.socket) -> None:
 
 
 def disks(seed: int) -> None:
-    """A program that writes and reads a mapped device in any sizes; it never ends by itself."""
+    """Writes and reads a mapped device in random sizes forever."""
     chance = random.Random(seed)
     device = os.open("/dev/mapper/fuzz", os.O_RDWR | os.O_DIRECT)
     buffer = memoryview(mmap.mmap(-1, 1 << 18))
@@ -130,18 +131,18 @@ def disks(seed: int) -> None:
 
 
 def killed(process: Process, what: str) -> None:
-    """Kills a program; fails the test if it does not go."""
+    """Kills a program. Fails the test if it does not end."""
     assert process.pid
     os.kill(process.pid, signal.SIGKILL)
     process.join(LONG)
     check(process.exitcode == -signal.SIGKILL, f"{what}: {process.exitcode} after SIGKILL")
 
 
-@holds(f"any use, and programs that are killed, seed {options.seed}, for {options.seconds} s")
+@test(f"random use by killed programs (seed {options.seed}, {options.seconds} s)")
 def _() -> None:
     chance = random.Random(options.seed)
     choice = names()
-    check(len(choice) > 10, f"{choice}: too few")
+    check(len(choice) > 10, f"{choice}: too few algorithms")
     number = 0
     with volume.disk(8) as disk:
         line = volume.table(disk, f"capi:{ciphers.XTS.asynchronous}-plain64", os.urandom(64), 512)
@@ -168,12 +169,12 @@ def _() -> None:
     tap.note(f"{number} programs")
 
 
-@holds("no session is left when all are gone")
+@test("all programs ended: no session is left")
 def _() -> None:
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
 
 
-@holds("the device works, and its results are right")
+@test("device: correct results")
 def _() -> None:
     before = reference.data_requests(reference.status(), status="OK")
     for cipher in ciphers.of_devices():
@@ -182,10 +183,10 @@ def _() -> None:
             expected = cipher.openssl(key, iv, data)
             check_same(transform.crypt(afalg.ENCRYPT, iv, data), expected, cipher.name)
     after = reference.data_requests(reference.status(), status="OK")
-    check(after > before, "the device has done nothing")
+    check(after > before, "the device has served no request")
 
 
-@holds("the kernel has nothing to report")
+@test("no kernel reports")
 def _() -> None:
     log.check_quiet()
 

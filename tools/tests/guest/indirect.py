@@ -1,18 +1,18 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Indirect descriptors are accepted only where the rings are small.
+"""Indirect descriptors are accepted only on small rings.
 
 usage: indirect.py ACCEPTED...
 
-For a guest with as many reference devices as there are arguments. ACCEPTED is 1 if the driver is to
-accept the feature of this device, and 0 if not.
+For a guest with as many reference devices as arguments. ACCEPTED is 1 if the driver must accept the
+device's feature, and 0 if not.
 """
 
 import os
 import sys
 
 from lib import afalg, crypto, module, reference, tap
-from lib.tap import check, check_equal, check_same, holds
+from lib.tap import check, check_equal, check_same, test
 
 INDIRECT_DESC = 1 << 28
 ACCEPTED = [argument == "1" for argument in sys.argv[1:]]
@@ -21,18 +21,18 @@ LONG = 120
 
 
 def served() -> list[int]:
-    """Returns how many data requests each device has done."""
+    """Returns how many data requests each device has served."""
     return [reference.data_requests(reference.status(device), status="OK") for device in DEVICES]
 
 
 def check_devices() -> None:
-    """Checks the features that the devices have seen accepted, and that each device does requests."""
+    """Checks the negotiated features of all devices, and that each device serves requests."""
     features = [reference.status(device)["features"] for device in DEVICES]
     check_equal([bool(each & INDIRECT_DESC) for each in features], ACCEPTED, "accepted")
     before = served()
     iv, data = os.urandom(16), os.urandom(4096)
     transforms = []
-    # New transforms use one device after the other.
+    # Each new transform uses the next device.
     for _ in DEVICES:
         key = os.urandom(16)
         transform = afalg.Transform(crypto.SYNC, key)
@@ -43,16 +43,16 @@ def check_devices() -> None:
     for transform in transforms:
         transform.close()
     done = [after - earlier for earlier, after in zip(before, served(), strict=True)]
-    check(all(done), f"requests done by the devices: {done}")
+    check(all(done), f"requests served by the devices: {done}")
 
 
-@holds("indirect descriptors: accepted by rings below 512 descriptors, if the device offers them")
+@test("indirect descriptors: accepted by rings below 512 descriptors, if the device offers them")
 def _() -> None:
     module.wait_passed(LONG)
     check_devices()
 
 
-@holds("indirect descriptors: the same after unbind and bind")
+@test("indirect descriptors: accepted or not as before, after unbind and bind")
 def _() -> None:
     module.unbind()
     module.bind(LONG)

@@ -1,18 +1,19 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""A device that returns no request without indirect descriptors is restarted with them.
+"""A device that completes no request without indirect descriptors is restarted with them.
 
 usage: indirect_restart.py
 
-For a guest with one reference device with 512 descriptors or more, a short timeout_ms, and services=1:
-the driver tries public keys when it is bound. DPDK's device drops requests without indirect descriptors.
+For a guest with one reference device with at least 512 descriptors, a short timeout_ms, and
+services=1, because the known-answer tests of public keys send requests during a bind. DPDK's device
+drops requests without indirect descriptors.
 """
 
 import os
 
 from lib import afalg, crypto, module, reference, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check_equal, check_same, holds, wait_until
+from lib.tap import check_equal, check_same, test, wait_until
 
 INDIRECT_DESC = 1 << 28
 LONG = 120
@@ -26,12 +27,12 @@ def accepted() -> bool:
 
 
 def served() -> int:
-    """Returns how many data requests the device has done."""
+    """Returns how many data requests the device has served."""
     return reference.data_requests(reference.status(), status="OK")
 
 
 def crypt() -> None:
-    """Makes a request and checks its result."""
+    """Sends a request and checks its result."""
     key, iv, data = os.urandom(16), os.urandom(16), os.urandom(512)
     with afalg.Transform(crypto.SYNC, key) as transform:
         check_same(
@@ -40,7 +41,7 @@ def crypt() -> None:
 
 
 def time_out() -> None:
-    """Makes a request that the device does not return, and waits until the device is restarted."""
+    """Sends a request that the device does not complete, and waits for the restart."""
     before = len(log.matching("device reset and restarted"))
     with reference.faulty(SILENT):
         crypt()
@@ -50,14 +51,14 @@ def time_out() -> None:
 
 
 def check_serves() -> None:
-    """Checks that the device does requests."""
+    """Checks that the device serves a request."""
     module.wait_registered(LONG)
     before = served()
     crypt()
     check_equal(served() - before, 1, "requests served")
 
 
-@holds("a device that has returned requests: restarted without indirect descriptors")
+@test("device has completed requests: restarted without indirect descriptors")
 def _() -> None:
     check_serves()
     time_out()
@@ -65,7 +66,7 @@ def _() -> None:
     check_equal(accepted(), False, "accepted")
 
 
-@holds("a device that has returned no request: restarted with indirect descriptors")
+@test("device has completed no request: restarted with indirect descriptors")
 def _() -> None:
     module.unbind()
     module.bind(LONG)

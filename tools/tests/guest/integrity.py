@@ -1,14 +1,14 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""dm-integrity with tags by the driver, and by software, on the same volume.
+"""dm-integrity with tags of the driver and tags of the kernel's own code, on the same volume.
 
 usage: integrity.py ALGORITHM [--size MIB] [--block BYTES] [--full-ring]
 
-ALGORITHM is a hash of the driver's, or crc32c, which it has not: then software makes all tags, and
-the device must have nothing to do. For a guest with a reference device.
+ALGORITHM is a hash or MAC of the driver, or crc32c, which the driver does not have. With crc32c the
+device must get no request. For a guest with a reference device.
 
-dm-integrity asks for a synchronous hash first, so that with the name of an algorithm it has
-software's, whatever is preferred; the driver's it takes by the driver's name.
+dm-integrity prefers a synchronous hash. For an algorithm name it uses the kernel's own hash, with
+any priority of the driver's. For a driver name it uses the driver.
 """
 
 import argparse
@@ -25,9 +25,9 @@ from pathlib import Path
 
 from lib import crypto, sectors, tap, volume
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds
+from lib.offload import OffloadStats
+from lib.tap import check, check_equal, check_same, test
 from lib.volume import run
-from lib.work import Work
 
 KEYS = {"hmac(sha256)": 32, "hmac(sha512)": 64, "cmac(aes)": 16, "sha256": 0, "crc32c": 0}
 JOURNAL = "journal_sectors:2048 journal_watermark:95 commit_time:60000"
@@ -37,8 +37,8 @@ PART = 65536
 parser = argparse.ArgumentParser()
 parser.add_argument("algorithm", choices=KEYS)
 parser.add_argument("--size", type=int, default=16, help="MiB of the volume")
-parser.add_argument("--block", type=int, default=4096, help="bytes that have a tag")
-parser.add_argument("--full-ring", action="store_true", help="for a slow device, a small ring")
+parser.add_argument("--block", type=int, default=4096, help="bytes per tag")
+parser.add_argument("--full-ring", action="store_true", help="slow device, small ring")
 options = parser.parse_args()
 
 CONTROL = options.algorithm == "crc32c"
@@ -48,7 +48,7 @@ log = KernelLog()
 
 
 class Volume:
-    """A disk with dm-integrity on it."""
+    """A disk with dm-integrity."""
 
     def __init__(self, disk: Path, file: Path) -> None:
         self.disk, self.file = disk, file
@@ -63,7 +63,7 @@ class Volume:
         return f"0 {length} integrity {disk} 0 - J {len(words)} {' '.join(words)}"
 
     def format(self, extra: str = "") -> None:
-        """Makes an empty one."""
+        """Formats the volume."""
         self.size = 0
         sectors.write(self.disk, 0, bytes(self.file.stat().st_size))
         with self.opened(options.algorithm, extra=extra):
@@ -76,19 +76,19 @@ class Volume:
     def opened(
         self, algorithm: str, key: bytes | None = None, disk: Path | None = None, extra: str = ""
     ) -> Iterator[Path]:
-        """Opened with tags by an algorithm."""
+        """Opens the volume. An algorithm name selects the implementation of the tags."""
         line = self._table(algorithm, key or self.key, disk or self.disk, extra)
         with volume.mapped("integrity", line) as device:
             yield device
 
     @property
     def blocks(self) -> int:
-        """How many tags it has."""
+        """The number of tags."""
         block: int = options.block
         return self.size // block
 
     def tag(self, number: int, block: bytes) -> bytes:
-        """The tag a block must have."""
+        """Returns the expected tag of a block."""
         message = struct.pack("<Q", number * options.block // sectors.SECTOR) + block
         if options.algorithm == "cmac(aes)":
             command = ["openssl", "mac", "-cipher", "AES-128-CBC", "-macopt",
@@ -101,75 +101,75 @@ class Volume:
 
 @contextlib.contextmanager
 def by_the_device(count: int) -> Iterator[None]:
-    """The device makes at least that many tags in the block, and software none; or nobody does if
-    there is nothing to do for it."""
-    work = Work()
+    """Checks that the device computes at least `count` tags in the block and the fallback none.
+    With crc32c the driver must have no request."""
+    stats = OffloadStats()
     yield
     if CONTROL:
-        work.check_none()
+        stats.check_none()
         return
-    requests, software = work.share(f"{count} blocks")
+    requests, fallbacks = stats.share(f"{count} blocks")
     done = requests.get(OPERATION, 0)
-    check(done >= count, f"{done} of {count} tags by the device")
-    check_equal(software, {}, "requests by software")
+    check(done >= count, f"{done} of {count} tags on the device")
+    check_equal(fallbacks, {}, "requests on the fallback")
 
 
 @contextlib.contextmanager
-def by_software() -> Iterator[None]:
-    """The driver has nothing to do in the block."""
-    work = Work()
+def by_generic() -> Iterator[None]:
+    """Checks that the driver gets no request in the block."""
+    stats = OffloadStats()
     yield
-    work.check_none()
+    stats.check_none()
 
 
 def check_reads(device: Path, data: bytes) -> None:
-    """All of it is what was written."""
+    """Fails the test unless the volume contains the data."""
     volume.forget()
-    check_same(sectors.read(device, 0, len(data)), data, "the volume")
+    check_same(sectors.read(device, 0, len(data)), data, "volume")
 
 
 def at_once(disk: Volume, work: Callable[[int], None]) -> None:
-    """Has every part of the volume worked on, all at once. A part is whole blocks."""
+    """Calls `work` for every part of the volume, in parallel. A part is a multiple of a block."""
     with ThreadPoolExecutor(THREADS) as pool:
         for _ in pool.map(work, range(0, disk.size, PART)):
-            pass  # what a thread has raised is raised here
+            pass  # raises the exceptions of the threads
 
 
 def mismatches() -> int:
-    """How many wrong tags the open volume has seen."""
+    """Returns how many wrong tags the open volume has detected."""
     return int(run("dmsetup", "status", "integrity").split()[3])
 
 
 def recalculated() -> bool:
-    """The open volume has all its tags."""
+    """Returns true if the open volume has recalculated all tags."""
     provided, done = run("dmsetup", "status", "integrity").split()[4:6]
     return done in ("-", provided)
 
 
 def add_contents(disk: Volume) -> None:
-    """Defines the tests of what is written and read."""
+    """Defines the tests of contents."""
 
-    @holds("what the driver's tags are on, software reads")
+    @test("volume written with the driver: the kernel's own code reads it")
     def _() -> None:
         disk.format()
         data = os.urandom(disk.size)
         with by_the_device(disk.blocks), disk.opened(OURS) as device:
             sectors.write(device, 0, data)
-        with by_software(), disk.opened(options.algorithm) as device:
+        with by_generic(), disk.opened(options.algorithm) as device:
             check_reads(device, data)
 
-    @holds("what software's tags are on, the driver reads")
+    @test("volume written with the kernel's own code: the driver reads it")
     def _() -> None:
         data = os.urandom(disk.size)
-        with by_software(), disk.opened(options.algorithm) as device:
+        with by_generic(), disk.opened(options.algorithm) as device:
             sectors.write(device, 0, data)
         with by_the_device(disk.blocks), disk.opened(OURS) as device:
             check_reads(device, data)
 
-    @holds("the tags on the disk are what OpenSSL makes of the blocks")
+    @test("tags on the disk: equal to OpenSSL's")
     def _() -> None:
         if CONTROL:
-            raise tap.Skip("OpenSSL has no CRC")
+            raise tap.Skip("OpenSSL has no CRC32C")
         data = os.urandom(16 * options.block)
         with disk.opened(OURS) as device:
             sectors.write(device, 0, data)
@@ -178,48 +178,49 @@ def add_contents(disk: Volume) -> None:
             block = data[number * options.block :][: options.block]
             check(raw.count(disk.tag(number, block)) > 0, f"no tag of block {number} on the disk")
 
-    @holds("tags that are calculated afterwards are right")
+    @test("recalculated tags: correct")
     def _() -> None:
         extra = "recalculate legacy_recalculate"
         disk.format()
         with by_the_device(disk.blocks), disk.opened(OURS, extra=extra):
             tap.wait_until(recalculated, 600, "recalculation")
-        with by_software(), disk.opened(options.algorithm) as device:
+        with by_generic(), disk.opened(options.algorithm) as device:
             sectors.read(device, 0, disk.size)
             check_equal(mismatches(), 0, "wrong tags")
 
 
 def add_load(disk: Volume) -> None:
-    """Defines the test of many blocks at a time. dm-integrity's requests must not wait for room,
-    and one that failed would be an error of the disk."""
+    """Defines the test with many blocks at a time. dm-integrity's requests may not be backlogged,
+    and a failed request would be an I/O error."""
 
-    @holds("many blocks at a time are right, with room in the ring or without")
+    @test("many blocks in parallel: correct, whether or not the ring is full")
     def _() -> None:
         disk.format()
         data = os.urandom(disk.size)
-        work = Work()
+        stats = OffloadStats()
         with disk.opened(OURS) as device:
             at_once(disk, lambda at: sectors.write(device, at, data[at : at + PART]))
-        # Tags of blocks that are in the journal yet are not looked at: it is emptied by now.
+        # dm-integrity does not check the tags of blocks in the journal. Reopening empties the
+        # journal.
         with disk.opened(OURS) as device:
 
             def check_part(at: int) -> None:
                 part = data[at : at + PART]
-                check_same(sectors.read(device, at, len(part)), part, f"the volume from {at}")
+                check_same(sectors.read(device, at, len(part)), part, f"volume from {at}")
 
             at_once(disk, check_part)
             check_equal(mismatches(), 0, "wrong tags")
-        requests, software = work.share(f"{disk.blocks} blocks written and read")
+        requests, fallbacks = stats.share(f"{disk.blocks} blocks written and read")
         done = requests.get(OPERATION, 0)
-        with by_software(), disk.opened(options.algorithm) as device:
+        with by_generic(), disk.opened(options.algorithm) as device:
             check_reads(device, data)
-        check_equal(done + software.pop("ring_full", 0), 0 if CONTROL else 2 * disk.blocks, "tags")
-        check_equal(software, {}, "requests by software for other reasons")
+        check_equal(done + fallbacks.pop("ring_full", 0), 0 if CONTROL else 2 * disk.blocks, "tags")
+        check_equal(fallbacks, {}, "requests on the fallback for other reasons")
         check((done < 2 * disk.blocks) == options.full_ring or CONTROL, "the ring was never full")
 
 
 def add_corruption(disk: Volume) -> None:
-    """Defines the tests of what is not what was written."""
+    """Defines the tests of corrupted volumes."""
     data = os.urandom(64 * options.block)
     broken = [5, 40]
 
@@ -230,44 +231,44 @@ def add_corruption(disk: Volume) -> None:
                 found.append(number)
         return found
 
-    @holds("a bit that was changed underneath is seen, by both")
+    @test("inverted bit of data: both implementations detect it")
     def _() -> None:
         disk.format()
         with disk.opened(OURS) as device:
             sectors.write(device, 0, data)
         for number in broken:
             block = data[number * options.block :][: options.block]
-            # The journal, which nobody looks at any more, has no whole blocks.
+            # The journal is empty, so it contains no whole block.
             raw = disk.file.read_bytes()
             check_equal(raw.count(block), 1, f"block {number} on the disk")
             sectors.flip(disk.file, raw.index(block) + number * 7)
         for algorithm in (OURS, options.algorithm):
             with disk.opened(algorithm) as device:
-                check_equal(wrong(device), broken, f"what {algorithm} finds wrong")
+                check_equal(wrong(device), broken, f"wrong blocks for {algorithm}")
                 check(mismatches() >= len(broken), f"{mismatches()} mismatches")
 
-    @holds("a tag that was changed underneath is seen")
+    @test("inverted bit of a tag: detected")
     def _() -> None:
         if CONTROL:
-            raise tap.Skip("OpenSSL has no CRC")
+            raise tap.Skip("OpenSSL has no CRC32C")
         with disk.opened(OURS) as device:
             sectors.write(device, 0, data)
         raw = disk.file.read_bytes()
         block = data[7 * options.block :][: options.block]
         sectors.flip(disk.file, raw.index(disk.tag(7, block)) + 3)
         with disk.opened(OURS) as device:
-            check_equal(wrong(device), [7], "what the driver finds wrong")
+            check_equal(wrong(device), [7], "wrong blocks for the driver")
 
-    @holds("with another key nothing is right")
+    @test("wrong key: every block is detected")
     def _() -> None:
         if not disk.key:
-            raise tap.Skip("there is no key")
+            raise tap.Skip("the algorithm has no key")
         with disk.opened(OURS, os.urandom(len(disk.key))) as device:
-            check_equal(wrong(device), list(range(64)), "what the driver finds wrong")
+            check_equal(wrong(device), list(range(64)), "wrong blocks for the driver")
 
 
 def add_journal(disk: Volume) -> None:
-    """Defines the tests of the journal, which one writes and the other replays after a crash."""
+    """Defines the tests of the journal. One implementation writes it, another replays it."""
 
     def crash(writer: str, reader: str, written_with: str, read_with: str) -> None:
         extra = written_with
@@ -279,25 +280,25 @@ def add_journal(disk: Volume) -> None:
             sectors.write(device, 0, new)
             left = disk.file.read_bytes()
         at = left.find(old[: sectors.SECTOR])
-        check(at >= 0, "the old data is not in its place: nothing is in the journal alone")
+        check(at >= 0, "the old data are not on the disk: the journal was already written back")
         crashed = volume.MOUNTS / "crashed"
         crashed.write_bytes(left)
         with volume.looped(crashed) as loop:
             with disk.opened(reader, disk=loop, extra=read_with) as device:
-                check_same(sectors.read(device, 0, len(new)), new, "what was in the journal")
+                check_same(sectors.read(device, 0, len(new)), new, "contents of the journal")
                 check_equal(mismatches(), 0, "wrong tags")
         left = crashed.read_bytes()
-        check_same(left[at:][: sectors.SECTOR], new[: sectors.SECTOR], "the place on the disk")
+        check_same(left[at:][: sectors.SECTOR], new[: sectors.SECTOR], "sector after the replay")
         crashed.unlink()
 
-    @holds("software replays the journal that was written with the driver's tags")
+    @test("journal written with the driver: the kernel's own code replays it")
     def _() -> None:
         with by_the_device(64):
             crash(OURS, options.algorithm, "", "")
 
-    @holds("the driver replays the journal that was written with software's tags")
+    @test("journal written with the kernel's own code: the driver replays it")
     def _() -> None:
-        # Each tag is checked when its block goes to its place.
+        # The replay checks the tag of each block.
         with by_the_device(32):
             crash(options.algorithm, OURS, "", "")
 
@@ -311,20 +312,20 @@ def _add_encrypted(disk: Volume, crash, cipher: str) -> None:  # type: ignore[no
 
     for mine in (True, False):
 
-        who = "the driver" if mine else "software"
+        writer = "the driver" if mine else "the kernel's own code"
 
-        @holds(f"a journal with {cipher} by {who} is read by the other")
+        @test(f"journal encrypted by {writer}: the other implementation replays it ({cipher})")
         def _(mine: bool = mine) -> None:
-            theirs = crypto.software(cipher).driver
+            theirs = crypto.generic(cipher).driver
             both = journal(theirs if CONTROL else crypto.driver(cipher)), journal(theirs)
-            work = Work()
+            stats = OffloadStats()
             crash(OURS, options.algorithm, *(both if mine else both[::-1]))
-            done, _ = work.share("journals")
-            check("CIPHER_ENCRYPT" in done or CONTROL, "the device has encrypted nothing")
+            done, _ = stats.share("journals")
+            check("CIPHER_ENCRYPT" in done or CONTROL, "the device has encrypted no journal")
 
 
 def main() -> None:
-    """Sets up what the tests need and runs them."""
+    """Creates the volume, defines the tests and runs them."""
     subprocess.run(["modprobe", "-q", "dm_integrity"], check=False)
     stack = contextlib.ExitStack()
     device = stack.enter_context(volume.disk(options.size))
@@ -336,7 +337,7 @@ def main() -> None:
         add_corruption(disk)
         add_journal(disk)
 
-    @holds("the kernel has nothing else to report")
+    @test("no other kernel reports")
     def _() -> None:
         stack.close()
         log.check_quiet()

@@ -1,13 +1,14 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""IPsec between two hosts, one on the driver and the other on software.
+"""IPsec between two hosts. One host uses the driver, the other the kernel's own code.
 
 usage: ipsec.py [--suites PATTERN] [--modes MODE...] [--transfer MIB] [--few] [--control]
 
-For a guest with a reference device. The hosts are two network namespaces. Each SA is made while
-its side is preferred (lib/crconf.py), and the device has to have had just as many requests as the
-left host's SAs have had packets: it encrypts what that host sends, decrypts what it gets, and
-nothing else. What one host makes the other has to understand; nothing may be lost.
+For a guest with a reference device. The hosts are network namespaces. The priorities when an SA is
+created decide which implementation it uses (lib/crconf.py). The device must serve exactly one
+request for each packet of the left host, in each service of the suite: an encryption for each sent
+packet, and a decryption for each received one. Each host must accept the packets of the other, and
+no packet may be lost.
 """
 
 import argparse
@@ -19,15 +20,15 @@ from contextlib import contextmanager
 from lib import crconf, crypto, netns, tap, traffic, xfrm
 from lib.kernel_log import KernelLog
 from lib.netns import Namespace
-from lib.tap import check, check_equal, holds
-from lib.work import Work
+from lib.offload import OffloadStats
+from lib.tap import check, check_equal, test
 from lib.xfrm import Association, Suite
 
-GCM_TAKEN = xfrm.GCM.taken[0]
+GCM_ALGORITHM = xfrm.GCM.sa_algorithms[0]
 SUITES = [
     xfrm.GCM,
-    xfrm.aead("rfc4106(gcm(aes))", 32 + 4, 128, GCM_TAKEN),
-    xfrm.aead("rfc4106(gcm(aes))", 32 + 4, 64, GCM_TAKEN),
+    xfrm.aead("rfc4106(gcm(aes))", 32 + 4, 128, GCM_ALGORITHM),
+    xfrm.aead("rfc4106(gcm(aes))", 32 + 4, 64, GCM_ALGORITHM),
     xfrm.aead("rfc4309(ccm(aes))", 16 + 3, 128, "seqiv(rfc4309(ccm-aes-virtio))"),
     xfrm.aead("rfc4543(gcm(aes))", 16 + 4, 128, "seqiv(rfc4543(gcm-aes-virtio))"),
     xfrm.aead("rfc7539esp(chacha20,poly1305)", 32 + 4, 128,
@@ -54,17 +55,17 @@ SUITES = [
     xfrm.AH_SHA256,
     xfrm.ah("hmac(sha512)", 64, 256, "hmac-sha512-virtio"),
 ]  # fmt: skip
-# What the kernel calls it, and whether sequence numbers are extended.
+# The mode of the SA, and whether it has extended sequence numbers.
 MODES = {"transport": ("transport", False), "tunnel": ("tunnel", False), "esn": ("tunnel", True)}
 MTU = 1500
-# Longer packets are in more pieces than the driver has descriptors for with a request.
+# Longer packets have more segments than a request of the driver can have descriptors.
 WHOLE = 4096
 parser = argparse.ArgumentParser()
-parser.add_argument("--suites", default="", help="a regular expression for their names")
+parser.add_argument("--suites", default="", help="a regular expression for the suites' names")
 parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
 parser.add_argument("--transfer", type=float, default=2, help="MiB by TCP in each direction")
 parser.add_argument("--few", action="store_true", help="fewer sizes")
-parser.add_argument("--control", action="store_true", help="software on both sides")
+parser.add_argument("--control", action="store_true", help="do not use the driver")
 options = parser.parse_args()
 SIZES = traffic.sizes(MTU, WHOLE)[:: 9 if options.few else 1]
 
@@ -75,7 +76,7 @@ log = KernelLog()
 def associated(
     left: Namespace, right: Namespace, suite: Suite, mode: str, esn: bool, wrong_key_from: str = ""
 ) -> Iterator[Association]:
-    """SAs between the hosts, the left one's on the driver, the right one's on software."""
+    """Creates SAs between the hosts. The left host uses the driver, the right host does not."""
     association = Association(suite, mode, esn)
     try:
         with crconf.made_by(False, suite.algorithm(esn)) as theirs:
@@ -83,9 +84,10 @@ def associated(
         with crconf.made_by(not options.control, suite.algorithm(esn)) as ours:
             association.add(left, right, wrong_key_from)
         tap.note(f"left: {ours.outermost}; right: {theirs.outermost}")
-        check(not theirs.ours, f"software's side has {theirs.ours}")
+        check(not theirs.ours, f"the right host uses {theirs.ours}")
         if not options.control:
-            check(suite.taken[esn] in ours.drivers, f"not taken: {suite.taken[esn]}")
+            expected = suite.sa_algorithms[esn]
+            check(expected in ours.drivers, f"{expected} is not used")
         association.chained = any(name.startswith("authenc-") for name in ours.ours)
         yield association
     finally:
@@ -93,41 +95,42 @@ def associated(
 
 
 def expected_work(association: Association, sent: int, received: int) -> dict[str, int]:
-    """What that many packets ask of the device."""
+    """Returns the expected requests of the device for that many packets."""
     services = association.suite.services
     if association.chained:
-        services = ("CIPHER",)  # the MAC comes along
+        services = ("CIPHER",)  # one request for cipher and MAC
     expected = {}
     for service in services:
         if service == "MAC":
             expected["MAC"] = sent + received
         elif "ctr" in association.suite.name and not association.chained:
-            expected["CIPHER_ENCRYPT"] = sent + received  # the template knows no other direction
+            expected["CIPHER_ENCRYPT"] = sent + received  # the rfc3686 template only encrypts
         else:
             expected[f"{service}_ENCRYPT"] = sent
             expected[f"{service}_DECRYPT"] = received
     return expected
 
 
-def check_work(association: Association, work: Work, sent: int, received: int) -> None:
-    """Says what share of it was done by the device; fails the test if that is not all, but for
-    packets that are in too many pieces."""
+def check_work(association: Association, stats: OffloadStats, sent: int, received: int) -> None:
+    """Prints how many requests the device served. Fails the test unless it served all requests,
+    except for packets with too many segments."""
     if options.control:
-        work.check_none()
+        stats.check_none()
         return
-    done, software = work.share(f"{sent} packets sent, {received} received")
+    done, fallbacks = stats.share(f"{sent} packets sent, {received} received")
     expected = expected_work(association, sent, received)
     check_equal(done.keys(), expected.keys(), "operations of the device")
     check(all(done[name] <= count for name, count in expected.items()), f"expected {expected}")
     missing = sum(expected.values()) - sum(done.values())
-    check_equal(software.pop("unmappable", 0), missing, "requests in too many pieces")
-    check_equal(software, {}, "requests by software for other reasons")
-    pieces = sum(size > WHOLE for size in SIZES)  # pings there and back, each part of the work
-    check(missing <= 2 * pieces * len(association.suite.services), "too many were in pieces")
+    check_equal(fallbacks.pop("unmappable", 0), missing, "requests with too many segments")
+    check_equal(fallbacks, {}, "requests on the fallback for other reasons")
+    pieces = sum(size > WHOLE for size in SIZES)  # large pings in each direction
+    check(missing <= 2 * pieces * len(association.suite.services), "too many segmented requests")
 
 
 def check_nothing_lost(left: Namespace, right: Namespace) -> tuple[int, int]:
-    """Every packet that was sent has arrived; returns how many the left host has sent and got."""
+    """Checks that every packet has arrived. Returns how many packets the left host sent and
+    received."""
     counts = {}
     for sender, receiver in ((left, right), (right, left)):
 
@@ -135,9 +138,9 @@ def check_nothing_lost(left: Namespace, right: Namespace) -> tuple[int, int]:
             sent = Association.state(sender, sender).packets
             return Association.state(receiver, sender).packets == sent
 
-        # The last one may be with the device still.
+        # The last packet may still be in flight.
         with contextlib.suppress(tap.Failure):
-            tap.wait_until(all_arrived, 10, "all have arrived")
+            tap.wait_until(all_arrived, 10, "all packets arrived")
         out = Association.state(sender, sender)
         into = Association.state(receiver, sender)
         check_equal(into.packets, out.packets, f"packets from {sender.name} that arrived")
@@ -148,7 +151,7 @@ def check_nothing_lost(left: Namespace, right: Namespace) -> tuple[int, int]:
 
 
 def transfer_both_ways(left: Namespace, right: Namespace, association: Association) -> None:
-    """Sends as much as the options say in either direction, and says what TCP thinks of it."""
+    """Sends `options.transfer` MiB in each direction, and prints TCP's retransmissions."""
     total = int(options.transfer * (1 << 20))
     for host, other in ((left, right), (right, left)):
         before = host.table("snmp", "Tcp")["RetransSegs"], host.table("netstat", "TcpExt")
@@ -158,54 +161,54 @@ def transfer_both_ways(left: Namespace, right: Namespace, association: Associati
         more = host.table("netstat", "TcpExt")
         why = {name: more[name] - was for name, was in before[1].items() if more[name] > was}
         why = {name: count for name, count in why.items() if re.search("Loss|Retr|Spur|Undo", name)}
-        tap.note(f"{total} bytes from {host.name}, {again} segments sent again: {why}")
+        tap.note(f"{total} bytes from {host.name}, {again} segments retransmitted: {why}")
 
 
 def add_traffic(left: Namespace, right: Namespace, suite: Suite, mode: str, esn: bool) -> None:
-    """Defines the test that all packets of a suite are right."""
+    """Defines the test that all packets of a suite arrive."""
 
-    @holds(f"{suite.name}, {mode}{', ESN' if esn else ''}: all packets arrive, by the device")
+    @test(f"{suite.name}, {mode}{', ESN' if esn else ''}: all packets arrive, on the device")
     def _() -> None:
         with associated(left, right, suite, mode, esn) as association:
-            work = Work()
+            stats = OffloadStats()
             with traffic.Pinger(left, *association.ends(left, right)) as pinger:
                 traffic.ping(pinger, SIZES)
                 traffic.ping(pinger, SIZES[:100], at_once=20)
             transfer_both_ways(left, right, association)
             sent, received = check_nothing_lost(left, right)
-            check_work(association, work, sent, received)
+            check_work(association, stats, sent, received)
 
 
 def add_forgery(left: Namespace, right: Namespace, suite: Suite) -> None:
-    """Defines the test that wrong packets are seen."""
+    """Defines the test that forged packets are dropped."""
 
-    @holds(f"{suite.name}: packets made with another key are dropped, and counted as forged")
+    @test(f"{suite.name}: packets with a wrong key are dropped and counted")
     def _() -> None:
         count = 20
         with associated(left, right, suite, "transport", False, wrong_key_from="right"):
-            work = Work()
+            stats = OffloadStats()
             before = left.numbers("xfrm_stat")["XfrmInStateProtoError"]
             with traffic.Pinger(left, left.address, right.address) as pinger:
                 for size in range(count):
                     pinger.send(bytes(size * 10))
-                check(pinger.receive(0.5) is None, "a forged reply was taken")
-            # They may take their time.
+                check(pinger.receive(0.5) is None, "a forged reply was accepted")
+            # Replies can be late.
             with contextlib.suppress(tap.Failure):
                 tap.wait_until(
-                    lambda: Association.state(left, right).failed == count, 30, "all have failed"
+                    lambda: Association.state(left, right).failed == count, 30, "all packets failed"
                 )
             state = Association.state(left, right)
-            check_equal((state.packets, state.failed), (0, count), "packets taken and failed")
+            check_equal((state.packets, state.failed), (0, count), "accepted and failed packets")
             errors = left.numbers("xfrm_stat")["XfrmInStateProtoError"] - before
             check_equal(errors, count, "errors of IPsec")
             if "AEAD" in suite.services and not options.control:
-                check_equal(work.device("BADMSG"), {"AEAD_DECRYPT": count}, "wrong tags")
+                check_equal(stats.device("BADMSG"), {"AEAD_DECRYPT": count}, "wrong tags")
 
 
 def main() -> None:
     """Defines the tests and runs them."""
     chosen = [suite for suite in SUITES if re.search(options.suites, suite.name)]
-    work = Work()
+    stats = OffloadStats()
     with netns.joined(MTU) as (left, right):
         for suite in chosen:
             for mode in options.modes:
@@ -213,15 +216,15 @@ def main() -> None:
         for suite in chosen:
             add_forgery(left, right, suite)
 
-        @holds("the driver is not in use when the SAs are gone")
+        @test("all SAs removed: the driver has no users")
         def _() -> None:
             tap.wait_until(
-                lambda: not any(alg.users for alg in crypto.ours().values()), 10, "its users go"
+                lambda: not any(alg.users for alg in crypto.ours().values()), 10, "no users"
             )
 
-        @holds("the kernel has nothing to report")
+        @test("no kernel reports")
         def _() -> None:
-            work.share("in all")
+            stats.share("total")
             log.check_quiet()
 
         tap.run()

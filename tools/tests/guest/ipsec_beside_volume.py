@@ -1,12 +1,12 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""IPsec beside a dm-crypt volume that keeps the only data queue full.
+"""IPsec while a dm-crypt volume keeps the only data queue full.
 
-dm-crypt lets its requests wait, IPsec does not: a packet that finds the ring full is lost. The
-driver keeps a part of the ring free for requests that may not wait, so that no packet is lost while
-the volume is written.
+dm-crypt's requests may be backlogged, IPsec's may not: if the ring is full, the packet is dropped.
+The driver reserves a part of the ring for requests that may not be backlogged. So no packet may be
+dropped while the volume is written.
 
-For a guest with a reference device that is slow and has one data queue with a small ring.
+For a guest with a slow reference device with one data queue and a small ring.
 """
 
 import contextlib
@@ -19,11 +19,11 @@ from pathlib import Path
 from lib import ciphers, crconf, netns, tap, traffic, volume, xfrm
 from lib.kernel_log import KernelLog
 from lib.netns import Namespace
-from lib.tap import check, check_equal, holds
+from lib.tap import check, check_equal, test
 from lib.xfrm import Association
 
 PINGS = 100
-# How long a reply may take, in seconds, and how many may be missing before the test ends.
+# Time limit of a reply in seconds, and missing replies that end the test.
 LIMIT = 10
 MISSING = 3
 MEBIBYTES = 64
@@ -32,7 +32,7 @@ log = KernelLog()
 
 
 def backlog() -> int:
-    """The number of backlogged requests on all data queues."""
+    """Returns the number of backlogged requests on all data queues."""
     waiting = 0
     for file in STATE.glob("*/status"):
         for line in file.read_text().splitlines():
@@ -43,7 +43,8 @@ def backlog() -> int:
 
 @contextlib.contextmanager
 def written() -> Iterator[None]:
-    """A dm-crypt volume on the device is written all the time, with many requests at a time."""
+    """Writes to a dm-crypt volume on the device during the block, with many requests in
+    parallel."""
     with volume.disk(MEBIBYTES) as disk:
         line = volume.table(disk, f"capi:{ciphers.XTS.asynchronous}-plain64", os.urandom(64), 512)
         with volume.mapped("busy", line) as device:
@@ -56,13 +57,14 @@ def written() -> Iterator[None]:
                 try:
                     tap.wait_until(lambda: backlog() > 0, 60, "the volume fills the ring")
                     yield
-                    check(writer.poll() is None, "the volume was not written any more")
+                    check(writer.poll() is None, "fio has ended")
                 finally:
                     writer.terminate()
 
 
 def ping(left: Namespace, right: Namespace) -> tuple[int, int]:
-    """Sends pings one after the other; returns how often there was a backlog, and the replies."""
+    """Sends pings one at a time. Returns how often there was a backlog, and the number of
+    replies."""
     busy = replies = 0
     with traffic.Pinger(left, left.address, right.address) as pinger:
         for count in range(PINGS):
@@ -82,7 +84,7 @@ def main() -> None:
     """Defines the test and runs it."""
     with netns.joined() as (left, right):
 
-        @holds("IPsec beside a volume that keeps the ring full: no packet is refused")
+        @test("IPsec while a volume keeps the ring full: no packet is dropped")
         def _() -> None:
             association = Association(xfrm.GCM, "transport", False)
             try:
@@ -96,14 +98,14 @@ def main() -> None:
                 after = left.numbers("xfrm_stat")
                 lost = {name: after[name] - before[name] for name in after}
                 refused = lost["XfrmOutStateProtoError"] + lost["XfrmInStateProtoError"]
-                tap.note(f"{busy} of {PINGS} pings beside a backlog: {refused} refused")
-                check_equal(refused, 0, "packets refused")
-                check(busy > PINGS / 2, f"the ring was seldom full: {busy} of {PINGS} times")
+                tap.note(f"{busy} of {PINGS} pings during a backlog: {refused} dropped")
+                check_equal(refused, 0, "dropped packets")
+                check(busy > PINGS / 2, f"backlog in only {busy} of {PINGS} pings")
                 check_equal(replies, PINGS, "replies")
             finally:
                 association.remove(left, right)
 
-        @holds("the kernel has nothing to report")
+        @test("no kernel reports")
         def _() -> None:
             log.check_quiet()
 

@@ -1,14 +1,14 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Measures how long the driver keeps the processor from interrupts and softirqs while COMMAND runs.
+"""Limits the sections in which the driver disables interrupts or runs in a softirq.
 
 usage: latency.py IRQS-OFF SOFTIRQ COMMAND [ARG...]
 
-A QEMU plugin, tools/bench/plugin/latency.c, counts the instructions of the longest section in which the
-driver runs with interrupts disabled, and of the longest softirq in which it runs. They may have at most
-IRQS-OFF and SOFTIRQ instructions.
+While COMMAND runs, a QEMU plugin, tools/bench/plugin/latency.c, counts the instructions of the
+longest section in which the driver runs with interrupts disabled, and of the longest softirq in
+which the driver runs. They may have at most IRQS-OFF and SOFTIRQ instructions.
 
-For a guest with that plugin, which writes to /mnt/share/latency, and with the driver loaded all the time.
+For a guest with that plugin, which writes to /mnt/share/latency. The driver must stay loaded.
 """
 
 import bisect
@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 from lib import crypto, tap
-from lib.tap import holds
+from lib.tap import test
 
 RESULTS = Path("/mnt/share/latency")
 TEXT_BEGIN, TEXT_END, SOFTIRQS, BEGIN, END = range(0x10, 0x15)
@@ -28,7 +28,7 @@ LAST_FUNCTION = 4096
 
 
 def mark(number: int, operand: int = 0) -> None:
-    """Executes the NOP that the plugin looks for, with the operand in RAX."""
+    """Executes the NOP that the plugin detects, with the operand in RAX."""
     code = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
     code.write(b"\x48\xb8" + operand.to_bytes(8, "little"))  # mov $operand, %rax
     code.write(bytes((0x0F, 0x1F, 0x80, number, 0x00, 0x43, 0x56)) + b"\xc3")
@@ -36,7 +36,7 @@ def mark(number: int, operand: int = 0) -> None:
 
 
 class Symbols:
-    """The functions of the kernel and its modules."""
+    """The functions of the kernel and of its modules."""
 
     def __init__(self) -> None:
         self._functions: list[tuple[int, str, str]] = []
@@ -47,17 +47,17 @@ class Symbols:
         self._functions.sort()
 
     def address(self, name: str) -> int:
-        """The address of a function of the kernel."""
+        """Returns the address of a function of the kernel."""
         (address,) = (at for at, found, module in self._functions if found == name and not module)
         return address
 
     def text(self, module: str) -> tuple[int, int]:
-        """Where the text of a module begins, and where it ends at the latest."""
+        """Returns the first address of a module's text, and an upper limit of its end."""
         addresses = [at for at, _, of in self._functions if of == f"[{module}]"]
         return addresses[0], addresses[-1] + LAST_FUNCTION
 
     def function(self, address: int) -> str:
-        """The function that has this address."""
+        """Returns the name of the function that contains this address."""
         place = bisect.bisect_right(self._functions, (address, "\U0010ffff", "")) - 1
         return self._functions[place][1]
 
@@ -66,7 +66,7 @@ symbols = Symbols()
 longest: dict[str, tuple[int, int]] = {}
 
 
-@holds(f"the load runs: {' '.join(Path(word).name for word in sys.argv[3:])}")
+@test(f"the load runs: {' '.join(Path(word).name for word in sys.argv[3:])}")
 def _() -> None:
     begin, end = symbols.text(crypto.MODULE)
     mark(TEXT_BEGIN, begin)
@@ -90,12 +90,12 @@ def check_longest(name: str, limit: int) -> None:
     tap.check(instructions <= limit, f"{instructions} instructions, more than {limit}")
 
 
-@holds(f"the driver disables interrupts for at most {sys.argv[1]} instructions")
+@test(f"the driver disables interrupts for at most {sys.argv[1]} instructions")
 def _() -> None:
     check_longest("irqs-off", int(sys.argv[1]))
 
 
-@holds(f"a softirq in which the driver runs has at most {sys.argv[2]} instructions")
+@test(f"a softirq in which the driver runs has at most {sys.argv[2]} instructions")
 def _() -> None:
     check_longest("softirq", int(sys.argv[2]))
 

@@ -1,12 +1,12 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""What the driver does with a device between two uses of it: it changes, or becomes ready in
-silence, or does not let go.
+"""Changes of a device that is idle or about to be unbound: new configuration, HW_READY, a device
+that does not respond.
 
 usage: life.py TIMEOUT_MS
 
-For a guest with a vfio device, whose driver gives devices TIMEOUT_MS for an answer. The shared
-folder has the test modules.
+For a guest with a vfio device. TIMEOUT_MS is the driver's timeout_ms. The shared folder has the
+test modules.
 """
 
 import os
@@ -20,10 +20,10 @@ from pathlib import Path
 
 from lib import afalg, crypto, module, reference, sleep, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.tap import check, check_equal, check_same, test, wait_until
 
 TIMEOUT = int(sys.argv[1]) / 1000
-# For what has to come to pass some time.
+# Time limit in seconds for events without a limit of their own.
 LONG = 120
 KEY, IV = os.urandom(32), os.urandom(16)
 DATA = os.urandom(4096)
@@ -32,31 +32,30 @@ log = KernelLog()
 
 
 def state() -> dict[str, str]:
-    """What debugfs says of the device."""
+    """Returns the contents of the device's status file in debugfs."""
     (file,) = Path("/sys/kernel/debug", crypto.MODULE).glob("virtio*/status")
     return dict(re.findall(r"^(.*?): (.*)$", file.read_text(), re.M))
 
 
 def in_flight(queue: str) -> int:
-    """How many requests the device has of a queue."""
+    """Returns how many requests of a queue are in flight."""
     return int(state()[queue].split()[0])
 
 
 def served() -> int:
-    """How many requests the device has served."""
+    """Returns how many requests the device has served."""
     return reference.data_requests(reference.status(), status="OK")
 
 
 def sessions_created() -> int:
-    """How many sessions the device has created."""
+    """Returns how many sessions the device has created."""
     return reference.requests(
         reference.status(), operation="CIPHER_CREATE_SESSION", status="OK"
     )
 
 
 def in_process(function: Callable[[], object]) -> ForkProcess:
-    """Starts a process that calls the function. A thread would keep all others waiting while it sets
-    a key."""
+    """Starts a process that calls the function. A thread that sets a key would block the others."""
     process = get_context("fork").Process(target=function)
     process.start()
     return process
@@ -67,70 +66,70 @@ def held() -> bool:
     return any(queue["held"] for queue in reference.status()["queues"])
 
 
-def crypts_right(transform: afalg.Transform, what: str) -> None:
-    """Both directions give the right result, on the device or the fallback."""
+def check_crypt(transform: afalg.Transform, what: str) -> None:
+    """Fails the test unless both directions give the correct result, on device or fallback."""
     check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, f"{what}: ciphertext")
     check_same(transform.crypt(afalg.DECRYPT, IV, EXPECTED), DATA, f"{what}: plaintext")
 
 
-def device_works(transform: afalg.Transform, what: str) -> None:
-    """The device does the transform's work, after a while."""
+def wait_until_offloaded(transform: afalg.Transform, what: str) -> None:
+    """Waits until the device serves the transform."""
 
-    def does() -> bool:
+    def is_served() -> bool:
         before = served()
-        crypts_right(transform, what)
+        check_crypt(transform, what)
         return served() >= before + 2
 
-    wait_until(does, LONG, f"{what}: the device works")
+    wait_until(is_served, LONG, f"{what}: the device works")
 
 
-@holds("resume with another configuration: the device is not used until it has the old one")
+@test("resume with a changed configuration: not used until the old one is back")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         with reference.faulty("config-max-size:value=12345"):
-            with sleep.sleeping():
+            with sleep.frozen():
                 count = served()
             wait_until(lambda: log.matching("configuration changed"), LONG, "a message")
-            crypts_right(transform, "another configuration")
+            check_crypt(transform, "changed configuration")
             check_equal(served(), count, "requests served")
-        device_works(transform, "the old configuration")
+        wait_until_offloaded(transform, "old configuration")
 
 
 for NOTICE in ("none", "reset"):
 
-    @holds(f"not ready, then ready without an interrupt: the device is used (notice {NOTICE})")
+    @test(f"not ready, then ready without an interrupt: the device is used (notice {NOTICE})")
     def _(notice: str = NOTICE) -> None:
         with afalg.Transform(crypto.SYNC, KEY) as transform:
-            device_works(transform, "before")
+            wait_until_offloaded(transform, "before")
             before = state()["restarts"]
             reference.command(command="ready", ready=False)
-            wait_until(lambda: state()["state"] == "not_ready", LONG, "it is not ready")
+            wait_until(lambda: state()["state"] == "not_ready", LONG, "not ready")
             reference.command(command="ready", ready=True, notice=notice)
-            device_works(transform, "ready in silence")
+            wait_until_offloaded(transform, "ready without an interrupt")
             check_equal(state()["restarts"], before, "restarts")
 
 
-@holds("a CREATE that is answered in the next epoch: its session is destroyed")
+@test("CREATE completed in the next epoch: its session is destroyed")
 def _() -> None:
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
     created = sessions_created()
     with reference.faulty("delay:value=1500:queue=control:count=1"):
-        # The last DESTROY is answered. No session is left for the driver to ask about.
+        # The previous DESTROY has completed, so the driver has no reason to send another request.
         user = in_process(lambda: afalg.Transform(crypto.SYNC, KEY).close())
         wait_until(lambda: sessions_created() > created or held(), LONG, "a CREATE is sent")
         for ready in (False, True):
             reference.command(command="ready", ready=ready)
             time.sleep(0.2)
-        check(user.is_alive(), "the CREATE was answered before the device was ready again")
+        check(user.is_alive(), "CREATE completed before the device was ready again")
         user.join()
-    wait_until(lambda: state()["state"] == "ready", LONG, "it is ready")
+    wait_until(lambda: state()["state"] == "ready", LONG, "ready")
     wait_until(lambda: state()["controlq"] == "0 in flight", LONG, "no control request")
     check(sessions_created() > created, "no session was created")
     check_equal(reference.status()["sessions"], 0, "sessions left in the device")
 
 
-@holds("readiness that changes all the time: the log has a limited number of lines")
+@test("HW_READY toggles continuously: at most 10 log messages")
 def _() -> None:
     def lines() -> int:
         return len(log.matching(r"virtio\d+: .*ready"))
@@ -141,16 +140,16 @@ def _() -> None:
     reference.command(command="ready", ready=True)
     check(lines() - before <= 10, f"{lines() - before} lines")
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "afterwards")
+        wait_until_offloaded(transform, "afterwards")
 
 
-@holds("unbind of a device that does not answer takes one timeout_ms and a few seconds")
+@test("unbind of an unresponsive device: takes timeout_ms plus at most 3.5 s")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform, afalg.Transform(crypto.SYNC) as other:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         with reference.faulty("never-answer"):
             users = [
-                in_process(lambda: crypts_right(transform, "without an answer")),
+                in_process(lambda: check_crypt(transform, "no response")),
                 in_process(lambda: other.set_key(KEY)),
             ]
             for queue in ("dataq.0", "controlq"):
@@ -163,18 +162,18 @@ def _() -> None:
                 check_equal(user.exitcode, 0, "exit status of a user")
         tap.note(f"unbound in {took:.1f} s")
         check(took < TIMEOUT + 3.5, f"it took {took:.1f} s")
-        crypts_right(transform, "unbound")
+        check_crypt(transform, "unbound")
         module.bind(LONG)
-        device_works(transform, "bound again")
+        wait_until_offloaded(transform, "bound again")
 
 
-@holds("no kernel reports")
+@test("no kernel reports")
 def _() -> None:
     log.check_quiet()
 
 
 sleep.load()
 afalg.prepare()
-# Queue 0 is this CPU's.
+# CPU 0 uses data queue 0.
 os.sched_setaffinity(0, {0})
 tap.run()

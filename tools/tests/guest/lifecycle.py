@@ -1,11 +1,11 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""The module and its devices come and go, with and without users.
+"""The module is loaded and unloaded, and its devices bound and unbound, with and without users.
 
 usage: lifecycle.py [--cycles N] [--ko FILE] [--selftest SECONDS] [--wait-each]
 
-At the end everything is as it was: all algorithms pass their self-tests, the device has as
-much room for sessions as at the beginning, nothing has leaked, the kernel has no complaint.
+At the end all algorithms pass their self-tests, the device has as many free sessions as at the
+start, no memory has leaked, and the kernel has reported nothing.
 """
 
 import argparse
@@ -18,24 +18,24 @@ from pathlib import Path
 from lib import afalg, crypto, host, module, tap, volume
 from lib.afalg import ENCRYPT
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds
+from lib.tap import check, check_equal, check_same, test
 from lib.writer import writing
 
 KMEMLEAK = Path("/sys/kernel/debug/kmemleak")
-# More than the device has room for: a transform has two sessions, QEMU keeps 256.
+# More than the device can serve in sessions: a transform has two, and QEMU's limit is 256.
 MANY = 150
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--cycles", type=int, default=50)
 parser.add_argument("--ko", type=Path, default=Path("/run/testbed/driver.ko"))
-parser.add_argument("--selftest", type=int, default=60, help="seconds the self-tests may take")
-parser.add_argument("--wait-each", action="store_true", help="wait for them in every cycle")
+parser.add_argument("--selftest", type=int, default=60, help="time limit of the self-tests in s")
+parser.add_argument("--wait-each", action="store_true", help="wait for self-tests in each cycle")
 options = parser.parse_args()
 log = KernelLog()
 
 
 def capacity() -> int:
-    """How many of MANY transforms that exist at once the host works for; all must work."""
+    """Returns how many of MANY simultaneous transforms the host serves. All must be correct."""
     key, iv = afalg.random_key(16)
     data = os.urandom(64)
     expected = afalg.openssl(key, iv, data)
@@ -54,31 +54,31 @@ CAPACITY = capacity()
 
 
 def cycle_done(number: int) -> None:
-    """Waits for the self-tests if this is the last cycle, or if they are always waited for."""
+    """Waits for the self-tests after the last cycle, or after each cycle with --wait-each."""
     if options.wait_each or number == options.cycles - 1:
         module.wait_passed(options.selftest)
 
 
-@holds("at the beginning the host works for transforms, and in one device for not all of many")
+@test("start: the host serves some of many transforms")
 def _() -> None:
     tap.note(f"{CAPACITY} of {MANY}")
-    check(60 <= CAPACITY < MANY, f"{CAPACITY}: what follows would prove nothing")
+    check(60 <= CAPACITY < MANY, f"{CAPACITY}: the later test of the capacity could not fail")
 
 
-@holds("parameters out of range: the module is refused with EINVAL and the log says why")
+@test("parameters out of range: insmod fails with EINVAL and a message")
 def _() -> None:
     module.unload(options.selftest)
     for text in ("priority=10001", "timeout_ms=1", "timeout_ms=99", "timeout_ms=600001"):
         done = module.insmod(options.ko, text)
         check(done.returncode, f"{text}: insmod succeeded")
         check(re.search("Invalid (argument|parameters)", done.stderr), f"{text}: {done.stderr}")
-        check(not module.loaded(), f"{text}: the module is in the kernel")
+        check(not module.loaded(), f"{text}: the module is loaded")
         line = f"{crypto.MODULE}: {text} is out of range"
-        check(log.matching(re.escape(line)), f"{text}: the log has no line with {line!r}")
+        check(log.matching(re.escape(line)), f"{text}: no message {line!r}")
     module.check_no_algorithms()
 
 
-@holds("the priorities are those asked for, the synchronous flavour's one less")
+@test("priorities: as configured, one less for the synchronous variant")
 def _() -> None:
     for parameters, expected in (
         (["priority=5"], (5, 4)),
@@ -95,7 +95,7 @@ def _() -> None:
         module.unload(options.selftest)
 
 
-@holds(f"{options.cycles} times loaded and unloaded: all algorithms come and go")
+@test(f"load and unload {options.cycles} times: algorithms are registered and unregistered")
 def _() -> None:
     for number in range(options.cycles):
         module.load(options.ko, seconds=options.selftest)
@@ -105,7 +105,7 @@ def _() -> None:
     module.wait_passed(options.selftest)
 
 
-@holds(f"{options.cycles} times unbound and bound: all algorithms go and come")
+@test(f"unbind and bind {options.cycles} times: algorithms are registered and unregistered")
 def _() -> None:
     for number in range(options.cycles):
         module.unbind()
@@ -113,42 +113,42 @@ def _() -> None:
         cycle_done(number)
 
 
-@holds("unbound at various moments of the self-tests, which end well or are given up")
+@test("unbind during the self-tests: they pass or are aborted")
 def _() -> None:
     module.unbind()
     module.bind(options.selftest)
     started = time.monotonic()
     module.wait_passed(options.selftest)
     duration = time.monotonic() - started
-    tap.note(f"they take {duration:.2f} s")
+    tap.note(f"the self-tests take {duration:.2f} s")
     for number in range(options.cycles):
         module.unbind()
         module.bind(options.selftest)
         time.sleep(duration * number / options.cycles)
-        changed = crypto.registered() ^ crypto.flavours()
-        check(not changed, f"gone by themselves, or there besides: {sorted(changed)}")
+        changed = crypto.registered() ^ crypto.variants()
+        check(not changed, f"unexpected or missing algorithms: {sorted(changed)}")
     module.wait_passed(options.selftest)
 
 
 def check_rmmod_refused() -> None:
-    """Fails the test unless the module stays because it is in use."""
+    """Fails the test unless rmmod fails because the module is in use."""
     done = module.rmmod()
     check(done.returncode and "in use" in done.stderr, f"rmmod: {done.returncode} {done.stderr}")
-    check(module.loaded(), "the module is gone")
+    check(module.loaded(), "the module is not loaded")
 
 
-@holds("unbound and bound under a volume that is being written: nothing fails, nothing is lost")
+@test("unbind and bind under a volume that is written: no error, correct contents")
 def _() -> None:
     key = os.urandom(32)
     with volume.disk(64) as disk:
         ours = volume.table(disk, f"capi:{crypto.ASYNC}-plain64", key, volume.SECTOR)
-        software = f"capi:{crypto.software().driver}-plain64"
+        generic = f"capi:{crypto.generic().driver}-plain64"
         with volume.mapped("ours", ours) as opened:
             volume.make_file_system(opened)
             with volume.mounted(opened) as folder, writing(folder) as writer:
                 with host.watched() as work:
                     time.sleep(2)
-                check(work.encrypt_bytes > 0, "the host did nothing for the writer")
+                check(work.encrypt_bytes > 0, "the host served no request of the writer")
                 check_rmmod_refused()
                 for _ in range(options.cycles):
                     module.unbind()
@@ -158,52 +158,52 @@ def _() -> None:
                 module.unbind()
                 check_rmmod_refused()
                 module.bind(options.selftest)
-            check(writer.count > options.cycles, "hardly anything was written meanwhile")
+            check(writer.count > options.cycles, "too few files were written")
             volume.check_file_system(opened)
-        other = volume.table(disk, software, key, volume.SECTOR)
-        with volume.mapped("software", other) as opened:
+        other = volume.table(disk, generic, key, volume.SECTOR)
+        with volume.mapped("generic", other) as opened:
             volume.check_file_system(opened)
             with volume.mounted(opened, "ro") as folder:
                 volume.check_tree(folder, writer.written)
     module.wait_passed(options.selftest)
 
 
-@holds("a transform whose device is unbound goes on in software")
+@test("unbind with a transform in use: the fallback runs")
 def _() -> None:
     key, iv = afalg.random_key(24)
     data = os.urandom(8192)
     expected = afalg.openssl(key, iv, data)
     with afalg.Transform(crypto.SYNC, key) as transform, transform.operation() as operation:
-        with host.does_exactly(host.Work(1, len(data))):
+        with host.serves_exactly(host.HostStats(1, len(data))):
             check_same(operation.crypt(ENCRYPT, iv, data), expected, "before")
         module.unbind()
-        with host.does_nothing():
+        with host.serves_nothing():
             check_same(operation.crypt(ENCRYPT, iv, data), expected, "unbound")
         module.bind(options.selftest)
         check_same(operation.crypt(ENCRYPT, iv, data), expected, "bound again")
     module.wait_passed(options.selftest)
 
 
-@holds("600 transforms one after the other: the host works for each")
+@test("600 transforms in succession: the host serves each")
 def _() -> None:
     key, iv = afalg.random_key(32)
     data = os.urandom(64)
     expected = afalg.openssl(key, iv, data)
-    with host.does_exactly(host.Work(600, 600 * len(data))):
+    with host.serves_exactly(host.HostStats(600, 600 * len(data))):
         for number in range(600):
             with afalg.Transform(crypto.SYNC, key) as transform:
                 check_same(transform.crypt(ENCRYPT, iv, data), expected, f"transform {number}")
 
 
-@holds("after all this the device has as much room for sessions as at the beginning")
+@test("end: the host serves as many of many transforms as at the start")
 def _() -> None:
     module.unbind()
     module.bind(options.selftest)
     module.wait_passed(options.selftest)
-    check_equal(capacity(), CAPACITY, f"of {MANY} transforms the host worked for")
+    check_equal(capacity(), CAPACITY, f"transforms of {MANY} that the host served")
 
 
-@holds("the module can be unloaded and loaded once more, and the kernel has nothing to report")
+@test("unload and load: succeed, no kernel reports")
 def _() -> None:
     module.unload(options.selftest)
     module.load(options.ko, seconds=options.selftest)
@@ -211,12 +211,12 @@ def _() -> None:
     log.check_quiet()
 
 
-@holds("kmemleak finds nothing")
+@test("kmemleak: no leaks")
 def _() -> None:
     if not KMEMLEAK.exists():
         raise tap.Skip("this kernel has no kmemleak")
     for _ in range(2):
-        time.sleep(7)  # younger objects are not looked at
+        time.sleep(7)  # kmemleak ignores younger objects
         KMEMLEAK.write_text("scan")
     report = KMEMLEAK.read_text()
     check(not report, report)

@@ -1,13 +1,13 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""A LUKS2 volume as cryptsetup makes it if it is told nothing, used from every CPU at once: every
-data queue of the device works for it; and what cryptsetup says of the driver's speed.
+"""A LUKS2 volume with the defaults of cryptsetup, used by every CPU at once. Every data queue of
+the device must serve it. cryptsetup's benchmark must measure the device.
 
 usage: luks_queues.py [--size MIB]
 
-For a guest with the module loaded with prefer=1, and a reference device that has as many data
-queues as there are CPUs. fio writes a file for each CPU into an ext4 on the volume and reads it
-back; software reads all of it once more.
+For a guest with the module parameter prefer=1, and a reference device with one data queue for each
+CPU. fio writes a file for each CPU to ext4 on the volume and reads it back. Then the kernel's own
+cipher reads all files.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import re
 from pathlib import Path
 
 from lib import afalg, ciphers, crypto, reference, tap, volume
-from lib.tap import check, check_equal, holds
+from lib.tap import check, check_equal, test
 from lib.volume import run
 
 parser = argparse.ArgumentParser()
@@ -29,14 +29,14 @@ KEY = volume.MOUNTS / "key"
 
 
 def served() -> list[int]:
-    """How many requests each data queue has done."""
+    """Returns how many requests each data queue has served."""
     status = reference.status()
     queues = sorted(line["queue"] for line in status["queues"] if line["queue"] != "control")
     return [reference.requests(status, queue=queue, status="OK") for queue in queues]
 
 
 def fio(folder: Path) -> int:
-    """Has every CPU write a file and read it back; returns the errors."""
+    """Writes and reads back a file on every CPU. Returns the number of errors."""
     output = run(
         "fio", "--name=files", f"--directory={folder}", f"--size={options.size}M",
         f"--numjobs={CPUS}", f"--cpus_allowed=0-{CPUS - 1}", "--cpus_allowed_policy=split",
@@ -50,7 +50,7 @@ def fio(folder: Path) -> int:
     return sum(job["error"] for job in jobs)
 
 
-@holds("a default LUKS2 volume is written and read from every CPU, by every data queue")
+@test("default LUKS2 volume, all CPUs: correct contents, every data queue serves it")
 def _() -> None:
     check(crypto.preferred(NAME), "the module is not loaded with prefer=1")
     with volume.disk(32 + 2 * CPUS * options.size) as disk:
@@ -72,20 +72,20 @@ def _() -> None:
         made = [now - was for now, was in zip(served(), before)]
         tap.note(f"requests by queue: {made}")
         check_equal(len(made), CPUS, "data queues")
-        check(min(made) >= sum(made) // CPUS // 10, "a queue has hardly worked")
+        check(min(made) >= sum(made) // CPUS // 10, "a queue has served hardly any request")
 
         check(" aes-xts-plain64 " in line, f"unexpected table: {line}")
-        software = f"capi:{crypto.software(NAME).driver}-plain64"
-        with volume.mapped("software", line.replace("aes-xts-plain64", software)) as opened:
+        generic = f"capi:{crypto.generic(NAME).driver}-plain64"
+        with volume.mapped("generic", line.replace("aes-xts-plain64", generic)) as opened:
             volume.check_file_system(opened)
             with volume.mounted(opened, "ro") as folder:
                 volume.check_tree(folder, expected)
-        check_equal(served(), [now + was for now, was in zip(made, before)], "requests since")
+        check_equal(served(), [now + was for now, was in zip(made, before)], "later requests")
 
 
 for algorithm, bits in (("aes-cbc", 128), ("aes-cbc", 256), ("aes-xts", 256), ("aes-xts", 512)):
 
-    @holds(f"cryptsetup benchmark measures the device: {algorithm}, keys of {bits} bits")
+    @test(f"cryptsetup benchmark: uses the device ({algorithm}, {bits} bits)")
     def _(algorithm: str = algorithm, bits: int = bits) -> None:
         afalg.prepare()
         before = sum(served())
@@ -94,7 +94,7 @@ for algorithm, bits in (("aes-cbc", 128), ("aes-cbc", 256), ("aes-xts", 256), ("
         speeds = re.findall(r"([0-9.]+) MiB/s", said)
         check_equal(len(speeds), 2, "speeds")
         check(min(float(speed) for speed in speeds) > 0, "no speed")
-        check(sum(served()) - before >= 20, f"only {sum(served()) - before} requests were made")
+        check(sum(served()) - before >= 20, f"only {sum(served()) - before} requests")
 
 
 tap.run()

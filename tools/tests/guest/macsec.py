@@ -1,12 +1,12 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""MACsec between two hosts, one on the driver and the other on software.
+"""MACsec between two hosts. One host uses the driver, the other the kernel's own code.
 
 usage: macsec.py [--transfer MIB] [--few] [--control]
 
-As ipsec.py, one layer below: each frame is a request, and nothing is in fragments. Frames that
-were overtaken, as those are that two CPUs send at a time, are delivered like others: there is no
-replay protection here. With --control it is software on both sides.
+Like ipsec.py, but on the link layer: each frame is one request, and there are no fragments.
+Reordered frames, which two CPUs that send at the same time cause, are delivered, because replay
+protection is off. With --control both hosts use the kernel's own code.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from lib import crconf, crypto, netns, tap, traffic
 from lib.kernel_log import KernelLog
 from lib.netns import Namespace
-from lib.tap import check, check_equal, holds
-from lib.work import Work
+from lib.offload import OffloadStats
+from lib.tap import check, check_equal, test
 
 NAMES = {"left": "192.168.77.1", "right": "192.168.77.2"}
 MTU = 1468
@@ -29,14 +29,14 @@ KEYS = {"GCM-AES-128": 16, "GCM-AES-256": 32}
 parser = argparse.ArgumentParser()
 parser.add_argument("--transfer", type=float, default=2, help="MiB by TCP in each direction")
 parser.add_argument("--few", action="store_true", help="fewer sizes, always encrypted")
-parser.add_argument("--control", action="store_true", help="software on both sides")
+parser.add_argument("--control", action="store_true", help="do not use the driver")
 options = parser.parse_args()
 SIZES = traffic.sizes(MTU, 4096)[:: 9 if options.few else 1]
 log = KernelLog()
 
 
 def mac_of(host: Namespace) -> str:
-    """The address of a host's end of the cable."""
+    """Returns the MAC address of a host's end of the link."""
     shown = json.loads(host.ip("-json", "link", "show", f"veth-{host.name}"))
     address: str = shown[0]["address"]
     return address
@@ -45,7 +45,7 @@ def mac_of(host: Namespace) -> str:
 def secure(
     host: Namespace, other: Namespace, suite: str, encrypt: str, keys: dict[str, str]
 ) -> None:
-    """Puts MACsec on a host's end of the cable, with a key for each direction."""
+    """Sets up MACsec on a host's end of the link, with a key for each direction."""
     host.ip("link", "add", "link", f"veth-{host.name}", "macsec0", "type", "macsec", "port", "1",
             "cipher", suite.lower(), "encrypt", encrypt)  # fmt: skip
     host.ip("macsec", "add", "macsec0", "tx", "sa", "0", "pn", "1", "on", "key", "01",
@@ -60,16 +60,16 @@ def secure(
 
 @dataclasses.dataclass
 class Frames:
-    """What a host's MACsec has counted."""
+    """The counters of a host's MACsec interface."""
 
     sent: int
     received: int
-    overtaken: int  # of those that were received
+    overtaken: int  # reordered frames among the received ones
     wrong: dict[str, int]
 
 
 def frames(host: Namespace) -> Frames:
-    """Counts of a host's SAs, and of all that was not right by reason."""
+    """Returns the counters of a host's SAs, and those of errors by reason."""
     shown = json.loads(host.ip("-json", "-statistics", "macsec", "show", "macsec0"))[0]
     (out,), (channel,) = shown["sa_list"], shown["rx_sc"]
     (into,) = channel["sa_list"]
@@ -85,7 +85,7 @@ def frames(host: Namespace) -> Frames:
 
 @contextlib.contextmanager
 def secured(left: Namespace, right: Namespace, suite: str, encrypt: str) -> Iterator[None]:
-    """MACsec on the cable, the left end's on the driver, the right end's on software."""
+    """Sets up MACsec on the link. The left host uses the driver, the right host does not."""
     keys = {name: os.urandom(KEYS[suite]).hex() for name in NAMES}
     try:
         with crconf.made_by(False, "gcm(aes)") as theirs:
@@ -93,8 +93,8 @@ def secured(left: Namespace, right: Namespace, suite: str, encrypt: str) -> Iter
         with crconf.made_by(not options.control, "gcm(aes)") as ours:
             secure(left, right, suite, encrypt, keys)
         tap.note(f"left: {ours.outermost}; right: {theirs.outermost}")
-        check(not theirs.ours, f"software's side has {theirs.ours}")
-        check(ours.ours or options.control, "the driver's side has nothing of the driver's")
+        check(not theirs.ours, f"the right host uses {theirs.ours}")
+        check(ours.ours or options.control, "the left host does not use the driver")
         yield
     finally:
         for host in (left, right):
@@ -102,12 +102,12 @@ def secured(left: Namespace, right: Namespace, suite: str, encrypt: str) -> Iter
 
 
 def add(left: Namespace, right: Namespace, suite: str, encrypt: str) -> None:
-    """Defines the test that all frames are right."""
+    """Defines the test that all frames arrive."""
 
-    @holds(f"MACsec, {suite}, encryption {encrypt}: all frames arrive, by the device")
+    @test(f"MACsec, {suite}, encryption {encrypt}: all frames arrive, on the device")
     def _() -> None:
         with secured(left, right, suite, encrypt):
-            work = Work()
+            stats = OffloadStats()
             with traffic.Pinger(left, NAMES["left"], NAMES["right"]) as pinger:
                 traffic.ping(pinger, SIZES)
                 traffic.ping(pinger, SIZES[:100], at_once=20)
@@ -115,16 +115,16 @@ def add(left: Namespace, right: Namespace, suite: str, encrypt: str) -> None:
             traffic.transfer(left, NAMES["left"], right, NAMES["right"], total)
             traffic.transfer(right, NAMES["right"], left, NAMES["left"], total)
             ours, theirs = frames(left), frames(right)
-            done, software = work.share(f"{ours.sent} frames sent, {ours.received} received")
-        tap.note(f"overtaken: {ours.overtaken} on the left, {theirs.overtaken} on the right")
-        check_equal((ours.wrong, theirs.wrong), ({}, {}), "frames that were not right")
-        check_equal(theirs.received, ours.sent, "frames from the left that arrived")
-        check_equal(ours.received, theirs.sent, "frames from the right that arrived")
+            done, fallbacks = stats.share(f"{ours.sent} frames sent, {ours.received} received")
+        tap.note(f"reordered: {ours.overtaken} on the left, {theirs.overtaken} on the right")
+        check_equal((ours.wrong, theirs.wrong), ({}, {}), "frames with errors")
+        check_equal(theirs.received, ours.sent, "frames received by the right host")
+        check_equal(ours.received, theirs.sent, "frames received by the left host")
         expected = {"AEAD_ENCRYPT": ours.sent, "AEAD_DECRYPT": ours.received}
         if options.control:
             expected = {}
-        check_equal(done, expected, "requests that the device has had")
-        check_equal(software, {}, "requests by software")
+        check_equal(done, expected, "requests of the device")
+        check_equal(fallbacks, {}, "requests on the fallback")
 
 
 def main() -> None:
@@ -134,13 +134,13 @@ def main() -> None:
             for encrypt in ("on",) if options.few else ("on", "off"):
                 add(left, right, suite, encrypt)
 
-        @holds("the driver is not in use when MACsec is gone")
+        @test("MACsec removed: the driver has no users")
         def _() -> None:
             tap.wait_until(
-                lambda: not any(alg.users for alg in crypto.ours().values()), 10, "its users go"
+                lambda: not any(alg.users for alg in crypto.ours().values()), 10, "no users"
             )
 
-        @holds("the kernel has nothing to report")
+        @test("no kernel reports")
         def _() -> None:
             log.check_quiet()
 

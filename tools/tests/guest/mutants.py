@@ -1,18 +1,18 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Has a command notice mutations of the driver: one build has all of them, and a parameter of the module
-switches one on.
+"""Tests whether a command detects mutations of the driver. One build contains all mutations, and a
+module parameter selects one.
 
 usage: mutants.py [--parameters "NAME=VALUE..."] [--limit SECONDS] NUMBER... -- COMMAND...
 
-Loads the module anew for each NUMBER, 0 for none, and runs COMMAND. Prints
+Loads the module for each NUMBER, 0 for no mutation, and runs COMMAND. Prints
 
   try NUMBER
-  reached NUMBER...               after number 0: what the module's code has run into
+  reached NUMBER...               after number 0: the mutations whose code COMMAND executes
   result NUMBER noticed|survived [REASON]
 
-and ends after a mutation that the kernel has reported something about: the next one needs another
-guest. Numbers that 0 does not reach are left out. tools/tests/mutate/mutate runs it.
+and ends after a mutation that causes a kernel report: the next mutation needs a new guest. Skips
+numbers that 0 does not reach. tools/tests/mutate/mutate runs this program.
 """
 
 import argparse
@@ -25,9 +25,9 @@ from lib import crypto, reference
 from lib.kernel_log import TROUBLE, KernelLog
 
 DRIVER = Path("/run/testbed/driver.ko")
-# What the kernel says of a mutation that a test has noticed; it can go on afterwards.
+# Kernel reports after which the guest can continue.
 HARMLESS = re.compile(r"self-tests for .* failed|alg: .* failed|not ok ")
-# Seconds to load or unload the module, which runs its unit tests; a host may be busy.
+# Time limit in seconds to load or unload the module. Loading runs its unit tests.
 LIMIT = 600
 
 parser = argparse.ArgumentParser()
@@ -42,7 +42,7 @@ def say(*words: object) -> None:
 
 
 def load(number: int) -> str:
-    """Loads the module with a mutation, and returns what is wrong."""
+    """Loads the module with a mutation. Returns an error message or an empty string."""
     command = ["insmod", DRIVER, *options.parameters.split(), f"mutant={number}"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
@@ -52,7 +52,7 @@ def load(number: int) -> str:
 
 
 def unload() -> str:
-    """Unloads the module, which a self-test may use for a while, and returns what is wrong."""
+    """Unloads the module. Waits while a self-test uses it. Returns an error message."""
     if not Path("/sys/module", crypto.MODULE).exists():
         return ""
     for _ in range(LIMIT):
@@ -69,7 +69,7 @@ def unload() -> str:
 
 
 def judge() -> str:
-    """Runs the command, and returns what it has found."""
+    """Runs the command. Returns its first error, or an empty string."""
     try:
         done = subprocess.run(
             command,
@@ -87,7 +87,8 @@ def judge() -> str:
 
 
 def violations() -> list[str]:
-    """Returns the requirements that the driver has violated, by the reference devices' account."""
+    """Returns the requirements that the driver has violated, as reported by the reference
+    devices."""
     return [
         violation["requirement"]
         for device in reference.devices()
@@ -96,7 +97,7 @@ def violations() -> list[str]:
 
 
 def attempt(number: int) -> bool:
-    """Tries one mutation. Returns false if this guest must end."""
+    """Tests one mutation. Returns false if the guest must end."""
     say("try", number)
     log = KernelLog()
     before = violations()

@@ -1,14 +1,13 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""A device stops answering while the kernel can create no thread.
+"""A device stops responding while the kernel cannot create threads.
 
 usage: no_workers.py TIMEOUT_MS
 
-For a guest with a reference device whose driver gives devices TIMEOUT_MS for an answer. Many dm-crypt
-volumes are read. When the ring is full their workers wait for the device, until the pool that unbound
-workqueues share has no idle worker, and a limit of threads keeps it from creating another, as a lack
-of memory does. The rescuers of the volumes then wait, too. The driver must reset and restart the
-device all the same.
+For a guest with a reference device. TIMEOUT_MS is the driver's timeout_ms. Many dm-crypt volumes
+are read. When the ring is full, their workers wait for the device, until the worker pool of the
+unbound workqueues has no idle worker. A limit on threads prevents new workers, as a lack of memory
+would. The volumes' rescuers also wait. The driver must still reset and restart the device.
 """
 
 import contextlib
@@ -22,7 +21,7 @@ from pathlib import Path
 
 from lib import ciphers, loops, reference, tap, volume
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.tap import check, check_equal, check_same, test, wait_until
 
 TIMEOUT = int(sys.argv[1]) / 1000
 LONG = 60
@@ -56,15 +55,15 @@ class Reader:
         os.close(self._file)
 
     def check(self, expected: bytes) -> None:
-        """Fails the test unless the reader has read what is expected."""
+        """Fails the test unless the reader has read the expected data."""
         check(not self.thread.is_alive(), "a reader has not ended")
         check(not self.error, self.error)
-        check_same(self._buffer[:], expected, "what was read")
+        check_same(self._buffer[:], expected, "data read")
 
 
 @contextlib.contextmanager
 def no_new_threads() -> Iterator[None]:
-    """The kernel creates no thread for the duration of the block."""
+    """Prevents new threads during the block."""
     before = THREADS_MAX.read_text()
     THREADS_MAX.write_text("20")
     try:
@@ -74,7 +73,7 @@ def no_new_threads() -> Iterator[None]:
 
 
 def rescuers() -> int:
-    """Returns how many volumes are served by their rescuer, which waits in dm-crypt."""
+    """Returns how many volumes are served by their rescuer and wait in dm-crypt."""
     count = 0
     for thread in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -88,7 +87,7 @@ def restarts() -> int:
     return len(log.matching("device reset and restarted"))
 
 
-@holds("no idle worker, no new thread: the driver restarts the device")
+@test("no idle worker, no new thread: the driver restarts the device")
 def _() -> None:
     data, key = os.urandom(SIZE), os.urandom(64)
     start = threading.Event()
@@ -109,17 +108,17 @@ def _() -> None:
         with no_new_threads():
             with reference.faulty("never-answer:queue=0"):
                 start.set()
-                wait_until(lambda: rescuers() >= VOLUMES // 2, LONG, "a pool has no worker")
+                wait_until(lambda: rescuers() >= VOLUMES // 2, LONG, "a pool without workers")
             started = time.monotonic()
             waiting = sum(reader.thread.is_alive() for reader in readers)
             wait_until(lambda: restarts() > 0, LONG, f"a restart, while {waiting} readers wait")
             wait_until(ended, LONG, "all readers end")
-            tap.note(f"{waiting} readers have waited for {time.monotonic() - started:.1f} s")
+            tap.note(f"{waiting} readers waited for {time.monotonic() - started:.1f} s")
         for reader in readers:
             reader.check(data)
 
 
-@holds("no idle worker, no new thread: the kernel has nothing to report")
+@test("no idle worker, no new thread: no kernel reports")
 def _() -> None:
     log.check_quiet()
 

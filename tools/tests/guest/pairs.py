@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Two events in the life of a device happen at random at the same time, under load; then two others.
+"""Two kinds of events happen to a device at random, in parallel and under load; then another two.
 
 usage: pairs.py [--seconds N] [--seed SEED] [--pairs N] [--limit SECONDS] [EVENT EVENT]...
 
@@ -13,22 +13,22 @@ The events are those of lib/events.py:
   silence      the device does not answer a request (a reference device)
   ready        HW_READY is cleared and set (a reference device)
   setkey       keys are set as fast as possible
-  users        users of all algorithms come and go
+  users        transforms of all algorithms are allocated and freed
   cpus         a CPU goes offline and online
-  sleep        the device is suspended and resumed (vc_sleep.ko in /mnt/share)
+  sleep        the device is frozen and restored (vc_sleep.ko in the shared folder)
   debugfs      the files in debugfs are read
 
-The pairs that are named run, and with --pairs so many others in addition, chosen by the seed; without
-either all pairs run. A pair takes N seconds. Meanwhile a volume is written and read, programs and the
-kernel make requests, and data goes through IPsec. No result may be wrong, no request be lost or be
-completed twice, no step take longer than the limit. After each pair every algorithm must work on the
-device, no request be in flight, and the kernel have nothing to report.
+The named pairs run, and --pairs adds other ones, chosen by the seed. Without names and --pairs, all
+pairs run. A pair runs for N seconds. Meanwhile a volume is written and read, programs and the
+kernel make requests, and data pass through IPsec. No result may be wrong, no request may be lost or
+completed twice, and no step may take longer than the limit. After each pair every algorithm must
+run on the device, no request may be in flight, and the kernel must report nothing.
 
-Requests in place may fail while the pair has needs-reset or silence, as the user guide says. They are
-counted.
+In-place requests may fail while a pair has needs-reset or silence, as documented in the user guide.
+They are counted.
 
-For a guest with one device, vc_sleep.ko and vc_fault.ko in /mnt/share, and no self-tests
-(cryptomgr.notests=1), which would keep the module in use.
+For a guest with one device, and vc_sleep.ko and vc_fault.ko in the shared folder. Self-tests would
+keep the module in use, so they must be disabled (cryptomgr.notests=1).
 """
 
 import argparse
@@ -37,14 +37,14 @@ import itertools
 import random
 import re
 
-from lib import afalg, events, loads, loops, module, reference, tap, trials, volume
+from lib import afalg, events, fault_requests, loads, loops, module, reference, tap, volume
 from lib.kernel_log import TROUBLE, KernelLog
 from lib.loops import DONE, OUTCOMES, PARK, RELEASE, Gate, Loop
-from lib.tap import holds
+from lib.tap import test
 
 LONG = 300
-# The kernel warns when a device is removed whose registers read ones, as during a reset of its
-# function.
+# The virtio core warns when a device is removed whose registers read all ones, as they do during a
+# reset of the function.
 EXPECTED = re.compile("at virtio_dev_remove")
 
 parser = argparse.ArgumentParser()
@@ -57,7 +57,7 @@ options = parser.parse_args()
 afalg.prepare()
 chance = random.Random(options.seed)
 gate, lossy = Gate(), loads.Lossy()
-# To make a tunnel takes long: while the module is unloaded again and again there is none.
+# The setup of a tunnel takes long, so there is no tunnel while the module is reloaded.
 tunnel_gate = Gate()
 EVENTS = {event.name: event for event in events.every(gate, options.limit)}
 totals = {name: dict.fromkeys(OUTCOMES, 0) for name in EVENTS}
@@ -85,7 +85,7 @@ def chosen() -> list[tuple[str, str]]:
 
 
 def states() -> dict[str, dict[str, str]]:
-    """Returns what debugfs says of each device that is bound."""
+    """Returns the contents of the status files in debugfs."""
     found = {}
     for name in module.find():
         with contextlib.suppress(OSError):
@@ -95,7 +95,7 @@ def states() -> dict[str, dict[str, str]]:
 
 
 def returned() -> int:
-    """Returns how many requests the devices have returned since they were bound."""
+    """Returns how many requests the devices have completed since they were bound."""
     return sum(
         int(number)
         for state in states().values()
@@ -105,7 +105,7 @@ def returned() -> int:
 
 
 def all_idle() -> bool:
-    """No device has a request, and none waits for room."""
+    """Returns true if no request is in flight or backlogged."""
     return all(
         re.match(r"0 in flight(, 0 backlogged.*)?$", value)
         for state in states().values()
@@ -115,14 +115,14 @@ def all_idle() -> bool:
 
 
 def check_ready() -> None:
-    """Waits until every device is ready. One that was disabled is bound again, as the user guide
-    says."""
+    """Waits until every device is ready. Rebinds a disabled device, as recommended in the user
+    guide."""
 
     def ready() -> bool:
         found = states()
         for name, state in found.items():
             if state["state"] == "disabled":
-                tap.note(f"{name} was disabled; it is bound again")
+                tap.note(f"{name} was disabled and is rebound")
                 (module.DRIVER / "unbind").write_text(name)
                 (module.DRIVER / "bind").write_text(name)
         names = module.find()
@@ -135,41 +135,41 @@ def check_ready() -> None:
 
 
 def check_algorithms() -> None:
-    """Every algorithm gives the right results, and the device has done some of the work of each."""
+    """Checks that every algorithm returns correct results, some of them from the device."""
     module.wait_registered(LONG)
     for subject in loads.subjects():
 
-        def works(subject: trials.Subject = subject) -> bool:
+        def is_served(subject: fault_requests.Subject = subject) -> bool:
             before = returned()
-            result = trials.run(subject, 4)
-            tap.check_equal(str(result), "4 right", f"{subject.driver} afterwards")
+            result = fault_requests.run(subject, 4)
+            tap.check_equal(str(result), "4 right", subject.driver)
             return returned() > before
 
-        tap.wait_until(works, LONG, f"the device works for {subject.driver}")
+        tap.wait_until(is_served, LONG, f"the device serves {subject.driver}")
 
 
 def check_log(log: KernelLog) -> None:
-    """Fails the test if the kernel has reported anything that is not expected."""
+    """Fails the test if the kernel has reported an unexpected error."""
     bad = [line for line in log.matching(TROUBLE.pattern) if not EXPECTED.search(line)]
-    tap.check(not bad, "the kernel says:\n" + "\n".join(bad[:20]))
+    tap.check(not bad, "the kernel reports:\n" + "\n".join(bad[:20]))
 
 
 class Stage:
-    """The loads, from the first pair to the last one."""
+    """The loads. They run from the first pair to the last."""
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
         self._loops: list[Loop] = []
 
     def open(self) -> None:
-        """Starts the loads, and waits until the device works for each."""
+        """Starts the loads, and waits until the device serves each."""
         check_ready()
         disk = self._stack.enter_context(volume.disk(loads.SIZE >> 20))
         self._volume = loads.Volume(disk, lossy)
         steps = (self._volume, loads.Programs(), loads.Requests(lossy))
         self._loops = [Loop(step, chance.getrandbits(32), gate) for step in steps]
         self._loops.append(Loop(loads.Tunnel(), chance.getrandbits(32), tunnel_gate))
-        # The first step of a load modprobes what it needs, which takes minutes beside other loads.
+        # The first step of a load loads modules, which takes minutes under other loads.
         for loop in reversed(self._loops):
             loop.start()
             self._go_on([loop])
@@ -177,13 +177,13 @@ class Stage:
 
     @staticmethod
     def _check_algorithms() -> None:
-        """Lets the loads pause, and looks at the device alone."""
+        """Pauses the loads and checks all algorithms."""
         with gate.closed(PARK, options.limit), tunnel_gate.closed(PARK, options.limit):
             tap.wait_until(all_idle, LONG, "no request is in flight")
             check_algorithms()
 
     def _go_on(self, awaited: list[Loop]) -> None:
-        """Waits until every load that is awaited has got on."""
+        """Waits until every given load has completed a step."""
         before = {loop: loop.counts[DONE] for loop in awaited}
 
         def more() -> bool:
@@ -191,16 +191,15 @@ class Stage:
                 loop.check(options.limit)
             return all(loop.counts[DONE] > count for loop, count in before.items())
 
-        # After rmmod there is no tunnel; the debug kernel takes minutes to make one.
-        tap.wait_until(more, max(LONG, options.limit), "all loads get on")
+        # The tunnel is set up again after rmmod. This takes minutes on the debug kernel.
+        tap.wait_until(more, max(LONG, options.limit), "all loads make progress")
 
     def run(self, names: tuple[str, str]) -> None:
-        """Has two events happen, and checks what is left of them."""
+        """Runs two kinds of events, and checks loads and device afterwards."""
         log = KernelLog()
         pair = [EVENTS[name] for name in names]
         happening = [Loop(event, chance.getrandbits(32)) for event in pair]
         lossy.set(any(event.loses_requests for event in pair))
-        # No device is disabled for what happened in an earlier pair.
         before = [loop.counts for loop in self._loops]
         with contextlib.ExitStack() as stack:
             if "rmmod" in names:
@@ -221,12 +220,12 @@ class Stage:
             for outcome, count in counts.items():
                 totals[name][outcome] += count
             tap.note(f"{name}: {counts}")
-            tap.check(counts[DONE], f"{name} has not happened")
+            tap.check(counts[DONE], f"{name} has never succeeded")
         for loop, counts in zip(self._loops, before):
             tap.note(f"{loop.step.name}: {difference(loop.counts, counts)}")
 
     def close(self) -> None:
-        """Ends the loads, and compares the volume."""
+        """Ends the loads, and checks the contents of the volume."""
         with self._stack:
             loops.stop(self._loops, options.limit)
             self._volume.check()
@@ -239,7 +238,7 @@ class Stage:
 
 
 def difference(after: dict[str, int], before: dict[str, int]) -> dict[str, int]:
-    """Returns what was counted in between."""
+    """Returns the difference of two sets of counts."""
     return {outcome: after[outcome] - before[outcome] for outcome in after}
 
 
@@ -247,7 +246,7 @@ STAGE = Stage()
 guard = loops.Guard()
 
 
-@holds("every load works on the device")
+@test("start: every load runs on the device")
 def _() -> None:
     with guard.within(6 * LONG + options.limit):
         STAGE.open()
@@ -255,13 +254,13 @@ def _() -> None:
 
 for PAIR in chosen():
 
-    @holds(f"{PAIR[0]} against {PAIR[1]}: every algorithm works afterwards")
+    @test(f"{PAIR[0]} and {PAIR[1]}: every algorithm works afterwards")
     def _(pair: tuple[str, str] = PAIR) -> None:
         with guard.within(options.seconds + 4 * LONG):
             STAGE.run(pair)
 
 
-@holds("the loads end, and the volume is right")
+@test("end: the loads end, the volume is correct")
 def _() -> None:
     with guard.within(LONG + options.limit):
         STAGE.close()

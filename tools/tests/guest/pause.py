@@ -1,12 +1,12 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""A guest that its host pauses and lets go on: the device keeps its sessions, and requests that were
-on their way are completed.
+"""The host pauses and continues the guest: the device keeps its sessions, and requests in flight
+complete.
 
 usage: pause.py [--pauses N]
 
-For a guest with the module loaded with prefer=1, and a reference device behind vhost-user. fio writes
-files into an ext4 on a LUKS2 volume and reads them back while QEMU stops and continues the guest.
+For a guest with the module parameter prefer=1, and a reference device behind vhost-user. fio writes
+files to ext4 on a LUKS2 volume and reads them back while QEMU stops and continues the guest.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from lib import ciphers, crypto, reference, tap, volume
-from lib.tap import check, check_equal, holds
+from lib.tap import check, check_equal, test
 from lib.volume import run
 
 parser = argparse.ArgumentParser()
@@ -29,8 +29,8 @@ PORT = Path("/dev/virtio-ports/qmp")
 
 
 def pause() -> None:
-    """Has QEMU pause the guest and let it go on. The guest cannot ask for the second once it has the
-    first, so it asks for both at once."""
+    """Stops and continues the guest. Both commands are sent at once, because a stopped guest cannot
+    send the second."""
     names = [f"{os.getpid()}-{command}" for command in ("stop", "cont")]
     request = "".join(f"{name}\n{name.split('-')[1]}\n\n" for name in names)
     with Path("/run/testbed/qmp.lock").open("wb") as lock:
@@ -47,7 +47,7 @@ def pause() -> None:
 
 
 def fio(folder: Path) -> subprocess.Popen[str]:
-    """Starts to write and to read back, for as long as the pauses take."""
+    """Starts fio, which writes and reads back until it is terminated."""
     return subprocess.Popen(
         ["fio", "--name=files", f"--directory={folder}", "--size=2M", "--numjobs=2", "--rw=randrw",
          "--bsrange=4k-64k", "--direct=1", "--ioengine=libaio", "--iodepth=8", "--verify=crc32c",
@@ -57,16 +57,16 @@ def fio(folder: Path) -> subprocess.Popen[str]:
 
 
 def served() -> int:
-    """How many requests the device has served."""
+    """Returns how many requests the device has served."""
     return reference.requests(reference.status(), status="OK")
 
 
 def wait_for_work(before: int) -> None:
-    """Returns when the device has worked since."""
+    """Waits until the device has served 20 more requests."""
     tap.wait_until(lambda: served() >= before + 20, 60, "requests after a pause")
 
 
-@holds("pause: the device keeps its sessions, volume I/O continues")
+@test("pause: the device keeps its sessions, volume I/O continues")
 def _() -> None:
     check(crypto.preferred(ciphers.XTS.name), "the module is not loaded with prefer=1")
     with volume.disk(64) as disk:
@@ -100,7 +100,7 @@ def _() -> None:
     check_equal(reference.requests(after, status="INVSESS"), 0, "requests without a session")
 
 
-@holds("pause: the driver does not reset the device")
+@test("pause: the driver does not reset the device")
 def _() -> None:
     log = subprocess.run(["dmesg"], check=True, capture_output=True, text=True).stdout
     check(not re.search(r"reset and (re)?started", log), "the driver has reset the device")

@@ -1,10 +1,10 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""What padding by PKCS#1 in the guest costs: requests, and time in the kernel.
+"""The cost of PKCS#1 padding in the guest: requests, and time in the kernel.
 
 usage: pkcs1_cost.py ROUNDS
 
-For a guest with one reference device, and vc_akcipher and keys in what it shares with its host.
+For a guest with one reference device. The shared folder has vc_akcipher.ko and keys.
 """
 
 import random
@@ -13,14 +13,14 @@ import sys
 
 from lib import crypto, keys, pubkey, reference, tap
 from lib.pubkey import DECRYPT, ENCRYPT, OK, Transform
-from lib.tap import check_equal, holds, wait_until
+from lib.tap import check_equal, test, wait_until
 
 ROUNDS = int(sys.argv[1])
 KEY = keys.rsa(2048)
 
 
 def served() -> int:
-    """Requests that the device has done so far."""
+    """Returns how many requests the device has served."""
     now = reference.status()
     return sum(
         reference.data_requests(now, operation=f"AKCIPHER_{what}", status="OK")
@@ -28,7 +28,7 @@ def served() -> int:
     )
 
 
-@holds("an operation with padding makes one request, as one without")
+@test("PKCS#1 padding: one request for each operation, as without padding")
 def _() -> None:
     with Transform("rsa-virtio") as raw, Transform("pkcs1pad(rsa-virtio)") as padded:
         for transform in (raw, padded):
@@ -45,7 +45,7 @@ def _() -> None:
         before = served()
         seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
         for _ in range(ROUNDS):
-            # They take turns: what else goes on is the same for all.
+            # The kinds take turns, so background load affects all alike.
             for kind, (transform, what, data) in kinds.items():
                 answer = transform.crypt(what, data, 256)
                 check_equal(answer.name, OK, kind)

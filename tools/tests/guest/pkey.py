@@ -1,10 +1,10 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Asymmetric keys do what openssl does with them, and the device does it if and only if it is asked to.
+"""Asymmetric keys: results equal openssl's. The device is used only with prefer_public_keys=1.
 
 usage: pkey.py prefer|default
 
-For a guest with one reference device that knows RSA, if not ECDSA, and keys in what it shares with its host.
+For a guest with one reference device with RSA, and possibly ECDSA. The shared folder has keys.
 prefer: the module was loaded with prefer_public_keys=1.
 """
 
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lib import crypto, der, keyctl, keys, publickeys, reference, tap
-from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.tap import check, check_equal, check_same, test, wait_until
 
 PREFER = sys.argv[1] == "prefer"
 RSA = tuple(keys.rsa(bits) for bits in (1024, 2048, 3072, 4096))
@@ -28,7 +28,7 @@ WORK = Path(tempfile.mkdtemp())
 
 
 def served() -> int:
-    """Requests that the device has done so far."""
+    """Returns how many requests the device has served."""
     now = reference.status()
     return sum(
         reference.data_requests(now, operation=f"AKCIPHER_{what}")
@@ -38,37 +38,38 @@ def served() -> int:
 
 @contextlib.contextmanager
 def by_device(least: int) -> Iterator[None]:
-    """The device does so much work, or none if it was not asked to."""
+    """Checks that the device serves at least so many requests in the block, or none by default."""
     before = served()
     yield
     done = served() - before
     if PREFER:
-        check(done >= least, f"the device has done {done} requests, expected {least} or more")
+        check(done >= least, f"the device has served {done} requests, expected at least {least}")
     else:
-        check_equal(done, 0, "requests that the device has done")
+        check_equal(done, 0, "requests of the device")
 
 
 def of_curves(least: int) -> int:
-    """How much of work with curves, or with curves among others, is the device's."""
+    """Returns the expected requests of an operation that uses curves: none if the device has
+    none."""
     return least if len(publickeys.of_devices()) > 1 else 0
 
 
 def pkeyutl(what: str, key: Path, data: bytes, *options: str | Path) -> bytes:
-    """What openssl makes of data."""
+    """Returns openssl's result."""
     return keys.openssl("pkeyutl", what, "-inkey", key, *options, data=data)
 
 
 def fails(number: int, what: str, function: object, *arguments: object) -> None:
-    """A call ends with that error."""
+    """Fails the test unless a call returns that error."""
     try:
         function(*arguments)  # type: ignore[operator]
     except OSError as error:
         check_equal(errno.errorcode[error.errno or 0], errno.errorcode[number], what)
     else:
-        raise tap.Failure(f"{what}: there is no error")
+        raise tap.Failure(f"{what}: no error")
 
 
-@holds("certificates and private keys are taken, and say the same of themselves")
+@test("certificates and private keys: accepted, correct properties")
 def _() -> None:
     for key in RSA:
         with by_device(1):
@@ -78,12 +79,12 @@ def _() -> None:
             _, bits, *sizes = keyctl.query(number, "enc=pkcs1 hash=sha256")
             check_equal((bits, sizes[1]), (key.bits, key.length), "sizes")
             _, bits, *sizes = keyctl.query(number, "enc=raw")
-            check_equal((bits, sizes), (key.bits, [key.length] * 4), "sizes of the raw form")
+            check_equal((bits, sizes), (key.bits, [key.length] * 4), "sizes with enc=raw")
         keyctl.unlink(public)
         keyctl.unlink(private)
 
 
-@holds("what is encrypted openssl decrypts, and the other way round")
+@test("PKCS#1 encryption: openssl decrypts, and the reverse")
 def _() -> None:
     for key in RSA:
         public = keyctl.asymmetric(keys.certificate(key.file))
@@ -94,7 +95,7 @@ def _() -> None:
                     secret = keyctl.encrypt(number, "enc=pkcs1", data, key.length)
                     check_same(pkeyutl("-decrypt", key.file, secret), data, "decrypted by openssl")
                 if not data:
-                    continue  # the system call does not tell nothing from everything
+                    continue  # the system call does not distinguish an empty result from a full one
                 secret = pkeyutl("-encrypt", key.file, data)
                 result = keyctl.decrypt(private, "enc=pkcs1", secret, key.length)
                 check_same(result, data, "decrypted by the kernel")
@@ -102,7 +103,7 @@ def _() -> None:
         keyctl.unlink(private)
 
 
-@holds("without padding the results are those of arithmetic")
+@test("no padding: correct results")
 def _() -> None:
     for key in RSA:
         public = keyctl.asymmetric(keys.certificate(key.file))
@@ -117,7 +118,7 @@ def _() -> None:
         keyctl.unlink(private)
 
 
-@holds("signatures by RSA are those of openssl, and wrong ones are found out")
+@test("RSA signatures: equal to openssl's, wrong ones are rejected")
 def _() -> None:
     for key in RSA:
         public = keyctl.asymmetric(keys.certificate(key.file))
@@ -137,7 +138,7 @@ def _() -> None:
         keyctl.unlink(private)
 
 
-@holds("bad use of RSA keys gets the errors that software gives")
+@test("invalid use of RSA keys: same errors as without the device")
 def _() -> None:
     key = RSA[1]
     public = keyctl.asymmetric(keys.certificate(key.file))
@@ -147,20 +148,20 @@ def _() -> None:
     signature = keyctl.sign(private, how, digest, 256)
     n = key.n.to_bytes(256)
     for number in (public, private):
-        fails(errno.EINVAL, "nothing", keyctl.encrypt, number, "enc=raw", b"", 256)
+        fails(errno.EINVAL, "empty", keyctl.encrypt, number, "enc=raw", b"", 256)
         fails(errno.EINVAL, "0", keyctl.encrypt, number, "enc=raw", bytes(256), 256)
         fails(errno.EINVAL, "1", keyctl.encrypt, number, "enc=raw", b"\1", 256)
         fails(errno.EINVAL, "n", keyctl.encrypt, number, "enc=raw", n, 256)
-        fails(errno.EINVAL, "too much", keyctl.encrypt, number, "enc=raw", bytes(257), 256)
-        fails(errno.EOVERFLOW, "too much", keyctl.encrypt, number, "enc=pkcs1", bytes(246), 256)
+        fails(errno.EINVAL, "too long", keyctl.encrypt, number, "enc=raw", bytes(257), 256)
+        fails(errno.EOVERFLOW, "too long", keyctl.encrypt, number, "enc=pkcs1", bytes(246), 256)
         fails(errno.EINVAL, "short digest", keyctl.verify, number, how, digest[1:], signature)
         fails(errno.EINVAL, "n", keyctl.verify, number, how, digest, n)
-        fails(errno.EINVAL, "a number", keyctl.verify, number, how, digest, b"\1" + bytes(255))
+        fails(errno.EINVAL, "no padding", keyctl.verify, number, how, digest, b"\1" + bytes(255))
         wrong = "enc=pkcs1 hash=sha512"
         fails(errno.EBADMSG, "hash", keyctl.verify, number, wrong, bytes(64), signature)
         fails(errno.EINVAL, "hash", keyctl.verify, number, "enc=pkcs1 hash=md6", digest, signature)
         fails(errno.EINVAL, "encoding", keyctl.encrypt, number, "enc=oaep", b"1", 256)
-    fails(errno.EINVAL, "nothing", keyctl.decrypt, private, "enc=raw", b"", 256)
+    fails(errno.EINVAL, "empty", keyctl.decrypt, private, "enc=raw", b"", 256)
     fails(errno.EINVAL, "n", keyctl.decrypt, private, "enc=raw", n, 256)
     fails(errno.EINVAL, "no padding", keyctl.decrypt, private, "enc=pkcs1", b"\2" * 256, 256)
     fails(errno.EINVAL, "too short", keyctl.decrypt, private, "enc=pkcs1", b"\2" * 255, 256)
@@ -171,7 +172,7 @@ def _() -> None:
     keyctl.unlink(private)
 
 
-@holds("signatures by ECDSA that openssl makes are right, and wrong ones are found out")
+@test("ECDSA signatures of openssl: accepted, wrong ones are rejected")
 def _() -> None:
     for curve in keys.CURVES:
         with by_device(of_curves(1)):
@@ -191,19 +192,19 @@ def _() -> None:
             bad = der.integers(0, s)
             fails(errno.EBADMSG, "0", keyctl.verify, public, x962, digest, bad)
             bad = signature[1:] + b"\0"
-            fails(errno.EBADMSG, "form", keyctl.verify, public, x962, digest, bad)
+            fails(errno.EBADMSG, "format", keyctl.verify, public, x962, digest, bad)
         keyctl.unlink(public)
 
 
 class Authority:
-    """One that signs certificates."""
+    """A certificate authority."""
 
     def __init__(self, file: Path, name: str) -> None:
         self.file = file
         self.cert = WORK / f"{name}.crt"
 
     def request(self, name: str) -> bytes:
-        """A request for a certificate of its key."""
+        """Returns a certificate request for its key."""
         return keys.openssl("req", "-new", "-key", self.file, "-subj", f"/CN={name}")
 
     def root(self) -> "Authority":
@@ -218,7 +219,7 @@ class Authority:
         return self
 
     def sign(self, other: "Authority") -> "Authority":
-        """Signs another's certificate."""
+        """Signs the certificate of another authority."""
         extensions = WORK / "extensions"
         extensions.write_text(
             "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n"
@@ -233,11 +234,11 @@ class Authority:
 
     @property
     def der(self) -> bytes:
-        """The certificate as the kernel takes it."""
+        """The certificate in DER."""
         return keys.openssl("x509", "-in", self.cert, "-outform", "DER")
 
 
-@holds("a keyring takes only what its keys have signed")
+@test("restricted keyring: accepts only certificates signed by its keys")
 def _() -> None:
     for root_file, files in (
         (RSA[1].file, (keys.CURVES[1].file, RSA[2].file, keys.CURVES[2].file)),
@@ -252,11 +253,11 @@ def _() -> None:
         chain = [root]
         for number, file in enumerate(files):
             chain.append(chain[-1].sign(Authority(file, f"link{number}")))
-        # In the wrong order nobody in the ring has signed it.
+        # The keyring does not have the issuer yet.
         fails(errno.ENOKEY, "too early", keyctl.asymmetric, chain[2].der, ring)
         for link in chain[1:]:
             spoilt = link.der.replace(link.cert.stem.encode(), b"other")
-            check(spoilt != link.der, "it is not spoilt")
+            check(spoilt != link.der, "the certificate is unchanged")
             fails(errno.EKEYREJECTED, "spoilt", keyctl.asymmetric, spoilt, ring)
             with by_device(of_curves(1)):
                 keyctl.asymmetric(link.der, ring)
@@ -266,7 +267,7 @@ def _() -> None:
         keyctl.unlink(ring)
 
 
-@holds("what the device fails to do software does, and nobody notices")
+@test("device fails: the fallback completes the requests")
 def _() -> None:
     key, curve = RSA[1], keys.CURVES[1]
     private = keyctl.asymmetric(keys.pkcs8(key.file), description="rsa")
@@ -293,7 +294,7 @@ def _() -> None:
     keyctl.unlink(public)
 
 
-@holds("no session is left")
+@test("no session is left")
 def _() -> None:
     wait_until(lambda: reference.status()["sessions"] == 0, 60, "no session")
 

@@ -1,19 +1,19 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Bugs that are public for the kernel's own driver in C, as regression tests for this one.
+"""Public bugs of the kernel's C driver, as regression tests of this driver.
 
 usage: public_bugs.py [--requests N]
 
-CVE-2026-23229: the bottom half drained a data queue without the queue's lock, while requests were added. The
-ring's free list broke: "id N is not a head!", and no request completed any more. Here all CPUs use one
-queue, the device returns requests in another order, and none may be lost.
+CVE-2026-23229: the bottom half drained a data queue without the queue's lock, while requests were
+added. The ring's free list broke: "id N is not a head!", and no further request completed. In this
+test all CPUs use one queue and the device reorders requests. No request may be lost.
 
-A public key result longer than the request's room: the length that the device reported was used for a copy,
-beyond the memory of the result. Here the device reports lengths that are too long, and the memory behind
-the result must stay as it is.
+A public key result longer than the request's destination: the C driver used the length that the
+device reported for a copy, beyond the memory of the result. In this test the device reports lengths
+that are too long, and the memory after the destination must be unchanged.
 
-For a guest with one reference device that has one data queue, several CPUs, and vc_stress, vc_akcipher and
-keys in what it shares with its host.
+For a guest with one reference device with one data queue, and several CPUs. The shared folder has
+vc_stress.ko, vc_akcipher.ko and keys.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import random
 from lib import keys, pubkey, reference, tap, test_module
 from lib.kernel_log import KernelLog
 from lib.pubkey import DECRYPT, ENCRYPT, IN_PLACE, SLEEP, SPLIT, TAIL, Transform
-from lib.tap import check, check_equal, check_same, holds
+from lib.tap import check, check_equal, check_same, test
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--requests", type=int, default=6000)
@@ -39,10 +39,10 @@ def starts() -> int:
     return count
 
 
-@holds("CVE-2026-23229, data queue drained without its lock: no request is lost")
+@test("CVE-2026-23229, data queue drained without its lock: no request is lost")
 def _() -> None:
     cpus = os.cpu_count() or 0
-    check(cpus > 1, f"{cpus} CPUs: nothing is at the same time")
+    check(cpus > 1, f"{cpus} CPUs: the test needs several")
     (queue,) = [line for line in reference.status()["queues"] if line["queue"] != "control"]
     before, started = reference.data_requests(reference.status(), status="OK"), starts()
     for fault in ("reorder:queue=0:value=3", "used-len-zero"):
@@ -61,7 +61,7 @@ def _() -> None:
     check(not log.matching(NOT_A_HEAD), "\n".join(log.matching(NOT_A_HEAD)))
 
 
-@holds("public key result longer than the request's room: nothing behind the room is written")
+@test("public key result longer than the destination: no write after the destination")
 def _() -> None:
     pubkey.load()
     key = keys.rsa(2048)
@@ -76,17 +76,17 @@ def _() -> None:
             src, dst = (plain, cipher) if what == ENCRYPT else (cipher, plain)
             before = reference.data_requests(reference.status())
             with reference.faulty(f"used-len-long:queue=0:value={longer}"):
-                # The module finds bytes that are written behind the room.
+                # vc_akcipher reports bytes that are written after the destination.
                 answer = transform.crypt(what, src.to_bytes(key.size), key.size, how)
             text = f"{longer} bytes too long, operation {what}, flags {how}"
             check_equal((answer.name, answer.length), ("OK", key.size), text)
             check_same(answer.result, dst.to_bytes(key.size), text)
             made = reference.data_requests(reference.status()) - before
-            check_equal(made, 1, f"{text}: requests that the device has got")
+            check_equal(made, 1, f"{text}: requests of the device")
     check_equal(starts(), started, "starts of the device")
 
 
-@holds("no kernel reports")
+@test("no kernel reports")
 def _() -> None:
     log.check_quiet()
 

@@ -1,24 +1,23 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""The driver has the public key algorithms that it should have, they and what the kernel makes of them
-have passed its self-tests, and the device has done the work.
+"""The expected public key algorithms are registered. They and templates over them pass the kernel's
+self-tests, on the device.
 
 usage: public_keys.py NAME...
 
-NAME is rsa or ecdsa. For a guest with one reference device, and vc_akcipher in what it shares with its
-host.
+NAME is rsa or ecdsa. For a guest with one reference device. The shared folder has vc_akcipher.ko.
 """
 
 import sys
 
 from lib import crypto, pubkey, reference, tap
 from lib.pubkey import Transform
-from lib.tap import check, check_equal, holds, wait_until
+from lib.tap import check, check_equal, test, wait_until
 
 EXPECTED = sys.argv[1:]
 CURVES = ("p192", "p256", "p384", "p521")
 NAMES = {"rsa": ["rsa-virtio"], "ecdsa": [f"ecdsa-nist-{curve}-virtio" for curve in CURVES]}
-# What the kernel has self-tests for, and what it makes the device do.
+# Templates that have self-tests, and the operation of the device that the self-test uses.
 TEMPLATES: dict[str, dict[str, str | None]] = {
     "rsa": {
         "pkcs1pad(rsa-virtio)": None,
@@ -33,24 +32,25 @@ TEMPLATES: dict[str, dict[str, str | None]] = {
 
 
 def ours() -> list[str]:
-    """The public key algorithms that the driver has."""
+    """Returns the public key algorithms of the driver."""
     return sorted(
         name for name, alg in crypto.ours().items() if alg.fields["type"] in ("akcipher", "sig")
     )
 
 
 def passed(name: str) -> bool:
-    """An algorithm has passed its self-tests."""
+    """Returns true if an algorithm has passed its self-tests."""
     return any(alg.driver == name and alg.passed for alg in crypto.algorithms())
 
 
 def ready() -> bool:
-    """All others are registered, which these come behind, and what there is was tested."""
+    """Returns true if the driver has registered all algorithms and all self-tests have ended.
+    Public key algorithms are registered last."""
     found = crypto.ours()
     return "cbc-aes-virtio" in found and all(alg.passed for alg in found.values())
 
 
-@holds(f"of public keys there is {' and '.join(EXPECTED) or 'nothing'}, and it has passed")
+@test(f"public keys: {' and '.join(EXPECTED) or 'none'} registered, self-tests passed")
 def _() -> None:
     wait_until(ready, 300, "self-tests")
     expected = sorted(name for what in EXPECTED for name in NAMES[what])
@@ -59,7 +59,7 @@ def _() -> None:
         check(passed(name), f"{name} has not passed")
 
 
-@holds("so has what the kernel makes of it")
+@test("templates over public keys: self-tests passed, on the device")
 def _() -> None:
     for what in EXPECTED:
         for name, operation in TEMPLATES[what].items():
@@ -67,10 +67,10 @@ def _() -> None:
             Transform(name, sig=not name.startswith("pkcs1pad")).close()
             check(passed(name), f"{name} has not passed")
             after = reference.data_requests(reference.status(), operation=operation, status="OK")
-            check(operation is None or after > before, f"{name}: the device has done nothing")
+            check(operation is None or after > before, f"{name}: no request of the device")
 
 
-@holds("no session is left")
+@test("no session is left")
 def _() -> None:
     wait_until(lambda: reference.status()["sessions"] == 0, 60, "no session")
 

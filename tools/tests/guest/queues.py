@@ -1,10 +1,10 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Checks that requests use the data queue of their CPU, also while CPUs go offline and online.
+"""Requests use the data queue of their CPU, also while CPUs go offline and online.
 
 usage: queues.py QUEUES
 
-For a guest with a reference device that has as many data queues.
+For a guest with a reference device with QUEUES data queues.
 """
 
 import os
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from lib import afalg, crypto, reference, tap
-from lib.tap import check, check_equal, check_same, holds
+from lib.tap import check, check_equal, check_same, test
 
 QUEUES = int(sys.argv[1])
 CPUS = os.cpu_count() or 1
@@ -28,7 +28,7 @@ def served(queue: int) -> int:
 
 
 def encrypt_on(cpu: int, transform: afalg.Transform, times: int) -> None:
-    """Makes requests on one CPU."""
+    """Sends requests on one CPU."""
     os.sched_setaffinity(0, {cpu})
     for _ in range(times):
         check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, f"ciphertext by CPU {cpu}")
@@ -39,7 +39,7 @@ def set_online(cpu: int, online: bool) -> None:
     Path(f"/sys/devices/system/cpu/cpu{cpu}/online").write_text(f"{int(online)}\n")
 
 
-def goes_to_its_queue(cpu: int, transform: afalg.Transform) -> None:
+def check_queue(cpu: int, transform: afalg.Transform) -> None:
     """Checks that all requests of a CPU use its queue."""
     before = [served(queue) for queue in range(QUEUES)]
     encrypt_on(cpu, transform, 10)
@@ -48,32 +48,32 @@ def goes_to_its_queue(cpu: int, transform: afalg.Transform) -> None:
     check_equal(made, expected, f"requests of CPU {cpu} by queue")
 
 
-@holds("each CPU's requests go to its queue, and no other")
+@test("each CPU: requests use its data queue only")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         for cpu in range(CPUS):
-            goes_to_its_queue(cpu, transform)
+            check_queue(cpu, transform)
 
 
-@holds("all queues there are CPUs for have worked")
+@test("all data queues with a CPU: have served requests")
 def _() -> None:
     used = [queue for queue in range(QUEUES) if served(queue)]
     check_equal(used, list(range(min(QUEUES, CPUS))), "queues")
 
 
-@holds("a CPU may go and come back, and each has its queue still")
+@test("CPU offline and online: requests still use the CPU's data queue")
 def _() -> None:
     if CPUS == 1:
-        raise tap.Skip("there is one CPU only")
+        raise tap.Skip("the guest has one CPU")
     last = CPUS - 1
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         for _ in range(3):
             set_online(last, False)
-            check(last not in os.sched_getaffinity(0) or CPUS == 2, "the CPU is still there")
+            check(last not in os.sched_getaffinity(0) or CPUS == 2, "the CPU is still online")
             for cpu in range(last):
-                goes_to_its_queue(cpu, transform)
+                check_queue(cpu, transform)
             set_online(last, True)
-            goes_to_its_queue(last, transform)
+            check_queue(last, transform)
 
 
 afalg.prepare()

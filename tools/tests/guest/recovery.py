@@ -1,14 +1,14 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""A device that fails is reset and used again; whoever had a request there hears nothing of it.
+"""Recovery of a failed device: the driver resets and restarts it, and every request completes.
 
 usage: recovery.py TIMEOUT_MS [FAULT]
 
-For a guest with a reference device, whose driver gives devices TIMEOUT_MS for an answer. The
-shared folder has vc_fault.ko. What a PCI function of its own can show in addition is shown if it is
-one; in the end it goes, by FAULT: disconnect, which is assumed, or crash.
+For a guest with a reference device. TIMEOUT_MS is the driver's timeout_ms. The shared folder has
+vc_fault.ko. Some tests require a vfio device, and are skipped on other devices. At the end such a
+device fails for good with FAULT: disconnect, the default, or crash.
 
-How long something takes is not judged, but that it ends.
+The tests do not limit how long an event takes, except for the time limit LONG.
 """
 
 import contextlib
@@ -20,13 +20,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from lib import afalg, crypto, module, reference, tap, trials
+from lib import afalg, crypto, fault_requests, module, reference, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.tap import check, check_equal, check_same, test, wait_until
 
 TIMEOUT = int(sys.argv[1]) / 1000
 END = sys.argv[2] if len(sys.argv) > 2 else "disconnect"
-# For what has to come to pass some time.
+# Time limit in seconds for events.
 LONG = 120
 SIZE = 4096
 KEY, IV = os.urandom(32), os.urandom(16)
@@ -34,77 +34,77 @@ DATA = os.urandom(SIZE)
 EXPECTED = afalg.openssl(KEY, IV, DATA)
 FUNCTION = reference.is_function()
 # The asynchronous variant. No thread waits in the driver for its requests.
-ASYNC = trials.SUBJECTS[0]
+ASYNC = fault_requests.SUBJECTS[0]
 log = KernelLog()
 DISABLED = "disabled after repeated failures"
 
 
-def of_function() -> None:
-    """Skips a test of what only a PCI function of its own can show."""
+def require_vfio_device() -> None:
+    """Skips a test that requires a vfio device."""
     if not FUNCTION:
-        raise tap.Skip("this device is no function of its own")
+        raise tap.Skip("requires a vfio device")
 
 
 def state() -> dict[str, str]:
-    """What debugfs says of the device."""
+    """Returns the contents of the device's status file in debugfs."""
     (file,) = Path("/sys/kernel/debug", crypto.MODULE).glob("virtio*/status")
     return dict(re.findall(r"^(.*?): (.*)$", file.read_text(), re.M))
 
 
 def restarts() -> int:
-    """How often the driver has started a device again."""
+    """Returns how often the driver has restarted the device."""
     return len(log.matching("device reset and restarted"))
 
 
 def served() -> int:
-    """How many requests the device has served."""
+    """Returns how many requests the device has served."""
     return reference.data_requests(reference.status(), status="OK")
 
 
-def crypts_right(transform: afalg.Transform, what: str) -> None:
-    """Both directions give the right result, on the device or the fallback."""
+def check_crypt(transform: afalg.Transform, what: str) -> None:
+    """Fails the test unless both directions give the correct result, on device or fallback."""
     check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, f"{what}: ciphertext")
     check_same(transform.crypt(afalg.DECRYPT, IV, EXPECTED), DATA, f"{what}: plaintext")
 
 
-def device_works(transform: afalg.Transform, what: str) -> None:
-    """The device does the transform's work, after a while."""
+def wait_until_offloaded(transform: afalg.Transform, what: str) -> None:
+    """Waits until the device serves the transform."""
 
-    def does() -> bool:
+    def is_served() -> bool:
         before = served()
-        crypts_right(transform, what)
+        check_crypt(transform, what)
         return served() >= before + 2
 
-    wait_until(does, LONG, f"{what}: the device works")
+    wait_until(is_served, LONG, f"{what}: the device works")
 
 
-def device_works_for(transform: afalg.Transform, key: bytes) -> None:
-    """The same with another key."""
+def wait_until_key_offloaded(transform: afalg.Transform, key: bytes) -> None:
+    """Waits until the device serves a transform with another key."""
 
-    def does() -> bool:
+    def is_served() -> bool:
         before = served()
         ciphertext = transform.crypt(afalg.ENCRYPT, IV, DATA)
         check_same(ciphertext, afalg.openssl(key, IV, DATA), "with another key")
         return served() > before
 
-    wait_until(does, LONG, "the device works for another key")
+    wait_until(is_served, LONG, "the device serves another key")
 
 
-def device_is_back(what: str) -> None:
-    """The device does the work of a new transform, after a while."""
+def wait_until_new_offloaded(what: str) -> None:
+    """Waits until the device serves a new transform."""
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, what)
+        wait_until_offloaded(transform, what)
 
 
-def in_sessions() -> None:
-    """Skips a test of what a driver that makes no sessions does not see."""
+def require_sessions() -> None:
+    """Skips a test that requires sessions, in stateless mode."""
     if not reference.status()["sessions"]:
-        raise tap.Skip("there are no sessions")
+        raise tap.Skip("the device has no sessions")
 
 
 @contextlib.contextmanager
 def load(threads: int = 4) -> Iterator[None]:
-    """Requests are made all the time while the block runs; none may go wrong."""
+    """Threads send requests during the block. Every result must be correct."""
     errors: list[str] = []
     stop = threading.Event()
 
@@ -113,7 +113,7 @@ def load(threads: int = 4) -> Iterator[None]:
         try:
             with afalg.Transform(crypto.SYNC, KEY) as transform:
                 while not stop.is_set():
-                    crypts_right(transform, "under load")
+                    check_crypt(transform, "under load")
         except Exception as error:  # pylint: disable=broad-except
             errors.append(repr(error))
 
@@ -129,95 +129,95 @@ def load(threads: int = 4) -> Iterator[None]:
     check(not errors, "; ".join(errors))
 
 
-@holds("a request that is never answered is done all the same, and the device used again")
+@test("request timeout: correct result, one reset, device reused")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         before = restarts()
         reference.command(command="fault", fault="never-answer:queue=0:count=1")
         started = time.monotonic()
-        crypts_right(transform, "not answered")
+        check_crypt(transform, "timed out")
         took = time.monotonic() - started
-        check(TIMEOUT * 0.9 < took, f"it was given up after {took:.1f} s already")
+        check(TIMEOUT * 0.9 < took, f"the request timed out after {took:.1f} s")
         wait_until(lambda: restarts() == before + 1, LONG, "a restart")
-        # The same key, set before: its sessions are made again.
-        device_works(transform, "after")
+        # The driver re-establishes the sessions of the existing key.
+        wait_until_offloaded(transform, "after")
 
 
-def async_right(count: int, what: str) -> int:
-    """Makes asynchronous requests, all at a time, which must have the right results. Returns how
-    many of them the device has served."""
-    trials.load()
+def run_async(count: int, what: str) -> int:
+    """Sends asynchronous requests, all at once. Their results must be correct. Returns how many of
+    them the device has served."""
+    fault_requests.load()
     before = served()
-    check_equal(str(trials.run(ASYNC, count)), f"{count} right", what)
+    check_equal(str(fault_requests.run(ASYNC, count)), f"{count} right", what)
     return served() - before
 
 
-@holds("an asynchronous request times out: the watchdog notices it alone")
+@test("timeout of an asynchronous request: the watchdog detects it")
 def _() -> None:
     # A single request, then one of several.
     for count in (1, 4):
-        wait_until(lambda: async_right(1, "before") == 1, LONG, "the device works")
+        wait_until(lambda: run_async(1, "before") == 1, LONG, "the device works")
         # The watchdog stops when it finds the queues idle.
         time.sleep(TIMEOUT)
         before = restarts()
         with reference.faulty("never-answer:queue=0:count=1"):
-            check_equal(async_right(count, "timed out"), count - 1, "requests served")
+            check_equal(run_async(count, "timed out"), count - 1, "requests served")
         wait_until(lambda: restarts() == before + 1, LONG, "a restart")
-    wait_until(lambda: async_right(4, "after") == 4, LONG, "the device works")
+    wait_until(lambda: run_async(4, "after") == 4, LONG, "the device works")
 
 
-@holds("a late response within timeout_ms: no reset")
+@test("a late response within timeout_ms: no reset")
 def _() -> None:
     before = restarts()
     late = f"delay:value={int(TIMEOUT * 600)}:queue=0"
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         count = served()
         with reference.faulty(late):
             check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, "ciphertext")
         check_equal(served() - count, 1, "requests served")
     with reference.faulty(late):
-        check_equal(async_right(4, "asynchronous"), 4, "asynchronous requests served")
+        check_equal(run_async(4, "asynchronous"), 4, "asynchronous requests served")
     check_equal(restarts(), before, "restarts")
 
 
-@holds("config changes: requests do not time out early")
+@test("config changes: requests do not time out early")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         before, count = restarts(), served()
         with reference.faulty("config-storm:value=5", f"delay:value={int(TIMEOUT * 500)}:queue=0"):
             check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, "ciphertext")
         check_equal((restarts(), served()), (before, count + 1), "restarts, requests served")
 
 
-@holds("a control request that is never answered does not keep a key from being set")
+@test("control request timeout: setkey succeeds, one reset")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        in_sessions()
+        require_sessions()
         before = restarts()
         reference.command(command="fault", fault="never-answer:queue=control:count=1")
         with afalg.Transform(crypto.SYNC, KEY) as other:
-            crypts_right(other, "its own key")
-            crypts_right(transform, "another")
+            check_crypt(other, "new transform")
+            check_crypt(transform, "old transform")
             wait_until(lambda: restarts() == before + 1, LONG, "a restart")
-            device_works(other, "its own key")
-            device_works(transform, "another")
+            wait_until_offloaded(other, "new transform")
+            wait_until_offloaded(transform, "old transform")
 
 
-@holds("a session that the device has forgotten is made again")
+@test("lost session: re-established without a reset")
 def _() -> None:
     before = restarts()
-    # The second of two: the number of the first would be the second's.
+    # The second of two sessions. The ID of a lost first session would be assigned to the second.
     reference.command(command="fault", fault="session-forgotten:after=1:count=1")
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        crypts_right(transform, "forgotten")
-        device_works(transform, "afterwards")
+        check_crypt(transform, "lost session")
+        wait_until_offloaded(transform, "after")
     check(restarts() == before, "the device was reset")
 
 
-@holds("a lost session: no DESTROY request is sent for it")
+@test("a lost session: no DESTROY request is sent for it")
 def _() -> None:
     def sent(operation: str, **wanted: str) -> int:
         return reference.requests(
@@ -227,8 +227,8 @@ def _() -> None:
     created, destroyed = sent("CREATE", status="OK"), sent("DESTROY")
     with reference.faulty("session-forgotten:after=1:count=1"):
         with afalg.Transform(crypto.SYNC, KEY) as transform:
-            in_sessions()
-            device_works(transform, "with new sessions")
+            require_sessions()
+            wait_until_offloaded(transform, "with new sessions")
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
     wait_until(lambda: state()["controlq"] == "0 in flight", LONG, "no control request")
     check(sent("CREATE", status="OK") > created + 2, "no session was lost")
@@ -237,40 +237,40 @@ def _() -> None:
     )
 
 
-@holds("a number that the device gives to two sessions has no request done with another's key")
+@test("duplicate session ID: no request uses the wrong key")
 def _() -> None:
     other_key = os.urandom(32)
     expected = afalg.openssl(other_key, IV, DATA)
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
-        in_sessions()
+        wait_until_offloaded(transform, "before")
+        require_sessions()
         before = restarts()
-        # The last number is that of a session with this key.
+        # The most recent ID belongs to a session with this key.
         reference.command(command="fault", fault="session-id-reused:count=1")
         with afalg.Transform(crypto.SYNC, other_key) as other:
             for _ in range(20):
-                crypts_right(transform, "the one")
-                check_same(other.crypt(afalg.ENCRYPT, IV, DATA), expected, "the other")
-                check_same(other.crypt(afalg.DECRYPT, IV, expected), DATA, "the other, back")
+                check_crypt(transform, "first key")
+                check_same(other.crypt(afalg.ENCRYPT, IV, DATA), expected, "second key, encrypted")
+                check_same(other.crypt(afalg.DECRYPT, IV, expected), DATA, "second key, decrypted")
             wait_until(lambda: restarts() > before, LONG, "a restart")
-            device_works(transform, "the one, afterwards")
-            check_same(other.crypt(afalg.ENCRYPT, IV, DATA), expected, "the other, afterwards")
+            wait_until_offloaded(transform, "first key, afterwards")
+            check_same(other.crypt(afalg.ENCRYPT, IV, DATA), expected, "second key, afterwards")
 
 
-@holds("a request that the device still has while it is not ready is done with its own key")
+@test("request in flight while HW_READY is 0: completes with its own key")
 def _() -> None:
     keys = [os.urandom(32) for _ in range(3)]
     with contextlib.ExitStack() as stack:
         first = afalg.Transform(crypto.SYNC, keys[0])
         late = stack.enter_context(afalg.Transform(crypto.SYNC, keys[1]))
-        device_works_for(late, keys[1])
-        in_sessions()
-        # The numbers of the first one go to the last one: sessions that are made again in the order
-        # in which the keys were set have others than before.
+        wait_until_key_offloaded(late, keys[1])
+        require_sessions()
+        # The last transform gets the IDs of the first. If sessions are re-established in the order
+        # of the setkey calls, their IDs differ from before.
         first.close()
         last = stack.enter_context(afalg.Transform(crypto.SYNC, keys[2]))
-        device_works_for(last, keys[2])
-        # Longer than it takes to make new sessions, shorter than a request may take.
+        wait_until_key_offloaded(last, keys[2])
+        # Longer than the creation of new sessions, shorter than timeout_ms.
         delay = int(TIMEOUT * 500)
         reference.command(command="fault", fault=f"delay:value={delay}:opcode=0:count=1")
         result: list[bytes] = []
@@ -279,15 +279,15 @@ def _() -> None:
         )
         thread.start()
         wait_until(
-            lambda: any(queue["held"] for queue in reference.status()["queues"]), LONG, "it is sent"
+            lambda: any(queue["held"] for queue in reference.status()["queues"]), LONG, "in flight"
         )
         reference.command(command="ready", ready=False)
-        wait_until(lambda: state()["state"] == "not_ready", LONG, "it is not ready")
+        wait_until(lambda: state()["state"] == "not_ready", LONG, "not ready")
         reference.command(command="ready", ready=True)
         thread.join()
-        check_same(result[0], afalg.openssl(keys[1], IV, DATA), "the late one")
+        check_same(result[0], afalg.openssl(keys[1], IV, DATA), "delayed request")
         for transform, key in ((late, keys[1]), (last, keys[2])):
-            device_works_for(transform, key)
+            wait_until_key_offloaded(transform, key)
 
 
 def unknown_sessions() -> int:
@@ -295,42 +295,42 @@ def unknown_sessions() -> int:
     return reference.data_requests(reference.status(), status="INVSESS")
 
 
-@holds("after HW_READY was 0: no request names an earlier session")
+@test("after HW_READY was 0: no request names an earlier session")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         before = unknown_sessions()
         reference.command(command="ready", ready=False)
-        wait_until(lambda: state()["state"] == "not_ready", LONG, "it is not ready")
+        wait_until(lambda: state()["state"] == "not_ready", LONG, "not ready")
         reference.command(command="ready", ready=True)
-        wait_until(lambda: state()["state"] == "ready", LONG, "it is ready")
-        device_works(transform, "after")
+        wait_until(lambda: state()["state"] == "ready", LONG, "ready")
+        wait_until_offloaded(transform, "after")
         check_equal(unknown_sessions(), before, "requests that name an unknown session")
 
 
-@holds("after a reset: no request names an earlier session")
+@test("after a reset: no request names an earlier session")
 def _() -> None:
-    of_function()
+    require_vfio_device()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         before, count = restarts(), unknown_sessions()
         reference.command(command="needs-reset")
         wait_until(lambda: restarts() == before + 1, LONG, "a restart")
-        device_works(transform, "after")
+        wait_until_offloaded(transform, "after")
         check_equal(unknown_sessions(), count, "requests that name an unknown session")
 
 
-@holds("a device that refuses requests leaves them to software")
+@test("device rejects requests: the fallback completes them")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         for fault in ("refuse-operation:count=2", "status-unknown:count=2:queue=0"):
             reference.command(command="fault", fault=fault)
-            crypts_right(transform, fault)
-        device_works(transform, "after")
+            check_crypt(transform, fault)
+        wait_until_offloaded(transform, "after")
 
 
-@holds("requests under way when the device is lost are all done")
+@test("device lost under load: requests in flight complete")
 def _() -> None:
     with load(8):
         before = restarts()
@@ -340,54 +340,54 @@ def _() -> None:
             time.sleep(0.5)
 
 
-@holds("the sessions of a device that has failed are not left with it")
+@test("failed device: no session is left")
 def _() -> None:
-    # Nobody knows of sessions that are made in what follows, and whose numbers nobody hears.
+    # The next tests may create sessions whose IDs the driver does not learn, so check now.
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
 
 
 for FAULT in ("wrong-id:queue=0:count=1", "duplicate-used:queue=0:count=1", "wrong-id:queue=control:count=1"):
 
-    @holds(f"a ring that the device has broken is made anew: {FAULT}")
+    @test(f"broken ring: the driver resets the device ({FAULT})")
     def _(fault: str = FAULT) -> None:
         before = restarts()
         with afalg.Transform(crypto.SYNC, KEY) as transform:
-            device_works(transform, "before")
+            wait_until_offloaded(transform, "before")
             if "control" in fault:
-                in_sessions()
+                require_sessions()
             with reference.faulty(fault):
                 if "control" in fault:
                     transform.set_key(os.urandom(16))
                     transform.set_key(KEY)
                 else:
-                    crypts_right(transform, "broken")
-                # Nobody knows of it before there is another request.
+                    check_crypt(transform, "broken ring")
+                # The driver detects a broken ring at the next request.
                 wait_until(
-                    lambda: crypts_right(transform, "broken") or restarts() > before,
+                    lambda: check_crypt(transform, "broken ring") or restarts() > before,
                     LONG, "a restart",
                 )  # fmt: skip
-            device_works(transform, "after")
+            wait_until_offloaded(transform, "after")
 
 
-@holds("a device that is not ready has no request, and is used when it is ready again")
+@test("HW_READY is 0: no request; HW_READY is 1: the device is used again")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         before = restarts()
         for _ in range(3):
-            device_works(transform, "ready")
+            wait_until_offloaded(transform, "ready")
             reference.command(command="ready", ready=False)
-            wait_until(lambda: state()["state"] == "not_ready", LONG, "it is not ready")
+            wait_until(lambda: state()["state"] == "not_ready", LONG, "not ready")
             count = served()
-            crypts_right(transform, "not ready")
+            check_crypt(transform, "not ready")
             with afalg.Transform(crypto.SYNC, KEY) as other:
-                crypts_right(other, "a new one")
+                check_crypt(other, "new transform")
             check_equal(served(), count, "requests served by a device that is not ready")
             reference.command(command="ready", ready=True)
-        device_works(transform, "ready again")
+        wait_until_offloaded(transform, "ready again")
         check_equal(restarts(), before, "restarts")
 
 
-@holds("what a device that is not ready any more has refused is asked again")
+@test("HW_READY is 0 during detection: rejected algorithms are detected again")
 def _() -> None:
     module.unbind()
 
@@ -398,29 +398,29 @@ def _() -> None:
     with reference.faulty("delay:value=100:queue=control"):
         binding = threading.Thread(target=module.bind, args=(LONG,))
         binding.start()
-        wait_until(lambda: answers("OK", good) >= 4, LONG, "it is asked what it does")
+        wait_until(lambda: answers("OK", good) >= 4, LONG, "the driver detects algorithms")
         reference.command(command="ready", ready=False)
-        wait_until(lambda: answers("ERR", bad), LONG, "it refuses that")
-        wait_until(lambda: state()["state"] == "not_ready", LONG, "it is not ready")
+        wait_until(lambda: answers("ERR", bad), LONG, "the device rejects an algorithm")
+        wait_until(lambda: state()["state"] == "not_ready", LONG, "not ready")
     reference.command(command="ready", ready=True)
     binding.join()
     module.wait_registered(LONG)
-    device_is_back("ready again")
+    wait_until_new_offloaded("ready again")
 
 
 for FAULT in ("never-answer:queue=0:count=1", "no-interrupt:queue=0:count=4"):
 
-    @holds(f"what the trials of a device that is bound wait for comes to an end: {FAULT}")
+    @test(f"request of a known-answer test lost: the bind completes ({FAULT})")
     def _(fault: str = FAULT) -> None:
         module.unbind()
         with reference.faulty(fault):
             module.bind(LONG)
-            # It is tried out by data requests, before anything is registered.
-            wait_until(lambda: "rsa-virtio" in crypto.ours(), LONG, "it is registered")
-        device_is_back("after")
+            # The known-answer tests of RSA run data requests before any algorithm is registered.
+            wait_until(lambda: "rsa-virtio" in crypto.ours(), LONG, "rsa-virtio is registered")
+        wait_until_new_offloaded("after")
 
 
-@holds("a device that does not answer can be unbound while it is tried out")
+@test("unbind during known-answer tests of an unresponsive device: succeeds")
 def _() -> None:
     (name,) = module.devices()
     module.unbind()
@@ -430,12 +430,12 @@ def _() -> None:
             time.sleep(TIMEOUT * (1 + round_ / 4))
             module.unbind()
     module.bind(LONG)
-    device_is_back("after")
+    wait_until_new_offloaded("after")
 
 
 for FAULT in ("toggle-ready:value=50", "config-storm:value=1"):
 
-    @holds(f"under load a configuration that changes all the time loses nothing: {FAULT}")
+    @test(f"config changes under load: no request is lost ({FAULT})")
     def _(fault: str = FAULT) -> None:
         before = restarts()
         with load():
@@ -443,10 +443,10 @@ for FAULT in ("toggle-ready:value=50", "config-storm:value=1"):
                 time.sleep(3)
         reference.command(command="ready", ready=True)
         check_equal(restarts(), before, "restarts")
-        device_is_back("after")
+        wait_until_new_offloaded("after")
 
 
-@holds("an answer whose interrupt is lost is found, and the device is not reset for it")
+@test("lost interrupt: requests complete without a reset")
 def _() -> None:
     before = restarts()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
@@ -455,28 +455,28 @@ def _() -> None:
                 if "control" in fault:
                     transform.set_key(os.urandom(32))
                     transform.set_key(KEY)
-                crypts_right(transform, fault)
-        device_works(transform, "after")
+                check_crypt(transform, fault)
+        wait_until_offloaded(transform, "after")
     check_equal(restarts(), before, "restarts")
 
 
-@holds("the same of a vector")
+@test("lost MSI-X interrupt: requests complete without a reset")
 def _() -> None:
-    of_function()
+    require_vfio_device()
     before = restarts()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         with reference.faulty("vector-lost:queue=0:count=1"):
-            crypts_right(transform, "lost")
+            check_crypt(transform, "lost interrupt")
         with reference.faulty("vector-lost:queue=control:count=1"):
             transform.set_key(os.urandom(32))
             transform.set_key(KEY)
-        device_works(transform, "after")
+        wait_until_offloaded(transform, "after")
     check_equal(restarts(), before, "restarts")
 
 
-@holds("interrupts without a reason are borne")
+@test("spurious interrupts: no reset")
 def _() -> None:
-    of_function()
+    require_vfio_device()
     before = restarts()
     with reference.faulty("interrupt-storm:value=1"):
         with load():
@@ -484,146 +484,146 @@ def _() -> None:
     check_equal(restarts(), before, "restarts")
 
 
-@holds("a device that asks to be reset is started again, and no request is lost")
+@test("DEVICE_NEEDS_RESET: one restart, no request is lost")
 def _() -> None:
-    of_function()
+    require_vfio_device()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         before = restarts()
         reference.command(command="needs-reset")
         wait_until(lambda: restarts() == before + 1, LONG, "a restart")
-        device_works(transform, "idle")
+        wait_until_offloaded(transform, "idle")
         with load():
             for round_ in range(2, 7):
                 with reference.faulty("needs-reset:after=20:queue=0:count=1"):
                     wait_until(lambda: restarts() == before + round_, LONG, f"restart {round_}")
-                device_works(transform, f"after restart {round_}")
+                wait_until_offloaded(transform, f"after restart {round_}")
 
 
-@holds("a device that is not ready after a reset has no request")
+@test("HW_READY is 0 after a reset: no request")
 def _() -> None:
-    of_function()
+    require_vfio_device()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         before = restarts()
         reference.command(command="ready", ready=False)
-        wait_until(lambda: state()["state"] == "not_ready", LONG, "it is not ready")
+        wait_until(lambda: state()["state"] == "not_ready", LONG, "not ready")
         count = served()
         reference.command(command="needs-reset")
         wait_until(lambda: restarts() == before + 1, LONG, "a restart")
         for _ in range(5):
-            crypts_right(transform, "not ready")
+            check_crypt(transform, "not ready")
             check_equal(state()["state"], "not_ready", "state")
             time.sleep(0.2)
         check_equal(served(), count, "requests served by a device that is not ready")
         reference.command(command="ready", ready=True)
-        device_works(transform, "ready again")
+        wait_until_offloaded(transform, "ready again")
 
 
-@holds("a device that refuses the features at first when it is started again is tried again")
+@test("restart fails at feature negotiation: the driver retries it")
 def _() -> None:
-    of_function()
+    require_vfio_device()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         before = restarts()
         with reference.faulty("refuse-features:count=1"):
             reference.command(command="needs-reset")
             wait_until(lambda: log.matching("restart failed"), LONG, "a failure")
-            crypts_right(transform, "not started")
+            check_crypt(transform, "restart failed")
             wait_until(lambda: restarts() == before + 1, LONG, "a restart")
-        device_works(transform, "after")
+        wait_until_offloaded(transform, "after")
     violated = [violation["requirement"] for violation in reference.status()["violations"]]
-    check("D-38" not in violated, "it was not reset before it was tried again")
+    check("D-38" not in violated, "the device was not reset before the retry")
 
 
-@holds("a configuration that changes while it is read is read again")
+@test("config changes while it is read: the driver reads it again")
 def _() -> None:
-    of_function()
+    require_vfio_device()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         before = restarts()
         with reference.faulty("generation-changes:count=25"):
             reference.command(command="needs-reset")
             wait_until(lambda: restarts() == before + 1, LONG, "a restart")
-        device_works(transform, "after")
+        wait_until_offloaded(transform, "after")
 
 
-@holds("a device that says something else of itself after a reset is not used")
+@test("changed configuration after a reset: the device is not used")
 def _() -> None:
-    of_function()
+    require_vfio_device()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         before, count = restarts(), served()
         failures = len(log.matching("restart failed"))
         with reference.faulty("config-max-size:value=12345"):
             reference.command(command="needs-reset")
             wait_until(
                 lambda: len(log.matching("restart failed")) > failures, LONG,
-                "it is refused",
+                "the restart fails",
             )  # fmt: skip
-            crypts_right(transform, "another device")
+            check_crypt(transform, "changed configuration")
             check_equal((restarts(), served()), (before, count), "restarts, requests served")
-        # It is tried again.
-        device_works(transform, "the same again")
+        # The driver retries the restart.
+        wait_until_offloaded(transform, "old configuration")
 
 
-@holds("a device that always fails is given up, with one message, and software goes on")
+@test("device fails repeatedly: disabled with one message, the fallback runs")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         reference.command(command="fault", fault="never-answer")
         started = time.monotonic()
         while not log.matching(DISABLED) and time.monotonic() < started + 60 * TIMEOUT:
-            crypts_right(transform, "failing")
+            check_crypt(transform, "failing")
         reference.command(command="clear")
-        check_equal(len(log.matching(DISABLED)), 1, "lines that say that it was disabled")
+        check_equal(len(log.matching(DISABLED)), 1, "messages about the disabled device")
         check_equal(state()["state"], "disabled", "state")
         before = served()
         for _ in range(10):
-            crypts_right(transform, "given up")
+            check_crypt(transform, "disabled")
         with afalg.Transform("cbc(aes)", KEY) as other:
-            crypts_right(other, "a new one")
-        check_equal(served(), before, "requests it has served afterwards")
+            check_crypt(other, "new transform")
+        check_equal(served(), before, "requests served afterwards")
 
 
-@holds("a device that was given up is used again when it is bound again")
+@test("disabled device: used again after a rebind")
 def _() -> None:
     with afalg.Transform(crypto.SYNC if crypto.SYNC in crypto.ours() else "cbc(aes)", KEY) as other:
         module.unbind()
         for name in module.devices():
             (module.DRIVER / "bind").write_text(name)
-        crypts_right(other, "bound again")
+        check_crypt(other, "rebound")
     wait_until(
         lambda: crypto.SYNC in crypto.ours() and crypto.ours()[crypto.SYNC].passed, LONG,
-        "it is registered",
+        "registered",
     )  # fmt: skip
-    device_is_back("bound again")
+    wait_until_new_offloaded("rebound")
 
 
-@holds("the kernel has nothing to report")
+@test("no kernel reports")
 def _() -> None:
     log.check_quiet()
 
 
-@holds("when the device is pulled out under load software goes on, and it can be unbound")
+@test("surprise removal under load: the fallback runs, unbind succeeds")
 def _() -> None:
-    of_function()
+    require_vfio_device()
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        device_works(transform, "before")
+        wait_until_offloaded(transform, "before")
         with load():
             reference.command(command="fault", fault=f"{END}:queue=0:count=1")
-            wait_until(lambda: log.matching("device disconnected"), LONG, "it is found out")
-            wait_until(lambda: state()["state"] == "disabled", LONG, "it is disabled")
+            wait_until(lambda: log.matching("device disconnected"), LONG, "removal detected")
+            wait_until(lambda: state()["state"] == "disabled", LONG, "disabled")
             with afalg.Transform("cbc(aes)", KEY) as other:
-                crypts_right(other, "a new one")
-        # The kernel warns of a device that was not reset, which this one cannot be.
-        with tap.time_limit(LONG, "it is unbound"):
+                check_crypt(other, "new transform")
+        # The kernel warns if a device was not reset. A removed device cannot be reset.
+        with tap.time_limit(LONG, "unbind"):
             module.unbind()
-        crypts_right(transform, "unbound")
+        check_crypt(transform, "unbound")
 
 
 afalg.prepare()
-# Queue 0 is this CPU's.
+# CPU 0 uses data queue 0.
 CPUS = os.sched_getaffinity(0)
 os.sched_setaffinity(0, {0})
 tap.run()

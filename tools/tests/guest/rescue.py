@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""In-place requests that the device does not complete.
+"""In-place requests that the device does not complete: repeated with a checksum, or EIO without.
 
 usage: rescue.py BYTES
 
@@ -12,23 +12,29 @@ import errno
 import sys
 from collections.abc import Callable
 
-from lib import reference, tap, trials
+from lib import fault_requests, reference, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check_equal, holds, wait_until
+from lib.tap import check_equal, test, wait_until
 
 BYTES = int(sys.argv[1])
-# The shortest text that is too long for a checksum: texts are whole blocks.
+# The shortest request that is too long for a checksum. Lengths are multiples of 16.
 TOO_LONG = BYTES + 16
 LONG = 120
 COUNT = 4
 # Each service, and both variants of ciphers and AEADs.
-DRIVERS = ("cbc-aes-virtio", "cbc-aes-virtio-sync", "gcm-aes-virtio", f"{trials.CHAIN}-sync")
-SUBJECTS = [subject for subject in trials.SUBJECTS if subject.driver in DRIVERS]
-# The device does not answer one request, and is reset. That takes seconds: two algorithms have it.
+DRIVERS = (
+    "cbc-aes-virtio",
+    "cbc-aes-virtio-sync",
+    "gcm-aes-virtio",
+    f"{fault_requests.CHAIN}-sync",
+)
+SUBJECTS = [subject for subject in fault_requests.SUBJECTS if subject.driver in DRIVERS]
+# The device does not answer one request, and is reset. This takes seconds, so only two algorithms
+# have this fault.
 LOST = "never-answer:queue=0:count=1"
 # The device writes a part of the result and reports VIRTIO_CRYPTO_ERR.
 DIRTY = "fail-after-write:queue=0"
-# The device reports VIRTIO_CRYPTO_ERR, NOTSUPP and INVSESS, and has written nothing.
+# The device reports VIRTIO_CRYPTO_ERR, NOTSUPP or INVSESS, and writes nothing.
 FAILED, UNSUPPORTED, NO_SESSION = (f"refuse-operation:value={value}:queue=0" for value in (1, 3, 4))
 log = KernelLog()
 
@@ -38,30 +44,32 @@ def restarts() -> int:
     return len(log.matching("device reset and restarted"))
 
 
-def faults(subject: trials.Subject, *others: str) -> tuple[str, ...]:
-    """Returns the faults to try with an algorithm: the others, and with two algorithms LOST."""
+def faults(subject: fault_requests.Subject, *others: str) -> tuple[str, ...]:
+    """Returns the faults to inject for an algorithm: the others, and LOST for two algorithms."""
     return (LOST, *others) if subject in (SUBJECTS[0], SUBJECTS[-1]) else others
 
 
 def happened() -> bool:
-    """Returns whether the device's fault has happened."""
+    """Returns true if the device's fault has happened."""
     return any(fault["happened"] for fault in reference.status()["faults"])
 
 
-def outcome(subject: trials.Subject, fault: str, text: int, in_place: bool, count: int) -> str:
-    """Makes requests while the device has a fault, then waits for the device to work."""
-    device.works(subject)
+def outcome(
+    subject: fault_requests.Subject, fault: str, text: int, in_place: bool, count: int
+) -> str:
+    """Sends requests to a device with a fault, and waits until the device works again."""
+    device.wait_until_served(subject)
     before = restarts()
     with reference.faulty(fault):
-        result = trials.run(subject, count, text=text, in_place=in_place)
+        result = fault_requests.run(subject, count, text=text, in_place=in_place)
         wait_until(happened, LONG, f"{subject.driver}, {fault}: the fault happens")
     expected = before + (fault == LOST)
     wait_until(lambda: restarts() == expected, LONG, f"{expected} restarts")
-    device.works(subject)
+    device.wait_until_served(subject)
     return str(result)
 
 
-def each(test: Callable[[trials.Subject], None]) -> Callable[[], None]:
+def each(test: Callable[[fault_requests.Subject], None]) -> Callable[[], None]:
     """Runs a test for each algorithm."""
 
     def run() -> None:
@@ -71,11 +79,11 @@ def each(test: Callable[[trials.Subject], None]) -> Callable[[], None]:
     return run
 
 
-def fails(subject: trials.Subject, fault: str, text: int, count: int = COUNT) -> None:
+def fails(subject: fault_requests.Subject, fault: str, text: int, count: int = COUNT) -> None:
     """Checks that in-place requests fail with EIO."""
     got = outcome(subject, fault, text, True, count)
     name = errno.errorcode[errno.EIO]
-    # Requests decrypt and encrypt by turns.
+    # Every other request decrypts.
     if count == 1:
         want = f"0 right, 1 {name} (decrypt)"
     else:
@@ -83,51 +91,51 @@ def fails(subject: trials.Subject, fault: str, text: int, count: int = COUNT) ->
     check_equal(got, want, f"{subject.driver}, {fault}, {text} bytes in place")
 
 
-def succeeds(subject: trials.Subject, fault: str, text: int, in_place: bool) -> None:
+def succeeds(subject: fault_requests.Subject, fault: str, text: int, in_place: bool) -> None:
     """Checks that requests have the right result."""
     got = outcome(subject, fault, text, in_place, COUNT)
     check_equal(got, f"{COUNT} right", f"{subject.driver}, {fault}, {text} bytes, {in_place=}")
 
 
-trials.load()
-device = trials.Device()
+fault_requests.load()
+device = fault_requests.Device()
 
 if BYTES:
 
-    @holds(f"in-place request of {BYTES} bytes: repeated after a reset and after a failure")
+    @test(f"in-place request of {BYTES} bytes: repeated after a reset and after a failure")
     @each
-    def _(subject: trials.Subject) -> None:
+    def _(subject: fault_requests.Subject) -> None:
         for fault in faults(subject, FAILED, UNSUPPORTED):
             succeeds(subject, fault, BYTES, True)
 
-    @holds(f"in-place request of {BYTES} bytes that the device has begun: EIO")
+    @test(f"in-place request of {BYTES} bytes that the device began to write: EIO")
     @each
-    def _(subject: trials.Subject) -> None:
+    def _(subject: fault_requests.Subject) -> None:
         fails(subject, DIRTY, BYTES)
 
 
-@holds(f"in-place request of {TOO_LONG} bytes: EIO after a reset and after a failure")
+@test(f"in-place request of {TOO_LONG} bytes: EIO after a reset and after a failure")
 @each
-def _(subject: trials.Subject) -> None:
+def _(subject: fault_requests.Subject) -> None:
     for fault in faults(subject, FAILED, DIRTY):
         fails(subject, fault, TOO_LONG, count=1 if fault == LOST else COUNT)
 
 
-@holds(f"in-place request of {TOO_LONG} bytes that the device has refused: repeated")
+@test(f"in-place request of {TOO_LONG} bytes that the device rejected: repeated")
 @each
-def _(subject: trials.Subject) -> None:
+def _(subject: fault_requests.Subject) -> None:
     for fault in (UNSUPPORTED, NO_SESSION):
         succeeds(subject, fault, TOO_LONG, True)
 
 
-@holds(f"out-of-place request of {TOO_LONG} bytes: repeated")
+@test(f"out-of-place request of {TOO_LONG} bytes: repeated")
 @each
-def _(subject: trials.Subject) -> None:
+def _(subject: fault_requests.Subject) -> None:
     for fault in faults(subject, DIRTY):
         succeeds(subject, fault, TOO_LONG, False)
 
 
-@holds("no kernel reports")
+@test("no kernel reports")
 def _() -> None:
     log.check_quiet()
 

@@ -1,10 +1,11 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""RSA by the device is what arithmetic makes of it, and bad use gets the errors of the kernel's own.
+"""RSA on the device: results equal Python's arithmetic, errors equal the kernel's own
+implementation.
 
 usage: rsa.py session|stateless [--quick]
 
-For a guest with one reference device, and vc_akcipher and keys in what it shares with its host.
+For a guest with one reference device. The shared folder has vc_akcipher.ko and keys.
 """
 
 import contextlib
@@ -15,8 +16,19 @@ import sys
 from collections.abc import Iterator
 
 from lib import crypto, der, keys, module, pubkey, reference, tap
-from lib.pubkey import ATOMIC, BACKLOG, DECRYPT, ENCRYPT, IN_PLACE, OK, SLEEP, SPLIT, TAIL, Transform
-from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.pubkey import (
+    ATOMIC,
+    BACKLOG,
+    DECRYPT,
+    ENCRYPT,
+    IN_PLACE,
+    OK,
+    SLEEP,
+    SPLIT,
+    TAIL,
+    Transform,
+)
+from lib.tap import check, check_equal, check_same, test, wait_until
 
 STATELESS = sys.argv[1] == "stateless"
 QUICK = "--quick" in sys.argv
@@ -24,12 +36,12 @@ OURS, THEIRS = "rsa-virtio", "rsa-generic"
 SHAPES = (0, IN_PLACE, SPLIT, SPLIT | IN_PLACE, TAIL, TAIL | SPLIT)
 ALL = {bits: keys.rsa(bits) for bits in keys.RSA_BITS}
 KEY = ALL[2048]
-LARGE = ALL[8192]  # more than software takes
+LARGE = ALL[8192]  # too large for the kernel's own implementation
 ROUNDS = 1 if QUICK else 3
 
 
 def served(**wanted: object) -> int:
-    """Requests that the device has done so far."""
+    """Returns how many requests the device has served."""
     now = reference.status()
     return sum(
         reference.data_requests(now, operation=f"AKCIPHER_{what}", status="OK", **wanted)
@@ -37,14 +49,14 @@ def served(**wanted: object) -> int:
     )
 
 
-def quiet() -> None:
-    """Waits until nobody has a session."""
+def wait_for_no_session() -> None:
+    """Waits until the device has no session."""
     wait_until(lambda: reference.status()["sessions"] == 0, 60, "no session is left")
 
 
 @contextlib.contextmanager
 def fault(name: str, **how: object) -> Iterator[None]:
-    """The device has a fault."""
+    """Injects a fault during the block."""
     reference.command(command="fault", fault={"name": name, **how})
     try:
         yield
@@ -54,80 +66,80 @@ def fault(name: str, **how: object) -> Iterator[None]:
 
 @contextlib.contextmanager
 def keyed(driver: str, key: keys.Rsa, private: bool = True) -> Iterator[Transform]:
-    """A transform with a key."""
+    """Yields a transform with a key."""
     with Transform(driver) as transform:
         check_equal(transform.set_key(key.private if private else key.public, private), OK, "key")
         yield transform
 
 
 def size_of(key: keys.Rsa) -> int:
-    """How long its results are."""
+    """Returns the length of the results of a key."""
     return key.size if key.in_software else key.length
 
 
-def question(key: keys.Rsa, what: int, number: int = 0) -> tuple[bytes, bytes]:
-    """A number, or that number, to encrypt or decrypt, and what should come out."""
+def input_and_output(key: keys.Rsa, what: int, number: int = 0) -> tuple[bytes, bytes]:
+    """Returns an input, random unless `number` is given, and the expected output."""
     plain = number or random.randrange(2, key.n - 1)
     cipher = pow(plain, key.e, key.n)
     src, dst = (plain, cipher) if what == ENCRYPT else (cipher, plain)
     return src.to_bytes(key.length), dst.to_bytes(size_of(key))
 
 
-def answered(transform: Transform, key: keys.Rsa, what: int, flags: int = SLEEP, text: str = "",
-             count: int = 1) -> None:  # fmt: skip
-    """Asks, and looks at the answer."""
-    src, expected = question(key, what)
+def check_crypt(transform: Transform, key: keys.Rsa, what: int, flags: int = SLEEP, text: str = "",
+                count: int = 1) -> None:  # fmt: skip
+    """Runs a request and checks its result."""
+    src, expected = input_and_output(key, what)
     answer = transform.crypt(what, src, size_of(key), flags, count)
     text = f"{key.bits} bits, {'encrypt' if what == ENCRYPT else 'decrypt'}, flags {flags}, {text}"
     check_equal((answer.name, answer.length), (OK, size_of(key)), text)
     check_same(answer.result, expected, text)
 
 
-@holds("results are those of arithmetic, for every length of key")
+@test("all key lengths: correct results")
 def _() -> None:
     before = served(stateless=STATELESS)
     made = 0
     for key in ALL.values():
         for private in (False, True):
             with keyed(OURS, key, private) as transform:
-                check_equal(transform.max_size, size_of(key), f"{key.bits} bits: longest result")
+                check_equal(transform.max_size, size_of(key), f"{key.bits} bits: maximum size")
                 for what in (ENCRYPT, DECRYPT) if private else (ENCRYPT,):
                     for _ in range(ROUNDS):
-                        answered(transform, key, what)
+                        check_crypt(transform, key, what)
                         made += 1
-    check_equal(served(stateless=STATELESS) - before, made, "requests that the device has done")
+    check_equal(served(stateless=STATELESS) - before, made, "requests of the device")
 
 
-@holds("a number may be short, or have zeros in front")
+@test("short input, and input with leading zeros: correct results")
 def _() -> None:
     with keyed(OURS, KEY) as transform:
         before = served()
         for number in (2, 255, 256, 1 << 63, 1 << 512, 1 << 2040):
             shortest = number.to_bytes((number.bit_length() + 7) // 8)
-            _, expected = question(KEY, ENCRYPT, number)
+            _, expected = input_and_output(KEY, ENCRYPT, number)
             for zeros in (0, 1, 7, 256, 1000):
                 answer = transform.crypt(ENCRYPT, bytes(zeros) + shortest, KEY.size)
                 check_equal(answer.name, OK, f"{number:#x} with {zeros} zeros")
                 check_same(answer.result, expected, f"{zeros} zeros")
                 answer = transform.crypt(DECRYPT, bytes(zeros) + expected, KEY.size)
                 check_same(answer.result, shortest.rjust(KEY.size, b"\0"), f"{zeros} zeros")
-        check_equal(served() - before, 60, "requests that the device has done")
+        check_equal(served() - before, 60, "requests of the device")
 
 
-@holds("scatterlists may have any shape, and nothing is written behind a result")
+@test("scatterlist layouts: correct results, no write after the result")
 def _() -> None:
     for bits in (512, 2040, 2048, 8192):
         key = ALL[bits]
         with keyed(OURS, key) as transform:
             before = served()
             for what, shape in itertools.product((ENCRYPT, DECRYPT), SHAPES):
-                answered(transform, key, what, SLEEP | shape)
+                check_crypt(transform, key, what, SLEEP | shape)
             done = served() - before
-            # Software does what has more segments than fit.
-            check(done >= len(SHAPES), f"the device has done {done} requests of {bits} bits")
+            # Requests with too many segments run on the fallback.
+            check(done >= len(SHAPES), f"the device has served {done} requests of {bits} bits")
 
 
-@holds("the range of numbers is that of the kernel's own")
+@test("range of inputs: same errors and results as the kernel's implementation")
 def _() -> None:
     for bits in (512, 2040, 2048):
         key = ALL[bits]
@@ -137,48 +149,48 @@ def _() -> None:
             for what, number in itertools.product((ENCRYPT, DECRYPT), sorted(wanted)):
                 src = number.to_bytes((number.bit_length() + 7) // 8)
                 for data in {src, src.rjust(key.length, b"\0"), bytes(3) + src}:
-                    is_ = ours.crypt(what, data, key.size)
-                    should = theirs.crypt(what, data, key.size)
-                    check_equal(is_.name, should.name, f"{number:#x}")
-                    check(is_.ret or is_.data == should.data, f"{number:#x}: another result")
+                    actual = ours.crypt(what, data, key.size)
+                    expected = theirs.crypt(what, data, key.size)
+                    check_equal(actual.name, expected.name, f"{number:#x}")
+                    check(actual.ret or actual.data == expected.data, f"{number:#x}: wrong result")
 
 
-@holds("an empty number is refused, and does not get to the device")
+@test("empty input: rejected before it reaches the device")
 def _() -> None:
     with keyed(OURS, KEY) as ours, keyed(THEIRS, KEY) as theirs:
         before = reference.data_requests(reference.status())
         for what in (ENCRYPT, DECRYPT):
-            check_equal(ours.crypt(what, b"", KEY.size).name, "EINVAL", "nothing")
-            check_equal(theirs.crypt(what, b"", KEY.size).name, "EINVAL", "nothing")
+            check_equal(ours.crypt(what, b"", KEY.size).name, "EINVAL", "driver")
+            check_equal(theirs.crypt(what, b"", KEY.size).name, "EINVAL", "kernel's implementation")
         check_equal(reference.data_requests(reference.status()) - before, 0, "requests")
 
 
-@holds("too little room is refused, and told how much it takes")
+@test("short destination: EOVERFLOW and the required length")
 def _() -> None:
     for bits in (2040, 2048, 8192):
         key = ALL[bits]
         size = size_of(key)
         with keyed(OURS, key) as transform:
             for what, room in itertools.product((ENCRYPT, DECRYPT), (0, 1, size - 8, size - 1)):
-                answer = transform.crypt(what, question(key, what)[0], room)
-                check_equal((answer.name, answer.length), ("EOVERFLOW", size), f"room for {room}")
+                answer = transform.crypt(what, input_and_output(key, what)[0], room)
+                check_equal((answer.name, answer.length), ("EOVERFLOW", size), f"{room} bytes")
 
 
-@holds("more room than it takes is left as it was")
+@test("long destination: the rest is unchanged")
 def _() -> None:
     for bits in (2040, 2048, 8192):
         key = ALL[bits]
         size = size_of(key)
         for flags in (SLEEP, SLEEP | SPLIT):
             with keyed(OURS, key) as transform:
-                src, expected = question(key, ENCRYPT)
+                src, expected = input_and_output(key, ENCRYPT)
                 answer = transform.crypt(ENCRYPT, src, size + 77, flags)
                 check_equal((answer.name, answer.length), (OK, size), "answer")
                 check_same(answer.result, expected, "result")
-                check_same(answer.data[size:], b"\xa5" * 77, "what is behind it")
+                check_same(answer.data[size:], b"\xa5" * 77, "rest of the destination")
 
 
-@holds("without a key there is an error, and no size")
+@test("no key: EINVAL, size 0")
 def _() -> None:
     with Transform(OURS) as ours, Transform(THEIRS) as theirs:
         check_equal(ours.max_size, 0, "size")
@@ -187,7 +199,7 @@ def _() -> None:
             check_equal(theirs.crypt(what, b"\2" * 64, 64).name, "EINVAL", "no key")
 
 
-@holds("a public key does not decrypt")
+@test("public key: decryption fails")
 def _() -> None:
     for key in (KEY, LARGE):
         with keyed(OURS, key, private=False) as transform:
@@ -195,37 +207,37 @@ def _() -> None:
             check_equal(answer.name, "EINVAL", "public key")
 
 
-@holds("a key that is refused leaves none, and no session")
+@test("rejected key: the previous key and its sessions are removed")
 def _() -> None:
-    quiet()
+    wait_for_no_session()
     for private in (False, True):
         with keyed(OURS, KEY, private) as transform:
             check_equal(transform.set_key(b"\x30\x03\x02\x01\x00"), "EBADMSG", "bad key")
             check_equal(transform.crypt(ENCRYPT, b"\2" * 64, KEY.size).name, "EINVAL", "no key")
             check_equal(transform.max_size, 0, "size")
-            quiet()
+            wait_for_no_session()
             check_equal(transform.set_key(KEY.public), OK, "good key")
-            answered(transform, KEY, ENCRYPT)
+            check_crypt(transform, KEY, ENCRYPT)
 
 
-@holds("a key makes as many sessions as it has halves, and leaves none")
+@test("sessions: one for a public key, two for a private key, none is left")
 def _() -> None:
-    quiet()
+    wait_for_no_session()
     for key, (private, expected) in itertools.product((KEY, LARGE), ((False, 1), (True, 2))):
         with keyed(OURS, key, private):
             sessions = reference.status()["sessions"]
             check_equal(sessions, 0 if STATELESS else expected, "sessions")
-        quiet()
+        wait_for_no_session()
 
 
 def malformed() -> Iterator[tuple[str, bytes, bool]]:
-    """Keys that are not what they should be, and what is the matter with them."""
+    """Yields keys in invalid and unusual formats, each with a description."""
     public, private = KEY.public, KEY.private
     n, e, d, *crt = der.numbers(private)[1:]
-    yield "nothing", b"", False
-    yield "nothing", b"", True
-    yield "a private key for a public one", private, False
-    yield "a public key for a private one", public, True
+    yield "empty", b"", False
+    yield "empty", b"", True
+    yield "private key as public key", private, False
+    yield "public key as private key", public, True
     for data, is_private in ((public, False), (private, True)):
         step = len(data) // 12
         for length in {1, 2, 3, 4, 5, *range(6, len(data), step), len(data) - 1}:
@@ -235,7 +247,7 @@ def malformed() -> Iterator[tuple[str, bytes, bool]]:
                 spoilt = bytearray(data)
                 spoilt[at] = value
                 yield f"byte {at} is {value:#x}", bytes(spoilt), is_private
-        yield "something behind it", data + b"\0\1\2", is_private
+        yield "trailing bytes", data + b"\0\1\2", is_private
     body = der.integer(n) + der.integer(e)
     yield "BER: indefinite length", b"\x30\x80" + body + b"\0\0", False
     yield "BER: a long length", b"\x30\x82" + len(body).to_bytes(2) + body, False
@@ -244,7 +256,7 @@ def malformed() -> Iterator[tuple[str, bytes, bool]]:
     zeros = der.element(der.INTEGER, bytes(9) + n.to_bytes(256))
     yield "zeros in front of the modulus", der.sequence(zeros, der.integer(e)), False
     bare = der.element(der.INTEGER, n.to_bytes(256))
-    yield "a modulus that looks negative", der.sequence(bare, der.integer(e)), False
+    yield "a negative modulus", der.sequence(bare, der.integer(e)), False
     zeros = der.element(der.INTEGER, bytes(9) + e.to_bytes(3))
     yield "zeros in front of the exponent", der.sequence(der.integer(n), zeros), False
     yield "an exponent longer than the modulus", der.integers(n, n << 64), False
@@ -263,70 +275,70 @@ def malformed() -> Iterator[tuple[str, bytes, bool]]:
     yield "two numbers only", der.integers(0, n, e, d), True
     yield "a number too many", der.integers(0, n, e, d, *crt, 1), True
     for bits in (1032, 2040, 4096):
-        yield f"a good one of {bits} bits", ALL[bits].public, False
+        yield f"a valid key of {bits} bits", ALL[bits].public, False
 
 
-@holds("malformed keys get the verdict of the kernel's own, and those it takes its results")
+@test("malformed keys: same results of setkey and requests as the kernel's implementation")
 def _() -> None:
-    taken = refused = alone = 0
+    accepted = rejected = device_only = 0
     with Transform(OURS) as ours, Transform(THEIRS) as theirs:
         for what, data, private in malformed():
-            should = theirs.set_key(data, private)
-            is_ = ours.set_key(data, private)
-            if should == "EINVAL" and is_ == OK:
-                # Of a length that software does not know.
+            expected = theirs.set_key(data, private)
+            actual = ours.set_key(data, private)
+            if expected == "EINVAL" and actual == OK:
+                # The kernel's own implementation does not support the length of the modulus.
                 bits = 8 * ours.max_size
                 known = bits in (512, 1024, 1536, 2048, 3072, 4096)
                 check(512 <= bits <= 8192 and not known, f"{what}: a key of {bits} bits")
-                alone += 1
+                device_only += 1
                 continue
-            check_equal(is_, should, what)
-            if is_ != OK:
-                refused += 1
+            check_equal(actual, expected, what)
+            if actual != OK:
+                rejected += 1
                 continue
-            taken += 1
+            accepted += 1
             check_equal(ours.max_size, theirs.max_size, f"{what}: size")
             size = theirs.max_size
             for which in (ENCRYPT, DECRYPT):
                 src = random.randrange(2, KEY.n >> 1100).to_bytes(size)
                 mine, yours = ours.crypt(which, src, size), theirs.crypt(which, src, size)
                 check_equal(mine.name, yours.name, f"{what}: {which}")
-                check(mine.ret or mine.data == yours.data, f"{what}: {which}: another result")
-    tap.note(f"{taken} keys were taken, {refused} refused, {alone} are for the device only")
-    check(taken > 20 and refused > 60, "what should have been tested was not")
+                check(mine.ret or mine.data == yours.data, f"{what}: {which}: wrong result")
+        tap.note(f"{accepted} keys accepted, {rejected} rejected, {device_only} device-only")
+        check(accepted > 20 and rejected > 60, "too few keys accepted or rejected")
 
 
-@holds("bottom halves may be off, with a device and without")
+@test("bottom halves disabled: correct results, on the device and the fallback")
 def _() -> None:
     with keyed(OURS, KEY) as transform:
         for how in (contextlib.nullcontext(), fault("refuse-operation")):
             with how:
                 for flags in (ATOMIC, ATOMIC | BACKLOG, BACKLOG, 0):
                     for what in (ENCRYPT, DECRYPT):
-                        answered(transform, KEY, what, flags)
+                        check_crypt(transform, KEY, what, flags)
 
 
-@holds("many requests at a time are all answered, whether or not they may wait")
+@test("many requests in parallel: all complete, with and without backlog")
 def _() -> None:
     count = 100 if QUICK else 600
     for key, flags in itertools.product((ALL[512], KEY), (SLEEP | BACKLOG, SLEEP, BACKLOG, 0)):
         with keyed(OURS, key) as transform:
-            answered(transform, key, ENCRYPT, flags, count=count)
+            check_crypt(transform, key, ENCRYPT, flags, count=count)
 
 
-def right_all_the_same(*faults: dict[str, object]) -> None:
-    """Whatever the device does, results are right."""
+def check_with_faults(*faults: dict[str, object]) -> None:
+    """Checks that results are correct in spite of the faults."""
     with keyed(OURS, KEY) as transform:
         for how in faults:
             with fault(**how):  # type: ignore[arg-type]
                 for what, flags in itertools.product((ENCRYPT, DECRYPT), (SLEEP, SLEEP | IN_PLACE)):
-                    answered(transform, KEY, what, flags, str(how))
+                    check_crypt(transform, KEY, what, flags, str(how))
 
 
-@holds("what the device refuses, or fails to do, software does")
+@test("device rejects or fails requests: the fallback completes them")
 def _() -> None:
-    right_all_the_same(
-        # Not 4, "no such session": the driver has others made then.
+    check_with_faults(
+        # Not status 4, INVSESS: the driver then creates other sessions.
         *({"name": "refuse-operation", "value": value} for value in (1, 2, 3, 5, 6)),
         *({"name": "status-unknown", "value": value} for value in (7, 8, 255)),
         *({"name": "fail-after-write", "value": value} for value in (1, 3)),
@@ -334,47 +346,47 @@ def _() -> None:
     )
 
 
-@holds("results of a wrong length are not taken")
+@test("results of a wrong length: the fallback repeats the request")
 def _() -> None:
-    right_all_the_same(
+    check_with_faults(
         *({"name": "used-len-short", "value": value} for value in (1, 2, 255)),
         *({"name": "used-len-long", "value": value} for value in (1, 4096)),
         {"name": "used-len-zero"},
     )
 
 
-@holds("keys that the device refuses are software's")
+@test("device rejects keys: requests run on the fallback")
 def _() -> None:
     for status in (1, 3, 5):
         with fault("refuse-create", value=status):
-            quiet()
+            wait_for_no_session()
             with keyed(OURS, KEY) as transform:
                 sessions = reference.status()["sessions"]
                 check_equal(sessions, 0, "sessions")
-                answered(transform, KEY, DECRYPT)
+                check_crypt(transform, KEY, DECRYPT)
             if not STATELESS:
                 with Transform(OURS) as transform:
                     answer_ = transform.set_key(LARGE.private, private=True)
-                    check_equal(answer_, "EINVAL", "a key for the device only")
+                    check_equal(answer_, "EINVAL", "key only for the device")
 
 
-@holds("of keys for the device only the device's failures are told")
+@test("key without fallback, device fails: EIO")
 def _() -> None:
     with keyed(OURS, LARGE) as transform:
         for name in ("refuse-operation", "status-unwritten", "fail-after-write", "used-len-zero",
                      "used-len-long"):  # fmt: skip
             with fault(name):
                 for what in (ENCRYPT, DECRYPT):
-                    answer = transform.crypt(what, question(LARGE, what)[0], LARGE.length)
+                    answer = transform.crypt(what, input_and_output(LARGE, what)[0], LARGE.length)
                     check_equal(answer.name, "EIO", name)
         for what in (ENCRYPT, DECRYPT):
-            answered(transform, LARGE, what)
+            check_crypt(transform, LARGE, what)
 
 
-@holds("of keys for the device only a shorter result has zeros in front")
+@test("key without fallback, short result: leading zeros")
 def _() -> None:
     with keyed(OURS, LARGE) as transform:
-        src, result = question(LARGE, ENCRYPT)
+        src, result = input_and_output(LARGE, ENCRYPT)
         for short in (1, 100, 1023):
             with fault("used-len-short", value=short):
                 for flags in (SLEEP, SLEEP | IN_PLACE, SLEEP | SPLIT):
@@ -383,63 +395,63 @@ def _() -> None:
                     check_same(answer.result, bytes(short) + result[:-short], "result")
 
 
-@holds("the device may go while its keys are in use")
+@test("unbind with keys in use: the fallback runs; after bind the device does")
 def _() -> None:
     with keyed(OURS, KEY) as transform, keyed(OURS, LARGE) as large, Transform(OURS) as later:
         module.unbind()
         for what in (ENCRYPT, DECRYPT):
             for flags in (SLEEP, 0, ATOMIC):
-                answered(transform, KEY, what, flags)
+                check_crypt(transform, KEY, what, flags)
             answer = large.crypt(what, b"\2" * 64, LARGE.length)
-            check_equal(answer.name, "ENODEV", "a key for the device only")
+            check_equal(answer.name, "ENODEV", "key only for the device")
         check_equal(later.set_key(KEY.private, private=True), OK, "key")
-        answered(later, KEY, DECRYPT)
-        check_equal(later.set_key(LARGE.public), "EINVAL", "a key for the device only")
+        check_crypt(later, KEY, DECRYPT)
+        check_equal(later.set_key(LARGE.public), "EINVAL", "key only for the device")
         for name in module.devices():
             (module.DRIVER / "bind").write_text(name)
         wait_until(lambda: OURS in crypto.ours() and crypto.ours()[OURS].passed, 120, "rsa-virtio")
-        check_equal(later.set_key(LARGE.public), OK, "a key for the device only")
-        # The others find the way back by themselves.
+        check_equal(later.set_key(LARGE.public), OK, "key only for the device")
+        # The other transforms use the device again.
         before = served()
         for what in (ENCRYPT, DECRYPT):
-            answered(transform, KEY, what)
-            answered(large, LARGE, what)
-        check_equal(served() - before, 4, "requests that the device has done")
-    quiet()
+            check_crypt(transform, KEY, what)
+            check_crypt(large, LARGE, what)
+        check_equal(served() - before, 4, "requests of the device")
+    wait_for_no_session()
 
 
-@holds("a session that the device has forgotten is made again")
+@test("lost session: re-established")
 def _() -> None:
     if STATELESS:
-        raise tap.Skip("there are no sessions")
+        raise tap.Skip("the device has no sessions")
     with keyed(OURS, KEY) as transform:
         reference.command(command="fault", fault="session-forgotten:count=1")
         check_equal(transform.set_key(KEY.public), OK, "key")
-        answered(transform, KEY, ENCRYPT)
+        check_crypt(transform, KEY, ENCRYPT)
 
-        def does() -> bool:
+        def is_served() -> bool:
             before = served()
-            answered(transform, KEY, ENCRYPT)
+            check_crypt(transform, KEY, ENCRYPT)
             return served() > before
 
-        wait_until(does, 30, "the device works")
+        wait_until(is_served, 30, "the device serves a request")
         reference.command(command="clear")
 
 
-@holds("requests that are not answered are done all the same, and the device used again")
+@test("request timeout: correct results, and the device is used again")
 def _() -> None:
     if "timeout_ms" not in os.environ:
-        raise tap.Skip("it takes a short time limit")
+        raise tap.Skip("requires a short timeout_ms")
     with keyed(OURS, KEY) as transform:
         reference.command(command="fault", fault="never-answer:queue=0:count=5")
-        answered(transform, KEY, DECRYPT, SLEEP | BACKLOG, count=5)
+        check_crypt(transform, KEY, DECRYPT, SLEEP | BACKLOG, count=5)
 
-        def does() -> bool:
+        def is_served() -> bool:
             before = served()
-            answered(transform, KEY, DECRYPT)
+            check_crypt(transform, KEY, DECRYPT)
             return served() > before
 
-        wait_until(does, 60, "the device works")
+        wait_until(is_served, 60, "the device serves a request")
         reference.command(command="clear")
 
 

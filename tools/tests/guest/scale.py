@@ -1,12 +1,12 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Thousands of transforms with sessions and many programs at once: the device is reset, not ready for
-a while, and unbound, and all requests have the right result.
+"""Thousands of transforms with sessions, and many programs: the device is reset, not ready for a
+while, and unbound. All requests must have correct results.
 
 usage: scale.py TRANSFORMS PROGRAMS
 
-For a guest with a vfio device that has 2 sessions for each of TRANSFORMS + PROGRAMS. How long the
-driver takes to have all sessions again is printed.
+For a guest with a vfio device with 2 sessions for each of TRANSFORMS + PROGRAMS. Prints how long
+the driver takes to re-establish all sessions.
 """
 
 import os
@@ -22,10 +22,10 @@ from pathlib import Path
 
 from lib import afalg, crypto, module, reference, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.tap import check, check_equal, check_same, test, wait_until
 
 TRANSFORMS, PROGRAMS = int(sys.argv[1]), int(sys.argv[2])
-# Each key gets its sessions one after the other, while the programs have the processors busy.
+# The driver re-establishes sessions one key at a time, while the programs keep the CPUs busy.
 LONG = 7200
 KEY, IV = os.urandom(32), os.urandom(16)
 DATA = os.urandom(4096)
@@ -35,7 +35,7 @@ log = KernelLog()
 
 
 class Held:
-    """What the tests share."""
+    """State that the tests share."""
 
     transforms: list[afalg.Transform] = []
     programs: list[ForkProcess] = []
@@ -43,32 +43,32 @@ class Held:
 
 
 def served() -> int:
-    """How many requests the device has served."""
+    """Returns how many requests the device has served."""
     return reference.data_requests(reference.status(), status="OK")
 
 
 def sessions() -> int:
-    """How many sessions the device has."""
+    """Returns how many sessions the device has."""
     found: int = reference.status()["sessions"]
     return found
 
 
 def restarts() -> int:
-    """How often the driver has restarted the device."""
+    """Returns how often the driver has restarted the device."""
     (file,) = Path("/sys/kernel/debug", crypto.MODULE).glob("virtio*/status")
     found = re.search(r"^restarts: (\d+)$", file.read_text(), re.M)
     return int(found[1]) if found else 0
 
 
 def program() -> None:
-    """Makes requests until the stop event is set."""
+    """Sends requests until the stop event is set."""
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         while not Held.stop.is_set():
             check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, "ciphertext")
 
 
 def all_sessions(what: str, happens: Callable[[], object]) -> None:
-    """Something happens to the device; then all keys get new sessions, and the device works."""
+    """Runs an event, and waits until all keys have sessions and the device serves them."""
     started = time.monotonic()
     happens()
     happened = time.monotonic()
@@ -78,12 +78,12 @@ def all_sessions(what: str, happens: Callable[[], object]) -> None:
     before = served()
     for transform in Held.transforms[:: max(TRANSFORMS // 50, 1)]:
         check_same(transform.crypt(afalg.DECRYPT, IV, EXPECTED), DATA, f"{what}: plaintext")
-    check(served() - before >= 50, "the device does not work for all of them")
+    check(served() - before >= 50, "the device does not serve all transforms")
     dead = [user.exitcode for user in Held.programs if not user.is_alive()]
     check_equal(dead, [], "exit statuses of programs that have ended")
 
 
-@holds(f"{TRANSFORMS} transforms and {PROGRAMS} programs have sessions")
+@test(f"{TRANSFORMS} transforms and {PROGRAMS} programs: all have sessions")
 def _() -> None:
     def begin() -> None:
         for _ in range(TRANSFORMS):
@@ -96,7 +96,7 @@ def _() -> None:
     all_sessions("set up", begin)
 
 
-@holds("the device is reset under load")
+@test("reset under load: sessions are re-established")
 def _() -> None:
     before = restarts()
 
@@ -107,7 +107,7 @@ def _() -> None:
     all_sessions("reset", reset)
 
 
-@holds("the device is not ready for a while under load")
+@test("not ready for a while under load: sessions are re-established")
 def _() -> None:
     def unready() -> None:
         for ready in (False, True):
@@ -117,7 +117,7 @@ def _() -> None:
     all_sessions("not ready", unready)
 
 
-@holds("the device is unbound and bound under load")
+@test("unbind and bind under load: sessions are re-established")
 def _() -> None:
     def rebind() -> None:
         module.unbind()
@@ -126,7 +126,7 @@ def _() -> None:
     all_sessions("rebound", rebind)
 
 
-@holds("afterwards no session is left")
+@test("all transforms freed: no session is left")
 def _() -> None:
     Held.stop.set()
     for user in Held.programs:
@@ -137,7 +137,7 @@ def _() -> None:
     wait_until(lambda: sessions() == 0, LONG, "no session")
 
 
-@holds("no kernel reports, and no CPU was stalled")
+@test("no kernel reports, no stalled CPU")
 def _() -> None:
     log.check_quiet()
     check_equal(log.matching(r"rcu.*stall|soft lockup|hard LOCKUP|hogged CPU"), [], "stalls")

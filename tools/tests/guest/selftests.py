@@ -1,15 +1,15 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Checks that every algorithm of the devices is registered and has passed the kernel's self-tests,
-that the host has performed the operations, and that no other algorithm is registered.
+"""Checks that exactly the algorithms of the devices are registered, that all have passed the
+kernel's self-tests, and that the host has served requests.
 
 usage: selftests.py [--fuzz N]
 
-With --fuzz the kernel first repeats the self-tests with N random layouts of each vector, and with
-8 N random vectors whose results it compares with another implementation. The kernel's default is 100.
-This option is for the debug kernel, which boots with cryptomgr.noslowtests: the other
-implementations have passed their short self-tests then, and no user waits for theirs. The module's
-parameter "services" limits the algorithms.
+With --fuzz the kernel first repeats the self-tests with N random layouts of each vector, and with 8
+N random vectors whose results it compares with another implementation. The kernel's default is 100.
+This option is for the debug kernel, which boots with cryptomgr.noslowtests: then the other
+implementations have only run their short self-tests, which end early. The module parameter
+"services" limits the algorithms.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from lib import aead, afalg, ciphers, crypto, digests, host, module, publickeys, reference, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, holds, wait_until
+from lib.tap import check, check_equal, test, wait_until
 
 PARAMETERS = Path("/sys/module/cryptomgr/parameters")
 LIMIT = 3000  # seconds
@@ -64,18 +64,18 @@ def passed(driver: str) -> None:
 
 
 if options.fuzz:
-    holds(f"the self-tests, with {options.fuzz} iterations, come to an end")(fuzz)
+    test(f"self-tests with {options.fuzz} iterations: end")(fuzz)
 else:
     LOG = KernelLog()
     wait_until(lambda: crypto.is_tested(LOG), LIMIT, "the self-tests end")
 
-for flavour in sorted(crypto.flavours()):
-    holds(f"{flavour} has passed the self-tests")(partial(passed, flavour))
+for variant in sorted(crypto.variants()):
+    test(f"{variant}: passed the self-tests")(partial(passed, variant))
 
 
-@holds("nothing is registered that the devices do not do")
+@test("algorithms that the devices do not support: not registered")
 def _() -> None:
-    check_equal(sorted(set(crypto.ours()) - crypto.flavours()), [], "registered besides")
+    check_equal(sorted(set(crypto.ours()) - crypto.variants()), [], "unexpected algorithms")
 
 
 def set_up() -> None:
@@ -86,7 +86,7 @@ def set_up() -> None:
 
 def ciphered() -> None:
     """Checks that the host has performed cipher requests."""
-    work = host.work()
+    work = host.read_stats()
     tap.note(str(work))
     # The self-tests of an asynchronous cipher make at least 10 requests in each iteration.
     least = 10 * len(CIPHERS) * (options.fuzz or 1)
@@ -124,13 +124,13 @@ def signed() -> None:
 
 
 if reference.devices():
-    holds("all queues are set up")(set_up)
+    test("data queues: all are set up")(set_up)
 if CIPHERS:
-    holds("the host has encrypted and decrypted")(ciphered)
+    test("ciphers: the host has served requests")(ciphered)
 if DIGESTS:
-    holds("the host has made digests")(digested)
+    test("hashes and MACs: the host has served requests")(digested)
 if any(not one.auth_key_size for one in AEADS):
-    holds("the host has sealed messages")(sealed)
+    test("AEADs: the host has served requests")(sealed)
 if PUBLIC_KEYS:
-    holds("the host has done the work of public keys")(signed)
+    test("public keys: the host has served requests")(signed)
 tap.run()

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """Many transforms with different keys, on devices with enough sessions and with fewer.
 
-usage: sessions.py sessions|stateless|software TRANSFORMS
+usage: sessions.py sessions|stateless|fallback TRANSFORMS
 
 For a guest with a reference device. sessions: the device has enough sessions for all transforms.
-stateless: the device has fewer sessions, and a stateless mode. software: the device has fewer
+stateless: the device has fewer sessions, and a stateless mode. fallback: the device has fewer
 sessions and no stateless mode, so requests without a session run on the fallback.
 """
 
@@ -15,7 +15,7 @@ import random
 import sys
 
 from lib import afalg, ciphers, crypto, reference, tap
-from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.tap import check, check_equal, check_same, test, wait_until
 
 HOW, COUNT = sys.argv[1], int(sys.argv[2])
 SIZE = 512
@@ -26,17 +26,17 @@ PROGRAMS = 4
 
 def generic() -> str:
     """Returns the driver name of the kernel's own cipher, for the expected results."""
-    return crypto.software().driver
+    return crypto.generic().driver
 
 
-def quiet() -> None:
-    """Waits until the device has no sessions, not even those of self-tests."""
+def wait_for_no_session() -> None:
+    """Waits until the device has no sessions, including those of self-tests."""
     wait_until(lambda: reference.status()["sessions"] == 0, 60, "no session")
 
 
-@holds("every transform: correct result, from the device or the fallback")
+@test("every transform: correct result, from the device or the fallback")
 def _() -> None:
-    quiet()
+    wait_for_no_session()
     before = reference.status()
     data = os.urandom(SIZE)
     keys = [os.urandom(16) for _ in range(COUNT)]
@@ -44,8 +44,8 @@ def _() -> None:
     try:
         now = reference.status()
         for key, transform in zip(keys, transforms):
-            with afalg.Transform(generic(), key) as software:
-                expected = software.crypt(afalg.ENCRYPT, IV, data)
+            with afalg.Transform(generic(), key) as other:
+                expected = other.crypt(afalg.ENCRYPT, IV, data)
             check_same(transform.crypt(afalg.ENCRYPT, IV, data), expected, "ciphertext")
             check_same(transform.crypt(afalg.DECRYPT, IV, expected), data, "plaintext")
     finally:
@@ -71,14 +71,14 @@ def _() -> None:
         check_equal(served(True), 0, "stateless requests")
 
 
-@holds("all transforms are freed: no session is left")
+@test("all transforms are freed: no session is left")
 def _() -> None:
-    quiet()
+    wait_for_no_session()
 
 
-@holds("setting the same key again sends no control request")
+@test("setting the same key again sends no control request")
 def _() -> None:
-    quiet()
+    wait_for_no_session()
     key = os.urandom(16)
     with afalg.Transform(crypto.SYNC, key) as transform:
         before = reference.requests(reference.status(), queue="control")
@@ -88,47 +88,48 @@ def _() -> None:
     check_equal(after - before, 0, "control requests")
 
 
-@holds("alternating keys: the device has at most two sessions")
+@test("alternating keys: the device has at most two sessions")
 def _() -> None:
-    quiet()
+    wait_for_no_session()
     keys = [os.urandom(16), os.urandom(32)]
     data = os.urandom(SIZE)
     with afalg.Transform(crypto.SYNC) as transform:
         for round_ in range(STORM):
             transform.set_key(keys[round_ % 2])
         wait_until(lambda: reference.status()["sessions"] <= 2, 10, "two sessions")
-        with afalg.Transform(generic(), keys[1]) as software:
-            expected = software.crypt(afalg.ENCRYPT, IV, data)
+        with afalg.Transform(generic(), keys[1]) as other:
+            expected = other.crypt(afalg.ENCRYPT, IV, data)
         check_same(transform.crypt(afalg.ENCRYPT, IV, data), expected, "ciphertext")
-    quiet()
+    wait_for_no_session()
 
 
 def storm(number: int) -> int:
-    """Sets a random key before each request, as one of several programs. Returns how many."""
+    """Sets a random key before each request, in one of several programs. Returns the number of
+    keys."""
     chance = random.Random(number)
     cipher = ciphers.XTS if number % 2 else ciphers.ALL[crypto.NAME]
     for _ in range(STORM // 25):
         with (
             afalg.Transform(cipher.synchronous) as ours,
-            afalg.Transform(cipher.generic) as software,
+            afalg.Transform(cipher.generic) as other,
         ):
             for _ in range(5):
                 key = cipher.random_key(chance.choice(cipher.keys))
                 ours.set_key(key)
-                software.set_key(key)
+                other.set_key(key)
                 data = os.urandom(SIZE)
-                expected = software.crypt(afalg.ENCRYPT, IV, data)
+                expected = other.crypt(afalg.ENCRYPT, IV, data)
                 check_same(ours.crypt(afalg.ENCRYPT, IV, data), expected, f"program {number}")
     return STORM // 5
 
 
-@holds("key changes in 4 programs: correct results, no session is left")
+@test("key changes in 4 programs: correct results, no session is left")
 def _() -> None:
-    quiet()
+    wait_for_no_session()
     before = reference.status()
     with multiprocessing.get_context("fork").Pool(PROGRAMS) as pool:
         made = sum(pool.map(storm, range(PROGRAMS), 1))
-    quiet()
+    wait_for_no_session()
     after = reference.status()
     created, destroyed = (
         reference.requests(after, operation=f"CIPHER_{what}_SESSION", status="OK")

@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""The device checks the signatures of modules with prefer_public_keys=1, and only then.
+"""The device verifies the signatures of modules with prefer_public_keys=1, and only then.
 
 usage: signed_modules.py prefer|default
 
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lib import crypto, module, reference, tap
-from lib.tap import check, check_equal, holds, wait_until
+from lib.tap import check, check_equal, test, wait_until
 
 PREFER = sys.argv[1] == "prefer"
 NAME = "dummy"
@@ -26,7 +26,7 @@ WORK = Path(tempfile.mkdtemp())
 
 
 def file() -> Path:
-    """Writes a signed module for insmod, not compressed, and returns its path."""
+    """Writes a signed module for insmod, uncompressed, and returns its path."""
     found = subprocess.run(
         ["modinfo", "-F", "filename", NAME], check=True, capture_output=True, text=True
     ).stdout.strip()
@@ -47,7 +47,7 @@ def check_loaded() -> None:
     A module whose signature was not verified has the taint E.
     """
     taint = Path(f"/sys/module/{NAME}/taint").read_text().strip()
-    check_equal(taint, "", "the kernel has this against the module")
+    check_equal(taint, "", "taint of the module")
     subprocess.run(["rmmod", NAME], check=True)
 
 
@@ -61,7 +61,7 @@ def changed() -> Path:
 
 
 def served() -> int:
-    """Returns the number of public key requests that the device has had."""
+    """Returns the number of public key requests of the device."""
     now = reference.status()
     return sum(
         reference.data_requests(now, operation=f"AKCIPHER_{what}") for what in ("ENCRYPT", "VERIFY")
@@ -69,14 +69,14 @@ def served() -> int:
 
 
 @contextlib.contextmanager
-def asked(times: int) -> Iterator[None]:
+def device_serves(times: int) -> Iterator[None]:
     """Fails the test unless the device gets that many requests during the block.
 
     Without prefer_public_keys=1 the device must get none.
     """
     before = served()
     yield
-    check_equal(served() - before, times if PREFER else 0, "requests that the device has had")
+    check_equal(served() - before, times if PREFER else 0, "requests of the device")
 
 
 @contextlib.contextmanager
@@ -92,7 +92,7 @@ def fault(name: str, **how: object) -> Iterator[None]:
 GOOD = file()
 
 
-@holds("public keys: the kernel's own, unless prefer_public_keys=1")
+@test("public keys: the kernel's code is preferred, unless prefer_public_keys=1")
 def _() -> None:
     for name in ("rsa", *(f"ecdsa-nist-p{bits}" for bits in (192, 256, 384, 521))):
         found = [alg for alg in crypto.algorithms() if alg.name == name and alg.passed]
@@ -100,24 +100,24 @@ def _() -> None:
         check_equal(best.driver, f"{name}-{'virtio' if PREFER else 'generic'}", "the choice")
 
 
-@holds("a signed module is loaded")
+@test("signed module: loaded")
 def _() -> None:
     # The first load creates and tests the instances of the templates.
     insmod(GOOD)
     check_loaded()
-    with asked(1):
+    with device_serves(1):
         check_equal(insmod(GOOD), "", "insmod")
         check_loaded()
 
 
-@holds("a module with an invalid signature is rejected")
+@test("module with an invalid signature: rejected")
 def _() -> None:
-    with asked(1):
-        said = insmod(changed())
-    check("rejected" in said, f"insmod says: {said}")
+    with device_serves(1):
+        message = insmod(changed())
+    check("rejected" in message, f"insmod says: {message}")
 
 
-@holds("the device fails: the signature is verified all the same")
+@test("device fails: the signature is verified by the fallback")
 def _() -> None:
     for name, how in (
         ("refuse-operation", {}),
@@ -128,27 +128,27 @@ def _() -> None:
         with fault(name, **how):
             check_equal(insmod(GOOD), "", f"insmod, {name}")
             check_loaded()
-            said = insmod(changed())
-        check("rejected" in said, f"{name}: insmod says: {said}")
+            message = insmod(changed())
+        check("rejected" in message, f"{name}: insmod says: {message}")
 
 
-@holds("a device that accepts any signature: trusted if preferred, else unused")
+@test("device accepts invalid signatures: only prefer_public_keys=1 loads the module")
 def _() -> None:
     with fault("status-unknown", value=0, queue=0):
-        said = insmod(changed())
+        message = insmod(changed())
     if PREFER:
-        check_equal(said, "", "insmod, of a device to which every signature is right")
+        check_equal(message, "", "insmod, with a device that accepts every signature")
         check_loaded()
     else:
-        check("rejected" in said, f"insmod says: {said}")
+        check("rejected" in message, f"insmod says: {message}")
 
 
-@holds("the device is unbound: the kernel's own verifies the signature")
+@test("device unbound: the kernel's own code verifies the signature")
 def _() -> None:
     module.unbind()
     check_equal(insmod(GOOD), "", "insmod")
     check_loaded()
-    check("rejected" in insmod(changed()), "one that was changed")
+    check("rejected" in insmod(changed()), "a modified module was loaded")
 
 
 wait_until(

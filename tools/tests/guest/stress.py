@@ -1,14 +1,14 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Everybody at once: many requests in the kernel, programs by AF_ALG, and volumes by dm-crypt.
+"""Many requests in the kernel, programs through AF_ALG, and volumes on dm-crypt, all in parallel.
 
 usage: stress.py [--requests N] [--threads N] [--depth N] [--max-len BYTES] [--programs N]
                  [--room] [CIPHER...]
 
-For a guest with vc_stress.ko at /mnt/share. The module makes N requests, with DEPTH at a time in
-each of its threads, of each CIPHER ("cbc(aes)" for example, all if none is given) in both flavours;
-programs and volumes go on until it has. All of it is compared, byte for byte, with what software
-makes of it. The rings are expected to be full most of the time; --room says that they are not.
+For a guest with vc_stress.ko in the shared folder. The module makes N requests of each CIPHER, for
+example "cbc(aes)", or of all ciphers, in both variants, with DEPTH requests in flight in each of
+its threads. Programs and volumes run until the module has ended. All results are compared with the
+kernel's own implementation. The rings must be full most of the time, unless --room is given.
 """
 
 import argparse
@@ -27,11 +27,11 @@ from pathlib import Path
 from lib import afalg, ciphers, crypto, host, reference, tap, volume
 from lib.ciphers import Cipher
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds, wait_until
+from lib.tap import check, check_equal, check_same, test, wait_until
 from lib.test_module import TestModule
 
 MIB = 1 << 20
-# Most requests are short: there are to be many.
+# Mostly short, to allow many requests.
 SIZES = (16, 16, 32, 48, 160, 512, 512, 1024, 4096, 4096, 20000, 65536)
 CONTEXT = multiprocessing.get_context("fork")
 
@@ -47,34 +47,34 @@ options = parser.parse_args()
 ALL = [ciphers.ALL[name] for name in options.ciphers] or ciphers.of_devices()
 log = KernelLog()
 
-# A worker: does something over and over until told to stop, and returns how many requests it made.
+# A worker repeats an operation until the event is set, and returns the number of its requests.
 Work = Callable[[random.Random, Event], int]
 
 
 def program(chance: random.Random, stop: Event) -> int:
-    """A program that has its data encrypted and decrypted by AF_ALG, with one key after another."""
+    """Encrypts and decrypts through AF_ALG, with a new key every 20 requests."""
     made = 0
     while not stop.is_set():
         cipher = chance.choice(ALL)
         key = cipher.random_key()
         with (
             afalg.Transform(cipher.synchronous, key) as ours,
-            afalg.Transform(cipher.generic, key) as software,
+            afalg.Transform(cipher.generic, key) as generic,
         ):
             for _ in range(20):
-                made += one_request(cipher, ours, software, chance)
+                made += one_request(cipher, ours, generic, chance)
     return made
 
 
 def one_request(
-    cipher: Cipher, ours: afalg.Transform, software: afalg.Transform, chance: random.Random
+    cipher: Cipher, ours: afalg.Transform, generic: afalg.Transform, chance: random.Random
 ) -> int:
-    """Has some data encrypted or decrypted by both."""
+    """Encrypts or decrypts random data with both implementations, and compares the results."""
     size = chance.choice(SIZES)
     if cipher.any_length:
         size += chance.choice((0, 0, 1, 7, 13))
     operation, iv, data = chance.choice((0, 1)), cipher.random_iv(), os.urandom(size)
-    expected = software.crypt(operation, iv, data)
+    expected = generic.crypt(operation, iv, data)
     what = f"{cipher.synchronous}, {size} bytes, operation {operation}"
     check_same(ours.crypt(operation, iv, data), expected, what)
     return 1
@@ -88,20 +88,20 @@ class Disk:
         self.buffer = memoryview(mmap.mmap(-1, 65536))
 
     def write(self, offset: int, data: bytes) -> None:
-        """Writes all of it."""
+        """Writes data at an offset."""
         self.buffer[: len(data)] = data
         written = os.pwritev(self.descriptor, [self.buffer[: len(data)]], offset)
         check_equal(written, len(data), "bytes written")
 
     def read(self, offset: int, size: int) -> bytes:
-        """Reads all of it."""
+        """Reads data at an offset."""
         got = os.preadv(self.descriptor, [self.buffer[:size]], offset)
         check_equal(got, size, "bytes read")
         return bytes(self.buffer[:size])
 
 
 def writer(devices: tuple[Path, Path], start: int, end: int) -> Work:
-    """A user of a part of a volume: what the driver writes software reads, and the reverse."""
+    """Returns a worker on a part of a volume. One implementation writes, the other reads."""
 
     def work(chance: random.Random, stop: Event) -> int:
         sides = [Disk(device) for device in devices]
@@ -121,7 +121,7 @@ def writer(devices: tuple[Path, Path], start: int, end: int) -> Work:
 
 @contextlib.contextmanager
 def opened(cipher: Cipher, disk: Path) -> Iterator[tuple[Path, Path]]:
-    """A volume, opened with the driver and, at the same time, with software."""
+    """Opens a volume with the driver and, at the same time, with the kernel's own cipher."""
     key = cipher.random_key()
     with contextlib.ExitStack() as stack:
         yield tuple(  # type: ignore[misc]
@@ -133,7 +133,7 @@ def opened(cipher: Cipher, disk: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def run_worker(name: str, work: Work, stop: Event, results: "Queue[tuple[str, int, str]]") -> None:
-    """A process: reports what became of a worker."""
+    """Runs a worker in a process of its own, and reports its result."""
     seed = int.from_bytes(os.urandom(4))
     try:
         results.put((name, work(random.Random(seed), stop), ""))
@@ -143,7 +143,7 @@ def run_worker(name: str, work: Work, stop: Event, results: "Queue[tuple[str, in
 
 @contextlib.contextmanager
 def working(workers: list[tuple[str, Work]], made: dict[str, int]) -> Iterator[None]:
-    """While the block runs, they work; how many requests they made is in `made` afterwards."""
+    """Runs workers during the block. `made` gets the number of their requests."""
     stop, results = CONTEXT.Event(), CONTEXT.Queue()
     processes = [
         CONTEXT.Process(target=run_worker, args=(name, work, stop, results), daemon=True)
@@ -166,14 +166,14 @@ def working(workers: list[tuple[str, Work]], made: dict[str, int]) -> Iterator[N
     check(not wrong, "\n".join(wrong))
 
 
-@holds(
-    f"{options.requests} requests in the kernel, and those of programs and volumes meanwhile, "
-    "each get the right result, once"
+@test(
+    f"{options.requests} requests in the kernel, and parallel programs and volumes: correct "
+    "results, each request completes once"
 )
 def _() -> None:
     afalg.prepare()
     made: dict[str, int] = {}
-    pairs = [f"{driver}:{cipher.generic}" for cipher in ALL for driver in cipher.flavours]
+    pairs = [f"{driver}:{cipher.generic}" for cipher in ALL for driver in cipher.variants]
     with contextlib.ExitStack() as stack:
         workers: list[tuple[str, Work]] = [("programs", program)] * options.programs
         for cipher in (ciphers.XTS, ciphers.ALL[crypto.NAME]):
@@ -190,39 +190,39 @@ def _() -> None:
                     depth=options.depth,
                     max_len=options.max_len,
                 )
-                # They are to have had some time at least.
+                # Run the workers for at least this time.
                 time.sleep(5)
                 said = module.finish()
-        tap.note(f"{time.monotonic() - started:.0f} s; requests besides, by sector: {made}")
+        tap.note(f"{time.monotonic() - started:.0f} s; other requests, in sectors: {made}")
         tap.note(str(work))
-        check(min(made.values()) > 0, "somebody has made no request")
+        check(min(made.values()) > 0, "a kind of worker has made no request")
         least = options.requests // 5
-        check(work.ops >= least, f"the host has done {work.ops} requests, of {least} at least")
+        check(work.ops >= least, f"the host has served {work.ops} requests, expected {least}")
         waited = [int(count) for count in re.findall(r"(\d+) of them backlogged", said)]
         full = options.room or sum(waited) >= options.requests // 100
         check(full, f"{waited} requests were backlogged")
 
 
-@holds("all data queues that there are CPUs for have worked")
+@test("data queues with a CPU: all have served requests")
 def _() -> None:
     if not reference.devices():
-        raise tap.Skip("QEMU's device has one")
+        raise tap.Skip("QEMU's device has one queue")
     status = reference.status()
     queues = [line["queue"] for line in status["queues"] if line["queue"] != "control"]
     served = {queue: reference.requests(status, queue=queue, status="OK") for queue in queues}
     tap.note(str(served))
     idle = [queue for queue in queues[: os.cpu_count()] if not served[queue]]
-    check(not idle, f"queues {idle} have done nothing")
+    check(not idle, f"queues {idle} have served no request")
 
 
-@holds("no session is left on the device")
+@test("no session is left on the device")
 def _() -> None:
     if not reference.devices():
-        raise tap.Skip("QEMU's device does not tell")
+        raise tap.Skip("QEMU's device does not report its sessions")
     wait_until(lambda: reference.status()["sessions"] == 0, 10, "no session")
 
 
-@holds("the kernel has nothing to report")
+@test("no kernel reports")
 def _() -> None:
     log.check_quiet()
 

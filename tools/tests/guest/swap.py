@@ -1,14 +1,14 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Swap on a dm-crypt volume of a device that stops answering while memory is short.
+"""Swap on a dm-crypt volume of a device that stops responding while memory is short.
 
 usage: swap.py TIMEOUT_MS
 
-For a guest with a disk, little memory, and a reference device whose driver gives devices TIMEOUT_MS
-for an answer. Programs touch more memory than there is, and check its contents. The device stops
-answering: the driver must reset and restart it, though every page that is freed may first have to be
-encrypted by this device. No page may be wrong, no program hang. The kernel may kill a program for
-want of memory, if it says so.
+For a guest with a disk, little memory, and a reference device. TIMEOUT_MS is the driver's
+timeout_ms. Programs use more memory than the guest has, and check its contents. When the device
+stops responding, the driver must reset and restart it. Meanwhile the kernel may only be able to
+free a page after this device has encrypted it. No page may be wrong, and no program may hang. The
+kernel may kill a program when memory is exhausted, if it logs this.
 """
 
 import contextlib
@@ -24,14 +24,14 @@ from pathlib import Path
 from lib import ciphers, loops, reference, tap, volume
 from lib.kernel_log import KernelLog
 from lib.loops import DONE, Loop
-from lib.tap import check, check_equal, holds, wait_until
+from lib.tap import check, check_equal, test, wait_until
 
 TIMEOUT = int(sys.argv[1]) / 1000
 LONG = 300
 DISK = Path("/dev/vda")
 PAGE = mmap.PAGESIZE
 PROGRAMS = 3
-# Of all the memory there is, how much the programs want together.
+# The memory of all programs, relative to the guest's memory.
 SHARE = 1.3
 log = KernelLog()
 guard = loops.Guard()
@@ -46,7 +46,7 @@ def meminfo(name: str) -> int:
 
 
 def swapped() -> tuple[int, int]:
-    """Returns how many pages were swapped in and out since the guest was started."""
+    """Returns how many pages were swapped in and out since boot."""
     text = Path("/proc/vmstat").read_text()
     first, second = (
         int(number)
@@ -62,7 +62,7 @@ def restarts() -> int:
 
 
 def killed() -> list[str]:
-    """Returns what the kernel says of programs that it has killed for want of memory."""
+    """Returns the kernel's messages about programs that it killed when memory was exhausted."""
     return log.matching("Out of memory: Killed process")
 
 
@@ -83,7 +83,7 @@ class Hog:
         return struct.pack("<QQ", page, stamp) * (PAGE // 16)
 
     def run(self, chance: random.Random) -> str:
-        """Goes over the next pages, at first to fill them."""
+        """Checks and rewrites the next pages. The first pass only fills them."""
         if self._memory is None:
             Path("/proc/self/oom_score_adj").write_text("1000")
             self._memory = mmap.mmap(-1, self._size * PAGE)
@@ -116,7 +116,7 @@ class Stage:
         self._stack = contextlib.ExitStack()
 
     def open(self) -> None:
-        """Makes the swap space, starts the programs, and waits until there is no memory left."""
+        """Creates the swap space, starts the programs, and waits until the guest swaps."""
         wait_until(DISK.exists, LONG, "the disk is there")
         key = os.urandom(64)
         line = volume.table(DISK, f"capi:{ciphers.XTS.asynchronous}-plain64", key, PAGE)
@@ -128,30 +128,30 @@ class Stage:
         for hog in self._hogs:
             hog.start()
         wait_until(lambda: min(swapped()) > 5000, LONG, "pages are swapped in and out")
-        self.goes_on()
+        self.wait_for_progress()
 
     def check(self) -> None:
-        """Fails the test if a program has found a wrong page, or hangs, or has ended untold."""
+        """Fails the test if a program found a wrong page, hangs, or ended without a message."""
         for hog in self._hogs:
             hog.check(LONG)
         ended = [hog.step.name for hog in self._hogs if not hog.alive]
         check(len(ended) <= len(killed()), f"{ended} have ended; killed: {killed()}")
         check(len(ended) < PROGRAMS, "no program is left")
 
-    def goes_on(self) -> None:
-        """Waits until every program that is left has got on, and pages were swapped."""
+    def wait_for_progress(self) -> None:
+        """Waits until every remaining program has made progress and pages were swapped."""
         before = {hog: hog.counts[DONE] for hog in self._hogs}
         pages = swapped()
 
-        def does() -> bool:
+        def makes_progress() -> bool:
             self.check()
             on = all(hog.counts[DONE] > count for hog, count in before.items() if hog.alive)
             return on and all(now > then for now, then in zip(swapped(), pages))
 
-        wait_until(does, LONG, "the programs go on")
+        wait_until(makes_progress, LONG, "the programs make progress")
 
     def close(self) -> None:
-        """Ends the programs, which check all their pages, and the swap space."""
+        """Ends the programs, which check all their pages, and removes the swap space."""
         self.check()
         loops.stop([hog for hog in self._hogs if hog.alive], LONG)
         for hog in self._hogs:
@@ -168,19 +168,19 @@ def served() -> int:
     return reference.data_requests(reference.status(), status="OK")
 
 
-def device_works() -> None:
+def wait_until_offloaded() -> None:
     """Waits until the device serves requests again."""
     before = served()
 
-    def does() -> bool:
+    def is_served() -> bool:
         STAGE.check()
         return served() > before
 
-    wait_until(does, LONG, "the device serves requests")
+    wait_until(is_served, LONG, "the device serves requests")
 
 
-def stops(seconds: float) -> None:
-    """The device answers nothing for so long. Then the driver must restart it."""
+def stop_device(seconds: float) -> None:
+    """Stops the device for some seconds. Then the driver must restart it."""
     before = restarts()
     started = time.monotonic()
     reference.command(command="fault", fault="never-answer")
@@ -194,33 +194,33 @@ def stops(seconds: float) -> None:
         return restarts() > before
 
     wait_until(restarted, LONG, "a restart")
-    tap.note(f"restarted {time.monotonic() - started:.1f} s after the device had stopped")
-    STAGE.goes_on()
-    device_works()
+    tap.note(f"restarted {time.monotonic() - started:.1f} s after the device stopped")
+    STAGE.wait_for_progress()
+    wait_until_offloaded()
 
 
-@holds("swap on dm-crypt: programs swap, the device does the work")
+@test("swap on dm-crypt: the device serves requests")
 def _() -> None:
     Path("/proc/self/oom_score_adj").write_text("-1000")
     with guard.within(2 * LONG):
         STAGE.open()
-        device_works()
+        wait_until_offloaded()
 
 
-@holds("swap on dm-crypt: device stops for half its timeout, three times")
+@test("swap on dm-crypt: device stops for half its timeout, three times")
 def _() -> None:
     with guard.within(2 * LONG):
         for _ in range(3):
-            stops(TIMEOUT / 2)
+            stop_device(TIMEOUT / 2)
 
 
-@holds("swap on dm-crypt: device stops for three times its timeout")
+@test("swap on dm-crypt: device stops for three times its timeout")
 def _() -> None:
     with guard.within(2 * LONG):
-        stops(3 * TIMEOUT)
+        stop_device(3 * TIMEOUT)
 
 
-@holds("swap on dm-crypt: every page is right, the programs end")
+@test("swap on dm-crypt: every page is correct, the programs end")
 def _() -> None:
     with guard.within(2 * LONG):
         STAGE.close()
@@ -228,7 +228,7 @@ def _() -> None:
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session is left")
 
 
-@holds("swap on dm-crypt: the kernel has nothing to report")
+@test("swap on dm-crypt: no kernel reports")
 def _() -> None:
     check_equal(log.matching("Read-error on swap|Write-error on swap"), [], "errors of the swap space")
     log.check_quiet()

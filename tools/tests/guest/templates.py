@@ -1,14 +1,15 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Every template over the driver's algorithms: what the kernel gives without the driver it gives
-with it, and the results are the same.
+"""Templates over the driver's algorithms: everything that works without the driver works with the
+driver, with the same results.
 
 usage: templates.py [--ko FILE] [PREFER...]
 
-For a guest with vc_templates.ko at /mnt/share. That module is loaded without the driver, and then
-with it, for each value of the driver's parameter "prefer", 0 and 1 by default. Each algorithm that can be allocated without the driver,
-by whatever function, must be allocated with it and must give the same bytes. At the end one
-synchronous transform has more callers at a time than request contexts.
+For a guest with vc_templates.ko in the shared folder. The module is loaded without the driver, and
+then with the driver, for each value of the driver's parameter "prefer", 0 and 1 by default. Each
+algorithm that can be allocated without the driver, by any function, must be allocated with the
+driver and give the same bytes. At the end, one synchronous transform has more parallel callers than
+request contexts.
 """
 
 import argparse
@@ -20,15 +21,15 @@ import threading
 from pathlib import Path
 
 from lib import afalg, crypto, module, reference, tap, test_module
-from lib.tap import check, check_equal, check_same, holds
-from lib.work import Work
+from lib.offload import OffloadStats
+from lib.tap import check, check_equal, check_same, test
 
 SELFTEST = 120
 TIMEOUT = 2000
 CONTEXTS = 4
-# An instance has the name of what it is over, and would be found in the next run.
+# An instance has the name of its inner algorithm, so the next run would find the instance.
 SHADOWING = ("pcrypt", "cryptd")
-# The device must be used through these with prefer=1, or the runs prove nothing.
+# These must use the device with prefer=1. Otherwise the runs test nothing.
 OFFLOADED = (
     ("essiv(cbc(aes),sha256)", "stack"),
     ("cts(cbc(des3_ede))", "stack"),
@@ -39,7 +40,7 @@ OFFLOADED = (
     ("echainiv(authenc(hmac(sha256),cbc(aes)))", "any"),
     ("essiv(authenc(hmac(sha256),cbc(aes)),sha256)", "sync"),
 )
-# Algorithms that are there with the driver only, what they must be the same as, and the template.
+# Algorithms that exist with the driver only, the algorithm with the same results, and the template.
 ALIASES = {
     "hmac(sha256-virtio)": ("hmac(sha256)", "hmac"),
     "lrw(ecb-aes-virtio)": ("lrw(aes)", "lrw"),
@@ -68,7 +69,7 @@ options = parser.parse_args()
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What one allocation has given."""
+    """The result of one allocation."""
 
     driver: str
     error: int
@@ -76,20 +77,20 @@ class Result:
 
     @property
     def allocated(self) -> bool:
-        """There is a transform."""
+        """True if the allocation succeeded."""
         return self.driver != "-"
 
     def __str__(self) -> str:
         return f"{self.driver} error {self.error} digest {self.digest}"
 
 
-# By name, length of the key, and way to allocate it.
+# Name, key length, and method of allocation.
 Key = tuple[str, str, str]
 Results = dict[Key, Result]
 
 
 def measure() -> Results:
-    """Loads the test module and returns what it has said."""
+    """Loads the test module and returns its results."""
     said = test_module.TestModule("vc_templates").finish(quiet=True)
     for name in SHADOWING:
         subprocess.run(["rmmod", name], check=False, capture_output=True)
@@ -104,12 +105,13 @@ def measure() -> Results:
 
 
 def data_requests() -> int:
-    """How many requests the device has served."""
+    """Returns how many requests the device has served."""
     return reference.data_requests(reference.status(), status="OK")
 
 
 def with_driver(prefer: int) -> tuple[Results, int]:
-    """The results while the driver is loaded, and how many requests the device has served."""
+    """Returns the results with the driver, and the number of requests that the device has
+    served."""
     module.load(options.ko, f"prefer={prefer}", seconds=SELFTEST)
     module.wait_passed(SELFTEST)
     before = data_requests()
@@ -118,7 +120,7 @@ def with_driver(prefer: int) -> tuple[Results, int]:
 
 
 def compare(found: Results, keys: list[Key]) -> None:
-    """Fails the test unless each of the results is that of the run without the driver."""
+    """Fails the test unless each result equals that of the run without the driver."""
     wrong = [
         f"{key}: {found[key]}; without the driver {EXPECTED[key]}"
         for key in keys
@@ -130,12 +132,13 @@ def compare(found: Results, keys: list[Key]) -> None:
 
 
 def reason(keys: list[Key]) -> str:
-    """Why the kernel has none of these without the driver."""
+    """Returns why these algorithms cannot be allocated without the driver."""
     return f"not in this kernel (error {EXPECTED[keys[0]].error})"
 
 
 def check_template(found: Results, name: str) -> None:
-    """All that software gives for a template is there with the driver, and gives the same results."""
+    """Checks that allocations that succeed without the driver succeed with it, with equal
+    results."""
     keys = [key for key in EXPECTED if key[0] == name]
     given = [key for key in keys if EXPECTED[key].allocated]
     if not given:
@@ -144,30 +147,30 @@ def check_template(found: Results, name: str) -> None:
 
 
 def check_alias(found: Results, name: str, original: str, template: str) -> None:
-    """A template that names an algorithm of the driver gives what software gives for the original."""
+    """Checks that a template over an algorithm of the driver gives the results of the original."""
     if subprocess.run(["modprobe", "-nq", f"crypto-{template}"], check=False).returncode:
         raise tap.Skip(f"this kernel has no {template}")
     keys = [key for key in found if key[0] == name and found[key].allocated]
     check(keys, f"{name} cannot be allocated")
     for key in keys:
-        should = EXPECTED[original, *key[1:]]
-        check_equal(found[key].digest, should.digest, f"{key}: digest")
+        expected = EXPECTED[original, *key[1:]]
+        check_equal(found[key].digest, expected.digest, f"{key}: digest")
 
 
 def define(found: Results, work: int, prefer: int) -> None:
     """Defines the tests of one run with the driver."""
     for name in dict.fromkeys(key[0] for key in EXPECTED):
         if name not in ALIASES:
-            holds(f"{name}: same as without the driver, prefer={prefer}")(
+            test(f"{name}: same as without the driver, prefer={prefer}")(
                 functools.partial(check_template, found, name)
             )
 
     for name, (original, template) in ALIASES.items():
-        holds(f"{name}: same as {original}, prefer={prefer}")(
+        test(f"{name}: same as {original}, prefer={prefer}")(
             functools.partial(check_alias, found, name, original, template)
         )
 
-    @holds(f"templates reach the device, prefer={prefer}")
+    @test(f"templates: use the device if preferred, prefer={prefer}")
     def _() -> None:
         tap.note(f"the device has served {work} requests")
         if not prefer:
@@ -180,7 +183,7 @@ def define(found: Results, work: int, prefer: int) -> None:
             for driver in drivers:
                 check("virtio" in driver, f"{name} {way}: {driver}")
 
-    @holds(f"on-stack requests of a cipher by name get software, prefer={prefer}")
+    @test(f"on-stack requests by algorithm name: not on the driver, prefer={prefer}")
     def _() -> None:
         for name in ("ecb(aes)", "cbc(aes)", "ctr(aes)", "xts(aes)"):
             for key, result in found.items():
@@ -196,7 +199,7 @@ for preferred in options.prefer:
     module.unload(SELFTEST)
 
 
-@holds("more callers than request contexts: they wait, then use the fallback")
+@test("more callers than request contexts: the rest waits, then uses the fallback")
 def _() -> None:
     module.load(options.ko, f"timeout_ms={TIMEOUT}", seconds=SELFTEST)
     module.wait_passed(SELFTEST)
@@ -213,9 +216,9 @@ def _() -> None:
             )
             for _ in range(3 * CONTEXTS)
         ]
-        work, held = Work(), 0
-        # The first callers get a context at once, the next ones when these are done, the last ones
-        # too late.
+        stats, held = OffloadStats(), 0
+        # The first callers get a context immediately, the next ones when the first have completed.
+        # The last ones time out.
         with reference.faulty(f"delay:value={TIMEOUT * 3 // 5}:queue=0"):
             for thread in threads:
                 thread.start()
@@ -225,16 +228,16 @@ def _() -> None:
             thread.join()
         check_equal(len(given), len(threads), "callers with a result")
         for result in given:
-            check_same(result, expected, "one of many callers")
+            check_same(result, expected, "one of several callers")
         check_equal(held, CONTEXTS, "requests in flight at a time")
-        _, software = work.share("many callers")
-        check_equal(set(software), {"ring_full"}, "why the fallback was used")
+        _, fallbacks = stats.share("many callers")
+        check_equal(set(fallbacks), {"ring_full"}, "reasons for the fallback")
 
 
-@holds("no transform is left: the driver can be unloaded")
+@test("all transforms freed: the driver can be unloaded")
 def _() -> None:
     module.unload(SELFTEST)
-    check(not crypto.ours(), "algorithms are left")
+    check(not crypto.ours(), "algorithms are still registered")
 
 
 tap.run()

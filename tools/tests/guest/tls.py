@@ -1,11 +1,11 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Kernel TLS, one end on the driver and the other on software.
+"""Kernel TLS. One end uses the driver, the other the kernel's own code.
 
 usage: tls.py [--transfer MIB] [--few]
 
-Both ends of a TCP connection get keys as a handshake would have made them. Each end's algorithm is
-made while its own side is preferred (lib/crconf.py). For a guest with a reference device.
+Both ends of a TCP connection get keys without a handshake. The priorities when a key is set decide
+which implementation an end uses (lib/crconf.py). For a guest with a reference device.
 """
 
 import argparse
@@ -21,8 +21,8 @@ from collections.abc import Iterator
 
 from lib import crconf, crypto, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds
-from lib.work import Work
+from lib.offload import OffloadStats
+from lib.tap import check, check_equal, check_same, test
 
 SOL_TLS = 282
 TCP_ULP = 31
@@ -40,7 +40,7 @@ log = KernelLog()
 
 @dataclasses.dataclass(frozen=True)
 class Cipher:
-    """One of struct tls_crypto_info's kinds, and the sizes of what follows in it."""
+    """A cipher of struct tls_crypto_info, and the sizes of its fields."""
 
     name: str
     number: int
@@ -49,7 +49,7 @@ class Cipher:
     salt: int
 
     def info(self, version: int) -> bytes:
-        """A new key, with all that belongs to it; both start with record 0."""
+        """Returns a struct with a new key. The first record has number 0."""
         return struct.pack("HH", version, self.number) + os.urandom(
             self.iv + self.key + self.salt
         ) + bytes(8)  # fmt: skip
@@ -66,7 +66,7 @@ VERSIONS = {"1.2": 0x0303, "1.3": 0x0304}
 
 @contextlib.contextmanager
 def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Both ends of a TCP connection that is ready for TLS keys."""
+    """Returns both ends of a TCP connection, ready for TLS keys."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         one = socket.create_connection(server.getsockname(), SECONDS)
         other, _ = server.accept()
@@ -78,7 +78,7 @@ def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def send_all(sender: socket.socket, receiver: socket.socket) -> None:
-    """Sends so much in records of all sizes, and compares what comes with it."""
+    """Sends TOTAL bytes in records of various sizes. Compares the received bytes with them."""
     data = os.urandom(1 << 20)
     sent, got = hashlib.sha256(), hashlib.sha256()
 
@@ -99,14 +99,14 @@ def send_all(sender: socket.socket, receiver: socket.socket) -> None:
         count += len(part)
     thread.join(SECONDS)
     check_equal(count, TOTAL, "bytes received")
-    check_same(got.digest(), sent.digest(), "SHA-256 of what was received")
+    check_same(got.digest(), sent.digest(), "SHA-256 of the received bytes")
 
 
 def add(cipher: Cipher, version: str, sends: bool) -> None:
-    """Defines a test: the driver sends, or receives."""
-    who = "encrypts" if sends else "decrypts"
+    """Defines a test in which the driver sends, or receives."""
+    action = "encrypts" if sends else "decrypts"
 
-    @holds(f"TLS {version}, {cipher.name} with {cipher.key * 8} bits: the driver {who}")
+    @test(f"TLS {version}, {cipher.name} with {cipher.key * 8} bits: the driver {action}")
     def _() -> None:
         info = cipher.info(VERSIONS[version])
         with connected() as (one, other):
@@ -114,14 +114,14 @@ def add(cipher: Cipher, version: str, sends: bool) -> None:
                 with crconf.made_by(driver, cipher.name) as made:
                     end.setsockopt(SOL_TLS, option, info)
                 tap.note(f"{'sends' if option == TLS_TX else 'receives'}: {made.outermost}")
-                check_equal(bool(made.ours), driver, "this end is on the driver")
-            work = Work()
+                check_equal(bool(made.ours), driver, "use of the driver")
+            stats = OffloadStats()
             send_all(one, other)
-            done, software = work.share(f"at least {TOTAL // RECORD} records")
+            done, fallbacks = stats.share(f"at least {TOTAL // RECORD} records")
         operation = "AEAD_ENCRYPT" if sends else "AEAD_DECRYPT"
         check_equal(set(done), {operation}, "operations of the device")
-        check(done[operation] >= TOTAL // RECORD, f"the device was asked for {done}")
-        check_equal(software, {}, "requests by software")
+        check(done[operation] >= TOTAL // RECORD, f"operations of the device: {done}")
+        check_equal(fallbacks, {}, "requests on the fallback")
 
 
 def main() -> None:
@@ -132,13 +132,11 @@ def main() -> None:
             for sends in (True, False):
                 add(cipher, version, sends)
 
-    @holds("the driver is not in use when the connections are gone")
+    @test("all connections closed: the driver has no users")
     def _() -> None:
-        tap.wait_until(
-            lambda: not any(alg.users for alg in crypto.ours().values()), 10, "its users go"
-        )
+        tap.wait_until(lambda: not any(alg.users for alg in crypto.ours().values()), 10, "no users")
 
-    @holds("the kernel has nothing to report")
+    @test("no kernel reports")
     def _() -> None:
         log.check_quiet()
 

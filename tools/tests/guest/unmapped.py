@@ -1,12 +1,12 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Buffers cannot be mapped for DMA: requests wait, or run on the fallback, or fail with ENOSPC where
-their callers have it so, and no session is left in the device.
+"""Buffers cannot be mapped for DMA: requests are backlogged, run on the fallback, or fail with
+ENOSPC if they may not be backlogged. No session may be left in the device.
 
 usage: unmapped.py
 
-For a guest with one reference device of one data queue. The shared folder has vc_fault.ko and
-vc_nomem.ko. vc_nomem has the driver see -ENOMEM for the additions to a virtqueue that a test names.
+For a guest with one reference device with one data queue. The shared folder has vc_fault.ko and
+vc_nomem.ko. vc_nomem makes selected additions to a virtqueue fail with ENOMEM.
 """
 
 import contextlib
@@ -15,12 +15,12 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from lib import afalg, crypto, reference, tap, trials
+from lib import afalg, crypto, fault_requests, reference, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check_equal, check_same, holds, wait_until
+from lib.tap import check_equal, check_same, test, wait_until
 
 LONG = 120
-ASYNC = trials.SUBJECTS[0]
+ASYNC = fault_requests.SUBJECTS[0]
 FAIL = Path("/sys/module/vc_nomem/parameters/fail")
 KEY, IV = os.urandom(32), os.urandom(16)
 DATA = os.urandom(4096)
@@ -30,41 +30,43 @@ log = KernelLog()
 
 @contextlib.contextmanager
 def unmappable(queue: str, after: int, count: int) -> Iterator[None]:
-    """So many additions to a virtqueue fail, after others. All of them must in the block."""
+    """Makes `count` additions to a virtqueue fail, after `after` others. All must fail in the
+    block."""
     FAIL.write_text(f"{queue} {after} {count}")
     try:
         yield
-        check_equal(int(FAIL.read_text()), count, "additions that have failed")
+        check_equal(int(FAIL.read_text()), count, "failed additions")
     finally:
         FAIL.write_text(f"{queue} 0 0")
 
 
 def served() -> int:
-    """How many requests the device has served."""
+    """Returns how many requests the device has served."""
     return reference.data_requests(reference.status(), status="OK")
 
 
 def requests(
     title: str, after: int, count: int, wanted: str, device: int, *delays: str, backlog: bool = True
 ) -> None:
-    """Makes a test: of 4 asynchronous requests some cannot be added to the queue. `device` is how
-    many of them the device serves. A request is in flight for as long as the `delays` say."""
+    """Defines a test with 4 asynchronous requests, some of which cannot be added to the queue.
+    `device` is the number of requests that the device must serve. `delays` keep requests in
+    flight."""
 
-    @holds(title)
+    @test(title)
     def _() -> None:
-        wait_until(lambda: str(trials.run(ASYNC, 4)) == "4 right", LONG, "requests")
+        wait_until(lambda: str(fault_requests.run(ASYNC, 4)) == "4 right", LONG, "requests")
         wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
         before = served()
         faults = [f"delay:value={delay}" for delay in delays]
         with reference.faulty(*faults), unmappable("dataq.0", after, count):
-            result = trials.run(ASYNC, 4, backlog=backlog)
+            result = fault_requests.run(ASYNC, 4, backlog=backlog)
         check_equal(str(result), wanted, "requests")
         check_equal(served() - before, device, "requests served")
 
 
-requests("submit, none in flight: it runs on the fallback", 0, 1, "4 right", 3)
+requests("submit, none in flight: runs on the fallback", 0, 1, "4 right", 3)
 requests(
-    "submit, one in flight: it is backlogged, and sent later",
+    "submit, one in flight: backlogged, and sent later",
     1, 1, "4 right", 4, "500:queue=0:count=1",
 )  # fmt: skip
 requests(
@@ -76,12 +78,12 @@ requests(
     1, 2, "4 right", 3, "500:queue=0:count=1",
 )  # fmt: skip
 requests(
-    "backlog, one in flight: it waits for that one",
+    "backlog, one in flight: waits for the request in flight",
     2, 2, "4 right", 4, "500:queue=0:count=1", "1500:queue=0:after=1:count=1",
 )  # fmt: skip
 
 
-@holds("CREATE: the key is set, and the fallback does the work")
+@test("CREATE: setkey succeeds, requests run on the fallback")
 def _() -> None:
     before = served()
     with unmappable("controlq", 0, 1), afalg.Transform(crypto.SYNC, KEY) as transform:
@@ -90,11 +92,11 @@ def _() -> None:
 
 
 def sessions_end() -> None:
-    """The device has no session any more, after a while."""
+    """Waits until the device has no session."""
     wait_until(lambda: reference.status()["sessions"] == 0, 20, "no session")
 
 
-@holds("DESTROY, none in flight: it is sent later")
+@test("DESTROY, none in flight: sent later")
 def _() -> None:
     transform = afalg.Transform(crypto.SYNC, KEY)
     check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, "ciphertext")
@@ -104,7 +106,7 @@ def _() -> None:
         sessions_end()
 
 
-@holds("DESTROY, one in flight: it is sent later, even if it then fails again")
+@test("DESTROY, one in flight: sent later, also after a second failure")
 def _() -> None:
     transform = afalg.Transform(crypto.SYNC, KEY)
     check_equal(reference.status()["sessions"], 2, "sessions")
@@ -115,19 +117,19 @@ def _() -> None:
         sessions_end()
 
 
-@holds("afterwards the device works, and no request is lost")
+@test("end: the device works, no request is lost")
 def _() -> None:
     before = served()
-    check_equal(str(trials.run(ASYNC, 100)), "100 right", "requests")
+    check_equal(str(fault_requests.run(ASYNC, 100)), "100 right", "requests")
     check_equal(served() - before, 100, "requests served")
 
 
-@holds("no kernel reports")
+@test("no kernel reports")
 def _() -> None:
     log.check_quiet()
 
 
-trials.load()
+fault_requests.load()
 subprocess.run(["insmod", "/mnt/share/vc_nomem.ko"], check=True)
 afalg.prepare()
 os.sched_setaffinity(0, {0})

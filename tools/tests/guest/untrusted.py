@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """A session ID that the device assigns again while a request of its first session is in flight.
 
-The device may do that request with the key of the other session, and report success. Once the
-driver knows of the second session it must not believe that success.
+The device may run that request with the key of the other session, and report success. Once the
+driver has learned of the second session, it must not trust that success.
 
-For a guest whose first reference device numbers sessions from 0 on. No other device may be ready.
-The driver must not look at the data queue by itself for some seconds: timeout_ms is 10000 or more, and the
-queue has an interrupt vector of its own.
+For a guest whose first reference device numbers sessions from 0. No other device may be ready. The
+watchdog must not check the data queue for some seconds: timeout_ms is at least 10000, and the queue
+has its own interrupt vector.
 """
 
 import os
@@ -15,8 +15,8 @@ import threading
 
 from lib import afalg, crypto, reference, tap
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, check_same, holds, wait_until
-from lib.work import Work
+from lib.offload import OffloadStats
+from lib.tap import check, check_equal, check_same, test, wait_until
 
 LONG = 120
 ATTEMPTS = 3
@@ -42,9 +42,9 @@ def held() -> int:
 
 
 def assign_again(transform: afalg.Transform) -> tuple[bytes, dict[str, int], dict[str, int]]:
-    """Has a request done in a session whose ID the device has assigned again. Returns the result,
-    what the device says it has done, and why the fallback ran."""
-    work = Work()
+    """Runs a request in a session whose ID the device has assigned again. Returns the result, the
+    device's count of successful requests, and the reasons for fallbacks."""
+    stats = OffloadStats()
     before = restarts()
     results: list[bytes] = []
     with reference.faulty("never-answer:queue=0:count=1"):
@@ -53,24 +53,24 @@ def assign_again(transform: afalg.Transform) -> tuple[bytes, dict[str, int], dic
         )
         runner.start()
         wait_until(lambda: held() == 1, LONG, "the request is in flight")
-    # The device creates a session of ID 0, with another key, and the driver does not learn that.
+    # The device creates a session with ID 0 and another key. The response hides it from the driver.
     with reference.faulty(
         "session-id:value=0:queue=control:count=1", "status-unwritten:queue=control:count=1"
     ):
         afalg.Transform(crypto.SYNC, KEYS[1]).close()
-    # The device does the request with that key, and the driver does not learn that either.
+    # The device runs the request with that key. A lost interrupt hides the completion.
     with reference.faulty("no-interrupt:queue=0:count=1"):
         answer = reference.command(command="complete", queue=0)
-        check_equal(answer["completed"], 1, "requests that were held back")
-    # Now the driver learns that there is another session of ID 0.
+        check_equal(answer["completed"], 1, "requests released by the device")
+    # The driver learns of another session with ID 0.
     with reference.faulty("session-id:value=0:queue=control:count=1"):
         afalg.Transform(crypto.SYNC, KEYS[2]).close()
     runner.join()
     wait_until(lambda: restarts() > before, LONG, "a restart")
-    return results[0], work.device(), work.software()
+    return results[0], stats.device(), stats.fallbacks()
 
 
-@holds("duplicate session ID: the success of a request in flight is not believed")
+@test("duplicate session ID: the success of a request in flight is not trusted")
 def _() -> None:
     expected, wrong = (afalg.openssl(key, IV, DATA) for key in KEYS[:2])
     missed = []
@@ -84,24 +84,24 @@ def _() -> None:
             check_equal(ran, {"device_error": 1}, "requests on the fallback")
             check_same(result, expected, "result")
             return
-        # On a slow machine the driver may have seen the success before it knew better.
+        # On a slow machine the driver may complete the request before it learns of the session.
         missed.append(ran)
-    check(False, f"the driver believed the device {len(missed)} times")
+    check(False, f"the driver trusted the device {len(missed)} times")
 
 
-@holds("duplicate session ID: the device is used again")
+@test("duplicate session ID: the device is used again")
 def _() -> None:
-    def does() -> bool:
+    def is_served() -> bool:
         with afalg.Transform(crypto.SYNC, KEYS[0]) as transform:
-            work = Work()
+            stats = OffloadStats()
             result = transform.crypt(afalg.ENCRYPT, IV, DATA)
             check_same(result, afalg.openssl(KEYS[0], IV, DATA), "result")
-            return bool(work.device())
+            return bool(stats.device())
 
-    wait_until(does, LONG, "the device works")
+    wait_until(is_served, LONG, "the device works")
 
 
-@holds("duplicate session ID: no kernel reports")
+@test("duplicate session ID: no kernel reports")
 def _() -> None:
     log.check_quiet()
 

@@ -1,10 +1,10 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""The vectors of project Wycheproof: what is valid is accepted, what is not is not, and the device
-never differs from the kernel's software.
+"""Vectors of project Wycheproof: valid ones must be accepted, invalid ones rejected, and the device
+must never differ from the kernel's own implementation.
 
-For a guest with one reference device that knows ECDSA, and vc_akcipher and the vectors in what it
-shares with its host.
+For a guest with one reference device with ECDSA. The shared folder has vc_akcipher.ko and the
+vectors.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from typing import Any
 
 from lib import crypto, der, pubkey, reference, tap
 from lib.pubkey import DECRYPT, OK, SLEEP, Transform
-from lib.tap import check, check_equal, holds, wait_until
+from lib.tap import check, check_equal, test, wait_until
 
 FOLDER = Path("/mnt/share/wycheproof")
 CURVES = {"secp192r1": "p192", "secp256r1": "p256", "secp384r1": "p384", "secp521r1": "p521"}
@@ -25,43 +25,43 @@ HASHES = {
     "SHA-512": "sha512", "SHA3-256": "sha3-256", "SHA3-384": "sha3-384", "SHA3-512": "sha3-512",
 }  # fmt: skip
 
-# The signature is right, its encoding is not. That is for the kernel to judge, in a template that is
-# not the driver's, and it takes some of them.
+# Flags of vectors with a correct signature in an invalid encoding. The kernel's template decodes
+# signatures, not the driver, and accepts some of these encodings.
 LAX = {"BerEncodedSignature", "InvalidEncoding", "MissingZero"}
 
 
 def groups(pattern: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """All groups of vectors in those files."""
+    """Yields all groups of vectors in the matching files."""
     files = sorted(FOLDER.glob(pattern))
-    check(files, f"there is no {pattern}")
+    check(files, f"no file matches {pattern}")
     for file in files:
         for group in json.loads(file.read_text())["testGroups"]:
             yield file.stem, group
 
 
 def digest(group: dict[str, Any], message: str) -> bytes:
-    """What is signed of a message."""
+    """Returns the digest of a message."""
     name = HASHES[group["sha"]].replace("-", "_")
     return hashlib.new(name, bytes.fromhex(message)).digest()
 
 
 def served(operation: str) -> int:
-    """Requests that the device has done so far."""
+    """Returns how many requests the device has served."""
     return reference.data_requests(reference.status(), operation=operation, status="OK")
 
 
 class Tally:
-    """What was found."""
+    """Results of vectors."""
 
     def __init__(self) -> None:
         self.found: Counter[str] = Counter()
         self.wrong: list[str] = []
 
     def add(self, where: str, case: dict[str, Any], ours: str, theirs: str | None) -> None:
-        """The verdicts on a vector; there is only one on what software does not know."""
+        """Adds the results of a vector. `theirs` is None if only the device supports the key."""
         what = f"{where} {case['tcId']} ({case['comment']}): {case['result']}, {ours}"
         if theirs is not None and ours != theirs:
-            self.wrong.append(f"{what}; software: {theirs}")
+            self.wrong.append(f"{what}; the kernel's implementation: {theirs}")
         elif case["result"] == "invalid" and ours == OK:
             if theirs is None or not set(case["flags"]) <= LAX:
                 self.wrong.append(what)
@@ -70,15 +70,15 @@ class Tally:
         self.found[f"{case['result']}: {ours}"] += 1
 
     def end(self, least: int) -> None:
-        """Fails the test if something was wrong, or too little found."""
+        """Fails the test if a result is wrong, or if there were too few vectors."""
         for what, count in sorted(self.found.items()):
             tap.note(f"{count} {what}")
         check(not self.wrong, "\n".join(self.wrong[:20]))
-        check(self.found.total() >= least, "there were not enough vectors")
+        check(self.found.total() >= least, "too few vectors")
 
 
 def ecdsa(template: str, pattern: str, least: int) -> None:
-    """The vectors for signatures of one form."""
+    """Tests the vectors of one signature format."""
     tally = Tally()
     before = served("AKCIPHER_VERIFY")
     for where, group in groups(pattern):
@@ -96,21 +96,21 @@ def ecdsa(template: str, pattern: str, least: int) -> None:
                     tally.add(where, case, *verdicts)
     valid = sum(count for what, count in tally.found.items() if what.endswith(OK))
     done = served("AKCIPHER_VERIFY") - before
-    check(done >= valid, f"the device has found {done} signatures right, expected {valid} or more")
+    check(done >= valid, f"the device has verified {done} signatures, expected at least {valid}")
     tally.end(least)
 
 
-@holds("ECDSA with signatures in DER")
+@test("ECDSA, signatures in DER: expected results")
 def _() -> None:
     ecdsa("x962", "ecdsa_secp*r1_*_test.json", 5000)
 
 
-@holds("ECDSA with signatures of two numbers")
+@test("ECDSA, signatures in P1363 format: expected results")
 def _() -> None:
     ecdsa("p1363", "ecdsa_secp*r1_*_p1363_test.json", 1000)
 
 
-@holds("RSA signatures")
+@test("RSA signatures: expected results")
 def _() -> None:
     tally = Tally()
     before = served("AKCIPHER_ENCRYPT")
@@ -122,21 +122,21 @@ def _() -> None:
         try:
             ours = Transform(name.format("rsa-virtio"), sig=True)
         except OSError:
-            # A hash that the kernel has no name for in signatures.
+            # The kernel has no name for this hash in signatures.
             continue
         with ours, Transform(name.format("rsa-generic"), sig=True) as theirs:
             check_equal(ours.set_key(key), OK, f"{where}: key")
             in_software = theirs.set_key(key) == OK
-            check(in_software or group["keySize"] == 8192, f"{where}: software refuses the key")
+            check(in_software or group["keySize"] == 8192, f"{where}: key rejected")
             for case in group["tests"]:
                 signature, hash_ = bytes.fromhex(case["sig"]), digest(group, case["msg"])
                 verdict = theirs.verify(signature, hash_) if in_software else None
                 tally.add(where, case, ours.verify(signature, hash_), verdict)
-    check(served("AKCIPHER_ENCRYPT") - before > 1000, "the device has not worked")
+    check(served("AKCIPHER_ENCRYPT") - before > 1000, "the device has served too few requests")
     tally.end(2000)
 
 
-@holds("RSA decryption")
+@test("RSA decryption: expected results")
 def _() -> None:
     tally = Tally()
     before = served("AKCIPHER_DECRYPT")
@@ -151,11 +151,13 @@ def _() -> None:
             size = ours.max_size
             for case in group["tests"]:
                 secret, message = bytes.fromhex(case["ct"]), bytes.fromhex(case["msg"])
-                is_, should = (each.crypt(DECRYPT, secret, size, SLEEP) for each in (ours, theirs))
-                tally.add(where, case, is_.name, should.name)
-                if is_.name == OK and (is_.result != message or should.result != message):
-                    tally.wrong.append(f"{where} {case['tcId']}: another message")
-    check(served("AKCIPHER_DECRYPT") - before > 50, "the device has not worked")
+                actual, expected = (
+                    each.crypt(DECRYPT, secret, size, SLEEP) for each in (ours, theirs)
+                )
+                tally.add(where, case, actual.name, expected.name)
+                if actual.name == OK and (actual.result != message or expected.result != message):
+                    tally.wrong.append(f"{where} {case['tcId']}: wrong message")
+    check(served("AKCIPHER_DECRYPT") - before > 50, "the device has served too few requests")
     tally.end(100)
 
 

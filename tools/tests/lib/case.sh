@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the cases share. To be sourced.
+# Functions and variables of the cases. To be sourced.
 
 set -u -o pipefail
 shopt -s extglob
@@ -10,23 +10,24 @@ shopt -s extglob
 vm=$testbed/vm
 # shellcheck disable=SC2034
 guest=$top/tools/tests/guest
-# How many random tests the kernel makes of each algorithm where it does.
+# Number of random tests of each algorithm in guests with fuzzing.
 # shellcheck disable=SC2034
 fuzz=$([ -n "${LONG:-}" ] && echo 100 || echo "${FUZZ:-3}")
 
-# For guests that have self-tests with LONG=1 only: in the short run 38, 40, 42, 43 and the guests
-# like a user's have them. They take longer than many a test.
+# Disables the self-tests in guests that need them with LONG=1 only. In the short run, 38, 40, 42,
+# 43 and guests that are set up like a user's run self-tests. Self-tests take longer than many
+# tests.
 no_selftests=()
 # shellcheck disable=SC2034
 [ -n "${LONG:-}" ] || no_selftests=(--append cryptomgr.notests=1)
 
-# some NAME...: the NAMEs, or, with LONG=1, none, for a program that takes that for all.
+# some NAME...: prints the NAMEs, or nothing with LONG=1, which programs take for all.
 some() {
 	[ -n "${LONG:-}" ] || printf '%s\n' "$@"
 }
 
-# ok NAME COMMAND...: one test: does COMMAND succeed? Its output is shown, as
-# comments, if it does not.
+# ok NAME COMMAND...: runs one test, which passes if COMMAND succeeds. Prints COMMAND's output as
+# comments if it fails.
 ok() {
 	local name=$1 out
 	shift
@@ -43,18 +44,17 @@ status() {
 	local want=$1 got=0
 	shift
 	"$@" || got=$?
-	[ "$got" = "$want" ] || { echo "status $got, should be $want"; return 1; }
+	[ "$got" = "$want" ] || { echo "status $got, expected $want"; return 1; }
 }
 
-# chosen NAME: the guest of this name is to be run. GUESTS is a pattern: others are left out.
+# chosen NAME: succeeds if the guest of this name must run. The pattern GUESTS selects guests.
 chosen() {
 	# shellcheck disable=SC2053 # a pattern, not a string
 	[[ $1 == ${GUESTS:-*} ]]
 }
 
-# in_guest NAME [VM-OPTION...] -- COMMAND...: runs a test program in a guest. Its
-# TAP is passed on, with NAME in each line; the guest itself is one more test:
-# no report of the kernel's, no death.
+# in_guest NAME [VM-OPTION...] -- COMMAND...: runs a test program in a guest. Prints its TAP lines
+# with NAME, and one more test for the guest itself: no kernel reports, no crash.
 in_guest() {
 	local name=$1 status=0 begin=$SECONDS
 	shift
@@ -62,15 +62,14 @@ in_guest() {
 	"$vm" run "$@" 2>&1 | sed -u -E "s/^(ok|not ok)( [0-9]+)?( -)? /\1 - $name: /" ||
 		status=${PIPESTATUS[0]}
 	if [ "$status" = 0 ]; then
-		echo "ok - $name: the kernel has nothing to report"
+		echo "ok - $name: no kernel reports"
 	else
 		echo "not ok - $name: vm ended with status $status"
 	fi
 	echo "# $name: $((SECONDS - begin)) s"
 }
 
-# in_long_guest: like in_guest, but only with LONG=1: what is too much for every
-# change.
+# in_long_guest: like in_guest, but only with LONG=1.
 in_long_guest() {
 	chosen "$1" || return 0
 	if [ -n "${LONG:-}" ]; then

@@ -1,11 +1,11 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Finds files of Rust crates that use one another in a circle.
+"""Finds modules of Rust crates that use each other in a circle.
 
 usage: circles.py FOLDER...
 
-A FOLDER is a crate's src. Prints a line for each circle; exit status 1 if there is one. Tests are
-not looked at.
+A FOLDER is the src of a crate. Prints a line for each circle. Exit status 1 if there is one. Tests
+are ignored.
 """
 
 import re
@@ -20,7 +20,7 @@ COMMENT = re.compile(r"^\s*//.*$", re.M)
 
 
 def modules(folder: Path) -> dict[str, str]:
-    """The code of a crate's modules by their paths, as queue::context, without tests."""
+    """Returns the code of a crate's modules, without tests, by path such as queue::context."""
     found = {}
     for path in folder.rglob("*.rs"):
         name = path.relative_to(folder).with_suffix("")
@@ -31,7 +31,7 @@ def modules(folder: Path) -> dict[str, str]:
 
 
 def paths(module: str, code: str) -> Iterator[list[str]]:
-    """The paths that a module uses, from the crate's root on."""
+    """Yields the paths that a module uses, relative to the crate's root."""
     parent = module.split("::")[:-1]
     for root, path in USE.findall(code):
         yield (parent if root == "super" else []) + path.split("::")[1:]
@@ -44,7 +44,7 @@ def paths(module: str, code: str) -> Iterator[list[str]]:
 
 
 def uses(codes: dict[str, str]) -> dict[str, set[str]]:
-    """The modules that each module uses."""
+    """Returns the modules that each module uses."""
     graph: dict[str, set[str]] = {}
     for module, code in codes.items():
         graph[module] = set()
@@ -57,7 +57,7 @@ def uses(codes: dict[str, str]) -> dict[str, set[str]]:
 
 
 def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
-    """The modules that a module uses, at first or second hand."""
+    """Returns the modules that a module uses, directly or indirectly."""
     found: set[str] = set()
     left = list(graph[start])
     while left:
@@ -69,7 +69,7 @@ def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
 
 
 def circles(graph: dict[str, set[str]]) -> set[tuple[str, ...]]:
-    """The modules of each circle."""
+    """Returns the modules of each circle."""
     reach = {module: reachable(graph, module) for module in graph}
     return {
         tuple(sorted(other for other in reach[module] if module in reach[other]))

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2154 # case.sh has the variables
 #
-# What the cases of the Debian packages share. To be sourced after case.sh.
+# Functions of the cases for Debian packages. To be sourced after case.sh.
 
 # shellcheck disable=SC2034 # used by the cases
 packages=$top/build/packages
 
-# testbed_name FLAVOUR: what the test bed calls it.
+# testbed_name FLAVOUR: prints the test bed's name of a kernel flavour.
 testbed_name() {
 	case $1 in
 	amd64) echo stock ;;
@@ -21,19 +21,19 @@ in_debian() {
 	"$testbed/debian-vm" --timeout 1800 "$@" 2>&1 | sed -u -E "s/^(ok|not ok)( [0-9]+)?( -)? /\1 - $name: /" ||
 		status=${PIPESTATUS[0]}
 	if [ "$status" = 0 ]; then
-		echo "ok - $name: the kernel has nothing to report"
+		echo "ok - $name: no kernel reports"
 	else
 		echo "not ok - $name: debian-vm ended with status $status"
 	fi
 	echo "# $name: $((SECONDS - begin)) s"
 }
 
-# copy_system FOLDER SYSTEM: a copy of a Debian system, to install more in.
+# copy_system FOLDER SYSTEM: copies a Debian system, for example to install more packages.
 copy_system() {
 	mkdir "$1" && as_root cp -a "$2/root" "$1/root" && ln -s "$2/vmlinuz" "$2/initrd" "$1/"
 }
 
-# apt FOLDER COMMAND...: apt-get in a copy, not in a guest: what it takes is in Debian's archive.
+# apt FOLDER COMMAND...: runs apt-get in a copy. A guest could not reach Debian's archive.
 apt() {
 	local folder=$1
 	shift
@@ -41,7 +41,7 @@ apt() {
 		apt-get -q -y --no-install-recommends "$@"
 }
 
-# in_system FOLDER SCRIPT ARGUMENT...: a shell in a copy of a Debian system.
+# in_system FOLDER SCRIPT ARGUMENT...: runs a script in a copy of a Debian system.
 in_system() {
 	local root=$1/root
 	shift

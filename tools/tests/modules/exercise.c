@@ -28,7 +28,7 @@ unsigned int block;
 unsigned int iv_size;
 unsigned int key_size;
 bool any_length;
-static bool updates_iv;	/* a request leaves the IV of the next one */
+static bool updates_iv;	/* stores the IV of the next request */
 
 unsigned int tap_tests;
 unsigned int tap_failures;

@@ -29,7 +29,7 @@ struct cipher {
 	unsigned int iv_size;
 	unsigned int key_size;
 	bool any_length;	/* accepts incomplete blocks */
-	bool updates_iv;	/* a request leaves the IV of the next one */
+	bool updates_iv;	/* stores the IV of the next request */
 };
 
 /* A transform of the tested cipher and one of the reference, with the same key. */

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vc_kick: tests when the device is notified of requests that are submitted while
- * a completion callback takes long. A request from the callback may wait for the
- * end of the bottom half's batch, a request from another CPU may not. The result
- * is in the log, in TAP, and in what insmod returns: the module never stays
- * loaded. For a guest with two CPUs at least.
+ * vc_kick: tests when the device is notified of requests that are submitted during
+ * a slow completion callback. A request from the callback may wait for the end of
+ * the bottom half's batch, a request from another CPU may not. Requires a guest
+ * with at least two CPUs.
+ *
+ * The module prints TAP lines to the log. Its init function always fails, so the
+ * module never stays loaded: with EAGAIN if all tests passed, otherwise with EIO.
  */
 #include <crypto/skcipher.h>
 #include <linux/bottom_half.h>
@@ -28,11 +30,11 @@ MODULE_PARM_DESC(driver, "Asynchronous implementation to test");
 
 #define LEN	256
 #define POISON	0xa5
-/* How long a callback waits for the device at most, in milliseconds. */
+/* The maximum time in ms for which a callback waits for the device. */
 #define SLOW	5000
-/* How long the callback takes that nothing else happens in. */
+/* The duration in ms of a callback that does nothing else. */
 #define PAUSE	200
-/* How soon after that its request must be complete. */
+/* The time limit in ms for a request from a callback, after the callback. */
 #define SOON	2000
 
 unsigned int tap_tests;
@@ -53,8 +55,8 @@ enum { FIRST, SECOND, OTHER, OPS };
 
 static struct op ops[OPS];
 static bool from_other_cpu;
-static bool seen;		/* the device has written OTHER's result */
-static ktime_t returned;	/* when the slow callback returned */
+static bool seen;		/* the device has written OTHER's result in time */
+static ktime_t returned;	/* the time at which the slow callback returned */
 
 static void op_submit(struct op *op)
 {
@@ -87,7 +89,7 @@ static void other_work(struct work_struct *work)
 
 static DECLARE_WORK(work, other_work);
 
-/* The callback of FIRST: submits SECOND, and takes long. */
+/* The callback of FIRST: submits SECOND, then takes a long time. */
 static void slow_done(void *data, int err)
 {
 	unsigned int cpu, left;
@@ -135,7 +137,7 @@ static void op_free(struct op *op)
 	memset(op, 0, sizeof(*op));
 }
 
-/* The requests were submitted, have succeeded, and have the same result. */
+/* Returns true if the requests were submitted and have equal, successful results. */
 static bool ops_good(unsigned int count)
 {
 	unsigned int i;
@@ -163,17 +165,17 @@ static int try(struct crypto_skcipher *tfm, bool other)
 	local_bh_disable();
 	op_submit(&ops[FIRST]);
 	local_bh_enable();
-	/* Each is complete some time: the driver has a limit for the device. */
+	/* No time limit: the driver completes requests that the device does not. */
 	for (i = 0; i < count; i++)
 		wait_for_completion(&ops[i].done);
 	flush_work(&work);
 	if (other) {
-		tap_result(seen, "the device has a request of another CPU while a callback runs");
-		tap_result(ops_good(count), "the requests beside a slow callback are right");
+		tap_result(seen, "slow callback: the device gets a request of another CPU");
+		tap_result(ops_good(count), "slow callback: correct results of other requests");
 	} else {
 		tap_result(ktime_ms_delta(ops[SECOND].at, returned) < SOON,
-			   "a request from a callback is sent when the batch ends");
-		tap_result(ops_good(count), "a request from a slow callback is right");
+			   "request from a callback: sent when the batch ends");
+		tap_result(ops_good(count), "request from a callback: correct result");
 	}
 out:
 	for (i = 0; i < OPS; i++)
@@ -202,11 +204,11 @@ static int __init vc_kick_init(void)
 	if (ret)
 		return ret;
 	pr_info("TAP 1..%u\n", tap_tests);
-	/* There is nothing to stay for. */
+	/* Fail in any case, so that the module does not stay loaded. */
 	return tap_failures ? -EIO : -EAGAIN;
 }
 
 module_init(vc_kick_init);
 
-MODULE_DESCRIPTION("Tests device notifications beside a slow completion callback");
+MODULE_DESCRIPTION("Tests device notifications during a slow completion callback");
 MODULE_LICENSE("GPL");

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vc_nomem: additions to a virtqueue of a crypto device fail, as they do when a
- * buffer cannot be mapped for DMA: virtqueue_add_sgs() returns -ENOMEM.
+ * vc_nomem: makes additions to a virtqueue of a crypto device fail, as if a buffer
+ * could not be mapped for DMA: virtqueue_add_sgs() returns -ENOMEM.
  *
- * What is written to the parameter "fail" is, in one line,
+ * A write to the parameter "fail" has the format
  *
  *	QUEUE AFTER COUNT
  *
- * QUEUE is the name of the virtqueue, as in /proc/interrupts. COUNT additions
- * fail, after AFTER others. What is read from "fail" is how many have failed since.
+ * QUEUE is the name of the virtqueue, as in /proc/interrupts. After AFTER successful
+ * additions, COUNT additions fail. Reading "fail" returns the number of failed
+ * additions since the write.
  */
 #include <linux/atomic.h>
 #include <linux/errno.h>
@@ -29,7 +30,7 @@ static unsigned int after, count, failed;
 #ifdef CONFIG_X86_64
 asmlinkage void vc_nomem_return(void);
 
-/* A function that does nothing: it returns to the caller of the probed one. */
+/* Replaces the probed function: returns to its caller immediately. */
 asm(".text\n"
 	".type vc_nomem_return, @function\n"
 	".globl vc_nomem_return\n"
@@ -48,7 +49,7 @@ static void return_to_caller(struct pt_regs *regs)
 	instruction_pointer_set(regs, procedure_link_pointer(regs));
 }
 #else
-#error "vc_nomem returns from a probed function as x86-64 and arm64 do"
+#error "vc_nomem only supports x86-64 and arm64"
 #endif
 
 static bool must_fail(const struct virtqueue *vq)
@@ -81,7 +82,7 @@ static int add_sgs_entered(struct kprobe *probe, struct pt_regs *regs)
 	return 1;
 }
 
-/* A probe that has this may change where the function goes on. */
+/* A kprobe with this post handler is not optimized, so it may change the return address. */
 static void add_sgs_passed(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
 {
 }
@@ -120,7 +121,7 @@ static const struct kernel_param_ops fail_ops = {
 };
 
 module_param_cb(fail, &fail_ops, NULL, 0644);
-MODULE_PARM_DESC(fail, "QUEUE AFTER COUNT of the additions that fail; how many have failed");
+MODULE_PARM_DESC(fail, "Write QUEUE AFTER COUNT to make additions fail, read the failures");
 
 static int __init vc_nomem_init(void)
 {
@@ -135,5 +136,5 @@ static void __exit vc_nomem_exit(void)
 module_init(vc_nomem_init);
 module_exit(vc_nomem_exit);
 
-MODULE_DESCRIPTION("Has additions to virtqueues of crypto devices fail");
+MODULE_DESCRIPTION("Makes additions to virtqueues of crypto devices fail");
 MODULE_LICENSE("GPL");

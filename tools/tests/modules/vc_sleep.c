@@ -4,9 +4,9 @@
  * the kernel does for the whole system. Only these devices are frozen, so their
  * users continue to run.
  *
- * Writing Y to the parameter "asleep" freezes the devices, writing N restores them.
+ * Writing Y to the parameter "frozen" freezes the devices, writing N restores them.
  *
- * Writing a number to the parameter "nap" freezes each device for so many
+ * Writing a number to the parameter "freeze_ms" freezes each device for that many
  * milliseconds and then restores it. Locks prevent a function reset and binding,
  * unbinding and removal of drivers meanwhile, as during a system suspend.
  */
@@ -19,7 +19,7 @@
 #define VENDOR	0x1af4
 #define CRYPTO	0x1054
 
-static bool asleep;
+static bool is_frozen;
 
 static int freeze_or_restore(struct pci_dev *pdev, bool freeze)
 {
@@ -33,7 +33,7 @@ static int freeze_or_restore(struct pci_dev *pdev, bool freeze)
 	return ret;
 }
 
-static int asleep_set(const char *text, const struct kernel_param *kp)
+static int frozen_set(const char *text, const struct kernel_param *kp)
 {
 	struct pci_dev *pdev = NULL;
 	bool freeze;
@@ -42,7 +42,7 @@ static int asleep_set(const char *text, const struct kernel_param *kp)
 	ret = kstrtobool(text, &freeze);
 	if (ret)
 		return ret;
-	if (freeze == asleep)
+	if (freeze == is_frozen)
 		return -EALREADY;
 	while ((pdev = pci_get_device(VENDOR, CRYPTO, pdev))) {
 		ret = freeze_or_restore(pdev, freeze);
@@ -51,17 +51,17 @@ static int asleep_set(const char *text, const struct kernel_param *kp)
 			return ret;
 		}
 	}
-	asleep = freeze;
+	is_frozen = freeze;
 	return 0;
 }
 
-static const struct kernel_param_ops asleep_ops = {
-	.set = asleep_set,
+static const struct kernel_param_ops frozen_ops = {
+	.set = frozen_set,
 	.get = param_get_bool,
 };
 
-module_param_cb(asleep, &asleep_ops, &asleep, 0644);
-MODULE_PARM_DESC(asleep, "Y if the devices are frozen");
+module_param_cb(frozen, &frozen_ops, &is_frozen, 0644);
+MODULE_PARM_DESC(frozen, "Y if the devices are frozen");
 
 /*
  * Freezes a device, waits and restores it. The function holds the lock of the PCI
@@ -90,7 +90,7 @@ static int suspend_and_resume(struct pci_dev *pdev, unsigned int ms)
 	return ret;
 }
 
-static int nap_set(const char *text, const struct kernel_param *kp)
+static int freeze_ms_set(const char *text, const struct kernel_param *kp)
 {
 	struct pci_dev *pdev = NULL;
 	unsigned int ms;
@@ -110,12 +110,12 @@ static int nap_set(const char *text, const struct kernel_param *kp)
 	return ret;
 }
 
-static const struct kernel_param_ops nap_ops = {
-	.set = nap_set,
+static const struct kernel_param_ops freeze_ms_ops = {
+	.set = freeze_ms_set,
 };
 
-module_param_cb(nap, &nap_ops, NULL, 0200);
-MODULE_PARM_DESC(nap, "Write the milliseconds for which to freeze each device");
+module_param_cb(freeze_ms, &freeze_ms_ops, NULL, 0200);
+MODULE_PARM_DESC(freeze_ms, "Write the milliseconds for which to freeze each device");
 
 static int __init vc_sleep_init(void)
 {

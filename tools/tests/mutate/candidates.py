@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Finds places in the driver where one line can be mutated, and chooses some of them by a seed.
+"""Finds lines of the driver that can be mutated, and chooses some of them by a seed.
 
-A mutation changes one line. Its new text calls `mutant()`, which is true if this mutation is switched
-on, so that one build holds all of them. No mutation is in a comment, a test or a log message.
+A mutation changes one line. Its new text calls `mutant()`, which returns true if this mutation is
+enabled, so one build contains all mutations. Comments, tests and log messages are not mutated.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 DRIVER = Path("drivers/crypto/virtio_rs")
-# How many of 100 mutations a layer gets.
+# Percentage of mutations in each layer.
 SHARES = {
     "support": 8,
     "virtio": 14,
@@ -53,17 +53,17 @@ _BARRIERS = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Mutation:
-    """One line, and what becomes of it."""
+    """A line, and its mutated text."""
 
     file: str
-    # Which of the equal lines of the file: 1 is the first.
+    # The number of the line among equal lines of the file, from 1.
     occurrence: int
     before: str
     after: str
     kind: str
 
     def fields(self) -> list[str]:
-        """Returns the fields of its line in a list."""
+        """Returns the fields for a line of the list."""
         return [self.kind, self.file, str(self.occurrence), self.before, self.after]
 
     @classmethod
@@ -79,7 +79,8 @@ class Mutation:
 
 
 def layer(file: str) -> str:
-    """Returns the layer of a file below the driver's folder, or an empty string for none."""
+    """Returns the layer of a file below the driver's folder, or an empty string for the driver
+    itself."""
     name = file.partition("/")[0].removesuffix(".rs")
     return name if name in SHARES else ""
 
@@ -92,7 +93,7 @@ def _kind_of_call(text: str) -> str:
 
 
 def _conditions(line: str, before: str, after: str) -> Iterator[tuple[str, str]]:
-    """Yields the mutations of a condition, or of the comparison that a function returns."""
+    """Yields the mutations of a condition, or of a comparison that is the result of a function."""
     match = _CONDITION.match(line) or _GUARD.match(line)
     if not match and re.search(r"[{;]$", before) and after.strip() == "}":
         match = _TAIL.match(line)
@@ -106,7 +107,7 @@ def _conditions(line: str, before: str, after: str) -> Iterator[tuple[str, str]]
 
 
 def _bounds(line: str) -> Iterator[tuple[str, str]]:
-    """Yields the mutations that are off by one."""
+    """Yields the mutations that shift a bound by one."""
     for match in _STEP.finditer(line):
         new = f"{match[1]} (if {SWITCH} {{ 0 }} else {{ 1 }})"
         yield "bound", line[: match.start()] + new + line[match.end() :]
@@ -132,8 +133,8 @@ def _swaps(line: str) -> Iterator[tuple[str, str]]:
 
 
 def mutate_line(line: str, before: str = "", after: str = "") -> Iterator[tuple[str, str]]:
-    """Yields the kind and the new text of each mutation of a line; `before` and `after` are the lines
-    around it."""
+    """Yields the kind and the new text of each mutation of a line. `before` and `after` are the
+    neighboring lines."""
     if re.match(r"^\s*(//|#\[|kernel::|static_assert|.*\bfn )", line):
         return
     if match := _FLAG.match(line):
@@ -149,7 +150,7 @@ def mutate_line(line: str, before: str = "", after: str = "") -> Iterator[tuple[
 
 
 def candidates(driver: Path) -> list[Mutation]:
-    """Returns all mutations that there are, in the order of the files."""
+    """Returns all possible mutations, in the order of the files."""
     found = []
     for path in sorted(driver.rglob("*.rs")):
         file = str(path.relative_to(driver))
@@ -167,7 +168,8 @@ def candidates(driver: Path) -> list[Mutation]:
 
 
 def choose(found: list[Mutation], count: int, seed: int) -> list[Mutation]:
-    """Chooses some, with each layer's share, all kinds alike within a layer, and one a line."""
+    """Chooses mutations: each layer has its share, kinds are balanced in a layer, one for each
+    line."""
     chance = random.Random(seed)
     chosen: list[Mutation] = []
     for name, share in SHARES.items():

@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Makes, applies and judges mutations of the driver; `mutate` calls it.
+"""Creates, applies and evaluates mutations of the driver for `mutate`.
 
 usage: mutants.py list PROJECT COUNT SEED
        mutants.py apply LIST TREE REJECTED
@@ -24,7 +24,7 @@ HEADER = """# SPDX-License-Identifier: GPL-2.0
 
 
 def numbers(path: Path) -> set[int]:
-    """Returns the numbers in a file, which need not exist."""
+    """Returns the numbers in a file, or none if it does not exist."""
     return {int(word) for word in path.read_text().split()} if path.exists() else set()
 
 
@@ -38,7 +38,7 @@ def results(path: Path) -> list[tuple[int, str, str, str]]:
 
 
 def make_list(project: str, count: str, seed: str) -> None:
-    """Prints a list."""
+    """Prints a list of mutations."""
     found = candidates.candidates(Path(project) / candidates.DRIVER)
     print(HEADER.format(count=count, seed=seed), end="")
     for number, one in enumerate(candidates.choose(found, int(count), int(seed)), 1):
@@ -55,7 +55,7 @@ def apply(list_path: str, tree: str, rejected: str) -> None:
 
 
 def reject(list_path: str, tree: str, rejected: str, log: str) -> None:
-    """Adds the mutations that do not build to REJECTED; status 1 if there is none."""
+    """Adds the mutations that do not build to REJECTED. Exit status 1 if there is none."""
     path = Path(rejected)
     mutations = scratch.read_list(Path(list_path))
     found = scratch.rejected(Path(tree), Path(log).read_text(), mutations)
@@ -65,8 +65,8 @@ def reject(list_path: str, tree: str, rejected: str, log: str) -> None:
 
 
 def todo(list_path: str, rejected: str, results_path: str, stage: str, reached: str = "") -> None:
-    """Prints the mutations that a stage must try: no test has noticed them, the stage has not tried
-    them, and it reaches them, if it is known which it reaches."""
+    """Prints the mutations that a stage must test: no test has detected them, the stage has not
+    tested them, and its tests reach them, as far as this is known."""
     left = set(scratch.read_list(Path(list_path))) - numbers(Path(rejected))
     for number, tried, outcome, _ in results(Path(results_path)):
         if outcome != "survived" or tried == stage:
@@ -77,7 +77,7 @@ def todo(list_path: str, rejected: str, results_path: str, stage: str, reached: 
 
 
 def table(list_path: str, rejected: str, results_path: str) -> None:
-    """Prints what became of each mutation, and how many of each."""
+    """Prints the result of each mutation, and the number of mutations for each result."""
     bad = numbers(Path(rejected))
     outcome: dict[int, str] = {}
     for number, stage, verdict, reason in results(Path(results_path)):
@@ -108,7 +108,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 
 def main() -> None:
-    """Does what the first argument says."""
+    """Runs the command in the first argument."""
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
         sys.exit(__doc__)
     COMMANDS[sys.argv[1]](*sys.argv[2:])

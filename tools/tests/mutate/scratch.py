@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Writes a copy of the driver with mutations that a module parameter, `mutant`, switches on."""
+"""Writes a copy of the driver with mutations. The module parameter `mutant` enables one of them."""
 
 import re
 from collections.abc import Iterable
@@ -7,10 +7,10 @@ from pathlib import Path
 
 from candidates import DRIVER, SWITCH, Mutation
 
-# Returns true for the mutation whose number the parameter has, and logs which mutations are reached: a
-# test that does not reach one cannot notice it.
+# The function returns true for the mutation whose number the parameter has, and logs each mutation
+# that is reached. A test cannot detect a mutation that it does not reach.
 FUNCTION = """
-/// Returns true if this mutation is switched on.
+/// Returns true if this mutation is enabled.
 pub(crate) fn mutant(number: usize) -> bool {{
     use core::sync::atomic::{{
         AtomicBool,
@@ -26,7 +26,7 @@ pub(crate) fn mutant(number: usize) -> bool {{
 PARAMETER = """    params: {
         mutant: u32 {
             default: 0,
-            description: "The mutation that is switched on",
+            description: "The number of the enabled mutation",
         },
 """
 ERROR = re.compile(
@@ -35,7 +35,7 @@ ERROR = re.compile(
 
 
 class Stale(Exception):
-    """A mutation's line is not in the source any more."""
+    """The line of a mutation is no longer in the source."""
 
 
 def read_list(path: Path) -> dict[int, Mutation]:
@@ -57,7 +57,7 @@ def line_of(lines: list[str], one: Mutation) -> int:
 
 
 def apply(tree: Path, mutations: dict[int, Mutation]) -> list[int]:
-    """Applies mutations to the driver in `tree`, and returns the numbers of those that are stale."""
+    """Applies mutations to the driver in `tree`. Returns the numbers of stale mutations."""
     driver = tree / DRIVER
     stale: list[int] = []
     by_file: dict[str, dict[int, Mutation]] = {}
@@ -87,8 +87,8 @@ def apply(tree: Path, mutations: dict[int, Mutation]) -> list[int]:
 
 
 def rejected(tree: Path, log: str, mutations: Iterable[int]) -> set[int]:
-    """Returns the numbers of the mutations in whose lines the compiler found errors. If there is none in
-    the line, an error is that of the last mutation before it: it leaves a type unknown."""
+    """Returns the numbers of the mutations whose lines have compiler errors. An error in another
+    line is attributed to the last mutation before it, which can leave a type unknown."""
     wanted = set(mutations)
     found: set[int] = set()
     for match in filter(None, map(ERROR.search, _errors(log))):
@@ -101,5 +101,5 @@ def rejected(tree: Path, log: str, mutations: Iterable[int]) -> set[int]:
 
 
 def _errors(log: str) -> list[str]:
-    """Returns the errors in a compiler's log. The first place that one names is where it is."""
+    """Returns the errors in a compiler's log. The first location of an error is its own."""
     return [part for part in re.split(r"\n\s*\n", log) if re.search(r"^error", part, re.MULTILINE)]

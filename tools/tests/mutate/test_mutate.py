@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tests of the mutations' program: python3 -m unittest discover -s tools/tests/mutate"""
+"""Tests of mutate: python3 -m unittest discover -s tools/tests/mutate"""
 
 import contextlib
 import io
@@ -40,7 +40,7 @@ def mutations(line: str, before: str = "{", after: str = "}") -> dict[str, list[
 
 
 class Lines(unittest.TestCase):
-    """What becomes of one line."""
+    """Mutations of one line."""
 
     def test_condition(self) -> None:
         """A condition is negated, its operator changed, its bound shifted."""
@@ -52,12 +52,12 @@ class Lines(unittest.TestCase):
         self.assertEqual(found["bound"], ["if c && ((a <= b) != (mutant() && a == b)) {"])
 
     def test_tail(self) -> None:
-        """A comparison is one only where it is what the function returns."""
+        """A comparison is mutated only if it is the result of a function."""
         self.assertIn("condition", mutations("self.a & 1 != 0"))
         self.assertEqual(mutations("a == b", "        x", "}"), {})
 
     def test_call(self) -> None:
-        """A call is dropped, by the kind of what it does."""
+        """A call is left out. Its kind depends on the called function."""
         for call, kind in {
             "unsafe { helpers::memzero_explicit(at, N) };": "wipe",
             "locked.into_kick().notify();": "kick",
@@ -67,7 +67,7 @@ class Lines(unittest.TestCase):
             self.assertEqual(mutations(call)[kind], [f"if !mutant() {{ {call} }}"])
 
     def test_arguments(self) -> None:
-        """Two arguments are swapped, unless one can be no other."""
+        """Two arguments are swapped, unless their types must differ."""
         self.assertEqual(
             mutations("let x = f(a, b);")["arguments"],
             ["let x = (if mutant() { f(b, a) } else { f(a, b) });"],
@@ -75,14 +75,14 @@ class Lines(unittest.TestCase):
         self.assertEqual(mutations("let x = new(a, GFP_KERNEL)?;"), {})
 
     def test_step(self) -> None:
-        """A step of one is left out."""
+        """A step of one becomes 0."""
         self.assertEqual(
             mutations("let x = a + 1;")["bound"], ["let x = a + (if mutant() { 0 } else { 1 });"]
         )
         self.assertEqual(mutations("let x = a + 10;"), {})
 
     def test_left_out(self) -> None:
-        """Comments, attributes, assertions and log messages stay."""
+        """Comments, attributes, assertions and log messages are not mutated."""
         for line in (
             "// wipe(a);",
             "#[derive(X)]",
@@ -95,7 +95,7 @@ class Lines(unittest.TestCase):
 
 
 class Trees(unittest.TestCase):
-    """What becomes of a driver."""
+    """Mutations of a driver."""
 
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
@@ -106,7 +106,7 @@ class Trees(unittest.TestCase):
         (self.tree / DRIVER / "virtio_crypto.rs").write_text("    params: {\n    },\n")
 
     def test_candidates(self) -> None:
-        """They are in the code, and in no test."""
+        """Mutations are in the code, and not in tests."""
         found = candidates.candidates(self.tree / DRIVER)
         self.assertEqual(
             sorted((one.kind, one.before) for one in found),
@@ -119,14 +119,15 @@ class Trees(unittest.TestCase):
         )
 
     def test_choose(self) -> None:
-        """A seed chooses the same ones each time, no two of a line."""
+        """A seed always chooses the same mutations, at most one for each line."""
         found = candidates.candidates(self.tree / DRIVER)
         chosen = candidates.choose(found, 100, 7)
         self.assertEqual(chosen, candidates.choose(found, 100, 7))
         self.assertEqual(len({one.before for one in chosen}), len(chosen))
 
     def test_apply(self) -> None:
-        """A mutation changes its own line, a stale one nothing, and errors are found by their line."""
+        """A mutation changes its own line. A stale one changes nothing. Errors are found by their
+        line."""
         mutations = {
             1: Mutation("wire/a.rs", 1, "wipe(a);", "if !mutant() { wipe(a); }", "wipe"),
             2: Mutation("wire/a.rs", 1, "gone();", "if !mutant() { gone(); }", "call"),
@@ -150,7 +151,7 @@ class Trees(unittest.TestCase):
 
 
 class Results(unittest.TestCase):
-    """What is left to do, and what became of each mutation."""
+    """Remaining mutations, and results."""
 
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
@@ -175,14 +176,15 @@ class Results(unittest.TestCase):
         return out.getvalue()
 
     def test_todo(self) -> None:
-        """A stage tries mutations that no test has noticed, that it has not tried, and that it reaches."""
+        """A stage tests mutations that were not detected, that it has not tested, and that it
+        reaches."""
         self.assertEqual(self.printed("todo", "kunit"), "6\n")
         self.assertEqual(self.printed("todo", "stress"), "4 6\n")
         self.reached.write_text("4\n5\n")
         self.assertEqual(self.printed("todo", "stress", str(self.reached)), "4\n")
 
     def test_table(self) -> None:
-        """Each has its outcome, and the outcomes are counted."""
+        """Each mutation has a result, and the results are counted."""
         table = self.printed("table")
         outcomes = [line.split("\t")[-1] for line in table.splitlines() if line[0] != "#"]
         self.assertEqual(

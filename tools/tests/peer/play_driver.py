@@ -1,10 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""play_driver.py SERVER: plays driver against the reference device, and writes TAP.
+"""play_driver.py SERVER: tests the reference device with a driver in Python, and prints TAP.
 
-What the project's driver and its device read in the same way would not be noticed between the two.
-This is a third reading, of the specification's text alone: requests and answers are put together and
-taken apart here without anything of either.
+The project's driver and device could interpret the specification in the same wrong way. This driver
+is an independent implementation of the specification. It shares no code with the others.
 """
 
 import hashlib
@@ -54,28 +53,28 @@ from vectors import Vector
 from vhost_user import F_VERSION_1, FrontEnd, Memory
 from virtqueue import SPACE, Virtqueue
 
-# What the device finds in the memory that it is to write.
+# The initial contents of the writable buffers.
 FILL = 0xEE
 
 
 class Wrong(Exception):
-    """The device has not answered as it must."""
+    """The device returns an unexpected result."""
 
 
 def check(condition: object, text: str) -> None:
-    """Fails unless the condition is true."""
+    """Fails the test unless the condition is true."""
     if not condition:
         raise Wrong(text)
 
 
 def cut(parts: list[bytes], size: int) -> list[bytes]:
-    """The same bytes in pieces of this size."""
+    """Returns the same bytes in pieces of this size."""
     whole = b"".join(parts)
     return [whole[at : at + size] for at in range(0, len(whole), size)]
 
 
 class Driver:
-    """A driver, and the device that it has started."""
+    """A driver and a device, which the driver has started."""
 
     def __init__(self, server: str, layout: Layout, *options: str) -> None:
         self.layout = layout
@@ -93,7 +92,7 @@ class Driver:
                 self._front = FrontEnd(str(path / "socket"))
                 break
             except (FileNotFoundError, ConnectionRefusedError):
-                check(time.monotonic() < end, "there is no device")
+                check(time.monotonic() < end, "the device does not listen")
                 time.sleep(0.02)
         check(self._front.offered & 0x3F == layout.features(), f"features {self._front.offered:#x}")
         self.config = self._front.config(56)
@@ -103,43 +102,44 @@ class Driver:
         self._data, self._control = (Virtqueue(self._front, self._memory, index) for index in (0, 1))
 
     def field(self, offset: int) -> int:
-        """A word of the configuration space."""
+        """Returns a word of the configuration space."""
         return int.from_bytes(self.config[offset : offset + 4], "little")
 
     def end(self) -> list[str]:
-        """Leaves; returns which requirements the device has seen violated."""
+        """Stops the device. Returns the requirements whose violation the device reports."""
         for index in (0, 1):
             self._front.stop_ring(index)
         self._front.close()
         for queue in (self._data, self._control):
             queue.close()
         os.close(self._memory.file)
-        check(self._process.wait(60) == 0, "the device has not ended well")
+        check(self._process.wait(60) == 0, "the device failed")
         report = json.loads(self._report.read_text())
         self._folder.cleanup()
-        check(report["sessions_leaked"] == 0, "sessions are left")
+        check(report["sessions_leaked"] == 0, "leaked sessions")
         return [violation["requirement"] for violation in report["violations"]]
 
     def create(self, session: Session) -> tuple[int, int]:
-        """Creates a session; returns status and number."""
+        """Creates a session. Returns its status and session ID."""
         length, answer = self._control.send(create(session, self.layout), [16], FILL)
         session_id, status = answer[:8], int.from_bytes(answer[8:12], "little")
         if status == OK:
-            check(length == 16, f"a CREATE's answer has {length} bytes")
+            check(length == 16, f"CREATE: used length {length}")
         else:
-            # The number is written with OK only, so that the first byte that is written is no more
-            # than the ninth.
-            check(session_id == bytes([FILL]) * 8 and length == 0, f"a number of no session, {length}")
+            # A failed CREATE does not write the session ID. The used length counts the bytes
+            # before the first unwritten one, so it is 0.
+            check(session_id == bytes([FILL]) * 8 and length == 0, f"failed CREATE: used length {length}")
         return status, int.from_bytes(session_id, "little")
 
     def destroy(self, service: int, session_id: int) -> int:
-        """Destroys a session; returns the status."""
+        """Destroys a session. Returns the status."""
         length, answer = self._control.send([destroy(service, session_id, self.layout)], [1], FILL)
-        check(length == 1, f"a DESTROY's answer has {length} bytes")
+        check(length == 1, f"DESTROY: used length {length}")
         return answer[0]
 
     def send(self, request: Request, pieces: int = 0) -> tuple[int, int, bytes]:
-        """Sends a data request, in pieces of this size if not 0; returns status, length, output."""
+        """Sends a data request, in segments of this size if not 0. Returns status, used length,
+        output."""
         room = sum(request.writable)
         readable, writable = request.readable, [*request.writable, 1]
         if pieces:
@@ -150,21 +150,21 @@ class Driver:
         output, status = answer[:room], answer[room]
         check(status != FILL, "no status was written")
         if status != OK:
-            check(length == (0 if room else 1), f"a failure has length {length}")
+            check(length == (0 if room else 1), f"failed request: used length {length}")
             if status != BADMSG:
-                check(output == bytes([FILL]) * room, "a failure has written something")
+                check(output == bytes([FILL]) * room, "failed request: output was written")
         return status, length, output
 
     def requests(self, session: Session, data: Data, session_id: int) -> Iterable[Request]:
-        """The same request in all forms that there are."""
+        """Yields the request in session mode and, if possible, in stateless mode."""
         yield in_session(session, session_id, data, self.layout)
-        # An AEAD's stateless form has one length of the AAD, the others the session's as well.
+        # A stateless AEAD request has a single AAD length, so it cannot differ from the session's.
         said_once = isinstance(session, Aead) and session.aad not in (0, len(data.aad))
         if self.layout is Layout.STATELESS and not said_once:
             yield stateless(session, data)
 
     def check_vector(self, vector: Vector) -> None:
-        """Sends a vector in all forms, in one piece and in many."""
+        """Sends a vector in all modes, in one segment and in many."""
         status, session_id = self.create(vector.session)
         check(status == OK, f"{vector.name}: no session: {status}")
         for request in self.requests(vector.session, vector.data, session_id):
@@ -178,8 +178,8 @@ class Driver:
         check(status == OK, f"{vector.name}: DESTROY: {status}")
 
     def ask(self, session: Session, data: Data) -> list[tuple[int, bytes]]:
-        """Statuses and results of a public key's request in all forms. The length says how long a
-        result is."""
+        """Returns statuses and results of a public key request in all modes. The used length gives
+        the length of a result."""
         status, session_id = self.create(session)
         check(status == OK, f"no session: {status}")
         answers = []
@@ -194,7 +194,7 @@ class Driver:
 
 
 def all_vectors(made: Iterable[Vector]) -> Callable[[Driver], None]:
-    """A test of vectors."""
+    """Returns a test of vectors."""
     found = list(made)
 
     def test(driver: Driver) -> None:
@@ -205,7 +205,7 @@ def all_vectors(made: Iterable[Vector]) -> Callable[[Driver], None]:
 
 
 def rsa(driver: Driver) -> None:
-    """RSA without padding and with PKCS#1's, each operation."""
+    """Tests each operation of RSA, without padding and with PKCS#1."""
     key = Rsa(1024)
     digest = hashlib.sha256(b"message").digest()
     block = b"\0" * 10 + os.urandom(118)
@@ -220,10 +220,10 @@ def rsa(driver: Driver) -> None:
     sealed = key.apply_public(block)
     for status, output in ask(PUBLIC, raw, Data(block, 128)):
         check((status, output) == (OK, sealed), "raw encryption")
-    # There is room for more than that takes.
+    # The destination is longer than the result.
     for status, output in ask(PRIVATE, raw, Data(sealed, 140, op=DECRYPT)):
         check((status, output) == (OK, block), "raw decryption")
-    # A hash that nobody knows is no matter for what does not sign.
+    # Encryption ignores an unknown hash.
     for detail in (sha256, (1, 99)):
         for status, output in ask(PUBLIC, detail, Data(b"short", 128)):
             text = key.apply_private(output)
@@ -241,13 +241,13 @@ def rsa(driver: Driver) -> None:
 
 
 def ecdsa(driver: Driver) -> None:
-    """ECDSA on P-256, if the device offers it: without REVISION_1 its number is ambiguous."""
+    """Tests ECDSA on P-256, if offered: without REVISION_1 its algorithm number is ambiguous."""
     offered = driver.field(44) >> 2 & 1
     check(offered == (driver.layout is not Layout.PADDED), f"akcipher mask {driver.field(44):#x}")
     key = EcdsaP256()
     private, public = Akcipher(2, PRIVATE, key.private, (3, 0)), Akcipher(2, PUBLIC, key.public, (3, 0))
     if not offered:
-        check(driver.create(private)[0] == NOTSUPP, "a session that is not offered")
+        check(driver.create(private)[0] == NOTSUPP, "CREATE without ECDSA")
         return
     digest = hashlib.sha256(b"message").digest()
     for status, output in driver.ask(private, Data(digest, 80, op=SIGN)):
@@ -259,38 +259,38 @@ def ecdsa(driver: Driver) -> None:
 
 
 def sessions(driver: Driver) -> None:
-    """Numbers of sessions, those that are refused, and those that there are not."""
+    """Tests session IDs, rejected sessions and unknown sessions."""
     good = Cipher(3, ENCRYPT, bytes(16))
     made = [driver.create(good) for _ in range(50)]
     check(all(status == OK for status, _ in made), "sessions")
     numbers = [number for _, number in made]
-    check(len(set(numbers)) == 50, "a number was given twice")
+    check(len(set(numbers)) == 50, "duplicate session ID")
     for number in numbers:
         check(driver.destroy(CIPHER, number) == OK, "DESTROY")
     check(driver.create(Cipher(99, ENCRYPT, bytes(16)))[0] == NOTSUPP, "unknown algorithm")
-    check(driver.create(Cipher(3, ENCRYPT, bytes(15)))[0] == ERR, "key of a wrong length")
-    check(driver.create(Aead(1, ENCRYPT, bytes(16), 0, 0))[0] == ERR, "tag of no length")
-    check(driver.create(Digest(2, 41, 16, bytes(16)))[0] == NOTSUPP, "GMAC, which has no IV here")
+    check(driver.create(Cipher(3, ENCRYPT, bytes(15)))[0] == ERR, "invalid key length")
+    check(driver.create(Aead(1, ENCRYPT, bytes(16), 0, 0))[0] == ERR, "tag length 0")
+    check(driver.create(Digest(2, 41, 16, bytes(16)))[0] == NOTSUPP, "GMAC is not supported")
 
 
 def refusals(driver: Driver) -> None:
-    """Requests that a driver must not send: a session that there is not, a tag of another length."""
+    """Tests requests that a driver must not send: unknown session, tag of another length."""
     session = Cipher(3, ENCRYPT, bytes(16))
     missing = in_session(session, 0x1234_5678_9ABC, Data(bytes(16), 16, bytes(16)), driver.layout)
-    check(driver.send(missing)[0] == INVSESS, "a session that there is not")
+    check(driver.send(missing)[0] == INVSESS, "unknown session")
     status, number = driver.create(session)
-    check(status == OK and driver.destroy(CIPHER, number) == OK, "a session comes and goes")
-    check(driver.destroy(CIPHER, number) == ERR, "a session that is gone")
+    check(status == OK and driver.destroy(CIPHER, number) == OK, "CREATE and DESTROY")
+    check(driver.destroy(CIPHER, number) == ERR, "DESTROY of a destroyed session")
     aead = Aead(1, ENCRYPT, bytes(16), 16, 0)
     status, number = driver.create(aead)
     data = Data(b"data", 16, bytes(12))
     wrong = in_session(replace(aead, tag=12), number, data, driver.layout)
-    check(status == OK and driver.send(wrong)[0] == ERR, "a tag of another length")
+    check(status == OK and driver.send(wrong)[0] == ERR, "tag of another length")
     check(driver.destroy(3, number) == OK, "DESTROY")
 
 
 def configuration(driver: Driver) -> None:
-    """The configuration space: a service has an algorithm, and no algorithm is one that is none."""
+    """Tests the configuration space: each offered service has an algorithm, no other has one."""
     check(driver.field(0) == 1 and driver.field(4) == 1, "status, queues")
     masks = {0: driver.field(12) | driver.field(16), 1: driver.field(20), 3: driver.field(32)}
     masks |= {2: driver.field(24) | driver.field(28), 4: driver.field(44)}
@@ -302,22 +302,21 @@ def configuration(driver: Driver) -> None:
 
 TESTS: list[tuple[str, Callable[[Driver], None]]] = [
     ("configuration: services have algorithms", configuration),
-    ("sessions: numbers are unique, refusals have their status", sessions),
+    ("sessions: unique IDs, rejected ones have the expected status", sessions),
     ("ciphers: known answers in both directions", all_vectors(vectors.ciphers())),
-    ("hashes and MACs: known answers, whole and cut short", all_vectors(vectors.digests())),
-    ("AEADs: known answers, forgeries are found", all_vectors(vectors.aeads())),
-    ("chains: both orders, ranges, AAD", all_vectors(vectors.chains())),
-    ("RSA: each operation agrees with arithmetic", rsa),
-    ("ECDSA: signatures are each other's", ecdsa),
+    ("hashes and MACs: known answers, full and truncated", all_vectors(vectors.digests())),
+    ("AEADs: known answers, forged messages are rejected", all_vectors(vectors.aeads())),
+    ("chains: known answers in both orders, with ranges and AAD", all_vectors(vectors.chains())),
+    ("RSA: each operation equals Python's arithmetic", rsa),
+    ("ECDSA: each side accepts the other's signatures", ecdsa),
 ]
 
-# What a driver does wrong on purpose, by the device's numbers: a direction or an AAD that is not the
-# session's.
+# Requirements that the tests violate on purpose: the direction, and the AAD length, of a session.
 PROVOKED = {"D-20", "aad"}
 
 
 def ccm_block(driver: Driver) -> None:
-    """CCM's nonce in a block of 16 bytes, from its second byte on."""
+    """Tests CCM with the nonce in a block of 16 bytes, from the second byte on."""
     for vector in vectors.aeads():
         if isinstance(vector.session, Aead) and vector.session.algo == 2 and vector.status == OK:
             status, number = driver.create(vector.session)
@@ -329,14 +328,14 @@ def ccm_block(driver: Driver) -> None:
 
 
 class Results:
-    """Tests so far."""
+    """The results of tests."""
 
     def __init__(self) -> None:
         self.count = 0
         self.failed = 0
 
     def run(self, title: str, test: Callable[[], None]) -> None:
-        """Runs one."""
+        """Runs a test."""
         self.count += 1
         try:
             test()
@@ -358,11 +357,11 @@ def play(results: Results, server: str, layout: Layout) -> None:
     driver = Driver(server, layout)
     for title, test in TESTS:
         results.run(f"{name}: {title}", partial(test, driver))
-    title = f"{name}: nothing else is wrong with these requests"
+    title = f"{name}: no other violations"
     results.run(title, partial(end, driver, {*PROVOKED}))
     driver = Driver(server, layout)
-    results.run(f"{name}: bad requests are refused", partial(refusals, driver))
-    results.run(f"{name}: bad requests are noticed", partial(end, driver, {"D-17", "D-23"}))
+    results.run(f"{name}: invalid requests are rejected", partial(refusals, driver))
+    results.run(f"{name}: invalid requests are reported", partial(end, driver, {"D-17", "D-23"}))
 
 
 def main(server: str) -> int:
@@ -371,8 +370,8 @@ def main(server: str) -> int:
     for layout in Layout:
         play(results, server, layout)
     driver = Driver(server, Layout.PADDED, "--ccm-iv=block")
-    results.run("CCM: the nonce is within a block if so chosen", partial(ccm_block, driver))
-    results.run("CCM: the block is no violation", lambda: check(not driver.end(), "violations"))
+    results.run("CCM: --ccm-iv=block accepts the nonce in a block", partial(ccm_block, driver))
+    results.run("CCM: no violations with the block", lambda: check(not driver.end(), "violations"))
     print(f"1..{results.count}")
     return 1 if results.failed else 0
 

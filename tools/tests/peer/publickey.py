@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""RSA and ECDSA by the textbook, with the encodings that the specification asks for. Not for secrets."""
+"""RSA and ECDSA with the encodings of the specification. Not constant time, for tests only."""
 
 import secrets
 
-# NIST P-256: prime, order, and the base point; a is -3.
+# NIST P-256: prime, order and base point. The coefficient a is -3.
 P = 2**256 - 2**224 + 2**192 + 2**96 - 1
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 G = (
@@ -51,14 +51,14 @@ def _is_prime(number: int) -> bool:
 
 def _prime(bits: int) -> int:
     while True:
-        # The two highest bits are set, so that a product has all its bits.
+        # Set the two highest bits, so that a product has the full length.
         number = secrets.randbits(bits) | 3 << (bits - 2) | 1
         if (number - 1) % 65537 and _is_prime(number):
             return number
 
 
 class Rsa:
-    """A key pair."""
+    """An RSA key pair."""
 
     def __init__(self, bits: int) -> None:
         p, q = _prime(bits // 2), _prime(bits // 2)
@@ -70,21 +70,21 @@ class Rsa:
         self.public = _sequence(_integer(self.n), _integer(self.e))
 
     def apply_public(self, data: bytes) -> bytes:
-        """Raises to the public exponent."""
+        """Returns the data raised to the public exponent."""
         return pow(int.from_bytes(data, "big"), self.e, self.n).to_bytes(self.length, "big")
 
     def apply_private(self, data: bytes) -> bytes:
-        """Raises to the private exponent."""
+        """Returns the data raised to the private exponent."""
         return pow(int.from_bytes(data, "big"), self.d, self.n).to_bytes(self.length, "big")
 
     def pad(self, kind: int, data: bytes) -> bytes:
-        """PKCS#1 v1.5: kind 1 for signatures, 2 for encryption."""
+        """Adds PKCS#1 v1.5 padding: kind 1 for signatures, 2 for encryption."""
         fill = self.length - 3 - len(data)
         middle = b"\xff" * fill if kind == 1 else bytes(secrets.choice(range(1, 256)) for _ in range(fill))
         return bytes([0, kind]) + middle + b"\0" + data
 
 
-# The DER of a DigestInfo for SHA-256, up to the digest.
+# The DER encoding of a DigestInfo for SHA-256, before the digest.
 SHA256_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
 
 
@@ -117,14 +117,15 @@ class EcdsaP256:
         self._d = secrets.randbelow(N - 1) + 1
         self._q = _multiply(self._d, G)
         assert self._q is not None
-        # An uncompressed point, without an OCTET STRING around it; RFC 5915's ECPrivateKey.
+        # Public key: an uncompressed point without OCTET STRING. Private key: ECPrivateKey of RFC
+        # 5915.
         self.public = b"\4" + self._q[0].to_bytes(32, "big") + self._q[1].to_bytes(32, "big")
         curve = _der(0xA0, bytes.fromhex("06082a8648ce3d030107"))
         point = _der(0xA1, _der(3, b"\0" + self.public))
         self.private = _sequence(_integer(1), _der(4, self._d.to_bytes(32, "big")), curve, point)
 
     def sign(self, digest: bytes) -> bytes:
-        """A DER signature."""
+        """Returns a signature in DER."""
         k = secrets.randbelow(N - 1) + 1
         point = _multiply(k, G)
         assert point is not None
@@ -133,8 +134,8 @@ class EcdsaP256:
         return _sequence(_integer(r), _integer(s))
 
     def verifies(self, signature: bytes, digest: bytes) -> bool:
-        """Whether a DER signature is this key's."""
-        # SEQUENCE { INTEGER r, INTEGER s }, which is shorter than 128 bytes.
+        """Returns true if a signature in DER is valid."""
+        # SEQUENCE { INTEGER r, INTEGER s }, shorter than 128 bytes.
         if signature[0] != 0x30 or signature[1] != len(signature) - 2:
             return False
         middle = 4 + signature[3]

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Requests of the specification's chapter "Crypto Device", put together by its text.
+"""Requests as described in the chapter "Crypto Device" of the specification.
 
-A layout is one of three: PADDED, where header and fixed fields always make 72 bytes; NATURAL, under
-VIRTIO_CRYPTO_F_REVISION_1, where each has its own size; STATELESS, where requests have their key with
-them and fields of their own.
+There are three layouts. PADDED: header and fixed-length fields always have 72 bytes. NATURAL, with
+VIRTIO_CRYPTO_F_REVISION_1: each has its own size. STATELESS: requests contain their key, in a
+format of their own.
 """
 
 import enum
 import struct
 from dataclasses import dataclass
 
-# Services, the high byte of opcodes.
+# Services are the high byte of opcodes.
 CIPHER, HASH, MAC, AEAD, AKCIPHER = range(5)
 
 ENCRYPT, DECRYPT = 1, 2
@@ -26,14 +26,14 @@ _SESSION_MODE = 1
 
 
 class Layout(enum.Enum):
-    """Which of the layouts a driver has negotiated."""
+    """The layout that a driver has negotiated."""
 
     PADDED = 0
     NATURAL = 1
     STATELESS = 2
 
     def features(self) -> int:
-        """The device's own feature bits that it takes."""
+        """The feature bits of the device type for this layout."""
         return {Layout.PADDED: 0, Layout.NATURAL: 1, Layout.STATELESS: 0x3F}[self]
 
 
@@ -42,7 +42,7 @@ def _words(*values: int) -> bytes:
 
 
 def _place(fields: dict[int, int], length: int) -> bytes:
-    """Words at offsets of a request, header included, and zeros."""
+    """Returns the fixed-length part of a request: words at offsets, the rest is 0."""
     data = bytearray(length)
     for offset, value in fields.items():
         struct.pack_into("<I", data, offset, value)
@@ -51,7 +51,7 @@ def _place(fields: dict[int, int], length: int) -> bytes:
 
 @dataclass(frozen=True)
 class Cipher:
-    """A cipher's session."""
+    """A session of a cipher."""
 
     algo: int
     op: int
@@ -60,7 +60,7 @@ class Cipher:
 
 @dataclass(frozen=True)
 class Chain:
-    """A session of a cipher and a digest."""
+    """A session of a chained cipher and digest."""
 
     order: int
     mode: int
@@ -75,7 +75,7 @@ class Chain:
 
 @dataclass(frozen=True)
 class Digest:
-    """A session of a hash, or of a MAC."""
+    """A session of a hash or MAC."""
 
     service: int
     algo: int
@@ -108,7 +108,7 @@ Session = Cipher | Chain | Digest | Aead | Akcipher
 
 
 def service_of(session: Session) -> int:
-    """The service that a session is of."""
+    """Returns the service of a session."""
     match session:
         case Cipher() | Chain():
             return CIPHER
@@ -125,7 +125,7 @@ def _keys(session: Session) -> bytes:
 
 
 def create(session: Session, layout: Layout) -> list[bytes]:
-    """The readable part of a CREATE: fixed part, keys."""
+    """Returns the readable part of a CREATE request: fixed-length part and keys."""
     service = service_of(session)
     opcode = service << 8 | (4 if service == AKCIPHER else 2)
     natural = 72
@@ -162,7 +162,7 @@ def create(session: Session, layout: Layout) -> list[bytes]:
 
 
 def destroy(service: int, session_id: int, layout: Layout) -> bytes:
-    """The readable part of a DESTROY."""
+    """Returns the readable part of a DESTROY request."""
     opcode = service << 8 | (5 if service == AKCIPHER else 3)
     length = _PADDED_LENGTH if layout is Layout.PADDED else 24
     low, high = session_id & 0xFFFFFFFF, session_id >> 32
@@ -171,7 +171,7 @@ def destroy(service: int, session_id: int, layout: Layout) -> bytes:
 
 @dataclass(frozen=True)
 class Data:
-    """What a data request is about. Ranges are those of a chain's source: first byte, length."""
+    """The parameters of a data request. Ranges of a chain's source are first byte and length."""
 
     src: bytes
     dst: int
@@ -185,7 +185,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Request:
-    """A data request: what the device reads, and how many bytes it may write before the status."""
+    """A data request: readable buffers, and lengths of the writable buffers before the status."""
 
     readable: list[bytes]
     writable: list[int]
@@ -198,12 +198,12 @@ def _header(service: int, data: Data, session_id: int, flag: int) -> dict[int, i
 
 
 def _request(head: bytes, parts: list[bytes], outputs: list[int]) -> Request:
-    """Leaves out what is empty: a descriptor has at least a byte."""
+    """Omits empty buffers: a descriptor has at least one byte."""
     return Request([part for part in (head, *parts) if part], [out for out in outputs if out])
 
 
 def in_session(session: Session, session_id: int, data: Data, layout: Layout) -> Request:
-    """A request of a session."""
+    """Returns a request in session mode."""
     padded = layout is Layout.PADDED
     flag = 0 if padded else _SESSION_MODE
     fields = _header(service_of(session), data, session_id, flag)
@@ -218,7 +218,8 @@ def in_session(session: Session, session_id: int, data: Data, layout: Layout) ->
             fields |= {24: len(data.iv), 28: src, 32: dst, 36: data.cipher_range[0]}
             fields |= {40: data.cipher_range[1], 44: data.hash_range[0]}
             fields |= {48: data.hash_range[1], 52: len(data.aad), 56: session.result, 64: 2}
-            # The text has the AAD last; devices that know the padded layout alone have it first.
+            # The specification puts the AAD last. Devices with the padded layout only expect it
+            # first.
             parts = [data.iv, data.aad, data.src] if padded else [data.iv, data.src, data.aad]
             outputs = [dst, session.result]
         case Digest():
@@ -236,7 +237,7 @@ def in_session(session: Session, session_id: int, data: Data, layout: Layout) ->
 
 
 def stateless(session: Session, data: Data) -> Request:
-    """A request that has all of a session with it."""
+    """Returns a request in stateless mode."""
     fields = _header(service_of(session), data, 0, 0)
     src, dst, key = len(data.src), data.dst, len(session.key)
     outputs = [dst]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Known answers: those of the standards for ciphers, Python's own for hashes and HMACs.
+"""Known answers: those of standards for ciphers, and of Python's libraries for hashes and HMACs.
 
-A vector says what a device must answer to a request of a session, whatever the layout.
+A vector defines the result of a request in a session, in all layouts.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ from requests import (
 
 @dataclass(frozen=True)
 class Vector:
-    """A request, and what comes of it."""
+    """A request and its expected result."""
 
     name: str
     session: Session
@@ -157,13 +157,13 @@ def _flip(data: bytes, at: int) -> bytes:
 
 
 def ciphers() -> Iterator[Vector]:
-    """Ciphers, in both directions."""
+    """Yields vectors of ciphers, in both directions."""
     for name, algo, key, iv, plain, sealed in _CIPHERS:
         length = len(plain)
         encrypt, decrypt = Cipher(algo, ENCRYPT, key), Cipher(algo, DECRYPT, key)
         yield Vector(name, encrypt, Data(plain, length, iv), sealed)
         yield Vector(name, decrypt, Data(sealed, length, iv, op=DECRYPT), plain)
-        # The opcode's direction has to be the session's.
+        # The direction of the opcode must be that of the session.
         other = Data(plain, length, iv, op=DECRYPT)
         yield Vector(f"{name}, other direction", encrypt, other, b"", ERR)
     cbc = Cipher(3, ENCRYPT, _KEY)
@@ -172,7 +172,7 @@ def ciphers() -> Iterator[Vector]:
 
 
 def digests() -> Iterator[Vector]:
-    """Hashes and MACs, whole and cut short."""
+    """Yields vectors of hashes and MACs, full and truncated."""
     message = bytes(range(256)) * 5 + b"end"
     for algo, name in _HASHES:
         for text in (b"", b"abc", message):
@@ -197,7 +197,7 @@ def digests() -> Iterator[Vector]:
 
 
 def aeads() -> Iterator[Vector]:
-    """AEADs: the tag is behind the ciphertext; sessions that say how much AAD there is, and not."""
+    """Yields vectors of AEADs, with and without the length of the AAD in the session."""
     for name, algo, key, iv, aad, plain, ciphertext, tag in _AEADS:
         sealed = ciphertext + tag
         for said in (len(aad), 0):
@@ -217,8 +217,9 @@ def aeads() -> Iterator[Vector]:
 
 
 def chains() -> Iterator[Vector]:
-    """Chains of AES-CBC and a hash or HMAC, of the source or of the destination, with AAD or not."""
-    # Something before, something behind what is ciphered.
+    """Yields vectors of AES-CBC chained with a hash or HMAC, of source or destination, with or
+    without AAD."""
+    # Bytes before and after the encrypted range.
     head, tail = b"\xa1" * 8, b"\xa2" * 9
     src, dst = head + _PLAIN + tail, head + _CBC + tail
     whole = len(src)

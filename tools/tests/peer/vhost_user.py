@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A front end of vhost-user: connects to a device's socket, shares memory, starts rings.
+"""A vhost-user front end: connects to a device's socket, shares memory and starts rings.
 
-What QEMU does, as far as a device with a configuration space and some rings needs it. Numbers are
-those of QEMU's document "Vhost-user Protocol".
+It implements the part of QEMU's front end that a device with a configuration space and some rings
+needs. Numbers are from QEMU's document "Vhost-user Protocol".
 """
 
 import array
@@ -26,24 +26,25 @@ SET_PROTOCOL_FEATURES = 16
 SET_VRING_ENABLE = 18
 GET_CONFIG = 24
 
-# Flags of a message: version 1, and an answer.
+# Flags of a message: version 1, and reply.
 VERSION = 1
 REPLY = 4
 
-# Feature bits: the protocol's own, and that of virtio 1.
+# Feature bits of the protocol and of virtio 1.
 F_PROTOCOL_FEATURES = 1 << 30
 F_VERSION_1 = 1 << 32
 
-# Protocol features: several queues, and a configuration space.
+# Protocol features: multiple queues, configuration space.
 PROTOCOL_MQ = 1 << 0
 PROTOCOL_CONFIG = 1 << 9
 
-# Where the front end has the memory. The device takes no address for granted.
+# User address of the memory. It differs from the guest address, so the device must translate
+# addresses.
 USER_BASE = 0x7F00_0000_0000
 
 
 class Memory:
-    """A guest's memory: a file that both sides map."""
+    """Guest memory: a file that both sides map."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -52,11 +53,11 @@ class Memory:
         self._map = mmap.mmap(self.file, size)
 
     def write(self, address: int, data: bytes) -> None:
-        """Puts bytes there."""
+        """Writes bytes at an address."""
         self._map[address : address + len(data)] = data
 
     def read(self, address: int, length: int) -> bytes:
-        """Gets bytes from there."""
+        """Reads bytes at an address."""
         return self._map[address : address + length]
 
 
@@ -76,7 +77,7 @@ class FrontEnd:
         self._request(SET_PROTOCOL_FEATURES, struct.pack("=Q", wanted))
 
     def close(self) -> None:
-        """Leaves."""
+        """Closes the connection."""
         self._socket.close()
 
     def _request(self, number: int, body: bytes = b"", files: tuple[int, ...] = ()) -> None:
@@ -96,7 +97,7 @@ class FrontEnd:
     def _answer(self, number: int) -> bytes:
         got, flags, length = struct.unpack("=III", self._receive(12))
         if got != number or not flags & REPLY:
-            raise ValueError(f"message {got} with flags {flags:#x} answers {number}")
+            raise ValueError(f"message {got} with flags {flags:#x} is not the reply to {number}")
         return self._receive(length)
 
     def _get_u64(self, number: int) -> int:
@@ -105,23 +106,24 @@ class FrontEnd:
         return value
 
     def config(self, length: int) -> bytes:
-        """The configuration space."""
+        """Returns the configuration space."""
         self._request(GET_CONFIG, struct.pack("=III", 0, length, 0) + bytes(length))
         return self._answer(GET_CONFIG)[12:]
 
     def set_features(self, features: int) -> None:
-        """The driver has accepted these."""
+        """Sets the features that the driver accepts."""
         self._request(SET_FEATURES, struct.pack("=Q", features | F_PROTOCOL_FEATURES))
 
     def set_memory(self, memory: Memory) -> None:
-        """Shares all of the guest's memory."""
+        """Shares the guest memory."""
         region = struct.pack("=QQQQ", 0, memory.size, USER_BASE, 0)
         self._request(SET_MEM_TABLE, struct.pack("=II", 1, 0) + region, (memory.file,))
 
     def start_ring(
         self, index: int, size: int, addresses: tuple[int, int, int], events: tuple[int, int]
     ) -> None:
-        """Starts a ring: its table, available and used part; kick and call."""
+        """Starts a ring. `addresses` are those of descriptor table, available and used ring.
+        `events` are the event descriptors of kick and call."""
         table, available, used = (USER_BASE + address for address in addresses)
         kick, call = events
         self._request(SET_VRING_NUM, struct.pack("=II", index, size))
@@ -134,7 +136,7 @@ class FrontEnd:
         self._request(SET_VRING_ENABLE, struct.pack("=II", index, 1))
 
     def stop_ring(self, index: int) -> int:
-        """Stops a ring; returns the place of its next request."""
+        """Stops a ring. Returns the index of its next request."""
         self._request(SET_VRING_ENABLE, struct.pack("=II", index, 0))
         self._request(GET_VRING_BASE, struct.pack("=II", index, 0))
         place: int = struct.unpack("=II", self._answer(GET_VRING_BASE))[1]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A driver's side of a split virtqueue, with one request at a time."""
+"""The driver side of a split virtqueue, with one request at a time."""
 
 import os
 import select
@@ -11,18 +11,18 @@ SIZE = 64
 NEXT = 1
 WRITE = 2
 
-# What a ring takes of the memory: descriptors, the two rings, and buffers.
+# Layout of a ring's memory: descriptors, available and used ring, and buffers.
 SPACE = 0x10_0000
 _AVAILABLE = 0x1000
 _USED = 0x2000
 _BUFFERS = 0x1_0000
 
-# How long a request may take, in seconds.
+# Time limit of a request in seconds.
 _PATIENCE = 60
 
 
 class Virtqueue:
-    """A ring that a device serves."""
+    """A ring that the device serves."""
 
     def __init__(self, front: FrontEnd, memory: Memory, index: int) -> None:
         self._memory = memory
@@ -35,13 +35,14 @@ class Virtqueue:
         front.start_ring(index, SIZE, parts, (self._kick, self._call))
 
     def close(self) -> None:
-        """Gives its descriptors back."""
+        """Closes the event descriptors."""
         os.close(self._kick)
         os.close(self._call)
 
     def send(self, readable: list[bytes], writable: list[int], fill: int) -> tuple[int, bytes]:
-        """Sends a request with these buffers, and waits. The ones to write are filled with a byte
-        before. Returns the length that the used ring has, and what is in the ones to write."""
+        """Sends a request with these buffers and waits for its completion. The writable buffers are
+        filled with a byte first. Returns the used length, and the contents of the writable
+        buffers."""
         at = self._base + _BUFFERS
         buffers = []
         for data in readable:
@@ -53,7 +54,7 @@ class Virtqueue:
             self._memory.write(at, bytes([fill]) * length)
             buffers.append((at, length, WRITE))
             at += length
-        # A byte behind the last one, which nobody may write.
+        # A guard byte after the last buffer. The device must not change it.
         self._memory.write(at, b"\xa5")
         if at >= self._base + SPACE or len(buffers) > SIZE:
             raise ValueError("the request is too long for the ring's memory")
@@ -64,7 +65,7 @@ class Virtqueue:
         slot = self._base + _AVAILABLE + 4 + 2 * (self._count % SIZE)
         self._memory.write(slot, struct.pack("<H", 0))
         self._count += 1
-        # Another process sees these in the order of the system calls that follow.
+        # The system calls that follow order these writes for the other process.
         self._memory.write(self._base + _AVAILABLE + 2, struct.pack("<H", self._count & 0xFFFF))
         os.eventfd_write(self._kick, 1)
         return self._wait(), self._take(answer_at, at)
@@ -76,15 +77,15 @@ class Virtqueue:
                 break
             ready, _, _ = select.select([self._call], [], [], _PATIENCE)
             if not ready:
-                raise TimeoutError("the device does not answer")
+                raise TimeoutError("the device does not respond")
             os.eventfd_read(self._call)
         slot = self._base + _USED + 4 + 8 * ((self._count - 1) % SIZE)
         head, length = struct.unpack("<II", self._memory.read(slot, 8))
         if head != 0:
-            raise ValueError(f"the device answers request {head}")
+            raise ValueError(f"the device returns descriptor {head}")
         return int(length)
 
     def _take(self, start: int, end: int) -> bytes:
         if self._memory.read(end, 1) != b"\xa5":
-            raise ValueError("the device has written behind the last buffer")
+            raise ValueError("the device has written after the last buffer")
         return self._memory.read(start, end - start)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Authenticated encryption: the algorithms, and how AF_ALG has them."""
+"""AEAD algorithms of the driver, and their use through AF_ALG."""
 
 import dataclasses
 import os
@@ -11,34 +11,34 @@ from . import afalg, reference, services
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm:
-    """What the driver registers for the reference device."""
+    """An AEAD algorithm that the driver registers for the reference device."""
 
     name: str
     driver: str
-    # An implementation of the kernel's own, and what the kernel's self-tests compare with.
-    software: str
+    # The kernel's own implementation, and the one that the kernel's self-tests compare with.
+    generic: str
     fuzzed_against: str
     iv_size: int
-    # Of one key; of a chain, of the cipher's.
+    # Key size in bytes. For algorithm chaining, of the cipher.
     key_size: int
     tag: int = 16
-    # Text has a multiple of this many bytes.
+    # The length of the plaintext must be a multiple of this.
     block: int = 1
-    # Of the MAC's key, if it is a chain.
+    # Key size of the MAC for algorithm chaining, or 0.
     auth_key_size: int = 0
 
     @property
-    def flavours(self) -> tuple[str, str]:
-        """Both names."""
+    def variants(self) -> tuple[str, str]:
+        """The driver names of both variants."""
         return self.driver, self.synchronous
 
     @property
     def synchronous(self) -> str:
-        """The flavour that AF_ALG takes."""
+        """The driver name of the synchronous variant, which AF_ALG uses."""
         return f"{self.driver}-sync"
 
     def random_key(self) -> bytes:
-        """A key, as consumers set it."""
+        """Returns a random key in the format of crypto_aead_setkey()."""
         if not self.auth_key_size:
             return os.urandom(self.key_size)
         # struct rtattr and struct crypto_authenc_key_param, then the MAC's key.
@@ -46,14 +46,14 @@ class Algorithm:
         return head + os.urandom(self.auth_key_size + self.key_size)
 
     def random_iv(self) -> bytes:
-        """An IV that the algorithm takes."""
+        """Returns a random IV that the algorithm accepts."""
         if self.name == "ccm(aes)":
             return ccm_iv(os.urandom(11))
         return os.urandom(self.iv_size)
 
 
 def ccm_iv(nonce: bytes) -> bytes:
-    """The kernel's form of a nonce: the first counter block."""
+    """Returns the kernel's CCM IV for a nonce: the first counter block."""
     return bytes([14 - len(nonce)]) + nonce + bytes(15 - len(nonce))
 
 
@@ -91,10 +91,10 @@ SEALS = (GCM, GCM_ESP, CCM, CHACHA, CHACHA_ESP)
 
 
 def chains(digest: str, size: int) -> tuple[Algorithm, ...]:
-    """A hash with each of the ciphers. Its HMAC has so many bytes."""
+    """Returns the chains of a hash with each cipher. `size` is the length of the HMAC in bytes."""
 
     def chain(cipher: str, plain: str, fuzz: str, iv_size: int, key: int, block: int) -> Algorithm:
-        """One of them."""
+        """Returns the chain with one cipher."""
         return Algorithm(
             f"authenc(hmac({digest}),{cipher})",
             f"authenc-hmac-{digest}-{cipher.replace('(', '-').replace(')', '')}-virtio",
@@ -126,7 +126,7 @@ CTR_SHA512 = ALL["authenc(hmac(sha512),rfc3686(ctr(aes)))"]
 
 
 def of_devices() -> list[Algorithm]:
-    """What must be registered: all, if there is a reference device. QEMU's does none."""
+    """Returns the algorithms that must be registered. QEMU's device supports none."""
     offered = services.offered() if reference.devices() else 0
     return [
         one
@@ -137,7 +137,7 @@ def of_devices() -> list[Algorithm]:
 
 
 def _in_profile(one: Algorithm) -> bool:
-    """A profile has chains of one cipher, or none."""
+    """Returns true if the device's profile supports the algorithm."""
     match services.profile():
         case "":
             return True
@@ -147,7 +147,7 @@ def _in_profile(one: Algorithm) -> bool:
 
 
 class Transform(afalg.Transform):
-    """An algorithm with a key. Its requests are made by the kernel as they are made here."""
+    """A transform. Each message becomes exactly one request."""
 
     def __init__(self, name: str, key: bytes | None = None, tag: int = 16) -> None:
         super().__init__(name, key, "aead")
@@ -158,27 +158,27 @@ class Transform(afalg.Transform):
             raise
 
     def set_tag(self, size: int) -> None:
-        """Sets the length of tags."""
+        """Sets the length of the tag."""
         self.sock.setsockopt(afalg.SOL_ALG, socket.ALG_SET_AEAD_AUTHSIZE, None, size)
         self.tag = size
 
     def seal(self, iv: bytes, aad: bytes, text: bytes) -> bytes:
-        """Ciphertext and tag."""
+        """Returns ciphertext and tag."""
         return self._run(afalg.ENCRYPT, iv, aad, text, len(text) + self.tag)
 
     def unseal(self, iv: bytes, aad: bytes, sealed: bytes) -> bytes:
-        """Plaintext. OSError with EBADMSG if the message is not authentic."""
+        """Returns the plaintext. Raises OSError with EBADMSG if the tag is wrong."""
         return self._run(afalg.DECRYPT, iv, aad, sealed, len(sealed) - self.tag)
 
     def _run(self, op: int, iv: bytes, aad: bytes, data: bytes, size: int) -> bytes:
         with self.operation() as operation:
             operation.sock.sendmsg_afalg([aad, data], op=op, iv=iv, assoclen=len(aad))
-            # The associated data comes back, too; a result of no bytes has to be asked for.
+            # The result begins with the AAD. An empty result still needs a recv() of one byte.
             return operation.recv(max(len(aad) + size, 1))[len(aad) :]
 
 
-def work(**wanted: object) -> int:
-    """How many requests the device has served, so far, successfully or not."""
+def served(**wanted: object) -> int:
+    """Returns how many requests the device has served, including failed ones."""
     now = reference.status()
     return sum(
         reference.data_requests(now, operation=f"{service}_{direction}", **wanted)
@@ -188,7 +188,7 @@ def work(**wanted: object) -> int:
 
 
 def sessions_created() -> int:
-    """How many sessions the device has made, so far."""
+    """Returns how many sessions the device has created."""
     now = reference.status()
     return sum(
         reference.requests(now, operation=f"{service}_CREATE_SESSION", status="OK")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Ciphers by AF_ALG, and openssl's answer to the same question for CBC.
+"""Ciphers through AF_ALG, and the expected results of openssl for CBC.
 
-One `send` and one `recv` through an Operation make one request of the kernel, whatever
-the size: the socket's buffers are made large enough, which takes root.
+One `send` and one `recv` of an Operation become one request of the crypto API, whatever the size.
+For this, Operation enlarges the socket's buffers, which requires root.
 """
 
 import os
@@ -20,13 +20,13 @@ SO_RCVBUFFORCE = 33
 BLOCK = 16
 ENCRYPT = 1
 DECRYPT = 0
-# A request that the device may be given is, with its IV, its result and its status, no longer
-# than 1 MiB. Of longer ones software does the beginning.
+# A request to the device has at most 1 MiB, including IV, result and status. The beginning of a
+# longer request runs on the fallback.
 LARGEST = (1024 * 1024 - BLOCK - 1) // 2 // BLOCK * BLOCK
 
 
 def prepare() -> None:
-    """Lets AF_ALG have any algorithm, on kernels that restrict it."""
+    """Allows AF_ALG to use any algorithm, on kernels that restrict it."""
     with socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET):
         pass
     restrict = Path("/proc/sys/crypto/af_alg_restrict")
@@ -35,7 +35,7 @@ def prepare() -> None:
 
 
 class Operation:
-    """A stream of requests that share a transform's key and continue one IV."""
+    """A sequence of requests that share a transform's key and continue one IV."""
 
     def __init__(self, sock: socket.socket, whole: bool) -> None:
         self.sock = sock
@@ -50,7 +50,7 @@ class Operation:
         iv: bytes | None = None,
         more: bool = False,
     ) -> int:
-        """Sends data, with what is to be done with it if that is given."""
+        """Sends data, and operation and IV if they are given."""
         buffers = [pieces] if isinstance(pieces, bytes) else list(pieces)
         flags = socket.MSG_MORE if more else 0
         if op is None:
@@ -62,7 +62,7 @@ class Operation:
         return self.sock.recv(size)
 
     def recv_all(self, size: int) -> bytes:
-        """Receives size bytes, by as many calls as that takes."""
+        """Receives size bytes. Calls recv() as often as needed."""
         result = bytearray()
         while len(result) < size:
             result += self.sock.recv(size - len(result))
@@ -73,12 +73,12 @@ class Operation:
         return self.sock.recvmsg_into(buffers)[0]
 
     def crypt(self, op: int, iv: bytes, data: bytes) -> bytes:
-        """One request."""
+        """Sends one request and returns its result."""
         self.send(data, op, iv)
         return self.recv_all(len(data))
 
     def close(self) -> None:
-        """Ends the stream."""
+        """Closes the operation's socket."""
         self.sock.close()
 
     def __enter__(self) -> "Operation":
@@ -89,7 +89,7 @@ class Operation:
 
 
 class Transform:
-    """An algorithm with a key."""
+    """A transform, with a key if one is given."""
 
     def __init__(self, name: str, key: bytes | None = None, kind: str = "skcipher") -> None:
         self.sock = socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET)
@@ -106,16 +106,16 @@ class Transform:
         self.sock.setsockopt(SOL_ALG, socket.ALG_SET_KEY, key)
 
     def operation(self, whole: bool = True) -> Operation:
-        """A new stream. whole: its requests are not cut to the usual size of buffers."""
+        """Opens a new operation. If `whole` is true, its requests may have any size."""
         return Operation(self.sock.accept()[0], whole)
 
     def crypt(self, op: int, iv: bytes, data: bytes) -> bytes:
-        """One request on a stream of its own."""
+        """Runs one request on a new operation."""
         with self.operation() as operation:
             return operation.crypt(op, iv, data)
 
     def close(self) -> None:
-        """Lets the transform go, as far as this socket is concerned."""
+        """Closes the transform's socket. Open operations keep the transform."""
         self.sock.close()
 
     def __enter__(self) -> Self:
@@ -131,10 +131,10 @@ class Transform:
 
 
 def openssl(key: bytes, iv: bytes, data: bytes, op: int = ENCRYPT, pad: bool = False) -> bytes:
-    """What openssl makes of it."""
+    """Returns the result of openssl for the same input."""
     return enc(f"aes-{len(key) * 8}-cbc", key, iv, data, op == ENCRYPT, pad)
 
 
 def random_key(size: int) -> tuple[bytes, bytes]:
-    """A new key and IV."""
+    """Returns a new key and IV."""
     return os.urandom(size), os.urandom(BLOCK)

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The ciphers the driver knows, and which of them the devices do."""
+"""The ciphers of the driver, and those that the guest's devices support."""
 
 import dataclasses
 import os
 
 from . import openssl, reference, services
 
-MAX_SIZE = 1 << 20  # what QEMU's device takes: IV, source, result and status together
+MAX_SIZE = 1 << 20  # the limit of QEMU's device for IV, source, result and status together
 
 
 @dataclasses.dataclass(frozen=True)
 class Cipher:
-    """One of them, both flavours."""
+    """A cipher, with its asynchronous and its synchronous variant."""
 
     name: str
     block: int
@@ -19,68 +19,69 @@ class Cipher:
 
     @property
     def mode(self) -> str:
-        """How blocks make a message."""
+        """The block cipher mode, for example "cbc"."""
         return self.name.partition("(")[0]
 
     @property
     def algorithm(self) -> str:
-        """What becomes of one block."""
+        """The block cipher, for example "aes"."""
         return self.name.rstrip(")").partition("(")[2]
 
     @property
     def asynchronous(self) -> str:
-        """The driver's name for the kernel's own users."""
+        """The driver name of the asynchronous variant, for users in the kernel."""
         return self.name.replace("(", "-").replace(")", "-virtio")
 
     @property
     def synchronous(self) -> str:
-        """The driver's name for AF_ALG."""
+        """The driver name of the synchronous variant, for AF_ALG."""
         return f"{self.asynchronous}-sync"
 
     @property
-    def flavours(self) -> tuple[str, str]:
-        """Both names."""
+    def variants(self) -> tuple[str, str]:
+        """The driver names of both variants."""
         return self.asynchronous, self.synchronous
 
     @property
     def generic(self) -> str:
-        """The plainest of the kernel's own, by its driver name."""
+        """The driver name of the kernel's portable implementation."""
         if self.algorithm == "aes":
             return f"{self.mode}-aes-lib"
         return f"{self.mode}({self.algorithm}-generic)"
 
     @property
     def fuzzed_against(self) -> str:
-        """What the kernel's self-tests compare it with."""
+        """The implementation that the kernel's self-tests compare with."""
         if self.mode == "xts":
             return "xts(ecb(aes-lib))"
         return f"{self.mode}(aes-lib)" if self.algorithm == "aes" else self.generic
 
     @property
     def iv_size(self) -> int:
-        """In bytes."""
+        """The size of the IV in bytes."""
         return 0 if self.mode == "ecb" else self.block
 
     @property
     def any_length(self) -> bool:
-        """It takes data that is no multiple of the block."""
+        """True if the length of the data need not be a multiple of the block size."""
         return self.mode in ("ctr", "xts")
 
     @property
     def chains(self) -> bool:
-        """A request may be continued by another."""
+        """True if a request can continue the IV of the previous request."""
         return self.mode != "xts"
 
     @property
     def largest(self) -> int:
-        """The most bytes QEMU's device takes in one request."""
+        """The largest request in bytes that QEMU's device accepts."""
         return (MAX_SIZE - self.iv_size - 1) // 2 // self.block * self.block
 
     def share(self, size: int) -> int:
-        """How many bytes of a request QEMU's device has to do.
+        """Returns how many bytes of a request QEMU's device processes.
 
-        Of one that is too long for it, the end. CTR's last block is filled up. XTS is not cut,
-        and software's where it has to steal.
+        The beginning of a request that is too long runs on the fallback. The driver pads CTR's last
+        block. An XTS request is never split: it runs on the fallback if it is too long or if it
+        needs ciphertext stealing.
         """
         whole = -(-size // self.block) * self.block
         if self.mode == "xts" and not size == whole <= self.largest:
@@ -88,15 +89,15 @@ class Cipher:
         return min(whole, self.largest)
 
     def random_key(self, size: int | None = None) -> bytes:
-        """A new key, the longest if no size is given."""
+        """Returns a new key, of the largest size by default."""
         return os.urandom(size or self.keys[-1])
 
     def random_iv(self) -> bytes:
-        """A new IV."""
+        """Returns a new IV."""
         return os.urandom(self.iv_size)
 
     def openssl(self, key: bytes, iv: bytes, data: bytes, encrypt: bool = True) -> bytes:
-        """What openssl makes of it."""
+        """Returns the result of openssl for the same input."""
         match self.name:
             case "xts(aes)":
                 return openssl.xts(key, iv, data, encrypt)
@@ -121,8 +122,8 @@ QEMU = {cipher.name: cipher for cipher in (*AES, XTS, *DES3)}
 
 
 def of_devices() -> list[Cipher]:
-    """What must be registered: all, if there is a reference device, or what QEMU's does. A profile
-    with ciphers has one."""
+    """Returns the ciphers that must be registered: all for a reference device, cbc(aes) for a
+    profile with ciphers, and QEMU's ciphers otherwise."""
     if not services.offered() & services.CIPHER:
         return []
     if services.profile():

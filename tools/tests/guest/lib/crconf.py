@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Who serves an algorithm's name from now on: what crconf(8) does, by the same netlink messages.
+"""Selects the implementation for an algorithm's name, with the netlink messages of crconf(8).
 
-A transform keeps what it was made of, whatever happens to priorities later. So one guest can have
-an SA or a volume on the driver beside one on software: each is made while its own side is
-preferred.
+A transform keeps its implementation if priorities change later. So one guest can have an SA or a
+volume on the driver and another one on the kernel's own code: each is created while its
+implementation has the highest priority.
 """
 
 import errno
@@ -29,7 +29,7 @@ LOW = 90
 
 
 def _request(message: int, name: str, driver: str, mask: int, attributes: bytes = b"") -> int:
-    """Sends a message about an algorithm of type 0 under the mask; returns the errno."""
+    """Sends a message about an algorithm of type 0 under the mask. Returns the errno."""
     sizes = f"{NAME_SIZE}s{NAME_SIZE}s{NAME_SIZE}sIIII"
     payload = struct.pack(sizes, name.encode(), driver.encode(), b"", 0, mask, 0, 0) + attributes
     header = struct.pack("IHHII", 16 + len(payload), message, NLM_F_REQUEST_ACK, 1, 0)
@@ -43,27 +43,28 @@ def _request(message: int, name: str, driver: str, mask: int, attributes: bytes 
 
 
 def set_priority(driver: str, priority: int) -> None:
-    """Gives an algorithm a priority, the old one or another. The instances of templates that use
-    it are not found any more; those who have them keep them."""
+    """Sets an algorithm's priority. Also if the value is unchanged, the kernel removes the template
+    instances that use the algorithm from its list. Existing transforms keep them."""
     attribute = struct.pack("HHI", 8, CRYPTOCFGA_PRIORITY_VAL, priority)
     error = _request(CRYPTO_MSG_UPDATEALG, "", driver, 0, attribute)
-    # It may be gone by now, with another one that was in it.
+    # The algorithm may be gone: it is removed along with an algorithm that it uses.
     tap.check(error in (0, errno.ENOENT), f"priority of {driver}: {os.strerror(error)}")
 
 
-def _make_software(name: str) -> None:
-    """Sees to it that a name that templates have in software can be found as such: while there is
-    an algorithm of the name, whatever its priority, templates are not asked."""
+def _instantiate_fallback(name: str) -> None:
+    """Instantiates a template without the driver. The kernel does not instantiate a template while
+    an algorithm of that name is registered, whatever its priority."""
     error = _request(CRYPTO_MSG_NEWALG, name, "", CRYPTO_ALG_NEED_FALLBACK)
-    tap.check(error in (0, errno.EEXIST), f"{name} in software: {os.strerror(error)}")
+    tap.check(error in (0, errno.EEXIST), f"{name} without the driver: {os.strerror(error)}")
 
 
 def prefer(driver: bool, wanted: str) -> None:
-    """From now on the algorithm that is wanted, and all its name has in it, is served by the
-    driver, as far as it can; or by software. All others are served by software.
+    """Selects the implementation of an algorithm and of the algorithms in its name: the driver, as
+    far as it supports them, or the kernel's own code. All other names use the kernel's own code.
 
-    Software's own priorities stay; setting them removes the templates that are in the way. Each
-    message has the kernel look through all templates: what stays as it is gets none.
+    The kernel's own algorithms keep their priorities. Setting an unchanged priority removes the
+    template instances that contain the other implementation. Every message makes the kernel search
+    all templates, so the driver's unchanged priorities are not sent.
     """
     names = {alg.name for alg in crypto.ours().values() if alg.name in wanted}
     for alg in crypto.algorithms():
@@ -77,7 +78,7 @@ def prefer(driver: bool, wanted: str) -> None:
             set_priority(alg.driver, alg.priority)
     if not driver:
         for name in sorted(names, key=len):
-            _make_software(name)
+            _instantiate_fallback(name)
 
 
 def _users() -> dict[str, int]:
@@ -89,7 +90,7 @@ def _users() -> dict[str, int]:
 
 
 class Made:
-    """What was taken for transforms that were made."""
+    """The algorithms that new transforms use."""
 
     def __init__(self) -> None:
         self.drivers: list[str] = []
@@ -97,7 +98,7 @@ class Made:
 
     @property
     def outermost(self) -> str:
-        """The algorithms that have others of these in them, or are in none."""
+        """The algorithms of this list that no other algorithm of the list contains."""
         return ", ".join(
             name
             for name in self.drivers
@@ -107,8 +108,8 @@ class Made:
 
 @contextmanager
 def made_by(driver: bool, wanted: str) -> Iterator[Made]:
-    """Transforms that are made in the block, of what is wanted, are the driver's or software's.
-    Yields what, after the block, says which algorithms have more users than before."""
+    """Transforms of the wanted algorithm that are allocated in the block use the driver, or the
+    kernel's own implementation. The yielded object lists their algorithms after the block."""
     prefer(driver, wanted)
     made = Made()
     before = _users()

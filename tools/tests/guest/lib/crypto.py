@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The kernel's list of algorithms, and which of them are the driver's."""
+"""The algorithms in /proc/crypto, and those of the driver."""
 
 import dataclasses
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 from . import aead, ciphers, digests, publickeys, tap
 from .kernel_log import KernelLog
 
-# The cipher that tests use to which it does not matter.
+# The cipher of tests that can use any cipher.
 NAME = "cbc(aes)"
 ASYNC = "cbc-aes-virtio"
 SYNC = "cbc-aes-virtio-sync"
@@ -18,52 +18,53 @@ MODULE = "virtio_crypto_rs"
 
 @dataclasses.dataclass
 class Algorithm:
-    """One paragraph of /proc/crypto."""
+    """An entry of /proc/crypto."""
 
     fields: dict[str, str]
 
     @property
     def name(self) -> str:
-        """What consumers ask for."""
+        """The algorithm's name, for example "cbc(aes)". Several entries may have the same name."""
         return self.fields["name"]
 
     @property
     def driver(self) -> str:
-        """Which of those that have the name it is."""
+        """The driver name, which identifies the implementation."""
         return self.fields["driver"]
 
     @property
     def priority(self) -> int:
-        """The highest of a name is the system's choice."""
+        """The priority. The kernel uses the implementation with the highest priority."""
         return int(self.fields["priority"])
 
     @property
     def users(self) -> int:
-        """Transforms and templates that use it."""
+        """The number of transforms and templates that use the algorithm."""
         return int(self.fields["refcnt"]) - 1
 
     @property
     def passed(self) -> bool:
-        """Its self-test has ended well."""
+        """True if the algorithm has passed its self-test."""
         return self.fields["selftest"] == "passed" and self.fields["type"] != "larval"
 
     @property
     def ours(self) -> bool:
-        """It belongs to the driver under test."""
+        """True if the algorithm belongs to the driver under test."""
         return self.fields["module"] == MODULE
 
     @property
     def synchronous(self) -> bool:
-        """AF_ALG takes it."""
+        """True if AF_ALG can use the algorithm."""
         return self.fields.get("async") == "no" or self.fields["type"] == "lskcipher"
 
 
 def algorithms() -> list[Algorithm]:
-    """All that are registered. One that is replaced or being tested may be there twice.
+    """Returns all registered algorithms. An algorithm that is replaced or being tested may appear
+    twice.
 
-    The kernel gives the list a page at a time. If an entry goes meanwhile, such as that of a
-    self-test that ends, the next page begins one entry too late. So the list is read until two
-    readings in succession have the same entries.
+    The kernel returns the list page by page. If an entry is removed in between, for example the
+    larval of a self-test, the next page skips an entry. So the list is read until two readings in
+    succession have the same entries.
     """
     before: list[tuple[str, str]] = []
     while True:
@@ -86,31 +87,31 @@ def _read_list() -> list[Algorithm]:
     return found
 
 
-def flavours() -> set[str]:
-    """The driver names that must be registered: no more, no less."""
-    names = {name for cipher in ciphers.of_devices() for name in cipher.flavours}
-    names |= {name for algorithm in aead.of_devices() for name in algorithm.flavours}
+def variants() -> set[str]:
+    """Returns the driver names that must be registered. No others may be registered."""
+    names = {name for cipher in ciphers.of_devices() for name in cipher.variants}
+    names |= {name for algorithm in aead.of_devices() for name in algorithm.variants}
     names |= {digest.driver for digest in digests.of_devices()}
     return names | set(publickeys.of_devices())
 
 
 def registered() -> set[str]:
-    """The driver names that are."""
+    """Returns the driver names that are registered."""
     return set(ours())
 
 
 def ours() -> dict[str, Algorithm]:
-    """The driver's own ones, by driver name; larvals left out."""
+    """Returns the driver's own algorithms by driver name, without larvals."""
     return {
         alg.driver: alg for alg in algorithms() if alg.ours and alg.fields["type"] != "larval"
     }
 
 
 def is_tested(log: KernelLog) -> bool:
-    """Returns true if no self-test runs, and each one of the driver's has a result.
+    """Returns true if no self-test is running, and every algorithm of the driver has a result.
 
-    A failed self-test stays "unknown" in /proc/crypto. The kernel log since the making of `log`
-    tells it from one that has not ended.
+    A failed self-test stays "unknown" in /proc/crypto. The kernel log since the creation of `log`
+    distinguishes it from a self-test that has not started.
     """
     if any(alg.fields["type"] == "larval" for alg in algorithms()):
         return False
@@ -121,35 +122,35 @@ def is_tested(log: KernelLog) -> bool:
 
 
 def driver(name: str) -> str:
-    """The driver name of the driver's asynchronous algorithm of that name."""
+    """Returns the driver name of the asynchronous variant of an algorithm."""
     found = [alg.driver for alg in ours().values() if alg.name == name and not alg.synchronous]
     tap.check(found, f"the driver has no {name}")
     return found[0]
 
 
-def software(name: str = NAME) -> Algorithm:
-    """A synchronous implementation of the kernel's own: the one without special instructions if
-    it is there, else the one of highest priority."""
+def generic(name: str = NAME) -> Algorithm:
+    """Returns a synchronous implementation of the kernel's own: the portable one if it is
+    registered, otherwise the one with the highest priority."""
     found = [
         alg
         for alg in algorithms()
         if alg.name == name and not alg.ours and alg.synchronous
         and alg.passed and alg.fields.get("internal") == "no" and "virtio" not in alg.driver
     ]
-    tap.check(found, f"/proc/crypto has no software {name}")
+    tap.check(found, f"/proc/crypto has no implementation of {name} without the driver")
     return max(found, key=lambda alg: (alg.driver.endswith("-aes-lib"), alg.priority))
 
 
 def best(name: str) -> str:
-    """The driver name of the system's choice for a hash."""
+    """Returns the driver name of the kernel's preferred implementation of a hash."""
     with socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET) as sock:
-        sock.bind(("hash", name))  # loads the module, if it is one
+        sock.bind(("hash", name))  # loads the module if necessary
     found = [alg for alg in algorithms() if alg.name == name and alg.passed]
     return max(found, key=lambda alg: alg.priority).driver
 
 
 def preferred(name: str = NAME) -> bool:
-    """The driver is the system's choice."""
+    """Returns true if the driver has the highest priority for a cipher."""
     driver = ciphers.ALL[name].synchronous
     others = [alg.priority for alg in algorithms() if alg.name == name and not alg.ours]
     mine = ours()

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 #
-# What the tests in Debian systems share. To be sourced there, from /mnt.
+# Functions of the tests in Debian systems. The tests source this file from /mnt.
 set -u
 work=$(mktemp -d)
 cd "$work" || exit
 
-# ok NAME COMMAND...: one test.
+# ok NAME COMMAND...: runs one test.
 ok() {
 	name=$1
 	shift
@@ -19,18 +19,18 @@ ok() {
 }
 
 install() {
-	# What the packages need is there, and the guest has no network.
+	# The packages' dependencies are installed. The guest has no network.
 	apt-get -y install "$@"
 }
 
-# device: the folder of the virtio crypto device.
+# device: prints the folder of the virtio crypto device.
 device() {
 	for found in /sys/bus/virtio/devices/*; do
 		[ "$(cat "$found/device")" != 0x0014 ] || echo "$found"
 	done
 }
 
-# load: as udev does; returns when all self-tests have passed.
+# load: loads the module like udev, and waits until all self-tests have passed.
 load() {
 	modprobe -b "$(cat "$(device)/modalias")" || return
 	for _ in $(seq 300); do
@@ -41,7 +41,7 @@ load() {
 	return 1
 }
 
-# passed: the self-tests of all that the driver has registered.
+# passed: succeeds if all registered algorithms of the driver have passed their self-tests.
 passed() {
 	awk '/^driver/ { mine = /-virtio/ } /^type *: larval/ { running = 1 }
 	     /^selftest/ && mine { count++; passed += $3 == "passed" }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""As much of DER as public keys need."""
+"""Encodes and decodes the DER elements of public keys and signatures."""
 
 SEQUENCE = 0x30
 INTEGER = 0x02
@@ -8,7 +8,7 @@ OCTET_STRING = 0x04
 
 
 def element(tag: int, *contents: bytes) -> bytes:
-    """One element."""
+    """Returns an element."""
     body = b"".join(contents)
     if len(body) < 0x80:
         length = bytes([len(body)])
@@ -19,28 +19,28 @@ def element(tag: int, *contents: bytes) -> bytes:
 
 
 def sequence(*elements: bytes) -> bytes:
-    """A SEQUENCE."""
+    """Returns a SEQUENCE."""
     return element(SEQUENCE, *elements)
 
 
 def integer(value: int) -> bytes:
-    """An INTEGER that is not negative."""
+    """Returns a non-negative INTEGER."""
     return element(INTEGER, value.to_bytes(value.bit_length() // 8 + 1))
 
 
 def integers(*values: int) -> bytes:
-    """A SEQUENCE of INTEGERs: an RSA key, an ECDSA signature."""
+    """Returns a SEQUENCE of INTEGERs: an RSA key or an ECDSA signature."""
     return sequence(*(integer(value) for value in values))
 
 
 class Reader:
-    """Elements one after the other."""
+    """Reads consecutive elements."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
 
     def take(self, tag: int) -> bytes:
-        """The contents of the next element."""
+        """Returns the contents of the next element."""
         if self.data[0] != tag:
             raise ValueError(f"tag {self.data[0]:#x}, expected {tag:#x}")
         length, at = self.data[1], 2
@@ -54,12 +54,12 @@ class Reader:
         return body
 
     def number(self) -> int:
-        """The next element, an INTEGER."""
+        """Returns the next element, which must be an INTEGER."""
         return int.from_bytes(self.take(INTEGER))
 
 
 def numbers(data: bytes) -> list[int]:
-    """What is in a SEQUENCE of INTEGERs."""
+    """Returns the values of a SEQUENCE of INTEGERs."""
     reader = Reader(Reader(data).take(SEQUENCE))
     found = []
     while reader.data:

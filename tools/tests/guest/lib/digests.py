@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The hashes and MACs the driver knows."""
+"""The hashes and MACs of the driver."""
 
 import dataclasses
 
@@ -8,20 +8,20 @@ from . import reference, services
 
 @dataclasses.dataclass(frozen=True)
 class Digest:
-    """One of them."""
+    """A hash or MAC."""
 
     name: str
     size: int
-    key: int = 0  # the size of a key that is right; 0: there is none
+    key: int = 0  # a valid key size in bytes; 0 for a hash
 
     @property
     def driver(self) -> str:
-        """What the driver's implementation is called."""
+        """The driver name."""
         return self.name.replace("(", "-").replace(")", "") + "-virtio"
 
     @property
     def service(self) -> str:
-        """Whose it is on the device."""
+        """The device's service for it."""
         return "MAC" if self.key else "HASH"
 
 
@@ -50,7 +50,7 @@ ALL = {digest.name: digest for digest in (*HASHES, *HMACS, *CIPHER_MACS)}
 
 
 def of_devices() -> list[Digest]:
-    """What must be registered: all, if there is a reference device. QEMU's does none."""
+    """Returns the hashes and MACs that must be registered. QEMU's device supports none."""
     offered = services.offered() if reference.devices() else 0
     return [
         digest

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Events of devices, the driver and users. Each is a step of a loop."""
+"""Events that change devices, the driver and its users. Each event is a step of a loop."""
 
 import contextlib
 import errno
@@ -15,13 +15,13 @@ from .loops import DONE, REFUSED, RELEASE, Gate
 DEBUGFS = Path("/sys/kernel/debug", crypto.MODULE)
 CPU = Path("/sys/devices/system/cpu/cpu1/online")
 SLEEP = Path("/mnt/share/vc_sleep.ko")
-NAP = Path("/sys/module/vc_sleep/parameters/nap")
+FREEZE_MS = Path("/sys/module/vc_sleep/parameters/freeze_ms")
 # The errors of a sysfs file if another event has removed the device before.
 ABSENT = (errno.ENOENT, errno.ENODEV)
 
 
 def _write(path: Path, text: str, *allowed: int) -> str:
-    """Writes to a file in sysfs. It may be absent, or refuse with an allowed error."""
+    """Writes to a file in sysfs. The file may be absent, or fail with an allowed error."""
     try:
         # No O_CREAT: creating a file in sysfs fails, and an absent file must give ENOENT.
         file = os.open(path, os.O_WRONLY)
@@ -37,7 +37,7 @@ def _write(path: Path, text: str, *allowed: int) -> str:
 
 
 def _command(**words: object) -> str:
-    """Sends a command to the reference device, which may refuse it."""
+    """Sends a command to the reference device, which may reject it."""
     try:
         reference.command(**words)  # type: ignore[arg-type]
     except reference.Refused:
@@ -50,7 +50,7 @@ class Event:
 
     name = ""
     pause = 0.3
-    # True if the device may lose requests in flight. In-place requests may fail then.
+    # True if the device may lose in-flight requests. In-place requests may then fail.
     loses_requests = False
 
     def missing(self) -> str:
@@ -107,8 +107,8 @@ class Bind(Event):
 
 
 class Rmmod(Event):
-    """The module is unloaded and loaded again. It cannot be unloaded while an algorithm has users, so
-    most runs first stop the loads."""
+    """The module is unloaded and loaded again. This fails while an algorithm has users, so most
+    runs first stop the loads."""
 
     name = "rmmod"
 
@@ -308,12 +308,12 @@ class Sleep(Event):
     def missing(self) -> str:
         if not SLEEP.exists():
             return f"there is no {SLEEP}"
-        if not NAP.exists():
+        if not FREEZE_MS.exists():
             subprocess.run(["insmod", SLEEP], check=True)
         return ""
 
     def run(self, chance: random.Random) -> str:
-        return _write(NAP, str(chance.choice((0, 1, 50, 300))))
+        return _write(FREEZE_MS, str(chance.choice((0, 1, 50, 300))))
 
 
 class Debugfs(Event):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""fscrypt: keys and policies of an ext4 file system, by the ioctls of fscrypt(7)'s tools."""
+"""fscrypt on ext4: adds and removes keys and sets policies, with the ioctls of fscrypt."""
 
 import contextlib
 import dataclasses
@@ -18,7 +18,7 @@ ADD_KEY = 0xC0506617
 REMOVE_KEY = 0xC0406618
 POLICY_V2 = 2
 PAD_32 = 3
-IDENTIFIER = 2  # how a v2 policy names its key
+IDENTIFIER = 2  # the type of key specifier of v2 policies
 FILES_BUSY = 1
 SPECIFIER = "II16s16x"
 KEY_SIZE = 64
@@ -26,7 +26,7 @@ KEY_SIZE = 64
 
 @dataclasses.dataclass(frozen=True)
 class Policy:
-    """How the contents and the names of files are encrypted."""
+    """The algorithms that encrypt the contents and the names of files."""
 
     name: str
     contents: int
@@ -48,7 +48,7 @@ def _opened(folder: Path) -> Iterator[int]:
 
 
 def add_key(mount: Path, key: bytes) -> bytes:
-    """Gives a key to a mounted file system; returns the identifier that the kernel makes of it."""
+    """Adds a key to a mounted file system. Returns the kernel's identifier of the key."""
     argument = bytearray(struct.pack(SPECIFIER + "III28x", IDENTIFIER, 0, b"", len(key), 0, 0) + key)
     with _opened(mount) as descriptor:
         fcntl.ioctl(descriptor, ADD_KEY, argument, True)
@@ -56,7 +56,7 @@ def add_key(mount: Path, key: bytes) -> bytes:
 
 
 def remove_key(mount: Path, identifier: bytes) -> None:
-    """Takes a key away; fails the test if files that it opens are still in use."""
+    """Removes a key. Fails the test if files that are encrypted with it are still in use."""
     argument = bytearray(struct.pack(SPECIFIER + "I20x", IDENTIFIER, 0, identifier, 0))
     with _opened(mount) as descriptor:
         fcntl.ioctl(descriptor, REMOVE_KEY, argument, True)
@@ -65,7 +65,7 @@ def remove_key(mount: Path, identifier: bytes) -> None:
 
 
 def set_policy(folder: Path, policy: Policy, identifier: bytes) -> None:
-    """Has everything in an empty folder encrypted."""
+    """Sets the encryption policy of an empty folder."""
     argument = struct.pack(
         "BBBBB3x16s", POLICY_V2, policy.contents, policy.names, PAD_32, 0, identifier
     )
@@ -74,7 +74,7 @@ def set_policy(folder: Path, policy: Policy, identifier: bytes) -> None:
 
 
 def check_locked(folder: Path, names: set[str]) -> None:
-    """Fails the test unless files can neither be seen by their names nor read without the key."""
+    """Fails the test if, without the key, a file's name is visible or a file is readable."""
     found = {path.name for path in folder.iterdir()}
     tap.check(len(found) == len(names) and not found & names, f"without the key: {sorted(found)}")
     for name in found:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the host has done: the devices' own counters."""
+"""The request counters of all devices on the host."""
 
 import collections
 import contextlib
@@ -11,8 +11,8 @@ from . import reference, tap
 
 
 @dataclasses.dataclass
-class Work:
-    """Requests, and bytes in them, that the host has had."""
+class HostStats:
+    """Number of cipher requests on the host, and number of bytes in them."""
 
     encrypt_ops: int = 0
     encrypt_bytes: int = 0
@@ -21,17 +21,17 @@ class Work:
 
     @property
     def ops(self) -> int:
-        """Requests of either kind."""
+        """The number of requests in both directions."""
         return self.encrypt_ops + self.decrypt_ops
 
     @property
     def total(self) -> int:
-        """Bytes of either kind."""
+        """The number of bytes in both directions."""
         return self.encrypt_bytes + self.decrypt_bytes
 
 
-def work() -> Work:
-    """All the host has done since it was started, by all its devices together."""
+def read_stats() -> HostStats:
+    """Returns the sum of the counters of all devices since the host started."""
     output = subprocess.run(["host-stats"], check=True, capture_output=True, text=True).stdout
     sums: collections.Counter[str] = collections.Counter()
     for line in output.splitlines():
@@ -45,7 +45,7 @@ def work() -> Work:
             if service == "cipher" and counter["queue"] != "control" and counter["status"] == "OK":
                 sums[f"sym-{direction}-ops"] += counter["requests"]
                 sums[f"sym-{direction}-bytes"] += counter["bytes"]
-    return Work(
+    return HostStats(
         sums["sym-encrypt-ops"],
         sums["sym-encrypt-bytes"],
         sums["sym-decrypt-ops"],
@@ -54,24 +54,24 @@ def work() -> Work:
 
 
 @contextlib.contextmanager
-def watched() -> Iterator[Work]:
-    """Yields a Work that, after the block, holds what the host did during the block."""
-    before = work()
-    done = Work()
+def watched() -> Iterator[HostStats]:
+    """Yields a HostStats that contains the requests during the block once the block has ended."""
+    before = read_stats()
+    done = HostStats()
     yield done
-    after = work()
-    for field in dataclasses.fields(Work):
+    after = read_stats()
+    for field in dataclasses.fields(HostStats):
         setattr(done, field.name, getattr(after, field.name) - getattr(before, field.name))
 
 
 @contextlib.contextmanager
-def does_exactly(expected: Work) -> Iterator[None]:
-    """Fails the test unless the host does just that much during the block."""
+def serves_exactly(expected: HostStats) -> Iterator[None]:
+    """Fails the test unless the host serves exactly these requests during the block."""
     with watched() as done:
         yield
-    tap.check_equal(done, expected, "work done by the host")
+    tap.check_equal(done, expected, "requests served by the host")
 
 
-def does_nothing() -> contextlib.AbstractContextManager[None]:
-    """Fails the test if the host does anything during the block."""
-    return does_exactly(Work())
+def serves_nothing() -> contextlib.AbstractContextManager[None]:
+    """Fails the test if the host serves a request during the block."""
+    return serves_exactly(HostStats())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the kernel has said since a certain moment."""
+"""The kernel log since a certain moment."""
 
 import os
 import re
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from . import tap
 
-# What no test expects to see. Reports of KCSAN are judged when the guest has ended: most of them are of
-# races outside the driver.
+# Messages that fail every test. vm checks KCSAN's reports after the guest has ended, because most of
+# them are about races outside the driver.
 TROUBLE = re.compile(
     r"I/O error|EXT4-fs (error|warning)|\bWARNING:|\bBUG: (?!KCSAN)|Oops|general protection|"
     r"self-tests for .* failed|alg: .* failed|blocked for more than|KASAN|refcount_t"
@@ -17,21 +17,21 @@ TROUBLE = re.compile(
 
 
 class KernelLog:
-    """The messages from its making on."""
+    """The messages since the creation of this object."""
 
     def __init__(self) -> None:
         self._mark = f"test {uuid.uuid4()}"
         Path("/dev/kmsg").write_text(self._mark + "\n")
 
     def lines(self) -> list[str]:
-        """The messages, oldest first."""
+        """Returns the messages, oldest first."""
         descriptor = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
         found: list[str] = []
         try:
             while True:
                 try:
                     record = os.read(descriptor, 8192).decode(errors="replace")
-                except BrokenPipeError:  # overwritten while we were reading
+                except BrokenPipeError:  # the record was overwritten
                     continue
                 except BlockingIOError:
                     return found
@@ -44,10 +44,10 @@ class KernelLog:
             os.close(descriptor)
 
     def matching(self, pattern: str) -> list[str]:
-        """The messages in which the pattern occurs."""
+        """Returns the messages that match the pattern."""
         return [line for line in self.lines() if re.search(pattern, line)]
 
     def check_quiet(self) -> None:
-        """Fails the test if there was trouble."""
+        """Fails the test if a message reports an error."""
         bad = [line for line in self.lines() if TROUBLE.search(line)]
-        tap.check(not bad, "the kernel says:\n" + "\n".join(bad[:20]))
+        tap.check(not bad, "the kernel reports:\n" + "\n".join(bad[:20]))

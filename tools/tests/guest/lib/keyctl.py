@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Keys and keyrings, by the system calls."""
+"""Keys and keyrings, through the system calls add_key and keyctl."""
 
 import ctypes
 import os
@@ -39,35 +39,35 @@ def add(kind: str, description: str, payload: bytes, ring: int = SESSION_KEYRING
 
 
 def asymmetric(payload: bytes, ring: int = SESSION_KEYRING, description: str = "") -> int:
-    """Adds an asymmetric key: an X.509 certificate or a PKCS#8 private key, in DER. An empty
-    description lets the kernel find one."""
+    """Adds an asymmetric key: an X.509 certificate or a PKCS#8 private key, in DER. The kernel
+    generates the description if it is empty."""
     return add("asymmetric", description, payload, ring)
 
 
 def keyring(name: str, ring: int = SESSION_KEYRING) -> int:
-    """Makes a keyring."""
+    """Creates a keyring."""
     return _call(
         ADD_KEY, b"keyring", name.encode(), ctypes.c_void_p(None), _number(0), _number(ring)
     )
 
 
 def new_session() -> None:
-    """Goes on with an empty session keyring."""
+    """Joins a new, empty session keyring."""
     _call(KEYCTL, _number(JOIN_SESSION_KEYRING), ctypes.c_void_p(None))
 
 
 def restrict(ring: int, restriction: str) -> None:
-    """Lets a keyring have only such asymmetric keys."""
+    """Restricts a keyring to asymmetric keys that satisfy the restriction."""
     _call(KEYCTL, _number(RESTRICT_KEYRING), _number(ring), b"asymmetric", restriction.encode())
 
 
 def unlink(key: int, ring: int = SESSION_KEYRING) -> None:
-    """Takes a key out of a keyring."""
+    """Unlinks a key from a keyring."""
     _call(KEYCTL, _number(UNLINK), _number(key), _number(ring))
 
 
 def query(key: int, how: str) -> tuple[int, ...]:
-    """What can be done with a key: operations, bits, the longest data, signature, and so on."""
+    """Returns the properties of a key: operations, bits, maximum sizes of data and results."""
     answer = ctypes.create_string_buffer(QUERY.size)
     _call(KEYCTL, _number(PKEY_QUERY), _number(key), _number(0), how.encode(), answer)
     return QUERY.unpack(answer.raw)[:6]
@@ -81,21 +81,21 @@ def _operate(what: int, key: int, how: str, data: bytes, room: int) -> bytes:
 
 
 def encrypt(key: int, how: str, data: bytes, room: int) -> bytes:
-    """Encrypts."""
+    """Returns the ciphertext."""
     return _operate(PKEY_ENCRYPT, key, how, data, room)
 
 
 def decrypt(key: int, how: str, data: bytes, room: int) -> bytes:
-    """Decrypts."""
+    """Returns the plaintext."""
     return _operate(PKEY_DECRYPT, key, how, data, room)
 
 
 def sign(key: int, how: str, digest: bytes, room: int) -> bytes:
-    """Signs a digest."""
+    """Returns the signature of a digest."""
     return _operate(PKEY_SIGN, key, how, digest, room)
 
 
 def verify(key: int, how: str, digest: bytes, signature: bytes) -> None:
-    """Verifies the signature of a digest; raises OSError if it is wrong."""
+    """Verifies the signature of a digest. Raises OSError if the signature is wrong."""
     params = PARAMS.pack(key, len(digest), len(signature), *[0] * 7)
     _call(KEYCTL, _number(PKEY_VERIFY), params, how.encode(), digest, signature)

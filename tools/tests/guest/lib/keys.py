@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Keys made by openssl, in files that a case has made beforehand: see tools/tests/lib/make-keys."""
+"""Key pairs of openssl, in files that tools/tests/lib/make-keys created before the boot."""
 
 import dataclasses
 import subprocess
@@ -12,12 +12,12 @@ FOLDER = Path("/mnt/share/keys")
 
 
 def openssl(*words: str | Path, data: bytes = b"") -> bytes:
-    """What openssl says."""
+    """Returns the output of openssl."""
     return subprocess.run(["openssl", *words], input=data, check=True, capture_output=True).stdout
 
 
 def certificate(file: Path, name: str = "key") -> bytes:
-    """A certificate for a key, signed by itself, as the kernel takes it."""
+    """Returns a self-signed certificate of a key in DER."""
     return openssl(
         "req", "-x509", "-new", "-key", file, "-subj", f"/CN={name}", "-days", "1000",
         "-sha256", "-outform", "DER",
@@ -25,7 +25,7 @@ def certificate(file: Path, name: str = "key") -> bytes:
 
 
 def pkcs8(file: Path) -> bytes:
-    """A private key as the kernel takes it."""
+    """Returns a private key in PKCS#8 and DER."""
     return openssl("pkcs8", "-topk8", "-nocrypt", "-in", file, "-outform", "DER")
 
 
@@ -41,32 +41,32 @@ class Rsa:
 
     @property
     def public(self) -> bytes:
-        """An RSAPublicKey."""
+        """The public key as RSAPublicKey."""
         return der.integers(self.n, self.e)
 
     @property
     def bits(self) -> int:
-        """How long the modulus is."""
+        """The length of the modulus in bits."""
         return self.n.bit_length()
 
     @property
     def length(self) -> int:
-        """The same in bytes."""
+        """The length of the modulus in bytes."""
         return (self.bits + 7) // 8
 
     @property
     def in_software(self) -> bool:
-        """The kernel's software takes a modulus of that length."""
+        """True if the kernel's own RSA implementation supports this length."""
         return self.size * 8 in (512, 1024, 1536, 2048, 3072, 4096)
 
     @property
     def size(self) -> int:
-        """How long the kernel's results are: words of 8 bytes."""
+        """The length of the kernel's results in bytes, a multiple of 8."""
         return -(-self.length // 8) * 8
 
 
 def rsa(bits: int) -> Rsa:
-    """The key pair of that length."""
+    """Returns the key pair with a modulus of that length."""
     file = FOLDER / f"rsa{bits}.pem"
     private = openssl("rsa", "-in", file, "-traditional", "-outform", "DER")
     _, n, e, d, *_ = der.numbers(private)
@@ -78,9 +78,9 @@ RSA_BITS = (512, 1024, 1032, 1536, 2040, 2048, 3072, 4096, 8192)
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """A curve, and a key pair of it."""
+    """A curve and a key pair on it."""
 
-    name: str  # the kernel's
+    name: str  # the kernel's name
     openssl: str
     bits: int
     p: int
@@ -88,17 +88,17 @@ class Curve:
 
     @property
     def field(self) -> int:
-        """How many bytes a coordinate has."""
+        """The length of a coordinate in bytes."""
         return (self.bits + 7) // 8
 
     @property
     def file(self) -> Path:
-        """Where the key pair is."""
+        """The file of the key pair."""
         return FOLDER / f"{self.name}.pem"
 
     @property
     def public(self) -> bytes:
-        """The public key: a point, not compressed."""
+        """The public key: an uncompressed point."""
         info = openssl("pkey", "-in", self.file, "-pubout", "-outform", "DER")
         reader = der.Reader(der.Reader(info).take(der.SEQUENCE))
         reader.take(der.SEQUENCE)
@@ -106,16 +106,16 @@ class Curve:
 
     @property
     def private(self) -> bytes:
-        """The private key: an ECPrivateKey."""
+        """The private key as ECPrivateKey."""
         return openssl("ec", "-in", self.file, "-outform", "DER")
 
     @property
     def private_alone(self) -> bytes:
-        """The same without the public key in it."""
+        """The private key as ECPrivateKey without the public key."""
         return openssl("ec", "-in", self.file, "-no_public", "-outform", "DER")
 
     def raw(self, r: int, s: int, other: int = 0) -> bytes:
-        """A signature as the kernel's algorithms have it; what it has no use for is something."""
+        """Returns a signature in the kernel's format. `other` fills unused bytes."""
         digits = -(-self.bits // 64)
 
         def number(value: int) -> bytes:
@@ -124,7 +124,7 @@ class Curve:
         return number(r) + number(s)
 
     def verify(self, signature: bytes, digest: bytes) -> bool:
-        """openssl finds a signature right, which is in DER."""
+        """Returns true if openssl accepts the signature, which is in DER."""
         with tempfile.NamedTemporaryFile() as file:
             file.write(signature)
             file.flush()
@@ -136,7 +136,7 @@ class Curve:
         return done.returncode == 0
 
     def sign(self, digest: bytes) -> bytes:
-        """openssl's signature of a digest, in DER."""
+        """Returns openssl's signature of a digest, in DER."""
         return openssl("pkeyutl", "-sign", "-inkey", self.file, data=digest)
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Loads of a device, each as a step of a loop: a volume, programs, requests of the kernel's, IPsec.
-Every result is compared with software's."""
+"""Loads of a device, each as a step of a loop: a volume, AF_ALG, vc_fault.ko and IPsec. Every
+result is compared with the result of another implementation."""
 
 import contextlib
 import errno
@@ -10,26 +10,38 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import aead, afalg, ciphers, crypto, digests, publickeys, reference, tap, trials, volume, xfrm
+from . import (
+    aead,
+    afalg,
+    ciphers,
+    crypto,
+    digests,
+    fault_requests,
+    publickeys,
+    reference,
+    tap,
+    volume,
+    xfrm,
+)
+from .fault_requests import Subject
 from .loops import CONTEXT, DONE, LOST, REFUSED
 from .netns import Namespace
-from .survivors import tunnelled
 from .traffic import transfer
-from .trials import Subject
+from .workloads import tunnelled
 
 SECTOR = 4096
 SIZE = 4 << 20
 
 
 class Lossy:
-    """Whether requests in place may fail just now, as the user guide says of a device that is lost.
-    Shared by all processes."""
+    """A flag that all processes share. It is true while the device may lose requests. In-place
+    requests may fail then, as documented in the user guide."""
 
     def __init__(self) -> None:
         self._value = CONTEXT.Value("b", False)
 
     def set(self, lossy: bool) -> None:
-        """Sets it."""
+        """Sets the flag."""
         self._value.value = lossy
 
     def __bool__(self) -> bool:
@@ -37,7 +49,7 @@ class Lossy:
 
 
 def _missing(driver: str) -> bool:
-    """The driver's algorithm of that name is not registered."""
+    """Returns true if the driver's algorithm of that name is not registered."""
     return driver not in crypto.ours()
 
 
@@ -52,7 +64,7 @@ class Volume:
         self._disk = disk
         self._lossy = lossy
         self._key = os.urandom(64)
-        # What must be on the volume. The process that writes is another than the one that compares.
+        # The expected content. Shared, because writer and checker are different processes.
         self._content = mmap.mmap(-1, SIZE)
         self._buffer = mmap.mmap(-1, 1 << 16)
         self._stack = contextlib.ExitStack()
@@ -63,9 +75,9 @@ class Volume:
 
     @staticmethod
     def _software() -> str:
-        # A kernel without the processor's own ciphers makes the fallback when it is first used.
+        # On a kernel without accelerated ciphers, using the driver instantiates the fallback.
         with afalg.Transform(ciphers.XTS.synchronous, os.urandom(64)):
-            return crypto.software(ciphers.XTS.name).driver
+            return crypto.generic(ciphers.XTS.name).driver
 
     def _opened(self, driver: str) -> contextlib.AbstractContextManager[Path]:
         line = volume.table(self._disk, f"capi:{driver}-plain64", self._key, SECTOR)
@@ -103,7 +115,7 @@ class Volume:
             try:
                 tap.check_equal(os.preadv(self._device, [view], offset), size, "bytes read")
             except OSError as error:
-                # dm-crypt decrypts in place. The disk still has what was written.
+                # dm-crypt decrypts in place. The disk is unchanged.
                 if error.errno != errno.EIO or not self._lossy:
                     raise
                 outcome = LOST
@@ -117,14 +129,14 @@ class Volume:
         self._stack.close()
 
     def check(self) -> None:
-        """Fails the test unless software finds on the volume what was written. It must be closed."""
+        """Compares the volume, read by the kernel's own cipher. The volume must be closed."""
         with self._opened(self._software()) as device:
             volume.forget()
-            tap.check_same(device.read_bytes(), self._content[:], "the volume, read by software")
+            tap.check_same(device.read_bytes(), self._content[:], "volume, read by the kernel")
 
 
 class Programs:
-    """Makes requests by AF_ALG with transforms that stay."""
+    """Sends requests through AF_ALG. Keeps its transforms until release()."""
 
     name = "AF_ALG"
     pause = 0.02
@@ -139,7 +151,7 @@ class Programs:
         self._transforms: dict[bytes, afalg.Transform] = {}
 
     def run(self, chance: random.Random) -> str:
-        """Makes a request in each direction."""
+        """Sends a request in each direction."""
         name, key, iv, data, expected = chance.choice(self._cases)
         if key not in self._transforms:
             try:
@@ -162,39 +174,39 @@ class Programs:
 def subjects() -> Iterator[Subject]:
     """Returns every algorithm that the driver registers for the device, with a reference."""
     for cipher in ciphers.of_devices():
-        for driver in cipher.flavours:
+        for driver in cipher.variants:
             yield Subject("cipher", "skcipher", driver, cipher.generic, cipher.keys[-1])
     for one in aead.of_devices():
-        for driver in one.flavours:
+        for driver in one.variants:
             if not one.auth_key_size:
-                yield Subject("aead", "aead", driver, one.software, one.key_size)
+                yield Subject("aead", "aead", driver, one.generic, one.key_size)
             elif one.tag >= 16:
                 size = one.auth_key_size
-                yield Subject("chain", "aead", driver, one.software, one.key_size, size)
+                yield Subject("chain", "aead", driver, one.generic, one.key_size, size)
     for digest in digests.of_devices():
-        # The driver's hashes are asynchronous, the reference is not.
+        # The driver's hashes are asynchronous. The reference is synchronous.
         yield Subject("digest", "ahash", digest.driver, digest.name, digest.key)
     names = publickeys.of_devices()
-    yield from (subject for subject in trials.SUBJECTS if subject.driver in names)
+    yield from (subject for subject in fault_requests.SUBJECTS if subject.driver in names)
 
 
 class Requests:
-    """Has vc_fault.ko make some requests of one algorithm at a time, each of which must be completed
-    once."""
+    """Sends requests through vc_fault.ko, of one algorithm at a time. Each request must complete
+    exactly once."""
 
     name = "kernel"
     pause = 0.05
 
     def __init__(self, lossy: Lossy) -> None:
         self._lossy = lossy
-        trials.load()
+        fault_requests.load()
         names = {alg.driver for alg in crypto.ours().values()}
-        self._subjects = [one for one in trials.SUBJECTS if one.driver in names]
+        self._subjects = [one for one in fault_requests.SUBJECTS if one.driver in names]
 
     def run(self, chance: random.Random) -> str:
-        """Makes some requests."""
+        """Sends 8 requests, or one for RSA."""
         subject = chance.choice(self._subjects)
-        result = trials.run(subject, 1 if subject.service == "rsa" else 8)
+        result = fault_requests.run(subject, 1 if subject.service == "rsa" else 8)
         if result.refused == errno.ENOENT:
             return REFUSED
         lost = 0
@@ -206,36 +218,36 @@ class Requests:
         return LOST if lost else DONE
 
     def release(self) -> None:
-        """Is for loops; the module keeps nothing."""
+        """Part of the interface of loops. The module holds no resource between runs."""
 
 
 class Tunnel:
-    """Sends data through IPsec, by TCP."""
+    """Sends data through IPsec over TCP."""
 
     name = "IPsec"
     pause = 0.1
     BYTES = 100_000
-    # How often in a row the tunnel may not be made.
+    # How often in a row the setup of the tunnel may fail.
     FAILURES = 50
 
     def __init__(self) -> None:
         if reference.devices():
-            self._suite, self._taken = xfrm.GCM, xfrm.GCM.taken[0]
+            self._suite, self._sa_algorithm = xfrm.GCM, xfrm.GCM.sa_algorithms[0]
         else:
             self._suite = xfrm.SHA256_CBC
-            self._taken = "echainiv(authenc(hmac-sha256-lib,cbc-aes-virtio))"
+            self._sa_algorithm = "echainiv(authenc(hmac-sha256-lib,cbc-aes-virtio))"
         self._stack = contextlib.ExitStack()
         self._ends: tuple[Namespace, str, Namespace, str] | None = None
         self._failures = 0
 
     def run(self, chance: random.Random) -> str:
-        """Sends some in one of the directions."""
+        """Sends data in one direction."""
         if not self._ends:
             try:
-                tunnel = tunnelled(self._suite, self._taken)
+                tunnel = tunnelled(self._suite, self._sa_algorithm)
                 self._ends = self._stack.enter_context(tunnel)
             except tap.Failure:
-                # The device, or the module, may go away while the tunnel is made.
+                # The device or the module may be removed during the setup.
                 self._failures += 1
                 if self._failures > self.FAILURES:
                     raise

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Processes that repeat a step until they are stopped, and a watch over them: a step that fails
-or does not end is found, and a hang is shown with the stacks of the blocked tasks."""
+"""Loops: processes that repeat a step until they are stopped. A watch detects a step that fails or
+hangs. It prints the stacks of the blocked tasks after a hang."""
 
 import contextlib
 import multiprocessing
@@ -15,10 +15,10 @@ from . import tap
 from .kernel_log import KernelLog
 
 CONTEXT = multiprocessing.get_context("fork")
-# The outcomes of a step: it did its work; the kernel refused it, as it may; a request failed with
-# an error that the user guide documents.
+# The outcomes of a step: it succeeded; the kernel rejected it, which is allowed; a request failed
+# with an error that the user guide documents.
 DONE, REFUSED, LOST = OUTCOMES = ("done", "refused", "lost")
-# The levels of a gate, and of a loop at the gate: it runs, it pauses, it has closed everything.
+# The levels of a gate, and of a loop at the gate: running, paused, paused with everything closed.
 OPEN, PARK, RELEASE = range(3)
 # The number of lines of the kernel log that are printed after a hang.
 LINES = 400
@@ -40,7 +40,7 @@ class Step(Protocol):
 
 
 class Gate:
-    """Stops the loops that it was given, each between two steps."""
+    """Pauses its loops, each between two steps."""
 
     def __init__(self) -> None:
         self.state = CONTEXT.RawValue("i", OPEN)
@@ -48,7 +48,7 @@ class Gate:
 
     @contextlib.contextmanager
     def closed(self, level: int, seconds: float) -> Iterator[None]:
-        """Closes the gate for the duration of the block, which begins when all loops stand."""
+        """Closes the gate during the block. The block begins once all loops are paused."""
         self.state.value = level
         try:
             tap.wait_until(
@@ -66,7 +66,7 @@ class Loop:
 
     def __init__(self, step: Step, seed: int, gate: Gate | None = None) -> None:
         self.step = step
-        # One process writes each of them, and may be killed while it does: no locks.
+        # Without a lock: one process writes each value, and it may be killed at any time.
         self.level = CONTEXT.RawValue("i", OPEN)
         self._gate = gate
         if gate:
@@ -85,7 +85,7 @@ class Loop:
         self._process.start()
 
     def stop(self) -> None:
-        """Tells the process to end after its present step."""
+        """Asks the process to end after its current step."""
         self._stop.set()
 
     @property
@@ -99,7 +99,7 @@ class Loop:
         return {outcome: int(value.value) for outcome, value in self._counts.items()}
 
     def check(self, limit: float) -> None:
-        """Fails the test if a step went wrong. Gives up if one takes longer than the limit."""
+        """Fails the test if a step failed. Ends the guest if a step takes longer than the limit."""
         if not self._failures.empty():
             self._failure = self._failures.get()
         tap.check(not self._failure, f"{self.step.name}: {self._failure}")
@@ -142,7 +142,7 @@ class Loop:
 
 
 def watch(loops: Iterable[Loop], seconds: float, limit: float) -> None:
-    """Lets the loops run for so many seconds; a step must end within the limit."""
+    """Lets the loops run for some seconds. A step must end within the limit."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for loop in loops:
@@ -151,7 +151,7 @@ def watch(loops: Iterable[Loop], seconds: float, limit: float) -> None:
 
 
 def stop(loops: Iterable[Loop], limit: float) -> None:
-    """Stops the loops; each must end its step within the limit."""
+    """Stops the loops. Each must end its step within the limit."""
     for loop in loops:
         loop.stop()
     for loop in loops:
@@ -162,8 +162,8 @@ def stop(loops: Iterable[Loop], limit: float) -> None:
 
 
 def give_up(what: str) -> NoReturn:
-    """Prints what hangs, and the stacks of the blocked tasks and of the CPUs as the kernel logs them.
-    Then it ends the guest: a hung task would keep the guest from ending by itself."""
+    """Prints what hangs, and the stacks of the blocked tasks and of the CPUs from the kernel log.
+    Then it ends the guest, because a hung task would block a normal shutdown."""
     print(f"not ok - nothing hangs\n# {what}", flush=True)
     log = KernelLog()
     for key in "wl":
@@ -177,7 +177,7 @@ def give_up(what: str) -> NoReturn:
 
 
 class Guard:
-    """A process that gives up if the one that made it does not get through a block in time."""
+    """A process that ends the guest if its creator does not complete a block in time."""
 
     def __init__(self) -> None:
         self._end = CONTEXT.RawValue("d", 0.0)
@@ -185,7 +185,7 @@ class Guard:
 
     @contextlib.contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """Gives up if the block takes longer."""
+        """Ends the guest if the block takes longer."""
         self._end.value = time.monotonic() + seconds
         try:
             yield

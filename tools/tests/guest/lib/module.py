@@ -13,7 +13,7 @@ CRYPTO_DEVICE = 0x14
 
 
 def loaded() -> bool:
-    """The module is in the kernel."""
+    """Returns true if the module is loaded."""
     return Path("/sys/module", crypto.MODULE).exists()
 
 
@@ -28,14 +28,14 @@ def rmmod() -> subprocess.CompletedProcess[str]:
 
 
 def load(file: Path, *parameters: str, seconds: float) -> None:
-    """Loads the module and waits until its algorithms are there."""
+    """Loads the module and waits until its algorithms are registered."""
     done = insmod(file, *parameters)
     tap.check(done.returncode == 0, f"insmod {' '.join(parameters)}: {done.stderr}")
     wait_registered(seconds)
 
 
 def unload(seconds: float) -> None:
-    """Unloads the module; waits for as long as a self-test is still using it."""
+    """Unloads the module. Waits while a self-test still uses the module."""
     last = ""
 
     def gone() -> bool:
@@ -48,15 +48,15 @@ def unload(seconds: float) -> None:
         tap.wait_until(gone, seconds, "rmmod")
     except tap.Failure as failure:
         raise tap.Failure(f"{failure}: {last}") from None
-    tap.check(not loaded(), "the module is there after rmmod")
+    tap.check(not loaded(), "the module is still loaded after rmmod")
     check_no_algorithms()
 
 
 def find() -> list[str]:
-    """The names of all virtio crypto devices there are."""
+    """Returns the names of all virtio crypto devices."""
     found = []
     for path in DEVICES.iterdir():
-        # One may go just now.
+        # A device may be removed during the loop.
         with contextlib.suppress(OSError):
             if int((path / "device").read_text(), 16) == CRYPTO_DEVICE:
                 found.append(path.name)
@@ -64,46 +64,46 @@ def find() -> list[str]:
 
 
 def devices() -> list[str]:
-    """The same; there is one at least."""
+    """Returns the names of all virtio crypto devices. Fails the test if there is none."""
     found = find()
     tap.check(found, "there is no virtio crypto device")
     return found
 
 
 def bind(seconds: float) -> None:
-    """Binds every device and waits until the algorithms are there: while the self-test of an
-    earlier registration runs, the framework does not take the next."""
+    """Binds every device and waits until the algorithms are registered. The crypto core does not
+    register an algorithm while the self-test of its previous registration runs."""
     for name in devices():
         (DRIVER / "bind").write_text(name)
     wait_registered(seconds)
 
 
 def unbind() -> None:
-    """Unbinds every device; there must be no algorithm left then."""
+    """Unbinds every device. Fails the test if an algorithm stays registered."""
     for name in devices():
         (DRIVER / "unbind").write_text(name)
     check_no_algorithms()
 
 
 def check_no_algorithms() -> None:
-    """Fails the test if one of the driver's algorithms can be had."""
+    """Fails the test if one of the driver's algorithms is registered."""
     left = list(crypto.ours())
     tap.check(not left, f"/proc/crypto still has {left}")
 
 
 def wait_registered(seconds: float) -> None:
-    """Waits until all ciphers are registered, tested or not."""
+    """Waits until all algorithms are registered. Their self-tests may still run."""
     tap.wait_until(
-        lambda: crypto.registered() == crypto.flavours(), seconds, "all ciphers are registered"
+        lambda: crypto.registered() == crypto.variants(), seconds, "all algorithms are registered"
     )
 
 
 def wait_passed(seconds: float) -> None:
-    """Waits until all ciphers, and what else there is, have passed their self-tests."""
+    """Waits until all algorithms are registered and have passed their self-tests."""
 
     def passed() -> bool:
         found = crypto.ours()
-        return crypto.registered() == crypto.flavours() and all(
+        return crypto.registered() == crypto.variants() and all(
             alg.passed for alg in found.values()
         )
 

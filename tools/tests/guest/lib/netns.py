@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Network namespaces, and two of them joined by a cable."""
+"""Network namespaces, in pairs that a virtual Ethernet link connects."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from .volume import run
 
 
 class Namespace:
-    """A network namespace with an interface, and an address in it and one behind it."""
+    """A network namespace with an interface address and an inner address on its loopback device."""
 
     def __init__(self, name: str, number: int) -> None:
         self.name = name
@@ -22,12 +22,12 @@ class Namespace:
         self._file = open(f"/run/netns/{name}", "rb")
 
     def ip(self, *words: str) -> str:
-        """Runs ip(8) in it."""
+        """Runs ip(8) in the namespace."""
         return run("ip", "-netns", self.name, *words)
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """This thread is in it for the block. A socket stays where it was made."""
+        """Moves the thread into the namespace for the block. Sockets stay in their namespace."""
         with open("/proc/thread-self/ns/net", "rb") as own:
             os.setns(self._file.fileno(), os.CLONE_NEWNET)
             try:
@@ -36,13 +36,13 @@ class Namespace:
                 os.setns(own.fileno(), os.CLONE_NEWNET)
 
     def numbers(self, file: str) -> dict[str, int]:
-        """The lines NAME VALUE of a file in /proc/net."""
+        """Returns the lines "NAME VALUE" of a file in /proc/net."""
         with self.entered():
             text = Path("/proc/thread-self/net", file).read_text()
         return {name: int(value) for name, value in map(str.split, text.splitlines())}
 
     def table(self, file: str, line: str) -> dict[str, int]:
-        """A line of a file in /proc/net that has its names in a line above, as snmp has it."""
+        """Returns a line of a file in /proc/net whose names are in a header line, such as snmp."""
         with self.entered():
             text = Path("/proc/thread-self/net", file).read_text()
         found = [words.split()[1:] for words in text.splitlines() if words.startswith(line + ":")]
@@ -50,8 +50,8 @@ class Namespace:
         return dict(zip(found[0], map(int, found[1])))
 
     def set_up(self, interface: str, mtu: int, other: "Namespace") -> None:
-        """Brings its end of the cable up, and says where the other's inner address is. Nothing
-        shall be on the cable that the tests do not send."""
+        """Configures this end of the link, and the route to the other inner address. IPv6 is
+        disabled, so the link carries only packets of the tests."""
         with self.entered():
             for which in ("all", "default"):
                 disable = Path("/proc/sys/net/ipv6/conf", which, "disable_ipv6")
@@ -64,15 +64,15 @@ class Namespace:
         self.ip("route", "add", other.inner, "via", other.address, "src", self.inner)
 
     def remove(self) -> None:
-        """It goes, with all that is in it."""
+        """Removes the namespace and its interfaces."""
         self._file.close()
         run("ip", "netns", "delete", self.name)
 
 
 @contextmanager
 def joined(mtu: int = 1500) -> Iterator[tuple[Namespace, Namespace]]:
-    """Two namespaces, left and right, and a cable between them."""
-    # Where it is built in there is nothing to load, and modprobe may say so.
+    """Creates two namespaces, left and right, and a link between them."""
+    # modprobe fails if the driver is built in.
     subprocess.run(["modprobe", "-q", "veth"], check=False)
     left, right = Namespace("left", 1), Namespace("right", 2)
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What openssl makes of data."""
+"""Expected results from openssl."""
 
 import ctypes
 import subprocess
@@ -7,7 +7,7 @@ import subprocess
 
 def enc(cipher: str, key: bytes, iv: bytes, data: bytes, encrypt: bool = True,
         pad: bool = False) -> bytes:  # fmt: skip
-    """By "openssl enc"; cipher is what that calls it."""
+    """Returns the output of "openssl enc" with this cipher."""
     command = ["openssl", "enc", f"-{cipher}", "-K", key.hex(), "-e" if encrypt else "-d"]
     command += ["-iv", iv.hex()] if iv else []
     command += [] if pad else ["-nopad"]
@@ -17,7 +17,7 @@ def enc(cipher: str, key: bytes, iv: bytes, data: bytes, encrypt: bool = True,
 
 
 def ctr_by_ecb(cipher: str, key: bytes, iv: bytes, data: bytes) -> bytes:
-    """Counter mode of a cipher that openssl has in ECB mode only."""
+    """Returns the result of counter mode. openssl has only ECB mode of this cipher."""
     block = len(iv)
     start = int.from_bytes(iv)
     count = -(-len(data) // block)
@@ -29,7 +29,7 @@ def ctr_by_ecb(cipher: str, key: bytes, iv: bytes, data: bytes) -> bytes:
 
 
 def xts(key: bytes, iv: bytes, data: bytes, encrypt: bool = True) -> bytes:
-    """AES-XTS, which "openssl enc" does not do, by the library itself."""
+    """Returns the result of AES-XTS from libcrypto. "openssl enc" does not support XTS."""
     lib = ctypes.CDLL("libcrypto.so.3")
     for name in ("EVP_CIPHER_CTX_new", "EVP_aes_128_xts", "EVP_aes_256_xts"):
         getattr(lib, name).restype = ctypes.c_void_p
@@ -44,5 +44,5 @@ def xts(key: bytes, iv: bytes, data: bytes, encrypt: bool = True) -> bytes:
     finally:
         lib.EVP_CIPHER_CTX_free(context)
     if not good or size.value != len(data):
-        raise ValueError(f"libcrypto does not do {len(data)} bytes of AES-XTS")
+        raise ValueError(f"libcrypto fails for {len(data)} bytes of AES-XTS")
     return out.raw[: size.value]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Devices that are pulled out of the guest, and plugged in again, by the QEMU that runs it."""
+"""Unplugs and plugs in devices through the monitor of the guest's QEMU."""
 
 import json
 import re
@@ -10,12 +10,12 @@ from typing import Any
 from . import module, tap
 
 CONFIG = Path("/run/testbed/config")
-# pciehp waits for five seconds before it believes that a button was meant.
+# pciehp waits five seconds after an attention button event.
 SECONDS = 120
 
 
 def qmp(command: str, **arguments: Any) -> Any:
-    """Has QEMU execute a command; returns what it returns."""
+    """Executes a QMP command and returns its result."""
     text = json.dumps({"execute": command, "arguments": arguments})
     done = subprocess.run(["qmp", text], capture_output=True, text=True)
     tap.check(done.returncode == 0, f"{text}: {done.stderr}")
@@ -23,13 +23,13 @@ def qmp(command: str, **arguments: Any) -> Any:
 
 
 def socket(number: int) -> str:
-    """The host's path of a reference device's socket; empty for others."""
+    """Returns the host's path of a reference device's socket, or an empty string."""
     found = re.search(rf"^socket{number}=(\S*)$", CONFIG.read_text(), re.M)
     return found[1] if found else ""
 
 
 class Plug:
-    """The port that device N of the test bed's is plugged into."""
+    """The port of device N of the test bed."""
 
     def __init__(self, number: int = 0) -> None:
         self.number = number
@@ -56,22 +56,22 @@ class Plug:
             self._device[name] = self._property(name)
 
     def is_there(self) -> bool:
-        """The device is plugged in."""
+        """Returns true if the device is plugged in."""
         found = qmp("qom-list", path="/machine/peripheral")
         return any(child["name"] == f"v{self.number}" for child in found)
 
     def pull(self) -> None:
-        """Has the device taken away, with the guest's consent."""
+        """Unplugs the device with the guest's consent, and waits for its removal."""
         before = module.devices()
         qmp("device_del", id=f"v{self.number}")
-        tap.wait_until(lambda: not self.is_there(), SECONDS, f"v{self.number} is pulled out")
+        tap.wait_until(lambda: not self.is_there(), SECONDS, f"v{self.number} is unplugged")
         tap.check(len(module.find()) == len(before) - 1, "the bus still has the device")
 
     def push(self) -> None:
-        """Puts it back."""
+        """Plugs the device in, and waits until the bus has it."""
         before = module.find()
         if self.kind == "vhost-user-test-device-pci":
-            # A connection is good for one device.
+            # The back end accepts one connection for each device.
             qmp("chardev-remove", id=f"d{self.number}")
             address = {"type": "unix", "data": {"path": self._address["path"]}}
             backend = {"type": "socket", "data": {"addr": address, "server": False}}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Public key operations by an implementation that is named, through vc_akcipher."""
+"""Public key operations by a named implementation, through vc_akcipher.ko."""
 
 import dataclasses
 import errno
@@ -23,39 +23,39 @@ OK = "OK"
 
 
 def load() -> None:
-    """Loads the module from what the guest shares with its host."""
+    """Loads vc_akcipher.ko from the shared folder."""
     if not FILE.exists():
         done = module.insmod(Path("/mnt/share/vc_akcipher.ko"))
         tap.check(done.returncode == 0, f"insmod vc_akcipher: {done.stderr}")
 
 
 def name(ret: int) -> str:
-    """What a return value is called."""
+    """Returns the name of a return value."""
     return OK if ret >= 0 else errno.errorcode.get(-ret, str(ret))
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What became of a command."""
+    """The result of a command."""
 
     ret: int
-    length: int = 0  # of the result, or of the longest there may be
+    length: int = 0  # of the result, or the maximum length
     data: bytes = b""
     seconds: float = 0
 
     @property
     def name(self) -> str:
-        """OK, or what the error is called."""
+        """OK, or the name of the error."""
         return name(self.ret)
 
     @property
     def result(self) -> bytes:
-        """The result of a request that has one."""
+        """The output of the request."""
         return self.data[: self.length]
 
 
 class Transform:
-    """A transform of an algorithm, or of the driver of that name."""
+    """A transform of an algorithm, by algorithm name or driver name."""
 
     def __init__(self, driver: str, sig: bool = False) -> None:
         self.driver = driver
@@ -74,7 +74,7 @@ class Transform:
         dst_len: int = 0,
         count: int = 1,
     ) -> Answer:
-        """A command."""
+        """Runs a command of the module."""
         head = COMMAND.pack(what, flags, dst_len, count, len(first), len(second))
         os.write(self.file, head + first + second)
         answer = os.read(self.file, 1 << 16)
@@ -87,12 +87,12 @@ class Transform:
         return Answer(ret, length, data, nanoseconds / 1e9)
 
     def set_key(self, key: bytes, private: bool = False) -> str:
-        """Sets a key; returns what became of that."""
+        """Sets a key. Returns OK or the name of the error."""
         return self.do(PRIVATE if private else PUBLIC, key).name
 
     @property
     def max_size(self) -> int:
-        """The longest result."""
+        """The maximum length of a result."""
         return self.do(SIZES).length
 
     def crypt(
@@ -102,7 +102,7 @@ class Transform:
         return self.do(what, src, flags=flags, dst_len=dst_len, count=count)
 
     def verify(self, signature: bytes, digest: bytes) -> str:
-        """Verifies; returns what became of it."""
+        """Verifies a signature. Returns OK or the name of the error."""
         return self.do(VERIFY, signature, digest).name
 
     def close(self) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The reference device, as its monitor shows it."""
+"""The reference device's monitor: commands and counters."""
 
 import contextlib
 import errno
@@ -16,18 +16,18 @@ SECONDS = 60
 
 
 class Refused(Exception):
-    """The device does not take a command."""
+    """The device rejects a command."""
 
 
 def devices() -> list[int]:
-    """The numbers of those there are."""
+    """Returns the numbers of all reference devices."""
     return sorted(int(path.name[6:]) for path in PORTS.glob("device*"))
 
 
 def command(device: int | None = None, **words: Any) -> dict[str, Any]:
-    """Sends a command, to the first one if no number is given, and returns the answer.
+    """Sends a command and returns the answer. The default is the first device.
 
-    As device-ctl does, which is a program of its own, and takes its time to start.
+    The program device-ctl does the same, but starts more slowly.
     """
     number = devices()[0] if device is None else device
     with Path(f"/run/testbed/device{number}.lock").open("wb") as lock:
@@ -46,7 +46,7 @@ def command(device: int | None = None, **words: Any) -> dict[str, Any]:
 def _converse(port: int, text: bytes) -> dict[str, Any]:
     poll = select.poll()
     with contextlib.suppress(BlockingIOError):
-        # The answer to one that was killed while it waited.
+        # Discard the answer to a command whose sender was killed.
         while os.read(port, 65536):
             pass
     while text:
@@ -72,7 +72,7 @@ def _wait(poll: select.poll, port: int, event: int) -> None:
 
 @contextlib.contextmanager
 def faulty(*faults: str, device: int | None = None) -> Iterator[None]:
-    """While the block runs a device has these faults, and no others."""
+    """Injects these faults in a device during the block, and clears all faults afterwards."""
     try:
         for fault in faults:
             command(device, command="fault", fault=fault)
@@ -82,7 +82,7 @@ def faulty(*faults: str, device: int | None = None) -> Iterator[None]:
 
 
 def is_function(device: int | None = None) -> bool:
-    """The device is a PCI function of its own, which has faults that others do not have."""
+    """Returns true for a vfio device: only it accepts faults of a PCI function."""
     try:
         with faulty("status-stuck:count=0", device=device):
             return True
@@ -91,12 +91,12 @@ def is_function(device: int | None = None) -> bool:
 
 
 def status(device: int | None = None) -> dict[str, Any]:
-    """All that a device has counted."""
+    """Returns the counters of a device."""
     return command(device, command="status")
 
 
 def requests(now: dict[str, Any], **wanted: Any) -> int:
-    """How many requests it has counted that are as wanted, operation="CIPHER_ENCRYPT" say."""
+    """Returns how many requests match, for example operation="CIPHER_ENCRYPT"."""
     return sum(
         line["requests"]
         for line in now["counters"]
@@ -105,6 +105,6 @@ def requests(now: dict[str, Any], **wanted: Any) -> int:
 
 
 def data_requests(now: dict[str, Any], **wanted: Any) -> int:
-    """The same, on data queues only."""
+    """Returns how many requests on data queues match."""
     control = requests(now, queue="control", **wanted)
     return requests(now, **wanted) - control

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A block device's contents past the page cache, and those of the file underneath."""
+"""Reads and writes a block device without the page cache, and modifies its backing file."""
 
 import contextlib
 import errno
@@ -24,7 +24,7 @@ def _opened(device: Path, flags: int) -> Iterator[int]:
 
 
 def read(device: Path, offset: int, size: int) -> bytes:
-    """Reads from the device itself."""
+    """Reads from the device with O_DIRECT."""
     found = bytearray()
     with _opened(device, os.O_RDONLY) as descriptor, mmap.mmap(-1, CHUNK) as buffer:
         while len(found) < size:
@@ -37,7 +37,7 @@ def read(device: Path, offset: int, size: int) -> bytes:
 
 
 def write(device: Path, offset: int, data: bytes) -> None:
-    """Writes to the device itself, and waits until it is there for good."""
+    """Writes to the device with O_DIRECT, and waits for completion."""
     done = 0
     with _opened(device, os.O_WRONLY) as descriptor, mmap.mmap(-1, CHUNK) as buffer:
         while done < len(data):
@@ -50,7 +50,7 @@ def write(device: Path, offset: int, data: bytes) -> None:
 
 
 def reads(device: Path, offset: int, size: int) -> bool:
-    """Whether it can be read; if not, then because its integrity is in doubt."""
+    """Returns true if the range can be read. The only permitted error is EILSEQ."""
     try:
         read(device, offset, size)
     except OSError as error:
@@ -60,7 +60,7 @@ def reads(device: Path, offset: int, size: int) -> bool:
 
 
 def changed(before: bytes, after: bytes) -> dict[int, int]:
-    """How many bytes differ, by sector, as far as any do."""
+    """Returns how many bytes differ in each sector that differs."""
     found = {}
     for at in range(0, len(before), SECTOR):
         one, other = before[at : at + SECTOR], after[at : at + SECTOR]
@@ -70,7 +70,7 @@ def changed(before: bytes, after: bytes) -> dict[int, int]:
 
 
 def flip(file: Path, offset: int) -> None:
-    """Inverts a bit."""
+    """Inverts a bit of a file."""
     with file.open("r+b") as opened:
         opened.seek(offset)
         byte = opened.read(1)[0]

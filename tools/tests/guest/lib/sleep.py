@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Devices that are put to sleep by vc_sleep.ko, how long that takes, and what is left of it."""
+"""Freezes and restores devices through vc_sleep.ko, and measures the time and the memory needed."""
 
 import contextlib
 import re
@@ -10,27 +10,27 @@ from pathlib import Path
 
 from . import tap
 
-ASLEEP = Path("/sys/module/vc_sleep/parameters/asleep")
-# Seconds that putting a device to sleep may take, or waking it up, if it answers. The driver in C
-# waits for 10 for work that it has thrown away.
-LONGEST = 8
+FROZEN = Path("/sys/module/vc_sleep/parameters/frozen")
+# Limit in seconds for freezing or restoring a device that responds. The C driver waits 10 s for
+# work that it has discarded.
+LIMIT = 8
 
 
 def load() -> None:
-    """Loads the module from what the guest shares with its host."""
+    """Loads vc_sleep.ko from the shared folder."""
     subprocess.run(["insmod", "/mnt/share/vc_sleep.ko"], check=True)
 
 
-def _change(asleep: bool) -> None:
+def _change(freeze: bool) -> None:
     started = time.monotonic()
-    ASLEEP.write_text(str(int(asleep)))
+    FROZEN.write_text(str(int(freeze)))
     took = time.monotonic() - started
-    tap.check(took < LONGEST, f"it took {took:.1f} s until the devices were changed")
+    tap.check(took < LIMIT, f"the change took {took:.1f} s")
 
 
 @contextlib.contextmanager
-def sleeping() -> Iterator[None]:
-    """The devices sleep while the block runs."""
+def frozen() -> Iterator[None]:
+    """Freezes the devices during the block."""
     _change(True)
     try:
         yield
@@ -39,38 +39,38 @@ def sleeping() -> Iterator[None]:
 
 
 def _used_pages() -> int:
-    """How many pages are in use: neither free nor kept by a CPU. Less what there is in all."""
+    """Returns the number of pages in use minus the total. Free and per-CPU pages are not in use."""
     zones = Path("/proc/zoneinfo").read_text()
     free = re.findall(r"^ +pages free +(\d+)$", zones, re.M)
     kept = re.findall(r"^ +count: +(\d+)$", zones, re.M)
-    tap.check(free and kept, "/proc/zoneinfo does not tell")
+    tap.check(free and kept, "/proc/zoneinfo lacks the numbers of free pages")
     return -sum(map(int, free + kept))
 
 
 def _memory() -> dict[str, int]:
-    """How many objects each slab cache has, how many areas vmalloc, and pages that are in use."""
+    """Returns the objects of each slab cache, the vmalloc areas, and the pages in use."""
     areas = Path("/proc/vmallocinfo").read_text().splitlines()
     found = {"vmalloc": sum("unpurged" not in area for area in areas), "pages": _used_pages()}
     for line in Path("/proc/slabinfo").read_text().splitlines()[2:]:
         name, active, *_ = line.split()
         found[name] = int(active)
-    # An object for each area, also for one that is not used any more and only waits to be purged.
+    # Has an object for each area, including unused areas that wait to be purged.
     del found["vmap_area"]
     return found
 
 
 def grown(times: int = 100, rounds: int = 4) -> dict[str, int]:
-    """Has the devices sleep in rounds of so many times; returns of what there is more for each sleep,
-    in each round but the first: by how much, in the last. Nobody may use the devices.
+    """Freezes and restores the devices in rounds of `times`. Returns the counters that grew in each
+    round except the first, with their growth in the last. The devices must be idle.
 
-    More is one for every other sleep: slab caches count objects that a CPU keeps as if they were in
-    use.
+    A counter grew if it increased by more than half of `times`. Smaller increases are not leaks:
+    slab caches count the free objects of per-CPU caches as in use.
     """
     always: dict[str, int] = {}
     for number in range(rounds):
         before = _memory()
         for _ in range(times):
-            with sleeping():
+            with frozen():
                 pass
         after = _memory()
         grew = {name: after[name] - before.get(name, 0) for name in after}

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Test results in the Test Anything Protocol.
 
-A test is a function whose name says nothing and whose title says what holds.
-It fails by raising anything; `check` raises with a text. `run` ends the
-program: status 0 only if there were tests and all of them held.
+A test is an anonymous function with a title. The title states the expected behavior. The test fails
+if the function raises an exception; `check` raises one with a message. `run` ends the program
+with status 0 if there is at least one test and every test passed.
 """
 
 import contextlib
@@ -17,22 +17,22 @@ from typing import NoReturn
 
 
 class Failure(Exception):
-    """What should hold does not."""
+    """A test fails."""
 
 
 class Skip(Exception):
-    """It cannot be found out here, for the reason given."""
+    """A test cannot run in this guest, for the given reason."""
 
 
 class TimedOut(Failure):
-    """Something took longer than it may."""
+    """An operation took longer than its limit."""
 
 
 _tests: list[tuple[str, Callable[[], None]]] = []
 
 
-def holds(title: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
-    """Decorator: makes a function a test with that title."""
+def test(title: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
+    """Returns a decorator that registers a function as a test with this title."""
 
     def add(function: Callable[[], None]) -> Callable[[], None]:
         _tests.append((title, function))
@@ -42,7 +42,7 @@ def holds(title: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
 
 
 def check(condition: object, text: str) -> None:
-    """Fails the test with the text unless the condition is true."""
+    """Fails the test with the message unless the condition is true."""
     if not condition:
         raise Failure(text)
 
@@ -53,7 +53,7 @@ def check_equal(got: object, expected: object, what: str) -> None:
 
 
 def check_same(got: bytes, expected: bytes, what: str) -> None:
-    """Fails the test unless two byte strings are equal, and says where they differ."""
+    """Fails the test unless two byte strings are equal. The message gives the first difference."""
     if got == expected:
         return
     if len(got) != len(expected):
@@ -67,7 +67,7 @@ def check_same(got: bytes, expected: bytes, what: str) -> None:
 
 @contextlib.contextmanager
 def time_limit(seconds: int, what: str) -> Iterator[None]:
-    """Raises TimedOut if the block takes longer. For system calls that can be interrupted."""
+    """Raises TimedOut if the block takes longer. A system call must be interruptible."""
 
     def expired(_signal: int, _frame: object) -> None:
         raise TimedOut(f"{what}: not done within {seconds} s")
@@ -82,7 +82,7 @@ def time_limit(seconds: int, what: str) -> Iterator[None]:
 
 
 def wait_until(condition: Callable[[], object], seconds: float, what: str) -> None:
-    """Waits until the condition is true; fails the test if that takes too long."""
+    """Waits until the condition is true. Fails the test if the wait takes too long."""
     end = time.monotonic() + seconds
     while not condition():
         check(time.monotonic() < end, f"{what}: not within {seconds:g} s")
@@ -90,7 +90,7 @@ def wait_until(condition: Callable[[], object], seconds: float, what: str) -> No
 
 
 def note(text: str) -> None:
-    """Says something besides the results."""
+    """Prints a TAP comment."""
     for line in text.splitlines():
         print(f"# {line}", flush=True)
 
@@ -116,7 +116,7 @@ def _run_one(number: int, title: str, function: Callable[[], None]) -> bool:
 
 
 def run() -> NoReturn:
-    """Runs all tests in the order in which they were defined."""
+    """Runs all tests in the order of their definition."""
     if os.geteuid():
         print("Bail out! this must be run as root")
         sys.exit(1)

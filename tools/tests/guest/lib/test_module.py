@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Test modules: they work while they are being loaded, and do not stay."""
+"""Test modules. They run their tests in module_init(), which fails, so they do not stay loaded."""
 
 import subprocess
 from pathlib import Path
@@ -11,7 +11,7 @@ FOLDER = Path("/mnt/share")
 
 
 class TestModule:
-    """One that is being loaded. It ends by itself."""
+    """A test module that is being loaded. It ends by itself."""
 
     def __init__(self, name: str, **parameters: object) -> None:
         self.name = name
@@ -22,24 +22,24 @@ class TestModule:
         )
 
     def running(self) -> bool:
-        """It is not at its end yet."""
+        """Returns true while the module runs."""
         return self._insmod.poll() is None
 
     def finish(self, quiet: bool = False) -> str:
-        """Waits for its end, passes on what it has said unless it is to be quiet, and returns it;
-        fails the test if the module found fault."""
+        """Waits until the module ends, and returns its TAP lines. Prints the lines unless `quiet`.
+        Fails the test if a test of the module failed."""
         _, error = self._insmod.communicate()
         said = [line.partition("TAP ")[2] for line in self._log.matching("TAP ")]
         for line in said if not quiet else ():
             tap.note(line)
         bad = [line for line in said if line.startswith("not ok")]
         tap.check(not bad, "\n".join(bad))
-        # EAGAIN is what it ends with when all is well.
+        # module_init() returns EAGAIN if every test passed.
         tap.check("temporarily unavailable" in error, f"insmod {self.name}: {error}")
-        tap.check(any(line.startswith("ok ") for line in said), f"{self.name} has tested nothing")
+        tap.check(any(line.startswith("ok ") for line in said), f"{self.name} ran no test")
         return "\n".join(said)
 
 
 def run(name: str, **parameters: object) -> None:
-    """Loads one and waits for its end."""
+    """Loads a test module and waits until it ends."""
     TestModule(name, **parameters).finish()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Traffic between two hosts, all of which is compared with what was sent."""
+"""Traffic between two hosts. Received data are compared with sent data."""
 
 import hashlib
 import os
@@ -18,8 +18,8 @@ SECONDS = 300
 
 
 def sizes(mtu: int, whole: int) -> list[int]:
-    """Payloads around all that is special: none, blocks, fragments of one packet and of two, as
-    much as goes into one piece, and nearly all that IP carries."""
+    """Returns payload sizes: all small sizes, sizes around powers of two and around one and two
+    fragments, the largest unfragmented payload, and nearly the largest of IP."""
     return [
         *range(0, 140), 255, 256, 257, 511, 512, 513, 1023, 1024, 1025,
         *range(mtu - 120, mtu - 20), *range(2 * mtu - 100, 2 * mtu - 40, 5),
@@ -49,7 +49,7 @@ class Pinger:
         self._sequence = 0
 
     def send(self, payload: bytes) -> int:
-        """Sends a request; returns its number."""
+        """Sends a request. Returns its sequence number."""
         self._sequence += 1
         header = struct.pack("!BBHHH", ECHO, 0, 0, self._id, self._sequence)
         check = _checksum(header + payload)
@@ -58,7 +58,7 @@ class Pinger:
         return self._sequence
 
     def receive(self, seconds: float) -> tuple[int, bytes] | None:
-        """Returns the next reply's number and payload, or nothing if there is none in time."""
+        """Returns sequence number and payload of the next reply, or None after a timeout."""
         self._sock.settimeout(seconds)
         while True:
             try:
@@ -71,7 +71,7 @@ class Pinger:
                 return sequence, packet[8:]
 
     def close(self) -> None:
-        """Ends it."""
+        """Closes the socket."""
         self._sock.close()
 
     def __enter__(self) -> "Pinger":
@@ -82,8 +82,8 @@ class Pinger:
 
 
 def ping(pinger: Pinger, sizes: Iterable[int], at_once: int = 1, seconds: float = 10) -> int:
-    """Sends random payloads of these sizes, some at a time; each has to come back. Returns how
-    many there were."""
+    """Sends random payloads of these sizes, up to `at_once` at a time. Fails the test unless each
+    comes back unchanged. Returns the number of payloads."""
     waiting: dict[int, bytes] = {}
     count = 0
 
@@ -94,7 +94,7 @@ def ping(pinger: Pinger, sizes: Iterable[int], at_once: int = 1, seconds: float 
                 lengths = [len(sent) for sent in waiting.values()]
                 raise tap.Failure(f"no reply to {lengths} bytes")
             number, payload = reply
-            tap.check(number in waiting, f"reply to no request: {number}")
+            tap.check(number in waiting, f"reply with an unknown sequence number: {number}")
             tap.check_same(payload, waiting.pop(number), "payload of a reply")
 
     for size in sizes:
@@ -113,7 +113,7 @@ def _stream(total: int) -> Iterator[bytes]:
 
 
 class _Receiver(threading.Thread):
-    """Takes one connection, and answers with the SHA-256 of all that comes."""
+    """Accepts one connection and answers with the SHA-256 of all received data."""
 
     def __init__(self, host: Namespace, address: str) -> None:
         super().__init__(daemon=True)
@@ -133,7 +133,7 @@ class _Receiver(threading.Thread):
 
 
 def transfer(host: Namespace, source: str, other: Namespace, target: str, total: int) -> None:
-    """Sends so many bytes over TCP from one host to the other; they have to be the same there."""
+    """Sends `total` bytes over TCP from one host to the other. Compares their SHA-256."""
     receiver = _Receiver(other, target)
     receiver.start()
     with host.entered():

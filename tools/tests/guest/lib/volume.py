@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Encrypted volumes: a file as a disk, dm-crypt on it, a file system on that."""
+"""Encrypted volumes: a file as a disk, dm-crypt on the disk, and ext4 on the volume."""
 
 import contextlib
 import hashlib
@@ -17,7 +17,7 @@ MOUNTS = Path("/tmp/volumes")
 
 
 def run(*command: str | Path) -> str:
-    """Runs a command and returns its output; the test fails if the command does."""
+    """Runs a command and returns its output. Fails the test if the command fails."""
     done = subprocess.run(command, capture_output=True, text=True)
     text = " ".join(map(str, command))
     tap.check(done.returncode == 0, f"{text}: status {done.returncode}\n{done.stdout}{done.stderr}")
@@ -26,8 +26,8 @@ def run(*command: str | Path) -> str:
 
 @contextlib.contextmanager
 def looped(file: Path) -> Iterator[Path]:
-    """A file as a block device."""
-    # Where it is built in there is nothing to load, and modprobe may say so.
+    """Attaches a file to a loop device."""
+    # modprobe fails if the driver is built in.
     subprocess.run(["modprobe", "-q", "loop"], check=False)
     device = run("losetup", "--find", "--show", file).strip()
     try:
@@ -37,13 +37,13 @@ def looped(file: Path) -> Iterator[Path]:
 
 
 def file_of(device: Path) -> Path:
-    """The file that a looped() device is."""
+    """Returns the backing file of a loop device."""
     return Path(Path("/sys/block", device.name, "loop/backing_file").read_text().strip())
 
 
 @contextlib.contextmanager
 def disk(mebibytes: int) -> Iterator[Path]:
-    """A block device of that size, over a file in memory."""
+    """Creates a block device of that size. Its backing file is in memory."""
     subprocess.run(["modprobe", "-q", "dm_crypt"], check=False)
     MOUNTS.mkdir(exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix="disk", dir=MOUNTS)
@@ -58,7 +58,7 @@ def disk(mebibytes: int) -> Iterator[Path]:
 
 
 def table(device: Path, cipher: str, key: bytes, sector_size: int, options: str = "") -> str:
-    """The device mapper's line for the whole of a device, encrypted."""
+    """Returns a dm-crypt table that encrypts a whole device."""
     sectors = int(run("blockdev", "--getsz", device))
     extra = [*options.split()]
     if sector_size != SECTOR:
@@ -69,18 +69,18 @@ def table(device: Path, cipher: str, key: bytes, sector_size: int, options: str 
 
 @contextlib.contextmanager
 def mapped(name: str, line: str) -> Iterator[Path]:
-    """A device-mapper device with that line as its table."""
+    """Creates a device-mapper device with this table."""
     run("dmsetup", "create", name, "--table", line)
     try:
         yield Path("/dev/mapper", name)
     finally:
-        # What has looked at the new device may still have it open.
+        # udev may still have the new device open.
         run("dmsetup", "remove", "--retry", name)
 
 
 @contextlib.contextmanager
 def mounted(device: Path, options: str = "noatime") -> Iterator[Path]:
-    """The file system of a device, at a folder."""
+    """Mounts the file system of a device."""
     folder = MOUNTS / device.name
     folder.mkdir(exist_ok=True)
     run("mount", "-t", "ext4", "-o", options, device, folder)
@@ -91,25 +91,25 @@ def mounted(device: Path, options: str = "noatime") -> Iterator[Path]:
 
 
 def make_file_system(device: Path) -> None:
-    """Makes an empty ext4, everything written at once and nothing later."""
+    """Creates an empty ext4 without deferred initialization."""
     options = "lazy_itable_init=0,lazy_journal_init=0,nodiscard"
     run("mkfs.ext4", "-q", "-F", "-b", "4096", "-E", options, device)
 
 
 def check_file_system(device: Path) -> None:
-    """Fails the test unless e2fsck finds nothing to complain about."""
+    """Fails the test if e2fsck finds an error."""
     forget()
     run("e2fsck", "-f", "-n", device)
 
 
 def forget() -> None:
-    """Makes the kernel read from the devices what it reads next."""
+    """Drops the page cache, so the next reads go to the devices."""
     os.sync()
     Path("/proc/sys/vm/drop_caches").write_text("3\n")
 
 
 def some_tree(source: Path, target: Path, limit: int) -> int:
-    """Copies files below source, folders and all, until there are limit bytes; returns how many."""
+    """Copies the files below source until limit bytes are copied. Returns the number of bytes."""
     total = 0
     for path in sorted(source.rglob("*")):
         if path.is_symlink() or not path.is_file() or total >= limit:
@@ -122,7 +122,7 @@ def some_tree(source: Path, target: Path, limit: int) -> int:
 
 
 def fingerprints(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every file below a folder."""
+    """Returns the SHA-256 of every file below a folder."""
     found = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink():
@@ -132,7 +132,7 @@ def fingerprints(folder: Path) -> dict[str, str]:
 
 
 def check_tree(folder: Path, expected: dict[str, str]) -> None:
-    """Fails the test unless the files below a folder are just the expected ones."""
+    """Fails the test unless the folder contains exactly the expected files."""
     found = fingerprints(folder)
     found = {name: value for name, value in found.items() if not name.startswith("lost+found")}
     wrong = sorted(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A process that writes files and reads them back, over and over, while something else happens."""
+"""A process that continuously writes files and reads them back."""
 
 import contextlib
 import hashlib
@@ -17,25 +17,25 @@ FILES = 100
 
 
 class Writer:
-    """What is known of the process."""
+    """The parent's view of the writer process."""
 
     def __init__(self) -> None:
         self._count = CONTEXT.Value("L", 0)
-        # The digests of the files, once it has ended.
+        # The digests of the files, once the process has ended.
         self.written: dict[str, str] = {}
 
     @property
     def count(self) -> int:
-        """How many files it has written."""
+        """The number of files that the process has written."""
         return int(self._count.value)
 
-    def goes_on(self, seconds: float = 300) -> None:
-        """Waits until it has written more; fails the test if it does not get on."""
+    def wait_for_progress(self, seconds: float = 300) -> None:
+        """Waits until the process has written two more files."""
         before = self.count
-        tap.wait_until(lambda: self.count > before + 1, seconds, "the writer goes on")
+        tap.wait_until(lambda: self.count > before + 1, seconds, "the writer makes progress")
 
     def work(self, folder: Path, stop: Event, results: Any) -> None:
-        """Writes and reads back files until told to stop; the result is what is there."""
+        """Writes and reads back files until `stop` is set. The results are their digests."""
         written: dict[str, str] = {}
         try:
             number = 0
@@ -49,7 +49,7 @@ class Writer:
                     os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
                 written[path.name] = hashlib.sha256(data).hexdigest()
                 if path.read_bytes() != data:
-                    raise OSError(f"{path} is not what was written")
+                    raise OSError(f"{path} has other contents than were written")
                 number += 1
                 self._count.value = number
             results.put(written)
@@ -59,7 +59,7 @@ class Writer:
 
 @contextlib.contextmanager
 def writing(folder: Path) -> Iterator[Writer]:
-    """While the block runs another process writes. Fails the test if something goes wrong there."""
+    """Runs a writer during the block. Fails the test if the writer fails."""
     writer = Writer()
     stop, results = CONTEXT.Event(), CONTEXT.Queue()
     process = CONTEXT.Process(target=writer.work, args=(folder, stop, results), daemon=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""IPsec: security associations and policies of two hosts, and what has gone through them."""
+"""IPsec: security associations and policies of two hosts, and their counters."""
 
 import dataclasses
 import os
@@ -11,55 +11,55 @@ from .netns import Namespace
 
 @dataclasses.dataclass(frozen=True)
 class Suite:
-    """Algorithms of an SA, and what a packet asks of the device."""
+    """Algorithms of an SA, and the device services that they use."""
 
     name: str
-    # Words for "ip xfrm state add", a number standing for a key of as many bytes.
+    # Words for "ip xfrm state add". A number stands for a key of that many bytes.
     words: tuple[str | int, ...]
-    # The services that have a part in each packet.
+    # The services that each packet uses.
     services: tuple[str, ...]
-    # What the kernel takes for it where the driver is preferred, and with extended sequence
-    # numbers.
-    taken: tuple[str, str]
+    # The kernel's algorithm for the SA if the driver is preferred, without and with extended
+    # sequence numbers.
+    sa_algorithms: tuple[str, str]
     protocol: str = "esp"
 
     def algorithm(self, esn: bool) -> str:
-        """What the kernel has to make of it, but for the template that makes IVs."""
+        """Returns the algorithm of the SA, without the template that generates IVs."""
         if self.words[0] == "aead" or self.protocol == "ah":
             return str(self.words[1])
         return f"{'authencesn' if esn else 'authenc'}({self.words[1]},{self.words[5]})"
 
     def keyed(self) -> list[str]:
-        """The words with new keys."""
+        """Returns the words with new keys."""
         return [
             word if isinstance(word, str) else "0x" + os.urandom(word).hex() if word else ""
             for word in self.words
         ]
 
 
-def aead(name: str, key: int, icv: int, taken: str) -> Suite:
-    """ESP with an algorithm that does all. key: bytes, with the salt; icv: bits."""
+def aead(name: str, key: int, icv: int, algorithm: str) -> Suite:
+    """Returns a suite of ESP with an AEAD. key: in bytes, including the salt; icv: in bits."""
     title = f"{name} with {key * 8} bits of key and salt"
-    return Suite(title, ("aead", name, key, str(icv)), ("AEAD",), (taken, taken))
+    return Suite(title, ("aead", name, key, str(icv)), ("AEAD",), (algorithm, algorithm))
 
 
 def authenc(
-    auth: str, auth_key: int, icv: int, cipher: str, cipher_key: int, taken: tuple[str, str]
+    auth: str, auth_key: int, icv: int, cipher: str, cipher_key: int, algorithms: tuple[str, str]
 ) -> Suite:
-    """ESP with a MAC and a cipher."""
+    """Returns a suite of ESP with a MAC and a cipher."""
     words = ("auth-trunc", auth, auth_key, str(icv), "enc", cipher, cipher_key)
     services = ("MAC",) if "null" in cipher else ("MAC", "CIPHER")
     title = f"{auth} and {cipher} with {cipher_key * 8} bits of key"
-    return Suite(title, words, services, taken)
+    return Suite(title, words, services, algorithms)
 
 
-def ah(auth: str, key: int, icv: int, taken: str) -> Suite:
-    """AH with a MAC."""
+def ah(auth: str, key: int, icv: int, algorithm: str) -> Suite:
+    """Returns a suite of AH with a MAC."""
     words = ("auth-trunc", auth, key, str(icv))
-    return Suite(f"AH with {auth}", words, ("MAC",), (taken, taken), "ah")
+    return Suite(f"AH with {auth}", words, ("MAC",), (algorithm, algorithm), "ah")
 
 
-# Those that more than one test has.
+# Suites of several tests.
 GCM = aead("rfc4106(gcm(aes))", 16 + 4, 128, "seqiv(rfc4106-gcm-aes-virtio)")
 SHA256_CBC = authenc(
     "hmac(sha256)", 32, 128, "cbc(aes)", 16,
@@ -71,7 +71,7 @@ AH_SHA256 = ah("hmac(sha256)", 32, 128, "hmac-sha256-virtio")
 
 @dataclasses.dataclass
 class State:
-    """What `ip -s xfrm state` says of an SA."""
+    """Counters of an SA from "ip -s xfrm state"."""
 
     packets: int
     replayed: int
@@ -79,7 +79,7 @@ class State:
 
 
 class Association:
-    """The two SAs between two hosts, one for each direction, each known to both."""
+    """The two SAs between two hosts, one for each direction. Both hosts have both SAs."""
 
     def __init__(self, suite: Suite, mode: str, esn: bool) -> None:
         self.suite = suite
@@ -94,8 +94,7 @@ class Association:
                 "spi", f"0x1{sender.address[-1]}", "reqid", "1", "mode", self.mode, *window]  # fmt: skip
 
     def add(self, at: Namespace, other: Namespace, wrong_key_from: str = "") -> None:
-        """Makes both SAs at one host. wrong_key_from: the one that this host's SA for what comes
-        from there has another key than it should."""
+        """Creates both SAs at one host. The SA for packets of `wrong_key_from` gets a new key."""
         for sender, receiver in ((at, other), (other, at)):
             words = self.suite.keyed() if sender.name == wrong_key_from else self._words[sender.name]
             at.ip("xfrm", "state", "add", *self._state(sender, receiver), *words)
@@ -106,7 +105,7 @@ class Association:
                   "proto", self.suite.protocol, "reqid", "1", "mode", self.mode)  # fmt: skip
 
     def ends(self, sender: Namespace, receiver: Namespace) -> tuple[str, str]:
-        """The addresses between which packets are protected."""
+        """Returns the addresses between which packets are protected."""
         if self.mode == "tunnel":
             return sender.inner, receiver.inner
         return sender.address, receiver.address
@@ -120,7 +119,7 @@ class Association:
 
     @staticmethod
     def state(at: Namespace, sender: Namespace) -> State:
-        """One of the SAs at a host, the one for what a sender sends."""
+        """Returns the counters of a host's SA for the packets of a sender."""
         text = at.ip("-s", "xfrm", "state", "list", "src", sender.address)
         packets = re.search(r"lifetime current:\s+\d+\(bytes\), (\d+)\(packets\)", text)
         stats = re.search(r"stats:\s+replay-window \d+ replay (\d+) failed (\d+)", text)
@@ -130,7 +129,7 @@ class Association:
 
 
 def errors(*hosts: Namespace) -> dict[str, int]:
-    """All that /proc/net/xfrm_stat has counted, by host."""
+    """Returns all counters of /proc/net/xfrm_stat that are not 0, by host."""
     found = {}
     for host in hosts:
         for name, count in host.numbers("xfrm_stat").items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Users of a device who work all the time, whatever happens to it: a volume, and a tunnel."""
+"""Workloads that use a device throughout a test: a LUKS volume, and a connection through IPsec."""
 
 import contextlib
 import os
@@ -22,23 +22,23 @@ SECONDS = 300
 BLOCK = 30_000
 
 
-class Survivor(Protocol):
-    """One of them, from the first test to the last."""
+class Workload(Protocol):
+    """A workload. It runs from the first test to the last."""
 
     what: str
 
     def open(self) -> None:
-        """Begins to work."""
+        """Starts the workload."""
 
-    def goes_on(self, seconds: float) -> None:
-        """Waits until it has got on; fails the test if it does not."""
+    def wait_for_progress(self, seconds: float) -> None:
+        """Waits for progress. Fails the test if there is none within the given time."""
 
     def close(self) -> None:
-        """Ends, and fails the test if anything is not as it should be."""
+        """Ends the workload. Fails the test if its data are wrong."""
 
 
 class Volume:
-    """A LUKS volume, and who writes it."""
+    """A LUKS volume, and a thread that writes files on it."""
 
     what = "volume"
 
@@ -50,7 +50,7 @@ class Volume:
         self._writer = Writer()
 
     def open(self) -> None:
-        """Makes the volume, and begins to write. The module must have been loaded with prefer=1."""
+        """Creates the volume and starts the writer. Requires the module parameter prefer=1."""
         check(crypto.preferred(NAME), "the module is not loaded with prefer=1")
         self._disk = self._stack.enter_context(volume.disk(80))
         KEY.write_bytes(os.urandom(64))
@@ -66,24 +66,24 @@ class Volume:
         folder = self._opened.enter_context(volume.mounted(opened))
         self._writer = self._opened.enter_context(writing(folder))
 
-    def goes_on(self, seconds: float) -> None:
-        """More has been written and read."""
-        self._writer.goes_on(seconds)
+    def wait_for_progress(self, seconds: float) -> None:
+        """Waits until the writer has written and read another file."""
+        self._writer.wait_for_progress(seconds)
 
     def close(self) -> None:
-        """Ends; software reads the volume, and must find on it what was written."""
+        """Closes the volume. The kernel's own cipher then reads it and must find all files."""
         with self._stack:
             self._opened.close()
-            software = f"capi:{crypto.software(NAME).driver}-plain64"
-            line = self._table.replace("aes-xts-plain64", software)
-            with volume.mapped("software", line) as opened:
+            generic = f"capi:{crypto.generic(NAME).driver}-plain64"
+            line = self._table.replace("aes-xts-plain64", generic)
+            with volume.mapped("fallback", line) as opened:
                 volume.check_file_system(opened)
                 with volume.mounted(opened, "ro") as folder:
                     volume.check_tree(folder, self._writer.written)
 
 
-class Talk:
-    """A TCP connection on which one host says something, over and over, and the other repeats it."""
+class Connection:
+    """A TCP connection. One host sends blocks, and the other host sends them back."""
 
     def __init__(self, host: Namespace, source: str, other: Namespace, target: str) -> None:
         self.count = 0
@@ -129,7 +129,7 @@ class Talk:
                 sock.sendall(data)
 
     def end(self) -> None:
-        """Ends it; fails the test if it was broken, or anything was not what had been said."""
+        """Closes the connection. Fails the test if it broke, or if a returned block differs."""
         self._stop.set()
         for thread in self._threads:
             thread.join(SECONDS)
@@ -138,9 +138,12 @@ class Talk:
 
 
 @contextlib.contextmanager
-def tunnelled(suite: xfrm.Suite, taken: str) -> Iterator[tuple[Namespace, str, Namespace, str]]:
-    """IPsec between a host on the driver, which must take a certain algorithm, and one on software.
-    Yields each with its address inside."""
+def tunnelled(
+    suite: xfrm.Suite, sa_algorithm: str
+) -> Iterator[tuple[Namespace, str, Namespace, str]]:
+    """Sets up IPsec between two hosts. One host uses the driver, and its SA must use the algorithm
+    `sa_algorithm`. The other host uses the kernel's own implementation. Yields each host with its
+    inner address."""
     with contextlib.ExitStack() as stack:
         left, right = stack.enter_context(netns.joined())
         association = Association(suite, "tunnel", False)
@@ -149,14 +152,14 @@ def tunnelled(suite: xfrm.Suite, taken: str) -> Iterator[tuple[Namespace, str, N
             association.add(right, left)
         with crconf.made_by(True, suite.algorithm(False)) as ours:
             association.add(left, right)
-        check(not theirs.ours, f"software's side has {theirs.ours}")
-        check(taken in ours.drivers, f"not taken: {taken}")
+        check(not theirs.ours, f"the side without the driver uses {theirs.ours}")
+        check(sa_algorithm in ours.drivers, f"{sa_algorithm} is not used")
         left_end, right_end = association.ends(left, right)
         yield left, left_end, right, right_end
 
 
 class Tunnel:
-    """IPsec between a host on the driver and one on software, and a connection through it."""
+    """A connection through IPsec. One host uses the driver, the other the kernel's own code."""
 
     what = "tunnel"
 
@@ -164,23 +167,25 @@ class Tunnel:
         self._stack = contextlib.ExitStack()
 
     def open(self) -> None:
-        """Makes the tunnel, and begins to talk."""
-        tunnel = tunnelled(xfrm.GCM, xfrm.GCM.taken[0])
+        """Sets up the tunnel and starts the connection."""
+        tunnel = tunnelled(xfrm.GCM, xfrm.GCM.sa_algorithms[0])
         left, left_end, right, right_end = self._stack.enter_context(tunnel)
         self._hosts = left, right
-        self._talk = Talk(left, left_end, right, right_end)
+        self._connection = Connection(left, left_end, right, right_end)
 
-    def goes_on(self, seconds: float) -> None:
-        """More has been said and repeated."""
-        before = self._talk.count
-        tap.wait_until(lambda: self._talk.count > before + 1, seconds, "the connection goes on")
+    def wait_for_progress(self, seconds: float) -> None:
+        """Waits until another block has come back."""
+        before = self._connection.count
+        tap.wait_until(
+            lambda: self._connection.count > before + 1, seconds, "another block came back"
+        )
 
     def close(self) -> None:
-        """Ends. Packets that got lost, which TCP has sent again, are told."""
+        """Ends the connection. Prints how many TCP segments were retransmitted."""
         with self._stack:
-            self._talk.end()
+            self._connection.end()
             again = {host.name: host.table("snmp", "Tcp")["RetransSegs"] for host in self._hosts}
             tap.note(
-                f"{self._talk.count} times {BLOCK} bytes there and back; segments sent again: "
+                f"{self._connection.count} times {BLOCK} bytes there and back; segments sent again: "
                 f"{again}; errors of IPsec: {xfrm.errors(*self._hosts)}"
             )

@@ -1,12 +1,12 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""The guest starts another kernel with kexec, while programs and a volume have requests under way:
-the device is left as one that nobody has used, and the driver of that kernel uses it.
+"""kexec while programs and a volume have requests in flight: the first kernel leaves the device
+reset, and the driver of the second kernel uses it.
 
-usage: another_kernel.py
+usage: kexec.py
 
-For a guest of --kexec, with a reference device. It is run twice: by the first kernel, which it
-leaves, and by the other, for which it looks what it has got.
+For a guest started with --kexec, with a reference device. The program runs twice: the first kernel
+starts the second, and the second runs the tests.
 """
 
 import ctypes
@@ -17,13 +17,13 @@ import time
 from pathlib import Path
 
 from lib import afalg, crypto, reference, tap
+from lib.active_users import LONG, ActiveUsers
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, holds, wait_until
-from lib.users import LONG, Users
+from lib.tap import check, check_equal, test, wait_until
 
 BOOT = Path("/run/boot")
 COMMAND_LINE = Path("/proc/cmdline").read_text().strip()
-# What tells the kernels apart.
+# Distinguishes the second kernel from the first.
 MARK = "testbed.another=1"
 KEXEC_FILE_LOAD = 320  # on x86-64
 REBOOT_KEXEC = 0x45584543
@@ -34,12 +34,12 @@ log = KernelLog()
 
 
 def done(result: int, what: str) -> None:
-    """Fails if a system call has."""
+    """Fails the test if a system call failed."""
     check(result == 0, f"{what}: {os.strerror(ctypes.get_errno())}")
 
 
 def load() -> None:
-    """Loads the other kernel, which is the same."""
+    """Loads the second kernel, which is the same image."""
     BOOT.mkdir()
     how = "trans=virtio,version=9p2000.L,ro"
     subprocess.run(["mount", "-t", "9p", "-o", how, "boot", BOOT], check=True)
@@ -52,7 +52,7 @@ def load() -> None:
 
 
 def encrypt() -> None:
-    """Encrypts for ever."""
+    """Encrypts forever."""
     data, iv = os.urandom(65536), os.urandom(16)
     with afalg.Transform(crypto.SYNC, os.urandom(16)) as transform:
         while True:
@@ -60,18 +60,18 @@ def encrypt() -> None:
 
 
 def leave() -> None:
-    """Starts the other kernel while the device is being used."""
-    wait_until(lambda: reference.status()["sessions"] == 0, LONG, "the self-tests are over")
-    users = Users()
-    users.works("the first kernel")
+    """Starts the second kernel while the device is in use."""
+    wait_until(lambda: reference.status()["sessions"] == 0, LONG, "the self-tests ended")
+    users = ActiveUsers()
+    users.wait_until_served("first kernel")
     for _ in range(PROGRAMS):
         threading.Thread(target=encrypt, daemon=True).start()
     found = users.sessions + 2 * PROGRAMS
     wait_until(lambda: reference.status()["sessions"] == found, LONG, f"{found} sessions")
-    users.writer.goes_on(LONG)
+    users.writer.wait_for_progress(LONG)
     load()
-    tap.note(f"the first kernel goes with {found} sessions")
-    time.sleep(1)  # what is printed here goes out before
+    tap.note(f"kexec with {found} sessions")
+    time.sleep(1)  # lets the console print the note
     log.check_quiet()
     done(libc.reboot(REBOOT_KEXEC), "reboot")
 
@@ -81,22 +81,22 @@ if MARK not in COMMAND_LINE:
     leave()
 
 
-@holds("the first kernel has left no session on the device")
+@test("first kernel: leaves no session on the device")
 def _() -> None:
     status = reference.status()
     check(status["starts"] > 1, f"the device was started {status['starts']} times")
-    check_equal(status["sessions_leaked"], 0, "sessions that were left behind")
+    check_equal(status["sessions_leaked"], 0, "leaked sessions")
 
 
-@holds("the device works for a program and for a volume")
+@test("second kernel: the device serves a program and a volume")
 def _() -> None:
-    wait_until(lambda: reference.status()["sessions"] == 0, LONG, "the self-tests are over")
-    users = Users()
-    users.works("the other kernel")
+    wait_until(lambda: reference.status()["sessions"] == 0, LONG, "the self-tests ended")
+    users = ActiveUsers()
+    users.wait_until_served("second kernel")
     users.close()
 
 
-@holds("the kernel has nothing to report")
+@test("no kernel reports")
 def _() -> None:
     log.check_quiet()
 

@@ -1,14 +1,14 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""The machine sleeps and wakes up, and hibernates, while a volume is being written and a program has
-a transform: nobody loses anything, and the device works for them again.
+"""System suspend and hibernation while a volume is written and a program has a transform. No data
+may be lost, and the device must serve both again.
 
-usage: machine_sleep.py [--stateless]
+usage: system_suspend.py [--stateless]
 
-For a guest whose root is in its memory, with a reference device. It sleeps with nothing but its
-memory kept: all devices have been reset when it wakes up. It hibernates as the kernel does to test
-that: its memory is written to the disk, and at once, without a boot in between, all devices are
-stopped and the memory is read back. With --stateless keys have no sessions.
+For a guest whose root is in its memory, with a reference device. Suspend is to memory (S3): all
+devices have been reset at resume. Hibernation is the kernel's test mode "test_resume": the memory
+is written to the disk, and, without a reboot, all devices are frozen and the memory is read back.
+With --stateless the driver uses the stateless mode.
 """
 
 import argparse
@@ -17,17 +17,17 @@ import time
 from pathlib import Path
 
 from lib import afalg, module, plug, tap
+from lib.active_users import LONG, ActiveUsers, setting_keys, wait_passed
 from lib.kernel_log import KernelLog
-from lib.tap import check, check_equal, holds
-from lib.users import LONG, Users, setting_keys, wait_passed
+from lib.tap import check, check_equal, test
 
 POWER = Path("/sys/power")
 ALARM = Path("/sys/class/rtc/rtc0/wakealarm")
-# Seconds after which the alarm rings: the machine has to be asleep by then.
+# Seconds until the wake-up alarm. The system must be suspended by then.
 NAP = 15
 TIMES = 3
 DISK = "/dev/vda"
-# The least that the memory of a guest comes to on the disk: packed it is some sixty megabytes.
+# Minimum size of a hibernation image. Compressed it has about 60 MB.
 IMAGE = 20 << 20
 
 parser = argparse.ArgumentParser()
@@ -37,35 +37,35 @@ log = KernelLog()
 
 
 class Held:
-    """What the tests share."""
+    """State that the tests share."""
 
-    users: Users
+    users: ActiveUsers
 
 
 def slept() -> int:
-    """How often the machine has slept."""
+    """Returns how often the system was suspended."""
     return int((POWER / "suspend_stats/success").read_text())
 
 
 def sleep() -> None:
-    """The machine sleeps until the alarm rings."""
+    """Suspends the system until the alarm."""
     (POWER / "mem_sleep").write_text("deep")
     before = slept()
     ALARM.write_text("0")
     ALARM.write_text(f"+{NAP}")
     (POWER / "state").write_text("mem")
     failed = (POWER / "suspend_stats/last_failed_step").read_text().strip()
-    check_equal(slept(), before + 1, f"times it has slept; {failed}")
+    check_equal(slept(), before + 1, f"suspends; {failed}")
 
 
 def disk_traffic() -> tuple[int, int]:
-    """Bytes that QEMU has read from the guest's disk, and has written to it."""
+    """Returns how many bytes QEMU has read from and written to the guest's disk."""
     [disk] = plug.qmp("query-blockstats")
     return disk["stats"]["rd_bytes"], disk["stats"]["wr_bytes"]
 
 
 def hibernate() -> None:
-    """The machine's memory goes to the disk, and comes back from there."""
+    """Hibernates: the memory is written to the disk, and read back."""
     (POWER / "disk").write_text("test_resume")
     before = disk_traffic()
     (POWER / "state").write_text("disk")
@@ -73,37 +73,37 @@ def hibernate() -> None:
     check(written > IMAGE and read > IMAGE, f"{written} bytes written, {read} read")
 
 
-@holds("the device works for a program and for a volume")
+@test("start: the device serves a program and a volume")
 def _() -> None:
-    Held.users = Users(sessions=0 if options.stateless else 4)
-    Held.users.works("at first")
+    Held.users = ActiveUsers(sessions=0 if options.stateless else 4)
+    Held.users.wait_until_served("start")
 
 
-@holds(f"{TIMES} times the machine sleeps, and the device works when it wakes up")
+@test(f"{TIMES} suspends: the device works after each resume")
 def _() -> None:
     for number in range(TIMES):
         sleep()
-        Held.users.works(f"time {number}")
+        Held.users.wait_until_served(f"resume {number}")
 
 
-@holds("it sleeps while keys are set all the time")
+@test("suspend while keys are set continuously: the device works")
 def _() -> None:
     with setting_keys():
         sleep()
         time.sleep(0.5)
-    Held.users.works("afterwards")
+    Held.users.wait_until_served("after")
 
 
-@holds("it sleeps during the self-tests, which pass all the same")
+@test("suspend during the self-tests: they pass")
 def _() -> None:
     module.unbind()
     module.bind(LONG)
     sleep()
     wait_passed()
-    Held.users.works("afterwards")
+    Held.users.wait_until_served("after")
 
 
-@holds("it hibernates twice while keys are set all the time, and the device works afterwards")
+@test("two hibernations while keys are set continuously: the device works")
 def _() -> None:
     subprocess.run(["modprobe", "virtio_blk"], check=True)
     tap.wait_until(Path(DISK).exists, LONG, "the disk is there")
@@ -113,15 +113,15 @@ def _() -> None:
         with setting_keys():
             hibernate()
             time.sleep(0.5)
-        Held.users.works(f"time {number}")
+        Held.users.wait_until_served(f"hibernation {number}")
 
 
-@holds("the files are those that were written, and nobody has left a session")
+@test("end: files are correct, no session is left")
 def _() -> None:
     Held.users.close()
 
 
-@holds("the kernel has nothing to report")
+@test("no kernel reports")
 def _() -> None:
     log.check_quiet()
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Requests of one algorithm of each kind, made by vc_fault.ko, and what becomes of them while the
-device has faults."""
+"""Requests through vc_fault.ko while the device has faults, and their results. There is at least
+one algorithm of each kind."""
 
 import contextlib
 import dataclasses
@@ -16,15 +16,15 @@ from . import crypto, der, keys, module, reference, tap
 FOLDER = Path("/mnt/share")
 PARAMETERS = Path("/sys/module/vc_fault/parameters")
 RUN = PARAMETERS / "run"
-# Seconds a request may take, and those in which a device has to work again.
+# Time limits in seconds: of a request, and of a device's recovery.
 LIMIT, LONG = 120, 300
-# The driver gives a device up that fails more often than 60 times in ten minutes.
+# The driver disables a device that fails more than 60 times in ten minutes.
 RESTARTS = 40
 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """An algorithm, in one flavour."""
+    """A variant of an algorithm."""
 
     service: str
     kind: str
@@ -34,8 +34,8 @@ class Subject:
     auth: int = 0
 
     @property
-    def flavour(self) -> str:
-        """Whether it sleeps."""
+    def variant(self) -> str:
+        """Returns "sync" or "async"."""
         return "sync" if self.driver.endswith("-sync") else "async"
 
 
@@ -59,19 +59,19 @@ P256 = keys.CURVES[1]
 
 @dataclasses.dataclass
 class Result:
-    """What has become of some requests."""
+    """The results of a run of requests."""
 
     right: int = 0
     wrong: int = 0
     lost: int = 0
     doubled: int = 0
-    # IVs that are not what they should be after a request.
+    # IVs that have a wrong value after a request.
     spoilt: int = 0
-    # Requests whose memory still has their data in it.
+    # Requests whose memory still contains data of the request after its completion.
     traces: int = 0
-    # By direction, "encrypt" or "decrypt", and number.
+    # Number of errors by direction ("encrypt" or "decrypt") and errno.
     errors: dict[tuple[str, int], int] = dataclasses.field(default_factory=dict)
-    # Why there was no transform with a key.
+    # The errno with which the transform or its key was rejected, or 0.
     refused: int = 0
 
     def __str__(self) -> str:
@@ -87,14 +87,14 @@ class Result:
 
 
 def load() -> None:
-    """Loads the module that makes the requests."""
+    """Loads vc_fault.ko, which sends the requests."""
     if not RUN.exists():
         subprocess.run(["insmod", FOLDER / "vc_fault.ko", f"limit={LIMIT}"], check=True)
 
 
 @functools.cache
 def _given(kind: str) -> dict[str, bytes]:
-    """What the module is told before it can make requests of a public key algorithm."""
+    """Returns the parameters that vc_fault.ko needs for requests of a public key algorithm."""
     if kind == "akcipher":
         return {"key": keys.rsa(RSA_BITS).private}
     if kind == "sig":
@@ -111,8 +111,9 @@ def run(
     text: int = 0,
     in_place: bool | None = None,
 ) -> Result:
-    """Makes so many requests, all at once if the flavour is asynchronous. `text` is the bytes of
-    text, or 0 for any length up to 2048. Without `in_place` every other pair is in place."""
+    """Sends `count` requests, all at once if the variant is asynchronous. `text` is the length of
+    the plaintext, or 0 for any length up to 2048. If `in_place` is None, every other pair of
+    requests is in place."""
     (PARAMETERS / "backlog").write_text("Y" if backlog else "N")
     (PARAMETERS / "text").write_text(str(text))
     (PARAMETERS / "in_place").write_text("-1" if in_place is None else str(int(in_place)))
@@ -136,10 +137,10 @@ def run(
 
 
 class Device:
-    """The one device, as its driver sees it and as it sees itself."""
+    """The guest's only device: its state in the driver, and its counters."""
 
     def __init__(self) -> None:
-        self._earlier = 0  # restarts before it was bound
+        self._earlier = 0  # restarts before the last bind
         self._name = module.devices()[0]
 
     def _shown(self) -> dict[str, str]:
@@ -150,21 +151,21 @@ class Device:
 
     @property
     def state(self) -> str:
-        """How it is; empty if it is not bound."""
+        """Returns the state of the device, or an empty string if the device is not bound."""
         return self._shown().get("state", "")
 
     @property
     def restarts(self) -> int:
-        """How often it was started again, in all."""
+        """Returns how often the driver restarted the device, across all binds."""
         return self._earlier + int(self._shown().get("restarts", 0))
 
     @property
     def served(self) -> int:
-        """How many data requests it has served."""
+        """Returns how many data requests the device has served."""
         return reference.data_requests(reference.status(), status="OK")
 
     def rebind(self) -> bool:
-        """Unbinds it, if it is bound, and binds it; returns whether its driver took it."""
+        """Unbinds the device if it is bound, and binds it. Returns true if the bind succeeds."""
         self._earlier = self.restarts
         with contextlib.suppress(OSError):
             (module.DRIVER / "unbind").write_text(self._name)
@@ -174,35 +175,35 @@ class Device:
             return False
         return True
 
-    def freshen(self) -> None:
-        """Binds the device again if it is disabled, or about to be."""
+    def rebind_if_failing(self) -> None:
+        """Rebinds the device if it is disabled, or if few more restarts would disable it."""
         if self.restarts - self._earlier >= RESTARTS or self.state in ("", "disabled"):
             self.rebind()
 
     def settle(self) -> None:
-        """Waits until it has answered all control requests."""
+        """Waits until the device has answered all control requests."""
         tap.wait_until(
             lambda: self._shown().get("controlq") == "0 in flight", LONG, "all control requests"
         )
 
-    def works(self, subject: Subject, forgiven: bool = False) -> None:
-        """Waits until it works for an algorithm; every result must be right. If it is forgiven, it
-        may have been given up since it was freshened, for what it had left of its faults."""
+    def wait_until_served(self, subject: Subject, may_be_disabled: bool = False) -> None:
+        """Waits until the device serves requests of an algorithm. Every result must be right.
+        With `may_be_disabled`, a device that was disabled because of earlier faults is rebound."""
         last = Result()
 
-        def does() -> bool:
+        def is_served() -> bool:
             nonlocal last
             before = self.served
             last = run(subject, 4)
             if last.refused == errno.ENOENT:
-                # It is not registered yet.
-                if forgiven:
-                    self.freshen()
+                # The algorithm is not registered yet.
+                if may_be_disabled:
+                    self.rebind_if_failing()
                 return False
-            tap.check_equal(str(last), "4 right", f"{subject.driver}, the device being well")
+            tap.check_equal(str(last), "4 right", f"{subject.driver}, without a fault")
             return self.served > before
 
         try:
-            tap.wait_until(does, LONG, f"the device works for {subject.driver}")
+            tap.wait_until(is_served, LONG, f"the device works for {subject.driver}")
         except tap.Failure as failure:
             raise tap.Failure(f"{failure}; {self.state}; {last}") from None

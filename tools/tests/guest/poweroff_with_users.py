@@ -1,9 +1,9 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Leaves a program with transforms, and an open volume, for the guest to be powered off with.
+"""Leaves a program with transforms and an open volume in use when the guest powers off.
 
-The guest's last act is to shut its devices down: the device's report has to say that no session was
-left behind.
+At power-off the kernel shuts the devices down. The device's report must then show no leaked
+session.
 """
 
 import contextlib
@@ -13,18 +13,18 @@ import time
 from pathlib import Path
 
 from lib import afalg, ciphers, crypto, reference, tap, volume
-from lib.tap import check, check_same, holds, wait_until
+from lib.tap import check, check_same, test, wait_until
 
 COUNT = 20
 HELD: list[contextlib.AbstractContextManager[Path]] = []
 
 
-@holds("the device has sessions of a program and of a volume, which stay")
+@test("program and volume: have sessions, which stay open")
 def _() -> None:
-    wait_until(lambda: reference.status()["sessions"] == 0, 120, "the self-tests are over")
+    wait_until(lambda: reference.status()["sessions"] == 0, 120, "the self-tests ended")
     ready, told = os.pipe()
     if os.fork() == 0:
-        # Whoever waits for the command's output does not wait for this one.
+        # Close the output, so that its reader does not wait for this process.
         for descriptor in (0, 1, 2):
             os.close(descriptor)
         transforms = [afalg.Transform(crypto.SYNC, os.urandom(16)) for _ in range(COUNT)]
@@ -43,7 +43,7 @@ def _() -> None:
         os.fsync(file.fileno())
         volume.forget()
         file.seek(0)
-        check_same(file.read(len(data)), data, "what was written")
+        check_same(file.read(len(data)), data, "contents of the volume")
     found = reference.status()["sessions"]
     check(found == 2 * COUNT + 2, f"{found} sessions")
 
@@ -53,5 +53,5 @@ try:
     tap.run()
 except SystemExit as end:
     sys.stdout.flush()
-    # Nothing is put away.
+    # Skip all cleanup.
     os._exit(int(end.code or 0))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Who has done the work: the reference device, or software in its place, and why."""
+"""Counts requests that the reference device served, and requests that ran on the fallback."""
 
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ def _fallbacks() -> dict[str, int]:
     }
 
 
-class Work:
-    """All that is done from the making of this on."""
+class OffloadStats:
+    """Requests since the creation of this object."""
 
     def __init__(self) -> None:
         self._device = reference.status()
-        self._software = _fallbacks()
+        self._initial = _fallbacks()
 
     def _requests(self, after: dict[str, Any], **wanted: str) -> dict[str, int]:
         found = {}
@@ -35,27 +35,29 @@ class Work:
         return found
 
     def device(self, status: str = "OK") -> dict[str, int]:
-        """The device's data requests with that status by operation, as far as there were any."""
+        """Returns the device's data requests with that status by operation. Omits zero counts."""
         return self._requests(reference.status(), status=status)
 
-    def software(self) -> dict[str, int]:
-        """Requests that the driver has left to software by reason, as far as there were any."""
+    def fallbacks(self) -> dict[str, int]:
+        """Returns the number of requests on the fallback by reason. Omits zero counts."""
         return {
-            reason: count - self._software[reason]
+            reason: count - self._initial[reason]
             for reason, count in _fallbacks().items()
-            if count > self._software[reason]
+            if count > self._initial[reason]
         }
 
     def share(self, what: str) -> tuple[dict[str, int], dict[str, int]]:
-        """Says how much of it the device has done, and why software has done the rest. Returns
-        what device() and software() do."""
-        after, software = reference.status(), self.software()
+        """Prints how many requests ran on the device and on the fallback. Returns the results of
+        device() and fallbacks()."""
+        after, fallbacks = reference.status(), self.fallbacks()
         device = self._requests(after)
-        done, rest = sum(device.values()), sum(software.values())
+        done, rest = sum(device.values()), sum(fallbacks.values())
         percent = f"{100 * done / (done + rest):.2f} %" if done + rest else "nothing"
-        tap.note(f"{what}: {percent} by the device ({device}), {rest} by software ({software})")
-        return self._requests(after, status="OK"), software
+        tap.note(
+            f"{what}: {percent} by the device ({device}), {rest} on the fallback ({fallbacks})"
+        )
+        return self._requests(after, status="OK"), fallbacks
 
     def check_none(self) -> None:
-        """Fails the test if the driver had anything to do."""
-        tap.check_equal((self.device(), self.software()), ({}, {}), "work of the driver")
+        """Fails the test if the device or the fallback served a request."""
+        tap.check_equal((self.device(), self.fallbacks()), ({}, {}), "requests of the driver")

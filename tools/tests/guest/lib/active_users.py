@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Those who have something of the device's all the time: a volume that is being written, and a
+"""Users that hold sessions of the device during a test: a volume that is being written, and a
 program with a transform."""
 
 import contextlib
@@ -18,17 +18,17 @@ EXPECTED = afalg.openssl(KEY, IV, DATA)
 
 
 def served() -> int:
-    """How many requests the reference device has served."""
+    """Returns how many requests the reference device has served."""
     return reference.data_requests(reference.status(), status="OK")
 
 
 def check_right(transform: afalg.Transform, what: str) -> None:
-    """A request of a transform with KEY gives what it should."""
+    """Fails the test unless a transform with KEY returns the expected ciphertext."""
     tap.check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, f"{what}: ciphertext")
 
 
-class Users:
-    """They use the device until this is closed, with so many sessions: those that two keys have."""
+class ActiveUsers:
+    """A volume and a transform. Each of their two keys has two sessions, until close()."""
 
     def __init__(self, mebibytes: int = 64, sessions: int = 4) -> None:
         self.sessions = sessions
@@ -42,16 +42,16 @@ class Users:
         self.writer: Writer = enter(writing(enter(volume.mounted(opened))))
         self.transform = enter(afalg.Transform(crypto.SYNC, KEY))
 
-    def works(self, what: str) -> None:
-        """Waits until the device works for both, with their sessions, and no others."""
+    def wait_until_served(self, what: str) -> None:
+        """Waits until the device serves both users and has exactly their sessions."""
 
-        def does() -> bool:
+        def is_served() -> bool:
             before = served()
             check_right(self.transform, what)
             return served() > before
 
-        tap.wait_until(does, LONG, f"{what}: the device works for a transform")
-        self.writer.goes_on(LONG)
+        tap.wait_until(is_served, LONG, f"{what}: the device works for a transform")
+        self.writer.wait_for_progress(LONG)
         tap.wait_until(
             lambda: reference.status()["sessions"] == self.sessions,
             LONG,
@@ -59,8 +59,8 @@ class Users:
         )
 
     def close(self) -> None:
-        """Ends both; fails the test if files are not those that were written, or if a session is
-        left."""
+        """Closes both users. Fails the test if a file differs from what was written, or if the
+        device still has a session."""
         self._stack.close()
         tap.check(self.writer.written, "nothing was written")
         tap.wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
@@ -68,7 +68,7 @@ class Users:
 
 @contextlib.contextmanager
 def setting_keys() -> Iterator[None]:
-    """While the block runs threads set keys all the time; the last one has to be theirs."""
+    """Threads set keys during the block. Each thread's transform must use the last key."""
     errors: list[str] = []
     stop = threading.Event()
 

@@ -1,11 +1,10 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Many operations by several threads with keys of all kinds, half of them killed in the middle.
+"""Threads run many operations with keys of all kinds. Half of the operations are killed.
 
-usage: pkey_load.py OPERATIONS
+usage: pkey_stress.py OPERATIONS
 
-For a guest with one reference device that knows ECDSA, and a module that was loaded with
-prefer_public_keys=1.
+For a guest with one reference device with ECDSA, and the module parameter prefer_public_keys=1.
 """
 
 import contextlib
@@ -21,7 +20,7 @@ from collections.abc import Callable
 from functools import partial
 
 from lib import crypto, keyctl, keys, reference, tap
-from lib.tap import check, holds, wait_until
+from lib.tap import check, test, wait_until
 
 OPERATIONS = int(sys.argv[1])
 THREADS = 8
@@ -34,7 +33,7 @@ def gives(result: object, function: Callable[..., object], *arguments: object) -
 
 
 def raises(number: int, function: Callable[..., object], *arguments: object) -> bool:
-    """The call ends with that error."""
+    """Returns true if the call raises that error."""
     try:
         function(*arguments)
     except OSError as error:
@@ -43,7 +42,7 @@ def raises(number: int, function: Callable[..., object], *arguments: object) -> 
 
 
 def operations() -> list[Callable[[], bool]]:
-    """What there is to do: each says whether the result is right."""
+    """Returns operations. Each returns true if its result is correct."""
     found: list[Callable[[], bool]] = []
     for key in (keys.rsa(bits) for bits in (512, 1024, 2048, 4096)):
         public = keyctl.asymmetric(keys.certificate(key.file))
@@ -81,7 +80,7 @@ def operations() -> list[Callable[[], bool]]:
 
 
 def work(todo: list[Callable[[], bool]], say: int) -> None:
-    """Does one thing after the other, and says so, until it is killed."""
+    """Runs random operations until the process is killed. Writes START and a result for each."""
     while True:
         operation = random.choice(todo)
         os.write(say, START)
@@ -89,8 +88,8 @@ def work(todo: list[Callable[[], bool]], say: int) -> None:
 
 
 def thread(todo: list[Callable[[], bool]], count: int) -> tuple[int, int]:
-    """Does so many things, of which half are killed in the middle; returns how many were done and
-    how many killed."""
+    """Runs `count` operations and kills about half of them. Returns how many completed, and how
+    many were killed."""
     done = killed = 0
     while done + killed < count:
         hear, say = os.pipe()
@@ -101,12 +100,12 @@ def thread(todo: list[Callable[[], bool]], count: int) -> tuple[int, int]:
                 work(todo, say)
             os._exit(1)
         os.close(say)
-        # As many as there have been killed, and a few more or less.
+        # Keeps the numbers of completed and killed operations about equal.
         left = max(0, killed - done + random.randrange(3))
         while True:
             heard = os.read(hear, 1)
             if heard == START and left == 0:
-                # Somewhere on its way: to the device, in it, or back.
+                # The request may be on its way to the device, in the device, or completed.
                 time.sleep(random.random() * 0.004)
                 os.kill(child, signal.SIGKILL)
                 break
@@ -114,18 +113,18 @@ def thread(todo: list[Callable[[], bool]], count: int) -> tuple[int, int]:
                 done += 1
                 left -= 1
             elif heard != START:
-                raise tap.Failure("a result is wrong")
+                raise tap.Failure("wrong result")
         _, status = os.waitpid(child, 0)
         tail = os.read(hear, 2)
         os.close(hear)
         if WRONG in tail:
-            raise tap.Failure("a result is wrong")
-        # It may have been done just before.
+            raise tap.Failure("wrong result")
+        # The operation may have completed before the signal.
         done, killed = (done + 1, killed) if DONE in tail else (done, killed + 1)
     return done, killed
 
 
-@holds(f"{OPERATIONS} operations, half of them killed: nothing is wrong, or lost")
+@test(f"{OPERATIONS} operations, half of them killed: correct results, none is lost")
 def _() -> None:
     todo = operations()
     tap.note(f"{len(todo)} kinds of operations")
@@ -146,18 +145,20 @@ def _() -> None:
     for hear in pipes:
         words = os.read(hear, 1000).decode()
         numbers = words.split()
-        check(len(numbers) == 2 and words.replace(" ", "").isdecimal(), words or "a thread is gone")
+        check(
+            len(numbers) == 2 and words.replace(" ", "").isdecimal(), words or "a thread has ended"
+        )
         done, killed = done + int(numbers[0]), killed + int(numbers[1])
     for _ in pipes:
         os.wait()
     reference.command(command="clear")
-    tap.note(f"{done} were done, {killed} killed")
-    check(done + killed >= OPERATIONS, "that is not as many as it should be")
-    check(killed >= OPERATIONS * 4 // 10, "that is not half")
-    check(done >= OPERATIONS * 4 // 10, "that is not half")
+    tap.note(f"{done} completed, {killed} killed")
+    check(done + killed >= OPERATIONS, "too few operations")
+    check(killed >= OPERATIONS * 4 // 10, "too few killed operations")
+    check(done >= OPERATIONS * 4 // 10, "too few completed operations")
 
 
-@holds("no session is left on the device, and it has done most of it")
+@test("no session is left, and the device has served most operations")
 def _() -> None:
     wait_until(lambda: reference.status()["sessions"] == 0, 60, "no session")
     now = reference.status()
@@ -166,18 +167,18 @@ def _() -> None:
         for what in ("ENCRYPT", "DECRYPT", "VERIFY")
     )
     tap.note(f"{made} requests")
-    check(made > OPERATIONS // 2, f"the device has done {made} requests")
+    check(made > OPERATIONS // 2, f"the device has served {made} requests")
 
 
-@holds("nobody holds an algorithm any more")
+@test("algorithms: no users are left")
 def _() -> None:
     keyctl.new_session()
 
     def held() -> list[str]:
         return [alg.driver for alg in crypto.ours().values() if alg.users]
 
-    # Templates that were made of one do not count.
-    wait_until(lambda: not held(), 60, "all transforms are gone")
+    # Template instances do not count as users.
+    wait_until(lambda: not held(), 60, "all transforms are freed")
 
 
 for name in ("pkcs8_key_parser", "x509_key_parser", "ecdsa_generic"):

@@ -1,24 +1,24 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""A LUKS volume that is written and read all the time survives what happens to its device.
+"""A LUKS volume under load stays intact while events happen to its device.
 
-usage: survive.py [--tunnel] [--soak SECONDS] [--seed SEED] EVENT...
+usage: device_events.py [--tunnel] [--soak SECONDS] [--seed SEED] EVENT...
 
-With --tunnel it is a connection through IPsec that does.
+--tunnel tests a connection through IPsec instead.
 
-For a guest whose module was loaded with prefer=1. An EVENT is one of
-  needs-reset  the device asks to be reset, 20 times (a vfio device)
-  silence      the device does not answer, 5 times (a reference device)
+For a guest with the module parameter prefer=1. The events are
+  needs-reset  the device sets DEVICE_NEEDS_RESET, 20 times (a vfio device)
+  silence      the device does not complete a request, 5 times (a reference device)
   faults       the device has a fault for a second, 20 times (a reference device)
-  ready        the device says it is not ready, and is ready again, 10 times (a reference device)
+  ready        HW_READY is 0 for a while, 10 times (a reference device)
   rebind       every device is unbound and bound again, 10 times
-  reset        somebody resets the PCI function, 5 times
-  unplug       the device is unplugged, and plugged in again, 3 times
-  fail-over    of two devices one is unplugged, and comes back; then the other
-With --soak they happen in an order chosen by SEED, until so many seconds are over.
+  reset        the PCI function is reset through sysfs, 5 times
+  unplug       the device is unplugged and plugged in again, 3 times
+  fail-over    one of two devices is unplugged and plugged in again; then the other one
+With --soak the events happen in a random order from SEED, for SECONDS.
 
-No request may fail meanwhile, no file be another than was written; when all is over software reads
-the volume, and finds all there is. A connection must not break, nor change what is said.
+No request may fail, and no file may change. At the end the kernel's own cipher must read the same
+files. A connection must neither break nor change data.
 """
 
 import argparse
@@ -32,11 +32,11 @@ from pathlib import Path
 from lib import afalg, crypto, host, module, reference, tap
 from lib.kernel_log import KernelLog
 from lib.plug import Plug
-from lib.survivors import Survivor, Tunnel, Volume
-from lib.tap import check, check_equal, holds, wait_until
+from lib.tap import check, check_equal, test, wait_until
+from lib.workloads import Tunnel, Volume, Workload
 
 LONG = 300
-# What no request is harmed by.
+# Faults that harm no request.
 FAULTS = """
     delay:value=20 reorder used-len-short used-len-long used-len-zero no-interrupt:count=5
     duplicate-used:count=1 wrong-id:queue=0:count=1 wrong-id:queue=control:count=1 refuse-operation
@@ -54,89 +54,89 @@ chance = random.Random(options.seed)
 log = KernelLog()
 
 
-stage: Survivor = Tunnel() if options.tunnel else Volume()
+stage: Workload = Tunnel() if options.tunnel else Volume()
 
 
 def served() -> int:
-    """What all devices have done."""
+    """Returns how many requests all devices have served."""
     numbers = reference.devices()
     statuses = [reference.status(number) for number in numbers]
     return (
         sum(reference.data_requests(status, status="OK") for status in statuses)
         if numbers
-        else host.work().total
+        else host.read_stats().total
     )
 
 
-def works(what: str) -> None:
-    """Waits until a device works for it, and it gets on."""
+def wait_until_served(what: str) -> None:
+    """Waits until a device serves the workload, and the workload makes progress."""
 
-    def does() -> bool:
+    def is_served() -> bool:
         before = served()
-        stage.goes_on(LONG)
+        stage.wait_for_progress(LONG)
         return served() > before
 
-    wait_until(does, LONG, f"{what}: a device works for the {stage.what}")
+    wait_until(is_served, LONG, f"{what}: a device serves the {stage.what}")
 
 
 def restarts() -> int:
-    """How often the driver has started a device again."""
+    """Returns how often the driver has restarted a device."""
     return len(log.matching("device reset and restarted"))
 
 
 def is_ready() -> bool:
-    """Some device is ready."""
+    """Returns true if a device is ready."""
     states = Path("/sys/kernel/debug", crypto.MODULE).glob("virtio*/status")
     return any("state: ready\n" in path.read_text() for path in states)
 
 
-@holds(f"the device works for a {stage.what}")
+@test(f"{stage.what}: uses the device")
 def _() -> None:
     stage.open()
-    works("at first")
+    wait_until_served("start")
 
 
 def needs_reset(round_: int) -> None:
-    """In the middle of its work."""
+    """The device sets DEVICE_NEEDS_RESET after some requests."""
     before = restarts()
     with reference.faulty(f"needs-reset:queue=0:after={round_ * 7}:count=1"):
         wait_until(lambda: restarts() > before, LONG, "a restart")
 
 
 def silence(round_: int) -> None:
-    """A request gets no answer."""
+    """The device does not complete a request."""
     before = restarts()
     with reference.faulty(f"never-answer:queue=0:after={round_ * 5}:count=1"):
         wait_until(lambda: restarts() > before, LONG, "a restart")
 
 
 def faults(_: int) -> None:
-    """One that does not damage what it is given to work on, as dm-crypt reads in place."""
+    """A random fault that leaves input data intact: dm-crypt decrypts in place."""
     with reference.faulty(chance.choice(FAULTS)):
         time.sleep(1)
-        stage.goes_on(LONG)
+        stage.wait_for_progress(LONG)
     reference.command(command="ready", ready=True)
 
 
 def ready(_: int) -> None:
-    """It is not, for a while."""
+    """The device is not ready for a while."""
     reference.command(command="ready", ready=False)
-    wait_until(lambda: not is_ready(), LONG, "it is not ready")
-    stage.goes_on(LONG)
+    wait_until(lambda: not is_ready(), LONG, "not ready")
+    stage.wait_for_progress(LONG)
     reference.command(command="ready", ready=True)
 
 
 def rebind(_: int) -> None:
-    """By hand."""
+    """Every device is unbound and bound again."""
     for name in module.devices():
         (module.DRIVER / "unbind").write_text(name)
-    stage.goes_on(LONG)
+    stage.wait_for_progress(LONG)
     for name in module.devices():
         (module.DRIVER / "bind").write_text(name)
 
 
 def reset(_: int) -> None:
-    """As for a virtual machine that is given the function."""
+    """The PCI function is reset, as before passing it to a virtual machine."""
     for name in module.devices():
         file = (module.DEVICES / name).resolve().parent / "reset"
         if not file.exists():
@@ -145,33 +145,33 @@ def reset(_: int) -> None:
 
 
 def unplug(_: int) -> None:
-    """And nothing else there that could work."""
+    """The only device is unplugged and plugged in again."""
     plug = Plug()
     plug.pull()
-    stage.goes_on(LONG)
+    stage.wait_for_progress(LONG)
     plug.push()
 
 
 def fail_over(round_: int) -> None:
-    """Each of two in turn."""
+    """One of two devices is unplugged and plugged in again. The other one serves the workload."""
     numbers = reference.devices()
     check_equal(len(numbers), 2, "devices")
     plug, other = Plug(numbers[round_ % 2]), numbers[1 - round_ % 2]
     plug.pull()
 
-    def does() -> bool:
+    def is_served() -> bool:
         before = reference.data_requests(reference.status(other), status="OK")
-        stage.goes_on(LONG)
+        stage.wait_for_progress(LONG)
         return reference.data_requests(reference.status(other), status="OK") > before
 
-    wait_until(does, LONG, f"device {other} works for the {stage.what}")
+    wait_until(is_served, LONG, f"device {other} serves the {stage.what}")
     plug.push()
-    # New keys go to both again.
+    # New sessions are distributed over both devices again.
     wait_until(lambda: spread(plug.number), LONG, f"device {plug.number} is used again")
 
 
 def spread(number: int) -> bool:
-    """A device gets some of the keys that are set."""
+    """Returns true if a device gets some of the sessions of new transforms."""
     before = reference.status(number)["sessions"]
     with contextlib.ExitStack() as stack:
         for _ in range(8):
@@ -181,58 +181,58 @@ def spread(number: int) -> bool:
 
 
 EVENTS: dict[str, tuple[str, int, Callable[[int], None]]] = {
-    "needs-reset": ("20 times the device asks to be reset", 20, needs_reset),
-    "silence": ("5 times the device does not answer", 5, silence),
-    "faults": ("20 times the device has a fault", 20, faults),
-    "ready": ("10 times the device is not ready for a while", 10, ready),
-    "rebind": ("10 times all devices are unbound and bound", 10, rebind),
-    "reset": ("5 times the PCI function is reset", 5, reset),
-    "unplug": ("3 times the device is unplugged and plugged in again", 3, unplug),
-    "fail-over": ("one device works for what another one did that is unplugged", 2, fail_over),
+    "needs-reset": ("20 times DEVICE_NEEDS_RESET", 20, needs_reset),
+    "silence": ("5 request timeouts", 5, silence),
+    "faults": ("20 faults of the device", 20, faults),
+    "ready": ("10 times not ready", 10, ready),
+    "rebind": ("10 times unbind and bind", 10, rebind),
+    "reset": ("5 resets of the PCI function", 5, reset),
+    "unplug": ("3 times unplug and plug in", 3, unplug),
+    "fail-over": ("fail-over from an unplugged device to another", 2, fail_over),
 }
 
 
-def happens(name: str, round_: int) -> None:
-    """An event, after which a device works for the volume again."""
+def run_event(name: str, round_: int) -> None:
+    """Runs an event, and waits until a device serves the workload again."""
     EVENTS[name][2](round_)
-    works(f"{name}, round {round_}")
+    wait_until_served(f"{name}, round {round_}")
 
 
 def soak() -> None:
-    """Whatever happens, for a long time."""
+    """Runs random events."""
     end = time.monotonic() + options.soak
     counts = dict.fromkeys(options.events, 0)
     while time.monotonic() < end:
         name = chance.choice(options.events)
-        happens(name, counts[name] % 20)
+        run_event(name, counts[name] % 20)
         counts[name] += 1
-        # A device that fails more than 60 times in ten minutes is given up.
+        # The driver disables a device that fails more than 60 times in ten minutes.
         time.sleep(chance.uniform(0, 5))
     tap.note(f"seed {options.seed}; {counts}")
-    check(all(counts.values()), "some of it did not happen")
+    check(all(counts.values()), "an event did not happen")
 
 
 if options.soak:
-    holds(f"for {options.soak} s whatever happens: the {stage.what} notices nothing")(soak)
+    test(f"random events for {options.soak} s: the {stage.what} works")(soak)
 else:
     for EVENT in options.events:
 
-        @holds(f"{EVENTS[EVENT][0]}: the {stage.what} notices nothing")
+        @test(f"{EVENTS[EVENT][0]}: the {stage.what} works")
         def _(name: str = EVENT) -> None:
             for round_ in range(EVENTS[name][1]):
-                happens(name, round_)
+                run_event(name, round_)
 
 
-@holds(f"nothing has failed, and the {stage.what} is as it should be")
+@test(f"{stage.what}: no request failed, data unchanged")
 def _() -> None:
     stage.close()
     log.check_quiet()
 
 
-@holds("no session is left when nobody has a key")
+@test("no transforms: the device has no session")
 def _() -> None:
     for number in reference.devices():
-        wait_until(lambda: reference.status(number)["sessions"] == 0, 60, f"none on {number}")
+        wait_until(lambda: reference.status(number)["sessions"] == 0, 60, f"no session on {number}")
 
 
 afalg.prepare()
