@@ -35,7 +35,7 @@ pub enum Admission {
     Serve,
     /// The queue does not serve the request now. The hooks keep the request and return it from
     /// [`Hooks::next_due`] later, or never.
-    Hold,
+    Defer,
     /// The queue serves neither this request nor any later request.
     Stop,
 }

@@ -292,7 +292,7 @@ impl Hooks for Instrument {
             // requests must not exhaust memory.
             Some(until) if ring.slots() < usize::from(size) => {
                 ring.held.push(Held { chain: chain.clone(), until });
-                Admission::Hold
+                Admission::Defer
             }
             _ => Admission::Serve,
         }

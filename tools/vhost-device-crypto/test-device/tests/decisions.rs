@@ -329,6 +329,6 @@ fn lengths_of_failed_requests_are_not_counted() {
         line.map(|line| (line.requests, line.bytes)).unwrap()
     };
     // The harness sends each request once for each way to cut it.
-    let cuts = CUTS.len() as u64;
+    let cuts = SEGMENT_LENS.len() as u64;
     assert_eq!((of("OK"), of("ERR")), ((cuts, 3 * cuts), (3 * cuts, 0)));
 }

@@ -135,7 +135,7 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
         let (in_order, size) = (ring.in_order(), ring.size());
         match self.queue.device.hooks.admit(hooks, id, &popped, in_order, size) {
             Admission::Serve => self.complete(&popped, id, parsed),
-            Admission::Hold => Ok(()),
+            Admission::Defer => Ok(()),
             Admission::Stop => {
                 self.active.broken = true;
                 self.queue.halt();

@@ -40,16 +40,16 @@ pub struct Kit {
 }
 
 /// Maximum length of the slices of a request.
-pub type Cut = usize;
+pub type SegmentLen = usize;
 
 /// All ways to cut a request: not at all, and into slices of these lengths.
-pub const CUTS: [Cut; 5] = [usize::MAX, 1, 7, 16, 64];
+pub const SEGMENT_LENS: [SegmentLen; 5] = [usize::MAX, 1, 7, 16, 64];
 
 pub fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-fn cut(bytes: &mut [u8], cut: Cut) -> Span<'_> {
+fn cut(bytes: &mut [u8], cut: SegmentLen) -> Span<'_> {
     let slice = Slice::from(bytes);
     let mut span = Span::new();
     let mut at = 0;
@@ -103,7 +103,7 @@ impl Kit {
         (response, written)
     }
 
-    pub fn raw_data(&self, readable: &[u8], writable: usize, pieces: Cut) -> (Vec<u8>, u32) {
+    pub fn raw_data(&self, readable: &[u8], writable: usize, pieces: SegmentLen) -> (Vec<u8>, u32) {
         let layout = match self.features {
             0 => 0,
             feature::REVISION_1 => 1,
@@ -270,7 +270,7 @@ impl Kit {
         head.extend(fields);
         let mut bytes = self.fixed(words(&head), natural);
         bytes.extend(input.concat());
-        let mut responses = CUTS.map(|pieces| {
+        let mut responses = SEGMENT_LENS.map(|pieces| {
             let (response, written) = self.raw_data(&bytes, output + 1, pieces);
             let (status, output) = response.split_last().unwrap();
             Response { status: (*status).into(), output: output.to_vec(), written }
