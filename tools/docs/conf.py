@@ -10,9 +10,13 @@ graphviz_output_format = "svg"
 html_theme = "alabaster"
 html_theme_options = {
     "description": "Linux guest driver for virtio crypto devices",
-    "page_width": "70em",
+    # Tables and pictures are as wide as the window.
+    "page_width": "auto",
+    "body_max_width": "none",
     "sidebar_width": "18em",
 }
+html_static_path = ["static"]
+html_css_files = ["pages.css"]
 html_copy_source = False
 # The texts have quoted options and C names, which must not change.
 smartquotes = False
