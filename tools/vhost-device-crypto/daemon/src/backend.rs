@@ -11,6 +11,7 @@
 //! [`Service::clear_status`] and [`Service::place_ring`].
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use vhost::vhost_user::message::{VhostUserProtocolFeatures, VhostUserVirtioFeatures};
@@ -27,6 +28,7 @@ use vmm_sys_util::event::{
 use virtio_crypto_device::hooks::Hooks;
 use virtio_crypto_device::protocol::feature;
 use virtio_crypto_device::queue::{Memory, Queue};
+use virtio_crypto_device::ring::split::Split;
 
 use crate::hardening;
 use crate::service::Service;
@@ -176,7 +178,11 @@ impl<H: Hooks> VhostUserBackend for Backend<H> {
         let queue = self.queue(thread)?;
         match vrings {
             _ if event == self.timer_event() => queue.timer_expired(),
-            [vring] if event == 0 => vring::run(queue, vring, &self.memory),
+            [vring] if event == 0 => {
+                let by_flags = self.service.has_sessions_by_message.load(Ordering::SeqCst);
+                let split = if by_flags { Split::by_flags() } else { Split::default() };
+                vring::run(queue, vring, &self.memory, split);
+            }
             _ => tracing::warn!("an event of an unknown kind: {event}"),
         }
         Ok(())

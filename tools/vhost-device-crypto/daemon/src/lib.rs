@@ -6,6 +6,7 @@
 //! socket      where front ends connect
 //! connection  one front end after the other
 //! relay       messages that the crate vhost does not pass on
+//! session_message  sessions that the front end creates
 //! backend     the device as vhost-user-backend sees it
 //! service     what the threads of a device share
 //! ```
@@ -21,5 +22,6 @@ pub mod process;
 mod relay;
 pub mod serve;
 pub mod service;
+pub mod session_message;
 pub mod socket;
 pub mod vring;

@@ -28,7 +28,11 @@ pub struct Service<H: Hooks = ()> {
     pub features: AtomicU64,
     /// Features of rings that are not offered.
     pub withheld: u64,
-    /// The place in the control ring where the device was suspended, or will go on.
+    /// Whether the front end has the control queue, and creates sessions with messages. It does not tell
+    /// the driver's features then.
+    pub has_sessions_by_message: AtomicBool,
+    /// The place in the control ring, or in the one that stands for it, where the device was suspended,
+    /// or will go on.
     control_place: Mutex<Option<u32>>,
 }
 
@@ -46,6 +50,7 @@ impl<H: Hooks> Service<H> {
             starts: AtomicU64::new(0),
             features: AtomicU64::new(0),
             withheld,
+            has_sessions_by_message: AtomicBool::new(false),
             control_place: Mutex::new(None),
         })
     }
@@ -74,6 +79,16 @@ impl<H: Hooks> Service<H> {
     pub fn restart(&self) {
         self.device.start(0);
         self.features.store(0, Ordering::SeqCst);
+        self.has_sessions_by_message.store(false, Ordering::SeqCst);
+    }
+
+    /// The ring whose place tells a driver that goes on from one that begins anew: the control ring, or
+    /// the first data ring if the front end has the control queue.
+    fn marked_ring(&self) -> usize {
+        match self.has_sessions_by_message.load(Ordering::SeqCst) {
+            true => 0,
+            false => self.queues.len() - 1,
+        }
     }
 
     fn control_place(&self) -> MutexGuard<'_, Option<u32>> {
@@ -82,7 +97,7 @@ impl<H: Hooks> Service<H> {
 
     /// A ring was stopped, and its next request was to be this one.
     pub fn suspend_ring(&self, index: usize, place: u16) {
-        if index + 1 == self.queues.len() {
+        if index == self.marked_ring() {
             *self.control_place() = Some(place.into());
         }
     }
@@ -90,7 +105,7 @@ impl<H: Hooks> Service<H> {
     /// A ring is to go on at this place. Where it was stopped, a guest has been suspended that knows
     /// its sessions still; anywhere else the driver has begun anew. A driver begins with place 0.
     pub fn place_ring(&self, index: u32, place: u32) {
-        if index as usize + 1 != self.queues.len() {
+        if index as usize != self.marked_ring() {
             return;
         }
         let last = self.control_place().replace(place);

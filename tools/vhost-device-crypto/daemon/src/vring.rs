@@ -28,19 +28,13 @@ pub fn is_started(vring: &Vring) -> bool {
     vring.get_queue().ready() && vring.is_enabled()
 }
 
-/// Serves a ring until it is empty, and starts it if the front end has.
-pub fn run<H: Hooks>(queue: &Queue<H>, vring: &Vring, memory: &Memory) {
+/// Serves a ring until it is empty, and starts it if the front end has. `split` is the state of a ring
+/// that starts.
+pub fn run<H: Hooks>(queue: &Queue<H>, vring: &Vring, memory: &Memory, split: Split) {
     let start = || -> Option<Box<dyn Ring>> {
-        is_started(vring).then(|| Box::new(SharedRing::new(vring.clone())) as _)
+        is_started(vring).then(|| Box::new(SharedRing { vring: vring.clone(), split }) as _)
     };
     queue.run(start, memory);
-}
-
-impl SharedRing {
-    /// Shares a ring with vhost-user-backend.
-    pub fn new(vring: Vring) -> Self {
-        SharedRing { vring, split: Split::default() }
-    }
 }
 
 impl Ring for SharedRing {

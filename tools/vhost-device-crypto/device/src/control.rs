@@ -29,6 +29,28 @@ impl<H: Hooks> Device<H> {
     pub fn control(&self, chain: &Chain<'_>) -> u32 {
         serve(self, chain)
     }
+
+    /// Creates a session without a request of the control queue: the front end has the queue, and has
+    /// decoded the request. Returns the session ID. The errors are those of a request.
+    pub fn create_session(
+        &self,
+        parameters: Parameters,
+        key: &[u8],
+        auth_key: &[u8],
+    ) -> Result<u64> {
+        check_key_lens(self, parameters)?;
+        let lens = [key.len(), auth_key.len()].map(u32::try_from);
+        let (key_len, auth_key_len) = parameters.key_lens();
+        if !self.is_ready() || lens != [Ok(key_len), Ok(auth_key_len)] {
+            return Err(StatusError::Generic);
+        }
+        self.sessions.insert(session(self, parameters, key, auth_key)?)
+    }
+
+    /// Destroys a session likewise. `Err` if there is none with this ID.
+    pub fn destroy_session(&self, id: u64) -> Result<()> {
+        self.sessions.remove(id).map(|_| ()).ok_or(StatusError::Generic)
+    }
 }
 
 fn serve<H: Hooks>(device: &Device<H>, chain: &Chain<'_>) -> u32 {
@@ -157,16 +179,20 @@ fn create<H: Hooks>(
         return Err(StatusError::Generic);
     };
     let (key, auth_key): (Zeroizing<_>, Zeroizing<_>) = (key.to_vec(), auth_key.to_vec());
-    let session = Session::new(
-        parameters,
-        &key,
-        &auth_key,
-        &device.capabilities,
-        &device.base,
-        device.features(),
-    )?;
+    let session = session(device, parameters, &key, &auth_key)?;
     *algorithm = session.algorithm;
     insert(device, session, chain.opcode())
+}
+
+/// Makes a session of its parameters and keys, for this device and its driver.
+fn session<H: Hooks>(
+    device: &Device<H>,
+    parameters: Parameters,
+    key: &[u8],
+    auth_key: &[u8],
+) -> Result<Session> {
+    let Device { capabilities, base, .. } = device;
+    Session::new(parameters, key, auth_key, capabilities, base, device.features())
 }
 
 /// Adds a session to the table, and returns its ID.

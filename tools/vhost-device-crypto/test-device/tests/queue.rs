@@ -17,6 +17,7 @@ use vhost_device_crypto::vring;
 use vhost_user_backend::VringT;
 use virtio_crypto_device::capabilities::Capabilities;
 use virtio_crypto_device::queue_id::QueueId;
+use virtio_crypto_device::ring::split::Split;
 use vmm_sys_util::timerfd::TimerFd;
 
 /// Length of the response to the invalid requests of the tests: a status.
@@ -308,7 +309,7 @@ fn crash() {
     let head = bench.ring.request(0);
     bench.ring.request(0);
     bench.ring.request(0);
-    vring::run(&queue, &bench.vring, &bench.ring.memory);
+    vring::run(&queue, &bench.vring, &bench.ring.memory, Split::default());
     assert_eq!(crashes.load(Ordering::SeqCst), 1);
     assert_eq!(bench.ring.used(), [used(head)]);
 }

@@ -58,6 +58,9 @@ pub struct Front {
     pub memory: Memory,
     pub rings: Vec<Ring>,
     pub features: u64,
+    /// Whether it does as QEMU's `cryptodev-vhost-user`: it has the control queue, does not tell the
+    /// driver's features, and enables no ring.
+    is_cryptodev: bool,
     kicks: Vec<EventFd>,
     calls: Vec<EventFd>,
 }
@@ -82,6 +85,16 @@ impl Front {
 
     /// Negotiates over a connection.
     pub fn connect_by(socket: UnixStream, rings: usize) -> Self {
+        Front::connect_with(socket, rings, VhostUserProtocolFeatures::empty(), false)
+    }
+
+    /// Does so with more features of the protocol.
+    pub fn connect_with(
+        socket: UnixStream,
+        rings: usize,
+        more: VhostUserProtocolFeatures,
+        is_cryptodev: bool,
+    ) -> Self {
         let count = rings as u64;
         let mut frontend = Frontend::from_stream(socket, count);
         frontend.set_owner().unwrap();
@@ -92,7 +105,8 @@ impl Front {
             | VhostUserProtocolFeatures::MQ
             | VhostUserProtocolFeatures::BACKEND_REQ
             | VhostUserProtocolFeatures::REPLY_ACK
-            | VhostUserProtocolFeatures::RESET_DEVICE;
+            | VhostUserProtocolFeatures::RESET_DEVICE
+            | more;
         assert!(protocol.contains(wanted));
         frontend.set_protocol_features(wanted).unwrap();
         // Request a reply to every message, so that errors are detected.
@@ -103,6 +117,7 @@ impl Front {
             memory: shared_memory(),
             rings: Vec::new(),
             features,
+            is_cryptodev,
             kicks: Vec::new(),
             calls: Vec::new(),
         }
@@ -121,7 +136,8 @@ impl Front {
     /// Starts the device with the existing rings, like QEMU when a paused guest continues.
     pub fn resume(&mut self, features: u64) {
         let frontend = &mut self.frontend;
-        frontend.set_features(features | PROTOCOL_FEATURES | VERSION_1).unwrap();
+        let driver = if self.is_cryptodev { 0 } else { features | VERSION_1 };
+        frontend.set_features(driver | PROTOCOL_FEATURES).unwrap();
         let memory = self.memory.memory();
         let regions = memory.iter().map(VhostUserMemoryRegionInfo::from_guest_region);
         let regions: Vec<_> = regions.map(Result::unwrap).collect();
@@ -149,7 +165,9 @@ impl Front {
             frontend.set_vring_addr(index, &config).unwrap();
             frontend.set_vring_kick(index, &kick).unwrap();
             frontend.set_vring_call(index, &call).unwrap();
-            frontend.set_vring_enable(index, true).unwrap();
+            if !self.is_cryptodev {
+                frontend.set_vring_enable(index, true).unwrap();
+            }
             self.kicks.push(kick);
             self.calls.push(call);
         }
@@ -157,8 +175,10 @@ impl Front {
 
     /// Stops the rings, like QEMU when the guest resets the device.
     pub fn stop(&mut self) {
-        for index in 0..self.rings.len() {
-            self.frontend.set_vring_enable(index, false).unwrap();
+        if !self.is_cryptodev {
+            for index in 0..self.rings.len() {
+                self.frontend.set_vring_enable(index, false).unwrap();
+            }
         }
         for (index, ring) in self.rings.iter().enumerate() {
             let base = self.frontend.get_vring_base(index).unwrap();

@@ -23,9 +23,17 @@ const HEADER_LEN: u64 = 4;
 pub struct Split {
     /// Entries published since the last `needs_notification()`.
     unsignalled: u16,
+    /// Whether the driver's flags decide if it is notified. With `VIRTIO_RING_F_EVENT_IDX` they are 0.
+    by_flags: bool,
 }
 
 impl Split {
+    /// A ring whose driver is notified by its flags alone: the front end does not tell whether the driver
+    /// has accepted `VIRTIO_RING_F_EVENT_IDX`, and what it has at the place of the index may be anything.
+    pub fn by_flags() -> Self {
+        Split { by_flags: true, ..Split::default() }
+    }
+
     /// See [`Ring::pop`].
     pub fn pop(
         memory: &GuestMemoryMmap,
@@ -84,7 +92,7 @@ impl Split {
         // index.
         full_fence();
         let load = |at| memory.load(address(queue.avail_ring(), at)?, Ordering::Relaxed);
-        if !queue.event_idx_enabled() {
+        if self.by_flags || !queue.event_idx_enabled() {
             return Ok(u16::from_le(load(0)?) & NO_INTERRUPT == 0);
         }
         let event = u16::from_le(load(HEADER_LEN + 2 * u64::from(queue.size()))?);
@@ -186,5 +194,27 @@ mod tests {
         assert_eq!(FENCES.get(), before);
         assert!(split.needs_notification(&memory, &queue).unwrap());
         assert_eq!(FENCES.get(), before + 1);
+    }
+
+    /// With the index, a driver that waits for another entry is not notified. With the flags it is, as
+    /// they are 0 then, unless they say otherwise.
+    #[test]
+    fn a_driver_whose_features_are_unknown_is_notified_by_its_flags() {
+        for (mut split, flags, wanted) in [
+            (Split::default(), 0, false),
+            (Split::by_flags(), 0, true),
+            (Split::by_flags(), NO_INTERRUPT, false),
+        ] {
+            let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 0x1000)]).unwrap();
+            let mut queue = Queue::new(4).unwrap();
+            queue.set_size(4);
+            queue.try_set_avail_ring_address(GuestAddress(0x100)).unwrap();
+            queue.try_set_used_ring_address(GuestAddress(0x200)).unwrap();
+            queue.set_event_idx(true);
+            memory.write_obj(flags.to_le(), GuestAddress(0x100)).unwrap();
+            memory.write_obj(5u16.to_le(), GuestAddress(0x10c)).unwrap();
+            split.publish(&memory, &mut queue, &[UsedElem { id: 0, len: 0, slots: 1 }]).unwrap();
+            assert_eq!(split.needs_notification(&memory, &queue).unwrap(), wanted, "{flags}");
+        }
     }
 }

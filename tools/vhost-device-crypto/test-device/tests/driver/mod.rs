@@ -18,6 +18,7 @@ use vhost_device_crypto::vring::{self, Vring};
 use vhost_user_backend::VringT;
 use virtio_crypto_device::capabilities::Capabilities;
 use virtio_crypto_device::queue_id::QueueId;
+use virtio_crypto_device::ring::split::Split;
 
 /// A ring with its driver side and its device side, without a front end.
 pub struct Bench {
@@ -68,7 +69,7 @@ impl Bench {
 
     /// Kicks the queue.
     pub fn run(&self) {
-        vring::run(&self.queue, &self.vring, &self.ring.memory);
+        vring::run(&self.queue, &self.vring, &self.ring.memory, Split::default());
     }
 
     /// Adds a request and kicks the queue. Returns the head index and the new used entries.
