@@ -9,6 +9,7 @@ import re
 import shutil
 from pathlib import Path
 
+import daemon
 import reference
 import virtiofs
 from virtiofs import Share
@@ -64,6 +65,7 @@ class Device:
     kind: str
     properties: list[str]  # of the QEMU device, as NAME=VALUE
     settings: reference.Settings | None = None  # of a reference device
+    vhost: daemon.Settings | None = None  # of the daemon
 
 
 def parse_devices(texts: list[str]) -> list[Device]:
@@ -71,15 +73,18 @@ def parse_devices(texts: list[str]) -> list[Device]:
     devices = []
     for text in texts:
         kind, _, rest = text.partition(":")
-        if kind in reference.KINDS:
-            try:
+        try:
+            if kind in reference.KINDS:
                 devices.append(Device(kind, [], reference.parse(rest, kind)))
-            except ValueError as error:
-                raise ValueError(f"--device {text}: {error}") from None
-            continue
+                continue
+            if kind == "daemon":
+                devices.append(Device(kind, [], vhost=daemon.parse(rest)))
+                continue
+        except ValueError as error:
+            raise ValueError(f"--device {text}: {error}") from None
         properties = [part for part in rest.split(",") if part]
         if kind not in ("qemu", "none"):
-            raise ValueError(f"--device {text}: expected qemu, ref, vfio or none")
+            raise ValueError(f"--device {text}: expected qemu, ref, vfio, daemon or none")
         for prop in properties:
             if "=" not in prop:
                 raise ValueError(f"--device {text}: {prop} is not NAME=VALUE")
@@ -143,7 +148,7 @@ class Machine:
         architecture = ARCHITECTURES[options.arch]
         machine = architecture.machine
         memory = []
-        if references or self.virtiofs:
+        if references or self.virtiofs or any(device.vhost for device in options.devices):
             # The servers map the guest's memory.
             machine += ",memory-backend=mem0"
             memory = ["-object", f"memory-backend-memfd,id=mem0,size={options.mem},share=on"]
@@ -269,6 +274,8 @@ class Machine:
             return [*port, *self._function(number)]
         if device.settings:
             return [*port, *self._reference(number, device.settings)]
+        if device.vhost:
+            return [*port, *self._daemon(number, device.vhost)]
         backend = [prop for prop in device.properties if prop.startswith("throttle-")]
         frontend = [prop for prop in device.properties if prop not in backend]
         if self.options.iommu:
@@ -290,6 +297,24 @@ class Machine:
             f"vhost-user-test-device-pci,id=v{number},chardev=d{number},bus=p{number}"
             f",virtio-id=20,num_vqs={settings.queues + 1}"
             f",vq_size={settings.vq_size},config_size={settings.config_size}",
+        ]
+
+    def _daemon(self, number: int, settings: daemon.Settings) -> list[str]:
+        """As the daemon's README has it; with cryptodev QEMU has the control queue."""
+        chardev = f"socket,id=d{number},path={daemon.socket_path(number)}"
+        if settings.reconnect:
+            chardev += f",reconnect-ms={settings.reconnect}"
+        if settings.cryptodev:
+            return [
+                *("-chardev", chardev),
+                *("-object", f"cryptodev-vhost-user,id=c{number},chardev=d{number}"),
+                *("-device", f"virtio-crypto-pci,id=v{number},cryptodev=c{number},bus=p{number}"),
+            ]
+        return [
+            *("-chardev", chardev),
+            "-device",
+            f"vhost-user-test-device-pci,id=v{number},chardev=d{number},bus=p{number}"
+            f",virtio-id=20,num_vqs={settings.queues + 1},vq_size={settings.vq_size},config_size=56",
         ]
 
     def _function(self, number: int) -> list[str]:

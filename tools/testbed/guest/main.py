@@ -43,6 +43,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--driver", choices=["rust", "c", "none"], required=True)
     parser.add_argument("--ko", type=Path)
     parser.add_argument("--server", type=Path)
+    parser.add_argument("--daemon", type=Path)
     parser.add_argument("--device", action="append", default=[], dest="devices")
     parser.add_argument("--param", action="append", default=[], dest="params")
     parser.add_argument("--module", action="append", default=[], dest="modules", type=Path)
@@ -132,10 +133,10 @@ def check_plugin(options: argparse.Namespace) -> None:
 def check_devices(options: argparse.Namespace) -> None:
     """Raises ValueError if a device requires an option or excludes one."""
     references = [device.settings for device in options.devices if device.settings]
-    if any(settings.kind == "ref" for settings in references) and options.iommu:
+    if any(device.kind in ("ref", "daemon") for device in options.devices) and options.iommu:
         raise ValueError(
-            "--iommu: the ref device cannot be behind an IOMMU,"
-            " its server does not translate addresses; the vfio device can"
+            "--iommu: ref and daemon devices cannot be behind an IOMMU,"
+            " their servers do not translate addresses; the vfio device can"
         )
     if any(settings.trace for settings in references) and not options.device_log:
         raise ValueError("a device with trace needs --device-log, for a folder to write to")
@@ -176,9 +177,8 @@ def guest_config(options: argparse.Namespace, release: str) -> str:
         "rows": size.lines,
         "columns": size.columns,
     }
-    values["profile"] = " ".join(
-        device.settings.profile for device in options.devices if device.settings
-    ).strip()
+    settings = [device.settings or device.vhost for device in options.devices]
+    values["profile"] = " ".join(one.profile for one in settings if one).strip()
     # For a device that is plugged in again.
     for number, device in enumerate(options.devices):
         if device.settings:

@@ -26,17 +26,21 @@ def command(words: list[str]) -> dict[str, Any]:
 
 
 class Bridge:
-    """Connects the guest's port and the monitor.
+    """Connects the guest's port and the monitor, and runs the commands of the test bed.
 
     A request consists of lines: a name, one line for each argument, and an empty line. The answer
     is one line: the name of the request, "return" or "error", and JSON.
     """
 
     def __init__(
-        self, to_monitor: Callable[[bytes], None], to_guest: Callable[[bytes], None]
+        self,
+        to_monitor: Callable[[bytes], None],
+        to_guest: Callable[[bytes], None],
+        own: dict[str, Callable[[dict[str, Any]], None]],
     ) -> None:
         self.to_monitor = to_monitor
         self.to_guest = to_guest
+        self.own = own
         self.monitor_rest = b""
         self.guest_rest = b""
         self.request: list[str] = []
@@ -58,8 +62,13 @@ class Bridge:
             name, *words = self.request or [""]
             self.request = []
             try:
-                self._send({**command(words), "id": name})
-            except (ValueError, IndexError) as error:
+                asked = command(words)
+                if function := self.own.get(asked.get("execute", "")):
+                    function(asked.get("arguments", {}))
+                    self._reply(name, "return", {})
+                    continue
+                self._send({**asked, "id": name})
+            except (ValueError, LookupError) as error:
                 self._reply(name, "error", {"class": "Usage", "desc": str(error)})
 
     def from_monitor(self, data: bytes) -> None:

@@ -70,19 +70,19 @@ def parse(text: str, kind: str = "ref") -> Settings:
     """Parses the options of --device after its kind. Raises ValueError for an invalid option."""
     settings = Settings(kind)
     # The user's options follow those of the profile and override them.
-    for part in _split(text):
+    for part in split(text):
         name, _, value = part.partition("=")
         if name == "profile":
             if settings.profile:
                 raise ValueError("a device has one profile")
             settings.profile = value
-            _set(settings, _split(profiles.expand(value, kind)))
-    _set(settings, [part for part in _split(text) if part.partition("=")[0] != "profile"])
+            _set(settings, split(profiles.expand(value, kind)))
+    _set(settings, [part for part in split(text) if part.partition("=")[0] != "profile"])
     return settings
 
 
-def _split(text: str) -> list[str]:
-    # As in QEMU's options, a comma in a value is written twice.
+def split(text: str) -> list[str]:
+    """Returns the options of a device. As in QEMU's options, a comma in a value is written twice."""
     return [part.replace("\0", ",") for part in text.replace(",,", "\0").split(",")]
 
 
@@ -91,11 +91,11 @@ def _set(settings: Settings, parts: list[str]) -> None:
     for part in parts:
         name, equals, value = part.partition("=")
         if name == "queues":
-            settings.queues = _number(name, value, 0, MAX_QUEUES)
+            settings.queues = ranged(name, value, 0, MAX_QUEUES)
         elif name == "vq-size":
-            settings.vq_size = _number(name, value, 1, MAX_RING[kind])
+            settings.vq_size = ranged(name, value, 1, MAX_RING[kind])
         elif name == "config-size":
-            settings.config_size = _number(name, value, 0, MAX_CONFIG[kind])
+            settings.config_size = ranged(name, value, 0, MAX_CONFIG[kind])
         elif name == "trace" and not equals:
             settings.trace = True
         elif name in (*_OURS, "trace"):
@@ -106,7 +106,8 @@ def _set(settings: Settings, parts: list[str]) -> None:
             raise ValueError(f"{part} has no name")
 
 
-def _number(name: str, value: str, least: int, most: int) -> int:
+def ranged(name: str, value: str, least: int, most: int) -> int:
+    """Returns the number that an option has. Raises ValueError if it is none, or out of range."""
     if not value.isdecimal() or not least <= int(value) <= most:
         raise ValueError(f"{name} is a number from {least} to {most}")
     return int(value)
@@ -165,7 +166,7 @@ class Server:
         """Waits until QEMU can connect."""
         wanted = {str(socket_path(self.number)), str(monitor_path(self.number))}
         end = time.monotonic() + START_SECONDS
-        while not wanted <= _listening():
+        while not wanted <= listening():
             if self.process.poll() is not None:
                 raise NotStarted(f"device {self.number} {self._ending()} instead of starting")
             if time.monotonic() > end:
@@ -241,7 +242,7 @@ class Server:
         return f"ended with status {status}"
 
 
-def _listening() -> set[str]:
+def listening() -> set[str]:
     """Returns the paths of all listening sockets."""
     # num refcount protocol flags type state inode path; the flag is __SO_ACCEPTCON
     rows = [line.split(maxsplit=7) for line in Path("/proc/net/unix").read_text().splitlines()[1:]]

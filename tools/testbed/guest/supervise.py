@@ -18,7 +18,9 @@ import tty
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
+import daemon
 import reference
 import virtiofs
 from machine import SOCKETS, Machine
@@ -75,6 +77,7 @@ class Supervisor:
         self.outcome = Outcome()
         self.selector = selectors.DefaultSelector()
         self.sockets: dict[str, socket.socket] = {}
+        self.daemons: dict[int, daemon.Server] = {}
         self.console = -1
         self.received = {"stdout": 0, "stderr": 0}
         self.expected: dict[str, int] | None = None  # bytes, known after the end of the command
@@ -87,7 +90,7 @@ class Supervisor:
 
     def run(self) -> Outcome:
         """Boots the guest and waits until it ends."""
-        servers: list[reference.Server] = []
+        servers: list[reference.Server | daemon.Server] = []
         folders: list[virtiofs.Server] = []
         try:
             if self.machine.virtiofs:
@@ -102,26 +105,33 @@ class Supervisor:
                 folder.kill()
         return self.outcome
 
-    def _start_servers(self, servers: list[reference.Server]) -> bool:
-        """Starts the reference devices, before QEMU connects to them."""
+    def _start_servers(self, servers: list[reference.Server | daemon.Server]) -> bool:
+        """Starts the reference devices and the daemons, before QEMU connects to them."""
         for number, device in enumerate(self.options.devices):
             if device.settings:
                 servers.append(reference.Server(self.options, number, device.settings))
+            if device.vhost:
+                self.daemons[number] = daemon.Server(self.options, number, device.vhost)
+                servers.append(self.daemons[number])
         for server in servers:
             try:
                 server.wait_ready()
             except reference.NotStarted as error:
-                self.outcome.setup_error = "the reference device did not start"
+                what = "device" if isinstance(server, daemon.Server) else "reference device"
+                self.outcome.setup_error = f"the {what} did not start"
                 self.outcome.complaints.append(
                     reference.Complaint(f"{error}:", server.last_words())
                 )
                 return False
         return True
 
-    def _stop_servers(self, servers: list[reference.Server]) -> None:
-        """Ends the reference devices and collects their reports."""
+    def _stop_servers(self, servers: list[reference.Server | daemon.Server]) -> None:
+        """Ends the devices and collects the reports of the reference devices."""
         for server in servers:
             server.stop()
+            if isinstance(server, daemon.Server):
+                self.outcome.complaints += server.complaints()
+                continue
             self.outcome.complaints += server.complaints(self.options.allowed_violations)
             for name, value in server.read_report().items():
                 if name != "violations":
@@ -131,7 +141,9 @@ class Supervisor:
         alive = os.open(self.options.run_dir / "alive", os.O_RDONLY | os.O_NONBLOCK)
         qemu = self._start_qemu()
         bridge = Bridge(
-            lambda data: self._send("monitor", data), lambda data: self._send("qmp", data)
+            lambda data: self._send("monitor", data),
+            lambda data: self._send("qmp", data),
+            {"daemon-restart": self._restart_daemon},
         )
         self._watch(alive, lambda data: None, lambda: self._stop(143))
         self._watch(self.console, self._on_console, lambda: None)
@@ -174,6 +186,19 @@ class Supervisor:
         for end in theirs.values():
             end.close()
         return qemu
+
+    def _restart_daemon(self, arguments: dict[str, Any]) -> None:
+        """Ends the daemon of a device by a signal, and starts it again after some seconds; ValueError
+        if it cannot be."""
+        server = self.daemons.get(arguments.get("device", 0))
+        if not server:
+            raise ValueError("no such daemon")
+        try:
+            server.restart(
+                signal.Signals[arguments.get("signal", "SIGKILL")], arguments.get("after", 0)
+            )
+        except (reference.NotStarted, subprocess.TimeoutExpired) as error:
+            raise ValueError(str(error)) from None
 
     def _watch(self, fd: int, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
         self.selector.register(fd, selectors.EVENT_READ, (on_data, on_end))

@@ -126,8 +126,10 @@ CTR_SHA512 = ALL["authenc(hmac(sha512),rfc3686(ctr(aes)))"]
 
 
 def of_devices() -> list[Algorithm]:
-    """Returns the algorithms that must be registered. QEMU's device supports none."""
-    offered = services.offered() if reference.devices() else 0
+    """Returns the algorithms that must be registered. QEMU's own device supports none. With
+    cryptodev-vhost-user it passes on algorithm chaining."""
+    daemon = services.profile() in (services.DAEMON, services.CRYPTODEV)
+    offered = services.offered() if daemon or reference.devices() else 0
     return [
         one
         for one in ALL.values()
@@ -139,7 +141,7 @@ def of_devices() -> list[Algorithm]:
 def _in_profile(one: Algorithm) -> bool:
     """Returns true if the device's profile supports the algorithm."""
     match services.profile():
-        case "":
+        case "" | services.DAEMON | services.CRYPTODEV:
             return True
         case "dpdk-vhost":
             return one.name.endswith(",cbc(aes))")

@@ -122,10 +122,13 @@ QEMU = {cipher.name: cipher for cipher in (*AES, XTS, *DES3)}
 
 
 def of_devices() -> list[Cipher]:
-    """Returns the ciphers that must be registered: all for a reference device, cbc(aes) for a
-    profile with ciphers, and QEMU's ciphers otherwise."""
+    """Returns the ciphers that must be registered: all for a reference device, all but DES for the
+    daemon, cbc(aes) for another profile with ciphers, and QEMU's ciphers otherwise."""
     if not services.offered() & services.CIPHER:
         return []
-    if services.profile():
-        return [ALL["cbc(aes)"]]
-    return list((ALL if reference.devices() else QEMU).values())
+    match services.profile():
+        case "":
+            return list((ALL if reference.devices() else QEMU).values())
+        case services.DAEMON | services.CRYPTODEV:
+            return list(QEMU.values())
+    return [ALL["cbc(aes)"]]

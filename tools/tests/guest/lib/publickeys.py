@@ -32,10 +32,12 @@ def max_size() -> int:
 def of_devices() -> list[str]:
     """Returns the driver names that must be registered. QEMU's device supports none. The reference
     device uses the specification's number for ECDSA by default. A device whose max_size is too
-    small for RSA with 2048 bits supports no RSA. A profile supports RSA only."""
-    if not reference.devices() or not services.offered() & services.AKCIPHER:
+    small for RSA with 2048 bits supports no RSA. A profile supports RSA only,
+    except for the daemon with revision 1."""
+    daemon = services.profile() == services.DAEMON
+    if not (daemon or reference.devices()) or not services.offered() & services.AKCIPHER:
         return []
     rsa = RSA if max_size() > 512 else ()
-    if services.profile():
+    if services.profile() and not (daemon and revision_1()):
         return list(rsa)
     return [*rsa, *(ECDSA if revision_1() or ecdsa_number() == 2 else ())]

@@ -70,6 +70,10 @@ class Volume:
         """Waits until the writer has written and read another file."""
         self._writer.wait_for_progress(seconds)
 
+    def files(self) -> int:
+        """Returns how many files the writer has written and read."""
+        return self._writer.count
+
     def close(self) -> None:
         """Closes the volume. The kernel's own cipher then reads it and must find all files."""
         with self._stack:
