@@ -25,6 +25,12 @@ The daemon serves the requests that are in its rings, and exits.
 .TP
 \fI/run/vhost\-device\-crypto/GUEST/socket\fR
 The socket of this service. The front end must be in the group kvm.
+.SH NOTES
+A guest with QEMU's \fBvhost\-user\-test\-device\-pci\fR is lost when the daemon ends: stop the guest first. A guest
+with \fBcryptodev\-vhost\-user\fR goes on without the device. If its chardev has \fBreconnect\-ms=\fR it uses the
+device again when the daemon is back.
+.PP
+With \fBcryptodev\-vhost\-user\fR QEMU lets ciphers and algorithm chaining through, on one data queue.
 .SH EXAMPLES
 A device with four data queues, and QEMU with this device. The number of virtqueues is the number of
 data queues plus one:
@@ -37,6 +43,19 @@ qemu\-system\-x86_64 ... \
     \-machine q35,memory\-backend=mem \-m 2G \
     \-chardev socket,id=crypto,path=/run/crypto.sock \
     \-device vhost\-user\-test\-device\-pci,chardev=crypto,virtio\-id=20,num_vqs=5,vq_size=256,config_size=56
+.fi
+.PP
+The same with QEMU's own crypto device, which connects again when the daemon was restarted:
+.PP
+.nf
+vhost\-device\-crypto \-\-socket\-path /run/crypto.sock
+
+qemu\-system\-x86_64 ... \
+    \-object memory\-backend\-memfd,id=mem,size=2G,share=on \
+    \-machine q35,memory\-backend=mem \-m 2G \
+    \-chardev socket,id=crypto,path=/run/crypto.sock,reconnect\-ms=1000 \
+    \-object cryptodev\-vhost\-user,id=cryptodev,chardev=crypto \
+    \-device virtio\-crypto\-pci,cryptodev=cryptodev
 .fi
 "#;
 
