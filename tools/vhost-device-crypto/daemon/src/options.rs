@@ -33,6 +33,10 @@ pub struct Options {
     #[command(flatten)]
     pub limits: Limits,
 
+    /// Unix socket at which counters are served over HTTP, in Prometheus' text format [default: none]
+    #[arg(long, value_name = "PATH")]
+    pub metrics_socket: Option<PathBuf>,
+
     /// Print the capabilities of the program as JSON, as QEMU's conventions for back-end programs ask
     /// for, and exit. All other options are ignored
     #[arg(long)]

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::options::Options;
 use crate::service::Service;
 use crate::socket::{self, Socket};
-use crate::{hardening, process};
+use crate::{hardening, metrics, process};
 
 /// Serves all guests. Returns when a front end whose connection was passed as a descriptor has
 /// disconnected, or if a device cannot start.
@@ -34,8 +34,12 @@ pub fn serve(options: &Options) -> Result<i32, Error> {
             paths.push(path);
         }
     }
-    let (sockets, services) = (paths.clone(), guests.iter().map(|(service, _)| service.clone()));
-    let services: Vec<_> = services.collect();
+    let services: Vec<_> = guests.iter().map(|(service, _)| service.clone()).collect();
+    if let Some(path) = &options.metrics_socket {
+        metrics::start(socket::bind(path)?, services.clone())?;
+        paths.push(path.clone());
+    }
+    let sockets = paths.clone();
     process::on_termination(move || end(&services, &sockets))?;
     let threads: Vec<_> = guests
         .into_iter()

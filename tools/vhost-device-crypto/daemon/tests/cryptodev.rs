@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! The daemon behind a front end that has the control queue, as QEMU's `cryptodev-vhost-user`.
 
+mod process;
+
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 
-use crypto_test_driver::front::{listens, wait, Front};
+use crypto_test_driver::front::{wait, Front};
 use crypto_test_driver::WRITE;
+use process::Daemon;
 use vhost::vhost_user::message::VhostUserProtocolFeatures;
-use vmm_sys_util::tempdir::TempDir;
 
 const CREATE: u32 = 26;
 const CLOSE: u32 = 27;
@@ -17,45 +17,17 @@ const CREATE_LEN: usize = 1072;
 const KEY: [u8; 32] = [0x5a; 32];
 const IV: [u8; 16] = [0x11; 16];
 
-/// A daemon with one data queue.
-struct Daemon {
-    child: Child,
-    directory: TempDir,
+/// A daemon with few sessions.
+fn start() -> Daemon {
+    Daemon::start(&["--max-sessions", "3"])
 }
 
-impl Daemon {
-    fn start() -> Self {
-        let directory = TempDir::new_with_prefix("/tmp/vhost-device-crypto-test-").unwrap();
-        let path = directory.as_path().join("socket");
-        let child = Command::new(env!("CARGO_BIN_EXE_vhost-device-crypto"))
-            .args(["--max-sessions", "3", "--socket-path"])
-            .arg(&path)
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        let daemon = Daemon { child, directory };
-        wait("socket", || listens(&path).then_some(()));
-        daemon
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.as_path().join("socket")
-    }
-
-    /// A front end, and its socket for other messages. It has negotiated the messages about sessions.
-    fn connect(&self, is_cryptodev: bool) -> (Front, UnixStream) {
-        let socket = UnixStream::connect(self.path()).unwrap();
-        let more = VhostUserProtocolFeatures::CRYPTO_SESSION;
-        let front = Front::connect_with(socket.try_clone().unwrap(), 2, more, is_cryptodev);
-        (front, socket)
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// A front end, and its socket for other messages. It has negotiated the messages about sessions.
+fn connect(daemon: &Daemon, is_cryptodev: bool) -> (Front, UnixStream) {
+    let socket = UnixStream::connect(daemon.path("socket")).unwrap();
+    let more = VhostUserProtocolFeatures::CRYPTO_SESSION;
+    let front = Front::connect_with(socket.try_clone().unwrap(), 2, more, is_cryptodev);
+    (front, socket)
 }
 
 fn send(mut socket: &UnixStream, request: u32, body: &[u8]) {
@@ -102,8 +74,8 @@ fn encrypt(front: &mut Front, session: u64, text: &[u8]) -> (u8, Vec<u8>) {
 
 #[test]
 fn the_front_end_creates_sessions_and_the_driver_uses_them() {
-    let daemon = Daemon::start();
-    let (mut front, socket) = daemon.connect(true);
+    let daemon = start();
+    let (mut front, socket) = connect(&daemon, true);
     front.start(0, 1);
     let session = create(&socket, 3).unwrap();
     let text: Vec<u8> = (0..64).collect();
@@ -136,8 +108,8 @@ fn the_front_end_creates_sessions_and_the_driver_uses_them() {
 
 #[test]
 fn sessions_outlive_a_pause_and_no_reset() {
-    let daemon = Daemon::start();
-    let (mut front, socket) = daemon.connect(true);
+    let daemon = start();
+    let (mut front, socket) = connect(&daemon, true);
     front.start(0, 1);
     let session = create(&socket, 3).unwrap();
     assert_eq!(encrypt(&mut front, session, &[0; 16]).0, 0);
@@ -152,7 +124,7 @@ fn sessions_outlive_a_pause_and_no_reset() {
     // The next front end is another guest's.
     let session = create(&socket, 3).unwrap();
     drop((front, socket));
-    let (mut front, socket) = daemon.connect(true);
+    let (mut front, socket) = connect(&daemon, true);
     front.start(0, 1);
     assert_eq!(encrypt(&mut front, session, &[0; 16]).0, 4);
     assert_eq!(create(&socket, 3), Ok(0));
@@ -160,7 +132,7 @@ fn sessions_outlive_a_pause_and_no_reset() {
 
 #[test]
 fn messages_that_are_not_valid_end_the_connection_only() {
-    let daemon = Daemon::start();
+    let daemon = start();
     let bodies = [
         (CREATE, vec![0; CREATE_LEN - 1]),
         (CREATE, vec![0; 632]),
@@ -170,7 +142,7 @@ fn messages_that_are_not_valid_end_the_connection_only() {
         (CLOSE, vec![0; CREATE_LEN]),
     ];
     for (request, body) in bodies {
-        let (mut front, mut socket) = daemon.connect(true);
+        let (mut front, mut socket) = connect(&daemon, true);
         front.start(0, 1);
         create(&socket, 3).unwrap();
         send(&socket, request, &body);
@@ -178,12 +150,12 @@ fn messages_that_are_not_valid_end_the_connection_only() {
         assert!(ended.is_err() || matches!(ended, Ok(0)), "{request}: {} bytes", body.len());
     }
     // Nor may they come from a front end that has not negotiated them.
-    let mut socket = UnixStream::connect(daemon.path()).unwrap();
+    let mut socket = UnixStream::connect(daemon.path("socket")).unwrap();
     let front = Front::connect_by(socket.try_clone().unwrap(), 2);
     send(&socket, CLOSE, &[0; 8]);
     assert!(!matches!(socket.read(&mut [0]), Ok(1..)));
     drop((front, socket));
-    let (mut front, socket) = daemon.connect(true);
+    let (mut front, socket) = connect(&daemon, true);
     front.start(0, 1);
     let session = create(&socket, 3).unwrap();
     assert_eq!(encrypt(&mut front, session, &[0; 16]).0, 0);
@@ -192,8 +164,8 @@ fn messages_that_are_not_valid_end_the_connection_only() {
 /// QEMU's other device accepts all features of the protocol, and passes the control queue on.
 #[test]
 fn a_front_end_that_only_negotiates_the_messages_is_served_as_any_other() {
-    let daemon = Daemon::start();
-    let (mut front, _socket) = daemon.connect(false);
+    let daemon = start();
+    let (mut front, _socket) = connect(&daemon, false);
     front.start(0, 2);
     let mut bytes = vec![0; 72];
     let words = [(0, 0x0002), (4, 3), (16, 3), (20, 32), (24, 1), (64, 1)];

@@ -1,82 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! The daemon, as front ends and the host's administrator see it.
 
+mod process;
+
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crypto_test_driver::front::{listens, wait, Front};
+use crypto_test_driver::front::{wait, Front};
 use crypto_test_driver::WRITE;
-use rustix::process::{kill_process, Pid, Signal};
+use process::{Daemon, PROGRAM};
+use rustix::process::Signal;
 use vhost::vhost_user::message::VhostUserConfigFlags;
 use vhost::vhost_user::VhostUserFrontend;
-use vmm_sys_util::tempdir::TempDir;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_vhost-device-crypto");
 
 /// One data queue: the control queue is the second ring.
 const CONTROL: usize = 1;
-
-struct Daemon {
-    child: Child,
-    directory: TempDir,
-}
-
-impl Daemon {
-    fn start(arguments: &[&str]) -> Self {
-        Daemon::start_with(arguments, &["socket"])
-    }
-
-    fn start_with(arguments: &[&str], sockets: &[&str]) -> Self {
-        let directory = TempDir::new_with_prefix("/tmp/vhost-device-crypto-test-").unwrap();
-        let child = Command::new(PROGRAM)
-            .arg("--socket-path")
-            .arg(directory.as_path().join("socket"))
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let daemon = Daemon { child, directory };
-        for name in sockets {
-            wait("socket", || listens(&daemon.path(name)).then_some(()));
-        }
-        daemon
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.as_path().join(name)
-    }
-
-    fn connect(&self) -> Front {
-        Front::connect_to(&self.path("socket"), 2)
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    fn wait_for_end(&mut self) -> ExitStatus {
-        wait("end", || self.child.try_wait().unwrap())
-    }
-
-    /// A line of /proc/PID/status or limits, without its title.
-    fn about(&self, file: &str, title: &str) -> String {
-        let text = std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix(title));
-        line.unwrap_or_else(|| panic!("there is no {title}")).trim().into()
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // It has ended already where a test was about that.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// Creates a session for a cipher with a key of 16 bytes; returns its ID and the status.
 fn create_session(front: &mut Front, algorithm: u32) -> (u64, u32) {
