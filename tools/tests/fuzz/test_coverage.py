@@ -61,14 +61,14 @@ class Decoding(unittest.TestCase):
 class Evaluation(unittest.TestCase):
     """Lines that were reached."""
 
-    ROWS = [
+    ROWS = (
         Row(0, 4, QUEUE, 10),
         Row(4, 4, QUEUE, 12),
         Row(8, 4, QUEUE, 10),
         Row(16, 4, QUEUE.replace("queue", "queue/tests"), 5),
         Row(20, 4, "/rust/core/src/option.rs", 5),
         Row(24, 4, "drivers/crypto/virtio_rs/wire.rs", 5),
-    ]
+    )
 
     def test_a_line_is_reached_if_any_of_its_code_has_run(self) -> None:
         run = bytearray(28)

@@ -180,15 +180,17 @@ class Player:
             os.preadv(self._volume, [self._buffer], offset)
 
     def _use_program(self) -> None:
-        with contextlib.suppress(OSError):
-            with afalg.Transform(crypto.SYNC, os.urandom(16)) as transform:
-                for size in (16, 4096):
-                    transform.crypt(afalg.ENCRYPT, bytes(16), bytes(size))
+        with (
+            contextlib.suppress(OSError),
+            afalg.Transform(crypto.SYNC, os.urandom(16)) as transform,
+        ):
+            for size in (16, 4096):
+                transform.crypt(afalg.ENCRYPT, bytes(16), bytes(size))
 
     def _set_keys(self) -> None:
         with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
             transforms = [stack.enter_context(afalg.Transform(crypto.SYNC)) for _ in range(4)]
-            for _ in range(20):
+            for _ in range(60):
                 self._chance.choice(transforms).set_key(os.urandom(self._chance.choice((16, 32))))
 
     def _end(self, script: Script) -> None:

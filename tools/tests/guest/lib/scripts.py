@@ -22,33 +22,24 @@ from collections.abc import Callable, Iterable
 # The most lines, and the most requests of a line. Longer scripts take long and mix up what did it.
 MOST_LINES = 14
 MOST_REQUESTS = 60
+# The algorithms of a script to begin with, and their requests.
+SEVERAL, FEW = 5, 4
 # The longest ring. A number in the used ring that is smaller may be that of a request which the device
 # still has: the device would write to its memory when the driver has returned it.
 RING = 256
 
-EVENTS = [
-    "rebind",
-    "reset",
-    "nap",
-    "ready-off",
-    "ready-on",
-    "config-change",
-    "needs-reset",
-    "fifo",
-    "lifo",
-    "volume",
-    "program",
-    "keys",
-    "files",
-]
+EVENTS = (
+    "rebind", "reset", "nap", "ready-off", "ready-on", "config-change", "needs-reset", "fifo", "lifo",
+    "volume", "program", "keys", "files",
+)  # fmt: skip
 
 # The services of the specification have so many statuses. Larger ones mean nothing.
 _STATUSES = (0, 1, 2, 3, 4, 5, 6, 7, 77, 255)
 _LENGTHS = (1, 2, 3, 15, 16, 17, 20, 32, 256, 4096, 65535, 1 << 31, (1 << 32) - 1)
 _NUMBERS = (0, 1, 2, 3, 8, 100, 4096, 65535, (1 << 31), (1 << 32) - 1, 1 << 63, (1 << 64) - 1)
-# VIRTIO_CRYPTO_F_*, and what the rings have: indirect descriptors, event index, access by DMA
+# VIRTIO_CRYPTO_F_*, and what others there are: indirect descriptors, event index, version 1, DMA
 # addresses, packed, in order, ring reset.
-_FEATURES = (0, 1, 2, 3, 4, 5, 28, 29, 33, 34, 35, 40)
+_FEATURES = (0, 1, 2, 3, 4, 5, 28, 29, 32, 33, 34, 35, 40)
 _RINGS = (0, 1, 2, 3, 4, 8, 16, 64, 256, 512, 65535)
 _STATUS_BITS = (0, 15, 64, 79, 128, 143, 255)
 
@@ -289,10 +280,12 @@ class Maker:
         return f"event {self._chance.choice(EVENTS)}"
 
     def seeds(self) -> Iterable[Script]:
-        """Yields scripts to begin with: each fault by itself, and each event."""
+        """Yields scripts to begin with: each fault by itself, with several algorithms, and each event."""
         for name, kind in KINDS.items():
             if not kind.at_start:
-                yield Script((fault(self._chance, name), self.load(), self.load()))
+                drivers = self._chance.sample(self._drivers, min(SEVERAL, len(self._drivers)))
+                loads = [self._load("load", driver, FEW) for driver in drivers]
+                yield Script((fault(self._chance, name), *loads))
             else:
                 yield Script((fault(self._chance, name), "event rebind", self.load()))
         for name in EVENTS:

@@ -170,10 +170,10 @@ fn config_bits_inverts_bits() {
     let kit = Kit::new();
     let expected_bytes = kit.device.config();
     for (value, place, bits) in [
-        (0x0000_0001_00u64, 0, [1, 0, 0, 0]),
-        (0x8000_00ff_30, 48, [0xff, 0, 0, 0x80]),
+        (0x100_u64, 0, [1, 0, 0, 0]),
+        (0x80_0000_ff30, 48, [0xff, 0, 0, 0x80]),
         // The offset wraps, and bytes behind the end are ignored.
-        (0xffff_ffff_00 | CONFIG_LEN as u64 * 2 - 1, CONFIG_LEN - 1, [0xff; 4]),
+        (0xff_ffff_ff00 | (CONFIG_LEN as u64 * 2 - 1), CONFIG_LEN - 1, [0xff; 4]),
     ] {
         kit.fault(&format!("config-bits:value={value}:count=1"));
         let mut expected = expected_bytes.clone();
