@@ -36,7 +36,7 @@ EVENTS = (
 # The services of the specification have so many statuses. Larger ones mean nothing.
 _STATUSES = (0, 1, 2, 3, 4, 5, 6, 7, 77, 255)
 _LENGTHS = (1, 2, 3, 15, 16, 17, 20, 32, 256, 4096, 65535, 1 << 31, (1 << 32) - 1)
-_NUMBERS = (0, 1, 2, 3, 8, 100, 4096, 65535, (1 << 31), (1 << 32) - 1, 1 << 63, (1 << 64) - 1)
+_NUMBERS = (0, 1, 2, 3, 8, 64, 1000, 4096, 65535, (1 << 31), (1 << 32) - 1, 1 << 63, (1 << 64) - 1)
 # VIRTIO_CRYPTO_F_*, and what others there are: indirect descriptors, event index, version 1, DMA
 # addresses, packed, in order, ring reset.
 _FEATURES = (0, 1, 2, 3, 4, 5, 28, 29, 32, 33, 34, 35, 40)
@@ -150,6 +150,20 @@ EXCLUDED = {
 LIARS = (
     "wrong-tag", "corrupt-output", "overwrite", "status-unknown", "refuse-operation",
     "fail-after-write", "offer-features",
+)  # fmt: skip
+
+# States that need several faults or events, and are rare by chance: control requests that wait for a
+# short ring, and for memory; a device that becomes ready while it is started again, and one that does
+# not start; sessions that are lost while requests use them.
+TOGETHER = (
+    ("fault queue-size:value=4:queue=control", "event rebind",
+     "fault delay:value=20:queue=control:count=30", "start", "event keys", "load"),
+    ("fault delay:value=50:queue=control:count=3", "nomem control 2 6", "start", "event keys", "load"),
+    ("event ready-off", "event needs-reset", "start", "event ready-on", "load"),
+    ("fault refuse-features:count=2", "event needs-reset", "load", "event files", "load"),
+    ("fault config-queues:value=3:count=9", "event needs-reset", "load", "event files", "load"),
+    ("fault never-answer:queue=control:count=2", "start", "event keys", "event rebind", "load"),
+    ("fault session-forgotten:count=3", "load", "start", "load", "event needs-reset", "load"),
 )  # fmt: skip
 
 _LOAD = re.compile(
@@ -290,6 +304,10 @@ class Maker:
                 yield Script((fault(self._chance, name), "event rebind", self.load()))
         for name in EVENTS:
             yield Script((self.load("start"), f"event {name}", self.load()))
+        for lines in TOGETHER:
+            yield Script(
+                tuple(self.load(line) if line in ("load", "start") else line for line in lines)
+            )
         for queue in ("data", "control"):
             yield Script((f"nomem {queue} 0 1", self.load(), "event keys", self.load()))
 
