@@ -177,6 +177,15 @@ TABLE = (
     Row("config-torn", at_start=True, refused=True),
     Row("config-random", at_start=True, refused=True),
     Row("config-random", uncounted=True),
+    Row("config-bits", at_start=True, refused=True),
+    # The lowest byte of max_size.
+    Row("config-bits:value=0xff30", at_start=True),
+    # All is well, it says, and the result is zeros.
+    Row("overwrite:queue=0", wrong=(*ALL, "ecdsa"), decrypting=FORGED),
+    Row("overwrite:queue=0:value=255", errors=IN_PLACE, fails=True),
+    # Every session has the number 0; and none is made.
+    Row("overwrite:queue=control", errors=IN_PLACE, refused=True, control=True),
+    Row("overwrite:queue=control:value=255", control=True),
     Row("toggle-ready:value=20", uncounted=True),
     Row("config-storm:value=1", uncounted=True),
     Row("needs-reset:queue=0:count=1", restarts=True, errors=IN_PLACE),
@@ -192,6 +201,13 @@ TABLE = (
     Row("vector-lost:queue=control:count=1", control=True),
     Row("interrupt-storm:value=1", uncounted=True),
     Row("ring-reset-refused", uncounted=True),
+    Row("offer-features", at_start=True),
+    # A session with a key takes three descriptors.
+    Row("queue-size:queue=control", at_start=True, refused=True),
+    Row("queue-size:value=4", at_start=True),
+    Row("queue-size:value=0", at_start=True, refused=True),
+    Row("status-register:count=1", uncounted=True),
+    Row("status-register:count=3", at_start=True, refused=True),
 )
 
 parser = argparse.ArgumentParser()

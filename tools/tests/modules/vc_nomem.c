@@ -16,16 +16,15 @@
 #include <linux/kprobes.h>
 #include <linux/linkage.h>
 #include <linux/module.h>
-#include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/virtio.h>
 #include <linux/virtio_ids.h>
 
 #define MAX_NAME	32
 
-static DEFINE_RAW_SPINLOCK(lock);
+/* The probe may be entered like an NMI, where there are no locks. */
 static char queue[MAX_NAME];
-static unsigned int after, count, failed;
+static atomic_t after, count, failed;
 
 #ifdef CONFIG_X86_64
 asmlinkage void vc_nomem_return(void);
@@ -54,23 +53,15 @@ static void return_to_caller(struct pt_regs *regs)
 
 static bool must_fail(const struct virtqueue *vq)
 {
-	unsigned long flags;
-	bool ret = false;
-
 	if (vq->vdev->id.device != VIRTIO_ID_CRYPTO)
 		return false;
-	raw_spin_lock_irqsave(&lock, flags);
-	if (count && !strcmp(vq->name, queue)) {
-		if (after) {
-			after--;
-		} else {
-			count--;
-			failed++;
-			ret = true;
-		}
-	}
-	raw_spin_unlock_irqrestore(&lock, flags);
-	return ret;
+	/* Once there is something in it, the name and the other number are there. */
+	if (!atomic_read_acquire(&count) || strcmp(vq->name, queue))
+		return false;
+	if (atomic_dec_if_positive(&after) >= 0 || atomic_dec_if_positive(&count) < 0)
+		return false;
+	atomic_inc(&failed);
+	return true;
 }
 
 static int add_sgs_entered(struct kprobe *probe, struct pt_regs *regs)
@@ -97,22 +88,20 @@ static int fail_set(const char *line, const struct kernel_param *kp)
 {
 	unsigned int new_after, new_count;
 	char name[MAX_NAME];
-	unsigned long flags;
 
 	if (sscanf(line, "%31s %u %u", name, &new_after, &new_count) != 3)
 		return -EINVAL;
-	raw_spin_lock_irqsave(&lock, flags);
+	atomic_set(&count, 0);
 	strscpy(queue, name);
-	after = new_after;
-	count = new_count;
-	failed = 0;
-	raw_spin_unlock_irqrestore(&lock, flags);
+	atomic_set(&after, new_after);
+	atomic_set(&failed, 0);
+	atomic_set_release(&count, new_count);
 	return 0;
 }
 
 static int fail_get(char *buffer, const struct kernel_param *kp)
 {
-	return sysfs_emit(buffer, "%u\n", READ_ONCE(failed));
+	return sysfs_emit(buffer, "%u\n", atomic_read(&failed));
 }
 
 static const struct kernel_param_ops fail_ops = {

@@ -216,12 +216,30 @@ impl ControlQueueHandler {
         }
     }
 
+    /// Adds a request to the ring. VIRTIO forbids a descriptor chain that is longer than the ring, even if it
+    /// is in an indirect table, and the virtqueue does not check that.
+    ///
+    /// # Errors
+    ///
+    /// The request comes back with
+    /// - `E2BIG` if it has more segments than the ring has descriptors;
+    /// - an error of [`QueueGuard::add`].
+    fn add(
+        locked: &mut QueueGuard<'_, Self>,
+        message: ControlMessage,
+    ) -> Result<(), (Error, ControlMessage)> {
+        if locked.is_live() && message.segments() > locked.size() {
+            return Err((E2BIG, message));
+        }
+        locked.add(message)
+    }
+
     /// Sends the first request in [`ControlBacklog`].
     fn send_next(locked: &mut QueueGuard<'_, Self>) -> Sent {
         let Some(message) = locked.state().pop() else {
             return Sent::Nothing;
         };
-        match locked.add(message) {
+        match Self::add(locked, message) {
             Ok(()) => Sent::Kick,
             // `handle_used` tries again after the next response.
             Err((err, message)) if (err == ENOSPC || err == ENOMEM) && locked.in_flight() != 0 => {
@@ -242,7 +260,6 @@ impl ControlQueueHandler {
             Err((err, message)) => {
                 let mut refused = ControlBacklog::new();
                 refused.push(message);
-                let err = if err == ENOSPC { E2BIG } else { err };
                 Sent::Refused(err, refused)
             }
         }
@@ -273,7 +290,7 @@ pub(super) fn prepare(request: &[u8], response_len: usize) -> Result<ControlMess
 /// - `ENODEV` if the device was reset or removed.
 /// - `ENOMEM` if memory is exhausted, no request is in flight, and a thread waits for the response.
 /// - `EIO` if the ring is broken.
-/// - `ENOSPC` if the request has more segments than the ring has descriptors.
+/// - `E2BIG` if the request has more segments than the ring has descriptors.
 pub(super) fn send_nowait(queue: &ControlQueue, message: ControlMessage) -> Result {
     let bh = BhDisabled::disable();
     let mut locked = queue.lock(&bh);
@@ -285,7 +302,7 @@ pub(super) fn send_nowait(queue: &ControlQueue, message: ControlMessage) -> Resu
         }
         return Ok(());
     }
-    match locked.add(message) {
+    match ControlQueueHandler::add(&mut locked, message) {
         Ok(()) => {
             locked.into_kick().notify();
             Ok(())
@@ -339,6 +356,7 @@ pub(super) fn is_idle(queue: &ControlQueue) -> bool {
 /// - `ENOMEM` if memory is exhausted;
 /// - `ENODEV` if the device was reset or removed;
 /// - `EIO` if the ring is broken;
+/// - `E2BIG` if the request has more segments than the ring has descriptors;
 /// - `ETIMEDOUT` if the device does not respond within `limit` milliseconds. The request stays in flight, and
 ///   its memory allocated, until the device is reset.
 pub(super) fn send_and_wait(

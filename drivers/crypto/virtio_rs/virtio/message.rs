@@ -111,6 +111,15 @@ impl<T, const RESPONSE: usize> Message<T, RESPONSE> {
         Ok(())
     }
 
+    /// Returns the number of segments: header, tail and response.
+    pub(crate) fn segments(&self) -> u32 {
+        if self.bytes.bytes().len() == self.header_len {
+            2
+        } else {
+            3
+        }
+    }
+
     /// Returns the driver's data.
     pub(crate) fn data(&self) -> &T {
         &self.data

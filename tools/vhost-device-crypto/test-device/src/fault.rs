@@ -99,6 +99,12 @@ catalogue! {
     ConfigTorn = "config-torn", 0;
     /// returns random bytes for reads of the configuration space
     ConfigRandom = "config-random", 0;
+    /// inverts bits of the configuration space: the lowest byte of VALUE is the offset, the
+    /// next 32 bits are the mask
+    ConfigBits = "config-bits", 0xff00;
+    /// fills all device-writable bytes of the request, the status included, with the lowest byte
+    /// of VALUE
+    Overwrite = "overwrite", 0;
     /// toggles HW_READY every VALUE milliseconds
     ToggleReady = "toggle-ready", 200;
     /// sends a config change notification every VALUE milliseconds
@@ -121,6 +127,12 @@ catalogue! {
     InterruptStorm = "interrupt-storm", 10;
     /// ignores the reset of a queue
     RingResetRefused = "ring-reset-refused", 0;
+    /// inverts the feature bits VALUE in the offered features, and accepts them as offered
+    OfferFeatures = "offer-features", 0x4_0000_0000;
+    /// sets the size register of a queue to VALUE
+    QueueSize = "queue-size", 2;
+    /// returns VALUE for reads of the device status
+    StatusRegister = "status-register", 64;
 }
 
 impl Kind {
@@ -157,6 +169,7 @@ impl Kind {
             Kind::NoInterrupt | Kind::Crash | Kind::NeedsReset | Kind::Disconnect => {
                 Scope::Requests
             }
+            Kind::Overwrite => Scope::Requests,
             Kind::StatusUnwritten | Kind::StatusUnknown => Scope::Requests,
             Kind::RefuseOperation | Kind::WrongTag | Kind::CorruptOutput | Kind::FailAfterWrite => {
                 Scope::Data
@@ -164,9 +177,11 @@ impl Kind {
             Kind::RefuseCreate | Kind::RefuseDestroy | Kind::TableFull => Scope::Control,
             Kind::SessionId | Kind::SessionIdReused | Kind::SessionForgotten => Scope::Control,
             Kind::NoVector | Kind::VectorLost | Kind::RingResetRefused => Scope::Queues,
+            Kind::QueueSize => Scope::Queues,
             Kind::ConfigQueues | Kind::ConfigMaxSize | Kind::ConfigMaxKeyLen => Scope::Device,
             Kind::ConfigMasksAll | Kind::ConfigStatus | Kind::ConfigTorn => Scope::Device,
             Kind::ConfigRandom | Kind::ConfigStorm | Kind::ToggleReady => Scope::Device,
+            Kind::ConfigBits | Kind::OfferFeatures | Kind::StatusRegister => Scope::Device,
             Kind::RefuseFeatures | Kind::StatusStuck | Kind::GenerationChanges => Scope::Device,
             Kind::InterruptStorm => Scope::Device,
         }

@@ -95,6 +95,15 @@ fn flip(span: &Span<'_>, at: usize) {
     }
 }
 
+/// Inverts bits of 4 bytes: the lowest byte of `value` is the offset, the next 32 bits are the mask.
+fn invert(bytes: &mut [u8], value: u64) {
+    let place = value as u8 as usize % bytes.len();
+    let bits = (value >> 8) as u32;
+    for (byte, bits) in bytes[place..].iter_mut().zip(bits.to_le_bytes()) {
+        *byte ^= bits;
+    }
+}
+
 /// Returns whether a request computes a tag or a digest, or verifies a tag or a signature.
 fn has_tag(parts: &Parts<'_>, request: &Request) -> bool {
     match request.operation {
@@ -192,6 +201,9 @@ impl Hooks for Instrument {
         let read = self.config_reads.fetch_add(1, Ordering::Relaxed);
         self.apply_config_faults(&mut config, read);
         let mut bytes = config.to_bytes();
+        if let Some(value) = self.faults.fire_config(Kind::ConfigBits) {
+            invert(&mut bytes, value);
+        }
         if self.faults.fire_config(Kind::ConfigRandom).is_some() {
             // If this fails, the bytes stay unchanged, which the fault allows.
             let _ = openssl::rand::rand_bytes(&mut bytes);
@@ -260,6 +272,9 @@ impl Hooks for Instrument {
     }
 
     fn served(&self, served: &Served<'_, '_>) {
+        if let Some(value) = self.fire(Kind::Overwrite, served.id) {
+            served.chain.writable.write(&vec![value as u8; served.chain.writable.len()]);
+        }
         self.counters.count(served);
         self.trace.write(served);
     }

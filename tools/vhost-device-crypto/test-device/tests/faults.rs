@@ -8,6 +8,7 @@ mod harness;
 
 use crypto_test_device::fault::Kind;
 use harness::*;
+use virtio_crypto_device::protocol::config::CONFIG_LEN;
 
 const KEY: [u8; 16] = [7; 16];
 const CREATE: u32 = 0x0002;
@@ -162,6 +163,38 @@ fn config_torn_and_config_random_change_reads() {
     assert_ne!(kit.device.config(), kit.device.config());
     kit.device.hooks.faults.clear(Some(Kind::ConfigRandom));
     assert_eq!(kit.device.config(), expected);
+}
+
+#[test]
+fn config_bits_inverts_bits() {
+    let kit = Kit::new();
+    let expected_bytes = kit.device.config();
+    for (value, place, bits) in [
+        (0x100_u64, 0, [1, 0, 0, 0]),
+        (0x80_0000_ff30, 48, [0xff, 0, 0, 0x80]),
+        // The offset wraps, and bytes behind the end are ignored.
+        (0xff_ffff_ff00 | (CONFIG_LEN as u64 * 2 - 1), CONFIG_LEN - 1, [0xff; 4]),
+    ] {
+        kit.fault(&format!("config-bits:value={value}:count=1"));
+        let mut expected = expected_bytes.clone();
+        for (byte, bits) in expected[place..].iter_mut().zip(bits) {
+            *byte ^= bits;
+        }
+        assert_eq!(kit.device.config(), expected);
+        assert_eq!(kit.device.config(), expected_bytes);
+    }
+}
+
+#[test]
+fn overwrite_fills_all_writable_bytes() {
+    let answer = with("overwrite:value=0x1a5:count=1");
+    assert_eq!((answer.status, answer.written), (0xa5, 33));
+    assert_eq!(answer.output, [0xa5; 32]);
+    let (kit, _, _) = kit();
+    kit.fault("overwrite:queue=control:value=0xee");
+    let bytes = words(&[3, 0, 0, 0, 7, 0]);
+    let (answer, written) = kit.raw_control(bytes, 4);
+    assert_eq!((answer, written), (vec![0xee; 4], 1));
 }
 
 #[test]

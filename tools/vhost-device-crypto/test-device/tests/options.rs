@@ -243,5 +243,5 @@ fn faults_of_the_function_require_vfio_user() {
     assert_eq!(code, Some(2));
     assert!(text.contains("needs-reset requires --front-end=vfio-user"), "{text}");
     let of_function = Kind::ALL.iter().filter(|kind| kind.requires_vfio());
-    assert_eq!(of_function.count(), 9);
+    assert_eq!(of_function.count(), 12);
 }

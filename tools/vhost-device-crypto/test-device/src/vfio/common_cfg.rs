@@ -2,6 +2,8 @@
 //! `struct virtio_pci_common_cfg`: the registers by which a driver negotiates features and sets up
 //! queues. A write returns an [`Action`] that the caller must carry out.
 
+use std::ops::Range;
+
 use super::interrupt::{Interrupts, Source};
 use super::layout::COMMON_LEN;
 use super::{PACKED, RING_RESET, VERSION_1};
@@ -79,6 +81,8 @@ pub enum Action {
 /// The registers.
 pub struct Common {
     offered: u64,
+    /// The feature bits that `offer-features` inverted when the driver last read the offered features.
+    toggled: u64,
     max_size: u16,
     device_select: u32,
     driver_select: u32,
@@ -96,6 +100,7 @@ impl Common {
     pub fn new(offered: u64, queues: usize, max_size: u16) -> Self {
         let mut common = Common {
             offered,
+            toggled: 0,
             max_size,
             device_select: 0,
             driver_select: 0,
@@ -160,11 +165,47 @@ impl Common {
         if (at..end).contains(&GENERATION) && changes() {
             self.change_config();
         }
-        let image = self.image(interrupts);
+        let mut image = self.image(interrupts);
+        self.apply_faults(&mut image, at..end, faults);
         let from = image.get(at..).unwrap_or_default();
         to.fill(0);
         for (to, from) in to.iter_mut().zip(from) {
             *to = *from;
+        }
+    }
+
+    /// Applies faults to the registers that the driver reads.
+    fn apply_faults(&mut self, image: &mut [u8; COMMON_LEN], read: Range<usize>, faults: &Faults) {
+        let mut put = |at: usize, bytes: &[u8]| image[at..][..bytes.len()].copy_from_slice(bytes);
+        if read.contains(&DEVICE_FEATURE) && self.device_select < 2 {
+            let half = 0xffff_ffff << (32 * self.device_select);
+            let bits = faults.fire_config(Kind::OfferFeatures).unwrap_or(0);
+            self.toggled = self.toggled & !half | bits & half;
+            put(DEVICE_FEATURE, &self::half(self.claimed(), self.device_select).to_le_bytes());
+        }
+        if read.contains(&STATUS) {
+            if let Some(status) = faults.fire_config(Kind::StatusRegister) {
+                put(STATUS, &[status as u8]);
+            }
+        }
+        let index = usize::from(self.select);
+        if read.contains(&QUEUE_SIZE) && index < self.queues.len() {
+            if let Some(size) = faults.fire_queue(Kind::QueueSize, self.id(index)) {
+                put(QUEUE_SIZE, &(size as u16).to_le_bytes());
+            }
+        }
+    }
+
+    /// Returns the features that the driver was offered.
+    fn claimed(&self) -> u64 {
+        self.offered ^ self.toggled
+    }
+
+    /// Returns the ID of a queue. The last queue is the control queue.
+    fn id(&self, index: usize) -> QueueId {
+        match index + 1 == self.queues.len() {
+            true => QueueId::Control,
+            false => QueueId::Data(index as u16),
         }
     }
 
@@ -266,7 +307,7 @@ impl Common {
 
     fn are_features_valid(&self, faults: &Faults) -> bool {
         let rejected = faults.fire_config(Kind::RefuseFeatures).is_some();
-        let good = self.features & !self.offered == 0 && self.features & VERSION_1 != 0;
+        let good = self.features & !self.claimed() == 0 && self.features & VERSION_1 != 0;
         good && feature::consistent(self.features) && !rejected
     }
 
@@ -286,9 +327,8 @@ impl Common {
     }
 
     fn reset_queue(&mut self, index: usize, faults: &Faults) -> Action {
-        let control = self.queues.len() - 1;
+        let id = self.id(index);
         let Some(queue) = self.queues.get_mut(index) else { return Action::Nothing };
-        let id = if index == control { QueueId::Control } else { QueueId::Data(index as u16) };
         if self.features & RING_RESET == 0
             || faults.fire_queue(Kind::RingResetRefused, id).is_some()
         {

@@ -267,6 +267,42 @@ fn generation_changes_at_every_read_with_the_fault() {
 }
 
 #[test]
+fn register_faults_change_what_is_read() {
+    let mut bench = Bench::negotiated(GOOD);
+    bench.fault("status-register:value=255:count=1");
+    assert_eq!((bench.read(GENERATION, 1), bench.read(STATUS, 1)), (0, 255));
+    assert_eq!(bench.read(STATUS, 1), 11);
+    bench.fault("queue-size:queue=control:value=7");
+    assert_eq!(bench.read(QUEUE_SIZE, 2), 256);
+    bench.write(QUEUE_SELECT, 2, QUEUES as u64 - 1);
+    assert_eq!(bench.read(QUEUE_SIZE, 2), 7);
+    bench.write(QUEUE_SELECT, 2, QUEUES as u64);
+    assert_eq!(bench.read(QUEUE_SIZE, 2), 0);
+}
+
+#[test]
+fn features_offered_by_a_fault_are_accepted() {
+    let mut bench = Bench::new();
+    let offered = |bench: &mut Bench| {
+        (0..2).fold(0, |offered, half| {
+            bench.write(DEVICE_FEATURE_SELECT, 4, half);
+            offered | bench.read(DEVICE_FEATURE, 4) << (32 * half)
+        })
+    };
+    // The first bit is not offered, PACKED is.
+    let toggled = 1 << 28 | PACKED;
+    bench.fault(&format!("offer-features:value={toggled}:count=2"));
+    assert_eq!(offered(&mut bench), OFFERED ^ toggled);
+    assert_eq!(bench.accept(GOOD | PACKED), Action::Refuse(GOOD | PACKED));
+    bench.common.reset();
+    assert_eq!(bench.accept(GOOD | 1 << 28), Action::Accept(GOOD | 1 << 28));
+    // The fault has ended when the features are read again.
+    bench.common.reset();
+    assert_eq!(offered(&mut bench), OFFERED);
+    assert_eq!(bench.accept(GOOD | 1 << 28), Action::Refuse(GOOD | 1 << 28));
+}
+
+#[test]
 fn invalid_accesses_have_no_effect() {
     let mut bench = Bench::negotiated(GOOD);
     for at in [0, 1, 7, 20, 21, 56, 63, 64, 65, usize::MAX] {
