@@ -6,7 +6,8 @@ usage: fscrypt.py first|later [--keep FOLDER] [--ko FILE]
 
 An ext4 file system has a folder for each policy. blk-crypto-fallback encrypts the contents of
 files. It allocates its transforms when a mode is first used, and keeps them. "first" loads the
-module with prefer=1 before that, so the device encrypts, and unbinds and binds the device. "later"
+module before any mode is used, and with prefer=1, the highest priority. So the device encrypts.
+Then "first" unbinds and binds the device. "later"
 loads the module when blk-crypto-fallback already has transforms of the kernel's own ciphers, and
 unloads it. With --keep, "first" saves its disk in the folder, and "later" restores and reads this
 disk before it loads the module.
@@ -161,13 +162,13 @@ def define_first() -> None:
         with check_offloaded():
             write_and_check(INLINE, "inlinecrypt", renew=True)
 
-    @test("device unbound: the fallback reads the device's files")
+    @test("device unbound: the driver's fallback reads files that the device encrypted")
     def _() -> None:
         module.unbind()
         with host.serves_nothing():
             write_and_check(NOATIME, "unbound")
 
-    @test("device bound again: the device reads the fallback's files")
+    @test("device bound again: the device reads files that the driver's fallback encrypted")
     def _() -> None:
         module.bind(SELFTEST)
         module.wait_passed(SELFTEST)

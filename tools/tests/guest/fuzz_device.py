@@ -5,7 +5,8 @@ afterwards.
 
 usage: fuzz_device.py [--seconds N] [--seed SEED]
 
-For a guest with a reference device. The shared folder has vc_fault.ko and keys.
+For a guest with a reference device. The shared folder has the test module vc_fault.ko,
+which sends the requests, and the keys of tools/tests/lib/make-keys.
 """
 
 import argparse
@@ -24,7 +25,7 @@ options = parser.parse_args()
 chance = random.Random(options.seed)
 log = KernelLog()
 
-# All faults except those that end the device, and those for which the kernel waits without a limit.
+# All faults except those that end the device's process, and those for which the kernel waits without a limit.
 FAULTS = (
     "never-answer delay reorder duplicate-used wrong-id used-len-short used-len-long used-len-zero "
     "no-interrupt status-unwritten status-unknown refuse-operation refuse-create refuse-destroy "
@@ -34,7 +35,7 @@ FAULTS = (
     "generation-changes no-vector vector-lost interrupt-storm"
 ).split()
 # QEMU 11 crashes if a vhost-user device announces a config change during a reset. Other faults of
-# this list cause resets, so only a vfio device gets these faults.
+# FAULTS cause resets, so only a vfio device gets the faults in CHANGES.
 CHANGES = ("toggle-ready", "config-storm")
 # Faults that can be limited to a queue: data queues only, the control queue only, or either.
 DATA = ("refuse-operation", "wrong-tag", "corrupt-output", "fail-after-write")
@@ -116,7 +117,8 @@ def _() -> None:
     device = fault_requests.Device()
     end = time.monotonic() + options.seconds
     rounds = made = 0
-    # A round takes long on a slow device, or with a variant that sends one request at a time.
+    # At least three rounds, even if that takes longer: a round is slow on a slow device, and with
+    # synchronous algorithms, which send one request at a time.
     while rounds < 3 or time.monotonic() < end:
         made += round_(device)
         rounds += 1

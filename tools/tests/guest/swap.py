@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Swap on a dm-crypt volume of a device that stops responding while memory is short.
+"""Swap on a dm-crypt volume whose crypto device stops responding while memory is short.
 
 usage: swap.py TIMEOUT_MS
 
@@ -108,8 +108,8 @@ class Hog:
             tap.check_same(self._memory[place], self._page(page, stamp), f"{self.name}: page {page}")
 
 
-class Stage:
-    """The swap space, and the programs."""
+class SwapLoad:
+    """The swap space, and the programs that use it."""
 
     def __init__(self) -> None:
         self._hogs: list[Loop] = []
@@ -131,7 +131,8 @@ class Stage:
         self.wait_for_progress()
 
     def check(self) -> None:
-        """Fails the test if a program found a wrong page, hangs, or ended without a message."""
+        """Fails the test if a program found a wrong page, hangs, or ended although the
+        kernel has not logged that it killed the program."""
         for hog in self._hogs:
             hog.check(LONG)
         ended = [hog.step.name for hog in self._hogs if not hog.alive]
@@ -160,7 +161,7 @@ class Stage:
         self._stack.close()
 
 
-STAGE = Stage()
+LOAD = SwapLoad()
 
 
 def served() -> int:
@@ -173,7 +174,7 @@ def wait_until_offloaded() -> None:
     before = served()
 
     def is_served() -> bool:
-        STAGE.check()
+        LOAD.check()
         return served() > before
 
     wait_until(is_served, LONG, "the device serves requests")
@@ -190,12 +191,12 @@ def stop_device(seconds: float) -> None:
         reference.command(command="clear")
 
     def restarted() -> bool:
-        STAGE.check()
+        LOAD.check()
         return restarts() > before
 
     wait_until(restarted, LONG, "a restart")
     tap.note(f"restarted {time.monotonic() - started:.1f} s after the device stopped")
-    STAGE.wait_for_progress()
+    LOAD.wait_for_progress()
     wait_until_offloaded()
 
 
@@ -203,18 +204,18 @@ def stop_device(seconds: float) -> None:
 def _() -> None:
     Path("/proc/self/oom_score_adj").write_text("-1000")
     with guard.within(2 * LONG):
-        STAGE.open()
+        LOAD.open()
         wait_until_offloaded()
 
 
-@test("swap on dm-crypt: device stops for half its timeout, three times")
+@test("swap on dm-crypt: device stops for half the driver's timeout, three times: no page is wrong")
 def _() -> None:
     with guard.within(2 * LONG):
         for _ in range(3):
             stop_device(TIMEOUT / 2)
 
 
-@test("swap on dm-crypt: device stops for three times its timeout")
+@test("swap on dm-crypt: device stops for three times the driver's timeout: no page is wrong")
 def _() -> None:
     with guard.within(2 * LONG):
         stop_device(3 * TIMEOUT)
@@ -223,7 +224,7 @@ def _() -> None:
 @test("swap on dm-crypt: every page is correct, the programs end")
 def _() -> None:
     with guard.within(2 * LONG):
-        STAGE.close()
+        LOAD.close()
     tap.note(f"{len(killed())} programs killed, {restarts()} restarts, pages swapped: {swapped()}")
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session is left")
 

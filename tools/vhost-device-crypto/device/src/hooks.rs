@@ -153,7 +153,7 @@ pub trait Hooks: Send + Sync + Sized + 'static {
     /// Called when the device has finished a request.
     fn served(&self, served: &Served<'_, '_>) {}
 
-    /// Decides what a queue does with a request that it has popped from a ring.
+    /// Decides what a queue does with a request that it has popped from a ring of `size` entries.
     fn admit(
         &self,
         ring: &mut Self::Ring,
@@ -170,7 +170,8 @@ pub trait Hooks: Send + Sync + Sized + 'static {
         None
     }
 
-    /// Returns the time at which the next held request must be served, if it waits for a time.
+    /// Returns the time at which the next held request must be served; `None` if
+    /// that does not depend on the time.
     fn deadline(&self, ring: &Self::Ring, in_order: bool) -> Option<Instant> {
         None
     }

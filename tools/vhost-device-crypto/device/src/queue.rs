@@ -6,8 +6,8 @@
 //! memory, and the requests that the hooks hold are dropped, so they are not returned after a
 //! reset.
 //!
-//! A held request is not parsed until it is served. A driver that frees a buffer or destroys a
-//! session too early is detected, as with hardware.
+//! A held request is parsed only when it is served. If a driver frees its buffer or destroys its
+//! session before that, the request fails, as it does on hardware that reads it late.
 
 mod context;
 mod processor;
@@ -177,7 +177,8 @@ impl<H: Hooks> Queue<H> {
     }
 
     /// Waits until no thread accesses memory regions that were removed. The caller must have
-    /// updated the memory of the queue, and must call the worker again afterwards.
+    /// updated the memory of the queue, and must wake the worker afterwards, which may have stopped
+    /// serving early.
     pub fn quiesce_memory(&self) {
         self.context.lock_waiters.fetch_add(1, Ordering::SeqCst);
         drop(self.lock());
@@ -213,8 +214,8 @@ impl<H: Hooks> Queue<H> {
 
     /// Stops the ring. When this returns, the ring and the memory of its requests are not accessed
     /// until the ring is started again, and the worker has handled all earlier events.
-    /// vhost-user-backend replaces the kick's file descriptor now. A worker that handled an earlier
-    /// event later would read the new descriptor, and then block or end.
+    /// Afterwards vhost-user-backend replaces the kick's file descriptor. If an event from before the
+    /// stop were still pending, the worker would read the new descriptor for it, and block or end.
     ///
     /// Returns the index of the next request, if the ring was active and can continue there.
     pub fn stop(&self) -> Option<u16> {
@@ -223,7 +224,7 @@ impl<H: Hooks> Queue<H> {
         self.context.halt.store(false, Ordering::SeqCst);
         let next = state.active.as_ref().and_then(|active| active.ring.next_place());
         self.end(&mut state);
-        // The worker may handle one earlier timer event together with the kick, so wait for two.
+        // The first acknowledgment may be for a timer event from before the stop, so wait for two.
         for _ in 0..2 {
             if state.watched {
                 state.worker_acked = false;
@@ -276,7 +277,7 @@ impl<H: Hooks> Queue<H> {
             }
             let held = device.hooks.held(&active.hooks);
             counts.held.store(held as u64, Ordering::Relaxed);
-            // A ring that is not started needs no timer: starting it calls the worker.
+            // While the front end has not started the ring, it needs no timer: its start wakes the worker.
             if active.ring.is_started() {
                 next = device.hooks.deadline(&active.hooks, active.ring.in_order());
             }

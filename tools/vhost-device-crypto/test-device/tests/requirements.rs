@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Tests of the requirements on devices, V-1 to V-32 in the numbering of the project's documents.
+//! Tests of the requirements on devices, V-1 to V-32. The names of violations are those of
+//! Documentation/requirements.rst and reference-device.rst: D-1 to D-38, and "exact", descriptors of another
+//! total length than the fields of the request give.
 
 #![allow(missing_docs)]
 
@@ -103,7 +105,7 @@ fn v7_requests_longer_than_max_size_fail() {
 }
 
 #[test]
-fn v8_v9_longer_keys_are_rejected() {
+fn v8_v9_keys_longer_than_the_maximum_are_rejected() {
     let capabilities =
         Capabilities { max_cipher_key_len: 16, max_auth_key_len: 20, ..Capabilities::default() };
     let kit = Kit::with(capabilities, 0);
@@ -125,7 +127,7 @@ fn v10_every_request_with_a_status_byte_gets_a_status() {
             let (response, written) = kit.raw_data(&request[..len], 33, usize::MAX);
             assert_ne!(response[32], 0xff);
             assert_ne!(response[32], 0, "opcode {opcode:#x}");
-            assert_eq!(written, 0, "the status is not at the beginning of the writable memory");
+            assert_eq!(written, 0, "the bytes before the status are not written");
             assert!(response[..32].iter().all(|&byte| byte == 0xff));
         }
         let (response, written) = kit.raw_control(request[..16].to_vec(), 16);
@@ -160,18 +162,18 @@ fn v12_create_returns_ok_notsupp_nospc_or_err() {
 fn v13_session_ids_are_unique_and_only_written_with_ok() {
     for session_ids in [SessionIds::Sequential, SessionIds::Sparse] {
         let kit = Kit::with(Capabilities { session_ids, ..Capabilities::default() }, 0);
-        let mut violations = std::collections::HashSet::new();
+        let mut live_ids = std::collections::HashSet::new();
         for round in 0..300 {
             let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
-            assert!(violations.insert(id));
+            assert!(live_ids.insert(id));
             if round % 3 == 0 {
                 assert_eq!(kit.destroy(0x0003, id), OK);
-                violations.remove(&id);
+                live_ids.remove(&id);
             }
         }
-        assert_eq!(kit.device.sessions(), violations.len());
+        assert_eq!(kit.device.sessions(), live_ids.len());
         if session_ids == SessionIds::Sparse {
-            assert!(violations.contains(&(1 << 63)) && violations.iter().any(|id| *id > 1 << 63));
+            assert!(live_ids.contains(&(1 << 63)) && live_ids.iter().any(|id| *id > 1 << 63));
         }
     }
     let kit = Kit::new();
@@ -195,7 +197,7 @@ fn v14_destroy_returns_ok_or_err() {
 }
 
 #[test]
-fn sessions_may_be_destroyed_after_a_reset() {
+fn a_driver_may_destroy_its_old_sessions_after_a_reset() {
     for keep_sessions in [false, true] {
         let kit = Kit::with(Capabilities { keep_sessions, ..Capabilities::default() }, 0);
         let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
@@ -210,7 +212,7 @@ fn sessions_may_be_destroyed_after_a_reset() {
 }
 
 #[test]
-fn v15_v17_the_flag_selects_the_mode() {
+fn v15_v17_the_flag_selects_session_or_stateless_mode() {
     let (key, iv, plain, cipher) = cbc_vector();
     let session_fields = [16, 32, 32, 0, 0, 0, 0, 0, 0, 0, 1, 0];
     let mut fields = [0; 19];
@@ -280,7 +282,7 @@ fn v18_v19_v21_digests_are_copied_to_the_result() {
             let response = kit.stateless(0x0200, &[4, 4, 28, 32], 40, &[b"Jefe", message], 32);
             assert_eq!((response.status, response.output), (OK, jefe.clone()));
         }
-        // Truncated results must have the length of the session.
+        // A truncated result must have the length that the session was created with.
         let short = kit.mac(4, 12, b"Jefe").unwrap();
         let response = kit.data(0x0200, short, &[28, 12], 32, &[message], 12);
         assert_eq!((response.status, &response.output[..]), (OK, &jefe[..12]));
@@ -445,7 +447,7 @@ fn v32_failed_requests_only_write_the_status() {
 }
 
 #[test]
-fn resets_drop_and_count_sessions() {
+fn resets_drop_sessions_and_count_them_as_leaked() {
     let kit = Kit::new();
     for _ in 0..5 {
         kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
@@ -486,7 +488,7 @@ fn features_without_their_dependency_are_ignored() {
     let kit = Kit::with(Capabilities::default(), feature::ALL);
     kit.device.start(0b10);
     assert_eq!(kit.violations(), ["D-12"]);
-    // The padded layout applies again, in which a DESTROY of 24 bytes is too short.
+    // Without revision 1 control requests are padded to 72 bytes: a DESTROY of 24 bytes is too short.
     let (response, _) = kit.raw_control(words(&[3, 0, 0, 0, 0, 0]), 1);
     assert_eq!(u32::from(response[0]), ERR);
 }
