@@ -17,6 +17,7 @@ _TRACE_END = re.compile(r" *</(TASK|IRQ|NMI)>$")
 # A data race between other parts of the kernel is not the driver's: KCSAN's rules are stricter than
 # much of the kernel.
 _RACE = re.compile(r"BUG: KCSAN: ")
+_ACCESS = re.compile(r"[a-z-]+( \([a-z, ]+\))? to 0x\w+ of \d+ bytes by ")
 _DRIVER = re.compile(r"\[virtio_crypto_rs\]")
 _DROPPED = re.compile(r"\*\* \d+ printk messages dropped \*\*")
 
@@ -102,6 +103,20 @@ def _last(texts: Sequence[str], first: int, headline: int) -> int:
     return trace_end or min(limit, len(texts))
 
 
+def _is_race_of_driver(texts: Sequence[str]) -> bool:
+    """Returns whether the driver makes one of the accesses of a data race, directly or by a function that the
+    driver has called. An interrupt in the driver is not the driver's access."""
+    interrupted = True
+    for text in texts:
+        if _ACCESS.match(text):
+            interrupted = False
+        elif text.startswith(" asm_"):
+            interrupted = True
+        elif not interrupted and _DRIVER.search(text):
+            return True
+    return False
+
+
 def find(console: Sequence[str], allowed: Sequence[re.Pattern[str]] = ()) -> list[Report]:
     """Returns the reports in the console output, except those with an allowed headline."""
     # Only lines with a time stamp are from the kernel.
@@ -126,7 +141,7 @@ def find(console: Sequence[str], allowed: Sequence[re.Pattern[str]] = ()) -> lis
         headlines = [
             text for text in texts[at:last] if _LONG_RE.match(text) or _SHORT_RE.match(text)
         ]
-        foreign = _RACE.match(texts[at]) and not any(map(_DRIVER.search, texts[at:last]))
+        foreign = _RACE.match(texts[at]) and not _is_race_of_driver(texts[at:last])
         if not foreign and not any(pattern.search(text) for pattern in allowed for text in headlines):
             found.append(Report(headlines, lines[first:last]))
         at = last

@@ -190,9 +190,13 @@ class Reports(unittest.TestCase):
         self.assertEqual(len(headlines(text, "^told you so")), 3)
 
     def test_races(self) -> None:
-        """A data race is reported if a function of the driver is on one of its stacks."""
+        """A data race is reported if the driver makes one of its accesses."""
         self.assertEqual(len(headlines(KCSAN)), 1)
         self.assertEqual(headlines(KCSAN.replace("[virtio_crypto_rs]", "[dm_crypt]")), [])
+        in_driver = " asm_common_interrupt+0x22/0x40\n take+0x4/0x90 [virtio_crypto_rs]\n"
+        other = KCSAN.replace("[virtio_crypto_rs]", "[dm_crypt]")
+        end = "\nReported by"
+        self.assertEqual(headlines(other.replace(end, f"{in_driver}{end}")), [])
 
     def test_memory_leaks(self) -> None:
         """The list of leaked objects belongs to the line with their number."""
