@@ -42,7 +42,7 @@ class Options(unittest.TestCase):
         self.assertEqual(daemon.parse("cryptodev").profile, "cryptodev")
 
     def test_bad(self) -> None:
-        """What QEMU or the daemon cannot have, and what is not for the caller, is refused."""
+        """Options that QEMU, the daemon or the caller cannot set are rejected."""
         for text in (
             "queues=0", "queues=64", "vq-size=1025", "reconnect-ms=soon", "cryptodev=yes",
             "cryptodev,queues=2", "socket-path=/x", "fd=3", "=1",
@@ -73,7 +73,7 @@ class Process(unittest.TestCase):
         return server
 
     def test_good(self) -> None:
-        """It ends when it is told to, and leaves nothing."""
+        """SIGTERM ends the daemon, which removes its socket."""
         server = self.server(PROGRAM.replace("{status}", "0"))
         server.wait_ready()
         self.assertEqual(server.command[3:], ["--queues", "1", "--stateless"])

@@ -145,7 +145,7 @@ EXCLUDED = {
     "status-stuck": "the kernel waits for the status to be 0, without a limit",
     "ring-reset-refused": "the kernel waits for the ring to be reset, without a limit",
 }
-# With these a result may be wrong, and nobody can know it. A status that is overwritten may say that
+# With these faults a result may be wrong without an error. A status that is overwritten may say that
 # a request is done which another fault has spoilt.
 LIARS = (
     "wrong-tag", "corrupt-output", "overwrite", "status-unknown", "refuse-operation",
@@ -245,7 +245,7 @@ class Script:
 
     @property
     def may_lie(self) -> bool:
-        """A result may be wrong, and nobody can know it."""
+        """A result may be wrong without an error."""
         return any(name in LIARS for name in self.faults)
 
     @property

@@ -51,7 +51,7 @@ fn the_counters_are_those_of_each_guest() {
             assert_eq!(value(&text, &format!("{name}{{guest=\"{guest}\"}}")), 0);
         }
     }
-    // Each name is told what it is, once, before its values.
+    // Each name has one HELP and one TYPE line, before its values.
     let names = text.lines().filter(|line| line.starts_with("# TYPE ")).count();
     assert_eq!(text.lines().filter(|line| line.starts_with("# HELP ")).count(), names);
     assert_eq!(names, 7);
