@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Counters for monitoring, in Prometheus' text format, over HTTP at a unix socket.
 //!
-//! A client that says nothing, or reads nothing, delays others for [`PATIENCE`] at most. No guest can
+//! A client that says nothing, or reads nothing, delays others for `PATIENCE` at most. No guest can
 //! reach the socket.
 
 use std::fmt::Write as _;
