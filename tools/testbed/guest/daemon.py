@@ -3,23 +3,11 @@
 
 import argparse
 import dataclasses
-import signal
-import subprocess
-import time
 import uuid
 from pathlib import Path
 
-from reference import (
-    LAST_LINES,
-    SOCKETS,
-    START_SECONDS,
-    STOP_SECONDS,
-    Complaint,
-    NotStarted,
-    listening,
-    ranged,
-    split,
-)
+from reference import ranged, split
+from server_process import SOCKETS, Complaint, ServerProcess
 
 # The kernel's list of sockets has those of all guests.
 _OWN = uuid.uuid4().hex[:12]
@@ -78,85 +66,22 @@ def socket_path(number: int) -> Path:
     return SOCKETS / f"daemon{number}-{_OWN}"
 
 
-class Server:
-    """The process of a device: it may be killed and started again while QEMU runs."""
+class Server(ServerProcess):
+    """The daemon of a device: it can be killed and started again while QEMU runs."""
 
     def __init__(self, options: argparse.Namespace, number: int, settings: Settings) -> None:
-        self.number = number
         folder: Path = options.device_log or options.run_dir
-        self.log = folder / f"server-{number}.log"
-        for path in (self.log, socket_path(number)):
-            path.unlink(missing_ok=True)
-        self.command = [str(options.daemon), "--socket-path", str(socket_path(number))]
-        self.command += ["--queues", str(settings.queues), *settings.arguments]
-        self.process = self._start()
-        self.killed = False
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        with self.log.open("ab") as log:
-            return subprocess.Popen(
-                self.command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # the terminal's Ctrl-C is not for it
-            )
-
-    def wait_ready(self) -> None:
-        """Returns when QEMU can connect."""
-        end = time.monotonic() + START_SECONDS
-        while str(socket_path(self.number)) not in listening():
-            if self.process.poll() is not None:
-                raise NotStarted(f"device {self.number} {self._ending()} instead of starting")
-            if time.monotonic() > end:
-                raise NotStarted(
-                    f"device {self.number} does not listen after {START_SECONDS} seconds"
-                )
-            time.sleep(0.02)
-
-    def restart(self, number: int, after: float) -> None:
-        """Ends the process by a signal, and starts another one by the same command line after so many
-        seconds."""
-        self.process.send_signal(number)
-        self.process.wait(STOP_SECONDS)
-        time.sleep(after)
-        self.process = self._start()
-        self.wait_ready()
-
-    def stop(self) -> None:
-        """Ends the process, now that QEMU is gone."""
-        if self.process.poll() is not None:
-            return
-        self.process.terminate()
-        try:
-            self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.killed = True
-            self.kill()
-
-    def kill(self) -> None:
-        """Ends the process, whatever it is doing."""
-        self.process.kill()
-        self.process.wait()
-
-    def last_words(self) -> list[str]:
-        """The end of its log."""
-        return self.log.read_text(errors="replace").splitlines()[-LAST_LINES:]
+        socket = socket_path(number)
+        command = [str(options.daemon), "--socket-path", str(socket)]
+        command += ["--queues", str(settings.queues), *settings.arguments]
+        super().__init__(number, command, [socket], folder / f"server-{number}.log")
 
     def complaints(self) -> list[Complaint]:
-        """What was wrong. To be asked at the end: SIGTERM makes the daemon end with status 0, and
-        remove its socket."""
+        """Returns all errors. Call it after the end: SIGTERM must end the daemon with status 0, without its
+        socket."""
         found = []
         if self.process.returncode != 0 or self.killed:
-            found.append(Complaint(f"device {self.number} {self._ending()}:", self.last_words()))
+            found.append(Complaint(f"device {self.number} {self.ending()}:", self.last_words()))
         elif socket_path(self.number).exists():
             found.append(Complaint(f"device {self.number} left its socket:", self.last_words()))
         return found
-
-    def _ending(self) -> str:
-        status = self.process.returncode
-        if self.killed:
-            return f"did not end within {STOP_SECONDS} seconds of being told"
-        if status < 0:
-            return f"was ended by {signal.Signals(-status).name}"
-        return f"ended with status {status}"

@@ -5,25 +5,17 @@ import argparse
 import dataclasses
 import json
 import signal
-import subprocess
-import time
 import uuid
 from pathlib import Path
 from typing import Any
 
 import profiles
-
-START_SECONDS = 20
-STOP_SECONDS = 10
-LAST_LINES = 20
+from server_process import SOCKETS, Complaint, ServerProcess
 
 # Exit statuses of the server. With some faults it exits on purpose.
 PANICKED = 101
 CRASH_STATUS = 42
 
-# The path of a socket must be short. A path in the cache folder can be too long. /run of the root
-# belongs to this run alone.
-SOCKETS = Path("/run")
 # Other runs have their own /run, but the kernel's list of listening sockets contains those of all
 # runs.
 _OWN = uuid.uuid4().hex[:12]
@@ -52,18 +44,6 @@ class Settings:
     trace: bool = False
     profile: str = ""
     arguments: list[str] = dataclasses.field(default_factory=list)
-
-
-@dataclasses.dataclass
-class Complaint:
-    """An error of a device or of its driver, and lines with details."""
-
-    text: str
-    lines: list[str] = dataclasses.field(default_factory=list)
-
-
-class NotStarted(Exception):
-    """The server does not listen."""
 
 
 def parse(text: str, kind: str = "ref") -> Settings:
@@ -123,18 +103,14 @@ def monitor_path(number: int) -> Path:
     return SOCKETS / f"device{number}-{_OWN}-monitor"
 
 
-class Server:
+class Server(ServerProcess):
     """The process of a reference device."""
 
     def __init__(self, options: argparse.Namespace, number: int, settings: Settings) -> None:
-        self.number = number
         folder: Path = options.device_log or options.run_dir
-        self.log = folder / f"server-{number}.log"
         self.report = folder / f"report-{number}.json"
         trace = folder / f"trace-{number}.jsonl"
-        # The user's folder can have files of an earlier run, and a guest that did not boot can
-        # leave sockets.
-        for path in (self.log, self.report, trace, socket_path(number), monitor_path(number)):
+        for path in (self.report, trace):
             path.unlink(missing_ok=True)
         command = [str(options.server), "serve"]
         command += ["--socket-path", str(socket_path(number))]
@@ -151,50 +127,9 @@ class Server:
         command += ["--report", str(self.report)]
         if settings.trace:
             command += ["--trace", str(trace)]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [*command, *settings.arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C must not end the server
-            )
-        self.stopped = False
-        self.killed = False
-
-    def wait_ready(self) -> None:
-        """Waits until QEMU can connect."""
-        wanted = {str(socket_path(self.number)), str(monitor_path(self.number))}
-        end = time.monotonic() + START_SECONDS
-        while not wanted <= listening():
-            if self.process.poll() is not None:
-                raise NotStarted(f"device {self.number} {self._ending()} instead of starting")
-            if time.monotonic() > end:
-                raise NotStarted(
-                    f"device {self.number} does not listen after {START_SECONDS} seconds"
-                )
-            time.sleep(0.02)
-
-    def stop(self) -> None:
-        """Ends the process after QEMU has exited."""
-        if self.process.poll() is not None:
-            return
-        self.stopped = True
-        self.process.terminate()
-        try:
-            self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.killed = True
-            self.kill()
-
-    def kill(self) -> None:
-        """Kills the process."""
-        self.process.kill()
-        self.process.wait()
-
-    def last_words(self) -> list[str]:
-        """Returns the end of the server's log."""
-        return self.log.read_text(errors="replace").splitlines()[-LAST_LINES:]
+        command += settings.arguments
+        sockets = [socket_path(number), monitor_path(number)]
+        super().__init__(number, command, sockets, folder / f"server-{number}.log")
 
     def read_report(self) -> dict[str, Any]:
         """Returns the server's report, or an empty dictionary."""
@@ -209,7 +144,7 @@ class Server:
         report = self.read_report()
         found = []
         if not self._ended_well(report):
-            found.append(Complaint(f"device {self.number} {self._ending()}:", self.last_words()))
+            found.append(Complaint(f"device {self.number} {self.ending()}:", self.last_words()))
         elif "violations" not in report and self.process.returncode != CRASH_STATUS:
             found.append(Complaint(f"device {self.number} left no report:", self.last_words()))
         for violation in report.get("violations", []):
@@ -231,19 +166,8 @@ class Server:
             return False
         return status in (0, CRASH_STATUS) or report.get("crashed_by_fault") is True
 
-    def _ending(self) -> str:
-        status = self.process.returncode
-        if self.killed:
-            return f"did not end within {STOP_SECONDS} seconds after SIGTERM"
-        if status < 0:
-            return f"was ended by {signal.Signals(-status).name}"
-        if status == PANICKED:
+    def ending(self) -> str:
+        """Returns how the process has ended, for a message."""
+        if self.process.returncode == PANICKED and not self.killed:
             return "panicked"
-        return f"ended with status {status}"
-
-
-def listening() -> set[str]:
-    """Returns the paths of all listening sockets."""
-    # num refcount protocol flags type state inode path; the flag is __SO_ACCEPTCON
-    rows = [line.split(maxsplit=7) for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
-    return {row[7] for row in rows if len(row) == 8 and int(row[3], 16) & 0x10000}
+        return super().ending()

@@ -25,6 +25,7 @@ import reference
 import virtiofs
 from machine import SOCKETS, Machine
 from qmp import Bridge
+from server_process import Complaint, NotStarted
 
 CONSOLE_BUFFER = 1 << 20
 ESCAPE = b"\x1d"  # Ctrl-]
@@ -46,7 +47,7 @@ class Outcome:
     powered_off: bool = False
     console: list[str] = dataclasses.field(default_factory=list)
     qemu_errors: list[str] = dataclasses.field(default_factory=list)
-    complaints: list[reference.Complaint] = dataclasses.field(default_factory=list)
+    complaints: list[Complaint] = dataclasses.field(default_factory=list)
 
 
 class Interrupted(Exception):
@@ -116,11 +117,11 @@ class Supervisor:
         for server in servers:
             try:
                 server.wait_ready()
-            except reference.NotStarted as error:
+            except NotStarted as error:
                 what = "device" if isinstance(server, daemon.Server) else "reference device"
                 self.outcome.setup_error = f"the {what} did not start"
                 self.outcome.complaints.append(
-                    reference.Complaint(f"{error}:", server.last_words())
+                    Complaint(f"{error}:", server.last_words())
                 )
                 return False
         return True
@@ -197,7 +198,7 @@ class Supervisor:
             server.restart(
                 signal.Signals[arguments.get("signal", "SIGKILL")], arguments.get("after", 0)
             )
-        except (reference.NotStarted, subprocess.TimeoutExpired) as error:
+        except (NotStarted, subprocess.TimeoutExpired) as error:
             raise ValueError(str(error)) from None
 
     def _watch(self, fd: int, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from unittest import mock
 
 import daemon
-import reference
+import server_process
 
 # Listens at the path of --socket-path, and removes it at SIGTERM. A shell cannot listen.
 PROGRAM = """#!/usr/bin/python3 -IS
@@ -108,7 +108,7 @@ class Process(unittest.TestCase):
 
     def test_not_started(self) -> None:
         """It ends before it listens."""
-        with self.assertRaisesRegex(reference.NotStarted, "ended with status 2 instead"):
+        with self.assertRaisesRegex(server_process.NotStarted, "ended with status 2 instead"):
             self.server("#!/bin/sh\nexit 2\n").wait_ready()
 
 

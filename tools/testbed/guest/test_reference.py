@@ -10,6 +10,7 @@ from unittest import mock
 
 import profiles
 import reference
+import server_process
 
 GOOD = {"violations": [], "sessions": 0}
 BAD = {"violations": [{"requirement": "D-15", "text": "the word is 0", "count": 3}]}
@@ -135,7 +136,7 @@ class Verdict(unittest.TestCase):
         server = self.server("trap '' TERM; echo ready; exec sleep 60", GOOD)
         while not server.last_words():
             pass
-        with mock.patch.object(reference, "STOP_SECONDS", 0.1):
+        with mock.patch.object(server_process, "STOP_SECONDS", 0.1):
             server.stop()
             (complaint,) = server.complaints([])
         self.assertIn("did not end", complaint.text)
@@ -143,11 +144,11 @@ class Verdict(unittest.TestCase):
 
     def test_not_started(self) -> None:
         """A server that ends before it listens, or never listens, is an error."""
-        with self.assertRaisesRegex(reference.NotStarted, "ended with status 2 instead"):
+        with self.assertRaisesRegex(server_process.NotStarted, "ended with status 2 instead"):
             self.server("exit 2", None).wait_ready()
         with (
-            mock.patch.object(reference, "START_SECONDS", 0.1),
-            self.assertRaisesRegex(reference.NotStarted, "does not listen"),
+            mock.patch.object(server_process, "START_SECONDS", 0.1),
+            self.assertRaisesRegex(server_process.NotStarted, "does not listen"),
         ):
             self.server("exec sleep 60", None).wait_ready()
 
