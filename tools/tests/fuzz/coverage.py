@@ -1,16 +1,16 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Which lines of the driver have run, file by file, from what the plugin "cover" of QEMU's has recorded.
+"""Line coverage of the driver, by file, from the records of the QEMU plugin "cover".
 
 usage: coverage.py [--json FILE] [--lines FILE] [--least PERCENT] MODULE FOLDER...
 
-MODULE is the virtio_crypto_rs.ko that the guests had. FOLDERs are those that they shared with their
-host, each with "cover" and "address". What has run in one of them has run.
+MODULE is the virtio_crypto_rs.ko that the guests loaded. Each FOLDER was shared with a guest, and has
+the files "cover" and "address". The coverage of the guests is combined.
 
-A line is reached if an instruction that the compiler has made of it has run. Inlined code is of the
-line in which it was written, and of the lines into which it was inlined. Lines without an instruction
-do not count. --lines writes the lines that were not reached. With --least the exit status is 1 if less than
-that was reached of a layer in MUST.
+A line is reached if at least one of its instructions was executed. An inlined instruction counts for
+its own line, and for the lines of its callers. Lines without an instruction do not count. --lines
+writes the lines that were not reached. With --least the exit status is 1 if less than PERCENT of a
+layer in MUST was reached.
 """
 
 import argparse
@@ -25,10 +25,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 SOURCE = "drivers/crypto/virtio_rs/"
-# Unit tests and what only they use, and what bindgen makes.
+# Unit tests, their helpers, and the output of bindgen.
 IGNORED = re.compile(r"(^|/)(tests|testing|bindings_generated)\.rs$")
-# What the device's answers reach: the ring and its owner, and what becomes of a request that is
-# complete.
+# The code that processes the device's responses: the ring and its owner, and the completion of
+# requests.
 MUST = {
     "virtio": ("virtio/",),
     "transport": ("transport/",),
@@ -37,7 +37,7 @@ MUST = {
         "crypto/area.rs", "crypto/deferred.rs", "crypto/sync_request.rs",
     ),
 }  # fmt: skip
-# Where the linker puts the code that counts; everything else is behind it.
+# Link addresses: the evaluated section .text, and all other code behind it.
 TEXT, REST = 0x1000_0000, 0x4000_0000
 SCRIPT = f"""SECTIONS {{
 	.text {TEXT:#x} : {{ *(.text) }}
@@ -47,12 +47,12 @@ SCRIPT = f"""SECTIONS {{
 
 
 class Unusable(Exception):
-    """What is there is not what this program reads."""
+    """The input has an unexpected format."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Some code of a line: where it begins in the section, and how long it is."""
+    """A code range of one line: its offset in the section, and its length in bytes."""
 
     start: int
     length: int
@@ -62,20 +62,20 @@ class Row:
 
 @dataclasses.dataclass
 class Lines:
-    """The lines of a file that have code, and those of them that have run."""
+    """The lines of a file that have code, and the reached lines."""
 
     all: set[int] = dataclasses.field(default_factory=set)
     reached: set[int] = dataclasses.field(default_factory=set)
 
     @property
     def percent(self) -> float:
-        """The part that was reached."""
+        """The percentage of reached lines."""
         return 100 * len(self.reached) / len(self.all) if self.all else 100.0
 
 
-def pieces(dump: Iterable[str]) -> Iterator[tuple[int, int]]:
-    """Reads the line tables that llvm-dwarfdump prints: the address and the length of each piece of code
-    that is of one line."""
+def code_ranges(dump: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Parses the line tables of llvm-dwarfdump. Yields address and length of each code range that
+    belongs to one line."""
     before = 0
     for text in dump:
         if not text.startswith("0x"):
@@ -87,8 +87,8 @@ def pieces(dump: Iterable[str]) -> Iterator[tuple[int, int]]:
 
 
 def lines_of(frames: Iterable[str]) -> Iterator[list[tuple[str, int]]]:
-    """Reads what llvm-symbolizer prints: the lines that each piece is of. The first one is where it was
-    written, the others are where that was inlined."""
+    """Parses the output of llvm-symbolizer. Yields the lines of each code range: first its own line,
+    then the lines of the callers into which it was inlined."""
     found: list[tuple[str, int]] = []
     for text in frames:
         if text:
@@ -102,14 +102,14 @@ def lines_of(frames: Iterable[str]) -> Iterator[list[tuple[str, int]]]:
 
 
 def rows(module: Path) -> list[Row]:
-    """The code of the driver's sources in a module. The offsets are those in its .text."""
+    """Returns the code ranges of the driver's sources in a module. Offsets are relative to .text."""
     with tempfile.TemporaryDirectory() as folder:
         script, linked = Path(folder, "script"), Path(folder, "linked")
         script.write_text(SCRIPT)
         _run("ld.bfd", "--unresolved-symbols=ignore-all", "-e", "0", "--no-warn-mismatch", "-w",
              "-T", str(script), "-o", str(linked), str(module))  # fmt: skip
         dump = _run("llvm-dwarfdump-19", "--debug-line", str(linked))
-        code = [piece for piece in pieces(dump.splitlines()) if TEXT <= piece[0] < REST]
+        code = [span for span in code_ranges(dump.splitlines()) if TEXT <= span[0] < REST]
         frames = _run(
             "llvm-symbolizer-19", f"--obj={linked}", "--functions=none", "--inlines",
             text="".join(f"{start:#x}\n" for start, _ in code),
@@ -133,7 +133,7 @@ def _run(*command: str, text: str = "") -> str:
 
 
 def covered(folder: Path, length: int) -> bytes:
-    """What has run of so many bytes of code: a byte for each, 1 or 0."""
+    """Returns a byte for each of the `length` bytes of code: 1 if it was executed, else 0."""
     offset = int((folder / "address").read_text())
     with (folder / "cover").open("rb") as file:
         file.seek(offset)
@@ -144,7 +144,7 @@ def covered(folder: Path, length: int) -> bytes:
 
 
 def evaluate(code: Iterable[Row], runs: list[bytes]) -> dict[str, Lines]:
-    """The lines of each file of the driver, by its path below SOURCE."""
+    """Returns the lines of each file of the driver, by its path below SOURCE."""
     found: dict[str, Lines] = collections.defaultdict(Lines)
     for row in code:
         _, source, file = row.file.rpartition(SOURCE)
@@ -158,18 +158,19 @@ def evaluate(code: Iterable[Row], runs: list[bytes]) -> dict[str, Lines]:
 
 
 def total(files: dict[str, Lines], prefixes: tuple[str, ...]) -> Lines:
-    """The lines of the files that begin like this, a number of each."""
+    """Returns the combined lines of the files whose path begins with one of the prefixes. Each line
+    gets a number that also identifies its file."""
     chosen = [(name, lines) for name, lines in files.items() if name.startswith(prefixes)]
-    keys = {key: place for place, key in enumerate(sorted(name for name, _ in chosen))}
-    both = Lines()
+    file_ids = {name: index for index, name in enumerate(sorted(name for name, _ in chosen))}
+    combined = Lines()
     for name, lines in chosen:
-        both.all |= {line << 16 | keys[name] for line in lines.all}
-        both.reached |= {line << 16 | keys[name] for line in lines.reached}
-    return both
+        combined.all |= {line << 16 | file_ids[name] for line in lines.all}
+        combined.reached |= {line << 16 | file_ids[name] for line in lines.reached}
+    return combined
 
 
 def layers(files: dict[str, Lines]) -> dict[str, Lines]:
-    """The totals: what must be reached, each folder, and all."""
+    """Returns the totals of each layer in MUST, of each folder, and of all files."""
     folders = sorted({name.partition("/")[0] + "/" for name in files if "/" in name})
     return (
         {name: total(files, prefixes) for name, prefixes in MUST.items()}
@@ -179,7 +180,7 @@ def layers(files: dict[str, Lines]) -> dict[str, Lines]:
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Numbers as text, 3-5 for those that follow each other."""
+    """Returns numbers as text. Consecutive numbers become a range, for example 3-5."""
     found: list[list[int]] = []
     for number in sorted(numbers):
         if found and found[-1][1] == number - 1:
@@ -189,32 +190,32 @@ def ranges(numbers: Iterable[int]) -> str:
     return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in found)
 
 
-def table(parts: dict[str, Lines]) -> Iterator[str]:
-    """A line for each part."""
-    for name, lines in parts.items():
+def table(totals: dict[str, Lines]) -> Iterator[str]:
+    """Yields a line of text for each file or layer."""
+    for name, lines in totals.items():
         yield f"{name:<44} {len(lines.reached):>5} of {len(lines.all):>5} lines {lines.percent:6.1f} %"
 
 
 def missing(files: dict[str, Lines]) -> Iterator[str]:
-    """The lines that were not reached, with those of the source."""
+    """Yields the numbers and the text of the lines that were not reached."""
     for name, lines in files.items():
-        left = sorted(lines.all - lines.reached)
+        unreached = sorted(lines.all - lines.reached)
         path = Path(__file__).resolve().parents[3] / SOURCE / name
         text = path.read_text().splitlines() if path.exists() else []
-        yield f"{name}: {ranges(left)}"
-        yield from (f"{line:>6} {text[line - 1]}" for line in left if line <= len(text))
+        yield f"{name}: {ranges(unreached)}"
+        yield from (f"{line:>6} {text[line - 1]}" for line in unreached if line <= len(text))
 
 
-def as_json(parts: dict[str, Lines]) -> dict[str, object]:
-    """The same for programs."""
+def as_json(totals: dict[str, Lines]) -> dict[str, object]:
+    """Returns the numbers of lines of each file or layer, for the JSON output."""
     return {
         name: {"lines": len(lines.all), "reached": len(lines.reached)}
-        for name, lines in parts.items()
+        for name, lines in totals.items()
     }
 
 
 def main() -> int:
-    """Does what the command line says; returns the exit status."""
+    """Evaluates the folders of the command line. Returns the exit status."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--json", type=Path)
     parser.add_argument("--lines", type=Path)
@@ -225,17 +226,17 @@ def main() -> int:
     code = rows(options.module)
     length = max(row.start + row.length for row in code)
     files = evaluate(code, [covered(folder, length) for folder in options.folders])
-    parts = layers(files)
-    print("\n".join([*table(files), "", *table(parts)]))
+    totals = layers(files)
+    print("\n".join([*table(files), "", *table(totals)]))
     if options.json:
-        both = {"files": as_json(files), "layers": as_json(parts)}
-        options.json.write_text(json.dumps(both, indent=1) + "\n")
+        report = {"files": as_json(files), "layers": as_json(totals)}
+        options.json.write_text(json.dumps(report, indent=1) + "\n")
     if options.lines:
         options.lines.write_text("\n".join(missing(files)) + "\n")
-    few = [name for name in MUST if parts[name].percent < options.least]
-    for name in few:
+    insufficient = [name for name in MUST if totals[name].percent < options.least]
+    for name in insufficient:
         print(f"{name}: less than {options.least:g} % of the lines were reached")
-    return 1 if few else 0
+    return 1 if insufficient else 0
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 import coverage
 from coverage import Lines, Row
 
-# As llvm-dwarfdump prints it, with some left out.
+# Shortened output of llvm-dwarfdump.
 DUMP = """\
 debug_line[0x00000000]
 include_directories[  1] = "/project/drivers/crypto/virtio_rs/virtio"
@@ -28,7 +28,7 @@ debug_line[0x00000100]
 0x0000000010000022      3      1      1   0             0       0  is_stmt end_sequence
 """.splitlines()
 QUEUE = "/project/drivers/crypto/virtio_rs/virtio/queue.rs"
-# As llvm-symbolizer prints it.
+# Output of llvm-symbolizer.
 FRAMES = f"""\
 {QUEUE}:10:1
 
@@ -42,15 +42,15 @@ FRAMES = f"""\
 
 
 class Decoding(unittest.TestCase):
-    """What the programs print that know DWARF."""
+    """Output of the LLVM programs."""
 
-    def test_each_piece_ends_where_the_next_begins(self) -> None:
+    def test_code_range_ends_at_the_next_range(self) -> None:
         self.assertEqual(
-            list(coverage.pieces(DUMP)),
+            list(coverage.code_ranges(DUMP)),
             [(0x10000000, 4), (0x10000004, 5), (0x10000009, 7), (0x10000020, 2)],
         )
 
-    def test_inlined_code_is_of_several_lines(self) -> None:
+    def test_inlined_code_has_several_lines(self) -> None:
         option = ("/rust/core/src/option.rs", 7)
         self.assertEqual(
             list(coverage.lines_of(FRAMES)),
@@ -59,7 +59,7 @@ class Decoding(unittest.TestCase):
 
 
 class Evaluation(unittest.TestCase):
-    """Lines that were reached."""
+    """Reached lines."""
 
     ROWS = (
         Row(0, 4, QUEUE, 10),
@@ -70,7 +70,7 @@ class Evaluation(unittest.TestCase):
         Row(24, 4, "drivers/crypto/virtio_rs/wire.rs", 5),
     )
 
-    def test_a_line_is_reached_if_any_of_its_code_has_run(self) -> None:
+    def test_line_is_reached_if_any_of_its_code_was_executed(self) -> None:
         run = bytearray(28)
         run[9] = 1
         files = coverage.evaluate(self.ROWS, [bytes(run)])
@@ -78,7 +78,7 @@ class Evaluation(unittest.TestCase):
         self.assertEqual(files["virtio/queue.rs"], Lines({10, 12}, {10}))
         self.assertEqual(files["wire.rs"], Lines({5}, set()))
 
-    def test_what_one_run_has_reached_is_reached(self) -> None:
+    def test_runs_are_combined(self) -> None:
         first, second = bytearray(28), bytearray(28)
         first[0] = second[4] = 1
         files = coverage.evaluate(self.ROWS, [bytes(first), bytes(second)])
@@ -98,7 +98,7 @@ class Evaluation(unittest.TestCase):
         self.assertIn("virtio/a.rs", next(coverage.table(files)))
         self.assertEqual(coverage.as_json(files)["driver.rs"], {"lines": 1, "reached": 0})
 
-    def test_files_of_which_nothing_has_run_are_not_believed(self) -> None:
+    def test_folder_without_executed_code_is_rejected(self) -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             (folder / "address").write_text("16\n")
@@ -108,11 +108,11 @@ class Evaluation(unittest.TestCase):
                 with self.assertRaises(coverage.Unusable):
                     coverage.covered(folder, length)
 
-    def test_lines_that_follow_each_other_are_ranges(self) -> None:
+    def test_consecutive_lines_are_ranges(self) -> None:
         self.assertEqual(coverage.ranges({5, 1, 2, 3, 9}), "1-3, 5, 9")
         self.assertEqual(coverage.ranges(set()), "")
 
-    def test_what_must_be_reached_exists(self) -> None:
+    def test_layers_in_must_exist(self) -> None:
         source = Path(__file__).resolve().parents[3] / coverage.SOURCE
         for prefixes in coverage.MUST.values():
             for prefix in prefixes:
