@@ -4,13 +4,13 @@
 
 usage: coverage.py [--json FILE] [--lines FILE] [--least PERCENT] MODULE FOLDER...
 
-MODULE is the virtio_crypto_rs.ko that the guests loaded. Each FOLDER was shared with a guest, and has
-the files "cover" and "address". The coverage of the guests is combined.
+MODULE is the virtio_crypto_rs.ko that the guests loaded. Each FOLDER was shared with a guest, and
+has the files "cover" and "address". The coverage of the guests is combined.
 
-A line is reached if at least one of its instructions was executed. An inlined instruction counts for
-its own line, and for the lines of its callers. Lines without an instruction do not count. --lines
-writes the lines that were not reached. With --least the exit status is 1 if less than PERCENT of a
-layer in MUST was reached.
+A line is reached if at least one of its instructions was executed. An inlined instruction counts
+for its own line, and for the lines of its callers. Lines without an instruction do not count.
+--lines writes the lines that were not reached. With --least the exit status is 1 if less than
+PERCENT of a layer in MUST was reached.
 """
 
 import argparse

@@ -3,7 +3,7 @@
 """Volumes with authenticated encryption, written by the driver and read by the kernel's own code,
 and the reverse.
 
-usage: authenticated.py hmac|gcm|ccm|chacha20 [--size MIB] [--few] [--control]
+usage: authenticated.py hmac|gcm|ccm|chacha20 [--size MIB] [--quick] [--control]
 
 The volumes are LUKS2 with cryptsetup --integrity: dm-crypt on dm-integrity, which stores the tags.
 The priorities when a volume is opened decide which implementation it uses (lib/crconf.py). For a
@@ -44,7 +44,7 @@ MIB = 1 << 20
 parser = argparse.ArgumentParser()
 parser.add_argument("case", choices=CASES)
 parser.add_argument("--size", type=int, default=40, help="MiB of the volume")
-parser.add_argument("--few", action="store_true", help="only the driver reads corrupted volumes")
+parser.add_argument("--quick", action="store_true", help="only the driver reads corrupted volumes")
 parser.add_argument("--control", action="store_true", help="do not use the driver")
 options = parser.parse_args()
 HOW, ALGORITHM, SERVICES = CASES[options.case]
@@ -124,10 +124,10 @@ def write_tree(device: Path) -> None:
 def read_tree(device: Path, expected: dict[str, str]) -> None:
     """Compares the files with the original ones."""
     volume.check_file_system(device)
-    volume.forget()
+    volume.drop_caches()
     with volume.mounted(device, "ro") as folder:
         volume.check_tree(folder, expected)
-    volume.forget()
+    volume.drop_caches()
 
 
 def add_file_systems(luks: Luks, expected: dict[str, str]) -> None:
@@ -181,7 +181,7 @@ def add_corruption(luks: Luks) -> None:
         with luks.opened(driver, journal=False) as device:
             check(sectors.reads(device, MIB, 4096), "the repaired sector cannot be read")
 
-    for driver in (True,) if options.few else (True, False):
+    for driver in (True,) if options.quick else (True, False):
         reader, writer = ("driver", "kernel") if driver else ("kernel", "driver")
 
         @test(f"inverted bit of data: {reader} detects it (written by the {writer})")
@@ -217,7 +217,7 @@ def main() -> None:
         subprocess.run(["modprobe", "-q", module], check=False)
     stack = contextlib.ExitStack()
     disk = stack.enter_context(volume.disk(options.size))
-    volume.some_tree(SOURCE, TREE, options.size * MIB // 8)
+    volume.copy_files(SOURCE, TREE, options.size * MIB // 8)
     luks = Luks(disk)
     add_file_systems(luks, volume.fingerprints(TREE))
     add_corruption(luks)

@@ -152,17 +152,17 @@ def write_tree(device: Path) -> None:
 def read_tree(device: Path, expected: dict[str, str]) -> None:
     """Compares the tree in a file system with the original."""
     volume.check_file_system(device)
-    volume.forget()
+    volume.drop_caches()
     with volume.mounted(device, "ro") as folder:
         volume.check_tree(folder, expected)
-    volume.forget()
+    volume.drop_caches()
 
 
 def main() -> None:
     """Creates the volume, defines the tests and runs them."""
     stack = contextlib.ExitStack()
     device = stack.enter_context(volume.disk(64 + 2 * options.tree))
-    volume.some_tree(SOURCE, TREE, options.tree << 20)
+    volume.copy_files(SOURCE, TREE, options.tree << 20)
     expected = volume.fingerprints(TREE)
     log = KernelLog()
     disk = Luks(device) if options.case in LUKS else Plain(device)

@@ -296,7 +296,7 @@ def _() -> None:
             *(good[:length] for length in (0, 1, 2, 10, len(good) - 1)),
             good + b"\0",
             curve.public,
-            curve.private_alone,
+            curve.private_without_public,
             other.private,
             # A public point that does not match the private key, and is not on the curve.
             good[:-1] + bytes([good[-1] ^ 1]),

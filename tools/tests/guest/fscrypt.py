@@ -89,11 +89,11 @@ class Disk:
                 with (root / policy.name / name).open("ab") as file:
                     file.write(more := os.urandom(3000))
                 written[name] = data + more
-        volume.forget()
+        volume.drop_caches()
 
     def check(self, root: Path) -> None:
         """Reads all files from the disk. Fails the test if one differs from the expected contents."""
-        volume.forget()
+        volume.drop_caches()
         for policy in POLICIES:
             written = self.written[policy.name]
             found = {path.name for path in (root / policy.name).iterdir()}
@@ -103,7 +103,7 @@ class Disk:
 
     def renew_key(self, root: Path) -> None:
         """Removes the key, checks that names and contents are locked, and adds the key again."""
-        volume.forget()
+        volume.drop_caches()
         fscrypt.remove_key(root, self.identifier)
         for policy in POLICIES:
             fscrypt.check_locked(root / policy.name, set(self.written[policy.name]))

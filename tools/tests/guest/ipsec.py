@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """IPsec between two hosts. One host uses the driver, the other the kernel's own code.
 
-usage: ipsec.py [--suites PATTERN] [--modes MODE...] [--transfer MIB] [--few] [--control]
+usage: ipsec.py [--suites PATTERN] [--modes MODE...] [--transfer MIB] [--quick] [--control]
 
 For a guest with a reference device. The hosts are network namespaces. The priorities when an SA is
 created decide which implementation it uses (lib/crconf.py). The device must serve exactly one
@@ -64,10 +64,10 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--suites", default="", help="a regular expression for the suites' names")
 parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
 parser.add_argument("--transfer", type=float, default=2, help="MiB by TCP in each direction")
-parser.add_argument("--few", action="store_true", help="fewer sizes")
+parser.add_argument("--quick", action="store_true", help="fewer sizes")
 parser.add_argument("--control", action="store_true", help="do not use the driver")
 options = parser.parse_args()
-SIZES = traffic.sizes(MTU, WHOLE)[:: 9 if options.few else 1]
+SIZES = traffic.sizes(MTU, WHOLE)[:: 9 if options.quick else 1]
 
 log = KernelLog()
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Changes of a device that is idle or about to be unbound: new configuration, HW_READY, a device
-that does not respond.
+"""Events of an idle device, and unbind of an unresponsive device: changes of the configuration and
+of HW_READY.
 
 usage: life.py TIMEOUT_MS
 
@@ -156,12 +156,12 @@ def _() -> None:
                 wait_until(lambda: in_flight(queue) == 1, LONG, f"{queue}: 1 in flight")
             started = time.monotonic()
             module.unbind()
-            took = time.monotonic() - started
+            duration = time.monotonic() - started
             for user in users:
                 user.join()
                 check_equal(user.exitcode, 0, "exit status of a user")
-        tap.note(f"unbound in {took:.1f} s")
-        check(took < TIMEOUT + 3.5, f"it took {took:.1f} s")
+        tap.note(f"unbound in {duration:.1f} s")
+        check(duration < TIMEOUT + 3.5, f"unbind took {duration:.1f} s")
         check_crypt(transform, "unbound")
         module.bind(LONG)
         wait_until_offloaded(transform, "bound again")

@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""The module is loaded and unloaded, and its devices bound and unbound, with and without users.
+"""Loading and unloading of the module, bind and unbind of its devices, with and without users.
 
 usage: lifecycle.py [--cycles N] [--ko FILE] [--selftest SECONDS] [--wait-each]
 
@@ -22,7 +22,7 @@ from lib.tap import check, check_equal, check_same, test
 from lib.writer import writing
 
 KMEMLEAK = Path("/sys/kernel/debug/kmemleak")
-# More than the device can serve in sessions: a transform has two, and QEMU's limit is 256.
+# More transforms than have sessions: a transform has two, and QEMU's limit is 256.
 MANY = 150
 
 parser = argparse.ArgumentParser()
@@ -35,7 +35,8 @@ log = KernelLog()
 
 
 def capacity() -> int:
-    """Returns how many of MANY simultaneous transforms the host serves. All must be correct."""
+    """Returns how many of MANY simultaneous transforms the host serves. All must return correct
+    results."""
     key, iv = afalg.random_key(16)
     data = os.urandom(64)
     expected = afalg.openssl(key, iv, data)
@@ -59,10 +60,10 @@ def cycle_done(number: int) -> None:
         module.wait_passed(options.selftest)
 
 
-@test("start: the host serves some of many transforms")
+@test(f"start: the host serves some of {MANY} transforms, the fallback the others")
 def _() -> None:
     tap.note(f"{CAPACITY} of {MANY}")
-    check(60 <= CAPACITY < MANY, f"{CAPACITY}: the later test of the capacity could not fail")
+    check(60 <= CAPACITY < MANY, f"{CAPACITY}: too few, or all, to detect lost sessions at the end")
 
 
 @test("parameters out of range: insmod fails with EINVAL and a message")
@@ -195,7 +196,7 @@ def _() -> None:
                 check_same(transform.crypt(ENCRYPT, iv, data), expected, f"transform {number}")
 
 
-@test("end: the host serves as many of many transforms as at the start")
+@test(f"end: the host serves as many of {MANY} transforms as at the start")
 def _() -> None:
     module.unbind()
     module.bind(options.selftest)

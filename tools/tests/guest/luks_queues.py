@@ -69,7 +69,7 @@ def _() -> None:
             volume.check_file_system(opened)
         finally:
             run("cryptsetup", "close", "luks")
-        made = [now - was for now, was in zip(served(), before)]
+        made = [after - count for after, count in zip(served(), before)]
         tap.note(f"requests by queue: {made}")
         check_equal(len(made), CPUS, "data queues")
         check(min(made) >= sum(made) // CPUS // 10, "a queue has served hardly any request")
@@ -80,7 +80,7 @@ def _() -> None:
             volume.check_file_system(opened)
             with volume.mounted(opened, "ro") as folder:
                 volume.check_tree(folder, expected)
-        check_equal(served(), [now + was for now, was in zip(made, before)], "later requests")
+        check_equal(served(), [sum(counts) for counts in zip(made, before)], "later requests")
 
 
 for algorithm, bits in (("aes-cbc", 128), ("aes-cbc", 256), ("aes-xts", 256), ("aes-xts", 512)):
@@ -89,9 +89,9 @@ for algorithm, bits in (("aes-cbc", 128), ("aes-cbc", 256), ("aes-xts", 256), ("
     def _(algorithm: str = algorithm, bits: int = bits) -> None:
         afalg.prepare()
         before = sum(served())
-        said = run("cryptsetup", "benchmark", "-c", f"{algorithm}-plain64", "-s", str(bits))
-        tap.note(said.strip().splitlines()[-1])
-        speeds = re.findall(r"([0-9.]+) MiB/s", said)
+        output = run("cryptsetup", "benchmark", "-c", f"{algorithm}-plain64", "-s", str(bits))
+        tap.note(output.strip().splitlines()[-1])
+        speeds = re.findall(r"([0-9.]+) MiB/s", output)
         check_equal(len(speeds), 2, "speeds")
         check(min(float(speed) for speed in speeds) > 0, "no speed")
         check(sum(served()) - before >= 20, f"only {sum(served()) - before} requests")

@@ -20,9 +20,10 @@ def vectors(name: str, file: str) -> None:
     """Tests a set of vectors."""
     before = reference.status()
     path = test_module.FOLDER / file
-    said = test_module.TestModule("vc_mac", driver=digests.ALL[name].driver, file=path).finish()
-    found = re.search(r"(\d+) valid vectors, (\d+) invalid vectors, (\d+) with rejected keys", said)
-    check(found, said)
+    output = test_module.TestModule("vc_mac", driver=digests.ALL[name].driver, file=path).finish()
+    pattern = r"(\d+) valid vectors, (\d+) invalid vectors, (\d+) with rejected keys"
+    found = re.search(pattern, output)
+    check(found, output)
     valid, invalid, refused = map(int, found.groups()) if found else (0, 0, 0)
     count = reference.requests(reference.status(), operation="MAC", status="OK")
     count -= reference.requests(before, operation="MAC", status="OK")

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """MACsec between two hosts. One host uses the driver, the other the kernel's own code.
 
-usage: macsec.py [--transfer MIB] [--few] [--control]
+usage: macsec.py [--transfer MIB] [--quick] [--control]
 
 Like ipsec.py, but on the link layer: each frame is one request, and there are no fragments.
 Reordered frames, which two CPUs that send at the same time cause, are delivered, because replay
@@ -28,10 +28,10 @@ KEYS = {"GCM-AES-128": 16, "GCM-AES-256": 32}
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--transfer", type=float, default=2, help="MiB by TCP in each direction")
-parser.add_argument("--few", action="store_true", help="fewer sizes, always encrypted")
+parser.add_argument("--quick", action="store_true", help="fewer sizes, always encrypted")
 parser.add_argument("--control", action="store_true", help="do not use the driver")
 options = parser.parse_args()
-SIZES = traffic.sizes(MTU, 4096)[:: 9 if options.few else 1]
+SIZES = traffic.sizes(MTU, 4096)[:: 9 if options.quick else 1]
 log = KernelLog()
 
 
@@ -131,7 +131,7 @@ def main() -> None:
     """Defines the tests and runs them."""
     with netns.joined() as (left, right):
         for suite in KEYS:
-            for encrypt in ("on",) if options.few else ("on", "off"):
+            for encrypt in ("on",) if options.quick else ("on", "off"):
                 add(left, right, suite, encrypt)
 
         @test("MACsec removed: the driver has no users")

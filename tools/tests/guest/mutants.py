@@ -12,7 +12,7 @@ Loads the module for each NUMBER, 0 for no mutation, and runs COMMAND. Prints
   result NUMBER noticed|survived [REASON]
 
 and ends after a mutation that causes a kernel report: the next mutation needs a new guest. Skips
-numbers that 0 does not reach. tools/tests/mutate/mutate runs this program.
+mutations whose code COMMAND does not execute. tools/tests/mutate/mutate runs this program.
 """
 
 import argparse
@@ -68,8 +68,8 @@ def unload() -> str:
     return f"rmmod: {done.stderr.strip()}"
 
 
-def judge() -> str:
-    """Runs the command. Returns its first error, or an empty string."""
+def run_command() -> str:
+    """Runs COMMAND. Returns its first error, or an empty string."""
     try:
         done = subprocess.run(
             command,
@@ -101,20 +101,20 @@ def attempt(number: int) -> bool:
     say("try", number)
     log = KernelLog()
     before = violations()
-    wrong = load(number) or judge()
-    stuck = unload()
+    error = load(number) or run_command()
+    unload_error = unload()
     trouble = [line for line in log.lines() if TROUBLE.search(line)]
     new = violations()[len(before) :]
-    wrong = wrong or stuck or (trouble[0] if trouble else "") or " ".join(new)
+    error = error or unload_error or (trouble[0] if trouble else "") or " ".join(new)
     if not number:
         global reached
         reached = {
             int(word) for word in re.findall(r"mutation (\d+) is reached", "\n".join(log.lines()))
         }
         say("reached", *sorted(reached))
-    outcome = f"noticed {' '.join(wrong.split())[:160]}" if wrong else "survived"
+    outcome = f"noticed {' '.join(error.split())[:160]}" if error else "survived"
     say("result", number, outcome)
-    return not stuck and all(HARMLESS.search(line) for line in trouble)
+    return not unload_error and all(HARMLESS.search(line) for line in trouble)
 
 
 at = sys.argv.index("--")
@@ -122,6 +122,6 @@ command = sys.argv[at + 1 :]
 options = parser.parse_args(sys.argv[1:at])
 reached = set(options.numbers)
 unload()
-for one in options.numbers:
-    if (not one or one in reached) and not attempt(one):
+for mutant in options.numbers:
+    if (not mutant or mutant in reached) and not attempt(mutant):
         break

@@ -5,9 +5,9 @@
 usage: no_workers.py TIMEOUT_MS
 
 For a guest with a reference device. TIMEOUT_MS is the driver's timeout_ms. Many dm-crypt volumes
-are read. When the ring is full, their workers wait for the device, until the worker pool of the
-unbound workqueues has no idle worker. A limit on threads prevents new workers, as a lack of memory
-would. The volumes' rescuers also wait. The driver must still reset and restart the device.
+are read. When the ring is full, their kcryptd workers wait for the device, until the worker pool of
+the unbound workqueues has no idle worker. A limit on threads prevents new workers, as a lack of
+memory would. The volumes' rescuers also wait. The driver must still reset and restart the device.
 """
 
 import contextlib
@@ -73,7 +73,7 @@ def no_new_threads() -> Iterator[None]:
 
 
 def rescuers() -> int:
-    """Returns how many volumes are served by their rescuer and wait in dm-crypt."""
+    """Returns how many rescuers of dm-crypt volumes wait for the device."""
     count = 0
     for thread in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Two kinds of events happen to a device at random, in parallel and under load; then another two.
+"""Pairs of events: two kinds of events happen to a device at random, in parallel and under load.
 
 usage: pairs.py [--seconds N] [--seed SEED] [--pairs N] [--limit SECONDS] [EVENT EVENT]...
 
@@ -10,7 +10,7 @@ The events are those of lib/events.py:
   rmmod        the module is unloaded and loaded
   unplug       the device is unplugged and plugged in again
   needs-reset  the device sets DEVICE_NEEDS_RESET (a vfio device)
-  silence      the device does not answer a request (a reference device)
+  silence      the device does not complete a request (a reference device)
   ready        HW_READY is cleared and set (a reference device)
   setkey       keys are set as fast as possible
   users        transforms of all algorithms are allocated and freed
@@ -18,10 +18,10 @@ The events are those of lib/events.py:
   sleep        the device is frozen and restored (vc_sleep.ko in the shared folder)
   debugfs      the files in debugfs are read
 
-The named pairs run, and --pairs adds other ones, chosen by the seed. Without names and --pairs, all
-pairs run. A pair runs for N seconds. Meanwhile a volume is written and read, programs and the
-kernel make requests, and data pass through IPsec. No result may be wrong, no request may be lost or
-completed twice, and no step may take longer than the limit. After each pair every algorithm must
+Runs the named pairs, and --pairs other pairs chosen by the seed. Without names and --pairs, runs
+all pairs. A pair runs for --seconds. Meanwhile a volume is written and read, programs and the
+kernel send requests, and data pass through IPsec. No result may be wrong, no request may be lost
+or completed twice, and no step may take longer than the limit. After each pair every algorithm must
 run on the device, no request may be in flight, and the kernel must report nothing.
 
 In-place requests may fail while a pair has needs-reset or silence, as documented in the user guide.
@@ -94,7 +94,7 @@ def states() -> dict[str, dict[str, str]]:
     return found
 
 
-def returned() -> int:
+def completed() -> int:
     """Returns how many requests the devices have completed since they were bound."""
     return sum(
         int(number)
@@ -140,10 +140,10 @@ def check_algorithms() -> None:
     for subject in loads.subjects():
 
         def is_served(subject: fault_requests.Subject = subject) -> bool:
-            before = returned()
+            before = completed()
             result = fault_requests.run(subject, 4)
             tap.check_equal(str(result), "4 right", subject.driver)
-            return returned() > before
+            return completed() > before
 
         tap.wait_until(is_served, LONG, f"the device serves {subject.driver}")
 
@@ -172,7 +172,7 @@ class Stage:
         # The first step of a load loads modules, which takes minutes under other loads.
         for loop in reversed(self._loops):
             loop.start()
-            self._go_on([loop])
+            self._wait_for_progress([loop])
         self._check_algorithms()
 
     @staticmethod
@@ -182,7 +182,7 @@ class Stage:
             tap.wait_until(all_idle, LONG, "no request is in flight")
             check_algorithms()
 
-    def _go_on(self, awaited: list[Loop]) -> None:
+    def _wait_for_progress(self, awaited: list[Loop]) -> None:
         """Waits until every given load has completed a step."""
         before = {loop: loop.counts[DONE] for loop in awaited}
 
@@ -198,7 +198,7 @@ class Stage:
         """Runs two kinds of events, and checks loads and device afterwards."""
         log = KernelLog()
         pair = [EVENTS[name] for name in names]
-        happening = [Loop(event, chance.getrandbits(32)) for event in pair]
+        event_loops = [Loop(event, chance.getrandbits(32)) for event in pair]
         lossy.set(any(event.loses_requests for event in pair))
         before = [loop.counts for loop in self._loops]
         with contextlib.ExitStack() as stack:
@@ -206,16 +206,16 @@ class Stage:
                 stack.enter_context(tunnel_gate.closed(RELEASE, options.limit))
             for event in pair:
                 stack.callback(event.settle)
-            for loop in happening:
+            for loop in event_loops:
                 loop.start()
-            stack.callback(loops.stop, happening, options.limit)
-            loops.watch([*happening, *self._loops], options.seconds, options.limit)
+            stack.callback(loops.stop, event_loops, options.limit)
+            loops.watch([*event_loops, *self._loops], options.seconds, options.limit)
         check_ready()
-        self._go_on(self._loops)
+        self._wait_for_progress(self._loops)
         lossy.set(False)
         self._check_algorithms()
         check_log(log)
-        for loop in happening:
+        for loop in event_loops:
             name, counts = loop.step.name, loop.counts
             for outcome, count in counts.items():
                 totals[name][outcome] += count

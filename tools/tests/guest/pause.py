@@ -5,9 +5,9 @@ complete.
 
 usage: pause.py [--pauses N]
 
-For a guest with the module parameter prefer=1, and a device behind vhost-user. fio writes files to ext4
-on a LUKS2 volume and reads them back while QEMU stops and continues the guest. Checks the counters of a
-reference device, too.
+For a guest with the module parameter prefer=1, and a device behind vhost-user. fio writes files to
+ext4 on a LUKS2 volume and reads them back while QEMU stops and continues the guest. The counters of
+the device are checked if it is a reference device.
 """
 
 import argparse

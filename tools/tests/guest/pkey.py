@@ -38,7 +38,8 @@ def served() -> int:
 
 @contextlib.contextmanager
 def by_device(least: int) -> Iterator[None]:
-    """Checks that the device serves at least so many requests in the block, or none by default."""
+    """Fails the test unless the device serves at least `least` requests in the block. Without
+    prefer_public_keys=1 the device must serve none."""
     before = served()
     yield
     done = served() - before
@@ -48,9 +49,9 @@ def by_device(least: int) -> Iterator[None]:
         check_equal(done, 0, "requests of the device")
 
 
-def of_curves(least: int) -> int:
-    """Returns the expected requests of an operation that uses curves: none if the device has
-    none."""
+def requests_on_curves(least: int) -> int:
+    """Returns the expected number of requests of an ECDSA operation: 0 if the device has no
+    ECDSA."""
     return least if len(publickeys.of_devices()) > 1 else 0
 
 
@@ -175,20 +176,20 @@ def _() -> None:
 @test("ECDSA signatures of openssl: accepted, wrong ones are rejected")
 def _() -> None:
     for curve in keys.CURVES:
-        with by_device(of_curves(1)):
+        with by_device(requests_on_curves(1)):
             public = keyctl.asymmetric(keys.certificate(curve.file))
-        with by_device(of_curves(2 * len(HASHES))):
+        with by_device(requests_on_curves(2 * len(HASHES))):
             for hash_ in HASHES:
                 digest = hashlib.new(hash_, os.urandom(10)).digest()
                 signature = curve.sign(digest)
                 r, s = der.numbers(signature)
-                two = r.to_bytes(curve.field) + s.to_bytes(curve.field)
+                raw = r.to_bytes(curve.field) + s.to_bytes(curve.field)
                 x962, p1363 = f"enc=x962 hash={hash_}", f"enc=p1363 hash={hash_}"
                 keyctl.verify(public, x962, digest, signature)
-                keyctl.verify(public, p1363, digest, two)
+                keyctl.verify(public, p1363, digest, raw)
                 other = bytes([digest[0] ^ 1]) + digest[1:]
                 fails(errno.EKEYREJECTED, "digest", keyctl.verify, public, x962, other, signature)
-                fails(errno.EKEYREJECTED, "digest", keyctl.verify, public, p1363, other, two)
+                fails(errno.EKEYREJECTED, "digest", keyctl.verify, public, p1363, other, raw)
             bad = der.integers(0, s)
             fails(errno.EBADMSG, "0", keyctl.verify, public, x962, digest, bad)
             bad = signature[1:] + b"\0"
@@ -245,7 +246,7 @@ def _() -> None:
         (keys.CURVES[2].file, (RSA[1].file, keys.CURVES[1].file, RSA[2].file)),
     ):
         root = Authority(root_file, "root").root()
-        with by_device(of_curves(1)):
+        with by_device(requests_on_curves(1)):
             anchor = keyctl.keyring("anchor")
             keyctl.asymmetric(root.der, anchor)
             ring = keyctl.keyring("chain")
@@ -259,7 +260,7 @@ def _() -> None:
             spoilt = link.der.replace(link.cert.stem.encode(), b"other")
             check(spoilt != link.der, "the certificate is unchanged")
             fails(errno.EKEYREJECTED, "spoilt", keyctl.asymmetric, spoilt, ring)
-            with by_device(of_curves(1)):
+            with by_device(requests_on_curves(1)):
                 keyctl.asymmetric(link.der, ring)
         stranger = Authority(keys.CURVES[3].file, "stranger").root()
         fails(errno.ENOKEY, "a stranger", keyctl.asymmetric, stranger.der, ring)

@@ -27,7 +27,7 @@ THREADS = 8
 START, DONE, WRONG = b"S", b"D", b"W"
 
 
-def gives(result: object, function: Callable[..., object], *arguments: object) -> bool:
+def returns(result: object, function: Callable[..., object], *arguments: object) -> bool:
     """Returns true if the call returns that result."""
     return function(*arguments) == result
 
@@ -49,17 +49,17 @@ def operations() -> list[Callable[[], bool]]:
         private = keyctl.asymmetric(keys.pkcs8(key.file), description=f"rsa{key.bits}")
         plain = random.randrange(2, key.n - 1)
         cipher = pow(plain, key.e, key.n).to_bytes(key.length)
-        plain_ = plain.to_bytes(key.length)
+        plaintext = plain.to_bytes(key.length)
         how = "enc=pkcs1 hash=sha1"
         digest = hashlib.sha1(os.urandom(8)).digest()
         signature = keys.openssl(
             "pkeyutl", "-sign", "-inkey", key.file, "-pkeyopt", "digest:sha1", data=digest
         )
         found += [
-            partial(gives, cipher, keyctl.encrypt, public, "enc=raw", plain_, key.length),
-            partial(gives, plain_, keyctl.decrypt, private, "enc=raw", cipher, key.length),
-            partial(gives, signature, keyctl.sign, private, how, digest, len(signature)),
-            partial(gives, None, keyctl.verify, public, how, digest, signature),
+            partial(returns, cipher, keyctl.encrypt, public, "enc=raw", plaintext, key.length),
+            partial(returns, plaintext, keyctl.decrypt, private, "enc=raw", cipher, key.length),
+            partial(returns, signature, keyctl.sign, private, how, digest, len(signature)),
+            partial(returns, None, keyctl.verify, public, how, digest, signature),
             partial(
                 raises, errno.EKEYREJECTED, keyctl.verify, public, how, digest[::-1], signature
             ),
@@ -71,7 +71,7 @@ def operations() -> list[Callable[[], bool]]:
         digest = os.urandom(32)
         signature = curve.sign(digest)
         found += [
-            partial(gives, None, keyctl.verify, public, how, digest, signature),
+            partial(returns, None, keyctl.verify, public, how, digest, signature),
             partial(
                 raises, errno.EKEYREJECTED, keyctl.verify, public, how, digest[::-1], signature
             ),
@@ -101,17 +101,17 @@ def thread(todo: list[Callable[[], bool]], count: int) -> tuple[int, int]:
             os._exit(1)
         os.close(say)
         # Keeps the numbers of completed and killed operations about equal.
-        left = max(0, killed - done + random.randrange(3))
+        until_kill = max(0, killed - done + random.randrange(3))
         while True:
             heard = os.read(hear, 1)
-            if heard == START and left == 0:
-                # The request may be on its way to the device, in the device, or completed.
+            if heard == START and until_kill == 0:
+                # The request may not be sent yet, in flight, or completed.
                 time.sleep(random.random() * 0.004)
                 os.kill(child, signal.SIGKILL)
                 break
             if heard == DONE:
                 done += 1
-                left -= 1
+                until_kill -= 1
             elif heard != START:
                 raise tap.Failure("wrong result")
         _, status = os.waitpid(child, 0)

@@ -22,13 +22,13 @@ HELD: list[contextlib.AbstractContextManager[Path]] = []
 @test("program and volume: have sessions, which stay open")
 def _() -> None:
     wait_until(lambda: reference.status()["sessions"] == 0, 120, "the self-tests ended")
-    ready, told = os.pipe()
+    ready, ready_writer = os.pipe()
     if os.fork() == 0:
         # Close the output, so that its reader does not wait for this process.
         for descriptor in (0, 1, 2):
             os.close(descriptor)
         transforms = [afalg.Transform(crypto.SYNC, os.urandom(16)) for _ in range(COUNT)]
-        os.write(told, b"!")
+        os.write(ready_writer, b"!")
         while transforms:
             time.sleep(1000)
     os.read(ready, 1)
@@ -41,7 +41,7 @@ def _() -> None:
     with mapped.open("r+b", buffering=0) as file:
         file.write(data)
         os.fsync(file.fileno())
-        volume.forget()
+        volume.drop_caches()
         file.seek(0)
         check_same(file.read(len(data)), data, "contents of the volume")
     found = reference.status()["sessions"]

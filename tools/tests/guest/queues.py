@@ -23,7 +23,7 @@ EXPECTED = afalg.openssl(KEY, IV, DATA)
 
 
 def served(queue: int) -> int:
-    """Returns the number of requests that the device has counted on a queue."""
+    """Returns how many requests the device has served on a queue."""
     return reference.requests(reference.status(), queue=queue, status="OK")
 
 
@@ -43,7 +43,7 @@ def check_queue(cpu: int, transform: afalg.Transform) -> None:
     """Checks that all requests of a CPU use its queue."""
     before = [served(queue) for queue in range(QUEUES)]
     encrypt_on(cpu, transform, 10)
-    made = [served(queue) - was for queue, was in enumerate(before)]
+    made = [served(queue) - count for queue, count in enumerate(before)]
     expected = [10 if queue == cpu % QUEUES else 0 for queue in range(QUEUES)]
     check_equal(made, expected, f"requests of CPU {cpu} by queue")
 

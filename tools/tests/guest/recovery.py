@@ -97,7 +97,7 @@ def wait_until_new_offloaded(what: str) -> None:
 
 
 def require_sessions() -> None:
-    """Skips a test that requires sessions, in stateless mode."""
+    """Skips a test that requires sessions if the device has none, as in stateless mode."""
     if not reference.status()["sessions"]:
         raise tap.Skip("the device has no sessions")
 
@@ -137,8 +137,8 @@ def _() -> None:
         reference.command(command="fault", fault="never-answer:queue=0:count=1")
         started = time.monotonic()
         check_crypt(transform, "timed out")
-        took = time.monotonic() - started
-        check(TIMEOUT * 0.9 < took, f"the request timed out after {took:.1f} s")
+        duration = time.monotonic() - started
+        check(TIMEOUT * 0.9 < duration, f"the request timed out after {duration:.1f} s")
         wait_until(lambda: restarts() == before + 1, LONG, "a restart")
         # The driver re-establishes the sessions of the existing key.
         wait_until_offloaded(transform, "after")
@@ -155,7 +155,7 @@ def run_async(count: int, what: str) -> int:
 
 @test("timeout of an asynchronous request: the watchdog detects it")
 def _() -> None:
-    # A single request, then one of several.
+    # The lost request is the only one, then one of four.
     for count in (1, 4):
         wait_until(lambda: run_async(1, "before") == 1, LONG, "the device works")
         # The watchdog stops when it finds the queues idle.
@@ -270,7 +270,7 @@ def _() -> None:
         first.close()
         last = stack.enter_context(afalg.Transform(crypto.SYNC, keys[2]))
         wait_until_key_offloaded(last, keys[2])
-        # Longer than the creation of new sessions, shorter than timeout_ms.
+        # The delay is longer than the creation of new sessions, and shorter than timeout_ms.
         delay = int(TIMEOUT * 500)
         reference.command(command="fault", fault=f"delay:value={delay}:opcode=0:count=1")
         result: list[bytes] = []

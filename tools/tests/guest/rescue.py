@@ -29,8 +29,8 @@ DRIVERS = (
     f"{fault_requests.CHAIN}-sync",
 )
 SUBJECTS = [subject for subject in fault_requests.SUBJECTS if subject.driver in DRIVERS]
-# The device does not answer one request, and is reset. This takes seconds, so only two algorithms
-# have this fault.
+# The device does not complete one request, and the driver resets it. A timeout takes seconds, so
+# only two algorithms have this fault.
 LOST = "never-answer:queue=0:count=1"
 # The device writes a part of the result and reports VIRTIO_CRYPTO_ERR.
 DIRTY = "fail-after-write:queue=0"
@@ -57,7 +57,8 @@ def happened() -> bool:
 def outcome(
     subject: fault_requests.Subject, fault: str, text: int, in_place: bool, count: int
 ) -> str:
-    """Sends requests to a device with a fault, and waits until the device works again."""
+    """Sends requests to a device with a fault, and waits until the device works again. Returns the
+    results as text."""
     device.wait_until_served(subject)
     before = restarts()
     with reference.faulty(fault):

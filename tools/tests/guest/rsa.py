@@ -74,7 +74,7 @@ def keyed(driver: str, key: keys.Rsa, private: bool = True) -> Iterator[Transfor
 
 def size_of(key: keys.Rsa) -> int:
     """Returns the length of the results of a key."""
-    return key.size if key.in_software else key.length
+    return key.size if key.has_fallback else key.length
 
 
 def input_and_output(key: keys.Rsa, what: int, number: int = 0) -> tuple[bytes, bytes]:
@@ -255,8 +255,8 @@ def malformed() -> Iterator[tuple[str, bytes, bool]]:
     yield "BER: a long exponent", der.sequence(der.integer(n), b"\2\x82\0\3" + e.to_bytes(3)), False
     zeros = der.element(der.INTEGER, bytes(9) + n.to_bytes(256))
     yield "zeros in front of the modulus", der.sequence(zeros, der.integer(e)), False
-    bare = der.element(der.INTEGER, n.to_bytes(256))
-    yield "a negative modulus", der.sequence(bare, der.integer(e)), False
+    negative = der.element(der.INTEGER, n.to_bytes(256))
+    yield "a negative modulus", der.sequence(negative, der.integer(e)), False
     zeros = der.element(der.INTEGER, bytes(9) + e.to_bytes(3))
     yield "zeros in front of the exponent", der.sequence(der.integer(n), zeros), False
     yield "an exponent longer than the modulus", der.integers(n, n << 64), False
@@ -301,9 +301,10 @@ def _() -> None:
             size = theirs.max_size
             for which in (ENCRYPT, DECRYPT):
                 src = random.randrange(2, KEY.n >> 1100).to_bytes(size)
-                mine, yours = ours.crypt(which, src, size), theirs.crypt(which, src, size)
-                check_equal(mine.name, yours.name, f"{what}: {which}")
-                check(mine.ret or mine.data == yours.data, f"{what}: {which}: wrong result")
+                result = ours.crypt(which, src, size)
+                wanted = theirs.crypt(which, src, size)
+                check_equal(result.name, wanted.name, f"{what}: {which}")
+                check(result.ret or result.data == wanted.data, f"{what}: {which}: wrong result")
         tap.note(f"{accepted} keys accepted, {rejected} rejected, {device_only} device-only")
         check(accepted > 20 and rejected > 60, "too few keys accepted or rejected")
 

@@ -34,7 +34,7 @@ CONTEXT = get_context("fork")
 log = KernelLog()
 
 
-class Held:
+class Shared:
     """State that the tests share."""
 
     transforms: list[afalg.Transform] = []
@@ -63,23 +63,23 @@ def restarts() -> int:
 def program() -> None:
     """Sends requests until the stop event is set."""
     with afalg.Transform(crypto.SYNC, KEY) as transform:
-        while not Held.stop.is_set():
+        while not Shared.stop.is_set():
             check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, "ciphertext")
 
 
-def all_sessions(what: str, happens: Callable[[], object]) -> None:
-    """Runs an event, and waits until all keys have sessions and the device serves them."""
+def check_sessions_after(what: str, event: Callable[[], object]) -> None:
+    """Runs an event, and waits until all transforms have sessions and the device serves them."""
     started = time.monotonic()
-    happens()
-    happened = time.monotonic()
+    event()
+    event_end = time.monotonic()
     wait_until(lambda: sessions() == 2 * (TRANSFORMS + PROGRAMS), LONG, "all sessions")
     done = time.monotonic()
-    tap.note(f"{what}: {happened - started:.1f} s, all sessions after {done - happened:.1f} s")
+    tap.note(f"{what}: {event_end - started:.1f} s, all sessions after {done - event_end:.1f} s")
     before = served()
-    for transform in Held.transforms[:: max(TRANSFORMS // 50, 1)]:
+    for transform in Shared.transforms[:: max(TRANSFORMS // 50, 1)]:
         check_same(transform.crypt(afalg.DECRYPT, IV, EXPECTED), DATA, f"{what}: plaintext")
     check(served() - before >= 50, "the device does not serve all transforms")
-    dead = [user.exitcode for user in Held.programs if not user.is_alive()]
+    dead = [user.exitcode for user in Shared.programs if not user.is_alive()]
     check_equal(dead, [], "exit statuses of programs that have ended")
 
 
@@ -87,13 +87,13 @@ def all_sessions(what: str, happens: Callable[[], object]) -> None:
 def _() -> None:
     def begin() -> None:
         for _ in range(TRANSFORMS):
-            Held.transforms.append(afalg.Transform(crypto.SYNC, KEY))
+            Shared.transforms.append(afalg.Transform(crypto.SYNC, KEY))
         for _ in range(PROGRAMS):
             user = CONTEXT.Process(target=program)
             user.start()
-            Held.programs.append(user)
+            Shared.programs.append(user)
 
-    all_sessions("set up", begin)
+    check_sessions_after("set up", begin)
 
 
 @test("reset under load: sessions are re-established")
@@ -104,7 +104,7 @@ def _() -> None:
         reference.command(command="needs-reset")
         wait_until(lambda: restarts() == before + 1, LONG, "a restart")
 
-    all_sessions("reset", reset)
+    check_sessions_after("reset", reset)
 
 
 @test("not ready for a while under load: sessions are re-established")
@@ -114,7 +114,7 @@ def _() -> None:
             reference.command(command="ready", ready=ready)
             time.sleep(1)
 
-    all_sessions("not ready", unready)
+    check_sessions_after("not ready", unready)
 
 
 @test("unbind and bind under load: sessions are re-established")
@@ -123,16 +123,16 @@ def _() -> None:
         module.unbind()
         module.bind(LONG)
 
-    all_sessions("rebound", rebind)
+    check_sessions_after("rebound", rebind)
 
 
 @test("all transforms freed: no session is left")
 def _() -> None:
-    Held.stop.set()
-    for user in Held.programs:
+    Shared.stop.set()
+    for user in Shared.programs:
         user.join()
-    check_equal({user.exitcode for user in Held.programs}, {0}, "exit statuses of programs")
-    for transform in Held.transforms:
+    check_equal({user.exitcode for user in Shared.programs}, {0}, "exit statuses of programs")
+    for transform in Shared.transforms:
         transform.close()
     wait_until(lambda: sessions() == 0, LONG, "no session")
 

@@ -5,10 +5,10 @@ kernel's self-tests, and that the host has served requests.
 
 usage: selftests.py [--fuzz N]
 
-With --fuzz the kernel first repeats the self-tests with N random layouts of each vector, and with 8
-N random vectors whose results it compares with another implementation. The kernel's default is 100.
-This option is for the debug kernel, which boots with cryptomgr.noslowtests: then the other
-implementations have only run their short self-tests, which end early. The module parameter
+With --fuzz the kernel first repeats the self-tests with N random layouts of each vector, and with
+8 * N random vectors whose results it compares with another implementation. The kernel's default is
+100. This option is for the debug kernel with cryptomgr.noslowtests: the other implementations then
+only run short self-tests at boot. The module parameter
 "services" limits the algorithms.
 """
 
@@ -33,15 +33,15 @@ AEADS = aead.of_devices()
 PUBLIC_KEYS = publickeys.of_devices()
 
 
-def fuzz() -> None:
+def run_fuzz_tests() -> None:
     """Repeats the self-tests of all algorithms, with random vectors."""
     afalg.prepare()
     for cipher in CIPHERS:
-        # Instantiate the implementation that the kernel compares with. Its self-test would otherwise
-        # run during the driver's, which waits at most one minute for it.
+        # Instantiate the implementation that the kernel compares with. Otherwise its self-test would
+        # run during the self-test of the driver, which waits for it for at most one minute.
         afalg.Transform(cipher.fuzzed_against).close()
-    for one in AEADS:
-        afalg.Transform(one.fuzzed_against, kind="aead").close()
+    for alg in AEADS:
+        afalg.Transform(alg.fuzzed_against, kind="aead").close()
     log = KernelLog()
     wait_until(lambda: crypto.is_tested(log), LIMIT, "the self-tests of the fallbacks end")
     (PARAMETERS / "noslowtests").write_text("N")
@@ -64,7 +64,7 @@ def passed(driver: str) -> None:
 
 
 if options.fuzz:
-    test(f"self-tests with {options.fuzz} iterations: end")(fuzz)
+    test(f"self-tests with {options.fuzz} iterations: end")(run_fuzz_tests)
 else:
     LOG = KernelLog()
     wait_until(lambda: crypto.is_tested(LOG), LIMIT, "the self-tests end")
@@ -78,13 +78,13 @@ def _() -> None:
     check_equal(sorted(set(crypto.ours()) - crypto.variants()), [], "unexpected algorithms")
 
 
-def set_up() -> None:
+def check_queues() -> None:
     """Checks that all queues of the device are set up, including unused ones."""
     missing = [line["queue"] for line in reference.status()["queues"] if not line["running"]]
     check(not missing, f"queues that are not set up: {missing}")
 
 
-def ciphered() -> None:
+def check_cipher_requests() -> None:
     """Checks that the host has performed cipher requests."""
     work = host.read_stats()
     tap.note(str(work))
@@ -93,18 +93,18 @@ def ciphered() -> None:
     check(min(work.encrypt_ops, work.decrypt_ops) >= least, f"{work}, expected {least} or more")
 
 
-def digested() -> None:
+def check_digest_requests() -> None:
     """Checks that the host has computed digests. Most random tests pass the message in parts, which
     do not use the device."""
     now = reference.status()
     for service in {digest.service for digest in DIGESTS}:
         made = reference.requests(now, operation=service, status="OK")
-        each = 10 + 6 * (options.fuzz or 0)
-        least = each * sum(digest.service == service for digest in DIGESTS)
+        per_digest = 10 + 6 * (options.fuzz or 0)
+        least = per_digest * sum(digest.service == service for digest in DIGESTS)
         check(made >= least, f"{service}: {made} digests, expected {least} or more")
 
 
-def sealed() -> None:
+def check_aead_requests() -> None:
     """Checks that the host has performed requests of the AEAD service. The device counts algorithm
     chaining as cipher requests."""
     now = reference.status()
@@ -114,8 +114,8 @@ def sealed() -> None:
         check(made >= least, f"{direction}: {made} messages, expected {least} or more")
 
 
-def signed() -> None:
-    """Checks that the host has performed public key requests, one at least for each vector."""
+def check_public_key_requests() -> None:
+    """Checks that the host has performed at least one public key request for each vector."""
     now = reference.status()
     least = {"ENCRYPT": 5, "DECRYPT": 4} | ({"VERIFY": 19} if len(PUBLIC_KEYS) > 1 else {})
     for operation, count in least.items():
@@ -124,13 +124,13 @@ def signed() -> None:
 
 
 if reference.devices():
-    test("data queues: all are set up")(set_up)
+    test("data queues: all are set up")(check_queues)
 if CIPHERS:
-    test("ciphers: the host has served requests")(ciphered)
+    test("ciphers: the host has served requests")(check_cipher_requests)
 if DIGESTS:
-    test("hashes and MACs: the host has served requests")(digested)
+    test("hashes and MACs: the host has served requests")(check_digest_requests)
 if any(not one.auth_key_size for one in AEADS):
-    test("AEADs: the host has served requests")(sealed)
+    test("AEADs: the host has served requests")(check_aead_requests)
 if PUBLIC_KEYS:
-    test("public keys: the host has served requests")(signed)
+    test("public keys: the host has served requests")(check_public_key_requests)
 tap.run()

@@ -25,8 +25,8 @@ NAME = "dummy"
 WORK = Path(tempfile.mkdtemp())
 
 
-def file() -> Path:
-    """Writes a signed module for insmod, uncompressed, and returns its path."""
+def copy_module() -> Path:
+    """Copies a signed module, uncompressed, and returns the path of the copy."""
     found = subprocess.run(
         ["modinfo", "-F", "filename", NAME], check=True, capture_output=True, text=True
     ).stdout.strip()
@@ -51,11 +51,11 @@ def check_loaded() -> None:
     subprocess.run(["rmmod", NAME], check=True)
 
 
-def changed() -> Path:
-    """Returns a copy of the module whose description differs, so that the signature is invalid."""
+def modified() -> Path:
+    """Returns a copy of the module with another description, so its signature is invalid."""
     data = bytearray(GOOD.read_bytes())
     data[data.index(b"description=") + 12] ^= 1
-    path = WORK / "changed.ko"
+    path = WORK / "modified.ko"
     path.write_bytes(data)
     return path
 
@@ -89,7 +89,7 @@ def fault(name: str, **how: object) -> Iterator[None]:
         reference.command(command="clear")
 
 
-GOOD = file()
+GOOD = copy_module()
 
 
 @test("public keys: the kernel's code is preferred, unless prefer_public_keys=1")
@@ -113,7 +113,7 @@ def _() -> None:
 @test("module with an invalid signature: rejected")
 def _() -> None:
     with device_serves(1):
-        message = insmod(changed())
+        message = insmod(modified())
     check("rejected" in message, f"insmod says: {message}")
 
 
@@ -128,14 +128,14 @@ def _() -> None:
         with fault(name, **how):
             check_equal(insmod(GOOD), "", f"insmod, {name}")
             check_loaded()
-            message = insmod(changed())
+            message = insmod(modified())
         check("rejected" in message, f"{name}: insmod says: {message}")
 
 
 @test("device accepts invalid signatures: only prefer_public_keys=1 loads the module")
 def _() -> None:
     with fault("status-unknown", value=0, queue=0):
-        message = insmod(changed())
+        message = insmod(modified())
     if PREFER:
         check_equal(message, "", "insmod, with a device that accepts every signature")
         check_loaded()
@@ -148,7 +148,7 @@ def _() -> None:
     module.unbind()
     check_equal(insmod(GOOD), "", "insmod")
     check_loaded()
-    check("rejected" in insmod(changed()), "a modified module was loaded")
+    check("rejected" in insmod(modified()), "a modified module was loaded")
 
 
 wait_until(

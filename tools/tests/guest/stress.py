@@ -6,8 +6,8 @@ usage: stress.py [--requests N] [--threads N] [--depth N] [--max-len BYTES] [--p
                  [--room] [CIPHER...]
 
 For a guest with vc_stress.ko in the shared folder. The module makes N requests of each CIPHER, for
-example "cbc(aes)", or of all ciphers, in both variants, with DEPTH requests in flight in each of
-its threads. Programs and volumes run until the module has ended. All results are compared with the
+example "cbc(aes)", or of all ciphers, in both variants. Each of its threads has --depth requests
+in flight. Programs and volumes run until the module has ended. All results are compared with the
 kernel's own implementation. The rings must be full most of the time, unless --room is given.
 """
 
@@ -41,7 +41,7 @@ parser.add_argument("--threads", type=int, default=4)
 parser.add_argument("--depth", type=int, default=64)
 parser.add_argument("--max-len", type=int, default=8192)
 parser.add_argument("--programs", type=int, default=3)
-parser.add_argument("--room", action="store_true")
+parser.add_argument("--room", action="store_true", help="the rings need not be full")
 parser.add_argument("ciphers", nargs="*")
 options = parser.parse_args()
 ALL = [ciphers.ALL[name] for name in options.ciphers] or ciphers.of_devices()
@@ -104,15 +104,15 @@ def writer(devices: tuple[Path, Path], start: int, end: int) -> Work:
     """Returns a worker on a part of a volume. One implementation writes, the other reads."""
 
     def work(chance: random.Random, stop: Event) -> int:
-        sides = [Disk(device) for device in devices]
+        disks = [Disk(device) for device in devices]
         made = 0
         while not stop.is_set():
             size = chance.choice((512, 512, 1024, 4096, 4096, 16384, 65536))
             offset = chance.randrange(start, end - size + 1, 512)
             data = os.urandom(size)
-            chance.shuffle(sides)
-            sides[0].write(offset, data)
-            check_same(sides[1].read(offset, size), data, f"{size} bytes at {offset}")
+            chance.shuffle(disks)
+            disks[0].write(offset, data)
+            check_same(disks[1].read(offset, size), data, f"{size} bytes at {offset}")
             made += size // 512
         return made
 
@@ -192,15 +192,15 @@ def _() -> None:
                 )
                 # Run the workers for at least this time.
                 time.sleep(5)
-                said = module.finish()
+                output = module.finish()
         tap.note(f"{time.monotonic() - started:.0f} s; other requests, in sectors: {made}")
         tap.note(str(work))
         check(min(made.values()) > 0, "a kind of worker has made no request")
         least = options.requests // 5
         check(work.ops >= least, f"the host has served {work.ops} requests, expected {least}")
-        waited = [int(count) for count in re.findall(r"(\d+) of them backlogged", said)]
-        full = options.room or sum(waited) >= options.requests // 100
-        check(full, f"{waited} requests were backlogged")
+        backlogged = [int(count) for count in re.findall(r"(\d+) of them backlogged", output)]
+        full = options.room or sum(backlogged) >= options.requests // 100
+        check(full, f"{backlogged} requests were backlogged")
 
 
 @test("data queues with a CPU: all have served requests")

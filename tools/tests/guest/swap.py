@@ -6,8 +6,8 @@ usage: swap.py TIMEOUT_MS
 
 For a guest with a disk, little memory, and a reference device. TIMEOUT_MS is the driver's
 timeout_ms. Programs use more memory than the guest has, and check its contents. When the device
-stops responding, the driver must reset and restart it. Meanwhile the kernel may only be able to
-free a page after this device has encrypted it. No page may be wrong, and no program may hang. The
+stops responding, the driver must reset and restart it. It must not depend on free memory, because
+the kernel may need this device to free a page. No page may be wrong, and no program may hang. The
 kernel may kill a program when memory is exhausted, if it logs this.
 """
 
@@ -32,7 +32,7 @@ DISK = Path("/dev/vda")
 PAGE = mmap.PAGESIZE
 PROGRAMS = 3
 # The memory of all programs, relative to the guest's memory.
-SHARE = 1.3
+MEMORY_SHARE = 1.3
 log = KernelLog()
 guard = loops.Guard()
 
@@ -89,14 +89,14 @@ class Hog:
             self._memory = mmap.mmap(-1, self._size * PAGE)
         for _ in range(self.PAGES):
             page, stamp = self._next, chance.getrandbits(64)
-            place = slice(page * PAGE, (page + 1) * PAGE)
+            span = slice(page * PAGE, (page + 1) * PAGE)
             if page == len(self._stamps):
                 self._stamps.append(stamp)
             else:
                 expected = self._page(page, self._stamps[page])
-                tap.check_same(self._memory[place], expected, f"{self.name}: page {page}")
+                tap.check_same(self._memory[span], expected, f"{self.name}: page {page}")
                 self._stamps[page] = stamp
-            self._memory[place] = self._page(page, stamp)
+            self._memory[span] = self._page(page, stamp)
             self._next = (page + 1) % self._size
         return DONE
 
@@ -104,8 +104,8 @@ class Hog:
         """Checks every page."""
         for page, stamp in enumerate(self._stamps):
             assert self._memory
-            place = slice(page * PAGE, (page + 1) * PAGE)
-            tap.check_same(self._memory[place], self._page(page, stamp), f"{self.name}: page {page}")
+            span = slice(page * PAGE, (page + 1) * PAGE)
+            tap.check_same(self._memory[span], self._page(page, stamp), f"{self.name}: page {page}")
 
 
 class SwapLoad:
@@ -123,7 +123,7 @@ class SwapLoad:
         space = self._stack.enter_context(volume.mapped("swap", line))
         volume.run("mkswap", space)
         volume.run("swapon", space)
-        size = int(meminfo("MemTotal") * SHARE / PROGRAMS)
+        size = int(meminfo("MemTotal") * MEMORY_SHARE / PROGRAMS)
         self._hogs = [Loop(Hog(number, size), number) for number in range(PROGRAMS)]
         for hog in self._hogs:
             hog.start()
@@ -146,8 +146,8 @@ class SwapLoad:
 
         def makes_progress() -> bool:
             self.check()
-            on = all(hog.counts[DONE] > count for hog, count in before.items() if hog.alive)
-            return on and all(now > then for now, then in zip(swapped(), pages))
+            progress = all(hog.counts[DONE] > count for hog, count in before.items() if hog.alive)
+            return progress and all(after > count for after, count in zip(swapped(), pages))
 
         wait_until(makes_progress, LONG, "the programs make progress")
 

@@ -5,9 +5,9 @@ may be lost, and the device must serve both again.
 
 usage: system_suspend.py [--stateless]
 
-For a guest whose root is in its memory, with a reference device. Suspend is to memory (S3): all
-devices have been reset at resume. Hibernation is the kernel's test mode "test_resume": the memory
-is written to the disk, and, without a reboot, all devices are frozen and the memory is read back.
+For a guest whose root file system is in memory, with a reference device. Suspend is to memory (S3),
+which resets all devices. Hibernation uses the kernel's test mode "test_resume": the memory is
+written to the disk; then, without a reboot, all devices are frozen and the memory is read back.
 With --stateless the driver uses the stateless mode.
 """
 
@@ -24,8 +24,8 @@ from lib.tap import check, check_equal, test
 POWER = Path("/sys/power")
 ALARM = Path("/sys/class/rtc/rtc0/wakealarm")
 # Seconds until the wake-up alarm. The system must be suspended by then.
-NAP = 15
-TIMES = 3
+WAKE_UP_AFTER = 15
+SUSPENDS = 3
 DISK = "/dev/vda"
 # Minimum size of a hibernation image. Compressed it has about 60 MB.
 IMAGE = 20 << 20
@@ -36,26 +36,26 @@ options = parser.parse_args()
 log = KernelLog()
 
 
-class Held:
+class Shared:
     """State that the tests share."""
 
     users: ActiveUsers
 
 
-def slept() -> int:
+def suspend_count() -> int:
     """Returns how often the system was suspended."""
     return int((POWER / "suspend_stats/success").read_text())
 
 
-def sleep() -> None:
+def suspend() -> None:
     """Suspends the system until the alarm."""
     (POWER / "mem_sleep").write_text("deep")
-    before = slept()
+    before = suspend_count()
     ALARM.write_text("0")
-    ALARM.write_text(f"+{NAP}")
+    ALARM.write_text(f"+{WAKE_UP_AFTER}")
     (POWER / "state").write_text("mem")
     failed = (POWER / "suspend_stats/last_failed_step").read_text().strip()
-    check_equal(slept(), before + 1, f"suspends; {failed}")
+    check_equal(suspend_count(), before + 1, f"suspends; {failed}")
 
 
 def disk_traffic() -> tuple[int, int]:
@@ -75,32 +75,32 @@ def hibernate() -> None:
 
 @test("start: the device serves a program and a volume")
 def _() -> None:
-    Held.users = ActiveUsers(sessions=0 if options.stateless else 4)
-    Held.users.wait_until_served("start")
+    Shared.users = ActiveUsers(sessions=0 if options.stateless else 4)
+    Shared.users.wait_until_served("start")
 
 
-@test(f"{TIMES} suspends: the device works after each resume")
+@test(f"{SUSPENDS} suspends: the device works after each resume")
 def _() -> None:
-    for number in range(TIMES):
-        sleep()
-        Held.users.wait_until_served(f"resume {number}")
+    for number in range(SUSPENDS):
+        suspend()
+        Shared.users.wait_until_served(f"resume {number}")
 
 
 @test("suspend while keys are set continuously: the device works")
 def _() -> None:
     with setting_keys():
-        sleep()
+        suspend()
         time.sleep(0.5)
-    Held.users.wait_until_served("after")
+    Shared.users.wait_until_served("after")
 
 
 @test("suspend during the self-tests: they pass")
 def _() -> None:
     module.unbind()
     module.bind(LONG)
-    sleep()
+    suspend()
     wait_passed()
-    Held.users.wait_until_served("after")
+    Shared.users.wait_until_served("after")
 
 
 @test("two hibernations while keys are set continuously: the device works")
@@ -113,12 +113,12 @@ def _() -> None:
         with setting_keys():
             hibernate()
             time.sleep(0.5)
-        Held.users.wait_until_served(f"hibernation {number}")
+        Shared.users.wait_until_served(f"hibernation {number}")
 
 
 @test("end: files are correct, no session is left")
 def _() -> None:
-    Held.users.close()
+    Shared.users.close()
 
 
 @test("no kernel reports")

@@ -1,14 +1,14 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Templates over the driver's algorithms: everything that works without the driver works with the
-driver, with the same results.
+"""Templates over the driver's algorithms: each template that works without the driver works with
+the driver, with the same results.
 
 usage: templates.py [--ko FILE] [PREFER...]
 
 For a guest with vc_templates.ko in the shared folder. The module is loaded without the driver, and
 then with the driver, for each value of the driver's parameter "prefer", 0 and 1 by default. Each
-algorithm that can be allocated without the driver, by any function, must be allocated with the
-driver and give the same bytes. At the end, one synchronous transform has more parallel callers than
+algorithm that can be allocated without the driver, by any method, must be allocated with the driver
+and return the same results. At the end, one synchronous transform has more parallel callers than
 request contexts.
 """
 
@@ -29,7 +29,7 @@ TIMEOUT = 2000
 CONTEXTS = 4
 # An instance has the name of its inner algorithm, so the next run would find the instance.
 SHADOWING = ("pcrypt", "cryptd")
-# These must use the device with prefer=1. Otherwise the runs test nothing.
+# Algorithms and methods that must use the device with prefer=1.
 OFFLOADED = (
     ("essiv(cbc(aes),sha256)", "stack"),
     ("cts(cbc(des3_ede))", "stack"),
@@ -91,15 +91,15 @@ Results = dict[Key, Result]
 
 def measure() -> Results:
     """Loads the test module and returns its results."""
-    said = test_module.TestModule("vc_templates").finish(quiet=True)
+    output = test_module.TestModule("vc_templates").finish(quiet=True)
     for name in SHADOWING:
         subprocess.run(["rmmod", name], check=False, capture_output=True)
     found: Results = {}
-    for line in said.splitlines():
+    for line in output.splitlines():
         words = line.split()
         if words[:2] == ["#", "result"]:
-            name, size, way, driver, error, digest = words[2:]
-            found[name, size, way] = Result(driver, int(error), digest)
+            name, size, method, driver, error, digest = words[2:]
+            found[name, size, method] = Result(driver, int(error), digest)
     check(len(found) > 100, f"{len(found)} results")
     return found
 
@@ -140,10 +140,10 @@ def check_template(found: Results, name: str) -> None:
     """Checks that allocations that succeed without the driver succeed with it, with equal
     results."""
     keys = [key for key in EXPECTED if key[0] == name]
-    given = [key for key in keys if EXPECTED[key].allocated]
-    if not given:
+    allocated = [key for key in keys if EXPECTED[key].allocated]
+    if not allocated:
         raise tap.Skip(reason(keys))
-    compare(found, given)
+    compare(found, allocated)
 
 
 def check_alias(found: Results, name: str, original: str, template: str) -> None:
@@ -176,12 +176,12 @@ def define(found: Results, work: int, prefer: int) -> None:
         if not prefer:
             return
         check(work > 1000, f"the device has served {work} requests")
-        for name, way in OFFLOADED:
-            drivers = [found[key].driver for key in found if (key[0], key[2]) == (name, way)]
+        for name, method in OFFLOADED:
+            drivers = [found[key].driver for key in found if (key[0], key[2]) == (name, method)]
             drivers = [driver for driver in drivers if driver != "-"]
-            check(drivers, f"{name} {way}: not allocated")
+            check(drivers, f"{name} {method}: not allocated")
             for driver in drivers:
-                check("virtio" in driver, f"{name} {way}: {driver}")
+                check("virtio" in driver, f"{name} {method}: {driver}")
 
     @test(f"on-stack requests by algorithm name: not on the driver, prefer={prefer}")
     def _() -> None:
@@ -207,12 +207,12 @@ def _() -> None:
     key, iv = afalg.random_key(16)
     data = os.urandom(512)
     expected = afalg.openssl(key, iv, data)
-    given: list[bytes] = []
+    answers: list[bytes] = []
     with afalg.Transform(crypto.SYNC, key) as transform:
         check_same(transform.crypt(afalg.ENCRYPT, iv, data), expected, "one caller")
         threads = [
             threading.Thread(
-                target=lambda: given.append(transform.crypt(afalg.ENCRYPT, iv, data))
+                target=lambda: answers.append(transform.crypt(afalg.ENCRYPT, iv, data))
             )
             for _ in range(3 * CONTEXTS)
         ]
@@ -226,8 +226,8 @@ def _() -> None:
                 held = max(held, sum(queue["held"] for queue in reference.status()["queues"]))
         for thread in threads:
             thread.join()
-        check_equal(len(given), len(threads), "callers with a result")
-        for result in given:
+        check_equal(len(answers), len(threads), "callers with a result")
+        for result in answers:
             check_same(result, expected, "one of several callers")
         check_equal(held, CONTEXTS, "requests in flight at a time")
         _, fallbacks = stats.share("many callers")

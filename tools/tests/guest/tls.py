@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Kernel TLS. One end uses the driver, the other the kernel's own code.
 
-usage: tls.py [--transfer MIB] [--few]
+usage: tls.py [--transfer MIB] [--quick]
 
 Both ends of a TCP connection get keys without a handshake. The priorities when a key is set decide
 which implementation an end uses (lib/crconf.py). For a guest with a reference device.
@@ -32,7 +32,7 @@ SECONDS = 300
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--transfer", type=float, default=4, help="MiB in each direction")
-parser.add_argument("--few", action="store_true", help="fewer ciphers")
+parser.add_argument("--quick", action="store_true", help="fewer ciphers")
 options = parser.parse_args()
 TOTAL = int(options.transfer * (1 << 20))
 log = KernelLog()
@@ -66,7 +66,7 @@ VERSIONS = {"1.2": 0x0303, "1.3": 0x0304}
 
 @contextlib.contextmanager
 def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Returns both ends of a TCP connection, ready for TLS keys."""
+    """Yields both ends of a TCP connection, ready for TLS keys."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         one = socket.create_connection(server.getsockname(), SECONDS)
         other, _ = server.accept()
@@ -127,7 +127,7 @@ def add(cipher: Cipher, version: str, sends: bool) -> None:
 def main() -> None:
     """Defines the tests and runs them."""
     subprocess.run(["modprobe", "-q", "tls"], check=False)
-    for cipher in CIPHERS[:: 3 if options.few else 1]:
+    for cipher in CIPHERS[:: 3 if options.quick else 1]:
         for version in VERSIONS:
             for sends in (True, False):
                 add(cipher, version, sends)

@@ -30,8 +30,8 @@ log = KernelLog()
 
 @contextlib.contextmanager
 def unmappable(queue: str, after: int, count: int) -> Iterator[None]:
-    """Makes `count` additions to a virtqueue fail, after `after` others. All must fail in the
-    block."""
+    """Makes `count` additions to a virtqueue fail, after `after` successful ones. All of these
+    failures must happen in the block."""
     FAIL.write_text(f"{queue} {after} {count}")
     try:
         yield
@@ -91,7 +91,7 @@ def _() -> None:
     check_equal(served(), before, "requests served")
 
 
-def sessions_end() -> None:
+def wait_for_no_session() -> None:
     """Waits until the device has no session."""
     wait_until(lambda: reference.status()["sessions"] == 0, 20, "no session")
 
@@ -103,7 +103,7 @@ def _() -> None:
     check_equal(reference.status()["sessions"], 2, "sessions")
     with unmappable("controlq", 0, 5):
         transform.close()
-        sessions_end()
+        wait_for_no_session()
 
 
 @test("DESTROY, one in flight: sent later, also after a second failure")
@@ -114,7 +114,7 @@ def _() -> None:
     late = reference.faulty("delay:value=500:queue=control:count=1")
     with late, unmappable("controlq", 1, 4):
         transform.close()
-        sessions_end()
+        wait_for_no_session()
 
 
 @test("end: the device works, no request is lost")

@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""A session ID that the device assigns again while a request of its first session is in flight.
+"""A session ID that the device assigns twice, while a request of the first session is in flight.
 
 The device may run that request with the key of the other session, and report success. Once the
 driver has learned of the second session, it must not trust that success.

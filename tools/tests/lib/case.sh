@@ -21,8 +21,8 @@ no_selftests=()
 # shellcheck disable=SC2034
 [ -n "${LONG:-}" ] || no_selftests=(--append cryptomgr.notests=1)
 
-# some NAME...: prints the NAMEs, or nothing with LONG=1, which programs take for all.
-some() {
+# unless_long NAME...: prints the NAMEs, or nothing with LONG=1. Programs then test all algorithms.
+unless_long() {
 	[ -n "${LONG:-}" ] || printf '%s\n' "$@"
 }
 

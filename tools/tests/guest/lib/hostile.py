@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Plays the scripts of a hostile device, and tells whether the driver has endured it."""
+"""Plays the scripts of a hostile device (scripts.py), and checks that the driver still works."""
 
 import collections
 import contextlib
@@ -23,28 +23,29 @@ from .scripts import Load, Script
 FOLDER = Path("/mnt/share")
 MODULES = ("vc_sleep", "vc_nomem")
 FAIL = Path("/sys/module/vc_nomem/parameters/fail")
-NAP = Path("/sys/module/vc_sleep/parameters/nap")
+FREEZE = Path("/sys/module/vc_sleep/parameters/nap")
 DEBUGFS = Path("/sys/kernel/debug", crypto.MODULE)
 QUEUES = {"data": "dataq.0", "control": "controlq"}
-# Milliseconds for which a device sleeps.
-NAP_TIME = 20
+# Milliseconds for which vc_sleep.ko freezes the device.
+FREEZE_MS = 20
 MAPPED = "hostile"
 SIZE = 1 << 16
-# Seconds in which the requests that a script has started must be done.
+# Time limit in seconds for the requests of "start" lines, after the end of the script.
 LIMIT = 2 * fault_requests.LIMIT
-# The virtio core warns of a device whose reset it cannot see, as its own bug.
+# The virtio core warns when a device is removed whose registers read all ones, as they do during a
+# reset of the function.
 EXPECTED = re.compile("at virtio_dev_remove")
 
 
 class Messages:
-    """What the kernel says."""
+    """The new messages of the kernel log."""
 
     def __init__(self) -> None:
         self._file = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
         os.lseek(self._file, 0, os.SEEK_END)
 
     def new(self) -> list[str]:
-        """The messages since the last call."""
+        """Returns the messages since the last call."""
         found: list[str] = []
         while True:
             try:
@@ -57,7 +58,7 @@ class Messages:
 
 
 class Player:
-    """Plays scripts. As a context it has a volume, which is there all the time."""
+    """Plays scripts. The context manager keeps a dm-crypt volume open for the event "volume"."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
@@ -70,8 +71,8 @@ class Player:
         self._buffer = mmap.mmap(-1, SIZE)
         self._volume = -1
         self._started: list[threading.Thread] = []
-        self._bad: list[str] = []
-        self._lies = False
+        self._errors: list[str] = []
+        self._may_corrupt = False
         (self._name,) = module.devices()
         self._reset = (module.DEVICES / self._name).resolve().parent / "reset"
 
@@ -94,23 +95,24 @@ class Player:
         self._stack.close()
 
     def play(self, script: Script) -> None:
-        """Plays a script, and has the device work then. Failure: the driver has not endured it."""
+        """Plays a script, and removes its faults. Fails the test if a request has an unexpected
+        result, the device does not work afterwards, or the kernel reports an error."""
         self.device.rebind_if_failing()
-        self._bad.clear()
-        self._lies = script.may_lie
+        self._errors.clear()
+        self._may_corrupt = script.may_corrupt
         try:
             for line in script.lines:
-                self._line(line)
+                self._play_line(line)
         finally:
             self._end(script)
         self._check_log()
-        tap.check(not self._bad, "; ".join(self._bad))
+        tap.check(not self._errors, "; ".join(self._errors))
 
-    def _line(self, line: str) -> None:
+    def _play_line(self, line: str) -> None:
         word, _, rest = line.partition(" ")
         match word:
             case "fault":
-                # A combination may be one that could never happen.
+                # The device rejects impossible combinations of parameters.
                 with contextlib.suppress(reference.Refused):
                     reference.command(command="fault", fault=rest)
             case "event":
@@ -123,7 +125,7 @@ class Player:
                 thread = threading.Thread(target=self._load, args=(Load.parse(line),), daemon=True)
                 thread.start()
                 self._started.append(thread)
-                # Some requests are to be in flight when the next line is played.
+                # Let requests get in flight before the next line.
                 time.sleep(self._chance.choice((0, 0.002, 0.02)))
 
     def _load(self, load: Load) -> None:
@@ -131,7 +133,7 @@ class Player:
         result = fault_requests.run(subject, load.count, load.backlog, load.text, load.in_place)
         self.requests += load.count
         if verdict := self._verdict(result):
-            self._bad.append(f"{load.driver}: {result}: {verdict}")
+            self._errors.append(f"{load.driver}: {result}: {verdict}")
         for name in ("right", "wrong", "lost", "doubled"):
             self.outcomes[name] += getattr(result, name)
         self.outcomes["errors"] += sum(result.errors.values())
@@ -139,11 +141,11 @@ class Player:
 
     def _verdict(self, result: Result) -> str:
         if result.lost or result.doubled:
-            return "requests are lost, or done twice"
+            return "requests are lost, or completed twice"
         if result.traces:
-            return "data is left in the memory of a request"
-        if (result.wrong or result.spoilt) and not self._lies:
-            return "a result or an IV is wrong, and the device has not lied about it"
+            return "the memory of a request still contains its data"
+        if (result.wrong or result.spoilt) and not self._may_corrupt:
+            return "a result or an IV is wrong, although no fault of the script explains it"
         return ""
 
     def _event(self, name: str) -> None:
@@ -153,7 +155,7 @@ class Player:
             case "reset":
                 _write(self._reset, "1")
             case "nap":
-                _write(NAP, str(NAP_TIME))
+                _write(FREEZE, str(FREEZE_MS))
             case "ready-off" | "ready-on":
                 reference.command(command="ready", ready=name == "ready-on")
             case "config-change" | "needs-reset":
@@ -194,7 +196,7 @@ class Player:
                 self._chance.choice(transforms).set_key(os.urandom(self._chance.choice((16, 32))))
 
     def _end(self, script: Script) -> None:
-        """Makes the device well. Each request must be done then, and the device must work."""
+        """Removes all faults. Then each request must complete, and the device must work."""
         _fail_additions("data", "0", "0")
         reference.command(command="clear")
         reference.command(command="complete")
@@ -202,10 +204,10 @@ class Player:
         end = time.monotonic() + LIMIT
         for thread in self._started:
             thread.join(end - time.monotonic())
-            tap.check(not thread.is_alive(), f"requests are not done after {LIMIT} s")
+            tap.check(not thread.is_alive(), f"requests have not completed after {LIMIT} s")
         self._started.clear()
-        # What the device has said while it was started is not what it says now.
-        if script.starts:
+        # The driver may have read a faulty configuration. Make it read the correct one.
+        if script.restarts_device:
             self.device.rebind()
         elif any(name.startswith("config-") for name in script.faults):
             reference.command(command="config-change")
@@ -217,15 +219,15 @@ class Player:
             line for line in self._messages.new()
             if TROUBLE.search(line) and not EXPECTED.search(line)
         ]  # fmt: skip
-        tap.check(not bad, "the kernel says:\n" + "\n".join(bad[:20]))
+        tap.check(not bad, "the kernel reports:\n" + "\n".join(bad[:20]))
 
 
 def _fail_additions(queue: str, after: str, count: str) -> None:
-    """Has additions to the ring of a queue fail, as if their memory could not be mapped."""
+    """Makes additions to the ring of a queue fail, as if their memory could not be mapped."""
     FAIL.write_text(f"{QUEUES[queue]} {after} {count}")
 
 
 def _write(path: Path, text: str) -> None:
-    """Writes to a file of the kernel's, which may refuse it."""
+    """Writes to a file in sysfs. Ignores errors."""
     with contextlib.suppress(OSError):
         path.write_text(text)

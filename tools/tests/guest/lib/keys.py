@@ -55,7 +55,7 @@ class Rsa:
         return (self.bits + 7) // 8
 
     @property
-    def in_software(self) -> bool:
+    def has_fallback(self) -> bool:
         """True if the kernel's own RSA implementation supports this length."""
         return self.size * 8 in (512, 1024, 1536, 2048, 3072, 4096)
 
@@ -110,16 +110,16 @@ class Curve:
         return openssl("ec", "-in", self.file, "-outform", "DER")
 
     @property
-    def private_alone(self) -> bytes:
+    def private_without_public(self) -> bytes:
         """The private key as ECPrivateKey without the public key."""
         return openssl("ec", "-in", self.file, "-no_public", "-outform", "DER")
 
-    def raw(self, r: int, s: int, other: int = 0) -> bytes:
-        """Returns a signature in the kernel's format. `other` fills unused bytes."""
+    def raw(self, r: int, s: int, fill: int = 0) -> bytes:
+        """Returns a signature in the kernel's format. `fill` is the value of the unused bytes."""
         digits = -(-self.bits // 64)
 
         def number(value: int) -> bytes:
-            return value.to_bytes(8 * digits, "little") + bytes([other]) * (72 - 8 * digits)
+            return value.to_bytes(8 * digits, "little") + bytes([fill]) * (72 - 8 * digits)
 
         return number(r) + number(s)
 

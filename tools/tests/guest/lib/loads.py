@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Loads of a device, each as a step of a loop: a volume, AF_ALG, vc_fault.ko and IPsec. Every
-result is compared with the result of another implementation."""
+"""Loads of a device: a volume, AF_ALG, vc_fault.ko and IPsec. Each load is the step of a loop
+(loops.py). Every result is compared with the result of another implementation."""
 
 import contextlib
 import errno
@@ -64,18 +64,19 @@ class Volume:
         self._disk = disk
         self._lossy = lossy
         self._key = os.urandom(64)
-        # The expected content. Shared, because writer and checker are different processes.
+        # The expected content, in shared memory, because different processes write and check it.
         self._content = mmap.mmap(-1, SIZE)
         self._buffer = mmap.mmap(-1, 1 << 16)
         self._stack = contextlib.ExitStack()
         self._device = -1
-        with self._opened(self._software()) as device:
+        with self._opened(self._generic()) as device:
             self._content[:] = os.urandom(SIZE)
             device.write_bytes(self._content)
 
     @staticmethod
-    def _software() -> str:
-        # On a kernel without accelerated ciphers, using the driver instantiates the fallback.
+    def _generic() -> str:
+        """Returns the driver name of the kernel's own cipher."""
+        # The driver's transform instantiates it on a kernel without accelerated ciphers.
         with afalg.Transform(ciphers.XTS.synchronous, os.urandom(64)):
             return crypto.generic(ciphers.XTS.name).driver
 
@@ -129,9 +130,10 @@ class Volume:
         self._stack.close()
 
     def check(self) -> None:
-        """Compares the volume, read by the kernel's own cipher. The volume must be closed."""
-        with self._opened(self._software()) as device:
-            volume.forget()
+        """Reads the volume with the kernel's own cipher and compares its content. The volume must be
+        closed."""
+        with self._opened(self._generic()) as device:
+            volume.drop_caches()
             tap.check_same(device.read_bytes(), self._content[:], "volume, read by the kernel")
 
 
@@ -176,13 +178,13 @@ def subjects() -> Iterator[Subject]:
     for cipher in ciphers.of_devices():
         for driver in cipher.variants:
             yield Subject("cipher", "skcipher", driver, cipher.generic, cipher.keys[-1])
-    for one in aead.of_devices():
-        for driver in one.variants:
-            if not one.auth_key_size:
-                yield Subject("aead", "aead", driver, one.generic, one.key_size)
-            elif one.tag >= 16:
-                size = one.auth_key_size
-                yield Subject("chain", "aead", driver, one.generic, one.key_size, size)
+    for alg in aead.of_devices():
+        for driver in alg.variants:
+            if not alg.auth_key_size:
+                yield Subject("aead", "aead", driver, alg.generic, alg.key_size)
+            elif alg.tag >= 16:
+                size = alg.auth_key_size
+                yield Subject("chain", "aead", driver, alg.generic, alg.key_size, size)
     for digest in digests.of_devices():
         # The driver's hashes are asynchronous. The reference is synchronous.
         yield Subject("digest", "ahash", digest.driver, digest.name, digest.key)
@@ -201,7 +203,7 @@ class Requests:
         self._lossy = lossy
         fault_requests.load()
         names = {alg.driver for alg in crypto.ours().values()}
-        self._subjects = [one for one in fault_requests.SUBJECTS if one.driver in names]
+        self._subjects = [subject for subject in fault_requests.SUBJECTS if subject.driver in names]
 
     def run(self, chance: random.Random) -> str:
         """Sends 8 requests, or one for RSA."""
@@ -213,8 +215,8 @@ class Requests:
         if self._lossy:
             for key in [key for key in result.errors if key[1] == errno.EIO]:
                 lost += result.errors.pop(key)
-        bad = result.refused or result.wrong or result.lost or result.doubled or result.errors
-        tap.check(not bad, f"{subject.driver}: {result}")
+        failed = result.refused or result.wrong or result.lost or result.doubled or result.errors
+        tap.check(not failed, f"{subject.driver}: {result}")
         return LOST if lost else DONE
 
     def release(self) -> None:
@@ -227,8 +229,8 @@ class Tunnel:
     name = "IPsec"
     pause = 0.1
     BYTES = 100_000
-    # How often in a row the setup of the tunnel may fail.
-    FAILURES = 50
+    # Maximum number of consecutive failures to set up the tunnel.
+    MAX_FAILURES = 50
 
     def __init__(self) -> None:
         if reference.devices():
@@ -249,7 +251,7 @@ class Tunnel:
             except tap.Failure:
                 # The device or the module may be removed during the setup.
                 self._failures += 1
-                if self._failures > self.FAILURES:
+                if self._failures > self.MAX_FAILURES:
                     raise
                 return REFUSED
             self._failures = 0

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Loops: processes that repeat a step until they are stopped. A watch detects a step that fails or
-hangs. It prints the stacks of the blocked tasks after a hang."""
+"""Loops: processes that repeat a step until they are stopped. watch() detects a step that fails or
+hangs. After a hang it prints the stacks of the blocked tasks, and ends the guest."""
 
 import contextlib
 import multiprocessing
@@ -18,7 +18,8 @@ CONTEXT = multiprocessing.get_context("fork")
 # The outcomes of a step: it succeeded; the kernel rejected it, which is allowed; a request failed
 # with an error that the user guide documents.
 DONE, REFUSED, LOST = OUTCOMES = ("done", "refused", "lost")
-# The levels of a gate, and of a loop at the gate: running, paused, paused with everything closed.
+# The states of a gate and of its loops: loops run; loops are paused; loops are paused and have
+# called release().
 OPEN, PARK, RELEASE = range(3)
 # The number of lines of the kernel log that are printed after a hang.
 LINES = 400
@@ -33,10 +34,10 @@ class Step(Protocol):
     pause: float
 
     def run(self, chance: random.Random) -> str:
-        """Runs once and returns one of OUTCOMES. Raises any exception if something is wrong."""
+        """Runs once and returns one of OUTCOMES. Raises an exception on failure."""
 
     def release(self) -> None:
-        """Closes what earlier runs left open."""
+        """Closes the resources that earlier runs opened."""
 
 
 class Gate:
@@ -162,8 +163,8 @@ def stop(loops: Iterable[Loop], limit: float) -> None:
 
 
 def give_up(what: str) -> NoReturn:
-    """Prints what hangs, and the stacks of the blocked tasks and of the CPUs from the kernel log.
-    Then it ends the guest, because a hung task would block a normal shutdown."""
+    """Prints the message, and the stacks of the blocked tasks and of the CPUs. Then reboots the
+    guest by SysRq, because a hung task would block a normal shutdown."""
     print(f"not ok - nothing hangs\n# {what}", flush=True)
     log = KernelLog()
     for key in "wl":

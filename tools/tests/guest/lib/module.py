@@ -36,18 +36,18 @@ def load(file: Path, *parameters: str, seconds: float) -> None:
 
 def unload(seconds: float) -> None:
     """Unloads the module. Waits while a self-test still uses the module."""
-    last = ""
+    error = ""
 
-    def gone() -> bool:
-        nonlocal last
+    def unloaded() -> bool:
+        nonlocal error
         done = rmmod()
-        last = done.stderr.strip()
+        error = done.stderr.strip()
         return done.returncode == 0
 
     try:
-        tap.wait_until(gone, seconds, "rmmod")
+        tap.wait_until(unloaded, seconds, "rmmod")
     except tap.Failure as failure:
-        raise tap.Failure(f"{failure}: {last}") from None
+        raise tap.Failure(f"{failure}: {error}") from None
     tap.check(not loaded(), "the module is still loaded after rmmod")
     check_no_algorithms()
 
@@ -87,8 +87,8 @@ def unbind() -> None:
 
 def check_no_algorithms() -> None:
     """Fails the test if one of the driver's algorithms is registered."""
-    left = list(crypto.ours())
-    tap.check(not left, f"/proc/crypto still has {left}")
+    remaining = list(crypto.ours())
+    tap.check(not remaining, f"/proc/crypto still has {remaining}")
 
 
 def wait_registered(seconds: float) -> None:

@@ -28,12 +28,12 @@ class Namespace:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Moves the thread into the namespace for the block. Sockets stay in their namespace."""
-        with open("/proc/thread-self/ns/net", "rb") as own:
+        with open("/proc/thread-self/ns/net", "rb") as previous:
             os.setns(self._file.fileno(), os.CLONE_NEWNET)
             try:
                 yield
             finally:
-                os.setns(own.fileno(), os.CLONE_NEWNET)
+                os.setns(previous.fileno(), os.CLONE_NEWNET)
 
     def numbers(self, file: str) -> dict[str, int]:
         """Returns the lines "NAME VALUE" of a file in /proc/net."""
@@ -42,7 +42,8 @@ class Namespace:
         return {name: int(value) for name, value in map(str.split, text.splitlines())}
 
     def table(self, file: str, line: str) -> dict[str, int]:
-        """Returns a line of a file in /proc/net whose names are in a header line, such as snmp."""
+        """Returns the counters of a protocol in a file of /proc/net such as snmp. The file has a
+        line of names and a line of values for each protocol. Both begin with `line`."""
         with self.entered():
             text = Path("/proc/thread-self/net", file).read_text()
         found = [words.split()[1:] for words in text.splitlines() if words.startswith(line + ":")]

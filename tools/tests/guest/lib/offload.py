@@ -26,12 +26,12 @@ class OffloadStats:
     def _requests(self, after: dict[str, Any], **wanted: str) -> dict[str, int]:
         found = {}
         for name in {line["operation"] for line in after["counters"]}:
-            count, was = (
+            count, initial = (
                 reference.data_requests(when, operation=name, **wanted)
                 for when in (after, self._device)
             )
-            if count > was:
-                found[name] = count - was
+            if count > initial:
+                found[name] = count - initial
         return found
 
     def device(self, status: str = "OK") -> dict[str, int]:
@@ -51,10 +51,12 @@ class OffloadStats:
         device() and fallbacks()."""
         after, fallbacks = reference.status(), self.fallbacks()
         device = self._requests(after)
-        done, rest = sum(device.values()), sum(fallbacks.values())
-        percent = f"{100 * done / (done + rest):.2f} %" if done + rest else "nothing"
+        done, fallen_back = sum(device.values()), sum(fallbacks.values())
+        total = done + fallen_back
+        percent = f"{100 * done / total:.2f} %" if total else "nothing"
         tap.note(
-            f"{what}: {percent} by the device ({device}), {rest} on the fallback ({fallbacks})"
+            f"{what}: {percent} by the device ({device}), {fallen_back} on the fallback "
+            f"({fallbacks})"
         )
         return self._requests(after, status="OK"), fallbacks
 

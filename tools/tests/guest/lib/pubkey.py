@@ -78,11 +78,11 @@ class Transform:
         head = COMMAND.pack(what, flags, dst_len, count, len(first), len(second))
         os.write(self.file, head + first + second)
         answer = os.read(self.file, 1 << 16)
-        ret, length, odd, data_len, nanoseconds = ANSWER.unpack_from(answer)
-        odds = ("memory behind the result was written to", "results differ", "completed with "
-                "bottom halves on")  # fmt: skip
-        for bit, text in enumerate(odds):
-            tap.check(not odd & 1 << bit, f"{self.driver}: {text}")
+        ret, length, anomalies, data_len, nanoseconds = ANSWER.unpack_from(answer)
+        texts = ("memory behind the result was written to", "results differ", "completed with "
+                "bottom halves enabled")  # fmt: skip
+        for bit, text in enumerate(texts):
+            tap.check(not anomalies & 1 << bit, f"{self.driver}: {text}")
         data = answer[ANSWER.size : ANSWER.size + data_len]
         return Answer(ret, length, data, nanoseconds / 1e9)
 

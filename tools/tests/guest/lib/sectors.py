@@ -63,9 +63,9 @@ def changed(before: bytes, after: bytes) -> dict[int, int]:
     """Returns how many bytes differ in each sector that differs."""
     found = {}
     for at in range(0, len(before), SECTOR):
-        one, other = before[at : at + SECTOR], after[at : at + SECTOR]
-        if one != other:
-            found[at // SECTOR] = sum(a != b for a, b in zip(one, other))
+        old, new = before[at : at + SECTOR], after[at : at + SECTOR]
+        if old != new:
+            found[at // SECTOR] = sum(a != b for a, b in zip(old, new))
     return found
 
 

@@ -42,9 +42,9 @@ def _used_pages() -> int:
     """Returns the number of pages in use minus the total. Free and per-CPU pages are not in use."""
     zones = Path("/proc/zoneinfo").read_text()
     free = re.findall(r"^ +pages free +(\d+)$", zones, re.M)
-    kept = re.findall(r"^ +count: +(\d+)$", zones, re.M)
-    tap.check(free and kept, "/proc/zoneinfo lacks the numbers of free pages")
-    return -sum(map(int, free + kept))
+    per_cpu = re.findall(r"^ +count: +(\d+)$", zones, re.M)
+    tap.check(free and per_cpu, "/proc/zoneinfo lacks the numbers of free pages")
+    return -sum(map(int, free + per_cpu))
 
 
 def _memory() -> dict[str, int]:
@@ -54,7 +54,7 @@ def _memory() -> dict[str, int]:
     for line in Path("/proc/slabinfo").read_text().splitlines()[2:]:
         name, active, *_ = line.split()
         found[name] = int(active)
-    # Has an object for each area, including unused areas that wait to be purged.
+    # This slab cache also counts unused areas that wait to be purged.
     del found["vmap_area"]
     return found
 
@@ -66,7 +66,7 @@ def grown(times: int = 100, rounds: int = 4) -> dict[str, int]:
     A counter grew if it increased by more than half of `times`. Smaller increases are not leaks:
     slab caches count the free objects of per-CPU caches as in use.
     """
-    always: dict[str, int] = {}
+    growing: dict[str, int] = {}
     for number in range(rounds):
         before = _memory()
         for _ in range(times):
@@ -77,7 +77,7 @@ def grown(times: int = 100, rounds: int = 4) -> dict[str, int]:
         grew = {name: more for name, more in grew.items() if more > times // 2}
         tap.note(f"round {number}: {grew}")
         if number < 2:
-            always = grew
+            growing = grew
         else:
-            always = {name: more for name, more in grew.items() if name in always}
-    return always
+            growing = {name: more for name, more in grew.items() if name in growing}
+    return growing

@@ -19,7 +19,7 @@ SECONDS = 300
 
 def sizes(mtu: int, whole: int) -> list[int]:
     """Returns payload sizes: all small sizes, sizes around powers of two and around one and two
-    fragments, the largest unfragmented payload, and nearly the largest of IP."""
+    fragments, the largest unfragmented payload, and nearly the maximum size of an IP packet."""
     return [
         *range(0, 140), 255, 256, 257, 511, 512, 513, 1023, 1024, 1025,
         *range(mtu - 120, mtu - 20), *range(2 * mtu - 100, 2 * mtu - 40, 5),

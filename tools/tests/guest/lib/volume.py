@@ -98,25 +98,25 @@ def make_file_system(device: Path) -> None:
 
 def check_file_system(device: Path) -> None:
     """Fails the test if e2fsck finds an error."""
-    forget()
+    drop_caches()
     run("e2fsck", "-f", "-n", device)
 
 
-def forget() -> None:
+def drop_caches() -> None:
     """Drops the page cache, so the next reads go to the devices."""
     os.sync()
     Path("/proc/sys/vm/drop_caches").write_text("3\n")
 
 
-def some_tree(source: Path, target: Path, limit: int) -> int:
+def copy_files(source: Path, target: Path, limit: int) -> int:
     """Copies the files below source until limit bytes are copied. Returns the number of bytes."""
     total = 0
     for path in sorted(source.rglob("*")):
         if path.is_symlink() or not path.is_file() or total >= limit:
             continue
-        place = target / path.relative_to(source)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, place)
+        copy = target / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
         total += path.stat().st_size
     return total
 

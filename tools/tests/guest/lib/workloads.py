@@ -97,14 +97,14 @@ class Connection:
             listener = socket.create_server((target, 0))
         port = listener.getsockname()[1]
         with host.entered():
-            self._speaker = socket.create_connection((target, port), SECONDS, (source, 0))
+            self._client = socket.create_connection((target, port), SECONDS, (source, 0))
         with listener:
-            self._listener, _ = listener.accept()
+            self._server, _ = listener.accept()
         self._threads = [
             threading.Thread(target=self._watched, args=(work,), daemon=True)
-            for work in (self._speak, self._repeat)
+            for work in (self._send_blocks, self._echo)
         ]
-        for sock in (self._speaker, self._listener):
+        for sock in (self._client, self._server):
             sock.settimeout(SECONDS)
         for thread in self._threads:
             thread.start()
@@ -115,20 +115,20 @@ class Connection:
         except (OSError, tap.Failure) as error:
             self._errors.append(repr(error))
 
-    def _speak(self) -> None:
-        with self._speaker as sock:
+    def _send_blocks(self) -> None:
+        with self._client as sock:
             while not self._stop.is_set():
-                said, heard = os.urandom(BLOCK), bytearray()
-                sock.sendall(said)
-                while len(heard) < BLOCK:
-                    more = sock.recv(BLOCK - len(heard))
+                sent, received = os.urandom(BLOCK), bytearray()
+                sock.sendall(sent)
+                while len(received) < BLOCK:
+                    more = sock.recv(BLOCK - len(received))
                     check(more, "the connection was closed")
-                    heard += more
-                check_same(bytes(heard), said, f"block {self.count}")
+                    received += more
+                check_same(bytes(received), sent, f"block {self.count}")
                 self.count += 1
 
-    def _repeat(self) -> None:
-        with self._listener as sock:
+    def _echo(self) -> None:
+        with self._server as sock:
             while data := sock.recv(BLOCK):
                 sock.sendall(data)
 

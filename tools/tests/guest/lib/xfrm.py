@@ -11,7 +11,7 @@ from .netns import Namespace
 
 @dataclasses.dataclass(frozen=True)
 class Suite:
-    """Algorithms of an SA, and the device services that they use."""
+    """The algorithms of a security association (SA), and the device services that they use."""
 
     name: str
     # Words for "ip xfrm state add". A number stands for a key of that many bytes.
