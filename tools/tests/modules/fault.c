@@ -28,8 +28,8 @@
  *
  * encrypt-ERRNO and decrypt-ERRNO count errors by direction. For kinds without a
  * direction the distinction has no meaning. The parameter "backlog" controls
- * whether requests may be backlogged, "text" the length of the text, and
- * "in_place" whether source and destination are the same.
+ * whether requests may be backlogged, "text" the length of the plaintext in bytes,
+ * and "in_place" whether source and destination are the same.
  */
 #include <crypto/authenc.h>
 #include <linux/crypto.h>

@@ -138,7 +138,7 @@ static void test_virtual_addresses(struct crypto_ahash *tfm, struct crypto_ahash
 static int digest_incrementally(struct crypto_ahash *tfm, struct crypto_ahash *ref,
 				bool alternate, u8 *data, unsigned int len, struct digest *digest)
 {
-	unsigned int left = len, size = crypto_ahash_statesize(tfm);
+	unsigned int remaining = len, size = crypto_ahash_statesize(tfm);
 	u8 *state = kmalloc(size + GUARD, GFP_KERNEL);
 	struct op op = { .tfm = tfm };
 	struct ahash_request *req = op_request(&op);
@@ -152,7 +152,7 @@ static int digest_incrementally(struct crypto_ahash *tfm, struct crypto_ahash *r
 		struct scatterlist sg[3];
 		bool last = !get_random_u32_below(5);
 
-		op.len = last ? left : get_random_u32_inclusive(0, min(left, 700));
+		op.len = last ? remaining : get_random_u32_inclusive(0, min(remaining, 700));
 		op.atomic = get_random_u32_below(2);
 		op.virt = get_random_u32_below(2) ? data : NULL;
 		op.src = sg;
@@ -165,7 +165,7 @@ static int digest_incrementally(struct crypto_ahash *tfm, struct crypto_ahash *r
 			break;
 		ret = op_call(&op, req, crypto_ahash_update);
 		data += op.len;
-		left -= op.len;
+		remaining -= op.len;
 		if (ret || get_random_u32_below(2))
 			continue;
 
@@ -262,7 +262,7 @@ struct chain {
 	struct digest actual;
 	struct digest expected;
 	unsigned int size;
-	unsigned int left;
+	unsigned int rounds_left;
 	unsigned int wrong;
 };
 
@@ -273,8 +273,8 @@ static void chain_next(struct chain *chain)
 {
 	int ret;
 
-	while (chain->left) {
-		chain->left--;
+	while (chain->rounds_left) {
+		chain->rounds_left--;
 		digest_poison(&chain->actual);
 		ahash_request_set_callback(chain->req, CRYPTO_TFM_REQ_MAY_BACKLOG,
 					   chain_done, chain);
@@ -310,7 +310,7 @@ static void test_completion_chain(struct crypto_ahash *tfm, struct crypto_ahash 
 		goto out;
 	chain->req = op_request(&op);
 	chain->size = digest_size(ref);
-	chain->left = 200;
+	chain->rounds_left = 200;
 	init_completion(&chain->done);
 	sg_init_one(&sg, data, op.len);
 	op.src = &sg;

@@ -78,10 +78,10 @@ static void request_done(void *data, int err)
 		complete(&request->done);
 }
 
-static int request_prepare(struct stress_thread *l, struct stress_request *request)
+static int request_prepare(struct stress_thread *thread, struct stress_request *request)
 {
 	struct scatterlist one;
-	struct op op = { .tfm = l->ref, .src = &one };
+	struct op op = { .tfm = thread->ref, .src = &one };
 
 	request->len = get_random_u32_inclusive(16, max_len);
 	get_random_bytes(request->in, request->len);
@@ -93,7 +93,7 @@ static int request_prepare(struct stress_thread *l, struct stress_request *reque
 	atomic_set(&request->notified, 0);
 	atomic_set(&request->finished, 0);
 	digest_poison(&request->actual);
-	ahash_request_set_tfm(request->req, l->tfm);
+	ahash_request_set_tfm(request->req, thread->tfm);
 	ahash_request_set_callback(request->req,
 				   backlog ? CRYPTO_TFM_REQ_MAY_BACKLOG : 0,
 				   request_done, request);
@@ -101,13 +101,13 @@ static int request_prepare(struct stress_thread *l, struct stress_request *reque
 	return run(&op, &request->expected);
 }
 
-static bool request_is_correct(struct stress_thread *l, struct stress_request *request)
+static bool request_is_correct(struct stress_thread *thread, struct stress_request *request)
 {
-	bool waited = request->submit_ret == -EINPROGRESS || request->submit_ret == -EBUSY;
-	bool good = digest_matches(&request->actual, &request->expected, digest_size(l->ref));
-	int ret = waited ? request->ret : request->submit_ret;
+	bool async = request->submit_ret == -EINPROGRESS || request->submit_ret == -EBUSY;
+	bool good = digest_matches(&request->actual, &request->expected, digest_size(thread->ref));
+	int ret = async ? request->ret : request->submit_ret;
 
-	if (atomic_read(&request->finished) != waited ||
+	if (atomic_read(&request->finished) != async ||
 	    atomic_read(&request->notified) != (request->submit_ret == -EBUSY)) {
 		tap_note("submit returned %d, %d EINPROGRESS callbacks, %d completions",
 			 request->submit_ret, atomic_read(&request->notified),
@@ -122,15 +122,15 @@ static bool request_is_correct(struct stress_thread *l, struct stress_request *r
 
 static int stress_thread_run(void *data)
 {
-	struct stress_thread *l = data;
+	struct stress_thread *thread = data;
 	unsigned int round, i;
 
 	for (round = 0; round < rounds && !READ_ONCE(stop); round++) {
 		for (i = 0; i < depth; i++)
-			if (request_prepare(l, &l->requests[i]))
-				l->wrong++;
+			if (request_prepare(thread, &thread->requests[i]))
+				thread->wrong++;
 		for (i = 0; i < depth; i++) {
-			struct stress_request *request = &l->requests[i];
+			struct stress_request *request = &thread->requests[i];
 			unsigned int tries = 0;
 
 			do {
@@ -142,32 +142,32 @@ static int stress_thread_run(void *data)
 					local_bh_enable();
 				if (request->submit_ret != -ENOSPC || backlog)
 					break;
-				l->full++;
+				thread->full++;
 				fsleep(1000);
 			} while (++tries < 10000);
-			l->busy += request->submit_ret == -EBUSY;
+			thread->busy += request->submit_ret == -EBUSY;
 		}
 		for (i = 0; i < depth; i++) {
-			struct stress_request *request = &l->requests[i];
+			struct stress_request *request = &thread->requests[i];
 
 			if ((request->submit_ret == -EINPROGRESS ||
 			     request->submit_ret == -EBUSY) &&
 			    !wait_for_completion_timeout(&request->done, 60 * HZ)) {
 				tap_note("a request did not complete within 60 s");
-				l->wrong++;
+				thread->wrong++;
 				/* The request may complete later. Do not free its memory. */
 				request->req = NULL;
 				goto out;
 			}
 		}
 		for (i = 0; i < depth; i++) {
-			l->wrong += !request_is_correct(l, &l->requests[i]);
-			l->done++;
+			thread->wrong += !request_is_correct(thread, &thread->requests[i]);
+			thread->done++;
 		}
 		cond_resched();
 	}
 out:
-	kthread_complete_and_exit(&l->ended, 0);
+	kthread_complete_and_exit(&thread->ended, 0);
 }
 
 static void requests_free(struct stress_request *requests)
@@ -210,28 +210,28 @@ void stress(struct crypto_ahash *tfm, struct crypto_ahash *ref)
 	unsigned int i, done = 0, busy = 0, full = 0, wrong = 0;
 
 	for (i = 0; workers && i < threads; i++) {
-		struct stress_thread *l = &workers[i];
+		struct stress_thread *thread = &workers[i];
 
-		l->tfm = tfm;
-		l->ref = ref;
-		l->requests = requests_alloc(tfm);
-		if (!l->requests)
+		thread->tfm = tfm;
+		thread->ref = ref;
+		thread->requests = requests_alloc(tfm);
+		if (!thread->requests)
 			continue;
-		init_completion(&l->ended);
-		l->started = !IS_ERR(kthread_run(stress_thread_run, l, "vc_load/%u", i));
+		init_completion(&thread->ended);
+		thread->started = !IS_ERR(kthread_run(stress_thread_run, thread, "vc_load/%u", i));
 	}
 	for (i = 0; workers && i < threads; i++) {
-		struct stress_thread *l = &workers[i];
+		struct stress_thread *thread = &workers[i];
 
-		if (l->started) {
-			wait_for_completion(&l->ended);
-			done += l->done;
-			busy += l->busy;
-			full += l->full;
-			wrong += l->wrong;
+		if (thread->started) {
+			wait_for_completion(&thread->ended);
+			done += thread->done;
+			busy += thread->busy;
+			full += thread->full;
+			wrong += thread->wrong;
 		}
-		if (!l->wrong)
-			requests_free(l->requests);
+		if (!thread->wrong)
+			requests_free(thread->requests);
 	}
 	kfree(workers);
 	tap_note("%u requests, %u of them backlogged; ring full %u times", done,

@@ -63,14 +63,14 @@ static int decrypt_with_inner(const struct message *message,
 			      struct crypto_aead *inner, u8 *buf)
 {
 	unsigned int iv_size = crypto_aead_ivsize(message->tfm);
-	struct message below = *message;
+	struct message inner_message = *message;
 	u8 iv[MAX_IV] = {};
 
 	memcpy(iv, buf + message->aad, iv_size);
-	below.tfm = inner;
-	below.aad += iv_size;
-	below.text -= iv_size;
-	return decrypt_in_place(&below, buf, iv);
+	inner_message.tfm = inner;
+	inner_message.aad += iv_size;
+	inner_message.text -= iv_size;
+	return decrypt_in_place(&inner_message, buf, iv);
 }
 
 /* Decrypts @out, also with a wrong tag. */

@@ -226,7 +226,7 @@ static int decrypt_in_place(struct crypto_aead *tfm, u8 *buf, unsigned int aad,
 static bool matches_reference(struct crypto_aead *tfm, struct crypto_aead *ref, u8 *a, u8 *b,
 			      unsigned int aad, unsigned int len)
 {
-	unsigned int all = aad + len + crypto_aead_authsize(tfm);
+	unsigned int total = aad + len + crypto_aead_authsize(tfm);
 	u8 iv[MAX_IV];
 	int actual, expected;
 
@@ -252,7 +252,7 @@ static bool matches_reference(struct crypto_aead *tfm, struct crypto_aead *ref, 
 	actual = decrypt_in_place(tfm, a, aad, len, iv);
 	expected = decrypt_in_place(ref, b, aad, len, iv);
 	if (actual || expected || memcmp(a, b, aad + len) ||
-	    memcmp(a + all, b + all, SIZE - all)) {
+	    memcmp(a + total, b + total, SIZE - total)) {
 		pr_info("TAP # decryption, AAD %u, text %u bytes: %d, expected %d\n",
 			aad, len, actual, expected);
 		return false;
@@ -277,21 +277,21 @@ static void test_bad_keys(struct crypto_aead *tfm, struct crypto_aead *ref)
 	u8 key[MAX_KEY] __aligned(4);
 
 	for (len = 0; len <= 72; len++) {
-		unsigned int cut, all = random_key(key, len);
+		unsigned int cut, key_len = random_key(key, len);
 
 		/* For authenc() also a truncated key and a key with a wrong type. */
 		for (cut = 0; cut < (auth_key_size ? 3 : 1); cut++) {
 			int actual, expected;
 
 			if (cut == 1)
-				all = len;
+				key_len = len;
 			if (cut == 2)
 				key[2] ^= 1;
-			actual = crypto_aead_setkey(tfm, key, all);
-			expected = crypto_aead_setkey(ref, key, all);
+			actual = crypto_aead_setkey(tfm, key, key_len);
+			expected = crypto_aead_setkey(ref, key, key_len);
 			if (actual != expected) {
 				pr_info("TAP # key of %u bytes: %d, expected %d\n",
-					all, actual, expected);
+					key_len, actual, expected);
 				wrong++;
 			}
 			accepted += !expected;
@@ -376,7 +376,7 @@ static void test_lengths(struct crypto_aead *tfm, struct crypto_aead *ref, u8 *a
 	       "AAD without text: same results as the reference");
 }
 
-/* IVs with any first byte. Some algorithms reject some of them. */
+/* IVs with each first byte. Some algorithms reject some of these IVs. */
 static void test_ivs(struct crypto_aead *tfm, struct crypto_aead *ref, u8 *a, u8 *b)
 {
 	unsigned int first, wrong = 0, rejected = 0;
@@ -404,11 +404,11 @@ static void test_ivs(struct crypto_aead *tfm, struct crypto_aead *ref, u8 *a, u8
 /* Messages with one inverted bit in the AAD, the ciphertext or the tag. */
 static void test_forged(struct crypto_aead *tfm, struct crypto_aead *ref, u8 *a, u8 *b)
 {
-	unsigned int round, wrong = 0, left = 0;
+	unsigned int round, wrong = 0, leaked = 0;
 
 	for (round = 0; round < 60; round++) {
 		unsigned int aad = rand_aad_len(60), len = block + rand_text_len(600);
-		unsigned int ends = esp ? aad - iv_size : aad;
+		unsigned int aad_end = esp ? aad - iv_size : aad;
 		bool is_secret;
 		unsigned int at;
 		u8 iv[MAX_IV];
@@ -422,8 +422,8 @@ static void test_forged(struct crypto_aead *tfm, struct crypto_aead *ref, u8 *a,
 			continue;
 		}
 		is_secret = len >= 16 && memcmp(a + aad, b + aad, len);
-		if (round % 3 == 0 && ends)
-			at = get_random_u32_below(ends);
+		if (round % 3 == 0 && aad_end)
+			at = get_random_u32_below(aad_end);
 		else if (round % 3 == 1)
 			at = aad + get_random_u32_below(len);
 		else
@@ -435,11 +435,11 @@ static void test_forged(struct crypto_aead *tfm, struct crypto_aead *ref, u8 *a,
 				at, aad, len, ret);
 			wrong++;
 		}
-		/* The buffer has the plaintext only if the driver did not wipe it. */
-		left += is_secret && at >= aad + len && !memcmp(a + aad, b + aad, len);
+		/* With a forged tag, the buffer has the plaintext unless the driver wiped it. */
+		leaked += is_secret && at >= aad + len && !memcmp(a + aad, b + aad, len);
 	}
 	result(!wrong, "decryption of a forged message: EBADMSG");
-	result(!left, "decryption of a forged message: no plaintext in the destination");
+	result(!leaked, "decryption of a forged message: no plaintext in the destination");
 }
 
 /*
@@ -449,18 +449,18 @@ static void test_forged(struct crypto_aead *tfm, struct crypto_aead *ref, u8 *a,
 static void split(struct scatterlist *sg, unsigned int entries, u8 *buf,
 		  unsigned int len, unsigned int extra)
 {
-	unsigned int i, left = len + extra;
+	unsigned int i, remaining = len + extra;
 
 	sg_init_table(sg, entries);
 	for (i = 0; i < entries; i++) {
-		unsigned int part = left;
+		unsigned int part = remaining;
 
 		if (i != entries - 1)
 			part = get_random_u32_inclusive(1, min(2 * (len / entries) + 1,
-							       left - (entries - 1 - i)));
+							       remaining - (entries - 1 - i)));
 		sg_set_buf(&sg[i], buf, part);
 		buf += part;
-		left -= part;
+		remaining -= part;
 	}
 }
 
@@ -635,9 +635,9 @@ static void split_in_three(struct scatterlist *sg, u8 *buf, unsigned int len)
 	sg_set_buf(&sg[2], buf + cut + 1, len - cut - 1);
 }
 
-static int request_prepare(struct stress_thread *l, struct stress_request *request)
+static int request_prepare(struct stress_thread *thread, struct stress_request *request)
 {
-	unsigned int all;
+	unsigned int total;
 	int ret;
 
 	request->aad = rand_aad_len(64);
@@ -646,22 +646,22 @@ static int request_prepare(struct stress_thread *l, struct stress_request *reque
 	request->encrypt = get_random_u32_below(2);
 	request->in_place = get_random_u32_below(2);
 	request->forged = !request->encrypt && !get_random_u32_below(4);
-	all = request->aad + request->len + max_tag;
+	total = request->aad + request->len + max_tag;
 	random_iv(request->iv);
 	fill(request->in, request->aad, request->len, request->iv);
-	memcpy(request->expect, request->in, all);
-	ret = encrypt_in_place(l->ref, request->encrypt ? request->expect : request->in,
+	memcpy(request->expect, request->in, total);
+	ret = encrypt_in_place(thread->ref, request->encrypt ? request->expect : request->in,
 			       request->aad, request->len, request->iv);
 	if (request->forged)
-		request->in[all - 1 - get_random_u32_below(max_tag)] ^= 0x80;
+		request->in[total - 1 - get_random_u32_below(max_tag)] ^= 0x80;
 
 	split_in_three(request->src, request->in,
-		       all - (request->encrypt && !request->in_place ? max_tag : 0));
-	split_in_three(request->dst, request->out, all - (request->encrypt ? 0 : max_tag));
+		       total - (request->encrypt && !request->in_place ? max_tag : 0));
+	split_in_three(request->dst, request->out, total - (request->encrypt ? 0 : max_tag));
 	init_completion(&request->done);
 	atomic_set(&request->notified, 0);
 	atomic_set(&request->finished, 0);
-	aead_request_set_tfm(request->req, l->tfm);
+	aead_request_set_tfm(request->req, thread->tfm);
 	aead_request_set_callback(request->req,
 				  backlog ? CRYPTO_TFM_REQ_MAY_BACKLOG : 0,
 				  request_done, request);
@@ -674,12 +674,12 @@ static int request_prepare(struct stress_thread *l, struct stress_request *reque
 
 static bool request_is_correct(struct stress_request *request)
 {
-	bool waited = request->submit_ret == -EINPROGRESS || request->submit_ret == -EBUSY;
+	bool async = request->submit_ret == -EINPROGRESS || request->submit_ret == -EBUSY;
 	unsigned int len = request->len + (request->encrypt ? max_tag : 0);
 	u8 *got = (request->in_place ? request->in : request->out) + request->aad;
-	int ret = waited ? request->ret : request->submit_ret;
+	int ret = async ? request->ret : request->submit_ret;
 
-	if (atomic_read(&request->finished) != waited ||
+	if (atomic_read(&request->finished) != async ||
 	    atomic_read(&request->notified) != (request->submit_ret == -EBUSY)) {
 		pr_info("TAP # submit returned %d, %d EINPROGRESS callbacks, %d completions\n",
 			request->submit_ret, atomic_read(&request->notified),
@@ -698,16 +698,16 @@ static bool request_is_correct(struct stress_request *request)
 	return true;
 }
 
-static void stress_rounds(struct stress_thread *l)
+static void stress_rounds(struct stress_thread *thread)
 {
 	unsigned int round, i;
 
 	for (round = 0; round < rounds; round++) {
 		for (i = 0; i < depth; i++)
-			if (request_prepare(l, &l->requests[i]))
-				l->wrong++;
+			if (request_prepare(thread, &thread->requests[i]))
+				thread->wrong++;
 		for (i = 0; i < depth; i++) {
-			struct stress_request *request = &l->requests[i];
+			struct stress_request *request = &thread->requests[i];
 			unsigned int tries = 0;
 
 			do {
@@ -716,28 +716,28 @@ static void stress_rounds(struct stress_thread *l)
 					crypto_aead_decrypt(request->req);
 				if (request->submit_ret != -ENOSPC || backlog)
 					break;
-				l->full++;
+				thread->full++;
 				fsleep(1000);
 			} while (++tries < 10000);
-			l->busy += request->submit_ret == -EBUSY;
+			thread->busy += request->submit_ret == -EBUSY;
 		}
 		for (i = 0; i < depth; i++) {
-			struct stress_request *request = &l->requests[i];
+			struct stress_request *request = &thread->requests[i];
 
 			if ((request->submit_ret == -EINPROGRESS ||
 			     request->submit_ret == -EBUSY) &&
 			    !wait_for_completion_timeout(&request->done, 60 * HZ)) {
 				pr_info("TAP # a request did not complete within 60 s\n");
-				l->wrong++;
+				thread->wrong++;
 				/* The request may complete later. Do not free its memory. */
 				request->req = NULL;
 				return;
 			}
 		}
 		for (i = 0; i < depth; i++) {
-			l->wrong += !request_is_correct(&l->requests[i]);
-			l->forged += l->requests[i].forged;
-			l->done++;
+			thread->wrong += !request_is_correct(&thread->requests[i]);
+			thread->forged += thread->requests[i].forged;
+			thread->done++;
 		}
 		cond_resched();
 	}
@@ -745,10 +745,10 @@ static void stress_rounds(struct stress_thread *l)
 
 static int stress_thread_run(void *data)
 {
-	struct stress_thread *l = data;
+	struct stress_thread *thread = data;
 
-	stress_rounds(l);
-	complete(&l->ended);
+	stress_rounds(thread);
+	complete(&thread->ended);
 	return 0;
 }
 
@@ -792,35 +792,35 @@ static void stress(struct crypto_aead *tfm, struct crypto_aead *ref)
 	unsigned int i, done = 0, busy = 0, full = 0, forged = 0, wrong = 0;
 
 	for (i = 0; workers && i < threads; i++) {
-		struct stress_thread *l = &workers[i];
+		struct stress_thread *thread = &workers[i];
 
-		l->tfm = tfm;
-		l->ref = ref;
-		init_completion(&l->ended);
-		l->requests = requests_alloc(tfm);
-		if (!l->requests)
+		thread->tfm = tfm;
+		thread->ref = ref;
+		init_completion(&thread->ended);
+		thread->requests = requests_alloc(tfm);
+		if (!thread->requests)
 			continue;
-		l->task = kthread_create(stress_thread_run, l, "vc_load/%u", i);
-		if (IS_ERR(l->task))
+		thread->task = kthread_create(stress_thread_run, thread, "vc_load/%u", i);
+		if (IS_ERR(thread->task))
 			continue;
-		get_task_struct(l->task);
-		wake_up_process(l->task);
+		get_task_struct(thread->task);
+		wake_up_process(thread->task);
 	}
 	for (i = 0; workers && i < threads; i++) {
-		struct stress_thread *l = &workers[i];
+		struct stress_thread *thread = &workers[i];
 
-		if (!IS_ERR_OR_NULL(l->task)) {
+		if (!IS_ERR_OR_NULL(thread->task)) {
 			/* A kthread that is stopped before it starts never runs. */
-			wait_for_completion(&l->ended);
-			kthread_stop_put(l->task);
-			done += l->done;
-			busy += l->busy;
-			full += l->full;
-			forged += l->forged;
-			wrong += l->wrong;
+			wait_for_completion(&thread->ended);
+			kthread_stop_put(thread->task);
+			done += thread->done;
+			busy += thread->busy;
+			full += thread->full;
+			forged += thread->forged;
+			wrong += thread->wrong;
 		}
-		if (!l->wrong)
-			requests_free(l->requests);
+		if (!thread->wrong)
+			requests_free(thread->requests);
 	}
 	kfree(workers);
 	pr_info("TAP # %u requests, %u of them forged, %u backlogged; ring full %u times\n",

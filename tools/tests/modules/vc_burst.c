@@ -50,10 +50,10 @@ static struct request requests[MAX_COUNT];
 static u8 expected[BLOCK];
 
 /* The number of requests in flight, plus one during submission. */
-static atomic_t left;
+static atomic_t pending;
 static DECLARE_COMPLETION(all_done);
-/* The number of requests that completed since the work item ran. */
-static atomic_t in_a_row;
+/* The number of requests that completed since reset_work ran. */
+static atomic_t consecutive;
 
 static struct {
 	unsigned int done;
@@ -62,16 +62,16 @@ static struct {
 	unsigned int longest;
 } tally;
 
-static void waiting_work_run(struct work_struct *work)
+static void reset_work_run(struct work_struct *work)
 {
-	atomic_set(&in_a_row, 0);
+	atomic_set(&consecutive, 0);
 }
 
-static DECLARE_WORK(waiting_work, waiting_work_run);
+static DECLARE_WORK(reset_work, reset_work_run);
 
-static void put_one(void)
+static void put_pending(void)
 {
-	if (atomic_dec_and_test(&left))
+	if (atomic_dec_and_test(&pending))
 		complete(&all_done);
 }
 
@@ -85,10 +85,10 @@ static void request_done(void *data, int err)
 	if (err || memcmp(r->data, expected, BLOCK))
 		tally.wrong++;
 	tally.done++;
-	count = atomic_inc_return(&in_a_row);
+	count = atomic_inc_return(&consecutive);
 	tally.longest = max(tally.longest, count);
-	queue_work(system_bh_wq, &waiting_work);
-	put_one();
+	queue_work(system_bh_wq, &reset_work);
+	put_pending();
 }
 
 static void request_start(struct request *r)
@@ -107,7 +107,7 @@ static void burst(unsigned int count, unsigned int hold)
 	unsigned int i;
 
 	reinit_completion(&all_done);
-	atomic_set(&left, count + 1);
+	atomic_set(&pending, count + 1);
 	if (hold)
 		local_bh_disable();
 	for (i = 0; i < count; i++)
@@ -116,9 +116,9 @@ static void burst(unsigned int count, unsigned int hold)
 		mdelay(hold);
 		local_bh_enable();
 	}
-	put_one();
+	put_pending();
 	if (!wait_for_completion_timeout(&all_done, limit * HZ))
-		tally.lost = atomic_read(&left);
+		tally.lost = atomic_read(&pending);
 }
 
 static void requests_free(void)
@@ -177,7 +177,7 @@ static int run_set(const char *text, const struct kernel_param *kp)
 		return -EINVAL;
 	if (!count || count > MAX_COUNT || hold > 10000)
 		return -EINVAL;
-	/* Lost requests still use the memory. */
+	/* Lost requests of an earlier run still use the memory. */
 	if (tally.lost)
 		return -EBUSY;
 	memset(&tally, 0, sizeof(tally));
@@ -195,7 +195,7 @@ static int run_set(const char *text, const struct kernel_param *kp)
 		__module_get(THIS_MODULE);
 		return 0;
 	}
-	cancel_work_sync(&waiting_work);
+	cancel_work_sync(&reset_work);
 	requests_free();
 	crypto_free_skcipher(tfm);
 	return ret;

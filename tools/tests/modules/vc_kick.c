@@ -31,11 +31,11 @@ MODULE_PARM_DESC(driver, "Asynchronous implementation to test");
 #define LEN	256
 #define POISON	0xa5
 /* The maximum time in ms for which a callback waits for the device. */
-#define SLOW	5000
-/* The duration in ms of a callback that does nothing else. */
-#define PAUSE	200
-/* The time limit in ms for a request from a callback, after the callback. */
-#define SOON	2000
+#define MAX_WAIT_MS	5000
+/* The delay in ms of a callback that does not wait for the device. */
+#define DELAY_MS	200
+/* The time limit in ms for a request from a callback, after the callback has returned. */
+#define LIMIT_MS	2000
 
 unsigned int tap_tests;
 unsigned int tap_failures;
@@ -47,7 +47,7 @@ struct op {
 	u8 *in, *out;
 	int submitted;
 	int result;
-	ktime_t at;
+	ktime_t completed_at;
 	struct completion done;
 };
 
@@ -55,8 +55,8 @@ enum { FIRST, SECOND, OTHER, OPS };
 
 static struct op ops[OPS];
 static bool from_other_cpu;
-static bool seen;		/* the device has written OTHER's result in time */
-static ktime_t returned;	/* the time at which the slow callback returned */
+static bool other_written;	/* the device wrote the result of OTHER during the callback */
+static ktime_t callback_end;	/* the time at which the slow callback returned */
 
 static void op_submit(struct op *op)
 {
@@ -76,7 +76,7 @@ static void op_done(void *data, int err)
 	if (err == -EINPROGRESS)
 		return;
 	op->result = err;
-	op->at = ktime_get();
+	op->completed_at = ktime_get();
 	complete(&op->done);
 }
 
@@ -92,7 +92,7 @@ static DECLARE_WORK(work, other_work);
 /* The callback of FIRST: submits SECOND, then takes a long time. */
 static void slow_done(void *data, int err)
 {
-	unsigned int cpu, left;
+	unsigned int cpu, ms;
 
 	if (err == -EINPROGRESS)
 		return;
@@ -100,13 +100,13 @@ static void slow_done(void *data, int err)
 	if (from_other_cpu) {
 		cpu = cpumask_any_but(cpu_online_mask, smp_processor_id());
 		schedule_work_on(cpu, &work);
-		for (left = SLOW; left && !op_written(&ops[OTHER]); left--)
+		for (ms = 0; ms < MAX_WAIT_MS && !op_written(&ops[OTHER]); ms++)
 			mdelay(1);
-		seen = op_written(&ops[OTHER]);
+		other_written = op_written(&ops[OTHER]);
 	} else {
-		mdelay(PAUSE);
+		mdelay(DELAY_MS);
 	}
-	returned = ktime_get();
+	callback_end = ktime_get();
 	op_done(data, err);
 }
 
@@ -138,7 +138,7 @@ static void op_free(struct op *op)
 }
 
 /* Returns true if the requests were submitted and have equal, successful results. */
-static bool ops_good(unsigned int count)
+static bool results_are_correct(unsigned int count)
 {
 	unsigned int i;
 
@@ -149,14 +149,15 @@ static bool ops_good(unsigned int count)
 	return true;
 }
 
-static int try(struct crypto_skcipher *tfm, bool other)
+/* Submits FIRST, whose slow callback submits SECOND. With @other, another CPU submits OTHER. */
+static int test_slow_callback(struct crypto_skcipher *tfm, bool other)
 {
 	unsigned int count = other ? OPS : OTHER;
 	unsigned int i;
 	int ret = 0;
 
 	from_other_cpu = other;
-	seen = false;
+	other_written = false;
 	for (i = 0; i < OPS && !ret; i++)
 		ret = op_init(&ops[i], tfm);
 	if (ret)
@@ -170,12 +171,14 @@ static int try(struct crypto_skcipher *tfm, bool other)
 		wait_for_completion(&ops[i].done);
 	flush_work(&work);
 	if (other) {
-		tap_result(seen, "slow callback: the device gets a request of another CPU");
-		tap_result(ops_good(count), "slow callback: correct results of other requests");
+		tap_result(other_written,
+			   "slow callback: the device gets a request of another CPU");
+		tap_result(results_are_correct(count),
+			   "slow callback: correct results of other requests");
 	} else {
-		tap_result(ktime_ms_delta(ops[SECOND].at, returned) < SOON,
+		tap_result(ktime_ms_delta(ops[SECOND].completed_at, callback_end) < LIMIT_MS,
 			   "request from a callback: sent when the batch ends");
-		tap_result(ops_good(count), "request from a callback: correct result");
+		tap_result(results_are_correct(count), "request from a callback: correct result");
 	}
 out:
 	for (i = 0; i < OPS; i++)
@@ -197,14 +200,14 @@ static int __init vc_kick_init(void)
 	get_random_bytes(key, sizeof(key));
 	ret = crypto_skcipher_setkey(tfm, key, sizeof(key));
 	if (!ret)
-		ret = try(tfm, true);
+		ret = test_slow_callback(tfm, true);
 	if (!ret)
-		ret = try(tfm, false);
+		ret = test_slow_callback(tfm, false);
 	crypto_free_skcipher(tfm);
 	if (ret)
 		return ret;
 	pr_info("TAP 1..%u\n", tap_tests);
-	/* Fail in any case, so that the module does not stay loaded. */
+	/* Always fail, so the module does not stay loaded. */
 	return tap_failures ? -EIO : -EAGAIN;
 }
 

@@ -22,7 +22,7 @@
 
 #define MAX_NAME	32
 
-/* The probe may be entered like an NMI, where there are no locks. */
+/* The probe may run in NMI-like context and must not take locks: fail_set() sets @count last. */
 static char queue[MAX_NAME];
 static atomic_t after, count, failed;
 
@@ -55,7 +55,7 @@ static bool must_fail(const struct virtqueue *vq)
 {
 	if (vq->vdev->id.device != VIRTIO_ID_CRYPTO)
 		return false;
-	/* Once there is something in it, the name and the other number are there. */
+	/* Pairs with the release in fail_set(): @queue and @after are valid if @count is set. */
 	if (!atomic_read_acquire(&count) || strcmp(vq->name, queue))
 		return false;
 	if (atomic_dec_if_positive(&after) >= 0 || atomic_dec_if_positive(&count) < 0)

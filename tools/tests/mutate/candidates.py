@@ -35,9 +35,9 @@ _SATURATING = re.compile(r"(saturating_(?:add|sub))\(1\)")
 _COMPARED = re.compile(
     rf"(?<![\w.)\]*] )(?<![\w.)\]*&:])({_OPERAND}) (<=?|>=?) ({_OPERAND})(?=[;,)]| \{{| &&| \|\||$)"
 )
-_TWO = re.compile(r"(?<![\w.:!])((?:\w+(?:\(\))?[.:]{1,2})*\w+)\(([\w.&]+), ([\w.&]+)\)(?!.*=>)")
+_TWO_ARGUMENTS = re.compile(r"(?<![\w.:!])((?:\w+(?:\(\))?[.:]{1,2})*\w+)\(([\w.&]+), ([\w.&]+)\)(?!.*=>)")
 _FLAG = re.compile(r"^(\s+[\w.]+ = (?:true|false))(;)$")
-_LEFT_OUT = re.compile(
+_NOT_MUTATED = re.compile(
     r"^\s*(//|#\[|pub|fn |const |static |use |mod |impl|let |return|assert|pr_|dev_|kernel::|"
     r"static_assert|debug_assert|unsafe fn|extern|macro|where|type |trait|struct |enum |compile_error|"
     r"build_assert)"
@@ -122,7 +122,7 @@ def _bounds(line: str) -> Iterator[tuple[str, str]]:
 
 def _swaps(line: str) -> Iterator[tuple[str, str]]:
     """Yields the mutations that swap the two arguments of a call."""
-    for match in _TWO.finditer(line):
+    for match in _TWO_ARGUMENTS.finditer(line):
         name, first, second = match.groups()
         if first == second or re.search(
             r"\b(_|GFP_\w+|[A-Z][a-z]\w*|None|self)$", f"{first} {second}"
@@ -140,10 +140,10 @@ def mutate_line(line: str, before: str = "", after: str = "") -> Iterator[tuple[
     if match := _FLAG.match(line):
         yield "flag", f"{match[1]} != {SWITCH}{match[2]}"
     yield from _conditions(line, before, after)
-    if not re.match(r"^\s*(let |return|if |\} else if )", line) and _LEFT_OUT.match(line):
+    if not re.match(r"^\s*(let |return|if |\} else if )", line) and _NOT_MUTATED.match(line):
         return
     whole = line.count("(") == line.count(")") and re.search(r"[{};]$|^\s*//", before)
-    if whole and not _LEFT_OUT.match(line) and (match := _CALL.match(line)):
+    if whole and not _NOT_MUTATED.match(line) and (match := _CALL.match(line)):
         yield _kind_of_call(line), f"{match[1]}if !{SWITCH} {{ {match[2]} }}"
     yield from _bounds(line)
     yield from _swaps(line)
@@ -168,27 +168,27 @@ def candidates(driver: Path) -> list[Mutation]:
 
 
 def choose(found: list[Mutation], count: int, seed: int) -> list[Mutation]:
-    """Chooses mutations: each layer has its share, kinds are balanced in a layer, one for each
-    line."""
+    """Chooses mutations, at most one for each line. Each layer has its share. Within a layer, all
+    kinds have about the same number."""
     chance = random.Random(seed)
     chosen: list[Mutation] = []
     for name, share in SHARES.items():
         kinds: dict[str, list[Mutation]] = {}
-        for one in found:
-            if one.layer == name:
-                kinds.setdefault(one.kind, []).append(one)
-        for some in kinds.values():
-            chance.shuffle(some)
+        for mutation in found:
+            if mutation.layer == name:
+                kinds.setdefault(mutation.kind, []).append(mutation)
+        for of_kind in kinds.values():
+            chance.shuffle(of_kind)
         wanted = round(count * share / sum(SHARES.values()))
         lines: set[tuple[str, int, str]] = set()
         while wanted and any(kinds.values()):
-            for some in kinds.values():
-                place = (some[-1].file, some[-1].occurrence, some[-1].before) if some else None
-                if place is None:
+            for of_kind in kinds.values():
+                if not of_kind:
                     continue
-                one = some.pop()
-                if wanted and place not in lines:
-                    lines.add(place)
-                    chosen.append(one)
+                mutation = of_kind.pop()
+                line = (mutation.file, mutation.occurrence, mutation.before)
+                if wanted and line not in lines:
+                    lines.add(line)
+                    chosen.append(mutation)
                     wanted -= 1
-    return sorted(chosen, key=lambda one: (one.file, one.before, one.occurrence))
+    return sorted(chosen, key=lambda item: (item.file, item.before, item.occurrence))

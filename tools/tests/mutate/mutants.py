@@ -18,7 +18,8 @@ import candidates
 import scratch
 
 HEADER = """# SPDX-License-Identifier: GPL-2.0
-# Mutations of the driver: number, kind, file, which of the file's equal lines, the line, and its new text.
+# Mutations of the driver: number, kind, file, occurrence of the line among the file's equal lines,
+# the line, and its new text.
 # Made by "tools/tests/mutate/mutate list {count} {seed}".
 """
 

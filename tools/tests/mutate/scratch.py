@@ -48,12 +48,12 @@ def read_list(path: Path) -> dict[int, Mutation]:
     return found
 
 
-def line_of(lines: list[str], one: Mutation) -> int:
+def line_of(lines: list[str], mutation: Mutation) -> int:
     """Returns the index of the line that a mutation changes."""
-    seen = [index for index, line in enumerate(lines) if line.strip() == one.before]
-    if len(seen) < one.occurrence:
-        raise Stale(f"{one.file}: {one.before}")
-    return seen[one.occurrence - 1]
+    seen = [index for index, line in enumerate(lines) if line.strip() == mutation.before]
+    if len(seen) < mutation.occurrence:
+        raise Stale(f"{mutation.file}: {mutation.before}")
+    return seen[mutation.occurrence - 1]
 
 
 def apply(tree: Path, mutations: dict[int, Mutation]) -> list[int]:
@@ -61,23 +61,23 @@ def apply(tree: Path, mutations: dict[int, Mutation]) -> list[int]:
     driver = tree / DRIVER
     stale: list[int] = []
     by_file: dict[str, dict[int, Mutation]] = {}
-    for number, one in mutations.items():
-        by_file.setdefault(one.file, {})[number] = one
-    for file, some in by_file.items():
+    for number, mutation in mutations.items():
+        by_file.setdefault(mutation.file, {})[number] = mutation
+    for file, in_file in by_file.items():
         path = driver / file
         if not path.exists():
-            stale += some
+            stale += in_file
             continue
         lines = path.read_text().splitlines()
         new = lines.copy()
-        for number, one in some.items():
+        for number, mutation in in_file.items():
             try:
-                index = line_of(lines, one)
+                index = line_of(lines, mutation)
             except Stale:
                 stale.append(number)
                 continue
             indent = lines[index][: len(lines[index]) - len(lines[index].lstrip())]
-            new[index] = indent + one.after.replace(SWITCH, f"crate::mutant({number})")
+            new[index] = indent + mutation.after.replace(SWITCH, f"crate::mutant({number})")
         path.write_text("\n".join(new) + "\n")
     root = driver / "virtio_crypto.rs"
     text = root.read_text()

@@ -67,8 +67,8 @@ def check(condition: object, text: str) -> None:
         raise Wrong(text)
 
 
-def cut(parts: list[bytes], size: int) -> list[bytes]:
-    """Returns the same bytes in pieces of this size."""
+def split_bytes(parts: list[bytes], size: int) -> list[bytes]:
+    """Returns the concatenated parts, split into segments of this size."""
     whole = b"".join(parts)
     return [whole[at : at + size] for at in range(0, len(whole), size)]
 
@@ -137,30 +137,30 @@ class Driver:
         check(length == 1, f"DESTROY: used length {length}")
         return answer[0]
 
-    def send(self, request: Request, pieces: int = 0) -> tuple[int, int, bytes]:
-        """Sends a data request, in segments of this size if not 0. Returns status, used length,
-        output."""
-        room = sum(request.writable)
+    def send(self, request: Request, segment_len: int = 0) -> tuple[int, int, bytes]:
+        """Sends a data request, in segments of `segment_len` bytes if not 0. Uses longer segments if
+        the ring is too small. Returns status, used length, output."""
+        output_len = sum(request.writable)
         readable, writable = request.readable, [*request.writable, 1]
-        if pieces:
-            readable = cut(readable, max(pieces, sum(map(len, readable)) // 24 + 1))
-            size = max(pieces, room // 24 + 1)
-            writable = [min(size, room + 1 - at) for at in range(0, room + 1, size)]
+        if segment_len:
+            readable = split_bytes(readable, max(segment_len, sum(map(len, readable)) // 24 + 1))
+            size = max(segment_len, output_len // 24 + 1)
+            writable = [min(size, output_len + 1 - at) for at in range(0, output_len + 1, size)]
         length, answer = self._data.send(readable, writable, FILL)
-        output, status = answer[:room], answer[room]
+        output, status = answer[:output_len], answer[output_len]
         check(status != FILL, "no status was written")
         if status != OK:
-            check(length == (0 if room else 1), f"failed request: used length {length}")
+            check(length == (0 if output_len else 1), f"failed request: used length {length}")
             if status != BADMSG:
-                check(output == bytes([FILL]) * room, "failed request: output was written")
+                check(output == bytes([FILL]) * output_len, "failed request: output was written")
         return status, length, output
 
     def requests(self, session: Session, data: Data, session_id: int) -> Iterable[Request]:
         """Yields the request in session mode and, if possible, in stateless mode."""
         yield in_session(session, session_id, data, self.layout)
         # A stateless AEAD request has a single AAD length, so it cannot differ from the session's.
-        said_once = isinstance(session, Aead) and session.aad not in (0, len(data.aad))
-        if self.layout is Layout.STATELESS and not said_once:
+        other_aad_len = isinstance(session, Aead) and session.aad not in (0, len(data.aad))
+        if self.layout is Layout.STATELESS and not other_aad_len:
             yield stateless(session, data)
 
     def check_vector(self, vector: Vector) -> None:
@@ -168,8 +168,8 @@ class Driver:
         status, session_id = self.create(vector.session)
         check(status == OK, f"{vector.name}: no session: {status}")
         for request in self.requests(vector.session, vector.data, session_id):
-            for pieces in (0, 13):
-                status, length, output = self.send(request, pieces)
+            for segment_len in (0, 13):
+                status, length, output = self.send(request, segment_len)
                 check(status == vector.status, f"{vector.name}: status {status}")
                 if status == OK:
                     check(output == vector.output, f"{vector.name}: {output.hex()}")
@@ -177,7 +177,7 @@ class Driver:
         status = self.destroy(service_of(vector.session), session_id)
         check(status == OK, f"{vector.name}: DESTROY: {status}")
 
-    def ask(self, session: Session, data: Data) -> list[tuple[int, bytes]]:
+    def run_public_key(self, session: Session, data: Data) -> list[tuple[int, bytes]]:
         """Returns statuses and results of a public key request in all modes. The used length gives
         the length of a result."""
         status, session_id = self.create(session)
@@ -213,30 +213,30 @@ def rsa(driver: Driver) -> None:
     def session(kind: int, padding: int, hash_number: int) -> Akcipher:
         return Akcipher(1, kind, key.private if kind == PRIVATE else key.public, (padding, hash_number))
 
-    def ask(kind: int, detail: tuple[int, int], data: Data) -> list[tuple[int, bytes]]:
-        return driver.ask(session(kind, *detail), data)
+    def run(kind: int, detail: tuple[int, int], data: Data) -> list[tuple[int, bytes]]:
+        return driver.run_public_key(session(kind, *detail), data)
 
     raw, sha256 = (0, 0), (1, 6)
     sealed = key.apply_public(block)
-    for status, output in ask(PUBLIC, raw, Data(block, 128)):
+    for status, output in run(PUBLIC, raw, Data(block, 128)):
         check((status, output) == (OK, sealed), "raw encryption")
     # The destination is longer than the result.
-    for status, output in ask(PRIVATE, raw, Data(sealed, 140, op=DECRYPT)):
+    for status, output in run(PRIVATE, raw, Data(sealed, 140, op=DECRYPT)):
         check((status, output) == (OK, block), "raw decryption")
     # Encryption ignores an unknown hash.
     for detail in (sha256, (1, 99)):
-        for status, output in ask(PUBLIC, detail, Data(b"short", 128)):
+        for status, output in run(PUBLIC, detail, Data(b"short", 128)):
             text = key.apply_private(output)
             check(status == OK and text[:2] == b"\0\2" and text.endswith(b"\0short"), "encryption")
         data = Data(key.apply_public(key.pad(2, b"short")), 128, op=DECRYPT)
-        for status, output in ask(PRIVATE, detail, data):
+        for status, output in run(PRIVATE, detail, data):
             check((status, output) == (OK, b"short"), "decryption")
     signature = key.apply_private(key.pad(1, SHA256_INFO + digest))
-    for status, output in ask(PRIVATE, sha256, Data(digest, 128, op=SIGN)):
+    for status, output in run(PRIVATE, sha256, Data(digest, 128, op=SIGN)):
         check((status, output) == (OK, signature), "signature")
     forged = signature[:-1] + bytes([signature[-1] ^ 1])
     for given, expected in ((signature, OK), (forged, KEY_REJECTED)):
-        for status, _ in ask(PUBLIC, sha256, Data(given, 0, op=VERIFY, digest=digest)):
+        for status, _ in run(PUBLIC, sha256, Data(given, 0, op=VERIFY, digest=digest)):
             check(status == expected, f"verification: {status}")
 
 
@@ -250,11 +250,11 @@ def ecdsa(driver: Driver) -> None:
         check(driver.create(private)[0] == NOTSUPP, "CREATE without ECDSA")
         return
     digest = hashlib.sha256(b"message").digest()
-    for status, output in driver.ask(private, Data(digest, 80, op=SIGN)):
+    for status, output in driver.run_public_key(private, Data(digest, 80, op=SIGN)):
         check(status == OK and key.verifies(output, digest), "signature")
     signature = key.sign(digest)
     for text, expected in ((digest, OK), (bytes(32), KEY_REJECTED)):
-        for status, _ in driver.ask(public, Data(signature, 0, op=VERIFY, digest=text)):
+        for status, _ in driver.run_public_key(public, Data(signature, 0, op=VERIFY, digest=text)):
             check(status == expected, f"verification: {status}")
 
 

@@ -2,8 +2,8 @@
 """Requests as described in the chapter "Crypto Device" of the specification.
 
 There are three layouts. PADDED: header and fixed-length fields always have 72 bytes. NATURAL, with
-VIRTIO_CRYPTO_F_REVISION_1: each has its own size. STATELESS: requests contain their key, in a
-format of their own.
+VIRTIO_CRYPTO_F_REVISION_1: the size of the fixed-length fields depends on the service. STATELESS:
+data requests contain their key, and have other fixed-length fields.
 """
 
 import enum
@@ -41,7 +41,7 @@ def _words(*values: int) -> bytes:
     return struct.pack(f"<{len(values)}I", *values)
 
 
-def _place(fields: dict[int, int], length: int) -> bytes:
+def _fixed_fields(fields: dict[int, int], length: int) -> bytes:
     """Returns the fixed-length part of a request: words at offsets, the rest is 0."""
     data = bytearray(length)
     for offset, value in fields.items():
@@ -157,7 +157,7 @@ def create(session: Session, layout: Layout) -> list[bytes]:
             fields = {16: algo, 20: session.kind, 24: len(session.key)}
             fields |= {28: session.detail[0], 32: session.detail[1]}
     length = _PADDED_LENGTH if layout is Layout.PADDED else natural
-    head = _place({0: opcode, 4: algo} | fields, length)
+    head = _fixed_fields({0: opcode, 4: algo} | fields, length)
     return [part for part in (head, _keys(session)) if part]
 
 
@@ -166,7 +166,7 @@ def destroy(service: int, session_id: int, layout: Layout) -> bytes:
     opcode = service << 8 | (5 if service == AKCIPHER else 3)
     length = _PADDED_LENGTH if layout is Layout.PADDED else 24
     low, high = session_id & 0xFFFFFFFF, session_id >> 32
-    return _place({0: opcode, 16: low, 20: high}, length)
+    return _fixed_fields({0: opcode, 16: low, 20: high}, length)
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,7 @@ def in_session(session: Session, session_id: int, data: Data, layout: Layout) ->
             fields |= {24: src, 28: len(data.digest) if verify else dst}
             parts, natural = [data.src, data.digest], 32
             outputs = [] if verify else [dst]
-    return _request(_place(fields, _PADDED_LENGTH if padded else natural), parts, outputs)
+    return _request(_fixed_fields(fields, _PADDED_LENGTH if padded else natural), parts, outputs)
 
 
 def stateless(session: Session, data: Data) -> Request:
@@ -276,4 +276,4 @@ def stateless(session: Session, data: Data) -> Request:
             length = 52
             parts = [session.key, data.src, data.digest]
             outputs = [] if verify else [dst]
-    return _request(_place(fields, length), parts, outputs)
+    return _request(_fixed_fields(fields, length), parts, outputs)

@@ -200,8 +200,8 @@ def aeads() -> Iterator[Vector]:
     """Yields vectors of AEADs, with and without the length of the AAD in the session."""
     for name, algo, key, iv, aad, plain, ciphertext, tag in _AEADS:
         sealed = ciphertext + tag
-        for said in (len(aad), 0):
-            encrypt = Aead(algo, ENCRYPT, key, len(tag), said)
+        for session_aad_len in (len(aad), 0):
+            encrypt = Aead(algo, ENCRYPT, key, len(tag), session_aad_len)
             yield Vector(name, encrypt, Data(plain, len(sealed), iv, aad), sealed)
             decrypt = replace(encrypt, op=DECRYPT)
             data = Data(sealed, len(plain), iv, aad, DECRYPT)
@@ -213,7 +213,7 @@ def aeads() -> Iterator[Vector]:
             yield Vector(f"{name}, forged AAD", decrypt, forged, b"", BADMSG)
         wrong = Aead(algo, ENCRYPT, key, len(tag), len(aad) + 1)
         data = Data(plain, len(sealed), iv, aad)
-        yield Vector(f"{name}, AAD that is not the session's", wrong, data, b"", ERR)
+        yield Vector(f"{name}, AAD length differs from the session's", wrong, data, b"", ERR)
 
 
 def chains() -> Iterator[Vector]:
@@ -234,19 +234,20 @@ def chains() -> Iterator[Vector]:
                     (HASH_THEN_CIPHER, DECRYPT),
                     (CIPHER_THEN_HASH, DECRYPT),
                 ):
-                    given, made = (src, dst) if op == ENCRYPT else (dst, src)
-                    hashed = made if order == CIPHER_THEN_HASH else given
+                    source, output = (src, dst) if op == ENCRYPT else (dst, src)
+                    hashed = output if order == CIPHER_THEN_HASH else source
                     text = aad + hashed[first:last]
                     digest = hashlib.sha256(text).digest()
                     if mode == AUTH:
                         digest = hmac.digest(auth_key, text, "sha256")
                     for result in (32, 12):
                         session = Chain(order, mode, 3, op, _KEY, 4, result, auth_key, len(aad))
-                        request = replace(data, src=given, op=op)
-                        yield Vector(f"chain {order} {mode} {op}", session, request, made + digest[:result])
+                        request = replace(data, src=source, op=op)
+                        name = f"chain {order} {mode} {op}"
+                        yield Vector(name, session, request, output + digest[:result])
     session = Chain(CIPHER_THEN_HASH, AUTH, 3, ENCRYPT, _KEY, 4, 32, b"key", 4)
     wrong = Data(src, whole, _IV, b"three", cipher_range=(8, 32), hash_range=(0, whole))
-    yield Vector("chain, AAD that is not the session's", session, wrong, b"", ERR)
+    yield Vector("chain, AAD length differs from the session's", session, wrong, b"", ERR)
     for cipher_range, hash_range in (((8, 64), (0, 1)), ((8, 32), (whole, 1)), ((2**32 - 1, 16), (0, 0))):
         data = Data(src, whole, _IV, b"four", cipher_range=cipher_range, hash_range=hash_range)
         yield Vector("chain, range beyond the source", session, data, b"", ERR)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """A vhost-user front end: connects to a device's socket, shares memory and starts rings.
 
-It implements the part of QEMU's front end that a device with a configuration space and some rings
-needs. Numbers are from QEMU's document "Vhost-user Protocol".
+It implements the part of QEMU's front end that a device with a configuration space and rings needs.
+The message numbers are from QEMU's document "Vhost-user Protocol".
 """
 
 import array
@@ -136,8 +136,8 @@ class FrontEnd:
         self._request(SET_VRING_ENABLE, struct.pack("=II", index, 1))
 
     def stop_ring(self, index: int) -> int:
-        """Stops a ring. Returns the index of its next request."""
+        """Stops a ring. Returns the available index of its next request."""
         self._request(SET_VRING_ENABLE, struct.pack("=II", index, 0))
         self._request(GET_VRING_BASE, struct.pack("=II", index, 0))
-        place: int = struct.unpack("=II", self._answer(GET_VRING_BASE))[1]
-        return place
+        next_index: int = struct.unpack("=II", self._answer(GET_VRING_BASE))[1]
+        return next_index

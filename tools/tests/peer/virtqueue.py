@@ -18,7 +18,7 @@ _USED = 0x2000
 _BUFFERS = 0x1_0000
 
 # Time limit of a request in seconds.
-_PATIENCE = 60
+_TIMEOUT = 60
 
 
 class Virtqueue:
@@ -65,7 +65,7 @@ class Virtqueue:
         slot = self._base + _AVAILABLE + 4 + 2 * (self._count % SIZE)
         self._memory.write(slot, struct.pack("<H", 0))
         self._count += 1
-        # The system calls that follow order these writes for the other process.
+        # The following system calls order these writes before the device's reads.
         self._memory.write(self._base + _AVAILABLE + 2, struct.pack("<H", self._count & 0xFFFF))
         os.eventfd_write(self._kick, 1)
         return self._wait(), self._take(answer_at, at)
@@ -75,7 +75,7 @@ class Virtqueue:
             (index,) = struct.unpack("<H", self._memory.read(self._base + _USED + 2, 2))
             if index == self._count & 0xFFFF:
                 break
-            ready, _, _ = select.select([self._call], [], [], _PATIENCE)
+            ready, _, _ = select.select([self._call], [], [], _TIMEOUT)
             if not ready:
                 raise TimeoutError("the device does not respond")
             os.eventfd_read(self._call)
