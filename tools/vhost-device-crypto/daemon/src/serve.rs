@@ -26,7 +26,7 @@ pub fn serve(options: &Options) -> Result<i32, Error> {
     let mut guests = Vec::new();
     let mut paths = Vec::new();
     if let Some(number) = options.sockets.socket_fd {
-        guests.push((device(options)?, socket::given(number)?));
+        guests.push((device(options)?, socket::inherited(number)?));
     } else {
         for guest in 0..options.sockets.socket_count {
             let path = options.sockets.path(guest).ok_or(Error::NoSocket)?;

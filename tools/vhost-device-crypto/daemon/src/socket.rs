@@ -37,7 +37,7 @@ impl Socket {
 }
 
 /// Takes a socket that whoever has started the process has left open for it.
-pub fn given(number: RawFd) -> Result<Socket, Error> {
+pub fn inherited(number: RawFd) -> Result<Socket, Error> {
     let bad = || Error::NoDescriptor(number);
     // The first three are the process's own, whatever they are.
     if number <= libc::STDERR_FILENO {

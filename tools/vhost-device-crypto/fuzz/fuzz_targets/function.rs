@@ -96,8 +96,8 @@ impl Bench {
         match what % 8 {
             0 => self.function.write(place % BAR, &value[..len]),
             1 => self.function.read(place % BAR, &mut value[..len]),
-            2 => self.function.write_space(usize::from(*low), &value[..len]),
-            3 => self.function.read_space(usize::from(*low), &mut value[..len]),
+            2 => self.function.write_pci_config(usize::from(*low), &value[..len]),
+            3 => self.function.read_pci_config(usize::from(*low), &mut value[..len]),
             4 => {
                 let len = len.min((MEMORY - place) as usize);
                 self.memory.write_all_at(&value[..len], place).expect("write guest memory");

@@ -32,7 +32,7 @@ struct Count {
     bytes: u64,
 }
 
-/// A counter as it is reported.
+/// A counter in the report.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub struct Line {

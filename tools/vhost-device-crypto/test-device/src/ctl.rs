@@ -12,13 +12,13 @@ use crate::options::Ctl;
 /// Sends the commands and prints the replies. Returns whether all commands succeeded.
 pub fn run(options: &Ctl) -> io::Result<bool> {
     let (path, commands) = commands(options).map_err(io::Error::other)?;
-    let named = |error: io::Error| {
+    let with_path = |error: io::Error| {
         let text = format!("{}: {error}", path.display());
         io::Error::new(error.kind(), text)
     };
-    let mut socket = UnixStream::connect(&path).map_err(named)?;
+    let mut socket = UnixStream::connect(&path).map_err(with_path)?;
     let mut replies = BufReader::new(socket.try_clone()?);
-    let mut good = true;
+    let mut all_succeeded = true;
     let mut send = |command: &str| -> io::Result<()> {
         socket.write_all(format!("{command}\n").as_bytes())?;
         let mut reply = String::new();
@@ -26,7 +26,7 @@ pub fn run(options: &Ctl) -> io::Result<bool> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let value: Value = serde_json::from_str(&reply)?;
-        good &= value.get("error").is_none();
+        all_succeeded &= value.get("error").is_none();
         io::stdout().write_all(reply.as_bytes())
     };
     if commands.is_empty() {
@@ -40,7 +40,7 @@ pub fn run(options: &Ctl) -> io::Result<bool> {
     } else {
         commands.iter().try_for_each(|command| send(command))?;
     }
-    Ok(good)
+    Ok(all_succeeded)
 }
 
 /// Returns the path of the monitor and the commands to send.
@@ -51,16 +51,15 @@ fn commands(options: &Ctl) -> Result<(PathBuf, Vec<String>), String> {
         None => PathBuf::from(words.next().ok_or("the path of the monitor's socket is missing")?),
     };
     let words: Vec<&str> = words.collect();
-    let simple = |name: &str| json!({"command": name});
-    let single = |command: Value| vec![command.to_string()];
+    let one = |command: Value| vec![command.to_string()];
     let commands = match words[..] {
         [] => Vec::new(),
         [name @ ("status" | "config-change" | "needs-reset" | "disconnect" | "exit" | "complete"
-        | "clear")] => single(simple(name)),
-        ["clear", name] => single(json!({"command": "clear", "name": name})),
-        ["complete", order] => single(json!({"command": "complete", "order": order})),
-        ["ready", "on"] => single(json!({"command": "ready", "ready": true})),
-        ["ready", "off"] => single(json!({"command": "ready", "ready": false})),
+        | "clear")] => one(json!({"command": name})),
+        ["clear", name] => one(json!({"command": "clear", "name": name})),
+        ["complete", order] => one(json!({"command": "complete", "order": order})),
+        ["ready", "on"] => one(json!({"command": "ready", "ready": true})),
+        ["ready", "off"] => one(json!({"command": "ready", "ready": false})),
         ["fault", _, ..] => {
             let faults = words[1..].iter();
             faults.map(|fault| json!({"command": "fault", "fault": fault}).to_string()).collect()

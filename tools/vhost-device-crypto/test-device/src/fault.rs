@@ -11,7 +11,7 @@ use virtio_crypto_device::queue_id::QueueId;
 /// Defines the catalogue of faults: names, help texts and default values.
 macro_rules! catalogue {
     ($($(#[doc = $doc:literal])+ $item:ident = $name:literal, $default:literal;)*) => {
-        /// The faults that the device can have.
+        /// The faults that the device can inject.
         #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
         #[serde(rename_all = "kebab-case")]
         #[repr(u8)]
@@ -143,17 +143,17 @@ impl Kind {
     }
 }
 
-/// What a fault can be limited to.
+/// How a fault can be limited to a queue or an opcode.
 enum Scope {
-    /// Requests of any queue.
+    /// To any queue and any opcode.
     Requests,
-    /// Requests of data queues.
+    /// To a data queue and any opcode.
     Data,
-    /// Requests of the control queue.
+    /// To the control queue and any opcode.
     Control,
-    /// A queue, but not an opcode.
+    /// To any queue, but not to an opcode.
     Queues,
-    /// The whole device: neither a queue nor an opcode.
+    /// Neither to a queue nor to an opcode: the fault affects the whole device.
     Device,
 }
 
@@ -204,10 +204,10 @@ pub struct Fault {
     /// Only requests with this opcode.
     #[serde(default)]
     pub opcode: Option<u32>,
-    /// Number of matching requests to skip first.
+    /// Number of matching requests that the fault still skips.
     #[serde(default)]
     pub after: u64,
-    /// Maximum number of times that the fault happens.
+    /// How often the fault can still happen. `None` means without a limit.
     #[serde(default)]
     pub count: Option<u64>,
     /// How often the fault has happened.
@@ -216,7 +216,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Creates a fault of all requests.
+    /// Creates a fault that applies to all requests.
     pub fn new(name: Kind) -> Self {
         Fault { name, value: None, queue: None, opcode: None, after: 0, count: None, happened: 0 }
     }
@@ -255,7 +255,7 @@ impl Fault {
     }
 }
 
-/// `NAME[:value=N][:queue=N|control][:opcode=N][:after=N][:count=N]`
+/// Parses `NAME[:value=N][:queue=N|control][:opcode=N][:after=N][:count=N]`.
 impl FromStr for Fault {
     type Err = String;
 
@@ -352,9 +352,9 @@ impl Faults {
             return None;
         }
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_kind = faults.iter_mut().filter(|fault| fault.name == kind);
+        let candidates = faults.iter_mut().filter(|fault| fault.name == kind);
         let mut fired = None;
-        for fault in of_kind {
+        for fault in candidates {
             if fault.fires(queue, opcode) && fired.is_none() {
                 fired = Some(fault.value.unwrap_or(kind.default_value()));
             }

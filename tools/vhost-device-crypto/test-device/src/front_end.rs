@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The interface by which a device calls a front end that is a PCI function.
+//! The operations that only the vfio-user function end supports, because there the device is a
+//! complete PCI function.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A front end that is a PCI function. Its methods do not wait for the driver or the front end and
-/// take no lock of a queue, because the caller may be the worker of a queue.
+/// The PCI function that a vfio-user function end shows to the guest. The caller may be the worker of
+/// a queue. The methods therefore do not wait for the driver or the function end, and take no lock of
+/// a queue.
 pub trait FunctionFrontEnd: Send + Sync {
     /// Sets `DEVICE_NEEDS_RESET`.
     fn need_reset(&self) -> io::Result<()>;
@@ -17,19 +19,19 @@ pub trait FunctionFrontEnd: Send + Sync {
     fn interrupt(&self) -> io::Result<()>;
 }
 
-/// The connected front end, if it is a PCI function.
+/// The PCI function, if a vfio-user function end is connected.
 #[derive(Default)]
 pub struct FunctionSlot(Mutex<Option<Arc<dyn FunctionFrontEnd>>>);
 
 impl FunctionSlot {
-    /// Sets the front end when it connects, or `None` when it disconnects.
-    pub fn set(&self, front: Option<Arc<dyn FunctionFrontEnd>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = front;
+    /// Sets the PCI function when a function end connects, or `None` when the function end disconnects.
+    pub fn set(&self, function: Option<Arc<dyn FunctionFrontEnd>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = function;
     }
 
-    /// Returns the front end, or an error if none is connected.
+    /// Returns the PCI function, or an error if no vfio-user function end is connected.
     pub fn get(&self) -> io::Result<Arc<dyn FunctionFrontEnd>> {
-        let front = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        front.ok_or_else(|| io::ErrorKind::Unsupported.into())
+        let function = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        function.ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 }

@@ -10,7 +10,7 @@ use virtio_crypto_device::ring::PoppedChain;
 /// Maximum time for which `reorder` holds a request.
 const REORDER_TIME: Duration = Duration::from_millis(100);
 
-/// Maximum delay. Longer delays are reduced to this one.
+/// Maximum delay. Longer delays are reduced to this maximum.
 const MAX_DELAY: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The order in which the monitor command `complete` completes held requests.
@@ -33,7 +33,8 @@ pub struct Held {
     pub until: ReleaseCondition,
 }
 
-/// The condition under which a held request is served.
+/// The condition under which a held request is served: its time has come, or the queue has
+/// completed enough requests. Without either the request waits for the monitor.
 #[derive(Clone, Copy, Debug)]
 pub struct ReleaseCondition {
     time: Option<Instant>,
@@ -55,13 +56,14 @@ impl ReleaseCondition {
     }
 
     /// The request is served after a delay.
-    pub fn late(milliseconds: u64) -> Self {
+    pub fn after_delay(milliseconds: u64) -> Self {
         let delay = Duration::from_millis(milliseconds).min(MAX_DELAY);
         ReleaseCondition { time: Some(Instant::now() + delay), completed: None, ordered: true }
     }
 
     /// The request is served after `count` later requests, or after `REORDER_TIME`. `completed`
-    /// is the number of requests completed so far. The request does not keep the order of the ring.
+    /// is the number of requests completed so far. Later requests may overtake the request even if
+    /// the ring completes requests in order.
     pub fn after_requests(completed: u64, count: u64) -> Self {
         ReleaseCondition {
             time: Some(Instant::now() + REORDER_TIME),
@@ -72,7 +74,7 @@ impl ReleaseCondition {
 
     fn is_met(&self, now: Instant, completed: u64) -> bool {
         self.time.is_some_and(|time| time <= now)
-            || self.completed.is_some_and(|wanted| wanted <= completed)
+            || self.completed.is_some_and(|required| required <= completed)
     }
 }
 
@@ -86,7 +88,8 @@ pub struct HeldRequests {
 }
 
 impl HeldRequests {
-    /// Removes and returns a request that must be served now, the longest overdue first.
+    /// Removes and returns a request that must be served now. `in_order` selects the oldest such
+    /// request, otherwise the request that is longest overdue is returned.
     pub fn take_due(&mut self, in_order: bool) -> Option<PoppedChain> {
         if self.held.is_empty() {
             return None;
@@ -114,7 +117,7 @@ impl HeldRequests {
     }
 
     /// Returns whether a new request must wait for a held one to keep the order.
-    pub fn blocks(&self) -> bool {
+    pub fn blocks_new_requests(&self) -> bool {
         self.held.iter().any(|held| held.until.ordered)
     }
 
@@ -123,7 +126,7 @@ impl HeldRequests {
         self.held.iter().map(|held| usize::from(held.chain.slots)).sum()
     }
 
-    /// Removes and returns all requests, in this order.
+    /// Removes all requests and returns them in the given order.
     pub fn take_all(&mut self, order: Order) -> Vec<PoppedChain> {
         let mut chains: Vec<_> = self.held.drain(..).map(|held| held.chain).collect();
         if order == Order::Lifo {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The hooks of the test device: observe what the device does, and inject faults.
+//! The hooks of the test device. They count and trace requests, and inject faults.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -37,8 +37,8 @@ pub type Queue = virtio_crypto_device::queue::Queue<Instrument>;
 pub enum FatalFault {
     /// The fault `crash`: the process ends.
     Crash,
-    /// The fault `needs-reset`, or an invalid ring: the device does nothing more until it is reset.
-    /// The driver is notified if the front end is a PCI function.
+    /// The fault `needs-reset`, or an invalid ring: the device processes no requests until it is
+    /// reset. The driver is notified if the front end is vfio-user.
     NeedsReset,
     /// The fault `disconnect`: the connection to the front end is closed.
     Disconnect,
@@ -75,8 +75,8 @@ pub fn device(capabilities: Capabilities, trace: Trace) -> Device {
     Device::new(capabilities, Instrument { counters, trace, ..Instrument::default() })
 }
 
-/// Serves a request of the control queue; see [`Device::control`]. This function is compiled once,
-/// instead of once for each test.
+/// Serves a request of the control queue; see [`Device::control`]. `control` is generic, so each
+/// test program would compile its own instance without this function.
 pub fn control(device: &Device, chain: &Chain<'_>) -> u32 {
     device.control(chain)
 }
@@ -86,7 +86,7 @@ pub fn data(device: &Device, queue: u16, scratch: &mut Scratch, chain: &Chain<'_
     device.data(queue, scratch, chain)
 }
 
-/// Flips a bit of the byte at `at`, if there is one.
+/// Flips a bit of the byte at `at`, if `span` has such a byte.
 fn flip(span: &Span<'_>, at: usize) {
     if let Some(byte) = span.get(at, 1) {
         let mut value = [0];
@@ -97,10 +97,10 @@ fn flip(span: &Span<'_>, at: usize) {
 
 /// Inverts bits of 4 bytes: the lowest byte of `value` is the offset, the next 32 bits are the mask.
 fn invert(bytes: &mut [u8], value: u64) {
-    let place = value as u8 as usize % bytes.len();
-    let bits = (value >> 8) as u32;
-    for (byte, bits) in bytes[place..].iter_mut().zip(bits.to_le_bytes()) {
-        *byte ^= bits;
+    let offset = value as u8 as usize % bytes.len();
+    let mask = (value >> 8) as u32;
+    for (byte, mask) in bytes[offset..].iter_mut().zip(mask.to_le_bytes()) {
+        *byte ^= mask;
     }
 }
 
@@ -134,7 +134,7 @@ fn corrupt_tag(parts: &Parts<'_>, session: &Session, request: &Request) -> Resul
 }
 
 impl Instrument {
-    /// Sets what a fatal fault does. Only the first call has an effect.
+    /// Sets the function that is called at a fatal fault. Only the first call has an effect.
     pub fn on_fatal_fault(&self, action: OnFatalFault) {
         self.on_fatal_fault.get_or_init(|| action);
     }
@@ -144,7 +144,7 @@ impl Instrument {
         *self.ready_at_reset.lock().unwrap_or_else(PoisonError::into_inner) = Some(ready);
     }
 
-    fn fail(&self, fault: FatalFault) {
+    fn report_fatal_fault(&self, fault: FatalFault) {
         if let Some(action) = self.on_fatal_fault.get() {
             action(fault);
         }
@@ -158,6 +158,8 @@ impl Instrument {
         self.faults.fire(kind, QueueId::Control, opcode)
     }
 
+    /// Applies faults to the fields of the configuration space. `read` is the number of earlier
+    /// reads.
     fn apply_config_faults(&self, config: &mut Config, read: u64) {
         let fire = |kind| self.faults.fire_config(kind);
         if let Some(queues) = fire(Kind::ConfigQueues) {
@@ -205,7 +207,7 @@ impl Hooks for Instrument {
             invert(&mut bytes, value);
         }
         if self.faults.fire_config(Kind::ConfigRandom).is_some() {
-            // If this fails, the bytes stay unchanged, which the fault allows.
+            // After an error the bytes are unchanged, which the fault also allows.
             let _ = openssl::rand::rand_bytes(&mut bytes);
         }
         bytes
@@ -249,7 +251,7 @@ impl Hooks for Instrument {
         request: &Request,
         parts: &Parts<'_>,
     ) -> Result<()> {
-        // A fault counts only if the request has the tag or the output that it changes.
+        // A fault must only count requests that have the tag or output that the fault changes.
         if has_tag(parts, request) && self.fire(Kind::WrongTag, id).is_some() {
             corrupt_tag(parts, session, request)?;
         }
@@ -289,18 +291,18 @@ impl Hooks for Instrument {
     ) -> Admission {
         for (kind, fault) in FATAL_FAULTS {
             if self.fire(kind, id).is_some() {
-                self.fail(fault);
+                self.report_fatal_fault(fault);
                 return Admission::Stop;
             }
         }
         let until = if self.fire(Kind::NeverAnswer, id).is_some() {
             Some(ReleaseCondition::never())
         } else if let Some(value) = self.fire(Kind::Delay, id) {
-            Some(ReleaseCondition::late(value))
+            Some(ReleaseCondition::after_delay(value))
         } else if let Some(value) = self.fire(Kind::Reorder, id) {
             Some(ReleaseCondition::after_requests(ring.returned, value))
         } else {
-            (in_order && ring.blocks()).then(ReleaseCondition::in_order)
+            (in_order && ring.blocks_new_requests()).then(ReleaseCondition::in_order)
         };
         match until {
             // The ring size limits the held requests. A driver that reuses descriptors of in-flight
@@ -330,12 +332,12 @@ impl Hooks for Instrument {
     }
 
     fn complete(&self, id: RequestId, mut elem: UsedElem) -> Completion {
-        let number = |value| u32::try_from(value).unwrap_or(u32::MAX);
+        let saturated = |value| u32::try_from(value).unwrap_or(u32::MAX);
         if let Some(value) = self.fire(Kind::UsedLenShort, id) {
-            elem.len = elem.len.saturating_sub(number(value));
+            elem.len = elem.len.saturating_sub(saturated(value));
         }
         if let Some(value) = self.fire(Kind::UsedLenLong, id) {
-            elem.len = elem.len.saturating_add(number(value));
+            elem.len = elem.len.saturating_add(saturated(value));
         }
         if self.fire(Kind::UsedLenZero, id).is_some() {
             elem.len = 0;
@@ -348,6 +350,6 @@ impl Hooks for Instrument {
     }
 
     fn ring_failed(&self) {
-        self.fail(FatalFault::NeedsReset);
+        self.report_fatal_fault(FatalFault::NeedsReset);
     }
 }

@@ -2,7 +2,8 @@
 //! A virtio crypto device for tests of drivers: it injects faults, counts violations of the
 //! specification, traces requests, and has a vfio-user front end.
 //!
-//! The crate `virtio_crypto_device` implements the device, and [`instrument`] its hooks.
+//! The crate `virtio_crypto_device` implements the device. It calls hooks at defined points, which
+//! [`instrument`] implements.
 
 pub mod counters;
 pub mod ctl;

@@ -15,7 +15,7 @@
 //! | `{"command": "needs-reset"}` | sets `DEVICE_NEEDS_RESET` of a vfio-user device, which stops |
 //! | `{"command": "disconnect"}` | closes the connection to the front end of a vfio-user device |
 //! | `{"command": "complete", "order": ORDER, "queue": QUEUE}` | completes all held requests of a queue, or of all queues, in the order `"fifo"` (default) or `"lifo"`. The reply has their number as `"completed"` |
-//! | `{"command": "exit"}` | ends the process |
+//! | `{"command": "exit"}` | exits the process |
 //!
 //! NOTICE is `"interrupt"` (default), `"none"`, or `"reset"`.
 //!
@@ -113,7 +113,7 @@ fn accept_client(device: &Arc<TestDevice>, clients: &Arc<AtomicUsize>, mut clien
 fn handle_client(device: &TestDevice, mut client: &UnixStream) -> io::Result<()> {
     let mut reader = BufReader::new(client);
     while let Some(line) = read_line(&mut reader)? {
-        let (reply, ends) = match line {
+        let (reply, exits) = match line {
             Line::Whole(line) if line.trim_ascii().is_empty() => continue,
             Line::Whole(line) => respond(device, &line),
             Line::TooLong => (Err("the line is too long".into()), false),
@@ -122,7 +122,8 @@ fn handle_client(device: &TestDevice, mut client: &UnixStream) -> io::Result<()>
         let mut text = serde_json::to_vec(&reply)?;
         text.push(b'\n');
         let sent = client.write_all(&text);
-        if ends {
+        // Exit even if the reply could not be sent.
+        if exits {
             device.finish(0);
         }
         sent?;
@@ -136,11 +137,11 @@ enum Line {
     TooLong,
 }
 
-/// Reads the next line, or returns `None` at the end of the stream. The last line may lack its line
+/// Reads the next line, or returns `None` at the end of the stream. The at_end line may lack its line
 /// break.
 fn read_line(reader: &mut impl BufRead) -> io::Result<Option<Line>> {
     let mut line = Vec::new();
-    let (mut any, mut too_long) = (false, false);
+    let (mut has_bytes, mut too_long) = (false, false);
     loop {
         let bytes = match reader.fill_buf() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -148,17 +149,17 @@ fn read_line(reader: &mut impl BufRead) -> io::Result<Option<Line>> {
         };
         let end = bytes.iter().position(|&byte| byte == b'\n');
         let len = end.unwrap_or(bytes.len());
-        any |= !bytes.is_empty();
+        has_bytes |= !bytes.is_empty();
         too_long |= line.len() + len > MAX_LINE;
         if !too_long {
             line.extend_from_slice(&bytes[..len]);
         }
-        let last = bytes.is_empty();
+        let at_end = bytes.is_empty();
         reader.consume(end.map_or(len, |end| end + 1));
-        if last && !any {
+        if at_end && !has_bytes {
             return Ok(None);
         }
-        if last || end.is_some() {
+        if at_end || end.is_some() {
             return Ok(Some(if too_long { Line::TooLong } else { Line::Whole(line) }));
         }
     }
@@ -168,8 +169,8 @@ fn read_line(reader: &mut impl BufRead) -> io::Result<Option<Line>> {
 fn respond(device: &TestDevice, line: &[u8]) -> (Result<Value, String>, bool) {
     match parse(line) {
         Ok(command) => {
-            let ends = matches!(command, Command::Exit {});
-            (execute(device, command), ends)
+            let exits = matches!(command, Command::Exit {});
+            (execute(device, command), exits)
         }
         Err(error) => (Err(error), false),
     }
@@ -220,8 +221,8 @@ fn execute(device: &TestDevice, command: Command) -> Result<Value, String> {
             front.map_err(|error| error.to_string())?;
         }
         Command::Complete { order, queue } => {
-            let matches = |each: &&Queue| queue.is_none_or(|queue| queue == each.id());
-            let queues = device.service.queues.iter().filter(matches);
+            let is_selected = |candidate: &&Queue| queue.is_none_or(|id| id == candidate.id());
+            let queues = device.service.queues.iter().filter(is_selected);
             let completed: usize =
                 queues.map(|queue| queue.serve_held(|ring| ring.take_all(order))).sum();
             reply["completed"] = completed.into();

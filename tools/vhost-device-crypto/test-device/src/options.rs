@@ -339,20 +339,20 @@ impl Serve {
     }
 
     /// Returns the ring features that are not offered over vhost-user.
-    pub fn without(&self) -> u64 {
-        let mut without = 0;
+    pub fn withheld(&self) -> u64 {
+        let mut withheld = 0;
         if self.no_indirect_desc {
-            without |= INDIRECT_DESC;
+            withheld |= INDIRECT_DESC;
         }
         if self.no_event_idx {
-            without |= EVENT_IDX;
+            withheld |= EVENT_IDX;
         }
-        without
+        withheld
     }
 
     /// Returns the settings of the PCI function for vfio-user.
-    pub fn function(&self) -> vfio::Settings {
-        let wanted = [
+    pub fn function_settings(&self) -> vfio::Settings {
+        let features = [
             (INDIRECT_DESC, !self.no_indirect_desc),
             (EVENT_IDX, !self.no_event_idx),
             (vfio::PACKED, self.packed),
@@ -360,9 +360,9 @@ impl Serve {
             (vfio::ACCESS_PLATFORM, self.access_platform),
             (vfio::RING_RESET, !self.no_ring_reset),
         ];
-        let wanted = wanted.iter().filter(|(_, wanted)| *wanted);
+        let offered = features.iter().filter(|(_, offered)| *offered);
         vfio::Settings {
-            features: wanted.fold(0, |features, (feature, _)| features | feature),
+            features: offered.fold(0, |bits, (feature, _)| bits | feature),
             vectors: self.vectors,
             queue_size: self.queue_size,
             config_len: self.config_size,
@@ -374,9 +374,9 @@ impl Serve {
 fn choice<T: Choice + Send + Sync>() -> impl TypedValueParser<Value = T> {
     let names = T::ALL.iter().map(|(_, name)| *name);
     PossibleValuesParser::new(names).map(|name| {
-        let named = T::ALL.iter().find(|(_, other)| *other == name);
-        // The first parser has rejected all other names.
-        named.map_or(T::ALL[0].0, |(value, _)| *value)
+        let entry = T::ALL.iter().find(|(_, entry_name)| *entry_name == name);
+        // The first parser has rejected all other names, so the default is not used.
+        entry.map_or(T::ALL[0].0, |(value, _)| *value)
     })
 }
 

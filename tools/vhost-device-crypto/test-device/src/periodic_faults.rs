@@ -28,13 +28,14 @@ pub fn start(device: Arc<TestDevice>) -> std::io::Result<()> {
 fn run(device: &TestDevice) {
     let kinds = [Kind::ToggleReady, Kind::ConfigStorm, Kind::InterruptStorm];
     let mut ticks = kinds.map(|kind| Tick { kind, next: None });
-    let mut was_ready = None;
+    // Whether the device was ready before `toggle-ready` was added.
+    let mut ready_before = None;
     loop {
         let now = Instant::now();
         for tick in &mut ticks {
             let period = period(device, tick.kind);
             if period.is_none() && tick.kind == Kind::ToggleReady {
-                if let Some(ready) = was_ready.take() {
+                if let Some(ready) = ready_before.take() {
                     device.set_ready(ready, Notice::Interrupt);
                 }
             }
@@ -43,7 +44,7 @@ fn run(device: &TestDevice) {
                 match tick.kind {
                     Kind::ToggleReady => {
                         let ready = device.service.device.is_ready();
-                        was_ready.get_or_insert(ready);
+                        ready_before.get_or_insert(ready);
                         device.set_ready(!ready, Notice::Interrupt);
                     }
                     // If the notification cannot be sent now, the next one will be.

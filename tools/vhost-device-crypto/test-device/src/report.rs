@@ -44,7 +44,7 @@ pub struct Status {
 /// The report that is written when the process ends.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// The last status.
+    /// The status when the process ends.
     #[serde(flatten)]
     pub status: Status,
     /// Whether the fault `crash` ended the server.

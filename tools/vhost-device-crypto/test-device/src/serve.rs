@@ -40,8 +40,8 @@ pub fn serve(options: &Serve) -> Result<(), Error> {
     if !options.core_dumps {
         hardening::forbid_core_dumps()?;
     }
-    let mut given = options.socket_fd.map(socket::given).transpose()?;
-    let devices = (0..options.socket_count).map(|number| begin(options, number));
+    let mut inherited = options.socket_fd.map(socket::inherited).transpose()?;
+    let devices = (0..options.socket_count).map(|number| create_device(options, number));
     let devices = devices.collect::<Result<Vec<_>, _>>()?;
     devices.iter().for_each(|device| device.share_process(&devices));
     let first = devices[0].clone();
@@ -57,8 +57,8 @@ pub fn serve(options: &Serve) -> Result<(), Error> {
             FrontEnd::VhostUser => None,
             FrontEnd::VfioUser => Some(Function::new(device.clone())?),
         };
-        let socket = match (given.take(), options.numbered(&options.socket_path, number)) {
-            (Some(given), _) => given,
+        let socket = match (inherited.take(), options.numbered(&options.socket_path, number)) {
+            (Some(inherited), _) => inherited,
             (None, Some(path)) => Socket::Listener(socket::bind(&path)?),
             (None, None) => return Err(DaemonError::NoSocket.into()),
         };
@@ -70,25 +70,25 @@ pub fn serve(options: &Serve) -> Result<(), Error> {
         .map(|(device, function, socket)| {
             thread::Builder::new().name("device".into()).spawn(move || {
                 let service = &device.service;
-                let served =
+                let status =
                     serve_socket(service, &socket, keep_serving, |front| match &function {
                         None => handle_connection(service, front),
                         Some(function) => Ok(server::handle_connection(function, front)?),
                     });
-                served.unwrap_or_else(|error| {
+                status.unwrap_or_else(|error| {
                     tracing::error!("serving failed: {error}");
                     1
                 })
             })
         })
         .collect::<io::Result<_>>()?;
-    // A thread that panics ends the process.
+    // Every join succeeds: `exit_on_panic` ends the process if a thread panics.
     let status = threads.into_iter().filter_map(|thread| thread.join().ok()).max();
     devices[0].finish(status.unwrap_or(1))
 }
 
-/// Creates a device.
-fn begin(options: &Serve, number: usize) -> Result<Arc<TestDevice>, Error> {
+/// Creates a device with its settings and the faults of the command line.
+fn create_device(options: &Serve, number: usize) -> Result<Arc<TestDevice>, Error> {
     let trace = match options.numbered(&options.trace, number) {
         Some(path) => Trace::new(Box::new(fs::File::create(&path).map_err(at(&path))?)),
         None => Trace::default(),
@@ -102,8 +102,8 @@ fn begin(options: &Serve, number: usize) -> Result<Arc<TestDevice>, Error> {
         front_end: options.front_end,
         report: options.numbered(&options.report, number),
         sockets: sockets.iter().filter_map(|path| options.numbered(path, number)).collect(),
-        withheld: options.without(),
-        function: options.function(),
+        withheld: options.withheld(),
+        function: options.function_settings(),
     };
     let device = instrument::device(capabilities, trace);
     device.set_ready(!options.not_ready);

@@ -75,7 +75,7 @@ impl Settings {
 pub struct TestDevice {
     /// The device and its queues.
     pub service: Arc<Service<Instrument>>,
-    /// The front end, if it is a PCI function.
+    /// The PCI function, if a vfio-user front end is connected.
     pub function: FunctionSlot,
     /// Wakes the thread of the periodic faults.
     pub wakeup: Wakeup,
@@ -85,8 +85,8 @@ pub struct TestDevice {
     devices: OnceLock<Vec<Weak<TestDevice>>>,
 }
 
-/// Lock of the thread that ends the process.
-static END: Mutex<()> = Mutex::new(());
+/// Held by the thread that ends the process, so reports are written once.
+static EXIT_LOCK: Mutex<()> = Mutex::new(());
 
 impl TestDevice {
     /// Creates a running device, which has no front end yet.
@@ -158,8 +158,8 @@ impl TestDevice {
         }
     }
 
-    /// Sets `DEVICE_NEEDS_RESET`: the device does nothing more until it is reset. Returns an error
-    /// if the front end cannot be notified.
+    /// Sets `DEVICE_NEEDS_RESET`: the device processes no requests until it is reset. Returns an
+    /// error if the front end cannot be notified.
     pub fn need_reset(&self) -> std::io::Result<()> {
         self.function.get()?.need_reset()
     }
@@ -172,22 +172,22 @@ impl TestDevice {
     /// Writes the reports and ends the process.
     pub fn finish(&self, status: i32) -> ! {
         // The first thread that takes the lock ends the process with its status.
-        let _end = END.lock().unwrap_or_else(PoisonError::into_inner);
-        let leave = |failed: bool, device: &TestDevice| !device.leave(status) || failed;
-        let failed = match self.devices.get() {
-            None => leave(false, self),
+        let _guard = EXIT_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+        let succeeded = match self.devices.get() {
+            None => self.clean_up(status),
+            // Clean up every device, also after an error.
             Some(all) => all
                 .iter()
                 .filter_map(Weak::upgrade)
-                .fold(false, |failed, device| leave(failed, &device)),
+                .fold(true, |succeeded, device| device.clean_up(status) && succeeded),
         };
-        std::process::exit(if failed { status.max(1) } else { status })
+        std::process::exit(if succeeded { status } else { status.max(1) })
     }
 
-    /// Writes the report and removes the sockets of a device. Returns whether the report was
-    /// written.
-    fn leave(&self, status: i32) -> bool {
-        let mut written = true;
+    /// Writes the report and removes the sockets of a device. Returns false if the report cannot
+    /// be written.
+    fn clean_up(&self, status: i32) -> bool {
+        let mut succeeded = true;
         if let Some(path) = &self.settings.report {
             let report = Report {
                 status: self.status(),
@@ -196,13 +196,13 @@ impl TestDevice {
             };
             if let Err(error) = report::write(path, &report) {
                 tracing::error!("{}: {error}", path.display());
-                written = false;
+                succeeded = false;
             }
         }
         for path in &self.settings.sockets {
             // Another process may already have removed the socket.
             let _ = std::fs::remove_file(path);
         }
-        written
+        succeeded
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The trace: a line of JSON for each decoded request, so tests can examine the requests of a
-//! driver. It contains no keys and no data.
+//! driver. The trace contains no keys and no data.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};

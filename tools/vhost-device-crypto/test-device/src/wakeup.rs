@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Wakes a thread at a time or at a change.
+//! Lets a thread sleep until a deadline or until another thread wakes it.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Maximum time to wait. Longer times are reduced to this one.
+/// Maximum time to wait. Longer times are reduced to this maximum.
 pub const MAX_PERIOD: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Wakes a thread that waits for a time or for a change.
+/// A thread that waits for a deadline, for example of a periodic fault, and must also notice
+/// changes before the deadline.
 #[derive(Debug, Default)]
 pub struct Wakeup {
     changed: Mutex<bool>,
@@ -15,23 +16,23 @@ pub struct Wakeup {
 }
 
 impl Wakeup {
-    /// Signals a change.
+    /// Signals a change. If no thread waits now, the next [`Self::wait`] returns at once.
     pub fn wake(&self) {
         *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.wake.notify_all();
     }
 
-    /// Waits until a change is signalled, or until a time.
-    pub fn wait(&self, until: Option<Instant>) {
+    /// Waits until a change is signalled or the deadline has passed.
+    pub fn wait(&self, deadline: Option<Instant>) {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
         while !*changed {
-            let left =
-                until.map_or(MAX_PERIOD, |until| until.saturating_duration_since(Instant::now()));
-            if left.is_zero() {
+            let remaining = deadline
+                .map_or(MAX_PERIOD, |deadline| deadline.saturating_duration_since(Instant::now()));
+            if remaining.is_zero() {
                 break;
             }
-            let waited = self.wake.wait_timeout(changed, left);
-            changed = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let result = self.wake.wait_timeout(changed, remaining);
+            changed = result.unwrap_or_else(PoisonError::into_inner).0;
         }
         *changed = false;
     }

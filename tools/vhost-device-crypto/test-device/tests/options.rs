@@ -35,7 +35,7 @@ fn without_options_the_defaults_apply() {
     // The test device also offers the legacy algorithms.
     let default = Capabilities { legacy: true, ..Capabilities::default() };
     assert_eq!(text(&capabilities), text(&default));
-    assert_eq!(parse(&[]).unwrap().without(), 0);
+    assert_eq!(parse(&[]).unwrap().withheld(), 0);
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn all_options_are_parsed() {
     assert_eq!((capabilities.ccm_iv, capabilities.gcm_iv), (AeadIv::Block, AeadIv::Block));
     assert_eq!(capabilities.stateless_by, StatelessBy::Feature);
     assert_eq!(capabilities.ecdsa_number, EcdsaNumber::Uapi);
-    assert_eq!(options.without(), EVENT_IDX);
+    assert_eq!(options.withheld(), EVENT_IDX);
     assert!(options.not_ready && !options.keep_serving);
     let names: Vec<Kind> = options.faults.iter().map(|fault| fault.name).collect();
     assert_eq!(names, [Kind::Delay, Kind::Crash]);
@@ -102,7 +102,7 @@ fn all_options_are_parsed() {
     assert_eq!(features(&["--stateless"]), 0x3f);
     assert_eq!(features(&["--features", "aead-stateless", "--revision-1"]), 0x11);
     assert_eq!(features(&["--features=akcipher-stateless"]), 0x20);
-    assert_eq!(parse(&["--no-indirect-desc"]).unwrap().without(), INDIRECT_DESC);
+    assert_eq!(parse(&["--no-indirect-desc"]).unwrap().withheld(), INDIRECT_DESC);
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn startup_errors_are_reported() {
 #[test]
 fn function_options_are_parsed() {
     use crypto_test_device::vfio::{Settings, ACCESS_PLATFORM, IN_ORDER, PACKED, RING_RESET};
-    let default = parse(&[]).unwrap().function();
+    let default = parse(&[]).unwrap().function_settings();
     let features = RING_RESET | INDIRECT_DESC | EVENT_IDX;
     assert_eq!(default, Settings { features, ..Settings::default() });
     let options = parse(&[
@@ -224,7 +224,7 @@ fn function_options_are_parsed() {
         queue_size: 32768,
         config_len: 4096,
     };
-    assert_eq!(options.unwrap().function(), expected);
+    assert_eq!(options.unwrap().function_settings(), expected);
     for (argument, reason) in [
         ("--front-end=vdpa", "vfio-user"),
         ("--vectors=257", "0 to 256"),

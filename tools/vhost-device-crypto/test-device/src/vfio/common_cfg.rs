@@ -178,10 +178,13 @@ impl Common {
     fn apply_faults(&mut self, image: &mut [u8; COMMON_LEN], read: Range<usize>, faults: &Faults) {
         let mut put = |at: usize, bytes: &[u8]| image[at..][..bytes.len()].copy_from_slice(bytes);
         if read.contains(&DEVICE_FEATURE) && self.device_select < 2 {
-            let half = 0xffff_ffff << (32 * self.device_select);
+            let mask = 0xffff_ffff << (32 * self.device_select);
             let bits = faults.fire_config(Kind::OfferFeatures).unwrap_or(0);
-            self.toggled = self.toggled & !half | bits & half;
-            put(DEVICE_FEATURE, &self::half(self.claimed(), self.device_select).to_le_bytes());
+            self.toggled = self.toggled & !mask | bits & mask;
+            put(
+                DEVICE_FEATURE,
+                &half(self.offered_with_faults(), self.device_select).to_le_bytes(),
+            );
         }
         if read.contains(&STATUS) {
             if let Some(status) = faults.fire_config(Kind::StatusRegister) {
@@ -190,19 +193,19 @@ impl Common {
         }
         let index = usize::from(self.select);
         if read.contains(&QUEUE_SIZE) && index < self.queues.len() {
-            if let Some(size) = faults.fire_queue(Kind::QueueSize, self.id(index)) {
+            if let Some(size) = faults.fire_queue(Kind::QueueSize, self.queue_id(index)) {
                 put(QUEUE_SIZE, &(size as u16).to_le_bytes());
             }
         }
     }
 
-    /// Returns the features that the driver was offered.
-    fn claimed(&self) -> u64 {
+    /// Returns the offered features that the driver has read, with the changes by `offer-features`.
+    fn offered_with_faults(&self) -> u64 {
         self.offered ^ self.toggled
     }
 
     /// Returns the ID of a queue. The last queue is the control queue.
-    fn id(&self, index: usize) -> QueueId {
+    fn queue_id(&self, index: usize) -> QueueId {
         match index + 1 == self.queues.len() {
             true => QueueId::Control,
             false => QueueId::Data(index as u16),
@@ -273,8 +276,8 @@ impl Common {
                 _ => {}
             }
         }
-        // After FAILED, Linux may bind the device again without a reset, which is not a violation
-        // here.
+        // This is not a violation after FAILED: Linux may then bind the device again without a
+        // reset.
         match self.negotiated && self.status & FAILED == 0 {
             true => Action::Renegotiate,
             false => Action::Nothing,
@@ -307,8 +310,9 @@ impl Common {
 
     fn are_features_valid(&self, faults: &Faults) -> bool {
         let rejected = faults.fire_config(Kind::RefuseFeatures).is_some();
-        let good = self.features & !self.claimed() == 0 && self.features & VERSION_1 != 0;
-        good && feature::consistent(self.features) && !rejected
+        let were_offered = self.features & !self.offered_with_faults() == 0;
+        let consistent = self.features & VERSION_1 != 0 && feature::consistent(self.features);
+        were_offered && consistent && !rejected
     }
 
     /// Enables a queue, if its setup is valid.
@@ -316,9 +320,9 @@ impl Common {
         let packed = self.features & PACKED != 0;
         let negotiated = self.status & FEATURES_OK != 0;
         let Some(queue) = self.queues.get_mut(index) else { return Action::Nothing };
-        let fits =
+        let is_size_valid =
             (1..=self.max_size).contains(&queue.size) && (packed || queue.size.is_power_of_two());
-        if queue.enabled || !negotiated || !fits {
+        if queue.enabled || !negotiated || !is_size_valid {
             warn_limited!("queue {index}: invalid setup: {queue:?}");
             return Action::Nothing;
         }
@@ -327,7 +331,7 @@ impl Common {
     }
 
     fn reset_queue(&mut self, index: usize, faults: &Faults) -> Action {
-        let id = self.id(index);
+        let id = self.queue_id(index);
         let Some(queue) = self.queues.get_mut(index) else { return Action::Nothing };
         if self.features & RING_RESET == 0
             || faults.fire_queue(Kind::RingResetRefused, id).is_some()
@@ -362,7 +366,7 @@ impl Common {
     }
 }
 
-/// Returns the half of the feature bits that `select` selects.
+/// Returns bits 0 to 31 if `select` is 0, bits 32 to 63 if it is 1, and otherwise 0.
 fn half(features: u64, select: u32) -> u32 {
     match select {
         0 => features as u32,

@@ -30,41 +30,41 @@ pub struct Mapping {
 /// Adds a mapping.
 pub(super) fn map(memory: &Memory, mapping: Mapping) -> io::Result<()> {
     let Mapping { address, size, file, offset, writable } = mapping;
-    let bad = || io::Error::from(io::ErrorKind::InvalidInput);
-    let len = usize::try_from(size).map_err(|_| bad())?;
+    let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
+    let len = usize::try_from(size).map_err(|_| invalid())?;
     if len == 0 || address.checked_add(size).is_none() {
-        return Err(bad());
+        return Err(invalid());
     }
     let mapping = match writable {
         true => MmapRegion::from_file(FileOffset::new(file, offset), len),
         false => map_read_only(file, offset, len),
     };
     let mapping = mapping.map_err(io::Error::other)?;
-    let region = GuestRegionMmap::new(mapping, GuestAddress(address)).ok_or_else(bad)?;
-    let more = memory.memory().insert_region(Arc::new(region)).map_err(io::Error::other)?;
-    replace(memory, more);
+    let region = GuestRegionMmap::new(mapping, GuestAddress(address)).ok_or_else(invalid)?;
+    let extended = memory.memory().insert_region(Arc::new(region)).map_err(io::Error::other)?;
+    replace(memory, extended);
     Ok(())
 }
 
-/// Removes the mappings within an address range, or all mappings. Returns an error if a mapping is
+/// Removes the mappings is_within an address range, or all mappings. Returns an error if a mapping is
 /// only partly in the range.
 pub(super) fn unmap(memory: &Memory, address: u64, size: u64, all: bool) -> io::Result<()> {
-    let mut less = GuestMemoryMmap::clone(&memory.memory());
-    let within = |start: u64, len: u64| {
+    let mut reduced = GuestMemoryMmap::clone(&memory.memory());
+    let is_within = |start: u64, len: u64| {
         all || start >= address && (start - address).checked_add(len).is_some_and(|end| end <= size)
     };
-    let touches = |start: u64, len: u64| {
+    let overlaps = |start: u64, len: u64| {
         start < address.saturating_add(size) && address < start.saturating_add(len)
     };
     let before = memory.memory();
     for (start, len) in before.iter().map(|region| (region.start_addr(), region.len())) {
-        if within(start.0, len) {
-            less = less.remove_region(start, len).map_err(io::Error::other)?.0;
-        } else if touches(start.0, len) {
+        if is_within(start.0, len) {
+            reduced = reduced.remove_region(start, len).map_err(io::Error::other)?.0;
+        } else if overlaps(start.0, len) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
     }
-    replace(memory, less);
+    replace(memory, reduced);
     Ok(())
 }
 
@@ -146,8 +146,8 @@ mod tests {
             assert_eq!(split(0x200), [false; 3]);
             // The used ring is completely in read-only memory.
             assert_eq!(split(PAGE), [true; 3]);
-            // The first entry and, with the event index, the field after the last entry are in
-            // read-only memory.
+            // The first entry is in read-only memory. So is the field after the last entry, which
+            // is only written with the event index.
             assert_eq!(split(PAGE - 8), [true, event_idx, event_idx]);
             let packed = |descriptors: u64, device: u64| {
                 let layout = Layout {
@@ -191,7 +191,8 @@ mod tests {
         assert_eq!(bytes, [7; 4]);
         file.read_exact_at(&mut bytes, 4 * PAGE).unwrap();
         assert_eq!(bytes, [7; 4]);
-        // Overlapping, empty, beyond the end of the address space, and not aligned to a page.
+        // Mappings that overlap another one, are empty, exceed the address space, or have an offset
+        // that is not aligned to a page.
         for (address, size, offset) in
             [(17 * PAGE, PAGE, 0), (0, 0, 0), (u64::MAX - 1, PAGE, 0), (30 * PAGE, PAGE, 1)]
         {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The PCI function: registers, interrupts and queues.
 //!
-//! All accesses of the driver come from one thread. The lock of the registers must not be held
-//! while the lock of a queue is taken: a worker takes the lock of the registers while it holds the
-//! lock of its queue, when the device fails.
+//! All accesses of the driver come from one thread. Lock order: first a queue, then the registers.
+//! A worker that holds the lock of its queue takes the lock of the registers when the device fails.
 
 use std::io;
 use std::net::Shutdown;
@@ -44,7 +43,9 @@ pub struct Function {
     memory: Memory,
     /// Number of MSI-X vectors.
     vectors: u16,
+    /// The registers of virtio.
     common: Mutex<Common>,
+    /// The PCI configuration space.
     space: Mutex<PciConfigSpace>,
     interrupts: Arc<Interrupts>,
     /// Events that kick the workers of the queues.
@@ -59,7 +60,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Returns the offset of an access in a structure, or `None` if the access starts outside the
 /// structure.
-fn within(offset: u64, structure: u64, len: u64) -> Option<u64> {
+fn offset_in(offset: u64, structure: u64, len: u64) -> Option<u64> {
     offset.checked_sub(structure).filter(|&at| at < len)
 }
 
@@ -71,8 +72,8 @@ impl Function {
         let queues = service.queues.len();
         // One vector for each queue and one for config changes. There are at most 64 queues.
         let vectors = settings.vectors.unwrap_or(queues as u16 + 1).min(MAX_VECTORS);
-        let own = service.device.capabilities.features & feature::ALL;
-        let offered = own | settings.features | VERSION_1;
+        let device_features = service.device.capabilities.features & feature::ALL;
+        let offered = device_features | settings.features | VERSION_1;
         let common = Common::new(offered, queues, settings.queue_size);
         let interrupts = Arc::new(Interrupts::new(service.device.clone(), vectors));
         let kicks = (0..queues).map(|index| worker::start(service.clone(), index));
@@ -113,7 +114,7 @@ impl Function {
     }
 
     /// Called when the front end has disconnected. Resets the function and unmaps guest memory.
-    pub fn leave(&self) {
+    pub fn handle_disconnect(&self) {
         self.service.channel.set(None);
         self.device.function.set(None);
         self.service.connected.store(false, Ordering::SeqCst);
@@ -177,7 +178,7 @@ impl Function {
     }
 
     /// Reads the PCI configuration space.
-    pub fn read_space(&self, at: usize, to: &mut [u8]) {
+    pub fn read_pci_config(&self, at: usize, to: &mut [u8]) {
         let window = lock(&self.space).window(at, to.len());
         if let Some(window) = window {
             let mut bytes = [0; 4];
@@ -189,7 +190,7 @@ impl Function {
     }
 
     /// Writes the PCI configuration space.
-    pub fn write_space(&self, at: usize, from: &[u8]) {
+    pub fn write_pci_config(&self, at: usize, from: &[u8]) {
         let (window, bytes) = {
             let mut space = lock(&self.space);
             let window = space.window(at, from.len());
@@ -220,18 +221,18 @@ impl Function {
     pub fn read(&self, offset: u64, to: &mut [u8]) {
         to.fill(0);
         let config_len = self.device.settings.function.config_len;
-        if let Some(at) = within(offset, COMMON, COMMON_LEN as u64) {
+        if let Some(at) = offset_in(offset, COMMON, COMMON_LEN as u64) {
             let faults = &self.service.device.hooks.faults;
             lock(&self.common).read(at as usize, to, faults, &self.interrupts);
-        } else if within(offset, ISR, ISR_LEN as u64).is_some() {
+        } else if offset_in(offset, ISR, ISR_LEN as u64).is_some() {
             if let Some(to) = to.first_mut() {
                 *to = self.interrupts.take_status();
             }
-        } else if let Some(at) = within(offset, DEVICE, config_len as u64) {
+        } else if let Some(at) = offset_in(offset, DEVICE, config_len as u64) {
             let mut config = self.service.device.config();
             config.resize(config_len, 0);
             copy(to, &config, at);
-        } else if let Some(at) = within(offset, MSIX_PENDING, u64::from(MAX_VECTORS) / 8) {
+        } else if let Some(at) = offset_in(offset, MSIX_PENDING, u64::from(MAX_VECTORS) / 8) {
             copy(to, &self.interrupts.pending(), at);
         }
     }
@@ -239,17 +240,17 @@ impl Function {
     /// Writes the BAR. Writes to read-only and unused areas are ignored.
     pub fn write(&self, offset: u64, from: &[u8]) {
         let notify_len = self.kicks.len() as u64 * u64::from(NOTIFY_MULTIPLIER);
-        if let Some(at) = within(offset, COMMON, COMMON_LEN as u64) {
+        if let Some(at) = offset_in(offset, COMMON, COMMON_LEN as u64) {
             let faults = &self.service.device.hooks.faults;
             let action = lock(&self.common).write(at as usize, from, faults, &self.interrupts);
-            self.act(action);
-        } else if let Some(at) = within(offset, NOTIFY, notify_len) {
-            // The value is the index of the queue, which the offset also gives.
+            self.perform(action);
+        } else if let Some(at) = offset_in(offset, NOTIFY, notify_len) {
+            // The offset selects the queue, so the written value, its index, is ignored.
             self.kick((at / u64::from(NOTIFY_MULTIPLIER)) as usize);
         }
     }
 
-    fn act(&self, action: Action) {
+    fn perform(&self, action: Action) {
         let device = &self.service.device;
         match action {
             Action::Nothing => {}
@@ -280,7 +281,7 @@ impl Function {
             (common.features(), common.queue(index).unwrap_or_default())
         };
         let Some(queue) = self.service.queues.get(index) else { return };
-        match self.ring(index, features, setup) {
+        match self.create_ring(index, features, setup) {
             Ok(ring) => {
                 queue.start(ring, &self.memory);
                 self.kick(index);
@@ -292,7 +293,7 @@ impl Function {
         }
     }
 
-    fn ring(
+    fn create_ring(
         &self,
         index: usize,
         features: u64,
@@ -338,13 +339,13 @@ impl FunctionFrontEnd for Function {
     fn need_reset(&self) -> io::Result<()> {
         let driver_ok = {
             let mut common = lock(&self.common);
-            // Without a driver the status stays 0, as after a reset.
+            // Without a driver the status must stay 0, as after a reset.
             if common.is_idle() {
                 return Err(io::Error::other("there is no driver"));
             }
             common.need_reset();
-            // Halt before the driver can see the status: queues that it starts after a reset must
-            // not be halted.
+            // Halt the queues before the lock of the registers is released. A driver that reads the
+            // new status may reset the device and start queues, which must not be halted.
             self.service.queues.iter().for_each(Queue::halt);
             common.is_driver_ok()
         };
@@ -371,7 +372,8 @@ impl FunctionFrontEnd for Function {
     }
 }
 
-/// Copies the bytes of `from` from an offset on, as far as there are any.
+/// Copies bytes of `from`, starting at offset `at`. Bytes of `to` beyond the end of `from` are
+/// unchanged.
 fn copy(to: &mut [u8], from: &[u8], at: u64) {
     let from = usize::try_from(at).ok().and_then(|at| from.get(at..)).unwrap_or_default();
     for (to, from) in to.iter_mut().zip(from) {

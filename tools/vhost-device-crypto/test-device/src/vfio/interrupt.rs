@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Interrupts of the function: MSI-X vectors, or the INTx line.
 //!
-//! QEMU sets an eventfd for each vector that it uses. A vector without an eventfd becomes pending
-//! and is raised when QEMU sets one. As in vfio, the line is masked when it is raised, and QEMU
-//! unmasks it after the guest has handled the interrupt.
+//! QEMU sets an eventfd for each vector that it uses. An interrupt of a vector without an eventfd
+//! is pending until QEMU sets an eventfd. As in vfio, raising the INTx line also masks the line.
+//! QEMU unmasks the line after the guest has handled the interrupt.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -32,7 +32,7 @@ struct Vector {
 #[derive(Default)]
 struct IntxLine {
     event: Option<File>,
-    /// Whether QEMU has masked the line, or raising it has.
+    /// Whether the line is masked, by QEMU or by raising the line.
     masked: bool,
     /// Whether the driver has disabled the line.
     disabled: bool,
@@ -48,15 +48,19 @@ pub enum Source {
 }
 
 struct State {
+    /// Whether MSI-X is enabled, instead of the INTx line.
     msix: bool,
     vectors: Vec<Vector>,
     line: IntxLine,
+    /// The interrupt status register (ISR).
     status: u8,
-    config: u16,
-    queues: Vec<u16>,
+    /// The vector of config changes.
+    config_vector: u16,
+    /// The vectors of the queues.
+    queue_vectors: Vec<u16>,
 }
 
-/// The interrupts of the function. No other lock is taken while its lock is held.
+/// The interrupts of the function. While `state` is locked, no other lock is taken.
 pub struct Interrupts {
     device: Arc<Device>,
     state: Mutex<State>,
@@ -65,14 +69,14 @@ pub struct Interrupts {
 impl Interrupts {
     /// Creates interrupts with this number of vectors, which have no eventfd.
     pub fn new(device: Arc<Device>, vectors: u16) -> Self {
-        let queues = vec![NO_VECTOR; usize::from(device.capabilities.queues) + 1];
+        let queue_vectors = vec![NO_VECTOR; usize::from(device.capabilities.queues) + 1];
         let state = State {
             msix: false,
             vectors: (0..vectors).map(|_| Vector::default()).collect(),
             line: IntxLine::default(),
             status: 0,
-            config: NO_VECTOR,
-            queues,
+            config_vector: NO_VECTOR,
+            queue_vectors,
         };
         Interrupts { device, state: Mutex::new(state) }
     }
@@ -85,12 +89,12 @@ impl Interrupts {
         let faults = &self.device.hooks.faults;
         let fired = match source {
             Source::Config => faults.fire_config(kind),
-            Source::Queue(index) => faults.fire_queue(kind, self.id(index)),
+            Source::Queue(index) => faults.fire_queue(kind, self.queue_id(index)),
         };
         fired.is_some()
     }
 
-    fn id(&self, index: usize) -> QueueId {
+    fn queue_id(&self, index: usize) -> QueueId {
         match u16::try_from(index) {
             Ok(index) if index < self.device.capabilities.queues => QueueId::Data(index),
             _ => QueueId::Control,
@@ -123,17 +127,17 @@ impl Interrupts {
         std::mem::take(&mut self.lock().status)
     }
 
-    /// Assigns a vector to a source. The source gets no vector if the vector does not exist.
+    /// Assigns a vector to a source, or `NO_VECTOR` if the vector does not exist.
     pub fn assign(&self, source: Source, vector: u16) {
         let rejected = vector != NO_VECTOR && self.fires(Kind::NoVector, source);
         let mut state = self.lock();
         let exists = usize::from(vector) < state.vectors.len();
         let vector = if exists && !rejected { vector } else { NO_VECTOR };
         match source {
-            Source::Config => state.config = vector,
+            Source::Config => state.config_vector = vector,
             Source::Queue(index) => {
-                if let Some(of_queue) = state.queues.get_mut(index) {
-                    *of_queue = vector;
+                if let Some(assigned) = state.queue_vectors.get_mut(index) {
+                    *assigned = vector;
                 }
             }
         }
@@ -157,8 +161,8 @@ impl Interrupts {
     pub fn reset(&self) {
         let mut state = self.lock();
         state.status = 0;
-        state.config = NO_VECTOR;
-        state.queues.fill(NO_VECTOR);
+        state.config_vector = NO_VECTOR;
+        state.queue_vectors.fill(NO_VECTOR);
         state.vectors.iter_mut().for_each(|vector| vector.pending = false);
     }
 
@@ -230,16 +234,18 @@ impl Vector {
 impl State {
     fn vector(&self, source: Source) -> u16 {
         match source {
-            Source::Config => self.config,
-            Source::Queue(index) => self.queues.get(index).copied().unwrap_or(NO_VECTOR),
+            Source::Config => self.config_vector,
+            Source::Queue(index) => self.queue_vectors.get(index).copied().unwrap_or(NO_VECTOR),
         }
     }
 
+    /// Raises and masks the line if an interrupt is pending and the line is neither masked nor
+    /// disabled.
     fn update_line(&mut self) -> io::Result<()> {
         let IntxLine { event, masked, disabled } = &mut self.line;
-        let up = !self.msix && self.status != 0 && !*disabled;
+        let pending = !self.msix && self.status != 0 && !*disabled;
         match event {
-            Some(event) if up && !*masked => {
+            Some(event) if pending && !*masked => {
                 *masked = true;
                 raise(event)
             }
@@ -250,7 +256,7 @@ impl State {
 
 fn raise(mut event: &File) -> io::Result<()> {
     match event.write(&1u64.to_ne_bytes()) {
-        // The counter of the eventfd is at its maximum.
+        // The counter of the eventfd is at its maximum, so QEMU has not handled earlier interrupts.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
         result => result.map(|_| ()),
     }

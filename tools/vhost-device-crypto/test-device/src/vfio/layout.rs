@@ -18,8 +18,9 @@ pub const MAX_CONFIG_LEN: usize = 0x1000;
 pub(super) const NOTIFY: u64 = 0x3000;
 pub(super) const NOTIFY_MULTIPLIER: u32 = 4;
 
-/// The MSI-X table, which QEMU emulates, and the pending bits.
+/// The MSI-X table. QEMU emulates accesses to the table.
 pub(super) const MSIX_TABLE: u64 = 0x4000;
+/// The pending bits of MSI-X.
 pub(super) const MSIX_PENDING: u64 = 0x5000;
 /// Maximum number of vectors: the size of the table.
 pub const MAX_VECTORS: u16 = 256;

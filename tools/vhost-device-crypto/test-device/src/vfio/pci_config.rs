@@ -26,7 +26,7 @@ const CAPABILITIES: usize = 0x34;
 const LINE: usize = 0x3c;
 const PIN: usize = 0x3d;
 
-/// Writable bits of the command register: memory, bus master, INTx disable.
+/// Writable bits of the command register: memory space, bus master, INTx disable.
 const COMMAND_MASK: u16 = 1 << 1 | 1 << 2 | INTX_DISABLE;
 const INTX_DISABLE: u16 = 1 << 10;
 
@@ -55,7 +55,8 @@ const CAP_BAR: usize = 4;
 const CAP_OFFSET: usize = 8;
 const CAP_LENGTH: usize = 12;
 
-/// An access to the BAR through the PCI configuration access capability.
+/// An access to the BAR through the PCI configuration access capability. The driver writes BAR,
+/// offset and length to the capability. A read or write of the data field then accesses the BAR.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Window {
     /// Offset of the data field in the configuration space.
@@ -71,10 +72,13 @@ pub struct PciConfigSpace {
     bytes: [u8; LEN],
     /// Mask of the writable bits.
     writable: [u8; LEN],
-    /// Offset of the next capability, and of the pointer to it.
+    /// Offset at which the next capability is added.
     next: usize,
+    /// Offset of the byte that points to the next capability.
     link: usize,
+    /// Offset of the MSI-X capability.
     msix: Option<usize>,
+    /// Offset of the PCI configuration access capability.
     pci: usize,
 }
 
@@ -89,18 +93,18 @@ impl PciConfigSpace {
             msix: None,
             pci: 0,
         };
-        space.header();
+        space.init_header();
         if vectors > 0 {
-            space.msix = Some(space.msix(vectors));
+            space.msix = Some(space.add_msix(vectors));
         }
-        space.structure(CFG_COMMON, COMMON, COMMON_LEN, 0);
-        let notify = space.structure(CFG_NOTIFY, NOTIFY, queues * NOTIFY_MULTIPLIER as usize, 4);
+        space.add_virtio(CFG_COMMON, COMMON, COMMON_LEN, 0);
+        let notify = space.add_virtio(CFG_NOTIFY, NOTIFY, queues * NOTIFY_MULTIPLIER as usize, 4);
         space.set(notify + CAP_LEN, &NOTIFY_MULTIPLIER.to_le_bytes());
-        space.structure(CFG_ISR, ISR, ISR_LEN, 0);
+        space.add_virtio(CFG_ISR, ISR, ISR_LEN, 0);
         if config_len > 0 {
-            space.structure(CFG_DEVICE, DEVICE, config_len, 0);
+            space.add_virtio(CFG_DEVICE, DEVICE, config_len, 0);
         }
-        space.pci = space.structure(CFG_PCI, 0, 0, 4);
+        space.pci = space.add_virtio(CFG_PCI, 0, 0, 4);
         for at in [CAP_BAR, CAP_OFFSET, CAP_LENGTH, CAP_LEN] {
             let len = if at == CAP_BAR { 1 } else { 4 };
             space.writable[space.pci + at..][..len].fill(0xff);
@@ -108,7 +112,7 @@ impl PciConfigSpace {
         space
     }
 
-    fn header(&mut self) {
+    fn init_header(&mut self) {
         self.set(0, &VENDOR.to_le_bytes());
         self.set(2, &DEVICE_ID.to_le_bytes());
         self.writable[COMMAND..][..2].copy_from_slice(&COMMAND_MASK.to_le_bytes());
@@ -140,19 +144,20 @@ impl PciConfigSpace {
         at
     }
 
-    fn msix(&mut self, vectors: u16) -> usize {
+    /// Adds the MSI-X capability. Returns its offset.
+    fn add_msix(&mut self, vectors: u16) -> usize {
         let at = self.add(CAP_MSIX, 12);
         self.set(at + 2, &(vectors - 1).to_le_bytes());
         self.writable[at + 2..][..2].copy_from_slice(&(MSIX_ENABLE | MSIX_MASK).to_le_bytes());
-        let place = |offset: u64| (offset as u32 | u32::from(BAR)).to_le_bytes();
-        self.set(at + 4, &place(MSIX_TABLE));
-        self.set(at + 8, &place(MSIX_PENDING));
+        let location = |offset: u64| (offset as u32 | u32::from(BAR)).to_le_bytes();
+        self.set(at + 4, &location(MSIX_TABLE));
+        self.set(at + 8, &location(MSIX_PENDING));
         at
     }
 
-    /// Adds a virtio capability with `more` additional bytes. Returns its offset.
-    fn structure(&mut self, kind: u8, offset: u64, len: usize, more: usize) -> usize {
-        let size = CAP_LEN + more;
+    /// Adds a virtio capability with `extra` bytes after the common fields. Returns its offset.
+    fn add_virtio(&mut self, kind: u8, offset: u64, len: usize, extra: usize) -> usize {
+        let size = CAP_LEN + extra;
         let at = self.add(CAP_VENDOR, size);
         self.set(at + 2, &[size as u8, kind, BAR]);
         self.set(at + CAP_OFFSET, &(offset as u32).to_le_bytes());
@@ -195,7 +200,8 @@ impl PciConfigSpace {
         self.u16(COMMAND) & INTX_DISABLE != 0
     }
 
-    /// Returns the access to the BAR that an access to these bytes causes, if any.
+    /// Returns the access to the BAR that an access to these `len` bytes causes, or `None` if the
+    /// bytes do not include the data field or the fields of the capability are invalid.
     pub fn window(&self, at: usize, len: usize) -> Option<Window> {
         let data = self.pci + CAP_LEN;
         if at >= data + 4 || at.saturating_add(len) <= data || self.bytes[self.pci + CAP_BAR] != BAR
@@ -204,8 +210,8 @@ impl PciConfigSpace {
         }
         let len = self.u32(self.pci + CAP_LENGTH) as usize;
         let offset = u64::from(self.u32(self.pci + CAP_OFFSET));
-        let fits = matches!(len, 1 | 2 | 4) && offset % len as u64 == 0;
-        fits.then_some(Window { data, offset, len })
+        let is_valid = matches!(len, 1 | 2 | 4) && offset % len as u64 == 0;
+        is_valid.then_some(Window { data, offset, len })
     }
 
     /// Stores data that was read from the BAR in the data field of the capability.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Handles the messages of vfio-user.
 //!
-//! The server of the vfio_user crate cannot close its connection, returns error number 0, and loses
-//! its position in the stream after an invalid message. The tests use the client of the crate.
+//! This file does not use the server of the vfio_user crate. That server cannot close its
+//! connection, sends error replies with error number 0, and loses its position in the stream after
+//! an invalid message. The tests use the client of that crate.
 
 use std::fs::File;
 use std::io;
@@ -16,7 +17,7 @@ use super::pci_config;
 use vhost_device_crypto::framing::{self, number, Framing, Message};
 use virtio_crypto_device::warn_limited;
 
-/// A header has four words: message ID and command, total size, flags, error.
+/// A header require four words: message ID and command, total size, flags, error.
 const HEADER_LEN: usize = 16;
 const FRAMING: Framing = Framing {
     header_len: HEADER_LEN,
@@ -45,7 +46,8 @@ const REGION_READ: u16 = 9;
 const REGION_WRITE: u16 = 10;
 const DEVICE_RESET: u16 = 13;
 
-/// Capabilities that the server announces together with version 0.0, which QEMU requires.
+/// Capabilities that the server announces in its reply to VERSION. The version is 0.0, which QEMU
+/// requires.
 const CAPABILITIES: &str =
     r#"{"capabilities":{"max_msg_fds":8,"max_data_xfer_size":1048576,"pgsizes":4096}}"#;
 
@@ -66,9 +68,9 @@ const READ_AND_WRITE: u32 = 3;
 
 /// Indexes of interrupt types.
 const NUM_IRQS: u32 = 5;
-const LINE: u32 = 0;
+const INTX: u32 = 0;
 const MSIX: u32 = 2;
-/// Bus errors. None are raised, but QEMU sets an eventfd for them.
+/// Bus errors. The device raises none, but QEMU sets an eventfd for them.
 const BUS_ERROR: u32 = 3;
 
 /// Flags of an interrupt: supports eventfds, can be masked, is masked when raised.
@@ -76,7 +78,7 @@ const IRQ_EVENTFD: u32 = 1;
 const IRQ_MASKABLE: u32 = 2;
 const IRQ_AUTOMASKED: u32 = 4;
 
-/// Flags of DEVICE_SET_IRQS: type of the data, and action.
+/// Flags of DEVICE_SET_IRQS: the type of the data (none, eventfds) and the action.
 const SET_NONE: u32 = 1;
 const SET_EVENTFD: u32 = 4;
 const SET_MASK: u32 = 8;
@@ -87,9 +89,9 @@ const SET_TRIGGER: u32 = 32;
 pub fn handle_connection(function: &Arc<Function>, socket: UnixStream) -> io::Result<()> {
     function.connect(socket.try_clone()?);
     let result = handle_messages(function, &socket);
-    function.leave();
+    function.handle_disconnect();
     match result {
-        // The front end did not wait for the last reply, or the device has closed the connection.
+        // The front end did not wait for the last reply, or the device require closed the connection.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
@@ -98,6 +100,7 @@ pub fn handle_connection(function: &Arc<Function>, socket: UnixStream) -> io::Re
 fn handle_messages(function: &Function, socket: &UnixStream) -> io::Result<()> {
     while let Some(Message { bytes, files }) = framing::receive(socket, FRAMING)? {
         let (header, body) = bytes.split_at(HEADER_LEN);
+        // The first word of the header require the message ID and the command.
         let (first, flags) = (number(header, 0), number(header, 8));
         if flags & TYPE_MASK != 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a reply without a request"));
@@ -148,48 +151,48 @@ fn execute(
     body: &[u8],
     files: Vec<File>,
 ) -> io::Result<Vec<u8>> {
-    let long = |at| u64::from(number(body, at)) | u64::from(number(body, at + 4)) << 32;
-    let has = |len| if body.len() < len { Err(invalid()) } else { Ok(()) };
+    let number64 = |at| u64::from(number(body, at)) | u64::from(number(body, at + 4)) << 32;
+    let require = |len| if body.len() < len { Err(invalid()) } else { Ok(()) };
     match command {
         VERSION => version(body),
         DMA_MAP => {
-            has(32)?;
-            map(function, number(body, 4), [long(8), long(16), long(24)], files)?;
+            require(32)?;
+            map(function, number(body, 4), [number64(8), number64(16), number64(24)], files)?;
             Ok(Vec::new())
         }
         DMA_UNMAP => {
-            has(24)?;
-            function.unmap(long(8), long(16), number(body, 4) & UNMAP_ALL != 0)?;
+            require(24)?;
+            function.unmap(number64(8), number64(16), number(body, 4) & UNMAP_ALL != 0)?;
             Ok(body[..24].to_vec())
         }
         DEVICE_GET_INFO => {
-            has(16)?;
+            require(16)?;
             Ok(words(&[16, INFO_RESET | INFO_PCI, NUM_REGIONS, NUM_IRQS]))
         }
         DEVICE_GET_REGION_INFO => {
-            has(32)?;
+            require(32)?;
             region_info(number(body, 8))
         }
         DEVICE_GET_IRQ_INFO => {
-            has(16)?;
+            require(16)?;
             irq_info(function, number(body, 8))
         }
         DEVICE_SET_IRQS => {
-            has(20)?;
+            require(20)?;
             let count = number(body, 16) as usize;
             set_irqs(function, number(body, 8), number(body, 4), number(body, 12), count, files)?;
             Ok(Vec::new())
         }
         REGION_READ => {
-            has(16)?;
+            require(16)?;
             let mut reply = body[..16].to_vec();
-            reply.extend(read(function, number(body, 8), long(0), number(body, 12))?);
+            reply.extend(read(function, number(body, 8), number64(0), number(body, 12))?);
             Ok(reply)
         }
         REGION_WRITE => {
-            has(16)?;
+            require(16)?;
             let data = body.get(16..).filter(|data| data.len() == number(body, 12) as usize);
-            write(function, number(body, 8), long(0), data.ok_or_else(invalid)?)?;
+            write(function, number(body, 8), number64(0), data.ok_or_else(invalid)?)?;
             Ok(body[..16].to_vec())
         }
         DEVICE_RESET => {
@@ -216,8 +219,7 @@ fn version(body: &[u8]) -> io::Result<Vec<u8>> {
     Ok(reply)
 }
 
-/// Maps memory with this offset, address and size. Memory without a file, for example of the
-/// firmware, is ignored.
+/// Maps guest memory at `address`. Memory without a file, for example of the firmware, is ignored.
 fn map(
     function: &Function,
     flags: u32,
@@ -245,7 +247,7 @@ fn region_info(index: u32) -> io::Result<Vec<u8>> {
 
 fn irq_info(function: &Function, index: u32) -> io::Result<Vec<u8>> {
     let (flags, count) = match index {
-        LINE => (IRQ_EVENTFD | IRQ_MASKABLE | IRQ_AUTOMASKED, 1),
+        INTX => (IRQ_EVENTFD | IRQ_MASKABLE | IRQ_AUTOMASKED, 1),
         MSIX => (IRQ_EVENTFD, u32::from(function.vectors())),
         BUS_ERROR => (IRQ_EVENTFD, 1),
         0..NUM_IRQS => (0, 0),
@@ -269,15 +271,15 @@ fn set_irqs(
     }
     let mut files = files.into_iter();
     match (index, flags) {
-        (LINE, flags) if flags == SET_EVENTFD | SET_TRIGGER => {
+        (INTX, flags) if flags == SET_EVENTFD | SET_TRIGGER => {
             interrupts.set_line_event(files.next())
         }
-        // A count of 0 removes all eventfds.
-        (LINE, flags) if flags == SET_NONE | SET_TRIGGER && count == 0 => {
+        // An action without data and a count of 0 removes all eventfds.
+        (INTX, flags) if flags == SET_NONE | SET_TRIGGER && count == 0 => {
             interrupts.set_line_event(None)
         }
-        (LINE, flags) if flags == SET_NONE | SET_MASK => interrupts.mask_line(true),
-        (LINE, flags) if flags == SET_NONE | SET_UNMASK => interrupts.mask_line(false),
+        (INTX, flags) if flags == SET_NONE | SET_MASK => interrupts.mask_line(true),
+        (INTX, flags) if flags == SET_NONE | SET_UNMASK => interrupts.mask_line(false),
         (MSIX, flags) if flags == SET_EVENTFD | SET_TRIGGER => {
             if count > interrupts.vectors() {
                 return Err(invalid());
@@ -288,7 +290,7 @@ fn set_irqs(
             interrupts.set_events(0, (0..interrupts.vectors()).map(|_| None).collect())
         }
         (BUS_ERROR, flags) if flags == SET_EVENTFD | SET_TRIGGER => Ok(()),
-        // The function has no other interrupts.
+        // The function require no other interrupts.
         (0..NUM_IRQS, flags) if flags == SET_NONE | SET_TRIGGER && count == 0 => Ok(()),
         _ => Err(io::ErrorKind::Unsupported.into()),
     }
@@ -315,7 +317,7 @@ fn read(function: &Function, region: u32, offset: u64, count: u32) -> io::Result
         SPACE_REGION => {
             let at = check_range(pci_config::LEN as u64, offset, len)?;
             let mut data = vec![0; len];
-            function.read_space(at as usize, &mut data);
+            function.read_pci_config(at as usize, &mut data);
             Ok(data)
         }
         _ => Err(invalid()),
@@ -327,7 +329,7 @@ fn write(function: &Function, region: u32, offset: u64, data: &[u8]) -> io::Resu
         BAR_REGION => function.write(check_range(BAR_LEN, offset, data.len())?, data),
         SPACE_REGION => {
             let at = check_range(pci_config::LEN as u64, offset, data.len())?;
-            function.write_space(at as usize, data);
+            function.write_pci_config(at as usize, data);
         }
         _ => return Err(invalid()),
     }

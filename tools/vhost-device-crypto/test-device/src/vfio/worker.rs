@@ -13,23 +13,23 @@ use vhost_device_crypto::service::Service;
 
 use crate::instrument::{Instrument, Queue};
 
-/// Events of a worker.
+/// User data of the epoll events of a worker.
 const KICK: u64 = 0;
 const TIMER: u64 = 1;
 
 /// Starts the worker of a queue. Returns the eventfd that kicks the worker.
 pub(super) fn start(service: Arc<Service<Instrument>>, index: usize) -> io::Result<EventFd> {
     let kick = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)?;
-    let ours = kick.try_clone()?;
+    let worker_kick = kick.try_clone()?;
     let epoll = Epoll::new()?;
     let watch = |descriptor, event| {
         epoll.ctl(ControlOperation::Add, descriptor, EpollEvent::new(EventSet::IN, event))
     };
-    watch(ours.as_raw_fd(), KICK)?;
+    watch(worker_kick.as_raw_fd(), KICK)?;
     let queue = service.queues.get(index).ok_or(io::ErrorKind::InvalidInput)?;
     queue.attach_worker(|timer| watch(timer.as_raw_fd(), TIMER))?;
     let work = move || loop {
-        if let Err(error) = wait(&epoll, &ours, &service.queues[index]) {
+        if let Err(error) = wait(&epoll, &worker_kick, &service.queues[index]) {
             tracing::error!("queue {}: worker failed: {error}", service.queues[index].id());
             return;
         }

@@ -11,8 +11,10 @@ use virtio_crypto_device::capabilities::Capabilities;
 
 const QUEUES: usize = 3;
 const OFFERED: u64 = VERSION_1 | RING_RESET | PACKED | IN_ORDER | 3;
+/// Features that the device accepts.
 const GOOD: u64 = VERSION_1 | RING_RESET;
 
+/// The registers, with the interrupts and the faults that they depend on.
 struct Bench {
     common: Common,
     interrupts: Interrupts,
@@ -42,6 +44,7 @@ impl Bench {
         self.common.write(at, bytes, &self.device.hooks.faults, &self.interrupts)
     }
 
+    /// Writes the features and sets FEATURES_OK.
     fn accept(&mut self, features: u64) -> Action {
         for half in 0..2 {
             self.write(DRIVER_FEATURE_SELECT, 4, half);
@@ -267,7 +270,7 @@ fn generation_changes_at_every_read_with_the_fault() {
 }
 
 #[test]
-fn register_faults_change_what_is_read() {
+fn faults_change_register_reads() {
     let mut bench = Bench::negotiated(GOOD);
     bench.fault("status-register:value=255:count=1");
     assert_eq!((bench.read(GENERATION, 1), bench.read(STATUS, 1)), (0, 255));
@@ -289,7 +292,7 @@ fn features_offered_by_a_fault_are_accepted() {
             offered | bench.read(DEVICE_FEATURE, 4) << (32 * half)
         })
     };
-    // The first bit is not offered, PACKED is.
+    // Bit 28 is not in `OFFERED`, PACKED is.
     let toggled = 1 << 28 | PACKED;
     bench.fault(&format!("offer-features:value={toggled}:count=2"));
     assert_eq!(offered(&mut bench), OFFERED ^ toggled);
