@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! What a daemon fails with.
+//! Errors of a daemon.
 
 use std::io;
 use std::path::Path;
@@ -9,30 +9,30 @@ use vhost_user_backend::Error as DaemonError;
 /// An error of a daemon.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// An operation on a file fails.
+    /// An operation on a file failed.
     #[error("{0}: {1}")]
     Path(String, io::Error),
     /// The file at a socket's path is not a socket.
-    #[error("{0}: there is something that is not a socket")]
+    #[error("{0}: this file is not a socket")]
     NotSocket(String),
-    /// A process listens at the socket.
-    #[error("{0}: another process has this socket")]
+    /// Another process listens on the socket.
+    #[error("{0}: another process listens on this socket")]
     InUse(String),
-    /// The descriptor is not an open socket.
-    #[error("{0}: there is no socket that is open by this number")]
+    /// The file descriptor is not an open socket.
+    #[error("{0}: this file descriptor is not an open socket")]
     NoDescriptor(i32),
-    /// Neither a path nor a descriptor is given.
-    #[error("there is no socket to serve")]
+    /// The command line has neither a path nor a file descriptor.
+    #[error("no socket is given")]
     NoSocket,
-    /// An operation of the operating system fails.
+    /// A system call failed.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// vhost-user-backend fails.
+    /// vhost-user-backend returned an error.
     #[error("{0}")]
     Daemon(DaemonError),
 }
 
-/// Names the file that an operation fails for.
+/// Adds the path of the file to an I/O error.
 pub fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.display().to_string();
     |error| Error::Path(path, error)

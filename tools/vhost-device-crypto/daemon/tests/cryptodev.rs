@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The daemon behind a front end that has the control queue, as QEMU's `cryptodev-vhost-user`.
+//! Tests of the daemon with a front end like QEMU's `cryptodev-vhost-user`, which serves the
+//! control queue itself and creates sessions with messages.
 
 mod process;
 
@@ -17,16 +18,17 @@ const CREATE_LEN: usize = 1072;
 const KEY: [u8; 32] = [0x5a; 32];
 const IV: [u8; 16] = [0x11; 16];
 
-/// A daemon with few sessions.
+/// Starts a daemon with space for 3 sessions.
 fn start() -> Daemon {
     Daemon::start(&["--max-sessions", "3"])
 }
 
-/// A front end, and its socket for other messages. It has negotiated the messages about sessions.
+/// Connects a front end and negotiates the messages for sessions. Returns the front end, and its
+/// socket for messages that the crate vhost does not support.
 fn connect(daemon: &Daemon, is_cryptodev: bool) -> (Front, UnixStream) {
     let socket = UnixStream::connect(daemon.path("socket")).unwrap();
-    let more = VhostUserProtocolFeatures::CRYPTO_SESSION;
-    let front = Front::connect_with(socket.try_clone().unwrap(), 2, more, is_cryptodev);
+    let features = VhostUserProtocolFeatures::CRYPTO_SESSION;
+    let front = Front::connect_with(socket.try_clone().unwrap(), 2, features, is_cryptodev);
     (front, socket)
 }
 
@@ -35,7 +37,8 @@ fn send(mut socket: &UnixStream, request: u32, body: &[u8]) {
     socket.write_all(&[&header, body].concat()).unwrap();
 }
 
-/// Creates a session for AES-256-CBC; returns its ID, or an error.
+/// Creates a cipher session with a key of 32 bytes. Returns its ID or an error. Algorithm 3 is
+/// AES-CBC.
 fn create(mut socket: &UnixStream, algorithm: u32) -> Result<u64, i64> {
     let mut body = [0; CREATE_LEN];
     body[..8].copy_from_slice(&2u64.to_ne_bytes());
@@ -52,7 +55,7 @@ fn create(mut socket: &UnixStream, algorithm: u32) -> Result<u64, i64> {
     u64::try_from(id).map_err(|_| id)
 }
 
-/// Encrypts some blocks; returns the status and the result.
+/// Encrypts `text` in a session. Returns the status and the result.
 fn encrypt(front: &mut Front, session: u64, text: &[u8]) -> (u8, Vec<u8>) {
     let mut bytes = vec![0; 72];
     let len = text.len() as u32;
@@ -67,7 +70,7 @@ fn encrypt(front: &mut Front, session: u64, text: &[u8]) -> (u8, Vec<u8>) {
     let (from, to) = (ring.buffer(bytes.len() as u64), ring.buffer(u64::from(len) + 1));
     ring.write(from, &bytes);
     ring.add(&[(from, bytes.len() as u32, 0), (to, len + 1, WRITE)]);
-    assert_eq!(front.answers(0).len(), 1);
+    assert_eq!(front.kick_and_wait(0).len(), 1);
     let mut result = front.rings[0].read(to, text.len() + 1);
     (result.pop().unwrap(), result)
 }
@@ -82,20 +85,20 @@ fn the_front_end_creates_sessions_and_the_driver_uses_them() {
     let cipher = openssl::symm::Cipher::aes_256_cbc();
     let mut expected = openssl::symm::encrypt(cipher, &KEY, Some(&IV), &text).unwrap();
     expected.truncate(text.len());
-    // The driver may wait for an index, or not.
+    // The event index of the driver is ignored, because the feature may not be negotiated.
     for event in [0, 1, 7, 100] {
         front.rings[0].set_used_event(event);
         assert_eq!(encrypt(&mut front, session, &text), (0, expected.clone()));
     }
     wait("index", || (front.rings[0].avail_event() == front.rings[0].avail).then_some(()));
     assert_eq!(front.rings[0].used_flags(), 0);
-    // All sessions are in one table.
     assert!(create(&socket, 1).is_err());
+    // The table has space for two more sessions.
     let others = [create(&socket, 3).unwrap(), create(&socket, 3).unwrap()];
     assert!(create(&socket, 3).is_err());
     send(&socket, CLOSE, &session.to_ne_bytes());
     send(&socket, CLOSE, &77u64.to_ne_bytes());
-    // The device has no more to say of a session that is closed, but of a message after it.
+    // A CLOSE has no reply, so the next message is the reply to this CREATE.
     assert_eq!(create(&socket, 3), Ok(session));
     send(&socket, CLOSE, &session.to_ne_bytes());
     let again = create(&socket, 3).unwrap();
@@ -107,7 +110,7 @@ fn the_front_end_creates_sessions_and_the_driver_uses_them() {
 }
 
 #[test]
-fn sessions_outlive_a_pause_and_no_reset() {
+fn sessions_survive_a_pause_but_not_a_reset() {
     let daemon = start();
     let (mut front, socket) = connect(&daemon, true);
     front.start(0, 1);
@@ -121,7 +124,7 @@ fn sessions_outlive_a_pause_and_no_reset() {
     front.stop();
     front.start(0, 1);
     assert_eq!(encrypt(&mut front, session, &[0; 16]).0, 4);
-    // The next front end is another guest's.
+    // The next front end belongs to another guest.
     let session = create(&socket, 3).unwrap();
     drop((front, socket));
     let (mut front, socket) = connect(&daemon, true);
@@ -131,7 +134,7 @@ fn sessions_outlive_a_pause_and_no_reset() {
 }
 
 #[test]
-fn messages_that_are_not_valid_end_the_connection_only() {
+fn invalid_messages_only_end_the_connection() {
     let daemon = start();
     let bodies = [
         (CREATE, vec![0; CREATE_LEN - 1]),
@@ -146,12 +149,12 @@ fn messages_that_are_not_valid_end_the_connection_only() {
         front.start(0, 1);
         create(&socket, 3).unwrap();
         send(&socket, request, &body);
-        let ended = socket.read(&mut [0]);
-        assert!(ended.is_err() || matches!(ended, Ok(0)), "{request}: {} bytes", body.len());
+        let result = socket.read(&mut [0]);
+        assert!(result.is_err() || matches!(result, Ok(0)), "{request}: {} bytes", body.len());
     }
-    // Nor may they come from a front end that has not negotiated them.
+    // A front end that has not negotiated the messages must not send them.
     let mut socket = UnixStream::connect(daemon.path("socket")).unwrap();
-    let front = Front::connect_by(socket.try_clone().unwrap(), 2);
+    let front = Front::from_socket(socket.try_clone().unwrap(), 2);
     send(&socket, CLOSE, &[0; 8]);
     assert!(!matches!(socket.read(&mut [0]), Ok(1..)));
     drop((front, socket));
@@ -161,9 +164,10 @@ fn messages_that_are_not_valid_end_the_connection_only() {
     assert_eq!(encrypt(&mut front, session, &[0; 16]).0, 0);
 }
 
-/// QEMU's other device accepts all features of the protocol, and passes the control queue on.
+/// QEMU's `vhost-user-test-device-pci` also accepts the protocol feature, but the daemon serves the
+/// control queue.
 #[test]
-fn a_front_end_that_only_negotiates_the_messages_is_served_as_any_other() {
+fn the_protocol_feature_alone_does_not_move_the_control_queue() {
     let daemon = start();
     let (mut front, _socket) = connect(&daemon, false);
     front.start(0, 2);
@@ -177,12 +181,13 @@ fn a_front_end_that_only_negotiates_the_messages_is_served_as_any_other() {
     let (from, to) = (ring.buffer(104), ring.buffer(16));
     ring.write(from, &bytes);
     ring.add(&[(from, 104, 0), (to, 16, WRITE)]);
-    assert_eq!(front.answers(1).len(), 1);
-    // The first data ring starts anew, the control ring goes on: no reset.
+    assert_eq!(front.kick_and_wait(1).len(), 1);
+    // The first data ring starts at index 0. The control ring resumes, so this is no reset.
     front.stop();
     front.rings[0] = crypto_test_driver::Ring::new(front.memory.clone(), 0, 16);
     front.resume(0);
     assert_eq!(encrypt(&mut front, 0, &[0; 16]).0, 0);
-    // Its features are known: no index is written for a driver that has not accepted it.
+    // The features of the driver are known. It has not accepted the event index, so the device does
+    // not write one.
     assert_eq!(front.rings[0].avail_event(), 0);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The daemon, as front ends and the host's administrator see it.
+//! Tests of the daemon with front ends, signals and invalid arguments.
 
 mod process;
 
@@ -16,10 +16,10 @@ use rustix::process::Signal;
 use vhost::vhost_user::message::VhostUserConfigFlags;
 use vhost::vhost_user::VhostUserFrontend;
 
-/// One data queue: the control queue is the second ring.
+/// Index of the control queue, after one data queue.
 const CONTROL: usize = 1;
 
-/// Creates a session for a cipher with a key of 16 bytes; returns its ID and the status.
+/// Creates a cipher session with a key of 16 bytes. Returns its ID and the status.
 fn create_session(front: &mut Front, algorithm: u32) -> (u64, u32) {
     let mut bytes = vec![0; 72];
     let words = [(0, 0x0002), (4, algorithm), (16, algorithm), (20, 16), (24, 1), (64, 1)];
@@ -31,7 +31,7 @@ fn create_session(front: &mut Front, algorithm: u32) -> (u64, u32) {
     let (from, to) = (ring.buffer(88), ring.buffer(16));
     ring.write(from, &bytes);
     ring.add(&[(from, 88, 0), (to, 16, WRITE)]);
-    assert_eq!(front.answers(CONTROL).len(), 1);
+    assert_eq!(front.kick_and_wait(CONTROL).len(), 1);
     let response = front.rings[CONTROL].read(to, 16);
     let id = u64::from_le_bytes(response[..8].try_into().unwrap());
     (id, u32::from_le_bytes(response[8..12].try_into().unwrap()))
@@ -40,7 +40,7 @@ fn create_session(front: &mut Front, algorithm: u32) -> (u64, u32) {
 const AES_CBC: u32 = 3;
 const ARC4: u32 = 1;
 
-/// Puts a request of AES-CBC into the data ring, and does not kick; returns where the status will be.
+/// Adds an AES-CBC request to the data ring without a kick. Returns the address of the status.
 fn post_encryption(front: &mut Front, session: u64) -> u64 {
     let mut bytes = vec![0; 72];
     let words = [(8, session as u32), (12, (session >> 32) as u32), (24, 16), (28, 16), (32, 16)];
@@ -57,15 +57,15 @@ fn post_encryption(front: &mut Front, session: u64) -> u64 {
     to + 16
 }
 
-/// Encrypts a block; returns the status.
+/// Encrypts a block. Returns the status.
 fn encrypt(front: &mut Front, session: u64) -> u8 {
-    let status = post_encryption(front, session);
-    assert_eq!(front.answers(0).len(), 1);
-    front.rings[0].read(status, 1)[0]
+    let status_address = post_encryption(front, session);
+    assert_eq!(front.kick_and_wait(0).len(), 1);
+    front.rings[0].read(status_address, 1)[0]
 }
 
 #[test]
-fn each_guest_has_sessions_and_limits_of_its_own() {
+fn each_guest_has_its_own_sessions_and_limits() {
     let arguments = ["--socket-count", "2", "--max-sessions", "2"];
     let daemon = Daemon::start_with(&arguments, &["socket0", "socket1"]);
     let mut fronts = ["socket0", "socket1"].map(|name| {
@@ -79,7 +79,7 @@ fn each_guest_has_sessions_and_limits_of_its_own() {
         assert_eq!(create_session(front, AES_CBC).1, 1);
         assert_eq!(encrypt(front, 1), 0);
     }
-    // The next front end is another guest's, which knows none of the sessions.
+    // The next front end belongs to another guest, so the old sessions must not exist.
     let [first, mut second] = fronts;
     drop(first);
     let mut next = wait("front end", || {
@@ -92,14 +92,14 @@ fn each_guest_has_sessions_and_limits_of_its_own() {
 }
 
 #[test]
-fn legacy_algorithms_are_offered_on_demand_only() {
+fn legacy_algorithms_are_only_offered_with_the_option() {
     for (arguments, legacy) in [(&[][..], false), (&["--legacy-algorithms"], true)] {
         let daemon = Daemon::start(arguments);
         let mut front = daemon.connect();
         let flags = VhostUserConfigFlags::empty();
         let config = front.frontend.get_config(0, 56, flags, &[0; 56]).unwrap().1;
         let mask = |at: usize| u32::from_le_bytes(config[at..at + 4].try_into().unwrap());
-        // MD5 as a hash, and in HMAC.
+        // The bits of MD5 and of HMAC-MD5.
         assert_eq!([mask(20) & 2 != 0, mask(24) & 2 != 0], [legacy; 2]);
         assert_ne!(mask(12) & 1 << AES_CBC, 0);
         front.start(0, 2);
@@ -111,48 +111,48 @@ fn legacy_algorithms_are_offered_on_demand_only() {
 }
 
 #[test]
-fn a_daemon_that_is_told_to_stop_serves_what_is_in_its_rings() {
+fn sigterm_serves_the_requests_in_the_rings_first() {
     let mut daemon = Daemon::start(&[]);
     let mut front = daemon.connect();
     front.start(0, 2);
     let (session, _) = create_session(&mut front, AES_CBC);
-    let places: Vec<_> = (0..6).map(|_| post_encryption(&mut front, session)).collect();
+    let statuses: Vec<_> = (0..6).map(|_| post_encryption(&mut front, session)).collect();
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.wait_for_end().code(), Some(0));
-    assert_eq!(front.rings[0].used().len(), places.len());
-    front.interrupt(0);
-    for place in places {
-        assert_eq!(front.rings[0].read(place, 1), [0]);
+    assert_eq!(front.rings[0].used().len(), statuses.len());
+    front.wait_for_interrupt(0);
+    for address in statuses {
+        assert_eq!(front.rings[0].read(address, 1), [0]);
     }
     assert!(!daemon.path("socket").exists());
 }
 
 #[test]
-fn public_key_operations_have_a_rate() {
+fn the_rate_of_public_key_operations_is_limited() {
     const RATE: u32 = 20;
     let daemon = Daemon::start(&["--max-akcipher-rate", &RATE.to_string()]);
     let mut front = daemon.connect();
     front.start(0, 2);
-    let mut took = |opcode: u32, count: u32| {
+    let mut elapsed = |opcode: u32, count: u32| {
         for _ in 0..count {
             front.rings[0].request(opcode);
         }
         let begin = Instant::now();
         front.kick(0);
         let mut seen = 0;
-        wait("answer", || {
+        wait("used entries", || {
             seen += front.rings[0].used().len() as u32;
             (seen == count).then_some(())
         });
         begin.elapsed()
     };
-    // Three are free, and each other one waits for its turn.
-    assert!(took(0x0400, 6) >= Duration::from_secs(1) * 3 / RATE);
-    // Ciphers do not wait. That takes some time, but not that of so many public-key operations.
-    assert!(took(0x0000, 6) < Duration::from_secs(1) * 6 / RATE);
+    // The first 3 operations are a burst, which is not delayed. The other 3 are delayed.
+    assert!(elapsed(0x0400, 6) >= Duration::from_secs(1) * 3 / RATE);
+    // Ciphers are not delayed: they take less time than the same number of public-key operations.
+    assert!(elapsed(0x0000, 6) < Duration::from_secs(1) * 6 / RATE);
 }
 
-/// Sends a message of vhost-user's, and returns the number that is the reply.
+/// Sends a vhost-user message. Returns the number in the reply.
 fn exchange(mut socket: &UnixStream, request: u32, flags: u32, body: &[u8]) -> u64 {
     let mut bytes = Vec::new();
     for word in [request, 1 | flags, body.len() as u32] {
@@ -167,14 +167,14 @@ fn exchange(mut socket: &UnixStream, request: u32, flags: u32, body: &[u8]) -> u
 }
 
 #[test]
-fn a_status_of_0_resets_a_device_that_is_not_suspended() {
+fn status_0_resets_the_device_unless_it_is_suspended() {
     const SET_STATUS: u32 = 39;
     const GET_STATUS: u32 = 40;
     const GET_PROTOCOL_FEATURES: u32 = 15;
     const NEED_REPLY: u32 = 8;
     let daemon = Daemon::start(&[]);
     let socket = UnixStream::connect(daemon.path("socket")).unwrap();
-    let mut front = Front::connect_by(socket.try_clone().unwrap(), 2);
+    let mut front = Front::from_socket(socket.try_clone().unwrap(), 2);
     assert_ne!(exchange(&socket, GET_PROTOCOL_FEATURES, 0, &[]) & 1 << 16, 0);
     let set = |status: u64| {
         assert_eq!(exchange(&socket, SET_STATUS, NEED_REPLY, &status.to_ne_bytes()), 0);
@@ -183,13 +183,13 @@ fn a_status_of_0_resets_a_device_that_is_not_suspended() {
     front.start(0, 2);
     set(15);
     let (session, _) = create_session(&mut front, AES_CBC);
-    // As QEMU does for a guest that is paused.
+    // QEMU sends these messages when the guest is paused and continues.
     front.stop();
     set(0);
     front.resume(0);
     set(15);
     assert_eq!(encrypt(&mut front, session), 0);
-    // As a front end does that lets its guest reset the device.
+    // A status of 0 while rings run is a reset by the guest.
     set(0);
     front.stop();
     front.start(0, 2);
@@ -203,16 +203,16 @@ fn keys_stay_in_memory() {
     front.start(0, 2);
     let (session, _) = create_session(&mut front, AES_CBC);
     assert_eq!(encrypt(&mut front, session), 0);
-    assert!(daemon.about("limits", "Max core file size").starts_with("0 "));
+    assert!(daemon.proc_line("limits", "Max core file size").starts_with("0 "));
     let locked: u64 =
-        daemon.about("status", "VmLck:").trim_end_matches(" kB").trim().parse().unwrap();
-    // Only a privileged user may look into the process.
+        daemon.proc_line("status", "VmLck:").trim_end_matches(" kB").trim().parse().unwrap();
+    // Only a privileged user can read this file of the process.
     let maps = std::fs::read_to_string(format!("/proc/{}/smaps", daemon.child.id()));
     daemon.signal(Signal::TERM);
     daemon.wait_for_end();
     let mut log = String::new();
     daemon.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-    // Memory is locked where that is allowed, but not the guest's.
+    // The daemon locks its own memory, unless the limit is too low, but not the guest's memory.
     match log.contains("keys may be swapped out") {
         true => assert_eq!(locked, 0, "{log}"),
         false => assert!(locked > 0, "{log}"),
@@ -226,7 +226,7 @@ fn keys_stay_in_memory() {
 }
 
 #[test]
-fn the_description_is_that_of_the_program() {
+fn description_and_unit_file_match_the_program() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
     let text = std::fs::read(format!("{folder}/50-vhost-device-crypto.json")).unwrap();
     let description: serde_json::Value = serde_json::from_slice(&text).unwrap();

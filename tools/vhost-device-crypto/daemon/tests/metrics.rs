@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The counters, as a monitoring system gets them.
+//! Tests of the metrics socket.
 
 mod process;
 
@@ -15,10 +15,10 @@ use rustix::process::Signal;
 
 const METRICS: [&str; 2] = ["--metrics-socket", "DIR/metrics"];
 
-/// Sends a request, and returns the line of the status and the body.
-fn ask(path: &Path, request: &str) -> (String, String) {
+/// Sends a request. Returns the status line and the body of the response.
+fn request(path: &Path, text: &str) -> (String, String) {
     let mut client = UnixStream::connect(path).unwrap();
-    client.write_all(request.as_bytes()).unwrap();
+    client.write_all(text.as_bytes()).unwrap();
     let mut response = String::new();
     client.read_to_string(&mut response).unwrap();
     let (header, body) = response.split_once("\r\n\r\n").unwrap();
@@ -27,25 +27,26 @@ fn ask(path: &Path, request: &str) -> (String, String) {
     (header.lines().next().unwrap().into(), body.into())
 }
 
-fn counters(daemon: &Daemon) -> String {
-    let (status, body) = ask(&daemon.path("metrics"), "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+fn metrics(daemon: &Daemon) -> String {
+    let (status, body) =
+        request(&daemon.path("metrics"), "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(status, "HTTP/1.0 200 OK");
     body
 }
 
-/// A value; the labels are a part of its name.
+/// Returns the value of a metric. `name` includes the labels.
 fn value(text: &str, name: &str) -> u64 {
     let values = text.lines().filter_map(|line| line.strip_prefix("vhost_device_crypto_"));
     let mut values = values.filter_map(|line| line.split_once(' '));
-    let found = values.find(|(found, _)| *found == name);
-    found.unwrap_or_else(|| panic!("there is no {name} in {text}")).1.parse().unwrap()
+    let entry = values.find(|(metric, _)| *metric == name);
+    entry.unwrap_or_else(|| panic!("no {name} in {text}")).1.parse().unwrap()
 }
 
 #[test]
-fn the_counters_are_those_of_each_guest() {
+fn each_guest_has_its_own_metrics() {
     let arguments = [&["--socket-count", "2"][..], &METRICS].concat();
     let mut daemon = Daemon::start_with(&arguments, &["socket0", "socket1", "metrics"]);
-    let text = counters(&daemon);
+    let text = metrics(&daemon);
     for guest in ["0", "1"] {
         for name in ["connected", "sessions", "queues_running", "queues_broken"] {
             assert_eq!(value(&text, &format!("{name}{{guest=\"{guest}\"}}")), 0);
@@ -60,13 +61,13 @@ fn the_counters_are_those_of_each_guest() {
     front.start(0, 2);
     for _ in 0..3 {
         front.rings[0].request(0);
-        assert_eq!(front.answers(0).len(), 1);
+        assert_eq!(front.kick_and_wait(0).len(), 1);
     }
-    // Memory that the guest does not have.
+    // A chain with a buffer outside guest memory.
     front.rings[1].add(&[(1 << 40, 16, 0)]);
-    assert_eq!(front.answers(1).len(), 1);
-    let text = wait("counters", || {
-        let text = counters(&daemon);
+    assert_eq!(front.kick_and_wait(1).len(), 1);
+    let text = wait("metrics", || {
+        let text = metrics(&daemon);
         (value(&text, "requests_total{guest=\"1\",queue=\"control\"}") == 1).then_some(text)
     });
     assert_eq!(value(&text, "requests_total{guest=\"1\",queue=\"0\"}"), 3);
@@ -79,7 +80,7 @@ fn the_counters_are_those_of_each_guest() {
     assert_eq!(value(&text, "queues_running{guest=\"1\"}"), 2);
     drop(front);
     wait("end of the connection", || {
-        (value(&counters(&daemon), "connected{guest=\"1\"}") == 0).then_some(())
+        (value(&metrics(&daemon), "connected{guest=\"1\"}") == 0).then_some(())
     });
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.wait_for_end().code(), Some(0));
@@ -87,40 +88,40 @@ fn the_counters_are_those_of_each_guest() {
 }
 
 #[test]
-fn what_is_no_request_for_them_gets_none() {
+fn invalid_requests_get_no_metrics() {
     let daemon = Daemon::start_with(&METRICS, &["socket", "metrics"]);
     let path = daemon.path("metrics");
-    let (status, body) = ask(&path, "POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
+    let (status, body) = request(&path, "POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
     assert_eq!((status.as_str(), body.as_str()), ("HTTP/1.0 405 Method Not Allowed", ""));
-    // Too long, and no request: the connection ends.
+    // A request that is too long, without a header: the daemon closes the connection.
     let mut client = UnixStream::connect(&path).unwrap();
     let _ = client.write_all(&vec![b'x'; 1 << 20]);
     assert!(!matches!(client.read(&mut [0]), Ok(1..)));
     drop(UnixStream::connect(&path).unwrap());
-    counters(&daemon);
+    metrics(&daemon);
 }
 
 #[test]
-fn a_client_that_says_nothing_delays_others_for_a_moment_only() {
+fn a_silent_client_delays_others_only_briefly() {
     let daemon = Daemon::start_with(&METRICS, &["socket", "metrics"]);
     let begin = Instant::now();
     let silent = UnixStream::connect(daemon.path("metrics")).unwrap();
-    counters(&daemon);
+    metrics(&daemon);
     assert!(begin.elapsed() < Duration::from_secs(20));
     drop(silent);
 }
 
 #[test]
-fn there_is_no_socket_unless_it_is_asked_for() {
+fn the_metrics_socket_is_only_created_on_request() {
     let daemon = Daemon::start(&[]);
     let names = std::fs::read_dir(daemon.path("")).unwrap().map(|file| file.unwrap().file_name());
     assert_eq!(names.collect::<Vec<_>>(), ["socket"]);
-    // A socket that another process has is left alone.
+    // The socket of another process is not replaced.
     let other = Daemon::start_with(&METRICS, &["socket", "metrics"]);
     let output = Command::new(PROGRAM)
         .args(["--socket-path".as_ref(), daemon.path("new").as_os_str()])
         .args(["--metrics-socket".as_ref(), other.path("metrics").as_os_str()])
         .output();
     assert_eq!(output.unwrap().status.code(), Some(2));
-    counters(&other);
+    metrics(&other);
 }

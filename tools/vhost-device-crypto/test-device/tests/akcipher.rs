@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Tests of public-key requests: V-26 and V-30, all layouts, all operations.
+//! Tests of public-key requests in all layouts and for all operations: the requirements V-26 and
+//! V-30 of Documentation/requirements.rst.
 
 #![allow(missing_docs)]
 
@@ -25,9 +26,9 @@ const DEC: u32 = 0x0401;
 const SIGN: u32 = 0x0402;
 const VERIFY: u32 = 0x0403;
 
-/// Sends a request with a source and a destination of `room` bytes.
-fn send(kit: &Kit, opcode: u32, id: u64, src: &[u8], room: usize) -> Response {
-    kit.data(opcode, id, &[src.len() as u32, room as u32], 32, &[src], room)
+/// Sends a request with a destination of `dst_len` bytes.
+fn send(kit: &Kit, opcode: u32, id: u64, src: &[u8], dst_len: usize) -> Response {
+    kit.data(opcode, id, &[src.len() as u32, dst_len as u32], 32, &[src], dst_len)
 }
 
 fn verify(kit: &Kit, id: u64, signature: &[u8], digest: &[u8]) -> Response {
@@ -42,37 +43,36 @@ fn v26_rsa_results_equal_openssl() {
         (rsa.private_key_to_der().unwrap(), rsa.public_key_to_der_pkcs1().unwrap());
     for features in [0, feature::REVISION_1, STATELESS] {
         let kit = Kit::with(Capabilities::default(), features);
-        let open = kit.akcipher(RSA, PRIVATE, [RAW, 0], &private).unwrap();
-        let seal = kit.akcipher(RSA, PUBLIC, [RAW, 0], &public).unwrap();
+        let private_id = kit.akcipher(RSA, PRIVATE, [RAW, 0], &private).unwrap();
+        let public_id = kit.akcipher(RSA, PUBLIC, [RAW, 0], &public).unwrap();
         let message = [&[0; 200][..], &[0x5a; 56]].concat();
-        let mut want = vec![0; 256];
-        rsa.public_encrypt(&message, &mut want, Padding::NONE).unwrap();
-        let response = send(&kit, ENC, seal, &message, 256);
-        assert_eq!(response, Response { status: OK, output: want.clone(), written: 257 });
-        assert_eq!(send(&kit, DEC, open, &want, 256).output, message);
+        let mut expected = vec![0; 256];
+        rsa.public_encrypt(&message, &mut expected, Padding::NONE).unwrap();
+        let response = send(&kit, ENC, public_id, &message, 256);
+        assert_eq!(response, Response { status: OK, output: expected.clone(), written: 257 });
+        assert_eq!(send(&kit, DEC, private_id, &expected, 256).output, message);
         // With a longer destination, the device still writes all bytes that it reports.
-        let response = send(&kit, ENC, seal, &message, 300);
-        assert_eq!((&response.output[..256], response.written), (&want[..], 257));
+        let response = send(&kit, ENC, public_id, &message, 300);
+        assert_eq!((&response.output[..256], response.written), (&expected[..], 257));
         assert_eq!((response.output[256], &response.output[257..]), (0, &[0xff; 43][..]));
-        assert_eq!(send(&kit, ENC, seal, &message, 255).status, ERR);
+        assert_eq!(send(&kit, ENC, public_id, &message, 255).status, ERR);
         if features == STATELESS {
             let fields = [RSA, PUBLIC, public.len() as u32, RAW, 0, 256, 256];
             let response = kit.stateless(ENC, &fields, 52, &[&public, &message], 256);
-            assert_eq!((response.status, response.output), (OK, want));
+            assert_eq!((response.status, response.output), (OK, expected));
         }
         kit.assert_no_violation();
-        assert_eq!(send(&kit, SIGN, open, &message, 256).status, ERR);
+        assert_eq!(send(&kit, SIGN, private_id, &message, 256).status, ERR);
         assert_eq!(kit.violations(), ["D-29"]);
         // A short input is a valid number, but violates a requirement.
-        for opcode_and_key in [(ENC, seal), (DEC, open)] {
+        for (opcode, id) in [(ENC, public_id), (DEC, private_id)] {
             let kit = Kit::with(Capabilities::default(), features);
-            assert_eq!(kit.akcipher(RSA, PRIVATE, [RAW, 0], &private), Ok(open));
-            assert_eq!(kit.akcipher(RSA, PUBLIC, [RAW, 0], &public), Ok(seal));
-            let (opcode, id) = opcode_and_key;
+            assert_eq!(kit.akcipher(RSA, PRIVATE, [RAW, 0], &private), Ok(private_id));
+            assert_eq!(kit.akcipher(RSA, PUBLIC, [RAW, 0], &public), Ok(public_id));
             assert_eq!(send(&kit, opcode, id, &message[200..], 256).status, OK);
             assert_eq!(kit.violations(), ["D-29"]);
         }
-        assert_eq!(kit.destroy(0x0405, open), OK);
+        assert_eq!(kit.destroy(0x0405, private_id), OK);
     }
 }
 

@@ -85,7 +85,7 @@ fn tags_have_the_length_of_the_session() {
         let id = kit.aead(GCM, ENCRYPT, 12, &KEY).unwrap();
         aead(kit, ENCRYPT, id, [12, 0, 4, 16, tag], &[&[1; 12], b"data"]).status
     };
-    // Without revision 1 the field is padding in the kernel's header.
+    // Without revision 1, `tag_len` is a padding field in the kernel's header, so it may be 0.
     let padded = Kit::new();
     assert_eq!([12, 0, 16, 4].map(|tag| seal(&padded, tag)), [OK, OK, ERR, ERR]);
     let natural = Kit::with(Capabilities::default(), R1);
@@ -193,7 +193,7 @@ fn max_size_counts_keys_iv_associated_data_and_results() {
 }
 
 #[test]
-fn chains_copy_other_data_and_report_up_to_the_first_gap() {
+fn chains_copy_unencrypted_data_and_used_len_ends_at_a_gap() {
     let kit = Kit::new();
     let order = [HASH_THEN_CIPHER, PLAIN];
     let id = kit.chain(order, [AES_CBC, ENCRYPT], [SHA1, 20], &KEY, &[], 0).unwrap();
@@ -205,13 +205,13 @@ fn chains_copy_other_data_and_report_up_to_the_first_gap() {
     assert_eq!((&whole[..8], &whole[24..33]), (&src[..8], &src[24..]));
     assert_ne!(whole[8..24], src[8..24]);
     assert_eq!(whole[33..], openssl::sha::sha1(&src));
-    // With a longer destination, the digest follows it, and the reported length ends before the
-    // gap.
+    // The digest follows the destination. If the destination is longer than the source, there is a
+    // gap before the digest, and the used length only counts the bytes before the gap.
     let response = kit.data(0, id, &fields(40), 72, &[&[1; 16], &src], 60);
     assert_eq!((response.status, response.written), (OK, 33));
     let expected = [&whole[..33], &[0xff; 7], &whole[33..]].concat();
     assert_eq!(response.output, expected);
-    // The same applies to a cipher.
+    // The used length of a cipher request also ends before the gap.
     let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
     let fields = [16, 16, 32, 0, 0, 0, 0, 0, 0, 0, 1, 0];
     let response = kit.data(0, id, &fields, 72, &[&[1; 16], &[2; 16]], 32);
@@ -288,30 +288,30 @@ fn chains_may_verify_the_digest() {
     let capabilities =
         Capabilities { chain_digest: ChainDigest::Verify, ..Capabilities::default() };
     let kit = Kit::with(capabilities, 0);
-    let auth =
+    let session =
         |order, op| kit.chain([order, AUTH], [AES_CBC, op], [SHA1, 20], &KEY, &[5; 20], 0).unwrap();
     let fields = chain(32, 32, [0, 32], [0, 32], 0);
     let sealed =
-        kit.data(0, auth(CIPHER_THEN_HASH, ENCRYPT), &fields, 72, &[&[1; 16], &[2; 32]], 52);
+        kit.data(0, session(CIPHER_THEN_HASH, ENCRYPT), &fields, 72, &[&[1; 16], &[2; 32]], 52);
     assert_eq!((sealed.status, sealed.written), (OK, 53));
     let (ciphertext, digest) = sealed.output.split_at(32);
-    let id = auth(HASH_THEN_CIPHER, DECRYPT);
+    let id = session(HASH_THEN_CIPHER, DECRYPT);
     let mut head = words(&[1, 0, id as u32, (id >> 32) as u32, 0, 0]);
     head.extend(words(&fields));
     let request = [&head[..], &[1; 16], ciphertext].concat();
-    let open = |digest: &[u8]| {
+    let decrypt = |digest: &[u8]| {
         let mut writable = [&[0xff; 32][..], digest, &[0xff]].concat();
         let written = kit.raw_data_into(&request, &mut writable);
         (writable[52], writable[..32].to_vec(), writable[32..52].to_vec(), written)
     };
-    assert_eq!(open(digest), (0, vec![2; 32], digest.to_vec(), 32));
+    assert_eq!(decrypt(digest), (0, vec![2; 32], digest.to_vec(), 32));
     for at in [0, 19] {
         let mut forged = digest.to_vec();
         forged[at] ^= 1;
-        assert_eq!(open(&forged), (1, vec![0xff; 32], forged.clone(), 0));
+        assert_eq!(decrypt(&forged), (1, vec![0xff; 32], forged.clone(), 0));
     }
     // Sessions that hash and then encrypt still return a digest.
-    let id = auth(HASH_THEN_CIPHER, ENCRYPT);
+    let id = session(HASH_THEN_CIPHER, ENCRYPT);
     assert_eq!(kit.data(0, id, &fields, 72, &[&[1; 16], &[2; 32]], 52).written, 53);
 }
 
@@ -324,11 +324,11 @@ fn lengths_of_failed_requests_are_not_counted() {
         assert_eq!(kit.data(0x0100, id, &[u32::MAX, 20], 32, &[b"abc"], 20).status, ERR);
     }
     let lines = kit.device.hooks.counters.lines();
-    let of = |status| {
+    let count = |status| {
         let line = lines.iter().find(|line| line.operation == "HASH" && line.status == status);
         line.map(|line| (line.requests, line.bytes)).unwrap()
     };
-    // The harness sends each request once for each way to cut it.
-    let cuts = SEGMENT_LENS.len() as u64;
-    assert_eq!((of("OK"), of("ERR")), ((cuts, 3 * cuts), (3 * cuts, 0)));
+    // The harness sends each request once for each segment length.
+    let repeats = SEGMENT_LENS.len() as u64;
+    assert_eq!((count("OK"), count("ERR")), ((repeats, 3 * repeats), (3 * repeats, 0)));
 }

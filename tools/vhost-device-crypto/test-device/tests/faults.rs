@@ -22,8 +22,8 @@ fn kit() -> (Kit, u64, Response) {
     (kit, id, response)
 }
 
-/// Encrypts 32 zeros with a fault.
-fn with(fault: &str) -> Response {
+/// Encrypts 32 zeros with a fault, in a single segment.
+fn encrypt_with(fault: &str) -> Response {
     let (kit, id, _) = kit();
     kit.fault(fault);
     let mut head = words(&[0, 0, id as u32, 0, 0, 0, 16, 32, 32]);
@@ -38,7 +38,7 @@ fn with(fault: &str) -> Response {
 #[test]
 fn status_unwritten_does_not_write_the_status() {
     let (_, _, expected) = kit();
-    let response = with("status-unwritten");
+    let response = encrypt_with("status-unwritten");
     assert_eq!((response.status, response.written), (0xff, 32));
     assert_eq!(response.output, expected.output);
     let (kit, id, _) = kit();
@@ -49,8 +49,8 @@ fn status_unwritten_does_not_write_the_status() {
 
 #[test]
 fn status_unknown_writes_the_value() {
-    assert_eq!(with("status-unknown").status, 8);
-    assert_eq!(with("status-unknown:value=200").status, 200);
+    assert_eq!(encrypt_with("status-unknown").status, 8);
+    assert_eq!(encrypt_with("status-unknown:value=200").status, 200);
     let (kit, _, _) = kit();
     kit.fault("status-unknown:queue=control:value=0x12345678");
     assert_eq!(kit.cipher(AES_CBC, ENCRYPT, &KEY), Err(0x1234_5678));
@@ -59,7 +59,7 @@ fn status_unknown_writes_the_value() {
 #[test]
 fn refuse_operation_only_writes_the_status() {
     for status in [1, 3, 4, 7, 77] {
-        let response = with(&format!("refuse-operation:value={status}"));
+        let response = encrypt_with(&format!("refuse-operation:value={status}"));
         assert_eq!(response, Response { status, output: vec![0xff; 32], written: 0 });
     }
 }
@@ -67,14 +67,14 @@ fn refuse_operation_only_writes_the_status() {
 #[test]
 fn fail_after_write_writes_the_output() {
     let (_, _, expected) = kit();
-    let response = with("fail-after-write");
+    let response = encrypt_with("fail-after-write");
     assert_eq!((response.status, response.output), (ERR, expected.output));
 }
 
 #[test]
 fn corrupt_output_flips_one_bit() {
     let (_, _, expected) = kit();
-    let response = with("corrupt-output");
+    let response = encrypt_with("corrupt-output");
     assert_eq!((response.status, response.written), (OK, 33));
     let bits = expected.output.iter().zip(&response.output).map(|(a, b)| (a ^ b).count_ones());
     assert_eq!(bits.sum::<u32>(), 1);
@@ -83,19 +83,19 @@ fn corrupt_output_flips_one_bit() {
 #[test]
 fn wrong_tag_corrupts_and_rejects_tags() {
     let kit = Kit::new();
-    let seal = kit.aead(1, ENCRYPT, 16, &KEY).unwrap();
-    let open = kit.aead(1, DECRYPT, 16, &KEY).unwrap();
+    let encrypt = kit.aead(1, ENCRYPT, 16, &KEY).unwrap();
+    let decrypt = kit.aead(1, DECRYPT, 16, &KEY).unwrap();
     let iv = [1; 12];
-    let sealed = kit.data(0x0300, seal, &[12, 0, 4, 20, 16, 0], 48, &[&iv, b"data"], 20).output;
-    let opened = || kit.data(0x0301, open, &[12, 0, 20, 4, 16, 0], 48, &[&iv, &sealed], 4);
-    assert_eq!(opened().output, b"data");
+    let sealed = kit.data(0x0300, encrypt, &[12, 0, 4, 20, 16, 0], 48, &[&iv, b"data"], 20).output;
+    let decrypted = || kit.data(0x0301, decrypt, &[12, 0, 20, 4, 16, 0], 48, &[&iv, &sealed], 4);
+    assert_eq!(decrypted().output, b"data");
     let mac = kit.mac(4, 32, &KEY).unwrap();
     let digest = || kit.data(0x0200, mac, &[4, 32], 32, &[b"data"], 32).output;
     let expected = digest();
     kit.fault("wrong-tag");
-    assert_eq!(opened().status, BADMSG);
+    assert_eq!(decrypted().status, BADMSG);
     assert_ne!(digest(), expected);
-    let wrong = kit.data(0x0300, seal, &[12, 0, 4, 20, 16, 0], 48, &[&iv, b"data"], 20);
+    let wrong = kit.data(0x0300, encrypt, &[12, 0, 4, 20, 16, 0], 48, &[&iv, b"data"], 20);
     assert_eq!((wrong.status, &wrong.output[..19]), (OK, &sealed[..19]));
     assert_ne!(wrong.output[19], sealed[19]);
 }
@@ -120,8 +120,8 @@ fn session_ids_are_reused_chosen_or_dropped() {
     assert_eq!(kit.cipher(AES_CBC, ENCRYPT, &KEY), Ok(u64::MAX));
     assert_eq!(kit.crypt(u64::MAX, ENCRYPT, &KEY, &[0; 16]).status, OK);
     kit.fault("session-forgotten:count=1");
-    let forgotten = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
-    assert_eq!(kit.crypt(forgotten, ENCRYPT, &KEY, &[0; 16]).status, INVSESS);
+    let dropped = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
+    assert_eq!(kit.crypt(dropped, ENCRYPT, &KEY, &[0; 16]).status, INVSESS);
 }
 
 #[test]
@@ -169,16 +169,16 @@ fn config_torn_and_config_random_change_reads() {
 fn config_bits_inverts_bits() {
     let kit = Kit::new();
     let expected_bytes = kit.device.config();
-    for (value, place, bits) in [
+    for (value, offset, mask) in [
         (0x100_u64, 0, [1, 0, 0, 0]),
         (0x80_0000_ff30, 48, [0xff, 0, 0, 0x80]),
-        // The offset wraps, and bytes behind the end are ignored.
+        // The offset is taken modulo the length. Mask bytes beyond the end are ignored.
         (0xff_ffff_ff00 | (CONFIG_LEN as u64 * 2 - 1), CONFIG_LEN - 1, [0xff; 4]),
     ] {
         kit.fault(&format!("config-bits:value={value}:count=1"));
         let mut expected = expected_bytes.clone();
-        for (byte, bits) in expected[place..].iter_mut().zip(bits) {
-            *byte ^= bits;
+        for (byte, mask) in expected[offset..].iter_mut().zip(mask) {
+            *byte ^= mask;
         }
         assert_eq!(kit.device.config(), expected);
         assert_eq!(kit.device.config(), expected_bytes);
@@ -187,18 +187,18 @@ fn config_bits_inverts_bits() {
 
 #[test]
 fn overwrite_fills_all_writable_bytes() {
-    let answer = with("overwrite:value=0x1a5:count=1");
-    assert_eq!((answer.status, answer.written), (0xa5, 33));
-    assert_eq!(answer.output, [0xa5; 32]);
+    let response = encrypt_with("overwrite:value=0x1a5:count=1");
+    assert_eq!((response.status, response.written), (0xa5, 33));
+    assert_eq!(response.output, [0xa5; 32]);
     let (kit, _, _) = kit();
     kit.fault("overwrite:queue=control:value=0xee");
     let bytes = words(&[3, 0, 0, 0, 7, 0]);
-    let (answer, written) = kit.raw_control(bytes, 4);
-    assert_eq!((answer, written), (vec![0xee; 4], 1));
+    let (response, written) = kit.raw_control(bytes, 4);
+    assert_eq!((response, written), (vec![0xee; 4], 1));
 }
 
 #[test]
-fn faults_of_an_opcode_do_not_affect_others() {
+fn faults_of_an_opcode_do_not_affect_other_opcodes() {
     let (kit, id, expected) = kit();
     kit.fault(&format!("refuse-operation:opcode={}", 1));
     kit.fault(&format!("status-unknown:opcode={CREATE}:after=1"));
@@ -208,7 +208,7 @@ fn faults_of_an_opcode_do_not_affect_others() {
 }
 
 #[test]
-fn requests_without_a_tag_do_not_count() {
+fn wrong_tag_does_not_count_requests_without_a_tag() {
     let (kit, id, expected) = kit();
     kit.fault("wrong-tag:count=1");
     assert_eq!(kit.crypt(id, ENCRYPT, &KEY, &[0; 32]), expected);

@@ -27,9 +27,9 @@ fn is_violated(bench: &Bench, requirement: Requirement) -> bool {
 fn chain_error(descriptors: &[(u64, u32, u16, u16)]) -> ChainError {
     let mut bench = Bench::new(16);
     for (index, descriptor) in (0..).zip(descriptors) {
-        bench.ring.describe(TABLE, index, *descriptor);
+        bench.ring.write_descriptor(TABLE, index, *descriptor);
     }
-    bench.ring.offer(0);
+    bench.ring.make_available(0);
     bench.run();
     assert_eq!(bench.ring.used(), [(0, 0)], "{descriptors:x?}");
     assert_eq!(bench.queue.status().malformed, 1);
@@ -39,7 +39,7 @@ fn chain_error(descriptors: &[(u64, u32, u16, u16)]) -> ChainError {
     assert_eq!(bench.ring.used(), [(good.into(), 1)]);
     assert!(!bench.queue.status().broken);
     // The valid request has overwritten the first descriptor of the invalid chain.
-    bench.ring.describe(TABLE, 0, descriptors[0]);
+    bench.ring.write_descriptor(TABLE, 0, descriptors[0]);
     let memory = bench.ring.memory.memory();
     table(16).parse(&memory, 0).unwrap_err()
 }
@@ -78,8 +78,8 @@ fn invalid_indirect_tables() {
     assert_eq!(chain_error(&[(last, 32, INDIRECT, 0)]), ChainError::Table(last));
     // A table that is only partly in guest memory.
     let bench = Bench::new(16);
-    bench.ring.describe(TABLE, 0, (END - 16, 32, INDIRECT, 0));
-    bench.ring.describe(END - 16, 0, (BUFFERS, 1, NEXT, 1));
+    bench.ring.write_descriptor(TABLE, 0, (END - 16, 32, INDIRECT, 0));
+    bench.ring.write_descriptor(END - 16, 0, (BUFFERS, 1, NEXT, 1));
     let memory = bench.ring.memory.memory();
     let error = table(16).parse(&memory, 0).unwrap_err();
     assert_eq!(error, ChainError::Table(END));
@@ -91,20 +91,20 @@ fn contents_of_indirect_tables() {
     let memory = bench.ring.memory.memory();
     let at = INDIRECT_TABLE;
     let parse = |len: u32| table(16).parse(&memory, 0).map(|parsed| (len, parsed));
-    let set = |len: u32| bench.ring.describe(TABLE, 0, (at, 16 * len, INDIRECT, 0));
+    let set = |len: u32| bench.ring.write_descriptor(TABLE, 0, (at, 16 * len, INDIRECT, 0));
     // A nested table, as the first and as the last entry.
     set(2);
-    bench.ring.describe(at, 0, (at, 16, INDIRECT, 0));
+    bench.ring.write_descriptor(at, 0, (at, 16, INDIRECT, 0));
     assert_eq!(parse(2).unwrap_err(), ChainError::Nested);
-    bench.ring.describe(at, 0, (BUFFERS, 1, NEXT, 1));
-    bench.ring.describe(at, 1, (at, 16, INDIRECT, 0));
+    bench.ring.write_descriptor(at, 0, (BUFFERS, 1, NEXT, 1));
+    bench.ring.write_descriptor(at, 1, (at, 16, INDIRECT, 0));
     assert_eq!(parse(2).unwrap_err(), ChainError::Nested);
     // An index that exists in the table of the ring, but not in this table.
-    bench.ring.describe(at, 0, (BUFFERS, 1, NEXT, 2));
+    bench.ring.write_descriptor(at, 0, (BUFFERS, 1, NEXT, 2));
     assert_eq!(parse(2).unwrap_err(), ChainError::Index(2));
     // A loop.
-    bench.ring.describe(at, 1, (BUFFERS, 0, NEXT, 0));
-    bench.ring.describe(at, 0, (BUFFERS, 1, NEXT, 1));
+    bench.ring.write_descriptor(at, 1, (BUFFERS, 0, NEXT, 0));
+    bench.ring.write_descriptor(at, 0, (BUFFERS, 1, NEXT, 1));
     assert_eq!(parse(2).unwrap_err(), ChainError::TooLong);
     // A table may be longer than the ring, but the chain in it must not.
     for (used, error) in
@@ -113,7 +113,7 @@ fn contents_of_indirect_tables() {
         set(65535);
         for index in 0..used {
             let next = if index + 1 < used { NEXT } else { 0 };
-            bench.ring.describe(at, index, (BUFFERS, 1, next, index + 1));
+            bench.ring.write_descriptor(at, index, (BUFFERS, 1, next, index + 1));
         }
         let parsed = parse(65535);
         assert_eq!(parsed.as_ref().err(), error.as_ref(), "{used}");
@@ -123,8 +123,8 @@ fn contents_of_indirect_tables() {
     }
     // A table after other descriptors.
     set(1);
-    bench.ring.describe(at, 0, (BUFFERS, 3, WRITE, 9));
-    bench.ring.describe(TABLE, 3, (BUFFERS, 2, NEXT, 0));
+    bench.ring.write_descriptor(at, 0, (BUFFERS, 3, WRITE, 9));
+    bench.ring.write_descriptor(TABLE, 3, (BUFFERS, 2, NEXT, 0));
     let parsed = table(16).parse(&memory, 3).unwrap();
     assert_eq!((parsed.chain.readable.len(), parsed.chain.writable.len()), (2, 3));
     assert!(parsed.in_order);
@@ -135,8 +135,8 @@ fn buffers_may_cross_regions() {
     let bench = Bench::new(16);
     let bytes: Vec<u8> = (0..16).collect();
     bench.ring.write(BORDER - 8, &bytes);
-    bench.ring.describe(TABLE, 0, (BORDER - 8, 16, NEXT, 1));
-    bench.ring.describe(TABLE, 1, (BORDER - 2, 4, WRITE, 0));
+    bench.ring.write_descriptor(TABLE, 0, (BORDER - 8, 16, NEXT, 1));
+    bench.ring.write_descriptor(TABLE, 1, (BORDER - 2, 4, WRITE, 0));
     let memory = bench.ring.memory.memory();
     let chain = table(16).parse(&memory, 0).unwrap().chain;
     let slices =
@@ -171,15 +171,15 @@ fn empty_descriptors_are_a_violation() {
 #[test]
 fn readable_after_writable_is_a_violation() {
     let mut bench = Bench::new(16);
-    let found = |bench: &Bench| is_violated(bench, Requirement::WritableLast);
+    let violated = |bench: &Bench| is_violated(bench, Requirement::WritableLast);
     let to = BUFFERS + 8;
     bench.ring.add(&[(BUFFERS, 4, 0), (to, 1, WRITE)]);
     bench.run();
-    assert!(!found(&bench));
+    assert!(!violated(&bench));
     bench.ring.write(to, &[0xff]);
     let head = bench.ring.add(&[(to, 1, WRITE), (BUFFERS, 4, 0)]);
     bench.run();
-    assert!(found(&bench));
+    assert!(violated(&bench));
     assert_eq!(bench.ring.used().last(), Some(&(head.into(), 1)));
     assert_ne!(bench.ring.read(to, 1), [0xff]);
 }
@@ -188,7 +188,7 @@ fn readable_after_writable_is_a_violation() {
 fn invalid_heads() {
     let mut bench = Bench::new(16);
     for head in [16, 17, 65535] {
-        bench.ring.offer(head);
+        bench.ring.make_available(head);
     }
     bench.run();
     assert_eq!(bench.ring.used(), [(16, 0), (17, 0), (65535, 0)]);
@@ -196,7 +196,7 @@ fn invalid_heads() {
     assert!(is_violated(&bench, Requirement::Chain));
 }
 
-/// Checks that the queue stops, and works again after the next start.
+/// Checks that the device stops the queue, and serves it again after the driver restarts it.
 fn check_broken(bench: &mut Bench) {
     bench.run();
     bench.run();
@@ -252,7 +252,7 @@ fn descriptor_table_outside_guest_memory() {
     for table in [END, u64::MAX - 15, END - 16] {
         let mut bench = Bench::new(16);
         bench.vring.set_queue_info(table, AVAIL, USED).unwrap();
-        bench.ring.offer(3);
+        bench.ring.make_available(3);
         bench.run();
         assert_eq!(bench.ring.used(), [(3, 0)]);
         assert!(!bench.queue.status().broken);
@@ -298,18 +298,18 @@ fn random_descriptors() {
     bench.fault("never-answer:after=50:count=20");
     bench.fault("wrong-id:after=80");
     for round in 0..20_000u64 {
-        let places = [TABLE, BUFFERS, BORDER - 1, END - 1, END, INDIRECT_TABLE, u64::MAX];
+        let addresses = [TABLE, BUFFERS, BORDER - 1, END - 1, END, INDIRECT_TABLE, u64::MAX];
         for index in 0..16 {
-            let address = random.pick(&places);
+            let address = random.pick(&addresses);
             let len = random.pick(&[0, 1, 4, 16, 32, 72, 4096, 65536 * 16, u32::MAX.into()]) as u32;
             let flags = random.pick(&[0, 1, 2, 3, 4, 5, 7]) as u16;
             let next = random.below(20) as u16;
             let descriptor = (address, len, flags, next);
-            bench.ring.describe(TABLE, index, descriptor);
-            bench.ring.describe(INDIRECT_TABLE, index, descriptor);
+            bench.ring.write_descriptor(TABLE, index, descriptor);
+            bench.ring.write_descriptor(INDIRECT_TABLE, index, descriptor);
         }
         for _ in 0..random.below(5) {
-            bench.ring.offer(random.below(18) as u16);
+            bench.ring.make_available(random.below(18) as u16);
         }
         if round % 100 == 99 {
             bench.ring.set_avail(random.next() as u16);
@@ -318,7 +318,7 @@ fn random_descriptors() {
         bench.queue.serve_held(|ring| ring.take_all(Default::default()));
         let status = bench.queue.status();
         assert!(status.broken || status.popped == status.completed + status.held);
-        // Requests may have written to the rings.
+        // Requests may have overwritten the rings, so set them up again from time to time.
         if status.broken || round % 7 == 0 {
             bench.stop();
             bench.start();

@@ -17,20 +17,21 @@ use serde_json::{json, Value};
 use virtio_crypto_device::capabilities::Capabilities;
 use vmm_sys_util::tempdir::TempDir;
 
+/// A test device with a monitor, in this process.
 struct Bench {
     directory: TempDir,
-    service: Arc<TestDevice>,
+    device: Arc<TestDevice>,
 }
 
 impl Bench {
     fn new() -> Self {
         let directory = TempDir::new_with_prefix("/tmp/crypto-test-device-test-").unwrap();
         let device = instrument::device(Capabilities::default(), Trace::default());
-        let service = TestDevice::new(device, Settings::default()).unwrap();
-        let bench = Bench { directory, service };
+        let device = TestDevice::new(device, Settings::default()).unwrap();
+        let bench = Bench { directory, device };
         let listener = UnixListener::bind(bench.path()).unwrap();
-        monitor::start(bench.service.clone(), listener).unwrap();
-        periodic_faults::start(bench.service.clone()).unwrap();
+        monitor::start(bench.device.clone(), listener).unwrap();
+        periodic_faults::start(bench.device.clone()).unwrap();
         bench
     }
 
@@ -61,7 +62,8 @@ impl Client {
         self.reply()
     }
 
-    fn fails(&mut self, bytes: &[u8]) {
+    /// Sends a line and checks that the reply is an error.
+    fn check_error(&mut self, bytes: &[u8]) {
         self.send(bytes);
         self.send(b"\n");
         let reply = self.reply();
@@ -113,9 +115,9 @@ fn faults_are_added_and_cleared() {
     assert_eq!((&faults[0]["value"], &faults[0]["queue"]), (&json!(5), &json!("control")));
     assert_eq!((&faults[1]["queue"], &faults[1]["happened"]), (&json!(3), &json!(0)));
     assert_eq!(client.run(json!({"command": "clear", "name": "crash"})), ok);
-    assert_eq!(bench.service.service.device.hooks.faults.list().len(), 2);
+    assert_eq!(bench.device.service.device.hooks.faults.list().len(), 2);
     assert_eq!(client.run(json!({"command": "clear"})), ok);
-    assert!(bench.service.service.device.hooks.faults.list().is_empty());
+    assert!(bench.device.service.device.hooks.faults.list().is_empty());
 }
 
 #[test]
@@ -123,15 +125,15 @@ fn other_commands() {
     let bench = Bench::new();
     let mut client = bench.client();
     client.run(json!({"command": "ready", "ready": false}));
-    assert!(!bench.service.service.device.is_ready());
+    assert!(!bench.device.service.device.is_ready());
     client.run(json!({"command": "ready", "ready": true}));
-    assert!(bench.service.service.device.is_ready());
+    assert!(bench.device.service.device.is_ready());
     client.run(json!({"command": "ready", "ready": false, "notice": "reset"}));
-    assert!(bench.service.service.device.is_ready());
-    bench.service.service.device.reset();
-    assert!(!bench.service.service.device.is_ready());
+    assert!(bench.device.service.device.is_ready());
+    bench.device.service.device.reset();
+    assert!(!bench.device.service.device.is_ready());
     client.run(json!({"command": "ready", "ready": true, "notice": "none"}));
-    assert!(bench.service.service.device.is_ready());
+    assert!(bench.device.service.device.is_ready());
     assert_eq!(client.run(json!({"command": "complete"}))["completed"], 0);
     let reply = client.run(json!({"command": "complete", "order": "lifo", "queue": "control"}));
     assert_eq!(reply, json!({"ok": true, "completed": 0}));
@@ -172,11 +174,11 @@ fn malformed_commands_keep_the_connection() {
         br#"{"command":"disconnect"}"#,
         br#"{"fault":"needs-reset"}"#,
     ] {
-        client.fails(malformed);
+        client.check_error(malformed);
     }
-    client.fails("[".repeat(60_000).as_bytes());
-    client.fails(&[b' '; 65 << 10]);
-    client.fails(&vec![b'x'; 1 << 20]);
+    client.check_error("[".repeat(60_000).as_bytes());
+    client.check_error(&[b' '; 65 << 10]);
+    client.check_error(&vec![b'x'; 1 << 20]);
     assert_eq!(client.run(json!({"command": "status"}))["faults"], json!([]));
 }
 
@@ -234,12 +236,12 @@ fn ctl_sends_commands() {
         })
     };
     assert!(ctl(&["fault", "delay:value=5", "table-full"]).unwrap());
-    assert_eq!(bench.service.service.device.hooks.faults.list().len(), 2);
+    assert_eq!(bench.device.service.device.hooks.faults.list().len(), 2);
     assert!(ctl(&["clear", "delay"]).unwrap());
     assert!(ctl(&[r#"{"command":"ready","ready":false}"#]).unwrap());
-    assert!(!bench.service.service.device.is_ready());
+    assert!(!bench.device.service.device.is_ready());
     assert!(ctl(&["ready", "on"]).unwrap());
-    assert!(bench.service.service.device.is_ready());
+    assert!(bench.device.service.device.is_ready());
     assert!(!ctl(&["fault", "unknown"]).unwrap());
     assert!(!ctl(&["config-change"]).unwrap());
     assert!(ctl(&["malformed"]).is_err());

@@ -242,6 +242,6 @@ fn faults_of_the_function_require_vfio_user() {
     let (code, _, text) = run(&["serve", "--socket-path=/tmp/x", "--fault=needs-reset"]);
     assert_eq!(code, Some(2));
     assert!(text.contains("needs-reset requires --front-end=vfio-user"), "{text}");
-    let of_function = Kind::ALL.iter().filter(|kind| kind.requires_vfio());
-    assert_eq!(of_function.count(), 12);
+    let vfio_only = Kind::ALL.iter().filter(|kind| kind.requires_vfio());
+    assert_eq!(vfio_only.count(), 12);
 }

@@ -20,9 +20,11 @@ use virtio_crypto_device::queue_id::QueueId;
 use virtio_crypto_device::ring::split::Split;
 use vmm_sys_util::timerfd::TimerFd;
 
-/// Length of the response to the invalid requests of the tests: a status.
+/// Number of bytes that the device writes for the requests of these tests. The requests are
+/// invalid, so the device only writes the status.
 const LEN: u32 = 1;
 
+/// Returns the expected used entry of a request.
 fn used(head: u16) -> (u32, u32) {
     (head.into(), LEN)
 }
@@ -52,12 +54,12 @@ fn indices_wrap_around() {
     for (size, event_idx) in [(1, false), (2, true), (64, true), (64, false)] {
         let mut bench = Bench::new(size);
         bench.vring.set_queue_event_idx(event_idx);
-        let many = (size / 2).max(1);
+        let batch = (size / 2).max(1);
         let mut count = 0;
         while count < 70_000 {
             bench.ring.set_used_event(bench.ring.seen);
-            // A chain has two descriptors, or one if the ring has only one.
-            let heads: Vec<u16> = (0..many)
+            // A chain has two descriptors. In a ring of size 1 it has one.
+            let heads: Vec<u16> = (0..batch)
                 .map(|_| match size {
                     1 => bench.ring.add(&[(BUFFERS, 1, WRITE)]),
                     _ => bench.ring.request(0),
@@ -70,13 +72,13 @@ fn indices_wrap_around() {
             if event_idx {
                 assert_eq!(bench.ring.avail_event(), bench.ring.avail);
             }
-            count += u32::from(many);
+            count += u32::from(batch);
         }
     }
 }
 
 #[test]
-fn notifications_follow_the_drivers_settings() {
+fn notifications_obey_flags_and_used_event() {
     let mut bench = Bench::new(16);
     bench.ring.set_avail_flags(1);
     assert_eq!(bench.run_request().1.len(), 1);
@@ -105,6 +107,7 @@ fn results_are_published_before_a_slow_request() {
         assert_eq!(bench.ring.used().len(), 2);
         bench.interrupts()
     };
+    // A long request, and a public-key request, are slow.
     assert_eq!(interrupts(0, 0x8000), 2);
     assert_eq!(interrupts(0x400, 4), 2);
 }
@@ -154,9 +157,9 @@ fn delay() {
     let mut bench = Bench::new(16);
     bench.fault("delay:value=500:count=2");
     let heads = [bench.ring.request(0), bench.ring.request(0)];
-    let prompt = bench.ring.request(0);
+    let undelayed = bench.ring.request(0);
     bench.run();
-    assert_eq!(bench.ring.used(), [used(prompt)]);
+    assert_eq!(bench.ring.used(), [used(undelayed)]);
     bench.queue.timer_expired();
     assert_eq!(bench.ring.used(), []);
     assert!(timer_is_set(&bench));
@@ -171,11 +174,12 @@ fn delay() {
 
 fn timer_is_set(bench: &Bench) -> bool {
     let mut set = false;
-    let look = |timer: &TimerFd| -> Result<(), ()> {
+    // `attach_worker` passes the timer of the queue to this closure.
+    let read_timer = |timer: &TimerFd| -> Result<(), ()> {
         set = timer.is_armed().unwrap();
         Ok(())
     };
-    bench.queue.attach_worker(look).unwrap();
+    bench.queue.attach_worker(read_timer).unwrap();
     set
 }
 
@@ -190,7 +194,7 @@ fn held_requests_are_parsed_when_served() {
     bench.run();
     assert_eq!(bench.ring.read(to, 1), [0xff]);
     // The driver changes the chain while the request is held.
-    bench.ring.describe(0, head, (u64::MAX, 4, 0, 0));
+    bench.ring.write_descriptor(0, head, (u64::MAX, 4, 0, 0));
     assert_eq!(bench.queue.serve_held(|ring| ring.take_all(Order::Fifo)), 1);
     assert_eq!(bench.ring.used(), [(head.into(), 0)]);
     assert_eq!(bench.ring.read(to, 1), [0xff]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Tests of the requirements on devices, V-1 to V-32. The names of violations are those of
-//! Documentation/requirements.rst and reference-device.rst: D-1 to D-38, and "exact", descriptors of another
-//! total length than the fields of the request give.
+//! Tests of the requirements on devices, V-1 to V-32 in Documentation/requirements.rst. Some tests
+//! also expect violations by the driver. D-1 to D-38 are defined in the same document, and names
+//! such as "exact" in Documentation/reference-device.rst.
 
 #![allow(missing_docs)]
 
@@ -87,8 +87,8 @@ fn masked_algorithms_are_neither_offered_nor_served() {
     let chain = |kit: &Kit, mode| kit.chain([2, mode], [AES_CBC, ENCRYPT], [2, 20], &KEY, &KEY, 0);
     let plain = |kit: &Kit| kit.chain([2, 1], [AES_CBC, ENCRYPT], [2, 20], &KEY, &[], 0);
     assert_eq!((plain(&kit), chain(&kit, 2).is_ok()), (Err(NOTSUPP), true));
-    let without = Kit::with(Capabilities { mac_mask: !(1 << 2), ..Capabilities::default() }, 0);
-    assert_eq!((plain(&without).is_ok(), chain(&without, 2)), (true, Err(NOTSUPP)));
+    let no_sha1_mac = Kit::with(Capabilities { mac_mask: !(1 << 2), ..Capabilities::default() }, 0);
+    assert_eq!((plain(&no_sha1_mac).is_ok(), chain(&no_sha1_mac, 2)), (true, Err(NOTSUPP)));
     let kit = Kit::with(Capabilities { serve_unadvertised: true, ..capabilities }, 0);
     assert_eq!(field(&kit.device.config(), 12), 1 << AES_CBC);
     assert!(kit.cipher(2, ENCRYPT, &KEY).is_ok());
@@ -247,13 +247,13 @@ fn v16_requests_for_another_service_are_rejected() {
         (0x0200, kit.mac(4, 32, &KEY).unwrap()),
         (0x0300, kit.aead(1, ENCRYPT, 16, &KEY).unwrap()),
     ];
-    for (own, id) in ids {
+    for (session_opcode, id) in ids {
         for opcode in [0x0000, 0x0100, 0x0200, 0x0300, 0x0400, 0x0403] {
             let mut fields = [0; 12];
             fields[10] = 1;
             let status = kit.data(opcode, id, &fields, 72, &[], 64).status;
-            if opcode & 0xff00 != own {
-                assert_eq!(status, ERR, "{opcode:#x} in a session of {own:#x}");
+            if opcode & 0xff00 != session_opcode {
+                assert_eq!(status, ERR, "{opcode:#x} in a session of {session_opcode:#x}");
             }
         }
         for opcode in [0x0004, 0x0101, 0x0201, 0x0302, 0x0404, 0x0500, 0x10000, u32::MAX] {
@@ -282,7 +282,7 @@ fn v18_v19_v21_digests_are_copied_to_the_result() {
             let response = kit.stateless(0x0200, &[4, 4, 28, 32], 40, &[b"Jefe", message], 32);
             assert_eq!((response.status, response.output), (OK, jefe.clone()));
         }
-        // A truncated result must have the length that the session was created with.
+        // The result may be truncated, but must have the length in the parameters of the session.
         let short = kit.mac(4, 12, b"Jefe").unwrap();
         let response = kit.data(0x0200, short, &[28, 12], 32, &[message], 12);
         assert_eq!((response.status, &response.output[..]), (OK, &jefe[..12]));
@@ -332,7 +332,7 @@ fn v20_v21_v22_chains_cipher_and_digest_in_either_order() {
         let kit = Kit::with(Capabilities::default(), features);
         for aad in [&aad[..], &[]] {
             let len = aad.len() as u32;
-            // Cipher then hash, with AAD, as IPsec uses it.
+            // Cipher then hash, with AAD, like an IPsec request.
             let id = kit.chain([2, 2], [AES_CBC, ENCRYPT], [2, 20], &key, &auth_key, len).unwrap();
             let fields = chain_fields(32, [0, 32], [0, 32], len, 20);
             let input: [&[u8]; 3] =
@@ -387,7 +387,7 @@ fn v23_v24_v25_aead_tag_follows_the_ciphertext_and_is_verified() {
         "42831ec2217774244b7221b784d0d49ce3aa212f2c02a4e035c17e2329aca12e
          21d514b25466931c7d8f6a5aac84aa051ba30b396a0aac973d58e091 5bc94fbc3221a5db94fae95ae7121a47",
     );
-    let open = [12, 20, 76, 60, 16, 0];
+    let decrypt_fields = [12, 20, 76, 60, 16, 0];
     for features in [0, R1, STATELESS] {
         let kit = Kit::with(Capabilities::default(), features);
         let encrypt = kit.aead(1, ENCRYPT, 16, &key).unwrap();
@@ -395,7 +395,7 @@ fn v23_v24_v25_aead_tag_follows_the_ciphertext_and_is_verified() {
         let response =
             kit.data(0x0300, encrypt, &[12, 20, 60, 76, 16, 0], 48, &[&iv, &plain, &aad], 76);
         assert_eq!(response, Response { status: OK, output: sealed.clone(), written: 77 });
-        let response = kit.data(0x0301, decrypt, &open, 48, &[&iv, &sealed, &aad], 60);
+        let response = kit.data(0x0301, decrypt, &decrypt_fields, 48, &[&iv, &sealed, &aad], 60);
         assert_eq!(response, Response { status: OK, output: plain.clone(), written: 61 });
         if features == STATELESS {
             let fields = [1, 16, ENCRYPT, 12, 16, 20, 60, 76];
@@ -405,7 +405,7 @@ fn v23_v24_v25_aead_tag_follows_the_ciphertext_and_is_verified() {
         for at in [0, 59, 60, 75] {
             let mut wrong = sealed.clone();
             wrong[at] ^= 0x10;
-            let response = kit.data(0x0301, decrypt, &open, 48, &[&iv, &wrong, &aad], 60);
+            let response = kit.data(0x0301, decrypt, &decrypt_fields, 48, &[&iv, &wrong, &aad], 60);
             assert_eq!((response.status, response.written), (BADMSG, 0));
             assert_ne!(response.output, plain);
         }
@@ -415,8 +415,8 @@ fn v23_v24_v25_aead_tag_follows_the_ciphertext_and_is_verified() {
             kit.data(0x0301, decrypt, &short, 48, &[&iv, &sealed[..15], &aad], 0).status,
             ERR
         );
-        let no_room = [12, 20, 60, 75, 16, 0];
-        let response = kit.data(0x0300, encrypt, &no_room, 48, &[&iv, &plain, &aad], 75);
+        let short_dst = [12, 20, 60, 75, 16, 0];
+        let response = kit.data(0x0300, encrypt, &short_dst, 48, &[&iv, &plain, &aad], 75);
         assert_eq!(response.status, ERR);
     }
 }
@@ -488,7 +488,7 @@ fn features_without_their_dependency_are_ignored() {
     let kit = Kit::with(Capabilities::default(), feature::ALL);
     kit.device.start(0b10);
     assert_eq!(kit.violations(), ["D-12"]);
-    // Without revision 1 control requests are padded to 72 bytes: a DESTROY of 24 bytes is too short.
+    // Without revision 1 control requests are padded to 72 bytes, so this DESTROY is too short.
     let (response, _) = kit.raw_control(words(&[3, 0, 0, 0, 0, 0]), 1);
     assert_eq!(u32::from(response[0]), ERR);
 }
@@ -521,20 +521,20 @@ fn violations_of_the_driver_are_detected() {
     assert_eq!(control(&|bytes| bytes.truncate(40)), ["D-14"]);
     assert_eq!(control(&|bytes| bytes.push(0)), ["exact"]);
     assert_eq!(violations(&|kit| drop(kit.raw_control(create(), 17))), ["exact"]);
-    let destroy = |features, len, room| {
+    let destroy = |features, len, response_len| {
         let kit = Kit::with(Capabilities::default(), features);
         let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
         let mut bytes = words(&[3, 0, 0, 0, id as u32, 0]);
         bytes.resize(len, 0);
-        kit.raw_control(bytes, room);
+        kit.raw_control(bytes, response_len);
         kit.violations()
     };
     assert!(destroy(0, 72, 1).is_empty() && destroy(R1, 24, 1).is_empty());
-    for (features, len, room) in [(0, 73, 1), (0, 72, 2), (R1, 72, 1), (R1, 24, 16)] {
-        assert_eq!(destroy(features, len, room), ["exact"]);
+    for (features, len, response_len) in [(0, 73, 1), (0, 72, 2), (R1, 72, 1), (R1, 24, 16)] {
+        assert_eq!(destroy(features, len, response_len), ["exact"]);
     }
     assert_eq!(control(&|bytes| bytes[0] = 9), ["D-13"]);
-    let data = |change: &dyn Fn(&mut Vec<u8>), room| {
+    let data = |change: &dyn Fn(&mut Vec<u8>), response_len| {
         violations(&|kit| {
             let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
             let mut bytes = words(&[0, 0, id as u32, 0, 0, 0, 16, 16, 16]);
@@ -542,7 +542,7 @@ fn violations_of_the_driver_are_detected() {
             bytes[64] = 1;
             bytes.resize(72 + 32, 0);
             change(&mut bytes);
-            kit.raw_data(&bytes, room, 7);
+            kit.raw_data(&bytes, response_len, 7);
         })
     };
     assert!(data(&|_| (), 17).is_empty());

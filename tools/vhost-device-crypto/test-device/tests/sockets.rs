@@ -23,13 +23,13 @@ fn create_session(front: &mut Front) -> u64 {
     let (from, to) = (ring.buffer(88), ring.buffer(16));
     ring.write(from, &bytes);
     ring.add(&[(from, 88, 0), (to, 16, WRITE)]);
-    assert_eq!(front.answers(1)[0].1, 16);
+    assert_eq!(front.kick_and_wait(1)[0].1, 16);
     u64::from_le_bytes(front.rings[1].read(to, 8).try_into().unwrap())
 }
 
 fn check_served(front: &mut Front) {
     let head = front.rings[0].request(0);
-    assert_eq!(front.answers(0), [(head.into(), 1)]);
+    assert_eq!(front.kick_and_wait(0), [(head.into(), 1)]);
 }
 
 #[test]
@@ -59,21 +59,21 @@ fn devices_of_a_process_share_nothing() {
     assert!(server.child.try_wait().unwrap().is_none());
     drop(second);
     assert_eq!(server.wait_for_end().code(), Some(0));
-    for (number, left) in [(0, 2), (1, 1)] {
+    for (number, leaked) in [(0, 2), (1, 1)] {
         let text = std::fs::read(server.path(&format!("report{number}"))).unwrap();
         let report: serde_json::Value = serde_json::from_slice(&text).unwrap();
-        assert_eq!(report["sessions_leaked"], left);
+        assert_eq!(report["sessions_leaked"], leaked);
         assert!(!server.path(&format!("socket{number}")).exists());
     }
 }
 
-/// Starts a server with an open socket.
-fn serve(socket: &impl AsFd, more: &[&str]) -> std::process::Child {
+/// Starts a server that inherits an open socket.
+fn serve(socket: &impl AsFd, arguments: &[&str]) -> std::process::Child {
     let socket = socket.as_fd();
     fcntl_setfd(socket, FdFlags::empty()).unwrap();
     let child = Command::new(env!("CARGO_BIN_EXE_crypto-test-device"))
         .args(["serve", "--socket-fd", &socket.as_raw_fd().to_string()])
-        .args(more)
+        .args(arguments)
         .stdin(Stdio::null())
         .spawn()
         .unwrap();
@@ -99,7 +99,7 @@ fn open_sockets_are_used() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let mut child = serve(&theirs, &["--keep-serving"]);
     drop(theirs);
-    let mut front = Front::connect_by(ours, 2);
+    let mut front = Front::from_socket(ours, 2);
     front.start(0, 2);
     check_served(&mut front);
     drop(front);
@@ -114,6 +114,6 @@ fn descriptors_that_are_not_sockets_are_rejected() {
         let output = Command::new(program).args(["serve", &argument]).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
         let text = String::from_utf8(output.stderr).unwrap();
-        assert!(text.contains("no socket that is open by this number"), "{text}");
+        assert!(text.contains("not an open socket"), "{text}");
     }
 }

@@ -41,9 +41,9 @@ fn unused(features: u64, control: bool, words: &[(usize, u32)], len: usize) -> V
 
 #[test]
 fn control_requests() {
-    let create = |opcode, more: &[(usize, u32)]| [&[(0, opcode)], more].concat();
+    let create = |opcode, fields: &[(usize, u32)]| [&[(0, opcode)], fields].concat();
     let padded = |words: &[(usize, u32)]| unused(0, true, words, 72);
-    // The flag of the header, the bytes after the fields, the bytes after `op_type`.
+    // Unused are the flag of the header, the bytes after the fields, and those after `op_type`.
     assert_eq!(padded(&create(2, &[(64, 1)])), [8..12, 28..64, 68..72]);
     let auth = create(2, &[(64, 2), (20, 2)]);
     assert_eq!(padded(&auth), [8..12, 36..40, 52..56, 60..64, 68..72]);
@@ -81,7 +81,7 @@ fn data_requests_in_sessions() {
 
 #[test]
 fn stateless_data_requests() {
-    let words = |opcode, more: &[(usize, u32)]| [&[(0, opcode)], more].concat();
+    let words = |opcode, fields: &[(usize, u32)]| [&[(0, opcode)], fields].concat();
     let stateless = |words: &[(usize, u32)], len| unused(STATELESS, false, words, len);
     assert_eq!(stateless(&words(0, &[(96, 1)]), 100), [20..24, 48..96]);
     assert_eq!(stateless(&words(0, &[(96, 2)]), 100), [20..24, 92..96]);

@@ -9,8 +9,8 @@ use std::time::Duration;
 use driver::front::{wait, Server, VERSION_1};
 use driver::function::{
     Guest, COMMON, CONFIG_VECTOR, DEVICE, DRIVER, EVENT_IDX, GENERATION, IN_ORDER, ISR,
-    NEEDS_RESET, NO_VECTOR, PACKED, PCI, QUEUE_ENABLE, QUEUE_RESET, QUEUE_SELECT, QUEUE_VECTOR,
-    RING_RESET, SPACE,
+    NEEDS_RESET, NO_VECTOR, PACKED, PCI, PCI_CONFIG, QUEUE_ENABLE, QUEUE_RESET, QUEUE_SELECT,
+    QUEUE_VECTOR, RING_RESET,
 };
 use driver::packed::Packed;
 use driver::{BORDER, END, WRITE};
@@ -24,15 +24,16 @@ fn serve(arguments: &[&str]) -> Server {
     Server::start(&all)
 }
 
+/// Returns a field of the status of a queue.
 fn queue(server: &Server, index: usize, name: &str) -> serde_json::Value {
     server.status()["queues"][index][name].clone()
 }
 
 #[test]
-fn function_has_its_identity_and_capabilities() {
+fn function_has_virtio_ids_and_capabilities() {
     let server = serve(&["--queues", "3", "--stateless", "--packed", "--in-order"]);
     let mut guest = Guest::connect(&server);
-    assert_eq!(guest.space(0, 4), 0x1054_1af4);
+    assert_eq!(guest.pci_config(0, 4), 0x1054_1af4);
     assert_eq!(guest.offered() >> 28, 1 | 2 | (VERSION_1 | PACKED | IN_ORDER | RING_RESET) >> 28);
     assert_eq!(guest.offered() & 0xffff, 0x3f);
     // One vector for each of three data queues, the control queue, and config changes.
@@ -41,7 +42,7 @@ fn function_has_its_identity_and_capabilities() {
     assert_eq!(guest.structure(DEVICE).unwrap().2, 56);
     assert_eq!(guest.read(DEVICE, 4, 4), 3);
     assert_eq!(guest.read(DEVICE, 0, 8), 3 << 32 | 1);
-    let (_, first, _) = guest.structure(COMMON).unwrap();
+    let (_, common, _) = guest.structure(COMMON).unwrap();
     let server = serve(&[
         "--no-ring-reset",
         "--no-event-idx",
@@ -55,7 +56,7 @@ fn function_has_its_identity_and_capabilities() {
     assert_eq!(guest.vectors.len(), 2);
     assert_eq!(guest.structure(DEVICE).unwrap().2, 40);
     assert_eq!(guest.read(DEVICE, 40, 8), 0);
-    assert_eq!(guest.structure(COMMON).unwrap().1, first);
+    assert_eq!(guest.structure(COMMON).unwrap().1, common);
 }
 
 #[test]
@@ -70,7 +71,7 @@ fn every_queue_has_its_own_vector() {
             guest.rings[index].request(0);
             guest.kick(index);
             wait("used entry", || (guest.rings[index].used().len() == 1).then_some(()));
-            guest.interrupt(index + 1);
+            guest.wait_for_interrupt(index + 1);
             assert!(guest.raised().is_empty());
         }
     }
@@ -87,7 +88,7 @@ fn reset_stops_all_queues() {
         wait("request", || (queue(&server, 0, "popped") == 2 * start - 1).then_some(()));
         guest.rings[0].request(0);
         guest.kick(0);
-        guest.interrupt(1);
+        guest.wait_for_interrupt(1);
         assert_eq!(server.status()["starts"], start);
         assert_eq!(queue(&server, 0, "running"), true);
         guest.reset();
@@ -101,7 +102,7 @@ fn reset_stops_all_queues() {
     // A reset of the function.
     guest.start(0, 2);
     guest.client.reset().unwrap();
-    assert_eq!((guest.status(), guest.space(4, 2)), (0, 0));
+    assert_eq!((guest.status(), guest.pci_config(4, 2)), (0, 0));
     assert_eq!(queue(&server, 1, "running"), false);
     drop(guest);
     assert_eq!(server.wait_for_end().code(), Some(0));
@@ -140,7 +141,7 @@ fn queues_are_not_served_before_driver_ok() {
     assert!(guest.negotiate(VERSION_1));
     for index in 0..2 {
         guest.enable(index, 16);
-        let ring = driver::Ring::new(guest.memory.clone(), Guest::base(index), 16);
+        let ring = driver::Ring::new(guest.memory.clone(), Guest::ring_base(index), 16);
         guest.rings.push(ring);
     }
     let head = guest.rings[0].request(0);
@@ -149,7 +150,7 @@ fn queues_are_not_served_before_driver_ok() {
     assert_eq!(guest.rings[0].used(), []);
     // DRIVER_OK serves the queue without another kick.
     guest.set_driver_ok();
-    guest.interrupt(1);
+    guest.wait_for_interrupt(1);
     assert_eq!(guest.rings[0].used(), [(head.into(), 1)]);
 }
 
@@ -161,21 +162,21 @@ fn packed_rings_are_served() {
         guest.enable_msix();
         assert!(guest.negotiate(VERSION_1 | PACKED | features));
         guest.enable(0, size);
-        let mut ring = Packed::new(guest.memory.clone(), Guest::base(0), size);
+        let mut ring = Packed::new(guest.memory.clone(), Guest::ring_base(0), size);
         guest.set_driver_ok();
-        // A request has two descriptors.
-        let together = usize::from(size / 2);
+        // Each request has two descriptors.
+        let batch = usize::from(size / 2);
         for _ in 0..100 {
-            let ids: Vec<_> = (0..together).map(|_| (ring.request(0).into(), 1)).collect();
+            let ids: Vec<_> = (0..batch).map(|_| (ring.request(0).into(), 1)).collect();
             guest.kick(0);
             let mut entries = Vec::new();
             wait("used entries", || {
                 entries.extend(ring.used());
-                (entries.len() == together).then_some(())
+                (entries.len() == batch).then_some(())
             });
             assert_eq!(entries, ids);
         }
-        guest.interrupt(1);
+        guest.wait_for_interrupt(1);
         assert_eq!(queue(&server, 0, "malformed"), 0);
     }
 }
@@ -187,7 +188,7 @@ fn packed_rings_complete_out_of_order() {
     guest.enable_msix();
     assert!(guest.negotiate(VERSION_1 | PACKED));
     guest.enable(0, 16);
-    let mut ring = Packed::new(guest.memory.clone(), Guest::base(0), 16);
+    let mut ring = Packed::new(guest.memory.clone(), Guest::ring_base(0), 16);
     guest.set_driver_ok();
     let ids: Vec<u16> = (0..4).map(|_| ring.request(0)).collect();
     guest.kick(0);
@@ -210,7 +211,7 @@ fn in_order_rings_complete_in_order() {
         let heads = [0, 7, 0, 0].map(|opcode| u32::from(guest.rings[0].request(opcode)));
         guest.kick(0);
         let mut entries = Vec::new();
-        let mut all = |guest: &mut Guest, count: usize| {
+        let mut wait_for = |guest: &mut Guest, count: usize| {
             wait("used entries", || {
                 entries.extend(guest.rings[0].used().iter().map(|entry| entry.0));
                 (entries.len() == count).then_some(())
@@ -218,12 +219,12 @@ fn in_order_rings_complete_in_order() {
             entries.clone()
         };
         let expected = if in_order { heads } else { [0, 2, 3, 1].map(|at| heads[at]) };
-        assert_eq!(all(&mut guest, 4), expected);
+        assert_eq!(wait_for(&mut guest, 4), expected);
         // The fault `reorder` breaks the order.
         server.command(r#"{"fault":"reorder:count=1"}"#);
         let heads = [0, 0, 0].map(|opcode| u32::from(guest.rings[0].request(opcode)));
         guest.kick(0);
-        assert_eq!(all(&mut guest, 7)[4..], [1, 0, 2].map(|at| heads[at]));
+        assert_eq!(wait_for(&mut guest, 7)[4..], [1, 0, 2].map(|at| heads[at]));
     }
 }
 
@@ -237,7 +238,7 @@ fn complete_also_completes_requests_after_a_held_one() {
     wait("requests", || (queue(&server, 0, "held") == 3).then_some(()));
     assert_eq!(guest.rings[0].used(), []);
     assert_eq!(server.command(r#"{"command":"complete"}"#)["completed"], 3);
-    guest.interrupt(1);
+    guest.wait_for_interrupt(1);
     assert_eq!(guest.rings[0].used(), heads);
     guest.run_request(0);
 }
@@ -257,7 +258,7 @@ fn single_queues_can_be_reset() {
     assert_eq!(server.command(r#"{"command":"complete"}"#)["completed"], 0);
     guest.kick(0);
     guest.run_request(1);
-    guest.rings[0] = driver::Ring::new(guest.memory.clone(), Guest::base(0), 8);
+    guest.rings[0] = driver::Ring::new(guest.memory.clone(), Guest::ring_base(0), 8);
     guest.enable(0, 8);
     guest.run_request(0);
     guest.run_request(1);
@@ -279,7 +280,7 @@ fn needs_reset_stops_all_queues() {
     guest.run_request(1);
     guest.rings[0].request(0);
     guest.kick(0);
-    guest.interrupt(0);
+    guest.wait_for_interrupt(0);
     assert_ne!(guest.status() & NEEDS_RESET, 0);
     // No queue is served.
     guest.rings[1].request(0);
@@ -295,9 +296,9 @@ fn needs_reset_stops_all_queues() {
         guest.start(0, 2);
         guest.run_request(0);
         guest.run_request(1);
-        // The monitor can trigger the same without a request.
+        // The monitor command has the effect of the fault, but without a request.
         assert_eq!(server.command(r#"{"command":"needs-reset"}"#)["ok"], true);
-        guest.interrupt(0);
+        guest.wait_for_interrupt(0);
         assert_ne!(guest.status() & NEEDS_RESET, 0);
         guest.rings[1].request(0);
         guest.kick(1);
@@ -310,7 +311,7 @@ fn needs_reset_stops_all_queues() {
 fn invalid_ring_sets_needs_reset() {
     let server = serve(&["--packed"]);
     let mut guest = Guest::connect(&server);
-    // Outside guest memory or misaligned, in both formats.
+    // Descriptor areas that are outside guest memory or misaligned, in both ring formats.
     for (features, address) in [(0, END), (0, 8), (0, u64::MAX - 15), (PACKED, END)] {
         guest.enable_msix();
         assert!(guest.negotiate(VERSION_1 | features));
@@ -332,7 +333,7 @@ fn invalid_ring_sets_needs_reset() {
     let avail = guest.rings[0].avail;
     guest.rings[0].set_avail(avail.wrapping_add(100));
     guest.kick(0);
-    guest.interrupt(0);
+    guest.wait_for_interrupt(0);
     assert_ne!(guest.status() & NEEDS_RESET, 0);
     guest.reset();
     guest.start(0, 2);
@@ -356,7 +357,7 @@ fn config_changes_are_notified() {
         let before = guest.common(GENERATION, 1);
         assert_eq!(guest.common(GENERATION, 1), before);
         ready(is_ready);
-        guest.interrupt(0);
+        guest.wait_for_interrupt(0);
         assert_ne!(guest.common(GENERATION, 1), before);
         assert_eq!(guest.read(DEVICE, 0, 4), u64::from(is_ready));
         assert!(guest.raised().is_empty());
@@ -386,8 +387,8 @@ fn interrupt_faults() {
 
     server.command(r#"{"fault":"interrupt-storm:value=1"}"#);
     for _ in 0..3 {
-        guest.interrupt(1);
-        guest.interrupt(2);
+        guest.wait_for_interrupt(1);
+        guest.wait_for_interrupt(2);
     }
     server.command(r#"{"command":"clear"}"#);
     wait("end of the interrupts", || {
@@ -420,7 +421,7 @@ fn interrupts_without_an_eventfd_become_pending() {
     wait("pending bit", || (pending(&mut guest) == 2).then_some(()));
     assert!(guest.raised().is_empty());
     guest.set_event(1);
-    guest.interrupt(1);
+    guest.wait_for_interrupt(1);
     assert_eq!(pending(&mut guest), 0);
 }
 
@@ -430,7 +431,7 @@ fn intx_works_without_msix() {
     let mut guest = Guest::connect(&server);
     assert!(guest.negotiate(VERSION_1));
     guest.enable(0, 16);
-    guest.rings.push(driver::Ring::new(guest.memory.clone(), Guest::base(0), 16));
+    guest.rings.push(driver::Ring::new(guest.memory.clone(), Guest::ring_base(0), 16));
     guest.set_driver_ok();
     for _ in 0..3 {
         guest.rings[0].request(0);
@@ -448,11 +449,11 @@ fn intx_works_without_msix() {
     wait("interrupt", || guest.line.read().ok());
     assert_eq!(guest.read(ISR, 0, 1), 2);
     guest.unmask_line();
-    guest.client.region_write(SPACE, 4, &[0, 4]).unwrap();
+    guest.client.region_write(PCI_CONFIG, 4, &[0, 4]).unwrap();
     server.command(r#"{"command":"config-change"}"#);
     sleep(Duration::from_millis(20));
     assert!(guest.line.read().is_err());
-    guest.client.region_write(SPACE, 4, &[0, 0]).unwrap();
+    guest.client.region_write(PCI_CONFIG, 4, &[0, 0]).unwrap();
     wait("interrupt", || guest.line.read().ok());
     assert!(guest.raised().is_empty());
 }
@@ -464,28 +465,28 @@ fn bar_is_accessible_through_the_configuration_space() {
     let (window, ..) = guest.structure(PCI).unwrap();
     let (_, common, _) = guest.structure(COMMON).unwrap();
     let access = |guest: &mut Guest, at: u64, len: u8| {
-        guest.client.region_write(SPACE, window + 8, &(at as u32).to_le_bytes()).unwrap();
-        guest.client.region_write(SPACE, window + 12, &[len, 0, 0, 0]).unwrap();
+        guest.client.region_write(PCI_CONFIG, window + 8, &(at as u32).to_le_bytes()).unwrap();
+        guest.client.region_write(PCI_CONFIG, window + 12, &[len, 0, 0, 0]).unwrap();
     };
     access(&mut guest, common + 0x12, 2);
-    assert_eq!(guest.space(window + 16, 2), 4);
+    assert_eq!(guest.pci_config(window + 16, 2), 4);
     access(&mut guest, common + 0x14, 1);
-    guest.client.region_write(SPACE, window + 16, &[DRIVER as u8]).unwrap();
+    guest.client.region_write(PCI_CONFIG, window + 16, &[DRIVER as u8]).unwrap();
     assert_eq!(guest.status(), DRIVER);
-    assert_eq!(guest.space(window + 16, 1), DRIVER);
+    assert_eq!(guest.pci_config(window + 16, 1), DRIVER);
 }
 
 #[test]
 fn unmapped_memory_is_not_accessed() {
     let server = serve(&[]);
     let mut guest = Guest::connect(&server);
-    // Only one queue: the ring of the other would also be unmapped.
+    // Start only queue 0: the ring of queue 1 is in the memory that is unmapped.
     guest.start(0, 1);
     let from = BORDER + 0x60_0000;
     let complete = |guest: &mut Guest| {
         guest.rings[0].write(from + 64, &[0xff]);
         guest.rings[0].add(&[(from, 4, 0), (from + 64, 1, WRITE)]);
-        let (_, len) = guest.used_entries(0)[0];
+        let (_, len) = guest.kick_and_wait(0)[0];
         (len, guest.rings[0].read(from + 64, 1)[0] != 0xff)
     };
     assert_eq!(complete(&mut guest), (1, true));
@@ -503,7 +504,7 @@ fn disconnect_closes_the_connection() {
     guest.run_request(0);
     let doorbell = guest.doorbell(0);
     guest.rings[0].request(0);
-    // The device may close the connection before it replies to this message or reads it.
+    // The device may close the connection before it has replied to this message.
     let _ = guest.client.region_write(0, doorbell, &[0; 2]);
     assert_eq!(server.wait_for_end().code(), Some(0));
     assert_eq!(guest.rings[0].used(), []);
@@ -523,7 +524,7 @@ fn disconnect_closes_the_connection() {
 }
 
 #[test]
-fn process_ends_with_its_front_end() {
+fn process_ends_when_the_front_end_disconnects() {
     let mut server = serve(&["--fault", "delay:value=20"]);
     let mut guest = Guest::connect(&server);
     guest.start(0, 2);

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
 use driver::front::Server;
-use driver::function::{Guest, FEATURES_OK, SPACE};
+use driver::function::{Guest, FEATURES_OK, PCI_CONFIG};
 
 /// Returns a message with this command, flags and body.
 fn message(command: u16, flags: u32, body: &[u8]) -> Vec<u8> {
@@ -73,19 +73,19 @@ fn invalid_commands_return_an_error() {
 #[test]
 fn malformed_messages_only_end_the_connection() {
     let server = Server::start(&["--front-end", "vfio-user", "--keep-serving"]);
-    let mut endless = message(9, 0, &[]);
-    endless[4..8].copy_from_slice(&u32::MAX.to_ne_bytes());
+    let mut too_long = message(9, 0, &[]);
+    too_long[4..8].copy_from_slice(&u32::MAX.to_ne_bytes());
     let mut short = message(9, 0, &[]);
     short[4..8].copy_from_slice(&15u32.to_ne_bytes());
     let reply = message(9, 1, &[]);
-    for malformed in [&[][..], &[0; 3], &[0xff; 16], &[0; 64], &endless, &short, &reply] {
+    for malformed in [&[][..], &[0; 3], &[0xff; 16], &[0; 64], &too_long, &short, &reply] {
         let mut socket = UnixStream::connect(server.path("socket")).unwrap();
         socket.write_all(malformed).unwrap();
     }
     let mut guest = Guest::connect(&server);
     guest.start(0, 2);
     guest.run_request(0);
-    // Invalid accesses of the driver, all over the BAR and the configuration space.
+    // Write invalid values to registers in the whole BAR and the PCI configuration space.
     for at in (0..0x8000).step_by(0x7fc) {
         for len in [1, 2, 4, 8] {
             if at + len as u64 > 0x8000 {
@@ -96,7 +96,7 @@ fn malformed_messages_only_end_the_connection() {
         }
     }
     for at in 0..256 {
-        guest.client.region_write(SPACE, at, &[0xff]).unwrap();
+        guest.client.region_write(PCI_CONFIG, at, &[0xff]).unwrap();
     }
     guest.client.reset().unwrap();
     guest.rings.clear();

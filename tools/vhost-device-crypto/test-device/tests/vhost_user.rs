@@ -24,21 +24,21 @@ const EVENT_IDX: u64 = 1 << 29;
 /// Index of the control queue, after one data queue.
 const CONTROL: usize = 1;
 
-/// Creates a session for AES-CBC, in the padded layout.
-fn create_session(front: &mut Front, ring: usize) -> (u64, u32) {
+/// Creates a session for AES-CBC, in the padded layout. Returns its ID and the status.
+fn create_session(front: &mut Front, index: usize) -> (u64, u32) {
     let mut bytes = vec![0; 72];
     let words = [(0, 0x0002), (4, 3), (16, 3), (20, 16), (24, 1), (64, 1)];
     for (at, word) in words {
         bytes[at..at + 4].copy_from_slice(&u32::to_le_bytes(word));
     }
     bytes.extend([0x55; 16]);
-    let ring_side = &mut front.rings[ring];
-    let (from, to) = (ring_side.buffer(88), ring_side.buffer(16));
-    ring_side.write(from, &bytes);
-    ring_side.write(to, &[0xff; 16]);
-    let head = ring_side.add(&[(from, 88, 0), (to, 16, WRITE)]);
-    assert_eq!(front.answers(ring), [(head.into(), 16)]);
-    let response = front.rings[ring].read(to, 16);
+    let ring = &mut front.rings[index];
+    let (from, to) = (ring.buffer(88), ring.buffer(16));
+    ring.write(from, &bytes);
+    ring.write(to, &[0xff; 16]);
+    let head = ring.add(&[(from, 88, 0), (to, 16, WRITE)]);
+    assert_eq!(front.kick_and_wait(index), [(head.into(), 16)]);
+    let response = front.rings[index].read(to, 16);
     let id = u64::from_le_bytes(response[..8].try_into().unwrap());
     let status = u32::from_le_bytes(response[8..12].try_into().unwrap());
     (id, status)
@@ -58,7 +58,7 @@ fn encrypt(front: &mut Front, session: u64) -> u8 {
     ring.write(from, &bytes);
     ring.write(to, &[0xff; 17]);
     ring.add(&[(from, 104, 0), (to, 17, WRITE)]);
-    assert_eq!(front.answers(0).len(), 1);
+    assert_eq!(front.kick_and_wait(0).len(), 1);
     front.rings[0].read(to + 16, 1)[0]
 }
 
@@ -92,20 +92,20 @@ fn requests_in_a_stopped_ring_are_served_after_resume() {
     let mut front = server.connect(2);
     front.start(INDIRECT_DESC, 2);
     let head = front.rings[0].request(0);
-    assert_eq!(front.answers(0), [(head.into(), 1)]);
+    assert_eq!(front.kick_and_wait(0), [(head.into(), 1)]);
     front.stop();
-    // The driver adds a request whose kick is lost.
+    // The driver adds a request without a kick. The device must resume before this request.
     let head = front.rings[0].request(0);
     let avail = front.rings[0].avail;
     front.rings[0].avail -= 1;
     front.resume(INDIRECT_DESC);
     front.rings[0].avail = avail;
-    front.interrupt(0);
+    front.wait_for_interrupt(0);
     assert_eq!(front.rings[0].used(), [(head.into(), 1)]);
 }
 
 #[test]
-fn starts_that_do_not_resume_are_resets() {
+fn a_start_that_does_not_resume_resets_the_device() {
     let server = Server::start(&["--revision-1"]);
     let mut front = server.connect(2);
     let starts: [fn(&mut Front); 4] = [
@@ -162,7 +162,7 @@ fn sessions_do_not_survive_a_disconnect() {
 #[test]
 fn socket_of_a_running_server_is_not_replaced() {
     let mut server = Server::start(&[]);
-    let second = |path: &str| {
+    let start_second_server = |path: &str| {
         let program = env!("CARGO_BIN_EXE_crypto-test-device");
         let arguments = ["serve", "--socket-path", path];
         let output = std::process::Command::new(program).args(arguments).output().unwrap();
@@ -170,15 +170,15 @@ fn socket_of_a_running_server_is_not_replaced() {
     };
     for name in ["socket", "monitor"] {
         let path = server.path(name);
-        let (status, text) = second(path.to_str().unwrap());
+        let (status, text) = start_second_server(path.to_str().unwrap());
         assert_eq!(status, Some(2));
-        assert!(text.contains("another process has this socket"), "{text}");
+        assert!(text.contains("another process listens on this socket"), "{text}");
     }
     // The first server still works.
     let mut front = server.connect(2);
     front.start(0, 2);
     let head = front.rings[0].request(0);
-    assert_eq!(front.answers(0), [(head.into(), 1)]);
+    assert_eq!(front.kick_and_wait(0), [(head.into(), 1)]);
     drop(front);
     assert_eq!(server.wait_for_end().code(), Some(0));
 }
@@ -255,7 +255,7 @@ fn every_queue_is_served() {
         for index in 0..8 {
             front.rings[index].set_used_event(front.rings[index].seen);
             let head = front.rings[index].request(0);
-            assert_eq!(front.answers(index), [(head.into(), 1)]);
+            assert_eq!(front.kick_and_wait(index), [(head.into(), 1)]);
         }
     }
     front.stop();
@@ -283,7 +283,7 @@ fn configuration_reads_may_have_any_length() {
     assert_eq!(read(0, 4), [1, 0, 0, 0]);
 }
 
-/// Counts the messages that the device sends.
+/// Counts the config change messages that the device sends.
 #[derive(Default)]
 struct Listener(AtomicUsize);
 
@@ -308,18 +308,18 @@ fn config_changes_are_notified() {
     handler.set_reply_ack_flag(true);
     front.set_channel(&handler.get_tx_raw_fd());
     let count = move || listener.0.load(Ordering::SeqCst);
-    let counted = count.clone();
+    let received = count.clone();
     std::thread::spawn(move || while handler.handle_request().is_ok() {});
     for expected in 1..4 {
         assert_eq!(server.command(change)["ok"], true);
-        wait("message", || (counted() == expected).then_some(()));
+        wait("message", || (received() == expected).then_some(()));
     }
     server.command(r#"{"command":"ready","ready":true}"#);
-    wait("message", || (counted() == 4).then_some(()));
+    wait("message", || (received() == 4).then_some(()));
     assert_eq!(server.status()["config_changes"], 4);
 
     server.command(r#"{"fault":"config-storm:value=1:count=50"}"#);
-    wait("storm", || (counted() == 54).then_some(()));
+    wait("storm", || (received() == 54).then_some(()));
     server.command(r#"{"command":"clear"}"#);
 
     server.command(r#"{"fault":"toggle-ready:value=5"}"#);
@@ -352,10 +352,10 @@ fn unread_messages_do_not_block_the_device() {
     });
     front.start(0, 2);
     let head = front.rings[0].request(0);
-    assert_eq!(front.answers(0), [(head.into(), 1)]);
+    assert_eq!(front.kick_and_wait(0), [(head.into(), 1)]);
     drop(ours);
     let head = front.rings[0].request(0);
-    assert_eq!(front.answers(0), [(head.into(), 1)]);
+    assert_eq!(front.kick_and_wait(0), [(head.into(), 1)]);
 }
 
 #[test]
@@ -375,12 +375,12 @@ fn delayed_requests_are_dropped_at_a_reset() {
     sleep(Duration::from_millis(400));
     assert_eq!(front.rings[0].used(), []);
     let head = front.rings[0].request(0);
-    assert_eq!(front.answers(0), [(head.into(), 1)]);
+    assert_eq!(front.kick_and_wait(0), [(head.into(), 1)]);
 
     // Without a reset a delayed request is completed without a kick.
     server.command(r#"{"fault":"delay:value=50:count=1"}"#);
     let head = front.rings[0].request(0);
-    assert_eq!(front.answers(0), [(head.into(), 1)]);
+    assert_eq!(front.kick_and_wait(0), [(head.into(), 1)]);
 
     // The monitor completes held requests.
     server.command(r#"{"fault":{"name":"never-answer","count":2}}"#);
@@ -389,13 +389,13 @@ fn delayed_requests_are_dropped_at_a_reset() {
     held(2);
     let reply = server.command(r#"{"command":"complete","order":"lifo","queue":0}"#);
     assert_eq!(reply["completed"], 2);
-    front.interrupt(0);
+    front.wait_for_interrupt(0);
     let entries = [heads[1], heads[0]].map(|head| (u32::from(head), 1));
     assert_eq!(front.rings[0].used(), entries);
 }
 
 #[test]
-fn resets_with_pending_kicks_stop_no_queue() {
+fn queues_are_served_after_resets_with_pending_kicks() {
     let server = Server::start(&["--fault", "delay:value=1:queue=0"]);
     let mut front = server.connect(2);
     for _ in 0..100 {
@@ -412,7 +412,7 @@ fn resets_with_pending_kicks_stop_no_queue() {
     front.start(0, 2);
     for index in [0, CONTROL] {
         front.rings[index].request(0);
-        assert_eq!(front.answers(index).len(), 1);
+        assert_eq!(front.kick_and_wait(index).len(), 1);
     }
 }
 
@@ -422,7 +422,7 @@ fn crash_ends_the_process() {
     let mut front = server.connect(2);
     front.start(0, 2);
     let head = front.rings[0].request(0);
-    assert_eq!(front.answers(0), [(head.into(), 1)]);
+    assert_eq!(front.kick_and_wait(0), [(head.into(), 1)]);
     front.rings[0].request(0);
     front.kick(0);
     assert_eq!(server.wait_for_end().code(), Some(42));
@@ -468,7 +468,7 @@ fn front_ends_are_served_in_sequence() {
         assert_eq!(status, 0);
         assert_eq!(server.status()["sessions"], 1);
         let head = front.rings[0].request(0);
-        assert_eq!(front.answers(0), [(head.into(), 1)]);
+        assert_eq!(front.kick_and_wait(0), [(head.into(), 1)]);
         drop(front);
         wait("end", || (server.status()["connected"] == false).then_some(()));
         wait("reset", || (server.status()["sessions"] == 0).then_some(()));

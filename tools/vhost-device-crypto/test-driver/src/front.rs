@@ -29,20 +29,20 @@ pub const PROTOCOL_FEATURES: u64 = 1 << 30;
 /// `VIRTIO_F_VERSION_1`
 pub const VERSION_1: u64 = 1 << 32;
 
-/// Waits until `found` returns a value. `what` names the value in the panic message.
-pub fn wait<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + TIMEOUT;
+/// Waits until `poll` returns a value. `what` names the value in the panic message.
+pub fn wait<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + TIMEOUT;
     loop {
-        if let Some(found) = found() {
-            return found;
+        if let Some(value) = poll() {
+            return value;
         }
-        assert!(Instant::now() < end, "timeout waiting for: {what}");
+        assert!(Instant::now() < deadline, "timeout waiting for: {what}");
         sleep(Duration::from_millis(2));
     }
 }
 
-/// Returns whether a socket accepts connections. A socket file can exist without a listener.
-pub fn listens(path: &Path) -> bool {
+/// Returns whether a process listens on the socket. A socket file can exist without a listener.
+pub fn has_listener(path: &Path) -> bool {
     const ACCEPTS: u32 = 1 << 16;
     let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
     sockets.lines().skip(1).any(|line| {
@@ -58,14 +58,14 @@ pub struct Front {
     pub memory: Memory,
     pub rings: Vec<Ring>,
     pub features: u64,
-    /// Whether it does as QEMU's `cryptodev-vhost-user`: it has the control queue, does not tell the
-    /// driver's features, and enables no ring.
+    /// Whether the front end behaves like QEMU's `cryptodev-vhost-user`, which serves the control
+    /// queue itself, does not send the driver's features, and does not enable rings.
     is_cryptodev: bool,
     kicks: Vec<EventFd>,
     calls: Vec<EventFd>,
 }
 
-/// Creates guest memory like QEMU: a file in more than one region.
+/// Creates guest memory like QEMU: a file that is mapped in more than one region.
 pub fn shared_memory() -> Memory {
     let file = File::from(memfd_create("guest", MemfdFlags::CLOEXEC).unwrap());
     ftruncate(&file, END).unwrap();
@@ -78,21 +78,22 @@ pub fn shared_memory() -> Memory {
 }
 
 impl Front {
-    /// Connects to a socket and negotiates. `rings` is the number of data queues plus 1.
+    /// Connects to a socket and negotiates protocol features. `rings` is the number of data queues
+    /// plus 1.
     pub fn connect_to(path: &Path, rings: usize) -> Self {
-        Front::connect_by(UnixStream::connect(path).unwrap(), rings)
+        Front::from_socket(UnixStream::connect(path).unwrap(), rings)
     }
 
-    /// Negotiates over a connection.
-    pub fn connect_by(socket: UnixStream, rings: usize) -> Self {
+    /// Negotiates protocol features over a connected socket.
+    pub fn from_socket(socket: UnixStream, rings: usize) -> Self {
         Front::connect_with(socket, rings, VhostUserProtocolFeatures::empty(), false)
     }
 
-    /// Does so with more features of the protocol.
+    /// Negotiates the usual protocol features and `extra` ones over a connected socket.
     pub fn connect_with(
         socket: UnixStream,
         rings: usize,
-        more: VhostUserProtocolFeatures,
+        extra: VhostUserProtocolFeatures,
         is_cryptodev: bool,
     ) -> Self {
         let count = rings as u64;
@@ -101,14 +102,14 @@ impl Front {
         let features = frontend.get_features().unwrap();
         assert_ne!(features & PROTOCOL_FEATURES, 0);
         let protocol = frontend.get_protocol_features().unwrap();
-        let wanted = VhostUserProtocolFeatures::CONFIG
+        let required = VhostUserProtocolFeatures::CONFIG
             | VhostUserProtocolFeatures::MQ
             | VhostUserProtocolFeatures::BACKEND_REQ
             | VhostUserProtocolFeatures::REPLY_ACK
             | VhostUserProtocolFeatures::RESET_DEVICE
-            | more;
-        assert!(protocol.contains(wanted));
-        frontend.set_protocol_features(wanted).unwrap();
+            | extra;
+        assert!(protocol.contains(required));
+        frontend.set_protocol_features(required).unwrap();
         // Request a reply to every message, so that errors are detected.
         frontend.set_hdr_flags(VhostUserHeaderFlag::NEED_REPLY);
         assert_eq!(frontend.get_queue_num().unwrap(), count);
@@ -142,7 +143,7 @@ impl Front {
         let regions = memory.iter().map(VhostUserMemoryRegionInfo::from_guest_region);
         let regions: Vec<_> = regions.map(Result::unwrap).collect();
         frontend.set_mem_table(&regions).unwrap();
-        let offset = |address: u64| {
+        let host_address = |address: u64| {
             let host = memory.get_host_address(GuestAddress(address)).unwrap();
             host as u64
         };
@@ -150,16 +151,16 @@ impl Front {
         self.calls.clear();
         for (index, ring) in self.rings.iter().enumerate() {
             let base = ring.base;
-            let (kick, call) = (event(), event());
+            let (kick, call) = (new_eventfd(), new_eventfd());
             frontend.set_vring_num(index, ring.size).unwrap();
             frontend.set_vring_base(index, ring.avail).unwrap();
             let config = VringConfigData {
                 queue_max_size: 1024,
                 queue_size: ring.size,
                 flags: 0,
-                desc_table_addr: offset(base + TABLE),
-                used_ring_addr: offset(base + USED),
-                avail_ring_addr: offset(base + AVAIL),
+                desc_table_addr: host_address(base + TABLE),
+                used_ring_addr: host_address(base + USED),
+                avail_ring_addr: host_address(base + AVAIL),
                 log_addr: None,
             };
             frontend.set_vring_addr(index, &config).unwrap();
@@ -190,24 +191,24 @@ impl Front {
         self.kicks[index].write(1).unwrap();
     }
 
-    /// Waits for an interrupt.
-    pub fn interrupt(&self, index: usize) {
+    /// Waits for an interrupt of a ring.
+    pub fn wait_for_interrupt(&self, index: usize) {
         wait("interrupt", || self.calls[index].read().ok());
     }
 
     /// Kicks a queue, waits for the interrupt, and returns the new used entries: ID and length.
-    pub fn answers(&mut self, index: usize) -> Vec<(u32, u32)> {
+    pub fn kick_and_wait(&mut self, index: usize) -> Vec<(u32, u32)> {
         self.kick(index);
-        self.interrupt(index);
+        self.wait_for_interrupt(index);
         self.rings[index].used()
     }
 
-    /// Sets the back-end channel, by which the device sends messages.
+    /// Sets the back-end channel: the socket to which the device writes its own messages.
     pub fn set_channel(&mut self, socket: &dyn AsRawFd) {
         self.frontend.set_backend_request_fd(socket).unwrap();
     }
 }
 
-pub fn event() -> EventFd {
+pub fn new_eventfd() -> EventFd {
     EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).unwrap()
 }

@@ -20,11 +20,12 @@ pub const AVAIL: u64 = 0x10_0000;
 pub const USED: u64 = 0x20_0000;
 pub const BUFFERS: u64 = 0x40_0000;
 
-/// Border of two adjacent memory regions, and end of the memory. A buffer can cross the border.
+/// Border of two adjacent memory regions. A buffer can cross the border.
 pub const BORDER: u64 = 0x80_0000;
+/// End of the memory.
 pub const END: u64 = 0x100_0000;
 
-/// Creates guest memory of two regions.
+/// Creates guest memory with two regions.
 pub fn memory() -> Memory {
     let regions =
         [(GuestAddress(0), BORDER as usize), (GuestAddress(BORDER), (END - BORDER) as usize)];
@@ -36,7 +37,9 @@ pub struct Ring {
     pub memory: Memory,
     pub base: u64,
     pub size: u16,
+    /// The index that the driver has written to the available ring.
     pub avail: u16,
+    /// The index of the used ring up to which the driver has read entries.
     pub seen: u16,
     next_descriptor: u16,
     next_buffer: u64,
@@ -76,8 +79,8 @@ impl Ring {
         u16::from_le_bytes(self.read(address, 2).try_into().unwrap())
     }
 
-    /// Writes a descriptor to any table.
-    pub fn describe(&self, table: u64, index: u16, descriptor: (u64, u32, u16, u16)) {
+    /// Writes a descriptor (address, length, flags, next) to the table at address `table`.
+    pub fn write_descriptor(&self, table: u64, index: u16, descriptor: (u64, u32, u16, u16)) {
         let (address, len, flags, next) = descriptor;
         let mut bytes = address.to_le_bytes().to_vec();
         bytes.extend(len.to_le_bytes());
@@ -86,24 +89,25 @@ impl Ring {
         self.write(table + 16 * u64::from(index), &bytes);
     }
 
-    /// Writes a chain to the descriptor table and makes it available. Sets all flags and links
-    /// except `WRITE`. Returns the head index.
+    /// Writes a chain to the descriptor table and makes the chain available. A descriptor is
+    /// address, length and flags. The flag `NEXT` is added where it is needed. Returns the head
+    /// index.
     pub fn add(&mut self, descriptors: &[(u64, u32, u16)]) -> u16 {
         let head = self.next_descriptor;
         for (at, (address, len, flags)) in descriptors.iter().enumerate() {
             let index = self.next_descriptor;
             self.next_descriptor = (index + 1) % self.size;
-            let more = if at + 1 < descriptors.len() { NEXT } else { 0 };
+            let link = if at + 1 < descriptors.len() { NEXT } else { 0 };
             let next = self.next_descriptor;
             let table = self.base + TABLE;
-            self.describe(table, index, (*address, *len, flags | more, next));
+            self.write_descriptor(table, index, (*address, *len, flags | link, next));
         }
-        self.offer(head);
+        self.make_available(head);
         head
     }
 
-    /// Adds a request that the device rejects: only an opcode and a status byte. Returns its head
-    /// index.
+    /// Adds a request with only an opcode and a status byte, which the device rejects. Returns the
+    /// head index of the request.
     pub fn request(&mut self, opcode: u32) -> u16 {
         let [from, to] = [self.buffer(4), self.buffer(1)];
         self.write(from, &opcode.to_le_bytes());
@@ -122,7 +126,7 @@ impl Ring {
     }
 
     /// Adds a head index to the available ring.
-    pub fn offer(&mut self, head: u16) {
+    pub fn make_available(&mut self, head: u16) {
         let at = self.base + AVAIL + 4 + 2 * u64::from(self.avail % self.size);
         self.write(at, &head.to_le_bytes());
         self.avail = self.avail.wrapping_add(1);

@@ -9,14 +9,18 @@ use super::{AVAIL, BUFFERS, NEXT, TABLE, USED, WRITE};
 const AVAILABLE: u16 = 1 << 7;
 const IS_USED: u16 = 1 << 15;
 
-/// A packed ring whose requests can be completed in any order.
+/// The driver side of a packed ring. The device can complete requests in any order.
 pub struct Packed {
     pub memory: Memory,
     pub base: u64,
     pub size: u16,
+    /// Index of the next descriptor to make available.
     next: u16,
+    /// The driver's wrap counter.
     wrap: bool,
+    /// Index of the next used descriptor to read.
     seen: u16,
+    /// The device's wrap counter, as the driver expects it.
     seen_wrap: bool,
     /// Number of descriptors of each buffer ID, or 0 if the ID is not in flight.
     slots: Vec<u16>,
@@ -46,8 +50,8 @@ impl Packed {
         }
     }
 
-    /// Adds a request that the device rejects: only an opcode and a status byte. Returns its buffer
-    /// ID.
+    /// Adds a request with only an opcode and a status byte, which the device rejects. Returns the
+    /// buffer ID of the request.
     pub fn request(&mut self, opcode: u32) -> u16 {
         let id = self.next_id;
         self.next_id = (id + 1) % self.size;
@@ -56,8 +60,9 @@ impl Packed {
         guest.write_slice(&opcode.to_le_bytes(), GuestAddress(at)).unwrap();
         guest.write_slice(&[0xff], GuestAddress(at + 32)).unwrap();
         let first = self.next;
-        let first_flags = self.put(at, 4, id, NEXT);
-        let flags = self.put(at + 32, 1, id, WRITE);
+        let first_flags = self.write_descriptor(at, 4, id, NEXT);
+        let flags = self.write_descriptor(at + 32, 1, id, WRITE);
+        // The device may process the request as soon as the first descriptor has its flags.
         self.write_flags(self.following(first), flags);
         self.write_flags(first, first_flags);
         self.slots[usize::from(id)] = 2;
@@ -68,8 +73,9 @@ impl Packed {
         (index + 1) % self.size
     }
 
-    /// Writes a descriptor without its flags, and returns the flags, which must be written last.
-    fn put(&mut self, address: u64, len: u32, id: u16, flags: u16) -> u16 {
+    /// Writes a descriptor without its flags. Returns the flags, which the caller must write
+    /// afterwards.
+    fn write_descriptor(&mut self, address: u64, len: u32, id: u16, flags: u16) -> u16 {
         let mut bytes = address.to_le_bytes().to_vec();
         bytes.extend(len.to_le_bytes());
         bytes.extend(id.to_le_bytes());

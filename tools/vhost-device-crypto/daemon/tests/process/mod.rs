@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! A daemon that a test has started.
+//! Runs the daemon as a process.
 
-#![allow(dead_code)] // each test uses a part of it
+#![allow(dead_code)] // each test program uses only some of these functions
 
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use crypto_test_driver::front::{listens, wait, Front};
+use crypto_test_driver::front::{has_listener, wait, Front};
 use rustix::process::{kill_process, Pid, Signal};
 use vmm_sys_util::tempdir::TempDir;
 
@@ -19,12 +19,13 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts one for one guest.
+    /// Starts a daemon for one guest.
     pub fn start(arguments: &[&str]) -> Self {
         Daemon::start_with(arguments, &["socket"])
     }
 
-    /// Starts one that listens at these sockets. `DIR` in an argument is its folder.
+    /// Starts a daemon and waits until it listens on these sockets. `DIR` in an argument is
+    /// replaced by the folder of the sockets.
     pub fn start_with(arguments: &[&str], sockets: &[&str]) -> Self {
         let directory = TempDir::new_with_prefix("/tmp/vhost-device-crypto-test-").unwrap();
         let folder = directory.as_path().to_str().unwrap();
@@ -38,7 +39,7 @@ impl Daemon {
             .unwrap();
         let daemon = Daemon { child, directory };
         for name in sockets {
-            wait("socket", || listens(&daemon.path(name)).then_some(()));
+            wait("socket", || has_listener(&daemon.path(name)).then_some(()));
         }
         daemon
     }
@@ -59,17 +60,17 @@ impl Daemon {
         wait("end", || self.child.try_wait().unwrap())
     }
 
-    /// A line of /proc/PID/status or limits, without its title.
-    pub fn about(&self, file: &str, title: &str) -> String {
+    /// Returns the line with this title of /proc/PID/status or /proc/PID/limits, without the title.
+    pub fn proc_line(&self, file: &str, title: &str) -> String {
         let text = std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix(title));
-        line.unwrap_or_else(|| panic!("there is no {title}")).trim().into()
+        line.unwrap_or_else(|| panic!("no line {title}")).trim().into()
     }
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // It has ended already where a test was about that.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -39,7 +39,7 @@ impl Server {
             .unwrap();
         let server = Server { child, directory };
         for name in sockets {
-            wait("socket", || listens(&server.path(name)).then_some(()));
+            wait("socket", || has_listener(&server.path(name)).then_some(()));
         }
         server
     }

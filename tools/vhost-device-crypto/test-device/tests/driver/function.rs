@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A vfio-user front end with a driver that uses the capabilities of the function.
+//! A vfio-user front end with a driver. The driver finds the registers by the capabilities of the
+//! PCI function.
 
 use std::os::fd::AsRawFd;
 
@@ -8,7 +9,7 @@ use virtio_crypto_device::queue::Memory;
 use vm_memory::{GuestAddressSpace, GuestMemoryBackend, GuestMemoryRegion};
 use vmm_sys_util::eventfd::EventFd;
 
-use super::front::{event, shared_memory, wait, Server, VERSION_1};
+use super::front::{new_eventfd, shared_memory, wait, Server, VERSION_1};
 use super::{Ring, AVAIL, TABLE, USED};
 
 pub const RING_RESET: u64 = 1 << 40;
@@ -16,12 +17,12 @@ pub const PACKED: u64 = 1 << 34;
 pub const IN_ORDER: u64 = 1 << 35;
 pub const EVENT_IDX: u64 = 1 << 29;
 
-/// Regions.
+/// Regions: the BAR and the PCI configuration pci_config.
 const BAR: u32 = 0;
-pub const SPACE: u32 = 7;
+pub const PCI_CONFIG: u32 = 7;
 
 /// Indexes of interrupt types.
-const LINE: u32 = 0;
+const INTX: u32 = 0;
 const MSIX: u32 = 2;
 
 /// Flags of DEVICE_SET_IRQS.
@@ -43,7 +44,7 @@ pub const ISR: u8 = 3;
 pub const DEVICE: u8 = 4;
 pub const PCI: u8 = 5;
 
-/// Registers.
+/// Offsets of registers in the common configuration.
 pub const STATUS: u64 = 0x14;
 pub const GENERATION: u64 = 0x15;
 pub const CONFIG_VECTOR: u64 = 0x10;
@@ -57,11 +58,14 @@ pub const QUEUE_RESET: u64 = 0x3a;
 /// `VIRTIO_MSI_NO_VECTOR`
 pub const NO_VECTOR: u64 = 0xffff;
 
+/// The connected front end, with the memory and the rings of the driver.
 pub struct Guest {
     pub client: Client,
     pub memory: Memory,
     pub rings: Vec<Ring>,
+    /// The eventfds of the MSI-X vectors.
     pub vectors: Vec<EventFd>,
+    /// The eventfd of the INTx line.
     pub line: EventFd,
 }
 
@@ -76,10 +80,10 @@ impl Guest {
             client.dma_map(file.start(), start, len, file.file().as_raw_fd()).unwrap();
         }
         let count = client.get_irq_info(MSIX).unwrap().count;
-        let vectors: Vec<EventFd> = (0..count).map(|_| event()).collect();
-        let line = event();
+        let vectors: Vec<EventFd> = (0..count).map(|_| new_eventfd()).collect();
+        let line = new_eventfd();
         let mut guest = Guest { client, memory, rings: Vec::new(), vectors, line };
-        guest.client.set_irqs(LINE, EVENTFD | TRIGGER, 0, 1, &[guest.line.as_raw_fd()]).unwrap();
+        guest.client.set_irqs(INTX, EVENTFD | TRIGGER, 0, 1, &[guest.line.as_raw_fd()]).unwrap();
         for vector in 0..guest.vectors.len() {
             guest.set_event(vector);
         }
@@ -89,8 +93,8 @@ impl Guest {
     /// Enables MSI-X.
     pub fn enable_msix(&mut self) {
         let at = self.capability(0x11, |_| true).unwrap();
-        let control = self.space(at + 2, 2) | 1 << 15;
-        self.client.region_write(SPACE, at + 2, &(control as u16).to_le_bytes()).unwrap();
+        let control = self.pci_config(at + 2, 2) | 1 << 15;
+        self.client.region_write(PCI_CONFIG, at + 2, &(control as u16).to_le_bytes()).unwrap();
     }
 
     pub fn set_event(&mut self, vector: usize) {
@@ -103,34 +107,35 @@ impl Guest {
     }
 
     pub fn unmask_line(&mut self) {
-        self.client.set_irqs(LINE, NONE | UNMASK, 0, 1, &[]).unwrap();
+        self.client.set_irqs(INTX, NONE | UNMASK, 0, 1, &[]).unwrap();
     }
 
-    pub fn space(&mut self, at: u64, len: usize) -> u64 {
+    pub fn pci_config(&mut self, at: u64, len: usize) -> u64 {
         let mut bytes = [0; 8];
-        self.client.region_read(SPACE, at, &mut bytes[..len]).unwrap();
+        self.client.region_read(PCI_CONFIG, at, &mut bytes[..len]).unwrap();
         u64::from_le_bytes(bytes)
     }
 
-    /// Returns the offset of a capability with this ID.
-    fn capability(&mut self, id: u64, wanted: impl Fn(&mut u64) -> bool) -> Option<u64> {
-        let mut at = self.space(0x34, 1);
+    /// Returns the offset of the capability with this ID and virtio type.
+    fn capability(&mut self, id: u64, is_wanted: impl Fn(&mut u64) -> bool) -> Option<u64> {
+        let mut at = self.pci_config(0x34, 1);
         while at != 0 {
-            if self.space(at, 1) == id && wanted(&mut self.space(at + 3, 1)) {
+            if self.pci_config(at, 1) == id && is_wanted(&mut self.pci_config(at + 3, 1)) {
                 return Some(at);
             }
-            at = self.space(at + 1, 1);
+            at = self.pci_config(at + 1, 1);
         }
         None
     }
 
     /// Returns the offset of the capability of a structure, and offset and length of the structure.
     pub fn structure(&mut self, kind: u8) -> Option<(u64, u64, u64)> {
-        let at = self.capability(9, |found| *found == u64::from(kind))?;
-        assert_eq!(self.space(at + 4, 1), u64::from(BAR));
-        Some((at, self.space(at + 8, 4), self.space(at + 12, 4)))
+        let at = self.capability(9, |virtio_type| *virtio_type == u64::from(kind))?;
+        assert_eq!(self.pci_config(at + 4, 1), u64::from(BAR));
+        Some((at, self.pci_config(at + 8, 4), self.pci_config(at + 12, 4)))
     }
 
+    /// Reads from the structure of this type.
     pub fn read(&mut self, kind: u8, at: u64, len: usize) -> u64 {
         let (_, offset, _) = self.structure(kind).unwrap();
         let mut bytes = [0; 8];
@@ -182,13 +187,13 @@ impl Guest {
     }
 
     /// Returns the base address of the ring of a queue.
-    pub fn base(index: usize) -> u64 {
+    pub fn ring_base(index: usize) -> u64 {
         0x80_0000 * (index as u64 % 2) + 0x1000 * (index as u64 / 2)
     }
 
     /// Sets up and enables a queue. Vector 0 is for config changes.
     pub fn enable(&mut self, index: usize, size: u16) {
-        let base = Guest::base(index);
+        let base = Guest::ring_base(index);
         self.set_common(QUEUE_SELECT, 2, index as u64);
         self.set_common(QUEUE_SIZE, 2, size.into());
         for (part, at) in [TABLE, AVAIL, USED].iter().zip(0..) {
@@ -208,7 +213,7 @@ impl Guest {
         self.set_common(CONFIG_VECTOR, 2, 0);
         for index in 0..rings {
             self.enable(index, 16);
-            self.rings.push(Ring::new(self.memory.clone(), Guest::base(index), 16));
+            self.rings.push(Ring::new(self.memory.clone(), Guest::ring_base(index), 16));
         }
         self.set_driver_ok();
     }
@@ -218,10 +223,10 @@ impl Guest {
         assert_eq!(self.status(), DRIVER | FEATURES_OK | DRIVER_OK);
     }
 
-    /// Returns the offset in the BAR at which a queue is kicked.
+    /// Returns the offset in the BAR of the register that kicks a queue.
     pub fn doorbell(&mut self, index: usize) -> u64 {
         let (at, notify, _) = self.structure(NOTIFY).unwrap();
-        let multiplier = self.space(at + 16, 4);
+        let multiplier = self.pci_config(at + 16, 4);
         self.set_common(QUEUE_SELECT, 2, index as u64);
         notify + self.common(0x1e, 2) * multiplier
     }
@@ -232,7 +237,7 @@ impl Guest {
     }
 
     /// Waits for the interrupt of a vector.
-    pub fn interrupt(&self, vector: usize) {
+    pub fn wait_for_interrupt(&self, vector: usize) {
         wait("interrupt", || self.vectors[vector].read().ok());
     }
 
@@ -243,15 +248,15 @@ impl Guest {
     }
 
     /// Kicks a queue, waits for the interrupt, and returns the new used entries.
-    pub fn used_entries(&mut self, index: usize) -> Vec<(u32, u32)> {
+    pub fn kick_and_wait(&mut self, index: usize) -> Vec<(u32, u32)> {
         self.kick(index);
-        self.interrupt(index + 1);
+        self.wait_for_interrupt(index + 1);
         self.rings[index].used()
     }
 
     /// Sends a request and checks that it is completed.
     pub fn run_request(&mut self, index: usize) {
         let head = self.rings[index].request(0);
-        assert_eq!(self.used_entries(index), [(head.into(), 1)]);
+        assert_eq!(self.kick_and_wait(index), [(head.into(), 1)]);
     }
 }

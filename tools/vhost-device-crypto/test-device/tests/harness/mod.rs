@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Shared by the tests: a device, and requests that are encoded from the tables of the
-//! specification, independently of the parser.
+//! A device without rings, and requests for it. The requests are encoded by the tables of the
+//! specification, without code of the device, so that encoder and parser do not share mistakes.
 
 #![allow(dead_code, missing_docs)]
 
@@ -34,6 +34,7 @@ pub struct Response {
     pub written: u32,
 }
 
+/// A device that gets requests as function calls, without rings and without a front end.
 pub struct Kit {
     pub device: Device,
     features: u64,
@@ -42,19 +43,21 @@ pub struct Kit {
 /// Maximum length of the slices of a request.
 pub type SegmentLen = usize;
 
-/// All ways to cut a request: not at all, and into slices of these lengths.
+/// The segment lengths with which each request is sent. With the first, the request has a single
+/// segment.
 pub const SEGMENT_LENS: [SegmentLen; 5] = [usize::MAX, 1, 7, 16, 64];
 
 pub fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-fn cut(bytes: &mut [u8], cut: SegmentLen) -> Span<'_> {
+/// Divides a buffer into slices.
+fn cut(bytes: &mut [u8], segment_len: SegmentLen) -> Span<'_> {
     let slice = Slice::from(bytes);
     let mut span = Span::new();
     let mut at = 0;
     while at < slice.len() {
-        let len = cut.min(slice.len() - at);
+        let len = segment_len.min(slice.len() - at);
         span.push(slice.subslice(at, len).unwrap());
         at += len;
     }
@@ -84,8 +87,9 @@ impl Kit {
         self.features & feature::REVISION_1 != 0
     }
 
-    /// Pads a request. `natural` is the length with revision 1.
-    fn fixed(&self, mut bytes: Vec<u8>, natural: usize) -> Vec<u8> {
+    /// Pads the fixed-length fields of a request to the length of the layout. `natural` is the
+    /// length with revision 1.
+    fn pad(&self, mut bytes: Vec<u8>, natural: usize) -> Vec<u8> {
         assert!(bytes.len() <= natural);
         bytes.resize(if self.natural() { natural } else { 72 }, 0);
         bytes
@@ -103,24 +107,31 @@ impl Kit {
         (response, written)
     }
 
-    pub fn raw_data(&self, readable: &[u8], writable: usize, pieces: SegmentLen) -> (Vec<u8>, u32) {
+    pub fn raw_data(
+        &self,
+        readable: &[u8],
+        writable: usize,
+        segment_len: SegmentLen,
+    ) -> (Vec<u8>, u32) {
         let layout = match self.features {
             0 => 0,
             feature::REVISION_1 => 1,
             _ => 2,
         };
         let [low, high] = (writable as u16).to_le_bytes();
-        store_seed("data", &[layout, pieces.wrapping_sub(1) as u8, low, high], readable);
+        store_seed("data", &[layout, segment_len.wrapping_sub(1) as u8, low, high], readable);
         let mut readable = readable.to_vec();
         let mut response = vec![0xff; writable];
-        let chain =
-            Chain { readable: cut(&mut readable, pieces), writable: cut(&mut response, pieces) };
+        let chain = Chain {
+            readable: cut(&mut readable, segment_len),
+            writable: cut(&mut response, segment_len),
+        };
         let written = instrument::data(&self.device, 0, &mut Scratch::default(), &chain);
         drop(chain);
         (response, written)
     }
 
-    /// Sends a data request in one slice, with these contents of the writable memory.
+    /// Sends a data request in one slice. The result is written to `writable`.
     pub fn raw_data_into(&self, readable: &[u8], writable: &mut [u8]) -> u32 {
         let mut readable = readable.to_vec();
         let chain =
@@ -136,9 +147,9 @@ impl Kit {
         natural: usize,
         keys: &[&[u8]],
     ) -> Result<u64, u32> {
-        let mut head = vec![opcode, fields.first().copied().unwrap_or(0), 0, 0];
-        head.extend(fields);
-        let mut bytes = self.fixed(words(&head), natural);
+        let mut header = vec![opcode, fields.first().copied().unwrap_or(0), 0, 0];
+        header.extend(fields);
+        let mut bytes = self.pad(words(&header), natural);
         bytes.extend(keys.concat());
         let (response, written) = self.raw_control(bytes, 16);
         // The response starts with the session ID, which is only written after success.
@@ -161,8 +172,8 @@ impl Kit {
     }
 
     pub fn destroy(&self, opcode: u32, id: u64) -> u32 {
-        let head = [opcode, 0, 0, 0, id as u32, (id >> 32) as u32];
-        let bytes = self.fixed(words(&head), 24);
+        let header = [opcode, 0, 0, 0, id as u32, (id >> 32) as u32];
+        let bytes = self.pad(words(&header), 24);
         let (response, written) = self.raw_control(bytes, 1);
         assert_eq!(written, 1);
         response[0].into()
@@ -175,7 +186,8 @@ impl Kit {
         self.create(0x0002, &fields, 72, &[key])
     }
 
-    /// `[order, mode]`, `[cipher, op]`, `[hash, result_len]`.
+    /// Creates a session for algorithm chaining. The arrays are `[order, hash_mode]`,
+    /// `[cipher, op]` and `[hash, result_len]`.
     pub fn chain(
         &self,
         order: [u32; 2],
@@ -266,12 +278,12 @@ impl Kit {
         input: &[&[u8]],
         output: usize,
     ) -> Response {
-        let mut head = vec![opcode, 0, session as u32, (session >> 32) as u32, flag, 0];
-        head.extend(fields);
-        let mut bytes = self.fixed(words(&head), natural);
+        let mut header = vec![opcode, 0, session as u32, (session >> 32) as u32, flag, 0];
+        header.extend(fields);
+        let mut bytes = self.pad(words(&header), natural);
         bytes.extend(input.concat());
-        let mut responses = SEGMENT_LENS.map(|pieces| {
-            let (response, written) = self.raw_data(&bytes, output + 1, pieces);
+        let mut responses = SEGMENT_LENS.map(|segment_len| {
+            let (response, written) = self.raw_data(&bytes, output + 1, segment_len);
             let (status, output) = response.split_last().unwrap();
             Response { status: (*status).into(), output: output.to_vec(), written }
         });
@@ -313,11 +325,11 @@ pub fn hex(text: &str) -> Vec<u8> {
 
 /// Stores a request as a seed of the fuzz targets in `fuzz/`, if `CRYPTO_DEVICE_SEEDS` names a
 /// directory.
-fn store_seed(target: &str, head: &[u8], request: &[u8]) {
+fn store_seed(target: &str, header: &[u8], request: &[u8]) {
     let Some(folder) = std::env::var_os("CRYPTO_DEVICE_SEEDS") else { return };
     let folder = std::path::Path::new(&folder).join(target);
     let len = (request.len() as u16).to_le_bytes();
-    let seed = [head, &len, request].concat();
+    let seed = [header, &len, request].concat();
     // The limit allows a private key of 2048 bits.
     if seed.len() > 4096 {
         return;
