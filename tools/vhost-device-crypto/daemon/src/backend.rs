@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The device as vhost-user-backend asks for it.
+//! The interface to the crate vhost-user-backend.
 //!
-//! Data queue `i` is ring `i`, the control queue is the last ring. Each ring has a thread
-//! of its own.
+//! Data queue `i` is ring `i`. The control queue is the last ring. Each ring has its own thread.
 //!
-//! QEMU does the same when the guest resets the device and when the guest is paused: it stops the rings,
-//! sets the status to 0, and sets the features again before it starts the rings. To stop all rings is to
-//! suspend the device, which keeps its sessions. The device is reset by RESET_DEVICE, a status of 0 while
-//! a ring runs, other features, and a control ring that does not go on where it was stopped: see
-//! [`Service::clear_status`] and [`Service::place_ring`].
+//! QEMU sends the same messages when the guest resets the device and when the guest is paused. It
+//! stops the rings, sets the status to 0, and sets the features again before it starts the rings.
+//! Stopping all rings therefore only suspends the device, which keeps its sessions. A reset is
+//!
+//! - the message RESET_DEVICE,
+//! - a status of 0 while a ring runs, see [`Service::clear_status`],
+//! - other features than before,
+//! - a control ring that starts at another index than it was stopped at, see
+//!   [`Service::place_ring`].
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -40,13 +43,13 @@ pub const INDIRECT_DESC: u64 = 1 << VIRTIO_RING_F_INDIRECT_DESC;
 /// `VIRTIO_RING_F_EVENT_IDX`
 pub const EVENT_IDX: u64 = 1 << VIRTIO_RING_F_EVENT_IDX;
 
-/// The longest ring that virtio has.
+/// Maximum size of a ring by the virtio specification.
 const MAX_QUEUE_SIZE: usize = 32768;
 
-/// More than any configuration space has.
+/// Maximum length of a read of the configuration space, in bytes. No configuration space is longer.
 const MAX_CONFIG_LEN: usize = 4096;
 
-/// What vhost-user-backend calls when the front end or a ring wants something.
+/// The callbacks for messages of the front end and for kicks.
 pub struct Backend<H: Hooks = ()> {
     service: Arc<Service<H>>,
     memory: Memory,
@@ -59,12 +62,12 @@ impl<H: Hooks> Clone for Backend<H> {
 }
 
 impl<H: Hooks> Backend<H> {
-    /// A back end for one connection.
+    /// Creates the back end of a connection.
     pub fn new(service: Arc<Service<H>>, memory: Memory) -> Self {
         Backend { service, memory }
     }
 
-    /// Has the workers watch the queues' timers.
+    /// Registers the timer of each queue with the worker of its ring.
     pub fn attach_workers(&self, workers: &[Arc<VringEpollHandler<Backend<H>>>]) -> io::Result<()> {
         use std::os::fd::AsRawFd;
         for (queue, worker) in self.service.queues.iter().zip(workers) {
@@ -76,8 +79,8 @@ impl<H: Hooks> Backend<H> {
         Ok(())
     }
 
-    /// The number of a timer's event: the ring's is 0, and vhost-user-backend has the
-    /// number of rings for itself.
+    /// Returns the event number of a timer. Event 0 is the kick of the ring. vhost-user-backend
+    /// reserves the number of rings for its exit event.
     fn timer_event(&self) -> u16 {
         self.service.device.capabilities.queues + 2
     }
@@ -128,11 +131,11 @@ impl<H: Hooks> VhostUserBackend for Backend<H> {
         self.service.device.reset();
     }
 
-    /// The rings know it.
+    /// Does nothing, because vhost-user-backend also passes this setting to the rings.
     fn set_event_idx(&self, _enabled: bool) {}
 
-    /// As many bytes as are asked for, whatever the front end takes the size of the
-    /// configuration space to be.
+    /// Returns `size` bytes, padded with zeros. The front end may assume a longer configuration
+    /// space.
     fn get_config(&self, offset: u32, size: u32) -> Vec<u8> {
         let config = self.service.device.config();
         let rest = config.get(offset as usize..).unwrap_or_default();
@@ -141,12 +144,13 @@ impl<H: Hooks> VhostUserBackend for Backend<H> {
         bytes
     }
 
-    /// There is nothing in it to write, and nobody to tell.
+    /// Does nothing. The configuration space has no writable fields.
     fn set_config(&self, _offset: u32, _bytes: &[u8]) -> io::Result<()> {
         Ok(())
     }
 
-    /// The handle to the memory stays the same.
+    /// vhost-user-backend has already replaced the contents of the memory handle. New mappings are
+    /// unlocked.
     fn update_memory(&self, memory: Memory) -> io::Result<()> {
         hardening::unlock_guest(&memory);
         Ok(())

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Serves front ends of vhost-user.
+//! Serves vhost-user front ends.
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -28,8 +28,9 @@ pub fn handle_connection<H: Hooks>(
     let name = "vhost-user".to_string();
     let mut daemon = VhostUserDaemon::new(name, backend.clone(), memory).map_err(Error::Daemon)?;
     backend.attach_workers(&daemon.get_epoll_handlers())?;
-    // The daemon takes no connected socket. It gets one to listen at, in a directory that only this
-    // user can enter.
+    // `VhostUserDaemon` only accepts a socket that listens. Create one in a directory that only
+    // this user can enter, and connect to it. The relay passes messages between the two
+    // connections.
     let directory = TempDir::new_with_prefix(std::env::temp_dir().join("vhost-device-crypto-"));
     let directory = directory.map_err(io::Error::from)?;
     let path = directory.as_path().join("socket");
@@ -54,8 +55,8 @@ pub fn handle_connection<H: Hooks>(
     }
 }
 
-/// Serves a socket's front ends, one after the other. With `keep_serving`, waits for another front end
-/// when one has disconnected. Returns the exit status.
+/// Serves the front ends of a socket with `handle`, one after the other. If `keep_serving` is
+/// false, serves only the first. Returns the exit status of the process.
 pub fn serve_socket<H: Hooks>(
     service: &Service<H>,
     socket: &Socket,
@@ -68,10 +69,10 @@ pub fn serve_socket<H: Hooks>(
         let result = handle(front);
         match &result {
             Ok(()) => tracing::info!("front end disconnected"),
-            Err(error) => tracing::error!("the connection to the front end ends: {error}"),
+            Err(error) => tracing::error!("connection to the front end failed: {error}"),
         }
         service.release();
-        if !keep_serving || !socket.has_more() {
+        if !keep_serving || !socket.accepts_more() {
             return Ok(i32::from(result.is_err()));
         }
         service.restart();

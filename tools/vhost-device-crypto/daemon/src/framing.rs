@@ -11,36 +11,37 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags,
 };
 
-/// The most descriptors there are with a message.
+/// Maximum number of file descriptors of a message.
 const MAX_FILES: usize = 32;
 
-/// How the messages of a protocol are told apart.
+/// The message format of a protocol: a header of fixed length, and a body.
 #[derive(Clone, Copy)]
 pub struct Framing {
-    /// The length of a header, in bytes.
+    /// Length of a header, in bytes.
     pub header_len: usize,
-    /// The length of what follows this header; `None` if it cannot be.
+    /// Returns the length of the body that follows this header, or `None` if the header is invalid.
     pub body_len: fn(&[u8]) -> Option<usize>,
-    /// The most bytes that may follow a header.
+    /// Maximum length of a body, in bytes.
     pub max_len: usize,
 }
 
 /// A message.
 pub struct Message {
-    /// Its header and body.
+    /// Header and body.
     pub bytes: Vec<u8>,
-    /// Its file descriptors.
+    /// The file descriptors.
     pub files: Vec<OwnedFd>,
 }
 
-/// The number at this place of a message, in the machine's own order; 0 beyond the end.
+/// Returns the 32-bit number at an offset of a message, in native byte order. Returns 0 if the
+/// number is not completely in the message.
 pub fn number(bytes: &[u8], at: usize) -> u32 {
     let bytes = bytes.get(at..).and_then(|bytes| bytes.first_chunk());
     bytes.map_or(0, |bytes| u32::from_ne_bytes(*bytes))
 }
 
-/// A whole message, or `None` if there are no more. Descriptors come with a message's
-/// first byte, so that no read must reach beyond a message's end.
+/// Receives a message. Returns `None` if the sender has closed the connection. File descriptors
+/// belong to the first byte of a message, so no read may extend into the next message.
 pub fn receive(mut socket: &UnixStream, framing: Framing) -> io::Result<Option<Message>> {
     let mut bytes = vec![0; framing.header_len];
     let mut files = Vec::new();
@@ -66,10 +67,10 @@ pub fn receive(mut socket: &UnixStream, framing: Framing) -> io::Result<Option<M
             _ => len += received,
         }
     }
-    let bad = || io::Error::new(io::ErrorKind::InvalidData, "a message has a bad length");
-    let body_len = (framing.body_len)(&bytes).ok_or_else(bad)?;
+    let invalid = |text| io::Error::new(io::ErrorKind::InvalidData, text);
+    let body_len = (framing.body_len)(&bytes).ok_or_else(|| invalid("invalid message length"))?;
     if body_len > framing.max_len {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "a message is too long"));
+        return Err(invalid("message too long"));
     }
     bytes.resize(framing.header_len + body_len, 0);
     socket.read_exact(&mut bytes[framing.header_len..])?;
@@ -82,7 +83,7 @@ pub fn send(mut socket: &UnixStream, message: &Message) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FILES))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !files.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&files)) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "too many descriptors"));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "too many file descriptors"));
     }
     let sent = loop {
         let bytes = [IoSlice::new(&message.bytes)];

@@ -4,12 +4,12 @@
 //! ```text
 //! process          limits and signals
 //! metrics          counters for monitoring
-//! socket           where front ends connect
-//! connection       one front end after the other
-//! relay            messages that the crate vhost does not pass on
-//! session_message  sessions that the front end creates
-//! backend          the device as vhost-user-backend sees it
-//! service          what the threads of a device share
+//! socket           the sockets to which front ends connect
+//! connection       serves one front end after the other
+//! relay            serves messages that the crate vhost does not support
+//! session_message  messages that create and close sessions
+//! backend          the interface to the crate vhost-user-backend
+//! service          the state that the threads of a device share
 //! ```
 
 pub mod backend;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The program.
+//! The program `vhost-device-crypto`.
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -18,7 +18,8 @@ fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     log.with_ansi(io::stderr().is_terminal()).init();
-    // First of all, so that the library is not torn down at the end under threads that use it.
+    // Initialize OpenSSL before any thread starts and without an exit handler, which could run
+    // while threads still use OpenSSL.
     openssl::init();
     process::exit_on_panic();
     match serve::serve(&options) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Counters for monitoring, in Prometheus' text format, over HTTP at a unix socket.
+//! Counters for monitoring, in the text format of Prometheus, over HTTP on a unix socket.
 //!
-//! A client that says nothing, or reads nothing, delays others for `PATIENCE` at most. No guest can
-//! reach the socket.
+//! Clients are served one at a time. A client that sends nothing, or reads nothing, delays the
+//! others by at most `CLIENT_TIMEOUT`. Guests cannot reach the socket.
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Read, Write};
@@ -16,22 +16,23 @@ use virtio_crypto_device::queue::QueueStatus;
 
 use crate::service::Service;
 
-/// How long a client may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Maximum time to receive a request, and to send a response.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The longest request, in bytes.
+/// Maximum length of a request, in bytes.
 const MAX_REQUEST_LEN: usize = 8192;
 
-/// A counter of each queue: its name, its help, and its value.
+/// A counter that each queue has: name, help text, and a function that returns the value.
 type QueueCounter = (&'static str, &'static str, fn(&QueueStatus) -> u64);
 
 const QUEUE_COUNTERS: [QueueCounter; 3] = [
     ("requests", "Requests returned to the driver.", |queue| queue.completed),
-    ("invalid_chains", "Descriptor chains that were no requests.", |queue| queue.malformed),
+    ("invalid_chains", "Invalid descriptor chains.", |queue| queue.malformed),
     ("notifications", "Notifications sent to the driver.", |queue| queue.interrupts),
 ];
 
-/// A value of each guest that may fall: its name, its help, and its value.
+/// A gauge that each guest has, which may also decrease: name, help text, and a function that
+/// returns the value.
 type GuestGauge = (&'static str, &'static str, fn(&Service) -> u64);
 
 const GUEST_GAUGES: [GuestGauge; 4] = [
@@ -47,13 +48,14 @@ const GUEST_GAUGES: [GuestGauge; 4] = [
     }),
 ];
 
-/// Serves the counters of all guests in a thread of its own.
+/// Serves the counters of all guests in a separate thread.
 pub fn start(listener: UnixListener, services: Vec<Arc<Service>>) -> io::Result<()> {
     let serve = move || loop {
-        let served = listener.accept().and_then(|(client, _)| answer(&client, &services));
-        if let Err(error) = served {
-            tracing::debug!("a client of the counters: {error}");
-            // Out of descriptors, for example: the next attempt may fail as soon.
+        let result = listener.accept().and_then(|(client, _)| handle_client(&client, &services));
+        if let Err(error) = result {
+            tracing::debug!("metrics: serving a client failed: {error}");
+            // The error persists if the process has no file descriptors left, so wait before the
+            // next attempt.
             thread::sleep(Duration::from_millis(10));
         }
     };
@@ -61,14 +63,14 @@ pub fn start(listener: UnixListener, services: Vec<Arc<Service>>) -> io::Result<
     Ok(())
 }
 
-/// Answers one request.
-fn answer(mut client: &UnixStream, services: &[Arc<Service>]) -> io::Result<()> {
-    let request = receive(client)?;
+/// Receives a request and sends the response.
+fn handle_client(mut client: &UnixStream, services: &[Arc<Service>]) -> io::Result<()> {
+    let request = receive_request(client)?;
     let (status, body) = match request.starts_with(b"GET ") {
-        true => ("200 OK", text(services)),
+        true => ("200 OK", format_metrics(services)),
         false => ("405 Method Not Allowed", String::new()),
     };
-    client.set_write_timeout(Some(PATIENCE))?;
+    client.set_write_timeout(Some(CLIENT_TIMEOUT))?;
     client.write_all(
         format!(
             "HTTP/1.0 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
@@ -79,17 +81,17 @@ fn answer(mut client: &UnixStream, services: &[Arc<Service>]) -> io::Result<()> 
     )
 }
 
-/// Reads a request up to the empty line behind its header.
-fn receive(mut client: &UnixStream) -> io::Result<Vec<u8>> {
-    let end = Instant::now() + PATIENCE;
+/// Reads a request up to the empty line after its header.
+fn receive_request(mut client: &UnixStream) -> io::Result<Vec<u8>> {
+    let deadline = Instant::now() + CLIENT_TIMEOUT;
     let mut request = Vec::new();
     let mut bytes = [0; 1024];
     while !request.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() || request.len() > MAX_REQUEST_LEN {
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        if remaining.is_zero() || request.len() > MAX_REQUEST_LEN {
             return Err(ErrorKind::TimedOut.into());
         }
-        client.set_read_timeout(Some(left))?;
+        client.set_read_timeout(Some(remaining))?;
         match client.read(&mut bytes)? {
             0 => return Err(ErrorKind::UnexpectedEof.into()),
             len => request.extend(&bytes[..len]),
@@ -98,8 +100,8 @@ fn receive(mut client: &UnixStream) -> io::Result<Vec<u8>> {
     Ok(request)
 }
 
-/// The counters of all guests. A guest has the number of its socket.
-fn text(services: &[Arc<Service>]) -> String {
+/// Returns the metrics of all guests. The label `guest` is the number of the guest's socket.
+fn format_metrics(services: &[Arc<Service>]) -> String {
     let mut text = String::new();
     let queues: Vec<Vec<QueueStatus>> = services
         .iter()

@@ -10,11 +10,11 @@ use virtio_crypto_device::log_limit::DEFAULT_LINES;
 use virtio_crypto_device::protocol::algorithm::Service;
 use virtio_crypto_device::protocol::feature;
 
-/// The most data queues: vhost-user-backend passes sets of rings in 64 bits, and one ring is the control
-/// queue.
+/// Maximum number of data queues. vhost-user-backend has a mask of 64 bits for the rings, and one
+/// ring is the control queue.
 pub const MAX_QUEUES: u16 = 63;
 
-/// The most devices of a process: each has some threads for each queue.
+/// Maximum number of devices of a process. Each device has a thread for each queue, and some more.
 pub const MAX_DEVICES: usize = 64;
 
 /// A virtio crypto device for guests, over vhost-user. OpenSSL does the cryptography.
@@ -33,36 +33,36 @@ pub struct Options {
     #[command(flatten)]
     pub limits: Limits,
 
-    /// Unix socket at which counters are served over HTTP, in Prometheus' text format [default: none]
+    /// Unix socket that serves counters over HTTP, in Prometheus' text format [default: none]
     #[arg(long, value_name = "PATH")]
     pub metrics_socket: Option<PathBuf>,
 
-    /// Print the capabilities of the program as JSON, as QEMU's conventions for back-end programs ask
-    /// for, and exit. All other options are ignored
+    /// Print the capabilities that QEMU's conventions for vhost-user back ends define, as JSON, and
+    /// exit. All other options are ignored
     #[arg(long)]
     pub print_capabilities: bool,
 }
 
-/// Where front ends connect.
+/// The sockets to which front ends connect.
 #[derive(Args, Clone, Debug)]
 pub struct Sockets {
-    /// Unix socket to listen at
+    /// Unix socket to listen on
     #[arg(short, long, value_name = "PATH", required_unless_present = "socket_fd")]
     pub socket_path: Option<PathBuf>,
 
-    /// Number of guests. With more than one, the sockets are PATH0, PATH1, ...; each guest has sessions
-    /// and limits of its own
+    /// Number of guests. With more than one, the sockets are PATH0, PATH1, ... Each guest has its
+    /// own sessions and limits
     #[arg(short = 'c', long, value_name = "N", default_value_t = 1, value_parser = socket_count)]
     pub socket_count: usize,
 
-    /// Open socket: one that listens, or one that is connected to the front end. QEMU's conventions
-    /// call the option --fd, which is the same
+    /// File descriptor of an open socket, which either listens or is connected to the front end.
+    /// --fd, the name in QEMU's conventions, is an alias
     #[arg(long, alias = "fd", value_name = "FD")]
     #[arg(conflicts_with_all = ["socket_path", "socket_count"])]
     pub socket_fd: Option<RawFd>,
 }
 
-/// What the device offers.
+/// The algorithms and queues that each device offers.
 #[derive(Args, Clone, Debug)]
 pub struct Algorithms {
     /// Number of data queues, 1 to 63
@@ -77,7 +77,7 @@ pub struct Algorithms {
     #[arg(long)]
     pub stateless: bool,
 
-    /// Offer DES, ARC4 and MD5, too
+    /// Also offer DES, ARC4 and MD5
     #[arg(long)]
     pub legacy_algorithms: bool,
 }
@@ -85,20 +85,20 @@ pub struct Algorithms {
 /// Limits of each guest.
 #[derive(Args, Clone, Debug)]
 pub struct Limits {
-    /// Most sessions of a guest
+    /// Maximum number of sessions of a guest
     #[arg(long, value_name = "N", default_value_t = Capabilities::default().table_size)]
     pub max_sessions: usize,
 
-    /// Longest request, in bytes
+    /// Maximum length of a request, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = Capabilities::default().max_size)]
     pub max_size: u64,
 
-    /// Most public-key operations of a guest per second; more wait, and so do later requests of their
-    /// queue. 0 is no limit
+    /// Maximum number of public-key operations of a guest per second. Further operations are
+    /// delayed, and so are later requests of the same queue. 0 means no limit
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_akcipher_rate: u32,
 
-    /// Most lines of the log per second that guests can cause, all together
+    /// Maximum number of log lines per second that all guests together can cause
     #[arg(long, value_name = "N", default_value_t = DEFAULT_LINES)]
     pub max_log_lines: u32,
 }
@@ -120,7 +120,7 @@ pub fn numbered(path: Option<&PathBuf>, guest: usize, guests: usize) -> Option<P
 }
 
 impl Options {
-    /// Returns what each device offers.
+    /// Returns the capabilities of each device.
     pub fn capabilities(&self) -> Capabilities {
         let default = Capabilities::default();
         let Algorithms { queues, services, stateless, legacy_algorithms } = &self.algorithms;
@@ -155,28 +155,31 @@ pub fn queues(text: &str) -> Result<u16, String> {
     }
 }
 
-/// Parses a decimal number, or a hexadecimal one behind `0x`.
+/// Parses a decimal number, or a hexadecimal number with the prefix `0x`.
 pub fn number<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     let number = match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16),
         None => text.parse(),
     };
     let number = number.map_err(|error| error.to_string())?;
-    T::try_from(number).map_err(|_| "it is too big".into())
+    T::try_from(number).map_err(|_| "number too big".into())
 }
 
 fn service(text: &str) -> Result<Service, String> {
     let mut services = Service::ALL.iter();
     let found = services.find(|service| service.name().eq_ignore_ascii_case(text));
-    found.copied().ok_or_else(|| format!("'{text}' is none of cipher, hash, mac, aead, akcipher"))
+    found
+        .copied()
+        .ok_or_else(|| format!("'{text}' is not one of cipher, hash, mac, aead, akcipher"))
 }
 
-/// Returns what `--print-capabilities` prints. There are no features of a crypto device.
+/// Returns the output of `--print-capabilities`. QEMU's conventions define no features of a crypto
+/// device.
 pub fn capabilities_json() -> &'static str {
     "{\n  \"type\": \"crypto\",\n  \"features\": []\n}"
 }
 
-/// Returns whether the command line asks for the capabilities, whatever else is on it.
+/// Returns whether the command line has `--print-capabilities`. Other arguments are not validated.
 pub fn prints_capabilities() -> bool {
     std::env::args_os().skip(1).any(|argument| argument == "--print-capabilities")
 }

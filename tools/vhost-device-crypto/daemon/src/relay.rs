@@ -1,19 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Passes messages between the front end and the crate vhost-user-backend, which does not have all of
-//! them.
+//! Passes messages between the front end and the crate vhost-user-backend. Serves the messages that
+//! the crates vhost and vhost-user-backend do not support. The relay
 //!
-//! - It keeps a copy of the socket that [`crate::channel`] needs.
-//! - It notes where rings go on, which vhost-user-backend does not pass to a device.
-//! - It offers `VHOST_USER_PROTOCOL_F_STATUS` and answers `SET_STATUS` and `GET_STATUS`, for which the
-//!   crates have no method.
-//! - It offers `VHOST_USER_PROTOCOL_F_CRYPTO_SESSION` and serves its messages, for which the crates have no
-//!   method, too: see [`crate::session_message`].
+//! - copies the socket of the back-end channel for [`crate::channel`],
+//! - reads the index at which a ring starts, because vhost-user-backend does not pass it to a
+//!   device,
+//! - offers `VHOST_USER_PROTOCOL_F_STATUS`, and serves `SET_STATUS` and `GET_STATUS`,
+//! - offers `VHOST_USER_PROTOCOL_F_CRYPTO_SESSION`, and serves its messages; see
+//!   [`crate::session_message`].
 //!
-//! QEMU's `cryptodev-vhost-user` sends these messages. It has the control queue, keeps the driver's
-//! features to itself, and enables no ring. Without `VIRTIO_F_VERSION_1`, which no driver of a crypto device
-//! can do without, a front end is taken for this one. Then each ring is enabled with its kick, and is
-//! served as if the driver had accepted `VIRTIO_RING_F_EVENT_IDX`, which is right for one that has not, too:
-//! the index has a place in every used ring, and the driver's notifications depend on its flags.
+//! QEMU's `cryptodev-vhost-user` sends the messages for sessions. QEMU then serves the control
+//! queue itself, does not send the features of the driver, and does not enable rings. The relay
+//! recognizes this front end by its features: the protocol feature is set, and
+//! `VIRTIO_F_VERSION_1`, which every driver of a crypto device accepts, is not. For this front end
+//! the relay
+//!
+//! - enables each ring when the front end sets its kick,
+//! - lets vhost-user-backend serve the ring with `VIRTIO_RING_F_EVENT_IDX`. A driver that has not
+//!   accepted this feature ignores the event index that the device writes. Whether a driver needs a
+//!   notification is decided by its flags, which are valid in both cases; see [`Split::by_flags`].
+//!
+//! [`Split::by_flags`]: virtio_crypto_device::ring::split::Split::by_flags
 
 use std::io;
 use std::net::Shutdown;
@@ -60,22 +67,22 @@ const SET_STATUS: u32 = 39;
 /// `VHOST_USER_GET_STATUS`
 const GET_STATUS: u32 = 40;
 
-/// Flags of a message: the version, that it is a reply, and that it needs one.
+/// Flags of a message: the version, is a reply, and requires a reply.
 const VERSION: u32 = 1;
 const REPLY: u32 = 1 << 2;
 const NEED_REPLY: u32 = 1 << 3;
 
-/// The length of a header, in bytes: request, flags, and the length of the body.
+/// Length of a header, in bytes. A header has the request, the flags, and the length of the body.
 const HEADER_LEN: usize = 12;
 
-/// No message is as long as this.
 const FRAMING: Framing = Framing {
     header_len: HEADER_LEN,
     body_len: |header| usize::try_from(number(header, 8)).ok(),
+    // All messages of vhost-user are shorter.
     max_len: 1 << 16,
 };
 
-/// The socket of the front end, to which both threads write.
+/// The socket of the front end. Both threads of the relay write to it.
 struct Front(Mutex<UnixStream>);
 
 impl Front {
@@ -98,46 +105,47 @@ fn message(request: u32, flags: u32, body: &[u8]) -> Message {
     Message { bytes, files: Vec::new() }
 }
 
-/// Features of the protocol that vhost-user-backend does not know of.
-const OWN_FEATURES: u64 = VhostUserProtocolFeatures::STATUS.bits() | session_message::FEATURE;
+/// Protocol features that the relay implements, and vhost-user-backend does not support.
+const RELAY_FEATURES: u64 = VhostUserProtocolFeatures::STATUS.bits() | session_message::FEATURE;
 
-/// Passes messages on, until one of the two closes its socket.
+/// Starts two threads that pass messages between `front` and `back` until one side closes its
+/// socket.
 pub fn start<H: Hooks>(
     service: Arc<Service<H>>,
     front: UnixStream,
     back: UnixStream,
 ) -> io::Result<()> {
     let to_front = Arc::new(Front(Mutex::new(front.try_clone()?)));
-    let (to_front_too, front_too, back_too) =
-        (to_front.clone(), front.try_clone()?, back.try_clone()?);
+    let replies = (to_front.clone(), front.try_clone()?, back.try_clone()?);
     thread::Builder::new().name("to-front".into()).spawn(move || {
-        report(replies(&back_too, &to_front_too));
-        close(&front_too, &back_too);
+        let (to_front, front, back) = replies;
+        log_error(relay_replies(&back, &to_front));
+        close_both(&front, &back);
     })?;
     thread::Builder::new().name("to-back".into()).spawn(move || {
-        report(requests(&service, &front, &to_front, &back));
-        close(&front, &back);
+        log_error(relay_requests(&service, &front, &to_front, &back));
+        close_both(&front, &back);
     })?;
     Ok(())
 }
 
-fn report(result: io::Result<()>) {
+fn log_error(result: io::Result<()>) {
     match result {
-        // The other side, or the other thread, has closed the socket.
+        // The front end, vhost-user-backend or the other thread has closed the socket.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        Err(error) => tracing::warn!("the connection to the front end ends: {error}"),
+        Err(error) => tracing::warn!("closing the connection to the front end: {error}"),
         Ok(()) => {}
     }
 }
 
-fn close(front: &UnixStream, back: &UnixStream) {
+fn close_both(front: &UnixStream, back: &UnixStream) {
     for socket in [front, back] {
-        // It may be closed already.
+        // This fails if the socket is already closed.
         let _ = socket.shutdown(Shutdown::Both);
     }
 }
 
-/// Returns the number that is the body of a message.
+/// Returns the 64-bit number at the start of a message's body.
 fn value(message: &Message) -> u64 {
     let [low, high] = [HEADER_LEN, HEADER_LEN + 4].map(|at| u64::from(number(&message.bytes, at)));
     if cfg!(target_endian = "big") {
@@ -146,17 +154,18 @@ fn value(message: &Message) -> u64 {
     low | high << 32
 }
 
-/// Changes the number that is the body of a message, if it has one.
+/// Replaces the 64-bit number at the start of a message's body, if the body is long enough.
 fn set_value(message: &mut Message, value: u64) {
     if let Some(body) = message.bytes.get_mut(HEADER_LEN..HEADER_LEN + 8) {
         body.copy_from_slice(&value.to_ne_bytes());
     }
 }
 
-fn replies(back: &UnixStream, front: &Front) -> io::Result<()> {
+/// Passes messages from vhost-user-backend to the front end.
+fn relay_replies(back: &UnixStream, front: &Front) -> io::Result<()> {
     while let Some(mut message) = framing::receive(back, FRAMING)? {
         if number(&message.bytes, 0) == GET_PROTOCOL_FEATURES {
-            let features = value(&message) | OWN_FEATURES;
+            let features = value(&message) | RELAY_FEATURES;
             set_value(&mut message, features);
         }
         front.send(&message)?;
@@ -164,7 +173,8 @@ fn replies(back: &UnixStream, front: &Front) -> io::Result<()> {
     Ok(())
 }
 
-fn requests<H: Hooks>(
+/// Passes messages from the front end to vhost-user-backend, or serves them.
+fn relay_requests<H: Hooks>(
     service: &Service<H>,
     front: &UnixStream,
     to_front: &Front,
@@ -174,15 +184,15 @@ fn requests<H: Hooks>(
     let mut protocol = 0;
     while let Some(mut message) = framing::receive(front, FRAMING)? {
         let (request, flags) = (number(&message.bytes, 0), number(&message.bytes, 4));
-        let acknowledges = protocol & VhostUserProtocolFeatures::REPLY_ACK.bits() != 0;
-        let acknowledge = || match acknowledges && flags & NEED_REPLY != 0 {
+        let reply_ack = protocol & VhostUserProtocolFeatures::REPLY_ACK.bits() != 0;
+        let acknowledge = || match reply_ack && flags & NEED_REPLY != 0 {
             true => to_front.reply(request, &0u64.to_ne_bytes()),
             false => Ok(()),
         };
         match (request, message.files.first()) {
             (SET_PROTOCOL_FEATURES, _) => {
                 protocol = value(&message);
-                set_value(&mut message, protocol & !OWN_FEATURES);
+                set_value(&mut message, protocol & !RELAY_FEATURES);
             }
             (SET_FEATURES, _) => {
                 let features = value(&message);
@@ -195,7 +205,7 @@ fn requests<H: Hooks>(
             }
             (session_message::CREATE | session_message::CLOSE, _) => {
                 let reply = session_reply(service, protocol, request, &message);
-                // There may be keys in it.
+                // A CREATE contains keys.
                 message.bytes.zeroize();
                 match reply? {
                     Some(body) => to_front.reply(request, &body)?,
@@ -219,14 +229,16 @@ fn requests<H: Hooks>(
                 let socket = UnixStream::from(file.try_clone()?);
                 service.channel.set(Some(Arc::new(BackChannel(socket))));
             }
-            // The driver does not kick again for what it has put into a ring that was stopped.
             (SET_VRING_KICK, Some(file)) => {
+                // Kick the ring. The driver may have added requests while the ring was stopped, and
+                // does not kick again for these.
                 rustix::io::write(file, &1u64.to_ne_bytes())?;
                 if service.has_sessions_by_message.load(Ordering::SeqCst) {
-                    framing::send(back, &enable(number(&message.bytes, HEADER_LEN) & 0xff))?;
+                    let ring = number(&message.bytes, HEADER_LEN) & 0xff;
+                    framing::send(back, &enable_message(ring))?;
                 }
             }
-            // The ring's number, and the place of its next request.
+            // The body has the number of the ring and the index of its next request.
             (SET_VRING_BASE, _) => {
                 service.place_ring(number(&message.bytes, 12), number(&message.bytes, 16));
             }
@@ -237,13 +249,13 @@ fn requests<H: Hooks>(
     Ok(())
 }
 
-/// The message that enables a ring.
-fn enable(ring: u32) -> Message {
+/// Returns the message that enables a ring.
+fn enable_message(ring: u32) -> Message {
     let body = [ring, 1].map(u32::to_ne_bytes).concat();
     message(SET_VRING_ENABLE, 0, &body)
 }
 
-/// Serves a message about a session. Returns the body of its reply, if it has one.
+/// Serves a message that creates or closes a session. Returns the body of the reply to a CREATE.
 fn session_reply<H: Hooks>(
     service: &Service<H>,
     protocol: u64,
@@ -252,14 +264,14 @@ fn session_reply<H: Hooks>(
 ) -> io::Result<Option<Vec<u8>>> {
     let invalid = |text| io::Error::new(io::ErrorKind::InvalidData, text);
     if protocol & session_message::FEATURE == 0 {
-        return Err(invalid("a message about a session was not negotiated"));
+        return Err(invalid("session message without the protocol feature"));
     }
     let body = message.bytes.get(HEADER_LEN..).unwrap_or_default();
-    let bad = || invalid("a message about a session has a bad length");
+    let error = || invalid("session message with an invalid length");
     match request {
         session_message::CREATE => {
-            session_message::create(&service.device, body).map(Some).ok_or_else(bad)
+            session_message::create(&service.device, body).map(Some).ok_or_else(error)
         }
-        _ => session_message::close(&service.device, body).then_some(None).ok_or_else(bad),
+        _ => session_message::close(&service.device, body).then_some(None).ok_or_else(error),
     }
 }

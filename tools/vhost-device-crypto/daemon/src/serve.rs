@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The daemon: a device for each guest, from its socket to its end.
+//! Runs the daemon: creates a device for each guest, serves front ends, and ends the process.
 
 use std::io;
 use std::path::PathBuf;
@@ -16,8 +16,8 @@ use crate::service::Service;
 use crate::socket::{self, Socket};
 use crate::{hardening, metrics, process};
 
-/// Serves all guests. Returns when a front end whose connection was passed as a descriptor has
-/// disconnected, or if a device cannot start.
+/// Serves all guests. Returns after an error, or if the socket is a connection that was passed as a
+/// file descriptor and its front end has disconnected.
 pub fn serve(options: &Options) -> Result<i32, Error> {
     process::raise_file_limit();
     hardening::forbid_core_dumps()?;
@@ -26,11 +26,11 @@ pub fn serve(options: &Options) -> Result<i32, Error> {
     let mut guests = Vec::new();
     let mut paths = Vec::new();
     if let Some(number) = options.sockets.socket_fd {
-        guests.push((device(options)?, socket::inherited(number)?));
+        guests.push((create_device(options)?, socket::inherited(number)?));
     } else {
         for guest in 0..options.sockets.socket_count {
             let path = options.sockets.path(guest).ok_or(Error::NoSocket)?;
-            guests.push((device(options)?, Socket::Listener(socket::bind(&path)?)));
+            guests.push((create_device(options)?, Socket::Listener(socket::bind(&path)?)));
             paths.push(path);
         }
     }
@@ -40,7 +40,7 @@ pub fn serve(options: &Options) -> Result<i32, Error> {
         paths.push(path.clone());
     }
     let sockets = paths.clone();
-    process::on_termination(move || end(&services, &sockets))?;
+    process::on_termination(move || terminate(&services, &sockets))?;
     let threads: Vec<_> = guests
         .into_iter()
         .map(|(service, socket)| {
@@ -52,33 +52,33 @@ pub fn serve(options: &Options) -> Result<i32, Error> {
         .collect::<io::Result<_>>()?;
     let mut status = 0;
     for thread in threads {
-        // A thread that panics ends the process.
+        // Every join succeeds: `exit_on_panic` ends the process if a thread panics.
         if let Ok(result) = thread.join() {
             status = status.max(result?);
         }
     }
-    remove(&paths);
+    remove_sockets(&paths);
     Ok(status)
 }
 
-fn device(options: &Options) -> Result<Arc<Service>, Error> {
+fn create_device(options: &Options) -> Result<Arc<Service>, Error> {
     Ok(Arc::new(Service::new(Device::new(options.capabilities(), ()), 0)?))
 }
 
-/// Ends the process at a signal, when the requests in the rings are served.
-fn end(services: &[Arc<Service>], sockets: &[PathBuf]) {
+/// Serves the requests that are in the rings, and then ends the process. Called after a signal.
+fn terminate(services: &[Arc<Service>], sockets: &[PathBuf]) {
     thread::scope(|scope| {
         for service in services {
             scope.spawn(|| service.drain());
         }
     });
-    remove(sockets);
+    remove_sockets(sockets);
     std::process::exit(0);
 }
 
-fn remove(sockets: &[PathBuf]) {
+fn remove_sockets(sockets: &[PathBuf]) {
     for path in sockets {
-        // The one who needed the socket may have removed it.
+        // Another process may already have removed the socket.
         let _ = std::fs::remove_file(path);
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! What the threads of a running device share.
+//! The state that the threads of a running device share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,28 +16,28 @@ use crate::channel::Channel;
 pub struct Service<H: Hooks = ()> {
     /// The device.
     pub device: Arc<Device<H>>,
-    /// Its data queues, then the control queue.
+    /// The data queues, and then the control queue.
     pub queues: Vec<Queue<H>>,
-    /// The way to the front end.
+    /// The channel for notifications to the front end.
     pub channel: Channel,
     /// Whether a front end is connected.
     pub connected: AtomicBool,
-    /// How often a driver's features were set.
+    /// How often the features of a driver were set.
     pub starts: AtomicU64,
-    /// The driver's features.
+    /// The features that the driver has accepted.
     pub features: AtomicU64,
-    /// Features of rings that are not offered.
+    /// Ring features that are not offered.
     pub withheld: u64,
-    /// Whether the front end has the control queue, and creates sessions with messages. It does not tell
-    /// the driver's features then.
+    /// Whether the front end serves the control queue itself and creates sessions with messages.
+    /// Such a front end does not send the features of the driver.
     pub has_sessions_by_message: AtomicBool,
-    /// The place in the control ring, or in the one that stands for it, where the device was suspended,
-    /// or will go on.
+    /// The index in the ring of [`Service::marked_ring`] at which the device was suspended or last
+    /// resumed.
     control_place: Mutex<Option<u32>>,
 }
 
 impl<H: Hooks> Service<H> {
-    /// Creates the queues of a device. `withheld` are features of rings that it does not offer.
+    /// Creates the queues of a device. `withheld` are ring features that are not offered.
     pub fn new(device: Device<H>, withheld: u64) -> std::io::Result<Self> {
         let device = Arc::new(device);
         let ids = (0..device.capabilities.queues).map(QueueId::Data).chain([QueueId::Control]);
@@ -55,12 +55,12 @@ impl<H: Hooks> Service<H> {
         })
     }
 
-    /// Drops all requests: the driver has begun to negotiate anew, or is gone.
+    /// Drops all requests. Called when the driver negotiates again or resets the device.
     pub fn forget_requests(&self) {
         self.queues.iter().for_each(Queue::forget);
     }
 
-    /// Serves the requests that are in the rings, and none after that.
+    /// Serves the requests that are in the rings now, and no later requests.
     pub fn drain(&self) {
         thread::scope(|scope| {
             for queue in &self.queues {
@@ -69,21 +69,21 @@ impl<H: Hooks> Service<H> {
         });
     }
 
-    /// Sets the driver's features.
+    /// Sets the features that the driver has accepted.
     pub fn set_features(&self, features: u64) {
         self.features.store(features, Ordering::SeqCst);
         self.starts.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Makes the device ready for another front end.
+    /// Prepares the device for the next front end.
     pub fn restart(&self) {
         self.device.start(0);
         self.features.store(0, Ordering::SeqCst);
         self.has_sessions_by_message.store(false, Ordering::SeqCst);
     }
 
-    /// The ring whose place tells a driver that goes on from one that begins anew: the control ring, or
-    /// the first data ring if the front end has the control queue.
+    /// Returns the ring whose index shows whether the driver resumes or starts again: the control
+    /// ring, or the first data ring if the front end serves the control queue itself.
     fn marked_ring(&self) -> usize {
         match self.has_sessions_by_message.load(Ordering::SeqCst) {
             true => 0,
@@ -95,15 +95,16 @@ impl<H: Hooks> Service<H> {
         self.control_place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A ring was stopped, and its next request was to be this one.
+    /// Called when a ring was stopped. `place` is the index of the next request.
     pub fn suspend_ring(&self, index: usize, place: u16) {
         if index == self.marked_ring() {
             *self.control_place() = Some(place.into());
         }
     }
 
-    /// A ring is to go on at this place. Where it was stopped, a guest has been suspended that knows
-    /// its sessions still; anywhere else the driver has begun anew. A driver begins with place 0.
+    /// Called when the front end sets the index `place` at which a ring starts. If the ring was
+    /// stopped at the same index, the guest was suspended and keeps its sessions. Otherwise the
+    /// driver has started again, and the device is reset. A driver always starts at index 0.
     pub fn place_ring(&self, index: u32, place: u32) {
         if index as usize != self.marked_ring() {
             return;
@@ -114,9 +115,9 @@ impl<H: Hooks> Service<H> {
         }
     }
 
-    /// The front end has set the status to 0, which resets the device. QEMU does so, too, when the
-    /// guest is paused: it has stopped the rings then, and [`Service::place_ring`] decides when they go
-    /// on.
+    /// Called when the front end sets the status to 0. This resets the device, unless all rings are
+    /// stopped: QEMU also sets the status to 0 when the guest is paused, after it has stopped the
+    /// rings. In that case [`Service::place_ring`] decides when the rings start.
     pub fn clear_status(&self) {
         if self.queues.iter().any(Queue::is_running) {
             self.forget_requests();
@@ -124,7 +125,8 @@ impl<H: Hooks> Service<H> {
         }
     }
 
-    /// The front end is gone, and with it the guest whose keys the sessions have.
+    /// Called when the front end has disconnected. Drops the sessions, because the next front end
+    /// may belong to another guest.
     pub fn release(&self) {
         *self.control_place() = None;
         self.device.release();

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Sessions that a front end creates and closes with messages: QEMU's `cryptodev-vhost-user` keeps the
-//! control queue, and sends what it has decoded there.
+//! Messages by which a front end creates and closes sessions. QEMU's `cryptodev-vhost-user` serves
+//! the control queue itself, and sends each decoded session request as a message.
 //!
-//! vhost-user calls the body a description of a session and does not define it. QEMU sends its own
-//! structures, with the pointers in them, so the layout is that of the host: this one is that of QEMU 7.1
-//! and later with 64-bit pointers. The fields, by their offset:
+//! The vhost-user specification does not define the body of these messages. QEMU sends its own C
+//! structures, including pointers, in the layout of the host. This file implements the layout of
+//! QEMU 7.1 and later with 64-bit pointers. The fields, by their offset:
 //!
 //! ```text
 //!    0 u64 opcode of the request on the control queue
@@ -14,7 +14,7 @@
 //!   40 2 pointers                                        32 u32 padding, hash
 //!   56 key, 64 bytes                                     40 key, 1024 bytes
 //!  120 authentication key, 512 bytes
-//! 1064 i64 session ID of the reply; a negative one is an error
+//! 1064 i64 in the reply: session ID, or a negative error
 //! ```
 
 use virtio_crypto_device::device::Device;
@@ -26,7 +26,7 @@ use virtio_crypto_device::warn_limited;
 
 use crate::framing::number;
 
-/// `VHOST_USER_PROTOCOL_F_CRYPTO_SESSION`, which the crate vhost has without its messages.
+/// `VHOST_USER_PROTOCOL_F_CRYPTO_SESSION`. The crate vhost does not implement its messages.
 pub const FEATURE: u64 = 1 << 7;
 
 /// `VHOST_USER_CREATE_CRYPTO_SESSION`
@@ -35,16 +35,16 @@ pub const CREATE: u32 = 26;
 /// `VHOST_USER_CLOSE_CRYPTO_SESSION`
 pub const CLOSE: u32 = 27;
 
-/// The length of the body of CREATE, and of its reply, in bytes.
+/// Length of the body of a CREATE, and of its reply, in bytes.
 pub const CREATE_LEN: usize = 1072;
 
-/// The length of the body of CLOSE, which has no reply.
+/// Length of the body of a CLOSE, in bytes. A CLOSE has no reply.
 pub const CLOSE_LEN: usize = 8;
 
-/// Where the session ID is in a reply.
+/// Offset of the session ID in a reply.
 const SESSION_ID: usize = 1064;
 
-/// Where the keys are, and how many bytes they can have.
+/// Offsets and maximum lengths of the keys.
 const CIPHER_KEY: (usize, usize) = (56, 64);
 const AUTH_KEY: (usize, usize) = (120, 512);
 const AKCIPHER_KEY: (usize, usize) = (40, 1024);
@@ -55,7 +55,7 @@ const CIPHER_CREATE: u64 = 0x0002;
 /// `VIRTIO_CRYPTO_AKCIPHER_CREATE_SESSION`
 const AKCIPHER_CREATE: u64 = 0x0404;
 
-/// A session that is to be created. The keys are where the message has them.
+/// A decoded CREATE. The keys are borrowed from the message.
 #[derive(Debug)]
 struct Create<'m> {
     parameters: Parameters,
@@ -63,42 +63,44 @@ struct Create<'m> {
     auth_key: &'m [u8],
 }
 
-/// Serves CREATE. Returns the body of the reply; `None` if the message is none.
+/// Serves a CREATE. Returns the body of the reply, or `None` if the message has an invalid length.
 pub fn create<H: Hooks>(device: &Device<H>, body: &[u8]) -> Option<Vec<u8>> {
     let body: &[u8; CREATE_LEN] = body.try_into().ok()?;
-    let created = parse(body)
+    let result = parse(body)
         .and_then(|Create { parameters, key, auth_key }| {
             device.create_session(parameters, key, auth_key)
         })
         .and_then(|id| {
-            // A number that the reply cannot have.
+            // In the reply an ID above `i64::MAX` would be an error.
             i64::try_from(id).map_err(|_| {
                 let _ = device.destroy_session(id);
                 StatusError::Generic
             })
         });
-    let id = created.unwrap_or_else(|error| {
-        warn_limited!("the front end's session is rejected: {error}");
+    let id = result.unwrap_or_else(|error| {
+        warn_limited!("rejected a session of the front end: {error}");
         -i64::from(error as u8)
     });
-    // Without the keys.
+    // The reply repeats no fields of the message, and therefore no keys.
     let mut reply = vec![0; CREATE_LEN];
     reply[SESSION_ID..].copy_from_slice(&id.to_ne_bytes());
     Some(reply)
 }
 
-/// Serves CLOSE. Returns whether the message is one. There may be no such session: QEMU passes on what the
-/// driver says.
+/// Serves a CLOSE. Returns false if the message has an invalid length. The session may not exist,
+/// because QEMU passes on the driver's session ID without a check.
 pub fn close<H: Hooks>(device: &Device<H>, body: &[u8]) -> bool {
     let Ok(id) = <[u8; CLOSE_LEN]>::try_from(body) else { return false };
     if device.destroy_session(u64::from_ne_bytes(id)).is_err() {
-        warn_limited!("the front end closes a session that there is not");
+        warn_limited!("the front end closed a session that does not exist");
     }
     true
 }
 
-/// Decodes a message. `NotSupp` if the driver's request is not one for a cipher, a chain or a public key;
-/// `Err` if a key is longer than the message can have it.
+/// Decodes a CREATE.
+///
+/// - `NotSupp` if the service is not a cipher, algorithm chaining or public keys.
+/// - `Generic` if a key is longer than its field.
 fn parse(body: &[u8; CREATE_LEN]) -> Result<Create<'_>> {
     let (low, high) = (u64::from(number(body, 0)), u64::from(number(body, 4)));
     let opcode = if cfg!(target_endian = "big") { high | low << 32 } else { low | high << 32 };
@@ -126,9 +128,9 @@ fn parse(body: &[u8; CREATE_LEN]) -> Result<Create<'_>> {
     }
 }
 
-/// Returns a key of this length.
-fn key(body: &[u8; CREATE_LEN], (at, room): (usize, usize), len: u32) -> Result<&[u8]> {
-    body[at..at + room].get(..len as usize).ok_or(StatusError::Generic)
+/// Returns the first `len` bytes of a key field.
+fn key(body: &[u8; CREATE_LEN], (at, max_len): (usize, usize), len: u32) -> Result<&[u8]> {
+    body[at..at + max_len].get(..len as usize).ok_or(StatusError::Generic)
 }
 
 fn cipher(body: &[u8; CREATE_LEN]) -> Parameters {
@@ -172,9 +174,9 @@ mod tests {
         Device::new(capabilities, ())
     }
 
-    /// A message with these fields and bytes.
+    /// Returns a CREATE with these fields of 32 and 8 bits.
     fn message(opcode: u64, words: &[(usize, u32)], bytes: &[(usize, u8)]) -> [u8; CREATE_LEN] {
-        // QEMU's pointers, or what was in memory before.
+        // Other bytes are not 0: QEMU sends pointers and uninitialized memory.
         let mut body = [0xa5; CREATE_LEN];
         body[..8].copy_from_slice(&opcode.to_ne_bytes());
         for &(at, word) in words {
@@ -198,12 +200,12 @@ mod tests {
     }
 
     fn id(reply: &[u8]) -> i64 {
-        assert!(reply[..SESSION_ID].iter().all(|&byte| byte == 0), "a key is sent back");
+        assert!(reply[..SESSION_ID].iter().all(|&byte| byte == 0), "the reply has other fields");
         i64::from_ne_bytes(reply[SESSION_ID..].try_into().unwrap())
     }
 
     #[test]
-    fn fields_are_where_qemu_has_them() {
+    fn fields_are_decoded_from_qemus_layout() {
         let mut body = cipher_message(AES_CBC, 32, 1);
         for (at, byte) in body[56..88].iter_mut().enumerate() {
             *byte = at as u8;
@@ -237,32 +239,32 @@ mod tests {
     }
 
     #[test]
-    fn sessions_are_those_of_the_device() {
+    fn messages_create_and_close_sessions_of_the_device() {
         let device = device(Capabilities { table_size: 2, ..Capabilities::default() });
-        let made = |body: &[u8]| id(&create(&device, body).unwrap());
-        assert_eq!(made(&cipher_message(AES_CBC, 16, 1)), 0);
-        assert_eq!(made(&chain_message(32, 64)), 1);
+        let created = |body: &[u8]| id(&create(&device, body).unwrap());
+        assert_eq!(created(&cipher_message(AES_CBC, 16, 1)), 0);
+        assert_eq!(created(&chain_message(32, 64)), 1);
         // The table is full.
-        assert!(made(&cipher_message(AES_CBC, 16, 1)) < 0);
+        assert!(created(&cipher_message(AES_CBC, 16, 1)) < 0);
         assert_eq!(device.sessions(), 2);
         assert!(close(&device, &0u64.to_ne_bytes()));
         assert_eq!(device.sessions(), 1);
-        // QEMU passes on a session ID that the driver has made up.
+        // QEMU passes on any session ID of the driver.
         for id in [0, 7, u64::MAX] {
             assert!(close(&device, &id.to_ne_bytes()));
         }
         assert_eq!(device.sessions(), 1);
-        assert_eq!(made(&cipher_message(AES_CBC, 32, 1)), 0);
+        assert_eq!(created(&cipher_message(AES_CBC, 32, 1)), 0);
         device.set_ready(false);
         assert!(close(&device, &0u64.to_ne_bytes()));
-        assert!(made(&cipher_message(AES_CBC, 16, 1)) < 0);
+        assert!(created(&cipher_message(AES_CBC, 16, 1)) < 0);
     }
 
     #[test]
-    fn what_is_not_right_makes_no_session() {
+    fn invalid_fields_create_no_session() {
         let device = device(Capabilities::default());
         for body in [
-            // Lengths beyond the key's room, and beyond the message.
+            // Keys that are longer than their fields, and longer than the message.
             cipher_message(AES_CBC, 65, 1),
             cipher_message(AES_CBC, u32::MAX, 1),
             chain_message(16, 513),
@@ -270,7 +272,7 @@ mod tests {
             chain_message(65, 20),
             message(AKCIPHER_CREATE, &[(8, 1), (12, 2), (16, 1025), (32, 0), (36, 0)], &[]),
             message(AKCIPHER_CREATE, &[(8, 1), (12, 2), (16, u32::MAX), (32, 0), (36, 0)], &[]),
-            // Keys, algorithms, kinds and directions that there are not.
+            // Invalid keys, algorithms, kinds and directions.
             cipher_message(AES_CBC, 15, 1),
             cipher_message(0, 16, 1),
             cipher_message(1, 16, 1),
@@ -280,10 +282,11 @@ mod tests {
             message(CIPHER_CREATE, &[(8, AES_CBC), (12, 16)], &[(32, 1), (33, 3)]),
             message(AKCIPHER_CREATE, &[(8, 1), (12, 2), (16, 100), (32, 0), (36, 0)], &[]),
             message(AKCIPHER_CREATE, &[(8, 2), (12, 2), (16, 100), (32, 0), (36, 0)], &[]),
-            // The description has no fields for these, and the rest are no requests.
+            // Hash, MAC and AEAD, for which QEMU's structures have no fields.
             message(0x0102, &[(8, 4), (12, 0)], &[]),
             message(0x0202, &[(8, 4), (12, 0)], &[]),
             message(0x0302, &[(8, 1), (12, 16)], &[]),
+            // A DESTROY, and an opcode that is a CREATE only in its low 32 bits.
             message(0x0003, &[(8, AES_CBC), (12, 16)], &[(32, 1), (33, 1)]),
             message(1 << 32 | CIPHER_CREATE, &[(8, AES_CBC), (12, 16)], &[(32, 1), (33, 1)]),
         ] {
@@ -293,10 +296,10 @@ mod tests {
     }
 
     #[test]
-    fn messages_have_one_length() {
+    fn messages_with_another_length_are_rejected() {
         let device = device(Capabilities::default());
         let mut body = cipher_message(AES_CBC, 16, 1).to_vec();
-        // QEMU's before 7.1 has 632 bytes.
+        // Before 7.1 the structure of QEMU has 632 bytes.
         for len in [0, 7, 8, 632, CREATE_LEN - 1] {
             assert!(create(&device, &body[..len]).is_none());
         }
@@ -308,22 +311,22 @@ mod tests {
         assert_eq!(device.sessions(), 0);
     }
 
-    /// A device that gives out session IDs that a reply cannot have.
+    /// The device also assigns session IDs above `i64::MAX`, which a reply cannot express.
     #[test]
-    fn a_session_that_the_reply_cannot_name_is_none() {
+    fn sessions_with_too_large_ids_are_destroyed() {
         use virtio_crypto_device::capabilities::SessionIds;
         let session_ids = SessionIds::Sparse;
         let device = device(Capabilities { session_ids, ..Capabilities::default() });
-        let made = |_| id(&create(&device, &cipher_message(AES_CBC, 16, 1)).unwrap());
-        let (good, bad): (Vec<_>, Vec<_>) = (0..8).map(made).partition(|&id| id >= 0);
-        assert!(!good.is_empty() && !bad.is_empty());
-        assert_eq!(device.sessions(), good.len());
+        let created = |_| id(&create(&device, &cipher_message(AES_CBC, 16, 1)).unwrap());
+        let (ids, errors): (Vec<_>, Vec<_>) = (0..8).map(created).partition(|&id| id >= 0);
+        assert!(!ids.is_empty() && !errors.is_empty());
+        assert_eq!(device.sessions(), ids.len());
     }
 
-    /// Messages that differ from good ones in some random bytes: keys stay in the message, and the
-    /// sessions within their limit.
+    /// Sends valid messages with up to three random bytes. A reply contains no keys, and a rejected
+    /// message creates no session.
     #[test]
-    fn random_messages_do_no_harm() {
+    fn random_messages_are_served_or_rejected() {
         let device = device(Capabilities { table_size: 64, ..Capabilities::default() });
         let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
         let mut random = |bound: usize| {
@@ -332,12 +335,12 @@ mod tests {
             state ^= state << 17;
             (state % bound as u64) as usize
         };
-        let good = [cipher_message(AES_CBC, 32, 1), chain_message(16, 64)];
-        let (mut made, mut rejected) = (0, 0);
+        let valid = [cipher_message(AES_CBC, 32, 1), chain_message(16, 64)];
+        let (mut created, mut rejected) = (0, 0);
         for round in 0..20_000 {
-            let mut body = good[round % good.len()];
+            let mut body = valid[round % valid.len()];
             for _ in 0..random(4) {
-                // Most are in the fixed fields.
+                // Change mostly the fields before the keys.
                 let end = if random(8) == 0 { CREATE_LEN } else { 40 };
                 let at = random(end);
                 body[at] = random(256) as u8;
@@ -345,13 +348,13 @@ mod tests {
             let reply = create(&device, &body).unwrap();
             match id(&reply) {
                 id @ 0.. => {
-                    made += 1;
+                    created += 1;
                     assert!(close(&device, &id.to_ne_bytes()));
                 }
                 _ => rejected += 1,
             }
             assert_eq!(device.sessions(), 0);
         }
-        assert!(made > 1000 && rejected > 1000, "{made} made, {rejected} rejected");
+        assert!(created > 1000 && rejected > 1000, "{created} created, {rejected} rejected");
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Sockets that a front end connects to: at a path, or open already.
+//! The sockets to which front ends connect: at a path, or inherited as an open file descriptor.
 
 use std::fs;
 use std::io;
@@ -12,17 +12,17 @@ use rustix::net::sockopt::socket_acceptconn;
 
 use crate::error::{at, Error};
 
-/// Where front ends come from.
+/// The source of front ends.
 #[derive(Debug)]
 pub enum Socket {
-    /// A socket that they connect to.
+    /// A socket that listens. Any number of front ends can connect, one after the other.
     Listener(UnixListener),
-    /// The connection to the only one.
+    /// A connected socket, for a single front end.
     Connection(UnixStream),
 }
 
 impl Socket {
-    /// The next front end.
+    /// Waits for the next front end and returns its connection.
     pub fn accept(&self) -> io::Result<UnixStream> {
         match self {
             Socket::Listener(listener) => listener.accept().map(|(front, _)| front),
@@ -30,27 +30,30 @@ impl Socket {
         }
     }
 
-    /// Whether there may be another one.
-    pub fn has_more(&self) -> bool {
+    /// Returns whether another front end can connect after the first.
+    pub fn accepts_more(&self) -> bool {
         matches!(self, Socket::Listener(_))
     }
 }
 
-/// Takes a socket that whoever has started the process has left open for it.
+/// Takes over an open socket that this process has inherited. An option has its number. Must be
+/// called at most once for a number.
 pub fn inherited(number: RawFd) -> Result<Socket, Error> {
-    let bad = || Error::NoDescriptor(number);
-    // The first three are the process's own, whatever they are.
+    let error = || Error::NoDescriptor(number);
+    // Standard input, output and error are used by the process itself.
     if number <= libc::STDERR_FILENO {
-        return Err(bad());
+        return Err(error());
     }
-    // SAFETY: The call is about a number, which need not be that of anything open.
+    // SAFETY: `F_SETFD` accesses no memory, and fails if the file descriptor is not open.
     if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } != 0 {
-        return Err(bad());
+        return Err(error());
     }
-    // SAFETY: It is open, as the last call has succeeded, and nothing closes it before this returns.
+    // SAFETY: The file descriptor is open, because `fcntl` has succeeded. This process does not
+    // close it before this function returns.
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
-    let listens = socket_acceptconn(borrowed).map_err(|_| bad())?;
-    // SAFETY: It is open, and was left to this process by an option that is looked at once.
+    let listens = socket_acceptconn(borrowed).map_err(|_| error())?;
+    // SAFETY: The file descriptor is open. Nothing else in this process owns it, because it comes
+    // from an option that is evaluated once.
     let socket = unsafe { OwnedFd::from_raw_fd(number) };
     Ok(match listens {
         true => Socket::Listener(socket.into()),
@@ -58,11 +61,11 @@ pub fn inherited(number: RawFd) -> Result<Socket, Error> {
     })
 }
 
-/// Listens at a path, where there may be a socket that nobody listens at any more.
+/// Listens on a socket at a path. Replaces a stale socket, which has no listener.
 pub fn bind(path: &Path) -> Result<UnixListener, Error> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.file_type().is_socket() => {
-            if is_in_use(path).map_err(at(path))? {
+            if has_owner(path).map_err(at(path))? {
                 return Err(Error::InUse(path.display().to_string()));
             }
             fs::remove_file(path).map_err(at(path))?;
@@ -73,11 +76,15 @@ pub fn bind(path: &Path) -> Result<UnixListener, Error> {
     UnixListener::bind(path).map_err(at(path))
 }
 
-/// Whether somebody has a socket open that is at a path. A datagram does not go to one for
-/// connections, whose owner hears nothing of this; it only matters that there is one.
-fn is_in_use(path: &Path) -> io::Result<bool> {
+/// Returns whether a process has opened the socket at a path.
+///
+/// Connects a datagram socket, so the owner of a stream socket does not get a connection. The
+/// kernel first checks for an owner, and then the type of the socket.
+fn has_owner(path: &Path) -> io::Result<bool> {
     match UnixDatagram::unbound()?.connect(path) {
+        // The socket has no owner.
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(false),
+        // The socket has an owner, but is not a datagram socket.
         Err(error) if error.raw_os_error() == Some(libc::EPROTOTYPE) => Ok(true),
         result => result.map(|()| true),
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! A ring of vhost-user's, which the front end may stop and change at any moment.
+//! A ring of vhost-user, which the front end may stop and change at any time.
 
 use std::io;
 
@@ -13,23 +13,23 @@ use virtio_crypto_device::queue::{Memory, Queue};
 use virtio_crypto_device::ring::split::Split;
 use virtio_crypto_device::ring::{PoppedChain, Ring, RingError, UsedElem};
 
-/// A ring as vhost-user-backend has it.
+/// The ring type of vhost-user-backend.
 pub type Vring = VringMutex<Memory>;
 
-/// The same with what a queue needs beside it.
+/// A ring of vhost-user-backend with the additional state that a queue needs.
 pub struct SharedRing {
     vring: Vring,
     split: Split,
 }
 
-/// Whether the front end lets it be served.
+/// Returns whether the front end has set up and enabled the ring.
 pub fn is_started(vring: &Vring) -> bool {
     let vring = vring.get_ref();
     vring.get_queue().ready() && vring.is_enabled()
 }
 
-/// Serves a ring until it is empty, and starts it if the front end has. `split` is the state of a ring
-/// that starts.
+/// Serves a ring until it is empty. Starts the queue first if the front end has started the ring.
+/// `split` is the initial state of a queue that starts.
 pub fn run<H: Hooks>(queue: &Queue<H>, vring: &Vring, memory: &Memory, split: Split) {
     let start = || -> Option<Box<dyn Ring>> {
         is_started(vring).then(|| Box::new(SharedRing { vring: vring.clone(), split }) as _)
