@@ -19,8 +19,8 @@ pub trait Choice: Copy + Eq + 'static {
 
     /// Returns the name of a value.
     fn name(self) -> &'static str {
-        let named = Self::ALL.iter().find(|(value, _)| *value == self);
-        named.map_or("", |(_, name)| name)
+        let entry = Self::ALL.iter().find(|(value, _)| *value == self);
+        entry.map_or("", |(_, name)| name)
     }
 }
 
@@ -91,8 +91,8 @@ choice! {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SessionAad {
-    /// The length is not fixed: each request gives its own. Drivers need this if their users set
-    /// the length only with a request.
+    /// The length is open, and each request has its own length. Drivers need this if they do not
+    /// know the length when they create a session.
     #[default]
     Open,
     /// No request of the session has associated data.
@@ -172,8 +172,8 @@ impl EcdsaNumber {
         }
     }
 
-    /// Returns whether the number means ECDSA to a driver with these features.
-    pub fn is_clear(self, features: u64) -> bool {
+    /// Returns whether a driver with these features can only mean ECDSA by the number.
+    pub fn is_unambiguous(self, features: u64) -> bool {
         self != EcdsaNumber::Specification || features & feature::REVISION_1 != 0
     }
 }
@@ -197,7 +197,8 @@ pub struct Capabilities {
     pub features: u64,
     /// Services that are offered.
     pub services: Vec<Service>,
-    /// Mask of the ciphers that are offered. Ciphers that OpenSSL does not support are left out.
+    /// Mask of the ciphers that are offered. Ciphers that OpenSSL does not support are not offered,
+    /// even with their bit set.
     pub cipher_mask: u64,
     /// Mask of the hashes, as for ciphers.
     pub hash_mask: u32,
@@ -276,7 +277,7 @@ impl Default for Capabilities {
 impl Capabilities {
     /// Returns the configuration space with a status of 0. The device sets the status.
     pub fn config(&self) -> Config {
-        let service = |service, mask| if self.services.contains(&service) { mask } else { 0 };
+        let if_offered = |service, mask| if self.services.contains(&service) { mask } else { 0 };
         let ciphers =
             CipherAlgorithm::ALL.iter().filter(|&&algorithm| Cipher::available(algorithm));
         let hashes = HashAlgorithm::ALL.iter().filter(|&&algorithm| hash::available(algorithm));
@@ -284,7 +285,7 @@ impl Capabilities {
         let aeads = AeadAlgorithm::ALL.iter().filter(|&&algorithm| Aead::available(algorithm));
         let mut akciphers = vec![AkcipherAlgorithm::Rsa.number()];
         let has_curve = Curve::ALL.iter().any(|&curve| ecdsa::available(curve));
-        if has_curve && self.ecdsa_number.is_clear(self.features) {
+        if has_curve && self.ecdsa_number.is_unambiguous(self.features) {
             akciphers.push(self.ecdsa_number.number());
         }
         let [legacy_ciphers, legacy_hashes, legacy_macs] = match self.legacy {
@@ -295,11 +296,11 @@ impl Capabilities {
         let hash_mask = u64::from(self.hash_mask) & !legacy_hashes;
         let mac_mask = self.mac_mask & !legacy_macs;
         let (aead_mask, akcipher_mask) = (u64::from(self.aead_mask), u64::from(self.akcipher_mask));
-        let cipher = service(Service::Cipher, mask(ciphers.map(|a| a.number())) & cipher_mask);
-        let hash = service(Service::Hash, mask(hashes.map(|a| a.number())) & hash_mask);
-        let mac = service(Service::Mac, mask(macs.map(|a| a.number())) & mac_mask);
-        let aead = service(Service::Aead, mask(aeads.map(|a| a.number())) & aead_mask);
-        let akcipher = service(Service::Akcipher, mask(akciphers) & akcipher_mask);
+        let cipher = if_offered(Service::Cipher, mask(ciphers.map(|a| a.number())) & cipher_mask);
+        let hash = if_offered(Service::Hash, mask(hashes.map(|a| a.number())) & hash_mask);
+        let mac = if_offered(Service::Mac, mask(macs.map(|a| a.number())) & mac_mask);
+        let aead = if_offered(Service::Aead, mask(aeads.map(|a| a.number())) & aead_mask);
+        let akcipher = if_offered(Service::Akcipher, mask(akciphers) & akcipher_mask);
         // A service without algorithms is not offered.
         let services = [
             (Service::Cipher, cipher),
@@ -309,7 +310,8 @@ impl Capabilities {
             (Service::Akcipher, akcipher),
         ];
         let services = services.iter().filter(|(_, mask)| *mask != 0);
-        let wants_auth_key = mac != 0 || cipher != 0;
+        // Algorithm chaining also uses a MAC key.
+        let has_auth_keys = mac != 0 || cipher != 0;
         Config {
             status: 0,
             max_dataqueues: u32::from(self.queues),
@@ -319,7 +321,7 @@ impl Capabilities {
             mac_algo: mac,
             aead_algo: aead as u32,
             max_cipher_key_len: if cipher | aead != 0 { self.max_cipher_key_len } else { 0 },
-            max_auth_key_len: if wants_auth_key { self.max_auth_key_len } else { 0 },
+            max_auth_key_len: if has_auth_keys { self.max_auth_key_len } else { 0 },
             akcipher_algo: akcipher as u32,
             max_size: self.max_size,
         }

@@ -30,8 +30,8 @@ impl<H: Hooks> Device<H> {
         serve(self, chain)
     }
 
-    /// Creates a session without a request of the control queue: the front end has the queue, and has
-    /// decoded the request. Returns the session ID. The errors are those of a request.
+    /// Creates a session for a front end that serves the control queue itself and has decoded the
+    /// request. Returns the session ID, or the error that a CREATE would return.
     pub fn create_session(
         &self,
         parameters: Parameters,
@@ -44,10 +44,11 @@ impl<H: Hooks> Device<H> {
         if !self.is_ready() || lens != [Ok(key_len), Ok(auth_key_len)] {
             return Err(StatusError::Generic);
         }
-        self.sessions.insert(session(self, parameters, key, auth_key)?)
+        self.sessions.insert(new_session(self, parameters, key, auth_key)?)
     }
 
-    /// Destroys a session likewise. `Err` if there is none with this ID.
+    /// Destroys a session for a front end that serves the control queue itself. Returns `Generic`
+    /// if the session does not exist.
     pub fn destroy_session(&self, id: u64) -> Result<()> {
         self.sessions.remove(id).map(|_| ()).ok_or(StatusError::Generic)
     }
@@ -124,7 +125,7 @@ fn execute<H: Hooks>(
     });
     if let Err(error) = parsed {
         device.violated(match error {
-            // The opcode is defined, but the type of the symmetric session is not.
+            // The opcode is defined, so the type of the symmetric session is not.
             StatusError::NotSupp if is_defined(chain) => Requirement::OpType,
             StatusError::NotSupp => Requirement::CreateOpcode,
             _ => Requirement::ControlOrder,
@@ -179,13 +180,13 @@ fn create<H: Hooks>(
         return Err(StatusError::Generic);
     };
     let (key, auth_key): (Zeroizing<_>, Zeroizing<_>) = (key.to_vec(), auth_key.to_vec());
-    let session = session(device, parameters, &key, &auth_key)?;
+    let session = new_session(device, parameters, &key, &auth_key)?;
     *algorithm = session.algorithm;
     insert(device, session, chain.opcode())
 }
 
-/// Makes a session of its parameters and keys, for this device and its driver.
-fn session<H: Hooks>(
+/// Creates a session with the capabilities of the device and the features of its driver.
+fn new_session<H: Hooks>(
     device: &Device<H>,
     parameters: Parameters,
     key: &[u8],
@@ -195,9 +196,9 @@ fn session<H: Hooks>(
     Session::new(parameters, key, auth_key, capabilities, base, device.features())
 }
 
-/// Adds a session to the table, and returns its ID.
+/// Adds a session to the table. Returns the session ID.
 fn insert<H: Hooks>(device: &Device<H>, session: Session, opcode: u32) -> Result<u64> {
-    // NOSPC is defined since revision 1.
+    // The status NOSPC requires revision 1.
     match device.hooks.insert_session(opcode, &device.sessions, session) {
         Err(StatusError::NoSpc) if device.features() & feature::REVISION_1 == 0 => {
             Err(StatusError::Generic)
@@ -240,9 +241,9 @@ fn destroy<H: Hooks>(
     device.check(Requirement::DestroyId, known);
     let session = session.ok_or(StatusError::Generic)?;
     *algorithm = session.algorithm;
-    let same = session.parameters.service() == service;
-    device.check(Requirement::DestroyOpcode, same);
-    if !same || device.hooks.reject_destroy(opcode) {
+    let matches = session.parameters.service() == service;
+    device.check(Requirement::DestroyOpcode, matches);
+    if !matches || device.hooks.reject_destroy(opcode) {
         return Err(StatusError::Generic);
     }
     device.sessions.remove(session_id).map(|_| ()).ok_or(StatusError::Generic)

@@ -75,7 +75,6 @@ fn serve<H: Hooks>(
         let len = Span::from(status_byte).write(&[status as u8]) as u32;
         // The used ring reports the length of the written part from the first byte on. Public-key
         // operations are an exception: see `operate::akcipher`.
-        // operations are an exception: see `operate::akcipher`.
         if written as usize == room || shows_len {
             written = written.saturating_add(len);
         }
@@ -312,13 +311,13 @@ mod tests {
         let mut scratch = Scratch::default();
         assert_eq!(device.data(0, &mut scratch, &chain), 41);
         assert!(scratch.data.is_empty() && scratch.data.capacity() >= 40);
-        // SAFETY: The allocation has that many bytes, and the request has written them all.
+        // SAFETY: The allocation has at least 40 bytes, and the request has written 40.
         let left = unsafe { std::slice::from_raw_parts(scratch.data.as_ptr(), 40) };
         assert_eq!(left, [0; 40]);
         scratch.output.extend([7; 8]);
         scratch.wipe();
         assert!(scratch.output.is_empty());
-        // SAFETY: As above.
+        // SAFETY: The allocation has at least 8 bytes, and `extend` has written 8.
         let left = unsafe { std::slice::from_raw_parts(scratch.output.as_ptr(), 8) };
         assert_eq!(left, [0; 8]);
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Hooks by which another crate can observe the device and alter what it does.
 //!
-//! The device is generic over its hooks and calls them directly. The hooks of `()` do nothing, and the
-//! compiler removes the calls.
+//! The device is generic over its hooks and calls them directly. The hooks of `()` do nothing, and
+//! the compiler removes the calls.
 
 use std::time::Instant;
 
@@ -28,7 +28,7 @@ pub struct RequestId {
     pub opcode: u32,
 }
 
-/// What a queue does with a request that it has popped from its ring.
+/// The decision about a request that a queue has popped from its ring.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Admission {
     /// The queue serves the request.
@@ -69,11 +69,11 @@ pub enum Decoded {
 /// A request that the device has served or rejected.
 #[derive(Debug)]
 pub struct Served<'a, 'm> {
-    /// Its queue and opcode.
+    /// The queue and the opcode.
     pub id: RequestId,
-    /// Its fields.
+    /// The header and the fixed-length fields.
     pub request: &'a Decoded,
-    /// Its memory.
+    /// The memory of the request.
     pub chain: &'a Chain<'m>,
     /// The algorithm's name, or an empty string if the algorithm is not known.
     pub algorithm: &'static str,
@@ -83,9 +83,9 @@ pub struct Served<'a, 'm> {
     pub session_id: Option<u64>,
     /// The status.
     pub status: u8,
-    /// How many bytes the used ring reports.
+    /// Number of written bytes that the used ring reports.
     pub written: u32,
-    /// How many bytes of source data were processed.
+    /// Number of bytes of source data that were processed.
     pub bytes: u32,
 }
 
@@ -95,11 +95,12 @@ pub trait Hooks: Send + Sync + Sized + 'static {
     /// State of the hooks for a ring, from its start to its end.
     type Ring: Default + Send;
 
-    /// Called for each check of a requirement. `met` is false if the driver violates it.
+    /// Called for each check of a requirement. `met` is false if the driver violates the
+    /// requirement.
     fn check(&self, requirement: Requirement, met: bool) {}
 
-    /// Called at a reset. Returns the readiness of the device after the reset, or `None` to keep
-    /// it.
+    /// Called at a reset. Returns whether the device is ready after the reset, or `None` if the
+    /// reset does not change this.
     fn ready_after_reset(&self) -> Option<bool> {
         None
     }
@@ -119,7 +120,7 @@ pub trait Hooks: Send + Sync + Sized + 'static {
         sessions.insert(session)
     }
 
-    /// Returns a status to reject a CREATE with, although the request succeeded.
+    /// Returns the status with which the device rejects a CREATE that has succeeded, or `None`.
     fn reject_create(&self, opcode: u32) -> Option<u32> {
         None
     }
@@ -129,7 +130,8 @@ pub trait Hooks: Send + Sync + Sized + 'static {
         false
     }
 
-    /// Returns a status to reject a data request with, before the request is performed.
+    /// Returns the status with which the device rejects a data request before performing it, or
+    /// `None`.
     fn reject_data(&self, id: RequestId) -> Option<u8> {
         None
     }
@@ -153,7 +155,7 @@ pub trait Hooks: Send + Sync + Sized + 'static {
     /// Called when the device has finished a request.
     fn served(&self, served: &Served<'_, '_>) {}
 
-    /// Decides what a queue does with a request that it has popped from a ring of `size` entries.
+    /// Decides about a request that a queue has popped from a ring of `size` entries.
     fn admit(
         &self,
         ring: &mut Self::Ring,
@@ -170,8 +172,8 @@ pub trait Hooks: Send + Sync + Sized + 'static {
         None
     }
 
-    /// Returns the time at which the next held request must be served; `None` if
-    /// that does not depend on the time.
+    /// Returns the time at which the next held request must be served, or `None` if no held request
+    /// waits for a time.
     fn deadline(&self, ring: &Self::Ring, in_order: bool) -> Option<Instant> {
         None
     }

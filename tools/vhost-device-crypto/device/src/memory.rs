@@ -78,7 +78,7 @@ impl<'m> Span<'m> {
         other.slices.iter().for_each(|&slice| self.push(slice));
     }
 
-    /// Returns `len` bytes from `offset` on, or `None` if the span is too short.
+    /// Returns a span of the `len` bytes from `offset` on, or `None` if this span is too short.
     pub fn get(&self, offset: usize, len: usize) -> Option<Span<'m>> {
         let end = offset.checked_add(len)?;
         if end > self.len {
@@ -179,11 +179,12 @@ impl Chain<'_> {
 mod tests {
     use super::*;
 
-    fn pieces<'a>(bytes: &'a mut [u8], cuts: &[usize]) -> Span<'a> {
+    /// Divides a buffer into slices of these lengths.
+    fn cut<'a>(bytes: &'a mut [u8], lens: &[usize]) -> Span<'a> {
         let slice = Slice::from(bytes);
         let mut span = Span::new();
         let mut at = 0;
-        for &len in cuts {
+        for &len in lens {
             span.push(slice.subslice(at, len).unwrap());
             at += len;
         }
@@ -192,14 +193,14 @@ mod tests {
 
     #[test]
     fn contents_do_not_depend_on_the_slices() {
-        let want: Vec<u8> = (0..32).collect();
-        for cuts in [&[32][..], &[1, 31], &[0, 8, 8, 0, 16], &[31, 1], &[4; 8]] {
-            let mut bytes = want.clone();
-            let mut span = pieces(&mut bytes, cuts);
+        let expected: Vec<u8> = (0..32).collect();
+        for lens in [&[32][..], &[1, 31], &[0, 8, 8, 0, 16], &[31, 1], &[4; 8]] {
+            let mut bytes = expected.clone();
+            let mut span = cut(&mut bytes, lens);
             for offset in 0..=32 {
                 for len in 0..=32 - offset {
                     let part = span.get(offset, len).unwrap();
-                    assert_eq!(part.to_vec()[..], want[offset..offset + len]);
+                    assert_eq!(part.to_vec()[..], expected[offset..offset + len]);
                 }
                 assert!(span.get(offset, 33 - offset).is_none());
             }
@@ -207,8 +208,8 @@ mod tests {
             let mut last = [0];
             Span::from(span.take_last().unwrap()).read(&mut last);
             assert_eq!(last, [31]);
-            assert_eq!(span.take(7).unwrap().to_vec()[..], want[..7]);
-            assert_eq!(span.to_vec()[..], want[7..31]);
+            assert_eq!(span.take(7).unwrap().to_vec()[..], expected[..7]);
+            assert_eq!(span.to_vec()[..], expected[7..31]);
             assert!(span.take(25).is_none());
             assert_eq!(span.write(&[0xaa; 64]), 24);
             drop(span);

@@ -214,8 +214,8 @@ impl<H: Hooks> Queue<H> {
 
     /// Stops the ring. When this returns, the ring and the memory of its requests are not accessed
     /// until the ring is started again, and the worker has handled all earlier events.
-    /// Afterwards vhost-user-backend replaces the kick's file descriptor. If an event from before the
-    /// stop were still pending, the worker would read the new descriptor for it, and block or end.
+    /// vhost-user-backend then replaces the eventfd of the kick. A worker that had not yet handled
+    /// an earlier event would read the new eventfd, and block or exit.
     ///
     /// Returns the index of the next request, if the ring was active and can continue there.
     pub fn stop(&self) -> Option<u16> {
@@ -277,7 +277,8 @@ impl<H: Hooks> Queue<H> {
             }
             let held = device.hooks.held(&active.hooks);
             counts.held.store(held as u64, Ordering::Relaxed);
-            // While the front end has not started the ring, it needs no timer: its start wakes the worker.
+            // A ring that the front end has stopped needs no timer: the next start wakes the
+            // worker.
             if active.ring.is_started() {
                 next = device.hooks.deadline(&active.hooks, active.ring.in_order());
             }

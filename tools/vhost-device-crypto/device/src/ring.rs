@@ -116,8 +116,8 @@ pub trait Ring: Send {
     fn enable_notification(&mut self, memory: &GuestMemoryMmap) -> Result<bool, RingError>;
 }
 
-/// A full memory barrier. Without it, the CPU may move a read before an earlier write, and driver
-/// and device could each miss what the other has just written.
+/// A full memory barrier. Without a barrier, the CPU may move a read before an earlier write.
+/// Driver and device could then each miss the other's latest write.
 pub(crate) fn full_fence() {
     fence(Ordering::SeqCst);
     #[cfg(test)]

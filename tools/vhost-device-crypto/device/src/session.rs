@@ -45,7 +45,7 @@ pub enum Engine {
     Aead(Aead, usize),
     /// An RSA key.
     Rsa(Rsa),
-    /// A key on an elliptic curve.
+    /// An ECDSA key.
     Ecdsa(Ecdsa),
 }
 
@@ -155,7 +155,9 @@ fn akcipher(
     capabilities: &Capabilities,
     features: u64,
 ) -> Result<(&'static str, Engine)> {
-    if algo == capabilities.ecdsa_number.number() && capabilities.ecdsa_number.is_clear(features) {
+    if algo == capabilities.ecdsa_number.number()
+        && capabilities.ecdsa_number.is_unambiguous(features)
+    {
         let ecdsa = Ecdsa::new(key_type, key, supported(detail[0])?)?;
         Ok(("Ecdsa", Engine::Ecdsa(ecdsa)))
     } else if algo == RSA {
@@ -198,8 +200,8 @@ fn chaining(
     Ok(Chaining::new(order, Cipher::new(algorithm, direction, key)?, digest, len))
 }
 
-/// Returns the length of a digest. It may be truncated but not empty. Extendable-output functions
-/// have any length.
+/// Checks the length of a digest. A digest may be truncated, but not empty. The digest of an
+/// extendable-output function may have any other length.
 fn hash_len(algorithm: HashAlgorithm, len: u32) -> Result<usize> {
     let len = len as usize;
     match hash::digest_len(algorithm) {

@@ -12,6 +12,7 @@ use crate::status::{Result, StatusError};
 /// All sessions by session ID. A removed session is freed after the requests that use it.
 pub struct SessionTable {
     capacity: usize,
+    /// How a session ID follows from a number.
     ids: SessionIds,
     inner: RwLock<Inner>,
     leaked: AtomicU64,
@@ -22,8 +23,9 @@ struct Inner {
     sessions: HashMap<u64, Arc<Session>>,
     /// Numbers of removed sessions, which can be assigned again.
     free: BTreeSet<u64>,
-    /// Count of numbers assigned so far; the next new number.
-    given: u64,
+    /// The lowest number that was never assigned.
+    next_number: u64,
+    /// The ID that was assigned last.
     last: Option<u64>,
     /// IDs of sessions that were removed without the driver's knowledge.
     dropped: HashSet<u64>,
@@ -51,8 +53,8 @@ impl SessionTable {
         }
         let id = loop {
             let number = inner.free.pop_first().unwrap_or_else(|| {
-                inner.given += 1;
-                inner.given - 1
+                inner.next_number += 1;
+                inner.next_number - 1
             });
             let id = match self.ids {
                 SessionIds::Sequential => number,
@@ -92,7 +94,7 @@ impl SessionTable {
             SessionIds::Sequential => id,
             SessionIds::Sparse => id.reverse_bits(),
         };
-        if number < inner.given {
+        if number < inner.next_number {
             inner.free.insert(number);
         }
         Some(session)
@@ -106,7 +108,8 @@ impl SessionTable {
     }
 
     /// Returns whether this ID belongs to a session that was removed without the driver's
-    /// knowledge. Forgets the ID: the response to this DESTROY informs the driver.
+    /// knowledge. Removes the ID from the set, because the response to the DESTROY informs the
+    /// driver.
     pub(crate) fn take_dropped(&self, id: u64) -> bool {
         self.write().dropped.remove(&id)
     }
@@ -115,8 +118,8 @@ impl SessionTable {
     /// them: the specification does not say that a reset destroys sessions.
     pub(crate) fn clear(&self) {
         let mut inner = self.write();
-        let found = inner.sessions.len() as u64;
-        self.leaked.fetch_add(found, Ordering::Relaxed);
+        let count = inner.sessions.len() as u64;
+        self.leaked.fetch_add(count, Ordering::Relaxed);
         let mut dropped = std::mem::take(&mut inner.dropped);
         dropped.extend(inner.sessions.keys());
         *inner = Inner { dropped, ..Inner::default() };

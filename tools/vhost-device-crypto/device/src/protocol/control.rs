@@ -25,7 +25,8 @@ pub struct Header {
 }
 
 /// Parameters of a session: the fixed-length fields of a CREATE or of a stateless request. Numbers
-/// are not checked yet.
+/// are not checked yet. `detail` has padding and hash of an RSA key, or the curve of an ECDSA key
+/// and an unused word.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]

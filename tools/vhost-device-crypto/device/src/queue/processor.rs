@@ -202,13 +202,13 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
         let elem = UsedElem { id: popped.id.into(), len, slots: popped.slots };
         let Completion { elem, times, silent } = device.hooks.complete(id, elem);
         if silent {
-            // The other entries of the batch get their notification.
+            // Publish the earlier entries first, because these need a notification.
             self.publish()?;
         }
         for _ in 0..times {
             self.push(elem);
             if silent {
-                // The next notification also covers this entry.
+                // Do not notify the driver. The next notification also covers this entry.
                 self.publish_entries()?;
             }
             self.publish_if_due()?;

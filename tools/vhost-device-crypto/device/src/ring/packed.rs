@@ -28,7 +28,8 @@ const USED: u16 = 1 << 15;
 /// Offset of `flags` in a descriptor, in bytes.
 const FLAGS_AT: u64 = 14;
 
-/// Values of the `flags` field of an event suppression structure.
+/// Values of the `flags` field of an event suppression structure: notify for all descriptors, for
+/// none, or for the descriptor at one index.
 const ALL: u16 = 0;
 const NOTHING: u16 = 1;
 const ONE_INDEX: u16 = 2;
@@ -41,7 +42,7 @@ struct Position {
 }
 
 impl Position {
-    /// Advances by `slots`, at most `size`: see [`UsedElem`].
+    /// Advances by `slots`, but at most by `size`, because hooks can change a [`UsedElem`].
     fn advance(&mut self, slots: u16, size: u16) {
         let index = u32::from(self.index) + u32::from(slots.min(size));
         let size = u32::from(size);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The split format, based on the virtio-queue crate. The used ring is written by this module,
-//! because virtio-queue writes one entry at a time and rejects invalid ones, which fault injection
+//! The split format, based on the virtio-queue crate. This module writes the used ring itself:
+//! virtio-queue writes one entry at a time, and rejects the invalid entries that fault injection
 //! needs.
 
 use std::io;
@@ -23,13 +23,14 @@ const HEADER_LEN: u64 = 4;
 pub struct Split {
     /// Entries published since the last `needs_notification()`.
     unsignalled: u16,
-    /// Whether the driver's flags decide if it is notified. With `VIRTIO_RING_F_EVENT_IDX` they are 0.
+    /// Whether only the flags of the driver disable notifications, and its event index is ignored.
     by_flags: bool,
 }
 
 impl Split {
-    /// A ring whose driver is notified by its flags alone: the front end does not tell whether the driver
-    /// has accepted `VIRTIO_RING_F_EVENT_IDX`, and what it has at the place of the index may be anything.
+    /// Creates the state of a ring for a driver that may or may not have accepted
+    /// `VIRTIO_RING_F_EVENT_IDX`. Its event index may be undefined, and is ignored. Its flags are
+    /// valid in both cases: with the feature they are 0, so the driver gets all notifications.
     pub fn by_flags() -> Self {
         Split { by_flags: true, ..Split::default() }
     }
@@ -196,11 +197,10 @@ mod tests {
         assert_eq!(FENCES.get(), before + 1);
     }
 
-    /// With the index, a driver that waits for another entry is not notified. With the flags it is, as
-    /// they are 0 then, unless they say otherwise.
+    /// The event index requests a notification for a later entry. `Split::by_flags()` ignores it.
     #[test]
-    fn a_driver_whose_features_are_unknown_is_notified_by_its_flags() {
-        for (mut split, flags, wanted) in [
+    fn by_flags_ignores_the_event_index() {
+        for (mut split, flags, notified) in [
             (Split::default(), 0, false),
             (Split::by_flags(), 0, true),
             (Split::by_flags(), NO_INTERRUPT, false),
@@ -214,7 +214,7 @@ mod tests {
             memory.write_obj(flags.to_le(), GuestAddress(0x100)).unwrap();
             memory.write_obj(5u16.to_le(), GuestAddress(0x10c)).unwrap();
             split.publish(&memory, &mut queue, &[UsedElem { id: 0, len: 0, slots: 1 }]).unwrap();
-            assert_eq!(split.needs_notification(&memory, &queue).unwrap(), wanted, "{flags}");
+            assert_eq!(split.needs_notification(&memory, &queue).unwrap(), notified, "{flags}");
         }
     }
 }
