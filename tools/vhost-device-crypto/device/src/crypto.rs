@@ -24,8 +24,8 @@ use crate::openssl_ffi::{self, Context};
 use crate::protocol::algorithm::Direction;
 use crate::status::{Result, StatusError};
 
-/// Maximum number of bytes in one call of OpenSSL, whose lengths are C's `int`. The limit is lower
-/// in tests, so that tests exceed it with little memory.
+/// Maximum number of bytes in one call of OpenSSL, which has lengths of the C type `int`. The limit
+/// is lower in tests, so that tests can exceed the limit with little memory.
 const LONGEST: usize = if cfg!(test) { 1 << 12 } else { 1 << 30 };
 
 /// Size of the bounce buffer on the stack, for blocks that cannot be processed in place.
@@ -115,7 +115,7 @@ impl<'s, 'm> Cursor<'s, 'm> {
 
     /// Returns the number of contiguous bytes at the position, at most [`LONGEST`]. Returns 0 only
     /// at the end.
-    pub(crate) fn run(&self) -> usize {
+    pub(crate) fn contiguous_len(&self) -> usize {
         self.slices.first().map_or(0, |slice| slice.len() - self.at).min(LONGEST)
     }
 
@@ -142,7 +142,7 @@ impl<'s, 'm> Cursor<'s, 'm> {
     /// Copies bytes from the span until `to` is full or the span ends.
     pub(crate) fn read(&mut self, to: &mut [u8]) {
         let mut done = 0;
-        while done < to.len() && self.run() > 0 {
+        while done < to.len() && self.contiguous_len() > 0 {
             done += self.take(to.len() - done).copy_to(&mut to[done..]);
         }
     }
@@ -150,7 +150,7 @@ impl<'s, 'm> Cursor<'s, 'm> {
     /// Copies bytes to the span until `from` or the span ends.
     pub(crate) fn write(&mut self, from: &[u8]) {
         let mut done = 0;
-        while done < from.len() && self.run() > 0 {
+        while done < from.len() && self.contiguous_len() > 0 {
             let slice = self.take(from.len() - done);
             slice.copy_from(&from[done..done + slice.len()]);
             done += slice.len();
@@ -162,7 +162,7 @@ impl<'s, 'm> Cursor<'s, 'm> {
 pub(crate) fn pieces<'s, 'm>(span: &'s Span<'m>) -> impl Iterator<Item = Slice<'m>> + 's {
     let mut cursor = Cursor::new(span);
     std::iter::from_fn(move || {
-        let run = cursor.run();
+        let run = cursor.contiguous_len();
         (run > 0).then(|| cursor.take(run))
     })
 }
@@ -188,24 +188,24 @@ pub(crate) fn transform(
         return Err(StatusError::Generic);
     }
     let (mut from, mut to) = (Cursor::new(src), Cursor::new(dst));
-    let mut left = src.len();
-    while left > 0 {
-        let run = from.run().min(to.run());
+    let mut remaining = src.len();
+    while remaining > 0 {
+        let run = from.contiguous_len().min(to.contiguous_len());
         let run = run - run % block_len;
-        let (here, there) = (from.peek(run), to.peek(run));
-        let len = if run > 0 && compatible(here, there) {
+        let (src_run, dst_run) = (from.peek(run), to.peek(run));
+        let len = if run > 0 && compatible(src_run, dst_run) {
             update(from.take(run), to.take(run))?;
             run
         } else {
             let len = run.clamp(block_len, BOUNCE);
             let mut bounce = Zeroizing::new([0; BOUNCE]);
             from.read(&mut bounce[..len]);
-            let both = Slice::from(&mut bounce[..len]);
-            update(both, both)?;
+            let in_place = Slice::from(&mut bounce[..len]);
+            update(in_place, in_place)?;
             to.write(&bounce[..len]);
             len
         };
-        left -= len;
+        remaining -= len;
     }
     Ok(())
 }
@@ -220,9 +220,9 @@ pub(crate) fn transform_whole(
 ) -> Result<()> {
     let dst = dst.get(0, src.len()).ok_or(StatusError::Generic)?;
     let (mut from, mut to) = (src.contiguous(), dst.contiguous());
-    if let (Some(here), Some(there)) = (from, to) {
-        if compatible(here, there) {
-            return update(here, there);
+    if let (Some(src_slice), Some(dst_slice)) = (from, to) {
+        if compatible(src_slice, dst_slice) {
+            return update(src_slice, dst_slice);
         }
         (from, to) = (None, None);
     }
@@ -258,16 +258,16 @@ mod tests {
     #[test]
     fn pools_reuse_objects_after_success() {
         let pool = Pool::new();
-        let made = std::cell::Cell::new(0);
+        let count = std::cell::Cell::new(0);
         let make = || {
-            made.set(made.get() + 1);
-            Ok(made.get())
+            count.set(count.get() + 1);
+            Ok(count.get())
         };
         assert_eq!(pool.with(make, |&mut number| Ok(number)), Ok(1));
         assert_eq!(pool.with(make, |&mut number| Ok(number)), Ok(1));
-        let both =
+        let nested =
             pool.with(make, |&mut number| Ok((number, pool.with(make, |&mut number| Ok(number))?)));
-        assert_eq!(both, Ok((1, 2)));
+        assert_eq!(nested, Ok((1, 2)));
         assert_eq!(pool.idle().len(), 2);
         // The object of a failed call is dropped.
         assert_eq!(
@@ -305,23 +305,23 @@ mod tests {
         assert!(!compatible(at(100, 10), at(91, 10)));
 
         // Returns the lengths that `update` receives, and checks that they are whole blocks.
-        let given = |src: &Span<'_>, dst: &Span<'_>| {
-            let mut given = Vec::new();
-            let done = transform(src, dst, 16, |src, dst| {
+        let update_lens = |src: &Span<'_>, dst: &Span<'_>| {
+            let mut lens = Vec::new();
+            let result = transform(src, dst, 16, |src, dst| {
                 assert!(compatible(src, dst) && src.len() % 16 == 0 && dst.len() == src.len());
-                given.push(src.len());
+                lens.push(src.len());
                 Ok(())
             });
-            done.map(|()| given)
+            result.map(|()| lens)
         };
         let (mut src, mut dst) = (Span::from(at(0, 40)), Span::from(at(200, 33)));
         src.push(at(40, 120));
         dst.push(at(233, 127));
         // The third block is not contiguous, neither in the source nor in the destination.
-        assert_eq!(given(&src, &dst), Ok(vec![32, 16, 112]));
+        assert_eq!(update_lens(&src, &dst), Ok(vec![32, 16, 112]));
         let overlapping = Span::from(at(1, 160));
-        assert_eq!(given(&Span::from(at(0, 160)), &overlapping), Ok(vec![64, 64, 32]));
-        assert_eq!(given(&src, &src.get(0, 159).unwrap()), Err(StatusError::Generic));
-        assert_eq!(given(&src.get(0, 159).unwrap(), &dst), Err(StatusError::Generic));
+        assert_eq!(update_lens(&Span::from(at(0, 160)), &overlapping), Ok(vec![64, 64, 32]));
+        assert_eq!(update_lens(&src, &src.get(0, 159).unwrap()), Err(StatusError::Generic));
+        assert_eq!(update_lens(&src.get(0, 159).unwrap(), &dst), Err(StatusError::Generic));
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Fuzzes the control queue with arbitrary requests.
 //!
-//! Format of the input: a byte of features, then requests. A request is a byte with the size of the
-//! buffers, a byte with the length of the writable part, two bytes with the length of the request,
-//! and the request.
+//! Format of the input: a byte of features, then requests. A request is a byte with the segment
+//! length minus 1, a byte with the length of the writable part, two bytes with the length of the
+//! readable part, and the readable part.
 
 #![no_main]
 
@@ -14,15 +14,16 @@ use virtio_crypto_device::capabilities::Capabilities;
 use virtio_crypto_device::memory::{Chain, Slice, Span};
 use virtio_crypto_device::protocol::feature;
 
-/// Small, so that the table is sometimes full.
+/// Capacity of the session table. It is small, so that the table is sometimes full.
 const TABLE_SIZE: usize = 8;
 
-fn cut(bytes: &mut [u8], size: usize) -> Span<'_> {
+/// Divides a buffer into segments.
+fn cut(bytes: &mut [u8], segment_len: usize) -> Span<'_> {
     let slice = Slice::from(bytes);
     let mut span = Span::new();
     let mut at = 0;
     while at < slice.len() {
-        let len = size.min(slice.len() - at);
+        let len = segment_len.min(slice.len() - at);
         span.push(slice.subslice(at, len).unwrap());
         at += len;
     }
@@ -35,18 +36,21 @@ fuzz_target!(|input: &[u8]| {
     let capabilities = Capabilities { features, table_size: TABLE_SIZE, ..Capabilities::default() };
     let device = instrument::device(capabilities, Trace::new(Box::new(std::io::sink())));
     device.start(features);
-    while let [pieces, room, low, high, tail @ ..] = rest {
+    while let [segment, writable_len, low, high, tail @ ..] = rest {
         let len = usize::from(u16::from_le_bytes([*low, *high])).min(tail.len());
         let (request, next) = tail.split_at(len);
         rest = next;
-        let (mut readable, mut writable) = (request.to_vec(), vec![0xff; usize::from(*room)]);
-        let size = usize::from(*pieces) + 1;
-        let chain =
-            Chain { readable: cut(&mut readable, size), writable: cut(&mut writable, size) };
+        let (mut readable, mut writable) =
+            (request.to_vec(), vec![0xff; usize::from(*writable_len)]);
+        let segment_len = usize::from(*segment) + 1;
+        let chain = Chain {
+            readable: cut(&mut readable, segment_len),
+            writable: cut(&mut writable, segment_len),
+        };
         let written = device.control(&chain) as usize;
         drop(chain);
         assert!(written <= writable.len());
-        // If the session ID is not written, the status and padding after it still are.
+        // Without a session ID, the device only writes the status and the padding after the ID.
         let end = if written == 0 && writable.len() >= 16 { 16 } else { written };
         assert!(writable[end..].iter().all(|&byte| byte == 0xff));
         assert_eq!(readable, request);

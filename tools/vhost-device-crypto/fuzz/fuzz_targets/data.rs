@@ -3,8 +3,8 @@
 //! including public keys.
 //!
 //! Format of the input: a byte that selects the features, then requests. A request is a byte with
-//! the size of the buffers, two bytes with the length of the writable part, two bytes with the
-//! length of the request, and the request.
+//! the segment length minus 1, two bytes with the length of the writable part, two bytes with the
+//! length of the readable part, and the readable part.
 
 #![no_main]
 
@@ -22,12 +22,13 @@ use virtio_crypto_device::device::Scratch;
 use virtio_crypto_device::memory::{Chain, Slice, Span};
 use virtio_crypto_device::protocol::feature;
 
-fn cut(bytes: &mut [u8], size: usize) -> Span<'_> {
+/// Divides a buffer into segments.
+fn cut(bytes: &mut [u8], segment_len: usize) -> Span<'_> {
     let slice = Slice::from(bytes);
     let mut span = Span::new();
     let mut at = 0;
     while at < slice.len() {
-        let len = size.min(slice.len() - at);
+        let len = segment_len.min(slice.len() - at);
         span.push(slice.subslice(at, len).unwrap());
         at += len;
     }
@@ -51,7 +52,8 @@ fn create(device: &Device, opcode: u32, natural: usize, fields: &[u32], op_type:
     device.control(&chain);
 }
 
-/// Returns algorithms with their parameters, and for each a public and a private key.
+/// Returns for each public-key algorithm its number, its parameters, and a public and a private
+/// key.
 fn public_keys() -> Vec<(u32, [u32; 2], &'static [Vec<u8>; 2])> {
     static RSA: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
     static P256: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
@@ -72,6 +74,7 @@ fn public_keys() -> Vec<(u32, [u32; 2], &'static [Vec<u8>; 2])> {
     vec![(1, [0, 0], rsa), (1, [1, 0], rsa), (1, [1, 5], rsa), (2, [3, 0], p256)]
 }
 
+/// Creates a device with a session for each algorithm.
 fn device(features: u64) -> Device {
     let capabilities =
         Capabilities { features, legacy: true, max_size: 1 << 16, ..Capabilities::default() };
@@ -101,8 +104,8 @@ fn device(features: u64) -> Device {
     for algo in [1, 2, 4, 6, 26, 41, 49, 53] {
         create(&device, 0x0202, natural(32), &[algo, 16, 16, 0], 0, &key[..16]);
     }
-    for (algo, detail, halves) in public_keys() {
-        for (key_type, key) in (1..).zip(halves) {
+    for (algo, detail, keys) in public_keys() {
+        for (key_type, key) in (1..).zip(keys) {
             let fields = [algo, key_type, key.len() as u32, detail[0], detail[1]];
             create(&device, 0x0404, 72, &fields, 0, key);
         }
@@ -117,22 +120,24 @@ fuzz_target!(|input: &[u8]| {
     let Some((layout, mut rest)) = input.split_first() else { return };
     let device = &devices[usize::from(*layout) % devices.len()];
     let mut scratch = Scratch::default();
-    while let [pieces, room_low, room_high, low, high, tail @ ..] = rest {
+    while let [segment, writable_low, writable_high, low, high, tail @ ..] = rest {
         let len = usize::from(u16::from_le_bytes([*low, *high])).min(tail.len());
-        let room = usize::from(u16::from_le_bytes([*room_low, *room_high]));
+        let writable_len = usize::from(u16::from_le_bytes([*writable_low, *writable_high]));
         let (request, next) = tail.split_at(len);
         rest = next;
-        let (mut readable, mut writable) = (request.to_vec(), vec![0xff; room]);
-        let size = usize::from(*pieces) + 1;
-        let chain =
-            Chain { readable: cut(&mut readable, size), writable: cut(&mut writable, size) };
+        let (mut readable, mut writable) = (request.to_vec(), vec![0xff; writable_len]);
+        let segment_len = usize::from(*segment) + 1;
+        let chain = Chain {
+            readable: cut(&mut readable, segment_len),
+            writable: cut(&mut writable, segment_len),
+        };
         let written = device.data(0, &mut scratch, &chain) as usize;
         drop(chain);
         assert!(written <= writable.len());
         assert!(writable.last().is_none_or(|&status| status <= 6));
         if let Some((&status, output)) = writable.split_last() {
-            // A failed request does not change the output, except after a wrong tag, which wipes
-            // it.
+            // A failed request does not change the output, with one exception: after a wrong tag
+            // (status 2) the output is wiped.
             let intact = output.iter().all(|&byte| byte == 0xff);
             assert!(status == 0 || (written <= 1 && (status == 2 || intact)));
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Fuzzes the PCI function with arbitrary accesses: registers, configuration space, and rings of
-//! both formats in guest memory.
+//! Fuzzes the PCI function with arbitrary accesses to the BAR, the PCI configuration space, and
+//! guest memory, which has rings of both formats.
 //!
 //! Format of the input: operations of 12 bytes. An operation is a byte with its kind, a byte with a
 //! length, two bytes with an address, and eight bytes with a value.
@@ -22,14 +22,18 @@ use virtio_crypto_device::capabilities::Capabilities;
 use virtio_crypto_device::protocol::feature;
 
 /// Ring features that the device offers.
-const RINGS: u64 = RING_RESET | PACKED | IN_ORDER | 1 << 28 | 1 << 29;
+const RING_FEATURES: u64 = RING_RESET | PACKED | IN_ORDER | 1 << 28 | 1 << 29;
+/// Size of guest memory, in bytes.
 const MEMORY: u64 = 1 << 16;
+/// Size of the BAR, in bytes.
 const BAR: u64 = 1 << 15;
 const OPERATION_LEN: usize = 12;
 
-/// Small, so that the parts of a ring are close together and the input often hits them.
+/// Number of descriptors of a ring. It is small, so that the parts of a ring are close together and
+/// arbitrary addresses often hit them.
 const RING_SIZE: u64 = 8;
 
+/// The PCI function of a device, and the file with guest memory.
 struct Bench {
     function: Arc<Function>,
     memory: File,
@@ -43,7 +47,7 @@ impl Bench {
         fs::remove_file(&path).expect("remove the name of the file");
         memory.set_len(MEMORY).expect("resize guest memory");
         let capabilities = Capabilities { features: feature::ALL, ..Capabilities::default() };
-        let function = vfio::Settings { features: RINGS, ..vfio::Settings::default() };
+        let function = vfio::Settings { features: RING_FEATURES, ..vfio::Settings::default() };
         let front_end = FrontEnd::VfioUser;
         let settings = Settings { front_end, function, ..Settings::default() };
         let device = instrument::device(capabilities, Trace::new(Box::new(std::io::sink())));
@@ -64,49 +68,50 @@ impl Bench {
         }
     }
 
-    fn set(&self, at: u64, len: usize, value: u64) {
+    /// Writes a register in the BAR.
+    fn write_register(&self, at: u64, len: usize, value: u64) {
         self.function.write(at, &value.to_le_bytes()[..len]);
     }
 
     /// Initializes the device like a correct driver, up to DRIVER_OK.
     fn start(&self, features: u64) {
-        self.set(0x14, 1, 0);
-        self.set(0x14, 1, 3);
+        self.write_register(0x14, 1, 0);
+        self.write_register(0x14, 1, 3);
         for half in 0..2 {
-            self.set(8, 4, half);
-            self.set(12, 4, (features | VERSION_1) >> (32 * half) & 0xffff_ffff);
+            self.write_register(8, 4, half);
+            self.write_register(12, 4, (features | VERSION_1) >> (32 * half) & 0xffff_ffff);
         }
-        self.set(0x14, 1, 11);
+        self.write_register(0x14, 1, 11);
         for index in 0..2 {
-            self.set(0x16, 2, index);
-            self.set(0x18, 2, RING_SIZE);
+            self.write_register(0x16, 2, index);
+            self.write_register(0x18, 2, RING_SIZE);
             for part in 0..3 {
-                self.set(0x20 + 8 * part, 8, 0x1000 * index + 0x100 * part);
+                self.write_register(0x20 + 8 * part, 8, 0x1000 * index + 0x100 * part);
             }
-            self.set(0x1c, 2, 1);
+            self.write_register(0x1c, 2, 1);
         }
-        self.set(0x14, 1, 15);
+        self.write_register(0x14, 1, 15);
     }
 
     fn operate(&self, operation: &[u8; OPERATION_LEN]) {
-        let [what, len, low, high, value @ ..] = operation;
-        let place = u64::from(u16::from_le_bytes([*low, *high]));
+        let [kind, len, low, high, value @ ..] = operation;
+        let address = u64::from(u16::from_le_bytes([*low, *high]));
         let len = usize::from(*len) % 9;
         let mut value = *value;
-        match what % 8 {
-            0 => self.function.write(place % BAR, &value[..len]),
-            1 => self.function.read(place % BAR, &mut value[..len]),
+        match kind % 8 {
+            0 => self.function.write(address % BAR, &value[..len]),
+            1 => self.function.read(address % BAR, &mut value[..len]),
             2 => self.function.write_pci_config(usize::from(*low), &value[..len]),
             3 => self.function.read_pci_config(usize::from(*low), &mut value[..len]),
             4 => {
-                let len = len.min((MEMORY - place) as usize);
-                self.memory.write_all_at(&value[..len], place).expect("write guest memory");
+                let len = len.min((MEMORY - address) as usize);
+                self.memory.write_all_at(&value[..len], address).expect("write guest memory");
             }
-            5 => self.start(u64::from_le_bytes(value) & (RINGS | feature::ALL)),
-            6 => self.set(0x3000 + 4 * (place % 2), 2, 0),
+            5 => self.start(u64::from_le_bytes(value) & (RING_FEATURES | feature::ALL)),
+            6 => self.write_register(0x3000 + 4 * (address % 2), 2, 0),
             _ => {
                 // The range may be mapped, partly mapped, or not mapped.
-                let _ = self.function.unmap(place & !0xfff, MEMORY / 4, len > 4);
+                let _ = self.function.unmap(address & !0xfff, MEMORY / 4, len > 4);
                 self.map();
             }
         }

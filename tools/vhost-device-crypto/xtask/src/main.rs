@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Tasks of the build: `cargo run -p xtask -- mangen DIRECTORY` writes the manual page of the daemon.
+//! Build tasks. `cargo run -p xtask -- mangen DIRECTORY` writes the manual page of the daemon.
 
 use std::error::Error;
 use std::fs;
@@ -17,20 +17,20 @@ Log level or filter, for example \fIinfo\fR. The log goes to standard error. The
 .SH SIGNALS
 .TP
 \fBSIGTERM\fR, \fBSIGINT\fR
-The daemon serves the requests that are in its rings, and exits.
+The daemon serves the requests that are in its rings, and then exits.
 .SH FILES
 .TP
 \fI/etc/default/vhost\-device\-crypto\fR, \fI/etc/default/vhost\-device\-crypto\-GUEST\fR
-\fBOPTIONS\fR of the service vhost\-device\-crypto@GUEST.
+The variable \fBOPTIONS\fR, with options for the service vhost\-device\-crypto@GUEST.
 .TP
 \fI/run/vhost\-device\-crypto/GUEST/socket\fR
 The socket of this service. The front end must be in the group kvm.
 .SH NOTES
-A guest with QEMU's \fBvhost\-user\-test\-device\-pci\fR is lost when the daemon ends: stop the guest first. A guest
-with \fBcryptodev\-vhost\-user\fR goes on without the device. If its chardev has \fBreconnect\-ms=\fR it uses the
-device again when the daemon is back.
+QEMU crashes if the daemon ends while a guest uses \fBvhost\-user\-test\-device\-pci\fR. Stop the guest first. With
+\fBcryptodev\-vhost\-user\fR the guest continues without the device. If the chardev has \fBreconnect\-ms=\fR, the
+guest uses the device again after the daemon was restarted.
 .PP
-With \fBcryptodev\-vhost\-user\fR QEMU lets ciphers and algorithm chaining through, on one data queue.
+With \fBcryptodev\-vhost\-user\fR QEMU only supports ciphers and algorithm chaining, and one data queue.
 .SH EXAMPLES
 A device with four data queues, and QEMU with this device. The number of virtqueues is the number of
 data queues plus one:
@@ -45,7 +45,7 @@ qemu\-system\-x86_64 ... \
     \-device vhost\-user\-test\-device\-pci,chardev=crypto,virtio\-id=20,num_vqs=5,vq_size=256,config_size=56
 .fi
 .PP
-The same with QEMU's own crypto device, which connects again when the daemon was restarted:
+QEMU's own crypto device, which connects again after the daemon was restarted:
 .PP
 .nf
 vhost\-device\-crypto \-\-socket\-path /run/crypto.sock

@@ -42,7 +42,7 @@ const DATA: u64 = 3 * PAGE;
 pub struct Driver<'w, H: Hooks> {
     work: &'w Work,
     queue: Queue<H>,
-    /// Guest memory, which holds the ring and all requests. No access to them fails.
+    /// Guest memory, which holds the ring and all requests.
     memory: Memory,
     depth: u16,
     avail: u16,
@@ -65,7 +65,7 @@ impl<'w, H: Hooks> Driver<'w, H> {
         let memory = GuestMemoryAtomic::new(memory);
         let driver = Driver { work, queue, memory, depth, avail: 0 };
         for number in 0..depth {
-            driver.describe(number, REQUESTS + u64::from(number) * stride, session)?;
+            driver.write_request(number, REQUESTS + u64::from(number) * stride, session)?;
         }
 
         let mut ring = virtio_queue::Queue::new(SIZE)?;
@@ -80,8 +80,9 @@ impl<'w, H: Hooks> Driver<'w, H> {
         Ok(driver)
     }
 
-    /// Writes a request to `base`, and its descriptor to the descriptor table of the ring.
-    fn describe(
+    /// Writes a request and its indirect table to `base`, and a descriptor of this table to the
+    /// descriptor table of the ring.
+    fn write_request(
         &self,
         number: u16,
         base: u64,
@@ -106,8 +107,8 @@ impl<'w, H: Hooks> Driver<'w, H> {
         }
         chain.push((base + RESULT, work.result as u32 + 1, WRITE));
         for (at, (address, len, flags)) in (1..).zip(&chain) {
-            let more = if usize::from(at) < chain.len() { NEXT } else { 0 };
-            let entry = descriptor(*address, *len, flags | more, at);
+            let link = if usize::from(at) < chain.len() { NEXT } else { 0 };
+            let entry = descriptor(*address, *len, flags | link, at);
             memory.write_slice(&entry, GuestAddress(base + 16 * u64::from(at - 1)))?;
         }
         let entry = descriptor(base, 16 * chain.len() as u32, INDIRECT, 0);

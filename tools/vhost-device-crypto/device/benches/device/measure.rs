@@ -35,9 +35,9 @@ pub struct Rates {
 
 /// Hooks that store the first requirement that a request violates.
 #[derive(Default)]
-struct Watch(OnceLock<Requirement>);
+struct FirstViolation(OnceLock<Requirement>);
 
-impl Hooks for Watch {
+impl Hooks for FirstViolation {
     type Ring = ();
 
     fn check(&self, requirement: Requirement, met: bool) {
@@ -90,7 +90,7 @@ fn set_up<H: Hooks + Default>(
 
 /// Performs each request once and checks results and requirements.
 pub fn check(work: &Work, depth: u16, queues: u16) -> Result<(), Box<dyn Error>> {
-    let (device, _drivers) = set_up::<Watch>(work, depth, queues)?;
+    let (device, _drivers) = set_up::<FirstViolation>(work, depth, queues)?;
     if let Some(requirement) = device.hooks.0.get() {
         return Err(format!("a request violates {requirement:?}").into());
     }
@@ -106,46 +106,48 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Returns the rate of `body` per second of CPU time. Each call counts as `each` requests.
+/// Calls `perform` for at least `time` of CPU time. Each call performs `requests` requests. Returns
+/// the number of requests per second.
 fn rate(
     time: Duration,
-    each: u32,
-    mut body: impl FnMut() -> Result<(), ErrorStack>,
+    requests: u32,
+    mut perform: impl FnMut() -> Result<(), ErrorStack>,
 ) -> Result<f64, ErrorStack> {
     let (begin, mut count, mut batch) = (cpu_time(), 0, 1_u32);
     loop {
         for _ in 0..batch {
-            body()?;
+            perform()?;
         }
-        count += u64::from(batch) * u64::from(each);
-        let took = cpu_time() - begin;
-        if took >= time {
-            return Ok(count as f64 / took.as_secs_f64());
+        count += u64::from(batch) * u64::from(requests);
+        let elapsed = cpu_time() - begin;
+        if elapsed >= time {
+            return Ok(count as f64 / elapsed.as_secs_f64());
         }
         // Increase the batch until reading the clock has no effect on the result.
-        if took < time / 64 {
+        if elapsed < time / 64 {
             batch *= 2;
         }
     }
 }
 
-/// Measures device and OpenSSL alternately in one thread, `clock.times` times.
+/// Measures device and OpenSSL alternately in one thread, `clock.times` times. At `barrier` the
+/// threads wait for each other, so all measure the same at a time.
 fn run(
     mut driver: Driver<'_, ()>,
     work: &Work,
     clock: Clock,
-    together: &Barrier,
+    barrier: &Barrier,
 ) -> Result<Vec<[f64; 2]>, ErrorStack> {
     let mut call = (work.openssl)();
     (0..clock.times)
         .map(|_| {
-            together.wait();
+            barrier.wait();
             let device = rate(clock.time, driver.depth(), || {
                 driver.round();
                 Ok(())
             })?;
             assert!(driver.is_served(), "a request was not served");
-            together.wait();
+            barrier.wait();
             let openssl = match &mut call {
                 Ok(call) => rate(clock.time, 1, call)?,
                 Err(error) => return Err(error.clone()),
@@ -168,16 +170,17 @@ pub fn measure(
     clock: Clock,
 ) -> Result<Rates, Box<dyn Error>> {
     let (_device, drivers) = set_up::<()>(work, depth, queues)?;
-    let together = Barrier::new(drivers.len());
+    let barrier = Barrier::new(drivers.len());
     let threads = thread::scope(|scope| {
-        let start = |driver| scope.spawn(|| run(driver, work, clock, &together));
+        let start = |driver| scope.spawn(|| run(driver, work, clock, &barrier));
         let threads: Vec<_> = drivers.into_iter().map(start).collect();
         threads.into_iter().map(|thread| thread.join().expect("a thread")).collect::<Vec<_>>()
     });
     let threads = threads.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let sum = |which: usize| {
+    // Add the rates of all threads in each repetition, and return the median of the repetitions.
+    let total = |which: usize| {
         let rates = (0..clock.times).map(|time| threads.iter().map(|run| run[time][which]).sum());
         median(rates.collect())
     };
-    Ok(Rates { device: sum(0), openssl: sum(1) })
+    Ok(Rates { device: total(0), openssl: total(1) })
 }

@@ -32,7 +32,7 @@ struct Key {
     /// Length of the modulus or of a coordinate, in bytes.
     size: usize,
     /// Maximum length of a signature, in bytes.
-    room: usize,
+    max_signature_len: usize,
 }
 
 fn rsa() -> Result<Key, ErrorStack> {
@@ -45,7 +45,7 @@ fn rsa() -> Result<Key, ErrorStack> {
         public: rsa.public_key_to_der_pkcs1()?,
         key: PKey::from_rsa(rsa)?,
         size: 256,
-        room: 256,
+        max_signature_len: 256,
     })
 }
 
@@ -61,7 +61,7 @@ fn p256() -> Result<Key, ErrorStack> {
         public: key.public_key().to_bytes(&group, form, &mut *BigNumContext::new()?)?,
         key: PKey::from_ec_key(key)?,
         size: 32,
-        room: 72,
+        max_signature_len: 72,
     })
 }
 
@@ -106,12 +106,12 @@ impl Key {
     }
 
     fn sign(&self) -> Work {
-        let (key, rsa, room) = (self.key.clone(), self.is_rsa(), self.room);
+        let (key, rsa, max_len) = (self.key.clone(), self.is_rsa(), self.max_signature_len);
         let verifier = key.clone();
         Work {
-            lengths: vec![DIGEST.len() as u32, room as u32],
+            lengths: vec![DIGEST.len() as u32, max_len as u32],
             data: DIGEST.to_vec(),
-            result: room,
+            result: max_len,
             check: Box::new(move |signature| {
                 context(&verifier, rsa, |context| context.verify_init())
                     .and_then(|mut context| context.verify(&DIGEST, signature))
@@ -119,7 +119,7 @@ impl Key {
             }),
             openssl: Box::new(move || {
                 let mut context = context(&key, rsa, |context| context.sign_init())?;
-                let mut signature = vec![0; room];
+                let mut signature = vec![0; max_len];
                 Ok(Box::new(move || context.sign(&DIGEST, Some(&mut signature)).map(|_| ())))
             }),
             ..self.work("sign", SIGN, PRIVATE, &self.private)
@@ -128,7 +128,7 @@ impl Key {
 
     fn verify(&self) -> Result<Work, ErrorStack> {
         let (key, rsa) = (self.key.clone(), self.is_rsa());
-        let mut signature = vec![0; self.room];
+        let mut signature = vec![0; self.max_signature_len];
         let mut signer = context(&key, rsa, |context| context.sign_init())?;
         let len = signer.sign(&DIGEST, Some(&mut signature))?;
         signature.truncate(len);

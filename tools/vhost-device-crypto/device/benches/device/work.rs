@@ -87,12 +87,12 @@ pub type Make = fn(usize) -> Result<Work, ErrorStack>;
 pub fn cbc(size: usize) -> Result<Work, ErrorStack> {
     let size = size / 16 * 16;
     let (data, key) = (vec![1; size], &KEY[..16]);
-    let mut want = vec![0; size + 16];
+    let mut expected = vec![0; size + 16];
     let mut context = CipherCtx::new()?;
     start(&mut context, Cipher::aes_128_cbc(), key)?;
     context.encrypt_init(None, None, Some(&IV))?;
-    let len = context.cipher_update(&data, Some(&mut want))?;
-    want.truncate(len);
+    let len = context.cipher_update(&data, Some(&mut expected))?;
+    expected.truncate(len);
     Ok(Work {
         service: "cipher",
         algorithm: "cbc(aes)",
@@ -106,7 +106,7 @@ pub fn cbc(size: usize) -> Result<Work, ErrorStack> {
         data,
         in_place: true,
         result: 0,
-        check: Box::new(move |output| output == want),
+        check: Box::new(move |output| output == expected),
         openssl: Box::new(move || {
             let mut context = CipherCtx::new()?;
             start(&mut context, Cipher::aes_128_cbc(), &KEY[..16])?;
@@ -136,11 +136,11 @@ pub fn gcm(size: usize) -> Result<Work, ErrorStack> {
         context.cipher_final(&mut [])?;
         context.tag(tag)
     };
-    let (mut context, mut want) = (CipherCtx::new()?, data.clone());
+    let (mut context, mut expected) = (CipherCtx::new()?, data.clone());
     start(&mut context, Cipher::aes_128_gcm(), &KEY[..16])?;
     let mut tag = [0; TAG_LEN];
-    seal(&mut context, &mut want, &mut tag)?;
-    want.extend(tag);
+    seal(&mut context, &mut expected, &mut tag)?;
+    expected.extend(tag);
     let (len, tag_len) = (size as u32, TAG_LEN as u32);
     Ok(Work {
         service: "aead",
@@ -155,7 +155,7 @@ pub fn gcm(size: usize) -> Result<Work, ErrorStack> {
         data,
         in_place: true,
         result: TAG_LEN,
-        check: Box::new(move |output| output == want),
+        check: Box::new(move |output| output == expected),
         openssl: Box::new(move || {
             let (mut context, mut data) = (CipherCtx::new()?, vec![1; size]);
             start(&mut context, Cipher::aes_128_gcm(), &KEY[..16])?;
@@ -167,7 +167,7 @@ pub fn gcm(size: usize) -> Result<Work, ErrorStack> {
 
 /// SHA-256.
 pub fn sha256(size: usize) -> Result<Work, ErrorStack> {
-    let want = openssl::sha::sha256(&vec![1; size]);
+    let expected = openssl::sha::sha256(&vec![1; size]);
     Ok(Work {
         service: "hash",
         algorithm: "sha256",
@@ -183,14 +183,14 @@ pub fn sha256(size: usize) -> Result<Work, ErrorStack> {
                 Ok(())
             }))
         }),
-        ..digest(size, want.to_vec())
+        ..digest(size, expected.to_vec())
     })
 }
 
 /// HMAC with SHA-256.
 pub fn hmac(size: usize) -> Result<Work, ErrorStack> {
-    let mut want = [0; DIGEST_LEN];
-    Hmac::sha256(&KEY)?.mac(&vec![1; size], &mut want)?;
+    let mut expected = [0; DIGEST_LEN];
+    Hmac::sha256(&KEY)?.mac(&vec![1; size], &mut expected)?;
     Ok(Work {
         service: "mac",
         algorithm: "hmac(sha256)",
@@ -201,12 +201,12 @@ pub fn hmac(size: usize) -> Result<Work, ErrorStack> {
             let mut mac = [0; DIGEST_LEN];
             Ok(Box::new(move || context.mac(&data, &mut mac)))
         }),
-        ..digest(size, want.to_vec())
+        ..digest(size, expected.to_vec())
     })
 }
 
 /// Returns the fields that hashes and MACs share.
-fn digest(size: usize, want: Vec<u8>) -> Work {
+fn digest(size: usize, expected: Vec<u8>) -> Work {
     Work {
         service: "",
         algorithm: "",
@@ -220,7 +220,7 @@ fn digest(size: usize, want: Vec<u8>) -> Work {
         data: vec![1; size],
         in_place: false,
         result: DIGEST_LEN,
-        check: Box::new(move |output| output == want),
+        check: Box::new(move |output| output == expected),
         openssl: Box::new(|| Ok(Box::new(|| Ok(())))),
     }
 }

@@ -34,7 +34,7 @@ impl Aead {
     pub fn available(algorithm: AeadAlgorithm) -> bool {
         static AVAILABLE: OnceLock<Vec<AeadAlgorithm>> = OnceLock::new();
         is_available(&AVAILABLE, AeadAlgorithm::ALL, algorithm, |algorithm| {
-            let aead = Self::keyed(algorithm, Direction::Encrypt, &[0; 32], MAX_TAG_LEN)?;
+            let aead = Self::with_key(algorithm, Direction::Encrypt, &[0; 32], MAX_TAG_LEN)?;
             let mut data = [0; 1 + MAX_TAG_LEN];
             let dst = Span::from(&mut data[..]);
             let src = dst.get(0, 1).ok_or(StatusError::Generic)?;
@@ -53,10 +53,11 @@ impl Aead {
         if !Self::available(algorithm) {
             return Err(StatusError::NotSupp);
         }
-        Self::keyed(algorithm, direction, key, tag_len)
+        Self::with_key(algorithm, direction, key, tag_len)
     }
 
-    fn keyed(
+    /// Creates an AEAD without checking that the algorithm is available.
+    fn with_key(
         algorithm: AeadAlgorithm,
         direction: Direction,
         key: &[u8],
@@ -72,12 +73,12 @@ impl Aead {
             (AeadAlgorithm::Chacha20Poly1305, 32) => "ChaCha20-Poly1305",
             _ => return Err(StatusError::Generic),
         };
-        let has_tag_len = match algorithm {
+        let is_tag_len_valid = match algorithm {
             AeadAlgorithm::Gcm => matches!(tag_len, 4 | 8 | 12..=16),
             AeadAlgorithm::Ccm => matches!(tag_len, 4 | 6 | 8 | 10 | 12 | 14 | 16),
             AeadAlgorithm::Chacha20Poly1305 => tag_len == 16,
         };
-        if !has_tag_len {
+        if !is_tag_len_valid {
             return Err(StatusError::Generic);
         }
         Ok(Aead {
@@ -110,9 +111,9 @@ impl Aead {
         let tag_to = dst.get(src.len(), self.tag_len).ok_or(StatusError::Generic)?;
         let mut tag = [0; MAX_TAG_LEN];
         let tag = &mut tag[..self.tag_len];
-        self.with(Direction::Encrypt, iv, src.len(), |ctx| {
+        self.with_context(Direction::Encrypt, iv, src.len(), |ctx| {
             ctx.set_iv(iv)?;
-            self.work(ctx, aad, src, &ciphertext, scratch)?;
+            self.process(ctx, aad, src, &ciphertext, scratch)?;
             if self.algorithm != AeadAlgorithm::Ccm {
                 ctx.finish()?;
             }
@@ -137,15 +138,16 @@ impl Aead {
         let dst = dst.get(0, len).ok_or(StatusError::Generic)?;
         let ciphertext = src.get(0, len).ok_or(StatusError::Generic)?;
         let tag_from = src.get(len, self.tag_len).ok_or(StatusError::Generic)?;
-        // Copy the tag first: the plaintext may overwrite it if source and destination overlap.
+        // Copy the tag first. If source and destination overlap, the plaintext may overwrite the
+        // tag in the source.
         let mut tag = [0; MAX_TAG_LEN];
         tag_from.read(&mut tag[..self.tag_len]);
         let tag = &tag[..self.tag_len];
-        self.with(Direction::Decrypt, iv, len, |ctx| {
+        self.with_context(Direction::Decrypt, iv, len, |ctx| {
             ctx.set_tag(tag)?;
             ctx.set_iv(iv)?;
-            let done = self.work(ctx, aad, &ciphertext, &dst, scratch);
-            let authentic = done.and_then(|()| match self.algorithm {
+            let processed = self.process(ctx, aad, &ciphertext, &dst, scratch);
+            let authentic = processed.and_then(|()| match self.algorithm {
                 AeadAlgorithm::Ccm => Ok(()),
                 _ => ctx.finish().map_err(|_| StatusError::BadMsg),
             });
@@ -157,18 +159,18 @@ impl Aead {
     }
 
     /// Calls `work` with a context that has the key and this IV length.
-    fn with(
+    fn with_context(
         &self,
         direction: Direction,
         iv: &[u8],
         len: usize,
         work: impl FnOnce(&mut Context) -> Result<()>,
     ) -> Result<()> {
-        let has_iv_len = match self.algorithm {
+        let is_iv_len_valid = match self.algorithm {
             AeadAlgorithm::Ccm => matches!(iv.len(), 7..=13),
             AeadAlgorithm::Gcm | AeadAlgorithm::Chacha20Poly1305 => iv.len() == 12,
         };
-        if direction != self.direction || !has_iv_len {
+        if direction != self.direction || !is_iv_len_valid {
             return Err(StatusError::Generic);
         }
         let ccm = self.algorithm == AeadAlgorithm::Ccm;
@@ -182,16 +184,17 @@ impl Aead {
             let ctx = Context::with_tag(self.cipher, direction, &self.key, iv.len(), tag_len)?;
             Ok((iv.len(), ctx))
         };
-        self.pool.with(fresh, |keyed| {
-            if keyed.0 != iv.len() {
-                *keyed = fresh()?;
+        self.pool.with(fresh, |entry| {
+            // A context of the pool may have been created for another IV length.
+            if entry.0 != iv.len() {
+                *entry = fresh()?;
             }
-            work(&mut keyed.1)
+            work(&mut entry.1)
         })
     }
 
     /// Processes associated data and message.
-    fn work(
+    fn process(
         &self,
         ctx: &mut Context,
         aad: &Span<'_>,
@@ -203,7 +206,7 @@ impl Aead {
             pieces(aad).try_for_each(|piece| ctx.authenticate(piece))?;
             return transform(src, dst, 1, |src, dst| ctx.update(src, dst));
         }
-        // CCM needs the length first, and then the data in one call, even if there is no data.
+        // CCM needs the length first, and then all data in one call, even if the data is empty.
         ctx.set_data_len(src.len())?;
         match aad.contiguous() {
             Some(piece) => ctx.authenticate(piece)?,
@@ -225,7 +228,7 @@ impl Aead {
 /// Overwrites a span with zeros.
 fn wipe(span: &Span<'_>) {
     let mut cursor = Cursor::new(span);
-    while cursor.run() > 0 {
+    while cursor.contiguous_len() > 0 {
         cursor.write(&[0; 512]);
     }
 }

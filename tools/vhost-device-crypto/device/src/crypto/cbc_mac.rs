@@ -62,15 +62,15 @@ impl CbcMac {
     /// Creates an XCBC-MAC, RFC 3566, with AES. Fails if the key does not have 128 bits.
     pub(crate) fn xcbc(key: &[u8]) -> Result<Self> {
         let derive = Self::new("AES-128-CBC", 16, key, LastBlock::Zeros)?;
-        let key = derive.block([1; MAX_BLOCK])?;
-        let whole = derive.block([2; MAX_BLOCK])?;
-        let short = derive.block([3; MAX_BLOCK])?;
+        let key = derive.encrypt_block([1; MAX_BLOCK])?;
+        let whole = derive.encrypt_block([2; MAX_BLOCK])?;
+        let short = derive.encrypt_block([3; MAX_BLOCK])?;
         Self::new("AES-128-CBC", 16, &*key, LastBlock::Masked { whole, short })
     }
 
     fn cmac(cipher: &str, block_len: usize, key: &[u8]) -> Result<Self> {
         let mut mac = Self::new(cipher, block_len, key, LastBlock::Zeros)?;
-        let whole = double(&mac.block([0; MAX_BLOCK])?, block_len);
+        let whole = double(&mac.encrypt_block([0; MAX_BLOCK])?, block_len);
         let short = double(&whole, block_len);
         mac.last = LastBlock::Masked { whole, short };
         Ok(mac)
@@ -83,12 +83,12 @@ impl CbcMac {
     }
 
     /// Encrypts one block.
-    fn block(&self, block: [u8; MAX_BLOCK]) -> Result<Block> {
+    fn encrypt_block(&self, block: [u8; MAX_BLOCK]) -> Result<Block> {
         let mut block = Zeroizing::new(block);
-        let both = Slice::from(&mut block[..self.block_len]);
+        let in_place = Slice::from(&mut block[..self.block_len]);
         self.contexts.with(|ctx| {
             ctx.set_iv(&[0; MAX_BLOCK][..self.block_len])?;
-            ctx.update(both, both)
+            ctx.update(in_place, in_place)
         })?;
         Ok(block)
     }
@@ -119,28 +119,33 @@ impl CbcMac {
                     xor(&mut last, short);
                 }
             }
-            let both = Slice::from(&mut last[..self.block_len]);
-            ctx.update(both, both)
+            let in_place = Slice::from(&mut last[..self.block_len]);
+            ctx.update(in_place, in_place)
         })?;
         Ok(*last)
     }
 
-    /// Processes `left` bytes, which are whole blocks, and discards the ciphertext.
-    fn absorb(&self, ctx: &mut Context, from: &mut Cursor<'_, '_>, mut left: usize) -> Result<()> {
+    /// Processes `remaining` bytes, which are whole blocks, and discards the ciphertext.
+    fn absorb(
+        &self,
+        ctx: &mut Context,
+        from: &mut Cursor<'_, '_>,
+        mut remaining: usize,
+    ) -> Result<()> {
         let mut sink = [0; SINK];
-        while left > 0 {
-            let run = from.run().min(left).min(SINK);
+        while remaining > 0 {
+            let run = from.contiguous_len().min(remaining).min(SINK);
             let run = run - run % self.block_len;
             if run > 0 {
                 ctx.update(from.take(run), Slice::from(&mut sink[..run]))?;
-                left -= run;
+                remaining -= run;
             } else {
                 let mut block = Zeroizing::new([0; MAX_BLOCK]);
                 let block = &mut block[..self.block_len];
                 from.read(block);
-                let both = Slice::from(&mut block[..]);
-                ctx.update(both, both)?;
-                left -= self.block_len;
+                let in_place = Slice::from(&mut block[..]);
+                ctx.update(in_place, in_place)?;
+                remaining -= self.block_len;
             }
         }
         Ok(())

@@ -12,7 +12,7 @@ use crate::status::{Result, StatusError};
 #[cfg(test)]
 mod tests;
 
-/// All lengths from 1 to 256.
+/// All key lengths of ARC4, in bytes: 1 to 256.
 const ARC4_KEY_LENGTHS: [usize; 256] = {
     let mut lengths = [0; 256];
     let mut at = 0;
@@ -50,14 +50,14 @@ impl Cipher {
         is_available(&AVAILABLE, CipherAlgorithm::ALL, algorithm, |algorithm| {
             let lengths = Self::key_lengths(algorithm);
             for &len in lengths {
-                // A key with equal parts is rejected by some modes, so all bytes differ.
+                // Some modes reject a key with two equal parts, so all bytes differ.
                 let key: Vec<u8> = (0..len).map(|byte| byte as u8).collect();
                 for &direction in Direction::ALL {
-                    let cipher = Self::keyed(algorithm, direction, &key)?;
+                    let cipher = Self::with_key(algorithm, direction, &key)?;
                     let mut data = [0; 32];
-                    let both = Span::from(&mut data[..]);
+                    let in_place = Span::from(&mut data[..]);
                     let iv = [0; xts::IV_LEN];
-                    cipher.run(&iv[..cipher.iv_len], &both, &both, &mut Vec::new())?;
+                    cipher.run(&iv[..cipher.iv_len], &in_place, &in_place, &mut Vec::new())?;
                 }
             }
             (!lengths.is_empty()).then_some(()).ok_or(StatusError::NotSupp)
@@ -83,10 +83,11 @@ impl Cipher {
         if !Self::available(algorithm) {
             return Err(StatusError::NotSupp);
         }
-        Self::keyed(algorithm, direction, key)
+        Self::with_key(algorithm, direction, key)
     }
 
-    fn keyed(algorithm: CipherAlgorithm, direction: Direction, key: &[u8]) -> Result<Self> {
+    /// Creates a cipher without checking that the algorithm is available.
+    fn with_key(algorithm: CipherAlgorithm, direction: Direction, key: &[u8]) -> Result<Self> {
         use CipherAlgorithm::*;
         if !Self::key_lengths(algorithm).contains(&key.len()) {
             return Err(StatusError::Generic);
@@ -123,7 +124,8 @@ impl Cipher {
         self.iv_len
     }
 
-    /// Returns the block length, in bytes. The length of a message must be a multiple of it.
+    /// Returns the block length, in bytes. The length of a message must be a multiple of the block
+    /// length.
     pub fn block_len(&self) -> usize {
         self.block_len
     }

@@ -179,8 +179,8 @@ mod tests {
         }
         let numbers = write::numbers(&[&[][..], &[0, 1], &[0x7f], &[0x80], &[0, 0, 0xff, 0]]);
         let mut reader = Reader::new(&numbers).sequence().unwrap();
-        for want in [&[][..], &[1], &[0x7f], &[0x80], &[0xff, 0]] {
-            assert_eq!(reader.unsigned(), Ok(want));
+        for expected in [&[][..], &[1], &[0x7f], &[0x80], &[0xff, 0]] {
+            assert_eq!(reader.unsigned(), Ok(expected));
         }
         assert!(reader.is_empty());
     }

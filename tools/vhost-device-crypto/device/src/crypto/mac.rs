@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Message authentication codes.
 //!
-//! GMAC is not supported: it needs an IV, and a request has no field for it.
+//! GMAC is not supported. A GMAC needs an IV, and a MAC request has no field for an IV.
 
 use std::ffi::CStr;
 use std::sync::OnceLock;
@@ -34,6 +34,7 @@ pub fn mac_len(algorithm: MacAlgorithm) -> usize {
     }
 }
 
+/// The implementation of a MAC.
 enum Mode {
     Hmac { digest: &'static CStr, key: Zeroizing<Vec<u8>>, pool: Pool<Hmac> },
     Cbc(CbcMac),
@@ -52,7 +53,7 @@ impl Mac {
         is_available(&AVAILABLE, MacAlgorithm::ALL, algorithm, |algorithm| {
             let key: Vec<u8> = (0..24).collect();
             let key_len = if algorithm == MacAlgorithm::Cmac3des { 24 } else { 16 };
-            let mac = Self::keyed(algorithm, &key[..key_len])?;
+            let mac = Self::with_key(algorithm, &key[..key_len])?;
             mac.run(&[], &mut [0])
         })
     }
@@ -63,10 +64,11 @@ impl Mac {
         if !Self::available(algorithm) {
             return Err(StatusError::NotSupp);
         }
-        Self::keyed(algorithm, key)
+        Self::with_key(algorithm, key)
     }
 
-    fn keyed(algorithm: MacAlgorithm, key: &[u8]) -> Result<Self> {
+    /// Creates a MAC without checking that the algorithm is available.
+    fn with_key(algorithm: MacAlgorithm, key: &[u8]) -> Result<Self> {
         use MacAlgorithm::*;
         let hmac = |digest| -> Result<Mode> {
             let pool = Pool::new();

@@ -27,10 +27,10 @@ pub fn random(seed: u64, len: usize) -> Vec<u8> {
 }
 
 /// Returns the first `len` bytes of `memory` as a span that is cut at these offsets.
-pub fn cut<'m>(memory: Slice<'m>, len: usize, at: &[usize]) -> Span<'m> {
+pub fn cut<'m>(memory: Slice<'m>, len: usize, offsets: &[usize]) -> Span<'m> {
     let mut span = Span::new();
     let mut from = 0;
-    for to in at.iter().copied().filter(|&at| at < len).chain([len]) {
+    for to in offsets.iter().copied().filter(|&at| at < len).chain([len]) {
         span.push(memory.subslice(from, to - from).unwrap());
         from = to;
     }
@@ -45,38 +45,42 @@ pub fn cuts(len: usize) -> Vec<Vec<usize>> {
     [vec![], (1..len).collect()].into_iter().chain(odd).chain(once).collect()
 }
 
-/// Checks that `run` computes `want` from `src`, for all cuts of source and destination: different
-/// cuts, equal cuts, and in place. `run` must not write outside the destination.
-pub fn check_cut(src: &[u8], want: &[u8], run: impl Fn(&Span<'_>, &Span<'_>) -> Result<()>) {
+/// Checks that `run` computes `expected` from `src`, for all cuts of source and destination:
+/// different cuts, equal cuts, and in place. `run` must not write outside the destination.
+pub fn check_cut(src: &[u8], expected: &[u8], run: impl Fn(&Span<'_>, &Span<'_>) -> Result<()>) {
     const GUARD: [u8; 32] = [0xa5; 32];
     let guarded = |bytes: &[u8], len| [bytes, &vec![0xa5; len - bytes.len()], &GUARD].concat();
     let check = |src_cuts: &[usize], dst_cuts: &[usize]| {
         let mut from = src.to_vec();
-        let mut to = guarded(&[], want.len());
+        let mut to = guarded(&[], expected.len());
         let (src_span, dst_span) = (
             cut(Slice::from(&mut from[..]), src.len(), src_cuts),
-            cut(Slice::from(&mut to[..]), want.len(), dst_cuts),
+            cut(Slice::from(&mut to[..]), expected.len(), dst_cuts),
         );
         run(&src_span, &dst_span).unwrap();
         drop((src_span, dst_span));
-        assert_eq!(to, [want, &GUARD].concat(), "cut at {src_cuts:?} and {dst_cuts:?}");
+        assert_eq!(to, [expected, &GUARD].concat(), "cut at {src_cuts:?} and {dst_cuts:?}");
         assert_eq!(from, src);
 
-        let len = src.len().max(want.len());
-        let mut both = guarded(src, len);
-        let memory = Slice::from(&mut both[..]);
-        run(&cut(memory, src.len(), src_cuts), &cut(memory, want.len(), dst_cuts)).unwrap();
-        assert_eq!(both[..want.len()], *want, "in place, cut at {src_cuts:?} and {dst_cuts:?}");
-        assert_eq!(both[len..], GUARD);
+        let len = src.len().max(expected.len());
+        let mut buffer = guarded(src, len);
+        let memory = Slice::from(&mut buffer[..]);
+        run(&cut(memory, src.len(), src_cuts), &cut(memory, expected.len(), dst_cuts)).unwrap();
+        assert_eq!(
+            buffer[..expected.len()],
+            *expected,
+            "in place, cut at {src_cuts:?} and {dst_cuts:?}"
+        );
+        assert_eq!(buffer[len..], GUARD);
     };
-    let cuts = cuts(src.len().max(want.len()));
+    let cuts = cuts(src.len().max(expected.len()));
     // For long messages all pairs of cuts would take too long.
-    let few = if src.len() <= 48 { cuts.len() } else { 7 };
-    for some in &cuts {
-        check(some, some);
-        for other in &cuts[..few] {
-            check(some, other);
-            check(other, some);
+    let partners = if src.len() <= 48 { cuts.len() } else { 7 };
+    for offsets in &cuts {
+        check(offsets, offsets);
+        for other in &cuts[..partners] {
+            check(offsets, other);
+            check(other, offsets);
         }
     }
 }
@@ -85,12 +89,12 @@ pub fn check_cut(src: &[u8], want: &[u8], run: impl Fn(&Span<'_>, &Span<'_>) -> 
 /// overlap at any offset. The results are not checked.
 pub fn check_overlaps(len: usize, run: impl Fn(&Span<'_>, &Span<'_>) -> Result<()>) {
     for shift in 1..40 {
-        for at in cuts(len).iter().take(9) {
+        for offsets in cuts(len).iter().take(9) {
             let mut bytes = vec![0xa5; len + shift + 32];
             let memory = Slice::from(&mut bytes[..]);
             let shifted = memory.offset(shift).unwrap();
-            run(&cut(memory, len, at), &cut(shifted, len, &[])).unwrap();
-            run(&cut(shifted, len, &[]), &cut(memory, len, at)).unwrap();
+            run(&cut(memory, len, offsets), &cut(shifted, len, &[])).unwrap();
+            run(&cut(shifted, len, &[]), &cut(memory, len, offsets)).unwrap();
             assert_eq!(bytes[len + shift..], [0xa5; 32]);
         }
     }

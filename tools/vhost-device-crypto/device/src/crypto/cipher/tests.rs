@@ -32,11 +32,11 @@ fn check(vectors: &[Vector]) {
         }
         let (key, iv) = (hex(key), hex(iv));
         let (plaintext, ciphertext) = (hex(plaintext), hex(ciphertext));
-        for (direction, src, want) in
+        for (direction, src, expected) in
             [(Encrypt, &plaintext, &ciphertext), (Decrypt, &ciphertext, &plaintext)]
         {
             let cipher = Cipher::new(algorithm, direction, &key).unwrap();
-            check_cut(src, want, |src, dst| cipher.run(&iv, src, dst, &mut Vec::new()));
+            check_cut(src, expected, |src, dst| cipher.run(&iv, src, dst, &mut Vec::new()));
         }
     }
 }
@@ -191,7 +191,7 @@ fn aes_cbc_wycheproof() {
     }
 }
 
-/// Returns all available ciphers, each with a key length, a key and an IV.
+/// Returns all available ciphers with each key length: algorithm, key length, key and IV.
 fn all() -> impl Iterator<Item = (CipherAlgorithm, usize, Vec<u8>, Vec<u8>)> {
     let available = CipherAlgorithm::ALL.iter().filter(|&&algorithm| Cipher::available(algorithm));
     available.flat_map(|&algorithm| {
@@ -211,15 +211,15 @@ fn long_messages_in_several_slices() {
     for (algorithm, _, key, iv) in all() {
         let encrypt = Cipher::new(algorithm, Encrypt, &key).unwrap();
         let decrypt = Cipher::new(algorithm, Decrypt, &key).unwrap();
-        let want = run(&encrypt, &iv, &plaintext).unwrap();
+        let expected = run(&encrypt, &iv, &plaintext).unwrap();
         for at in [&[][..], &[1, 4097, 9000], &[100, 200, 5000, 12001]] {
             let mut data = plaintext.clone();
             let len = data.len();
             let memory = Slice::from(&mut data[..]);
-            let both = cut(memory, len, at);
-            encrypt.run(&iv, &both, &both, &mut Vec::new()).unwrap();
-            drop(both);
-            assert_eq!(data, want);
+            let in_place = cut(memory, len, at);
+            encrypt.run(&iv, &in_place, &in_place, &mut Vec::new()).unwrap();
+            drop(in_place);
+            assert_eq!(data, expected);
             let memory = Slice::from(&mut data[..]);
             let (src, dst) = (cut(memory, len, at), cut(memory, len, &[17, 4090]));
             decrypt.run(&iv, &src, &dst, &mut vec![1; 9]).unwrap();
@@ -248,7 +248,7 @@ fn counters_wrap() {
 }
 
 #[test]
-fn wrong_lengths() {
+fn invalid_lengths_are_rejected() {
     for (algorithm, key_len, key, iv) in all() {
         let cipher = Cipher::new(algorithm, Encrypt, &key).unwrap();
         assert_eq!(run(&cipher, &[&iv[..], &[0]].concat(), &[0; 64]), Err(StatusError::Generic));
@@ -298,13 +298,14 @@ fn threads_share_a_cipher() {
         let cipher = &Cipher::new(algorithm, Encrypt, &key).unwrap();
         let message = |thread: u64| random(thread, 4000 + 80 * thread as usize);
         let iv = |thread: u64| random(thread + 99, cipher.iv_len());
-        let want: Vec<_> = (0..4).map(|at| run(cipher, &iv(at), &message(at)).unwrap()).collect();
+        let expected: Vec<_> =
+            (0..4).map(|at| run(cipher, &iv(at), &message(at)).unwrap()).collect();
         std::thread::scope(|scope| {
-            for (at, want) in want.iter().enumerate() {
+            for (at, expected) in expected.iter().enumerate() {
                 scope.spawn(move || {
                     for _ in 0..50 {
-                        let got = run(cipher, &iv(at as u64), &message(at as u64));
-                        assert_eq!(&got.unwrap(), want, "{algorithm:?}");
+                        let actual = run(cipher, &iv(at as u64), &message(at as u64));
+                        assert_eq!(&actual.unwrap(), expected, "{algorithm:?}");
                     }
                 });
             }

@@ -6,20 +6,20 @@ use crate::crypto::testing::{cut, cuts, hex};
 use crate::memory::Slice;
 use HashAlgorithm::*;
 
-fn check(algorithm: HashAlgorithm, message: &[u8], want: &str) {
-    let want = hex(want);
+fn check(algorithm: HashAlgorithm, message: &[u8], expected: &str) {
+    let expected = hex(expected);
     let mut message = message.to_vec();
     let len = message.len();
     let memory = Slice::from(&mut message[..]);
-    for at in cuts(len.min(200)) {
-        let mut out = vec![0; want.len()];
-        digest(algorithm, &cut(memory, len, &at), &mut out).unwrap();
-        assert_eq!(out, want, "{algorithm:?} {at:?}");
+    for offsets in cuts(len.min(200)) {
+        let mut out = vec![0; expected.len()];
+        digest(algorithm, &cut(memory, len, &offsets), &mut out).unwrap();
+        assert_eq!(out, expected, "{algorithm:?} {offsets:?}");
     }
-    for short in 1..want.len() {
+    for short in 1..expected.len() {
         let mut out = vec![0; short];
         digest(algorithm, &cut(memory, len, &[]), &mut out).unwrap();
-        assert_eq!(out, want[..short], "{algorithm:?}");
+        assert_eq!(out, expected[..short], "{algorithm:?}");
     }
 }
 
@@ -78,7 +78,7 @@ fn sha_3_fips_202() {
 }
 
 #[test]
-fn lengths() {
+fn digest_lengths_are_checked() {
     for &algorithm in HashAlgorithm::ALL {
         assert!(available(algorithm), "{algorithm:?}");
         let run = |len| digest(algorithm, &Span::new(), &mut vec![0; len]);

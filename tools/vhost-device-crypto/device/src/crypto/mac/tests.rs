@@ -14,26 +14,29 @@ fn run(mac: &Mac, message: &[u8], len: usize) -> Result<Vec<u8>> {
 }
 
 /// Checks the MAC of a message that is split into slices and parts in many ways.
-fn check(algorithm: MacAlgorithm, key: &str, message: &str, want: &str) {
-    let (mut message, want) = (hex(message), hex(want));
+fn check(algorithm: MacAlgorithm, key: &str, message: &str, expected: &str) {
+    let (mut message, expected) = (hex(message), hex(expected));
     let mac = Mac::new(algorithm, &hex(key)).unwrap();
     let len = message.len();
     let memory = Slice::from(&mut message[..]);
-    for at in cuts(len) {
-        let message = cut(memory, len, &at);
-        let half = at.first().copied().unwrap_or(len);
+    for offsets in cuts(len) {
+        let message = cut(memory, len, &offsets);
+        let half = offsets.first().copied().unwrap_or(len);
         let parts =
             [&message.get(0, half).unwrap(), &Span::new(), &message.get(half, len - half).unwrap()];
         for parts in [&[&message][..], &parts] {
-            let mut out = vec![0; want.len()];
+            let mut out = vec![0; expected.len()];
             mac.run(parts, &mut out).unwrap();
-            assert_eq!(out, want, "{algorithm:?} {at:?}");
+            assert_eq!(out, expected, "{algorithm:?} {offsets:?}");
         }
     }
 }
 
+/// "Jefe", the key of test case 2.
 const JEFE: &str = "4a656665";
+/// "what do ya want for nothing?", the message of test case 2.
 const QUESTION: &str = "7768617420646f2079612077616e7420666f72206e6f7468696e673f";
+/// "Test Using Larger Than Block-Size Key - Hash Key First", a message.
 const LARGER_KEY: &str =
     "54657374205573696e67204c6172676572205468616e20426c6f636b2d53697a65204b6579202d2048617368204b6579204669727374";
 
@@ -152,18 +155,18 @@ fn long_messages_in_several_slices() {
     for &algorithm in MacAlgorithm::ALL.iter().filter(|&&algorithm| Mac::available(algorithm)) {
         let mac = Mac::new(algorithm, &random(2, if algorithm == Cmac3des { 24 } else { 16 }));
         let mac = mac.unwrap();
-        let want = run(&mac, &message, mac.len).unwrap();
+        let expected = run(&mac, &message, mac.len).unwrap();
         let memory = Slice::from(&mut message[..]);
         for at in [&[1, 4097, 9000][..], &[100, 200, 5000, 12001, 19999]] {
             let mut out = vec![0; mac.len];
             mac.run(&[&cut(memory, 20_000, at)], &mut out).unwrap();
-            assert_eq!(out, want, "{algorithm:?}");
+            assert_eq!(out, expected, "{algorithm:?}");
         }
     }
 }
 
 #[test]
-fn lengths() {
+fn key_and_mac_lengths_are_checked() {
     for &algorithm in MacAlgorithm::ALL {
         let keys: &[usize] = match algorithm {
             HmacMd5 | HmacSha1 | HmacSha224 | HmacSha256 | HmacSha384 | HmacSha512 => {
@@ -201,9 +204,9 @@ fn threads_share_a_key() {
         std::thread::scope(|scope| {
             for seed in 0..4 {
                 let message = random(seed, 3000 + seed as usize);
-                let want = run(mac, &message, 16).unwrap();
+                let expected = run(mac, &message, 16).unwrap();
                 scope.spawn(move || {
-                    (0..50).for_each(|_| assert_eq!(run(mac, &message, 16).unwrap(), want));
+                    (0..50).for_each(|_| assert_eq!(run(mac, &message, 16).unwrap(), expected));
                 });
             }
         });

@@ -159,15 +159,15 @@ fn signatures_equal_those_of_openssl() {
             let public = pkcs1(KeyType::Public, &public, hash);
             let mut signer = Signer::new(message_digest(hash), &key).unwrap();
             signer.update(b"sample").unwrap();
-            let Ok(want) = signer.sign_to_vec() else {
+            let Ok(expected) = signer.sign_to_vec() else {
                 // The digest is too long for the modulus.
                 assert!(bits == 512 && digest.len() >= 48);
                 assert_eq!(appended(|out| private.sign(&digest, out)), Err(StatusError::Generic));
                 assert_eq!(public.verify(&[1; 64], &digest), Err(StatusError::Generic));
                 continue;
             };
-            assert_eq!(appended(|out| private.sign(&digest, out)).as_ref(), Ok(&want));
-            assert_eq!(public.verify(&want, &digest), Ok(()));
+            assert_eq!(appended(|out| private.sign(&digest, out)).as_ref(), Ok(&expected));
+            assert_eq!(public.verify(&expected, &digest), Ok(()));
             assert_eq!(appended(|out| public.sign(&digest, out)), Err(StatusError::Generic));
         }
     }
@@ -187,14 +187,14 @@ fn round_trips() {
             for message in [&[1][..], &[0, 0, 7], &vec![0; longest], &vec![5; longest - 1]] {
                 let ciphertext = appended(|out| public.encrypt(message, out)).unwrap();
                 assert_eq!(ciphertext.len(), len);
-                let got = appended(|out| private.decrypt(&ciphertext, out)).unwrap();
+                let actual = appended(|out| private.decrypt(&ciphertext, out)).unwrap();
                 match scheme {
                     RsaPadding::Raw => {
-                        assert_eq!(got.len(), len);
-                        assert!(got.ends_with(message));
-                        assert!(got[..len - message.len()].iter().all(|&octet| octet == 0));
+                        assert_eq!(actual.len(), len);
+                        assert!(actual.ends_with(message));
+                        assert!(actual[..len - message.len()].iter().all(|&octet| octet == 0));
                     }
-                    RsaPadding::Pkcs1 => assert_eq!(got, message),
+                    RsaPadding::Pkcs1 => assert_eq!(actual, message),
                 }
                 let failed = appended(|out| public.decrypt(&ciphertext, out));
                 assert_eq!(failed, Err(StatusError::Generic));
@@ -220,8 +220,8 @@ fn keys_without_crt_parameters_give_the_same_results() {
     let zeros: [Vec<u8>; 8] = numbers.try_into().unwrap();
     let zeros = raw(KeyType::Private, &private_der(&zeros));
     let ordinary = raw(KeyType::Private, &ordinary);
-    let want = appended(|out| ordinary.decrypt(b"anything", out));
-    assert_eq!(appended(|out| zeros.decrypt(b"anything", out)), want);
+    let expected = appended(|out| ordinary.decrypt(b"anything", out));
+    assert_eq!(appended(|out| zeros.decrypt(b"anything", out)), expected);
 }
 
 /// Returns the fields of a key with three primes, with one `OtherPrimeInfo`.
@@ -304,11 +304,11 @@ fn wycheproof_ciphertexts() {
             let key = pkcs1(KeyType::Private, &private_der(&key), RsaHash::NoHash);
             for test in group.tests {
                 let decrypted = appended(|out| key.decrypt(&test.ct, out));
-                let want = match test.result {
+                let expected = match test.result {
                     TestResult::Invalid => Err(StatusError::Generic),
                     _ => Ok(test.pt.to_vec()),
                 };
-                assert_eq!(decrypted, want, "{name:?} {}", test.tc_id);
+                assert_eq!(decrypted, expected, "{name:?} {}", test.tc_id);
                 done += 1;
             }
         }

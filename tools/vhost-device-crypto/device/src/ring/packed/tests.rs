@@ -19,9 +19,13 @@ struct Bench {
     memory: GuestMemoryMmap,
     ring: PackedRing,
     interrupts: Arc<AtomicUsize>,
+    /// Index of the next descriptor to make available.
     next: u16,
+    /// The driver's wrap counter.
     wrap: bool,
+    /// Index of the next used descriptor to read.
     seen: u16,
+    /// The device's wrap counter, as the driver expects it.
     seen_wrap: bool,
 }
 
@@ -136,8 +140,8 @@ fn available_chains_are_popped_once() {
     assert_eq!(bench.parse(&second).unwrap(), (0, 3));
     assert!(bench.pop().is_none());
     assert!(bench.used(2).is_none());
-    // Completed out of order: the used entry overwrites descriptors of the first chain, which were
-    // copied when it was popped.
+    // The chains complete out of order. A used entry overwrites descriptors of the first chain,
+    // which were copied when the chain was popped.
     bench.complete(&second, 3);
     bench.complete(&first, 0);
     assert_eq!(bench.parse(&first).unwrap(), (4, 2));

@@ -254,9 +254,9 @@ fn inputs_must_be_less_than_the_modulus() {
         for result in [appended(|out| key.encrypt(src, out)), appended(|out| key.decrypt(src, out))]
         {
             // 0, 1 and n - 1 are equal to their powers with an odd exponent.
-            let want = src[src.len().saturating_sub(128)..].to_vec();
-            let want = [&vec![0; 128 - want.len()], &want[..]].concat();
-            assert_eq!(result, if good { Ok(want) } else { Err(StatusError::Generic) });
+            let expected = src[src.len().saturating_sub(128)..].to_vec();
+            let expected = [&vec![0; 128 - expected.len()], &expected[..]].concat();
+            assert_eq!(result, if good { Ok(expected) } else { Err(StatusError::Generic) });
         }
     }
 }
