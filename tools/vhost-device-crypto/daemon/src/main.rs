@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
-use vhost_device_crypto::options::{capabilities_json, prints_capabilities, Options};
+use vhost_device_crypto::options::{capabilities_json, has_print_capabilities, Options};
 use vhost_device_crypto::{process, serve};
 
 fn main() -> ExitCode {
-    if prints_capabilities() {
+    if has_print_capabilities() {
         println!("{}", capabilities_json());
         return ExitCode::SUCCESS;
     }

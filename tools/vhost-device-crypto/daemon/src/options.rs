@@ -180,6 +180,6 @@ pub fn capabilities_json() -> &'static str {
 }
 
 /// Returns whether the command line has `--print-capabilities`. Other arguments are not validated.
-pub fn prints_capabilities() -> bool {
+pub fn has_print_capabilities() -> bool {
     std::env::args_os().skip(1).any(|argument| argument == "--print-capabilities")
 }

@@ -12,9 +12,12 @@ use crypto_test_driver::WRITE;
 use process::Daemon;
 use vhost::vhost_user::message::VhostUserProtocolFeatures;
 
+/// The messages for sessions; see the module `session_message`.
 const CREATE: u32 = 26;
 const CLOSE: u32 = 27;
 const CREATE_LEN: usize = 1072;
+/// The status of a request whose session does not exist.
+const INVSESS: u8 = 4;
 const KEY: [u8; 32] = [0x5a; 32];
 const IV: [u8; 16] = [0x11; 16];
 
@@ -59,6 +62,7 @@ fn create(mut socket: &UnixStream, algorithm: u32) -> Result<u64, i64> {
 fn encrypt(front: &mut Front, session: u64, text: &[u8]) -> (u8, Vec<u8>) {
     let mut bytes = vec![0; 72];
     let len = text.len() as u32;
+    // Session ID, and the lengths of IV, source and destination.
     let words = [(8, session as u32), (12, (session >> 32) as u32), (24, 16), (28, len), (32, len)];
     for (at, word) in words {
         bytes[at..at + 4].copy_from_slice(&u32::to_le_bytes(word));
@@ -106,7 +110,7 @@ fn the_front_end_creates_sessions_and_the_driver_uses_them() {
     send(&socket, CLOSE, &again.to_ne_bytes());
     send(&socket, CLOSE, &others[0].to_ne_bytes());
     create(&socket, 3).unwrap();
-    assert_eq!(encrypt(&mut front, others[0], &text).0, 4);
+    assert_eq!(encrypt(&mut front, others[0], &text).0, INVSESS);
 }
 
 #[test]
@@ -123,13 +127,13 @@ fn sessions_survive_a_pause_but_not_a_reset() {
     }
     front.stop();
     front.start(0, 1);
-    assert_eq!(encrypt(&mut front, session, &[0; 16]).0, 4);
+    assert_eq!(encrypt(&mut front, session, &[0; 16]).0, INVSESS);
     // The next front end belongs to another guest.
     let session = create(&socket, 3).unwrap();
     drop((front, socket));
     let (mut front, socket) = connect(&daemon, true);
     front.start(0, 1);
-    assert_eq!(encrypt(&mut front, session, &[0; 16]).0, 4);
+    assert_eq!(encrypt(&mut front, session, &[0; 16]).0, INVSESS);
     assert_eq!(create(&socket, 3), Ok(0));
 }
 
@@ -172,6 +176,7 @@ fn the_protocol_feature_alone_does_not_move_the_control_queue() {
     let (mut front, _socket) = connect(&daemon, false);
     front.start(0, 2);
     let mut bytes = vec![0; 72];
+    // Opcode, algorithm (in the header and in the fields), key length, direction, op_type.
     let words = [(0, 0x0002), (4, 3), (16, 3), (20, 32), (24, 1), (64, 1)];
     for (at, word) in words {
         bytes[at..at + 4].copy_from_slice(&u32::to_le_bytes(word));

@@ -22,6 +22,7 @@ const CONTROL: usize = 1;
 /// Creates a cipher session with a key of 16 bytes. Returns its ID and the status.
 fn create_session(front: &mut Front, algorithm: u32) -> (u64, u32) {
     let mut bytes = vec![0; 72];
+    // Opcode, algorithm (in the header and in the fields), key length, direction, op_type.
     let words = [(0, 0x0002), (4, algorithm), (16, algorithm), (20, 16), (24, 1), (64, 1)];
     for (at, word) in words {
         bytes[at..at + 4].copy_from_slice(&u32::to_le_bytes(word));
@@ -37,12 +38,17 @@ fn create_session(front: &mut Front, algorithm: u32) -> (u64, u32) {
     (id, u32::from_le_bytes(response[8..12].try_into().unwrap()))
 }
 
+/// Numbers of ciphers.
 const AES_CBC: u32 = 3;
 const ARC4: u32 = 1;
+
+/// The status of a request whose session does not exist.
+const INVSESS: u8 = 4;
 
 /// Adds an AES-CBC request to the data ring without a kick. Returns the address of the status.
 fn post_encryption(front: &mut Front, session: u64) -> u64 {
     let mut bytes = vec![0; 72];
+    // Session ID, and the lengths of IV, source and destination.
     let words = [(8, session as u32), (12, (session >> 32) as u32), (24, 16), (28, 16), (32, 16)];
     for (at, word) in words {
         bytes[at..at + 4].copy_from_slice(&u32::to_le_bytes(word));
@@ -85,7 +91,7 @@ fn each_guest_has_its_own_sessions_and_limits() {
     let mut next = wait("front end", || {
         let mut front = Front::connect_to(&daemon.path("socket0"), 2);
         front.start(0, 2);
-        (encrypt(&mut front, 0) == 4).then_some(front)
+        (encrypt(&mut front, 0) == INVSESS).then_some(front)
     });
     assert_eq!(create_session(&mut next, AES_CBC), (0, 0));
     assert_eq!(encrypt(&mut second, 0), 0);
@@ -193,7 +199,7 @@ fn status_0_resets_the_device_unless_it_is_suspended() {
     set(0);
     front.stop();
     front.start(0, 2);
-    assert_eq!(encrypt(&mut front, session), 4);
+    assert_eq!(encrypt(&mut front, session), INVSESS);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub enum QueueId {
     /// The control queue.
     Control,
-    /// The data queue of this index.
+    /// The data queue with this index.
     #[serde(untagged)]
     Data(u16),
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Requirements on drivers that a device can check.
 
-/// A requirement on drivers. The device reports to [`Hooks::check`](crate::hooks::Hooks::check) whether
-/// a driver meets it.
+/// A requirement on drivers. The device reports to [`Hooks::check`](crate::hooks::Hooks::check)
+/// whether a driver meets it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Requirement {
     /// No request while the device is not ready.
@@ -25,13 +25,13 @@ pub enum Requirement {
     DestroyOpcode,
     /// A DESTROY names an existing session.
     DestroyId,
-    /// A data request has a defined opcode, of the session's service.
+    /// A data request has a defined opcode of the session's service.
     DataOpcode,
     /// A data request has its session's direction.
     Direction,
     /// A data request names an existing session.
     SessionId,
-    /// The flag distinguishes session mode and stateless mode.
+    /// The flag is 1 for session mode or 0 for stateless mode.
     Mode,
     /// Without a stateless mode, revision 1 sets the session flag.
     SessionFlag,
@@ -43,9 +43,9 @@ pub enum Requirement {
     Unused,
     /// RSA without padding: inputs are as long as the modulus, and nothing is signed or verified.
     Raw,
-    /// A request has the length of associated data that its session has.
+    /// Associated data has the length in the parameters of the session.
     AadLen,
-    /// Descriptors have the total length that the fields of the request give.
+    /// The total length of the descriptors is that of the request's fields.
     Exact,
     /// No descriptor has a length of 0.
     NoEmpty,
@@ -55,6 +55,6 @@ pub enum Requirement {
     Ring,
     /// Device-writable descriptors come after the readable ones.
     WritableLast,
-    /// Features are not written after FEATURES_OK before a reset.
+    /// After FEATURES_OK features are not written before a reset.
     Negotiation,
 }

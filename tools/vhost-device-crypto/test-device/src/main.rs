@@ -9,11 +9,11 @@ use clap::Parser;
 use crypto_test_device::options::{faults_json, faults_list, Command, Options, Serve};
 use crypto_test_device::{ctl, serve};
 use tracing_subscriber::EnvFilter;
-use vhost_device_crypto::options::{capabilities_json, prints_capabilities};
+use vhost_device_crypto::options::{capabilities_json, has_print_capabilities};
 use vhost_device_crypto::process;
 
 fn main() -> ExitCode {
-    if prints_capabilities() {
+    if has_print_capabilities() {
         println!("{}", capabilities_json());
         return ExitCode::SUCCESS;
     }

@@ -59,7 +59,7 @@ pub struct Serve {
     #[arg(short, long, value_name = "PATH", required_unless_present = "socket_fd")]
     pub socket_path: Option<PathBuf>,
 
-    /// Number of devices, each for its own guest. If it is more than 1, the number of the device,
+    /// Number of devices, each for its own guest. If N is more than 1, the number of the device,
     /// from 0 on, is appended to the paths of sockets, monitors, reports and traces
     #[arg(short = 'c', long, value_name = "N", default_value_t = 1)]
     #[arg(value_parser = socket_count)]
@@ -134,7 +134,7 @@ pub struct Serve {
     #[arg(long, value_name = "NAME,...", value_parser = services)]
     pub services: Option<Services>,
 
-    /// Mask of the ciphers to offer, a number like all masks [default: all]
+    /// Mask of the ciphers to offer. All masks are decimal, or hexadecimal with 0x [default: all]
     #[arg(long, value_name = "MASK", value_parser = number::<u64>)]
     pub cipher_mask: Option<u64>,
 
@@ -210,7 +210,7 @@ pub struct Serve {
     #[arg(long, value_parser = choice::<StatelessBy>(), default_value = default_name::<StatelessBy>())]
     pub stateless_by: StatelessBy,
 
-    /// Number of ECDSA: 2 with revision-1 only, 2 always, or 3
+    /// Algorithm number of ECDSA: 2 with revision-1 only, 2 always, or 3
     #[arg(long, value_parser = choice::<EcdsaNumber>(), default_value = default_name::<EcdsaNumber>())]
     pub ecdsa_number: EcdsaNumber,
 
@@ -227,11 +227,11 @@ pub struct Serve {
     #[arg(long, value_name = "PATH")]
     pub monitor: Option<PathBuf>,
 
-    /// File for a report at the end, as JSON
+    /// File for a JSON report, which is written when the process ends
     #[arg(long, value_name = "PATH")]
     pub report: Option<PathBuf>,
 
-    /// File for the trace, a line of JSON for each request
+    /// File for the trace, with a line of JSON for each request
     #[arg(long, value_name = "PATH")]
     pub trace: Option<PathBuf>,
 

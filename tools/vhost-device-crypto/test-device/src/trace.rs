@@ -12,17 +12,23 @@ use virtio_crypto_device::hooks::{Decoded, Served};
 use virtio_crypto_device::queue_id::QueueId;
 use virtio_crypto_device::status::status_name;
 
+/// A line of the trace.
 #[derive(Serialize)]
 struct Line<'a> {
+    /// Number of earlier requests in the trace.
     number: u64,
     queue: QueueId,
     #[serde(flatten)]
     request: &'a Decoded,
+    /// Lengths of the device-readable segments.
     readable: Vec<usize>,
+    /// Lengths of the device-writable segments.
     writable: Vec<usize>,
+    /// The session ID of a new session.
     #[serde(skip_serializing_if = "Option::is_none")]
     session_id: Option<u64>,
     status: &'static str,
+    /// Number of written bytes that the used ring reports.
     written: u32,
 }
 

@@ -36,22 +36,22 @@ requirements! {
     Reserved = "D-15", "the control header's reserved word is 0";
     DestroyOpcode = "D-16", "a DESTROY has the opcode of the session's service";
     DestroyId = "D-17", "a DESTROY names an existing session";
-    DataOpcode = "D-18", "a data request has a defined opcode, of the session's service";
+    DataOpcode = "D-18", "a data request has a defined opcode of the session's service";
     Direction = "D-20", "a data request has its session's direction";
     SessionId = "D-23", "a data request names an existing session";
-    Mode = "D-24", "the flag distinguishes session mode and stateless mode";
+    Mode = "D-24", "the flag is 1 for session mode or 0 for stateless mode";
     SessionFlag = "D-25", "without a stateless mode, revision 1 sets the session flag";
     OpType = "D-26", "op_type is that of a cipher or of a chain";
     DataOrder = "D-27", "data requests are header, fixed-length fields, input, output, status";
     Unused = "D-28", "unused bytes are 0";
     Raw = "D-29", "RSA without padding: inputs are as long as the modulus, and nothing is signed or verified";
-    AadLen = "aad", "a request has the length of associated data that its session has";
-    Exact = "exact", "descriptors have the total length that the fields of the request give";
+    AadLen = "aad", "associated data has the length in the parameters of the session";
+    Exact = "exact", "the total length of the descriptors is that of the request's fields";
     NoEmpty = "empty", "no descriptor has a length of 0";
     Chain = "chain", "descriptor chains are complete, and in guest memory";
     Ring = "ring", "rings are complete, and in guest memory";
     WritableLast = "D-32", "device-writable descriptors come after the readable ones";
-    Negotiation = "D-38", "features are not written after FEATURES_OK before a reset";
+    Negotiation = "D-38", "after FEATURES_OK features are not written before a reset";
 }
 
 /// A violated requirement with the number of violations.

@@ -13,20 +13,13 @@ use virtio_crypto_device::protocol::feature;
 
 const KEY: [u8; 16] = [7; 16];
 const R1: u64 = feature::REVISION_1;
-const GCM: u32 = 1;
-const CCM: u32 = 2;
-const SHA1: u32 = 2;
-const HASH_THEN_CIPHER: u32 = 1;
-const CIPHER_THEN_HASH: u32 = 2;
-const PLAIN: u32 = 1;
-const AUTH: u32 = 2;
 
 /// Sends an AEAD request in a session. `lens` has the lengths of IV, AAD, source, destination and
 /// tag.
 fn aead(kit: &Kit, op: u32, id: u64, lens: [u32; 5], input: &[&[u8]]) -> Response {
     let [iv, aad, src, dst, tag] = lens;
     let fields = [iv, aad, src, dst, tag, 0];
-    kit.data(0x0300 + op - 1, id, &fields, 48, input, dst as usize)
+    kit.data(AEAD_ENCRYPT + op - ENCRYPT, id, &fields, 48, input, dst as usize)
 }
 
 /// Returns the fields of a chained request in a session.
@@ -177,7 +170,7 @@ fn max_size_counts_keys_iv_associated_data_and_results() {
     });
     check(R1, 3 + 20, &|kit| {
         let id = kit.hash(SHA1, 20).unwrap();
-        kit.data(0x0100, id, &[3, 20], 32, &[b"abc"], 20)
+        kit.data(HASH, id, &[3, 20], 32, &[b"abc"], 20)
     });
     let cipher = [AES_CBC, 16, ENCRYPT, 16, 16, 16];
     check(STATELESS, 16 + 16 + 16 + 16, &|kit| {
@@ -188,7 +181,7 @@ fn max_size_counts_keys_iv_associated_data_and_results() {
     });
     check(STATELESS, 4 + 28 + 20, &|kit| {
         let message = b"what do ya want for nothing?";
-        kit.stateless(0x0200, &[SHA1, 4, 28, 20], 40, &[b"Jefe", message], 20)
+        kit.stateless(MAC, &[SHA1, 4, 28, 20], 40, &[b"Jefe", message], 20)
     });
 }
 
@@ -275,12 +268,12 @@ fn the_feature_may_select_the_stateless_layout() {
     // Fields: algorithm, source, result. With the flag, the algorithm of the session is used.
     for (flag, session, algo) in [(1, id, 99), (0, 77, SHA1)] {
         let fields = [algo, 3, 20, 0];
-        let response = kit.request(0x0100, session, flag, &fields, 40, &[b"abc"], 20);
+        let response = kit.request(HASH, session, flag, &fields, 40, &[b"abc"], 20);
         assert_eq!((response.status, &response.output), (OK, &digest), "flag {flag}");
     }
     kit.assert_no_violation();
     // A request in the session layout is too short.
-    assert_eq!(kit.request(0x0100, id, 1, &[3, 20], 32, &[b"abc"], 20).status, ERR);
+    assert_eq!(kit.request(HASH, id, 1, &[3, 20], 32, &[b"abc"], 20).status, ERR);
 }
 
 #[test]
@@ -319,9 +312,9 @@ fn chains_may_verify_the_digest() {
 fn lengths_of_failed_requests_are_not_counted() {
     let kit = Kit::with(Capabilities { max_size: u64::MAX, ..Capabilities::default() }, 0);
     let id = kit.hash(SHA1, 20).unwrap();
-    assert_eq!(kit.data(0x0100, id, &[3, 20], 32, &[b"abc"], 20).status, OK);
+    assert_eq!(kit.data(HASH, id, &[3, 20], 32, &[b"abc"], 20).status, OK);
     for _ in 0..3 {
-        assert_eq!(kit.data(0x0100, id, &[u32::MAX, 20], 32, &[b"abc"], 20).status, ERR);
+        assert_eq!(kit.data(HASH, id, &[u32::MAX, 20], 32, &[b"abc"], 20).status, ERR);
     }
     let lines = kit.device.hooks.counters.lines();
     let count = |status| {

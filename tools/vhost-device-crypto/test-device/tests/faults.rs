@@ -11,7 +11,6 @@ use harness::*;
 use virtio_crypto_device::protocol::config::CONFIG_LEN;
 
 const KEY: [u8; 16] = [7; 16];
-const CREATE: u32 = 0x0002;
 
 /// Creates a kit with a session, and encrypts 32 zeros without a fault.
 fn kit() -> (Kit, u64, Response) {
@@ -83,19 +82,21 @@ fn corrupt_output_flips_one_bit() {
 #[test]
 fn wrong_tag_corrupts_and_rejects_tags() {
     let kit = Kit::new();
-    let encrypt = kit.aead(1, ENCRYPT, 16, &KEY).unwrap();
-    let decrypt = kit.aead(1, DECRYPT, 16, &KEY).unwrap();
+    let encrypt = kit.aead(GCM, ENCRYPT, 16, &KEY).unwrap();
+    let decrypt = kit.aead(GCM, DECRYPT, 16, &KEY).unwrap();
     let iv = [1; 12];
-    let sealed = kit.data(0x0300, encrypt, &[12, 0, 4, 20, 16, 0], 48, &[&iv, b"data"], 20).output;
-    let decrypted = || kit.data(0x0301, decrypt, &[12, 0, 20, 4, 16, 0], 48, &[&iv, &sealed], 4);
+    let sealed =
+        kit.data(AEAD_ENCRYPT, encrypt, &[12, 0, 4, 20, 16, 0], 48, &[&iv, b"data"], 20).output;
+    let decrypted =
+        || kit.data(AEAD_DECRYPT, decrypt, &[12, 0, 20, 4, 16, 0], 48, &[&iv, &sealed], 4);
     assert_eq!(decrypted().output, b"data");
-    let mac = kit.mac(4, 32, &KEY).unwrap();
-    let digest = || kit.data(0x0200, mac, &[4, 32], 32, &[b"data"], 32).output;
+    let mac = kit.mac(SHA256, 32, &KEY).unwrap();
+    let digest = || kit.data(MAC, mac, &[4, 32], 32, &[b"data"], 32).output;
     let expected = digest();
     kit.fault("wrong-tag");
     assert_eq!(decrypted().status, BADMSG);
     assert_ne!(digest(), expected);
-    let wrong = kit.data(0x0300, encrypt, &[12, 0, 4, 20, 16, 0], 48, &[&iv, b"data"], 20);
+    let wrong = kit.data(AEAD_ENCRYPT, encrypt, &[12, 0, 4, 20, 16, 0], 48, &[&iv, b"data"], 20);
     assert_eq!((wrong.status, &wrong.output[..19]), (OK, &sealed[..19]));
     assert_ne!(wrong.output[19], sealed[19]);
 }
@@ -128,8 +129,8 @@ fn session_ids_are_reused_chosen_or_dropped() {
 fn refuse_destroy_keeps_the_session() {
     let (kit, id, _) = kit();
     kit.fault("refuse-destroy:count=1");
-    assert_eq!(kit.destroy(0x0003, id), ERR);
-    assert_eq!(kit.destroy(0x0003, id), OK);
+    assert_eq!(kit.destroy(CIPHER_DESTROY, id), ERR);
+    assert_eq!(kit.destroy(CIPHER_DESTROY, id), OK);
 }
 
 #[test]
@@ -201,7 +202,7 @@ fn overwrite_fills_all_writable_bytes() {
 fn faults_of_an_opcode_do_not_affect_other_opcodes() {
     let (kit, id, expected) = kit();
     kit.fault(&format!("refuse-operation:opcode={}", 1));
-    kit.fault(&format!("status-unknown:opcode={CREATE}:after=1"));
+    kit.fault(&format!("status-unknown:opcode={CIPHER_CREATE}:after=1"));
     assert_eq!(kit.crypt(id, ENCRYPT, &KEY, &[0; 32]), expected);
     assert!(kit.cipher(AES_CBC, ENCRYPT, &KEY).is_ok());
     assert_eq!(kit.cipher(AES_CBC, ENCRYPT, &KEY), Err(8));
@@ -213,8 +214,8 @@ fn wrong_tag_does_not_count_requests_without_a_tag() {
     kit.fault("wrong-tag:count=1");
     assert_eq!(kit.crypt(id, ENCRYPT, &KEY, &[0; 32]), expected);
     assert_eq!(kit.device.hooks.faults.list()[0].happened, 0);
-    let mac = kit.mac(4, 32, &KEY).unwrap();
-    let mut request = words(&[0x0200, 0, mac as u32, 0, 0, 0, 0, 32]);
+    let mac = kit.mac(SHA256, 32, &KEY).unwrap();
+    let mut request = words(&[MAC, 0, mac as u32, 0, 0, 0, 0, 32]);
     request.resize(72, 0);
     kit.raw_data(&request, 33, usize::MAX);
     assert_eq!(kit.device.hooks.faults.list()[0].happened, 1);

@@ -84,8 +84,12 @@ fn masked_algorithms_are_neither_offered_nor_served() {
     assert_eq!(kit.cipher(2, ENCRYPT, &KEY), Err(NOTSUPP));
     assert!(kit.cipher(AES_CBC, ENCRYPT, &KEY).is_ok());
     // A chain requires both of its algorithms.
-    let chain = |kit: &Kit, mode| kit.chain([2, mode], [AES_CBC, ENCRYPT], [2, 20], &KEY, &KEY, 0);
-    let plain = |kit: &Kit| kit.chain([2, 1], [AES_CBC, ENCRYPT], [2, 20], &KEY, &[], 0);
+    let chain = |kit: &Kit, mode| {
+        kit.chain([CIPHER_THEN_HASH, mode], [AES_CBC, ENCRYPT], [SHA1, 20], &KEY, &KEY, 0)
+    };
+    let plain = |kit: &Kit| {
+        kit.chain([CIPHER_THEN_HASH, PLAIN], [AES_CBC, ENCRYPT], [SHA1, 20], &KEY, &[], 0)
+    };
     assert_eq!((plain(&kit), chain(&kit, 2).is_ok()), (Err(NOTSUPP), true));
     let no_sha1_mac = Kit::with(Capabilities { mac_mask: !(1 << 2), ..Capabilities::default() }, 0);
     assert_eq!((plain(&no_sha1_mac).is_ok(), chain(&no_sha1_mac, 2)), (true, Err(NOTSUPP)));
@@ -110,11 +114,11 @@ fn v8_v9_keys_longer_than_the_maximum_are_rejected() {
         Capabilities { max_cipher_key_len: 16, max_auth_key_len: 20, ..Capabilities::default() };
     let kit = Kit::with(capabilities, 0);
     assert!(kit.cipher(AES_CBC, ENCRYPT, &KEY).is_ok());
-    assert!(kit.mac(2, 20, &[1; 20]).is_ok());
+    assert!(kit.mac(SHA1, 20, &[1; 20]).is_ok());
     kit.assert_no_violation();
     assert_eq!(kit.cipher(AES_CBC, ENCRYPT, &[7; 24]), Err(ERR));
-    assert_eq!(kit.aead(1, ENCRYPT, 16, &[7; 24]), Err(ERR));
-    assert_eq!(kit.mac(2, 20, &[1; 21]), Err(ERR));
+    assert_eq!(kit.aead(GCM, ENCRYPT, 16, &[7; 24]), Err(ERR));
+    assert_eq!(kit.mac(SHA1, 20, &[1; 21]), Err(ERR));
     assert_eq!(kit.violations(), ["D-9", "D-10"]);
 }
 
@@ -145,14 +149,14 @@ fn v12_create_returns_ok_notsupp_nospc_or_err() {
         assert_eq!(kit.cipher(10, ENCRYPT, &KEY), Err(NOTSUPP));
         assert_eq!(kit.cipher(AES_CBC, ENCRYPT, &[0; 15]), Err(ERR));
         assert_eq!(kit.cipher(AES_CBC, 3, &KEY), Err(ERR));
-        assert_eq!(kit.hash(2, 21), Err(ERR));
-        assert_eq!(kit.hash(2, 0), Err(ERR));
+        assert_eq!(kit.hash(SHA1, 21), Err(ERR));
+        assert_eq!(kit.hash(SHA1, 0), Err(ERR));
         for _ in 0..3 {
             kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
         }
         let full = if features == R1 { NOSPC } else { ERR };
         assert_eq!(kit.cipher(AES_CBC, ENCRYPT, &KEY), Err(full));
-        assert_eq!(kit.destroy(0x0003, 1), OK);
+        assert_eq!(kit.destroy(CIPHER_DESTROY, 1), OK);
         assert_eq!(kit.cipher(AES_CBC, ENCRYPT, &KEY), Ok(1));
         kit.assert_no_violation();
     }
@@ -167,7 +171,7 @@ fn v13_session_ids_are_unique_and_only_written_with_ok() {
             let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
             assert!(live_ids.insert(id));
             if round % 3 == 0 {
-                assert_eq!(kit.destroy(0x0003, id), OK);
+                assert_eq!(kit.destroy(CIPHER_DESTROY, id), OK);
                 live_ids.remove(&id);
             }
         }
@@ -177,7 +181,7 @@ fn v13_session_ids_are_unique_and_only_written_with_ok() {
         }
     }
     let kit = Kit::new();
-    let mut request = words(&[0x0002, 99]);
+    let mut request = words(&[CIPHER_CREATE, 99]);
     request.resize(72, 0);
     request[64] = 1;
     let (response, _) = kit.raw_control(request, 16);
@@ -189,9 +193,9 @@ fn v14_destroy_returns_ok_or_err() {
     for features in [0, R1] {
         let kit = Kit::with(Capabilities::default(), features);
         let id = kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap();
-        assert_eq!(kit.destroy(0x0103, id), ERR);
-        assert_eq!(kit.destroy(0x0003, id), OK);
-        assert_eq!(kit.destroy(0x0003, id), ERR);
+        assert_eq!(kit.destroy(HASH_DESTROY, id), ERR);
+        assert_eq!(kit.destroy(CIPHER_DESTROY, id), OK);
+        assert_eq!(kit.destroy(CIPHER_DESTROY, id), ERR);
         assert_eq!(kit.violations(), ["D-16", "D-17"]);
     }
 }
@@ -204,9 +208,9 @@ fn a_driver_may_destroy_its_old_sessions_after_a_reset() {
         // A front end may cause two resets: when rings stop, and when features are accepted.
         kit.device.reset();
         kit.device.reset();
-        assert_eq!(kit.destroy(0x0003, id), if keep_sessions { OK } else { ERR });
+        assert_eq!(kit.destroy(CIPHER_DESTROY, id), if keep_sessions { OK } else { ERR });
         kit.assert_no_violation();
-        assert_eq!(kit.destroy(0x0003, id), ERR);
+        assert_eq!(kit.destroy(CIPHER_DESTROY, id), ERR);
         assert_eq!(kit.violations(), ["D-17"]);
     }
 }
@@ -242,10 +246,10 @@ fn v15_v17_the_flag_selects_session_or_stateless_mode() {
 fn v16_requests_for_another_service_are_rejected() {
     let kit = Kit::new();
     let ids = [
-        (0x0000, kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap()),
-        (0x0100, kit.hash(4, 32).unwrap()),
-        (0x0200, kit.mac(4, 32, &KEY).unwrap()),
-        (0x0300, kit.aead(1, ENCRYPT, 16, &KEY).unwrap()),
+        (CIPHER_ENCRYPT, kit.cipher(AES_CBC, ENCRYPT, &KEY).unwrap()),
+        (HASH, kit.hash(SHA256, 32).unwrap()),
+        (MAC, kit.mac(SHA256, 32, &KEY).unwrap()),
+        (AEAD_ENCRYPT, kit.aead(GCM, ENCRYPT, 16, &KEY).unwrap()),
     ];
     for (session_opcode, id) in ids {
         for opcode in [0x0000, 0x0100, 0x0200, 0x0300, 0x0400, 0x0403] {
@@ -269,24 +273,24 @@ fn v18_v19_v21_digests_are_copied_to_the_result() {
     let jefe = hex("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
     for features in [0, R1, STATELESS] {
         let kit = Kit::with(Capabilities::default(), features);
-        let hash = kit.hash(4, 32).unwrap();
-        let response = kit.data(0x0100, hash, &[3, 32], 32, &[b"abc"], 32);
+        let hash = kit.hash(SHA256, 32).unwrap();
+        let response = kit.data(HASH, hash, &[3, 32], 32, &[b"abc"], 32);
         assert_eq!((response.status, response.output, response.written), (OK, abc.clone(), 33));
-        let mac = kit.mac(4, 32, b"Jefe").unwrap();
+        let mac = kit.mac(SHA256, 32, b"Jefe").unwrap();
         let message = b"what do ya want for nothing?";
-        let response = kit.data(0x0200, mac, &[28, 32], 32, &[message], 32);
+        let response = kit.data(MAC, mac, &[28, 32], 32, &[message], 32);
         assert_eq!((response.status, response.output, response.written), (OK, jefe.clone(), 33));
         if features == STATELESS {
-            let response = kit.stateless(0x0100, &[4, 3, 32, 0], 40, &[b"abc"], 32);
+            let response = kit.stateless(HASH, &[SHA256, 3, 32, 0], 40, &[b"abc"], 32);
             assert_eq!((response.status, response.output), (OK, abc.clone()));
-            let response = kit.stateless(0x0200, &[4, 4, 28, 32], 40, &[b"Jefe", message], 32);
+            let response = kit.stateless(MAC, &[SHA256, 4, 28, 32], 40, &[b"Jefe", message], 32);
             assert_eq!((response.status, response.output), (OK, jefe.clone()));
         }
         // The result may be truncated, but must have the length in the parameters of the session.
-        let short = kit.mac(4, 12, b"Jefe").unwrap();
-        let response = kit.data(0x0200, short, &[28, 12], 32, &[message], 12);
+        let short = kit.mac(SHA256, 12, b"Jefe").unwrap();
+        let response = kit.data(MAC, short, &[28, 12], 32, &[message], 12);
         assert_eq!((response.status, &response.output[..]), (OK, &jefe[..12]));
-        assert_eq!(kit.data(0x0200, short, &[28, 16], 32, &[message], 16).status, ERR);
+        assert_eq!(kit.data(MAC, short, &[28, 16], 32, &[message], 16).status, ERR);
         kit.assert_no_violation();
     }
 }
@@ -331,9 +335,10 @@ fn v20_v21_v22_chains_cipher_and_digest_in_either_order() {
     for features in [0, R1, STATELESS] {
         let kit = Kit::with(Capabilities::default(), features);
         for aad in [&aad[..], &[]] {
-            let len = aad.len() as u32;
+            let (len, hash) = (aad.len() as u32, [SHA1, 20]);
             // Cipher then hash, with AAD, like an IPsec request.
-            let id = kit.chain([2, 2], [AES_CBC, ENCRYPT], [2, 20], &key, &auth_key, len).unwrap();
+            let order = [CIPHER_THEN_HASH, AUTH];
+            let id = kit.chain(order, [AES_CBC, ENCRYPT], hash, &key, &auth_key, len).unwrap();
             let fields = chain_fields(32, [0, 32], [0, 32], len, 20);
             let input: [&[u8]; 3] =
                 if features == 0 { [&iv, aad, &plain] } else { [&iv, &plain, aad] };
@@ -342,14 +347,17 @@ fn v20_v21_v22_chains_cipher_and_digest_in_either_order() {
             assert_eq!(response.output, [&cipher[..], &hmac(&[aad, &cipher])].concat());
             assert_eq!(response.written, 53);
             // The reverse: hash then decrypt.
-            let id = kit.chain([1, 2], [AES_CBC, DECRYPT], [2, 20], &key, &auth_key, len).unwrap();
+            let order = [HASH_THEN_CIPHER, AUTH];
+            let id = kit.chain(order, [AES_CBC, DECRYPT], hash, &key, &auth_key, len).unwrap();
             let input: [&[u8]; 3] =
                 if features == 0 { [&iv, aad, &cipher] } else { [&iv, &cipher, aad] };
             let response = kit.data(1, id, &fields, 72, &input, 52);
             assert_eq!(response.output, [&plain[..], &hmac(&[aad, &cipher])].concat());
             if features == STATELESS {
+                let order = CIPHER_THEN_HASH;
                 let fields = [
-                    2, len, AES_CBC, 16, ENCRYPT, 2, 20, 2, 16, 32, 32, 0, 32, 0, 32, len, 20, 0, 2,
+                    order, len, AES_CBC, 16, ENCRYPT, SHA1, 20, AUTH, 16, 32, 32, 0, 32, 0, 32,
+                    len, 20, 0, 2,
                 ];
                 let input: [&[u8]; 5] = [&key, &auth_key, &iv, aad, &plain];
                 let response = kit.stateless(0, &fields, 100, &input, 52);
@@ -357,7 +365,9 @@ fn v20_v21_v22_chains_cipher_and_digest_in_either_order() {
             }
         }
         // A plain hash of a range, and a header that is not encrypted.
-        let id = kit.chain([2, 1], [AES_CBC, ENCRYPT], [2, 20], &key, &[], 0).unwrap();
+        let id = kit
+            .chain([CIPHER_THEN_HASH, PLAIN], [AES_CBC, ENCRYPT], [SHA1, 20], &key, &[], 0)
+            .unwrap();
         let src = [&[0xee; 8][..], &plain].concat();
         let fields = chain_fields(40, [8, 32], [4, 20], 0, 20);
         let response = kit.data(0, id, &fields, 72, &[&iv, &src], 60);
@@ -370,8 +380,8 @@ fn v20_v21_v22_chains_cipher_and_digest_in_either_order() {
             let fields = chain_fields(40, cipher, hash, 0, 20);
             assert_eq!(kit.data(0, id, &fields, 72, &[&iv, &src], 60).status, ERR);
         }
-        assert_eq!(kit.chain([3, 1], [AES_CBC, 1], [2, 20], &key, &[], 0), Err(NOTSUPP));
-        assert_eq!(kit.chain([1, 3], [AES_CBC, 1], [2, 20], &key, &[], 0), Err(NOTSUPP));
+        assert_eq!(kit.chain([3, 1], [AES_CBC, 1], [SHA1, 20], &key, &[], 0), Err(NOTSUPP));
+        assert_eq!(kit.chain([1, 3], [AES_CBC, 1], [SHA1, 20], &key, &[], 0), Err(NOTSUPP));
     }
 }
 
@@ -390,33 +400,35 @@ fn v23_v24_v25_aead_tag_follows_the_ciphertext_and_is_verified() {
     let decrypt_fields = [12, 20, 76, 60, 16, 0];
     for features in [0, R1, STATELESS] {
         let kit = Kit::with(Capabilities::default(), features);
-        let encrypt = kit.aead(1, ENCRYPT, 16, &key).unwrap();
-        let decrypt = kit.aead(1, DECRYPT, 16, &key).unwrap();
+        let encrypt = kit.aead(GCM, ENCRYPT, 16, &key).unwrap();
+        let decrypt = kit.aead(GCM, DECRYPT, 16, &key).unwrap();
         let response =
-            kit.data(0x0300, encrypt, &[12, 20, 60, 76, 16, 0], 48, &[&iv, &plain, &aad], 76);
+            kit.data(AEAD_ENCRYPT, encrypt, &[12, 20, 60, 76, 16, 0], 48, &[&iv, &plain, &aad], 76);
         assert_eq!(response, Response { status: OK, output: sealed.clone(), written: 77 });
-        let response = kit.data(0x0301, decrypt, &decrypt_fields, 48, &[&iv, &sealed, &aad], 60);
+        let response =
+            kit.data(AEAD_DECRYPT, decrypt, &decrypt_fields, 48, &[&iv, &sealed, &aad], 60);
         assert_eq!(response, Response { status: OK, output: plain.clone(), written: 61 });
         if features == STATELESS {
-            let fields = [1, 16, ENCRYPT, 12, 16, 20, 60, 76];
-            let response = kit.stateless(0x0300, &fields, 56, &[&key, &iv, &plain, &aad], 76);
+            let fields = [GCM, 16, ENCRYPT, 12, 16, 20, 60, 76];
+            let response = kit.stateless(AEAD_ENCRYPT, &fields, 56, &[&key, &iv, &plain, &aad], 76);
             assert_eq!((response.status, response.output), (OK, sealed.clone()));
         }
         for at in [0, 59, 60, 75] {
             let mut wrong = sealed.clone();
             wrong[at] ^= 0x10;
-            let response = kit.data(0x0301, decrypt, &decrypt_fields, 48, &[&iv, &wrong, &aad], 60);
+            let response =
+                kit.data(AEAD_DECRYPT, decrypt, &decrypt_fields, 48, &[&iv, &wrong, &aad], 60);
             assert_eq!((response.status, response.written), (BADMSG, 0));
             assert_ne!(response.output, plain);
         }
         kit.assert_no_violation();
         let short = [12, 20, 15, 0, 16, 0];
         assert_eq!(
-            kit.data(0x0301, decrypt, &short, 48, &[&iv, &sealed[..15], &aad], 0).status,
+            kit.data(AEAD_DECRYPT, decrypt, &short, 48, &[&iv, &sealed[..15], &aad], 0).status,
             ERR
         );
         let short_dst = [12, 20, 60, 75, 16, 0];
-        let response = kit.data(0x0300, encrypt, &short_dst, 48, &[&iv, &plain, &aad], 75);
+        let response = kit.data(AEAD_ENCRYPT, encrypt, &short_dst, 48, &[&iv, &plain, &aad], 75);
         assert_eq!(response.status, ERR);
     }
 }

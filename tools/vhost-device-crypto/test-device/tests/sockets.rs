@@ -15,6 +15,7 @@ use vmm_sys_util::tempdir::TempDir;
 /// Creates a session for AES-CBC.
 fn create_session(front: &mut Front) -> u64 {
     let mut bytes = vec![0; 72];
+    // Opcode, algorithm (in the header and in the fields), key length, direction, op_type.
     for (at, word) in [(0, 0x0002), (4, 3), (16, 3), (20, 16), (24, 1), (64, 1)] {
         bytes[at..at + 4].copy_from_slice(&u32::to_le_bytes(word));
     }

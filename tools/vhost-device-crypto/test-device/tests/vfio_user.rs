@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use driver::front::{wait, Server, VERSION_1};
 use driver::function::{
-    Guest, COMMON, CONFIG_VECTOR, DEVICE, DRIVER, EVENT_IDX, GENERATION, IN_ORDER, ISR,
-    NEEDS_RESET, NO_VECTOR, PACKED, PCI, PCI_CONFIG, QUEUE_ENABLE, QUEUE_RESET, QUEUE_SELECT,
-    QUEUE_VECTOR, RING_RESET,
+    Guest, COMMON, CONFIG_VECTOR, DEVICE, DRIVER, DRIVER_OK, EVENT_IDX, GENERATION, IN_ORDER, ISR,
+    NEEDS_RESET, NO_VECTOR, NUM_QUEUES, PACKED, PCI, PCI_CONFIG, QUEUE_DESC, QUEUE_ENABLE,
+    QUEUE_RESET, QUEUE_SELECT, QUEUE_VECTOR, RING_RESET, STATUS,
 };
 use driver::packed::Packed;
 use driver::{BORDER, END, WRITE};
@@ -38,7 +38,7 @@ fn function_has_virtio_ids_and_capabilities() {
     assert_eq!(guest.offered() & 0xffff, 0x3f);
     // One vector for each of three data queues, the control queue, and config changes.
     assert_eq!(guest.vectors.len(), 5);
-    assert_eq!(guest.common(0x12, 2), 4);
+    assert_eq!(guest.common(NUM_QUEUES, 2), 4);
     assert_eq!(guest.structure(DEVICE).unwrap().2, 56);
     assert_eq!(guest.read(DEVICE, 4, 4), 3);
     assert_eq!(guest.read(DEVICE, 0, 8), 3 << 32 | 1);
@@ -317,11 +317,11 @@ fn invalid_ring_sets_needs_reset() {
         assert!(guest.negotiate(VERSION_1 | features));
         guest.set_common(CONFIG_VECTOR, 2, 0);
         guest.set_common(QUEUE_SELECT, 2, 0);
-        guest.set_common(0x20, 4, address & 0xffff_ffff);
-        guest.set_common(0x24, 4, address >> 32);
+        guest.set_common(QUEUE_DESC, 4, address & 0xffff_ffff);
+        guest.set_common(QUEUE_DESC + 4, 4, address >> 32);
         guest.set_common(QUEUE_ENABLE, 2, 1);
         let status = guest.status();
-        guest.set_common(0x14, 1, status | 4);
+        guest.set_common(STATUS, 1, status | DRIVER_OK);
         guest.kick(0);
         wait("status", || (guest.status() & NEEDS_RESET != 0).then_some(()));
         guest.reset();
@@ -414,6 +414,7 @@ fn interrupts_without_an_eventfd_become_pending() {
     guest.kick(0);
     wait("used entry", || (guest.rings[0].used().len() == 1).then_some(()));
     let pending = |guest: &mut Guest| {
+        // The pending bits of MSI-X are at this offset of the BAR.
         let mut bits = [0; 8];
         guest.client.region_read(0, 0x5000, &mut bits).unwrap();
         bits[0]
@@ -449,10 +450,12 @@ fn intx_works_without_msix() {
     wait("interrupt", || guest.line.read().ok());
     assert_eq!(guest.read(ISR, 0, 1), 2);
     guest.unmask_line();
+    // Disable INTx in the command register.
     guest.client.region_write(PCI_CONFIG, 4, &[0, 4]).unwrap();
     server.command(r#"{"command":"config-change"}"#);
     sleep(Duration::from_millis(20));
     assert!(guest.line.read().is_err());
+    // Enable INTx again.
     guest.client.region_write(PCI_CONFIG, 4, &[0, 0]).unwrap();
     wait("interrupt", || guest.line.read().ok());
     assert!(guest.raised().is_empty());
@@ -468,9 +471,9 @@ fn bar_is_accessible_through_the_configuration_space() {
         guest.client.region_write(PCI_CONFIG, window + 8, &(at as u32).to_le_bytes()).unwrap();
         guest.client.region_write(PCI_CONFIG, window + 12, &[len, 0, 0, 0]).unwrap();
     };
-    access(&mut guest, common + 0x12, 2);
+    access(&mut guest, common + NUM_QUEUES, 2);
     assert_eq!(guest.pci_config(window + 16, 2), 4);
-    access(&mut guest, common + 0x14, 1);
+    access(&mut guest, common + STATUS, 1);
     guest.client.region_write(PCI_CONFIG, window + 16, &[DRIVER as u8]).unwrap();
     assert_eq!(guest.status(), DRIVER);
     assert_eq!(guest.pci_config(window + 16, 1), DRIVER);

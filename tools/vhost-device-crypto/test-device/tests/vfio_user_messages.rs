@@ -31,6 +31,7 @@ fn invalid_commands_return_an_error() {
         bytes
     };
     let words = |words: &[u32]| -> Vec<u8> { words.iter().flat_map(|w| w.to_ne_bytes()).collect() };
+    // Invalid commands, and commands with an invalid body.
     for (command, body) in [
         (0, vec![]),
         (1, vec![]),

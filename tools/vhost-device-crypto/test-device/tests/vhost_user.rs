@@ -24,9 +24,13 @@ const EVENT_IDX: u64 = 1 << 29;
 /// Index of the control queue, after one data queue.
 const CONTROL: usize = 1;
 
+/// The status of a request whose session does not exist.
+const INVSESS: u8 = 4;
+
 /// Creates a session for AES-CBC, in the padded layout. Returns its ID and the status.
 fn create_session(front: &mut Front, index: usize) -> (u64, u32) {
     let mut bytes = vec![0; 72];
+    // Opcode, algorithm (in the header and in the fields), key length, direction, op_type.
     let words = [(0, 0x0002), (4, 3), (16, 3), (20, 16), (24, 1), (64, 1)];
     for (at, word) in words {
         bytes[at..at + 4].copy_from_slice(&u32::to_le_bytes(word));
@@ -47,6 +51,7 @@ fn create_session(front: &mut Front, index: usize) -> (u64, u32) {
 /// Encrypts a block in a session. Returns the status.
 fn encrypt(front: &mut Front, session: u64) -> u8 {
     let mut bytes = vec![0; 72];
+    // Session ID, and the lengths of IV, source and destination.
     let words = [(8, session as u32), (12, (session >> 32) as u32), (24, 16), (28, 16), (32, 16)];
     for (at, word) in words {
         bytes[at..at + 4].copy_from_slice(&u32::to_le_bytes(word));
@@ -139,7 +144,7 @@ fn a_start_that_does_not_resume_resets_the_device() {
         start(&mut front);
         assert_eq!(server.status()["sessions"], 0);
         assert_eq!(server.status()["sessions_leaked"], count);
-        assert_eq!(encrypt(&mut front, id), 4);
+        assert_eq!(encrypt(&mut front, id), INVSESS);
         front.stop();
     }
 }
@@ -156,7 +161,7 @@ fn sessions_do_not_survive_a_disconnect() {
     wait("release", || (server.status()["sessions"] == 0).then_some(()));
     let mut front = server.connect(2);
     front.start(0, 2);
-    assert_eq!(encrypt(&mut front, id), 4);
+    assert_eq!(encrypt(&mut front, id), INVSESS);
 }
 
 #[test]

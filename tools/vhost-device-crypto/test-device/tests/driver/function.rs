@@ -31,8 +31,9 @@ const NONE: u32 = 1;
 const UNMASK: u32 = 16;
 const TRIGGER: u32 = 32;
 
-/// Status bits.
+/// Status bits ACKNOWLEDGE and DRIVER.
 pub const DRIVER: u64 = 3;
+/// Other status bits.
 pub const FEATURES_OK: u64 = 8;
 pub const DRIVER_OK: u64 = 4;
 pub const NEEDS_RESET: u64 = 64;
@@ -45,6 +46,7 @@ pub const DEVICE: u8 = 4;
 pub const PCI: u8 = 5;
 
 /// Offsets of registers in the common configuration.
+pub const NUM_QUEUES: u64 = 0x12;
 pub const STATUS: u64 = 0x14;
 pub const GENERATION: u64 = 0x15;
 pub const CONFIG_VECTOR: u64 = 0x10;

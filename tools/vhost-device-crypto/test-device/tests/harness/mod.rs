@@ -11,6 +11,7 @@ use virtio_crypto_device::device::Scratch;
 use virtio_crypto_device::memory::{Chain, Slice, Span};
 use virtio_crypto_device::protocol::feature;
 
+/// Status codes.
 pub const OK: u32 = 0;
 pub const ERR: u32 = 1;
 pub const BADMSG: u32 = 2;
@@ -19,9 +20,40 @@ pub const INVSESS: u32 = 4;
 pub const NOSPC: u32 = 5;
 pub const KEY_REJECTED: u32 = 6;
 
+/// Directions.
 pub const ENCRYPT: u32 = 1;
 pub const DECRYPT: u32 = 2;
+
+/// Numbers of algorithms. A hash has the same number as its HMAC.
 pub const AES_CBC: u32 = 3;
+pub const SHA1: u32 = 2;
+pub const SHA256: u32 = 4;
+pub const GCM: u32 = 1;
+pub const CCM: u32 = 2;
+
+/// Orders and hash modes of algorithm chaining.
+pub const HASH_THEN_CIPHER: u32 = 1;
+pub const CIPHER_THEN_HASH: u32 = 2;
+pub const PLAIN: u32 = 1;
+pub const AUTH: u32 = 2;
+
+/// Opcodes of control requests.
+pub const CIPHER_CREATE: u32 = 0x0002;
+pub const CIPHER_DESTROY: u32 = 0x0003;
+pub const HASH_CREATE: u32 = 0x0102;
+pub const HASH_DESTROY: u32 = 0x0103;
+pub const MAC_CREATE: u32 = 0x0202;
+pub const AEAD_CREATE: u32 = 0x0302;
+pub const AKCIPHER_CREATE: u32 = 0x0404;
+
+/// Opcodes of data requests.
+pub const CIPHER_ENCRYPT: u32 = 0x0000;
+pub const HASH: u32 = 0x0100;
+pub const MAC: u32 = 0x0200;
+pub const AEAD_ENCRYPT: u32 = 0x0300;
+pub const AEAD_DECRYPT: u32 = 0x0301;
+pub const AKCIPHER_ENCRYPT: u32 = 0x0400;
+pub const AKCIPHER_SIGN: u32 = 0x0402;
 
 /// `VIRTIO_CRYPTO_F_REVISION_1` and all stateless modes.
 pub const STATELESS: u64 = feature::ALL;
@@ -139,7 +171,8 @@ impl Kit {
         instrument::data(&self.device, 0, &mut Scratch::default(), &chain)
     }
 
-    /// Sends a CREATE with these fields from offset 16 on, and keys.
+    /// Sends a CREATE with these fields from offset 16 on, and keys. `natural` is the length of the
+    /// header and the fixed-length fields with revision 1. Returns the session ID, or the status.
     pub fn create(
         &self,
         opcode: u32,
@@ -183,7 +216,7 @@ impl Kit {
         let mut fields = [0; 14];
         fields[..3].copy_from_slice(&[algo, key.len() as u32, op]);
         fields[12] = 1;
-        self.create(0x0002, &fields, 72, &[key])
+        self.create(CIPHER_CREATE, &fields, 72, &[key])
     }
 
     /// Creates a session for algorithm chaining. The arrays are `[order, hash_mode]`,
@@ -202,15 +235,15 @@ impl Kit {
         fields[6..9].copy_from_slice(&[hash[0], hash[1], auth_key.len() as u32]);
         fields[10] = aad_len;
         fields[12] = 2;
-        self.create(0x0002, &fields, 72, &[key, auth_key])
+        self.create(CIPHER_CREATE, &fields, 72, &[key, auth_key])
     }
 
     pub fn hash(&self, algo: u32, len: u32) -> Result<u64, u32> {
-        self.create(0x0102, &[algo, len], 24, &[])
+        self.create(HASH_CREATE, &[algo, len], 24, &[])
     }
 
     pub fn mac(&self, algo: u32, len: u32, key: &[u8]) -> Result<u64, u32> {
-        self.create(0x0202, &[algo, len, key.len() as u32, 0], 32, &[key])
+        self.create(MAC_CREATE, &[algo, len, key.len() as u32, 0], 32, &[key])
     }
 
     pub fn aead(&self, algo: u32, op: u32, tag_len: u32, key: &[u8]) -> Result<u64, u32> {
@@ -226,7 +259,7 @@ impl Kit {
         aad_len: u32,
         key: &[u8],
     ) -> Result<u64, u32> {
-        self.create(0x0302, &[algo, key.len() as u32, tag_len, aad_len, op, 0], 40, &[key])
+        self.create(AEAD_CREATE, &[algo, key.len() as u32, tag_len, aad_len, op, 0], 40, &[key])
     }
 
     pub fn akcipher(
@@ -237,11 +270,12 @@ impl Kit {
         key: &[u8],
     ) -> Result<u64, u32> {
         let fields = [algo, key_type, key.len() as u32, detail[0], detail[1]];
-        self.create(0x0404, &fields, 72, &[key])
+        self.create(AKCIPHER_CREATE, &fields, 72, &[key])
     }
 
     /// Sends a data request with these fields from offset 24 on, this input, and `output` bytes of
-    /// output before the status. The result must not depend on how the request is cut.
+    /// output before the status. `natural` is the length of the header and the fixed-length fields
+    /// with revision 1. The result must not depend on the segment length.
     pub fn data(
         &self,
         opcode: u32,
@@ -255,7 +289,7 @@ impl Kit {
         self.request(opcode, session, flag, fields, natural, input, output)
     }
 
-    /// Sends a stateless request.
+    /// Sends a stateless request, with `len` bytes of header and fixed-length fields.
     pub fn stateless(
         &self,
         opcode: u32,
@@ -287,12 +321,12 @@ impl Kit {
             let (status, output) = response.split_last().unwrap();
             Response { status: (*status).into(), output: output.to_vec(), written }
         });
-        if (0x0402..0x0403).contains(&opcode) || opcode == 0x0400 {
-            // Signatures and PKCS#1 encryption are randomized.
+        if opcode == AKCIPHER_SIGN || opcode == AKCIPHER_ENCRYPT {
+            // ECDSA signatures and PKCS#1 encryption are randomized.
             return responses[0].clone();
         }
         for response in &responses[1..] {
-            assert_eq!(responses[0], *response, "the result depends on how the request is cut");
+            assert_eq!(responses[0], *response, "the result depends on the segment length");
         }
         responses.reverse();
         responses[0].clone()
@@ -304,7 +338,7 @@ impl Kit {
         let mut fields = [0; 12];
         fields[..3].copy_from_slice(&[iv.len() as u32, len, len]);
         fields[10] = 1;
-        self.data(op - 1, session, &fields, 72, &[iv, src], src.len())
+        self.data(CIPHER_ENCRYPT + op - ENCRYPT, session, &fields, 72, &[iv, src], src.len())
     }
 
     pub fn violations(&self) -> Vec<&'static str> {
