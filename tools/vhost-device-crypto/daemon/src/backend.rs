@@ -5,7 +5,8 @@
 //!
 //! QEMU sends the same messages when the guest resets the device and when the guest is paused. It
 //! stops the rings, sets the status to 0, and sets the features again before it starts the rings.
-//! Stopping all rings therefore only suspends the device, which keeps its sessions. A reset is
+//! Stopping all rings therefore only suspends the device, which keeps its sessions. These events
+//! reset the device:
 //!
 //! - the message RESET_DEVICE,
 //! - a status of 0 while a ring runs, see [`Service::clear_status`],

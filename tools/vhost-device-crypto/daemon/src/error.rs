@@ -33,7 +33,7 @@ pub enum Error {
 }
 
 /// Adds the path of the file to an I/O error.
-pub fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
+pub fn with_path(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.display().to_string();
     |error| Error::Path(path, error)
 }

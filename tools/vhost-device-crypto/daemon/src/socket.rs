@@ -10,7 +10,7 @@ use std::path::Path;
 
 use rustix::net::sockopt::socket_acceptconn;
 
-use crate::error::{at, Error};
+use crate::error::{with_path, Error};
 
 /// The source of front ends.
 #[derive(Debug)]
@@ -65,15 +65,15 @@ pub fn inherited(number: RawFd) -> Result<Socket, Error> {
 pub fn bind(path: &Path) -> Result<UnixListener, Error> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.file_type().is_socket() => {
-            if has_owner(path).map_err(at(path))? {
+            if has_owner(path).map_err(with_path(path))? {
                 return Err(Error::InUse(path.display().to_string()));
             }
-            fs::remove_file(path).map_err(at(path))?;
+            fs::remove_file(path).map_err(with_path(path))?;
         }
         Ok(_) => return Err(Error::NotSocket(path.display().to_string())),
         Err(_) => {}
     }
-    UnixListener::bind(path).map_err(at(path))
+    UnixListener::bind(path).map_err(with_path(path))
 }
 
 /// Returns whether a process has opened the socket at a path.

@@ -141,19 +141,19 @@ impl<'s, 'm> Cursor<'s, 'm> {
 
     /// Copies bytes from the span until `to` is full or the span ends.
     pub(crate) fn read(&mut self, to: &mut [u8]) {
-        let mut done = 0;
-        while done < to.len() && self.contiguous_len() > 0 {
-            done += self.take(to.len() - done).copy_to(&mut to[done..]);
+        let mut copied = 0;
+        while copied < to.len() && self.contiguous_len() > 0 {
+            copied += self.take(to.len() - copied).copy_to(&mut to[copied..]);
         }
     }
 
     /// Copies bytes to the span until `from` or the span ends.
     pub(crate) fn write(&mut self, from: &[u8]) {
-        let mut done = 0;
-        while done < from.len() && self.contiguous_len() > 0 {
-            let slice = self.take(from.len() - done);
-            slice.copy_from(&from[done..done + slice.len()]);
-            done += slice.len();
+        let mut copied = 0;
+        while copied < from.len() && self.contiguous_len() > 0 {
+            let slice = self.take(from.len() - copied);
+            slice.copy_from(&from[copied..copied + slice.len()]);
+            copied += slice.len();
         }
     }
 }

@@ -14,42 +14,44 @@ pub const DEFAULT_LINES: u32 = 10;
 /// The limit of [`warn_limited!`](crate::warn_limited), for all devices of the process.
 pub static GUEST: Limit = Limit::new(DEFAULT_LINES, Duration::from_secs(1));
 
-/// Maximum number of events in a period.
+/// A maximum number of events per period.
 pub struct Limit {
-    most: AtomicU32,
+    /// The maximum.
+    max: AtomicU32,
     period: Duration,
     state: Mutex<State>,
 }
 
 struct State {
     /// Start of the current period.
-    since: Option<Instant>,
+    start: Option<Instant>,
+    /// Number of events admitted in the current period.
     admitted: u32,
     /// Number of events refused since the last admitted event.
     refused: u64,
 }
 
 impl Limit {
-    /// Creates a limit of `most` events per period.
-    pub const fn new(most: u32, period: Duration) -> Self {
-        let state = State { since: None, admitted: 0, refused: 0 };
-        Limit { most: AtomicU32::new(most), period, state: Mutex::new(state) }
+    /// Creates a limit of `max` events per period.
+    pub const fn new(max: u32, period: Duration) -> Self {
+        let state = State { start: None, admitted: 0, refused: 0 };
+        Limit { max: AtomicU32::new(max), period, state: Mutex::new(state) }
     }
 
     /// Changes the maximum number of events per period.
-    pub fn set(&self, most: u32) {
-        self.most.store(most, Ordering::Relaxed);
+    pub fn set(&self, max: u32) {
+        self.max.store(max, Ordering::Relaxed);
     }
 
     /// Returns `None` if the limit is reached. Otherwise returns the number of events that were
     /// refused since the last admitted event.
     pub fn admit(&self, now: Instant) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let over = |since: Instant| now.saturating_duration_since(since) >= self.period;
-        if state.since.is_none_or(over) {
-            (state.since, state.admitted) = (Some(now), 0);
+        let is_over = |start: Instant| now.saturating_duration_since(start) >= self.period;
+        if state.start.is_none_or(is_over) {
+            (state.start, state.admitted) = (Some(now), 0);
         }
-        if state.admitted >= self.most.load(Ordering::Relaxed) {
+        if state.admitted >= self.max.load(Ordering::Relaxed) {
             state.refused = state.refused.saturating_add(1);
             return None;
         }
@@ -80,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_holds_in_each_period() {
+    fn limits_apply_to_each_period() {
         let limit = Limit::new(3, Duration::from_secs(1));
         let start = Instant::now();
         let at = |milliseconds| limit.admit(start + Duration::from_millis(milliseconds));

@@ -117,22 +117,22 @@ impl<'m> Span<'m> {
 
     /// Copies bytes from the span until `to` is full or the span ends. Returns the number of bytes.
     pub fn read(&self, to: &mut [u8]) -> usize {
-        let mut done = 0;
+        let mut copied = 0;
         for slice in &self.slices {
-            done += slice.copy_to(&mut to[done..]);
+            copied += slice.copy_to(&mut to[copied..]);
         }
-        done
+        copied
     }
 
     /// Copies bytes to the span until `from` or the span ends. Returns the number of bytes.
     pub fn write(&self, from: &[u8]) -> usize {
-        let mut done = 0;
+        let mut copied = 0;
         for slice in &self.slices {
-            let len = slice.len().min(from.len() - done);
-            slice.copy_from(&from[done..done + len]);
-            done += len;
+            let len = slice.len().min(from.len() - copied);
+            slice.copy_from(&from[copied..copied + len]);
+            copied += len;
         }
-        done
+        copied
     }
 
     /// Returns a copy of the bytes, which is wiped on drop.

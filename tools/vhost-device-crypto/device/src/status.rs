@@ -8,7 +8,7 @@ use serde::Serialize;
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[repr(u8)]
 pub enum StatusError {
-    /// `VIRTIO_CRYPTO_ERR`: any error without a status of its own.
+    /// `VIRTIO_CRYPTO_ERR`: an error for which no other status is defined.
     #[error("the request is not valid")]
     #[serde(rename = "ERR")]
     Generic = 1,

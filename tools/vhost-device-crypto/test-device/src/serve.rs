@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use vhost_device_crypto::connection::{handle_connection, serve_socket};
-use vhost_device_crypto::error::{at, Error as DaemonError};
+use vhost_device_crypto::error::{with_path, Error as DaemonError};
 use vhost_device_crypto::socket::{self, Socket};
 use vhost_device_crypto::{hardening, process};
 use virtio_crypto_device::protocol::feature;
@@ -90,7 +90,7 @@ pub fn serve(options: &Serve) -> Result<(), Error> {
 /// Creates a device with its settings and the faults of the command line.
 fn create_device(options: &Serve, number: usize) -> Result<Arc<TestDevice>, Error> {
     let trace = match options.numbered(&options.trace, number) {
-        Some(path) => Trace::new(Box::new(fs::File::create(&path).map_err(at(&path))?)),
+        Some(path) => Trace::new(Box::new(fs::File::create(&path).map_err(with_path(&path))?)),
         None => Trace::default(),
     };
     let capabilities = options.capabilities();

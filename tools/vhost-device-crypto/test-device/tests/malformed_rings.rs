@@ -34,9 +34,9 @@ fn chain_error(descriptors: &[(u64, u32, u16, u16)]) -> ChainError {
     assert_eq!(bench.ring.used(), [(0, 0)], "{descriptors:x?}");
     assert_eq!(bench.queue.status().malformed, 1);
     // The next request works.
-    let good = bench.ring.add(&[(BUFFERS, 1, WRITE)]);
+    let head = bench.ring.add(&[(BUFFERS, 1, WRITE)]);
     bench.run();
-    assert_eq!(bench.ring.used(), [(good.into(), 1)]);
+    assert_eq!(bench.ring.used(), [(head.into(), 1)]);
     assert!(!bench.queue.status().broken);
     // The valid request has overwritten the first descriptor of the invalid chain.
     bench.ring.write_descriptor(TABLE, 0, descriptors[0]);
@@ -45,14 +45,14 @@ fn chain_error(descriptors: &[(u64, u32, u16, u16)]) -> ChainError {
 }
 
 #[test]
-fn invalid_chains() {
-    let good = BUFFERS;
+fn invalid_chains_are_rejected() {
+    let buffer = BUFFERS;
     // Loops of one and of two descriptors.
-    assert_eq!(chain_error(&[(good, 1, NEXT, 0)]), ChainError::TooLong);
-    assert_eq!(chain_error(&[(good, 1, NEXT, 1), (good, 0, NEXT, 0)]), ChainError::TooLong);
+    assert_eq!(chain_error(&[(buffer, 1, NEXT, 0)]), ChainError::TooLong);
+    assert_eq!(chain_error(&[(buffer, 1, NEXT, 1), (buffer, 0, NEXT, 0)]), ChainError::TooLong);
     // Indexes beyond the table.
-    assert_eq!(chain_error(&[(good, 1, NEXT, 16)]), ChainError::Index(16));
-    assert_eq!(chain_error(&[(good, 1, NEXT, 65535)]), ChainError::Index(65535));
+    assert_eq!(chain_error(&[(buffer, 1, NEXT, 16)]), ChainError::Index(16));
+    assert_eq!(chain_error(&[(buffer, 1, NEXT, 65535)]), ChainError::Index(65535));
     // Buffers outside guest memory.
     for (address, len) in [(END, 1), (END - 1, 2), (u64::MAX, 1), (u64::MAX - 1, 4), (1 << 63, 1)] {
         assert_eq!(chain_error(&[(address, len, 0, 0)]), ChainError::Buffer(address, len));
@@ -64,7 +64,7 @@ fn invalid_chains() {
 }
 
 #[test]
-fn invalid_indirect_tables() {
+fn invalid_indirect_tables_are_rejected() {
     let at = INDIRECT_TABLE;
     for len in [0, 1, 15, 17, 65535, u32::MAX] {
         assert_eq!(chain_error(&[(at, len, INDIRECT, 0)]), ChainError::IndirectLen(len));
@@ -86,7 +86,7 @@ fn invalid_indirect_tables() {
 }
 
 #[test]
-fn contents_of_indirect_tables() {
+fn contents_of_indirect_tables_are_checked() {
     let bench = Bench::new(16);
     let memory = bench.ring.memory.memory();
     let at = INDIRECT_TABLE;
@@ -185,7 +185,7 @@ fn readable_after_writable_is_a_violation() {
 }
 
 #[test]
-fn invalid_heads() {
+fn invalid_heads_are_rejected() {
     let mut bench = Bench::new(16);
     for head in [16, 17, 65535] {
         bench.ring.make_available(head);
@@ -196,7 +196,7 @@ fn invalid_heads() {
     assert!(is_violated(&bench, Requirement::Chain));
 }
 
-/// Checks that the device stops the queue, and serves it again after the driver restarts it.
+/// Checks that the device stops the queue, and that a restart by the driver repairs the queue.
 fn check_broken(bench: &mut Bench) {
     bench.run();
     bench.run();
@@ -211,7 +211,7 @@ fn check_broken(bench: &mut Bench) {
 }
 
 #[test]
-fn invalid_available_index() {
+fn invalid_available_indexes_break_the_queue() {
     for index in [17, 32768, 65535] {
         let mut bench = Bench::new(16);
         bench.ring.set_avail(index);
@@ -220,7 +220,7 @@ fn invalid_available_index() {
 }
 
 #[test]
-fn rings_outside_guest_memory() {
+fn rings_outside_guest_memory_break_the_queue() {
     for (avail, used) in [
         (END, USED),
         (1 << 63, USED),
@@ -248,7 +248,7 @@ fn rings_outside_guest_memory() {
 }
 
 #[test]
-fn descriptor_table_outside_guest_memory() {
+fn descriptor_tables_outside_guest_memory_fail_requests() {
     for table in [END, u64::MAX - 15, END - 16] {
         let mut bench = Bench::new(16);
         bench.vring.set_queue_info(table, AVAIL, USED).unwrap();
@@ -260,7 +260,7 @@ fn descriptor_table_outside_guest_memory() {
 }
 
 #[test]
-fn no_guest_memory() {
+fn missing_guest_memory_breaks_the_queue() {
     let bench = Bench::new(16);
     bench.ring.memory.lock().unwrap().replace(GuestMemoryMmap::new());
     bench.run();
@@ -292,7 +292,7 @@ impl Random {
 }
 
 #[test]
-fn random_descriptors() {
+fn random_descriptors_are_served_or_rejected() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut bench = Bench::new(16);
     bench.fault("never-answer:after=50:count=20");

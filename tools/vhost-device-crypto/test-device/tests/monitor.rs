@@ -121,7 +121,7 @@ fn faults_are_added_and_cleared() {
 }
 
 #[test]
-fn other_commands() {
+fn ready_and_complete_are_executed() {
     let bench = Bench::new();
     let mut client = bench.client();
     client.run(json!({"command": "ready", "ready": false}));

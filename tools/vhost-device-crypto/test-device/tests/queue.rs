@@ -133,7 +133,7 @@ fn empty_descriptors_are_ignored() {
 }
 
 #[test]
-fn never_answer() {
+fn never_answer_holds_requests() {
     let mut bench = Bench::new(16);
     bench.fault("never-answer:opcode=7:count=2");
     let held = [bench.ring.request(7), bench.ring.request(7)];
@@ -153,7 +153,7 @@ fn never_answer() {
 }
 
 #[test]
-fn delay() {
+fn delay_completes_requests_later() {
     let mut bench = Bench::new(16);
     bench.fault("delay:value=500:count=2");
     let heads = [bench.ring.request(0), bench.ring.request(0)];
@@ -213,7 +213,7 @@ fn held_requests_are_limited_by_the_ring_size() {
 }
 
 #[test]
-fn reorder() {
+fn reorder_completes_after_later_requests() {
     let mut bench = Bench::new(16);
     bench.fault("reorder:value=2:count=1");
     let heads: Vec<u16> = (0..4).map(|_| bench.ring.request(0)).collect();
@@ -230,7 +230,7 @@ fn reorder() {
 }
 
 #[test]
-fn duplicate_used() {
+fn duplicate_used_adds_the_entry_twice() {
     for size in [2, 16] {
         let mut bench = Bench::new(size);
         bench.fault("duplicate-used:count=1");
@@ -242,7 +242,7 @@ fn duplicate_used() {
 }
 
 #[test]
-fn wrong_id() {
+fn wrong_id_changes_the_id_of_the_entry() {
     let mut bench = Bench::new(16);
     bench.fault("wrong-id:count=1");
     assert_eq!(bench.run_request().1, [(65535, LEN)]);
@@ -255,7 +255,7 @@ fn wrong_id() {
 }
 
 #[test]
-fn used_len() {
+fn used_len_faults_change_the_length() {
     let mut bench = Bench::new(16);
     let cases = [
         ("used-len-short", 0),
@@ -274,7 +274,7 @@ fn used_len() {
 }
 
 #[test]
-fn no_interrupt() {
+fn no_interrupt_sends_no_notification() {
     for event_idx in [false, true] {
         let mut bench = Bench::new(16);
         bench.vring.set_queue_event_idx(event_idx);
@@ -299,7 +299,7 @@ fn no_interrupt() {
 }
 
 #[test]
-fn crash() {
+fn crash_is_reported_and_stops_the_queue() {
     let mut bench = Bench::new(16);
     let crashes = Arc::new(AtomicUsize::new(0));
     let count = crashes.clone();

@@ -40,7 +40,7 @@ fn unused(features: u64, control: bool, words: &[(usize, u32)], len: usize) -> V
 }
 
 #[test]
-fn control_requests() {
+fn unused_bytes_of_control_requests_are_detected() {
     let create = |opcode, fields: &[(usize, u32)]| [&[(0, opcode)], fields].concat();
     let padded = |words: &[(usize, u32)]| unused(0, true, words, 72);
     // Unused are the flag of the header, the bytes after the fields, and those after `op_type`.
@@ -65,7 +65,7 @@ fn control_requests() {
 }
 
 #[test]
-fn data_requests_in_sessions() {
+fn unused_bytes_of_requests_in_sessions_are_detected() {
     let padded = |opcode, op_type| unused(0, false, &[(0, opcode), (64, op_type)], 72);
     assert_eq!(padded(0, 1), [20..24, 36..64, 68..72]);
     assert_eq!(padded(1, 2), [20..24, 60..64, 68..72]);
@@ -80,7 +80,7 @@ fn data_requests_in_sessions() {
 }
 
 #[test]
-fn stateless_data_requests() {
+fn unused_bytes_of_stateless_requests_are_detected() {
     let words = |opcode, fields: &[(usize, u32)]| [&[(0, opcode)], fields].concat();
     let stateless = |words: &[(usize, u32)], len| unused(STATELESS, false, words, len);
     assert_eq!(stateless(&words(0, &[(96, 1)]), 100), [20..24, 48..96]);

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_have_one_form() {
+    fn lengths_must_be_in_their_shortest_form() {
         for bad in [
             &[4, 0x80, 7, 0, 0][..],                            // indefinite
             &[4, 0x81, 1, 7],                                   // longer than necessary

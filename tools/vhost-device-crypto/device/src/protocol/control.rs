@@ -117,8 +117,8 @@ pub struct Request {
 }
 
 impl Operation {
-    /// Returns the unused bytes: the flag of the header and the padding. The reserved word of the
-    /// header has a check of its own.
+    /// Returns the unused bytes: the flag of the header and the padding. `Requirement::Reserved`
+    /// covers the reserved word of the header.
     fn unused(&self) -> Unused {
         let mut unused: Unused = smallvec![8..12];
         match self {

@@ -230,14 +230,14 @@ mod tests {
 
     /// Returns offset and ID of all capabilities.
     fn capabilities(space: &PciConfigSpace) -> Vec<(usize, u8)> {
-        let mut found = Vec::new();
+        let mut list = Vec::new();
         let mut at = usize::from(space.bytes[CAPABILITIES]);
         while at != 0 {
-            assert!(at % 4 == 0 && found.len() < 16);
-            found.push((at, space.bytes[at]));
+            assert!(at % 4 == 0 && list.len() < 16);
+            list.push((at, space.bytes[at]));
             at = usize::from(space.bytes[at + 1]);
         }
-        found
+        list
     }
 
     #[test]
@@ -245,10 +245,10 @@ mod tests {
         let space = space();
         assert_eq!(space.u32(0), 0x1054_1af4);
         assert_ne!(space.u16(STATUS) & HAS_CAPABILITIES, 0);
-        let found = capabilities(&space);
-        assert_eq!(found[0].1, CAP_MSIX);
-        assert_eq!(space.u16(found[0].0 + 2), 4);
-        let structures: Vec<_> = found[1..]
+        let list = capabilities(&space);
+        assert_eq!(list[0].1, CAP_MSIX);
+        assert_eq!(space.u16(list[0].0 + 2), 4);
+        let structures: Vec<_> = list[1..]
             .iter()
             .map(|&(at, id)| {
                 assert_eq!(id, CAP_VENDOR);
@@ -266,14 +266,14 @@ mod tests {
                 (CFG_PCI, 0, 0)
             ]
         );
-        let notify = found[2].0;
+        let notify = list[2].0;
         assert_eq!((space.bytes[notify + 2], space.u32(notify + CAP_LEN)), (20, 4));
     }
 
     #[test]
     fn missing_structures_have_no_capability() {
         let space = PciConfigSpace::new(1, 0, 0);
-        let ids: Vec<u8> = capabilities(&space).iter().map(|found| found.1).collect();
+        let ids: Vec<u8> = capabilities(&space).iter().map(|(_, id)| *id).collect();
         assert_eq!(ids, [CAP_VENDOR; 4]);
         assert!(!space.msix_enabled());
     }

