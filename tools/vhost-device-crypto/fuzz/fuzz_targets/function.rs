@@ -29,6 +29,22 @@ const MEMORY: u64 = 1 << 16;
 const BAR: u64 = 1 << 15;
 const OPERATION_LEN: usize = 12;
 
+/// Offsets of registers of `struct virtio_pci_common_cfg`, which is at the start of the BAR.
+const DRIVER_FEATURE_SELECT: u64 = 0x08;
+const DRIVER_FEATURE: u64 = 0x0c;
+const STATUS: u64 = 0x14;
+const QUEUE_SELECT: u64 = 0x16;
+const QUEUE_SIZE: u64 = 0x18;
+const QUEUE_ENABLE: u64 = 0x1c;
+const QUEUE_DESC: u64 = 0x20;
+/// Offset of the notification area in the BAR.
+const NOTIFY: u64 = 0x3000;
+
+/// Status bits. `DRIVER` includes ACKNOWLEDGE.
+const DRIVER: u64 = 3;
+const DRIVER_OK: u64 = 4;
+const FEATURES_OK: u64 = 8;
+
 /// Number of descriptors of a ring. It is small, so that the parts of a ring are close together and
 /// arbitrary addresses often hit them.
 const RING_SIZE: u64 = 8;
@@ -73,26 +89,32 @@ impl Bench {
         self.function.write(at, &value.to_le_bytes()[..len]);
     }
 
-    /// Initializes the device like a correct driver, up to DRIVER_OK.
+    /// Initializes the device like a correct driver, up to DRIVER_OK. The parts of both rings are
+    /// in the first two pages of guest memory.
     fn start(&self, features: u64) {
-        self.write_register(0x14, 1, 0);
-        self.write_register(0x14, 1, 3);
+        self.write_register(STATUS, 1, 0);
+        self.write_register(STATUS, 1, DRIVER);
         for half in 0..2 {
-            self.write_register(8, 4, half);
-            self.write_register(12, 4, (features | VERSION_1) >> (32 * half) & 0xffff_ffff);
+            self.write_register(DRIVER_FEATURE_SELECT, 4, half);
+            self.write_register(
+                DRIVER_FEATURE,
+                4,
+                (features | VERSION_1) >> (32 * half) & 0xffff_ffff,
+            );
         }
-        self.write_register(0x14, 1, 11);
+        self.write_register(STATUS, 1, DRIVER | FEATURES_OK);
         for index in 0..2 {
-            self.write_register(0x16, 2, index);
-            self.write_register(0x18, 2, RING_SIZE);
+            self.write_register(QUEUE_SELECT, 2, index);
+            self.write_register(QUEUE_SIZE, 2, RING_SIZE);
             for part in 0..3 {
-                self.write_register(0x20 + 8 * part, 8, 0x1000 * index + 0x100 * part);
+                self.write_register(QUEUE_DESC + 8 * part, 8, 0x1000 * index + 0x100 * part);
             }
-            self.write_register(0x1c, 2, 1);
+            self.write_register(QUEUE_ENABLE, 2, 1);
         }
-        self.write_register(0x14, 1, 15);
+        self.write_register(STATUS, 1, DRIVER | FEATURES_OK | DRIVER_OK);
     }
 
+    /// Performs an operation of the input.
     fn operate(&self, operation: &[u8; OPERATION_LEN]) {
         let [kind, len, low, high, value @ ..] = operation;
         let address = u64::from(u16::from_le_bytes([*low, *high]));
@@ -108,7 +130,7 @@ impl Bench {
                 self.memory.write_all_at(&value[..len], address).expect("write guest memory");
             }
             5 => self.start(u64::from_le_bytes(value) & (RING_FEATURES | feature::ALL)),
-            6 => self.write_register(0x3000 + 4 * (address % 2), 2, 0),
+            6 => self.write_register(NOTIFY + 4 * (address % 2), 2, 0),
             _ => {
                 // The range may be mapped, partly mapped, or not mapped.
                 let _ = self.function.unmap(address & !0xfff, MEMORY / 4, len > 4);
