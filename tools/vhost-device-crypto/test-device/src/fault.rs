@@ -44,18 +44,18 @@ catalogue! {
     NeverAnswer = "never-answer", 0;
     /// delays the request by VALUE milliseconds
     Delay = "delay", 100;
-    /// completes the request after VALUE later requests of the queue, or after
-    /// 100 ms
+    /// completes the request after VALUE later requests of the queue, but after 100 ms at the
+    /// latest
     Reorder = "reorder", 1;
     /// adds the used entry of the request twice
     DuplicateUsed = "duplicate-used", 0;
     /// adds a used entry with the ID VALUE instead of the ID of the request
     WrongId = "wrong-id", 65535;
-    /// reports VALUE bytes fewer than were written in the used ring
+    /// in the used ring, reports VALUE bytes fewer than the device has written
     UsedLenShort = "used-len-short", 1;
-    /// reports VALUE bytes more than were written in the used ring
+    /// in the used ring, reports VALUE bytes more than the device has written
     UsedLenLong = "used-len-long", 4096;
-    /// reports 0 written bytes in the used ring
+    /// in the used ring, reports that the device has written 0 bytes
     UsedLenZero = "used-len-zero", 0;
     /// completes the request without an interrupt
     NoInterrupt = "no-interrupt", 0;
@@ -105,7 +105,7 @@ catalogue! {
     /// fills all device-writable bytes of the request, the status included, with the lowest byte
     /// of VALUE
     Overwrite = "overwrite", 0;
-    /// toggles HW_READY every VALUE milliseconds
+    /// inverts HW_READY every VALUE milliseconds
     ToggleReady = "toggle-ready", 200;
     /// sends a config change notification every VALUE milliseconds
     ConfigStorm = "config-storm", 10;
@@ -119,7 +119,7 @@ catalogue! {
     StatusStuck = "status-stuck", 0;
     /// changes the config generation at every read of the generation
     GenerationChanges = "generation-changes", 0;
-    /// rejects the vector of a queue or of config changes
+    /// rejects the MSI-X vector that the driver assigns to a queue or to config changes
     NoVector = "no-vector", 0;
     /// loses an interrupt of a queue or of a config change
     VectorLost = "vector-lost", 0;
@@ -127,7 +127,7 @@ catalogue! {
     InterruptStorm = "interrupt-storm", 10;
     /// ignores the reset of a queue
     RingResetRefused = "ring-reset-refused", 0;
-    /// inverts the feature bits VALUE in the offered features, and accepts them as offered
+    /// inverts the bits VALUE in the offered features. The driver may accept the changed features
     OfferFeatures = "offer-features", 0x4_0000_0000;
     /// sets the size register of a queue to VALUE
     QueueSize = "queue-size", 2;

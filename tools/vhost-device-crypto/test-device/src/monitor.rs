@@ -15,7 +15,7 @@
 //! | `{"command": "needs-reset"}` | sets `DEVICE_NEEDS_RESET` of a vfio-user device, which stops |
 //! | `{"command": "disconnect"}` | closes the connection to the front end of a vfio-user device |
 //! | `{"command": "complete", "order": ORDER, "queue": QUEUE}` | completes all held requests of a queue, or of all queues, in the order `"fifo"` (default) or `"lifo"`. The reply has their number as `"completed"` |
-//! | `{"command": "exit"}` | exits the process |
+//! | `{"command": "exit"}` | ends the process |
 //!
 //! NOTICE is `"interrupt"` (default), `"none"`, or `"reset"`.
 //!

@@ -46,7 +46,7 @@ pub(super) fn map(memory: &Memory, mapping: Mapping) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes the mappings is_within an address range, or all mappings. Returns an error if a mapping is
+/// Removes the mappings within an address range, or all mappings. Returns an error if a mapping is
 /// only partly in the range.
 pub(super) fn unmap(memory: &Memory, address: u64, size: u64, all: bool) -> io::Result<()> {
     let mut reduced = GuestMemoryMmap::clone(&memory.memory());

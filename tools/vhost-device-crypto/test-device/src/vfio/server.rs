@@ -17,7 +17,7 @@ use super::pci_config;
 use vhost_device_crypto::framing::{self, number, Framing, Message};
 use virtio_crypto_device::warn_limited;
 
-/// A header require four words: message ID and command, total size, flags, error.
+/// A header has four words: message ID and command, total size, flags, error.
 const HEADER_LEN: usize = 16;
 const FRAMING: Framing = Framing {
     header_len: HEADER_LEN,
@@ -91,7 +91,7 @@ pub fn handle_connection(function: &Arc<Function>, socket: UnixStream) -> io::Re
     let result = handle_messages(function, &socket);
     function.handle_disconnect();
     match result {
-        // The front end did not wait for the last reply, or the device require closed the connection.
+        // The front end did not wait for the last reply, or the device has closed the connection.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
@@ -100,7 +100,7 @@ pub fn handle_connection(function: &Arc<Function>, socket: UnixStream) -> io::Re
 fn handle_messages(function: &Function, socket: &UnixStream) -> io::Result<()> {
     while let Some(Message { bytes, files }) = framing::receive(socket, FRAMING)? {
         let (header, body) = bytes.split_at(HEADER_LEN);
-        // The first word of the header require the message ID and the command.
+        // The first word of the header has the message ID and the command.
         let (first, flags) = (number(header, 0), number(header, 8));
         if flags & TYPE_MASK != 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a reply without a request"));
@@ -290,7 +290,7 @@ fn set_irqs(
             interrupts.set_events(0, (0..interrupts.vectors()).map(|_| None).collect())
         }
         (BUS_ERROR, flags) if flags == SET_EVENTFD | SET_TRIGGER => Ok(()),
-        // The function require no other interrupts.
+        // The function has no other interrupts.
         (0..NUM_IRQS, flags) if flags == SET_NONE | SET_TRIGGER && count == 0 => Ok(()),
         _ => Err(io::ErrorKind::Unsupported.into()),
     }

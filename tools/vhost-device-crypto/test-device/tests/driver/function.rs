@@ -17,7 +17,7 @@ pub const PACKED: u64 = 1 << 34;
 pub const IN_ORDER: u64 = 1 << 35;
 pub const EVENT_IDX: u64 = 1 << 29;
 
-/// Regions: the BAR and the PCI configuration pci_config.
+/// Regions: the BAR and the PCI configuration space.
 const BAR: u32 = 0;
 pub const PCI_CONFIG: u32 = 7;
 
