@@ -192,7 +192,7 @@ fn the_protocol_feature_alone_does_not_move_the_control_queue() {
     front.rings[0] = crypto_test_driver::Ring::new(front.memory.clone(), 0, 16);
     front.resume(0);
     assert_eq!(encrypt(&mut front, 0, &[0; 16]).0, 0);
-    // The features of the driver are known. It has not accepted the event index, so the device does
-    // not write one.
+    // The daemon knows the features of this driver. The driver has not accepted the event index, so
+    // the device does not write one.
     assert_eq!(front.rings[0].avail_event(), 0);
 }

@@ -6,8 +6,8 @@
 //! memory, and the requests that the hooks hold are dropped, so they are not returned after a
 //! reset.
 //!
-//! A held request is parsed only when it is served. If a driver frees its buffer or destroys its
-//! session before that, the request fails, as it does on hardware that reads it late.
+//! A held request is only parsed when it is served. If the driver frees the buffer or destroys the
+//! session before that, the request fails. The same happens on hardware that reads requests late.
 
 mod context;
 mod processor;
@@ -176,9 +176,9 @@ impl<H: Hooks> Queue<H> {
         self.context.halt();
     }
 
-    /// Waits until no thread accesses memory regions that were removed. The caller must have
-    /// updated the memory of the queue, and must wake the worker afterwards, which may have stopped
-    /// serving early.
+    /// Waits until no thread accesses memory regions that were removed. The caller must update the
+    /// memory of the queue before the call. Afterwards the caller must wake the worker, because the
+    /// call may have made the worker stop serving early.
     pub fn quiesce_memory(&self) {
         self.context.lock_waiters.fetch_add(1, Ordering::SeqCst);
         drop(self.lock());

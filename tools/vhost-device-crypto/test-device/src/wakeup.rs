@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 /// Maximum time to wait. Longer times are reduced to this maximum.
 pub const MAX_PERIOD: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// A thread that waits for a deadline, for example of a periodic fault, and must also notice
-/// changes before the deadline.
+/// Wakes a thread that sleeps until a deadline, for example of a periodic fault, when a change
+/// happens before the deadline.
 #[derive(Debug, Default)]
 pub struct Wakeup {
     changed: Mutex<bool>,

@@ -99,7 +99,7 @@ fn requests_in_a_stopped_ring_are_served_after_resume() {
     let head = front.rings[0].request(0);
     assert_eq!(front.kick_and_wait(0), [(head.into(), 1)]);
     front.stop();
-    // The driver adds a request without a kick. The device must resume before this request.
+    // The driver adds a request without a kick. The device resumes at the index of this request.
     let head = front.rings[0].request(0);
     let avail = front.rings[0].avail;
     front.rings[0].avail -= 1;

@@ -18,7 +18,7 @@ use crate::requirement::Requirement;
 use crate::ring::{PoppedChain, Ring, RingError, UsedElem};
 use crate::warn_limited;
 
-/// Maximum length of a request beyond `max_size`: fixed-length fields and keys.
+/// Maximum length of fixed-length fields and keys, which `max_size` does not limit.
 const OVERHEAD: u64 = 1 << 20;
 
 /// Used entries are published in batches of at most `BATCH` entries. No entry waits longer than
@@ -26,8 +26,8 @@ const OVERHEAD: u64 = 1 << 20;
 const BATCH: usize = 16;
 const BATCH_TIME: Duration = Duration::from_micros(100);
 
-/// From this length on, in bytes, a request counts as slow: pending entries are published before
-/// it. Public-key operations also count as slow.
+/// Length in bytes from which on a request is slow. Public-key operations are also slow. Pending
+/// entries are published before a slow request.
 const SLOW_REQUEST_LEN: usize = 16 << 10;
 
 /// Interval at which a throttled worker checks whether its ring must stop.
