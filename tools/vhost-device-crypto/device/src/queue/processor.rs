@@ -18,7 +18,8 @@ use crate::requirement::Requirement;
 use crate::ring::{PoppedChain, Ring, RingError, UsedElem};
 use crate::warn_limited;
 
-/// Maximum length of fixed-length fields and keys, which `max_size` does not limit.
+/// Maximum length of a request in addition to `max_size`, for the fixed-length fields and for the
+/// keys of a CREATE.
 const OVERHEAD: u64 = 1 << 20;
 
 /// Used entries are published in batches of at most `BATCH` entries. No entry waits longer than
