@@ -24,11 +24,13 @@ root_dir() { echo "$cache/root-$(hash_of "$testbed/packages" "$testbed/setup-roo
 
 # Kernels and their source are shared by roots with the same kernel packages and compilers. Requires
 # the root.
-kernel_dir() { # stock|cloud|rt|debug|kcsan|arm64|cloud-arm64
+kernel_dir() { # stock|cloud|rt|debug|kcsan|debug-rt|arm64|cloud-arm64
 	local -a from=("$testbed/setup-kernel")
 	case $1 in
 	debug) from+=("$testbed/debug.config" "$top/.config.fragment") ;;
-	kcsan) from=("$testbed"/{setup-kcsan,debug.config,kcsan.config} "$top/.config.fragment") ;;
+	kcsan | debug-rt)
+		from=("$testbed"/{setup-debug-variant,debug.config,"$1".config} "$top/.config.fragment")
+		;;
 	*arm64) from=("$testbed/setup-arm64" "$top/tools/packaging/prepare-kernel") ;;
 	*) from+=("$top/tools/packaging/prepare-kernel") ;;
 	esac
