@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Functions of the test bed's scripts: paths, messages, and commands in the Debian root. To be
-# sourced.
+# Functions that the scripts of the test bed source: paths, messages, and commands in the Debian
+# root.
 
 # The kernel series that the driver supports.
 # shellcheck disable=SC2034 # used by the scripts that source this file
@@ -18,23 +18,22 @@ die() { say "$*"; exit 1; }
 # hash_of FILE...: prints a short hash of the files' contents.
 hash_of() { cat -- "$@" | sha256sum | cut -c1-12; }
 
-# Paths of the parts of the test bed. A name contains a hash of the recipe, so a changed recipe
-# creates a new part.
+# Paths of the parts of the test bed: the root and the kernels. A name contains a hash of the
+# recipe, which is the scripts and configuration files that create the part. A changed recipe
+# therefore creates a new part.
 root_dir() { echo "$cache/root-$(hash_of "$testbed/packages" "$testbed/setup-root")"; }
 
-# Kernels and their source are shared by roots with the same kernel packages and compilers. Requires
-# the root.
-kernel_dir() { # stock|cloud|rt|debug|kcsan|debug-rt|arm64|cloud-arm64
-	local -a from=("$testbed/setup-kernel")
+# Roots with the same kernel packages and compilers share kernels and their source. Requires the
+# root.
+kernel_dir() { # stock|cloud|rt|debug|kcsan|arm64|cloud-arm64
+	local -a recipe=("$testbed/setup-kernel")
 	case $1 in
-	debug) from+=("$testbed/debug.config" "$top/.config.fragment") ;;
-	kcsan | debug-rt)
-		from=("$testbed"/{setup-debug-variant,debug.config,"$1".config} "$top/.config.fragment")
-		;;
-	*arm64) from=("$testbed/setup-arm64" "$top/tools/packaging/prepare-kernel") ;;
-	*) from+=("$top/tools/packaging/prepare-kernel") ;;
+	debug) recipe+=("$testbed/debug.config" "$top/.config.fragment") ;;
+	kcsan) recipe=("$testbed"/{setup-kcsan,debug.config,kcsan.config} "$top/.config.fragment") ;;
+	*arm64) recipe=("$testbed/setup-arm64" "$top/tools/packaging/prepare-kernel") ;;
+	*) recipe+=("$top/tools/packaging/prepare-kernel") ;;
 	esac
-	echo "$cache/$1-$(hash_of "$(root_dir)/etc/testbed-kernel-inputs" "${from[@]}")"
+	echo "$cache/$1-$(hash_of "$(root_dir)/etc/testbed-kernel-inputs" "${recipe[@]}")"
 }
 
 # arm64_root_dir: prints the path of the userland of arm64 guests, which has the root's packages for
@@ -46,12 +45,13 @@ arm64_root_dir() {
 # Prints the packages of the guests' userland.
 userland_packages() { sed -n "/^\[the guest's userland\]/,\$p" "$testbed/packages" | grep -v '^\['; }
 
-# The arguments of make for arm64. Debian's configuration of this kernel is for gcc. clang would
-# change options.
+# The arguments of make for arm64. Debian configures this kernel for gcc. With clang, kconfig would
+# change the configuration.
 # shellcheck disable=SC2034 # used by the scripts that source this file
 arm64_flags=(ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- CC=aarch64-linux-gnu-gcc-14)
 
-# The driver's build folder, for each project tree and kernel, and that of the reference device.
+# The build folders of the driver and of the reference device. Each clone of the project has its
+# own.
 module_dir() { echo "$cache/module-$1-$(hash_of - <<<"$top")"; } # KERNEL
 device_dir() { echo "$cache/device-$(hash_of - <<<"$top")"; }
 
@@ -89,8 +89,9 @@ need_namespaces() {
 }
 
 # in_root [--root ROOT] [--bind DIR]... [--] COMMAND...: runs COMMAND in the Debian root, with the
-# project, the cache and each DIR at their own paths, or in another system's root, with each DIR
-# only. Mounts are private. Mounts and remaining processes end with COMMAND.
+# project, the cache and each DIR at the same paths as on the host. With --root it runs COMMAND in
+# ROOT, the root of another system, with each DIR only. The mounts are private. When COMMAND ends,
+# they are removed and its remaining processes are killed.
 in_root() {
 	local root=''
 	local -a binds=("$top" "$cache")
@@ -113,15 +114,15 @@ make_image() {
 		in_root --bind "$(dirname "$1")" mke2fs -q -t ext4 -d "$1" "$2"
 }
 
-# once NAME COMMAND...: runs COMMAND with the lock NAME, so that only one process creates a part and
-# others wait. Prints the elapsed time during a long run.
+# once NAME COMMAND...: runs COMMAND while it holds the lock NAME, so that only one process creates
+# a part and others wait. Prints the elapsed time during a long run.
 once() {
 	local name=$1
 	shift
 	mkdir -p "$cache"
 	(
 		show_time "${name%-*}" "$BASHPID" &
-		# shellcheck disable=SC2064 # of this process
+		# shellcheck disable=SC2064 # $! must expand now
 		trap "kill $! 2>/dev/null" EXIT
 		if ! flock -n 9; then
 			say "waiting for another set-up to finish"
@@ -136,7 +137,7 @@ once() {
 show_time() {
 	local begin=$SECONDS seconds never
 	exec 9>&- >/dev/null {never}<> <(:)
-	# A sleep process would outlive this one and keep standard error open.
+	# A sleep command would outlive this process and keep standard error open.
 	until read -r -t 10 -u "$never" _ || ! kill -0 "$2" 2>/dev/null; do
 		seconds=$((SECONDS - begin))
 		if [ -t 2 ]; then
@@ -147,8 +148,8 @@ show_time() {
 	done
 }
 
-# use_ccache: makes kernel builds use ccache. CCACHE_DEPEND avoids running the preprocessor a second
-# time, which pays off because most builds find nothing in the cache.
+# use_ccache: makes kernel builds use ccache. Most builds find nothing in the cache. CCACHE_DEPEND
+# makes them faster, because ccache then does not run the preprocessor before the compiler.
 use_ccache() {
 	export CCACHE_DIR=$cache/ccache CCACHE_MAXSIZE=5G CCACHE_DEPEND=1
 	export KEEP_ENV="CCACHE_DIR CCACHE_MAXSIZE CCACHE_DEPEND"

@@ -16,23 +16,24 @@ SILENCE_SECONDS = 4
 
 
 def choose(options: argparse.Namespace) -> str:
-    """Returns "kvm" or "tcg", from the environment or from a trial since the host's boot. A plugin
-    requires TCG, and so does a guest of another architecture."""
+    """Returns "kvm" or "tcg". The environment can force one of them. Otherwise this function tries
+    KVM, and caches the result until the host reboots. A plugin requires TCG, and so does a guest of
+    another architecture."""
     if options.plugin or options.arch != "amd64":
         return "tcg"
     forced = os.environ.get("VIRTIO_CRYPTO_RS_ACCEL", "")
     if forced:
         return forced
-    known: Path = options.run_dir.parent.parent / f"accel-{BOOT_ID.read_text().strip()}"
-    if known.exists():
-        return known.read_text().strip()
-    found = "kvm" if _kvm_works(options) else "tcg"
-    for old in known.parent.glob("accel-*"):
-        old.unlink(missing_ok=True)
+    cached: Path = options.run_dir.parent.parent / f"accel-{BOOT_ID.read_text().strip()}"
+    if cached.exists():
+        return cached.read_text().strip()
+    result = "kvm" if _kvm_works(options) else "tcg"
+    for stale in cached.parent.glob("accel-*"):
+        stale.unlink(missing_ok=True)
     new = options.run_dir / "accel"
-    new.write_text(f"{found}\n")
-    new.replace(known)
-    return found
+    new.write_text(f"{result}\n")
+    new.replace(cached)
+    return result
 
 
 def _kvm_works(options: argparse.Namespace) -> bool:
@@ -44,7 +45,8 @@ def _kvm_works(options: argparse.Namespace) -> bool:
 
 
 def _run(*arguments: str) -> tuple[int | None, bytes]:
-    """Returns QEMU's exit status and output with KVM. Kills QEMU after SILENCE_SECONDS."""
+    """Runs QEMU with KVM. Returns its exit status and output. Kills QEMU, and returns None as the
+    status, if QEMU prints nothing for SILENCE_SECONDS."""
     command = ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "max", "-m", "512"]
     command += ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", *arguments]
     output = b""
@@ -76,6 +78,6 @@ def _runs_firmware(path: Path) -> bool:
 
 def _runs_kernel(kernel: Path) -> bool:
     """Boots a kernel without a root: it must panic, and QEMU must exit."""
-    words = "console=ttyS0 earlyprintk=serial panic=-1"
-    _, output = _run("-kernel", str(kernel), "-append", words, "-serial", "stdio")
+    append = "console=ttyS0 earlyprintk=serial panic=-1"
+    _, output = _run("-kernel", str(kernel), "-append", append, "-serial", "stdio")
     return b"VFS: Unable to mount root fs" in output

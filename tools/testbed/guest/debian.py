@@ -15,16 +15,17 @@ import accel
 import reports
 
 LAST_LINES = 40
-# The firmware also writes to the ports. The command's output begins after this line.
+# The firmware also writes to the serial ports. The command's output begins after this line.
 STARTED = b"debian-vm: started\n"
 FIRMWARE = "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd"
 
-# The first program. Debian's initramfs has mounted the root, /proc, /sys, /dev and /run.
+# The script that the guest runs as init. Debian's initramfs has mounted the root, /proc, /sys, /dev
+# and /run.
 START = f"""#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 # There is no udevd, so libdevmapper creates the nodes.
 export DM_DISABLE_UDEV=1
-# systemd also does this, after a check.
+# systemd also remounts the root, after a file system check.
 mount -o remount,rw /
 mount -t tmpfs tmp /tmp
 mount -t debugfs debug /sys/kernel/debug
@@ -58,7 +59,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("folder", type=Path)
     parser.add_argument("command")
     options = parser.parse_args()
-    # Options of vm that accel reads.
+    # accel reads these options of vm.
     options.plugin = ""
     options.arch = "amd64"
     options.kernel_dir = options.system
@@ -66,7 +67,8 @@ def parse() -> argparse.Namespace:
 
 
 def make_disk(options: argparse.Namespace) -> Path:
-    """Creates the disk with the command and the caller's files."""
+    """Creates the disk that the guest mounts at /mnt, with START, the command and the files of
+    FOLDER."""
     (options.run_dir / "start").write_text(START)
     (options.run_dir / "command").write_text(f"{options.command}\n")
     path: Path = options.run_dir / "disk"
@@ -119,7 +121,8 @@ def boot_arguments(options: argparse.Namespace) -> list[str]:
             *("-initrd", str(options.system / "initrd")),
             *("-append", kernel_arguments(options)),
         ]
-    # The firmware writes its variables. Only the system management mode may write them.
+    # The firmware writes to its variables, so use a copy. This firmware requires that only System
+    # Management Mode can write them.
     variables = shutil.copy(options.secure_boot, options.run_dir / "variables")
     return [
         *("-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"),
@@ -132,7 +135,7 @@ def boot_arguments(options: argparse.Namespace) -> list[str]:
 def command(options: argparse.Namespace, disk: Path, pipes: list[int]) -> list[str]:
     """Returns QEMU's command line."""
     accelerator = accel.choose(options)
-    found = [
+    arguments = [
         *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot"),
         *("-display", "none", "-smp", "2", "-m", options.mem),
         *("-accel", "tcg,thread=multi" if accelerator == "tcg" else accelerator),
@@ -143,13 +146,13 @@ def command(options: argparse.Namespace, disk: Path, pipes: list[int]) -> list[s
         *("-object", "cryptodev-backend-builtin,id=c0"),
         *("-device", "virtio-crypto-pci,cryptodev=c0"),
     ]
-    # In this order the disks are vda, vdb and vdc.
+    # The order makes the disks vda, vdb and vdc. The firmware boots from the last disk.
     for number in range(3 if options.secure_boot else 2):
-        found += ["-device", f"virtio-blk-pci,drive=disk{number},bootindex={2 - number}"]
+        arguments += ["-device", f"virtio-blk-pci,drive=disk{number},bootindex={2 - number}"]
     for number, pipe in enumerate(pipes):
-        found += ["-chardev", f"file,id=s{number},path=/proc/self/fd/{pipe}"]
-        found += ["-serial", f"chardev:s{number}"]
-    return found
+        arguments += ["-chardev", f"file,id=s{number},path=/proc/self/fd/{pipe}"]
+        arguments += ["-serial", f"chardev:s{number}"]
+    return arguments
 
 
 class Guest:
@@ -159,42 +162,43 @@ class Guest:
         self.options = options
         self.console = b""
         self.status = b""
-        self.before = b""
+        self.early_output = b""  # of the second serial port, before STARTED
         self.started = False
 
     def run(self) -> bool:
         """Boots the guest. Returns true if it ended in time."""
-        ours, theirs = zip(*(os.pipe() for _ in range(3)))
-        line = command(self.options, make_disk(self.options), list(theirs))
+        read_ends, write_ends = zip(*(os.pipe() for _ in range(3)))
+        arguments = command(self.options, make_disk(self.options), list(write_ends))
         with (self.options.run_dir / "qemu.log").open("wb") as log:
             qemu = subprocess.Popen(
-                line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=theirs
+                arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=write_ends
             )
-        for pipe in theirs:
+        for pipe in write_ends:
             os.close(pipe)
         selector = selectors.DefaultSelector()
-        for number, pipe in enumerate(ours):
+        for number, pipe in enumerate(read_ends):
             selector.register(pipe, selectors.EVENT_READ, number)
         end = time.monotonic() + self.options.timeout
         try:
             while selector.get_map() and time.monotonic() < end:
                 for key, _ in selector.select(1):
-                    self._take(key.data, os.read(key.fd, 65536)) or selector.unregister(key.fd)
+                    self._handle(key.data, os.read(key.fd, 65536)) or selector.unregister(key.fd)
             return not selector.get_map()
         finally:
             qemu.kill()
             qemu.wait()
 
-    def _take(self, number: int, data: bytes) -> bool:
-        if number == 0:
+    def _handle(self, port: int, data: bytes) -> bool:
+        """Handles data of a serial port. Returns false at the end of the data."""
+        if port == 0:
             self.console += data
-        elif number == 1 and self.started:
+        elif port == 1 and self.started:
             os.write(1, data)
-        elif number == 1:
-            self.before += data
-            _, found, data_of_command = self.before.partition(STARTED)
-            self.started = bool(found)
-            os.write(1, data_of_command)
+        elif port == 1:
+            self.early_output += data
+            _, mark, command_output = self.early_output.partition(STARTED)
+            self.started = bool(mark)
+            os.write(1, command_output)
         else:
             self.status += data
         return bool(data)

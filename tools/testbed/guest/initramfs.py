@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Builds the guest's initramfs: busybox, init, and the modules init needs.
+"""Builds the guest's initramfs: busybox, init, and the modules that init needs.
 
 The archive is not compressed: copying a few megabytes to the guest's memory is faster than packing
 and unpacking them.
@@ -8,8 +8,8 @@ and unpacking them.
 import lzma
 from pathlib import Path
 
-# Modules for init's mounts. A kernel that has them built in needs none.
-WANTED = ("9pnet_virtio", "9p", "overlay")
+# Modules for the file systems that init mounts. A kernel may have them built in.
+INIT_MODULES = ("9pnet_virtio", "9p", "overlay")
 
 
 class Archive:
@@ -30,7 +30,7 @@ class Archive:
             self._parts.append(part + b"\0" * (-len(part) % 4))
 
     def folder(self, name: str) -> None:
-        """Adds a folder and those above it."""
+        """Adds a folder and its parents."""
         if name in (".", "") or name in self._folders:
             return
         self.folder(str(Path(name).parent))
@@ -38,12 +38,12 @@ class Archive:
         self._add(name, 0o040755, b"")
 
     def file(self, name: str, data: bytes, mode: int = 0o644) -> None:
-        """Adds a file, and the folders above it."""
+        """Adds a file and its parent folders."""
         self.folder(str(Path(name).parent))
         self._add(name, 0o100000 | mode, data)
 
     def link(self, name: str, target: str) -> None:
-        """Adds a symbolic link, and the folders above it."""
+        """Adds a symbolic link and its parent folders."""
         self.folder(str(Path(name).parent))
         self._add(name, 0o120777, target.encode())
 
@@ -55,11 +55,11 @@ class Archive:
 
 def load_order(modules: Path, wanted: tuple[str, ...]) -> list[Path]:
     """Returns the files of the wanted modules, each after its dependencies."""
-    needs: dict[str, list[str]] = {}
+    dependencies: dict[str, list[str]] = {}
     path_of: dict[str, str] = {}
     for line in (modules / "modules.dep").read_text().splitlines():
         path, _, rest = line.partition(":")
-        needs[path] = rest.split()
+        dependencies[path] = rest.split()
         path_of[Path(path).name.partition(".")[0].replace("-", "_")] = path
 
     order: list[str] = []
@@ -68,7 +68,7 @@ def load_order(modules: Path, wanted: tuple[str, ...]) -> list[Path]:
             continue
         path = path_of[name]
         # modules.dep lists all dependencies of a module, the deepest last.
-        for needed in [*reversed(needs[path]), path]:
+        for needed in [*reversed(dependencies[path]), path]:
             if needed not in order:
                 order.append(needed)
     return [modules / path for path in order]
@@ -83,7 +83,7 @@ def read_module(path: Path) -> bytes:
 def build(
     archive: Archive, init: Path, busybox: Path, modules: Path, config: str, extra: dict[str, Path]
 ) -> bytes:
-    """Completes the archive. `extra` has names below /testbed and their files."""
+    """Completes the archive. `extra` maps names below /testbed to files on the host."""
     for folder in ("proc", "sys", "dev", "lower", "rw", "root"):
         archive.folder(folder)
     archive.file("init", init.read_bytes(), 0o755)
@@ -92,7 +92,7 @@ def build(
     for name, path in extra.items():
         archive.file(f"testbed/{name}", read_module(path))
     names = []
-    for path in load_order(modules, WANTED):
+    for path in load_order(modules, INIT_MODULES):
         names.append(path.name.partition(".")[0])
         archive.file(f"modules/{names[-1]}.ko", read_module(path))
     archive.file("modules/order", "".join(f"{name}\n" for name in names).encode())

@@ -19,8 +19,8 @@ PORTS = ("stdout", "stderr", "control", "qmp")
 SOCKETS = ("monitor", "terminal", *PORTS)
 # Number of serial ports of a PC, including the console.
 ISA_PORTS = 4
-# The kernels that the test bed builds.
-OWN_KERNELS = ("debug", "kcsan", "debug-rt")
+# The kernels that the test bed builds. The others are Debian's packages.
+BUILT_KERNELS = ("debug", "kcsan")
 # Size of the disk for hibernation in bytes. A compressed image needs less than the guest's memory.
 DISK = 2 << 30
 SECTOR = 512
@@ -64,8 +64,8 @@ class Device:
 
     kind: str
     properties: list[str]  # of the QEMU device, as NAME=VALUE
-    settings: reference.Settings | None = None  # of a reference device
-    vhost: daemon.Settings | None = None  # of the daemon
+    ref_settings: reference.Settings | None = None  # of a ref or vfio device
+    daemon_settings: daemon.Settings | None = None  # of a daemon device
 
 
 def parse_devices(texts: list[str]) -> list[Device]:
@@ -78,7 +78,7 @@ def parse_devices(texts: list[str]) -> list[Device]:
                 devices.append(Device(kind, [], reference.parse(rest, kind)))
                 continue
             if kind == "daemon":
-                devices.append(Device(kind, [], vhost=daemon.parse(rest)))
+                devices.append(Device(kind, [], daemon_settings=daemon.parse(rest)))
                 continue
         except ValueError as error:
             raise ValueError(f"--device {text}: {error}") from None
@@ -90,7 +90,7 @@ def parse_devices(texts: list[str]) -> list[Device]:
                 raise ValueError(f"--device {text}: {prop} is not NAME=VALUE")
         devices.append(Device(kind, properties))
     if len(devices) > 1 and any(device.kind == "none" for device in devices):
-        raise ValueError("--device none stands alone")
+        raise ValueError("--device none: not with other devices")
     return [device for device in devices if device.kind != "none"]
 
 
@@ -99,10 +99,10 @@ def parse_size(text: str) -> int:
     size."""
     if not text:
         return 0
-    found = re.fullmatch(r"([1-9]\d*)([KMG]?)", text)
-    if not found:
+    match = re.fullmatch(r"([1-9]\d*)([KMG]?)", text)
+    if not match:
         raise ValueError(f"--disk {text}: expected a number and K, M or G")
-    size = int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2]]
+    size = int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]]
     if size % SECTOR:
         raise ValueError(f"--disk {text}: a disk has sectors of {SECTOR} bytes")
     return size
@@ -110,8 +110,8 @@ def parse_size(text: str) -> int:
 
 def modules_folder(options: argparse.Namespace, release: str) -> Path:
     """Returns the folder of the kernel's modules. Those of Debian's kernels are in the root."""
-    own: Path = options.kernel_dir / "modules"
-    base: Path = own if own.exists() else options.root / "usr"
+    built: Path = options.kernel_dir / "modules"
+    base: Path = built if built.exists() else options.root / "usr"
     return base / "lib/modules" / release
 
 
@@ -120,12 +120,12 @@ def shares(options: argparse.Namespace, release: str) -> list[Share]:
     if options.in_memory:
         return []
     modules = modules_folder(options, release)
-    found = [Share("root", options.root, True), Share("project", options.project, True)]
+    mounted = [Share("root", options.root, True), Share("project", options.project, True)]
     if not modules.is_relative_to(options.root):
-        found.append(Share("modules", modules, True))
+        mounted.append(Share("modules", modules, True))
     if options.share:
-        found.append(Share("share", options.share, False))
-    return found
+        mounted.append(Share("share", options.share, False))
+    return mounted
 
 
 class Machine:
@@ -140,15 +140,17 @@ class Machine:
         self.virtiofs = virtiofs.is_needed(modules_folder(options, release))
 
     def command(self, console: int, sockets: dict[str, int]) -> list[str]:
-        """Returns QEMU's command line, for a pipe and a connected socket for each of SOCKETS."""
+        """Returns QEMU's command line. `console` is a pipe, and `sockets` has a connected socket
+        for each of SOCKETS."""
         options = self.options
-        references = [
-            number for number, device in enumerate(options.devices) if device.settings
+        ref_numbers = [
+            number for number, device in enumerate(options.devices) if device.ref_settings
         ]
         architecture = ARCHITECTURES[options.arch]
         machine = architecture.machine
         memory = []
-        if references or self.virtiofs or any(device.vhost for device in options.devices):
+        has_daemon = any(device.daemon_settings for device in options.devices)
+        if ref_numbers or self.virtiofs or has_daemon:
             # The servers map the guest's memory.
             machine += ",memory-backend=mem0"
             memory = ["-object", f"memory-backend-memfd,id=mem0,size={options.mem},share=on"]
@@ -180,7 +182,7 @@ class Machine:
         command += ["-object", "monitor-qmp,id=qmp,chardev=monitor"]
         command += ["-chardev", f"file,id=console,path=/proc/self/fd/{console}"]
         command += ["-serial", "chardev:console"]
-        command += self._ports(references)
+        command += self._ports(ref_numbers)
         command += [] if options.in_memory else self._file_systems()
         size = parse_size(options.disk) or (DISK if options.in_memory else 0)
         command += self._disk(size) if size else []
@@ -188,20 +190,20 @@ class Machine:
             command += self._device(number, device)
         return command
 
-    def _ports(self, references: list[int]) -> list[str]:
+    def _ports(self, ref_numbers: list[int]) -> list[str]:
         """Returns the ports between guest and host. A guest in memory has serial ports instead of
-        virtio-serial."""
-        command = ["-device", f"virtio-serial-pci,max_ports={8 + len(references)}"]
+        virtio-serial, which does not survive a suspend."""
+        command = ["-device", f"virtio-serial-pci,max_ports={8 + len(ref_numbers)}"]
         command += ["-device", "virtconsole,chardev=terminal"]
         ports = {name: name for name in PORTS}
-        for number in references:
+        for number in ref_numbers:
             path = reference.monitor_path(number)
             command += ["-chardev", f"socket,id=m{number},path={path}"]
             ports[f"device{number}"] = f"m{number}"
-        for place, (name, chardev) in enumerate(ports.items()):
+        for index, (name, chardev) in enumerate(ports.items()):
             if not self.options.in_memory:
                 command += ["-device", f"virtserialport,chardev={chardev},name={name}"]
-            elif place < ISA_PORTS - 1:
+            elif index < ISA_PORTS - 1:
                 command += ["-device", f"isa-serial,chardev={chardev}"]
             else:
                 command += ["-device", f"pci-serial,chardev={chardev}"]
@@ -221,7 +223,7 @@ class Machine:
         if self.options.kernel == "debug":
             # Otherwise slab caches would keep pointers to objects and hide leaks.
             arguments.append("slab_debug=F")
-        if self.options.kernel in OWN_KERNELS:
+        if self.options.kernel in BUILT_KERNELS:
             # The full self-tests of an algorithm take longer than one minute, after which lookups
             # of the algorithm fail.
             arguments.append("cryptomgr.noslowtests")
@@ -260,7 +262,7 @@ class Machine:
         return folder
 
     def _disk(self, size: int) -> list[str]:
-        """Creates an empty disk."""
+        """Creates an empty disk and returns its arguments."""
         path = self.options.run_dir / "disk"
         path.touch()
         os.truncate(path, size)
@@ -271,11 +273,11 @@ class Machine:
         """Returns a crypto device behind its own PCIe port, so that it can be unplugged."""
         port = ["-device", f"pcie-root-port,id=p{number},chassis={number + 1},bus=pcie.0"]
         if device.kind == "vfio":
-            return [*port, *self._function(number)]
-        if device.settings:
-            return [*port, *self._reference(number, device.settings)]
-        if device.vhost:
-            return [*port, *self._daemon(number, device.vhost)]
+            return [*port, *self._vfio_function(number)]
+        if device.ref_settings:
+            return [*port, *self._reference(number, device.ref_settings)]
+        if device.daemon_settings:
+            return [*port, *self._daemon(number, device.daemon_settings)]
         backend = [prop for prop in device.properties if prop.startswith("throttle-")]
         frontend = [prop for prop in device.properties if prop not in backend]
         if self.options.iommu:
@@ -290,7 +292,7 @@ class Machine:
         ]
 
     def _reference(self, number: int, settings: reference.Settings) -> list[str]:
-        """Returns QEMU's device for vhost-user. It contains no crypto code."""
+        """Returns QEMU's generic vhost-user device. The server performs the crypto operations."""
         return [
             *("-chardev", f"socket,id=d{number},path={reference.socket_path(number)}"),
             "-device",
@@ -300,7 +302,8 @@ class Machine:
         ]
 
     def _daemon(self, number: int, settings: daemon.Settings) -> list[str]:
-        """As the daemon's README has it; with cryptodev QEMU has the control queue."""
+        """Returns a device in front of the daemon, as in the daemon's README. With cryptodev, QEMU
+        processes the control queue."""
         chardev = f"socket,id=d{number},path={daemon.socket_path(number)}"
         if settings.reconnect:
             chardev += f",reconnect-ms={settings.reconnect}"
@@ -317,7 +320,7 @@ class Machine:
             f",virtio-id=20,num_vqs={settings.queues + 1},vq_size={settings.vq_size},config_size=56",
         ]
 
-    def _function(self, number: int) -> list[str]:
+    def _vfio_function(self, number: int) -> list[str]:
         """Returns QEMU's device for vfio-user. The server implements the whole PCI function."""
         device = {
             "driver": "vfio-user-pci",

@@ -32,12 +32,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    """Parses the command line: options of vm, then those of the user."""
+    """Parses the command line. vm passes its own options first, then those of the user."""
     parser = Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("mode", choices=["run", "shell"])
     for name in ("--run-dir", "--project", "--root", "--kernel-dir"):
         parser.add_argument(name, type=Path, required=True)
-    kernels = ["stock", "cloud", "rt", *machine.OWN_KERNELS]
+    kernels = ["stock", "cloud", "rt", *machine.BUILT_KERNELS]
     parser.add_argument("--kernel", choices=kernels, required=True)
     parser.add_argument("--arch", choices=list(machine.ARCHITECTURES), required=True)
     parser.add_argument("--driver", choices=["rust", "c", "none"], required=True)
@@ -65,12 +65,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("command", nargs="*")
     options = parser.parse_args(argv)
 
-    own = options.kernel in machine.OWN_KERNELS
-    options.mem = options.mem or ("2048M" if own else "1024M")
+    is_built = options.kernel in machine.BUILT_KERNELS
+    options.mem = options.mem or ("2048M" if is_built else "1024M")
     if options.mem.isdecimal():
         options.mem += "M"  # the default unit of -m, which memory back ends do not have
     if options.timeout is None:
-        options.timeout = 0 if options.mode == "shell" else 3600 if own else 900
+        options.timeout = 0 if options.mode == "shell" else 3600 if is_built else 900
     try:
         check_parameters(options)
         check_arch(options)
@@ -109,7 +109,7 @@ def check_arch(options: argparse.Namespace) -> None:
 
 def check_kexec(options: argparse.Namespace) -> None:
     """Raises ValueError if the guest cannot start another kernel."""
-    if options.kexec and options.kernel in machine.OWN_KERNELS:
+    if options.kexec and options.kernel in machine.BUILT_KERNELS:
         raise ValueError(f"--kexec: the {options.kernel} kernel is built without it")
     if options.kexec and options.kernel == "cloud":
         raise ValueError("--kexec: the cloud kernel has no 9p to read the other kernel from")
@@ -119,34 +119,34 @@ def check_kexec(options: argparse.Namespace) -> None:
 
 def check_disk(options: argparse.Namespace) -> None:
     """Raises ValueError if the size is invalid, or if the guest's kernel has no disk driver."""
-    if machine.parse_size(options.disk) and options.kernel in machine.OWN_KERNELS:
+    if machine.parse_size(options.disk) and options.kernel in machine.BUILT_KERNELS:
         raise ValueError(f"--disk: the {options.kernel} kernel is built without virtio_blk")
 
 
 def check_plugin(options: argparse.Namespace) -> None:
-    """Raises ValueError for a plugin with several CPUs. They would wait for each other at random
-    times, which would change the counts."""
+    """Raises ValueError for a plugin with several CPUs. CPUs wait for each other at random times,
+    which would change the instruction counts."""
     if options.plugin and options.smp != 1:
         raise ValueError(f"--plugin: needs --smp 1, not {options.smp}")
 
 
 def check_devices(options: argparse.Namespace) -> None:
     """Raises ValueError if a device requires an option or excludes one."""
-    references = [device.settings for device in options.devices if device.settings]
+    references = [device.ref_settings for device in options.devices if device.ref_settings]
     if any(device.kind in ("ref", "daemon") for device in options.devices) and options.iommu:
         raise ValueError(
             "--iommu: ref and daemon devices cannot be behind an IOMMU,"
             " their servers do not translate addresses; the vfio device can"
         )
     if any(settings.trace for settings in references) and not options.device_log:
-        raise ValueError("a device with trace needs --device-log, for a folder to write to")
+        raise ValueError("a device with trace needs --device-log, for the folder of the trace")
 
 
 def serial_ports(options: argparse.Namespace) -> list[str]:
     """Returns the names of the serial ports of a guest in memory, except the first port."""
     if not options.in_memory:
         return []
-    numbers = [number for number, device in enumerate(options.devices) if device.settings]
+    numbers = [number for number, device in enumerate(options.devices) if device.ref_settings]
     return [*machine.PORTS, *(f"device{number}" for number in numbers)]
 
 
@@ -155,7 +155,7 @@ def guest_config(options: argparse.Namespace, release: str) -> str:
     cwd = Path.cwd()
     if not cwd.is_relative_to(options.project):
         cwd = options.project
-    size = shutil.get_terminal_size()
+    terminal = shutil.get_terminal_size()
     folder = machine.modules_folder(options, release)
     values = {
         "mode": options.mode,
@@ -166,7 +166,7 @@ def guest_config(options: argparse.Namespace, release: str) -> str:
         "driver": options.driver,
         "modules": " ".join(path.name for path in options.modules),
         "kmemleak": "yes" if options.kmemleak and options.kernel == "debug" else "no",
-        "selftest_limit": 600 if options.kernel in machine.OWN_KERNELS else 120,
+        "selftest_limit": 600 if options.kernel in machine.BUILT_KERNELS else 120,
         "share": "yes" if options.share else "no",
         "shares": " ".join(share.tag for share in machine.shares(options, release)),
         "virtiofs": "yes" if virtiofs.is_needed(folder) else "no",
@@ -174,14 +174,15 @@ def guest_config(options: argparse.Namespace, release: str) -> str:
         "in_memory": "yes" if options.in_memory else "no",
         "serial_ports": " ".join(serial_ports(options)),
         "term": os.environ.get("TERM", "dumb"),
-        "rows": size.lines,
-        "columns": size.columns,
+        "rows": terminal.lines,
+        "columns": terminal.columns,
     }
-    settings = [device.settings or device.vhost for device in options.devices]
-    values["profile"] = " ".join(one.profile for one in settings if one).strip()
-    # For a device that is plugged in again.
+    settings = [device.ref_settings or device.daemon_settings for device in options.devices]
+    profiles = [device.profile for device in settings if device]
+    values["profile"] = " ".join(profiles).strip()
+    # Tests that plug in a device again need the socket of its server.
     for number, device in enumerate(options.devices):
-        if device.settings:
+        if device.ref_settings:
             values[f"socket{number}"] = reference.socket_path(number)
     lines = [f"{name}={shlex.quote(str(value))}" for name, value in values.items()]
     insmod = ["insmod", "/run/testbed/driver.ko", *options.params]
@@ -217,8 +218,9 @@ def show(lines: list[str]) -> None:
         print(f"  {line}", file=sys.stderr)
 
 
-def fate(options: argparse.Namespace, outcome: Outcome) -> tuple[int, str]:
-    """Returns the exit status without the kernel's reports, and how the guest ended."""
+def guest_status(options: argparse.Namespace, outcome: Outcome) -> tuple[int, str]:
+    """Returns the exit status, without regard to kernel reports, and a message if the guest
+    failed."""
     if outcome.setup_error:
         return 2, outcome.setup_error
     if outcome.timed_out:
@@ -238,10 +240,10 @@ def verdict(options: argparse.Namespace, outcome: Outcome) -> int:
     def say(text: str) -> None:
         print(f"vm: {text}", file=sys.stderr)
 
-    found = reports.find(outcome.console, options.allowed)
-    status, last_words = fate(options, outcome)
-    status = status or (3 if found or outcome.complaints else 0)
-    for report in found:
+    found_reports = reports.find(outcome.console, options.allowed)
+    status, message = guest_status(options, outcome)
+    status = status or (3 if found_reports or outcome.complaints else 0)
+    for report in found_reports:
         say("the guest's kernel reported:")
         show(report.lines)
     # QEMU also prints harmless messages.
@@ -254,8 +256,8 @@ def verdict(options: argparse.Namespace, outcome: Outcome) -> int:
     for complaint in outcome.complaints:
         say(complaint.text)
         show(complaint.lines)
-    if last_words:
-        say(last_words)
+    if message:
+        say(message)
         show(outcome.console[-LAST_LINES:])
     return status
 
@@ -272,7 +274,7 @@ def run(options: argparse.Namespace) -> int:
     except Interrupted as interrupted:
         return interrupted.status
     finally:
-        # vm also removes it, but may have been killed.
+        # vm also removes the folder, unless vm was killed.
         shutil.rmtree(options.run_dir, ignore_errors=True)
 
 

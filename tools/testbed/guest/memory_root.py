@@ -2,7 +2,7 @@
 """A root file system in the initramfs, with the parts of the root that Python, dm-crypt and AF_ALG
 need.
 
-It contains no file system of the host, because 9p does not survive a suspend.
+The guest mounts no file system of the host, because 9p does not survive a suspend.
 """
 
 import argparse
@@ -26,8 +26,9 @@ LINKS = {
     "bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64",
 }  # fmt: skip
 FOLDERS = ("usr/lib/python3.13", "usr/lib/x86_64-linux-gnu/ossl-modules", "etc/ssl")
-WITHOUT = {"test", "pydoc_data", "ensurepip", "idlelib", "tkinter"}
-# Folders of the kernel's modules.
+# Parts of FOLDERS that the guest does not need.
+EXCLUDED = {"test", "pydoc_data", "ensurepip", "idlelib", "tkinter"}
+# Folders and files, without .ko, of the kernel's modules.
 MODULES = (
     "crypto", "arch/x86/crypto", "drivers/md", "drivers/block", "drivers/crypto/virtio",
     "fs/ext4", "fs/jbd2", "fs/mbcache", "lib",
@@ -36,14 +37,14 @@ MODULES = (
 
 def libraries(files: list[Path]) -> set[Path]:
     """Returns the shared libraries of programs, and the loader."""
-    done = subprocess.run(["ldd", *files], capture_output=True, text=True, check=True)
-    return {Path(path) for path in re.findall(r"(/\S+) \(0x", done.stdout)}
+    result = subprocess.run(["ldd", *files], capture_output=True, text=True, check=True)
+    return {Path(path) for path in re.findall(r"(/\S+) \(0x", result.stdout)}
 
 
-def below(folder: Path) -> Iterator[Path]:
-    """Yields the files below a folder, except those in WITHOUT."""
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yields the files below a folder, except those in EXCLUDED folders."""
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not WITHOUT & set(path.relative_to(folder).parts):
+        if path.is_file() and not EXCLUDED & set(path.relative_to(folder).parts):
             yield path
 
 
@@ -51,10 +52,10 @@ def modules(folder: Path) -> Iterator[Path]:
     """Yields the module files, and the files that modprobe reads."""
     yield from (path for path in folder.glob("modules.*") if path.is_file())
     for name in MODULES:
-        place = folder / "kernel" / name
-        if place.is_dir():
-            yield from below(place)
-        yield from place.parent.glob(f"{place.name}.ko*")
+        path = folder / "kernel" / name
+        if path.is_dir():
+            yield from files_below(path)
+        yield from path.parent.glob(f"{path.name}.ko*")
 
 
 def add(archive: Archive, options: argparse.Namespace, release: str) -> None:
@@ -62,19 +63,19 @@ def add(archive: Archive, options: argparse.Namespace, release: str) -> None:
     programs = [Path("/", name) for name in COMMANDS]
     files = {path: path for path in programs}
     for name in FOLDERS:
-        files |= {path: path for path in below(Path("/", name))}
+        files |= {path: path for path in files_below(Path("/", name))}
     plugins = [path for path in files if path.suffix == ".so"]
     files |= {path: path for path in libraries(programs + plugins)}
 
     folder = machine.modules_folder(options, release)
-    place = Path("/lib/modules", release)
-    files |= {place / path.relative_to(folder): path for path in modules(folder)}
+    guest_folder = Path("/lib/modules", release)
+    files |= {guest_folder / path.relative_to(folder): path for path in modules(folder)}
     for name in ("tools/tests/guest", "tools/testbed/guest"):
-        files |= {path: path for path in below(options.project / name)}
+        files |= {path: path for path in files_below(options.project / name)}
     if options.share:
         files |= {
             Path("/mnt/share") / path.relative_to(options.share): path
-            for path in below(options.share)
+            for path in files_below(options.share)
         }
     for name, target in LINKS.items():
         archive.link(name, target)
@@ -82,11 +83,12 @@ def add(archive: Archive, options: argparse.Namespace, release: str) -> None:
     for folder_name in ("run", "tmp", "etc/modprobe.d", "root", "var/tmp"):
         archive.folder(folder_name)
     for path, source in files.items():
-        archive.file(real_place(path), source.read_bytes(), source.stat().st_mode & 0o777)
+        archive.file(name_in_usr(path), source.read_bytes(), source.stat().st_mode & 0o777)
 
 
-def real_place(path: Path) -> str:
-    """Returns the path below /usr in a root whose /bin, /sbin and /lib are links."""
+def name_in_usr(path: Path) -> str:
+    """Returns the file name without a leading slash. /bin, /sbin, /lib and /lib64 are links to
+    folders in /usr, so a file in one of them gets its name below usr."""
     name = str(path).removeprefix("/")
     first = name.partition("/")[0]
     return f"usr/{name}" if first in ("bin", "sbin", "lib", "lib64") else name

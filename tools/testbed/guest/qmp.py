@@ -6,41 +6,42 @@ from collections.abc import Callable
 from typing import Any
 
 
-def command(words: list[str]) -> dict[str, Any]:
+def command(arguments: list[str]) -> dict[str, Any]:
     """Returns the monitor command for the arguments of guest/qmp."""
-    if words[0].startswith("{"):
-        asked = json.loads(words[0])
-        if not isinstance(asked, dict):
+    if arguments[0].startswith("{"):
+        message = json.loads(arguments[0])
+        if not isinstance(message, dict):
             raise ValueError("not a command")
-        return asked
-    arguments: dict[str, Any] = {}
-    for word in words[1:]:
-        key, equals, value = word.partition("=")
+        return message
+    values: dict[str, Any] = {}
+    for argument in arguments[1:]:
+        key, equals, value = argument.partition("=")
         if not equals:
-            raise ValueError(f"{word} is not KEY=VALUE")
+            raise ValueError(f"{argument} is not KEY=VALUE")
         try:
-            arguments[key] = json.loads(value)
+            values[key] = json.loads(value)
         except ValueError:
-            arguments[key] = value
-    return {"execute": words[0], "arguments": arguments}
+            values[key] = value
+    return {"execute": arguments[0], "arguments": values}
 
 
 class Bridge:
     """Connects the guest's port and the monitor, and runs the commands of the test bed.
 
-    A request consists of lines: a name, one line for each argument, and an empty line. The answer
-    is one line: the name of the request, "return" or "error", and JSON.
+    A request of the guest consists of lines: a name that identifies the request, one line for each
+    argument, and an empty line. The answer is one line: the name of the request, "return" or
+    "error", and JSON.
     """
 
     def __init__(
         self,
         to_monitor: Callable[[bytes], None],
         to_guest: Callable[[bytes], None],
-        own: dict[str, Callable[[dict[str, Any]], None]],
+        testbed_commands: dict[str, Callable[[dict[str, Any]], None]],
     ) -> None:
         self.to_monitor = to_monitor
         self.to_guest = to_guest
-        self.own = own
+        self.testbed_commands = testbed_commands
         self.monitor_rest = b""
         self.guest_rest = b""
         self.request: list[str] = []
@@ -59,15 +60,15 @@ class Bridge:
             if line:
                 self.request.append(line.decode(errors="replace"))
                 continue
-            name, *words = self.request or [""]
+            name, *arguments = self.request or [""]
             self.request = []
             try:
-                asked = command(words)
-                if function := self.own.get(asked.get("execute", "")):
-                    function(asked.get("arguments", {}))
+                message = command(arguments)
+                if function := self.testbed_commands.get(message.get("execute", "")):
+                    function(message.get("arguments", {}))
                     self._reply(name, "return", {})
                     continue
-                self._send({**asked, "id": name})
+                self._send({**message, "id": name})
             except (ValueError, LookupError) as error:
                 self._reply(name, "error", {"class": "Usage", "desc": str(error)})
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The reference devices: a server process beside QEMU for each device."""
+"""The reference devices: a server process for each device, to which QEMU connects."""
 
 import argparse
 import dataclasses
@@ -12,25 +12,26 @@ from typing import Any
 import profiles
 from server_process import SOCKETS, Complaint, ServerProcess
 
-# Exit statuses of the server. With some faults it exits on purpose.
+# Exit statuses of the server: after a Rust panic, and after the injected fault "crash".
 PANICKED = 101
 CRASH_STATUS = 42
 
-# Other runs have their own /run, but the kernel's list of listening sockets contains those of all
-# runs.
-_OWN = uuid.uuid4().hex[:12]
+# Makes the paths of the sockets unique. /run is private to this run, but /proc/net/unix, which
+# listening() reads, lists the sockets of all runs.
+_RUN_ID = uuid.uuid4().hex[:12]
 
-# The QEMU device that the server talks to.
+# The kinds of --device, and the protocol between QEMU and the server.
 KINDS = {"ref": "vhost-user", "vfio": "vfio-user"}
 
-# Limits of a device. QEMU aborts if a ring of a vhost-user device is longer. vhost-user messages
-# limit the number of rings, one of which is the control queue, and the configuration space.
+# Limits of a device. QEMU aborts if a ring of a vhost-user device is longer than MAX_RING. The
+# formats of vhost-user messages limit the number of rings and the size of the configuration space.
+# One ring is the control queue.
 MAX_QUEUES = 255
 MAX_RING = {"ref": 1024, "vfio": 32768}
 MAX_CONFIG = {"ref": 256, "vfio": 4096}
 
-# Options of the server that the user must not set.
-_OURS = ("front-end", "socket-path", "monitor", "report")
+# Options of the server that --device must not set.
+_RESERVED = ("front-end", "socket-path", "monitor", "report")
 
 
 @dataclasses.dataclass
@@ -71,14 +72,14 @@ def _set(settings: Settings, parts: list[str]) -> None:
     for part in parts:
         name, equals, value = part.partition("=")
         if name == "queues":
-            settings.queues = ranged(name, value, 0, MAX_QUEUES)
+            settings.queues = parse_number(name, value, 0, MAX_QUEUES)
         elif name == "vq-size":
-            settings.vq_size = ranged(name, value, 1, MAX_RING[kind])
+            settings.vq_size = parse_number(name, value, 1, MAX_RING[kind])
         elif name == "config-size":
-            settings.config_size = ranged(name, value, 0, MAX_CONFIG[kind])
+            settings.config_size = parse_number(name, value, 0, MAX_CONFIG[kind])
         elif name == "trace" and not equals:
             settings.trace = True
-        elif name in (*_OURS, "trace"):
+        elif name in (*_RESERVED, "trace"):
             raise ValueError(f"{name} is not for --device to set")
         elif name:
             settings.arguments.append(f"--{name}{equals}{value}")
@@ -86,21 +87,22 @@ def _set(settings: Settings, parts: list[str]) -> None:
             raise ValueError(f"{part} has no name")
 
 
-def ranged(name: str, value: str, least: int, most: int) -> int:
-    """Returns the number that an option has. Raises ValueError if it is none, or out of range."""
-    if not value.isdecimal() or not least <= int(value) <= most:
-        raise ValueError(f"{name} is a number from {least} to {most}")
+def parse_number(name: str, value: str, minimum: int, maximum: int) -> int:
+    """Returns the value of the option `name`. Raises ValueError if the value is not a number or is
+    out of range."""
+    if not value.isdecimal() or not minimum <= int(value) <= maximum:
+        raise ValueError(f"{name} is a number from {minimum} to {maximum}")
     return int(value)
 
 
 def socket_path(number: int) -> Path:
     """Returns the path of the socket for QEMU."""
-    return SOCKETS / f"device{number}-{_OWN}"
+    return SOCKETS / f"device{number}-{_RUN_ID}"
 
 
 def monitor_path(number: int) -> Path:
     """Returns the path of the socket of the device's monitor."""
-    return SOCKETS / f"device{number}-{_OWN}-monitor"
+    return SOCKETS / f"device{number}-{_RUN_ID}-monitor"
 
 
 class Server(ServerProcess):
@@ -120,7 +122,8 @@ class Server(ServerProcess):
             command += ["--config-size", str(settings.config_size)]
             if options.iommu:
                 command += ["--access-platform"]
-        # Offer ECDSA also without revision 1. Drivers have a parameter for its number.
+        # Offer ECDSA also without VIRTIO_CRYPTO_F_REVISION_1. The driver can use it then, because
+        # the parameter ecdsa_number sets the number of the algorithm.
         if not any(argument.startswith("--ecdsa-number") for argument in settings.arguments):
             command += ["--ecdsa-number=always"]
         command += ["--monitor", str(monitor_path(number))]
@@ -140,25 +143,26 @@ class Server(ServerProcess):
         return report if isinstance(report, dict) else {}
 
     def complaints(self, allowed: list[str]) -> list[Complaint]:
-        """Returns all errors, except violations of allowed requirements. Call it after the end."""
+        """Returns all errors of a server that has ended, except violations of `allowed`
+        requirements."""
         report = self.read_report()
-        found = []
-        if not self._ended_well(report):
-            found.append(Complaint(f"device {self.number} {self.ending()}:", self.last_words()))
+        errors = []
+        if not self._exit_is_expected(report):
+            errors.append(Complaint(f"device {self.number} {self.ending()}:", self.log_tail()))
         elif "violations" not in report and self.process.returncode != CRASH_STATUS:
-            found.append(Complaint(f"device {self.number} left no report:", self.last_words()))
+            errors.append(Complaint(f"device {self.number} left no report:", self.log_tail()))
         for violation in report.get("violations", []):
             requirement = violation["requirement"]
             if requirement not in allowed:
-                found.append(
+                errors.append(
                     Complaint(
                         f"device {self.number}: the driver violated {requirement}"
                         f" (count {violation['count']}): {violation['text']}"
                     )
                 )
-        return found
+        return errors
 
-    def _ended_well(self, report: dict[str, Any]) -> bool:
+    def _exit_is_expected(self, report: dict[str, Any]) -> bool:
         status = self.process.returncode
         if self.stopped and status in (-signal.SIGTERM, 128 + signal.SIGTERM):
             return True

@@ -5,24 +5,25 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-# Number of lines of a report without an end mark, and maximum distance between a trace and the end
-# mark.
-LONGEST = 60
+# Maximum number of lines of a report without an end mark.
+MAX_LINES = 60
+# Maximum number of lines between the end of a stack trace and the end mark.
 TRACE_TO_END = 10
 
 _STAMP = re.compile(r"^\[ *\d+\.\d{6}\](?:\[ *[TC]\d+\])? ")
-_END = re.compile(r"---\[ end (trace|Kernel panic)")
+_END_MARK = re.compile(r"---\[ end (trace|Kernel panic)")
 _BEGIN = re.compile(r"-+\[ cut here \]-+$|={20,}$")
 _TRACE_END = re.compile(r" *</(TASK|IRQ|NMI)>$")
-# A data race between other parts of the kernel is not the driver's: KCSAN's rules are stricter than
-# much of the kernel.
+# find() ignores data races in which the driver has no part: much of the kernel does not follow
+# KCSAN's strict rules.
 _RACE = re.compile(r"BUG: KCSAN: ")
 _ACCESS = re.compile(r"[a-z-]+( \([a-z, ]+\))? to 0x\w+ of \d+ bytes by ")
 _DRIVER = re.compile(r"\[virtio_crypto_rs\]")
 _DROPPED = re.compile(r"\*\* \d+ printk messages dropped \*\*")
 
-# Headlines of reports, matched after the time stamp.
-_LONG = (
+# Headlines of reports, matched after the time stamp. Reports with these headlines have several
+# lines.
+_MULTI_LINE = (
     r"WARNING: ",
     r"(watchdog: )?BUG: ",
     r"\[ BUG: ",
@@ -48,13 +49,14 @@ _LONG = (
     r"kmemleak: \d+ new suspected memory leaks",
     r"kmemleak: Kernel memory leak detector disabled",
 )
-_SHORT = (
+# Reports that consist of the headline only.
+_SINGLE_LINE = (
     r"alg: .*\b(fail|failed|fails|failure|wrong|mismatch|unexpected\w*|overran|corrupt\w*)\b",
     r" *not ok \d",
     r"\*\* \d+ printk messages dropped",
 )
-_LONG_RE = re.compile("|".join(_LONG))
-_SHORT_RE = re.compile("|".join(_SHORT))
+_MULTI_LINE_RE = re.compile("|".join(_MULTI_LINE))
+_SINGLE_LINE_RE = re.compile("|".join(_SINGLE_LINE))
 
 
 @dataclasses.dataclass
@@ -74,38 +76,38 @@ def _text(line: str) -> str | None:
 
 
 def _first(texts: Sequence[str], headline: int) -> int:
-    """Returns the number of the first line of the report with this headline."""
-    for before in range(headline - 1, max(headline - 4, -1), -1):
-        if _BEGIN.match(texts[before]):
-            return before
+    """Returns the index of the first line of the report whose headline is at index `headline`."""
+    for index in range(headline - 1, max(headline - 4, -1), -1):
+        if _BEGIN.match(texts[index]):
+            return index
     return headline
 
 
-def _last(texts: Sequence[str], first: int, headline: int) -> int:
-    """Returns the number of the line after the report with this headline."""
-    # Reports of lockdep begin with such a line. Those of KASAN and KCSAN also end with it.
-    titled = texts[first].startswith("====")
-    framed = titled and re.search("KASAN|KCSAN", texts[headline]) is not None
-    limit = headline + (2 * LONGEST if titled else LONGEST)
+def _end(texts: Sequence[str], first: int, headline: int) -> int:
+    """Returns the index of the line after the report."""
+    # Reports of lockdep begin with a line of ====. Reports of KASAN and KCSAN also end with one.
+    has_rule = texts[first].startswith("====")
+    framed = has_rule and re.search("KASAN|KCSAN", texts[headline]) is not None
+    limit = headline + (2 * MAX_LINES if has_rule else MAX_LINES)
     trace_end = 0
-    for at in range(headline + 1, min(limit, len(texts))):
-        if _END.match(texts[at]):
-            return at + 1
-        if _BEGIN.match(texts[at]):
-            return at + 1 if framed else at
-        # An end mark may follow a trace, but not a headline of the same report.
-        if trace_end and _LONG_RE.match(texts[at]):
+    for index in range(headline + 1, min(limit, len(texts))):
+        if _END_MARK.match(texts[index]):
+            return index + 1
+        if _BEGIN.match(texts[index]):
+            return index + 1 if framed else index
+        # A headline after a trace begins another report.
+        if trace_end and _MULTI_LINE_RE.match(texts[index]):
             return trace_end
-        if trace_end and at > trace_end + TRACE_TO_END:
+        if trace_end and index > trace_end + TRACE_TO_END:
             return trace_end
-        if _TRACE_END.match(texts[at]) and not framed:
-            trace_end = at + 1
+        if _TRACE_END.match(texts[index]) and not framed:
+            trace_end = index + 1
     return trace_end or min(limit, len(texts))
 
 
 def _is_race_of_driver(texts: Sequence[str]) -> bool:
-    """Returns whether the driver makes one of the accesses of a data race, directly or by a function that the
-    driver has called. An interrupt in the driver is not the driver's access."""
+    """Returns true if the stack trace of one of the accesses contains the driver. An access of an
+    interrupt handler does not count if the interrupt only occurred while the driver ran."""
     interrupted = True
     for text in texts:
         if _ACCESS.match(text):
@@ -128,21 +130,23 @@ def find(console: Sequence[str], allowed: Sequence[re.Pattern[str]] = ()) -> lis
             texts.append(text)
 
     found = []
-    at = 0
-    while at < len(texts):
-        if _LONG_RE.match(texts[at]):
-            first = _first(texts, at)
-            last = _last(texts, first, at)
-        elif _SHORT_RE.match(texts[at]):
-            first, last = at, at + 1
+    index = 0
+    while index < len(texts):
+        if _MULTI_LINE_RE.match(texts[index]):
+            first = _first(texts, index)
+            end = _end(texts, first, index)
+        elif _SINGLE_LINE_RE.match(texts[index]):
+            first, end = index, index + 1
         else:
-            at += 1
+            index += 1
             continue
         headlines = [
-            text for text in texts[at:last] if _LONG_RE.match(text) or _SHORT_RE.match(text)
+            text
+            for text in texts[index:end]
+            if _MULTI_LINE_RE.match(text) or _SINGLE_LINE_RE.match(text)
         ]
-        foreign = _RACE.match(texts[at]) and not _is_race_of_driver(texts[at:last])
+        foreign = _RACE.match(texts[index]) and not _is_race_of_driver(texts[index:end])
         if not foreign and not any(pattern.search(text) for pattern in allowed for text in headlines):
-            found.append(Report(headlines, lines[first:last]))
-        at = last
+            found.append(Report(headlines, lines[first:end]))
+        index = end
     return found

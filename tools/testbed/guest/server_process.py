@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A device in a process of its own, beside QEMU, which connects to its sockets."""
+"""A device in a separate process. QEMU connects to the sockets of the process."""
 
 import dataclasses
 import signal
@@ -11,8 +11,8 @@ START_SECONDS = 20
 STOP_SECONDS = 10
 LAST_LINES = 20
 
-# The path of a socket must be short. A path in the cache folder can be too long. /run of the root
-# belongs to this run alone.
+# The folder of the sockets. The path of a Unix socket must be short, and a path in the cache folder
+# can be too long. The root's /run is private to this run.
 SOCKETS = Path("/run")
 
 
@@ -29,15 +29,16 @@ class NotStarted(Exception):
 
 
 class ServerProcess:
-    """The process of device `number`, with these sockets. Its output is appended to the log."""
+    """The process of device `number`, which listens at `sockets`. Its output is appended to
+    `log`."""
 
     def __init__(self, number: int, command: list[str], sockets: list[Path], log: Path) -> None:
         self.number = number
         self.command = command
         self.sockets = sockets
         self.log = log
-        # The user's folder can have files of an earlier run, and a guest that did not boot can
-        # leave sockets.
+        # Remove the log of an earlier run from the folder of --device-log, and the sockets of a
+        # first attempt to boot the guest.
         for path in (log, *sockets):
             path.unlink(missing_ok=True)
         self.process = self._start()
@@ -56,9 +57,9 @@ class ServerProcess:
 
     def wait_ready(self) -> None:
         """Waits until QEMU can connect. Raises NotStarted if the process ends or takes too long."""
-        wanted = {str(path) for path in self.sockets}
+        paths = {str(path) for path in self.sockets}
         end = time.monotonic() + START_SECONDS
-        while not wanted <= listening():
+        while not paths <= listening():
             if self.process.poll() is not None:
                 raise NotStarted(f"device {self.number} {self.ending()} instead of starting")
             if time.monotonic() > end:
@@ -67,11 +68,11 @@ class ServerProcess:
                 )
             time.sleep(0.02)
 
-    def restart(self, number: int, after: float) -> None:
-        """Ends the process by signal `number`, and starts it again after so many seconds."""
-        self.process.send_signal(number)
+    def restart(self, signal_number: int, delay: float) -> None:
+        """Ends the process by a signal, and starts it again after `delay` seconds."""
+        self.process.send_signal(signal_number)
         self.process.wait(STOP_SECONDS)
-        time.sleep(after)
+        time.sleep(delay)
         self.process = self._start()
         self.wait_ready()
 
@@ -92,7 +93,7 @@ class ServerProcess:
         self.process.kill()
         self.process.wait()
 
-    def last_words(self) -> list[str]:
+    def log_tail(self) -> list[str]:
         """Returns the end of the server's log."""
         return self.log.read_text(errors="replace").splitlines()[-LAST_LINES:]
 
@@ -108,6 +109,6 @@ class ServerProcess:
 
 def listening() -> set[str]:
     """Returns the paths of all listening sockets."""
-    # num refcount protocol flags type state inode path; the flag is __SO_ACCEPTCON
+    # Columns: num refcount protocol flags type state inode path. 0x10000 is __SO_ACCEPTCON.
     rows = [line.split(maxsplit=7) for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
     return {row[7] for row in rows if len(row) == 8 and int(row[3], 16) & 0x10000}

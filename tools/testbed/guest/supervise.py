@@ -51,7 +51,7 @@ class Outcome:
 
 
 class Interrupted(Exception):
-    """A signal, or the end of the caller, ends the guest."""
+    """The guest must end because of a signal, or because the caller has ended."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -84,7 +84,7 @@ class Supervisor:
         self.expected: dict[str, int] | None = None  # bytes, known after the end of the command
         self.answered = False
         self.booted = False
-        self.heard = time.monotonic()  # time of the last console output
+        self.last_output = time.monotonic()  # time of the last console output
         self.console_rest = b""
         self.control_rest = b""
         self.restore_terminal: Callable[[], None] = lambda: None
@@ -95,7 +95,7 @@ class Supervisor:
         folders: list[virtiofs.Server] = []
         try:
             if self.machine.virtiofs:
-                folders += [virtiofs.Server(self.options, one) for one in self.machine.shares]
+                folders += [virtiofs.Server(self.options, share) for share in self.machine.shares]
             if self._start_servers(servers):
                 self._run_qemu()
                 self._stop_servers(servers)
@@ -109,19 +109,19 @@ class Supervisor:
     def _start_servers(self, servers: list[reference.Server | daemon.Server]) -> bool:
         """Starts the reference devices and the daemons, before QEMU connects to them."""
         for number, device in enumerate(self.options.devices):
-            if device.settings:
-                servers.append(reference.Server(self.options, number, device.settings))
-            if device.vhost:
-                self.daemons[number] = daemon.Server(self.options, number, device.vhost)
+            if device.ref_settings:
+                servers.append(reference.Server(self.options, number, device.ref_settings))
+            if device.daemon_settings:
+                self.daemons[number] = daemon.Server(self.options, number, device.daemon_settings)
                 servers.append(self.daemons[number])
         for server in servers:
             try:
                 server.wait_ready()
             except NotStarted as error:
-                what = "device" if isinstance(server, daemon.Server) else "reference device"
-                self.outcome.setup_error = f"the {what} did not start"
+                kind = "device" if isinstance(server, daemon.Server) else "reference device"
+                self.outcome.setup_error = f"the {kind} did not start"
                 self.outcome.complaints.append(
-                    Complaint(f"{error}:", server.last_words())
+                    Complaint(f"{error}:", server.log_tail())
                 )
                 return False
         return True
@@ -166,14 +166,14 @@ class Supervisor:
         self._collect_errors(status)
 
     def _start_qemu(self) -> subprocess.Popen[bytes]:
-        theirs = {}
+        qemu_ends = {}
         for name in SOCKETS:
-            self.sockets[name], theirs[name] = socket.socketpair()
-        # A socket buffers only a few hundred single characters, so QEMU's serial port would lose
-        # some. A pipe buffers more.
+            self.sockets[name], qemu_ends[name] = socket.socketpair()
+        # QEMU writes the console one character at a time, and drops characters that it cannot
+        # write. A socket buffers only a few hundred such writes. A pipe buffers more.
         self.console, console = os.pipe()
         fcntl.fcntl(console, fcntl.F_SETPIPE_SZ, CONSOLE_BUFFER)
-        descriptors = {name: end.fileno() for name, end in theirs.items()}
+        descriptors = {name: end.fileno() for name, end in qemu_ends.items()}
         with open(self._qemu_log(), "wb") as log:
             qemu = subprocess.Popen(
                 self.machine.command(console, descriptors),
@@ -184,13 +184,13 @@ class Supervisor:
                 start_new_session=True,  # Ctrl-C must not end QEMU
             )
         os.close(console)
-        for end in theirs.values():
+        for end in qemu_ends.values():
             end.close()
         return qemu
 
     def _restart_daemon(self, arguments: dict[str, Any]) -> None:
-        """Ends the daemon of a device by a signal, and starts it again after some seconds; ValueError
-        if it cannot be."""
+        """Executes daemon-restart. Raises ValueError if the daemon does not end or does not
+        start."""
         server = self.daemons.get(arguments.get("device", 0))
         if not server:
             raise ValueError("no such daemon")
@@ -222,8 +222,8 @@ class Supervisor:
                 self.outcome.timed_out = True
                 return
             events = self.selector.select(1)
-            # With unread events the guest is not silent.
-            if not events and not self.booted and now > self.heard + SILENCE:
+            # The guest is not silent while events are unread.
+            if not events and not self.booted and now > self.last_output + SILENCE:
                 self.outcome.hung = True
                 return
             for key, _ in events:
@@ -245,7 +245,7 @@ class Supervisor:
             on_end()
 
     def _read_rest(self) -> None:
-        """Reads what the sockets contain after QEMU has exited."""
+        """Reads the remaining data of the console and the sockets after QEMU has exited."""
         ours = {self.console, *(end.fileno() for end in self.sockets.values())}
         for key in list(self.selector.get_map().values()):
             if key.fd not in ours:
@@ -257,7 +257,7 @@ class Supervisor:
             self._on_console(b"\n")
 
     def _on_console(self, data: bytes) -> None:
-        self.heard = time.monotonic()
+        self.last_output = time.monotonic()
         *lines, self.console_rest = (self.console_rest + data).split(b"\n")
         for raw in lines:
             line = raw.rstrip(b"\r").decode(errors="replace")
@@ -270,7 +270,7 @@ class Supervisor:
                 self.outcome.panic = line
             if "] testbed: init: " in line:
                 self.outcome.setup_error = "setting up the guest failed"
-            # A guest that may have been suspended ends with a restart.
+            # A guest in memory ends with a restart, because it cannot power off after a suspend.
             if "reboot: Power down" in line or "reboot: Restarting system" in line:
                 self.outcome.powered_off = True
 
@@ -359,13 +359,14 @@ class Supervisor:
 def run(options: argparse.Namespace, machine: Machine, started: float) -> Outcome:
     """Runs the guest, a second time if the kernel hung or panicked before its first process.
 
-    No driver of the project is loaded by then. Under TCG one boot in some hundred hangs, and on a
-    busy host the kernel may panic because no timer interrupt arrives in time.
+    The driver is not loaded before the first process, so the driver cannot be the cause. Under TCG
+    about one boot in several hundred hangs. On a busy host the kernel may panic because no timer
+    interrupt arrives in time.
     """
     outcome = Supervisor(options, machine, started).run()
     if outcome.hung or outcome.panic:
-        what = "hung" if outcome.hung else "panicked"
-        print(f"vm: the guest {what} while it booted, and is started once more", file=sys.stderr)
+        failure = "hung" if outcome.hung else "panicked"
+        print(f"vm: the guest {failure} while it booted, starting it once more", file=sys.stderr)
         if outcome.panic:
             print(f"  {outcome.panic}", file=sys.stderr)
         outcome = Supervisor(options, machine, time.monotonic()).run()

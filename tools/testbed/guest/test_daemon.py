@@ -11,7 +11,8 @@ from unittest import mock
 import daemon
 import server_process
 
-# Listens at the path of --socket-path, and removes it at SIGTERM. A shell cannot listen.
+# A stand-in for the daemon: listens at the path of --socket-path, and removes the socket on
+# SIGTERM. The other tests use shell scripts, but a shell cannot listen.
 PROGRAM = """#!/usr/bin/python3 -IS
 import os, signal, socket, sys
 path = sys.argv[sys.argv.index("--socket-path") + 1]
@@ -30,10 +31,10 @@ while True:
 
 
 class Options(unittest.TestCase):
-    """What may stand behind "daemon:"."""
+    """Options of --device daemon."""
 
     def test_good(self) -> None:
-        """Some options are for QEMU, the rest is for the daemon."""
+        """Some options are for QEMU, the others are passed to the daemon."""
         self.assertEqual(daemon.parse(""), daemon.Settings())
         settings = daemon.parse("queues=3,vq-size=64,reconnect-ms=5,stateless,services=mac,,hash")
         arguments = ["--stateless", "--services=mac,hash"]
@@ -52,7 +53,7 @@ class Options(unittest.TestCase):
 
 
 class Process(unittest.TestCase):
-    """The process from its start to its end."""
+    """Start, restart and end of the process."""
 
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
@@ -63,7 +64,7 @@ class Process(unittest.TestCase):
         self.addCleanup(patched.stop)
 
     def server(self, program: str) -> daemon.Server:
-        """One with this program."""
+        """Returns a server that runs this program as the daemon."""
         path = self.folder / "program"
         path.write_text(program)
         path.chmod(0o755)
@@ -81,7 +82,7 @@ class Process(unittest.TestCase):
         self.assertEqual(server.complaints(), [])
 
     def test_restart(self) -> None:
-        """It is started again by the same command line, also if it could not clean up."""
+        """restart() starts the daemon again. SIGKILL leaves the socket, which is not an error."""
         server = self.server(PROGRAM.replace("{status}", "0"))
         server.wait_ready()
         for number in (signal.SIGKILL, signal.SIGTERM):
@@ -92,22 +93,24 @@ class Process(unittest.TestCase):
         self.assertEqual(server.complaints(), [])
 
     def test_bad(self) -> None:
-        """Another status, a signal and a socket that is left are complaints."""
+        """A nonzero status, a fatal signal and a leftover socket are errors."""
         server = self.server(PROGRAM.replace("{status}", "3"))
         server.wait_ready()
         server.stop()
-        self.assertEqual([one.text for one in server.complaints()], ["device 0 ended with status 3:"])
+        (complaint,) = server.complaints()
+        self.assertEqual(complaint.text, "device 0 ended with status 3:")
         server = self.server(PROGRAM.replace("os.unlink(path)\n    sys", "sys").replace("{status}", "0"))
         server.wait_ready()
         server.stop()
-        self.assertEqual([one.text for one in server.complaints()], ["device 0 left its socket:"])
+        (complaint,) = server.complaints()
+        self.assertEqual(complaint.text, "device 0 left its socket:")
         server = self.server(PROGRAM)
         server.kill()
         (complaint,) = server.complaints()
         self.assertEqual(complaint.text, "device 0 was ended by SIGKILL:")
 
     def test_not_started(self) -> None:
-        """It ends before it listens."""
+        """A daemon that ends before it listens is an error."""
         with self.assertRaisesRegex(server_process.NotStarted, "ended with status 2 instead"):
             self.server("#!/bin/sh\nexit 2\n").wait_ready()
 

@@ -33,13 +33,13 @@ class Command(unittest.TestCase):
     """QEMU's command line."""
 
     def _command(self, run_dir: Path, **options: object) -> list[str]:
-        given = argparse.Namespace(
+        all_options = argparse.Namespace(
             run_dir=run_dir, devices=[], smp=1, mem="64M", kernel="stock", kernel_dir=run_dir,
             root=run_dir, project=run_dir, iommu=False, in_memory=False, kexec=False, share=None,
             append=[], disk="", plugin="", arch="amd64",
         )  # fmt: skip
-        vars(given).update(options)
-        guest = machine.Machine(given, "7.3", run_dir / "initrd", "tcg")
+        vars(all_options).update(options)
+        guest = machine.Machine(all_options, "7.3", run_dir / "initrd", "tcg")
         return guest.command(0, {})
 
     def test_architecture(self) -> None:
@@ -57,7 +57,7 @@ class Command(unittest.TestCase):
                 self.assertEqual("no_timer_check" in arguments, arch == "amd64")
 
     def test_plugin(self) -> None:
-        """The plugin is passed with its options. There is none by default."""
+        """A plugin is passed with its options. By default there is no plugin."""
         for options in ({}, {"plugin": "/some/count.so,out=/share/counts"}):
             with self.subTest(**options), tempfile.TemporaryDirectory() as folder:
                 command = self._command(Path(folder), **options)
@@ -83,10 +83,9 @@ class Command(unittest.TestCase):
                 self.assertEqual(file["filename"], str(path))
                 self.assertEqual(path.stat().st_size, size)
 
-
     def test_file_systems(self) -> None:
-        """Folders of the host are on 9p, or on virtiofs if the kernel has no 9p. virtiofs servers
-        share the guest's memory."""
+        """The guest mounts folders of the host by 9p, or by virtiofs if the kernel has no 9p. Only
+        virtiofs requires shared guest memory."""
         for built_in, device in (
             ("kernel/net/9p/9pnet_virtio.ko\n", "virtio-9p-pci"),
             ("kernel/fs/ext4/ext4.ko\n", "vhost-user-fs-pci"),
@@ -103,16 +102,16 @@ class Command(unittest.TestCase):
 
 
 class OtherArchitecture(unittest.TestCase):
-    """Options that only guests of the host's architecture support."""
+    """Options that arm64 guests do not support."""
 
-    def test_refused(self) -> None:
-        """Options that QEMU's machine, the kernel or the root does not support are rejected."""
+    def test_rejected(self) -> None:
+        """These options are accepted for amd64 and rejected for arm64."""
         for option in ("iommu", "in_memory", "kexec"):
-            given = dict.fromkeys(("iommu", "in_memory", "kexec"), False) | {option: True}
+            options = dict.fromkeys(("iommu", "in_memory", "kexec"), False) | {option: True}
             with self.subTest(option=option):
-                main.check_arch(argparse.Namespace(arch="amd64", **given))
+                main.check_arch(argparse.Namespace(arch="amd64", **options))
                 with self.assertRaises(ValueError):
-                    main.check_arch(argparse.Namespace(arch="arm64", **given))
+                    main.check_arch(argparse.Namespace(arch="arm64", **options))
 
 
 class Plugin(unittest.TestCase):
@@ -131,8 +130,8 @@ class Plugin(unittest.TestCase):
             for plugin, arch, expected in (
                 ("count.so", "amd64", "tcg"), ("", "amd64", "kvm"), ("", "arm64", "tcg")
             ):  # fmt: skip
-                given = argparse.Namespace(plugin=plugin, arch=arch)
-                self.assertEqual(accel.choose(given), expected)
+                options = argparse.Namespace(plugin=plugin, arch=arch)
+                self.assertEqual(accel.choose(options), expected)
 
 
 if __name__ == "__main__":

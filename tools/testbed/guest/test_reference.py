@@ -29,8 +29,8 @@ class Options(unittest.TestCase):
         arguments = ["--fault=a:b=1", "--x", "--y=1,2"]
         self.assertEqual(settings, reference.Settings("ref", 3, 64, 0, True, "", arguments))
 
-    def test_function(self) -> None:
-        """vfio has the same options, with other limits."""
+    def test_vfio(self) -> None:
+        """A vfio device has the same options as a ref device, with other limits."""
         settings = reference.parse("queues=2,vq-size=4096,config-size=512,packed", "vfio")
         expected = reference.Settings("vfio", 2, 4096, 512, False, "", ["--packed"])
         self.assertEqual(settings, expected)
@@ -39,7 +39,8 @@ class Options(unittest.TestCase):
                 reference.parse(text, "vfio")
 
     def test_profiles(self) -> None:
-        """A profile is a set of options, for some kinds of devices. Other options follow it."""
+        """A profile expands to its options, for the kinds of devices that support it. Options of
+        the user override it."""
         for name, profile in profiles.PROFILES.items():
             for kind in profile.kinds:
                 with self.subTest(name=name, kind=kind):
@@ -55,7 +56,7 @@ class Options(unittest.TestCase):
                 reference.parse(text)
 
     def test_bad(self) -> None:
-        """Values that QEMU does not survive, and options that are not for users, are rejected."""
+        """Values that crash QEMU, and options that the test bed sets, are rejected."""
         for text in (
             "queues",
             "queues=-1",
@@ -74,7 +75,7 @@ class Options(unittest.TestCase):
 
 
 class Verdict(unittest.TestCase):
-    """Errors of a server, which is a shell script in these tests."""
+    """Errors of a server. The server is a shell script in these tests."""
 
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
@@ -82,7 +83,7 @@ class Verdict(unittest.TestCase):
         self.folder = Path(folder.name)
 
     def server(self, script: str, report: object) -> reference.Server:
-        """Returns a server that runs, or has run, the script, with this report."""
+        """Returns a server whose program is the script, and which has written the report."""
         program = self.folder / "server"
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
@@ -95,7 +96,7 @@ class Verdict(unittest.TestCase):
             server.report.write_text(json.dumps(report))
         return server
 
-    def said(self, script: str, report: object, allowed: tuple[str, ...] = ()) -> list[str]:
+    def errors_of(self, script: str, report: object, allowed: tuple[str, ...] = ()) -> list[str]:
         """Returns the errors of a server that ended by itself."""
         server = self.server(script, report)
         server.process.wait()
@@ -103,30 +104,31 @@ class Verdict(unittest.TestCase):
         return [complaint.text for complaint in server.complaints(list(allowed))]
 
     def test_good(self) -> None:
-        """A server may end after it was stopped, and exit on purpose with some faults."""
-        died = GOOD | {"crashed_by_fault": True}
-        self.assertEqual(self.said("exit 0", GOOD), [])
-        self.assertEqual(self.said("exit 42", None), [])
-        self.assertEqual(self.said("kill -ABRT $$", died), [])
+        """A server may exit with status 0, and may crash if the report says that a fault caused
+        it."""
+        crashed = GOOD | {"crashed_by_fault": True}
+        self.assertEqual(self.errors_of("exit 0", GOOD), [])
+        self.assertEqual(self.errors_of("exit 42", None), [])
+        self.assertEqual(self.errors_of("kill -ABRT $$", crashed), [])
 
     def test_bad(self) -> None:
         """Any other end of a server, or a missing report, is an error."""
-        self.assertEqual(self.said("exit 3", GOOD), ["device 0 ended with status 3:"])
-        self.assertEqual(self.said("exit 101", GOOD), ["device 0 panicked:"])
-        self.assertEqual(self.said("kill -SEGV $$", GOOD), ["device 0 was ended by SIGSEGV:"])
-        self.assertEqual(self.said("kill $$", GOOD), ["device 0 was ended by SIGTERM:"])
-        self.assertEqual(self.said("exit 0", None), ["device 0 left no report:"])
-        self.assertEqual(self.said("exit 0", []), ["device 0 left no report:"])
+        self.assertEqual(self.errors_of("exit 3", GOOD), ["device 0 ended with status 3:"])
+        self.assertEqual(self.errors_of("exit 101", GOOD), ["device 0 panicked:"])
+        self.assertEqual(self.errors_of("kill -SEGV $$", GOOD), ["device 0 was ended by SIGSEGV:"])
+        self.assertEqual(self.errors_of("kill $$", GOOD), ["device 0 was ended by SIGTERM:"])
+        self.assertEqual(self.errors_of("exit 0", None), ["device 0 left no report:"])
+        self.assertEqual(self.errors_of("exit 0", []), ["device 0 left no report:"])
 
     def test_violations(self) -> None:
         """Violations of the driver are errors unless they are allowed."""
-        (said,) = self.said("exit 0", BAD)
-        self.assertRegex(said, "D-15.*3.*the word is 0")
-        self.assertEqual(self.said("exit 0", BAD, ("D-15",)), [])
-        self.assertEqual(len(self.said("exit 1", BAD, ("D-1",))), 2)
+        (error,) = self.errors_of("exit 0", BAD)
+        self.assertRegex(error, "D-15.*3.*the word is 0")
+        self.assertEqual(self.errors_of("exit 0", BAD, ("D-15",)), [])
+        self.assertEqual(len(self.errors_of("exit 1", BAD, ("D-1",))), 2)
 
     def test_stopped(self) -> None:
-        """A server that is stopped ends."""
+        """A server that SIGTERM ends when it is stopped is not an error."""
         server = self.server("exec sleep 60", GOOD)
         server.stop()
         self.assertEqual(server.complaints([]), [])
@@ -134,7 +136,7 @@ class Verdict(unittest.TestCase):
     def test_hung(self) -> None:
         """A server that does not end when it is stopped is killed, which is an error."""
         server = self.server("trap '' TERM; echo ready; exec sleep 60", GOOD)
-        while not server.last_words():
+        while not server.log_tail():
             pass
         with mock.patch.object(server_process, "STOP_SECONDS", 0.1):
             server.stop()

@@ -146,7 +146,7 @@ class Reports(unittest.TestCase):
         self.assertEqual(headlines(HARMLESS), [])
 
     def test_single(self) -> None:
-        """Each of these texts is one report."""
+        """Each line of SINGLE is a report."""
         for line in SINGLE:
             with self.subTest(line=line):
                 self.assertEqual(headlines(line), [[line]])
@@ -164,7 +164,7 @@ class Reports(unittest.TestCase):
         self.assertEqual(len(reports.find(["** 12 printk messages dropped **"])), 1)
 
     def test_extent(self) -> None:
-        """A report has all its lines, and no others."""
+        """A report contains exactly its lines, without the lines before and after it."""
         for text in (WARNING, LOCKDEP, KCSAN):
             with self.subTest(text=text):
                 around = f"before\n{text.strip()}\nbehind\n" + "more\n" * 20

@@ -16,7 +16,8 @@ from unittest import mock
 import supervise
 from machine import Machine
 
-# The script controls the time, so the tests do not depend on the speed of the host.
+# Shell functions with which a script controls the time: it is the modification time of the file
+# "clock". So the tests do not depend on the speed of the host.
 TIME = """
 at() { touch -d "@$1" clock; }
 pass_until() { n=0; while [ $n -lt "$1" ]; do n=$((n + 50)); at $n; done; }
@@ -26,8 +27,8 @@ pass() { pass_until 10000000; }
 PANIC = "[    0.1] Kernel panic - not syncing: IO-APIC + timer doesn't work!"
 
 
-class Fake:
-    """A machine that is a shell script. Its argument is the console."""
+class ScriptMachine:
+    """A machine that runs a shell script instead of QEMU. The script's output is the console."""
 
     def __init__(self, folder: Path, script: str) -> None:
         self.folder = folder
@@ -40,8 +41,8 @@ class Fake:
         return ["sh", "-c", f"{TIME}\n{redirect}\n{self.script}"]
 
 
-class Gone(supervise.Supervisor):
-    """A machine whose QEMU ends before anything is sent to it."""
+class EarlyExit(supervise.Supervisor):
+    """A supervisor that sends nothing to QEMU before QEMU has exited."""
 
     def _start_qemu(self) -> subprocess.Popen[bytes]:
         qemu = super()._start_qemu()
@@ -50,7 +51,7 @@ class Gone(supervise.Supervisor):
 
 
 class Boot(unittest.TestCase):
-    """A kernel that hangs is distinguished from a slow one."""
+    """The supervisor distinguishes guests that hang, panic or end while they boot."""
 
     def run_script(
         self,
@@ -58,7 +59,7 @@ class Boot(unittest.TestCase):
         kind: type[supervise.Supervisor] = supervise.Supervisor,
         timeout: float = 900,
     ) -> supervise.Outcome:
-        """Returns the outcome of a guest that is this script."""
+        """Returns the outcome of a guest whose QEMU is replaced by the script."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             clock = folder / "clock"
@@ -66,7 +67,7 @@ class Boot(unittest.TestCase):
             os.utime(clock, (0, 0))
             time = SimpleNamespace(monotonic=lambda: clock.stat().st_mtime)
             os.mkfifo(folder / "alive")
-            keep = os.open(folder / "alive", os.O_RDWR)
+            alive = os.open(folder / "alive", os.O_RDWR)
             try:
                 options = argparse.Namespace(
                     run_dir=folder,
@@ -77,22 +78,22 @@ class Boot(unittest.TestCase):
                     verbose=False,
                 )
                 with mock.patch.object(supervise, "time", time):
-                    guest = kind(options, cast(Machine, Fake(folder, script)), 0)
+                    guest = kind(options, cast(Machine, ScriptMachine(folder, script)), 0)
                     outcome = guest.run()
-                for end in guest.sockets.values():
-                    end.close()
+                for socket in guest.sockets.values():
+                    socket.close()
                 return outcome
             finally:
-                os.close(keep)
+                os.close(alive)
 
     def test_silent(self) -> None:
-        """A guest that stops printing during boot hangs."""
+        """A guest that stops printing while it boots counts as hung."""
         outcome = self.run_script("echo '[    1.0] hpet0'; pass", timeout=0)
         self.assertTrue(outcome.hung)
         self.assertEqual(outcome.console, ["[    1.0] hpet0"])
 
     def test_slow(self) -> None:
-        """A guest that prints occasionally during boot does not hang."""
+        """A guest that prints occasionally while it boots does not count as hung."""
         outcome = self.run_script("for i in 100 200 300 400; do at $i; echo $i; sleep 0.1; done")
         self.assertFalse(outcome.hung or outcome.timed_out)
         self.assertEqual(len(outcome.console), 4)
@@ -118,11 +119,11 @@ class Boot(unittest.TestCase):
         self.assertEqual(outcome.qemu_errors, ["ended by SIGSEGV"])
         self.assertFalse(outcome.hung or outcome.setup_error)
 
-    def test_gone(self) -> None:
-        """QEMU may end before anything is sent to it."""
-        outcome = self.run_script("echo it has no such device >&2; exit 1", Gone)
+    def test_early_exit(self) -> None:
+        """QEMU's message is kept if QEMU exits before it receives anything."""
+        outcome = self.run_script("echo no such device >&2; exit 1", EarlyExit)
         self.assertEqual(outcome.setup_error, "QEMU did not start")
-        self.assertEqual(outcome.qemu_errors, ["it has no such device"])
+        self.assertEqual(outcome.qemu_errors, ["no such device"])
 
 
 class Retry(unittest.TestCase):
@@ -133,8 +134,9 @@ class Retry(unittest.TestCase):
     ENDED = supervise.Outcome(status=0, powered_off=True)
     DIED = supervise.Outcome(console=[PANIC])
 
-    def run_twice(self, *outcomes: supervise.Outcome) -> tuple[supervise.Outcome, int, str]:
-        """Returns the final outcome, the number of starts, and the text on standard error."""
+    def run_guests(self, *outcomes: supervise.Outcome) -> tuple[supervise.Outcome, int, str]:
+        """Runs guests with these outcomes. Returns the final outcome, the number of guests, and the
+        text on standard error."""
         with (
             mock.patch.object(supervise, "Supervisor") as kind,
             contextlib.redirect_stderr(io.StringIO()) as errors,
@@ -148,17 +150,17 @@ class Retry(unittest.TestCase):
         for first, text in ((self.HUNG, "hung"), (self.PANICKED, "panicked")):
             for second in (self.ENDED, self.HUNG, self.PANICKED, self.DIED):
                 with self.subTest(first=first, second=second):
-                    outcome, starts, said = self.run_twice(first, second, self.ENDED)
+                    outcome, starts, errors = self.run_guests(first, second, self.ENDED)
                     self.assertIs(outcome, second)
                     self.assertEqual(starts, 2)
-                    self.assertIn(f"the guest {text} while it booted", said)
-                    self.assertEqual(PANIC in said, bool(first.panic))
+                    self.assertIn(f"the guest {text} while it booted", errors)
+                    self.assertEqual(PANIC in errors, bool(first.panic))
 
     def test_later(self) -> None:
         """A guest that ended or died after it booted is not started again."""
         for first in (self.ENDED, self.DIED, supervise.Outcome(timed_out=True)):
             with self.subTest(first=first):
-                self.assertEqual(self.run_twice(first, self.ENDED), (first, 1, ""))
+                self.assertEqual(self.run_guests(first, self.ENDED), (first, 1, ""))
 
 
 if __name__ == "__main__":

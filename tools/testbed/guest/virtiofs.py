@@ -8,9 +8,8 @@ import subprocess
 import uuid
 from pathlib import Path
 
-# /run of the root belongs to this run alone, but the kernel's list of sockets contains those of all
-# runs.
-_OWN = uuid.uuid4().hex[:12]
+# Makes the paths of the sockets unique.
+_RUN_ID = uuid.uuid4().hex[:12]
 
 
 @dataclasses.dataclass
@@ -23,23 +22,24 @@ class Share:
 
 
 def is_needed(modules: Path) -> bool:
-    """Returns true if the kernel with these modules has no 9p over virtio."""
+    """Returns true if the kernel with these modules has no 9p over virtio. Returns
+    false if the lists of modules are missing."""
     lists = [modules / name for name in ("modules.order", "modules.builtin")]
-    known = "".join(path.read_text() for path in lists if path.exists())
-    return known != "" and "/9pnet_virtio." not in known
+    module_names = "".join(path.read_text() for path in lists if path.exists())
+    return module_names != "" and "/9pnet_virtio." not in module_names
 
 
 def socket_path(share: Share) -> Path:
     """Returns the path of the socket of a folder's server."""
-    return Path("/run", f"virtiofs-{share.tag}-{_OWN}")
+    return Path("/run", f"virtiofs-{share.tag}-{_RUN_ID}")
 
 
 class Server:
-    """A virtiofsd. It ends when QEMU closes the connection."""
+    """A virtiofsd process. It ends when QEMU closes the connection."""
 
     def __init__(self, options: argparse.Namespace, share: Share) -> None:
         path = socket_path(share)
-        # Left by a guest that did not boot.
+        # A first attempt to boot the guest may have left the socket.
         path.unlink(missing_ok=True)
         # QEMU can connect before the server has started.
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -47,10 +47,10 @@ class Server:
         listener.listen(1)
         command = ["/usr/libexec/virtiofsd", "--fd", str(listener.fileno())]
         command += ["--shared-dir", str(share.path), "--sandbox", "none", "--seccomp", "none"]
-        # Folders that do not change while the guest runs can be cached.
+        # The guest can cache folders that do not change while it runs.
         command += ["--cache", "always" if share.tag in ("root", "modules") else "auto"]
         command += ["--log-level", "error", "--inode-file-handles=never"]
-        # overlayfs does not accept a folder with announced submounts.
+        # overlayfs rejects a lower folder whose submounts are announced.
         command += ["--no-announce-submounts"]
         if share.readonly:
             command.append("--readonly")
