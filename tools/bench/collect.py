@@ -19,9 +19,9 @@ import counts
 import timing
 
 
-def output(*words: str) -> str:
+def output(*command: str) -> str:
     """Returns the output of a command."""
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def commit() -> str:
@@ -34,14 +34,14 @@ def commit() -> str:
 
 def processor() -> str:
     """Returns the model of the host's processor."""
-    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    return found[1] if found else "unknown"
+    match = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return match[1] if match else "unknown"
 
 
 def accelerator(folders: list[Path]) -> str:
     """Returns the accelerator of the guests that were timed. Guests with the plugin use TCG."""
-    found = [json.loads((folder / "measured.json").read_text()) for folder in folders]
-    return next((one["accelerator"] for one in found if "timed" in one), "tcg")
+    guests = [json.loads((folder / "measured.json").read_text()) for folder in folders]
+    return next((guest["accelerator"] for guest in guests if "timed" in guest), "tcg")
 
 
 def main() -> None:
@@ -53,9 +53,9 @@ def main() -> None:
     try:
         device = json.loads(Path(sys.argv[3]).read_text())
         guests = {folder: json.loads((folder / "measured.json").read_text()) for folder in folders}
-        counted = [one for folder, left in guests.items() if "measured" in left
+        counted = [one for folder, measured in guests.items() if "measured" in measured
                    for one in counts.results(folder)]  # fmt: skip
-        programs = [one for folder, left in guests.items() if "programs" in left
+        programs = [one for folder, measured in guests.items() if "programs" in measured
                     for one in counted_programs.results(folder)]  # fmt: skip
         results = {
             "format": 1,

@@ -6,39 +6,44 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from counts import Measurement, Total, Unusable, functions, left, noise, per_request
+from counts import Measurement, Total, Unusable, functions, noise, per_request, read_folder
 from programs import Program
 
 DRIVER = "virtio_crypto_rs"
-# The least instructions that the driver executes for a request if it takes part in the request.
-LEAST = 500
+# If the driver executes fewer instructions for a request, it did not process the request.
+MIN_INSTRUCTIONS = 500
 
 
 def difference(longer: Measurement, shorter: Measurement) -> Measurement:
     """Subtracts the counts of the shorter measurement from those of the longer, by function."""
-    found: Measurement = collections.defaultdict(Total)
+    result: Measurement = collections.defaultdict(Total)
     for function in longer.keys() | shorter.keys():
         more, less = longer.get(function, Total()), shorter.get(function, Total())
-        found[function] = Total(
+        result[function] = Total(
             more.instructions - less.instructions,
             more.atomics - less.atomics,
             more.calls - less.calls,
         )
-    return found
+    return result
 
 
 def _check_used(program: Program, measurement: Measurement, requests: int) -> None:
-    """Raises Unusable unless the driver was used exactly if the program is measured with it."""
-    own = sum(total.instructions for one, total in measurement.items() if one.module == DRIVER)
-    if (own >= LEAST * requests) != bool(program.device):
-        raise Unusable(f"{program}: {DRIVER} executed {own} instructions for {requests} requests")
+    """Raises Unusable if the driver did not run although the program is measured with it, or if it
+    ran although the program is measured without it."""
+    executed = sum(
+        total.instructions for function, total in measurement.items() if function.module == DRIVER
+    )
+    if (executed >= MIN_INSTRUCTIONS * requests) != bool(program.device):
+        raise Unusable(
+            f"{program}: {DRIVER} executed {executed} instructions for {requests} requests"
+        )
 
 
 def results(folder: Path) -> Iterator[dict[str, object]]:
     """Returns the list "programs" of results.json."""
-    found = json.loads((folder / "measured.json").read_text())
-    measurements = left(folder)
-    for entry in found["programs"]:
+    measured = json.loads((folder / "measured.json").read_text())
+    measurements = read_folder(folder)
+    for entry in measured["programs"]:
         program = Program(**entry["program"])
         rounds = []
         for number, (few, many) in enumerate(entry["requests"]):
@@ -50,7 +55,7 @@ def results(folder: Path) -> Iterator[dict[str, object]]:
             more = difference(measurements[mark + 1], measurements[mark])
             _check_used(program, more, many - few)
             costs = per_request(more, entry["modules"], many - few)
-            # A rare event can happen in the short run only.
+            # A rare event can make the short run more expensive than the long run.
             costs = {name: max(cost, 0.0) for name, cost in costs.items()}
             rounds.append((costs, many - few, functions(more, many - few)))
         costs, requests, by_function = rounds[-1]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Evaluates the counts of the plugin: the functions of basic blocks, and the costs of a request."""
+"""Evaluates the counts of the plugin: attributes basic blocks to functions, and computes the costs
+of a request."""
 
 import bisect
 import collections
@@ -13,7 +14,8 @@ from pathlib import Path
 from settings import Setting
 
 # The kernel's functions that count as the core of a request: the ring, memory, scatterlists, the
-# crypto API, DMA, queueing of work, and locks. The functions of all modules also count.
+# crypto API, DMA, queueing of work, and locks. The functions of all modules belong to the core,
+# too.
 CORE = re.compile(
     r"(virtqueue_|vring_|vp_|detach_buf|more_used"
     r"|_*kmalloc|kfree|kvfree|_*kmem_cache|_*slab_"
@@ -22,30 +24,35 @@ CORE = re.compile(
     r"|_*dma_|swiotlb|_*queue_(delayed_)?work|mod_delayed_work"
     r"|_raw_|native_queued)"
 )
-# The kernel crate's reference counts and atomic variables, which Debian's kernel does not inline.
+# C helpers of the kernel crate, for example for reference counts and atomic variables. Debian's
+# kernel does not inline them.
 HELPER = re.compile(r"rust_helper_")
-# The checksum that the kernel computes for the driver. Its cost grows with the size of the data, so
-# it has a figure of its own.
+# The checksum that the kernel computes for the driver. The cost of the checksum grows with the size
+# of the data, so it is counted separately.
 CHECKSUM = re.compile(r"crc32")
-# The functions of the allocators that do not call each other, so that each allocation counts once.
+# Functions of the allocators. None of them calls another one, so each allocation counts once.
 ALLOCATION = re.compile(
     r"(__kmalloc(_cache)?(_node)?(_track_caller)?(_large)?|kmem_cache_alloc(_lru|_node)?)(_noprof)?"
 )
 FREE = re.compile(r"kfree|kmem_cache_free")
 SWITCH = re.compile(r"finish_task_switch(\..*)?")
 NOTIFICATION = re.compile(r"vp_notify(_with_data)?")
-# KICK is called when a driver asks whether to notify the device, RUN at the end of its bottom half.
+# A driver calls KICK to ask whether it must notify the device, and RUN at the end of each run of
+# its bottom half.
 KICK = re.compile(r"virtqueue_kick_prepare_(split|packed).*")
 RUN = re.compile(r"virtqueue_enable_cb_prepare")
 # Without MSI-X, SHARED_INTERRUPT calls INTERRUPT for each queue.
 SHARED_INTERRUPT = "vp_vring_interrupt"
 INTERRUPT = "vring_interrupt"
-# The module that makes the requests. Its instructions do not count. Those of vc_ring, which also
-# makes requests, count because it takes the place of a driver.
+# The module that makes the requests. Its instructions do not count. vc_ring also makes requests,
+# but its instructions count, because it takes the place of a driver.
 LOAD = "vc_bench"
+# The module of instructions in user space.
 USER = "[user]"
+# The types of symbols of functions in kallsyms.
 TEXT = "tTwW"
 KERNEL_SPACE = 1 << 63
+# The number of functions in a result.
 FUNCTIONS = 40
 
 
@@ -74,28 +81,28 @@ class Symbols:
     """The guest's symbols by address."""
 
     def __init__(self, kallsyms: str) -> None:
-        found: dict[int, Function] = {}
+        by_address: dict[int, Function] = {}
         for line in kallsyms.splitlines():
             address, kind, name, *module = line.split()
             if kind in TEXT:
                 function = Function(name, module[0].strip("[]") if module else "kernel")
-                # A function may have several names. The shortest one is stable.
-                old = found.get(int(address, 16))
+                # A function may have several names. Use the shortest one, which is stable.
+                old = by_address.get(int(address, 16))
                 if not old or (len(name), name) < (len(old.name), old.name):
-                    found[int(address, 16)] = function
-        if len(found) < 2:
-            raise Unusable("the guest's kernel shows no addresses")
-        self._addresses = sorted(found)
-        self._functions = [found[address] for address in self._addresses]
+                    by_address[int(address, 16)] = function
+        if len(by_address) < 2:
+            raise Unusable("the guest's kernel hides the addresses of its symbols")
+        self._addresses = sorted(by_address)
+        self._functions = [by_address[address] for address in self._addresses]
 
     def at(self, address: int) -> tuple[Function, bool]:
         """Returns the function at an address, and whether the function begins there."""
         if address < KERNEL_SPACE:
             return Function(USER, USER), False
-        place = bisect.bisect_right(self._addresses, address) - 1
-        if place < 0:
+        index = bisect.bisect_right(self._addresses, address) - 1
+        if index < 0:
             return Function(USER, USER), False
-        return self._functions[place], self._addresses[place] == address
+        return self._functions[index], self._addresses[index] == address
 
 
 Measurement = dict[Function, Total]
@@ -124,15 +131,15 @@ def read(path: Path, symbols: Symbols) -> dict[int, Measurement]:
     return measurements
 
 
-def left(folder: Path) -> dict[int, Measurement]:
-    """Returns the measurements of the guest whose files are in a folder."""
+def read_folder(folder: Path) -> dict[int, Measurement]:
+    """Returns the measurements of the guest whose files are in the folder."""
     return read(folder / "counts", Symbols((folder / "kallsyms").read_text()))
 
 
 def per_request(
     measurement: Measurement, modules: list[str], requests: int
 ) -> dict[str, float]:
-    """Returns the costs of a request of a driver that consists of these modules."""
+    """Returns the costs of a request. `modules` are the modules of the driver."""
 
     def calls(pattern: re.Pattern[str]) -> int:
         return sum(
@@ -142,14 +149,14 @@ def per_request(
             and pattern.fullmatch(function.name)
         )
 
-    own = core = checksum = whole = atomics = shared_atomics = user = 0
+    driver = core = checksum = whole = atomics = shared_atomics = user = 0
     for function, total in measurement.items():
         if function.module == LOAD:
             continue
         whole += total.instructions
         atomics += total.atomics
         if function.module in modules and function.module != "kernel":
-            own += total.instructions
+            driver += total.instructions
             shared_atomics += total.atomics
         elif HELPER.match(function.name):
             shared_atomics += total.atomics
@@ -160,8 +167,8 @@ def per_request(
         elif CHECKSUM.match(function.name):
             checksum += total.instructions
     shared_interrupts = calls(re.compile(SHARED_INTERRUPT))
-    found = {
-        "module": own,
+    sums = {
+        "module": driver,
         "core": core,
         "checksum": checksum,
         "whole": whole,
@@ -176,39 +183,42 @@ def per_request(
         "atomics": atomics,
         "shared_atomics": shared_atomics,
     }
-    return {name: round(count / requests, 4) for name, count in found.items()}
+    return {name: round(count / requests, 4) for name, count in sums.items()}
 
 
-def readable(names: list[str]) -> list[str]:
-    """Returns the names with those of Rust demangled."""
+def demangled(names: list[str]) -> list[str]:
+    """Returns the names, with those of Rust functions demangled."""
     mangled = [name for name in names if name.startswith("_R")]
     if not mangled:
         return names
     text = "\n".join(mangled)
-    done = subprocess.run(
+    result = subprocess.run(
         ["c++filt", "-s", "rust"], input=text, capture_output=True, text=True, check=True
     )
-    plain = dict(zip(mangled, done.stdout.splitlines(), strict=True))
-    return [_short(plain.get(name, name)) for name in names]
+    readable = dict(zip(mangled, result.stdout.splitlines(), strict=True))
+    return [_without_hashes(readable.get(name, name)) for name in names]
 
 
-def _short(name: str) -> str:
-    """Removes the hashes of crates from a path of Rust."""
+def _without_hashes(name: str) -> str:
+    """Removes the hashes of crates from a Rust path."""
     return re.sub(r"\[[0-9a-f]{16}\]", "", name)
 
 
 def functions(measurement: Measurement, requests: int) -> dict[str, float]:
-    """Returns the instructions per request of the functions that have the most."""
-    found: collections.Counter[str] = collections.Counter()
-    counted = [(one, total) for one, total in measurement.items() if one.module != LOAD]
+    """Returns the instructions per request of the most expensive functions."""
+    sums: collections.Counter[str] = collections.Counter()
+    counted = [
+        (function, total) for function, total in measurement.items() if function.module != LOAD
+    ]
     for name, (_, total) in zip(
-        readable([function.name for function, _ in counted]), counted, strict=True
+        demangled([function.name for function, _ in counted]), counted, strict=True
     ):
-        found[name] += total.instructions
-    return {name: round(count / requests, 2) for name, count in found.most_common(FUNCTIONS)}
+        sums[name] += total.instructions
+    return {name: round(count / requests, 2) for name, count in sums.most_common(FUNCTIONS)}
 
 
 def noise(first: float, second: float) -> float:
+    """Returns the relative difference of two measurements."""
     return round(abs(first - second) / max(first, second, 1), 4)
 
 
@@ -222,14 +232,14 @@ class Measured:
 
 
 def measured(folder: Path) -> Iterator[Measured]:
-    """Returns the measurements of the guest whose files are in a folder, by setting."""
-    found = json.loads((folder / "measured.json").read_text())
-    if "measured" not in found:
+    """Returns the measurements of each setting of the guest whose files are in the folder."""
+    guest = json.loads((folder / "measured.json").read_text())
+    if "measured" not in guest:
         raise Unusable(f"{folder}: the instructions of this guest were not counted")
-    measurements = left(folder)
-    for entry in found["measured"]:
+    measurements = read_folder(folder)
+    for entry in guest["measured"]:
         setting = Setting(**entry["setting"])
-        numbers = range(entry["mark"], entry["mark"] + found["rounds"])
+        numbers = range(entry["mark"], entry["mark"] + guest["rounds"])
         if not all(number in measurements for number in numbers):
             raise Unusable(f"{setting}: the plugin has no measurement of it")
         parts = [measurements[number] for number in numbers]
@@ -240,10 +250,10 @@ def measured(folder: Path) -> Iterator[Measured]:
 
 
 def results(folder: Path) -> Iterator[dict[str, object]]:
-    """Returns the part of "counts" in results.json that a guest has measured."""
-    for one in measured(folder):
-        setting = one.setting
-        before, costs = one.rounds[-2:]
+    """Returns a guest's part of the list "counts" of results.json."""
+    for measurement in measured(folder):
+        setting = measurement.setting
+        before, costs = measurement.rounds[-2:]
         yield {
             "service": setting.row.service,
             "algorithm": setting.algorithm,
@@ -259,5 +269,5 @@ def results(folder: Path) -> Iterator[dict[str, object]]:
             "per_request": costs,
             "noise": noise(before["whole"], costs["whole"]),
             "noise_core": noise(before["core"], costs["core"]),
-            "functions": one.functions[-1],
+            "functions": measurement.functions[-1],
         }

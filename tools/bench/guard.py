@@ -5,15 +5,15 @@
 usage: guard.py check LIMITS FOLDER
        guard.py record LIMITS FOLDER...
 
-"check" prints TAP. It takes the lowest costs of a setting's rounds in FOLDER, which a guest of the
-mode guard has written. They may exceed the limits by 3 %. "record" writes LIMITS anew, from FOLDERs
-of the modes guard and single.
+"check" prints TAP. FOLDER contains the measurements of a guest of the mode guard. For each setting,
+"check" takes the lowest costs of all rounds. They may exceed the limits by 3 %. "record" replaces
+LIMITS. It needs FOLDERs of the modes guard and single.
 
 The host's scheduler determines how many requests the device has completed when the driver's bottom
-half runs. So the costs of a run of the bottom half and of an interrupt, which are the same in all
-settings, are separated from the costs of a request. "record" determines them by least squares;
-"check" subtracts them for each run and interrupt. A run may ask once whether to notify the device,
-so one of these questions (kicks) is subtracted for each run.
+half runs. Therefore the costs of a request exclude the costs of a run of the bottom half and of an
+interrupt, which are the same in all settings. "record" determines these costs by least squares.
+"check" subtracts them for each run and interrupt. A run may ask once whether it must notify the
+device, so "check" also subtracts one such question (kick) for each run.
 """
 
 import dataclasses
@@ -23,19 +23,20 @@ from pathlib import Path
 
 import counts
 
-ROOM = 1.03
-# The costs that a run of the bottom half and an interrupt add to.
+TOLERANCE = 1.03
+# The costs to which each run of the bottom half and each interrupt adds.
 INSTRUCTIONS = ("module", "core")
 EXACT = ("checksum", "kicks", "allocations", "shared_atomics")
-# The load notifies the device of the first requests of a round: this many kicks for each request.
+# vc_bench posts the first requests of a round outside the bottom half, which adds up to this number
+# of kicks per request.
 FIRST_KICKS = 0.05
-# These may be up to one for each request, because the device may complete requests one by one.
-OF_HOST = ("notifications", "interrupts")
-LIMITED = (*INSTRUCTIONS, *EXACT, *OF_HOST)
-# At most CHANGES functions are printed if a limit is exceeded, each with at least LEAST
-# instructions.
-CHANGES = 15
-LEAST = 10
+# These depend on the host, which may complete requests one by one. Their limit is at least 1.
+HOST_DEPENDENT = ("notifications", "interrupts")
+LIMITED = (*INSTRUCTIONS, *EXACT, *HOST_DEPENDENT)
+# At most MAX_CHANGES functions are printed if a limit is exceeded. MIN_INSTRUCTIONS is the smallest
+# count that is recorded, and the smallest change that is printed.
+MAX_CHANGES = 15
+MIN_INSTRUCTIONS = 10
 HEAD = """\
 # SPDX-License-Identifier: GPL-2.0
 #
@@ -46,10 +47,10 @@ HEAD = """\
 #
 # The first two lines are the costs of a run of the bottom half and of an interrupt. They are not
 # part of a request's instructions. One kick for each run is not part of a request's kicks. The
-# lines behind a setting are the instructions of its functions.
+# lines after a setting are the instructions of its functions.
 #
 # tools/bench/record-limits writes this file. The test 77-cost allows 3 % more. After a change that
-# makes requests cheaper, record it anew.
+# makes requests cheaper, run record-limits again.
 """
 
 Costs = dict[str, float]
@@ -57,7 +58,8 @@ Costs = dict[str, float]
 
 @dataclasses.dataclass
 class Limits:
-    """The contents of the file of limits."""
+    """The contents of the file of limits: the costs of a run and of an interrupt, and for each
+    setting its limits and the instructions of its functions."""
 
     run: Costs = dataclasses.field(default_factory=dict)
     interrupt: Costs = dataclasses.field(default_factory=dict)
@@ -66,33 +68,33 @@ class Limits:
 
     def of_request(self, costs: Costs) -> Costs:
         """Returns the costs of a request, without those of runs and interrupts."""
-        found = {name: costs[name] for name in LIMITED}
-        found["kicks"] = max(0.0, costs["kicks"] - costs["runs"])
+        result = {name: costs[name] for name in LIMITED}
+        result["kicks"] = max(0.0, costs["kicks"] - costs["runs"])
         for name in INSTRUCTIONS:
-            found[name] -= costs["runs"] * self.run[name]
-            found[name] -= costs["interrupts"] * self.interrupt[name]
-        return found
+            result[name] -= costs["runs"] * self.run[name]
+            result[name] -= costs["interrupts"] * self.interrupt[name]
+        return result
 
-    def best(self, rounds: list[Costs]) -> Costs:
+    def lowest(self, rounds: list[Costs]) -> Costs:
         """Returns the lowest value of each cost."""
-        found = [self.of_request(costs) for costs in rounds]
-        return {name: min(costs[name] for costs in found) for name in LIMITED}
+        requests = [self.of_request(costs) for costs in rounds]
+        return {name: min(costs[name] for costs in requests) for name in LIMITED}
 
-    def excess(self, setting: str, now: Costs) -> list[str]:
+    def excess(self, setting: str, measured: Costs) -> list[str]:
         """Returns a line for each cost that exceeds its limit."""
         limits = self.settings[setting]
         return [
-            f"{name}: {now[name]:.2f}, limit {limits[name]:.2f}"
+            f"{name}: {measured[name]:.2f}, limit {limits[name]:.2f}"
             for name in LIMITED
-            if now[name] > limits[name] * ROOM + 0.005
+            if measured[name] > limits[name] * TOLERANCE + 0.005
         ]
 
     def changes(self, setting: str, functions: Costs) -> list[str]:
-        """Returns the functions with more instructions than at the time of recording."""
-        known = self.functions[setting]
-        more = {name: count - known.get(name, 0.0) for name, count in functions.items()}
-        found = sorted(more.items(), key=lambda item: -item[1])[:CHANGES]
-        return [f"{change:+.1f} {name}" for name, change in found if change >= LEAST]
+        """Returns the functions that have more instructions than recorded."""
+        recorded = self.functions[setting]
+        more = {name: count - recorded.get(name, 0.0) for name, count in functions.items()}
+        largest = sorted(more.items(), key=lambda item: -item[1])[:MAX_CHANGES]
+        return [f"{change:+.1f} {name}" for name, change in largest if change >= MIN_INSTRUCTIONS]
 
 
 def read(path: Path) -> Limits:
@@ -102,19 +104,19 @@ def read(path: Path) -> Limits:
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if not line or line.startswith("#"):
             continue
-        problem = counts.Unusable(f"{path}:{number}: neither limits nor a function's instructions")
-        if found := re.fullmatch(r"\t(\d+\.\d) (.+)", line):
+        error = counts.Unusable(f"{path}:{number}: neither limits nor a function's instructions")
+        if match := re.fullmatch(r"\t(\d+\.\d) (.+)", line):
             if not last:
-                raise problem
-            limits.functions[last][found[2]] = float(found[1])
+                raise error
+            limits.functions[last][match[2]] = float(match[1])
             continue
-        found = re.fullmatch(r"(.+): (\w+ [\d.]+(, \w+ [\d.]+)*)", line)
-        if not found:
-            raise problem
-        costs = {name: float(figure) for name, figure in map(str.split, found[2].split(", "))}
-        name = found[1]
+        match = re.fullmatch(r"(.+): (\w+ [\d.]+(, \w+ [\d.]+)*)", line)
+        if not match:
+            raise error
+        costs = {name: float(figure) for name, figure in map(str.split, match[2].split(", "))}
+        name = match[1]
         if set(costs) != set(INSTRUCTIONS if name in ("run", "interrupt") else LIMITED):
-            raise problem
+            raise error
         if name == "run":
             limits.run = costs
         elif name == "interrupt":
@@ -129,27 +131,31 @@ def read(path: Path) -> Limits:
 
 def check(limits: Limits, folder: Path) -> None:
     """Prints a test for each setting."""
-    found = {str(one.setting): one for one in counts.measured(folder)}
-    for name in sorted(limits.settings.keys() - found.keys()):
-        print(f"not ok - {name} is measured")
-    for name, one in found.items():
-        title = f"{name} costs no more than it may"
+    measurements = {str(one.setting): one for one in counts.measured(folder)}
+    for name in sorted(limits.settings.keys() - measurements.keys()):
+        print(f"not ok - {name}: measured")
+    for name, measurement in measurements.items():
+        title = f"{name}: costs within the limits"
         if name not in limits.settings:
             print(f"not ok - {title}\n# the limits have no such setting")
             continue
-        now = limits.best(one.rounds)
-        excess = limits.excess(name, now)
+        costs = limits.lowest(measurement.rounds)
+        excess = limits.excess(name, costs)
         print(f"{'not ok' if excess else 'ok'} - {title}")
-        print("# " + ", ".join(f"{cost} {now[cost]:.2f}" for cost in LIMITED))
+        print("# " + ", ".join(f"{cost} {costs[cost]:.2f}" for cost in LIMITED))
         if excess:
             lines = [*excess, "functions that have more instructions:"]
-            lines += limits.changes(name, one.functions[-1])
+            lines += limits.changes(name, measurement.functions[-1])
             print("\n".join(f"# {line}" for line in lines))
 
 
 def fit(series: list[list[Costs]], name: str) -> tuple[float, float]:
-    """Returns the costs of a run and of an interrupt, from rounds of several settings. If each run
-    had one interrupt in all rounds, the costs cannot be separated: the run gets both."""
+    """Returns the costs of a run and of an interrupt, from rounds of several settings.
+
+    Minimizes the squares of y - run * a - interrupt * b, where a, b and y are the runs, interrupts
+    and costs of a round, minus the mean of all rounds of the setting. If each run had one interrupt
+    in all rounds, the costs cannot be separated, and the run gets both.
+    """
     aa = ab = bb = ay = by = 0.0
     for rounds in series:
         mean = {key: sum(one[key] for one in rounds) / len(rounds) for key in rounds[0]}
@@ -167,16 +173,17 @@ def fit(series: list[list[Costs]], name: str) -> tuple[float, float]:
 
 
 def record(path: Path, folders: list[Path]) -> None:
-    """Writes the limits."""
+    """Writes the limits: the highest costs of a setting in all guests of the mode guard."""
     guarded: dict[str, list[list[Costs]]] = {}
     limits = Limits()
-    # The rounds of settings that differ only in depth, to determine the costs of runs and
-    # interrupts.
-    alike: dict[str, list[Costs]] = {}
+    # The rounds of settings that differ only in depth, by the settings' names without the depth.
+    # They determine the costs of runs and interrupts.
+    rounds_of_all_depths: dict[str, list[Costs]] = {}
     for folder in folders:
         for one in counts.measured(folder):
             name = str(one.setting)
-            alike.setdefault(name.rpartition("/")[0], []).extend(one.rounds)
+            without_depth = name.rpartition("/")[0]
+            rounds_of_all_depths.setdefault(without_depth, []).extend(one.rounds)
             if folder.name != "guard":
                 continue
             guarded.setdefault(name, []).append(one.rounds)
@@ -184,18 +191,20 @@ def record(path: Path, folders: list[Path]) -> None:
             for function, count in one.functions[-1].items():
                 functions[function] = max(functions.get(function, 0.0), count)
     for cost in INSTRUCTIONS:
-        limits.run[cost], limits.interrupt[cost] = fit(list(alike.values()), cost)
+        series = list(rounds_of_all_depths.values())
+        limits.run[cost], limits.interrupt[cost] = fit(series, cost)
     text = HEAD
     for title, costs in (("run", limits.run), ("interrupt", limits.interrupt)):
         text += _line(title, costs, INSTRUCTIONS)
     for name, guests in guarded.items():
-        found = [limits.best(rounds) for rounds in guests]
-        most = {cost: max(costs[cost] for costs in found) for cost in LIMITED}
-        most |= {cost: max(most[cost], 1.0) for cost in OF_HOST}
+        lowest = [limits.lowest(rounds) for rounds in guests]
+        most = {cost: max(costs[cost] for costs in lowest) for cost in LIMITED}
+        most |= {cost: max(most[cost], 1.0) for cost in HOST_DEPENDENT}
         most["kicks"] = max(most["kicks"], FIRST_KICKS)
         text += _line(name, most, LIMITED)
         largest = sorted(limits.functions[name].items(), key=lambda item: (-item[1], item[0]))
-        text += "".join(f"\t{count:.1f} {one}\n" for one, count in largest if count >= LEAST)
+        recorded = [item for item in largest if item[1] >= MIN_INSTRUCTIONS]
+        text += "".join(f"\t{count:.1f} {function}\n" for function, count in recorded)
     path.write_text(text)
 
 

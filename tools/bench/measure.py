@@ -1,13 +1,17 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Measures the settings of one boot, by the count plugin or by the clock.
+"""Measures the settings or programs of one guest, with the count plugin or with the clock.
 
 usage: measure.py PLAN
 
-Runs in a guest with the modules of tools/bench/module in /mnt/share and PLAN, a file that plan.py
-has written. Writes "measured.json" there: for settings that are counted their marks and the modules
-of their drivers, for settings that are timed their times, and for programs their marks and
-requests. After counting it also writes "kallsyms", to resolve the addresses of the plugin's counts.
+Runs in a guest, with the modules of tools/bench/module in /mnt/share. plan.py has written PLAN.
+Writes the results to "measured.json" in /mnt/share:
+
+- for settings that are counted, their marks and the modules of their drivers
+- for settings that are timed, their times
+- for programs, their marks and numbers of requests
+
+After counting, this program also writes "kallsyms", which maps the plugin's addresses to functions.
 """
 
 import json
@@ -27,7 +31,7 @@ SHARE = Path("/mnt/share")
 DEVICES = Path("/sys/bus/virtio/devices")
 DRIVERS = Path("/sys/bus/virtio/drivers")
 CRYPTO_DEVICE = 0x14
-# The names of the drivers of virtio devices.
+# The names of the drivers on the virtio bus, by implementation.
 BUS_DRIVERS = {"rust": "virtio_crypto_rs", "c": "virtio_crypto", "ring": "vc_ring"}
 REGISTERED_SECONDS = 60
 
@@ -36,17 +40,17 @@ class Problem(Exception):
     """A setting cannot be measured."""
 
 
-def run(*words: str | Path) -> None:
+def run(*command: str | Path) -> None:
     """Runs a command that must succeed."""
-    done = subprocess.run(words, capture_output=True, text=True)
-    if done.returncode:
-        raise Problem(f"{' '.join(map(str, words))}: {done.stderr.strip()}")
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        raise Problem(f"{' '.join(map(str, command))}: {result.stderr.strip()}")
 
 
 def devices() -> list[str]:
     """Returns the crypto devices, in the order of the options of vm."""
-    found = [path.name for path in DEVICES.iterdir() if _id(path) == CRYPTO_DEVICE]
-    return sorted(found, key=lambda name: int(name.removeprefix("virtio")))
+    names = [path.name for path in DEVICES.iterdir() if _id(path) == CRYPTO_DEVICE]
+    return sorted(names, key=lambda name: int(name.removeprefix("virtio")))
 
 
 def _id(device: Path) -> int:
@@ -93,31 +97,33 @@ def distribute(owners: list[str]) -> None:
 
 
 def use_only(kinds: list[str], owners: list[str], kind: str) -> None:
-    """Unbinds the Rust driver from all of its devices but that of one kind."""
-    for name, its_kind, owner in zip(devices(), kinds, owners, strict=True):
+    """Binds the Rust driver to its device of one kind, and unbinds it from its other devices."""
+    for name, device_kind, owner in zip(devices(), kinds, owners, strict=True):
         if owner == "rust":
-            bind(name, BUS_DRIVERS[owner] if its_kind == kind else "")
+            bind(name, BUS_DRIVERS[owner] if device_kind == kind else "")
 
 
 def modules() -> dict[str, str]:
     """Returns the modules of the registered algorithms by driver name."""
-    found = {}
+    module_of = {}
     for paragraph in Path("/proc/crypto").read_text().split("\n\n"):
         fields = dict(line.split(":", 1) for line in paragraph.splitlines() if ":" in line)
         stripped = {name.strip(): value.strip() for name, value in fields.items()}
         if "driver" in stripped:
-            found[stripped["driver"]] = stripped["module"]
-    return found
+            module_of[stripped["driver"]] = stripped["module"]
+    return module_of
 
 
 def modules_of(driver: str) -> set[str]:
-    """Returns the modules of all algorithms in a driver name, which may be a template's."""
-    found = modules()
-    return {found.get(part, "kernel") for part in re.split("[(),]", driver)} - {"kernel"}
+    """Returns the modules of a driver name. It may be that of a template with several
+    algorithms."""
+    module_of = modules()
+    return {module_of.get(part, "kernel") for part in re.split("[(),]", driver)} - {"kernel"}
 
 
-def owners_of(setting: Setting) -> list[str]:
-    """Returns the driver's own modules. The C driver also consists of crypto_engine."""
+def driver_modules(setting: Setting) -> list[str]:
+    """Returns the modules that the setting's driver consists of. The C driver uses
+    crypto_engine."""
     if setting.who == "ring":
         return [BUS_DRIVERS["ring"]]
     engine = {"crypto_engine"} if setting.who == "c" else set()
@@ -127,11 +133,11 @@ def owners_of(setting: Setting) -> list[str]:
 def wait_registered(setting: Setting) -> None:
     """Waits until the driver has registered the setting's algorithm."""
     parts = re.split("[(),]", setting.driver) if setting.who == "rust" else []
-    inner = next((part for part in parts if part.endswith("-virtio")), "")
+    registered_name = next((part for part in parts if part.endswith("-virtio")), "")
     end = time.monotonic() + REGISTERED_SECONDS
-    while inner and inner not in modules():
+    while registered_name and registered_name not in modules():
         if time.monotonic() > end:
-            raise Problem(f"{inner} is not registered: the device does not support it")
+            raise Problem(f"{registered_name} is not registered: the device does not support it")
         time.sleep(0.2)
 
 
@@ -162,10 +168,10 @@ class Guest:
         self.steps = 0
 
     def say(self, step: str) -> None:
-        """Prints the next step, and an estimate of the time that is left."""
-        left = self.plan["total"] - self.plan["done"] - self.steps
+        """Prints the next step, and an estimate of the remaining time."""
+        remaining = self.plan["total"] - self.plan["done"] - self.steps
         spent = time.monotonic() - self.began
-        seconds = f", about {spent / self.steps * left:.0f} s left" if self.steps else ""
+        seconds = f", about {spent / self.steps * remaining:.0f} s left" if self.steps else ""
         self.steps += 1
         number = self.plan["done"] + self.steps
         print(f"{number} of {self.plan['total']}: {step}{seconds}", flush=True)
@@ -179,23 +185,23 @@ class Guest:
 
     def counted(self) -> list[dict[str, object]]:
         """Measures each setting between marks."""
-        found: list[dict[str, object]] = []
+        results: list[dict[str, object]] = []
         rounds = self.plan["rounds"]
         for number, fields in enumerate(self.plan["settings"]):
             setting = Setting(**fields)
             self.say(str(setting))
             mark = 1 + number * rounds
             self.measure(setting, mark, rounds)
-            found.append({"setting": fields, "mark": mark, "modules": owners_of(setting)})
-        return found
+            results.append({"setting": fields, "mark": mark, "modules": driver_modules(setting)})
+        return results
 
     def programs(self) -> list[dict[str, object]]:
         """Measures each program between marks."""
-        from loads import load, measuring  # takes a second, so only if there are programs
+        from loads import load, measuring  # takes a second
 
         measuring.prepare()
         mark = 1
-        found = []
+        results = []
         for fields in self.plan["programs"]:
             program = Program(**fields)
             self.say(str(program))
@@ -203,24 +209,24 @@ class Guest:
                 measured = measuring.measure(program, mark, self.plan["rounds"])
             except load.Unable as error:
                 raise Problem(str(error)) from error
-            found.append({"program": fields, "mark": mark, "driver": measured.driver,
-                          "modules": sorted(modules_of(measured.driver)),
-                          "requests": measured.requests})  # fmt: skip
+            results.append({"program": fields, "mark": mark, "driver": measured.driver,
+                            "modules": sorted(modules_of(measured.driver)),
+                            "requests": measured.requests})  # fmt: skip
             mark += 2 * self.plan["rounds"]
-        return found
+        return results
 
     def timed(self) -> list[dict[str, object]]:
         """Measures the two settings of each pair alternately."""
-        found: list[dict[str, object]] = []
+        results: list[dict[str, object]] = []
         for pair in self.plan["pairs"]:
             a, b = (Setting(**fields) for fields in pair)
             self.say(f"{a} against {b}")
-            turns = [
+            times = [
                 [self.measure(setting, 0, 1)[0] / setting.requests for setting in (a, b)]
                 for _ in range(self.plan["rounds"])
             ]
-            found.append({"a": pair[0], "b": pair[1], "ns": turns})
-        return found
+            results.append({"a": pair[0], "b": pair[1], "ns": times})
+        return results
 
     def scaled(self) -> list[dict[str, object]]:
         """Measures each setting on all processors at the same time."""
@@ -230,8 +236,8 @@ class Guest:
         ]
 
     def contended(self) -> list[dict[str, object]]:
-        """Counts waits for locks in the guest, per request."""
-        found: list[dict[str, object]] = []
+        """Counts how often the guest waits for a lock, per request."""
+        results: list[dict[str, object]] = []
         processors = self.plan["processors"]
         with Spins() as spins:
             for fields in self.plan["settings"]:
@@ -239,8 +245,8 @@ class Guest:
                 self.rates(fields)
                 requests = Setting(**fields).requests * self.plan["rounds"] * processors
                 spun = (spins.count() - before) / requests
-                found.append({"setting": fields, "processors": processors, "lock_spins": spun})
-        return found
+                results.append({"setting": fields, "processors": processors, "lock_spins": spun})
+        return results
 
     def rates(self, fields: dict[str, Any]) -> list[float]:
         """Returns the requests per second of each processor, with all processors busy."""
@@ -248,12 +254,12 @@ class Guest:
         self.say(f"{setting} on {processors} processors")
         wait_registered(setting)
         with multiprocessing.get_context("fork").Pool(processors) as pool:
-            work = [(setting, number, self) for number in range(processors)]
-            return pool.starmap(on_processor, work, chunksize=1)
+            jobs = [(setting, number, self) for number in range(processors)]
+            return pool.starmap(on_processor, jobs, chunksize=1)
 
 
 class Spins:
-    """Counts calls of the function in which the kernel waits for a lock, with a kprobe."""
+    """Counts calls of the function in which the kernel waits for a spinlock, with a kprobe."""
 
     FOLDER = Path("/sys/kernel/tracing")
     NAME = "lock_spin"
@@ -306,20 +312,20 @@ def main() -> None:
     guest = Guest(json.loads(Path(sys.argv[1]).read_text()))
     run("modprobe", "-a", "aesni_intel", "authenc", "gcm", "rsa_generic", "ecdsa_generic")
     distribute(guest.owners)
-    left: dict[str, object] = {"accelerator": accelerator(), "rounds": guest.plan["rounds"]}
+    results: dict[str, object] = {"accelerator": accelerator(), "rounds": guest.plan["rounds"]}
     if guest.plan["pairs"]:
-        left["timed"] = guest.timed()
+        results["timed"] = guest.timed()
     elif guest.plan["programs"]:
-        left["programs"] = guest.programs()
+        results["programs"] = guest.programs()
         (SHARE / "kallsyms").write_text(Path("/proc/kallsyms").read_text())
     elif guest.plan["counted"]:
-        left["measured"] = guest.counted()
+        results["measured"] = guest.counted()
         (SHARE / "kallsyms").write_text(Path("/proc/kallsyms").read_text())
     elif guest.plan["contended"]:
-        left["contended"] = guest.contended()
+        results["contended"] = guest.contended()
     else:
-        left["scaled"] = guest.scaled()
-    (SHARE / "measured.json").write_text(json.dumps(left))
+        results["scaled"] = guest.scaled()
+    (SHARE / "measured.json").write_text(json.dumps(results))
 
 
 if __name__ == "__main__":

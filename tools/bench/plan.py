@@ -4,9 +4,12 @@
 
 usage: plan.py MODE FOLDER
 
-MODE is quick, usual, long, guard or single. Makes a folder in FOLDER for each guest, with its
-"plan.json" for measure.py, and prints a line for each guest: "counted" with the plugin or "timed",
-the folder, and the options of vm run.
+MODE is quick, usual, long, guard or single. For each guest, plan.py creates a folder in FOLDER with
+the file "plan.json" for measure.py, and prints a line with these words:
+
+- "counted" if the guest needs the plugin, "timed" otherwise
+- the folder
+- the options of vm run
 """
 
 import dataclasses
@@ -20,7 +23,7 @@ import settings
 
 
 def main() -> None:
-    """Makes the folders, and prints the lines."""
+    """Creates the folders and prints the lines."""
     if len(sys.argv) != 3:
         sys.exit("usage: plan.py MODE FOLDER")
     try:
@@ -36,7 +39,7 @@ def main() -> None:
             "devices": boot.devices,
             "settings": [dataclasses.asdict(setting) for setting in boot.settings],
             "pairs": [[dataclasses.asdict(setting) for setting in pair] for pair in boot.pairs],
-            "programs": [dataclasses.asdict(program) for program in programs.of(boot)],
+            "programs": [dataclasses.asdict(program) for program in programs.in_boot(boot)],
             "rounds": boot.rounds,
             "counted": boot.is_counted,
             "processors": boot.processors,

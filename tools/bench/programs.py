@@ -8,22 +8,23 @@ from settings import ALGORITHMS, Boot
 
 # The algorithms for IPsec.
 ESP = ("gcm(aes)", "authenc(hmac(sha256),cbc(aes))")
-# The bytes of an Ethernet frame, and roughly the payload of a full frame with ESP.
+# The maximum number of bytes of an IP packet, and roughly the payload of a full packet with ESP.
 MTU = 1500
 PAYLOAD = 1400
 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """One line of the results. The costs of a request are the difference of a long and a short run,
-    divided by the difference in requests, so the program's start and end are not included."""
+    """One line of the results. A program is measured in a short run and in a long run. The costs of
+    a request are the difference of the two runs, divided by the difference in requests. Therefore
+    they do not include the program's start and end."""
 
     program: str
     algorithm: str
     who: str
     size: int
     depth: int
-    few: int  # requests of the short run
+    short_run: int  # requests of the short run
     requests: int  # additional requests of the long run
 
     @property
@@ -67,18 +68,19 @@ def _sockets(mode: str) -> Iterator[Program]:
 
 
 def _volumes(mode: str) -> Iterator[Program]:
-    """Returns fio on dm-crypt. The driver in C is missing, because dm-crypt refuses drivers that
+    """Returns fio on dm-crypt. The C driver is missing, because dm-crypt rejects drivers that
     allocate memory for requests."""
     kinds = [("fio-random-write", 4096, 8, 250, 2000)]
     if mode != "quick":
         kinds += [("fio-random-read", 4096, 8, 250, 2000), ("fio-write", 1 << 20, 1, 4, 32),
                   ("fio-read", 1 << 20, 1, 4, 32)]  # fmt: skip
-    everyone = ("rust", "cpu", "software") if mode == "long" else ("rust", "cpu")
-    for program, size, depth, few, requests in kinds:
-        for who in everyone:
-            # Software takes ten times as long. Fewer requests suffice: its costs vary little.
-            less = 4 if who == "software" else 1
-            yield Program(program, "xts(aes)", who, size, depth, few // less, requests // less)
+    implementations = ("rust", "cpu", "software") if mode == "long" else ("rust", "cpu")
+    for program, size, depth, short_run, requests in kinds:
+        for who in implementations:
+            # Software takes ten times as long, but few requests suffice: its costs vary little.
+            divisor = 4 if who == "software" else 1
+            yield Program(program, "xts(aes)", who, size, depth,
+                          short_run // divisor, requests // divisor)  # fmt: skip
 
 
 def _networks(mode: str) -> Iterator[Program]:
@@ -87,30 +89,30 @@ def _networks(mode: str) -> Iterator[Program]:
     if mode != "quick":
         kinds += [("ping", PAYLOAD, 1, 50, 500), ("iperf3", MTU, 1, 300, 1500)]
     for name in ESP[:1] if mode == "quick" else ESP:
-        for program, size, depth, few, requests in kinds:
+        for program, size, depth, short_run, requests in kinds:
             for who in ("rust", "cpu"):
-                yield Program(program, name, who, size, depth, few, requests)
+                yield Program(program, name, who, size, depth, short_run, requests)
 
 
 def _keys(mode: str) -> Iterator[Program]:
     """Returns programs that use keyctl(2) with an RSA key."""
-    # Software takes 66 million instructions for a signature.
+    # Software executes 66 million instructions for a signature, so measure few requests.
     kinds = [("keyctl-sign", "rust", 1, 20), ("keyctl-sign", "software", 1, 3)]
     if mode != "quick":
         kinds += [("keyctl-encrypt", "rust", 2, 50), ("keyctl-encrypt", "software", 2, 50)]
-    for program, who, few, requests in kinds:
-        yield Program(program, "rsa", who, 256, 1, few, requests)
+    for program, who, short_run, requests in kinds:
+        yield Program(program, "rsa", who, 256, 1, short_run, requests)
 
 
 def boots(mode: str) -> list[Boot]:
     """Returns the guest for the programs of a mode, if the mode has programs."""
     if mode not in ("quick", "usual", "long"):
         return []
-    found = (*_sockets(mode), *_volumes(mode), *_networks(mode), *_keys(mode))
+    measured = (*_sockets(mode), *_volumes(mode), *_networks(mode), *_keys(mode))
     rounds = 4 if mode == "long" else 2
-    return [ProgramBoot("programs", (("ref", "rust"),), (), rounds=rounds, programs=found)]
+    return [ProgramBoot("programs", (("ref", "rust"),), (), rounds=rounds, programs=measured)]
 
 
-def of(boot: Boot) -> tuple[Program, ...]:
+def in_boot(boot: Boot) -> tuple[Program, ...]:
     """Returns the programs that are measured in a guest."""
     return boot.programs if isinstance(boot, ProgramBoot) else ()

@@ -12,25 +12,26 @@ DEPTHS = (1, 2, 4, 8, 32, 128, 1000)
 # The depth if the size is varied, and the size if the depth is varied.
 DEPTH = 8
 SIZE = 4096
-# Settings with figures from another method to compare with.
-KNOWN = ((16, 1), (512, 8), (4096, 1), (4096, 8), (1024, 32), (65536, 8))
-# The implementations that have one request in flight.
+# Additional sizes and depths of cbc(aes) on QEMU's device. Another method has measured them, so the
+# results can be compared.
+COMPARABLE = ((16, 1), (512, 8), (4096, 1), (4096, 8), (1024, 32), (65536, 8))
+# The implementations that always have one request in flight.
 SYNCHRONOUS = ("rust-sync", "cpu", "software")
-# The implementations that have the given number of requests in flight.
-POSTING = ("rust", "c", "ring")
+# The implementations that can have several requests in flight.
+ASYNCHRONOUS = ("rust", "c", "ring")
 AAD = 16
 TAG = 16
 # The rounds of settings that are timed.
-TURNS = 20
+TIMED_ROUNDS = 20
 # The processors of the guests that measure scaling.
 PROCESSORS = (1, 2, 4)
-# Processors of the guest in which waits for locks are counted.
-CONTENDING = 2
+# The processors of the guest in which waits for locks are counted.
+CONTENDING_PROCESSORS = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm:
-    """An algorithm, and the drivers that implement it: the keys are the implementations."""
+    """An algorithm, and the driver names of its implementations."""
 
     name: str
     service: str
@@ -42,7 +43,7 @@ class Algorithm:
     in_place: bool = True
     aad: int = 0
     tag: int = 0
-    reference: str = ""  # driver name of the reference; the software's if empty
+    reference: str = ""  # driver name of the reference; if empty, that of "software"
 
     def size(self, size: int) -> int:
         """Rounds a size down to the next valid one."""
@@ -137,7 +138,7 @@ ALGORITHMS = {
             {"rust": "pkcs1(rsa-virtio,sha256)", "software": "pkcs1(rsa-generic,sha256)"},
             direction="sign", in_place=False,
         ),  # fmt: skip
-        # The kernel's own implementation can only verify.
+        # The kernel's implementation can only verify, so it is the reference but is not measured.
         Algorithm(
             "ecdsa-nist-p256, sign", "sig", "sig", {"rust": "ecdsa-nist-p256-virtio"},
             direction="sign", in_place=False, reference="ecdsa-nist-p256-generic",
@@ -146,7 +147,7 @@ ALGORITHMS = {
 }
 
 
-# The options of commands for signatures, and the files with their values.
+# The options of commands for signatures, and the files that contain the values of the options.
 SIGNATURES = {
     "ecdsa-nist-p256": {"key": "p256.point", "message": "p256.signature", "digest": "p256.digest"},
     "pkcs1(rsa,sha256)": {"key": "rsa2048.private", "message": "rsa2048.public"},
@@ -185,7 +186,7 @@ class Setting:
     def command(self, mark: int, rounds: int, keys: "Keys") -> str:
         """Returns the command for vc_bench or vc_ring."""
         row = self.row
-        words: dict[str, str | int] = {
+        options: dict[str, str | int] = {
             "type": row.type,
             "driver": self.driver,
             "reference": row.reference or row.drivers["software"],
@@ -200,13 +201,13 @@ class Setting:
             "aad": row.aad,
             "tag": row.tag,
         }
-        words |= {name: value.hex() for name, value in keys.of(self).items()}
-        return " ".join(f"{name}={value}" for name, value in words.items())
+        options |= {name: value.hex() for name, value in keys.of(self).items()}
+        return " ".join(f"{name}={value}" for name, value in options.items())
 
 
 @dataclasses.dataclass(frozen=True)
 class Keys:
-    """The keys: those of openssl are in files, see make-keys; the others are arbitrary."""
+    """The keys. make-keys has created the keys of RSA and ECDSA. The other keys are arbitrary."""
 
     folder: Path
 
@@ -214,8 +215,8 @@ class Keys:
         """Returns the options of a command whose values are bytes."""
         row = setting.row
         if row.type == "akcipher":
-            half = "private" if setting.direction == "decrypt" else "public"
-            return {"key": (self.folder / f"rsa2048.{half}").read_bytes()}
+            kind = "private" if setting.direction == "decrypt" else "public"
+            return {"key": (self.folder / f"rsa2048.{kind}").read_bytes()}
         if row.type == "sig":
             files = SIGNATURES[row.name].items()
             return {name: (self.folder / file).read_bytes() for name, file in files}
@@ -227,10 +228,12 @@ class Keys:
 
 
 def setting(name: str, who: str, device: str | None, size: int, depth: int) -> Setting:
-    """Returns a setting, with a number of requests that does not take long."""
+    """Returns a setting with a number of requests that does not take long. Ignores the size of
+    public-key algorithms, and the depth of implementations that have one request in flight."""
     row = ALGORITHMS[name]
     if row.type in ("akcipher", "sig"):
-        # Software executes millions of instructions for a request, and their number varies little.
+        # Software executes millions of instructions for a request. Few requests suffice, because
+        # the number of instructions varies little.
         size, requests = 256 if row.type == "akcipher" else 32, 20 if who == "software" else 100
     else:
         size = row.size(size)
@@ -248,8 +251,8 @@ def setting(name: str, who: str, device: str | None, size: int, depth: int) -> S
     )
 
 
-def _pairs(mode: str) -> Iterator[tuple[int, int]]:
-    """Returns sizes and depths."""
+def _sizes_and_depths(mode: str) -> Iterator[tuple[int, int]]:
+    """Returns pairs of a size and a depth."""
     if mode == "long":
         yield from ((size, depth) for size in SIZES for depth in DEPTHS)
     elif mode == "quick":
@@ -264,16 +267,17 @@ def _pairs(mode: str) -> Iterator[tuple[int, int]]:
 def _settings(name: str, device: str, mode: str) -> Iterator[Setting]:
     """Returns all settings of an algorithm on a device."""
     row = ALGORITHMS[name]
-    pairs = list(_pairs(mode))
+    pairs = list(_sizes_and_depths(mode))
     for who in row.drivers:
-        known = KNOWN if name == "cbc(aes)" and device == "qemu" and who in POSTING else ()
+        has_comparable = name == "cbc(aes)" and device == "qemu" and who in ASYNCHRONOUS
+        more = COMPARABLE if has_comparable else ()
         if device != "qemu" and who in ("c", "ring"):
             continue
         # Implementations without a device are measured in one guest only: cbc(aes) with QEMU's
         # device, the others with the reference device.
         if who in ("cpu", "software") and (device == "qemu") != (name == "cbc(aes)"):
             continue
-        yield from (setting(name, who, device, *pair) for pair in (*pairs, *known))
+        yield from (setting(name, who, device, *pair) for pair in (*pairs, *more))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -281,10 +285,10 @@ class Boot:
     """A guest: its devices with their drivers, and the measurements."""
 
     name: str
-    devices: tuple[tuple[str, str], ...]  # kind and who
+    devices: tuple[tuple[str, str], ...]  # value of --device, and implementation that drives it
     settings: tuple[Setting, ...]
-    # The last round counts; its difference to the round before is the noise. guard.py takes the
-    # lowest costs of all.
+    # The last round is the result. Its difference to the previous round is the noise. guard.py uses
+    # the lowest costs of all rounds.
     rounds: int = 2
     # Settings that are timed alternately, without the plugin.
     pairs: tuple[tuple[Setting, Setting], ...] = ()
@@ -300,21 +304,23 @@ class Boot:
 
     @property
     def steps(self) -> int:
-        """Returns the number of steps for the progress."""
+        """Returns the number of steps for the progress messages."""
         return len(self.settings) + len(self.pairs)
 
     @property
     def options(self) -> list[str]:
         """Returns the options of vm run."""
-        words = ["--smp", str(self.processors), "--mem", "1536M", "--append", "cryptomgr.notests=1"]
+        arguments = ["--smp", str(self.processors), "--mem", "1536M"]
+        arguments += ["--append", "cryptomgr.notests=1"]
         if self.contended:
-            # With KVM, the kernel waits in a paravirtualised function, which has no kprobe.
-            words += ["--append", "nopvspin"]
+            # With KVM, the kernel would wait in a paravirtualized function, to which measure.py
+            # attaches no kprobe.
+            arguments += ["--append", "nopvspin"]
         if any(kind.startswith("ref") for kind, _ in self.devices):
-            words += ["--param", "ecdsa_number=2"]
+            arguments += ["--param", "ecdsa_number=2"]
         for kind, _ in self.devices:
-            words += ["--device", kind]
-        return words
+            arguments += ["--device", kind]
+        return arguments
 
 
 def _unique(settings: Iterator[Setting]) -> tuple[Setting, ...]:
@@ -327,18 +333,18 @@ def boots(mode: str) -> list[Boot]:
     if mode in ("guard", "single"):
         guarded: Iterator[Setting] = iter(GUARDED)
         if mode == "single":
-            guarded = (dataclasses.replace(one, depth=1) for one in GUARDED)
+            guarded = (dataclasses.replace(setting, depth=1) for setting in GUARDED)
         return [Boot(mode, (("qemu", "rust"), ("ref", "rust")), _unique(guarded), rounds=4)]
     if mode not in ("quick", "usual", "long"):
         raise ValueError(f"{mode}: no such mode, expected quick, usual, long, guard or single")
-    everyone = (("qemu", "rust"), ("qemu", "c"), ("qemu", "ring"))
+    qemu_devices = (("qemu", "rust"), ("qemu", "c"), ("qemu", "ring"))
     on_qemu = ["cbc(aes)"] if mode == "quick" else ["cbc(aes)", "ctr(aes)", "xts(aes)"]
-    left_out = ("cbc(aes)", "ctr(aes)") if mode == "quick" else ()
-    on_ref = [name for name in ALGORITHMS if name not in left_out]
+    omitted = ("cbc(aes)", "ctr(aes)") if mode == "quick" else ()
+    on_ref = [name for name in ALGORITHMS if name not in omitted]
     return [
         Boot(
             "qemu",
-            everyone,
+            qemu_devices,
             _unique(one for name in on_qemu for one in _settings(name, "qemu", mode)),
         ),
         Boot(
@@ -346,18 +352,24 @@ def boots(mode: str) -> list[Boot]:
             (("ref", "rust"),),
             _unique(one for name in on_ref for one in _settings(name, "ref", mode)),
         ),
-        Boot("times", (*everyone, ("ref", "rust")), (), rounds=TURNS, pairs=_pairs_of(mode)),
+        Boot(
+            "times",
+            (*qemu_devices, ("ref", "rust")),
+            (),
+            rounds=TIMED_ROUNDS,
+            pairs=_timed_pairs(mode),
+        ),
         *_scaling(),
         *_contention(),
     ]
 
 
-def _pairs_of(mode: str) -> tuple[tuple[Setting, Setting], ...]:
+def _timed_pairs(mode: str) -> tuple[tuple[Setting, Setting], ...]:
     """Returns the pairs of settings that are timed."""
     points = [(SIZE, DEPTH)]
     if mode != "quick":
         points += [(65536, DEPTH), (16, DEPTH), (SIZE, 1), (SIZE, 128)]
-    found = [
+    pairs = [
         (setting("cbc(aes)", "rust", "qemu", *point), setting("cbc(aes)", other, "qemu", *point))
         for other in ("c", "ring")
         for point in points
@@ -365,20 +377,21 @@ def _pairs_of(mode: str) -> tuple[tuple[Setting, Setting], ...]:
     algorithms = ["cbc(aes)", "gcm(aes)"]
     if mode != "quick":
         algorithms += ["xts(aes)", "authenc(hmac(sha256),cbc(aes))"]
-    found += [
+    pairs += [
         (setting(name, "rust", "ref", *points[0]), setting(name, "cpu", None, *points[0]))
         for name in algorithms
     ]
     if mode != "quick":
-        found += [
+        pairs += [
             (setting(name, "rust", "ref", 0, DEPTH), setting(name, "software", None, 0, 1))
             for name in ("rsa", "ecdsa-nist-p256")
         ]
-    return tuple(found)
+    return tuple(pairs)
 
 
 def host_can(processors: int) -> bool:
-    """Returns whether the host has two processors for each of the guest: one is for the device."""
+    """Returns true if the host has two processors for each processor of the guest. The second one
+    is for the device."""
     return (os.cpu_count() or 1) >= 2 * processors
 
 
@@ -397,18 +410,19 @@ def _scaling() -> Iterator[Boot]:
 
 def _contention() -> Iterator[Boot]:
     """Returns a guest with two processors that make requests at the same time."""
-    if (os.cpu_count() or 1) >= CONTENDING:
+    if (os.cpu_count() or 1) >= CONTENDING_PROCESSORS:
         yield Boot(
             "contention",
-            ((f"ref:queues={CONTENDING}", "rust"),),
+            ((f"ref:queues={CONTENDING_PROCESSORS}", "rust"),),
             (setting("cbc(aes)", "rust", "ref", SIZE, DEPTH),),
             rounds=20,
-            processors=CONTENDING,
+            processors=CONTENDING_PROCESSORS,
             contended=True,
         )
 
 
-# The settings of the test 77-cost. The mode single has the same settings with depth 1.
+# The settings of the test 77-cost and of the mode guard. The mode single has the same settings with
+# depth 1.
 GUARDED = (
     setting("cbc(aes)", "rust", "qemu", 4096, 1),
     setting("cbc(aes)", "rust", "qemu", 4096, 8),

@@ -10,7 +10,7 @@ from reporting.results import Count, PerRequest
 
 
 def count(who: str, size: int, whole: float, depth: int = 8) -> Count:
-    """Returns a count with these values, and the same values as all others in the rest."""
+    """Returns a count with these values. All other values are constant."""
     device = None if who in ("cpu", "software") else "qemu"
     per_request = PerRequest(1, 2, whole, 1, 1, 1, 1, 0, 0)
     return Count("cipher", "cbc(aes)", who, "d", device, size, depth, "encrypt", True, 1, 9,
@@ -21,8 +21,8 @@ class Comparable(unittest.TestCase):
     """The selection of counts that can be compared."""
 
     def test_form(self) -> None:
-        """Only counts with the device, direction, segments and in_place are compared with which
-        this driver was measured most often."""
+        """The device, direction, segments and in_place with which this driver was measured most
+        often determine the counts that are compared."""
         counts = [count("rust", 16, 1), count("rust", 64, 2), count("c", 16, 3)]
         others = [replace(count("rust", 16, 9), device="ref"),
                   replace(count("c", 64, 9), direction="decrypt"),
@@ -44,7 +44,8 @@ class Comparable(unittest.TestCase):
         self.assertEqual(algorithms([*counts, other]), ["cbc(aes)", "a"])
 
     def test_without_device(self) -> None:
-        """A count without a device is used for every depth, a count with a device for its own."""
+        """A count without a device is used for every depth. A count with a device is used for its
+        own depth only."""
         compared = Comparison([count("rust", 16, 1), count("cpu", 16, 5, 1)], "cbc(aes)")
         self.assertEqual(compared.by_size("cpu", 8), [(16, 5)])
         self.assertEqual(compared.by_size("rust", 1), [])
@@ -80,30 +81,31 @@ class Crossing(unittest.TestCase):
         self.assertIsNone(breakeven.crossing([(0, 10.0), (10, 10.0)], theirs))
 
     def test_common(self) -> None:
-        """Sizes at which only one was measured are ignored. No common size raises ValueError."""
+        """Sizes at which only one implementation was measured are ignored. Without a common size,
+        crossing() raises ValueError."""
         ours = [(0, 10.0), (5, 1000.0), (10, 10.0)]
         self.assertEqual(breakeven.crossing(ours, [(0, 0.0), (10, 20.0)]), 5)
         with self.assertRaises(ValueError):
             breakeven.crossing([(1, 1.0)], [(2, 1.0)])
 
 
-class Words(unittest.TestCase):
+class Texts(unittest.TestCase):
     """The texts about a break-even."""
 
-    def _words(self, ours: float, theirs: tuple[float, float]) -> str:
+    def _texts(self, ours: float, theirs: tuple[float, float]) -> str:
         counts = [count("rust", 16, ours), count("rust", 4096, ours),
                   count("cpu", 16, theirs[0]), count("cpu", 4096, theirs[1])]  # fmt: skip
         (one,) = breakeven.all_of(counts)
         return f"{one.text()}. {breakeven.sentence(one)}"
 
-    def test_words(self) -> None:
-        """The texts differ if the device costs less from a size on, at every size, or at none."""
-        self.assertRegex(self._words(10, (0, 20)), "^from 2.01 KiB. .*from 2.01 KiB on.$")
-        self.assertRegex(self._words(10, (20, 30)), "^from 16 B or less. .*at every size.$")
-        self.assertRegex(self._words(10, (0, 5)), "^not up to 4 KiB. .*more .*at 4 KiB.$")
+    def test_texts(self) -> None:
+        """The texts tell whether the device costs less from a size on, at all sizes or at none."""
+        self.assertRegex(self._texts(10, (0, 20)), "^from 2.01 KiB. .*from 2.01 KiB on.$")
+        self.assertRegex(self._texts(10, (20, 30)), "^from 16 B or less. .*at every size.$")
+        self.assertRegex(self._texts(10, (0, 5)), "^not up to 4 KiB. .*more .*at 4 KiB.$")
 
     def test_one_size(self) -> None:
-        """If one size was measured, the texts name no size."""
+        """If only one size was measured, the texts name no size."""
         (one,) = breakeven.all_of([count("rust", 256, 5), count("software", 256, 9)])
         self.assertEqual(one.text(), "pays")
         self.assertNotIn("size", breakeven.sentence(one))

@@ -10,17 +10,19 @@ from pathlib import Path, PurePath
 
 from reporting import document, files, page, tables
 from reporting.plot import Plot
-from reporting.results import Contention, Count, Device, Of, PerRequest, Program, Results, Scaling
+from reporting.results import (
+    Contention, Count, Device, PerRequest, Program, Provenance, Results, Scaling,
+)  # fmt: skip
 from reporting.table import Table, to_html, to_rst, to_text
 
-OF = Of("c0ffee", "7.3", "11.0", "made <up>", "tcg", "2020-01-01")
+PROVENANCE = Provenance("c0ffee", "7.3", "11.0", "made <up>", "tcg", "2020-01-01")
 TABLE = Table("t", "A <title>", ["name", "number"], [["a & b", "1"], ["", "22"]])
 SVG = '<svg width="1"><path id="x"/><use xlink:href="#x"/><g clip-path="url(#x)"/></svg>\n'
 PLOT = Plot("size", "A plot", 'what "it" shows', SVG)
 
 
 def count(who: str, depth: int, whole: float) -> Count:
-    """Returns a count with these values, and arbitrary other ones."""
+    """Returns a count with these values. The other values are arbitrary."""
     device = None if who == "cpu" else "qemu"
     per_request = PerRequest(1, 2, whole, 1, 1, 1, 1, 0, 0)
     return Count("cipher", "cbc(aes)", who, "d", device, 4096, depth, "encrypt", True, 1, 9,
@@ -28,7 +30,7 @@ def count(who: str, depth: int, whole: float) -> Count:
 
 
 FULL = Results(
-    1, OF, counts=[count("rust", 1, 1234), count("rust", 8, 12.34), count("cpu", 1, 99)],
+    1, PROVENANCE, counts=[count("rust", 1, 1234), count("rust", 8, 12.34), count("cpu", 1, 99)],
     programs=[Program("ping", "gcm(aes)", "rust", "d", "ref", 56, 1, 9,
                       PerRequest(1, 2, 50, 3, 4, 5, 6, 7, 8, user=20), 0.5)],
     scaling=[Scaling(1, 1, 8, 1.0), Scaling(2, 2, 8, 1.75)],
@@ -36,11 +38,11 @@ FULL = Results(
                 Contention("gcm(aes)", "rust", "ref", 4096, 8, 2, 2, 0)],
     device=[Device("akcipher", "rsa", 256, 1, 1, 10, 2560, 5120, "sign")],
 )  # fmt: skip
-EMPTY = Results(1, OF)
+EMPTY = Results(1, PROVENANCE)
 
 
 class Tables(unittest.TestCase):
-    """Tests of tables and their formats."""
+    """Tables and their formats."""
 
     def test_text(self) -> None:
         """Names are on the left, numbers on the right."""
@@ -69,7 +71,7 @@ class Tables(unittest.TestCase):
                 self.assertEqual(tables.number(value), text)
 
     def test_summary(self) -> None:
-        """The columns are those with measurements. Each depth of this driver has a row."""
+        """Each measured implementation has a column, and each depth of this driver has a row."""
         made = tables.summary(FULL)
         assert made
         self.assertEqual(made.head, ["algorithm", "bytes", "depth", "this driver", "processor"])
@@ -117,7 +119,7 @@ class Tables(unittest.TestCase):
                 made = make(FULL)
                 for row in made.rows if made else []:
                     self.assertEqual(len(row), len(made.head) if made else 0)
-                if make is not tables.of:
+                if make is not tables.provenance:
                     self.assertIsNone(make(EMPTY))
                     self.assertIn("not measured", tables.missing(make))
 
@@ -128,11 +130,11 @@ class Documents(unittest.TestCase):
     def test_renew(self) -> None:
         """Only text between the marks is replaced. Replacing it again changes nothing."""
         text = "a\n\n.. begin: one\nold\n.. end: one\n\nb\n<!-- begin: two -->\n<!-- end: two -->\n"
-        want = ("a\n\n.. begin: one\n\n1\\1\n\n.. end: one\n\nb\n"
-                "<!-- begin: two -->\n\n2\n\n<!-- end: two -->\n")  # fmt: skip
+        expected = ("a\n\n.. begin: one\n\n1\\1\n\n.. end: one\n\nb\n"
+                    "<!-- begin: two -->\n\n2\n\n<!-- end: two -->\n")  # fmt: skip
         made = {"one": "1\\1\n", "two": "2\n"}
-        self.assertEqual(document.renew(text, made), want)
-        self.assertEqual(document.renew(want, made), want)
+        self.assertEqual(document.renew(text, made), expected)
+        self.assertEqual(document.renew(expected, made), expected)
 
     def test_bad(self) -> None:
         """Marks without a counterpart and unknown names are errors."""
@@ -155,7 +157,7 @@ class Documents(unittest.TestCase):
             with self.subTest(name=name):
                 self.assertIn("not measured", empty[name])
 
-    def test_own(self) -> None:
+    def test_documents(self) -> None:
         """The marks in the project's documents are valid."""
         made = document.parts(EMPTY, [], PurePath("performance"))
         top = Path(__file__).resolve().parents[2]
@@ -164,19 +166,19 @@ class Documents(unittest.TestCase):
             self.assertIn("begin: ", document.renew(text, made))
 
     def test_report(self) -> None:
-        """A report without measurements has no figures. Another report refers to its pictures."""
+        """A report refers to its pictures. A report without measurements has no pictures."""
         self.assertIn("Guest instructions: not measured.", document.report(EMPTY, []))
         self.assertIn(".. figure:: size.svg", document.report(FULL, [PLOT]))
 
 
 class Balanced(HTMLParser):
-    """Records open elements and references to other files."""
+    """Records open elements, wrong end tags, references to other files, and identifiers."""
 
     def __init__(self) -> None:
         super().__init__()
         self.open: list[str] = []
         self.wrong: list[str] = []
-        self.outside: list[str] = []
+        self.external: list[str] = []
         self.names: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -184,8 +186,8 @@ class Balanced(HTMLParser):
         if tag not in ("meta", "path", "use"):
             self.open.append(tag)
         self.names += [value or "" for name, value in attrs if name == "id"]
-        places = [value or "" for name, value in attrs if name in ("src", "href")]
-        self.outside += [place for place in places if not place.startswith("#")]
+        links = [value or "" for name, value in attrs if name in ("src", "href")]
+        self.external += [link for link in links if not link.startswith("#")]
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Called for an empty element."""
@@ -201,13 +203,13 @@ class Page(unittest.TestCase):
     """report.html"""
 
     def test_page(self) -> None:
-        """All elements are closed, nothing is loaded, and identifiers are unique."""
+        """All elements are closed, the page loads no other file, and identifiers are unique."""
         for results in (FULL, EMPTY):
             parser = Balanced()
             second = Plot("q", "B", "b", PLOT.svg)
             text = page.render(results, [PLOT, second])
             parser.feed(text)
-            self.assertEqual((parser.open, parser.wrong, parser.outside), ([], [], []))
+            self.assertEqual((parser.open, parser.wrong, parser.external), ([], [], []))
             self.assertEqual(len(parser.names), len(set(parser.names)))
             self.assertIn('aria-label="what &quot;it&quot; shows"', text)
             for name in re.findall(r'(?:href="|url\()#([\w-]+)', text):
@@ -215,7 +217,7 @@ class Page(unittest.TestCase):
 
 
 class Files(unittest.TestCase):
-    """Files are written as a whole, or not changed."""
+    """write() writes all files or none."""
 
     def test_all(self) -> None:
         """All files are written, and no temporary file is left."""

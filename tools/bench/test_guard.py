@@ -8,7 +8,8 @@ from guard import fit
 
 
 def rounds(request: float, *ran: tuple[float, float]) -> list[dict[str, float]]:
-    """Returns rounds in which a run costs 200 instructions and an interrupt 30."""
+    """Returns rounds in which a run costs 200 instructions and an interrupt costs 30. `ran` has the
+    runs and interrupts per request of each round."""
     return [
         {"runs": runs, "interrupts": interrupts, "core": request + 200 * runs + 30 * interrupts}
         for runs, interrupts in ran
@@ -18,8 +19,8 @@ def rounds(request: float, *ran: tuple[float, float]) -> list[dict[str, float]]:
 class Fit(unittest.TestCase):
     """The costs of runs and interrupts."""
 
-    def test_apart(self) -> None:
-        """The costs are determined for any cost of a request."""
+    def test_separate(self) -> None:
+        """Both costs are determined if settings differ in the cost of a request."""
         run, interrupt = fit(
             [rounds(1000, (1, 1), (0.2, 0.1), (0.5, 0.1)), rounds(500, (1, 0.5), (0.1, 0.1))],
             "core",

@@ -31,14 +31,16 @@ def counted(number: int, *blocks: tuple[int, int, int]) -> str:
     return "\n".join([f"begin {number}", *lines, "end", ""])
 
 
-def left(folder: str, program: Program, own: int, requests: tuple[int, int] = (10, 110)) -> Path:
+def write_guest(
+    folder: str, program: Program, instructions: int, requests: tuple[int, int] = (10, 110)
+) -> Path:
     """Writes the files of a guest in which one program was measured in two rounds. The driver
-    executes ``own`` instructions in a request."""
+    executes ``instructions`` in a request."""
     text = ""
     for mark in (1, 3):
         for number, times in zip((mark, mark + 1), requests):
             text += counted(
-                number, (0xFFFFFFFF81000000, 7, 1000), (0xFFFFFFFFC0000000, own, times),
+                number, (0xFFFFFFFF81000000, 7, 1000), (0xFFFFFFFFC0000000, instructions, times),
                 (0xFFFFFFFF81001000, 1, times), (0x401000, 50, 2 * times),
             )  # fmt: skip
     measured = {"program": dataclasses.asdict(program), "mark": 1, "driver": "d",
@@ -54,7 +56,7 @@ class Counted(unittest.TestCase):
     """The evaluation of the plugin's counts."""
 
     def test_difference(self) -> None:
-        """Functions that only one of the measurements has are counted, too."""
+        """Functions that occur in only one of the measurements are counted, too."""
         one, two = Function("one", "kernel"), Function("two", "kernel")
         found = counted_programs.difference({one: Total(9, 3, 2)}, {one: Total(4), two: Total(1)})
         self.assertEqual(found[one], Total(5, 3, 2))
@@ -63,29 +65,30 @@ class Counted(unittest.TestCase):
     def test_costs(self) -> None:
         """Instructions that both runs execute once are not part of a request's costs."""
         with tempfile.TemporaryDirectory() as folder:
-            (found,) = counted_programs.results(left(folder, ONE, 600))
+            (found,) = counted_programs.results(write_guest(folder, ONE, 600))
         costs = found["per_request"]
         assert isinstance(costs, dict)
         self.assertEqual((costs["module"], costs["user"], costs["whole"]), (600, 100, 701))
         self.assertEqual((costs["notifications"], found["requests"]), (1, 100))
         self.assertEqual((found["noise"], found["device"], found["driver"]), (0, "ref", "d"))
 
-    def test_refused(self) -> None:
-        """Counts are refused if the wrong driver ran, or if the long run was not longer."""
+    def test_rejected(self) -> None:
+        """Counts are rejected if the wrong driver ran, or if the long run was not longer."""
         other = dataclasses.replace(ONE, who="cpu")
-        for program, own, requests, words in (
+        for program, instructions, requests, words in (
             (ONE, 20, (10, 110), "executed 2000 instructions for 100 requests"),
             (other, 600, (10, 110), "executed 60000 instructions"),
             (ONE, 600, (10, 10), "as few requests"),
         ):
             with self.subTest(words=words), tempfile.TemporaryDirectory() as folder:
                 with self.assertRaisesRegex(Unusable, words):
-                    list(counted_programs.results(left(folder, program, own, requests)))
+                    guest = write_guest(folder, program, instructions, requests)
+                    list(counted_programs.results(guest))
 
-    def test_unseen(self) -> None:
-        """A measurement without an end is refused."""
+    def test_incomplete(self) -> None:
+        """A measurement without an end is rejected."""
         with tempfile.TemporaryDirectory() as folder:
-            path = left(folder, ONE, 600)
+            path = write_guest(folder, ONE, 600)
             text = (path / "counts").read_text().removesuffix("end\n")
             (path / "counts").write_text(text)
             with self.assertRaisesRegex(Unusable, "fio-write.*no complete measurement"):
@@ -96,9 +99,10 @@ class Modes(unittest.TestCase):
     """The programs of each mode."""
 
     def test_modes(self) -> None:
-        """Each mode includes the shorter one and has no duplicates. Every driver is known."""
+        """Each mode includes the programs of the shorter mode, without duplicates. Every program
+        has a driver and a reference."""
         quick, usual, long = (
-            [one for boot in programs.boots(mode) for one in programs.of(boot)]
+            [one for boot in programs.boots(mode) for one in programs.in_boot(boot)]
             for mode in ("quick", "usual", "long")
         )
         self.assertLess(set(quick), set(usual))
@@ -110,7 +114,7 @@ class Modes(unittest.TestCase):
     def test_steps(self) -> None:
         """Each program is a step of the progress."""
         (boot,) = programs.boots("quick")
-        self.assertEqual(boot.steps, len(programs.of(boot)))
+        self.assertEqual(boot.steps, len(programs.in_boot(boot)))
         self.assertTrue(boot.is_counted)
 
 
@@ -124,7 +128,7 @@ class Loads(unittest.TestCase):
         marks.end(1)
 
     def test_missing(self) -> None:
-        """An error names missing programs, or has the output of a program that failed."""
+        """The error names missing programs, or has the output of a program that failed."""
         need_programs("sh")
         with self.assertRaisesRegex(Unable, "has no no-such, none-such"):
             need_programs("no-such", "sh", "none-such")
@@ -136,17 +140,17 @@ class Loads(unittest.TestCase):
         with tempfile.NamedTemporaryFile() as file:
             seen: list[str] = []
 
-            def look() -> None:
+            def read_file() -> None:
                 seen.append(Path(file.name).read_text())
 
-            with Gates(look, look) as gates:
+            with Gates(read_file, read_file) as gates:
                 script = (f"echo 1 >{file.name}; {gates.command(0)}; echo 2 >{file.name}; "
                           f"{gates.command(1)}; echo said; echo 3 >{file.name}")  # fmt: skip
                 self.assertEqual(gates.run("sh", "-c", script), "said\n")
             self.assertEqual(seen, ["1\n", "2\n"])
 
     def test_gates_fail(self) -> None:
-        """The error has the output of a program that ends before a gate, or fails."""
+        """The error has the output of a program that ends before a gate, or fails after it."""
         for gate, words in ((False, "too early, status 3: why"), (True, "status 3: why")):
             with self.subTest(gate=gate), Gates(lambda: None) as gates:
                 before = gates.command(0) if gate else ":"

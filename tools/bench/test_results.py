@@ -61,9 +61,9 @@ class Good(unittest.TestCase):
 
 
 class Bad(unittest.TestCase):
-    """Files that are refused, and the words of the error."""
+    """Files that are rejected, and words that the error contains."""
 
-    def _refused(self, text: str, *words: str) -> None:
+    def _reject(self, text: str, *words: str) -> None:
         with self.assertRaises(results.BadResults) as caught:
             results.parse(text)
         for word in words:
@@ -81,48 +81,48 @@ class Bad(unittest.TestCase):
         return json.dumps(changed)
 
     def test_text(self) -> None:
-        """Text that is not JSON and JSON that is not an object are refused."""
-        self._refused("", "not JSON")
-        self._refused("{", "not JSON")
-        self._refused("[]", "not an object")
+        """Text that is not JSON and JSON that is not an object are rejected."""
+        self._reject("", "not JSON")
+        self._reject("{", "not JSON")
+        self._reject("[]", "not an object")
 
     def test_format(self) -> None:
-        """Another format and a missing format are refused."""
+        """Another format and a missing format are rejected."""
         for value in (2, "1", None):
-            self._refused(self._changed("format", value=value), "format", repr(value))
-        self._refused(self._changed("format", remove=True), "format")
+            self._reject(self._changed("format", value=value), "format", repr(value))
+        self._reject(self._changed("format", remove=True), "format")
 
     def test_missing(self) -> None:
         """The error names a missing key with its path."""
-        self._refused(self._changed("of", remove=True), "of is missing")
-        self._refused(self._changed("counts", 0, "size", remove=True), "counts[0].size is missing")
+        self._reject(self._changed("of", remove=True), "of is missing")
+        self._reject(self._changed("counts", 0, "size", remove=True), "counts[0].size is missing")
         for key in PER_REQUEST:
             path = ("counts", 0, "per_request", key)
-            self._refused(self._changed(*path, remove=True), f"counts[0].per_request.{key}")
+            self._reject(self._changed(*path, remove=True), f"counts[0].per_request.{key}")
 
     def test_values(self) -> None:
-        """Values of the wrong type or out of range are refused."""
+        """Values of the wrong type or out of range are rejected."""
         for key, value in (
             ("size", "16"), ("size", True), ("size", 1.5), ("size", 0), ("depth", -1),
-            ("requests", 0), ("who", "somebody"), ("service", "ciphers"), ("in_place", 1),
+            ("requests", 0), ("who", "unknown"), ("service", "ciphers"), ("in_place", 1),
             ("noise", -0.1), ("noise", None), ("functions", []), ("functions", {"f": "1"}),
         ):  # fmt: skip
             with self.subTest(key=key, value=value):
-                self._refused(self._changed("counts", 0, key, value=value), "counts[0]", key)
-        for key, value in (("who", "somebody"), ("size", 0), ("requests", -1), ("program", None)):
+                self._reject(self._changed("counts", 0, key, value=value), "counts[0]", key)
+        for key, value in (("who", "unknown"), ("size", 0), ("requests", -1), ("program", None)):
             with self.subTest(key=key, value=value):
-                self._refused(self._changed("programs", 0, key, value=value), "programs[0]", key)
+                self._reject(self._changed("programs", 0, key, value=value), "programs[0]", key)
         more = self._changed("programs", 0, "per_request", "user", value=2)
-        self._refused(more, "programs[0]", "user is more than the whole")
-        self._refused(self._changed("of", "date", value="1. 1. 2020"), "of", "date")
-        self._refused(self._changed("scaling", value={}), "scaling is not a list")
+        self._reject(more, "programs[0]", "user is more than the whole")
+        self._reject(self._changed("of", "date", value="1. 1. 2020"), "of", "date")
+        self._reject(self._changed("scaling", value={}), "scaling is not a list")
         spins = self._changed("contention", 0, "lock_spins", value=-1)
-        self._refused(spins, "contention[0].lock_spins")
+        self._reject(spins, "contention[0].lock_spins")
 
     def test_not_finite(self) -> None:
-        """NaN and infinity, which Python accepts in JSON, are refused."""
+        """NaN and infinity, which Python accepts in JSON, are rejected."""
         for value in (math.nan, math.inf):
-            self._refused(self._changed("counts", 0, "noise", value=value), "counts[0].noise")
+            self._reject(self._changed("counts", 0, "noise", value=value), "counts[0].noise")
 
     def test_file(self) -> None:
         """The error names a missing file and a file that is not text."""

@@ -34,17 +34,17 @@ class Commands(unittest.TestCase):
                     self.assertEqual("key" in words, algorithm.name != "sha256")
 
     def test_signatures(self) -> None:
-        """To sign takes the private and the public key but no digest."""
-        made = self._words("ecdsa-nist-p256, sign", "rust")
+        """A command that signs has the private and the public key, and no digest."""
+        signed = self._words("ecdsa-nist-p256, sign", "rust")
         verified = self._words("ecdsa-nist-p256", "rust")
-        self.assertEqual(made["reference"], "ecdsa-nist-p256-generic")
-        self.assertEqual((made["op"], verified["op"]), ("sign", "verify"))
-        self.assertEqual(made["message"], verified["key"])
-        self.assertNotIn("digest", made)
+        self.assertEqual(signed["reference"], "ecdsa-nist-p256-generic")
+        self.assertEqual((signed["op"], verified["op"]), ("sign", "verify"))
+        self.assertEqual(signed["message"], verified["key"])
+        self.assertNotIn("digest", signed)
         self.assertEqual(self._words("pkcs1(rsa,sha256)", "rust")["size"], "32")
 
     def test_depths(self) -> None:
-        """vc_bench makes at least as many requests as are in flight at a time."""
+        """A round has at least as many requests as its depth."""
         for mode in ("quick", "usual", "long", "guard"):
             for boot in boots(mode):
                 for one in (*boot.settings, *(side for pair in boot.pairs for side in pair)):

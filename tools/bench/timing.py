@@ -11,14 +11,16 @@ from typing import Any
 from settings import PROCESSORS, Setting
 
 
-def _left(folder: Path, what: str) -> list[Any]:
-    found: list[Any] = json.loads((folder / "measured.json").read_text()).get(what, [])
-    return found
+def _entries(folder: Path, name: str) -> list[Any]:
+    """Returns a list of a guest's measured.json, or an empty list."""
+    entries: list[Any] = json.loads((folder / "measured.json").read_text()).get(name, [])
+    return entries
 
 
 def times(folder: Path) -> Iterator[dict[str, object]]:
-    """Returns a guest's part of "times": the time of a request of a, divided by that of b."""
-    for entry in _left(folder, "timed"):
+    """Returns a guest's part of the list "times": the time of a request with setting a, divided by
+    the time of a request with setting b."""
+    for entry in _entries(folder, "timed"):
         a, b = Setting(**entry["a"]), Setting(**entry["b"])
         first, second = zip(*entry["ns"], strict=True)
         yield {
@@ -36,7 +38,8 @@ def times(folder: Path) -> Iterator[dict[str, object]]:
 
 
 def contention(folders: list[Path]) -> list[dict[str, object]]:
-    """Returns "contention": the waits for a lock that another processor holds, per request."""
+    """Returns the list "contention": how often the guest waits for a lock that another processor
+    holds, per request."""
     return [
         {
             "algorithm": entry["setting"]["algorithm"],
@@ -49,16 +52,17 @@ def contention(folders: list[Path]) -> list[dict[str, object]]:
             "lock_spins": round(entry["lock_spins"], 4),
         }
         for folder in folders
-        for entry in _left(folder, "contended")
+        for entry in _entries(folder, "contended")
     ]
 
 
 def scaling(folders: list[Path]) -> list[dict[str, object]]:
-    """Returns "scaling": requests per second of several processors, relative to one processor."""
+    """Returns the list "scaling": requests per second of several processors, relative to one
+    processor."""
     rates = {
         entry["processors"]: sum(entry["rates"])
         for folder in folders
-        for entry in _left(folder, "scaled")
+        for entry in _entries(folder, "scaled")
     }
     return [
         {

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Programs that use the kernel's crypto, set up to be measured in a guest."""
+"""The programs that are measured: each module sets up programs that use the kernel crypto API."""

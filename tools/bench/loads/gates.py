@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Stops another program at two points, with commands that the program runs there."""
+"""Stops another program at gates: shell commands that the program runs at certain points."""
 
 import os
 import select
@@ -13,21 +13,22 @@ from typing import Self
 
 from loads.load import Unable
 
-SECONDS = 300
+TIMEOUT_SECONDS = 300
 
 
 class Gates:
-    """Two gates. A program that reaches a gate stops until the gate's function has returned."""
+    """Gates for a program. The program stops at each gate until the function of the gate
+    returns."""
 
     def __init__(self, *functions: Callable[[], None]) -> None:
         self._functions = functions
         self._folder = tempfile.TemporaryDirectory()
-        # The pipes are opened for reading and writing, so that neither side waits for the other to
-        # open.
+        # Open the pipes for reading and writing, because open() would otherwise wait for the other
+        # side.
         self._pipes = {
             name: self._open(name)
             for number in range(len(functions))
-            for name in (f"here{number}", f"on{number}")
+            for name in (f"reached{number}", f"pass{number}")
         }
 
     def _open(self, name: str) -> int:
@@ -38,7 +39,7 @@ class Gates:
     def command(self, number: int) -> str:
         """Returns the shell command that stops at a gate."""
         folder = self._folder.name
-        return f"echo >{folder}/here{number}; read answer <{folder}/on{number}"
+        return f"echo >{folder}/reached{number}; read answer <{folder}/pass{number}"
 
     def run(self, *command: str) -> str:
         """Runs a program that passes all gates in order. Returns the output."""
@@ -49,10 +50,10 @@ class Gates:
             )
         try:
             for number, function in enumerate(self._functions):
-                self._wait(program, self._pipes[f"here{number}"])
+                self._wait(program, self._pipes[f"reached{number}"])
                 function()
-                os.write(self._pipes[f"on{number}"], b"\n")
-            program.wait(SECONDS)
+                os.write(self._pipes[f"pass{number}"], b"\n")
+            program.wait(TIMEOUT_SECONDS)
         except (Unable, subprocess.TimeoutExpired) as error:
             program.kill()
             program.wait()
@@ -64,12 +65,12 @@ class Gates:
     @staticmethod
     def _wait(program: subprocess.Popen[bytes], pipe: int) -> None:
         """Waits until a program has reached a gate."""
-        end = time.monotonic() + SECONDS
+        end = time.monotonic() + TIMEOUT_SECONDS
         while not select.select([pipe], [], [], 1)[0]:
             if program.poll() is not None:
                 raise Unable(f"ended too early, status {program.returncode}")
             if time.monotonic() > end:
-                raise Unable(f"does not reach the gate in {SECONDS} s")
+                raise Unable(f"does not reach the gate in {TIMEOUT_SECONDS} s")
         os.read(pipe, 16)
 
     def __enter__(self) -> Self:

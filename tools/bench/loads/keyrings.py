@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lib import crconf, keyctl, keys
-from loads.load import Load, Unable, need_driver, need_modules, same
+from loads.load import Load, Unable, check_equal, need_driver, need_modules
 from programs import Program
 
 BITS = 2048
@@ -18,17 +18,17 @@ TEXT = b"plaintext"
 class _Key(Load):
     """A key in a keyring."""
 
-    def __init__(self, program: Program, number: int) -> None:
+    def __init__(self, program: Program, key_id: int) -> None:
         self.driver = program.driver
         self._signs = program.program == "keyctl-sign"
-        self._number = number
+        self._key = key_id
         self._digest = hashlib.sha256(TEXT).digest()
 
-    def _one(self) -> bytes:
+    def _make_request(self) -> bytes:
         length = BITS // 8
         if self._signs:
-            return keyctl.sign(self._number, SIGNATURE, self._digest, length)
-        return keyctl.encrypt(self._number, ENCRYPTION, TEXT, length)
+            return keyctl.sign(self._key, SIGNATURE, self._digest, length)
+        return keyctl.encrypt(self._key, ENCRYPTION, TEXT, length)
 
     def verify(self) -> None:
         """Compares a signature with that of openssl, or decrypts a ciphertext with openssl."""
@@ -37,31 +37,31 @@ class _Key(Load):
         if self._signs:
             expected = keys.openssl(*pkeyutl, "-sign", "-pkeyopt", "digest:sha256",
                                     data=self._digest)  # fmt: skip
-            same(self._one(), expected, f"signature, {self.driver}")
+            check_equal(self._make_request(), expected, f"signature, {self.driver}")
         else:
-            same(keys.openssl(*pkeyutl, "-decrypt", data=self._one()), TEXT,
-                 f"encryption, {self.driver}")  # fmt: skip
+            decrypted = keys.openssl(*pkeyutl, "-decrypt", data=self._make_request())
+            check_equal(decrypted, TEXT, f"encryption, {self.driver}")
 
     def run(self, requests: int) -> int:
         for _ in range(requests):
-            self._one()
+            self._make_request()
         return requests
 
 
 @contextmanager
 def opened(program: Program) -> Iterator[Load]:
-    """Adds a key to a keyring, with the program's driver as the kernel's choice for RSA."""
+    """Adds a key to a keyring, after making the kernel choose the program's driver for RSA."""
     need_modules("pkcs8_key_parser", "crypto_user")
     need_driver(program.driver)
-    ours = "rsa-virtio"
-    crconf.set_priority(ours, crconf.HIGH if program.who == "rust" else crconf.LOW)
+    device_driver = "rsa-virtio"
+    crconf.set_priority(device_driver, crconf.HIGH if program.who == "rust" else crconf.LOW)
     keyctl.new_session()
     try:
-        number = keyctl.asymmetric(keys.pkcs8(keys.FOLDER / f"rsa{BITS}.pem"), description="bench")
+        key_id = keyctl.asymmetric(keys.pkcs8(keys.FOLDER / f"rsa{BITS}.pem"), description="bench")
     except OSError as error:
         raise Unable(f"{program}: the kernel does not accept the key: {error.strerror}") from error
     try:
-        yield _Key(program, number)
+        yield _Key(program, key_id)
     finally:
-        keyctl.unlink(number)
-        crconf.set_priority(ours, crconf.LOW)
+        keyctl.unlink(key_id)
+        crconf.set_priority(device_driver, crconf.LOW)

@@ -11,35 +11,36 @@ from lib import crypto
 
 
 class Unable(Exception):
-    """A load cannot be measured here; the message gives the reason."""
+    """A load cannot be measured in this guest. The message has the reason."""
 
 
 class Load(abc.ABC):
-    """A program with its data, ready to run."""
+    """A program that makes requests, with its data."""
 
     # The driver name of the implementation that the kernel chose.
     driver: str
 
     @abc.abstractmethod
     def verify(self) -> None:
-        """Raises Unable unless the results are right."""
+        """Raises Unable if a result is wrong."""
 
     @abc.abstractmethod
     def run(self, requests: int) -> int:
         """Makes about this number of requests. Returns the exact number."""
 
     def marked(self, requests: int, begin: Callable[[], None], end: Callable[[], None]) -> int:
-        """Runs with marks before the first and after the last request. Returns the number."""
+        """Calls `run()`, with marks before the first and after the last request. Returns the exact
+        number of requests."""
         begin()
-        done = self.run(requests)
+        made = self.run(requests)
         end()
-        return done
+        return made
 
 
-def same(got: bytes, expected: bytes, what: str) -> None:
-    """Raises Unable unless both are the same."""
-    if got != expected:
-        raise Unable(f"{what}: the result is wrong")
+def check_equal(actual: bytes, expected: bytes, name: str) -> None:
+    """Raises Unable unless the result of the operation `name` is as expected."""
+    if actual != expected:
+        raise Unable(f"{name}: the result is wrong")
 
 
 def need_programs(*names: str) -> None:
@@ -58,15 +59,15 @@ def need_driver(name: str) -> None:
 def need_modules(*names: str) -> None:
     """Loads modules, unless they are built in."""
     for name in names:
-        done = subprocess.run(["modprobe", name], capture_output=True, text=True)
-        if done.returncode:
-            raise Unable(f"modprobe {name}: {done.stderr.strip()}")
+        result = subprocess.run(["modprobe", name], capture_output=True, text=True)
+        if result.returncode:
+            raise Unable(f"modprobe {name}: {result.stderr.strip()}")
 
 
 def output(*command: str | Path) -> str:
     """Returns the output of a command. Raises Unable if the command fails."""
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip()
-        raise Unable(f"{' '.join(map(str, command))}: status {done.returncode}: {said}")
-    return done.stdout
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        message = (result.stderr or result.stdout).strip()
+        raise Unable(f"{' '.join(map(str, command))}: status {result.returncode}: {message}")
+    return result.stdout

@@ -14,7 +14,7 @@ from loads.mark import Marks
 from programs import Program
 
 Opener = Callable[[Program], AbstractContextManager[Load]]
-# The key is the part of the program's name before the first hyphen.
+# The functions that set up programs, by the part of a program's name before the first hyphen.
 OPENERS: dict[str, Opener] = {
     "af": sockets.opened,
     "fio": volumes.opened,
@@ -26,11 +26,10 @@ OPENERS: dict[str, Opener] = {
 
 @dataclasses.dataclass
 class Measured:
-    """The driver name of the implementation that the kernel chose, and the requests of each round:
-    those of the short and of the long run."""
+    """The result of a program."""
 
-    driver: str
-    requests: list[tuple[int, int]]
+    driver: str  # driver name of the implementation that the kernel chose
+    requests: list[tuple[int, int]]  # for each round: requests of the short and of the long run
 
 
 def prepare() -> None:
@@ -45,14 +44,14 @@ def measure(program: Program, mark: int, rounds: int) -> Measured:
     try:
         with opener(program) as load:
             load.verify()
-            load.run(program.few)
-            made = []
+            load.run(program.short_run)
+            requests = []
             for number in range(mark, mark + 2 * rounds, 2):
-                lengths = (program.few, program.few + program.requests)
-                made.append((_marked(marks, number, load, lengths[0]),
-                             _marked(marks, number + 1, load, lengths[1])))  # fmt: skip
+                long_run = program.short_run + program.requests
+                requests.append((_marked(marks, number, load, program.short_run),
+                                 _marked(marks, number + 1, load, long_run)))  # fmt: skip
             load.verify()
-            return Measured(load.driver, made)
+            return Measured(load.driver, requests)
     except (tap.Failure, OSError, ValueError, subprocess.CalledProcessError) as error:
         raise Unable(f"{program}: {error}") from error
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lib import sectors, volume
 from loads.gates import Gates
-from loads.load import Load, Unable, need_driver, need_modules, need_programs, output, same
+from loads.load import Load, Unable, check_equal, need_driver, need_modules, need_programs, output
 from programs import Program
 
 DISK = Path("/dev/ram0")
@@ -17,8 +17,8 @@ MEBIBYTES = 16
 # The sector size of the volume. dm-crypt makes one request for each sector. cryptsetup chooses this
 # size for disks with blocks of 4096 bytes.
 SECTOR = 4096
-# The bytes that are compared with the reference implementation, which is slow.
-COMPARED = 64 * SECTOR
+# The number of bytes that verify() compares. The reference implementation is slow.
+COMPARED_BYTES = 64 * SECTOR
 
 
 class _Volume(Load):
@@ -31,34 +31,40 @@ class _Volume(Load):
         self._reference = reference
 
     def verify(self) -> None:
-        """Checks that driver and reference implementation read what the other has written."""
+        """Checks that the driver can read data that the reference implementation has written, and
+        the other way round."""
         with volume.mapped("reference", self._reference) as other:
             for writer, reader in ((self._device, other), (other, self._device)):
-                data = os.urandom(COMPARED)
+                data = os.urandom(COMPARED_BYTES)
                 sectors.write(writer, 0, data)
-                same(sectors.read(reader, 0, COMPARED), data, f"dm-crypt, {self.driver}")
+                result = sectors.read(reader, 0, COMPARED_BYTES)
+                check_equal(result, data, f"dm-crypt, {self.driver}")
 
     def run(self, requests: int) -> int:
         return self.marked(requests, lambda: None, lambda: None)
 
     def marked(self, requests: int, begin: Callable[[], None], end: Callable[[], None]) -> int:
-        """Runs fio between the marks, without fio's measurement of the processor's clock."""
-        one = self._program
-        kind = one.program.removeprefix("fio-").replace("random-", "rand")
+        """Runs fio. The marks are at fio's hooks before and after the I/O, so fio's start is not
+        measured."""
+        program = self._program
+        kind = program.program.removeprefix("fio-").replace("random-", "rand")
         with Gates(begin, end) as gates:
-            said = gates.run(
+            report = gates.run(
                 "fio", "--name=bench", f"--filename={self._device}", "--direct=1", "--thread",
-                "--ioengine=libaio", f"--iodepth={one.depth}", f"--rw={kind}", f"--bs={one.size}",
-                f"--size={MEBIBYTES}M", f"--io_size={requests * one.size}", "--gtod_reduce=1",
+                "--ioengine=libaio", f"--iodepth={program.depth}", f"--rw={kind}",
+                f"--bs={program.size}",
+                f"--size={MEBIBYTES}M", f"--io_size={requests * program.size}", "--gtod_reduce=1",
                 f"--exec_prerun={gates.command(0)}", f"--exec_postrun={gates.command(1)}",
                 "--eta=never", "--output-format=json",
             )  # fmt: skip
         # Before the JSON, fio prints the paths of the commands' output.
-        job = json.loads(said[said.index("{\n") :])["jobs"][0]
-        done: int = job["read" if "read" in kind else "write"]["total_ios"]
-        if job["error"] or done != requests:
-            raise Unable(f"{one}: fio made {done} requests, expected {requests}: {job['error']}")
-        return done
+        job = json.loads(report[report.index("{\n") :])["jobs"][0]
+        made: int = job["read" if "read" in kind else "write"]["total_ios"]
+        if job["error"] or made != requests:
+            raise Unable(
+                f"{program}: fio made {made} requests, expected {requests}: {job['error']}"
+            )
+        return made
 
 
 @contextmanager
@@ -70,12 +76,12 @@ def opened(program: Program) -> Iterator[Load]:
     need_driver(program.reference)
     if not DISK.exists():
         output("modprobe", "brd", "rd_nr=1", f"rd_size={MEBIBYTES << 10}")
-        # The disk takes memory when it is first written.
+        # brd allocates the memory of a block on the first write. Allocate all memory now.
         sectors.write(DISK, 0, bytes(MEBIBYTES << 20))
     key = bytes(range(64))
-    line, reference = (
+    table, reference = (
         volume.table(DISK, f"capi:{driver}-plain64", key, SECTOR)
         for driver in (program.driver, program.reference)
     )
-    with volume.mapped("bench", line) as device:
+    with volume.mapped("bench", table) as device:
         yield _Volume(program, device, reference)

@@ -3,8 +3,8 @@
  * vc_bench: makes requests to the implementation that a command names, and measures them. See
  * command.h.
  *
- * Each run first compares the results of all slots with the results of a reference implementation,
- * and fails if they differ.
+ * Each run first compares the result of each slot with that of a reference implementation, and
+ * fails if they differ.
  */
 #include <linux/err.h>
 #include <linux/minmax.h>
@@ -14,19 +14,19 @@
 
 #include "bench.h"
 
-/* Requests before the first round, so that caches and slabs are filled. */
+/* Requests before the first round, which fill caches and slabs. */
 #define WARM_UP	200
 
 static const struct service *const services[] = {
 	&skcipher_service, &aead_service, &ahash_service, &akcipher_service, &sig_service,
 };
 
-/* Returns a ciphertext by the reference, as the source of a decryption. */
+/* Encrypts with the reference. Returns the ciphertext, which is the source of decryptions. */
 static u8 *ciphertext(const struct service *service, struct command *c)
 {
 	struct command encryption = *c;
 	struct bench bench = { };
-	u8 *text = NULL;
+	u8 *result = NULL;
 	int ret;
 
 	encryption.op = "encrypt";
@@ -36,9 +36,9 @@ static u8 *ciphertext(const struct service *service, struct command *c)
 		ret = bench_round(&bench, 1, 0, NULL);
 	}
 	if (!ret)
-		text = kmemdup(bench.slots[0].out, bench.out_len, GFP_KERNEL);
+		result = kmemdup(bench.slots[0].out, bench.out_len, GFP_KERNEL);
 	bench_close(&bench);
-	return text;
+	return result;
 }
 
 /* Lets the reference verify the signatures of all slots. */
@@ -117,7 +117,7 @@ static int measure(struct bench *bench, const u8 *input)
 	return ret;
 }
 
-static int check(struct command *c, const struct service **service)
+static int find_service(struct command *c, const struct service **service)
 {
 	unsigned int i;
 
@@ -142,7 +142,7 @@ int command_run(struct command *c)
 	u8 *input = NULL;
 	int ret;
 
-	ret = check(c, &service);
+	ret = find_service(c, &service);
 	if (ret)
 		return ret;
 	bench = kzalloc_obj(*bench);

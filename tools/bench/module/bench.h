@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Shared by the parts of vc_bench. A bench is an implementation with a key and a number of slots.
- * Each slot has a request, which it makes repeatedly.
+ * Declarations that the source files of vc_bench share. A bench is an implementation with a key and
+ * a number of slots. Each slot has a request and makes it repeatedly.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -51,7 +51,10 @@ struct service {
 	void (*fill)(struct slot *slot);
 	/* Makes the request. Returns the result of the crypto API. */
 	int (*submit)(struct slot *slot);
-	/* Lets the reference verify results that vary, like signatures. May be NULL. */
+	/*
+	 * Verifies the results of all slots with the reference, if results vary and cannot be
+	 * compared, like signatures. May be NULL.
+	 */
 	int (*check)(struct bench *bench);
 };
 
@@ -68,14 +71,14 @@ struct bench {
 	};
 	bool is_async;
 	bool decrypts;
-	bool wrong;	/* an invalid signature was accepted */
+	bool accepted_invalid;	/* an invalid signature was accepted */
 	u32 flags;	/* of the requests */
 	u32 in_len;
 	u32 out_len;
 	struct slot *slots;
 	u32 depth;
 	/* State of a round. */
-	atomic_t left;	/* requests that have not been made */
+	atomic_t remaining;	/* requests that have not been made */
 	atomic_t active;	/* slots that have not finished */
 	int err;	/* the first error */
 	struct completion done;
@@ -93,7 +96,7 @@ void slot_done(void *data, int err);
 int bench_open(struct bench *bench, const struct service *service, struct command *command,
 	       const char *driver, u32 depth);
 void bench_close(struct bench *bench);
-/* Initialises all requests; their source begins with @input if @input is not NULL. */
+/* Initialises all requests. Their source is @input, or a fixed pattern if @input is NULL. */
 void bench_fill(struct bench *bench, const u8 *input);
 /*
  * Makes @requests requests, between marks if @mark is not 0. Returns -ETIMEDOUT if some of them are

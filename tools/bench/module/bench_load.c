@@ -21,7 +21,7 @@ static void slot_continue(struct slot *slot)
 	struct bench *bench = slot->bench;
 	int ret;
 
-	while (atomic_dec_if_positive(&bench->left) >= 0) {
+	while (atomic_dec_if_positive(&bench->remaining) >= 0) {
 		ret = bench->service->submit(slot);
 		if (ret == -EINPROGRESS || ret == -EBUSY)
 			return;
@@ -110,7 +110,7 @@ int bench_open(struct bench *bench, const struct service *service, struct comman
 	ret = service->open(bench, driver);
 	if (ret)
 		return ret;
-	/* The requests of a reference must be complete when the run ends, also after an error. */
+	/* A failed run closes the reference, which must then have no request in flight. */
 	if (bench->is_async && driver == command->reference)
 		return command_fail(command, -EINVAL, "%s: a reference must be synchronous",
 				    driver);
@@ -140,15 +140,15 @@ void bench_close(struct bench *bench)
 void bench_fill(struct bench *bench, const u8 *input)
 {
 	struct slot *slot;
-	u32 i, at;
+	u32 i, pos;
 
 	for (i = 0; i < bench->depth; i++) {
 		slot = &bench->slots[i];
 		if (input)
 			memcpy(slot->in, input, bench->in_len);
-		/* The first byte is 0, so that as a number it is less than any modulus. */
-		for (at = 0; !input && at < bench->in_len; at++)
-			slot->in[at] = at * 7 + at / 256;
+		/* The first byte is 0, so the input, as a number, is less than any modulus. */
+		for (pos = 0; !input && pos < bench->in_len; pos++)
+			slot->in[pos] = pos * 7 + pos / 256;
 		memset(slot->iv, 0x5a, sizeof(slot->iv));
 		bench->service->fill(slot);
 	}
@@ -159,7 +159,7 @@ int bench_round(struct bench *bench, u32 requests, u32 mark, u64 *ns)
 	ktime_t begin;
 	u32 i;
 
-	atomic_set(&bench->left, requests);
+	atomic_set(&bench->remaining, requests);
 	atomic_set(&bench->active, bench->depth);
 	bench->err = 0;
 	reinit_completion(&bench->done);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Public keys: encryption, decryption, and signing and verifying.
+ * Public-key algorithms: encryption, decryption, signatures and their verification.
  */
 #include <linux/err.h>
 #include <linux/minmax.h>
@@ -112,7 +112,10 @@ static void sig_free(struct slot *slot)
 {
 }
 
-/* Checks once that the signature is invalid for another digest, which rounds do not check. */
+/*
+ * Checks once that the driver rejects the signature for another digest. The rounds only verify
+ * valid signatures.
+ */
 static void sig_fill(struct slot *slot)
 {
 	const struct command *c = slot->bench->command;
@@ -122,7 +125,7 @@ static void sig_fill(struct slot *slot)
 	c->digest[0] ^= 1;
 	if (crypto_sig_verify(slot->bench->sig, c->message, c->message_len, c->digest,
 			      c->digest_len) != -EKEYREJECTED)
-		slot->bench->wrong = true;
+		slot->bench->accepted_invalid = true;
 	c->digest[0] ^= 1;
 }
 
@@ -136,7 +139,7 @@ static int sig_submit(struct slot *slot)
 				      slot->bench->out_len);
 		return min(ret, 0); /* the signature's length is not an error */
 	}
-	if (slot->bench->wrong)
+	if (slot->bench->accepted_invalid)
 		return -EBADMSG;
 	return crypto_sig_verify(slot->bench->sig, c->message, c->message_len, c->digest,
 				 c->digest_len);

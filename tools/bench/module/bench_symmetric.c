@@ -101,7 +101,10 @@ static void aead_fill(struct slot *slot)
 {
 	u32 aad = slot->bench->command->aad;
 
-	/* Some implementations copy the associated data, and some do not. */
+	/*
+	 * Implementations may or may not copy the associated data to the destination. Copy it here,
+	 * so that verify() can compare the whole destination.
+	 */
 	memcpy(slot->out, slot->in, aad);
 	aead_request_set_callback(slot->aead, slot->bench->flags, slot_done, slot);
 	aead_request_set_ad(slot->aead, aad);

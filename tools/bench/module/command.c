@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The file in debugfs that takes commands.
+ * The debugfs file to which programs write commands.
  */
 #include <linux/debugfs.h>
 #include <linux/err.h>
@@ -19,9 +19,12 @@
 
 static struct dentry *folder;
 
-/* The result for one opener of the file. Several openers may run commands at the same time. */
+/*
+ * The result of the last command of an open file. Commands of different open files may run at the
+ * same time.
+ */
 struct result {
-	struct mutex lock; /* one run at a time */
+	struct mutex lock; /* held during a run; protects text */
 	char text[MAX_ROUNDS * 21];
 };
 

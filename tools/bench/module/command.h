@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * A command: a program writes a line of NAME=VALUE options to MODULE/run in debugfs. The write
- * returns when the run has ended. Then the file contains the nanoseconds of each round, or, if the
- * write failed, the reason.
+ * returns when the run has ended. The file then contains the duration of each round in nanoseconds,
+ * or the reason if the write failed.
  */
 #ifndef COMMAND_H
 #define COMMAND_H
@@ -21,7 +21,7 @@ struct command {
 	u32 depth;		/* requests at a time */
 	u32 requests;		/* in a round */
 	u32 rounds;
-	u32 mark;		/* number of the first round's marks */
+	u32 mark;		/* number of the first round's marks, 0 for no marks */
 	u32 in_place;
 	u32 segments;		/* of the source, and of the destination */
 	u32 aad;		/* bytes of associated data */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vc_ring: a minimal driver for the crypto device. It has no users, only cbc(aes) in place, and
- * creates its requests before a run, so the cost of a request is the least that a driver can have.
- * See command.h; the options are size, depth, requests, rounds, mark, key and reference.
+ * vc_ring: a minimal driver for the crypto device. It only encrypts with cbc(aes) in place,
+ * registers no algorithms, and creates its requests before a run. So the cost of a request is the
+ * least that a driver can have. See command.h. The options are size, depth, requests, rounds, mark,
+ * key and reference.
  */
 #include <linux/delay.h>
 #include <linux/err.h>
@@ -15,7 +16,7 @@
 
 #include "ring.h"
 
-/* The time that the device has for a request on the control queue. */
+/* The timeout of a request on the control queue. */
 #define CONTROL_MS	5000
 
 static struct ring *the_ring;
@@ -29,7 +30,7 @@ struct control {
 	u8 key[AES_MAX_KEY_SIZE];
 };
 
-/* Sends a request to the device, and waits until the device has used it. */
+/* Sends a request on the control queue, and waits until the device has used its buffers. */
 static int send(struct ring *ring, struct scatterlist *sgs[], unsigned int in, unsigned int out)
 {
 	unsigned int waited, len;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Shared by the parts of vc_ring.
+ * Declarations that the source files of vc_ring share.
  */
 #ifndef RING_H
 #define RING_H
@@ -20,7 +20,7 @@ struct ring {
 	struct virtqueue *control;
 	u64 session;
 	/* State of a round. */
-	u32 left;	/* requests that have not been added */
+	u32 remaining;	/* requests that have not been added */
 	u32 active;	/* in flight */
 	int err;	/* the first error */
 	struct completion done;
@@ -32,7 +32,7 @@ struct ring_request;
 /* Creates a session for encryption with cbc(aes). */
 int ring_create_session(struct ring *ring, const u8 *key, u32 key_len);
 void ring_destroy_session(struct ring *ring);
-/* Runs a command. Returns -ETIMEDOUT if the device still has requests. */
+/* Runs a command. Returns -ETIMEDOUT if requests are still in flight. */
 int ring_measure(struct ring *ring, struct command *command);
 /* The callback of the data queue. */
 void ring_used(struct virtqueue *vq);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Requests on the data queue. Each has the five descriptors of the driver's requests: header, IV,
- * source, destination, status.
+ * Requests on the data queue. Each has five descriptors, like a request of virtio_crypto_rs:
+ * header, IV, source, destination, status.
  */
 #include <crypto/skcipher.h>
 #include <linux/err.h>
@@ -46,7 +46,7 @@ static void post(struct ring *ring, struct ring_request *request)
 	ret = virtqueue_add_sgs(ring->data, request->sgs, READABLE, WRITABLE, request, GFP_ATOMIC);
 	record_error(ring, ret);
 	if (!ret) {
-		ring->left--;
+		ring->remaining--;
 		ring->active++;
 	}
 }
@@ -63,7 +63,7 @@ void ring_used(struct virtqueue *vq)
 		while ((request = virtqueue_get_buf(vq, &len))) {
 			ring->active--;
 			record_error(ring, request->status == VIRTIO_CRYPTO_OK ? 0 : -EIO);
-			if (ring->left && !ring->err)
+			if (ring->remaining && !ring->err)
 				post(ring, request);
 		}
 		virtqueue_kick(vq);
@@ -81,7 +81,7 @@ static int make_round(struct ring *ring, struct ring_request *requests, struct c
 	u32 i;
 
 	reinit_completion(&ring->done);
-	ring->left = count;
+	ring->remaining = count;
 	ring->active = 0;
 	ring->err = 0;
 	begin = ktime_get();
@@ -132,7 +132,7 @@ static int init(struct ring *ring, struct ring_request *request, const struct co
 }
 
 /* Encrypts the data of init() with the reference. Returns NULL on failure. */
-static u8 *expect(const struct command *c)
+static u8 *expected_result(const struct command *c)
 {
 	struct crypto_sync_skcipher *tfm = crypto_alloc_sync_skcipher(c->reference, 0, 0);
 	u8 iv[AES_BLOCK_SIZE], *data;
@@ -164,10 +164,10 @@ static u8 *expect(const struct command *c)
 	return NULL;
 }
 
-/* Checks the result of each request once, then measures. */
+/* Compares the result of each request with the reference once, then measures. */
 static int run(struct ring *ring, struct ring_request *requests, struct command *c)
 {
-	u8 *expected = expect(c);
+	u8 *expected = expected_result(c);
 	u32 i;
 	int ret;
 

@@ -12,7 +12,8 @@
  *	end
  *
  * ADDRESS is the hexadecimal address of the block's first byte. INSTRUCTIONS is the length of the
- * block; ATOMICS of them lock the bus. A measurement without "end" is incomplete.
+ * block, and ATOMICS is the number of atomic instructions among them. A measurement without "end"
+ * is incomplete.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -22,7 +23,10 @@
 
 #include "qemu_plugin.h"
 
-/* Counters in a scoreboard. QEMU allocates each scoreboard for at least 16 processors. */
+/*
+ * Counters in a scoreboard. QEMU allocates a scoreboard for at least 16 processors, so many small
+ * scoreboards are used instead of a large one.
+ */
 #define PER_BOARD	65536
 #define MAX_BOARDS	256
 #define MAX_BLOCKS	(PER_BOARD * MAX_BOARDS)
@@ -32,7 +36,7 @@ EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
 struct block {
 	uint64_t address;
-	uint64_t digest; /* of the code: modules may be loaded at the same address in turn */
+	uint64_t digest; /* of the code, because an address can contain several modules in turn */
 	uint64_t begin; /* executions before the measurement */
 	uint32_t instructions;
 	uint32_t atomics;
@@ -102,7 +106,7 @@ static uint64_t executions(uint32_t i)
 	return counters(i / PER_BOARD)[i % PER_BOARD];
 }
 
-/* Returns whether the instruction has a lock prefix, or is an xchg with memory. */
+/* Returns true if the instruction has a lock prefix, or is an xchg with memory. */
 static bool is_atomic(const uint8_t *code, size_t len)
 {
 	static const uint8_t prefixes[] = {

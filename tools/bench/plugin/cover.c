@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A plugin of QEMU's that records which code of the guest's modules runs, in all contexts:
- * interrupts, bottom halves and tasks.
+ * A QEMU plugin that records which code of the guest's modules runs, in all contexts: interrupts,
+ * bottom halves and tasks.
  *
  * The option out=FILE names the file for the result. It has a byte for each byte of the
  * kernel's address space for modules, from MODULES on. The byte is 1 if the instruction there
- * was executed, and 0 otherwise. The file is sparse. It is mapped, so that the guest can read
- * it while it runs, in the folder that it shares with its host.
+ * was executed, and 0 otherwise. The file is sparse. The plugin maps the file, so the guest can
+ * read the current contents if the file is in the folder of "vm run --share".
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 
 #include "qemu_plugin.h"
 
-/* Where x86-64 has its modules, with a randomized base or without. */
+/* The address range of modules on x86-64, with and without a randomized base. */
 #define MODULES		0xffffffffa0000000
 #define MODULES_LEN	0x5f000000
 #define MAX_INSN	16
@@ -27,7 +27,7 @@ EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
 static uint8_t *covered;
 
-/* A block is executed: @data has its offset and its length. */
+/* Called before a block is executed. @data contains the block's offset and length. */
 static void on_execution(unsigned int processor, void *data)
 {
 	uint64_t range = (uintptr_t)data;
@@ -35,7 +35,7 @@ static void on_execution(unsigned int processor, void *data)
 	memset(covered + (range >> LEN_BITS), 1, range & ((1 << LEN_BITS) - 1));
 }
 
-/* QEMU has translated a block. It executes each from its beginning to its end. */
+/* Called when QEMU has translated a block. A block is executed from its beginning to its end. */
 static void on_translation(struct qemu_plugin_tb *block, void *data)
 {
 	uint64_t offset = qemu_plugin_tb_vaddr(block) - MODULES;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A plugin of QEMU's that finds the longest time, in instructions, for which the driver keeps the
- * guest's processor from interrupts or from other softirqs:
+ * A QEMU plugin that finds the longest sections, in instructions, in which the driver delays
+ * interrupts or other softirqs:
  *
  *	irqs-off	sections with interrupts disabled
- *	softirq		runs of the kernel's handle_softirqs(), including the interrupts meanwhile
+ *	softirq		runs of the kernel's handle_softirqs(), including interrupts during the run
  *
- * The plugin counts only the sections in which an instruction of the driver runs. Two interrupts
- * without an instruction between them are one section. An instruction with a REP prefix counts once
- * or once for each repetition, as QEMU translates it.
+ * The plugin only counts sections that contain an instruction of the driver. If two interrupts
+ * follow each other without an instruction between them, they are one section. An instruction with
+ * a REP prefix counts once or once for each repetition, depending on how QEMU translates it.
  *
- * Marks control the plugin: long NOPs that no compiler makes, with an operand in RAX.
+ * Marks control the plugin: long NOPs that compilers do not generate, with an operand in RAX.
  *
  *	0x10	the driver's text begins at this address
  *	0x11	the driver's text ends at this address
@@ -42,10 +42,10 @@ enum mark {
 	MARK_END,
 };
 
-/* A kind of section, the one that runs now, and the longest one so far. */
+/* A kind of section: the current section, and the number and the longest of all sections so far. */
 struct section {
 	bool active;
-	bool driver;
+	bool has_driver;
 	uint64_t address;
 	uint64_t instructions;
 	uint64_t sections;
@@ -64,7 +64,7 @@ static struct glib_array *value;
 static uint64_t text_begin, text_end, handle_softirqs;
 static bool measuring;
 static struct section irqs_off, softirq;
-/* The stack pointer that handle_softirqs() returns with. */
+/* The stack pointer after handle_softirqs() has returned. */
 static uint64_t return_rsp;
 
 static void die(const char *what)
@@ -88,7 +88,7 @@ static uint64_t read_register(struct qemu_plugin_register *handle)
 static void begin_section(struct section *section, uint64_t address)
 {
 	section->active = true;
-	section->driver = false;
+	section->has_driver = false;
 	section->address = address;
 	section->instructions = 0;
 }
@@ -96,7 +96,7 @@ static void begin_section(struct section *section, uint64_t address)
 static void end_section(struct section *section)
 {
 	section->active = false;
-	if (!section->driver)
+	if (!section->has_driver)
 		return;
 	section->sections++;
 	if (section->instructions > section->longest) {
@@ -108,7 +108,7 @@ static void end_section(struct section *section)
 static void add(struct section *section, const struct block *block)
 {
 	section->instructions += block->instructions;
-	section->driver |= block->address >= text_begin && block->address < text_end;
+	section->has_driver |= block->address >= text_begin && block->address < text_end;
 }
 
 /* The processor is about to run a block. */
@@ -157,14 +157,14 @@ static void on_mark(unsigned int processor, void *data)
 		break;
 	case MARK_BEGIN:
 		if (!text_begin || text_end <= text_begin || !handle_softirqs)
-			die("a measurement begins without the addresses");
+			die("begin mark before the marks with the addresses");
 		memset(&irqs_off, 0, sizeof(irqs_off));
 		memset(&softirq, 0, sizeof(softirq));
 		measuring = true;
 		break;
 	case MARK_END:
 		if (!measuring)
-			die("a measurement ends that has not begun");
+			die("end mark without a begin mark");
 		measuring = false;
 		print("irqs-off", &irqs_off);
 		print("softirq", &softirq);
@@ -203,7 +203,7 @@ static void on_translation(struct qemu_plugin_tb *tb, void *data)
 			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_mark, QEMU_READS_REGISTERS,
 							       (void *)(uintptr_t)mark);
 	}
-	/* QEMU may translate the block again; what belongs to this translation stays. */
+	/* Never free the block. If QEMU translates the code again, this creates another one. */
 	qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_READS_REGISTERS, block);
 }
 

@@ -25,7 +25,7 @@ struct qemu_plugin_scoreboard;
 struct qemu_info {
 	const char *target;
 	struct {
-		int least;
+		int min;
 		int current;
 	} version;
 	bool is_machine;
@@ -52,7 +52,7 @@ struct qemu_register {
 	bool is_readonly;
 };
 
-/* Whether a callback reads the processor's registers. */
+/* The registers that a callback accesses. */
 enum qemu_registers {
 	QEMU_NO_REGISTERS,
 	QEMU_READS_REGISTERS,

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the report of the benchmarks is made of."""
+"""The parts of the benchmark report: results, comparisons, plots, tables and documents."""

@@ -13,8 +13,12 @@ DEPTHS = (1, 8)
 
 @dataclass(frozen=True)
 class BreakEven:
-    """The size from which on ``who`` costs less than ``against``, up to the largest size that was
-    measured. None if ``who`` costs more there; the smallest size if ``who`` always costs less."""
+    """A comparison of two implementations, ``who`` and ``against``.
+
+    ``size`` is the size from which on ``who`` costs less, up to the largest measured size. ``size``
+    is None if ``who`` costs more at the largest size, and the smallest size if ``who`` always costs
+    less.
+    """
 
     algorithm: str
     service: str
@@ -47,12 +51,13 @@ def kib(size: float) -> str:
 
 
 def crossing(ours: Sequence[Point], theirs: Sequence[Point]) -> float | None:
-    """Returns the size from which on ours is below theirs, interpolated between the common sizes.
-    Returns the smallest size if ours is always below, None if it is above at the largest size."""
+    """Returns the size from which on the costs `ours` are less than `theirs`. The size is
+    interpolated between the sizes that both have. Returns the smallest size if `ours` is always
+    less, and None if `ours` is not less at the largest size."""
     costs = dict(theirs)
     gains = [(size, costs[size] - cost) for size, cost in sorted(ours) if size in costs]
     if not gains:
-        raise ValueError("the two have no common size")
+        raise ValueError("the two implementations have no common size")
     if gains[-1][1] <= 0:
         return None
     result = float(gains[0][0])

@@ -15,27 +15,28 @@ NAMES = {str: "a string", int: "an integer", float: "a number", bool: "true or f
 
 
 class BadValue(Exception):
-    """A value is missing or has the wrong type; the message has its path."""
+    """A value is missing or has the wrong type. The message has the path of the value."""
 
 
 def build(kind: type[T], value: object, where: str = "") -> T:
-    """Makes a dataclass from an object. Keys that are not fields are ignored. Keys of fields
-    without a default are mandatory. A method ``check`` of the dataclass returns an error or ''."""
+    """Creates a dataclass from a JSON object. Ignores keys that are not fields. Keys of fields
+    without a default are mandatory. The dataclass may have a method ``check`` that returns an error
+    or ''."""
     pairs = expect_type(dict, value, where)
     hints = typing.get_type_hints(kind)
-    made: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for field in dataclasses.fields(kind):  # type: ignore[arg-type] # kind is a dataclass
         path = f"{where}.{field.name}" if where else field.name
         if field.name in pairs:
-            made[field.name] = convert(hints[field.name], pairs[field.name], path)
+            values[field.name] = convert(hints[field.name], pairs[field.name], path)
         elif (
             field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         ):
             raise BadValue(f"{path} is missing")
-    result = kind(**made)
-    fault = result.check() if hasattr(result, "check") else ""
-    if fault:
-        raise BadValue(f"{where or 'the whole'}: {fault}")
+    result = kind(**values)
+    error = result.check() if hasattr(result, "check") else ""
+    if error:
+        raise BadValue(f"{where or 'the whole'}: {error}")
     return result
 
 
@@ -56,7 +57,7 @@ def convert(hint: Any, value: object, where: str) -> Any:
     """Converts a value to the type of a type hint."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
-        # The dataclasses have no unions but those of a type and None.
+        # The only unions in the dataclasses are those of a type and None.
         inner = next(argument for argument in arguments if argument is not type(None))
         return None if value is None else convert(inner, value, where)
     if origin is list:

@@ -8,7 +8,8 @@ from reporting.results import WHO, Count
 
 # The implementations without a device. Their costs do not depend on the depth.
 WITHOUT_DEVICE = ("cpu", "software")
-OURS = ("rust", "rust-sync")
+# The implementations of this driver.
+THIS_DRIVER = ("rust", "rust-sync")
 
 # The depth and the size of the plots, if they were measured.
 USUAL_DEPTH = 8
@@ -23,21 +24,22 @@ def algorithms(counts: Sequence[Count]) -> list[str]:
 
 
 class Comparison:
-    """The counts of an algorithm that can be compared: those of one device, one direction and one
-    form of the data. They are those with which this driver was measured most often."""
+    """The counts of an algorithm that can be compared: those of one device and one form of request.
+    From all devices and forms, this class chooses those with which this driver was measured most
+    often."""
 
     def __init__(self, counts: Sequence[Count], algorithm: str) -> None:
         self.algorithm = algorithm
-        mine = [count for count in counts if count.algorithm == algorithm]
-        self.service = mine[0].service
-        leading = [count for count in mine if count.who in OURS] or mine
-        forms = Counter((count.device, _form(count)) for count in leading)
-        # If several were measured equally often, QEMU's device and data in place come first.
+        of_algorithm = [count for count in counts if count.algorithm == algorithm]
+        self.service = of_algorithm[0].service
+        of_driver = [count for count in of_algorithm if count.who in THIS_DRIVER] or of_algorithm
+        forms = Counter((count.device, _form(count)) for count in of_driver)
+        # If several were measured equally often, prefer QEMU's device, and then data in place.
         (self.device, form), _ = max(
             forms.items(), key=lambda item: (item[1], item[0][0] == "qemu", item[0][1])
         )
         self.counts = [
-            count for count in mine
+            count for count in of_algorithm
             if _form(count) == form and count.device in (self.device, None)
         ]  # fmt: skip
         self.direction, self.in_place, self.segments = form[2], form[0], -form[1]
@@ -55,7 +57,7 @@ class Comparison:
         return sorted({count.depth for count in self.counts if count.who == who})
 
     def find(self, who: str, size: int, depth: int) -> Count | None:
-        """Returns the count of a setting."""
+        """Returns the count of a setting, or None if the setting was not measured."""
         return next((count for count in self._at(who, depth) if count.size == size), None)
 
     def by_size(self, who: str, depth: int, measure: str = "whole") -> list[Point]:
@@ -70,28 +72,31 @@ class Comparison:
 
     def usual_depth(self) -> int:
         """Returns the depth for plots with one depth."""
-        return _usual(USUAL_DEPTH, [count.depth for count in self._ours()])
+        return _usual(USUAL_DEPTH, [count.depth for count in self._of_driver()])
 
     def usual_size(self) -> int:
         """Returns the size for plots with one size."""
-        return _usual(USUAL_SIZE, [count.size for count in self._ours()])
+        return _usual(USUAL_SIZE, [count.size for count in self._of_driver()])
 
-    def _ours(self) -> list[Count]:
-        return [count for count in self.counts if count.who in OURS] or self.counts
+    def _of_driver(self) -> list[Count]:
+        return [count for count in self.counts if count.who in THIS_DRIVER] or self.counts
 
     def _at(self, who: str, depth: int) -> list[Count]:
-        own = [count for count in self.counts if count.who == who]
-        if own and who in WITHOUT_DEVICE:
-            depths = {count.depth for count in own}
-            depth = depth if depth in depths else min(depths, key=lambda one: abs(one - depth))
-        return [count for count in own if count.depth == depth]
+        matching = [count for count in self.counts if count.who == who]
+        if matching and who in WITHOUT_DEVICE:
+            depths = {count.depth for count in matching}
+            # Their costs do not depend on the depth, so any measured depth will do.
+            if depth not in depths:
+                depth = min(depths, key=lambda measured: abs(measured - depth))
+        return [count for count in matching if count.depth == depth]
 
 
 def _form(count: Count) -> tuple[bool, int, str]:
-    """Returns the form for comparisons: in place, segments (fewer come first), direction."""
+    """Returns the form of a request: whether it is in place, the negative number of segments, so
+    that fewer segments are preferred, and the direction."""
     return count.in_place, -count.segments, count.direction
 
 
 def _usual(usual: int, measured: list[int]) -> int:
-    """Returns the usual value if it was measured, else the most frequent one."""
+    """Returns the usual value if it was measured, otherwise the most frequent one."""
     return usual if usual in measured else Counter(measured).most_common(1)[0][0]

@@ -23,11 +23,11 @@ MARK = re.compile(r"^(?:\.\. |<!-- )(?:begin|end): ", re.M)
 
 
 class BadDocument(Exception):
-    """The marks in a document are invalid; the message has the mark."""
+    """The begin and end comments in a document are invalid. The message names the comment."""
 
 
 def figure(plot: Plot, folder: PurePath) -> str:
-    """Returns the directive for a picture in this folder."""
+    """Returns the directive for a picture whose file is in the folder."""
     options = f"\t:width: 100%\n\t:alt: {plot.alt}\n"
     return f".. figure:: {folder / plot.key}.svg\n{options}\n\t{plot.title}\n"
 
@@ -57,7 +57,7 @@ def _markdown(results: Results) -> str:
 
 
 TEXTS: dict[str, Callable[[Results], str]] = {
-    "of": _table(tables.of),
+    "of": _table(tables.provenance),
     "noise": _noise,
     "summary": _table(tables.summary),
     "break-even-table": _table(tables.break_even),
@@ -79,36 +79,40 @@ PICTURES = ("size", "depth", "functions", "notifications", "break-even", "scalin
 
 def parts(results: Results, plots: Sequence[Plot], folder: PurePath) -> dict[str, str]:
     """Returns all parts that a document can have, by name."""
-    made = {name: text(results) for name, text in TEXTS.items()}
+    texts = {name: text(results) for name, text in TEXTS.items()}
     drawn = {plot.key: figure(plot, folder) for plot in plots}
-    return made | {name: drawn.get(name, "No picture: not measured.\n")
-                   for name in PICTURES}  # fmt: skip
+    return texts | {name: drawn.get(name, "No picture: not measured.\n")
+                    for name in PICTURES}  # fmt: skip
 
 
-def renew(text: str, made: Mapping[str, str]) -> str:
-    """Returns a document with new generated parts."""
-    found = list(PART.finditer(text))
-    if not found:
+def renew(text: str, generated: Mapping[str, str]) -> str:
+    """Returns a document in which the generated parts are replaced. `generated` has the parts by
+    name."""
+    matches = list(PART.finditer(text))
+    if not matches:
         raise BadDocument("no part between '.. begin: NAME' and '.. end: NAME'")
-    if len(MARK.findall(text)) != 2 * len(found):
+    if len(MARK.findall(text)) != 2 * len(matches):
         raise BadDocument("a 'begin:' or 'end:' has no counterpart")
-    for match in found:
-        if match["name"] not in made:
-            raise BadDocument(f"unknown part {match['name']!r}, expected one of {', '.join(made)}")
-    return PART.sub(lambda match: f"{match['begin']}\n{made[match['name']]}\n{match['end']}", text)
+    for match in matches:
+        if match["name"] not in generated:
+            expected = ", ".join(generated)
+            raise BadDocument(f"unknown part {match['name']!r}, expected one of {expected}")
+    return PART.sub(
+        lambda match: f"{match['begin']}\n{generated[match['name']]}\n{match['end']}", text
+    )
 
 
 def report(results: Results, plots: Sequence[Plot]) -> str:
     """Returns ``report.rst``, which needs the pictures in the same folder."""
-    made = [one for one in (make(results) for make in tables.ALL) if one]
-    absent = [tables.missing(make) for make in tables.ALL if not make(results)]
+    measured = [one for one in (make(results) for make in tables.ALL) if one]
+    not_measured = [tables.missing(make) for make in tables.ALL if not make(results)]
     title = "What a request costs"
     rule = "=" * len(title)
     text = [f".. SPDX-License-Identifier: GPL-2.0\n\n{rule}\n{title}\n{rule}\n"]
-    for one in made:
+    for one in measured:
         text.append(f"{one.title}\n{'-' * len(one.title)}\n\n{table.to_rst(one)}")
-    if absent or results.counts:
-        text.append("\n\n".join([*absent, *filter(None, [tables.noise(results)])]) + "\n")
+    if not_measured or results.counts:
+        text.append("\n\n".join([*not_measured, *filter(None, [tables.noise(results)])]) + "\n")
     if plots:
         text.append("Pictures\n--------\n")
         text += [figure(plot, PurePath()) for plot in plots]

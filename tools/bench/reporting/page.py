@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The text of ``report.html``, a file that needs no other file."""
+"""The text of ``report.html``. The page contains its pictures and styles, so it is a single
+file."""
 
 import html
 import re
@@ -33,13 +34,14 @@ meanwhile. The bare ring is a driver that only posts prepared requests to the sa
 costs are the least that a driver can have.</p>
 """
 
-# The tables before the pictures, and the table that is folded because of its length.
-FIRST = (tables.of, tables.summary, tables.break_even)
+# The tables before the pictures, and the long table in the collapsed part at the end.
+FIRST = (tables.provenance, tables.summary, tables.break_even)
 LAST = tables.counts
 
 
-def _identified(plot: Plot) -> str:
-    """Returns the picture with a role, a description, and identifiers unique in the page."""
+def _svg_for_page(plot: Plot) -> str:
+    """Returns the picture with a role, a description, and identifiers that are unique in the
+    page."""
     svg = re.sub(r'\bid="', f'id="{plot.key}-', plot.svg)
     svg = re.sub(r'(href="|url\()#', rf"\1#{plot.key}-", svg)
     label = html.escape(plot.alt, quote=True)
@@ -49,7 +51,7 @@ def _identified(plot: Plot) -> str:
 def _figure(plot: Plot) -> str:
     return (
         f'<figure id="{plot.key}"><figcaption>{html.escape(plot.title)}</figcaption>\n'
-        f"{_identified(plot)}</figure>\n"
+        f"{_svg_for_page(plot)}</figure>\n"
     )
 
 
@@ -60,17 +62,17 @@ def _tables(made: Iterable[Table]) -> str:
 def render(results: Results, plots: Sequence[Plot]) -> str:
     """Returns the page."""
     made = {make: make(results) for make in tables.ALL}
-    absent = [tables.missing(make) for make, one in made.items() if not one]
+    not_measured = [tables.missing(make) for make, one in made.items() if not one]
     first = _tables(one for make, one in made.items() if one and make in FIRST)
     later = _tables(one for make, one in made.items() if one and make not in (*FIRST, LAST))
     links = "".join(f'<a href="#{plot.key}">{html.escape(plot.title)}</a> ' for plot in plots)
-    paragraphs = [tables.noise(results), *absent]
+    paragraphs = [tables.noise(results), *not_measured]
     notes = "".join(f"<p>{html.escape(text)}</p>\n" for text in paragraphs if text)
-    everything = made[LAST]
+    all_counts = made[LAST]
     details = (
-        f"<details><summary>{html.escape(everything.title)}</summary>\n"
-        f"{table.to_html(everything)}</details>\n"
-        if everything else ""
+        f"<details><summary>{html.escape(all_counts.title)}</summary>\n"
+        f"{table.to_html(all_counts)}</details>\n"
+        if all_counts else ""
     )  # fmt: skip
     return f"""<!DOCTYPE html>
 <!-- SPDX-License-Identifier: GPL-2.0 -->

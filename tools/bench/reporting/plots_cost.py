@@ -18,8 +18,8 @@ def _compared(results: Results) -> list[Comparison]:
     return [Comparison(results.counts, name) for name in comparison.algorithms(results.counts)]
 
 
-def _several(lines: Lines) -> Lines:
-    """Returns the curves, or nothing if none of them has more than one point."""
+def _unless_single_points(lines: Lines) -> Lines:
+    """Returns the lines, or an empty dictionary if none of them has more than one point."""
     return lines if any(len(line) > 1 for line in lines.values()) else {}
 
 
@@ -38,7 +38,7 @@ def by_size(results: Results) -> Plot | None:
     drawn = []
     for one in _compared(results):
         depth = one.usual_depth()
-        lines = _several({who: one.by_size(who, depth) for who in one.who()})
+        lines = _unless_single_points({who: one.by_size(who, depth) for who in one.who()})
         if lines:
             drawn.append((one, depth, lines))
     if not drawn:
@@ -79,11 +79,11 @@ def _against_depth(
     drawn = []
     for one in _compared(results):
         size = one.usual_size()
-        lines = _several({who: one.by_depth(who, size, measure) for who in one.who()})
-        # The costs of software do not depend on the depth, and would need a coarser scale.
+        lines = _unless_single_points({who: one.by_depth(who, size, measure) for who in one.who()})
+        # The costs of software do not depend on the depth. They are so high that the other lines
+        # would be hard to distinguish.
         lines.pop("software", None)
-        # The processor's costs do not depend on the depth, so its measurement is repeated for each
-        # depth.
+        # The processor's costs do not depend on the depth. Draw its only measurement as a line.
         if len(lines.get("cpu", [])) == 1:
             depths = sorted(set(_places(lines)))
             lines["cpu"] = [(int(depth), lines["cpu"][0][1]) for depth in depths]
@@ -112,13 +112,13 @@ def _against_depth(
 
 
 def _ends(lines: Lines, unit: str) -> str:
-    """Returns a text with the ends of each line."""
-    told = []
+    """Returns a text with the first and the last point of each line."""
+    descriptions = []
     for who, line in lines.items():
         if line:
             (first, low), (last, high) = line[0], line[-1]
-            told.append(f"{WHO[who]} {low:.4g} at {first} {unit}, {high:.4g} at {last}")
-    return "; ".join(told)
+            descriptions.append(f"{WHO[who]} {low:.4g} at {first} {unit}, {high:.4g} at {last}")
+    return "; ".join(descriptions)
 
 
 def break_even(results: Results) -> Plot | None:
@@ -137,15 +137,15 @@ def break_even(results: Results) -> Plot | None:
     for number, depth in enumerate(depths):
         shift = 0.34 * (number - (len(depths) - 1) / 2)
         look = style.SERIES[number]
-        mine = [one for one in found if one.depth == depth]
-        places = [names.index(one.algorithm) + shift for one in mine]
+        at_depth = [one for one in found if one.depth == depth]
+        rows = [names.index(one.algorithm) + shift for one in at_depth]
         axis.plot(
-            [_place(one) for one in mine], places, linestyle="none", markersize=9,
+            [_place(one) for one in at_depth], rows, linestyle="none", markersize=9,
             label=f"depth {depth}", color=look["color"], marker=look["marker"],
         )  # fmt: skip
-        for one, place in zip(mine, places):
+        for one, row in zip(at_depth, rows):
             axis.annotate(
-                _label(one), (_place(one), place), textcoords="offset points", xytext=(9, -4),
+                _label(one), (_place(one), row), textcoords="offset points", xytext=(9, -4),
                 fontsize=10,
             )  # fmt: skip
     axis.set_yticks(range(len(names)), names)
@@ -163,7 +163,8 @@ def break_even(results: Results) -> Plot | None:
 
 
 def _place(one: BreakEven) -> float:
-    """Returns the position of a point; the right end if the device costs more at every size."""
+    """Returns the x position of a point. This is the right end if the device costs more at the
+    largest size."""
     return one.largest * 1.3 if one.size is None else one.size
 
 

@@ -8,7 +8,7 @@ from reporting.plot import Plot
 from reporting.results import Device, Results
 from reporting.style import BLACK, SERIES, finish, grid, legend, log_ticks
 
-SIGNATURES = ("akcipher", "sig")
+PUBLIC_KEY = ("akcipher", "sig")
 
 
 def scaling(results: Results) -> Plot | None:
@@ -26,8 +26,8 @@ def scaling(results: Results) -> Plot | None:
     axis.set_xticks(processors)
     axis.set_xlabel("vCPUs, each with a queue")
     legend(figure, axes)
-    told = ", ".join(f"{one.relative:.2f} with {one.processors}" for one in rows)
-    alt = (f"Requests per second relative to one: {told} vCPUs; the host has "
+    ratios = ", ".join(f"{one.relative:.2f} with {one.processors}" for one in rows)
+    alt = (f"Requests per second relative to one: {ratios} vCPUs; the host has "
            f"{rows[0].host_processors}.")  # fmt: skip
     return finish("scaling", "Scaling with vCPUs and queues", alt, figure)
 
@@ -41,7 +41,7 @@ def _by_name(rows: list[Device]) -> dict[str, list[Device]]:
 
 def device_sizes(results: Results) -> Plot | None:
     """Plots the bytes per second of the reference device and of OpenSSL against size."""
-    rows = [one for one in results.device if one.queues == 1 and one.service not in SIGNATURES]
+    rows = [one for one in results.device if one.queues == 1 and one.service not in PUBLIC_KEY]
     drawn = {name: mine for name, mine in _by_name(rows).items()
              if len({one.size for one in mine}) > 1}  # fmt: skip
     if not drawn:

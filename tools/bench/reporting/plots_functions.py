@@ -19,29 +19,29 @@ COLOURED = 7
 BARS = 7
 COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, VERMILION, YELLOW)
 DARK = (BLUE, GREEN, VERMILION, DIM)
-# The functions without a colour of their own.
+# The labels of all functions without a colour.
 OTHERS, REST = "others of module and core", "rest of the guest"
-# The least width of a part with a number, relative to the axis.
-LEAST_WIDTH = 0.05
+# The smallest part of a bar that is labelled with its number, relative to the widest bar.
+MIN_LABELLED = 0.05
 
 
 def _bars(compared: Comparison) -> list[tuple[str, Count]]:
-    """Returns the settings to show: all implementations that use a device, at depth 1 and the usual
-    depth; this driver also with the largest size."""
+    """Returns the settings to show, with labels: the implementations that use a device, at depth 1
+    and at the usual depth, and this driver also with the largest size."""
     size, depth = compared.usual_size(), compared.usual_depth()
     largest = max(compared.sizes("rust", depth), default=size)
     wanted = [("rust", size, 1), ("rust", size, depth), ("rust", largest, depth)]
     wanted += [("rust-sync", size, 1), ("c", size, 1), ("c", size, depth), ("ring", size, depth)]
     bars = []
-    for who, bytes_, at in dict.fromkeys(wanted):
-        count = compared.find(who, bytes_, at)
+    for who, bytes_, bar_depth in dict.fromkeys(wanted):
+        count = compared.find(who, bytes_, bar_depth)
         if count and count.functions:
-            bars.append((f"{WHO[who]}\n{bytes_} bytes, depth {at}", count))
+            bars.append((f"{WHO[who]}\n{bytes_} bytes, depth {bar_depth}", count))
     return bars[:BARS]
 
 
 def functions(results: Results) -> Plot | None:
-    """Plots the most expensive functions of the first algorithm that was counted by function."""
+    """Plots the most expensive functions, for the first algorithm that was counted by function."""
     compared = next(iter(tables.with_functions(results.counts)), None)
     bars = _bars(compared) if compared else []
     if not compared or not bars:
@@ -72,7 +72,7 @@ def functions(results: Results) -> Plot | None:
     ]
     figure.legend(handles=entries, loc="outside lower center", ncols=3)
     alt = f"Guest instructions a request by function, as stacked bars, {compared.algorithm}. " + (
-        " ".join(_told(label, count, names) for label, count in bars)
+        " ".join(_description(label, count, names) for label, count in bars)
     )
     return finish("functions", "Where the instructions go", alt, figure)
 
@@ -87,7 +87,7 @@ def _stack(axis: Axes, place: int, count: Count, names: list[str], widest: float
     left = 0.0
     for (_, value), colour in zip(parts, [*COLOURS[: len(names)], DIM, GREY]):
         axis.barh(place, value, left=left, color=colour, edgecolor="white", height=0.7)
-        if value > LEAST_WIDTH * widest:
+        if value > MIN_LABELLED * widest:
             ink = "white" if colour in DARK else BLACK
             axis.text(left + value / 2, place, f"{value:.0f}", ha="center", va="center",
                       color=ink, fontsize=9)  # fmt: skip
@@ -96,8 +96,8 @@ def _stack(axis: Axes, place: int, count: Count, names: list[str], widest: float
               fontsize=10, fontweight="bold")  # fmt: skip
 
 
-def _told(label: str, count: Count, names: list[str]) -> str:
+def _description(label: str, count: Count, names: list[str]) -> str:
     found = count.by_name
     parts = (f"{name} {found[name]:.0f}" for name in names if name in found)
-    what = label.replace("\n", ", ")
-    return f"{what}: {', '.join(parts)}, of {count.per_request.whole:.0f} in all."
+    bar = label.replace("\n", ", ")
+    return f"{bar}: {', '.join(parts)}, of {count.per_request.whole:.0f} in all."

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Reads ``results.json``, the results of the benchmarks.
 
-The file is a JSON object. ``format`` and ``of`` are mandatory. A list that is missing or empty was
+The file is a JSON object. ``format`` and ``of`` are mandatory. A list is missing or empty if it was
 not measured. The classes in this file have the keys that the report uses; other keys are ignored.
 Documentation/benchmark.rst describes all keys. A change that breaks readers needs a new ``format``.
 """
@@ -40,11 +40,11 @@ SHORT = {
 
 
 class BadResults(Exception):
-    """The file is missing or invalid; the message gives the reason."""
+    """The file is missing or invalid. The message has the reason."""
 
 
 @dataclass(frozen=True)
-class Of:
+class Provenance:
     """The software and the machine that were measured."""
 
     commit: str
@@ -200,7 +200,8 @@ class Contention:
 
 @dataclass(frozen=True)
 class Device:
-    """The rates of the reference device without a guest, and of OpenSSL in as many threads."""
+    """The rates of the reference device without a guest, and of OpenSSL in the same number of
+    threads."""
 
     service: str
     algorithm: str
@@ -222,8 +223,8 @@ class Device:
     @property
     def name(self) -> str:
         """Returns the name of the algorithm, with the direction if it is a public key algorithm."""
-        signs = self.service in ("akcipher", "sig") and self.direction
-        return f"{self.algorithm}, {self.direction}" if signs else self.algorithm
+        is_public_key = self.service in ("akcipher", "sig") and self.direction
+        return f"{self.algorithm}, {self.direction}" if is_public_key else self.algorithm
 
     @property
     def share(self) -> float:
@@ -236,7 +237,7 @@ class Results:
     """The contents of the file."""
 
     format: int
-    of: Of
+    of: Provenance
     counts: list[Count] = field(default_factory=list)
     programs: list[Program] = field(default_factory=list)
     times: list[Time] = field(default_factory=list)

@@ -10,7 +10,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-# These imports follow the choice of the back end, or matplotlib would look for a display.
+# matplotlib would look for a display if these imports came before the choice of the back end.
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -33,8 +33,8 @@ LINES: dict[str, dict[str, Any]] = {
     "software": {"color": PINK, "marker": "v", "linestyle": "--"},
 }
 
-# For lines of one kind, such as depths. Each has another marker as well. After the last colour, the
-# colours are repeated with dashed lines and hollow markers.
+# For lines of one kind, such as depths. They differ in colour and marker. After the last colour,
+# the colours are repeated with dashed lines and hollow markers.
 SERIES: list[dict[str, Any]] = [
     {"color": color, "marker": marker} | look
     for look in ({}, {"linestyle": "--", "markerfacecolor": "none"})
@@ -54,7 +54,7 @@ SETTINGS = {
     "lines.linewidth": 1.6,
     # Text is not converted to paths, so it can be searched and read aloud.
     "svg.fonttype": "none",
-    # A fixed salt: the same results make the same file.
+    # With a fixed salt, equal results create equal files.
     "svg.hashsalt": "virtio_crypto_rs",
 }
 
@@ -62,17 +62,17 @@ matplotlib.rcParams.update(SETTINGS)
 
 
 def grid(count: int, size: tuple[float, float] = (4.6, 3.4)) -> tuple[Figure, list[Axes]]:
-    """Returns a figure with this many plots, two in a row, each of this size in inches."""
+    """Returns a figure with `count` plots, two in a row. `size` is the size of a plot in inches."""
     columns = min(count, 2)
     rows = -(-count // columns)
-    # The padding keeps an axis' label from the title of the plot below it.
+    # The padding separates the label of an axis from the title of the plot below it.
     layout = ConstrainedLayoutEngine(h_pad=0.12)
     figure = Figure(figsize=(size[0] * columns, size[1] * rows + 0.6), layout=layout)
     axes = figure.subplots(rows, columns, squeeze=False)
-    every = [axis for row in axes for axis in row]
-    for axis in every[count:]:
+    flat = [axis for row in axes for axis in row]
+    for axis in flat[count:]:
         axis.remove()
-    return figure, every[:count]
+    return figure, flat[:count]
 
 
 def legend(figure: Figure, axes: Sequence[Axes], columns: int = 3) -> None:

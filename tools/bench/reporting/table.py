@@ -52,7 +52,8 @@ def to_text(table: Table) -> str:
 
 def to_rst(table: Table) -> str:
     """Formats a table for documents, without the title."""
-    # The cells need no quoting, but an empty first cell would continue the row before.
+    # In a simple table, a row with an empty first cell continues the previous row. A backslash is
+    # an escaped empty text.
     rows = [[cell or ("\\" if not column else "") for column, cell in enumerate(row)]
             for row in [table.head, *table.rows]]  # fmt: skip
     widths = [max(width(row[column]) for row in rows) for column in range(len(table.head))]

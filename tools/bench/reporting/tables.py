@@ -24,7 +24,7 @@ def number(value: float | None) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def of(results: Results) -> Table:
+def provenance(results: Results) -> Table:
     """Returns the software and the machine that were measured."""
     accelerator = results.of.accelerator
     rows = [
@@ -47,7 +47,7 @@ def summary(results: Results) -> Table | None:
         size = compared.usual_size()
         for depth in sorted({*breakeven.DEPTHS, compared.usual_depth()}):
             found = {who: compared.find(who, size, depth) for who in columns}
-            if any(found[who] for who in comparison.OURS if who in found):
+            if any(found[who] for who in comparison.THIS_DRIVER if who in found):
                 cells = (one.per_request.whole if one else None for one in found.values())
                 rows.append([algorithm, str(size), str(depth), *map(number, cells)])
     if not rows:
@@ -67,7 +67,8 @@ def break_even(results: Results) -> Table | None:
         key = (algorithm, depth, against)
         return next((one.text() for one in found if _key(one) == key), "")
 
-    against = [who for who in comparison.WITHOUT_DEVICE if any(o.against == who for o in found)]
+    against = [who for who in comparison.WITHOUT_DEVICE
+               if any(one.against == who for one in found)]  # fmt: skip
     rows = [[algorithm, str(depth), *(cell(algorithm, depth, who) for who in against)]
             for algorithm, depth in keys]  # fmt: skip
     head = ["algorithm", "depth", *(f"against {SHORT[who]}" for who in against)]
@@ -97,14 +98,15 @@ def _count(count: Count) -> list[str]:
 
 
 def functions(results: Results) -> Table | None:
-    """Returns the instructions by function, in the setting that the plot shows first."""
+    """Returns the instructions by function, in the usual setting of the first algorithm that was
+    counted by function."""
     compared = next(iter(with_functions(results.counts)), None)
     if not compared:
         return None
     size, depth = compared.usual_size(), compared.usual_depth()
     found = {who: compared.find(who, size, depth) for who in compared.who()}
     columns = {who: count for who, count in found.items() if count and count.functions}
-    names = _largest([count.by_name for count in columns.values()])
+    names = _most_expensive([count.by_name for count in columns.values()])
     rows = [[name, *(number(count.by_name.get(name)) for count in columns.values())]
             for name in names]  # fmt: skip
     title = f"Instructions by function: {compared.algorithm}, {size} bytes, depth {depth}"
@@ -122,10 +124,10 @@ def with_functions(all_counts: Sequence[Count]) -> list[Comparison]:
     ]  # fmt: skip
 
 
-def _largest(tables: Sequence[dict[str, float]]) -> list[str]:
+def _most_expensive(by_name: Sequence[dict[str, float]]) -> list[str]:
     greatest: dict[str, float] = {}
-    for table in tables:
-        for name, value in table.items():
+    for instructions in by_name:
+        for name, value in instructions.items():
             greatest[name] = max(value, greatest.get(name, 0))
     return sorted(greatest, key=lambda name: (-greatest[name], name))[:FUNCTIONS]
 
@@ -208,13 +210,13 @@ def device(results: Results) -> Table | None:
 
 def device_short(results: Results) -> Table | None:
     """Returns the reference device's share of OpenSSL's throughput, with one queue, by size."""
-    mine = [one for one in results.device if one.queues == 1]
-    if not mine:
+    measured = [one for one in results.device if one.queues == 1]
+    if not measured:
         return None
-    depths = sorted({one.depth for one in mine})
-    sizes = sorted({one.size for one in mine if one.service not in ("akcipher", "sig")})
-    shares = {(one.name, one.depth, one.size): f"{100 * one.share:.0f} %" for one in mine}
-    names = dict.fromkeys(one.name for one in mine if one.service not in ("akcipher", "sig"))
+    depths = sorted({one.depth for one in measured})
+    sizes = sorted({one.size for one in measured if one.service not in ("akcipher", "sig")})
+    shares = {(one.name, one.depth, one.size): f"{100 * one.share:.0f} %" for one in measured}
+    names = dict.fromkeys(one.name for one in measured if one.service not in ("akcipher", "sig"))
     rows = [[name, str(depth), *(shares.get((name, depth, size), "") for size in sizes)]
             for name in names for depth in depths]  # fmt: skip
     title = "Share of OpenSSL's throughput that the reference device has, one queue"
@@ -223,10 +225,11 @@ def device_short(results: Results) -> Table | None:
 
 # The tables of the report in their order.
 ALL: Sequence[Callable[[Results], Table | None]] = (
-    of, summary, break_even, programs, functions, times, scaling, contention, device, counts,
+    provenance, summary, break_even, programs, functions, times, scaling, contention, device,
+    counts,
 )  # fmt: skip
 
-# The subject of a table, for the sentence that it was not measured.
+# The subject of each table, for the sentence "SUBJECT: not measured."
 SUBJECTS = {
     "summary": "Guest instructions", "break_even": "The break-even", "times": "Time",
     "programs": "Programs", "functions": "Instructions by function", "scaling": "Scaling",
@@ -236,7 +239,7 @@ SUBJECTS = {
 
 
 def missing(make: Callable[[Results], Table | None]) -> str:
-    """Returns a sentence that takes the place of a table."""
+    """Returns a sentence that replaces a table without measurements."""
     return f"{SUBJECTS[make.__name__]}: not measured."
 
 
@@ -245,9 +248,9 @@ def noise(results: Results) -> str:
     if not results.counts:
         return ""
     worst = max(results.counts, key=lambda count: count.noise)
-    middle = sorted(count.noise for count in results.counts)[len(results.counts) // 2]
+    median = sorted(count.noise for count in results.counts)[len(results.counts) // 2]
     return (
-        f"Two counts of a setting in one boot differ by {100 * middle:.1f} % in the median, and "
+        f"Two counts of a setting in one boot differ by {100 * median:.1f} % in the median, and "
         f"by {100 * worst.noise:.1f} % at most ({worst.algorithm}, {WHO[worst.who]}, {worst.size} "
         f"bytes, depth {worst.depth})."
     )
