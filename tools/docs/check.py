@@ -16,8 +16,10 @@ TOP = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
 DRIVER = TOP / "drivers/crypto/virtio_rs"
 CODE = [DRIVER, TOP / "tools"]
 SUFFIXES = {".rs", ".py", ".c", ".h", ".sh", ""}
+# The name of a source file, in a document and in the source of a picture.
 SOURCE = re.compile(r"``([\w./-]+\.(?:rs|py))``")
 SOURCE_IN_PICTURE = re.compile(r"[\w./-]+\.(?:rs|py)\b")
+# A transition between device states, in the table in state.rs and in states.dot.
 TRANSITION = re.compile(r"^    \((\w+), (\w+), (\w+)\),$", re.M)
 EDGE = re.compile(r'^\t(\w+) -> (\w+) \[label="(\w+)"[^]]*\]$', re.M)
 
@@ -53,21 +55,21 @@ def missing_sources(texts: dict[Path, str], source: re.Pattern[str]) -> Iterator
 
 
 def missing_tests(text: str, code: str) -> Iterator[str]:
-    """Returns an error for each unit test in requirements.rst that does not exist. The names of unit
-    tests have four words or more."""
+    """Returns an error for each unit test in requirements.rst that does not exist. An identifier of
+    four words or more counts as the name of a unit test."""
     words = set(re.findall(r"\b\w+\b", code))
     for name in sorted(set(re.findall(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+){3,}\b", text))):
         if name not in words:
             yield f"requirements.rst: {name} does not exist"
 
 
-def missing_faults(texts: dict[Path, str], kinds: set[str]) -> Iterator[str]:
+def missing_faults(texts: dict[Path, str], faults: set[str]) -> Iterator[str]:
     """Returns an error for each fault of the reference device in a document that does not exist."""
     for document, text in texts.items():
         lists = re.findall(r"``73-fault-injection``:\s+((?:``[a-z-]+``,?\s*)+)", text)
         named = {name for names in lists for name in re.findall(r"``([a-z-]+)``", names)}
         named |= set(re.findall(r"\bfault=([a-z-]+)", text))
-        for name in sorted(named - kinds):
+        for name in sorted(named - faults):
             yield f"{document.name}: the fault {name} does not exist"
 
 
@@ -82,7 +84,7 @@ def wrong_transitions(picture: str, code: str) -> Iterator[str]:
         yield "no transitions were found in state.rs"
 
 
-def unnamed(parameters: Iterable[str], text: str) -> Iterator[str]:
+def undescribed(parameters: Iterable[str], text: str) -> Iterator[str]:
     """Returns an error for each module parameter that the user guide does not describe."""
     for name in parameters:
         if not re.search(rf"\b{name}\b", text):
@@ -96,22 +98,22 @@ def main() -> int:
     module = (DRIVER / "virtio_crypto.rs").read_text()
     states = (DRIVER / "transport/device/state.rs").read_text()
     parameters = re.findall(r"^ {8}(\w+): (?:u32|bool|i32) \{$", module, re.M)
-    faults = (TOP / "tools/vhost-device-crypto/test-device/src/fault.rs").read_text()
-    kinds = re.findall(r'^ +\w+ = "([a-z-]+)", ', faults, re.M)
-    if not parameters or not kinds:
+    catalogue = (TOP / "tools/vhost-device-crypto/test-device/src/fault.rs").read_text()
+    faults = re.findall(r'^ +\w+ = "([a-z-]+)", ', catalogue, re.M)
+    if not parameters or not faults:
         print("no parameters or no faults were found in the code")
         return 1
     folder = TOP / "Documentation"
-    found = [
+    differences = [
         *missing_sources(texts, SOURCE),
         *missing_sources(drawings, SOURCE_IN_PICTURE),
         *wrong_transitions(drawings[folder / "pictures/states.dot"], states),
         *missing_tests(texts[folder / "requirements.rst"], code),
-        *missing_faults(texts, set(kinds)),
-        *unnamed(parameters, texts[folder / "user-guide.rst"]),
+        *missing_faults(texts, set(faults)),
+        *undescribed(parameters, texts[folder / "user-guide.rst"]),
     ]
-    print("\n".join(found), end="\n" if found else "")
-    return 1 if found else 0
+    print("\n".join(differences), end="\n" if differences else "")
+    return 1 if differences else 0
 
 
 if __name__ == "__main__":

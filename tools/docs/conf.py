@@ -18,5 +18,5 @@ html_theme_options = {
 html_static_path = ["static"]
 html_css_files = ["pages.css"]
 html_copy_source = False
-# The texts have quoted options and C names, which must not change.
+# The documents contain options and C names in quotes, which Sphinx must not change.
 smartquotes = False
