@@ -131,7 +131,7 @@ def read(path: Path) -> Limits:
 
 def check(limits: Limits, folder: Path) -> None:
     """Prints a test for each setting."""
-    measurements = {str(one.setting): one for one in counts.measured(folder)}
+    measurements = {str(found.setting): found for found in counts.measured(folder)}
     for name in sorted(limits.settings.keys() - measurements.keys()):
         print(f"not ok - {name}: measured")
     for name, measurement in measurements.items():
@@ -158,11 +158,11 @@ def fit(series: list[list[Costs]], name: str) -> tuple[float, float]:
     """
     aa = ab = bb = ay = by = 0.0
     for rounds in series:
-        mean = {key: sum(one[key] for one in rounds) / len(rounds) for key in rounds[0]}
-        for one in rounds:
-            a = one["runs"] - mean["runs"]
-            b = one["interrupts"] - mean["interrupts"]
-            y = one[name] - mean[name]
+        mean = {key: sum(costs[key] for costs in rounds) / len(rounds) for key in rounds[0]}
+        for costs in rounds:
+            a = costs["runs"] - mean["runs"]
+            b = costs["interrupts"] - mean["interrupts"]
+            y = costs[name] - mean[name]
             aa, ab, bb, ay, by = aa + a * a, ab + a * b, bb + b * b, ay + a * y, by + b * y
     if aa < 1e-6:
         raise counts.Unusable("all rounds have the same number of runs: their cost is unknown")
@@ -180,15 +180,15 @@ def record(path: Path, folders: list[Path]) -> None:
     # They determine the costs of runs and interrupts.
     rounds_of_all_depths: dict[str, list[Costs]] = {}
     for folder in folders:
-        for one in counts.measured(folder):
-            name = str(one.setting)
+        for measurement in counts.measured(folder):
+            name = str(measurement.setting)
             without_depth = name.rpartition("/")[0]
-            rounds_of_all_depths.setdefault(without_depth, []).extend(one.rounds)
+            rounds_of_all_depths.setdefault(without_depth, []).extend(measurement.rounds)
             if folder.name != "guard":
                 continue
-            guarded.setdefault(name, []).append(one.rounds)
+            guarded.setdefault(name, []).append(measurement.rounds)
             functions = limits.functions.setdefault(name, {})
-            for function, count in one.functions[-1].items():
+            for function, count in measurement.functions[-1].items():
                 functions[function] = max(functions.get(function, 0.0), count)
     for cost in INSTRUCTIONS:
         series = list(rounds_of_all_depths.values())

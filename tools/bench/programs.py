@@ -21,7 +21,7 @@ class Program:
 
     program: str
     algorithm: str
-    who: str
+    who: str  # the implementation
     size: int
     depth: int
     short_run: int  # requests of the short run

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The settings that are measured: algorithms, implementations, sizes and depths, and the guests."""
+"""The settings that are measured: algorithms, implementations, sizes and depths, and the guests.
+
+The keys of implementations, in fields named "who", are explained in reporting/results.py.
+"""
 
 import dataclasses
 import os
@@ -36,7 +39,7 @@ class Algorithm:
     name: str
     service: str
     type: str  # the type in commands of vc_bench
-    drivers: dict[str, str]
+    drivers: dict[str, str]  # driver names, by implementation
     key: int = 0  # bytes
     block: int = 1  # sizes are a multiple of this number
     direction: str = "encrypt"
@@ -159,8 +162,8 @@ SIGNATURES = {
 class Setting:
     """One line of the results: a combination that is measured."""
 
-    algorithm: str
-    who: str
+    algorithm: str  # a key of ALGORITHMS
+    who: str  # the implementation
     device: str | None  # qemu or ref
     size: int
     depth: int
@@ -201,7 +204,7 @@ class Setting:
             "aad": row.aad,
             "tag": row.tag,
         }
-        options |= {name: value.hex() for name, value in keys.of(self).items()}
+        options |= {name: value.hex() for name, value in keys.options_for(self).items()}
         return " ".join(f"{name}={value}" for name, value in options.items())
 
 
@@ -211,7 +214,7 @@ class Keys:
 
     folder: Path
 
-    def of(self, setting: Setting) -> dict[str, bytes]:
+    def options_for(self, setting: Setting) -> dict[str, bytes]:
         """Returns the options of a command whose values are bytes."""
         row = setting.row
         if row.type == "akcipher":

@@ -87,18 +87,20 @@ def all_of(counts: Sequence[Count]) -> list[BreakEven]:
         for against in comparison.WITHOUT_DEVICE
         for depth in DEPTHS
     ]
-    return [one for one in found if one]
+    return [result for result in found if result]
 
 
-def sentence(one: BreakEven) -> str:
+def sentence(result: BreakEven) -> str:
     """Returns a break-even as a sentence."""
-    against = WHO[one.against]
-    subject = f"{one.algorithm} at depth {one.depth}"
-    if one.smallest == one.largest:
-        verb = "costs fewer" if one.always else "does not cost fewer"
+    against = WHO[result.against]
+    subject = f"{result.algorithm} at depth {result.depth}"
+    if result.smallest == result.largest:
+        verb = "costs fewer" if result.always else "does not cost fewer"
         return f"{subject} {verb} guest instructions than the {against}."
-    if one.size is None:
-        return f"{subject} costs more guest instructions than the {against} at {kib(one.largest)}."
-    if one.always:
+    if result.size is None:
+        size = kib(result.largest)
+        return f"{subject} costs more guest instructions than the {against} at {size}."
+    if result.always:
         return f"{subject} costs fewer guest instructions than the {against} at every size."
-    return f"{subject} costs fewer guest instructions than the {against} from {kib(one.size)} on."
+    size = kib(result.size)
+    return f"{subject} costs fewer guest instructions than the {against} from {size} on."

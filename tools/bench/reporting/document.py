@@ -104,13 +104,13 @@ def renew(text: str, generated: Mapping[str, str]) -> str:
 
 def report(results: Results, plots: Sequence[Plot]) -> str:
     """Returns ``report.rst``, which needs the pictures in the same folder."""
-    measured = [one for one in (make(results) for make in tables.ALL) if one]
+    measured = [made for made in (make(results) for make in tables.ALL) if made]
     not_measured = [tables.missing(make) for make in tables.ALL if not make(results)]
     title = "What a request costs"
     rule = "=" * len(title)
     text = [f".. SPDX-License-Identifier: GPL-2.0\n\n{rule}\n{title}\n{rule}\n"]
-    for one in measured:
-        text.append(f"{one.title}\n{'-' * len(one.title)}\n\n{table.to_rst(one)}")
+    for made in measured:
+        text.append(f"{made.title}\n{'-' * len(made.title)}\n\n{table.to_rst(made)}")
     if not_measured or results.counts:
         text.append("\n\n".join([*not_measured, *filter(None, [tables.noise(results)])]) + "\n")
     if plots:

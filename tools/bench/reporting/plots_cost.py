@@ -36,24 +36,27 @@ def _places(lines: Lines) -> list[float]:
 def by_size(results: Results) -> Plot | None:
     """Plots the instructions of the whole guest against size."""
     drawn = []
-    for one in _compared(results):
-        depth = one.usual_depth()
-        lines = _unless_single_points({who: one.by_size(who, depth) for who in one.who()})
+    for compared in _compared(results):
+        depth = compared.usual_depth()
+        lines = _unless_single_points(
+            {who: compared.by_size(who, depth) for who in compared.who()}
+        )
         if lines:
-            drawn.append((one, depth, lines))
+            drawn.append((compared, depth, lines))
     if not drawn:
         return None
     figure, axes = grid(len(drawn))
-    for axis, (one, depth, lines) in zip(axes, drawn):
+    for axis, (compared, depth, lines) in zip(axes, drawn):
         _draw(axis, lines)
         log_ticks(axis, _places(lines), bytes_=True)
         log_y(axis)
-        axis.set_title(f"{one.algorithm}, depth {depth}")
+        axis.set_title(f"{compared.algorithm}, depth {depth}")
         axis.set_xlabel("size of a request (bytes)")
         axis.set_ylabel("guest instructions")
     legend(figure, axes)
     alt = "Guest instructions a request against its size, both logarithmic. " + " ".join(
-        f"{one.algorithm} at depth {depth}: {_ends(lines, 'bytes')}." for one, depth, lines in drawn
+        f"{compared.algorithm} at depth {depth}: {_ends(lines, 'bytes')}."
+        for compared, depth, lines in drawn
     )
     return finish("size", "Instructions a request, by size", alt, figure)
 
@@ -77,9 +80,11 @@ def _against_depth(
     results: Results, measure: str, key: str, title: str, unit: str
 ) -> Plot | None:
     drawn = []
-    for one in _compared(results):
-        size = one.usual_size()
-        lines = _unless_single_points({who: one.by_depth(who, size, measure) for who in one.who()})
+    for compared in _compared(results):
+        size = compared.usual_size()
+        lines = _unless_single_points(
+            {who: compared.by_depth(who, size, measure) for who in compared.who()}
+        )
         # The costs of software do not depend on the depth. They are so high that the other lines
         # would be hard to distinguish.
         lines.pop("software", None)
@@ -90,23 +95,24 @@ def _against_depth(
         if measure == "notifications":
             lines = {who: line for who, line in lines.items() if any(value for _, value in line)}
         if lines:
-            drawn.append((one, size, lines))
+            drawn.append((compared, size, lines))
     if not drawn:
         return None
     figure, axes = grid(len(drawn))
-    for axis, (one, size, lines) in zip(axes, drawn):
+    for axis, (compared, size, lines) in zip(axes, drawn):
         _draw(axis, lines)
         log_ticks(axis, _places(lines), bytes_=False)
         axis.xaxis.set_major_formatter(FuncFormatter(lambda depth, _: f"{depth:g}"))
         axis.set_ylim(bottom=0)
         if measure != "notifications":
             axis.yaxis.set_major_formatter(FuncFormatter(style.short))
-        axis.set_title(f"{one.algorithm}, {size} bytes")
+        axis.set_title(f"{compared.algorithm}, {size} bytes")
         axis.set_xlabel("depth (requests in flight)")
         axis.set_ylabel(f"{unit} a request")
     legend(figure, axes)
     alt = f"{title}, against a logarithmic depth. " + " ".join(
-        f"{one.algorithm}, {size} bytes: {_ends(lines, 'in flight')}." for one, size, lines in drawn
+        f"{compared.algorithm}, {size} bytes: {_ends(lines, 'in flight')}."
+        for compared, size, lines in drawn
     )
     return finish(key, title, alt, figure)
 
@@ -124,28 +130,28 @@ def _ends(lines: Lines, unit: str) -> str:
 def break_even(results: Results) -> Plot | None:
     """Plots the break-even sizes against the processor's instructions."""
     found = [
-        one for one in breakeven.all_of(results.counts)
-        if one.against == "cpu" and one.smallest < one.largest
+        result for result in breakeven.all_of(results.counts)
+        if result.against == "cpu" and result.smallest < result.largest
     ]  # fmt: skip
     if not found:
         return None
-    names = list(dict.fromkeys(one.algorithm for one in found))
-    depths = sorted({one.depth for one in found})
+    names = list(dict.fromkeys(result.algorithm for result in found))
+    depths = sorted({result.depth for result in found})
     figure, axes = grid(1, (8.4, 1.2 + 0.62 * len(names)))
     axis = axes[0]
-    low, high = min(one.smallest for one in found), max(one.largest for one in found)
+    low, high = min(result.smallest for result in found), max(result.largest for result in found)
     for number, depth in enumerate(depths):
         shift = 0.34 * (number - (len(depths) - 1) / 2)
         look = style.SERIES[number]
-        at_depth = [one for one in found if one.depth == depth]
-        rows = [names.index(one.algorithm) + shift for one in at_depth]
+        at_depth = [result for result in found if result.depth == depth]
+        rows = [names.index(result.algorithm) + shift for result in at_depth]
         axis.plot(
-            [_place(one) for one in at_depth], rows, linestyle="none", markersize=9,
+            [_place(result) for result in at_depth], rows, linestyle="none", markersize=9,
             label=f"depth {depth}", color=look["color"], marker=look["marker"],
         )  # fmt: skip
-        for one, row in zip(at_depth, rows):
+        for result, row in zip(at_depth, rows):
             axis.annotate(
-                _label(one), (_place(one), row), textcoords="offset points", xytext=(9, -4),
+                _label(result), (_place(result), row), textcoords="offset points", xytext=(9, -4),
                 fontsize=10,
             )  # fmt: skip
     axis.set_yticks(range(len(names)), names)
@@ -162,13 +168,13 @@ def break_even(results: Results) -> Plot | None:
     return finish("break-even", title, alt, figure)
 
 
-def _place(one: BreakEven) -> float:
+def _place(result: BreakEven) -> float:
     """Returns the x position of a point. This is the right end if the device costs more at the
     largest size."""
-    return one.largest * 1.3 if one.size is None else one.size
+    return result.largest * 1.3 if result.size is None else result.size
 
 
-def _label(one: BreakEven) -> str:
-    if one.size is None:
-        return f"costs more at {kib(one.largest)}"
-    return f"{kib(one.size)}, or less" if one.always else kib(one.size)
+def _label(result: BreakEven) -> str:
+    if result.size is None:
+        return f"costs more at {kib(result.largest)}"
+    return f"{kib(result.size)}, or less" if result.always else kib(result.size)

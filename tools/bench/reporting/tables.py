@@ -48,7 +48,7 @@ def summary(results: Results) -> Table | None:
         for depth in sorted({*breakeven.DEPTHS, compared.usual_depth()}):
             found = {who: compared.find(who, size, depth) for who in columns}
             if any(found[who] for who in comparison.THIS_DRIVER if who in found):
-                cells = (one.per_request.whole if one else None for one in found.values())
+                cells = (count.per_request.whole if count else None for count in found.values())
                 rows.append([algorithm, str(size), str(depth), *map(number, cells)])
     if not rows:
         return None
@@ -59,16 +59,16 @@ def summary(results: Results) -> Table | None:
 def break_even(results: Results) -> Table | None:
     """Returns the break-even sizes."""
     found = breakeven.all_of(results.counts)
-    keys = dict.fromkeys((one.algorithm, one.depth) for one in found)
+    keys = dict.fromkeys((result.algorithm, result.depth) for result in found)
     if not keys:
         return None
 
     def cell(algorithm: str, depth: int, against: str) -> str:
         key = (algorithm, depth, against)
-        return next((one.text() for one in found if _key(one) == key), "")
+        return next((result.text() for result in found if _key(result) == key), "")
 
     against = [who for who in comparison.WITHOUT_DEVICE
-               if any(one.against == who for one in found)]  # fmt: skip
+               if any(result.against == who for result in found)]  # fmt: skip
     rows = [[algorithm, str(depth), *(cell(algorithm, depth, who) for who in against)]
             for algorithm, depth in keys]  # fmt: skip
     head = ["algorithm", "depth", *(f"against {SHORT[who]}" for who in against)]
@@ -76,8 +76,8 @@ def break_even(results: Results) -> Table | None:
     return Table("break-even", title, head, rows)
 
 
-def _key(one: BreakEven) -> tuple[str, int, str]:
-    return one.algorithm, one.depth, one.against
+def _key(result: BreakEven) -> tuple[str, int, str]:
+    return result.algorithm, result.depth, result.against
 
 
 def counts(results: Results) -> Table | None:
@@ -117,9 +117,10 @@ def with_functions(all_counts: Sequence[Count]) -> list[Comparison]:
     """Returns the algorithms whose usual setting was counted by function."""
     every = [Comparison(all_counts, name) for name in comparison.algorithms(all_counts)]
     return [
-        one for one in every
+        compared for compared in every
         if any(count and count.functions for count in (
-            one.find(who, one.usual_size(), one.usual_depth()) for who in one.who()
+            compared.find(who, compared.usual_size(), compared.usual_depth())
+            for who in compared.who()
         ))
     ]  # fmt: skip
 
@@ -137,12 +138,13 @@ def programs(results: Results) -> Table | None:
     if not results.programs:
         return None
     rows = []
-    for one in results.programs:
-        cost = one.per_request
+    for program in results.programs:
+        cost = program.per_request
         measures = (cost.module, cost.whole - cost.user, cost.user, cost.notifications,
                     cost.interrupts, cost.switches, cost.allocations)  # fmt: skip
-        rows.append([one.program, one.algorithm, SHORT[one.who], str(one.size), str(one.depth),
-                     *map(number, measures), f"{100 * one.noise:.1f} %"])  # fmt: skip
+        rows.append([program.program, program.algorithm, SHORT[program.who], str(program.size),
+                     str(program.depth), *map(number, measures),
+                     f"{100 * program.noise:.1f} %"])  # fmt: skip
     head = ["program", "algorithm", "who", "bytes", "depth", "module", "kernel", "program's own",
             "notifications", "interrupts", "switches", "allocations", "noise"]  # fmt: skip
     title = "What programs cost: guest instructions and events a request"
@@ -152,9 +154,9 @@ def programs(results: Results) -> Table | None:
 def times(results: Results) -> Table | None:
     """Returns the times, as ratios."""
     rows = [
-        [one.algorithm, f"{SHORT[one.a]} / {SHORT[one.b]}", one.device or "", str(one.size),
-         str(one.depth), str(one.rounds), f"{one.ratio_minimum:.2f}", f"{one.ratio_median:.2f}"]
-        for one in results.times
+        [time.algorithm, f"{SHORT[time.a]} / {SHORT[time.b]}", time.device or "", str(time.size),
+         str(time.depth), str(time.rounds), f"{time.ratio_minimum:.2f}", f"{time.ratio_median:.2f}"]
+        for time in results.times
     ]  # fmt: skip
     if not rows:
         return None
@@ -167,8 +169,9 @@ def scaling(results: Results) -> Table | None:
     if not results.scaling:
         return None
     rows = [
-        [str(one.processors), str(one.queues), str(one.host_processors), f"{one.relative:.2f}"]
-        for one in results.scaling
+        [str(guest.processors), str(guest.queues), str(guest.host_processors),
+         f"{guest.relative:.2f}"]
+        for guest in results.scaling
     ]
     head = ["vCPUs", "queues", "host's CPUs", "requests/s, relative"]
     return Table("scaling", "Scaling", head, rows, names=0)
@@ -179,16 +182,16 @@ def contention(results: Results) -> Table | None:
     if not results.contention:
         return None
     rows = []
-    for one in results.contention:
+    for guest in results.contention:
         atomics = [
             count.per_request.atomics
             for count in results.counts
             if (count.algorithm, count.who, count.device, count.size, count.depth)
-            == (one.algorithm, one.who, one.device, one.size, one.depth)
+            == (guest.algorithm, guest.who, guest.device, guest.size, guest.depth)
         ]
         rows.append(
-            [one.algorithm, str(one.size), str(one.depth), str(one.processors), str(one.queues),
-             number(atomics[0]) if atomics else "", f"{one.lock_spins:.4f}"]
+            [guest.algorithm, str(guest.size), str(guest.depth), str(guest.processors),
+             str(guest.queues), number(atomics[0]) if atomics else "", f"{guest.lock_spins:.4f}"]
         )  # fmt: skip
     head = ["algorithm", "bytes", "depth", "vCPUs", "queues", "atomics", "lock spins"]
     return Table("contention", "Contention: a request's atomic instructions and waits for locks",
@@ -198,9 +201,10 @@ def contention(results: Results) -> Table | None:
 def device(results: Results) -> Table | None:
     """Returns the throughput of the reference device without a guest."""
     rows = [
-        [one.name, str(one.size), str(one.depth), str(one.queues), number(one.requests_per_second),
-         number(one.bytes_per_second / 1e6), f"{100 * one.share:.0f} %"]
-        for one in results.device
+        [rate.name, str(rate.size), str(rate.depth), str(rate.queues),
+         number(rate.requests_per_second), number(rate.bytes_per_second / 1e6),
+         f"{100 * rate.share:.0f} %"]
+        for rate in results.device
     ]  # fmt: skip
     if not rows:
         return None
@@ -210,13 +214,13 @@ def device(results: Results) -> Table | None:
 
 def device_short(results: Results) -> Table | None:
     """Returns the reference device's share of OpenSSL's throughput, with one queue, by size."""
-    measured = [one for one in results.device if one.queues == 1]
+    measured = [rate for rate in results.device if rate.queues == 1]
     if not measured:
         return None
-    depths = sorted({one.depth for one in measured})
-    sizes = sorted({one.size for one in measured if one.service not in ("akcipher", "sig")})
-    shares = {(one.name, one.depth, one.size): f"{100 * one.share:.0f} %" for one in measured}
-    names = dict.fromkeys(one.name for one in measured if one.service not in ("akcipher", "sig"))
+    depths = sorted({rate.depth for rate in measured})
+    sizes = sorted({rate.size for rate in measured if rate.service not in ("akcipher", "sig")})
+    shares = {(rate.name, rate.depth, rate.size): f"{100 * rate.share:.0f} %" for rate in measured}
+    names = dict.fromkeys(rate.name for rate in measured if rate.service not in ("akcipher", "sig"))
     rows = [[name, str(depth), *(shares.get((name, depth, size), "") for size in sizes)]
             for name in names for depth in depths]  # fmt: skip
     title = "Share of OpenSSL's throughput that the reference device has, one queue"
