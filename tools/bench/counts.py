@@ -86,7 +86,8 @@ class Symbols:
             address, kind, name, *module = line.split()
             if kind in TEXT:
                 function = Function(name, module[0].strip("[]") if module else "kernel")
-                # A function may have several names. Use the shortest one, which is stable.
+                # A function may have several names. Always using the shortest one keeps results
+                # comparable.
                 old = by_address.get(int(address, 16))
                 if not old or (len(name), name) < (len(old.name), old.name):
                     by_address[int(address, 16)] = function

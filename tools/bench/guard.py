@@ -7,7 +7,7 @@ usage: guard.py check LIMITS FOLDER
 
 "check" prints TAP. FOLDER contains the measurements of a guest of the mode guard. For each setting,
 "check" takes the lowest costs of all rounds. They may exceed the limits by 3 %. "record" replaces
-LIMITS. It needs FOLDERs of the modes guard and single.
+LIMITS. It needs FOLDERs of the modes guard and single (settings.py).
 
 The host's scheduler determines how many requests the device has completed when the driver's bottom
 half runs. Therefore the costs of a request exclude the costs of a run of the bottom half and of an
@@ -26,6 +26,7 @@ import counts
 TOLERANCE = 1.03
 # The costs to which each run of the bottom half and each interrupt adds.
 INSTRUCTIONS = ("module", "core")
+# The costs that do not depend on the host.
 EXACT = ("checksum", "kicks", "allocations", "shared_atomics")
 # vc_bench posts the first requests of a round outside the bottom half, which adds up to this number
 # of kicks per request.
@@ -100,15 +101,15 @@ class Limits:
 def read(path: Path) -> Limits:
     """Reads the file. Raises Unusable if the file is invalid."""
     limits = Limits()
-    last = ""
+    setting = ""  # to which the next functions belong
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if not line or line.startswith("#"):
             continue
         error = counts.Unusable(f"{path}:{number}: neither limits nor a function's instructions")
         if match := re.fullmatch(r"\t(\d+\.\d) (.+)", line):
-            if not last:
+            if not setting:
                 raise error
-            limits.functions[last][match[2]] = float(match[1])
+            limits.functions[setting][match[2]] = float(match[1])
             continue
         match = re.fullmatch(r"(.+): (\w+ [\d.]+(, \w+ [\d.]+)*)", line)
         if not match:
@@ -122,7 +123,7 @@ def read(path: Path) -> Limits:
         elif name == "interrupt":
             limits.interrupt = costs
         else:
-            last = name
+            setting = name
             limits.settings[name], limits.functions[name] = costs, {}
     if not limits.run or not limits.interrupt:
         raise counts.Unusable(f"{path}: the costs of a run or of an interrupt are missing")

@@ -74,33 +74,35 @@ def bind(device: str, driver: str) -> None:
         (DRIVERS / driver / "bind").write_text(device)
 
 
-def distribute(owners: list[str]) -> None:
-    """Loads the drivers, and binds each device to the driver that the plan has for it."""
+def distribute(implementations: list[str]) -> None:
+    """Loads the drivers, and binds each device to the driver of its implementation."""
     names = devices()
-    if len(names) != len(owners):
-        raise Problem(f"there are {len(names)} crypto devices, expected {len(owners)}")
-    for name, owner in zip(names, owners, strict=True):
-        if owner != "rust":
+    if len(names) != len(implementations):
+        raise Problem(f"there are {len(names)} crypto devices, expected {len(implementations)}")
+    # The Rust driver was loaded first, and is bound to all devices.
+    for name, implementation in zip(names, implementations, strict=True):
+        if implementation != "rust":
             bind(name, "")
-    if "c" in owners:
+    if "c" in implementations:
         run("modprobe", "virtio_crypto")
-    for name, owner in zip(names, owners, strict=True):
-        if owner == "ring":
+    # The C driver is now bound to all other devices.
+    for name, implementation in zip(names, implementations, strict=True):
+        if implementation == "ring":
             bind(name, "")
     run("insmod", SHARE / "vc_bench.ko")
-    if "ring" in owners:
+    if "ring" in implementations:
         run("insmod", SHARE / "vc_ring.ko")
-    for name, owner in zip(names, owners, strict=True):
-        bind(name, BUS_DRIVERS[owner])
-        if driver_of(name) != BUS_DRIVERS[owner]:
-            raise Problem(f"{name} is not bound to {BUS_DRIVERS[owner]}")
+    for name, implementation in zip(names, implementations, strict=True):
+        bind(name, BUS_DRIVERS[implementation])
+        if driver_of(name) != BUS_DRIVERS[implementation]:
+            raise Problem(f"{name} is not bound to {BUS_DRIVERS[implementation]}")
 
 
-def use_only(kinds: list[str], owners: list[str], kind: str) -> None:
+def use_only(device_kinds: list[str], implementations: list[str], kind: str) -> None:
     """Binds the Rust driver to its device of one kind, and unbinds it from its other devices."""
-    for name, device_kind, owner in zip(devices(), kinds, owners, strict=True):
-        if owner == "rust":
-            bind(name, BUS_DRIVERS[owner] if device_kind == kind else "")
+    for name, device_kind, who in zip(devices(), device_kinds, implementations, strict=True):
+        if who == "rust":
+            bind(name, BUS_DRIVERS[who] if device_kind == kind else "")
 
 
 def modules() -> dict[str, str]:
@@ -161,8 +163,8 @@ class Guest:
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self.plan = plan
-        self.kinds = [kind.partition(":")[0] for kind, _ in plan["devices"]]
-        self.owners = [owner for _, owner in plan["devices"]]
+        self.device_kinds = [kind.partition(":")[0] for kind, _ in plan["devices"]]
+        self.implementations = [implementation for _, implementation in plan["devices"]]
         self.keys = Keys(SHARE / "keys")
         self.began = time.monotonic()
         self.steps = 0
@@ -179,7 +181,7 @@ class Guest:
     def measure(self, setting: Setting, mark: int, rounds: int) -> list[int]:
         """Measures a setting on its device."""
         if setting.device:
-            use_only(self.kinds, self.owners, setting.device)
+            use_only(self.device_kinds, self.implementations, setting.device)
             wait_registered(setting)
         return measure(setting, mark, rounds, self.keys)
 
@@ -311,7 +313,7 @@ def main() -> None:
     """Measures the settings or programs of the plan."""
     guest = Guest(json.loads(Path(sys.argv[1]).read_text()))
     run("modprobe", "-a", "aesni_intel", "authenc", "gcm", "rsa_generic", "ecdsa_generic")
-    distribute(guest.owners)
+    distribute(guest.implementations)
     results: dict[str, object] = {"accelerator": accelerator(), "rounds": guest.plan["rounds"]}
     if guest.plan["pairs"]:
         results["timed"] = guest.timed()

@@ -21,7 +21,7 @@
 
 struct bench;
 
-/* A request. */
+/* A request with its buffers. */
 struct slot {
 	struct bench *bench;
 	union {
@@ -41,7 +41,10 @@ struct slot {
 /* A type of the crypto API. */
 struct service {
 	const char *type;
-	/* Allocates a transform with a key, and sets the lengths of @bench. Does not clean up. */
+	/*
+	 * Allocates a transform, sets the key, and sets in_len and out_len of @bench. After an error
+	 * the caller calls bench_close().
+	 */
 	int (*open)(struct bench *bench, const char *driver);
 	void (*close)(struct bench *bench);
 	/* Allocates a slot's request, if the type has request structures. */
@@ -70,11 +73,11 @@ struct bench {
 		struct crypto_sig *sig;
 	};
 	bool is_async;
-	bool decrypts;
+	bool decrypts;	/* the source is a ciphertext of the reference */
 	bool accepted_invalid;	/* an invalid signature was accepted */
 	u32 flags;	/* of the requests */
-	u32 in_len;
-	u32 out_len;
+	u32 in_len;	/* bytes of the source */
+	u32 out_len;	/* bytes of the destination */
 	struct slot *slots;
 	u32 depth;
 	/* State of a round. */

@@ -74,7 +74,7 @@ static bool is_signing(const struct command *c)
 	return !strcmp(c->op, "sign");
 }
 
-/* A verification has no output, only an error. */
+/* The result of a verification is the return value, so out_len is 0. */
 static int sig_open(struct bench *bench, const char *driver)
 {
 	const struct command *c = bench->command;

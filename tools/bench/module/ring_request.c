@@ -51,7 +51,7 @@ static void post(struct ring *ring, struct ring_request *request)
 	}
 }
 
-/* Called with interrupts disabled. */
+/* Handles used requests, and posts them again. Called with interrupts disabled. */
 void ring_used(struct virtqueue *vq)
 {
 	struct ring *ring = vq->vdev->priv;
@@ -103,7 +103,7 @@ static int make_round(struct ring *ring, struct ring_request *requests, struct c
 	return ring->err;
 }
 
-static int init(struct ring *ring, struct ring_request *request, const struct command *c)
+static int init_request(struct ring *ring, struct ring_request *request, const struct command *c)
 {
 	struct virtio_crypto_cipher_para *para = &request->header.u.sym_req.u.cipher.para;
 	u32 i;
@@ -131,7 +131,7 @@ static int init(struct ring *ring, struct ring_request *request, const struct co
 	return 0;
 }
 
-/* Encrypts the data of init() with the reference. Returns NULL on failure. */
+/* Encrypts the data of init_request() with the reference. Returns NULL on failure. */
 static u8 *expected_result(const struct command *c)
 {
 	struct crypto_sync_skcipher *tfm = crypto_alloc_sync_skcipher(c->reference, 0, 0);
@@ -165,7 +165,7 @@ static u8 *expected_result(const struct command *c)
 }
 
 /* Compares the result of each request with the reference once, then measures. */
-static int run(struct ring *ring, struct ring_request *requests, struct command *c)
+static int verify_and_measure(struct ring *ring, struct ring_request *requests, struct command *c)
 {
 	u8 *expected = expected_result(c);
 	u32 i;
@@ -199,9 +199,9 @@ int ring_measure(struct ring *ring, struct command *c)
 	requests = kcalloc(c->depth, sizeof(*requests), GFP_KERNEL);
 	ret = requests ? 0 : -ENOMEM;
 	for (i = 0; !ret && i < c->depth; i++)
-		ret = init(ring, &requests[i], c);
+		ret = init_request(ring, &requests[i], c);
 	if (!ret)
-		ret = run(ring, requests, c);
+		ret = verify_and_measure(ring, requests, c);
 	/* After a timeout the device may still use the requests: do not free them. */
 	if (ret == -ETIMEDOUT)
 		return ret;

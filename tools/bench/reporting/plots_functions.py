@@ -18,6 +18,7 @@ from reporting.style import (
 COLOURED = 7
 BARS = 7
 COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, VERMILION, YELLOW)
+# The colours on which numbers are white.
 DARK = (BLUE, GREEN, VERMILION, DIM)
 # The labels of all functions without a colour.
 OTHERS, REST = "others of module and core", "rest of the guest"

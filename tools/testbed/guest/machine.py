@@ -60,10 +60,10 @@ ARCHITECTURES = {
 
 @dataclasses.dataclass
 class Device:
-    """A --device option: its kind and its properties."""
+    """A --device option: its kind, and the options after the kind."""
 
     kind: str
-    properties: list[str]  # of the QEMU device, as NAME=VALUE
+    properties: list[str]  # of a qemu device, as NAME=VALUE
     ref_settings: reference.Settings | None = None  # of a ref or vfio device
     daemon_settings: daemon.Settings | None = None  # of a daemon device
 

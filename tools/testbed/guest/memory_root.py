@@ -28,7 +28,7 @@ LINKS = {
 FOLDERS = ("usr/lib/python3.13", "usr/lib/x86_64-linux-gnu/ossl-modules", "etc/ssl")
 # Parts of FOLDERS that the guest does not need.
 EXCLUDED = {"test", "pydoc_data", "ensurepip", "idlelib", "tkinter"}
-# Folders and files, without .ko, of the kernel's modules.
+# Folders of modules, and single modules without .ko, in the folder kernel/ of the kernel's modules.
 MODULES = (
     "crypto", "arch/x86/crypto", "drivers/md", "drivers/block", "drivers/crypto/virtio",
     "fs/ext4", "fs/jbd2", "fs/mbcache", "lib",
@@ -36,7 +36,7 @@ MODULES = (
 
 
 def libraries(files: list[Path]) -> set[Path]:
-    """Returns the shared libraries of programs, and the loader."""
+    """Returns the shared libraries of programs and plugins, including the dynamic loader."""
     result = subprocess.run(["ldd", *files], capture_output=True, text=True, check=True)
     return {Path(path) for path in re.findall(r"(/\S+) \(0x", result.stdout)}
 
@@ -87,8 +87,8 @@ def add(archive: Archive, options: argparse.Namespace, release: str) -> None:
 
 
 def name_in_usr(path: Path) -> str:
-    """Returns the file name without a leading slash. /bin, /sbin, /lib and /lib64 are links to
-    folders in /usr, so a file in one of them gets its name below usr."""
+    """Returns the name of a file in the archive, without a leading slash. In the guest /bin, /sbin,
+    /lib and /lib64 are links to folders in /usr, so the archive has their files below usr/."""
     name = str(path).removeprefix("/")
     first = name.partition("/")[0]
     return f"usr/{name}" if first in ("bin", "sbin", "lib", "lib64") else name

@@ -16,8 +16,9 @@ from unittest import mock
 import supervise
 from machine import Machine
 
-# Shell functions with which a script controls the time: it is the modification time of the file
-# "clock". So the tests do not depend on the speed of the host.
+# Shell functions with which a script controls the time, so that the tests do not depend on the
+# speed of the host. The time is the modification time of the file "clock". "at" sets the time in
+# seconds, "pass_until" advances it in steps, and "pass" advances it far beyond all limits.
 TIME = """
 at() { touch -d "@$1" clock; }
 pass_until() { n=0; while [ $n -lt "$1" ]; do n=$((n + 50)); at $n; done; }
@@ -56,7 +57,7 @@ class Boot(unittest.TestCase):
     def run_script(
         self,
         script: str,
-        kind: type[supervise.Supervisor] = supervise.Supervisor,
+        supervisor_class: type[supervise.Supervisor] = supervise.Supervisor,
         timeout: float = 900,
     ) -> supervise.Outcome:
         """Returns the outcome of a guest whose QEMU is replaced by the script."""
@@ -78,7 +79,8 @@ class Boot(unittest.TestCase):
                     verbose=False,
                 )
                 with mock.patch.object(supervise, "time", time):
-                    guest = kind(options, cast(Machine, ScriptMachine(folder, script)), 0)
+                    machine = cast(Machine, ScriptMachine(folder, script))
+                    guest = supervisor_class(options, machine, 0)
                     outcome = guest.run()
                 for socket in guest.sockets.values():
                     socket.close()
