@@ -42,8 +42,8 @@ struct slot {
 struct service {
 	const char *type;
 	/*
-	 * Allocates a transform, sets the key, and sets in_len and out_len of @bench. After an error
-	 * the caller calls bench_close().
+	 * Allocates a transform, sets the key, and sets in_len and out_len of @bench. After an
+	 * error the caller calls bench_close().
 	 */
 	int (*open)(struct bench *bench, const char *driver);
 	void (*close)(struct bench *bench);
