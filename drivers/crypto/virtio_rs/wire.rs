@@ -3,9 +3,10 @@
 //! The structures and constants of the virtio specification, version 1.4, section "Crypto Device".
 //!
 //! Quoted section titles in this module are those of the specification. All integers are
-//! little-endian, and every padding byte is a field. Requests have one of two layouts, see
-//! [`feature::Layout`]. A request is built in the padded layout, and the natural layout is its
-//! beginning.
+//! little-endian. The structures have no implicit padding: every padding byte belongs to a field.
+//!
+//! Requests have one of two layouts, see [`feature::Layout`]. The driver builds each request in
+//! session mode in the padded layout. The natural layout is a prefix of the padded layout.
 
 pub(crate) mod algorithm;
 pub(crate) mod config;

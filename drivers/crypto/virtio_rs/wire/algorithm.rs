@@ -2,10 +2,10 @@
 
 //! The numbers of services, algorithms and their parameters ("Supported crypto services").
 //!
-//! The number of a service or an algorithm is also its bit number in the masks of the configuration
-//! space.
+//! A device reports its services and algorithms as bit masks in the configuration space. The number
+//! of a service or an algorithm is also the number of its bit.
 
-/// A service (VIRTIO_CRYPTO_SERVICE_*). Its number is also bits 8 to 15 of its opcodes.
+/// A service (VIRTIO_CRYPTO_SERVICE_*). Bits 8 to 15 of an opcode are the number of its service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub(crate) enum Service {
@@ -155,9 +155,9 @@ impl Aead {
 pub(crate) enum Akcipher {
     /// RSA.
     Rsa = 1,
-    /// ECDSA in the specification.
+    /// ECDSA, with its number in the specification.
     Ecdsa = 2,
-    /// ECDSA in the kernel's uapi header, where 2 is DSA.
+    /// ECDSA, with its number in the kernel's uapi header. In the header, 2 is the number of DSA.
     EcdsaUapi = 3,
 }
 
@@ -220,7 +220,7 @@ const RSA_NO_HASH: u32 = 0;
 pub(crate) enum Scheme {
     /// RSA without padding.
     RsaRaw,
-    /// ECDSA with a curve. Devices use either number, see [`Akcipher`].
+    /// ECDSA with the number that the device uses, and a curve.
     Ecdsa(Akcipher, Curve),
 }
 
@@ -233,7 +233,8 @@ impl Scheme {
         }
     }
 
-    /// Returns the parameter words of a session or a stateless request.
+    /// Returns the words of the algorithm's parameters, which a CREATE request and a stateless
+    /// request contain.
     pub(super) const fn parameters(self) -> [u32; 2] {
         match self {
             Self::RsaRaw => [RSA_RAW_PADDING, RSA_NO_HASH],
@@ -242,7 +243,7 @@ impl Scheme {
     }
 }
 
-/// The direction of a session (VIRTIO_CRYPTO_OP_*).
+/// The direction of a session or a stateless request (VIRTIO_CRYPTO_OP_*).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub(crate) enum Operation {
@@ -273,7 +274,7 @@ impl Operation {
     }
 }
 
-/// Algorithm chaining with a MAC that has its own key (VIRTIO_CRYPTO_SYM_HASH_MODE_AUTH).
+/// Algorithm chaining of a cipher and a MAC, each with a key (VIRTIO_CRYPTO_SYM_HASH_MODE_AUTH).
 pub(super) const HASH_MODE_AUTH: u32 = 2;
 
 /// A session or request of a cipher alone (VIRTIO_CRYPTO_SYM_OP_CIPHER).
@@ -389,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn chain_order_hashes_the_ciphertext() {
+    fn chain_order_authenticates_the_ciphertext() {
         assert_eq!(
             Operation::Encrypt.chain_order(),
             VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_CIPHER_THEN_HASH

@@ -88,12 +88,12 @@ impl Config {
 
     /// Returns true if all fields except `status` are equal to those of `other`.
     pub(crate) fn same_except_status(&self, other: &Self) -> bool {
-        let clear = |config: &Self| {
+        let without_status = |config: &Self| {
             let mut config = config.clone();
             config.status = 0.into();
             config
         };
-        clear(self).as_bytes() == clear(other).as_bytes()
+        without_status(self).as_bytes() == without_status(other).as_bytes()
     }
 
     /// Returns the number of data queues, 1 to 65535. This number is also the index of the control
@@ -108,8 +108,9 @@ impl Config {
         self.crypto_services.get() & (1 << service.number()) != 0
     }
 
-    /// Returns true if the device advertises an algorithm and its service. Some devices support
-    /// more algorithms than they advertise, some fewer.
+    /// Returns true if the device advertises an algorithm and its service. The masks are
+    /// unreliable: some devices support algorithms that they do not advertise, and others advertise
+    /// algorithms that they do not support.
     pub(crate) fn advertises(&self, algorithm: Algorithm) -> bool {
         let (service, low, high, number) = match algorithm {
             Algorithm::Cipher(cipher) => (
@@ -121,7 +122,8 @@ impl Config {
             Algorithm::Hash(hash) => (Service::Hash, self.hash_algo, 0.into(), hash.number()),
             Algorithm::Mac(mac) => (Service::Mac, self.mac_algo_l, self.mac_algo_h, mac.number()),
             Algorithm::Aead(aead) => (Service::Aead, self.aead_algo, 0.into(), aead.number()),
-            // The field was reserved before version 1.3 of the specification.
+            // The field was reserved before version 1.3 of the specification. The bit of the
+            // service, which is checked below, shows that the field is valid.
             Algorithm::Akcipher(akcipher) => (
                 Service::Akcipher,
                 self.akcipher_algo,
@@ -144,7 +146,7 @@ impl Config {
     }
 
     /// Returns the maximum total length, in bytes, of the variable-length fields of a data request:
-    /// keys, IV, data and results.
+    /// keys, IV, data, results and status.
     pub(crate) fn max_size(&self) -> u64 {
         self.max_size.get()
     }
@@ -187,13 +189,15 @@ mod tests {
     #[test]
     fn masks_have_64_bits_and_require_their_service() {
         let mut values = QEMU;
-        // XCBC-MAC of AES has number 53, GCM has number 1.
+        // `mac_algo_h`: XCBC-MAC of AES, which has number 53.
         values[7] = 1 << (53 - 32);
+        // `aead_algo`: GCM, which has number 1.
         values[8] = 1 << 1;
         let config = Config::parse(&words(&values)).unwrap();
         assert!(config.advertises(Algorithm::Mac(Mac::XcbcAes)));
         assert!(!config.advertises(Algorithm::Mac(Mac::CmacAes)));
         assert!(!config.advertises(Algorithm::Aead(Aead::Gcm)));
+        // `crypto_services`: only AEAD.
         values[2] = 1 << 3;
         let config = Config::parse(&words(&values)).unwrap();
         assert!(!config.advertises(Algorithm::Mac(Mac::XcbcAes)));
@@ -203,9 +207,11 @@ mod tests {
     #[test]
     fn akcipher_mask_requires_its_service() {
         let mut values = QEMU;
+        // `akcipher_algo`: RSA and ECDSA with the number of the uapi header.
         values[11] = 1 << 1 | 1 << 3;
         let config = Config::parse(&words(&values)).unwrap();
         assert!(!config.advertises(Algorithm::Akcipher(Akcipher::Rsa)));
+        // `crypto_services`: public keys.
         values[2] |= 1 << 4;
         let config = Config::parse(&words(&values)).unwrap();
         assert!(config.advertises(Algorithm::Akcipher(Akcipher::Rsa)));
@@ -216,6 +222,7 @@ mod tests {
     #[test]
     fn max_size_has_64_bits() {
         let mut values = QEMU;
+        // `max_size` has two words.
         values[12] = u32::MAX;
         values[13] = u32::MAX;
         assert_eq!(Config::parse(&words(&values)).unwrap().max_size(), u64::MAX);
@@ -236,6 +243,7 @@ mod tests {
     fn parse_rejects_invalid_queue_counts() {
         for count in [0, 65536, u32::MAX] {
             let mut values = QEMU;
+            // `max_dataqueues`.
             values[1] = count;
             assert!(Config::parse(&words(&values)).is_err());
         }

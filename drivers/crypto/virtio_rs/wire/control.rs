@@ -34,14 +34,14 @@ pub(crate) use self::create::{
     CreateMac, //
 };
 
-/// The length of the longest response in bytes, which is that of a CREATE request. A device may
-/// also write a response of this length to an opcode that it does not support.
+/// The length of the longest response in bytes: the response to a CREATE request. A device may also
+/// answer an unsupported opcode with a response of this length.
 pub(crate) const MAX_RESPONSE_LEN: usize = size_of::<CreateResponse>();
 
 const CREATE: u32 = 2;
 const DESTROY: u32 = 3;
 
-// The public key service uses 2 and 3 for signing and verification.
+// In the public key service, 2 and 3 are the opcodes of signing and verification.
 const CREATE_AKCIPHER: u32 = 4;
 const DESTROY_AKCIPHER: u32 = 5;
 
@@ -56,6 +56,7 @@ struct Header {
 }
 
 impl Header {
+    /// Creates the header. `op` is the low byte of the opcode.
     fn new(service: Service, op: u32, algo: u32) -> Self {
         Self {
             opcode: (service.number() << 8 | op).into(),
@@ -113,7 +114,8 @@ impl DestroyResponse {
     /// # Errors
     ///
     /// - The errors of [`Status::to_result`].
-    /// - `EIO` if the device did not write the status, which then has its poison value.
+    /// - `EIO` if the device did not write the status. The status byte then still has its initial
+    ///   value 0xff, which is no valid status.
     pub(crate) fn parse(response: &[u8; MAX_RESPONSE_LEN]) -> Result {
         let [status, ..] = response;
         Status::from(*status).to_result()
@@ -135,11 +137,12 @@ impl CreateResponse {
     /// # Errors
     ///
     /// - The errors of [`Status::to_result`].
-    /// - `EIO` if the device did not write the status, which then has its poison value.
+    /// - `EIO` if the device did not write the status. The four status bytes then still have
+    ///   their initial value 0xff, which is no valid status.
     pub(crate) fn parse(response: &[u8; MAX_RESPONSE_LEN]) -> Result<u64> {
-        let created = Self::read_from_bytes(response).map_err(|_| EIO)?;
-        Status::from(created.status.get()).to_result()?;
-        Ok(created.session_id.get())
+        let response = Self::read_from_bytes(response).map_err(|_| EIO)?;
+        Status::from(response.status.get()).to_result()?;
+        Ok(response.session_id.get())
     }
 }
 
@@ -152,7 +155,7 @@ mod tests {
     };
 
     #[test]
-    fn destroy_has_the_64_bit_id_and_72_bytes() {
+    fn destroy_fields_match_the_layout() {
         let request = Destroy::new(Service::Cipher, 0x8877_6655_4433_2211);
         let bytes = request.as_bytes();
         assert_eq!(bytes.len(), 72);
@@ -179,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn destroy_response_is_the_first_byte() {
+    fn destroy_status_is_the_first_byte() {
         let mut response = [0xff; MAX_RESPONSE_LEN];
         assert_eq!(DestroyResponse::parse(&response), Err(EIO));
         response[0] = 0;
@@ -203,7 +206,7 @@ mod tests {
             response[8] = status;
             assert!(CreateResponse::parse(&response).is_err());
         }
-        // The status has 32 bits.
+        // The status has 32 bits. Its highest byte counts, too.
         response[8..12].copy_from_slice(&[0, 0, 0, 1]);
         assert!(CreateResponse::parse(&response).is_err());
         assert_eq!(CreateResponse::parse(&[0xff; MAX_RESPONSE_LEN]), Err(EIO));

@@ -3,9 +3,11 @@
 //! Requests on a data queue ("Data Virtqueue").
 //!
 //! The structures are the header and the fixed-length fields of a request. Keys, IVs, data and
-//! results follow in separate segments. A request in session mode has the padded or the natural
-//! layout. A request in stateless mode carries its parameters and its key, and always has the
-//! natural layout. The stateless mode requires a feature bit of the service.
+//! results follow in separate segments.
+//!
+//! - A request in session mode names a session. It has the padded or the natural layout.
+//! - A request in stateless mode carries its parameters and its key. It has only one layout,
+//!   without padding to 72 bytes. Each service has a feature bit for its stateless mode.
 
 mod aead;
 mod akcipher;
@@ -56,12 +58,12 @@ pub(crate) use self::{
     },
 };
 
-/// The length of `struct virtio_crypto_inhdr` in bytes. The structure is the status, the last byte
-/// that the device writes.
+/// The length of `struct virtio_crypto_inhdr` in bytes. The structure only has the status, which
+/// follows the results.
 pub(crate) const STATUS_LEN: usize = 1;
 
-/// The length of the header and the fixed-length fields of a stateless cipher request in bytes. No
-/// other stateless request is longer.
+/// The length of the header and the fixed-length fields of a stateless cipher request in bytes. All
+/// other stateless requests are shorter.
 const STATELESS_LEN: usize = 100;
 
 /// The maximum length of the header and the fixed-length fields of a request in bytes.
@@ -122,8 +124,8 @@ fn direction(operation: Operation) -> u32 {
 
 /// Returns true if the variable-length fields of a request do not exceed a device's `max_size`.
 ///
-/// `lengths` are the lengths of the keys of a stateless request, the IV, the AAD, the source, the
-/// destination and the result, in bytes. The function adds the status byte.
+/// `lengths` has the length of every variable-length field except the status, in bytes: keys of a
+/// stateless request, IV, AAD, source, destination and result. The function adds the status byte.
 pub(crate) fn fits_max_size(lengths: &[u32], max_size: u64) -> bool {
     let total: u64 = lengths.iter().map(|len| u64::from(*len)).sum();
     // CAST: `STATUS_LEN` is 1.

@@ -2,8 +2,8 @@
 
 //! The part of the Distinguished Encoding Rules (X.690) that keys and signatures use.
 //!
-//! RSA keys (PKCS#1) and ECDSA signatures are sequences of non-negative integers. Numbers are
-//! big-endian byte strings.
+//! RSA keys (PKCS#1) and ECDSA signatures are sequences of non-negative integers. The functions
+//! represent an integer as a big-endian byte string.
 
 use kernel::prelude::*;
 
@@ -27,8 +27,8 @@ pub(crate) fn strip_leading_zeros(number: &[u8]) -> &[u8] {
     number.get(zeros..).unwrap_or_default()
 }
 
-/// Returns the length of the contents of an INTEGER. The contents have at least one byte. A zero
-/// byte precedes a first byte with the sign bit set.
+/// Returns the length of the contents of an INTEGER. An INTEGER is signed, so the encoding of the
+/// number 0 or of a number whose first bit is 1 starts with an additional zero byte.
 fn integer_len(number: &[u8]) -> usize {
     let number = strip_leading_zeros(number);
     number.len() + usize::from(number.first().is_none_or(|first| *first >= 0x80))
@@ -49,8 +49,8 @@ struct Writer<'a>(&'a mut [u8]);
 
 impl Writer<'_> {
     fn put(&mut self, bytes: &[u8]) -> Result {
-        let rest = core::mem::take(&mut self.0);
-        let (front, rest) = rest.split_at_mut_checked(bytes.len()).ok_or(EINVAL)?;
+        let buffer = core::mem::take(&mut self.0);
+        let (front, rest) = buffer.split_at_mut_checked(bytes.len()).ok_or(EINVAL)?;
         front.copy_from_slice(bytes);
         self.0 = rest;
         Ok(())
@@ -79,14 +79,14 @@ fn contents_len(numbers: &[&[u8]]) -> usize {
     lens.sum()
 }
 
-/// Writes a SEQUENCE of INTEGERs to the front of `to`. Returns the length of the SEQUENCE.
+/// Writes a SEQUENCE of INTEGERs to the front of `buffer`. Returns the length of the SEQUENCE.
 ///
 /// # Errors
 ///
-/// - `EINVAL` if `to` is too short.
+/// - `EINVAL` if `buffer` is too short.
 /// - `EOVERFLOW` if the contents of an element have more than 65535 bytes.
-pub(crate) fn write_sequence(numbers: &[&[u8]], to: &mut [u8]) -> Result<usize> {
-    let mut writer = Writer(to);
+pub(crate) fn write_sequence(numbers: &[&[u8]], buffer: &mut [u8]) -> Result<usize> {
+    let mut writer = Writer(buffer);
     writer.header(SEQUENCE, contents_len(numbers))?;
     for number in numbers {
         let len = integer_len(number);
@@ -123,13 +123,13 @@ impl<'a> Reader<'a> {
 
     /// Reads a length, which must be in its shortest form and less than 65536.
     fn length(&mut self) -> Result<usize> {
-        let (len, least) = match *self.take(1)? {
+        let (len, minimum) = match *self.take(1)? {
             [short @ ..=0x7f] => (short.into(), 0),
             [0x81] => (self.number(1)?, 0x80),
             [0x82] => (self.number(2)?, 0x100),
             _ => return Err(EINVAL),
         };
-        if len < least {
+        if len < minimum {
             return Err(EINVAL);
         }
         Ok(len)
@@ -208,8 +208,8 @@ mod tests {
             assert_eq!(inner.integer().unwrap(), numbers[0]);
             assert_eq!(inner.integer().unwrap(), numbers[1]);
             assert!(inner.is_empty());
-            for cut in 0..written {
-                assert!(Reader::new(&bytes[..cut]).sequence().is_err());
+            for truncated_len in 0..written {
+                assert!(Reader::new(&bytes[..truncated_len]).sequence().is_err());
             }
         }
     }
@@ -288,8 +288,8 @@ mod tests {
         let numbers: [&[u8]; 2] = [&[0x80], &[1, 2, 3]];
         let len = sequence_len(&numbers);
         let mut bytes = [0; 16];
-        for room in 0..len {
-            assert!(write_sequence(&numbers, &mut bytes[..room]).is_err());
+        for buffer_len in 0..len {
+            assert!(write_sequence(&numbers, &mut bytes[..buffer_len]).is_err());
         }
         assert_eq!(write_sequence(&numbers, &mut bytes[..len]), Ok(len));
     }

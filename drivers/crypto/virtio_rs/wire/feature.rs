@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Feature bits ("Feature bits"), and the layout and modes of requests that depend on them.
+//! Feature bits ("Feature bits"). They determine the layout of requests, and whether a request may
+//! carry its key (stateless mode) instead of naming a session.
 
 use super::algorithm::Service;
 
@@ -71,11 +72,11 @@ pub(crate) struct Features {
 }
 
 impl Features {
-    /// Collects the supported features for which `has` returns true.
-    pub(crate) fn new(has: impl Fn(u32) -> bool) -> Self {
-        let bits = ALL.iter().filter(|bit| has(**bit));
+    /// Collects the features of [`ALL`] for which `is_negotiated` returns true.
+    pub(crate) fn new(is_negotiated: impl Fn(u32) -> bool) -> Self {
+        let negotiated = ALL.iter().filter(|bit| is_negotiated(**bit));
         Self {
-            bits: bits.fold(0, |bits, bit| bits | 1 << bit),
+            bits: negotiated.fold(0, |mask, bit| mask | 1 << bit),
         }
     }
 
@@ -99,11 +100,12 @@ impl Features {
 }
 
 impl Layout {
-    /// Returns a padded request in this layout. `natural` is its size in the natural layout, in bytes.
-    pub(super) fn truncate<'a>(&self, padded: &'a [u8], natural: usize) -> &'a [u8] {
+    /// Converts a request from the padded layout to this layout. `natural_len` is the length of the
+    /// request in the natural layout, in bytes.
+    pub(super) fn truncate<'a>(&self, padded: &'a [u8], natural_len: usize) -> &'a [u8] {
         match self {
             Layout::Padded => padded,
-            Layout::Natural => padded.get(..natural).unwrap_or(padded),
+            Layout::Natural => padded.get(..natural_len).unwrap_or(padded),
         }
     }
 
@@ -148,9 +150,10 @@ mod tests {
     #[test]
     fn each_service_has_its_own_stateless_feature() {
         for (bit, service) in (1..).zip(SERVICES) {
-            let features = Features::new(|asked| asked == 0 || asked == bit);
-            for other in SERVICES {
-                assert_eq!(features.has_stateless(other), other == service);
+            let features = Features::new(|offered| offered == REVISION_1 || offered == bit);
+            for candidate in SERVICES {
+                let expected = candidate == service;
+                assert_eq!(features.has_stateless(candidate), expected);
             }
         }
     }
@@ -158,8 +161,8 @@ mod tests {
     #[test]
     fn every_other_feature_requires_revision_1() {
         for bit in ALL {
-            let needs = REQUIRES.iter().any(|pair| *pair == (bit, REVISION_1));
-            assert_eq!(needs, bit != REVISION_1);
+            let requires_revision_1 = REQUIRES.iter().any(|pair| *pair == (bit, REVISION_1));
+            assert_eq!(requires_revision_1, bit != REVISION_1);
         }
     }
 

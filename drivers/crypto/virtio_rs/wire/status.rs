@@ -21,7 +21,8 @@ pub(crate) enum Status {
     NoSpc,
     /// The verification of a signature failed.
     KeyRejected,
-    /// An undefined status code, for example the poison of a status that the device did not write.
+    /// An undefined status code. One example is 0xff, the initial value of a status byte, if the
+    /// device did not write the status.
     Unknown(u32),
 }
 

@@ -11,7 +11,7 @@ pub(super) fn word(bytes: &[u8], offset: usize) -> u32 {
 /// words are 0.
 pub(super) fn has_words(bytes: &[u8], expected: &[(usize, u32)]) -> bool {
     (0..bytes.len()).step_by(4).all(|offset| {
-        let value = expected.iter().find(|(at, _)| *at == offset);
-        word(bytes, offset) == value.map_or(0, |(_, value)| *value)
-    }) && expected.iter().all(|(at, _)| at + 4 <= bytes.len())
+        let entry = expected.iter().find(|(start, _)| *start == offset);
+        word(bytes, offset) == entry.map_or(0, |(_, value)| *value)
+    }) && expected.iter().all(|(start, _)| start + 4 <= bytes.len())
 }

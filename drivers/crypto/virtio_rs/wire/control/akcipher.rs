@@ -19,7 +19,8 @@ use kernel::prelude::*;
 use zerocopy::byteorder::little_endian::U32;
 use zerocopy_derive::Immutable;
 
-/// A CREATE request for a public key algorithm. The key follows. Both layouts are the same.
+/// A CREATE request for a public key algorithm. The key follows. The request has the
+/// same length in both layouts.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 pub(crate) struct CreateAkcipher {
@@ -80,11 +81,11 @@ mod tests {
     }
 
     #[test]
-    fn ecdsa_fields_match_the_layout_with_either_number() {
+    fn ecdsa_fields_match_the_layout_with_both_numbers_of_ecdsa() {
         for number in [Akcipher::Ecdsa, Akcipher::EcdsaUapi] {
             let scheme = Scheme::Ecdsa(number, Curve::P521);
             let request = CreateAkcipher::new(scheme, KeyType::Public, 133);
-            let set = [
+            let expected = [
                 (0, 0x404),
                 (4, number.number()),
                 (16, number.number()),
@@ -92,7 +93,7 @@ mod tests {
                 (24, 133),
                 (28, 5),
             ];
-            assert!(has_words(request.as_bytes(), &set));
+            assert!(has_words(request.as_bytes(), &expected));
         }
     }
 }

@@ -199,12 +199,14 @@ kernel::static_assert!(offset_of!(CreateChain, alg_chain_order) == 16);
 kernel::static_assert!(offset_of!(CreateChain, mac_algo) == 40);
 kernel::static_assert!(offset_of!(CreateChain, op_type) == 64);
 
-/// The two algorithms of algorithm chaining and their lengths in bytes.
+/// The parameters of algorithm chaining. Lengths are in bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Chain {
     pub(crate) cipher: Cipher,
+    /// The length of the cipher key.
     pub(crate) key_len: u32,
     pub(crate) mac: Mac,
+    /// The length of the MAC key.
     pub(crate) auth_key_len: u32,
     /// The length to which the device truncates the MAC.
     pub(crate) result_len: u32,
@@ -305,7 +307,7 @@ mod tests {
             auth_key_len: 20,
             result_len: 12,
         };
-        let set = |order, op| {
+        let expected = |order, op| {
             [
                 (0, 2),
                 (4, 3),
@@ -321,8 +323,8 @@ mod tests {
             ]
         };
         let request = CreateChain::new(&chain, Operation::Encrypt);
-        assert!(has_words(request.as_bytes(), &set(2, 1)));
+        assert!(has_words(request.as_bytes(), &expected(2, 1)));
         let request = CreateChain::new(&chain, Operation::Decrypt);
-        assert!(has_words(request.as_bytes(), &set(1, 2)));
+        assert!(has_words(request.as_bytes(), &expected(1, 2)));
     }
 }

@@ -143,7 +143,7 @@ mod tests {
     fn session_request_fields_match_the_layout() {
         let request = AeadRequest::new(Layout::Padded, Aead::Gcm, Operation::Decrypt, 7, &LENGTHS);
         let bytes = request.bytes(Layout::Padded);
-        let set = [
+        let expected = [
             (0, 0x301),
             (4, 1),
             (8, 7),
@@ -154,7 +154,7 @@ mod tests {
             (40, 16),
         ];
         assert_eq!(bytes.len(), 72);
-        assert!(has_words(bytes, &set));
+        assert!(has_words(bytes, &expected));
         assert_eq!(word(bytes, 0), bindings::VC_AEAD_DECRYPT);
         assert_eq!(request.bytes(Layout::Natural), &bytes[..48]);
     }
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn stateless_request_fields_match_the_layout() {
         let request = StatelessAeadRequest::new(Aead::Ccm, Operation::Encrypt, 32, &LENGTHS);
-        let set = [
+        let expected = [
             (0, 0x300),
             (4, 2),
             (24, 2),
@@ -174,7 +174,7 @@ mod tests {
             (48, 100),
             (52, 116),
         ];
-        assert!(has_words(request.as_bytes(), &set));
+        assert!(has_words(request.as_bytes(), &expected));
         assert_eq!(word(request.as_bytes(), 0), bindings::VC_AEAD_ENCRYPT);
     }
 }

@@ -29,8 +29,8 @@ pub(crate) enum AkcipherOperation {
     Decrypt = 1,
     /// Signing of a digest with a private key.
     Sign = 2,
-    /// Verification with a public key. The device reads the signature and then the digest, and only
-    /// writes the status.
+    /// Verification with a public key. The device reads the signature and then the digest. The
+    /// device only writes the status.
     Verify = 3,
 }
 
@@ -91,6 +91,7 @@ pub(crate) struct StatelessAkcipherRequest {
     algo: U32,
     key_type: U32,
     key_len: U32,
+    /// `struct virtio_crypto_rsa_session_para` or `virtio_crypto_ecdsa_session_para`.
     parameters: [U32; 2],
     src_data_len: U32,
     dst_data_len: U32,
@@ -167,14 +168,14 @@ mod tests {
         let request = new(Layout::Padded);
         let bytes = request.bytes(Layout::Padded);
         assert_eq!(bytes.len(), 72);
-        let set = [(0, 0x401), (4, 1), (8, 7), (24, 256), (28, 255)];
-        assert!(has_words(bytes, &set));
+        let expected = [(0, 0x401), (4, 1), (8, 7), (24, 256), (28, 255)];
+        assert!(has_words(bytes, &expected));
 
         let request = new(Layout::Natural);
         let bytes = request.bytes(Layout::Natural);
         assert_eq!(bytes.len(), 32);
-        let set = [(0, 0x401), (4, 1), (8, 7), (16, 1), (24, 256), (28, 255)];
-        assert!(has_words(bytes, &set));
+        let expected = [(0, 0x401), (4, 1), (8, 7), (16, 1), (24, 256), (28, 255)];
+        assert!(has_words(bytes, &expected));
     }
 
     #[test]
@@ -182,7 +183,7 @@ mod tests {
         let scheme = Scheme::Ecdsa(Akcipher::Ecdsa, Curve::P256);
         let verify = AkcipherOperation::Verify;
         let request = StatelessAkcipherRequest::new(scheme, verify, KeyType::Public, 65, 72, 32);
-        let set = [
+        let expected = [
             (0, 0x403),
             (4, 2),
             (24, 2),
@@ -192,7 +193,7 @@ mod tests {
             (44, 72),
             (48, 32),
         ];
-        assert!(has_words(request.as_bytes(), &set));
+        assert!(has_words(request.as_bytes(), &expected));
         assert_eq!(request.as_bytes().len(), 52);
     }
 }

@@ -29,17 +29,21 @@ use zerocopy_derive::Immutable;
 pub(crate) struct ChainLengths {
     pub(crate) iv: u32,
     pub(crate) aad: u32,
-    /// The length of the source, all of which is encrypted or decrypted.
+    /// The length of the source, and of the destination. The cipher processes all of it.
     pub(crate) data: u32,
-    /// The number of bytes at the beginning of the data that are part of the MAC.
+    /// The number of bytes at the beginning of the ciphertext that the MAC covers. Padding is not
+    /// covered.
     pub(crate) hashed: u32,
 }
 
 /// An algorithm chaining request in session mode.
 ///
-/// In the padded layout the IV, the AAD and the source follow, in the order that QEMU expects. In
-/// the natural layout the IV, the source and the AAD follow, in the order of the specification. The
-/// device writes the destination and then the MAC.
+/// The order of the data depends on the layout:
+///
+/// - padded: IV, AAD, source. This is the order that QEMU expects.
+/// - natural: IV, source, AAD. This is the order of the specification.
+///
+/// The device writes the destination and then the MAC.
 #[repr(C)]
 #[derive(IntoBytes, Immutable)]
 pub(crate) struct ChainRequest {
@@ -183,7 +187,7 @@ mod tests {
     #[test]
     fn session_request_fields_match_the_layout() {
         let request = ChainRequest::new(Layout::Natural, &CHAIN, Operation::Decrypt, 7, &LENGTHS);
-        let set = [
+        let expected = [
             (0, 1),
             (4, 3),
             (8, 7),
@@ -197,13 +201,13 @@ mod tests {
             (56, 16),
             (64, 2),
         ];
-        assert!(has_words(request.as_bytes(), &set));
+        assert!(has_words(request.as_bytes(), &expected));
     }
 
     #[test]
     fn stateless_request_fields_match_the_layout() {
         let request = StatelessChainRequest::new(&CHAIN, Operation::Encrypt, &LENGTHS);
-        let set = [
+        let expected = [
             (0, 0),
             (4, 3),
             (24, 2),
@@ -223,6 +227,6 @@ mod tests {
             (88, 16),
             (96, 2),
         ];
-        assert!(has_words(request.as_bytes(), &set));
+        assert!(has_words(request.as_bytes(), &expected));
     }
 }

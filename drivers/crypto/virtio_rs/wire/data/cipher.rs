@@ -42,7 +42,8 @@ kernel::static_assert!(offset_of!(CipherRequest, iv_len) == 24);
 kernel::static_assert!(offset_of!(CipherRequest, op_type) == 64);
 
 impl CipherRequest {
-    /// Creates the request for `len` bytes of data. The lengths are in bytes.
+    /// Creates the request. The source and the destination have `len` bytes each. All lengths are
+    /// in bytes.
     pub(crate) fn new(
         layout: Layout,
         cipher: Cipher,
@@ -91,7 +92,8 @@ kernel::static_assert!(offset_of!(StatelessCipherRequest, cipher_algo) == 24);
 kernel::static_assert!(offset_of!(StatelessCipherRequest, op_type) == 96);
 
 impl StatelessCipherRequest {
-    /// Creates the request for `len` bytes of data. The lengths are in bytes.
+    /// Creates the request. The source and the destination have `len` bytes each. All lengths are
+    /// in bytes.
     pub(crate) fn new(
         cipher: Cipher,
         operation: Operation,
@@ -118,9 +120,9 @@ impl StatelessCipherRequest {
 /// All lengths are in bytes. `key_len` is 0 in session mode. The key, the IV, the source, the
 /// destination and the status count towards `max_size`.
 pub(crate) fn max_cipher_len(key_len: usize, iv_len: u32, max_size: u64) -> u64 {
-    let others = u64::from(iv_len) + (key_len + STATUS_LEN) as u64;
+    let other_fields = u64::from(iv_len) + (key_len + STATUS_LEN) as u64;
     // The source and the destination have the same length.
-    max_size.saturating_sub(others) / 2
+    max_size.saturating_sub(other_fields) / 2
 }
 
 #[kernel::macros::kunit_tests(virtio_crypto_rs_wire_data_cipher)]
@@ -145,7 +147,7 @@ mod tests {
             16,
             4096,
         );
-        let set = [
+        let expected = [
             (0, 1),
             (4, 3),
             (8, 0x4433_2211),
@@ -155,7 +157,7 @@ mod tests {
             (32, 4096),
             (64, 1),
         ];
-        assert!(has_words(request.as_bytes(), &set));
+        assert!(has_words(request.as_bytes(), &expected));
         assert_eq!(word(request.as_bytes(), 0), bindings::VC_CIPHER_DECRYPT);
         assert_eq!(
             size_of::<CipherRequest>(),
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn encrypt_in_session_0_has_session_id_0() {
+    fn session_id_0_is_a_valid_session_id() {
         let request = CipherRequest::new(
             Layout::Padded,
             Cipher::AesCbc,
@@ -190,7 +192,7 @@ mod tests {
     #[test]
     fn stateless_request_fields_match_the_layout() {
         let request = StatelessCipherRequest::new(Cipher::AesCbc, Operation::Decrypt, 32, 16, 4096);
-        let set = [
+        let expected = [
             (0, 1),
             (4, 3),
             (24, 3),
@@ -201,14 +203,14 @@ mod tests {
             (44, 4096),
             (96, 1),
         ];
-        assert!(has_words(request.as_bytes(), &set));
+        assert!(has_words(request.as_bytes(), &expected));
     }
 
     #[test]
     fn max_cipher_len_counts_source_and_destination() {
-        // With QEMU's `max_size` of 1048576 a request has at most 524272 bytes of whole blocks.
-        let room = max_cipher_len(0, 16, 0x10_0000);
-        assert_eq!(room - room % 16, 524_272);
+        // QEMU's `max_size` is 1048576. A request then has at most 524272 bytes in whole blocks.
+        let max_len = max_cipher_len(0, 16, 0x10_0000);
+        assert_eq!(max_len - max_len % 16, 524_272);
         assert_eq!(max_cipher_len(0, 16, 49), 16);
         assert_eq!(max_cipher_len(0, 16, 48), 15);
         assert_eq!(max_cipher_len(32, 16, 81), 16);

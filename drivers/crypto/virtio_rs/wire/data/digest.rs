@@ -19,7 +19,7 @@ use kernel::prelude::*;
 use zerocopy::byteorder::little_endian::U32;
 use zerocopy_derive::Immutable;
 
-/// The low byte of the opcode of the only operation of either service.
+/// The low byte of the opcode. Both services have only this operation.
 const DIGEST: u32 = 0;
 
 /// A hash or MAC request in session mode. The source follows.
@@ -37,7 +37,7 @@ kernel::static_assert!(size_of::<DigestRequest>() == PADDED_LEN);
 impl DigestRequest {
     const NATURAL_LEN: usize = 32;
 
-    /// Creates the request for a hash. The lengths are in bytes.
+    /// Creates the request for a hash of `len` bytes. The lengths are in bytes.
     pub(crate) fn hash(
         layout: Layout,
         hash: Hash,
@@ -49,7 +49,7 @@ impl DigestRequest {
         Self::new(header, len, result_len)
     }
 
-    /// Creates the request for a MAC. The lengths are in bytes.
+    /// Creates the request for a MAC of `len` bytes. The lengths are in bytes.
     pub(crate) fn mac(
         layout: Layout,
         mac: Mac,
