@@ -4,9 +4,9 @@
 //!
 //! - [`bh`]: a token for code that runs with bottom halves disabled
 //! - [`completion`], [`semaphore`]: waiting with a timeout
-//! - [`device_lock`]: the lock of a device
+//! - [`device_lock`]: the lock of a `struct device`
 //! - [`dma`]: buffers that are owned by a device while they are in flight
-//! - [`read_once`]: inlined loads of atomic variables
+//! - [`read_once`]: loads of atomic variables that are always inlined
 //! - [`secret`]: memory that is wiped on drop
 //! - [`work`]: work items that can be cancelled
 //! - [`workqueue`]: a workqueue that memory reclaim may wait for

@@ -37,16 +37,18 @@ impl BhDisabled {
         }
     }
 
-    /// Calls `f` with bottom halves disabled. Disables them only in process context, because a softirq
+    /// Calls `f` with bottom halves disabled. In a softirq this is cheap, because a softirq already
     /// runs with bottom halves disabled.
     ///
     /// Context: process or softirq, interrupts enabled.
     #[inline(always)]
     pub(crate) fn scope<R>(f: impl FnOnce(&Self) -> R) -> R {
-        // SAFETY: `local_bh_disable()` may be nested and has no requirements. `drop` balances the call.
+        // SAFETY: `local_bh_disable()` may be nested and has no requirements. `drop` balances the
+        // call.
         let disabled_here = unsafe { helpers::local_bh_disable_unless_softirq() };
-        // INVARIANT: Either `local_bh_disable()` just disabled bottom halves, and `drop` enables them. Or this
-        // is a softirq, which ends after this function has returned: the token does not leave it.
+        // INVARIANT: In process context, bottom halves were just disabled, and `drop` enables them.
+        // In a softirq, they are disabled until the softirq ends. The token does not outlive this
+        // function, so the token does not outlive the softirq.
         let bh = Self {
             disabled_here,
             _not_send: NotThreadSafe,
@@ -72,8 +74,8 @@ impl BhDisabled {
 impl Drop for BhDisabled {
     fn drop(&mut self) {
         if self.disabled_here {
-            // SAFETY: `disable` called `local_bh_disable()` on this thread. The type is not `Send`,
-            // so this call balances that one.
+            // SAFETY: `disable` or `scope` called `local_bh_disable()` on this thread, because the
+            // type is not `Send`. This call balances that call.
             unsafe { helpers::local_bh_enable() };
         }
     }

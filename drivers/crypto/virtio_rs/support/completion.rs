@@ -35,7 +35,7 @@ unsafe impl Send for Completion {}
 unsafe impl Sync for Completion {}
 
 impl Completion {
-    /// Creates a completion that is not complete.
+    /// Creates an incomplete completion.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             // INVARIANT: `init_completion()` initialises the completion.
@@ -47,7 +47,7 @@ impl Completion {
         })
     }
 
-    /// Initialises a completion that is not complete in place.
+    /// Initialises an incomplete completion in place.
     ///
     /// # Safety
     ///
@@ -68,16 +68,17 @@ impl Completion {
         unsafe { bindings::complete(self.inner.get()) };
     }
 
-    /// Waits for at most `limit`. Returns false if the completion is not complete then.
+    /// Waits for at most `limit`. Returns true if the completion is complete, false after a
+    /// timeout.
     ///
     /// Signals do not end the wait, because the device uses the waiter's memory until the
-    /// completion.
+    /// completion is complete.
     ///
     /// Context: process, may sleep.
     pub(crate) fn wait(&self, limit: Msecs) -> bool {
         let limit = msecs_to_jiffies(limit);
         // SAFETY: By the type invariant the completion is initialised.
-        let left = unsafe { bindings::wait_for_completion_timeout(self.inner.get(), limit) };
-        left != 0
+        let remaining = unsafe { bindings::wait_for_completion_timeout(self.inner.get(), limit) };
+        remaining != 0
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The lock of a device, which the driver core holds while it binds or unbinds a driver.
+//! The lock of a `struct device`. The driver core holds the lock while it binds or unbinds a
+//! driver.
 //!
 //! C header: [`include/linux/device.h`](srctree/include/linux/device.h)
 
@@ -28,9 +29,9 @@ pub(crate) struct DeviceGuard<'a> {
 }
 
 impl<'a> DeviceGuard<'a> {
-    /// Takes the lock of a device and waits for it if necessary.
+    /// Takes the lock of a device. Waits until the lock is free.
     ///
-    /// Context: process, may sleep. The current thread must not hold the lock already, or it
+    /// Context: process, may sleep. If the current thread already holds the lock, the thread
     /// deadlocks.
     pub(crate) fn lock(dev: &'a device::Device) -> Self {
         // SAFETY: A reference to a `Device` is a pointer to a valid `struct device`.
@@ -47,9 +48,9 @@ impl<'a> DeviceGuard<'a> {
     /// Context: process.
     pub(crate) fn try_lock(dev: &'a device::Device) -> Option<Self> {
         // SAFETY: A reference to a `Device` is a pointer to a valid `struct device`.
-        let taken = unsafe { helpers::device_trylock(Self::raw(dev)) };
+        let is_locked = unsafe { helpers::device_trylock(Self::raw(dev)) };
         // INVARIANT: `device_trylock()` returned true, so the current thread holds the lock.
-        taken.then(|| Self {
+        is_locked.then(|| Self {
             dev,
             _not_send: NotThreadSafe,
         })

@@ -12,10 +12,14 @@ use kernel::{
     prelude::*, //
 };
 
-/// Memory that the device writes. The type is aligned to `CRYPTO_DMA_ALIGN`, so on non-coherent
-/// systems the memory shares no cache line with other data: unmapping it discards the line, and with it
-/// what the CPU has written there meanwhile. That is 128 bytes on arm64, whatever the size of a line. An
-/// attribute takes no constant, so the number is repeated, and checked below.
+/// Memory that the device writes.
+///
+/// On non-coherent systems, unmapping DMA memory discards its cache lines, and everything that the
+/// CPU wrote to these lines in the meantime. The type is therefore aligned to `CRYPTO_DMA_ALIGN`,
+/// so that the memory shares no cache line with other data. On arm64, `CRYPTO_DMA_ALIGN` is 128.
+///
+/// The attribute `align` requires a literal. An assertion compares the literals with
+/// `CRYPTO_DMA_ALIGN`.
 #[cfg_attr(target_arch = "x86_64", repr(C, align(8)))]
 #[cfg_attr(not(target_arch = "x86_64"), repr(C, align(128)))]
 pub(crate) struct DmaAligned<T>(pub(crate) T);
@@ -23,8 +27,8 @@ pub(crate) struct DmaAligned<T>(pub(crate) T);
 // The size of a type is a multiple of its alignment, so no data follows in the last cache line.
 kernel::static_assert!(align_of::<DmaAligned<u8>>() >= bindings::VC_CRYPTO_DMA_ALIGN as usize);
 
-/// The scatterlists of a [`VirtqueueBuffer`] in ring order: the lists that the device reads, then the lists
-/// that the device writes.
+/// The scatterlists of a [`VirtqueueBuffer`] in ring order: first the lists that the device reads,
+/// then the lists that the device writes.
 ///
 /// # Invariants
 ///
@@ -38,9 +42,9 @@ pub(crate) struct SgLists {
 impl SgLists {
     /// The maximum number of lists of a buffer.
     ///
-    /// An algorithm chaining request in stateless mode has the most. The device reads the header,
-    /// two keys, the IV, the AAD, the source and padding. The device writes the destination,
-    /// padding, the tag and the status.
+    /// An algorithm chaining request in stateless mode has the most lists. The device reads 7
+    /// lists: header, two keys, IV, AAD, source and padding. The device writes 4 lists:
+    /// destination, padding, tag and status.
     const MAX: usize = 11;
 
     /// Creates an empty set of lists.
@@ -53,8 +57,8 @@ impl SgLists {
         }
     }
 
-    /// Returns a writer that replaces the elements. The counts of the lists do not change before
-    /// [`SgListsWriter::finish`].
+    /// Returns a writer that replaces the lists. The caller must call [`SgListsWriter::finish`]
+    /// after the last list.
     #[inline(always)]
     pub(crate) fn fill(&mut self) -> SgListsWriter<'_> {
         // INVARIANT: Zero elements are initialised.
@@ -65,15 +69,16 @@ impl SgLists {
         }
     }
 
-    /// Returns the elements and the numbers of device-readable and device-writable lists.
+    /// Returns a pointer to the array of lists, and the numbers of device-readable and
+    /// device-writable lists.
     pub(crate) fn as_raw(&mut self) -> (*mut *mut bindings::scatterlist, u32, u32) {
         // CAST: `MaybeUninit<T>` has the layout of `T`.
         (self.lists.as_mut_ptr().cast(), self.readable, self.writable)
     }
 }
 
-/// A writer that fills [`SgLists`]. The writer stores its counts in [`SgLists`] only in
-/// [`finish`](Self::finish), so the compiler can keep them in registers.
+/// A writer that fills [`SgLists`]. Only [`finish`](Self::finish) stores the numbers of lists in
+/// [`SgLists`]. Until then the compiler can keep the numbers in registers.
 ///
 /// # Invariants
 ///
@@ -96,8 +101,8 @@ impl SgListsWriter<'_> {
             return Err(EINVAL);
         }
         self.push_writable(list)?;
-        // INVARIANT: `push_writable` initialised the element and counted it as writable. The sum of
-        // both counts does not change.
+        // INVARIANT: `push_writable` initialised the element and incremented `writable`. Count the
+        // element as readable instead, so that the sum stays the same.
         self.readable += 1;
         self.writable = 0;
         Ok(())
@@ -118,7 +123,7 @@ impl SgListsWriter<'_> {
         Ok(())
     }
 
-    /// Stores the counts in the [`SgLists`].
+    /// Stores the numbers of lists in the [`SgLists`].
     #[inline(always)]
     pub(crate) fn finish(&mut self) {
         // INVARIANT: By the invariant of this type the first `readable + writable` elements are
@@ -128,7 +133,8 @@ impl SgListsWriter<'_> {
     }
 }
 
-/// An owned buffer that can be added to a virtqueue as a pointer and taken back.
+/// An owned buffer that can be converted to a pointer. A virtqueue stores the pointer while the
+/// buffer is in flight.
 ///
 /// # Safety
 ///

@@ -5,7 +5,7 @@
 use crate::bindings::helpers;
 use kernel::prelude::*;
 
-/// Compares two byte strings in constant time. The time only depends on their lengths.
+/// Compares two byte strings. The time only depends on their lengths.
 pub(crate) fn constant_time_eq(one: &[u8], other: &[u8]) -> bool {
     let len = one.len();
     if len != other.len() {
@@ -31,14 +31,14 @@ impl Secret {
     pub(crate) fn new(parts: &[&[u8]]) -> Result<Self> {
         let len = parts.iter().map(|part| part.len()).sum();
         // INVARIANT: The capacity is the total length, so the loop does not reallocate.
-        let mut copy = Self(KVec::with_capacity(len, GFP_KERNEL)?);
+        let mut secret = Self(KVec::with_capacity(len, GFP_KERNEL)?);
         for part in parts {
-            copy.0.extend_from_slice(part, GFP_KERNEL)?;
+            secret.0.extend_from_slice(part, GFP_KERNEL)?;
         }
-        Ok(copy)
+        Ok(secret)
     }
 
-    /// Creates `len` bytes of 0.
+    /// Creates a secret of `len` zero bytes.
     ///
     /// # Errors
     ///
@@ -123,12 +123,12 @@ mod tests {
 
     #[test]
     fn stack_secret_is_wiped_on_drop() {
-        let mut place = MaybeUninit::new(StackSecret::new(b"a secret"));
-        // SAFETY: `place` is initialised, and the test does not use the dropped value as a
+        let mut slot = MaybeUninit::new(StackSecret::new(b"a secret"));
+        // SAFETY: `slot` is initialised, and the test does not use the dropped value as a
         // `StackSecret` again.
-        unsafe { place.assume_init_drop() };
+        unsafe { slot.assume_init_drop() };
         // SAFETY: The bytes are still initialised after the drop, and `[u8; 8]` is `Copy`.
-        let bytes = unsafe { (&raw const (*place.as_ptr()).0).read() };
+        let bytes = unsafe { (&raw const (*slot.as_ptr()).0).read() };
         assert_eq!(bytes, [0; 8]);
     }
 }

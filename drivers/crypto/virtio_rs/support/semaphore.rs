@@ -52,8 +52,8 @@ impl Semaphore {
         })
     }
 
-    /// Decrements the count. Waits for at most `limit` while the count is 0. Returns false if the
-    /// count is still 0 then.
+    /// Decrements the count. If the count is 0, waits for [`up`](Self::up), for at most `limit`.
+    /// Returns false after a timeout, without decrementing the count.
     ///
     /// Context: process, may sleep. Signals do not end the wait.
     pub(crate) fn down_timeout(&self, limit: Msecs) -> bool {

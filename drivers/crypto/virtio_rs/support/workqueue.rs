@@ -11,9 +11,12 @@ use crate::{
 use core::ptr::NonNull;
 use kernel::prelude::*;
 
-/// A workqueue for work items that memory reclaim may wait for (`WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_HIGHPRI`).
+/// A workqueue for work items that memory reclaim may wait for.
 ///
-/// Users of a failed device wait for its work items, which therefore have high priority. A rescuer thread runs the work items if memory for a worker thread is exhausted.
+/// - `WQ_MEM_RECLAIM`: a rescuer thread runs the work items if memory for a worker thread is
+///   exhausted.
+/// - `WQ_HIGHPRI`: users of a failed device wait until the device's work item has reset the device.
+/// - `WQ_UNBOUND`: the work items run on any CPU.
 ///
 /// Dropping the workqueue waits for its work items and may sleep.
 ///
@@ -55,13 +58,14 @@ impl ReclaimWorkqueue {
 
 impl Drop for ReclaimWorkqueue {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant the workqueue is valid and owned. Nothing uses it after
-        // this call.
+        // SAFETY: By the type invariant the workqueue is valid and owned. Nothing uses the
+        // workqueue after this call.
         unsafe { bindings::destroy_workqueue(self.wq.as_ptr()) };
     }
 }
 
-/// A scope in which allocations neither start I/O nor wait for it (`GFP_NOIO`).
+/// A scope in which allocations neither start I/O nor wait for I/O (`GFP_NOIO`). The I/O might need
+/// the work item that allocates memory.
 ///
 /// # Invariants
 ///
