@@ -2,9 +2,9 @@
 
 //! Bindings to the C interfaces that the driver uses.
 //!
-//! The module re-exports the bindings of the kernel crate, so both use the same types. The driver's
-//! `Makefile` generates bindings to the interfaces that the kernel crate does not bind. Only the
-//! layers [`support`](crate::support), [`virtio`](crate::virtio) and [`crypto`](crate::crypto) use
+//! The module re-exports the bindings of the kernel crate, so that both use the same types. The
+//! driver's `Makefile` generates the bindings that the kernel crate does not have. Only the layers
+//! [`support`](crate::support), [`virtio`](crate::virtio) and [`crypto`](crate::crypto) use
 //! this module.
 
 #![allow(

@@ -30,8 +30,9 @@ pub(crate) struct Driver;
 
 /// The data that all devices share.
 ///
-/// Each device also has a reference to the workqueue. This structure drops the last one when the driver
-/// is unregistered, because the `exit` of a transform could not wait for the workqueue.
+/// Each device also has a reference to the workqueue. Dropping the last reference waits for the
+/// workqueue, which the `exit` callback of a transform must not do. This structure therefore keeps
+/// a reference until the driver is unregistered.
 pub(crate) struct Shared {
     registry: Arc<Registry>,
     workqueue: Arc<ReclaimWorkqueue>,
@@ -43,7 +44,7 @@ pub(crate) struct DeviceData {
     registry: Arc<Registry>,
     device: Arc<Device>,
     /// The device's folder in debugfs.
-    _shown: Pin<KBox<debugfs::Scope<Arc<Device>>>>,
+    _debugfs_dir: Pin<KBox<debugfs::Scope<Arc<Device>>>>,
 }
 
 impl virtio::Driver for Driver {
@@ -78,8 +79,9 @@ impl virtio::Driver for Driver {
 
     fn exit_shared(shared: &Arc<Shared>) {
         shared.registry.disable_sync();
-        // RCU callbacks of this module release the bindings of keys. Each binding has a reference to its
-        // device.
+        // RCU callbacks drop bindings of keys to devices. Each binding has a reference to its
+        // device, and each device has a reference to the workqueue. Wait for the callbacks, so that
+        // `shared` has the last reference.
         rcu::rcu_barrier();
     }
 
@@ -91,7 +93,7 @@ impl virtio::Driver for Driver {
         let workqueue = shared.workqueue.clone();
         pin_init::pin_init_scope(move || {
             let device = Device::probe(dev, registry.clone(), registry.settings(), workqueue)?;
-            let shown = KBox::pin_init(
+            let debugfs_dir = KBox::pin_init(
                 registry.debugfs().scope(
                     Ok::<_, Error>(device.clone()),
                     dev.as_ref().name(),
@@ -101,15 +103,16 @@ impl virtio::Driver for Driver {
                 ),
                 GFP_KERNEL,
             )?;
-            // Add the device last: an error after this would have to remove it.
+            // Add the device last. An error after `add` would have to remove the device again.
             registry.add(&device)?;
-            Ok(try_pin_init!(DeviceData { registry, device, _shown: shown } ? Error))
+            Ok(try_pin_init!(DeviceData { registry, device, _debugfs_dir: debugfs_dir } ? Error))
         })
     }
 
     fn start(_dev: &virtio::Device<Core<'_>>, data: Pin<&DeviceData>) {
         data.device.start();
-        // Register algorithms before `probe` returns to user space, if the device is ready.
+        // If the device is ready, register its algorithms now. A program can then use them as soon
+        // as it has loaded the module.
         data.update_registrations();
     }
 
@@ -133,8 +136,8 @@ impl virtio::Driver for Driver {
 }
 
 impl DeviceData {
-    /// Updates the registered algorithms after a change of the device. If that fails, the registry's
-    /// work item repeats it.
+    /// Updates the registered algorithms after a change of the device. If the update fails, the
+    /// registry's work item repeats the update.
     fn update_registrations(&self) {
         if self.registry.update().is_err() {
             self.registry.device_changed();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Wrappers of static inline functions and macros, to be called from Rust. The
- * Rust name of a wrapper has no rust_helper_vc_ prefix. A wrapper without a
- * comment only calls the function that its name denotes.
+ * Wrappers that let Rust code call static inline functions and macros. In Rust,
+ * the wrappers have no rust_helper_vc_ prefix (vc: virtio crypto). A wrapper
+ * without a comment only calls the function of the same name.
  */
 #include <crypto/algapi.h>
 #include <crypto/internal/aead.h>
@@ -27,7 +27,7 @@
 #include <linux/virtio_config.h>
 #include <linux/workqueue.h>
 
-/* memory and context */
+/* memory, execution context and work items */
 
 void rust_helper_vc_memzero_explicit(void *s, size_t count)
 {
@@ -108,7 +108,7 @@ bool rust_helper_vc_queue_bh_work(struct work_struct *work)
 	return queue_work(system_bh_wq, work);
 }
 
-/* Queues the work item to run now, even if a delay has not expired. */
+/* Queues the work item to run now, even if it is queued with a delay. */
 bool rust_helper_vc_mod_delayed_work(struct workqueue_struct *wq,
 				     struct delayed_work *work)
 {
@@ -180,7 +180,7 @@ struct page *rust_helper_vc_sg_page(struct scatterlist *sg)
 	return sg_page(sg);
 }
 
-/* The driver depends on 64BIT, so there is no high memory. */
+/* The driver depends on 64BIT, so no page is in high memory. */
 void *rust_helper_vc_sg_virt(struct scatterlist *sg)
 {
 	return sg_virt(sg);
@@ -234,7 +234,7 @@ void rust_helper_vc_ahash_request_set_tfm(struct ahash_request *req,
 
 /* public keys */
 
-/* Returns the value of the variable. */
+/* Without CONFIG_CRYPTO_FIPS, fips_enabled is a macro. */
 bool rust_helper_vc_fips_enabled(void)
 {
 	return fips_enabled;
@@ -280,7 +280,10 @@ bool rust_helper_vc_virtio_has_feature(const struct virtio_device *vdev,
 	return virtio_has_feature(vdev, fbit);
 }
 
-/* Does not check that the driver declares the feature. */
+/*
+ * Unlike virtio_has_feature(), does not check that the driver declares the
+ * feature.
+ */
 bool rust_helper_vc_virtio_test_bit(const struct virtio_device *vdev,
 				    unsigned int fbit)
 {
@@ -294,7 +297,7 @@ void rust_helper_vc_virtio_clear_bit(struct virtio_device *vdev,
 }
 
 /*
- * Accepts a feature that the device offers. Returns false if it does not.
+ * Accepts a feature. Returns false if the device does not offer the feature.
  */
 bool rust_helper_vc_virtio_accept_bit(struct virtio_device *vdev,
 				      unsigned int fbit)
@@ -354,15 +357,15 @@ int rust_helper_vc_virtqueue_set_affinity(struct virtqueue *vq,
 
 /*
  * Resets the affinity of the first @nvqs virtqueues and deletes all virtqueues.
- * @nvqs is the argument of find_vqs(), because the device's list may also have
- * a virtqueue of the transport, which has no affinity.
+ * @nvqs must be the number of virtqueues of the driver. The transport may have
+ * added a virtqueue of its own, which has no affinity.
  */
 void rust_helper_vc_virtio_del_vqs(struct virtio_device *vdev,
 				   unsigned int nvqs)
 {
 	struct virtqueue *vq;
 
-	/* The transport does not do this if virtqueues share an interrupt. */
+	/* del_vqs() does not do this if virtqueues share an interrupt. */
 	virtio_device_for_each_vq(vdev, vq)
 		if (vq->index < nvqs)
 			virtqueue_set_affinity(vq, NULL);
@@ -370,9 +373,9 @@ void rust_helper_vc_virtio_del_vqs(struct virtio_device *vdev,
 }
 
 /*
- * Repeats the initialisation of a device that was reset up to FEATURES_OK, as
- * the virtio core does before it calls restore(). The features stay the same.
- * Returns -ENODEV if the device rejects the features.
+ * Initialises a device after a reset, up to and including FEATURES_OK. The
+ * virtio core does the same before it calls restore(). The negotiated features
+ * stay the same. Returns -ENODEV if the device rejects the features.
  */
 int rust_helper_vc_virtio_renegotiate(struct virtio_device *vdev)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module parameters, checked.
+//! The values of the module parameters, and their checks.
 
 use crate::wire::algorithm::{
     Akcipher,
@@ -11,21 +11,22 @@ use kernel::{
     time::Msecs, //
 };
 
-/// The priority with `prefer`. Implementations with CPU instructions have up to 800. An `authenc()` of
-/// them has 4300 and more: ten times the priority of the cipher, plus that of the hash.
+/// The priority with `prefer`. It exceeds the priorities of the kernel's implementations that use
+/// CPU instructions. They have priorities up to 800. An `authenc()` of two such implementations has
+/// ten times the priority of the cipher plus the priority of the hash, for example 4300.
 const PREFERRED: u32 = 9000;
 
 /// The maximum of the parameter `priority`.
 const MAX_PRIORITY: u32 = 10000;
 
-/// The maximum priority of public key algorithms without `prefer_public_keys`. The kernel's own have
-/// 100.
+/// The maximum priority of public key algorithms without `prefer_public_keys`. The kernel's own
+/// implementations have the priority 100.
 const MAX_DEFAULT_AKCIPHER_PRIORITY: u32 = 90;
 
 /// The range of request timeouts, in milliseconds.
 const TIMEOUTS: core::ops::RangeInclusive<u32> = 100..=600_000;
 
-/// The values of the module parameters. All are in their range.
+/// The values of the module parameters. Each value is in the range of its parameter.
 #[derive(Clone, Copy)]
 pub(crate) struct Settings {
     priority: u32,
@@ -73,8 +74,11 @@ impl Settings {
         })
     }
 
-    /// Sets the maximum source length in bytes of in-place requests that get a checksum. All values are
-    /// in range. 0 disables checksums.
+    /// Sets the maximum source length in bytes of in-place requests that get a checksum. 0 disables
+    /// checksums. The parameter has no range, so every value is valid.
+    ///
+    /// If a device fails during an in-place request, the checksum shows whether the source is
+    /// unchanged. Only then can the request be repeated on the fallback.
     pub(crate) fn with_rescue_in_place(self, bytes: u32) -> Self {
         Self {
             rescue_in_place: bytes,
@@ -104,29 +108,30 @@ impl Settings {
         })
     }
 
-    /// Returns the priority of an algorithm. The synchronous variant has a lower one, because users that
-    /// support both do better with the asynchronous variant, which does not block.
+    /// Returns the priority of an algorithm. The priority of the synchronous variant is lower by 1.
+    /// Users that support both variants then get the asynchronous variant, which does not block.
     pub(crate) fn priority(&self, synchronous: bool) -> i32 {
         let priority = self.priority.saturating_sub(u32::from(synchronous));
-        // At most `MAX_PRIORITY`.
+        // The conversion cannot fail: the priority is at most `MAX_PRIORITY`.
         i32::try_from(priority).unwrap_or(0)
     }
 
-    /// Returns the priority of public key algorithms. It is below that of the kernel's own unless
-    /// `prefer_public_keys` is set: the kernel checks its own signatures with the implementation of the
-    /// highest priority.
+    /// Returns the priority of public key algorithms. The kernel checks signatures, for example of
+    /// modules, with the implementation of the highest priority. Unless `prefer_public_keys` is
+    /// set, the driver's priority is therefore below the priority of the kernel's own
+    /// implementation.
     pub(crate) fn public_key_priority(&self) -> i32 {
         let priority = if self.prefer_public_keys {
             PREFERRED
         } else {
             self.priority.min(MAX_DEFAULT_AKCIPHER_PRIORITY)
         };
-        // At most `PREFERRED`.
+        // The conversion cannot fail: the priority is at most `PREFERRED`.
         i32::try_from(priority).unwrap_or(0)
     }
 
-    /// Returns the number of ECDSA on devices without VIRTIO_CRYPTO_F_REVISION_1, or `None` if ECDSA is
-    /// disabled on them.
+    /// Returns the number that devices without VIRTIO_CRYPTO_F_REVISION_1 use for ECDSA, or `None`
+    /// if the driver must not use ECDSA on these devices.
     pub(crate) fn ecdsa_number(&self) -> Option<Akcipher> {
         self.ecdsa_number
     }
@@ -136,7 +141,7 @@ impl Settings {
         self.services & 1 << service.number() != 0
     }
 
-    /// Returns true if each request must carry its key, provided the device supports that.
+    /// Returns true if requests must use stateless mode on devices that support stateless mode.
     pub(crate) fn stateless(&self) -> bool {
         self.stateless
     }
@@ -161,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn values_out_of_range_are_refused() {
+    fn out_of_range_values_are_rejected() {
         assert!(new(MAX_PRIORITY + 1, false, 1000).is_err());
         assert!(new(u32::MAX, true, 1000).is_err());
         assert!(new(0, false, 99).is_err());
@@ -171,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_synchronous_flavour_comes_second() {
+    fn synchronous_variant_has_lower_priority() {
         let settings = new(90, false, 1000).unwrap();
         assert_eq!(settings.priority(false), 90);
         assert_eq!(settings.priority(true), 89);
@@ -180,13 +185,13 @@ mod tests {
     }
 
     #[test]
-    fn preferred_beats_what_the_cpu_has() {
+    fn prefer_exceeds_priority_of_cpu_implementations() {
         let settings = new(90, true, 1000).unwrap();
         assert!(settings.priority(true) > 4300 + 800);
     }
 
     #[test]
-    fn public_keys_are_preferred_only_if_that_is_said() {
+    fn public_keys_are_preferred_only_with_prefer_public_keys() {
         for (priority, prefer) in [(90, true), (MAX_PRIORITY, false), (95, true)] {
             let settings = new(priority, prefer, 1000).unwrap();
             assert_eq!(settings.public_key_priority(), 90);
@@ -198,22 +203,22 @@ mod tests {
     }
 
     #[test]
-    fn ecdsa_has_no_number_or_one_of_two() {
-        let number = |number| {
+    fn ecdsa_number_is_0_2_or_3() {
+        let ecdsa_number = |parameter| {
             let settings = new(90, false, 1000).unwrap();
-            let settings = settings.with_public_keys(false, number)?;
+            let settings = settings.with_public_keys(false, parameter)?;
             Ok::<_, Error>(settings.ecdsa_number())
         };
-        assert_eq!(number(0), Ok(None));
-        assert_eq!(number(2), Ok(Some(Akcipher::Ecdsa)));
-        assert_eq!(number(3), Ok(Some(Akcipher::EcdsaUapi)));
-        for other in [1, 4, u32::MAX] {
-            assert_eq!(number(other), Err(EINVAL));
+        assert_eq!(ecdsa_number(0), Ok(None));
+        assert_eq!(ecdsa_number(2), Ok(Some(Akcipher::Ecdsa)));
+        assert_eq!(ecdsa_number(3), Ok(Some(Akcipher::EcdsaUapi)));
+        for invalid in [1, 4, u32::MAX] {
+            assert_eq!(ecdsa_number(invalid), Err(EINVAL));
         }
     }
 
     #[test]
-    fn services_are_wanted_by_their_numbers() {
+    fn services_is_a_bit_mask() {
         let settings = Settings::new(90, false, 1000, false, 0b1001).unwrap();
         assert!(
             settings.service_enabled(Service::Cipher) && settings.service_enabled(Service::Aead)

@@ -5,7 +5,7 @@
 //! The driver registers the algorithms of the device with the kernel crypto API. The host performs
 //! the operations.
 //!
-//! The driver has layers. Each layer only uses the layers above it:
+//! The driver has layers. Each layer only uses layers that come earlier in this list:
 //!
 //! - `bindings`: generated bindings to C interfaces
 //! - `support`, `virtio`, `crypto`: safe abstractions of kernel interfaces, device-independent
