@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# For people; the kernel's build reads Kbuild. See README.md.
+# Targets for developers, see README.md. The kernel's build system does not read
+# this file. It reads Kbuild.
 #
-# KDIR names the kernel to build for: its source tree, its O= directory, or its
-# header packages, if these can build Rust modules. Without it that of the
-# running kernel is taken if it can, or else the test bed's Debian kernel.
+# KDIR is the build directory of a kernel that can build Rust modules: a source
+# tree, an O= directory, or the directory of a headers package. The default is
+# the build directory of the running kernel. If that kernel cannot build Rust
+# modules, the module is built for Debian's kernel, in the test bed.
 
 testbed := tools/testbed
 running := /lib/modules/$(shell uname -r)/build
@@ -27,13 +29,13 @@ clean:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) clean
 else
 modules:
-	@echo "This machine's kernel cannot build Rust modules: building for Debian's, in the test bed."
+	@echo "The running kernel cannot build Rust modules: building for Debian's kernel, in the test bed."
 	@$(testbed)/build-module stock
 
 modules_install:
 	@test -n "$(INSTALL_MOD_PATH)" || { \
-		echo "This machine's kernel cannot build Rust modules, so there is nothing to install into it." >&2; \
-		echo "Name a kernel with KDIR=, or a folder with INSTALL_MOD_PATH= for Debian's kernel." >&2; \
+		echo "The running kernel cannot build Rust modules, so no module can be installed for it." >&2; \
+		echo "Set KDIR to another kernel, or INSTALL_MOD_PATH to a folder for the modules of Debian's kernel." >&2; \
 		exit 2; }
 	@$(testbed)/install-module stock "$(abspath $(INSTALL_MOD_PATH))"
 
@@ -78,16 +80,16 @@ rustdoc:
 
 help:
 	@echo "make [KDIR=...]            builds virtio_crypto_rs.ko"
-	@echo "make modules_install       installs it (KDIR=..., INSTALL_MOD_PATH=...)"
-	@echo "make clean                 removes what was built"
-	@echo "make deb [FLAVOURS=...]    builds Debian packages of the module, and for DKMS, in build/packages"
-	@echo "make run                   boots a guest and shows the driver at work"
-	@echo "make shell                 boots a guest and gives you a shell in it"
-	@echo "make test [TESTS=...]      runs the tests, or those whose names match"
-	@echo "make test LONG=1           runs the long ones, too: all the fuzzing, on every kind of device"
-	@echo "make test GUESTS='debug*'  runs those of their guests that match this pattern"
-	@echo "make evidence [OUT=...]    collects what a submission is asked for, in build/evidence (PIECES=... some)"
-	@echo "make bench                 measures what requests cost (QUICK=1: less, LONG=1: all)"
-	@echo "make htmldocs              builds the documents with Sphinx, in build/html"
-	@echo "make rustdoc               documents the code of the driver and the device, in build/rustdoc"
-	@echo "make bench-report          renews the figures in Documentation/performance.rst and README.md"
+	@echo "make modules_install       installs virtio_crypto_rs.ko (KDIR=..., INSTALL_MOD_PATH=...)"
+	@echo "make clean                 removes the results of the build"
+	@echo "make deb [FLAVOURS=...]    builds Debian packages in build/packages: modules, the source for DKMS, the daemon"
+	@echo "make run                   boots a guest, loads the driver and runs a demonstration"
+	@echo "make shell                 boots a guest and opens a shell in the guest"
+	@echo "make test [TESTS=...]      runs all test cases, or only the cases whose names match TESTS"
+	@echo "make test LONG=1           also runs the long tests, for example all fuzzers on every kind of device"
+	@echo "make test GUESTS='debug*'  only boots the guests whose names match the pattern"
+	@echo "make evidence [OUT=...]    collects test reports for a submission in build/evidence (PIECES=...: only these)"
+	@echo "make bench                 measures the costs of requests (QUICK=1: fewer settings, LONG=1: all settings)"
+	@echo "make htmldocs              builds the documentation with Sphinx, in build/html"
+	@echo "make rustdoc               builds the code documentation of the driver and the device, in build/rustdoc"
+	@echo "make bench-report          updates the figures in Documentation/performance.rst and README.md"
