@@ -4,10 +4,10 @@
 //!
 //! Each file uses only files that come before it in this list:
 //!
-//! 1. `algorithm_id`, `fallback_stats`, `iv`: kinds of algorithms, counters, IVs;
+//! 1. `algorithm_id`, `fallback_stats`, `iv`: identities of algorithms, counters of fallbacks, IVs;
 //! 2. `devices`: the devices and their capabilities;
 //! 3. `tfm_key`, `offload`, `akcipher_key`: keys, and the common path of requests;
-//! 4. a file, or a folder, for each kind of algorithm;
+//! 4. `skcipher`, `digest`, `aead`, `authenc`, `rsa`, `ecdsa`: the kinds of algorithms;
 //! 5. `catalogue`: the algorithms of all kinds;
 //! 6. `detect`: capability detection;
 //! 7. `registry`: registration with the crypto API.

@@ -207,7 +207,7 @@ pub(super) trait Method: Send + Sync + Sized + 'static {
     /// # Errors
     ///
     /// - `EINVAL` if the device does not support the length of a key;
-    /// - others as [`Session::create`] returns them.
+    /// - other errors of [`Session::create`].
     fn create_session(
         &self,
         device: &Arc<Device>,
@@ -240,7 +240,7 @@ pub(super) trait Method: Send + Sync + Sized + 'static {
 /// # Errors
 ///
 /// - `EINVAL` if `id` names no row of `table`;
-/// - others as [`aead::register`] returns them.
+/// - other errors of [`aead::register`].
 pub(super) fn register<M: Method>(
     table: &'static [Row<M>],
     id: AlgorithmId,

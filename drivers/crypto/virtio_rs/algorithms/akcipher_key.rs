@@ -71,9 +71,9 @@ impl AkcipherKind {
     /// Returns the scheme of the algorithm on a device. Returns `None` if the algorithm's number on
     /// the device is unknown.
     ///
-    /// The specification and the uapi header number ECDSA differently, and the specification's
-    /// number of ECDSA is that of DSA in the header. Devices with the natural layout are newer than
-    /// the specification and use its number. For all others the user must set the module parameter
+    /// The number of ECDSA is 2 in the specification and 3 in the uapi header. In the header, 2 is
+    /// the number of DSA. Devices with the natural layout are newer than the specification and use
+    /// its number. For devices with the padded layout, the user must set the module parameter
     /// `ecdsa_number`.
     pub(super) fn scheme(self, device: &Device, settings: &Settings) -> Option<Scheme> {
         match self {
@@ -127,7 +127,7 @@ impl SessionOps for AkcipherSessionOps {
 }
 
 impl AkcipherKey {
-    /// Creates a key and binds it to a device that supports the key, if there is one.
+    /// Creates a key. If a device supports the key, binds the key to that device.
     ///
     /// Context: process, may sleep.
     ///
@@ -156,7 +156,8 @@ impl AkcipherKey {
         })
     }
 
-    /// Returns a reference to the key on its device, or `None` if the key is bound to no device.
+    /// Returns a reference to the key on the device that the key is bound to, or `None` if the key
+    /// is bound to no device.
     pub(super) fn key_ref<'a>(&self, bh: &'a BhDisabled) -> Option<AkcipherKeyRef<'a>> {
         let binding = self.tfm_key.binding(Direction::Encrypt, bh)?;
         let scheme = self.kind.scheme(binding.device(), &self.devices.settings)?;
@@ -180,7 +181,7 @@ impl AkcipherKey {
     ///
     /// # Errors
     ///
-    /// As [`run_sync`] returns them.
+    /// The errors of [`run_sync`].
     pub(super) fn run_sync<const PARAMS: usize, const RESULT: usize>(
         &self,
         operation: AkcipherOperation,
@@ -205,7 +206,7 @@ impl KatKey {
     /// # Errors
     ///
     /// - `ENOMEM` if memory is exhausted;
-    /// - others as [`Session::create`] returns them.
+    /// - other errors of [`Session::create`].
     pub(super) fn new(device: &Arc<Device>, scheme: Scheme, key: &[u8]) -> Result<Self> {
         let session = create_session(device, scheme, KeyType::Public, key)?;
         let binding = PublishedBinding::new();
@@ -219,7 +220,7 @@ impl KatKey {
     ///
     /// # Errors
     ///
-    /// As [`run_sync`] returns them. [`kat_error`] converts them to the result of the test.
+    /// The errors of [`run_sync`]. [`kat_error`] converts these errors to the result of the test.
     pub(super) fn run_sync<const PARAMS: usize, const RESULT: usize>(
         &self,
         operation: AkcipherOperation,
@@ -252,7 +253,7 @@ pub(super) struct AkcipherKeyRef<'a> {
 ///
 /// # Errors
 ///
-/// As [`Session::create`] returns them.
+/// The errors of [`Session::create`].
 fn create_session(
     device: &Arc<Device>,
     scheme: Scheme,
@@ -269,10 +270,11 @@ impl<'a> AkcipherKeyRef<'a> {
         self.binding
     }
 
-    /// Returns true if the request does not exceed the device's `max_size`. Lengths are in bytes.
+    /// Returns true if a request of these lengths, in bytes, does not exceed the device's
+    /// `max_size`.
     pub(super) fn fits_max_size(&self, src_len: u32, dst_len: u32) -> bool {
         let max_size = self.binding.device().config().max_size();
-        // CAST: A key has a few thousand bytes.
+        // CAST: A key has at most a few thousand bytes.
         let key_len = self.binding.key().len() as u32;
         data::fits_max_size(&[src_len, dst_len, key_len], max_size)
     }
@@ -298,7 +300,7 @@ impl<'a> AkcipherKeyRef<'a> {
                     self.scheme,
                     operation,
                     self.key_type,
-                    // CAST: A key has a few thousand bytes.
+                    // CAST: A key has at most a few thousand bytes.
                     key.bytes().len() as u32,
                     src_len,
                     dst_len,
@@ -310,9 +312,9 @@ impl<'a> AkcipherKeyRef<'a> {
 
 /// Runs an operation on a device and waits for the result.
 ///
-/// The parameters have at most `PARAMS` bytes. The result has `RESULT` bytes including the status,
-/// which is the last byte. For a verification, `src` is the signature. For other operations
-/// `digest` is empty.
+/// The fixed-length fields, the key, `src` and `digest` have at most `PARAMS` bytes in total. The
+/// result has `RESULT` bytes, of which the last byte is the status. For a verification, `src` is
+/// the signature. For all other operations, `digest` is empty.
 ///
 /// Context: process, may sleep.
 ///
@@ -323,7 +325,7 @@ impl<'a> AkcipherKeyRef<'a> {
 /// - `E2BIG`, `EINVAL` if the request is too long;
 /// - `EIO` if the device returned an error or may have used another key;
 /// - `ENOMEM` if memory is exhausted;
-/// - others as [`dataq::submit`] returns them.
+/// - other errors of [`dataq::submit`].
 #[inline(never)]
 fn run_sync<const PARAMS: usize, const RESULT: usize>(
     key_ref: impl for<'a> FnOnce(&'a BhDisabled) -> Option<AkcipherKeyRef<'a>>,
@@ -338,7 +340,7 @@ fn run_sync<const PARAMS: usize, const RESULT: usize>(
         _ => result_len,
     };
     let dst_len = u32::try_from(dst_len)?;
-    let call = sync_request::SyncRequest::<AkcipherOp<PARAMS, RESULT>, RESULT>::new()?;
+    let request = sync_request::SyncRequest::<AkcipherOp<PARAMS, RESULT>, RESULT>::new()?;
 
     let bh = BhDisabled::disable();
     let key_ref = key_ref(&bh).ok_or(ENODEV)?;
@@ -348,7 +350,7 @@ fn run_sync<const PARAMS: usize, const RESULT: usize>(
         return Err(E2BIG);
     }
     let header = key_ref.header(operation, src_len, dst_len);
-    let describe = |builder: &mut Builder<'_, _, _>| {
+    let add_buffers = |builder: &mut Builder<'_, _, _>| {
         builder.read(header.bytes());
         builder.read_secret(key_ref.binding.key());
         builder.read(src);
@@ -360,7 +362,7 @@ fn run_sync<const PARAMS: usize, const RESULT: usize>(
             device.arm_watchdog()
         })
     };
-    let sent = call.send(device.limits(), describe, submit)?;
+    let sent = request.send(device.limits(), add_buffers, submit)?;
     let (device, epoch) = (device.clone(), key_ref.binding.epoch());
     drop(bh);
     sent.wait(
@@ -373,7 +375,7 @@ fn run_sync<const PARAMS: usize, const RESULT: usize>(
 /// Converts an error of [`KatKey::run_sync`] to the result of a known-answer test.
 ///
 /// Returns `EIO` if the device rejected the signature or does not support the length of the
-/// request: it does not support the algorithm. Returns other errors unchanged.
+/// request. The device then does not support the algorithm. Returns all other errors unchanged.
 pub(super) fn kat_error(err: Error) -> Error {
     if [EKEYREJECTED, EBADMSG, E2BIG, EINVAL].contains(&err) {
         EIO
@@ -386,7 +388,7 @@ pub(super) fn kat_error(err: Error) -> Error {
 pub(super) type Output<const PARAMS: usize, const RESULT: usize> =
     sync_request::Output<AkcipherOp<PARAMS, RESULT>, RESULT>;
 
-/// The type of requests that the driver itself sends, without a caller's request.
+/// A public key operation that the driver itself requests. It has no crypto API request.
 pub(super) struct AkcipherOp<const PARAMS: usize, const RESULT: usize>;
 
 impl<const PARAMS: usize, const RESULT: usize> Offload for AkcipherOp<PARAMS, RESULT> {
@@ -417,7 +419,8 @@ impl<const PARAMS: usize, const RESULT: usize> Offload for AkcipherOp<PARAMS, RE
         Finish::Done(result)
     }
 
-    /// Not used: the caller of [`run_sync`] has its own fallback.
+    /// Not used, because `finalize` never returns `Finish::Fallback`. The caller of [`run_sync`]
+    /// handles errors, for example with its fallback.
     fn fall_back(_state: (), _request: sync_request::Request<'_, Self, RESULT>) -> Option<Result> {
         Some(Err(EIO))
     }

@@ -10,7 +10,8 @@ use crate::{
     }, //
 };
 
-/// A kind of algorithm. Each kind has a table, with a row for each algorithm that the driver supports.
+/// A kind of algorithm. Each kind has a table, with a row for each algorithm that the driver
+/// supports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     /// Symmetric ciphers.
@@ -40,7 +41,7 @@ impl Kind {
         Self::Ecdsa,
     ];
 
-    /// Returns the service of the device for this kind.
+    /// Returns the device service that this kind uses.
     pub(super) const fn service(self) -> Service {
         match self {
             Self::Cipher | Self::Authenc => Service::Cipher,
@@ -59,7 +60,7 @@ pub(crate) struct AlgorithmId {
     pub(super) row: usize,
 }
 
-/// Returns the operation of a session for requests of a direction.
+/// Returns the operation of a session or a request, for a direction.
 pub(super) fn operation(direction: Direction) -> Operation {
     match direction {
         Direction::Encrypt => Operation::Encrypt,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! All algorithms of the driver. Each kind of algorithm has a table in a file of its own; this file
-//! dispatches to these tables.
+//! All algorithms of the driver. The file of each kind of algorithm has a table of algorithms. This
+//! file calls the functions of the right table.
 
 use super::{
     aead,
@@ -31,7 +31,7 @@ use kernel::{
 };
 
 impl Kind {
-    /// Returns the number of rows.
+    /// Returns the number of rows in the kind's table.
     pub(super) const fn rows(self) -> usize {
         match self {
             Self::Cipher => skcipher::TABLE.len(),
@@ -54,13 +54,13 @@ kernel::static_assert!(Kind::Authenc.rows() <= u32::BITS as usize);
 kernel::static_assert!(Kind::Ecdsa.rows() <= u32::BITS as usize);
 
 impl AlgorithmId {
-    /// Checks whether a device supports the algorithm: runs a known-answer test for public keys, and
-    /// creates a test session for the others.
+    /// Tests whether a device supports the algorithm. For RSA and ECDSA, runs a known-answer test.
+    /// For all other kinds, creates a test session.
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`Session::create`](crate::transport::session::Session::create), which tell
-    /// why the device does not support the algorithm.
+    /// The errors of [`Session::create`](crate::transport::session::Session::create), and of the
+    /// known-answer tests.
     pub(super) fn check_support(self, device: &Arc<Device>, settings: &Settings) -> Result {
         match self.kind {
             Kind::Cipher => skcipher::create_test_session(device, self.row).map(drop),
@@ -72,22 +72,23 @@ impl AlgorithmId {
         }
     }
 
-    /// Returns the algorithm's number for the device. Algorithm chaining has two: the cipher and the
-    /// MAC.
+    /// Returns the algorithm as a device advertises it. For algorithm chaining, returns the cipher
+    /// and the MAC. All other kinds have one element and `None`.
     pub(super) fn algorithms(self) -> [Option<Algorithm>; 2] {
         match self.kind {
             Kind::Cipher => [skcipher::algorithm(self.row), None],
             Kind::Hash | Kind::Mac => [digest::algorithm(self), None],
             Kind::Aead => [aead::algorithm(self.row), None],
-            Kind::Authenc => authenc::algorithms(self.row).map_or([None; 2], |both| both.map(Some)),
+            Kind::Authenc => authenc::algorithms(self.row).map_or([None; 2], |pair| pair.map(Some)),
             Kind::Rsa => [Some(Algorithm::Akcipher(Akcipher::Rsa)), None],
-            // The number of the specification. Sessions use that of `AkcipherKind::scheme`.
+            // The number of ECDSA in the specification. Sessions use `AkcipherKind::scheme`
+            // instead.
             Kind::Ecdsa => [Some(Algorithm::Akcipher(Akcipher::Ecdsa)), None],
         }
     }
 
-    /// Returns true if the device advertises the algorithm. For algorithm chaining it must advertise
-    /// both parts.
+    /// Returns true if the device advertises the algorithm. For algorithm chaining, the device must
+    /// advertise both the cipher and the MAC.
     pub(super) fn is_advertised(self, device: &Device) -> bool {
         self.algorithms()
             .into_iter()
@@ -99,7 +100,7 @@ impl AlgorithmId {
     ///
     /// # Errors
     ///
-    /// Returns the errors of the crypto API. No variant is registered then.
+    /// The errors of the crypto API. On error, no variant is registered.
     pub(super) fn register(
         self,
         devices: &Arc<Devices>,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Capability detection. The driver tests each algorithm on the device, because devices support fewer
-//! or more algorithms than they advertise.
+//! Capability detection. The driver tests each algorithm on the device, because devices support
+//! fewer or more algorithms than they advertise.
 
 use super::{
     algorithm_id::{
@@ -24,7 +24,8 @@ impl Capabilities {
     ///
     /// # Errors
     ///
-    /// Returns any error if the device did not respond, or is not ready any more.
+    /// Any error if the device did not respond, or became not ready. The capabilities are then
+    /// unknown.
     pub(super) fn detect(device: &Arc<Device>, settings: &Settings) -> Result<Self> {
         let mut capabilities = Self::none();
         let epoch = device.epoch();
@@ -45,7 +46,8 @@ impl Capabilities {
                     results.add(result);
                     match result {
                         Ok(()) => capabilities.add(id),
-                        // The device has no session left, but stateless requests need none.
+                        // The device has no free session for the test. Trust its advertisement,
+                        // because stateless requests need no session.
                         Err(err)
                             if err == ENOSPC
                                 && device.features().has_stateless(service)
@@ -53,9 +55,9 @@ impl Capabilities {
                         {
                             capabilities.add(id);
                         }
-                        // The device rejected the algorithm. Ignore the rejection and detect again
-                        // later if the device was reset, has failed or is not ready: it then
-                        // rejects everything.
+                        // The device rejected the algorithm. A device that was reset, has failed or
+                        // is not ready rejects every algorithm. Ignore such a rejection, and detect
+                        // again later.
                         Err(err) if [EIO, EOPNOTSUPP, ENOSPC, EINVAL].contains(&err) => {
                             if device.epoch() != epoch
                                 || !device.is_ready()
@@ -75,39 +77,40 @@ impl Capabilities {
 
 /// The results of the tests of a kind on a device.
 ///
-/// Some devices support more algorithms than they advertise, so the driver tests all rows. But QEMU
-/// writes a line to the host's log for each test if the device lacks the service or algorithm
-/// chaining. So the driver tests the advertised rows first, and leaves out the others if the device
-/// rejected one and supports none.
+/// Some devices support more algorithms than they advertise, so the driver also tests rows that are
+/// not advertised. If QEMU's device lacks a service or algorithm chaining, QEMU writes a line to
+/// the host's log for each test. To limit these lines, the driver tests the advertised rows first.
+/// It skips the other rows if the device has rejected a row and supports no row.
 struct DetectionResults {
     kind: Kind,
     /// The device supports a row.
-    served: bool,
-    /// The device rejected a row with an error that may concern the whole kind.
-    refused: bool,
+    any_supported: bool,
+    /// The device rejected a row with an error that may apply to all rows of the kind.
+    any_rejected: bool,
 }
 
 impl DetectionResults {
     const fn new(kind: Kind) -> Self {
         Self {
             kind,
-            served: false,
-            refused: false,
+            any_supported: false,
+            any_rejected: false,
         }
     }
 
-    /// Returns true if the next row must be tested.
+    /// Returns true if the next row must be tested. `advertised` is true if the device advertises
+    /// the row.
     fn is_worth_testing(&self, advertised: bool) -> bool {
-        advertised || self.served || !self.refused
+        advertised || self.any_supported || !self.any_rejected
     }
 
     /// Adds the result of a test.
     fn add(&mut self, result: Result) {
         match result {
-            Ok(()) => self.served = true,
-            Err(err) if err == EOPNOTSUPP => self.refused = true,
+            Ok(()) => self.any_supported = true,
+            Err(err) if err == EOPNOTSUPP => self.any_rejected = true,
             // QEMU's device rejects algorithm chaining with `VIRTIO_CRYPTO_ERR`.
-            Err(err) if err == EIO && self.kind == Kind::Authenc => self.refused = true,
+            Err(err) if err == EIO && self.kind == Kind::Authenc => self.any_rejected = true,
             Err(_) => {}
         }
     }
@@ -118,10 +121,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_that_a_device_lacks_is_asked_for_once() {
+    fn rejected_service_is_not_tested_further() {
         let mut results = DetectionResults::new(Kind::Mac);
         assert!(results.is_worth_testing(true) && results.is_worth_testing(false));
-        // This error concerns one row only.
+        // `EIO` only applies to one row.
         results.add(Err(EIO));
         assert!(results.is_worth_testing(false));
         results.add(Err(EOPNOTSUPP));
@@ -131,18 +134,22 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_does_one_algorithm_is_asked_for_all() {
-        for refused_first in [true, false] {
+    fn one_supported_row_makes_all_rows_worth_testing() {
+        for rejected_first in [true, false] {
             let mut results = DetectionResults::new(Kind::Cipher);
-            for done in [!refused_first, refused_first] {
-                results.add(if done { Ok(()) } else { Err(EOPNOTSUPP) });
+            for is_supported in [!rejected_first, rejected_first] {
+                results.add(if is_supported {
+                    Ok(())
+                } else {
+                    Err(EOPNOTSUPP)
+                });
             }
             assert!(results.is_worth_testing(false));
         }
     }
 
     #[test]
-    fn chaining_is_refused_as_such_by_an_error() {
+    fn generic_error_rejects_algorithm_chaining() {
         let mut results = DetectionResults::new(Kind::Authenc);
         results.add(Err(EIO));
         assert!(!results.is_worth_testing(false) && results.is_worth_testing(true));

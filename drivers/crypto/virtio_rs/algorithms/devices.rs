@@ -45,13 +45,13 @@ impl Capabilities {
 
     /// Returns true if the device supports an algorithm.
     pub(super) fn has(&self, id: AlgorithmId) -> bool {
-        // CAST: The enum numbers the kinds.
+        // CAST: The discriminants of the kinds are indices, starting at 0.
         self.0[id.kind as usize] & 1 << id.row != 0
     }
 
     /// Adds an algorithm that the device supports.
     pub(super) fn add(&mut self, id: AlgorithmId) {
-        // CAST: The enum numbers the kinds.
+        // CAST: The discriminants of the kinds are indices, starting at 0.
         self.0[id.kind as usize] |= 1 << id.row;
     }
 }
@@ -59,7 +59,7 @@ impl Capabilities {
 /// A device and its capabilities.
 pub(super) struct DeviceEntry {
     pub(super) device: Arc<Device>,
-    /// `None` until the capabilities are detected, for which the device must be ready.
+    /// `None` until the capabilities are detected. Detection requires that the device is ready.
     pub(super) capabilities: Option<Capabilities>,
 }
 
@@ -77,14 +77,15 @@ pub(crate) struct Devices {
     pub(super) fallbacks: Arc<FallbackStats>,
     #[pin]
     pub(super) members: Mutex<KVec<DeviceEntry>>,
-    /// Relaxed: any device will do.
+    /// The position in `members` at which the next search for a device starts. Relaxed: every
+    /// position gives a correct result.
     next_device: Atomic<usize>,
-    /// The keys of all transforms, by their owner IDs.
+    /// The keys of all transforms. An owner ID identifies a key.
     #[pin]
     keys: SpinLockIrq<RBTree<u64, Arc<dyn SessionOwner>>>,
-    /// Relaxed: the IDs need only differ.
+    /// Relaxed: the IDs only need to be unique.
     next_owner_id: Atomic<u64>,
-    /// Runs requests on fallbacks that sleep, if their own context must not sleep.
+    /// Runs requests whose caller must not sleep on fallbacks that may sleep.
     #[pin]
     pub(super) deferred: OwnedDelayedWork<DeferredRequests>,
 }
@@ -96,8 +97,9 @@ pub(super) trait SessionOwner: Send + Sync {
     /// Context: process, may sleep.
     fn reestablish(&self);
 
-    /// Gives up the session of one direction on a device, if no request has used it, and the other
-    /// direction is in use. Returns true if there was one.
+    /// Destroys the key's session of one direction on a device, if no request has used this session
+    /// and a request has used the session of the other direction. Returns true if a session was
+    /// destroyed.
     ///
     /// Context: process, may sleep.
     fn give_up_unused(&self, device: &Arc<Device>) -> bool;
@@ -124,7 +126,8 @@ impl Devices {
         )
     }
 
-    /// Adds a key, until [`remove_owner`](Self::remove_owner) is called with the returned owner ID.
+    /// Adds a key. Returns the owner ID, with which [`remove_owner`](Self::remove_owner) removes
+    /// the key.
     ///
     /// # Errors
     ///
@@ -140,11 +143,12 @@ impl Devices {
     ///
     /// Context: process or bottom half, interrupts enabled.
     pub(super) fn remove_owner(&self, owner_id: u64) {
-        // Dropping the key may send DESTROY requests, so the lock is not held.
+        // Dropping the key may send DESTROY requests. `_node` is dropped at the end of the
+        // function, after the lock is released.
         let _node = self.keys.lock().remove_node(&owner_id);
     }
 
-    /// Binds all keys to devices that have no usable binding.
+    /// Binds each key that has no usable binding to a device.
     ///
     /// Context: process, may sleep.
     pub(super) fn reestablish_all(&self) {
@@ -154,26 +158,26 @@ impl Devices {
         });
     }
 
-    /// Gives up at most `count` sessions of a device that no request has used, to make room for another
-    /// session. Returns true if there were any.
+    /// Destroys at most `count` sessions of a device that no request has used, so that the device
+    /// can create other sessions. Returns true if a session was destroyed.
     ///
     /// Context: process, may sleep.
     pub(super) fn give_up_unused(&self, device: &Arc<Device>, count: usize) -> bool {
-        let mut left = count;
+        let mut remaining = count;
         self.for_each_key(|key| {
-            left -= usize::from(key.give_up_unused(device));
-            left != 0
+            remaining -= usize::from(key.give_up_unused(device));
+            remaining != 0
         });
-        left != count
+        remaining != count
     }
 
-    /// Calls `f` with each key, until it returns false.
+    /// Calls `f` with each key, until `f` returns false. The lock is not held during the calls.
     fn for_each_key(&self, mut f: impl FnMut(&Arc<dyn SessionOwner>) -> bool) {
         let mut next = Some(0);
-        while let Some(from) = next {
+        while let Some(lower_bound) = next {
             let found = {
                 let keys = self.keys.lock();
-                keys.cursor_lower_bound(&from).map(|cursor| {
+                keys.cursor_lower_bound(&lower_bound).map(|cursor| {
                     let (owner_id, key) = cursor.current();
                     (*owner_id, key.clone())
                 })
@@ -184,7 +188,8 @@ impl Devices {
         }
     }
 
-    /// Returns a ready device that supports an algorithm. Successive calls return the devices in turn.
+    /// Returns a ready device that supports an algorithm. Successive calls return the devices in
+    /// turn.
     pub(super) fn pick(&self, id: AlgorithmId) -> Option<Arc<Device>> {
         let members = self.members.lock();
         let first = self.next_device.fetch_add(1, Relaxed);
@@ -196,7 +201,7 @@ impl Devices {
             .map(|member| member.device.clone())
     }
 
-    /// Returns true if a device supports an algorithm. The device need not be ready.
+    /// Returns true if any device supports an algorithm, even if that device is not ready now.
     pub(super) fn is_supported(&self, id: AlgorithmId) -> bool {
         let members = self.members.lock();
         members

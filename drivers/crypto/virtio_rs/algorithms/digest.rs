@@ -78,7 +78,7 @@ const MAX_KEY: usize = 128;
 ///
 /// - `ENOENT` if the kernel has no implementation for a fallback;
 /// - `EINVAL` if `id` names no row;
-/// - others as [`hash::register`] returns them.
+/// - other errors of [`hash::register`].
 pub(super) fn register(
     id: AlgorithmId,
     devices: &Arc<Devices>,

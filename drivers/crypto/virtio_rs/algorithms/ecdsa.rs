@@ -100,8 +100,8 @@ pub(super) const TABLE: [Row; 4] = [
     },
 ];
 
-/// Longest digest that the kernel's implementation reports, in bytes: SHA-512. The kernel uses more
-/// bits of a longer digest than the standard defines.
+/// Maximum length of a digest in bytes: the length of SHA-512. The kernel's implementation reports
+/// the same maximum. From a longer digest, it uses more bits than the standard defines.
 const MAX_DIGEST: usize = 64;
 
 /// Maximum length of the parameters of a request in bytes: fixed-length fields, key, signature and
@@ -115,7 +115,7 @@ const PARAMS: usize = data::MAX_FIXED_LEN + private::MAX_LEN + signature::MAX_LE
 /// - `EOPNOTSUPP` if the device's number of ECDSA is unknown;
 /// - `EIO`, `EOPNOTSUPP`, `ENOSPC` if the device does not support the curve or returns a wrong
 ///   result;
-/// - others if the test could not run.
+/// - other errors if the test could not run.
 pub(super) fn run_kat(device: &Arc<Device>, settings: &Settings, row: usize) -> Result {
     let row = TABLE.get(row).ok_or(EINVAL)?;
     let kind = AkcipherKind::Ecdsa(row.curve);
@@ -129,7 +129,7 @@ pub(super) fn run_kat(device: &Arc<Device>, settings: &Settings, row: usize) -> 
 ///
 /// - `ENOENT` if the kernel has no implementation for a fallback;
 /// - `EINVAL` if `id` names no row;
-/// - others as [`sig::register`] returns them.
+/// - other errors of [`sig::register`].
 pub(super) fn register(
     id: AlgorithmId,
     devices: &Arc<Devices>,
@@ -159,7 +159,9 @@ pub(super) struct EcdsaAlgData {
     row: &'static Row,
     id: AlgorithmId,
     devices: Arc<Devices>,
-    /// Keeps the kernel's implementation loaded while the driver's is registered, as for RSA.
+    /// Keeps the module of the kernel's implementation loaded while the driver's implementation is
+    /// registered. By default, the kernel's implementation has the higher priority. If its module
+    /// was not loaded, users would get the driver's implementation.
     _fallback: FallbackTfm,
 }
 
@@ -205,7 +207,7 @@ impl EcdsaTfm {
         Ok(Arc::new(key, GFP_KERNEL)?)
     }
 
-    /// Creates a public key for devices from one that the fallback accepts.
+    /// Converts a public key, which the fallback has accepted, to a key for devices.
     ///
     /// # Errors
     ///
@@ -216,8 +218,8 @@ impl EcdsaTfm {
         self.create_key(KeyType::Public, point.bytes())
     }
 
-    /// Removes the fallback's key after an error. The fallback rejects the empty key and then has
-    /// none.
+    /// Removes the fallback's key after an error. The fallback rejects an empty key and then has no
+    /// key.
     fn clear_fallback_key(&self) {
         let _ = self.fallback.set_public_key(&[]);
     }
@@ -262,7 +264,7 @@ impl EcdsaTfm {
     /// verification.
     fn count_fallback(&self, err: Error) {
         let reason = match err {
-            // The device has completed the request: it rejected the signature.
+            // The request ran on the device, which rejected the signature.
             err if err == EKEYREJECTED || err == EBADMSG => return,
             err if err == E2BIG => FallbackReason::TooLong,
             err if err == EIO => FallbackReason::DeviceError,
@@ -333,7 +335,8 @@ impl Algorithm for Ecdsa {
         let der = key.run_sync::<PARAMS, RESULT>(sign, digest, &[]);
         let der = der.map_err(|err| if err == ENODEV { ENODEV } else { EIO })?;
         let signature = signature::decode(der.as_ref(), tfm.row.bits).map_err(|_| EIO)?;
-        // The fallback cannot sign. It verifies the signature, so that a wrong one is not returned.
+        // The fallback cannot sign, but it verifies the device's signature. The caller does not get
+        // a wrong signature.
         tfm.fallback.verify(&signature, digest).map_err(|_| EIO)?;
         Ok(signature)
     }
@@ -361,7 +364,7 @@ impl Algorithm for Ecdsa {
         size as u32
     }
 
-    fn digest_size(_transform: &EcdsaTfm) -> u32 {
+    fn digest_size(_tfm: &EcdsaTfm) -> u32 {
         // CAST: The constant is 64.
         MAX_DIGEST as u32
     }

@@ -70,7 +70,8 @@ impl FallbackReason {
     }
 }
 
-/// Number of requests that ran on the fallback, by reason. Relaxed: they are only shown.
+/// Number of requests that ran on the fallback, by reason. Relaxed: the driver only displays the
+/// numbers.
 pub(super) struct FallbackStats([Atomic<u64>; FallbackReason::ALL.len()]);
 
 impl FallbackStats {
@@ -81,12 +82,12 @@ impl FallbackStats {
 
     /// Counts a request.
     pub(super) fn count(&self, reason: FallbackReason) {
-        // CAST: The discriminants are the indices from 0.
+        // CAST: The discriminants of the reasons are indices, starting at 0.
         self.0[reason as usize].fetch_add(1, Relaxed);
     }
 
     fn get(&self, reason: FallbackReason) -> u64 {
-        // CAST: The discriminants are the indices from 0.
+        // CAST: The discriminants of the reasons are indices, starting at 0.
         self.0[reason as usize].load(Relaxed)
     }
 }

@@ -5,7 +5,7 @@
 /// Longest IV in bytes.
 pub(super) const MAX_IV: usize = 16;
 
-/// An IV of at most [`MAX_IV`] bytes. It is empty if the algorithm has none.
+/// An IV of at most [`MAX_IV`] bytes. The IV is empty if the algorithm has no IV.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Iv {
     bytes: [u8; MAX_IV],
@@ -23,9 +23,9 @@ impl Iv {
     pub(super) fn concat(parts: &[&[u8]]) -> Self {
         let mut iv = Self::EMPTY;
         for part in parts {
-            let room = &mut iv.bytes[usize::from(iv.len)..];
-            let len = part.len().min(room.len());
-            room[..len].copy_from_slice(&part[..len]);
+            let unused = &mut iv.bytes[usize::from(iv.len)..];
+            let len = part.len().min(unused.len());
+            unused[..len].copy_from_slice(&part[..len]);
             // CAST: `len` is at most `MAX_IV`.
             iv.len += len as u8;
         }
@@ -46,12 +46,13 @@ impl Iv {
         &self.bytes[..usize::from(self.len)]
     }
 
-    /// Returns the bytes.
+    /// Returns the bytes for writing.
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[..usize::from(self.len)]
     }
 
-    /// Adds `blocks` to the counter. The whole IV is a big-endian counter that wraps around.
+    /// Adds a number of blocks to the counter. The whole IV is a big-endian counter, which wraps
+    /// around.
     pub(super) fn advance_counter(&mut self, blocks: u32) {
         let mut carry = u64::from(blocks);
         for byte in self.bytes_mut().iter_mut().rev() {
@@ -71,7 +72,7 @@ mod tests {
         Iv::concat(&[bytes])
     }
 
-    fn counted(bytes: &[u8], blocks: u32) -> Iv {
+    fn advanced(bytes: &[u8], blocks: u32) -> Iv {
         let mut iv = iv(bytes);
         iv.advance_counter(blocks);
         iv
@@ -98,12 +99,12 @@ mod tests {
 
     #[test]
     fn counter_is_big_endian() {
-        assert_eq!(counted(&[0; 16], 1).bytes()[15], 1);
+        assert_eq!(advanced(&[0; 16], 1).bytes()[15], 1);
         assert_eq!(
-            counted(&[0; 8], 0x0102_0304).bytes(),
+            advanced(&[0; 8], 0x0102_0304).bytes(),
             [0, 0, 0, 0, 1, 2, 3, 4]
         );
-        assert_eq!(counted(&[7; 16], 0), iv(&[7; 16]));
+        assert_eq!(advanced(&[7; 16], 0), iv(&[7; 16]));
     }
 
     #[test]
@@ -113,20 +114,20 @@ mod tests {
         expected[1..].fill(0);
         let mut start = [0xff; 16];
         start[0] = 0;
-        assert_eq!(counted(&start, 1).bytes(), expected);
+        assert_eq!(advanced(&start, 1).bytes(), expected);
         // 2^64 - 2 plus 2^32 - 1 in a counter of 128 bits.
         let mut start = [0; 16];
         start[8..].fill(0xff);
         start[15] = 0xfe;
-        let counted = counted(&start, u32::MAX);
-        assert_eq!(counted.bytes()[..8], [0, 0, 0, 0, 0, 0, 0, 1]);
-        assert_eq!(counted.bytes()[8..], [0, 0, 0, 0, 0xff, 0xff, 0xff, 0xfd]);
+        let sum = advanced(&start, u32::MAX);
+        assert_eq!(sum.bytes()[..8], [0, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(sum.bytes()[8..], [0, 0, 0, 0, 0xff, 0xff, 0xff, 0xfd]);
     }
 
     #[test]
     fn counter_wraps_at_iv_size() {
-        assert_eq!(counted(&[0xff; 16], 1), Iv::zeroed(16));
-        assert_eq!(counted(&[0xff; 8], 3).bytes(), [0, 0, 0, 0, 0, 0, 0, 2]);
+        assert_eq!(advanced(&[0xff; 16], 1), Iv::zeroed(16));
+        assert_eq!(advanced(&[0xff; 8], 3).bytes(), [0, 0, 0, 0, 0, 0, 0, 2]);
     }
 
     #[test]
@@ -135,11 +136,11 @@ mod tests {
         for _ in 0..1000 {
             steps.advance_counter(3);
         }
-        assert_eq!(steps, counted(&[0xfe; 8], 3000));
+        assert_eq!(steps, advanced(&[0xfe; 8], 3000));
     }
 
     #[test]
     fn empty_iv_has_no_counter() {
-        assert_eq!(counted(&[], 5), Iv::zeroed(0));
+        assert_eq!(advanced(&[], 5), Iv::zeroed(0));
     }
 }

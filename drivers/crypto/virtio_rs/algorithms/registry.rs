@@ -2,8 +2,9 @@
 
 //! Registration with the crypto API.
 //!
-//! An algorithm is registered once for all devices, as soon as one device supports it, and unregistered
-//! when no device is left that supports it.
+//! All devices share the registration of an algorithm. The driver registers an algorithm when the
+//! first device supports it. The driver unregisters the algorithm when no device supports it any
+//! more.
 
 use super::{
     algorithm_id::{
@@ -58,13 +59,13 @@ struct AlgorithmEntry {
 /// The delay before a failed update is repeated, in milliseconds.
 const RETRY: Msecs = 1000;
 
-/// The delay before the driver looks for a missing fallback again, in milliseconds. Each further time
-/// doubles it, at most [`FALLBACK_RETRY_MAX_SHIFT`] times.
+/// The delay before the driver looks for a missing fallback again, in milliseconds. Each failure
+/// doubles the delay, at most [`FALLBACK_RETRY_MAX_SHIFT`] times.
 const FALLBACK_RETRY: Msecs = 15_000;
 const FALLBACK_RETRY_MAX_SHIFT: u32 = 8;
 
-/// The registry with the work item that updates it. The work item waits for devices. Their own work
-/// items can recover them meanwhile.
+/// The registry, with a work item that updates the registry. The work item waits for responses of
+/// devices. Meanwhile the work item of a device can reset the device, if it does not respond.
 pub(crate) type Registry = OwnedDelayedWork<RegistryInner>;
 
 /// The algorithms, and their registrations with the crypto API.
@@ -74,12 +75,13 @@ pub(crate) struct RegistryInner {
     devices: Arc<Devices>,
     /// The driver's folder in debugfs.
     debugfs: Dir,
-    _fallbacks: Pin<KBox<File<Arc<FallbackStats>>>>,
+    /// The file `fallbacks` in this folder.
+    _fallbacks_file: Pin<KBox<File<Arc<FallbackStats>>>>,
     #[pin]
     entries: Mutex<KVec<AlgorithmEntry>>,
-    /// The number of successive updates in which a fallback was missing. Relaxed: only the next delay
-    /// depends on it.
-    missing: Atomic<u32>,
+    /// The number of successive updates in which a fallback was missing. Relaxed: the number only
+    /// determines the next delay.
+    missing_fallback_updates: Atomic<u32>,
 }
 
 impl Registry {
@@ -91,7 +93,7 @@ impl Registry {
     pub(crate) fn create(module: &'static ThisModule, settings: Settings) -> Result<Arc<Self>> {
         let fallbacks = Arc::new(FallbackStats::new(), GFP_KERNEL)?;
         let debugfs = Dir::new(c"virtio_crypto_rs");
-        let file = KBox::pin_init(
+        let fallbacks_file = KBox::pin_init(
             debugfs.read_callback_file(
                 c"fallbacks",
                 Ok::<_, Error>(fallbacks.clone()),
@@ -115,9 +117,9 @@ impl Registry {
                 module,
                 devices,
                 debugfs,
-                _fallbacks: file,
+                _fallbacks_file: fallbacks_file,
                 entries <- new_mutex!(entries),
-                missing: Atomic::new(0),
+                missing_fallback_updates: Atomic::new(0),
             })),
             GFP_KERNEL,
         )
@@ -149,8 +151,8 @@ impl RegistryInner {
         Ok(())
     }
 
-    /// Removes a device, so that no transform chooses it any more. The caller must call
-    /// [`update`](Self::update) when the device accepts no more requests.
+    /// Removes a device, so that later searches for a device do not find it. When the device has
+    /// stopped accepting requests, the caller must call [`update`](Self::update).
     pub(crate) fn remove(&self, device: &Arc<Device>) {
         let removed = {
             let mut members = self.devices.members.lock();
@@ -184,7 +186,7 @@ impl RegistryInner {
 
 impl DeviceCallbacks for Registry {
     fn device_changed(&self) {
-        self.missing.store(0, Relaxed);
+        self.missing_fallback_updates.store(0, Relaxed);
         self.queue();
     }
 }
@@ -193,16 +195,16 @@ impl WorkHandler for RegistryInner {
     fn run(&self) -> Option<Msecs> {
         match self.update() {
             Ok(()) => {
-                self.missing.store(0, Relaxed);
+                self.missing_fallback_updates.store(0, Relaxed);
                 None
             }
             Err(err) if err == ENOENT => {
                 // The fallback's module may become available when its file system is mounted.
-                let times = self
-                    .missing
+                let shift = self
+                    .missing_fallback_updates
                     .fetch_add(1, Relaxed)
                     .min(FALLBACK_RETRY_MAX_SHIFT);
-                Some(FALLBACK_RETRY << times)
+                Some(FALLBACK_RETRY << shift)
             }
             Err(_) => Some(RETRY),
         }
@@ -210,19 +212,20 @@ impl WorkHandler for RegistryInner {
 }
 
 impl RegistryInner {
-    /// Registers the algorithms that a device supports, unregisters the others, and binds keys without a
-    /// usable binding to devices.
+    /// Registers the algorithms that a device supports, and unregisters all others. Then binds each
+    /// key that has no usable binding to a device.
     ///
-    /// Context: process, may sleep. Waits for devices, each time for at most the request timeout. The
-    /// work item of a device must not call this.
+    /// Context: process, may sleep. Waits for responses of devices, for at most the request timeout
+    /// each. The work item of a device must not call this function: if a device does not respond,
+    /// only that work item can reset the device.
     ///
     /// # Errors
     ///
     /// - `EAGAIN` if the update is incomplete and must be repeated;
-    /// - `ENOENT` if the fallback of an algorithm is missing, or its registration failed.
+    /// - `ENOENT` if the fallback of an algorithm is missing, or the registration failed.
     pub(crate) fn update(&self) -> Result {
-        // The lock also serialises updates. Neither transforms nor requests take this lock, so
-        // self-tests make progress while it is held.
+        // The lock also serialises updates. Neither transforms nor requests take this lock, so the
+        // self-tests of a registration can run while this function holds the lock.
         let mut entries = self.entries.lock();
         let mut outcome = self.detect_capabilities();
         for entry in &mut *entries {
@@ -231,7 +234,8 @@ impl RegistryInner {
             } else if entry.registrations.is_none() {
                 match entry.id.register(&self.devices, self.module) {
                     Ok(registrations) => entry.registrations = Some(registrations),
-                    // The self-test of an earlier registration still runs.
+                    // The self-test of an earlier registration is still running, so the crypto API
+                    // has not removed that registration yet.
                     Err(err) if err == EEXIST => outcome = Err(EAGAIN),
                     // The kernel has no implementation for the fallback.
                     Err(err) if err == ENOENT => outcome = outcome.and(Err(ENOENT)),

@@ -2,7 +2,7 @@
 
 //! RSA without padding: registration and request processing.
 //!
-//! The kernel's templates implement PKCS#1 encryption and signatures on top of it.
+//! The kernel's templates implement PKCS#1 encryption and signatures on top of RSA without padding.
 
 mod kat;
 mod key;
@@ -72,7 +72,7 @@ const NAME: &CStr = c"rsa";
 /// # Errors
 ///
 /// - `ENOENT` if the kernel has no implementation for a fallback;
-/// - others as [`akcipher::register`] returns them.
+/// - other errors of [`akcipher::register`].
 pub(super) fn register(
     id: AlgorithmId,
     devices: &Arc<Devices>,
@@ -99,9 +99,9 @@ pub(super) fn register(
 pub(super) struct RsaAlgData {
     id: AlgorithmId,
     devices: Arc<Devices>,
-    /// Keeps the kernel's implementation loaded while the driver's is registered. By default the
-    /// kernel's has the higher priority. A user of `rsa` must not get the driver's only because the
-    /// kernel's is not loaded.
+    /// Keeps the module of the kernel's implementation loaded while the driver's implementation is
+    /// registered. By default, the kernel's implementation has the higher priority. If its module
+    /// was not loaded, users of `rsa` would get the driver's implementation.
     _fallback: FallbackTfm,
 }
 
@@ -109,13 +109,13 @@ pub(super) struct RsaAlgData {
 pub(super) struct RsaTfm {
     id: AlgorithmId,
     devices: Arc<Devices>,
-    /// The fallback. It has the same key, provided that it supports the length of the key.
+    /// The fallback. It has the same key, unless it does not support the length of the key.
     fallback: FallbackTfm,
     rsa_key: Pin<KBox<SpinLockIrq<Option<Arc<RsaKey>>>>>,
 }
 
 impl RsaTfm {
-    /// Returns the key, or `None` if there is none.
+    /// Returns the key, or `None` if no key is set.
     fn rsa_key(&self) -> Option<Arc<RsaKey>> {
         self.rsa_key.lock().clone()
     }
@@ -125,18 +125,19 @@ impl RsaTfm {
         self.devices.fallbacks.count(reason);
     }
 
-    /// Replaces the key by that of `read`. After an error the transform has no key.
+    /// Replaces the key by the key that `create_key` returns. After an error the transform has no
+    /// key.
     ///
     /// # Errors
     ///
     /// - `ENOMEM` if memory is exhausted;
-    /// - others as `read` returns them.
-    fn set_key(&self, read: impl FnOnce() -> Result<RsaKey>) -> Result {
+    /// - other errors of `create_key`.
+    fn set_key(&self, create_key: impl FnOnce() -> Result<RsaKey>) -> Result {
         // Dropping a key may send DESTROY requests, so the lock must not be held.
         let old = self.rsa_key.lock().take();
         drop(old);
-        let rsa_key = Arc::new(read()?, GFP_KERNEL)?;
-        // Another caller may have set a key in between.
+        let rsa_key = Arc::new(create_key()?, GFP_KERNEL)?;
+        // Another thread may have set a key since `take`.
         let old = self.rsa_key.lock().replace(rsa_key);
         drop(old);
         Ok(())
@@ -198,7 +199,7 @@ impl RsaRequestData {
     /// `EIO` or `EINVAL` if the result has an unexpected length.
     fn copy_result(&self, request: &Request<'_, Rsa>, outcome: &DeviceResult<'_>) -> Result {
         // Some devices omit leading zeros of a result. A short result is rare, so the fallback
-        // repeats the operation. If the fallback does not have the key, trust the device's length.
+        // repeats the operation. If the fallback does not have the key, accept the short result.
         let len = self.rsa_key.len();
         // CAST: `usize` has at least 32 bits on the supported architectures.
         let written = (outcome.used() as usize).saturating_sub(data::STATUS_LEN);
@@ -264,7 +265,7 @@ impl Algorithm for Rsa {
             return loaded.done(Err(err));
         }
         match send(loaded, &rsa_key, direction) {
-            Ok(answer) => answer,
+            Ok(return_code) => return_code,
             Err((reason, _, loaded)) if rsa_key.fallback_has_key() => {
                 loaded.tfm().count_fallback(reason);
                 loaded.run_fallback()

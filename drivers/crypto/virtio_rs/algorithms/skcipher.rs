@@ -92,7 +92,7 @@ pub(super) use self::table::{
 /// # Errors
 ///
 /// - `EINVAL` if the device does not support the length of the key;
-/// - others as [`Session::create`] returns them.
+/// - other errors of [`Session::create`].
 fn create_session(
     device: &Arc<Device>,
     cipher: Cipher,
@@ -112,7 +112,7 @@ fn create_session(
 /// # Errors
 ///
 /// - `EINVAL` if `id` names no row;
-/// - others as [`skcipher::register`] returns them.
+/// - other errors of [`skcipher::register`].
 pub(super) fn register(
     id: AlgorithmId,
     devices: &Arc<Devices>,
@@ -373,7 +373,7 @@ const MAX_EXTRA: u64 = (MAX_KEY + MAX_IV + MAX_PADDING + data::STATUS_LEN) as u6
 /// # Errors
 ///
 /// - `ETIMEDOUT` if no request context of the pool became free in time;
-/// - others as [`offload`] returns them.
+/// - other errors of [`offload`].
 fn send<'a, const SYNC: bool>(
     request: Request<'a, SkcipherAlgorithm<SYNC>>,
     row: &'static Row,

@@ -180,7 +180,7 @@ pub(in crate::algorithms) fn algorithm(row: usize) -> Option<Algorithm> {
 /// # Errors
 ///
 /// - `EINVAL` if the row does not exist;
-/// - others as [`Method::create_session`] returns them.
+/// - other errors of [`Method::create_session`].
 pub(in crate::algorithms) fn create_test_session(
     device: &Arc<Device>,
     row: usize,

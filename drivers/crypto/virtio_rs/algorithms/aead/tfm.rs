@@ -81,9 +81,9 @@ impl SessionParams {
 /// An AEAD transform.
 ///
 /// Callers must not set the key or the tag length while a request is in flight. The fields here are
-/// not updated together with the key, and are relaxed: what orders a caller's requests after its key
-/// orders them, too. If a caller breaks this rule, a request may use inconsistent values and fail or
-/// return a wrong result, without further consequences.
+/// not updated together with the key, and are relaxed: what orders a caller's requests after its
+/// key orders them, too. If a caller breaks this rule, a request may use inconsistent values and
+/// fail or return a wrong result, without further consequences.
 pub(crate) struct AeadTfm<M: Method> {
     row: &'static Row<M>,
     fallback: FallbackTfm,

@@ -147,7 +147,7 @@ pub(in crate::algorithms) fn algorithms(row: usize) -> Option<[Algorithm; 2]> {
 /// # Errors
 ///
 /// - `EINVAL` if the row does not exist;
-/// - others as [`Method::create_session`] returns them.
+/// - other errors of [`Method::create_session`].
 pub(in crate::algorithms) fn create_test_session(
     device: &Arc<Device>,
     row: usize,

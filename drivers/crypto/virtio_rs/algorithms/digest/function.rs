@@ -59,7 +59,7 @@ impl Function {
     /// # Errors
     ///
     /// - `EINVAL` if the device does not support the length of the key;
-    /// - others as [`Session::create`] returns them.
+    /// - other errors of [`Session::create`].
     pub(super) fn create_session(
         self,
         device: &Arc<Device>,

@@ -159,7 +159,7 @@ pub(in crate::algorithms) fn algorithm(id: AlgorithmId) -> Option<Algorithm> {
 /// # Errors
 ///
 /// - `EINVAL` if `id` names no row;
-/// - others as [`Function::create_session`] returns them.
+/// - other errors of [`Function::create_session`].
 pub(in crate::algorithms) fn create_test_session(
     device: &Arc<Device>,
     id: AlgorithmId,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! InstalledKey-answer test of ECDSA on a curve.
+//! Known-answer test of ECDSA on a curve.
 //!
-//! The private key is 1, so the public key is the generator of the curve.
+//! The private key of the test is 1, so the public key is the generator of the curve.
 
 use super::{
     super::{
@@ -111,7 +111,7 @@ pub(super) const fn generator(curve: Curve) -> &'static [u8] {
 ///
 /// - `EIO`, `EOPNOTSUPP`, `ENOSPC` if the device does not support the curve or returns a wrong
 ///   result;
-/// - others if the test could not run.
+/// - other errors if the test could not run.
 #[inline(never)]
 pub(super) fn run_kat(device: &Arc<Device>, scheme: Scheme, row: &Row) -> Result {
     let generator = generator(row.curve);
@@ -119,7 +119,7 @@ pub(super) fn run_kat(device: &Arc<Device>, scheme: Scheme, row: &Row) -> Result
     let len = known_signature(generator, row.field_len(), &mut der)?;
     let key = KatKey::new(device, scheme, generator)?;
 
-    let verify = |digest| {
+    let verify_digest = |digest| {
         let mut bytes = [0; MAX_DIGEST];
         let bytes = &mut bytes[..row.field_len().min(MAX_DIGEST)];
         if let Some(last) = bytes.last_mut() {
@@ -129,7 +129,7 @@ pub(super) fn run_kat(device: &Arc<Device>, scheme: Scheme, row: &Row) -> Result
         key.run_sync::<PARAMS, { data::STATUS_LEN }>(verify, &der[..len], bytes)
             .map(|_| ())
     };
-    match (verify(1), verify(2)) {
+    match (verify_digest(1), verify_digest(2)) {
         (Ok(()), Err(err)) if err == EKEYREJECTED => Ok(()),
         (Err(err), _) | (_, Err(err)) => Err(akcipher_key::kat_error(err)),
         _ => Err(EIO),
@@ -137,15 +137,15 @@ pub(super) fn run_kat(device: &Arc<Device>, scheme: Scheme, row: &Row) -> Result
 }
 
 /// Encodes the signature of the digest 1 with the private key 1 and the nonce 1 in DER: r is the
-/// x-coordinate of the generator, and s is r + 1. Returns the number of bytes written to `to`.
+/// x-coordinate of the generator, and s is r + 1. Returns the number of bytes written to `der`.
 fn known_signature(
     generator: &[u8],
-    field: usize,
-    to: &mut [u8; signature::MAX_LEN],
+    field_len: usize,
+    der: &mut [u8; signature::MAX_LEN],
 ) -> Result<usize> {
-    let r = generator.get(1..1 + field).ok_or(EINVAL)?;
+    let r = generator.get(1..1 + field_len).ok_or(EINVAL)?;
     let mut s = [0; point::MAX_LEN];
-    let s = &mut s[..field];
+    let s = &mut s[..field_len];
     s.copy_from_slice(r);
     for byte in s.iter_mut().rev() {
         *byte = byte.wrapping_add(1);
@@ -153,5 +153,5 @@ fn known_signature(
             break;
         }
     }
-    der::write_sequence(&[r, s], to)
+    der::write_sequence(&[r, s], der)
 }

@@ -18,26 +18,27 @@ pub(super) struct Point {
 }
 
 impl Point {
-    /// Converts a point in the kernel's format. Its coordinates may be shorter or longer than
-    /// `field`, the length of the curve's coordinates in bytes.
+    /// Converts a point from the kernel's format. In that format, the coordinates may be shorter
+    /// than the curve's field, or have leading zeros. `field_len` is the length of the curve's
+    /// field in bytes.
     ///
     /// # Errors
     ///
     /// `EINVAL` if the point is malformed or a coordinate does not fit.
-    pub(super) fn new(key: &[u8], field: usize) -> Result<Self> {
+    pub(super) fn new(key: &[u8], field_len: usize) -> Result<Self> {
         let (first, coordinates) = key.split_first().ok_or(EINVAL)?;
         if *first != UNCOMPRESSED || coordinates.len() % 2 != 0 {
             return Err(EINVAL);
         }
-        let len = 1 + 2 * field;
+        let len = 1 + 2 * field_len;
         let mut bytes = [0; MAX_LEN];
         let (first, rest) = bytes.get_mut(..len).ok_or(EINVAL)?.split_at_mut(1);
         first.fill(UNCOMPRESSED);
         let (x, y) = coordinates.split_at(coordinates.len() / 2);
-        for (coordinate, to) in [x, y].iter().zip(rest.chunks_exact_mut(field)) {
+        for (coordinate, padded) in [x, y].iter().zip(rest.chunks_exact_mut(field_len)) {
             let coordinate = strip_leading_zeros(coordinate);
-            let zeros = field.checked_sub(coordinate.len()).ok_or(EINVAL)?;
-            to[zeros..].copy_from_slice(coordinate);
+            let zeros = field_len.checked_sub(coordinate.len()).ok_or(EINVAL)?;
+            padded[zeros..].copy_from_slice(coordinate);
         }
         Ok(Self { bytes, len })
     }
@@ -54,12 +55,12 @@ mod tests {
 
     #[test]
     fn coordinates_have_field_length() {
-        let same: [&[u8]; 3] = [
+        let equivalent_keys: [&[u8]; 3] = [
             &[4, 0, 1, 2, 0, 0, 3],
             &[4, 1, 2, 0, 3],
             &[4, 0, 0, 1, 2, 0, 0, 0, 3],
         ];
-        for key in same {
+        for key in equivalent_keys {
             let point = Point::new(key, 3).unwrap();
             assert_eq!(point.bytes(), [4, 0, 1, 2, 0, 0, 3]);
         }
@@ -69,7 +70,7 @@ mod tests {
 
     #[test]
     fn malformed_point_is_rejected() {
-        let bad: [(&[u8], usize); 7] = [
+        let malformed: [(&[u8], usize); 7] = [
             (&[], 3),
             (&[4, 1], 3),
             (&[2, 1, 2], 3),
@@ -78,8 +79,8 @@ mod tests {
             (&[4, 1, 2, 3, 4, 5, 6, 7, 8], 3),
             (&[4; 135], 67),
         ];
-        for (key, field) in bad {
-            assert!(Point::new(key, field).is_err());
+        for (key, field_len) in malformed {
+            assert!(Point::new(key, field_len).is_err());
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::wire::der::{
 };
 use kernel::prelude::*;
 
-/// Longest private key in bytes: one of P-521 that names its curve.
+/// Maximum length of a private key in bytes. The longest key is a P-521 key that names its curve.
 pub(super) const MAX_LEN: usize = 256;
 
 /// Returns the public point in an `ECPrivateKey`. The point is mandatory, because the fallback
@@ -66,16 +66,16 @@ mod tests {
         for len in 0..KEY.len() {
             assert!(public_point(&KEY[..len]).is_err());
         }
-        // Version, unused bits, tags.
-        for (at, value) in [(4, 0), (19, 1), (5, 3), (15, 0xa2), (17, 4), (0, 0x31)] {
+        // Invalid values of the version, of the number of unused bits, and of tags.
+        for (offset, value) in [(4, 0), (19, 1), (5, 3), (15, 0xa2), (17, 4), (0, 0x31)] {
             let mut key = KEY;
-            key[at] = value;
+            key[offset] = value;
             assert!(public_point(&key).is_err());
         }
         let mut longer = [0; 23];
         longer[..22].copy_from_slice(&KEY);
         assert!(public_point(&longer).is_err());
-        // Without a public point.
+        // A key without a public point.
         assert!(public_point(&[0x30, 7, 2, 1, 1, 4, 2, 7, 8]).is_err());
     }
 }

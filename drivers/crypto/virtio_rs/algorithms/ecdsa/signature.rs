@@ -19,18 +19,18 @@ const MAX_INTEGER_LEN: usize = ECDSA_SIGNATURE / 2;
 pub(super) const MAX_LEN: usize = 3 + 2 * (2 + 1 + MAX_INTEGER_LEN);
 
 /// Encodes a signature (`struct ecdsa_raw_sig`) in DER. The curve's integers have `bits` bits.
-/// Returns the number of bytes written to `to`.
+/// Returns the number of bytes written to `der`.
 ///
 /// # Errors
 ///
 /// `EINVAL` if `raw` does not have the length of the structure.
-pub(super) fn encode(raw: &[u8], bits: u32, to: &mut [u8; MAX_LEN]) -> Result<usize> {
+pub(super) fn encode(raw: &[u8], bits: u32, der: &mut [u8; MAX_LEN]) -> Result<usize> {
     let (r, s) = raw.split_at_checked(MAX_INTEGER_LEN).ok_or(EINVAL)?;
     if s.len() != MAX_INTEGER_LEN {
         return Err(EINVAL);
     }
     let (r, s) = (to_bytes(r, bits), to_bytes(s, bits));
-    der::write_sequence(&[&r, &s], to)
+    der::write_sequence(&[&r, &s], der)
 }
 
 /// Decodes a signature in DER. The curve's integers have `bits` bits. Ignores bytes after the
@@ -42,8 +42,8 @@ pub(super) fn encode(raw: &[u8], bits: u32, to: &mut [u8; MAX_LEN]) -> Result<us
 pub(super) fn decode(der: &[u8], bits: u32) -> Result<[u8; ECDSA_SIGNATURE]> {
     let mut integers = der::Reader::new(der).sequence()?;
     let mut raw = [0; ECDSA_SIGNATURE];
-    for to in raw.chunks_exact_mut(MAX_INTEGER_LEN) {
-        to_digits(integers.integer()?, bits, to)?;
+    for digits in raw.chunks_exact_mut(MAX_INTEGER_LEN) {
+        to_digits(integers.integer()?, bits, digits)?;
     }
     if integers.is_empty() {
         Ok(raw)
@@ -57,32 +57,32 @@ pub(super) fn decode(der: &[u8], bits: u32) -> Result<[u8; ECDSA_SIGNATURE]> {
 /// # Errors
 ///
 /// `EINVAL` if the integer has more bytes than `bits` bits need.
-fn to_digits(integer: &[u8], bits: u32, to: &mut [u8]) -> Result {
+fn to_digits(integer: &[u8], bits: u32, digits: &mut [u8]) -> Result {
     if integer.len() > bits.div_ceil(8) as usize {
         return Err(EINVAL);
     }
-    for (bytes, to) in integer
+    for (bytes, digit) in integer
         .rchunks(DIGIT_LEN)
-        .zip(to.chunks_exact_mut(DIGIT_LEN))
+        .zip(digits.chunks_exact_mut(DIGIT_LEN))
     {
-        let digit = bytes
+        let value = bytes
             .iter()
-            .fold(0, |digit, byte| digit << 8 | u64::from(*byte));
-        to.copy_from_slice(&digit.to_ne_bytes());
+            .fold(0, |value, byte| value << 8 | u64::from(*byte));
+        digit.copy_from_slice(&value.to_ne_bytes());
     }
     Ok(())
 }
 
-/// Converts digits to a big-endian integer. Digits above those of the curve are uninitialized in
-/// the kernel's format and are replaced by 0.
-fn to_bytes(integer: &[u8], bits: u32) -> [u8; MAX_INTEGER_LEN] {
+/// Converts digits to a big-endian integer. The kernel's format has digits for the largest curve.
+/// For a smaller curve, the most significant digits are uninitialized. They are replaced by 0.
+fn to_bytes(digits: &[u8], bits: u32) -> [u8; MAX_INTEGER_LEN] {
     let mut bytes = [0; MAX_INTEGER_LEN];
     // CAST: `usize` has at least 32 bits on the supported architectures.
     let count = bits.div_ceil(8 * DIGIT_LEN as u32) as usize;
-    let digits = integer.chunks_exact(DIGIT_LEN).take(count);
-    for (digit, to) in digits.zip(bytes.rchunks_exact_mut(DIGIT_LEN)) {
-        let digit = digit.try_into().map_or(0, u64::from_ne_bytes);
-        to.copy_from_slice(&digit.to_be_bytes());
+    let digits = digits.chunks_exact(DIGIT_LEN).take(count);
+    for (digit, target) in digits.zip(bytes.rchunks_exact_mut(DIGIT_LEN)) {
+        let value = digit.try_into().map_or(0, u64::from_ne_bytes);
+        target.copy_from_slice(&value.to_be_bytes());
     }
     bytes
 }
@@ -95,9 +95,10 @@ mod tests {
     /// have arbitrary values.
     fn raw(r: &[u64], s: &[u64]) -> [u8; ECDSA_SIGNATURE] {
         let mut raw = [0xa5; ECDSA_SIGNATURE];
-        for (integer, at) in [(r, 0), (s, MAX_INTEGER_LEN)] {
-            for (digit, to) in integer.iter().zip(raw[at..].chunks_exact_mut(DIGIT_LEN)) {
-                to.copy_from_slice(&digit.to_ne_bytes());
+        for (integer, start) in [(r, 0), (s, MAX_INTEGER_LEN)] {
+            let slots = raw[start..].chunks_exact_mut(DIGIT_LEN);
+            for (digit, slot) in integer.iter().zip(slots) {
+                slot.copy_from_slice(&digit.to_ne_bytes());
             }
         }
         raw
@@ -125,13 +126,13 @@ mod tests {
             s[digits - 1] = 0;
             let raw = raw(&r[..digits], &s[..digits]);
             encode(&raw, bits, &mut der).unwrap();
-            let back = decode(&der, bits).unwrap();
-            assert_eq!(back[..DIGIT_LEN * digits], raw[..DIGIT_LEN * digits]);
+            let decoded = decode(&der, bits).unwrap();
+            assert_eq!(decoded[..DIGIT_LEN * digits], raw[..DIGIT_LEN * digits]);
             assert_eq!(
-                back[MAX_INTEGER_LEN..][..DIGIT_LEN * digits],
+                decoded[MAX_INTEGER_LEN..][..DIGIT_LEN * digits],
                 raw[MAX_INTEGER_LEN..][..DIGIT_LEN * digits]
             );
-            assert!(back[DIGIT_LEN * digits..MAX_INTEGER_LEN]
+            assert!(decoded[DIGIT_LEN * digits..MAX_INTEGER_LEN]
                 .iter()
                 .all(|byte| *byte == 0));
         }
@@ -141,13 +142,13 @@ mod tests {
     fn decode_rejects_long_integers_and_malformed_der() {
         let mut der = [0; MAX_LEN];
         let long = [1; 25];
-        for (integers, good) in [
+        for (integers, is_valid) in [
             ([&long[..24], &[1]], true),
             ([&long[..25], &[1]], false),
             ([&[1], &long[..25]], false),
         ] {
             der::write_sequence(&integers, &mut der).unwrap();
-            assert_eq!(decode(&der, 192).is_ok(), good);
+            assert_eq!(decode(&der, 192).is_ok(), is_valid);
         }
         assert!(decode(&[0x30, 3, 2, 1, 1], 192).is_err());
         assert!(decode(&[0x30, 9, 2, 1, 1, 2, 1, 1, 2, 1, 1], 192).is_err());

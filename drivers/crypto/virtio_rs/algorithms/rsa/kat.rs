@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! InstalledKey-answer test of RSA.
+//! Known-answer test of RSA.
 
 use super::{
     super::{
@@ -86,13 +86,13 @@ const EXPECTED: [u8; MODULUS.len()] = [
 /// Maximum length of the request's parameters in bytes: fixed-length fields and source.
 const PARAMS: usize = data::MAX_FIXED_LEN + MODULUS.len();
 
-/// Encrypts a known input on a device and checks the result. A test session alone is not
-/// sufficient: some devices create sessions for algorithms that they do not support.
+/// Encrypts a known input on a device and checks the result. Creating a test session is not
+/// sufficient, because some devices create sessions for algorithms that they do not support.
 ///
 /// # Errors
 ///
 /// - `EIO`, `EOPNOTSUPP`, `ENOSPC` if the device does not support RSA or returns a wrong result;
-/// - others if the test could not run.
+/// - other errors if the test could not run.
 #[inline(never)]
 pub(in crate::algorithms) fn run_kat(device: &Arc<Device>) -> Result {
     let encoded = encode_public(&MODULUS, &EXPONENT)?;

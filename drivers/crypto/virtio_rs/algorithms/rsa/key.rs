@@ -36,7 +36,8 @@ const MIN_LEN: usize = 512 / 8;
 /// An RSA key: a key pair or a public key.
 pub(super) struct RsaKey {
     range: InputRange,
-    /// Length of results in bytes. The kernel's implementation rounds it up.
+    /// Length of results in bytes. The kernel's implementation rounds the length of the modulus up
+    /// to a multiple of its word size.
     size: usize,
     fallback_has_key: bool,
     public: AkcipherKey,
@@ -95,8 +96,9 @@ impl RsaKey {
         let (size, fallback_has_key) = match fallback_size {
             // CAST: `usize` has at least 32 bits on the supported architectures.
             Ok(size) => (size as usize, true),
-            // The key is well-formed, so the fallback does not support its length. Accept the key
-            // only if devices have it, because they must then process every request.
+            // The key is well-formed, so the fallback does not support the length of the key.
+            // Accept the key only if it is bound to a device, because devices must process every
+            // request.
             Err(err) if err == EINVAL && !rsa::fips_enabled() => {
                 let mut keys = [Some(&public), private.as_ref()].into_iter().flatten();
                 let all_bound = keys.all(|key| key.is_bound());
@@ -140,7 +142,8 @@ impl RsaKey {
         self.key_for(direction).is_some() && self.range.contains(input)
     }
 
-    /// Returns the public key to encrypt and the private key, if there is one, to decrypt.
+    /// Returns the public key for encryption, and the private key for decryption. Returns `None` if
+    /// the private key is needed but not set.
     pub(super) fn key_for(&self, direction: Direction) -> Option<&AkcipherKey> {
         match direction {
             Direction::Encrypt => Some(&self.public),

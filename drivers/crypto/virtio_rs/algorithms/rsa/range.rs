@@ -22,8 +22,8 @@ impl InputRange {
         let mut limit = KVec::new();
         limit.extend_from_slice(strip_leading_zeros(modulus), GFP_KERNEL)?;
         for byte in limit.iter_mut().rev() {
-            let (less, borrow) = byte.overflowing_sub(1);
-            *byte = less;
+            let (difference, borrow) = byte.overflowing_sub(1);
+            *byte = difference;
             if !borrow {
                 break;
             }
@@ -39,7 +39,7 @@ impl InputRange {
     /// Returns true if the big-endian `input` is in the range and has the length of the modulus.
     pub(super) fn contains(&self, input: &[u8]) -> bool {
         let above_one = match input.split_last() {
-            Some((last, others)) => *last > 1 || others.iter().any(|byte| *byte != 0),
+            Some((lowest, higher)) => *lowest > 1 || higher.iter().any(|byte| *byte != 0),
             None => false,
         };
         above_one && input.len() == self.limit.len() && input < &self.limit[..]

@@ -154,8 +154,9 @@ pub(super) const MAX_KEY: usize = 64;
 
 kernel::static_assert!(2 * AES.max_key_size as usize <= MAX_KEY);
 
-/// Key for test sessions. A prefix of the length of a cipher's key is valid for that cipher: all bytes have
-/// odd parity, none of the four 8-byte parts is a weak DES key, and no two of them are equal.
+/// Key for test sessions. A prefix of the length of a cipher's key is valid for that cipher: all
+/// bytes have odd parity, none of the four 8-byte parts is a weak DES key, and no two of them are
+/// equal.
 const TEST_KEY: [u8; 32] = [
     0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, //
     0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0x01, //

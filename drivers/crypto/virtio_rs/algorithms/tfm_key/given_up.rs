@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The session that a key has given up.
+//! The session of one direction that a key has given up.
+//!
+//! Normally, a key has a session for each direction. If a device has no room for another session,
+//! the driver destroys sessions that no request has used. When a request needs such a session, the
+//! driver creates the session again.
 
 use crate::crypto::Direction;
 use kernel::sync::{
@@ -14,14 +18,13 @@ use kernel::sync::{
     }, //
 };
 
-/// The direction whose session was given up because the device had no room for another one, and
-/// whether a request has wanted it since.
+/// The direction whose session was given up, and whether a request has wanted this session since.
 ///
-/// Relaxed: it is read under the lock of the key, apart from [`GivenUp::want`].
+/// Relaxed: the value is accessed under the lock of the key, except by [`GivenUp::want`].
 pub(super) struct GivenUp(Atomic<u32>);
 
 impl GivenUp {
-    /// Added to the number of a direction that a request has wanted.
+    /// This constant is added to the number of a direction when a request wants its session.
     const WANTED: u32 = 2;
 
     /// Creates a value without a direction.
@@ -47,23 +50,24 @@ impl GivenUp {
         [number, number + Self::WANTED].contains(&self.0.load(Relaxed))
     }
 
-    /// Records that a request wants the session of a direction. Returns true if that session was given
-    /// up, and no request has wanted it before.
+    /// Records that a request wants the session of a direction. Returns true if that session was
+    /// given up, and no other request has wanted the session since.
     pub(super) fn want(&self, direction: Direction) -> bool {
         let number = Self::number(direction);
         let wanted = number + Self::WANTED;
-        // The caller has found no binding: this is read after that. Pairs with the exchange of the
-        // pointer to the binding, which comes after `set`.
+        // The caller has read the pointer to the binding, which was null. Order that read before
+        // the following read. Pairs with the exchange of the pointer, which is ordered after `set`.
         smp_mb(Read);
         self.0.load(Relaxed) == number && self.0.cmpxchg(number, wanted, Relaxed).is_ok()
     }
 
-    /// Returns the direction that was given up and that a request has wanted since.
+    /// Returns the direction whose session was given up, if a request has wanted this session
+    /// since.
     pub(super) fn wanted(&self) -> Option<Direction> {
-        let now = self.0.load(Relaxed);
+        let value = self.0.load(Relaxed);
         [Direction::Encrypt, Direction::Decrypt]
             .into_iter()
-            .find(|direction| now == Self::number(*direction) + Self::WANTED)
+            .find(|direction| value == Self::number(*direction) + Self::WANTED)
     }
 }
 
@@ -72,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_direction_that_was_given_up_is_asked_for_once() {
+    fn given_up_session_is_requested_once() {
         let given_up = GivenUp::none();
         assert!(!given_up.want(Direction::Encrypt) && given_up.wanted().is_none());
         for (direction, other) in [
