@@ -82,8 +82,8 @@ pub(super) const MAX_TAG: usize = 64;
 pub(super) const MAX_PADDING: usize = 15;
 
 /// Number of scatterlist entries in the request context. Parameters, results and AAD segments
-/// always need entries. Source and destination segments need entries if the caller's list does not
-/// end with them.
+/// always need entries. Source and destination segments only need entries if the caller's list
+/// contains further data after them.
 pub(super) const ENTRIES: usize = 16;
 
 /// An AEAD. Sizes are in bytes.
@@ -118,7 +118,7 @@ pub(super) type Salt = [u8; 4];
 pub(super) struct AeadPlan {
     /// The IV in the device's format.
     pub(super) iv: Iv,
-    /// Length of the AAD for the device. It starts at the beginning of the caller's AAD.
+    /// Length of the AAD for the device, which is a prefix of the caller's AAD.
     pub(super) aad: u32,
     /// Length of the plaintext or ciphertext, without tag and padding.
     pub(super) text: u32,
@@ -141,15 +141,16 @@ struct DataLayout {
 }
 
 impl AeadPlan {
-    /// Returns the ranges of the caller's data that the device gets.
+    /// Returns the ranges of the caller's data that the device gets. `tag_in_data` is
+    /// [`Method::TAG_IN_DATA`].
     fn data_layout(
         &self,
         direction: Direction,
         tag_in_data: bool,
         aad_before_src: bool,
     ) -> DataLayout {
-        let tag_at = |end| {
-            if tag_in_data && direction == end {
+        let tag_if = |tagged_direction| {
+            if tag_in_data && direction == tagged_direction {
                 self.tag
             } else {
                 0
@@ -158,8 +159,8 @@ impl AeadPlan {
         DataLayout {
             aad: self.aad,
             aad_before_src,
-            src: self.text.saturating_add(tag_at(Direction::Decrypt)),
-            dst: self.text.saturating_add(tag_at(Direction::Encrypt)),
+            src: self.text.saturating_add(tag_if(Direction::Decrypt)),
+            dst: self.text.saturating_add(tag_if(Direction::Encrypt)),
         }
     }
 }
@@ -184,7 +185,7 @@ impl KeyMode {
     }
 }
 
-/// An AEAD as one device service implements it.
+/// The implementation of an AEAD with one device service.
 pub(super) trait Method: Send + Sync + Sized + 'static {
     /// Part of the request context that the device accesses.
     type Area: AnyArea;
@@ -193,7 +194,7 @@ pub(super) trait Method: Send + Sync + Sized + 'static {
     /// tag as a separate result after the padding, and the driver compares it.
     const TAG_IN_DATA: bool;
 
-    /// Factor for the priority of the algorithms.
+    /// Factor by which the priority of the algorithms is multiplied.
     const PRIORITY_FACTOR: i32;
 
     /// Splits the caller's key into device keys and salt. Returns `None` if the key is malformed.
@@ -217,8 +218,8 @@ pub(super) trait Method: Send + Sync + Sized + 'static {
     ) -> Result<Session>;
 
     /// Returns the parameters of the device request. Returns `None` if the request is invalid or
-    /// the device does not support it. The fallback then processes an unsupported request, and
-    /// chooses the error for an invalid one.
+    /// devices do not support it. The request then runs on the fallback, which returns the error
+    /// for an invalid request.
     fn plan(&self, lengths: &Lengths, iv: &Iv, salt: Salt) -> Option<AeadPlan>;
 
     /// Returns true if the AAD precedes the source in the device request.
@@ -335,10 +336,10 @@ impl<M: Method, const SYNC: bool> Offload for AeadAlgorithm<M, SYNC> {
     ) -> Finish {
         let lengths = &data.lengths;
         let is_decrypt = data.direction == Direction::Decrypt;
-        // The device only verifies a tag that is part of the data.
-        let is_answer = |err| M::TAG_IN_DATA && is_decrypt && err == EBADMSG;
-        let verdict = Disposition::of(outcome, is_answer);
-        let result = match verdict {
+        // `EBADMSG` is only a result if the device verifies the tag.
+        let is_result = |err| M::TAG_IN_DATA && is_decrypt && err == EBADMSG;
+        let disposition = Disposition::of(outcome, is_result);
+        let result = match disposition {
             Disposition::Done if M::TAG_IN_DATA => Ok(()),
             Disposition::Done => data.write_or_check_tag(request, outcome),
             Disposition::Fallback => return Finish::Fallback,
@@ -363,7 +364,7 @@ impl AeadRequestData {
     /// # Errors
     ///
     /// - `EBADMSG` if the tags differ;
-    /// - `EINVAL` if the request has no space for the tag.
+    /// - `EINVAL` if the source or the destination has no space for the tag.
     fn write_or_check_tag<M: Method, const SYNC: bool>(
         &self,
         request: &Request<'_, AeadAlgorithm<M, SYNC>>,
@@ -429,7 +430,7 @@ impl<M: Method, const SYNC: bool> Algorithm for AeadAlgorithm<M, SYNC> {
         let check = |binding: &Binding| {
             let key_mode = KeyMode::new(binding);
             let layout = plan.data_layout(direction, M::TAG_IN_DATA, M::aad_before_src(&key_mode));
-            let digest = if M::TAG_IN_DATA { 0 } else { plan.tag };
+            let separate_tag = if M::TAG_IN_DATA { 0 } else { plan.tag };
             let sizes = [
                 // CAST: IV and keys have at most a few hundred bytes.
                 plan.iv.bytes().len() as u32,
@@ -437,19 +438,20 @@ impl<M: Method, const SYNC: bool> Algorithm for AeadAlgorithm<M, SYNC> {
                 layout.aad,
                 layout.src,
                 layout.dst,
+                // Padding of the source and of the destination.
                 plan.padding,
                 plan.padding,
-                digest,
+                separate_tag,
             ];
             data::fits_max_size(&sizes, binding.device().config().max_size())
-                .then_some((key_mode, layout, digest))
+                .then_some((key_mode, layout, separate_tag))
                 .ok_or(FallbackReason::TooLong)
         };
         let sent = offload(
             request,
             direction,
             check,
-            |request, limits, binding, (key_mode, layout, digest)| {
+            |request, limits, binding, (key_mode, layout, separate_tag)| {
                 request.build(limits, |builder| {
                     let keys = params.split_keys(binding.key());
                     row.method
@@ -473,7 +475,7 @@ impl<M: Method, const SYNC: bool> Algorithm for AeadAlgorithm<M, SYNC> {
                     builder.destination(layout.dst);
                     builder.write(padding.len());
                     // CAST: A tag has at most `MAX_TAG` bytes.
-                    builder.write(digest as usize);
+                    builder.write(separate_tag as usize);
                     AeadRequestData {
                         direction,
                         lengths,
@@ -483,9 +485,9 @@ impl<M: Method, const SYNC: bool> Algorithm for AeadAlgorithm<M, SYNC> {
             },
         );
         match sent {
-            Ok(answer) => answer,
-            // The ring is full and the request may not be backlogged. On the fallback the request
-            // would overtake others, and IPsec drops reordered packets as replays.
+            Ok(return_code) => return_code,
+            // The ring is full and the request may not be backlogged. On the fallback, the request
+            // would complete before earlier requests. IPsec drops reordered packets as replays.
             Err((_, err, request)) if err == ENOSPC => request.done(Err(ENOSPC)),
             Err((reason, _, request)) => fall_back(request, reason, direction),
         }

@@ -2,8 +2,9 @@
 
 //! `authenc()`: AEADs by the device's algorithm chaining of a cipher and an HMAC.
 //!
-//! The HMAC covers AAD and ciphertext (encrypt-then-MAC), as IPsec, TLS and dm-crypt need it. The
-//! device computes the MAC but does not verify it. The driver compares the tags after a decryption.
+//! The HMAC covers AAD and ciphertext (encrypt-then-MAC), as in the kernel's `authenc` template.
+//! The device computes the MAC but does not verify it. The driver compares the tags after a
+//! decryption.
 
 mod table;
 
@@ -109,9 +110,9 @@ impl Method for ChainMethod {
     type Area = Area<PARAMS, RESULT, ENTRIES>;
     const TAG_IN_DATA: bool = false;
 
-    /// The kernel's `authenc` template has ten times the priority of its cipher, plus that of its
-    /// hash. With this factor the driver's algorithms have a higher priority than the template
-    /// would have over the driver's cipher and hash.
+    /// The kernel's `authenc` template has ten times the priority of its cipher plus the priority
+    /// of its hash. An instance of the template with the driver's cipher and the driver's hash has
+    /// 11 times the driver's priority. With the factor 12, the driver's algorithms are preferred.
     const PRIORITY_FACTOR: i32 = 12;
 
     fn split_key<'k>(&self, key: &'k Key<'_>) -> Option<(Keys<'k>, Salt)> {
@@ -148,14 +149,18 @@ impl Method for ChainMethod {
     }
 
     fn plan(&self, lengths: &Lengths, iv: &Iv, salt: Salt) -> Option<AeadPlan> {
-        let rest = lengths.text.checked_rem(self.block)?;
+        let partial = lengths.text.checked_rem(self.block)?;
         let (iv, padding) = match self.mode {
-            Mode::Cbc if rest != 0 => return None,
+            Mode::Cbc if partial != 0 => return None,
             Mode::Cbc => (*iv, 0),
             // Devices only get whole blocks.
             Mode::Rfc3686 => (
                 Iv::concat(&[&salt, iv.bytes(), &1u32.to_be_bytes()]),
-                if rest == 0 { 0 } else { self.block - rest },
+                if partial == 0 {
+                    0
+                } else {
+                    self.block - partial
+                },
             ),
         };
         // An empty text runs on the fallback: a device may not support an empty cipher operation.
@@ -171,9 +176,9 @@ impl Method for ChainMethod {
         })
     }
 
-    /// Session requests in the padded layout have the AAD first, because QEMU and other devices
-    /// expect that. The specification places the AAD after the source. Stateless requests also have
-    /// the AAD first.
+    /// The specification places the AAD after the source in session mode. QEMU and other devices
+    /// with the padded layout expect the AAD before the source. In stateless mode, the AAD also
+    /// precedes the source.
     fn aad_before_src(key_mode: &KeyMode) -> bool {
         match key_mode {
             KeyMode::Session(Layout::Padded, _) | KeyMode::Stateless => true,
@@ -290,11 +295,11 @@ mod tests {
 
     /// Returns an `authenc()` key: an rtattr with the length of the cipher key, then the MAC key
     /// and the cipher key.
-    fn authenc_key(cipher_len: u8, kind: u16, bytes: &[u8]) -> KVec<u8> {
+    fn authenc_key(cipher_len: u8, rta_type: u16, bytes: &[u8]) -> KVec<u8> {
         let mut key = KVec::new();
         key.extend_from_slice(&8u16.to_ne_bytes(), GFP_KERNEL)
             .unwrap();
-        key.extend_from_slice(&kind.to_ne_bytes(), GFP_KERNEL)
+        key.extend_from_slice(&rta_type.to_ne_bytes(), GFP_KERNEL)
             .unwrap();
         key.extend_from_slice(&[0, 0, 0, cipher_len], GFP_KERNEL)
             .unwrap();

@@ -69,7 +69,7 @@ pub(super) use self::table::{
 };
 
 /// Maximum length of the key in a stateless request, in bytes: the largest block size of a hash.
-/// HMAC hashes a longer key first. Such a key needs a session.
+/// HMAC accepts longer keys, which it hashes first. A longer key needs a session.
 const MAX_KEY: usize = 128;
 
 /// Registers the algorithm `id`.
@@ -125,7 +125,7 @@ impl DigestTfm {
     ///
     /// `ENOMEM` if memory is exhausted.
     fn set_key(&self, key: &[u8]) -> Result {
-        // `crypto::hash` has already set the key on the fallback, which validates it.
+        // `crypto::hash` has already set the key on the fallback, which has validated the key.
         self.tfm_key.set(key, 0, || Ok(()))
     }
 }
@@ -226,9 +226,10 @@ impl Algorithm for Digest {
             },
         );
         match sent {
-            Ok(answer) => answer,
-            // Also if the ring is full and the request may not be backlogged. Callers such as
-            // dm-integrity do not handle `ENOSPC`, and report it as a hash error.
+            Ok(return_code) => return_code,
+            // The request also runs on the fallback if the ring is full and the request may not be
+            // backlogged. Callers such as dm-integrity do not handle `ENOSPC`: they report it as a
+            // hash error.
             Err((reason, _, request)) => fall_back(request, reason),
         }
     }

@@ -335,8 +335,8 @@ impl Algorithm for Ecdsa {
         let der = key.run_sync::<PARAMS, RESULT>(sign, digest, &[]);
         let der = der.map_err(|err| if err == ENODEV { ENODEV } else { EIO })?;
         let signature = signature::decode(der.as_ref(), tfm.row.bits).map_err(|_| EIO)?;
-        // The fallback cannot sign, but it verifies the device's signature. The caller does not get
-        // a wrong signature.
+        // The fallback cannot sign. It verifies the device's signature, so that the caller never
+        // gets a wrong signature.
         tfm.fallback.verify(&signature, digest).map_err(|_| EIO)?;
         Ok(signature)
     }

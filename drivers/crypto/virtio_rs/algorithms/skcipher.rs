@@ -188,14 +188,16 @@ pub(super) struct CryptParams {
     direction: Direction,
     /// Bytes at the start of the request that the fallback has processed. The device gets the rest.
     fallback_len: u32,
-    /// IV of the rest, or `None` if the device gets the whole request.
+    /// IV for the device, if the fallback has processed the first part. `None` if the device gets
+    /// the whole request and the caller's IV.
     iv: Option<Iv>,
-    /// IV for the caller's next request, if it must be known before the device processes this one.
+    /// IV for the caller's next request, if it is determined before the device processes this
+    /// request.
     next_iv: Option<Iv>,
 }
 
 impl CryptParams {
-    /// Writes the IV for the caller's next request, after the device has completed this one.
+    /// Writes the IV for the caller's next request, after the device has completed this request.
     ///
     /// # Errors
     ///
@@ -212,11 +214,11 @@ impl CryptParams {
         }
     }
 
-    /// Runs the device's part of a request on the fallback, without sleeping.
+    /// Runs the part of a request that was meant for the device on the fallback, without sleeping.
     ///
     /// # Errors
     ///
-    /// As the fallback returns them.
+    /// The errors of the fallback.
     fn run_fallback<const SYNC: bool>(
         &self,
         request: &mut Request<'_, SkcipherAlgorithm<SYNC>>,
@@ -228,7 +230,8 @@ impl CryptParams {
         request.set_iv(iv.bytes())
     }
 
-    /// Counts a fallback, and runs the device's part of a request that was not sent on it.
+    /// Completes a request that could not be sent: runs the part that was meant for the device on
+    /// the fallback. Counts the fallback.
     fn fall_back<const SYNC: bool>(
         &self,
         mut request: Request<'_, SkcipherAlgorithm<SYNC>>,
@@ -319,7 +322,8 @@ impl<const SYNC: bool> Algorithm for SkcipherAlgorithm<SYNC> {
                 let iv = params.next_iv.insert(Iv::concat(&[request.iv()]));
                 iv.advance_counter(request.len().div_ceil(row.block));
             }
-            // An in-place request overwrites the last ciphertext block, so copy it first.
+            // The last ciphertext block is the IV for the next request. An in-place request
+            // overwrites this block, so copy it first.
             (Mode::Cbc, Direction::Decrypt) => {
                 let iv = params
                     .next_iv
@@ -334,7 +338,7 @@ impl<const SYNC: bool> Algorithm for SkcipherAlgorithm<SYNC> {
             let mut prefix_len = 0;
             let (reason, err, returned) =
                 match send(request, row, &params, padding, &mut prefix_len) {
-                    Ok(answer) => return answer,
+                    Ok(return_code) => return return_code,
                     Err(unsent) => unsent,
                 };
             request = returned;
@@ -346,27 +350,30 @@ impl<const SYNC: bool> Algorithm for SkcipherAlgorithm<SYNC> {
             if prefix_len == 0 || params.fallback_len != 0 {
                 return params.fall_back(request, reason);
             }
-            // The request is too long for the device. The fallback processes the first part.
+            // The request is too long for the device. The fallback processes the first part, and
+            // updates the IV for the rest.
             request.tfm().count_fallback(FallbackReason::TooLong);
-            let mut rest = Iv::concat(&[request.iv()]);
-            if let Err(err) = request.run_fallback_prefix(direction, prefix_len, rest.bytes_mut()) {
+            let mut iv = Iv::concat(&[request.iv()]);
+            if let Err(err) = request.run_fallback_prefix(direction, prefix_len, iv.bytes_mut()) {
                 return request.done(Err(err));
             }
             params.fallback_len = prefix_len;
-            params.iv = Some(rest);
+            params.iv = Some(iv);
         }
     }
 }
 
-/// Upper bound of the bytes besides the data that count against a device's `max_size`: key, IV,
-/// padding and status.
+/// Upper bound of the total length of the variable-length fields other than source and destination,
+/// in bytes: key, IV, padding and status. They count towards a device's `max_size`.
 // CAST: The sum is below 256.
 const MAX_EXTRA: u64 = (MAX_KEY + MAX_IV + MAX_PADDING + data::STATUS_LEN) as u64;
 
-/// Sends a request to a device, without its first `params.fallback_len` bytes.
+/// Sends a request to a device, without its first `params.fallback_len` bytes, which the fallback
+/// has processed.
 ///
-/// If the rest is too long for the device, sets `prefix_len` to the number of bytes that the
-/// fallback must process first. If the device cannot process any part, `prefix_len` stays 0.
+/// If the rest is too long for the device, returns an error and sets `prefix_len` to the number of
+/// bytes that the fallback must process first. If the device cannot process any part of the rest,
+/// `prefix_len` stays 0.
 ///
 /// Context: as for [`offload`].
 ///
@@ -385,16 +392,16 @@ fn send<'a, const SYNC: bool>(
     let Some(memory) = request.memory(|| tfm.timeout()) else {
         return Err((FallbackReason::RingFull, ETIMEDOUT, request));
     };
-    let left = request.len() - params.fallback_len;
+    let len = request.len() - params.fallback_len;
     let plan = |binding: &Binding| {
         let max_size = binding.device().config().max_size();
-        // Most requests are far below the limit. One comparison suffices for them.
-        if u64::from(left) < (max_size / 2).saturating_sub(MAX_EXTRA) {
+        // Most requests are far below the limit, and this comparison is cheap.
+        if u64::from(len) < (max_size / 2).saturating_sub(MAX_EXTRA) {
             return Ok(());
         }
         let iv_size = row.mode.iv_size(row.block);
         let max_len = data::max_cipher_len(binding.key().len(), iv_size, max_size);
-        match row.mode.fallback_len(row.block, left, padding, max_len) {
+        match row.mode.fallback_len(row.block, len, padding, max_len) {
             Some(0) => Ok(()),
             Some(first) => {
                 *prefix_len = first;
@@ -409,7 +416,7 @@ fn send<'a, const SYNC: bool>(
         plan,
         |request, limits, binding, ()| {
             request.build(memory, limits, |builder| {
-                write_header(builder, binding, row, params.direction, left + padding);
+                write_header(builder, binding, row, params.direction, len + padding);
                 match &params.iv {
                     Some(iv) => builder.read(iv.bytes()),
                     None => builder.iv(),

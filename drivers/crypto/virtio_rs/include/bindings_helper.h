@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Input of bindgen: the headers of the C interfaces that the driver uses and the
- * kernel crate does not bind. include/bindgen_parameters selects the items.
+ * Input of bindgen: the headers of the C interfaces that the driver uses and
+ * that the kernel crate does not bind. include/bindgen_parameters selects the
+ * items.
  *
- * linux/hrtimer_types.h comes first for the same reason as in
- * rust/bindings/bindings_helper.h.
+ * linux/hrtimer_types.h comes first, as in rust/bindings/bindings_helper.h:
+ * bindgen may choose wrong types for enums that are used before their
+ * definition.
  */
 #include <linux/hrtimer_types.h>
 
@@ -29,7 +31,7 @@
 #include <linux/workqueue.h>
 #include <uapi/linux/virtio_crypto.h>
 
-/* Macros that bindgen cannot evaluate. */
+/* Copies of macros that bindgen cannot evaluate. */
 static const u32 VC_CRYPTO_MINALIGN = CRYPTO_MINALIGN;
 static const u32 VC_CRYPTO_DMA_ALIGN = CRYPTO_DMA_ALIGN;
 static const u32 VC_CRYPTO_DMA_PADDING = CRYPTO_DMA_PADDING;

@@ -59,8 +59,8 @@ use kernel::{
 enum IvFormat {
     /// The IV is the nonce.
     Plain,
-    /// The IV is the first counter block of CCM. Its first byte is the size of the length field
-    /// minus 1. The nonce and the length field follow.
+    /// The IV is the first counter block of CCM (RFC 3610). Its first byte is the size of the
+    /// length field minus 1. The nonce and the length field follow.
     CcmBlock,
     /// IPsec ESP. The nonce is the salt at the end of the key, followed by the IV. The AAD ends
     /// with a copy of the IV that is not authenticated.
@@ -155,11 +155,11 @@ const CHACHA: AeadMethod = AeadMethod {
 /// Longest key in bytes.
 const MAX_KEY: usize = 32;
 
-const fn max(one: usize, other: usize) -> usize {
-    if one > other {
-        one
+const fn max(first: usize, second: usize) -> usize {
+    if first > second {
+        first
     } else {
-        other
+        second
     }
 }
 
@@ -170,7 +170,7 @@ const PARAMS: usize = MAX_IV
         size_of::<StatelessAeadRequest>() + MAX_KEY,
     );
 
-/// Returns the device algorithm of a row.
+/// Returns the algorithm of a row, as devices advertise it.
 pub(in crate::algorithms) fn algorithm(row: usize) -> Option<Algorithm> {
     TABLE.get(row).map(|row| Algorithm::Aead(row.method.aead))
 }
@@ -305,7 +305,7 @@ impl AeadMethod {
 }
 
 /// Returns the nonce in the first counter block of CCM, for a message of `len` bytes. Returns
-/// `None` if the block is malformed, or its length field too small for the message.
+/// `None` if the block is malformed, or if its length field is too small for the message.
 fn ccm_nonce(block: &Iv, len: u32) -> Option<Iv> {
     let (first, rest) = block.bytes().split_first()?;
     // Size of the length field in bytes.
@@ -388,13 +388,13 @@ mod tests {
 
     #[test]
     fn esp_rejects_invalid_aad_length() {
-        let aad = |name, aad| row(name).method.esp_aad(aad);
+        let esp_aad = |name, len| row(name).method.esp_aad(len);
         for len in [0, 7, 8, 12, 15, 17, 19, 21, u32::MAX] {
-            assert_eq!(aad(c"rfc4106(gcm(aes))", len), None);
+            assert_eq!(esp_aad(c"rfc4106(gcm(aes))", len), None);
         }
-        assert_eq!(aad(c"rfc4106(gcm(aes))", 16), Some(8));
-        assert_eq!(aad(c"rfc7539esp(chacha20,poly1305)", 7), None);
-        assert_eq!(aad(c"rfc7539esp(chacha20,poly1305)", 8), Some(0));
+        assert_eq!(esp_aad(c"rfc4106(gcm(aes))", 16), Some(8));
+        assert_eq!(esp_aad(c"rfc7539esp(chacha20,poly1305)", 7), None);
+        assert_eq!(esp_aad(c"rfc7539esp(chacha20,poly1305)", 8), Some(0));
     }
 
     #[test]

@@ -80,10 +80,12 @@ impl SessionParams {
 
 /// An AEAD transform.
 ///
-/// Callers must not set the key or the tag length while a request is in flight. The fields here are
-/// not updated together with the key, and are relaxed: what orders a caller's requests after its
-/// key orders them, too. If a caller breaks this rule, a request may use inconsistent values and
-/// fail or return a wrong result, without further consequences.
+/// Callers must not set the key or the tag length while a request is in flight. `session_params`
+/// and `salt` are therefore not updated atomically with `tfm_key`. Accesses to them are relaxed:
+/// callers already order their requests after setting the key.
+///
+/// If a caller breaks this rule, a request may use inconsistent values. The request then fails or
+/// returns a wrong result, without further consequences.
 pub(crate) struct AeadTfm<M: Method> {
     row: &'static Row<M>,
     fallback: FallbackTfm,
@@ -145,9 +147,9 @@ impl<M: Method> AeadTfm<M> {
     /// - `EINVAL` if the algorithm does not accept the key;
     /// - `ENOMEM` if memory is exhausted.
     pub(super) fn set_key(&self, key: &Key<'_>) -> Result {
-        let split = self.row.method.split_key(key);
-        let is_valid = split.is_some();
-        let (keys, salt) = split.unwrap_or_default();
+        let parts = self.row.method.split_key(key);
+        let is_valid = parts.is_some();
+        let (keys, salt) = parts.unwrap_or_default();
         let params = SessionParams {
             cipher_key: u16::try_from(keys.cipher.len())?,
             ..self.session_params()
@@ -156,6 +158,7 @@ impl<M: Method> AeadTfm<M> {
         self.session_params.store(params.to_bits(), Relaxed);
         self.salt.store(u32::from_ne_bytes(salt), Relaxed);
         self.tfm_key.set(joined.bytes(), params.to_bits(), || {
+            // For a malformed key, return the error of the fallback.
             self.fallback.set_key(key)?;
             is_valid.then_some(()).ok_or(EINVAL)
         })

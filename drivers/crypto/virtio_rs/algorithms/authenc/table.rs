@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Table of supported `authenc()` AEADs: those for which the kernel has self-tests.
+//! Table of supported `authenc()` AEADs. The kernel has self-tests for each of them.
 
 use super::{
     super::{
@@ -37,12 +37,13 @@ use kernel::{
 pub(super) enum Mode {
     /// Cipher block chaining.
     Cbc,
-    /// Counter mode of IPsec. The first counter block is a salt of 4 bytes, an IV of 8 bytes and
-    /// the counter 1. The caller's key has the salt after the cipher key.
+    /// Counter mode of IPsec (RFC 3686). The first counter block is a salt of 4 bytes, an IV of 8
+    /// bytes and the counter 1. The caller's key has the salt after the cipher key.
     Rfc3686,
 }
 
-/// Creates a row from the hash, and the cipher's name in the crypto API and in driver names.
+/// Creates a row from the hash, the MAC, the length of the tag, the name of the cipher in the
+/// crypto API, its name in driver names, and the common fields of the cipher's rows.
 macro_rules! row {
     ($hash:literal, $mac:ident, $tag:literal, $name:literal, $driver:literal, $cipher:ident) => {
         Row {
@@ -128,7 +129,7 @@ const TRIPLE_DES_CBC: Row<ChainMethod> = Row {
     ..AES_CBC
 };
 
-/// Returns a string whose only zero byte is the last one.
+/// Converts a string that ends with a zero byte, and has no other zero byte.
 const fn string(bytes: &'static str) -> &'static CStr {
     match CStr::from_bytes_with_nul(bytes.as_bytes()) {
         Ok(string) => string,
@@ -136,7 +137,7 @@ const fn string(bytes: &'static str) -> &'static CStr {
     }
 }
 
-/// Returns the device algorithms of a row: cipher and MAC.
+/// Returns the cipher and the MAC of a row, as devices advertise them.
 pub(in crate::algorithms) fn algorithms(row: usize) -> Option<[Algorithm; 2]> {
     let method = TABLE.get(row)?.method;
     Some([Algorithm::Cipher(method.cipher), Algorithm::Mac(method.mac)])

@@ -46,7 +46,7 @@ pub(super) enum Function {
 }
 
 impl Function {
-    /// Returns the device algorithm of the function.
+    /// Returns the algorithm of the function, as devices advertise it.
     pub(super) fn algorithm(self) -> Algorithm {
         match self {
             Self::Hash(hash) => Algorithm::Hash(hash),
@@ -84,8 +84,8 @@ impl Function {
     }
 }
 
-/// Appends the fixed-length fields of a request for the digest of `len` bytes and, in stateless
-/// mode, its key.
+/// Appends the fixed-length fields of a request and, in stateless mode, its key. `len` is the
+/// length of the message in bytes.
 pub(super) fn write_header<A: Offload>(
     builder: &mut Builder<'_, A, A::Raw>,
     row: &Row,

@@ -36,7 +36,7 @@ pub(in crate::algorithms) struct Row {
     /// Driver name.
     pub(super) driver_name: &'static CStr,
     pub(super) digest_size: u32,
-    /// Size of a valid key, for the test session. 0 for a hash.
+    /// Size of the key of a test session, which must be valid. 0 for a hash.
     key_size: u32,
 }
 
@@ -149,7 +149,7 @@ pub(super) fn row(id: AlgorithmId) -> Option<&'static Row> {
     }
 }
 
-/// Returns the device algorithm `id`.
+/// Returns the algorithm `id`, as devices advertise it.
 pub(in crate::algorithms) fn algorithm(id: AlgorithmId) -> Option<Algorithm> {
     row(id).map(|row| row.function.algorithm())
 }

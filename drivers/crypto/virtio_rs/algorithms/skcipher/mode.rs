@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Modes of operation: valid request lengths, and the choice between device and fallback.
+//! Modes of operation. The mode and the length of a request determine whether the request is valid,
+//! and whether it runs on a device or on the fallback.
 
 /// A mode of operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,7 +16,7 @@ pub(super) enum Mode {
     Xts,
 }
 
-/// How a request is processed, by its length.
+/// How a request is processed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Dispatch {
     /// The mode does not support the length. The request fails with `EINVAL`, as in all other
@@ -42,8 +43,8 @@ impl Mode {
     }
 
     /// Returns the block size that the crypto API reports, in bytes. The length of the data must be
-    /// a multiple of it. XTS is an exception: it reports its block size, but supports ciphertext
-    /// stealing.
+    /// a multiple of the block size. XTS is an exception: ciphertext stealing also supports other
+    /// lengths.
     pub(super) const fn block_size(self, block: u32) -> u32 {
         match self {
             Self::Ctr => 1,
@@ -55,16 +56,16 @@ impl Mode {
     /// bytes.
     ///
     /// Devices only get whole blocks. The specification does not define how a mode processes a
-    /// partial block, and QEMU rejects one.
+    /// partial block, and QEMU's device rejects a partial block.
     pub(super) fn dispatch(self, block: u32, len: u32) -> Dispatch {
         // The block size is a power of two.
         let mask = block.wrapping_sub(1);
-        let (rest, padding) = (len & mask, len.wrapping_neg() & mask);
+        let (partial, padding) = (len & mask, len.wrapping_neg() & mask);
         match self {
-            Self::Ecb | Self::Cbc if rest != 0 => Dispatch::Reject,
+            Self::Ecb | Self::Cbc if partial != 0 => Dispatch::Reject,
             Self::Xts if len < block => Dispatch::Reject,
             // Ciphertext stealing.
-            Self::Xts if rest != 0 => Dispatch::Fallback,
+            Self::Xts if partial != 0 => Dispatch::Fallback,
             _ if len == 0 => Dispatch::Empty,
             _ if len.checked_add(padding).is_none() => Dispatch::Fallback,
             _ => Dispatch::Device { padding },
@@ -76,8 +77,9 @@ impl Mode {
     ///
     /// The request has `len` bytes and `padding`. The device supports at most `max_len` bytes.
     ///
-    /// The fallback processes the first part for two reasons: every mode then provides the IV of
-    /// the rest, and the tail of a scatterlist needs no copy.
+    /// The fallback processes the first part and not the last part, for two reasons. First, the
+    /// fallback then provides the IV of the rest in every mode. Second, the device gets the tail of
+    /// the caller's scatterlist, which needs no copy.
     pub(super) fn fallback_len(
         self,
         block: u32,
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn xts_rejects_short_data_and_steals_on_fallback() {
+    fn xts_rejects_short_data_and_runs_ciphertext_stealing_on_fallback() {
         let mode = Mode::Xts;
         for len in [0, 1, 15] {
             assert_eq!(mode.dispatch(16, len), Dispatch::Reject);

@@ -154,9 +154,9 @@ pub(super) const MAX_KEY: usize = 64;
 
 kernel::static_assert!(2 * AES.max_key_size as usize <= MAX_KEY);
 
-/// Key for test sessions. A prefix of the length of a cipher's key is valid for that cipher: all
-/// bytes have odd parity, none of the four 8-byte parts is a weak DES key, and no two of them are
-/// equal.
+/// Key for test sessions. For each cipher, the prefix with the length of a key is a valid key. All
+/// bytes have odd parity, as in a DES key. None of the four 8-byte parts is a weak DES key, and all
+/// four parts differ, as 3DES and XTS require.
 const TEST_KEY: [u8; 32] = [
     0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, //
     0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0x01, //
@@ -170,7 +170,7 @@ pub(in crate::algorithms) fn test_key(len: u32) -> Option<&'static [u8]> {
     TEST_KEY.get(..len as usize)
 }
 
-/// Returns the algorithm of a row, as in the device's configuration.
+/// Returns the algorithm of a row, as devices advertise it.
 pub(in crate::algorithms) fn algorithm(row: usize) -> Option<Algorithm> {
     TABLE.get(row).map(|row| Algorithm::Cipher(row.cipher))
 }
@@ -205,9 +205,9 @@ mod tests {
     #[test]
     fn test_key_has_odd_parity_and_distinct_parts() {
         assert!(TEST_KEY[..16] != TEST_KEY[16..]);
-        for one in 0..4 {
-            for other in 0..one {
-                assert!(TEST_KEY[8 * one..][..8] != TEST_KEY[8 * other..][..8]);
+        for later in 0..4 {
+            for earlier in 0..later {
+                assert!(TEST_KEY[8 * later..][..8] != TEST_KEY[8 * earlier..][..8]);
             }
         }
         assert!(TEST_KEY.iter().all(|byte| byte.count_ones() % 2 == 1));
