@@ -109,8 +109,8 @@ pub(super) struct Keys<'a> {
     pub(super) auth: &'a [u8],
 }
 
-/// The part of the caller's key that belongs to the nonce. The device does not get it as a key.
-/// Zeros if the algorithm has no salt.
+/// The last bytes of the caller's key, if they are the beginning of the nonce and not a key for the
+/// device. Zeros if the algorithm has no salt.
 pub(super) type Salt = [u8; 4];
 
 /// Parameters of a device request. Lengths are in bytes.
@@ -122,7 +122,7 @@ pub(super) struct AeadPlan {
     pub(super) aad: u32,
     /// Length of the plaintext or ciphertext, without tag and padding.
     pub(super) text: u32,
-    /// Number of zero bytes that are encrypted or decrypted after the text.
+    /// Number of zero bytes after the text. The device processes them together with the text.
     pub(super) padding: u32,
     pub(super) tag: u32,
 }
@@ -191,7 +191,7 @@ pub(super) trait Method: Send + Sync + Sized + 'static {
     type Area: AnyArea;
 
     /// True if the tag follows the data and the device verifies it. Otherwise the device writes the
-    /// tag as a separate result after the padding, and the driver compares it.
+    /// tag as a separate result after the padding, and the driver compares the tags.
     const TAG_IN_DATA: bool;
 
     /// Factor by which the priority of the algorithms is multiplied.
@@ -303,7 +303,7 @@ pub(super) struct AeadAlgData<M: Method> {
 /// A variant of an AEAD: synchronous if `SYNC` is true, otherwise asynchronous.
 pub(super) struct AeadAlgorithm<M, const SYNC: bool>(PhantomData<M>);
 
-/// Counts a fallback and runs the request on the fallback transform.
+/// Runs a request on the fallback transform, and counts the request.
 fn fall_back<M: Method, const SYNC: bool>(
     request: Request<'_, AeadAlgorithm<M, SYNC>>,
     reason: FallbackReason,
@@ -409,7 +409,7 @@ impl<M: Method, const SYNC: bool> Algorithm for AeadAlgorithm<M, SYNC> {
     }
 
     fn crypt(request: Request<'_, Self>, direction: Direction) -> ReturnCode {
-        // A synchronous request waits for the device, so it must be allowed to sleep.
+        // The synchronous variant sleeps until the device has completed the request.
         if SYNC && !request.may_sleep() {
             return fall_back(request, FallbackReason::CannotSleep, direction);
         }

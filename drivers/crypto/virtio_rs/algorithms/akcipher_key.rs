@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Public and private keys of public key algorithms, and their bindings to devices.
+//!
+//! A binding is a session with the key, or a device that supports stateless requests with the key.
 
 use super::{
     offload::Disposition,
@@ -242,7 +244,7 @@ impl KatKey {
     }
 }
 
-/// Reference to a key on a device, from which requests are built.
+/// Reference to a key on a device. Requests name this key or contain it.
 pub(super) struct AkcipherKeyRef<'a> {
     scheme: Scheme,
     key_type: KeyType,

@@ -144,8 +144,13 @@ impl Method for ChainMethod {
         }
         let chain = self.chain(keys, tag)?;
         let request = CreateChain::new(&chain, operation);
-        let joined = Secret::new(&[keys.cipher, keys.auth])?;
-        Session::create(device, Service::Cipher, request.as_bytes(), joined.bytes())
+        let all_keys = Secret::new(&[keys.cipher, keys.auth])?;
+        Session::create(
+            device,
+            Service::Cipher,
+            request.as_bytes(),
+            all_keys.bytes(),
+        )
     }
 
     fn plan(&self, lengths: &Lengths, iv: &Iv, salt: Salt) -> Option<AeadPlan> {

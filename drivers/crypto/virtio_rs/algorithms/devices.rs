@@ -75,9 +75,10 @@ impl DeviceEntry {
 pub(crate) struct Devices {
     pub(super) settings: Settings,
     pub(super) fallbacks: Arc<FallbackStats>,
+    /// The devices that are bound to the driver.
     #[pin]
-    pub(super) members: Mutex<KVec<DeviceEntry>>,
-    /// The position in `members` at which the next search for a device starts. Relaxed: every
+    pub(super) list: Mutex<KVec<DeviceEntry>>,
+    /// The position in `list` at which the next search for a device starts. Relaxed: every
     /// position gives a correct result.
     next_device: Atomic<usize>,
     /// The keys of all transforms. An owner ID identifies a key.
@@ -116,7 +117,7 @@ impl Devices {
             pin_init!(Devices {
                 settings,
                 fallbacks,
-                members <- new_mutex!(KVec::new()),
+                list <- new_mutex!(KVec::new()),
                 next_device: Atomic::new(0),
                 keys <- new_spinlock_irq!(RBTree::new()),
                 next_owner_id: Atomic::new(0),
@@ -175,14 +176,14 @@ impl Devices {
     fn for_each_key(&self, mut f: impl FnMut(&Arc<dyn SessionOwner>) -> bool) {
         let mut next = Some(0);
         while let Some(lower_bound) = next {
-            let found = {
+            let owner = {
                 let keys = self.keys.lock();
                 keys.cursor_lower_bound(&lower_bound).map(|cursor| {
                     let (owner_id, key) = cursor.current();
                     (*owner_id, key.clone())
                 })
             };
-            next = found
+            next = owner
                 .filter(|(_, key)| f(key))
                 .and_then(|(owner_id, _)| owner_id.checked_add(1));
         }
@@ -191,30 +192,28 @@ impl Devices {
     /// Returns a ready device that supports an algorithm. Successive calls return the devices in
     /// turn.
     pub(super) fn pick(&self, id: AlgorithmId) -> Option<Arc<Device>> {
-        let members = self.members.lock();
+        let list = self.list.lock();
         let first = self.next_device.fetch_add(1, Relaxed);
-        let count = members.len();
+        let count = list.len();
         (0..count)
             .filter_map(|step| first.wrapping_add(step).checked_rem(count))
-            .filter_map(|position| members.get(position))
-            .find(|member| member.device.is_ready() && member.supports(id))
-            .map(|member| member.device.clone())
+            .filter_map(|position| list.get(position))
+            .find(|entry| entry.device.is_ready() && entry.supports(id))
+            .map(|entry| entry.device.clone())
     }
 
     /// Returns true if any device supports an algorithm, even if that device is not ready now.
     pub(super) fn is_supported(&self, id: AlgorithmId) -> bool {
-        let members = self.members.lock();
-        members
-            .iter()
-            .any(|member| member.device.is_alive() && member.supports(id))
+        let list = self.list.lock();
+        list.iter()
+            .any(|entry| entry.device.is_alive() && entry.supports(id))
     }
 
     /// Returns a ready device whose capabilities are not detected yet.
     pub(super) fn next_undetected(&self) -> Option<Arc<Device>> {
-        let members = self.members.lock();
-        members
-            .iter()
-            .find(|member| member.device.is_ready() && member.capabilities.is_none())
-            .map(|member| member.device.clone())
+        let list = self.list.lock();
+        list.iter()
+            .find(|entry| entry.device.is_ready() && entry.capabilities.is_none())
+            .map(|entry| entry.device.clone())
     }
 }

@@ -156,7 +156,7 @@ impl SessionOps for &'static Row {
     }
 }
 
-/// Counts a fallback and runs the request on the fallback.
+/// Runs a request on the fallback, and counts the request.
 fn fall_back(request: Request<'_, Digest>, reason: FallbackReason) -> ReturnCode {
     request.tfm().tfm_key.fall_back(reason);
     request.run_fallback()
@@ -212,7 +212,7 @@ impl Algorithm for Digest {
                 .then_some(())
                 .ok_or(FallbackReason::TooLong)
         };
-        // Sessions of hashes and MACs have no direction.
+        // Sessions of hashes and MACs have no direction. Their binding is the one for encryption.
         let sent = offload(
             request,
             Direction::Encrypt,

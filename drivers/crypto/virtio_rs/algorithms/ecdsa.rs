@@ -53,7 +53,7 @@ use kernel::{
     }, //
 };
 
-/// ECDSA on one curve.
+/// A row of the table: ECDSA on one curve.
 pub(super) struct Row {
     curve: Curve,
     /// Name in the crypto API.
@@ -72,7 +72,7 @@ impl Row {
     }
 }
 
-/// The supported curves: those of the kernel's implementation.
+/// The supported curves. The kernel's implementation supports the same curves.
 pub(super) const TABLE: [Row; 4] = [
     Row {
         curve: Curve::P192,
@@ -176,7 +176,7 @@ pub(super) struct EcdsaTfm {
     keys: Pin<KBox<SpinLockIrq<EcdsaKeys>>>,
 }
 
-/// The public key and, if the caller set one, the private key.
+/// The public key and the private key, if the caller has set them.
 #[derive(Clone, Default)]
 struct EcdsaKeys {
     public: Option<Arc<AkcipherKey>>,

@@ -14,7 +14,7 @@ use kernel::{
     },
 };
 
-/// The reason why a request, or a part of it, runs on the fallback.
+/// The reason why a request, or a part of a request, runs on the fallback.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum FallbackReason {
     /// The caller of a synchronous algorithm does not allow the request to sleep.

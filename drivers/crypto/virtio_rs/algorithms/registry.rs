@@ -147,7 +147,7 @@ impl RegistryInner {
             device: device.clone(),
             capabilities: None,
         };
-        self.devices.members.lock().push(entry, GFP_KERNEL)?;
+        self.devices.list.lock().push(entry, GFP_KERNEL)?;
         Ok(())
     }
 
@@ -155,11 +155,11 @@ impl RegistryInner {
     /// stopped accepting requests, the caller must call [`update`](Self::update).
     pub(crate) fn remove(&self, device: &Arc<Device>) {
         let removed = {
-            let mut members = self.devices.members.lock();
-            let index = members
+            let mut list = self.devices.list.lock();
+            let index = list
                 .iter()
-                .position(|member| Arc::ptr_eq(&member.device, device));
-            index.and_then(|index| members.remove(index).ok())
+                .position(|entry| Arc::ptr_eq(&entry.device, device));
+            index.and_then(|index| list.remove(index).ok())
         };
         drop(removed);
     }
@@ -173,10 +173,10 @@ impl RegistryInner {
         while let Some(device) = self.devices.next_undetected() {
             let capabilities =
                 Capabilities::detect(&device, self.settings()).map_err(|_| EAGAIN)?;
-            let mut members = self.devices.members.lock();
-            for member in &mut *members {
-                if Arc::ptr_eq(&member.device, &device) {
-                    member.capabilities = Some(capabilities);
+            let mut list = self.devices.list.lock();
+            for entry in &mut *list {
+                if Arc::ptr_eq(&entry.device, &device) {
+                    entry.capabilities = Some(capabilities);
                 }
             }
         }

@@ -109,7 +109,7 @@ pub(super) struct RsaAlgData {
 pub(super) struct RsaTfm {
     id: AlgorithmId,
     devices: Arc<Devices>,
-    /// The fallback. It has the same key, unless it does not support the length of the key.
+    /// The fallback has the same key, unless it does not support the length of the key.
     fallback: FallbackTfm,
     rsa_key: Pin<KBox<SpinLockIrq<Option<Arc<RsaKey>>>>>,
 }

@@ -171,7 +171,7 @@ pub(super) struct SkcipherAlgData {
 /// A variant of a cipher: synchronous if `SYNC` is true, otherwise asynchronous.
 pub(super) struct SkcipherAlgorithm<const SYNC: bool>;
 
-/// Counts a fallback and runs the request on the fallback transform.
+/// Runs a request on the fallback transform, and counts the request.
 fn fall_back<const SYNC: bool>(
     request: Request<'_, SkcipherAlgorithm<SYNC>>,
     reason: FallbackReason,
@@ -231,7 +231,7 @@ impl CryptParams {
     }
 
     /// Completes a request that could not be sent: runs the part that was meant for the device on
-    /// the fallback. Counts the fallback.
+    /// the fallback. Counts the request.
     fn fall_back<const SYNC: bool>(
         &self,
         mut request: Request<'_, SkcipherAlgorithm<SYNC>>,
@@ -306,7 +306,7 @@ impl<const SYNC: bool> Algorithm for SkcipherAlgorithm<SYNC> {
             Dispatch::Device { padding } => padding,
         };
 
-        // A synchronous request waits for the device, so it must be allowed to sleep.
+        // The synchronous variant sleeps until the device has completed the request.
         if SYNC && !request.may_sleep() {
             return fall_back(request, FallbackReason::CannotSleep, direction);
         }
@@ -342,8 +342,9 @@ impl<const SYNC: bool> Algorithm for SkcipherAlgorithm<SYNC> {
                     Err(unsent) => unsent,
                 };
             request = returned;
-            // The ring is full and the request may not be backlogged. The caller handles `ENOSPC`.
-            // After a prefix ran on the fallback, the fallback completes the request instead.
+            // The ring is full and the request may not be backlogged. The caller handles `ENOSPC`,
+            // for example by repeating the request. If the fallback has processed a prefix, the
+            // request cannot be repeated. The fallback then completes the request.
             if err == ENOSPC && params.fallback_len == 0 {
                 return request.done(Err(ENOSPC));
             }

@@ -31,7 +31,7 @@ pub(crate) struct Completion {
 // SAFETY: `struct completion` is not tied to a thread.
 unsafe impl Send for Completion {}
 
-// SAFETY: The functions that take a `struct completion` lock it themselves.
+// SAFETY: The functions that take a `struct completion` lock the structure internally.
 unsafe impl Sync for Completion {}
 
 impl Completion {

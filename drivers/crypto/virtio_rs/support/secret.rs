@@ -76,8 +76,8 @@ impl Drop for Secret {
     }
 }
 
-/// `N` bytes on the stack that are wiped on drop. A move may leave a copy behind. Do not store keys
-/// in it.
+/// `N` bytes on the stack that are wiped on drop. A move may leave a copy behind, so keys must not
+/// be stored in this type.
 pub(crate) struct StackSecret<const N: usize>([u8; N]);
 
 impl<const N: usize> StackSecret<N> {

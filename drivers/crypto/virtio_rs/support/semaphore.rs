@@ -36,7 +36,7 @@ pub(crate) struct Semaphore {
 // SAFETY: `struct semaphore` is not tied to a thread.
 unsafe impl Send for Semaphore {}
 
-// SAFETY: The functions that take a `struct semaphore` lock it themselves.
+// SAFETY: The functions that take a `struct semaphore` lock the structure internally.
 unsafe impl Sync for Semaphore {}
 
 impl Semaphore {

@@ -30,7 +30,7 @@ pub(crate) struct ReclaimWorkqueue {
 // SAFETY: A workqueue is not tied to a thread.
 unsafe impl Send for ReclaimWorkqueue {}
 
-// SAFETY: The functions that take a workqueue lock it themselves.
+// SAFETY: The functions that take a workqueue lock the structure internally.
 unsafe impl Sync for ReclaimWorkqueue {}
 
 impl ReclaimWorkqueue {

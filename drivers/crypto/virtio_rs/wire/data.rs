@@ -115,7 +115,7 @@ fn opcode(service: Service, op: u32) -> U32 {
 }
 
 /// Returns the low byte of the opcode of a cipher or AEAD operation.
-fn direction(operation: Operation) -> u32 {
+fn opcode_low_byte(operation: Operation) -> u32 {
     match operation {
         Operation::Encrypt => 0,
         Operation::Decrypt => 1,

@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn reader_rejects_malformed_lengths() {
-        let bad: [&[u8]; 8] = [
+        let malformed: [&[u8]; 8] = [
             &[4],
             &[4, 0x80, 0, 0],
             &[4, 0x81],
@@ -226,7 +226,7 @@ mod tests {
             &[4, 0x83, 0, 0, 1, 0],
             &[4, 2, 0],
         ];
-        for bytes in bad {
+        for bytes in malformed {
             assert!(Reader::new(bytes).element(OCTET_STRING).is_err());
         }
         assert_eq!(Reader::new(&[4, 1, 9]).element(OCTET_STRING), Ok(&[9][..]));
@@ -235,8 +235,8 @@ mod tests {
 
     #[test]
     fn reader_rejects_negative_and_empty_integers() {
-        for bad in [&[2, 0][..], &[2, 1, 0x80], &[4, 1, 1]] {
-            assert!(Reader::new(bad).integer().is_err());
+        for malformed in [&[2, 0][..], &[2, 1, 0x80], &[4, 1, 1]] {
+            assert!(Reader::new(malformed).integer().is_err());
         }
         assert_eq!(Reader::new(&[2, 1, 0]).integer(), Ok(&[][..]));
         assert_eq!(Reader::new(&[2, 2, 0, 0x80]).integer(), Ok(&[0x80][..]));

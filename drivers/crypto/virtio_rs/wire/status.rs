@@ -9,7 +9,7 @@ use kernel::prelude::*;
 pub(crate) enum Status {
     /// Success.
     Ok,
-    /// A failure that no other status describes.
+    /// A failure for which no specific status is defined.
     Err,
     /// The authentication of AEAD data failed.
     BadMsg,

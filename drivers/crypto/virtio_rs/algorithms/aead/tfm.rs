@@ -51,7 +51,7 @@ use kernel::{
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct SessionParams {
     tag: u16,
-    /// Length of the cipher key. The authentication key follows it.
+    /// Length of the cipher key. In a concatenated key, the authentication key follows.
     cipher_key: u16,
 }
 
@@ -154,10 +154,10 @@ impl<M: Method> AeadTfm<M> {
             cipher_key: u16::try_from(keys.cipher.len())?,
             ..self.session_params()
         };
-        let joined = Secret::new(&[keys.cipher, keys.auth])?;
+        let all_keys = Secret::new(&[keys.cipher, keys.auth])?;
         self.session_params.store(params.to_bits(), Relaxed);
         self.salt.store(u32::from_ne_bytes(salt), Relaxed);
-        self.tfm_key.set(joined.bytes(), params.to_bits(), || {
+        self.tfm_key.set(all_keys.bytes(), params.to_bits(), || {
             // For a malformed key, return the error of the fallback.
             self.fallback.set_key(key)?;
             is_valid.then_some(()).ok_or(EINVAL)

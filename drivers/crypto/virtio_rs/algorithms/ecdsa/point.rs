@@ -5,7 +5,7 @@
 use crate::wire::der::strip_leading_zeros;
 use kernel::prelude::*;
 
-/// Longest point in bytes: that of P-521.
+/// Maximum length of a point in bytes: a point on P-521.
 pub(super) const MAX_LEN: usize = 1 + 2 * 66;
 
 /// First byte of an uncompressed point (SEC 1).

@@ -14,7 +14,7 @@ use kernel::prelude::*;
 pub(super) const MAX_LEN: usize = 256;
 
 /// Returns the public point in an `ECPrivateKey`. The point is mandatory, because the fallback
-/// needs it to verify signatures.
+/// needs the public key to verify signatures.
 ///
 /// # Errors
 ///

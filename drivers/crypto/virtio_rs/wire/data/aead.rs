@@ -12,7 +12,7 @@ use super::{
         feature::Layout,
         PADDED_LEN, //
     },
-    direction,
+    opcode_low_byte,
     Header, //
 };
 use core::mem::offset_of;
@@ -63,7 +63,7 @@ impl AeadRequest {
             header: Header::session(
                 layout,
                 Service::Aead,
-                direction(operation),
+                opcode_low_byte(operation),
                 aead.number(),
                 session_id,
             ),
@@ -107,7 +107,7 @@ impl StatelessAeadRequest {
     /// Creates the request. `key_len` is in bytes.
     pub(crate) fn new(aead: Aead, operation: Operation, key_len: u32, lengths: &Lengths) -> Self {
         Self {
-            header: Header::stateless(Service::Aead, direction(operation), aead.number()),
+            header: Header::stateless(Service::Aead, opcode_low_byte(operation), aead.number()),
             algo: aead.number().into(),
             key_len: key_len.into(),
             op: operation.number().into(),

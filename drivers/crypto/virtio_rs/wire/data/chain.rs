@@ -15,7 +15,7 @@ use super::{
         feature::Layout,
         PADDED_LEN, //
     },
-    direction,
+    opcode_low_byte,
     Header,
     STATELESS_LEN, //
 };
@@ -79,7 +79,7 @@ impl ChainRequest {
             header: Header::session(
                 layout,
                 Service::Cipher,
-                direction(operation),
+                opcode_low_byte(operation),
                 chain.cipher.number(),
                 session_id,
             ),
@@ -134,7 +134,11 @@ impl StatelessChainRequest {
     /// Creates the request.
     pub(crate) fn new(chain: &Chain, operation: Operation, lengths: &ChainLengths) -> Self {
         Self {
-            header: Header::stateless(Service::Cipher, direction(operation), chain.cipher.number()),
+            header: Header::stateless(
+                Service::Cipher,
+                opcode_low_byte(operation),
+                chain.cipher.number(),
+            ),
             alg_chain_order: operation.chain_order().into(),
             aad_len: lengths.aad.into(),
             cipher_algo: chain.cipher.number().into(),

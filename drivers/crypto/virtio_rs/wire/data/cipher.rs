@@ -13,7 +13,7 @@ use super::{
         feature::Layout,
         PADDED_LEN, //
     },
-    direction,
+    opcode_low_byte,
     Header,
     STATELESS_LEN,
     STATUS_LEN, //
@@ -56,7 +56,7 @@ impl CipherRequest {
             header: Header::session(
                 layout,
                 Service::Cipher,
-                direction(operation),
+                opcode_low_byte(operation),
                 cipher.number(),
                 session_id,
             ),
@@ -102,7 +102,7 @@ impl StatelessCipherRequest {
         len: u32,
     ) -> Self {
         Self {
-            header: Header::stateless(Service::Cipher, direction(operation), cipher.number()),
+            header: Header::stateless(Service::Cipher, opcode_low_byte(operation), cipher.number()),
             cipher_algo: cipher.number().into(),
             key_len: key_len.into(),
             op: operation.number().into(),
