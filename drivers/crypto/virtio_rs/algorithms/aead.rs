@@ -2,9 +2,9 @@
 
 //! AEAD: registration and request processing.
 //!
-//! A [`Method`] describes keys, nonces and requests of one device service. There are two methods:
-//! the AEAD service ([`service`]), and algorithm chaining of a cipher and a MAC in the cipher
-//! service ([`authenc`](super::authenc)).
+//! Two services of a device implement AEADs: the AEAD service ([`service`]), and the cipher service
+//! by algorithm chaining of a cipher and a MAC ([`authenc`](super::authenc)). For each service, an
+//! implementation of [`Method`] converts keys, nonces and requests to the device's format.
 
 mod service;
 mod tfm;
@@ -459,7 +459,8 @@ impl<M: Method, const SYNC: bool> Algorithm for AeadAlgorithm<M, SYNC> {
                     if salt == Salt::default() {
                         builder.read(plan.iv.bytes());
                     } else {
-                        // The salt is part of the key, so the IV must be wiped.
+                        // The IV contains the salt, which is part of the caller's key. The copy of
+                        // a secret is wiped after the request.
                         builder.read_secret(plan.iv.bytes());
                     }
                     if layout.aad_before_src {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! All algorithms of the driver. The file of each kind of algorithm has a table of algorithms. This
-//! file calls the functions of the right table.
+//! All algorithms of the driver. Each kind of algorithm has its own file with a table of
+//! algorithms. This file selects the table by the kind.
 
 use super::{
     aead,

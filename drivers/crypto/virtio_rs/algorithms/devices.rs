@@ -84,9 +84,10 @@ pub(crate) struct Devices {
     /// The keys of all transforms. An owner ID identifies a key.
     #[pin]
     keys: SpinLockIrq<RBTree<u64, Arc<dyn SessionOwner>>>,
-    /// Relaxed: the IDs only need to be unique.
+    /// The owner ID of the next key. Relaxed: the IDs only need to be unique.
     next_owner_id: Atomic<u64>,
-    /// Runs requests whose caller must not sleep on fallbacks that may sleep.
+    /// A work item for requests that run on a fallback that may sleep, if their callers must not
+    /// sleep.
     #[pin]
     pub(super) deferred: OwnedDelayedWork<DeferredRequests>,
 }

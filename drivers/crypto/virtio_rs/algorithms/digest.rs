@@ -212,7 +212,8 @@ impl Algorithm for Digest {
                 .then_some(())
                 .ok_or(FallbackReason::TooLong)
         };
-        // Sessions of hashes and MACs have no direction. Their binding is the one for encryption.
+        // Sessions of hashes and MACs have no direction. Their only binding is the encryption
+        // binding.
         let sent = offload(
             request,
             Direction::Encrypt,

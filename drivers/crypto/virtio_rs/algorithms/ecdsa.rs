@@ -101,7 +101,8 @@ pub(super) const TABLE: [Row; 4] = [
 ];
 
 /// Maximum length of a digest in bytes: the length of SHA-512. The kernel's implementation reports
-/// the same maximum. From a longer digest, it uses more bits than the standard defines.
+/// the same maximum. For a longer digest, that implementation uses more bits of the digest than the
+/// standard defines.
 const MAX_DIGEST: usize = 64;
 
 /// Maximum length of the parameters of a request in bytes: fixed-length fields, key, signature and
@@ -260,8 +261,8 @@ impl EcdsaTfm {
         Ok(())
     }
 
-    /// Counts a signature that the fallback verifies. `err` is the error of the device's
-    /// verification.
+    /// Counts a verification that runs on the fallback. `err` is the error of the verification on a
+    /// device.
     fn count_fallback(&self, err: Error) {
         let reason = match err {
             // The request ran on the device, which rejected the signature.
@@ -277,7 +278,7 @@ impl EcdsaTfm {
     ///
     /// # Errors
     ///
-    /// Any error if the device did not verify the signature or rejected it.
+    /// Any error if the device did not verify the signature, or rejected the signature.
     fn verify_on_device(&self, signature: &[u8], digest: &[u8]) -> Result {
         let key = self.keys().public.ok_or(ENOKEY)?;
         let mut der = [0; signature::MAX_LEN];

@@ -30,8 +30,8 @@ pub(super) enum FallbackReason {
     /// The request has too many segments, too large segments, or memory that devices cannot access.
     Unmappable,
     /// The ring is full and the request may not be backlogged, or the request has more segments
-    /// than the ring has descriptors. Also used if no request context of a synchronous transform
-    /// became free in time.
+    /// than the ring has descriptors. Also counts requests of synchronous
+    /// transforms that got no request context in time.
     RingFull,
     /// The device did not complete the request successfully.
     DeviceError,

@@ -212,8 +212,8 @@ impl WorkHandler for RegistryInner {
 }
 
 impl RegistryInner {
-    /// Registers the algorithms that a device supports, and unregisters all others. Then binds each
-    /// key that has no usable binding to a device.
+    /// Registers every algorithm that at least one device supports, and unregisters all others.
+    /// Then binds each key that has no usable binding to a device.
     ///
     /// Context: process, may sleep. Waits for responses of devices, for at most the request timeout
     /// each. The work item of a device must not call this function: if a device does not respond,

@@ -364,8 +364,8 @@ impl<const SYNC: bool> Algorithm for SkcipherAlgorithm<SYNC> {
     }
 }
 
-/// Upper bound of the total length of the variable-length fields other than source and destination,
-/// in bytes: key, IV, padding and status. They count towards a device's `max_size`.
+/// Upper bound of the bytes that count towards a device's `max_size`, without source and
+/// destination: key, IV, padding and status.
 // CAST: The sum is below 256.
 const MAX_EXTRA: u64 = (MAX_KEY + MAX_IV + MAX_PADDING + data::STATUS_LEN) as u64;
 

@@ -30,7 +30,7 @@ use kernel::{
     sync::Arc, //
 };
 
-/// Shortest modulus in bytes of a key that the fallback rejects and a device may accept.
+/// Minimum length of the modulus, in bytes, of a key that only devices support.
 const MIN_LEN: usize = 512 / 8;
 
 /// An RSA key: a key pair or a public key.
