@@ -343,8 +343,8 @@ impl<const SYNC: bool> Algorithm for SkcipherAlgorithm<SYNC> {
                 };
             request = returned;
             // The ring is full and the request may not be backlogged. The caller handles `ENOSPC`,
-            // for example by repeating the request. If the fallback has processed a prefix, the
-            // request cannot be repeated. The fallback then completes the request.
+            // for example by repeating the request. If the fallback has processed a prefix in
+            // place, the request cannot be repeated. The fallback then completes the request.
             if err == ENOSPC && params.fallback_len == 0 {
                 return request.done(Err(ENOSPC));
             }
