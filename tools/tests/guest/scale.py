@@ -1,12 +1,13 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
 """Thousands of transforms with sessions, and many programs: the device is reset, not ready for a
-while, and unbound. All requests must have correct results.
+while, unbound, and unplugged. All requests must have correct results.
 
 usage: scale.py TRANSFORMS PROGRAMS
 
 For a guest with a vfio device with 2 sessions for each of TRANSFORMS + PROGRAMS. Prints how long
-the driver takes to re-establish all sessions.
+the driver takes to re-establish all sessions. A function with interrupt vectors is not unplugged,
+because QEMU aborts.
 """
 
 import os
@@ -20,7 +21,7 @@ from multiprocessing.context import ForkProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
-from lib import afalg, crypto, module, reference, tap
+from lib import afalg, crypto, events, module, plug, reference, tap
 from lib.kernel_log import KernelLog
 from lib.tap import check, check_equal, check_same, test, wait_until
 
@@ -124,6 +125,20 @@ def _() -> None:
         module.bind(LONG)
 
     check_sessions_after("rebound", rebind)
+
+
+if not events.Unplug().missing():
+
+    @test("unplugged under load: the next device gets the sessions")
+    def _() -> None:
+        port = plug.Plug()
+
+        def replace() -> None:
+            port.pull()
+            port.push()
+            module.wait_registered(LONG)
+
+        all_sessions("replaced", replace)
 
 
 @test("all transforms freed: no session is left")
