@@ -150,9 +150,10 @@ impl<'w, H: Hooks> Driver<'w, H> {
             bytes
         };
         let word = |at: u64| u32::from_le_bytes(read(at, 4).try_into().expect("four bytes"));
+        // `back` is 1 for the last completed request, 2 for the one before it, and so on.
         let result = |back: u16| {
-            let place = self.avail.wrapping_sub(back) % SIZE;
-            let entry = USED + 4 + 8 * u64::from(place);
+            let index = self.avail.wrapping_sub(back) % SIZE;
+            let entry = USED + 4 + 8 * u64::from(index);
             let (head, written) = (word(entry), word(entry + 4) as usize);
             let base = u64::from_le_bytes(
                 read(TABLE + 16 * u64::from(head), 8).try_into().expect("eight bytes"),

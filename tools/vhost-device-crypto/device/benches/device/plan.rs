@@ -7,7 +7,7 @@ use openssl::error::ErrorStack;
 
 use crate::measure::Clock;
 use crate::public_key;
-use crate::work::{cbc, gcm, hmac, sha256, Make, Work};
+use crate::work::{cbc, gcm, hmac, sha256, CreateWork, Work};
 
 const SIZES: [usize; 7] = [16, 64, 256, 1500, 4096, 16384, 65536];
 const FEW_SIZES: [usize; 3] = [64, 4096, 65536];
@@ -15,8 +15,9 @@ const DEPTHS: [u16; 3] = [1, 8, 32];
 const FEW_DEPTHS: [u16; 2] = [1, 32];
 const QUEUES: [u16; 3] = [1, 2, 4];
 /// The depth for settings that are measured with a single depth.
-const DEEP: u16 = 32;
-const MAKES: [Make; 4] = [cbc, gcm, sha256, hmac];
+const SINGLE_DEPTH: u16 = 32;
+/// The symmetric algorithms that are measured.
+const ALGORITHMS: [CreateWork; 4] = [cbc, gcm, sha256, hmac];
 
 /// Extent of the measurement.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,15 +51,15 @@ impl Plan {
         let millis = if scope == Scope::All { 100 } else { 45 };
         let clock = Clock { times: 5, time: Duration::from_millis(millis) };
         let mut plan = Plan { works: Vec::new(), settings: Vec::new(), clock };
-        for make in MAKES {
+        for create_work in ALGORITHMS {
             for &size in sizes {
                 let on_many_queues = match scope {
                     Scope::Quick => size == 4096,
                     Scope::Report => FEW_SIZES.contains(&size),
                     Scope::All => true,
                 };
-                plan.add(make(size)?, depths, |depth, queues| {
-                    queues == 1 || on_many_queues && (depth == DEEP || scope == Scope::All)
+                plan.add(create_work(size)?, depths, |depth, queues| {
+                    queues == 1 || on_many_queues && (depth == SINGLE_DEPTH || scope == Scope::All)
                 });
             }
         }
@@ -72,9 +73,10 @@ impl Plan {
         Ok(plan)
     }
 
-    fn add(&mut self, work: Work, depths: &[u16], wanted: impl Fn(u16, u16) -> bool) {
+    /// Adds a kind of request, with the depths and numbers of queues that `is_measured` selects.
+    fn add(&mut self, work: Work, depths: &[u16], is_measured: impl Fn(u16, u16) -> bool) {
         for queues in QUEUES {
-            for &depth in depths.iter().filter(|&&depth| wanted(depth, queues)) {
+            for &depth in depths.iter().filter(|&&depth| is_measured(depth, queues)) {
                 self.settings.push(Setting { work: self.works.len(), depth, queues });
             }
         }

@@ -23,7 +23,7 @@ const DIGEST_LEN: usize = 32;
 /// Length of the header and fixed-length fields of a padded request, in bytes.
 const FIXED_LEN: usize = 72;
 
-/// A kind of request.
+/// A kind of request that is measured: one algorithm with one size.
 pub struct Work {
     pub service: &'static str,
     pub algorithm: &'static str,
@@ -80,8 +80,8 @@ pub fn create(opcode: u32, algo: u32, fields: &[u32], key: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Creates a kind of request with this size.
-pub type Make = fn(usize) -> Result<Work, ErrorStack>;
+/// Creates a kind of request with this size, in bytes.
+pub type CreateWork = fn(usize) -> Result<Work, ErrorStack>;
 
 /// Encryption with AES-128 in CBC mode, in place. The size is rounded down to whole blocks.
 pub fn cbc(size: usize) -> Result<Work, ErrorStack> {
