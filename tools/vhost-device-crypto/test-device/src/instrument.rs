@@ -150,10 +150,12 @@ impl Instrument {
         }
     }
 
+    /// Returns the value of a fault of this kind if the fault happens to this request.
     fn fire(&self, kind: Kind, id: RequestId) -> Option<u64> {
         self.faults.fire(kind, id.queue, id.opcode)
     }
 
+    /// Like [`Self::fire`], for a request of the control queue.
     fn fire_control(&self, kind: Kind, opcode: u32) -> Option<u64> {
         self.faults.fire(kind, QueueId::Control, opcode)
     }

@@ -207,6 +207,7 @@ impl Function {
         self.update_mode();
     }
 
+    /// Passes the interrupt mode of the PCI configuration space to the interrupts.
     fn update_mode(&self) {
         let (msix, disabled) = {
             let space = lock(&self.space);
@@ -245,11 +246,12 @@ impl Function {
             let action = lock(&self.common).write(at as usize, from, faults, &self.interrupts);
             self.perform(action);
         } else if let Some(at) = offset_in(offset, NOTIFY, notify_len) {
-            // The offset selects the queue, so the written value, its index, is ignored.
+            // The offset selects the queue. The written value, the index of the queue, is ignored.
             self.kick((at / u64::from(NOTIFY_MULTIPLIER)) as usize);
         }
     }
 
+    /// Carries out the action that a register write requests.
     fn perform(&self, action: Action) {
         let device = &self.service.device;
         match action {
@@ -275,6 +277,7 @@ impl Function {
         }
     }
 
+    /// Starts a queue that the driver has enabled.
     fn start(&self, index: usize) {
         let (features, setup) = {
             let common = lock(&self.common);
@@ -293,6 +296,7 @@ impl Function {
         }
     }
 
+    /// Creates the ring that the driver has set up. Returns an error if a split ring is invalid.
     fn create_ring(
         &self,
         index: usize,

@@ -17,20 +17,23 @@ use crate::instrument::Device;
 /// `VIRTIO_MSI_NO_VECTOR`
 pub const NO_VECTOR: u16 = 0xffff;
 
-/// Bits of the interrupt status: queue interrupt, config change.
+/// Bits of the interrupt status register: interrupt of a queue, and config change.
 const ISR_QUEUE: u8 = 1;
 const ISR_CONFIG: u8 = 2;
 
 /// An MSI-X vector.
 #[derive(Default)]
 struct Vector {
+    /// The eventfd that raises the interrupt in QEMU.
     event: Option<File>,
+    /// Whether an interrupt waits for an eventfd.
     pending: bool,
 }
 
 /// The INTx line.
 #[derive(Default)]
 struct IntxLine {
+    /// The eventfd that raises the interrupt in QEMU.
     event: Option<File>,
     /// Whether the line is masked, by QEMU or by raising the line.
     masked: bool,
@@ -85,6 +88,7 @@ impl Interrupts {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns whether a fault of this kind happens to an interrupt of this source.
     fn fires(&self, kind: Kind, source: Source) -> bool {
         let faults = &self.device.hooks.faults;
         let fired = match source {
