@@ -2,21 +2,24 @@
 
 //! Abstractions for the provider side of the kernel crypto API.
 //!
-//! A driver implements [`Offload`] and the trait of a type of algorithm, [`skcipher::Algorithm`] for
-//! example, and registers the algorithm. Dropping the [`algorithm::Registration`] unregisters it. Each step
-//! of a request consumes the value of the previous one:
+//! A driver implements [`Offload`] and the trait of one algorithm type, for example
+//! [`skcipher::Algorithm`]. The type's `register` function registers the algorithm. Dropping the
+//! [`algorithm::Registration`] unregisters the algorithm. Each step of a request consumes the value of
+//! the previous step:
 //!
-//! 1. The crypto API calls the callback (`adapter`). The driver gets a [`Request`](offload::Request) and
-//!    must return a [`ReturnCode`].
-//! 2. `done` and `run_fallback` complete the request at once.
-//! 3. A [`Builder`] builds the device request in the request context, without allocating memory. Requests
-//!    of a synchronous cipher borrow a context from the [`Pool`](offload::Pool) of the transform.
-//! 4. `send` passes an [`InFlightRequest`] to the driver's queue, and returns a [`Sent`](offload::Sent) if the
-//!    queue has taken it. [`Sent::into_return_code`](offload::Sent::into_return_code) returns `EINPROGRESS` or `EBUSY`, or the
-//!    result if the algorithm is synchronous. The queue must complete each [`InFlightRequest`] once. Dropping an
-//!    [`InFlightRequest`] completes the request with `EIO`.
-//! 5. [`Offload::finalize`] decides on the result. [`Offload::fall_back`] repeats a request that the device
-//!    has not done on the fallback.
+//! 1. The crypto API calls a callback in `adapter`. The callback passes a
+//!    [`Request`](offload::Request) to the driver, which must return a [`ReturnCode`].
+//! 2. The driver can complete the request at once, with `done` or `run_fallback`.
+//! 3. Otherwise a [`Builder`] builds the device request in the request context, without allocating
+//!    memory. Requests of a synchronous cipher borrow a context from the [`Pool`](offload::Pool) of
+//!    the transform.
+//! 4. `send` passes an [`InFlightRequest`] to the driver's queue. If the queue takes the request,
+//!    `send` returns a [`Sent`](offload::Sent). The driver calls
+//!    [`Sent::into_return_code`](offload::Sent::into_return_code). This function returns `EINPROGRESS`
+//!    or `EBUSY`, or the result if the algorithm is synchronous. The queue must complete each
+//!    [`InFlightRequest`] once. Dropping an [`InFlightRequest`] completes the request with `EIO`.
+//! 5. [`Offload::finalize`] determines the result. If the device did not complete the request,
+//!    [`Offload::fall_back`] can run it on the fallback.
 //!
 //! A request therefore cannot be completed twice, and a callback cannot return `EINPROGRESS` for a request
 //! that it still owns.

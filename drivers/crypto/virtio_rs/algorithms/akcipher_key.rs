@@ -412,7 +412,7 @@ impl<const PARAMS: usize, const RESULT: usize> Offload for AkcipherOp<PARAMS, RE
                 let mut results = [0; RESULT];
                 outcome
                     .copy_results(0, &mut results)
-                    .map(|()| sync_request::SyncRequest::keep(request, &results))
+                    .map(|()| sync_request::SyncRequest::set_output(request, &results))
             }
             Disposition::Failed(err) => Err(err),
             Disposition::Fallback if outcome.result() == Err(ENODEV) => Err(ENODEV),

@@ -2,9 +2,9 @@
 
 //! Authenticated encryption with associated data.
 //!
-//! The source of a request is the AAD, then the plaintext or the ciphertext, and for decryption the tag. The
-//! destination has the same layout: the AAD, which need not be written, then the ciphertext and the tag, or
-//! the plaintext.
+//! The source of a request contains the AAD, then the plaintext or the ciphertext, and for decryption
+//! the tag. The destination starts with space for the AAD, which need not be written. The ciphertext
+//! and the tag, or the plaintext, follow.
 //!
 //! C header: [`include/crypto/internal/aead.h`](srctree/include/crypto/internal/aead.h)
 
@@ -92,7 +92,7 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
 
     /// Encrypts or decrypts.
     ///
-    /// Context: process or bottom half; may sleep only if [`Request::may_sleep`] says so.
+    /// Context: process or bottom half; may sleep only if [`Request::may_sleep`] returns true.
     fn crypt(request: Request<'_, Self>, direction: Direction) -> ReturnCode;
 }
 
@@ -101,23 +101,24 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
 pub(crate) struct Description {
     /// Names, priority and block size.
     pub(crate) info: AlgorithmInfo,
-    /// In bytes.
+    /// The length of IVs, in bytes.
     pub(crate) iv_size: u32,
     /// The full length of tags, in bytes.
     pub(crate) max_auth_size: u32,
-    /// In bytes: the block size of the cipher inside.
+    /// The block size of the underlying cipher, in bytes.
     pub(crate) chunk_size: u32,
 }
 
-// SAFETY: That is where the `struct crypto_alg` of a `struct aead_alg` is. The functions are those of the
-// type.
+// SAFETY: `BASE` is the offset of the `struct crypto_alg` in a `struct aead_alg`. The functions register
+// and unregister a `struct aead_alg`.
 unsafe impl RawAlgorithm for bindings::aead_alg {
     const BASE: usize = offset_of!(bindings::aead_alg, base);
     const REGISTER: unsafe extern "C" fn(*mut Self) -> c_int = bindings::crypto_register_aead;
     const UNREGISTER: unsafe extern "C" fn(*mut Self) = bindings::crypto_unregister_aead;
 }
 
-// SAFETY: The `struct crypto_tfm` is a field. The function is that of the type.
+// SAFETY: `BASE` is the offset of the `struct crypto_tfm` in a `struct crypto_aead`. `ALLOCATE` returns a
+// `struct crypto_aead`.
 unsafe impl RawTransform for Tfm {
     type Algorithm = bindings::aead_alg;
     const BASE: usize = offset_of!(Tfm, base);
@@ -167,7 +168,7 @@ unsafe extern "C" fn set_auth_size<A: Algorithm>(tfm: *mut Tfm, size: c_uint) ->
 /// # Errors
 ///
 /// Returns the errors of [`Registration`].
-// The description takes several hundred bytes of stack.
+// Not inlined, because `raw` takes several hundred bytes of stack.
 #[inline(never)]
 pub(crate) fn register<A: Algorithm>(
     description: &Description,

@@ -2,10 +2,12 @@
 
 //! Public key ciphers.
 //!
-//! The akcipher API does not track keys. Requests can arrive before the first key and after a rejected one.
-//! The driver copies the input into the request context and extends it to the length of the modulus. The
-//! input may be shorter and often shares memory with the destination. With the copy, the fallback can repeat
-//! an operation that the device failed.
+//! The akcipher API does not track keys: requests can arrive before the first key, and after a rejected
+//! key.
+//!
+//! The driver copies the input into the request context, because the input often shares memory with the
+//! destination. With the copy, the fallback can repeat an operation that has failed on the device. The
+//! copy is extended with leading zeros to the length of the modulus.
 //!
 //! C header: [`include/crypto/internal/akcipher.h`](srctree/include/crypto/internal/akcipher.h)
 
@@ -97,23 +99,25 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
     /// Context and errors: as for [`set_public_key`](Self::set_public_key).
     fn set_private_key(tfm: &Self::Tfm, key: &[u8]) -> Result;
 
-    /// Returns the length of results in bytes; 0 without a key.
+    /// Returns the length of results in bytes, or 0 if the transform has no key.
     fn max_size(tfm: &Self::Tfm) -> u32;
 
     /// Encrypts with the public key, or decrypts with the private key.
     ///
-    /// Context: process or bottom half; may sleep only if [`Request::may_sleep`] says so.
+    /// Context: process or bottom half; may sleep only if [`Request::may_sleep`] returns true.
     fn crypt(request: Request<'_, Self>, direction: Direction) -> ReturnCode;
 }
 
-// SAFETY: That is where the `struct crypto_alg` is. The functions are those of the type.
+// SAFETY: `BASE` is the offset of the `struct crypto_alg` in a `struct akcipher_alg`. The functions
+// register and unregister a `struct akcipher_alg`.
 unsafe impl RawAlgorithm for bindings::akcipher_alg {
     const BASE: usize = offset_of!(bindings::akcipher_alg, base);
     const REGISTER: unsafe extern "C" fn(*mut Self) -> c_int = bindings::crypto_register_akcipher;
     const UNREGISTER: unsafe extern "C" fn(*mut Self) = bindings::crypto_unregister_akcipher;
 }
 
-// SAFETY: The `struct crypto_tfm` is a field. The function is that of the type.
+// SAFETY: `BASE` is the offset of the `struct crypto_tfm` in a `struct crypto_akcipher`. `ALLOCATE`
+// returns a `struct crypto_akcipher`.
 unsafe impl RawTransform for Tfm {
     type Algorithm = bindings::akcipher_alg;
     const BASE: usize = offset_of!(Tfm, base);
@@ -130,7 +134,7 @@ impl<A: Algorithm> Adapted<Tfm> for A {
     }
 
     unsafe fn set_up(tfm: *mut Tfm, _data: &A::Tfm) -> Result {
-        // CAST: The struct has a few thousand bytes.
+        // CAST: An `Operand` has less than 4 KiB.
         let size = offload::context_size::<A>(0) + size_of::<Operand>() as u32;
         // SAFETY: The caller guarantees that the transform is valid and new.
         unsafe { (*tfm).reqsize = size + offload::DMA_PADDING };
@@ -167,7 +171,7 @@ unsafe extern "C" fn max_size<A: Algorithm>(tfm: *mut Tfm) -> c_uint {
 /// # Errors
 ///
 /// Returns the errors of [`Registration`].
-// The description takes several hundred bytes of stack.
+// Not inlined, because `raw` takes several hundred bytes of stack.
 #[inline(never)]
 pub(crate) fn register<A: Algorithm>(
     info: &AlgorithmInfo,

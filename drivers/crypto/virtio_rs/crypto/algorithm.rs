@@ -2,10 +2,10 @@
 
 //! Registration of algorithms that outlive their registration.
 //!
-//! The crypto API does not wait for transforms when an algorithm is unregistered: they call the algorithm
-//! until they are freed. So an algorithm is a heap object with a reference count. The crypto API owns one
-//! reference, which it releases through `cra_destroy` when the last transform is freed. The
-//! [`Registration`] owns the other.
+//! When an algorithm is unregistered, the crypto API does not wait for its transforms. They call the
+//! algorithm until they are freed. So an algorithm is a heap object with a reference count. The crypto API
+//! owns one reference, which it releases through `cra_destroy` when the last transform is freed. The
+//! [`Registration`] owns the other reference.
 //!
 //! C header: [`include/linux/crypto.h`](srctree/include/linux/crypto.h)
 
@@ -28,30 +28,31 @@ use kernel::{
 /// The properties that all types of algorithms have.
 #[derive(Clone, Copy)]
 pub(crate) struct AlgorithmInfo {
-    /// The algorithm, `cbc(aes)` for example.
+    /// The name of the algorithm, for example `cbc(aes)`.
     pub(crate) name: &'static CStr,
-    /// This implementation of it.
+    /// The name of this implementation, for example `cbc-aes-virtio`.
     pub(crate) driver_name: &'static CStr,
     /// The crypto API prefers the implementation with the highest priority.
     pub(crate) priority: i32,
-    /// In bytes.
+    /// The block size, in bytes.
     pub(crate) block_size: u32,
 }
 
-/// A C type of algorithm, `struct skcipher_alg` for example.
+/// A C type of algorithms, for example `struct skcipher_alg`.
 ///
 /// # Safety
 ///
 /// `BASE` must be the offset of the `struct crypto_alg` embedded in the type, and `REGISTER` and
 /// `UNREGISTER` the crypto API's functions for the type.
 pub(crate) unsafe trait RawAlgorithm: Sized + 'static {
-    /// The offset of the part that all types have, in bytes.
+    /// The offset of the embedded `struct crypto_alg`, in bytes.
     const BASE: usize;
 
-    /// Registers an algorithm, which must be filled in, and stay valid until it is destroyed.
+    /// Registers an algorithm. The algorithm must be initialised, and stay valid until `cra_destroy` is
+    /// called.
     const REGISTER: unsafe extern "C" fn(*mut Self) -> c_int;
 
-    /// Unregisters an algorithm, which must be registered.
+    /// Unregisters an algorithm. The algorithm must be registered.
     const UNREGISTER: unsafe extern "C" fn(*mut Self);
 }
 
@@ -69,14 +70,18 @@ pub(super) struct AlgorithmObject<R: RawAlgorithm, D: Send + Sync> {
     destroyed: Atomic<u32>,
 }
 
-// SAFETY: The crypto API alone accesses `raw`, under its own locks. Nothing is tied to a thread.
+// SAFETY: Only the crypto API accesses `raw`, under its own locks. No field is tied to a thread.
 unsafe impl<R: RawAlgorithm, D: Send + Sync> Send for AlgorithmObject<R, D> {}
 
-// SAFETY: The crypto API alone accesses `raw`, under its own locks.
+// SAFETY: Only the crypto API accesses `raw`, under its own locks.
 unsafe impl<R: RawAlgorithm, D: Send + Sync> Sync for AlgorithmObject<R, D> {}
 
 impl<R: RawAlgorithm, D: Send + Sync + 'static> AlgorithmObject<R, D> {
-    /// Creates an algorithm. Sets the fields of `raw` that all types have.
+    /// Creates an algorithm from `raw`, and fills in its `struct crypto_alg`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if a name is too long, `ENOMEM` if memory is exhausted.
     pub(super) fn new(
         raw: R,
         data: D,
@@ -104,37 +109,41 @@ impl<R: RawAlgorithm, D: Send + Sync + 'static> AlgorithmObject<R, D> {
         Ok(this)
     }
 
-    /// Returns the address of the algorithm that `base` is a part of.
+    /// Returns the address of the algorithm that contains `base`.
     pub(super) fn of_base(base: *mut bindings::crypto_alg) -> *const Self {
         base.wrapping_byte_sub(offset_of!(Self, raw) + R::BASE)
             .cast()
     }
 
-    fn copy_name(to: &mut [kernel::ffi::c_char], name: &CStr) -> Result {
+    fn copy_name(dst: &mut [kernel::ffi::c_char], name: &CStr) -> Result {
         let name = name.to_bytes_with_nul();
-        let to = to.get_mut(..name.len()).ok_or(EINVAL)?;
-        for (to, byte) in to.iter_mut().zip(name) {
+        let dst = dst.get_mut(..name.len()).ok_or(EINVAL)?;
+        for (dst, byte) in dst.iter_mut().zip(name) {
             // CAST: `c_char` is a byte.
-            *to = *byte as kernel::ffi::c_char;
+            *dst = *byte as kernel::ffi::c_char;
         }
         Ok(())
     }
 
-    /// Releases the reference of the crypto API: `cra_destroy`. The last transform was freed.
+    /// Releases the reference of the crypto API. This is the `cra_destroy` callback, which the crypto API
+    /// calls when the last transform was freed.
     ///
     /// # Safety
     ///
-    /// `alg` must be a part of a registered algorithm of this type. It must be called once.
+    /// `alg` must be a part of a registered algorithm of this type. The callback must be called once for
+    /// each algorithm.
     unsafe extern "C" fn destroy_callback(alg: *mut bindings::crypto_alg) {
         // SAFETY: The caller guarantees that `alg` is a part of a registered algorithm. By the
-        // type invariant the crypto API owns a reference to it, which ends here.
+        // type invariant the crypto API owns a reference to the algorithm, which it releases here.
         let this = unsafe { Arc::from_raw(Self::of_base(alg)) };
-        // Relaxed: the reader is the caller of a registration that failed, and has called this.
+        // Relaxed: only `Registration::new` reads the flag. It does so after a failed `REGISTER`, which has
+        // called this callback in the same thread.
         this.destroyed.store(1, Relaxed);
     }
 }
 
-/// A registered algorithm. Dropping this unregisters the algorithm. Its transforms may outlive this.
+/// A registered algorithm. Dropping the registration unregisters the algorithm. Transforms may outlive
+/// the registration.
 ///
 /// Context of drop: process, may sleep.
 pub(crate) struct Registration {
@@ -144,6 +153,8 @@ pub(crate) struct Registration {
 /// A registered algorithm of any type.
 trait Unregister: Send + Sync {}
 
+/// An algorithm that is unregistered on drop.
+///
 /// # Invariants
 ///
 /// The algorithm is registered.
@@ -159,11 +170,11 @@ impl<R: RawAlgorithm, D: Send + Sync + 'static> Drop for Registered<R, D> {
 }
 
 impl Registration {
-    /// Registers an algorithm. Requests may come before this returns.
+    /// Registers an algorithm. Requests may arrive before this function returns.
     ///
     /// # Errors
     ///
-    /// - `EEXIST` if an algorithm with that driver name is registered;
+    /// - `EEXIST` if an algorithm with the same driver name is registered;
     /// - `EINVAL` if the properties are not valid;
     /// - `ENOMEM` if memory is exhausted.
     pub(super) fn new<R, D>(object: Arc<AlgorithmObject<R, D>>) -> Result<Self>
@@ -174,9 +185,9 @@ impl Registration {
         // Allocate first: an error after the registration would need to unregister the algorithm.
         let slot = KBox::<Registered<R, D>>::new_uninit(GFP_KERNEL)?;
 
-        // INVARIANT: The crypto API owns this reference from here on.
+        // INVARIANT: `reference` is the reference of the crypto API.
         let reference = Arc::into_raw(object.clone());
-        // SAFETY: The algorithm is filled in, and stays in place until `destroy_callback`.
+        // SAFETY: The algorithm is initialised. `reference` keeps it valid until `destroy_callback`.
         let res = to_result(unsafe { R::REGISTER(object.raw.get()) });
         if let Err(err) = res {
             // Depending on the error, the crypto API has released the reference or never owned it.

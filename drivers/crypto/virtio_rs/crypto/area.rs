@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The part of a request context that the device uses.
+//! The memory of a request context that the device reads and writes.
 
 use crate::{
     bindings,
@@ -11,14 +11,16 @@ use core::mem::{
     MaybeUninit, //
 };
 
-/// The default number of segments of a request that are not entries of the caller's lists.
+/// The default number of scatterlist entries of an [`Area`].
 const DEFAULT_ENTRIES: usize = 10;
 
-/// Memory for up to `PARAMS` bytes that the device reads besides the data, and up to `RESULT` bytes
-/// that it writes besides the data, and for `ENTRIES` scatterlist entries: those of these bytes, and those
-/// that are copied from the caller's lists.
+/// The memory of a device request, in addition to the caller's data. It has space for
 ///
-/// The memory is not initialised. A [`Builder`](super::Builder) writes what a request needs.
+/// - `PARAMS` bytes that the device reads, for example the request header;
+/// - `RESULT` bytes that the device writes, for example the status;
+/// - `ENTRIES` scatterlist entries: entries of these bytes, and entries copied from the caller's lists.
+///
+/// The memory is not initialised. A [`Builder`](super::Builder) writes the parts that a request needs.
 #[repr(C)]
 pub(crate) struct Area<
     const PARAMS: usize,
@@ -34,9 +36,10 @@ pub(crate) struct Area<
 ///
 /// # Safety
 ///
-/// At the three offsets an instance has memory of the three sizes, which does not overlap, and may hold
-/// any bytes. That for entries is aligned for a `struct scatterlist`. That for results is at the end,
-/// in cache lines of its own.
+/// - An instance has memory of the given sizes at the three offsets. The three parts do not overlap, and
+///   any content is valid.
+/// - The memory for entries is aligned for a `struct scatterlist`.
+/// - The memory for results is at the end of the instance, and shares no cache line with other memory.
 pub(crate) unsafe trait AnyArea {
     /// The size of the memory for parameters, in bytes.
     const PARAMS: u32;
@@ -52,46 +55,48 @@ pub(crate) unsafe trait AnyArea {
     const RESULT_AT: u32;
 }
 
-// SAFETY: The fields are such memory. `LAYOUT` checks the alignment and the place of the results.
+// SAFETY: The fields are three separate parts of `MaybeUninit` memory, and the compiler aligns `entries`.
+// `LAYOUT` checks the alignment and the offset of the results.
 unsafe impl<const PARAMS: usize, const RESULT: usize, const ENTRIES: usize> AnyArea
     for Area<PARAMS, RESULT, ENTRIES>
 {
-    const PARAMS: u32 = small(PARAMS);
-    const PARAMS_AT: u32 = small(offset_of!(Self, params));
-    const ENTRIES: u32 = small(ENTRIES);
-    const ENTRIES_AT: u32 = small(offset_of!(Self, entries));
-    const RESULT: u32 = small(RESULT);
+    const PARAMS: u32 = checked_u32(PARAMS);
+    const PARAMS_AT: u32 = checked_u32(offset_of!(Self, params));
+    const ENTRIES: u32 = checked_u32(ENTRIES);
+    const ENTRIES_AT: u32 = checked_u32(offset_of!(Self, entries));
+    const RESULT: u32 = checked_u32(RESULT);
     const RESULT_AT: u32 = {
         let () = Self::LAYOUT;
-        small(offset_of!(Self, result))
+        checked_u32(offset_of!(Self, result))
     };
 }
 
 impl<const PARAMS: usize, const RESULT: usize, const ENTRIES: usize> Area<PARAMS, RESULT, ENTRIES> {
-    /// The device's results share no cache line with data that the CPU writes: they begin a cache line, and
-    /// nothing follows them.
+    /// Checks that the results begin at the start of a cache line, and that nothing follows them. Then the
+    /// results, which the device writes, share no cache line with data that the CPU writes.
     const LAYOUT: () = {
         let line = bindings::VC_CRYPTO_DMA_ALIGN as usize;
-        let begin = offset_of!(Self, result);
-        assert!(begin % line == 0 && align_of::<Self>() % line == 0);
-        assert!(begin + size_of::<DmaAligned<[u8; RESULT]>>() == size_of::<Self>());
+        let offset = offset_of!(Self, result);
+        assert!(offset % line == 0 && align_of::<Self>() % line == 0);
+        assert!(offset + size_of::<DmaAligned<[u8; RESULT]>>() == size_of::<Self>());
         assert!(size_of::<Self>() % line == 0);
     };
 }
 
-/// Returns a size of a request context.
-const fn small(size: usize) -> u32 {
+/// Converts a size or an offset in a request context to `u32`.
+const fn checked_u32(size: usize) -> u32 {
     assert!(size <= u16::MAX as usize);
-    // CAST: As was just checked.
+    // CAST: `size` is at most `u16::MAX`.
     size as u32
 }
 
 /// The limits of a device's requests, in bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
-    /// The longest segment.
+    /// The maximum length of a segment.
     pub(crate) max_segment_size: usize,
-    /// The longest data of an in-place request that gets a checksum, so that the request can be
-    /// repeated unless the device has written to it. Zero: none.
+    /// The maximum length of an in-place request whose data gets a checksum. The checksum shows whether
+    /// the device has changed the data. If not, the fallback can repeat the request. 0 disables the
+    /// checksums.
     pub(crate) rescue_in_place: u32,
 }

@@ -2,8 +2,8 @@
 
 //! Requests that run on the fallback in process context.
 //!
-//! The fallback of a public key algorithm sleeps. It cannot run in the bottom half in which the device
-//! returns a request that it has not done.
+//! The fallback of a public key algorithm may sleep. It cannot run in the bottom half in which the device
+//! returns a failed request.
 
 use crate::support::work::{
     OwnedDelayedWork,
@@ -17,20 +17,20 @@ use kernel::{
     time::Msecs, //
 };
 
-/// The part of a request context that queues the request.
+/// The list entry of a request. It lies in the request context.
 pub(super) struct DeferredRequest {
     next: Option<NonNull<DeferredRequest>>,
     run: unsafe fn(NonNull<DeferredRequest>),
 }
 
 impl DeferredRequest {
-    /// Creates the part for a request that `run` runs on the fallback and completes.
+    /// Creates the list entry of a request. `run` runs the request on the fallback and completes it.
     pub(super) const fn new(run: unsafe fn(NonNull<DeferredRequest>)) -> Self {
         Self { next: None, run }
     }
 }
 
-/// The queued requests, the last one first.
+/// The queued requests. The request that was added last comes first.
 ///
 /// # Invariants
 ///
@@ -61,19 +61,20 @@ impl DeferredRequests {
     ///
     /// # Safety
     ///
-    /// `request` must be valid and have no other user until its `run` is called, which must then be
-    /// allowed.
+    /// `request` must be valid and have no other user until its `run` is called. The call of `run` must be
+    /// safe.
     pub(super) unsafe fn add(this: &OwnedDelayedWork<Self>, request: NonNull<DeferredRequest>) {
         let mut list = this.list.lock();
         // INVARIANT: The caller guarantees that the request is valid and has no other user.
         // SAFETY: The caller guarantees that the request is valid and has no other user.
         unsafe { (*request.as_ptr()).next = list.0.replace(request) };
-        // Queue the work item under the lock. Once the request is complete, the owner of `this` may be
-        // freed.
+        // Queue the work item under the lock. After the lock is released, a running work item may complete
+        // the request, and then the owner of `this` may be freed.
         this.queue();
     }
 
-    /// Removes all requests. Returns them linked in the order in which they were added.
+    /// Removes all requests. Returns the first of them. They are linked in the order in which they were
+    /// added.
     fn take(&self) -> Option<NonNull<DeferredRequest>> {
         let mut rest = self.list.lock().0.take();
         let mut reversed = None;
@@ -96,8 +97,8 @@ impl WorkHandler for DeferredRequests {
                     rest = (*request.as_ptr()).next;
                     (*request.as_ptr()).run
                 };
-                // SAFETY: The caller of `add` guarantees that `run` may be called. The request is not used
-                // afterwards.
+                // SAFETY: The caller of `add` guarantees that the call of `run` is safe. The request is not
+                // used afterwards.
                 unsafe { run(request) };
             }
         }

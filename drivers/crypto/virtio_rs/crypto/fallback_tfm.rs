@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Fallbacks: transforms of the kernel's own implementations, which run what the device does not.
+//! Fallbacks: transforms of the kernel's own implementations. They run the requests that the device does
+//! not run.
 //!
 //! C header: [`include/linux/crypto.h`](srctree/include/linux/crypto.h)
 
@@ -18,7 +19,8 @@ use kernel::{
     prelude::*, //
 };
 
-/// A fallback. Methods that depend on the type are in the module of the type.
+/// A fallback of any algorithm type. The modules `aead`, `akcipher`, `hash`, `sig` and `skcipher` add
+/// methods for their types.
 ///
 /// # Invariants
 ///
@@ -35,16 +37,16 @@ unsafe impl<T: RawTransform> Send for FallbackTfm<T> {}
 unsafe impl<T: RawTransform> Sync for FallbackTfm<T> {}
 
 impl<T: RawTransform> FallbackTfm<T> {
-    /// Allocates a transform of the best synchronous implementation of `name` that needs no fallback
-    /// itself. `kind` are flags that the implementation must have if they are in `mask`, and flags in
-    /// `mask` alone it must not have.
+    /// Allocates a transform of the synchronous implementation of `name` with the highest priority. The
+    /// implementation must have the flags that are in `kind` and in `mask`, and must not have the flags
+    /// that are only in `mask`.
     ///
     /// Context: process, may sleep: modules may be loaded.
     ///
     /// # Errors
     ///
     /// - `ENOENT` if the kernel has no such implementation;
-    /// - others as the crypto API returns them.
+    /// - another error of the crypto API.
     pub(super) fn allocate(name: &CStr, kind: u32, mask: u32) -> Result<Self> {
         let mask = mask | bindings::CRYPTO_ALG_ASYNC;
         // SAFETY: `name` is a valid string.
@@ -55,17 +57,17 @@ impl<T: RawTransform> FallbackTfm<T> {
         })
     }
 
-    /// Takes over a transform.
+    /// Creates a fallback from a transform that [`into_raw`](Self::into_raw) returned.
     ///
     /// # Safety
     ///
-    /// `tfm` must come from [`into_raw`](Self::into_raw), and have no other user any more.
+    /// [`into_raw`](Self::into_raw) must have returned `tfm`, and `tfm` must have no other user.
     pub(super) unsafe fn from_raw(tfm: NonNull<T>) -> Self {
-        // INVARIANT: `into_raw` was called on a valid value.
+        // INVARIANT: The transform of the original fallback was valid and synchronous.
         Self { tfm }
     }
 
-    /// Gives the transform away, to be taken over by [`from_raw`](Self::from_raw).
+    /// Returns the transform without freeing it. [`from_raw`](Self::from_raw) reverses this.
     pub(super) fn into_raw(self) -> NonNull<T> {
         ManuallyDrop::new(self).tfm
     }
@@ -75,7 +77,7 @@ impl<T: RawTransform> FallbackTfm<T> {
         self.tfm.as_ptr()
     }
 
-    /// Sets the flags of a key that is about to be set, as callers of `setkey` do.
+    /// Sets the flags of `key` on the transform. Must be called before the key is set.
     pub(super) fn set_key_flags(&self, key: &Key<'_>) {
         // SAFETY: By the type invariant the transform is valid.
         unsafe { key.set_flags(T::base(self.as_raw())) };
@@ -85,7 +87,7 @@ impl<T: RawTransform> FallbackTfm<T> {
 impl<T: RawTransform> Drop for FallbackTfm<T> {
     fn drop(&mut self) {
         let tfm = self.as_raw();
-        // SAFETY: By the type invariant the transform is valid; this is the last use.
+        // SAFETY: By the type invariant the transform is valid. It is not used afterwards.
         unsafe { bindings::crypto_destroy_tfm(tfm.cast(), T::base(tfm)) };
     }
 }

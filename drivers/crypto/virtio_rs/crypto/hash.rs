@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Hashes and message authentication codes of devices that process whole messages only.
+//! Hashes and message authentication codes (MACs).
 //!
-//! The driver gets digests of whole messages, which IPsec and dm-integrity use. Messages that come in parts
-//! (`init`, `update`, `finup`, `export`, `import`) run on the fallback. Between two parts the caller may
-//! export the state, continue with another request, or free the request. So no resource of a device can
-//! belong to it. An exported state has the format of the fallback.
+//! A device only processes whole messages. So only `digest`, which IPsec and dm-integrity use, can run on
+//! the device. Incremental hashing (`init`, `update`, `finup`, `export`, `import`) runs on the fallback.
+//! Between two calls the caller may export the state, continue with another request, or free the request
+//! without notice. The state therefore cannot be kept in the device. An exported state has the format of
+//! the fallback.
 //!
 //! C header: [`include/crypto/internal/hash.h`](srctree/include/crypto/internal/hash.h)
 
@@ -66,7 +67,7 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
 
     /// Computes a digest.
     ///
-    /// Context: process or bottom half; may sleep only if [`Request::may_sleep`] says so.
+    /// Context: process or bottom half; may sleep only if [`Request::may_sleep`] returns true.
     fn digest(request: Request<'_, Self>) -> ReturnCode;
 }
 
@@ -82,21 +83,21 @@ pub(crate) trait Mac: Algorithm {
     fn set_key(tfm: &Self::Tfm, key: &Key<'_>) -> Result;
 }
 
-/// The properties of a hash. The others are those of the fallback.
+/// The properties of a hash. The block size and the size of a state are those of the fallback.
 #[derive(Clone, Copy)]
 pub(crate) struct Description {
-    /// The algorithm, `sha256` for example.
+    /// The name of the algorithm, for example `sha256`.
     pub(crate) name: &'static CStr,
-    /// This implementation of it.
+    /// The name of this implementation, for example `sha256-virtio`.
     pub(crate) driver_name: &'static CStr,
     /// The crypto API prefers the implementation with the highest priority.
     pub(crate) priority: i32,
-    /// In bytes.
+    /// The length of a digest, in bytes.
     pub(crate) digest_size: u32,
 }
 
-// SAFETY: That is where the `struct crypto_alg` of a `struct ahash_alg` is. The functions are those of
-// the type.
+// SAFETY: `BASE` is the offset of the `struct crypto_alg` in a `struct ahash_alg`. The functions register
+// and unregister a `struct ahash_alg`.
 unsafe impl RawAlgorithm for bindings::ahash_alg {
     const BASE: usize =
         offset_of!(bindings::ahash_alg, halg) + offset_of!(bindings::hash_alg_common, base);
@@ -104,7 +105,8 @@ unsafe impl RawAlgorithm for bindings::ahash_alg {
     const UNREGISTER: unsafe extern "C" fn(*mut Self) = bindings::crypto_unregister_ahash;
 }
 
-// SAFETY: The `struct crypto_tfm` is a field. The function is that of the type.
+// SAFETY: `BASE` is the offset of the `struct crypto_tfm` in a `struct crypto_ahash`. `ALLOCATE` returns
+// a `struct crypto_ahash`.
 unsafe impl RawTransform for Tfm {
     type Algorithm = bindings::ahash_alg;
     const BASE: usize = offset_of!(Tfm, base);
@@ -126,7 +128,7 @@ impl<A: Algorithm> Adapted<Tfm> for A {
     }
 
     unsafe fn tear_down(tfm: *mut Tfm) {
-        // SAFETY: The caller guarantees that this is the last use of a transform that was set up.
+        // SAFETY: The caller guarantees that the transform was set up, and is not used afterwards.
         unsafe { fallback::tear_down(tfm) };
     }
 }
@@ -141,10 +143,10 @@ impl<A: Mac> SetKey<Tfm> for A {
 
 /// # Safety
 ///
-/// `req` must be a valid request of an initialised transform. Nothing else may use its context: a digest
-/// does not continue what came before.
+/// `req` must be a valid request of an initialised transform. Nothing else may use its context: `digest`
+/// starts a new message, so the context contains no state.
 unsafe extern "C" fn digest<A: Algorithm>(req: *mut Raw) -> c_int {
-    // SAFETY: The caller guarantees what `handle_request` requires.
+    // SAFETY: The caller guarantees that the request is valid, and that its context has no other user.
     unsafe { adapter::handle_request::<A>(req, A::digest) }
 }
 
@@ -155,8 +157,8 @@ unsafe extern "C" fn digest<A: Algorithm>(req: *mut Raw) -> c_int {
 /// # Errors
 ///
 /// - `ENOENT` if the kernel has no implementation for a fallback;
-/// - `EINVAL` if its digests have another size;
-/// - others as [`Registration`] has them.
+/// - `EINVAL` if the length of the fallback's digests is not `digest_size`;
+/// - the errors of [`Registration`].
 pub(crate) fn register<A: Algorithm>(
     description: &Description,
     data: A::Data,
@@ -167,7 +169,7 @@ pub(crate) fn register<A: Algorithm>(
 
 /// Registers hash `A`, which needs a key.
 ///
-/// Context, errors: as for [`register`].
+/// Context and errors: as for [`register`].
 pub(crate) fn register_mac<A: Mac>(
     description: &Description,
     data: A::Data,
@@ -187,8 +189,8 @@ fn register_with<A: Algorithm>(
     module: &'static ThisModule,
 ) -> Result<Registration> {
     const {
-        // Callers of synchronous hashes do not set `CRYPTO_TFM_REQ_MAY_SLEEP`. A synchronous variant would
-        // never use the device.
+        // Callers of synchronous hashes do not set `CRYPTO_TFM_REQ_MAY_SLEEP`. So a synchronous variant
+        // would never use the device.
         assert!(!A::SYNCHRONOUS);
     }
     let (fallback, owner) = FallbackTfm::find(description.name)?;

@@ -12,14 +12,14 @@ use kernel::ffi::{
 ///
 /// # Safety
 ///
-/// If `len` is not 0, `at` must be valid for reads of `len` bytes as long as the result is used.
-pub(super) unsafe fn slice<'a>(at: *const c_void, len: c_uint) -> &'a [u8] {
+/// If `len` is not 0, `address` must be valid for reads of `len` bytes as long as the result is used.
+pub(super) unsafe fn slice<'a>(address: *const c_void, len: c_uint) -> &'a [u8] {
     if len == 0 {
         return &[];
     }
     // SAFETY: The caller guarantees that the bytes are valid.
     // CAST: Both targets of this driver have 32 bits at least.
-    unsafe { core::slice::from_raw_parts(at.cast(), len as usize) }
+    unsafe { core::slice::from_raw_parts(address.cast(), len as usize) }
 }
 
 /// A key that a caller sets.
@@ -35,7 +35,7 @@ impl<'a> Key<'a> {
         Self { bytes, flags: 0 }
     }
 
-    /// Creates a key for a transform with `flags`.
+    /// Creates a key. `flags` are the flags of the transform for which the caller sets the key.
     ///
     /// # Safety
     ///
@@ -72,17 +72,17 @@ impl<'a> Key<'a> {
         // The header is followed by the MAC key and then the cipher key, up to the end.
         // CAST: Both targets of this driver have 32 bits at least.
         let (auth_len, cipher_len) = (keys.authkeylen as usize, keys.enckeylen as usize);
-        let found = bytes.len().checked_sub(auth_len.checked_add(cipher_len)?)?;
-        let (auth, cipher) = bytes.get(found..)?.split_at_checked(auth_len)?;
+        let header_len = bytes.len().checked_sub(auth_len.checked_add(cipher_len)?)?;
+        let (auth, cipher) = bytes.get(header_len..)?.split_at_checked(auth_len)?;
         Some((cipher, auth))
     }
 
-    /// Sets the flags of the key, which may forbid weak keys, on a fallback. Must be called before the key
-    /// of the fallback is set.
+    /// Sets the flags of the key on a fallback, before the key of the fallback is set. The flags may
+    /// forbid weak keys.
     ///
     /// # Safety
     ///
-    /// `tfm` must be valid. Nothing else may use its flags meanwhile.
+    /// `tfm` must be valid. Nothing else may use its flags during the call.
     pub(super) unsafe fn set_flags(&self, tfm: *mut bindings::crypto_tfm) {
         // SAFETY: The caller guarantees that the transform is valid, and its flags are not in use.
         let flags = unsafe { &mut (*tfm).crt_flags };

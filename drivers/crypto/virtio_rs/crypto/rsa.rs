@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! RSA keys as callers set them. The kernel's own parser reads them, so that the driver accepts the same
-//! keys as the fallback.
+//! The parser of RSA keys. It calls the kernel's own parser, so that the driver accepts the same keys as
+//! the fallback.
 //!
 //! C header: [`include/crypto/internal/rsa.h`](srctree/include/crypto/internal/rsa.h)
 
@@ -14,8 +14,8 @@ use kernel::{
     prelude::*, //
 };
 
-/// Reads an `RSAPublicKey` (PKCS#1, in BER): modulus and public exponent, most significant byte
-/// first, possibly with leading zeros.
+/// Parses an `RSAPublicKey` (PKCS#1, in BER). Returns the modulus and the public exponent. Their most
+/// significant byte comes first, and they may have leading zeros.
 ///
 /// # Errors
 ///
@@ -23,15 +23,15 @@ use kernel::{
 pub(crate) fn public_key(key: &[u8]) -> Result<[&[u8]; 2]> {
     let mut raw = bindings::rsa_key::default();
     let len = u32::try_from(key.len())?;
-    // SAFETY: `raw` is valid, and `key` for reads of `len` bytes.
+    // SAFETY: `raw` is valid for writes, and `key` is valid for reads of `len` bytes.
     to_result(unsafe { bindings::rsa_parse_pub_key(&mut raw, key.as_ptr().cast(), len) })?;
     // SAFETY: The parser returns pointers into `key`.
-    let number = |at, len| unsafe { number(key, at, len) };
-    Ok([number(raw.n, raw.n_sz), number(raw.e, raw.e_sz)])
+    let integer = |start, len| unsafe { integer(key, start, len) };
+    Ok([integer(raw.n, raw.n_sz), integer(raw.e, raw.e_sz)])
 }
 
-/// Reads an `RSAPrivateKey` (PKCS#1, in BER) of two primes: modulus, public and private exponent,
-/// both primes, their exponents, and the coefficient.
+/// Parses an `RSAPrivateKey` (PKCS#1, in BER) of two primes. Returns the modulus, the public and the
+/// private exponent, the primes, their exponents, and the coefficient.
 ///
 /// # Errors
 ///
@@ -39,33 +39,33 @@ pub(crate) fn public_key(key: &[u8]) -> Result<[&[u8]; 2]> {
 pub(crate) fn private_key(key: &[u8]) -> Result<[&[u8]; 8]> {
     let mut raw = bindings::rsa_key::default();
     let len = u32::try_from(key.len())?;
-    // SAFETY: `raw` is valid, and `key` for reads of `len` bytes.
+    // SAFETY: `raw` is valid for writes, and `key` is valid for reads of `len` bytes.
     to_result(unsafe { bindings::rsa_parse_priv_key(&mut raw, key.as_ptr().cast(), len) })?;
     // SAFETY: The parser returns pointers into `key`.
-    let number = |at, len| unsafe { number(key, at, len) };
+    let integer = |start, len| unsafe { integer(key, start, len) };
     Ok([
-        number(raw.n, raw.n_sz),
-        number(raw.e, raw.e_sz),
-        number(raw.d, raw.d_sz),
-        number(raw.p, raw.p_sz),
-        number(raw.q, raw.q_sz),
-        number(raw.dp, raw.dp_sz),
-        number(raw.dq, raw.dq_sz),
-        number(raw.qinv, raw.qinv_sz),
+        integer(raw.n, raw.n_sz),
+        integer(raw.e, raw.e_sz),
+        integer(raw.d, raw.d_sz),
+        integer(raw.p, raw.p_sz),
+        integer(raw.q, raw.q_sz),
+        integer(raw.dp, raw.dp_sz),
+        integer(raw.dq, raw.dq_sz),
+        integer(raw.qinv, raw.qinv_sz),
     ])
 }
 
-/// Returns a number of a key; an empty slice if the key does not have it.
+/// Returns an integer of a key, or an empty slice if the key does not contain the integer.
 ///
 /// # Safety
 ///
-/// `at` must be null, or point to `len` bytes of `key`.
-unsafe fn number(_key: &[u8], at: *const u8, len: usize) -> &[u8] {
-    if at.is_null() {
+/// `start` must be null, or point to `len` bytes of `key`.
+unsafe fn integer(_key: &[u8], start: *const u8, len: usize) -> &[u8] {
+    if start.is_null() {
         return &[];
     }
-    // SAFETY: The caller guarantees that the pointer is to `len` bytes of the key.
-    unsafe { core::slice::from_raw_parts(at, len) }
+    // SAFETY: The caller guarantees that `start` points to `len` bytes of the key.
+    unsafe { core::slice::from_raw_parts(start, len) }
 }
 
 /// Returns true if the kernel is in FIPS 140 mode.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Signatures by public keys.
+//! Public key signatures.
 //!
-//! The sig API is synchronous, and its buffers may be anywhere, for example on a stack. The device gets
-//! copies.
+//! The sig API is synchronous. Its buffers may be on a stack, and cannot be mapped for a device, so the
+//! driver sends copies to the device.
 //!
 //! C header: [`include/crypto/internal/sig.h`](srctree/include/crypto/internal/sig.h)
 
@@ -54,8 +54,8 @@ pub(crate) trait Algorithm: Sized + Send + Sync + 'static {
     /// The data that all transforms of a registration share.
     type Data: Send + Sync;
 
-    /// The driver's data of a transform: what lies in `crypto_tfm_ctx()`. It is dropped where sleeping is
-    /// not allowed.
+    /// The driver's data of a transform, in `crypto_tfm_ctx()`. It may be dropped in a context in which
+    /// sleeping is not allowed.
     type Tfm: Send + Sync;
 
     /// A signature in the format of the sig API.
@@ -64,28 +64,30 @@ pub(crate) trait Algorithm: Sized + Send + Sync + 'static {
     /// Creates a transform, without a key.
     fn init(data: &Self::Data) -> Result<Self::Tfm>;
 
-    /// Sets a public key. No other function is running.
+    /// Sets a public key. No other function runs for the transform at the same time.
     ///
     /// # Errors
     ///
     /// `EINVAL` if the algorithm does not accept the key. The transform has no key then.
     fn set_public_key(tfm: &Self::Tfm, key: &[u8]) -> Result;
 
-    /// Sets a private key, which includes the public key. No other function is running.
+    /// Sets a private key, which includes the public key. No other function runs for the transform at the
+    /// same time.
     ///
     /// # Errors
     ///
-    /// The transform has no key after an error:
     /// - `EINVAL` if the algorithm does not accept the key;
     /// - `ENOSYS` if no device accepts private keys.
+    ///
+    /// The transform has no key then.
     fn set_private_key(tfm: &Self::Tfm, key: &[u8]) -> Result;
 
     /// Signs a digest.
     ///
     /// # Errors
     ///
-    /// - `ENOSYS` without a private key;
-    /// - `EINVAL` if the digest does not have a supported length;
+    /// - `ENOSYS` if the transform has no private key;
+    /// - `EINVAL` if the length of the digest is not supported;
     /// - `ENODEV` or `EIO` if the device did not sign.
     fn sign(tfm: &Self::Tfm, digest: &[u8]) -> Result<Self::Signature>;
 
@@ -93,11 +95,11 @@ pub(crate) trait Algorithm: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// - `EKEYREJECTED` or `EBADMSG` if the signature is wrong, or not a signature;
-    /// - `EINVAL` without a key, or if the signature does not have the right length.
+    /// - `EKEYREJECTED` or `EBADMSG` if the signature is wrong or malformed;
+    /// - `EINVAL` if the transform has no key, or if the length of the signature is wrong.
     fn verify(tfm: &Self::Tfm, signature: &[u8], digest: &[u8]) -> Result;
 
-    /// Returns the size of keys in bits, also without a key.
+    /// Returns the size of keys in bits, even if the transform has no key.
     fn key_bits(tfm: &Self::Tfm) -> u32;
 
     /// Returns the length of the longest signature in bytes.
@@ -107,14 +109,16 @@ pub(crate) trait Algorithm: Sized + Send + Sync + 'static {
     fn digest_size(tfm: &Self::Tfm) -> u32;
 }
 
-// SAFETY: That is where the `struct crypto_alg` is. The functions are those of the type.
+// SAFETY: `BASE` is the offset of the `struct crypto_alg` in a `struct sig_alg`. The functions register
+// and unregister a `struct sig_alg`.
 unsafe impl RawAlgorithm for bindings::sig_alg {
     const BASE: usize = offset_of!(bindings::sig_alg, base);
     const REGISTER: unsafe extern "C" fn(*mut Self) -> c_int = bindings::crypto_register_sig;
     const UNREGISTER: unsafe extern "C" fn(*mut Self) = bindings::crypto_unregister_sig;
 }
 
-// SAFETY: The `struct crypto_tfm` is a field. The function is that of the type.
+// SAFETY: `BASE` is the offset of the `struct crypto_tfm` in a `struct crypto_sig`. `ALLOCATE` returns a
+// `struct crypto_sig`.
 unsafe impl RawTransform for Tfm {
     type Algorithm = bindings::sig_alg;
     const BASE: usize = offset_of!(Tfm, base);
@@ -143,8 +147,8 @@ impl<A: Algorithm> SetKeyPair<Tfm> for A {
 
 /// # Safety
 ///
-/// `tfm` must be an initialised transform, `src` valid for reads of `slen` bytes, and `dst` for writes of
-/// `dlen` bytes. They may be the same memory.
+/// `tfm` must be an initialised transform of an algorithm registered for `A`. `src` must be valid for reads
+/// of `slen` bytes, and `dst` for writes of `dlen` bytes. `src` and `dst` may be the same memory.
 unsafe extern "C" fn sign<A: Algorithm>(
     tfm: *mut Tfm,
     src: *const c_void,
@@ -164,7 +168,7 @@ unsafe extern "C" fn sign<A: Algorithm>(
             return Err(EOVERFLOW);
         }
         // SAFETY: The caller guarantees that `dst` is valid for writes of at least `len` bytes. The
-        // signature is not in that memory, and the digest is not used any more.
+        // signature does not overlap `dst`. The digest, which may overlap `dst`, is not used any more.
         unsafe {
             dst.cast::<u8>()
                 .copy_from_nonoverlapping(signature.as_ptr(), signature.len())
@@ -175,8 +179,8 @@ unsafe extern "C" fn sign<A: Algorithm>(
 
 /// # Safety
 ///
-/// `tfm` must be an initialised transform, `src` valid for reads of `slen` bytes, and `digest` of `dlen`
-/// bytes.
+/// `tfm` must be an initialised transform of an algorithm registered for `A`. `src` must be valid for reads
+/// of `slen` bytes, and `digest` for reads of `dlen` bytes.
 unsafe extern "C" fn verify<A: Algorithm>(
     tfm: *mut Tfm,
     src: *const c_void,
@@ -222,7 +226,7 @@ unsafe extern "C" fn digest_size<A: Algorithm>(tfm: *mut Tfm) -> c_uint {
 /// # Errors
 ///
 /// Returns the errors of [`Registration`].
-// The description takes several hundred bytes of stack.
+// Not inlined, because `raw` takes several hundred bytes of stack.
 #[inline(never)]
 pub(crate) fn register<A: Algorithm>(
     info: &AlgorithmInfo,
@@ -245,7 +249,7 @@ pub(crate) fn register<A: Algorithm>(
         exit: Some(adapter::exit::<Tfm, A>),
         ..Default::default()
     };
-    // CAST: The assertion above has checked it.
+    // CAST: The assertion above has checked the size.
     raw.base.cra_ctxsize = size_of::<A::Tfm>() as u32;
     raw.base.cra_flags = bindings::CRYPTO_ALG_NEED_FALLBACK;
 

@@ -67,11 +67,12 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
     /// Returns the fallback of a transform.
     fn fallback(tfm: &Self::Tfm) -> &FallbackTfm;
 
-    /// Returns the request contexts of a transform of a synchronous algorithm. Without them its requests run
-    /// on the fallback. Asynchronous algorithms use the requests' own contexts, and return `None`.
+    /// Returns the request contexts of a transform of a synchronous algorithm. If it returns `None`, all
+    /// requests of the transform run on the fallback. Asynchronous algorithms use the contexts of the
+    /// caller's requests, and return `None`.
     fn pool(tfm: &Self::Tfm) -> Option<&Arc<Pool<Self>>>;
 
-    /// Sets the key, whose length is in the algorithm's range. No request is in flight.
+    /// Sets the key. The length of the key is in the algorithm's range. No request is in flight.
     ///
     /// Context: process, may sleep.
     ///
@@ -82,7 +83,7 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
 
     /// Encrypts or decrypts.
     ///
-    /// Context: process or bottom half; may sleep only if [`Request::may_sleep`] says so.
+    /// Context: process or bottom half; may sleep only if [`Request::may_sleep`] returns true.
     fn crypt(request: Request<'_, Self>, direction: Direction) -> ReturnCode;
 }
 
@@ -91,19 +92,20 @@ pub(crate) trait Algorithm: Offload<Raw = Raw> {
 pub(crate) struct Description {
     /// Names, priority and block size.
     pub(crate) info: AlgorithmInfo,
-    /// In bytes.
+    /// The minimum length of keys, in bytes.
     pub(crate) min_key_size: u32,
-    /// In bytes.
+    /// The maximum length of keys, in bytes.
     pub(crate) max_key_size: u32,
-    /// In bytes; 0 if the mode has none.
+    /// The length of IVs, in bytes; 0 if the mode has no IV.
     pub(crate) iv_size: u32,
-    /// In bytes: a request that the next one continues has a multiple of it. This is the block size also
-    /// for ciphers that accept data of any length.
+    /// The block size of the underlying cipher, in bytes, also for modes that accept data of any length.
+    /// Only after a multiple of this length can the next request continue with the IV that the last
+    /// request returned.
     pub(crate) chunk_size: u32,
 }
 
-// SAFETY: That is where the `struct crypto_alg` of a `struct skcipher_alg` is. The functions are those
-// of the type.
+// SAFETY: `BASE` is the offset of the `struct crypto_alg` in a `struct skcipher_alg`. The functions
+// register and unregister a `struct skcipher_alg`.
 unsafe impl RawAlgorithm for bindings::skcipher_alg {
     const BASE: usize = offset_of!(bindings::skcipher_alg, __bindgen_anon_1)
         + offset_of!(bindings::skcipher_alg_common, base);
@@ -111,7 +113,8 @@ unsafe impl RawAlgorithm for bindings::skcipher_alg {
     const UNREGISTER: unsafe extern "C" fn(*mut Self) = bindings::crypto_unregister_skcipher;
 }
 
-// SAFETY: The `struct crypto_tfm` is a field. The function is that of the type.
+// SAFETY: `BASE` is the offset of the `struct crypto_tfm` in a `struct crypto_skcipher`. `ALLOCATE`
+// returns a `struct crypto_skcipher`.
 unsafe impl RawTransform for Tfm {
     type Algorithm = bindings::skcipher_alg;
     const BASE: usize = offset_of!(Tfm, base);
@@ -128,10 +131,10 @@ impl<A: Algorithm> Adapted<Tfm> for A {
     }
 
     unsafe fn set_up(tfm: *mut Tfm, data: &A::Tfm) -> Result {
-        // A request of a synchronous transform has no context, so that a template over it needs no more
-        // than over the fallback: `crypto_alloc_sync_skcipher()` fails if that is above
-        // `MAX_SYNC_SKCIPHER_REQSIZE`. Its device request is in the pool, that of its fallback on the
-        // stack.
+        // A request of a synchronous transform has no context: the device request is in the pool, and the
+        // fallback's request is on the stack. So the requests of a template over this algorithm are not
+        // larger than over the fallback. `crypto_alloc_sync_skcipher()` fails if a context is larger than
+        // `MAX_SYNC_SKCIPHER_REQSIZE`.
         if !A::SYNCHRONOUS {
             let size = offload::context_size::<A>(A::fallback(data).request_size());
             // SAFETY: The caller guarantees that the transform is valid and new.
@@ -153,7 +156,7 @@ impl<A: Algorithm> Crypt<Tfm> for A {
     }
 }
 
-/// Returns the fields that all kinds of ciphers have: the union of `struct skcipher_alg`.
+/// Returns the `struct skcipher_alg_common` that is embedded in `alg`.
 ///
 /// # Safety
 ///
@@ -172,7 +175,7 @@ kernel::static_assert!(
 /// # Errors
 ///
 /// Returns the errors of [`Registration`].
-// The description takes several hundred bytes of stack.
+// Not inlined, because `raw` takes several hundred bytes of stack.
 #[inline(never)]
 pub(crate) fn register<A: Algorithm>(
     description: &Description,
@@ -196,10 +199,10 @@ pub(crate) fn register<A: Algorithm>(
     common.base.cra_ctxsize = offload::transform_size::<A>();
     common.base.cra_flags = offload::flags::<A>()
         | if A::SYNCHRONOUS {
-            // Requests on the stack work, but callers that use them do not get the device by priority:
-            // `crypto_alloc_sync_skcipher()` masks this flag. Such callers encrypt a few bytes at a
-            // time, and waiting for a device costs them more than the cipher does. Templates do not
-            // inherit the flag, so a template over this algorithm may still serve them.
+            // `crypto_alloc_sync_skcipher()` excludes algorithms with this flag. Its callers have their
+            // requests on the stack, which would work. But they encrypt a few bytes at a time, and would
+            // wait longer for the device than the cipher takes. Templates do not inherit the flag, so such
+            // callers may still get a template over this algorithm.
             bindings::VC_REQSIZE_LARGE
         } else {
             0

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests of the driver itself, which waits for them: for callers of synchronous functions such as
-//! signatures, and for known-answer tests.
+//! Requests that the driver itself creates and waits for. They serve synchronous functions of the crypto
+//! API, for example signatures, and known-answer tests.
 
 use super::{
     area::Limits,
@@ -33,25 +33,26 @@ use kernel::{
     time::Msecs, //
 };
 
-/// A [`SyncRequest`] as the crypto API's requests are passed.
+/// A reference to a [`SyncRequest`], like the reference to a request of the crypto API.
 pub(crate) type Request<'a, A, const OUTPUT: usize> =
     offload::Request<'a, A, SyncRequest<A, OUTPUT>>;
 
-/// A request of the driver itself, with the memory that the device reads and writes, and a copy of the first
-/// `OUTPUT` bytes of the results.
+/// A request of the driver itself. It contains the memory that the device reads and writes, and `OUTPUT`
+/// bytes for a copy of the results.
 pub(crate) struct SyncRequest<A: Offload, const OUTPUT: usize> {
     base: bindings::crypto_async_request,
     output: [u8; OUTPUT],
-    room: CtxStorage<A>,
+    context: CtxStorage<A>,
 }
 
-// SAFETY: The `struct crypto_async_request` is a field. The context is a `CtxStorage`, which has its size and
-// alignment. There is no transform, and the driver keeps nothing for one.
+// SAFETY: `BASE` is the offset of the `struct crypto_async_request`. `CONTEXT` is the offset of a
+// `CtxStorage`, which has the size and the alignment of a context. `A::Tfm` is `()`, so a dangling pointer
+// to it is valid.
 unsafe impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> RawRequest
     for SyncRequest<A, OUTPUT>
 {
     const BASE: usize = offset_of!(Self, base);
-    const CONTEXT: usize = offset_of!(Self, room);
+    const CONTEXT: usize = offset_of!(Self, context);
 
     unsafe fn transform(_this: NonNull<Self>) -> *mut c_void {
         NonNull::<()>::dangling().as_ptr().cast()
@@ -65,22 +66,22 @@ impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> SyncRequest<A, OUTPU
     ///
     /// `ENOMEM` if memory is exhausted.
     pub(crate) fn new() -> Result<KBox<Self>> {
-        let mut call = KBox::<Self>::new_uninit(GFP_KERNEL)?;
-        let this = call.as_mut_ptr();
+        let mut request = KBox::<Self>::new_uninit(GFP_KERNEL)?;
+        let this = request.as_mut_ptr();
         let base = bindings::crypto_async_request {
             flags: bindings::CRYPTO_TFM_REQ_MAY_SLEEP,
             ..Default::default()
         };
-        // Field by field: a request is too large for the stack.
+        // Written field by field, because a request is too large for the stack.
         // SAFETY: `this` is valid for writes.
         unsafe { (&raw mut (*this).base).write(base) };
         // SAFETY: `this` is valid for writes.
         unsafe { (&raw mut (*this).output).write([0; OUTPUT]) };
         // SAFETY: The other fields were just written. A `CtxStorage` needs no initialisation.
-        Ok(unsafe { call.assume_init() })
+        Ok(unsafe { request.assume_init() })
     }
 
-    /// Sends the request, which `describe` builds, to `queue`.
+    /// Builds the device request with `describe`, and passes it to `queue`.
     ///
     /// Context: as for `queue`.
     ///
@@ -95,36 +96,40 @@ impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> SyncRequest<A, OUTPU
         queue: impl FnOnce(
             InFlightRequest<A::Private>,
         ) -> Result<Submitted, (Error, InFlightRequest<A::Private>)>,
-    ) -> Result<SentCall<A, OUTPUT>> {
+    ) -> Result<SentRequest<A, OUTPUT>> {
         const {
             assert!(A::SYNCHRONOUS);
         }
-        // SAFETY: The call is valid, needs no transform, and has no other user. The call stays in
-        // place on the heap until the request is complete: `SentCall` does not release it before.
+        // SAFETY: The request is valid, needs no transform, and has no other user. `SentRequest` does not
+        // free it before it is complete, so it stays in place on the heap.
         let request = unsafe { Request::<'_, A, OUTPUT>::from_raw(NonNull::from(&mut *self)) };
         // SAFETY: A `CtxStorage` has the size of a context.
         let prepared = unsafe { request.build_here(limits, describe) };
         let prepared = prepared.map_err(|(err, _)| err)?;
         let sent = prepared.send(queue).map_err(|(err, _)| err)?;
-        Ok(SentCall {
+        Ok(SentRequest {
             sent,
-            call: ManuallyDrop::new(self),
+            request: ManuallyDrop::new(self),
         })
     }
 }
 
-/// A [`SyncRequest`] that a queue has taken. [`wait`](Self::wait) must be called; otherwise the memory is
-/// never released.
+/// A [`SyncRequest`] that a queue has taken. If [`wait`](Self::wait) is not called, the memory of the
+/// request is never freed, because the device may still use it.
 #[must_use]
-pub(crate) struct SentCall<A: Offload<Raw = SyncRequest<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize>
-{
+pub(crate) struct SentRequest<
+    A: Offload<Raw = SyncRequest<A, OUTPUT>, Tfm = ()>,
+    const OUTPUT: usize,
+> {
     sent: Sent<'static, A, SyncRequest<A, OUTPUT>>,
-    /// The device may use it until the request is complete.
-    call: ManuallyDrop<KBox<SyncRequest<A, OUTPUT>>>,
+    /// The device may use this memory until the request is complete.
+    request: ManuallyDrop<KBox<SyncRequest<A, OUTPUT>>>,
 }
 
-impl<A: Offload<Raw = SyncRequest<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize> SentCall<A, OUTPUT> {
-    /// Waits until the request has returned. `limit`, `on_timeout` and `evaluate` are those of
+impl<A: Offload<Raw = SyncRequest<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize>
+    SentRequest<A, OUTPUT>
+{
+    /// Waits until the request is complete. `limit`, `on_timeout` and `evaluate` are passed to
     /// [`Sent::into_return_code`].
     ///
     /// Context: process, may sleep.
@@ -143,8 +148,8 @@ impl<A: Offload<Raw = SyncRequest<A, OUTPUT>, Tfm = ()>, const OUTPUT: usize> Se
                 .into_return_code(limit, on_timeout, evaluate)
                 .into_raw(),
         );
-        let call = ManuallyDrop::into_inner(self.call);
-        result.map(|()| Output(call))
+        let request = ManuallyDrop::into_inner(self.request);
+        result.map(|()| Output(request))
     }
 }
 
@@ -152,8 +157,8 @@ impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> SyncRequest<A, OUTPU
 where
     Self: RawRequest,
 {
-    /// Sets the copy of the results. For [`finalize`](Offload::finalize).
-    pub(crate) fn keep(request: &Request<'_, A, OUTPUT>, output: &[u8; OUTPUT]) {
+    /// Sets the copy of the results. [`finalize`](Offload::finalize) calls this function.
+    pub(crate) fn set_output(request: &Request<'_, A, OUTPUT>, output: &[u8; OUTPUT]) {
         // SAFETY: By the type invariant the request is valid. There is no reference to its output.
         unsafe { (*request.as_raw().as_ptr()).output = *output };
     }

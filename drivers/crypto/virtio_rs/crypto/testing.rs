@@ -14,10 +14,10 @@ use core::{
 };
 use kernel::prelude::*;
 
-/// The status of all requests: no device has written it.
+/// The status byte of all test requests. It has the poison value, because no device writes it.
 static STATUS: u8 = 0xff;
 
-/// What the requests of a queue do.
+/// The type of the test requests. `D` is the private data of a queue.
 struct Test<D: 'static>(PhantomData<D>);
 
 impl<D: 'static> Test<D> {
@@ -32,7 +32,8 @@ pub(crate) fn request<D: Default + 'static>() -> Result<InFlightRequest<D>> {
     let mut header = KBox::new(CtxHeader::new(Test::<D>::OPS, true), GFP_KERNEL)?;
     header.status = NonNull::from(&STATUS);
     let header = NonNull::from(KBox::leak(header));
-    // SAFETY: `header` was just allocated and filled, and this is its only pointer. `complete` frees it.
+    // SAFETY: `header` was just allocated and initialised, and is the only pointer to the allocation.
+    // `complete` frees the allocation.
     Ok(unsafe { InFlightRequest::new(header) })
 }
 
@@ -51,4 +52,4 @@ unsafe fn complete<D: 'static>(header: NonNull<CtxHeader<D>>, _result: Result, _
 /// # Safety
 ///
 /// None.
-unsafe fn in_progress<D: 'static>(_slot: NonNull<CtxHeader<D>>, _bh: &BhDisabled) {}
+unsafe fn in_progress<D: 'static>(_header: NonNull<CtxHeader<D>>, _bh: &BhDisabled) {}

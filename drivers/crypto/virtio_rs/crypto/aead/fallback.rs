@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests that run on the fallback.
+//! Fallbacks of AEADs, and requests that run on them.
 //!
 //! C header: [`include/crypto/aead.h`](srctree/include/crypto/aead.h)
 
@@ -45,7 +45,7 @@ impl FallbackTfm {
     pub(super) fn request_size(&self) -> u32 {
         // SAFETY: By the type invariant the transform is valid.
         let context = unsafe { (*self.as_raw()).reqsize };
-        // CAST: The struct is small.
+        // CAST: `struct aead_request` has far less than 4 GiB.
         context.saturating_add(size_of::<Raw>() as u32)
     }
 
@@ -53,8 +53,7 @@ impl FallbackTfm {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the implementation does not accept the key. Others as the implementation returns
-    /// them.
+    /// `EINVAL` if the implementation does not accept the key, or another error of the implementation.
     pub(crate) fn set_key(&self, key: &Key<'_>) -> Result {
         self.set_key_flags(key);
         let bytes = key.bytes();
@@ -75,7 +74,7 @@ impl FallbackTfm {
 }
 
 impl<A: Algorithm> Request<'_, A> {
-    /// Runs the request on the fallback, and answers it.
+    /// Runs the request on the fallback, and completes it.
     #[inline(never)]
     pub(crate) fn run_fallback(mut self, direction: Direction) -> ReturnCode {
         let flags = self.flags() & bindings::CRYPTO_TFM_REQ_MAY_SLEEP;
@@ -87,7 +86,7 @@ impl<A: Algorithm> Request<'_, A> {
     ///
     /// # Errors
     ///
-    /// As the fallback returns them: `EBADMSG` if the data is not authentic.
+    /// Returns the errors of the fallback, for example `EBADMSG` if the data is not authentic.
     pub(crate) fn run_fallback_atomic(&mut self, direction: Direction) -> Result {
         self.crypt_fallback(direction, 0)
     }
@@ -96,9 +95,9 @@ impl<A: Algorithm> Request<'_, A> {
     fn crypt_fallback(&mut self, direction: Direction, flags: u32) -> Result {
         let fallback = A::fallback(self.tfm());
         // SAFETY: By the type invariant the request has a valid transform.
-        let room = unsafe { (*self.raw_tfm::<Tfm>()).reqsize };
-        if fallback.request_size() > room {
-            // It is not the implementation for which `set_up` has set the size.
+        let context_size = unsafe { (*self.raw_tfm::<Tfm>()).reqsize };
+        if fallback.request_size() > context_size {
+            // `set_up` has set the size for another implementation.
             return Err(EINVAL);
         }
         let caller = self.fields();
@@ -115,16 +114,16 @@ impl<A: Algorithm> Request<'_, A> {
             dst: caller.dst,
             ..Default::default()
         };
-        let sub = Raw::context(self.as_raw()).cast::<Raw>();
-        // SAFETY: By the type invariant the context is unused. It is large enough, as was just checked,
-        // and aligned for DMA, which is more than a request needs.
-        unsafe { sub.write(request) };
+        let subreq = Raw::context(self.as_raw()).cast::<Raw>();
+        // SAFETY: By the type invariant the context is unused. The check above has shown that it is large
+        // enough. Its alignment is that of DMA, which is larger than the alignment of a request.
+        unsafe { subreq.write(request) };
         let crypt = match direction {
             Direction::Encrypt => bindings::crypto_aead_encrypt,
             Direction::Decrypt => bindings::crypto_aead_decrypt,
         };
-        // SAFETY: `sub` is a complete request, of the caller's lists and IV. The fallback is synchronous,
-        // and completes the request before this returns.
-        to_result(unsafe { crypt(sub) })
+        // SAFETY: `subreq` is initialised, and names the caller's lists and IV. The fallback is
+        // synchronous: it completes `subreq` before `crypt` returns.
+        to_result(unsafe { crypt(subreq) })
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A request's data, and how it is made ready for a device.
+//! The data of an AEAD request, and the device request that is built from it.
 
 use super::{
     super::{
@@ -22,26 +22,27 @@ use crate::bindings::helpers;
 use core::mem::offset_of;
 use kernel::prelude::*;
 
-// SAFETY: The `struct crypto_async_request` is a field. The context is at `__ctx`, and is aligned as
-// `aead_request_ctx_dma()` aligns it.
+// SAFETY: `BASE` is the offset of the `struct crypto_async_request`. `CONTEXT` is the offset of `__ctx`,
+// the context that `aead_request_ctx_dma()` aligns.
 unsafe impl RawRequest for Raw {
     const BASE: usize = offset_of!(Raw, base);
     const CONTEXT: usize = offset_of!(Raw, __ctx);
 }
 
-/// How long the parts of a request are, in bytes; the sum fits in 32 bits.
+/// The lengths of the parts of a request, in bytes. Their sum fits in 32 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Lengths {
-    /// The associated data.
+    /// The associated data (AAD).
     pub(crate) aad: u32,
-    /// What is encrypted or decrypted.
+    /// The plaintext or the ciphertext, without the tag.
     pub(crate) text: u32,
     /// The tag.
     pub(crate) tag: u32,
 }
 
 impl Lengths {
-    /// Returns the lengths of a request with `crypt` bytes of data behind the associated ones.
+    /// Returns the lengths of a request with `crypt` bytes after the AAD. For decryption these include
+    /// the tag. Returns `None` if they are fewer than the tag, or if the sum exceeds 32 bits.
     fn new(direction: Direction, aad: u32, crypt: u32, tag: u32) -> Option<Self> {
         let text = match direction {
             Direction::Encrypt => crypt,
@@ -51,7 +52,7 @@ impl Lengths {
         Some(Self { aad, text, tag })
     }
 
-    /// Returns where the tag is.
+    /// Returns the offset of the tag: in the source for decryption, else in the destination.
     fn tag_offset(&self) -> u32 {
         self.aad.wrapping_add(self.text)
     }
@@ -82,9 +83,10 @@ impl<'a, A: Algorithm> Request<'a, A> {
             return Err(EINVAL);
         }
         if !iv.is_empty() {
-            let from = self.fields().iv;
-            // SAFETY: The AEAD API requires that the IV has the algorithm's size. It is memory of the caller.
-            unsafe { from.copy_to_nonoverlapping(iv.as_mut_ptr(), iv.len()) };
+            let src = self.fields().iv;
+            // SAFETY: The AEAD API requires that the IV has the algorithm's size, and `iv` is not longer. The
+            // IV is the caller's memory, which `iv` does not overlap.
+            unsafe { src.copy_to_nonoverlapping(iv.as_mut_ptr(), iv.len()) };
         }
         Ok(())
     }
@@ -101,37 +103,37 @@ impl<'a, A: Algorithm> Request<'a, A> {
         unsafe { SgRange::new(self.fields().dst, offset, len) }
     }
 
-    /// Copies the beginning of the tag of a request to decrypt.
+    /// Copies the beginning of the tag of a decryption request.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the source or the tag is shorter.
+    /// `EINVAL` if the request's tag is shorter than `tag`, or the source too short.
     pub(crate) fn read_tag(&self, lengths: &Lengths, tag: &mut [u8]) -> Result {
         self.source(lengths.tag_offset(), lengths.tag).read(tag)
     }
 
-    /// Writes the tag of a request that was encrypted.
+    /// Writes the tag of an encryption request.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the destination or the tag is shorter.
+    /// `EINVAL` if the request's tag is shorter than `tag`, or the destination too short.
     pub(crate) fn write_tag(&self, lengths: &Lengths, tag: &[u8]) -> Result {
         self.destination(lengths.tag_offset(), lengths.tag)
             .write(tag)
     }
 
-    /// Wipes the plaintext of a request that is not authentic.
+    /// Wipes the plaintext in the destination, for decrypted data that is not authentic.
     pub(crate) fn wipe_text(&self, lengths: &Lengths) {
         self.destination(lengths.aad, lengths.text).wipe();
     }
 
-    /// Builds a device request with a [`Builder`]. `describe` appends its parts, and returns the
-    /// driver's data of the request.
+    /// Builds a device request with a [`Builder`]. `describe` appends the segments, and returns the
+    /// driver's data for the request.
     ///
     /// # Errors
     ///
-    /// The request comes back, to be run on the fallback, with the errors of
-    /// [`build_here`](super::offload::Request::build_here).
+    /// On error the request is returned, so that the caller can run it on the fallback, with the errors
+    /// of [`build_here`](super::offload::Request::build_here).
     #[inline(always)]
     pub(crate) fn build(
         self,
@@ -144,21 +146,21 @@ impl<'a, A: Algorithm> Request<'a, A> {
 }
 
 impl<A: Algorithm> Builder<'_, A, Raw> {
-    /// Appends the first `len` bytes of the associated data.
+    /// Appends the first `len` bytes of the AAD.
     #[inline]
     pub(crate) fn aad(&mut self, len: u32) {
         let range = self.request().source(0, len);
         self.read_aad(range);
     }
 
-    /// Appends `len` bytes of the source behind the associated data.
+    /// Appends `len` bytes of the source, after the AAD.
     #[inline]
     pub(crate) fn source(&mut self, len: u32) {
         let range = self.request().source(self.request().fields().assoclen, len);
         self.read_source(range);
     }
 
-    /// Appends `len` bytes of the destination behind the associated data.
+    /// Appends `len` bytes of the destination, after the AAD.
     #[inline]
     pub(crate) fn destination(&mut self, len: u32) {
         let range = self
@@ -173,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tag_is_part_of_what_is_decrypted() {
+    fn the_tag_is_counted_in_the_source_of_a_decryption() {
         let lengths = Lengths {
             aad: 8,
             text: 100,
@@ -185,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_alone_is_empty_text_and_less_is_refused() {
+    fn a_source_shorter_than_the_tag_is_rejected() {
         let text = |crypt| Lengths::new(Direction::Decrypt, 0, crypt, 16).map(|l| l.text);
         assert_eq!(text(16), Some(0));
         assert_eq!(text(15), None);
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_counted_is_refused() {
+    fn sums_above_32_bits_are_rejected() {
         assert!(Lengths::new(Direction::Encrypt, u32::MAX, 1, 0).is_none());
         assert!(Lengths::new(Direction::Encrypt, 0, u32::MAX - 15, 16).is_none());
         assert!(Lengths::new(Direction::Encrypt, 0, u32::MAX - 16, 16).is_some());

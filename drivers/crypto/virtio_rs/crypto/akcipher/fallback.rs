@@ -37,7 +37,7 @@ impl FallbackTfm {
     ///
     /// # Errors
     ///
-    /// `EINVAL` or `EBADMSG` if the implementation does not accept the key. It has none then.
+    /// `EINVAL` or `EBADMSG` if the implementation does not accept the key. The fallback then has no key.
     pub(crate) fn set_public_key(&self, key: &[u8]) -> Result<u32> {
         let (key, len) = (key.as_ptr().cast(), u32::try_from(key.len())?);
         // SAFETY: By the type invariant the transform is valid. The key is valid for reads of `len` bytes.
@@ -56,23 +56,23 @@ impl FallbackTfm {
     }
 
     /// Returns the length of results. The transform must have a key: the kernel's RSA dereferences a null
-    /// pointer if it has none.
+    /// pointer otherwise.
     fn max_size(&self) -> u32 {
         // SAFETY: By the type invariant the transform is valid. The callers have just set a key.
         unsafe { helpers::crypto_akcipher_maxsize(self.as_raw()) }
     }
 
-    /// Encrypts or decrypts `data`, in place: the result has as many bytes.
+    /// Encrypts or decrypts `data` in place. The result has the length of `data`.
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// The content of `data` is not specified after an error.
-    ///
-    /// - `EINVAL` if there is no key, or the data is not in its range;
-    /// - `EOVERFLOW` if the result is longer;
+    /// - `EINVAL` if the fallback has no key, or if the input is out of range for the key;
+    /// - `EOVERFLOW` if the result is longer than `data`;
     /// - `ENOMEM` if memory is exhausted.
+    ///
+    /// The content of `data` is undefined after an error.
     pub(super) fn crypt(&self, direction: Direction, data: &mut [u8]) -> Result {
         let len = u32::try_from(data.len())?;
         let data = data.as_mut_ptr().cast();
@@ -81,7 +81,7 @@ impl FallbackTfm {
             Direction::Decrypt => bindings::crypto_akcipher_sync_decrypt,
         };
         // SAFETY: By the type invariant the transform is valid. `data` is valid for reads and writes of
-        // `len` bytes. The function works on a copy, so source and destination may be the same.
+        // `len` bytes. `crypt` works on a copy, so source and destination may be the same.
         to_result(unsafe { crypt(self.as_raw(), data, len, data, len) })
     }
 }

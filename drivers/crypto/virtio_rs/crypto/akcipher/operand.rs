@@ -21,7 +21,7 @@ use kernel::{
     sync::Arc, //
 };
 
-/// The longest operand in bytes: RSA with 8192 bits.
+/// The maximum length of an operand in bytes: that of RSA with 8192 bits.
 pub(crate) const MAX_LEN: usize = 1024;
 
 /// The number of leading bytes that are compared with 0 at a time.
@@ -40,8 +40,8 @@ pub(super) struct Ranges {
 /// # Invariants
 ///
 /// - `deferred` comes first.
-/// - `raw` is the request the context belongs to.
-/// - `size` is not above `MAX_LEN`, and `len` not above `size`.
+/// - `raw` is the request whose context contains the operand.
+/// - `modulus_len <= result_len <= MAX_LEN`.
 #[repr(C)]
 pub(super) struct OperandHeader {
     deferred: DeferredRequest,
@@ -52,48 +52,47 @@ pub(super) struct OperandHeader {
     /// Two lists of one entry each: the key and the input.
     lists: [bindings::scatterlist; 2],
     /// The length of the modulus in bytes.
-    len: usize,
+    modulus_len: usize,
     /// The length of the result in bytes.
-    size: usize,
+    result_len: usize,
 }
 
 impl OperandHeader {
-    /// Creates the header of a request with a modulus of `len` bytes and a result of `size` bytes. `run`
-    /// runs the request on the fallback in process context.
+    /// Creates the header of a request. `run` runs the request on the fallback in process context.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if `size` is above [`MAX_LEN`], or `len` above `size`.
+    /// `EINVAL` if `result_len` is above [`MAX_LEN`], or `modulus_len` above `result_len`.
     pub(super) fn new(
         raw: NonNull<Raw>,
         direction: Direction,
         run: unsafe fn(NonNull<DeferredRequest>),
-        len: usize,
-        size: usize,
+        modulus_len: usize,
+        result_len: usize,
     ) -> Result<Self> {
-        if size > MAX_LEN || len > size {
+        if result_len > MAX_LEN || modulus_len > result_len {
             return Err(EINVAL);
         }
-        // INVARIANT: As was just checked.
+        // INVARIANT: The lengths were just checked. `raw` is the request that the caller loads.
         Ok(Self {
             deferred: DeferredRequest::new(run),
             raw,
             direction,
             key: None,
             lists: Default::default(),
-            len,
-            size,
+            modulus_len,
+            result_len,
         })
     }
 }
 
-/// The operand of a request. It lies in the context of every request, before the device request.
+/// The operand of a request. It lies in the context of the request, before the device request.
 ///
 /// # Invariants
 ///
 /// - `header` comes first.
-/// - The first `size` bytes end with the input, after leading zeros, until the fallback writes its result
-///   there.
+/// - The first `header.result_len` bytes of `bytes` are leading zeros and then the input. The fallback
+///   and `align_result` replace them with the result.
 #[cfg_attr(target_arch = "x86_64", repr(C, align(8)))]
 #[cfg_attr(not(target_arch = "x86_64"), repr(C, align(128)))]
 pub(super) struct Operand {
@@ -104,13 +103,13 @@ pub(super) struct Operand {
 kernel::static_assert!(align_of::<Operand>() >= bindings::VC_CRYPTO_DMA_ALIGN as usize);
 
 impl Operand {
-    /// Fills an operand with the input of a request, extended with leading zeros to the length of the
-    /// modulus.
+    /// Loads an operand: writes `header`, and copies the input of its request, extended with leading
+    /// zeros to the length of the modulus.
     ///
     /// # Errors
     ///
-    /// The operand is not filled after an error: `EINVAL` if the scatterlist is shorter than the input, or
-    /// the input without leading zeros longer than the modulus.
+    /// `EINVAL` if the scatterlist is shorter than the input, or if the input without leading zeros is
+    /// longer than the modulus. The operand is then not loaded.
     ///
     /// # Safety
     ///
@@ -123,12 +122,12 @@ impl Operand {
         // SAFETY: The caller guarantees that the request is valid.
         // CAST: Both targets of this driver have 32 bits at least.
         let src_len = unsafe { (*raw).src_len } as usize;
-        let surplus = src_len.saturating_sub(header.len);
+        let surplus = src_len.saturating_sub(header.modulus_len);
         check_zeros(range, surplus)?;
 
         let this = this.as_ptr();
-        let zeros = header.len - (src_len - surplus);
-        // Field by field: an operand is too large for the stack.
+        let zeros = header.modulus_len - (src_len - surplus);
+        // Written field by field, because an operand is too large for the stack.
         // SAFETY: The caller guarantees that `this` is valid for writes.
         unsafe { (&raw mut (*this).header).write(header) };
         // SAFETY: The caller guarantees that `this` is valid for writes.
@@ -136,23 +135,26 @@ impl Operand {
         // SAFETY: Both fields were just written, and there is no other reference.
         let this = unsafe { &mut *this };
         let zeros = this.padding() + zeros;
-        let number = this.result_mut().get_mut(zeros..).ok_or(EINVAL)?;
-        if number.is_empty() {
+        let input = this.result_mut().get_mut(zeros..).ok_or(EINVAL)?;
+        if input.is_empty() {
             return Ok(());
         }
-        range(u32::try_from(surplus)?, u32::try_from(number.len())?).read(number)
+        range(u32::try_from(surplus)?, u32::try_from(input.len())?).read(input)
     }
 
     /// Returns the input, as long as the modulus.
     pub(super) fn input(&self) -> &[u8] {
-        let whole = self.bytes.get(..self.header.size);
-        let number = whole.and_then(|whole| whole.get(self.padding()..));
-        number.unwrap_or_default()
+        let padded = self.bytes.get(..self.header.result_len);
+        let input = padded.and_then(|padded| padded.get(self.padding()..));
+        input.unwrap_or_default()
     }
 
-    /// Returns the bytes that end with the input, as many as the result has.
+    /// Returns the buffer of the result. Until the fallback writes the result, the buffer contains the
+    /// input after leading zeros.
     pub(super) fn result_mut(&mut self) -> &mut [u8] {
-        self.bytes.get_mut(..self.header.size).unwrap_or_default()
+        self.bytes
+            .get_mut(..self.header.result_len)
+            .unwrap_or_default()
     }
 
     /// Returns the request.
@@ -173,17 +175,17 @@ impl Operand {
         Ok(unsafe { SgRange::new((*self.header.raw.as_ptr()).dst, offset, len) })
     }
 
-    /// Returns the number of leading zeros of the input and of the device's result.
+    /// Returns the number of bytes that the result has in addition to the modulus. They are zero.
     fn padding(&self) -> usize {
-        self.header.size - self.header.len
+        self.header.result_len - self.header.modulus_len
     }
 
-    /// Returns the part that [`DeferredRequests`](super::super::DeferredRequests) queues.
+    /// Returns the field that [`DeferredRequests`](super::super::DeferredRequests) queues.
     pub(super) fn deferred(this: NonNull<Self>) -> NonNull<DeferredRequest> {
         this.cast()
     }
 
-    /// Returns what the device reads and where it writes. `key` is that of a stateless request.
+    /// Returns the ranges that the device reads and writes. `key` is the key of a stateless request.
     ///
     /// # Errors
     ///
@@ -191,13 +193,14 @@ impl Operand {
     ///
     /// # Safety
     ///
-    /// The operand must lie in memory that may be mapped for a device, and stay there, and not
-    /// change, as long as the result is used.
+    /// The operand must be in memory that may be mapped for a device. It must not move or change as long
+    /// as the result is used.
     pub(super) unsafe fn describe(&mut self, key: Option<Arc<Secret>>) -> Result<Ranges> {
         self.header.key = key;
         let key = self.header.key.as_ref().map(|key| key.bytes());
-        let whole = self.bytes.get(..self.header.size);
-        let input = whole.and_then(|whole| whole.get(self.header.size - self.header.len..));
+        let padding = self.padding();
+        let padded = self.bytes.get(..self.header.result_len);
+        let input = padded.and_then(|padded| padded.get(padding..));
         let mut ranges = [SgRange::EMPTY; 2];
         for ((bytes, entry), range) in [key, input]
             .iter()
@@ -214,14 +217,14 @@ impl Operand {
             // SAFETY: The caller guarantees that the operand may be mapped for a device. A `Secret` is heap
             // memory.
             unsafe { bindings::sg_init_one(entry, bytes.as_ptr().cast(), len) };
-            // SAFETY: The entry is a list. The caller guarantees that it stays where it is.
+            // SAFETY: The entry is a valid list of one entry. The caller guarantees that it does not move.
             *range = unsafe { SgRange::new(entry, 0, len) };
         }
         let [key, input] = ranges;
         Ok(Ranges {
             key,
             input,
-            destination: self.destination(self.padding(), self.header.len)?,
+            destination: self.destination(padding, self.header.modulus_len)?,
         })
     }
 
@@ -231,20 +234,20 @@ impl Operand {
     ///
     /// `EINVAL` if the scatterlist is shorter than the destination.
     pub(super) fn copy_result(&self) -> Result {
-        self.write(self.header.size)?;
+        self.write(self.header.result_len)?;
         self.set_result_len();
         Ok(())
     }
 
-    /// Moves the `written` bytes that the device has written behind the leading zeros to the end of the
-    /// destination, and writes leading zeros before them.
+    /// Moves the device's result of `written` bytes to the end of the destination, and writes leading
+    /// zeros before it. The device has written the result at offset `padding()` of the destination.
     ///
     /// # Errors
     ///
     /// `EINVAL` if `written` is above the length of the modulus, or the scatterlist shorter than the
     /// destination.
     pub(super) fn align_result(&mut self, written: usize) -> Result {
-        let missing = self.header.len.checked_sub(written).ok_or(EINVAL)?;
+        let missing = self.header.modulus_len.checked_sub(written).ok_or(EINVAL)?;
         let padding = self.padding();
         if missing == 0 {
             self.write(padding)?;
@@ -252,12 +255,12 @@ impl Operand {
             return Ok(());
         }
         let dst = self.destination(padding, written)?;
-        let (zeros, number) = self
+        let (zeros, result) = self
             .result_mut()
             .split_at_mut_checked(padding + missing)
             .ok_or(EINVAL)?;
         zeros.fill(0);
-        dst.read(number)?;
+        dst.read(result)?;
         self.copy_result()
     }
 
@@ -267,35 +270,36 @@ impl Operand {
         self.destination(0, len)?.write(bytes)
     }
 
-    /// Sets the caller's `dst_len` to the length of the result, or to the length that it requires.
+    /// Sets the caller's `dst_len` to the length of the result. If the destination is too short, this is
+    /// the length that the caller must provide.
     pub(super) fn set_result_len(&self) {
         // SAFETY: By the type invariant the request is valid.
         // CAST: An operand has at most `MAX_LEN` bytes.
-        unsafe { (*self.header.raw.as_ptr()).dst_len = self.header.size as u32 };
+        unsafe { (*self.header.raw.as_ptr()).dst_len = self.header.result_len as u32 };
     }
 
-    /// Returns true if the destination is as long as the result.
+    /// Returns true if the destination is at least as long as the result.
     pub(super) fn fits_dst(&self) -> bool {
         // SAFETY: By the type invariant the request is valid.
         // CAST: Both targets of this driver have 32 bits at least.
-        unsafe { (*self.header.raw.as_ptr()).dst_len as usize >= self.header.size }
+        unsafe { (*self.header.raw.as_ptr()).dst_len as usize >= self.header.result_len }
     }
 
     /// Wipes the bytes, and drops the key.
     ///
     /// # Safety
     ///
-    /// `this` must be filled. It must not be used as an operand afterwards.
+    /// `this` must be loaded. It must not be used as an operand afterwards.
     pub(super) unsafe fn clear(this: NonNull<Self>) {
         let this = this.as_ptr();
-        // SAFETY: The caller guarantees that the operand is filled.
+        // SAFETY: The caller guarantees that the operand is loaded.
         drop(unsafe { (*this).header.key.take() });
         // SAFETY: The bytes are valid for writes of their length.
         unsafe { helpers::memzero_explicit((&raw mut (*this).bytes).cast(), MAX_LEN) };
     }
 }
 
-/// Checks that the first `len` bytes of a list are 0. `range` returns a range of the list.
+/// Checks that the first `len` bytes of a list are 0. `range(offset, len)` returns a range of the list.
 ///
 /// # Errors
 ///
@@ -319,12 +323,12 @@ mod tests {
     use super::*;
     use core::mem::MaybeUninit;
 
-    /// Does nothing.
+    /// Does nothing. The test runs no deferred request.
     ///
     /// # Safety
     ///
     /// None.
-    unsafe fn never(_waiting: NonNull<DeferredRequest>) {}
+    unsafe fn do_nothing(_deferred: NonNull<DeferredRequest>) {}
 
     #[test]
     fn clear_wipes_the_input_and_drops_the_key() {
@@ -338,27 +342,27 @@ mod tests {
             src_len: 7,
             ..Default::default()
         };
-        let run = never as unsafe fn(NonNull<DeferredRequest>);
+        let run = do_nothing as unsafe fn(NonNull<DeferredRequest>);
         let header =
             OperandHeader::new(NonNull::from(&mut raw), Direction::Decrypt, run, 6, 8).unwrap();
 
-        let mut place = KBox::<Operand>::new_uninit(GFP_KERNEL).unwrap();
-        let this = NonNull::from(&mut *place).cast::<Operand>();
-        // SAFETY: It is valid for writes; the request has a source.
+        let mut memory = KBox::<Operand>::new_uninit(GFP_KERNEL).unwrap();
+        let this = NonNull::from(&mut *memory).cast::<Operand>();
+        // SAFETY: `this` is valid for writes, and the source of `raw` is a valid scatterlist.
         unsafe { Operand::load(this, header) }.unwrap();
         let key = Arc::new(Secret::new(&[b"key"]).unwrap(), GFP_KERNEL).unwrap();
-        // SAFETY: It was just filled.
+        // SAFETY: The operand was just loaded.
         let operand = unsafe { &mut *this.as_ptr() };
-        // SAFETY: It is heap memory, and no device is told of it.
+        // SAFETY: The operand is heap memory, and no device uses the ranges.
         unsafe { operand.describe(Some(key.clone())) }.unwrap();
         assert_eq!(operand.input(), b"input!");
 
-        // SAFETY: It is filled, and not used as what it is afterwards.
+        // SAFETY: The operand is loaded. Only its bytes are read afterwards.
         unsafe { Operand::clear(this) };
-        // SAFETY: The bytes are initialised still.
+        // SAFETY: `clear` has left the bytes initialised.
         let bytes = unsafe { &(*this.as_ptr()).bytes };
         assert!(bytes.iter().all(|byte| *byte == 0));
         assert!(Arc::into_unique_or_drop(key).is_some());
-        let _: KBox<MaybeUninit<Operand>> = place;
+        let _: KBox<MaybeUninit<Operand>> = memory;
     }
 }

@@ -46,12 +46,12 @@ use kernel::{
 /// Returns the address of a request's operand.
 fn operand(raw: NonNull<Raw>) -> NonNull<Operand> {
     let context = align_for_dma(raw.as_ptr().wrapping_byte_add(Raw::CONTEXT).cast());
-    // SAFETY: It is a part of the request, whose address is not null.
+    // SAFETY: The context is a part of the request, whose address is not null.
     unsafe { NonNull::new_unchecked(context) }.cast()
 }
 
-// SAFETY: The `struct crypto_async_request` is a field. The context that a device request is built in
-// follows the operand: `set_up` has asked for as much more, and `Operand` has the alignment.
+// SAFETY: `BASE` is the offset of the `struct crypto_async_request`. `context` returns the memory after
+// the operand. `set_up` has added the size of the operand, and an `Operand` is aligned for DMA.
 unsafe impl RawRequest for Raw {
     const BASE: usize = offset_of!(Raw, base);
     const CONTEXT: usize = offset_of!(Raw, __ctx);
@@ -61,7 +61,7 @@ unsafe impl RawRequest for Raw {
     }
 
     unsafe fn clear(this: NonNull<Self>) {
-        // SAFETY: A request that a device had was a `LoadedRequest`, whose operand is filled.
+        // SAFETY: A request that was posted was a `LoadedRequest`, whose operand is loaded.
         unsafe { Operand::clear(operand(this)) };
     }
 }
@@ -70,56 +70,58 @@ unsafe impl RawRequest for Raw {
 ///
 /// # Invariants
 ///
-/// The operand of `request` is filled, and has no other user.
+/// The operand of `request` is loaded, and has no other user.
 #[must_use]
 pub(crate) struct LoadedRequest<'a, A: Algorithm> {
     request: Request<'a, A>,
 }
 
 impl<'a, A: Algorithm> Request<'a, A> {
-    /// Copies the input to the context, extended with leading zeros to `len` bytes, the length of the
-    /// modulus. The result has `size` bytes: leading zeros if that is more, then as many bytes as the
-    /// modulus.
+    /// Copies the input to the context, extended with leading zeros to `modulus_len` bytes. If
+    /// `result_len` is above `modulus_len`, the result has leading zeros, too.
     ///
     /// # Errors
     ///
-    /// The request comes back with `EINVAL` if the input without leading zeros is longer than `len`, or if
-    /// the scatterlist is shorter than the input.
+    /// On error the request is returned, with `EINVAL` if
+    /// - the input without leading zeros is longer than `modulus_len`;
+    /// - the scatterlist is shorter than the input;
+    /// - `result_len` is above [`MAX_LEN`](super::MAX_LEN), or `modulus_len` above `result_len`.
     pub(crate) fn load(
         self,
         direction: Direction,
-        len: usize,
-        size: usize,
+        modulus_len: usize,
+        result_len: usize,
     ) -> Result<LoadedRequest<'a, A>, (Error, Self)> {
         let raw = self.as_raw();
-        let header = OperandHeader::new(raw, direction, run_deferred::<A>, len, size);
+        let header = OperandHeader::new(raw, direction, run_deferred::<A>, modulus_len, result_len);
         let operand = operand(raw);
         // SAFETY: By the type invariant the context, which begins with the operand, is unused. The akcipher
         // API requires that the caller's lists are valid.
         let loaded = header.and_then(|header| unsafe { Operand::load(operand, header) });
         match loaded {
-            // INVARIANT: It was just filled.
+            // INVARIANT: The operand was just loaded.
             Ok(()) => Ok(LoadedRequest { request: self }),
             Err(err) => Err((err, self)),
         }
     }
 
-    /// Moves the result, of which the device has written `written` bytes, to where the caller expects it:
-    /// at the end of the destination, with leading zeros. For requests that the device has completed.
+    /// Moves the device's result of `written` bytes to the end of the destination, and writes leading
+    /// zeros before it. The device must have completed the request.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if that is more than the length of the modulus.
+    /// `EINVAL` if `written` is above the length of the modulus.
     pub(crate) fn align_result(&self, written: usize) -> Result {
         let mut operand = operand(self.as_raw());
-        // SAFETY: A request that a device had was a `LoadedRequest`, whose operand has no other user now.
+        // SAFETY: A request that was posted was a `LoadedRequest`. Its operand has no other user now.
         unsafe { operand.as_mut() }.align_result(written)
     }
 
-    /// Runs a request that a device has not done on the fallback, in process context. For
-    /// [`fall_back`](offload::Offload::fall_back).
+    /// Runs the request on the fallback, later and in process context.
+    /// [`Offload::fall_back`](offload::Offload::fall_back) calls this for a request that the device did
+    /// not complete.
     pub(crate) fn defer_to_fallback(self) {
-        // INVARIANT: A request that a device had was a `LoadedRequest`.
+        // INVARIANT: A request that was posted was a `LoadedRequest`, whose operand is still loaded.
         LoadedRequest { request: self }.defer();
     }
 }
@@ -130,12 +132,12 @@ impl<'a, A: Algorithm> LoadedRequest<'a, A> {
     }
 
     fn operand(&self) -> &Operand {
-        // SAFETY: By the type invariant the request has a filled operand.
+        // SAFETY: By the type invariant the request has a loaded operand.
         unsafe { self.raw_operand().as_ref() }
     }
 
     fn operand_mut(&mut self) -> &mut Operand {
-        // SAFETY: By the type invariant the request has a filled operand.
+        // SAFETY: By the type invariant the request has a loaded operand.
         unsafe { self.raw_operand().as_mut() }
     }
 
@@ -144,13 +146,13 @@ impl<'a, A: Algorithm> LoadedRequest<'a, A> {
         self.request.tfm()
     }
 
-    /// Returns the input, as long as the modulus.
+    /// Returns the input, extended to the length of the modulus.
     pub(crate) fn input(&self) -> &[u8] {
         self.operand().input()
     }
 
-    /// Checks the length of the destination. If it is too short, tells the caller the length that the
-    /// result needs.
+    /// Checks the length of the destination. If it is too short, sets the caller's `dst_len` to the
+    /// length of the result.
     ///
     /// # Errors
     ///
@@ -163,9 +165,9 @@ impl<'a, A: Algorithm> LoadedRequest<'a, A> {
         Err(EOVERFLOW)
     }
 
-    /// Answers the request.
+    /// Completes the request with `result`.
     pub(crate) fn done(self, result: Result) -> ReturnCode {
-        // SAFETY: By the type invariant the operand is filled. It is not used any more.
+        // SAFETY: By the type invariant the operand is loaded. It is not used any more.
         unsafe { Operand::clear(self.raw_operand()) };
         self.request.done(result)
     }
@@ -182,17 +184,18 @@ impl<'a, A: Algorithm> LoadedRequest<'a, A> {
 
     fn crypt_fallback(&mut self) -> Result {
         let mut operand = self.raw_operand();
-        // SAFETY: By the type invariant the operand is filled, and this has the only reference to it.
+        // SAFETY: By the type invariant the operand is loaded, and has no other user.
         let operand = unsafe { operand.as_mut() };
         A::fallback(self.request.tfm()).crypt(operand.direction(), operand.result_mut())?;
         operand.copy_result()
     }
 
-    /// Runs the request on the fallback in process context, later.
+    /// Runs the request on the fallback, later and in process context.
     fn defer(self) {
         let request = Operand::deferred(self.raw_operand());
-        // SAFETY: The operand is filled, so `request` is, and runs `run_deferred`. This gives the request
-        // up. Its transform, and so the work item, live until it is complete.
+        // SAFETY: The operand is loaded, so `request` is initialised, and calls `run_deferred`. Nothing
+        // here uses the request afterwards. The transform owns the work item, and lives until the request
+        // is complete.
         unsafe { DeferredRequests::add(A::deferred(self.request.tfm()), request) };
     }
 
@@ -210,8 +213,8 @@ impl<'a, A: Algorithm> LoadedRequest<'a, A> {
         key: Option<Arc<Secret>>,
         limits: Limits,
     ) -> Result<Prepared<'a, A>, (Error, Self)> {
-        // SAFETY: `build_here` checks that the context, and so the operand, may be mapped before the lists
-        // are used. The operand does not change before the request comes back.
+        // SAFETY: `build_here` checks that the context, which contains the operand, may be mapped before
+        // it uses the ranges. The operand does not change before the device returns the request.
         let ranges = match unsafe { self.operand_mut().describe(key) } {
             Ok(ranges) => ranges,
             Err(err) => return Err((err, self)),
@@ -226,7 +229,7 @@ impl<'a, A: Algorithm> LoadedRequest<'a, A> {
         // SAFETY: `set_up` has set the size of the context.
         match unsafe { self.request.build_here(limits, describe) } {
             Ok(inner) => Ok(Prepared { inner }),
-            // INVARIANT: The operand is as it was.
+            // INVARIANT: `build_here` has not changed the operand.
             Err((err, request)) => Err((err, Self { request })),
         }
     }
@@ -239,11 +242,11 @@ pub(crate) struct Prepared<'a, A: Algorithm> {
 }
 
 impl<'a, A: Algorithm> Prepared<'a, A> {
-    /// Hands the request to `queue`, as [`Prepared::send`](offload::Prepared::send) does.
+    /// Passes the request to `queue`, as [`Prepared::send`](offload::Prepared::send) does.
     ///
     /// # Errors
     ///
-    /// The request comes back if `queue` gives it back, with the same error.
+    /// Returns the error and the request if `queue` returns them.
     pub(crate) fn send(
         self,
         queue: impl FnOnce(
@@ -252,7 +255,7 @@ impl<'a, A: Algorithm> Prepared<'a, A> {
     ) -> Result<offload::Sent<'a, A, Raw>, (Error, LoadedRequest<'a, A>)> {
         self.inner
             .send(queue)
-            // INVARIANT: No device has had it, and the operand is as it was.
+            // INVARIANT: The request was not posted, and its operand is unchanged.
             .map_err(|(err, request)| (err, LoadedRequest { request }))
     }
 }
@@ -263,19 +266,20 @@ impl<'a, A: Algorithm> Prepared<'a, A> {
 ///
 /// # Safety
 ///
-/// `deferred` must be the first field of the operand of a request of `A` that was given to
+/// `deferred` must be the first field of the operand of a request of `A`, and must have been passed to
 /// [`DeferredRequests::add`].
 unsafe fn run_deferred<A: Algorithm>(deferred: NonNull<DeferredRequest>) {
-    // SAFETY: The caller guarantees that it is the first field of a filled operand.
+    // SAFETY: The caller guarantees that `deferred` is the first field of a loaded operand.
     let raw = unsafe { deferred.cast::<Operand>().as_ref() }.raw();
-    // INVARIANT: The operand is filled, and has no other user.
+    // INVARIANT: The operand is loaded, and has no other user.
     let mut loaded = LoadedRequest::<A> {
-        // SAFETY: The caller guarantees that the request was given up, so it is valid and in flight.
+        // SAFETY: The caller guarantees that the request was passed to `DeferredRequests::add`. It is
+        // therefore valid, not complete, and used by nothing else.
         request: unsafe { Request::from_raw(raw) },
     };
     let result = loaded.crypt_fallback();
     let errno = loaded.done(result).into_raw();
     let bh = BhDisabled::disable();
-    // SAFETY: The request is valid and in flight: its caller waits for the completion.
+    // SAFETY: The request is valid. Its caller waits for the completion, which was not called yet.
     unsafe { call_completion(Raw::base(raw), errno, &bh) };
 }

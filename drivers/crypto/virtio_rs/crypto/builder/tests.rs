@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Unit tests of the builder: what a device sees of a request.
+//! Unit tests of the builder: the segments that a device gets, and the results that it writes.
 
 #[kernel::macros::kunit_tests(virtio_crypto_rs_crypto_builder)]
 mod cases {
@@ -35,25 +35,25 @@ mod cases {
     impl Offload for Test {
         type Raw = SyncRequest<Self, 8>;
         type Tfm = ();
-        /// Whether the fallback runs the request.
+        /// True if the fallback must run the request.
         type State = bool;
         type Private = ();
         type Area = Memory;
         const SYNCHRONOUS: bool = true;
 
         fn finalize(
-            state: &bool,
+            use_fallback: &bool,
             request: &Request<'_, Self, Self::Raw>,
-            outcome: &DeviceResult<'_>,
+            device_result: &DeviceResult<'_>,
         ) -> Finish {
-            if *state {
+            if *use_fallback {
                 return Finish::Fallback;
             }
             let mut output = [0; 8];
-            assert!(outcome.copy_results(6, &mut [0]).is_err());
-            assert!(outcome.copy_results(0, &mut output[..6]).is_ok());
-            SyncRequest::keep(request, &output);
-            Finish::Done(outcome.result())
+            assert!(device_result.copy_results(6, &mut [0]).is_err());
+            assert!(device_result.copy_results(0, &mut output[..6]).is_ok());
+            SyncRequest::set_output(request, &output);
+            Finish::Done(device_result.result())
         }
 
         fn fall_back(_state: bool, request: Request<'_, Self, Self::Raw>) -> Option<Result> {
@@ -61,19 +61,20 @@ mod cases {
             let area = context.wrapping_add(RequestCtx::<Self>::AREA as usize);
             let is_wiped = |at: u32, len: u32| {
                 (0..len).all(|index| {
-                    // SAFETY: Parameters and results are in the context, and were wiped.
+                    // SAFETY: The parameters and the results are in the context. Wiping has initialised
+                    // them.
                     unsafe { area.add((at + index) as usize).read() == 0 }
                 })
             };
             let wiped = is_wiped(Memory::PARAMS_AT, Memory::PARAMS)
-                // As many results as the request has.
+                // The request has 5 bytes of results and the status.
                 && is_wiped(Memory::RESULT_AT, 6);
             Some(wiped.then_some(()).ok_or(EIO))
         }
     }
 
-    /// Runs a request on a device that is a function: it gets the segments to read and the segments
-    /// to write.
+    /// Runs a request on the device `device`, a function of the segments that a device reads and the
+    /// segments that a device writes. If `fallback` is true, the fallback runs the request afterwards.
     fn run(
         fallback: bool,
         describe: impl FnOnce(&mut TestBuilder<'_>),
@@ -83,7 +84,8 @@ mod cases {
             let (lists, readable, writable) = inflight.sgs().unwrap().as_raw();
             let (mut reads, mut writes) = (KVec::new(), KVec::new());
             for index in 0..readable + writable {
-                // SAFETY: There are so many lists, of an entry each, of heap memory.
+                // SAFETY: `as_raw` has returned `readable + writable` lists, of one entry each. The entries
+                // are of heap memory.
                 let (bytes, len, last) = unsafe {
                     let list = *lists.add(index as usize);
                     let bytes = helpers::sg_virt(list).cast::<u8>();
@@ -95,7 +97,8 @@ mod cases {
                     let bytes = unsafe { core::slice::from_raw_parts(bytes, len) };
                     reads.push(bytes, GFP_KERNEL).unwrap();
                 } else {
-                    // SAFETY: As for what is read; nothing else refers to it.
+                    // SAFETY: The memory is valid as long as the request is in flight, and has no other
+                    // reference.
                     let bytes = unsafe { core::slice::from_raw_parts_mut(bytes, len) };
                     writes.push(bytes, GFP_KERNEL).unwrap();
                 }
@@ -107,19 +110,19 @@ mod cases {
             inflight.complete(result, &BhDisabled::disable());
             Ok(Submitted::QUEUED)
         };
-        let call = SyncRequest::<Test, 8>::new()?;
+        let request = SyncRequest::<Test, 8>::new()?;
         let describe = |builder: &mut TestBuilder<'_>| {
             describe(builder);
             fallback
         };
-        let output = call
+        let output = request
             .send(LIMITS, describe, queue)?
             .wait(1000, || (), |result| result)?;
         Ok(*output.as_ref())
     }
 
     #[test]
-    fn descriptors_are_in_the_order_of_the_calls_and_empty_parts_have_none() {
+    fn descriptors_follow_the_order_of_calls_and_skip_empty_segments() {
         let output = run(
             false,
             |builder| {
@@ -154,7 +157,7 @@ mod cases {
                 assert_eq!(writes[1], [0xff]);
             },
         );
-        // The status is no success.
+        // The poisoned status is an error.
         assert_eq!(output, Err(EIO));
     }
 
@@ -173,33 +176,35 @@ mod cases {
     }
 
     #[test]
-    fn a_part_that_does_not_fit_is_an_error() {
-        let refused = |describe: &dyn Fn(&mut TestBuilder<'_>)| {
-            let device = |_: KVec<&[u8]>, _: KVec<&mut [u8]>| unreachable_device();
+    fn a_segment_that_does_not_fit_is_an_error() {
+        let assert_rejected = |describe: &dyn Fn(&mut TestBuilder<'_>)| {
+            let device = |_: KVec<&[u8]>, _: KVec<&mut [u8]>| fail();
             assert_eq!(run(false, describe, device), Err(EINVAL));
         };
-        // Bytes to read, bytes to write, with the status, and entries.
-        refused(&|builder| builder.read(&[0; 17]));
-        refused(&|builder| {
+        // Too many bytes that the device reads.
+        assert_rejected(&|builder| builder.read(&[0; 17]));
+        assert_rejected(&|builder| {
             builder.read(&[0; 9]);
             builder.read_secret(&[0; 8]);
         });
-        refused(&|builder| builder.write(8));
-        refused(&|builder| (0..6).for_each(|_| builder.read(b"a")));
-        // What is read comes first.
-        refused(&|builder| {
+        // Too many bytes that the device writes: the status makes them 9.
+        assert_rejected(&|builder| builder.write(8));
+        // Too many entries.
+        assert_rejected(&|builder| (0..6).for_each(|_| builder.read(b"a")));
+        // A segment that the device reads, after a segment that the device writes.
+        assert_rejected(&|builder| {
             builder.write(1);
             builder.read(b"late");
         });
     }
 
-    fn unreachable_device() {
-        // The request was sent, which must not happen.
+    /// Fails the test: a rejected request was sent.
+    fn fail() {
         assert!(false);
     }
 
     #[test]
-    fn a_list_in_place_is_used_twice() {
+    fn an_in_place_list_is_posted_twice() {
         let mut data = KVec::from_elem(7u8, 32, GFP_KERNEL).unwrap();
         let mut list = bindings::scatterlist::default();
         // SAFETY: The entry is valid, and the data is heap memory.
@@ -225,10 +230,10 @@ mod cases {
     }
 
     #[test]
-    fn a_list_without_its_beginning_takes_two_entries() {
+    fn a_list_with_an_offset_takes_two_entries() {
         let mut data = KVec::from_elem(7u8, 64, GFP_KERNEL).unwrap();
         let mut list = [bindings::scatterlist::default(); 4];
-        // SAFETY: There are as many entries.
+        // SAFETY: The list has four entries.
         unsafe { bindings::sg_init_table(list.as_mut_ptr(), 4) };
         for (entry, bytes) in list.iter_mut().zip(data.chunks_exact_mut(16)) {
             // SAFETY: The entry is valid, and the bytes are heap memory.
@@ -236,8 +241,8 @@ mod cases {
         }
         // SAFETY: The list outlives the request.
         let range = unsafe { SgRange::new(list.as_mut_ptr(), 4, 60) };
-        let call = SyncRequest::<Test, 8>::new().unwrap();
-        // Of the six entries two are for the list: header, result and status have room.
+        let request = SyncRequest::<Test, 8>::new().unwrap();
+        // The list takes two of the six entries of `Memory`. Header, result and status fit in the others.
         let describe = |builder: &mut TestBuilder<'_>| {
             builder.read(b"header");
             builder.read_source(range);
@@ -250,7 +255,7 @@ mod cases {
             inflight.complete(Ok(()), &BhDisabled::disable());
             Ok(Submitted::QUEUED)
         };
-        let output = call
+        let output = request
             .send(LIMITS, describe, queue)
             .and_then(|sent| sent.wait(1000, || (), |result| result));
         assert!(output.is_ok());

@@ -2,9 +2,9 @@
 
 //! Fallbacks of hashes.
 //!
-//! A fallback works in the context of the driver's own requests: a request names the fallback as its
-//! transform for the time of a call. So nothing is copied, and states are exported in the format of the
-//! fallback.
+//! To run a request on the fallback, the driver makes the request name the fallback as its transform for
+//! the duration of the call. The fallback then uses the request context. So nothing is copied, and
+//! exported states have the format of the fallback.
 //!
 //! C headers: [`include/crypto/hash.h`](srctree/include/crypto/hash.h),
 //! [`include/crypto/internal/hash.h`](srctree/include/crypto/internal/hash.h)
@@ -28,18 +28,19 @@ use kernel::{
     prelude::*, //
 };
 
-/// Who allocates the fallback of a transform, sets its key, and frees it.
+/// The owner of a transform's fallback. It allocates the fallback, sets its key, and frees it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum FallbackOwner {
     /// The crypto API.
     Core,
-    /// This layer. MACs made of ciphers need that: their states cannot be exported without a partial
-    /// block, which the crypto API requires of the fallbacks that it allocates.
+    /// This module, for MACs that are based on a cipher, for example CMAC. The crypto API only allocates
+    /// fallbacks that can export a state without a partial block, and these MACs cannot.
     Driver,
 }
 
 impl FallbackOwner {
-    /// Returns the flags of an algorithm with this owner (`CRYPTO_ALG_*`). `flags` are the others.
+    /// Returns the flags (`CRYPTO_ALG_*`) of an algorithm whose fallbacks have this owner. `flags` are
+    /// those for the owner [`Core`](Self::Core).
     pub(super) const fn algorithm_flags(self, flags: u32) -> u32 {
         match self {
             Self::Core => flags,
@@ -55,8 +56,8 @@ impl FallbackOwner {
     ///
     /// # Safety
     ///
-    /// `tfm` must be a valid transform of an algorithm registered by this layer.
-    unsafe fn of(tfm: *mut Tfm) -> Self {
+    /// `tfm` must be a valid transform of an algorithm that [`register`](super::register) registered.
+    unsafe fn from_tfm(tfm: *mut Tfm) -> Self {
         // SAFETY: The caller guarantees that the transform is valid. An algorithm lives as long as its
         // transforms.
         let flags = unsafe { (*(*Tfm::base(tfm)).__crt_alg).cra_flags };
@@ -69,7 +70,7 @@ impl FallbackOwner {
 }
 
 impl FallbackTfm {
-    /// Finds a fallback for `name`. Returns it with the owner of the fallbacks of transforms.
+    /// Allocates a fallback for `name`. Also returns the owner that the fallbacks of transforms must have.
     ///
     /// Context: process, may sleep.
     ///
@@ -77,12 +78,12 @@ impl FallbackTfm {
     ///
     /// Returns the errors of [`allocate`](Self::allocate).
     pub(super) fn find(name: &CStr) -> Result<(Self, FallbackOwner)> {
-        // The flags that `crypto_ahash_init_tfm()` asks for.
+        // The flags with which `crypto_ahash_init_tfm()` allocates a fallback.
         let kind = bindings::CRYPTO_ALG_REQ_VIRT;
         let mask = bindings::CRYPTO_ALG_REQ_VIRT | bindings::CRYPTO_AHASH_ALG_NO_EXPORT_CORE;
         match Self::allocate(name, kind, mask) {
             Ok(fallback) => Ok((fallback, FallbackOwner::Core)),
-            // There is none with these flags, or the kernel cannot tell.
+            // No implementation has these flags, or a template of `name` does not accept the flags.
             Err(err) if err == ENOENT || err == EINVAL => {
                 Ok((Self::new_owned(name)?, FallbackOwner::Driver))
             }
@@ -90,9 +91,10 @@ impl FallbackTfm {
         }
     }
 
-    /// Allocates a fallback for `name` that this layer owns, and that allocates no memory for a request.
+    /// Allocates a fallback for `name` that this module owns. The fallback allocates no memory for a
+    /// request.
     ///
-    /// Context, errors: as for [`find`](Self::find).
+    /// Context and errors: as for [`find`](Self::find).
     fn new_owned(name: &CStr) -> Result<Self> {
         let mask = bindings::CRYPTO_ALG_NEED_FALLBACK
             | bindings::CRYPTO_ALG_ALLOCATES_MEMORY
@@ -103,7 +105,7 @@ impl FallbackTfm {
     /// Returns the sizes of the implementation.
     pub(super) fn sizes(&self) -> Sizes {
         // SAFETY: By the type invariant the transform is valid.
-        unsafe { Sizes::of(self.as_raw()) }
+        unsafe { Sizes::from_tfm(self.as_raw()) }
     }
 }
 
@@ -126,7 +128,7 @@ impl Sizes {
     /// # Safety
     ///
     /// `tfm` must be valid.
-    unsafe fn of(tfm: *mut Tfm) -> Self {
+    unsafe fn from_tfm(tfm: *mut Tfm) -> Self {
         // SAFETY: The caller guarantees that the transform is valid. An algorithm lives as long as its
         // transforms.
         let (tfm, alg) = unsafe { (&*tfm, &*(*Tfm::base(tfm)).__crt_alg) };
@@ -134,7 +136,8 @@ impl Sizes {
             .wrapping_byte_sub(offset_of!(bindings::hash_alg_common, base))
             .cast::<bindings::hash_alg_common>();
         Self {
-            // SAFETY: All algorithms of such transforms have this structure around the base.
+            // SAFETY: In all algorithms of ahash transforms, the `struct crypto_alg` is the `base` of a
+            // `struct hash_alg_common`.
             digest: unsafe { (*common).digestsize },
             block: alg.cra_blocksize,
             state: tfm.statesize,
@@ -142,7 +145,7 @@ impl Sizes {
         }
     }
 
-    /// Returns true if a fallback of these sizes can run the requests of a transform of `other` ones.
+    /// Returns true if a fallback with these sizes can run the requests of a transform with sizes `other`.
     fn compatible_with(&self, other: &Self) -> bool {
         (self.digest, self.block, self.state) == (other.digest, other.block, other.state)
             && self.request <= other.request
@@ -153,31 +156,31 @@ impl Sizes {
 ///
 /// # Safety
 ///
-/// `tfm` must be a valid transform, of an algorithm registered by this layer.
-unsafe fn of(tfm: *mut Tfm) -> *mut Tfm {
+/// `tfm` must be a valid transform of an algorithm that [`register`](super::register) registered.
+unsafe fn fallback_of(tfm: *mut Tfm) -> *mut Tfm {
     // SAFETY: The caller guarantees that the transform is valid.
     Tfm::of_base(unsafe { (*Tfm::base(tfm)).fb })
 }
 
-/// Allocates the fallback of a new transform unless the crypto API has done that, and checks its sizes.
+/// Checks the sizes of a new transform's fallback. If this module owns the fallback, allocates it first.
 ///
 /// Context: process, may sleep.
 ///
 /// # Errors
 ///
 /// - `EINVAL` if the sizes are not those for which the algorithm was registered;
-/// - others as [`FallbackTfm::allocate`] has them.
+/// - the errors of [`FallbackTfm::allocate`].
 ///
 /// # Safety
 ///
-/// `tfm` must be a valid, new transform of an algorithm registered by this layer.
+/// `tfm` must be a valid, new transform of an algorithm that [`register`](super::register) registered.
 pub(super) unsafe fn set_up(tfm: *mut Tfm) -> Result {
     // SAFETY: The caller guarantees that the transform is valid. The crypto API has allocated a fallback
     // unless `NO_FALLBACK` is set.
-    let (owner, sizes) = unsafe { (FallbackOwner::of(tfm), Sizes::of(tfm)) };
+    let (owner, sizes) = unsafe { (FallbackOwner::from_tfm(tfm), Sizes::from_tfm(tfm)) };
     if owner == FallbackOwner::Core {
-        // SAFETY: The crypto API has allocated the fallback, so it is valid.
-        let fallback = unsafe { Sizes::of(of(tfm)) };
+        // SAFETY: The crypto API has allocated the fallback, so the fallback is valid.
+        let fallback = unsafe { Sizes::from_tfm(fallback_of(tfm)) };
         return fallback.compatible_with(&sizes).then_some(()).ok_or(EINVAL);
     }
     let base = Tfm::base(tfm);
@@ -187,7 +190,7 @@ pub(super) unsafe fn set_up(tfm: *mut Tfm) -> Result {
     if !fallback.sizes().compatible_with(&sizes) {
         return Err(EINVAL);
     }
-    // SAFETY: The transform is new, so nothing else uses the field. `tear_down` takes the fallback back.
+    // SAFETY: The transform is new, so nothing else uses the field. `tear_down` frees the fallback.
     unsafe { (*base).fb = Tfm::base(fallback.into_raw().as_ptr()) };
     Ok(())
 }
@@ -196,12 +199,13 @@ pub(super) unsafe fn set_up(tfm: *mut Tfm) -> Result {
 ///
 /// # Safety
 ///
-/// `tfm` must be a transform for which [`set_up`] has returned `Ok`, in its last use.
+/// `tfm` must be a transform for which [`set_up`] has returned `Ok`. It must not be used afterwards.
 pub(super) unsafe fn tear_down(tfm: *mut Tfm) {
     // SAFETY: The caller guarantees that the transform is valid.
-    let (owner, fallback) = unsafe { (FallbackOwner::of(tfm), NonNull::new(of(tfm))) };
+    let (owner, fallback) =
+        unsafe { (FallbackOwner::from_tfm(tfm), NonNull::new(fallback_of(tfm))) };
     if let (FallbackOwner::Driver, Some(fallback)) = (owner, fallback) {
-        // SAFETY: `set_up` has given it away. The transform's requests are complete.
+        // SAFETY: `set_up` has got the fallback from `into_raw`. The transform's requests are complete.
         drop(unsafe { FallbackTfm::from_raw(fallback) });
     }
 }
@@ -217,39 +221,41 @@ pub(super) unsafe fn tear_down(tfm: *mut Tfm) {
 /// `tfm` must be a transform for which [`set_up`] has returned `Ok`.
 pub(super) unsafe fn set_key(tfm: *mut Tfm, key: &Key<'_>) -> Result {
     // SAFETY: The caller guarantees that the transform is valid.
-    let (owner, fallback) = unsafe { (FallbackOwner::of(tfm), of(tfm)) };
+    let (owner, fallback) = unsafe { (FallbackOwner::from_tfm(tfm), fallback_of(tfm)) };
     if owner == FallbackOwner::Core {
         return Ok(());
     }
     let (bytes, len) = (key.bytes().as_ptr(), u32::try_from(key.bytes().len())?);
-    // SAFETY: `set_up` has allocated the fallback. Callers set the flags of a key like that.
+    // SAFETY: `set_up` has allocated the fallback. Its flags have no other user while a key is set.
     unsafe { key.set_flags(Tfm::base(fallback)) };
     // SAFETY: `set_up` has allocated the fallback. The key is valid for reads of `len` bytes.
     to_result(unsafe { bindings::crypto_ahash_setkey(fallback, bytes, len) })
 }
 
-/// A request that is one of the fallback until this is dropped.
+/// The scope in which a request names the fallback as its transform. Dropping the scope restores the
+/// original transform.
 ///
 /// # Invariants
 ///
-/// `req` is a valid request of the fallback of `tfm`.
+/// `req` is a valid request of the fallback of `tfm`, the original transform.
 pub(super) struct FallbackScope {
     req: *mut Raw,
     tfm: *mut bindings::crypto_tfm,
 }
 
 impl FallbackScope {
-    /// Makes a request one of the fallback.
+    /// Makes a request name the fallback as its transform.
     ///
     /// # Safety
     ///
-    /// `req` must be a valid request of an initialised transform, and stay so as long as the result
-    /// lives. Its context must be unused, or the fallback's.
+    /// `req` must be a valid request of an initialised transform, and stay valid as long as the scope
+    /// lives. Its context must be unused, or contain a state of the fallback.
     pub(super) unsafe fn new(req: *mut Raw) -> Self {
         // SAFETY: The caller guarantees that the request is valid.
         let base = unsafe { &mut (*req).base };
         let tfm = base.tfm;
-        // INVARIANT: The request is now one of the fallback, for which its context is large enough.
+        // INVARIANT: The request now names the fallback. Its context is large enough, because `set_up` has
+        // compared the sizes.
         // SAFETY: The caller guarantees that the transform is initialised, so it has a fallback.
         base.tfm = unsafe { (*tfm).fb };
         // As `ahash_request_set_tfm()` does.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The callbacks for messages that come in parts: they run on the fallback.
+//! The callbacks for incremental hashing. They run on the fallback.
 //!
-//! The crypto API has checked that the request belongs to an initialised transform, which has a key if it
-//! needs one. The content of the context belongs to the fallback from `init` or `import` on.
+//! The crypto API has checked that the transform has a key if the algorithm needs a key. After `init` or
+//! `import`, the request context contains the state of the fallback.
 
 use super::{
     fallback::FallbackScope,
@@ -15,19 +15,21 @@ use kernel::ffi::{
     c_void, //
 };
 
-/// Defines a callback that calls a function of the crypto API for the same request on the fallback.
+/// Defines a callback that runs the request on the fallback, with a function of the crypto API.
 macro_rules! on_fallback {
     ($name:ident($($arg:ident: $type:ty)?) => $function:path) => {
         /// # Safety
         ///
         /// `req` must be a valid request of an initialised transform, in the state that the crypto API
-        /// requires for this function. A second argument must be valid for an exported state.
+        /// requires for this function. If there is a second argument, it must be valid for an exported
+        /// state.
         pub(super) unsafe extern "C" fn $name(req: *mut Raw $(, $arg: $type)?) -> c_int {
-            // SAFETY: The caller guarantees that the request is valid. Its context is unused, or the
-            // fallback's since `init` or `import`.
+            // SAFETY: The caller guarantees that the request is valid. Its context is unused, or contains
+            // the state of the fallback.
             let scope = unsafe { FallbackScope::new(req) };
-            // SAFETY: The request is one of the fallback now, in the state that the function requires.
-            // The states of the fallback are as long as the transform's, as `set_up` has checked.
+            // SAFETY: The request names the fallback. The caller guarantees that the request is in the
+            // state that the function requires. `set_up` has checked that the states of the fallback are
+            // as long as those of the transform.
             unsafe { $function(scope.as_raw() $(, $arg)?) }
         }
     };

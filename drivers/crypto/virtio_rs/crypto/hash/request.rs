@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A request's message, how it is made ready for a device, and what becomes of it otherwise.
+//! The message of a hash request, the device request that is built from it, and the fallback.
 
 use super::{
     super::{
@@ -29,8 +29,8 @@ use kernel::{
     prelude::*, //
 };
 
-// SAFETY: The `struct crypto_async_request` is a field. The context is at `__ctx`, and is aligned as
-// `ahash_request_ctx_dma()` aligns it.
+// SAFETY: `BASE` is the offset of the `struct crypto_async_request`. `CONTEXT` is the offset of `__ctx`,
+// the context that `ahash_request_ctx_dma()` aligns.
 unsafe impl RawRequest for Raw {
     const BASE: usize = offset_of!(Raw, base);
     const CONTEXT: usize = offset_of!(Raw, __ctx);
@@ -42,8 +42,8 @@ impl<'a, A: Algorithm> Request<'a, A> {
         self.fields().nbytes
     }
 
-    /// Returns true if the message is memory that only the CPU can be told of: it may be on a stack,
-    /// or in no linear map.
+    /// Returns true if the message is a virtual address instead of a scatterlist. Such memory may be on a
+    /// stack or outside the linear map, so it cannot be mapped for a device.
     fn is_virtual(&self) -> bool {
         // SAFETY: By the type invariant the request is valid.
         unsafe { helpers::ahash_request_isvirt(self.as_raw().as_ptr()) }
@@ -53,24 +53,24 @@ impl<'a, A: Algorithm> Request<'a, A> {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the device has not so many bytes for results.
-    pub(crate) fn set_digest(&self, outcome: &DeviceResult<'_>) -> Result {
+    /// `EINVAL` if the device request has less space for results than a digest needs.
+    pub(crate) fn set_digest(&self, device_result: &DeviceResult<'_>) -> Result {
         // SAFETY: By the type invariant the request has a valid transform.
         let size = unsafe { helpers::crypto_ahash_digestsize(self.raw_tfm()) };
         // CAST: Both targets of this driver have 32 bits at least.
         //
-        // SAFETY: The ahash API requires `result` to be valid for the size of a digest. It is the
+        // SAFETY: The ahash API requires that `result` is valid for the size of a digest. `result` is the
         // caller's memory, not the request context.
-        unsafe { outcome.copy_results_to(0, self.fields().result, size as usize) }
+        unsafe { device_result.copy_results_to(0, self.fields().result, size as usize) }
     }
 
-    /// Builds a device request with a [`Builder`]. `describe` appends its parts, and returns the
-    /// driver's data of the request.
+    /// Builds a device request with a [`Builder`]. `describe` appends the segments, and returns the
+    /// driver's data for the request.
     ///
     /// # Errors
     ///
     /// On error the request is returned, so that the caller can run it on the fallback, with
-    /// - `EINVAL` if the message is an address and not a scatterlist;
+    /// - `EINVAL` if the message is a virtual address instead of a scatterlist;
     /// - the errors of [`build_here`](super::offload::Request::build_here).
     #[inline(always)]
     pub(crate) fn build(
@@ -85,7 +85,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
         unsafe { self.build_here(limits, describe) }
     }
 
-    /// Computes the digest on the fallback, and answers the request.
+    /// Computes the digest on the fallback, and completes the request.
     pub(crate) fn run_fallback(mut self) -> ReturnCode {
         let result = self.digest_fallback();
         self.done(result)
@@ -95,7 +95,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
     ///
     /// # Errors
     ///
-    /// As the fallback returns them.
+    /// Returns the errors of the fallback.
     pub(crate) fn run_fallback_atomic(&mut self) -> Result {
         let flags = self.flags();
         self.set_flags(flags & !bindings::CRYPTO_TFM_REQ_MAY_SLEEP);
@@ -105,14 +105,15 @@ impl<'a, A: Algorithm> Request<'a, A> {
     }
 
     fn set_flags(&mut self, flags: u32) {
-        // SAFETY: By the type invariant the request is valid, and not complete: this is its only user.
+        // SAFETY: By the type invariant the request is valid, and has no other user.
         unsafe { (*Raw::base(self.as_raw())).flags = flags };
     }
 
     fn digest_fallback(&mut self) -> Result {
         // SAFETY: By the type invariant the request is valid, and its context unused.
         let scope = unsafe { FallbackScope::new(self.as_raw().as_ptr()) };
-        // SAFETY: It is a valid request of the fallback, which completes it before this returns.
+        // SAFETY: The request is valid and names the fallback. The fallback is synchronous: it completes
+        // the request before `crypto_ahash_digest` returns.
         to_result(unsafe { bindings::crypto_ahash_digest(scope.as_raw()) })
     }
 }

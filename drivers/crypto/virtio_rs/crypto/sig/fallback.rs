@@ -32,7 +32,7 @@ impl FallbackTfm {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the implementation does not accept the key. It has none then.
+    /// `EINVAL` if the implementation does not accept the key. The fallback then has no key.
     pub(crate) fn set_public_key(&self, key: &[u8]) -> Result {
         let (key, len) = (key.as_ptr().cast(), u32::try_from(key.len())?);
         // SAFETY: By the type invariant the transform is valid. The key is valid for reads of `len` bytes.
@@ -45,12 +45,13 @@ impl FallbackTfm {
     ///
     /// # Errors
     ///
-    /// As the implementation returns them.
+    /// Returns the errors of the implementation.
     pub(crate) fn verify(&self, signature: &[u8], digest: &[u8]) -> Result {
         let len = u32::try_from(signature.len())?;
         let digest_len = u32::try_from(digest.len())?;
         let (signature, digest) = (signature.as_ptr().cast(), digest.as_ptr().cast());
-        // SAFETY: By the type invariant the transform is valid. Both are valid for reads of their length.
+        // SAFETY: By the type invariant the transform is valid. The signature and the digest are valid for
+        // reads of their lengths.
         to_result(unsafe {
             helpers::crypto_sig_verify(self.as_raw(), signature, len, digest, digest_len)
         })

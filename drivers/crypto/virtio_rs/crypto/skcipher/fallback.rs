@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests, or parts of them, that run on the fallback.
+//! Fallbacks of ciphers, and requests or parts of requests that run on them.
 //!
-//! The fallback's request of an asynchronous algorithm is in the context of the caller's request. A
-//! request of a synchronous algorithm has no context, so the fallback's request is on the stack.
+//! A subrequest is the request that the driver sends to the fallback. For an asynchronous algorithm it is
+//! in the context of the caller's request. A request of a synchronous algorithm has no context, so the
+//! subrequest is on the stack.
 //!
 //! C header: [`include/crypto/skcipher.h`](srctree/include/crypto/skcipher.h)
 
@@ -46,14 +47,15 @@ impl FallbackTfm {
         Self::allocate(name, 0, Self::MASK)
     }
 
-    /// Allocates a fallback as [`new`](Self::new) does, whose requests may be on the stack.
+    /// Allocates a fallback for `name` whose requests may be on the stack. Like the fallback of
+    /// [`new`](Self::new), it allocates no memory for a request.
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// - As for [`new`](Self::new);
-    /// - `EINVAL` if it needs more request context than `MAX_SYNC_SKCIPHER_REQSIZE`.
+    /// - The errors of [`new`](Self::new);
+    /// - `EINVAL` if a request needs a context above `MAX_SYNC_SKCIPHER_REQSIZE`.
     pub(crate) fn new_on_stack(name: &CStr) -> Result<Self> {
         let fallback = Self::allocate(name, 0, Self::MASK | bindings::VC_REQSIZE_LARGE)?;
         if fallback.request_size() > OnStack::SIZE {
@@ -70,7 +72,7 @@ impl FallbackTfm {
     pub(super) fn request_size(&self) -> u32 {
         // SAFETY: By the type invariant the transform is valid.
         let context = unsafe { (*self.as_raw()).reqsize };
-        // CAST: The struct is small.
+        // CAST: `struct skcipher_request` has far less than 4 GiB.
         context.saturating_add(size_of::<Raw>() as u32)
     }
 
@@ -84,8 +86,7 @@ impl FallbackTfm {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the implementation does not accept the key. Others as the implementation returns
-    /// them.
+    /// `EINVAL` if the implementation does not accept the key, or another error of the implementation.
     pub(crate) fn set_key(&self, key: &Key<'_>) -> Result {
         self.set_key_flags(key);
         let bytes = key.bytes();
@@ -95,7 +96,7 @@ impl FallbackTfm {
     }
 }
 
-/// What the fallback runs.
+/// The data and the IV of a request, or of a part of a request, that the fallback runs.
 struct Part {
     src: *mut bindings::scatterlist,
     dst: *mut bindings::scatterlist,
@@ -103,7 +104,7 @@ struct Part {
     iv: *mut u8,
 }
 
-/// A request on the stack, as `SYNC_SKCIPHER_REQUEST_ON_STACK()` makes it.
+/// The memory of a subrequest on the stack, as `SYNC_SKCIPHER_REQUEST_ON_STACK()` reserves it.
 #[repr(C)]
 pub(super) struct OnStack {
     request: Raw,
@@ -111,40 +112,41 @@ pub(super) struct OnStack {
 }
 
 impl OnStack {
-    /// The room that an implementation has, `struct skcipher_request` included, in bytes.
-    // CAST: The struct is small.
+    /// The size of a subrequest, `struct skcipher_request` and its context, in bytes.
+    // CAST: An `OnStack` has less than 1 KiB.
     pub(super) const SIZE: u32 = size_of::<Self>() as u32;
 
-    /// Runs `part` on `fallback` in a request on the stack. It has a stack frame of its own, which the
-    /// functions that send a request to a device do not carry.
+    /// Runs `part` on `fallback`, in a subrequest on the stack.
     ///
     /// # Safety
     ///
-    /// The scatterlists and the IV of `part` must be valid, and the IV as long as the fallback's.
+    /// - The scatterlists and the IV of `part` must be valid, and the IV as long as the fallback's.
+    /// - A request of `fallback` must need at most [`SIZE`](Self::SIZE) bytes.
+    // Not inlined, so that the callers, which also send requests to the device, have a small stack frame.
     #[inline(never)]
     unsafe fn run(part: &Part, fallback: &FallbackTfm, direction: Direction, flags: u32) -> Result {
-        let mut sub = MaybeUninit::<Self>::uninit();
-        // SAFETY: `sub` is valid for writes, and has the size and alignment that `run` requires. The caller
-        // guarantees that the scatterlists and the IV are valid.
-        let result = unsafe { part.run(sub.as_mut_ptr().cast(), fallback, direction, flags) };
-        // SAFETY: `sub` is valid for writes of its size. The request is complete, because the fallback is
+        let mut subreq = MaybeUninit::<Self>::uninit();
+        // SAFETY: `subreq` is valid for writes and aligned. The caller guarantees that it is large enough,
+        // and that the scatterlists and the IV are valid.
+        let result = unsafe { part.run(subreq.as_mut_ptr().cast(), fallback, direction, flags) };
+        // SAFETY: `subreq` is valid for writes of its size. It is complete, because the fallback is
         // synchronous.
-        unsafe { helpers::memzero_explicit(sub.as_mut_ptr().cast(), size_of::<Self>()) };
+        unsafe { helpers::memzero_explicit(subreq.as_mut_ptr().cast(), size_of::<Self>()) };
         result
     }
 }
 
 impl Part {
-    /// Runs the part on `fallback`, in the request `sub`.
+    /// Runs the part on `fallback`, in the subrequest `subreq`.
     ///
     /// # Safety
     ///
-    /// - Scatterlists and IV must be valid, and the IV as long as the fallback's.
-    /// - `sub` must be valid for writes of as many bytes as `fallback` wants, and aligned for a
+    /// - The scatterlists and the IV must be valid, and the IV as long as the fallback's.
+    /// - `subreq` must be valid for writes of `fallback.request_size()` bytes, and aligned for a
     ///   `struct skcipher_request`.
     unsafe fn run(
         &self,
-        sub: *mut Raw,
+        subreq: *mut Raw,
         fallback: &FallbackTfm,
         direction: Direction,
         flags: u32,
@@ -161,20 +163,20 @@ impl Part {
             iv: self.iv,
             ..Default::default()
         };
-        // SAFETY: The caller guarantees that `sub` is valid for writes.
-        unsafe { sub.write(request) };
+        // SAFETY: The caller guarantees that `subreq` is valid for writes.
+        unsafe { subreq.write(request) };
         let crypt = match direction {
             Direction::Encrypt => bindings::crypto_skcipher_encrypt,
             Direction::Decrypt => bindings::crypto_skcipher_decrypt,
         };
-        // SAFETY: `sub` is a complete request. It has room for the context of `fallback`, which is
-        // synchronous and completes it before this returns.
-        to_result(unsafe { crypt(sub) })
+        // SAFETY: `subreq` is initialised, and has space for the context of `fallback`. The fallback is
+        // synchronous: it completes `subreq` before `crypt` returns.
+        to_result(unsafe { crypt(subreq) })
     }
 }
 
 impl<A: Algorithm> Request<'_, A> {
-    /// Runs the request on the fallback, and answers it.
+    /// Runs the request on the fallback, and completes it.
     #[inline(never)]
     pub(crate) fn run_fallback(mut self, direction: Direction) -> ReturnCode {
         let flags = self.flags() & bindings::CRYPTO_TFM_REQ_MAY_SLEEP;
@@ -186,17 +188,18 @@ impl<A: Algorithm> Request<'_, A> {
     ///
     /// # Errors
     ///
-    /// As the fallback returns them.
+    /// Returns the errors of the fallback.
     pub(crate) fn run_fallback_atomic(&mut self, direction: Direction) -> Result {
         self.crypt_fallback(direction, 0)
     }
 
-    /// Runs the first `len` bytes on the fallback. `iv` is their IV, and becomes that of the rest.
+    /// Runs the first `len` bytes on the fallback. `iv` is the IV of these bytes. The fallback replaces it
+    /// with the IV of the remaining bytes.
     ///
     /// # Errors
     ///
-    /// - `EINVAL` if the data is shorter than `len`, or the IV not as long as the algorithm's;
-    /// - others as the fallback returns them.
+    /// - `EINVAL` if the data is shorter than `len`, or if the length of `iv` is not the algorithm's;
+    /// - another error of the fallback.
     #[inline(never)]
     pub(crate) fn run_fallback_prefix(
         &mut self,
@@ -214,17 +217,18 @@ impl<A: Algorithm> Request<'_, A> {
             iv: self.check_iv(iv)?,
         };
         let flags = self.flags() & bindings::CRYPTO_TFM_REQ_MAY_SLEEP;
-        // SAFETY: The crypto API requires that the caller's lists are valid. The IV has the fallback's size.
+        // SAFETY: The crypto API requires that the caller's lists are valid. `check_iv` has checked the
+        // length of the IV.
         unsafe { self.run_part(&head, direction, flags) }
     }
 
-    /// Runs the bytes after the first `offset` ones on the fallback, without sleeping. `iv` is their
-    /// IV, and becomes that of the next request.
+    /// Runs the bytes from `offset` to the end on the fallback, without sleeping. `iv` is the IV of these
+    /// bytes. The fallback replaces it with the IV of the caller's next request.
     ///
     /// # Errors
     ///
-    /// - `EINVAL` if the data is shorter than `offset`, or the IV not as long as the algorithm's;
-    /// - others as the fallback returns them.
+    /// - `EINVAL` if the data is shorter than `offset`, or if the length of `iv` is not the algorithm's;
+    /// - another error of the fallback.
     #[inline(never)]
     pub(crate) fn run_fallback_suffix(
         &mut self,
@@ -246,10 +250,11 @@ impl<A: Algorithm> Request<'_, A> {
             dst_tail.of(&self.destination(offset, len))?
         };
         let tail = Part { src, dst, len, iv };
-        // SAFETY: The lists live until this function returns. The IV has the fallback's size.
+        // SAFETY: The lists live until this function returns. `check_iv` has checked the length of the IV.
         unsafe { self.run_part(&tail, direction, 0) }
     }
 
+    /// Checks that the length of `iv` is that of the fallback, and returns the address of `iv`.
     fn check_iv(&self, iv: &mut [u8]) -> Result<*mut u8> {
         if A::fallback(self.tfm()).iv_size() != u32::try_from(iv.len())? {
             return Err(EINVAL);
@@ -270,33 +275,33 @@ impl<A: Algorithm> Request<'_, A> {
         unsafe { self.run_part(&whole, direction, flags) }
     }
 
-    /// Runs a part on the fallback, in the request's context, or on the stack if the algorithm is
-    /// synchronous.
+    /// Runs a part on the fallback. The subrequest is in the request's context, or on the stack if the
+    /// algorithm is synchronous.
     ///
     /// # Safety
     ///
-    /// Scatterlists and IV of `part` must be valid, and the IV as long as the fallback's.
+    /// The scatterlists and the IV of `part` must be valid, and the IV as long as the fallback's.
     unsafe fn run_part(&mut self, part: &Part, direction: Direction, flags: u32) -> Result {
         let fallback = A::fallback(self.tfm());
-        let room = if A::SYNCHRONOUS {
+        let available = if A::SYNCHRONOUS {
             OnStack::SIZE
         } else {
             // SAFETY: By the type invariant the request has a valid transform.
             unsafe { (*self.raw_tfm::<Tfm>()).reqsize }
         };
-        if fallback.request_size() > room {
-            // It is not the implementation for which `set_up` has set the size.
+        if fallback.request_size() > available {
+            // `set_up` has set the size for another implementation.
             return Err(EINVAL);
         }
         if A::SYNCHRONOUS {
-            // SAFETY: The caller guarantees that the part is valid. An `OnStack` is large enough, as was
-            // just checked.
+            // SAFETY: The caller guarantees that the part is valid. The check above has shown that an
+            // `OnStack` is large enough.
             return unsafe { OnStack::run(part, fallback, direction, flags) };
         }
-        let sub = Raw::context(self.as_raw()).cast();
+        let subreq = Raw::context(self.as_raw()).cast();
         // SAFETY: The caller guarantees that the part is valid. By the type invariant the context is
-        // unused; it is large enough, as was just checked, and aligned for DMA, which is more than a
-        // request needs.
-        unsafe { part.run(sub, fallback, direction, flags) }
+        // unused. The check above has shown that it is large enough. Its alignment is that of DMA, which
+        // is larger than the alignment of a request.
+        unsafe { part.run(subreq, fallback, direction, flags) }
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Cipher requests: access to the caller's data and IV, and building the device request.
+//! The data and the IV of a cipher request, and the device request that is built from them.
 
 use super::{
     super::{
@@ -25,8 +25,8 @@ use kernel::{
     time::Msecs, //
 };
 
-// SAFETY: The `struct crypto_async_request` is a field. The context is at `__ctx`, and is aligned as
-// `skcipher_request_ctx_dma()` aligns it.
+// SAFETY: `BASE` is the offset of the `struct crypto_async_request`. `CONTEXT` is the offset of `__ctx`,
+// the context that `skcipher_request_ctx_dma()` aligns.
 unsafe impl RawRequest for Raw {
     const BASE: usize = offset_of!(Raw, base);
     const CONTEXT: usize = offset_of!(Raw, __ctx);
@@ -38,7 +38,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
         self.fields().cryptlen
     }
 
-    /// Returns the IV, in the caller's memory.
+    /// Returns the caller's IV, which is empty if the algorithm has no IV.
     pub(crate) fn iv(&self) -> &[u8] {
         match self.raw_iv() {
             // SAFETY: The skcipher API requires that the IV has the algorithm's size.
@@ -53,14 +53,14 @@ impl<'a, A: Algorithm> Request<'a, A> {
     ///
     /// `EINVAL` if `iv` does not have the algorithm's IV size.
     pub(crate) fn set_iv(&self, iv: &[u8]) -> Result {
-        let Some((to, size)) = self.raw_iv() else {
+        let Some((dst, size)) = self.raw_iv() else {
             return Ok(());
         };
         if iv.len() != size {
             return Err(EINVAL);
         }
         // SAFETY: The skcipher API requires that the IV has the algorithm's size and may be written.
-        unsafe { to.copy_from_nonoverlapping(iv.as_ptr(), size) };
+        unsafe { dst.copy_from_nonoverlapping(iv.as_ptr(), size) };
         Ok(())
     }
 
@@ -68,7 +68,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
     fn raw_iv(&self) -> Option<(*mut u8, usize)> {
         // SAFETY: By the type invariant the request is valid, and so is its transform.
         let alg = unsafe { (*self.fields().base.tfm).__crt_alg };
-        // SAFETY: The algorithm of a cipher is the field `base` of a `struct skcipher_alg_common`.
+        // SAFETY: The `struct crypto_alg` of a cipher is the `base` of a `struct skcipher_alg_common`.
         let alg = unsafe { container_of!(alg, bindings::skcipher_alg_common, base) };
         // SAFETY: An algorithm lives at least as long as its transforms.
         let size = unsafe { (*alg).ivsize };
@@ -92,7 +92,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the source is shorter.
+    /// `EINVAL` if the source is shorter than `bytes`.
     pub(crate) fn read_source_tail(&self, bytes: &mut [u8]) -> Result {
         let len = u32::try_from(bytes.len())?;
         let offset = self.len().checked_sub(len).ok_or(EINVAL)?;
@@ -108,7 +108,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
         let Some((iv, size)) = self.raw_iv() else {
             return Ok(());
         };
-        // CAST: `raw_iv` has converted it from a `u32`.
+        // CAST: `raw_iv` has converted the size from a `u32`.
         let len = size as u32;
         let offset = self.len().checked_sub(len).ok_or(EINVAL)?;
         // SAFETY: The skcipher API requires that the IV has the algorithm's size, may be written, and is not
@@ -117,10 +117,11 @@ impl<'a, A: Algorithm> Request<'a, A> {
         self.destination(offset, len).read(iv)
     }
 
-    /// Borrows a context from the transform's pool if the algorithm is synchronous. Waits for a
-    /// context for at most `limit` milliseconds, and returns `None` if none became free.
+    /// Returns the memory for a device request. If the algorithm is synchronous, borrows a context from
+    /// the transform's pool. Waits for a free context for at most `limit()` milliseconds, and returns
+    /// `None` after that.
     ///
-    /// Context: process, may sleep, if the algorithm is synchronous; else any.
+    /// Context: process, may sleep, for a synchronous algorithm; any for an asynchronous algorithm.
     #[inline]
     pub(crate) fn memory(&self, limit: impl FnOnce() -> Msecs) -> Option<Memory<A>> {
         if A::SYNCHRONOUS {
@@ -131,8 +132,8 @@ impl<'a, A: Algorithm> Request<'a, A> {
         }
     }
 
-    /// Builds a device request with a [`Builder`]. `describe` appends its parts, and returns the
-    /// driver's data of the request.
+    /// Builds a device request with a [`Builder`]. `describe` appends the segments, and returns the
+    /// driver's data for the request.
     ///
     /// # Errors
     ///
@@ -149,12 +150,12 @@ impl<'a, A: Algorithm> Request<'a, A> {
             let Some(borrowed) = memory.0 else {
                 return Err((EFAULT, self));
             };
-            // SAFETY: The algorithm is synchronous, as was just checked.
+            // SAFETY: The algorithm is synchronous.
             return unsafe { self.build_in(borrowed, limits, describe) };
         }
-        // An asynchronous request borrows no context, so there is nothing to drop.
+        // The memory of an asynchronous request is `Memory(None)`, which needs no drop.
         core::mem::forget(memory);
-        // SAFETY: `set_up` has told the crypto API to allocate requests with a context of this size.
+        // SAFETY: `set_up` has set the size of the context.
         unsafe { self.build_here(limits, describe) }
     }
 }
