@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How requests travel to a device and come back: its queues, sessions and states.
+//! A device as the target of requests: its queues, its sessions and its state.
 
 pub(crate) mod controlq;
 pub(crate) mod dataq;

@@ -5,11 +5,11 @@
 //! A driver implements [`Driver`]:
 //!
 //! 1. `probe` creates the private data and sets up the virtqueues with [`Device::find_queues`].
-//! 2. `start` is called when DRIVER_OK is set: requests may be sent.
+//! 2. `start` is called after DRIVER_OK was set. Requests may be sent from then on.
 //! 3. `unbind` ends the activity of the driver while the device still responds.
 //!
-//! Between `freeze` and `restore` the device cannot be used: suspend, or a function reset. A driver can also
-//! reset and restart the device, with [`Queues::reset`] and [`Queues::restart`].
+//! `freeze` and `restore` are called for suspend and for a function reset. Between them the device cannot be
+//! used. A driver can also reset and restart the device, with [`Queues::reset`] and [`Queues::restart`].
 //!
 //! On unbind, and after a failed `probe`, the adapter resets the device, returns every buffer in flight to the
 //! [`Handler`] of its queue, and deletes the virtqueues. A [`Queue`] that outlives its device rejects requests.

@@ -28,10 +28,11 @@ use kernel::{
     time::Msecs, //
 };
 
-/// The number of times that a waiting thread polls the ring before a timeout.
+/// The number of times that a waiting thread schedules the bottom half before a timeout. The bottom half
+/// polls the ring.
 const POLLS: u32 = 3;
 
-/// How long a thread waits for the bottom half after the last poll, in milliseconds.
+/// The time that a thread waits for the bottom half after the last poll, in milliseconds.
 const GRACE: Msecs = 20;
 
 /// The control queue of a device.
@@ -60,7 +61,7 @@ struct ResponseWaiter {
 
 /// Requests that wait for a free descriptor or for memory, in order.
 ///
-/// Each message has the link to the next one, because adding a request must not allocate memory.
+/// The messages form linked lists, because adding a request must not allocate memory.
 pub(crate) struct ControlBacklog {
     // Two stacks form a queue: `push` adds to `inbox`, and `pop` reverses `inbox` into `out` when `out` is
     // empty.
@@ -126,7 +127,7 @@ impl ControlBacklog {
 
 impl Drop for ControlBacklog {
     fn drop(&mut self) {
-        // One by one: dropping a long list recursively would overflow the stack.
+        // Drop the messages one by one. Dropping a long list recursively would overflow the stack.
         while self.pop().is_some() {}
     }
 }
@@ -216,12 +217,12 @@ impl ControlQueueHandler {
         }
     }
 
-    /// Adds a request to the ring. VIRTIO forbids a descriptor chain that is longer than the ring, even if it
-    /// is in an indirect table, and the virtqueue does not check that.
+    /// Adds a request to the ring. VIRTIO forbids a descriptor chain that is longer than the ring, even in an
+    /// indirect table. The virtqueue does not check this limit, so this function does.
     ///
     /// # Errors
     ///
-    /// The request comes back with
+    /// On error the request is returned, with
     /// - `E2BIG` if it has more segments than the ring has descriptors;
     /// - an error of [`QueueGuard::add`].
     fn add(
@@ -272,11 +273,11 @@ impl ControlQueueHandler {
 ///
 /// `ENOMEM` if memory is exhausted.
 pub(super) fn prepare(request: &[u8], response_len: usize) -> Result<ControlMessage> {
-    let pending = ControlRequestData {
+    let data = ControlRequestData {
         waiter: None,
         next: None,
     };
-    Message::new(pending, request, &[], response_len)
+    Message::new(data, request, &[], response_len)
 }
 
 /// Sends a request, or adds it to [`ControlBacklog`] if it cannot be sent now. If memory is exhausted and no
@@ -331,16 +332,16 @@ pub(super) fn send_nowait(queue: &ControlQueue, message: ControlMessage) -> Resu
 pub(super) fn retry(queue: &ControlQueue) -> bool {
     let bh = BhDisabled::disable();
     let mut locked = queue.lock(&bh);
-    let waits = locked.is_live() && !locked.state().is_empty();
-    let stranded = waits && locked.in_flight() == 0;
+    let is_backlogged = locked.is_live() && !locked.state().is_empty();
+    let must_schedule = is_backlogged && locked.in_flight() == 0;
     drop(locked);
-    if stranded {
+    if must_schedule {
         queue.schedule();
     }
-    waits
+    is_backlogged
 }
 
-/// Returns true if neither the device nor [`ControlBacklog`] has a request.
+/// Returns true if no request is in flight, and [`ControlBacklog`] is empty.
 pub(super) fn is_idle(queue: &ControlQueue) -> bool {
     let bh = BhDisabled::disable();
     let mut locked = queue.lock(&bh);
@@ -373,12 +374,12 @@ pub(super) fn send_and_wait(
         }),
         GFP_KERNEL,
     )?;
-    let pending = ControlRequestData {
+    let data = ControlRequestData {
         waiter: Some(waiter.clone()),
         next: None,
     };
-    send_nowait(queue, Message::new(pending, request, key, response_len)?)?;
-    // The interrupt of the response may be lost: run the bottom half after each step.
+    send_nowait(queue, Message::new(data, request, key, response_len)?)?;
+    // Schedule the bottom half after each step, because the interrupt of the response may be lost.
     let step = limit.div_ceil(POLLS);
     let responded = (0..POLLS).any(|_| {
         waiter.done.wait(step) || {
@@ -398,14 +399,14 @@ mod tests {
     use super::*;
 
     fn message(number: u8, waiter: Option<&Arc<ResponseWaiter>>) -> ControlMessage {
-        let pending = ControlRequestData {
+        let data = ControlRequestData {
             waiter: waiter.cloned(),
             next: None,
         };
-        Message::new(pending, &[number], &[], 1).unwrap()
+        Message::new(data, &[number], &[], 1).unwrap()
     }
 
-    fn reply() -> Arc<ResponseWaiter> {
+    fn response_waiter() -> Arc<ResponseWaiter> {
         let waiter = pin_init!(ResponseWaiter {
             done <- Completion::new(),
             response <- new_spinlock_irq!(Err(ENODEV)),
@@ -414,36 +415,36 @@ mod tests {
     }
 
     /// Removes all messages and returns their first bytes.
-    fn drain(overflow: &mut ControlBacklog) -> KVec<u8> {
+    fn drain(backlog: &mut ControlBacklog) -> KVec<u8> {
         let mut numbers = KVec::new();
-        while let Some(message) = overflow.pop() {
+        while let Some(message) = backlog.pop() {
             numbers.push(message.first_byte(), GFP_KERNEL).unwrap();
         }
         numbers
     }
 
     #[test]
-    fn waiting_requests_keep_their_order() {
-        let mut overflow = ControlBacklog::new();
+    fn backlogged_requests_keep_their_order() {
+        let mut backlog = ControlBacklog::new();
         for number in [1, 2] {
-            overflow.push(message(number, None));
+            backlog.push(message(number, None));
         }
-        let first = overflow.pop().unwrap();
-        overflow.push(message(3, None));
-        overflow.push_front(first);
-        assert_eq!(drain(&mut overflow)[..], [1, 2, 3]);
-        assert!(overflow.is_empty());
+        let first = backlog.pop().unwrap();
+        backlog.push(message(3, None));
+        backlog.push_front(first);
+        assert_eq!(drain(&mut backlog)[..], [1, 2, 3]);
+        assert!(backlog.is_empty());
     }
 
     #[test]
-    fn threads_do_not_wait_for_memory() {
-        let mut overflow = ControlBacklog::new();
-        let waiter = reply();
+    fn requests_with_a_waiting_thread_are_split_off() {
+        let mut backlog = ControlBacklog::new();
+        let waiter = response_waiter();
         for number in 1..=5 {
-            overflow.push(message(number, (number % 2 == 0).then_some(&waiter)));
+            backlog.push(message(number, (number % 2 == 0).then_some(&waiter)));
         }
-        let mut waited = overflow.split_off_waited();
-        assert_eq!(drain(&mut overflow)[..], [1, 3, 5]);
+        let mut waited = backlog.split_off_waited();
+        assert_eq!(drain(&mut backlog)[..], [1, 3, 5]);
         while let Some(message) = waited.pop() {
             assert_eq!(message.first_byte() % 2, 0);
             ControlQueueHandler::reply(message, Err(ENOMEM));

@@ -122,8 +122,8 @@ pub(crate) struct DeviceInner {
 impl Device {
     /// Reads the configuration of a device, and sets up its queues.
     ///
-    /// Recovery runs on `workqueue`, which has a rescuer thread: memory reclaim may wait for requests that
-    /// the driver gets back only by a reset.
+    /// Recovery runs on `workqueue`, which has a rescuer thread. Memory reclaim may wait for requests that
+    /// only a reset returns, so recovery must not wait for memory reclaim.
     ///
     /// Context: process, may sleep; from `probe`.
     ///
@@ -201,20 +201,20 @@ impl Device {
     }
 
     /// Marks the device failed after a protocol violation or a timeout. The work item resets the device,
-    /// which returns all requests in flight, and restarts it. Returns false if that has no effect, for
-    /// example because the device has failed before.
+    /// which returns all requests in flight, and restarts the device. Returns false if the call has no
+    /// effect, for example because the device is already marked.
     ///
     /// Context: any but hard interrupt.
     pub(crate) fn fail(&self) -> bool {
-        let fails = self.state.apply(Event::Fail);
-        if fails {
+        let has_effect = self.state.apply(Event::Fail);
+        if has_effect {
             self.queue();
         }
-        fails
+        has_effect
     }
 
     /// Reports that the device has assigned a session ID twice in an epoch. The work item resets the device.
-    /// Results of the epoch's sessions are not trusted.
+    /// The driver does not trust results of the epoch's sessions any more.
     ///
     /// Context: any but hard interrupt.
     pub(super) fn report_duplicate_id(&self, epoch: u32) {
@@ -237,8 +237,8 @@ impl Device {
     ///
     /// Context: any but hard interrupt.
     pub(crate) fn request_sessions(&self) {
-        // Release: pairs with the acquire in `run`. The work item that reads 1 also sees which sessions are
-        // lost or missing. If the work item already runs, it may read 1 before `queue` queues it again.
+        // Release: pairs with the acquire in `run`. A work item that reads 1 also sees which sessions are
+        // lost or missing. If the work item already runs, it may read 1 before it is queued again.
         self.reestablish_pending.store(1, Release);
         self.queue();
     }
@@ -257,7 +257,7 @@ impl Device {
                     pr_err!("control request timed out after {} ms\n", self.timeout);
                 }
             }
-            // The ring is broken, so no request would return.
+            // The ring is broken, so the device cannot return any request.
             Err(err) if err == EIO => {
                 self.fail();
             }
@@ -320,8 +320,8 @@ impl DeviceInner {
         )
     }
 
-    /// Returns the data queues that [`data_queue`](Self::data_queue) can return, by index: no more than there
-    /// are CPU IDs.
+    /// Returns the data queues that [`data_queue`](Self::data_queue) can return, in the order of their
+    /// indices. Their number is at most the number of CPU IDs.
     pub(super) fn data_queues(&self) -> &[Arc<DataQueue>] {
         // CAST: `usize` has at least 32 bits on the supported architectures.
         let count = self.data.len().min(nr_cpu_ids() as usize);
@@ -352,7 +352,7 @@ impl DeviceInner {
         }
     }
 
-    /// Returns true if results of sessions of an epoch must not be trusted.
+    /// Returns true if the results of an epoch's sessions must not be trusted.
     pub(super) fn is_untrusted(&self, epoch: u32) -> bool {
         self.sessions.is_untrusted(epoch)
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Key bindings: how requests name a key to a device.
+//! Key bindings: the ways in which a request tells the device its key.
 
 use super::{
     dataq::DataQueueHandler,
@@ -21,22 +21,22 @@ use kernel::{
     sync::Arc, //
 };
 
-/// How a device gets a key.
+/// The way in which the requests of a key tell a device the key.
 pub(crate) enum Binding {
-    /// Requests name a session that has it.
+    /// Requests name a session with the key.
     Session(Session),
-    /// Requests carry it.
+    /// Requests carry the key.
     Stateless(Arc<Device>, Arc<Secret>),
 }
 
-/// The owner of a binding. Dropping it destroys the session when no request uses the session any
+/// The owner of a binding. After the owner is dropped, the session is destroyed when no request uses it any
 /// more.
 pub(crate) type BindingRef = PerQueueRef<Binding>;
 
-/// A binding that was looked up.
+/// A binding with the counts of the requests that use it.
 pub(crate) type SharedBinding = Shared<Binding>;
 
-/// Where requests look a binding up.
+/// A [`BindingRef`] that requests look up without a lock.
 pub(crate) type PublishedBinding = Published<Binding>;
 
 impl Binding {
@@ -60,8 +60,8 @@ impl Binding {
     ///
     /// `ENOMEM` if memory is exhausted.
     pub(crate) fn stateless(device: &Arc<Device>, key: &Arc<Secret>) -> Result<BindingRef> {
-        // No queues: a stateless request does not keep the binding. It has a copy of the key, or,
-        // for RSA, a reference to it.
+        // A stateless request does not use the binding while it is in flight, so no queue needs a count.
+        // The request contains a copy of the key, or for RSA a reference to the key.
         PerQueueRef::new(&[], Self::Stateless(device.clone(), key.clone()))
     }
 
@@ -89,7 +89,7 @@ impl Binding {
         }
     }
 
-    /// Returns the key that requests carry. It is empty if they name a session.
+    /// Returns the key that requests carry, or an empty slice if they name a session.
     pub(crate) fn key(&self) -> &[u8] {
         match self {
             Self::Session(_) => &[],

@@ -36,13 +36,13 @@ use kernel::{
     }, //
 };
 
-/// A session of a device. Dropping it destroys it, as [`destroy`](Self::destroy) does.
+/// A session of a device. Dropping the `Session` destroys the session, as [`destroy`](Self::destroy) does.
 pub(crate) struct Session {
     device: Arc<Device>,
     /// The epoch in which the session was created.
     epoch: u32,
     id: u64,
-    /// The device does not know the session any more.
+    /// 1 if the device does not know the session any more, else 0.
     lost: Atomic<u32>,
     /// The DESTROY request, until it is sent.
     destroy: Pin<KBox<SpinLockIrq<Option<ControlMessage>>>>,
@@ -57,7 +57,7 @@ impl Session {
     ///
     /// - `EIO`, `EOPNOTSUPP`, `ENOSPC` if the device rejects the request;
     /// - `ENODEV` if the device is not ready, removed, or must be reset;
-    /// - `ETIMEDOUT` if it does not respond. It is then marked failed;
+    /// - `ETIMEDOUT` if the device does not respond. The device is then marked failed;
     /// - `ENOMEM` if memory is exhausted.
     pub(crate) fn create(
         device: &Arc<Device>,
@@ -69,24 +69,25 @@ impl Session {
         // the device.
         let node = IdNode::new(GFP_KERNEL)?;
         let layout = device.features().layout();
-        let mut request_to_destroy =
+        let mut destroy_request =
             controlq::prepare(Destroy::new(service, 0).bytes(layout), DESTROY_RESPONSE_LEN)?;
         let destroy = KBox::pin_init(new_spinlock_irq!(None), GFP_KERNEL)?;
 
-        // Unbinding the device waits until this is dropped.
+        // Unbinding the device waits until `_creating` is dropped.
         let (epoch, _creating) = device.begin_create()?;
-        // At the beginning of an epoch the device may still have requests of the previous one.
+        // At the beginning of an epoch the device is not ready, and may still have requests of the previous
+        // epoch.
         if !device.is_ready() {
             return Err(ENODEV);
         }
         let response = device.send_control(request, key, MAX_RESPONSE_LEN)?;
         let id = CreateResponse::parse(&response)?;
-        request_to_destroy
+        destroy_request
             .as_mut()
             .set_header(Destroy::new(service, id).bytes(layout))?;
         match device.add_session(epoch, service, id, node) {
             Ok(()) => {
-                *destroy.lock() = Some(request_to_destroy);
+                *destroy.lock() = Some(destroy_request);
                 Ok(Self {
                     device: device.clone(),
                     epoch,
@@ -95,9 +96,9 @@ impl Session {
                     destroy,
                 })
             }
-            // The device is being unbound, and knows this session.
+            // The device is being unbound, but has created the session.
             Err(err) if err == ENODEV => {
-                device.send_control_nowait(request_to_destroy);
+                device.send_control_nowait(destroy_request);
                 Err(ENODEV)
             }
             Err(err) if err == EAGAIN => Err(ENODEV),
@@ -125,8 +126,8 @@ impl Session {
         self.epoch
     }
 
-    /// Returns true if the device has used the key of the session: it has neither lost the session nor
-    /// assigned its ID twice.
+    /// Returns true if the device has used the key of the session, that is, if it has neither lost the
+    /// session nor assigned an ID twice in the epoch.
     #[inline]
     fn is_trusted(&self) -> bool {
         !self.is_lost() && !self.device.is_untrusted(self.epoch)
@@ -134,8 +135,9 @@ impl Session {
 
     /// Returns true if the device has reported that it does not know the session.
     ///
-    /// Relaxed: a device that assigns the ID again because of the report has got the CREATE request
-    /// after it. The result of a request that runs later is read after that, too.
+    /// Relaxed: a device that has lost the session can only assign the ID again after it got another CREATE
+    /// request. The driver sends this request after it has set `lost`, and reads the results of requests
+    /// that use the other key later.
     #[inline]
     pub(super) fn is_lost(&self) -> bool {
         read_once(&self.lost) != 0
@@ -157,10 +159,10 @@ impl Session {
         }
     }
 
-    /// Marks the session as lost. The transform gets another one.
+    /// Marks the session as lost. The transform gets another session.
     ///
-    /// The ID stays in the table until no request uses it. A device that assigns it to another session
-    /// before is detected.
+    /// The ID stays in the table until no request uses it. Until then, the driver detects if the device
+    /// assigns the ID to another session.
     #[cold]
     fn invalidate(&self) {
         // Relaxed: `request_sessions` orders this before the creation of the next session.
@@ -187,7 +189,7 @@ impl Session {
             return;
         };
         // Do not destroy a lost session: the ID may belong to another session when the device gets the
-        // request. Relaxed: all uses have ended before.
+        // request. Relaxed: all uses of the session have ended.
         if self.lost.load(Relaxed) == 0 {
             self.device.send_control_nowait(request);
         }
@@ -199,7 +201,7 @@ impl Session {
 /// # Errors
 ///
 /// - `ESTALE` if the result was a success: the device may have overwritten the source;
-/// - `EIO` if it was `EBADMSG` or `EKEYREJECTED`, which depend on the key;
+/// - `EIO` if the result was `EBADMSG` or `EKEYREJECTED`, which depend on the key;
 /// - any other error unchanged.
 pub(super) fn distrust(result: Result) -> Result {
     match result {

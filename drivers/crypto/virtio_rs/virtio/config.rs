@@ -10,7 +10,7 @@ use kernel::{
 };
 
 impl Device<device::Bound> {
-    /// Reads a configuration space of `N` 32-bit words, all of one generation.
+    /// Reads the first `N` 32-bit words of the configuration space, all of the same generation.
     ///
     /// The words are little-endian. They are read one by one, as the specification requires for 32-bit and
     /// 64-bit fields (PCI, "Device-specific configuration").
@@ -26,11 +26,11 @@ impl Device<device::Bound> {
 
         for _ in 0..ATTEMPTS {
             let mut words = [[0; 4]; N];
-            let before = self.config_generation();
+            let generation = self.config_generation();
             for (index, word) in words.iter_mut().enumerate() {
                 self.read_word(u32::try_from(index * 4)?, word);
             }
-            if self.config_generation() == before {
+            if self.config_generation() == generation {
                 return Ok(words);
             }
         }

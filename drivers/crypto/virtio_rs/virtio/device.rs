@@ -56,7 +56,7 @@ impl<'a> Device<device::CoreInternal<'a>> {
             return None;
         }
         // SAFETY: A device holds a reference to its parent until `device_del()`, which first waits for
-        // the bus callbacks, the only ones with this context.
+        // the bus callbacks. Only bus callbacks have a `Device<CoreInternal>`.
         Some(unsafe { device::Device::from_raw(parent) })
     }
 }
@@ -76,7 +76,8 @@ impl Device<device::Bound> {
         self.status() == u8::MAX
     }
 
-    /// Returns true if DRIVER_OK is set. It is not set after a reset that the driver was not told of.
+    /// Returns true if DRIVER_OK is set. It is cleared by any reset, also by a reset of which the driver gets
+    /// no notification.
     ///
     /// Context: process, may sleep.
     pub(crate) fn is_operational(&self) -> bool {
@@ -89,24 +90,24 @@ impl Device<device::Bound> {
         unsafe { helpers::virtio_get_status(self.as_raw()) }
     }
 
-    /// Accepts a feature that the device offers; returns false if it does not. It is negotiated by
-    /// [`renegotiate`](Self::renegotiate).
+    /// Accepts a feature for the next [`renegotiate`](Self::renegotiate). Returns false if the device does
+    /// not offer the feature.
     ///
-    /// Context: process, may sleep; from `probe`, or with the mutex of [`Queues`](super::Queues), of a device
-    /// that was reset or is about to be.
+    /// Context: process, may sleep. The caller is `probe`, or holds the mutex of
+    /// [`Queues`](super::Queues). The device was reset, or is about to be reset.
     pub(super) fn accept_feature(&self, bit: u32) -> bool {
         // SAFETY: By the type invariant the device is valid. It is bound, so its transport exists.
         unsafe { helpers::virtio_accept_bit(self.as_raw(), bit) }
     }
 
-    /// Negotiates the features of a device again that was reset, up to FEATURES_OK.
+    /// Negotiates the features again after a reset, and sets FEATURES_OK.
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// - `ENODEV` if the device rejects the features.
-    /// - The transport's errors.
+    /// - `ENODEV` if the device rejects the features;
+    /// - another error of the transport.
     pub(super) fn renegotiate(&self) -> Result {
         // SAFETY: By the type invariant the device is valid. It is bound, so its transport exists.
         to_result(unsafe { helpers::virtio_renegotiate(self.as_raw()) })
@@ -114,7 +115,7 @@ impl Device<device::Bound> {
 
     /// Resets the device. When this returns, the device uses no memory, and no callback is running.
     ///
-    /// Does not wait for a disconnected device, whose status would never become 0.
+    /// Does not wait for a disconnected device, because its status never becomes 0.
     ///
     /// Context: process, may sleep.
     pub(super) fn reset(&self) {
@@ -129,8 +130,8 @@ impl Device<device::Bound> {
         }
     }
 
-    /// Returns true if VIRTIO_F_VERSION_1 is negotiated: the device follows version 1 of the specification
-    /// or a later one.
+    /// Returns true if VIRTIO_F_VERSION_1 is negotiated: the device follows version 1.0 of the specification
+    /// or a later version.
     ///
     /// Context: any.
     pub(crate) fn is_version_1(&self) -> bool {
@@ -139,7 +140,7 @@ impl Device<device::Bound> {
         unsafe { helpers::virtio_has_feature(self.as_raw(), bindings::VIRTIO_F_VERSION_1) }
     }
 
-    /// Returns the maximum length of a segment in bytes. It is small if bounce buffers are used.
+    /// Returns the maximum length of a segment in bytes. It is small if the DMA API uses bounce buffers.
     pub(crate) fn max_segment_size(&self) -> usize {
         // SAFETY: By the type invariant the device is valid. It is bound, so its transport exists.
         unsafe { bindings::virtio_max_dma_size(self.as_raw()) }
@@ -156,7 +157,8 @@ impl<'a> Device<device::CoreInternal<'a>> {
         unsafe { helpers::virtio_clear_bit(self.as_raw(), bit) };
     }
 
-    /// Defers config change notifications to the driver, and waits for one that is being delivered.
+    /// Defers config change notifications to the driver. Waits until a notification that is being delivered
+    /// has returned.
     ///
     /// Context: process, interrupts enabled.
     pub(super) fn disable_config_changed(&self) {
@@ -164,7 +166,7 @@ impl<'a> Device<device::CoreInternal<'a>> {
         unsafe { bindings::virtio_config_driver_disable(self.as_raw()) };
     }
 
-    /// Delivers config change notifications again, and one that was deferred.
+    /// Delivers config change notifications again, including a deferred notification.
     ///
     /// Context: process, interrupts enabled.
     pub(super) fn enable_config_changed(&self) {
@@ -172,7 +174,7 @@ impl<'a> Device<device::CoreInternal<'a>> {
         unsafe { bindings::virtio_config_driver_enable(self.as_raw()) };
     }
 
-    /// Sets DRIVER_OK. The device may use its virtqueues from then on.
+    /// Sets DRIVER_OK. From then on the device may use its virtqueues.
     pub(super) fn set_driver_ok(&self) {
         // SAFETY: By the type invariant the device is valid. The adapter calls this once after the virtqueues
         // were set up.
@@ -205,7 +207,7 @@ unsafe impl kernel::sync::aref::AlwaysRefCounted for Device {
         let vdev: *mut bindings::virtio_device = obj.cast().as_ptr();
         // SAFETY: By the type invariant the field is valid.
         let dev = unsafe { &raw mut (*vdev).dev };
-        // SAFETY: The safety requirements guarantee that the refcount is non-zero.
+        // SAFETY: The caller guarantees that the refcount is non-zero.
         unsafe { bindings::put_device(dev) };
     }
 }
@@ -225,5 +227,5 @@ unsafe impl Send for Device {}
 // SAFETY: All methods of `Device` (that is, `Device<Normal>`) are thread safe.
 unsafe impl Sync for Device {}
 
-// SAFETY: As for `Device<Normal>`; `Bound` is a zero-sized marker.
+// SAFETY: `Bound` is a zero-sized marker. The methods of `Device<Bound>` are thread safe, too.
 unsafe impl Sync for Device<device::Bound> {}

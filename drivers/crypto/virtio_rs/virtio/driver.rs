@@ -2,8 +2,8 @@
 
 //! Registration of virtio drivers.
 //!
-//! Every callback of the core runs under a lock, which makes it safe to use the driver's private
-//! data of the device:
+//! Every callback of the core runs under a lock. The lock makes the access to the driver's private data of
+//! the device safe:
 //!
 //! | callback | lock | taken by |
 //! |---|---|---|
@@ -13,15 +13,15 @@
 //! | `reset_prepare`, `reset_done` | device lock | this adapter |
 //! | `config_changed` | `config_lock` of the device | virtio core |
 //!
-//! The device lock is that of the `struct device` on the virtio bus. The PM core and the PCI core
-//! call `freeze`, `restore`, `reset_prepare` and `reset_done` with the lock of the parent device
-//! alone, which does not exclude bind and unbind. The adapter therefore takes the device lock and
-//! looks again whether the device is bound to its driver. The order is parent before child.
+//! The device lock is the lock of the `struct device` on the virtio bus. When the PM core and the PCI core
+//! call `freeze`, `restore`, `reset_prepare` and `reset_done`, they only hold the lock of the parent device.
+//! This lock does not exclude bind and unbind. The adapter therefore takes the device lock, and checks again
+//! whether the device is bound to this driver. The lock order is parent before child.
 //!
 //! `config_changed` runs in hard interrupt context and cannot take the device lock.
-//! `virtio_config_driver_disable()` excludes it from the beginning of `probe` to the end of `scan`
-//! and during `remove`. The core's own flag does not suffice: `virtio_device_reset_done()` sets it
-//! for a device that is being bound or unbound, too.
+//! `virtio_config_driver_disable()` excludes `config_changed` from the beginning of `probe` to the end of
+//! `scan` and during `remove`. The core's own flag does not suffice, because `virtio_device_reset_done()`
+//! also sets it while a device is being bound or unbound.
 //!
 //! Recovery ([`Queues::reset`], [`Queues::restart`]) runs from a work item without the device lock.
 //! The mutex of [`Queues`] excludes the callbacks that reset the device or delete its queues.
@@ -59,7 +59,7 @@ pub(crate) trait Driver {
     /// The driver's private data of one device.
     type Data<'bound>: Send + Sync + 'bound;
 
-    /// What all devices of the driver share. It is created before the first `probe` and released
+    /// The data that all devices of the driver share. It is created before the first `probe` and released
     /// when the driver is unregistered.
     type Shared: Send + Sync + 'static;
 
@@ -69,13 +69,14 @@ pub(crate) trait Driver {
     /// The feature bits that the driver supports, without transport features.
     const FEATURES: &'static [u32];
 
-    /// Pairs of feature bits. The first one is not accepted without the second.
+    /// Pairs of a feature bit and a feature bit that it depends on. A feature is not accepted without the
+    /// feature that it depends on.
     const FEATURE_DEPS: &'static [(u32, u32)];
 
-    /// Creates what all devices share.
+    /// Creates the shared data.
     fn init_shared() -> Result<Arc<Self::Shared>>;
 
-    /// Stops the activity of what all devices share. No device is bound any more.
+    /// Stops the work items and the callbacks that use the shared data. No device is bound any more.
     ///
     /// Context: process, may sleep.
     fn exit_shared(shared: &Arc<Self::Shared>);
@@ -86,30 +87,31 @@ pub(crate) trait Driver {
         shared: &Arc<Self::Shared>,
     ) -> impl PinInit<Self::Data<'bound>, Error> + 'bound;
 
-    /// Starts the use of the device. From here on its queues may be used, and it may be reset and restarted.
+    /// Starts the use of the device. From now on the driver may use the queues, and reset and restart the
+    /// device.
     ///
     /// Context: process, may sleep.
     fn start<'bound>(dev: &'bound Device<device::Core<'_>>, data: Pin<&Self::Data<'bound>>);
 
-    /// The configuration of the device, or its status, has changed.
+    /// Called after the configuration or the status of the device has changed.
     ///
     /// Context: may be hard interrupt. Never called before `start` has returned, or after `unbind` was
     /// called.
     fn config_changed<'bound>(data: Pin<&Self::Data<'bound>>);
 
-    /// Ends the use of a device that is about to lose its state: suspend, or a function reset. The adapter
+    /// Ends the use of a device that is about to lose its state by suspend or a function reset. The adapter
     /// resets the device afterwards.
     ///
     /// Context: process, may sleep.
     fn freeze<'bound>(dev: &'bound Device<device::Core<'_>>, data: Pin<&Self::Data<'bound>>);
 
-    /// Starts the use of a device after [`freeze`](Self::freeze). The device must not be reset before
-    /// [`config_changed`](Self::config_changed) is called, which follows.
+    /// Starts the use of a device after [`freeze`](Self::freeze). The driver must not reset the device before
+    /// [`config_changed`](Self::config_changed), which the adapter calls next.
     ///
     /// Context: process, may sleep.
     fn restore<'bound>(dev: &'bound Device<device::Core<'_>>, data: Pin<&Self::Data<'bound>>);
 
-    /// Ends the use of the device, which still responds.
+    /// Ends the use of the device. The device still responds.
     ///
     /// Context: process, may sleep.
     fn unbind<'bound>(dev: &'bound Device<device::Core<'_>>, data: Pin<&Self::Data<'bound>>);
@@ -181,18 +183,18 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
         raw.remove = Some(Self::remove_callback);
         raw.freeze = Some(Self::freeze_callback);
         raw.restore = Some(Self::restore_callback);
-        // The same steps: the device loses its state in between.
+        // A function reset needs the same steps as suspend, because the device loses its state.
         raw.reset_prepare = Some(Self::freeze_callback);
         raw.reset_done = Some(Self::restore_callback);
         raw.shutdown = Some(Self::shutdown_callback);
         raw.config_changed = Some(Self::config_changed_callback);
 
-        // SAFETY: `drv` is a filled-in `struct virtio_driver` that stays where it is.
+        // SAFETY: `drv` is an initialised `struct virtio_driver` that does not move.
         let res = unsafe { bindings::__register_virtio_driver(drv.cast(), module.as_ptr()) };
         let res = to_result(res);
         if res.is_err() {
-            // SAFETY: The registration failed, so there is no other user.
-            unsafe { Self::retire(drv) };
+            // SAFETY: The registration failed, so `drv` has no other user.
+            unsafe { Self::release_shared(drv) };
         }
         res
     }
@@ -200,19 +202,19 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
     unsafe fn unregister(drv: &Opaque<Self::DriverType>) {
         // SAFETY: The caller guarantees that the driver is registered.
         unsafe { bindings::unregister_virtio_driver(drv.get().cast()) };
-        // SAFETY: The driver is not registered any more. The callbacks that may still be called after
-        // that, which `retire` waits for, do not use what it releases.
-        unsafe { Self::retire(drv.get()) };
+        // SAFETY: The driver is not registered any more. Callbacks that still run do not use the shared
+        // data, because no device is bound.
+        unsafe { Self::release_shared(drv.get()) };
     }
 }
 
 impl<T: Driver> Adapter<T> {
-    /// Waits until no callback of the driver runs and releases what its devices have shared.
+    /// Waits until no callback of the driver runs, and releases the shared data.
     ///
     /// # Safety
     ///
     /// `drv` must be valid, and not be registered any more.
-    unsafe fn retire(drv: *mut RawDriver<T::Shared>) {
+    unsafe fn release_shared(drv: *mut RawDriver<T::Shared>) {
         // SAFETY: The caller guarantees that the driver is not registered, so nothing else uses the
         // field.
         if let Some(parents) = unsafe { (*drv).parents.take() } {
@@ -228,15 +230,16 @@ impl<T: Driver> Adapter<T> {
 
     extern "C" fn validate_callback(vdev: *mut bindings::virtio_device) -> c_int {
         // SAFETY: The virtio core only calls `validate` with a pointer to a valid `struct virtio_device`,
-        // which stays valid for the duration of the call. It writes the features to the device afterwards.
+        // which stays valid for the duration of the call. The core writes the features to the device
+        // afterwards.
         //
         // INVARIANT: `vdev` is valid for the duration of the callback.
         let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
-        // The core accepts transport features itself. Clear VIRTIO_F_ADMIN_VQ: the PCI transport still
-        // uses the admin virtqueue at the next reset, after the virtqueues were deleted. This driver does
-        // not need it.
+        // The core accepts transport features itself. Clear VIRTIO_F_ADMIN_VQ, which this driver does not
+        // need. Otherwise the PCI transport would use the admin virtqueue at the next reset, after the
+        // virtqueues were deleted.
         dev.clear_feature(bindings::VIRTIO_F_ADMIN_VQ);
-        // `Queues::find` accepts this again if the rings are small.
+        // `Queues::find` accepts indirect descriptors again if the rings are small.
         dev.clear_feature(bindings::VIRTIO_RING_F_INDIRECT_DESC);
         for (feature, required) in T::FEATURE_DEPS {
             if dev.has_feature(*feature) && !dev.has_feature(*required) {
@@ -251,7 +254,7 @@ impl<T: Driver> Adapter<T> {
     }
 
     /// Calls `f` with a device and the driver's private data under the device lock. Returns `None` if
-    /// the device is not bound to this driver, or is not bound any more.
+    /// the device is not bound to this driver.
     ///
     /// Context: process, may sleep.
     ///
@@ -265,8 +268,8 @@ impl<T: Driver> Adapter<T> {
             Pin<&'bound T::Data<'bound>>,
         ) -> R,
     ) -> Option<R> {
-        // SAFETY: The caller guarantees that the device is valid. `dev` is only used as one that a
-        // driver may be bound to while the lock is held.
+        // SAFETY: The caller guarantees that the device is valid. The context `CoreInternal` requires the
+        // device lock, which is taken before anything uses this context.
         //
         // INVARIANT: `vdev` is valid for the duration of this function.
         let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
@@ -276,7 +279,7 @@ impl<T: Driver> Adapter<T> {
         if !unsafe { Self::is_bound(dev) } {
             return None;
         }
-        // SAFETY: `is_bound` has found that `probe` set the data and that it was not released.
+        // SAFETY: `is_bound` has checked that `probe` has set the data, and that the data was not released.
         let data = unsafe { base.drvdata_borrow::<T::Data<'_>>() };
         Some(f(dev, data))
     }
@@ -287,21 +290,22 @@ impl<T: Driver> Adapter<T> {
     ///
     /// The device lock must be held.
     unsafe fn is_bound(dev: &Device<device::CoreInternal<'_>>) -> bool {
-        // SAFETY: `dev` is valid; the caller holds the lock that protects the field.
+        // SAFETY: `dev` is valid. The caller holds the device lock, which protects the field.
         let drv = unsafe { (*dev.as_raw()).dev.driver };
         if drv.is_null() {
             return false;
         }
-        // SAFETY: All drivers of the virtio bus are part of a `struct virtio_driver`, and a driver is
-        // valid while a device is bound to it.
+        // SAFETY: Every driver of the virtio bus is part of a `struct virtio_driver`, and is valid while a
+        // device is bound to it.
         let probe = unsafe {
             (*drv
                 .byte_sub(offset_of!(bindings::virtio_driver, driver))
                 .cast::<bindings::virtio_driver>())
             .probe
         };
-        let own: unsafe extern "C" fn(*mut bindings::virtio_device) -> c_int = Self::probe_callback;
-        probe.is_some_and(|probe| core::ptr::fn_addr_eq(probe, own)) && Self::has_data(dev)
+        let expected: unsafe extern "C" fn(*mut bindings::virtio_device) -> c_int =
+            Self::probe_callback;
+        probe.is_some_and(|probe| core::ptr::fn_addr_eq(probe, expected)) && Self::has_data(dev)
     }
 
     /// Returns true if the device has private data of a driver.
@@ -318,13 +322,13 @@ impl<T: Driver> Adapter<T> {
         let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
 
         dev.disable_config_changed();
-        // The previous driver of the device may have left a value.
+        // The previous driver of the device may have left a value in `priv`.
         Queues::clear_priv(dev);
         from_result(|| {
             Self::probe(dev).inspect_err(|_| {
                 Queues::remove(dev);
                 dev.enable_config_changed();
-                Self::unbound(dev);
+                Self::record_unbind(dev);
             })?;
             Ok(0)
         })
@@ -334,13 +338,13 @@ impl<T: Driver> Adapter<T> {
     ///
     /// # Safety
     ///
-    /// It must be a driver of this adapter. The device lock must be held as long as the result is
+    /// This adapter must have registered the driver. The device lock must be held as long as the result is
     /// used.
     unsafe fn driver_of<'a>(dev: &'a Device<device::CoreInternal<'_>>) -> &'a RawDriver<T::Shared> {
-        // SAFETY: `dev` is valid; the caller holds the lock that protects the field.
+        // SAFETY: `dev` is valid. The caller holds the device lock, which protects the field.
         let drv = unsafe { (*dev.as_raw()).dev.driver };
-        // SAFETY: The caller guarantees that the driver is this adapter's, which registers a
-        // `RawDriver` with a `struct device_driver` at that offset.
+        // SAFETY: The caller guarantees that this adapter has registered the driver. So `drv` points to the
+        // `struct device_driver` in a `RawDriver`.
         let drv = unsafe {
             drv.byte_sub(offset_of!(bindings::virtio_driver, driver))
                 .cast::<RawDriver<T::Shared>>()
@@ -365,8 +369,9 @@ impl<T: Driver> Adapter<T> {
             dev.set_driver_ok();
             return Ok(());
         }
-        // `virtio_device_reset_done()` has set DRIVER_OK when `restore_callback` had found no driver,
-        // before the queues were set up.
+        // A function reset has ended while the device was being bound. `restore_callback` did nothing, as the
+        // device was not bound. Then `virtio_device_reset_done()` set DRIVER_OK, before the queues were set
+        // up. Start the device again.
         Queues::freeze(dev);
         Self::start_again(dev).inspect_err(|_| {
             // SAFETY: The data was just set.
@@ -375,15 +380,15 @@ impl<T: Driver> Adapter<T> {
         })
     }
 
-    /// Starts a stopped device from its reset on, as if it was bound.
+    /// Resets and starts a device that is frozen. The steps are those of binding the device.
     fn start_again(dev: &Device<device::CoreInternal<'_>>) -> Result {
         dev.reset();
         dev.renegotiate()?;
         Queues::restore(dev)
     }
 
-    /// Notes that the device is not bound any more.
-    fn unbound(dev: &Device<device::CoreInternal<'_>>) {
+    /// Records that the device is not bound any more.
+    fn record_unbind(dev: &Device<device::CoreInternal<'_>>) {
         // SAFETY: The callers are `probe_callback` and `remove_callback`, which the core calls for the
         // driver of the device, under the device lock.
         let drv = unsafe { Self::driver_of(dev) };
@@ -393,7 +398,7 @@ impl<T: Driver> Adapter<T> {
     }
 
     /// Called after a successful `probe`. The core has checked DRIVER_OK and does not read the status again.
-    /// A recovery may reset the device from now on; the status reads 0 during a reset.
+    /// So from now on a recovery may reset the device, although the status reads 0 during a reset.
     extern "C" fn scan_callback(vdev: *mut bindings::virtio_device) {
         // SAFETY: The virtio core only calls `scan` with a pointer to a valid `struct virtio_device`, which
         // stays valid for the duration of the call.
@@ -421,16 +426,16 @@ impl<T: Driver> Adapter<T> {
         dev.disable_config_changed();
         T::unbind(dev, data);
         Queues::remove(dev);
-        // There are no queues any more, so `config_changed_callback` does not use the data.
+        // The queues do not exist any more, so `config_changed_callback` does not use the data.
         dev.enable_config_changed();
-        Self::unbound(dev);
+        Self::record_unbind(dev);
     }
 
-    /// Stops a device that loses its state. Does nothing if the device is not bound: there is nothing
-    /// to lose then, and `restore_callback` copes with a driver that is bound before it is called.
+    /// Stops a device that is about to lose its state. Does nothing if the device is not bound. If a driver is
+    /// bound later, but before `restore_callback`, then `restore_callback` stops and starts the device.
     extern "C" fn freeze_callback(vdev: *mut bindings::virtio_device) -> c_int {
         // SAFETY: The virtio core calls this with a valid device. Its callers, the PM core and the PCI
-        // core, hold the lock of the parent device, not that of `vdev`.
+        // core, hold the lock of the parent device, but not the lock of `vdev`.
         unsafe { Self::with_bound(vdev, Self::stop) };
         0
     }
@@ -445,7 +450,7 @@ impl<T: Driver> Adapter<T> {
 
     extern "C" fn restore_callback(vdev: *mut bindings::virtio_device) -> c_int {
         // SAFETY: The virtio core calls this with a valid device. Its callers, the PM core and the PCI
-        // core, hold the lock of the parent device, not that of `vdev`.
+        // core, hold the lock of the parent device, but not the lock of `vdev`.
         let res = unsafe { Self::with_bound(vdev, Self::resume) };
         from_result(|| res.unwrap_or(Ok(())).map(|()| 0))
     }
@@ -457,8 +462,8 @@ impl<T: Driver> Adapter<T> {
         if Queues::is_frozen(dev) {
             Queues::restore(dev)?;
         } else {
-            // The driver was bound after `freeze_callback` had found none. The device has lost its
-            // state since, without a word to the driver.
+            // The driver was bound after `freeze_callback`, which did nothing. The device has lost its state
+            // after the driver was bound.
             Self::stop(dev, data);
             Self::start_again(dev)?;
         }
@@ -471,14 +476,14 @@ impl<T: Driver> Adapter<T> {
 
     /// Called before power-off, reboot and kexec. The next kernel must find the device reset.
     extern "C" fn shutdown_callback(vdev: *mut bindings::virtio_device) {
-        // SAFETY: The virtio core calls this with a valid device, for which `device_shutdown()` holds
-        // the device lock.
+        // SAFETY: The virtio core calls this with a valid device. `device_shutdown()` holds the device
+        // lock.
         //
         // INVARIANT: `vdev` is valid for the duration of the callback.
         let dev = unsafe { &*vdev.cast::<Device<device::CoreInternal<'_>>>() };
         let base: &device::Device<device::CoreInternal<'_>> = dev.as_ref();
-        // SAFETY: The core calls `shutdown` of a device's driver only, under the device lock, so the
-        // data is set.
+        // SAFETY: The core only calls `shutdown` for a bound device, under the device lock. So the data is
+        // set.
         let data = unsafe { base.drvdata_borrow::<T::Data<'_>>() };
 
         Self::stop(dev, data);
@@ -497,10 +502,10 @@ impl<T: Driver> Adapter<T> {
         }
         let base: &device::Device<device::CoreInternal<'_>> = dev.as_ref();
         // SAFETY: The core calls this under the device's `config_lock`, and not between
-        // `disable_config_changed` and `enable_config_changed`. `probe_callback` disables it before
-        // there are queues, and `scan_callback` enables it when the data is set. `remove_callback`
-        // disables it before the queues go, and the data is released after that. So where there are
-        // queues, the data is set and stays so while the lock is held.
+        // `disable_config_changed` and `enable_config_changed`. `probe_callback` disables this callback
+        // before it creates the queues, and `scan_callback` enables it after the data was set.
+        // `remove_callback` disables this callback before it deletes the queues, and the data is released
+        // after that. So if the queues exist, the data is set, and stays set while the lock is held.
         let data = unsafe { base.drvdata_borrow::<T::Data<'_>>() };
 
         T::config_changed(data);
@@ -513,7 +518,7 @@ impl<T: Driver> Adapter<T> {
 pub(crate) struct DeviceId(bindings::virtio_device_id);
 
 impl DeviceId {
-    /// Creates an id that matches device type `device` of any vendor.
+    /// Creates an ID that matches device type `device` of any vendor.
     pub(crate) const fn new(device: u32) -> Self {
         Self(bindings::virtio_device_id {
             device,
@@ -527,5 +532,5 @@ unsafe impl RawDeviceId for DeviceId {
     type RawType = bindings::virtio_device_id;
 }
 
-/// A table of device ids, as `module_device_table!` makes it.
+/// A table of device IDs, which `module_device_table!` creates.
 pub(crate) type IdTable = &'static dyn kernel::device_id::IdTable<DeviceId, ()>;

@@ -57,8 +57,8 @@ unsafe impl<T: Send, const RESPONSE: usize> Send for Message<T, RESPONSE> {}
 unsafe impl<T: Sync, const RESPONSE: usize> Sync for Message<T, RESPONSE> {}
 
 impl<T, const RESPONSE: usize> Message<T, RESPONSE> {
-    /// Creates a message of `header` and, in a segment of its own, `tail`, which may be empty. The device may
-    /// write `response_len` bytes.
+    /// Creates a message of two segments, `header` and `tail`. If `tail` is empty, the message has one
+    /// segment. The device may write `response_len` bytes.
     ///
     /// # Errors
     ///
@@ -97,7 +97,7 @@ impl<T, const RESPONSE: usize> Message<T, RESPONSE> {
     ///
     /// `EINVAL` if the length differs.
     pub(crate) fn set_header(self: Pin<&mut Self>, header: &[u8]) -> Result {
-        // SAFETY: `bytes` is not structurally pinned; its memory stays where it is.
+        // SAFETY: `bytes` is not structurally pinned, and nothing is moved.
         let this = unsafe { self.get_unchecked_mut() };
         if header.len() != this.header_len {
             return Err(EINVAL);
@@ -111,7 +111,7 @@ impl<T, const RESPONSE: usize> Message<T, RESPONSE> {
         Ok(())
     }
 
-    /// Returns the number of segments: header, tail and response.
+    /// Returns the number of segments, including the response.
     pub(crate) fn segments(&self) -> u32 {
         if self.bytes.bytes().len() == self.header_len {
             2
@@ -125,7 +125,7 @@ impl<T, const RESPONSE: usize> Message<T, RESPONSE> {
         &self.data
     }
 
-    /// Returns the driver's data.
+    /// Returns a mutable reference to the driver's data.
     pub(crate) fn data_mut(self: Pin<&mut Self>) -> &mut T {
         // SAFETY: `data` is not structurally pinned.
         unsafe { &mut self.get_unchecked_mut().data }
@@ -139,40 +139,40 @@ impl<T, const RESPONSE: usize> Message<T, RESPONSE> {
 
     /// Returns the response, or the poison if the device has not written it.
     pub(crate) fn response(&self) -> [u8; RESPONSE] {
-        // SAFETY: The driver owns the message, so the virtqueue does not have it, and the device does not
-        // write to it. Any bytes are valid.
+        // SAFETY: The driver owns the message, so the message is not in the virtqueue, and the device does
+        // not write to the response. Any bytes are valid.
         unsafe { (*self.response.get()).0 }
     }
 }
 
-// SAFETY: The pointer is that of a `KBox`, and so unique. The lists are terminated and describe heap memory
-// of the message: `bytes`, which does not change, and `response`, which is an `Opaque` and only read by the
-// owner of the message.
+// SAFETY: `into_raw` returns the pointer of a `KBox`, which is unique. The lists are terminated, and consist
+// of heap memory of the message: `bytes`, which does not change, and `response`, which only the owner of the
+// message reads.
 unsafe impl<T: Send, const RESPONSE: usize> VirtqueueBuffer for Pin<KBox<Message<T, RESPONSE>>> {
     fn sgs(&mut self) -> Result<&mut SgLists> {
         let bytes = self.bytes.bytes();
-        let tail = bytes.len() - self.header_len;
+        let tail_len = bytes.len() - self.header_len;
         let sgs = self.sgs.get().cast::<bindings::scatterlist>();
         let (header_ptr, header_len) = (bytes.as_ptr(), self.header_len);
-        let readable = if tail == 0 { 1 } else { 2 };
+        let readable = if tail_len == 0 { 1 } else { 2 };
 
-        // SAFETY: `sgs` has three entries: up to two here, and one below.
+        // SAFETY: `sgs` has three entries. `readable` is at most 2.
         unsafe { bindings::sg_init_table(sgs, readable) };
         // SAFETY: The header is heap memory of `header_len` bytes.
         unsafe { helpers::sg_set_buf(sgs, header_ptr.cast(), u32::try_from(header_len)?) };
-        if tail != 0 {
-            // SAFETY: There are `header_len + tail` bytes, and the table has a second entry.
+        if tail_len != 0 {
+            // SAFETY: `bytes` has `header_len + tail_len` bytes, and the table has a second entry.
             unsafe {
                 helpers::sg_set_buf(
                     sgs.add(1),
                     header_ptr.add(header_len).cast(),
-                    u32::try_from(tail)?,
+                    u32::try_from(tail_len)?,
                 )
             };
         }
-        // SAFETY: There are three entries.
+        // SAFETY: `sgs` has three entries.
         let response = unsafe { sgs.add(2) };
-        // SAFETY: The entry is valid. The response is heap memory of at least that length.
+        // SAFETY: The entry is valid. The response is heap memory of at least `response_len` bytes.
         unsafe {
             bindings::sg_init_one(
                 response,
@@ -191,14 +191,14 @@ unsafe impl<T: Send, const RESPONSE: usize> VirtqueueBuffer for Pin<KBox<Message
     }
 
     fn into_raw(self) -> NonNull<c_void> {
-        // SAFETY: The message is not moved out of the box.
+        // SAFETY: The message is not moved out of the `KBox`.
         let this = KBox::into_raw(unsafe { Pin::into_inner_unchecked(self) });
-        // SAFETY: A box's pointer is not null.
+        // SAFETY: The pointer of a `KBox` is not null.
         unsafe { NonNull::new_unchecked(this.cast()) }
     }
 
     unsafe fn from_raw(raw: NonNull<c_void>) -> Self {
-        // SAFETY: The caller guarantees that `raw` comes from `into_raw`, which has given a box away.
+        // SAFETY: The caller guarantees that `raw` comes from `into_raw`, which has called `KBox::into_raw`.
         unsafe { Pin::new_unchecked(KBox::from_raw(raw.as_ptr().cast())) }
     }
 }

@@ -3,9 +3,9 @@
 //! The parents of the devices that a driver is bound to, or was bound to.
 //!
 //! The virtio core reads the driver of a device without the device lock before it calls
-//! `reset_prepare` and `reset_done`. So such a call may arrive after the driver was unbound. A module
-//! must not be unloaded before the call has returned. The PCI core holds the lock of the parent until
-//! then, so [`Parents::wait`] takes the lock of each parent once.
+//! `reset_prepare` and `reset_done`. So such a call may arrive after the driver was unbound. The module
+//! must not be unloaded before the call has returned. The PCI core holds the lock of the parent until the
+//! call has returned, so [`Parents::wait`] takes the lock of each parent once.
 
 use crate::support::device_lock::DeviceGuard;
 use kernel::{
@@ -19,16 +19,17 @@ use kernel::{
     }, //
 };
 
-/// A parent, and whether the driver is bound to its child.
+/// The parent of a device.
 struct Parent {
     dev: ARef<device::Device>,
+    /// True if the driver is bound to the device.
     is_bound: bool,
 }
 
 /// The parents of a driver's devices.
 ///
-/// The list holds a reference to each parent. A device that was unplugged holds no reference to its
-/// parent any more.
+/// The list holds a reference to each parent, because an unplugged device holds no reference to its parent
+/// any more.
 #[pin_data]
 pub(super) struct Parents {
     #[pin]
@@ -60,7 +61,8 @@ impl Parents {
     /// - `ENOMEM` if memory is exhausted.
     pub(super) fn add(&self, dev: &device::Device) -> Result {
         let mut list = self.list.lock();
-        // A parent whose lock is free has no reset in progress, and a later reset finds another driver.
+        // If the lock of a parent is free, no reset is in progress. A later reset does not call this driver,
+        // because the driver is not bound any more.
         list.retain(|parent| parent.is_bound || DeviceGuard::try_lock(&parent.dev).is_none());
         let parent = Parent {
             dev: dev.into(),
@@ -83,7 +85,7 @@ impl Parents {
         }
     }
 
-    /// Waits for each function reset that may still call the driver, which is unregistered.
+    /// Waits for each function reset that may still call the driver. The driver must be unregistered.
     ///
     /// Context: process, may sleep; no device lock held.
     pub(super) fn wait(&self) {

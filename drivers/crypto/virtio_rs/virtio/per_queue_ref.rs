@@ -9,8 +9,8 @@
 //! 2. [`Use::begin`] counts a buffer that is sent or backlogged, under the lock of its virtqueue.
 //! 3. [`Use::end`] decrements the count when the buffer returns, under the same lock.
 //! 4. Dropping the [`PerQueueRef`] closes each count in turn, and adds up the uses. The last
-//!    [`Use::end`], or that drop if there are no uses, returns a [`LastUse`]. Dropping the
-//!    [`LastUse`] calls [`Counted::unused`], and releases the value a grace period later.
+//!    [`Use::end`] returns a [`LastUse`]. If there are no uses, the drop of the [`PerQueueRef`] creates
+//!    it. Dropping the [`LastUse`] calls [`Counted::unused`], and releases the value a grace period later.
 //!
 //! No step waits, so the value may be dropped in a bottom half. A `percpu_ref` cannot report that no
 //! buffer is in flight before a grace period has passed.
@@ -71,11 +71,11 @@ struct Uses<H: Handler> {
 
 /// The counts that the lock of a queue protects.
 struct Counts {
-    /// The number of buffers in flight that use the value.
+    /// The number of sent or backlogged buffers that use the value.
     count: usize,
-    /// No further buffer may use the value.
+    /// True if no further buffer may use the value.
     closed: bool,
-    /// A buffer has used the value.
+    /// True if a buffer has used the value.
     used: bool,
 }
 
@@ -86,8 +86,8 @@ impl<H: Handler> Uses<H> {
         if !core::ptr::eq(&*self.queue, locked.queue()) {
             return None;
         }
-        // SAFETY: The lock of the queue is held, as was just checked, as long as the result is
-        // used.
+        // SAFETY: `locked` is the guard of the queue's lock, which protects the counts, and is borrowed as
+        // long as the result is used.
         Some(unsafe { &mut *self.counts.get() })
     }
 }
@@ -98,8 +98,9 @@ pub(crate) struct Shared<T: Counted> {
     rcu: Opaque<bindings::callback_head>,
     /// The uses, by the index of the queue.
     uses: KVec<Uses<T::Handler>>,
-    /// One reference of the owner, until it has closed all counts, and one for each use in closed counts.
-    left: Atomic<usize>,
+    /// The number of references: one of the owner until it has closed all counts, and one for each use in a
+    /// closed count.
+    refs: Atomic<usize>,
     value: T,
 }
 
@@ -132,17 +133,17 @@ impl<T: Counted> Shared<T> {
         })
     }
 
-    /// Drops one reference that `left` counts. Returns the [`LastUse`] if it was the last.
+    /// Drops one reference that `refs` counts. Returns the [`LastUse`] if it was the last.
     ///
     /// # Safety
     ///
-    /// `this` must be valid. The caller must own a reference that `left` counts, and gives it up.
+    /// `this` must be valid. The caller must own a reference that `refs` counts, and must not use it
+    /// afterwards.
     unsafe fn put(this: NonNull<Self>) -> Option<LastUse<T>> {
-        // Full: what others did with the value comes before its end.
+        // Full: the other users' accesses to the value come before its release.
         // SAFETY: The caller guarantees that `this` is valid.
-        let last = unsafe { this.as_ref() }.left.fetch_sub(1, Full) == 1;
-        // INVARIANT: The owner has closed all counts, and all uses have ended. So no other reference can
-        // become the last one.
+        let last = unsafe { this.as_ref() }.refs.fetch_sub(1, Full) == 1;
+        // INVARIANT: The owner has closed all counts, and all uses have ended, because `refs` is 0.
         last.then(|| LastUse { shared: this })
     }
 
@@ -159,14 +160,14 @@ impl<T: Counted> Shared<T> {
     }
 }
 
-/// The owner of a counted value. Dropping it releases the value a grace period after the last
-/// buffer has stopped using it.
+/// The owner of a counted value. After the owner was dropped and the last use has ended, the value is
+/// released a grace period later.
 ///
 /// Context of drop: process or bottom half, interrupts enabled; no queue is locked.
 ///
 /// # Invariants
 ///
-/// `shared` is valid. Its field `left` counts this reference.
+/// `shared` is valid. Its field `refs` counts this reference.
 pub(crate) struct PerQueueRef<T: Counted> {
     shared: NonNull<Shared<T>>,
 }
@@ -189,7 +190,7 @@ impl<T: Counted> PerQueueRef<T> {
     pub(crate) fn new(queues: &[Arc<Queue<T::Handler>>], value: T) -> Result<Self> {
         let mut uses = KVec::with_capacity(queues.len(), GFP_KERNEL)?;
         for queue in queues {
-            let none = Uses {
+            let no_uses = Uses {
                 queue: queue.clone(),
                 counts: UnsafeCell::new(Counts {
                     count: 0,
@@ -197,16 +198,16 @@ impl<T: Counted> PerQueueRef<T> {
                     used: false,
                 }),
             };
-            uses.push(none, GFP_KERNEL)?;
+            uses.push(no_uses, GFP_KERNEL)?;
         }
         let shared = Shared {
             rcu: Opaque::zeroed(),
             uses,
-            left: Atomic::new(1),
+            refs: Atomic::new(1),
             value,
         };
         let shared = KBox::into_raw(KBox::new(shared, GFP_KERNEL)?);
-        // INVARIANT: The value was just allocated, and `left` is 1 for this reference.
+        // INVARIANT: The value was just allocated, and `refs` is 1 for this reference.
         Ok(Self {
             // SAFETY: A box is not null.
             shared: unsafe { NonNull::new_unchecked(shared) },
@@ -230,24 +231,24 @@ impl<T: Counted> Drop for PerQueueRef<T> {
             let mut locked = uses.queue.lock(&bh);
             if let Some(counts) = uses.counts(&mut locked) {
                 counts.closed = true;
-                // Relaxed: the lock orders this before the end of the uses that it adds, and `put`
-                // orders what follows the last one.
-                self.left.fetch_add(counts.count, Relaxed);
+                // Relaxed: the lock orders this addition before the end of the added uses. `put` orders the
+                // release of the value.
+                self.refs.fetch_add(counts.count, Relaxed);
             }
         }
-        // SAFETY: By the type invariant `shared` is valid, and `left` counts this reference, which ends
-        // here.
+        // SAFETY: By the type invariant `shared` is valid, and `refs` counts this reference. It is not used
+        // afterwards.
         drop(unsafe { Shared::put(self.shared) });
     }
 }
 
-/// A use of a counted value by a buffer. It must be [ended](Self::end); if it is dropped, the value
-/// is never released.
+/// A use of a counted value by a buffer. It must be passed to [`end`](Self::end). If it is dropped instead,
+/// the value is never released.
 ///
 /// # Invariants
 ///
 /// `shared` is valid, and `uses` is one of its elements. The count in `uses` includes this use. If the
-/// count is closed, `left` also includes this use.
+/// count is closed, `refs` also includes this use.
 #[must_use]
 pub(crate) struct Use<T: Counted> {
     shared: NonNull<Shared<T>>,
@@ -258,8 +259,8 @@ pub(crate) struct Use<T: Counted> {
 unsafe impl<T: Counted> Send for Use<T> {}
 
 impl<T: Counted> Use<T> {
-    /// Counts a buffer of a locked queue that uses a value. Returns `None` if the owner has dropped the
-    /// value, or if the value is for other queues.
+    /// Counts a buffer of a locked queue that uses a value. Returns `None` if the owner was dropped, or if
+    /// the value is for other queues.
     #[inline]
     pub(crate) fn begin(
         shared: &Shared<T>,
@@ -273,7 +274,7 @@ impl<T: Counted> Use<T> {
         // The count cannot overflow: each use has a descriptor, or is backlogged in its own memory.
         counts.count = counts.count.wrapping_add(1);
         counts.used = true;
-        // INVARIANT: The use was just counted, under the lock. The owner adds an open count to `left`
+        // INVARIANT: The use was just counted, under the lock. The owner adds an open count to `refs`
         // under the lock, before it drops its own reference.
         Some(Self {
             shared: NonNull::from(shared),
@@ -287,8 +288,8 @@ impl<T: Counted> Use<T> {
         &unsafe { self.shared.as_ref() }.value
     }
 
-    /// Ends the use, under the lock of the same queue as [`begin`](Self::begin). Returns the last use if
-    /// this was the last one and the owner has dropped the value.
+    /// Ends the use, under the lock of the same queue as [`begin`](Self::begin). Returns a [`LastUse`] if
+    /// this was the last use and the owner was dropped.
     #[inline]
     pub(crate) fn end(self, locked: &mut QueueGuard<'_, T::Handler>) -> Option<LastUse<T>> {
         // SAFETY: By the type invariant `uses` is an element of `shared`, which is valid.
@@ -299,7 +300,8 @@ impl<T: Counted> Use<T> {
         // By the type invariant the count includes this use, so it is not 0.
         counts.count = counts.count.wrapping_sub(1);
         if counts.closed {
-            // SAFETY: By the type invariant `shared` is valid, and `left` includes this use, which ends here.
+            // SAFETY: By the type invariant `shared` is valid, and `refs` includes this use. It is not used
+            // afterwards.
             unsafe { Shared::put(self.shared) }
         } else {
             None
@@ -307,8 +309,8 @@ impl<T: Counted> Use<T> {
     }
 }
 
-/// The last use of a counted value. Dropping this calls [`Counted::unused`], and releases the value a
-/// grace period later.
+/// The last use of a counted value. Dropping it calls [`Counted::unused`], and releases the value a grace
+/// period later.
 ///
 /// Context of drop: process or bottom half, interrupts enabled; no queue is locked.
 ///
@@ -328,9 +330,9 @@ impl<T: Counted> Drop for LastUse<T> {
         // SAFETY: By the type invariant `shared` is valid.
         let shared = unsafe { self.shared.as_ref() };
         shared.value.unused();
-        // SAFETY: By the type invariant the value is valid, and there is one `LastUse`. References
-        // that `Published::get` has returned end within the grace period. A driver that uses this
-        // calls `rcu_barrier()` before the module is unloaded.
+        // SAFETY: By the type invariant the value is valid, and this is its only `LastUse`. References that
+        // `Published::get` has returned end within the grace period. The driver calls `rcu_barrier()`
+        // before the module is unloaded.
         unsafe { helpers::call_rcu_hurry(shared.rcu.get(), Some(Shared::<T>::free)) };
     }
 }
@@ -339,10 +341,10 @@ impl<T: Counted> Drop for LastUse<T> {
 ///
 /// # Invariants
 ///
-/// The pointer is null, or that of a [`PerQueueRef`] that this owns.
+/// The pointer is null, or the pointer of a [`PerQueueRef`] that the `Published` owns.
 pub(crate) struct Published<T: Counted>(Atomic<*mut Shared<T>>);
 
-// SAFETY: This owns a `PerQueueRef`, which may be sent to any thread.
+// SAFETY: A `Published` owns a `PerQueueRef`, which may be sent to any thread.
 unsafe impl<T: Counted> Send for Published<T> {}
 
 // SAFETY: A shared reference gives access to a value that any thread may use.
@@ -355,11 +357,11 @@ impl<T: Counted> Published<T> {
         Self(Atomic::new(core::ptr::null_mut()))
     }
 
-    /// Returns the value.
+    /// Returns the value, or `None` if the `Published` is empty.
     #[inline]
     pub(crate) fn get<'a>(&self, _bh: &'a BhDisabled) -> Option<&'a Shared<T>> {
-        // This is `rcu_dereference()`: the fields of the value are read through the pointer, and the
-        // address dependency orders that after this load.
+        // Like `rcu_dereference()`, this load comes before the reads of the value's fields, because of the
+        // address dependency.
         //
         // SAFETY: By the type invariant the pointer is null or valid. `replace` may replace it at any
         // time, but the old value is freed a grace period later. Bottom halves are disabled for `'a`,
@@ -372,10 +374,11 @@ impl<T: Counted> Published<T> {
         let new = new.map_or(core::ptr::null_mut(), |new| {
             core::mem::ManuallyDrop::new(new).shared.as_ptr()
         });
-        // Full: as `rcu_assign_pointer()`, what was written to the new value comes before it.
-        // INVARIANT: This owns `new` now.
+        // Full: like `rcu_assign_pointer()`, this comes after the writes to the new value.
+        // INVARIANT: The `Published` now owns `new`.
         let old = self.0.xchg(new, Full);
-        // INVARIANT: By the type invariant this owned the old value. The caller owns it now.
+        // INVARIANT: By the type invariant the `Published` owned `old`. The returned `PerQueueRef` now owns
+        // it.
         NonNull::new(old).map(|shared| PerQueueRef { shared })
     }
 }

@@ -52,33 +52,34 @@ use kernel::{
     }, //
 };
 
-/// The interval at which a device that becomes ready is polled for its earlier requests, in milliseconds.
+/// The interval at which the driver checks whether a device that has become ready has returned its earlier
+/// requests, in milliseconds.
 const DRAIN_POLL: Msecs = 20;
 
-/// The time that each step of ending the use of a device gets at least, in milliseconds.
+/// The minimum time limit of each step of [`quiesce`](DeviceInner::quiesce), in milliseconds.
 const GRACE: i64 = 1000;
 
 impl WorkHandler for DeviceInner {
     /// Runs the watchdog, updates the state of the device, and calls its callbacks.
     fn run(&self) -> Option<Msecs> {
-        let (watch, check) = self.poll()?;
-        let news = match check {
+        let (next_poll, update) = self.poll()?;
+        let is_changed = match update {
             Update::Unchanged => false,
             Update::Changed => true,
             Update::RetryAfter(delay) => return Some(delay),
         };
         // Acquire: pairs with the release in `request_sessions`.
         let reestablish_pending = self.reestablish_pending.xchg(0, Acquire) != 0;
-        if news || reestablish_pending {
+        if is_changed || reestablish_pending {
             self.callbacks.device_changed();
         }
-        watch
+        next_poll
     }
 }
 
 /// The result of an update of a device's state.
 enum Update {
-    /// Nothing has changed.
+    /// The state has not changed.
     Unchanged,
     /// The callbacks must be called.
     Changed,
@@ -92,13 +93,15 @@ impl DeviceInner {
     fn poll(&self) -> Option<(Option<Msecs>, Update)> {
         let mut watchdog = self.watchdog.lock();
         let watchdog = (*watchdog).as_mut()?;
-        let (watch, check) = (self.check_timeouts(watchdog), self.update_state(watchdog));
-        let poll = watchdog
+        let next_check = self.check_timeouts(watchdog);
+        let update = self.update_state(watchdog);
+        let ready_poll = watchdog
             .ready_poll
             .as_ref()
-            .map(|poll| poll.left(watchdog.now()));
+            .map(|poll| poll.remaining(watchdog.now()));
         let retry = controlq::retry(&self.control).then_some(RETRY);
-        Some(([watch, poll, retry].into_iter().flatten().min(), check))
+        let next_poll = [next_check, ready_poll, retry].into_iter().flatten().min();
+        Some((next_poll, update))
     }
 
     /// Checks for timed-out requests, at most once per watchdog interval. A config change also runs this work
@@ -106,17 +109,17 @@ impl DeviceInner {
     /// queues are idle.
     fn check_timeouts(&self, watchdog: &mut Watchdog) -> Option<Msecs> {
         let now = watchdog.now();
-        if let Some(left) = Msecs::try_from(watchdog.next_check - now)
+        if let Some(remaining) = Msecs::try_from(watchdog.next_check - now)
             .ok()
-            .filter(|left| *left > 0)
+            .filter(|remaining| *remaining > 0)
         {
-            return Some(left);
+            return Some(remaining);
         }
         let interval = self.watchdog_interval();
         watchdog.next_check = now + i64::from(interval);
 
-        let looks = self.data.iter().map(|queue| dataq::check_progress(queue));
-        let worst = looks.max().unwrap_or(Progress::Idle);
+        let progress = self.data.iter().map(|queue| dataq::check_progress(queue));
+        let worst = progress.max().unwrap_or(Progress::Idle);
         if worst == Progress::Stalled && self.state.apply(Event::Fail) {
             pr_err!("request timeout ({} ms), resetting device\n", self.timeout);
         }
@@ -126,7 +129,7 @@ impl DeviceInner {
     /// Reads the status of the device, and updates the state.
     fn update_state(&self, watchdog: &mut Watchdog) -> Update {
         let queues = watchdog.queues.clone();
-        let says = queues.with_device(|dev| {
+        let hw_ready = queues.with_device(|dev| {
             if dev.is_disconnected() {
                 if self.state.apply(Event::Fail) {
                     dev_err!(dev, "device disconnected\n");
@@ -136,7 +139,7 @@ impl DeviceInner {
             }
             Config::is_ready(dev.read_config_word(0))
         });
-        let check = match (self.state.get(), says) {
+        let update = match (self.state.get(), hw_ready) {
             (DeviceState::Failed, _) => self.recover(watchdog),
             (DeviceState::NotReady | DeviceState::Ready, Some(true)) => self.enter_ready(watchdog),
             (DeviceState::Ready, Some(false)) => self.enter_not_ready(watchdog),
@@ -148,18 +151,18 @@ impl DeviceInner {
         } else if watchdog.ready_poll.is_none() {
             watchdog.ready_poll = Some(ReadyPoll::new(watchdog.now()));
         }
-        check
+        update
     }
 
-    /// Resets and restarts a device that is not ready, once per interval of [`ReadyPoll`]. The
-    /// status was just read; some devices only update it when they are reset.
+    /// Resets and restarts a device that is not ready, once per interval of [`ReadyPoll`]. Reading the status
+    /// is not enough, because some devices only update the status when they are reset.
     fn poll_ready(&self, watchdog: &mut Watchdog) -> Update {
         let now = watchdog.now();
         let due = watchdog
             .ready_poll
             .as_mut()
             .is_some_and(|poll| poll.is_due(now));
-        // The watchdog resets a device that does not return its requests.
+        // Wait until the device has returned its requests. If it does not, the watchdog resets it.
         if !due || !self.is_drained() {
             return Update::Unchanged;
         }
@@ -183,7 +186,7 @@ impl DeviceInner {
         }
     }
 
-    /// Returns true if the device has no request, and no session is being created or destroyed.
+    /// Returns true if no request is in flight, and no session is being created or destroyed.
     fn is_drained(&self) -> bool {
         self.data.iter().all(|queue| dataq::is_idle(queue))
             && self.sessions.is_idle()
@@ -252,9 +255,9 @@ impl DeviceInner {
         self.sessions.start_epoch();
         queues.reset();
 
-        let returned = self.data.iter().map(|queue| dataq::completed(queue)).sum();
+        let completed = self.data.iter().map(|queue| dataq::completed(queue)).sum();
         let now = watchdog.now();
-        if !watchdog.failures.count(now, returned) {
+        if !watchdog.failures.count(now, completed) {
             if self.state.apply(Event::Disable) {
                 dev_err!(
                     queues.device(),
@@ -263,8 +266,9 @@ impl DeviceInner {
             }
             return Update::Changed;
         }
-        // DPDK's device drops requests without indirect descriptors.
-        match self.restart(queues, returned == 0) {
+        // DPDK's device drops requests without indirect descriptors. Accept these descriptors if the device
+        // has never completed a request.
+        match self.restart(queues, completed == 0) {
             Ok(()) => {
                 dev_info!(queues.device(), "device reset and restarted\n");
                 // Relaxed: a count for debugfs.
@@ -281,19 +285,19 @@ impl DeviceInner {
         }
     }
 
-    /// Restarts a device that was reset. With `accept_indirect` it may have indirect descriptors from now on.
+    /// Restarts a device that was reset. If `accept_indirect` is true, also negotiates indirect descriptors.
     fn restart(&self, queues: &Queues, accept_indirect: bool) -> Result {
         queues.restart(accept_indirect)?;
         self.compare_config(queues).inspect_err(|_| queues.reset())
     }
 
-    /// Compares the configuration of the device with that read by `probe`, apart from the status.
-    /// Requests and sessions are made for the limits that `probe` has read.
+    /// Compares the configuration of the device with the configuration that `probe` has read, apart from
+    /// the status. Requests and sessions rely on the limits that `probe` has read.
     ///
     /// # Errors
     ///
     /// - `EINVAL` if the configuration differs, or is invalid.
-    /// - `EAGAIN` if the device changes it whenever it is read.
+    /// - `EAGAIN` if the device changes the configuration during every attempt to read it.
     /// - `ENODEV` if the device is not in use.
     fn compare_config(&self, queues: &Queues) -> Result {
         let words = queues.with_device(|dev| dev.read_config::<WORDS>());
@@ -305,9 +309,9 @@ impl DeviceInner {
         }
     }
 
-    /// Destroys the sessions that a device had before it was reset, or was not ready. The specification does
-    /// not say whether a device keeps them. Sends one DESTROY, and the others if the device knows that
-    /// session.
+    /// Destroys the sessions that a device had before it was reset or became not ready. The specification
+    /// does not say whether a device keeps these sessions. So the driver sends a DESTROY for one session.
+    /// Only if the device knows this session, the driver sends a DESTROY for the others.
     ///
     /// # Errors
     ///
@@ -330,7 +334,8 @@ impl DeviceInner {
                 self.sessions.clear_stale();
                 return Ok(());
             }
-            // The request was not sent. A DESTROY is never sent twice for an ID.
+            // The request was not sent, so a later DESTROY is the first one for the ID. It must not be sent
+            // twice.
             Err(err) if err == ENOMEM => {
                 self.sessions.put_back(first);
                 return Err(ENOMEM);
@@ -339,17 +344,17 @@ impl DeviceInner {
                 if err == ETIMEDOUT || err == EIO {
                     self.state.apply(Event::Fail);
                 } else {
-                    // A reset has returned the request.
+                    // A reset has returned the request before the device has used it.
                     self.sessions.put_back(first);
                 }
                 return Ok(());
             }
         }
-        while let Some(old) = self.sessions.pop_stale() {
-            match self.prepare_destroy(&old.destroy()) {
+        while let Some(session) = self.sessions.pop_stale() {
+            match self.prepare_destroy(&session.destroy()) {
                 Ok(message) => self.post_without_retry(message),
                 Err(err) => {
-                    self.sessions.put_back(old);
+                    self.sessions.put_back(session);
                     return Err(err);
                 }
             }
@@ -357,7 +362,7 @@ impl DeviceInner {
         Ok(())
     }
 
-    /// Sends a DESTROY for every session of the device.
+    /// Sends a DESTROY for every session of the current epoch.
     fn destroy_sessions(&self) {
         while let Some(session) = self.sessions.pop() {
             match self.prepare_destroy(&session.destroy()) {
@@ -369,7 +374,7 @@ impl DeviceInner {
         }
     }
 
-    /// Sends a control request without waiting for the response. The caller calls [`controlq::retry`].
+    /// Sends a control request without waiting for the response. The caller must call [`controlq::retry`].
     fn post_without_retry(&self, message: ControlMessage) {
         // An error needs no action: the device was reset or removed and has lost its sessions, or the ring is
         // broken and the device must be reset.
@@ -380,8 +385,8 @@ impl DeviceInner {
         controlq::prepare(destroy.bytes(self.features.layout()), DESTROY_RESPONSE_LEN)
     }
 
-    /// Waits until the device has returned all requests, and destroys its sessions. This takes at most
-    /// [`timeout`](Self::timeout) and 2 x [`GRACE`].
+    /// Applies `event`, waits until the device has returned all requests, and destroys its sessions. This
+    /// takes at most [`timeout`](Self::timeout) + 2 x [`GRACE`].
     fn quiesce(&self, event: Event) {
         let responds = self.is_ready() && self.is_operational();
         self.state.apply(event);
@@ -402,7 +407,8 @@ impl DeviceInner {
         }
     }
 
-    /// Waits until `condition` is met, or the timeout has passed since `begin`, but at least for [`GRACE`].
+    /// Waits until `condition` is met. Gives up after [`GRACE`], but not before the request timeout has
+    /// passed since `begin`.
     fn wait_until(&self, begin: Instant<Monotonic>, condition: impl Fn() -> bool) {
         let limit = i64::from(self.timeout).max(begin.elapsed().as_millis() + GRACE);
         while !condition() && begin.elapsed().as_millis() < limit {
@@ -418,7 +424,8 @@ impl DeviceInner {
         queues?.with_device(f)
     }
 
-    /// Reads `VIRTIO_CRYPTO_S_HW_READY`. It may have changed before the work item has run.
+    /// Reads `VIRTIO_CRYPTO_S_HW_READY`. The state of the device may not reflect the value yet, because the
+    /// work item updates it later.
     ///
     /// Context: process, may sleep.
     pub(crate) fn read_hw_ready(&self) -> bool {
@@ -426,8 +433,8 @@ impl DeviceInner {
         status.is_some_and(Config::is_ready)
     }
 
-    /// Returns true if the device operates. It does not after a surprise removal or a function reset, which
-    /// the work item may not have noticed yet.
+    /// Returns true if the device operates. After a surprise removal or a function reset this returns false,
+    /// even if the work item has not detected the event yet.
     fn is_operational(&self) -> bool {
         self.with_device(|dev| dev.is_operational())
             .unwrap_or(false)
@@ -442,7 +449,7 @@ impl Device {
         let delay = match self.poll() {
             None => None,
             Some((_, Update::RetryAfter(delay))) => Some(delay),
-            Some((watch, Update::Unchanged | Update::Changed)) => watch,
+            Some((next_poll, Update::Unchanged | Update::Changed)) => next_poll,
         };
         if let Some(delay) = delay {
             self.queue_delayed(delay);
@@ -454,12 +461,14 @@ impl Device {
     /// Context: process, may sleep.
     pub(crate) fn close(&self) {
         self.quiesce(Event::Unbind);
-        // The work item, and the registry's, may wait for a control request, which the reset returns.
+        // The work item of the device and the work item of the registry may wait for a control request. The
+        // reset returns the request.
         let queues = self.queues.lock().take();
         if let Some(queues) = queues {
             queues.reset();
         }
-        // There is no watchdog any more. The work item may just have restarted the device.
+        // Without the watchdog the work item does nothing. Reset the device again, because the work item may
+        // have restarted it after the first reset.
         let watchdog = self.watchdog.lock().take();
         if let Some(watchdog) = watchdog {
             watchdog.queues.reset();
@@ -481,7 +490,7 @@ impl Device {
     pub(crate) fn restore(&self) {
         if let Some(watchdog) = &mut *self.watchdog.lock() {
             watchdog.failures = Failures::new();
-            // The device must not be reset now; a poll would do so.
+            // A poll would reset the device, which must not happen now.
             watchdog.ready_poll = None;
         }
         self.sessions.set_accepting(true);

@@ -31,8 +31,8 @@ use kernel::{
 #[derive(Clone, Copy)]
 pub(in crate::transport) struct Entry {
     service: Service,
-    /// The device does not know the session any more. It may assign the ID to another session before it
-    /// gets a request.
+    /// True if the device does not know the session any more. The driver then sends no DESTROY, because the
+    /// device may assign the ID to another session before it gets the DESTROY.
     lost: bool,
 }
 
@@ -53,9 +53,9 @@ impl Ids {
         }
     }
 
-    /// Returns true if there is a session with this ID: the device has assigned the ID twice. Clears
-    /// `lost`, because the device now knows a session with the ID.
-    fn find_again(&mut self, id: u64) -> bool {
+    /// Returns true if a session has the new ID `id`, that is, if the device has assigned the ID twice. Then
+    /// clears `lost`, because the device now knows a session with the ID.
+    fn find_duplicate(&mut self, id: u64) -> bool {
         let Some(entry) = self.tree.get_mut(&id) else {
             return false;
         };
@@ -91,31 +91,32 @@ impl Ids {
 pub(super) struct SessionTable {
     #[pin]
     inner: SpinLockIrq<SessionTableInner>,
-    /// The epoch, in which session IDs are valid. It is changed under the lock.
+    /// The current epoch. The IDs of `live` are valid in this epoch. It only changes under the lock.
     epoch: Atomic<u32>,
-    /// Epochs before this one are untrusted: the device has assigned an ID twice in the last of them.
+    /// All epochs before this one are untrusted, because the device has assigned an ID twice.
     untrusted_before: Atomic<u32>,
 }
 
 struct SessionTableInner {
-    /// Sessions may be created.
+    /// True if sessions may be created.
     accepting: bool,
     /// The number of sessions that are being created or destroyed.
     pending: u32,
+    /// The sessions of the current epoch.
     live: Ids,
-    /// The sessions of earlier epochs, which the device may still know.
+    /// The sessions of earlier epochs. The device may still know them.
     stale: Ids,
 }
 
 /// A session that was removed from the table.
-pub(super) struct Taken {
+pub(super) struct PoppedSession {
     id: u64,
     service: Service,
     node: RBTreeNode<u64, Entry>,
 }
 
-impl Taken {
-    /// Returns the request that destroys it.
+impl PoppedSession {
+    /// Returns the request that destroys the session.
     pub(super) fn destroy(&self) -> Destroy {
         Destroy::new(self.service, self.id)
     }
@@ -136,10 +137,10 @@ impl SessionTable {
         })
     }
 
-    /// Returns the present epoch.
+    /// Returns the current epoch.
     ///
-    /// Relaxed: only under the lock the result stays right. Without the lock it is a hint: the queue
-    /// rejects requests of another epoch under its own lock.
+    /// Relaxed: without the lock, the result may be outdated at once. This does no harm, because the queue
+    /// checks the epoch of a request under its own lock.
     pub(super) fn epoch(&self) -> u32 {
         self.epoch.load(Relaxed)
     }
@@ -149,7 +150,7 @@ impl SessionTable {
     ///
     /// # Errors
     ///
-    /// `ENODEV` if no sessions may be created: the device is about to be unbound.
+    /// `ENODEV` if no sessions may be created, because the device is about to be unbound or frozen.
     pub(super) fn begin_create(&self) -> Result<(u32, impl Drop + use<'_>)> {
         let epoch = {
             let mut inner = self.inner.lock();
@@ -162,10 +163,10 @@ impl SessionTable {
         Ok((epoch, ScopeGuard::new(|| self.inner.lock().pending -= 1)))
     }
 
-    /// Marks an epoch as untrusted, and all earlier ones: the device has assigned an ID twice, and may have
-    /// performed requests of one session with the key of the other.
+    /// Marks an epoch and all earlier epochs as untrusted. The device has assigned an ID twice, and may have
+    /// run requests of one session with the key of another session.
     pub(super) fn mark_untrusted(&self, epoch: u32) {
-        let _book = self.inner.lock();
+        let _guard = self.inner.lock();
         let after = epoch.saturating_add(1);
         if self.untrusted_before.load(Relaxed) < after {
             self.untrusted_before.store(after, Relaxed);
@@ -191,9 +192,9 @@ impl SessionTable {
 
     /// Returns true if an epoch is untrusted.
     ///
-    /// Relaxed: the device reports a duplicate ID and the results of requests on different queues, so
-    /// no order of the CPU's decides which one is seen first. A reset follows, and what it returns is
-    /// evaluated after it.
+    /// Relaxed: the driver detects a duplicate ID on the control queue, and gets results on the data queues.
+    /// The memory order does not determine which of them comes first. The requests that the device has not
+    /// returned before the reset are evaluated after it, and so after the epoch was marked.
     #[inline]
     pub(super) fn is_untrusted(&self, epoch: u32) -> bool {
         epoch < read_once(&self.untrusted_before)
@@ -203,9 +204,9 @@ impl SessionTable {
     ///
     /// # Errors
     ///
-    /// - `EEXIST` if there is a session with the ID;
-    /// - `EAGAIN` if the session is of an earlier epoch. The device may still know it, and gets a DESTROY with
-    ///   the other stale sessions;
+    /// - `EEXIST` if the table has a session with the ID;
+    /// - `EAGAIN` if the session is of an earlier epoch. It is added as a stale session, because the device may
+    ///   still know it and must get a DESTROY;
     /// - `ENODEV` if no sessions may be created.
     pub(super) fn add(&self, epoch: u32, service: Service, id: u64, node: IdNode) -> Result {
         let entry = Entry {
@@ -214,7 +215,7 @@ impl SessionTable {
         };
         let mut inner = self.inner.lock();
         if epoch != self.epoch() {
-            if inner.stale.find_again(id) {
+            if inner.stale.find_duplicate(id) {
                 return Err(EEXIST);
             }
             inner.stale.insert(node.into_node(id, entry));
@@ -223,15 +224,16 @@ impl SessionTable {
         if !inner.accepting {
             return Err(ENODEV);
         }
-        if inner.live.find_again(id) {
+        if inner.live.find_duplicate(id) {
             return Err(EEXIST);
         }
         inner.live.insert(node.into_node(id, entry));
         Ok(())
     }
 
-    /// Removes a session. Returns `None` if there is none with the ID. The device is not unbound before the
-    /// returned value is dropped, so that the caller can send the DESTROY.
+    /// Removes a session. Returns `None` if the current epoch has no session with the ID, or if `epoch` is not
+    /// the current epoch. The device is not unbound before the returned value is dropped, so that the caller
+    /// can send the DESTROY.
     pub(super) fn remove(&self, epoch: u32, id: u64) -> Option<impl Drop + use<'_>> {
         let removed = {
             let mut inner = self.inner.lock();
@@ -260,38 +262,41 @@ impl SessionTable {
             }
             ids
         };
-        // Move one at a time: there may be many, and interrupts are disabled under the lock. An ID that is
-        // already stale was not destroyed, and one DESTROY suffices. While an ID is being moved, a late
-        // response to a CREATE of the previous epoch with the same ID is not detected as a duplicate.
+        // Move the sessions one at a time, because interrupts are disabled under the lock. If an ID is already
+        // stale, its session was not destroyed, and one DESTROY suffices. While a session is being moved, a
+        // late response to a CREATE of the previous epoch with the same ID is not detected as a duplicate.
         while let Some(node) = ids.first().and_then(|(id, _)| ids.remove(id)) {
             let replaced = self.inner.lock().stale.insert(node);
             drop(replaced);
         }
     }
 
-    /// Removes a stale session that the device may know.
-    pub(super) fn pop_stale(&self) -> Option<Taken> {
+    /// Removes and returns a stale session that is not lost.
+    pub(super) fn pop_stale(&self) -> Option<PoppedSession> {
         self.take_first(|inner| &mut inner.stale)
     }
 
     /// Puts back a session that [`pop_stale`](Self::pop_stale) has returned, if no DESTROY was sent.
-    pub(super) fn put_back(&self, taken: Taken) {
-        let replaced = self.inner.lock().stale.insert(taken.node);
+    pub(super) fn put_back(&self, session: PoppedSession) {
+        let replaced = self.inner.lock().stale.insert(session.node);
         drop(replaced);
     }
 
-    /// Removes all stale sessions: the device does not know them.
+    /// Removes all stale sessions, because the device does not know them any more.
     pub(super) fn clear_stale(&self) {
         while self.pop_stale().is_some() {}
     }
 
-    /// Removes a session that the device may know.
-    pub(super) fn pop(&self) -> Option<Taken> {
+    /// Removes and returns a session of the current epoch that is not lost.
+    pub(super) fn pop(&self) -> Option<PoppedSession> {
         self.take_first(|inner| &mut inner.live)
     }
 
-    /// Removes the first session that is not lost, and drops those before it.
-    fn take_first(&self, ids: impl Fn(&mut SessionTableInner) -> &mut Ids) -> Option<Taken> {
+    /// Removes and returns the first session that is not lost. Drops the lost sessions before it.
+    fn take_first(
+        &self,
+        ids: impl Fn(&mut SessionTableInner) -> &mut Ids,
+    ) -> Option<PoppedSession> {
         loop {
             let node = {
                 let mut inner = self.inner.lock();
@@ -300,7 +305,7 @@ impl SessionTable {
                 let node = ids.remove(id)?;
                 if !entry.lost {
                     let service = entry.service;
-                    return Some(Taken { id, service, node });
+                    return Some(PoppedSession { id, service, node });
                 }
                 node
             };
@@ -308,7 +313,7 @@ impl SessionTable {
         }
     }
 
-    /// Returns the number of sessions.
+    /// Returns the number of sessions of the current epoch.
     pub(super) fn count(&self) -> usize {
         self.inner.lock().live.count
     }
@@ -344,11 +349,11 @@ mod tests {
     }
 
     fn pop_stale(sessions: &SessionTable) -> Option<u64> {
-        sessions.pop_stale().map(|taken| taken.id)
+        sessions.pop_stale().map(|session| session.id)
     }
 
     #[test]
-    fn a_number_is_in_the_book_once() {
+    fn an_id_is_in_the_table_once() {
         let sessions = sessions();
         assert_eq!(add(&sessions, 0, 7), Ok(()));
         assert_eq!(add(&sessions, 0, 7), Err(EEXIST));
@@ -359,14 +364,14 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_too_late_is_kept_to_be_destroyed() {
+    fn a_session_of_an_earlier_epoch_becomes_stale() {
         let sessions = sessions();
         assert_eq!(add(&sessions, 0, 1), Ok(()));
         sessions.start_epoch();
         assert_eq!(add(&sessions, 0, 2), Err(EAGAIN));
-        // A number that another one of that epoch has is noticed still.
+        // A duplicate ID of the earlier epoch is still detected.
         assert_eq!(add(&sessions, 0, 1), Err(EEXIST));
-        // Nobody of the old epoch destroys anything of the new one.
+        // A session of the earlier epoch and a session of the current epoch may have the same ID.
         assert_eq!(add(&sessions, 1, 1), Ok(()));
         assert!(sessions.remove(0, 1).is_none());
         assert_eq!(pop_stale(&sessions), Some(1));
@@ -382,7 +387,7 @@ mod tests {
             assert_eq!(add(&sessions, 0, id), Ok(()));
         }
         sessions.lose(0, 1);
-        // Of another epoch, and one that is not there.
+        // A wrong epoch and an unknown ID have no effect.
         sessions.lose(1, 2);
         sessions.lose(0, 7);
         sessions.start_epoch();
@@ -397,13 +402,13 @@ mod tests {
     }
 
     #[test]
-    fn a_session_may_be_lost_after_its_epoch_and_found_again() {
+    fn a_stale_session_can_be_lost_and_a_reassigned_id_is_not_lost() {
         let sessions = sessions();
         for id in [1, 2, 3] {
             assert_eq!(add(&sessions, 0, id), Ok(()));
         }
         sessions.lose(0, 3);
-        // The device has given it out again, so it knows it.
+        // The device has assigned the ID again, so it knows a session with the ID.
         assert_eq!(add(&sessions, 0, 3), Err(EEXIST));
         sessions.start_epoch();
         sessions.lose(0, 1);
@@ -413,18 +418,18 @@ mod tests {
     }
 
     #[test]
-    fn what_the_device_was_not_told_is_put_back() {
+    fn a_session_without_a_sent_destroy_request_is_put_back() {
         let sessions = sessions();
         assert_eq!(add(&sessions, 0, 1), Ok(()));
         sessions.start_epoch();
-        let taken = sessions.pop_stale().unwrap();
+        let session = sessions.pop_stale().unwrap();
         assert!(sessions.pop_stale().is_none());
-        sessions.put_back(taken);
+        sessions.put_back(session);
         assert_eq!(pop_stale(&sessions), Some(1));
     }
 
     #[test]
-    fn what_was_not_destroyed_in_one_epoch_is_in_the_next() {
+    fn stale_sessions_of_several_epochs_are_kept() {
         let sessions = sessions();
         for (epoch, ids) in [(0, [1, 3]), (1, [1, 2])] {
             for id in ids {
@@ -441,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_while_the_device_is_closed_is_not_taken() {
+    fn a_session_is_rejected_while_no_sessions_may_be_created() {
         let sessions = sessions();
         let (epoch, pending) = sessions.begin_create().unwrap();
         sessions.set_accepting(false);
@@ -453,13 +458,13 @@ mod tests {
     }
 
     #[test]
-    fn the_device_is_busy_until_the_destroy_request_is_sent() {
+    fn the_table_is_busy_until_the_destroy_request_is_sent() {
         let sessions = sessions();
         assert_eq!(add(&sessions, 0, 1), Ok(()));
         assert!(sessions.is_idle());
         let pending = sessions.remove(0, 1);
         assert!(pending.is_some() && !sessions.is_idle());
-        // A session that is not in the inner has no DESTROY request.
+        // A session that is not in the table needs no DESTROY request.
         assert!(sessions.remove(0, 1).is_none());
         assert!(!sessions.is_idle());
         drop(pending);
@@ -467,14 +472,14 @@ mod tests {
     }
 
     #[test]
-    fn the_epochs_up_to_one_with_two_of_a_number_are_mixed_up() {
+    fn epochs_up_to_a_duplicate_id_are_untrusted() {
         let sessions = sessions();
         assert!(!sessions.is_untrusted(0));
         sessions.mark_untrusted(0);
         assert!(sessions.is_untrusted(0) && !sessions.is_untrusted(1));
         sessions.mark_untrusted(5);
         assert!(sessions.is_untrusted(0) && sessions.is_untrusted(5) && !sessions.is_untrusted(6));
-        // An earlier epoch does not lower the mark.
+        // Marking an earlier epoch has no effect.
         sessions.mark_untrusted(2);
         assert!(sessions.is_untrusted(5) && !sessions.is_untrusted(6));
     }

@@ -18,16 +18,16 @@
 //!
 //! | event | caused by |
 //! |---|---|
-//! | `BecomeReady`, `BecomeNotReady` | work item of the device, which has read the status |
-//! | `Fail` | any context but hard interrupt: timeout, protocol violation, the device's request |
-//! | `Restart`, `Disable` | work item of the device, which has reset it |
-//! | `Freeze`, `Restore` | suspend, function reset, shutdown: the device lock is held |
-//! | `Unbind` | the device lock is held |
+//! | `BecomeReady`, `BecomeNotReady` | the device's work item, after it has read the status |
+//! | `Fail` | timeout, protocol violation, `DEVICE_NEEDS_RESET`; any context but hard interrupt |
+//! | `Restart`, `Disable` | the device's work item, after it has reset the device |
+//! | `Freeze`, `Restore` | suspend, function reset, shutdown; the device lock is held |
+//! | `Unbind` | unbind; the device lock is held |
 //!
-//! The state is one word. Requests read it without a lock, and relaxed: it publishes nothing else. What
-//! depends on a device that is ready, such as its queues and sessions, has locks of its own. `cmpxchg`
-//! orders the events of several threads. An event that the table does not have for the present state has
-//! no effect, and [`AtomicDeviceState::apply`] returns false.
+//! The state is one word, which requests read without a lock. The accesses are relaxed, because the state
+//! publishes no other data: the queues and the session table have their own locks. `cmpxchg` orders the
+//! events of several threads. An event without a transition from the current state has no effect, and
+//! [`AtomicDeviceState::apply`] returns false.
 
 use self::{
     DeviceState::*,
@@ -49,7 +49,7 @@ pub(super) enum DeviceState {
     Ready = 1,
     /// The device must be reset and restarted.
     Failed = 2,
-    /// The device failed too often. It is not used until it is rebound, or was frozen.
+    /// The device failed too often. It is not used until it is rebound, or frozen and restored.
     Disabled = 3,
     /// The device is suspended, or another part of the kernel resets it.
     Frozen = 4,
@@ -107,11 +107,11 @@ impl DeviceState {
             .map(|(_, _, to)| *to)
     }
 
-    fn from_number(number: u32) -> Self {
+    fn from_u32(value: u32) -> Self {
         [NotReady, Ready, Failed, Disabled, Frozen]
             .into_iter()
             // CAST: The enum is a `u32`.
-            .find(|state| *state as u32 == number)
+            .find(|state| *state as u32 == value)
             .unwrap_or(Unbound)
     }
 
@@ -140,7 +140,7 @@ impl AtomicDeviceState {
 
     /// Returns the state.
     pub(super) fn get(&self) -> DeviceState {
-        DeviceState::from_number(self.0.load(Relaxed))
+        DeviceState::from_u32(self.0.load(Relaxed))
     }
 
     /// Returns true if the state is [`DeviceState::Ready`].
@@ -185,8 +185,9 @@ mod tests {
     /// For each state, the next state after each of [`EVENTS`].
     const EXPECTED: [(DeviceState, [Option<DeviceState>; 8]); 6] = {
         const NONE: Option<DeviceState> = None;
-        const NOT: Option<DeviceState> = Some(NotReady);
+        const NOT_READY: Option<DeviceState> = Some(NotReady);
         const FAILED: Option<DeviceState> = Some(Failed);
+        const DISABLED: Option<DeviceState> = Some(Disabled);
         const FROZEN: Option<DeviceState> = Some(Frozen);
         const UNBOUND: Option<DeviceState> = Some(Unbound);
         [
@@ -196,22 +197,25 @@ mod tests {
             ),
             (
                 Ready,
-                [NONE, NOT, FAILED, NONE, NONE, FROZEN, NONE, UNBOUND],
+                [NONE, NOT_READY, FAILED, NONE, NONE, FROZEN, NONE, UNBOUND],
             ),
             (
                 Failed,
-                [NONE, NONE, NONE, NOT, Some(Disabled), FROZEN, NONE, UNBOUND],
+                [NONE, NONE, NONE, NOT_READY, DISABLED, FROZEN, NONE, UNBOUND],
             ),
             (
                 Disabled,
                 [NONE, NONE, NONE, NONE, NONE, FROZEN, NONE, UNBOUND],
             ),
-            (Frozen, [NONE, NONE, NONE, NONE, NONE, NONE, NOT, UNBOUND]),
+            (
+                Frozen,
+                [NONE, NONE, NONE, NONE, NONE, NONE, NOT_READY, UNBOUND],
+            ),
             (Unbound, [NONE; 8]),
         ]
     };
 
-    /// Returns a device in a state.
+    /// Returns an [`AtomicDeviceState`] with the value `state`.
     fn in_state(state: DeviceState) -> AtomicDeviceState {
         AtomicDeviceState(Atomic::new(state as u32))
     }
@@ -232,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_has_one_effect_in_a_state() {
+    fn each_state_has_at_most_one_transition_for_an_event() {
         for (index, (from, event, _)) in TRANSITIONS.iter().enumerate() {
             let before = TRANSITIONS.iter().take(index);
             assert!(before
@@ -242,13 +246,13 @@ mod tests {
     }
 
     #[test]
-    fn a_recovery_does_not_end_another_state() {
+    fn a_restart_has_no_effect_on_a_frozen_device() {
         let state = AtomicDeviceState::new();
         assert!(state.apply(Fail));
-        // Two threads find the same failure. One reports it.
+        // If two threads detect the same failure, only one of them reports it.
         assert!(!state.apply(Fail));
         assert!(state.apply(Freeze));
-        // The work item has restarted the device meanwhile.
+        // The work item restarts the device after the freeze.
         assert!(!state.apply(Restart));
         assert_eq!(state.get(), Frozen);
         assert!(state.apply(Restore) && state.apply(BecomeReady));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Watchdog and recovery state of a bound device: failures, next checks, and the limit of log messages.
+//! Watchdog and recovery state of a bound device: the number of failures, the times of the next checks, and
+//! the limit of log messages.
 
 use crate::virtio::Queues;
 use core::cmp::Ordering;
@@ -15,10 +16,10 @@ use kernel::{
     }, //
 };
 
-/// The number of failures of a device without a completed request in between.
+/// The maximum number of failures of a device without a completed request in between.
 const MAX_FAILURES_WITHOUT_PROGRESS: u32 = 5;
 
-/// The number of failures of a device within [`PERIOD`].
+/// The maximum number of failures of a device within [`PERIOD`].
 const MAX_FAILURES_PER_PERIOD: u32 = 60;
 
 /// The period of [`MAX_FAILURES_PER_PERIOD`], in milliseconds.
@@ -72,18 +73,20 @@ impl Watchdog {
 
 /// The limit of messages that a device can cause.
 struct LogLimit {
-    /// The number of messages in this period.
+    /// The number of messages in the current period.
     count: u32,
-    /// The start of the period, in milliseconds.
+    /// The start of the current period, in milliseconds.
     since: i64,
 }
 
-/// What to do with a message.
+/// The result of [`LogLimit::admit`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Admit {
+    /// Log the message.
     Log,
-    /// Log it, and add that further messages are not logged.
+    /// Log the message, and add that further messages are not logged.
     LogLast,
+    /// Drop the message.
     Drop,
 }
 
@@ -95,7 +98,7 @@ impl LogLimit {
         Self { count: 0, since: 0 }
     }
 
-    /// Counts a message at `now`.
+    /// Counts a message at the time `now`, and decides whether it is logged.
     fn admit(&mut self, now: i64) -> Admit {
         if self.count == 0 || now.saturating_sub(self.since) > PERIOD {
             self.count = 0;
@@ -110,7 +113,7 @@ impl LogLimit {
     }
 }
 
-/// The polling of a device that is not ready. It may become ready without a notification.
+/// The polling of a device that is not ready. A device may become ready without a notification.
 ///
 /// The interval starts with [`MIN`](Self::MIN), and doubles up to [`MAX`](Self::MAX), so that an idle
 /// guest rarely wakes up. All times are in milliseconds.
@@ -130,7 +133,7 @@ impl ReadyPoll {
         }
     }
 
-    /// Returns true and starts the next interval if the current one has ended.
+    /// Returns true if the current interval has ended, and then starts the next interval.
     pub(super) fn is_due(&mut self, now: i64) -> bool {
         if now < self.next {
             return false;
@@ -140,22 +143,22 @@ impl ReadyPoll {
         true
     }
 
-    /// Returns the rest of the interval, at least 1.
-    pub(super) fn left(&self, now: i64) -> Msecs {
+    /// Returns the remaining time of the interval, at least 1 ms.
+    pub(super) fn remaining(&self, now: i64) -> Msecs {
         Msecs::try_from(self.next - now).unwrap_or(0).max(1)
     }
 }
 
 /// The number of failures of a device.
 pub(super) struct Failures {
-    /// The number of failures since the device has returned a request.
+    /// The number of failures since the device last completed a request.
     without_progress: u32,
-    /// The number of failures in this period.
+    /// The number of failures in the current period.
     recent: u32,
-    /// The start of the period, in milliseconds of any clock.
+    /// The start of the current period, in milliseconds of any clock.
     since: i64,
-    /// The number of requests that the device had returned at its last failure.
-    returned: u64,
+    /// The number of requests that the device had completed at its last failure.
+    completed: u64,
 }
 
 impl Failures {
@@ -164,16 +167,16 @@ impl Failures {
             without_progress: 0,
             recent: 0,
             since: 0,
-            returned: 0,
+            completed: 0,
         }
     }
 
-    /// Counts a failure at `now`. The device has returned `returned` requests since it was bound. Returns
-    /// false if the device has failed too often.
-    pub(super) fn count(&mut self, now: i64, returned: u64) -> bool {
-        if returned != self.returned {
+    /// Counts a failure at the time `now`. The device has completed `completed` requests since it was bound.
+    /// Returns false if the device has failed too often.
+    pub(super) fn count(&mut self, now: i64, completed: u64) -> bool {
+        if completed != self.completed {
             self.without_progress = 0;
-            self.returned = returned;
+            self.completed = completed;
         }
         if self.recent == 0 || now.saturating_sub(self.since) > PERIOD {
             self.recent = 0;
@@ -191,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_that_never_returns_a_request_is_given_up_soon() {
+    fn failures_without_progress_are_limited() {
         let mut failures = Failures::new();
         for _ in 0..MAX_FAILURES_WITHOUT_PROGRESS {
             assert!(failures.count(0, 7));
@@ -200,22 +203,22 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_works_in_between_may_fail_more_often() {
+    fn failures_with_progress_are_limited_per_period() {
         let mut failures = Failures::new();
-        for served in 0..MAX_FAILURES_PER_PERIOD {
-            assert!(failures.count(0, u64::from(served) + 1));
+        for completed in 0..MAX_FAILURES_PER_PERIOD {
+            assert!(failures.count(0, u64::from(completed) + 1));
         }
         assert!(!failures.count(0, 1000));
     }
 
     #[test]
-    fn a_device_that_is_not_ready_is_polled_less_and_less_often() {
+    fn the_poll_interval_doubles_up_to_the_maximum() {
         let mut poll = ReadyPoll::new(1_000);
-        assert_eq!(poll.left(1_000), ReadyPoll::MIN);
+        assert_eq!(poll.remaining(1_000), ReadyPoll::MIN);
         let mut now = 1_000;
         for interval in [2_000, 4_000, 8_000, 16_000, 32_000, 32_000, 32_000] {
             assert!(!poll.is_due(now + interval - 1));
-            assert_eq!(poll.left(now + interval + 5), 1);
+            assert_eq!(poll.remaining(now + interval + 5), 1);
             now += interval;
             assert!(poll.is_due(now));
         }
@@ -237,11 +240,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_ago_is_forgiven() {
+    fn failures_of_earlier_periods_are_not_counted() {
         let mut failures = Failures::new();
-        for served in 0..10 * u64::from(MAX_FAILURES_PER_PERIOD) {
-            // CAST: Small numbers.
-            assert!(failures.count(served as i64 * PERIOD / 10, served + 1));
+        for completed in 0..10 * u64::from(MAX_FAILURES_PER_PERIOD) {
+            // CAST: `completed` is below 1000.
+            assert!(failures.count(completed as i64 * PERIOD / 10, completed + 1));
         }
     }
 }

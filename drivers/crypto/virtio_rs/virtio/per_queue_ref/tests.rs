@@ -18,10 +18,10 @@ mod cases {
         sync::rcu, //
     };
 
-    /// Buffers that do not exist.
+    /// The type of the queues' buffers. It has no value, because the tests add no buffers.
     enum Buffer {}
 
-    // SAFETY: There is none.
+    // SAFETY: The type has no value.
     unsafe impl VirtqueueBuffer for Buffer {
         fn sgs(&mut self) -> Result<&mut SgLists> {
             match *self {}
@@ -50,7 +50,7 @@ mod cases {
         fn queue_reset(_queue: &Queue<Self>, _bh: &BhDisabled) {}
     }
 
-    /// What has become of a value.
+    /// Counts the calls of [`Counted::unused`] and the drops of a value.
     struct Log {
         unused: Atomic<usize>,
         released: Atomic<usize>,
@@ -102,12 +102,12 @@ mod cases {
         Use::begin(value, &mut locked)
     }
 
-    fn end(queue: &Queue<NoBuffers>, one: Use<Value>) {
+    fn end(queue: &Queue<NoBuffers>, value_use: Use<Value>) {
         let bh = BhDisabled::disable();
         let mut locked = queue.lock(&bh);
-        let last = one.end(&mut locked);
+        let last_use = value_use.end(&mut locked);
         drop(locked);
-        drop(last);
+        drop(last_use);
     }
 
     #[test]
@@ -126,15 +126,15 @@ mod cases {
     fn the_last_use_on_any_queue_ends_a_value() {
         let (queues, log) = (queues(3), Log::new());
         let owner = PerQueueRef::new(&queues, Value(log.clone())).unwrap();
-        let one = begin(&queues[0], &owner).unwrap();
-        let two = begin(&queues[2], &owner).unwrap();
-        let three = begin(&queues[2], &owner).unwrap();
+        let first = begin(&queues[0], &owner).unwrap();
+        let second = begin(&queues[2], &owner).unwrap();
+        let third = begin(&queues[2], &owner).unwrap();
         drop(owner);
-        end(&queues[2], two);
-        end(&queues[0], one);
+        end(&queues[2], second);
+        end(&queues[0], first);
         rcu::rcu_barrier();
         assert_eq!((log.unused(), log.released.load(Relaxed)), (0, 0));
-        end(&queues[2], three);
+        end(&queues[2], third);
         assert_eq!(log.unused(), 1);
         rcu::rcu_barrier();
         assert_eq!((log.unused(), log.released.load(Relaxed)), (1, 1));
@@ -149,14 +149,14 @@ mod cases {
 
         let bh = BhDisabled::disable();
         let value = published.get(&bh).unwrap();
-        let one = begin(&queues[1], value).unwrap();
+        let first = begin(&queues[1], value).unwrap();
         drop(published.replace(None));
         assert!(published.get(&bh).is_none());
-        // Readers that have found it before may still look at it.
+        // A thread that has got the value before may still read it.
         assert!(begin(&queues[0], value).is_none() && begin(&queues[1], value).is_none());
         assert_eq!(value.0.unused(), 0);
         drop(bh);
-        end(&queues[1], one);
+        end(&queues[1], first);
         assert_eq!(log.unused(), 1);
         rcu::rcu_barrier();
     }
@@ -167,22 +167,22 @@ mod cases {
         let owner = PerQueueRef::new(&queues, Value(log.clone())).unwrap();
         let is_used = || owner.is_used(&BhDisabled::disable());
         assert!(!is_used());
-        let one = begin(&queues[1], &owner).unwrap();
+        let first = begin(&queues[1], &owner).unwrap();
         assert!(is_used());
-        end(&queues[1], one);
+        end(&queues[1], first);
         assert!(is_used());
         drop(owner);
         rcu::rcu_barrier();
     }
 
     #[test]
-    fn a_value_is_for_its_own_queues() {
-        let (own, others, log) = (queues(1), queues(2), Log::new());
-        let owner = PerQueueRef::new(&own, Value(log.clone())).unwrap();
+    fn a_value_cannot_be_used_on_other_queues() {
+        let (queues, others, log) = (queues(1), queues(2), Log::new());
+        let owner = PerQueueRef::new(&queues, Value(log.clone())).unwrap();
         assert!(begin(&others[0], &owner).is_none() && begin(&others[1], &owner).is_none());
-        let none = PerQueueRef::new(&[], Value(log.clone())).unwrap();
-        assert!(begin(&own[0], &none).is_none());
-        drop((owner, none));
+        let without_queues = PerQueueRef::new(&[], Value(log.clone())).unwrap();
+        assert!(begin(&queues[0], &without_queues).is_none());
+        drop((owner, without_queues));
         assert_eq!(log.unused(), 2);
         rcu::rcu_barrier();
     }
