@@ -99,8 +99,8 @@ pub(crate) struct Description {
     /// The length of IVs, in bytes; 0 if the mode has no IV.
     pub(crate) iv_size: u32,
     /// The block size of the underlying cipher, in bytes, also for modes that accept data of any length.
-    /// Only after a multiple of this length can the next request continue with the IV that the last
-    /// request returned.
+    /// If the length of a request is a multiple of this size, the next request can continue with the IV
+    /// that the request has returned.
     pub(crate) chunk_size: u32,
 }
 

@@ -223,7 +223,7 @@ impl ControlQueueHandler {
     /// # Errors
     ///
     /// On error the request is returned, with
-    /// - `E2BIG` if it has more segments than the ring has descriptors;
+    /// - `E2BIG` if the request has more segments than the ring has descriptors;
     /// - an error of [`QueueGuard::add`].
     fn add(
         locked: &mut QueueGuard<'_, Self>,

@@ -233,7 +233,7 @@ impl Device {
         self.request_sessions();
     }
 
-    /// Schedules the creation of sessions for the keys that need one.
+    /// Schedules the creation of sessions for the keys without a usable binding.
     ///
     /// Context: any but hard interrupt.
     pub(crate) fn request_sessions(&self) {
@@ -339,9 +339,9 @@ impl DeviceInner {
         self.sessions.epoch()
     }
 
-    /// Evaluates the result of a request again before the caller gets it. Replaces the result with that of
-    /// [`session::distrust`] if the driver has detected a duplicate session ID in `epoch` after the device
-    /// returned the request.
+    /// Evaluates the result of a request again before the caller gets the result. If the driver has detected
+    /// a duplicate session ID in `epoch` after the device returned the request, returns the result of
+    /// [`session::distrust`].
     ///
     /// Context: any.
     pub(crate) fn evaluate(&self, epoch: Option<u32>, result: Result) -> Result {

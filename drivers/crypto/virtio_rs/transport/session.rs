@@ -143,8 +143,8 @@ impl Session {
         read_once(&self.lost) != 0
     }
 
-    /// Evaluates the result of a request in this session. `ENOKEY` marks the session as lost. The
-    /// result is that of [`distrust`] if the session is lost or its epoch untrusted.
+    /// Evaluates the result of a request in this session. `ENOKEY` marks the session as lost. If the session
+    /// is lost, or its epoch is untrusted, returns the result of [`distrust`].
     ///
     /// Context: any but hard interrupt.
     #[inline]

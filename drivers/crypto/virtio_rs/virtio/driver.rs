@@ -380,7 +380,7 @@ impl<T: Driver> Adapter<T> {
         })
     }
 
-    /// Resets and starts a device that is frozen. The steps are those of binding the device.
+    /// Resets a frozen device and starts it, with the same steps as for a device that is being bound.
     fn start_again(dev: &Device<device::CoreInternal<'_>>) -> Result {
         dev.reset();
         dev.renegotiate()?;

@@ -116,7 +116,7 @@ impl<A: Algorithm> Request<'_, A> {
         };
         let subreq = Raw::context(self.as_raw()).cast::<Raw>();
         // SAFETY: By the type invariant the context is unused. The check above has shown that it is large
-        // enough. Its alignment is that of DMA, which is larger than the alignment of a request.
+        // enough. It has the alignment of DMA memory, which suffices for a request.
         unsafe { subreq.write(request) };
         let crypt = match direction {
             Direction::Encrypt => bindings::crypto_aead_encrypt,

@@ -41,8 +41,9 @@ pub(crate) struct Lengths {
 }
 
 impl Lengths {
-    /// Returns the lengths of a request with `crypt` bytes after the AAD. For decryption these include
-    /// the tag. Returns `None` if they are fewer than the tag, or if the sum exceeds 32 bits.
+    /// Returns the lengths of the parts of a request. `crypt` is the length of the source after the AAD.
+    /// For decryption it includes the tag. Returns `None` if it is then below `tag`, or if the sum exceeds
+    /// 32 bits.
     fn new(direction: Direction, aad: u32, crypt: u32, tag: u32) -> Option<Self> {
         let text = match direction {
             Direction::Encrypt => crypt,

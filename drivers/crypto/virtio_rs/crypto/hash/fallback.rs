@@ -195,7 +195,7 @@ pub(super) unsafe fn set_up(tfm: *mut Tfm) -> Result {
     Ok(())
 }
 
-/// Frees the fallback of a transform if this layer owns it.
+/// Frees the fallback of a transform if this module owns the fallback.
 ///
 /// # Safety
 ///
@@ -210,7 +210,7 @@ pub(super) unsafe fn tear_down(tfm: *mut Tfm) {
     }
 }
 
-/// Sets the key of a transform's fallback if this layer owns it.
+/// Sets the key of a transform's fallback if this module owns the fallback.
 ///
 /// # Errors
 ///

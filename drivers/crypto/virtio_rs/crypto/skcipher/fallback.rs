@@ -300,8 +300,8 @@ impl<A: Algorithm> Request<'_, A> {
         }
         let subreq = Raw::context(self.as_raw()).cast();
         // SAFETY: The caller guarantees that the part is valid. By the type invariant the context is
-        // unused. The check above has shown that it is large enough. Its alignment is that of DMA, which
-        // is larger than the alignment of a request.
+        // unused. The check above has shown that it is large enough. It has the alignment of DMA memory,
+        // which suffices for a request.
         unsafe { part.run(subreq, fallback, direction, flags) }
     }
 }

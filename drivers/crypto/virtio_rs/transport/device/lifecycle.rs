@@ -88,8 +88,8 @@ enum Update {
 }
 
 impl DeviceInner {
-    /// Runs the watchdog, and updates the state of the device. Returns the delay until the next call, if one
-    /// is needed, and the result of the update. Returns `None` if the device is not bound any more.
+    /// Runs the watchdog, and updates the state of the device. Returns the delay until the next call, if any,
+    /// and the result of the update. Returns `None` if the device is not bound any more.
     fn poll(&self) -> Option<(Option<Msecs>, Update)> {
         let mut watchdog = self.watchdog.lock();
         let watchdog = (*watchdog).as_mut()?;
@@ -334,8 +334,8 @@ impl DeviceInner {
                 self.sessions.clear_stale();
                 return Ok(());
             }
-            // The request was not sent, so a later DESTROY is the first one for the ID. It must not be sent
-            // twice.
+            // The request was not sent, so the session may be put back. Two DESTROY requests must not be sent
+            // for one ID.
             Err(err) if err == ENOMEM => {
                 self.sessions.put_back(first);
                 return Err(ENOMEM);

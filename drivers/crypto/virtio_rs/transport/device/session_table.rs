@@ -91,7 +91,7 @@ impl Ids {
 pub(super) struct SessionTable {
     #[pin]
     inner: SpinLockIrq<SessionTableInner>,
-    /// The current epoch. The IDs of `live` are valid in this epoch. It only changes under the lock.
+    /// The current epoch, in which the IDs of `live` are valid. The epoch only changes under the lock.
     epoch: Atomic<u32>,
     /// All epochs before this one are untrusted, because the device has assigned an ID twice.
     untrusted_before: Atomic<u32>,
