@@ -96,7 +96,7 @@ impl Session {
                     destroy,
                 })
             }
-            // The device is being unbound, but has created the session.
+            // No sessions may be created any more, but the device has created this one.
             Err(err) if err == ENODEV => {
                 device.send_control_nowait(destroy_request);
                 Err(ENODEV)

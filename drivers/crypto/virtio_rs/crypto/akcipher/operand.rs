@@ -39,7 +39,7 @@ pub(super) struct Ranges {
 ///
 /// # Invariants
 ///
-/// - `deferred` comes first.
+/// - `deferred` is the first field, because [`Operand::deferred`] casts the address of the operand.
 /// - `raw` is the request whose context contains the operand.
 /// - `modulus_len <= result_len <= MAX_LEN`.
 #[repr(C)]
@@ -90,7 +90,7 @@ impl OperandHeader {
 ///
 /// # Invariants
 ///
-/// - `header` comes first.
+/// - `header` is the first field.
 /// - The first `header.result_len` bytes of `bytes` are leading zeros and then the input. The fallback
 ///   and `align_result` replace them with the result.
 #[cfg_attr(target_arch = "x86_64", repr(C, align(8)))]

@@ -292,15 +292,16 @@ impl SessionTable {
         self.take_first(|inner| &mut inner.live)
     }
 
-    /// Removes and returns the first session that is not lost. Drops the lost sessions before it.
+    /// Removes and returns the first session that is not lost. Drops the lost sessions before it. `select`
+    /// returns the live or the stale sessions.
     fn take_first(
         &self,
-        ids: impl Fn(&mut SessionTableInner) -> &mut Ids,
+        select: impl Fn(&mut SessionTableInner) -> &mut Ids,
     ) -> Option<PoppedSession> {
         loop {
             let node = {
                 let mut inner = self.inner.lock();
-                let ids = ids(&mut inner);
+                let ids = select(&mut inner);
                 let (id, entry) = ids.first()?;
                 let node = ids.remove(id)?;
                 if !entry.lost {
