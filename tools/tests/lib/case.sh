@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Functions and variables of the cases. To be sourced.
+# Functions and variables of the cases, which source this file.
 
 set -u -o pipefail
 shopt -s extglob
@@ -14,17 +14,12 @@ guest=$top/tools/tests/guest
 # shellcheck disable=SC2034
 fuzz=$([ -n "${LONG:-}" ] && echo 100 || echo "${FUZZ:-3}")
 
-# Disables the self-tests in guests that need them with LONG=1 only. In the short run, 38, 40, 42,
-# 43 and guests that are set up like a user's run self-tests. Self-tests take longer than many
-# tests.
+# VM options that disable the kernel's self-tests in the short run, because self-tests take longer
+# than many tests. Guests without these options run the self-tests also in the short run: those of
+# 38, 40, 42 and 43, and guests with the default settings of a user.
 no_selftests=()
 # shellcheck disable=SC2034
 [ -n "${LONG:-}" ] || no_selftests=(--append cryptomgr.notests=1)
-
-# unless_long NAME...: prints the NAMEs, or nothing with LONG=1. Programs then test all algorithms.
-unless_long() {
-	[ -n "${LONG:-}" ] || printf '%s\n' "$@"
-}
 
 # ok NAME COMMAND...: runs one test, which passes if COMMAND succeeds. Prints COMMAND's output as
 # comments if it fails.

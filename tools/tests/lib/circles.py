@@ -1,11 +1,11 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Finds modules of Rust crates that use each other in a circle.
+"""Finds circular dependencies between the modules of a Rust crate.
 
 usage: circles.py FOLDER...
 
-A FOLDER is the src of a crate. Prints a line for each circle. Exit status 1 if there is one. Tests
-are ignored.
+A FOLDER is the src folder of a crate. Prints a line for each circle of modules. Exit status 1 if
+there is one. Tests are ignored.
 """
 
 import re
@@ -59,12 +59,12 @@ def uses(codes: dict[str, str]) -> dict[str, set[str]]:
 def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
     """Returns the modules that a module uses, directly or indirectly."""
     found: set[str] = set()
-    left = list(graph[start])
-    while left:
-        module = left.pop()
+    pending = list(graph[start])
+    while pending:
+        module = pending.pop()
         if module not in found:
             found.add(module)
-            left.extend(graph[module])
+            pending.extend(graph[module])
     return found
 
 

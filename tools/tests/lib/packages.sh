@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2154 # case.sh has the variables
 #
-# Functions of the cases for Debian packages. To be sourced after case.sh.
+# Functions of the cases for Debian packages, which source this file after case.sh.
 
 # shellcheck disable=SC2034 # used by the cases
 packages=$top/build/packages
@@ -14,7 +14,8 @@ testbed_name() {
 	esac
 }
 
-# in_debian NAME [OPTION...] SYSTEM FOLDER COMMAND: like in_guest.
+# in_debian NAME [OPTION...] SYSTEM FOLDER COMMAND: like in_guest, but the guest is a Debian system
+# that setup-debian has installed.
 in_debian() {
 	local name=$1 status=0 begin=$SECONDS
 	shift
@@ -33,7 +34,8 @@ copy_system() {
 	mkdir "$1" && as_root cp -a "$2/root" "$1/root" && ln -s "$2/vmlinuz" "$2/initrd" "$1/"
 }
 
-# apt FOLDER COMMAND...: runs apt-get in a copy. A guest could not reach Debian's archive.
+# apt FOLDER COMMAND...: runs apt-get in a copy of a Debian system. This runs on the host, because a
+# guest cannot reach Debian's archive.
 apt() {
 	local folder=$1
 	shift
