@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Published AEAD vectors: valid messages must be sealed and unsealed correctly, invalid ones
-rejected.
+"""Published AEAD vectors: the driver must seal and unseal valid messages correctly, and must reject
+invalid messages.
 
 usage: aead_vectors.py DIRECTORY
 
@@ -23,7 +23,7 @@ from lib.tap import check, check_equal, check_same, test
 
 @dataclasses.dataclass
 class Vector:
-    """A vector: a line of a set."""
+    """A test vector, which is a line of a set."""
 
     key: bytes
     nonce: bytes
@@ -35,16 +35,17 @@ class Vector:
 
     @classmethod
     def parse(cls, line: str) -> "Vector":
-        """Parses the format of the example."""
-        *parts, tag, result = line.split()
-        bytes_of = (b"" if part == "-" else bytes.fromhex(part) for part in parts)
+        """Parses a line in the format of the example."""
+        *fields, tag, result = line.split()
         check(result in ("valid", "invalid"), result)
-        key, nonce, aad, text, sealed = bytes_of
+        values = (b"" if field == "-" else bytes.fromhex(field) for field in fields)
+        key, nonce, aad, text, sealed = values
         return cls(key, nonce, aad, text, sealed, int(tag), result == "valid")
 
 
-def attempt(algorithm: Algorithm, vector: Vector, iv: bytes) -> tuple[bytes | int, bytes]:
-    """Returns plaintext or errno, and the sealed message of a valid vector."""
+def unseal_and_seal(algorithm: Algorithm, vector: Vector, iv: bytes) -> tuple[bytes | int, bytes]:
+    """Unseals a vector's message, and seals the plaintext if the vector is valid. Returns the
+    plaintext or an errno, and the sealed message."""
     try:
         transform = aead.Transform(algorithm.synchronous, vector.key, vector.tag)
     except OSError as error:
@@ -71,7 +72,7 @@ def check_set(algorithm: Algorithm, file: Path) -> None:
             # The kernel does not support this length of nonce.
             skipped += 1
             continue
-        result, sealed = attempt(algorithm, vector, iv)
+        result, sealed = unseal_and_seal(algorithm, vector, iv)
         if not vector.valid:
             # EBADMSG: wrong tag. EINVAL: unsupported tag length.
             check(result in (errno.EBADMSG, errno.EINVAL), f"{vector}: {result!r}")
@@ -92,13 +93,13 @@ def check_set(algorithm: Algorithm, file: Path) -> None:
 
 
 directory = Path(sys.argv[1])
-for one, name in (
+for each, name in (
     (aead.GCM, "aes_gcm"),
     (aead.CCM, "aes_ccm"),
     (aead.CHACHA, "chacha20_poly1305"),
 ):
-    test(f"{one.synchronous}: vectors of {name} give the expected results, on the device")(
-        partial(check_set, one, directory / name)
+    test(f"{each.synchronous}: vectors of {name} give the expected results, on the device")(
+        partial(check_set, each, directory / name)
     )
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """CBC through AF_ALG. Results are compared with openssl, and the host must process every request.
 
-For a guest with the driver loaded. The expectation for "cbc(aes)" depends on the module parameter
-prefer, which the program derives from /proc/crypto. Run it with both values.
+For a guest with the driver loaded. With prefer=1, requests for "cbc(aes)" must use the device, and
+otherwise not. The program derives prefer from /proc/crypto, so it runs in guests with both values.
 """
 
 import errno
@@ -38,7 +38,7 @@ def _() -> None:
         raise tap.Failure("bind() succeeded")
 
 
-def every_size(key_size: int) -> None:
+def check_every_size(key_size: int) -> None:
     """Sends one request of each size that the device supports."""
     key, iv = afalg.random_key(key_size)
     data = os.urandom(max(SIZES))
@@ -55,11 +55,11 @@ def every_size(key_size: int) -> None:
             check_same(result, data[:size], f"{size} bytes decrypted")
 
 
-for bits in KEYS:
+for each in KEYS:
     test(
-        f"AES-{bits * 8}: 16 to {LARGEST} bytes in both directions: openssl's result, "
+        f"AES-{each * 8}: 16 to {LARGEST} bytes in both directions: openssl's result, "
         "one request on the host"
-    )(partial(every_size, bits))
+    )(partial(check_every_size, each))
 
 
 @test("request that is too long for the device: correct result, its end on the host")
@@ -77,28 +77,30 @@ def _() -> None:
             check_same(result, data[:size], f"{size} bytes decrypted")
 
 
-def file_through(operation: afalg.Operation, op: int, iv: bytes, data: bytes, part: int) -> bytes:
-    """Sends and receives data in parts through one operation."""
+def crypt_in_parts(operation: afalg.Operation, op: int, iv: bytes, data: bytes, size: int) -> bytes:
+    """Sends and receives data in parts of `size` bytes through one operation."""
     result = bytearray()
-    for start in range(0, len(data), part):
-        piece = data[start : start + part]
-        more = start + part < len(data)
+    for start in range(0, len(data), size):
+        piece = data[start : start + size]
+        more = start + size < len(data)
         operation.send(piece, op if start == 0 else None, iv if start == 0 else None, more)
         result += operation.recv_all(len(piece))
     return bytes(result)
 
 
-def check_file(content: bytes, part: int) -> None:
-    """Encrypts and decrypts the contents of a file like a program."""
+def check_file(content: bytes, part_size: int) -> None:
+    """Encrypts and decrypts the contents of a file in parts, like a program that uses AF_ALG."""
     data = content[: len(content) // BLOCK * BLOCK]
     key, iv = afalg.random_key(32)
     expected = afalg.openssl(key, iv, data)
     with host.watched() as work, afalg.Transform(crypto.SYNC, key) as transform:
         # Buffers of the default size. The kernel splits longer requests.
         with transform.operation(whole=False) as operation:
-            check_same(file_through(operation, ENCRYPT, iv, data, part), expected, "encrypted")
+            encrypted = crypt_in_parts(operation, ENCRYPT, iv, data, part_size)
         with transform.operation(whole=False) as operation:
-            check_same(file_through(operation, DECRYPT, iv, expected, part), data, "decrypted")
+            decrypted = crypt_in_parts(operation, DECRYPT, iv, expected, part_size)
+    check_same(encrypted, expected, "encrypted")
+    check_same(decrypted, data, "decrypted")
     check_equal(work.encrypt_bytes, len(data), "bytes encrypted by the host")
     check_equal(work.decrypt_bytes, len(data), "bytes decrypted by the host")
 
@@ -186,10 +188,10 @@ def _() -> None:
     data = os.urandom(64 * 1024)
     expected = afalg.openssl(key, iv, data)
     lengths = (16, 32, 4096, 16, 4080, 8208, 16384, 32, 32672)
-    check_equal(sum(lengths), len(data), "the test's own sum")
-    twice = (2 * len(lengths), 2 * len(data))  # with MSG_MORE and without
+    check_equal(sum(lengths), len(data), "sum of the lengths")
+    requests, bytes_ = 2 * len(lengths), 2 * len(data)  # with MSG_MORE and without
     with (
-        host.serves_exactly(HostStats(*twice, *twice)),
+        host.serves_exactly(HostStats(requests, bytes_, requests, bytes_)),
         afalg.Transform(crypto.SYNC, key) as transform,
     ):
         for op, source, wanted in ((ENCRYPT, data, expected), (DECRYPT, expected, data)):
@@ -228,23 +230,23 @@ def _() -> None:
     key, iv = afalg.random_key(32)
     data = os.urandom(300_000) + b"not a whole block"
     with tempfile.TemporaryDirectory() as name:
-        plain, secret, again, key_file = (Path(name, file) for file in ("p", "s", "a", "k"))
+        plain, secret, decrypted, key_file = (Path(name, file) for file in ("p", "s", "d", "k"))
         plain.write_bytes(data)
         key_file.write_bytes(key)
         with host.watched() as work:
-            for flag, source, target in (("-e", plain, secret), ("-d", secret, again)):
+            for flag, source, target in (("-e", plain, secret), ("-d", secret, decrypted)):
                 with key_file.open("rb") as keys:
                     command = ["kcapi-enc", "-q", flag, "-c", crypto.SYNC, "--iv", iv.hex()]
                     command += ["--keyfd", str(keys.fileno()), "-i", str(source), "-o", str(target)]
                     subprocess.run(command, check=True, pass_fds=[keys.fileno()])
         expected = afalg.openssl(key, iv, data, pad=True)
         check_same(secret.read_bytes(), expected, "encrypted file")
-        check_same(again.read_bytes(), data, "decrypted file")
+        check_same(decrypted.read_bytes(), data, "decrypted file")
         check_equal(work.encrypt_bytes, len(expected), "bytes encrypted by the host")
         check_equal(work.decrypt_bytes, len(expected), "bytes decrypted by the host")
 
 
-@test(f"by the name {crypto.NAME}: on the host only if preferred")
+@test(f"algorithm name {crypto.NAME}: on the host only if preferred")
 def _() -> None:
     preferred = crypto.preferred()
     tap.note(f"the driver is {'' if preferred else 'not '}preferred")
@@ -258,7 +260,7 @@ def _() -> None:
 
 
 def client(number: int, rounds: int) -> tuple[int, str]:
-    """Encrypts in one of several processes. Returns the number of bytes, and an error message."""
+    """Encrypts and decrypts with random keys. Returns the number of bytes, and an error message."""
     chance = random.Random(number)
     done = 0
     try:
@@ -280,8 +282,8 @@ def client(number: int, rounds: int) -> tuple[int, str]:
 def _() -> None:
     with host.watched() as work, multiprocessing.get_context("fork").Pool(PROCESSES) as pool:
         results = pool.starmap(client, [(number, 4) for number in range(PROCESSES)], 1)
-    wrong = [text for _, text in results if text]
-    check(not wrong, "\n".join(wrong))
+    errors = [error for _, error in results if error]
+    check(not errors, "\n".join(errors))
     total = sum(done for done, _ in results)
     check_equal((work.encrypt_bytes, work.decrypt_bytes), (total, total), "the host's bytes")
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""AEAD through AF_ALG. Results are compared with the kernel's own implementation, and the number of
-the device's requests is checked.
+"""AEAD through AF_ALG. Results must equal those of the kernel's own implementation. The device must
+serve the expected number of requests.
 
 usage: afalg_aead.py [--too-long]
 
@@ -21,7 +21,7 @@ AADS = (0, 1, 8, 13, 20, 64, 255, 4096)
 TEXTS = (1, 15, 16, 17, 255, 4096, 8191)
 
 
-def both(algorithm: Algorithm) -> tuple[aead.Transform, aead.Transform]:
+def transforms_of(algorithm: Algorithm) -> tuple[aead.Transform, aead.Transform]:
     """Returns transforms of the driver's and the kernel's own implementation with the same key."""
     key = algorithm.random_key()
     return (
@@ -32,7 +32,7 @@ def both(algorithm: Algorithm) -> tuple[aead.Transform, aead.Transform]:
 
 def compare(algorithm: Algorithm, sizes: list[tuple[int, int]], expected: int) -> None:
     """Seals and unseals a message of each size. Checks the number of the device's requests."""
-    ours, theirs = both(algorithm)
+    ours, theirs = transforms_of(algorithm)
     before = aead.served()
     with ours, theirs:
         for aad_size, size in sizes:
@@ -44,49 +44,50 @@ def compare(algorithm: Algorithm, sizes: list[tuple[int, int]], expected: int) -
     check_equal(aead.served() - before, expected, "requests of the device")
 
 
-def sizes_of(algorithm: Algorithm) -> None:
+def check_sizes(algorithm: Algorithm) -> None:
     """Tests sizes that the device supports."""
     texts = sorted({-(-size // algorithm.block) * algorithm.block for size in TEXTS})
     sizes = [(aad, text) for aad in AADS for text in texts]
     compare(algorithm, sizes, 2 * len(sizes))
 
 
-def no_text(algorithm: Algorithm) -> None:
-    """Tests messages without plaintext. For algorithm chaining they run on the fallback."""
+def check_no_plaintext(algorithm: Algorithm) -> None:
+    """Tests messages without plaintext. They run on the fallback if the algorithm is a chain."""
     sizes = [(aad, 0) for aad in AADS]
     compare(algorithm, sizes, 0 if algorithm.auth_key_size else 2 * len(sizes))
 
 
-def too_long(algorithm: Algorithm) -> None:
+def check_too_long(algorithm: Algorithm) -> None:
     """Tests messages that exceed the device's max_size."""
     sizes = [(0, 16384), (16384, 16), (9000, 8192)]
     compare(algorithm, sizes, 0)
 
 
-def forged(algorithm: Algorithm) -> None:
+def check_forged(algorithm: Algorithm) -> None:
     """Tests messages with one inverted bit, in AAD, ciphertext or tag."""
-    ours, theirs = both(algorithm)
+    ours, theirs = transforms_of(algorithm)
     before = aead.served()
     with ours, theirs:
         iv, aad, text = algorithm.random_iv(), os.urandom(20), os.urandom(96)
         sealed = theirs.seal(iv, aad, text)
         message = aad + sealed
-        places = [*range(0, len(message), 3), len(message) - 1]
-        for place in places:
+        positions = [*range(0, len(message), 3), len(message) - 1]
+        for position in positions:
             wrong = bytearray(message)
-            wrong[place] ^= 1 << place % 8
+            wrong[position] ^= 1 << position % 8
             try:
                 ours.unseal(iv, bytes(wrong[:20]), bytes(wrong[20:]))
             except OSError as error:
-                check_equal(error.errno, errno.EBADMSG, f"errno, byte {place}")
+                check_equal(error.errno, errno.EBADMSG, f"errno, byte {position}")
             else:
-                raise tap.Failure(f"no error for a wrong byte {place}")
+                raise tap.Failure(f"no error for a wrong byte {position}")
         check_same(ours.unseal(iv, aad, sealed), text, "the right message")
-    check_equal(aead.served() - before, len(places) + 1, "requests of the device")
+    check_equal(aead.served() - before, len(positions) + 1, "requests of the device")
 
 
-def tags(algorithm: Algorithm) -> None:
-    """Tests tag lengths. Both implementations must accept the same ones, with the same results."""
+def check_tag_lengths(algorithm: Algorithm) -> None:
+    """Tests tag lengths. Both implementations must accept the same lengths and return the same
+    results."""
     key, accepted, before = algorithm.random_key(), 0, aead.served()
     for tag in sorted({1, 4, 7, 8, 12, 13, 16, algorithm.tag, algorithm.tag + 1}):
         transforms: list[aead.Transform] = []
@@ -108,7 +109,7 @@ def tags(algorithm: Algorithm) -> None:
     check(accepted, "no tag length is accepted")
 
 
-def same_key(algorithm: Algorithm) -> None:
+def check_same_key(algorithm: Algorithm) -> None:
     """Sets key and tag length again, as SMB does for each message. This must create no session."""
     key = algorithm.random_key()
     with aead.Transform(algorithm.synchronous, key, algorithm.tag) as transform:
@@ -125,7 +126,7 @@ def same_key(algorithm: Algorithm) -> None:
             check_equal(aead.sessions_created() - before, 4, "sessions for another tag")
 
 
-def by_name(algorithm: Algorithm) -> None:
+def check_by_name(algorithm: Algorithm) -> None:
     """Allocates the algorithm by its name, without a driver name."""
     priority = {alg.driver: alg.priority for alg in crypto.algorithms()}
     others = [
@@ -146,19 +147,19 @@ def by_name(algorithm: Algorithm) -> None:
     check_equal(aead.served() - before, 2 if preferred else 0, "requests of the device")
 
 
-PLAYS = [
-    ("all sizes: correct result, one request on the device", sizes_of),
-    ("no plaintext: correct result", no_text),
-    ("one inverted bit: EBADMSG", forged),
-    ("tag lengths: same errors and results as the kernel's implementation", tags),
-    ("sessions: re-created only if key or tag length changes", same_key),
-    ("by algorithm name: on the device only if preferred", by_name),
+TESTS = [
+    ("all sizes: correct result, one request on the device", check_sizes),
+    ("no plaintext: correct result", check_no_plaintext),
+    ("one inverted bit: EBADMSG", check_forged),
+    ("tag lengths: same errors and results as the kernel's implementation", check_tag_lengths),
+    ("sessions: re-created only if key or tag length changes", check_same_key),
+    ("by algorithm name: on the device only if preferred", check_by_name),
 ]
 if sys.argv[1:] == ["--too-long"]:
-    PLAYS = [("longer than max_size: correct result, on the fallback", too_long)]
-for one in (aead.GCM, aead.CCM, aead.CHACHA, aead.CBC_SHA256, aead.CTR_SHA512):
-    for title, play in PLAYS:
-        test(f"{one.synchronous}: {title}")(partial(play, one))
+    TESTS = [("longer than max_size: correct result, on the fallback", check_too_long)]
+for each in (aead.GCM, aead.CCM, aead.CHACHA, aead.CBC_SHA256, aead.CTR_SHA512):
+    for title, function in TESTS:
+        test(f"{each.synchronous}: {title}")(partial(function, each))
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@
 
 usage: afalg_errors.py [CIPHER...]
 
-Every situation runs with both implementations, for each CIPHER, for example "cbc(aes)", or for all
-ciphers of the devices. The outcome (an errno, or a result) must be the same. A request that the
-kernel's own cipher rejects must not reach the host.
+A situation is a sequence of calls. Each situation runs with both implementations of each CIPHER,
+for example "cbc(aes)", by default of all ciphers of the devices. The outcome (an errno, or a result)
+must be the same. A request that the kernel's own cipher rejects must not reach the host.
 """
 
 import dataclasses
@@ -36,13 +36,13 @@ class Subject:
     iv: bytes
 
 
-Play = Callable[[Subject], object]
-situations: list[tuple[str, Play]] = []
+Situation = Callable[[Subject], object]
+situations: list[tuple[str, Situation]] = []
 # Situations in which a request continues the previous one. Not every mode supports this.
-continued: set[Play] = set()
-# Situations in which the crypto API rejects a key and keeps the previous one. An algorithm of type
-# lskcipher loses the previous key.
-kept_key: set[Play] = set()
+continues_iv: set[Situation] = set()
+# Situations in which a key is rejected and the previous key stays in use. An algorithm of type
+# lskcipher loses the previous key, so these situations are left out for such an algorithm.
+keeps_key: set[Situation] = set()
 
 
 @dataclasses.dataclass
@@ -56,23 +56,23 @@ class Outcome:
         return "success" if self.error is None else errno.errorcode.get(self.error, "?")
 
 
-def situation(title: str, continues: bool = False) -> Callable[[Play], Play]:
+def situation(title: str, continues: bool = False) -> Callable[[Situation], Situation]:
     """Returns a decorator that registers a function as a situation."""
 
-    def add(play: Play) -> Play:
-        situations.append((title, play))
+    def add(function: Situation) -> Situation:
+        situations.append((title, function))
         if continues:
-            continued.add(play)
-        return play
+            continues_iv.add(function)
+        return function
 
     return add
 
 
-def played(play: Play, subject: Subject) -> Outcome:
+def outcome_of(function: Situation, subject: Subject) -> Outcome:
     """Runs a situation and returns its outcome."""
     with tap.time_limit(LIMIT, subject.name):
         try:
-            return Outcome(None, play(subject))
+            return Outcome(None, function(subject))
         except OSError as error:
             return Outcome(error.errno)
 
@@ -135,7 +135,8 @@ def _(subject: Subject) -> bytes:
 for size in (15, 17):
 
     def bad_key_after_good(subject: Subject, size: int = size) -> bytes:
-        """The crypto API rejects a key of 15 bytes, and the cipher one of 17 bytes."""
+        """Sets a bad key after a good one. The crypto API rejects a key of 15 bytes. The cipher
+        rejects a key of 17 bytes."""
         with Transform(subject.name, subject.key) as transform:
             try:
                 transform.set_key(bytes(size))
@@ -144,7 +145,7 @@ for size in (15, 17):
             raise tap.Failure("the bad key was accepted")
 
     situations.append((f"a key of {size} bytes after a good one, then data", bad_key_after_good))
-    kept_key.add(bad_key_after_good)
+    keeps_key.add(bad_key_after_good)
 
 
 @situation("a good key after a bad one, then data")
@@ -278,29 +279,32 @@ def subjects(cipher: Cipher) -> tuple[Subject, Subject]:
     return Subject(cipher, cipher.synchronous, key, iv), Subject(cipher, generic, key, iv)
 
 
-def compare(title: str, play: Play, ours: Subject, reference: Subject, refused: list[Play]) -> None:
-    """Defines a test that runs a situation with both implementations."""
+def compare(
+    title: str, function: Situation, ours: Subject, reference: Subject, rejected: list[Situation]
+) -> None:
+    """Defines a test that runs a situation with both implementations. The test adds a situation that
+    the reference rejects to `rejected`."""
 
     @tap.test(f"{ours.name}: {title}: same outcome as the kernel's own cipher")
     def _() -> None:
-        expected = played(play, reference)
+        expected = outcome_of(function, reference)
         tap.note(f"{reference.name}: {expected}")
         if expected.error is not None:
-            refused.append(play)
-        got = played(play, ours)
+            rejected.append(function)
+        got = outcome_of(function, ours)
         check_equal(str(got), str(expected), ours.name)
         check(got.result == expected.result, "the results are different bytes")
 
 
-def final_tests(ours: Subject, refused: list[Play]) -> None:
+def final_tests(ours: Subject, rejected: list[Situation]) -> None:
     """Defines the tests that follow all situations."""
 
     @tap.test(f"{ours.name}: rejected requests do not reach the host")
     def _() -> None:
-        check(refused, "no situation was rejected")
+        check(rejected, "no situation was rejected")
         with host.watched() as work:
-            for play in refused:
-                played(play, ours)
+            for function in rejected:
+                outcome_of(function, ours)
         # One situation fails after its first two blocks were encrypted.
         check(work.ops <= 1, f"{work.ops} requests")
 
@@ -320,14 +324,14 @@ def main() -> None:
     afalg.prepare()
     for cipher in [ciphers.ALL[name] for name in sys.argv[1:]] or ciphers.of_devices():
         ours, reference = subjects(cipher)
-        left_out = set() if cipher.chains else continued
+        left_out = set() if cipher.chains else continues_iv
         if crypto.generic(cipher.name).fields["type"] == "lskcipher":
-            left_out = left_out | kept_key
-        refused: list[Play] = []
-        for title, play in situations:
-            if play not in left_out:
-                compare(title, play, ours, reference, refused)
-        final_tests(ours, refused)
+            left_out = left_out | keeps_key
+        rejected: list[Situation] = []
+        for title, function in situations:
+            if function not in left_out:
+                compare(title, function, ours, reference, rejected)
+        final_tests(ours, rejected)
     tap.run()
 
 

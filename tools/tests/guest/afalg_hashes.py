@@ -3,8 +3,8 @@
 """Hashes and MACs through AF_ALG: correct results, with any priority of the driver.
 
 AF_ALG uses synchronous algorithms only, and its hash requests may not sleep. The driver's hashes
-are asynchronous, so AF_ALG uses the kernel's own. Loading the driver, also with prefer=1, must
-neither hide an algorithm nor change a result. For a guest with a reference device.
+are asynchronous, so AF_ALG uses the kernel's own hashes. Loading the driver, also with prefer=1,
+must neither hide an algorithm nor change a result. For a guest with a reference device.
 """
 
 import errno
@@ -23,9 +23,9 @@ HASHES = {"md5": "md5", "sha1": "sha1", "sha224": "sha224", "sha256": "sha256",
           "sha3-256": "sha3_256", "sha3-384": "sha3_384", "sha3-512": "sha3_512"}  # fmt: skip
 HMACS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
 SIZES = (0, 1, 63, 64, 65, 129, 1000, 4097, 65536)
-# Longer messages are sent in three pieces.
-ONE_AT_A_TIME = 129
-# Shorter than a block, one block, and longer. A longer key is hashed first.
+# The longest message that is sent byte by byte. Longer messages are sent in three pieces.
+BYTE_BY_BYTE = 129
+# Shorter than a block, one block, and longer than a block. HMAC hashes a longer key first.
 KEYS = (1, 64, 131)
 
 
@@ -68,18 +68,18 @@ def check_name(name: str) -> None:
         with Transform(name, key, "hash") as transform:
             for size in SIZES:
                 data = os.urandom(size)
-                right = expected(name, key, data)
-                got = digest(transform, [data], len(right))
-                check_same(got, right, f"{name} of {size} bytes")
-                step = 1 if size <= ONE_AT_A_TIME else size // 3
+                wanted = expected(name, key, data)
+                got = digest(transform, [data], len(wanted))
+                check_same(got, wanted, f"{name} of {size} bytes")
+                step = 1 if size <= BYTE_BY_BYTE else size // 3
                 pieces = [data[at : at + step] for at in range(0, size, step)]
-                got = digest(transform, pieces, len(right))
-                check_same(got, right, f"{name} of {size} bytes, {step} at a time")
+                got = digest(transform, pieces, len(wanted))
+                check_same(got, wanted, f"{name} of {size} bytes, {step} at a time")
 
 
 for name in names():
 
-    @test(f"{name}: OpenSSL's results for all sizes, without the driver")
+    @test(f"{name}: OpenSSL's results for all sizes, no request of the driver")
     def _(name: str = name) -> None:
         stats = OffloadStats()
         check_name(name)
@@ -89,14 +89,15 @@ for name in names():
 @test("copied hash state: two messages with a common beginning")
 def _() -> None:
     key, first = os.urandom(32), os.urandom(1000)
-    with Transform("hmac(sha256)", key, "hash") as transform, transform.operation() as one:
-        one.send(first, more=True)
-        other = afalg.Operation(one.sock.accept()[0], whole=True)
-        with other:
-            for operation, end in ((one, b"one"), (other, b"other")):
+    with Transform("hmac(sha256)", key, "hash") as transform, transform.operation() as original:
+        original.send(first, more=True)
+        # accept() on an operation copies the operation's hash state.
+        copy = afalg.Operation(original.sock.accept()[0], whole=True)
+        with copy:
+            for operation, end in ((original, b"original"), (copy, b"copy")):
                 operation.send(end)
-                right = expected("hmac(sha256)", key, first + end)
-                check_same(operation.recv(32), right, f"the end {end!r}")
+                wanted = expected("hmac(sha256)", key, first + end)
+                check_same(operation.recv(32), wanted, f"the end {end!r}")
 
 
 @test("MAC without a key: ENOKEY")

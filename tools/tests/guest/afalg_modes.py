@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""All ciphers of the devices through AF_ALG. Results are compared with openssl, and the number of
-the host's requests and bytes is checked.
+"""All ciphers of the devices through AF_ALG. Results must equal openssl's. The host must serve the
+expected number of requests and bytes.
 
 For a guest with the driver loaded. afalg.py has more tests of CBC, and of AF_ALG itself.
 """
@@ -23,8 +23,8 @@ ODD = (1, 7, 8, 9, 15, 17, 31, 33, 100, 4093, 4101, 65537)
 
 def expected_work(cipher: Cipher, sizes: list[int]) -> HostStats:
     """Returns the host's requests and bytes for requests of these sizes in both directions."""
-    shares = [cipher.share(size) for size in sizes if cipher.share(size)]
-    return HostStats(len(shares), sum(shares), len(shares), sum(shares))
+    bytes_ = [cipher.share(size) for size in sizes if cipher.share(size)]
+    return HostStats(len(bytes_), sum(bytes_), len(bytes_), sum(bytes_))
 
 
 def check_sizes(cipher: Cipher, key: bytes, iv: bytes, sizes: list[int]) -> None:
@@ -42,7 +42,7 @@ def check_sizes(cipher: Cipher, key: bytes, iv: bytes, sizes: list[int]) -> None
             check_same(result, data[:size], f"{size} bytes decrypted")
 
 
-def whole_blocks(cipher: Cipher) -> None:
+def check_whole_blocks(cipher: Cipher) -> None:
     """Tests multiples of the block size, with every key size that openssl and the device
     support."""
     blocks = (1, 2, 3, 16, 255, 256, 257, 4096)
@@ -52,7 +52,7 @@ def whole_blocks(cipher: Cipher) -> None:
             check_sizes(cipher, cipher.random_key(size), cipher.random_iv(), sizes)
 
 
-def too_long(cipher: Cipher) -> None:
+def check_too_long(cipher: Cipher) -> None:
     """Tests requests that are too long for the device."""
     sizes = [cipher.largest + cipher.block, MIB]
     if cipher.mode == "ctr":
@@ -60,16 +60,16 @@ def too_long(cipher: Cipher) -> None:
     check_sizes(cipher, cipher.random_key(), cipher.random_iv(), sizes)
 
 
-def any_length(cipher: Cipher) -> None:
+def check_odd_sizes(cipher: Cipher) -> None:
     """Tests sizes that are not a multiple of the block size."""
     least = cipher.block if cipher.mode == "xts" else 1
     sizes = [size for size in ODD if size >= least]
     check_sizes(cipher, cipher.random_key(), cipher.random_iv(), sizes)
 
 
-def wraps(cipher: Cipher) -> None:
-    """Tests counters that wrap: within a request, just before the last partial block, and where the
-    device continues after the fallback."""
+def check_wrapping_counter(cipher: Cipher) -> None:
+    """Tests counters that wrap: within a request, just before the last partial block, and at the
+    block where the device takes over from the fallback."""
     for below in (0, 1, 3, 255):
         iv = ((1 << 8 * cipher.block) - 1 - below).to_bytes(cipher.block)
         sizes = [(below + extra) * cipher.block + rest for extra in (1, 2, 5) for rest in (0, 5)]
@@ -82,10 +82,11 @@ def wraps(cipher: Cipher) -> None:
         check_sizes(cipher, cipher.random_key(), iv, [cipher.largest + cipher.block + 3])
 
 
-def stream(cipher: Cipher) -> None:
+def check_stream(cipher: Cipher) -> None:
     """Tests consecutive requests of one operation. Each continues the IV of the previous one."""
     lengths = [cipher.block * count for count in (1, 2, 256, 1, 255, 513)]
-    # The beginning of these runs on the fallback. The device must continue its IV.
+    # The beginning of a request that is too long runs on the fallback. The device must continue the
+    # fallback's IV.
     lengths += [cipher.largest + 3 * cipher.block, cipher.block, cipher.largest + cipher.block]
     if cipher.any_length:
         lengths.append(cipher.block * 3 + 5)
@@ -108,7 +109,7 @@ def stream(cipher: Cipher) -> None:
                     at = end
 
 
-def odd_pieces(cipher: Cipher) -> None:
+def check_odd_pieces(cipher: Cipher) -> None:
     """Tests data that are sent in small pieces and received into buffers of other sizes."""
     key, iv = cipher.random_key(), cipher.random_iv()
     # sendmsg() takes at most 1024 pieces.
@@ -128,7 +129,7 @@ def odd_pieces(cipher: Cipher) -> None:
                 check_same(bytes(store), wanted, f"op {op}, pieces of {step} bytes")
 
 
-def by_name(cipher: Cipher) -> None:
+def check_by_name(cipher: Cipher) -> None:
     """Allocates the cipher by its algorithm name, without a driver name."""
     preferred = crypto.preferred(cipher.name)
     tap.note(f"the driver is {'' if preferred else 'not '}preferred")
@@ -170,24 +171,24 @@ def _() -> None:
                 raise tap.Failure(f"{name}: bind() succeeded")
 
 
-for one in ciphers.of_devices():
-    plays = [
-        (f"{one.block} to {one.largest} bytes: openssl's result, one request on the host",
-         whole_blocks),
+for each in ciphers.of_devices():
+    tests = [
+        (f"{each.block} to {each.largest} bytes: openssl's result, one request on the host",
+         check_whole_blocks),
         ("longer requests: correct result, "
-         + ("on the fallback" if one.mode == "xts" else "their end on the host"), too_long),
-        ("odd pieces and buffers: correct result", odd_pieces),
-        (f"by the name {one.name}: on the host only if preferred", by_name),
+         + ("on the fallback" if each.mode == "xts" else "their end on the host"), check_too_long),
+        ("odd pieces and buffers: correct result", check_odd_pieces),
+        (f"algorithm name {each.name}: on the host only if preferred", check_by_name),
     ]  # fmt: skip
-    if one.chains:
-        plays.append(("one operation: each request continues the IV, on the host", stream))
-    if one.mode == "ctr":
-        plays.append(("partial blocks: correct result, on the host", any_length))
-        plays.append(("counter: wraps correctly", wraps))
-    if one.mode == "xts":
-        plays.append(("ciphertext stealing: correct result, on the fallback", any_length))
-    for title, play in plays:
-        test(f"{one.synchronous}: {title}")(partial(play, one))
+    if each.chains:
+        tests.append(("one operation: each request continues the IV, on the host", check_stream))
+    if each.mode == "ctr":
+        tests.append(("partial blocks: correct result, on the host", check_odd_sizes))
+        tests.append(("counter: wraps correctly", check_wrapping_counter))
+    if each.mode == "xts":
+        tests.append(("ciphertext stealing: correct result, on the fallback", check_odd_sizes))
+    for title, function in tests:
+        test(f"{each.synchronous}: {title}")(partial(function, each))
 
 
 if __name__ == "__main__":

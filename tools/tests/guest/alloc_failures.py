@@ -1,13 +1,14 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Each allocation of the driver fails once. The result is a clean error, or the fallback runs.
+"""Each allocation of the driver fails once. The operation must return ENOMEM, or must succeed, for
+example on the fallback.
 
 usage: alloc_failures.py [--every N]
 
-For the debug kernel (failslab), with self-tests disabled. The kernel fails the N-th allocation of
-this thread with the driver in its call trace, for N from 1 until all allocations have failed once.
-Binding a device makes hundreds of allocations. --every tests only each N-th of them, from a random
-one.
+For the debug kernel (failslab), with self-tests disabled. The program repeats an operation. Each
+time the kernel fails another allocation of this thread that has the driver in its call trace: the
+first one, then the second one, until all have failed once. A bind makes hundreds of allocations.
+With --every only each N-th of these fails, beginning at a random one of the first N.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from lib import afalg, crypto, module, tap
 from lib.tap import check, check_same, test, wait_until
 
 FAILSLAB = Path("/sys/kernel/debug/failslab")
-MOST = 2000
+MAX_ALLOCATIONS = 2000
 IV = bytes(range(16))
 DATA = os.urandom(4096)
 KEYS = [os.urandom(16), os.urandom(32)]
@@ -42,7 +43,7 @@ def prepare() -> None:
     ]
     settings = {
         "require-start": f"{min(functions):#x}",
-        # The end of the page of the last function. The next module begins there.
+        # The end of the page with the last function. Another module can begin at the next page.
         "require-end": f"{(max(functions) | 0xfff) + 1:#x}",
         # A small depth excludes allocations that the crypto core makes for itself, and warns about.
         "stacktrace-depth": "7",
@@ -55,31 +56,32 @@ def prepare() -> None:
 
 
 def fail_each(
-    what: str, operation: Callable[[], object], at_least: int, every: int = 1
+    operation_name: str, operation: Callable[[], object], at_least: int, every: int = 1
 ) -> list[str]:
-    """Repeats an operation, failing one allocation each time. Returns the outcomes."""
+    """Repeats an operation, failing one allocation each time, until the operation makes fewer
+    allocations than the number of the failing one. Returns the outcomes."""
     thread = Path(f"/proc/self/task/{threading.get_native_id()}/fail-nth")
     outcomes: list[str] = []
     first = random.randint(1, every)
-    for number in range(first, MOST, every):
+    for number in range(first, MAX_ALLOCATIONS, every):
         thread.write_text(f"{number}\n")
         try:
             operation()
             outcome = "done"
         except OSError as error:
             outcome = str(error.strerror)
-        left = int(thread.read_text())
+        remaining = int(thread.read_text())
         thread.write_text("0\n")
-        if left:
+        if remaining:
             counts = {text: outcomes.count(text) for text in outcomes}
             which = f", every {every}th from the {first}th" if every > 1 else ""
-            tap.note(f"{what}: {len(outcomes)} allocations failed{which}: {counts}")
+            tap.note(f"{operation_name}: {len(outcomes)} allocations failed{which}: {counts}")
             # ENOMEM is the only permitted error.
-            check(set(counts) <= {"done", os.strerror(errno.ENOMEM)}, f"{what}: {counts}")
+            check(set(counts) <= {"done", os.strerror(errno.ENOMEM)}, f"{operation_name}: {counts}")
             check(len(outcomes) >= at_least, f"only {len(outcomes)} allocations failed")
             return outcomes
         outcomes.append(outcome)
-    raise tap.Failure(f"{what}: more than {MOST} allocations")
+    raise tap.Failure(f"{operation_name}: more than {MAX_ALLOCATIONS} allocations")
 
 
 def check_works() -> None:

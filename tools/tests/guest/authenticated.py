@@ -1,13 +1,14 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Volumes with authenticated encryption, written by the driver and read by the kernel's own code,
-and the reverse.
+"""Volumes with authenticated encryption: the kernel's own code reads volumes that the driver has
+written, and the reverse.
 
 usage: authenticated.py hmac|gcm|ccm|chacha20 [--size MIB] [--quick] [--control]
 
 The volumes are LUKS2 with cryptsetup --integrity: dm-crypt on dm-integrity, which stores the tags.
-The priorities when a volume is opened decide which implementation it uses (lib/crconf.py). For a
-guest with a reference device. With --control both sides use the kernel's own code.
+A volume uses the implementation that has the highest priority when the volume is opened
+(lib/crconf.py). With --quick only the driver reads corrupted volumes. With --control, the control
+experiment, only the kernel's own code is used. For a guest with a reference device.
 """
 
 import argparse
@@ -24,8 +25,8 @@ from lib.offload import OffloadStats
 from lib.tap import check, check_equal, check_same, test
 from lib.volume import run
 
-# The options of cryptsetup, the kernel's algorithm for them, and the device's services that serve
-# it.
+# For each case: the options of cryptsetup, the algorithm that the volume then uses, and the services
+# of the device that perform the algorithm.
 CASES = {
     "hmac": (("--cipher", "aes-xts-plain64", "--key-size", "512", "--integrity", "hmac-sha256"),
              "authenc(hmac(sha256),xts(aes))", ("CIPHER", "MAC")),
@@ -47,7 +48,7 @@ parser.add_argument("--size", type=int, default=40, help="MiB of the volume")
 parser.add_argument("--quick", action="store_true", help="only the driver reads corrupted volumes")
 parser.add_argument("--control", action="store_true", help="do not use the driver")
 options = parser.parse_args()
-HOW, ALGORITHM, SERVICES = CASES[options.case]
+FORMAT_OPTIONS, ALGORITHM, SERVICES = CASES[options.case]
 log = KernelLog()
 
 
@@ -60,16 +61,17 @@ class Luks:
         self.key_file.write_bytes(os.urandom(64))
 
     @contextlib.contextmanager
-    def _by(self, driver: bool) -> Iterator[None]:
+    def _implementation(self, driver: bool) -> Iterator[None]:
+        """Checks that the volume, which the block opens, uses the expected implementation."""
         with crconf.made_by(driver and not options.control, ALGORITHM) as made:
             yield
         tap.note(f"{'driver' if driver else 'kernel'}: {made.outermost}")
-        wanted = driver and not options.control
-        check(bool(made.ours) == wanted, f"algorithms of the driver: {made.ours}")
+        expect_driver = driver and not options.control
+        check(bool(made.ours) == expect_driver, f"algorithms of the driver: {made.ours}")
 
     def format(self) -> None:
         """Creates a volume. Its sectors have no tags yet."""
-        run("cryptsetup", "luksFormat", "--batch-mode", "--type", "luks2", *HOW,
+        run("cryptsetup", "luksFormat", "--batch-mode", "--type", "luks2", *FORMAT_OPTIONS,
             "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", "--integrity-no-wipe",
             "--sector-size", "4096", "--key-file", self.key_file, self.disk)  # fmt: skip
 
@@ -77,7 +79,7 @@ class Luks:
     def opened(self, driver: bool, journal: bool = True) -> Iterator[Path]:
         """Opens the volume with the driver or with the kernel's own code."""
         extra = [] if journal else ["--integrity-no-journal"]
-        with self._by(driver):
+        with self._implementation(driver):
             run("cryptsetup", "open", *extra, "--key-file", self.key_file, self.disk, "secret")
         try:
             yield Path("/dev/mapper/secret")
@@ -91,9 +93,9 @@ def expected_operations(direction: str) -> set[str]:
 
 
 @contextlib.contextmanager
-def by_the_device(direction: str, count: int) -> Iterator[None]:
-    """Checks that the device processes at least `count` sectors in the block, and the fallback
-    none."""
+def check_device_serves(direction: str, count: int) -> Iterator[None]:
+    """Checks that the device processes at least `count` sectors in the block, and that no request
+    runs on the fallback."""
     stats = OffloadStats()
     yield
     if options.control:
@@ -106,7 +108,7 @@ def by_the_device(direction: str, count: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def by_generic() -> Iterator[None]:
+def check_driver_unused() -> Iterator[None]:
     """Checks that the driver gets no request in the block."""
     stats = OffloadStats()
     yield
@@ -131,7 +133,7 @@ def read_tree(device: Path, expected: dict[str, str]) -> None:
 
 
 def add_file_systems(luks: Luks, expected: dict[str, str]) -> None:
-    """Defines the tests of contents."""
+    """Defines the tests that write and read file systems."""
     bytes_ = sum(path.stat().st_size for path in TREE.rglob("*") if path.is_file())
 
     @test("driver: fills a volume and writes a file system")
@@ -139,30 +141,30 @@ def add_file_systems(luks: Luks, expected: dict[str, str]) -> None:
         luks.format()
         with luks.opened(driver=True) as device:
             size = int(run("blockdev", "--getsize64", device))
-            with by_the_device("ENCRYPT", size // 4096):
+            with check_device_serves("ENCRYPT", size // 4096):
                 write_tree(device)
 
     @test("kernel: reads the driver's volume, and fsck finds no error")
     def _() -> None:
-        with luks.opened(driver=False) as device, by_generic():
+        with luks.opened(driver=False) as device, check_driver_unused():
             read_tree(device, expected)
 
     @test("kernel: fills a volume and writes a file system")
     def _() -> None:
         luks.format()
-        with luks.opened(driver=False) as device, by_generic():
+        with luks.opened(driver=False) as device, check_driver_unused():
             write_tree(device)
 
     @test("driver: reads the kernel's volume, and fsck finds no error")
     def _() -> None:
-        with luks.opened(driver=True) as device, by_the_device("DECRYPT", bytes_ // 4096):
+        with luks.opened(driver=True) as device, check_device_serves("DECRYPT", bytes_ // 4096):
             read_tree(device, expected)
 
 
 def add_corruption(luks: Luks) -> None:
     """Defines the tests of corrupted volumes."""
 
-    def written_again(driver: bool) -> dict[int, int]:
+    def rewrite_sector(driver: bool) -> dict[int, int]:
         """Writes a sector of the volume twice. Returns how many bytes differ in each disk
         sector."""
         found = []
@@ -172,7 +174,8 @@ def add_corruption(luks: Luks) -> None:
             found.append(luks.file.read_bytes())
         return sectors.changed(*found)
 
-    def check_seen(driver: bool, at: int) -> None:
+    def check_detected(driver: bool, at: int) -> None:
+        """Checks that an inverted bit at this offset of the disk makes the sector unreadable."""
         sectors.flip(luks.file, at)
         with luks.opened(driver, journal=False) as device:
             check(not sectors.reads(device, MIB, 4096), "a corrupted sector was read")
@@ -186,25 +189,27 @@ def add_corruption(luks: Luks) -> None:
 
         @test(f"inverted bit of data: {reader} detects it (written by the {writer})")
         def _(driver: bool = driver) -> None:
-            spots = written_again(not driver)
-            data = [sector for sector, count in spots.items() if count > 400]
-            check(len(data) >= 8, f"changed sectors: {spots}")
+            changed_bytes = rewrite_sector(not driver)
+            # A disk sector of the encrypted sector differs in almost all of its 512 bytes.
+            data = [sector for sector, count in changed_bytes.items() if count > 400]
+            check(len(data) >= 8, f"changed sectors: {changed_bytes}")
             for sector in (data[0], data[7]):
-                check_seen(driver, sector * sectors.SECTOR + 99)
+                check_detected(driver, sector * sectors.SECTOR + 99)
 
         @test(f"inverted bit of a tag: {reader} detects it (written by the {writer})")
         def _(driver: bool = driver) -> None:
-            spots = written_again(not driver)
-            tags = [sector for sector, count in spots.items() if 8 < count < 100]
-            check_equal(len(tags), 1, f"sectors with tags among {spots}")
+            changed_bytes = rewrite_sector(not driver)
+            # A disk sector with tags differs in the bytes of one tag.
+            tags = [sector for sector, count in changed_bytes.items() if 8 < count < 100]
+            check_equal(len(tags), 1, f"sectors with tags among {changed_bytes}")
             at = tags[0] * sectors.SECTOR
             before = luks.file.read_bytes()
             with luks.opened(driver, journal=False) as device:
                 old = sectors.read(device, MIB, 4096)
                 sectors.write(device, MIB, bytes(4096))
             now = luks.file.read_bytes()
-            where = [i for i in range(at, at + sectors.SECTOR) if before[i] != now[i]]
-            check_seen(driver, where[-1])
+            tag_bytes = [i for i in range(at, at + sectors.SECTOR) if before[i] != now[i]]
+            check_detected(driver, tag_bytes[-1])
             with luks.opened(driver, journal=False) as device:
                 check_same(sectors.read(device, MIB, 4096), bytes(4096), "sector")
                 check(old != bytes(4096), "the sector already had the new contents")

@@ -6,7 +6,7 @@ usage: bursts.py
 
 For a guest with one CPU, a reference device whose data queue has 1024 descriptors,
 timeout_ms=600000, and vc_burst.ko in the shared folder. With this timeout the watchdog checks the
-queues every 200 s, and vc_burst fails a request after 60 s. So the watchdog cannot hide a
+queues only every 200 s. vc_burst counts a request as lost after 60 s, so the watchdog cannot hide a
 completion that the driver missed.
 """
 
@@ -18,15 +18,17 @@ from lib import crypto, reference, tap
 from lib.tap import check, check_equal, test
 
 RUN = Path("/sys/module/vc_burst/parameters/run")
+# Rounds, and requests in a small burst.
 ROUNDS, SMALL = 2000, 20
-# The bottom half yields after BUDGET requests or slightly more, of LARGE.
+# The bottom half yields after BUDGET requests or slightly more. A LARGE burst exceeds the budget.
 BUDGET, LARGE = 256, 512
 
 
-def run(rounds: int, count: int, hold: int) -> dict[str, int]:
-    """Runs bursts. Returns the counts of vc_burst, and the number of requests of the device."""
+def run(rounds: int, count: int, hold_ms: int) -> dict[str, int]:
+    """Runs bursts of up to `count` requests, with bottom halves disabled for `hold_ms` during each
+    burst. Returns the counts of vc_burst, and the number of requests that the device has served."""
     before = reference.data_requests(reference.status(), status="OK")
-    RUN.write_text(f"{crypto.ASYNC} {rounds} {count} {hold}")
+    RUN.write_text(f"{crypto.ASYNC} {rounds} {count} {hold_ms}")
     tally = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", RUN.read_text())}
     tally["served"] = reference.data_requests(reference.status(), status="OK") - before
     tap.note(str(tally))
@@ -43,9 +45,10 @@ def _() -> None:
 
 @test("the bottom half: other work runs after 256 completions")
 def _() -> None:
-    # The device needs some time to complete all requests.
-    for hold in (100, 1000, 5000):
-        longest = run(3, LARGE, hold)["longest"]
+    # All completions must be pending when bottom halves are enabled again. A slow device needs more
+    # time for that.
+    for hold_ms in (100, 1000, 5000):
+        longest = run(3, LARGE, hold_ms)["longest"]
         check(longest < LARGE, f"{longest} completions in a row")
         if longest >= BUDGET:
             return

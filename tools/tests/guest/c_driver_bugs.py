@@ -5,9 +5,9 @@
 usage: c_driver_bugs.py rust|c S-N...
 
 S-N is the number of a bug in Documentation/requirements.rst. The tests must pass with the Rust
-driver, and fail with the C driver in the known way. For a guest with one reference device, except
-for S-2 and S-23. The shared folder has the test modules. A test that damages the kernel must be the
-last one.
+driver, and fail with the C driver in the known way. For a guest with one reference device. The test
+of S-2 needs QEMU's device with bounce buffers, and the test of S-23 two NUMA nodes. The shared
+folder has the test modules. A test with which the C driver damages the kernel must be the last.
 """
 
 import contextlib
@@ -28,15 +28,15 @@ from lib import crypto, der, fault_requests, module, pubkey, reference, sleep, t
 from lib.kernel_log import KernelLog
 from lib.tap import check, check_equal, check_same
 
-IN_C = sys.argv[1] == "c"
-SECONDS = 20  # time limit of operations that end
-LIMIT = 10  # seconds after which vc_fault considers a request lost
-MODULE = "virtio_crypto" if IN_C else crypto.MODULE
-CIPHER = "virtio_crypto_aes_cbc" if IN_C else "cbc-aes-virtio"
-RSA = "virtio-crypto-rsa" if IN_C else "rsa-virtio"
+IS_C_DRIVER = sys.argv[1] == "c"
+TIME_LIMIT = 20  # of an operation, in seconds
+REQUEST_LIMIT = 10  # seconds after which vc_fault considers a request lost
+MODULE = "virtio_crypto" if IS_C_DRIVER else crypto.MODULE
+CIPHER = "virtio_crypto_aes_cbc" if IS_C_DRIVER else "cbc-aes-virtio"
+RSA = "virtio-crypto-rsa" if IS_C_DRIVER else "rsa-virtio"
 SUBJECT = fault_requests.Subject("cipher", "skcipher", CIPHER, "cbc-aes-lib", 32)
 
-# Any odd number can be the modulus, because the tests only encrypt.
+# A random odd number, not a product of two primes, because the tests only encrypt.
 MODULUS = random.getrandbits(1022) | 1 << 1023 | 1
 EXPONENT = 65537
 KEY = der.integers(MODULUS, EXPONENT)
@@ -45,10 +45,10 @@ SIZE = 128
 
 @dataclasses.dataclass
 class Bug:
-    """A test, and the pattern of its failure with the C driver."""
+    """A test, and the pattern of the test's failure message with the C driver."""
 
     title: str
-    known: str
+    known_failure: str
     function: Callable[[], None]
 
 
@@ -56,24 +56,25 @@ BUGS: dict[str, Bug] = {}
 
 
 def bug(
-    number: str, title: str, known: str
+    number: str, title: str, known_failure: str
 ) -> Callable[[Callable[[], None]], Callable[[], None]]:
     """Returns a decorator that registers a function as the test of a bug."""
 
     def add(function: Callable[[], None]) -> Callable[[], None]:
-        BUGS[number] = Bug(title, known, function)
+        BUGS[number] = Bug(title, known_failure, function)
         return function
 
     return add
 
 
-def check_known_failure(one: Bug) -> None:
+def check_known_failure(known_bug: Bug) -> None:
     """Fails the test unless the function fails in the known way of the C driver."""
     try:
-        one.function()
+        known_bug.function()
     except tap.Failure as failure:
         tap.note(str(failure))
-        check(re.search(one.known, str(failure)), f"the failure is not the known one: {one.known}")
+        pattern = known_bug.known_failure
+        check(re.search(pattern, str(failure)), f"the failure does not match {pattern}")
     else:
         raise tap.Failure("success: the bug is fixed, or the test does not trigger it")
 
@@ -92,8 +93,8 @@ def in_child(work: Callable[[], object], what: str) -> str:
         os._exit(0)
     os.close(writer)
     try:
-        ready, _, _ = select.select([reader], [], [], SECONDS)
-        check(ready, f"{what}: not done within {SECONDS} s")
+        ready, _, _ = select.select([reader], [], [], TIME_LIMIT)
+        check(ready, f"{what}: not done within {TIME_LIMIT} s")
         text = os.read(reader, 4096).decode()
     finally:
         os.close(reader)
@@ -104,7 +105,7 @@ def in_child(work: Callable[[], object], what: str) -> str:
 def requests(count: int = 20) -> fault_requests.Result:
     """Returns the results of cipher requests."""
     if not fault_requests.RUN.exists():
-        subprocess.run(["insmod", "/mnt/share/vc_fault.ko", f"limit={LIMIT}"], check=True)
+        subprocess.run(["insmod", "/mnt/share/vc_fault.ko", f"limit={REQUEST_LIMIT}"], check=True)
     return fault_requests.run(SUBJECT, count)
 
 
@@ -113,7 +114,7 @@ def check_requests(count: int = 20) -> None:
     check_equal(str(requests(count)), f"{count} right", "requests")
 
 
-def keyed() -> pubkey.Transform:
+def transform_with_key() -> pubkey.Transform:
     """Returns an RSA transform with a key."""
     pubkey.load()
     transform = pubkey.Transform(RSA)
@@ -122,19 +123,19 @@ def keyed() -> pubkey.Transform:
 
 
 @contextlib.contextmanager
-def user() -> Iterator[tuple[pubkey.Transform, KernelLog]]:
+def active_user() -> Iterator[tuple[pubkey.Transform, KernelLog]]:
     """Yields a transform with a key, and a kernel log that must have no report. If the block fails,
-    the transform is not freed, because freeing might hang."""
+    a child process keeps the transform open, because freeing might hang."""
     log = KernelLog()
-    transform = keyed()
+    transform = transform_with_key()
     check_encrypt(transform)
-    keeper = os.fork()
-    if not keeper:
+    holder = os.fork()
+    if not holder:
         while True:
             signal.pause()
     yield transform, log
-    os.kill(keeper, signal.SIGKILL)
-    os.waitpid(keeper, 0)
+    os.kill(holder, signal.SIGKILL)
+    os.waitpid(holder, 0)
     transform.close()
     log.check_quiet()
 
@@ -168,17 +169,17 @@ def unbind() -> None:
 def bind() -> None:
     """Binds the device."""
     Path("/sys/bus/virtio/drivers", MODULE, "bind").write_text(module.devices()[0])
-    tap.wait_until(passed, SECONDS, "the cipher is registered")
+    tap.wait_until(cipher_passed, TIME_LIMIT, "the cipher is registered")
 
 
-def passed() -> bool:
+def cipher_passed() -> bool:
     """Returns true if the cipher is registered and has passed its self-test."""
     return any(alg.driver == CIPHER and alg.passed for alg in crypto.algorithms())
 
 
 @bug("S-1", "unbind of a device with a user: no warning", "WARNING")
 def _() -> None:
-    with user() as (transform, log):
+    with active_user() as (transform, log):
         unbind()
         log.check_quiet()
         check_encrypt(transform)
@@ -187,7 +188,7 @@ def _() -> None:
 
 @bug("S-1-memory", "use of an unbound device: no use of freed memory", "KASAN|dead")
 def _() -> None:
-    with user() as (transform, log):
+    with active_user() as (transform, log):
         unbind()
         in_child(lambda: check_encrypt(transform), "a request")
         found = log.matching("KASAN|general protection")
@@ -220,7 +221,7 @@ def _() -> None:
 
 @bug("S-5", "suspend of a device with a user: no warning", "WARNING")
 def _() -> None:
-    with user() as (transform, log):
+    with active_user() as (transform, log):
         sleep.load()
         with sleep.frozen():
             pass
@@ -238,9 +239,9 @@ def _() -> None:
             os.write(writer, str(requests(1)).encode())
             os._exit(0)
         os.close(writer)
-        tap.wait_until(lambda: popped() > before, SECONDS, "the request is in flight")
+        tap.wait_until(lambda: popped() > before, TIME_LIMIT, "the request is in flight")
         unbind()
-        check(select.select([reader], [], [], 3 * SECONDS)[0], "requests: no result")
+        check(select.select([reader], [], [], 3 * TIME_LIMIT)[0], "requests: no result")
         check_equal(os.read(reader, 4096).decode(), "1 right", "request")
     bind()
 
@@ -271,7 +272,7 @@ def _() -> None:
 
 @bug("S-10", "empty RSA input: does not reach the device", r"requests: 1, expected 0")
 def _() -> None:
-    with keyed() as transform:
+    with transform_with_key() as transform:
         before = popped()
         answer = in_child(lambda: transform.crypt(pubkey.ENCRYPT, b"", SIZE).name, "empty input")
         check_equal(popped() - before, 0, "requests")
@@ -288,7 +289,7 @@ def _() -> None:
     transforms = []
     try:
         for _ in range(70):
-            transforms.append(keyed())
+            transforms.append(transform_with_key())
         check_encrypt(transforms[-1])
     finally:
         for transform in transforms:
@@ -305,7 +306,7 @@ def _() -> None:
 
 @bug("S-14", "HW_READY is 0: no request", "D-3: [1-9]")
 def _() -> None:
-    with keyed() as transform:
+    with transform_with_key() as transform:
         check_encrypt(transform)
         reference.command(command="ready", ready=False)
         # Requests before the config change reaches the driver are permitted.
@@ -327,14 +328,14 @@ def _() -> None:
 @bug("S-19", "RSA with a full ring: requests complete", "ENOMEM|results differ")
 def _() -> None:
     flags = pubkey.SLEEP | pubkey.BACKLOG
-    with keyed() as transform, reference.faulty("delay:value=200:queue=0"):
+    with transform_with_key() as transform, reference.faulty("delay:value=200:queue=0"):
         answer = in_child(lambda: check_encrypt(transform, flags, 200), "requests")
         check_equal(answer, "None", "requests")
 
 
 @bug("S-20", "key rejected by the device: no request without a session", "D-23: [1-9]")
 def _() -> None:
-    with keyed() as transform:
+    with transform_with_key() as transform:
         with reference.faulty("refuse-create:queue=control"):
             transform.set_key(KEY)
             transform.crypt(pubkey.ENCRYPT, b"\2" * SIZE, SIZE)
@@ -345,7 +346,7 @@ def _() -> None:
 def _() -> None:
     nodes = len(list(Path("/sys/devices/system/node").glob("node[0-9]*")))
     check_equal(nodes, 2, "nodes")
-    check(passed(), f"{CIPHER} has not passed its self-test")
+    check(cipher_passed(), f"{CIPHER} has not passed its self-test")
 
 
 @bug("S-29", "suspend: no memory leak", r"kmalloc-\S+: [1-9]")
@@ -356,7 +357,7 @@ def _() -> None:
 
 for name in sys.argv[2:]:
     tested = BUGS[name]
-    tap.test(f"{name}: {'the C driver fails: ' if IN_C else ''}{tested.title}")(
-        partial(check_known_failure, tested) if IN_C else tested.function
+    tap.test(f"{name}: {'the C driver fails: ' if IS_C_DRIVER else ''}{tested.title}")(
+        partial(check_known_failure, tested) if IS_C_DRIVER else tested.function
     )
 tap.run()

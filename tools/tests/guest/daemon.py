@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""The daemon serves a guest: the driver registers what the daemon offers, programs get OpenSSL's
-results, and the kernel's own cipher reads a volume that the device has written.
+"""The daemon serves a guest: the driver registers the algorithms that the daemon offers, results
+through AF_ALG are OpenSSL's, and the kernel's own cipher reads a volume that the device has written.
 
 For a guest with a daemon device, and the module loaded with prefer=1.
 """
@@ -19,22 +19,22 @@ FILES = 20
 log = KernelLog()
 
 
-@test("the driver registers the algorithms that the daemon offers, and no others")
+@test("registration: the algorithms that the daemon offers, and no others")
 def _() -> None:
     found, expected = crypto.registered(), crypto.variants()
     check_equal(sorted(expected - found), [], "not registered")
-    check_equal(sorted(found - expected), [], "registered besides")
+    check_equal(sorted(found - expected), [], "registered, but not offered")
     tap.note(f"{len(found)} algorithms")
 
 
-@test("all of them have passed their self-tests")
+@test("registered algorithms: all have passed their self-tests")
 def _() -> None:
     failed = [name for name, algorithm in crypto.ours().items() if not algorithm.passed]
     check_equal(failed, [], "failed")
 
 
-def encrypts(cipher: Cipher) -> None:
-    """Requests of all sizes, with the longest key, in both directions."""
+def check_cipher(cipher: Cipher) -> None:
+    """Sends requests of all sizes in both directions, with the longest key."""
     key, iv = cipher.random_key(), cipher.random_iv()
     before = driver_state.completed()
     with afalg.Transform(cipher.synchronous, key) as transform:
@@ -47,29 +47,31 @@ def encrypts(cipher: Cipher) -> None:
     check_equal(driver_state.completed() - before, 2 * len(SIZES), "requests of the device")
 
 
-for one in ciphers.of_devices():
-    test(f"{one.name}: results through AF_ALG are OpenSSL's, by the device")(partial(encrypts, one))
+for each in ciphers.of_devices():
+    test(f"{each.name}: OpenSSL's results through AF_ALG, on the device")(
+        partial(check_cipher, each)
+    )
 
 
-@test("a LUKS2 volume is written and read by the device, and read by the kernel's own cipher")
+@test("LUKS2 volume: the device writes and reads it, the kernel's own cipher reads it")
 def _() -> None:
     volume = workloads.Volume()
     volume.open()
     before = driver_state.completed()
     tap.wait_until(lambda: volume.files() >= FILES, 120, f"{FILES} files are written")
-    check(driver_state.completed() > before + FILES, "the device did not work")
+    check(driver_state.completed() > before + FILES, "the device has completed too few requests")
     volume.close()
 
 
-@test("no request has failed or run on the fallback, and the device was not restarted")
+@test("requests: none has failed or run on the fallback; the device was not restarted")
 def _() -> None:
-    check_equal(driver_state.fallbacks(), BEFORE, "requests on the fallback")
+    check_equal(driver_state.fallbacks(), SELFTEST_FALLBACKS, "requests on the fallback")
     check_equal(driver_state.restarts(), 0, "restarts")
     log.check_quiet()
 
 
 tap.wait_until(lambda: crypto.is_tested(log), 600, "the self-tests end")
-# Those of the self-tests that may not sleep.
-BEFORE = driver_state.fallbacks()
+# The self-tests also send synchronous requests that may not sleep. These run on the fallback.
+SELFTEST_FALLBACKS = driver_state.fallbacks()
 afalg.prepare()
 tap.run()

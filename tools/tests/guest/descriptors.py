@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """The descriptors of data requests have the layout that DPDK's vhost_crypto requires.
 
-The first descriptor contains exactly the header, with 72 bytes. The IV and the status byte have a
-descriptor each. A request that vhost_crypto accepts has at most 32 descriptors.
+The first descriptor contains exactly the header, which has 72 bytes. The IV and the status byte have
+a descriptor each. vhost_crypto accepts at most 32 descriptors in a request.
 
 For a guest with a reference device with "trace". The device's log is in the shared folder.
 """
@@ -18,9 +18,9 @@ from lib.tap import check, check_equal, check_same, test
 
 TRACE = Path("/mnt/share/trace-0.jsonl")
 HEADER, IV, STATUS = 72, 16, 1  # bytes
-MOST = 32
-# In bytes, up to the longest source that vhost_crypto accepts for a cipher, and for a cipher with a
-# MAC. Longer requests may have more descriptors.
+MAX_DESCRIPTORS = 32
+# Sizes in bytes. The last one is the longest source that vhost_crypto accepts, for a cipher and for a
+# cipher with a MAC. Longer requests may have more descriptors.
 SIZES = (16, 512, 1024, 2176)
 CHAIN_SIZES = (*SIZES, 4096)
 
@@ -45,8 +45,8 @@ def _() -> None:
         for size in CHAIN_SIZES:
             sealed = chain.seal(iv, b"", data[:size])
             check_same(chain.unseal(iv, b"", sealed), data[:size], f"{size} bytes with a MAC")
-    made = reference.data_requests(reference.status(), status="OK") - before
-    check(made >= len(SIZES) + len(CHAIN_SIZES), f"the device has served {made} requests")
+    served = reference.data_requests(reference.status(), status="OK") - before
+    check(served >= len(SIZES) + len(CHAIN_SIZES), f"the device has served {served} requests")
 
 
 @test("header: a descriptor of 72 bytes")
@@ -74,7 +74,7 @@ def _() -> None:
 def _() -> None:
     most = max(len(line["readable"]) + len(line["writable"]) for line in requests())
     tap.note(f"maximum {most}")
-    check(most <= MOST, f"a request has {most} descriptors")
+    check(most <= MAX_DESCRIPTORS, f"a request has {most} descriptors")
 
 
 afalg.prepare()

@@ -4,7 +4,7 @@
 
 usage: device_events.py [--tunnel] [--soak SECONDS] [--seed SEED] EVENT...
 
---tunnel tests a connection through IPsec instead.
+With --tunnel the workload is a connection through IPsec instead of a volume.
 
 For a guest with the module parameter prefer=1. The events are
   needs-reset  the device sets DEVICE_NEEDS_RESET, 20 times (a vfio device)
@@ -36,7 +36,7 @@ from lib.tap import check, check_equal, test, wait_until
 from lib.workloads import Tunnel, Volume, Workload
 
 LONG = 300
-# Faults that harm no request.
+# Faults after which every request still completes with the correct result.
 FAULTS = """
     delay:value=20 reorder used-len-short used-len-long used-len-zero no-interrupt:count=5
     duplicate-used:count=1 wrong-id:queue=0:count=1 wrong-id:queue=control:count=1 refuse-operation
@@ -54,7 +54,7 @@ chance = random.Random(options.seed)
 log = KernelLog()
 
 
-stage: Workload = Tunnel() if options.tunnel else Volume()
+workload: Workload = Tunnel() if options.tunnel else Volume()
 
 
 def served() -> int:
@@ -73,10 +73,10 @@ def wait_until_served(what: str) -> None:
 
     def is_served() -> bool:
         before = served()
-        stage.wait_for_progress(LONG)
+        workload.wait_for_progress(LONG)
         return served() > before
 
-    wait_until(is_served, LONG, f"{what}: a device serves the {stage.what}")
+    wait_until(is_served, LONG, f"{what}: a device serves the {workload.what}")
 
 
 def restarts() -> int:
@@ -90,9 +90,9 @@ def is_ready() -> bool:
     return any("state: ready\n" in path.read_text() for path in states)
 
 
-@test(f"{stage.what}: uses the device")
+@test(f"{workload.what}: uses the device")
 def _() -> None:
-    stage.open()
+    workload.open()
     wait_until_served("start")
 
 
@@ -111,10 +111,11 @@ def silence(round_: int) -> None:
 
 
 def faults(_: int) -> None:
-    """A random fault that leaves input data intact: dm-crypt decrypts in place."""
+    """The device has a random fault. The faults leave input data intact, because dm-crypt decrypts in
+    place, and the fallback must be able to repeat a request."""
     with reference.faulty(chance.choice(FAULTS)):
         time.sleep(1)
-        stage.wait_for_progress(LONG)
+        workload.wait_for_progress(LONG)
     reference.command(command="ready", ready=True)
 
 
@@ -122,7 +123,7 @@ def ready(_: int) -> None:
     """The device is not ready for a while."""
     reference.command(command="ready", ready=False)
     wait_until(lambda: not is_ready(), LONG, "not ready")
-    stage.wait_for_progress(LONG)
+    workload.wait_for_progress(LONG)
     reference.command(command="ready", ready=True)
 
 
@@ -130,7 +131,7 @@ def rebind(_: int) -> None:
     """Every device is unbound and bound again."""
     for name in module.devices():
         (module.DRIVER / "unbind").write_text(name)
-    stage.wait_for_progress(LONG)
+    workload.wait_for_progress(LONG)
     for name in module.devices():
         (module.DRIVER / "bind").write_text(name)
 
@@ -140,7 +141,7 @@ def reset(_: int) -> None:
     for name in module.devices():
         file = (module.DEVICES / name).resolve().parent / "reset"
         if not file.exists():
-            raise tap.Skip("the transport cannot reset this function")
+            raise tap.Skip("PCI cannot reset this function")
         file.write_text("1")
 
 
@@ -148,7 +149,7 @@ def unplug(_: int) -> None:
     """The only device is unplugged and plugged in again."""
     plug = Plug()
     plug.pull()
-    stage.wait_for_progress(LONG)
+    workload.wait_for_progress(LONG)
     plug.push()
 
 
@@ -161,17 +162,17 @@ def fail_over(round_: int) -> None:
 
     def is_served() -> bool:
         before = reference.data_requests(reference.status(other), status="OK")
-        stage.wait_for_progress(LONG)
+        workload.wait_for_progress(LONG)
         return reference.data_requests(reference.status(other), status="OK") > before
 
-    wait_until(is_served, LONG, f"device {other} serves the {stage.what}")
+    wait_until(is_served, LONG, f"device {other} serves the {workload.what}")
     plug.push()
     # New sessions are distributed over both devices again.
-    wait_until(lambda: spread(plug.number), LONG, f"device {plug.number} is used again")
+    wait_until(lambda: gets_sessions(plug.number), LONG, f"device {plug.number} is used again")
 
 
-def spread(number: int) -> bool:
-    """Returns true if a device gets some of the sessions of new transforms."""
+def gets_sessions(number: int) -> bool:
+    """Returns true if a device gets at least 4 of the sessions of 8 new transforms."""
     before = reference.status(number)["sessions"]
     with contextlib.ExitStack() as stack:
         for _ in range(8):
@@ -213,19 +214,19 @@ def soak() -> None:
 
 
 if options.soak:
-    test(f"random events for {options.soak} s: the {stage.what} works")(soak)
+    test(f"random events for {options.soak} s: the {workload.what} works")(soak)
 else:
     for EVENT in options.events:
 
-        @test(f"{EVENTS[EVENT][0]}: the {stage.what} works")
+        @test(f"{EVENTS[EVENT][0]}: the {workload.what} works")
         def _(name: str = EVENT) -> None:
             for round_ in range(EVENTS[name][1]):
                 run_event(name, round_)
 
 
-@test(f"{stage.what}: no request failed, data unchanged")
+@test(f"{workload.what}: no request failed, data unchanged")
 def _() -> None:
-    stage.close()
+    workload.close()
     log.check_quiet()
 
 

@@ -1,12 +1,13 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
 """The device is frozen and restored, as in a system suspend, while a volume is written and a
-program has a transform. No data may be lost, and the device must serve both again.
+program has a transform. No data may be lost, and afterwards the device must serve the volume and the
+program again.
 
 usage: device_suspend.py
 
-For a guest with a reference device, and vc_sleep.ko in the shared folder. Unlike in a system
-suspend, user processes are not frozen: their requests run on the fallback while the device is
+For a guest with a reference device, and vc_sleep.ko in the shared folder. A system suspend freezes
+user processes, too, but this test does not. Their requests run on the fallback while the device is
 frozen. Freezing and restoring must not take long.
 """
 
@@ -21,7 +22,7 @@ from lib.tap import check_equal, test, wait_until
 log = KernelLog()
 
 
-class Held:
+class Shared:
     """State that the tests share."""
 
     users: ActiveUsers
@@ -38,8 +39,8 @@ def _() -> None:
 
 @test("start: the device serves a program and a volume")
 def _() -> None:
-    Held.users = ActiveUsers()
-    Held.users.wait_until_served("start")
+    Shared.users = ActiveUsers()
+    Shared.users.wait_until_served("start")
 
 
 @test("10 times frozen: the fallback runs, the device has no session")
@@ -48,12 +49,12 @@ def _() -> None:
         with sleep.frozen():
             check_equal(reference.status()["sessions"], 0, "sessions of the frozen device")
             before = served()
-            check_right(Held.users.transform, "frozen")
-            Held.users.writer.wait_for_progress(LONG)
+            check_right(Shared.users.transform, "frozen")
+            Shared.users.writer.wait_for_progress(LONG)
             with afalg.Transform(crypto.SYNC, KEY) as other:
                 check_right(other, "new transform")
             check_equal(served(), before, "requests served by the frozen device")
-        Held.users.wait_until_served(f"round {number}")
+        Shared.users.wait_until_served(f"round {number}")
 
 
 @test("20 times frozen and restored immediately: the device works")
@@ -61,7 +62,7 @@ def _() -> None:
     for _ in range(20):
         with sleep.frozen():
             pass
-    Held.users.wait_until_served("after")
+    Shared.users.wait_until_served("after")
 
 
 @test("frozen while keys are set continuously: the device works")
@@ -71,7 +72,7 @@ def _() -> None:
             time.sleep(0.2)
             with sleep.frozen():
                 time.sleep(0.1)
-    Held.users.wait_until_served("after")
+    Shared.users.wait_until_served("after")
 
 
 @test("frozen during the self-tests: they pass")
@@ -83,12 +84,12 @@ def _() -> None:
         with sleep.frozen():
             time.sleep(0.05 * number)
     wait_passed()
-    Held.users.wait_until_served("after")
+    Shared.users.wait_until_served("after")
 
 
 @test("end: files are correct, no session is left")
 def _() -> None:
-    Held.users.close()
+    Shared.users.close()
 
 
 @test("no kernel reports")

@@ -30,12 +30,12 @@ def wait_passed() -> None:
 
     def passed() -> bool:
         found = crypto.ours()
-        return all(one.driver in found and found[one.driver].passed for one in ALL)
+        return all(each.driver in found and found[each.driver].passed for each in ALL)
 
     wait_until(passed, LIMIT, "all have passed the self-tests")
 
 
-def made() -> int:
+def computed() -> int:
     """Returns how many digests the device has computed."""
     now = reference.status()
     return sum(reference.requests(now, operation=name, status="OK") for name in ("HASH", "MAC"))
@@ -46,13 +46,13 @@ def _() -> None:
     wait_passed()
     ours = crypto.ours().values()
     found = {alg.driver for alg in ours if alg.fields["type"] in ("ahash", "shash")}
-    check_equal(found, {one.driver for one in ALL}, "registered")
+    check_equal(found, {each.driver for each in ALL}, "registered")
 
 
 @test("hashes and MACs: all are asynchronous only")
 def _() -> None:
     found = crypto.ours()
-    wrong = [one.driver for one in ALL if found[one.driver].synchronous]
+    wrong = [each.driver for each in ALL if found[each.driver].synchronous]
     check_equal(wrong, [], "synchronous")
 
 
@@ -67,18 +67,18 @@ def by_afalg(name: str, key: bytes | None, data: bytes, size: int) -> bytes:
 @test("AF_ALG: uses the kernel's own hashes, with any priority of the driver")
 def _() -> None:
     data, key = os.urandom(100_000), os.urandom(40)
-    before = made()
+    before = computed()
     for name in ("md5", "sha1", *digests.SHA2):
         plain, keyed = digests.ALL[name], digests.ALL[f"hmac({name})"]
         expected = hashlib.new(name, data).digest()
         check_same(by_afalg(plain.name, None, data, plain.size), expected, plain.name)
         expected = hmac.digest(key, data, name)
         check_same(by_afalg(keyed.name, key, data, keyed.size), expected, keyed.name)
-    check_equal(made() - before, 0, "digests of the device")
+    check_equal(computed() - before, 0, "digests of the device")
 
 
-def refused(digest: Digest) -> None:
-    """Fails the test unless AF_ALG rejects a driver name of the driver."""
+def check_rejected(digest: Digest) -> None:
+    """Fails the test unless AF_ALG rejects the driver name of a hash or MAC."""
     try:
         afalg.Transform(digest.driver, kind="hash").close()
     except OSError as error:
@@ -87,16 +87,16 @@ def refused(digest: Digest) -> None:
         raise tap.Failure(f"{digest.driver}: bind() succeeded")
 
 
-@test("AF_ALG: driver names of the driver give ENOENT")
+@test("AF_ALG: hashes and MACs by driver name: ENOENT")
 def _() -> None:
-    for one in ALL:
-        refused(one)
+    for each in ALL:
+        check_rejected(each)
 
 
 @contextlib.contextmanager
 def load(digest: Digest) -> Iterator[None]:
     """Computes digests during the block. No digest may be wrong."""
-    before = made()
+    before = computed()
     running = test_module.TestModule(
         "vc_hash",
         driver=digest.driver,
@@ -108,7 +108,7 @@ def load(digest: Digest) -> Iterator[None]:
         max_len=1024,
     )
     try:
-        wait_until(lambda: made() > before, 60, "the device computes digests")
+        wait_until(lambda: computed() > before, 60, "the device computes digests")
         yield
         check(running.running(), "the load has ended early")
     finally:
@@ -129,27 +129,28 @@ def fault(text: str) -> Iterator[None]:
 
 def wait_until_served(what: str) -> None:
     """Waits until the device computes a digest."""
-    before = made()
-    wait_until(lambda: made() > before, 30, f"{what}: the device computes digests")
+    before = computed()
+    wait_until(lambda: computed() > before, 30, f"{what}: the device computes digests")
 
 
-SOME = [digests.ALL[name] for name in ("sha256", "hmac(sha512)", "cmac(aes)")]
+# Algorithms of the tests under load.
+TESTED = [digests.ALL[name] for name in ("sha256", "hmac(sha512)", "cmac(aes)")]
 
 
 @test("unbind and bind under load: the fallback completes requests meanwhile")
 def _() -> None:
-    for one in SOME:
-        with load(one):
+    for each in TESTED:
+        with load(each):
             with fault("delay:value=20"):
                 time.sleep(1)
                 module.unbind()
-            before = made()
+            before = computed()
             time.sleep(1)
-            check_equal(made(), before, "digests of the unbound device")
+            check_equal(computed(), before, "digests of the unbound device")
             for name in module.devices():
                 (module.DRIVER / "bind").write_text(name)
-            # The transform has an earlier key, or needs none.
-            wait_until_served(one.driver)
+            # The transform must use the device again without another setkey.
+            wait_until_served(each.driver)
         wait_passed()
 
 
@@ -160,19 +161,19 @@ def _() -> None:
     def restarts() -> int:
         return len(log.matching("device reset and restarted"))
 
-    for one in SOME:
+    for each in TESTED:
         before = restarts()
-        with load(one):
+        with load(each):
             with fault("never-answer:after=1000:count=50"):
                 wait_until(lambda: restarts() > before, 30, "a reset")
-            wait_until_served(one.driver)
+            wait_until_served(each.driver)
         wait_passed()
 
 
 @test("device rejects requests or returns invalid statuses under load: the fallback runs")
 def _() -> None:
-    for one in SOME:
-        with load(one):
+    for each in TESTED:
+        with load(each):
             for text in (
                 "refuse-operation:value=1",
                 "refuse-operation:value=3",
