@@ -1,7 +1,8 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""A device with few sessions: if all are in use, a key that is used in one direction only releases
-the session of the other direction.
+"""A device with few sessions. A key has a session for each direction. If all sessions are in use, the
+driver releases the session of an unused direction: a key that was used only to encrypt loses its
+session for decryption.
 
 usage: directions.py SESSIONS
 
@@ -38,8 +39,9 @@ class User:
         self.data = {afalg.ENCRYPT: DATA, afalg.DECRYPT: afalg.openssl(key, IV, DATA)}
         self.transform = afalg.Transform(crypto.SYNC, key)
 
-    def on_device(self, op: int) -> bool:
-        """Sends a request and checks its result. Returns true if the device has served it."""
+    def is_on_device(self, op: int) -> bool:
+        """Sends a request and checks the result. Returns true if the device has served the
+        request."""
         before = served()
         expected = self.data[afalg.DECRYPT if op == afalg.ENCRYPT else afalg.ENCRYPT]
         check_same(self.transform.crypt(op, IV, self.data[op]), expected, "result")
@@ -48,17 +50,18 @@ class User:
 
 @contextlib.contextmanager
 def users(count: int, *ops: int) -> Iterator[list[User]]:
-    """Yields `count` users. Each runs these operations on the device before the next is created."""
+    """Creates and yields `count` users. Each user runs the operations `ops` on the device before the
+    next user is created."""
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
-    found = []
+    created = []
     try:
         for number in range(count):
-            found.append(User())
+            created.append(User())
             for op in ops:
-                check(found[-1].on_device(op), f"user {number}: on the fallback")
-        yield found
+                check(created[-1].is_on_device(op), f"user {number}: on the fallback")
+        yield created
     finally:
-        for user in found:
+        for user in created:
             user.transform.close()
 
 
@@ -67,7 +70,7 @@ def _() -> None:
     with users(SESSIONS - 1, afalg.ENCRYPT) as all_users:
         check_equal(reference.status()["sessions"], SESSIONS, "sessions")
         for user in all_users:
-            check(user.on_device(afalg.ENCRYPT), "a used session was released")
+            check(user.is_on_device(afalg.ENCRYPT), "a used session was released")
 
 
 @test("released session: first request on the fallback, later ones on the device")
@@ -76,30 +79,30 @@ def _() -> None:
         first = all_users[0]
         for user in all_users[1:]:
             user.transform.close()
-        check(not first.on_device(afalg.ENCRYPT), "the session was not released")
-        wait_until(lambda: first.on_device(afalg.ENCRYPT), LONG, "on the device")
-        check(first.on_device(afalg.DECRYPT), "the other direction has lost its session")
+        check(not first.is_on_device(afalg.ENCRYPT), "the session was not released")
+        wait_until(lambda: first.is_on_device(afalg.ENCRYPT), LONG, "on the device")
+        check(first.is_on_device(afalg.DECRYPT), "the other direction has lost its session")
 
 
 @test("no free session for a released one: the other direction keeps its session")
 def _() -> None:
     with users(SESSIONS - 1, afalg.ENCRYPT) as all_users:
         # The last user has both sessions.
-        check(all_users[-1].on_device(afalg.DECRYPT), "the last user has one session")
+        check(all_users[-1].is_on_device(afalg.DECRYPT), "the last user has one session")
         for _ in range(20):
-            check(not all_users[0].on_device(afalg.DECRYPT), "a session was free")
-            check(all_users[0].on_device(afalg.ENCRYPT), "the other direction lost its session")
+            check(not all_users[0].is_on_device(afalg.DECRYPT), "a session was free")
+            check(all_users[0].is_on_device(afalg.ENCRYPT), "the other direction lost its session")
 
 
 @test("keys used in both directions: no session is released")
 def _() -> None:
     with users(SESSIONS // 2, afalg.ENCRYPT, afalg.DECRYPT) as all_users:
-        another = User()
-        check(not another.on_device(afalg.ENCRYPT), "a session was free")
-        another.transform.close()
+        extra_user = User()
+        check(not extra_user.is_on_device(afalg.ENCRYPT), "a session was free")
+        extra_user.transform.close()
         for user in all_users:
             for op in (afalg.ENCRYPT, afalg.DECRYPT):
-                check(user.on_device(op), "a session was released")
+                check(user.is_on_device(op), "a session was released")
 
 
 @test("no kernel reports")

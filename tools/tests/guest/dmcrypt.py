@@ -4,11 +4,15 @@
 
 usage: dmcrypt.py plain64|essiv|xts|luks2|luks2-default [--tree MIB] [--sector-size BYTES]
 
-plain64 and essiv (CBC), and xts: a table for dmsetup names the driver's algorithm. luks2:
-cryptsetup formats a volume with aes-cbc-essiv:sha256. luks2-default: cryptsetup formats a volume
-with its default, aes-xts-plain64 with a key of 512 bits. A LUKS volume must use the driver if the
-driver was loaded with prefer=1, and must not use the driver otherwise. One implementation writes a
-file system with a tree of files. The other one checks the file system and compares the files.
+The cases are
+  plain64, essiv  a dmsetup table that names the driver's CBC
+  xts             a dmsetup table that names the driver's XTS
+  luks2           a LUKS2 volume with aes-cbc-essiv:sha256
+  luks2-default   a LUKS2 volume with cryptsetup's default: aes-xts-plain64, a key of 512 bits
+
+A LUKS volume must use the driver if the module parameter prefer is 1, and must not use the driver
+otherwise. One implementation writes a file system with a tree of files. The other implementation
+checks the file system and compares the files.
 """
 
 import argparse
@@ -63,7 +67,7 @@ class Plain:
         line = volume.table(self.device, cipher(driver), self.key, options.sector_size)
         return volume.mapped(f"by-{driver}", line)
 
-    def ours(self) -> contextlib.AbstractContextManager[Path]:
+    def with_driver(self) -> contextlib.AbstractContextManager[Path]:
         """Opens the volume with the driver's algorithm."""
         return self._opened(CIPHER.asynchronous)
 
@@ -83,14 +87,16 @@ class Luks:
     def format(self) -> None:
         """Writes the header."""
         iterations = ("--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000")
-        how = ("--cipher", LUKS["luks2"], "--key-size", "256") if options.case == "luks2" else ()
+        # Without these options cryptsetup uses its default cipher.
+        essiv = ("--cipher", LUKS["luks2"], "--key-size", "256")
+        cipher_ = essiv if options.case == "luks2" else ()
         sector = ("--sector-size", str(options.sector_size))
-        run("cryptsetup", "luksFormat", "--batch-mode", "--type", "luks2", *how, *iterations,
+        run("cryptsetup", "luksFormat", "--batch-mode", "--type", "luks2", *cipher_, *iterations,
             *sector, "--key-file", self.key_file, self.device)  # fmt: skip
 
     @contextlib.contextmanager
-    def ours(self) -> Iterator[Path]:
-        """Opens the volume with cryptsetup. The kernel chooses the implementation."""
+    def with_driver(self) -> Iterator[Path]:
+        """Opens the volume with cryptsetup. The kernel chooses the implementation by priority."""
         # --disable-keyring puts the key itself into the table, for without_driver().
         run("cryptsetup", "open", "--disable-keyring", "--key-file", self.key_file,
             self.device, "luks")  # fmt: skip
@@ -103,7 +109,7 @@ class Luks:
     @contextlib.contextmanager
     def without_driver(self) -> Iterator[Path]:
         """Opens the volume with cryptsetup's table, changed to name the kernel's own cipher."""
-        with self.ours():
+        with self.with_driver():
             pass
         name = LUKS[options.case]
         check(f" {name} " in self.line, f"unexpected table: {self.line}")
@@ -117,15 +123,15 @@ def tree_bytes() -> int:
     return sum(path.stat().st_size for path in TREE.rglob("*") if path.is_file())
 
 
-def wanted() -> bool:
+def driver_expected() -> bool:
     """Returns true if the open volume must use the driver."""
     return options.case not in LUKS or crypto.preferred(CIPHER.name)
 
 
 def check_work(name: str, count: int) -> None:
-    """Fails the test unless the host processed the whole tree if `wanted`, and nothing
-    otherwise."""
-    if wanted():
+    """Fails the test unless the host processed the whole tree, or nothing if the volume must not use
+    the driver."""
+    if driver_expected():
         size = tree_bytes()
         check(count >= size, f"the host {name} {count} bytes of at least {size}")
     else:
@@ -138,8 +144,10 @@ def users() -> int:
 
 
 def check_used() -> None:
-    """Fails the test unless the driver has users if `wanted`, and none otherwise."""
-    check((users() > 0) == wanted(), f"/proc/crypto: {users()} users of the driver's algorithms")
+    """Fails the test unless the driver has users, or no users if the volume must not use the
+    driver."""
+    used = users() > 0
+    check(used == driver_expected(), f"/proc/crypto: {users()} users of the driver's algorithms")
 
 
 def write_tree(device: Path) -> None:
@@ -170,12 +178,12 @@ def main() -> None:
     generic = crypto.generic(CIPHER.name).driver
     tap.note(f"{len(expected)} files, {tree_bytes()} bytes; without the driver: {generic}")
     if options.case in LUKS:
-        tap.note(f"the driver is {'' if wanted() else 'not '}preferred")
+        tap.note(f"the driver is {'' if driver_expected() else 'not '}preferred")
 
     @test(f"{case}: the expected implementation writes a file system")
     def _() -> None:
         disk.format()
-        with host.watched() as work, disk.ours() as opened:
+        with host.watched() as work, disk.with_driver() as opened:
             check_used()
             write_tree(opened)
         check_work("encrypted", work.encrypt_bytes)
@@ -193,7 +201,7 @@ def main() -> None:
 
     @test(f"{case}: the expected implementation reads the files, and fsck finds no error")
     def _() -> None:
-        with host.watched() as work, disk.ours() as opened:
+        with host.watched() as work, disk.with_driver() as opened:
             check_used()
             read_tree(opened, expected)
         check_work("decrypted", work.decrypt_bytes)

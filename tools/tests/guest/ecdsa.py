@@ -25,7 +25,7 @@ HASHES = ("sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256")
 
 
 def test(title: str, quick: bool = False) -> Callable[[Callable[[], None]], Callable[[], None]]:
-    """Returns the decorator of tap. With --quick, tests that are not quick are left out."""
+    """Returns tap.test(title), or a decorator that does nothing for a long test with --quick."""
     return tap.test(title) if quick or not QUICK else lambda function: function
 
 
@@ -52,9 +52,9 @@ def wait_for_no_session() -> None:
 
 
 @contextlib.contextmanager
-def fault(name: str, **how: object) -> Iterator[None]:
+def fault(name: str, **fault_options: object) -> Iterator[None]:
     """Injects a fault during the block."""
-    reference.command(command="fault", fault={"name": name, **how})
+    reference.command(command="fault", fault={"name": name, **fault_options})
     try:
         yield
     finally:
@@ -62,7 +62,7 @@ def fault(name: str, **how: object) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def both(curve: keys.Curve, template: str = "x962") -> Iterator[tuple[Transform, Transform]]:
+def keyed_pair(curve: keys.Curve, template: str = "x962") -> Iterator[tuple[Transform, Transform]]:
     """Yields transforms of both implementations with the curve's public key."""
 
     def name(base: str) -> str:
@@ -88,8 +88,9 @@ def _() -> None:
             digest = hashlib.new(hash_, b"message").digest()
             signatures[digest] = curve.sign(digest)
         for template in ("x962", "p1363", ""):
-            # Using a template starts its self-test, so count the device's requests afterwards.
-            with both(curve, template) as (ours, theirs):
+            # The first use of a template starts a self-test, so count the device's requests
+            # afterwards.
+            with keyed_pair(curve, template) as (ours, theirs):
                 before = verified(stateless=STATELESS)
                 for digest, signature in signatures.items():
                     r, s = der.numbers(signature)
@@ -107,7 +108,7 @@ def _() -> None:
 def _() -> None:
     for curve in keys.CURVES:
         for template in ("x962", "p1363", ""):
-            with both(curve, template) as (ours, theirs):
+            with keyed_pair(curve, template) as (ours, theirs):
                 check_equal(ours.do(pubkey.SIZES), theirs.do(pubkey.SIZES), curve.name)
 
 
@@ -119,8 +120,8 @@ def _() -> None:
         signature = curve.sign(digest)
         r, s = der.numbers(signature)
         n, top = curve.order, (1 << 8 * curve.field) - 1
-        with both(curve) as (ours, theirs), both(curve, "p1363") as (ours_2, theirs_2):
-            with both(curve, "") as (ours_3, theirs_3):
+        with keyed_pair(curve) as (ours, theirs), keyed_pair(curve, "p1363") as (ours_2, theirs_2):
+            with keyed_pair(curve, "") as (ours_3, theirs_3):
 
                 def same(signature: bytes, digest: bytes, pair: tuple[Transform, Transform]) -> None:
                     actual, expected = (transform.verify(signature, digest) for transform in pair)
@@ -165,12 +166,12 @@ def _() -> None:
     curve = keys.CURVES[3]
     digest = os.urandom(64)
     signature = curve.sign(digest)
-    # The standard uses the first 521 bits of a digest, and so does openssl, which devices use.
-    # These digests have the same first 521 bits. The kernel's own implementation uses all bits.
+    # The standard uses the first 521 bits of a digest, and so do devices that use openssl. Those bits
+    # are the same number in all these digests. The kernel's own implementation uses all bits.
     number = int.from_bytes(digest)
     digests = [digest, number.to_bytes(65)]
     digests += [(number << 7).to_bytes(66) + bytes(more) for more in (0, 1, 6, 34)]
-    with both(curve) as (ours, theirs):
+    with keyed_pair(curve) as (ours, theirs):
         results = [theirs.verify(signature, each) for each in digests]
         for each, expected in zip(digests, results):
             check_equal(ours.verify(signature, each), expected, f"a digest of {len(each)} bytes")
@@ -210,7 +211,7 @@ def _() -> None:
     for curve in keys.CURVES:
         digest = hashlib.sha256(b"message").digest()
         signature = curve.sign(digest)
-        with both(curve) as (ours, theirs):
+        with keyed_pair(curve) as (ours, theirs):
             for what, point in points(curve):
                 expected = theirs.set_key(point)
                 check_equal(ours.set_key(point), expected, f"{curve.name}: {what}")
@@ -226,11 +227,11 @@ def _() -> None:
 def _() -> None:
     for curve, extra in itertools.product(keys.CURVES, (0, 6)):
         if extra and curve.name != "p521":
-            continue  # their coordinates are whole words, so the kernel accepts no zeros
+            continue  # coordinates of other curves fill whole words, so the kernel accepts no zeros
         good = curve.public
         x, y = good[1 : 1 + curve.field], good[1 + curve.field :]
         digest = os.urandom(32)
-        with both(curve) as (ours, _):
+        with keyed_pair(curve) as (ours, _):
             check_equal(ours.set_key(b"\4" + bytes(extra) + x + bytes(extra) + y), OK, "key")
             before = verified()
             check_equal(ours.verify(curve.sign(digest), digest), OK, "signature")
@@ -262,9 +263,9 @@ def numbers(curve: keys.Curve, signature: bytes) -> tuple[int, int]:
 @test("sign: openssl and the kernel's own accept the device's signatures")
 def _() -> None:
     for curve in keys.CURVES:
-        with Transform(driver(curve), sig=True) as ours, Transform(generic(curve), sig=True) as soft:
+        with Transform(driver(curve), sig=True) as ours, Transform(generic(curve), sig=True) as theirs:
             check_equal(ours.set_key(curve.private, private=True), OK, "private key")
-            check_equal(soft.set_key(curve.public), OK, "public key")
+            check_equal(theirs.set_key(curve.public), OK, "public key")
             check_equal(ours.max_size, 144, "longest signature")
             for hash_ in HASHES:
                 digest = hashlib.new(hash_, os.urandom(10)).digest()
@@ -272,7 +273,7 @@ def _() -> None:
                 check_equal(answer.ret, 144, f"{curve.name}, {hash_}: signature")
                 r, s = numbers(curve, answer.data)
                 check(curve.verify(der.integers(r, s), digest), f"{curve.name}: openssl: {r}, {s}")
-                check_equal(soft.verify(answer.data, digest), OK, "the kernel's implementation")
+                check_equal(theirs.verify(answer.data, digest), OK, "the kernel's implementation")
                 before = verified()
                 check_equal(ours.verify(answer.data, digest), OK, "with a private key")
                 check_equal(verified() - before, 1, "verified by the device")
@@ -298,7 +299,7 @@ def _() -> None:
             curve.public,
             curve.private_without_public,
             other.private,
-            # A public point that does not match the private key, and is not on the curve.
+            # The public point does not match the private key, and is not on the curve.
             good[:-1] + bytes([good[-1] ^ 1]),
         ]
         with Transform(driver(curve), sig=True) as transform:
@@ -332,10 +333,10 @@ def _() -> None:
                 {"name": "corrupt-output"},
                 {"name": "fail-after-write"},
             ]
-            for how in faults:
-                with fault(**how):
+            for fault_options in faults:
+                with fault(**fault_options):
                     answer = transform.do(pubkey.SIGN, bytes(32), dst_len=144)
-                check_equal(answer.name, "EIO", f"{how}")
+                check_equal(answer.name, "EIO", f"{fault_options}")
                 check_equal(answer.data, bytes(144), "destination after an error")
 
 
@@ -359,7 +360,7 @@ def _() -> None:
         signature = curve.sign(digest)
         wrong = signature[:-1] + bytes([signature[-1] ^ 1])
         faults = [
-            # Not status 4, INVSESS: the driver then creates another session.
+            # Without status 4, INVSESS: the driver would create another session.
             *({"name": "refuse-operation", "value": value} for value in (1, 2, 3, 5, 6)),
             *({"name": "status-unknown", "value": value} for value in (7, 8, 255)),
             {"name": "status-unwritten"},
@@ -367,15 +368,16 @@ def _() -> None:
             {"name": "used-len-zero"},
             {"name": "used-len-long"},
         ]
-        with both(curve) as (ours, theirs):
-            # A part of the faults for each curve, except P-256: the monitor is slow.
-            turn = keys.CURVES.index(curve)
-            for how in faults[turn :: len(keys.CURVES)] if curve.name != "p256" else faults:
-                with fault(**how):  # type: ignore[arg-type]
-                    check_equal(ours.verify(signature, digest), OK, f"{how}")
+        with keyed_pair(curve) as (ours, theirs):
+            # Only P-256 is tested with all faults, the other curves with a part, because each command
+            # to the device takes long.
+            first = keys.CURVES.index(curve)
+            for fault_options in faults[first :: len(keys.CURVES)] if curve.name != "p256" else faults:
+                with fault(**fault_options):  # type: ignore[arg-type]
+                    check_equal(ours.verify(signature, digest), OK, f"{fault_options}")
                     actual = ours.verify(wrong, digest)
-                check_equal(actual, theirs.verify(wrong, digest), f"{how}")
-        with fault("refuse-create"), both(curve) as (ours, theirs):
+                check_equal(actual, theirs.verify(wrong, digest), f"{fault_options}")
+        with fault("refuse-create"), keyed_pair(curve) as (ours, theirs):
             check_equal(ours.verify(signature, digest), OK, "a key that the device rejects")
             check_equal(ours.verify(wrong, digest), theirs.verify(wrong, digest), "invalid one")
 
@@ -383,11 +385,11 @@ def _() -> None:
 @test("unbind with keys in use: the fallback verifies; after bind the device does")
 def _() -> None:
     with contextlib.ExitStack() as stack:
-        pairs = [(curve, stack.enter_context(both(curve))) for curve in keys.CURVES]
-        signs = keys.CURVES[1]
-        signer = stack.enter_context(Transform(driver(signs), sig=True))
-        check_equal(signer.set_key(signs.private, private=True), OK, "private key")
-        private_signature = signs.raw(*der.numbers(signs.sign(bytes(32))))
+        pairs = [(curve, stack.enter_context(keyed_pair(curve))) for curve in keys.CURVES]
+        signing_curve = keys.CURVES[1]
+        signer = stack.enter_context(Transform(driver(signing_curve), sig=True))
+        check_equal(signer.set_key(signing_curve.private, private=True), OK, "private key")
+        private_signature = signing_curve.raw(*der.numbers(signing_curve.sign(bytes(32))))
         module.unbind()
         for curve, pair in pairs:
             digest = os.urandom(32)
@@ -398,11 +400,11 @@ def _() -> None:
             check_equal(pair[0].set_key(curve.public), OK, "key")
             check_equal(signer.do(pubkey.SIGN, bytes(32), dst_len=144).name, "ENODEV", "sign")
             check_equal(signer.verify(private_signature, bytes(32)), OK, "private key, no device")
-        check_equal(signer.set_key(signs.private, private=True), "ENOSYS", "private key")
+        check_equal(signer.set_key(signing_curve.private, private=True), "ENOSYS", "private key")
         for name in module.devices():
             (module.DRIVER / "bind").write_text(name)
         ready()
-        # The transforms use the device again.
+        # The transforms must use the device again.
         for curve, (ours, _) in pairs:
             digest = os.urandom(32)
             before = verified()
@@ -418,17 +420,17 @@ def _() -> None:
     curve = keys.CURVES[1]
     digest = os.urandom(32)
     signature = curve.sign(digest)
-    with both(curve) as (ours, _):
+    with keyed_pair(curve) as (ours, _):
         reference.command(command="fault", fault="never-answer:queue=0:count=1")
         check_equal(ours.verify(signature, digest), OK, "signature")
         check_equal(ours.verify(signature, bytes(32)), "EKEYREJECTED", "wrong digest")
 
-        def is_served() -> bool:
+        def device_verifies() -> bool:
             before = verified()
             check_equal(ours.verify(signature, digest), OK, "signature")
             return verified() > before
 
-        wait_until(is_served, 60, "the device serves a request")
+        wait_until(device_verifies, 60, "the device serves a request")
         reference.command(command="clear")
 
 

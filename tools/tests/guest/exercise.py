@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Ciphers with invalid use, any length of data, and any layout of scatterlists.
+"""Ciphers with invalid use, with data of any length, and with scatterlists of any layout.
 
 usage: exercise.py [CIPHER...]
 
@@ -17,7 +17,7 @@ from lib.tap import check, test
 
 
 def exercise(cipher: Cipher, driver: str) -> None:
-    """Tests a variant."""
+    """Tests a variant of a cipher with vc_exercise.ko, which compares with the kernel's cipher."""
     with host.watched() as work:
         test_module.run("vc_exercise", driver=driver, reference=cipher.generic)
     # On reference devices, which have a small max_size, most XTS requests run on the fallback.
@@ -25,10 +25,10 @@ def exercise(cipher: Cipher, driver: str) -> None:
     check(work.ops >= least, f"the host has served {work.ops} requests")
 
 
-for one in [ciphers.ALL[name] for name in sys.argv[1:]] or ciphers.of_devices():
-    for variant in one.variants:
-        test(f"{variant}: results and errors of {one.generic}, on the host")(
-            partial(exercise, one, variant)
+for each in [ciphers.ALL[name] for name in sys.argv[1:]] or ciphers.of_devices():
+    for variant in each.variants:
+        test(f"{variant}: results and errors of {each.generic}, on the host")(
+            partial(exercise, each, variant)
         )
 
 tap.run()

@@ -7,9 +7,12 @@ usage: faults.py [--once | --sample N] [--only SERVICE,...] [--faults NAME,...] 
 
 For a guest with a reference device with one data queue. The shared folder has vc_fault.ko and keys.
 CATALOGUE is the list of all faults, separated by commas. Each must be in the table of this file.
---sample runs N random combinations. --once runs each fault with one algorithm, chosen by SEED, and
-a fault whose effect depends on the service with one algorithm of each service. --only restricts the
-services, --faults the faults. --stateless is for a driver in stateless mode.
+  --once       runs each fault with one algorithm, chosen by SEED; if the effect of the fault depends
+               on the service, with one algorithm of each service
+  --sample N   runs N random combinations of a fault and an algorithm
+  --only       runs only algorithms of these services
+  --faults     runs only these faults
+  --stateless  the driver is in stateless mode
 """
 
 import argparse
@@ -25,7 +28,7 @@ from lib.tap import check, test, wait_until
 
 REQUESTS = 12
 # Time limit in seconds for a fault to happen after the last request.
-SOON = 20
+FAULT_LIMIT = 20
 
 EIO, EBADMSG, ENOENT = errno.EIO, errno.EBADMSG, errno.ENOENT
 
@@ -38,23 +41,25 @@ class Row:
     # The driver must restart the device.
     restarts: bool = False
     # The fault has an effect only during a bind.
-    at_start: bool = False
-    # Services whose results may be wrong, because the driver cannot detect it.
+    during_bind: bool = False
+    # Services whose results may be wrong, because the driver cannot detect a wrong result.
     wrong: tuple[str, ...] = ()
     # Other permitted errors of requests, as service and errno.
     errors: tuple[tuple[str, int], ...] = ()
     # Permitted errors of decryptions only.
     decrypting: tuple[tuple[str, int], ...] = ()
     # The device fails every data request, so only the fallback returns correct results. The driver
-    # must count the fallbacks, except for the services `answered`, whose errors are results.
+    # must count the fallbacks.
     fails: bool = False
-    answered: tuple[str, ...] = ()
-    # The effect depends on the service: with --once, one algorithm of each service is tested.
-    each: bool = False
+    # Services for which the status of the failed request is a valid result, so the driver need not
+    # use the fallback.
+    error_is_result: tuple[str, ...] = ()
+    # The effect depends on the service, so --once tests one algorithm of each service.
+    each_service: bool = False
     # The driver may reject the device, not detect the algorithm, or disable the device.
-    refused: bool = False
+    may_reject: bool = False
     # The services whose requests or sessions trigger the fault.
-    concerns: tuple[str, ...] = ("cipher", "hash", "mac", "aead", "chain", "rsa", "ecdsa")
+    services: tuple[str, ...] = ("cipher", "hash", "mac", "aead", "chain", "rsa", "ecdsa")
     # The fault affects only the control queue.
     control: bool = False
     # The device does not count the fault, or the test does not trigger it reliably.
@@ -72,7 +77,7 @@ class Row:
         if result.lost or result.doubled:
             return "requests are lost, or completed twice"
         if result.refused:
-            good = self.refused and result.refused == ENOENT
+            good = self.may_reject and result.refused == ENOENT
             return "" if good else "no transform"
         if result.wrong and subject.service not in self.wrong:
             return "a result is wrong"
@@ -90,7 +95,7 @@ class Row:
 
     def check_fallback(self, subject: Subject, result: Result, ran: dict[str, int]) -> str:
         """Returns what is wrong with the counts of fallbacks by reason, or an empty string."""
-        if not self.fails or subject.service in self.answered:
+        if not self.fails or subject.service in self.error_is_result:
             return ""
         if not ran.get("device_error"):
             return f'"device_error" is not among the reasons for the fallback: {ran}'
@@ -103,20 +108,22 @@ class Row:
 # An in-place request loses its source if the device reports a failure after writing, or is reset
 # before completion. RSA's input is copied, and the other types never run in place.
 IN_PLACE = (("cipher", EIO), ("aead", EIO), ("chain", EIO))
-# Types with an output. If the device rejects a signature, the fallback verifies the signature.
-ALL = ("cipher", "hash", "mac", "aead", "chain", "rsa")
+# Services whose requests have an output. ECDSA is not one of them: if the device rejects a signature,
+# the fallback verifies the signature.
+WITH_OUTPUT = ("cipher", "hash", "mac", "aead", "chain", "rsa")
 # Services that compute digests or tags.
-MADE = ("hash", "mac", "aead", "chain")
-FORGED = (("aead", EBADMSG), ("chain", EBADMSG))
+WITH_DIGEST = ("hash", "mac", "aead", "chain")
+# The error of a wrong tag.
+WRONG_TAG = (("aead", EBADMSG), ("chain", EBADMSG))
 # Services that compute or verify tags, digests and signatures.
-TAGGED = (*MADE, "ecdsa")
-ALONE = "tested in a guest of its own"
+VERIFIABLE = (*WITH_DIGEST, "ecdsa")
+SEPARATE = "tested in a separate guest"
 
 TABLE = (
     Row("never-answer:queue=0:count=2", restarts=True),
     Row("never-answer:queue=control:count=1", restarts=True, control=True),
-    Row("never-answer:queue=0:count=1", at_start=True),
-    Row("never-answer:queue=control:count=1", at_start=True, control=True),
+    Row("never-answer:queue=0:count=1", during_bind=True),
+    Row("never-answer:queue=control:count=1", during_bind=True, control=True),
     Row("delay:value=20"),
     Row("reorder"),
     Row("reorder:value=5"),
@@ -130,9 +137,9 @@ TABLE = (
     Row("used-len-zero"),
     Row("no-interrupt:queue=0:count=1"),
     Row("no-interrupt:queue=control:count=1", control=True),
-    Row("no-interrupt:queue=0:count=4", at_start=True),
-    Row("crash", skip=ALONE),
-    Row("status-unwritten:queue=0", errors=IN_PLACE, fails=True, each=True),
+    Row("no-interrupt:queue=0:count=4", during_bind=True),
+    Row("crash", skip=SEPARATE),
+    Row("status-unwritten:queue=0", errors=IN_PLACE, fails=True, each_service=True),
     Row("status-unwritten:queue=control", control=True),
     Row("status-unknown:queue=0", errors=IN_PLACE, fails=True),
     Row("status-unknown:queue=0:value=255", errors=IN_PLACE, fails=True),
@@ -140,74 +147,74 @@ TABLE = (
     Row("status-unknown:queue=0:value=0", wrong=("ecdsa",)),
     Row("status-unknown:queue=control:value=77", control=True),
     *(Row(f"refuse-operation:value={value}", fails=True) for value in (1, 4, 5)),
-    Row("refuse-operation:value=3", fails=True, each=True),
+    Row("refuse-operation:value=3", fails=True, each_service=True),
     # The status reports an invalid signature. The fallback then verifies the signature.
-    Row("refuse-operation:value=6", fails=True, answered=("ecdsa",), each=True),
+    Row("refuse-operation:value=6", fails=True, error_is_result=("ecdsa",), each_service=True),
     # Unknown statuses do not tell whether the source is intact.
     *(Row(f"refuse-operation:value={value}", errors=IN_PLACE, fails=True) for value in (7, 77)),
     # The status reports a wrong tag, which is not a valid result of an encryption.
     Row("refuse-operation:value=2", decrypting=(("aead", EBADMSG),), fails=True,
-        answered=("ecdsa",), each=True),  # fmt: skip
+        error_is_result=("ecdsa",), each_service=True),  # fmt: skip
     *(Row(f"refuse-create:value={value}", control=True) for value in (1, 2, 3, 4, 5, 255)),
     Row("refuse-destroy:count=2", control=True),
     Row("table-full", control=True),
     # One ID for two sessions: the driver does not know whose key a request uses, and resets the
     # device. If the fault persists, the driver disables the device.
-    Row("session-id-reused", errors=IN_PLACE, refused=True, control=True),
+    Row("session-id-reused", errors=IN_PLACE, may_reject=True, control=True),
     Row("session-id-reused:count=1", errors=IN_PLACE, control=True, uncounted=True),
-    Row("session-id", errors=IN_PLACE, refused=True, control=True),
-    Row("session-id:value=0", errors=IN_PLACE, refused=True, control=True),
+    Row("session-id", errors=IN_PLACE, may_reject=True, control=True),
+    Row("session-id:value=0", errors=IN_PLACE, may_reject=True, control=True),
     # The ID of a lost session is assigned to the next session.
-    Row("session-forgotten", errors=IN_PLACE, refused=True, control=True),
+    Row("session-forgotten", errors=IN_PLACE, may_reject=True, control=True),
     Row("session-forgotten:after=1:count=1", control=True, uncounted=True),
-    Row("wrong-tag", wrong=MADE, decrypting=FORGED, concerns=TAGGED, each=True),
-    Row("corrupt-output", wrong=ALL, decrypting=FORGED, concerns=ALL),
-    Row("fail-after-write", errors=IN_PLACE, fails=True, each=True),
+    Row("wrong-tag", wrong=WITH_DIGEST, decrypting=WRONG_TAG, services=VERIFIABLE, each_service=True),
+    Row("corrupt-output", wrong=WITH_OUTPUT, decrypting=WRONG_TAG, services=WITH_OUTPUT),
+    Row("fail-after-write", errors=IN_PLACE, fails=True, each_service=True),
     Row("fail-after-write:value=3", errors=IN_PLACE, fails=True),
     Row("fail-after-write:value=4", errors=IN_PLACE, fails=True),
-    Row("config-queues", at_start=True, refused=True),
-    Row("config-queues:value=0", at_start=True, refused=True),
-    Row("config-max-size", at_start=True, refused=True),
-    Row("config-max-size:value=100", at_start=True, refused=True),
-    Row("config-max-size:value=18446744073709551615", at_start=True),
-    Row("config-max-key-len", at_start=True, refused=True, concerns=("cipher", "aead", "chain")),
-    Row("config-masks-all", at_start=True),
-    Row("config-status", at_start=True),
-    Row("config-status:value=4294967294", at_start=True, refused=True),
-    Row("config-torn", at_start=True, refused=True),
-    Row("config-random", at_start=True, refused=True),
+    Row("config-queues", during_bind=True, may_reject=True),
+    Row("config-queues:value=0", during_bind=True, may_reject=True),
+    Row("config-max-size", during_bind=True, may_reject=True),
+    Row("config-max-size:value=100", during_bind=True, may_reject=True),
+    Row("config-max-size:value=18446744073709551615", during_bind=True),
+    Row("config-max-key-len", during_bind=True, may_reject=True, services=("cipher", "aead", "chain")),
+    Row("config-masks-all", during_bind=True),
+    Row("config-status", during_bind=True),
+    Row("config-status:value=4294967294", during_bind=True, may_reject=True),
+    Row("config-torn", during_bind=True, may_reject=True),
+    Row("config-random", during_bind=True, may_reject=True),
     Row("config-random", uncounted=True),
-    Row("config-bits", at_start=True, refused=True),
-    # The lowest byte of max_size.
-    Row("config-bits:value=0xff30", at_start=True),
-    # All is well, it says, and the result is zeros.
-    Row("overwrite:queue=0", wrong=(*ALL, "ecdsa"), decrypting=FORGED),
+    Row("config-bits", during_bind=True, may_reject=True),
+    # Inverts bits of the lowest byte of max_size.
+    Row("config-bits:value=0xff30", during_bind=True),
+    # The status reports success, and the result is all zeros.
+    Row("overwrite:queue=0", wrong=(*WITH_OUTPUT, "ecdsa"), decrypting=WRONG_TAG),
     Row("overwrite:queue=0:value=255", errors=IN_PLACE, fails=True),
-    # Every session has the number 0; and none is made.
-    Row("overwrite:queue=control", errors=IN_PLACE, refused=True, control=True),
+    # With zeros, every session has the ID 0. With 0xff, the status of every CREATE is an error.
+    Row("overwrite:queue=control", errors=IN_PLACE, may_reject=True, control=True),
     Row("overwrite:queue=control:value=255", control=True),
     Row("toggle-ready:value=20", uncounted=True),
     Row("config-storm:value=1", uncounted=True),
     Row("needs-reset:queue=0:count=1", restarts=True, errors=IN_PLACE),
     Row("needs-reset:queue=control:count=1", restarts=True, control=True),
-    Row("disconnect", skip=ALONE),
-    Row("refuse-features", at_start=True, refused=True),
+    Row("disconnect", skip=SEPARATE),
+    Row("refuse-features", during_bind=True, may_reject=True),
     Row("status-stuck", skip="the kernel waits for the status to be 0, without a limit"),
-    Row("generation-changes", at_start=True, refused=True),
-    Row("generation-changes:count=9", at_start=True),
-    Row("no-vector", at_start=True),
-    Row("no-vector:queue=0", at_start=True),
+    Row("generation-changes", during_bind=True, may_reject=True),
+    Row("generation-changes:count=9", during_bind=True),
+    Row("no-vector", during_bind=True),
+    Row("no-vector:queue=0", during_bind=True),
     Row("vector-lost:queue=0:count=1"),
     Row("vector-lost:queue=control:count=1", control=True),
     Row("interrupt-storm:value=1", uncounted=True),
     Row("ring-reset-refused", uncounted=True),
-    Row("offer-features", at_start=True),
-    # A session with a key takes three descriptors.
-    Row("queue-size:queue=control", at_start=True, refused=True),
-    Row("queue-size:value=4", at_start=True),
-    Row("queue-size:value=0", at_start=True, refused=True),
+    Row("offer-features", during_bind=True),
+    # Most CREATE requests need three descriptors, one of them for the key.
+    Row("queue-size:queue=control", during_bind=True, may_reject=True),
+    Row("queue-size:value=4", during_bind=True),
+    Row("queue-size:value=0", during_bind=True, may_reject=True),
     Row("status-register:count=1", uncounted=True),
-    Row("status-register:count=3", at_start=True, refused=True),
+    Row("status-register:count=3", during_bind=True, may_reject=True),
 )
 
 parser = argparse.ArgumentParser()
@@ -225,15 +232,15 @@ if options.only:
     subjects = [each for each in SUBJECTS if each.service in options.only.split(",")]
 if not subjects:
     parser.error("none of the algorithms is of these services")
-# Load vc_fault.ko first. Without the module every test would wait until its timeout.
+# Load vc_fault.ko first. Otherwise every test would wait until its timeout.
 fault_requests.load()
 device = fault_requests.Device()
 log = KernelLog()
-tried = 0
+combinations = 0
 outcomes: list[str] = []
 
 
-def has(row: Row) -> bool:
+def is_supported(row: Row) -> bool:
     """Returns true if the device supports this fault."""
     try:
         with reference.faulty(f"{row.name}:count=0"):
@@ -242,7 +249,7 @@ def has(row: Row) -> bool:
         return False
 
 
-def one(row: Row, subject: Subject) -> str:
+def try_fault(row: Row, subject: Subject) -> str:
     """Sends requests while the device has the fault, and more after the fault is cleared. Returns
     what is wrong, or an empty string."""
     device.rebind_if_failing()
@@ -260,18 +267,18 @@ def one(row: Row, subject: Subject) -> str:
                 lambda: device.restarts > before or (fault_requests.run(subject, 2) and False), LONG,
                 f"{row.fault}, {subject.driver}: a restart",
             )  # fmt: skip
-        missed = "" if subject.service not in row.concerns else happens(row)
+        missed = "" if subject.service not in row.services else wait_until_happened(row)
     outcomes.append(str(result))
     if row.name == "toggle-ready":
         reference.command(command="ready", ready=True)
     elif row.name.startswith("config-"):
         # Announce the restored configuration, in case the driver has read another one.
         reference.command(command="config-change")
-    device.wait_until_served(subject, may_be_disabled=row.refused)
+    device.wait_until_served(subject, may_be_disabled=row.may_reject)
     return row.verdict(subject, result) or missed or row.check_fallback(subject, result, ran)
 
 
-def happens(row: Row) -> str:
+def wait_until_happened(row: Row) -> str:
     """Waits until the fault has happened. Returns an error message if it does not."""
     if row.uncounted or (row.control and options.stateless):
         return ""
@@ -281,23 +288,24 @@ def happens(row: Row) -> str:
 
     try:
         # A DESTROY request is asynchronous, so its fault may happen later.
-        wait_until(has_happened, SOON, "the fault has happened")
+        wait_until(has_happened, FAULT_LIMIT, "the fault has happened")
     except tap.Failure:
         return "the fault did not happen"
     return ""
 
 
-def started(row: Row, subjects: list[Subject]) -> list[str]:
-    """Tests a fault that has an effect during a bind, with several algorithms."""
+def try_fault_during_bind(row: Row, subjects: list[Subject]) -> list[str]:
+    """Tests a fault that has an effect during a bind, with several algorithms. Returns what is wrong,
+    or an empty list."""
     wrong = []
     with reference.faulty(row.fault):
         bound = device.rebind()
-        if not (bound or row.refused):
+        if not (bound or row.may_reject):
             wrong.append("the driver rejects the device")
-        elif bound and not row.refused:
+        elif bound and not row.may_reject:
             wait_until(lambda: device.state == "ready", LONG, f"{row.fault}: ready")
         for subject in subjects:
-            if bound and not row.refused:
+            if bound and not row.may_reject:
                 wait_until(
                     lambda: not fault_requests.run(subject, 1).refused, LONG,
                     f"{row.fault}: {subject.driver} is registered",
@@ -306,8 +314,8 @@ def started(row: Row, subjects: list[Subject]) -> list[str]:
             outcomes.append(str(result))
             if verdict := row.verdict(subject, result):
                 wrong.append(f"{subject.driver}: {result}: {verdict}")
-        if any(subject.service in row.concerns for subject in subjects):
-            if missed := happens(row):
+        if any(subject.service in row.services for subject in subjects):
+            if missed := wait_until_happened(row):
                 wrong.append(missed)
     device.rebind()
     for subject in subjects:
@@ -322,57 +330,57 @@ def _() -> None:
     check(not missing, f"not in the table: {missing}")
 
 
-def add(row: Row, subjects: list[Subject]) -> None:
+def define_test(row: Row, subjects: list[Subject]) -> None:
     """Defines the test of a row."""
 
-    @test(f"{row.fault}{', during bind' if row.at_start else ''}: {len(subjects)} combinations")
+    @test(f"{row.fault}{', during bind' if row.during_bind else ''}: {len(subjects)} combinations")
     def _() -> None:
-        global tried
+        global combinations
         if row.skip:
             raise tap.Skip(row.skip)
-        if not has(row):
+        if not is_supported(row):
             raise tap.Skip("only a vfio device has this fault")
         if options.stateless and row.restarts and row.control:
             raise tap.Skip("stateless mode sends no control request")
         outcomes.clear()
-        if row.at_start:
-            wrong = started(row, subjects)
+        if row.during_bind:
+            wrong = try_fault_during_bind(row, subjects)
         else:
             wrong = []
             for subject in subjects:
-                verdict = one(row, subject)
+                verdict = try_fault(row, subject)
                 if verdict:
                     wrong.append(f"{subject.driver}: {outcomes[-1]}: {verdict}")
-        tried += len(subjects)
+        combinations += len(subjects)
         counts = {text: outcomes.count(text) for text in outcomes}
         tap.note("; ".join(f"{text} ({count})" for text, count in counts.items()))
         check(not wrong, "\n".join(wrong))
 
 
-chosen = [(row, subject) for row in TABLE for subject in subjects]
+selected = [(row, subject) for row in TABLE for subject in subjects]
 if options.once:
-    chosen = []
+    selected = []
     for row in TABLE:
-        those = [subject for subject in subjects if subject.service in row.concerns]
-        drawn = chance.choice(those or subjects)
-        kinds = {subject.service: subject for subject in those} if row.each else {}
-        chosen += [(row, subject) for subject in ({**kinds, drawn.service: drawn}).values()]
+        concerned = [subject for subject in subjects if subject.service in row.services]
+        drawn_subject = chance.choice(concerned or subjects)
+        by_service = {subject.service: subject for subject in concerned} if row.each_service else {}
+        selected += [(row, subject) for subject in ({**by_service, drawn_subject.service: drawn_subject}).values()]
 if options.faults:
-    chosen = [(row, subject) for row, subject in chosen if row.name in options.faults.split(",")]
-    if not chosen:
+    selected = [(row, subject) for row, subject in selected if row.name in options.faults.split(",")]
+    if not selected:
         parser.error("the table has none of these faults")
 if options.sample:
-    chosen = chance.sample(chosen, min(options.sample, len(chosen)))
+    selected = chance.sample(selected, min(options.sample, len(selected)))
 tap.note(f"seed {options.seed}")
 for each in TABLE:
-    if those := [subject for row, subject in chosen if row is each]:
-        add(each, those)
+    if concerned := [subject for row, subject in selected if row is each]:
+        define_test(each, concerned)
 
 
 @test("no kernel reports")
 def _() -> None:
     tap.note(
-        f"{len(TABLE)} faults x {len(SUBJECTS)} algorithms; {tried} combinations ran; limits:"
+        f"{len(TABLE)} faults x {len(SUBJECTS)} algorithms; {combinations} combinations ran; limits:"
         f" {fault_requests.LIMIT} s for a request, {LONG} s for a recovery"
     )
     log.check_quiet()

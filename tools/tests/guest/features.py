@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""A device offers a feature without the other feature that it requires.
+"""The driver does not accept a feature if the device does not offer the feature that it depends on.
 
 usage: features.py
 
@@ -14,14 +14,14 @@ import subprocess
 from lib import afalg, crypto, reference, tap
 from lib.tap import check_equal, check_same, test
 
-# The feature bits of the device type.
-OWN = 0x3F
+# The feature bits of virtio crypto devices, as opposed to those of the transport and of the rings.
+DEVICE_TYPE_BITS = 0x3F
 WARNING = "ignoring feature 1: feature 0 not offered"
 
 
 @test("a stateless mode without VIRTIO_CRYPTO_F_REVISION_1: not accepted")
 def _() -> None:
-    check_equal(reference.status()["features"] & OWN, 0, "accepted features")
+    check_equal(reference.status()["features"] & DEVICE_TYPE_BITS, 0, "accepted features")
     log = subprocess.run(["dmesg"], check=True, capture_output=True, text=True).stdout
     check_equal(log.count(WARNING), 1, "warnings")
 

@@ -5,12 +5,14 @@
 usage: fscrypt.py first|later [--keep FOLDER] [--ko FILE]
 
 An ext4 file system has a folder for each policy. blk-crypto-fallback encrypts the contents of
-files. It allocates its transforms when a mode is first used, and keeps them. "first" loads the
-module before any mode is used, and with prefer=1, the highest priority. So the device encrypts.
-Then "first" unbinds and binds the device. "later"
-loads the module when blk-crypto-fallback already has transforms of the kernel's own ciphers, and
-unloads it. With --keep, "first" saves its disk in the folder, and "later" restores and reads this
-disk before it loads the module.
+files. It allocates its transforms when an encryption mode is first used, and keeps them.
+
+"first" loads the module with prefer=1 before any mode is used, so the device encrypts. Then it
+unbinds and binds the device. "later" loads the module when blk-crypto-fallback already has
+transforms of the kernel's own ciphers, and unloads the module again.
+
+With --keep, "first" saves its disk in the folder, and "later" restores and reads this disk before it
+loads the module.
 """
 
 import argparse
@@ -27,7 +29,7 @@ from lib.offload import FALLBACKS
 from lib.tap import check, check_equal, check_same, test
 from lib.volume import run
 
-SELFTEST = 60
+SELFTEST_LIMIT = 60
 NOATIME = "noatime"
 INLINE = "noatime,inlinecrypt"
 # The sizes of the files that each step writes for each policy: some end at a block or at a page.
@@ -61,9 +63,9 @@ class Disk:
         self.key, self.written = pickle.loads((folder / "contents").read_bytes())
 
     @contextlib.contextmanager
-    def mounted(self, how: str) -> Iterator[Path]:
+    def mounted(self, mount_options: str) -> Iterator[Path]:
         """Mounts the file system, and adds its key."""
-        with volume.mounted(self.device, how) as folder:
+        with volume.mounted(self.device, mount_options) as folder:
             self.identifier = fscrypt.add_key(folder, self.key)
             yield folder
 
@@ -101,7 +103,7 @@ class Disk:
             for name, data in written.items():
                 check_same((root / policy.name / name).read_bytes(), data, f"{policy.name}: {name}")
 
-    def renew_key(self, root: Path) -> None:
+    def re_add_key(self, root: Path) -> None:
         """Removes the key, checks that names and contents are locked, and adds the key again."""
         volume.drop_caches()
         fscrypt.remove_key(root, self.identifier)
@@ -112,8 +114,8 @@ class Disk:
 
 def load() -> None:
     """Loads the module with prefer=1."""
-    module.load(options.ko, "prefer=1", seconds=SELFTEST)
-    module.wait_passed(SELFTEST)
+    module.load(options.ko, "prefer=1", seconds=SELFTEST_LIMIT)
+    module.wait_passed(SELFTEST_LIMIT)
 
 
 @contextlib.contextmanager
@@ -129,12 +131,12 @@ def check_offloaded() -> Iterator[None]:
     tap.note(f"{work}")
 
 
-def write_and_check(how: str, step: str, renew: bool = False) -> None:
-    """Mounts the disk, reads everything, writes more, and reads it all again."""
-    with disk.mounted(how) as root:
+def write_and_check(mount_options: str, step: str, re_add_key: bool = False) -> None:
+    """Mounts the disk, checks all files, writes more files, and checks all files again."""
+    with disk.mounted(mount_options) as root:
         disk.check(root)
-        if renew:
-            disk.renew_key(root)
+        if re_add_key:
+            disk.re_add_key(root)
             disk.check(root)
         disk.write(root, step)
         disk.check(root)
@@ -155,12 +157,12 @@ def define_first() -> None:
     @test("key removed and added again: the device writes and reads files")
     def _() -> None:
         with check_offloaded():
-            write_and_check(NOATIME, "other key", renew=True)
+            write_and_check(NOATIME, "other key", re_add_key=True)
 
     @test("mount option inlinecrypt: the device writes and reads files")
     def _() -> None:
         with check_offloaded():
-            write_and_check(INLINE, "inlinecrypt", renew=True)
+            write_and_check(INLINE, "inlinecrypt", re_add_key=True)
 
     @test("device unbound: the driver's fallback reads files that the device encrypted")
     def _() -> None:
@@ -170,8 +172,8 @@ def define_first() -> None:
 
     @test("device bound again: the device reads files that the driver's fallback encrypted")
     def _() -> None:
-        module.bind(SELFTEST)
-        module.wait_passed(SELFTEST)
+        module.bind(SELFTEST_LIMIT)
+        module.wait_passed(SELFTEST_LIMIT)
         with check_offloaded():
             write_and_check(NOATIME, "bound again")
         if options.keep:
@@ -196,22 +198,22 @@ def define_later() -> None:
             load()
             disk.write(root, "loaded later")
             disk.check(root)
-            disk.renew_key(root)
+            disk.re_add_key(root)
             disk.check(root)
 
     @test("mount option inlinecrypt: correct contents")
     def _() -> None:
-        write_and_check(INLINE, "inlinecrypt, loaded later", renew=True)
+        write_and_check(INLINE, "inlinecrypt, loaded later", re_add_key=True)
 
     @test("driver unloaded: the kernel's own ciphers write and read files")
     def _() -> None:
-        module.unload(SELFTEST)
+        module.unload(SELFTEST_LIMIT)
         with host.serves_nothing():
             write_and_check(NOATIME, "unloaded")
 
 
 with contextlib.ExitStack() as stack:
-    module.unload(SELFTEST)
+    module.unload(SELFTEST_LIMIT)
     volume.MOUNTS.mkdir(exist_ok=True)
     disk = Disk(stack.enter_context(volume.disk(32)))
     disk.make()

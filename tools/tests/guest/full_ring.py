@@ -25,27 +25,27 @@ from lib.tap import check, check_equal, test, wait_until
 
 SIZE = int(sys.argv[1])
 COUNT = 2 * SIZE
-REFUSES = ("cipher", "aead", "chain")
+REJECTS = ("cipher", "aead", "chain")
 log = KernelLog()
 
 
-def held() -> int:
+def held_requests() -> int:
     """Returns how many data requests the device holds back."""
     queues = reference.status()["queues"]
     return sum(queue["held"] for queue in queues if queue["queue"] != "control")
 
 
-def run_held(subject: Subject) -> Result:
-    """Sends requests while the device completes none. The device continues once the ring is
-    full."""
+def run_with_full_ring(subject: Subject) -> Result:
+    """Sends requests while the device completes no request, until the ring is full. Then the device
+    completes all."""
     results: list[Result] = []
     with reference.faulty("never-answer:queue=0"):
         runner = threading.Thread(
             target=lambda: results.append(fault_requests.run(subject, COUNT, backlog=False))
         )
         runner.start()
-        wait_until(lambda: held() >= SIZE, LONG, "the ring is full")
-        # Wait for the requests that do not fit.
+        wait_until(lambda: held_requests() >= SIZE, LONG, "the ring is full")
+        # Give the thread time to send the requests that do not fit.
         time.sleep(0.5)
     while runner.is_alive():
         reference.command(command="complete", queue=0)
@@ -56,11 +56,11 @@ def run_held(subject: Subject) -> Result:
 def check_full(subject: Subject) -> None:
     """Fails the test unless requests that do not fit are rejected or run on the fallback."""
     stats = OffloadStats()
-    result = run_held(subject)
+    result = run_with_full_ring(subject)
     ran = stats.fallbacks()
     tap.note(f"{subject.driver}: {result}; fallback: {ran}")
     check(not (result.lost or result.doubled or result.wrong or result.spoilt), str(result))
-    if subject.service in REFUSES:
+    if subject.service in REJECTS:
         refused = sum(result.errors.values())
         check_equal({number for _, number in result.errors}, {errno.ENOSPC}, "errors")
         check_equal(ran, {}, "requests on the fallback")
@@ -72,7 +72,7 @@ def check_full(subject: Subject) -> None:
 
 for each in fault_requests.SUBJECTS:
     if each.variant == "async" and each.kind != "sig":
-        WHAT = "ENOSPC" if each.service in REFUSES else "runs on the fallback"
+        WHAT = "ENOSPC" if each.service in REJECTS else "runs on the fallback"
         test(f"{each.driver}: full ring without backlog: {WHAT}")(
             functools.partial(check_full, each)
         )

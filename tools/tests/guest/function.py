@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""A vfio device: the driver accepts the offered features, and each queue has an interrupt vector
-that only its own requests raise.
+"""A vfio device: the driver accepts the offered features, and each queue has its own interrupt
+vector.
 
 usage: function.py QUEUES [FEATURE...]
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from lib import afalg, crypto, reference, tap
 from lib.tap import check_equal, check_same, test
 
-QUEUES, WANTED = int(sys.argv[1]), sys.argv[2:]
+QUEUES, OFFERED = int(sys.argv[1]), sys.argv[2:]
 BITS = {"access-platform": 33, "packed": 34, "in-order": 35, "ring-reset": 40}
 IV = bytes(range(16))
 KEY = bytes(range(16))
@@ -25,7 +25,7 @@ DATA = os.urandom(4096)
 EXPECTED = afalg.openssl(KEY, IV, DATA)
 
 
-def virtio() -> Path:
+def sysfs_folder() -> Path:
     """Returns the device's folder in sysfs."""
     ids = Path("/sys/bus/virtio/devices").glob("*/device")
     (found,) = [path.parent for path in ids if int(path.read_text(), 16) == 20]
@@ -34,7 +34,7 @@ def virtio() -> Path:
 
 def interrupts() -> dict[str, int]:
     """Returns how often each vector of the device was raised."""
-    name = virtio().name
+    name = sysfs_folder().name
     found = {}
     for line in Path("/proc/interrupts").read_text().splitlines():
         match = re.match(rf"\s*\d+:((?:\s+\d+)+)\s+PCI-MSIX.*\s{name}-(\S+)$", line)
@@ -45,9 +45,9 @@ def interrupts() -> dict[str, int]:
 
 @test("features: all offered ones are accepted")
 def _() -> None:
-    bits = (virtio() / "features").read_text()
+    bits = (sysfs_folder() / "features").read_text()
     found = sorted(name for name, bit in BITS.items() if bits[bit] == "1")
-    check_equal(found, sorted(WANTED), "features")
+    check_equal(found, sorted(OFFERED), "features")
     accepted = reference.status()["features"]
     check_equal(f"{accepted:b}"[::-1], bits.strip()[: accepted.bit_length()], "in the device")
 

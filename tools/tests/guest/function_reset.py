@@ -4,10 +4,10 @@
 
 usage: function_reset.py [--seconds N] [--ko FILE] PARAMETER...
 
-One thread resets the function through sysfs, another binds and unbinds the driver, or loads and
-unloads it with the PARAMETERs, for N seconds each. A reset holds the lock of the PCI device, bind
-and unbind hold the lock of the virtio device. A driver that relies on only one of the locks uses
-its data after it is freed, which the debug kernel reports.
+One thread resets the function through sysfs. Another thread unbinds and binds the driver for N
+seconds, then unloads and loads the module with the PARAMETERs for N seconds. A reset holds the lock
+of the PCI device. bind and unbind hold the lock of the virtio device. A driver that relies on only
+one of the locks uses freed memory, which the debug kernel reports.
 
 For a guest with one device whose transport can reset its function. Self-tests would keep the module
 in use, so they must be disabled (cryptomgr.notests=1).
@@ -29,7 +29,7 @@ from lib.tap import check, check_same, test, wait_until
 
 LONG = 120
 # How often each event must succeed.
-LEAST = 3
+MIN_EVENTS = 3
 # The virtio core warns when a device is unbound whose registers read all ones, as they do during a
 # reset of the function.
 EXPECTED = re.compile("at virtio_dev_remove")
@@ -44,11 +44,11 @@ log = KernelLog()
 RESET = (module.DEVICES / DEVICE).resolve().parent / "reset"
 
 
-def count(event: Callable[[], None], over: Callable[[int], bool]) -> int:
-    """Repeats an event until `over`, called with the number of successes, is true. Returns the
-    number."""
+def repeat(event: Callable[[], None], is_over: Callable[[int], bool]) -> int:
+    """Repeats an event until `is_over` returns true. The argument of `is_over` is the number of
+    successful events, which is also the result."""
     times = 0
-    while not over(times):
+    while not is_over(times):
         # The event fails if the device is bound already, or during a reset.
         with contextlib.suppress(OSError):
             event()
@@ -88,25 +88,26 @@ def check_device_works() -> None:
 
 
 def check_race(event: Callable[[], None]) -> None:
-    """Runs the event and resets in parallel. Takes longer on a slow machine."""
+    """Runs the event and resets in parallel, for `options.seconds`. On a slow machine this takes
+    longer, until each has succeeded MIN_EVENTS times."""
     started = time.monotonic()
     stop = threading.Event()
     resets: list[int] = []
 
-    def over(times: int) -> bool:
-        passed = time.monotonic() - started
-        return passed > options.seconds and (times >= LEAST or passed > LONG)
+    def is_over(times: int) -> bool:
+        elapsed = time.monotonic() - started
+        return elapsed > options.seconds and (times >= MIN_EVENTS or elapsed > LONG)
 
-    resetting = threading.Thread(target=lambda: resets.append(count(reset, lambda _: stop.is_set())))
+    resetting = threading.Thread(target=lambda: resets.append(repeat(reset, lambda _: stop.is_set())))
     resetting.start()
-    times = count(event, over)
+    times = repeat(event, is_over)
     stop.set()
     resetting.join()
     tap.note(f"{resets[0]} resets, {times} times {event.__name__}")
-    check(resets[0] >= LEAST and times >= LEAST, "too few events")
+    check(resets[0] >= MIN_EVENTS and times >= MIN_EVENTS, "too few events")
     check_device_works()
-    bad = [line for line in log.matching(TROUBLE.pattern) if not EXPECTED.search(line)]
-    check(not bad, "the kernel reports:\n" + "\n".join(bad[:20]))
+    reports = [line for line in log.matching(TROUBLE.pattern) if not EXPECTED.search(line)]
+    check(not reports, "the kernel reports:\n" + "\n".join(reports[:20]))
 
 
 test("function reset against unbind and bind: the device works afterwards")(

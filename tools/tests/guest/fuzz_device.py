@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Random combinations of faults: no request is lost or completed twice, and the device works again
-afterwards.
+"""Random combinations of faults: no request is lost or completed twice, and the device serves
+requests once the faults are cleared.
 
 usage: fuzz_device.py [--seconds N] [--seed SEED]
 
@@ -34,58 +34,60 @@ FAULTS = (
     "config-status config-torn config-random toggle-ready config-storm needs-reset refuse-features "
     "generation-changes no-vector vector-lost interrupt-storm"
 ).split()
-# QEMU 11 crashes if a vhost-user device announces a config change during a reset. Other faults of
-# FAULTS cause resets, so only a vfio device gets the faults in CHANGES.
-CHANGES = ("toggle-ready", "config-storm")
+# These faults announce config changes. QEMU 11 crashes if a vhost-user device announces a config
+# change during a reset, and other faults cause resets. So only a vfio device gets these faults.
+ANNOUNCING = ("toggle-ready", "config-storm")
 # Faults that can be limited to a queue: data queues only, the control queue only, or either.
-DATA = ("refuse-operation", "wrong-tag", "corrupt-output", "fail-after-write")
-CONTROL = (
+DATA_FAULTS = ("refuse-operation", "wrong-tag", "corrupt-output", "fail-after-write")
+CONTROL_FAULTS = (
     "refuse-create refuse-destroy table-full session-id-reused session-id session-forgotten"
 ).split()
-EITHER = (
+ANY_QUEUE_FAULTS = (
     "never-answer delay reorder duplicate-used wrong-id used-len-short used-len-long used-len-zero "
     "no-interrupt status-unwritten status-unknown needs-reset no-vector vector-lost"
 ).split()
 # Faults whose value is a time. Large values would take too long.
-TIMES = ("delay", "toggle-ready", "config-storm", "interrupt-storm")
+TIMED_FAULTS = ("delay", "toggle-ready", "config-storm", "interrupt-storm")
 
 
-def some_fault() -> str:
+def random_fault() -> str:
     """Returns a random fault."""
     name = chance.choice(FAULTS)
-    words = [name]
-    if name in TIMES:
-        words.append(f"value={chance.randint(1, 300)}")
+    parts = [name]
+    if name in TIMED_FAULTS:
+        parts.append(f"value={chance.randint(1, 300)}")
     elif chance.random() < 0.5:
         value = chance.choice((chance.randrange(8), chance.randrange(300), chance.getrandbits(64)))
-        words.append(f"value={value}")
-    if chance.random() < 0.4 and name in (*DATA, *CONTROL, *EITHER):
-        queues = [] if name in CONTROL else ["0", "0"]
-        queues += [] if name in DATA else ["control"]
-        words.append(f"queue={chance.choice(queues)}")
+        parts.append(f"value={value}")
+    if chance.random() < 0.4 and name in (*DATA_FAULTS, *CONTROL_FAULTS, *ANY_QUEUE_FAULTS):
+        queues = [] if name in CONTROL_FAULTS else ["0", "0"]
+        queues += [] if name in DATA_FAULTS else ["control"]
+        parts.append(f"queue={chance.choice(queues)}")
     if chance.random() < 0.3:
-        words.append(f"after={chance.randrange(10)}")
+        parts.append(f"after={chance.randrange(10)}")
     if chance.random() < 0.7:
-        words.append(f"count={chance.randint(1, 20)}")
-    return ":".join(words)
+        parts.append(f"count={chance.randint(1, 20)}")
+    return ":".join(parts)
 
 
-def has(fault: str) -> bool:
-    """Returns true if the device supports the fault."""
+def is_supported(fault: str) -> bool:
+    """Returns true if the device supports the fault, and the fault does not crash QEMU."""
     name = fault.partition(":")[0]
     try:
-        with reference.faulty(f"{'needs-reset' if name in CHANGES else name}:count=0"):
+        # Only a vfio device supports needs-reset.
+        with reference.faulty(f"{'needs-reset' if name in ANNOUNCING else name}:count=0"):
             return True
     except reference.Refused:
         return False
 
 
 def round_(device: fault_requests.Device) -> int:
-    """Injects some faults, and sends requests of several algorithms. Returns the number of
+    """Injects 1 to 4 faults, and sends requests of 1 to 3 algorithms. Returns the number of
     requests."""
-    faults = [fault for fault in (some_fault() for _ in range(chance.randint(1, 4))) if has(fault)]
+    drawn = [random_fault() for _ in range(chance.randint(1, 4))]
+    faults = [fault for fault in drawn if is_supported(fault)]
     subjects = chance.sample(SUBJECTS, chance.randint(1, 3))
-    made = 0
+    requests = 0
     device.rebind_if_failing()
     rebound = chance.random() < 0.15
     with reference.faulty(*faults):
@@ -94,7 +96,7 @@ def round_(device: fault_requests.Device) -> int:
         for subject in subjects:
             count = chance.choice((1, 10, 100))
             result = fault_requests.run(subject, count)
-            made += count
+            requests += count
             check(
                 not result.lost and not result.doubled,
                 f"{' '.join(faults)}: {subject.driver}: {result}",
@@ -108,7 +110,7 @@ def round_(device: fault_requests.Device) -> int:
         device.wait_until_served(chance.choice(subjects), may_be_disabled=True)
     except tap.Failure as failure:
         raise tap.Failure(f"after {' '.join(faults)}: {failure}") from None
-    return made
+    return requests
 
 
 @test(f"random faults (seed {options.seed}, {options.seconds} s): no request is lost")
@@ -116,15 +118,15 @@ def _() -> None:
     fault_requests.load()
     device = fault_requests.Device()
     end = time.monotonic() + options.seconds
-    rounds = made = 0
+    rounds = requests = 0
     # At least three rounds, even if that takes longer: a round is slow on a slow device, and with
     # synchronous algorithms, which send one request at a time.
     while rounds < 3 or time.monotonic() < end:
-        made += round_(device)
+        requests += round_(device)
         rounds += 1
     # The rebind removes sessions whose IDs the driver did not learn.
     device.rebind()
-    tap.note(f"{rounds} rounds, {made} requests, {device.restarts} restarts")
+    tap.note(f"{rounds} rounds, {requests} requests, {device.restarts} restarts")
 
 
 @test("no kernel reports")

@@ -1,17 +1,21 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""A hostile host, guided by coverage: it plays scripts (lib/scripts.py), keeps those by which code of
-the driver runs that has not run before, and makes new ones of these.
+"""Coverage-guided fuzzing of the driver by a hostile host.
 
 usage: fuzz_host.py [--seconds N] [--seed SEED] [SCRIPT...]
 
-Whatever the device does, no request is lost or completed twice, the kernel has nothing to report, and a
-device that is well again works again. With SCRIPTs these files are played, and nothing else.
+The fuzzer plays scripts of faults and events (lib/scripts.py). It keeps a script that reaches new
+code of the driver, and mutates the scripts that it has kept. Whatever a script does, no request may be
+lost or completed twice, the kernel must report nothing, and the device must serve requests once its
+faults are cleared. With SCRIPTs, only these files are played.
 
-For a guest with one vfio device of one data queue and the plugin "cover" of QEMU's. In /mnt/share are
-its file "cover", vc_fault.ko, vc_sleep.ko, vc_nomem.ko, keys, and "corpus", a folder with scripts to begin with.
-Left there: scripts that are worth keeping, in "corpus"; the scripts that fail, in "found"; the one
-that is being played, in "playing"; "address" and "growth.json" for tools/tests/fuzz/coverage.py.
+For a guest with one vfio device, which has one data queue, and with the QEMU plugin "cover". The shared
+folder has the plugin's file "cover", vc_fault.ko, vc_sleep.ko, vc_nomem.ko, keys, and the folder
+"corpus" with scripts of earlier runs. The program writes to the shared folder
+  corpus                 the scripts that it keeps
+  found                  the scripts that fail
+  playing                the script that runs, so that it is known if the guest dies
+  address, growth.json   data for tools/tests/fuzz/coverage.py
 """
 
 import argparse
@@ -30,9 +34,10 @@ from lib.tap import check, test
 
 SHARE = Path("/mnt/share")
 CORPUS, FOUND, PLAYING = SHARE / "corpus", SHARE / "found", SHARE / "playing"
-# Scripts that fail end the run: what comes after them may be their consequence.
-MOST_FAILURES = 10
-# Of the scripts that are changed, so many are among the last that were kept.
+# The run ends after so many failed scripts, because each failure may be a consequence of an earlier
+# failure.
+MAX_FAILURES = 10
+# This share of the mutated scripts is chosen from the RECENT scripts that were kept last.
 RECENT, RECENT_SHARE = 20, 0.4
 
 parser = argparse.ArgumentParser()
@@ -42,19 +47,19 @@ parser.add_argument("scripts", nargs="*", type=Path)
 options = parser.parse_args()
 
 
-def kept() -> list[Script]:
-    """The scripts of earlier runs. Those of an older form are left out."""
+def earlier_scripts() -> list[Script]:
+    """Returns the scripts of earlier runs. Scripts in an outdated format are left out."""
     found = []
     for path in sorted(CORPUS.glob("*")):
         try:
             found.append(Script.parse(path.read_text()))
-        except Malformed as line:
-            tap.note(f"corpus/{path.name} is not played: {line}")
+        except Malformed as error:
+            tap.note(f"corpus/{path.name} is not played: {error}")
     return found
 
 
 def save(folder: Path, script: Script) -> str:
-    """Writes a script to a folder; returns its name."""
+    """Writes a script to a folder. Returns the name of the file."""
     folder.mkdir(exist_ok=True)
     name = hashlib.sha256(str(script).encode()).hexdigest()[:12]
     (folder / name).write_text(str(script))
@@ -62,7 +67,7 @@ def save(folder: Path, script: Script) -> str:
 
 
 class Fuzzer:
-    """Plays scripts, and keeps the good ones."""
+    """Plays scripts, and keeps those that reach new code."""
 
     def __init__(self) -> None:
         self.chance = random.Random(options.seed)
@@ -84,32 +89,32 @@ class Fuzzer:
         except tap.Failure as failure:
             name = save(FOUND, script)
             self.failures.append(f"found/{name}: {failure}\n{script}")
-            check(len(self.failures) < MOST_FAILURES, "\n".join(self.failures))
+            check(len(self.failures) < MAX_FAILURES, "\n".join(self.failures))
         if self.coverage.update():
             self.corpus.append(script)
             save(CORPUS, script)
             seconds = time.monotonic() - self._begin
             self.growth.append((round(seconds, 1), self.played, self.coverage.total))
 
-    def parent(self) -> Script:
-        """A script to change: one of all, or of the last that were kept."""
+    def choose_parent(self) -> Script:
+        """Returns a script to mutate: one of all, or one of the last that were kept."""
         recent = self.chance.random() < RECENT_SHARE
         return self.chance.choice(self.corpus[-RECENT:] if recent else self.corpus)
 
     def fuzz(self, end: float) -> None:
-        """Plays what is there to begin with, then what becomes of it, until the time is over."""
-        begun = [*self.maker.seeds(), *kept()]
-        self.chance.shuffle(begun)
+        """Plays the seeds and the scripts of earlier runs, then mutations, until `end`."""
+        initial = [*self.maker.seeds(), *earlier_scripts()]
+        self.chance.shuffle(initial)
         self.coverage.update()
-        for script in begun:
+        for script in initial:
             if time.monotonic() >= end:
                 return
             self.play(script)
         while time.monotonic() < end:
-            self.play(self.maker.mutate(self.parent(), self.parent()))
+            self.play(self.maker.mutate(self.choose_parent(), self.choose_parent()))
 
     def report(self) -> None:
-        """Says what was done, and leaves it for the host."""
+        """Prints a summary, and writes the growth of the coverage to a file."""
         seconds = time.monotonic() - self._begin
         tap.note(
             f"seed {options.seed}: {self.played} scripts in {seconds:.0f} s, {len(self.corpus)} kept;"
@@ -121,7 +126,7 @@ class Fuzzer:
         (SHARE / "growth.json").write_text(json.dumps(self.growth) + "\n")
 
 
-@test(f"a hostile host, seed {options.seed}: no request is lost, and a device that is well works")
+@test(f"hostile host (seed {options.seed}): no request is lost, and the device works without faults")
 def _() -> None:
     fault_requests.load()
     write_address(SHARE / "address")
@@ -139,7 +144,7 @@ def _() -> None:
     check(not fuzzer.failures, "\n".join(fuzzer.failures))
 
 
-@test("the module can be unloaded afterwards")
+@test("module: can be unloaded afterwards")
 def _() -> None:
     module.unload(fault_requests.LONG)
 

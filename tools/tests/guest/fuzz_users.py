@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Programs use the algorithms in random ways, and are killed meanwhile.
+"""Programs use the algorithms in random ways, and are killed at random moments.
 
 usage: fuzz_users.py [--seconds N] [--seed SEED]
 
@@ -36,7 +36,7 @@ options = parser.parse_args()
 log = KernelLog()
 
 
-def names() -> list[tuple[str, str]]:
+def usable_algorithms() -> list[tuple[str, str]]:
     """Returns type and driver name of the driver's algorithms that AF_ALG can bind."""
     kinds = {"skcipher": "skcipher", "aead": "aead", "ahash": "hash"}
     return [
@@ -46,18 +46,20 @@ def names() -> list[tuple[str, str]]:
     ]
 
 
-def some_size(chance: random.Random, most: int) -> int:
+def random_size(chance: random.Random, most: int) -> int:
     """Returns a random size, mostly small or near a power of two."""
     size = chance.choice((0, 1, 12, 15, 16, 17, 24, 31, 32, 48, 64, 100, 255, 4095, 4096, 65536))
     return min(most, max(0, size + chance.choice((0, 0, 0, -1, 1, chance.randrange(64)))))
 
 
-def one_call(chance: random.Random, bound: socket.socket, streams: list[socket.socket]) -> None:
+def make_random_call(
+    chance: random.Random, bound: socket.socket, streams: list[socket.socket]
+) -> None:
     """Makes a random call on a transform or one of its operations."""
     stream = chance.choice(streams) if streams else None
     match chance.randrange(9):
         case 0 | 1:
-            bound.setsockopt(afalg.SOL_ALG, socket.ALG_SET_KEY, os.urandom(some_size(chance, 200)))
+            bound.setsockopt(afalg.SOL_ALG, socket.ALG_SET_KEY, os.urandom(random_size(chance, 200)))
         case 2:
             size = chance.choice((16, 24, 32, 64))
             bound.setsockopt(afalg.SOL_ALG, socket.ALG_SET_KEY, os.urandom(size))
@@ -72,30 +74,30 @@ def one_call(chance: random.Random, bound: socket.socket, streams: list[socket.s
             kind = chance.choice((afalg.ENCRYPT, afalg.DECRYPT, chance.randrange(5)))
             extra: dict[str, object] = {"op": kind}
             if chance.random() < 0.8:
-                extra["iv"] = os.urandom(chance.choice((8, 12, 16, 16, 16, some_size(chance, 40))))
+                extra["iv"] = os.urandom(chance.choice((8, 12, 16, 16, 16, random_size(chance, 40))))
             if chance.random() < 0.3:
-                extra["assoclen"] = some_size(chance, 5000)
-            pieces = [os.urandom(some_size(chance, 70000)) for _ in range(chance.randint(1, 4))]
+                extra["assoclen"] = random_size(chance, 5000)
+            pieces = [os.urandom(random_size(chance, 70000)) for _ in range(chance.randint(1, 4))]
             flags = chance.choice((0, 0, socket.MSG_MORE)) | socket.MSG_DONTWAIT
             stream.sendmsg_afalg(pieces, flags=flags, **extra)  # type: ignore[arg-type]
         case 7 if stream:
-            stream.recv(some_size(chance, 70000), chance.choice((0, socket.MSG_DONTWAIT)))
+            stream.recv(random_size(chance, 70000), chance.choice((0, socket.MSG_DONTWAIT)))
         case 8 if stream and chance.random() < 0.3:
             streams.remove(stream)
             stream.close()
 
 
-def program(seed: int, choice: list[tuple[str, str]]) -> None:
+def run_program(seed: int, algorithms: list[tuple[str, str]]) -> None:
     """Uses random transforms forever. Several threads may share a transform."""
     chance = random.Random(seed)
     while True:
-        kind, name = chance.choice(choice)
+        kind, name = chance.choice(algorithms)
         with contextlib.suppress(OSError):
             with socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET) as bound:
                 bound.bind((kind, name))
                 threads = [
                     threading.Thread(
-                        target=calls, args=(chance.getrandbits(32), bound), daemon=True
+                        target=make_random_calls, args=(chance.getrandbits(32), bound), daemon=True
                     )
                     for _ in range(chance.choice((1, 1, 3)))
                 ]
@@ -105,18 +107,18 @@ def program(seed: int, choice: list[tuple[str, str]]) -> None:
                     thread.join()
 
 
-def calls(seed: int, bound: socket.socket) -> None:
+def make_random_calls(seed: int, bound: socket.socket) -> None:
     """Makes random calls on a transform."""
     chance = random.Random(seed)
     streams: list[socket.socket] = []
     for _ in range(chance.randint(5, 60)):
         with contextlib.suppress(OSError, ValueError):
-            one_call(chance, bound, streams)
+            make_random_call(chance, bound, streams)
     for stream in streams:
         stream.close()
 
 
-def disks(seed: int) -> None:
+def run_disk_load(seed: int) -> None:
     """Writes and reads a mapped device in random sizes forever."""
     chance = random.Random(seed)
     device = os.open("/dev/mapper/fuzz", os.O_RDWR | os.O_DIRECT)
@@ -130,7 +132,7 @@ def disks(seed: int) -> None:
             os.preadv(device, [buffer[:size]], offset)
 
 
-def killed(process: Process, what: str) -> None:
+def kill(process: Process, what: str) -> None:
     """Kills a program. Fails the test if it does not end."""
     assert process.pid
     os.kill(process.pid, signal.SIGKILL)
@@ -141,8 +143,8 @@ def killed(process: Process, what: str) -> None:
 @test(f"random use by killed programs (seed {options.seed}, {options.seconds} s)")
 def _() -> None:
     chance = random.Random(options.seed)
-    choice = names()
-    check(len(choice) > 10, f"{choice}: too few algorithms")
+    algorithms = usable_algorithms()
+    check(len(algorithms) > 10, f"{algorithms}: too few algorithms")
     number = 0
     with volume.disk(8) as disk:
         line = volume.table(disk, f"capi:{ciphers.XTS.asynchronous}-plain64", os.urandom(64), 512)
@@ -154,18 +156,18 @@ def _() -> None:
                     number += 1
                     seed = chance.getrandbits(32)
                     if sum(process.name == "disks" for process in running) < 2:
-                        process = CONTEXT.Process(target=disks, args=(seed,), name="disks")
+                        process = CONTEXT.Process(target=run_disk_load, args=(seed,), name="disks")
                     else:
-                        process = CONTEXT.Process(target=program, args=(seed, choice))
+                        process = CONTEXT.Process(target=run_program, args=(seed, algorithms))
                     process.daemon = True
                     process.start()
                     running.append(process)
                 time.sleep(chance.uniform(0, 2))
                 victim = running.pop(chance.randrange(len(running)))
                 check(victim.exitcode is None, f"{victim.name} has ended: {victim.exitcode}")
-                killed(victim, victim.name)
+                kill(victim, victim.name)
             for process in running:
-                killed(process, process.name)
+                kill(process, process.name)
     tap.note(f"{number} programs")
 
 

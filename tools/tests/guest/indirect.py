@@ -1,11 +1,11 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Indirect descriptors are accepted only on small rings.
+"""The driver accepts indirect descriptors only on small rings.
 
 usage: indirect.py ACCEPTED...
 
-For a guest with as many reference devices as arguments. ACCEPTED is 1 if the driver must accept the
-device's feature, and 0 if not.
+For a guest with a reference device for each argument. ACCEPTED is 1 if the driver must accept the
+feature VIRTIO_F_INDIRECT_DESC of the device, and 0 otherwise.
 """
 
 import os

@@ -1,12 +1,14 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""A device that completes no request without indirect descriptors is restarted with them.
+"""If a device has completed no request without indirect descriptors, the driver restarts the device
+with indirect descriptors.
 
 usage: indirect_restart.py
 
+DPDK's device drops requests without indirect descriptors.
+
 For a guest with one reference device with at least 512 descriptors, a short timeout_ms, and
-services=1, because the known-answer tests of public keys send requests during a bind. DPDK's device
-drops requests without indirect descriptors.
+services=1. With public keys a bind would send requests, their known-answer tests.
 """
 
 import os

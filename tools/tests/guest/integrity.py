@@ -1,14 +1,15 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""dm-integrity with tags of the driver and tags of the kernel's own code, on the same volume.
+"""dm-integrity: the kernel's own code checks tags that the driver has computed, and the reverse.
 
 usage: integrity.py ALGORITHM [--size MIB] [--block BYTES] [--full-ring]
 
-ALGORITHM is a hash or MAC of the driver, or crc32c, which the driver does not have. With crc32c the
-device must get no request. For a guest with a reference device.
+ALGORITHM is a hash or MAC of the driver, or crc32c. crc32c is the control experiment: the driver does
+not have it, so the device must get no request. For a guest with a reference device.
 
-dm-integrity prefers a synchronous hash. For an algorithm name it uses the kernel's own hash, with
-any priority of the driver's. For a driver name it uses the driver.
+dm-integrity prefers a synchronous hash. If its table has an algorithm name, it uses the kernel's own
+hash, whatever the priority of the driver's hash. If its table has a driver name of the driver, it
+uses the driver.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from lib.volume import run
 KEYS = {"hmac(sha256)": 32, "hmac(sha512)": 64, "cmac(aes)": 16, "sha256": 0, "crc32c": 0}
 JOURNAL = "journal_sectors:2048 journal_watermark:95 commit_time:60000"
 THREADS = 16
-PART = 65536
+PART_SIZE = 65536
 
 parser = argparse.ArgumentParser()
 parser.add_argument("algorithm", choices=KEYS)
@@ -41,8 +42,8 @@ parser.add_argument("--block", type=int, default=4096, help="bytes per tag")
 parser.add_argument("--full-ring", action="store_true", help="slow device, small ring")
 options = parser.parse_args()
 
-CONTROL = options.algorithm == "crc32c"
-OURS = options.algorithm if CONTROL else crypto.driver(options.algorithm)
+IS_CONTROL = options.algorithm == "crc32c"
+OURS = options.algorithm if IS_CONTROL else crypto.driver(options.algorithm)
 OPERATION = "MAC" if KEYS[options.algorithm] else "HASH"
 log = KernelLog()
 
@@ -100,12 +101,12 @@ class Volume:
 
 
 @contextlib.contextmanager
-def by_the_device(count: int) -> Iterator[None]:
-    """Checks that the device computes at least `count` tags in the block and the fallback none.
-    With crc32c the driver must have no request."""
+def check_device_computes(count: int) -> Iterator[None]:
+    """Checks that the device computes at least `count` tags in the block, and that no request runs
+    on the fallback. With crc32c the driver must have no request."""
     stats = OffloadStats()
     yield
-    if CONTROL:
+    if IS_CONTROL:
         stats.check_none()
         return
     requests, fallbacks = stats.share(f"{count} blocks")
@@ -115,7 +116,7 @@ def by_the_device(count: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def by_generic() -> Iterator[None]:
+def check_driver_unused() -> Iterator[None]:
     """Checks that the driver gets no request in the block."""
     stats = OffloadStats()
     yield
@@ -128,10 +129,10 @@ def check_reads(device: Path, data: bytes) -> None:
     check_same(sectors.read(device, 0, len(data)), data, "volume")
 
 
-def at_once(disk: Volume, work: Callable[[int], None]) -> None:
-    """Calls `work` for every part of the volume, in parallel. A part is a multiple of a block."""
+def for_each_part(disk: Volume, function: Callable[[int], None]) -> None:
+    """Calls `function` for every part of the volume, in parallel. A part is a multiple of a block."""
     with ThreadPoolExecutor(THREADS) as pool:
-        for _ in pool.map(work, range(0, disk.size, PART)):
+        for _ in pool.map(function, range(0, disk.size, PART_SIZE)):
             pass  # raises the exceptions of the threads
 
 
@@ -147,28 +148,28 @@ def recalculated() -> bool:
 
 
 def add_contents(disk: Volume) -> None:
-    """Defines the tests of contents."""
+    """Defines the tests that write and read volumes."""
 
     @test("volume written with the driver: the kernel's own code reads it")
     def _() -> None:
         disk.format()
         data = os.urandom(disk.size)
-        with by_the_device(disk.blocks), disk.opened(OURS) as device:
+        with check_device_computes(disk.blocks), disk.opened(OURS) as device:
             sectors.write(device, 0, data)
-        with by_generic(), disk.opened(options.algorithm) as device:
+        with check_driver_unused(), disk.opened(options.algorithm) as device:
             check_reads(device, data)
 
     @test("volume written with the kernel's own code: the driver reads it")
     def _() -> None:
         data = os.urandom(disk.size)
-        with by_generic(), disk.opened(options.algorithm) as device:
+        with check_driver_unused(), disk.opened(options.algorithm) as device:
             sectors.write(device, 0, data)
-        with by_the_device(disk.blocks), disk.opened(OURS) as device:
+        with check_device_computes(disk.blocks), disk.opened(OURS) as device:
             check_reads(device, data)
 
     @test("tags on the disk: equal to OpenSSL's")
     def _() -> None:
-        if CONTROL:
+        if IS_CONTROL:
             raise tap.Skip("OpenSSL has no CRC32C")
         data = os.urandom(16 * options.block)
         with disk.opened(OURS) as device:
@@ -182,16 +183,17 @@ def add_contents(disk: Volume) -> None:
     def _() -> None:
         extra = "recalculate legacy_recalculate"
         disk.format()
-        with by_the_device(disk.blocks), disk.opened(OURS, extra=extra):
+        with check_device_computes(disk.blocks), disk.opened(OURS, extra=extra):
             tap.wait_until(recalculated, 600, "recalculation")
-        with by_generic(), disk.opened(options.algorithm) as device:
+        with check_driver_unused(), disk.opened(options.algorithm) as device:
             sectors.read(device, 0, disk.size)
             check_equal(mismatches(), 0, "wrong tags")
 
 
 def add_load(disk: Volume) -> None:
-    """Defines the test with many blocks at a time. dm-integrity's requests may not be backlogged,
-    and a failed request would be an I/O error."""
+    """Defines the test with many blocks in parallel. dm-integrity's requests may not be backlogged,
+    so a request that finds the ring full must run on the fallback. A failed request would be an I/O
+    error."""
 
     @test("many blocks in parallel: correct, whether or not the ring is full")
     def _() -> None:
@@ -199,24 +201,24 @@ def add_load(disk: Volume) -> None:
         data = os.urandom(disk.size)
         stats = OffloadStats()
         with disk.opened(OURS) as device:
-            at_once(disk, lambda at: sectors.write(device, at, data[at : at + PART]))
+            for_each_part(disk, lambda offset: sectors.write(device, offset, data[offset : offset + PART_SIZE]))
         # dm-integrity does not check the tags of blocks in the journal. Reopening empties the
         # journal.
         with disk.opened(OURS) as device:
 
-            def check_part(at: int) -> None:
-                part = data[at : at + PART]
-                check_same(sectors.read(device, at, len(part)), part, f"volume from {at}")
+            def check_part(offset: int) -> None:
+                part = data[offset : offset + PART_SIZE]
+                check_same(sectors.read(device, offset, len(part)), part, f"volume from {offset}")
 
-            at_once(disk, check_part)
+            for_each_part(disk, check_part)
             check_equal(mismatches(), 0, "wrong tags")
         requests, fallbacks = stats.share(f"{disk.blocks} blocks written and read")
         done = requests.get(OPERATION, 0)
-        with by_generic(), disk.opened(options.algorithm) as device:
+        with check_driver_unused(), disk.opened(options.algorithm) as device:
             check_reads(device, data)
-        check_equal(done + fallbacks.pop("ring_full", 0), 0 if CONTROL else 2 * disk.blocks, "tags")
+        check_equal(done + fallbacks.pop("ring_full", 0), 0 if IS_CONTROL else 2 * disk.blocks, "tags")
         check_equal(fallbacks, {}, "requests on the fallback for other reasons")
-        check((done < 2 * disk.blocks) == options.full_ring or CONTROL, "the ring was never full")
+        check((done < 2 * disk.blocks) == options.full_ring or IS_CONTROL, "the ring was never full")
 
 
 def add_corruption(disk: Volume) -> None:
@@ -224,7 +226,7 @@ def add_corruption(disk: Volume) -> None:
     data = os.urandom(64 * options.block)
     broken = [5, 40]
 
-    def wrong(device: Path) -> list[int]:
+    def unreadable_blocks(device: Path) -> list[int]:
         found = []
         for number in range(64):
             if not sectors.reads(device, number * options.block, options.block):
@@ -238,18 +240,18 @@ def add_corruption(disk: Volume) -> None:
             sectors.write(device, 0, data)
         for number in broken:
             block = data[number * options.block :][: options.block]
-            # The journal is empty, so it contains no whole block.
+            # The journal is empty, so the disk has only one copy of the block.
             raw = disk.file.read_bytes()
             check_equal(raw.count(block), 1, f"block {number} on the disk")
             sectors.flip(disk.file, raw.index(block) + number * 7)
         for algorithm in (OURS, options.algorithm):
             with disk.opened(algorithm) as device:
-                check_equal(wrong(device), broken, f"wrong blocks for {algorithm}")
+                check_equal(unreadable_blocks(device), broken, f"wrong blocks for {algorithm}")
                 check(mismatches() >= len(broken), f"{mismatches()} mismatches")
 
     @test("inverted bit of a tag: detected")
     def _() -> None:
-        if CONTROL:
+        if IS_CONTROL:
             raise tap.Skip("OpenSSL has no CRC32C")
         with disk.opened(OURS) as device:
             sectors.write(device, 0, data)
@@ -257,20 +259,20 @@ def add_corruption(disk: Volume) -> None:
         block = data[7 * options.block :][: options.block]
         sectors.flip(disk.file, raw.index(disk.tag(7, block)) + 3)
         with disk.opened(OURS) as device:
-            check_equal(wrong(device), [7], "wrong blocks for the driver")
+            check_equal(unreadable_blocks(device), [7], "wrong blocks for the driver")
 
     @test("wrong key: every block is detected")
     def _() -> None:
         if not disk.key:
             raise tap.Skip("the algorithm has no key")
         with disk.opened(OURS, os.urandom(len(disk.key))) as device:
-            check_equal(wrong(device), list(range(64)), "wrong blocks for the driver")
+            check_equal(unreadable_blocks(device), list(range(64)), "wrong blocks for the driver")
 
 
 def add_journal(disk: Volume) -> None:
-    """Defines the tests of the journal. One implementation writes it, another replays it."""
+    """Defines the tests of the journal: one implementation writes it, the other replays it."""
 
-    def crash(writer: str, reader: str, written_with: str, read_with: str) -> None:
+    def crash_and_replay(writer: str, reader: str, written_with: str, read_with: str) -> None:
         extra = written_with
         disk.format(read_with)
         old, new = os.urandom(32 * options.block), os.urandom(32 * options.block)
@@ -278,50 +280,50 @@ def add_journal(disk: Volume) -> None:
             sectors.write(device, 0, old)
         with disk.opened(writer, extra=extra) as device:
             sectors.write(device, 0, new)
-            left = disk.file.read_bytes()
-        at = left.find(old[: sectors.SECTOR])
-        check(at >= 0, "the old data are not on the disk: the journal was already written back")
+            image = disk.file.read_bytes()
+        offset = image.find(old[: sectors.SECTOR])
+        check(offset >= 0, "the old data are not on the disk: the journal was already written back")
         crashed = volume.MOUNTS / "crashed"
-        crashed.write_bytes(left)
+        crashed.write_bytes(image)
         with volume.looped(crashed) as loop:
             with disk.opened(reader, disk=loop, extra=read_with) as device:
                 check_same(sectors.read(device, 0, len(new)), new, "contents of the journal")
                 check_equal(mismatches(), 0, "wrong tags")
-        left = crashed.read_bytes()
-        check_same(left[at:][: sectors.SECTOR], new[: sectors.SECTOR], "sector after the replay")
+        image = crashed.read_bytes()
+        check_same(image[offset:][: sectors.SECTOR], new[: sectors.SECTOR], "sector after the replay")
         crashed.unlink()
 
     @test("journal written with the driver: the kernel's own code replays it")
     def _() -> None:
-        with by_the_device(64):
-            crash(OURS, options.algorithm, "", "")
+        with check_device_computes(64):
+            crash_and_replay(OURS, options.algorithm, "", "")
 
     @test("journal written with the kernel's own code: the driver replays it")
     def _() -> None:
         # The replay checks the tag of each block.
-        with by_the_device(32):
-            crash(options.algorithm, OURS, "", "")
+        with check_device_computes(32):
+            crash_and_replay(options.algorithm, OURS, "", "")
 
     for cipher in ("cbc(aes)", "ctr(aes)"):
-        _add_encrypted(disk, crash, cipher)
+        add_encrypted_journal(disk, crash_and_replay, cipher)
 
 
-def _add_encrypted(disk: Volume, crash, cipher: str) -> None:  # type: ignore[no-untyped-def]
+def add_encrypted_journal(disk: Volume, crash_and_replay, cipher: str) -> None:  # type: ignore[no-untyped-def]
     def journal(algorithm: str) -> str:
         return f"journal_crypt:{algorithm}:{disk.journal_key.hex()}"
 
-    for mine in (True, False):
+    for by_driver in (True, False):
 
-        writer = "the driver" if mine else "the kernel's own code"
+        writer = "the driver" if by_driver else "the kernel's own code"
 
         @test(f"journal encrypted by {writer}: the other implementation replays it ({cipher})")
-        def _(mine: bool = mine) -> None:
+        def _(by_driver: bool = by_driver) -> None:
             theirs = crypto.generic(cipher).driver
-            both = journal(theirs if CONTROL else crypto.driver(cipher)), journal(theirs)
+            journal_options = journal(theirs if IS_CONTROL else crypto.driver(cipher)), journal(theirs)
             stats = OffloadStats()
-            crash(OURS, options.algorithm, *(both if mine else both[::-1]))
+            crash_and_replay(OURS, options.algorithm, *(journal_options if by_driver else journal_options[::-1]))
             done, _ = stats.share("journals")
-            check("CIPHER_ENCRYPT" in done or CONTROL, "the device has encrypted no journal")
+            check("CIPHER_ENCRYPT" in done or IS_CONTROL, "the device has encrypted no journal")
 
 
 def main() -> None:

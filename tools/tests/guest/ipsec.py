@@ -4,11 +4,11 @@
 
 usage: ipsec.py [--suites PATTERN] [--modes MODE...] [--transfer MIB] [--quick] [--control]
 
-For a guest with a reference device. The hosts are network namespaces. The priorities when an SA is
-created decide which implementation it uses (lib/crconf.py). The device must serve exactly one
-request for each packet of the left host, in each service of the suite: an encryption for each sent
-packet, and a decryption for each received one. Each host must accept the packets of the other, and
-no packet may be lost.
+For a guest with a reference device. The hosts are network namespaces. An SA uses the implementation
+that has the highest priority when the SA is created (lib/crconf.py). The left host uses the driver,
+unless --control is given. For each of its packets the device must serve exactly one request in each
+service of the suite: an encryption for a sent packet, and a decryption for a received packet. Each
+host must accept the packets of the other host, and no packet may be lost.
 """
 
 import argparse
@@ -58,8 +58,8 @@ SUITES = [
 # The mode of the SA, and whether it has extended sequence numbers.
 MODES = {"transport": ("transport", False), "tunnel": ("tunnel", False), "esn": ("tunnel", True)}
 MTU = 1500
-# Longer packets have more segments than a request of the driver can have descriptors.
-WHOLE = 4096
+# Longer packets have more segments than a request of the driver can map, and run on the fallback.
+MAX_ON_DEVICE = 4096
 parser = argparse.ArgumentParser()
 parser.add_argument("--suites", default="", help="a regular expression for the suites' names")
 parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
@@ -67,13 +67,13 @@ parser.add_argument("--transfer", type=float, default=2, help="MiB by TCP in eac
 parser.add_argument("--quick", action="store_true", help="fewer sizes")
 parser.add_argument("--control", action="store_true", help="do not use the driver")
 options = parser.parse_args()
-SIZES = traffic.sizes(MTU, WHOLE)[:: 9 if options.quick else 1]
+SIZES = traffic.sizes(MTU, MAX_ON_DEVICE)[:: 9 if options.quick else 1]
 
 log = KernelLog()
 
 
 @contextmanager
-def associated(
+def connected(
     left: Namespace, right: Namespace, suite: Suite, mode: str, esn: bool, wrong_key_from: str = ""
 ) -> Iterator[Association]:
     """Creates SAs between the hosts. The left host uses the driver, the right host does not."""
@@ -112,8 +112,8 @@ def expected_work(association: Association, sent: int, received: int) -> dict[st
 
 
 def check_work(association: Association, stats: OffloadStats, sent: int, received: int) -> None:
-    """Prints how many requests the device served. Fails the test unless it served all requests,
-    except for packets with too many segments."""
+    """Prints how many requests the device served. Fails the test unless the device served all
+    requests, except for packets with too many segments."""
     if options.control:
         stats.check_none()
         return
@@ -124,8 +124,8 @@ def check_work(association: Association, stats: OffloadStats, sent: int, receive
     missing = sum(expected.values()) - sum(done.values())
     check_equal(fallbacks.pop("unmappable", 0), missing, "requests with too many segments")
     check_equal(fallbacks, {}, "requests on the fallback for other reasons")
-    pieces = sum(size > WHOLE for size in SIZES)  # large pings in each direction
-    check(missing <= 2 * pieces * len(association.suite.services), "too many segmented requests")
+    large_pings = sum(size > MAX_ON_DEVICE for size in SIZES)  # in each direction
+    check(missing <= 2 * large_pings * len(association.suite.services), "too many segmented requests")
 
 
 def check_nothing_lost(left: Namespace, right: Namespace) -> tuple[int, int]:
@@ -157,11 +157,11 @@ def transfer_both_ways(left: Namespace, right: Namespace, association: Associati
         before = host.table("snmp", "Tcp")["RetransSegs"], host.table("netstat", "TcpExt")
         source, target = association.ends(host, other)
         traffic.transfer(host, source, other, target, total)
-        again = host.table("snmp", "Tcp")["RetransSegs"] - before[0]
-        more = host.table("netstat", "TcpExt")
-        why = {name: more[name] - was for name, was in before[1].items() if more[name] > was}
-        why = {name: count for name, count in why.items() if re.search("Loss|Retr|Spur|Undo", name)}
-        tap.note(f"{total} bytes from {host.name}, {again} segments retransmitted: {why}")
+        retransmitted = host.table("snmp", "Tcp")["RetransSegs"] - before[0]
+        after = host.table("netstat", "TcpExt")
+        reasons = {name: after[name] - was for name, was in before[1].items() if after[name] > was}
+        reasons = {name: count for name, count in reasons.items() if re.search("Loss|Retr|Spur|Undo", name)}
+        tap.note(f"{total} bytes from {host.name}, {retransmitted} segments retransmitted: {reasons}")
 
 
 def add_traffic(left: Namespace, right: Namespace, suite: Suite, mode: str, esn: bool) -> None:
@@ -169,7 +169,7 @@ def add_traffic(left: Namespace, right: Namespace, suite: Suite, mode: str, esn:
 
     @test(f"{suite.name}, {mode}{', ESN' if esn else ''}: all packets arrive, on the device")
     def _() -> None:
-        with associated(left, right, suite, mode, esn) as association:
+        with connected(left, right, suite, mode, esn) as association:
             stats = OffloadStats()
             with traffic.Pinger(left, *association.ends(left, right)) as pinger:
                 traffic.ping(pinger, SIZES)
@@ -185,7 +185,7 @@ def add_forgery(left: Namespace, right: Namespace, suite: Suite) -> None:
     @test(f"{suite.name}: packets with a wrong key are dropped and counted")
     def _() -> None:
         count = 20
-        with associated(left, right, suite, "transport", False, wrong_key_from="right"):
+        with connected(left, right, suite, "transport", False, wrong_key_from="right"):
             stats = OffloadStats()
             before = left.numbers("xfrm_stat")["XfrmInStateProtoError"]
             with traffic.Pinger(left, left.address, right.address) as pinger:

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """IPsec while a dm-crypt volume keeps the only data queue full.
 
-dm-crypt's requests may be backlogged, IPsec's may not: if the ring is full, the packet is dropped.
-The driver reserves a part of the ring for requests that may not be backlogged. So no packet may be
-dropped while the volume is written.
+dm-crypt's requests may be backlogged. IPsec's requests may not: if the ring is full, the packet is
+dropped. The driver reserves a part of the ring for requests that may not be backlogged. So IPsec must
+drop no packet while dm-crypt's requests fill the rest of the ring.
 
 For a guest with a slow reference device with one data queue and a small ring.
 """
@@ -23,9 +23,9 @@ from lib.tap import check, check_equal, test
 from lib.xfrm import Association
 
 PINGS = 100
-# Time limit of a reply in seconds, and missing replies that end the test.
-LIMIT = 10
-MISSING = 3
+# Time limit of a reply in seconds, and the number of missing replies that ends the test.
+REPLY_LIMIT = 10
+MAX_MISSING = 3
 MEBIBYTES = 64
 STATE = Path("/sys/kernel/debug/virtio_crypto_rs")
 log = KernelLog()
@@ -33,16 +33,16 @@ log = KernelLog()
 
 def backlog() -> int:
     """Returns the number of backlogged requests on all data queues."""
-    waiting = 0
+    total = 0
     for file in STATE.glob("*/status"):
         for line in file.read_text().splitlines():
             words = line.replace(",", "").split()
-            waiting += int(words[words.index("backlogged") - 1]) if "backlogged" in words else 0
-    return waiting
+            total += int(words[words.index("backlogged") - 1]) if "backlogged" in words else 0
+    return total
 
 
 @contextlib.contextmanager
-def written() -> Iterator[None]:
+def writing_volume() -> Iterator[None]:
     """Writes to a dm-crypt volume on the device during the block, with many requests in
     parallel."""
     with volume.disk(MEBIBYTES) as disk:
@@ -65,19 +65,19 @@ def written() -> Iterator[None]:
 def ping(left: Namespace, right: Namespace) -> tuple[int, int]:
     """Sends pings one at a time. Returns how often there was a backlog, and the number of
     replies."""
-    busy = replies = 0
+    with_backlog = replies = 0
     with traffic.Pinger(left, left.address, right.address) as pinger:
         for count in range(PINGS):
-            if count - replies >= MISSING:
+            if count - replies >= MAX_MISSING:
                 break
-            busy += backlog() > 0
+            with_backlog += backlog() > 0
             sent = os.urandom(200)
             number = pinger.send(sent)
-            if reply := pinger.receive(LIMIT):
+            if reply := pinger.receive(REPLY_LIMIT):
                 check_equal(reply, (number, sent), "reply")
                 replies += 1
             time.sleep(0.01)
-    return busy, replies
+    return with_backlog, replies
 
 
 def main() -> None:
@@ -93,14 +93,14 @@ def main() -> None:
                 with crconf.made_by(True, xfrm.GCM.algorithm(False)):
                     association.add(left, right)
                 before = left.numbers("xfrm_stat")
-                with written():
-                    busy, replies = ping(left, right)
+                with writing_volume():
+                    with_backlog, replies = ping(left, right)
                 after = left.numbers("xfrm_stat")
                 lost = {name: after[name] - before[name] for name in after}
                 refused = lost["XfrmOutStateProtoError"] + lost["XfrmInStateProtoError"]
-                tap.note(f"{busy} of {PINGS} pings during a backlog: {refused} dropped")
+                tap.note(f"{with_backlog} of {PINGS} pings during a backlog: {refused} dropped")
                 check_equal(refused, 0, "dropped packets")
-                check(busy > PINGS / 2, f"backlog in only {busy} of {PINGS} pings")
+                check(with_backlog > PINGS / 2, f"backlog in only {with_backlog} of {PINGS} pings")
                 check_equal(replies, PINGS, "replies")
             finally:
                 association.remove(left, right)

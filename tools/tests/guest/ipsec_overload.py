@@ -23,7 +23,7 @@ log = KernelLog()
 
 
 def flood(pinger: traffic.Pinger) -> int:
-    """Sends all packets at once. Returns the number of replies, which must be correct."""
+    """Sends BURST packets at once. Returns the number of replies, which must be correct."""
     for _ in range(BURST):
         pinger.send(PAYLOAD)
     count = 0
@@ -34,8 +34,8 @@ def flood(pinger: traffic.Pinger) -> int:
 
 
 def run_suite(left: Namespace, right: Namespace, suite: Suite, esn: bool) -> tuple[int, int]:
-    """Floods an association. All packets must be accounted for. Returns how many packets the left
-    host has dropped when sending and when receiving."""
+    """Floods an association. Each packet must arrive or be counted as dropped. Returns how many
+    outbound and inbound packets the left host has dropped."""
     before = left.numbers("xfrm_stat"), right.numbers("xfrm_stat")
     association = Association(suite, "transport", esn)
     try:
@@ -50,22 +50,23 @@ def run_suite(left: Namespace, right: Namespace, suite: Suite, esn: bool) -> tup
             replies = flood(pinger)
             after = left.numbers("xfrm_stat"), right.numbers("xfrm_stat")
             lost = {name: count - before[0][name] for name, count in after[0].items()}
-            out, into = lost.pop("XfrmOutStateProtoError"), lost.pop("XfrmInStateProtoError")
-            sent, theirs, got = (
-                Association.state(*where) for where in ((left, left), (right, left), (left, right))
+            outbound, inbound = lost.pop("XfrmOutStateProtoError"), lost.pop("XfrmInStateProtoError")
+            sent, arrived, replied = (
+                Association.state(host, sender)
+                for host, sender in ((left, left), (right, left), (left, right))
             )
-            tap.note(f"{out} of {BURST} packets and {into} of {theirs.packets} replies dropped")
+            tap.note(f"{outbound} of {BURST} packets and {inbound} of {arrived.packets} replies dropped")
             stats.share("burst")
             check_equal(sent.packets, BURST, "packets of the burst")
-            check_equal(theirs.packets, BURST - out, "packets received by the right host")
-            check_equal(got.packets, BURST - out - into, "replies received by the left host")
-            check_equal(replies, got.packets, "replies delivered")
-            check_equal(got.failed + theirs.failed, 0, "packets that failed authentication")
+            check_equal(arrived.packets, BURST - outbound, "packets received by the right host")
+            check_equal(replied.packets, BURST - outbound - inbound, "replies received by the left host")
+            check_equal(replies, replied.packets, "replies delivered")
+            check_equal(replied.failed + arrived.failed, 0, "packets that failed authentication")
             check_equal(sum(lost.values()), 0, "other errors of the left host")
             check_equal(after[1], before[1], "errors of the right host")
             # Later packets pass.
             traffic.ping(pinger, [64] * 20)
-        return out, into
+        return outbound, inbound
     finally:
         association.remove(left, right)
 
@@ -77,8 +78,8 @@ def main() -> None:
 
             @test(f"{suite.name}{', ESN' if esn else ''}: full ring drops packets and counts them")
             def _(suite: Suite = suite, esn: bool = esn) -> None:
-                out, into = run_suite(left, right, suite, esn)
-                check(out + into > 0, "the ring was never full")
+                outbound, inbound = run_suite(left, right, suite, esn)
+                check(outbound + inbound > 0, "the ring was never full")
 
         @test("AH: full ring drops no packet, the hash runs on the fallback")
         def _() -> None:

@@ -5,8 +5,8 @@ reset, and the driver of the second kernel uses it.
 
 usage: kexec.py
 
-For a guest started with --kexec, with a reference device. The program runs twice: the first kernel
-starts the second, and the second runs the tests.
+For a guest started with --kexec, with a reference device. The program runs in both kernels. In the
+first kernel it starts the second kernel. In the second kernel it runs the tests.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ from lib.tap import check, check_equal, test, wait_until
 
 BOOT = Path("/run/boot")
 COMMAND_LINE = Path("/proc/cmdline").read_text().strip()
-# Distinguishes the second kernel from the first.
+# This word is in the second kernel's command line only.
 MARK = "testbed.another=1"
 KEXEC_FILE_LOAD = 320  # on x86-64
 REBOOT_KEXEC = 0x45584543
@@ -33,25 +33,25 @@ libc = ctypes.CDLL(None, use_errno=True)
 log = KernelLog()
 
 
-def done(result: int, what: str) -> None:
+def check_result(result: int, what: str) -> None:
     """Fails the test if a system call failed."""
     check(result == 0, f"{what}: {os.strerror(ctypes.get_errno())}")
 
 
-def load() -> None:
+def load_second_kernel() -> None:
     """Loads the second kernel, which is the same image."""
     BOOT.mkdir()
-    how = "trans=virtio,version=9p2000.L,ro"
-    subprocess.run(["mount", "-t", "9p", "-o", how, "boot", BOOT], check=True)
+    mount_options = "trans=virtio,version=9p2000.L,ro"
+    subprocess.run(["mount", "-t", "9p", "-o", mount_options, "boot", BOOT], check=True)
     descriptors = [os.open(BOOT / name, os.O_RDONLY) for name in ("kernel", "initramfs")]
     line = f"{COMMAND_LINE} {MARK}".encode() + b"\0"
     result = libc.syscall(
         KEXEC_FILE_LOAD, *descriptors, ctypes.c_ulong(len(line)), line, ctypes.c_ulong(0)
     )
-    done(result, "kexec_file_load")
+    check_result(result, "kexec_file_load")
 
 
-def encrypt() -> None:
+def encrypt_forever() -> None:
     """Encrypts forever."""
     data, iv = os.urandom(65536), os.urandom(16)
     with afalg.Transform(crypto.SYNC, os.urandom(16)) as transform:
@@ -59,26 +59,26 @@ def encrypt() -> None:
             transform.crypt(afalg.ENCRYPT, iv, data)
 
 
-def leave() -> None:
+def start_second_kernel() -> None:
     """Starts the second kernel while the device is in use."""
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "the self-tests ended")
     users = ActiveUsers()
     users.wait_until_served("first kernel")
     for _ in range(PROGRAMS):
-        threading.Thread(target=encrypt, daemon=True).start()
-    found = users.sessions + 2 * PROGRAMS
-    wait_until(lambda: reference.status()["sessions"] == found, LONG, f"{found} sessions")
+        threading.Thread(target=encrypt_forever, daemon=True).start()
+    sessions = users.sessions + 2 * PROGRAMS
+    wait_until(lambda: reference.status()["sessions"] == sessions, LONG, f"{sessions} sessions")
     users.writer.wait_for_progress(LONG)
-    load()
-    tap.note(f"kexec with {found} sessions")
+    load_second_kernel()
+    tap.note(f"kexec with {sessions} sessions")
     time.sleep(1)  # lets the console print the note
     log.check_quiet()
-    done(libc.reboot(REBOOT_KEXEC), "reboot")
+    check_result(libc.reboot(REBOOT_KEXEC), "reboot")
 
 
 if MARK not in COMMAND_LINE:
     afalg.prepare()
-    leave()
+    start_second_kernel()
 
 
 @test("first kernel: leaves no session on the device")

@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""A slow completion callback does not delay requests of another CPU. It delays a request that it
-submits by at most one batch of the bottom half.
+"""A slow completion callback does not delay requests of another CPU. A request that the callback
+submits waits for at most one batch of the bottom half.
 
 For a guest with vc_kick.ko in the shared folder, two CPUs, and a reference device with one data
 queue.

@@ -1,12 +1,12 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Limits the sections in which the driver disables interrupts or runs in a softirq.
+"""Checks how long the driver disables interrupts, and how long softirqs with the driver take.
 
 usage: latency.py IRQS-OFF SOFTIRQ COMMAND [ARG...]
 
-While COMMAND runs, a QEMU plugin, tools/bench/plugin/latency.c, counts the instructions of the
-longest section in which the driver runs with interrupts disabled, and of the longest softirq in
-which the driver runs. They may have at most IRQS-OFF and SOFTIRQ instructions.
+While COMMAND runs, a QEMU plugin, tools/bench/plugin/latency.c, counts instructions. The longest
+section in which the driver runs with interrupts disabled may have IRQS-OFF instructions. The longest
+softirq in which the driver runs may have SOFTIRQ instructions.
 
 For a guest with that plugin, which writes to /mnt/share/latency. The driver must stay loaded.
 """
@@ -22,8 +22,9 @@ from lib import crypto, tap
 from lib.tap import test
 
 RESULTS = Path("/mnt/share/latency")
+# The marks of the plugin.
 TEXT_BEGIN, TEXT_END, SOFTIRQS, BEGIN, END = range(0x10, 0x15)
-# The last function of the driver has at most this length.
+# An upper limit of the length of the driver's last function, because kallsyms has no lengths.
 LAST_FUNCTION = 4096
 
 
@@ -53,20 +54,20 @@ class Symbols:
 
     def text(self, module: str) -> tuple[int, int]:
         """Returns the first address of a module's text, and an upper limit of its end."""
-        addresses = [at for at, _, of in self._functions if of == f"[{module}]"]
+        addresses = [at for at, _, owner in self._functions if owner == f"[{module}]"]
         return addresses[0], addresses[-1] + LAST_FUNCTION
 
     def function(self, address: int) -> str:
         """Returns the name of the function that contains this address."""
-        place = bisect.bisect_right(self._functions, (address, "\U0010ffff", "")) - 1
-        return self._functions[place][1]
+        index = bisect.bisect_right(self._functions, (address, "\U0010ffff", "")) - 1
+        return self._functions[index][1]
 
 
 symbols = Symbols()
 longest: dict[str, tuple[int, int]] = {}
 
 
-@test(f"the load runs: {' '.join(Path(word).name for word in sys.argv[3:])}")
+@test(f"load: succeeds ({' '.join(Path(word).name for word in sys.argv[3:])})")
 def _() -> None:
     begin, end = symbols.text(crypto.MODULE)
     mark(TEXT_BEGIN, begin)
@@ -90,12 +91,12 @@ def check_longest(name: str, limit: int) -> None:
     tap.check(instructions <= limit, f"{instructions} instructions, more than {limit}")
 
 
-@test(f"the driver disables interrupts for at most {sys.argv[1]} instructions")
+@test(f"interrupts disabled by the driver: for at most {sys.argv[1]} instructions")
 def _() -> None:
     check_longest("irqs-off", int(sys.argv[1]))
 
 
-@test(f"a softirq in which the driver runs has at most {sys.argv[2]} instructions")
+@test(f"softirqs in which the driver runs: at most {sys.argv[2]} instructions")
 def _() -> None:
     check_longest("softirq", int(sys.argv[2]))
 
