@@ -103,7 +103,7 @@ for each in (aead.GCM, aead.CBC_SHA256, aead.CTR_SHA512):
     for title, function in (
         ("request that the device rejects: correct result, on the fallback", check_rejected),
         ("tag that the device rejects: EBADMSG", check_wrong_tag),
-        ("request that the device does not complete: correct result, on the fallback", check_failed),
+        ("request that the device fails late: correct result, on the fallback", check_failed),
     ):
         test(f"{each.synchronous}: {title}")(partial(function, each))
 

@@ -5,8 +5,8 @@
 usage: afalg_errors.py [CIPHER...]
 
 A situation is a sequence of calls. Each situation runs with both implementations of each CIPHER,
-for example "cbc(aes)", by default of all ciphers of the devices. The outcome (an errno, or a result)
-must be the same. A request that the kernel's own cipher rejects must not reach the host.
+for example "cbc(aes)", by default of all ciphers of the devices. The outcome (an errno, or a
+result) must be the same. A request that the kernel's own cipher rejects must not reach the host.
 """
 
 import dataclasses
@@ -282,8 +282,8 @@ def subjects(cipher: Cipher) -> tuple[Subject, Subject]:
 def compare(
     title: str, function: Situation, ours: Subject, reference: Subject, rejected: list[Situation]
 ) -> None:
-    """Defines a test that runs a situation with both implementations. The test adds a situation that
-    the reference rejects to `rejected`."""
+    """Defines a test that runs a situation with both implementations. The test adds a situation
+    that the reference rejects to `rejected`."""
 
     @tap.test(f"{ours.name}: {title}: same outcome as the kernel's own cipher")
     def _() -> None:

@@ -25,8 +25,8 @@ from lib.offload import OffloadStats
 from lib.tap import check, check_equal, check_same, test
 from lib.volume import run
 
-# For each case: the options of cryptsetup, the algorithm that the volume then uses, and the services
-# of the device that perform the algorithm.
+# For each case: the options of cryptsetup, the algorithm that the volume then uses, and the
+# services of the device that perform the algorithm.
 CASES = {
     "hmac": (("--cipher", "aes-xts-plain64", "--key-size", "512", "--integrity", "hmac-sha256"),
              "authenc(hmac(sha256),xts(aes))", ("CIPHER", "MAC")),

@@ -8,8 +8,8 @@ usage: daemon_kill.py [--seed SEED] [--away SECONDS] KILLS
 For a guest with a daemon device to which QEMU reconnects, and the module loaded with prefer=1. The
 daemon is killed KILLS times, at random moments under load. It is restarted with the same command
 line after at most SECONDS. Meanwhile requests time out. The driver must reset and restart the
-device, and re-establish the sessions. No request may fail, and each file must have the contents that
-were written. At the end the kernel's own cipher reads the volume.
+device, and re-establish the sessions. No request may fail, and each file must have the contents
+that were written. At the end the kernel's own cipher reads the volume.
 
 QEMU 11.1 crashes if the daemon is killed while the guest resets the device. So the test waits after
 each kill until the device completes requests.
@@ -56,9 +56,8 @@ def _() -> None:
         time.sleep(chance.uniform(0.3, 2.3))
         qmp("daemon-restart", signal="SIGKILL", after=chance.uniform(0, options.away))
         started = time.monotonic()
-        wait_until(
-            device_completes_requests, LONG, f"the device completes requests after kill {number + 1}"
-        )
+        event = f"the device completes requests after kill {number + 1}"
+        wait_until(device_completes_requests, LONG, event)
         slowest = max(slowest, time.monotonic() - started)
     tap.note(f"slowest recovery: {slowest:.1f} s; {driver_state.restarts()} restarts")
     tap.note(f"requests on the fallback: {driver_state.fallbacks()}")

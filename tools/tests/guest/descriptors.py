@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """The descriptors of data requests have the layout that DPDK's vhost_crypto requires.
 
-The first descriptor contains exactly the header, which has 72 bytes. The IV and the status byte have
-a descriptor each. vhost_crypto accepts at most 32 descriptors in a request.
+The first descriptor contains exactly the header, which has 72 bytes. The IV and the status byte
+have a descriptor each. vhost_crypto accepts at most 32 descriptors in a request.
 
 For a guest with a reference device with "trace". The device's log is in the shared folder.
 """
@@ -19,8 +19,8 @@ from lib.tap import check, check_equal, check_same, test
 TRACE = Path("/mnt/share/trace-0.jsonl")
 HEADER, IV, STATUS = 72, 16, 1  # bytes
 MAX_DESCRIPTORS = 32
-# Sizes in bytes. The last one is the longest source that vhost_crypto accepts, for a cipher and for a
-# cipher with a MAC. Longer requests may have more descriptors.
+# Sizes in bytes. The last one is the longest source that vhost_crypto accepts, for a cipher and for
+# a cipher with a MAC. Longer requests may have more descriptors.
 SIZES = (16, 512, 1024, 2176)
 CHAIN_SIZES = (*SIZES, 4096)
 

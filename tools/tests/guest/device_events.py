@@ -111,8 +111,8 @@ def silence(round_: int) -> None:
 
 
 def faults(_: int) -> None:
-    """The device has a random fault. The faults leave input data intact, because dm-crypt decrypts in
-    place, and the fallback must be able to repeat a request."""
+    """The device has a random fault. The faults leave input data intact, because dm-crypt decrypts
+    in place, and the fallback must be able to repeat a request."""
     with reference.faulty(chance.choice(FAULTS)):
         time.sleep(1)
         workload.wait_for_progress(LONG)

@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
 """The device is frozen and restored, as in a system suspend, while a volume is written and a
-program has a transform. No data may be lost, and afterwards the device must serve the volume and the
-program again.
+program has a transform. No data may be lost, and afterwards the device must serve the volume and
+the program again.
 
 usage: device_suspend.py
 

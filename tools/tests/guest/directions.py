@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""A device with few sessions. A key has a session for each direction. If all sessions are in use, the
-driver releases the session of an unused direction: a key that was used only to encrypt loses its
-session for decryption.
+"""A device with few sessions. A key has a session for each direction. If all sessions are in use,
+the driver releases the session of an unused direction: a key that was used only to encrypt loses
+its session for decryption.
 
 usage: directions.py SESSIONS
 
@@ -50,8 +50,8 @@ class User:
 
 @contextlib.contextmanager
 def users(count: int, *ops: int) -> Iterator[list[User]]:
-    """Creates and yields `count` users. Each user runs the operations `ops` on the device before the
-    next user is created."""
+    """Creates and yields `count` users. Each user runs the operations `ops` on the device before
+    the next user is created."""
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
     created = []
     try:

@@ -129,8 +129,8 @@ def driver_expected() -> bool:
 
 
 def check_work(name: str, count: int) -> None:
-    """Fails the test unless the host processed the whole tree, or nothing if the volume must not use
-    the driver."""
+    """Fails the test unless the host processed the whole tree, or nothing if the volume must not
+    use the driver."""
     if driver_expected():
         size = tree_bytes()
         check(count >= size, f"the host {name} {count} bytes of at least {size}")

@@ -166,8 +166,8 @@ def _() -> None:
     curve = keys.CURVES[3]
     digest = os.urandom(64)
     signature = curve.sign(digest)
-    # The standard uses the first 521 bits of a digest, and so do devices that use openssl. Those bits
-    # are the same number in all these digests. The kernel's own implementation uses all bits.
+    # The standard uses the first 521 bits of a digest, and so do devices that use openssl. Those
+    # bits are the same number in all these digests. The kernel's own implementation uses all bits.
     number = int.from_bytes(digest)
     digests = [digest, number.to_bytes(65)]
     digests += [(number << 7).to_bytes(66) + bytes(more) for more in (0, 1, 6, 34)]
@@ -263,7 +263,10 @@ def numbers(curve: keys.Curve, signature: bytes) -> tuple[int, int]:
 @test("sign: openssl and the kernel's own accept the device's signatures")
 def _() -> None:
     for curve in keys.CURVES:
-        with Transform(driver(curve), sig=True) as ours, Transform(generic(curve), sig=True) as theirs:
+        with (
+            Transform(driver(curve), sig=True) as ours,
+            Transform(generic(curve), sig=True) as theirs,
+        ):
             check_equal(ours.set_key(curve.private, private=True), OK, "private key")
             check_equal(theirs.set_key(curve.public), OK, "public key")
             check_equal(ours.max_size, 144, "longest signature")
@@ -369,10 +372,11 @@ def _() -> None:
             {"name": "used-len-long"},
         ]
         with keyed_pair(curve) as (ours, theirs):
-            # Only P-256 is tested with all faults, the other curves with a part, because each command
-            # to the device takes long.
+            # Only P-256 is tested with all faults, the other curves with a part, because each
+            # command to the device takes long.
             first = keys.CURVES.index(curve)
-            for fault_options in faults[first :: len(keys.CURVES)] if curve.name != "p256" else faults:
+            part = faults if curve.name == "p256" else faults[first :: len(keys.CURVES)]
+            for fault_options in part:
                 with fault(**fault_options):  # type: ignore[arg-type]
                     check_equal(ours.verify(signature, digest), OK, f"{fault_options}")
                     actual = ours.verify(wrong, digest)

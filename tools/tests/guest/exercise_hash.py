@@ -58,9 +58,9 @@ def check_work(digest: Digest, output: str, before: dict[str, Any]) -> None:
         check_equal((stateless, sessions), (count, 0), "stateless requests, and sessions")
     elif not options.any_count:
         keys = re.search(r": (\d+) accepted", output)
-        # A hash has one session for each transform. A MAC has one session for each new key: the first
-        # key, the accepted keys, and 67 of 100 further keys, because every third of these repeats
-        # the previous key.
+        # A hash has one session for each transform. A MAC has one session for each new key: the
+        # first key, the accepted keys, and 67 of 100 further keys, because every third of these
+        # repeats the previous key.
         expected = int(keys[1]) + 67 + 1 if keys else 2
         check_equal((stateless, sessions), (0, expected), "stateless requests, and sessions")
 

@@ -7,8 +7,8 @@ usage: faults.py [--once | --sample N] [--only SERVICE,...] [--faults NAME,...] 
 
 For a guest with a reference device with one data queue. The shared folder has vc_fault.ko and keys.
 CATALOGUE is the list of all faults, separated by commas. Each must be in the table of this file.
-  --once       runs each fault with one algorithm, chosen by SEED; if the effect of the fault depends
-               on the service, with one algorithm of each service
+  --once       runs each fault with one algorithm, chosen by SEED, or with one algorithm of each
+               service if the effect of the fault depends on the service
   --sample N   runs N random combinations of a fault and an algorithm
   --only       runs only algorithms of these services
   --faults     runs only these faults
@@ -108,8 +108,8 @@ class Row:
 # An in-place request loses its source if the device reports a failure after writing, or is reset
 # before completion. RSA's input is copied, and the other types never run in place.
 IN_PLACE = (("cipher", EIO), ("aead", EIO), ("chain", EIO))
-# Services whose requests have an output. ECDSA is not one of them: if the device rejects a signature,
-# the fallback verifies the signature.
+# Services whose requests have an output. ECDSA is not one of them: if the device rejects a
+# signature, the fallback verifies the signature.
 WITH_OUTPUT = ("cipher", "hash", "mac", "aead", "chain", "rsa")
 # Services that compute digests or tags.
 WITH_DIGEST = ("hash", "mac", "aead", "chain")
@@ -167,7 +167,8 @@ TABLE = (
     # The ID of a lost session is assigned to the next session.
     Row("session-forgotten", errors=IN_PLACE, may_reject=True, control=True),
     Row("session-forgotten:after=1:count=1", control=True, uncounted=True),
-    Row("wrong-tag", wrong=WITH_DIGEST, decrypting=WRONG_TAG, services=VERIFIABLE, each_service=True),
+    Row("wrong-tag", wrong=WITH_DIGEST, decrypting=WRONG_TAG, services=VERIFIABLE,
+        each_service=True),  # fmt: skip
     Row("corrupt-output", wrong=WITH_OUTPUT, decrypting=WRONG_TAG, services=WITH_OUTPUT),
     Row("fail-after-write", errors=IN_PLACE, fails=True, each_service=True),
     Row("fail-after-write:value=3", errors=IN_PLACE, fails=True),
@@ -177,7 +178,8 @@ TABLE = (
     Row("config-max-size", during_bind=True, may_reject=True),
     Row("config-max-size:value=100", during_bind=True, may_reject=True),
     Row("config-max-size:value=18446744073709551615", during_bind=True),
-    Row("config-max-key-len", during_bind=True, may_reject=True, services=("cipher", "aead", "chain")),
+    Row("config-max-key-len", during_bind=True, may_reject=True,
+        services=("cipher", "aead", "chain")),  # fmt: skip
     Row("config-masks-all", during_bind=True),
     Row("config-status", during_bind=True),
     Row("config-status:value=4294967294", during_bind=True, may_reject=True),
@@ -295,8 +297,8 @@ def wait_until_happened(row: Row) -> str:
 
 
 def try_fault_during_bind(row: Row, subjects: list[Subject]) -> list[str]:
-    """Tests a fault that has an effect during a bind, with several algorithms. Returns what is wrong,
-    or an empty list."""
+    """Tests a fault that has an effect during a bind, with several algorithms. Returns what is
+    wrong, or an empty list."""
     wrong = []
     with reference.faulty(row.fault):
         bound = device.rebind()
@@ -362,11 +364,13 @@ if options.once:
     selected = []
     for row in TABLE:
         concerned = [subject for subject in subjects if subject.service in row.services]
-        drawn_subject = chance.choice(concerned or subjects)
+        drawn = chance.choice(concerned or subjects)
         by_service = {subject.service: subject for subject in concerned} if row.each_service else {}
-        selected += [(row, subject) for subject in ({**by_service, drawn_subject.service: drawn_subject}).values()]
+        by_service[drawn.service] = drawn
+        selected += [(row, subject) for subject in by_service.values()]
 if options.faults:
-    selected = [(row, subject) for row, subject in selected if row.name in options.faults.split(",")]
+    names = options.faults.split(",")
+    selected = [(row, subject) for row, subject in selected if row.name in names]
     if not selected:
         parser.error("the table has none of these faults")
 if options.sample:
@@ -380,8 +384,8 @@ for each in TABLE:
 @test("no kernel reports")
 def _() -> None:
     tap.note(
-        f"{len(TABLE)} faults x {len(SUBJECTS)} algorithms; {combinations} combinations ran; limits:"
-        f" {fault_requests.LIMIT} s for a request, {LONG} s for a recovery"
+        f"{len(TABLE)} faults x {len(SUBJECTS)} algorithms; {combinations} combinations ran;"
+        f" limits: {fault_requests.LIMIT} s for a request, {LONG} s for a recovery"
     )
     log.check_quiet()
 

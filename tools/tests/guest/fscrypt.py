@@ -11,8 +11,8 @@ files. It allocates its transforms when an encryption mode is first used, and ke
 unbinds and binds the device. "later" loads the module when blk-crypto-fallback already has
 transforms of the kernel's own ciphers, and unloads the module again.
 
-With --keep, "first" saves its disk in the folder, and "later" restores and reads this disk before it
-loads the module.
+With --keep, "first" saves its disk in the folder, and "later" restores and reads this disk before
+it loads the module.
 """
 
 import argparse

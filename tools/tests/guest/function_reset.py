@@ -98,7 +98,9 @@ def check_race(event: Callable[[], None]) -> None:
         elapsed = time.monotonic() - started
         return elapsed > options.seconds and (times >= MIN_EVENTS or elapsed > LONG)
 
-    resetting = threading.Thread(target=lambda: resets.append(repeat(reset, lambda _: stop.is_set())))
+    resetting = threading.Thread(
+        target=lambda: resets.append(repeat(reset, lambda _: stop.is_set()))
+    )
     resetting.start()
     times = repeat(event, is_over)
     stop.set()

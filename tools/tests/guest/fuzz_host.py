@@ -5,13 +5,13 @@
 usage: fuzz_host.py [--seconds N] [--seed SEED] [SCRIPT...]
 
 The fuzzer plays scripts of faults and events (lib/scripts.py). It keeps a script that reaches new
-code of the driver, and mutates the scripts that it has kept. Whatever a script does, no request may be
-lost or completed twice, the kernel must report nothing, and the device must serve requests once its
-faults are cleared. With SCRIPTs, only these files are played.
+code of the driver, and mutates the scripts that it has kept. Whatever a script does, no request may
+be lost or completed twice, the kernel must report nothing, and the device must serve requests once
+its faults are cleared. With SCRIPTs, only these files are played.
 
-For a guest with one vfio device, which has one data queue, and with the QEMU plugin "cover". The shared
-folder has the plugin's file "cover", vc_fault.ko, vc_sleep.ko, vc_nomem.ko, keys, and the folder
-"corpus" with scripts of earlier runs. The program writes to the shared folder
+For a guest with one vfio device, which has one data queue, and with the QEMU plugin "cover". The
+shared folder has the plugin's file "cover", vc_fault.ko, vc_sleep.ko, vc_nomem.ko, keys, and the
+folder "corpus" with scripts of earlier runs. The program writes to the shared folder
   corpus                 the scripts that it keeps
   found                  the scripts that fail
   playing                the script that runs, so that it is known if the guest dies
@@ -126,7 +126,7 @@ class Fuzzer:
         (SHARE / "growth.json").write_text(json.dumps(self.growth) + "\n")
 
 
-@test(f"hostile host (seed {options.seed}): no request is lost, and the device works without faults")
+@test(f"hostile host (seed {options.seed}): no request is lost, the device works afterwards")
 def _() -> None:
     fault_requests.load()
     write_address(SHARE / "address")

@@ -59,7 +59,8 @@ def make_random_call(
     stream = chance.choice(streams) if streams else None
     match chance.randrange(9):
         case 0 | 1:
-            bound.setsockopt(afalg.SOL_ALG, socket.ALG_SET_KEY, os.urandom(random_size(chance, 200)))
+            size = random_size(chance, 200)
+            bound.setsockopt(afalg.SOL_ALG, socket.ALG_SET_KEY, os.urandom(size))
         case 2:
             size = chance.choice((16, 24, 32, 64))
             bound.setsockopt(afalg.SOL_ALG, socket.ALG_SET_KEY, os.urandom(size))
@@ -74,7 +75,8 @@ def make_random_call(
             kind = chance.choice((afalg.ENCRYPT, afalg.DECRYPT, chance.randrange(5)))
             extra: dict[str, object] = {"op": kind}
             if chance.random() < 0.8:
-                extra["iv"] = os.urandom(chance.choice((8, 12, 16, 16, 16, random_size(chance, 40))))
+                size = chance.choice((8, 12, 16, 16, 16, random_size(chance, 40)))
+                extra["iv"] = os.urandom(size)
             if chance.random() < 0.3:
                 extra["assoclen"] = random_size(chance, 5000)
             pieces = [os.urandom(random_size(chance, 70000)) for _ in range(chance.randint(1, 4))]

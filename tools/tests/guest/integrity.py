@@ -4,12 +4,12 @@
 
 usage: integrity.py ALGORITHM [--size MIB] [--block BYTES] [--full-ring]
 
-ALGORITHM is a hash or MAC of the driver, or crc32c. crc32c is the control experiment: the driver does
-not have it, so the device must get no request. For a guest with a reference device.
+ALGORITHM is a hash or MAC of the driver, or crc32c. crc32c is the control experiment: the driver
+does not have it, so the device must get no request. For a guest with a reference device.
 
-dm-integrity prefers a synchronous hash. If its table has an algorithm name, it uses the kernel's own
-hash, whatever the priority of the driver's hash. If its table has a driver name of the driver, it
-uses the driver.
+dm-integrity prefers a synchronous hash. If its table has an algorithm name, it uses the kernel's
+own hash, whatever the priority of the driver's hash. If its table has a driver name of the driver,
+it uses the driver.
 """
 
 import argparse
@@ -130,7 +130,8 @@ def check_reads(device: Path, data: bytes) -> None:
 
 
 def for_each_part(disk: Volume, function: Callable[[int], None]) -> None:
-    """Calls `function` for every part of the volume, in parallel. A part is a multiple of a block."""
+    """Calls `function` for every part of the volume, in parallel. A part is a multiple of a
+    block."""
     with ThreadPoolExecutor(THREADS) as pool:
         for _ in pool.map(function, range(0, disk.size, PART_SIZE)):
             pass  # raises the exceptions of the threads
@@ -201,7 +202,11 @@ def add_load(disk: Volume) -> None:
         data = os.urandom(disk.size)
         stats = OffloadStats()
         with disk.opened(OURS) as device:
-            for_each_part(disk, lambda offset: sectors.write(device, offset, data[offset : offset + PART_SIZE]))
+
+            def write_part(offset: int) -> None:
+                sectors.write(device, offset, data[offset : offset + PART_SIZE])
+
+            for_each_part(disk, write_part)
         # dm-integrity does not check the tags of blocks in the journal. Reopening empties the
         # journal.
         with disk.opened(OURS) as device:
@@ -216,9 +221,11 @@ def add_load(disk: Volume) -> None:
         done = requests.get(OPERATION, 0)
         with check_driver_unused(), disk.opened(options.algorithm) as device:
             check_reads(device, data)
-        check_equal(done + fallbacks.pop("ring_full", 0), 0 if IS_CONTROL else 2 * disk.blocks, "tags")
+        tags = 0 if IS_CONTROL else 2 * disk.blocks
+        check_equal(done + fallbacks.pop("ring_full", 0), tags, "tags")
         check_equal(fallbacks, {}, "requests on the fallback for other reasons")
-        check((done < 2 * disk.blocks) == options.full_ring or IS_CONTROL, "the ring was never full")
+        was_full = done < 2 * disk.blocks
+        check(was_full == options.full_ring or IS_CONTROL, f"{done} tags on the device")
 
 
 def add_corruption(disk: Volume) -> None:
@@ -290,7 +297,8 @@ def add_journal(disk: Volume) -> None:
                 check_same(sectors.read(device, 0, len(new)), new, "contents of the journal")
                 check_equal(mismatches(), 0, "wrong tags")
         image = crashed.read_bytes()
-        check_same(image[offset:][: sectors.SECTOR], new[: sectors.SECTOR], "sector after the replay")
+        sector = image[offset:][: sectors.SECTOR]
+        check_same(sector, new[: sectors.SECTOR], "sector after the replay")
         crashed.unlink()
 
     @test("journal written with the driver: the kernel's own code replays it")
@@ -308,7 +316,11 @@ def add_journal(disk: Volume) -> None:
         add_encrypted_journal(disk, crash_and_replay, cipher)
 
 
-def add_encrypted_journal(disk: Volume, crash_and_replay, cipher: str) -> None:  # type: ignore[no-untyped-def]
+def add_encrypted_journal(
+    disk: Volume, crash_and_replay: Callable[[str, str, str, str], None], cipher: str
+) -> None:
+    """Defines the tests of an encrypted journal."""
+
     def journal(algorithm: str) -> str:
         return f"journal_crypt:{algorithm}:{disk.journal_key.hex()}"
 
@@ -318,10 +330,11 @@ def add_encrypted_journal(disk: Volume, crash_and_replay, cipher: str) -> None: 
 
         @test(f"journal encrypted by {writer}: the other implementation replays it ({cipher})")
         def _(by_driver: bool = by_driver) -> None:
-            theirs = crypto.generic(cipher).driver
-            journal_options = journal(theirs if IS_CONTROL else crypto.driver(cipher)), journal(theirs)
+            theirs = journal(crypto.generic(cipher).driver)
+            ours = theirs if IS_CONTROL else journal(crypto.driver(cipher))
             stats = OffloadStats()
-            crash_and_replay(OURS, options.algorithm, *(journal_options if by_driver else journal_options[::-1]))
+            with_both = (ours, theirs) if by_driver else (theirs, ours)
+            crash_and_replay(OURS, options.algorithm, *with_both)
             done, _ = stats.share("journals")
             check("CIPHER_ENCRYPT" in done or IS_CONTROL, "the device has encrypted no journal")
 

@@ -125,7 +125,8 @@ def check_work(association: Association, stats: OffloadStats, sent: int, receive
     check_equal(fallbacks.pop("unmappable", 0), missing, "requests with too many segments")
     check_equal(fallbacks, {}, "requests on the fallback for other reasons")
     large_pings = sum(size > MAX_ON_DEVICE for size in SIZES)  # in each direction
-    check(missing <= 2 * large_pings * len(association.suite.services), "too many segmented requests")
+    limit = 2 * large_pings * len(association.suite.services)
+    check(missing <= limit, f"{missing} requests with too many segments")
 
 
 def check_nothing_lost(left: Namespace, right: Namespace) -> tuple[int, int]:
@@ -141,11 +142,11 @@ def check_nothing_lost(left: Namespace, right: Namespace) -> tuple[int, int]:
         # The last packet may still be in flight.
         with contextlib.suppress(tap.Failure):
             tap.wait_until(all_arrived, 10, "all packets arrived")
-        out = Association.state(sender, sender)
-        into = Association.state(receiver, sender)
-        check_equal(into.packets, out.packets, f"packets from {sender.name} that arrived")
-        check_equal((into.replayed, into.failed), (0, 0), "packets replayed and failed")
-        counts[sender.name] = out.packets
+        outbound = Association.state(sender, sender)
+        inbound = Association.state(receiver, sender)
+        check_equal(inbound.packets, outbound.packets, f"packets from {sender.name} that arrived")
+        check_equal((inbound.replayed, inbound.failed), (0, 0), "packets replayed and failed")
+        counts[sender.name] = outbound.packets
     check_equal(xfrm.errors(left, right), {}, "errors of IPsec")
     return counts["left"], counts["right"]
 
@@ -160,8 +161,9 @@ def transfer_both_ways(left: Namespace, right: Namespace, association: Associati
         retransmitted = host.table("snmp", "Tcp")["RetransSegs"] - before[0]
         after = host.table("netstat", "TcpExt")
         reasons = {name: after[name] - was for name, was in before[1].items() if after[name] > was}
-        reasons = {name: count for name, count in reasons.items() if re.search("Loss|Retr|Spur|Undo", name)}
-        tap.note(f"{total} bytes from {host.name}, {retransmitted} segments retransmitted: {reasons}")
+        pattern = "Loss|Retr|Spur|Undo"
+        reasons = {name: count for name, count in reasons.items() if re.search(pattern, name)}
+        tap.note(f"{total} bytes from {host.name}, {retransmitted} retransmissions: {reasons}")
 
 
 def add_traffic(left: Namespace, right: Namespace, suite: Suite, mode: str, esn: bool) -> None:

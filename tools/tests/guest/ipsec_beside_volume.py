@@ -3,8 +3,8 @@
 """IPsec while a dm-crypt volume keeps the only data queue full.
 
 dm-crypt's requests may be backlogged. IPsec's requests may not: if the ring is full, the packet is
-dropped. The driver reserves a part of the ring for requests that may not be backlogged. So IPsec must
-drop no packet while dm-crypt's requests fill the rest of the ring.
+dropped. The driver reserves a part of the ring for requests that may not be backlogged. So IPsec
+must drop no packet while dm-crypt's requests fill the rest of the ring.
 
 For a guest with a slow reference device with one data queue and a small ring.
 """

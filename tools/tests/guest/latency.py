@@ -5,8 +5,8 @@
 usage: latency.py IRQS-OFF SOFTIRQ COMMAND [ARG...]
 
 While COMMAND runs, a QEMU plugin, tools/bench/plugin/latency.c, counts instructions. The longest
-section in which the driver runs with interrupts disabled may have IRQS-OFF instructions. The longest
-softirq in which the driver runs may have SOFTIRQ instructions.
+section in which the driver runs with interrupts disabled may have IRQS-OFF instructions. The
+longest softirq in which the driver runs may have SOFTIRQ instructions.
 
 For a guest with that plugin, which writes to /mnt/share/latency. The driver must stay loaded.
 """
