@@ -63,7 +63,7 @@ class Luks:
     @contextlib.contextmanager
     def _implementation(self, driver: bool) -> Iterator[None]:
         """Checks that the volume, which the block opens, uses the expected implementation."""
-        with crconf.made_by(driver and not options.control, ALGORITHM) as made:
+        with crconf.select_implementation(driver and not options.control, ALGORITHM) as made:
             yield
         tap.note(f"{'driver' if driver else 'kernel'}: {made.outermost}")
         expect_driver = driver and not options.control

@@ -79,9 +79,9 @@ def connected(
     """Creates SAs between the hosts. The left host uses the driver, the right host does not."""
     association = Association(suite, mode, esn)
     try:
-        with crconf.made_by(False, suite.algorithm(esn)) as theirs:
+        with crconf.select_implementation(False, suite.algorithm(esn)) as theirs:
             association.add(right, left)
-        with crconf.made_by(not options.control, suite.algorithm(esn)) as ours:
+        with crconf.select_implementation(not options.control, suite.algorithm(esn)) as ours:
             association.add(left, right, wrong_key_from)
         tap.note(f"left: {ours.outermost}; right: {theirs.outermost}")
         check(not theirs.ours, f"the right host uses {theirs.ours}")

@@ -88,9 +88,9 @@ def main() -> None:
         def _() -> None:
             association = Association(xfrm.GCM, "transport", False)
             try:
-                with crconf.made_by(False, xfrm.GCM.algorithm(False)):
+                with crconf.select_implementation(False, xfrm.GCM.algorithm(False)):
                     association.add(right, left)
-                with crconf.made_by(True, xfrm.GCM.algorithm(False)):
+                with crconf.select_implementation(True, xfrm.GCM.algorithm(False)):
                     association.add(left, right)
                 before = left.numbers("xfrm_stat")
                 with writing_volume():

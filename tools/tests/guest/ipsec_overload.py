@@ -39,9 +39,9 @@ def run_suite(left: Namespace, right: Namespace, suite: Suite, esn: bool) -> tup
     before = left.numbers("xfrm_stat"), right.numbers("xfrm_stat")
     association = Association(suite, "transport", esn)
     try:
-        with crconf.made_by(False, suite.algorithm(esn)):
+        with crconf.select_implementation(False, suite.algorithm(esn)):
             association.add(right, left)
-        with crconf.made_by(True, suite.algorithm(esn)) as ours:
+        with crconf.select_implementation(True, suite.algorithm(esn)) as ours:
             association.add(left, right)
         expected = suite.sa_algorithms[esn]
         check(expected in ours.drivers, f"{expected} is not used")

@@ -88,9 +88,9 @@ def secured(left: Namespace, right: Namespace, suite: str, encrypt: str) -> Iter
     """Sets up MACsec on the link. The left host uses the driver, the right host does not."""
     keys = {name: os.urandom(KEYS[suite]).hex() for name in NAMES}
     try:
-        with crconf.made_by(False, "gcm(aes)") as theirs:
+        with crconf.select_implementation(False, "gcm(aes)") as theirs:
             secure(right, left, suite, encrypt, keys)
-        with crconf.made_by(not options.control, "gcm(aes)") as ours:
+        with crconf.select_implementation(not options.control, "gcm(aes)") as ours:
             secure(left, right, suite, encrypt, keys)
         tap.note(f"left: {ours.outermost}; right: {theirs.outermost}")
         check(not theirs.ours, f"the right host uses {theirs.ours}")

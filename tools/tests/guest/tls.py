@@ -111,7 +111,7 @@ def add(cipher: Cipher, version: str, sends: bool) -> None:
         info = cipher.info(VERSIONS[version])
         with connected() as (one, other):
             for end, option, driver in ((one, TLS_TX, sends), (other, TLS_RX, not sends)):
-                with crconf.made_by(driver, cipher.name) as made:
+                with crconf.select_implementation(driver, cipher.name) as made:
                     end.setsockopt(SOL_TLS, option, info)
                 tap.note(f"{'sends' if option == TLS_TX else 'receives'}: {made.outermost}")
                 check_equal(bool(made.ours), driver, "use of the driver")

@@ -23,12 +23,12 @@ def served() -> int:
 
 
 def check_right(transform: afalg.Transform, what: str) -> None:
-    """Fails the test unless a transform with KEY returns the expected ciphertext."""
+    """Fails the test unless a transform with KEY encrypts DATA correctly."""
     tap.check_same(transform.crypt(afalg.ENCRYPT, IV, DATA), EXPECTED, f"{what}: ciphertext")
 
 
 class ActiveUsers:
-    """A volume and a transform. Each of their two keys has two sessions, until close()."""
+    """A volume and a transform. Each of them has one key with two sessions, until close()."""
 
     def __init__(self, mebibytes: int = 64, sessions: int = 4) -> None:
         self.sessions = sessions
@@ -43,14 +43,14 @@ class ActiveUsers:
         self.transform = enter(afalg.Transform(crypto.SYNC, KEY))
 
     def wait_until_served(self, what: str) -> None:
-        """Waits until the device serves both users and has exactly their sessions."""
+        """Waits until the device serves both users and has exactly the sessions of both."""
 
         def is_served() -> bool:
             before = served()
             check_right(self.transform, what)
             return served() > before
 
-        tap.wait_until(is_served, LONG, f"{what}: the device works for a transform")
+        tap.wait_until(is_served, LONG, f"{what}: the device serves a transform")
         self.writer.wait_for_progress(LONG)
         tap.wait_until(
             lambda: reference.status()["sessions"] == self.sessions,
@@ -68,7 +68,8 @@ class ActiveUsers:
 
 @contextlib.contextmanager
 def setting_keys() -> Iterator[None]:
-    """Threads set keys during the block. Each thread's transform must use the last key."""
+    """During the block, threads set keys of their transforms. At the end each transform must use
+    the last key."""
     errors: list[str] = []
     stop = threading.Event()
 
@@ -78,7 +79,7 @@ def setting_keys() -> Iterator[None]:
                 while not stop.is_set():
                     other.set_key(KEY[:16] if os.urandom(1)[0] & 1 else KEY)
                 other.set_key(KEY)
-                check_right(other, "its last key")
+                check_right(other, "the last key")
         except (OSError, tap.Failure) as error:
             errors.append(repr(error))
 
@@ -97,5 +98,5 @@ def setting_keys() -> Iterator[None]:
 def wait_passed() -> None:
     """Waits until all algorithms have passed their self-tests."""
     tap.wait_until(
-        lambda: all(alg.passed for alg in crypto.ours().values()), LONG, "they have passed"
+        lambda: all(alg.passed for alg in crypto.ours().values()), LONG, "all have passed"
     )

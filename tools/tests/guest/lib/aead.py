@@ -19,8 +19,9 @@ class Algorithm:
     generic: str
     fuzzed_against: str
     iv_size: int
-    # Key size in bytes. For algorithm chaining, of the cipher.
+    # Key size in bytes. For algorithm chaining, the key size of the cipher.
     key_size: int
+    # The length of the tag in bytes.
     tag: int = 16
     # The length of the plaintext must be a multiple of this.
     block: int = 1
@@ -87,14 +88,16 @@ CHACHA, CHACHA_ESP = (
     )
     for form, iv_size, key_size in (("rfc7539", 12, 32), ("rfc7539esp", 8, 36))
 )
-SEALS = (GCM, GCM_ESP, CCM, CHACHA, CHACHA_ESP)
+PLAIN_AEADS = (GCM, GCM_ESP, CCM, CHACHA, CHACHA_ESP)
 
 
 def chains(digest: str, size: int) -> tuple[Algorithm, ...]:
-    """Returns the chains of a hash with each cipher. `size` is the length of the HMAC in bytes."""
+    """Returns the algorithm chains of a hash with each cipher. `size` is the length of the HMAC in
+    bytes."""
 
     def chain(cipher: str, plain: str, fuzz: str, iv_size: int, key: int, block: int) -> Algorithm:
-        """Returns the chain with one cipher."""
+        """Returns the chain with one cipher. `plain` and `fuzz` are the kernel's implementations
+        for `generic` and `fuzzed_against`."""
         return Algorithm(
             f"authenc(hmac({digest}),{cipher})",
             f"authenc-hmac-{digest}-{cipher.replace('(', '-').replace(')', '')}-virtio",
@@ -120,14 +123,14 @@ CHAINS = tuple(
     for digest, size in (("sha1", 20), ("sha256", 32), ("sha384", 48), ("sha512", 64))
     for chain in chains(digest, size)
 )
-ALL = {one.name: one for one in (*SEALS, *CHAINS)}
+ALL = {one.name: one for one in (*PLAIN_AEADS, *CHAINS)}
 CBC_SHA256 = ALL["authenc(hmac(sha256),cbc(aes))"]
 CTR_SHA512 = ALL["authenc(hmac(sha512),rfc3686(ctr(aes)))"]
 
 
 def of_devices() -> list[Algorithm]:
-    """Returns the algorithms that must be registered. QEMU's own device supports none. With
-    cryptodev-vhost-user it passes on algorithm chaining."""
+    """Returns the algorithms that must be registered. QEMU's own device supports no AEAD. With
+    cryptodev-vhost-user, QEMU offers the algorithm chains of its back end."""
     daemon = services.profile() in (services.DAEMON, services.CRYPTODEV)
     offered = services.offered() if daemon or reference.devices() else 0
     return [

@@ -2,7 +2,7 @@
 """Ciphers through AF_ALG, and the expected results of openssl for CBC.
 
 One `send` and one `recv` of an Operation become one request of the crypto API, whatever the size.
-For this, Operation enlarges the socket's buffers, which requires root.
+For this purpose Operation enlarges the socket's buffers, which requires root.
 """
 
 import os
@@ -89,7 +89,7 @@ class Operation:
 
 
 class Transform:
-    """A transform, with a key if one is given."""
+    """A transform. The key is set if it is not None."""
 
     def __init__(self, name: str, key: bytes | None = None, kind: str = "skcipher") -> None:
         self.sock = socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET)
@@ -106,7 +106,8 @@ class Transform:
         self.sock.setsockopt(SOL_ALG, socket.ALG_SET_KEY, key)
 
     def operation(self, whole: bool = True) -> Operation:
-        """Opens a new operation. If `whole` is true, its requests may have any size."""
+        """Opens a new operation. If `whole` is false, the kernel splits requests that exceed the
+        default size of the socket's buffers."""
         return Operation(self.sock.accept()[0], whole)
 
     def crypt(self, op: int, iv: bytes, data: bytes) -> bytes:

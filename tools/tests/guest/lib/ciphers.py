@@ -63,7 +63,7 @@ class Cipher:
 
     @property
     def any_length(self) -> bool:
-        """True if the length of the data need not be a multiple of the block size."""
+        """True if the mode supports data whose length is not a multiple of the block size."""
         return self.mode in ("ctr", "xts")
 
     @property

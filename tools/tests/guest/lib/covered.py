@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The code of the driver's module that has run, as the plugin "cover" of QEMU's records it in a file of
-the folder that the guest shares with its host."""
+"""Code coverage of the driver's module. The QEMU plugin "cover" records the code that has run, in a
+file in the folder that the guest shares with its host."""
 
 import mmap
 import os
@@ -8,17 +8,17 @@ from pathlib import Path
 
 from . import crypto, tap
 
-# As in tools/bench/plugin/cover.c.
+# The kernel address of the file's first byte, as in tools/bench/plugin/cover.c.
 MODULES = 0xFFFF_FFFF_A000_0000
 PAGE = 4096
 SECTIONS = Path("/sys/module", crypto.MODULE, "sections")
 
 
 class Coverage:
-    """What has run since the guest has booted."""
+    """The code of the module that has run since the guest booted."""
 
     def __init__(self, file: Path) -> None:
-        # Past the guest's cache: QEMU changes the file.
+        # Without the guest's page cache, because QEMU changes the file.
         self._file = os.open(file, os.O_RDONLY | os.O_DIRECT)
         self._start, self._len = _text()
         first = self._start // PAGE * PAGE
@@ -28,26 +28,27 @@ class Coverage:
         self._seen = 0
 
     def _read(self) -> int:
-        """The bytes of the file, which are 1 for code that has run and 0 otherwise, as a number."""
+        """Returns the module's part of the file as a number. A byte of the file is 1 if the byte of
+        code at that address has run, and 0 otherwise."""
         view = memoryview(self._buffer)
         done = 0
         while done < len(view):
             count = os.preadv(self._file, [view[done:]], self._offset + done)
-            tap.check(count > 0, "the file of the plugin ends before the module does")
+            tap.check(count > 0, "the plugin's file does not cover the whole module")
             done += count
         begin = self._start % PAGE
         return int.from_bytes(self._buffer[begin : begin + self._len], "little")
 
     def update(self) -> int:
-        """Returns how many bytes of code have run that had not run at the last call."""
+        """Returns how many bytes of code have run for the first time since the previous call."""
         now = self._read()
-        fresh = now & ~self._seen
+        new = now & ~self._seen
         self._seen |= now
-        return fresh.bit_count()
+        return new.bit_count()
 
     @property
     def total(self) -> int:
-        """How many bytes of code had run at the last call of update()."""
+        """The number of bytes of code that had run at the last call of update()."""
         return self._seen.bit_count()
 
 
@@ -56,8 +57,9 @@ def _address(name: str) -> int:
 
 
 def _text() -> tuple[int, int]:
-    """The address and the length of the code. Only kallsyms has where it ends: at its last symbol,
-    whose code is shorter than a page."""
+    """Returns the address of the module's code, and an upper limit of the length. sysfs has only
+    the address. The last symbol of kallsyms tells the end, because its code is shorter than a
+    page."""
     start, last = _address(".text"), 0
     for line in Path("/proc/kallsyms").read_text().splitlines():
         address, kind, _, *module = line.split()
@@ -68,6 +70,7 @@ def _text() -> tuple[int, int]:
 
 
 def write_address(path: Path) -> None:
-    """Writes where the module's code is in the plugin's file, for tools/tests/fuzz/coverage.py. What is
-    freed once the module is loaded does not count: other code may come to be there."""
+    """Writes the offset of the module's code in the plugin's file, for
+    tools/tests/fuzz/coverage.py. The offset is that of .text. The init sections have no coverage,
+    because they are freed once the module is loaded, and other code may use their addresses."""
     path.write_text(f"{_address('.text') - MODULES}\n")

@@ -35,19 +35,20 @@ def _request(message: int, name: str, driver: str, mask: int, attributes: bytes 
     header = struct.pack("IHHII", 16 + len(payload), message, NLM_F_REQUEST_ACK, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_CRYPTO) as sock:
         sock.send(header + payload)
-        answer = sock.recv(4096)
-    kind: int = struct.unpack_from("H", answer, 4)[0]
-    error: int = struct.unpack_from("i", answer, 16)[0]
+        response = sock.recv(4096)
+    kind: int = struct.unpack_from("H", response, 4)[0]
+    error: int = struct.unpack_from("i", response, 16)[0]
     tap.check(kind == NLMSG_ERROR, f"netlink message {kind} instead of an acknowledgement")
     return -error
 
 
 def set_priority(driver: str, priority: int) -> None:
-    """Sets an algorithm's priority. Also if the value is unchanged, the kernel removes the template
-    instances that use the algorithm from its list. Existing transforms keep them."""
+    """Sets an algorithm's priority. The kernel then removes the template instances that use the
+    algorithm from its list, even if the value is unchanged. Existing transforms keep the
+    instances."""
     attribute = struct.pack("HHI", 8, CRYPTOCFGA_PRIORITY_VAL, priority)
     error = _request(CRYPTO_MSG_UPDATEALG, "", driver, 0, attribute)
-    # The algorithm may be gone: it is removed along with an algorithm that it uses.
+    # ENOENT: the algorithm was removed together with an algorithm that it uses.
     tap.check(error in (0, errno.ENOENT), f"priority of {driver}: {os.strerror(error)}")
 
 
@@ -58,15 +59,15 @@ def _instantiate_fallback(name: str) -> None:
     tap.check(error in (0, errno.EEXIST), f"{name} without the driver: {os.strerror(error)}")
 
 
-def prefer(driver: bool, wanted: str) -> None:
-    """Selects the implementation of an algorithm and of the algorithms in its name: the driver, as
-    far as it supports them, or the kernel's own code. All other names use the kernel's own code.
+def prefer(driver: bool, algorithm: str) -> None:
+    """Sets priorities, so that an algorithm and the algorithms in its name use the driver, provided
+    that the driver has them, or the kernel's own code. All other names use the kernel's own code.
 
     The kernel's own algorithms keep their priorities. Setting an unchanged priority removes the
     template instances that contain the other implementation. Every message makes the kernel search
     all templates, so the driver's unchanged priorities are not sent.
     """
-    names = {alg.name for alg in crypto.ours().values() if alg.name in wanted}
+    names = {alg.name for alg in crypto.ours().values() if alg.name in algorithm}
     for alg in crypto.algorithms():
         if alg.fields["type"] == "larval":
             continue
@@ -89,8 +90,8 @@ def _users() -> dict[str, int]:
     }
 
 
-class Made:
-    """The algorithms that new transforms use."""
+class UsedAlgorithms:
+    """The algorithms that new transforms use: all of them, and those of the driver."""
 
     def __init__(self) -> None:
         self.drivers: list[str] = []
@@ -98,7 +99,7 @@ class Made:
 
     @property
     def outermost(self) -> str:
-        """The algorithms of this list that no other algorithm of the list contains."""
+        """The used algorithms whose name is not a part of another used algorithm's name."""
         return ", ".join(
             name
             for name in self.drivers
@@ -107,13 +108,14 @@ class Made:
 
 
 @contextmanager
-def made_by(driver: bool, wanted: str) -> Iterator[Made]:
-    """Transforms of the wanted algorithm that are allocated in the block use the driver, or the
-    kernel's own implementation. The yielded object lists their algorithms after the block."""
-    prefer(driver, wanted)
-    made = Made()
+def select_implementation(driver: bool, algorithm: str) -> Iterator[UsedAlgorithms]:
+    """Transforms of the algorithm that are allocated in the block use the driver, or the kernel's
+    own implementation. After the block, the yielded object lists the algorithms that the transforms
+    use."""
+    prefer(driver, algorithm)
+    used = UsedAlgorithms()
     before = _users()
-    yield made
+    yield used
     after = _users()
-    made.drivers = [name for name, users in after.items() if users > before.get(name, 0)]
-    made.ours = set(made.drivers) & set(crypto.ours())
+    used.drivers = [name for name, users in after.items() if users > before.get(name, 0)]
+    used.ours = set(used.drivers) & set(crypto.ours())

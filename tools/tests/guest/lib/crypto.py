@@ -62,9 +62,9 @@ def algorithms() -> list[Algorithm]:
     """Returns all registered algorithms. An algorithm that is replaced or being tested may appear
     twice.
 
-    The kernel returns the list page by page. If an entry is removed in between, for example the
-    larval of a self-test, the next page skips an entry. So the list is read until two readings in
-    succession have the same entries.
+    The kernel returns the list page by page. If an entry is removed between two pages, for example
+    the larval of a self-test, the next page skips an entry. So the list is read until two
+    successive readings have the same entries.
     """
     before: list[tuple[str, str]] = []
     while True:
@@ -88,7 +88,7 @@ def _read_list() -> list[Algorithm]:
 
 
 def variants() -> set[str]:
-    """Returns the driver names that must be registered. No others may be registered."""
+    """Returns the driver names that must be registered. The driver may not register other names."""
     names = {name for cipher in ciphers.of_devices() for name in cipher.variants}
     names |= {name for algorithm in aead.of_devices() for name in algorithm.variants}
     names |= {digest.driver for digest in digests.of_devices()}
@@ -110,8 +110,8 @@ def ours() -> dict[str, Algorithm]:
 def is_tested(log: KernelLog) -> bool:
     """Returns true if no self-test is running, and every algorithm of the driver has a result.
 
-    A failed self-test stays "unknown" in /proc/crypto. The kernel log since the creation of `log`
-    distinguishes it from a self-test that has not started.
+    In /proc/crypto a failed self-test is "unknown", like a self-test that has not started. The
+    kernel log since the creation of `log` shows whether the self-test has failed.
     """
     if any(alg.fields["type"] == "larval" for alg in algorithms()):
         return False
@@ -129,8 +129,8 @@ def driver(name: str) -> str:
 
 
 def generic(name: str = NAME) -> Algorithm:
-    """Returns a synchronous implementation of the kernel's own: the portable one if it is
-    registered, otherwise the one with the highest priority."""
+    """Returns a synchronous implementation of the kernel: the portable one if it is registered,
+    otherwise the one with the highest priority."""
     found = [
         alg
         for alg in algorithms()

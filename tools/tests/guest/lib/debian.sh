@@ -19,7 +19,7 @@ ok() {
 }
 
 install() {
-	# The packages' dependencies are installed. The guest has no network.
+	# The guest has no network, so the packages' dependencies are already installed.
 	apt-get -y install "$@"
 }
 

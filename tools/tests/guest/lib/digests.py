@@ -12,7 +12,7 @@ class Digest:
 
     name: str
     size: int
-    key: int = 0  # a valid key size in bytes; 0 for a hash
+    key: int = 0  # a valid key size in bytes, or 0 for a hash
 
     @property
     def driver(self) -> str:
@@ -21,7 +21,7 @@ class Digest:
 
     @property
     def service(self) -> str:
-        """The device's service for it."""
+        """The device's service that computes the digest."""
         return "MAC" if self.key else "HASH"
 
 

@@ -16,14 +16,14 @@ DEBUGFS = Path("/sys/kernel/debug", crypto.MODULE)
 CPU = Path("/sys/devices/system/cpu/cpu1/online")
 SLEEP = Path("/mnt/share/vc_sleep.ko")
 FREEZE_MS = Path("/sys/module/vc_sleep/parameters/freeze_ms")
-# The errors of a sysfs file if another event has removed the device before.
+# The errors of a sysfs file after another event has removed the device.
 ABSENT = (errno.ENOENT, errno.ENODEV)
 
 
 def _write(path: Path, text: str, *allowed: int) -> str:
     """Writes to a file in sysfs. The file may be absent, or fail with an allowed error."""
     try:
-        # No O_CREAT: creating a file in sysfs fails, and an absent file must give ENOENT.
+        # Path.write_text() would use O_CREAT, which fails with another error than ENOENT in sysfs.
         file = os.open(path, os.O_WRONLY)
         try:
             os.write(file, text.encode())
@@ -107,8 +107,8 @@ class Bind(Event):
 
 
 class Rmmod(Event):
-    """The module is unloaded and loaded again. This fails while an algorithm has users, so most
-    runs first stop the loads."""
+    """The module is unloaded and loaded again. Unloading fails while an algorithm has users, so
+    most runs first stop the loads."""
 
     name = "rmmod"
 
@@ -124,8 +124,8 @@ class Rmmod(Event):
         tap.check(done.returncode == 0, f"insmod: {done.stderr}")
 
     def run(self, chance: random.Random) -> str:
-        alone = chance.random() < 0.7
-        with self._gate.closed(RELEASE, self._limit) if alone else contextlib.nullcontext():
+        stop_loads = chance.random() < 0.7
+        with self._gate.closed(RELEASE, self._limit) if stop_loads else contextlib.nullcontext():
             done = module.rmmod()
             if done.returncode:
                 busy = "in use" in done.stderr or "temporarily unavailable" in done.stderr
@@ -195,7 +195,7 @@ class Silence(Event):
     loses_requests = True
 
     def missing(self) -> str:
-        return "" if reference.devices() else "only a reference device stops answering"
+        return "" if reference.devices() else "only a reference device can hold back a request"
 
     def run(self, chance: random.Random) -> str:
         queue = chance.choice(("0", "0", "control"))
@@ -225,7 +225,7 @@ class Ready(Event):
 
 
 class Keys(Event):
-    """Keys are set as fast as possible. Requests must use the last one."""
+    """Keys are set as fast as possible. Requests must use the last key."""
 
     name = "setkey"
     pause = 0.1

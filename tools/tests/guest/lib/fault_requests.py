@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Requests through vc_fault.ko while the device has faults, and their results. There is at least
-one algorithm of each kind."""
+"""Sends requests through vc_fault.ko while the device has faults, and returns the results. SUBJECTS
+has at least one algorithm of each service."""
 
 import contextlib
 import dataclasses
@@ -18,7 +18,8 @@ PARAMETERS = Path("/sys/module/vc_fault/parameters")
 RUN = PARAMETERS / "run"
 # Time limits in seconds: of a request, and of a device's recovery.
 LIMIT, LONG = 120, 300
-# The driver disables a device that fails more than 60 times in ten minutes.
+# Restarts after which the device is rebound, because the driver disables a device that fails more
+# than 60 times in ten minutes.
 RESTARTS = 40
 
 
@@ -27,9 +28,12 @@ class Subject:
     """A variant of an algorithm."""
 
     service: str
+    # The type of the algorithm in the crypto API.
     kind: str
     driver: str
+    # The driver name of the implementation to compare with.
     reference: str
+    # Key sizes in bytes: of the cipher, or of the MAC; and of the MAC of an algorithm chain.
     key: int = 0
     auth: int = 0
 
@@ -93,7 +97,7 @@ def load() -> None:
 
 
 @functools.cache
-def _given(kind: str) -> dict[str, bytes]:
+def _key_parameters(kind: str) -> dict[str, bytes]:
     """Returns the parameters that vc_fault.ko needs for requests of a public key algorithm."""
     if kind == "akcipher":
         return {"key": keys.rsa(RSA_BITS).private}
@@ -111,13 +115,13 @@ def run(
     text: int = 0,
     in_place: bool | None = None,
 ) -> Result:
-    """Sends `count` requests, all at once if the variant is asynchronous. `text` is the length of
-    the plaintext, or 0 for any length up to 2048. If `in_place` is None, every other pair of
-    requests is in place."""
+    """Sends `count` requests, in parallel if the variant is asynchronous. `text` is the length of
+    the plaintext in bytes, or 0 for random lengths up to 2048. If `in_place` is None, every other
+    pair of requests is in place."""
     (PARAMETERS / "backlog").write_text("Y" if backlog else "N")
     (PARAMETERS / "text").write_text(str(text))
     (PARAMETERS / "in_place").write_text("-1" if in_place is None else str(int(in_place)))
-    for name, data in _given(subject.kind).items():
+    for name, data in _key_parameters(subject.kind).items():
         (PARAMETERS / name).write_text(data.hex())
     words = (
         subject.kind, subject.driver, subject.reference, subject.key, subject.auth, count,
@@ -140,10 +144,10 @@ class Device:
     """The guest's only device: its state in the driver, and its counters."""
 
     def __init__(self) -> None:
-        self._earlier = 0  # restarts before the last bind
+        self._earlier_restarts = 0  # restarts before the last bind
         self._name = module.devices()[0]
 
-    def _shown(self) -> dict[str, str]:
+    def _status(self) -> dict[str, str]:
         file = Path("/sys/kernel/debug", crypto.MODULE, self._name, "status")
         with contextlib.suppress(OSError):
             return dict(re.findall(r"^(.*?): (.*)$", file.read_text(), re.M))
@@ -152,12 +156,12 @@ class Device:
     @property
     def state(self) -> str:
         """Returns the state of the device, or an empty string if the device is not bound."""
-        return self._shown().get("state", "")
+        return self._status().get("state", "")
 
     @property
     def restarts(self) -> int:
         """Returns how often the driver restarted the device, across all binds."""
-        return self._earlier + int(self._shown().get("restarts", 0))
+        return self._earlier_restarts + int(self._status().get("restarts", 0))
 
     @property
     def served(self) -> int:
@@ -166,7 +170,7 @@ class Device:
 
     def rebind(self) -> bool:
         """Unbinds the device if it is bound, and binds it. Returns true if the bind succeeds."""
-        self._earlier = self.restarts
+        self._earlier_restarts = self.restarts
         with contextlib.suppress(OSError):
             (module.DRIVER / "unbind").write_text(self._name)
         try:
@@ -176,14 +180,15 @@ class Device:
         return True
 
     def rebind_if_failing(self) -> None:
-        """Rebinds the device if it is disabled, or if few more restarts would disable it."""
-        if self.restarts - self._earlier >= RESTARTS or self.state in ("", "disabled"):
+        """Rebinds the device if the driver has disabled it, or will do so after some more
+        restarts."""
+        if self.restarts - self._earlier_restarts >= RESTARTS or self.state in ("", "disabled"):
             self.rebind()
 
     def settle(self) -> None:
-        """Waits until the device has answered all control requests."""
+        """Waits until the device has completed all control requests."""
         tap.wait_until(
-            lambda: self._shown().get("controlq") == "0 in flight", LONG, "all control requests"
+            lambda: self._status().get("controlq") == "0 in flight", LONG, "all control requests"
         )
 
     def wait_until_served(self, subject: Subject, may_be_disabled: bool = False) -> None:
@@ -204,6 +209,6 @@ class Device:
             return self.served > before
 
         try:
-            tap.wait_until(is_served, LONG, f"the device works for {subject.driver}")
+            tap.wait_until(is_served, LONG, f"the device serves {subject.driver}")
         except tap.Failure as failure:
             raise tap.Failure(f"{failure}; {self.state}; {last}") from None

@@ -152,9 +152,9 @@ def tunnelled(
         left, right = stack.enter_context(netns.joined())
         association = Association(suite, "tunnel", False)
         stack.callback(association.remove, left, right)
-        with crconf.made_by(False, suite.algorithm(False)) as theirs:
+        with crconf.select_implementation(False, suite.algorithm(False)) as theirs:
             association.add(right, left)
-        with crconf.made_by(True, suite.algorithm(False)) as ours:
+        with crconf.select_implementation(True, suite.algorithm(False)) as ours:
             association.add(left, right)
         check(not theirs.ours, f"the side without the driver uses {theirs.ours}")
         check(sa_algorithm in ours.drivers, f"{sa_algorithm} is not used")
