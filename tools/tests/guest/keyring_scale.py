@@ -1,12 +1,13 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""A keyring with many public keys, and programs that verify signatures with them: the device is
-reset, not ready for a while, and unplugged. All results must be correct.
+"""Programs verify signatures with the public keys of a large keyring, while the device is reset,
+not ready for a while, and unplugged. All results must be correct.
 
 usage: keyring_scale.py KEYS PROGRAMS
 
-For a guest with a vfio device with RSA and ECDSA that can be unplugged, and the module parameter
-prefer_public_keys=1. The shared folder has keys.
+KEYS is the number of keys, PROGRAMS the number of programs. For a guest with a vfio device with RSA
+and ECDSA that can be unplugged, and the module parameter prefer_public_keys=1. The shared folder
+has the keys of tools/tests/lib/make-keys.
 """
 
 import errno
@@ -34,8 +35,9 @@ CONTEXT = get_context("fork")
 log = KernelLog()
 
 
-def payloads() -> list[tuple[bytes, str, bytes]]:
-    """Returns certificates, each with the encoding and a valid signature."""
+def certificates() -> list[tuple[bytes, str, bytes]]:
+    """Returns certificates, each with the encoding of signatures and a valid signature of
+    DIGEST."""
     found = []
     for key in (keys.rsa(1024), keys.rsa(2048)):
         signature = keys.openssl(
@@ -47,7 +49,7 @@ def payloads() -> list[tuple[bytes, str, bytes]]:
     return found
 
 
-class Held:
+class Shared:
     """State that the tests share."""
 
     ring = 0
@@ -57,7 +59,7 @@ class Held:
 
 
 def served() -> int:
-    """Returns how many signatures the device has verified: RSA by encryption, ECDSA by VERIFY."""
+    """Returns how many signatures the device has verified. RSA verifies by an encryption."""
     now = reference.status()
     return sum(
         reference.data_requests(now, operation=operation)
@@ -86,42 +88,43 @@ def verify_both(key: int, encoding: str, signature: bytes) -> None:
 def program() -> None:
     """Verifies signatures with random keys until the stop event is set."""
     random.seed()
-    while not Held.stop.is_set():
-        verify_both(*random.choice(Held.keys))
+    while not Shared.stop.is_set():
+        verify_both(*random.choice(Shared.keys))
 
 
-def wait_served(what: str, happens: Callable[[], object]) -> None:
-    """Runs an event, and waits until the device verifies signatures again."""
-    happens()
+def check_event(what: str, event: Callable[[], object]) -> None:
+    """Runs an event, and waits until the device verifies signatures again. No program may have
+    ended."""
+    event()
     module.wait_registered(LONG)
     before = served()
     wait_until(lambda: served() >= before + PROGRAMS, LONG, f"{what}: the device serves requests")
-    dead = [user.exitcode for user in Held.programs if not user.is_alive()]
+    dead = [user.exitcode for user in Shared.programs if not user.is_alive()]
     check_equal(dead, [], "exit statuses of programs that have ended")
 
 
 @test(f"a keyring with {KEYS} keys: the device verifies the signature of each certificate")
 def _() -> None:
-    Held.ring = keyctl.keyring("scale")
-    some = payloads()
+    Shared.ring = keyctl.keyring("scale")
+    different = certificates()
     before = served()
     for number in range(KEYS):
-        payload, encoding, signature = some[number % len(some)]
-        key = keyctl.asymmetric(payload, Held.ring, f"key {number}")
-        Held.keys.append((key, encoding, signature))
-    check_equal(len({key for key, _, _ in Held.keys}), KEYS, "different keys")
+        payload, encoding, signature = different[number % len(different)]
+        key = keyctl.asymmetric(payload, Shared.ring, f"key {number}")
+        Shared.keys.append((key, encoding, signature))
+    check_equal(len({key for key, _, _ in Shared.keys}), KEYS, "different keys")
     check(served() - before >= KEYS, f"the device has verified {served() - before} signatures")
 
 
 @test(f"every key: verifies a valid signature, rejects an invalid one ({PROGRAMS} programs)")
 def _() -> None:
-    for key in Held.keys:
+    for key in Shared.keys:
         verify_both(*key)
     for _ in range(PROGRAMS):
         user = CONTEXT.Process(target=program)
         user.start()
-        Held.programs.append(user)
-    wait_served("load", lambda: None)
+        Shared.programs.append(user)
+    check_event("load", lambda: None)
 
 
 @test("reset under load: correct results, and the device serves requests again")
@@ -132,7 +135,7 @@ def _() -> None:
         reference.command(command="needs-reset")
         wait_until(lambda: restarts() == before + 1, LONG, "a restart")
 
-    wait_served("reset", reset)
+    check_event("reset", reset)
 
 
 @test("not ready for a while under load: correct results, and the device serves requests again")
@@ -142,7 +145,7 @@ def _() -> None:
             reference.command(command="ready", ready=ready)
             time.sleep(1)
 
-    wait_served("not ready", unready)
+    check_event("not ready", unready)
 
 
 @test("unplugged under load: correct results, and the next device serves requests")
@@ -154,15 +157,15 @@ def _() -> None:
         time.sleep(1)
         port.push()
 
-    wait_served("unplugged", replace)
+    check_event("unplugged", replace)
 
 
 @test("keyring removed: no session and no user of an algorithm is left")
 def _() -> None:
-    Held.stop.set()
-    for user in Held.programs:
+    Shared.stop.set()
+    for user in Shared.programs:
         user.join()
-    check_equal({user.exitcode for user in Held.programs}, {0}, "exit statuses of programs")
+    check_equal({user.exitcode for user in Shared.programs}, {0}, "exit statuses of programs")
     keyctl.new_session()
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
     wait_until(lambda: not any(alg.users for alg in crypto.ours().values()), LONG, "no user")

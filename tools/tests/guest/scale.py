@@ -130,7 +130,7 @@ def _() -> None:
 if not events.Unplug().missing():
 
     @test("unplugged under load: the next device gets the sessions")
-    def _() -> None:
+    def unplugged() -> None:
         port = plug.Plug()
 
         def replace() -> None:
