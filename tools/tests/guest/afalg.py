@@ -68,8 +68,8 @@ def _() -> None:
     data = os.urandom(MIB)
     expected = afalg.openssl(key, iv, data)
     sizes = (LARGEST + BLOCK, 2 * LARGEST, MIB)
-    work = HostStats(len(sizes), len(sizes) * LARGEST, len(sizes), len(sizes) * LARGEST)
-    with host.serves_exactly(work), afalg.Transform(crypto.SYNC, key) as transform:
+    stats = HostStats(len(sizes), len(sizes) * LARGEST, len(sizes), len(sizes) * LARGEST)
+    with host.serves_exactly(stats), afalg.Transform(crypto.SYNC, key) as transform:
         for size in sizes:
             result = transform.crypt(ENCRYPT, iv, data[:size])
             check_same(result, expected[:size], f"{size} bytes encrypted")
@@ -93,7 +93,7 @@ def check_file(content: bytes, part_size: int) -> None:
     data = content[: len(content) // BLOCK * BLOCK]
     key, iv = afalg.random_key(32)
     expected = afalg.openssl(key, iv, data)
-    with host.watched() as work, afalg.Transform(crypto.SYNC, key) as transform:
+    with host.watched() as stats, afalg.Transform(crypto.SYNC, key) as transform:
         # Buffers of the default size. The kernel splits longer requests.
         with transform.operation(whole=False) as operation:
             encrypted = crypt_in_parts(operation, ENCRYPT, iv, data, part_size)
@@ -101,8 +101,8 @@ def check_file(content: bytes, part_size: int) -> None:
             decrypted = crypt_in_parts(operation, DECRYPT, iv, expected, part_size)
     check_same(encrypted, expected, "encrypted")
     check_same(decrypted, data, "decrypted")
-    check_equal(work.encrypt_bytes, len(data), "bytes encrypted by the host")
-    check_equal(work.decrypt_bytes, len(data), "bytes decrypted by the host")
+    check_equal(stats.encrypt_bytes, len(data), "bytes encrypted by the host")
+    check_equal(stats.decrypt_bytes, len(data), "bytes decrypted by the host")
 
 
 @test("text file: correct results, all bytes on the host")
@@ -130,13 +130,13 @@ def odd_pieces(data: bytes, chance: random.Random) -> list[memoryview]:
 def odd_buffers(size: int, count: int, chance: random.Random) -> tuple[bytearray, list[memoryview]]:
     """Returns `count` buffers of `size` bytes in total, at odd addresses with gaps in between."""
     cuts = [0, *sorted(chance.sample(range(1, size), count - 1)), size]
-    store = bytearray(size + 16 * count)
-    view = memoryview(store)
+    memory = bytearray(size + 16 * count)
+    view = memoryview(memory)
     buffers, at = [], 1
     for start, end in itertools.pairwise(cuts):
         buffers.append(view[at : at + end - start])
         at += end - start + chance.choice((1, 2, 3, 5, 9))
-    return store, buffers
+    return memory, buffers
 
 
 @test("odd pieces and many odd buffers: correct result, on the host")
@@ -145,25 +145,25 @@ def _() -> None:
     tap.note(f"seed {seed}")
     chance = random.Random(seed)
     key, iv = afalg.random_key(16)
-    shapes = ((16, 16), (48, 5), (4096, 2), (4112, 200), (65536, 100), (262144, 60))
-    total = sum(size for size, _ in shapes)
+    sizes_and_counts = ((16, 16), (48, 5), (4096, 2), (4112, 200), (65536, 100), (262144, 60))
+    total = sum(size for size, _ in sizes_and_counts)
     with (
-        host.serves_exactly(HostStats(len(shapes), total, len(shapes), total)),
+        host.serves_exactly(HostStats(len(sizes_and_counts), total, len(sizes_and_counts), total)),
         afalg.Transform(crypto.SYNC, key) as transform,
     ):
-        for size, count in shapes:
+        for size, count in sizes_and_counts:
             data = os.urandom(size)
             expected = afalg.openssl(key, iv, data)
-            for op, source, wanted in ((ENCRYPT, data, expected), (DECRYPT, expected, data)):
-                store, buffers = odd_buffers(size, count, chance)
+            for op, source, output in ((ENCRYPT, data, expected), (DECRYPT, expected, data)):
+                memory, buffers = odd_buffers(size, count, chance)
                 with transform.operation() as operation:
                     operation.send(odd_pieces(source, chance), op, iv)
                     check_equal(operation.recv_into(buffers), size, "bytes received")
                 what = f"{size} bytes into {count} buffers, op {op}"
-                check_same(b"".join(buffers), wanted, what)
+                check_same(b"".join(buffers), output, what)
                 for buffer in buffers:
                     buffer[:] = bytes(len(buffer))
-                check(not any(store), f"{what}: bytes between the buffers were written")
+                check(not any(memory), f"{what}: bytes between the buffers were written")
 
 
 @test("single bytes, and more buffers than ring entries: correct result")
@@ -175,11 +175,11 @@ def _() -> None:
         operation.send(data[:1], ENCRYPT, iv, more=True)
         for at in range(1, len(data)):
             operation.send(data[at : at + 1], more=at + 1 < len(data))
-        store = bytearray(2 * len(data))
-        buffers = [memoryview(store)[at : at + 1] for at in range(0, len(store), 2)]
+        memory = bytearray(2 * len(data))
+        buffers = [memoryview(memory)[at : at + 1] for at in range(0, len(memory), 2)]
         check_equal(operation.recv_into(buffers), len(data), "bytes received")
-        check_same(bytes(store[::2]), expected, "result")
-        check(not any(store[1::2]), "bytes between the buffers were written")
+        check_same(bytes(memory[::2]), expected, "result")
+        check(not any(memory[1::2]), "bytes between the buffers were written")
 
 
 @test("one operation: each request continues the IV, in both directions, on the host")
@@ -194,7 +194,7 @@ def _() -> None:
         host.serves_exactly(HostStats(requests, bytes_, requests, bytes_)),
         afalg.Transform(crypto.SYNC, key) as transform,
     ):
-        for op, source, wanted in ((ENCRYPT, data, expected), (DECRYPT, expected, data)):
+        for op, source, output in ((ENCRYPT, data, expected), (DECRYPT, expected, data)):
             for more in (True, False):
                 with transform.operation() as operation:
                     at = 0
@@ -203,7 +203,7 @@ def _() -> None:
                         op_, iv_ = (op, iv) if at == 0 else (None, None)
                         operation.send(source[at:end], op_, iv_, more and end < len(data))
                         what = f"op {op}, MSG_MORE {more}, {length} bytes from {at} on"
-                        check_same(operation.recv(length), wanted[at:end], what)
+                        check_same(operation.recv(length), output[at:end], what)
                         at = end
 
 
@@ -213,16 +213,16 @@ def _() -> None:
     data = os.urandom(48 * 1024)
     expected = afalg.openssl(key, iv, data)
     with afalg.Transform(crypto.SYNC, key) as transform:
-        for op, source, wanted in ((ENCRYPT, data, expected), (DECRYPT, expected, data)):
-            with host.watched() as work, transform.operation() as operation:
+        for op, source, output in ((ENCRYPT, data, expected), (DECRYPT, expected, data)):
+            with host.watched() as stats, transform.operation() as operation:
                 operation.send(odd_pieces(source[:30001], random.Random(op)), op, iv, more=True)
                 operation.send(source[30001:])
                 result = bytearray()
                 while len(result) < len(data):
                     # The kernel rounds down to whole blocks.
                     result += operation.recv(min(1003, len(data) - len(result)))
-            check_same(bytes(result), wanted, f"op {op}")
-            check_equal(work.total, len(data), "bytes on the host")
+            check_same(bytes(result), output, f"op {op}")
+            check_equal(stats.total, len(data), "bytes on the host")
 
 
 @test("kcapi-enc: encrypts like openssl and decrypts, on the host")
@@ -233,7 +233,7 @@ def _() -> None:
         plain, secret, decrypted, key_file = (Path(name, file) for file in ("p", "s", "d", "k"))
         plain.write_bytes(data)
         key_file.write_bytes(key)
-        with host.watched() as work:
+        with host.watched() as stats:
             for flag, source, target in (("-e", plain, secret), ("-d", secret, decrypted)):
                 with key_file.open("rb") as keys:
                     command = ["kcapi-enc", "-q", flag, "-c", crypto.SYNC, "--iv", iv.hex()]
@@ -242,8 +242,8 @@ def _() -> None:
         expected = afalg.openssl(key, iv, data, pad=True)
         check_same(secret.read_bytes(), expected, "encrypted file")
         check_same(decrypted.read_bytes(), data, "decrypted file")
-        check_equal(work.encrypt_bytes, len(expected), "bytes encrypted by the host")
-        check_equal(work.decrypt_bytes, len(expected), "bytes decrypted by the host")
+        check_equal(stats.encrypt_bytes, len(expected), "bytes encrypted by the host")
+        check_equal(stats.decrypt_bytes, len(expected), "bytes decrypted by the host")
 
 
 @test(f"algorithm name {crypto.NAME}: on the host only if preferred")
@@ -253,14 +253,15 @@ def _() -> None:
     key, iv = afalg.random_key(16)
     data = os.urandom(65536)
     expected = afalg.openssl(key, iv, data)
-    work = HostStats(1, len(data), 1, len(data)) if preferred else HostStats()
-    with host.serves_exactly(work), afalg.Transform(crypto.NAME, key) as transform:
+    stats = HostStats(1, len(data), 1, len(data)) if preferred else HostStats()
+    with host.serves_exactly(stats), afalg.Transform(crypto.NAME, key) as transform:
         check_same(transform.crypt(ENCRYPT, iv, data), expected, "encrypted")
         check_same(transform.crypt(DECRYPT, iv, expected), data, "decrypted")
 
 
-def client(number: int, rounds: int) -> tuple[int, str]:
-    """Encrypts and decrypts with random keys. Returns the number of bytes, and an error message."""
+def encrypt_repeatedly(number: int, rounds: int) -> tuple[int, str]:
+    """Encrypts and decrypts with random keys, in one of several processes. Returns the number of
+    bytes, and an error message or an empty string."""
     chance = random.Random(number)
     done = 0
     try:
@@ -280,12 +281,12 @@ def client(number: int, rounds: int) -> tuple[int, str]:
 
 @test(f"{PROCESSES} processes, each with its own keys: correct results")
 def _() -> None:
-    with host.watched() as work, multiprocessing.get_context("fork").Pool(PROCESSES) as pool:
-        results = pool.starmap(client, [(number, 4) for number in range(PROCESSES)], 1)
+    with host.watched() as stats, multiprocessing.get_context("fork").Pool(PROCESSES) as pool:
+        results = pool.starmap(encrypt_repeatedly, [(number, 4) for number in range(PROCESSES)], 1)
     errors = [error for _, error in results if error]
     check(not errors, "\n".join(errors))
     total = sum(done for done, _ in results)
-    check_equal((work.encrypt_bytes, work.decrypt_bytes), (total, total), "the host's bytes")
+    check_equal((stats.encrypt_bytes, stats.decrypt_bytes), (total, total), "the host's bytes")
 
 
 if __name__ == "__main__":

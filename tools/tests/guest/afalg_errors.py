@@ -38,7 +38,7 @@ class Subject:
 
 Situation = Callable[[Subject], object]
 situations: list[tuple[str, Situation]] = []
-# Situations in which a request continues the previous one. Not every mode supports this.
+# Situations in which a request continues the IV of the previous request. XTS does not support this.
 continues_iv: set[Situation] = set()
 # Situations in which a key is rejected and the previous key stays in use. An algorithm of type
 # lskcipher loses the previous key, so these situations are left out for such an algorithm.
@@ -273,7 +273,7 @@ for kind in ("aead", "hash", "rng", "nonsense"):
 
 
 def subjects(cipher: Cipher) -> tuple[Subject, Subject]:
-    """Returns the driver's implementation, and the one to compare with."""
+    """Returns the driver's and the kernel's own implementation, with the same key and IV."""
     key, iv = cipher.random_key(), cipher.random_iv()
     generic = crypto.generic(cipher.name).driver
     return Subject(cipher, cipher.synchronous, key, iv), Subject(cipher, generic, key, iv)
@@ -302,11 +302,11 @@ def final_tests(ours: Subject, rejected: list[Situation]) -> None:
     @tap.test(f"{ours.name}: rejected requests do not reach the host")
     def _() -> None:
         check(rejected, "no situation was rejected")
-        with host.watched() as work:
+        with host.watched() as stats:
             for function in rejected:
                 outcome_of(function, ours)
         # One situation fails after its first two blocks were encrypted.
-        check(work.ops <= 1, f"{work.ops} requests")
+        check(stats.ops <= 1, f"{stats.ops} requests")
 
     @tap.test(f"{ours.name}: a valid request afterwards succeeds on the host")
     def _() -> None:

@@ -8,7 +8,7 @@ usage: alloc_failures.py [--every N]
 For the debug kernel (failslab), with self-tests disabled. The program repeats an operation. Each
 time the kernel fails another allocation of this thread that has the driver in its call trace: the
 first one, then the second one, until all have failed once. A bind makes hundreds of allocations.
-With --every only each N-th of these fails, beginning at a random one of the first N.
+With --every only each N-th allocation fails, beginning at a random one of the first N allocations.
 """
 
 import argparse

@@ -63,11 +63,11 @@ class Luks:
     @contextlib.contextmanager
     def _implementation(self, driver: bool) -> Iterator[None]:
         """Checks that the volume, which the block opens, uses the expected implementation."""
-        with crconf.select_implementation(driver and not options.control, ALGORITHM) as made:
+        with crconf.select_implementation(driver and not options.control, ALGORITHM) as used:
             yield
-        tap.note(f"{'driver' if driver else 'kernel'}: {made.outermost}")
+        tap.note(f"{'driver' if driver else 'kernel'}: {used.outermost}")
         expect_driver = driver and not options.control
-        check(bool(made.ours) == expect_driver, f"algorithms of the driver: {made.ours}")
+        check(bool(used.ours) == expect_driver, f"algorithms of the driver: {used.ours}")
 
     def format(self) -> None:
         """Creates a volume. Its sectors have no tags yet."""
@@ -124,7 +124,7 @@ def write_tree(device: Path) -> None:
 
 
 def read_tree(device: Path, expected: dict[str, str]) -> None:
-    """Compares the files with the original ones."""
+    """Compares the files with the original files."""
     volume.check_file_system(device)
     volume.drop_caches()
     with volume.mounted(device, "ro") as folder:
@@ -165,14 +165,14 @@ def add_corruption(luks: Luks) -> None:
     """Defines the tests of corrupted volumes."""
 
     def rewrite_sector(driver: bool) -> dict[int, int]:
-        """Writes a sector of the volume twice. Returns how many bytes differ in each disk
-        sector."""
-        found = []
+        """Writes random data to a sector of the volume twice. Returns how many bytes differ in each
+        sector of the disk between the two writes."""
+        images = []
         for _ in range(2):
             with luks.opened(driver, journal=False) as device:
                 sectors.write(device, MIB, os.urandom(4096))
-            found.append(luks.file.read_bytes())
-        return sectors.changed(*found)
+            images.append(luks.file.read_bytes())
+        return sectors.changed(*images)
 
     def check_detected(driver: bool, at: int) -> None:
         """Checks that an inverted bit at this offset of the disk makes the sector unreadable."""

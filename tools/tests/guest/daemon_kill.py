@@ -6,7 +6,7 @@ fails, and no data are lost.
 usage: daemon_kill.py [--seed SEED] [--away SECONDS] KILLS
 
 For a guest with a daemon device to which QEMU reconnects, and the module loaded with prefer=1. The
-daemon is killed KILLS times, at random moments under load. It is restarted with the same command
+daemon is killed KILLS times, at random moments under load, and is restarted with the same command
 line after at most SECONDS. Meanwhile requests time out. The driver must reset and restart the
 device, and re-establish the sessions. No request may fail, and each file must have the contents
 that were written. At the end the kernel's own cipher reads the volume.
@@ -24,7 +24,7 @@ from lib.kernel_log import KernelLog
 from lib.plug import qmp
 from lib.tap import check, test, wait_until
 
-LONG = 300
+LONG = 300  # time limit in seconds
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--seed", type=int, default=1)

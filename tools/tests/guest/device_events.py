@@ -35,7 +35,7 @@ from lib.plug import Plug
 from lib.tap import check, check_equal, test, wait_until
 from lib.workloads import Tunnel, Volume, Workload
 
-LONG = 300
+LONG = 300  # time limit in seconds
 # Faults after which every request still completes with the correct result.
 FAULTS = """
     delay:value=20 reorder used-len-short used-len-long used-len-zero no-interrupt:count=5

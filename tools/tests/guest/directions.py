@@ -20,7 +20,7 @@ from lib.kernel_log import KernelLog
 from lib.tap import check, check_equal, check_same, test, wait_until
 
 SESSIONS = int(sys.argv[1])
-LONG = 60
+LONG = 60  # time limit in seconds
 IV = os.urandom(16)
 DATA = os.urandom(4096)
 log = KernelLog()

@@ -128,7 +128,7 @@ def driver_expected() -> bool:
     return options.case not in LUKS or crypto.preferred(CIPHER.name)
 
 
-def check_work(name: str, count: int) -> None:
+def check_served(name: str, count: int) -> None:
     """Fails the test unless the host processed the whole tree, or nothing if the volume must not
     use the driver."""
     if driver_expected():
@@ -183,10 +183,10 @@ def main() -> None:
     @test(f"{case}: the expected implementation writes a file system")
     def _() -> None:
         disk.format()
-        with host.watched() as work, disk.with_driver() as opened:
+        with host.watched() as stats, disk.with_driver() as opened:
             check_used()
             write_tree(opened)
-        check_work("encrypted", work.encrypt_bytes)
+        check_served("encrypted", stats.encrypt_bytes)
 
     @test(f"{case}: the kernel's own cipher reads the files, and fsck finds no error")
     def _() -> None:
@@ -201,10 +201,10 @@ def main() -> None:
 
     @test(f"{case}: the expected implementation reads the files, and fsck finds no error")
     def _() -> None:
-        with host.watched() as work, disk.with_driver() as opened:
+        with host.watched() as stats, disk.with_driver() as opened:
             check_used()
             read_tree(opened, expected)
-        check_work("decrypted", work.decrypt_bytes)
+        check_served("decrypted", stats.decrypt_bytes)
 
     @test(f"{case}: the driver has no users after all volumes are closed")
     def _() -> None:

@@ -100,8 +100,8 @@ def _() -> None:
                     for transform in (theirs, ours):
                         what = f"{transform.driver}, {len(digest)} bytes"
                         check_equal(transform.verify(data, digest), OK, what)
-                made = verified(stateless=STATELESS) - before
-                check_equal(made, len(HASHES), f"{ours.driver}: verified by the device")
+                on_device = verified(stateless=STATELESS) - before
+                check_equal(on_device, len(HASHES), f"{ours.driver}: verified by the device")
 
 
 @test("sizes: equal to those of the kernel's implementation")
@@ -114,7 +114,7 @@ def _() -> None:
 
 @test("invalid signatures and digests: same errors as the kernel's implementation")
 def _() -> None:
-    seen = set()
+    results = set()
     for curve in keys.CURVES:
         digest = hashlib.sha256(b"message").digest()
         signature = curve.sign(digest)
@@ -123,42 +123,44 @@ def _() -> None:
         with keyed_pair(curve) as (ours, theirs), keyed_pair(curve, "p1363") as (ours_2, theirs_2):
             with keyed_pair(curve, "") as (ours_3, theirs_3):
 
-                def same(signature: bytes, digest: bytes, pair: tuple[Transform, Transform]) -> None:
+                def check_same(
+                    signature: bytes, digest: bytes, pair: tuple[Transform, Transform]
+                ) -> None:
                     actual, expected = (transform.verify(signature, digest) for transform in pair)
-                    seen.add(expected)
+                    results.add(expected)
                     check_equal(actual, expected, f"{pair[0].driver}: {signature.hex()}")
 
                 for at in {0, 1, 2, 3, 4, 5, 20, len(signature) // 2, len(signature) - 1}:
-                    spoilt = bytearray(signature)
-                    spoilt[at] ^= 1
-                    same(bytes(spoilt), digest, (ours, theirs))
+                    corrupted = bytearray(signature)
+                    corrupted[at] ^= 1
+                    check_same(bytes(corrupted), digest, (ours, theirs))
                 for length in (0, 1, 2, len(signature) - 1):
-                    same(signature[:length], digest, (ours, theirs))
-                same(signature + b"\0", digest, (ours, theirs))
-                same(der.sequence(b"\2\x81\1\1", der.integer(s)), digest, (ours, theirs))
-                same(der.integers(r), digest, (ours, theirs))
-                same(der.integers(r, s, s), digest, (ours, theirs))
+                    check_same(signature[:length], digest, (ours, theirs))
+                check_same(signature + b"\0", digest, (ours, theirs))
+                check_same(der.sequence(b"\2\x81\1\1", der.integer(s)), digest, (ours, theirs))
+                check_same(der.integers(r), digest, (ours, theirs))
+                check_same(der.integers(r, s, s), digest, (ours, theirs))
                 for bad in (0, 1, 2, n - 1, n, n + 1, curve.p, top):
                     for pair in ((bad, s), (r, bad), (bad, bad)):
-                        same(der.integers(*pair), digest, (ours, theirs))
-                        same(p1363(curve, *pair), digest, (ours_2, theirs_2))
-                        same(curve.raw(*pair), digest, (ours_3, theirs_3))
+                        check_same(der.integers(*pair), digest, (ours, theirs))
+                        check_same(p1363(curve, *pair), digest, (ours_2, theirs_2))
+                        check_same(curve.raw(*pair), digest, (ours_3, theirs_3))
                 # n - s is equivalent to s.
-                same(der.integers(r, n - s), digest, (ours, theirs))
-                same(der.integers(s, r), digest, (ours, theirs))
+                check_same(der.integers(r, n - s), digest, (ours, theirs))
+                check_same(der.integers(s, r), digest, (ours, theirs))
                 whole = p1363(curve, r, s)
                 for length in (0, 1, curve.field, len(whole) - 2, len(whole) - 1):
-                    same(whole[:length], digest, (ours_2, theirs_2))
-                same(whole + b"\0", digest, (ours_2, theirs_2))
+                    check_same(whole[:length], digest, (ours_2, theirs_2))
+                check_same(whole + b"\0", digest, (ours_2, theirs_2))
                 whole = curve.raw(r, s)
                 for length in (0, 1, 72, 143):
-                    same(whole[:length], digest, (ours_3, theirs_3))
-                same(whole + b"\0", digest, (ours_3, theirs_3))
+                    check_same(whole[:length], digest, (ours_3, theirs_3))
+                check_same(whole + b"\0", digest, (ours_3, theirs_3))
                 for wrong in (b"", b"\0", digest[:-1], digest[1:], digest + b"\0", bytes(32),
                               b"\xff" * 64, b"\xff" * 65, b"\xff" * 66, b"\xff" * 100):  # fmt: skip
-                    same(signature, wrong, (ours, theirs))
-    tap.note(", ".join(sorted(seen)))
-    check({OK, "EKEYREJECTED", "EBADMSG", "EINVAL"} <= seen, f"only the results {seen}")
+                    check_same(signature, wrong, (ours, theirs))
+    tap.note(", ".join(sorted(results)))
+    check({OK, "EKEYREJECTED", "EBADMSG", "EINVAL"} <= results, f"only the results {results}")
 
 
 @test("ECDSA, digests longer than SHA-512: the fallback's result", quick=True)

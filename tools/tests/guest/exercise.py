@@ -18,11 +18,11 @@ from lib.tap import check, test
 
 def exercise(cipher: Cipher, driver: str) -> None:
     """Tests a variant of a cipher with vc_exercise.ko, which compares with the kernel's cipher."""
-    with host.watched() as work:
+    with host.watched() as stats:
         test_module.run("vc_exercise", driver=driver, reference=cipher.generic)
     # On reference devices, which have a small max_size, most XTS requests run on the fallback.
     least = 10 if cipher is ciphers.XTS and reference.devices() else 40
-    check(work.ops >= least, f"the host has served {work.ops} requests")
+    check(stats.ops >= least, f"the host has served {stats.ops} requests")
 
 
 for each in [ciphers.ALL[name] for name in sys.argv[1:]] or ciphers.of_devices():

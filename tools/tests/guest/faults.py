@@ -93,15 +93,15 @@ class Row:
             return "no result"
         return ""
 
-    def check_fallback(self, subject: Subject, result: Result, ran: dict[str, int]) -> str:
+    def check_fallback(self, subject: Subject, result: Result, fallbacks: dict[str, int]) -> str:
         """Returns what is wrong with the counts of fallbacks by reason, or an empty string."""
         if not self.fails or subject.service in self.error_is_result:
             return ""
-        if not ran.get("device_error"):
-            return f'"device_error" is not among the reasons for the fallback: {ran}'
+        if not fallbacks.get("device_error"):
+            return f'"device_error" is not among the reasons for the fallback: {fallbacks}'
         # The driver counts no fallback for a signature that the device reports as invalid.
-        if subject.service != "ecdsa" and sum(ran.values()) < result.right:
-            return f"the driver used a result of a failed request: {ran}"
+        if subject.service != "ecdsa" and sum(fallbacks.values()) < result.right:
+            return f"the driver used a result of a failed request: {fallbacks}"
         return ""
 
 
@@ -233,7 +233,7 @@ subjects = list(SUBJECTS)
 if options.only:
     subjects = [each for each in SUBJECTS if each.service in options.only.split(",")]
 if not subjects:
-    parser.error("none of the algorithms is of these services")
+    parser.error("no algorithm belongs to these services")
 # Load vc_fault.ko first. Otherwise every test would wait until its timeout.
 fault_requests.load()
 device = fault_requests.Device()
@@ -262,22 +262,23 @@ def try_fault(row: Row, subject: Subject) -> str:
     stats = OffloadStats() if row.fails else None
     with reference.faulty(row.fault):
         result = fault_requests.run(subject, REQUESTS)
-        ran = stats.fallbacks() if stats else {}
+        fallbacks = stats.fallbacks() if stats else {}
         if row.restarts:
             # The driver detects a broken ring at the next request.
             wait_until(
                 lambda: device.restarts > before or (fault_requests.run(subject, 2) and False), LONG,
                 f"{row.fault}, {subject.driver}: a restart",
             )  # fmt: skip
-        missed = "" if subject.service not in row.services else wait_until_happened(row)
+        not_happened = "" if subject.service not in row.services else wait_until_happened(row)
     outcomes.append(str(result))
     if row.name == "toggle-ready":
         reference.command(command="ready", ready=True)
     elif row.name.startswith("config-"):
-        # Announce the restored configuration, in case the driver has read another one.
+        # Announce the restored configuration, because the driver may have read the faulty one.
         reference.command(command="config-change")
     device.wait_until_served(subject, may_be_disabled=row.may_reject)
-    return row.verdict(subject, result) or missed or row.check_fallback(subject, result, ran)
+    wrong = row.verdict(subject, result) or not_happened
+    return wrong or row.check_fallback(subject, result, fallbacks)
 
 
 def wait_until_happened(row: Row) -> str:
@@ -317,8 +318,8 @@ def try_fault_during_bind(row: Row, subjects: list[Subject]) -> list[str]:
             if verdict := row.verdict(subject, result):
                 wrong.append(f"{subject.driver}: {result}: {verdict}")
         if any(subject.service in row.services for subject in subjects):
-            if missed := wait_until_happened(row):
-                wrong.append(missed)
+            if not_happened := wait_until_happened(row):
+                wrong.append(not_happened)
     device.rebind()
     for subject in subjects:
         device.wait_until_served(subject)

@@ -94,7 +94,8 @@ class Disk:
         volume.drop_caches()
 
     def check(self, root: Path) -> None:
-        """Reads all files from the disk. Fails the test if one differs from the expected contents."""
+        """Reads all files from the disk. Fails the test if a file differs from the expected
+        contents."""
         volume.drop_caches()
         for policy in POLICIES:
             written = self.written[policy.name]
@@ -122,13 +123,13 @@ def load() -> None:
 def check_offloaded() -> Iterator[None]:
     """Fails the test unless the device encrypts and decrypts during the block."""
     before = FALLBACKS.read_text()
-    with host.watched() as work:
+    with host.watched() as stats:
         yield
     check(
-        work.encrypt_ops and work.decrypt_ops,
-        f"{work}; fallbacks before:\n{before}after:\n{FALLBACKS.read_text()}",
+        stats.encrypt_ops and stats.decrypt_ops,
+        f"{stats}; fallbacks before:\n{before}after:\n{FALLBACKS.read_text()}",
     )
-    tap.note(f"{work}")
+    tap.note(f"{stats}")
 
 
 def write_and_check(mount_options: str, step: str, re_add_key: bool = False) -> None:

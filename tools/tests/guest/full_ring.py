@@ -57,17 +57,17 @@ def check_full(subject: Subject) -> None:
     """Fails the test unless requests that do not fit are rejected or run on the fallback."""
     stats = OffloadStats()
     result = run_with_full_ring(subject)
-    ran = stats.fallbacks()
-    tap.note(f"{subject.driver}: {result}; fallback: {ran}")
+    fallbacks = stats.fallbacks()
+    tap.note(f"{subject.driver}: {result}; fallback: {fallbacks}")
     check(not (result.lost or result.doubled or result.wrong or result.spoilt), str(result))
     if subject.service in REJECTS:
         refused = sum(result.errors.values())
         check_equal({number for _, number in result.errors}, {errno.ENOSPC}, "errors")
-        check_equal(ran, {}, "requests on the fallback")
+        check_equal(fallbacks, {}, "requests on the fallback")
         check_equal(result.right + refused, COUNT, "results")
     else:
         check_equal(result.right, COUNT, "right results")
-        check(ran.get("ring_full", 0) > 0, f"the ring was never full: {ran}")
+        check(fallbacks.get("ring_full", 0) > 0, f"the ring was never full: {fallbacks}")
 
 
 for each in fault_requests.SUBJECTS:

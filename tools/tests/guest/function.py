@@ -6,7 +6,8 @@ vector.
 usage: function.py QUEUES [FEATURE...]
 
 For a guest with a vfio device with QUEUES data queues, and as many CPUs. A FEATURE is packed,
-in-order, ring-reset or access-platform. The device must offer exactly the named ones of these four.
+in-order, ring-reset or access-platform. Of these four features the device must offer exactly the
+named ones.
 """
 
 import os

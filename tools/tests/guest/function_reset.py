@@ -27,7 +27,7 @@ from lib import afalg, crypto, module, tap
 from lib.kernel_log import TROUBLE, KernelLog
 from lib.tap import check, check_same, test, wait_until
 
-LONG = 120
+LONG = 120  # time limit in seconds
 # How often each event must succeed.
 MIN_EVENTS = 3
 # The virtio core warns when a device is unbound whose registers read all ones, as they do during a

@@ -25,7 +25,8 @@ options = parser.parse_args()
 chance = random.Random(options.seed)
 log = KernelLog()
 
-# All faults except those that end the device's process, and those for which the kernel waits without a limit.
+# All faults except faults that end the device's process, and faults for which the kernel waits
+# without a limit.
 FAULTS = (
     "never-answer delay reorder duplicate-used wrong-id used-len-short used-len-long used-len-zero "
     "no-interrupt status-unwritten status-unknown refuse-operation refuse-create refuse-destroy "

@@ -24,7 +24,7 @@ from lib import afalg, ciphers, crypto, reference, tap, volume
 from lib.kernel_log import KernelLog
 from lib.tap import check, check_same, test, wait_until
 
-LONG = 120
+LONG = 120  # time limit in seconds
 PROGRAMS = 6
 Process = multiprocessing.context.ForkProcess
 CONTEXT = multiprocessing.get_context("fork")
@@ -135,7 +135,7 @@ def run_disk_load(seed: int) -> None:
 
 
 def kill(process: Process, what: str) -> None:
-    """Kills a program. Fails the test if it does not end."""
+    """Kills a program. Fails the test if the program does not end."""
     assert process.pid
     os.kill(process.pid, signal.SIGKILL)
     process.join(LONG)

@@ -17,7 +17,7 @@ from lib.tap import check, check_equal, check_same, test
 INDIRECT_DESC = 1 << 28
 ACCEPTED = [argument == "1" for argument in sys.argv[1:]]
 DEVICES = range(len(ACCEPTED))
-LONG = 120
+LONG = 120  # time limit in seconds
 
 
 def served() -> list[int]:

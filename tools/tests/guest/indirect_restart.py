@@ -18,7 +18,7 @@ from lib.kernel_log import KernelLog
 from lib.tap import check_equal, check_same, test, wait_until
 
 INDIRECT_DESC = 1 << 28
-LONG = 120
+LONG = 120  # time limit in seconds
 SILENT = "never-answer:queue=0"
 log = KernelLog()
 

@@ -28,7 +28,7 @@ from lib.kernel_log import KernelLog
 from lib.tap import check, check_equal, test, wait_until
 
 KEYS, PROGRAMS = int(sys.argv[1]), int(sys.argv[2])
-LONG = 600
+LONG = 600  # time limit in seconds
 DIGEST = hashlib.sha256(b"keyring_scale").digest()
 RSA_ENCODING, ECDSA_ENCODING = "enc=pkcs1 hash=sha256", "enc=x962 hash=sha256"
 CONTEXT = get_context("fork")

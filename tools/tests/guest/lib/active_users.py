@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from . import afalg, ciphers, crypto, reference, tap, volume
 from .writer import Writer, writing
 
-LONG = 300
+LONG = 300  # time limit in seconds
 SIZE = 16384
 KEY, IV = afalg.random_key(32)
 DATA = os.urandom(SIZE)

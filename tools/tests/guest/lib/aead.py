@@ -15,7 +15,8 @@ class Algorithm:
 
     name: str
     driver: str
-    # The kernel's own implementation, and the one that the kernel's self-tests compare with.
+    # The kernel's own implementation, and the implementation with which the kernel's self-tests
+    # compare.
     generic: str
     fuzzed_against: str
     iv_size: int
@@ -123,7 +124,7 @@ CHAINS = tuple(
     for digest, size in (("sha1", 20), ("sha256", 32), ("sha384", 48), ("sha512", 64))
     for chain in chains(digest, size)
 )
-ALL = {one.name: one for one in (*PLAIN_AEADS, *CHAINS)}
+ALL = {algorithm.name: algorithm for algorithm in (*PLAIN_AEADS, *CHAINS)}
 CBC_SHA256 = ALL["authenc(hmac(sha256),cbc(aes))"]
 CTR_SHA512 = ALL["authenc(hmac(sha512),rfc3686(ctr(aes)))"]
 
@@ -134,20 +135,20 @@ def of_devices() -> list[Algorithm]:
     daemon = services.profile() in (services.DAEMON, services.CRYPTODEV)
     offered = services.offered() if daemon or reference.devices() else 0
     return [
-        one
-        for one in ALL.values()
-        if offered & (services.CIPHER if one.auth_key_size else services.AEAD)
-        and _in_profile(one)
+        algorithm
+        for algorithm in ALL.values()
+        if offered & (services.CIPHER if algorithm.auth_key_size else services.AEAD)
+        and _in_profile(algorithm)
     ]
 
 
-def _in_profile(one: Algorithm) -> bool:
+def _in_profile(algorithm: Algorithm) -> bool:
     """Returns true if the device's profile supports the algorithm."""
     match services.profile():
         case "" | services.DAEMON | services.CRYPTODEV:
             return True
         case "dpdk-vhost":
-            return one.name.endswith(",cbc(aes))")
+            return algorithm.name.endswith(",cbc(aes))")
     return False
 
 

@@ -76,7 +76,7 @@ class Cipher:
         """The largest request in bytes that QEMU's device accepts."""
         return (MAX_SIZE - self.iv_size - 1) // 2 // self.block * self.block
 
-    def share(self, size: int) -> int:
+    def offloaded_bytes(self, size: int) -> int:
         """Returns how many bytes of a request QEMU's device processes.
 
         The beginning of a request that is too long runs on the fallback. The driver pads CTR's last
