@@ -39,18 +39,19 @@ def wait_for_no_session() -> None:
     tap.wait_until(lambda: reference.status()["sessions"] == 0, 60, "no session")
 
 
-def check_work(digest: Digest, output: str, before: dict[str, Any]) -> None:
-    """Fails the test unless the device has served the expected requests."""
+def check_served(digest: Digest, output: str, before: dict[str, Any]) -> None:
+    """Fails the test unless the device has served the expected requests since `before`. `output` is
+    that of vc_hash.ko."""
     after = reference.status()
 
-    def grown(**wanted: object) -> int:
-        return reference.requests(after, status="OK", **wanted) - reference.requests(
-            before, status="OK", **wanted
+    def increase(**filters: object) -> int:
+        return reference.requests(after, status="OK", **filters) - reference.requests(
+            before, status="OK", **filters
         )
 
-    count = grown(operation=digest.service)
-    sessions = grown(operation=f"{digest.service}_CREATE_SESSION")
-    stateless = grown(operation=digest.service, stateless=True)
+    count = increase(operation=digest.service)
+    sessions = increase(operation=f"{digest.service}_CREATE_SESSION")
+    stateless = increase(operation=digest.service, stateless=True)
     tap.note(f"{count} digests, {stateless} of them without a session; {sessions} sessions")
     enough = options.any_count or count >= MIN_REQUESTS
     check(enough, f"{count} digests, expected {MIN_REQUESTS} or more")
@@ -71,7 +72,7 @@ def exercise(driver: str, digest: Digest, backlog: int) -> None:
     before = reference.status()
     parameters = {"driver": driver, "reference": digest.name, "key_len": digest.key}
     output = test_module.TestModule("vc_hash", **parameters, backlog=backlog, **PARAMETERS).finish()
-    check_work(digest, output, before)
+    check_served(digest, output, before)
     wait_for_no_session()
 
 

@@ -1,6 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Checks how long the driver disables interrupts, and how long softirqs with the driver take.
+"""Checks how long the driver disables interrupts, and how long softirqs last in which the driver
+runs.
 
 usage: latency.py IRQS-OFF SOFTIRQ COMMAND [ARG...]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Events that change devices, the driver and its users. Each event is a step of a loop."""
+"""Events that change devices, the driver and its users. A loop (loops.py) repeats an event."""
 
 import contextlib
 import errno
@@ -21,7 +21,8 @@ ABSENT = (errno.ENOENT, errno.ENODEV)
 
 
 def _write(path: Path, text: str, *allowed: int) -> str:
-    """Writes to a file in sysfs. The file may be absent, or fail with an allowed error."""
+    """Writes to a file in sysfs. Returns REFUSED if the file is absent, or if the write fails with
+    an error in `allowed`."""
     try:
         # Path.write_text() would use O_CREAT, which fails with another error than ENOENT in sysfs.
         file = os.open(path, os.O_WRONLY)
@@ -37,7 +38,8 @@ def _write(path: Path, text: str, *allowed: int) -> str:
 
 
 def _command(**words: object) -> str:
-    """Sends a command to the reference device, which may reject it."""
+    """Sends a command to the reference device. Returns REFUSED if the device rejects the
+    command."""
     try:
         reference.command(**words)  # type: ignore[arg-type]
     except reference.Refused:
