@@ -62,8 +62,8 @@ def check_fault(
 
 
 def check_rejected(algorithm: Algorithm) -> None:
-    """Tests that a request runs on the fallback for each error status of the device, except for
-    VIRTIO_CRYPTO_BADMSG (2) of an AEAD: this status says that the tag is wrong."""
+    """Tests that a request runs on the fallback for each error status of the device. An AEAD
+    request with VIRTIO_CRYPTO_BADMSG (2) does not: this status says that the tag is wrong."""
     for status in (1, 3, 4, 5, 8, 255):
         check_fault(algorithm, f"refuse-operation:value={status}", None, None)
     # The driver verifies the tag of an algorithm chain itself.

@@ -1,8 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""The daemon serves a guest: the driver registers the algorithms that the daemon offers, results
-through AF_ALG are OpenSSL's, and the kernel's own cipher reads a volume that the device has
-written.
+"""The daemon serves a guest. The driver registers the algorithms that the daemon offers. Results
+through AF_ALG equal OpenSSL's. The kernel's own cipher reads a volume that the device has written.
 
 For a guest with a daemon device, and the module loaded with prefer=1.
 """

@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Hashes and MACs with invalid use, messages of many lengths that are hashed in one call or in
-parts, and many requests in parallel, with and without backlog.
+"""Tests hashes and MACs with vc_hash.ko: invalid use, messages of many lengths, and many requests
+in parallel. Messages are hashed in one call or in parts. Requests may or may not be backlogged.
 
 usage: exercise_hash.py [--stateless] [--any-count] PARAMETERS [ALGORITHM...]
 

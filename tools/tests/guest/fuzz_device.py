@@ -120,8 +120,8 @@ def _() -> None:
     device = fault_requests.Device()
     end = time.monotonic() + options.seconds
     rounds = requests = 0
-    # At least three rounds, even if that takes longer: a round is slow on a slow device, and with
-    # synchronous algorithms, which send one request at a time.
+    # At least three rounds, even if that takes longer. A round is slow if the device is slow.
+    # Synchronous algorithms are slow, too, because they send one request at a time.
     while rounds < 3 or time.monotonic() < end:
         requests += round_(device)
         rounds += 1

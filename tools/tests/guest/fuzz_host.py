@@ -5,7 +5,7 @@
 usage: fuzz_host.py [--seconds N] [--seed SEED] [SCRIPT...]
 
 The fuzzer plays scripts of faults and events (lib/scripts.py). It keeps a script that reaches new
-code of the driver, and mutates the scripts that it has kept. Whatever a script does, no request may
+code of the driver, and mutates the scripts that it has kept. No request may
 be lost or completed twice, the kernel must report nothing, and the device must serve requests once
 its faults are cleared. With SCRIPTs, only these files are played.
 

@@ -15,8 +15,8 @@ guest=$top/tools/tests/guest
 fuzz=$([ -n "${LONG:-}" ] && echo 100 || echo "${FUZZ:-3}")
 
 # VM options that disable the kernel's self-tests in the short run, because self-tests take longer
-# than many tests. Guests without these options run the self-tests also in the short run: those of
-# 38, 40, 42 and 43, and guests with the default settings of a user.
+# than many tests. The guests of 38, 40, 42 and 43, and guests with the default settings of a user,
+# do not have these options.
 no_selftests=()
 # shellcheck disable=SC2034
 [ -n "${LONG:-}" ] || no_selftests=(--append cryptomgr.notests=1)

@@ -122,8 +122,8 @@ QEMU = {cipher.name: cipher for cipher in (*AES, XTS, *DES3)}
 
 
 def of_devices() -> list[Cipher]:
-    """Returns the ciphers that must be registered: all for a reference device, all but DES for the
-    daemon, cbc(aes) for another profile with ciphers, and QEMU's ciphers otherwise."""
+    """Returns the ciphers that must be registered. A reference device supports all ciphers, QEMU's
+    device and the daemon all except DES, and another profile with ciphers only cbc(aes)."""
     if not services.offered() & services.CIPHER:
         return []
     match services.profile():

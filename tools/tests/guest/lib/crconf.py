@@ -2,8 +2,8 @@
 """Selects the implementation for an algorithm's name, with the netlink messages of crconf(8).
 
 A transform keeps its implementation if priorities change later. So one guest can have an SA or a
-volume on the driver and another one on the kernel's own code: each is created while its
-implementation has the highest priority.
+volume on the driver, and another SA or volume on the kernel's own code. Each of them is created
+while its implementation has the highest priority.
 """
 
 import errno
