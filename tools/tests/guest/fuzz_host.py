@@ -5,9 +5,9 @@
 usage: fuzz_host.py [--seconds N] [--seed SEED] [SCRIPT...]
 
 The fuzzer plays scripts of faults and events (lib/scripts.py). It keeps a script that reaches new
-code of the driver, and mutates the scripts that it has kept. No request may
-be lost or completed twice, the kernel must report nothing, and the device must serve requests once
-its faults are cleared. With SCRIPTs, only these files are played.
+code of the driver, and mutates the scripts that it has kept. No request may be lost or completed
+twice, the kernel must report nothing, and the device must serve requests once its faults are
+cleared. With SCRIPTs, only these files are played.
 
 For a guest with one vfio device, which has one data queue, and with the QEMU plugin "cover". The
 shared folder has the plugin's file "cover", vc_fault.ko, vc_sleep.ko, vc_nomem.ko, keys, and the
