@@ -223,6 +223,9 @@ class Machine:
         if self.options.kernel == "debug":
             # Otherwise slab caches would keep pointers to objects and hide leaks.
             arguments.append("slab_debug=F")
+        if self.options.kernel == "debug-rt":
+            # A KUnit test of the kernel crate expects that a spinlock disables interrupts, and warns.
+            arguments.append("kunit.autorun=0")
         if self.options.kernel in BUILT_KERNELS:
             # The full self-tests of an algorithm take longer than one minute, after which lookups
             # of the algorithm fail.
