@@ -87,8 +87,8 @@ def code_ranges(dump: Iterable[str]) -> Iterator[tuple[int, int]]:
 
 
 def lines_of(frames: Iterable[str]) -> Iterator[list[tuple[str, int]]]:
-    """Parses the output of llvm-symbolizer. Yields the lines of each code range: first its own line,
-    then the lines of the callers into which it was inlined."""
+    """Parses the output of llvm-symbolizer. Yields the lines of each code range: first its own
+    line, then the lines of the callers into which it was inlined."""
     found: list[tuple[str, int]] = []
     for text in frames:
         if text:
@@ -102,7 +102,7 @@ def lines_of(frames: Iterable[str]) -> Iterator[list[tuple[str, int]]]:
 
 
 def rows(module: Path) -> list[Row]:
-    """Returns the code ranges of the driver's sources in a module. Offsets are relative to .text."""
+    """Returns the code ranges of the driver's sources in a module, with offsets in .text."""
     with tempfile.TemporaryDirectory() as folder:
         script, linked = Path(folder, "script"), Path(folder, "linked")
         script.write_text(SCRIPT)

@@ -64,23 +64,23 @@ class Frames:
 
     sent: int
     received: int
-    overtaken: int  # reordered frames among the received ones
-    wrong: dict[str, int]
+    reordered: int  # included in received
+    errors: dict[str, int]  # by reason
 
 
 def frames(host: Namespace) -> Frames:
-    """Returns the counters of a host's SAs, and those of errors by reason."""
+    """Returns the counters of a host's MACsec interface."""
     shown = json.loads(host.ip("-json", "-statistics", "macsec", "show", "macsec0"))[0]
     (out,), (channel,) = shown["sa_list"], shown["rx_sc"]
     (into,) = channel["sa_list"]
-    wrong = {
+    errors = {
         name: count
         for name, count in [*shown.items(), *channel.items(), *into.items()]
         if name.startswith("InPkts") and name not in ("InPktsOK", "InPktsDelayed") and count
     }
     sent = out["OutPktsProtected"] + out["OutPktsEncrypted"]
-    overtaken = channel["InPktsDelayed"]
-    return Frames(sent, into["InPktsOK"] + overtaken, overtaken, wrong)
+    reordered = channel["InPktsDelayed"]
+    return Frames(sent, into["InPktsOK"] + reordered, reordered, errors)
 
 
 @contextlib.contextmanager
@@ -116,8 +116,8 @@ def add(left: Namespace, right: Namespace, suite: str, encrypt: str) -> None:
             traffic.transfer(right, NAMES["right"], left, NAMES["left"], total)
             ours, theirs = frames(left), frames(right)
             done, fallbacks = stats.share(f"{ours.sent} frames sent, {ours.received} received")
-        tap.note(f"reordered: {ours.overtaken} on the left, {theirs.overtaken} on the right")
-        check_equal((ours.wrong, theirs.wrong), ({}, {}), "frames with errors")
+        tap.note(f"reordered: {ours.reordered} on the left, {theirs.reordered} on the right")
+        check_equal((ours.errors, theirs.errors), ({}, {}), "frames with errors")
         check_equal(theirs.received, ours.sent, "frames received by the right host")
         check_equal(ours.received, theirs.sent, "frames received by the left host")
         expected = {"AEAD_ENCRYPT": ours.sent, "AEAD_DECRYPT": ours.received}

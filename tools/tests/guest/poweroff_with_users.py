@@ -16,6 +16,7 @@ from lib import afalg, ciphers, crypto, reference, tap, volume
 from lib.tap import check, check_same, test, wait_until
 
 COUNT = 20
+# The disk and the volume. They are not closed, because the program exits without cleanup.
 HELD: list[contextlib.AbstractContextManager[Path]] = []
 
 

@@ -25,7 +25,7 @@ from lib.kernel_log import KernelLog
 from lib.tap import check, check_equal, check_same, test, wait_until
 
 TIMEOUT = int(sys.argv[1]) / 1000
-END = sys.argv[2] if len(sys.argv) > 2 else "disconnect"
+FINAL_FAULT = sys.argv[2] if len(sys.argv) > 2 else "disconnect"
 # Time limit in seconds for events.
 LONG = 120
 SIZE = 4096
@@ -611,7 +611,7 @@ def _() -> None:
     with afalg.Transform(crypto.SYNC, KEY) as transform:
         wait_until_offloaded(transform, "before")
         with load():
-            reference.command(command="fault", fault=f"{END}:queue=0:count=1")
+            reference.command(command="fault", fault=f"{FINAL_FAULT}:queue=0:count=1")
             wait_until(lambda: log.matching("device disconnected"), LONG, "removal detected")
             wait_until(lambda: state()["state"] == "disabled", LONG, "disabled")
             with afalg.Transform("cbc(aes)", KEY) as other:

@@ -86,7 +86,7 @@ def check_sessions_after(what: str, event: Callable[[], object]) -> None:
 
 @test(f"{TRANSFORMS} transforms and {PROGRAMS} programs: all have sessions")
 def _() -> None:
-    def begin() -> None:
+    def create_all() -> None:
         for _ in range(TRANSFORMS):
             Shared.transforms.append(afalg.Transform(crypto.SYNC, KEY))
         for _ in range(PROGRAMS):
@@ -94,7 +94,7 @@ def _() -> None:
             user.start()
             Shared.programs.append(user)
 
-    check_sessions_after("set up", begin)
+    check_sessions_after("set up", create_all)
 
 
 @test("reset under load: sessions are re-established")
@@ -110,12 +110,12 @@ def _() -> None:
 
 @test("not ready for a while under load: sessions are re-established")
 def _() -> None:
-    def unready() -> None:
+    def toggle_ready() -> None:
         for ready in (False, True):
             reference.command(command="ready", ready=ready)
             time.sleep(1)
 
-    check_sessions_after("not ready", unready)
+    check_sessions_after("not ready", toggle_ready)
 
 
 @test("unbind and bind under load: sessions are re-established")

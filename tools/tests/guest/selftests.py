@@ -37,8 +37,8 @@ def run_fuzz_tests() -> None:
     """Repeats the self-tests of all algorithms, with random vectors."""
     afalg.prepare()
     for cipher in CIPHERS:
-        # Instantiate the implementation that the kernel compares with. Otherwise its self-test would
-        # run during the self-test of the driver, which waits for it for at most one minute.
+        # Instantiate the implementation that the kernel compares with. Otherwise its self-test
+        # would run during the driver's self-test, which waits for it for at most one minute.
         afalg.Transform(cipher.fuzzed_against).close()
     for alg in AEADS:
         afalg.Transform(alg.fuzzed_against, kind="aead").close()

@@ -45,7 +45,7 @@ def served() -> int:
     return reference.data_requests(reference.status(), status="OK")
 
 
-def requests(
+def define_test(
     title: str, after: int, count: int, wanted: str, device: int, *delays: str, backlog: bool = True
 ) -> None:
     """Defines a test with 4 asynchronous requests, some of which cannot be added to the queue.
@@ -64,20 +64,20 @@ def requests(
         check_equal(served() - before, device, "requests served")
 
 
-requests("submit, none in flight: runs on the fallback", 0, 1, "4 right", 3)
-requests(
+define_test("submit, none in flight: runs on the fallback", 0, 1, "4 right", 3)
+define_test(
     "submit, one in flight: backlogged, and sent later",
     1, 1, "4 right", 4, "500:queue=0:count=1",
 )  # fmt: skip
-requests(
+define_test(
     "submit, one in flight, no backlog allowed: ENOSPC",
     1, 1, "3 right, 1 ENOSPC (encrypt)", 3, "500:queue=0:count=1", backlog=False,
 )  # fmt: skip
-requests(
+define_test(
     "backlog, none in flight: its first request runs on the fallback",
     1, 2, "4 right", 3, "500:queue=0:count=1",
 )  # fmt: skip
-requests(
+define_test(
     "backlog, one in flight: waits for the request in flight",
     2, 2, "4 right", 4, "500:queue=0:count=1", "1500:queue=0:after=1:count=1",
 )  # fmt: skip

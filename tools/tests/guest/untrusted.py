@@ -31,7 +31,7 @@ def restarts() -> int:
     return len(log.matching("device reset and restarted"))
 
 
-def wait_idle() -> None:
+def wait_for_no_session() -> None:
     """Waits until the device has no session."""
     wait_until(lambda: reference.status()["sessions"] == 0, LONG, "no session")
 
@@ -75,7 +75,7 @@ def _() -> None:
     expected, wrong = (afalg.openssl(key, IV, DATA) for key in KEYS[:2])
     missed = []
     for _ in range(ATTEMPTS):
-        wait_idle()
+        wait_for_no_session()
         with afalg.Transform(crypto.SYNC, KEYS[0]) as transform:
             result, done, ran = assign_again(transform)
         tap.note(f"by the device {done}, fallback {ran}, wrong key: {result == wrong}")

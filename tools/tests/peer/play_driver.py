@@ -138,8 +138,8 @@ class Driver:
         return answer[0]
 
     def send(self, request: Request, segment_len: int = 0) -> tuple[int, int, bytes]:
-        """Sends a data request, in segments of `segment_len` bytes if not 0. Uses longer segments if
-        the ring is too small. Returns status, used length, output."""
+        """Sends a data request, in segments of `segment_len` bytes if not 0. Uses longer segments
+        if the ring is too small. Returns status, used length, output."""
         output_len = sum(request.writable)
         readable, writable = request.readable, [*request.writable, 1]
         if segment_len:
@@ -273,7 +273,7 @@ def sessions(driver: Driver) -> None:
     check(driver.create(Digest(2, 41, 16, bytes(16)))[0] == NOTSUPP, "GMAC is not supported")
 
 
-def refusals(driver: Driver) -> None:
+def rejected_requests(driver: Driver) -> None:
     """Tests requests that a driver must not send: unknown session, tag of another length."""
     session = Cipher(3, ENCRYPT, bytes(16))
     missing = in_session(session, 0x1234_5678_9ABC, Data(bytes(16), 16, bytes(16)), driver.layout)
@@ -360,7 +360,7 @@ def play(results: Results, server: str, layout: Layout) -> None:
     title = f"{name}: no other violations"
     results.run(title, partial(end, driver, {*PROVOKED}))
     driver = Driver(server, layout)
-    results.run(f"{name}: invalid requests are rejected", partial(refusals, driver))
+    results.run(f"{name}: invalid requests are rejected", partial(rejected_requests, driver))
     results.run(f"{name}: invalid requests are reported", partial(end, driver, {"D-17", "D-23"}))
 
 

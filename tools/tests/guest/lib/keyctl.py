@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Keys and keyrings, through the system calls add_key and keyctl."""
+"""Keys and keyrings, through the system calls add_key and keyctl.
+
+The parameter `how` is the kernel's option string, for example "enc=pkcs1 hash=sha256".
+"""
 
 import ctypes
 import os
@@ -73,26 +76,26 @@ def query(key: int, how: str) -> tuple[int, ...]:
     return QUERY.unpack(answer.raw)[:6]
 
 
-def _operate(what: int, key: int, how: str, data: bytes, room: int) -> bytes:
-    out = ctypes.create_string_buffer(room)
-    params = PARAMS.pack(key, len(data), room, *[0] * 7)
-    length = _call(KEYCTL, _number(what), params, how.encode(), data, out)
+def _operate(operation: int, key: int, how: str, data: bytes, out_len: int) -> bytes:
+    out = ctypes.create_string_buffer(out_len)
+    params = PARAMS.pack(key, len(data), out_len, *[0] * 7)
+    length = _call(KEYCTL, _number(operation), params, how.encode(), data, out)
     return out.raw[:length]
 
 
-def encrypt(key: int, how: str, data: bytes, room: int) -> bytes:
+def encrypt(key: int, how: str, data: bytes, out_len: int) -> bytes:
     """Returns the ciphertext."""
-    return _operate(PKEY_ENCRYPT, key, how, data, room)
+    return _operate(PKEY_ENCRYPT, key, how, data, out_len)
 
 
-def decrypt(key: int, how: str, data: bytes, room: int) -> bytes:
+def decrypt(key: int, how: str, data: bytes, out_len: int) -> bytes:
     """Returns the plaintext."""
-    return _operate(PKEY_DECRYPT, key, how, data, room)
+    return _operate(PKEY_DECRYPT, key, how, data, out_len)
 
 
-def sign(key: int, how: str, digest: bytes, room: int) -> bytes:
+def sign(key: int, how: str, digest: bytes, out_len: int) -> bytes:
     """Returns the signature of a digest."""
-    return _operate(PKEY_SIGN, key, how, digest, room)
+    return _operate(PKEY_SIGN, key, how, digest, out_len)
 
 
 def verify(key: int, how: str, digest: bytes, signature: bytes) -> None:

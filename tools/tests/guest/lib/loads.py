@@ -130,8 +130,9 @@ class Volume:
         self._stack.close()
 
     def check(self) -> None:
-        """Compares the volume, read by the kernel's own cipher. The volume must be closed."""
-        with self._opened(self._software()) as device:
+        """Reads the volume with the kernel's own cipher and compares its content. The volume must
+        be closed."""
+        with self._opened(self._generic()) as device:
             volume.drop_caches()
             tap.check_same(device.read_bytes(), self._content[:], "volume, read by the kernel")
 

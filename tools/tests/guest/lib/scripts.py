@@ -154,9 +154,9 @@ CORRUPTING = (
     "fail-after-write", "offer-features",
 )  # fmt: skip
 
-# States that require several faults or events, which random scripts rarely combine: control requests
-# that wait for space in a small ring, or for memory; a device that becomes ready during a restart; a
-# restart that fails; sessions that are lost while requests use them.
+# States that require several faults or events, which random scripts rarely combine: control
+# requests that wait for space in a small ring, or for memory; a device that becomes ready during a
+# restart; a restart that fails; sessions that are lost while requests use them.
 COMBINATIONS = (
     ("fault queue-size:value=4:queue=control", "event rebind",
      "fault delay:value=20:queue=control:count=30", "start", "event keys", "load"),
@@ -299,7 +299,8 @@ class Maker:
         """Yields the initial scripts: each fault, each event, and COMBINATIONS."""
         for name, kind in KINDS.items():
             if not kind.at_start:
-                drivers = self._chance.sample(self._drivers, min(SEED_ALGORITHMS, len(self._drivers)))
+                count = min(SEED_ALGORITHMS, len(self._drivers))
+                drivers = self._chance.sample(self._drivers, count)
                 loads = [self._load("load", driver, SEED_REQUESTS) for driver in drivers]
                 yield Script((fault(self._chance, name), *loads))
             else:

@@ -29,15 +29,15 @@ class TestModule:
         """Waits until the module ends, and returns its TAP lines. Prints the lines unless `quiet`.
         Fails the test if a test of the module failed."""
         _, error = self._insmod.communicate()
-        said = [line.partition("TAP ")[2] for line in self._log.matching("TAP ")]
-        for line in said if not quiet else ():
+        tap_lines = [line.partition("TAP ")[2] for line in self._log.matching("TAP ")]
+        for line in tap_lines if not quiet else ():
             tap.note(line)
-        bad = [line for line in said if line.startswith("not ok")]
-        tap.check(not bad, "\n".join(bad))
+        failed = [line for line in tap_lines if line.startswith("not ok")]
+        tap.check(not failed, "\n".join(failed))
         # module_init() returns EAGAIN if every test passed.
         tap.check("temporarily unavailable" in error, f"insmod {self.name}: {error}")
-        tap.check(any(line.startswith("ok ") for line in said), f"{self.name} ran no test")
-        return "\n".join(said)
+        tap.check(any(line.startswith("ok ") for line in tap_lines), f"{self.name} ran no test")
+        return "\n".join(tap_lines)
 
 
 def run(name: str, **parameters: object) -> None:

@@ -29,7 +29,7 @@ class Suite:
             return str(self.words[1])
         return f"{'authencesn' if esn else 'authenc'}({self.words[1]},{self.words[5]})"
 
-    def keyed(self) -> list[str]:
+    def words_with_new_keys(self) -> list[str]:
         """Returns the words with new keys."""
         return [
             word if isinstance(word, str) else "0x" + os.urandom(word).hex() if word else ""
@@ -86,7 +86,7 @@ class Association:
         self.mode = mode
         self.esn = esn
         self.chained = False  # whether one request does both encryption and MAC
-        self._words = {name: suite.keyed() for name in ("left", "right")}
+        self._words = {name: suite.words_with_new_keys() for name in ("left", "right")}
 
     def _state(self, sender: Namespace, receiver: Namespace) -> list[str]:
         window = ["replay-window", "256"] + (["flag", "esn"] if self.esn else [])
@@ -96,7 +96,9 @@ class Association:
     def add(self, at: Namespace, other: Namespace, wrong_key_from: str = "") -> None:
         """Creates both SAs at one host. The SA for packets of `wrong_key_from` gets a new key."""
         for sender, receiver in ((at, other), (other, at)):
-            words = self.suite.keyed() if sender.name == wrong_key_from else self._words[sender.name]
+            words = self._words[sender.name]
+            if sender.name == wrong_key_from:
+                words = self.suite.words_with_new_keys()
             at.ip("xfrm", "state", "add", *self._state(sender, receiver), *words)
         for sender, receiver, direction in ((at, other, "out"), (other, at, "in")):
             source, target = self.ends(sender, receiver)
