@@ -22,7 +22,7 @@ from lib.tap import check, check_equal, check_same, test
 from lib.writer import writing
 
 KMEMLEAK = Path("/sys/kernel/debug/kmemleak")
-# More transforms than have sessions: a transform has two, and QEMU's limit is 256.
+# More transforms than have sessions on the device: each has two, and QEMU's limit is 256.
 MANY = 150
 
 parser = argparse.ArgumentParser()
