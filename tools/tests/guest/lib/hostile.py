@@ -23,7 +23,7 @@ from .scripts import Load, Script
 FOLDER = Path("/mnt/share")
 MODULES = ("vc_sleep", "vc_nomem")
 FAIL = Path("/sys/module/vc_nomem/parameters/fail")
-FREEZE = Path("/sys/module/vc_sleep/parameters/nap")
+FREEZE = Path("/sys/module/vc_sleep/parameters/freeze_ms")
 DEBUGFS = Path("/sys/kernel/debug", crypto.MODULE)
 QUEUES = {"data": "dataq.0", "control": "controlq"}
 # Milliseconds for which vc_sleep.ko freezes the device.
@@ -228,6 +228,11 @@ def _fail_additions(queue: str, after: str, count: str) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Writes to a file in sysfs. Ignores errors."""
-    with contextlib.suppress(OSError):
-        path.write_text(text)
+    """Writes to a file in sysfs, which must exist. Ignores errors of the event itself."""
+    # No O_CREAT, which would hide that there is no such file.
+    file = os.open(path, os.O_WRONLY)
+    try:
+        with contextlib.suppress(OSError):
+            os.write(file, text.encode())
+    finally:
+        os.close(file)
