@@ -34,7 +34,8 @@ pub(super) trait LookupBinding {
 pub(super) type Unsent<R> = (FallbackReason, Error, R);
 
 /// Sends a request to the device that its key is bound to. `plan` checks whether the device
-/// supports the request, and `build` builds the device request.
+/// supports the request, and returns a value for `build`, for example the layout of the data.
+/// `build` builds the device request.
 ///
 /// Bottom halves stay disabled from the lookup of the binding until the queue has the request.
 /// Otherwise the binding could be freed. A synchronous algorithm then waits for the result.
@@ -64,7 +65,7 @@ where
     A: Offload<Private = dataq::Private>,
     A::Tfm: LookupBinding,
 {
-    let (sent, limit, waiter) = BhDisabled::scope(|bh| {
+    let (sent, timeout, for_wait) = BhDisabled::scope(|bh| {
         let Some(binding) = request.tfm().binding(direction, bh) else {
             return Err((FallbackReason::NoDevice, ENODEV, request));
         };
@@ -81,19 +82,23 @@ where
         let sent = prepared
             .send(|inflight| dataq::submit(queue, inflight, binding, bh, || device.arm_watchdog()))
             .map_err(|(err, request)| (FallbackReason::from_submit_error(err), err, request))?;
-        let waiter = A::SYNCHRONOUS.then(|| (device.clone(), binding.epoch()));
-        Ok((sent, device.timeout(), waiter))
+        // A synchronous request needs these from its wait on, when the binding may be freed.
+        let for_wait = A::SYNCHRONOUS.then(|| (device.clone(), binding.epoch()));
+        Ok((sent, device.timeout(), for_wait))
     })?;
+    // The watchdog detects a device that does not return the request. Usually it is armed already.
     let on_timeout = || {
-        if let Some((device, _)) = &waiter {
+        if let Some((device, _)) = &for_wait {
             device.arm_watchdog();
         }
     };
-    let evaluate = |result| match &waiter {
+    // The queue has evaluated the result when the request returned. The driver may have detected a
+    // duplicate session ID since then.
+    let evaluate = |result| match &for_wait {
         Some((device, epoch)) => device.evaluate(*epoch, result),
         None => result,
     };
-    Ok(sent.into_return_code(limit, on_timeout, evaluate))
+    Ok(sent.into_return_code(timeout, on_timeout, evaluate))
 }
 
 /// How a request that the device has returned is completed.
@@ -101,16 +106,18 @@ where
 pub(super) enum Disposition {
     /// The device has completed the request.
     Done,
-    /// The device has not completed the request, and the source is intact. It runs on the fallback.
+    /// The device has not completed the request, and the source is intact. The request runs on the
+    /// fallback.
     Fallback,
     /// The request fails with this error.
     Failed(Error),
 }
 
 impl Disposition {
-    /// Evaluates the result of a request. `is_result` selects the device errors that are results, for
-    /// example `EBADMSG`. After any other error the request runs on the fallback if its source is
-    /// intact, and fails with `EIO` otherwise.
+    /// Evaluates the result of a request. `is_result` returns true for an error that is a valid
+    /// result of the operation, for example `EBADMSG` for a wrong tag. The caller gets this error.
+    /// After any other error the request runs on the fallback if its source is intact, and fails
+    /// with `EIO` otherwise.
     #[inline]
     pub(super) fn of(outcome: &DeviceResult<'_>, is_result: impl FnOnce(Error) -> bool) -> Self {
         match outcome.result() {
