@@ -5,15 +5,18 @@
 usage: guard.py check LIMITS FOLDER
        guard.py record LIMITS FOLDER...
 
-"check" prints TAP. FOLDER contains the measurements of a guest of the mode guard. For each setting,
-"check" takes the lowest costs of all rounds. They may exceed the limits by 3 %. "record" replaces
-LIMITS. It needs FOLDERs of the modes guard and single (settings.py).
+"check" prints TAP. FOLDER contains the measurements of a guest of the mode guard. A setting is an
+algorithm with an implementation, a device, a size and a depth (settings.py). A guest measures each
+setting in several rounds. For each setting, "check" takes the lowest costs of all rounds. These
+costs may exceed the limits by 3 %. "record" replaces LIMITS. It needs FOLDERs of the modes guard
+and single (settings.py).
 
 The host's scheduler determines how many requests the device has completed when the driver's bottom
 half runs. Therefore the costs of a request exclude the costs of a run of the bottom half and of an
 interrupt, which are the same in all settings. "record" determines these costs by least squares.
-"check" subtracts them for each run and interrupt. A run may ask once whether it must notify the
-device, so "check" also subtracts one such question (kick) for each run.
+"check" subtracts them for each run and interrupt. A call of virtqueue_kick_prepare(), which tells
+the driver whether it must notify the device, counts as a kick. A run of the bottom half may make
+one such call, so "check" also subtracts one kick for each run.
 """
 
 import dataclasses
@@ -28,23 +31,27 @@ TOLERANCE = 1.03
 INSTRUCTIONS = ("module", "core")
 # The costs that do not depend on the host.
 EXACT = ("checksum", "kicks", "allocations", "shared_atomics")
-# vc_bench posts the first requests of a round outside the bottom half, which adds up to this number
-# of kicks per request.
+# The module vc_bench makes the requests. It makes the first requests of a round outside the bottom
+# half, which adds up to this number of kicks per request.
 FIRST_KICKS = 0.05
-# These depend on the host, which may complete requests one by one. Their limit is at least 1.
+# The costs that depend on the host, which may complete requests one by one. The limit of each of
+# these costs is at least 1.
 HOST_DEPENDENT = ("notifications", "interrupts")
 LIMITED = (*INSTRUCTIONS, *EXACT, *HOST_DEPENDENT)
 # At most MAX_CHANGES functions are printed if a limit is exceeded. MIN_INSTRUCTIONS is the smallest
 # count that is recorded, and the smallest change that is printed.
 MAX_CHANGES = 15
 MIN_INSTRUCTIONS = 10
+# The file of limits has two decimals, so a limit may be this much too low.
+ROUNDING = 0.005
 HEAD = """\
 # SPDX-License-Identifier: GPL-2.0
 #
 # The limits for the costs of a request: guest instructions of the driver's module, of the core
-# (which includes the module), and of checksums; the number of times the driver asks whether to
-# notify the device (kicks); allocations, notifications and interrupts; atomic instructions of the
-# driver and of reference counts (shared_atomics).
+# (all modules except vc_bench, and the kernel's functions that a driver uses; see counts.py), and
+# of checksums; the number of times the driver asks whether to notify the device (kicks);
+# allocations, notifications and interrupts; atomic instructions of the driver's module and of the
+# kernel crate's C helpers, for example for reference counts (shared_atomics).
 #
 # The first two lines are the costs of a run of the bottom half and of an interrupt. They are not
 # part of a request's instructions. One kick for each run is not part of a request's kicks. The
@@ -77,7 +84,7 @@ class Limits:
         return result
 
     def lowest(self, rounds: list[Costs]) -> Costs:
-        """Returns the lowest value of each cost."""
+        """Returns the lowest value of each cost of a request."""
         requests = [self.of_request(costs) for costs in rounds]
         return {name: min(costs[name] for costs in requests) for name in LIMITED}
 
@@ -87,7 +94,7 @@ class Limits:
         return [
             f"{name}: {measured[name]:.2f}, limit {limits[name]:.2f}"
             for name in LIMITED
-            if measured[name] > limits[name] * TOLERANCE + 0.005
+            if measured[name] > limits[name] * TOLERANCE + ROUNDING
         ]
 
     def changes(self, setting: str, functions: Costs) -> list[str]:
@@ -101,7 +108,7 @@ class Limits:
 def read(path: Path) -> Limits:
     """Reads the file. Raises Unusable if the file is invalid."""
     limits = Limits()
-    setting = ""  # to which the next functions belong
+    setting = ""  # the setting to which the next functions belong
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if not line or line.startswith("#"):
             continue
@@ -146,19 +153,22 @@ def check(limits: Limits, folder: Path) -> None:
         print("# " + ", ".join(f"{cost} {costs[cost]:.2f}" for cost in LIMITED))
         if excess:
             lines = [*excess, "functions that have more instructions:"]
+            # As in the report, the functions are those of the last round.
             lines += limits.changes(name, measurement.functions[-1])
             print("\n".join(f"# {line}" for line in lines))
 
 
-def fit(series: list[list[Costs]], name: str) -> tuple[float, float]:
-    """Returns the costs of a run and of an interrupt, from rounds of several settings.
+def fit(groups: list[list[Costs]], name: str) -> tuple[float, float]:
+    """Returns the costs of a run and of an interrupt. `name` is the kind of cost.
 
-    Minimizes the squares of y - run * a - interrupt * b, where a, b and y are the runs, interrupts
-    and costs of a round, minus the mean of all rounds of the setting. If each run had one interrupt
-    in all rounds, the costs cannot be separated, and the run gets both.
+    The rounds of a group may differ in runs and interrupts. The remaining costs of a request are
+    the same in all rounds of the group. The result minimizes the sum of the squares of
+    y - run * a - interrupt * b. Here a, b and y are the runs, interrupts and costs of a round, each
+    minus its mean in the group. If each run had one interrupt in all rounds, the costs cannot be
+    separated, and the run gets both.
     """
     aa = ab = bb = ay = by = 0.0
-    for rounds in series:
+    for rounds in groups:
         mean = {key: sum(costs[key] for costs in rounds) / len(rounds) for key in rounds[0]}
         for costs in rounds:
             a = costs["runs"] - mean["runs"]
@@ -166,7 +176,9 @@ def fit(series: list[list[Costs]], name: str) -> tuple[float, float]:
             y = costs[name] - mean[name]
             aa, ab, bb, ay, by = aa + a * a, ab + a * b, bb + b * b, ay + a * y, by + b * y
     if aa < 1e-6:
-        raise counts.Unusable("all rounds have the same number of runs: their cost is unknown")
+        raise counts.Unusable(
+            "all rounds have the same number of runs, so the cost of a run is unknown"
+        )
     determinant = aa * bb - ab * ab
     if determinant <= 1e-4 * aa * bb:
         return ay / aa, 0.0
@@ -174,11 +186,14 @@ def fit(series: list[list[Costs]], name: str) -> tuple[float, float]:
 
 
 def record(path: Path, folders: list[Path]) -> None:
-    """Writes the limits: the highest costs of a setting in all guests of the mode guard."""
+    """Writes the limits. For each guest of the mode guard and each setting, takes the lowest costs
+    of all rounds, as "check" does. The limits of a setting are the highest of these costs in all
+    guests."""
     guarded: dict[str, list[list[Costs]]] = {}
     limits = Limits()
     # The rounds of settings that differ only in depth, by the settings' names without the depth.
-    # They determine the costs of runs and interrupts.
+    # The fit assumes that the depth only changes the number of runs and interrupts of a request. So
+    # these rounds determine the costs of runs and interrupts.
     rounds_of_all_depths: dict[str, list[Costs]] = {}
     for folder in folders:
         for measurement in counts.measured(folder):
@@ -192,8 +207,8 @@ def record(path: Path, folders: list[Path]) -> None:
             for function, count in measurement.functions[-1].items():
                 functions[function] = max(functions.get(function, 0.0), count)
     for cost in INSTRUCTIONS:
-        series = list(rounds_of_all_depths.values())
-        limits.run[cost], limits.interrupt[cost] = fit(series, cost)
+        groups = list(rounds_of_all_depths.values())
+        limits.run[cost], limits.interrupt[cost] = fit(groups, cost)
     text = HEAD
     for title, costs in (("run", limits.run), ("interrupt", limits.interrupt)):
         text += _line(title, costs, INSTRUCTIONS)

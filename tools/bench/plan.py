@@ -1,15 +1,16 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Writes the plan of each guest of a mode.
+"""Writes the plan of each guest of a mode of the benchmark. A plan lists what the guest measures.
 
 usage: plan.py MODE FOLDER
 
-MODE is quick, usual, long, guard or single. For each guest, plan.py creates a folder in FOLDER with
-the file "plan.json" for measure.py, and prints a line with these words:
+MODE is quick, usual, long, guard or single (settings.py). For each guest (class Boot), plan.py
+creates a folder in FOLDER with the file "plan.json" for measure.py, and prints a line with these
+words:
 
-- "counted" if the guest needs the plugin, "timed" otherwise
+- "counted" if the guest needs the QEMU plugin that counts instructions, "timed" otherwise
 - the folder
-- the options of vm run
+- the options of the command "run" of tools/testbed/vm
 """
 
 import dataclasses
@@ -30,6 +31,7 @@ def main() -> None:
         boots = [*settings.boots(sys.argv[1]), *programs.boots(sys.argv[1])]
     except ValueError as error:
         sys.exit(f"plan: {error}")
+    # The steps of all guests and of the earlier guests, for the progress messages of measure.py.
     total = sum(boot.steps for boot in boots)
     done = 0
     for boot in boots:

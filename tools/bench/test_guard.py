@@ -39,7 +39,7 @@ class Fit(unittest.TestCase):
         self.assertEqual(fit([rounds(1000, (1, 1), (0.5, 1))], "core")[1], 0)
 
     def test_always(self) -> None:
-        """If all rounds have the same number of runs, their cost cannot be determined."""
+        """If all rounds have the same number of runs, the cost of a run cannot be determined."""
         with self.assertRaisesRegex(Unusable, "the same number of runs"):
             fit([rounds(1000, (1, 1), (1, 1))], "core")
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Converts parsed JSON into dataclasses, and checks the types."""
+"""Converts parsed JSON into dataclasses, and checks the types. All numbers with the type float are
+costs, times or ratios, so a negative number is an error."""
 
 import dataclasses
 import math
@@ -36,14 +37,14 @@ def build(kind: type[T], value: object, where: str = "") -> T:
     result = kind(**values)
     error = result.check() if hasattr(result, "check") else ""
     if error:
-        raise BadValue(f"{where or 'the whole'}: {error}")
+        raise BadValue(f"{where or 'the top-level value'}: {error}")
     return result
 
 
 def expect_type(kind: type[T], value: object, where: str) -> T:
     """Returns the value if it has this type. A Boolean is not a number."""
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise BadValue(f"{where or 'the whole'} is not {NAMES[kind]}: {shorten(value)}")
+        raise BadValue(f"{where or 'the top-level value'} is not {NAMES[kind]}: {shorten(value)}")
     return value
 
 
@@ -54,7 +55,8 @@ def shorten(value: object) -> str:
 
 
 def convert(hint: Any, value: object, where: str) -> Any:
-    """Converts a value to the type of a type hint."""
+    """Converts a value to the type of a type hint. Raises BadValue if the value has another type,
+    or is a float that is negative or not finite."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         # The only unions in the dataclasses are those of a type and None.

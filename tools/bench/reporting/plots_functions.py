@@ -20,15 +20,17 @@ BARS = 7
 COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, VERMILION, YELLOW)
 # The colours on which numbers are white.
 DARK = (BLUE, GREEN, VERMILION, DIM)
-# The labels of all functions without a colour.
+# The labels of all functions without a colour. The core is all modules except vc_bench, and
+# the kernel's functions that a driver uses (counts.py).
 OTHERS, REST = "others of module and core", "rest of the guest"
 # The smallest part of a bar that is labelled with its number, relative to the widest bar.
 MIN_LABELLED = 0.05
 
 
 def _bars(compared: Comparison) -> list[tuple[str, Count]]:
-    """Returns the settings to show, with labels: the implementations that use a device, at depth 1
-    and at the usual depth, and this driver also with the largest size."""
+    """Returns the counts to show, with labels. This driver and the C driver have bars at depth 1
+    and at the usual depth, and this driver also at the largest size. The synchronous variant only
+    has depth 1. The bare ring has the usual depth."""
     size, depth = compared.usual_size(), compared.usual_depth()
     largest = max(compared.sizes("rust", depth), default=size)
     wanted = [("rust", size, 1), ("rust", size, depth), ("rust", largest, depth)]
@@ -83,6 +85,8 @@ def _stack(axis: Axes, place: int, count: Count, names: list[str], widest: float
     by_name = count.by_name
     parts = [(name, by_name.get(name, 0.0)) for name in names]
     named = sum(value for _, value in parts)
+    # All parts add up to the whole. The named functions may exceed the core, because some of them
+    # may be outside the core.
     parts.append((OTHERS, max(0.0, count.per_request.core - named)))
     parts.append((REST, max(0.0, count.per_request.whole - max(named, count.per_request.core))))
     left = 0.0
