@@ -339,7 +339,7 @@ impl Serve {
     }
 
     /// Returns the ring features that are not offered over vhost-user.
-    pub fn withheld(&self) -> u64 {
+    pub fn withheld_features(&self) -> u64 {
         let mut withheld = 0;
         if self.no_indirect_desc {
             withheld |= INDIRECT_DESC;

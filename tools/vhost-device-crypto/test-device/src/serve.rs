@@ -43,10 +43,12 @@ pub fn serve(options: &Serve) -> Result<(), Error> {
     let mut inherited = options.socket_fd.map(socket::inherited).transpose()?;
     let devices = (0..options.socket_count).map(|number| create_device(options, number));
     let devices = devices.collect::<Result<Vec<_>, _>>()?;
+    // The devices end together: `finish` of any device cleans up all of them.
     devices.iter().for_each(|device| device.share_process(&devices));
     let first = devices[0].clone();
     process::on_termination(move || first.finish(0))?;
-    let mut guests = Vec::new();
+    // Each device, its PCI function for vfio-user, and the socket for its front end.
+    let mut endpoints = Vec::new();
     for (number, device) in devices.iter().enumerate() {
         periodic_faults::start(device.clone())?;
         device.wakeup.wake();
@@ -62,10 +64,10 @@ pub fn serve(options: &Serve) -> Result<(), Error> {
             (None, Some(path)) => Socket::Listener(socket::bind(&path)?),
             (None, None) => return Err(DaemonError::NoSocket.into()),
         };
-        guests.push((device.clone(), function, socket));
+        endpoints.push((device.clone(), function, socket));
     }
     let keep_serving = options.keep_serving;
-    let threads: Vec<_> = guests
+    let threads: Vec<_> = endpoints
         .into_iter()
         .map(|(device, function, socket)| {
             thread::Builder::new().name("device".into()).spawn(move || {
@@ -102,7 +104,7 @@ fn create_device(options: &Serve, number: usize) -> Result<Arc<TestDevice>, Erro
         front_end: options.front_end,
         report: options.numbered(&options.report, number),
         sockets: sockets.iter().filter_map(|path| options.numbered(path, number)).collect(),
-        withheld: options.withheld(),
+        withheld_features: options.withheld_features(),
         function: options.function_settings(),
     };
     let device = instrument::device(capabilities, trace);

@@ -55,7 +55,7 @@ pub struct Settings {
     /// Sockets to remove at the end.
     pub sockets: Vec<PathBuf>,
     /// Ring features that are not offered over vhost-user.
-    pub withheld: u64,
+    pub withheld_features: u64,
     /// Settings of the PCI function for vfio-user.
     pub function: vfio::Settings,
 }
@@ -91,7 +91,7 @@ static EXIT_LOCK: Mutex<()> = Mutex::new(());
 impl TestDevice {
     /// Creates a running device, which has no front end yet.
     pub fn new(device: Device, settings: Settings) -> std::io::Result<Arc<Self>> {
-        let service = Arc::new(Service::new(device, settings.withheld)?);
+        let service = Arc::new(Service::new(device, settings.withheld_features)?);
         let test_device = Arc::new(TestDevice {
             service: service.clone(),
             function: FunctionSlot::default(),

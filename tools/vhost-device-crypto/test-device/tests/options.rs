@@ -35,7 +35,7 @@ fn without_options_the_defaults_apply() {
     // The test device also offers the legacy algorithms.
     let default = Capabilities { legacy: true, ..Capabilities::default() };
     assert_eq!(text(&capabilities), text(&default));
-    assert_eq!(parse(&[]).unwrap().withheld(), 0);
+    assert_eq!(parse(&[]).unwrap().withheld_features(), 0);
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn all_options_are_parsed() {
     assert_eq!((capabilities.ccm_iv, capabilities.gcm_iv), (AeadIv::Block, AeadIv::Block));
     assert_eq!(capabilities.stateless_by, StatelessBy::Feature);
     assert_eq!(capabilities.ecdsa_number, EcdsaNumber::Uapi);
-    assert_eq!(options.withheld(), EVENT_IDX);
+    assert_eq!(options.withheld_features(), EVENT_IDX);
     assert!(options.not_ready && !options.keep_serving);
     let names: Vec<Kind> = options.faults.iter().map(|fault| fault.name).collect();
     assert_eq!(names, [Kind::Delay, Kind::Crash]);
@@ -102,7 +102,7 @@ fn all_options_are_parsed() {
     assert_eq!(features(&["--stateless"]), 0x3f);
     assert_eq!(features(&["--features", "aead-stateless", "--revision-1"]), 0x11);
     assert_eq!(features(&["--features=akcipher-stateless"]), 0x20);
-    assert_eq!(parse(&["--no-indirect-desc"]).unwrap().withheld(), INDIRECT_DESC);
+    assert_eq!(parse(&["--no-indirect-desc"]).unwrap().withheld_features(), INDIRECT_DESC);
 }
 
 #[test]
