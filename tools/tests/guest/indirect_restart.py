@@ -1,14 +1,15 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""If a device has completed no request without indirect descriptors, the driver restarts the device
-with indirect descriptors.
+"""With long rings, the driver does not use indirect descriptors at first. If requests time out and
+the device has completed none, the driver restarts the device with indirect descriptors.
 
 usage: indirect_restart.py
 
 DPDK's device drops requests without indirect descriptors.
 
-For a guest with one reference device with at least 512 descriptors, a short timeout_ms, and
-services=1. With public keys a bind would send requests, their known-answer tests.
+For a guest with one reference device with at least 512 descriptors, and with the module parameters
+services=1 (only ciphers) and a short timeout_ms. With public keys, the driver would send
+known-answer tests when it binds the device. The device would then have completed a request.
 """
 
 import os
@@ -19,6 +20,8 @@ from lib.tap import check_equal, check_same, test, wait_until
 
 INDIRECT_DESC = 1 << 28
 LONG = 120  # time limit in seconds
+# The fault of a device that completes no data request. The device has one data queue, and still
+# completes control requests.
 SILENT = "never-answer:queue=0"
 log = KernelLog()
 
@@ -34,7 +37,7 @@ def served() -> int:
 
 
 def crypt() -> None:
-    """Sends a request and checks its result."""
+    """Sends a request and checks its result, which the device or the fallback has computed."""
     key, iv, data = os.urandom(16), os.urandom(16), os.urandom(512)
     with afalg.Transform(crypto.SYNC, key) as transform:
         check_same(
@@ -43,7 +46,8 @@ def crypt() -> None:
 
 
 def time_out() -> None:
-    """Sends a request that the device does not complete, and waits for the restart."""
+    """Sends a request that the device does not complete, and waits for the restart. The request
+    runs on the fallback."""
     before = len(log.matching("device reset and restarted"))
     with reference.faulty(SILENT):
         crypt()

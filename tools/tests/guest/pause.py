@@ -27,19 +27,25 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--pauses", type=int, default=10)
 options = parser.parse_args()
 KEY = volume.MOUNTS / "key"
+# The test bed forwards commands from this port to the monitor of the guest's QEMU.
 PORT = Path("/dev/virtio-ports/qmp")
 
 
 def pause() -> None:
     """Stops and continues the guest. Both commands are sent at once, because a stopped guest cannot
-    send the second."""
+    send the second.
+
+    A request is a line with a name that identifies the request, a line with the command, and an
+    empty line. An answer begins with the name of its request and "return" or "error"
+    (tools/testbed/guest/qmp.py).
+    """
     names = [f"{os.getpid()}-{command}" for command in ("stop", "cont")]
-    request = "".join(f"{name}\n{name.split('-')[1]}\n\n" for name in names)
+    requests = "".join(f"{name}\n{name.split('-')[1]}\n\n" for name in names)
     with Path("/run/testbed/qmp.lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         port = os.open(PORT, os.O_RDWR)
         try:
-            os.write(port, request.encode())
+            os.write(port, requests.encode())
             answers = b""
             while not all(f"{name} ".encode() in answers for name in names):
                 answers += os.read(port, 4096)
@@ -69,8 +75,8 @@ def state() -> dict[str, Any]:
 
 
 def wait_for_work(before: int) -> None:
-    """Waits until the device has served 20 more requests."""
-    tap.wait_until(lambda: served() >= before + 20, 60, "requests after a pause")
+    """Waits until the device has served 20 more requests than `before`."""
+    tap.wait_until(lambda: served() >= before + 20, 60, "20 more requests")
 
 
 @test("pause: the device keeps its sessions, volume I/O continues")
@@ -102,11 +108,12 @@ def _() -> None:
         finally:
             run("cryptsetup", "close", "luks")
     if after:
+        # When the guest continues, QEMU sets the features again. The device counts this as a start.
         check_equal(after["starts"] - before["starts"], options.pauses, "starts")
         check_equal(after["sessions"], before["sessions"], "sessions")
-        check_equal(after["sessions_leaked"], before["sessions_leaked"], "lost sessions")
+        check_equal(after["sessions_leaked"], before["sessions_leaked"], "dropped sessions")
         check_equal(reference.requests(after, status="INVSESS"), 0, "requests without a session")
-    check_equal(driver_state.fallbacks().get("device_error", 0), 0, "requests that the device failed")
+    check_equal(driver_state.fallbacks().get("device_error", 0), 0, "requests failed by the device")
 
 
 @test("pause: the driver does not reset the device")

@@ -15,8 +15,8 @@ class Algorithm:
 
     name: str
     driver: str
-    # The kernel's own implementation, and the implementation with which the kernel's self-tests
-    # compare.
+    # The driver names of the kernel's own implementation, and of the implementation with which the
+    # kernel's self-tests compare the algorithm's results.
     generic: str
     fuzzed_against: str
     iv_size: int
@@ -43,7 +43,7 @@ class Algorithm:
         """Returns a random key in the format of crypto_aead_setkey()."""
         if not self.auth_key_size:
             return os.urandom(self.key_size)
-        # struct rtattr and struct crypto_authenc_key_param, then the MAC's key.
+        # struct rtattr and struct crypto_authenc_key_param, then the MAC's key, then the cipher's.
         head = struct.pack("=HH", 8, 1) + struct.pack(">I", self.key_size)
         return head + os.urandom(self.auth_key_size + self.key_size)
 
@@ -96,14 +96,16 @@ def chains(digest: str, size: int) -> tuple[Algorithm, ...]:
     """Returns the algorithm chains of a hash with each cipher. `size` is the length of the HMAC in
     bytes."""
 
-    def chain(cipher: str, plain: str, fuzz: str, iv_size: int, key: int, block: int) -> Algorithm:
-        """Returns the chain with one cipher. `plain` and `fuzz` are the kernel's implementations
-        for `generic` and `fuzzed_against`."""
+    def chain(
+        cipher: str, generic: str, fuzzed_against: str, iv_size: int, key: int, block: int
+    ) -> Algorithm:
+        """Returns the chain with one cipher. `generic` and `fuzzed_against` are implementations of
+        the cipher. They become parts of the chain's fields with the same names."""
         return Algorithm(
             f"authenc(hmac({digest}),{cipher})",
             f"authenc-hmac-{digest}-{cipher.replace('(', '-').replace(')', '')}-virtio",
-            f"authenc(hmac-{digest}-lib,{plain})",
-            f"authenc(hmac-{digest}-lib,{fuzz})",
+            f"authenc(hmac-{digest}-lib,{generic})",
+            f"authenc(hmac-{digest}-lib,{fuzzed_against})",
             iv_size,
             key,
             tag=size,
@@ -130,10 +132,11 @@ CTR_SHA512 = ALL["authenc(hmac(sha512),rfc3686(ctr(aes)))"]
 
 
 def of_devices() -> list[Algorithm]:
-    """Returns the algorithms that must be registered. QEMU's own device supports no AEAD. With
-    cryptodev-vhost-user, QEMU offers the algorithm chains of its back end."""
-    daemon = services.profile() in (services.DAEMON, services.CRYPTODEV)
-    offered = services.offered() if daemon or reference.devices() else 0
+    """Returns the algorithms that must be registered. The daemon and the reference device may
+    support AEADs and algorithm chains. QEMU's own device supports neither, but with
+    cryptodev-vhost-user it offers the chains of the daemon behind it."""
+    has_daemon = services.profile() in (services.DAEMON, services.CRYPTODEV)
+    offered = services.offered() if has_daemon or reference.devices() else 0
     return [
         algorithm
         for algorithm in ALL.values()
@@ -143,7 +146,9 @@ def of_devices() -> list[Algorithm]:
 
 
 def _in_profile(algorithm: Algorithm) -> bool:
-    """Returns true if the device's profile supports the algorithm."""
+    """Returns true if the device's profile supports the algorithm. A profile is a kind of device:
+    the daemon, or an existing device that the reference device imitates (services.py). Without a
+    profile the reference device supports all algorithms."""
     match services.profile():
         case "" | services.DAEMON | services.CRYPTODEV:
             return True
@@ -184,7 +189,9 @@ class Transform(afalg.Transform):
 
 
 def served(**wanted: object) -> int:
-    """Returns how many requests the device has served, including failed ones."""
+    """Returns how many cipher and AEAD requests the device has served. Chains count as ciphers.
+    `wanted` are further conditions, for example status="OK". Without a status, failed requests
+    count, too."""
     now = reference.status()
     return sum(
         reference.data_requests(now, operation=f"{service}_{direction}", **wanted)
@@ -194,7 +201,7 @@ def served(**wanted: object) -> int:
 
 
 def sessions_created() -> int:
-    """Returns how many sessions the device has created."""
+    """Returns how many cipher and AEAD sessions the device has created."""
     now = reference.status()
     return sum(
         reference.requests(now, operation=f"{service}_CREATE_SESSION", status="OK")
