@@ -4,13 +4,15 @@
 
 usage: coverage.py [--json FILE] [--lines FILE] [--least PERCENT] MODULE FOLDER...
 
-MODULE is the virtio_crypto_rs.ko that the guests loaded. Each FOLDER was shared with a guest, and
-has the files "cover" and "address". The coverage of the guests is combined.
+MODULE is the virtio_crypto_rs.ko that the guests loaded. Each FOLDER was shared with a guest. Its
+file "cover" is the record of the plugin, with a byte for each byte of the kernel's address range
+for modules. Its file "address" has the offset of the module's section .text in "cover". The
+coverage of the guests is combined.
 
 A line is reached if at least one of its instructions was executed. An inlined instruction counts
 for its own line, and for the lines of its callers. Lines without an instruction do not count.
 --lines writes the lines that were not reached. With --least the exit status is 1 if less than
-PERCENT of a layer in MUST was reached.
+PERCENT of one of LIMITED_LAYERS was reached.
 """
 
 import argparse
@@ -27,9 +29,10 @@ from pathlib import Path
 SOURCE = "drivers/crypto/virtio_rs/"
 # Unit tests, their helpers, and the output of bindgen.
 IGNORED = re.compile(r"(^|/)(tests|testing|bindings_generated)\.rs$")
-# The code that processes the device's responses: the ring and its owner, and the completion of
-# requests.
-MUST = {
+# The layers that --least applies to. Their code processes the device's responses: "virtio" has the
+# virtqueues, "transport" has the state of queues, sessions and devices, and a part of "crypto"
+# completes requests.
+LIMITED_LAYERS = {
     "virtio": ("virtio/",),
     "transport": ("transport/",),
     "completion side of crypto": (
@@ -37,7 +40,8 @@ MUST = {
         "crypto/area.rs", "crypto/deferred.rs", "crypto/sync_request.rs",
     ),
 }  # fmt: skip
-# Link addresses: the evaluated section .text, and all other code behind it.
+# The addresses at which rows() links the module. Only .text is evaluated. The other sections with
+# code get higher addresses, so that an address tells whether the code is in .text.
 TEXT, REST = 0x1000_0000, 0x4000_0000
 SCRIPT = f"""SECTIONS {{
 	.text {TEXT:#x} : {{ *(.text) }}
@@ -47,12 +51,14 @@ SCRIPT = f"""SECTIONS {{
 
 
 class Unusable(Exception):
-    """The input has an unexpected format."""
+    """The input cannot be evaluated: a program rejects it, the module has no line table, or a guest
+    has not run the module."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A code range of one line: its offset in the section, and its length in bytes."""
+    """A code range and a line that it belongs to. `start` is the offset of the range in .text, and
+    `length` is in bytes. An inlined range has one row for each of its lines."""
 
     start: int
     length: int
@@ -102,7 +108,8 @@ def lines_of(frames: Iterable[str]) -> Iterator[list[tuple[str, int]]]:
 
 
 def rows(module: Path) -> list[Row]:
-    """Returns the code ranges of the driver's sources in a module, with offsets in .text."""
+    """Returns the rows of the driver's sources in a module. Only a linked module has addresses in
+    its line table, so the function links the module first."""
     with tempfile.TemporaryDirectory() as folder:
         script, linked = Path(folder, "script"), Path(folder, "linked")
         script.write_text(SCRIPT)
@@ -170,10 +177,10 @@ def total(files: dict[str, Lines], prefixes: tuple[str, ...]) -> Lines:
 
 
 def layers(files: dict[str, Lines]) -> dict[str, Lines]:
-    """Returns the totals of each layer in MUST, of each folder, and of all files."""
+    """Returns the totals of each layer in LIMITED_LAYERS, of each folder, and of all files."""
     folders = sorted({name.partition("/")[0] + "/" for name in files if "/" in name})
     return (
-        {name: total(files, prefixes) for name, prefixes in MUST.items()}
+        {name: total(files, prefixes) for name, prefixes in LIMITED_LAYERS.items()}
         | {folder: total(files, (folder,)) for folder in folders}
         | {"all": total(files, ("",))}
     )
@@ -233,7 +240,7 @@ def main() -> int:
         options.json.write_text(json.dumps(report, indent=1) + "\n")
     if options.lines:
         options.lines.write_text("\n".join(missing(files)) + "\n")
-    insufficient = [name for name in MUST if totals[name].percent < options.least]
+    insufficient = [name for name in LIMITED_LAYERS if totals[name].percent < options.least]
     for name in insufficient:
         print(f"{name}: less than {options.least:g} % of the lines were reached")
     return 1 if insufficient else 0

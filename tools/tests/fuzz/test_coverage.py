@@ -112,9 +112,9 @@ class Evaluation(unittest.TestCase):
         self.assertEqual(coverage.ranges({5, 1, 2, 3, 9}), "1-3, 5, 9")
         self.assertEqual(coverage.ranges(set()), "")
 
-    def test_layers_in_must_exist(self) -> None:
+    def test_limited_layers_exist(self) -> None:
         source = Path(__file__).resolve().parents[3] / coverage.SOURCE
-        for prefixes in coverage.MUST.values():
+        for prefixes in coverage.LIMITED_LAYERS.values():
             for prefix in prefixes:
                 self.assertTrue((source / prefix).exists(), prefix)
 

@@ -1,14 +1,16 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""Each allocation of the driver fails once. The operation must return ENOMEM, or must succeed, for
-example on the fallback.
+"""Each allocation of the driver fails once. The operation that makes the allocation must return
+ENOMEM or succeed, for example on the fallback. The operations are bind, the allocation of a
+transform, setkey, and a request.
 
 usage: alloc_failures.py [--every N]
 
-For the debug kernel (failslab), with self-tests disabled. The program repeats an operation. Each
-time the kernel fails another allocation of this thread that has the driver in its call trace: the
-first one, then the second one, until all have failed once. A bind makes hundreds of allocations.
-With --every only each N-th allocation fails, beginning at a random one of the first N allocations.
+For the debug kernel (failslab), with self-tests disabled. Only allocations of the program's thread
+that have the driver in their call trace can fail. The program repeats an operation. The first
+allocation fails in the first run, the second allocation in the second run, and so on, until each
+allocation has failed once. A bind makes hundreds of allocations. With --every only each N-th
+allocation fails, beginning at a random one of the first N allocations.
 """
 
 import argparse
@@ -43,9 +45,11 @@ def prepare() -> None:
     ]
     settings = {
         "require-start": f"{min(functions):#x}",
-        # The end of the page with the last function. Another module can begin at the next page.
+        # kallsyms has no lengths, so the range ends with the page in which the last function
+        # begins. Another module can begin at the next page.
         "require-end": f"{(max(functions) | 0xfff) + 1:#x}",
-        # A small depth excludes allocations that the crypto core makes for itself, and warns about.
+        # The crypto core warns if one of its own allocations fails. This depth excludes these
+        # allocations, because the driver is farther up in their call traces.
         "stacktrace-depth": "7",
         "ignore-gfp-wait": "N",
         "verbose": "0",
@@ -58,20 +62,23 @@ def prepare() -> None:
 def fail_each(
     operation_name: str, operation: Callable[[], object], at_least: int, every: int = 1
 ) -> list[str]:
-    """Repeats an operation, failing one allocation each time, until the operation makes fewer
-    allocations than the number of the failing one. Returns the outcomes."""
-    thread = Path(f"/proc/self/task/{threading.get_native_id()}/fail-nth")
+    """Repeats an operation. In each run one allocation fails, `every` allocations later than in the
+    previous run. Ends with a run in which the operation has ended before that allocation. Fails the
+    test if fewer than `at_least` allocations have failed, or a run has another error than ENOMEM.
+    Returns the outcome of each run with a failed allocation: "done" or the text of the error."""
+    fail_nth = Path(f"/proc/self/task/{threading.get_native_id()}/fail-nth")
     outcomes: list[str] = []
     first = random.randint(1, every)
     for number in range(first, MAX_ALLOCATIONS, every):
-        thread.write_text(f"{number}\n")
+        fail_nth.write_text(f"{number}\n")
         try:
             operation()
             outcome = "done"
         except OSError as error:
             outcome = str(error.strerror)
-        remaining = int(thread.read_text())
-        thread.write_text("0\n")
+        # The kernel counts down to the allocation that fails. The number is 0 if it has failed.
+        remaining = int(fail_nth.read_text())
+        fail_nth.write_text("0\n")
         if remaining:
             counts = {text: outcomes.count(text) for text in outcomes}
             which = f", every {every}th from the {first}th" if every > 1 else ""
@@ -92,7 +99,7 @@ def check_works() -> None:
         )
 
 
-@test("bind fails without memory: a later bind succeeds")
+@test("bind without memory: succeeds or returns ENOMEM, and a later bind succeeds")
 def _() -> None:
     name = module.devices()[0]
     module.unbind()
@@ -114,7 +121,7 @@ def _() -> None:
     check_works()
 
 
-@test("transform allocation fails without memory: a later one succeeds")
+@test("transform allocation without memory: succeeds or returns ENOMEM, and a later one succeeds")
 def _() -> None:
     def attempt() -> None:
         afalg.Transform(crypto.SYNC).close()
@@ -123,7 +130,7 @@ def _() -> None:
     check_works()
 
 
-@test("setkey without memory: succeeds or returns ENOMEM, and no other key is used")
+@test("setkey without memory: succeeds or returns ENOMEM, and no earlier key is used")
 def _() -> None:
     def attempt() -> None:
         with afalg.Transform(crypto.SYNC) as transform:
@@ -136,7 +143,7 @@ def _() -> None:
     check_works()
 
 
-@test("request: allocates no memory, always the correct result")
+@test("request without memory: succeeds with the correct result")
 def _() -> None:
     with afalg.Transform(crypto.SYNC, KEYS[0]) as transform:
         expected = afalg.openssl(KEYS[0], IV, DATA)

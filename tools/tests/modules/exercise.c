@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vc_exercise: tests a cipher beyond the crypto self-tests, one request at a
- * time, and compares the results with those of another implementation.
+ * vc_exercise: tests what the crypto self-tests of a cipher do not test, one
+ * request at a time, and compares the results with those of another
+ * implementation.
  *
- * The module prints TAP lines to the log. Its init function always fails, so the
- * module never stays loaded: with EAGAIN if all tests passed, otherwise with EIO.
+ * The module prints TAP lines to the log. Its init function always fails, so that
+ * the module does not stay loaded. The error is EAGAIN if all tests passed, and
+ * EIO if a test failed. It is another error if the tests could not run.
  */
 #include <linux/bottom_half.h>
 #include <linux/crypto.h>
@@ -22,13 +24,14 @@ MODULE_PARM_DESC(driver, "Implementation to test");
 
 char *reference = "cbc-aes-lib";
 module_param(reference, charp, 0444);
-MODULE_PARM_DESC(reference, "Implementation to compare it with");
+MODULE_PARM_DESC(reference, "Implementation with the expected results");
 
-unsigned int block;
+unsigned int chunk_size;
 unsigned int iv_size;
 unsigned int key_size;
 bool any_length;
-static bool updates_iv;	/* stores the IV of the next request */
+/* A request leaves the IV of the next request in its IV buffer. */
+static bool updates_iv;
 
 unsigned int tap_tests;
 unsigned int tap_failures;
@@ -62,9 +65,13 @@ int run(const struct op *op)
 
 static void read_properties(struct crypto_skcipher *tfm)
 {
-	block = crypto_skcipher_chunksize(tfm);
+	chunk_size = crypto_skcipher_chunksize(tfm);
 	iv_size = crypto_skcipher_ivsize(tfm);
 	key_size = crypto_skcipher_max_keysize(tfm);
+	/*
+	 * XTS does not define the IV of a next request, and accepts an incomplete
+	 * last block (ciphertext stealing). Stream ciphers have a block size of 1.
+	 */
 	updates_iv = !strstr(reference, "xts");
 	any_length = !updates_iv || crypto_skcipher_blocksize(tfm) == 1;
 }
@@ -88,7 +95,7 @@ static int __init vc_exercise_init(void)
 		return PTR_ERR(ref);
 	}
 	read_properties(tfm);
-	if (block > MAX_BLOCK || iv_size > MAX_BLOCK || key_size > MAX_KEY) {
+	if (chunk_size > MAX_BLOCK || iv_size > MAX_BLOCK || key_size > MAX_KEY) {
 		crypto_free_skcipher(ref);
 		crypto_free_skcipher(tfm);
 		return -EINVAL;
@@ -113,5 +120,5 @@ static int __init vc_exercise_init(void)
 
 module_init(vc_exercise_init);
 
-MODULE_DESCRIPTION("Tests a cipher beyond the crypto self-tests");
+MODULE_DESCRIPTION("Tests what the crypto self-tests of a cipher do not test");
 MODULE_LICENSE("GPL");

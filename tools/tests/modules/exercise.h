@@ -19,7 +19,7 @@ extern char *driver;
 extern char *reference;
 
 /* Properties of the tested cipher. */
-extern unsigned int block;	/* chunk size in bytes */
+extern unsigned int chunk_size;	/* in bytes */
 extern unsigned int iv_size;
 extern unsigned int key_size;
 extern bool any_length;		/* accepts incomplete blocks */

@@ -112,7 +112,7 @@ void sg_layouts(struct crypto_skcipher *tfm, struct crypto_skcipher *ref)
 		for (round = 0; round < 20; round++) {
 			/* Both directions, with and without an incomplete block. */
 			unsigned int len = 2048 - (any_length && round & 2 ?
-						   1 + round % (block - 1) : 0);
+						   1 + round % (chunk_size - 1) : 0);
 			struct scatterlist one, *to = sgs;
 			u8 iva[MAX_BLOCK], ivb[MAX_BLOCK];
 			struct op op = { tfm, sgs, NULL, len, iva, round & 1,

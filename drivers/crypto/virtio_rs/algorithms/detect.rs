@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Capability detection. The driver tests each algorithm on the device, because devices support
-//! fewer or more algorithms than they advertise.
+//! fewer or more algorithms than they advertise. An algorithm is a row of the table of its
+//! [`Kind`].
 
 use super::{
     algorithm_id::{
@@ -24,8 +25,11 @@ impl Capabilities {
     ///
     /// # Errors
     ///
-    /// Any error if the device did not respond, or became not ready. The capabilities are then
-    /// unknown.
+    /// The capabilities are unknown after an error:
+    ///
+    /// - `EAGAIN` if the device rejected an algorithm, and was reset, has failed or is not ready;
+    /// - any other error of [`AlgorithmId::check_support`], for example if the device did not
+    ///   respond.
     pub(super) fn detect(device: &Arc<Device>, settings: &Settings) -> Result<Self> {
         let mut capabilities = Self::none();
         let epoch = device.epoch();
@@ -55,9 +59,9 @@ impl Capabilities {
                         {
                             capabilities.add(id);
                         }
-                        // The device rejected the algorithm. A device that was reset, has failed or
-                        // is not ready rejects every algorithm. Ignore such a rejection, and detect
-                        // again later.
+                        // The device rejected the algorithm. The rejection says nothing about the
+                        // algorithm if the device was reset, has failed or is not ready: such a
+                        // device rejects every algorithm. The caller must repeat the detection.
                         Err(err) if [EIO, EOPNOTSUPP, ENOSPC, EINVAL].contains(&err) => {
                             if device.epoch() != epoch
                                 || !device.is_ready()
@@ -75,7 +79,7 @@ impl Capabilities {
     }
 }
 
-/// The results of the tests of a kind on a device.
+/// The results of the tests of one kind of algorithms on a device.
 ///
 /// Some devices support more algorithms than they advertise, so the driver also tests rows that are
 /// not advertised. If QEMU's device lacks a service or algorithm chaining, QEMU writes a line to
@@ -121,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rejected_service_is_not_tested_further() {
+    fn unadvertised_rows_of_rejected_kind_are_not_tested() {
         let mut results = DetectionResults::new(Kind::Mac);
         assert!(results.is_worth_testing(true) && results.is_worth_testing(false));
         // `EIO` only applies to one row.
@@ -129,7 +133,7 @@ mod tests {
         assert!(results.is_worth_testing(false));
         results.add(Err(EOPNOTSUPP));
         assert!(!results.is_worth_testing(false));
-        // Advertised rows are tested nevertheless.
+        // Advertised rows are always tested.
         assert!(results.is_worth_testing(true));
     }
 
@@ -149,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn generic_error_rejects_algorithm_chaining() {
+    fn eio_rejects_algorithm_chaining() {
         let mut results = DetectionResults::new(Kind::Authenc);
         results.add(Err(EIO));
         assert!(!results.is_worth_testing(false) && results.is_worth_testing(true));

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use driver::front::{wait, Server, VERSION_1};
 use driver::function::{
-    Guest, COMMON, CONFIG_VECTOR, DEVICE, DRIVER, DRIVER_OK, EVENT_IDX, GENERATION, IN_ORDER, ISR,
-    NEEDS_RESET, NO_VECTOR, NUM_QUEUES, PACKED, PCI, PCI_CONFIG, QUEUE_DESC, QUEUE_ENABLE,
+    Guest, ACK_DRIVER, COMMON, CONFIG_VECTOR, DEVICE, DRIVER_OK, EVENT_IDX, GENERATION, IN_ORDER,
+    ISR, NEEDS_RESET, NO_VECTOR, NUM_QUEUES, PACKED, PCI, PCI_CONFIG, QUEUE_DESC, QUEUE_ENABLE,
     QUEUE_RESET, QUEUE_SELECT, QUEUE_VECTOR, RING_RESET, STATUS,
 };
 use driver::packed::Packed;
@@ -409,7 +409,7 @@ fn interrupts_without_an_eventfd_become_pending() {
     let server = serve(&[]);
     let mut guest = Guest::connect(&server);
     guest.start(0, 2);
-    guest.remove_event(1);
+    guest.remove_eventfd(1);
     guest.rings[0].request(0);
     guest.kick(0);
     wait("used entry", || (guest.rings[0].used().len() == 1).then_some(()));
@@ -421,7 +421,7 @@ fn interrupts_without_an_eventfd_become_pending() {
     };
     wait("pending bit", || (pending(&mut guest) == 2).then_some(()));
     assert!(guest.raised().is_empty());
-    guest.set_event(1);
+    guest.set_eventfd(1);
     guest.wait_for_interrupt(1);
     assert_eq!(pending(&mut guest), 0);
 }
@@ -474,9 +474,9 @@ fn bar_is_accessible_through_the_configuration_space() {
     access(&mut guest, common + NUM_QUEUES, 2);
     assert_eq!(guest.pci_config(window + 16, 2), 4);
     access(&mut guest, common + STATUS, 1);
-    guest.client.region_write(PCI_CONFIG, window + 16, &[DRIVER as u8]).unwrap();
-    assert_eq!(guest.status(), DRIVER);
-    assert_eq!(guest.pci_config(window + 16, 1), DRIVER);
+    guest.client.region_write(PCI_CONFIG, window + 16, &[ACK_DRIVER as u8]).unwrap();
+    assert_eq!(guest.status(), ACK_DRIVER);
+    assert_eq!(guest.pci_config(window + 16, 1), ACK_DRIVER);
 }
 
 #[test]

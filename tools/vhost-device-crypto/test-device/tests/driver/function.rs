@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A vfio-user front end with a driver. The driver finds the registers by the capabilities of the
-//! PCI function.
+//! A vfio-user client that acts as a front end and as the driver of the PCI function. It finds the
+//! registers by the PCI capabilities of the function.
 
 use std::os::fd::AsRawFd;
 
@@ -17,22 +17,23 @@ pub const PACKED: u64 = 1 << 34;
 pub const IN_ORDER: u64 = 1 << 35;
 pub const EVENT_IDX: u64 = 1 << 29;
 
-/// Regions: the BAR and the PCI configuration space.
+/// VFIO region indexes of BAR 0 and of the PCI configuration space.
 const BAR: u32 = 0;
 pub const PCI_CONFIG: u32 = 7;
 
-/// Indexes of interrupt types.
+/// VFIO indexes of interrupt types.
 const INTX: u32 = 0;
 const MSIX: u32 = 2;
 
-/// Flags of DEVICE_SET_IRQS.
+/// Flags of `VFIO_USER_DEVICE_SET_IRQS`: the data of the message, eventfds or nothing, and the
+/// action.
 const EVENTFD: u32 = 4;
-const NONE: u32 = 1;
+const NO_DATA: u32 = 1;
 const UNMASK: u32 = 16;
 const TRIGGER: u32 = 32;
 
-/// Status bits ACKNOWLEDGE and DRIVER.
-pub const DRIVER: u64 = 3;
+/// The status bits ACKNOWLEDGE (1) and DRIVER (2) together.
+pub const ACK_DRIVER: u64 = 3;
 /// Other status bits.
 pub const FEATURES_OK: u64 = 8;
 pub const DRIVER_OK: u64 = 4;
@@ -60,7 +61,7 @@ pub const QUEUE_RESET: u64 = 0x3a;
 /// `VIRTIO_MSI_NO_VECTOR`
 pub const NO_VECTOR: u64 = 0xffff;
 
-/// The connected front end, with the memory and the rings of the driver.
+/// The connected client, with the memory and the rings of the driver.
 pub struct Guest {
     pub client: Client,
     pub memory: Memory,
@@ -87,29 +88,32 @@ impl Guest {
         let mut guest = Guest { client, memory, rings: Vec::new(), vectors, line };
         guest.client.set_irqs(INTX, EVENTFD | TRIGGER, 0, 1, &[guest.line.as_raw_fd()]).unwrap();
         for vector in 0..guest.vectors.len() {
-            guest.set_event(vector);
+            guest.set_eventfd(vector);
         }
         guest
     }
 
     /// Enables MSI-X.
     pub fn enable_msix(&mut self) {
+        // The capability has the ID PCI_CAP_ID_MSIX. Bit 15 of its message control enables MSI-X.
         let at = self.capability(0x11, |_| true).unwrap();
         let control = self.pci_config(at + 2, 2) | 1 << 15;
         self.client.region_write(PCI_CONFIG, at + 2, &(control as u16).to_le_bytes()).unwrap();
     }
 
-    pub fn set_event(&mut self, vector: usize) {
+    /// Connects a vector to its eventfd.
+    pub fn set_eventfd(&mut self, vector: usize) {
         let files = [self.vectors[vector].as_raw_fd()];
         self.client.set_irqs(MSIX, EVENTFD | TRIGGER, vector as u32, 1, &files).unwrap();
     }
 
-    pub fn remove_event(&mut self, vector: usize) {
+    /// Disconnects a vector from its eventfd.
+    pub fn remove_eventfd(&mut self, vector: usize) {
         self.client.set_irqs(MSIX, EVENTFD | TRIGGER, vector as u32, 1, &[]).unwrap();
     }
 
     pub fn unmask_line(&mut self) {
-        self.client.set_irqs(INTX, NONE | UNMASK, 0, 1, &[]).unwrap();
+        self.client.set_irqs(INTX, NO_DATA | UNMASK, 0, 1, &[]).unwrap();
     }
 
     pub fn pci_config(&mut self, at: u64, len: usize) -> u64 {
@@ -118,8 +122,11 @@ impl Guest {
         u64::from_le_bytes(bytes)
     }
 
-    /// Returns the offset of the capability with this ID and virtio type.
+    /// Returns the offset in the configuration space of the first capability with this ID that
+    /// `is_wanted` accepts. The argument of `is_wanted` is byte 3 of the capability: the virtio
+    /// type (`cfg_type`) if the capability is vendor-specific.
     fn capability(&mut self, id: u64, is_wanted: impl Fn(&mut u64) -> bool) -> Option<u64> {
+        // The register PCI_CAPABILITY_LIST.
         let mut at = self.pci_config(0x34, 1);
         while at != 0 {
             if self.pci_config(at, 1) == id && is_wanted(&mut self.pci_config(at + 3, 1)) {
@@ -130,8 +137,10 @@ impl Guest {
         None
     }
 
-    /// Returns the offset of the capability of a structure, and offset and length of the structure.
+    /// Returns the offset of the capability of a structure, and offset and length of the structure
+    /// in the BAR. `kind` is the virtio type of the capability.
     pub fn structure(&mut self, kind: u8) -> Option<(u64, u64, u64)> {
+        // Virtio capabilities have the ID PCI_CAP_ID_VNDR.
         let at = self.capability(9, |virtio_type| *virtio_type == u64::from(kind))?;
         assert_eq!(self.pci_config(at + 4, 1), u64::from(BAR));
         Some((at, self.pci_config(at + 8, 4), self.pci_config(at + 12, 4)))
@@ -168,9 +177,11 @@ impl Guest {
         self.rings.clear();
     }
 
+    /// Returns the offered features.
     pub fn offered(&mut self) -> u64 {
         let mut features = 0;
         for half in 0..2 {
+            // device_feature_select, then device_feature.
             self.set_common(0, 4, half);
             features |= self.common(4, 4) << (32 * half);
         }
@@ -179,16 +190,18 @@ impl Guest {
 
     /// Negotiates features. Returns whether the device accepts them.
     pub fn negotiate(&mut self, features: u64) -> bool {
-        self.set_common(STATUS, 1, DRIVER);
+        self.set_common(STATUS, 1, ACK_DRIVER);
         for half in 0..2 {
+            // driver_feature_select, then driver_feature.
             self.set_common(8, 4, half);
             self.set_common(12, 4, features >> (32 * half) & 0xffff_ffff);
         }
-        self.set_common(STATUS, 1, DRIVER | FEATURES_OK);
+        self.set_common(STATUS, 1, ACK_DRIVER | FEATURES_OK);
         self.status() & FEATURES_OK != 0
     }
 
-    /// Returns the base address of the ring of a queue.
+    /// Returns the base address of the ring of a queue. Rings of even queues begin in the first
+    /// region of guest memory, and rings of odd queues in the second.
     pub fn ring_base(index: usize) -> u64 {
         0x80_0000 * (index as u64 % 2) + 0x1000 * (index as u64 / 2)
     }
@@ -198,10 +211,10 @@ impl Guest {
         let base = Guest::ring_base(index);
         self.set_common(QUEUE_SELECT, 2, index as u64);
         self.set_common(QUEUE_SIZE, 2, size.into());
-        for (part, at) in [TABLE, AVAIL, USED].iter().zip(0..) {
+        for (part, number) in [TABLE, AVAIL, USED].iter().zip(0..) {
             let address = base + part;
-            self.set_common(QUEUE_DESC + 8 * at, 4, address & 0xffff_ffff);
-            self.set_common(QUEUE_DESC + 8 * at + 4, 4, address >> 32);
+            self.set_common(QUEUE_DESC + 8 * number, 4, address & 0xffff_ffff);
+            self.set_common(QUEUE_DESC + 8 * number + 4, 4, address >> 32);
         }
         self.set_common(QUEUE_VECTOR, 2, index as u64 + 1);
         self.set_common(QUEUE_ENABLE, 2, 1);
@@ -221,8 +234,8 @@ impl Guest {
     }
 
     pub fn set_driver_ok(&mut self) {
-        self.set_common(STATUS, 1, DRIVER | FEATURES_OK | DRIVER_OK);
-        assert_eq!(self.status(), DRIVER | FEATURES_OK | DRIVER_OK);
+        self.set_common(STATUS, 1, ACK_DRIVER | FEATURES_OK | DRIVER_OK);
+        assert_eq!(self.status(), ACK_DRIVER | FEATURES_OK | DRIVER_OK);
     }
 
     /// Returns the offset in the BAR of the register that kicks a queue.
@@ -230,6 +243,7 @@ impl Guest {
         let (at, notify, _) = self.structure(NOTIFY).unwrap();
         let multiplier = self.pci_config(at + 16, 4);
         self.set_common(QUEUE_SELECT, 2, index as u64);
+        // The register at 0x1e is queue_notify_off.
         notify + self.common(0x1e, 2) * multiplier
     }
 
@@ -243,20 +257,22 @@ impl Guest {
         wait("interrupt", || self.vectors[vector].read().ok());
     }
 
-    /// Returns the vectors that were raised since the last call.
+    /// Returns the vectors with a new interrupt. An interrupt is new until this function or
+    /// `wait_for_interrupt` returns it.
     pub fn raised(&self) -> Vec<usize> {
         let raised = |vector: &usize| self.vectors[*vector].read().is_ok();
         (0..self.vectors.len()).filter(raised).collect()
     }
 
-    /// Kicks a queue, waits for the interrupt, and returns the new used entries.
+    /// Kicks a queue, waits for the interrupt, and returns the new used entries: ID and length.
     pub fn kick_and_wait(&mut self, index: usize) -> Vec<(u32, u32)> {
         self.kick(index);
         self.wait_for_interrupt(index + 1);
         self.rings[index].used()
     }
 
-    /// Sends a request and checks that it is completed.
+    /// Sends a request with the opcode 0, which the device rejects. Checks that the device returns
+    /// the request and has written one byte, the status.
     pub fn run_request(&mut self, index: usize) {
         let head = self.rings[index].request(0);
         assert_eq!(self.kick_and_wait(index), [(head.into(), 1)]);
