@@ -63,7 +63,7 @@ impl DataQueueHandler {
     }
 
     /// Takes requests that the device has used, up to [`BatchLimit`].
-    #[inline]
+    #[inline(always)]
     fn take_batch(locked: &mut QueueGuard<'_, Self>, batch: &mut Chain<Private>) {
         let mut limit = BatchLimit::new();
         while !limit.is_reached(batch.len()) {
@@ -76,6 +76,10 @@ impl DataQueueHandler {
             locked.state().complete(&request);
             Self::evaluate(&mut request, locked);
             batch.push(request);
+            // The device has no other request.
+            if locked.in_flight() == 0 {
+                break;
+            }
         }
     }
 
@@ -141,12 +145,16 @@ impl Handler for DataQueueHandler {
         let mut first = true;
         // Notifications are enabled.
         let mut enabled = true;
+        // After the last batch the device had no request.
+        let mut drained = false;
         loop {
             let mut locked = queue.lock(bh);
             // For the requests that the callbacks of the last batch have sent.
             let kick = locked.state().kicks.end_batch();
             let spent = done >= BUDGET;
-            if !spent {
+            // The device rarely returns a request before this bottom half has kicked it. If it does,
+            // `enable_notifications` tells.
+            if !spent && !drained {
                 if core::mem::take(&mut enabled) {
                     locked.disable_notifications();
                 }
@@ -158,6 +166,7 @@ impl Handler for DataQueueHandler {
             let done_all = !spent && count == 0 && !refill;
             let idle = done_all && locked.enable_notifications();
             enabled = done_all;
+            drained = count != 0 && !refill && locked.in_flight() == 0;
             if !spent && !idle {
                 locked.state().kicks.begin_batch(current_cpu());
             }

@@ -65,7 +65,8 @@ enum VqState {
 ///
 /// # Invariants
 ///
-/// Every token in the virtqueue comes from [`VirtqueueBuffer::into_raw`] of the handler's buffer type.
+/// - Every token in the virtqueue comes from [`VirtqueueBuffer::into_raw`] of the handler's buffer type.
+/// - `in_flight` is the number of tokens in the virtqueue.
 struct Inner<S> {
     ring: VqState,
     /// Indirect descriptors are negotiated: a buffer takes one descriptor.
@@ -169,7 +170,8 @@ impl<H: Handler> Queue<H> {
                 (NonNull::new(raw)?, BufferStatus::Unused)
             }
         };
-        inner.in_flight = inner.in_flight.saturating_sub(1);
+        // INVARIANT: The token has left the virtqueue.
+        inner.in_flight = inner.in_flight.wrapping_sub(1);
         // SAFETY: By the type invariant of `Inner` the token comes from `into_raw`. The virtqueue has returned
         // it, and the device has no access any more.
         Some((unsafe { H::Buffer::from_raw(raw) }, status))
@@ -340,6 +342,7 @@ impl<'a, H: Handler> QueueGuard<'a, H> {
         // `to_result()` is not inlined.
         match if err == 0 { Ok(()) } else { to_result(err) } {
             Ok(()) => {
+                // INVARIANT: The virtqueue has taken the token.
                 self.guard.in_flight += 1;
                 Ok(())
             }
@@ -359,7 +362,8 @@ impl<'a, H: Handler> QueueGuard<'a, H> {
         // SAFETY: By the type invariant the virtqueue is valid. The lock is held.
         let raw = unsafe { bindings::virtqueue_get_buf(vq.as_ptr(), &mut len) };
         let raw = NonNull::new(raw)?;
-        self.guard.in_flight = self.guard.in_flight.saturating_sub(1);
+        // INVARIANT: The token has left the virtqueue.
+        self.guard.in_flight = self.guard.in_flight.wrapping_sub(1);
         // SAFETY: By the type invariant of `Inner` the token comes from `into_raw`. The device has returned the
         // buffer.
         Some((unsafe { H::Buffer::from_raw(raw) }, len))

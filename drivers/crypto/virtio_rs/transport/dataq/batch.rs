@@ -7,7 +7,7 @@
 
 /// The bytes of one batch.
 pub(super) struct BatchLimit {
-    bytes: u32,
+    bytes: u64,
 }
 
 impl BatchLimit {
@@ -16,7 +16,7 @@ impl BatchLimit {
 
     /// The number of bytes that ends a batch: 8 requests of 64 KiB. The last request may exceed it. The
     /// device reports the lengths. A device that reports less than it has written makes the batch longer.
-    const BYTES: u32 = 512 << 10;
+    const BYTES: u64 = 512 << 10;
 
     /// Creates the limit of a new batch.
     #[inline]
@@ -27,7 +27,7 @@ impl BatchLimit {
     /// Counts a request. The device reports that it has written `used` bytes.
     #[inline]
     pub(super) fn add(&mut self, used: u32) {
-        self.bytes = self.bytes.saturating_add(used);
+        self.bytes += u64::from(used);
     }
 
     /// Returns true if a batch of `requests` requests is complete.

@@ -51,6 +51,7 @@ impl AgeBuckets {
     }
 
     /// Adds a request that is sent. Returns its bucket, for [`remove`](Self::remove).
+    #[inline(always)]
     pub(super) fn add(&mut self) -> u8 {
         self.ages[self.now].count += 1;
         // CAST: There are few.
@@ -58,9 +59,11 @@ impl AgeBuckets {
     }
 
     /// Removes a request that has returned.
+    #[inline(always)]
     pub(super) fn remove(&mut self, age: u8) {
         if let Some(age) = self.ages.get_mut(usize::from(age)) {
-            age.count = age.count.saturating_sub(1);
+            // The bucket counts the request.
+            age.count = age.count.wrapping_sub(1);
         }
     }
 
