@@ -78,6 +78,7 @@ pub(crate) use self::{
         Direction,
         InFlightRequest,
         ReturnCode,
+        Submission,
         Submitted, //
     },
 };

@@ -40,16 +40,15 @@ unsigned long rust_helper_vc_memneq(const void *a, const void *b, size_t size)
 }
 
 /*
- * Returns the page of @ptr and the offset of @ptr in it, or NULL if the memory
- * must not be mapped for DMA: it is outside the linear map or on a stack. With
- * VMAP_STACK, stacks are outside the linear map.
+ * Returns the page of @ptr, or NULL if the memory must not be mapped for DMA: it
+ * is outside the linear map or on a stack. With VMAP_STACK, stacks are outside
+ * the linear map.
  */
-struct page *rust_helper_vc_linear_page(const void *ptr, unsigned int *offset)
+struct page *rust_helper_vc_linear_page(const void *ptr)
 {
 	if (is_vmalloc_or_module_addr(ptr) ||
 	    (!IS_ENABLED(CONFIG_VMAP_STACK) && object_is_on_stack(ptr)))
 		return NULL;
-	*offset = offset_in_page(ptr);
 	return virt_to_page(ptr);
 }
 

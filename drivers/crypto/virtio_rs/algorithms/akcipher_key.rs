@@ -359,11 +359,7 @@ fn run_sync<const PARAMS: usize, const RESULT: usize>(
         builder.read(digest);
         builder.write(result_len);
     };
-    let submit = |inflight| {
-        dataq::submit(queue, inflight, key_ref.binding, &bh, || {
-            device.arm_watchdog()
-        })
-    };
+    let submit = |inflight| dataq::submit(queue, inflight, key_ref.binding, &bh);
     let sent = request.send(device.limits(), add_buffers, submit)?;
     let (device, epoch) = (device.clone(), key_ref.binding.epoch());
     drop(bh);

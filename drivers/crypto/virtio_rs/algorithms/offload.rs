@@ -80,7 +80,7 @@ where
         let prepared = build(request, device.limits(), binding, plan)
             .map_err(|(err, request)| (FallbackReason::Unmappable, err, request))?;
         let sent = prepared
-            .send(|inflight| dataq::submit(queue, inflight, binding, bh, || device.arm_watchdog()))
+            .send(|inflight| dataq::submit(queue, inflight, binding, bh))
             .map_err(|(err, request)| (FallbackReason::from_submit_error(err), err, request))?;
         // A synchronous request needs these from its wait on, when the binding may be freed.
         let for_wait = A::SYNCHRONOUS.then(|| (device.clone(), binding.epoch()));

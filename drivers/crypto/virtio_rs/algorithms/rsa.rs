@@ -318,11 +318,7 @@ fn send<'a>(
     let sent = loaded
         .prepare(data, header.bytes(), key, device.limits())
         .map_err(|(err, loaded)| (FallbackReason::Unmappable, err, loaded))?
-        .send(|inflight| {
-            dataq::submit(queue, inflight, key_ref.binding(), &bh, || {
-                device.arm_watchdog()
-            })
-        })
+        .send(|inflight| dataq::submit(queue, inflight, key_ref.binding(), &bh))
         .map_err(|(err, loaded)| (FallbackReason::from_submit_error(err), err, loaded))?;
     Ok(sent.into_return_code(device.timeout(), || (), |result| result))
 }

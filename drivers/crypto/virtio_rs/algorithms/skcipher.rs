@@ -422,11 +422,11 @@ fn send<'a, const SYNC: bool>(
                     Some(iv) => builder.read(iv.bytes()),
                     None => builder.iv(),
                 }
-                builder.source(params.fallback_len);
+                builder.source(params.fallback_len, len);
                 // CAST: The padding is shorter than a block.
                 let padding = &[0; MAX_PADDING][..padding as usize];
                 builder.read(padding);
-                builder.destination(params.fallback_len);
+                builder.destination(params.fallback_len, len);
                 builder.write(padding.len());
                 *params
             })

@@ -153,7 +153,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     }
 
     /// Appends bytes that the device reads.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
@@ -332,7 +332,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     /// Returns a list of `len` bytes of the context from byte `offset` on.
     #[inline(always)]
     fn own(&mut self, offset: u32, len: u32) -> Option<*mut bindings::scatterlist> {
-        let list = self.entry(self.page, self.page_offset + offset, len);
+        // A page and a context are too small for an overflow.
+        let list = self.entry(self.page, self.page_offset.wrapping_add(offset), len);
         if list.is_none() {
             self.fail(EINVAL);
         }
@@ -372,7 +373,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
             }
         }
         let used = self.entries;
-        match make_exact(self.entries(), used, &range, max) {
+        match make_exact(self.entries(), used, range, max) {
             Ok((exact, used)) => {
                 // INVARIANT: `make_exact` has written these entries.
                 self.entries = used;
@@ -402,7 +403,8 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
 
     #[inline(always)]
     fn add_segments(&mut self, count: u32) {
-        self.segments = self.segments.saturating_add(count);
+        // A list of 2^32 entries does not fit in memory.
+        self.segments = self.segments.wrapping_add(count);
     }
 }
 
@@ -416,12 +418,12 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
 fn make_exact(
     entries: &mut [MaybeUninit<bindings::scatterlist>],
     used: u32,
-    range: &SgRange,
+    range: SgRange,
     max_segment_size: usize,
 ) -> Result<(ExactSgl, u32)> {
     // CAST: Both targets of this driver have 32 bits at least.
     let mut pool = SgPool::new(entries, used as usize);
-    let exact = pool.exact(range, max_segment_size)?;
+    let exact = pool.exact(&range, max_segment_size)?;
     // CAST: The number of entries of an area is a `u32`.
     Ok((exact, pool.used() as u32))
 }

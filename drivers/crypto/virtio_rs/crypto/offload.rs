@@ -196,6 +196,7 @@ impl DeviceResult<'_> {
     /// the device may have begun and whose source is longer than [`Limits::rescue_in_place`].
     ///
     /// [`Limits::rescue_in_place`]: super::Limits::rescue_in_place
+    #[inline(always)]
     pub(crate) fn is_intact(&self) -> bool {
         self.rescue
             .is_none_or(|rescue| rescue.is_intact(self.result))
@@ -224,6 +225,7 @@ impl DeviceResult<'_> {
     /// # Errors
     ///
     /// `EINVAL` if the results have fewer than `offset + to.len()` bytes.
+    #[inline(always)]
     pub(crate) fn copy_results(&self, offset: usize, to: &mut [u8]) -> Result {
         // SAFETY: A reference is valid for writes, and there is none to the request context.
         unsafe { self.copy_results_to(offset, to.as_mut_ptr(), to.len()) }
@@ -238,6 +240,7 @@ impl DeviceResult<'_> {
     /// # Safety
     ///
     /// `to` must be valid for writes of `len` bytes, and not overlap the request context.
+    #[inline(always)]
     pub(super) unsafe fn copy_results_to(&self, offset: usize, to: *mut u8, len: usize) -> Result {
         let end = offset.checked_add(len).ok_or(EINVAL)?;
         if end > self.results.len() {

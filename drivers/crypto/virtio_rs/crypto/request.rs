@@ -53,11 +53,7 @@ impl ReturnCode {
 
     /// Returns the code of a request that a queue has taken and completes later.
     pub(super) fn submitted(how: Submitted) -> Self {
-        Self(if how.backlogged {
-            EBUSY.to_errno()
-        } else {
-            EINPROGRESS.to_errno()
-        })
+        Self(how.code.to_errno())
     }
 
     /// Returns the value that the C callback must return.
@@ -69,15 +65,48 @@ impl ReturnCode {
 /// Proof that a queue has taken a request: it is in flight or in the backlog.
 #[derive(Clone, Copy)]
 pub(crate) struct Submitted {
-    backlogged: bool,
+    /// The code that the callback returns.
+    code: Error,
 }
 
 impl Submitted {
     /// The request is in flight. The code that returns this value must ensure that it is completed.
-    pub(crate) const QUEUED: Self = Self { backlogged: false };
+    pub(crate) const QUEUED: Self = Self { code: EINPROGRESS };
 
     /// The request was added to the backlog. Only [`BacklogList`] returns this, for requests that allow it.
-    const BACKLOGGED: Self = Self { backlogged: true };
+    const BACKLOGGED: Self = Self { code: EBUSY };
+}
+
+/// The answer of a queue to a request: the queue has taken the request, or returns it with an error.
+///
+/// The value has two words, which a function returns in registers. A `Result` of the same contents is
+/// returned in memory.
+#[must_use]
+pub(crate) struct Submission<D: 'static> {
+    code: Error,
+    returned: Option<InFlightRequest<D>>,
+}
+
+impl<D: 'static> From<Result<Submitted, (Error, InFlightRequest<D>)>> for Submission<D> {
+    #[inline(always)]
+    fn from(result: Result<Submitted, (Error, InFlightRequest<D>)>) -> Self {
+        let (code, returned) = match result {
+            Ok(how) => (how.code, None),
+            Err((err, request)) => (err, Some(request)),
+        };
+        Self { code, returned }
+    }
+}
+
+impl<D: 'static> Submission<D> {
+    /// Returns the error and the request if the queue has not taken the request.
+    #[inline(always)]
+    pub(super) fn into_result(self) -> Result<Submitted, (Error, InFlightRequest<D>)> {
+        match self.returned {
+            None => Ok(Submitted { code: self.code }),
+            Some(request) => Err((self.code, request)),
+        }
+    }
 }
 
 /// The completion functions of a request type.

@@ -73,6 +73,7 @@ impl Rescue {
     /// Returns true if the source is as it was, after the device has returned the request with
     /// `result`. `EOPNOTSUPP` and `ENOKEY` mean that the device has rejected the request and not
     /// begun, `ESTALE` that it may have used another key.
+    #[cold]
     pub(super) fn is_intact(&self, result: Result) -> bool {
         match self.check {
             Check::OutOfPlace => true,

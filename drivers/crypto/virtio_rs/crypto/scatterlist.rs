@@ -209,18 +209,28 @@ impl SgRange {
         unsafe { bindings::sg_nents_for_len(first.as_raw(), end.into()) >= 0 }
     }
 
-    /// Returns the range, limited to the length of a buffer.
+    /// Returns the first `len` bytes of the range.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the list is shorter than that.
-    fn check_len(&self, len: usize) -> Result<Self> {
+    /// `EINVAL` if the range is shorter.
+    #[inline]
+    fn prefix(&self, len: usize) -> Result<Self> {
         let len = u32::try_from(len)?;
         // INVARIANT: It is a part of the range.
-        let part = Self { len, ..*self };
-        (len <= self.len && part.exists())
-            .then_some(part)
+        (len <= self.len)
+            .then_some(Self { len, ..*self })
             .ok_or(EINVAL)
+    }
+
+    /// Returns the first `len` bytes of the range.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the range or the list is shorter.
+    fn check_len(&self, len: usize) -> Result<Self> {
+        let part = self.prefix(len)?;
+        part.exists().then_some(part).ok_or(EINVAL)
     }
 
     /// Copies the first bytes of the range to `bytes`.
@@ -232,14 +242,19 @@ impl SgRange {
         if bytes.is_empty() {
             return Ok(());
         }
-        let part = self.check_len(bytes.len())?;
+        let part = self.prefix(bytes.len())?;
         let to = bytes.as_mut_ptr();
-        if let Some(from) = part.bytes() {
+        match (part.bytes(), bytes.len()) {
+            // Most reads are of an IV. A copy of constant size needs no function call.
             // SAFETY: The first entry has these bytes. `to` is valid for writes of as many.
-            unsafe { to.copy_from_nonoverlapping(from, bytes.len()) };
-        } else {
+            (Some(from), 16) => unsafe { to.copy_from_nonoverlapping(from, 16) },
+            // SAFETY: The first entry has these bytes. `to` is valid for writes of as many.
+            (Some(from), len) => unsafe { to.copy_from_nonoverlapping(from, len) },
+            (None, _) if !part.exists() => return Err(EINVAL),
             // SAFETY: The list is valid, and has these bytes. `to` is valid for writes of as many.
-            unsafe { bindings::memcpy_from_sglist(to.cast(), part.list, part.offset, part.len) };
+            (None, _) => unsafe {
+                bindings::memcpy_from_sglist(to.cast(), part.list, part.offset, part.len)
+            },
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use super::{
     },
     request::{
         InFlightRequest,
-        Submitted, //
+        Submission, //
     },
 };
 use crate::bindings;
@@ -93,10 +93,8 @@ impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> SyncRequest<A, OUTPU
         mut self: KBox<Self>,
         limits: Limits,
         describe: impl FnOnce(&mut Builder<'_, A, Self>) -> A::State,
-        queue: impl FnOnce(
-            InFlightRequest<A::Private>,
-        ) -> Result<Submitted, (Error, InFlightRequest<A::Private>)>,
-    ) -> Result<SentRequest<A, OUTPUT>> {
+        queue: impl FnOnce(InFlightRequest<A::Private>) -> Submission<A::Private>,
+    ) -> Result<SentCall<A, OUTPUT>> {
         const {
             assert!(A::SYNCHRONOUS);
         }

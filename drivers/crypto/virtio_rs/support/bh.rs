@@ -37,23 +37,30 @@ impl BhDisabled {
         }
     }
 
-    /// Calls `f` with bottom halves disabled. In a softirq this is cheap, because a softirq already
+    /// Calls `f` with bottom halves disabled. Disables them only in process context, because a softirq
     /// runs with bottom halves disabled.
     ///
     /// Context: process or softirq, interrupts enabled.
     #[inline(always)]
-    pub(crate) fn scope<R>(f: impl FnOnce(&Self) -> R) -> R {
-        // SAFETY: `local_bh_disable()` may be nested and has no requirements. `drop` balances the
-        // call.
+    pub(crate) fn scope<T, E>(
+        f: impl FnOnce(&Self) -> core::result::Result<T, E>,
+    ) -> core::result::Result<T, E> {
+        // SAFETY: `local_bh_disable()` may be nested and has no requirements. `drop` balances the call.
         let disabled_here = unsafe { helpers::local_bh_disable_unless_softirq() };
-        // INVARIANT: In process context, bottom halves were just disabled, and `drop` enables them.
-        // In a softirq, they are disabled until the softirq ends. The token does not outlive this
-        // function, so the token does not outlive the softirq.
+        // INVARIANT: Either `local_bh_disable()` just disabled bottom halves, and `drop` enables them. Or this
+        // is a softirq, which ends after this function has returned: the token does not leave it.
         let bh = Self {
             disabled_here,
             _not_send: NotThreadSafe,
         };
-        f(&bh)
+        let result = f(&bh);
+        // Two branches: otherwise the compiler keeps value and error in the same memory.
+        if result.is_ok() {
+            drop(bh);
+        } else {
+            drop_cold(bh);
+        }
+        result
     }
 
     /// Creates the token without disabling bottom halves.
@@ -69,6 +76,12 @@ impl BhDisabled {
             _not_send: NotThreadSafe,
         }
     }
+}
+
+/// Enables bottom halves again after an error.
+#[cold]
+fn drop_cold(bh: BhDisabled) {
+    drop(bh);
 }
 
 impl Drop for BhDisabled {

@@ -19,6 +19,7 @@ use self::{
 use crate::{
     crypto::{
         Chain,
+        Submission,
         Submitted, //
     },
     support::bh::BhDisabled,
@@ -87,9 +88,7 @@ impl DataQueueHandler {
     #[inline(always)]
     fn evaluate(request: &mut Request, locked: &mut QueueGuard<'_, Self>) {
         let status = Status::from(request.last_result_byte());
-        let private = request.private_mut();
-        private.set_result(status.to_result());
-        private.unbind(locked);
+        request.private_mut().finish(status.to_result(), locked);
     }
 
     fn complete(request: Request, bh: &BhDisabled) {
@@ -217,9 +216,9 @@ impl Handler for DataQueueHandler {
 }
 
 /// Sends a request, or adds it to the backlog if the request allows that. The session of `binding`
-/// is not destroyed before the request has come back. Calls `watch` if the watchdog was not armed
-/// and a request was sent, or if the ring is broken; the watchdog then calls [`check_progress`] until the
-/// queue is idle.
+/// is not destroyed before the request has come back. Arms the watchdog of the device if it was not
+/// armed and a request was sent, or if the ring is broken; the watchdog then calls [`check_progress`]
+/// until the queue is idle.
 ///
 /// Context: process or bottom half.
 ///
@@ -232,12 +231,22 @@ impl Handler for DataQueueHandler {
 ///   in use any more;
 /// - `EIO` if the ring is broken;
 /// - `ENOMEM` if memory is exhausted and no request is in flight.
+#[inline(never)]
 pub(crate) fn submit(
+    queue: &DataQueue,
+    request: Request,
+    binding: &SharedBinding,
+    bh: &BhDisabled,
+) -> Submission<Private> {
+    try_submit(queue, request, binding, bh).into()
+}
+
+#[inline(always)]
+fn try_submit(
     queue: &DataQueue,
     mut request: Request,
     binding: &SharedBinding,
     bh: &BhDisabled,
-    watch: impl FnOnce(),
 ) -> Result<Submitted, (Error, Request)> {
     let mut locked = queue.lock(bh);
     // A device that has failed is not ready; its queues are closed soon.
@@ -260,7 +269,7 @@ pub(crate) fn submit(
                 let armed = core::mem::replace(&mut locked.state().watchdog_armed, true);
                 kick(locked);
                 if !armed {
-                    watch();
+                    arm_watchdog(binding);
                 }
                 return Ok(Submitted::QUEUED);
             }
@@ -273,7 +282,7 @@ pub(crate) fn submit(
                 let broken = locked.is_broken();
                 drop(locked);
                 if broken {
-                    watch();
+                    arm_watchdog(binding);
                 }
                 return Err((if err == ENOSPC { E2BIG } else { err }, request));
             }
@@ -285,8 +294,13 @@ pub(crate) fn submit(
     })
 }
 
+#[cold]
+fn arm_watchdog(binding: &SharedBinding) {
+    binding.device().arm_watchdog();
+}
+
 /// Adds a request to the ring, if its epoch is the current one.
-#[inline]
+#[inline(always)]
 fn send(
     locked: &mut QueueGuard<'_, DataQueueHandler>,
     mut request: Request,
@@ -313,6 +327,7 @@ fn send(
 }
 
 /// Kicks the device, or leaves that to the bottom half.
+#[inline(always)]
 fn kick(mut locked: QueueGuard<'_, DataQueueHandler>) {
     if !locked.state().kicks.defer(current_cpu()) {
         locked.into_kick().notify();

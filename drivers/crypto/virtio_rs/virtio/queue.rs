@@ -315,6 +315,7 @@ impl<'a, H: Handler> QueueGuard<'a, H> {
     /// - `ENOMEM` if the buffer cannot be mapped;
     /// - `EIO` if the virtqueue is broken;
     /// - `EINVAL` if the buffer has no segment.
+    #[inline(always)]
     pub(crate) fn add(&mut self, mut buffer: H::Buffer) -> Result<(), (Error, H::Buffer)> {
         let Some(vq) = self.live() else {
             return Err((ENODEV, buffer));

@@ -15,6 +15,7 @@ use super::{
         request::{
             call_completion,
             InFlightRequest,
+            Submission,
             Submitted, //
         },
         DeferredRequests, //
@@ -249,9 +250,7 @@ impl<'a, A: Algorithm> Prepared<'a, A> {
     /// Returns the error and the request if `queue` returns them.
     pub(crate) fn send(
         self,
-        queue: impl FnOnce(
-            InFlightRequest<A::Private>,
-        ) -> Result<Submitted, (Error, InFlightRequest<A::Private>)>,
+        queue: impl FnOnce(InFlightRequest<A::Private>) -> Submission<A::Private>,
     ) -> Result<offload::Sent<'a, A, Raw>, (Error, LoadedRequest<'a, A>)> {
         self.inner
             .send(queue)

@@ -13,6 +13,7 @@ mod cases {
             DeviceResult,
             Finish,
             InFlightRequest,
+            Submission,
             Submitted, //
         },
         support::{
@@ -108,7 +109,7 @@ mod cases {
             let status = inflight.last_result_byte();
             let result = if status == 0 { Ok(()) } else { Err(EIO) };
             inflight.complete(result, &BhDisabled::disable());
-            Ok(Submitted::QUEUED)
+            Submission::from(Ok(Submitted::QUEUED))
         };
         let request = SyncRequest::<Test, 8>::new()?;
         let describe = |builder: &mut TestBuilder<'_>| {
@@ -253,7 +254,7 @@ mod cases {
         let queue = |inflight: InFlightRequest<()>| {
             assert_eq!(inflight.segments(), 1 + 4 + 4 + 2);
             inflight.complete(Ok(()), &BhDisabled::disable());
-            Ok(Submitted::QUEUED)
+            Submission::from(Ok(Submitted::QUEUED))
         };
         let output = request
             .send(LIMITS, describe, queue)

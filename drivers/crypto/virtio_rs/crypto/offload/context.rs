@@ -15,6 +15,7 @@ use super::{
             CtxOps,
             InFlightRequest,
             ReturnCode,
+            Submission,
             Submitted, //
         },
         rescue::Rescue, //
@@ -45,6 +46,7 @@ use core::{
 };
 use kernel::{
     ffi::c_void,
+    page::PAGE_SIZE,
     prelude::*,
     time::Msecs, //
 };
@@ -325,9 +327,10 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
         limits: Limits,
         describe: impl FnOnce(&mut Builder<'a, A, R>) -> A::State,
     ) -> Result<Prepared<'a, A, R>, (Error, Self)> {
-        let context = R::context(self.raw);
-        let (Some(page), Some(context)) = (linear_page(context), NonNull::new(context.cast()))
-        else {
+        let Some(context) = NonNull::new(R::context(self.raw).cast()) else {
+            return Err((EFAULT, self));
+        };
+        let Some(page) = linear_page(context) else {
             return Err((EFAULT, self));
         };
         // SAFETY: By the type invariant the context of the request is unused. The caller guarantees that it
@@ -355,7 +358,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
         let Some(context) = borrowed.context() else {
             return Err((EFAULT, self));
         };
-        let Some(page) = linear_page(context.as_ptr().cast()) else {
+        let Some(page) = linear_page(context) else {
             return Err((EFAULT, self));
         };
         // SAFETY: A borrowed context is heap memory of this type, and has no other user. `linear_page` has
@@ -366,11 +369,13 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Request<'a, A, R> {
 
 /// Returns the address of the `struct page` of a pointer, and the offset in the page. Returns `None` if
 /// devices cannot access the memory.
-fn linear_page(pointer: *mut c_void) -> Option<(usize, u32)> {
-    let mut offset = 0;
-    // SAFETY: The helper does not dereference `pointer`, and writes `offset`.
-    let page = unsafe { helpers::linear_page(pointer, &mut offset) };
-    (!page.is_null()).then(|| (page.addr(), offset))
+#[inline(always)]
+fn linear_page<T>(pointer: NonNull<T>) -> Option<(usize, u32)> {
+    let pointer = pointer.cast::<c_void>().as_ptr();
+    // SAFETY: The helper does not dereference `pointer`.
+    let page = unsafe { helpers::linear_page(pointer) };
+    // CAST: The offset is less than the size of a page.
+    (!page.is_null()).then(|| (page.addr(), (pointer.addr() % PAGE_SIZE) as u32))
 }
 
 /// A request that is ready for a device.
@@ -414,9 +419,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
     #[inline]
     pub(crate) fn send(
         self,
-        queue: impl FnOnce(
-            InFlightRequest<A::Private>,
-        ) -> Result<Submitted, (Error, InFlightRequest<A::Private>)>,
+        queue: impl FnOnce(InFlightRequest<A::Private>) -> Submission<A::Private>,
     ) -> Result<Sent<'a, A, R>, (Error, Request<'a, A, R>)> {
         let Self {
             context,
@@ -426,7 +429,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Prepared<'a, A, R> {
         // SAFETY: By the type invariant the context is filled and has no other user. A context begins with
         // its header.
         let inflight = unsafe { InFlightRequest::new(context.cast()) };
-        let how = match queue(inflight) {
+        let how = match queue(inflight).into_result() {
             Ok(how) => how,
             Err((err, back)) if back.is_at(context.cast()) => {
                 let _ = back.into_header();

@@ -18,7 +18,10 @@ use super::{
     Request, //
 };
 use crate::bindings;
-use core::mem::offset_of;
+use core::mem::{
+    offset_of,
+    ManuallyDrop, //
+};
 use kernel::{
     container_of,
     prelude::*,
@@ -126,9 +129,9 @@ impl<'a, A: Algorithm> Request<'a, A> {
     pub(crate) fn memory(&self, limit: impl FnOnce() -> Msecs) -> Option<Memory<A>> {
         if A::SYNCHRONOUS {
             let borrowed = A::pool(self.tfm())?.borrow(limit())?;
-            Some(Memory(Some(borrowed)))
+            Some(Memory(ManuallyDrop::new(Some(borrowed))))
         } else {
-            Some(Memory(None))
+            Some(Memory(ManuallyDrop::new(None)))
         }
     }
 
@@ -142,26 +145,36 @@ impl<'a, A: Algorithm> Request<'a, A> {
     #[inline(always)]
     pub(crate) fn build(
         self,
-        memory: Memory<A>,
+        mut memory: Memory<A>,
         limits: Limits,
         describe: impl FnOnce(&mut Builder<'a, A, Raw>) -> A::State,
     ) -> Result<Prepared<'a, A, Raw>, (Error, Self)> {
         if A::SYNCHRONOUS {
-            let Some(borrowed) = memory.0 else {
+            let Some(borrowed) = memory.0.take() else {
                 return Err((EFAULT, self));
             };
             // SAFETY: The algorithm is synchronous.
             return unsafe { self.build_in(borrowed, limits, describe) };
         }
-        // The memory of an asynchronous request is `Memory(None)`, which needs no drop.
-        core::mem::forget(memory);
-        // SAFETY: `set_up` has set the size of the context.
+        // SAFETY: `set_up` has told the crypto API to allocate requests with a context of this size.
         unsafe { self.build_here(limits, describe) }
     }
 }
 
 /// The memory for a device request: a borrowed context, or `None` for the context of the request.
-pub(crate) struct Memory<A: Algorithm>(Option<Borrowed<A>>);
+///
+/// An asynchronous algorithm never borrows a context. `drop` tells the compiler so, which otherwise keeps
+/// the closures that own this value in memory.
+pub(crate) struct Memory<A: Algorithm>(ManuallyDrop<Option<Borrowed<A>>>);
+
+impl<A: Algorithm> Drop for Memory<A> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if A::SYNCHRONOUS {
+            drop(self.0.take());
+        }
+    }
+}
 
 impl<A: Algorithm> Builder<'_, A, Raw> {
     /// Appends the IV.
@@ -170,25 +183,23 @@ impl<A: Algorithm> Builder<'_, A, Raw> {
         match self.request().raw_iv() {
             // Most IVs have 16 bytes. A copy of constant size needs no function call.
             // SAFETY: The skcipher API requires that the IV has the algorithm's size.
-            Some((iv, 16)) => self.read_value(unsafe { iv.cast::<[u8; 16]>().read_unaligned() }),
+            Some((iv, 16)) => self.read(unsafe { &*iv.cast::<[u8; 16]>() }),
             // SAFETY: The skcipher API requires that the IV has the algorithm's size.
             Some((iv, size)) => self.read(unsafe { core::slice::from_raw_parts(iv, size) }),
             None => {}
         }
     }
 
-    /// Appends the source, without the first `offset` bytes.
+    /// Appends `len` bytes of the source, from byte `offset` on.
     #[inline]
-    pub(crate) fn source(&mut self, offset: u32) {
-        let len = self.request().len().saturating_sub(offset);
+    pub(crate) fn source(&mut self, offset: u32, len: u32) {
         let range = self.request().source(offset, len);
         self.read_source(range);
     }
 
-    /// Appends the destination, without the first `offset` bytes.
+    /// Appends `len` bytes of the destination, from byte `offset` on.
     #[inline]
-    pub(crate) fn destination(&mut self, offset: u32) {
-        let len = self.request().len().saturating_sub(offset);
+    pub(crate) fn destination(&mut self, offset: u32, len: u32) {
         let range = self.request().destination(offset, len);
         self.write_destination(range);
     }

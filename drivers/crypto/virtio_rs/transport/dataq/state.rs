@@ -85,14 +85,15 @@ impl Private {
         }
     }
 
-    /// Sets what has become of a request that the device has used, while its session is in use.
-    #[inline]
-    pub(super) fn set_result(&mut self, result: Result) {
+    /// Evaluates the result of a request that the device has used, and ends the use of the session.
+    #[inline(always)]
+    pub(super) fn finish(&mut self, result: Result, locked: &mut QueueGuard<'_, DataQueueHandler>) {
         let result = match &self.session {
             SessionUse::InUse(session) => session.value().evaluate(result),
             SessionUse::None | SessionUse::Last { .. } => result,
         };
         self.error = result.err();
+        self.unbind(locked);
     }
 
     /// Returns the result of the request.
@@ -159,6 +160,7 @@ impl DataQueueState {
     /// # Errors
     ///
     /// `ENODEV` if the session of the request is of another epoch.
+    #[inline(always)]
     pub(super) fn admit(&mut self, request: &mut Request) -> Result {
         if request
             .private()
