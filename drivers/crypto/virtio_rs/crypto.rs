@@ -38,7 +38,6 @@ pub(crate) mod algorithm;
 mod area;
 mod builder;
 mod deferred;
-mod exact;
 mod fallback_tfm;
 pub(crate) mod hash;
 mod key;

@@ -5,5 +5,4 @@
 pub(crate) mod controlq;
 pub(crate) mod dataq;
 pub(crate) mod device;
-pub(crate) mod key;
 pub(crate) mod session;

@@ -50,8 +50,10 @@ use crate::{
     transport::{
         dataq,
         device::Device,
-        key::Binding,
-        session::Session, //
+        session::{
+            Binding,
+            Session, //
+        }, //
     },
     wire::{
         algorithm::Operation,

@@ -30,12 +30,12 @@ use crate::{
     transport::{
         dataq,
         device::Device,
-        key::{
+        session::{
             Binding,
             PublishedBinding,
+            Session,
             SharedBinding, //
-        },
-        session::Session, //
+        }, //
     },
     wire::{
         algorithm::{

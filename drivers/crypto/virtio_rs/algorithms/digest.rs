@@ -49,7 +49,7 @@ use crate::{
     transport::{
         dataq,
         device::Device,
-        key::{
+        session::{
             Binding,
             SharedBinding, //
         }, //

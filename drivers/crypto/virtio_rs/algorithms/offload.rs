@@ -16,10 +16,10 @@ use crate::{
     support::bh::BhDisabled,
     transport::{
         dataq,
-        key::{
+        session::{
             Binding,
             SharedBinding, //
-        },
+        }, //
     },
 };
 use kernel::prelude::*;

@@ -45,7 +45,7 @@ use crate::{
     },
     transport::{
         dataq,
-        key::Binding, //
+        session::Binding, //
     },
     wire::{
         data,

@@ -58,8 +58,10 @@ use crate::{
     transport::{
         dataq,
         device::Device,
-        key::Binding,
-        session::Session, //
+        session::{
+            Binding,
+            Session, //
+        }, //
     },
     wire::{
         algorithm::{

@@ -21,13 +21,13 @@ use crate::{
     },
     transport::{
         device::Device,
-        key::{
+        session::{
             Binding,
             BindingRef,
             PublishedBinding,
+            Session,
             SharedBinding, //
-        },
-        session::Session, //
+        }, //
     },
 };
 use kernel::{

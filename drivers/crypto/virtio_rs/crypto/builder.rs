@@ -7,11 +7,6 @@ use super::{
         AnyArea,
         Limits, //
     },
-    exact,
-    exact::{
-        ExactSgl,
-        SgPool, //
-    },
     offload::{
         Borrowed,
         Offload,
@@ -21,7 +16,12 @@ use super::{
         RequestCtx, //
     },
     rescue::Rescue,
-    scatterlist::SgRange, //
+    scatterlist::{
+        self,
+        ExactSgl,
+        SgPool,
+        SgRange, //
+    }, //
 };
 use crate::{
     bindings,
@@ -346,7 +346,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     fn entry(&mut self, page: usize, at: u32, len: u32) -> Option<*mut bindings::scatterlist> {
         let next = self.entries;
         let entry = self.entries().get_mut(next as usize)?;
-        let list = entry.write(exact::entry(page, bindings::SG_END, at, len));
+        let list = entry.write(scatterlist::entry(page, bindings::SG_END, at, len));
         let list = &raw mut *list;
         // INVARIANT: The entry was written.
         self.entries += 1;

@@ -1,36 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Data queues: submission, the bottom half, the backlog.
+//! Data queues: the state of a queue and of its requests, and submission.
+//!
+//! A kick may leave the guest, which costs more than the request. Most completion callbacks submit another
+//! request. If they run on the CPU of the bottom half, the bottom half kicks the device once, at the end of its
+//! batch. Other CPUs kick at once, because a callback may take long.
 
 mod backlog;
-mod batch;
-mod kicks;
-mod state;
+mod completion;
 mod timeout;
 
 use self::{
-    batch::BatchLimit,
-    state::{
-        DataQueueState,
-        Request, //
-    },
-    timeout::Overdue, //
+    backlog::Backlog,
+    timeout::AgeBuckets, //
 };
 use crate::{
     crypto::{
-        Chain,
+        InFlightRequest,
         Submission,
         Submitted, //
     },
     support::bh::BhDisabled,
-    transport::key::SharedBinding,
-    virtio::{
-        BufferStatus,
-        Handler,
-        Queue,
-        QueueGuard, //
+    transport::session::{
+        Binding,
+        SharedBinding, //
     },
-    wire::status::Status,
+    virtio::{
+        LastUse,
+        Queue,
+        QueueGuard,
+        Use, //
+    },
 };
 use kernel::{
     cpu::CpuId,
@@ -39,14 +39,14 @@ use kernel::{
     sync::Arc, //
 };
 
-pub(crate) use self::state::Private;
-pub(super) use self::timeout::CHECKS_PER_TIMEOUT;
+pub(super) use self::timeout::{
+    check_progress,
+    Progress,
+    CHECKS_PER_TIMEOUT, //
+};
 
 /// A data queue of a device.
 pub(crate) type DataQueue = Queue<DataQueueHandler>;
-
-/// The number of requests that a bottom half completes before other bottom halves can run.
-const BUDGET: usize = 256;
 
 /// The part of the ring that requests which may be backlogged leave free, 1/8: a user that keeps the ring
 /// full, such as dm-crypt, would otherwise have every request refused that may not wait, such as those of
@@ -62,156 +62,179 @@ impl DataQueueHandler {
         let name = CString::try_from_fmt(fmt!("dataq.{index}"))?;
         Arc::pin_init(Queue::new(name, index, DataQueueState::new()), GFP_KERNEL)
     }
+}
 
-    /// Takes requests that the device has used, up to [`BatchLimit`].
+/// A request of a data queue.
+type Request = InFlightRequest<Private>;
+
+/// The data of a request that a data queue needs.
+#[derive(Default)]
+pub(crate) struct Private {
+    /// The session of the request.
+    session: SessionUse,
+    /// The epoch of the session. `None` if the request is stateless.
+    epoch: Option<u32>,
+    /// The age bucket of the request.
+    age: u8,
+    /// The error of a request that has returned.
+    error: Option<Error>,
+}
+
+/// The use of a session by a request.
+#[derive(Default)]
+enum SessionUse {
+    /// The request names no session, or the use has ended.
+    #[default]
+    None,
+    /// The session is not destroyed.
+    InUse(Use<Binding>),
+    /// Dropping this destroys the session. That happens with no queue locked, when the request
+    /// context is detached, which is before the completion callback.
+    Last { _last: LastUse<Binding> },
+}
+
+impl Private {
+    /// Counts the request as a user of its session, which is not destroyed before
+    /// [`unbind`](Self::unbind).
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the transform does not use the session any more, the device does not know it, or
+    /// it is of another epoch or another device.
+    fn bind(
+        &mut self,
+        binding: &SharedBinding,
+        locked: &mut QueueGuard<'_, DataQueueHandler>,
+    ) -> Result {
+        if let Binding::Session(session) = &**binding {
+            let epoch = session.epoch();
+            if session.is_lost() || epoch != locked.state().epoch {
+                return Err(ENODEV);
+            }
+            self.session = SessionUse::InUse(Use::begin(binding, locked).ok_or(ENODEV)?);
+            self.epoch = Some(epoch);
+        }
+        Ok(())
+    }
+
+    /// Ends the use of the session. The request does not go to the device, or has come back.
     #[inline(always)]
-    fn take_batch(locked: &mut QueueGuard<'_, Self>, batch: &mut Chain<Private>) {
-        let mut limit = BatchLimit::new();
-        while !limit.is_reached(batch.len()) {
-            // The status, not the length, tells whether there is a result: devices count differently.
-            let Some((mut request, used)) = locked.take_used() else {
-                break;
-            };
-            request.set_used(used);
-            limit.add(used);
-            locked.state().complete(&request);
-            Self::evaluate(&mut request, locked);
-            batch.push(request);
-            // The device has no other request.
-            if locked.in_flight() == 0 {
-                break;
+    fn unbind(&mut self, locked: &mut QueueGuard<'_, DataQueueHandler>) {
+        if let SessionUse::InUse(session) = core::mem::take(&mut self.session) {
+            if let Some(_last) = session.end(locked) {
+                self.session = SessionUse::Last { _last };
             }
         }
     }
 
-    /// Evaluates a request that the device has used, and ends the use of its session.
+    /// Evaluates the result of a request that the device has used, and ends the use of the session.
     #[inline(always)]
-    fn evaluate(request: &mut Request, locked: &mut QueueGuard<'_, Self>) {
-        let status = Status::from(request.last_result_byte());
-        request.private_mut().finish(status.to_result(), locked);
-    }
-
-    fn complete(request: Request, bh: &BhDisabled) {
-        let result = request.private().result();
-        request.complete(result, bh);
-    }
-
-    /// Sends backlogged requests while the ring has room.
-    fn drain_backlog(queue: &DataQueue, bh: &BhDisabled) {
-        loop {
-            let mut locked = queue.lock(bh);
-            let Some(waiting) = locked.state().backlog.take() else {
-                return;
-            };
-            drop(locked);
-
-            // Tell the caller before the device gets the request: the result must not come first.
-            let mut request = waiting.accept(bh);
-
-            let mut locked = queue.lock(bh);
-            if !locked.state().accepting {
-                request.private_mut().unbind(&mut locked);
-                drop(locked);
-                request.complete_unsent(bh);
-                continue;
-            }
-            match send(&mut locked, request) {
-                Ok(()) => kick(locked),
-                Err((err, request))
-                    if (err == ENOSPC || err == ENOMEM) && locked.in_flight() != 0 =>
-                {
-                    locked.state().backlog.put_back(request);
-                    return;
-                }
-                Err((_, mut request)) => {
-                    request.private_mut().unbind(&mut locked);
-                    drop(locked);
-                    request.complete_unsent(bh);
-                }
-            }
-        }
+    fn finish(&mut self, result: Result, locked: &mut QueueGuard<'_, DataQueueHandler>) {
+        let result = match &self.session {
+            SessionUse::InUse(session) => session.value().evaluate(result),
+            SessionUse::None | SessionUse::Last { .. } => result,
+        };
+        self.error = result.err();
+        self.unbind(locked);
     }
 }
 
-impl Handler for DataQueueHandler {
-    type Buffer = Request;
-    type State = DataQueueState;
+/// The state of a data queue, protected by the lock of the queue.
+pub(crate) struct DataQueueState {
+    /// The queue accepts requests.
+    accepting: bool,
+    /// The epoch of the device. Requests in sessions of another epoch are rejected.
+    epoch: u32,
+    /// The backlogged requests.
+    backlog: Backlog,
+    /// Determines which thread kicks the device.
+    kicks: Kicks,
+    /// The watchdog calls [`check_progress`](super::check_progress) at intervals, until the queue is idle.
+    watchdog_armed: bool,
+    /// The number of requests that have returned.
+    completed: u64,
+    /// The number of requests that had returned at the last
+    /// [`check_progress`](super::check_progress), if a request was overdue then.
+    last_completed: Option<u64>,
+    /// The ages of the requests in flight.
+    ages: AgeBuckets,
+}
 
-    fn handle_used(queue: &Queue<Self>, bh: &BhDisabled) {
-        let mut batch = Chain::new();
-        let mut done = 0;
-        let mut last = 0;
-        let mut first = true;
-        // Notifications are enabled.
-        let mut enabled = true;
-        // After the last batch the device had no request.
-        let mut drained = false;
-        loop {
-            let mut locked = queue.lock(bh);
-            // For the requests that the callbacks of the last batch have sent.
-            let kick = locked.state().kicks.end_batch();
-            let spent = done >= BUDGET;
-            // The device rarely returns a request before this bottom half has kicked it. If it does,
-            // `enable_notifications` tells.
-            if !spent && !drained {
-                if core::mem::take(&mut enabled) {
-                    locked.disable_notifications();
-                }
-                Self::take_batch(&mut locked, &mut batch);
-            }
-            let count = batch.len();
-            // Without returned requests the ring has no more room than before.
-            let refill = locked.state().backlog.has_waiting() && (first || count + last != 0);
-            let done_all = !spent && count == 0 && !refill;
-            let idle = done_all && locked.enable_notifications();
-            enabled = done_all;
-            drained = count != 0 && !refill && locked.in_flight() == 0;
-            if !spent && !idle {
-                locked.state().kicks.begin_batch(current_cpu());
-            }
-            if kick {
-                locked.into_kick().notify();
-            } else {
-                drop(locked);
-            }
-            if spent {
-                queue.schedule();
-            }
-            if spent || idle {
-                return;
-            }
-            while let Some(request) = batch.pop() {
-                Self::complete(request, bh);
-            }
-            if refill {
-                Self::drain_backlog(queue, bh);
-            }
-            done += count;
-            last = count;
-            first = false;
+impl DataQueueState {
+    /// Creates the state of a queue that accepts requests and has none.
+    const fn new() -> Self {
+        Self {
+            accepting: true,
+            epoch: 0,
+            backlog: Backlog::new(),
+            kicks: Kicks::new(),
+            watchdog_armed: false,
+            completed: 0,
+            last_completed: None,
+            ages: AgeBuckets::new(),
         }
     }
 
-    fn reclaim(queue: &Queue<Self>, mut request: Request, status: BufferStatus, bh: &BhDisabled) {
+    /// Counts a request that is about to be sent.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the session of the request is of another epoch.
+    #[inline(always)]
+    fn admit(&mut self, request: &mut Request) -> Result {
+        if request
+            .private()
+            .epoch
+            .is_some_and(|epoch| epoch != self.epoch)
         {
-            let mut locked = queue.lock(bh);
-            locked.state().ages.remove(request.private().age());
-            match status {
-                BufferStatus::Used => Self::evaluate(&mut request, &mut locked),
-                BufferStatus::Unused => request.private_mut().unbind(&mut locked),
-            }
+            return Err(ENODEV);
         }
-        match status {
-            BufferStatus::Used => Self::complete(request, bh),
-            // The device may have written part of the result. `Offload::finalize` decides whether the request
-            // can be repeated.
-            BufferStatus::Unused => request.complete(Err(EIO), bh),
+        request.private_mut().age = self.ages.add();
+        Ok(())
+    }
+
+    /// Counts a request that has returned.
+    fn complete(&mut self, request: &Request) {
+        self.completed = self.completed.wrapping_add(1);
+        self.ages.remove(request.private().age);
+    }
+}
+
+/// The kicks of a data queue.
+struct Kicks {
+    /// The CPU that runs a batch of the bottom half.
+    batch: Option<u32>,
+    /// A request of that CPU needs a kick.
+    pending: bool,
+}
+
+impl Kicks {
+    /// Creates the state of a queue whose bottom half is not running.
+    const fn new() -> Self {
+        Self {
+            batch: None,
+            pending: false,
         }
     }
 
-    fn queue_reset(queue: &Queue<Self>, bh: &BhDisabled) {
-        queue.lock(bh).state().accepting = false;
-        Self::drain_backlog(queue, bh);
+    /// Begins a batch of the bottom half on a CPU.
+    fn begin_batch(&mut self, cpu: u32) {
+        self.batch = Some(cpu);
+    }
+
+    /// Returns true if the bottom half will kick the device for a request that was sent on `cpu`. Otherwise
+    /// the sender must.
+    fn defer(&mut self, cpu: u32) -> bool {
+        let defer = self.batch == Some(cpu);
+        self.pending |= defer;
+        defer
+    }
+
+    /// Ends the batch. Returns true if the bottom half must kick the device.
+    #[must_use]
+    fn end_batch(&mut self) -> bool {
+        self.batch = None;
+        core::mem::take(&mut self.pending)
     }
 }
 
@@ -320,7 +343,7 @@ fn send(
     if let Err(err) = locked.state().admit(&mut request) {
         return Err((err, request));
     }
-    let age = request.private().age();
+    let age = request.private().age;
     locked
         .add(request)
         .inspect_err(|_| locked.state().ages.remove(age))
@@ -337,47 +360,6 @@ fn kick(mut locked: QueueGuard<'_, DataQueueHandler>) {
 /// Returns the current CPU, which does not change while the queue is locked.
 fn current_cpu() -> u32 {
     CpuId::current().as_u32()
-}
-
-/// The result of [`check_progress`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Progress {
-    /// The device has no request.
-    Idle,
-    /// The device makes progress, or has not had its time.
-    Busy,
-    /// A request has timed out.
-    Stalled,
-}
-
-/// Checks whether the device makes progress. It must be called at regular intervals. Returns
-/// [`Progress::Stalled`] if the ring is broken, or if a request has been in flight for [`CHECKS_PER_TIMEOUT`]
-/// checks and the device has returned nothing since the last check, or all earlier requests.
-pub(super) fn check_progress(queue: &DataQueue) -> Progress {
-    let bh = BhDisabled::disable();
-    let mut locked = queue.lock(&bh);
-    let (in_flight, broken) = (locked.in_flight(), locked.is_broken());
-    let state = locked.state();
-    let found = state.ages.advance(state.completed, in_flight);
-    let returned = state.completed;
-    let seen = core::mem::replace(
-        &mut state.last_completed,
-        (found == Overdue::Slow).then_some(returned),
-    );
-    // The bottom half sends a backlogged request without arming the watchdog, so a queue that drains its
-    // backlog is not idle.
-    if in_flight == 0 && !state.backlog.has_waiting() && !broken {
-        state.watchdog_armed = false;
-        return Progress::Idle;
-    }
-    drop(locked);
-    // An interrupt may be lost.
-    queue.schedule();
-    if broken || found == Overdue::Lost || seen.is_some_and(|seen| seen == returned) {
-        Progress::Stalled
-    } else {
-        Progress::Busy
-    }
 }
 
 /// Accepts requests from now on. Requests in sessions must be of `epoch`.
@@ -424,4 +406,82 @@ pub(super) fn is_idle(queue: &DataQueue) -> bool {
     let bh = BhDisabled::disable();
     let mut locked = queue.lock(&bh);
     locked.in_flight() == 0 && !locked.state().backlog.has_waiting()
+}
+
+#[kernel::macros::kunit_tests(virtio_crypto_rs_transport_dataq)]
+mod tests {
+    use super::{
+        timeout::Overdue,
+        *, //
+    };
+    use crate::crypto::testing::request;
+
+    #[test]
+    fn a_request_of_another_epoch_is_not_admitted() {
+        let mut state = DataQueueState::new();
+        state.epoch = 7;
+        for stale in [6, 8] {
+            let mut request = request::<Private>().unwrap();
+            request.private_mut().epoch = Some(stale);
+            assert_eq!(state.admit(&mut request), Err(ENODEV));
+            request.complete(Err(ENODEV), &BhDisabled::disable());
+        }
+        // Rejected requests are not counted, so no request becomes overdue.
+        for _ in 0..=CHECKS_PER_TIMEOUT {
+            assert_eq!(state.ages.advance(0, 0), Overdue::No);
+        }
+    }
+
+    #[test]
+    fn a_request_that_is_admitted_gets_old() {
+        let mut state = DataQueueState::new();
+        state.epoch = 7;
+        for epoch in [None, Some(7)] {
+            let mut request = request::<Private>().unwrap();
+            request.private_mut().epoch = epoch;
+            assert!(state.admit(&mut request).is_ok());
+            for _ in 0..CHECKS_PER_TIMEOUT {
+                assert_eq!(state.ages.advance(0, 1), Overdue::No);
+            }
+            assert_eq!(state.ages.advance(0, 1), Overdue::Lost);
+            state.complete(&request);
+            request.complete(Ok(()), &BhDisabled::disable());
+        }
+    }
+
+    #[test]
+    fn one_kick_is_for_all_requests_of_a_batch() {
+        let mut kicks = Kicks::new();
+        for _ in 0..2 {
+            kicks.begin_batch(3);
+            assert!(kicks.defer(3) && kicks.defer(3));
+            assert!(kicks.end_batch());
+        }
+    }
+
+    #[test]
+    fn a_batch_that_sends_nothing_does_not_kick() {
+        let mut kicks = Kicks::new();
+        kicks.begin_batch(0);
+        assert!(!kicks.end_batch());
+    }
+
+    #[test]
+    fn other_cpus_kick_at_once() {
+        let mut kicks = Kicks::new();
+        kicks.begin_batch(1);
+        assert!(!kicks.defer(0) && !kicks.defer(2));
+        assert!(!kicks.end_batch());
+    }
+
+    #[test]
+    fn without_the_bottom_half_everybody_kicks() {
+        let mut kicks = Kicks::new();
+        assert!(!kicks.defer(0));
+        kicks.begin_batch(0);
+        assert!(kicks.defer(0) && kicks.end_batch());
+        assert!(!kicks.defer(0));
+        kicks.begin_batch(0);
+        assert!(!kicks.end_batch());
+    }
 }

@@ -1,17 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Sessions: keys that a device knows.
+//! How requests name a key to a device: by a session, which is a key that the device knows, or they carry
+//! the key.
 
 use super::{
     controlq,
     controlq::ControlMessage,
+    dataq::DataQueueHandler,
     device::{
         Device,
         IdNode, //
     },
 };
 use crate::{
-    support::read_once::read_once,
+    support::{
+        read_once::read_once,
+        secret::Secret, //
+    },
+    virtio::{
+        Counted,
+        PerQueueRef,
+        Published,
+        Shared, //
+    },
     wire::{
         algorithm::Service,
         control::{
@@ -36,7 +47,103 @@ use kernel::{
     }, //
 };
 
-/// A session of a device. Dropping the `Session` destroys the session, as [`destroy`](Self::destroy) does.
+/// How a device gets a key.
+pub(crate) enum Binding {
+    /// Requests name a session that has it.
+    Session(Session),
+    /// Requests carry it.
+    Stateless(Arc<Device>, Arc<Secret>),
+}
+
+/// The owner of a binding. Dropping it destroys the session when no request uses the session any
+/// more.
+pub(crate) type BindingRef = PerQueueRef<Binding>;
+
+/// A binding that was looked up.
+pub(crate) type SharedBinding = Shared<Binding>;
+
+/// Where requests look a binding up.
+pub(crate) type PublishedBinding = Published<Binding>;
+
+impl Binding {
+    /// Creates a binding to a session.
+    ///
+    /// Context: process, may sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` if memory is exhausted. The session is destroyed.
+    pub(crate) fn session(session: Session) -> Result<BindingRef> {
+        let device = session.device().clone();
+        PerQueueRef::new(device.data_queues(), Self::Session(session))
+    }
+
+    /// Creates a binding for requests that carry the key.
+    ///
+    /// Context: process, may sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` if memory is exhausted.
+    pub(crate) fn stateless(device: &Arc<Device>, key: &Arc<Secret>) -> Result<BindingRef> {
+        // No queues: a stateless request does not keep the binding. It has a copy of the key, or,
+        // for RSA, a reference to it.
+        PerQueueRef::new(&[], Self::Stateless(device.clone(), key.clone()))
+    }
+
+    /// Returns true if the device accepts requests, and knows the session.
+    pub(crate) fn is_usable(&self) -> bool {
+        match self {
+            Self::Session(session) => session.is_usable(),
+            Self::Stateless(device, _) => device.is_ready(),
+        }
+    }
+
+    /// Returns the device.
+    pub(crate) fn device(&self) -> &Arc<Device> {
+        match self {
+            Self::Session(session) => session.device(),
+            Self::Stateless(device, _) => device,
+        }
+    }
+
+    /// Returns the epoch of the session. Returns `None` if requests carry the key.
+    pub(crate) fn epoch(&self) -> Option<u32> {
+        match self {
+            Self::Session(session) => Some(session.epoch()),
+            Self::Stateless(..) => None,
+        }
+    }
+
+    /// Returns the key that requests carry. It is empty if they name a session.
+    pub(crate) fn key(&self) -> &[u8] {
+        match self {
+            Self::Session(_) => &[],
+            Self::Stateless(_, key) => key.bytes(),
+        }
+    }
+
+    /// Evaluates the result of a request, as [`Session::evaluate`] does.
+    #[inline(always)]
+    pub(super) fn evaluate(&self, result: Result) -> Result {
+        match self {
+            Self::Session(session) => session.evaluate(result),
+            Self::Stateless(..) => result,
+        }
+    }
+}
+
+impl Counted for Binding {
+    type Handler = DataQueueHandler;
+
+    fn unused(&self) {
+        if let Self::Session(session) = self {
+            session.destroy();
+        }
+    }
+}
+
+/// A session of a device. Dropping it destroys it, as [`destroy`](Self::destroy) does.
 pub(crate) struct Session {
     device: Arc<Device>,
     /// The epoch in which the session was created.

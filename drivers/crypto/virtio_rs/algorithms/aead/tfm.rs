@@ -33,7 +33,7 @@ use crate::{
     },
     transport::{
         device::Device,
-        key::SharedBinding, //
+        session::SharedBinding, //
     },
 };
 use kernel::{

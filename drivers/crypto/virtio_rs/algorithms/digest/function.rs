@@ -10,8 +10,10 @@ use crate::{
     },
     transport::{
         device::Device,
-        key::Binding,
-        session::Session, //
+        session::{
+            Binding,
+            Session, //
+        }, //
     },
     wire::{
         algorithm::{

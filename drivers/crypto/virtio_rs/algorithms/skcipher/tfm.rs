@@ -33,7 +33,7 @@ use crate::{
     support::bh::BhDisabled,
     transport::{
         device::Device,
-        key::SharedBinding, //
+        session::SharedBinding, //
     },
 };
 use kernel::{

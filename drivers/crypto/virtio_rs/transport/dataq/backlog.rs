@@ -2,7 +2,7 @@
 
 //! Backlogged requests, in order.
 
-use super::state::{
+use super::{
     Private,
     Request, //
 };
@@ -72,7 +72,7 @@ mod tests {
         assert!(!backlog.has_waiting());
         for epoch in [1, 2] {
             let mut request = request::<Private>().unwrap();
-            request.private_mut().set_epoch(Some(epoch));
+            request.private_mut().epoch = Some(epoch);
             assert!(backlog.push(request).is_ok());
         }
         // The bottom half has the first request, and the ring is full.
@@ -81,7 +81,7 @@ mod tests {
         backlog.put_back(first);
         let sent = [1, 2].map(|epoch| {
             let request = backlog.take().unwrap().accept(&BhDisabled::disable());
-            assert_eq!(request.private().epoch(), Some(epoch));
+            assert_eq!(request.private().epoch, Some(epoch));
             // A new request is behind it, even if it was the last one in the backlog.
             assert!(backlog.has_waiting());
             request

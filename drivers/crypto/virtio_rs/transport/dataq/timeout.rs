@@ -4,6 +4,9 @@
 //! four age buckets. Each periodic check starts a new bucket if the oldest bucket is empty. Requests in the
 //! oldest bucket are overdue.
 
+use super::DataQueue;
+use crate::support::bh::BhDisabled;
+
 /// The number of buckets. A request is in the oldest one [`CHECKS_PER_TIMEOUT`] checks after it was sent.
 const AGES: usize = 4;
 
@@ -89,6 +92,47 @@ impl AgeBuckets {
         age.in_flight = in_flight;
         self.now = oldest;
         Overdue::No
+    }
+}
+
+/// The result of [`check_progress`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(in crate::transport) enum Progress {
+    /// The device has no request.
+    Idle,
+    /// The device makes progress, or has not had its time.
+    Busy,
+    /// A request has timed out.
+    Stalled,
+}
+
+/// Checks whether the device makes progress. It must be called at regular intervals. Returns
+/// [`Progress::Stalled`] if the ring is broken, or if a request has been in flight for [`CHECKS_PER_TIMEOUT`]
+/// checks and the device has returned nothing since the last check, or all earlier requests.
+pub(in crate::transport) fn check_progress(queue: &DataQueue) -> Progress {
+    let bh = BhDisabled::disable();
+    let mut locked = queue.lock(&bh);
+    let (in_flight, broken) = (locked.in_flight(), locked.is_broken());
+    let state = locked.state();
+    let found = state.ages.advance(state.completed, in_flight);
+    let returned = state.completed;
+    let seen = core::mem::replace(
+        &mut state.last_completed,
+        (found == Overdue::Slow).then_some(returned),
+    );
+    // The bottom half sends a backlogged request without arming the watchdog, so a queue that drains its
+    // backlog is not idle.
+    if in_flight == 0 && !state.backlog.has_waiting() && !broken {
+        state.watchdog_armed = false;
+        return Progress::Idle;
+    }
+    drop(locked);
+    // An interrupt may be lost.
+    queue.schedule();
+    if broken || found == Overdue::Lost || seen.is_some_and(|seen| seen == returned) {
+        Progress::Stalled
+    } else {
+        Progress::Busy
     }
 }
 
