@@ -2,8 +2,8 @@
 
 //! The C callbacks of algorithms, for all types.
 //!
-//! [`RawTransform`] describes the C structures of a type. [`Adapted`] and the traits below are what the
-//! callbacks need of an algorithm; each type implements them for all algorithms of the type.
+//! [`RawTransform`] describes the C structures of a type. The callbacks call an algorithm by [`Adapted`] and
+//! the traits after it. Each type implements these traits for all algorithms of the type.
 //!
 //! C header: [`include/linux/crypto.h`](srctree/include/linux/crypto.h)
 
@@ -48,13 +48,13 @@ pub(crate) unsafe trait RawTransform: Sized + 'static {
     /// The type of algorithm, `struct skcipher_alg` for example.
     type Algorithm: RawAlgorithm;
 
-    /// The offset of the part that all types have, in bytes.
+    /// The offset of the `struct crypto_tfm`, in bytes.
     const BASE: usize;
 
     /// Allocates a transform of an algorithm: by name, type and mask.
     const ALLOCATE: unsafe extern "C" fn(*const c_char, u32, u32) -> *mut Self;
 
-    /// Returns the address of the part that all types have.
+    /// Returns the address of the `struct crypto_tfm` of a transform.
     fn base(this: *mut Self) -> *mut bindings::crypto_tfm {
         this.wrapping_byte_add(Self::BASE).cast()
     }
@@ -73,10 +73,10 @@ pub(super) fn tfm_ctx(tfm: *mut bindings::crypto_tfm) -> *mut c_void {
 
 /// An algorithm of transforms `T`.
 pub(super) trait Adapted<T: RawTransform>: Sized + 'static {
-    /// What all transforms of a registration share.
+    /// The data that all transforms of a registration share.
     type AlgData: Send + Sync + 'static;
 
-    /// The driver's data of a transform: what lies in `crypto_tfm_ctx()`.
+    /// The driver's data of a transform, in `crypto_tfm_ctx()`.
     type TfmData: Send + Sync;
 
     /// Creates the driver's data of a transform.
@@ -84,8 +84,8 @@ pub(super) trait Adapted<T: RawTransform>: Sized + 'static {
     /// Context: process, may sleep.
     fn create(data: &Self::AlgData) -> Result<Self::TfmData>;
 
-    /// Sets what the crypto API has to know of a new transform: the size of its requests' context, for
-    /// example.
+    /// Sets the fields of a new transform that the crypto API reads, for example the size of its request
+    /// contexts.
     ///
     /// Context: process, may sleep.
     ///
@@ -100,7 +100,7 @@ pub(super) trait Adapted<T: RawTransform>: Sized + 'static {
     ///
     /// # Safety
     ///
-    /// `tfm` must be a valid transform that `set_up` has returned `Ok` for, in its last use.
+    /// `tfm` must be a valid transform for which `set_up` has returned `Ok`. It must not be used afterwards.
     unsafe fn tear_down(_tfm: *mut T) {}
 }
 
@@ -137,7 +137,7 @@ pub(super) trait Crypt<T: RawTransform>: Adapted<T> + Offload {
     fn crypt(request: super::OffloadRequest<'_, Self>, direction: Direction) -> ReturnCode;
 }
 
-/// Returns where the driver's data of a transform is.
+/// Returns the address of the driver's data of a transform.
 fn context<T: RawTransform, A: Adapted<T>>(tfm: *mut T) -> *mut A::TfmData {
     tfm_ctx(T::base(tfm)).cast()
 }
@@ -175,7 +175,7 @@ pub(super) unsafe extern "C" fn init<T: RawTransform, A: Adapted<T>>(tfm: *mut T
 
 /// # Safety
 ///
-/// `tfm` must be a transform that [`init()`] has initialised, in its last use.
+/// `tfm` must be a transform that [`init()`] has initialised. It must not be used afterwards.
 pub(super) unsafe extern "C" fn exit<T: RawTransform, A: Adapted<T>>(tfm: *mut T) {
     // SAFETY: The caller guarantees that `init` has written it, and that this is the last use.
     unsafe { context::<T, A>(tfm).drop_in_place() };

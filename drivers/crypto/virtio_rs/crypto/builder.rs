@@ -173,7 +173,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
         }
     }
 
-    /// Appends `len` bytes that the device reads, at least one. Returns where to write them.
+    /// Appends `len` bytes that the device reads, at least one. Returns the address to write the bytes to.
     #[inline(always)]
     fn params(&mut self, len: usize) -> Option<*mut u8> {
         if len > (A::Area::PARAMS - self.params) as usize {
@@ -332,7 +332,7 @@ impl<'a, A: Offload<Raw = R>, R: RawRequest> Builder<'a, A, R> {
     /// Returns a list of `len` bytes of the context from byte `offset` on.
     #[inline(always)]
     fn own(&mut self, offset: u32, len: u32) -> Option<*mut bindings::scatterlist> {
-        // A page and a context are too small for an overflow.
+        // The sum is less than the size of a page and of a context, and cannot overflow.
         let list = self.entry(self.page, self.page_offset.wrapping_add(offset), len);
         if list.is_none() {
             self.fail(EINVAL);

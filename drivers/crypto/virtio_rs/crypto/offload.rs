@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What all types of requests have in common that a device may perform.
+//! Requests that a device may perform: the parts that are common to all types of algorithms.
 
 mod context;
 mod pool;
@@ -48,13 +48,13 @@ pub(crate) use self::{
 ///   the size which [`context_size`] has returned for the transform.
 /// - `transform` must return the address of the driver's data of the request's transform.
 pub(crate) unsafe trait RawRequest: Sized {
-    /// The offset of the part that all types have, in bytes.
+    /// The offset of the `struct crypto_async_request`, in bytes.
     const BASE: usize;
 
     /// The offset of the request's context, in bytes, before it is aligned.
     const CONTEXT: usize;
 
-    /// Returns the address of the part that all types have.
+    /// Returns the address of the `struct crypto_async_request` of a request.
     fn base(this: NonNull<Self>) -> *mut bindings::crypto_async_request {
         this.as_ptr().wrapping_byte_add(Self::BASE).cast()
     }
@@ -75,8 +75,8 @@ pub(crate) unsafe trait RawRequest: Sized {
         tfm_ctx(unsafe { (*Self::base(this)).tfm })
     }
 
-    /// A request that a device had is about to be completed: releases what the type keeps in addition to
-    /// the device request.
+    /// Called before a request is completed that a device had. Clears data of the type outside the device
+    /// request.
     ///
     /// Context: any; may not sleep.
     ///
@@ -86,10 +86,10 @@ pub(crate) unsafe trait RawRequest: Sized {
     unsafe fn clear(_this: NonNull<Self>) {}
 }
 
-/// Aligns the context of a request for DMA, as `skcipher_request_ctx_dma()` and its like do.
+/// Aligns the context of a request for DMA, as `skcipher_request_ctx_dma()` does.
 pub(super) fn align_for_dma(context: *mut c_void) -> *mut c_void {
     const ALIGN: usize = if bindings::VC_CRYPTO_DMA_ALIGN <= bindings::VC_CRYPTO_MINALIGN {
-        // Every context has that.
+        // The crypto API aligns every context to `MINALIGN`.
         1
     } else {
         bindings::VC_CRYPTO_DMA_ALIGN as usize
@@ -106,8 +106,8 @@ pub(crate) trait Offload: Sized + Send + Sync + 'static {
     /// The C type of requests.
     type Raw: RawRequest;
 
-    /// The driver's data of a transform: what lies in `crypto_tfm_ctx()`. It is dropped where sleeping is
-    /// not allowed.
+    /// The driver's data of a transform, in `crypto_tfm_ctx()`. It may be dropped in a softirq, so `drop`
+    /// must not sleep.
     type Tfm: Send + Sync;
 
     /// The driver's data of a request in flight.
@@ -119,8 +119,9 @@ pub(crate) trait Offload: Sized + Send + Sync + 'static {
     /// The memory of a request in flight that the device uses.
     type Area: AnyArea;
 
-    /// Whether requests are complete when the call returns. Users that exclude asynchronous algorithms
-    /// can use such an algorithm. A request sleeps until the device returns it, if the caller allows that.
+    /// True if a request is complete when the call returns, so that users that exclude asynchronous
+    /// algorithms can use the algorithm. The call sleeps until the device has returned the request, if the
+    /// caller allows that.
     const SYNCHRONOUS: bool;
 
     /// Evaluates a request that the device has returned: copies the results, and decides how the request
@@ -158,7 +159,7 @@ pub(super) const fn flags<A: Offload>() -> u32 {
         }
 }
 
-/// Returns how much context a transform needs, in bytes.
+/// Returns the size of a transform's context, in bytes.
 pub(super) const fn transform_size<A: Offload>() -> u32 {
     const {
         assert!(align_of::<A::Tfm>() <= bindings::VC_CRYPTO_MINALIGN as usize);
@@ -177,7 +178,7 @@ pub(super) fn context_size<A: Offload>(fallback: u32) -> u32 {
     own.max(fallback)
 }
 
-/// What the device has made of a request.
+/// The result of a request that the device has returned.
 ///
 /// # Invariants
 ///
@@ -255,7 +256,7 @@ impl DeviceResult<'_> {
     }
 }
 
-/// A request that the crypto API has handed in, and that is not complete.
+/// A request of the crypto API that is not complete.
 ///
 /// # Invariants
 ///

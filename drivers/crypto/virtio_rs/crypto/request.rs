@@ -77,10 +77,11 @@ impl Submitted {
     const BACKLOGGED: Self = Self { code: EBUSY };
 }
 
-/// The answer of a queue to a request: the queue has taken the request, or returns it with an error.
+/// The result of passing a request to a queue: the queue has taken the request, or returns the request with
+/// an error.
 ///
-/// The value has two words, which a function returns in registers. A `Result` of the same contents is
-/// returned in memory.
+/// A function returns this type in registers. It would return the `Result` that
+/// [`into_result`](Self::into_result) creates in memory.
 #[must_use]
 pub(crate) struct Submission<D: 'static> {
     code: Error,

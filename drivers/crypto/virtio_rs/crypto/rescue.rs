@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whether the source of a request is as it was before the request was sent, so that the request can
-//! be repeated.
+//! The check whether a request can be repeated: whether its source is unchanged since the request was sent.
 //!
 //! An out-of-place request can always be repeated. An in-place request can be repeated only while the
-//! device has written nothing, which a checksum of the source tells. A checksum costs time in
-//! proportion to the data, so only short sources have one.
+//! device has written nothing, which a checksum of the source shows. The time for a checksum is proportional
+//! to the length, so only short sources have one.
 
 use super::scatterlist::SgRange;
 use crate::bindings;
@@ -14,7 +13,7 @@ use kernel::prelude::*;
 /// The number of segments of each list that are compared before a request is sent.
 const SEGMENTS: usize = 8;
 
-/// What is known of the source of a request that was sent.
+/// The source of a request that was sent, and how to check that it is unchanged.
 pub(super) struct Rescue {
     src: SgRange,
     aad: SgRange,
@@ -28,13 +27,13 @@ enum Check {
     OutOfPlace,
     /// The CRC32C of a source that the device may overwrite.
     Checksum(u32),
-    /// The source is too long for a checksum. Whether the device may overwrite it is found out when it
-    /// matters.
+    /// The source is too long for a checksum. Only if the device fails the request, the driver checks
+    /// whether source and destination overlap.
     None,
 }
 
 impl Rescue {
-    /// Creates one for a source, associated data and a destination that were not examined.
+    /// Creates a value for ranges that were not examined yet.
     #[inline(always)]
     pub(super) fn new(src: SgRange, aad: SgRange, dst: SgRange) -> Self {
         Self {
@@ -45,8 +44,8 @@ impl Rescue {
         }
     }
 
-    /// Examines a request before it is sent. A source that the device may overwrite gets a checksum if
-    /// the data has up to `limit` bytes, and the AAD, too. The tag of an AEAD does not count.
+    /// Examines a request before it is sent. Computes the checksum of a source that the device may
+    /// overwrite, if data and AAD have up to `limit` bytes each. The tag of an AEAD does not count.
     #[inline]
     pub(super) fn examine(&mut self, limit: u32) {
         // An AEAD has the tag in the source or in the destination.
@@ -56,7 +55,7 @@ impl Rescue {
         } else if len > limit || self.aad.len() > limit {
             self.check = Check::None;
         } else if self.src.len() != 0 && self.src.has_list_of(&self.dst) && self.aad.len() == 0 {
-            // Most in-place requests have one list, so that there is nothing to compare.
+            // Source and destination of most in-place requests are one list, so they overlap.
             self.check = Check::Checksum(update_sum(u32::MAX, &self.src));
         } else {
             self.make_checksum();
@@ -73,9 +72,9 @@ impl Rescue {
         };
     }
 
-    /// Returns true if the source is as it was, after the device has returned the request with
-    /// `result`. `EOPNOTSUPP` and `ENOKEY` mean that the device has rejected the request and not
-    /// begun, `ESTALE` that it may have used another key.
+    /// Returns true if the source is unchanged, after the device has returned the request with `result`.
+    /// `EOPNOTSUPP` and `ENOKEY` mean that the device has rejected the request and not begun, `ESTALE` that
+    /// it may have used another key.
     #[cold]
     pub(super) fn is_intact(&self, result: Result) -> bool {
         match self.check {

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Scatterlists as callers hand them in, and lists that describe exactly the bytes that a device reads
-//! or writes.
+//! Scatterlists of callers, and exact lists, which describe only the bytes that a device reads or writes.
 //!
 //! Callers' lists are often longer than the request, and may have empty entries. The device gets every
-//! byte of a list, and some devices stop at an empty entry. A list that is exact is used as it is. Any
-//! other list is copied to entries in the request context, without allocating memory. If only its
-//! beginning is cut off, two entries suffice.
+//! byte of a list, and some devices stop at an empty entry. If a caller's list is exact, the driver uses
+//! the list itself. Otherwise the driver copies the entries to the request context, without allocating
+//! memory. If only the beginning of a list must be left out, two entries suffice.
 //!
 //! C header: [`include/linux/scatterlist.h`](srctree/include/linux/scatterlist.h)
 
@@ -23,7 +22,7 @@ use kernel::prelude::*;
 /// The flags in the lower bits of the address of a page.
 const FLAGS: usize = (bindings::SG_CHAIN | bindings::SG_END) as usize;
 
-/// A range of a scatterlist: `len` bytes after the first `offset` ones. The list may be shorter.
+/// A range of a scatterlist: `len` bytes after the first `offset` bytes. The list may be shorter.
 ///
 /// # Invariants
 ///
@@ -175,8 +174,8 @@ impl SgRange {
         Ok((entry, offset))
     }
 
-    /// Calls `f` with the address and the length of each segment, until it returns false. Returns true if
-    /// it was called for all of the range.
+    /// Calls `f` with the address and the length of each segment, until `f` returns false. Returns true if
+    /// `f` has returned true for the whole range.
     pub(super) fn for_each(&self, mut f: impl FnMut(*const u8, usize) -> bool) -> bool {
         let mut left = self.len;
         if left == 0 {
@@ -304,8 +303,8 @@ impl SgTail {
         Self(Default::default())
     }
 
-    /// Returns a list that begins with the range. It is valid as long as this and the list of the range
-    /// are.
+    /// Returns a list that begins with the range. The list is valid as long as `self` and the list of the
+    /// range are.
     ///
     /// # Errors
     ///
@@ -344,8 +343,8 @@ impl ExactSgl {
     }
 }
 
-/// Returns an entry of `len` bytes in a page and those behind it. `page` is the address of its
-/// `struct page`; `flags` are `SG_END` or 0.
+/// Returns an entry of `len` bytes that begin in a page and may extend to the following pages. `page` is
+/// the address of the `struct page`. `flags` is `SG_END` or 0.
 #[inline]
 pub(super) fn entry(page: usize, flags: u32, offset: u32, len: u32) -> bindings::scatterlist {
     bindings::scatterlist {
@@ -367,7 +366,7 @@ pub(super) struct SgPool<'a> {
     next: usize,
 }
 
-/// What [`SgPool::scan`] finds out about a range.
+/// The result of [`SgPool::scan`].
 struct ScanResult {
     segments: u32,
     /// The number of segments that were copied.
@@ -408,7 +407,7 @@ impl<'a> SgPool<'a> {
 
         // CAST: Both targets of this driver have 32 bits at least.
         let count = segments as usize;
-        // Entries are few, and what comes after this list needs some, too.
+        // There are few entries, and the lists after this one need some, too.
         if found.copied == count && (found.trim || count <= 2) {
             let own = self.entries.get_mut(self.next..self.next + count);
             let own = own.ok_or(E2BIG)?;

@@ -54,7 +54,7 @@ impl BhDisabled {
             _not_send: NotThreadSafe,
         };
         let result = f(&bh);
-        // Two branches: otherwise the compiler keeps value and error in the same memory.
+        // Drop in two branches. After one common call the compiler would keep value and error in memory.
         if result.is_ok() {
             drop(bh);
         } else {

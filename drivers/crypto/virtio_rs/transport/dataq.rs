@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Data queues: the state of a queue and of its requests, and submission.
+//! Data queues: the state of a queue and of its requests, and the submission of requests.
 //!
 //! A kick may leave the guest, which costs more than the request. Most completion callbacks submit another
 //! request. If they run on the CPU of the bottom half, the bottom half kicks the device once, at the end of its
@@ -48,9 +48,9 @@ pub(super) use self::timeout::{
 /// A data queue of a device.
 pub(crate) type DataQueue = Queue<DataQueueHandler>;
 
-/// The part of the ring that requests which may be backlogged leave free, 1/8: a user that keeps the ring
-/// full, such as dm-crypt, would otherwise have every request refused that may not wait, such as those of
-/// IPsec.
+/// Requests that may be backlogged leave this part of the ring free, 1/8. Otherwise a user that keeps the
+/// ring full, such as dm-crypt, would leave no room for requests that may not be backlogged, such as those
+/// of IPsec.
 const RESERVE: u32 = 8;
 
 /// The handler of a data queue.
@@ -86,10 +86,10 @@ enum SessionUse {
     /// The request names no session, or the use has ended.
     #[default]
     None,
-    /// The session is not destroyed.
+    /// The request uses the session, which is not destroyed.
     InUse(Use<Binding>),
-    /// Dropping this destroys the session. That happens with no queue locked, when the request
-    /// context is detached, which is before the completion callback.
+    /// Dropping this value destroys the session. The request context is detached before the completion
+    /// callback, with no queue locked, and drops the value.
     Last { _last: LastUse<Binding> },
 }
 
@@ -99,8 +99,8 @@ impl Private {
     ///
     /// # Errors
     ///
-    /// `ENODEV` if the transform does not use the session any more, the device does not know it, or
-    /// it is of another epoch or another device.
+    /// `ENODEV` if the transform does not use the session any more, the device does not know the session,
+    /// or the session is of another epoch or another device.
     fn bind(
         &mut self,
         binding: &SharedBinding,
@@ -117,7 +117,7 @@ impl Private {
         Ok(())
     }
 
-    /// Ends the use of the session. The request does not go to the device, or has come back.
+    /// Ends the use of the session. The device has returned the request, or does not get it.
     #[inline(always)]
     fn unbind(&mut self, locked: &mut QueueGuard<'_, DataQueueHandler>) {
         if let SessionUse::InUse(session) = core::mem::take(&mut self.session) {
@@ -149,12 +149,12 @@ pub(crate) struct DataQueueState {
     backlog: Backlog,
     /// Determines which thread kicks the device.
     kicks: Kicks,
-    /// The watchdog calls [`check_progress`](super::check_progress) at intervals, until the queue is idle.
+    /// The watchdog calls [`check_progress`] at intervals, until the queue is idle.
     watchdog_armed: bool,
     /// The number of requests that have returned.
     completed: u64,
-    /// The number of requests that had returned at the last
-    /// [`check_progress`](super::check_progress), if a request was overdue then.
+    /// The number of requests that had returned at the last [`check_progress`], if a request was overdue
+    /// then.
     last_completed: Option<u64>,
     /// The ages of the requests in flight.
     ages: AgeBuckets,
@@ -200,7 +200,7 @@ impl DataQueueState {
     }
 }
 
-/// The kicks of a data queue.
+/// Decides which thread kicks the device.
 struct Kicks {
     /// The CPU that runs a batch of the bottom half.
     batch: Option<u32>,
@@ -239,19 +239,20 @@ impl Kicks {
 }
 
 /// Sends a request, or adds it to the backlog if the request allows that. The session of `binding`
-/// is not destroyed before the request has come back. Arms the watchdog of the device if it was not
-/// armed and a request was sent, or if the ring is broken; the watchdog then calls [`check_progress`]
-/// until the queue is idle.
+/// is not destroyed before the device has returned the request.
+///
+/// Arms the watchdog of the device if the watchdog was not armed and a request was sent, or if the ring is
+/// broken. The watchdog then calls [`check_progress`] until the queue is idle.
 ///
 /// Context: process or bottom half.
 ///
 /// # Errors
 ///
-/// The request comes back with
+/// The request is returned with
 /// - `ENOSPC` if the ring is full and the request may not be backlogged;
 /// - `E2BIG` if the request has more segments than the ring has descriptors;
-/// - `ENODEV` if the queue is closed, the device is not ready, or the session is lost, stale or not
-///   in use any more;
+/// - `ENODEV` if the queue is closed, the device is not ready, or the session is lost, stale, or no
+///   longer used by the transform;
 /// - `EIO` if the ring is broken;
 /// - `ENOMEM` if memory is exhausted and no request is in flight.
 #[inline(never)]
@@ -264,6 +265,7 @@ pub(crate) fn submit(
     try_submit(queue, request, binding, bh).into()
 }
 
+/// Does the work of [`submit`].
 #[inline(always)]
 fn try_submit(
     queue: &DataQueue,
@@ -272,7 +274,7 @@ fn try_submit(
     bh: &BhDisabled,
 ) -> Result<Submitted, (Error, Request)> {
     let mut locked = queue.lock(bh);
-    // A device that has failed is not ready; its queues are closed soon.
+    // A failed device is not ready, but its queues may still be open.
     if !locked.state().accepting || !locked.is_live() || !binding.device().is_ready() {
         return Err((ENODEV, request));
     }
@@ -283,7 +285,7 @@ fn try_submit(
         return Err((err, request));
     }
 
-    // A request that may not wait does not queue behind those that do.
+    // A request that may not be backlogged is not sent after the backlogged ones.
     let request = if request.may_backlog() && locked.state().backlog.has_waiting() {
         request
     } else {
@@ -296,7 +298,7 @@ fn try_submit(
                 }
                 return Ok(Submitted::QUEUED);
             }
-            // A request in flight must return to drain the backlog.
+            // Add the request to the backlog, which is sent when a request in flight returns.
             Err((err, request)) if (err == ENOSPC || err == ENOMEM) && locked.in_flight() != 0 => {
                 request
             }
@@ -317,6 +319,7 @@ fn try_submit(
     })
 }
 
+/// Arms the watchdog of a binding's device. Few requests arm it.
 #[cold]
 fn arm_watchdog(binding: &SharedBinding) {
     binding.device().arm_watchdog();
@@ -334,7 +337,7 @@ fn send(
         0
     };
     let segments = request.segments();
-    // An empty ring takes every request: nothing would return to make room.
+    // An empty ring takes every request, because no request would return to free descriptors.
     if !locked.has_room(segments, reserve)
         && (locked.in_flight() != 0 || !locked.has_room(segments, 0))
     {
@@ -349,7 +352,7 @@ fn send(
         .inspect_err(|_| locked.state().ages.remove(age))
 }
 
-/// Kicks the device, or leaves that to the bottom half.
+/// Kicks the device, unless the bottom half will kick it.
 #[inline(always)]
 fn kick(mut locked: QueueGuard<'_, DataQueueHandler>) {
     if !locked.state().kicks.defer(current_cpu()) {
@@ -376,7 +379,7 @@ pub(super) fn close(queue: &DataQueue) {
     queue.schedule();
 }
 
-/// The line of a data queue in debugfs.
+/// Formats the line of a data queue in debugfs.
 pub(super) struct QueueStats<'a>(pub(super) &'a DataQueue);
 
 impl core::fmt::Display for QueueStats<'_> {

@@ -178,12 +178,12 @@ impl<H: Handler> Queue<H> {
     }
 }
 
-/// What became of a buffer.
+/// The state of a buffer that is taken back from a device that was reset.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum BufferStatus {
     /// The device has used it.
     Used,
-    /// The device had it when it was reset.
+    /// The device had not used it when the device was reset.
     Unused,
 }
 
@@ -281,7 +281,7 @@ impl<'a, H: Handler> QueueGuard<'a, H> {
         self.live().is_some()
     }
 
-    /// Returns true if the virtqueue is broken, so that no buffer returns.
+    /// Returns true if the virtqueue is broken. A broken virtqueue returns no buffer.
     pub(crate) fn is_broken(&self) -> bool {
         self.live().is_some_and(|vq| {
             // SAFETY: By the type invariant the virtqueue is valid.
@@ -309,7 +309,7 @@ impl<'a, H: Handler> QueueGuard<'a, H> {
     ///
     /// # Errors
     ///
-    /// The buffer comes back with
+    /// The buffer is returned with
     /// - `ENODEV` if there is no virtqueue;
     /// - `ENOSPC` if the ring is full;
     /// - `ENOMEM` if the buffer cannot be mapped;

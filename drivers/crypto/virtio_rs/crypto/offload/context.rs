@@ -78,7 +78,7 @@ struct DriverCtx<A: Offload> {
     filled: MaybeUninit<Filled<A>>,
 }
 
-/// The part that is set when the request is ready for a device.
+/// The fields that are set when the request is ready for a device.
 ///
 /// # Invariants
 ///
@@ -264,7 +264,7 @@ impl<A: Offload> RequestCtx<A> {
         // SAFETY: The caller guarantees that the driver's part is initialised, and not used any more.
         // Dropping it does not touch `filled`.
         unsafe { Self::abandon(this, has_secret) };
-        // Read the state last, so that the compiler copies it only where it is used.
+        // Read the state last. The compiler then copies the state only where it is used.
         // SAFETY: By the type invariant the state is initialised. It is not read again.
         unsafe { state.read() }
     }

@@ -163,8 +163,8 @@ impl<'a, A: Algorithm> Request<'a, A> {
 
 /// The memory for a device request: a borrowed context, or `None` for the context of the request.
 ///
-/// An asynchronous algorithm never borrows a context. `drop` tells the compiler so, which otherwise keeps
-/// the closures that own this value in memory.
+/// An asynchronous algorithm never borrows a context, so `drop` does nothing for it. A destructor that does
+/// something would keep the closures that own this value in memory.
 pub(crate) struct Memory<A: Algorithm>(ManuallyDrop<Option<Borrowed<A>>>);
 
 impl<A: Algorithm> Drop for Memory<A> {

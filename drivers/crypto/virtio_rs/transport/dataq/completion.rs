@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The bottom half of a data queue: takes requests that the device has returned, completes them, and sends
-//! backlogged ones.
+//! The bottom half of a data queue. It takes requests that the device has returned in batches, completes
+//! them, and sends backlogged requests.
 //!
-//! With bounce buffers, taking a request copies its result, with the queue locked and bottom halves
-//! disabled. So a batch, which is taken under one lock, is limited in bytes, too.
+//! The queue is locked while a batch is taken. With bounce buffers, taking a request copies its result. So
+//! the results of a batch have a limit in bytes, too.
 
 use super::{
     current_cpu,
@@ -32,8 +32,8 @@ use kernel::prelude::*;
 /// The number of requests that a bottom half completes before other bottom halves can run.
 const BUDGET: usize = 256;
 
-/// The bytes of one batch.
-pub(super) struct BatchLimit {
+/// The size of a batch.
+struct BatchLimit {
     bytes: u64,
 }
 
@@ -41,25 +41,25 @@ impl BatchLimit {
     /// The maximum number of requests.
     const REQUESTS: usize = 16;
 
-    /// The number of bytes that ends a batch: 8 requests of 64 KiB. The last request may exceed it. The
-    /// device reports the lengths. A device that reports less than it has written makes the batch longer.
+    /// The number of bytes that ends a batch: 8 requests of 64 KiB. The last request may exceed the limit.
+    /// The device reports the lengths. A device that reports less than it has written makes batches longer.
     const BYTES: u64 = 512 << 10;
 
     /// Creates the limit of a new batch.
     #[inline]
-    pub(super) const fn new() -> Self {
+    const fn new() -> Self {
         Self { bytes: 0 }
     }
 
     /// Counts a request. The device reports that it has written `used` bytes.
     #[inline]
-    pub(super) fn add(&mut self, used: u32) {
+    fn add(&mut self, used: u32) {
         self.bytes += u64::from(used);
     }
 
     /// Returns true if a batch of `requests` requests is complete.
     #[inline]
-    pub(super) fn is_reached(&self, requests: usize) -> bool {
+    fn is_reached(&self, requests: usize) -> bool {
         requests >= Self::REQUESTS || self.bytes >= Self::BYTES
     }
 }
@@ -79,7 +79,7 @@ impl DataQueueHandler {
             locked.state().complete(&request);
             Self::evaluate(&mut request, locked);
             batch.push(request);
-            // The device has no other request.
+            // The device has no other request, so the ring has no other used entry.
             if locked.in_flight() == 0 {
                 break;
             }
@@ -107,7 +107,7 @@ impl DataQueueHandler {
             };
             drop(locked);
 
-            // Tell the caller before the device gets the request: the result must not come first.
+            // Notify the caller before the device gets the request. Otherwise the result could come first.
             let mut request = waiting.accept(bh);
 
             let mut locked = queue.lock(bh);
@@ -146,15 +146,15 @@ impl Handler for DataQueueHandler {
         let mut first = true;
         // Notifications are enabled.
         let mut enabled = true;
-        // After the last batch the device had no request.
+        // The last batch has left no request in flight.
         let mut drained = false;
         loop {
             let mut locked = queue.lock(bh);
             // For the requests that the callbacks of the last batch have sent.
             let kick = locked.state().kicks.end_batch();
             let spent = done >= BUDGET;
-            // The device rarely returns a request before this bottom half has kicked it. If it does,
-            // `enable_notifications` tells.
+            // The requests that the callbacks have sent are rarely finished before the kick. If one is,
+            // `enable_notifications` returns false, and the next round takes the request.
             if !spent && !drained {
                 if core::mem::take(&mut enabled) {
                     locked.disable_notifications();

@@ -70,8 +70,8 @@ impl AgeBuckets {
         }
     }
 
-    /// Checks the oldest bucket, and starts a new one if it is empty. The device has completed `completed`
-    /// requests in all, and has `in_flight`.
+    /// Checks the oldest bucket, and starts a new one if the oldest is empty. The device has completed
+    /// `completed` requests in total, and has `in_flight` requests.
     pub(super) fn advance(&mut self, completed: u64, in_flight: u32) -> Overdue {
         let oldest = (self.now + 1) % AGES;
         let AgeBucket {
@@ -100,7 +100,7 @@ impl AgeBuckets {
 pub(in crate::transport) enum Progress {
     /// The device has no request.
     Idle,
-    /// The device makes progress, or has not had its time.
+    /// The device makes progress, or no request has timed out yet.
     Busy,
     /// A request has timed out.
     Stalled,
@@ -221,7 +221,7 @@ mod tests {
             device.check();
         }
         device.give_back(first);
-        // It goes on with another age's; what is left of the first is as old as before.
+        // The device continues with requests of another age. Those of the first age are still overdue.
         assert_eq!(device.check(), Overdue::Slow);
     }
 
