@@ -40,6 +40,8 @@ struct Options {
     /// Only compare all results with OpenSSL's.
     #[arg(long)]
     check: bool,
+    /// Only use settings whose name contains this text, for example "gcm(aes) encrypt, 4096 bytes".
+    filter: Option<String>,
     /// `cargo bench` passes this option to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -114,6 +116,9 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
             work.size,
             if *queues == 1 { "" } else { "s" }
         );
+        if options.filter.as_ref().is_some_and(|filter| !name.contains(filter)) {
+            continue;
+        }
         let failed = |error| format!("{name}: {error}");
         if options.check {
             measure::check(work, *depth, *queues).map_err(failed)?;
