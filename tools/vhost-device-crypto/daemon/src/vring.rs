@@ -51,7 +51,7 @@ impl Ring for SharedRing {
         if !vring.is_enabled() || !vring.get_queue().ready() {
             return Ok(None);
         }
-        Split::pop(memory, vring.get_queue_mut())
+        self.split.pop(memory, vring.get_queue_mut())
     }
 
     fn parse<'m>(
@@ -59,8 +59,9 @@ impl Ring for SharedRing {
         memory: &'m GuestMemoryMmap,
         popped: &PoppedChain,
         max_len: u64,
-    ) -> Result<ParsedChain<'m>, ChainError> {
-        Split::parse(memory, self.vring.get_ref().get_queue(), popped, max_len)
+        parsed: &mut ParsedChain<'m>,
+    ) -> Result<(), ChainError> {
+        Split::parse(memory, self.vring.get_ref().get_queue(), popped, max_len, parsed)
     }
 
     fn publish(&mut self, memory: &GuestMemoryMmap, answers: &[UsedElem]) -> Result<(), RingError> {

@@ -104,11 +104,7 @@ impl Chaining {
         let (start, len) = (lengths.hash_start_src_offset, lengths.len_to_hash);
         let data = data.get(start as usize, len as usize).ok_or(StatusError::Generic)?;
         match &self.digest {
-            Digest::Plain(algorithm) => {
-                let mut all = aad.clone();
-                all.extend(&data);
-                hash::digest(*algorithm, &all, result)
-            }
+            Digest::Plain(algorithm) => hash::digest_all(*algorithm, &[aad, &data], result),
             Digest::Auth(mac) => mac.run(&[aad, &data], result),
         }
     }

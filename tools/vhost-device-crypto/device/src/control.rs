@@ -91,7 +91,7 @@ fn write(chain: &Chain<'_>, operation: Result<Operation>, response: &ControlResp
         chain.writable.write(&[response.status as u8]) as u32
     } else {
         let (id, rest) = create_outcome(response.session_id, response.status);
-        let mut writable = chain.writable.clone();
+        let mut writable = chain.writable;
         let (Some(to_id), Some(to_rest)) = (writable.take(8), writable.take(rest.len())) else {
             return 0;
         };
@@ -168,7 +168,7 @@ fn create<H: Hooks>(
 ) -> Result<u64> {
     let (key_len, auth_key_len) = parameters.key_lens();
     check_key_lens(device, parameters)?;
-    let mut rest = chain.readable.clone();
+    let mut rest = chain.readable;
     let keys = rest
         .take(fixed_len)
         .and_then(|_| Some((rest.take(key_len as usize)?, rest.take(auth_key_len as usize)?)));

@@ -14,6 +14,7 @@ pub mod rsa;
 mod testing;
 mod xts;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use openssl::cipher::CipherRef;
@@ -31,13 +32,33 @@ const LONGEST: usize = if cfg!(test) { 1 << 12 } else { 1 << 30 };
 /// Size of the bounce buffer on the stack, for blocks that cannot be processed in place.
 const BOUNCE: usize = 64;
 
+/// Number of slots of a pool. More threads share the list of the other objects.
+const SLOTS: usize = 4;
+
 /// A pool of objects that are slow to create. Each thread takes an idle object or creates a new
-/// one.
-pub(crate) struct Pool<T>(Mutex<Vec<T>>);
+/// one. A thread first looks in a slot that usually no other thread uses.
+pub(crate) struct Pool<T> {
+    slots: Box<[Slot<T>; SLOTS]>,
+    others: Mutex<Vec<T>>,
+}
+
+/// An object in a cache line of its own.
+#[repr(align(64))]
+struct Slot<T>(Mutex<Option<T>>);
+
+/// Returns the number of this thread's slot in every pool.
+fn slot() -> usize {
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static SLOT: usize = THREADS.fetch_add(1, Ordering::Relaxed) % SLOTS;
+    }
+    SLOT.with(|slot| *slot)
+}
 
 impl<T> Pool<T> {
-    pub(crate) const fn new() -> Self {
-        Pool(Mutex::new(Vec::new()))
+    pub(crate) fn new() -> Self {
+        let slots = std::array::from_fn(|_| Slot(Mutex::new(None)));
+        Pool { slots: Box::new(slots), others: Mutex::new(Vec::new()) }
     }
 
     /// Calls `work` with an object of the pool. If `work` fails, the object is dropped, because its
@@ -47,15 +68,22 @@ impl<T> Pool<T> {
         make: impl FnOnce() -> Result<T>,
         work: impl FnOnce(&mut T) -> Result<R>,
     ) -> Result<R> {
-        let idle = self.idle().pop();
+        if let Ok(mut slot) = self.slots[slot()].0.try_lock() {
+            // A call that panics leaves the slot locked for good, so its object is not used again.
+            let mut object = slot.take().map_or_else(make, Ok)?;
+            let result = work(&mut object)?;
+            *slot = Some(object);
+            return Ok(result);
+        }
+        let idle = self.others().pop();
         let mut object = idle.map_or_else(make, Ok)?;
         let result = work(&mut object)?;
-        self.idle().push(object);
+        self.others().push(object);
         Ok(result)
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn others(&self) -> std::sync::MutexGuard<'_, Vec<T>> {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -102,40 +130,49 @@ pub(crate) fn is_available<T: Copy + PartialEq>(
     available.get_or_init(working).contains(&algorithm)
 }
 
-/// A position in a span.
+/// A position in a message that consists of spans.
 pub(crate) struct Cursor<'s, 'm> {
-    slices: &'s [Slice<'m>],
-    at: usize,
+    /// The rest of the current span. Empty only at the end.
+    span: Span<'m>,
+    /// The spans that follow.
+    next: &'s [&'s Span<'m>],
 }
 
 impl<'s, 'm> Cursor<'s, 'm> {
-    pub(crate) fn new(span: &'s Span<'m>) -> Self {
-        Cursor { slices: span.slices(), at: 0 }
+    pub(crate) fn new(span: &Span<'m>) -> Self {
+        Cursor { span: *span, next: &[] }
+    }
+
+    /// Starts with the first byte of several spans.
+    pub(crate) fn over(spans: &'s [&'s Span<'m>]) -> Self {
+        let mut cursor = Cursor { span: Span::new(), next: spans };
+        cursor.next_span();
+        cursor
+    }
+
+    fn next_span(&mut self) {
+        while let (true, [span, next @ ..]) = (self.span.is_empty(), self.next) {
+            (self.span, self.next) = (**span, next);
+        }
     }
 
     /// Returns the number of contiguous bytes at the position, at most [`LONGEST`]. Returns 0 only
     /// at the end.
-    pub(crate) fn contiguous_len(&self) -> usize {
-        self.slices.first().map_or(0, |slice| slice.len() - self.at).min(LONGEST)
+    pub(crate) fn run(&self) -> usize {
+        self.span.first().len().min(LONGEST)
     }
 
     /// Returns the next `len` bytes without advancing, or fewer if fewer are contiguous.
     fn peek(&self, len: usize) -> Slice<'m> {
-        let slice = self.slices.first().copied();
-        slice
-            .and_then(|slice| slice.subslice(self.at, len.min(slice.len() - self.at)).ok())
-            .unwrap_or(Slice::from(&mut [][..]))
+        let slice = self.span.first();
+        slice.subslice(0, len.min(slice.len())).unwrap_or(Slice::from(&mut [][..]))
     }
 
     /// Returns the next `len` bytes and advances, or fewer if fewer are contiguous.
     pub(crate) fn take(&mut self, len: usize) -> Slice<'m> {
         let taken = self.peek(len);
-        self.at += taken.len();
-        if let Some((slice, rest)) = self.slices.split_first() {
-            if self.at == slice.len() {
-                (self.slices, self.at) = (rest, 0);
-            }
-        }
+        self.span.skip(taken.len());
+        self.next_span();
         taken
     }
 
@@ -158,9 +195,11 @@ impl<'s, 'm> Cursor<'s, 'm> {
     }
 }
 
-/// Iterates over the contiguous parts of a span. Each has at most [`LONGEST`] bytes.
-pub(crate) fn pieces<'s, 'm>(span: &'s Span<'m>) -> impl Iterator<Item = Slice<'m>> + 's {
-    let mut cursor = Cursor::new(span);
+/// Iterates over the contiguous parts of spans. Each has at most [`LONGEST`] bytes.
+pub(crate) fn pieces<'s, 'm>(
+    spans: &'s [&'s Span<'m>],
+) -> impl Iterator<Item = Slice<'m>> + use<'s, 'm> {
+    let mut cursor = Cursor::over(spans);
     std::iter::from_fn(move || {
         let run = cursor.contiguous_len();
         (run > 0).then(|| cursor.take(run))
@@ -267,17 +306,21 @@ mod tests {
         assert_eq!(pool.with(make, |&mut number| Ok(number)), Ok(1));
         let nested =
             pool.with(make, |&mut number| Ok((number, pool.with(make, |&mut number| Ok(number))?)));
-        assert_eq!(nested, Ok((1, 2)));
-        assert_eq!(pool.idle().len(), 2);
+        assert_eq!(both, Ok((1, 2)));
+        let idle = || {
+            let held = |slot: &Slot<_>| slot.0.try_lock().is_ok_and(|object| object.is_some());
+            pool.slots.iter().filter(|slot| held(slot)).count() + pool.others().len()
+        };
+        assert_eq!(idle(), 2);
         // The object of a failed call is dropped.
         assert_eq!(
             pool.with(make, |_| Err::<(), _>(StatusError::BadMsg)),
             Err(StatusError::BadMsg)
         );
-        assert_eq!(pool.idle().len(), 1);
-        pool.idle().clear();
+        assert_eq!(idle(), 1);
+        pool.others().clear();
         assert_eq!(pool.with(|| Err(StatusError::Generic), |_| Ok(())), Err(StatusError::Generic));
-        assert!(pool.idle().is_empty());
+        assert_eq!(idle(), 0);
     }
 
     #[test]
@@ -293,9 +336,8 @@ mod tests {
         let mut bytes = vec![0; 3 * LONGEST];
         let memory = Slice::from(&mut bytes[..]);
         let at = |from, len| memory.subslice(from, len).unwrap();
-        let mut span = Span::from(at(0, 2 * LONGEST + 1));
-        span.push(at(2 * LONGEST + 1, 5));
-        let lengths: Vec<_> = pieces(&span).map(|piece| piece.len()).collect();
+        let spans = [&Span::from(at(0, 2 * LONGEST + 1)), &Span::from(at(2 * LONGEST + 1, 5))];
+        let lengths: Vec<_> = pieces(&spans).map(|piece| piece.len()).collect();
         assert_eq!(lengths, [LONGEST, LONGEST, 1, 5]);
 
         assert!(compatible(at(100, 10), at(100, 10)));
@@ -314,9 +356,8 @@ mod tests {
             });
             result.map(|()| lens)
         };
-        let (mut src, mut dst) = (Span::from(at(0, 40)), Span::from(at(200, 33)));
-        src.push(at(40, 120));
-        dst.push(at(233, 127));
+        let (src, dst) = (testing::cut(memory, 160, &[40]), testing::cut(at(200, 160), 160, &[33]));
+        let (src, dst) = (src.span(), dst.span());
         // The third block is not contiguous, neither in the source nor in the destination.
         assert_eq!(update_lens(&src, &dst), Ok(vec![32, 16, 112]));
         let overlapping = Span::from(at(1, 160));

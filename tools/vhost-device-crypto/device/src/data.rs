@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Serves the data queues.
 
+mod layout;
+mod response;
+
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
@@ -8,97 +11,91 @@ use zeroize::Zeroizing;
 use crate::capabilities::StatelessBy;
 use crate::control::check_key_lens;
 use crate::device::{Device, Scratch};
-use crate::hooks::{Decoded, Hooks, RequestId, Served};
-use crate::memory::{Chain, Span};
+use crate::hooks::{Decoded, Hooks, RequestId};
+use crate::memory::Chain;
 use crate::operate::operate;
 use crate::parts::Parts;
-use crate::protocol::algorithm::Service;
-use crate::protocol::data::{
-    Header, Lengths, Operation, Request, FLAG_SESSION_MODE, MAX_FIXED_LEN,
-};
+use crate::protocol::data::{Header, Operation, Request, FLAG_SESSION_MODE, MAX_FIXED_LEN};
 use crate::protocol::feature;
 use crate::queue_id::QueueId;
 use crate::requirement::Requirement;
 use crate::session::Session;
+use crate::session_table::SessionRef;
 use crate::status::{Result, StatusError};
 
-/// How a request is served.
-#[derive(Clone, Copy, PartialEq)]
-enum Mode {
-    /// With a session, in the layout for sessions.
-    Session,
-    /// With the parameters and keys in the request.
-    Stateless,
-    /// With a session, in the layout of stateless requests.
-    SessionInStatelessLayout,
+use layout::{parts, Mode, Rest};
+use response::{conclude, Frame};
+
+/// Header and fixed-length fields as they were read. They are read once, because the guest may
+/// change them at any time.
+pub(crate) struct Fields {
+    bytes: [u8; MAX_FIXED_LEN],
+    len: usize,
+}
+
+impl Fields {
+    /// Reads the fields of a request.
+    pub(crate) fn read(chain: &Chain<'_>) -> Self {
+        let mut fields = Fields { bytes: [0; MAX_FIXED_LEN], len: 0 };
+        fields.len = chain.readable.read(&mut fields.bytes);
+        fields
+    }
+
+    /// Returns the opcode, or 0 if the request is too short.
+    pub(crate) fn opcode(&self) -> u32 {
+        let [a, b, c, d, ..] = self.bytes;
+        match self.len < 4 {
+            true => 0,
+            false => u32::from_le_bytes([a, b, c, d]),
+        }
+    }
 }
 
 impl<H: Hooks> Device<H> {
     /// Serves a request of a data queue. Returns how many bytes the used ring reports.
     pub fn data(&self, queue: u16, scratch: &mut Scratch, chain: &Chain<'_>) -> u32 {
-        serve(self, QueueId::Data(queue), scratch, chain)
+        self.serve_data(queue, scratch, chain, &Fields::read(chain))
     }
-}
 
-fn serve<H: Hooks>(
-    device: &Device<H>,
-    queue: QueueId,
-    scratch: &mut Scratch,
-    chain: &Chain<'_>,
-) -> u32 {
-    let mut writable = chain.writable.clone();
-    let Some(status_byte) = writable.take_last() else {
-        device.violated(Requirement::DataOrder);
-        return 0;
-    };
-    let room = writable.len();
-    let mut fixed = [0; MAX_FIXED_LEN];
-    let len = chain.readable.read(&mut fixed);
-    let id = RequestId { queue, opcode: chain.opcode() };
-    let mut algorithm = "";
-    let parsed = parse(device, &fixed[..len]);
-    let result = match parsed {
-        Ok((mode, request)) => {
-            check(device, &request);
-            let rest = Rest { readable: chain.readable.clone(), writable };
-            execute(device, id, scratch, mode, &request, rest, &mut algorithm)
-        }
-        Err(error) => Err(error.into()),
-    };
-    scratch.wipe();
-
-    let akcipher = Operation::parse(id.opcode).map(Operation::service) == Ok(Service::Akcipher);
-    let shows_len = akcipher && result.is_ok();
-    let mut status = u32::from(result.err().unwrap_or(0));
-    let mut written = result.unwrap_or(0);
-    if device.hooks.status(id, &mut status) {
-        let len = Span::from(status_byte).write(&[status as u8]) as u32;
-        // The used ring reports the length of the written part from the first byte on. Public-key
-        // operations are an exception: see `operate::akcipher`.
-        if written as usize == room || shows_len {
-            written = written.saturating_add(len);
-        }
+    /// Serves a request whose fields were read.
+    pub(crate) fn serve_data(
+        &self,
+        queue: u16,
+        scratch: &mut Scratch,
+        chain: &Chain<'_>,
+        fields: &Fields,
+    ) -> u32 {
+        let id = RequestId { queue: QueueId::Data(queue), opcode: fields.opcode() };
+        let mut writable = chain.writable;
+        let Some(status_byte) = writable.take_last() else {
+            self.violated(Requirement::DataOrder);
+            return 0;
+        };
+        let frame = Frame { id, chain, status_byte, room: writable.len() };
+        let parsed = parse(self, &fields.bytes[..fields.len]);
+        let (mode, request) = match parsed {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                let opcode = (fields.len >= 4).then_some(id.opcode);
+                let request = Decoded::Malformed { opcode };
+                return conclude(self, frame, &request, false, "", Err(error.into()));
+            }
+        };
+        let rest = Rest { readable: chain.readable, writable };
+        let mut algorithm = "";
+        let prepared = match check(self, &request) {
+            true => prepare(self, id, mode, &request, rest, &mut algorithm),
+            false => Err(StatusError::Generic.into()),
+        };
+        let result = match prepared {
+            Ok((session, parts)) => perform(self, id, &session, &request, &parts, scratch),
+            Err(error) => Err(error),
+        };
+        scratch.wipe();
+        let stateless = mode == Mode::Stateless;
+        let request = Decoded::Data(request);
+        conclude(self, frame, &request, stateless, algorithm, result)
     }
-    let request = match parsed {
-        Ok((_, request)) => Decoded::Data(request),
-        Err(_) => Decoded::Malformed { opcode: (len >= 4).then_some(id.opcode) },
-    };
-    device.hooks.served(&Served {
-        id,
-        request: &request,
-        chain,
-        algorithm,
-        stateless: matches!(parsed, Ok((Mode::Stateless, _))),
-        session_id: None,
-        status: status as u8,
-        written,
-        bytes: match (parsed, result) {
-            (Ok((_, request)), Ok(_)) => request.lengths.src_data_len(),
-            // The lengths of a failed request may be wrong.
-            _ => 0,
-        },
-    });
-    written
 }
 
 /// Determines the mode of a request and parses its fixed-length fields.
@@ -136,73 +133,50 @@ fn parse<H: Hooks>(device: &Device<H>, bytes: &[u8]) -> Result<(Mode, Request)> 
     Ok((mode, request))
 }
 
-/// Checks the requirements that apply to every request.
-fn check<H: Hooks>(device: &Device<H>, request: &Request) {
-    device.check(Requirement::Ready, device.is_ready());
+/// Checks the requirements that apply to every request. Returns whether the device can serve it.
+fn check<H: Hooks>(device: &Device<H>, request: &Request) -> bool {
+    let (ready, fits) = (device.is_ready(), request.total() <= device.base.max_size);
+    device.check(Requirement::Ready, ready);
     device.check(Requirement::Unused, request.padding_is_zero);
-    device.check(Requirement::MaxSize, request.total() <= device.base.max_size);
+    device.check(Requirement::MaxSize, fits);
+    ready && fits
 }
 
-/// The memory of a request that is not assigned to a field yet.
-struct Rest<'m> {
-    readable: Span<'m>,
-    writable: Span<'m>,
-}
-
-impl<'m> Rest<'m> {
-    /// Takes the next `len` device-readable bytes.
-    fn input<H: Hooks>(&mut self, device: &Device<H>, len: u32) -> Result<Span<'m>> {
-        Self::take(&mut self.readable, device, len)
-    }
-
-    /// Takes the next `len` device-writable bytes.
-    fn output<H: Hooks>(&mut self, device: &Device<H>, len: u32) -> Result<Span<'m>> {
-        Self::take(&mut self.writable, device, len)
-    }
-
-    fn take<H: Hooks>(span: &mut Span<'m>, device: &Device<H>, len: u32) -> Result<Span<'m>> {
-        span.take(len as usize).ok_or_else(|| {
-            device.violated(Requirement::DataOrder);
-            StatusError::Generic
-        })
-    }
-}
-
-/// Performs the request. Returns the number of bytes written, or the status of the failed request.
-/// A hook may choose a status that the specification does not define, so the error is a number.
-fn execute<H: Hooks>(
+/// Looks the session of a request up, or creates the one of a stateless request, and assigns the
+/// memory. Returns the status of a rejected request. A hook may choose a status that the
+/// specification does not define, so the error is a number.
+fn prepare<'m, H: Hooks>(
     device: &Device<H>,
     id: RequestId,
-    scratch: &mut Scratch,
     mode: Mode,
     request: &Request,
-    mut rest: Rest<'_>,
+    mut rest: Rest<'m>,
     algorithm: &mut &'static str,
-) -> std::result::Result<u32, u8> {
-    if !device.is_ready() || request.total() > device.base.max_size {
-        return Err(StatusError::Generic.into());
-    }
+) -> std::result::Result<(SessionRef, Parts<'m>), u8> {
     rest.input(device, request.fixed_len as u32)?;
-    let session = match (mode, request.stateless) {
-        (Mode::Stateless, Some(parameters)) => {
+    let session = match (mode, request.stateless, id.queue) {
+        (Mode::Stateless, Some(parameters), _) => {
             check_key_lens(device, parameters)?;
             let (key_len, auth_key_len) = parameters.key_lens();
             let key: Zeroizing<_> = rest.input(device, key_len)?.to_vec();
             let auth_key: Zeroizing<_> = rest.input(device, auth_key_len)?.to_vec();
             let (capabilities, config) = (&device.capabilities, &device.base);
-            Arc::new(Session::new(
+            Arc::new(Arc::new(Session::new(
                 parameters,
                 &key,
                 &auth_key,
                 capabilities,
                 config,
                 device.features(),
-            )?)
+            )?))
         }
-        _ => device.sessions.get(request.header.session_id).ok_or_else(|| {
-            device.violated(Requirement::SessionId);
-            StatusError::InvSess
-        })?,
+        (.., QueueId::Data(queue)) => {
+            device.sessions.find(queue, request.header.session_id).ok_or_else(|| {
+                device.violated(Requirement::SessionId);
+                StatusError::InvSess
+            })?
+        }
+        (.., QueueId::Control) => return Err(StatusError::Generic.into()),
     };
     *algorithm = session.algorithm;
     if session.parameters.service() != request.operation.service() {
@@ -212,71 +186,31 @@ fn execute<H: Hooks>(
     let parts = parts(device, &session, request, mode, &mut rest)?;
     let exact = rest.readable.is_empty() && rest.writable.is_empty();
     device.check(Requirement::Exact, exact && !request.lengths.leaves_room());
-    if let Some(status) = device.hooks.reject_data(id) {
-        return Err(status);
+    match device.hooks.reject_data(id) {
+        Some(status) => Err(status),
+        None => Ok((session, parts)),
     }
-    let written = operate(device, &session, request, &parts, scratch)?;
-    device.hooks.processed(id, &session, request, &parts)?;
-    Ok(written)
 }
 
-/// Assigns the memory after the fixed-length fields, in the order of the layout.
-fn parts<'m, H: Hooks>(
+/// Performs a request. Returns the number of bytes written, or the status of the failed request.
+fn perform<H: Hooks>(
     device: &Device<H>,
-    session: &Session,
+    id: RequestId,
+    session: &Arc<Session>,
     request: &Request,
-    mode: Mode,
-    rest: &mut Rest<'m>,
-) -> Result<Parts<'m>> {
-    let mut parts = Parts::default();
-    match request.lengths {
-        Lengths::Cipher { iv_len, src_data_len, dst_data_len } => {
-            parts.iv = rest.input(device, iv_len)?;
-            parts.src = rest.input(device, src_data_len)?;
-            parts.dst = rest.output(device, dst_data_len)?;
-        }
-        Lengths::Chain(lengths) => {
-            parts.iv = rest.input(device, lengths.iv_len)?;
-            // The order of a stateless request is fixed. Devices differ on the order in session
-            // mode.
-            let aad_first = mode != Mode::Session || device.chain_aad_first();
-            if aad_first {
-                parts.aad = rest.input(device, lengths.aad_len)?;
-            }
-            parts.src = rest.input(device, lengths.src_data_len)?;
-            if !aad_first {
-                parts.aad = rest.input(device, lengths.aad_len)?;
-            }
-            parts.dst = rest.output(device, lengths.dst_data_len)?;
-            parts.result = rest.output(device, lengths.hash_result_len)?;
-        }
-        Lengths::Digest { src_data_len, hash_result_len } => {
-            parts.src = rest.input(device, src_data_len)?;
-            parts.result = rest.output(device, hash_result_len)?;
-        }
-        Lengths::Aead { iv_len, aad_len, src_data_len, dst_data_len, .. } => {
-            parts.iv = rest.input(device, session.iv_field_len(&device.capabilities, iv_len))?;
-            parts.src = rest.input(device, src_data_len)?;
-            parts.aad = rest.input(device, aad_len)?;
-            parts.dst = rest.output(device, dst_data_len)?;
-        }
-        Lengths::Akcipher { src_data_len, dst_data_len } => {
-            parts.src = rest.input(device, src_data_len)?;
-            if request.operation == Operation::AkcipherVerify {
-                parts.digest = rest.input(device, dst_data_len)?;
-            } else {
-                parts.dst = rest.output(device, dst_data_len)?;
-            }
-        }
-    }
-    Ok(parts)
+    parts: &Parts<'_>,
+    scratch: &mut Scratch,
+) -> std::result::Result<u32, u8> {
+    let written = operate(device, session, request, parts, scratch)?;
+    device.hooks.processed(id, session, request, parts)?;
+    Ok(written)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::capabilities::Capabilities;
-    use crate::memory::Slice;
+    use crate::memory::{Slice, Slices, Span};
 
     /// The request uses the scratch buffers, because its data is scattered and XTS needs it
     /// contiguous.
@@ -300,14 +234,14 @@ mod tests {
         request[64] = 1;
         request.resize(72 + 16 + 40, 0x5a);
         let mut result = [0xff; 41];
-        let (readable, writable) = (Slice::from(&mut request[..]), Slice::from(&mut result[..]));
-        let mut chain = Chain::default();
-        for at in 0..readable.len() {
-            chain.readable.push(readable.subslice(at, 1).unwrap());
+        fn cut(bytes: &mut [u8]) -> Slices<'_> {
+            let mut slices = Slices::default();
+            let slice = Slice::from(bytes);
+            (0..slice.len()).for_each(|at| slices.push(slice.subslice(at, 1).unwrap()));
+            slices
         }
-        for at in 0..writable.len() {
-            chain.writable.push(writable.subslice(at, 1).unwrap());
-        }
+        let (readable, writable) = (cut(&mut request), cut(&mut result));
+        let chain = Chain { readable: readable.span(), writable: writable.span() };
         let mut scratch = Scratch::default();
         assert_eq!(device.data(0, &mut scratch, &chain), 41);
         assert!(scratch.data.is_empty() && scratch.data.capacity() >= 40);

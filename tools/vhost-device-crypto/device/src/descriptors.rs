@@ -6,9 +6,11 @@
 //! parse a popped chain again later, and returns an error for each kind of invalid chain.
 
 use virtio_queue::desc::split::Descriptor;
-use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
+use vm_memory::{
+    Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, VolatileMemory,
+};
 
-use crate::memory::{is_read_only, Chain};
+use crate::memory::{is_read_only, Chain, Slice, Slices};
 
 /// The length of a descriptor, in bytes, in either format.
 pub(crate) const DESCRIPTOR_LEN: u32 = 16;
@@ -56,16 +58,52 @@ pub enum ChainError {
     IndirectNext,
 }
 
-/// A parsed chain and its properties.
-#[derive(Debug)]
+/// A parsed chain and its properties. A queue uses the same one for all requests, which saves
+/// allocations.
+#[derive(Debug, Default)]
 pub struct ParsedChain<'m> {
-    /// The memory.
-    pub chain: Chain<'m>,
+    readable: Slices<'m>,
+    writable: Slices<'m>,
     /// Whether all readable descriptors precede all writable descriptors.
     pub in_order: bool,
     /// Whether a descriptor has a length of 0. This device ignores such descriptors; QEMU's device
     /// fails.
     pub has_empty: bool,
+    /// The region of the last buffer. Most buffers are in the same region.
+    window: Option<Window<'m>>,
+}
+
+impl ParsedChain<'_> {
+    /// Returns the memory.
+    pub fn chain(&self) -> Chain<'_> {
+        Chain { readable: self.readable.span(), writable: self.writable.span() }
+    }
+}
+
+/// A region of guest memory.
+#[derive(Clone, Copy, Debug)]
+struct Window<'m> {
+    start: u64,
+    memory: Slice<'m>,
+    read_only: bool,
+}
+
+impl<'m> Window<'m> {
+    /// Returns the region that contains an address.
+    fn find(memory: &'m GuestMemoryMmap, address: GuestAddress) -> Option<Self> {
+        let region = memory.find_region(address)?;
+        Some(Window {
+            start: region.start_addr().0,
+            memory: region.as_volatile_slice().ok()?,
+            read_only: is_read_only(region),
+        })
+    }
+
+    /// Returns a part of the region, or `None` if a byte is outside.
+    fn get(&self, address: GuestAddress, len: usize) -> Option<Slice<'m>> {
+        let offset = usize::try_from(address.0.checked_sub(self.start)?).ok()?;
+        self.memory.subslice(offset, len).ok()
+    }
 }
 
 impl DescriptorTable {
@@ -74,13 +112,14 @@ impl DescriptorTable {
         &self,
         memory: &'m GuestMemoryMmap,
         head: u16,
-    ) -> Result<ParsedChain<'m>, ChainError> {
-        let mut chain = ChainBuilder::new(memory, self.max_len);
-        let (mut address, mut size) = (self.address, u32::from(self.size));
+        parsed: &mut ParsedChain<'m>,
+    ) -> Result<(), ChainError> {
+        let mut chain = ChainBuilder::new(memory, self.max_len, parsed);
+        let mut table = Table::new(&mut chain, self.address, self.size.into());
         let mut index = u32::from(head);
         let mut indirect = false;
         for _ in 0..self.size {
-            let mut descriptor = read(memory, address, size, index)?;
+            let mut descriptor = table.read(memory, index)?;
             if descriptor.refers_to_indirect_table() {
                 if indirect {
                     return Err(ChainError::Nested);
@@ -93,15 +132,15 @@ impl DescriptorTable {
                     return Err(ChainError::IndirectLen(table_len));
                 }
                 indirect = true;
-                (address, size) = (descriptor.addr(), table_len / DESCRIPTOR_LEN);
-                descriptor = read(memory, address, size, 0)?;
+                table = Table::new(&mut chain, descriptor.addr(), table_len / DESCRIPTOR_LEN);
+                descriptor = table.read(memory, 0)?;
                 if descriptor.refers_to_indirect_table() {
                     return Err(ChainError::Nested);
                 }
             }
             chain.push(descriptor.addr(), descriptor.len(), descriptor.is_write_only())?;
             if !descriptor.has_next() {
-                return Ok(chain.finish());
+                return Ok(());
             }
             index = u32::from(descriptor.next());
         }
@@ -110,17 +149,19 @@ impl DescriptorTable {
 }
 
 /// Builds a chain from descriptors.
-pub struct ChainBuilder<'m> {
+pub struct ChainBuilder<'m, 'p> {
     memory: &'m GuestMemoryMmap,
     /// Number of bytes that can still be added.
     left: u64,
-    parsed: ParsedChain<'m>,
+    parsed: &'p mut ParsedChain<'m>,
 }
 
-impl<'m> ChainBuilder<'m> {
-    /// Starts a chain of at most `max_len` bytes.
-    pub fn new(memory: &'m GuestMemoryMmap, max_len: u64) -> Self {
-        let parsed = ParsedChain { chain: Chain::default(), in_order: true, has_empty: false };
+impl<'m, 'p> ChainBuilder<'m, 'p> {
+    /// Starts a chain of at most `max_len` bytes, which replaces the contents of `parsed`.
+    pub fn new(memory: &'m GuestMemoryMmap, max_len: u64, parsed: &'p mut ParsedChain<'m>) -> Self {
+        parsed.readable.clear();
+        parsed.writable.clear();
+        (parsed.in_order, parsed.has_empty) = (true, false);
         ChainBuilder { memory, left: max_len, parsed }
     }
 
@@ -133,14 +174,35 @@ impl<'m> ChainBuilder<'m> {
     ) -> Result<(), ChainError> {
         self.left = self.left.checked_sub(len.into()).ok_or(ChainError::TooBig)?;
         self.parsed.has_empty |= len == 0;
-        let chain = &mut self.parsed.chain;
-        let span = if writable {
-            &mut chain.writable
-        } else {
-            self.parsed.in_order &= chain.writable.is_empty() || len == 0;
-            &mut chain.readable
+        if !writable {
+            self.parsed.in_order &= self.parsed.writable.is_empty() || len == 0;
+        }
+        let Some((slice, read_only)) = self.in_region(address, len as usize) else {
+            return self.push_across_regions(address, len, writable);
         };
-        // A buffer that crosses the border of two regions has more than one slice.
+        if writable && read_only && len != 0 {
+            return Err(ChainError::ReadOnly(address.0, len));
+        }
+        self.span(writable).push(slice);
+        Ok(())
+    }
+
+    /// Returns a buffer, and whether it is in read-only memory, if the buffer is in one region.
+    fn in_region(&mut self, address: GuestAddress, len: usize) -> Option<(Slice<'m>, bool)> {
+        let inside = |window: Window<'m>| Some((window.get(address, len)?, window.read_only));
+        self.parsed.window.and_then(inside).or_else(|| {
+            self.parsed.window = Window::find(self.memory, address);
+            self.parsed.window.and_then(inside)
+        })
+    }
+
+    /// Adds a buffer that crosses the border of two regions, and has more than one slice.
+    fn push_across_regions(
+        &mut self,
+        address: GuestAddress,
+        len: u32,
+        writable: bool,
+    ) -> Result<(), ChainError> {
         let mut at = address;
         for slice in self.memory.get_slices(address, len as usize) {
             let slice = slice.map_err(|_| ChainError::Buffer(address.0, len))?;
@@ -148,29 +210,53 @@ impl<'m> ChainBuilder<'m> {
                 return Err(ChainError::ReadOnly(address.0, len));
             }
             at = GuestAddress(at.0.wrapping_add(slice.len() as u64));
-            span.push(slice);
+            self.span(writable).push(slice);
         }
         Ok(())
     }
 
-    /// Returns the finished chain.
-    pub fn finish(self) -> ParsedChain<'m> {
-        self.parsed
+    fn span(&mut self, writable: bool) -> &mut Slices<'m> {
+        match writable {
+            true => &mut self.parsed.writable,
+            false => &mut self.parsed.readable,
+        }
     }
 }
 
-fn read(
-    memory: &GuestMemoryMmap,
-    table: GuestAddress,
+/// A table of descriptors.
+struct Table<'m> {
+    address: GuestAddress,
     size: u32,
-    index: u32,
-) -> Result<Descriptor, ChainError> {
-    if index >= size {
-        return Err(ChainError::Index(index));
+    /// The table's memory, if it is in one region.
+    memory: Option<Slice<'m>>,
+}
+
+impl<'m> Table<'m> {
+    fn new(chain: &mut ChainBuilder<'m, '_>, address: GuestAddress, size: u32) -> Self {
+        let len = size as usize * DESCRIPTOR_LEN as usize;
+        let memory = chain.in_region(address, len).map(|(slice, _)| slice);
+        Table { address, size, memory }
     }
-    let offset = u64::from(index) * u64::from(DESCRIPTOR_LEN);
-    let address = table.0.wrapping_add(offset);
-    // An address that wraps around is not in guest memory.
-    let descriptor = (address >= table.0).then(|| memory.read_obj(GuestAddress(address)).ok());
-    descriptor.flatten().ok_or(ChainError::Table(address))
+
+    /// Reads a descriptor. Each byte is read once, because the driver may change it.
+    fn read(&self, memory: &GuestMemoryMmap, index: u32) -> Result<Descriptor, ChainError> {
+        if index >= self.size {
+            return Err(ChainError::Index(index));
+        }
+        let offset = u64::from(index) * u64::from(DESCRIPTOR_LEN);
+        if let Some(table) = &self.memory {
+            let word =
+                |at: u64| table.get_ref::<u64>((offset + at) as usize).map(|word| word.load());
+            if let (Ok(address), Ok(rest)) = (word(0), word(8)) {
+                let rest = u64::from_le(rest);
+                let (len, flags, next) = (rest as u32, (rest >> 32) as u16, (rest >> 48) as u16);
+                return Ok(Descriptor::new(u64::from_le(address), len, flags, next));
+            }
+        }
+        let address = self.address.0.wrapping_add(offset);
+        // An address that wraps around is not in guest memory.
+        let inside = address >= self.address.0;
+        let descriptor = inside.then(|| memory.read_obj(GuestAddress(address)).ok());
+        descriptor.flatten().ok_or(ChainError::Table(address))
+    }
 }

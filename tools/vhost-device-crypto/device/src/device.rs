@@ -50,7 +50,11 @@ impl<H: Hooks> Device<H> {
     /// Creates a device that is ready and has no sessions.
     pub fn new(capabilities: Capabilities, hooks: H) -> Self {
         Device {
-            sessions: SessionTable::new(capabilities.table_size, capabilities.session_ids),
+            sessions: SessionTable::new(
+                capabilities.table_size,
+                capabilities.session_ids,
+                capabilities.queues,
+            ),
             base: capabilities.config(),
             akcipher_limit: RateLimit::new(capabilities.akcipher_rate),
             capabilities,

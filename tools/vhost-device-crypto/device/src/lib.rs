@@ -6,6 +6,7 @@
 //! [`Hooks`](hooks::Hooks) another crate can observe and alter what the device does. `Device<()>`
 //! has no hooks and no code for them.
 
+mod akcipher;
 pub mod capabilities;
 mod chaining;
 pub mod control;

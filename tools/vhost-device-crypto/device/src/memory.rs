@@ -28,11 +28,60 @@ pub fn is_read_only(region: &GuestRegionMmap) -> bool {
 /// Contiguous bytes that the guest may change at any time.
 pub type Slice<'m> = VolatileSlice<'m, ()>;
 
-/// A sequence of slices, none of which is empty.
+/// Slices one after another, none of which is empty. The memory of a [`Span`] that has several.
 #[derive(Clone, Debug, Default)]
-pub struct Span<'m> {
+pub struct Slices<'m> {
     slices: SmallVec<[Slice<'m>; 8]>,
     len: usize,
+}
+
+impl<'m> Slices<'m> {
+    /// Appends a slice, unless it is empty. The length cannot overflow, because slices refer to
+    /// mapped memory.
+    #[inline]
+    pub fn push(&mut self, slice: Slice<'m>) {
+        if !slice.is_empty() {
+            self.len += slice.len();
+            self.slices.push(slice);
+        }
+    }
+
+    /// Removes all slices and keeps the allocation.
+    pub fn clear(&mut self) {
+        self.slices.clear();
+        self.len = 0;
+    }
+
+    /// Returns whether there are no slices.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Returns the bytes of all slices.
+    #[inline]
+    pub fn span(&self) -> Span<'_> {
+        match self.slices.split_first() {
+            Some((&first, rest)) => Span { first, rest, len: self.len },
+            None => Span::new(),
+        }
+    }
+}
+
+/// A sequence of bytes in one or more slices.
+#[derive(Clone, Copy, Debug)]
+pub struct Span<'m> {
+    /// The slice with the first byte. It starts with this byte, ends with the span if it has the
+    /// last byte, and is empty only if the span is.
+    first: Slice<'m>,
+    /// The slices that follow. The last byte of the span may be before their end.
+    rest: &'m [Slice<'m>],
+    len: usize,
+}
+
+impl Default for Span<'_> {
+    fn default() -> Self {
+        Span { first: Slice::from(&mut [][..]), rest: &[], len: 0 }
+    }
 }
 
 impl<'m> Span<'m> {
@@ -42,6 +91,7 @@ impl<'m> Span<'m> {
     }
 
     /// Returns the number of bytes.
+    #[inline]
     pub fn len(&self) -> usize {
         self.len
     }
@@ -52,85 +102,106 @@ impl<'m> Span<'m> {
     }
 
     /// Returns the slices, none of which is empty.
-    pub fn slices(&self) -> &[Slice<'m>] {
-        &self.slices
+    pub fn slices(&self) -> impl Iterator<Item = Slice<'m>> {
+        let mut left = *self;
+        std::iter::from_fn(move || {
+            let slice = left.first;
+            left.skip(slice.len());
+            (!slice.is_empty()).then_some(slice)
+        })
+    }
+
+    /// Returns the first bytes, up to the end of a slice. Empty only if the span is.
+    pub fn first(&self) -> Slice<'m> {
+        self.first
     }
 
     /// Returns the bytes as one slice, or `None` if the span is empty or has several slices.
     pub fn contiguous(&self) -> Option<Slice<'m>> {
-        match self.slices[..] {
-            [slice] => Some(slice),
-            _ => None,
-        }
+        (!self.is_empty() && self.first.len() == self.len).then_some(self.first)
     }
 
-    /// Appends a slice, unless it is empty. The length cannot overflow, because slices refer to
-    /// mapped memory.
-    pub fn push(&mut self, slice: Slice<'m>) {
-        if !slice.is_empty() {
-            self.len += slice.len();
-            self.slices.push(slice);
+    /// Removes the first `count` bytes, or all if there are fewer.
+    pub fn skip(&mut self, count: usize) {
+        let mut count = count.min(self.len);
+        self.len -= count;
+        while count >= self.first.len() {
+            let Some((&next, rest)) = self.rest.split_first() else { break };
+            count -= self.first.len();
+            (self.first, self.rest) = (next, rest);
         }
-    }
-
-    /// Appends all slices of another span.
-    pub fn extend(&mut self, other: &Span<'m>) {
-        other.slices.iter().for_each(|&slice| self.push(slice));
+        let end = self.first.len().min(count + self.len);
+        self.first = part(self.first, count, end);
     }
 
     /// Returns a span of the `len` bytes from `offset` on, or `None` if this span is too short.
     pub fn get(&self, offset: usize, len: usize) -> Option<Span<'m>> {
-        let end = offset.checked_add(len)?;
-        if end > self.len {
+        if offset.checked_add(len)? > self.len {
             return None;
         }
-        let mut out = Span::new();
-        let mut at = 0;
-        for slice in &self.slices {
-            let from = offset.clamp(at, at + slice.len()) - at;
-            let to = end.clamp(at, at + slice.len()) - at;
-            out.push(slice.subslice(from, to - from).ok()?);
-            at += slice.len();
-        }
+        let mut out = *self;
+        out.skip(offset);
+        out.len = len;
+        out.first = part(out.first, 0, out.first.len().min(len));
         Some(out)
     }
 
     /// Removes and returns the first `len` bytes. Returns `None` if the span is too short.
+    #[inline]
     pub fn take(&mut self, len: usize) -> Option<Span<'m>> {
+        // Most parts of a request are in one slice.
+        if len < self.first.len() {
+            let (front, rest) = self.first.split_at(len).ok()?;
+            (self.first, self.len) = (rest, self.len - len);
+            return Some(front.into());
+        }
         let front = self.get(0, len)?;
-        *self = self.get(len, self.len - len)?;
+        self.skip(len);
         Some(front)
     }
 
     /// Removes and returns the last byte.
     pub fn take_last(&mut self) -> Option<Slice<'m>> {
-        let last = self.slices.last_mut()?;
-        let at = last.len() - 1;
-        let byte = last.subslice(at, 1).ok()?;
-        *last = last.subslice(0, at).ok()?;
-        if last.is_empty() {
-            self.slices.pop();
+        let at = self.len.checked_sub(1)?;
+        if at < self.first.len() {
+            let (front, last) = self.first.split_at(at).ok()?;
+            *self = front.into();
+            return Some(last);
         }
-        self.len -= 1;
-        Some(byte)
+        let last = self.get(at, 1)?;
+        *self = self.get(0, at)?;
+        Some(last.first)
     }
 
     /// Copies bytes from the span until `to` is full or the span ends. Returns the number of bytes.
     pub fn read(&self, to: &mut [u8]) -> usize {
-        let mut copied = 0;
-        for slice in &self.slices {
-            copied += slice.copy_to(&mut to[copied..]);
+        if to.len() <= self.first.len() {
+            return self.first.copy_to(to);
+        }
+        let mut done = 0;
+        for slice in self.slices() {
+            done += slice.copy_to(&mut to[done..]);
+            if done == to.len() {
+                break;
+            }
         }
         copied
     }
 
     /// Copies bytes to the span until `from` or the span ends. Returns the number of bytes.
     pub fn write(&self, from: &[u8]) -> usize {
-        let mut copied = 0;
-        for slice in &self.slices {
-            let len = slice.len().min(from.len() - copied);
-            slice.copy_from(&from[copied..copied + len]);
-            copied += len;
+        if from.len() <= self.first.len() {
+            self.first.copy_from(from);
+            return from.len();
+        }
+        let mut done = 0;
+        for slice in self.slices() {
+            let len = slice.len().min(from.len() - done);
+            slice.copy_from(&from[done..done + len]);
+            done += len;
+            if done == from.len() {
+                break;
+            }
         }
         copied
     }
@@ -145,10 +216,13 @@ impl<'m> Span<'m> {
 
 impl<'m> From<Slice<'m>> for Span<'m> {
     fn from(slice: Slice<'m>) -> Self {
-        let mut span = Span::new();
-        span.push(slice);
-        span
+        Span { first: slice, rest: &[], len: slice.len() }
     }
+}
+
+/// Returns the bytes of a slice from `start` to `end`, which are not beyond its end.
+fn part(slice: Slice<'_>, start: usize, end: usize) -> Slice<'_> {
+    slice.subslice(start, end - start).unwrap_or(Slice::from(&mut [][..]))
 }
 
 impl<'m> From<&'m mut [u8]> for Span<'m> {
@@ -158,7 +232,7 @@ impl<'m> From<&'m mut [u8]> for Span<'m> {
 }
 
 /// The memory of a request: the buffers of a descriptor chain.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Chain<'m> {
     /// The device-readable bytes.
     pub readable: Span<'m>,
@@ -179,24 +253,24 @@ impl Chain<'_> {
 mod tests {
     use super::*;
 
-    /// Divides a buffer into slices of these lengths.
-    fn cut<'a>(bytes: &'a mut [u8], lens: &[usize]) -> Span<'a> {
+    fn pieces<'a>(bytes: &'a mut [u8], cuts: &[usize]) -> Slices<'a> {
         let slice = Slice::from(bytes);
-        let mut span = Span::new();
+        let mut slices = Slices::default();
         let mut at = 0;
-        for &len in lens {
-            span.push(slice.subslice(at, len).unwrap());
+        for &len in cuts {
+            slices.push(slice.subslice(at, len).unwrap());
             at += len;
         }
-        span
+        slices
     }
 
     #[test]
     fn contents_do_not_depend_on_the_slices() {
-        let expected: Vec<u8> = (0..32).collect();
-        for lens in [&[32][..], &[1, 31], &[0, 8, 8, 0, 16], &[31, 1], &[4; 8]] {
-            let mut bytes = expected.clone();
-            let mut span = cut(&mut bytes, lens);
+        let want: Vec<u8> = (0..32).collect();
+        for cuts in [&[32][..], &[1, 31], &[0, 8, 8, 0, 16], &[31, 1], &[4; 8]] {
+            let mut bytes = want.clone();
+            let slices = pieces(&mut bytes, cuts);
+            let mut span = slices.span();
             for offset in 0..=32 {
                 for len in 0..=32 - offset {
                     let part = span.get(offset, len).unwrap();
@@ -212,7 +286,7 @@ mod tests {
             assert_eq!(span.to_vec()[..], expected[7..31]);
             assert!(span.take(25).is_none());
             assert_eq!(span.write(&[0xaa; 64]), 24);
-            drop(span);
+            drop(slices);
             assert_eq!(bytes[7..31], [0xaa; 24]);
             assert_eq!((bytes[6], bytes[31]), (6, 31));
         }

@@ -110,6 +110,8 @@ pub struct Context {
     ctx: CipherCtx,
     direction: Direction,
     block_len: usize,
+    /// The length of an IV. The library would look it up for each message.
+    iv_len: usize,
 }
 
 impl Context {
@@ -117,6 +119,7 @@ impl Context {
     pub fn new(cipher: &CipherRef, direction: Direction, key: &[u8]) -> Result<Self> {
         let mut context = Self::without_key(cipher, direction)?;
         context.set_key(key)?;
+        context.iv_len = context.ctx.iv_length();
         Ok(context)
     }
 
@@ -135,13 +138,14 @@ impl Context {
             context.ctx.set_tag_length(tag_len)?;
         }
         context.set_key(key)?;
+        context.iv_len = iv_len;
         Ok(context)
     }
 
     fn without_key(cipher: &CipherRef, direction: Direction) -> Result<Self> {
-        let mut context =
-            Context { ctx: CipherCtx::new()?, direction, block_len: cipher.block_size() };
-        context.init(Some(cipher), None, None)?;
+        let (ctx, block_len) = (CipherCtx::new()?, cipher.block_size());
+        let mut context = Context { ctx, direction, block_len, iv_len: 0 };
+        context.init(Some(cipher), None)?;
         context.ctx.set_padding(false);
         Ok(context)
     }
@@ -150,28 +154,35 @@ impl Context {
         if self.ctx.key_length() != key.len() {
             self.ctx.set_key_length(key.len())?;
         }
-        self.init(None, Some(key), None)
+        self.init(None, Some(key))
     }
 
-    fn init(
-        &mut self,
-        cipher: Option<&CipherRef>,
-        key: Option<&[u8]>,
-        iv: Option<&[u8]>,
-    ) -> Result<()> {
+    fn init(&mut self, cipher: Option<&CipherRef>, key: Option<&[u8]>) -> Result<()> {
         match self.direction {
-            Direction::Encrypt => self.ctx.encrypt_init(cipher, key, iv)?,
-            Direction::Decrypt => self.ctx.decrypt_init(cipher, key, iv)?,
+            Direction::Encrypt => self.ctx.encrypt_init(cipher, key, None)?,
+            Direction::Decrypt => self.ctx.decrypt_init(cipher, key, None)?,
         }
         Ok(())
     }
 
     /// Starts a message. Fails if the cipher does not have this IV length.
     pub fn set_iv(&mut self, iv: &[u8]) -> Result<()> {
-        if iv.len() != self.ctx.iv_length() {
+        if iv.len() != self.iv_len {
             return Err(StatusError::Generic);
         }
-        self.init(None, None, Some(iv))
+        // SAFETY: The context is valid, and keeps cipher, key and direction if they are null or -1.
+        // `iv` has as many bytes as the library reads.
+        let code = unsafe {
+            ffi::EVP_CipherInit_ex(
+                self.ctx.as_ptr(),
+                ptr::null(),
+                ptr::null_mut(),
+                ptr::null(),
+                iv.as_ptr(),
+                -1,
+            )
+        };
+        check(code)
     }
 
     /// Encrypts or decrypts `src` to the first bytes of `dst`, which is either the same memory or

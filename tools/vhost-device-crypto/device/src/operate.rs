@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Performs the operation of a parsed data request.
 
+use std::sync::Arc;
+
+use crate::akcipher::{store, Task};
 use crate::capabilities::{ChainDigest, SessionAad};
 use crate::device::{Device, Scratch};
 use crate::hooks::Hooks;
 use crate::parts::Parts;
-use crate::protocol::algorithm::{ChainOrder, Direction, RsaPadding};
+use crate::protocol::algorithm::{ChainOrder, Direction};
 use crate::protocol::control::{Chain, Parameters};
 use crate::protocol::data::{Lengths, Operation, Request};
 use crate::protocol::Layout;
 use crate::requirement::Requirement;
-use crate::session::{Engine, Session, MAX_AKCIPHER_KEY_LEN};
+use crate::session::{Engine, Session};
 use crate::status::{Result, StatusError};
 
 /// Maximum length of an IV, in bytes.
@@ -20,7 +23,7 @@ const MAX_IV_LEN: usize = 64;
 /// status.
 pub(crate) fn operate<H: Hooks>(
     device: &Device<H>,
-    session: &Session,
+    session: &Arc<Session>,
     request: &Request,
     parts: &Parts<'_>,
     scratch: &mut Scratch,
@@ -129,7 +132,7 @@ pub(crate) fn operate<H: Hooks>(
             Ok(dst.len() as u32)
         }
         (Engine::Rsa(_) | Engine::Ecdsa(_), operation, ..) => {
-            akcipher(device, session, operation, parts, output)
+            store(&Task::new(device, session, operation, parts)?.run()?, parts)
         }
         // A cipher request in a session of a chain, or a chained request in a session of a cipher.
         _ => {
@@ -137,54 +140,4 @@ pub(crate) fn operate<H: Hooks>(
             Err(StatusError::Generic)
         }
     }
-}
-
-fn akcipher<H: Hooks>(
-    device: &Device<H>,
-    session: &Session,
-    operation: Operation,
-    parts: &Parts<'_>,
-    output: &mut Vec<u8>,
-) -> Result<u32> {
-    // No valid input is longer than the longest key.
-    if parts.src.len() > MAX_AKCIPHER_KEY_LEN as usize {
-        return Err(StatusError::Generic);
-    }
-    let src = parts.src.to_vec();
-    let raw = matches!(
-        session.parameters,
-        Parameters::Akcipher { detail: [padding, _], .. } if padding == RsaPadding::Raw.number()
-    );
-    let signs = matches!(operation, Operation::AkcipherSign | Operation::AkcipherVerify);
-    if let (Engine::Rsa(rsa), true) = (&session.engine, raw) {
-        // A shorter number is served as well, because its value is unambiguous.
-        device.check(Requirement::Raw, !signs && src.len() == rsa.modulus_len());
-        if signs {
-            return Err(StatusError::Generic);
-        }
-    }
-    match (&session.engine, operation) {
-        (Engine::Rsa(rsa), Operation::AkcipherEncrypt) => rsa.encrypt(&src, output)?,
-        (Engine::Rsa(rsa), Operation::AkcipherDecrypt) => rsa.decrypt(&src, output)?,
-        (Engine::Rsa(rsa), Operation::AkcipherSign) => rsa.sign(&src, output)?,
-        (Engine::Rsa(rsa), Operation::AkcipherVerify) => {
-            rsa.verify(&src, &parts.digest.to_vec())?
-        }
-        (Engine::Ecdsa(ecdsa), Operation::AkcipherSign) => ecdsa.sign(&src, output)?,
-        (Engine::Ecdsa(ecdsa), Operation::AkcipherVerify) => {
-            ecdsa.verify(&src, &parts.digest.to_vec())?;
-        }
-        _ => return Err(StatusError::NotSupp),
-    }
-    if output.len() > parts.dst.len() {
-        return Err(StatusError::Generic);
-    }
-    let written = parts.dst.write(output);
-    // The used ring reports the length of a shorter result plus 1 for the status. The specification
-    // requires the device to write all bytes that it reports, so write one more byte after the
-    // result.
-    if let Some(byte) = parts.dst.get(written, 1) {
-        byte.write(&[0]);
-    }
-    Ok(written as u32)
 }

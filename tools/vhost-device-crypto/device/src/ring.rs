@@ -85,13 +85,14 @@ pub trait Ring: Send {
     /// Pops the next request, if there is one.
     fn pop(&mut self, memory: &GuestMemoryMmap) -> Result<Option<PoppedChain>, RingError>;
 
-    /// Parses the chain of a request, which may have at most `max_len` bytes.
+    /// Parses the chain of a request, which may have at most `max_len` bytes, to `parsed`.
     fn parse<'m>(
         &self,
         memory: &'m GuestMemoryMmap,
         popped: &PoppedChain,
         max_len: u64,
-    ) -> Result<ParsedChain<'m>, ChainError>;
+        parsed: &mut ParsedChain<'m>,
+    ) -> Result<(), ChainError>;
 
     /// Adds used entries to the ring. There must not be more than [`Ring::size`].
     fn publish(&mut self, memory: &GuestMemoryMmap, used: &[UsedElem]) -> Result<(), RingError>;

@@ -11,23 +11,22 @@ use crypto_test_device::instrument;
 use crypto_test_device::trace::Trace;
 use libfuzzer_sys::fuzz_target;
 use virtio_crypto_device::capabilities::Capabilities;
-use virtio_crypto_device::memory::{Chain, Slice, Span};
+use virtio_crypto_device::memory::{Chain, Slice, Slices};
 use virtio_crypto_device::protocol::feature;
 
 /// Capacity of the session table. It is small, so that the table is sometimes full.
 const TABLE_SIZE: usize = 8;
 
-/// Divides a buffer into segments.
-fn cut(bytes: &mut [u8], segment_len: usize) -> Span<'_> {
+fn cut(bytes: &mut [u8], size: usize) -> Slices<'_> {
     let slice = Slice::from(bytes);
-    let mut span = Span::new();
+    let mut slices = Slices::default();
     let mut at = 0;
     while at < slice.len() {
-        let len = segment_len.min(slice.len() - at);
-        span.push(slice.subslice(at, len).unwrap());
+        let len = size.min(slice.len() - at);
+        slices.push(slice.subslice(at, len).unwrap());
         at += len;
     }
-    span
+    slices
 }
 
 fuzz_target!(|input: &[u8]| {
@@ -40,15 +39,12 @@ fuzz_target!(|input: &[u8]| {
         let len = usize::from(u16::from_le_bytes([*low, *high])).min(tail.len());
         let (request, next) = tail.split_at(len);
         rest = next;
-        let (mut readable, mut writable) =
-            (request.to_vec(), vec![0xff; usize::from(*writable_len)]);
-        let segment_len = usize::from(*segment) + 1;
-        let chain = Chain {
-            readable: cut(&mut readable, segment_len),
-            writable: cut(&mut writable, segment_len),
-        };
+        let (mut readable, mut writable) = (request.to_vec(), vec![0xff; usize::from(*room)]);
+        let size = usize::from(*pieces) + 1;
+        let (from, to) = (cut(&mut readable, size), cut(&mut writable, size));
+        let chain = Chain { readable: from.span(), writable: to.span() };
         let written = device.control(&chain) as usize;
-        drop(chain);
+        drop((from, to));
         assert!(written <= writable.len());
         // Without a session ID, the device only writes the status and the padding after the ID.
         let end = if written == 0 && writable.len() >= 16 { 16 } else { written };

@@ -19,20 +19,19 @@ use openssl::nid::Nid;
 use openssl::rsa::Rsa;
 use virtio_crypto_device::capabilities::Capabilities;
 use virtio_crypto_device::device::Scratch;
-use virtio_crypto_device::memory::{Chain, Slice, Span};
+use virtio_crypto_device::memory::{Chain, Slice, Slices, Span};
 use virtio_crypto_device::protocol::feature;
 
-/// Divides a buffer into segments.
-fn cut(bytes: &mut [u8], segment_len: usize) -> Span<'_> {
+fn cut(bytes: &mut [u8], size: usize) -> Slices<'_> {
     let slice = Slice::from(bytes);
-    let mut span = Span::new();
+    let mut slices = Slices::default();
     let mut at = 0;
     while at < slice.len() {
-        let len = segment_len.min(slice.len() - at);
-        span.push(slice.subslice(at, len).unwrap());
+        let len = size.min(slice.len() - at);
+        slices.push(slice.subslice(at, len).unwrap());
         at += len;
     }
-    span
+    slices
 }
 
 /// Creates a session with these fields, if the device supports the algorithm. `natural` is the
@@ -125,14 +124,12 @@ fuzz_target!(|input: &[u8]| {
         let writable_len = usize::from(u16::from_le_bytes([*writable_low, *writable_high]));
         let (request, next) = tail.split_at(len);
         rest = next;
-        let (mut readable, mut writable) = (request.to_vec(), vec![0xff; writable_len]);
-        let segment_len = usize::from(*segment) + 1;
-        let chain = Chain {
-            readable: cut(&mut readable, segment_len),
-            writable: cut(&mut writable, segment_len),
-        };
+        let (mut readable, mut writable) = (request.to_vec(), vec![0xff; room]);
+        let size = usize::from(*pieces) + 1;
+        let (from, to) = (cut(&mut readable, size), cut(&mut writable, size));
+        let chain = Chain { readable: from.span(), writable: to.span() };
         let written = device.data(0, &mut scratch, &chain) as usize;
-        drop(chain);
+        drop((from, to));
         assert!(written <= writable.len());
         assert!(writable.last().is_none_or(|&status| status <= 6));
         if let Some((&status, output)) = writable.split_last() {

@@ -6,7 +6,7 @@ mod driver;
 use crypto_test_device::violations;
 use driver::{Bench, AVAIL, BORDER, BUFFERS, END, INDIRECT, NEXT, TABLE, USED, WRITE};
 use vhost_user_backend::VringT;
-use virtio_crypto_device::descriptors::{ChainError, DescriptorTable};
+use virtio_crypto_device::descriptors::{ChainError, DescriptorTable, ParsedChain};
 use virtio_crypto_device::memory::Span;
 use virtio_crypto_device::requirement::Requirement;
 use vm_memory::{GuestAddress, GuestAddressSpace, GuestMemoryMmap};
@@ -16,6 +16,12 @@ const INDIRECT_TABLE: u64 = 0x50_0000;
 
 fn table(size: u16) -> DescriptorTable {
     DescriptorTable { address: GuestAddress(TABLE), size, max_len: 2 << 20 }
+}
+
+/// Parses the chain at `head` of a ring of 16 descriptors.
+fn parse(memory: &GuestMemoryMmap, head: u16) -> Result<ParsedChain<'_>, ChainError> {
+    let mut parsed = ParsedChain::default();
+    table(16).parse(memory, head, &mut parsed).map(|()| parsed)
 }
 
 fn is_violated(bench: &Bench, requirement: Requirement) -> bool {
@@ -41,7 +47,7 @@ fn chain_error(descriptors: &[(u64, u32, u16, u16)]) -> ChainError {
     // The valid request has overwritten the first descriptor of the invalid chain.
     bench.ring.write_descriptor(TABLE, 0, descriptors[0]);
     let memory = bench.ring.memory.memory();
-    table(16).parse(&memory, 0).unwrap_err()
+    parse(&memory, 0).unwrap_err()
 }
 
 #[test]
@@ -81,7 +87,7 @@ fn invalid_indirect_tables_are_rejected() {
     bench.ring.write_descriptor(TABLE, 0, (END - 16, 32, INDIRECT, 0));
     bench.ring.write_descriptor(END - 16, 0, (BUFFERS, 1, NEXT, 1));
     let memory = bench.ring.memory.memory();
-    let error = table(16).parse(&memory, 0).unwrap_err();
+    let error = parse(&memory, 0).unwrap_err();
     assert_eq!(error, ChainError::Table(END));
 }
 
@@ -90,22 +96,22 @@ fn contents_of_indirect_tables_are_checked() {
     let bench = Bench::new(16);
     let memory = bench.ring.memory.memory();
     let at = INDIRECT_TABLE;
-    let parse = |len: u32| table(16).parse(&memory, 0).map(|parsed| (len, parsed));
-    let set = |len: u32| bench.ring.write_descriptor(TABLE, 0, (at, 16 * len, INDIRECT, 0));
+    let parse_first = |len: u32| parse(&memory, 0).map(|parsed| (len, parsed));
+    let set = |len: u32| bench.ring.describe(TABLE, 0, (at, 16 * len, INDIRECT, 0));
     // A nested table, as the first and as the last entry.
     set(2);
-    bench.ring.write_descriptor(at, 0, (at, 16, INDIRECT, 0));
-    assert_eq!(parse(2).unwrap_err(), ChainError::Nested);
-    bench.ring.write_descriptor(at, 0, (BUFFERS, 1, NEXT, 1));
-    bench.ring.write_descriptor(at, 1, (at, 16, INDIRECT, 0));
-    assert_eq!(parse(2).unwrap_err(), ChainError::Nested);
+    bench.ring.describe(at, 0, (at, 16, INDIRECT, 0));
+    assert_eq!(parse_first(2).unwrap_err(), ChainError::Nested);
+    bench.ring.describe(at, 0, (BUFFERS, 1, NEXT, 1));
+    bench.ring.describe(at, 1, (at, 16, INDIRECT, 0));
+    assert_eq!(parse_first(2).unwrap_err(), ChainError::Nested);
     // An index that exists in the table of the ring, but not in this table.
-    bench.ring.write_descriptor(at, 0, (BUFFERS, 1, NEXT, 2));
-    assert_eq!(parse(2).unwrap_err(), ChainError::Index(2));
+    bench.ring.describe(at, 0, (BUFFERS, 1, NEXT, 2));
+    assert_eq!(parse_first(2).unwrap_err(), ChainError::Index(2));
     // A loop.
-    bench.ring.write_descriptor(at, 1, (BUFFERS, 0, NEXT, 0));
-    bench.ring.write_descriptor(at, 0, (BUFFERS, 1, NEXT, 1));
-    assert_eq!(parse(2).unwrap_err(), ChainError::TooLong);
+    bench.ring.describe(at, 1, (BUFFERS, 0, NEXT, 0));
+    bench.ring.describe(at, 0, (BUFFERS, 1, NEXT, 1));
+    assert_eq!(parse_first(2).unwrap_err(), ChainError::TooLong);
     // A table may be longer than the ring, but the chain in it must not.
     for (used, error) in
         [(16, None), (17, Some(ChainError::TooLong)), (65535, Some(ChainError::TooLong))]
@@ -115,18 +121,18 @@ fn contents_of_indirect_tables_are_checked() {
             let next = if index + 1 < used { NEXT } else { 0 };
             bench.ring.write_descriptor(at, index, (BUFFERS, 1, next, index + 1));
         }
-        let parsed = parse(65535);
+        let parsed = parse_first(65535);
         assert_eq!(parsed.as_ref().err(), error.as_ref(), "{used}");
         if let Ok((_, parsed)) = parsed {
-            assert_eq!(parsed.chain.readable.len(), 16);
+            assert_eq!(parsed.chain().readable.len(), 16);
         }
     }
     // A table after other descriptors.
     set(1);
-    bench.ring.write_descriptor(at, 0, (BUFFERS, 3, WRITE, 9));
-    bench.ring.write_descriptor(TABLE, 3, (BUFFERS, 2, NEXT, 0));
-    let parsed = table(16).parse(&memory, 3).unwrap();
-    assert_eq!((parsed.chain.readable.len(), parsed.chain.writable.len()), (2, 3));
+    bench.ring.describe(at, 0, (BUFFERS, 3, WRITE, 9));
+    bench.ring.describe(TABLE, 3, (BUFFERS, 2, NEXT, 0));
+    let parsed = parse(&memory, 3).unwrap();
+    assert_eq!((parsed.chain().readable.len(), parsed.chain().writable.len()), (2, 3));
     assert!(parsed.in_order);
 }
 
@@ -138,9 +144,9 @@ fn buffers_may_cross_regions() {
     bench.ring.write_descriptor(TABLE, 0, (BORDER - 8, 16, NEXT, 1));
     bench.ring.write_descriptor(TABLE, 1, (BORDER - 2, 4, WRITE, 0));
     let memory = bench.ring.memory.memory();
-    let chain = table(16).parse(&memory, 0).unwrap().chain;
-    let slices =
-        |span: &Span<'_>| span.slices().iter().map(|slice| slice.len()).collect::<Vec<_>>();
+    let parsed = parse(&memory, 0).unwrap();
+    let chain = parsed.chain();
+    let slices = |span: &Span<'_>| span.slices().map(|slice| slice.len()).collect::<Vec<_>>();
     assert_eq!(slices(&chain.readable), [8, 8]);
     assert_eq!(slices(&chain.writable), [2, 2]);
     assert_eq!(chain.readable.to_vec()[..], bytes);

@@ -70,7 +70,6 @@ fn set_up<H: Hooks + Default>(
     let chain =
         Chain { readable: Span::from(&mut request[..]), writable: Span::from(&mut response[..]) };
     device.control(&chain);
-    drop(chain);
     let (id, status) = response.split_at(8);
     if status[..4] != [0; 4] {
         return Err(format!("creating the session failed with status {}", status[0]).into());

@@ -203,7 +203,7 @@ impl Aead {
         scratch: &mut Vec<u8>,
     ) -> Result<()> {
         if self.algorithm != AeadAlgorithm::Ccm {
-            pieces(aad).try_for_each(|piece| ctx.authenticate(piece))?;
+            pieces(&[aad]).try_for_each(|piece| ctx.authenticate(piece))?;
             return transform(src, dst, 1, |src, dst| ctx.update(src, dst));
         }
         // CCM needs the length first, and then all data in one call, even if the data is empty.

@@ -93,19 +93,20 @@ impl CbcMac {
         Ok(block)
     }
 
-    /// Returns the MAC of a message, followed by zeros.
-    pub(crate) fn run(&self, message: &Span<'_>) -> Result<[u8; MAX_BLOCK]> {
+    /// Returns the MAC of a message, which consists of these parts, followed by zeros.
+    pub(crate) fn run(&self, message: &[&Span<'_>]) -> Result<[u8; MAX_BLOCK]> {
+        let len: usize = message.iter().map(|part| part.len()).sum();
         // The last block is a whole block, unless the message is empty or ends with a partial
         // block.
-        let last_len = match message.len() % self.block_len {
-            0 => message.len().min(self.block_len),
+        let last_len = match len % self.block_len {
+            0 => len.min(self.block_len),
             part => part,
         };
         let mut last = Zeroizing::new([0; MAX_BLOCK]);
-        let mut cursor = Cursor::new(message);
+        let mut cursor = Cursor::over(message);
         self.contexts.with(|ctx| {
             ctx.set_iv(&[0; MAX_BLOCK][..self.block_len])?;
-            self.absorb(ctx, &mut cursor, message.len() - last_len)?;
+            self.absorb(ctx, &mut cursor, len - last_len)?;
             cursor.read(&mut last[..last_len]);
             match &self.last {
                 // The MAC of an empty message is 0, as in Linux.

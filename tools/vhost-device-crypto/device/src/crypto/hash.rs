@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Hashes.
 
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
+
+use openssl::md::MdRef;
 
 use super::{is_available, pieces, Pool};
 use crate::memory::Span;
@@ -34,7 +36,7 @@ fn name(algorithm: HashAlgorithm) -> &'static str {
 pub fn available(algorithm: HashAlgorithm) -> bool {
     static AVAILABLE: OnceLock<Vec<HashAlgorithm>> = OnceLock::new();
     is_available(&AVAILABLE, HashAlgorithm::ALL, algorithm, |algorithm| {
-        run(algorithm, &Span::new(), &mut [0])
+        run(algorithm, &[], &mut [0])
     })
 }
 
@@ -54,6 +56,15 @@ pub fn digest_len(algorithm: HashAlgorithm) -> Option<usize> {
 /// Hashes `src` and writes the first bytes of the digest to `out`. Returns `NotSupp` if the
 /// algorithm is not available, and `Generic` if `out` is empty or longer than the digest.
 pub fn digest(algorithm: HashAlgorithm, src: &Span<'_>, out: &mut [u8]) -> Result<()> {
+    digest_all(algorithm, &[src], out)
+}
+
+/// Hashes the concatenated parts likewise.
+pub(crate) fn digest_all(
+    algorithm: HashAlgorithm,
+    parts: &[&Span<'_>],
+    out: &mut [u8],
+) -> Result<()> {
     if !available(algorithm) {
         return Err(StatusError::NotSupp);
     }
@@ -61,20 +72,34 @@ pub fn digest(algorithm: HashAlgorithm, src: &Span<'_>, out: &mut [u8]) -> Resul
     if out.is_empty() || out.len() > longest {
         return Err(StatusError::Generic);
     }
-    run(algorithm, src, out)
+    run(algorithm, parts, out)
 }
 
 /// The highest algorithm number plus 1. The numbers start with 1.
 const NUMBERS: usize = HashAlgorithm::ALL.len() + 1;
 
-fn run(algorithm: HashAlgorithm, src: &Span<'_>, out: &mut [u8]) -> Result<()> {
-    // One pool for each algorithm: a context keeps the memory of its algorithm between uses.
-    static HASHERS: [Pool<Hasher>; NUMBERS] = [const { Pool::new() }; NUMBERS];
+/// Returns OpenSSL's implementation of an algorithm.
+fn implementation(algorithm: HashAlgorithm) -> Option<&'static MdRef> {
+    static FOUND: OnceLock<[Option<&'static MdRef>; NUMBERS]> = OnceLock::new();
+    let find = || {
+        let mut found = [None; NUMBERS];
+        for &algorithm in HashAlgorithm::ALL {
+            found[algorithm.number() as usize] = openssl_ffi::digest(name(algorithm));
+        }
+        found
+    };
+    FOUND.get_or_init(find)[algorithm.number() as usize]
+}
 
-    let digest = openssl_ffi::digest(name(algorithm)).ok_or(StatusError::NotSupp)?;
+fn run(algorithm: HashAlgorithm, parts: &[&Span<'_>], out: &mut [u8]) -> Result<()> {
+    // One pool for each algorithm: a context keeps the memory of its algorithm between uses.
+    static HASHERS: LazyLock<[Pool<Hasher>; NUMBERS]> =
+        LazyLock::new(|| std::array::from_fn(|_| Pool::new()));
+
+    let digest = implementation(algorithm).ok_or(StatusError::NotSupp)?;
     HASHERS[algorithm.number() as usize].with(Hasher::new, |hasher| {
         hasher.start(digest)?;
-        pieces(src).try_for_each(|piece| hasher.update(piece))?;
+        pieces(parts).try_for_each(|piece| hasher.update(piece))?;
         match digest_len(algorithm) {
             Some(_) => out.copy_from_slice(&hasher.finish()?[..out.len()]),
             None => hasher.squeeze(out)?,

@@ -99,20 +99,18 @@ impl Mac {
         if out.is_empty() || out.len() > self.len {
             return Err(StatusError::Generic);
         }
-        let mut message = Span::new();
-        parts.iter().for_each(|part| message.extend(part));
         let mut mac = [0; MAX_DIGEST_LEN];
         match &self.mode {
             Mode::Hmac { digest, key, pool } => pool.with(
                 || Hmac::new(digest, key),
                 |hmac| {
                     hmac.start()?;
-                    pieces(&message).try_for_each(|piece| hmac.update(piece))?;
+                    pieces(parts).try_for_each(|piece| hmac.update(piece))?;
                     mac = hmac.finish()?;
                     Ok(())
                 },
             )?,
-            Mode::Cbc(cbc) => mac[..16].copy_from_slice(&cbc.run(&message)?),
+            Mode::Cbc(cbc) => mac[..16].copy_from_slice(&cbc.run(parts)?),
         }
         out.copy_from_slice(&mac[..out.len()]);
         Ok(())

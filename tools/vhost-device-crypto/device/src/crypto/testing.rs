@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Functions that the tests of the algorithms share.
 
-use crate::memory::{Slice, Span};
+use crate::memory::{Slice, Slices, Span};
 use crate::status::Result;
 
 /// The plaintext of NIST SP 800-38A and 800-38B.
@@ -26,15 +26,15 @@ pub fn random(seed: u64, len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
-/// Returns the first `len` bytes of `memory` as a span that is cut at these offsets.
-pub fn cut<'m>(memory: Slice<'m>, len: usize, offsets: &[usize]) -> Span<'m> {
-    let mut span = Span::new();
+/// Returns the first `len` bytes of `memory`, cut at these offsets.
+pub fn cut<'m>(memory: Slice<'m>, len: usize, at: &[usize]) -> Slices<'m> {
+    let mut slices = Slices::default();
     let mut from = 0;
-    for to in offsets.iter().copied().filter(|&at| at < len).chain([len]) {
-        span.push(memory.subslice(from, to - from).unwrap());
+    for to in at.iter().copied().filter(|&at| at < len).chain([len]) {
+        slices.push(memory.subslice(from, to - from).unwrap());
         from = to;
     }
-    span
+    slices
 }
 
 /// Returns lists of offsets at which to cut `len` bytes: none, all, every 3rd to 17th, and each
@@ -52,26 +52,25 @@ pub fn check_cut(src: &[u8], expected: &[u8], run: impl Fn(&Span<'_>, &Span<'_>)
     let guarded = |bytes: &[u8], len| [bytes, &vec![0xa5; len - bytes.len()], &GUARD].concat();
     let check = |src_cuts: &[usize], dst_cuts: &[usize]| {
         let mut from = src.to_vec();
-        let mut to = guarded(&[], expected.len());
-        let (src_span, dst_span) = (
+        let mut to = guarded(&[], want.len());
+        let (src_slices, dst_slices) = (
             cut(Slice::from(&mut from[..]), src.len(), src_cuts),
             cut(Slice::from(&mut to[..]), expected.len(), dst_cuts),
         );
-        run(&src_span, &dst_span).unwrap();
-        drop((src_span, dst_span));
-        assert_eq!(to, [expected, &GUARD].concat(), "cut at {src_cuts:?} and {dst_cuts:?}");
+        run(&src_slices.span(), &dst_slices.span()).unwrap();
+        drop((src_slices, dst_slices));
+        assert_eq!(to, [want, &GUARD].concat(), "cut at {src_cuts:?} and {dst_cuts:?}");
         assert_eq!(from, src);
 
-        let len = src.len().max(expected.len());
-        let mut buffer = guarded(src, len);
-        let memory = Slice::from(&mut buffer[..]);
-        run(&cut(memory, src.len(), src_cuts), &cut(memory, expected.len(), dst_cuts)).unwrap();
-        assert_eq!(
-            buffer[..expected.len()],
-            *expected,
-            "in place, cut at {src_cuts:?} and {dst_cuts:?}"
-        );
-        assert_eq!(buffer[len..], GUARD);
+        let len = src.len().max(want.len());
+        let mut both = guarded(src, len);
+        let memory = Slice::from(&mut both[..]);
+        let (src_slices, dst_slices) =
+            (cut(memory, src.len(), src_cuts), cut(memory, want.len(), dst_cuts));
+        run(&src_slices.span(), &dst_slices.span()).unwrap();
+        drop((src_slices, dst_slices));
+        assert_eq!(both[..want.len()], *want, "in place, cut at {src_cuts:?} and {dst_cuts:?}");
+        assert_eq!(both[len..], GUARD);
     };
     let cuts = cuts(src.len().max(expected.len()));
     // For long messages all pairs of cuts would take too long.
@@ -93,8 +92,10 @@ pub fn check_overlaps(len: usize, run: impl Fn(&Span<'_>, &Span<'_>) -> Result<(
             let mut bytes = vec![0xa5; len + shift + 32];
             let memory = Slice::from(&mut bytes[..]);
             let shifted = memory.offset(shift).unwrap();
-            run(&cut(memory, len, offsets), &cut(shifted, len, &[])).unwrap();
-            run(&cut(shifted, len, &[]), &cut(memory, len, offsets)).unwrap();
+            let (some, other) = (cut(memory, len, at), cut(shifted, len, &[]));
+            run(&some.span(), &other.span()).unwrap();
+            run(&other.span(), &some.span()).unwrap();
+            drop((some, other));
             assert_eq!(bytes[len + shift..], [0xa5; 32]);
         }
     }

@@ -45,6 +45,11 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Returns whether this is a public-key operation.
+    pub fn is_akcipher(self) -> bool {
+        self.service() == Service::Akcipher
+    }
+
     /// Converts an opcode. Returns `NotSupp` if the opcode is not defined.
     pub fn parse(opcode: u32) -> Result<Self> {
         Ok(match opcode {

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use vm_memory::GuestMemoryMmap;
 
 use super::context::{bump, Context, Memory};
+use crate::data::Fields;
 use crate::descriptors::{ChainError, ParsedChain};
 use crate::device::Scratch;
 use crate::hooks::{Admission, Completion, Hooks, RequestId};
-use crate::memory::Chain;
 use crate::protocol::algorithm::Service;
 use crate::queue_id::QueueId;
 use crate::requirement::Requirement;
@@ -27,8 +27,11 @@ const OVERHEAD: u64 = 1 << 20;
 const BATCH: usize = 16;
 const BATCH_TIME: Duration = Duration::from_micros(100);
 
-/// Length in bytes from which on a request is slow. Public-key operations are also slow. Pending
-/// entries are published before a slow request.
+/// The clock is read after this number of bytes in requests.
+const UNCLOCKED_LEN: usize = 2048;
+
+/// From this length on, in bytes, a request counts as slow: pending entries are published before
+/// it. Public-key operations also count as slow.
 const SLOW_REQUEST_LEN: usize = 16 << 10;
 
 /// Interval at which a throttled worker checks whether its ring must stop.
@@ -43,6 +46,8 @@ pub(super) struct ActiveRing<S> {
     pending: Vec<UsedElem>,
     /// Time at which the oldest pending entry was added.
     since: Instant,
+    /// Number of bytes in requests since the clock was last read.
+    unclocked: usize,
     pub(super) broken: bool,
 }
 
@@ -54,6 +59,7 @@ impl<S: Default> ActiveRing<S> {
             hooks: S::default(),
             pending: Vec::new(),
             since: Instant::now(),
+            unclocked: 0,
             broken: false,
         }
     }
@@ -79,12 +85,13 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
 
     /// Serves the held requests that are due and the requests in the ring, until both are empty.
     pub(super) fn serve(&mut self) -> Result<(), RingError> {
+        let parsed = &mut ParsedChain::default();
         while self.may_go_on() && !self.queue.lock_wanted() {
             self.active.ring.disable_notification(self.memory)?;
             loop {
-                self.serve_due()?;
+                self.serve_due(parsed)?;
                 let Some(popped) = self.pop()? else { break };
-                self.take(popped)?;
+                self.take(&popped, parsed)?;
             }
             self.publish()?;
             if !self.active.ring.enable_notification(self.memory)? {
@@ -97,12 +104,13 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
     /// Serves the requests in the ring, at most as many as the size of the ring, because the driver
     /// may continue to add requests.
     pub(super) fn drain(&mut self) -> Result<(), RingError> {
+        let parsed = &mut ParsedChain::default();
         for _ in 0..self.active.ring.size() {
             if !self.may_go_on() {
                 break;
             }
             let Some(popped) = self.active.ring.pop(self.memory)? else { break };
-            self.take(popped)?;
+            self.take(&popped, parsed)?;
         }
         self.publish()
     }
@@ -119,23 +127,27 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
         }
     }
 
-    fn parse(&self, popped: &PoppedChain) -> Result<ParsedChain<'a>, ChainError> {
+    fn parse(&self, popped: &PoppedChain, parsed: &mut ParsedChain<'a>) -> Result<(), ChainError> {
         let max_len = self.queue.device.capabilities.max_size.saturating_add(OVERHEAD);
-        self.active.ring.parse(self.memory, popped, max_len)
+        self.active.ring.parse(self.memory, popped, max_len, parsed)
     }
 
     /// Serves a request from the ring, or leaves it to the hooks.
-    fn take(&mut self, popped: PoppedChain) -> Result<(), RingError> {
+    fn take(
+        &mut self,
+        popped: &PoppedChain,
+        parsed: &mut ParsedChain<'a>,
+    ) -> Result<(), RingError> {
         bump(&self.queue.counts.popped);
-        let parsed = match self.parse(&popped) {
-            Ok(parsed) => parsed,
-            Err(error) => return self.reject(&popped, error),
-        };
-        let id = self.request_id(&parsed.chain);
+        if let Err(error) = self.parse(popped, parsed) {
+            return self.reject(popped, error);
+        }
+        let fields = Fields::read(&parsed.chain());
+        let id = RequestId { queue: self.queue.id, opcode: fields.opcode() };
         let ActiveRing { ring, hooks, .. } = &mut *self.active;
         let (in_order, size) = (ring.in_order(), ring.size());
-        match self.queue.device.hooks.admit(hooks, id, &popped, in_order, size) {
-            Admission::Serve => self.complete(&popped, id, parsed),
+        match self.queue.device.hooks.admit(hooks, id, popped, in_order, size) {
+            Admission::Serve => self.complete(popped, parsed, &fields),
             Admission::Defer => Ok(()),
             Admission::Stop => {
                 self.active.broken = true;
@@ -145,17 +157,16 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
         }
     }
 
-    fn request_id(&self, chain: &Chain<'_>) -> RequestId {
-        RequestId { queue: self.queue.id, opcode: chain.opcode() }
-    }
-
     /// Serves held requests that are due.
-    fn serve_due(&mut self) -> Result<(), RingError> {
+    fn serve_due(&mut self, parsed: &mut ParsedChain<'a>) -> Result<(), RingError> {
+        if self.queue.device.hooks.held(&self.active.hooks) == 0 {
+            return Ok(());
+        }
         while self.may_go_on() && !self.queue.lock_wanted() {
             let in_order = self.active.ring.in_order();
             let hooks = &self.queue.device.hooks;
             let Some(popped) = hooks.next_due(&mut self.active.hooks, in_order) else { break };
-            self.serve_held(&popped)?;
+            self.serve_held(&popped, parsed)?;
         }
         Ok(())
     }
@@ -169,14 +180,19 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
             return Ok(0);
         }
         let held = take(&mut self.active.hooks);
-        held.iter().try_for_each(|popped| self.serve_held(popped))?;
+        let parsed = &mut ParsedChain::default();
+        held.iter().try_for_each(|popped| self.serve_held(popped, parsed))?;
         Ok(held.len())
     }
 
     /// Serves a held request. Parses the chain again, because the driver may have changed it.
-    fn serve_held(&mut self, popped: &PoppedChain) -> Result<(), RingError> {
-        match self.parse(popped) {
-            Ok(parsed) => self.complete(popped, self.request_id(&parsed.chain), parsed),
+    fn serve_held(
+        &mut self,
+        popped: &PoppedChain,
+        parsed: &mut ParsedChain<'a>,
+    ) -> Result<(), RingError> {
+        match self.parse(popped, parsed) {
+            Ok(()) => self.complete(popped, parsed, &Fields::read(&parsed.chain())),
             Err(error) => self.reject(popped, error),
         }
     }
@@ -185,23 +201,47 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
     fn complete(
         &mut self,
         popped: &PoppedChain,
-        id: RequestId,
-        parsed: ParsedChain<'_>,
+        parsed: &ParsedChain<'_>,
+        fields: &Fields,
     ) -> Result<(), RingError> {
-        let device = &*self.queue.device;
+        let (device, chain) = (&*self.queue.device, parsed.chain());
         device.check(Requirement::WritableLast, parsed.in_order);
         device.check(Requirement::NoEmpty, !parsed.has_empty);
-        let len = parsed.chain.readable.len() + parsed.chain.writable.len();
+        let id = RequestId { queue: self.queue.id, opcode: fields.opcode() };
+        let QueueId::Data(queue) = id.queue else {
+            let len = device.control(&chain);
+            return self.finish(popped, id, len);
+        };
+        let len = chain.readable.len() + chain.writable.len();
         let akcipher = id.opcode >> 8 == Service::Akcipher.number();
         if len >= SLOW_REQUEST_LEN || akcipher {
             self.publish()?;
         }
-        if akcipher && id.queue != QueueId::Control {
+        self.active.unclocked += len;
+        if akcipher {
             self.throttle();
         }
-        let len = self.execute(&parsed.chain);
+        let len = device.serve_data(queue, self.scratch, &chain, fields);
+        self.finish(popped, id, len)
+    }
+
+    /// Waits until the rate limit permits a public-key operation, or the lock must be released.
+    fn throttle(&self) {
+        let begin = Instant::now();
+        let end = begin + self.queue.device.akcipher_limit.reserve(begin);
+        while !self.queue.is_halted() && !self.queue.lock_wanted() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            thread::sleep(left.min(THROTTLE_STEP));
+        }
+    }
+
+    /// Returns a served request to the driver.
+    fn finish(&mut self, popped: &PoppedChain, id: RequestId, len: u32) -> Result<(), RingError> {
         let elem = UsedElem { id: popped.id.into(), len, slots: popped.slots };
-        let Completion { elem, times, silent } = device.hooks.complete(id, elem);
+        let Completion { elem, times, silent } = self.queue.device.hooks.complete(id, elem);
         if silent {
             // Publish the earlier entries first, because these need a notification.
             self.publish()?;
@@ -218,29 +258,9 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
         Ok(())
     }
 
-    /// Waits until the rate limit permits a public-key operation, or the lock must be released.
-    fn throttle(&self) {
-        let begin = Instant::now();
-        let end = begin + self.queue.device.akcipher_limit.reserve(begin);
-        while !self.queue.is_halted() && !self.queue.lock_wanted() {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            thread::sleep(left.min(THROTTLE_STEP));
-        }
-    }
-
     fn count_returned(&mut self) {
         self.queue.device.hooks.returned(&mut self.active.hooks);
         bump(&self.queue.counts.completed);
-    }
-
-    fn execute(&mut self, chain: &Chain<'_>) -> u32 {
-        match self.queue.id {
-            QueueId::Control => self.queue.device.control(chain),
-            QueueId::Data(index) => self.queue.device.data(index, self.scratch, chain),
-        }
     }
 
     /// Returns an invalid chain to the driver without writing to its buffers.
@@ -267,16 +287,27 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
     fn publish_if_due(&mut self) -> Result<(), RingError> {
         // A batch must not be longer than the ring.
         let full = BATCH.min(usize::from(self.active.ring.size()));
-        if self.active.pending.len() >= full || self.active.since.elapsed() > BATCH_TIME {
+        if self.active.pending.len() >= full || self.is_late() {
             self.publish()?;
         }
         Ok(())
     }
 
+    /// Returns whether the oldest pending entry has waited for too long. A few short requests are
+    /// done sooner, so the clock is not read for them.
+    fn is_late(&mut self) -> bool {
+        if self.active.unclocked < UNCLOCKED_LEN {
+            return false;
+        }
+        self.active.unclocked = 0;
+        self.active.since.elapsed() > BATCH_TIME
+    }
+
     /// Publishes the pending entries without a notification.
     fn publish_entries(&mut self) -> Result<(), RingError> {
-        let pending = std::mem::take(&mut self.active.pending);
-        self.active.ring.publish(self.memory, &pending)
+        let published = self.active.ring.publish(self.memory, &self.active.pending);
+        self.active.pending.clear();
+        published
     }
 
     /// Publishes the pending entries, and notifies the driver unless it has disabled notifications.

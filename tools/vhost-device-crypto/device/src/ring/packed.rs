@@ -142,8 +142,9 @@ impl Ring for PackedRing {
         memory: &'m GuestMemoryMmap,
         popped: &PoppedChain,
         max_len: u64,
-    ) -> Result<ParsedChain<'m>, ChainError> {
-        let mut chain = ChainBuilder::new(memory, max_len);
+        parsed: &mut ParsedChain<'m>,
+    ) -> Result<(), ChainError> {
+        let mut chain = ChainBuilder::new(memory, max_len, parsed);
         let mut room = self.layout.size;
         let mut push = |descriptor: PackedDescriptor| {
             room = room.checked_sub(1).ok_or(ChainError::TooLong)?;
@@ -174,15 +175,16 @@ impl Ring for PackedRing {
                 push(descriptor)?;
             }
         }
-        Ok(chain.finish())
+        Ok(())
     }
 
     fn publish(&mut self, memory: &GuestMemoryMmap, used: &[UsedElem]) -> Result<(), RingError> {
         for entry in used {
             let offset = u64::from(self.used.index) * u64::from(DESCRIPTOR_LEN);
-            let mut words = entry.len.to_le_bytes().to_vec();
+            let mut words = [0; 6];
+            words[..4].copy_from_slice(&entry.len.to_le_bytes());
             // The hooks may give a used entry an ID of more than 16 bits.
-            words.extend((entry.id as u16).to_le_bytes());
+            words[4..].copy_from_slice(&(entry.id as u16).to_le_bytes());
             let at = writable(memory, self.layout.descriptors, offset + 8, 8)?;
             memory.write_slice(&words, at)?;
             let mut flags = if self.used.wrap { AVAIL | USED } else { 0 };

@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::atomic::Ordering;
 
-use virtio_queue::{Queue, QueueOwnedT, QueueT};
+use virtio_queue::{Queue, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
 use super::{address, full_fence, writable, PoppedChain, Ring, RingError, Signal, UsedElem};
@@ -23,7 +23,9 @@ const HEADER_LEN: u64 = 4;
 pub struct Split {
     /// Entries published since the last `needs_notification()`.
     unsignalled: u16,
-    /// Whether only the flags of the driver disable notifications, and its event index is ignored.
+    /// The driver's index when it was last read. The requests before it are available.
+    avail: u16,
+    /// Whether the driver's flags decide if it is notified. With `VIRTIO_RING_F_EVENT_IDX` they are 0.
     by_flags: bool,
 }
 
@@ -37,14 +39,30 @@ impl Split {
 
     /// See [`Ring::pop`].
     pub fn pop(
+        &mut self,
         memory: &GuestMemoryMmap,
         queue: &mut Queue,
     ) -> Result<Option<PoppedChain>, RingError> {
-        if queue.avail_idx(memory, Ordering::Acquire)?.0 == queue.next_avail() {
-            return Ok(None);
+        let (next, size) = (queue.next_avail(), queue.size());
+        if !queue.ready() || queue.avail_ring() == 0 {
+            return Err(virtio_queue::Error::QueueNotReady.into());
         }
-        let chain = queue.iter(memory)?.next().ok_or(RingError::Available)?;
-        Ok(Some(PoppedChain { id: chain.head_index(), slots: 1, direct: Default::default() }))
+        // A front end may have moved the ring, so the index may be before the next request.
+        if !(1..=size).contains(&self.avail.wrapping_sub(next)) {
+            self.avail = queue.avail_idx(memory, Ordering::Acquire)?.0;
+            match self.avail.wrapping_sub(next) {
+                0 => return Ok(None),
+                count if count > size => {
+                    return Err(virtio_queue::Error::InvalidAvailRingIndex.into())
+                }
+                _ => {}
+            }
+        }
+        let at = HEADER_LEN + 2 * u64::from(next % size);
+        let id = memory.load(address(queue.avail_ring(), at)?, Ordering::Relaxed);
+        let id = id.map(u16::from_le).map_err(|_| RingError::Available)?;
+        queue.set_next_avail(next.wrapping_add(1));
+        Ok(Some(PoppedChain { id, slots: 1, direct: Default::default() }))
     }
 
     /// See [`Ring::parse`].
@@ -53,9 +71,10 @@ impl Split {
         queue: &Queue,
         popped: &PoppedChain,
         max_len: u64,
-    ) -> Result<ParsedChain<'m>, ChainError> {
+        parsed: &mut ParsedChain<'m>,
+    ) -> Result<(), ChainError> {
         let address = GuestAddress(queue.desc_table());
-        DescriptorTable { address, size: queue.size(), max_len }.parse(memory, popped.id)
+        DescriptorTable { address, size: queue.size(), max_len }.parse(memory, popped.id, parsed)
     }
 
     /// See [`Ring::publish`].
@@ -141,7 +160,7 @@ impl Ring for SplitRing {
     }
 
     fn pop(&mut self, memory: &GuestMemoryMmap) -> Result<Option<PoppedChain>, RingError> {
-        Split::pop(memory, &mut self.queue)
+        self.split.pop(memory, &mut self.queue)
     }
 
     fn parse<'m>(
@@ -149,8 +168,9 @@ impl Ring for SplitRing {
         memory: &'m GuestMemoryMmap,
         popped: &PoppedChain,
         max_len: u64,
-    ) -> Result<ParsedChain<'m>, ChainError> {
-        Split::parse(memory, &self.queue, popped, max_len)
+        parsed: &mut ParsedChain<'m>,
+    ) -> Result<(), ChainError> {
+        Split::parse(memory, &self.queue, popped, max_len, parsed)
     }
 
     fn publish(&mut self, memory: &GuestMemoryMmap, used: &[UsedElem]) -> Result<(), RingError> {

@@ -75,7 +75,7 @@ fn replace(memory: &Memory, new: GuestMemoryMmap) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use virtio_crypto_device::descriptors::{ChainBuilder, ChainError};
+    use virtio_crypto_device::descriptors::{ChainBuilder, ChainError, ParsedChain};
     use vm_memory::{Bytes, GuestMemoryAtomic};
     use vmm_sys_util::tempfile::TempFile;
 
@@ -92,7 +92,8 @@ mod tests {
         }
         let memory = memory.memory();
         let push = |address: u64, writable: bool| {
-            ChainBuilder::new(&memory, PAGE).push(GuestAddress(address), 16, writable)
+            let mut parsed = ParsedChain::default();
+            ChainBuilder::new(&memory, PAGE, &mut parsed).push(GuestAddress(address), 16, writable)
         };
         for address in [0, PAGE - 16, PAGE - 8, PAGE] {
             assert_eq!(push(address, false), Ok(()));

@@ -8,7 +8,7 @@ use crypto_test_device::instrument::{self, Device};
 use crypto_test_device::trace::Trace;
 use virtio_crypto_device::capabilities::Capabilities;
 use virtio_crypto_device::device::Scratch;
-use virtio_crypto_device::memory::{Chain, Slice, Span};
+use virtio_crypto_device::memory::{Chain, Slice, Slices};
 use virtio_crypto_device::protocol::feature;
 
 /// Status codes.
@@ -83,17 +83,16 @@ pub fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-/// Divides a buffer into slices.
-fn cut(bytes: &mut [u8], segment_len: SegmentLen) -> Span<'_> {
+fn cut(bytes: &mut [u8], cut: SegmentLen) -> Slices<'_> {
     let slice = Slice::from(bytes);
-    let mut span = Span::new();
+    let mut slices = Slices::default();
     let mut at = 0;
     while at < slice.len() {
-        let len = segment_len.min(slice.len() - at);
-        span.push(slice.subslice(at, len).unwrap());
+        let len = cut.min(slice.len() - at);
+        slices.push(slice.subslice(at, len).unwrap());
         at += len;
     }
-    span
+    slices
 }
 
 impl Kit {
@@ -130,12 +129,10 @@ impl Kit {
     pub fn raw_control(&self, mut readable: Vec<u8>, writable: usize) -> (Vec<u8>, u32) {
         store_seed("control", &[self.features as u8, 0xff, writable as u8], &readable);
         let mut response = vec![0xff; writable];
-        let chain = Chain {
-            readable: cut(&mut readable, usize::MAX),
-            writable: cut(&mut response, usize::MAX),
-        };
+        let (from, to) = (cut(&mut readable, usize::MAX), cut(&mut response, usize::MAX));
+        let chain = Chain { readable: from.span(), writable: to.span() };
         let written = instrument::control(&self.device, &chain);
-        drop(chain);
+        drop((from, to));
         (response, written)
     }
 
@@ -154,20 +151,18 @@ impl Kit {
         store_seed("data", &[layout, segment_len.wrapping_sub(1) as u8, low, high], readable);
         let mut readable = readable.to_vec();
         let mut response = vec![0xff; writable];
-        let chain = Chain {
-            readable: cut(&mut readable, segment_len),
-            writable: cut(&mut response, segment_len),
-        };
+        let (from, to) = (cut(&mut readable, pieces), cut(&mut response, pieces));
+        let chain = Chain { readable: from.span(), writable: to.span() };
         let written = instrument::data(&self.device, 0, &mut Scratch::default(), &chain);
-        drop(chain);
+        drop((from, to));
         (response, written)
     }
 
     /// Sends a data request in one slice. The result is written to `writable`.
     pub fn raw_data_into(&self, readable: &[u8], writable: &mut [u8]) -> u32 {
         let mut readable = readable.to_vec();
-        let chain =
-            Chain { readable: cut(&mut readable, usize::MAX), writable: cut(writable, usize::MAX) };
+        let (from, to) = (cut(&mut readable, usize::MAX), cut(writable, usize::MAX));
+        let chain = Chain { readable: from.span(), writable: to.span() };
         instrument::data(&self.device, 0, &mut Scratch::default(), &chain)
     }
 
