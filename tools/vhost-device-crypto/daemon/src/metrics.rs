@@ -35,11 +35,14 @@ const QUEUE_COUNTERS: [QueueCounter; 3] = [
 /// returns the value.
 type GuestGauge = (&'static str, &'static str, fn(&Service) -> u64);
 
-const GUEST_GAUGES: [GuestGauge; 4] = [
+const GUEST_GAUGES: [GuestGauge; 5] = [
     ("connected", "Whether a front end is connected.", |service| {
         service.connected.load(Ordering::SeqCst).into()
     }),
     ("sessions", "Sessions that the driver has.", |service| service.device.sessions() as u64),
+    ("public_key_operations", "Public-key operations that wait or run in threads.", |service| {
+        service.queues.iter().map(|queue| queue.status().deferred).sum()
+    }),
     ("queues_running", "Queues that the driver has started.", |service| {
         service.queues.iter().filter(|queue| queue.is_running()).count() as u64
     }),

@@ -17,6 +17,9 @@ pub const MAX_QUEUES: u16 = 63;
 /// Maximum number of devices of a process. Each device has a thread for each queue, and some more.
 pub const MAX_DEVICES: usize = 64;
 
+/// The most threads for public-key operations of a guest.
+pub const MAX_PUBLIC_KEY_THREADS: usize = 64;
+
 /// A virtio crypto device for guests, over vhost-user. OpenSSL does the cryptography.
 #[derive(Debug, Parser)]
 #[command(name = "vhost-device-crypto", version)]
@@ -80,6 +83,11 @@ pub struct Algorithms {
     /// Also offer DES, ARC4 and MD5
     #[arg(long)]
     pub legacy_algorithms: bool,
+
+    /// Threads of each guest for public-key operations, 0 to 64. Later requests of a queue do not wait
+    /// for an operation in a thread. With 0 the threads of the queues perform the operations
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = public_key_threads)]
+    pub public_key_threads: usize,
 }
 
 /// Limits of each guest.
@@ -93,8 +101,7 @@ pub struct Limits {
     #[arg(long, value_name = "BYTES", default_value_t = Capabilities::default().max_size)]
     pub max_size: u64,
 
-    /// Maximum number of public-key operations of a guest per second. Further operations are
-    /// delayed, and so are later requests of the same queue. 0 means no limit
+    /// Most public-key operations of a guest per second; more wait. 0 is no limit
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_akcipher_rate: u32,
 
@@ -123,7 +130,8 @@ impl Options {
     /// Returns the capabilities of each device.
     pub fn capabilities(&self) -> Capabilities {
         let default = Capabilities::default();
-        let Algorithms { queues, services, stateless, legacy_algorithms } = &self.algorithms;
+        let Algorithms { queues, services, stateless, legacy_algorithms, public_key_threads } =
+            &self.algorithms;
         Capabilities {
             queues: *queues,
             features: if *stateless { feature::ALL } else { 0 },
@@ -132,6 +140,7 @@ impl Options {
             max_size: self.limits.max_size,
             table_size: self.limits.max_sessions,
             akcipher_rate: self.limits.max_akcipher_rate,
+            public_key_threads: *public_key_threads,
             ..default
         }
     }
@@ -155,7 +164,16 @@ pub fn queues(text: &str) -> Result<u16, String> {
     }
 }
 
-/// Parses a decimal number, or a hexadecimal number with the prefix `0x`.
+/// Parses a number of threads for public-key operations.
+pub fn public_key_threads(text: &str) -> Result<usize, String> {
+    let count = number(text)?;
+    match count <= MAX_PUBLIC_KEY_THREADS {
+        true => Ok(count),
+        false => Err(format!("out of range (0 to {MAX_PUBLIC_KEY_THREADS})")),
+    }
+}
+
+/// Parses a decimal number, or a hexadecimal one behind `0x`.
 pub fn number<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     let number = match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16),

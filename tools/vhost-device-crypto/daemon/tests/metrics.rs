@@ -48,14 +48,16 @@ fn each_guest_has_its_own_metrics() {
     let mut daemon = Daemon::start_with(&arguments, &["socket0", "socket1", "metrics"]);
     let text = metrics(&daemon);
     for guest in ["0", "1"] {
-        for name in ["connected", "sessions", "queues_running", "queues_broken"] {
+        for name in
+            ["connected", "sessions", "public_key_operations", "queues_running", "queues_broken"]
+        {
             assert_eq!(value(&text, &format!("{name}{{guest=\"{guest}\"}}")), 0);
         }
     }
     // Each name has one HELP and one TYPE line, before its values.
     let names = text.lines().filter(|line| line.starts_with("# TYPE ")).count();
     assert_eq!(text.lines().filter(|line| line.starts_with("# HELP ")).count(), names);
-    assert_eq!(names, 7);
+    assert_eq!(names, 8);
 
     let mut front = Front::connect_to(&daemon.path("socket1"), 2);
     front.start(0, 2);

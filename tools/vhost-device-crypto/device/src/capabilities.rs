@@ -220,6 +220,9 @@ pub struct Capabilities {
     pub max_size: u64,
     /// Maximum number of public-key operations per second; 0 means no limit.
     pub akcipher_rate: u32,
+    /// Maximum number of threads for public-key operations; 0 means that the workers of the queues
+    /// perform them.
+    pub public_key_threads: usize,
     /// Maximum number of sessions.
     pub table_size: usize,
     /// How session IDs are chosen.
@@ -260,6 +263,7 @@ impl Default for Capabilities {
             max_auth_key_len: 512,
             max_size: 1 << 20,
             akcipher_rate: 0,
+            public_key_threads: 1,
             table_size: 4096,
             session_ids: SessionIds::default(),
             keep_sessions: false,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Serves the data queues.
 
+mod deferred;
 mod layout;
 mod response;
 
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use crate::akcipher::Task;
 use crate::capabilities::StatelessBy;
 use crate::control::check_key_lens;
 use crate::device::{Device, Scratch};
@@ -23,6 +25,7 @@ use crate::session::Session;
 use crate::session_table::SessionRef;
 use crate::status::{Result, StatusError};
 
+pub(crate) use deferred::Deferred;
 use layout::{parts, Mode, Rest};
 use response::{conclude, Frame};
 
@@ -51,25 +54,38 @@ impl Fields {
     }
 }
 
+/// What became of a request.
+pub(crate) enum Outcome {
+    /// The device has served or rejected the request. The number is what the used ring reports.
+    Done(u32),
+    /// The request is a public-key operation that has not been performed.
+    Deferred(Box<Deferred>),
+}
+
 impl<H: Hooks> Device<H> {
     /// Serves a request of a data queue. Returns how many bytes the used ring reports.
     pub fn data(&self, queue: u16, scratch: &mut Scratch, chain: &Chain<'_>) -> u32 {
-        self.serve_data(queue, scratch, chain, &Fields::read(chain))
+        match self.serve_data(queue, scratch, chain, &Fields::read(chain), false) {
+            Outcome::Done(written) => written,
+            Outcome::Deferred(_) => 0,
+        }
     }
 
-    /// Serves a request whose fields were read.
+    /// Serves a request whose fields were read, or only prepares it if it is a public-key operation
+    /// and `may_defer` is set.
     pub(crate) fn serve_data(
         &self,
         queue: u16,
         scratch: &mut Scratch,
         chain: &Chain<'_>,
         fields: &Fields,
-    ) -> u32 {
+        may_defer: bool,
+    ) -> Outcome {
         let id = RequestId { queue: QueueId::Data(queue), opcode: fields.opcode() };
         let mut writable = chain.writable;
         let Some(status_byte) = writable.take_last() else {
             self.violated(Requirement::DataOrder);
-            return 0;
+            return Outcome::Done(0);
         };
         let frame = Frame { id, chain, status_byte, room: writable.len() };
         let parsed = parse(self, &fields.bytes[..fields.len]);
@@ -78,7 +94,14 @@ impl<H: Hooks> Device<H> {
             Err(error) => {
                 let opcode = (fields.len >= 4).then_some(id.opcode);
                 let request = Decoded::Malformed { opcode };
-                return conclude(self, frame, &request, false, "", Err(error.into()));
+                return Outcome::Done(conclude(
+                    self,
+                    frame,
+                    &request,
+                    false,
+                    "",
+                    Err(error.into()),
+                ));
             }
         };
         let rest = Rest { readable: chain.readable, writable };
@@ -88,13 +111,23 @@ impl<H: Hooks> Device<H> {
             false => Err(StatusError::Generic.into()),
         };
         let result = match prepared {
+            Ok((session, parts)) if may_defer && request.operation.is_akcipher() => {
+                match Task::new(self, &session, request.operation, &parts) {
+                    Ok(task) => {
+                        let queue = id.queue;
+                        let deferred = Deferred { task, session, queue, mode, request };
+                        return Outcome::Deferred(Box::new(deferred));
+                    }
+                    Err(error) => Err(error.into()),
+                }
+            }
             Ok((session, parts)) => perform(self, id, &session, &request, &parts, scratch),
             Err(error) => Err(error),
         };
         scratch.wipe();
         let stateless = mode == Mode::Stateless;
         let request = Decoded::Data(request);
-        conclude(self, frame, &request, stateless, algorithm, result)
+        Outcome::Done(conclude(self, frame, &request, stateless, algorithm, result))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::capabilities::{Capabilities, ChainAad};
 use crate::hooks::Hooks;
 use crate::protocol::config::{Config, HW_READY};
 use crate::protocol::{feature, Layout};
+use crate::public_key_threads::PublicKeyThreads;
 use crate::rate_limit::RateLimit;
 use crate::requirement::Requirement;
 use crate::session_table::SessionTable;
@@ -23,6 +24,7 @@ pub struct Device<H = ()> {
     pub(crate) sessions: SessionTable,
     pub(crate) base: Config,
     pub(crate) akcipher_limit: RateLimit,
+    pub(crate) public_key_threads: PublicKeyThreads,
     features: AtomicU64,
     ready: AtomicBool,
 }
@@ -57,6 +59,7 @@ impl<H: Hooks> Device<H> {
             ),
             base: capabilities.config(),
             akcipher_limit: RateLimit::new(capabilities.akcipher_rate),
+            public_key_threads: PublicKeyThreads::new(capabilities.public_key_threads),
             capabilities,
             hooks,
             features: AtomicU64::new(0),

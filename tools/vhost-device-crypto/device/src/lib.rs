@@ -21,6 +21,7 @@ mod openssl_ffi;
 mod operate;
 pub mod parts;
 pub mod protocol;
+mod public_key_threads;
 pub mod queue;
 pub mod queue_id;
 mod rate_limit;

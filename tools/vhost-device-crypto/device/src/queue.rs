@@ -6,10 +6,15 @@
 //! memory, and the requests that the hooks hold are dropped, so they are not returned after a
 //! reset.
 //!
-//! A held request is only parsed when it is served. If the driver frees the buffer or destroys the
-//! session before that, the request fails. The same happens on hardware that reads requests late.
+//! Threads perform public-key operations without the lock, and access neither the ring nor the memory
+//! of requests.
+//!
+//! A held request is parsed only when it is served. If a driver frees its buffer or destroys its
+//! session before that, the request fails, as it does on hardware that reads it late.
 
 mod context;
+mod deferred;
+mod finished;
 mod processor;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,6 +33,7 @@ use crate::ring::{PoppedChain, Ring, RingError};
 use crate::warn_limited;
 pub use context::Memory;
 use context::{Context, Counts};
+use finished::{FinishedList, SharedTimer};
 use processor::{ActiveRing, RingProcessor};
 
 /// Maximum time for a worker to notice that its ring was stopped.
@@ -48,6 +54,8 @@ pub struct QueueStatus {
     pub completed: u64,
     /// Requests that the hooks hold.
     pub held: u64,
+    /// Requests whose public-key operation waits for a thread or runs in one.
+    pub deferred: u64,
     /// Invalid descriptor chains.
     pub malformed: u64,
     /// Used buffer notifications sent.
@@ -64,8 +72,9 @@ pub struct Queue<H: Hooks = ()> {
 struct State<S> {
     scratch: Scratch,
     active: Option<ActiveRing<S>>,
-    timer: TimerFd,
-    /// Whether the timer is running or has expired.
+    timer: SharedTimer,
+    /// Whether the timer is running or has expired. Threads for public-key operations set the timer,
+    /// too, and then this is set when the timer has expired.
     armed: bool,
     /// Whether a worker waits for the timer.
     watched: bool,
@@ -79,7 +88,7 @@ impl<H: Hooks> Queue<H> {
         let state = State {
             scratch: Scratch::default(),
             active: None,
-            timer: TimerFd::new()?,
+            timer: Arc::new(Mutex::new(TimerFd::new()?)),
             armed: false,
             watched: false,
             worker_acked: false,
@@ -119,6 +128,7 @@ impl<H: Hooks> Queue<H> {
             popped: number(&counts.popped),
             completed: number(&counts.completed),
             held: number(&counts.held),
+            deferred: number(&counts.deferred),
             malformed: number(&counts.malformed),
             interrupts: number(&counts.interrupts),
         }
@@ -127,7 +137,7 @@ impl<H: Hooks> Queue<H> {
     /// Attaches a worker, which waits for the timer and calls [`Queue::timer_expired`].
     pub fn attach_worker<E>(&self, watch: impl FnOnce(&TimerFd) -> Result<(), E>) -> Result<(), E> {
         let mut state = self.lock();
-        watch(&state.timer)?;
+        watch(&state.timer.lock().unwrap_or_else(PoisonError::into_inner))?;
         state.watched = true;
         self.context.halt.store(false, Ordering::SeqCst);
         Ok(())
@@ -161,7 +171,11 @@ impl<H: Hooks> Queue<H> {
     }
 
     fn begin(&self, state: &mut State<H::Ring>, ring: Box<dyn Ring>, memory: &Memory) {
-        state.active = Some(ActiveRing::new(ring, memory.clone()));
+        let mut active = ActiveRing::new(ring, memory.clone());
+        if self.context.device.public_key_threads.any() {
+            active.finished = Some(Arc::new(FinishedList::new(state.timer.clone())));
+        }
+        state.active = Some(active);
         self.context.counts.running.store(true, Ordering::SeqCst);
     }
 
@@ -188,6 +202,7 @@ impl<H: Hooks> Queue<H> {
     /// Handles an expiration of the timer: serves the requests that are due.
     pub fn timer_expired(&self) {
         let mut state = self.lock();
+        state.armed = true;
         state.worker_acked = true;
         self.acked.notify_all();
         self.with_ring(&mut state, |processor| processor.serve());
@@ -203,16 +218,21 @@ impl<H: Hooks> Queue<H> {
         count
     }
 
-    /// Serves the requests in the ring and then stops serving. Called before the process ends.
+    /// Serves the requests in the ring, waits for public-key operations, and then stops serving.
+    /// Called before the process ends.
     pub fn drain(&self) {
         self.context.lock_waiters.fetch_add(1, Ordering::SeqCst);
         let mut state = self.lock();
-        self.with_ring(&mut state, |processor| processor.drain());
+        self.with_ring(&mut state, |processor| {
+            processor.drain()?;
+            processor.finish_all_deferred()
+        });
         self.halt();
         self.context.lock_waiters.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Stops the ring. When this returns, the ring and the memory of its requests are not accessed
+    /// Stops the ring. Waits for public-key operations, because the ring does not say which of its
+    /// requests are not completed. When this returns, the ring and the memory of its requests are not accessed
     /// until the ring is started again, and the worker has handled all earlier events.
     /// vhost-user-backend then replaces the eventfd of the kick. A worker that had not yet handled
     /// an earlier event would read the new eventfd, and block or exit.
@@ -221,6 +241,7 @@ impl<H: Hooks> Queue<H> {
     pub fn stop(&self) -> Option<u16> {
         self.halt();
         let mut state = self.lock();
+        self.with_ring(&mut state, |processor| processor.finish_all_deferred());
         self.context.halt.store(false, Ordering::SeqCst);
         let next = state.active.as_ref().and_then(|active| active.ring.next_place());
         self.end(&mut state);
@@ -246,11 +267,15 @@ impl<H: Hooks> Queue<H> {
     }
 
     fn end(&self, state: &mut State<H::Ring>) {
-        state.active = None;
+        if let Some(finished) = state.active.take().and_then(|active| active.finished) {
+            finished.close();
+            self.context.device.public_key_threads.drop_cancelled();
+        }
         // Wipes data of the last requests.
         state.scratch = Scratch::default();
         let counts = &self.context.counts;
         counts.held.store(0, Ordering::Relaxed);
+        counts.deferred.store(0, Ordering::Relaxed);
         counts.broken.store(false, Ordering::Relaxed);
         counts.running.store(false, Ordering::SeqCst);
     }
@@ -277,24 +302,33 @@ impl<H: Hooks> Queue<H> {
             }
             let held = device.hooks.held(&active.hooks);
             counts.held.store(held as u64, Ordering::Relaxed);
-            // A ring that the front end has stopped needs no timer: the next start wakes the
-            // worker.
+            counts.deferred.store(active.deferred as u64, Ordering::Relaxed);
+            // While the front end has not started the ring, it needs no timer: its start wakes the worker.
             if active.ring.is_started() {
                 next = device.hooks.deadline(&active.hooks, active.ring.in_order());
             }
         }
         self.set_timer(state, next);
+        // An operation that was performed meanwhile has set the timer before it was cleared.
+        let can_go_on = |active: &ActiveRing<_>| {
+            let valid = !active.broken && active.ring.is_started();
+            valid && active.has_finished() && !self.context.is_halted()
+        };
+        if state.active.as_ref().is_some_and(can_go_on) {
+            self.set_timer(state, Some(Instant::now()));
+        }
     }
 
     /// Sets the timer to the time at which the worker must run again. Setting the timer also
     /// discards an expiration, so no thread has to read the timer.
     fn set_timer(&self, state: &mut State<H::Ring>, next: Option<Instant>) {
+        let timer = || state.timer.lock().unwrap_or_else(PoisonError::into_inner);
         let set = match next {
             Some(time) => {
                 let wait = time.saturating_duration_since(Instant::now());
-                state.timer.reset(wait.max(Duration::from_nanos(1)), None)
+                timer().reset(wait.max(Duration::from_nanos(1)), None)
             }
-            None if state.armed => state.timer.clear(),
+            None if state.armed => timer().clear(),
             None => Ok(()),
         };
         state.armed = next.is_some();

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use vhost_device_crypto::backend::{EVENT_IDX, INDIRECT_DESC};
-use vhost_device_crypto::options::{number, numbered, queues, socket_count};
+use vhost_device_crypto::options::{number, numbered, public_key_threads, queues, socket_count};
 use virtio_crypto_device::capabilities::{
     AeadIv, Capabilities, ChainAad, ChainDigest, Choice, EcdsaNumber, SessionAad, SessionIds,
     StatelessBy,
@@ -173,6 +173,10 @@ pub struct Serve {
     #[arg(default_value_t = Capabilities::default().max_size)]
     pub max_size: u64,
 
+    /// Threads for public-key operations, 0 to 64. With 0 the workers of the queues perform them
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = public_key_threads)]
+    pub public_key_threads: usize,
+
     /// Maximum number of sessions
     #[arg(long, value_name = "N", value_parser = number::<usize>)]
     #[arg(default_value_t = Capabilities::default().table_size)]
@@ -325,6 +329,7 @@ impl Serve {
             max_auth_key_len: self.max_auth_key_len,
             max_size: self.max_size,
             akcipher_rate: default.akcipher_rate,
+            public_key_threads: self.public_key_threads,
             table_size: self.table_size,
             session_ids: self.session_ids,
             keep_sessions: self.keep_sessions,

@@ -61,6 +61,8 @@ fn set_up<H: Hooks + Default>(
     let capabilities = Capabilities {
         queues,
         legacy: true,
+        // The worker performs all operations, in the thread that is measured.
+        public_key_threads: 0,
         ecdsa_number: EcdsaNumber::Always,
         ..Capabilities::default()
     };

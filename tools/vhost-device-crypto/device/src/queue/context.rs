@@ -20,6 +20,7 @@ pub(super) struct Counts {
     pub(super) popped: AtomicU64,
     pub(super) completed: AtomicU64,
     pub(super) held: AtomicU64,
+    pub(super) deferred: AtomicU64,
     pub(super) malformed: AtomicU64,
     pub(super) interrupts: AtomicU64,
 }

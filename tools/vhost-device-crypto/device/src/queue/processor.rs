@@ -2,17 +2,20 @@
 //! Pops requests from a ring, serves them, and returns them to the driver.
 
 use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use vm_memory::GuestMemoryMmap;
 
 use super::context::{bump, Context, Memory};
-use crate::data::Fields;
+use super::finished::FinishedList;
+use crate::data::{Fields, Outcome};
 use crate::descriptors::{ChainError, ParsedChain};
 use crate::device::Scratch;
 use crate::hooks::{Admission, Completion, Hooks, RequestId};
 use crate::protocol::algorithm::Service;
+use crate::protocol::feature;
 use crate::queue_id::QueueId;
 use crate::requirement::Requirement;
 use crate::ring::{PoppedChain, Ring, RingError, UsedElem};
@@ -42,6 +45,10 @@ pub(super) struct ActiveRing<S> {
     pub(super) ring: Box<dyn Ring>,
     pub(super) memory: Memory,
     pub(super) hooks: S,
+    /// The performed public-key operations, unless the worker performs them.
+    pub(super) finished: Option<Arc<FinishedList>>,
+    /// Number of requests whose operation another thread performs or has performed.
+    pub(super) deferred: usize,
     /// Entries that are not published yet.
     pending: Vec<UsedElem>,
     /// Time at which the oldest pending entry was added.
@@ -57,6 +64,8 @@ impl<S: Default> ActiveRing<S> {
             ring,
             memory,
             hooks: S::default(),
+            finished: None,
+            deferred: 0,
             pending: Vec::new(),
             since: Instant::now(),
             unclocked: 0,
@@ -65,9 +74,16 @@ impl<S: Default> ActiveRing<S> {
     }
 }
 
+impl<S> ActiveRing<S> {
+    /// Returns whether requests can be returned whose operation another thread has performed.
+    pub(super) fn has_finished(&self) -> bool {
+        self.deferred != 0 && self.finished.as_ref().is_some_and(|finished| finished.any())
+    }
+}
+
 /// Serves an active ring under the lock of its queue.
 pub(super) struct RingProcessor<'a, H: Hooks> {
-    queue: &'a Context<H>,
+    pub(super) queue: &'a Context<H>,
     scratch: &'a mut Scratch,
     pub(super) active: &'a mut ActiveRing<H::Ring>,
     memory: &'a GuestMemoryMmap,
@@ -90,6 +106,7 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
             self.active.ring.disable_notification(self.memory)?;
             loop {
                 self.serve_due(parsed)?;
+                self.finish_deferred(parsed)?;
                 let Some(popped) = self.pop()? else { break };
                 self.take(&popped, parsed)?;
             }
@@ -127,7 +144,11 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
         }
     }
 
-    fn parse(&self, popped: &PoppedChain, parsed: &mut ParsedChain<'a>) -> Result<(), ChainError> {
+    pub(super) fn parse(
+        &self,
+        popped: &PoppedChain,
+        parsed: &mut ParsedChain<'a>,
+    ) -> Result<(), ChainError> {
         let max_len = self.queue.device.capabilities.max_size.saturating_add(OVERHEAD);
         self.active.ring.parse(self.memory, popped, max_len, parsed)
     }
@@ -197,7 +218,8 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
         }
     }
 
-    /// Serves a request and returns it to the driver.
+    /// Serves a request and returns it to the driver, or leaves it to a thread for public-key
+    /// operations.
     fn complete(
         &mut self,
         popped: &PoppedChain,
@@ -214,23 +236,39 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
         };
         let len = chain.readable.len() + chain.writable.len();
         let akcipher = id.opcode >> 8 == Service::Akcipher.number();
-        if len >= SLOW_REQUEST_LEN || akcipher {
+        let may_defer = akcipher && self.may_defer();
+        if len >= SLOW_REQUEST_LEN || akcipher && !may_defer {
             self.publish()?;
         }
         self.active.unclocked += len;
+        let mut start = None;
         if akcipher {
-            self.throttle();
+            let now = Instant::now();
+            start = Some(now + device.akcipher_limit.reserve(now));
+            // A stateless request has a key, which this thread parses.
+            let stateless = feature::stateless(Service::Akcipher);
+            if !may_defer || device.features() & stateless != 0 {
+                self.throttle(start);
+            }
         }
-        let len = device.serve_data(queue, self.scratch, &chain, fields);
-        self.finish(popped, id, len)
+        match device.serve_data(queue, self.scratch, &chain, fields, may_defer) {
+            Outcome::Done(len) => {
+                if may_defer {
+                    // Rejected requests count, too.
+                    self.publish()?;
+                    self.throttle(start);
+                }
+                self.finish(popped, id, len)
+            }
+            Outcome::Deferred(deferred) => self.defer(popped, &chain, deferred, start),
+        }
     }
 
     /// Waits until the rate limit permits a public-key operation, or the lock must be released.
-    fn throttle(&self) {
-        let begin = Instant::now();
-        let end = begin + self.queue.device.akcipher_limit.reserve(begin);
+    pub(super) fn throttle(&self, start: Option<Instant>) {
         while !self.queue.is_halted() && !self.queue.lock_wanted() {
-            let left = end.saturating_duration_since(Instant::now());
+            let now = Instant::now();
+            let left = start.unwrap_or(now).saturating_duration_since(now);
             if left.is_zero() {
                 break;
             }
@@ -239,7 +277,12 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
     }
 
     /// Returns a served request to the driver.
-    fn finish(&mut self, popped: &PoppedChain, id: RequestId, len: u32) -> Result<(), RingError> {
+    pub(super) fn finish(
+        &mut self,
+        popped: &PoppedChain,
+        id: RequestId,
+        len: u32,
+    ) -> Result<(), RingError> {
         let elem = UsedElem { id: popped.id.into(), len, slots: popped.slots };
         let Completion { elem, times, silent } = self.queue.device.hooks.complete(id, elem);
         if silent {
@@ -264,7 +307,11 @@ impl<'a, H: Hooks> RingProcessor<'a, H> {
     }
 
     /// Returns an invalid chain to the driver without writing to its buffers.
-    fn reject(&mut self, popped: &PoppedChain, error: ChainError) -> Result<(), RingError> {
+    pub(super) fn reject(
+        &mut self,
+        popped: &PoppedChain,
+        error: ChainError,
+    ) -> Result<(), RingError> {
         self.queue.device.violated(match error {
             ChainError::TooBig => Requirement::MaxSize,
             _ => Requirement::Chain,
