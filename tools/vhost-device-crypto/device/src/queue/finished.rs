@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Requests of a ring whose public-key operation a thread has performed.
 
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use crate::akcipher::Output;
 use crate::data::Deferred;
 use crate::public_key_threads::Job;
 use crate::ring::PoppedChain;
-use crate::status::Result;
+use crate::status::{Result, StatusError};
 use crate::warn_limited;
 
 /// A timer by which a thread wakes the worker of a queue.
@@ -40,7 +41,9 @@ impl Job for Operation {
 
     fn run(self: Box<Self>) {
         let Operation { popped, deferred, finished, .. } = *self;
-        let output = deferred.task.run();
+        // A ring that stops waits for this request, so a panic must not lose it.
+        let output = catch_unwind(AssertUnwindSafe(|| deferred.task.run()));
+        let output = output.unwrap_or(Err(StatusError::Generic));
         finished.add(Finished { popped, deferred, output });
     }
 }
