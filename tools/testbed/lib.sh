@@ -25,11 +25,13 @@ root_dir() { echo "$cache/root-$(hash_of "$testbed/packages" "$testbed/setup-roo
 
 # Roots with the same kernel packages and compilers share kernels and their source. Requires the
 # root.
-kernel_dir() { # stock|cloud|rt|debug|kcsan|arm64|cloud-arm64
+kernel_dir() { # stock|cloud|rt|debug|kcsan|debug-rt|arm64|cloud-arm64
 	local -a recipe=("$testbed/setup-kernel")
 	case $1 in
 	debug) recipe+=("$testbed/debug.config" "$top/.config.fragment") ;;
-	kcsan) recipe=("$testbed"/{setup-kcsan,debug.config,kcsan.config} "$top/.config.fragment") ;;
+	kcsan | debug-rt)
+		recipe=("$testbed"/{setup-debug-variant,debug.config,"$1".config} "$top/.config.fragment")
+		;;
 	*arm64) recipe=("$testbed/setup-arm64" "$top/tools/packaging/prepare-kernel") ;;
 	*) recipe+=("$top/tools/packaging/prepare-kernel") ;;
 	esac

@@ -75,7 +75,7 @@ def _associated(program: Program, left: Namespace, right: Namespace) -> Iterator
     association = Association(suite, "transport", False)
     uses_device = program.who == "rust"
     try:
-        with crconf.select_implementation(is_ours, suite.algorithm(False)) as made:
+        with crconf.select_implementation(uses_device, suite.algorithm(False)) as made:
             association.add(left, right)
             association.add(right, left)
         driver = suite.sa_algorithms[0]

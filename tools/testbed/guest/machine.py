@@ -20,7 +20,7 @@ SOCKETS = ("monitor", "terminal", *PORTS)
 # Number of serial ports of a PC, including the console.
 ISA_PORTS = 4
 # The kernels that the test bed builds. The others are Debian's packages.
-BUILT_KERNELS = ("debug", "kcsan")
+BUILT_KERNELS = ("debug", "kcsan", "debug-rt")
 # Size of the disk for hibernation in bytes. A compressed image needs less than the guest's memory.
 DISK = 2 << 30
 SECTOR = 512

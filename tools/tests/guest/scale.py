@@ -138,7 +138,7 @@ if not events.Unplug().missing():
             port.push()
             module.wait_registered(LONG)
 
-        all_sessions("replaced", replace)
+        check_sessions_after("replaced", replace)
 
 
 @test("all transforms freed: no session is left")

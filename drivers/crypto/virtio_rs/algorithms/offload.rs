@@ -34,7 +34,8 @@ pub(super) trait LookupBinding {
 pub(super) type Unsent<R> = (FallbackReason, Error, R);
 
 /// Sends a request to the device to which its key is bound. `plan` checks whether the device
-/// supports the request, and `build` builds the device request.
+/// supports the request, and returns a value for `build`, for example the layout of the data.
+/// `build` builds the device request.
 ///
 /// Bottom halves stay disabled from the lookup of the binding until the queue has the request.
 /// Otherwise the binding could be freed. A synchronous algorithm then waits for the result.

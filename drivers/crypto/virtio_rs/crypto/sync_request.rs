@@ -94,7 +94,7 @@ impl<A: Offload<Raw = Self, Tfm = ()>, const OUTPUT: usize> SyncRequest<A, OUTPU
         limits: Limits,
         describe: impl FnOnce(&mut Builder<'_, A, Self>) -> A::State,
         queue: impl FnOnce(InFlightRequest<A::Private>) -> Submission<A::Private>,
-    ) -> Result<SentCall<A, OUTPUT>> {
+    ) -> Result<SentRequest<A, OUTPUT>> {
         const {
             assert!(A::SYNCHRONOUS);
         }

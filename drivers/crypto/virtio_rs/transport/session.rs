@@ -47,22 +47,22 @@ use kernel::{
     }, //
 };
 
-/// How a device gets a key.
+/// The way in which the requests of a key tell a device the key.
 pub(crate) enum Binding {
-    /// Requests name a session that has it.
+    /// Requests name a session with the key.
     Session(Session),
-    /// Requests carry it.
+    /// Requests carry the key.
     Stateless(Arc<Device>, Arc<Secret>),
 }
 
-/// The owner of a binding. Dropping it destroys the session when no request uses the session any
+/// The owner of a binding. After the owner is dropped, the session is destroyed when no request uses it any
 /// more.
 pub(crate) type BindingRef = PerQueueRef<Binding>;
 
-/// A binding that was looked up.
+/// A binding with the counts of the requests that use it.
 pub(crate) type SharedBinding = Shared<Binding>;
 
-/// Where requests look a binding up.
+/// A [`BindingRef`] that requests look up without a lock.
 pub(crate) type PublishedBinding = Published<Binding>;
 
 impl Binding {
@@ -86,8 +86,8 @@ impl Binding {
     ///
     /// `ENOMEM` if memory is exhausted.
     pub(crate) fn stateless(device: &Arc<Device>, key: &Arc<Secret>) -> Result<BindingRef> {
-        // No queues: a stateless request does not keep the binding. It has a copy of the key, or,
-        // for RSA, a reference to it.
+        // A stateless request does not use the binding while it is in flight, so no queue needs a count.
+        // The request contains a copy of the key, or for RSA a reference to the key.
         PerQueueRef::new(&[], Self::Stateless(device.clone(), key.clone()))
     }
 
@@ -115,7 +115,7 @@ impl Binding {
         }
     }
 
-    /// Returns the key that requests carry. It is empty if they name a session.
+    /// Returns the key that requests carry, or an empty slice if they name a session.
     pub(crate) fn key(&self) -> &[u8] {
         match self {
             Self::Session(_) => &[],
@@ -143,7 +143,7 @@ impl Counted for Binding {
     }
 }
 
-/// A session of a device. Dropping it destroys it, as [`destroy`](Self::destroy) does.
+/// A session of a device. Dropping the `Session` destroys the session, as [`destroy`](Self::destroy) does.
 pub(crate) struct Session {
     device: Arc<Device>,
     /// The epoch in which the session was created.

@@ -101,7 +101,8 @@ pub struct Limits {
     #[arg(long, value_name = "BYTES", default_value_t = Capabilities::default().max_size)]
     pub max_size: u64,
 
-    /// Most public-key operations of a guest per second; more wait. 0 is no limit
+    /// Maximum number of public-key operations of a guest per second. Further operations are
+    /// delayed. 0 means no limit
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_akcipher_rate: u32,
 
@@ -173,7 +174,7 @@ pub fn public_key_threads(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Parses a decimal number, or a hexadecimal one behind `0x`.
+/// Parses a decimal number, or a hexadecimal number with the prefix `0x`.
 pub fn number<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     let number = match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16),

@@ -35,7 +35,7 @@ fn start(daemon: &Daemon) -> (Front, u32) {
     front.start(0, 2);
     let create = [AKCIPHER_CREATE, 1, 0, 0, 1, 2, key.len() as u32, 1, 6];
     let response = post(&mut front, CONTROL, &create, &key, 16);
-    assert_eq!(front.answers(CONTROL).len(), 1);
+    assert_eq!(front.kick_and_wait(CONTROL).len(), 1);
     let response = front.rings[CONTROL].read(response, 16);
     assert_eq!(response[8..12], [0; 4]);
     let session = u32::from_le_bytes(response[..4].try_into().unwrap());
@@ -62,7 +62,7 @@ fn signatures_are_returned_without_a_kick() {
                 seen += front.rings[0].used().len();
                 (seen == count).then_some(())
             });
-            front.interrupt(0);
+            front.wait_for_interrupt(0);
             for place in places {
                 assert_eq!(front.rings[0].read(place, 1), [0]);
             }

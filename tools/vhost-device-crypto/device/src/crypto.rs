@@ -158,7 +158,7 @@ impl<'s, 'm> Cursor<'s, 'm> {
 
     /// Returns the number of contiguous bytes at the position, at most [`LONGEST`]. Returns 0 only
     /// at the end.
-    pub(crate) fn run(&self) -> usize {
+    pub(crate) fn contiguous_len(&self) -> usize {
         self.span.first().len().min(LONGEST)
     }
 
@@ -306,7 +306,7 @@ mod tests {
         assert_eq!(pool.with(make, |&mut number| Ok(number)), Ok(1));
         let nested =
             pool.with(make, |&mut number| Ok((number, pool.with(make, |&mut number| Ok(number))?)));
-        assert_eq!(both, Ok((1, 2)));
+        assert_eq!(nested, Ok((1, 2)));
         let idle = || {
             let held = |slot: &Slot<_>| slot.0.try_lock().is_ok_and(|object| object.is_some());
             pool.slots.iter().filter(|slot| held(slot)).count() + pool.others().len()

@@ -178,10 +178,10 @@ impl<'m> Span<'m> {
         if to.len() <= self.first.len() {
             return self.first.copy_to(to);
         }
-        let mut done = 0;
+        let mut copied = 0;
         for slice in self.slices() {
-            done += slice.copy_to(&mut to[done..]);
-            if done == to.len() {
+            copied += slice.copy_to(&mut to[copied..]);
+            if copied == to.len() {
                 break;
             }
         }
@@ -194,12 +194,12 @@ impl<'m> Span<'m> {
             self.first.copy_from(from);
             return from.len();
         }
-        let mut done = 0;
+        let mut copied = 0;
         for slice in self.slices() {
-            let len = slice.len().min(from.len() - done);
-            slice.copy_from(&from[done..done + len]);
-            done += len;
-            if done == from.len() {
+            let len = slice.len().min(from.len() - copied);
+            slice.copy_from(&from[copied..copied + len]);
+            copied += len;
+            if copied == from.len() {
                 break;
             }
         }
@@ -253,11 +253,12 @@ impl Chain<'_> {
 mod tests {
     use super::*;
 
-    fn pieces<'a>(bytes: &'a mut [u8], cuts: &[usize]) -> Slices<'a> {
+    /// Divides a buffer into slices of these lengths.
+    fn cut<'a>(bytes: &'a mut [u8], lens: &[usize]) -> Slices<'a> {
         let slice = Slice::from(bytes);
         let mut slices = Slices::default();
         let mut at = 0;
-        for &len in cuts {
+        for &len in lens {
             slices.push(slice.subslice(at, len).unwrap());
             at += len;
         }
@@ -266,10 +267,10 @@ mod tests {
 
     #[test]
     fn contents_do_not_depend_on_the_slices() {
-        let want: Vec<u8> = (0..32).collect();
-        for cuts in [&[32][..], &[1, 31], &[0, 8, 8, 0, 16], &[31, 1], &[4; 8]] {
-            let mut bytes = want.clone();
-            let slices = pieces(&mut bytes, cuts);
+        let expected: Vec<u8> = (0..32).collect();
+        for lens in [&[32][..], &[1, 31], &[0, 8, 8, 0, 16], &[31, 1], &[4; 8]] {
+            let mut bytes = expected.clone();
+            let slices = cut(&mut bytes, lens);
             let mut span = slices.span();
             for offset in 0..=32 {
                 for len in 0..=32 - offset {

@@ -6,11 +6,11 @@
 //! memory, and the requests that the hooks hold are dropped, so they are not returned after a
 //! reset.
 //!
-//! Threads perform public-key operations without the lock, and access neither the ring nor the memory
-//! of requests.
+//! Threads perform public-key operations without the lock, and access neither the ring nor the
+//! memory of requests.
 //!
-//! A held request is parsed only when it is served. If a driver frees its buffer or destroys its
-//! session before that, the request fails, as it does on hardware that reads it late.
+//! A held request is only parsed when it is served. If the driver frees the buffer or destroys the
+//! session before that, the request fails. The same happens on hardware that reads requests late.
 
 mod context;
 mod deferred;
@@ -303,7 +303,8 @@ impl<H: Hooks> Queue<H> {
             let held = device.hooks.held(&active.hooks);
             counts.held.store(held as u64, Ordering::Relaxed);
             counts.deferred.store(active.deferred as u64, Ordering::Relaxed);
-            // While the front end has not started the ring, it needs no timer: its start wakes the worker.
+            // A ring that the front end has stopped needs no timer: the next start wakes the
+            // worker.
             if active.ring.is_started() {
                 next = device.hooks.deadline(&active.hooks, active.ring.in_order());
             }

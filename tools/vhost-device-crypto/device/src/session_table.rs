@@ -190,8 +190,8 @@ impl SessionTable {
     pub(crate) fn clear(&self) {
         let mut inner = self.lock();
         self.clear_views();
-        let found = inner.sessions.len() as u64;
-        self.leaked.fetch_add(found, Ordering::Relaxed);
+        let count = inner.sessions.len() as u64;
+        self.leaked.fetch_add(count, Ordering::Relaxed);
         let mut dropped = std::mem::take(&mut inner.dropped);
         dropped.extend(inner.sessions.keys());
         *inner = Inner { dropped, ..Inner::default() };

@@ -17,12 +17,13 @@ use virtio_crypto_device::protocol::feature;
 /// Capacity of the session table. It is small, so that the table is sometimes full.
 const TABLE_SIZE: usize = 8;
 
-fn cut(bytes: &mut [u8], size: usize) -> Slices<'_> {
+/// Divides a buffer into segments.
+fn cut(bytes: &mut [u8], segment_len: usize) -> Slices<'_> {
     let slice = Slice::from(bytes);
     let mut slices = Slices::default();
     let mut at = 0;
     while at < slice.len() {
-        let len = size.min(slice.len() - at);
+        let len = segment_len.min(slice.len() - at);
         slices.push(slice.subslice(at, len).unwrap());
         at += len;
     }
@@ -39,9 +40,10 @@ fuzz_target!(|input: &[u8]| {
         let len = usize::from(u16::from_le_bytes([*low, *high])).min(tail.len());
         let (request, next) = tail.split_at(len);
         rest = next;
-        let (mut readable, mut writable) = (request.to_vec(), vec![0xff; usize::from(*room)]);
-        let size = usize::from(*pieces) + 1;
-        let (from, to) = (cut(&mut readable, size), cut(&mut writable, size));
+        let (mut readable, mut writable) =
+            (request.to_vec(), vec![0xff; usize::from(*writable_len)]);
+        let segment_len = usize::from(*segment) + 1;
+        let (from, to) = (cut(&mut readable, segment_len), cut(&mut writable, segment_len));
         let chain = Chain { readable: from.span(), writable: to.span() };
         let written = device.control(&chain) as usize;
         drop((from, to));

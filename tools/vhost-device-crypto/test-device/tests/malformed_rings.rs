@@ -97,20 +97,20 @@ fn contents_of_indirect_tables_are_checked() {
     let memory = bench.ring.memory.memory();
     let at = INDIRECT_TABLE;
     let parse_first = |len: u32| parse(&memory, 0).map(|parsed| (len, parsed));
-    let set = |len: u32| bench.ring.describe(TABLE, 0, (at, 16 * len, INDIRECT, 0));
+    let set = |len: u32| bench.ring.write_descriptor(TABLE, 0, (at, 16 * len, INDIRECT, 0));
     // A nested table, as the first and as the last entry.
     set(2);
-    bench.ring.describe(at, 0, (at, 16, INDIRECT, 0));
+    bench.ring.write_descriptor(at, 0, (at, 16, INDIRECT, 0));
     assert_eq!(parse_first(2).unwrap_err(), ChainError::Nested);
-    bench.ring.describe(at, 0, (BUFFERS, 1, NEXT, 1));
-    bench.ring.describe(at, 1, (at, 16, INDIRECT, 0));
+    bench.ring.write_descriptor(at, 0, (BUFFERS, 1, NEXT, 1));
+    bench.ring.write_descriptor(at, 1, (at, 16, INDIRECT, 0));
     assert_eq!(parse_first(2).unwrap_err(), ChainError::Nested);
     // An index that exists in the table of the ring, but not in this table.
-    bench.ring.describe(at, 0, (BUFFERS, 1, NEXT, 2));
+    bench.ring.write_descriptor(at, 0, (BUFFERS, 1, NEXT, 2));
     assert_eq!(parse_first(2).unwrap_err(), ChainError::Index(2));
     // A loop.
-    bench.ring.describe(at, 1, (BUFFERS, 0, NEXT, 0));
-    bench.ring.describe(at, 0, (BUFFERS, 1, NEXT, 1));
+    bench.ring.write_descriptor(at, 1, (BUFFERS, 0, NEXT, 0));
+    bench.ring.write_descriptor(at, 0, (BUFFERS, 1, NEXT, 1));
     assert_eq!(parse_first(2).unwrap_err(), ChainError::TooLong);
     // A table may be longer than the ring, but the chain in it must not.
     for (used, error) in
@@ -129,8 +129,8 @@ fn contents_of_indirect_tables_are_checked() {
     }
     // A table after other descriptors.
     set(1);
-    bench.ring.describe(at, 0, (BUFFERS, 3, WRITE, 9));
-    bench.ring.describe(TABLE, 3, (BUFFERS, 2, NEXT, 0));
+    bench.ring.write_descriptor(at, 0, (BUFFERS, 3, WRITE, 9));
+    bench.ring.write_descriptor(TABLE, 3, (BUFFERS, 2, NEXT, 0));
     let parsed = parse(&memory, 3).unwrap();
     assert_eq!((parsed.chain().readable.len(), parsed.chain().writable.len()), (2, 3));
     assert!(parsed.in_order);

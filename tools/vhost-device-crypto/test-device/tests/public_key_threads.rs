@@ -291,7 +291,7 @@ fn a_request_may_change_during_its_operation() {
     let signature = Posted::sign(&mut bench, session);
     bench.run();
     // The writable descriptor is the second one. It loses the place for the status, and more.
-    bench.ring.describe(TABLE, 1, (signature.output, 100, WRITE, 0));
+    bench.ring.write_descriptor(TABLE, 1, (signature.output, 100, WRITE, 0));
     let used = complete(&mut bench, 1);
     assert_eq!(used, [(signature.head, 0)]);
     assert_eq!(bench.ring.read(signature.output + 99, 1), [1]);
@@ -299,7 +299,7 @@ fn a_request_may_change_during_its_operation() {
 
     let signature = Posted::sign(&mut bench, session);
     bench.run();
-    bench.ring.describe(TABLE, 3, (1 << 60, 1, WRITE, 0));
+    bench.ring.write_descriptor(TABLE, 3, (1 << 60, 1, WRITE, 0));
     assert_eq!(complete(&mut bench, 1), [(signature.head, 0)]);
     assert_eq!(bench.queue.status().malformed, 1);
     assert_eq!(signature.status(&bench), 0xff);

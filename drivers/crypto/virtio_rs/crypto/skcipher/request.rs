@@ -156,7 +156,7 @@ impl<'a, A: Algorithm> Request<'a, A> {
             // SAFETY: The algorithm is synchronous.
             return unsafe { self.build_in(borrowed, limits, describe) };
         }
-        // SAFETY: `set_up` has told the crypto API to allocate requests with a context of this size.
+        // SAFETY: `set_up` has set the size of the context.
         unsafe { self.build_here(limits, describe) }
     }
 }

@@ -27,10 +27,10 @@ pub fn random(seed: u64, len: usize) -> Vec<u8> {
 }
 
 /// Returns the first `len` bytes of `memory`, cut at these offsets.
-pub fn cut<'m>(memory: Slice<'m>, len: usize, at: &[usize]) -> Slices<'m> {
+pub fn cut<'m>(memory: Slice<'m>, len: usize, offsets: &[usize]) -> Slices<'m> {
     let mut slices = Slices::default();
     let mut from = 0;
-    for to in at.iter().copied().filter(|&at| at < len).chain([len]) {
+    for to in offsets.iter().copied().filter(|&at| at < len).chain([len]) {
         slices.push(memory.subslice(from, to - from).unwrap());
         from = to;
     }
@@ -52,25 +52,29 @@ pub fn check_cut(src: &[u8], expected: &[u8], run: impl Fn(&Span<'_>, &Span<'_>)
     let guarded = |bytes: &[u8], len| [bytes, &vec![0xa5; len - bytes.len()], &GUARD].concat();
     let check = |src_cuts: &[usize], dst_cuts: &[usize]| {
         let mut from = src.to_vec();
-        let mut to = guarded(&[], want.len());
+        let mut to = guarded(&[], expected.len());
         let (src_slices, dst_slices) = (
             cut(Slice::from(&mut from[..]), src.len(), src_cuts),
             cut(Slice::from(&mut to[..]), expected.len(), dst_cuts),
         );
         run(&src_slices.span(), &dst_slices.span()).unwrap();
         drop((src_slices, dst_slices));
-        assert_eq!(to, [want, &GUARD].concat(), "cut at {src_cuts:?} and {dst_cuts:?}");
+        assert_eq!(to, [expected, &GUARD].concat(), "cut at {src_cuts:?} and {dst_cuts:?}");
         assert_eq!(from, src);
 
-        let len = src.len().max(want.len());
-        let mut both = guarded(src, len);
-        let memory = Slice::from(&mut both[..]);
+        let len = src.len().max(expected.len());
+        let mut buffer = guarded(src, len);
+        let memory = Slice::from(&mut buffer[..]);
         let (src_slices, dst_slices) =
-            (cut(memory, src.len(), src_cuts), cut(memory, want.len(), dst_cuts));
+            (cut(memory, src.len(), src_cuts), cut(memory, expected.len(), dst_cuts));
         run(&src_slices.span(), &dst_slices.span()).unwrap();
         drop((src_slices, dst_slices));
-        assert_eq!(both[..want.len()], *want, "in place, cut at {src_cuts:?} and {dst_cuts:?}");
-        assert_eq!(both[len..], GUARD);
+        assert_eq!(
+            buffer[..expected.len()],
+            *expected,
+            "in place, cut at {src_cuts:?} and {dst_cuts:?}"
+        );
+        assert_eq!(buffer[len..], GUARD);
     };
     let cuts = cuts(src.len().max(expected.len()));
     // For long messages all pairs of cuts would take too long.
@@ -92,7 +96,7 @@ pub fn check_overlaps(len: usize, run: impl Fn(&Span<'_>, &Span<'_>) -> Result<(
             let mut bytes = vec![0xa5; len + shift + 32];
             let memory = Slice::from(&mut bytes[..]);
             let shifted = memory.offset(shift).unwrap();
-            let (some, other) = (cut(memory, len, at), cut(shifted, len, &[]));
+            let (some, other) = (cut(memory, len, offsets), cut(shifted, len, &[]));
             run(&some.span(), &other.span()).unwrap();
             run(&other.span(), &some.span()).unwrap();
             drop((some, other));

@@ -33,8 +33,8 @@ const BATCH_TIME: Duration = Duration::from_micros(100);
 /// The clock is read after this number of bytes in requests.
 const UNCLOCKED_LEN: usize = 2048;
 
-/// From this length on, in bytes, a request counts as slow: pending entries are published before
-/// it. Public-key operations also count as slow.
+/// Length in bytes from which on a request is slow. Public-key operations are also slow. Pending
+/// entries are published before a slow request.
 const SLOW_REQUEST_LEN: usize = 16 << 10;
 
 /// Interval at which a throttled worker checks whether its ring must stop.

@@ -25,7 +25,7 @@ pub struct Split {
     unsignalled: u16,
     /// The driver's index when it was last read. The requests before it are available.
     avail: u16,
-    /// Whether the driver's flags decide if it is notified. With `VIRTIO_RING_F_EVENT_IDX` they are 0.
+    /// Whether only the flags of the driver disable notifications, and its event index is ignored.
     by_flags: bool,
 }
 

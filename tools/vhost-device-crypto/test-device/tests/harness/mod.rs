@@ -83,12 +83,13 @@ pub fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-fn cut(bytes: &mut [u8], cut: SegmentLen) -> Slices<'_> {
+/// Divides a buffer into slices.
+fn cut(bytes: &mut [u8], segment_len: SegmentLen) -> Slices<'_> {
     let slice = Slice::from(bytes);
     let mut slices = Slices::default();
     let mut at = 0;
     while at < slice.len() {
-        let len = cut.min(slice.len() - at);
+        let len = segment_len.min(slice.len() - at);
         slices.push(slice.subslice(at, len).unwrap());
         at += len;
     }
@@ -151,7 +152,7 @@ impl Kit {
         store_seed("data", &[layout, segment_len.wrapping_sub(1) as u8, low, high], readable);
         let mut readable = readable.to_vec();
         let mut response = vec![0xff; writable];
-        let (from, to) = (cut(&mut readable, pieces), cut(&mut response, pieces));
+        let (from, to) = (cut(&mut readable, segment_len), cut(&mut response, segment_len));
         let chain = Chain { readable: from.span(), writable: to.span() };
         let written = instrument::data(&self.device, 0, &mut Scratch::default(), &chain);
         drop((from, to));

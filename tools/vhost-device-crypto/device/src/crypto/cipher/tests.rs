@@ -215,10 +215,10 @@ fn long_messages_in_several_slices() {
             let mut data = plaintext.clone();
             let len = data.len();
             let memory = Slice::from(&mut data[..]);
-            let both = cut(memory, len, at);
-            encrypt.run(&iv, &both.span(), &both.span(), &mut Vec::new()).unwrap();
-            drop(both);
-            assert_eq!(data, want);
+            let in_place = cut(memory, len, at);
+            encrypt.run(&iv, &in_place.span(), &in_place.span(), &mut Vec::new()).unwrap();
+            drop(in_place);
+            assert_eq!(data, expected);
             let memory = Slice::from(&mut data[..]);
             let (src, dst) = (cut(memory, len, at), cut(memory, len, &[17, 4090]));
             decrypt.run(&iv, &src.span(), &dst.span(), &mut vec![1; 9]).unwrap();

@@ -11,15 +11,15 @@ fn check(algorithm: HashAlgorithm, message: &[u8], expected: &str) {
     let mut message = message.to_vec();
     let len = message.len();
     let memory = Slice::from(&mut message[..]);
-    for at in cuts(len.min(200)) {
-        let mut out = vec![0; want.len()];
-        digest(algorithm, &cut(memory, len, &at).span(), &mut out).unwrap();
-        assert_eq!(out, want, "{algorithm:?} {at:?}");
+    for offsets in cuts(len.min(200)) {
+        let mut out = vec![0; expected.len()];
+        digest(algorithm, &cut(memory, len, &offsets).span(), &mut out).unwrap();
+        assert_eq!(out, expected, "{algorithm:?} {offsets:?}");
     }
     for short in 1..expected.len() {
         let mut out = vec![0; short];
         digest(algorithm, &cut(memory, len, &[]).span(), &mut out).unwrap();
-        assert_eq!(out, want[..short], "{algorithm:?}");
+        assert_eq!(out, expected[..short], "{algorithm:?}");
     }
 }
 

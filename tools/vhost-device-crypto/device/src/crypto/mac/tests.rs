@@ -19,10 +19,10 @@ fn check(algorithm: MacAlgorithm, key: &str, message: &str, expected: &str) {
     let mac = Mac::new(algorithm, &hex(key)).unwrap();
     let len = message.len();
     let memory = Slice::from(&mut message[..]);
-    for at in cuts(len) {
-        let message = cut(memory, len, &at);
+    for offsets in cuts(len) {
+        let message = cut(memory, len, &offsets);
         let message = message.span();
-        let half = at.first().copied().unwrap_or(len);
+        let half = offsets.first().copied().unwrap_or(len);
         let parts =
             [&message.get(0, half).unwrap(), &Span::new(), &message.get(half, len - half).unwrap()];
         for parts in [&[&message][..], &parts] {
@@ -161,7 +161,7 @@ fn long_messages_in_several_slices() {
         for at in [&[1, 4097, 9000][..], &[100, 200, 5000, 12001, 19999]] {
             let mut out = vec![0; mac.len];
             mac.run(&[&cut(memory, 20_000, at).span()], &mut out).unwrap();
-            assert_eq!(out, want, "{algorithm:?}");
+            assert_eq!(out, expected, "{algorithm:?}");
         }
     }
 }
