@@ -13,7 +13,6 @@ has the keys of tools/tests/lib/make-keys.
 import errno
 import hashlib
 import random
-import re
 import subprocess
 import sys
 import time
@@ -21,9 +20,8 @@ from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.context import ForkProcess
 from multiprocessing.synchronize import Event
-from pathlib import Path
 
-from lib import crypto, keyctl, keys, module, plug, reference, tap
+from lib import crypto, driver_state, keyctl, keys, module, plug, reference, tap
 from lib.kernel_log import KernelLog
 from lib.tap import check, check_equal, test, wait_until
 
@@ -65,13 +63,6 @@ def served() -> int:
         reference.data_requests(now, operation=operation)
         for operation in ("AKCIPHER_ENCRYPT", "AKCIPHER_VERIFY")
     )
-
-
-def restarts() -> int:
-    """Returns how often the driver has restarted the device."""
-    (file,) = Path("/sys/kernel/debug", crypto.MODULE).glob("virtio*/status")
-    found = re.search(r"^restarts: (\d+)$", file.read_text(), re.M)
-    return int(found[1]) if found else 0
 
 
 def verify_both(key: int, encoding: str, signature: bytes) -> None:
@@ -129,11 +120,11 @@ def _() -> None:
 
 @test("reset under load: correct results, and the device serves requests again")
 def _() -> None:
-    before = restarts()
+    before = driver_state.restarts()
 
     def reset() -> None:
         reference.command(command="needs-reset")
-        wait_until(lambda: restarts() == before + 1, LONG, "a restart")
+        wait_until(lambda: driver_state.restarts() == before + 1, LONG, "a restart")
 
     check_event("reset", reset)
 

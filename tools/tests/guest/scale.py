@@ -11,7 +11,6 @@ because QEMU aborts.
 """
 
 import os
-import re
 import resource
 import sys
 import time
@@ -19,9 +18,8 @@ from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.context import ForkProcess
 from multiprocessing.synchronize import Event
-from pathlib import Path
 
-from lib import afalg, crypto, events, module, plug, reference, tap
+from lib import afalg, crypto, driver_state, events, module, plug, reference, tap
 from lib.kernel_log import KernelLog
 from lib.tap import check, check_equal, check_same, test, wait_until
 
@@ -52,13 +50,6 @@ def sessions() -> int:
     """Returns how many sessions the device has."""
     found: int = reference.status()["sessions"]
     return found
-
-
-def restarts() -> int:
-    """Returns how often the driver has restarted the device."""
-    (file,) = Path("/sys/kernel/debug", crypto.MODULE).glob("virtio*/status")
-    found = re.search(r"^restarts: (\d+)$", file.read_text(), re.M)
-    return int(found[1]) if found else 0
 
 
 def program() -> None:
@@ -99,11 +90,11 @@ def _() -> None:
 
 @test("reset under load: sessions are re-established")
 def _() -> None:
-    before = restarts()
+    before = driver_state.restarts()
 
     def reset() -> None:
         reference.command(command="needs-reset")
-        wait_until(lambda: restarts() == before + 1, LONG, "a restart")
+        wait_until(lambda: driver_state.restarts() == before + 1, LONG, "a restart")
 
     check_sessions_after("reset", reset)
 
